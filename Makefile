@@ -1,0 +1,60 @@
+# make run    set up this machine and run a shipped plan on its kernel
+# make test   set up this machine and run the tests (kernels with kprobes are booted under QEMU)
+# make help   the other targets
+
+PYTHON := .venv/bin/python
+PLAN ?= plans/sched/context-switches.yaml
+DURATION ?= 10s
+ARGS ?=
+MATRIX := 5.10,6.12,7.x
+
+.PHONY: help run test test-matrix check bench soak fuzz facts clean setup
+
+help:
+	@sed -n 's/^# make /make /p' Makefile
+	@echo "make check        ruff, mypy --strict, import-linter"
+	@echo "make test-matrix  the kernel lanes on $(MATRIX)"
+	@echo "make bench        figures beside bpftrace and bcc's tools"
+	@echo "make soak         a thousand runs killed at random moments"
+	@echo "make fuzz         coverage-guided fuzzing of everything that reads input"
+	@echo "make facts        record the booted kernels' facts anew"
+
+setup:
+	@scripts/setup.sh run
+
+run: setup
+	@$(PYTHON) -m orchestrator.cli run $(PLAN) --duration $(DURATION) $(ARGS)
+
+test:
+	@scripts/setup.sh test
+	@$(PYTHON) -m pytest $(ARGS)
+
+test-matrix:
+	@scripts/setup.sh test
+	@PROBEPLAN_MATRIX=$(MATRIX) $(PYTHON) -m pytest -m guest $(ARGS)
+
+check:
+	@scripts/setup.sh check
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+bench:
+	@scripts/setup.sh bench
+	@$(PYTHON) -m bench $(ARGS)
+
+soak:
+	@scripts/setup.sh test
+	@$(PYTHON) -m tests.faults $(or $(ARGS),1000)
+
+fuzz:
+	@scripts/setup.sh test
+	@scripts/fuzz.sh $(ARGS)
+
+facts:
+	@scripts/setup.sh test
+	@$(PYTHON) tests/kernels/record.py $(ARGS)
+
+clean:
+	rm -rf .venv .cache build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis out

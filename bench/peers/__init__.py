@@ -1,0 +1,1 @@
+"""Programs that ask our questions with other tools."""

@@ -1,0 +1,59 @@
+"""What all benchmarks share: the size of the work, the processors, a directory, and who listens."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["HERE", "PLANS", "ROOT", "NotPossible", "Setting", "build", "command"]
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+PLANS = HERE / "plans"
+
+
+class NotPossible(Exception):
+    """A benchmark cannot be made here; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """`rounds`: how often each contender takes its turn. `scale`: how much of the full work is
+    done (1: what the targets are judged by). `directory`: in memory where there is such a place.
+    The load runs on `load_cpu`, whoever reads on `reader_cpu`."""
+
+    directory: Path
+    rounds: int = 3
+    scale: float = 1.0
+    load_cpu: int = 0
+    reader_cpu: int = 1
+    say: Callable[[str], None] = lambda _text: None
+
+    def of(self, full: int, least: int = 1) -> int:
+        """So much of the `full` work."""
+        return max(least, int(full * self.scale))
+
+
+def build(setting: Setting, name: str) -> Path:
+    """Compile native/NAME.c, once a run. Raises NotPossible."""
+    made = setting.directory / name
+    if made.exists():
+        return made
+    gcc = ["gcc", "-O2", "-o", str(made), str(HERE / "native" / f"{name}.c")]
+    try:
+        subprocess.run(gcc, check=True, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise NotPossible("gcc is not installed") from None
+    except subprocess.CalledProcessError as error:
+        raise NotPossible(f"{name}.c does not compile: {error.stderr.strip()}") from None
+    return made
+
+
+def command() -> list[str]:
+    """`probeplan` as it is installed beside this interpreter; else the module."""
+    script = Path(sys.executable).with_name("probeplan")
+    if os.access(script, os.X_OK):
+        return [str(script)]
+    return [sys.executable, "-m", "orchestrator.cli"]

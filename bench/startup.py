@@ -1,0 +1,196 @@
+"""From exec to the first attached probe, seen from outside: bpftrace's by asking the kernel for a
+program on the tracepoint among its descriptors, ours by the event's `enable` file in its instance.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.figures import Figure, Target
+from bench.process import Load, Process, attached_to, until
+from bench.setting import NotPossible, Setting
+from bench.tools import EVENT, bpftrace, ours
+
+__all__ = ["startup"]
+
+TURNS = 3  # a round: a start takes a fraction of a second
+TICK_US = 200
+HALF = Target(at="most", bound=0.5)
+_INSTANCES = Path("/sys/kernel/tracing/instances")
+_AT = f"tracepoint:syscalls:{EVENT}"
+_LOOK_S = 0.001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """`plan` of bench/plans asks what `bpftrace` asks; its lines begin with `first`."""
+
+    name: str
+    plan: str
+    bpftrace: str
+    judged: bool
+
+
+QUESTIONS = (
+    Question(
+        name="a field of the event",
+        plan="first-argument",
+        bpftrace=f'{_AT} {{ printf("first %d\\n", args->__syscall_nr); }}',
+        judged=True,
+    ),
+    Question(
+        name="no field",
+        plan="first-record",
+        bpftrace=f'{_AT} {{ printf("first %d\\n", pid); }}',
+        judged=False,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One start: ms until attached and until the first record was written; MB at the peak until
+    attached, and until the end."""
+
+    attached_ms: float
+    record_ms: float
+    attached_mb: float
+    peak_mb: float
+
+
+def startup(setting: Setting) -> list[Figure]:
+    """The same questions by both, in turns, while the load calls what is probed 5,000 times a
+    second: one that reads the event's fields, for which bpftrace has a compiler read the event's
+    format, and one that reads none."""
+    if not _INSTANCES.is_dir():
+        raise NotPossible("tracefs with instances is not mounted at /sys/kernel/tracing")
+    figures: list[Figure] = []
+    with Load(setting, "tick", TICK_US) as load:
+        load.go()
+        for question in QUESTIONS:
+            mine, theirs = _turns(setting, question)
+            figures += _figures(question, mine, theirs)
+            if question.judged:
+                figures.append(_beside_a_whole_run(setting, question, mine))
+    return figures
+
+
+def _beside_a_whole_run(setting: Setting, question: Question, mine: list[Turn]) -> Figure:
+    """Our start beside the wall time of a bpftrace that attaches, ends at once and detaches: what
+    asking the question costs whoever waits for the answer."""
+    program = f"{question.bpftrace} BEGIN {{ exit(); }}"
+    whole = []
+    for number in range(len(mine)):
+        setting.say(f"startup: bpftrace from start to end, {number}")
+        with bpftrace(setting, program, wait=False) as process:
+            until(
+                lambda: not process.running(), "the end of bpftrace", pause_s=_LOOK_S
+            )  # called at once
+            whole.append((time.monotonic_ns() - process.started_ns) / 1e6)
+            process.finish()
+    return Figure(
+        name=f"{question.name}: to the first attached probe, beside a whole run",
+        unit="ms",
+        ours=[turn.attached_ms for turn in mine],
+        peer="bpftrace",
+        theirs=whole,
+        target=HALF,
+    )
+
+
+def _turns(setting: Setting, question: Question) -> tuple[list[Turn], list[Turn]]:
+    """Ours and bpftrace's; the first start of each fills the caches and does not count."""
+    mine: list[Turn] = []
+    theirs: list[Turn] = []
+    for number in range(1 + setting.rounds * setting.of(TURNS)):
+        setting.say(f"startup: {question.name}, start {number}")
+        mine.append(_ours(setting, question.plan))
+        theirs.append(_bpftrace(setting, question.bpftrace))
+    return mine[1:], theirs[1:]
+
+
+def _figures(question: Question, mine: list[Turn], theirs: list[Turn]) -> list[Figure]:
+    half = HALF if question.judged else None  # of the time and memory that attaching takes
+    name = question.name
+    return [
+        _figure(f"{name}: to the first attached probe", "ms", mine, theirs, _attached, half),
+        _figure(
+            f"{name}: peak memory until then", "MB", mine, theirs, lambda t: t.attached_mb, half
+        ),
+        _figure(f"{name}: peak memory, whole run", "MB", mine, theirs, lambda t: t.peak_mb),
+        _figure(f"{name}: to the first record", "ms", mine, theirs, lambda t: t.record_ms),
+    ]
+
+
+def _attached(turn: Turn) -> float:
+    return turn.attached_ms
+
+
+def _figure(  # noqa: PLR0913  # a figure has this many parts
+    name: str,
+    unit: str,
+    mine: list[Turn],
+    theirs: list[Turn],
+    of: Callable[[Turn], float],
+    target: Target | None = None,
+) -> Figure:
+    return Figure(
+        name=name,
+        unit=unit,
+        ours=[of(turn) for turn in mine],
+        peer="bpftrace",
+        theirs=[of(turn) for turn in theirs],
+        target=target,
+    )
+
+
+def _ours(setting: Setting, plan: str) -> Turn:
+    before = _instances()
+    process = ours(setting, plan, backend="tracefs", wait=False)
+    return _watch(process, lambda: _enabled(_instances() - before), b'"event":"probe.event"')
+
+
+def _bpftrace(setting: Setting, program: str) -> Turn:
+    process = bpftrace(setting, program, wait=False)
+    return _watch(process, lambda: attached_to(process.pid, EVENT), b"\nfirst ")
+
+
+def _watch(process: Process, attached: Callable[[], bool], mark: bytes) -> Turn:
+    with process:
+        process.watch(attached, "its probe is attached", pause_s=_LOOK_S)
+        attached_ns, so_far = time.monotonic_ns(), _peak(process.pid)
+        process.watch(
+            lambda: mark in process.output.read_bytes(), "its first record", pause_s=_LOOK_S
+        )
+        record_ns = time.monotonic_ns()
+        usage = process.finish()
+        return Turn(
+            attached_ms=(attached_ns - process.started_ns) / 1e6,
+            record_ms=(record_ns - process.started_ns) / 1e6,
+            attached_mb=so_far / 1e6,
+            peak_mb=usage.peak_bytes / 1e6,
+        )
+
+
+def _instances() -> set[Path]:
+    return set(_INSTANCES.iterdir())
+
+
+def _enabled(instances: set[Path]) -> bool:
+    """Whether the event is on in one of them; they may come and go meanwhile."""
+    for instance in instances:
+        try:
+            if (instance / "events/syscalls" / EVENT / "enable").read_text().startswith("1"):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _peak(pid: int) -> int:
+    """VmHWM, in bytes (proc(5))."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) << 10
+    return 0

@@ -1,0 +1,32 @@
+"""The benchmarks: what they are called, what they find, and how they are made."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bench.cost import cost
+from bench.drain import drain
+from bench.figures import Figure
+from bench.flood import flood
+from bench.lines import lines
+from bench.setting import Setting
+from bench.startup import startup
+
+__all__ = ["TABLE", "Benchmark"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """One row: `run` takes the measurements; `root` says whether it needs to be root."""
+
+    summary: str
+    run: Callable[[Setting], list[Figure]]
+    root: bool = True
+
+
+TABLE: Mapping[str, Benchmark] = {
+    "drain": Benchmark(summary="JSON event lines per reader CPU second", run=drain),
+    "flood": Benchmark(summary="loss at full speed, and in overload", run=flood),
+    "startup": Benchmark(summary="time and memory to the first attached probe", run=startup),
+    "cost": Benchmark(summary="ns that a probe adds to each call", run=cost),
+    "lines": Benchmark(summary="rendering alone, from memory to memory", run=lines, root=False),
+}

@@ -1,0 +1,47 @@
+"""probeplan: kernel probes as code.
+
+The public API, loaded when it is first used: start-up is a feature.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.compile.lower import compile_plan
+    from orchestrator.kernel.facts import KernelFacts, live_facts, load_facts
+    from orchestrator.plan.findings import Finding, HostError, PlanError
+    from orchestrator.plan.load import load_plan
+    from orchestrator.run.result import RunResult
+    from orchestrator.run.runner import run_plan
+
+__all__ = [
+    "Finding",
+    "HostError",
+    "KernelFacts",
+    "PlanError",
+    "RunResult",
+    "compile_plan",
+    "live_facts",
+    "load_facts",
+    "load_plan",
+    "run_plan",
+]
+
+_HOME = {
+    "Finding": "orchestrator.plan.findings",
+    "HostError": "orchestrator.plan.findings",
+    "KernelFacts": "orchestrator.kernel.facts",
+    "PlanError": "orchestrator.plan.findings",
+    "RunResult": "orchestrator.run.result",
+    "compile_plan": "orchestrator.compile.lower",
+    "live_facts": "orchestrator.kernel.facts",
+    "load_facts": "orchestrator.kernel.facts",
+    "load_plan": "orchestrator.plan.load",
+    "run_plan": "orchestrator.run.runner",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

@@ -1,0 +1,131 @@
+"""Compiled instructions on disk, so that a plan that ran before starts without a compiler.
+
+A kept file is believed only as far as its digest goes, and only if it belongs to us: what stands in
+it is loaded into the kernel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import stat
+import tempfile
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+SYSTEM_DIRECTORY = Path("/var/cache/probeplan")
+KEPT_FILES = 500  # a few KB each
+NEW = ".new-"
+TORN_SECONDS = 60  # nobody writes a file for that long
+INSTRUCTION_SIZE = 8  # struct bpf_insn, include/uapi/linux/bpf.h
+
+
+def directory() -> Path | None:
+    """Where compiled programs are kept, or None when PROBEPLAN_CACHE=off or there is no place."""
+    if os.environ.get("PROBEPLAN_CACHE") == "off":
+        return None
+    if os.geteuid() == 0:
+        return SYSTEM_DIRECTORY
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
+    return Path(base) / "probeplan" if base.startswith("/") else None
+
+
+def key_of(text: str, functions: Sequence[str], *, headers: Path, flags: Sequence[str]) -> str:
+    """Name everything that the instructions depend on, as 64 hexadecimal digits."""
+    parts = [text, *functions, *flags, platform.machine(), bcc_version(), _digest_of_tree(headers)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+@cache
+def bcc_version() -> str:
+    """The installed bcc's version line, read without importing it; "absent" without bcc."""
+    spec = find_spec("bcc")
+    if spec is None or spec.origin is None:
+        return "absent"
+    try:
+        return Path(spec.origin).with_name("version.py").read_text()
+    except OSError:
+        return "unknown"
+
+
+@cache
+def _digest_of_tree(headers: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(headers.rglob("*.h")):
+        digest.update(f"{path.relative_to(headers)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def read(key: str, functions: Sequence[str]) -> dict[str, bytes] | None:
+    """The kept instructions, or None when there are none that can be believed."""
+    place = directory()
+    if place is None:
+        return None
+    try:
+        file = _own(place) / key
+        found = _decode(file.read_bytes(), functions)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    with contextlib.suppress(OSError):  # on a read-only file system it is as good
+        os.utime(file)  # what is used is kept longest
+    return found
+
+
+def write(key: str, compiled: Mapping[str, bytes]) -> None:
+    """Keep instructions, atomically. An unwritable place is no error: we compile again."""
+    place = directory()
+    if place is None:
+        return
+    with contextlib.suppress(OSError):
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=_own(place), prefix=NEW)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(_encode(compiled))
+            Path(name).replace(place / key)
+            _prune(place)
+        except OSError:
+            Path(name).unlink()
+
+
+def _prune(place: Path) -> None:
+    """Drop the oldest files beyond KEPT_FILES, and what a killed writer left."""
+    files = sorted(place.iterdir(), key=lambda file: file.stat().st_mtime_ns)
+    torn = [file for file in files if file.name.startswith(NEW) and _age_s(file) > TORN_SECONDS]
+    for file in (*files[:-KEPT_FILES], *torn):
+        file.unlink(missing_ok=True)
+
+
+def _age_s(file: Path) -> float:
+    return time.time() - file.stat().st_mtime
+
+
+def _own(place: Path) -> Path:
+    """Refuse a directory that somebody else owns or may write to."""
+    found = place.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise PermissionError(f"{place} is not a directory of our own with mode 0700")
+    return place
+
+
+def _encode(compiled: Mapping[str, bytes]) -> bytes:
+    body = json.dumps({name: b64encode(code).decode() for name, code in compiled.items()}).encode()
+    return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+
+
+def _decode(kept: bytes, functions: Sequence[str]) -> dict[str, bytes]:
+    digest, _, body = kept.partition(b"\n")
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        raise ValueError("the digest does not match")
+    table = json.loads(body)
+    found = {name: b64decode(table[name], validate=True) for name in functions}
+    if any(not code or len(code) % INSTRUCTION_SIZE for code in found.values()):
+        raise ValueError("not a whole number of instructions")
+    return found

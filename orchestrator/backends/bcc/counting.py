@@ -1,0 +1,179 @@
+"""The accounts of a session: the ledger's counters, and what the kernel counted beside us."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from orchestrator.backends.bcc import layout
+from orchestrator.backends.bcc.hooks import Placed
+from orchestrator.backends.bcc.reading import LedgerReader, Rows, counted_word, total
+from orchestrator.backends.protocol import (
+    Count,
+    Counts,
+    EmitCounts,
+    MetricCounts,
+    SideCounts,
+)
+from orchestrator.kernel import bpf, dynamic_events
+from orchestrator.kernel.misses import only_tasks_cause
+
+#: Mechanisms whose only misses are counted as recursion (see kernel/misses.py).
+_COUNTED = frozenset({"raw tracepoint", "fentry", "fexit"})
+_DISPOSITIONS = ("not_target", "filtered", "sampled_out", "unpaired", "map_full", "accepted")
+_LOOKS = 3
+_RECORD_ENDS = ("rate_limited", "over_cap", "ring_lost", "recorded")
+_METRIC_ENDS = ("counted", "filtered", "map_full", "map_busy")
+
+
+class Accounts:
+    """Counters since `start`; what the kernel knows is looked up while the hooks are there."""
+
+    def __init__(self, lay: layout.Layout, reader: LedgerReader) -> None:
+        self.layout, self.reader = lay, reader
+        self._expired_before = [0] * len(lay.sides)
+        self._unseen_before = [0] * len(lay.sides)
+        self._final: Counts | None = None
+
+    def start(self, placed: Sequence[Placed]) -> None:
+        """Leave out what fired while programs were being attached, and what the kernel hit between
+        opening an event and giving it its program. Hits are looked up before the ledger, so that a
+        look tells too little rather than too much; the largest of a few is taken."""
+        for _ in range(_LOOKS):
+            beside, rows = _Beside(placed), self.reader.rows()
+            unseen = [beside.unseen(side, self._fired(rows[side.index])) for side in self.sides]
+            self._unseen_before = list(map(max, self._unseen_before, unseen))
+        rows = self.reader.rows()
+        expired = self.layout.ledger_word("expired")
+        self._expired_before = [total(rows[s.index], expired) for s in self.layout.sides]
+
+    def finish(self, placed: Sequence[Placed]) -> None:
+        """Look for the last time at what goes away with the hooks."""
+        if self._final is None:
+            self._final = self.counts(placed)
+
+    def counts(self, placed: Sequence[Placed]) -> Counts:
+        """Everything as of now; after `finish`, as of then."""
+        if self._final is not None:
+            return self._final
+        beside = _Beside(placed)
+        rows = self.reader.rows()
+        own = rows[: len(self.layout.sides)]
+        return Counts(
+            sides=tuple(self._side(side, rows[side.index], beside) for side in self.layout.sides),
+            emits=self._emits(rows),
+            metrics=self._metrics(rows),
+            faulted=self._all(own, "faulted"),
+            truncated=self._all(own, "truncated"),
+            division_by_zero=self._all(own, "division_by_zero"),
+            children_lost=self._all(rows[len(self.layout.sides) :], "map_full"),
+        )
+
+    @property
+    def sides(self) -> Sequence[layout.Side]:
+        """All sides, in the order of their numbers."""
+        return self.layout.sides
+
+    def _fired(self, rows: Rows) -> int:
+        word = self.layout.ledger_word
+        return total(rows, word("entered")) + total(rows, word("expired"))
+
+    def _all(self, rows: Sequence[Rows], name: str) -> int:
+        return sum(total(row, self.layout.ledger_word(name)) for row in rows)
+
+    def _side(self, side: layout.Side, rows: Rows, beside: "_Beside") -> SideCounts:
+        def count(name: str) -> int:
+            return total(rows, self.layout.ledger_word(name))
+
+        before = self._expired_before[side.index]
+        fired = self._fired(rows)
+        counts = SideCounts(
+            hook=side.hook.id,
+            side=side.name,
+            fired=fired - before,
+            expired=count("expired") + count("late") - before,
+            **{name: count(name) for name in _DISPOSITIONS},
+        )
+        return replace(
+            counts,
+            kernel_missed=beside.missed(side, fired + self._unseen_before[side.index]),
+            recursion_misses=beside.recursion(side),
+        )
+
+    def _emits(self, rows: Sequence[Rows]) -> tuple[EmitCounts, ...]:
+        """Of every probe that makes records, over its hooks."""
+        found = []
+        for probe in self.layout.program.probes:
+            if probe.emit is None:
+                continue
+            own = [
+                rows[s.index]
+                for s in self.layout.sides
+                if s.hook.probe == probe.index and s.name != "entry"
+            ]
+            ends = {name: self._all(own, name) for name in _RECORD_ENDS}
+            found.append(EmitCounts(probe=probe.index, **ends))
+        return tuple(found)
+
+    def _metrics(self, rows: Sequence[Rows]) -> tuple[MetricCounts, ...]:
+        specs = {metric.index: metric for metric in self.layout.program.metrics}
+        found = {index: dict.fromkeys(_METRIC_ENDS, 0) for index in specs}
+        for side in self.layout.sides:
+            if side.name == "entry":
+                continue
+            for number, use in enumerate(side.hook.body.metrics):
+                for name in _METRIC_ENDS:
+                    word = self.layout.metric_word(number, name)
+                    if name == "counted":
+                        word = counted_word(self.layout, side, number, specs[use.metric])
+                    found[use.metric][name] += total(rows[side.index], word)
+        return tuple(MetricCounts(metric=index, **ends) for index, ends in found.items())
+
+
+class _Beside:
+    """What the kernel counted for the sides that are attached. Asked before the ledger is read."""
+
+    def __init__(self, placed: Sequence[Placed]) -> None:
+        self.placed = {one.side.index: one for one in placed}
+        names = [one.event for one in placed if one.event]
+        self.hits = dynamic_events.profile(names) if names else {}
+        self.recursions = {one.side.index: _recursion_misses(one.program) for one in placed}
+
+    def recursion(self, side: layout.Side) -> Count:
+        return self.recursions.get(side.index)
+
+    def unseen(self, side: layout.Side, fired: int) -> int:
+        """Hits without a run so far; 0 where nobody counts hits."""
+        one = self.placed.get(side.index)
+        hits = self.hits.get(one.event) if one is not None else None
+        return max(hits.hits - fired, 0) if hits is not None else 0
+
+    def missed(self, side: layout.Side, fired: int) -> Count:
+        """Events that happened while our program did not run: hits without a run, and calls that
+        the probe itself missed. Unknown where nobody counts them."""
+        one = self.placed.get(side.index)
+        if one is None:
+            return None
+        hits = self.hits.get(one.event)
+        if hits is None:
+            return self._passed_over(one)
+        # Read before `fired`: an event between the two looks must not count as missed.
+        return max(hits.hits - fired, 0) + (hits.misses or 0)
+
+    def _passed_over(self, one: Placed) -> Count:
+        """Misses at places whose hits nobody counts: known where passing over is all that can
+        happen, and is counted if it does."""
+        if one.attachment.mechanism in _COUNTED or _seen_always(one.side):
+            return self.recursions.get(one.side.index) or 0
+        return None
+
+
+def _seen_always(side: layout.Side) -> bool:
+    hook = side.hook
+    tracepoint = hook.exit_tracepoint if side.name == "return" else hook.tracepoint
+    return tracepoint is not None and only_tasks_cause(tracepoint)
+
+
+def _recursion_misses(program: int) -> Count:
+    try:
+        return bpf.program_statistics(program).recursion_misses
+    except OSError:
+        return None

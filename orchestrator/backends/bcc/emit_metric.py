@@ -1,0 +1,194 @@
+"""How a hook feeds its metrics."""
+
+from orchestrator.backends.bcc import layout
+from orchestrator.backends.bcc.describe import describe
+from orchestrator.backends.bcc.emit_nodes import Expressions, may_be_null
+from orchestrator.backends.bcc.emit_strings import Strings
+from orchestrator.backends.bcc.uses import counts_all
+from orchestrator.compile.nodes import Node
+from orchestrator.compile.program import KeyField, MetricSpec, MetricUse
+from orchestrator.compile.types import Ip, Str
+
+_SIZES = {"u8": 8, "s8": 8, "bool": 8, "u16": 16, "s16": 16, "u32": 32, "s32": 32}
+
+
+class MetricBlock:
+    """The block of C in which one hook feeds one metric; `number` counts the hook's uses."""
+
+    def __init__(
+        self, expressions: Expressions, spec: MetricSpec, use: MetricUse, number: int, sampled: bool
+    ) -> None:
+        self.e, self.spec, self.use = expressions, spec, use
+        self.number, self.sampled = number, sampled
+        self.line = expressions.writer.line
+
+    def write(self) -> None:
+        """The whole block."""
+        writer = self.e.writer
+        writer.comment(f"metric {self.spec.name}: {self.title()}")
+        if counts_all(self.spec, self.use, self.e.site.body) and self._is_plain_count():
+            return  # `accepted` is the metric
+        with writer.block("do", "while (0);"):
+            self.line(f"struct metric_counts *metric = &ledger->metric[{self.number}];")
+            self._filter()
+            self._value()
+            if self.spec.key:
+                self._keyed()
+            else:
+                self._unkeyed()
+
+    def title(self) -> str:
+        """The metric as the plan says it."""
+        spec, use = self.spec, self.use
+        value = describe(use.value, self.e.site.body) if use.value is not None else "1"
+        by = f" by {', '.join(part.name for part in spec.key)}" if spec.key else ""
+        where = f" where {describe(use.where, self.e.site.body)}" if use.where is not None else ""
+        return f"{spec.kind} of {value}{by}{where}"
+
+    def _nullable(self, *nodes: Node) -> bool:
+        return any(may_be_null(node, self.e.site.body) for node in nodes)
+
+    def _filter(self) -> None:
+        where = self.use.where
+        if where is not None:
+            text, nullable = self.e.number(where), self._nullable(where)
+            self._reset(nullable)
+            self.line(f"u32 holds = {text};")
+            self._refuse("!holds", nullable)
+
+    def _reset(self, nullable: bool) -> None:
+        if nullable:
+            self.line("fault = 0;")
+
+    def _refuse(self, condition: str, nullable: bool) -> None:
+        """Leave without counting when the condition holds or a read failed."""
+        if nullable:
+            self._lines("if (fault)", "\tCOUNT(faulted);")
+        tests = [test for test in ("fault" if nullable else "", condition) if test]
+        if tests:
+            self.line(f"if ({' || '.join(tests)}) {{")
+            self._lines("\tPP_ADD(&metric->filtered, 1);", "\tbreak;", "}")
+
+    def _value(self) -> None:
+        """Declare `value` (64 bits), and for a histogram its bucket."""
+        spec, value = self.spec, self.use.value
+        if spec.kind == "count" and value is None:
+            return
+        kind = "s64" if spec.signed else "u64"
+        text = self.e.number(value) if value is not None else "1"
+        nullable = value is not None and self._nullable(value)
+        self._reset(nullable)
+        self.line(f"{kind} value = ({kind})({text});")
+        self._refuse("!value" if spec.kind == "count" else "", nullable)
+        if spec.kind == "histogram":
+            self.line(f"u32 bucket = {self._bucket()};")
+
+    def _bucket(self) -> str:
+        count, buckets = layout.bucket_count(self.spec), self.spec.buckets
+        if buckets.kind == "log":
+            inside = "pp_log_bucket((u64)value)"
+            return f"value < 0 ? {count} : {inside}" if self.spec.signed else inside
+        # As signed numbers, since low may be negative; unsigned values beyond s64 are above.
+        value = "(s64)value"
+        below = f"{value} < {buckets.low}LL"
+        above = f"{value} >= {buckets.high}LL"
+        if not self.spec.signed:
+            above = f"value > 0x7fffffffffffffffULL || {above}"
+            below = f"value <= 0x7fffffffffffffffULL && {below}"
+        index = f"(u32)(((u64){value} - (u64){buckets.low}LL) / {buckets.step}ULL)"
+        return f"({below}) ? {count} : ({above}) ? {count + 1} : {index}"
+
+    # -- cells ---------------------------------------------------------------------------------
+
+    def _unkeyed(self) -> None:
+        if self.spec.kind == "histogram":
+            self._dense()
+        elif self.sampled:
+            self.line("PP_ADD(&metric->count, weight);")
+        self._add_value("metric")
+        if not counts_all(self.spec, self.use, self.e.site.body):
+            self.line("PP_ADD(&metric->counted, 1);")
+
+    def _is_plain_count(self) -> bool:
+        return self.spec.kind == "count" and not self.sampled
+
+    def _dense(self) -> None:
+        with self.e.writer.block():
+            placeholder = layout.dense_map(self.spec)
+            self.line(f"u64 *cell = pp_map_lookup(PP_MAP({placeholder}), &bucket);")
+            self.line("if (cell)")
+            self.line("\tPP_ADD(cell, weight);")
+
+    def _add_value(self, cell: str) -> None:
+        kind = "s64" if self.spec.signed else "u64"
+        match self.spec.kind:
+            case "sum" | "avg":
+                times = " * weight" if self.sampled else ""
+                self.line(f"PP_ADD(&{cell}->value, (u64)value{times});")
+            case "min" | "max":
+                better = "<" if self.spec.kind == "min" else ">"
+                self.line(f"PP_SETTLE(({kind} *)&{cell}->value, value, {better});")
+
+    def _keyed(self) -> None:
+        size = layout.hash_key_bytes(self.spec)
+        self.line(f"char key[{size}] __attribute__((aligned(8))) = {{}};")
+        nullable = self._nullable(*self.use.key)
+        self._reset(nullable)
+        for part, node in zip(self.spec.key, self.use.key, strict=True):
+            self._key_part(part, node)
+        self._refuse("", nullable)
+        if self.spec.kind == "histogram":
+            self.line(f"*(u64 *)(key + {self.spec.key_size}) = bucket;")
+        self._find_cell()
+        self.line("PP_ADD(&cell->count, weight);")
+        self._add_value("cell")
+
+    def _key_part(self, part: KeyField, node: Node) -> None:
+        if isinstance(node.type, Str | Ip):
+            Strings(self.e).store(node, f"key + {part.offset}", part.size)
+            return
+        width = _SIZES.get(part.form, 64)
+        value = self.e.number(node)
+        self.line(f"*(u{width} *)(key + {part.offset}) = (u{width})({value});")
+
+    def _find_cell(self) -> None:
+        """Declare `cell`: the key's, made if need be, or the cell `other` when there is no room."""
+        placeholder = f"PP_MAP({layout.keyed_map(self.spec)})"
+        initial = f"{{0, {layout.extreme(self.spec):#x}ULL}}"
+        self._lines(
+            "u32 full = 0;",
+            f"struct cell *cell = pp_map_lookup({placeholder}, key);",
+            "if (!cell) {",
+            f"\tstruct cell fresh = {initial};",
+            f"\ts64 error = pp_map_update({placeholder}, key, &fresh, PP_NOEXIST);",
+            "\tif (error == 0 || error == PP_EEXIST)",
+            f"\t\tcell = pp_map_lookup({placeholder}, key);",
+            "\tfull = error == PP_E2BIG;",
+            "}",
+        )
+        with self.e.writer.block("if (full)"):
+            self._other()
+        self._lines(
+            "if (!cell) {",
+            "\tPP_ADD(&metric->map_busy, 1);",
+            "\tbreak;",
+            "}",
+            "PP_ADD(&metric->counted, 1);",
+        )
+
+    def _other(self) -> None:
+        """Count in the cell `other` and leave; its parts are per CPU."""
+        if self.spec.kind == "histogram":
+            dense = f"PP_MAP({layout.dense_map(self.spec)})"
+            self._lines(
+                f"u64 *other = pp_map_lookup({dense}, &bucket);",
+                "if (other)",
+                "\tPP_ADD(other, weight);",
+            )
+        self._lines("PP_ADD(&metric->map_full, 1);", "PP_ADD(&metric->count, weight);")
+        self._add_value("metric")
+        self.line("break;")
+
+    def _lines(self, *lines: str) -> None:
+        for text in lines:
+            self.line(text)

@@ -1,0 +1,304 @@
+/* What every generated program does in the same way: gates, pairing, arithmetic, strings.
+ *
+ * Everything is inlined; nothing loops without a bound that the compiler unrolls (5.10 and older
+ * verifiers). Errors are the kernel's negative errnos.
+ */
+#ifndef PROBEPLAN_RUNTIME_H
+#define PROBEPLAN_RUNTIME_H
+
+#include <probeplan/prelude.h>
+
+#define PP_E2BIG (-7) /* -E2BIG: the map is full */
+#define PP_EEXIST (-17)
+
+/* ---------------------------------------------------------------- arithmetic
+ * x // 0 and x % 0 are 0, counted in *by_zero. BPF before cpu v4 divides unsigned only, so signs
+ * are handled here; the smallest s64 by -1 wraps to itself, as two's complement does. */
+
+PP_INLINE u64 pp_udiv(u64 n, u64 d, u64 *by_zero)
+{
+	if (d == 0) {
+		PP_ADD(by_zero, 1);
+		return 0;
+	}
+	return n / d;
+}
+
+PP_INLINE u64 pp_umod(u64 n, u64 d, u64 *by_zero)
+{
+	if (d == 0) {
+		PP_ADD(by_zero, 1);
+		return 0;
+	}
+	return n % d;
+}
+
+PP_INLINE u64 pp_magnitude(s64 n)
+{
+	return n < 0 ? 0 - (u64)n : (u64)n;
+}
+
+PP_INLINE s64 pp_sdiv(s64 n, s64 d, u64 *by_zero)
+{
+	u64 q = pp_udiv(pp_magnitude(n), pp_magnitude(d), by_zero);
+	return (s64)((n < 0) != (d < 0) ? 0 - q : q);
+}
+
+PP_INLINE s64 pp_smod(s64 n, s64 d, u64 *by_zero)
+{
+	u64 r = pp_umod(pp_magnitude(n), pp_magnitude(d), by_zero);
+	return (s64)(n < 0 ? 0 - r : r);
+}
+
+/* ---------------------------------------------------------------- memory and strings */
+
+PP_INLINE s64 pp_read(int user, void *to, u32 size, u64 from)
+{
+	return user ? pp_read_user(to, size, (void *)from) : pp_read_kernel(to, size, (void *)from);
+}
+
+/* Bytes read with the closing NUL, at most `size`; negative when the memory is not there. */
+PP_INLINE s64 pp_read_str(int user, void *to, u32 size, u64 from)
+{
+	return user ? pp_read_user_str(to, size, (void *)from)
+		    : pp_read_kernel_str(to, size, (void *)from);
+}
+
+/* The helpers return `size` for a string that just fits and for one that was cut; the byte that
+ * they replaced by NUL tells the two apart. */
+PP_INLINE int pp_was_cut(int user, s64 got, u32 size, u64 from)
+{
+	u8 last = 0;
+	return got == size && pp_read(user, &last, 1, from + size - 1) == 0 && last != 0;
+}
+
+/* Length of the string at `from` as far as `limit` - 1 bytes, by pieces; negative: not there. */
+#define PP_PIECE 64
+PP_INLINE s64 pp_length(int user, u64 from, u32 limit)
+{
+	char piece[PP_PIECE];
+	u64 length = 0;
+	s64 got = PP_PIECE;
+#pragma clang loop unroll(full)
+	for (u32 at = 0; at < limit; at += PP_PIECE - 1) {
+		if (got != PP_PIECE)
+			break;
+		u32 size = limit - at < PP_PIECE ? limit - at : PP_PIECE;
+		got = pp_read_str(user, piece, size, from + at);
+		if (got < 0)
+			return got;
+		if (got > 0)
+			length += got - 1;
+	}
+	return length;
+}
+
+/* Whether a text of at most 16 bytes stands anywhere in the string at `from`, of which `limit` - 1
+ * bytes count. The last 16 bytes slide by as two words; the text is given the same way, its last
+ * byte lowest, with masks of the bytes that it has. Without branches, so that the verifier follows
+ * one path. */
+PP_INLINE int pp_holds(int user, u64 from, u32 limit, u64 high, u64 high_mask, u64 low,
+		       u64 low_mask, u32 *fault)
+{
+	u64 above = 0, below = 0, found = 0;
+#pragma clang loop unroll(disable)
+	for (u32 at = 0; at < limit; at += PP_PIECE - 1) {
+		u64 words[PP_PIECE / 8] = {};
+		u8 *piece = (u8 *)words;
+		u32 size = limit - at < PP_PIECE ? limit - at : PP_PIECE;
+		s64 got = pp_read_str(user, piece, size, from + at);
+		if (got < 0) {
+			*fault = 1;
+			return 0;
+		}
+		/* Byte by byte, and the last is a NUL; kept in order, or the compiler would run
+		 * out of stack for what it computes ahead. */
+#define PP_SLIDE(i)                                                                                \
+	do {                                                                                       \
+		above = above << 8 | below >> 56;                                                  \
+		below = below << 8 | PP_READ(piece[i]);                                            \
+		u64 differs = ((above & high_mask) ^ high) | ((below & low_mask) ^ low);           \
+		found |= ((differs | (0 - differs)) >> 63) ^ 1;                                    \
+		PP_OPAQUE(found);                                                                  \
+	} while (0)
+#define PP_SLIDE_7(i)                                                                              \
+	PP_SLIDE(i); PP_SLIDE(i + 1); PP_SLIDE(i + 2); PP_SLIDE(i + 3); PP_SLIDE(i + 4);          \
+	PP_SLIDE(i + 5); PP_SLIDE(i + 6)
+		PP_SLIDE_7(0); PP_SLIDE_7(7); PP_SLIDE_7(14); PP_SLIDE_7(21); PP_SLIDE_7(28);
+		PP_SLIDE_7(35); PP_SLIDE_7(42); PP_SLIDE_7(49); PP_SLIDE_7(56);
+		if (got != PP_PIECE)
+			break;
+	}
+	return found;
+}
+
+/* ---------------------------------------------------------------- rate: the generic cell rate algorithm
+ * One word holds the theoretical arrival time of the next record. A record is allowed while that
+ * time is at most `burst` ahead of now, and then moves it by `gap`. */
+#define PP_RATE_TRIES 8
+PP_INLINE int pp_rate_allows(u64 *word, u64 now, u64 gap, u64 burst)
+{
+#pragma clang loop unroll(full)
+	for (int attempt = 0; attempt < PP_RATE_TRIES; attempt++) {
+		u64 due = PP_READ(*word);
+		if (due > now + burst)
+			return 0;
+		u64 next = (due > now ? due : now) + gap;
+#ifdef PP_HAVE_FETCH
+		if (PP_CMPXCHG(word, due, next) == due)
+			return 1;
+#else
+		PP_WRITE(*word, next); /* no compare-and-swap: CPUs that meet here share one step */
+		return 1;
+#endif
+	}
+	return 0;
+}
+
+/* ---------------------------------------------------------------- cap
+ * The number of records taken before this one, or at least `cap` when there may be no more. */
+PP_INLINE u64 pp_take(u64 *taken, u64 cap)
+{
+	u64 before = PP_READ(*taken);
+	if (before >= cap)
+		return before; /* spares the shared line once the cap is reached */
+#ifdef PP_HAVE_FETCH
+	return PP_FETCH_ADD(taken, 1);
+#else
+	PP_ADD(taken, 1); /* overshoots by at most CPUs times nesting; the reader trims */
+	return before;
+#endif
+}
+
+/* ---------------------------------------------------------------- sampling: gaps drawn uniformly from [1, 2N - 1]
+ * Plain loads and stores: two programs that meet on one CPU (preemption) can lose a step of the
+ * countdown, which shifts one sample; no event loses its disposition. */
+PP_INLINE u64 pp_sampled(u64 *left, u64 *weight, u64 every)
+{
+	u64 gap = PP_READ(*left);
+	if (gap > 1) {
+		PP_WRITE(*left, gap - 1);
+		return 0;
+	}
+	u64 kept = PP_READ(*weight);
+	if (every == 0)
+		every = 1;
+	PP_WRITE(*left, 1 + (u32)pp_prandom_u32() % (2 * every - 1));
+	PP_WRITE(*weight, every);
+	return kept ? kept : 1;
+}
+
+/* ---------------------------------------------------------------- pairing entry and return
+ * A thread's calls of one hook lie on a stack of at most PP_DEPTH frames, one map element each.
+ * `nested` says that a deeper frame exists, so that the common case is one update, and one lookup
+ * with one delete. */
+#define PP_DEPTH 4
+
+struct pp_call {
+	u64 thread; /* tgid << 32 | tid */
+	u32 hook;
+	u32 depth;
+};
+
+struct pp_frame {
+	u32 nested;
+	u32 weight;
+	u64 time; /* ns, when elapsed is used */
+	u64 nulls; /* a bit for each value that could not be read; from 32 on: that was cut */
+};
+
+PP_INLINE s64 pp_push(void *open, struct pp_call *call, const void *frame)
+{
+	call->depth = 0;
+	s64 error = pp_map_update(open, call, frame, PP_NOEXIST);
+#pragma clang loop unroll(full)
+	for (u32 depth = 1; depth < PP_DEPTH; depth++) {
+		if (PP_LIKELY(error != PP_EEXIST))
+			return error;
+		struct pp_frame *parent = pp_map_lookup(open, call);
+		if (!parent)
+			return PP_E2BIG;
+		u32 was = parent->nested;
+		parent->nested = 1;
+		call->depth = depth;
+		error = pp_map_update(open, call, frame, PP_NOEXIST);
+		if (error && error != PP_EEXIST)
+			parent->nested = was;
+	}
+	return error;
+}
+
+/* The innermost open frame, with call->depth at it; *outer is the one around it, if any. */
+PP_INLINE struct pp_frame *pp_top(void *open, struct pp_call *call, struct pp_frame **outer)
+{
+	call->depth = 0;
+	struct pp_frame *top = pp_map_lookup(open, call);
+#pragma clang loop unroll(full)
+	for (u32 depth = 1; depth < PP_DEPTH; depth++) {
+		if (!top || PP_LIKELY(!top->nested))
+			return top;
+		call->depth = depth;
+		struct pp_frame *inner = pp_map_lookup(open, call);
+		if (!inner) {
+			call->depth = depth - 1;
+			return top;
+		}
+		*outer = top;
+		top = inner;
+	}
+	return top;
+}
+
+/* ---------------------------------------------------------------- metrics */
+
+#ifdef PP_HAVE_FETCH
+#define PP_SETTLE(cell, value, better)                                                             \
+	do {                                                                                       \
+		_Pragma("clang loop unroll(full)") for (int t = 0; t < 4; t++)                     \
+		{                                                                                  \
+			__typeof__(value) old = PP_READ(*(cell));                                  \
+			if (!((value)better old) || PP_CMPXCHG((u64 *)(cell), (u64)old, (u64)(value)) == (u64)old) \
+				break;                                                             \
+		}                                                                                  \
+	} while (0)
+#else
+/* No compare-and-swap: two programs that meet on one cell can lose the lesser extreme. */
+#define PP_SETTLE(cell, value, better)                                                             \
+	do {                                                                                       \
+		if ((value)better PP_READ(*(cell)))                                                \
+			PP_WRITE(*(cell), (value));                                                \
+	} while (0)
+#endif
+
+/* Position of the highest bit that is set in a value that is not 0, without loops or calls. */
+PP_INLINE u32 pp_top_bit(u64 value)
+{
+	u32 bit = 0, step;
+	step = (value > 0xffffffffULL) << 5;
+	value >>= step;
+	bit |= step;
+	step = (value > 0xffff) << 4;
+	value >>= step;
+	bit |= step;
+	step = (value > 0xff) << 3;
+	value >>= step;
+	bit |= step;
+	step = (value > 0xf) << 2;
+	value >>= step;
+	bit |= step;
+	step = (value > 0x3) << 1;
+	value >>= step;
+	bit |= step;
+	return bit | (u32)(value >> 1);
+}
+
+/* Log-linear bucket, 16 to an octave: the reader's side is compile/histogram.py. */
+PP_INLINE u32 pp_log_bucket(u64 value)
+{
+	if (value < 16)
+		return (u32)value;
+	u32 top = pp_top_bit(value);
+	return (top - 3) * 16 + ((u32)(value >> (top - 4)) & 15);
+}
+
+#endif

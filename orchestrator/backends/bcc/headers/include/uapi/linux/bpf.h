@@ -1,0 +1,1 @@
+/* Left empty: bcc puts its own bpf.h first. */

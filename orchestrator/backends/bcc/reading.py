@@ -1,0 +1,143 @@
+"""From maps to counters and cells."""
+
+import struct
+from collections.abc import Mapping, Sequence
+
+from orchestrator.backends.bcc import layout
+from orchestrator.backends.bcc.maps import Map
+from orchestrator.backends.bcc.uses import counts_all
+from orchestrator.backends.protocol import Cell
+from orchestrator.compile.program import MetricSpec
+
+Rows = Sequence[Sequence[int]]  # one list of words a CPU
+
+
+def words_of(value: bytes) -> list[int]:
+    """The u64 words of a value."""
+    return list(struct.unpack(f"={len(value) // layout.WORD}Q", value))
+
+
+class LedgerReader:
+    """Elements of the ledger, one list of words a CPU."""
+
+    def __init__(self, lay: layout.Layout, ledger: Map) -> None:
+        self.layout, self.ledger = lay, ledger
+
+    def rows(self) -> list[Rows]:
+        """Every side's words as of now; the last element counts children that found no room."""
+        return [self._element(index) for index in range(len(self.layout.sides) + 1)]
+
+    def _element(self, index: int) -> Rows:
+        value = self.ledger.lookup(struct.pack("=I", index)) or b""
+        return [words_of(slot) for slot in self.ledger.slots(value)]
+
+
+def total(rows: Rows, word: int) -> int:
+    """A counter over all CPUs."""
+    return sum(row[word] for row in rows)
+
+
+def counted_word(lay: layout.Layout, side: layout.Side, number: int, spec: MetricSpec) -> int:
+    """The word that holds how many events of this side counted in its metric `number`."""
+    body = side.hook.body
+    if counts_all(spec, body.metrics[number], body):
+        return lay.ledger_word("accepted")
+    return lay.metric_word(number, "counted")
+
+
+class MetricReader:
+    """Cells of one metric, from its maps and from the ledger elements of the hooks that feed it."""
+
+    def __init__(self, lay: layout.Layout, spec: MetricSpec, maps: Mapping[int, Map]) -> None:
+        self.layout, self.spec, self.maps = lay, spec, maps
+
+    def cells(self, rows: Sequence[Rows]) -> list[Cell]:
+        """All cells: without a key the only one; with a key, `other` last if it was needed."""
+        own = self._own(rows)
+        if not self.spec.key:
+            return [own]
+        found = self._keyed()
+        return [*found, own] if own.count else found
+
+    # -- the cell in the ledger ----------------------------------------------------------------
+
+    def _own(self, rows: Sequence[Rows]) -> Cell:
+        if self.spec.kind == "histogram":
+            return self._histogram(None, self._dense())
+        count, values = 0, []
+        for side, number in self._uses():
+            counted = counted_word(self.layout, side, number, self.spec)
+            for row in rows[side.index]:
+                count += self._count(row, number, counted)
+                values.append(row[self.layout.metric_word(number, "value")])
+        return self._cell(None, count, values)
+
+    def _uses(self) -> list[tuple[layout.Side, int]]:
+        """(side, number in its ledger element) of everything that feeds this metric."""
+        return [
+            (side, number)
+            for side in self.layout.sides
+            if side.name != "entry"
+            for number, use in enumerate(side.hook.body.metrics)
+            if use.metric == self.spec.index
+        ]
+
+    def _count(self, row: Sequence[int], number: int, counted: int) -> int:
+        """Weighted count. Unsampled and without a key, the events counted are the count."""
+        weighted = row[self.layout.metric_word(number, "count")]
+        if self.spec.key or self._sampled():
+            return weighted
+        return row[counted]
+
+    def _sampled(self) -> bool:
+        probes = {probe.name: probe for probe in self.layout.program.probes}
+        return probes[self.spec.probe].sample != 1
+
+    def _cell(self, key: bytes | None, count: int, values: Sequence[int]) -> Cell:
+        """A cell of parts: sums add up, extremes compete."""
+        kind = self.spec.kind
+        if kind in ("min", "max"):
+            best = (min if kind == "min" else max)(map(self._signed, values), default=0)
+            found = best if count else None
+            return Cell(
+                key=key,
+                count=count,
+                min=found if kind == "min" else None,
+                max=found if kind == "max" else None,
+            )
+        summed = self._signed(sum(values) & (1 << 64) - 1) if kind in ("sum", "avg") else 0
+        return Cell(key=key, count=count, sum=summed)
+
+    def _signed(self, word: int) -> int:
+        return word - (1 << 64) if self.spec.signed and word >> 63 else word
+
+    # -- maps ----------------------------------------------------------------------------------
+
+    def _dense(self) -> dict[int, int]:
+        buckets = self.maps[layout.dense_map(self.spec)]
+        counts = ((key, sum(words_of(value))) for key, value in buckets.items())
+        return {struct.unpack("=I", key)[0]: count for key, count in counts if count}
+
+    def _keyed(self) -> list[Cell]:
+        cells = self.maps[layout.keyed_map(self.spec)]
+        if self.spec.kind != "histogram":
+            return [self._keyed_cell(key, words_of(value)) for key, value in cells.items()]
+        by_key: dict[bytes, dict[int, int]] = {}
+        size = self.spec.key_size
+        for key, value in cells.items():
+            bucket = struct.unpack_from("=Q", key, size)[0]
+            by_key.setdefault(key[:size], {})[bucket] = words_of(value)[0]
+        return [self._histogram(key, buckets) for key, buckets in by_key.items()]
+
+    def _keyed_cell(self, key: bytes, words: Sequence[int]) -> Cell:
+        return self._cell(key, words[0], words[1:] or [0])
+
+    def _histogram(self, key: bytes | None, counts: Mapping[int, int]) -> Cell:
+        end = layout.bucket_count(self.spec)
+        return Cell(
+            key=key,
+            count=sum(counts.values()),
+            buckets={index: n for index, n in sorted(counts.items()) if index < end},
+            below=counts.get(end, 0),
+            above=counts.get(end + 1, 0),
+        )

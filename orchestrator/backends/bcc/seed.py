@@ -1,0 +1,72 @@
+"""What user space writes before programs are armed: parameters, samples' first gaps, extremes."""
+
+import math
+import secrets
+import struct
+from collections.abc import Callable
+
+from orchestrator.backends.bcc import layout
+from orchestrator.plan.model import Rate
+
+UNLIMITED = (1 << 64) - 1
+#: A burst of a tenth of the period is let through at once, so that events that come together are
+#: not cut apart: at most count + count/10 records in a period.
+BURST_PART = 10
+Draw = Callable[[int], int]
+
+
+def control_words(lay: layout.Layout, own_tgid: int) -> list[int]:
+    """The control element, disarmed. `own_tgid`: our process as the kernel's programs see it."""
+    program = lay.program
+    words = [0] * (lay.control_bytes // layout.WORD)
+    words[lay.plan_word("self")] = own_tgid
+    words[lay.plan_word("cap")] = program.limits.events
+    _put_rate(words, lay.plan_word("rate_gap"), program.limits.rate)
+    for number, probe in enumerate(program.probes):
+        words[lay.probe_word(number, "sample")] = probe.sample
+        cap = UNLIMITED if probe.events is None else probe.events
+        words[lay.probe_word(number, "cap")] = cap
+        if probe.rate is not None:
+            _put_rate(words, lay.probe_word(number, "rate_gap"), probe.rate)
+    for param in program.params:
+        words[lay.param_word(param.slot)] = param.value & UNLIMITED
+    return words
+
+
+def _put_rate(words: list[int], gap_at: int, rate: Rate) -> None:
+    """The gap between two records and the burst, in ns, in two words that follow each other."""
+    words[gap_at] = max(rate.per_ns // rate.count, 1)
+    words[gap_at + 1] = rate.per_ns // BURST_PART
+
+
+def ledger_element(
+    lay: layout.Layout, side: layout.Side, cpus: int, draw: Draw = secrets.randbelow
+) -> bytes:
+    """The first element of one side: zeros, but for the first gap of each CPU and the values that
+    minima and maxima start from."""
+    program, hook = lay.program, side.hook
+    specs = {metric.index: metric for metric in program.metrics}
+    sample = program.probes[hook.probe].sample
+    found = bytearray()
+    for _ in range(cpus):
+        words = [0] * (lay.ledger_bytes // layout.WORD)
+        if sample > 1:
+            words[lay.ledger_word("gap")] = first_gap(sample, draw)
+            words[lay.ledger_word("weight")] = sample
+        for number, use in enumerate(hook.body.metrics):
+            words[lay.metric_word(number, "value")] = layout.extreme(specs[use.metric])
+        found += struct.pack(f"={len(words)}Q", *words)
+    return bytes(found)
+
+
+def first_gap(sample: int, draw: Draw = secrets.randbelow) -> int:
+    """A CPU's first gap: P(k) proportional to 2N - k for k in 1 … 2N - 1, the equilibrium
+    distribution of gaps drawn uniformly, so that the very first events count right too.
+
+    >>> [first_gap(2, draw) for draw in (lambda n: 0, lambda n: n - 1)]
+    [3, 1]
+    """
+    largest = 2 * sample - 1
+    ticket = draw(largest * (largest + 1) // 2)
+    weight = (math.isqrt(8 * ticket + 1) + 1) // 2  # j is drawn j times in all tickets
+    return 2 * sample - weight

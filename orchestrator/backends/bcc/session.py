@@ -1,0 +1,396 @@
+"""A program in the kernel: attached as a whole, armed, drained, counted, taken away again."""
+
+import contextlib
+import os
+import struct
+import time
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.backends.bcc import clang, layout, memory, seed
+from orchestrator.backends.bcc.artifact import Detail
+from orchestrator.backends.bcc.artifact import artifact as with_choices
+from orchestrator.backends.bcc.attachment import AttachError, Attachment, raw_tracepoint
+from orchestrator.backends.bcc.counting import Accounts
+from orchestrator.backends.bcc.hooks import Placed, attach_side, load_side
+from orchestrator.backends.bcc.identity import check_namespace, own_tgid
+from orchestrator.backends.bcc.load import LoadError, load_program
+from orchestrator.backends.bcc.maps import Map, create_map
+from orchestrator.backends.bcc.mechanism import Mechanism, choose
+from orchestrator.backends.bcc.reading import LedgerReader, MetricReader
+from orchestrator.backends.bcc.source import EXIT, FORK
+from orchestrator.backends.protocol import (
+    Artifact,
+    AttachedHook,
+    AttachOptions,
+    Cell,
+    Counts,
+    SkippedHook,
+)
+from orchestrator.compile.program import Hook
+from orchestrator.kernel import bpf, perf
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.findings import Finding, HostError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from orchestrator.backends.bcc.ring import Ring
+
+
+def attach(artifact: Artifact, facts: KernelFacts, options: AttachOptions) -> "BccSession":
+    """Attach everything or nothing, disarmed; optional hooks may be left out. Raises HostError."""
+    try:
+        return attach_compiled(artifact, compiled(artifact), options)
+    except TrampolineRefused as refused:
+        return attach(_without_trampoline(artifact, facts, refused), facts, options)
+
+
+class TrampolineRefused(HostError):  # says what happened, as HostError's kin do
+    """The kernel has trampolines, but none for this hook's function."""
+
+    def __init__(self, hook: Hook, error: HostError) -> None:
+        self.hook = hook
+        super().__init__(error.findings)
+
+
+def _without_trampoline(
+    artifact: Artifact, facts: KernelFacts, refused: TrampolineRefused
+) -> Artifact:
+    """The artifact with that hook's next mechanism. Raises `refused` when it has none."""
+    assert isinstance(artifact.detail, Detail)
+    why = "; ".join(finding.message for finding in refused.findings)
+    choice = choose(refused.hook, facts, {"fentry": why})
+    if choice.mechanism is None:
+        raise refused
+    choices = {**artifact.detail.choices, refused.hook.id: choice}
+    return with_choices(artifact.program, facts, choices)
+
+
+def compiled(artifact: Artifact) -> Mapping[str, bytes]:
+    """The instructions of every function of the artifact. Needs the compiler or its cache, but
+    neither root nor the kernel that they are for. Raises HostError."""
+    assert isinstance(artifact.detail, Detail)
+    try:
+        return clang.compile_c(artifact.text, artifact.detail.functions)
+    except clang.CompileError as error:
+        message = f"the generated program could not be compiled: {error}"
+        raise HostError([Finding(code="PP089", message=message)]) from None
+
+
+def attach_compiled(
+    artifact: Artifact, code: Mapping[str, bytes], options: AttachOptions
+) -> "BccSession":
+    """As `attach`, with instructions that `compiled` made, perhaps on another machine."""
+    assert isinstance(artifact.detail, Detail)
+    session = BccSession(artifact, artifact.detail, options)
+    try:
+        session.set_up(code)
+    except BaseException:
+        session.detach()
+        raise
+    return session
+
+
+class BccSession:
+    """protocol.Session for bcc. Made by `attach`."""
+
+    def __init__(self, artifact: Artifact, detail: Detail, options: AttachOptions) -> None:
+        self.program, self.detail, self.options = artifact.program, detail, options
+        self.attached: Sequence[AttachedHook] = ()
+        self.skipped: Sequence[SkippedHook] = ()
+        self._maps: dict[int, Map] = {}
+        self._programs: list[int] = []
+        self._placed: list[Placed] = []
+        self._followers: list[Attachment] = []
+        self._ring: Ring | None = None
+        self._capped = self._armed = False
+        self._paused: set[int] = set()
+        self._views: list[memoryview] = []  # of the control and the shared element
+        self._accounts: Accounts | None = None
+        self._final_metrics: Mapping[int, Sequence[Cell]] | None = None
+        self._held = 0  # records of the last read
+
+    # -- set up --------------------------------------------------------------------------------
+
+    def set_up(self, code: Mapping[str, bytes]) -> None:
+        """Maps, their first contents, programs, and hooks last."""
+        self._make_maps()
+        self._follow(code, FORK, "sched_process_fork")
+        self._seed_tasks()
+        for probe in self.program.probes:
+            for hook in probe.hooks:
+                self._place(hook, code)
+        self._follow(code, EXIT, "sched_process_exit")  # a probe there sees the task before it goes
+        self._accounts = Accounts(
+            self.detail.layout, LedgerReader(self.detail.layout, self._maps[layout.LEDGER])
+        )
+
+    def _make_maps(self) -> None:
+        try:
+            for placeholder, spec in self.detail.maps.items():
+                self._maps[placeholder] = create_map(spec)
+            if self.detail.ring_bytes:
+                spec = memory.ring_spec(self.detail.ring_bytes)
+                self._maps[layout.RING] = create_map(spec)
+        except OSError as error:
+            message = f"the kernel refused map {spec.name}: {error.strerror}"
+            raise HostError([Finding(code="PP089", message=message)]) from None
+        self._fill_maps()
+
+    def _fill_maps(self) -> None:
+        from orchestrator.backends.bcc.ring import Ring
+
+        lay = self.detail.layout
+        for placeholder in (layout.CONTROL, layout.SHARED):
+            whole = self._maps[placeholder].map_memory()
+            self._views.append(memoryview(whole).cast("Q"))
+        tgid = own_tgid()
+        check_namespace(self.program.target, tgid)
+        for index, word in enumerate(seed.control_words(lay, tgid)):
+            self._control[index] = word
+        for side in lay.sides:
+            element = seed.ledger_element(lay, side, perf.possible_cpus())
+            self._maps[layout.LEDGER].update(struct.pack("=I", side.index), element)
+        if self.detail.ring_bytes:
+            self._ring = Ring(self._maps[layout.RING].fd, self.detail.ring_bytes)
+
+    @property
+    def _control(self) -> memoryview:
+        return self._views[0]
+
+    @property
+    def _shared(self) -> memoryview:
+        return self._views[1]
+
+    def _descriptors(self) -> dict[int, int]:
+        return {placeholder: made.fd for placeholder, made in self._maps.items()}
+
+    def _follow(self, code: Mapping[str, bytes], name: str, event: str) -> None:
+        """Attach a program that keeps the map of followed tasks, where children are the target."""
+        if not self.program.target.children:
+            return
+        try:
+            program = load_program(
+                code[name], bpf.RAW_TRACEPOINT, name=name, maps=self._descriptors()
+            )
+            self._programs.append(program)
+            self._followers.append(raw_tracepoint(event, program))
+        except (LoadError, AttachError) as error:
+            message = f"children cannot be followed: {error}"
+            raise HostError([Finding(code="PP089", message=message)]) from None
+
+    def _seed_tasks(self) -> None:
+        """Those that are followed from the start; births are seen already."""
+        if not self.program.target.children:
+            return
+        root = self.options.root_pid
+        for pid in (root,) if root is not None else self.program.target.pid:
+            self._seed_task(pid)
+
+    def _seed_task(self, pid: int) -> None:
+        """All threads of a process; twice, since a thread may be born while we read."""
+        for _ in range(2):
+            with contextlib.suppress(OSError):
+                for thread in Path(f"/proc/{pid}/task").iterdir():
+                    key = struct.pack("=I", int(thread.name))
+                    self._maps[layout.TASKS].update(key, b"\1")
+
+    # -- hooks ---------------------------------------------------------------------------------
+
+    def _place(self, hook: Hook, code: Mapping[str, bytes]) -> None:
+        choice = self.detail.choices[hook.id]
+        if choice.mechanism is None:
+            reasons = "; ".join(choice.rejected.values())
+            self._skip(hook, reasons)
+            return
+        try:
+            placed = self._sides(hook, choice.mechanism, code)
+        except HostError as error:
+            if choice.mechanism == "fentry" and hook.kind in ("function", "entry", "return"):
+                raise TrampolineRefused(hook, error) from None
+            if not hook.optional:
+                raise
+            self._skip(hook, "; ".join(finding.message for finding in error.findings))
+            return
+        made = AttachedHook(
+            hook=hook.id,
+            mechanism=choice.mechanism,
+            target=_target(hook),
+            detail=", ".join(one.attachment.place for one in placed),
+        )
+        self.attached = (*self.attached, made)
+
+    def _skip(self, hook: Hook, reason: str) -> None:
+        self.skipped = (*self.skipped, SkippedHook(hook=hook.id, reason=reason))
+
+    def _sides(self, hook: Hook, mechanism: Mechanism, code: Mapping[str, bytes]) -> list[Placed]:
+        """Both sides or neither: the return first, so that no call is opened that nobody closes."""
+        made: list[Placed] = []
+        sides = [side for side in self.detail.layout.sides if side.hook is hook]
+        try:
+            for side in reversed(sides):
+                program = load_side(side, mechanism, code[side.function], self._descriptors())
+                self._programs.append(program)
+                attachment = attach_side(side, mechanism, program, self.options)
+                made.append(Placed(side=side, program=program, attachment=attachment))
+        except (AttachError, ValueError, OSError, HostError) as error:
+            for one in made:
+                self._take_away(one.attachment)
+            if isinstance(error, HostError):
+                raise
+            finding = Finding(code="PP089", message=str(error), position=hook.position)
+            raise HostError([finding]) from None
+        self._placed += made
+        return made[::-1]
+
+    def _take_away(self, attachment: Attachment) -> None:
+        attachment.detach()
+        for name in attachment.events:
+            self.options.unjournal("event", name)
+
+    # -- the run -------------------------------------------------------------------------------
+
+    def arm(self, deadline_ns: int) -> None:
+        """Let records and metrics flow until `deadline_ns`."""
+        assert self._accounts is not None
+        self._accounts.start(self._placed)
+        self._armed = True
+        self.extend(deadline_ns)
+
+    def extend(self, deadline_ns: int) -> None:
+        """Move the deadline. A lease that ran out, since we were stopped, is taken up again."""
+        self._control[self.detail.layout.plan_word("deadline")] = deadline_ns
+        self._enable()
+
+    def _enable(self) -> None:
+        """A bit for each probe that is not paused, unless all are disarmed."""
+        stopped = self.program.limits.at_cap == "stop" and self.capped()
+        if not self._armed or stopped:
+            return
+        bits = sum(1 << probe.index for probe in self.program.probes)
+        bits &= ~sum(1 << probe for probe in self._paused)
+        for word in range(self.detail.layout.enabled_words):
+            self._control[word] = bits >> 64 * word & 0xFFFF_FFFF_FFFF_FFFF
+
+    def pause(self, probes: Collection[int]) -> None:
+        """Switch probes off by the fuse: their programs return at once, and count that."""
+        self._paused |= set(probes)
+        self._enable()
+
+    def resume(self, probes: Collection[int]) -> None:
+        """Switch paused probes on again. Calls that were open are forgotten: their returns may have
+        gone by."""
+        if layout.OPEN in self._maps:
+            hooks = {hook.id for probe in probes for hook in self.program.probes[probe].hooks}
+            calls = self._maps[layout.OPEN]
+            for key in [key for key, _ in calls.items()]:
+                if struct.unpack_from("=QI", key)[1] in hooks:  # struct pp_call: thread, hook
+                    calls.delete(key)
+        self._paused -= set(probes)
+        self._enable()
+
+    def wait(self, timeout_s: float) -> None:
+        """Sleep until there may be records, at most `timeout_s`."""
+        if self._ring is None:
+            time.sleep(timeout_s)
+        else:
+            self._ring.wait(timeout_s)
+
+    def read(self) -> "Sequence[NDArray[np.uint8]]":
+        """What is complete in the ring, as one batch in time order; not copied unless two CPUs'
+        records came in the wrong order."""
+        batch = None if self._ring is None else self._ring.batch(self.program.record_size)
+        if batch is None:
+            return ()
+        self._held = len(batch)
+        return (_in_time_order(batch),)
+
+    def release(self) -> None:
+        """Give the records of the last `read` back to the kernel."""
+        if self._ring is not None and self._held:
+            self._ring.advance(self._held)
+        self._held = 0
+
+    def capped(self) -> bool:
+        """True once the plan's event cap is reached."""
+        word = self.detail.layout.emitted_line(None) * layout.LINE_WORDS
+        if self._views and self.program.emits:
+            self._capped = self._shared[word] >= self.program.limits.events
+        return self._capped
+
+    def metrics(self) -> Mapping[int, Sequence[Cell]]:
+        """All cells by metric index, as of now."""
+        if self._final_metrics is not None:
+            return self._final_metrics
+        assert self._accounts is not None
+        lay = self.detail.layout
+        rows = self._accounts.reader.rows()
+        return {
+            spec.index: MetricReader(lay, spec, self._maps).cells(rows)
+            for spec in self.program.metrics
+        }
+
+    def counts(self) -> Counts:
+        """All counters as of now."""
+        assert self._accounts is not None
+        return self._accounts.counts(self._placed)
+
+    def disarm(self) -> None:
+        """Stop recording at once; what is in the ring stays readable until `detach`."""
+        self._armed = False
+        for word in range(self.detail.layout.enabled_words):
+            self._control[word] = 0
+
+    def detach(self) -> None:
+        """Undo everything in reverse. Idempotent; counters and cells stay readable as of then.
+
+        Raises OSError (EBUSY) when an event's definition could not be removed, after the rest.
+        """
+        if self._views:
+            self.disarm()
+        if self._accounts is not None and self._final_metrics is None:
+            self._final_metrics = self.metrics()
+            self._accounts.finish(self._placed)
+        attachments = [*self._followers, *(placed.attachment for placed in self._placed)]
+        programs = self._programs
+        self._placed, self._followers, self._programs = [], [], []
+        with contextlib.ExitStack() as undoing:  # goes on after an error, and raises it at its end
+            undoing.callback(self._close_maps)
+            for program in programs:
+                undoing.callback(os.close, program)
+            for attachment in attachments:
+                undoing.callback(self._take_away, attachment)
+
+    def _close_maps(self) -> None:
+        """Unmap and close; a map that a program still holds goes with the program."""
+        if self._ring is not None:
+            self._ring.close()
+            self._ring = None
+        for view in self._views:
+            view.release()
+        for made in self._maps.values():
+            made.close()
+        self._views, self._maps = [], {}
+
+
+def _target(hook: Hook) -> str:
+    """What a hook is attached to, by the kernel's or the binary's name for it."""
+    if hook.path:
+        return f"{hook.path}:{hook.symbol or hex(hook.file_offset)}"
+    if hook.tracepoint is not None:
+        return f"{hook.tracepoint.category}:{hook.tracepoint.event}"
+    return hook.symbol or hook.event or hook.label
+
+
+def _in_time_order(batch: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
+    """Records lie in the order in which they were reserved; their stamps are a little older."""
+    import numpy as np
+
+    stamps = batch[:, :8].view(np.uint64)[:, 0]
+    if (stamps[1:] >= stamps[:-1]).all():
+        return batch
+    ordered: NDArray[np.uint8] = batch[np.argsort(stamps, kind="stable")]
+    return ordered

@@ -1,0 +1,54 @@
+"""Lines of C with their indentation, and which local variables are already there."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+COMMENT_WIDTH = 200
+
+
+class Writer:
+    """Collects the lines of one function."""
+
+    def __init__(self, depth: int = 0) -> None:
+        self.lines: list[str] = []
+        self._depth = depth
+        self._declared: set[str] = set()
+
+    def line(self, text: str) -> None:
+        """One line at the current depth."""
+        self.lines.append("\t" * self._depth + text)
+
+    def comment(self, text: str) -> None:
+        """A comment; `text` may come from a plan."""
+        self.line(f"/* {comment_text(text)} */")
+
+    def once(self, name: str) -> bool:
+        """True the first time that `name` is asked for in this block or those around it."""
+        if name in self._declared:
+            return False
+        self._declared.add(name)
+        return True
+
+    @contextmanager
+    def block(self, head: str = "", tail: str = "") -> Iterator[None]:
+        """`head {` … `} tail`; what is declared inside is forgotten at its end."""
+        self.line(f"{head} {{".lstrip())
+        outside = set(self._declared)
+        self._depth += 1
+        yield
+        self._depth -= 1
+        self._declared = outside
+        self.line(f"}} {tail}".rstrip())
+
+    def text(self) -> str:
+        """Everything, with a newline at its end."""
+        return "\n".join(self.lines) + "\n"
+
+
+def comment_text(text: str) -> str:
+    """`text` so that it can stand in a C comment: printable ASCII without the comment's ends, a
+    trailing backslash or a trigraph. No other text of a plan reaches the C."""
+    plain = re.sub(r"[^ -~]", "?", text).replace("*/", "* /").replace("/*", "/ *")
+    plain = plain.replace("??", "? ?").replace("\\", "|")
+    return plain if len(plain) <= COMMENT_WIDTH else plain[: COMMENT_WIDTH - 3] + "..."

@@ -1,0 +1,212 @@
+"""What the runner asks of a backend. A backend is one module that offers `NAME`, `unsupported`,
+`emit` and `attach` as below; `orchestrator.backends.BACKENDS` lists the two."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from orchestrator.compile.program import Program
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.findings import Finding
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: A count; None: unknown.
+Count = int | None
+Enforced = Literal["kernel", "user"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookPlan:
+    """How one hook will be attached: the mechanism chosen, and why each other one was not."""
+
+    hook: int
+    mechanism: str
+    rejected: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """What `explain` prints and `attach` uses. `text` is the C or the tracefs writes; `memory` is
+    bytes by purpose (their sum is what limits.memory bounds); `enforced` says where each limit,
+    filter and aggregate is done; `capabilities` are what attaching needs. `detail` is the
+    backend's own."""
+
+    backend: str
+    program: Program
+    text: str
+    hooks: tuple[HookPlan, ...]
+    memory: Mapping[str, int]
+    enforced: Mapping[str, Enforced]
+    capabilities: tuple[str, ...]
+    detail: object
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachOptions:
+    """What a run adds to an artifact. `root_pid`: a parked child whose descendants are the
+    target too; `journal` is told of everything before it is created and `unjournal` after it is
+    gone. `stop` is told of each write (path, text) that has to be done at the deadline to end
+    recording, where the kernel does not end it by itself: whoever outlives us does it."""
+
+    run_id: str
+    root_pid: int | None = None
+    journal: Callable[[str, str], None] = lambda _kind, _what: None
+    unjournal: Callable[[str, str], None] = lambda _kind, _what: None
+    stop: Callable[[str, str], None] = lambda _path, _text: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachedHook:
+    """A hook that is attached: `target` is the resolved symbol or event, `detail` prose."""
+
+    hook: int
+    mechanism: str
+    target: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkippedHook:
+    """An optional hook that could not be attached, and why."""
+
+    hook: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideCounts:
+    """One side of one hook: fired = expired + not_target + filtered + sampled_out + unpaired
+    + map_full + accepted, each exact or None (unknown). `kernel_missed`: the event happened and
+    we did not run. `side` is entry, return or hit."""
+
+    hook: int
+    side: str
+    fired: Count
+    expired: Count = 0
+    not_target: Count = 0
+    filtered: Count = 0
+    sampled_out: Count = 0
+    unpaired: Count = 0
+    map_full: Count = 0
+    accepted: Count = 0
+    kernel_missed: Count = None
+    recursion_misses: Count = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmitCounts:
+    """Of one probe's records: accepted = rate_limited + over_cap + ring_lost + recorded."""
+
+    probe: int
+    rate_limited: Count = 0
+    over_cap: Count = 0
+    ring_lost: Count = 0
+    recorded: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricCounts:
+    """Of one metric: accepted = counted + filtered + map_full + map_busy (map_full went to the
+    cell `other`; map_busy is lost)."""
+
+    metric: int
+    counted: Count = 0
+    filtered: Count = 0
+    map_full: Count = 0
+    map_busy: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """All counters of a run at one moment, for the ledger."""
+
+    sides: tuple[SideCounts, ...]
+    emits: tuple[EmitCounts, ...]
+    metrics: tuple[MetricCounts, ...]
+    faulted: Count = 0
+    truncated: Count = 0
+    division_by_zero: Count = 0
+    children_lost: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One cell of a metric, numbers weighted by sampling. `key` is packed by MetricSpec.key; for
+    the cell `other` it is None. `buckets` maps a bucket's index (compile.histogram; linear: from
+    0) to its count; `below`, `above`: out of range. min and max are None when nothing counted."""
+
+    key: bytes | None
+    count: int = 0
+    sum: int = 0
+    min: int | None = None
+    max: int | None = None
+    buckets: Mapping[int, int] = field(default_factory=dict)
+    below: int = 0
+    above: int = 0
+
+
+class Session(Protocol):
+    """Attached probes. Made disarmed: nothing is recorded before `arm`."""
+
+    attached: Sequence[AttachedHook]
+    skipped: Sequence[SkippedHook]
+
+    def arm(self, deadline_ns: int) -> None:
+        """Let records and metrics flow until `deadline_ns` (CLOCK_MONOTONIC)."""
+
+    def extend(self, deadline_ns: int) -> None:
+        """Move the deadline (a lease renewed)."""
+
+    def pause(self, probes: Collection[int]) -> None:
+        """Switch probes (by index) off while they stay attached. What happens at them meanwhile is
+        not seen, or counted as expired. Raises HostError when one cannot be switched by itself."""
+
+    def resume(self, probes: Collection[int]) -> None:
+        """Switch paused probes on again, once what they recorded before is read. Calls that began
+        before are not paired with returns after."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Sleep until there may be records, at most `timeout_s`; cheap when idle and when busy."""
+
+    def read(self) -> "Sequence[NDArray[np.uint8]]":
+        """Batches of records as (n, record_size) bytes, in time order a batch; valid until
+        `release`. An empty sequence: nothing there."""
+
+    def release(self) -> None:
+        """Give the records of the last `read` back to the kernel."""
+
+    def capped(self) -> bool:
+        """True once the plan's event cap is reached."""
+
+    def metrics(self) -> Mapping[int, Sequence[Cell]]:
+        """All cells by metric index, as of now (totals since `arm`)."""
+
+    def counts(self) -> Counts:
+        """All counters as of now."""
+
+    def disarm(self) -> None:
+        """Stop recording at once; what is in the buffers stays readable."""
+
+    def detach(self) -> None:
+        """Undo everything that attach created, in reverse. Idempotent."""
+
+
+class Backend(Protocol):
+    """One way to bring a program into the kernel."""
+
+    NAME: str
+
+    def unsupported(
+        self, program: Program, facts: KernelFacts, *, user_space: bool
+    ) -> tuple[Finding, ...]:
+        """Why this backend cannot run `program` on that kernel; empty when it can. `user_space`:
+        the user named this backend, so filters and sampling may be done in user space."""
+
+    def emit(self, program: Program, facts: KernelFacts) -> Artifact:
+        """The artifact: pure, needs no root. Raises HostError when `unsupported` is not empty."""
+
+    def attach(self, artifact: Artifact, facts: KernelFacts, options: AttachOptions) -> Session:
+        """Attach everything or nothing (optional hooks may be skipped); raises HostError."""

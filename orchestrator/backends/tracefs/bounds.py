@@ -1,0 +1,155 @@
+"""Rate, cap and sampling in user space, exact to the unit: events come in time order."""
+
+import random
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.plan.model import Rate
+
+__all__ = ["Bounds", "Cap", "Gcra", "Sampler"]
+
+Mask = npt.NDArray[np.bool_]
+Times = npt.NDArray[np.uint64]
+#: A rate lets a tenth of its period's records through at once.
+BURST_PART = 10
+_BLOCK = 4096  # records looked at together where most go through
+_FEW = 16  # and one by one, before that is worth while
+
+
+@dataclass(slots=True)
+class Gcra:
+    """The generic cell rate algorithm (ITU-T I.371): a record is due every `gap` ns, and may come
+    up to `burst` ns early."""
+
+    rate: Rate
+    due: int = 0
+    gap: int = field(init=False)
+    burst: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gap = max(1, self.rate.per_ns // max(1, self.rate.count))
+        self.burst = self.rate.per_ns // BURST_PART
+
+    def allowed(self, times: Times) -> Mask:
+        """Which of the records at `times` (ns, ascending) go through. Runs of accepted ones are
+        found at once, runs of refused ones are skipped in one search."""
+        mask = np.zeros(len(times), dtype=bool)
+        at = 0
+        while at < len(times):
+            run = self._run(times[at : at + _BLOCK])
+            mask[at : at + run] = True
+            at += run
+            if run < _BLOCK and at < len(times) and self.due > int(times[at]) + self.burst:
+                at += int(np.searchsorted(times[at:], np.uint64(self.due - self.burst)))
+        return mask
+
+    def _run(self, times: Times) -> int:
+        """How many records from the first on go through, one after the other.
+
+        When all before record i did, it is due at i * gap + max(due, t_j - j * gap for j < i).
+        """
+        if self.due > int(times[0]) + self.burst:
+            return 0
+        run, few = 0, times[:_FEW].tolist()
+        for now in few:
+            if self.due > now + self.burst:
+                return run
+            self.due = max(self.due, now) + self.gap
+            run += 1
+        return run + self._long_run(times[run:]) if run < len(times) else run
+
+    def _long_run(self, times: Times) -> int:
+        clock = times.astype(np.int64)
+        steps = np.arange(len(clock), dtype=np.int64) * self.gap
+        latest = np.maximum.accumulate(np.concatenate(([self.due], clock - steps)))
+        refused = np.flatnonzero(steps + latest[:-1] > clock + self.burst)
+        run = int(refused[0]) if refused.size else len(clock)
+        self.due = run * self.gap + int(latest[run])
+        return run
+
+
+@dataclass(slots=True)
+class Cap:
+    """At most `most` records; None: any number."""
+
+    most: int | None
+    taken: int = 0
+
+    def allowed(self, count: int) -> int:
+        """How many of the next `count` records go through."""
+        granted = count if self.most is None else max(0, min(count, self.most - self.taken))
+        self.taken += granted
+        return granted
+
+    @property
+    def reached(self) -> bool:
+        """No record goes through any more."""
+        return self.most is not None and self.taken >= self.most
+
+
+@dataclass(slots=True)
+class Bounds:
+    """What stands before the records of a plan: each probe's own rate and cap, then the plan's,
+    in the order in which the kernel's programs test them."""
+
+    rate: Gcra
+    cap: Cap
+    rates: dict[int, Gcra]
+    caps: dict[int, Cap]
+    rate_limited: dict[int, int] = field(default_factory=dict)
+    over_cap: dict[int, int] = field(default_factory=dict)
+
+    def admit(self, times: Times, probes: npt.NDArray[np.int64]) -> Mask:
+        """Which records, in time order, go through; the others are counted by probe."""
+        mask = np.ones(len(times), dtype=bool)
+        for probe, gate in self.rates.items():
+            rows = np.flatnonzero(probes == probe)
+            mask[rows] = gate.allowed(times[rows])
+        rows = np.flatnonzero(mask)
+        mask[rows] = self.rate.allowed(times[rows])
+        self._count(self.rate_limited, probes[~mask])
+        passed = mask.copy()
+        for probe, own in self.caps.items():
+            self._cut(mask, np.flatnonzero(mask & (probes == probe)), own)
+        self._cut(mask, np.flatnonzero(mask), self.cap)
+        self._count(self.over_cap, probes[passed & ~mask])
+        return mask
+
+    @staticmethod
+    def _cut(mask: Mask, rows: npt.NDArray[np.intp], cap: Cap) -> None:
+        mask[rows[cap.allowed(len(rows)) :]] = False
+
+    @staticmethod
+    def _count(into: dict[int, int], probes: npt.NDArray[np.int64]) -> None:
+        for probe in np.unique(probes):
+            number = int(probe)
+            into[number] = into.get(number, 0) + int(np.count_nonzero(probes == probe))
+
+
+class Sampler:
+    """Keeps one event of N on the average: gaps are uniform in [1, 2N - 1]; the first one is of
+    the equilibrium distribution, P(k) ∝ 2N - k, so that a short run is not undercounted."""
+
+    def __init__(self, ratio: int, chance: random.Random | None = None) -> None:
+        self.ratio = ratio
+        self._chance = chance or random.Random()  # noqa: S311  # statistics, not secrets
+        self._left = self._first()
+
+    def _first(self) -> int:
+        most = 2 * self.ratio - 1
+        return min(self._chance.choices(range(1, most + 1), range(most, 0, -1)))
+
+    def kept(self, count: int) -> Mask:
+        """Which of the next `count` events are kept."""
+        mask = np.zeros(count, dtype=bool)
+        if self.ratio <= 1:
+            mask[:] = True
+            return mask
+        at = self._left - 1
+        while at < count:
+            mask[at] = True
+            at += self._chance.randint(1, 2 * self.ratio - 1)
+        self._left = at - count + 1
+        return mask

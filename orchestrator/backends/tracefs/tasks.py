@@ -1,0 +1,122 @@
+"""Threads by number: their process and name, as user space finds them when it reads.
+
+A trace entry tells its thread and nothing else. While a thread lives /proc tells its process and
+name; afterwards the kernel's own tables of threads that were switched out after an event do
+(saved_tgids with the instance's record-tgid, saved_cmdlines).
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Tasks"]
+
+_KEPT = 65536  # threads remembered; then all is forgotten
+_FRESH_S = 0.5  # thread numbers are used again, and exec changes names
+COMM_BYTES = 16
+
+
+class Tasks:
+    """Remembers what was found: asked again after half a second, kept for threads that are gone."""
+
+    def __init__(self, tracefs: Path, proc: Path = Path("/proc")) -> None:
+        self._tracefs, self._proc = tracefs, proc
+        self._processes: dict[int, int] = {0: 0}
+        self._names: dict[int, bytes] = {0: b"<idle>"}
+        self._users: dict[int, tuple[int, int]] = {0: (0, 0)}
+        self._saved: dict[int, bytes] | None = None
+        self._groups: dict[int, int] | None = None
+        self._fresh: set[int] = {0}
+        self._since = 0.0
+
+    def refresh(self) -> None:
+        """A new drain: the kernel's tables are read again where they are needed."""
+        self._saved = self._groups = None
+        if time.monotonic() - self._since > _FRESH_S:
+            self._since = time.monotonic()
+            self._fresh = {0}
+        for table in (self._processes, self._names, self._users):
+            if len(table) > _KEPT:
+                table.clear()
+
+    def pids(self, tids: npt.NDArray[np.int32]) -> npt.NDArray[np.uint32]:
+        """The process of each thread; 0 where it is not known any more."""
+        unique, back = np.unique(tids, return_inverse=True)
+        return np.array([self._process(int(tid)) for tid in unique], dtype=np.uint32)[back]
+
+    def comms(self, tids: npt.NDArray[np.int32]) -> npt.NDArray[np.bytes_]:
+        """The name of each thread; empty where it is not known any more."""
+        unique, back = np.unique(tids, return_inverse=True)
+        names = np.array([self._name(int(tid)) for tid in unique], dtype=f"S{COMM_BYTES}")
+        return names[back]
+
+    def users(self, tids: npt.NDArray[np.int32], group: bool) -> npt.NDArray[np.int64]:
+        """The effective user (or group) of each thread; -1 where it is not known any more."""
+        unique, back = np.unique(tids, return_inverse=True)
+        return np.array([self._user(int(tid))[group] for tid in unique], dtype=np.int64)[back]
+
+    def _process(self, tid: int) -> int:
+        self._look_up(tid)
+        return self._processes.get(tid, 0)
+
+    def _user(self, tid: int) -> tuple[int, int]:
+        self._look_up(tid)
+        return self._users.get(tid, (-1, -1))
+
+    def _name(self, tid: int) -> bytes:
+        self._look_up(tid)
+        return self._names.get(tid, b"")
+
+    def _look_up(self, tid: int) -> None:
+        """One reading of /proc/TID/status answers all (Documentation/filesystems/proc.rst)."""
+        if tid in self._fresh:
+            return
+        self._fresh.add(tid)
+        try:
+            text = (self._proc / str(tid) / "status").read_bytes()
+        except OSError:
+            self._look_up_dead(tid)
+            return
+        fields = dict(line.split(b":\t", 1) for line in text.split(b"\n") if b":\t" in line)
+        self._processes[tid] = int(fields[b"Tgid"])
+        self._users[tid] = int(fields[b"Uid"].split()[1]), int(fields[b"Gid"].split()[1])
+        self._names[tid] = _unescaped(fields[b"Name"])
+
+    def _look_up_dead(self, tid: int) -> None:
+        group = self._saved_groups().get(tid)
+        if group is not None:
+            self._processes[tid] = group
+        name = self._saved_names().get(tid)
+        if name is not None:
+            self._names[tid] = name
+
+    def _saved_names(self) -> dict[int, bytes]:
+        if self._saved is None:
+            self._saved = {}
+            for line in _lines(self._tracefs / "saved_cmdlines"):
+                tid, _, name = line.partition(b" ")
+                if tid.isdigit():
+                    self._saved[int(tid)] = name[: COMM_BYTES - 1]
+        return self._saved
+
+    def _saved_groups(self) -> dict[int, int]:
+        if self._groups is None:
+            pairs = (line.split() for line in _lines(self._tracefs / "saved_tgids"))
+            self._groups = {int(p[0]): int(p[1]) for p in pairs if len(p) == 2}
+        return self._groups
+
+
+def _unescaped(name: bytes) -> bytes:
+    """`status` writes newlines and backslashes escaped (fs/proc/array.c, proc_task_name)."""
+    if b"\\" in name:
+        name = name.replace(b"\\n", b"\n").replace(b"\\\\", b"\\")
+    return name[: COMM_BYTES - 1]
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().split(b"\n")
+    except OSError:
+        return []

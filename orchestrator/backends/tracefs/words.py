@@ -1,0 +1,29 @@
+"""Nodes in words, for findings."""
+
+from orchestrator.compile.nodes import Builtin, Node
+
+__all__ = ["describe", "hint_for"]
+
+
+def describe(node: Node) -> str:
+    """A node in a word, for people."""
+    match node:
+        case Builtin(name=name):
+            return f"{name!r}"
+        case _:
+            return {
+                "Load": "memory behind this pointer",
+                "ReadString": "a string from memory",
+                "UsdtArg": "a USDT argument",
+                "RawArg": "a raw tracepoint's argument",
+            }.get(type(node).__name__, f"a {type(node).__name__.lower()}")
+
+
+def hint_for(node: Node) -> str:
+    """What to do where `node` cannot be had."""
+    if type(node).__name__ in ("Load", "ReadString"):
+        return (
+            "at a return and at tracepoints tracefs reads no memory through arguments; "
+            "--backend bcc does"
+        )
+    return "--backend bcc can"

@@ -1,0 +1,183 @@
+"""`probeplan explain`: what `run` would attach, and what it would cost, without attaching it."""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orchestrator.cli.options import (
+    add_override_options,
+    add_policy_option,
+    facts_of,
+    further_policies,
+    overrides,
+    policies,
+)
+from orchestrator.plan.load import load_plan
+from orchestrator.plan.model import Param, Plan
+from orchestrator.plan.params import show_value
+from orchestrator.run.ceilings import governed
+from orchestrator.run.explanation import explanation
+from orchestrator.run.runner import permitted
+from orchestrator.run.shipped import find_plan
+
+EPILOG = """\
+examples:
+  probeplan explain plans/fs/slow-io.yaml
+  probeplan explain slow-io --backend tracefs --set threshold=5ms
+  probeplan explain slow-io --kernel tests/kernels/6.1.facts   # no root, on any machine
+
+What is printed is what `run` attaches. Nothing is attached here.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `explain`."""
+    parser.epilog = EPILOG
+    parser.add_argument("plan", metavar="PLAN", help="a file, - or the name of a shipped plan")
+    add_override_options(parser)
+    add_policy_option(parser)
+    parser.add_argument(
+        "--backend", choices=("auto", "bcc", "tracefs"), default="auto", help="default: auto"
+    )
+    parser.add_argument(
+        "--kernel", metavar="FACTS", help="a recorded kernel (`probeplan facts`); default: this one"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Explain the plan; returns 0."""
+    plan = load_plan(find_plan(args.plan), **overrides(args))
+    facts = facts_of(args.kernel)
+    rules = policies(args) if args.kernel is None else further_policies(args)
+    plan = governed(plan, rules)
+    choice = permitted(plan, facts, rules, args.backend)
+    told = explanation(plan, choice, rules)
+    print(json.dumps(told, indent=2) if args.json else "\n".join(_text(told, plan)))
+    return 0
+
+
+# ---------------------------------------------------------------- text
+
+
+def _text(told: Mapping[str, Any], plan: Plan) -> Iterator[str]:
+    yield f"plan {told['plan']} on {told['kernel']} ({told['arch']})"
+    yield f"backend: {told['backend']}"
+    for name, reasons in told["refused_backends"].items():
+        yield from (f"  not {name}: {reason['reason']} ({reason['at']})" for reason in reasons)
+    if plan.params:
+        yield f"params: {', '.join(map(_param, plan.params.values()))}"
+    for probe in told["probes"]:
+        yield ""
+        yield from _probe(probe)
+    if told["skipped"]:
+        yield ""
+        yield "alternatives not taken"
+        yield from (f"  {one['probe']}: {one['to']}: {one['reason']}" for one in told["skipped"])
+    for section in (_limits, _enforced, _memory, _capabilities, _program):
+        yield ""
+        yield from section(told)
+
+
+def _param(param: Param) -> str:
+    """As --set takes it: threshold=10ms."""
+    shown = "" if param.value is None else show_value(param.type, param.value)
+    return f"{param.name}={shown}"
+
+
+def _probe(probe: Mapping[str, Any]) -> Iterator[str]:
+    sample = f", one of {probe['sample']} sampled" if probe["sample"] > 1 else ""
+    yield f"probe {probe['probe']}{sample}"
+    for hook in probe["hooks"]:
+        yield from _hook(hook)
+    if probe["record"] is not None:
+        fields = ", ".join(f"{field['name']} {field['form']}" for field in probe["record"])
+        yield f"  record: {fields or 'the common fields'}"
+    for metric in probe["metrics"]:
+        by = ", ".join(f"{part['name']} {part['form']}" for part in metric["by"])
+        keys = f" by {by} (at most {metric['keys']:,} keys, then `other`)" if by else ""
+        yield f"  metric {metric['metric']}: {metric['kind']}{keys}"
+
+
+def _hook(hook: Mapping[str, Any]) -> Iterator[str]:
+    optional = " (optional)" if hook["optional"] else ""
+    yield f"  {hook['to']}: {hook['mechanism']}{optional}"
+    for name, reason in hook["rejected"].items():
+        yield f"    not {name}: {reason}"
+    yield from (f"    {argument}" for argument in hook["arguments"])
+    yield from (f"    at entry, if {test}" for test in hook["at_entry"])
+    yield from (f"    let {name} = {text}" for name, text in hook["let"].items())
+    yield from (f"    if {test}" for test in hook["where"])
+    yield from (f"    emit {name} = {text}" for name, text in hook["emit"].items())
+
+
+def _limits(told: Mapping[str, Any]) -> Iterator[str]:
+    for policy in told["policies"]:
+        yield f"policy {policy['file']}"
+    yield "limits in force"
+    for name, limit in told["limits"].items():
+        by = _OTHERWISE.get(name) or f"enforced by {_by(limit['enforced'])}"
+        yield f"  {name:<10} {_bound(name, limit):<16} {by}, from {_FROM[limit['from']]}"
+
+
+_FROM = {
+    "plan": "the plan",
+    "default": "the default",
+    "command line": "the command line",
+    "policy": "a policy",
+}
+_OTHERWISE = {
+    "memory": "computed before attaching",
+    "probes": "counted before attaching",
+    "output": "enforced by the reader",
+}
+
+
+def _bound(name: str, limit: Mapping[str, Any]) -> str:
+    value = limit["value"]
+    if isinstance(value, str):
+        return value
+    if name == "duration":
+        return f"{value / 1e9:g} s"
+    if name in ("memory", "output"):
+        return _size(value)
+    period = f" per {limit['per_ns'] / 1e9:g} s" if "per_ns" in limit else ""
+    return f"{value:,}{period}"
+
+
+def _by(where: str) -> str:
+    return "the kernel" if where == "kernel" else "user space, after the fact"
+
+
+def _enforced(told: Mapping[str, Any]) -> Iterator[str]:
+    yield "everything else"
+    others = {name: where for name, where in told["enforced"].items() if name not in told["limits"]}
+    width = max(map(len, others), default=0)
+    for name, where in others.items():
+        yield f"  {name:<{width}}  done by {_by(where)}"
+
+
+def _memory(told: Mapping[str, Any]) -> Iterator[str]:
+    memory = told["memory"]
+    yield f"kernel memory: {_size(memory['total'])} of {_size(memory['limit'])}"
+    for purpose, size in sorted(memory["by_purpose"].items(), key=lambda item: -item[1]):
+        yield f"  {purpose:<24} {_size(size):>12}"
+
+
+def _size(size: int) -> str:
+    for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if size >= 1 << shift:
+            return f"{size / (1 << shift):,.1f} {unit}".replace(".0 ", " ")
+    return f"{size} bytes"
+
+
+def _capabilities(told: Mapping[str, Any]) -> Iterator[str]:
+    yield f"capabilities needed: {', '.join(told['capabilities']) or 'none'}"
+
+
+def _program(told: Mapping[str, Any]) -> Iterator[str]:
+    what = "C" if told["backend"] == "bcc" else "writes below the tracefs mount"
+    yield f"the program ({what})"
+    yield ""
+    yield told["program"].rstrip()

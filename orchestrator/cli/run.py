@@ -1,0 +1,189 @@
+"""`probeplan run`: run a plan under its limits; JSON lines out, a summary for people."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from orchestrator.cli.options import add_override_options, add_policy_option, overrides, policies
+from orchestrator.kernel.facts import live_facts
+from orchestrator.kernel.mounts import MountError, ensure_tracefs
+from orchestrator.output.people import ending
+from orchestrator.output.places import append_to
+from orchestrator.output.progress import Progress
+from orchestrator.output.result import ResultDirectoryError
+from orchestrator.output.sink import Sink
+from orchestrator.plan.findings import Finding, PlanError, Position
+from orchestrator.plan.load import load_plan
+from orchestrator.plan.model import Plan
+from orchestrator.run.ceilings import governed
+from orchestrator.run.privileges import require_privileges
+from orchestrator.run.result import RunResult
+from orchestrator.run.runner import run_plan
+from orchestrator.run.shipped import find_plan
+
+EPILOG = """\
+examples:
+  probeplan run plans/fs/opens.yaml --duration 10s
+  probeplan run opens --target comm=nginx         a shipped plan, by its name
+  probeplan run opens --out result -- make test   watch a command and its descendants
+  probeplan run slow-io --set threshold=5ms --limit events=100 | jq -c '.data // empty'
+
+The run ends at its duration, at its cap on events, when COMMAND ends, or with Ctrl-C, and always
+detaches. A COMMAND that still runs then is waited for. JSON lines go to standard output, and what
+COMMAND prints there goes to standard error; with --log it keeps standard output.
+
+Exit code: 0 done; 2 invalid plan or usage; 3 this host cannot run it; 4 data was lost, or the
+output took no more; 5 COMMAND failed; 6 internal or cleanup failure; 130 Ctrl-C, 143 SIGTERM.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Takes what stands after `--` as COMMAND before argparse sees it: a positional that may be
+    empty is filled, empty, before the first option that follows PLAN."""
+
+    def parse_known_args(  # type: ignore[override]  # the overloads of typeshed
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        words = list(args or ())
+        at = words.index("--") if "--" in words else len(words)
+        if at == len(words) - 1:  # an empty variable would watch the whole host instead
+            self.error("no command follows `--`: name one, or leave `--` out")
+        found, rest = super().parse_known_args(words[:at], namespace)
+        found.workload = words[at + 1 :]
+        return found, rest
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `run`."""
+    parser.__class__ = _Parser
+    parser.usage = "probeplan run PLAN [options] [-- COMMAND [ARG ...]]"
+    parser.epilog = EPILOG
+    parser.add_argument("plan", metavar="PLAN", help="a file, - or the name of a shipped plan")
+    add_override_options(parser)
+    add_policy_option(parser)
+    parser.add_argument(
+        "--backend", choices=("auto", "bcc", "tracefs"), default="auto", help="default: auto"
+    )
+    parser.add_argument("--duration", metavar="TIME", help="same as --limit duration=TIME")
+    parser.add_argument("--out", metavar="DIR", help="keep plan, program, events and result there")
+    parser.add_argument("--log", metavar="FILE", help="append the JSON lines to FILE")
+    parser.add_argument(
+        "--keep-privileges", action="store_true", help="give up no capabilities after attaching"
+    )
+    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the plan; returns the exit code."""
+    facts = live_facts()
+    require_privileges(facts)
+    plan = governed(load_plan(find_plan(args.plan), **_overrides(args)), policies(args))
+    _mount_tracefs()
+    _note_absent(plan)
+    quiet = args.no_progress or sys.stderr is None
+    with ExitStack() as stack:
+        try:
+            result = run_plan(
+                plan,
+                facts,
+                backend=args.backend,
+                command=args.workload,
+                out=args.out,
+                log=_log(args.log, stack),
+                policies=args.policy,
+                keep_privileges=args.keep_privileges,
+                tell=_say,
+                progress=None if quiet else stack.enter_context(_progress(plan)),
+            )
+        except ResultDirectoryError as error:
+            where = Position(file="<command line>")
+            raise PlanError([Finding(code="PP092", message=str(error), position=where)]) from None
+    _sum_up(result)
+    return result.exit_code
+
+
+def _overrides(args: argparse.Namespace) -> dict[str, dict[str, str]]:
+    given = overrides(args)
+    if args.duration is not None:
+        given["limits"]["duration"] = args.duration
+    return given
+
+
+def _mount_tracefs() -> None:
+    """Without tracefs some plans still run; those that need it are refused with their reasons."""
+    try:
+        where, outcome = ensure_tracefs()
+    except MountError as error:
+        _say(f"note: {error.strerror}")
+    else:
+        if outcome == "mounted":
+            _say(f"note: tracefs was not mounted; it is now, at {where}")
+
+
+def _note_absent(plan: Plan) -> None:
+    """A number that no task has is likely a slip, and the run would see nothing to its end."""
+    for number in (*plan.target.pid, *plan.target.tid):
+        if not Path(f"/proc/{number}").exists():
+            _say(f"note: nobody has the pid {number} that `target` names")
+
+
+def _log(path: str | None, stack: ExitStack) -> Sink | None:
+    if path is None or path == "-":
+        _require_stdout()
+        return None
+    return Sink(stack.enter_context(os.fdopen(append_to(path), "wb", buffering=0)), owned=True)
+
+
+def _require_stdout() -> None:
+    if sys.stdout is None:  # how Python tells that descriptor 1 was closed
+        finding = Finding(
+            code="PP092",
+            message="standard output is closed, so that nobody would see what is logged",
+            position=Position(file="<command line>"),
+            hint="give the log a file: --log FILE",
+        )
+        raise PlanError([finding])
+
+
+def _progress(plan: Plan) -> Progress:
+    duration = plan.limits.duration_ns
+    return Progress(None if duration is None else duration / 1e9, sys.stderr)
+
+
+# ---------------------------------------------------------------- for people
+
+
+def _sum_up(result: RunResult) -> None:
+    if result.output_error:
+        _say(
+            f"the output took no more ({result.output_error}): the run was ended, and everything "
+            "is detached"
+        )
+    if sys.stderr is not None and sys.stderr.isatty():
+        from orchestrator.output.summary import print_summary  # rich: 23 ms, at the very end
+
+        print_summary(result.finished, result.metrics, result.limits, file=sys.stderr)
+    elif result.exit_code and not result.output_error:
+        _say("; ".join(_reasons(result)))
+
+
+def _reasons(result: RunResult) -> list[str]:
+    """Why the exit code is not 0, where no summary says so."""
+    finished = result.finished
+    reasons = [finished["error"], *finished["why_incomplete"], finished["saw_nothing"]]
+    by = f"ended by {ending(result.outcome)}"
+    told = [reason for reason in reasons if reason] or [by]
+    return [by, *told] if result.outcome == "interrupted" and told != [by] else told
+
+
+def _say(text: str) -> None:
+    if sys.stderr is None:  # closed; print would take standard output instead
+        return
+    try:
+        print(f"probeplan: {text}", file=sys.stderr)
+    except OSError:
+        return  # nobody reads standard error any more

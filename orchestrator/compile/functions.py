@@ -1,0 +1,238 @@
+"""The functions of the expression language, each from typed arguments to a node."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from orchestrator.compile.arithmetic import converted, extreme, integer
+from orchestrator.compile.members import spelled_type, struct_id
+from orchestrator.compile.nodes import (
+    Address,
+    ByteSwap,
+    Const,
+    Field,
+    IpOf,
+    Load,
+    Node,
+    ReadString,
+    Shown,
+    StringTest,
+    TextConst,
+)
+from orchestrator.compile.scope import mismatch
+from orchestrator.compile.types import (
+    U16,
+    U32,
+    Array,
+    Bool,
+    Int,
+    Ip,
+    Pointer,
+    Str,
+    Struct,
+)
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.findings import Position
+
+DEFAULT_STRING = 128
+MAX_STRING = 4096
+
+Function = Callable[[KernelFacts, tuple[Node, ...], Position], Node]
+
+
+def _pointer(node: Node, name: str, position: Position) -> Node:
+    """`node` as something that has an address: pointers as they are, 64-bit numbers taken for
+    kernel pointers."""
+    match node.type:
+        case Pointer():
+            return node
+        case Struct(space=space, type_id=type_id) if isinstance(node, Address):
+            return replace(node, type=Pointer(space, type_id))
+        case Array(space=space, element=element) if isinstance(node, Address):
+            return replace(node, type=Pointer(space, element))
+        case Int(bits=64):
+            return converted(node, Pointer("kernel"))
+        case other:
+            raise mismatch("PP084", f"{name} needs a pointer, not a {other}", position)
+
+
+def _text(node: Node, name: str, position: Position) -> bytes:
+    if not isinstance(node, TextConst):
+        raise mismatch("PP084", f"{name} needs a constant string there", position)
+    return node.value
+
+
+def _number(node: Node, name: str, position: Position) -> int:
+    if not isinstance(node, Const):
+        raise mismatch("PP084", f"{name} needs a constant number there", position)
+    return node.value
+
+
+def _str(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    size = _number(args[1], "str", position) if len(args) > 1 else DEFAULT_STRING
+    if not 2 <= size <= MAX_STRING:
+        raise mismatch(
+            "PP086",
+            f"a string of {size} bytes",
+            position,
+            f"from 2 to {MAX_STRING}, the closing NUL included",
+        )
+    if isinstance(args[0].type, Str):
+        return args[0] if len(args) == 1 else _resized(args[0], size)
+    return ReadString(_pointer(args[0], "str", position), Str(size))
+
+
+def _resized(node: Node, size: int) -> Node:
+    if isinstance(node, Field | Load | ReadString):
+        return replace(node, type=Str(min(size, _size(node))))
+    return node
+
+
+def _size(node: Node) -> int:
+    return node.type.size if isinstance(node.type, Str) else MAX_STRING
+
+
+def _load(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    pointer = _pointer(args[1], "load", position)
+    space = pointer.type.space if isinstance(pointer.type, Pointer) else "kernel"
+    kind = spelled_type(facts, _text(args[0], "load", position).decode(), space, position)
+    return Load(pointer, 0, kind)
+
+
+def _cast(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    text = _text(args[1], "cast", position).decode()
+    if isinstance(args[0].type, Int | Bool) and not text.strip().startswith(("struct ", "union ")):
+        kind = spelled_type(facts, text, "kernel", position)
+        if isinstance(kind, Int | Bool | Pointer):
+            return converted(args[0], kind)
+    pointer = _pointer(args[0], "cast", position)
+    space = pointer.type.space if isinstance(pointer.type, Pointer) else "kernel"
+    target = struct_id(facts, text.removesuffix("*").strip(), position)
+    return _pointing(pointer, Pointer(space, target))
+
+
+def _pointing(node: Node, kind: Pointer) -> Node:
+    """The same address under another pointer type, without a conversion where none is needed."""
+    if isinstance(node, Address | Load):
+        return replace(node, type=kind)
+    return converted(node, kind)
+
+
+def _user(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    pointer = _pointer(args[0], "user", position)
+    target = pointer.type.target if isinstance(pointer.type, Pointer) else 0
+    return _pointing(pointer, Pointer("user", target))
+
+
+def _ntohs(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    return ByteSwap(converted(integer(args[0], position), U16), U16)
+
+
+def _ntohl(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    return ByteSwap(converted(integer(args[0], position), U32), U32)
+
+
+def _ip(version: int) -> Function:
+    size = 4 if version == 4 else 16
+    kind = Ip(4) if version == 4 else Ip(6)
+
+    def make(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+        node = args[0]
+        if isinstance(node, Field) and node.field.kind == "array" and node.field.size == size:
+            return replace(node, type=kind)
+        if version == 4 and isinstance(node.type, Int):
+            return IpOf(converted(node, U32), kind)
+        if isinstance(node.type, Pointer | Struct | Array):
+            return IpOf(_pointer(node, f"ipv{version}", position), kind)
+        raise mismatch(
+            "PP084", f"ipv{version} needs an address of {size} bytes, not a {node.type}", position
+        )
+
+    return make
+
+
+def _extreme(op: str) -> Function:
+    def make(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+        left, right = args
+        return extreme(op, left, right, position)
+
+    return make
+
+
+def _startswith(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    return StringTest(
+        "prefix", _string(args[0], "startswith", position), _text(args[1], "startswith", position)
+    )
+
+
+def _string(node: Node, name: str, position: Position) -> Node:
+    if not isinstance(node.type, Str):
+        raise mismatch(
+            "PP084", f"{name} needs a string, not a {node.type}", position, "read it: str(p)"
+        )
+    return node
+
+
+def _glob(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    return glob_test(_string(args[0], "glob", position), _text(args[1], "glob", position), position)
+
+
+def glob_test(string: Node, pattern: bytes, position: Position) -> Node:
+    """A glob with `*` at one end or both, or none at all."""
+    bare = pattern.strip(b"*")
+    if b"*" in bare or b"?" in bare or b"[" in bare:
+        raise mismatch(
+            "PP086",
+            f"the glob {pattern.decode(errors='replace')!r} is too general",
+            position,
+            "a `*` may stand at the beginning, at the end, or both",
+        )
+    starts, ends = pattern.startswith(b"*"), pattern.endswith(b"*")
+    if starts and ends:
+        return StringTest("contains", string, bare)
+    if starts or ends:
+        return StringTest("suffix" if starts else "prefix", string, bare)
+    return StringTest("equal", string, bare)
+
+
+def _errno(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    from orchestrator.kernel.constants import names_of
+
+    value = integer(args[0], position)
+    return Shown(value, value.type, {-code: name for code, name in names_of("E").items()})
+
+
+def _label(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    from orchestrator.kernel.constants import names_of
+
+    prefix = _text(args[1], "label", position).decode() if len(args) > 1 else ""
+    if not prefix:
+        raise mismatch(
+            "PP084",
+            "label needs the prefix of its names",
+            position,
+            'e.g. label(args.newstate, "TCP_")',
+        )
+    value = integer(args[0], position)
+    names = names_of(prefix)
+    if not names:
+        raise mismatch("PP084", f"no constants are known that begin with {prefix!r}", position)
+    return Shown(value, value.type, names)
+
+
+#: name → (fewest arguments, most, how). `either` and `entry` are forms of their own (typing).
+FUNCTIONS: Mapping[str, tuple[int, int, Function]] = {
+    "str": (1, 2, _str),
+    "load": (2, 2, _load),
+    "cast": (2, 2, _cast),
+    "user": (1, 1, _user),
+    "ntohs": (1, 1, _ntohs),
+    "ntohl": (1, 1, _ntohl),
+    "ipv4": (1, 1, _ip(4)),
+    "ipv6": (1, 1, _ip(6)),
+    "min": (2, 2, _extreme("min")),
+    "max": (2, 2, _extreme("max")),
+    "startswith": (2, 2, _startswith),
+    "glob": (2, 2, _glob),
+    "errno": (1, 1, _errno),
+    "label": (1, 2, _label),
+}

@@ -1,0 +1,163 @@
+"""Common types of a probe's hooks, and where values lie in records and keys."""
+
+from collections.abc import Sequence
+from functools import reduce
+
+from orchestrator.compile.arithmetic import converted
+from orchestrator.compile.nodes import Node, Shown
+from orchestrator.compile.program import (
+    RECORD_HEADER_SIZE,
+    Emit,
+    FieldForm,
+    KeyField,
+    Presentation,
+    RecordField,
+)
+from orchestrator.compile.scope import mismatch
+from orchestrator.compile.types import (
+    U64,
+    Array,
+    Bool,
+    Int,
+    Ip,
+    Pointer,
+    Str,
+    Struct,
+    Type,
+    size_of,
+)
+from orchestrator.plan.findings import Position
+
+MAX_FIELDS = 32  # one bit each in the record's `nulls` and `truncated`
+
+
+def unified(types: Sequence[Type], name: str, position: Position) -> Type:
+    """The one type of a field that several hooks fill (language, rule 7). Raises PlanError."""
+    return reduce(lambda one, other: _two(one, other, name, position), types)
+
+
+def _two(one: Type, other: Type, name: str, position: Position) -> Type:
+    if one == other:
+        return one
+    if isinstance(one, Pointer) and isinstance(other, Pointer):
+        return U64
+    if isinstance(one, Str) and isinstance(other, Str):
+        return Str(max(one.size, other.size))
+    if isinstance(one, Int | Pointer) and isinstance(other, Int | Pointer):
+        left, right = _int(one), _int(other)
+        if left.signed == right.signed:
+            unit = left.unit if left.unit == right.unit else ""
+            return Int(max(left.bits, right.bits), left.signed, unit)
+    raise mismatch(
+        "PP090",
+        f"{name!r} is a {one} at one attach point and a {other} at another",
+        position,
+        'bring them to one type with cast(x, "s64")',
+    )
+
+
+def _int(kind: Int | Pointer) -> Int:
+    return kind if isinstance(kind, Int) else U64
+
+
+def form_of(kind: Type, name: str, position: Position) -> FieldForm:
+    """How a value of this type lies in a record. Raises PlanError for what is no value."""
+    match kind:
+        case Int():
+            return kind.name  # type: ignore[return-value]  # the eight names are FieldForms
+        case Bool():
+            return "bool"
+        case Str():
+            return "string"
+        case Ip(version=version):
+            return "ipv4" if version == 4 else "ipv6"
+        case Pointer():
+            return "u64"
+        case Struct() | Array():
+            raise mismatch(
+                "PP084",
+                f"{name!r} is a whole {kind}, not a value",
+                position,
+                "name a member of it, or read a string with str()",
+            )
+        case _:
+            raise mismatch("PP084", f"{name!r} is a {kind}, which cannot be kept", position)
+
+
+def brought_to(node: Node, kind: Type) -> Node:
+    """`node` in the form of `kind`, the unified type of its field."""
+    if isinstance(node, Shown):
+        return brought_to(node.value, kind)
+    if isinstance(kind, Int) and isinstance(node.type, Int | Bool | Pointer):
+        return converted(node, kind)
+    if isinstance(kind, Pointer):
+        return converted(node, U64)
+    return node
+
+
+def presentation(nodes: Sequence[Node]) -> Presentation | None:
+    """The tables of names of all hooks, in one; a string that one hook hashes is hashed for all."""
+    shown = [node for node in nodes if isinstance(node, Shown)]
+    names = {code: name for node in shown for code, name in node.names.items()}
+    hashed = any(node.hashed for node in shown)
+    return Presentation(names=names, hashed=hashed) if names or hashed else None
+
+
+def _aligned(offset: int, kind: Type) -> int:
+    align = 1 if isinstance(kind, Str) else min(size_of(kind), 8)
+    if isinstance(kind, Ip):
+        align = 4
+    return -(-offset // align) * align
+
+
+def lay_out_record(
+    index: int,
+    probe: str,
+    fields: Sequence[tuple[str, Type, Presentation | None]],
+    has_task: bool,
+    position: Position,
+) -> Emit:
+    """The record of one probe, its fields behind the header in the order of the plan."""
+    if len(fields) > MAX_FIELDS:
+        raise mismatch("PP086", f"{len(fields)} emitted fields; at most {MAX_FIELDS}", position)
+    offset, placed = RECORD_HEADER_SIZE, []
+    for bit, (name, kind, shown) in enumerate(fields):
+        offset = _aligned(offset, kind)
+        placed.append(
+            RecordField(
+                name=name,
+                form=form_of(kind, name, position),
+                offset=offset,
+                size=size_of(kind),
+                bit=bit,
+                presentation=shown,
+            )
+        )
+        offset += size_of(kind)
+    return Emit(index=index, probe=probe, fields=tuple(placed), has_task=has_task)
+
+
+def record_size(emits: Sequence[Emit]) -> int:
+    """The size of every record of the program: that of the largest, a multiple of 8."""
+    ends = (field.offset + field.size for emit in emits for field in emit.fields)
+    return -(-max(ends, default=RECORD_HEADER_SIZE) // 8) * 8
+
+
+def lay_out_key(
+    fields: Sequence[tuple[str, Type, Presentation | None]], position: Position
+) -> tuple[tuple[KeyField, ...], int]:
+    """The parts of a metric's key, and the key's size in bytes."""
+    offset, placed = 0, []
+    for name, kind, shown in fields:
+        offset = _aligned(offset, kind)
+        placed.append(
+            KeyField(
+                name=name,
+                form=form_of(kind, name, position),
+                offset=offset,
+                size=size_of(kind),
+                presentation=shown,
+            )
+        )
+        offset += size_of(kind)
+    return tuple(placed), -(-offset // 8) * 8

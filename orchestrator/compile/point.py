@@ -1,0 +1,69 @@
+"""What an attach point is, and how its arguments are named."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.compile.members import spelled_type
+from orchestrator.compile.nodes import Builtin, Node, Register
+from orchestrator.compile.program import HookKind
+from orchestrator.compile.scope import mismatch
+from orchestrator.compile.types import U64, Pointer, Space, Type
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.kernel.tracepoints import Tracepoint
+from orchestrator.plan.model import AttachItem
+
+#: Functions take this many arguments in registers (x86-64 System V ABI; arm64 has eight).
+REGISTER_ARGUMENTS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One place to attach to, and the names that mean something there.
+
+    `arguments` are `args.NAME`, `positional` gives `argN`, `retval` is the return value's type.
+    The rest is what program.Hook takes.
+    """
+
+    kind: HookKind
+    label: str
+    func: str
+    arguments: Mapping[str, Node] = field(default_factory=dict)
+    positional: Callable[[int], Node | None] = lambda _index: None
+    retval: Type | None = None
+    paired: bool = False
+    symbol: str = ""
+    offset: int = 0
+    btf_id: int = 0
+    register_count: int | None = None
+    tracepoint: Tracepoint | None = None
+    exit_tracepoint: Tracepoint | None = None
+    event: str = ""
+    path: str = ""
+    file_offset: int = 0
+    semaphore: int = 0
+    frequency: int = 0
+
+
+def return_node(point: Point) -> Node | None:
+    """`retval` at this point."""
+    return Builtin("retval", point.retval) if point.retval is not None else None
+
+
+def spelled_arguments(item: AttachItem, facts: KernelFacts, space: Space) -> dict[str, Node]:
+    if len(item.args) > REGISTER_ARGUMENTS:
+        raise mismatch(
+            "PP084",
+            f"{len(item.args)} arguments; only the first {REGISTER_ARGUMENTS} are in registers",
+            item.position,
+        )
+    return {
+        name: Register(index, spelled_type(facts, text, space, item.position), name)
+        for index, (name, text) in enumerate(item.args.items())
+    }
+
+
+def registers(space: Space, count: int | None = None) -> Callable[[int], Node | None]:
+    """`argN`: a number in the kernel, a pointer into user memory for user functions."""
+    kind: Type = U64 if space == "kernel" else Pointer("user")
+    limit = min(REGISTER_ARGUMENTS, REGISTER_ARGUMENTS if count is None else count)
+    return lambda index: Register(index, kind) if index < limit else None

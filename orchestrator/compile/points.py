@@ -1,0 +1,290 @@
+"""Attach points: what `KIND:TARGET` is on the kernel at hand, and what can be asked there."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from orchestrator.compile.members import (
+    FieldNodes,
+    need_btf,
+    register_nodes,
+    register_type,
+    spelled_type,
+)
+from orchestrator.compile.nodes import Node, RawArg
+from orchestrator.compile.point import REGISTER_ARGUMENTS, Point, registers, spelled_arguments
+from orchestrator.compile.program import HookKind
+from orchestrator.compile.scope import did_you_mean, mismatch
+from orchestrator.compile.types import S64, U64, Space, Type
+from orchestrator.compile.user_points import USER_KINDS, usdt_probe, user_function
+from orchestrator.kernel.btf_types import FunctionType
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.kernel.tracepoints import Tracepoint
+from orchestrator.plan.findings import PlanError
+from orchestrator.plan.model import AttachItem
+
+if TYPE_CHECKING:
+    pass
+
+
+def find_points(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
+    """All attach points of an item: one, or for a glob each function that matches, at most
+    `limit` of them. Raises PlanError (PP080 … PP083 where this kernel or host lacks something)."""
+    return _FINDERS[item.kind](item, facts, limit)
+
+
+# ---------------------------------------------------------------- kernel functions
+
+
+def _functions(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
+    if any(char in item.target for char in "*?["):
+        return _matching(item, facts, limit)
+    return (_function(item, facts, item.target),)
+
+
+def _matching(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
+    from orchestrator.kernel.denied import DENIED
+
+    names = [
+        name
+        for name in facts.symbols.glob(item.target, 1 << 20)
+        if name not in DENIED
+        and facts.symbols.count(name) == 1
+        and facts.symbols.traceable(name) != "no"
+        and facts.symbols.blacklisted(name) != "yes"
+    ]
+    if not names:
+        raise mismatch(
+            "PP080", f"no function that can be probed matches {item.target!r}", item.position
+        )
+    if len(names) > limit:
+        raise mismatch(
+            "PP094",
+            f"{item.target!r} matches {len(names)} functions; at most {limit} probes are allowed",
+            item.position,
+            f"narrow the glob, or raise limits.probes (first: {', '.join(names[:3])})",
+        )
+    return tuple(_function(item, facts, name) for name in names)
+
+
+_FUNCTION_KINDS: Mapping[str, HookKind] = {
+    "function": "function",
+    "entry": "entry",
+    "kprobe": "entry",
+    "kretprobe": "return",
+    "fentry": "fentry",
+    "fexit": "fexit",
+}
+
+
+def _function(item: AttachItem, facts: KernelFacts, target: str) -> Point:
+    symbol, _, offset_text = target.partition("+")
+    offset = int(offset_text, 0) if offset_text else 0
+    _check_function(item, facts, symbol.rpartition(":")[2])
+    signature = _signature(item, facts, symbol.rpartition(":")[2]) if not offset else None
+    arguments, count = _arguments(item, facts, signature)
+    returns = item.kind in ("function", "kretprobe", "fexit")
+    sees_arguments = item.kind != "kretprobe" and not offset
+    return Point(
+        kind=_FUNCTION_KINDS[item.kind],
+        label=f"{item.kind}:{target}",
+        func=symbol,
+        arguments=arguments if sees_arguments else {},
+        positional=registers("kernel", count) if sees_arguments else lambda _index: None,
+        retval=_returned(item, facts, signature, "kernel") if returns else None,
+        paired=item.kind == "function",
+        symbol=symbol,
+        offset=offset,
+        btf_id=signature.btf_id if signature is not None and not signature.ambiguous else 0,
+        register_count=count,
+    )
+
+
+def _check_function(item: AttachItem, facts: KernelFacts, symbol: str) -> None:
+    """Raise PlanError when the kernel will refuse a probe on `symbol`; the common case, a function
+    with nothing against it, is found out by three quick look-ups."""
+    from orchestrator.kernel.denied import DENIED
+
+    if symbol in DENIED:
+        raise mismatch(
+            "PP081",
+            f"{symbol!r} is on the list of functions that must not be probed: {DENIED[symbol]}",
+            item.position,
+        )
+    symbols = facts.symbols
+    if (
+        can_probe_functions(facts)
+        and symbols.count(symbol) == 1
+        and symbols.traceable(symbol) == "yes"
+        and symbols.blacklisted(symbol) == "no"
+    ):
+        return
+    _refuse_function(item, facts, symbol)
+
+
+def can_probe_functions(facts: KernelFacts) -> bool:
+    """True where kernel functions can be probed by one mechanism at least."""
+    return "yes" in (facts.feature("kprobes").state, facts.feature("fentry").state)
+
+
+def _refuse_function(item: AttachItem, facts: KernelFacts, symbol: str) -> None:
+    from orchestrator.kernel.diagnose import diagnose_function
+
+    found = diagnose_function(facts, symbol)
+    if found.verdict == "ok" or (found.verdict == "unknown" and can_probe_functions(facts)):
+        return
+    near = f"; nearest: {', '.join(found.suggestions[:4])}" if found.suggestions else ""
+    raise mismatch(
+        "PP080" if found.verdict in ("missing", "module_not_loaded", "no_kprobes") else "PP081",
+        f"{symbol!r} cannot be probed: {found.explanation}",
+        item.position,
+        found.cure + near,
+    )
+
+
+def _signature(item: AttachItem, facts: KernelFacts, symbol: str) -> FunctionType | None:
+    return facts.btf.function(symbol) if facts.btf is not None else None
+
+
+def _arguments(
+    item: AttachItem, facts: KernelFacts, signature: FunctionType | None
+) -> tuple[dict[str, Node], int | None]:
+    """`args.NAME` and how many there are; the plan's own `args` go before the kernel's."""
+    if item.args:
+        return spelled_arguments(item, facts, "kernel"), len(item.args)
+    if signature is None:
+        return {}, None
+    pairs = tuple((param.name, param.type_id) for param in signature.params)
+    return register_nodes(facts, pairs[:REGISTER_ARGUMENTS], raw=False), len(pairs)
+
+
+def _returned(
+    item: AttachItem, facts: KernelFacts, signature: FunctionType | None, space: Space
+) -> Type | None:
+    if item.returns:
+        return spelled_type(facts, item.returns, space, item.position)
+    if signature is None or facts.btf is None:
+        return U64
+    return register_type(facts.btf, signature.returns)
+
+
+# ---------------------------------------------------------------- tracepoints and syscalls
+
+
+def _tracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
+    category, _, event = item.target.partition(":")
+    found = _existing_tracepoint(item, facts, category, event)
+    return (
+        Point(
+            kind="tracepoint",
+            label=f"tracepoint:{item.target}",
+            func=event,
+            arguments=FieldNodes(facts, found.fields),
+            tracepoint=found,
+            event=event,
+        ),
+    )
+
+
+def _existing_tracepoint(
+    item: AttachItem, facts: KernelFacts, category: str, event: str
+) -> Tracepoint:
+    found = facts.tracepoint(category, event)
+    if found is None:
+        names = tuple(":".join(pair) for pair in facts.tracepoint_names())
+        raise mismatch(
+            "PP080",
+            f"this kernel has no tracepoint {category}:{event}",
+            item.position,
+            did_you_mean(f"{category}:{event}", names)
+            if names
+            else "no tracepoints can be seen: is tracefs mounted, and are you root?",
+        )
+    return found
+
+
+def _rawtracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
+    btf = need_btf(facts, item.position, "the arguments of a raw tracepoint need types")
+    found = btf.raw_tracepoint(item.target)
+    if found is None:
+        names = tuple(event for _, event in facts.tracepoint_names())
+        raise mismatch(
+            "PP080",
+            f"this kernel has no raw tracepoint {item.target!r}",
+            item.position,
+            did_you_mean(item.target, names),
+        )
+    pairs = tuple((param.name, param.type_id) for param in found.params)
+    return (
+        Point(
+            kind="rawtracepoint",
+            label=f"rawtracepoint:{item.target}",
+            func=item.target,
+            arguments=register_nodes(facts, pairs, raw=True),
+            positional=lambda index: RawArg(index, U64) if index < len(pairs) else None,
+            event=item.target,
+            btf_id=found.btf_id,
+            register_count=len(pairs),
+        ),
+    )
+
+
+def _no_syscall(item: AttachItem, facts: KernelFacts) -> PlanError:
+    known = facts.syscalls()
+    if item.target not in known:
+        problem = f"this kernel has no system call {item.target!r} with tracepoints"
+        return mismatch("PP080", problem, item.position, did_you_mean(item.target, known))
+    problem = f"the tracepoints of system call {item.target!r} cannot be seen"
+    if facts.tracepoint_names():
+        hint = "the kernel needs CONFIG_FTRACE_SYSCALLS=y"
+    else:
+        hint = "is tracefs mounted, and are you root?"
+    return mismatch("PP080", problem, item.position, hint)
+
+
+def _syscall(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
+    enter = facts.tracepoint("syscalls", f"sys_enter_{item.target}")
+    leave = facts.tracepoint("syscalls", f"sys_exit_{item.target}")
+    if enter is None or leave is None:
+        raise _no_syscall(item, facts)
+    arguments = FieldNodes(
+        facts, tuple(field for field in enter.fields if field.name != "__syscall_nr")
+    )
+    names = tuple(arguments)
+    return (
+        Point(
+            kind="syscall",
+            label=f"syscall:{item.target}",
+            func=item.target,
+            arguments=arguments,
+            positional=lambda index: arguments[names[index]] if index < len(names) else None,
+            retval=S64,
+            paired=True,
+            tracepoint=enter,
+            exit_tracepoint=leave,
+        ),
+    )
+
+
+# ---------------------------------------------------------------- profile
+
+
+def _profile(item: AttachItem, _facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
+    return (
+        Point(
+            kind="profile",
+            label=f"profile:{item.target}",
+            func="profile",
+            frequency=int(item.target.removesuffix("hz")),
+        ),
+    )
+
+
+_FINDERS: Mapping[str, Callable[[AttachItem, KernelFacts, int], tuple[Point, ...]]] = {
+    **dict.fromkeys(_FUNCTION_KINDS, _functions),
+    "tracepoint": _tracepoint,
+    "rawtracepoint": _rawtracepoint,
+    "syscall": _syscall,
+    **dict.fromkeys(USER_KINDS, user_function),
+    "usdt": usdt_probe,
+    "profile": _profile,
+}

@@ -1,0 +1,293 @@
+"""The backend-neutral program: what `lower` makes of a resolved plan and both backends emit.
+
+A program says *what* is evaluated at which hook; how it is attached and read is the backends'
+business. Nothing in here touches the kernel.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from orchestrator.compile.nodes import Node
+from orchestrator.compile.types import Bool, Int
+from orchestrator.kernel.tracepoints import Tracepoint
+from orchestrator.plan.findings import Position
+from orchestrator.plan.model import Buckets, Limits, Rate
+
+# ---------------------------------------------------------------- records
+
+FieldForm = Literal[
+    "u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "bool", "string", "ipv4", "ipv6"
+]
+
+#: Every record starts with this header; both backends deliver arrays of it. Offsets in bytes.
+#: time: CLOCK_MONOTONIC ns; emit: index into Program.emits; nulls and truncated: one bit a field.
+RECORD_HEADER: tuple[tuple[str, str, int], ...] = (
+    ("time", "u64", 0),
+    ("emit", "u16", 8),
+    ("cpu", "u16", 10),
+    ("pid", "u32", 12),
+    ("tid", "u32", 16),
+    ("weight", "u32", 20),
+    ("nulls", "u32", 24),
+    ("truncated", "u32", 28),
+    ("comm", "string", 32),
+)
+RECORD_HEADER_SIZE = 48
+COMM_SIZE = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presentation:
+    """How user space shows a value: a number through a table of names, else the number itself; a
+    string, if `hashed`, by a digest of `salt` and the string. The salt is drawn for each run."""
+
+    names: Mapping[int, str] = field(default_factory=dict)
+    hashed: bool = False
+    salt: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordField:
+    """One emitted field: its JSON key under `data`, and where its bytes are in the record.
+
+    `bit` is the field's bit in the header's `nulls` and `truncated` words (null: the read failed).
+    """
+
+    name: str
+    form: FieldForm
+    offset: int
+    size: int
+    bit: int
+    presentation: Presentation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emit:
+    """The record of one probe: `index` is the header's `emit`; `has_task` says whether pid, tid
+    and comm mean anything (they do not under `task: none`)."""
+
+    index: int
+    probe: str
+    fields: tuple[RecordField, ...]
+    has_task: bool = True
+
+
+# ---------------------------------------------------------------- metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyField:
+    """One part of a metric's key: packed in order, `offset` bytes from the key's start."""
+
+    name: str
+    form: FieldForm
+    offset: int
+    size: int
+    presentation: Presentation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricSpec:
+    """An aggregate: `index` is its number in the program, `key_size` the bytes of a packed key
+    (padded to 8; 0: no key), `signed` says how values are read, `unit` what they count: "ns",
+    "bytes" or "". `display` is the unit that the plan asks people to be shown."""
+
+    index: int
+    probe: str
+    name: str
+    kind: Literal["count", "sum", "min", "max", "avg", "histogram"]
+    key: tuple[KeyField, ...]
+    key_size: int
+    keys: int
+    buckets: Buckets
+    signed: bool
+    unit: str
+    display: str = ""
+    top: int | None = None
+
+
+# ---------------------------------------------------------------- hooks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Let:
+    """A definition in use at a hook; evaluated once, where it is first needed."""
+
+    name: str
+    node: Node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntrySide:
+    """What happens at the entry of a paired hook: conditions pushed down to it (all must hold; no
+    memory reads but those inside `entry()`), then values kept for the return."""
+
+    where: tuple[Node, ...]
+    captures: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricUse:
+    """How a hook feeds a metric: its key parts, its value (None: 1) and its own filter, converted
+    to the metric's forms."""
+
+    metric: int
+    key: tuple[Node, ...]
+    value: Node | None
+    where: Node | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """What is evaluated at a hook. `entry` is None unless the hook is paired; `task` is the
+    address of the task_struct whose event it is, None for the current task, "none" for nobody's.
+    `emit` holds a node for each field of the probe's Emit, in order."""
+
+    lets: tuple[Let, ...]
+    where: tuple[Node, ...]
+    emit: tuple[Node, ...]
+    metrics: tuple[MetricUse, ...]
+    entry: EntrySide | None = None
+    task: Node | Literal["none"] | None = None
+
+
+HookKind = Literal[
+    "function",  # entry and return of a kernel function
+    "entry",  # a kernel function's entry, or (offset) an instruction in it
+    "return",  # a kernel function's return only
+    "fentry",  # asked for by name: no other mechanism will do
+    "fexit",
+    "tracepoint",
+    "rawtracepoint",
+    "syscall",  # entry and return of a system call, by its two tracepoints
+    "ufunction",
+    "uentry",
+    "ureturn",
+    "usdt",
+    "profile",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """One attach point with its body. Only what its kind needs is set:
+
+    symbol, offset: kernel functions. btf_id, arguments (their number), also of raw tracepoints.
+    tracepoint, exit_tracepoint: tracepoints and the two of a syscall. event: a raw tracepoint's.
+    path, file_offset, semaphore (file offset of the reference counter, 0: none), symbol: user code.
+    frequency: profile, in Hz.
+    """
+
+    id: int
+    probe: int
+    kind: HookKind
+    label: str  # KIND:TARGET as attached, for people
+    body: Body
+    position: Position
+    optional: bool = False
+    symbol: str = ""
+    offset: int = 0
+    btf_id: int = 0
+    arguments: int | None = None
+    tracepoint: Tracepoint | None = None
+    exit_tracepoint: Tracepoint | None = None
+    event: str = ""
+    path: str = ""
+    file_offset: int = 0
+    semaphore: int = 0
+    frequency: int = 0
+
+    @property
+    def paired(self) -> bool:
+        """True when entry and return are seen as one probe."""
+        return self.body.entry is not None
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The ledger's sides of this hook, in the order in which they fire."""
+        return ("entry", "return") if self.paired else ("hit",)
+
+
+# ---------------------------------------------------------------- the program
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedTarget:
+    """Whose events count; empty: anybody's. `comm` as written (globs with one `*` at an end, or
+    exact), `cgroup` as (path, cgroup v2 id or None when it is unknown here)."""
+
+    pid: tuple[int, ...] = ()
+    tid: tuple[int, ...] = ()
+    uid: tuple[int, ...] = ()
+    comm: tuple[str, ...] = ()
+    cgroup: tuple[tuple[str, int | None], ...] = ()
+    children: bool = False
+    exclude_self: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParamSlot:
+    """A scalar param in the control element; value as a 64-bit integer."""
+
+    name: str
+    slot: int
+    type: Int | Bool
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """An attach item that was not taken, and why: told by `explain` and logged by `run`."""
+
+    probe: str
+    item: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeProgram:
+    """A probe, resolved: its record, metrics and hooks. `sample` N: one of N is kept."""
+
+    index: int
+    name: str
+    sample: int
+    events: int | None
+    rate: Rate | None
+    optional: bool
+    emit: Emit | None
+    metrics: tuple[MetricSpec, ...]
+    hooks: tuple[Hook, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """All of a plan for one kernel. `record_size` is the size in bytes of every record (header
+    included, a multiple of 8): the largest that any probe needs, so that a batch is an array."""
+
+    name: str
+    sha256: str
+    limits: Limits
+    target: ResolvedTarget
+    params: tuple[ParamSlot, ...]
+    probes: tuple[ProbeProgram, ...]
+    skipped: tuple[Skipped, ...]
+    record_size: int
+    every_ns: int | None
+    kernel: str
+    arch: str
+
+    @property
+    def hooks(self) -> tuple[Hook, ...]:
+        """All hooks, in order of their ids."""
+        return tuple(hook for probe in self.probes for hook in probe.hooks)
+
+    @property
+    def emits(self) -> tuple[Emit, ...]:
+        """All records' layouts, in order of their indexes."""
+        return tuple(probe.emit for probe in self.probes if probe.emit is not None)
+
+    @property
+    def metrics(self) -> tuple[MetricSpec, ...]:
+        """All metrics, in order of their indexes."""
+        return tuple(metric for probe in self.probes for metric in probe.metrics)

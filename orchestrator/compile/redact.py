@@ -1,0 +1,176 @@
+"""Strings from user memory: which they are, and what `redact` makes of them.
+
+The contents of user memory are what people type and send; names that the kernel keeps of its own
+(comm, file names in its caches) are not. A string that the kernel has copied is the kernel's.
+"""
+
+import os
+from collections.abc import Iterator, MutableSequence, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from orchestrator.compile.nodes import (
+    Captured,
+    Either,
+    Field,
+    IpOf,
+    LetRef,
+    Load,
+    Node,
+    ReadString,
+    Shown,
+    walk,
+)
+from orchestrator.compile.point import Point
+from orchestrator.compile.program import (
+    Body,
+    Hook,
+    KeyField,
+    Let,
+    ProbeProgram,
+    Program,
+    RecordField,
+)
+from orchestrator.compile.types import Pointer, Str
+from orchestrator.kernel.tracepoints import Tracepoint
+from orchestrator.plan.model import Redact
+
+__all__ = ["Redactor", "memory_reads", "salted", "user_reads"]
+
+#: Hooks where every pointer is of user memory, also one that the plan made of a number.
+_USER_HOOKS = frozenset({"ufunction", "uentry", "ureturn", "usdt", "syscall"})
+_SALT_BYTES = 16
+
+
+def _is_user(node: Node, tracepoint: Tracepoint | None, in_user_code: bool) -> bool:
+    """True when `node` itself, not what it is computed from, is read from user memory."""
+    match node:
+        case ReadString(pointer=at) | Load(base=at):
+            return in_user_code or getattr(at.type, "space", "kernel") == "user"
+        case IpOf(value=at) if isinstance(at.type, Pointer):
+            return in_user_code or at.type.space == "user"
+        case Field(type=Str()):  # later kernels record what a system call's argument points to
+            return tracepoint is not None and tracepoint.category == "syscalls"
+        case _:
+            return False
+
+
+class Redactor:
+    """Applies a probe's `redact` at one attach point. `captures` grows where a string is kept from
+    entry to return in another size."""
+
+    def __init__(
+        self,
+        redact: Redact | None,
+        point: Point,
+        lets: Sequence[Let],
+        captures: MutableSequence[Node],
+    ) -> None:
+        self._redact, self._point = redact, point
+        self._lets, self._captures = lets, captures
+
+    def shown(self, node: Node) -> Node:
+        """`node`, which is emitted or part of a key, in the form in which it may be shown."""
+        if self._redact is None or not isinstance(node.type, Str) or not self._of_user(node):
+            return node
+        if self._redact.kind == "hash":
+            return Shown(node, node.type, hashed=True)
+        return self._cut(node, self._redact.size + 1)  # and its closing NUL
+
+    def _of_user(self, node: Node) -> bool:
+        """True when the string that `node` gives, by one way at least, is of user memory."""
+        match node:
+            case LetRef() | Captured():
+                return self._of_user(self._behind(node))
+            case Shown(value=value):
+                return self._of_user(value)
+            case Either(yes=yes, no=no):
+                return self._of_user(yes) or self._of_user(no)
+            case _:
+                in_user_code = self._point.kind in _USER_HOOKS
+                return _is_user(node, self._point.tracepoint, in_user_code)
+
+    def _behind(self, node: LetRef | Captured) -> Node:
+        if isinstance(node, Captured):
+            return self._captures[node.index]
+        return self._lets[node.index].node
+
+    def _cut(self, node: Node, size: int) -> Node:
+        """The same string, read to at most `size` bytes. A definition is left as it is for those
+        who test it, and read anew."""
+        if not isinstance(node.type, Str) or node.type.size <= size:
+            return node
+        match node:
+            case LetRef():
+                return self._cut(self._behind(node), size)
+            case Captured():
+                return self._captured(self._cut(self._behind(node), size))
+            case Shown(value=value):
+                return self._cut(value, size)
+            case Either(yes=yes, no=no):
+                arms = self._cut(yes, size), self._cut(no, size)
+                longest = max(arm.type.size for arm in arms if isinstance(arm.type, Str))
+                return replace(node, yes=arms[0], no=arms[1], type=Str(longest))
+            case ReadString() | Load() | Field():
+                return replace(node, type=Str(size))
+            case _:
+                return node
+
+    def _captured(self, node: Node) -> Captured:
+        if node not in self._captures:
+            self._captures.append(node)
+        return Captured(self._captures.index(node), node.type)
+
+
+# ---------------------------------------------------------------- of a program
+
+
+def user_reads(hook: Hook) -> Iterator[Node]:
+    """The parts of what is evaluated at `hook` that read user memory."""
+    for node in _parts(hook.body):
+        tracepoint = hook.tracepoint
+        if _is_user(node, tracepoint, hook.kind in _USER_HOOKS):
+            yield node
+
+
+def memory_reads(hook: Hook) -> Iterator[Node]:
+    """The parts of what is evaluated at `hook` that read memory behind any pointer."""
+    for node in _parts(hook.body):
+        through_pointer = isinstance(node, IpOf) and isinstance(node.value.type, Pointer)
+        if isinstance(node, ReadString | Load) or through_pointer:
+            yield node
+
+
+def _parts(body: Body) -> Iterator[Node]:
+    roots = [*(let.node for let in body.lets), *body.where, *body.emit]
+    if body.entry is not None:
+        roots += [*body.entry.where, *body.entry.captures]
+    for use in body.metrics:
+        roots += [*use.key, *(node for node in (use.value, use.where) if node is not None)]
+    if body.task is not None and body.task != "none":
+        roots.append(body.task)
+    for root in roots:
+        yield from walk(root)
+
+
+_Part = TypeVar("_Part", RecordField, KeyField)
+
+
+def salted(program: Program) -> Program:
+    """The program with a salt drawn for its hashed strings: one for each run."""
+    salt = os.urandom(_SALT_BYTES)
+
+    def fields(parts: tuple[_Part, ...]) -> tuple[_Part, ...]:
+        return tuple(
+            replace(part, presentation=replace(part.presentation, salt=salt))
+            if part.presentation is not None and part.presentation.hashed
+            else part
+            for part in parts
+        )
+
+    def probe(one: ProbeProgram) -> ProbeProgram:
+        emit = None if one.emit is None else replace(one.emit, fields=fields(one.emit.fields))
+        metrics = tuple(replace(metric, key=fields(metric.key)) for metric in one.metrics)
+        return replace(one, emit=emit, metrics=metrics)
+
+    return replace(program, probes=tuple(map(probe, program.probes)))

@@ -1,0 +1,140 @@
+"""Types of expressions, as the compiler sees them (language, rule 7)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Space = Literal["kernel", "user"]
+
+
+@dataclass(frozen=True, slots=True)
+class Int:
+    """An integer of C: `bits` 8, 16, 32 or 64. `unit` says what a number of it counts:
+    a duration (ns), bytes, or nothing in particular."""
+
+    bits: int
+    signed: bool
+    unit: Literal["", "duration", "bytes"] = ""
+
+    @property
+    def name(self) -> str:
+        return f"{'s' if self.signed else 'u'}{self.bits}"
+
+    def __str__(self) -> str:
+        return self.unit or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Bool:
+    """True or false; one byte in records."""
+
+    def __str__(self) -> str:
+        return "bool"
+
+
+@dataclass(frozen=True, slots=True)
+class Str:
+    """A string of at most `size` bytes, the closing NUL included."""
+
+    size: int
+
+    def __str__(self) -> str:
+        return f"string[{self.size}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Ip:
+    """An IP address in network byte order: version 4 (4 bytes) or 6 (16 bytes)."""
+
+    version: Literal[4, 6]
+
+    def __str__(self) -> str:
+        return f"ipv{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """A pointer into kernel or user memory; `target` is the BTF id of what it points to, 0 when
+    that is unknown or void."""
+
+    space: Space
+    target: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.space} pointer"
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """A struct or union in memory, named but not read: only its members can be read."""
+
+    space: Space
+    type_id: int
+
+    def __str__(self) -> str:
+        return "struct"
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """An array in memory of which only `char[]` can be read (as a string) or an address taken."""
+
+    space: Space
+    element: int
+    count: int
+
+    def __str__(self) -> str:
+        return "array"
+
+
+@dataclass(frozen=True, slots=True)
+class Tuple:
+    """Several values side by side; only keys may be tuples."""
+
+    items: tuple["Type", ...]
+
+    def __str__(self) -> str:
+        return f"({', '.join(map(str, self.items))})"
+
+
+Type = Int | Bool | Str | Ip | Pointer | Struct | Array | Tuple
+
+U8, U16, U32, U64 = (Int(bits, False) for bits in (8, 16, 32, 64))
+S8, S16, S32, S64 = (Int(bits, True) for bits in (8, 16, 32, 64))
+DURATION = Int(64, False, "duration")
+BYTES = Int(64, False, "bytes")
+BOOL = Bool()
+
+INTEGERS = {t.name: t for t in (U8, U16, U32, U64, S8, S16, S32, S64)}
+
+
+def size_of(kind: Type) -> int:
+    """Bytes that a value of this type takes in a record or key."""
+    match kind:
+        case Int(bits=bits):
+            return bits // 8
+        case Bool():
+            return 1
+        case Str(size=size):
+            return size
+        case Ip(version=version):
+            return 4 if version == 4 else 16
+        case Tuple(items=items):
+            return sum(map(size_of, items))
+        case _:
+            return 8
+
+
+def promoted(left: Int, right: Int) -> Int:
+    """The common type of two integers by C's usual arithmetic conversions (C11 6.3.1.8): at least
+    32 bits, the wider wins, at equal width unsigned wins. The unit is the caller's business."""
+    left, right = (i if i.bits >= 32 else Int(32, True) for i in (left, right))
+    if left.bits != right.bits:
+        wider = left if left.bits > right.bits else right
+        return Int(wider.bits, wider.signed)
+    return Int(left.bits, left.signed and right.signed)
+
+
+def wrap(value: int, kind: Int) -> int:
+    """`value` reduced to the range of `kind`, as two's complement hardware does."""
+    value &= (1 << kind.bits) - 1
+    return value - (1 << kind.bits) if kind.signed and value >> (kind.bits - 1) else value

@@ -1,0 +1,108 @@
+"""Attach points in user code: functions, offsets and USDT probes of files on this host."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from orchestrator.compile.members import spelled_type
+from orchestrator.compile.nodes import UsdtArg
+from orchestrator.compile.point import Point, registers, spelled_arguments
+from orchestrator.compile.program import HookKind
+from orchestrator.compile.scope import mismatch
+from orchestrator.compile.types import U64, Int
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.findings import PlanError
+from orchestrator.plan.model import AttachItem
+
+if TYPE_CHECKING:
+    from orchestrator.kernel.elf import ElfError
+    from orchestrator.kernel.usdt import UsdtProbe
+
+USER_KINDS: Mapping[str, HookKind] = {
+    "ufunction": "ufunction",
+    "uprobe": "uentry",
+    "uretprobe": "ureturn",
+}
+
+
+def user_function(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
+    path, _, place = item.target.rpartition(":")
+    symbol, _, offset_text = place.partition("+")
+    offset = int(offset_text, 0) if offset_text else 0
+    binary, file_offset = _user_place(item, facts, path, symbol)
+    returns = item.kind in ("ufunction", "uretprobe")
+    sees_arguments = item.kind != "uretprobe"
+    arguments = spelled_arguments(item, facts, "user") if sees_arguments else {}
+    returned = spelled_type(facts, item.returns, "user", item.position) if item.returns else U64
+    return (
+        Point(
+            kind=USER_KINDS[item.kind],
+            label=f"{item.kind}:{binary}:{place}",
+            func=symbol,
+            arguments=arguments,
+            positional=registers("user") if sees_arguments else lambda _index: None,
+            retval=returned if returns else None,
+            paired=item.kind == "ufunction",
+            symbol=symbol,
+            path=binary,
+            offset=offset,
+            file_offset=file_offset + offset,
+        ),
+    )
+
+
+def _user_place(item: AttachItem, facts: KernelFacts, path: str, symbol: str) -> tuple[str, int]:
+    """The binary and the symbol's file offset; for a recorded kernel a binary that is not on this
+    machine is taken as it is, since it is the recorded host's matter."""
+    from orchestrator.kernel import elf
+
+    try:
+        binary = elf.resolve_binary(path)
+        return str(binary), elf.symbol_offset(binary, symbol)
+    except elf.NoSuchBinaryError as error:
+        if facts.recorded:
+            return path, 0
+        raise _refused(error, item) from None
+    except elf.ElfError as error:
+        raise _refused(error, item) from None
+
+
+def _refused(error: "ElfError", item: AttachItem) -> PlanError:
+    from orchestrator.kernel.elf import IfuncError
+
+    code = "PP081" if isinstance(error, IfuncError) else "PP080"
+    return mismatch(code, str(error), item.position, error.hint)
+
+
+def usdt_probe(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
+    from orchestrator.kernel import elf, usdt
+
+    path, provider, name = item.target.rsplit(":", 2)
+    try:
+        binary = elf.resolve_binary(path)
+        chosen = usdt.usdt_probes(binary, provider, name)
+    except usdt.NoSuchProbeError as error:
+        raise _refused(error, item) from None
+    except elf.ElfError as error:
+        if facts.recorded:
+            return ()
+        raise _refused(error, item) from None
+    return tuple(_usdt_point(item, str(binary), probe) for probe in chosen)
+
+
+def _usdt_point(item: AttachItem, binary: str, probe: "UsdtProbe") -> Point:
+    """One place of a USDT probe; the compiler may have placed several, with operands of their
+    own."""
+    operands = tuple(
+        UsdtArg(index, operand.text, Int(operand.size * 8, operand.signed))
+        for index, operand in enumerate(probe.arguments)
+    )
+    return Point(
+        kind="usdt",
+        label=f"usdt:{binary}:{probe.provider}:{probe.name}",
+        func=probe.name,
+        positional=lambda index: operands[index] if index < len(operands) else None,
+        symbol=f"{probe.provider}:{probe.name}",
+        path=binary,
+        file_offset=probe.file_offset,
+        semaphore=probe.semaphore_offset or 0,
+    )

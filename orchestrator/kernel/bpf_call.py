@@ -1,0 +1,48 @@
+"""bpf(2) itself.
+
+Numbers and layouts (enum bpf_cmd, union bpf_attr: include/uapi/linux/bpf.h) are UAPI: an attribute
+shorter than the kernel's is valid, and what it lacks counts as zero.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+
+SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le": 361}
+MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, MAP_NEXT_KEY, PROG_LOAD = range(6)
+OBJ_GET_INFO_BY_FD, RAW_TRACEPOINT_OPEN = 15, 17
+MAP_LOOKUP_BATCH, ENABLE_STATS = 24, 32
+NAME_BYTES = 15  # BPF_OBJ_NAME_LEN with its closing zero
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def call(command: int, attributes: bytes | bytearray) -> int:
+    """Do bpf(command, attributes). A bytearray receives what the kernel writes back, failed or not.
+
+    Raises OSError with the kernel's errno, ENOSYS on an architecture that we do not know.
+    """
+    number = SYSCALL.get(platform.machine())
+    if number is None:
+        raise OSError(errno.ENOSYS, f"bpf(2) has no known number on {platform.machine()}")
+    buffer = ctypes.create_string_buffer(bytes(attributes), len(attributes))
+    result: int = _libc.syscall(number, command, buffer, len(attributes))
+    if isinstance(attributes, bytearray):
+        attributes[:] = buffer.raw
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
+
+
+def address(buffer: ctypes.Array[ctypes.c_char] | None) -> int:
+    return 0 if buffer is None else ctypes.addressof(buffer)
+
+
+def name_field(name: str) -> bytes:
+    """Up to 15 of the characters that the kernel allows in object names: [A-Za-z0-9_.]."""
+    allowed = "".join(c if (c.isascii() and c.isalnum()) or c in "_." else "_" for c in name)
+    return allowed.encode()[:NAME_BYTES]

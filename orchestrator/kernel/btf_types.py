@@ -1,0 +1,79 @@
+"""The values that a BTF blob is read into, and the error it raises."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+TypeKind = Literal[
+    "void",
+    "int",
+    "bool",
+    "char",
+    "enum",
+    "pointer",
+    "struct",
+    "union",
+    "array",
+    "function",
+    "float",
+    "fwd",
+]
+
+
+class BtfError(ValueError):
+    """The bytes are not BTF that we can read; the text says where and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Param:
+    """One parameter of a function; `name` is "" where the kernel does not tell it."""
+
+    name: str
+    type_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionType:
+    """A function's signature.
+
+    `btf_id` is the id that an attach asks for: the FUNC's for a function (fentry), the
+    `btf_trace_EVENT` typedef's for a raw tracepoint, where 0 means that there is none.
+    `ambiguous`: the kernel has several functions of this name with different signatures, and
+    this is the first.
+    """
+
+    btf_id: int
+    name: str
+    params: tuple[Param, ...]
+    returns: int
+    ambiguous: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BtfType:
+    """A type with its typedefs and qualifiers stripped; sizes are in bytes.
+
+    `target` is the type id of the pointee or of the element, 0 (void) otherwise; `count` is the
+    number of an array's elements; `name` is "" for the nameless.
+    """
+
+    id: int
+    kind: TypeKind
+    name: str
+    size: int
+    signed: bool = False
+    target: int = 0
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A member, with its offset from the start of the type that was asked, in bits.
+
+    `bit_size` is 0 unless the member is a bit-field. Offsets count bits as BTF does on a
+    little-endian machine: bit n is bit n % 8 of byte n // 8.
+    """
+
+    name: str
+    bit_offset: int
+    bit_size: int
+    type_id: int

@@ -1,0 +1,66 @@
+"""This thread's capabilities (capabilities(7)): which there are, and giving some of them up."""
+
+import ctypes
+import os
+import struct
+
+__all__ = ["BITS", "give_up", "held", "use"]
+
+#: The capabilities that this program has a use for. Source: include/uapi/linux/capability.h.
+BITS = {
+    "CAP_DAC_OVERRIDE": 1,
+    "CAP_DAC_READ_SEARCH": 2,
+    "CAP_KILL": 5,
+    "CAP_SYS_ADMIN": 21,
+    "CAP_SYSLOG": 34,
+    "CAP_PERFMON": 38,
+    "CAP_BPF": 39,
+}
+_VERSION_3 = 0x20080522  # _LINUX_CAPABILITY_VERSION_3, the same file: two words a set
+_PR_CAPBSET_DROP, _LAST = 24, 63  # include/uapi/linux/prctl.h
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def held() -> int:
+    """The effective set, as a mask of bits."""
+    return _sets()[0]
+
+
+def give_up(keep: int) -> None:
+    """Keep of all sets only what is in the mask `keep`, for good: a program that this thread
+    executes later gets no more either, not even as root. Raises OSError."""
+    effective, permitted, inheritable = _sets()
+    for bit in range(_LAST + 1):
+        if not keep >> bit & 1:
+            _libc.prctl(_PR_CAPBSET_DROP, bit, 0, 0, 0)  # refused without CAP_SETPCAP: as it is
+    _set(effective & keep, permitted & keep, inheritable & keep)
+
+
+def use(mask: int) -> None:
+    """Make the effective set what of `mask` is permitted. Raises OSError."""
+    _, permitted, inheritable = _sets()
+    _set(permitted & mask, permitted, inheritable)
+
+
+def _sets() -> tuple[int, int, int]:
+    data = ctypes.create_string_buffer(24)
+    _checked(_libc.capget(_header(), data))
+    words = struct.unpack("=6I", data.raw)
+    effective, permitted, inheritable = (words[i] | words[i + 3] << 32 for i in range(3))
+    return effective, permitted, inheritable
+
+
+def _set(*sets: int) -> None:
+    low, high = [one & 0xFFFFFFFF for one in sets], [one >> 32 for one in sets]
+    _checked(_libc.capset(_header(), struct.pack("=6I", *low, *high)))
+
+
+def _header() -> bytes:
+    return struct.pack("=Ii", _VERSION_3, 0)
+
+
+def _checked(result: int) -> None:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))

@@ -1,0 +1,48 @@
+"""Kernel functions that must never be probed, each with the reason.
+
+Beside the kernel's own blacklist (kprobes/blacklist), which does not cover everything that is
+known to hang or crash: the lock slow paths run inside the tracing machinery itself, with
+interrupts off and from NMI context (kernel/kprobes.c, kernel/trace/bpf_trace.c; measured).
+"""
+
+from collections.abc import Mapping
+
+_LOCK = "a lock that the tracing machinery itself takes: a return probe on it hangs the machine"
+_ENTRY = "it runs before the kernel's entry state is set up"
+_TRACE = "it is part of the path that runs probes: a probe on it would call itself"
+
+DENIED: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            "_raw_spin_lock",
+            "_raw_spin_lock_bh",
+            "_raw_spin_lock_irq",
+            "_raw_spin_lock_irqsave",
+            "_raw_spin_trylock",
+            "_raw_spin_unlock",
+            "_raw_spin_unlock_bh",
+            "_raw_spin_unlock_irq",
+            "_raw_spin_unlock_irqrestore",
+            "queued_spin_lock_slowpath",
+            "native_queued_spin_lock_slowpath",
+            "__pv_queued_spin_lock_slowpath",
+        ),
+        _LOCK,
+    ),
+    **dict.fromkeys(("asm_exc_int3", "exc_int3", "do_int3", "notify_die"), _ENTRY),
+    **dict.fromkeys(
+        (
+            "trace_call_bpf",
+            "perf_trace_run_bpf_submit",
+            "bpf_ringbuf_reserve",
+            "bpf_ringbuf_submit",
+            "kprobe_perf_func",
+            "kretprobe_perf_func",
+            "kprobe_dispatcher",
+            "kretprobe_dispatcher",
+            "uprobe_dispatcher",
+            "uretprobe_dispatcher",
+        ),
+        _TRACE,
+    ),
+}

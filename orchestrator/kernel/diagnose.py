@@ -1,0 +1,222 @@
+"""Why a function can or cannot be probed: the causes that the kernel reports all as EINVAL."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from orchestrator.kernel.facts import KernelFacts
+
+Verdict = Literal[
+    "ok",
+    "missing",
+    "duplicate",
+    "blacklisted",
+    "notrace",
+    "inlined",
+    "module_not_loaded",
+    "no_kprobes",
+    "permission",
+    "lockdown",
+    "unknown",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """`explanation`: what was found, and how; `cure`: what to do, "" when nothing is needed.
+
+    `suggestions` are functions of this kernel that the user may have meant: renames and compiler
+    variants first, then names that look alike.
+    """
+
+    verdict: Verdict
+    explanation: str
+    cure: str = ""
+    suggestions: tuple[str, ...] = ()
+
+
+Cause = Callable[[KernelFacts, str], Diagnosis | None]
+
+
+def diagnose_function(facts: KernelFacts, name: str) -> Diagnosis:
+    """The first cause, from the host's down to the function's own, that forbids a kprobe on it.
+
+    `name` is a kernel function, without offset. "unknown" says that nothing forbids it that could
+    be read, but that a list which would tell is closed to us.
+    """
+    found = (cause(facts, name) for cause in _CAUSES)
+    return next((diagnosis for diagnosis in found if diagnosis), _nothing_against(facts, name))
+
+
+def _symbols_hidden(facts: KernelFacts, _name: str) -> Diagnosis | None:
+    if next(iter(facts.symbols.names), None) is not None:
+        return None
+    return Diagnosis(
+        verdict="permission",
+        explanation="/proc/kallsyms lists no functions to this user",
+        cure="run as root, or with CAP_SYSLOG; check sysctl kernel.kptr_restrict",
+    )
+
+
+def _no_kprobes(facts: KernelFacts, _name: str) -> Diagnosis | None:
+    feature = facts.feature("kprobes")
+    if feature.state != "no" or facts.feature("fentry").state == "yes":
+        return None
+    return Diagnosis(
+        verdict="no_kprobes",
+        explanation=f"this kernel cannot probe functions: {feature.detail}",
+        cure="use a tracepoint or a syscall instead: `probeplan doctor` lists what this host has",
+    )
+
+
+def _lockdown(facts: KernelFacts, _name: str) -> Diagnosis | None:
+    feature = facts.feature("lockdown")
+    if feature.state != "yes" or "[confidentiality]" not in feature.detail:
+        return None
+    return Diagnosis(
+        verdict="lockdown",
+        explanation=f"kernel lockdown forbids kprobes: {feature.detail}",
+        cure="boot with lockdown=integrity or less, or without secure boot",
+    )
+
+
+def _no_right(facts: KernelFacts, _name: str) -> Diagnosis | None:
+    lacking = [f for f in ("cap_bpf", "cap_perfmon") if facts.feature(f).state == "no"]
+    if facts.recorded or not lacking or facts.feature("cap_sys_admin"):
+        return None
+    return Diagnosis(
+        verdict="permission",
+        explanation=f"this process lacks {' and '.join(name.upper() for name in lacking)}",
+        cure="run as root, or grant them: setcap cap_bpf,cap_perfmon,cap_syslog+ep",
+    )
+
+
+def _absent(facts: KernelFacts, name: str) -> Diagnosis | None:
+    if facts.symbols.is_function(name):
+        return None
+    return _inlined(facts, name) or _in_module(facts, name) or _missing(facts, name)
+
+
+def _inlined(facts: KernelFacts, name: str) -> Diagnosis | None:
+    """Judged by what inlining leaves behind: a changed copy in kallsyms, or the name in BTF."""
+    variants = facts.symbols.variants(name)
+    if variants:
+        return Diagnosis(
+            verdict="inlined",
+            explanation=f"the compiler kept only changed copies of {name}: {', '.join(variants)}; "
+            "`.isra` and `.constprop` take other arguments, `.part` and `.cold` are fragments",
+            cure="probe a caller or a tracepoint, or name the copy and read no arguments",
+            suggestions=variants,
+        )
+    if facts.btf is None or facts.btf.function(name) is None:
+        return None
+    return Diagnosis(
+        verdict="inlined",
+        explanation=f"{name} is in the kernel's BTF but not in kallsyms: "
+        "it was inlined everywhere, or its code was freed after boot",
+        cure="probe a caller, or a tracepoint near it",
+        suggestions=_alike(facts, name),
+    )
+
+
+def _in_module(facts: KernelFacts, name: str) -> Diagnosis | None:
+    """Judged by the prefix that a subsystem's functions share with its module's name."""
+    module = name.lstrip("_").partition("_")[0]
+    if module not in _MODULES or facts.symbols.glob(f"{module}_*", 1):
+        return None
+    return Diagnosis(
+        verdict="module_not_loaded",
+        explanation=f"no function {name}, and none at all whose name starts with {module}_: "
+        f"the module {module} is not loaded",
+        cure=f"modprobe {module}",
+    )
+
+
+def _missing(facts: KernelFacts, name: str) -> Diagnosis:
+    renamed = facts.symbols.renamed(name)
+    if renamed:
+        explanation = f"no function {name} in kallsyms; here it is called {' or '.join(renamed)}"
+        cure = f"list both: attach_first: [function:{name}, function:{renamed[0]}]"
+    else:
+        explanation = f"no function {name} in kallsyms ({facts.release})"
+        cure = "check the spelling, or whether the module is loaded"
+    return Diagnosis(
+        verdict="missing",
+        explanation=explanation,
+        cure=cure,
+        suggestions=tuple(dict.fromkeys([*renamed, *_alike(facts, name)])),
+    )
+
+
+def _blacklisted(facts: KernelFacts, name: str) -> Diagnosis | None:
+    if facts.symbols.blacklisted(name) != "yes":
+        return None
+    return Diagnosis(
+        verdict="blacklisted",
+        explanation=f"{name} is in kprobes/blacklist: a probe there would recurse or crash",
+        cure="probe a caller or a callee, or a tracepoint near it",
+    )
+
+
+def _duplicate(facts: KernelFacts, name: str) -> Diagnosis | None:
+    count = facts.symbols.count(name)
+    if count < 2:
+        return None
+    return Diagnosis(
+        verdict="duplicate",
+        explanation=f"kallsyms has {count} functions called {name}: which is meant is not known, "
+        "and a kprobe by this name is refused (EADDRNOTAVAIL)",
+        cure="probe a caller, or a function whose name is its own",
+    )
+
+
+def _notrace(facts: KernelFacts, name: str) -> Diagnosis | None:
+    if facts.symbols.traceable(name) != "no":
+        return None
+    return Diagnosis(
+        verdict="notrace",
+        explanation=f"{name} is not in available_filter_functions: it is marked notrace, or its "
+        "code was freed after boot; kprobes and fentry refuse it",
+        cure="probe a caller or a callee, or a tracepoint near it",
+    )
+
+
+def _nothing_against(facts: KernelFacts, name: str) -> Diagnosis:
+    closed = list(_closed_lists(facts, name))
+    if not closed:
+        return Diagnosis(
+            verdict="ok",
+            explanation=f"{name} is one function, traceable and not blacklisted",
+        )
+    return Diagnosis(
+        verdict="unknown",
+        explanation=f"nothing speaks against {name}, but {' and '.join(closed)} cannot be read",
+        cure="try it: `probeplan run`; or mount debugfs and run as root",
+    )
+
+
+def _closed_lists(facts: KernelFacts, name: str) -> Iterator[str]:
+    if facts.symbols.traceable(name) == "unknown":
+        yield "available_filter_functions"
+    if facts.symbols.blacklisted(name) == "unknown":
+        yield "kprobes/blacklist"
+
+
+def _alike(facts: KernelFacts, name: str) -> tuple[str, ...]:
+    return facts.symbols.nearest(name)
+
+
+_CAUSES: tuple[Cause, ...] = (
+    _lockdown,
+    _no_right,
+    _symbols_hidden,
+    _no_kprobes,
+    _absent,
+    _blacklisted,
+    _duplicate,
+    _notrace,
+)
+
+_MODULES = frozenset(
+    {"btrfs", "ext4", "f2fs", "fuse", "kvm", "md", "nfs", "nfsd", "nvme", "ovl", "virtblk", "xfs"}
+)

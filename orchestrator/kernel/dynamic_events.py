@@ -1,0 +1,245 @@
+"""Kprobe and uprobe events of our own: defined, counted and removed through tracefs.
+
+Syntax: Documentation/trace/kprobetrace.rst and uprobetracer.rst. Lines are appended, each with one
+write; opening these files for writing without O_APPEND clears everybody's probes. Every line comes
+from Event.line, and nothing reaches it unvalidated.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+TRACEFS = Path("/sys/kernel/tracing")
+NAME = re.compile(r"[a-z0-9_]{1,63}")
+SYMBOL = re.compile(r"(?:[A-Za-z0-9_]+:)?[A-Za-z_.$][\w.$]*", re.ASCII)
+FETCH = re.compile(r"[A-Za-z_]\w*=[-+@$%\w:().,/\[\]]+", re.ASCII)
+MAXACTIVE_DEFAULT = 1024
+MAXACTIVE_MOST = 4096  # KRETPROBE_MAXACTIVE_MAX, kernel/trace/trace_probe.h
+LINE_BYTES = 4095  # MAX_PROBE_EVENT_NAME_LEN and WRITE_BUFSIZE, kernel/trace/trace.c
+BUSY_SECONDS = 3.0
+BUSY_PAUSE = 0.02
+
+UNTOLD = "Failed to register probe event"  # error_log, whatever the errno was
+REASONS = {
+    errno.ENOENT: "the kernel has no such symbol or file",
+    errno.EADDRNOTAVAIL: "the symbol occurs more than once, so its address is not certain",
+    errno.EILSEQ: "the offset is not the start of an instruction",
+    errno.EINVAL: "the function is blacklisted or not traceable, or the kernel lacks the syntax",
+    errno.EEXIST: "an event of that name is defined differently",
+    errno.EPERM: "not permitted (CAP_SYS_ADMIN, or the kernel is locked down)",
+    errno.EACCES: "tracefs may not be written to by this user",
+    errno.EOPNOTSUPP: "this kernel has no such dynamic events",
+    errno.E2BIG: "the definition is too long or has too many arguments",
+    errno.ENOMEM: "not enough kernel memory",
+}
+
+
+class DefinitionError(Exception):
+    """The kernel refused a definition: its errno, the line, and why as far as it is known."""
+
+    def __init__(self, code: int, line: str, why: str) -> None:
+        self.errno, self.line, self.why = code, line, why
+        super().__init__(f"cannot define {line!r}: {why} ({errno.errorcode.get(code, code)})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A probe event: of the kernel by `symbol`, or of a file by `path`. Validated when it is made.
+
+    `offset` in bytes: from the symbol, or in the file. `maxactive` bounds the calls that a return
+    probe of the kernel follows at once; the kernel's own default loses nested returns.
+    `ref_counter` is the file offset of a USDT semaphore. `fetch` are fetch arguments
+    ("NAME=ARG:TYPE"). Event names should be unique on the host: the kernel's profiles list them
+    without their group.
+    """
+
+    group: str
+    name: str
+    symbol: str | None = None
+    path: str | None = None
+    offset: int = 0
+    returns: bool = False
+    maxactive: int = MAXACTIVE_DEFAULT
+    ref_counter: int = 0
+    fetch: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for what, text in (("group", self.group), ("event", self.name)):
+            _check(bool(NAME.fullmatch(text)), f"{what} name {text!r} is not [a-z0-9_]{{1,63}}")
+        _check((self.symbol is None) != (self.path is None), "an event has a symbol or a path")
+        _check(self.offset >= 0 and self.ref_counter >= 0, "offsets are not negative")
+        _check(1 <= self.maxactive <= MAXACTIVE_MOST, f"maxactive is 1 to {MAXACTIVE_MOST}")
+        if self.symbol is not None:
+            _check(bool(SYMBOL.fullmatch(self.symbol)), f"{self.symbol!r} is not a symbol")
+            _check(not (self.returns and self.offset), "a return probe stands at offset 0")
+        else:
+            check_path(self.path or "")
+        for argument in self.fetch:
+            _check(bool(FETCH.fullmatch(argument)), f"{argument!r} is not a fetch argument")
+        _check(
+            len(self.line.encode()) <= LINE_BYTES,
+            f"the definition is longer than {LINE_BYTES} bytes",
+        )
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.group}/{self.name}"
+
+    @property
+    def line(self) -> str:
+        """What is written to tracefs, without the newline."""
+        return " ".join([f"{self._kind()}:{self.full_name}", self._place(), *self.fetch])
+
+    def _kind(self) -> str:
+        if not self.returns:
+            return "p"
+        return "r" if self.symbol is None else f"r{self.maxactive}"
+
+    def _place(self) -> str:
+        if self.symbol is not None:
+            return f"{self.symbol}+{self.offset}" if self.offset else self.symbol
+        counter = f"({self.ref_counter:#x})" if self.ref_counter else ""
+        return f"{self.path}:{self.offset:#x}{counter}"
+
+
+def check_path(path: str) -> None:
+    """Refuse a path that a definition line would be read differently with.
+
+    White space separates arguments, and the last colon the offset (trace_uprobe.c,
+    __trace_uprobe_create).
+    """
+    plain = path.startswith("/") and path.isprintable() and not re.search(r"[\s:(),;#\\]", path)
+    _check(plain, f"{path!r} is not an absolute path that a probe definition can hold")
+
+
+def _check(right: bool, otherwise: str) -> None:
+    if not right:
+        raise ValueError(otherwise)
+
+
+def define(
+    events: Sequence[Event], journal: Callable[[str], None], *, tracefs: Path = TRACEFS
+) -> None:
+    """Define all events, or none: what was made is removed again when one is refused.
+
+    `journal` is called with "group/event" before each is created. Raises DefinitionError.
+    """
+    made: list[Event] = []
+    for event in events:
+        journal(event.full_name)
+        try:
+            _append(_file_for(event, tracefs), event.line)
+        except OSError as refused:
+            told = explain(refused.errno or 0, event.line, tracefs)
+            remove([one.full_name for one in made], tracefs=tracefs)
+            raise DefinitionError(refused.errno or 0, event.line, told) from None
+        made.append(event)
+
+
+def _file_for(event: Event, tracefs: Path) -> Path:
+    own = tracefs / ("kprobe_events" if event.symbol is not None else "uprobe_events")
+    if not own.exists():
+        raise OSError(errno.EOPNOTSUPP, f"{own} does not exist")
+    return own
+
+
+def _append(file: Path, line: str) -> None:
+    handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        os.write(handle, line.encode() + b"\n")
+    finally:
+        os.close(handle)
+
+
+def explain(code: int, line: str, tracefs: Path = TRACEFS) -> str:
+    """Why the kernel refused `line`: its error_log if it tells, else what the errno can mean."""
+    told = _from_error_log(line, tracefs)
+    if told and told != UNTOLD:
+        return told
+    return REASONS.get(code, os.strerror(code))
+
+
+def _from_error_log(line: str, tracefs: Path) -> str | None:
+    """The newest entry for this very line: "[time] trace_kprobe: error: TEXT", "Command: LINE"."""
+    try:
+        entries = (tracefs / "error_log").read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+    for text, command in reversed(list(pairwise(entries))):
+        if command.strip() == f"Command: {line}":
+            return text.partition("error: ")[2] or None
+    return None
+
+
+def remove(names: Iterable[str], *, tracefs: Path = TRACEFS) -> None:
+    """Remove events ("group/event"), newest first; one that is gone already is no error.
+
+    An event that is still in use is tried again for three seconds: a program's detachment lasts
+    until after a grace period. Raises OSError (EBUSY) with the name when that was not enough.
+    """
+    for name in reversed(list(names)):
+        deadline = time.monotonic() + BUSY_SECONDS
+        while not _removed(name, tracefs):
+            if time.monotonic() > deadline:
+                raise OSError(errno.EBUSY, f"event {name} is still in use")
+            time.sleep(BUSY_PAUSE)
+
+
+def _removed(name: str, tracefs: Path) -> bool:
+    for file in ("kprobe_events", "uprobe_events"):
+        try:
+            _append(tracefs / file, f"-:{name}")
+        except FileNotFoundError:
+            continue
+        except OSError as refused:
+            if refused.errno == errno.EBUSY:
+                return False
+            raise
+        else:
+            return True
+    return not (tracefs / "events" / name).exists()
+
+
+def event_id(name: str, *, tracefs: Path = TRACEFS) -> int:
+    """The number of "group/event" (or "subsystem/event") for perf_event_open."""
+    return int((tracefs / "events" / name / "id").read_text())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hits:
+    """How often an event fired, and how often it could not run (None: not told)."""
+
+    hits: int
+    misses: int | None
+
+
+def profile(names: Iterable[str], *, tracefs: Path = TRACEFS) -> dict[str, Hits]:
+    """Hits of events by name (without group). A name that occurs twice on the host is left out.
+
+    kprobe_profile: "NAME HITS MISSES", misses being kprobes' and kretprobes' nmissed together.
+    uprobe_profile: "FILE NAME HITS"; uprobes tell no misses.
+    """
+    wanted = set(names)
+    found: dict[str, list[Hits]] = {}
+    for words in _words(tracefs / "kprobe_profile"):
+        if len(words) == 3 and words[0] in wanted:
+            hit = Hits(hits=int(words[1]), misses=int(words[2]))
+            found.setdefault(words[0], []).append(hit)
+    for words in _words(tracefs / "uprobe_profile"):
+        if len(words) >= 3 and words[-2] in wanted:
+            found.setdefault(words[-2], []).append(Hits(hits=int(words[-1]), misses=None))
+    return {name: hits[0] for name, hits in found.items() if len(hits) == 1}
+
+
+def _words(file: Path) -> list[list[str]]:
+    try:
+        return [line.split() for line in file.read_text(errors="replace").splitlines()]
+    except OSError:
+        return []

@@ -1,0 +1,207 @@
+"""Reading 64-bit ELF files: sections, segments, symbols, notes. Source: elf(5), gABI chapter 4.
+
+Written out here and not left to a library: a uprobe's symbol must be found within the start-up
+of the tracefs path, and tables of a hundred thousand symbols are searched as bytes.
+"""
+
+import mmap
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+STT_FUNC, STT_GNU_IFUNC = 2, 10
+SHN_UNDEF = 0
+_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
+_SECTION = struct.Struct("<IIQQQQIIQQ")
+_SEGMENT = struct.Struct("<IIQQQQQQ")
+_SYMBOL = struct.Struct("<IBBHQQ")
+_SHT_SYMTAB, _SHT_NOBITS, _SHT_DYNSYM = 2, 8, 11
+_PT_LOAD = 1
+_VERSION_HIDDEN = 0x8000  # an older version, kept for programs linked against it
+
+
+class ElfError(ValueError):
+    """A user-space binary cannot be probed as asked: the text says why, `hint` what to do."""
+
+    def __init__(self, text: str, hint: str = "") -> None:
+        super().__init__(text)
+        self.hint = hint
+
+
+class NoSuchBinaryError(ElfError):
+    """There is no such file, or it cannot be read."""
+
+
+class NotElfError(ElfError):
+    """The file is not a 64-bit little-endian ELF file, or is damaged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A section header; `address`, `offset` and `size` in bytes, `link` the strings' index."""
+
+    name: str
+    kind: int
+    address: int
+    offset: int
+    size: int
+    link: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Symbol:
+    """A symbol table's entry; `default` is False for an outdated version of the name."""
+
+    name: str
+    kind: int
+    section: int
+    address: int
+    size: int
+    default: bool = True
+
+
+class Image:
+    """One file, mapped read-only. Use as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._data = _mapped(path)
+        try:
+            head = _HEADER.unpack_from(self._data)
+        except struct.error:
+            raise NotElfError(f"{path}: too short for an ELF file") from None
+        if head[0][:4] != b"\x7fELF":
+            raise NotElfError(f"{path}: not an ELF file", "name the binary that a script starts")
+        if head[0][4:6] != b"\x02\x01":
+            raise NotElfError(f"{path}: only 64-bit little-endian ELF files can be probed")
+        self.machine: int = head[2]
+        self._sections_at = (head[6], head[11], head[12], head[13])
+        self._segments_at = (head[5], head[9], head[10])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._data.close()
+
+    @cached_property
+    def sections(self) -> tuple[Section, ...]:
+        """All sections; () where they were stripped off."""
+        offset, size, count, names_index = self._sections_at
+        if not offset or size < _SECTION.size:
+            return ()
+        raw = [self._unpack(_SECTION, offset + i * size) for i in range(count)]
+        if names_index >= len(raw):
+            return ()
+        names = self.bytes_at(raw[names_index][4], raw[names_index][5])
+        return tuple(
+            Section(name=_text(names, r[0]), kind=r[1], address=r[3], offset=r[4], size=r[5],
+                    link=r[6])
+            for r in raw
+        )  # fmt: skip
+
+    def section(self, name: str) -> Section | None:
+        return next((section for section in self.sections if section.name == name), None)
+
+    def content(self, section: Section) -> bytes:
+        """A section's bytes; b"" for one that takes no room in the file."""
+        return b"" if section.kind == _SHT_NOBITS else self.bytes_at(section.offset, section.size)
+
+    def bytes_at(self, offset: int, size: int) -> bytes:
+        content = self._data[offset : offset + size]
+        if len(content) != size:
+            raise NotElfError(f"{self.path}: damaged: {size} bytes at {offset} are not there")
+        return content
+
+    def file_offset(self, address: int) -> int | None:
+        """Where the byte that is loaded at this address stands in the file: what uprobes take."""
+        offset, size, count = self._segments_at
+        for index in range(count):
+            kind, _, where, start, _, length, *_ = self._unpack(_SEGMENT, offset + index * size)
+            if kind == _PT_LOAD and start <= address < start + length:
+                return int(address - start + where)
+        return None
+
+    def symbols_called(self, name: str) -> list[Symbol]:
+        """The entries of this name in both symbol tables, the dynamic one first."""
+        return [s for table in self._tables() for s in self._matching(table, name)]
+
+    def function_names(self) -> tuple[str, ...]:
+        """Names of all functions that the file defines, sorted."""
+        names = set()
+        for table in self._tables():
+            strings = self._strings_of(table)
+            for offset, info, _, section, _, _ in self._entries(table):
+                if section != SHN_UNDEF and info & 0xF in (STT_FUNC, STT_GNU_IFUNC):
+                    names.add(_text(strings, offset))
+        return tuple(sorted(names))
+
+    def _tables(self) -> Iterator[Section]:
+        for kind in (_SHT_DYNSYM, _SHT_SYMTAB):
+            yield from (section for section in self.sections if section.kind == kind)
+
+    def _matching(self, table: Section, name: str) -> Iterator[Symbol]:
+        """A name may be the tail of a longer string: linkers share them."""
+        strings, needle = self._strings_of(table), name.encode() + b"\0"
+        offsets, at = set(), strings.find(needle)
+        while at >= 0:
+            offsets.add(at)
+            at = strings.find(needle, at + 1)
+        versions = self.section(".gnu.version") if table.kind == _SHT_DYNSYM else None
+        marks = self.content(versions) if versions else b""
+        for index, (offset, info, _, section, address, size) in enumerate(self._entries(table)):
+            if offset in offsets:
+                mark = int.from_bytes(marks[2 * index : 2 * index + 2], "little")
+                yield Symbol(
+                    name=name,
+                    kind=info & 0xF,
+                    section=section,
+                    address=address,
+                    size=size,
+                    default=not mark & _VERSION_HIDDEN,
+                )
+
+    def _strings_of(self, table: Section) -> bytes:
+        if table.link >= len(self.sections):
+            raise NotElfError(
+                f"{self.path}: damaged: {table.name!r} names strings that are not there"
+            )
+        return self.content(self.sections[table.link])
+
+    def _entries(self, table: Section) -> Iterator[tuple[int, int, int, int, int, int]]:
+        content = self.content(table)
+        return _SYMBOL.iter_unpack(content[: len(content) // _SYMBOL.size * _SYMBOL.size])
+
+    def _unpack(self, layout: struct.Struct, offset: int) -> tuple[int, ...]:
+        return layout.unpack(self.bytes_at(offset, layout.size))
+
+
+def notes(content: bytes) -> Iterator[tuple[bytes, int, bytes]]:
+    """(owner, type, description) of each note in a section; stops where one is cut short."""
+    at = 0
+    while at + 12 <= len(content):
+        name_size, size, kind = struct.unpack_from("<III", content, at)
+        name = content[at + 12 : at + 12 + name_size].rstrip(b"\0")
+        start = at + 12 + (name_size + 3 & ~3)
+        if start + size > len(content):
+            return
+        yield name, kind, content[start : start + size]
+        at = start + (size + 3 & ~3)
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    try:
+        with path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise NoSuchBinaryError(f"{path}: {error.strerror}") from None
+    except ValueError:
+        raise NotElfError(f"{path}: an empty file") from None
+
+
+def _text(strings: bytes, offset: int) -> str:
+    end = strings.find(b"\0", offset)
+    return strings[offset : end if end >= 0 else None].decode("utf-8", "replace")

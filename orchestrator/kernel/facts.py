@@ -1,0 +1,162 @@
+"""Everything that is known of one kernel, in one value: live, or loaded from a recording."""
+
+import lzma
+import os
+import re
+from functools import cached_property
+from pathlib import Path
+
+from orchestrator.kernel.btf import Btf
+from orchestrator.kernel.feature import Feature
+from orchestrator.kernel.features import LiveFeatures
+from orchestrator.kernel.recording import Recording, read_recording, write_recording
+from orchestrator.kernel.symbols import Symbols
+from orchestrator.kernel.tracepoints import Tracepoint, parse_format
+from orchestrator.kernel.tree import LiveTree, cpu_list, read_text, tracing_path
+
+__all__ = ["Feature", "KernelFacts", "live_facts", "load_facts", "save_facts"]
+
+_BTF = "sys/kernel/btf"
+_SYSCALL = re.compile(r"^__(?:x64|arm64|s390x|riscv)_sys_(\w+)$")
+
+
+class KernelFacts:
+    """Facts about one kernel. Making one is cheap: each fact is read when first asked for.
+
+    `release`, `arch` (uname's words) and `page_size` (bytes) are the host's own; `recorded` tells
+    a recording from the kernel that runs; `source` says where the facts are from, for messages.
+    """
+
+    def __init__(self, kept: Recording, *, recorded: bool, source: str) -> None:
+        self.tree = kept.tree
+        self.release = kept.release
+        self.arch = kept.arch
+        self.page_size = kept.page_size
+        self.features = kept.features
+        self.recorded = recorded
+        self.source = source
+        self.symbols = Symbols(kept.tree)
+        self._tracepoints: dict[tuple[str, str], Tracepoint | None] = {}
+        self._module_types: dict[str, Btf | None] = {}
+
+    def __repr__(self) -> str:
+        return f"KernelFacts({self.release} {self.arch}, {self.source})"
+
+    def feature(self, name: str) -> Feature:
+        """A feature by name; unknown, and saying so, where a recording is older than the name."""
+        try:
+            return self.features[name]
+        except KeyError:
+            return Feature(state="unknown", detail=f"{self.source} does not tell about {name}")
+
+    @cached_property
+    def online_cpus(self) -> tuple[int, ...]:
+        """Numbers of the CPUs that are online; perf events are opened on the first of them."""
+        return cpu_list(read_text(self.tree, "sys/devices/system/cpu/online") or "0")
+
+    @cached_property
+    def possible_cpus(self) -> int:
+        """How many CPUs per-CPU maps have values for, online or not."""
+        return len(cpu_list(read_text(self.tree, "sys/devices/system/cpu/possible") or "0"))
+
+    @cached_property
+    def tracing(self) -> str | None:
+        """Where tracefs is mounted, relative to the root; None where it is not."""
+        return tracing_path(self.tree)
+
+    @cached_property
+    def btf(self) -> Btf | None:
+        """The kernel's types, or None where it has no BTF. Raises BtfError for a broken blob."""
+        return self._read_btf("vmlinux", None)
+
+    def module_btf(self, module: str) -> Btf | None:
+        """The kernel's types and, after them, a module's own; None where it has none loaded."""
+        if module not in self._module_types:
+            known = self.btf is not None and module in self.tree.names(_BTF)
+            self._module_types[module] = self._read_btf(module, self.btf) if known else None
+        return self._module_types[module]
+
+    def _read_btf(self, name: str, base: Btf | None) -> Btf | None:
+        try:
+            return Btf.from_bytes(self.tree.read(f"{_BTF}/{name}"), base)
+        except OSError:
+            return None
+
+    def tracepoint(self, category: str, event: str) -> Tracepoint | None:
+        """The event's record layout, or None where the kernel has no such tracepoint."""
+        key = (category, event)
+        if key not in self._tracepoints:
+            self._tracepoints[key] = self._read_tracepoint(category, event)
+        return self._tracepoints[key]
+
+    def tracepoint_names(self) -> tuple[tuple[str, str], ...]:
+        """All (category, event), sorted. Events that this or another tracer defined are in it."""
+        events = f"{self.tracing}/events"
+        return tuple(
+            (category, event)
+            for category in self.tree.names(events)
+            for event in self.tree.names(f"{events}/{category}")
+            if category != "ftrace" and self.tree.exists(f"{events}/{category}/{event}/format")
+        )
+
+    def syscalls(self) -> tuple[str, ...]:
+        """System calls by the kernel's name for them (`newstat`, not `stat`), sorted."""
+        prefix = "sys_enter_"
+        traced = self.tree.names(f"{self.tracing}/events/syscalls")
+        names = {name.removeprefix(prefix) for name in traced if name.startswith(prefix)}
+        if not names:
+            found = map(_SYSCALL.match, self.symbols.names)
+            names = {match[1] for match in found if match}
+        return tuple(sorted(names))
+
+    def _read_tracepoint(self, category: str, event: str) -> Tracepoint | None:
+        if not (_is_name(category) and _is_name(event)):
+            return None
+        text = read_text(self.tree, f"{self.tracing}/events/{category}/{event}/format")
+        return None if text is None else parse_format(category, event, text)
+
+
+def _is_name(text: str) -> bool:
+    """Tracefs names are identifiers, with a few dashes; a path never gets further than this."""
+    return re.fullmatch(r"[\w-]+", text) is not None
+
+
+def live_facts(root: Path = Path("/")) -> KernelFacts:
+    """Facts of the kernel that runs, read under `root`, which is "/" but for tests."""
+    tree = LiveTree(root)
+    kept = Recording(
+        tree=tree,
+        release=read_text(tree, "proc/sys/kernel/osrelease") or os.uname().release,
+        arch=os.uname().machine,
+        page_size=os.sysconf("SC_PAGE_SIZE"),
+        features=LiveFeatures(tree),
+    )
+    source = "this host" if root == Path("/") else str(root)
+    return KernelFacts(kept, recorded=False, source=source)
+
+
+def load_facts(path: Path) -> KernelFacts:
+    """Facts that `save_facts` wrote. Raises OSError, and RecordingError for another file."""
+    kept = read_recording(path.read_bytes(), str(path))
+    return KernelFacts(kept, recorded=True, source=str(path))
+
+
+def save_facts(facts: KernelFacts, path: Path) -> None:
+    """Record the facts into a file. Raises OSError."""
+    path.write_bytes(facts_bytes(facts))
+
+
+def facts_bytes(facts: KernelFacts, preset: int = 9 | lzma.PRESET_EXTREME) -> bytes:
+    """What `save_facts` writes: some 1 MB. `preset` is xz's; the best takes a few seconds."""
+    return write_recording(
+        Recording(
+            tree=facts.tree,
+            release=facts.release,
+            arch=facts.arch,
+            page_size=facts.page_size,
+            features=dict(facts.features),
+        ),
+        facts.tracepoint_names(),
+        facts.tracing,
+        preset,
+    )

@@ -1,0 +1,116 @@
+"""What a kernel offers: a literal table of feature names and how each is found out.
+
+By trying, or by the file that shows it; never by release number. Each answer says how it was
+found and, where it is no, what would cure it.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from orchestrator.kernel import feature_files as files
+from orchestrator.kernel import feature_trials as trials
+from orchestrator.kernel.feature import Feature
+from orchestrator.kernel.feature_files import Test, plain_file, readme, tracing_file
+from orchestrator.kernel.tree import Tree
+
+__all__ = ["TABLE", "Feature", "LiveFeatures"]
+
+_PMU = "sys/bus/event_source/devices"
+_NEEDS_KPROBE_EVENTS = "the kernel needs CONFIG_KPROBE_EVENTS=y"
+
+TABLE: Mapping[str, Test] = {
+    # tracefs
+    "tracefs": files.tracefs,
+    "tracefs_instances": tracing_file("instances", "this kernel has no trace instances"),
+    "kprobe_events": tracing_file("kprobe_events", _NEEDS_KPROBE_EVENTS),
+    "uprobe_events": tracing_file("uprobe_events", "the kernel needs CONFIG_UPROBE_EVENTS=y"),
+    "dynamic_events": tracing_file("dynamic_events", "the kernel needs CONFIG_DYNAMIC_EVENTS=y"),
+    "syscall_tracepoints": tracing_file(
+        "events/syscalls", "the kernel needs CONFIG_FTRACE_SYSCALLS=y"
+    ),
+    "event_fork": tracing_file("options/event-fork", "children are not followed by set_event_pid"),
+    "free_buffer": tracing_file("free_buffer", "ring writes go on after the process dies"),
+    "per_cpu_stats": tracing_file("per_cpu/cpu0/stats", "losses cannot be counted"),
+    "hist_triggers": readme(
+        r"hist:keys=", "hist triggers", "the kernel needs CONFIG_HIST_TRIGGERS=y"
+    ),
+    "kretprobe_maxactive": readme(
+        r"r\[maxactive\]", "r[maxactive]", _NEEDS_KPROBE_EVENTS, needs="kprobe_events"
+    ),
+    "fprobe_events": readme(
+        r"^\s*(?:Format: )?f[\[:]", "f: probes", "the kernel needs CONFIG_FPROBE_EVENTS=y"
+    ),
+    "argn_in_return": readme(
+        r"return probes support:.*\$arg<N>",
+        "$arg<N> in return probes",
+        "the kernel reads arguments at entry only",
+        needs="kprobe_events",
+    ),
+    "btf_args": readme(
+        r"<argname>",
+        "arguments by BTF name",
+        "the kernel needs CONFIG_PROBE_EVENTS_BTF_ARGS=y",
+        needs="dynamic_events",
+    ),
+    "filter_functions": files.filter_functions,
+    # kprobes and perf
+    "kprobes": files.kprobes,
+    "kprobe_blacklist": files.kprobe_blacklist,
+    "optprobes": plain_file(
+        "proc/sys/debug/kprobes-optimization", "the kernel needs CONFIG_OPTPROBES=y"
+    ),
+    "kprobe_optimization": files.kprobe_optimization,
+    "kprobe_pmu": plain_file(f"{_PMU}/kprobe/type", _NEEDS_KPROBE_EVENTS),
+    "uprobe_pmu": plain_file(f"{_PMU}/uprobe/type", "the kernel needs CONFIG_UPROBE_EVENTS=y"),
+    "perf_tracepoint": plain_file(
+        f"{_PMU}/tracepoint/type", "the kernel needs CONFIG_PERF_EVENTS=y"
+    ),
+    # BPF
+    "bpf": trials.trial("bpf"),
+    "btf": plain_file("sys/kernel/btf/vmlinux", "the kernel needs CONFIG_DEBUG_INFO_BTF=y"),
+    "raw_tracepoint": trials.trial("raw_tracepoint"),
+    "fentry": trials.fentry,
+    "ringbuf": trials.trial("ringbuf"),
+    "fetch_atomics": trials.trial("fetch_atomics"),
+    "jiffies64": trials.trial("jiffies64"),
+    "mmap_array": trials.trial("mmap_array"),
+    "bcc": trials.bcc,
+    # rights and the host
+    "lockdown": files.lockdown,
+    "cap_sys_admin": files.capability(
+        "CAP_SYS_ADMIN", 21, "before Linux 5.8 it stands for the other three"
+    ),
+    "cap_syslog": files.capability(
+        "CAP_SYSLOG", 34, "without it /proc/kallsyms hides the addresses of functions"
+    ),
+    "cap_perfmon": files.capability(
+        "CAP_PERFMON", 38, "it allows programs that trace, and perf events"
+    ),
+    "cap_dac_override": files.capability(
+        "CAP_DAC_OVERRIDE",
+        1,
+        "it writes tracefs where that is root's alone (CAP_DAC_READ_SEARCH or tracefs' group is "
+        "enough to read it)",
+    ),
+    "cap_bpf": files.capability("CAP_BPF", 39, "it allows to load BPF programs and to make maps"),
+    "cgroup_v2": files.cgroup_v2,
+}
+"""Feature name → how it is found out. `lockdown` is the one whose "yes" is bad news."""
+
+
+class LiveFeatures(Mapping[str, Feature]):
+    """Features of the running kernel; each is found out when first asked for, once."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._found: dict[str, Feature] = {}
+
+    def __getitem__(self, name: str) -> Feature:
+        if name not in self._found:
+            self._found[name] = TABLE[name](self._tree)
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TABLE)
+
+    def __len__(self) -> int:
+        return len(TABLE)

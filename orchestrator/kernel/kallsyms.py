@@ -1,0 +1,79 @@
+"""Lines of /proc/kallsyms: `ADDRESS TYPE NAME`, and `<TAB>[MODULE]` for a module's.
+
+Types are nm(1)'s: t, T, w, W are in the text section, or weak. That alone does not make a
+function: 7.3 gives some data the type T (measured: jiffies, init_task), so that addresses decide
+where they are told. Recordings hold the same lines without addresses, functions only.
+"""
+
+import re
+from collections.abc import Iterator
+
+Bounds = tuple[tuple[bytes, bytes], ...]
+"""Ranges of addresses, as fixed-width hexadecimal, that hold the kernel's code; () is unknown."""
+
+_TEXT_TYPES = (b"t", b"T", b"w", b"W")
+# Padding in front of functions, for call thunks and control-flow integrity: not functions.
+_NOT_FUNCTIONS = (b"__pfx_", b"__cfi_")
+# Code made at run time: loaded BPF programs, and ftrace's and kprobes' own trampolines.
+_NOT_MODULES = (b"[bpf]", b"[__builtin__ftrace]", b"[__builtin__kprobes]")
+_RANGES = ((b"_stext", b"_etext"), (b"_sinittext", b"_einittext"))  # include/asm-generic/sections.h
+
+
+def text_bounds(kallsyms: bytes) -> Bounds:
+    """Where code lies, by the linker's own symbols; () where addresses are hidden or recorded."""
+    ranges = [(_address(kallsyms, first), _address(kallsyms, end)) for first, end in _RANGES]
+    return tuple((first, end) for first, end in ranges if first.strip(b"0") and end.strip(b"0"))
+
+
+def is_function_line(line: bytes, bounds: Bounds) -> bool:
+    """Whether the line is a function's; a module's type is trusted, its range is not told."""
+    words = line.split()
+    if len(words) < 2 or words[-1] in _NOT_MODULES:
+        return False
+    in_module = b"\t" in line
+    words = [word for word in words if not word.startswith(b"[")]
+    kind, name = words[-2:] if len(words) > 1 else (b"", b"")
+    if kind not in _TEXT_TYPES or name.startswith(_NOT_FUNCTIONS):
+        return False
+    if len(words) == 2 or in_module or not bounds:
+        return True
+    return any(first <= words[0] < end for first, end in bounds)
+
+
+def function_lines(kallsyms: bytes) -> Iterator[bytes]:
+    """The lines that are functions, without their newlines."""
+    bounds = text_bounds(kallsyms)
+    return (line for line in kallsyms.split(b"\n") if is_function_line(line, bounds))
+
+
+def symbol_name(line: bytes) -> bytes:
+    """The name in a line."""
+    words = line.split()
+    return words[-2] if words[-1].startswith(b"[") else words[-1]
+
+
+def aliases(kallsyms: bytes, name: str) -> tuple[bytes, ...]:
+    """Other names of the same address: `__x64_sys_getppid` and `__do_sys_getppid` are one function,
+    and ftrace lists it under one of them. () where addresses are hidden or were not recorded."""
+    address = _address(kallsyms, name.encode())
+    if not address.strip(b"0") or b" " in address:
+        return ()
+    found = re.findall(rb"\n%b \w ([^\n\t]+)" % re.escape(address), kallsyms)
+    return tuple(other for other in found if other != name.encode())
+
+
+def with_aliases(kallsyms: bytes, names: set[bytes]) -> set[bytes]:
+    """`names` and whatever else their addresses are called."""
+    at: dict[bytes, list[bytes]] = {}
+    for line in function_lines(kallsyms):
+        words = line.split()
+        if len(words) > 2 and words[0].strip(b"0"):
+            at.setdefault(words[0], []).append(symbol_name(line))
+    alike = (group for group in at.values() if len(group) > 1 and not names.isdisjoint(group))
+    return names.union(*alike)
+
+
+def _address(kallsyms: bytes, name: bytes) -> bytes:
+    at = kallsyms.find(b" " + name + b"\n")
+    start = kallsyms.rfind(b"\n", 0, at) + 1 if at >= 0 else 0
+    return kallsyms[start : at - 2] if at >= 0 else b""

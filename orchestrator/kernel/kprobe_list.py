@@ -1,0 +1,37 @@
+"""What the kernel says of its kprobes: debugfs kprobes/list.
+
+Lines (kernel/kprobes.c, report_probe): ADDRESS, then k or r, SYMBOL+0xOFFSET, the module if there
+is one, and [GONE], [DISABLED], [OPTIMIZED], [FTRACE]. With the addresses hidden, the symbol stays.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+__all__ = ["FLAGS", "kprobe_states", "parse_list"]
+
+FLAGS = ("GONE", "DISABLED", "OPTIMIZED", "FTRACE")
+_LIST = Path("/sys/kernel/debug/kprobes/list")
+_LINE = re.compile(
+    r"^\S+\s+(?P<kind>[kr])\s+(?P<place>\S+)(?P<rest>.*)$",
+    re.MULTILINE,
+)
+
+
+def kprobe_states() -> Mapping[str, frozenset[str]] | None:
+    """By place (SYMBOL, or SYMBOL+0xOFFSET inside of it), the flags of all probes there, whoever
+    made them; None where debugfs has no such list or this user may not read it."""
+    try:
+        return parse_list(_LIST.read_text(errors="replace"))
+    except OSError:
+        return None
+
+
+def parse_list(text: str) -> Mapping[str, frozenset[str]]:
+    """The same from the file's text."""
+    found: dict[str, frozenset[str]] = {}
+    for line in _LINE.finditer(text):
+        place = line["place"].removesuffix("+0x0")
+        flags = frozenset(flag for flag in FLAGS if f"[{flag}]" in line["rest"])
+        found[place] = found.get(place, frozenset()) | flags
+    return found

@@ -1,0 +1,40 @@
+"""Mount tracefs where it is missing: the one thing here that changes the system."""
+
+import ctypes
+import os
+from pathlib import Path
+from typing import Literal
+
+from orchestrator.kernel.tree import LiveTree, tracing_path
+
+TRACEFS = Path("/sys/kernel/tracing")
+
+MountOutcome = Literal["was mounted", "mounted"]
+
+
+class MountError(OSError):
+    """tracefs is not there and could not be mounted; the text says what to do."""
+
+
+def ensure_tracefs() -> tuple[Path, MountOutcome]:
+    """Where tracefs is, mounting it at /sys/kernel/tracing if it is nowhere; and what was done.
+
+    A mount under debugfs (/sys/kernel/debug/tracing) counts. It is left mounted, as systemd
+    would have it. Raises MountError: no permission, or a kernel without tracefs.
+    """
+    found = tracing_path(LiveTree(Path("/")))
+    if found is not None:
+        return Path("/") / found, "was mounted"
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"nodev", os.fsencode(TRACEFS), b"tracefs", 0, None) != 0:
+        raise MountError(ctypes.get_errno(), f"cannot mount tracefs: {_why(ctypes.get_errno())}")
+    return TRACEFS, "mounted"
+
+
+def _why(code: int) -> str:
+    text = os.strerror(code)
+    if code in (1, 13):  # EPERM, EACCES
+        return f"{text}: run as root, in the host's own mount namespace"
+    if code in (2, 19):  # ENOENT, ENODEV
+        return f"{text}: the kernel needs CONFIG_TRACING=y"
+    return text

@@ -1,0 +1,76 @@
+"""perf_event_open(2) as far as programs are attached with it, and which CPUs there are.
+
+Layout: include/uapi/linux/perf_event.h, struct perf_event_attr, PERF_ATTR_SIZE_VER5 (112 bytes).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import platform
+import struct
+from functools import cache
+from pathlib import Path
+
+from orchestrator.kernel.tree import cpu_list
+
+SYSCALL = {"x86_64": 298, "aarch64": 241, "riscv64": 241, "s390x": 331, "ppc64le": 319}
+TYPE_TRACEPOINT = 2
+FLAG_FD_CLOEXEC = 8
+DISABLED = 1  # the first bit after read_format
+IOC_SET_BPF = 0x40042408  # _IOW('$', 8, __u32)
+ATTRIBUTE_BYTES = 112
+DEVICES = Path("/sys/bus/event_source/devices")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def open_event(kind: int, config: int, *, config1: int = 0, config2: int = 0) -> int:
+    """Open a perf event for all processes on the first online CPU and return its descriptor.
+
+    One CPU is enough to carry a program: the kernel runs it wherever the event fires
+    (kernel/events/core.c, perf_event_set_bpf_prog: it is attached to the event's class). CPU 0 may
+    be offline.
+
+    The event is opened disabled and stays so: the program runs all the same (perf_trace_* and
+    kprobe_perf_func look at the program before the list of enabled events), while perf's own
+    bookkeeping does not. Enabled, it made a call on that CPU 420 ns longer instead of 190
+    (measured).
+    """
+    attributes = struct.pack(
+        "=IIQQQQQIIQQ", kind, ATTRIBUTE_BYTES, config, 1, 0, 0, DISABLED, 1, 0, config1, config2
+    ).ljust(ATTRIBUTE_BYTES, b"\0")
+    buffer = ctypes.create_string_buffer(attributes, ATTRIBUTE_BYTES)
+    number = SYSCALL.get(platform.machine())
+    if number is None:
+        raise OSError(errno.ENOSYS, f"perf_event_open has no known number on {platform.machine()}")
+    fd: int = _libc.syscall(
+        number, buffer, -1, online_cpus()[0], -1, ctypes.c_ulong(FLAG_FD_CLOEXEC)
+    )
+    if fd < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return fd
+
+
+def set_program(event_fd: int, prog_fd: int) -> None:
+    """Attach a program to an open event; it fires from now on until the descriptor is closed."""
+    fcntl.ioctl(event_fd, IOC_SET_BPF, prog_fd)
+
+
+def pmu_type(name: str, devices: Path = DEVICES) -> int:
+    """The type number of a PMU ("kprobe", "uprobe"). FileNotFoundError when there is none."""
+    return int((devices / name / "type").read_text())
+
+
+def online_cpus() -> tuple[int, ...]:
+    """CPUs that are online now; they may change."""
+    return cpu_list(Path("/sys/devices/system/cpu/online").read_text())
+
+
+@cache
+def possible_cpus() -> int:
+    """How many values a per-CPU map holds for a key: possible CPUs, online or not."""
+    return cpu_list(Path("/sys/devices/system/cpu/possible").read_text())[-1] + 1

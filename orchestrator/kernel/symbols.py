@@ -1,0 +1,161 @@
+"""The functions of one kernel: kallsyms, what ftrace can trace, what kprobes refuse.
+
+The files are read when first asked for, and searched as bytes: they have a hundred thousand lines
+and a plan asks for a handful of names. Recorded files are the same text without addresses.
+"""
+
+import difflib
+import fnmatch
+import re
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Literal
+
+from orchestrator.kernel.kallsyms import (
+    Bounds,
+    aliases,
+    function_lines,
+    is_function_line,
+    symbol_name,
+    text_bounds,
+)
+from orchestrator.kernel.renames import RENAMES
+from orchestrator.kernel.tree import Tree, tracing_path
+
+Answer = Literal["yes", "no", "unknown"]
+
+KALLSYMS = "proc/kallsyms"
+FILTER_FUNCTIONS = "available_filter_functions"
+_TRACE_ENDS = (b"\n", b" [")
+BLACKLIST = "sys/kernel/debug/kprobes/blacklist"
+
+_VARIANT = re.compile(rb"\.(?:isra|constprop|part|cold|llvm|lto_priv|localalias)\b[.\w]*")
+
+
+class Symbols:
+    """Symbol facts of one kernel. Names that are no C identifiers are simply not found."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    def count(self, name: str) -> int:
+        """How many functions have this name; kprobes refuse a name that occurs twice."""
+        return len(self._modules(name))
+
+    def is_function(self, name: str) -> bool:
+        """Whether kallsyms has a function of this name."""
+        return self.count(name) > 0
+
+    def module(self, name: str) -> str | None:
+        """The module of the (first) function of this name; None for the kernel proper."""
+        return next(iter(self._modules(name)), None)
+
+    def address(self, name: str) -> int | None:
+        """Its address; None where it is not a function, is hidden from us, or was not recorded."""
+        at = next(self._found(name), None)
+        if at is None:
+            return None
+        line_start = self._kallsyms.rfind(b"\n", 0, at) + 1
+        return int(self._kallsyms[line_start : at - 2] or b"0", 16) or None
+
+    def traceable(self, name: str) -> Answer:
+        """Whether ftrace lists it in available_filter_functions, under this or another name of
+        the same address; unknown where that is closed."""
+        answer = _listed(self._filter_functions, name, _TRACE_ENDS)
+        if answer != "no":
+            return answer
+        others = (other.decode("utf-8", "replace") for other in aliases(self._kallsyms, name))
+        listed = (_listed(self._filter_functions, other, _TRACE_ENDS) for other in others)
+        return "yes" if "yes" in listed else "no"
+
+    def blacklisted(self, name: str) -> Answer:
+        """Whether kprobes refuse it by their blacklist; unknown where debugfs is closed."""
+        return _listed(self._blacklist, name, (b"\n",))
+
+    def nearest(self, name: str, n: int = 3) -> tuple[str, ...]:
+        """Up to `n` function names that look most like this one, best first."""
+        slack = max(2, len(name) // 3)
+        near = [other for other in self.names if abs(len(other) - len(name)) <= slack]
+        return tuple(difflib.get_close_matches(name, near, n, 0.75))
+
+    def renamed(self, name: str) -> tuple[str, ...]:
+        """Functions of this kernel that stand where this name stood in others.
+
+        From the table of known renames, then compiler variants (`.isra.0`, `.constprop.0`: other
+        arguments; `.part.0`, `.cold`: fragments). To be shown, never to be taken silently.
+        """
+        known = [other for other in RENAMES.get(name, ()) if self.is_function(other)]
+        return tuple(dict.fromkeys([*known, *self.variants(name)]))
+
+    def variants(self, name: str) -> tuple[str, ...]:
+        """Compiler-made variants of a function: `vfs_fsync.cold`, `foo.isra.0`."""
+        found = []
+        for match in re.finditer(rb" (%b\.[^\s]+)" % re.escape(name.encode()), self._kallsyms):
+            if _VARIANT.match(match[1], len(name.encode())):
+                found.append(match[1].decode("utf-8", "replace"))
+        return tuple(dict.fromkeys(found))
+
+    def glob(self, pattern: str, limit: int) -> tuple[str, ...]:
+        """Functions that match a shell pattern (`*`, `?`, `[a-z]`), sorted, at most `limit`."""
+        matches = re.compile(fnmatch.translate(pattern)).match
+        return tuple(sorted(filter(matches, self.names))[:limit])
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """All function names, once each; costs some 50 ms when first asked for."""
+        found = dict.fromkeys(map(symbol_name, function_lines(self._kallsyms)))
+        return tuple(name.decode("utf-8", "replace") for name in found)
+
+    @cached_property
+    def _kallsyms(self) -> bytes:
+        return self._text(lambda: self._tree.read(KALLSYMS)) or b""
+
+    @cached_property
+    def _bounds(self) -> Bounds:
+        return text_bounds(self._kallsyms)
+
+    @cached_property
+    def _filter_functions(self) -> bytes | None:
+        tracing = tracing_path(self._tree)
+        return self._text(lambda: self._tree.read(f"{tracing}/{FILTER_FUNCTIONS}"))
+
+    @cached_property
+    def _blacklist(self) -> bytes | None:
+        """Lines are `0xstart-0xend<TAB>name`, kernel/kprobes.c; addresses are not recorded."""
+        text = self._text(lambda: self._tree.read(BLACKLIST))
+        return text and re.sub(rb"\n[^\n\t]*\t", b"\n", text)
+
+    @staticmethod
+    def _text(read: Callable[[], bytes]) -> bytes | None:
+        """The file with a newline before it, so that each line has one on both sides."""
+        try:
+            return b"\n" + read()
+        except OSError:
+            return None
+
+    def _modules(self, name: str) -> list[str | None]:
+        """The module of each function of this name: kallsyms appends `<TAB>[module]`."""
+        text, length = self._kallsyms, len(name.encode())
+        ends = (text.index(b"\n", at) for at in self._found(name))
+        rests = (text[at + length : end] for at, end in zip(self._found(name), ends, strict=True))
+        return [rest.strip(b"\t []").decode("utf-8", "replace") or None for rest in rests]
+
+    def _found(self, name: str) -> Iterator[int]:
+        """Where the names of functions called so start in kallsyms."""
+        text, needle = self._kallsyms, b" " + name.encode()
+        if not name or not name.isprintable() or " " in name:
+            return
+        at = text.find(needle)
+        while at >= 0:
+            end = at + len(needle)
+            line = text[text.rfind(b"\n", 0, at) + 1 : text.find(b"\n", end)]
+            if text[end : end + 1] in (b"\n", b"\t") and is_function_line(line, self._bounds):
+                yield at + 1
+            at = text.find(needle, end)
+
+
+def _listed(text: bytes | None, name: str, ends: tuple[bytes, ...]) -> Answer:
+    if text is None:
+        return "unknown"
+    start = b"\n" + name.encode()
+    return "yes" if any(start + end in text for end in ends) else "no"

@@ -1,0 +1,117 @@
+"""Where facts are read from: the files of a live system, or those kept in a recording.
+
+Both answer the same three questions by path relative to the root, and fail with the same OSError
+that the kernel gave, so that all readers of facts have one code path.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+TRACING_PATHS = ("sys/kernel/tracing", "sys/kernel/debug/tracing")
+"""Where tracefs is mounted: by itself (4.1+), or under debugfs. Source: trace/ftrace.rst."""
+
+
+class Tree(Protocol):
+    """Read-only files under a root; paths have no leading slash."""
+
+    def read(self, path: str) -> bytes:
+        """The whole file. Raises OSError as the kernel gave it."""
+
+    def names(self, path: str) -> tuple[str, ...]:
+        """Names in a directory, sorted; () where there is no such directory or it is closed."""
+
+    def exists(self, path: str) -> bool:
+        """Whether the path is there; False also where its directory may not be searched."""
+
+
+class LiveTree:
+    """The files of a running system."""
+
+    __slots__ = ("root",)
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def read(self, path: str) -> bytes:
+        # One read(2) with a large buffer: kallsyms costs its formatting, not the calls.
+        with (self.root / path).open("rb", buffering=0) as file:
+            return file.readall() or b""
+
+    def names(self, path: str) -> tuple[str, ...]:
+        try:
+            return tuple(sorted(os.listdir(self.root / path)))  # noqa: PTH208  ten times faster
+        except OSError:
+            return ()
+
+    def exists(self, path: str) -> bool:
+        return os.path.exists(self.root / path)  # noqa: PTH110  Path.exists raises on EACCES
+
+
+class RecordedTree:
+    """Files kept in memory: contents, or the errno that reading them gave."""
+
+    __slots__ = ("_children", "files")
+
+    def __init__(self, files: Mapping[str, bytes | int]) -> None:
+        self.files = files
+        self._children: dict[str, set[str]] | None = None
+
+    def read(self, path: str) -> bytes:
+        kept = self.files.get(path, 2)  # ENOENT
+        if isinstance(kept, int):
+            raise OSError(kept, os.strerror(kept), path)
+        return kept
+
+    def names(self, path: str) -> tuple[str, ...]:
+        return tuple(sorted(self._directories().get(path, ())))
+
+    def exists(self, path: str) -> bool:
+        return path in self.files or path in self._directories()
+
+    def _directories(self) -> dict[str, set[str]]:
+        if self._children is None:
+            self._children = {}
+            for path in self.files:
+                self._add(self._children, path)
+        return self._children
+
+    @staticmethod
+    def _add(children: dict[str, set[str]], path: str) -> None:
+        while path:
+            parent, _, name = path.rpartition("/")
+            inside = children.setdefault(parent, set())
+            if name in inside:
+                return
+            inside.add(name)
+            path = parent
+
+
+def tracing_path(tree: Tree) -> str | None:
+    """Where tracefs can be read in this tree, or None where it is not mounted."""
+    return next((path for path in TRACING_PATHS if tree.names(f"{path}/events")), None)
+
+
+def read_text(tree: Tree, path: str) -> str | None:
+    """A small file's text without surrounding white space, or None where it cannot be read."""
+    try:
+        return tree.read(path).decode("utf-8", "replace").strip()
+    except OSError:
+        return None
+
+
+_CPUS = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?", re.ASCII)
+_MAX_CPU = 1 << 16  # far above NR_CPUS of any kernel (8192 on x86-64)
+
+
+def cpu_list(text: str) -> tuple[int, ...]:
+    """The kernel's CPU list format: "0-3,8" → (0, 1, 2, 3, 8). Parts that are no such range, as a
+    damaged recording may have, are left out."""
+    cpus: list[int] = []
+    for match in map(_CPUS.fullmatch, text.strip().split(",")):
+        if match is not None:
+            first, last = int(match[1]), int(match[2] or match[1])
+            cpus.extend(range(first, min(last, _MAX_CPU) + 1))
+    return tuple(cpus)

@@ -1,0 +1,117 @@
+"""Debian's package archive, asked through apt with a private state and private sources.
+
+Nothing of the host's apt is changed: lists, caches and sources live in a folder that the
+caller gives, and the host's hooks are cleared. Proxies and credentials of the host still count.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.lab.errors import LabError, tail
+
+MIRROR_VARIABLE = "PROBEPLAN_DEBIAN_MIRROR"
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+HOOKS = (
+    *("APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success"),
+    *("DPkg::Pre-Invoke", "DPkg::Post-Invoke", "DPkg::Pre-Install-Pkgs"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """One suite of Debian, its index already fetched into `directory`."""
+
+    suite: str
+    directory: Path
+
+    def packages(self) -> list[str]:
+        """The names of all packages in this suite."""
+        return _run(["apt-cache", *_options(self.directory), "pkgnames"]).split()
+
+    def download(self, names: list[str], target: Path) -> list[Path]:
+        """The named packages as .deb files in `target`."""
+        target.mkdir(parents=True, exist_ok=True)
+        _run(["apt-get", *_options(self.directory), "download", *names], cwd=target)
+        return sorted(target.glob("*.deb"))
+
+
+def open_archive(suite: str, directory: Path) -> Archive:
+    """Fetches the index of `suite` (main, amd64) with its state in `directory`.
+
+    Raises LabError when the mirror, the suite or the key that signs it is missing.
+    """
+    if not KEYRING.exists():
+        raise LabError(f"{KEYRING} is missing: install the package debian-archive-keyring")
+    for folder in ("lists/partial", "cache/archives/partial"):
+        (directory / folder).mkdir(parents=True, exist_ok=True)
+    (directory / "status").touch()
+    (directory / "hooks.conf").write_text("".join(f"#clear {name};\n" for name in HOOKS))
+    source = f"deb [arch=amd64 signed-by={KEYRING}] {mirror(suite)} {suite} main\n"
+    (directory / "sources.list").write_text(source)
+    try:
+        _run(["apt-get", *_options(directory), "-o", "APT::Update::Error-Mode=any", "update"])
+    except LabError as error:
+        raise LabError(f"{error}{_key_hint(str(error))}") from error
+    return Archive(suite=suite, directory=directory)
+
+
+def mirror(suite: str) -> str:
+    """The mirror's base address for `suite`, as this host's own apt sources have it.
+
+    `*-security` suites have an archive of their own. PROBEPLAN_DEBIAN_MIRROR overrides both,
+    for hosts that are no Debian. Raises LabError when there is none.
+    """
+    if given := os.environ.get(MIRROR_VARIABLE):
+        return given
+    label = "Debian-Security" if suite.endswith("-security") else "Debian"
+    listed = _run(["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)"])
+    for line in listed.splitlines():
+        found, _, address = line.partition(" ")
+        if found == label:
+            return address
+    raise LabError(
+        f"this host's apt sources name no `{label}` archive, so there is nowhere to fetch "
+        f"Debian's kernels from: set {MIRROR_VARIABLE} to the address of a Debian mirror, "
+        "or, on Debian, run `apt-get update` first"
+    )
+
+
+def _options(directory: Path) -> list[str]:
+    values = {
+        "Dir::State": directory,
+        "Dir::State::lists": directory / "lists",
+        "Dir::State::status": directory / "status",
+        "Dir::Cache": directory / "cache",
+        "Dir::Etc::sourcelist": directory / "sources.list",
+        "Dir::Etc::sourceparts": "-",
+        "APT::Architecture": "amd64",
+        # The download user could not write into our private folders.
+        "APT::Sandbox::User": "",
+    }
+    options = [part for name, value in values.items() for part in ("-o", f"{name}={value}")]
+    return ["-q", "-c", str(directory / "hooks.conf"), *options]
+
+
+def _key_hint(text: str) -> str:
+    missing = re.search(r"NO_PUBKEY (\w+)", text)
+    if missing is None:
+        return ""
+    return (
+        f"\nhint: {KEYRING} lacks the key {missing[1]} that signs this suite: "
+        "upgrade the package debian-archive-keyring"
+    )
+
+
+def _run(command: list[str], cwd: Path | None = None) -> str:
+    if shutil.which(command[0]) is None:
+        raise LabError(f"`{command[0]}` is not installed: fetching needs a host with apt")
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, errors="replace", check=False
+    )
+    if done.returncode:
+        raise LabError(f"`{command[0]}` failed with {done.returncode}:\n{tail(done.stderr)}")
+    return done.stdout

@@ -1,0 +1,193 @@
+"""One job in one freshly booted guest.
+
+The guest is a small machine under QEMU's software emulation. It sees this host's root file
+system read-only at the same paths, with its own /proc, /sys, /dev and empty /run, /tmp and
+/var/tmp, and one writable folder of the host, the share.
+"""
+
+import os
+import platform
+import re
+import selectors
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.lab import initramfs
+from orchestrator.lab.errors import GuestLost, LabError
+from orchestrator.lab.kernels import Kernel
+from orchestrator.lab.modules import load_order
+
+GUEST_SHARE = Path("/run/share")
+JOB_STARTS = b"probeplan-guest: job starts"
+BOOT_MODULES = ("virtio_pci", "9pnet_virtio", "9p")
+QEMU = "qemu-system-x86_64"
+# quiet: an emulated serial line is slow. oops=panic: a kernel that stumbled proves nothing more.
+# nokaslr, mitigations=off, tsc=reliable, no_timer_check: measured, each shortens the boot.
+CMDLINE = (
+    "console=ttyS0 quiet panic=-1 oops=panic nokaslr mitigations=off tsc=reliable no_timer_check"
+)
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/tmp",  # noqa: S108  (inside the guest, where it is an empty tmpfs of its own)
+    "XDG_CACHE_HOME": "/tmp/.cache",  # noqa: S108
+    "LANG": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PROBEPLAN_SHARE": str(GUEST_SHARE),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestResult:
+    """A job that ended. `boot_seconds`: from QEMU's start to the job's; `wall_seconds`: all."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    console: str
+    boot_seconds: float
+    wall_seconds: float
+
+
+def run_in_guest(  # noqa: PLR0913  (a machine has this many knobs; all but three have defaults)
+    kernel: Kernel,
+    argv: Sequence[str],
+    *,
+    share: Path,
+    timeout_s: float,
+    cpus: int = 2,
+    memory: str = "2G",
+    extra_cmdline: str = "",
+    modules: Iterable[str] = (),
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> GuestResult:
+    """Boots `kernel`, runs `argv` there as root, powers off; about 5 s more than the job takes.
+
+    `share` is the host folder that the guest has as /run/share (also in PROBEPLAN_SHARE); its
+    .guest subfolder is ours. `modules` are loaded with what they need before the job starts.
+    `cwd` defaults to the current folder. `env` adds to a small fixed environment. QEMU never
+    outlives the call, nor the calling thread.
+
+    Raises GuestLost when the machine gave no exit code within `timeout_s` seconds, LabError
+    when it cannot be started.
+    """
+    _require_host()
+    report = _prepare(share, argv, cwd=cwd or Path.cwd(), env=ENVIRONMENT | dict(env or {}))
+    # A file without a name: nothing is left behind, however we end.
+    with os.fdopen(os.memfd_create("initramfs"), "wb") as archive:
+        archive.write(initramfs.build(load_order(kernel.modules, (*BOOT_MODULES, *modules))))
+        archive.flush()
+        machine = ["-m", memory, "-smp", str(cpus), "-initrd", f"/proc/self/fd/{archive.fileno()}"]
+        machine += ["-append", f"{CMDLINE} {extra_cmdline}".strip()]
+        watched = _watch([*_qemu(kernel, share), *machine], timeout_s, archive.fileno())
+    return _outcome(report, watched, timeout_s)
+
+
+def _require_host() -> None:
+    if platform.machine() != "x86_64":
+        raise LabError(
+            f"this host is {platform.machine()}, the kernels are x86_64: a guest runs this "
+            "host's own programs, so the two must be the same"
+        )
+    for tool, package in ((QEMU, "qemu-system-x86"), ("setpriv", "util-linux")):
+        if shutil.which(tool) is None:
+            raise LabError(f"`{tool}` is not installed: install the package {package}")
+
+
+def _prepare(share: Path, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Path:
+    """Writes the job where init.sh looks for it; returns the folder of its report."""
+    report = share / ".guest"
+    shutil.rmtree(report, ignore_errors=True)
+    report.mkdir(parents=True)
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in env.items()]
+    lines = [*exports, f"cd {shlex.quote(str(cwd))} || exit 126", f"exec {shlex.join(argv)}", ""]
+    (report / "job").write_text("\n".join(lines))
+    return report
+
+
+def _qemu(kernel: Kernel, share: Path) -> list[str]:
+    root = "local,path=/,mount_tag=hostroot,security_model=none,readonly=on,multidevs=remap"
+    ours = f"local,path={_escaped(share)},mount_tag=share,security_model=none,multidevs=remap"
+    return [
+        # The kernel ends QEMU when we die, however we die.
+        *("setpriv", "--pdeathsig", "KILL", "--", QEMU),
+        *("-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"),
+        *("-M", "pc", "-cpu", "max", "-accel", "tcg,thread=multi"),
+        *("-virtfs", root, "-virtfs", ours, "-kernel", str(kernel.vmlinux)),
+    ]
+
+
+def _escaped(path: Path) -> str:
+    return str(path.resolve()).replace(",", ",,")  # QEMU's option lists double their commas
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Watched:
+    console: str
+    timed_out: bool
+    boot_seconds: float | None
+    wall_seconds: float
+
+
+def _watch(command: Sequence[str], timeout_s: float, inherited: int) -> _Watched:
+    """Runs QEMU to its end or to the time-out, reading its console."""
+    start = time.monotonic()
+    console, boot_seconds = bytearray(), None
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=[inherited],
+    ) as process:
+        try:
+            while chunk := _read(process, start + timeout_s):
+                console += chunk
+                if boot_seconds is None and JOB_STARTS in console:
+                    boot_seconds = time.monotonic() - start
+        finally:
+            process.kill()
+    return _Watched(
+        console=console.decode(errors="replace").replace("\r", ""),
+        timed_out=chunk is None,
+        boot_seconds=boot_seconds,
+        wall_seconds=time.monotonic() - start,
+    )
+
+
+def _read(process: subprocess.Popen[bytes], deadline: float) -> bytes | None:
+    """What the console says next; b"" when QEMU has ended, None when the deadline has passed."""
+    assert process.stdout is not None  # for the type checker: we asked for a pipe
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        if not selector.select(max(0.0, deadline - time.monotonic())):
+            return None
+    return os.read(process.stdout.fileno(), 65536)
+
+
+def _outcome(report: Path, watched: _Watched, timeout_s: float) -> GuestResult:
+    code = report / "code"
+    if not code.exists() or watched.boot_seconds is None:
+        raise GuestLost(_why_lost(watched, timeout_s), watched.console)
+    return GuestResult(
+        returncode=int(code.read_text()),
+        stdout=(report / "stdout").read_text(errors="replace"),
+        stderr=(report / "stderr").read_text(errors="replace"),
+        console=watched.console,
+        boot_seconds=watched.boot_seconds,
+        wall_seconds=watched.wall_seconds,
+    )
+
+
+def _why_lost(watched: _Watched, timeout_s: float) -> str:
+    stage = "before the job started" if watched.boot_seconds is None else "during the job"
+    if watched.timed_out:
+        return f"no end within {timeout_s:g} s ({stage})"
+    if panic := re.search(r"Kernel panic - not syncing: (.*)", watched.console):
+        return f"the kernel panicked {stage}: {panic[1]}"
+    return f"the machine stopped {stage} after {watched.wall_seconds:.1f} s"

@@ -1,0 +1,109 @@
+"""A metric's cells as a record of the log: keys decoded, values by kind, `other` last."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from orchestrator.compile.histogram import LinearBuckets
+from orchestrator.compile.program import MetricSpec
+from orchestrator.output.fields import value_of
+from orchestrator.output.percentiles import histogram_fields
+
+__all__ = ["CellCounts", "cell_fields", "metric_fields"]
+
+
+class CellCounts(Protocol):
+    """One cell as a backend delivers it; `key` None is the cell `other`."""
+
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def sum(self) -> int: ...
+    @property
+    def min(self) -> int | None: ...
+    @property
+    def max(self) -> int | None: ...
+    @property
+    def buckets(self) -> Mapping[int, int]: ...
+    @property
+    def below(self) -> int: ...
+    @property
+    def above(self) -> int: ...
+
+
+def metric_fields(
+    spec: MetricSpec, cells: Iterable[CellCounts], *, start: str, end: str, total: bool
+) -> dict[str, Any]:
+    """The fields of a `metric` record: the largest cells first, at most `spec.top` of them.
+
+    `start`, `end`: RFC 3339 times between which was counted; `total`: since the run began.
+    """
+    listed = sorted(cells, key=lambda cell: (cell.key is None, -_weight(spec, cell)))
+    named = [cell for cell in listed if cell.key is not None]
+    shown = named[: spec.top] + [cell for cell in listed if cell.key is None]
+    return {
+        "probe": spec.probe,
+        "metric": spec.name,
+        "kind": spec.kind,
+        "unit": spec.unit,
+        "window": {"start": start, "end": end},
+        "total": total,
+        "cells": [cell_fields(spec, cell) for cell in shown],
+        "cells_left_out": len(listed) - len(shown),
+    }
+
+
+def cell_fields(spec: MetricSpec, cell: CellCounts) -> dict[str, Any]:
+    """One cell: its key by names, whether it is `other` (never without a key), and its value."""
+    other = cell.key is None and bool(spec.key)
+    return {"key": _key(spec, cell.key), "other": other, **_value(spec, cell)}
+
+
+def _key(spec: MetricSpec, key: bytes | None) -> dict[str, Any]:
+    if key is None:
+        return {}
+    return {
+        part.name: value_of(part, key[part.offset : part.offset + part.size]) for part in spec.key
+    }
+
+
+def _value(spec: MetricSpec, cell: CellCounts) -> dict[str, Any]:
+    match spec.kind:
+        case "count":
+            return {"value": cell.count}
+        case "sum":
+            return {"value": cell.sum, "count": cell.count}
+        case "min":
+            return {"value": cell.min}
+        case "max":
+            return {"value": cell.max}
+        case "avg":
+            average = cell.sum / cell.count if cell.count else None
+            return {"value": average, "sum": cell.sum, "count": cell.count}
+        case "histogram":
+            return histogram_fields(
+                cell.buckets, below=cell.below, above=cell.above, linear=_linear(spec)
+            )
+
+
+def _linear(spec: MetricSpec) -> LinearBuckets | None:
+    chosen = spec.buckets
+    if chosen.kind == "log":
+        return None
+    return LinearBuckets(low=chosen.low, high=chosen.high, step=chosen.step)
+
+
+def _weight(spec: MetricSpec, cell: CellCounts) -> float:
+    match spec.kind:
+        case "sum":
+            return cell.sum
+        case "min":
+            return -(cell.min or 0)
+        case "max":
+            return cell.max or 0
+        case "avg":
+            return cell.sum / cell.count if cell.count else 0
+        case "histogram":
+            return cell.below + cell.above + sum(cell.buckets.values())
+    return cell.count

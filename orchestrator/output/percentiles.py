@@ -1,0 +1,62 @@
+"""From bucket counts to what the log shows: edges, percentiles and how exact they are."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.compile.histogram import (
+    RELATIVE_ERROR,
+    LinearBuckets,
+    bucket_middle,
+    upper_edge,
+)
+
+__all__ = ["PERCENTILES", "histogram_fields", "percentile"]
+
+#: Those that are reported, by name, in parts of a thousand.
+PERCENTILES = {"p50": 500, "p90": 900, "p99": 990, "p99.9": 999}
+
+
+def percentile(
+    counts: Mapping[int, int],
+    permille: int,
+    *,
+    below: int = 0,
+    above: int = 0,
+    linear: LinearBuckets | None = None,
+) -> int | float | None:
+    """The value that `permille` parts of a thousand do not exceed (nearest rank), taken at its
+    bucket's middle. `counts`: bucket index → count; None: it lies outside of the buckets (among
+    `below` or `above`), or nothing was counted."""
+    total = below + above + sum(counts.values())
+    rank = max(1, -(-total * permille // 1000))
+    seen = below
+    if rank <= below:
+        return None
+    for index in sorted(counts):
+        seen += counts[index]
+        if seen >= rank:
+            return linear.middle(index) if linear else bucket_middle(index)
+    return None
+
+
+def histogram_fields(
+    counts: Mapping[int, int],
+    *,
+    below: int = 0,
+    above: int = 0,
+    linear: LinearBuckets | None = None,
+) -> dict[str, Any]:
+    """A histogram as it stands in a metric record: count, below, above, buckets, percentiles,
+    relative_error (null for linear buckets, whose error is half a step)."""
+    edge = linear.upper_edge if linear else upper_edge
+    return {
+        "count": below + above + sum(counts.values()),
+        "below": below,
+        "above": above,
+        "buckets": [[edge(index), counts[index]] for index in sorted(counts) if counts[index]],
+        "percentiles": {
+            name: percentile(counts, permille, below=below, above=above, linear=linear)
+            for name, permille in PERCENTILES.items()
+        },
+        "relative_error": None if linear else RELATIVE_ERROR,
+    }

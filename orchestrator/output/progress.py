@@ -1,0 +1,89 @@
+"""A progress bar on standard error, on a terminal only.
+
+It is one line that is redrawn in place. Where the log's lines go to the same terminal, `hide` takes
+it away before they are written, so that neither breaks the other.
+"""
+
+import os
+import time
+from types import TracebackType
+from typing import Self, TextIO
+
+__all__ = ["Progress"]
+
+_CLEAR = "\r\x1b[K"
+_PERIOD = 0.1
+_BAR = 24
+
+
+class Progress:
+    """The bar of one run. `duration_s`: how long it will take, None if unlimited; `stream`:
+    standard error. Does nothing where that is no terminal."""
+
+    def __init__(self, duration_s: float | None, stream: TextIO) -> None:
+        self._duration = duration_s
+        self._stream: TextIO | None = stream if _is_terminal(stream) else None
+        self._drawn_at = float("-inf")
+        self._visible = False
+
+    def update(self, elapsed_s: float, events: int, lost: int | None) -> None:
+        """Show the state: seconds since the start, records delivered, records lost (None:
+        unknown). Draws at most ten times a second."""
+        now = time.monotonic()
+        if self._stream is None or (self._visible and now - self._drawn_at < _PERIOD):
+            return
+        self._drawn_at = now
+        line = _line(elapsed_s, self._duration, events, lost)
+        self._write(_CLEAR + line[: _columns(self._stream) - 1])
+        self._visible = True
+
+    def hide(self) -> None:
+        """Take the bar off the terminal; the next `update` draws it again."""
+        if self._visible:
+            self._visible = False
+            self._write(_CLEAR)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.hide()
+
+    def _write(self, text: str) -> None:
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):  # the terminal is gone: the run goes on without a bar
+            self._stream = None
+
+
+def _line(elapsed: float, duration: float | None, events: int, lost: int | None) -> str:
+    rate = events / elapsed if elapsed > 0 else 0.0
+    if duration:
+        done = int(min(1.0, elapsed / duration) * _BAR)
+        head = f"[{'#' * done}{'.' * (_BAR - done)}] {elapsed:.1f}/{duration:g} s"
+    else:
+        head = f"{elapsed:.1f} s"
+    losses = "unknown" if lost is None else f"{lost:,}"
+    return f"{head}  {events:,} events  {rate:,.0f}/s  {losses} lost"
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:  # it is closed
+        return False
+
+
+def _columns(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80

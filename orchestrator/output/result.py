@@ -1,0 +1,164 @@
+"""The directory of one run's results: plan.yaml, the program, events.jsonl, result.json.
+
+Made for its owner alone (0700, files 0600). Nothing is ever written through a link, and a directory
+with other people's files in it is refused.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from orchestrator.output.places import place_of, refuse_open_to_all
+from orchestrator.output.sink import OutputLost, Sink
+
+__all__ = ["ResultDirectory", "ResultDirectoryError"]
+
+_MARKS = ("result.json", "plan.yaml")
+_EVENTS = "events.jsonl"
+_RESULT = "result.json"
+_PARTIAL = "result.json.partial"
+_PROGRAMS = ("program.c", "program.tracefs")
+
+
+class ResultDirectoryError(Exception):
+    """The directory cannot be used: says which, why, and what to do."""
+
+
+class ResultDirectory:
+    """Opens (and if need be makes) the directory `path`; an earlier run's results in it are
+    removed. Raises ResultDirectoryError; the `write_` methods raise OutputLost."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._directory = _opened(self.path)
+        self._events: BinaryIO | None = None
+        try:
+            self._clear()
+        except BaseException:
+            os.close(self._directory)
+            raise
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the directory belongs to our user."""
+        return os.fstat(self._directory).st_uid == os.geteuid()
+
+    def write_plan(self, text: bytes) -> None:
+        """Keep the plan as it was read, as plan.yaml."""
+        self._write("plan.yaml", text)
+
+    def write_program(self, name: str, text: str) -> None:
+        """Keep the program that ran, as program.c or program.tracefs."""
+        if name not in _PROGRAMS:
+            raise ValueError(f"{name!r} is not one of {_PROGRAMS}")
+        self._write(name, text.encode())
+
+    def events(self) -> Sink:
+        """Where the log's lines go: events.jsonl, opened once."""
+        self._events = os.fdopen(self._create(_EVENTS), "wb", buffering=0)
+        return Sink(self._events, owned=True)
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write result.json: whole, or not at all."""
+        import orjson  # lazy: 5 ms that only runs with --out pay, at their end
+
+        text = orjson.dumps(dict(result), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        try:
+            self._write(_PARTIAL, text)
+            at = self._directory
+            os.rename(_PARTIAL, _RESULT, src_dir_fd=at, dst_dir_fd=at)
+        except OutputLost:
+            self._remove(_PARTIAL)
+            raise
+
+    def close(self) -> None:
+        """Close what is open. Idempotent."""
+        if self._events is not None:
+            self._events.close()
+        if self._directory >= 0:
+            os.close(self._directory)
+            self._directory = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _clear(self) -> None:
+        names = set(os.listdir(self._directory))  # noqa: PTH208 - a path could change meanwhile
+        ours = {"plan.yaml", _EVENTS, _RESULT, _PARTIAL, *_PROGRAMS}
+        if names and (names - ours or not names & set(_MARKS)):
+            strange = ", ".join(repr(name) for name in sorted(names - ours)[:3])
+            what = f"holds {strange}" if strange else "is not empty and holds no run's results"
+            raise ResultDirectoryError(
+                f"{str(self.path)!r} {what}: results are kept apart from other files; "
+                "name a directory that is empty or does not exist"
+            )
+        for name in names:
+            self._remove(name)
+
+    def _create(self, name: str) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            return os.open(name, flags, 0o600, dir_fd=self._directory)
+        except OSError as error:
+            raise OutputLost(error.errno or errno.EIO, 0) from error
+
+    def _write(self, name: str, text: bytes) -> None:
+        with os.fdopen(self._create(name), "wb", buffering=0) as file:
+            Sink(file).write(text, 1)
+            try:
+                os.fsync(file.fileno())
+            except OSError as error:
+                raise OutputLost(error.errno or errno.EIO, 1) from error
+
+    def _remove(self, name: str) -> None:
+        try:
+            os.unlink(name, dir_fd=self._directory)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise ResultDirectoryError(
+                f"{str(self.path / name)!r} cannot be removed ({error.strerror}): remove it, "
+                "or name another directory"
+            ) from error
+
+
+def _opened(path: Path) -> int:
+    try:
+        place = place_of(path, last_link=False)
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(place.name, 0o700, dir_fd=place.parent)
+            place.check_owner(path)
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            directory = os.open(place.name, flags, dir_fd=place.parent)
+        finally:
+            os.close(place.parent)
+    except OSError as error:
+        why = {
+            errno.ENOTDIR: "it is a link or a file",
+            errno.ENOENT: "its parent directory does not exist",
+        }
+        reason = why.get(error.errno or 0, error.strerror or "unknown")
+        raise ResultDirectoryError(
+            f"{str(path)!r} cannot hold results ({reason}): name a directory that you own"
+        ) from error
+    try:
+        refuse_open_to_all(directory, path)
+    except OSError as error:
+        os.close(directory)
+        raise ResultDirectoryError(
+            f"{str(path)!r} cannot hold results ({error.strerror})"
+        ) from None
+    return directory

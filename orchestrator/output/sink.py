@@ -1,0 +1,95 @@
+"""Where lines go: a binary stream that may close, fill up or take only part of a write."""
+
+import errno
+import os
+import select
+import stat
+from io import RawIOBase
+from typing import BinaryIO, Protocol
+
+__all__ = ["OutputLost", "Sink"]
+
+
+class OutputLost(Exception):
+    """The output took no more: `errno` says why (EPIPE: its reader is gone; ENOSPC: the disk is
+    full), `records_lost` how many of the records given to this write did not get out whole."""
+
+    def __init__(self, code: int, records_lost: int) -> None:
+        super().__init__(code, records_lost)
+        self.errno = code
+        self.records_lost = records_lost
+
+    def __str__(self) -> str:
+        reasons = {
+            errno.EPIPE: "whoever read the output has closed it",
+            errno.ENOSPC: "the disk that holds the output is full",
+            errno.EDQUOT: "the quota of the disk that holds the output is used up",
+            errno.EFBIG: "the output file may not grow further",
+        }
+        reason = reasons.get(self.errno, os.strerror(self.errno))
+        return f"{self.records_lost} records could not be written: {reason}"
+
+
+class _Writer(Protocol):
+    def write(self, data: memoryview, /) -> int | None: ...
+
+
+class Sink:
+    """Writes whole lines and counts them: `delivered` got out, `lost` did not, `bytes` written.
+
+    `stream` is unbuffered, or is flushed and then bypassed, so that an error belongs to its write.
+    `owned`: a file of ours alone; half a line that a full disk left at its end is cut off.
+    """
+
+    def __init__(self, stream: BinaryIO | RawIOBase, *, owned: bool = False) -> None:
+        stream.flush()
+        self._stream: _Writer = getattr(stream, "raw", stream)
+        self._owned = owned
+        self.delivered = 0
+        self.lost = 0
+        self.bytes = 0
+        self.failed: int | None = None  # the errno that ended this output
+
+    def write(self, lines: bytes | memoryview, records: int) -> None:
+        """Write `lines`, which hold `records` records, one a line. Raises OutputLost."""
+        if self.failed is not None:
+            self.lost += records
+            raise OutputLost(self.failed, records)
+        view = memoryview(lines).cast("B")
+        done = 0
+        try:
+            while done < len(view):
+                done += self._stream.write(view[done:]) or self._wait()
+        except OSError as error:
+            self.failed = error.errno or errno.EIO
+            whole = self._whole_lines(view[:done])
+            self._count(done, whole, records - whole)
+            raise OutputLost(self.failed, records - whole) from error
+        self._count(done, records, 0)
+
+    def _count(self, size: int, delivered: int, lost: int) -> None:
+        self.bytes += size
+        self.delivered += delivered
+        self.lost += lost
+
+    def _wait(self) -> int:
+        """A stream that does not block takes nothing now: wait until it does."""
+        if not isinstance(self._stream, RawIOBase):
+            raise OSError(errno.EIO, "the stream takes no bytes")
+        poll = select.poll()
+        poll.register(self._stream.fileno(), select.POLLOUT)
+        poll.poll()
+        return 0
+
+    def _whole_lines(self, written: memoryview) -> int:
+        text = bytes(written)
+        half = len(text) - (text.rfind(b"\n") + 1)
+        if self._owned and half and isinstance(self._stream, RawIOBase):
+            self._cut(self._stream.fileno(), half)
+        return text.count(b"\n")
+
+    @staticmethod
+    def _cut(descriptor: int, size: int) -> None:
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):
+            os.ftruncate(descriptor, max(0, status.st_size - size))

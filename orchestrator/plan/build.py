@@ -1,0 +1,223 @@
+"""Checked document → `Plan`: units, params, attach points and expressions get their meaning."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from orchestrator.plan import units
+from orchestrator.plan.findings import Position
+from orchestrator.plan.model import Limits, LimitSource, Metadata, Plan, Target
+from orchestrator.plan.nearest import suggestion
+from orchestrator.plan.params import build_params
+from orchestrator.plan.places import Path_
+from orchestrator.plan.probes import build_probe
+from orchestrator.plan.reader import Reader
+from orchestrator.plan.sink import Sink
+from orchestrator.plan.units import UnitError
+
+COMM_BYTES = 15  # TASK_COMM_LEN is 16 with the closing NUL (include/linux/sched.h)
+MAX_PID = 1 << 22  # PID_MAX_LIMIT (include/linux/threads.h)
+MAX_UID = (1 << 32) - 2  # (uid_t)-1 is no user (include/linux/uidgid.h)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrides:
+    """What the command line gave, as text: `--set` (params), `--target`, `--limit`."""
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    target: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, str] = field(default_factory=dict)
+
+
+def build_plan(data: Mapping[str, Any], sink: Sink, overrides: Overrides) -> Plan:
+    """The plan that `data` (what the schema left of the document) means; problems go to `sink`."""
+    document = sink.document
+    params = build_params(data.get("params", {}), overrides.settings, sink)
+    reader = Reader(data, params, sink)
+    bounds = _override_limits(_limits(reader), overrides.limits, sink)
+    return Plan(
+        metadata=_metadata(data.get("metadata", {})),
+        limits=bounds,
+        target=_override_target(_target(reader), overrides.target, sink),
+        probes=tuple(build_probe(reader, name) for name in data.get("probes", {})),
+        params=params,
+        let=reader.expressions(("let",)),
+        every_ns=_every(reader, bounds),
+        stop_when=None,
+        file=document.file,
+        source=document.source,
+        sha256=hashlib.sha256(document.source).hexdigest(),
+        limits_from=_limits_from(data, overrides),
+    )
+
+
+def _metadata(data: Mapping[str, Any]) -> Metadata:
+    return Metadata(
+        name=data.get("name", ""),
+        summary=data.get("summary", ""),
+        description=data.get("description", ""),
+        owner=data.get("owner", ""),
+        tags=tuple(data.get("tags", ())),
+        runbook=data.get("runbook", ""),
+        requires=data.get("requires", ""),
+    )
+
+
+# ---------------------------------------------------------------- limits
+
+
+def _duration(text: str) -> int | None:
+    return None if text == "unlimited" else units.parse_duration(text, low=1_000_000)
+
+
+def _memory(text: str) -> int:
+    return units.parse_bytes(text, low=64 << 10, high=64 << 30)
+
+
+def _output(text: str) -> int:
+    return units.parse_bytes(text, low=4 << 10, high=1 << 50)
+
+
+def _probes(text: str) -> int:
+    return units.parse_count(text, high=10_000)
+
+
+#: name → (attribute of Limits, how its text is read)
+LIMIT_READERS = {
+    "duration": ("duration_ns", _duration),
+    "events": ("events", units.parse_count),
+    "rate": ("rate", units.parse_rate),
+    "cpu": ("cpu", units.parse_percent),
+    "memory": ("memory", _memory),
+    "probes": ("probes", _probes),
+    "output": ("output", _output),
+}
+_AT_CAP = ("stop", "mute")
+
+
+def _limits(reader: Reader) -> Limits:
+    default = Limits()
+    values: dict[str, Any] = {
+        attribute: reader.quantity(("limits", key), cast(Any, read), getattr(default, attribute))
+        for key, (attribute, read) in LIMIT_READERS.items()
+    }
+    return Limits(at_cap=reader.get(("limits", "at_cap"), default.at_cap), **values)
+
+
+def _override_limits(limits: Limits, given: Mapping[str, str], sink: Sink) -> Limits:
+    changes: dict[str, Any] = {}
+    for key, text in given.items():
+        place = Position(file=f"--limit {key}")
+        known = (*LIMIT_READERS, "at_cap")
+        if key not in known:
+            hint = suggestion(key, known, f"limits: {', '.join(known)}")
+            sink.add("PP067", f"there is no limit {key!r}", place, hint)
+        elif key == "at_cap" and text not in _AT_CAP:
+            sink.add("PP067", f"{text!r} is neither stop nor mute", place)
+        elif key == "at_cap":
+            changes["at_cap"] = text
+        else:
+            attribute, read = LIMIT_READERS[key]
+            try:
+                changes[attribute] = read(text)
+            except UnitError as error:
+                sink.add("PP067", str(error), place, error.hint)
+    return replace(limits, **changes)
+
+
+def _limits_from(data: Mapping[str, Any], overrides: Overrides) -> dict[str, LimitSource]:
+    given: dict[str, LimitSource] = dict.fromkeys(data.get("limits", {}), "plan")
+    return given | dict.fromkeys(overrides.limits, "command line")
+
+
+def _every(reader: Reader, limits: Limits) -> int | None:
+    every = reader.quantity(("every",), lambda text: units.parse_duration(text, low=10_000_000), 0)
+    if every and limits.duration_ns and every > limits.duration_ns:
+        hint = "make `every` shorter, or the run longer"
+        shown = units.format_duration(limits.duration_ns)
+        place = reader.place(("every",))
+        reader.sink.add("PP041", f"the window is longer than the run ({shown})", place, hint)
+    return every or None
+
+
+# ---------------------------------------------------------------- target
+
+
+def _target(reader: Reader) -> Target:
+    lists = {
+        key: _targets(key, reader.texts(("target", key)), reader.sink)
+        for key in ("pid", "tid", "uid", "comm", "cgroup")
+    }
+    data = reader.get(("target",), {})
+    return Target(
+        **cast(Any, lists),
+        children=data.get("children", False),
+        exclude_self=data.get("exclude_self", True),
+        position=reader.sink.document.key(("target",)),
+    )
+
+
+def _targets(key: str, texts: list[tuple[str, Path_]], sink: Sink) -> tuple[int | str, ...]:
+    found: list[int | str] = []
+    for text, path in texts:
+        try:
+            found.append(_who(key, text))
+        except UnitError as error:
+            sink.add("PP060", f"{key}: {error}", sink.document.value(path), error.hint)
+    return tuple(found)
+
+
+def _who(key: str, text: str) -> int | str:
+    if key == "comm":
+        return _comm(text)
+    if key == "cgroup":
+        return _cgroup(text)
+    high = MAX_UID if key == "uid" else MAX_PID
+    low = 0 if key == "uid" else 1
+    if not (text.isascii() and text.isdigit()) or not low <= int(text[:20]) <= high:
+        raise UnitError(f"{text[:40]!r} is not a {key}", f"a number from {low} to {high}")
+    return int(text)
+
+
+def _comm(text: str) -> str:
+    size = len(text.encode(errors="replace"))
+    if size > COMM_BYTES:
+        hint = f"the kernel keeps {COMM_BYTES} bytes of a name: write e.g. {text[:14]}*"
+        raise UnitError(f"{text[:40]!r} has {size} bytes", hint)
+    if not text or not text.isprintable() or "*" in text.strip("*") or text.count("*") > 1:
+        raise UnitError(f"{text!r} is not a task's name", "one `*` may stand at an end: kworker*")
+    return text
+
+
+def _cgroup(text: str) -> str:
+    if not text.startswith("/") or not text.isprintable() or ".." in text.split("/"):
+        hint = "a path below the cgroup v2 mount, e.g. /system.slice/nginx.service"
+        raise UnitError(f"{text[:60]!r} is not a cgroup", hint)
+    return text
+
+
+_FLAGS = {"true": True, "false": False}
+_FLAG_KEYS = ("children", "exclude_self")
+_TARGET_KEYS = ("pid", "tid", "uid", "comm", "cgroup", *_FLAG_KEYS)
+
+
+def _override_target(target: Target, given: Mapping[str, str], sink: Sink) -> Target:
+    changes: dict[str, Any] = {}
+    for key, text in given.items():
+        try:
+            changes[key] = _overridden(key, text)
+        except UnitError as error:
+            sink.add("PP067", str(error), Position(file=f"--target {key}"), error.hint)
+    return replace(target, **changes)
+
+
+def _overridden(key: str, text: str) -> bool | tuple[int | str, ...]:
+    if key not in _TARGET_KEYS:
+        hint = suggestion(key, _TARGET_KEYS, f"targets: {', '.join(_TARGET_KEYS)}")
+        raise UnitError(f"there is no target {key!r}", hint)
+    if key not in _FLAG_KEYS:
+        return tuple(_who(key, part) for part in text.split(","))
+    if text not in _FLAGS:
+        raise UnitError(f"{text[:40]!r} is neither true nor false")
+    return _FLAGS[text]

@@ -1,0 +1,198 @@
+"""One expression in its scope: are its names, members and calls part of the language?"""
+
+from collections.abc import Mapping
+
+from orchestrator.plan import names
+from orchestrator.plan.expression import Expr
+from orchestrator.plan.model import Param
+from orchestrator.plan.nearest import nearest, suggestion
+from orchestrator.plan.scopes import Scope, leans_on
+from orchestrator.plan.sink import Sink
+from orchestrator.plan.syntax import (
+    Binary,
+    Call,
+    Compare,
+    Contains,
+    Member,
+    Name,
+    Node,
+    Text,
+    children,
+    walk,
+)
+
+COMM_BYTES = 15  # TASK_COMM_LEN is 16 with the closing NUL (include/linux/sched.h)
+
+
+class Meaning:
+    """Checks expressions of one plan against the language's tables."""
+
+    def __init__(self, params: Mapping[str, Param], sink: Sink) -> None:
+        self.params, self.sink = params, sink
+
+    def check(self, expr: Expr | None, scope: Scope) -> None:
+        """Report everything in `expr` that can have no meaning on any kernel."""
+        if expr is not None:
+            self._visit(expr.root, expr, scope)
+
+    def _report(self, code: str, message: str, node: Node, expr: Expr, hint: str = "") -> None:
+        self.sink.add(code, message, expr.place(node), hint)
+
+    def _visit(self, node: Node, expr: Expr, scope: Scope) -> None:
+        match node:
+            case Name():
+                self._name(node, expr, scope)
+                return
+            case Member(base=Name(id="params"), name=name):
+                self._param(name, node, expr)
+                return
+            case Member(base=Name(id="args")) if "args" not in scope.definitions:
+                return
+            case Binary(op="/"):
+                hint = "write `//` for whole numbers, or compute the ratio under `derive`"
+                self._report("PP026", "`/` divides only under `derive`", node, expr, hint)
+            case Compare() | Contains():
+                self._comm(node, expr)
+            case Call():
+                self._call(node, expr, scope)
+                return
+            case _:
+                pass
+        for child in children(node):
+            self._visit(child, expr, scope)
+
+    # -- names
+
+    def _name(self, node: Name, expr: Expr, scope: Scope) -> None:
+        name = node.id
+        if name in scope.definitions:
+            needs = leans_on(name, scope.definitions)
+            self._situation(
+                needs - scope.definitions.keys(), f"through {name!r}, ", node, expr, scope
+            )
+        elif name in ("args", "params"):
+            known = self.params if name == "params" else ()
+            example = next(iter(known), "NAME")
+            self._report("PP022", f"`{name}` needs a member", node, expr, f"{name}.{example}")
+        elif name in names.LATER:
+            self._later(name, node, expr)
+        elif _is_known(name):
+            self._situation(frozenset({name}), "", node, expr, scope)
+        else:
+            self._unknown(name, node, expr, scope)
+
+    def _unknown(self, name: str, node: Node, expr: Expr, scope: Scope) -> None:
+        if name in scope.partial:
+            hint = f"give each of them a `let` of {name}"
+            self._report("PP022", f"not all attach points define {name!r}", node, expr, hint)
+            return
+        known = [*scope.definitions, *names.BUILTINS, *names.UNITS, *names.LATER]
+        hint = suggestion(name, known, _other_place(name, self.params))
+        self._report("PP022", f"unknown name {name!r}", node, expr, hint)
+
+    def _later(self, name: str, node: Node, expr: Expr) -> None:
+        self._report("PP059", f"`{name}` is not in this release", node, expr, "leave it out")
+
+    def _situation(
+        self, used: frozenset[str], through: str, node: Node, expr: Expr, scope: Scope
+    ) -> None:
+        """Names that need a return, or a task, where the probe has none."""
+        kinds = ", ".join(sorted(scope.kinds))
+        for name, having in (("retval", names.WITH_RETVAL), ("elapsed", names.WITH_ELAPSED)):
+            if name in used and not scope.offered(having):
+                hint = f"it goes with {', '.join(sorted(having))}"
+                message = f"{through}`{name}` has no meaning at {kinds}"
+                self._report("PP027", message, node, expr, hint)
+        for name in sorted(used & names.OF_TASK if not scope.task else ()):
+            hint = "leave it out, or say whose event it is: `task: EXPR`"
+            self._report("PP028", f"{through}`{name}` under `task: none`", node, expr, hint)
+
+    def _param(self, name: str, node: Node, expr: Expr) -> None:
+        param = self.params.get(name)
+        if param is None:
+            if not self.sink.damaged(("params", name)):
+                hint = suggestion(name, self.params, "define it under `params`")
+                self._report("PP065", f"there is no param {name!r}", node, expr, hint)
+        elif param.type in ("ratio", "attach"):
+            place = "`sample`" if param.type == "ratio" else "`attach`, as $(params.NAME),"
+            message = f"the param {name!r} of type {param.type} stands in {place} only"
+            self._report("PP065", message, node, expr)
+
+    # -- calls
+
+    def _call(self, node: Call, expr: Expr, scope: Scope) -> None:
+        arity = names.FUNCTIONS.get(node.function)
+        if arity is None:
+            self._no_function(node, expr)
+        elif not arity[0] <= len(node.args) <= (arity[1] or len(node.args)):
+            message = f"{node.function}() takes {_count(arity)}, not {len(node.args)}"
+            self._report("PP024", message, node, expr)
+        skipped = self._types(node, expr)
+        for arg in node.args[skipped:]:
+            self._visit(arg, expr, scope)
+        if node.function == "entry":
+            self._entry(node, expr)
+        if node.function in ("glob", "startswith"):
+            self._comm(node, expr)
+
+    def _no_function(self, node: Call, expr: Expr) -> None:
+        name = node.function
+        if name in names.FUNCTIONS_LATER:
+            message = f"the function {name}() is not in this release"
+            self._report("PP059", message, node, expr, "leave it out")
+            return
+        hint = suggestion(name, names.FUNCTIONS, f"functions: {', '.join(names.FUNCTIONS)}")
+        self._report("PP023", f"unknown function {name!r}", node, expr, hint)
+
+    def _types(self, node: Call, expr: Expr) -> int:
+        """How many leading arguments are types; a misspelt one is reported."""
+        first = node.args[0] if node.args else None
+        if node.function != "load" or not isinstance(first, Name):
+            return 0
+        if first.id not in names.LOAD_TYPES:
+            hint = suggestion(first.id, names.LOAD_TYPES, f"types: {', '.join(names.LOAD_TYPES)}")
+            self._report("PP022", f"unknown type {first.id!r}", first, expr, hint)
+        return 1
+
+    def _entry(self, node: Call, expr: Expr) -> None:
+        for inner in (child for arg in node.args for child in walk(arg)):
+            if isinstance(inner, Name) and inner.id in ("retval", "elapsed"):
+                message = f"`{inner.id}` is not known yet at entry"
+                self._report("PP027", message, inner, expr, "take it out of entry( )")
+
+    # -- comm
+
+    def _comm(self, node: Compare | Contains | Call, expr: Expr) -> None:
+        operands = children(node)
+        if not any(isinstance(operand, Name) and operand.id == "comm" for operand in operands):
+            return
+        for text in operands:
+            if isinstance(text, Text) and len(text.value.encode(errors="replace")) > COMM_BYTES:
+                message = f"no task is called {text.value[:40]!r}"
+                hint = f"the kernel keeps {COMM_BYTES} bytes of a name"
+                self._report("PP029", message, text, expr, hint)
+
+
+def _is_known(name: str) -> bool:
+    return (
+        name in names.BUILTINS
+        or name in names.UNITS
+        or names.ARGUMENT.fullmatch(name) is not None
+        or names.CONSTANT.fullmatch(name) is not None
+    )
+
+
+def _other_place(name: str, params: Mapping[str, Param]) -> str:
+    if near := nearest(name, params):
+        return f"a param is written `params.{near}`"
+    if name in names.FUNCTIONS:
+        return f"a function is called: {name}(…)"
+    return f"an argument is written `args.{name}`; own names are defined under `let`"
+
+
+def _count(arity: tuple[int, int | None]) -> str:
+    fewest, most = arity
+    if most is None:
+        return f"at least {fewest} arguments"
+    amount = str(fewest) if fewest == most else f"{fewest} or {most}"
+    return f"{amount} argument{'s' if amount != '1' else ''}"

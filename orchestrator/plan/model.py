@@ -1,0 +1,232 @@
+"""The plan as typed, frozen values: what a checked document means before any kernel is looked at.
+
+Numbers are in base units: nanoseconds, bytes, events; `None` means "not given" unless said
+otherwise. Every element carries its place in the file for later findings.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from orchestrator.plan.expression import Expr
+from orchestrator.plan.findings import NOWHERE, Position
+
+AttachKind = Literal[
+    "function",
+    "entry",
+    "kprobe",
+    "kretprobe",
+    "fentry",
+    "fexit",
+    "syscall",
+    "tracepoint",
+    "rawtracepoint",
+    "ufunction",
+    "uprobe",
+    "uretprobe",
+    "usdt",
+    "profile",
+]
+ATTACH_KINDS: tuple[AttachKind, ...] = (
+    "function",
+    "entry",
+    "kprobe",
+    "kretprobe",
+    "fentry",
+    "fexit",
+    "syscall",
+    "tracepoint",
+    "rawtracepoint",
+    "ufunction",
+    "uprobe",
+    "uretprobe",
+    "usdt",
+    "profile",
+)
+
+ParamType = Literal[
+    "int", "duration", "bytes", "ratio", "string", "bool", "path", "symbol", "attach", "choice"
+]
+#: Param types that live in the control map; the others are text, used by `$(params.x)`.
+SCALAR_PARAM_TYPES = frozenset({"int", "duration", "bytes", "bool"})
+
+MetricKind = Literal["count", "sum", "min", "max", "avg", "histogram"]
+METRIC_KINDS: tuple[MetricKind, ...] = ("count", "sum", "min", "max", "avg", "histogram")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Param:
+    """A value that the user may set. `value` is the default or what `--set` gave, in base units
+    (int, bool or str; a ratio is N of 1/N); None: required and not set yet."""
+
+    name: str
+    type: ParamType
+    value: int | bool | str | None
+    default: int | bool | str | None = None
+    choices: tuple[str, ...] = ()
+    min: int | None = None
+    max: int | None = None
+    summary: str = ""
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """`count` records per `per_ns` nanoseconds."""
+
+    count: int
+    per_ns: int
+
+
+#: Where a limit's value comes from.
+LimitSource = Literal["plan", "default", "command line", "policy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds of a run. `duration_ns` None: unlimited, i.e. a lease that the reader renews.
+    `cpu` is a fraction of one CPU; memory and output are bytes."""
+
+    duration_ns: int | None = 30_000_000_000
+    events: int = 10_000
+    rate: Rate = Rate(count=1000, per_ns=1_000_000_000)
+    at_cap: Literal["stop", "mute"] = "stop"
+    cpu: float = 0.02
+    memory: int = 32 << 20
+    probes: int = 64
+    output: int = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Whose events count. An empty tuple: anybody's. `comm` holds globs of at most 15 bytes,
+    `cgroup` paths below the cgroup v2 mount."""
+
+    pid: tuple[int, ...] = ()
+    tid: tuple[int, ...] = ()
+    uid: tuple[int, ...] = ()
+    comm: tuple[str, ...] = ()
+    cgroup: tuple[str, ...] = ()
+    children: bool = False
+    exclude_self: bool = True
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachItem:
+    """One attach point as written, after `$(params.x)`: `kind` and `target` of `KIND:TARGET`.
+
+    `let`, `args`, `returns`, `task` override the probe's own. `deferred` names a required param
+    that is not set yet, so that kind and target are not known (lint only).
+    """
+
+    text: str
+    kind: AttachKind
+    target: str
+    tag: str = ""  # `as`
+    optional: bool = False
+    let: Mapping[str, Expr] = field(default_factory=dict)
+    args: Mapping[str, str] = field(default_factory=dict)
+    returns: str = ""
+    task: Expr | Literal["none"] | None = None
+    deferred: str = ""
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buckets:
+    """How a histogram counts: `log` with 16 sub-buckets an octave, or `linear` from lo to hi."""
+
+    kind: Literal["log", "linear"] = "log"
+    low: int = 0
+    high: int = 0
+    step: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """An aggregate in the kernel. `value` None: every kept event counts (`count: true`)."""
+
+    name: str
+    kind: MetricKind
+    value: Expr | None
+    by: tuple[str, ...] = ()
+    where: Expr | None = None
+    keys: int = 10_000
+    buckets: Buckets = Buckets()
+    top: int | None = None
+    unit: str = ""
+    warn: Expr | None = None
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redact:
+    """What is shown of a string from user memory: a digest, or its first `size` bytes."""
+
+    kind: Literal["hash", "truncate"]
+    size: int = 0
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "hash" else f"truncate({self.size})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A probe: where it attaches, what it keeps, what it makes of it.
+
+    `mode`: `one` (attach), `first` (attach_first) or `all` (attach_all). `emit` None: no records;
+    an empty mapping: records with the common fields only. `sample` N keeps one event of N, on the
+    average. `events` and `rate` are the probe's own bounds beside the plan's. `redact`: what is
+    made of strings from user memory; None: they are emitted as they are.
+    """
+
+    name: str
+    mode: Literal["one", "first", "all"]
+    items: tuple[AttachItem, ...]
+    args: Mapping[str, str] = field(default_factory=dict)
+    returns: str = ""
+    task: Expr | Literal["none"] | None = None
+    let: Mapping[str, Expr] = field(default_factory=dict)
+    where: Expr | None = None
+    sample: int = 1
+    events: int | None = None
+    rate: Rate | None = None
+    optional: bool = False
+    redact: Redact | None = None
+    emit: Mapping[str, Expr] | None = None
+    metrics: tuple[Metric, ...] = ()
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """Who the plan is and whom to ask."""
+
+    name: str
+    summary: str
+    description: str = ""
+    owner: str = ""
+    tags: tuple[str, ...] = ()
+    runbook: str = ""
+    requires: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A whole plan. `source` is the file's bytes as read, `sha256` its digest in hex,
+    `every_ns` the window length or None. `let` holds definitions shared by all probes.
+    `limits_from` says by the limit's name where its value comes from: unnamed ones are defaults."""
+
+    metadata: Metadata
+    limits: Limits
+    target: Target
+    probes: tuple[Probe, ...]
+    params: Mapping[str, Param] = field(default_factory=dict)
+    let: Mapping[str, Expr] = field(default_factory=dict)
+    every_ns: int | None = None
+    stop_when: Expr | None = None
+    file: str = "<plan>"
+    source: bytes = b""
+    sha256: str = ""
+    limits_from: Mapping[str, LimitSource] = field(default_factory=dict)

@@ -1,0 +1,71 @@
+"""What a plan's expressions may name: builtins, units, functions, types. Literal tables."""
+
+import re
+from collections.abc import Mapping
+
+#: Names that mean something at every probe.
+BUILTINS: tuple[str, ...] = (
+    "args",
+    "retval",
+    "elapsed",
+    "pid",
+    "tid",
+    "uid",
+    "gid",
+    "comm",
+    "cpu",
+    "cgroup",
+    "ppid",
+    "now",
+    "func",
+    "probe",
+    "params",
+)
+#: Builtins that speak of a task; errors under `task: none`.
+OF_TASK = frozenset({"pid", "tid", "uid", "gid", "comm", "cgroup", "ppid"})
+ARGUMENT = re.compile(r"arg[0-9]")
+CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]*|[A-Z]\w*_\w*", re.ASCII)
+UNITS: Mapping[str, int] = {
+    "ns": 1,
+    "us": 1_000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "KiB": 1 << 10,
+    "MiB": 1 << 20,
+    "GiB": 1 << 30,
+}
+#: Names of the language that this release does not compile yet.
+LATER = frozenset({"kstack", "ustack", "start", "via", "end", "key"})
+
+#: Functions and how many arguments they take: fewest and most (None: any number).
+FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
+    "str": (1, 2),
+    "load": (2, 2),
+    "cast": (2, 2),
+    "user": (1, 1),
+    "either": (2, None),
+    "entry": (1, 1),
+    "ntohs": (1, 1),
+    "ntohl": (1, 1),
+    "ipv4": (1, 1),
+    "ipv6": (1, 1),
+    "min": (2, 2),
+    "max": (2, 2),
+    "glob": (2, 2),
+    "startswith": (2, 2),
+    "label": (1, 2),
+    "errno": (1, 1),
+}
+FUNCTIONS_LATER = frozenset(
+    {"buf", "strs", "local", "remote", "path", "flags", "ksym", "devname", "hash", "seen"}
+)
+#: What `load(TYPE, p)` reads.
+LOAD_TYPES: tuple[str, ...] = (
+    *("u8", "u16", "u32", "u64"),
+    *("s8", "s16", "s32", "s64"),
+    *("bool", "pointer"),
+)
+
+#: Kinds at which `retval` and `elapsed` mean something.
+WITH_RETVAL = frozenset({"function", "syscall", "ufunction", "kretprobe", "fexit", "uretprobe"})
+WITH_ELAPSED = frozenset({"function", "syscall", "ufunction"})

@@ -1,0 +1,278 @@
+"""Params: typed values that `--set` may change, and `$(params.x)`, where they stand in text."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from orchestrator.plan import units
+from orchestrator.plan.attach import AttachError, is_path, is_symbol, parse_attach
+from orchestrator.plan.findings import Position
+from orchestrator.plan.model import Param, ParamType
+from orchestrator.plan.nearest import suggestion
+from orchestrator.plan.places import Path_
+from orchestrator.plan.sink import Sink
+from orchestrator.plan.units import UnitError
+
+Value = int | bool | str
+MAX_TEXT_BYTES = 255
+#: Types whose values are ordered, so that `min` and `max` mean something.
+ORDERED = frozenset({"int", "duration", "bytes", "ratio"})
+
+
+# ---------------------------------------------------------------- values
+
+
+def parse_value(kind: ParamType, text: str) -> Value:
+    """The value of a param of type `kind` from text, in base units; raises UnitError."""
+    return _PARSERS[kind](text)
+
+
+def _int(text: str) -> int:
+    if not re.fullmatch(r"[-+]?[0-9]{1,20}|0x[0-9a-fA-F]{1,16}", text):
+        raise UnitError(f"{text[:40]!r} is not a whole number")
+    value = int(text, 16 if text.startswith("0x") else 10)
+    if not -(1 << 63) <= value < 1 << 64:
+        raise UnitError(f"{text!r} does not fit into 64 bits", absurd=True)
+    return value
+
+
+def _bool(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise UnitError(f"{text[:40]!r} is neither true nor false")
+    return text == "true"
+
+
+def _text(text: str) -> str:
+    if len(text.encode(errors="replace")) > MAX_TEXT_BYTES or not text.isprintable():
+        raise UnitError(f"{text[:40]!r} is not printable text of at most {MAX_TEXT_BYTES} bytes")
+    return text
+
+
+def _path(text: str) -> str:
+    if not is_path(text):
+        raise UnitError(
+            f"{text[:60]!r} is not a path", "letters, digits and . / _ + , @ % = ~ ^ - only"
+        )
+    return text
+
+
+def _symbol(text: str) -> str:
+    if not is_symbol(text):
+        raise UnitError(f"{text[:60]!r} is not a symbol", "a function's name, e.g. vfs_read")
+    return text
+
+
+def _attach(text: str) -> str:
+    try:
+        parse_attach(text)
+    except AttachError as error:
+        raise UnitError(str(error), error.hint) from None
+    return text
+
+
+_PARSERS: Mapping[ParamType, Callable[[str], Value]] = {
+    "int": _int,
+    "duration": lambda text: units.parse_duration(text, low=0),
+    "bytes": lambda text: units.parse_bytes(text, low=0),
+    "ratio": units.parse_ratio,
+    "string": _text,
+    "bool": _bool,
+    "path": _path,
+    "symbol": _symbol,
+    "attach": _attach,
+    "choice": _text,
+}
+
+
+def _written(kind: ParamType, value: Any) -> str:
+    """What YAML read, as text; refuses what only looks like the wanted type."""
+    wanted = {"int": int, "bool": bool}.get(kind, str)
+    if type(value) is not wanted:
+        shown = str(value).lower()
+        hint = "write it with its unit" if kind in ORDERED else f'quote it: "{shown}"'
+        if kind in ("int", "bool"):
+            hint = "write it without quotes"
+        raise UnitError(f"{shown[:40]!r} is not of type {kind}", hint)
+    return str(value).lower() if kind == "bool" else str(value)
+
+
+# ---------------------------------------------------------------- building
+
+
+def build_params(
+    raw: Mapping[str, Any], settings: Mapping[str, str], sink: Sink
+) -> dict[str, Param]:
+    """The plan's params with the values that `settings` (from --set) give them."""
+    params = {name: _build(name, data, sink) for name, data in raw.items() if "type" in data}
+    for name, text in settings.items():
+        if name in params:
+            params[name] = _set(params[name], text, sink)
+        elif name not in raw:
+            hint = suggestion(name, raw, f"it has: {', '.join(raw)}" if raw else "it has none")
+            place = Position(file=f"--set {name}")
+            sink.add("PP067", f"the plan has no param {name!r}", place, hint)
+    return params
+
+
+def _build(name: str, data: Mapping[str, Any], sink: Sink) -> Param:
+    path: Path_ = ("params", name)
+    kind: ParamType = data["type"]
+    choices = tuple(data.get("choices", ()))
+    _check_keys(kind, data, path, sink)
+
+    def value(key: str) -> Any:
+        if key not in data:
+            return None
+        try:
+            return parse_value(kind, _written(kind, data[key]))
+        except UnitError as error:
+            sink.add("PP066", f"{key}: {error}", sink.document.value((*path, key)), error.hint)
+            return None
+
+    ordered = kind in ORDERED
+    param = Param(
+        name=name,
+        type=kind,
+        value=None,
+        default=value("default"),
+        choices=choices,
+        min=value("min") if ordered else None,
+        max=value("max") if ordered else None,
+        summary=data.get("summary", ""),
+        position=sink.document.key(path),
+    )
+    return _with_value(param, param.default, sink.document.value((*path, "default")), "PP066", sink)
+
+
+def _check_keys(kind: ParamType, data: Mapping[str, Any], path: Path_, sink: Sink) -> None:
+    if kind == "choice" and "choices" not in data and not sink.damaged((*path, "choices")):
+        place = sink.document.key(path)
+        sink.add("PP066", "a choice needs choices", place, "add e.g. `choices: [none, comm]`")
+    if kind not in ("choice", "string", "symbol", "path", "attach") and "choices" in data:
+        place = sink.document.key((*path, "choices"))
+        sink.add("PP066", f"choices do not go with type {kind}", place, "use `type: choice`")
+    for key in ("min", "max"):
+        if key in data and kind not in ORDERED:
+            place = sink.document.key((*path, key))
+            hint = f"it goes with {', '.join(sorted(ORDERED))}"
+            sink.add("PP066", f"{key} does not go with type {kind}", place, hint)
+
+
+def _set(param: Param, text: str, sink: Sink) -> Param:
+    place = Position(file=f"--set {param.name}")
+    try:
+        value = parse_value(param.type, text)
+    except UnitError as error:
+        sink.add("PP067", str(error), place, error.hint or f"{param.name} is of type {param.type}")
+        return param
+    return _with_value(param, value, place, "PP067", sink)
+
+
+def _with_value(param: Param, value: Value | None, place: Position, code: str, sink: Sink) -> Param:
+    if value is not None and (reason := _refusal(param, value)):
+        sink.add(code, f"{param.name}: {reason[0]}", place, reason[1])
+        value = None
+    return Param(
+        name=param.name,
+        type=param.type,
+        value=value,
+        default=param.default,
+        choices=param.choices,
+        min=param.min,
+        max=param.max,
+        summary=param.summary,
+        position=param.position,
+    )
+
+
+def _refusal(param: Param, value: Value) -> tuple[str, str] | None:
+    if param.choices and value not in param.choices:
+        hint = suggestion(str(value), param.choices, f"one of: {', '.join(param.choices)}")
+        return f"{value!r} is not among its choices", hint
+    if param.min is not None and isinstance(value, int) and value < param.min:
+        return "the value is below its min", f"at least {show_value(param.type, param.min)}"
+    if param.max is not None and isinstance(value, int) and value > param.max:
+        return "the value is above its max", f"at most {show_value(param.type, param.max)}"
+    return None
+
+
+def show_value(kind: ParamType, value: Value) -> str:
+    """A value as a plan writes it, e.g. 10000000 of type duration → `10ms`."""
+    match kind:
+        case "duration":
+            return units.format_duration(int(value))
+        case "bytes":
+            return units.format_bytes(int(value))
+        case "ratio":
+            return f"1/{value}"
+        case "bool":
+            return str(value).lower()
+        case _:
+            return str(value)
+
+
+# ---------------------------------------------------------------- interpolation
+
+_HOLE = re.compile(r"\$\(([^)]*)\)?")
+_PARAM = re.compile(r"params\.([a-z_][a-z0-9_]*)")
+
+
+class Unset(Exception):  # not an error: lint goes on without the value
+    """The text needs a required param that has no value yet; `args[0]` is its name."""
+
+
+def interpolate(text: str, place: Position, params: Mapping[str, Param], sink: Sink) -> str | None:
+    """`text` with the values of its `$(params.x)`; None when refused (reported).
+
+    Raises Unset. A value cannot change the structure around it: only a param of type `attach`, as
+    the whole text, may bring a colon of its own.
+    """
+    if "$(" not in text:
+        return text
+    filled, end = "", 0
+    for match in _HOLE.finditer(text):
+        inner = _PARAM.fullmatch(match[1].strip())
+        here = place.shifted(match.start())
+        if inner is None or not match[0].endswith(")"):
+            hint = "only $(params.NAME) can stand here"
+            sink.add("PP064", f"cannot interpolate {match[0]!r}", here, hint)
+            return None
+        value = _filling(inner[1], match[0] == text, here, params, sink)
+        if value is None:
+            return None
+        filled, end = filled + text[end : match.start()] + value, match.end()
+    return filled + text[end:]
+
+
+_ELSEWHERE = re.compile(r"\$\(\s*params\b")
+
+
+def interpolation_elsewhere(text: str, place: Position, sink: Sink) -> None:
+    """Report `$(params.x)` in a text where it is not filled in."""
+    if match := _ELSEWHERE.search(text):
+        hint = "it stands only in attach, by and target"
+        message = f"{text[match.start() :][:40]!r} is not filled in here"
+        sink.add("PP064", message, place.shifted(match.start()), hint)
+
+
+def _filling(
+    name: str, whole: bool, place: Position, params: Mapping[str, Param], sink: Sink
+) -> str | None:
+    param = params.get(name)
+    if param is None:
+        if not sink.damaged(("params", name)):
+            hint = suggestion(name, params, "define it under `params`")
+            sink.add("PP065", f"there is no param {name!r}", place, hint)
+        return None
+    if param.value is None:
+        raise Unset(name)
+    value = show_value(param.type, param.value)
+    if param.type == "attach" and not whole:
+        hint = "a param of type attach is the whole attach point; use symbol or path for a part"
+        sink.add("PP065", f"{name!r} cannot stand inside other text", place, hint)
+        return None
+    if ":" in value and not whole:
+        hint = "a part of an attach point cannot bring a colon of its own"
+        sink.add("PP065", f"the value {value!r} of {name!r} cannot stand here", place, hint)
+        return None
+    return value

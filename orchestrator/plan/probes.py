@@ -1,0 +1,278 @@
+"""Probes, their attach items and metrics, from a checked document."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from orchestrator.plan import units
+from orchestrator.plan.attach import AttachError, parse_attach
+from orchestrator.plan.expression import Expr
+from orchestrator.plan.model import (
+    ATTACH_KINDS,
+    METRIC_KINDS,
+    AttachItem,
+    AttachKind,
+    Buckets,
+    Metric,
+    MetricKind,
+    Probe,
+    Redact,
+)
+from orchestrator.plan.nearest import suggestion
+from orchestrator.plan.params import Unset
+from orchestrator.plan.places import Path_
+from orchestrator.plan.reader import Reader
+from orchestrator.plan.syntax import Boolean
+from orchestrator.plan.units import UnitError
+
+MAX_KEYS = 1_000_000
+HISTOGRAM_KEYS = 256
+MAX_BUCKETS = 10_000
+MAX_STRING = 4096  # the longest that str() reads, its closing NUL included
+
+Mode = Literal["one", "first", "all"]
+_MODES: Mapping[str, Mode] = {"attach": "one", "attach_first": "first", "attach_all": "all"}
+
+
+def build_probe(reader: Reader, name: str) -> Probe:
+    """The probe `name` of the plan."""
+    path: Path_ = ("probes", name)
+    data = reader.get(path)
+    mode, items = _items(reader, path)
+    probe = Probe(
+        name=name,
+        mode=mode,
+        items=items,
+        args=data.get("args", {}),
+        returns=data.get("returns", ""),
+        task=_task(reader, (*path, "task")),
+        let=reader.expressions((*path, "let")),
+        where=_where(reader, (*path, "where")),
+        sample=_sample(reader, (*path, "sample")),
+        events=reader.quantity((*path, "events"), units.parse_count, None),
+        rate=reader.quantity((*path, "rate"), units.parse_rate, None),
+        optional=data.get("optional", False),
+        redact=reader.quantity((*path, "redact"), parse_redact, None),
+        emit=_emit(reader, (*path, "emit")),
+        metrics=tuple(_metric(reader, (*path, "metrics", key)) for key in data.get("metrics", {})),
+        position=reader.sink.document.key(path),
+    )
+    _check_use(reader, path, data)
+    return probe
+
+
+def _check_use(reader: Reader, path: Path_, data: Mapping[str, Any]) -> None:
+    if "emit" in data or data.get("metrics") or reader.sink.damaged(path):
+        return
+    later = [key for key in ("spans", "outstanding") if reader.get((key,))]
+    if not later:
+        hint = "add `emit: {}` for records, or `metrics:`"
+        place = reader.sink.document.key(path)
+        reader.sink.add("PP053", f"the probe {path[-1]!r} does nothing", place, hint)
+
+
+# ---------------------------------------------------------------- attach points
+
+
+def _items(reader: Reader, path: Path_) -> tuple[Mode, tuple[AttachItem, ...]]:
+    data = reader.get(path)
+    keys = [key for key in _MODES if key in data]
+    if len(keys) != 1 and not any(reader.sink.damaged((*path, key)) for key in _MODES):
+        what = f"{' and '.join(keys)} stand together" if keys else "the probe attaches nowhere"
+        place = reader.sink.document.key((*path, keys[1]) if keys else path)
+        hint = "write exactly one of attach, attach_first, attach_all"
+        reader.sink.add("PP050", what, place, hint)
+    if not keys:
+        return "one", ()
+    key = keys[0]
+    count = len(data[key]) if key != "attach" else 0
+    paths: list[Path_] = [(*path, key, index) for index in range(count)] or [(*path, key)]
+    items = [_item(reader, at) for at in paths if key == "attach" or count]
+    return _MODES[key], tuple(item for item in items if item is not None)
+
+
+def _item(reader: Reader, path: Path_) -> AttachItem | None:
+    raw = reader.get(path)
+    data = raw if isinstance(raw, dict) else {}
+    to: Path_ = (*path, "to") if isinstance(raw, dict) else path
+    text = reader.get(to)
+    if text is None:
+        return None
+    point = _point(reader, to)
+    if point is None:
+        return None
+    filled, kind, target, deferred = point
+    return AttachItem(
+        text=filled,
+        kind=kind,
+        target=target,
+        tag=data.get("as", ""),
+        optional=data.get("optional", False),
+        let=reader.expressions((*path, "let")) if data else {},
+        args=data.get("args", {}),
+        returns=data.get("returns", ""),
+        task=_task(reader, (*path, "task")) if data else None,
+        deferred=deferred,
+        position=reader.place(to),
+    )
+
+
+def _point(reader: Reader, path: Path_) -> tuple[str, AttachKind, str, str] | None:
+    """Text, kind, target and the param that is waited for; None when refused (reported)."""
+    text = str(reader.get(path))
+    try:
+        filled = reader.filled(path)
+    except Unset as unset:
+        head = text.partition(":")[0]
+        known = next((kind for kind in ATTACH_KINDS if kind == head), None)
+        if known is None and "$(" not in head:
+            hint = suggestion(head, ATTACH_KINDS, f"kinds: {', '.join(ATTACH_KINDS)}")
+            reader.sink.add("PP051", f"no attach kind {head[:40]!r}", reader.place(path), hint)
+            return None
+        return text, known or "function", "", str(unset.args[0])
+    if filled is None:
+        return None
+    try:
+        kind, target = parse_attach(filled)
+    except AttachError as error:
+        place = reader.place(path)
+        place = place.shifted(error.offset) if filled == text else place
+        reader.sink.add(error.code, str(error), place, error.hint)
+        return None
+    return filled, kind, target, ""
+
+
+# ---------------------------------------------------------------- parts of a probe
+
+
+def _task(reader: Reader, path: Path_) -> Expr | Literal["none"] | None:
+    raw = reader.get(path)
+    if raw in (None, "current"):
+        return None
+    return "none" if raw == "none" else reader.expression(path)
+
+
+def _where(reader: Reader, path: Path_) -> Expr | None:
+    expr = reader.expression(path)
+    return None if expr and isinstance(expr.root, Boolean) and expr.root.value else expr
+
+
+def _sample(reader: Reader, path: Path_) -> int:
+    raw = reader.get(path, "1/1")
+    if not raw.startswith("params."):
+        return reader.quantity(path, units.parse_ratio, 1)
+    name = raw.removeprefix("params.")
+    param = reader.params.get(name)
+    if param is None or param.type != "ratio":
+        if not reader.sink.damaged(("params", name)):
+            what = f"{raw!r} is of type {param.type}" if param else f"there is no param {name!r}"
+            ratios = [key for key, value in reader.params.items() if value.type == "ratio"]
+            hint = suggestion(name, ratios, "define it under `params` with `type: ratio`")
+            reader.sink.add("PP065", what, reader.place(path), hint)
+        return 1
+    return param.value if isinstance(param.value, int) else 1
+
+
+def parse_redact(text: str) -> Redact:
+    """`hash` or `truncate(16)`, as the schema lets them through. Raises UnitError."""
+    if text == "hash":
+        return Redact(kind="hash")
+    size = int(text.removeprefix("truncate(").removesuffix(")"))
+    if not 1 <= size < MAX_STRING:
+        hint = f"from truncate(1) to truncate({MAX_STRING - 1}), or hash"
+        raise UnitError(f"{text!r} is out of range", hint, absurd=True)
+    return Redact(kind="truncate", size=size)
+
+
+def _emit(reader: Reader, path: Path_) -> dict[str, Expr] | None:
+    raw = reader.get(path)
+    if raw is None:
+        return None
+    if isinstance(raw, dict):
+        return reader.expressions(path)
+    parsed = {name.split(".")[-1]: reader.expression((*path, i)) for i, name in enumerate(raw)}
+    if len(parsed) < len(raw):
+        hint = "name the fields: `emit: {a: args.x, b: retval}`"
+        reader.sink.add("PP057", "two fields would have the same name", reader.place(path), hint)
+    return {name: expr for name, expr in parsed.items() if expr is not None}
+
+
+# ---------------------------------------------------------------- metrics
+
+
+def _metric(reader: Reader, path: Path_) -> Metric:
+    data = reader.get(path)
+    kinds: list[MetricKind] = [kind for kind in METRIC_KINDS if kind in data]
+    place = reader.sink.document.key(path)
+    if len(kinds) != 1 and not reader.sink.damaged(path):
+        what = " and ".join(kinds) if kinds else "no aggregate"
+        hint = f"write exactly one of {', '.join(METRIC_KINDS)}; make a second metric for another"
+        reader.sink.add("PP054", f"the metric {path[-1]!r} has {what}", place, hint)
+    kind: MetricKind = kinds[0] if kinds else "count"
+    default_keys = HISTOGRAM_KEYS if kind == "histogram" else 10_000
+    return Metric(
+        name=str(path[-1]),
+        kind=kind,
+        value=_value(reader, (*path, kind)),
+        by=_by(reader, (*path, "by")),
+        where=_where(reader, (*path, "where")),
+        keys=reader.quantity((*path, "keys"), _keys, default_keys),
+        buckets=_buckets(reader, path, kind),
+        top=data.get("top"),
+        unit=data.get("unit", ""),
+        warn=None,
+        position=place,
+    )
+
+
+def _keys(text: str) -> int:
+    return units.parse_count(text, high=MAX_KEYS)
+
+
+def _value(reader: Reader, path: Path_) -> Expr | None:
+    expr = reader.expression(path)
+    if expr and path[-1] == "count" and isinstance(expr.root, Boolean) and expr.root.value:
+        return None
+    if expr and path[-1] != "count" and isinstance(expr.root, Boolean):
+        hint = f"give it a value, e.g. `{path[-1]}: retval`; `count: true` counts events"
+        reader.sink.add("PP054", f"{path[-1]} of true or false", reader.place(path), hint)
+    return expr
+
+
+def _by(reader: Reader, path: Path_) -> tuple[str, ...]:
+    return tuple(text for text, _ in reader.texts(path) if text != "none")
+
+
+def _buckets(reader: Reader, path: Path_, kind: MetricKind) -> Buckets:
+    at: Path_ = (*path, "buckets")
+    text = reader.get(at)
+    if text is None:
+        return Buckets()
+    if kind != "histogram":
+        place = reader.sink.document.key(at)
+        reader.sink.add("PP056", f"{kind} has no buckets", place, "use `histogram`")
+    if not text.startswith("linear"):
+        return Buckets()
+    return reader.measured(text, at, _linear, Buckets())
+
+
+def _linear(text: str) -> Buckets:
+    low, high, step = map(_edge, text.removeprefix("linear(").removesuffix(")").split(","))
+    if low >= high or step < 1 or step > high - low:
+        hint = "LOW is below HIGH, and STEP above 0 and at most HIGH - LOW"
+        raise UnitError(f"{text!r} has no buckets", hint, absurd=True)
+    if (high - low) // step > MAX_BUCKETS:
+        hint = f"at most {MAX_BUCKETS}: take a larger step"
+        raise UnitError(f"{text!r} has {(high - low) // step} buckets", hint, absurd=True)
+    return Buckets(kind="linear", low=low, high=high, step=step)
+
+
+def _edge(text: str) -> int:
+    text = text.strip()
+    if text.isascii() and text.lstrip("-").isdigit() and len(text) < 19:
+        return int(text)
+    try:
+        return units.parse_duration(text, low=0)
+    except UnitError as error:
+        if error.absurd:
+            raise
+        return units.parse_bytes(text, low=0)

@@ -1,0 +1,84 @@
+"""Which definitions are in force where, and what they lean on."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from orchestrator.plan.expression import Expr
+from orchestrator.plan.model import AttachItem, Plan, Probe
+from orchestrator.plan.syntax import Name, walk
+
+Definitions = Mapping[str, Expr]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What an expression may name. `kinds` are the attach kinds that it is evaluated at (empty:
+    not known), `every`: it must have a meaning at all of them rather than at one; `task` is False
+    where no task's name means anything; `partial` holds what only some attach points define."""
+
+    definitions: Definitions
+    kinds: frozenset[str] = frozenset()
+    every: bool = True
+    task: bool = True
+    partial: frozenset[str] = frozenset()
+
+    def offered(self, by: frozenset[str]) -> bool:
+        """True when the kinds of this scope offer what only the kinds `by` have."""
+        return not self.kinds or (self.kinds <= by if self.every else bool(self.kinds & by))
+
+
+def plan_scope(plan: Plan) -> Scope:
+    """For the plan's own `let`: it is resolved in each probe, so that any probe's names will do."""
+    merged: dict[str, Expr] = {}
+    for probe in plan.probes:
+        for item in probe.items:
+            merged.update(item.let)
+        merged.update(probe.let)
+    return Scope(definitions={**merged, **plan.let})
+
+
+def item_scope(plan: Plan, probe: Probe, item: AttachItem) -> Scope:
+    """For the definitions of one attach item."""
+    return Scope(
+        definitions={**plan.let, **probe.let, **item.let},
+        kinds=_kinds((item,)),
+        task="none" not in (item.task, probe.task if item.task is None else None),
+    )
+
+
+def probe_scope(plan: Plan, probe: Probe) -> Scope:
+    """For what a probe says itself: names that all its items define, or (attach_first) one."""
+    shared = set.union if probe.mode == "first" else set.intersection
+    names = shared(*(set(item.let) for item in probe.items)) if probe.items else set()
+    partial = {name for item in probe.items for name in item.let} - names
+    own = {name: expr for item in probe.items for name, expr in item.let.items() if name in names}
+    return Scope(
+        definitions={**plan.let, **own, **probe.let},
+        kinds=_kinds(probe.items),
+        every=probe.mode != "first",
+        task=probe.task != "none",
+        partial=frozenset(partial),
+    )
+
+
+def _kinds(items: tuple[AttachItem, ...]) -> frozenset[str]:
+    if any(item.deferred and item.text.startswith("$(") for item in items):
+        return frozenset()
+    return frozenset(item.kind for item in items)
+
+
+def uses(expr: Expr) -> Iterator[str]:
+    """The bare names in an expression."""
+    return (node.id for node in walk(expr.root) if isinstance(node, Name))
+
+
+def leans_on(name: str, definitions: Definitions) -> frozenset[str]:
+    """All names that the definition `name` uses, through other definitions too."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        expr = definitions.get(waiting.pop())
+        fresh = set(uses(expr)) - found if expr else set()
+        found |= fresh
+        waiting += fresh
+    return frozenset(found)

@@ -1,0 +1,154 @@
+"""What JSON Schema cannot say about a plan, and no kernel is needed to know."""
+
+import keyword
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orchestrator.plan import names
+from orchestrator.plan.expression import Expr, parse
+from orchestrator.plan.findings import PlanError
+from orchestrator.plan.meaning import Meaning
+from orchestrator.plan.model import Metric, Plan, Probe
+from orchestrator.plan.nearest import suggestion
+from orchestrator.plan.params import interpolation_elsewhere
+from orchestrator.plan.places import Path_
+from orchestrator.plan.scopes import Scope, item_scope, leans_on, plan_scope, probe_scope
+from orchestrator.plan.sink import Sink
+
+#: Keys that the schema knows and this release does not run yet.
+LATER = ("spans", "outstanding", "derive", "stop_when")
+
+
+def check_meaning(plan: Plan, data: Mapping[str, Any], sink: Sink) -> None:
+    """Report to `sink` what is wrong with a plan whose document fits the schema."""
+    meaning = Meaning(plan.params, sink)
+    _check_later(data, sink)
+    _check_prose(data, sink)
+    _check_sampling(data, sink)
+    _check_definitions(("let",), plan.let, plan_scope(plan), meaning, sink)
+    for probe in plan.probes:
+        _check_probe(plan, probe, data, meaning, sink)
+
+
+def _check_later(data: Mapping[str, Any], sink: Sink) -> None:
+    for key in LATER:
+        if key in data and data[key] != {}:
+            place = sink.document.key((key,))
+            hint = "this release runs probes, emit and metrics"
+            sink.add("PP059", f"`{key}` is not in this release", place, hint)
+    if "cpu" in data.get("limits", {}):
+        place, message = sink.document.key(("limits", "cpu")), "`limits.cpu` is not enforced yet"
+        hint = "no run is slowed or ended for its cost; duration, rate and events do bound it"
+        sink.add("PP059", message, place, hint, "warning")
+    for path in _warnings(data):
+        sink.add("PP059", "`warn` is not in this release", sink.document.key(path), "leave it out")
+
+
+def _warnings(data: Mapping[str, Any]) -> Iterator[Path_]:
+    for name, probe in data.get("probes", {}).items():
+        for metric, body in probe.get("metrics", {}).items():
+            if "warn" in body:
+                yield ("probes", name, "metrics", metric, "warn")
+
+
+def _check_prose(data: Mapping[str, Any], sink: Sink) -> None:
+    for head in ("metadata", "params"):
+        for path, text in _texts(data.get(head, {}), (head,)):
+            interpolation_elsewhere(text, sink.document.value(path), sink)
+
+
+def _texts(value: Any, path: Path_) -> Iterator[tuple[Path_, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict | list):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in pairs:
+            yield from _texts(item, (*path, key))
+
+
+def _check_sampling(data: Mapping[str, Any], sink: Sink) -> None:
+    """Sampling is decided at the start of a span; its ends must all be seen."""
+    roles = (("spans", ("end", "via", "cancel")), ("outstanding", ("close",)))
+    bodies = [(body, keys) for head, keys in roles for body in data.get(head, {}).values()]
+    ends: set[str] = set()
+    for body, keys in bodies:
+        for key in keys:
+            ends |= {body[key]} if isinstance(body.get(key), str) else set(body.get(key, ()))
+    for name, probe in data.get("probes", {}).items():
+        if name in ends and "sample" in probe:
+            place = sink.document.key(("probes", name, "sample"))
+            hint = "sample where the span starts; the weight travels with its key"
+            sink.add("PP061", f"{name!r} ends a span and must see every event", place, hint)
+
+
+# ---------------------------------------------------------------- probes
+
+
+def _check_probe(
+    plan: Plan, probe: Probe, data: Mapping[str, Any], meaning: Meaning, sink: Sink
+) -> None:
+    path: Path_ = ("probes", probe.name)
+    scope = probe_scope(plan, probe)
+    _check_definitions((*path, "let"), probe.let, scope, meaning, sink)
+    for item in probe.items:
+        inner = item_scope(plan, probe, item)
+        _check_definitions((), item.let, inner, meaning, sink)
+        meaning.check(_expression(item.task), inner)
+    for expr in (_expression(probe.task), probe.where, *(probe.emit or {}).values()):
+        meaning.check(expr, scope)
+    for metric in probe.metrics:
+        meaning.check(metric.value, scope)
+        meaning.check(metric.where, scope)
+        _check_by((*path, "metrics", metric.name, "by"), metric, data, scope, meaning)
+
+
+def _expression(task: Any) -> Expr | None:
+    return task if isinstance(task, Expr) else None
+
+
+def _check_definitions(
+    path: Path_, own: Mapping[str, Expr], scope: Scope, meaning: Meaning, sink: Sink
+) -> None:
+    """The `let` at `path`, within the definitions in force there."""
+    for name, expr in own.items():
+        place = sink.document.key((*path, name)) if path else expr.position
+        if keyword.iskeyword(name):
+            hint = f"call it `{name}_value` or the like"
+            sink.add("PP058", f"{name!r} is a word of the expression language", place, hint)
+        if name in names.BUILTINS or name in names.UNITS or names.ARGUMENT.fullmatch(name):
+            hint = "it is allowed, and hides the builtin; another name would read better"
+            sink.add("PP070", f"{name!r} is also a builtin's name", place, hint, "warning")
+        if name in leans_on(name, scope.definitions):
+            hint = "a definition can use others, but not itself"
+            sink.add("PP025", f"the definition of {name!r} leans on itself", place, hint)
+        else:
+            meaning.check(expr, scope)
+
+
+# ---------------------------------------------------------------- keys of metrics
+
+
+_DOTTED = re.compile(r"args\.[A-Za-z_]\w*", re.ASCII)
+_NOT_KEYS = frozenset({"args", "params", "now"})
+
+
+def _check_by(
+    path: Path_, metric: Metric, data: Mapping[str, Any], scope: Scope, meaning: Meaning
+) -> None:
+    written = data["probes"][path[1]]["metrics"][metric.name].get("by", [])
+    for name in metric.by:
+        at = (*path, written.index(name)) if name in written else path
+        place = meaning.sink.document.value(at)
+        keys = [key for key in names.BUILTINS if key not in _NOT_KEYS]
+        known = name in scope.definitions or name in names.LATER or name in keys
+        if not (known or _DOTTED.fullmatch(name) or names.ARGUMENT.fullmatch(name)):
+            candidates = [*scope.definitions, *keys]
+            otherwise = f"name it under `let`, or use one of: {', '.join(candidates)}"
+            hint = suggestion(name, candidates, otherwise)
+            meaning.sink.add("PP055", f"cannot count by {name!r}", place, hint)
+            continue
+        try:
+            meaning.check(parse(name, place), scope)
+        except PlanError as error:
+            meaning.sink.extend(error.findings)

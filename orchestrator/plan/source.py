@@ -1,0 +1,80 @@
+"""Files and standard input → the text of a plan, bounded and clean."""
+
+import re
+import sys
+from pathlib import Path
+
+from orchestrator.plan.findings import Finding, PlanError, Position
+
+MAX_BYTES = 1 << 20
+
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def read_source(path: str | Path) -> tuple[bytes, str]:
+    """The bytes of a plan file (`-`: standard input) and the name to report it by.
+
+    Raises PlanError PP001 (cannot be read) or PP002 (too large; it is not read to the end).
+    """
+    name = "<stdin>" if str(path) == "-" else str(path)
+    try:
+        if name == "<stdin>":
+            source = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with Path(path).open("rb") as file:
+                source = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise PlanError([_unreadable(name, error)]) from None
+    return source, name
+
+
+def _unreadable(name: str, error: OSError | ValueError) -> Finding:
+    reason = (error.strerror if isinstance(error, OSError) else str(error)) or str(error)
+    hints: dict[type[Exception], str] = {
+        IsADirectoryError: "name a plan file in it; `probeplan lint` takes directories",
+        FileNotFoundError: "check the path",
+        PermissionError: "check the file's permissions, or run as its owner",
+    }
+    return Finding(
+        code="PP001",
+        message=f"cannot read {name!r}: {reason}",
+        position=Position(file=name),
+        hint=hints.get(type(error), ""),
+    )
+
+
+def refusal(code: str, message: str, position: Position, hint: str = "") -> PlanError:
+    """One finding as the exception that carries it: nothing more can be read."""
+    return PlanError([Finding(code=code, message=message, position=position, hint=hint)])
+
+
+def decode(source: bytes, file: str) -> str:
+    """The text of a plan; raises PlanError PP002 (too large) or PP003 (not clean UTF-8)."""
+    whole = Position(file=file)
+    if len(source) > MAX_BYTES:
+        raise refusal(
+            "PP002",
+            f"the file is larger than {MAX_BYTES >> 20} MiB",
+            whole,
+            "a plan is a page or two of YAML; is this the right file?",
+        )
+    if source.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        hint = "save it as UTF-8 without a byte order mark"
+        raise refusal("PP003", "the file starts with a byte order mark", whole, hint)
+    try:
+        text = source.decode("utf-8")
+    except UnicodeDecodeError as error:
+        bad = source[error.start]
+        place = _place_of(source[: error.start].decode("utf-8"), file)
+        hint = "save the file as UTF-8"
+        raise refusal("PP003", f"byte 0x{bad:02x} is not valid UTF-8", place, hint) from None
+    if match := _UNPRINTABLE.search(text):
+        place = _place_of(text[: match.start()], file)
+        code = f"U+{ord(match[0]):04X}"
+        raise refusal("PP003", f"the control character {code} is not allowed", place, "remove it")
+    return text
+
+
+def _place_of(before: str, file: str) -> Position:
+    lines = re.split("\r\n|[\r\n\x85\u2028\u2029]", before)
+    return Position(file=file, line=len(lines), column=len(lines[-1]) + 1)

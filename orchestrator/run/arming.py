@@ -1,0 +1,32 @@
+"""Arming: the moment from which a run sees something, told to the kernel and to the watchdog."""
+
+import time
+from dataclasses import dataclass
+
+from orchestrator.backends.protocol import Session
+from orchestrator.compile.program import Program
+from orchestrator.output.log import stamp
+from orchestrator.run.guard import Guard
+from orchestrator.run.loop import LEASE_NS
+
+__all__ = ["Armed", "arm"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Armed:
+    """When probes were armed: `at_ns` by CLOCK_MONOTONIC, `started` as RFC 3339."""
+
+    at_ns: int
+    started: str
+
+
+def arm(session: Session, program: Program, guard: Guard | None) -> Armed:
+    """Let records flow until the plan's duration is over, or for the first lease of an unlimited
+    run. Nothing slow may be imported on the way here: it is start-up time."""
+    at_ns = time.monotonic_ns()
+    duration = program.limits.duration_ns
+    deadline_ns = at_ns + (LEASE_NS if duration is None else duration)
+    if guard is not None:
+        guard.until(deadline_ns)
+    session.arm(deadline_ns)
+    return Armed(at_ns=at_ns, started=stamp(time.time_ns()))

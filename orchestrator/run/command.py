@@ -1,0 +1,205 @@
+"""`-- COMMAND`: a child that is parked before exec, so that it can be watched from its first
+instruction, and is waited for without blocking.
+
+The child stays in our process group: Ctrl-C at the terminal reaches both. While it runs we are the
+reaper of its orphans (prctl(2), PR_SET_CHILD_SUBREAPER), which is how descendants that outlive it
+are found.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from orchestrator.plan.findings import Finding, PlanError, Position
+from orchestrator.run.signals import Signals
+
+__all__ = ["Command", "CommandResult", "park"]
+
+_COMMAND_LINE = Position(file="<command line>")
+_PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
+_GRACE_S, _PAUSE_S = 2.0, 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """How COMMAND ended: its exit status, or the signal that ended it; neither while it runs.
+    `ended_by_us`: it was sent the signal that ended the run. `left`: (pid, comm) of descendants
+    that still run."""
+
+    argv: tuple[str, ...]
+    pid: int
+    status: int | None = None
+    signal: str | None = None
+    ended_by_us: bool = False
+    left: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """True when it ended of itself, and not with status 0."""
+        return not self.ended_by_us and (bool(self.status) or self.signal is not None)
+
+
+def park(argv: Sequence[str], *, stdout: int | None = None) -> "Command":
+    """Fork a child that waits for `release` before it becomes COMMAND. `stdout`: descriptor that
+    becomes its standard output (None: ours). Raises PlanError when there is no such program."""
+    from shutil import which  # 5 ms that only a run with a command pays
+
+    if which(argv[0]) is None:
+        raise _refusal(argv[0], "there is no such program, or it may not be executed")
+    gate_read, gate_write = os.pipe()
+    told_read, told_write = os.pipe()
+    _reap_orphans(True)
+    strangers = frozenset(_children())
+    pid = os.fork()
+    if pid == 0:
+        os.close(gate_write)
+        _become(argv, stdout, gate_read, told_write)
+    os.close(gate_read)
+    os.close(told_write)
+    return Command(tuple(argv), pid, gate_write, told_read, strangers)
+
+
+def _become(argv: Sequence[str], stdout: int | None, gate: int, told: int) -> NoReturn:
+    """In the child: wait at the gate, then exec; tell the errno of an exec that fails."""
+    try:
+        _let_go_of_ours(gate, told)
+        # Before the gate: a Ctrl-C while parked ends the child, and nothing of ours is undone here.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        if not os.read(gate, 1):  # the parent is gone, or gave up
+            os._exit(0)
+        if stdout is not None:
+            os.dup2(stdout, 1)
+        os.execvp(argv[0], list(argv))  # noqa: S606  # the command that the user asked us to run
+    except OSError as error:
+        os.write(told, str(error.errno or 0).encode())
+    finally:
+        os._exit(127)
+
+
+def _let_go_of_ours(*kept: int) -> None:
+    """Close what exec would: a fork that holds the journal's lock would pass for a live run."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # names are all we need
+        with contextlib.suppress(OSError):  # the list's own descriptor is closed already
+            if int(name) not in kept and not os.get_inheritable(int(name)):
+                os.close(int(name))
+
+
+class Command:
+    """The child. `pid` is in the kernel's target from before its first instruction on."""
+
+    def __init__(
+        self, argv: tuple[str, ...], pid: int, gate: int, told: int, strangers: frozenset[int]
+    ) -> None:
+        self.argv, self.pid = argv, pid
+        self._gate, self._told, self._strangers = gate, told, strangers
+        self._status: int | None = None
+        self._ended_by_us = False
+        self._released = False
+
+    def release(self) -> None:
+        """Let it run. Raises PlanError when the kernel refuses to execute it."""
+        with contextlib.suppress(BrokenPipeError):  # a signal ended it while it was parked
+            os.write(self._gate, b"x")
+        self._released = True
+        if code := os.read(self._told, 16):  # closed by a successful exec
+            os.waitpid(self.pid, 0)
+            self._status = 0
+            raise _refusal(self.argv[0], os.strerror(int(code)))
+
+    def ended(self) -> bool:
+        """Whether it has ended. Does not block."""
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._status = status if pid else None
+        return self._status is not None
+
+    def finish(self, signals: Signals) -> CommandResult:
+        """Wait for its end and tell how it went.
+
+        It is the user's work: a run that is over does not end it. Only a signal that ends us is
+        passed on, and then it has two seconds.
+        """
+        if not self._released:
+            self._let_go()
+        while not self.ended() and signals.received is None:
+            time.sleep(_PAUSE_S)
+        if not self.ended() and signals.received is not None:
+            self._pass_on(signals.received)
+        left = tuple(_running(_children() - self._strangers))
+        _reap_orphans(False)
+        return self._result(left)
+
+    def _let_go(self) -> None:
+        """End a child that is still parked."""
+        os.close(self._gate)
+        self._gate = -1
+        if self._status is None:
+            _, self._status = os.waitpid(self.pid, 0)
+
+    def _pass_on(self, received: signal.Signals) -> None:
+        self._ended_by_us = True
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, received)
+        deadline = time.monotonic() + _GRACE_S
+        while not self.ended() and time.monotonic() < deadline:
+            time.sleep(_PAUSE_S)
+
+    def close(self) -> None:
+        """Give up the descriptors. Idempotent; a child still parked ends."""
+        for descriptor in (self._gate, self._told):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._gate = self._told = -1
+
+    def _result(self, left: tuple[tuple[int, str], ...]) -> CommandResult:
+        result = CommandResult(
+            argv=self.argv, pid=self.pid, ended_by_us=self._ended_by_us, left=left
+        )
+        if self._status is None or not self._released:
+            return result
+        code = os.waitstatus_to_exitcode(self._status)
+        return CommandResult(
+            argv=self.argv,
+            pid=self.pid,
+            status=code if code >= 0 else None,
+            signal=signal.Signals(-code).name if code < 0 else None,
+            ended_by_us=self._ended_by_us,
+            left=left,
+        )
+
+
+def _children() -> frozenset[int]:
+    """Our children, adopted orphans among them. Needs CONFIG_PROC_CHILDREN; else none are found."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return frozenset(int(pid) for children in lists for pid in children.read_text().split())
+
+
+def _running(pids: Iterable[int]) -> Iterator[tuple[int, str]]:
+    """(pid, comm) of those that are not dead (proc(5): the state stands after the last bracket)."""
+    for pid in sorted(pids):
+        with contextlib.suppress(OSError):
+            head, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+            if rest.split()[0] not in ("Z", "X"):
+                yield pid, head.partition("(")[2]
+
+
+def _reap_orphans(wanted: bool) -> None:
+    import ctypes  # 5 ms that only a run with a command pays
+
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
+
+
+def _refusal(program: str, why: str) -> PlanError:
+    finding = Finding(
+        code="PP092",
+        message=f"the command {program!r} cannot be started: {why}",
+        position=_COMMAND_LINE,
+        hint="name a program on PATH, or give its path, after `--`",
+    )
+    return PlanError([finding])

@@ -1,0 +1,42 @@
+"""Going on when a step fails, so that the steps after it (detaching, above all) are still done."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from orchestrator.plan.findings import HostError, PlanError
+
+__all__ = ["Faults"]
+
+Value = TypeVar("Value")
+
+
+class Faults:
+    """What went wrong, in order; `notes` are told, and fail nothing."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+        self.left_behind: list[str] = []
+        self.notes: list[str] = []
+
+    def attempt(self, step: Callable[[], Value], otherwise: Value) -> Value:
+        """The result of `step`; `otherwise` when it raises, and then the error is kept."""
+        try:
+            return step()
+        except BaseException as error:  # raised again once everything is undone
+            self.errors.append(error)
+            return otherwise
+
+    def told(self) -> str | None:
+        """What went wrong, for people; None when nothing did."""
+        texts = [str(error) or type(error).__name__ for error in self.errors]
+        return "; ".join([*texts, *self.left_behind, *self.notes]) or None
+
+    @property
+    def exit_code(self) -> int:
+        """2 for a fault of the plan or the command line, 3 for one of the host, else 6."""
+        match self.errors[:1]:
+            case [PlanError()]:
+                return 2
+            case [HostError()]:
+                return 3
+        return 6

@@ -1,0 +1,193 @@
+"""The ledger: where every event of a run went, and whether the accounts balance.
+
+A count that the kernel does not tell is the word "unknown", never zero; no identity can be proved
+or refuted with it.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypedDict, cast
+
+from orchestrator.backends.protocol import (
+    AttachedHook,
+    Count,
+    Counts,
+    EmitCounts,
+    MetricCounts,
+    SideCounts,
+)
+from orchestrator.compile.program import Hook, ProbeProgram, Program
+
+__all__ = ["Delivery", "HookLedger", "Known", "Ledger", "ProbeLedger", "balance", "ledger_of"]
+__all__ += ["accepted_by", "total"]
+
+Known = int | Literal["unknown"]
+Entry = Mapping[str, Known]
+
+#: How an entry, return or hit can end; each fired event ends in exactly one of them.
+DISPOSITIONS = (
+    *("expired", "not_target", "filtered", "sampled_out", "unpaired", "map_full"),
+    "accepted",
+)
+SIDE_KEYS = ("fired", *DISPOSITIONS, "kernel_missed", "recursion_misses")
+#: How a record can end, and how an event that a metric is offered can end.
+RECORD_ENDS = ("rate_limited", "over_cap", "ring_lost", "recorded")
+METRIC_ENDS = ("counted", "filtered", "map_full", "map_busy")
+
+
+class HookLedger(TypedDict):
+    """One attach point: `sides` by name (entry and return, or hit), each with SIDE_KEYS."""
+
+    to: str
+    mechanism: str
+    sides: dict[str, Entry]
+
+
+class ProbeLedger(TypedDict):
+    """One probe: its attach points, its records (None: it emits none), its metrics by name."""
+
+    hooks: list[HookLedger]
+    emit: Entry | None
+    metrics: dict[str, Entry]
+
+
+class Ledger(TypedDict):
+    """All accounts of a run, as the log schema has them."""
+
+    probes: dict[str, ProbeLedger]
+    faulted: Known
+    truncated: Known
+    division_by_zero: Known
+    children_lost: Known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What the reader did with the records of one Emit: `delivered` were written whole, `trimmed`
+    came over the cap and were dropped, `undelivered` the output did not take."""
+
+    delivered: int = 0
+    trimmed: int = 0
+    undelivered: int = 0
+
+
+def ledger_of(
+    program: Program,
+    attached: Iterable[AttachedHook],
+    counts: Counts,
+    deliveries: Mapping[int, Delivery],
+) -> Ledger:
+    """The ledger of a run from the backend's counts and, by Emit.index, the reader's."""
+    mechanisms = {hook.hook: hook.mechanism for hook in attached}
+    return Ledger(
+        probes={
+            probe.name: _probe(probe, mechanisms, counts, deliveries) for probe in program.probes
+        },
+        faulted=_known(counts.faulted),
+        truncated=_known(counts.truncated),
+        division_by_zero=_known(counts.division_by_zero),
+        children_lost=_known(counts.children_lost),
+    )
+
+
+def total(counts: Iterable[Known]) -> Known:
+    """The sum, unknown when a part of it is."""
+    found = 0
+    for count in counts:
+        if count == "unknown":
+            return "unknown"
+        found += count
+    return found
+
+
+def accepted_by(hooks: Iterable[HookLedger]) -> Known:
+    """What the last sides of some attach points accepted: what records and metrics are offered."""
+    return total(list(hook["sides"].values())[-1]["accepted"] for hook in hooks if hook["sides"])
+
+
+def _known(count: Count) -> Known:
+    return "unknown" if count is None else count
+
+
+def _probe(
+    probe: ProbeProgram,
+    mechanisms: Mapping[int, str],
+    counts: Counts,
+    deliveries: Mapping[int, Delivery],
+) -> ProbeLedger:
+    hooks = [
+        _hook(hook, mechanisms[hook.id], counts.sides)
+        for hook in probe.hooks
+        if hook.id in mechanisms
+    ]
+    return ProbeLedger(
+        hooks=hooks,
+        emit=_emit(probe, accepted_by(hooks), counts.emits, deliveries),
+        metrics={spec.name: _metric(spec.index, counts.metrics) for spec in probe.metrics},
+    )
+
+
+def _hook(hook: Hook, mechanism: str, counts: Sequence[SideCounts]) -> HookLedger:
+    found = {side.side: side for side in counts if side.hook == hook.id}
+    sides = {name: _entry(found[name], SIDE_KEYS) for name in hook.sides if name in found}
+    return HookLedger(to=hook.label, mechanism=mechanism, sides=sides)
+
+
+def _emit(
+    probe: ProbeProgram,
+    accepted: Known,
+    counts: Iterable[EmitCounts],
+    deliveries: Mapping[int, Delivery],
+) -> Entry | None:
+    """EmitCounts.probe is the probe's index; deliveries go by the index of its Emit."""
+    if probe.emit is None:
+        return None
+    found = [one for one in counts if one.probe == probe.index]
+    entry = dict(_entry(found[0] if found else EmitCounts(probe=probe.index), RECORD_ENDS))
+    read = deliveries.get(probe.emit.index, Delivery())
+    entry["over_cap"] = total([entry["over_cap"], read.trimmed])
+    entry["recorded"] = total([entry["recorded"], -read.trimmed])
+    return {"accepted": accepted, **entry, "delivered": read.delivered}
+
+
+def _metric(index: int, counts: Iterable[MetricCounts]) -> Entry:
+    for one in counts:
+        if one.metric == index:
+            return _entry(one, METRIC_ENDS)
+    return dict.fromkeys(METRIC_ENDS, cast("Known", "unknown"))
+
+
+def _entry(counts: SideCounts | EmitCounts | MetricCounts, keys: Iterable[str]) -> Entry:
+    fields = {field.name for field in dataclasses.fields(counts)}
+    return {key: _known(getattr(counts, key)) for key in keys if key in fields}
+
+
+# ---------------------------------------------------------------- identities
+
+
+def balance(ledger: Ledger, undelivered: Mapping[str, int]) -> list[str]:
+    """The identities that do not hold, each with its numbers. `undelivered`: by probe, records
+    that were read and that the output did not take."""
+    found: list[str] = []
+    for name, probe in ledger["probes"].items():
+        for hook in probe["hooks"]:
+            for side, entry in hook["sides"].items():
+                found += _unequal(f"{name}: {hook['to']}: {side}", entry, "fired", DISPOSITIONS)
+        if emit := probe["emit"]:
+            missing: Entry = {**emit, "undelivered": undelivered.get(name, 0)}
+            found += _unequal(f"{name}: records", missing, "accepted", RECORD_ENDS)
+            found += _unequal(f"{name}: records", missing, "recorded", ("delivered", "undelivered"))
+        accepted = accepted_by(probe["hooks"])
+        for metric, entry in probe["metrics"].items():
+            offered: Entry = {"accepted": accepted, **entry}
+            found += _unequal(f"{name}: metric {metric}", offered, "accepted", METRIC_ENDS)
+    return found
+
+
+def _unequal(where: str, entry: Entry, whole: str, parts: Sequence[str]) -> list[str]:
+    there = total(entry[part] for part in parts)
+    if "unknown" in (entry[whole], there) or entry[whole] == there:
+        return []
+    told = " + ".join(f"{part} {entry[part]}" for part in parts)
+    return [f"{where}: {whole} {entry[whole]} is not {told}"]

@@ -1,0 +1,129 @@
+"""A run with its probes armed: loop, settle. Importing this imports numpy (55 ms)."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.backends.protocol import Artifact, Session
+from orchestrator.run.account import Account, settle
+from orchestrator.run.arming import Armed
+from orchestrator.run.control import Control
+from orchestrator.run.loop import Bar, Loop, Outcome, Watched
+from orchestrator.run.notices import Metrics, Notices
+from orchestrator.run.output import Output
+from orchestrator.run.pausing import Pauses
+from orchestrator.run.service import Service
+from orchestrator.run.stream import Stream
+
+__all__ = ["Live"]
+
+
+class Live:
+    """Armed probes, and where their data goes. `started`: when they were armed (RFC 3339);
+    `armed_for_ns`: how long they were."""
+
+    def __init__(  # noqa: PLR0913  # the parts of a run meet here
+        self,
+        *,
+        session: Session,
+        artifact: Artifact,
+        output: Output,
+        watched: Watched,
+        constants: Mapping[str, str],
+        armed: Armed,
+        bar: Bar | None,
+        socket: Path,
+    ) -> None:
+        self._session, self._artifact, self._program = session, artifact, artifact.program
+        self._output, self._watched, self._bar = output, watched, bar
+        self._stream = Stream(session, artifact.program, output, constants)
+        self._notices = Notices(artifact, session.attached, output)
+        self._metrics = Metrics(artifact, output, session.metrics)
+        self._armed_ns = self._disarmed_ns = armed.at_ns
+        self.started = armed.started
+        self._metrics.begin(armed.started)
+        self._pauses = Pauses(session, self._program, output)
+        service = Service(session, self._program, self._stream, self._notices, self._pauses)
+        self._control = Control(socket, service.serve)
+
+    @property
+    def armed_for_ns(self) -> int:
+        """The kernel's deadline holds to the tick, the loop comes to it a little later."""
+        armed, limit = self._disarmed_ns - self._armed_ns, self._program.limits.duration_ns
+        in_kernel = self._artifact.enforced.get("duration") == "kernel"
+        return armed if limit is None or not in_kernel else min(armed, limit)
+
+    @property
+    def paused_ns(self) -> dict[str, int]:
+        """By probe that was paused: for how long."""
+        return self._pauses.totals(self._disarmed_ns)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the run could not be asked or paused; None when it could."""
+        return self._control.trouble
+
+    @property
+    def totals(self) -> list[dict[str, object]]:
+        """The metric records of the whole run, once it is settled."""
+        return self._metrics.totals
+
+    @property
+    def limits(self) -> list[dict[str, object]]:
+        """The limit.reached records so far."""
+        return self._notices.limits
+
+    def run(self) -> Outcome:
+        """Let the command go, and loop until something ends the run."""
+        try:
+            self._output.flush()
+            if self._watched.command is not None:
+                self._watched.command.release()
+            outcome = self._loop().run()
+        finally:
+            self._control.close()
+        self._tell(outcome)
+        return outcome
+
+    def settle(self) -> Account:
+        """Disarm, read the rest, and write the metrics; the probes are still attached."""
+        self._session.disarm()
+        self._disarmed_ns = time.monotonic_ns()
+        self._deadline(0)
+        account = settle(self._session, self._stream, self._program, self._session.attached)
+        self._metrics.finish()
+        self._notices.look(account.counts, {} if self._stream.full else account.undelivered)
+        return account
+
+    @property
+    def output_limited(self) -> bool:
+        """Whether limits.output was reached."""
+        return self._stream.full
+
+    def _deadline(self, deadline_ns: int) -> None:
+        if self._watched.guard is not None:
+            self._watched.guard.until(deadline_ns)
+
+    def _loop(self) -> Loop:
+        return Loop(
+            session=self._session,
+            stream=self._stream,
+            output=self._output,
+            program=self._program,
+            watched=self._watched,
+            armed_ns=self._armed_ns,
+            look=self._notices.look,
+            on_window=self._metrics.window,
+            serve=self._control.look,
+            bar=self._bar,
+        )
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Tell the limit that ended the run. The duration is one only where it cut a command short:
+        otherwise it is how a run is meant to end."""
+        if outcome == "cap":
+            self._notices.limit("events", "stop")
+        elif outcome == "limit":
+            self._notices.limit("output", "stop")
+        elif outcome == "duration" and self._watched.command is not None:
+            self._notices.limit("duration", "stop")

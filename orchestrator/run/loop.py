@@ -1,0 +1,126 @@
+"""The loop between arming and disarming: wait, read, write, look whether to go on."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from orchestrator.backends.protocol import Counts, Session
+from orchestrator.compile.program import Program
+from orchestrator.run.command import Command
+from orchestrator.run.guard import Guard
+from orchestrator.run.output import Output
+from orchestrator.run.signals import Signals
+
+if TYPE_CHECKING:
+    from orchestrator.run.stream import Stream  # numpy
+
+__all__ = ["LEASE_NS", "Bar", "Loop", "Outcome", "Watched"]
+
+Outcome = Literal["duration", "cap", "command", "interrupted", "limit", "output", "error"]
+
+#: How long an unlimited run goes on in the kernel when its reader has died or hangs.
+LEASE_NS = 10_000_000_000
+_RENEW_NS = 7_000_000_000
+#: How late a signal, a cap or COMMAND's end is noticed, at most.
+_IDLE_S, _COMMAND_S = 0.1, 0.02
+_LOOK_S = 0.5  # between looks at the counters, which cost system calls
+
+
+class Bar(Protocol):
+    """What the loop tells a progress bar (output.progress.Progress)."""
+
+    def update(self, elapsed_s: float, events: int, lost: int | None) -> None: ...
+    def hide(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What may end a run beside its own limits, and who ends it when we cannot."""
+
+    signals: Signals
+    command: Command | None = None
+    guard: Guard | None = None
+
+
+class Loop:
+    """One run, armed at `armed_ns` (CLOCK_MONOTONIC). `look` is called with the counters now and
+    then, and tells the records lost so far (None: unknown); `on_window` is called at the end of
+    each window, `serve` each time round."""
+
+    def __init__(  # noqa: PLR0913  # the parts of a run meet here
+        self,
+        *,
+        session: Session,
+        stream: "Stream",
+        output: Output,
+        program: Program,
+        watched: Watched,
+        armed_ns: int,
+        look: Callable[[Counts], int | None],
+        on_window: Callable[[], None],
+        serve: Callable[[], None],
+        bar: Bar | None = None,
+    ) -> None:
+        self._session, self._stream, self._output = session, stream, output
+        self._program, self._watched, self._bar = program, watched, bar
+        self._look, self._on_window, self._serve = look, on_window, serve
+        self._armed_ns = armed_ns
+        limit = program.limits.duration_ns
+        self._deadline_ns = None if limit is None else armed_ns + limit
+        self._lease_ns = armed_ns + LEASE_NS
+        self._window_ns = armed_ns + (program.every_ns or 0)
+        self._look_ns = armed_ns
+        self._lost: int | None = 0
+        self._stop_at_cap = program.limits.at_cap == "stop"
+
+    def run(self) -> Outcome:
+        """Go on until something ends the run, and tell what it was."""
+        while (outcome := self._outcome()) is None:
+            self._session.wait(self._patience())
+            self._stream.drain()
+            self._keep_time()
+            self._serve()
+        return outcome
+
+    def _outcome(self) -> Outcome | None:
+        if self._watched.signals.received is not None:
+            return "interrupted"
+        if self._output.failed is not None:
+            return "output"
+        if self._watched.command is not None and self._watched.command.ended():
+            return "command"
+        if self._stop_at_cap and self._session.capped():
+            return "cap"
+        if self._stream.full:
+            return "limit"
+        if self._deadline_ns is not None and time.monotonic_ns() >= self._deadline_ns:
+            return "duration"
+        return None
+
+    def _patience(self) -> float:
+        """Seconds to wait: until the next thing that is due, and not for long."""
+        longest = _IDLE_S if self._watched.command is None else _COMMAND_S
+        due = [self._deadline_ns] if self._deadline_ns is not None else []
+        if self._program.every_ns:
+            due.append(self._window_ns)
+        left = (min(due) - time.monotonic_ns()) / 1e9 if due else longest
+        return max(0.0, min(left, longest))
+
+    def _keep_time(self) -> None:
+        now = time.monotonic_ns()
+        if self._deadline_ns is None and self._lease_ns - now < _RENEW_NS:
+            self._lease_ns = now + LEASE_NS
+            if self._watched.guard is not None:
+                self._watched.guard.until(self._lease_ns)
+            self._session.extend(self._lease_ns)
+        over = self._deadline_ns is not None and now >= self._deadline_ns
+        if self._program.every_ns and now >= self._window_ns and not over:  # the end ends the last
+            missed = (now - self._window_ns) // self._program.every_ns
+            self._window_ns += (missed + 1) * self._program.every_ns
+            self._on_window()
+        if now >= self._look_ns:
+            self._look_ns = now + int(_LOOK_S * 1e9)
+            self._lost = self._look(self._session.counts())
+        if self._bar is not None:
+            self._bar.update((now - self._armed_ns) / 1e9, self._stream.delivered, self._lost)

@@ -1,0 +1,36 @@
+"""Plans that come with the program, by name."""
+
+from pathlib import Path
+
+from orchestrator.plan.findings import Finding, PlanError, Position
+
+__all__ = ["find_plan", "shipped_plans"]
+
+_PACKAGE = Path(__file__).parents[1]
+#: In an installed package, and in a source tree.
+_DIRECTORIES = (_PACKAGE / "plans", _PACKAGE.parent / "plans")
+
+
+def shipped_plans() -> dict[str, Path]:
+    """The shipped plans' files by name: the file's, without `.yaml`."""
+    found = next((directory for directory in _DIRECTORIES if directory.is_dir()), None)
+    return {path.stem: path for path in sorted(found.rglob("*.yaml"))} if found else {}
+
+
+def find_plan(name: str) -> str:
+    """The plan that the user means: a path (`-` is standard input), or else a shipped plan's name.
+    Raises PlanError for a bare word that is neither."""
+    if name == "-" or "/" in name or name.endswith((".yaml", ".yml")) or Path(name).exists():
+        return name
+    plans = shipped_plans()
+    if name in plans:
+        return str(plans[name])
+    from orchestrator.plan.nearest import suggestion  # only for errors
+
+    finding = Finding(
+        code="PP001",
+        message=f"there is no file and no shipped plan {name!r}",
+        position=Position(file=name),
+        hint=suggestion(name, plans, f"shipped plans: {', '.join(plans) or 'none'}"),
+    )
+    raise PlanError([finding])

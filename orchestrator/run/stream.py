@@ -1,0 +1,98 @@
+"""Records from the kernel to lines: read, trim, render, write, count. Imports numpy."""
+
+import time
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.backends.protocol import Session
+from orchestrator.compile.program import RECORD_HEADER, Program
+from orchestrator.output.lines import RecordRenderer
+from orchestrator.run.ledger import Delivery
+from orchestrator.run.output import Output
+
+__all__ = ["Stream"]
+
+_EMIT = next(offset for name, _, offset in RECORD_HEADER if name == "emit")
+_ROWS = 4096  # what the renderer does at once
+
+
+class Stream:
+    """The event records of one run.
+
+    `constants`: what every event line carries. `full`: limits.output is reached; what comes
+    after is read and counted, but not written.
+    """
+
+    def __init__(
+        self, session: Session, program: Program, output: Output, constants: Mapping[str, str]
+    ) -> None:
+        self._session = session
+        self._output = output
+        self._room = program.limits.events
+        self._bytes = program.limits.output
+        self._renderer = RecordRenderer(program.emits, constants, _wall_offset())
+        kinds = max((emit.index for emit in program.emits), default=-1) + 1
+        self._delivered, self._trimmed, self._undelivered = np.zeros((3, kinds), dtype=np.int64)
+        self.full = False
+
+    @property
+    def delivered(self) -> int:
+        """Records written so far."""
+        return int(self._delivered.sum())
+
+    def deliveries(self) -> dict[int, Delivery]:
+        """What became of the records of each Emit, by its index."""
+        counts = zip(self._delivered, self._trimmed, self._undelivered, strict=True)
+        return {
+            index: Delivery(delivered=int(one), trimmed=int(two), undelivered=int(three))
+            for index, (one, two, three) in enumerate(counts)
+        }
+
+    def drain(self) -> int:
+        """Read what is there and write it; returns the number of records read."""
+        batches = self._session.read()
+        try:
+            for batch in batches:
+                self._take(batch)
+        finally:
+            self._session.release()
+        return sum(map(len, batches))
+
+    def _take(self, batch: NDArray[np.uint8]) -> None:
+        kept, over = batch[: self._room], batch[self._room :]
+        self._room -= len(kept)
+        self._count(self._trimmed, over)
+        for start in range(0, len(kept), _ROWS):
+            self._write(kept[start : start + _ROWS])
+
+    def _write(self, records: NDArray[np.uint8]) -> None:
+        written = 0
+        if self._output.failed is None and not self.full:
+            lines, fitting = self._fitting(self._renderer.render(records), len(records))
+            written = self._output.lines(lines, fitting)
+        self._count(self._delivered, records[:written])
+        self._count(self._undelivered, records[written:])
+
+    def _fitting(self, lines: memoryview | bytes, records: int) -> tuple[memoryview | bytes, int]:
+        """As many whole lines as limits.output leaves room for."""
+        room = self._bytes - self._output.sink.bytes
+        if len(lines) <= room:
+            return lines, records
+        self.full = True
+        part = bytes(lines[: max(0, room)])
+        part = part[: part.rfind(b"\n") + 1]
+        return part, part.count(b"\n")
+
+    def _count(self, into: NDArray[np.int64], records: NDArray[np.uint8]) -> None:
+        if len(into) == 1:
+            into[0] += len(records)
+        elif len(records):
+            emits = np.ascontiguousarray(records[:, _EMIT : _EMIT + 2]).view("<u2")[:, 0]
+            into += np.bincount(emits, minlength=len(into))
+
+
+def _wall_offset() -> int:
+    """ns from CLOCK_MONOTONIC to wall time, as of now."""
+    return time.time_ns() - time.monotonic_ns()

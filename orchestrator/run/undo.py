@@ -1,0 +1,125 @@
+"""Undoing what a journal names: for `cleanup` and for the watchdog, so that there is one truth.
+
+The watchdog is a process of its own that shall stay small: nothing is imported here that it does
+not need. Order (measured; otherwise EBUSY): instances first, which disables the events in them
+(kernel/trace/trace_events.c, event_trace_del_tracer), then the definitions of dynamic events.
+"""
+
+import errno
+import os
+import re
+import time
+from collections.abc import Callable
+
+__all__ = ["Entry", "Failure", "entries_of", "ordered", "undo", "undo_file"]
+
+Entry = tuple[str, str]
+"""Kind and name: ("event", "group/event") or ("instance", "name")."""
+Failure = tuple[Entry, str]
+"""What could not be removed, and why."""
+
+_INSTANCE = re.compile(r"probeplan[a-z0-9_-]*", re.IGNORECASE)
+_EVENT = re.compile(r"probeplan[a-z0-9_]*/[a-z0-9_]+", re.IGNORECASE)
+_BUSY_SECONDS, _BUSY_PAUSE = 3.0, 0.02  # a program's detachment lasts until after a grace period
+
+
+def entries_of(body: str) -> tuple[Entry, ...]:
+    """What the lines of a journal say was made and not yet undone, in order."""
+    made: list[Entry] = []
+    for line in body.splitlines():
+        sign, _, rest = line.partition(" ")
+        kind, _, what = rest.partition(" ")
+        if sign == "+":
+            made.append((kind, what))
+        elif (kind, what) in made:
+            made.remove((kind, what))
+    return tuple(made)
+
+
+def ordered(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Newest first, instances before everything else."""
+    newest_first = entries[::-1]
+    return tuple(sorted(newest_first, key=lambda entry: entry[0] != "instance"))
+
+
+def undo_file(file: int, path: str, tracefs: str) -> tuple[list[Entry], list[Failure]]:
+    """Remove what the journal open as `file` names, and then the journal at `path`, which stays
+    when something could not be removed. Returns what was removed and what could not be."""
+    with open(os.dup(file), encoding="utf-8", errors="replace") as text:  # noqa: PTH123  # no path
+        text.seek(0)
+        _, _, body = text.read().partition("\n\n")
+    removed: list[Entry] = []
+    failed: list[Failure] = []
+    for entry in ordered(entries_of(body)):
+        try:
+            if undo(entry, tracefs):
+                removed.append(entry)
+        except (OSError, ValueError) as error:
+            failed.append((entry, _told(error)))
+    if not failed:
+        _gone(os.unlink, path.removesuffix(".journal") + ".socket")
+        _gone(os.unlink, path)
+    return removed, failed
+
+
+def undo(entry: Entry, tracefs: str) -> bool:
+    """Remove one thing, waiting up to three seconds for what is busy; False when it was gone
+    already. Raises OSError, and ValueError for what does not bear our name."""
+    kind, what = entry
+    if kind == "instance":
+        name = what.rpartition("/")[2]
+        _check(_INSTANCE, name)
+        return _patiently(lambda: _gone(os.rmdir, f"{tracefs}/instances/{name}"))
+    if kind == "event":
+        _check(_EVENT, what)
+        return _patiently(lambda: _remove_event(what, tracefs))
+    raise ValueError(f"this version does not know how to remove a {kind!r}")
+
+
+def _check(pattern: re.Pattern[str], name: str) -> None:
+    if not pattern.fullmatch(name):
+        raise ValueError("it does not bear our name")
+
+
+def _patiently(remove: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            return remove()
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(_BUSY_PAUSE)
+
+
+def _gone(remove: Callable[[str], None], path: str) -> bool:
+    try:
+        remove(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _remove_event(name: str, tracefs: str) -> bool:
+    """Each of the two files removes events of its own kind (kernel/trace/trace_dynevent.c,
+    dyn_event_release), and answers ENOENT for the other's. A bare write would clear them all."""
+    removed = False
+    for file in ("kprobe_events", "uprobe_events"):
+        removed = removed or _gone(lambda path: _append(path, f"-:{name}\n"), f"{tracefs}/{file}")
+    if not removed and os.path.exists(f"{tracefs}/events/{name}"):  # noqa: PTH110  # no pathlib
+        raise FileNotFoundError(errno.ENOENT, "the kernel shows it, and knows no such event")
+    return removed
+
+
+def _append(path: str, line: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        os.write(handle, line.encode())
+    finally:
+        os.close(handle)
+
+
+def _told(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EBUSY:
+        return "it is still in use"
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -1,0 +1,52 @@
+"""Windows of metrics: what was counted between two moments, from the totals at both.
+
+count, sum, avg, buckets and percentiles of a window are of that window alone. The kernel keeps the
+least and the largest value since the run began, which cannot be subtracted: `min` and `max` in a
+window are those of the run so far, in cells that counted anything within it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from orchestrator.backends.protocol import Cell
+
+__all__ = ["Totals", "difference", "kept", "window"]
+
+#: All cells by metric index, as `Session.metrics` gives them.
+Totals = Mapping[int, Sequence[Cell]]
+
+
+def window(now: Totals, before: Totals) -> dict[int, list[Cell]]:
+    """What was counted between two totals of one run; cells that did not change are left out."""
+    return {metric: difference(cells, before.get(metric, ())) for metric, cells in now.items()}
+
+
+def kept(totals: Totals) -> Totals:
+    """Totals that stay as they are while their backend goes on counting into its own."""
+    return {
+        metric: [replace(cell, buckets=dict(cell.buckets)) for cell in cells]
+        for metric, cells in totals.items()
+    }
+
+
+def difference(now: Iterable[Cell], before: Iterable[Cell]) -> list[Cell]:
+    """The cells of one metric that changed, each less what it was."""
+    old = {cell.key: cell for cell in before}
+    cells = (_less(cell, old.get(cell.key, Cell(key=cell.key))) for cell in now)
+    return [cell for cell in cells if cell.count or cell.below or cell.above or cell.buckets]
+
+
+def _less(now: Cell, before: Cell) -> Cell:
+    buckets = {
+        index: count - before.buckets.get(index, 0)
+        for index, count in now.buckets.items()
+        if count != before.buckets.get(index, 0)
+    }
+    return replace(
+        now,
+        count=now.count - before.count,
+        sum=now.sum - before.sum,
+        buckets=buckets,
+        below=now.below - before.below,
+        above=now.above - before.above,
+    )

@@ -1,0 +1,119 @@
+/* test */
+#define PP_HAVE_FETCH 1
+#include <probeplan/runtime.h>
+
+struct control {
+	u64 enabled[1]; /* a bit a probe; all 0: disarmed */
+	u64 deadline, self, cap, rate_gap, rate_burst;
+	struct { u64 sample, cap, rate_gap, rate_burst; } probe[1];
+};
+struct metric_counts { u64 counted, filtered, map_full, map_busy, count, value; };
+struct ledger {
+	u64 entered, expired, late, not_target, filtered, sampled_out, unpaired, map_full, accepted, rate_limited, over_cap, ring_lost, recorded, faulted, truncated, division_by_zero, tick, gap, weight;
+	struct metric_counts metric[1];
+};
+#define LINE_PAD 7
+#define SHARED_LINES 4
+#define ENABLED_WORDS 1
+
+struct line { u64 word, pad[LINE_PAD]; };
+struct shared { struct line line[SHARED_LINES]; };
+struct cell { u64 count, value; };
+
+#define COUNT(word) PP_ADD(&ledger->word, 1)
+#define DROP(word) do { COUNT(word); return; } while (0)
+
+PP_INLINE void disarm(struct control *control)
+{
+#pragma clang loop unroll(full)
+	for (u32 i = 0; i < ENABLED_WORDS; i++)
+		PP_WRITE(control->enabled[i], 0);
+}
+
+/* A CPU's first look in a tick reads the clock; past the deadline that look disarms all. */
+PP_INLINE int over(struct control *control, struct ledger *ledger)
+{
+	u64 tick = pp_jiffies64();
+	if (PP_LIKELY(tick == ledger->tick))
+		return 0;
+	ledger->tick = tick;
+	if (pp_ktime_ns() < control->deadline)
+		return 0;
+	disarm(control);
+	return 1;
+}
+
+#define FUSE(word, bit)                                                                    \
+	do {                                                                               \
+		if (!(PP_READ(control->enabled[word]) >> (bit) & 1) || over(control, ledger)) \
+			DROP(expired);                                                     \
+		COUNT(entered);                                                            \
+	} while (0)
+
+/* Idle tasks share pid 0: each CPU's is a thread of its own. */
+PP_INLINE u64 thread_of(u64 identity)
+{
+	return identity ? identity : 1ULL << 63 | pp_cpu();
+}
+#define THREAD() thread_of(pp_pid_tgid())
+
+PP_INLINE void hook_0_hit_work(unsigned long long *ctx, struct control *control, struct ledger *ledger)
+{
+	FUSE(0, 0);
+	u32 fault = 0, cut = 0;
+	/* the task whose event it is */
+	fault = 0;
+	u64 task = (u64)ctx[2];
+	u32 pid = 0, tid = 0;
+	fault |= pp_read(0, &pid, 4, task + 2420ULL) != 0;
+	fault |= pp_read(0, &tid, 4, task + 2416ULL) != 0;
+	if (fault) {
+		COUNT(faulted);
+		DROP(filtered);
+	}
+	/* target: not probeplan itself */
+	if (pid == (u32)control->self)
+		DROP(not_target);
+	/* where: tid != 0 */
+	if (!(((u32)tid != (u32)0ULL)))
+		DROP(filtered);
+	const u64 weight = 1;
+	COUNT(accepted);
+	/* metric runs: count of 1 by tid */
+	do {
+		struct metric_counts *metric = &ledger->metric[0];
+		char key[8] __attribute__((aligned(8))) = {};
+		*(u32 *)(key + 0) = (u32)((u32)tid);
+		u32 full = 0;
+		struct cell *cell = pp_map_lookup(PP_MAP(1000), key);
+		if (!cell) {
+			struct cell fresh = {0, 0x0ULL};
+			s64 error = pp_map_update(PP_MAP(1000), key, &fresh, PP_NOEXIST);
+			if (error == 0 || error == PP_EEXIST)
+				cell = pp_map_lookup(PP_MAP(1000), key);
+			full = error == PP_E2BIG;
+		}
+		if (full) {
+			PP_ADD(&metric->map_full, 1);
+			PP_ADD(&metric->count, weight);
+			break;
+		}
+		if (!cell) {
+			PP_ADD(&metric->map_busy, 1);
+			break;
+		}
+		PP_ADD(&metric->counted, 1);
+		PP_ADD(&cell->count, weight);
+	} while (0);
+}
+
+/* run: rawtracepoint:sched_switch, hit, by raw tracepoint */
+int hook_0_hit(unsigned long long *ctx)
+{
+	u32 none = 0, side = 0;
+	struct control *control = pp_map_lookup(PP_MAP(1), &none);
+	struct ledger *ledger = pp_map_lookup(PP_MAP(3), &side);
+	if (control && ledger)
+		hook_0_hit_work(ctx, control, ledger);
+	return 0;
+}

@@ -1,0 +1,134 @@
+"""The command line as a whole: help, versions, exit codes, and errors of all kinds."""
+
+import errno
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from orchestrator import cli
+from orchestrator.plan.findings import Finding, HostError, PlanError
+
+FINDING = Finding(code="PP080", message="no such function")
+
+
+def _fails(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
+    def main(_args: object) -> int:
+        raise error
+
+    command = SimpleNamespace(add_arguments=lambda _parser: None, main=main)
+    monkeypatch.setattr(cli.importlib, "import_module", lambda _name: command)
+    monkeypatch.delenv("PROBEPLAN_DEBUG", raising=False)
+    return cli.main(["status"])
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (PlanError([FINDING]), 2, "<plan>: error[PP080]: no such function"),
+        (HostError([FINDING]), 3, "<plan>: error[PP080]: no such function"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "x"), 2, "probeplan: 'x': No such file"),
+        (PermissionError(errno.EPERM, "Not permitted", "/sys/kernel/tracing"), 3, "Not permitted"),
+        (RuntimeError("boom"), 6, "internal error: RuntimeError: boom"),
+        (OSError(errno.EIO, "I/O error"), 2, "standard output takes no more: I/O error"),
+        (OSError(errno.EINVAL, "Invalid"), 6, "internal error"),
+        (RecursionError("deep"), 6, "internal error"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)
+def test_each_kind_of_error_has_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    code: int,
+    said: str,
+) -> None:
+    """Told on standard error in one or two lines, without a traceback."""
+    assert _fails(monkeypatch, error) == code
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.out == ""
+    assert "Traceback" not in captured.err
+
+
+def test_debug_adds_the_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """PROBEPLAN_DEBUG=1 is for reports."""
+
+    def main(_args: object) -> int:
+        raise RuntimeError("boom")
+
+    command = SimpleNamespace(add_arguments=lambda _parser: None, main=main)
+    monkeypatch.setattr(cli.importlib, "import_module", lambda _name: command)
+    monkeypatch.setenv("PROBEPLAN_DEBUG", "1")
+    assert cli.main(["status"]) == 6
+    assert "Traceback" in capsys.readouterr().err
+
+
+def _call(*args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "orchestrator.cli", *args],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_help_names_every_command_and_teaches_by_example() -> None:
+    """`--help` alone is enough to begin."""
+    done = _call("--help")
+    assert done.returncode == 0
+    assert all(f"    {name}" in done.stdout for name in cli.COMMANDS)
+    assert "examples:" in done.stdout
+
+
+def test_no_command_shows_the_help_and_fails() -> None:
+    """Nothing was done, so the exit code is not 0."""
+    done = _call()
+    assert done.returncode == 2
+    assert "examples:" in done.stderr
+
+
+@pytest.mark.parametrize("args", [["lnit"], ["--nope"], ["lint", "--nope"]])
+def test_wrong_usage_exits_2(args: list[str]) -> None:
+    """The same code as for an invalid plan."""
+    done = _call(*args)
+    assert done.returncode == 2
+    assert "usage: probeplan" in done.stderr
+
+
+def test_version_is_printed() -> None:
+    """On standard output, as scripts expect it."""
+    done = _call("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("probeplan ")
+
+
+def test_only_the_chosen_command_is_imported() -> None:
+    """Help must not pay for numpy, nor lint for the backends."""
+    code = (
+        "import sys; from orchestrator.cli import main; main(['--help']); "
+        "print([m for m in sys.modules if m.startswith('orchestrator.cli.')], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_a_reader_that_leaves_ends_the_command_quietly() -> None:
+    """`probeplan --help | head -0`: no complaint, the exit code of SIGPIPE."""
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator.cli", "lint", "--explain", "PP001"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")

@@ -1,0 +1,5 @@
+"""What happens when things go wrong."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.faults.runs")

@@ -1,0 +1,165 @@
+"""Expressions and names → nodes → a program → C and tracefs writes, with nothing run."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+from orchestrator.backends import backend
+from orchestrator.backends.bcc.emit_nodes import EmitError
+from orchestrator.backends.tracefs.layout import Layout
+from orchestrator.compile.lower import compile_plan
+from orchestrator.compile.program import Program
+from orchestrator.kernel.facts import KernelFacts, load_facts
+from orchestrator.plan.expression import parse
+from orchestrator.plan.findings import HostError, PlanError, Position
+from orchestrator.plan.load import load_plan
+from orchestrator.plan.model import Plan
+from tests.fuzz.grammar import check_c, check_writes
+from tests.fuzz.target import Target
+
+KERNELS = Path(__file__).parents[1] / "kernels"
+_HEAD = "apiVersion: probeplan/v1\nkind: ProbePlan\nmetadata: {name: t, summary: t}\n"
+_PARAMS = "params: {limit: {type: int, default: 7}, loud: {type: bool, default: true}}\n"
+_AT = (
+    "function:vfs_read",
+    "entry:do_sys_openat2",
+    "syscall:openat",
+    "tracepoint:sched:sched_switch",
+    "rawtracepoint:sched_switch",
+    "uprobe:/no/such/file:main",
+)
+_SLOTS = (
+    "where: {0}, emit: {{x: cpu}}",
+    "emit: {{x: {0}}}",
+    "let: {{a: {0}}}, where: a, emit: {{a: a}}",
+    "metrics: {{m: {{histogram: {0}, by: [comm]}}}}",
+    "metrics: {{m: {{sum: {0}}}, n: {{count: true, by: [{0}]}}}}",
+)
+_NAMES = (
+    "probes: {{p: {{attach: {0}, emit: {{x: cpu}}}}}}",
+    "probes: {{p: {{attach: 'syscall:openat', emit: {{{0}: cpu}}}}}}",
+    "probes: {{{0}: {{attach: 'syscall:openat', emit: {{x: probe}}}}}}",
+    "target: {{comm: {0}}}\nprobes: {{p: {{attach: 'function:vfs_read', emit: {{x: cpu}}}}}}",
+    "probes: {{p: {{attach: 'syscall:openat', metrics: {{{0}: {{count: true}}}}}}}}",
+    "probes: {{p: {{attach: 'function:vfs_read', args: {{{0}: u64}}, emit: {{x: cpu}}}}}}",
+)
+TEMPLATES = (
+    *(
+        f"probes: {{{{p: {{{{attach: '{attach}', {slot}}}}}}}}}"
+        for attach in _AT
+        for slot in _SLOTS
+    ),
+    *_NAMES,
+)
+
+
+@cache
+def facts() -> KernelFacts:
+    """Debian's 6.1."""
+    return load_facts(KERNELS / "6.1.facts.xz")
+
+
+def check(data: bytes) -> None:
+    """The first byte chooses where the text of the others stands. Nothing but findings comes of
+    it, or a program whose C and tracefs writes hold no more than their grammars allow."""
+    if not data:
+        return
+    text = data[1:].decode("utf-8", "ignore")
+    _check_parse(text)
+    template = TEMPLATES[data[0] % len(TEMPLATES)]
+    source = _HEAD + _PARAMS + template.format(json.dumps(text, ensure_ascii=False))
+    try:
+        plan = load_plan(source.encode())
+        program = compile_plan(plan, facts())
+    except (PlanError, HostError) as error:
+        str(error).encode()
+        return
+    _check_plan(plan)
+    _check_bcc(program)
+    _check_tracefs(program)
+
+
+def _check_parse(text: str) -> None:
+    try:
+        parse(text, Position(file="f", line=1, column=1))
+    except PlanError as error:
+        for finding in error.findings:
+            assert 1 <= finding.position.column <= len(text) + 2, str(finding)
+
+
+def _check_plan(plan: Plan) -> None:
+    for probe in plan.probes:
+        assert probe.name.isascii()
+        assert probe.name.isprintable()
+
+
+def _check_bcc(program: Program) -> None:
+    try:
+        artifact = backend("bcc").emit(program, facts())
+    except (HostError, EmitError):
+        return
+    check_c(artifact.text)
+
+
+def _check_tracefs(program: Program) -> None:
+    try:
+        artifact = backend("tracefs").emit(program, facts())
+    except HostError:
+        return
+    assert isinstance(artifact.detail, Layout)
+    check_writes(artifact.detail)
+
+
+_TEXTS = (
+    "pid == 7 and comm != 'bash'",
+    "args.count >= 4096 and retval < 0",
+    "elapsed > 10*ms if params.loud else 1*us",
+    "args.file.f_path.dentry.d_name.name",
+    "str(args.buf, 40)",
+    "startswith(comm, 'a') or endswith(comm, 'z') or contains(comm, 'm')",
+    "args.filename",
+    "str(args.filename) == '/etc/passwd'",
+    "args.prev_state & 0xff in (1, 2, 4)",
+    "args.next.comm == 'x'",
+    "either(args.prev.state, args.prev.__state)",
+    "load(u64, args.file)",
+    "comm == '*/ int x; /*' or comm == 'a??/'",
+    "comm != 'b\\\\' and args.next.comm == '\" && x'",
+    "ntohs(args.count) << 3 >> 2 | ~args.pos ^ -1",
+    "(args.count + 1) // (params.limit % 3)",
+    "min(args.count, 5) - max(retval, 2) * log2(args.count)",
+    "entry(args.file.f_flags) == 1 and not (cpu == 0)",
+    "arg0 + arg1",
+    "task.mm.owner.tgid",
+    "uid != 0 and gid in (1, 2)",
+    "function:vfs_write",
+    "tracepoint:sched:sched_wakeup",
+    "uprobe:/bin/true:main+0x10",
+    "usdt:/bin/true:a:b",
+    "postgres*",
+)
+_WORDS = r"""
+args. retval elapsed comm pid tid uid gid cpu now func probe task params.limit arg0 str( entry(
+either( load( startswith( contains( ntohl( ip( min( and or not in if else == != <= >= << >> // % **
+:= lambda is None True 0x1f 18446744073709551615 -9223372036854775808 1.5 1e9 '\ud800' '\x00' "*/"
+f'{x}' b'' ... /* ?? ??/ # ; ' " $( } { [ ( u8 s64 KiB ms
+"""
+
+
+def seeds() -> list[bytes]:
+    """Each text at a few places."""
+    count = len(TEMPLATES)
+    return [
+        bytes([(number * 7 + step) % count]) + text.encode()
+        for number, text in enumerate(_TEXTS)
+        for step in (0, 2, 11, 17, 23)
+    ] + [bytes([count - 1 - index]) + b"name" for index in range(len(_NAMES))]
+
+
+TARGET = Target(
+    name="expressions",
+    check=check,
+    seeds=seeds,
+    words=(*(word.encode() for word in _WORDS.split()), b"\\\n", b" "),
+    longest=4100,
+)

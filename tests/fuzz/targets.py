@@ -1,0 +1,16 @@
+"""All targets, by name."""
+
+from tests.fuzz import expressions, front, kernel, lines, pages, rings
+from tests.fuzz.target import Target
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        front.TARGET,
+        expressions.TARGET,
+        lines.TARGET,
+        pages.TARGET,
+        rings.TARGET,
+        *kernel.TARGETS,
+    )
+}

@@ -1,0 +1,111 @@
+"""pytest's way into guests: tests whose case runs in a booted kernel, one boot for them all.
+
+    @pytest.mark.guest("tests.guest.counting:count_calls", calls=2000)
+    def test_each_call_is_counted(guest: CaseResult) -> None:
+        assert guest.result()["hits"] == 2000
+
+The first such test boots its kernel and runs there the cases of all selected tests; the others
+look up their own result. `prepare="module:function"` and `modules=[…]` are as in
+guest_cases.Case; other keywords are the case's. A case that raised fails its test; a lost
+machine is an error of the test it was lost in, and of no other.
+
+Kernels: 6.1, or those that PROBEPLAN_MATRIX lists (`PROBEPLAN_MATRIX=5.10,6.12,7.x`). For a
+machine of its own a test takes the fixture `guest_kernel` and calls run_in_guest.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from orchestrator.lab import KERNELS, GuestLost, Kernel, fetch
+from tests.guest_cases import Case, CaseResult, GuestCases
+
+MATRIX = "PROBEPLAN_MATRIX"
+ORDINARY = "6.1"
+TIMEOUT_SECONDS = 1200  # the first test of a kernel waits for all cases in it
+Results = dict[str, CaseResult] | GuestLost
+
+
+def lanes() -> list[str]:
+    """The kernels of this test run."""
+    wanted = os.environ.get(MATRIX, ORDINARY).replace(",", " ").split()
+    if unknown := sorted(set(wanted) - set(KERNELS)):
+        raise pytest.UsageError(f"{MATRIX} names {unknown}: known are {', '.join(KERNELS)}")
+    return wanted
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the marker known."""
+    config.addinivalue_line(
+        "markers",
+        "guest(call, *, prepare=None, modules=(), **kwargs): runs in a booted kernel",
+    )
+    config.addinivalue_line("markers", "one_kernel: about the harness; the first lane is enough")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test per kernel."""
+    if "guest_kernel" in metafunc.fixturenames:
+        one = metafunc.definition.get_closest_marker("one_kernel") is not None
+        kernels = lanes()[:1] if one else lanes()
+        metafunc.parametrize("guest_kernel", kernels, indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Lets `-m guest` select every test that boots, and gives these time to."""
+    for item in items:
+        if "guest_kernel" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
+            if item.get_closest_marker("guest") is None:
+                item.add_marker("guest")
+
+
+@pytest.fixture(scope="session")
+def guest_kernel(request: pytest.FixtureRequest) -> Kernel:
+    """The kernel of this lane, fetched into the cache if need be."""
+    return fetch(request.param)
+
+
+@pytest.fixture(scope="session")
+def guest_results(
+    request: pytest.FixtureRequest,
+    guest_kernel: Kernel,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Results:
+    """All results in this kernel, or the loss of a machine that never got to a case."""
+    share = tmp_path_factory.mktemp(f"guest-{guest_kernel.name}-")
+    try:
+        return GuestCases(guest_kernel, share).run(_cases(request.session, guest_kernel.name))
+    except GuestLost as lost:
+        return lost
+
+
+@pytest.fixture
+def guest(request: pytest.FixtureRequest, guest_results: Results) -> CaseResult:
+    """The result of this test's case."""
+    if isinstance(guest_results, GuestLost):
+        raise guest_results
+    found = guest_results[request.node.nodeid]
+    if found.outcome == "unsupported":
+        pytest.skip(f"kernel {found.kernel.release} lacks {found.text}")
+    if found.lost is not None:
+        raise found.lost
+    return found
+
+
+def _cases(session: pytest.Session, kernel: str) -> Iterator[Case]:
+    """The cases that the selected tests want in this kernel."""
+    for item in session.items:
+        marker = item.get_closest_marker("guest")
+        callspec = getattr(item, "callspec", None)
+        if marker and marker.args and callspec and callspec.params["guest_kernel"] == kernel:
+            kwargs = dict(marker.kwargs)
+            yield Case(
+                id=item.nodeid,
+                call=marker.args[0],
+                prepare=kwargs.pop("prepare", None),
+                modules=tuple(kwargs.pop("modules", ())),
+                kwargs=kwargs,
+            )

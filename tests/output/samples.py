@@ -1,0 +1,92 @@
+"""Lifecycle records with every field, for the tests of the log, the schema and the summary."""
+
+from typing import Any
+
+STAMP = "2026-11-23T02:15:07.123456789Z"
+
+
+def side(fired: int | str, **others: int | str) -> dict[str, int | str]:
+    """One side's accounts; what is not named is zero."""
+    names = ("expired", "not_target", "filtered", "sampled_out", "unpaired", "map_full")
+    counts = dict.fromkeys((*names, "accepted", "kernel_missed", "recursion_misses"), 0)
+    return {"fired": fired, **counts, **others}
+
+
+def finished(**changes: Any) -> dict[str, Any]:
+    """The fields of run.finished for a run with one paired probe."""
+    hook = {
+        "to": "function:vfs_read",
+        "mechanism": "fexit",
+        "sides": {
+            "entry": side(12_345, accepted=12_345, kernel_missed=2),
+            "return": side(12_345, filtered=12_000, accepted=345, kernel_missed="unknown"),
+        },
+    }
+    emit = {
+        "accepted": 345, "rate_limited": 0, "over_cap": 0, "ring_lost": 5, "recorded": 340,
+        "delivered": 340,
+    }  # fmt: skip
+    metric = {"counted": 345, "filtered": 0, "map_full": 0, "map_busy": 0}
+    probe = {"hooks": [hook], "emit": emit, "metrics": {"latency": metric}}
+    return {
+        "outcome": "duration",
+        "exit_code": 4,
+        "started": STAMP,
+        "duration_ns": 30_000_000_000,
+        "startup_ms": 112.5,
+        "paused_ns": {"read": 1_500_000_000},
+        "command_status": None,
+        "command_left": [],
+        "complete": False,
+        "why_incomplete": ["5 records of read were lost: no room in the buffer"],
+        "saw_nothing": None,
+        "delivered": 340,
+        "lost": 5,
+        "ledger": {
+            "probes": {"read": probe}, "faulted": 0, "truncated": "unknown",
+            "division_by_zero": 0, "children_lost": 0,
+        },
+        "error": None,
+        **changes,
+    }  # fmt: skip
+
+
+def lifecycle() -> dict[str, dict[str, Any]]:
+    """One record of each kind but probe.event and metric: event → fields."""
+    return {
+        "run.started": {
+            "version": "0.1.0", "backend": "bcc", "arch": "x86_64", "params": {"threshold": 10},
+            "target": {"comm": ["postgres"]}, "command": None,
+            "limits": {
+                "duration": {"value": "unlimited", "enforced": "kernel", "from": "default"},
+                "rate": {"value": 1000, "per_ns": 10**9, "enforced": "kernel", "from": "policy"},
+            },
+            "policies": [{"file": "/etc/probeplan/policy.yaml", "sha256": "0" * 64}],
+            "enforced": {"read.where": "kernel"}, "memory": {"ring": 8 << 20}, "every_ns": None,
+        },
+        "probe.attached": {
+            "probe": "read", "to": "function:vfs_read", "mechanism": "fexit", "target": "vfs_read",
+            "detail": "", "sample": 10,
+        },
+        "probe.skipped": {"probe": "read", "to": "kprobe:x", "reason": "no such symbol"},
+        "probe.paused": {"probe": "read", "uid": 0},
+        "probe.resumed": {"probe": "read", "uid": 0, "paused_ns": 1_500_000_000},
+        "limit.reached": {
+            "limit": "events", "probe": None, "value": 10_000, "enforced": "kernel",
+            "action": "stop", "detail": "after 3.2 s",
+        },
+        "governor.step": {
+            "action": "sample", "probe": "read", "cost": 0.031, "budget": 0.02, "sample": 20,
+        },
+        "events.lost": {"probe": "read", "lost": 120, "reason": "ring"},
+        "run.finished": finished(),
+    }  # fmt: skip
+
+
+def metric(kind: str, cells: list[dict[str, Any]], unit: str = "ns") -> dict[str, Any]:
+    """The fields of a metric record."""
+    return {
+        "probe": "read", "metric": "latency", "kind": kind, "unit": unit,
+        "window": {"start": STAMP, "end": STAMP}, "total": True, "cells": cells,
+        "cells_left_out": 0,
+    }  # fmt: skip

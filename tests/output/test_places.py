@@ -1,0 +1,116 @@
+"""Files are not opened through what others have put into directories that everybody can write to.
+
+The last directory of the path and all on the way to it are looked at, links of our own included.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.output.places import append_to
+from orchestrator.output.result import ResultDirectory, ResultDirectoryError
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[Path]:
+    """A directory as /tmp is."""
+    directory = tmp_path / "shared"
+    directory.mkdir()
+    directory.chmod(0o1777)
+    return directory
+
+
+def append(path: Path | str, text: bytes = b"line\n") -> None:
+    handle = append_to(path)
+    os.write(handle, text)
+    os.close(handle)
+
+
+def test_a_file_is_made_for_its_owner_alone_and_appended_to(shared: Path) -> None:
+    append(shared / "log")
+    append(shared / "log")
+    assert (shared / "log").read_bytes() == b"line\nline\n"
+    assert stat.S_IMODE((shared / "log").stat().st_mode) == 0o600
+
+
+def test_a_link_that_was_planted_is_not_followed(shared: Path, tmp_path: Path) -> None:
+    """Neither one to a file, nor one to nothing, which open(2) would make, nor a directory's."""
+    victim = tmp_path / "victim"
+    victim.write_text("as it was")
+    (shared / "file").symlink_to(victim)
+    (shared / "new").symlink_to(tmp_path / "made")
+    (shared / "folder").symlink_to(tmp_path)
+    for path in ("file", "new", "folder/victim"):
+        with pytest.raises(OSError, match="is a link, and everybody can make links there"):
+            append(shared / path)
+    assert victim.read_text() == "as it was"
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_link_of_ours_that_leads_there_does_not_help(shared: Path, tmp_path: Path) -> None:
+    (shared / "planted").symlink_to(tmp_path / "made")
+    (tmp_path / "ours").symlink_to(shared / "planted")
+    with pytest.raises(OSError, match="'planted' is a link"):
+        append(tmp_path / "ours")
+    (tmp_path / "plain").symlink_to("target")
+    append(tmp_path / "plain")
+    assert (tmp_path / "target").read_bytes() == b"line\n"
+
+
+def test_a_second_name_of_another_file_is_not_written(shared: Path, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.touch()
+    (shared / "log").hardlink_to(victim)
+    with pytest.raises(OSError, match="not our own"):
+        append(shared / "log")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away needs root")
+def test_somebody_elses_file_or_directory_is_not_used(shared: Path) -> None:
+    (shared / "log").touch()
+    (shared / "out").mkdir()
+    for name in ("log", "out"):
+        os.chown(shared / name, 65534, 65534)
+    with pytest.raises(OSError, match="not our own"):
+        append(shared / "log")
+    with pytest.raises(ResultDirectoryError, match="not our own"):
+        ResultDirectory(shared / "out")
+
+
+def test_a_directory_in_which_everybody_can_replace_files_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    (tmp_path / "out").mkdir(mode=0o700)
+    for use in (append, ResultDirectory):
+        with pytest.raises((OSError, ResultDirectoryError), match="not sticky"):
+            use(tmp_path / "out")
+    tmp_path.chmod(0o700)
+    (tmp_path / "out").chmod(0o777)
+    with pytest.raises(ResultDirectoryError, match="not sticky"):
+        ResultDirectory(tmp_path / "out")
+
+
+def test_a_loop_of_links_ends(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match="one too many"):
+        append(tmp_path / "a")
+
+
+def test_devices_and_open_files_can_be_named(tmp_path: Path) -> None:
+    """Such as /dev/null, and /dev/fd/N, which is a link into procfs."""
+    append("/dev/null")
+    read, write = os.pipe()
+    append(f"/dev/fd/{write}")
+    assert os.read(read, 100) == b"line\n"
+    os.close(read)
+    os.close(write)
+
+
+def test_a_path_that_leads_nowhere_is_told_as_it_was_given(tmp_path: Path) -> None:
+    for wrong in (tmp_path / "no" / "log", tmp_path):
+        with pytest.raises(OSError, match=r".") as told:
+            append(wrong)
+        assert told.value.filename == str(wrong)

@@ -1,0 +1,43 @@
+"""Kernel strings: nothing is lost on their way into JSON."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.output.text import from_kernel, to_kernel
+
+ODD = st.lists(st.sampled_from([b"\\", b"x", b"4", b"1", b"\xff", b"\xc3", b"\xa9", b'"'])).map(
+    b"".join
+)
+
+
+@given(raw=st.one_of(ODD, st.binary().filter(lambda raw: b"\0" not in raw)))
+def test_the_bytes_can_be_had_back(raw: bytes) -> None:
+    """A left inverse exists, so distinct byte strings are distinct texts; and JSON keeps them."""
+    text = from_kernel(raw)
+    assert to_kernel(json.loads(json.dumps(text))) == raw
+    text.encode("utf-8")  # strict: no surrogates
+
+
+@given(text=st.text().filter(lambda text: "\\" not in text and "\0" not in text))
+def test_valid_utf8_without_backslashes_stands_as_it_is(text: str) -> None:
+    """People read names, not escapes."""
+    assert from_kernel(text.encode()) == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"plain\0garbage", "plain"),
+        (b"caf\xe9", "caf\\xe9"),
+        (b"caf\\xe9", "caf\\\\xe9"),
+        (b"C:\\temp", "C:\\\\temp"),
+        (b"\xed\xa0\x80", "\\xed\\xa0\\x80"),
+        (b"", ""),
+    ],
+)
+def test_the_schema_s_rule_by_example(raw: bytes, text: str) -> None:
+    """Up to the NUL; bytes that are no UTF-8 by number; backslashes doubled."""
+    assert from_kernel(raw) == text

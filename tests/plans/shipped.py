@@ -1,0 +1,24 @@
+"""The plans that the repository ships, and what is known of them."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PLANS = {path.stem: path for path in sorted((ROOT / "plans").rglob("*.yaml"))}
+EXAMPLES = {path.stem: path for path in sorted((ROOT / "examples").glob("[0-9]*.yaml"))}
+KERNELS = {
+    path.name.removesuffix(".facts.xz"): path
+    for path in sorted((ROOT / "tests" / "kernels").glob("*.facts.xz"))
+}
+#: Plans and examples that tracefs cannot run, each with a word of the reason that it gives.
+TRACEFS_CANNOT = {
+    "09-another-task": "rawtracepoint",
+    "execs": "memory behind this pointer",
+    "python-gc": "usdt",
+}
+#: The same where kernel functions cannot be probed.
+TRACEFS_CANNOT_WITHOUT_KPROBES = {**TRACEFS_CANNOT, "opens": "a string from memory"}
+
+
+def tracefs_cannot(kprobes: bool) -> dict[str, str]:
+    """What tracefs cannot run on a kernel with or without kprobes, and why."""
+    return TRACEFS_CANNOT if kprobes else TRACEFS_CANNOT_WITHOUT_KPROBES

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.kernel.kprobe_list import kprobe_states
+from orchestrator.kernel.kprobe_list import AFTER_ENDBR, kprobe_states
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.run.control import ask
 from orchestrator.run.journal import Record, journals
@@ -83,7 +83,7 @@ def _kernel_state(place: Mapping[str, str], states: States) -> list[str] | str |
         return None
     if states is None:
         return "unknown"
-    found = states.get(place["target"])
+    found = states.get(place["target"], states.get(place["target"] + AFTER_ENDBR))
     return None if found is None else sorted(found)
 
 

@@ -8,8 +8,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["FLAGS", "kprobe_states", "parse_list"]
+__all__ = ["AFTER_ENDBR", "FLAGS", "kprobe_states", "parse_list"]
 
+#: Where functions begin with ENDBR64, the kernel moves a probe of the function behind it
+#: (arch/x86/kernel/kprobes/core.c, arch_adjust_kprobe_addr).
+AFTER_ENDBR = "+0x4"
 FLAGS = ("GONE", "DISABLED", "OPTIMIZED", "FTRACE")
 _LIST = Path("/sys/kernel/debug/kprobes/list")
 _LINE = re.compile(

@@ -14,6 +14,7 @@ from orchestrator.plan.places import Path_
 from orchestrator.plan.probes import build_probe
 from orchestrator.plan.reader import Reader
 from orchestrator.plan.sink import Sink
+from orchestrator.plan.spans import build_outstanding, build_spans
 from orchestrator.plan.units import UnitError
 
 COMM_BYTES = 15  # TASK_COMM_LEN is 16 with the closing NUL (include/linux/sched.h)
@@ -41,6 +42,8 @@ def build_plan(data: Mapping[str, Any], sink: Sink, overrides: Overrides) -> Pla
         limits=bounds,
         target=_override_target(_target(reader), overrides.target, sink),
         probes=tuple(build_probe(reader, name) for name in data.get("probes", {})),
+        spans=build_spans(reader),
+        outstanding=build_outstanding(reader),
         params=params,
         let=reader.expressions(("let",)),
         every_ns=_every(reader, bounds),

@@ -162,6 +162,16 @@ CODES: Mapping[str, tuple[str, str]] = {
         "sampling at the end of a span",
         "Sampling is decided where a span starts; its ends must see every event.",
     ),
+    "PP062": (
+        "a span does not fit its probes",
+        "A span or something outstanding names a probe that is not there, has a probe's name, or "
+        "has a key that one of its probes cannot say.",
+    ),
+    "PP063": (
+        "one probe in two roles",
+        "A probe starts a span or ends it. Two probes at one attach point can do both: they are "
+        "one program, and ends come before starts.",
+    ),
     "PP064": (
         "interpolation out of place",
         "$(params.NAME) is filled in under attach, by and target only.",

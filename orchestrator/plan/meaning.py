@@ -46,7 +46,14 @@ class Meaning:
             case Member(base=Name(id="params"), name=name):
                 self._param(name, node, expr)
                 return
-            case Member(base=Name(id="args")) if "args" not in scope.definitions:
+            case Member(base=Name(id=role), name=name) if scope.span is not None and (
+                role in names.SPAN_PROBES
+            ):
+                self._of_probe(role, name, node, expr, scope)
+                return
+            case Member(base=Name(id="args")) if (
+                "args" not in scope.definitions and scope.span is None
+            ):
                 return
             case Binary(op="/"):
                 hint = "write `//` for whole numbers, or compute the ratio under `derive`"
@@ -70,6 +77,12 @@ class Meaning:
             self._situation(
                 needs - scope.definitions.keys(), f"through {name!r}, ", node, expr, scope
             )
+        elif name in names.SPAN_PROBES:
+            what = f"{name}.comm" if scope.span is not None else "it leads to a span's probes"
+            self._report("PP022", f"`{name}` needs a member, in a span", node, expr, what)
+        elif scope.span is not None and name in names.BUILTINS and name not in _IN_SPANS:
+            hint = f"say whose: `start.{name}` or `end.{name}`"
+            self._report("PP022", f"{name!r} has no meaning by itself in a span", node, expr, hint)
         elif name in ("args", "params"):
             known = self.params if name == "params" else ()
             example = next(iter(known), "NAME")
@@ -80,6 +93,24 @@ class Meaning:
             self._situation(frozenset({name}), "", node, expr, scope)
         else:
             self._unknown(name, node, expr, scope)
+
+    def _of_probe(self, role: str, name: str, node: Node, expr: Expr, scope: Scope) -> None:
+        """`start.x`: a definition of all the probes that start the span, or a builtin."""
+        assert scope.span is not None
+        if role not in scope.span:
+            hint = f"name the probe: `{role}: PROBE`"
+            self._report("PP022", f"this span has no `{role}`", node, expr, hint)
+        elif not (name in scope.span[role] or name in names.BUILTINS or name in names.LATER):
+            known = [*sorted(scope.span[role]), *names.BUILTINS]
+            hint = suggestion(name, known, f"define it under `let` of the {role}'s probes")
+            self._report("PP022", f"unknown name {name!r} at `{role}`", node, expr, hint)
+
+    def _seen(self, node: Call, expr: Expr, scope: Scope) -> None:
+        if scope.span is None or node.args[:1] != (Name("via", node.args[0].at),):
+            hint = "in a span with a `via`: seen(via)"
+            self._report("PP024", "seen() asks whether `via` was seen", node, expr, hint)
+        elif "via" not in scope.span:
+            self._report("PP022", "this span has no `via`", node, expr, "name one: `via: PROBE`")
 
     def _unknown(self, name: str, node: Node, expr: Expr, scope: Scope) -> None:
         if name in scope.partial:
@@ -127,6 +158,9 @@ class Meaning:
         elif not arity[0] <= len(node.args) <= (arity[1] or len(node.args)):
             message = f"{node.function}() takes {_count(arity)}, not {len(node.args)}"
             self._report("PP024", message, node, expr)
+        if node.function == "seen" and node.args:
+            self._seen(node, expr, scope)
+            return
         skipped = self._types(node, expr)
         for arg in node.args[skipped:]:
             self._visit(arg, expr, scope)
@@ -171,6 +205,10 @@ class Meaning:
                 message = f"no task is called {text.value[:40]!r}"
                 hint = f"the kernel keeps {COMM_BYTES} bytes of a name"
                 self._report("PP029", message, text, expr, hint)
+
+
+#: Builtins that mean something in a span by themselves.
+_IN_SPANS = frozenset({"elapsed", "params"})
 
 
 def _is_known(name: str) -> bool:

@@ -200,6 +200,45 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A stretch of time from an event of a `start` probe to one of an `end` probe with the same
+    `key`. `again`: what a second start does while one is open. `let`, `where`, `emit` and `metrics`
+    are evaluated at the end, where `start.x`, `via.x` and `end.x` are the three probes' values."""
+
+    name: str
+    start: tuple[str, ...]
+    end: tuple[str, ...]
+    key: tuple[str, ...]
+    via: tuple[str, ...] = ()
+    cancel: tuple[str, ...] = ()
+    again: Literal["replace", "keep", "nest"] = "replace"
+    max_open: int = 10_000
+    open_at_end: bool = False
+    let: Mapping[str, Expr] = field(default_factory=dict)
+    where: Expr | None = None
+    emit: Mapping[str, Expr] | None = None
+    metrics: tuple[Metric, ...] = ()
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outstanding:
+    """What `open` probes opened and `close` probes have not closed: `value` and `by` are of the
+    opening. Only what is at least `min_age_ns` old is shown, the `top` largest of it."""
+
+    name: str
+    open: tuple[str, ...]
+    close: tuple[str, ...]
+    key: tuple[str, ...]
+    value: Expr
+    by: tuple[str, ...] = ()
+    min_age_ns: int = 0
+    top: int = 20
+    max_open: int = 100_000
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metadata:
     """Who the plan is and whom to ask."""
 
@@ -222,6 +261,8 @@ class Plan:
     limits: Limits
     target: Target
     probes: tuple[Probe, ...]
+    spans: tuple[Span, ...] = ()
+    outstanding: tuple[Outstanding, ...] = ()
     params: Mapping[str, Param] = field(default_factory=dict)
     let: Mapping[str, Expr] = field(default_factory=dict)
     every_ns: int | None = None

@@ -35,7 +35,10 @@ UNITS: Mapping[str, int] = {
     "GiB": 1 << 30,
 }
 #: Names of the language that this release does not compile yet.
-LATER = frozenset({"kstack", "ustack", "start", "via", "end", "key"})
+LATER = frozenset({"kstack", "ustack"})
+
+#: What leads to the values of a span's probes: `start.pid`.
+SPAN_PROBES: tuple[str, ...] = ("start", "via", "end")
 
 #: Functions and how many arguments they take: fewest and most (None: any number).
 FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
@@ -45,6 +48,7 @@ FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
     "user": (1, 1),
     "either": (2, None),
     "entry": (1, 1),
+    "seen": (1, 1),
     "ntohs": (1, 1),
     "ntohl": (1, 1),
     "ipv4": (1, 1),
@@ -57,7 +61,7 @@ FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
     "errno": (1, 1),
 }
 FUNCTIONS_LATER = frozenset(
-    {"buf", "strs", "local", "remote", "path", "flags", "ksym", "devname", "hash", "seen"}
+    {"buf", "strs", "local", "remote", "path", "flags", "ksym", "devname", "hash"}
 )
 #: What `load(TYPE, p)` reads.
 LOAD_TYPES: tuple[str, ...] = (

@@ -46,14 +46,14 @@ def build_probe(reader: Reader, name: str) -> Probe:
         returns=data.get("returns", ""),
         task=_task(reader, (*path, "task")),
         let=reader.expressions((*path, "let")),
-        where=_where(reader, (*path, "where")),
+        where=condition(reader, (*path, "where")),
         sample=_sample(reader, (*path, "sample")),
         events=reader.quantity((*path, "events"), units.parse_count, None),
         rate=reader.quantity((*path, "rate"), units.parse_rate, None),
         optional=data.get("optional", False),
         redact=reader.quantity((*path, "redact"), parse_redact, None),
-        emit=_emit(reader, (*path, "emit")),
-        metrics=tuple(_metric(reader, (*path, "metrics", key)) for key in data.get("metrics", {})),
+        emit=emitted(reader, (*path, "emit")),
+        metrics=metrics_of(reader, path),
         position=reader.sink.document.key(path),
     )
     _check_use(reader, path, data)
@@ -63,11 +63,28 @@ def build_probe(reader: Reader, name: str) -> Probe:
 def _check_use(reader: Reader, path: Path_, data: Mapping[str, Any]) -> None:
     if "emit" in data or data.get("metrics") or reader.sink.damaged(path):
         return
-    later = [key for key in ("spans", "outstanding") if reader.get((key,))]
-    if not later:
-        hint = "add `emit: {}` for records, or `metrics:`"
+    if path[-1] not in used_probes(reader):
+        hint = "add `emit: {}` for records, `metrics:`, or a span that uses it"
         place = reader.sink.document.key(path)
         reader.sink.add("PP053", f"the probe {path[-1]!r} does nothing", place, hint)
+
+
+#: By head of the document, the keys that name probes there.
+ROLES: Mapping[str, tuple[str, ...]] = {
+    "spans": ("start", "end", "via", "cancel"),
+    "outstanding": ("open", "close"),
+}
+
+
+def used_probes(reader: Reader) -> set[str]:
+    """The probes that a span or something outstanding uses."""
+    found: set[str] = set()
+    for head, keys in ROLES.items():
+        for body in reader.get((head,), {}).values():
+            for key in keys:
+                named = body.get(key, ())
+                found |= {named} if isinstance(named, str) else set(named)
+    return found
 
 
 # ---------------------------------------------------------------- attach points
@@ -151,7 +168,8 @@ def _task(reader: Reader, path: Path_) -> Expr | Literal["none"] | None:
     return "none" if raw == "none" else reader.expression(path)
 
 
-def _where(reader: Reader, path: Path_) -> Expr | None:
+def condition(reader: Reader, path: Path_) -> Expr | None:
+    """The expression at `path`; None where everything is kept."""
     expr = reader.expression(path)
     return None if expr and isinstance(expr.root, Boolean) and expr.root.value else expr
 
@@ -183,7 +201,8 @@ def parse_redact(text: str) -> Redact:
     return Redact(kind="truncate", size=size)
 
 
-def _emit(reader: Reader, path: Path_) -> dict[str, Expr] | None:
+def emitted(reader: Reader, path: Path_) -> dict[str, Expr] | None:
+    """The fields of a record by name; None where there are no records."""
     raw = reader.get(path)
     if raw is None:
         return None
@@ -197,6 +216,12 @@ def _emit(reader: Reader, path: Path_) -> dict[str, Expr] | None:
 
 
 # ---------------------------------------------------------------- metrics
+
+
+def metrics_of(reader: Reader, path: Path_) -> tuple[Metric, ...]:
+    """The metrics of the probe or span at `path`."""
+    heads = [(*path, "metrics", name) for name in reader.get((*path, "metrics"), {})]
+    return tuple(_metric(reader, head) for head in heads)
 
 
 def _metric(reader: Reader, path: Path_) -> Metric:
@@ -213,8 +238,8 @@ def _metric(reader: Reader, path: Path_) -> Metric:
         name=str(path[-1]),
         kind=kind,
         value=_value(reader, (*path, kind)),
-        by=_by(reader, (*path, "by")),
-        where=_where(reader, (*path, "where")),
+        by=by_names(reader, (*path, "by")),
+        where=condition(reader, (*path, "where")),
         keys=reader.quantity((*path, "keys"), _keys, default_keys),
         buckets=_buckets(reader, path, kind),
         top=data.get("top"),
@@ -238,7 +263,8 @@ def _value(reader: Reader, path: Path_) -> Expr | None:
     return expr
 
 
-def _by(reader: Reader, path: Path_) -> tuple[str, ...]:
+def by_names(reader: Reader, path: Path_) -> tuple[str, ...]:
+    """What is counted apart by."""
     return tuple(text for text, _ in reader.texts(path) if text != "none")
 
 

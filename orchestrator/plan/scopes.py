@@ -1,26 +1,31 @@
 """Which definitions are in force where, and what they lean on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.plan.expression import Expr
-from orchestrator.plan.model import AttachItem, Plan, Probe
-from orchestrator.plan.syntax import Name, walk
+from orchestrator.plan.findings import NOWHERE
+from orchestrator.plan.model import AttachItem, Plan, Probe, Span
+from orchestrator.plan.syntax import Name, Number, walk
 
 Definitions = Mapping[str, Expr]
+_KEY = Expr(text="", root=Number(0), position=NOWHERE)  # of a key only the name is of interest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
     """What an expression may name. `kinds` are the attach kinds that it is evaluated at (empty:
     not known), `every`: it must have a meaning at all of them rather than at one; `task` is False
-    where no task's name means anything; `partial` holds what only some attach points define."""
+    where no task's name means anything; `partial` holds what only some attach points define.
+    In a span, `span` holds by `start`, `via` and `end` the names that its probes define (and stand
+    behind a dot), and no event's own names mean anything; elsewhere it is None."""
 
     definitions: Definitions
     kinds: frozenset[str] = frozenset()
     every: bool = True
     task: bool = True
     partial: frozenset[str] = frozenset()
+    span: Mapping[str, frozenset[str]] | None = None
 
     def offered(self, by: frozenset[str]) -> bool:
         """True when the kinds of this scope offer what only the kinds `by` have."""
@@ -59,6 +64,20 @@ def probe_scope(plan: Plan, probe: Probe) -> Scope:
         task=probe.task != "none",
         partial=frozenset(partial),
     )
+
+
+def span_scope(plan: Plan, span: Span) -> Scope:
+    """For what a span says: its own definitions, its key's names, and its probes' behind a dot."""
+    roles = {"start": span.start, "via": span.via, "end": span.end}
+    named = {role: _defined(plan, probes) for role, probes in roles.items() if probes}
+    own = {name: _KEY for name in span.key if "." not in name}
+    return Scope(definitions={**own, **span.let}, span=named)
+
+
+def _defined(plan: Plan, probes: Sequence[str]) -> frozenset[str]:
+    """The definitions that all these probes have."""
+    found = [set(probe_scope(plan, one).definitions) for one in plan.probes if one.name in probes]
+    return frozenset(set.intersection(*found)) if found else frozenset()
 
 
 def _kinds(items: tuple[AttachItem, ...]) -> frozenset[str]:

@@ -15,9 +15,10 @@ from orchestrator.plan.params import interpolation_elsewhere
 from orchestrator.plan.places import Path_
 from orchestrator.plan.scopes import Scope, item_scope, leans_on, plan_scope, probe_scope
 from orchestrator.plan.sink import Sink
+from orchestrator.plan.span_meaning import check_spans
 
 #: Keys that the schema knows and this release does not run yet.
-LATER = ("spans", "outstanding", "derive", "stop_when")
+LATER = ("derive", "stop_when")
 
 
 def check_meaning(plan: Plan, data: Mapping[str, Any], sink: Sink) -> None:
@@ -29,6 +30,7 @@ def check_meaning(plan: Plan, data: Mapping[str, Any], sink: Sink) -> None:
     _check_definitions(("let",), plan.let, plan_scope(plan), meaning, sink)
     for probe in plan.probes:
         _check_probe(plan, probe, data, meaning, sink)
+    check_spans(plan, meaning, sink)
 
 
 def _check_later(data: Mapping[str, Any], sink: Sink) -> None:

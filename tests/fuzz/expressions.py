@@ -15,25 +15,41 @@ from orchestrator.plan.findings import HostError, PlanError, Position
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
 from tests.fuzz.grammar import check_c, check_writes
+from tests.fuzz.grown import Place, grown
 from tests.fuzz.target import Target
 
 KERNELS = Path(__file__).parents[1] / "kernels"
-_HEAD = "apiVersion: probeplan/v1\nkind: ProbePlan\nmetadata: {name: t, summary: t}\n"
-_PARAMS = "params: {limit: {type: int, default: 7}, loud: {type: bool, default: true}}\n"
-_AT = (
-    "function:vfs_read",
-    "entry:do_sys_openat2",
-    "syscall:openat",
-    "tracepoint:sched:sched_switch",
-    "rawtracepoint:sched_switch",
-    "uprobe:/no/such/file:main",
-)
+HEAD = "apiVersion: probeplan/v1\nkind: ProbePlan\nmetadata: {name: t, summary: t}\n"
+PARAMS = "params: {limit: {type: int, default: 7}, loud: {type: bool, default: true}}\n"
+_AT = {
+    "function:vfs_read": Place(
+        numbers=("args.count", "args.file.f_flags"),
+        texts=("args.file.f_path.dentry.d_name.name",),
+        pointers=("args.buf", "args.pos"),
+        paired=True,
+    ),
+    "entry:do_sys_openat2": Place(
+        numbers=("args.dfd",), texts=("str(args.filename)",), pointers=("args.how",)
+    ),
+    "syscall:openat": Place(
+        numbers=("args.dfd", "args.flags"), texts=("str(args.filename)",), paired=True
+    ),
+    "tracepoint:sched:sched_switch": Place(
+        numbers=("args.prev_state", "args.next_pid"), texts=("args.next_comm",)
+    ),
+    "rawtracepoint:sched_switch": Place(
+        numbers=("args.prev.pid", "args.preempt"),
+        texts=("args.next.comm",),
+        pointers=("args.next.mm",),
+    ),
+    "uprobe:/no/such/file:main": Place(numbers=("arg0", "arg1"), pointers=("arg0",)),
+}
 _SLOTS = (
     "where: {0}, emit: {{x: cpu}}",
     "emit: {{x: {0}}}",
     "let: {{a: {0}}}, where: a, emit: {{a: a}}",
     "metrics: {{m: {{histogram: {0}, by: [comm]}}}}",
-    "metrics: {{m: {{sum: {0}}}, n: {{count: true, by: [{0}]}}}}",
+    "let: {{a: {0}}}, metrics: {{m: {{sum: a}}, n: {{count: true, by: [a]}}}}",
 )
 _NAMES = (
     "probes: {{p: {{attach: {0}, emit: {{x: cpu}}}}}}",
@@ -53,21 +69,32 @@ TEMPLATES = (
 )
 
 
+GROWN = 128
+
+
 @cache
 def facts() -> KernelFacts:
     """Debian's 6.1."""
     return load_facts(KERNELS / "6.1.facts.xz")
 
 
+def expression_of(data: bytes) -> tuple[str, str]:
+    """A template and what stands in it. The first byte chooses the template; from GROWN on the
+    others do not spell the text but choose how it grows."""
+    if data[0] < GROWN:
+        return TEMPLATES[data[0] % len(TEMPLATES)], data[1:].decode("utf-8", "ignore")
+    place = data[0] % (len(_AT) * len(_SLOTS))
+    return TEMPLATES[place], grown(data[1:], list(_AT.values())[place // len(_SLOTS)])
+
+
 def check(data: bytes) -> None:
-    """The first byte chooses where the text of the others stands. Nothing but findings comes of
-    it, or a program whose C and tracefs writes hold no more than their grammars allow."""
+    """Nothing but findings comes of the case's plan, or a program whose C and tracefs writes hold
+    no more than their grammars allow."""
     if not data:
         return
-    text = data[1:].decode("utf-8", "ignore")
+    template, text = expression_of(data)
     _check_parse(text)
-    template = TEMPLATES[data[0] % len(TEMPLATES)]
-    source = _HEAD + _PARAMS + template.format(json.dumps(text, ensure_ascii=False))
+    source = HEAD + PARAMS + template.format(json.dumps(text, ensure_ascii=False))
     try:
         plan = load_plan(source.encode())
         program = compile_plan(plan, facts())
@@ -153,7 +180,10 @@ def seeds() -> list[bytes]:
         bytes([(number * 7 + step) % count]) + text.encode()
         for number, text in enumerate(_TEXTS)
         for step in (0, 2, 11, 17, 23)
-    ] + [bytes([count - 1 - index]) + b"name" for index in range(len(_NAMES))]
+    ] + [bytes([count - 1 - index]) + b"name" for index in range(len(_NAMES))] + [
+        bytes([GROWN + place]) + bytes((place * 37 + step * step) % 256 for step in range(60))
+        for place in range(len(_AT) * len(_SLOTS))
+    ]  # fmt: skip
 
 
 TARGET = Target(

@@ -12,7 +12,7 @@ from orchestrator.compile.nodes import (
     TextConst,
 )
 from orchestrator.compile.scope import mismatch
-from orchestrator.compile.types import S32, S64, U64, Bool, Int, Pointer, Str, promoted, wrap
+from orchestrator.compile.types import S32, S64, U64, Bool, Int, Ip, Pointer, Str, promoted, wrap
 from orchestrator.plan.findings import Position
 
 
@@ -207,9 +207,13 @@ def either(test: Node, yes: Node, no: Node, position: Position) -> Node:
         unit = next((u for u in _units(yes, no) if u), "")
         kind = Int(kind.bits, kind.signed, unit)  # type: ignore[arg-type]  # one of the units
         return Either(test, converted(yes, kind), converted(no, kind), kind)
+    if isinstance(yes.type, Ip) and isinstance(no.type, Ip):
+        return Either(test, yes, no, Ip(0))
+    if isinstance(yes.type, Str) and isinstance(no.type, Str):
+        return Either(test, yes, no, Str(max(yes.type.size, no.type.size)))
     raise mismatch(
         "PP084",
         f"the two arms have different types: {yes.type} and {no.type}",
         position,
-        "numbers, booleans, pointers or addresses of one version",
+        "both numbers, both strings or both addresses",
     )

@@ -41,18 +41,29 @@ class MetricDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """One hook, typed. `captures` and `lets` may hold more than is used in the end."""
+    """One hook, typed. `typer` and `redactor` are there for the spans that use the hook: what they
+    type joins its definitions and captures, which may be more than is used in the end."""
 
     id: int
     item: AttachItem
     point: Point
+    typer: Typer
+    redactor: Redactor
     pushed: tuple[Node, ...]
     where: tuple[Node, ...]
     emit: Mapping[str, Node]
     metrics: tuple[MetricDraft, ...]
-    lets: tuple[Let, ...]
-    captures: tuple[Node, ...]
     task: Node | Literal["none"] | None
+
+    @property
+    def lets(self) -> tuple[Let, ...]:
+        """The definitions typed so far."""
+        return tuple(self.typer.lets)
+
+    @property
+    def captures(self) -> tuple[Node, ...]:
+        """What is kept from the entry, so far."""
+        return tuple(self.typer.captures)
 
 
 def make_draft(  # noqa: PLR0913
@@ -67,22 +78,22 @@ def make_draft(  # noqa: PLR0913
     """Type everything that the probe evaluates at `point`. Raises PlanError."""
     task = item.task if item.task is not None else probe.task
     typer = Typer(_scope(plan, probe, item, point, facts, number, params, task))
-    where = tuple(map(typer.condition, _conjunction(probe.where)))
+    where = tuple(map(typer.condition, conjunction(probe.where)))
     redactor = Redactor(probe.redact, point, typer.lets, typer.captures)
     emit = {name: redactor.shown(typer.type(expr)) for name, expr in (probe.emit or {}).items()}
-    metrics = tuple(_metric(typer, redactor, metric) for metric in probe.metrics)
+    metrics = tuple(draft_metric(typer, redactor, metric) for metric in probe.metrics)
     whose = _task(typer, task)
     pushed, kept = _pushed_down(where, typer) if point.paired else ((), where)
     return Draft(
         id=number,
         item=item,
         point=point,
+        typer=typer,
+        redactor=redactor,
         pushed=pushed,
         where=kept,
         emit=emit,
         metrics=metrics,
-        lets=tuple(typer.lets),
-        captures=tuple(typer.captures),
         task=whose,
     )
 
@@ -114,7 +125,7 @@ def _scope(  # noqa: PLR0913
     )
 
 
-def _conjunction(where: Expr | None) -> tuple[Expr, ...]:
+def conjunction(where: Expr | None) -> tuple[Expr, ...]:
     """The terms of a top-level `and`, each with its place."""
     if where is None:
         return ()
@@ -126,7 +137,8 @@ def _conjunction(where: Expr | None) -> tuple[Expr, ...]:
     return (where,)
 
 
-def _metric(typer: Typer, redactor: Redactor, metric: Metric) -> MetricDraft:
+def draft_metric(typer: Typer, redactor: Redactor, metric: Metric) -> MetricDraft:
+    """The metric's expressions, typed by `typer`. Raises PlanError."""
     names = [name for name in metric.by if name != "none"]
     key = tuple(redactor.shown(typer.type(parse(name, metric.position))) for name in names)
     where = typer.condition(metric.where) if metric.where is not None else None

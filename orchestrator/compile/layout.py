@@ -1,6 +1,6 @@
 """Common types of a probe's hooks, and where values lie in records and keys."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 
 from orchestrator.compile.arithmetic import converted
@@ -18,17 +18,27 @@ from orchestrator.compile.types import (
     U64,
     Array,
     Bool,
+    Buffer,
+    Endpoint,
     Int,
     Ip,
+    Path,
     Pointer,
+    Stored,
     Str,
+    Strings,
     Struct,
     Type,
     size_of,
 )
 from orchestrator.plan.findings import Position
 
+MAX_KEY = 320  # bytes of a metric's key: it is built on the BPF stack of 512 bytes
 MAX_FIELDS = 32  # one bit each in the record's `nulls` and `truncated`
+
+
+_SIZED = (Str, Buffer, Strings, Path, Endpoint)
+_IPS: Mapping[int, FieldForm] = {0: "ip", 4: "ipv4", 6: "ipv6"}
 
 
 def unified(types: Sequence[Type], name: str, position: Position) -> Type:
@@ -41,8 +51,10 @@ def _two(one: Type, other: Type, name: str, position: Position) -> Type:
         return one
     if isinstance(one, Pointer) and isinstance(other, Pointer):
         return U64
-    if isinstance(one, Str) and isinstance(other, Str):
-        return Str(max(one.size, other.size))
+    if isinstance(one, Ip) and isinstance(other, Ip):
+        return Ip(0)
+    if isinstance(one, _SIZED) and type(one) is type(other):
+        return max(one, other, key=size_of)
     if isinstance(one, Int | Pointer) and isinstance(other, Int | Pointer):
         left, right = _int(one), _int(other)
         if left.signed == right.signed:
@@ -70,7 +82,15 @@ def form_of(kind: Type, name: str, position: Position) -> FieldForm:
         case Str():
             return "string"
         case Ip(version=version):
-            return "ipv4" if version == 4 else "ipv6"
+            return _IPS[version]
+        case Buffer():
+            return "bytes"
+        case Strings():
+            return "strings"
+        case Path():
+            return "path"
+        case Endpoint():
+            return "endpoint"
         case Pointer():
             return "u64"
         case Struct() | Array():
@@ -100,13 +120,16 @@ def presentation(nodes: Sequence[Node]) -> Presentation | None:
     shown = [node for node in nodes if isinstance(node, Shown)]
     names = {code: name for node in shown for code, name in node.names.items()}
     hashed = any(node.hashed for node in shown)
-    return Presentation(names=names, hashed=hashed) if names or hashed else None
+    form, prefix = next(((n.form, n.prefix) for n in shown if n.form), ("", ""))
+    if not (names or hashed or form):
+        return None
+    return Presentation(names=names, hashed=hashed, form=form, prefix=prefix)
 
 
 def _aligned(offset: int, kind: Type) -> int:
-    align = 1 if isinstance(kind, Str) else min(size_of(kind), 8)
-    if isinstance(kind, Ip):
-        align = 4
+    align = min(size_of(kind), 8)
+    if isinstance(kind, Stored):
+        align = 1 if isinstance(kind, Str) else 4
     return -(-offset // align) * align
 
 
@@ -160,4 +183,11 @@ def lay_out_key(
             )
         )
         offset += size_of(kind)
+    if offset > MAX_KEY:
+        raise mismatch(
+            "PP086",
+            f"a key of {offset} bytes; at most {MAX_KEY} have room on the BPF stack",
+            position,
+            "name fewer strings, or shorter ones: str(p, 64), path(f, 128)",
+        )
     return tuple(placed), -(-offset // 8) * 8

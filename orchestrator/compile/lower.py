@@ -1,18 +1,11 @@
 """A plan and a kernel's facts to the backend-neutral program."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from orchestrator.compile.arithmetic import converted
-from orchestrator.compile.draft import Draft, MetricDraft, make_draft
-from orchestrator.compile.layout import (
-    brought_to,
-    lay_out_key,
-    lay_out_record,
-    presentation,
-    record_size,
-    unified,
-)
+from orchestrator.compile.draft import Draft, make_draft
+from orchestrator.compile.layout import lay_out_record, presentation, record_size, unified
+from orchestrator.compile.metrics import in_form, metric_spec, metric_use
 from orchestrator.compile.nodes import Node
 from orchestrator.compile.points import find_points
 from orchestrator.compile.program import (
@@ -21,25 +14,29 @@ from orchestrator.compile.program import (
     EntrySide,
     Hook,
     MetricSpec,
-    MetricUse,
     ParamSlot,
     ProbeProgram,
     Program,
     ResolvedTarget,
     Skipped,
+    SpanUse,
 )
 from orchestrator.compile.scope import Param, about_host, mismatch
+from orchestrator.compile.span_draft import SpanDraft, draft_outstanding, draft_span
+from orchestrator.compile.span_lower import ROLE_ORDER, Numbers, SpanMade, span_program
+from orchestrator.compile.tags import choose_tags, with_tag
 from orchestrator.compile.tidy import tidy
-from orchestrator.compile.types import BOOL, BYTES, DURATION, S64, U64, Int, Type
+from orchestrator.compile.types import BOOL, BYTES, DURATION, S64, Int
 from orchestrator.kernel.cgroups import cgroup_id
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.plan.model import (
     SCALAR_PARAM_TYPES,
     AttachItem,
-    Metric,
+    Outstanding,
     Plan,
     Probe,
+    Span,
     Target,
 )
 from orchestrator.plan.model import Param as PlanParam
@@ -50,6 +47,20 @@ _PARAM_TYPES: Mapping[str, Int | None] = {
     "bytes": BYTES,
     "bool": None,
 }
+
+
+Drafted = Sequence[tuple[Probe, Sequence[Draft]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outline:
+    """A probe with its hooks typed and its record and metrics laid out."""
+
+    index: int
+    probe: Probe
+    drafts: Sequence[Draft]
+    emit: Emit | None
+    metrics: tuple[MetricSpec, ...]
 
 
 def compile_plan(plan: Plan, facts: KernelFacts) -> Program:
@@ -68,7 +79,8 @@ class _Lowering:
         self.plan, self.facts = plan, facts
         self.findings: list[Finding] = []
         self.skipped: list[Skipped] = []
-        self.hooks = self.emits = self.metrics = 0
+        self.hooks = self.metrics = 0
+        self.emits: list[Emit] = []
         scalars = [p for p in plan.params.values() if p.type in SCALAR_PARAM_TYPES]
         self.slots = tuple(_slot(param, index) for index, param in enumerate(scalars))
         self.params = {
@@ -77,23 +89,26 @@ class _Lowering:
 
     def program(self) -> Program:
         self._require_params()
-        probes: list[ProbeProgram] = []
-        for probe in self.plan.probes:
-            if (made := self._guarded(len(probes), probe)) is not None:
-                probes.append(made)
+        drafts = self._drafts()
         self._raise_findings()
-        if not probes:
+        if not drafts:
             raise HostError([self._nothing_left()])
-        emits = [probe.emit for probe in probes if probe.emit is not None]
+        self._check_roles(drafts)
+        spans = self._span_drafts(drafts)
+        self._raise_findings()
+        probes = [self._outline(number, *one) for number, one in enumerate(drafts)]
+        made = self._spans(spans)
+        uses = _uses_by_hook(made)
         return Program(
             name=self.plan.metadata.name,
             sha256=self.plan.sha256,
             limits=self.plan.limits,
             target=resolve_target(self.plan.target),
             params=self.slots,
-            probes=tuple(probes),
+            probes=tuple(self._finished(one, uses) for one in probes),
+            spans=tuple(one.span for one in made),
             skipped=tuple(self.skipped),
-            record_size=record_size(emits),
+            record_size=record_size(self.emits),
             every_ns=self.plan.every_ns,
             kernel=self.facts.release,
             arch=self.facts.arch,
@@ -112,14 +127,42 @@ class _Lowering:
                 )
         self._raise_findings()
 
-    def _guarded(self, index: int, probe: Probe) -> ProbeProgram | None:
-        """The probe, or None with its findings noted, so that all probes' are told at once. One
-        that is left out takes no numbers."""
-        before = self.hooks, self.emits, self.metrics
+    def _drafts(self) -> list[tuple[Probe, list[Draft]]]:
+        """Each probe that can be here with its hooks, all probes' findings noted at once."""
+        tags = choose_tags(self.plan, self._resolves)
+        found: list[tuple[Probe, list[Draft]]] = []
+        for probe in self.plan.probes:
+            tag = tags.get(probe.name)
+            chosen = probe if tag is None else self._with_tag(probe, tag)
+            if (made := self._guarded(chosen)) is not None:
+                found.append((probe, made))
+        return found
+
+    def _resolves(self, probe: Probe) -> bool:
+        before = len(self.skipped)
         try:
-            return self._probe(index, probe)
+            self._hooks_of(probe)
+        except PlanError:
+            return False
+        finally:
+            del self.skipped[before:]
+        return True
+
+    def _with_tag(self, probe: Probe, tag: str) -> Probe:
+        for item in probe.items:
+            if item.tag not in ("", tag):
+                reason = f"its span attaches by the items that say `as: {tag}`"
+                self.skipped.append(Skipped(probe=probe.name, item=item.text, reason=reason))
+        return with_tag(probe, tag)
+
+    def _guarded(self, probe: Probe) -> list[Draft] | None:
+        """The probe's hooks, or None with its findings noted. One that is left out takes no
+        numbers."""
+        before = self.hooks
+        try:
+            return self._numbered(probe)
         except PlanError as error:
-            self.hooks, self.emits, self.metrics = before
+            self.hooks = before
             if not (probe.optional and about_host(error)):
                 self.findings += error.findings
             elif all(skipped.probe != probe.name for skipped in self.skipped):
@@ -146,8 +189,8 @@ class _Lowering:
 
     # ---------------------------------------------------------------- items to drafts
 
-    def _probe(self, index: int, probe: Probe) -> ProbeProgram:
-        drafts = self._first(probe) if probe.mode == "first" else self._all(probe)
+    def _numbered(self, probe: Probe) -> list[Draft]:
+        drafts = self._hooks_of(probe)
         self.hooks += len(drafts)
         if self.hooks > self.plan.limits.probes:
             raise mismatch(
@@ -155,19 +198,10 @@ class _Lowering:
                 f"{self.hooks} attach points; limits.probes allows {self.plan.limits.probes}",
                 probe.position,
             )
-        emit = self._emit(probe, drafts)
-        specs = tuple(self._metric(probe, drafts, number) for number in range(len(probe.metrics)))
-        return ProbeProgram(
-            index=index,
-            name=probe.name,
-            sample=probe.sample,
-            events=probe.events,
-            rate=probe.rate,
-            optional=probe.optional,
-            emit=emit,
-            metrics=specs,
-            hooks=tuple(_hook(index, probe, draft, emit, specs) for draft in drafts),
-        )
+        return drafts
+
+    def _hooks_of(self, probe: Probe) -> list[Draft]:
+        return self._first(probe) if probe.mode == "first" else self._all(probe)
 
     def _first(self, probe: Probe) -> list[Draft]:
         """The drafts of the first item that this kernel offers, expressions included."""
@@ -205,7 +239,92 @@ class _Lowering:
             for number, point in enumerate(points)
         ]
 
+    # ---------------------------------------------------------------- spans
+
+    def _check_roles(self, drafts: Drafted) -> None:
+        """A target is tested once in the life of a span, and so not where it goes on: a probe there
+        cannot keep things of its own that are the target's alone."""
+        if self.plan.target == Target(position=self.plan.target.position):
+            return
+        later = _later_probes(self.plan)
+        for probe, hooks in drafts:
+            begins = probe.name in _starting(self.plan)
+            own = probe.emit is not None or bool(probe.metrics) or begins
+            if probe.name in later and own and any(hook.task != "none" for hook in hooks):
+                self.findings.append(
+                    Finding(
+                        code="PP063",
+                        message=f"{probe.name!r} goes on with a span, where `target` was tested "
+                        "already, and also begins something of its own",
+                        position=probe.position,
+                        hint="make a second probe at the same attach point",
+                    )
+                )
+
+    def _span_drafts(self, drafts: Drafted) -> list[tuple[Span | Outstanding, SpanDraft]]:
+        """All spans, typed; their findings are noted."""
+        by_name = {probe.name: hooks for probe, hooks in drafts}
+        found: list[tuple[Span | Outstanding, SpanDraft]] = []
+        spans: list[Span | Outstanding] = [*self.plan.spans, *self.plan.outstanding]
+        for span in spans:
+            try:
+                self._require_probes(span, by_name)
+                make = draft_span if isinstance(span, Span) else draft_outstanding
+                found.append((span, make(span, by_name)))  # type: ignore[arg-type]  # its own kind
+            except PlanError as error:
+                self.findings += error.findings
+        return found
+
+    def _require_probes(self, span: Span | Outstanding, drafts: Mapping[str, object]) -> None:
+        roles = (span.start, span.end) if isinstance(span, Span) else (span.open, span.close)
+        for names in roles:
+            if not any(name in drafts for name in names):
+                raise mismatch(
+                    "PP080",
+                    f"{span.name!r} needs {' or '.join(names)}, which cannot be attached here",
+                    span.position,
+                )
+
+    def _spans(self, drafts: Sequence[tuple[Span | Outstanding, SpanDraft]]) -> list[SpanMade]:
+        made: list[SpanMade] = []
+        sampled = {probe.name for probe in self.plan.probes if probe.sample != 1}
+        for span, draft in drafts:
+            numbers = Numbers(span=len(made), emit=len(self.emits), metric=self.metrics)
+            starts = set(span.start if isinstance(span, Span) else span.open)
+            one = span_program(span, draft, numbers, sampled=bool(starts & sampled))
+            self.emits += [one.span.emit] if one.span.emit is not None else []
+            self.metrics += len(one.span.metrics)
+            made.append(one)
+        return made
+
     # ---------------------------------------------------------------- common layouts
+
+    def _outline(self, index: int, probe: Probe, drafts: Sequence[Draft]) -> _Outline:
+        return _Outline(
+            index=index,
+            probe=probe,
+            drafts=drafts,
+            emit=self._emit(probe, drafts),
+            metrics=self._metrics(probe, drafts),
+        )
+
+    def _finished(self, one: _Outline, uses: Mapping[int, tuple[SpanUse, ...]]) -> ProbeProgram:
+        probe = one.probe
+        later = probe.name in _later_probes(self.plan) - _starting(self.plan)
+        return ProbeProgram(
+            index=one.index,
+            name=probe.name,
+            sample=probe.sample,
+            events=probe.events,
+            rate=probe.rate,
+            optional=probe.optional,
+            emit=one.emit,
+            metrics=one.metrics,
+            hooks=tuple(
+                _hook(one, draft, uses.get(draft.id, ()), tests_target=not later)
+                for draft in one.drafts
+            ),
+        )
 
     def _emit(self, probe: Probe, drafts: Sequence[Draft]) -> Emit | None:
         if probe.emit is None:
@@ -219,37 +338,41 @@ class _Lowering:
             for name, expr in probe.emit.items()
         ]
         has_task = all(draft.task != "none" for draft in drafts)
-        self.emits += 1
-        return lay_out_record(self.emits - 1, probe.name, fields, has_task, probe.position)
+        emit = lay_out_record(len(self.emits), probe.name, fields, has_task, probe.position)
+        self.emits.append(emit)
+        return emit
 
-    def _metric(self, probe: Probe, drafts: Sequence[Draft], number: int) -> MetricSpec:
-        metric, uses = probe.metrics[number], [draft.metrics[number] for draft in drafts]
-        names = [name for name in metric.by if name != "none"]
-        parts = [
-            (
-                name,
-                unified([use.key[i].type for use in uses], name, metric.position),
-                presentation([use.key[i] for use in uses]),
-            )
-            for i, name in enumerate(names)
-        ]
-        key, size = lay_out_key(parts, metric.position)
-        kind = _value_type(metric, uses)
-        self.metrics += 1
-        return MetricSpec(
-            index=self.metrics - 1,
-            probe=probe.name,
-            name=metric.name,
-            kind=metric.kind,
-            key=key,
-            key_size=size,
-            keys=metric.keys,
-            buckets=metric.buckets,
-            signed=kind.signed,
-            unit=_unit(kind, metric),
-            display=metric.unit,
-            top=metric.top,
+    def _metrics(self, probe: Probe, drafts: Sequence[Draft]) -> tuple[MetricSpec, ...]:
+        first = self.metrics
+        self.metrics += len(probe.metrics)
+        return tuple(
+            metric_spec(first + i, probe.name, metric, [draft.metrics[i] for draft in drafts])
+            for i, metric in enumerate(probe.metrics)
         )
+
+
+def _uses_by_hook(made: Sequence[SpanMade]) -> dict[int, tuple[SpanUse, ...]]:
+    """What each hook does in all spans, ends first."""
+    found: dict[int, list[SpanUse]] = {}
+    for one in made:
+        for hook, uses in one.uses.items():
+            found.setdefault(hook, []).extend(uses)
+    return {
+        hook: tuple(sorted(uses, key=lambda use: ROLE_ORDER[use.role]))
+        for hook, uses in found.items()
+    }
+
+
+def _later_probes(plan: Plan) -> frozenset[str]:
+    """Probes at which a span goes on or ends."""
+    names = [name for span in plan.spans for name in (*span.via, *span.end, *span.cancel)]
+    return frozenset([*names, *(name for one in plan.outstanding for name in one.close)])
+
+
+def _starting(plan: Plan) -> frozenset[str]:
+    """Probes at which a span begins."""
+    names = [name for span in plan.spans for name in span.start]
+    return frozenset([*names, *(name for one in plan.outstanding for name in one.open)])
 
 
 def _completed(item: AttachItem, probe: Probe) -> AttachItem:
@@ -257,35 +380,16 @@ def _completed(item: AttachItem, probe: Probe) -> AttachItem:
     return replace(item, args=item.args or probe.args, returns=item.returns or probe.returns)
 
 
-def _unit(kind: Int, metric: Metric) -> str:
-    """What the values count: as their type says, or sizes where only the plan's `unit` does, since
-    a size that the kernel gives is a plain number."""
-    if kind.unit == "" and metric.unit.endswith("B"):
-        return "bytes"
-    return {"duration": "ns", "bytes": "bytes", "": ""}[kind.unit]
-
-
-def _value_type(metric: Metric, uses: Sequence[MetricDraft]) -> Int:
-    types: list[Type] = [use.value.type for use in uses if use.value is not None]
-    if not types:
-        return U64
-    ints = [kind for kind in types if isinstance(kind, Int)]
-    unit = ints[0].unit if len({kind.unit for kind in ints}) == 1 else ""
-    return Int(64, any(kind.signed for kind in ints), unit)
-
-
-def _hook(
-    probe_index: int, probe: Probe, draft: Draft, emit: Emit | None, specs: Sequence[MetricSpec]
-) -> Hook:
+def _hook(one: _Outline, draft: Draft, spans: tuple[SpanUse, ...], *, tests_target: bool) -> Hook:
     point = draft.point
     return Hook(
         id=draft.id,
-        probe=probe_index,
+        probe=one.index,
         kind=point.kind,
         label=point.label,
-        body=tidy(_body(draft, emit, specs)),
+        body=tidy(replace(_body(one, draft), spans=spans, tests_target=tests_target)),
         position=draft.item.position,
-        optional=draft.item.optional or probe.optional,
+        optional=draft.item.optional or one.probe.optional,
         symbol=point.symbol,
         offset=point.offset,
         btf_id=point.btf_id,
@@ -300,13 +404,13 @@ def _hook(
     )
 
 
-def _body(draft: Draft, emit: Emit | None, specs: Sequence[MetricSpec]) -> Body:
+def _body(one: _Outline, draft: Draft) -> Body:
     entry = EntrySide(where=draft.pushed, captures=draft.captures) if draft.point.paired else None
     return Body(
         lets=draft.lets,
         where=draft.where,
-        emit=_emitted(draft, emit),
-        metrics=tuple(_use(s, d) for s, d in zip(specs, draft.metrics, strict=True)),
+        emit=_emitted(draft, one.emit),
+        metrics=tuple(metric_use(s, d) for s, d in zip(one.metrics, draft.metrics, strict=True)),
         entry=entry,
         task=draft.task,
     )
@@ -315,23 +419,7 @@ def _body(draft: Draft, emit: Emit | None, specs: Sequence[MetricSpec]) -> Body:
 def _emitted(draft: Draft, emit: Emit | None) -> tuple[Node, ...]:
     if emit is None:
         return ()
-    return tuple(_in_form(draft.emit[field.name], field.form) for field in emit.fields)
-
-
-def _use(spec: MetricSpec, draft: MetricDraft) -> MetricUse:
-    key = tuple(_in_form(node, part.form) for node, part in zip(draft.key, spec.key, strict=True))
-    value = draft.value
-    if value is not None:
-        value = converted(brought_to(value, U64), S64 if spec.signed else U64)
-    return MetricUse(metric=spec.index, key=key, value=value, where=draft.where)
-
-
-def _in_form(node: Node, form: str) -> Node:
-    if form == "bool":
-        return brought_to(node, BOOL)
-    if form[0] in "us" and form[1:].isdigit():
-        return brought_to(node, Int(int(form[1:]), form[0] == "s"))
-    return brought_to(node, node.type)
+    return tuple(in_form(draft.emit[field.name], field.form) for field in emit.fields)
 
 
 def _slot(param: PlanParam, index: int) -> ParamSlot:

@@ -8,9 +8,22 @@ Nodes compare by value, so equal subexpressions are found by equality.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
-from orchestrator.compile.types import BOOL, Bool, Int, Ip, Pointer, Str, Type
+from orchestrator.compile.types import (
+    BOOL,
+    Bool,
+    Buffer,
+    Endpoint,
+    Int,
+    Ip,
+    Path,
+    Pointer,
+    Str,
+    Strings,
+    Tuple,
+    Type,
+)
 from orchestrator.kernel.tracepoints import TraceField
 
 BuiltinName = Literal[
@@ -27,7 +40,11 @@ BuiltinName = Literal[
     "task",
     "func",
     "probe",
+    "open_for",
 ]
+
+#: What a number stands for, when it is not shown as itself.
+ShownForm = Literal["", "flags", "symbol", "device"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +75,7 @@ class ParamRef:
 @dataclass(frozen=True, slots=True)
 class Builtin:
     """A value of the moment: the current task's ids and comm, the clock (ns), the return value,
-    the address of the current task_struct (`task`)."""
+    the address of the current task_struct (`task`), the age of the span that ends (`open_for`)."""
 
     name: BuiltinName
     type: Type
@@ -129,6 +146,71 @@ class ReadString:
 
     pointer: "Node"
     type: Str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBytes:
+    """The `length` bytes at `pointer`, at most `type.size`; none for a length below 0."""
+
+    pointer: "Node"
+    length: "Node"
+    type: Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class ReadStrings:
+    """The strings that an array of pointers at `pointer` leads to, up to a pointer that is 0; the
+    pointers and the strings lie in `pointer.type.space`."""
+
+    pointer: "Node"
+    type: Strings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathOffsets:
+    """Where a path's parts lie, in bytes: of struct dentry its parent and its name's address; of
+    struct mount its struct vfsmount, that one's root, its mount point and the mount around it."""
+
+    parent: int
+    name: int
+    vfsmount: int = 0
+    root: int = 0
+    mountpoint: int = 0
+    around: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPath:
+    """The names from `dentry` up to the root: of the mount namespace where the struct vfsmount at
+    `mount` is known, else of the file system."""
+
+    dentry: "Node"
+    mount: "Node | None"
+    offsets: PathOffsets
+    type: Path
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyIp:
+    """The IP address at `v4` or `v6`, as `family` (AF_INET, AF_INET6) says; null for others."""
+
+    family: "Node"
+    v4: "Node"
+    v6: "Node"
+    type: Ip
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointOf:
+    """One end of a connection, or an address that a program passes: `family` says which of the
+    addresses is read; `unix` leads to the path of a Unix socket, None where there is none."""
+
+    family: "Node"
+    port: "Node"
+    v4: "Node"
+    v6: "Node"
+    unix: "Node | None"
+    type: Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,14 +306,42 @@ class Captured:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """At a span's end, a value that its start or via left: `index` into SpanProgram.kept."""
+
+    index: int
+    type: Type
+    nullable: bool
+    name: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """At a span's end: whether its via was seen."""
+
+    type: Bool = BOOL
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """Values side by side, which only a key can be."""
+
+    items: tuple["Node", ...]
+    type: Tuple
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
-    """What user space shows in another form: a number with a table of names (`label`, `errno`), a
-    string by a digest of it (`hashed`). In the kernel it is the value itself."""
+    """What user space shows in another form: a number with a table of names (`label`, `errno`), or
+    in the `form` that it stands for (flags of the group `prefix`, a symbol, a device), any value
+    by a digest of it (`hashed`). In the kernel it is the value itself."""
 
     value: "Node"
     type: Type
     names: Mapping[int, str] = field(default_factory=dict, compare=False)
     hashed: bool = False
+    form: ShownForm = ""
+    prefix: str = ""
 
 
 Node = (
@@ -246,6 +356,11 @@ Node = (
     | Load
     | Address
     | ReadString
+    | ReadBytes
+    | ReadStrings
+    | ReadPath
+    | FamilyIp
+    | EndpointOf
     | Arithmetic
     | Comparison
     | Combination
@@ -256,34 +371,47 @@ Node = (
     | IpOf
     | LetRef
     | Captured
+    | Kept
+    | Seen
+    | Several
     | Shown
 )
 
 #: Nodes whose value needs memory to be read, so that it can fail.
-READS = (Load, ReadString)
+READS = (Load, ReadString, ReadBytes, ReadStrings, ReadPath, FamilyIp, EndpointOf)
+
+
+#: The fields of each kind of node that hold its operands, in evaluation order: a node, a tuple of
+#: nodes, or None.
+_OPERANDS: Mapping[type, tuple[str, ...]] = {
+    Load: ("base",),
+    Address: ("base",),
+    ReadString: ("pointer",),
+    ReadBytes: ("pointer", "length"),
+    ReadStrings: ("pointer",),
+    ReadPath: ("dentry", "mount"),
+    FamilyIp: ("family", "v4", "v6"),
+    EndpointOf: ("family", "port", "v4", "v6", "unix"),
+    Arithmetic: ("left", "right"),
+    Comparison: ("left", "right"),
+    Combination: ("operands",),
+    Either: ("test", "yes", "no"),
+    Several: ("items",),
+    StringTest: ("string",),
+    Convert: ("value",),
+    ByteSwap: ("value",),
+    IpOf: ("value",),
+    Shown: ("value",),
+}
 
 
 def children(node: Node) -> tuple[Node, ...]:
     """The direct operands of `node`, in evaluation order."""
-    match node:
-        case Load(base=base) | Address(base=base):
-            return (base,)
-        case ReadString(pointer=pointer):
-            return (pointer,)
-        case Arithmetic(left=left, right=right):
-            return (left,) if right is None else (left, right)
-        case Comparison(left=left, right=right):
-            return (left, right)
-        case Combination(operands=operands):
-            return operands
-        case Either(test=test, yes=yes, no=no):
-            return (test, yes, no)
-        case StringTest(string=string):
-            return (string,)
-        case Convert(value=value) | ByteSwap(value=value) | IpOf(value=value) | Shown(value=value):
-            return (value,)
-        case _:
-            return ()
+    found: list[Node] = []
+    for name in _OPERANDS.get(type(node), ()):
+        part = getattr(node, name)
+        found += part if isinstance(part, tuple) else () if part is None else (part,)
+    return tuple(found)
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -304,27 +432,12 @@ def can_fault(node: Node) -> bool:
 def transform(node: Node, change: Callable[[Node], Node]) -> Node:
     """`node` rebuilt from its leaves upwards, each node passed through `change`."""
 
-    def below(part: Node) -> Node:
-        return transform(part, change)
+    def below(part: Any) -> Any:
+        if isinstance(part, tuple):
+            return tuple(map(below, part))
+        return None if part is None else transform(part, change)
 
-    match node:
-        case Load() | Address():
-            node = replace(node, base=below(node.base))
-        case ReadString():
-            node = replace(node, pointer=below(node.pointer))
-        case Arithmetic():
-            right = None if node.right is None else below(node.right)
-            node = replace(node, left=below(node.left), right=right)
-        case Comparison():
-            node = replace(node, left=below(node.left), right=below(node.right))
-        case Combination():
-            node = replace(node, operands=tuple(map(below, node.operands)))
-        case Either():
-            node = replace(node, test=below(node.test), yes=below(node.yes), no=below(node.no))
-        case StringTest():
-            node = replace(node, string=below(node.string))
-        case Convert() | ByteSwap() | IpOf() | Shown():
-            node = replace(node, value=below(node.value))
-        case _:
-            pass
+    names = _OPERANDS.get(type(node), ())
+    if names:
+        node = replace(node, **{name: below(getattr(node, name)) for name in names})
     return change(node)

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from orchestrator.compile.nodes import Node
-from orchestrator.compile.types import Bool, Int
+from orchestrator.compile.nodes import Node, ShownForm
+from orchestrator.compile.types import Bool, Int, Type
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.findings import Position
 from orchestrator.plan.model import Buckets, Limits, Rate
@@ -17,7 +17,23 @@ from orchestrator.plan.model import Buckets, Limits, Rate
 # ---------------------------------------------------------------- records
 
 FieldForm = Literal[
-    "u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "bool", "string", "ipv4", "ipv6"
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+    "s8",
+    "s16",
+    "s32",
+    "s64",
+    "bool",
+    "string",
+    "ipv4",
+    "ipv6",
+    "ip",
+    "bytes",
+    "strings",
+    "path",
+    "endpoint",
 ]
 
 #: Every record starts with this header; both backends deliver arrays of it. Offsets in bytes.
@@ -39,10 +55,13 @@ COMM_SIZE = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presentation:
-    """How user space shows a value: a number through a table of names, else the number itself; a
-    string, if `hashed`, by a digest of `salt` and the string. The salt is drawn for each run."""
+    """How user space shows a value: a number through a table of names, or as what it stands for
+    (`form`: flags of the group `prefix`, a kernel symbol, a device), else the number itself; any
+    value, if `hashed`, by a digest of `salt` and its bytes. The salt is drawn for each run."""
 
     names: Mapping[int, str] = field(default_factory=dict)
+    form: ShownForm = ""
+    prefix: str = ""
     hashed: bool = False
     salt: bytes = b""
 
@@ -64,8 +83,8 @@ class RecordField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Emit:
-    """The record of one probe: `index` is the header's `emit`; `has_task` says whether pid, tid
-    and comm mean anything (they do not under `task: none`)."""
+    """The record of one probe or span: `index` is the header's `emit`; `has_task` says whether
+    pid, tid and comm mean anything (they do not under `task: none`)."""
 
     index: int
     probe: str
@@ -138,11 +157,37 @@ class MetricUse:
     where: Node | None
 
 
+SpanRole = Literal["start", "via", "end", "cancel"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanEnd:
+    """What is made of a span at its end: its own filter, record and metrics."""
+
+    where: tuple[Node, ...]
+    emit: tuple[Node, ...]
+    metrics: tuple[MetricUse, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanUse:
+    """A hook's part in a span: `key` in the forms of SpanProgram.key; `kept`: (index into
+    SpanProgram.kept, value) of what a start or via contributes; `end` of an end only."""
+
+    span: int
+    role: SpanRole
+    key: tuple[Node, ...]
+    kept: tuple[tuple[int, Node], ...] = ()
+    end: SpanEnd | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
     """What is evaluated at a hook. `entry` is None unless the hook is paired; `task` is the
     address of the task_struct whose event it is, None for the current task, "none" for nobody's.
-    `emit` holds a node for each field of the probe's Emit, in order."""
+    `emit` holds a node for each field of the probe's Emit, in order. `spans` are in the order in
+    which they are done: ends before starts. `tests_target` is False where the plan's target was
+    tested earlier in a span's life."""
 
     lets: tuple[Let, ...]
     where: tuple[Node, ...]
@@ -150,6 +195,8 @@ class Body:
     metrics: tuple[MetricUse, ...]
     entry: EntrySide | None = None
     task: Node | Literal["none"] | None = None
+    spans: tuple[SpanUse, ...] = ()
+    tests_target: bool = True
 
 
 HookKind = Literal[
@@ -261,6 +308,54 @@ class ProbeProgram:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A value that an open span keeps: `name` as written (`start.comm`), and how it lies there."""
+
+    name: str
+    role: Literal["start", "via"]
+    type: Type
+    form: FieldForm
+    size: int
+    presentation: Presentation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """What makes a span a thing outstanding: nothing is done at its end, what is open is shown.
+    `value` is an index into `kept`; `by` are the parts of a key, each with its index in `kept`."""
+
+    value: int
+    signed: bool
+    unit: str
+    by: tuple[tuple[str, int], ...]
+    min_age_ns: int
+    top: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanProgram:
+    """A span: `index` is its number in the program. `key` is packed (`key_size` bytes) and joins
+    its hooks; `kept` are the values carried from start and via to the end. `timed`: somebody asks
+    how long it took. `sampled`: its starts may have weights other than 1."""
+
+    index: int
+    name: str
+    key: tuple[KeyField, ...]
+    key_size: int
+    kept: tuple[Kept, ...]
+    again: Literal["replace", "keep", "nest"]
+    max_open: int
+    open_at_end: bool
+    timed: bool
+    sampled: bool
+    has_via: bool
+    emit: Emit | None
+    metrics: tuple[MetricSpec, ...]
+    position: Position
+    resource: Resource | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """All of a plan for one kernel. `record_size` is the size in bytes of every record (header
     included, a multiple of 8): the largest that any probe needs, so that a batch is an array."""
@@ -271,6 +366,7 @@ class Program:
     target: ResolvedTarget
     params: tuple[ParamSlot, ...]
     probes: tuple[ProbeProgram, ...]
+    spans: tuple[SpanProgram, ...]
     skipped: tuple[Skipped, ...]
     record_size: int
     every_ns: int | None
@@ -285,9 +381,11 @@ class Program:
     @property
     def emits(self) -> tuple[Emit, ...]:
         """All records' layouts, in order of their indexes."""
-        return tuple(probe.emit for probe in self.probes if probe.emit is not None)
+        makers: tuple[ProbeProgram | SpanProgram, ...] = (*self.probes, *self.spans)
+        return tuple(maker.emit for maker in makers if maker.emit is not None)
 
     @property
     def metrics(self) -> tuple[MetricSpec, ...]:
         """All metrics, in order of their indexes."""
-        return tuple(metric for probe in self.probes for metric in probe.metrics)
+        makers: tuple[ProbeProgram | SpanProgram, ...] = (*self.probes, *self.spans)
+        return tuple(metric for maker in makers for metric in maker.metrics)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, MutableSequence, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from orchestrator.compile.bodies import tops
 from orchestrator.compile.nodes import (
     Captured,
     Either,
@@ -25,11 +26,13 @@ from orchestrator.compile.point import Point
 from orchestrator.compile.program import (
     Body,
     Hook,
+    Kept,
     KeyField,
     Let,
     ProbeProgram,
     Program,
     RecordField,
+    SpanProgram,
 )
 from orchestrator.compile.types import Pointer, Str
 from orchestrator.kernel.tracepoints import Tracepoint
@@ -142,18 +145,14 @@ def memory_reads(hook: Hook) -> Iterator[Node]:
 
 
 def _parts(body: Body) -> Iterator[Node]:
-    roots = [*(let.node for let in body.lets), *body.where, *body.emit]
+    roots = [*(let.node for let in body.lets), *tops(body)]
     if body.entry is not None:
         roots += [*body.entry.where, *body.entry.captures]
-    for use in body.metrics:
-        roots += [*use.key, *(node for node in (use.value, use.where) if node is not None)]
-    if body.task is not None and body.task != "none":
-        roots.append(body.task)
     for root in roots:
         yield from walk(root)
 
 
-_Part = TypeVar("_Part", RecordField, KeyField)
+_Part = TypeVar("_Part", RecordField, KeyField, Kept)
 
 
 def salted(program: Program) -> Program:
@@ -173,4 +172,13 @@ def salted(program: Program) -> Program:
         metrics = tuple(replace(metric, key=fields(metric.key)) for metric in one.metrics)
         return replace(one, emit=emit, metrics=metrics)
 
-    return replace(program, probes=tuple(map(probe, program.probes)))
+    def span(one: SpanProgram) -> SpanProgram:
+        emit = None if one.emit is None else replace(one.emit, fields=fields(one.emit.fields))
+        metrics = tuple(replace(metric, key=fields(metric.key)) for metric in one.metrics)
+        return replace(one, emit=emit, metrics=metrics, kept=fields(one.kept))
+
+    return replace(
+        program,
+        probes=tuple(map(probe, program.probes)),
+        spans=tuple(map(span, program.spans)),
+    )

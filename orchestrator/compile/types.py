@@ -43,12 +43,56 @@ class Str:
 
 @dataclass(frozen=True, slots=True)
 class Ip:
-    """An IP address in network byte order: version 4 (4 bytes) or 6 (16 bytes)."""
+    """An IP address in network byte order: version 4 (4 bytes), 6 (16 bytes) or, where the event
+    tells, 0: the version as a 32-bit word, then 16 bytes."""
 
-    version: Literal[4, 6]
+    version: Literal[0, 4, 6]
 
     def __str__(self) -> str:
-        return f"ipv{self.version}"
+        return f"ipv{self.version}" if self.version else "ip"
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """At most `size` bytes of memory, as they are: their number as a 32-bit word, then they."""
+
+    size: int
+
+    def __str__(self) -> str:
+        return f"bytes[{self.size}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Strings:
+    """Several strings in at most `size` bytes, their NULs included, behind a 32-bit word that
+    tells how many bytes are used. `PIECE` more are room to read the last piece into."""
+
+    size: int
+
+    def __str__(self) -> str:
+        return f"strings[{self.size}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The names of a path, from its end to its root, laid out as Strings; the highest bit of the
+    word says that the root was reached (`ROOTED`)."""
+
+    size: int
+
+    def __str__(self) -> str:
+        return f"path[{self.size}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address of a socket: its family and port as 16-bit words in host order, then `size` bytes
+    of address: 16 for IP, more where the path of a Unix socket may stand there."""
+
+    size: int
+
+    def __str__(self) -> str:
+        return "endpoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +140,14 @@ class Tuple:
         return f"({', '.join(map(str, self.items))})"
 
 
-Type = Int | Bool | Str | Ip | Pointer | Struct | Array | Tuple
+Type = Int | Bool | Str | Ip | Buffer | Strings | Path | Endpoint | Pointer | Struct | Array | Tuple
+#: What is read to where it is wanted, and is no number in a register.
+Stored = Str | Ip | Buffer | Strings | Path | Endpoint
+#: What may not have room for all that there is to say, and then tells so.
+Cut = Str | Buffer | Strings | Path
+
+PIECE = 32  # bytes of a string that are read at once: the NUL of a shorter one ends it
+ROOTED = 1 << 31
 
 U8, U16, U32, U64 = (Int(bits, False) for bits in (8, 16, 32, 64))
 S8, S16, S32, S64 = (Int(bits, True) for bits in (8, 16, 32, 64))
@@ -117,7 +168,11 @@ def size_of(kind: Type) -> int:
         case Str(size=size):
             return size
         case Ip(version=version):
-            return 4 if version == 4 else 16
+            return {0: 20, 4: 4, 6: 16}[version]
+        case Buffer(size=size) | Endpoint(size=size):
+            return -(-(4 + size) // 4) * 4
+        case Strings(size=size) | Path(size=size):
+            return -(-(4 + size + PIECE) // 4) * 4
         case Tuple(items=items):
             return sum(map(size_of, items))
         case _:

@@ -1,6 +1,6 @@
 """Untyped expressions to typed nodes at one hook."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from orchestrator.compile import arithmetic
 from orchestrator.compile.functions import FUNCTIONS
@@ -13,6 +13,7 @@ from orchestrator.compile.nodes import (
     LetRef,
     Node,
     ParamRef,
+    Several,
     Shown,
     TextConst,
     walk,
@@ -27,6 +28,7 @@ from orchestrator.compile.types import (
     Pointer,
     Str,
     Struct,
+    Tuple,
 )
 from orchestrator.compile.vocabulary import BUILTINS, TASK_BUILTINS, UNITS, constant
 from orchestrator.plan import syntax
@@ -48,7 +50,7 @@ class Typer:
         self.scope = scope
         self.lets: list[Let] = []
         self.captures: list[Node] = []
-        self._weights: list[int] = []
+        self.weights: list[int] = []
         self._typed: dict[str, Node] = {}
         self._open: list[str] = []
         self._at_entry = False
@@ -69,7 +71,7 @@ class Typer:
         anyone means: definitions that double each other would fill the machine's memory."""
         weight = 0
         for part in walk(node):
-            weight += self._weights[part.index] if isinstance(part, LetRef) else 1
+            weight += self.weights[part.index] if isinstance(part, LetRef) else 1
         if weight > MAX_STEPS:
             raise mismatch(
                 "PP086",
@@ -91,8 +93,8 @@ class Typer:
         return self._expr.place(node)
 
     def _node(self, node: syntax.Node) -> Node:
-        handler = _HANDLERS[type(node)]
-        return handler(self, node)
+        typed: Node = getattr(self, _HANDLERS[type(node)])(node)
+        return typed
 
     def _number(self, node: syntax.Number) -> Node:
         return arithmetic.constant(node.value)
@@ -243,11 +245,11 @@ class Typer:
         """A reference to the value, evaluated once; constants and addresses cost nothing to
         repeat and stand for themselves."""
         free = isinstance(value, Const | TextConst | ParamRef)
-        if free or isinstance(value.type, Struct | Array):
+        if free or isinstance(value.type, Struct | Array | Tuple):
             return value
         if isinstance(value, Shown):
             return Shown(self._let(name, value.value), value.type, value.names)
-        self._weights.append(self._weigh(value, self.scope.definitions[name].position))
+        self.weights.append(self._weigh(value, self.scope.definitions[name].position))
         self.lets.append(Let(name=name, node=value))
         return LetRef(len(self.lets) - 1, name, value.type)
 
@@ -317,9 +319,8 @@ class Typer:
         return arithmetic.either(test, yes, no, self._place(node))
 
     def _group(self, node: syntax.Group) -> Node:
-        raise mismatch(
-            "PP084", "a tuple stands only in keys of spans and outstanding", self._place(node)
-        )
+        items = tuple(self._node(item) for item in node.items)
+        return Several(items, Tuple(tuple(item.type for item in items)))
 
     # ---------------------------------------------------------------- calls
 
@@ -394,18 +395,19 @@ def _span(fewest: int, most: int) -> str:
     return f"{count} argument{'' if most == 1 else 's'}"
 
 
-_HANDLERS: Mapping[type, Callable[[Typer, object], Node]] = {
-    syntax.Number: Typer._number,  # type: ignore[dict-item]  # each handler takes its own node
-    syntax.Text: Typer._text,  # type: ignore[dict-item]
-    syntax.Boolean: Typer._boolean,  # type: ignore[dict-item]
-    syntax.Name: Typer._name,  # type: ignore[dict-item]
-    syntax.Member: Typer._member,  # type: ignore[dict-item]
-    syntax.Unary: Typer._unary,  # type: ignore[dict-item]
-    syntax.Binary: Typer._binary,  # type: ignore[dict-item]
-    syntax.Compare: Typer._compare,  # type: ignore[dict-item]
-    syntax.Logic: Typer._logic,  # type: ignore[dict-item]
-    syntax.Contains: Typer._contains,  # type: ignore[dict-item]
-    syntax.Choice: Typer._choice,  # type: ignore[dict-item]
-    syntax.Call: Typer._call,  # type: ignore[dict-item]
-    syntax.Group: Typer._group,  # type: ignore[dict-item]
+#: By the kind of node, the method that types it; found by name, so that SpanTyper may have its own.
+_HANDLERS: Mapping[type, str] = {
+    syntax.Number: "_number",
+    syntax.Text: "_text",
+    syntax.Boolean: "_boolean",
+    syntax.Name: "_name",
+    syntax.Member: "_member",
+    syntax.Unary: "_unary",
+    syntax.Binary: "_binary",
+    syntax.Compare: "_compare",
+    syntax.Logic: "_logic",
+    syntax.Contains: "_contains",
+    syntax.Choice: "_choice",
+    syntax.Call: "_call",
+    syntax.Group: "_group",
 }

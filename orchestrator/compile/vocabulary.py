@@ -34,8 +34,11 @@ def constant(name: str, facts: KernelFacts) -> Node | None:
     if not name.isupper() and not (name[:1].isupper() and "_" in name):
         return None
     from orchestrator.kernel.constants import CONSTANTS
+    from orchestrator.kernel.syscalls import syscalls
 
     value = CONSTANTS.get(name)
+    if name.startswith("SYS_"):
+        value = syscalls(facts.arch).get(name)
     if value is None and facts.btf is not None:
         value = facts.btf.enumerator(name)
     return None if value is None else arithmetic.constant(value)

@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestrator.backends.bcc.describe import describe
 from orchestrator.backends.protocol import Artifact, HookPlan
+from orchestrator.compile.bodies import tops
 from orchestrator.compile.nodes import Field, Node, RawArg, Register, UsdtArg, walk
 from orchestrator.compile.program import (
     Body,
@@ -124,12 +125,7 @@ def _roots(body: Body) -> Iterator[Node]:
     if body.entry is not None:
         yield from (*body.entry.where, *body.entry.captures)
     yield from (let.node for let in body.lets)
-    yield from (*body.where, *body.emit)
-    for use in body.metrics:
-        yield from use.key
-        yield from (node for node in (use.value, use.where) if node is not None)
-    if body.task not in (None, "none"):
-        yield body.task  # type: ignore[misc]  # mypy does not narrow a union by `not in`
+    yield from tops(body)
 
 
 def _called(name: str, index: int) -> str:

@@ -4,6 +4,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from orchestrator.backends.bcc import attachment as attach
 from orchestrator.backends.bcc import clock, layout, load
@@ -11,6 +12,7 @@ from orchestrator.backends.bcc.attachment import Attachment
 from orchestrator.backends.bcc.describe import describe
 from orchestrator.backends.bcc.mechanism import USER_KINDS, Mechanism
 from orchestrator.backends.protocol import AttachOptions
+from orchestrator.compile.bodies import tops
 from orchestrator.compile.program import Hook
 from orchestrator.kernel import bpf
 from orchestrator.kernel.dynamic_events import Event
@@ -86,8 +88,7 @@ def _is_statistics(line: str) -> bool:
 
 def _about(hook: Hook) -> str:
     body = hook.body
-    tops = [*body.where, *body.emit]
-    told = ", ".join(f"`{describe(node, body)}`" for node in tops[:6])
+    told = ", ".join(f"`{describe(node, body)}`" for node in islice(tops(body), 6))
     return f"the program computes {told}" if told else "the program only counts"
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestrator.backends.bcc.registers import Access
+from orchestrator.compile.bodies import tops
 from orchestrator.compile.nodes import Captured, Field, LetRef, Node, walk
 from orchestrator.compile.program import Body, Hook, HookKind
 from orchestrator.kernel.facts import KernelFacts
@@ -155,15 +156,11 @@ def _event(hook: Hook) -> str:
 
 def _nodes(body: Body) -> Iterator[Node]:
     """Every node that is evaluated at a hook."""
-    tops: list[Node] = [*body.where, *body.emit]
-    for use in body.metrics:
-        tops += [*use.key, *(node for node in (use.value, use.where) if node is not None)]
-    if body.entry is not None:
-        tops += [*body.entry.where, *body.entry.captures]
-    if body.task not in (None, "none"):
-        tops.append(body.task)  # type: ignore[arg-type]  # neither None nor "none": a node
-    for top in tops:
+    for top in tops(body):
         yield from _deep(top, body)
+    if body.entry is not None:
+        for top in (*body.entry.where, *body.entry.captures):
+            yield from _deep(top, body)
 
 
 def _deep(top: Node, body: Body) -> Iterator[Node]:

@@ -31,7 +31,18 @@ def _findings(placed: Placed, facts: KernelFacts, *, user_space: bool) -> tuple[
             )
         )
     lacking += _undefinable(placed.layout)
+    lacking += _spans(placed.layout.program)
     return (*lacking, *placed.missing, *(() if user_space else placed.in_user_space))
+
+
+def _spans(program: Program) -> Iterable[Finding]:
+    for span in program.spans:
+        yield Finding(
+            code="PP110",
+            message=f"{span.name!r} joins events by a key, which tracefs cannot",
+            position=span.position,
+            hint="--backend bcc can",
+        )
 
 
 def _undefinable(layout: Layout) -> Iterable[Finding]:

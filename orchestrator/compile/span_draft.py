@@ -1,0 +1,265 @@
+"""The expressions of a span, typed at the hooks of its probes.
+
+A span's own expressions are evaluated at its end, in the words of the end's hook: what they name of
+the start and the via is kept in the open span until then.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from orchestrator.compile.arithmetic import integer
+from orchestrator.compile.draft import Draft, MetricDraft, conjunction, draft_metric
+from orchestrator.compile.layout import presentation, unified
+from orchestrator.compile.members import member
+from orchestrator.compile.nodes import (
+    Builtin,
+    Captured,
+    Field,
+    Kept,
+    LetRef,
+    Node,
+    Seen,
+    Several,
+    Shown,
+    StringTest,
+    UsdtArg,
+    can_fault,
+    walk,
+)
+from orchestrator.compile.program import Presentation
+from orchestrator.compile.scope import did_you_mean, mismatch
+from orchestrator.compile.types import DURATION, Bool, Int, Pointer, Type
+from orchestrator.compile.typing import Typer
+from orchestrator.compile.vocabulary import UNITS, constant
+from orchestrator.plan import syntax
+from orchestrator.plan.expression import Expr, parse
+from orchestrator.plan.findings import Position
+from orchestrator.plan.model import Metric, Outstanding, Span
+
+__all__ = ["EndDraft", "KeptDraft", "SpanDraft", "draft_outstanding", "draft_span"]
+
+Drafts = Mapping[str, Sequence[Draft]]  # of each probe, by its name
+_ROLES = ("start", "via", "end", "cancel")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptDraft:
+    """A value that is kept: by hook, what it is there; its common type and how it is shown."""
+
+    name: str
+    role: str
+    type: Type
+    nodes: Mapping[int, Node]
+    presentation: Presentation | None
+    nullable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndDraft:
+    """What one hook makes of a span that ends there."""
+
+    where: tuple[Node, ...]
+    emit: Mapping[str, Node]
+    metrics: tuple[MetricDraft, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class SpanDraft:
+    """A span while it is typed: its hooks by role, the parts of its key by hook, what is kept, and
+    what its ends make of it. Something outstanding is a span whose ends make nothing of it."""
+
+    name: str
+    position: Position
+    hooks: Mapping[str, tuple[Draft, ...]]
+    keys: Mapping[int, tuple[tuple[str, Node], ...]]
+    kept: list[KeptDraft] = field(default_factory=list)
+    ends: dict[int, EndDraft] = field(default_factory=dict)
+    timed: bool = False
+
+    def keep(self, role: str, text: str, position: Position) -> Node:
+        """The value `text` of the hooks of `role` as the end sees it. Raises PlanError."""
+        name = f"{role}.{text}"
+        for index, one in enumerate(self.kept):
+            if one.name == name:
+                return _seen_at_end(index, one)
+        expr = parse(text, position)
+        nodes = {d.id: d.redactor.shown(d.typer.type(expr)) for d in self.hooks[role]}
+        drafts = {draft.id: draft for draft in self.hooks[role]}
+        made = KeptDraft(
+            name=name,
+            role=role,
+            type=unified([node.type for node in nodes.values()], name, position),
+            nodes=nodes,
+            presentation=presentation(list(nodes.values())),
+            nullable=role == "via" or any(_nullable(n, drafts[h]) for h, n in nodes.items()),
+        )
+        self.kept.append(made)
+        return _seen_at_end(len(self.kept) - 1, made)
+
+
+def _seen_at_end(index: int, kept: KeptDraft) -> Node:
+    value = Kept(index, kept.type, kept.nullable, kept.name)
+    shown = kept.presentation
+    if shown is None:
+        return value
+    return Shown(value, kept.type, shown.names, shown.hashed)
+
+
+def _nullable(node: Node, draft: Draft) -> bool:
+    """Whether the value may be unreadable where it is kept."""
+    for part in walk(node):
+        match part:
+            case LetRef(index=index) if _nullable(draft.lets[index].node, draft):
+                return True
+            case Captured(index=index) if _nullable(draft.captures[index], draft):
+                return True
+            case StringTest() | UsdtArg():
+                return True
+            case Field() if not isinstance(part.type, Int | Bool | Pointer):
+                return True
+    return can_fault(node)
+
+
+class SpanTyper(Typer):
+    """Types a span's expressions at one of its ends, beside what the hook itself evaluates."""
+
+    def __init__(self, hook: Draft, span: SpanDraft, let: Mapping[str, Expr]) -> None:
+        scope = replace(hook.typer.scope, definitions=let, has_elapsed=True, paired=False)
+        super().__init__(scope)
+        self.hook, self.span = hook, span
+        self.lets, self.captures = hook.typer.lets, hook.typer.captures
+        self.weights = hook.typer.weights
+        self._keys = dict(span.keys[hook.id])
+
+    def _name(self, node: syntax.Name) -> Node:
+        name = node.id
+        if name in self.scope.definitions:
+            return self._definition(name, node)
+        if name in self._keys:
+            return self._keys[name]
+        if name == "elapsed":
+            self.span.timed = True
+            return Builtin("open_for", DURATION)
+        found = UNITS.get(name) or constant(name, self.scope.facts)
+        if found is None:
+            raise mismatch(
+                "PP087",
+                f"the name {name!r} is not known in the span {self.span.name!r}",
+                self._place(node),
+                did_you_mean(name, (*self.scope.definitions, *self._keys, "start", "via", "end")),
+            )
+        return found
+
+    def _member(self, node: syntax.Member) -> Node:
+        head, names = _path(node)
+        if head in ("start", "via", "end") and names:
+            taken = 2 if names[0] == "args" and len(names) > 1 else 1
+            place = self._place(node)
+            value = self._of_probe(head, ".".join(names[:taken]), place)
+            for name in names[taken:]:
+                value = member(self.scope.facts, value, name, place)
+            return value
+        return super()._member(node)
+
+    def _of_probe(self, role: str, text: str, place: Position) -> Node:
+        if role == "end":
+            return self.hook.redactor.shown(self.hook.typer.type(parse(text, place)))
+        if not self.span.hooks[role]:
+            raise mismatch("PP087", f"the span {self.span.name!r} has no `{role}`", place)
+        return self.span.keep(role, text, place)
+
+    def _call(self, node: syntax.Call) -> Node:
+        return Seen() if node.function == "seen" else super()._call(node)
+
+
+def _path(node: syntax.Member) -> tuple[str, list[str]]:
+    """(`start`, [`args`, `count`]) of start.args.count; ("", []) of a member of something else."""
+    names = [node.name]
+    base = node.base
+    while isinstance(base, syntax.Member):
+        names.append(base.name)
+        base = base.base
+    return (base.id, names[::-1]) if isinstance(base, syntax.Name) else ("", [])
+
+
+# ---------------------------------------------------------------- spans
+
+
+def draft_span(span: Span, drafts: Drafts) -> SpanDraft:
+    """The span, typed at all its hooks. Raises PlanError."""
+    named = {role: getattr(span, role) for role in _ROLES}
+    made = _begun(span.name, span.position, named, span.key, drafts)
+    made.timed = span.open_at_end
+    for hook in made.hooks["end"]:
+        typer = SpanTyper(hook, made, span.let)
+        made.ends[hook.id] = EndDraft(
+            where=tuple(map(typer.condition, conjunction(span.where))),
+            emit={name: typer.type(expr) for name, expr in (span.emit or {}).items()},
+            metrics=tuple(_metric(typer, hook, metric) for metric in span.metrics),
+        )
+    return made
+
+
+def _metric(typer: SpanTyper, hook: Draft, metric: Metric) -> MetricDraft:
+    return draft_metric(typer, hook.redactor, metric)
+
+
+def draft_outstanding(one: Outstanding, drafts: Drafts) -> SpanDraft:
+    """The same of something outstanding: `value` is the first that is kept, then `by`."""
+    named = {"start": one.open, "end": one.close, "via": (), "cancel": ()}
+    made = _begun(one.name, one.position, named, one.key, drafts)
+    made.timed = True
+    _keep_value(made, one)
+    for name in one.by:
+        made.keep("start", name, one.position)
+    for hook in made.hooks["end"]:
+        made.ends[hook.id] = EndDraft(where=(), emit={}, metrics=())
+    return made
+
+
+def _keep_value(made: SpanDraft, one: Outstanding) -> None:
+    place = one.value.position
+    nodes = {
+        draft.id: integer(draft.typer.type(one.value), place, "value")
+        for draft in made.hooks["start"]
+    }
+    drafts = {draft.id: draft for draft in made.hooks["start"]}
+    made.kept.append(
+        KeptDraft(
+            name="value",
+            role="start",
+            type=unified([node.type for node in nodes.values()], "value", place),
+            nodes=nodes,
+            presentation=None,
+            nullable=any(_nullable(node, drafts[hook]) for hook, node in nodes.items()),
+        )
+    )
+
+
+def _begun(
+    name: str,
+    position: Position,
+    named: Mapping[str, Sequence[str]],
+    key: Sequence[str],
+    drafts: Drafts,
+) -> SpanDraft:
+    hooks = {
+        role: tuple(draft for probe in probes for draft in drafts.get(probe, ()))
+        for role, probes in named.items()
+    }
+    every = {draft.id: draft for found in hooks.values() for draft in found}
+    keys = {number: _key(draft, key, position) for number, draft in every.items()}
+    return SpanDraft(name=name, position=position, hooks=hooks, keys=keys)
+
+
+def _key(draft: Draft, names: Sequence[str], position: Position) -> tuple[tuple[str, Node], ...]:
+    """The parts of a span's key at one hook, each by its name."""
+    return tuple((name, draft.typer.type(parse(name, position))) for name in names)
+
+
+def flattened(name: str, node: Node) -> list[tuple[str, Node]]:
+    """A part of a key, and if it is a tuple each of its items, as `io.0`, `io.1`."""
+    if isinstance(node, Several):
+        parts = [flattened(f"{name}.{number}", item) for number, item in enumerate(node.items)]
+        return [one for part in parts for one in part]
+    return [(name, node)]

@@ -1,0 +1,184 @@
+"""Spans and outstanding resources from what was typed to what the program holds."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.compile.layout import (
+    form_of,
+    lay_out_key,
+    lay_out_record,
+    presentation,
+    unified,
+)
+from orchestrator.compile.metrics import in_form, metric_spec, metric_use
+from orchestrator.compile.nodes import Node
+from orchestrator.compile.program import (
+    Emit,
+    Kept,
+    KeyField,
+    MetricSpec,
+    Resource,
+    SpanEnd,
+    SpanProgram,
+    SpanRole,
+    SpanUse,
+)
+from orchestrator.compile.span_draft import SpanDraft, flattened
+from orchestrator.compile.types import Int, size_of
+from orchestrator.plan.model import Outstanding, Span
+
+__all__ = ["Numbers", "SpanMade", "span_program"]
+
+_ROLES: tuple[SpanRole, ...] = ("end", "cancel", "start", "via")
+#: Ends before starts, so that one event may end a span and start the next; via last.
+ROLE_ORDER: Mapping[SpanRole, int] = {"end": 0, "cancel": 0, "start": 1, "via": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """The next numbers that are free: of a span, a record and a metric."""
+
+    span: int
+    emit: int
+    metric: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanMade:
+    """A span of the program, and by hook what the hook does in it."""
+
+    span: SpanProgram
+    uses: Mapping[int, tuple[SpanUse, ...]]
+
+
+def span_program(
+    plan: Span | Outstanding, draft: SpanDraft, numbers: Numbers, *, sampled: bool
+) -> SpanMade:
+    """The span as the program has it. Raises PlanError where its hooks do not agree on a type."""
+    parts = {hook: _parts(keys) for hook, keys in draft.keys.items()}
+    key, size = _key(draft, list(parts.values()))
+    kept = tuple(
+        Kept(
+            name=one.name,
+            role="via" if one.role == "via" else "start",
+            type=one.type,
+            form=form_of(one.type, one.name, draft.position),
+            size=size_of(one.type),
+            presentation=one.presentation,
+        )
+        for one in draft.kept
+    )
+    emit, metrics = _made_at_end(plan, draft, numbers)
+    span = SpanProgram(
+        index=numbers.span,
+        name=draft.name,
+        key=key,
+        key_size=size,
+        kept=kept,
+        again=plan.again if isinstance(plan, Span) else "replace",
+        max_open=plan.max_open,
+        open_at_end=isinstance(plan, Span) and plan.open_at_end,
+        timed=draft.timed,
+        sampled=sampled,
+        has_via=bool(draft.hooks["via"]),
+        emit=emit,
+        metrics=metrics,
+        position=draft.position,
+        resource=_resource(plan, draft) if isinstance(plan, Outstanding) else None,
+    )
+    return SpanMade(span=span, uses=_uses(span, draft, parts))
+
+
+def _parts(keys: Iterable[tuple[str, Node]]) -> list[tuple[str, Node]]:
+    return [part for name, node in keys for part in flattened(name, node)]
+
+
+def _key(
+    draft: SpanDraft, hooks: Sequence[Sequence[tuple[str, Node]]]
+) -> tuple[tuple[KeyField, ...], int]:
+    """The key's layout: each part in the type that all hooks' can be brought to."""
+    fields = []
+    for columns in zip(*hooks, strict=True):
+        name, nodes = columns[0][0], [node for _, node in columns]
+        kind = unified([node.type for node in nodes], name, draft.position)
+        fields.append((name, kind, presentation(nodes)))
+    return lay_out_key(fields, draft.position)
+
+
+def _made_at_end(
+    plan: Span | Outstanding, draft: SpanDraft, numbers: Numbers
+) -> tuple[Emit | None, tuple[MetricSpec, ...]]:
+    if isinstance(plan, Outstanding):
+        return None, ()
+    ends = list(draft.ends.values())
+    emit = None
+    if plan.emit is not None:
+        fields = [
+            (
+                name,
+                unified([end.emit[name].type for end in ends], name, expr.position),
+                presentation([end.emit[name] for end in ends]),
+            )
+            for name, expr in plan.emit.items()
+        ]
+        has_task = all(hook.task != "none" for hook in draft.hooks["end"])
+        emit = lay_out_record(numbers.emit, plan.name, fields, has_task, plan.position)
+    return emit, tuple(
+        metric_spec(numbers.metric + i, plan.name, metric, [end.metrics[i] for end in ends])
+        for i, metric in enumerate(plan.metrics)
+    )
+
+
+def _resource(plan: Outstanding, draft: SpanDraft) -> Resource:
+    names = [one.name for one in draft.kept]
+    kind = draft.kept[0].type
+    unit = kind.unit if isinstance(kind, Int) else ""
+    return Resource(
+        value=0,
+        signed=isinstance(kind, Int) and kind.signed,
+        unit="ns" if unit == "duration" else unit,
+        by=tuple((name, names.index(f"start.{name}")) for name in plan.by),
+        min_age_ns=plan.min_age_ns,
+        top=plan.top,
+    )
+
+
+# ---------------------------------------------------------------- uses
+
+
+def _uses(
+    span: SpanProgram, draft: SpanDraft, parts: Mapping[int, Sequence[tuple[str, Node]]]
+) -> dict[int, tuple[SpanUse, ...]]:
+    found: dict[int, tuple[SpanUse, ...]] = {}
+    for role in _ROLES:
+        for hook in draft.hooks[role]:
+            nodes = [node for _, node in parts[hook.id]]
+            use = SpanUse(
+                span=span.index,
+                role=role,
+                key=tuple(in_form(n, f.form) for n, f in zip(nodes, span.key, strict=True)),
+                kept=_kept(span, draft, role, hook.id),
+                end=_end(span, draft, hook.id) if role == "end" else None,
+            )
+            found[hook.id] = (*found.get(hook.id, ()), use)
+    return found
+
+
+def _kept(
+    span: SpanProgram, draft: SpanDraft, role: SpanRole, hook: int
+) -> tuple[tuple[int, Node], ...]:
+    return tuple(
+        (index, in_form(one.nodes[hook], span.kept[index].form))
+        for index, one in enumerate(draft.kept)
+        if one.role == role
+    )
+
+
+def _end(span: SpanProgram, draft: SpanDraft, hook: int) -> SpanEnd:
+    end = draft.ends[hook]
+    fields = span.emit.fields if span.emit is not None else ()
+    return SpanEnd(
+        where=end.where,
+        emit=tuple(in_form(end.emit[field.name], field.form) for field in fields),
+        metrics=tuple(metric_use(s, d) for s, d in zip(span.metrics, end.metrics, strict=True)),
+    )

@@ -1,14 +1,14 @@
 """A metric's cells as a record of the log: keys decoded, values by kind, `other` last."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from orchestrator.compile.histogram import LinearBuckets
 from orchestrator.compile.program import MetricSpec
 from orchestrator.output.fields import value_of
 from orchestrator.output.percentiles import histogram_fields
 
-__all__ = ["CellCounts", "cell_fields", "metric_fields"]
+__all__ = ["CellCounts", "cell_fields", "key_fields", "largest_first", "linear_of", "metric_fields"]
 
 
 class CellCounts(Protocol):
@@ -32,6 +32,9 @@ class CellCounts(Protocol):
     def above(self) -> int: ...
 
 
+C = TypeVar("C", bound=CellCounts)
+
+
 def metric_fields(
     spec: MetricSpec, cells: Iterable[CellCounts], *, start: str, end: str, total: bool
 ) -> dict[str, Any]:
@@ -39,7 +42,7 @@ def metric_fields(
 
     `start`, `end`: RFC 3339 times between which was counted; `total`: since the run began.
     """
-    listed = sorted(cells, key=lambda cell: (cell.key is None, -_weight(spec, cell)))
+    listed = largest_first(spec, cells)
     named = [cell for cell in listed if cell.key is not None]
     shown = named[: spec.top] + [cell for cell in listed if cell.key is None]
     return {
@@ -47,6 +50,7 @@ def metric_fields(
         "metric": spec.name,
         "kind": spec.kind,
         "unit": spec.unit,
+        "display": spec.display,
         "window": {"start": start, "end": end},
         "total": total,
         "cells": [cell_fields(spec, cell) for cell in shown],
@@ -54,10 +58,20 @@ def metric_fields(
     }
 
 
+def largest_first(spec: MetricSpec, cells: Iterable[C]) -> list[C]:
+    """Cells in the order in which they are shown: the largest first (of `min` the least), and
+    `other` last."""
+    return sorted(cells, key=lambda cell: (cell.key is None, -_weight(spec, cell)))
+
+
 def cell_fields(spec: MetricSpec, cell: CellCounts) -> dict[str, Any]:
     """One cell: its key by names, whether it is `other` (never without a key), and its value."""
-    other = cell.key is None and bool(spec.key)
-    return {"key": _key(spec, cell.key), "other": other, **_value(spec, cell)}
+    return {**key_fields(spec, cell), **_value(spec, cell)}
+
+
+def key_fields(spec: MetricSpec, cell: CellCounts) -> dict[str, Any]:
+    """Which cell it is: `key` and `other`."""
+    return {"key": _key(spec, cell.key), "other": cell.key is None and bool(spec.key)}
 
 
 def _key(spec: MetricSpec, key: bytes | None) -> dict[str, Any]:
@@ -83,11 +97,12 @@ def _value(spec: MetricSpec, cell: CellCounts) -> dict[str, Any]:
             return {"value": average, "sum": cell.sum, "count": cell.count}
         case "histogram":
             return histogram_fields(
-                cell.buckets, below=cell.below, above=cell.above, linear=_linear(spec)
+                cell.buckets, below=cell.below, above=cell.above, linear=linear_of(spec)
             )
 
 
-def _linear(spec: MetricSpec) -> LinearBuckets | None:
+def linear_of(spec: MetricSpec) -> LinearBuckets | None:
+    """The metric's linear buckets; None: they are logarithmic."""
     chosen = spec.buckets
     if chosen.kind == "log":
         return None

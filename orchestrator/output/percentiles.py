@@ -13,7 +13,7 @@ from orchestrator.compile.histogram import (
 __all__ = ["PERCENTILES", "histogram_fields", "percentile"]
 
 #: Those that are reported, by name, in parts of a thousand.
-PERCENTILES = {"p50": 500, "p90": 900, "p99": 990, "p99.9": 999}
+PERCENTILES = {"p50": 500, "p75": 750, "p90": 900, "p95": 950, "p99": 990, "p99.9": 999}
 
 
 def percentile(
@@ -47,7 +47,8 @@ def histogram_fields(
     linear: LinearBuckets | None = None,
 ) -> dict[str, Any]:
     """A histogram as it stands in a metric record: count, below, above, buckets, percentiles,
-    relative_error (null for linear buckets, whose error is half a step)."""
+    and how far one may be from the true one: relative_error of logarithmic buckets, absolute_error
+    (half a step) of linear ones, the other being null."""
     edge = linear.upper_edge if linear else upper_edge
     return {
         "count": below + above + sum(counts.values()),
@@ -59,4 +60,5 @@ def histogram_fields(
             for name, permille in PERCENTILES.items()
         },
         "relative_error": None if linear else RELATIVE_ERROR,
+        "absolute_error": linear.step / 2 if linear else None,
     }

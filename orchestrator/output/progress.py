@@ -37,6 +37,9 @@ class Progress:
         self._write(_CLEAR + line[: _columns(self._stream) - 1])
         self._visible = True
 
+    def follow(self, look: object) -> None:
+        """Where the metrics can be read: this is only a bar."""
+
     def hide(self) -> None:
         """Take the bar off the terminal; the next `update` draws it again."""
         if self._visible:

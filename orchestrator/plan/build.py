@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from orchestrator.plan import units
+from orchestrator.plan.derive import build_derived
 from orchestrator.plan.findings import Position
 from orchestrator.plan.model import Limits, LimitSource, Metadata, Plan, Target
 from orchestrator.plan.nearest import suggestion
@@ -47,7 +48,8 @@ def build_plan(data: Mapping[str, Any], sink: Sink, overrides: Overrides) -> Pla
         params=params,
         let=reader.expressions(("let",)),
         every_ns=_every(reader, bounds),
-        stop_when=None,
+        derive=build_derived(reader),
+        stop_when=reader.expression(("stop_when",), fractions=True),
         file=document.file,
         source=document.source,
         sha256=hashlib.sha256(document.source).hexdigest(),

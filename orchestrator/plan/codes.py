@@ -190,6 +190,21 @@ CODES: Mapping[str, tuple[str, str]] = {
         "a definition hides a builtin",
         "An own definition wins over a builtin of the same name. It works, but may mislead.",
     ),
+    "PP071": (
+        "no such metric",
+        "Figures name metrics as PROBE.METRIC or SPAN.METRIC. A metric's `warn` judges the numbers "
+        "of its own cells.",
+    ),
+    "PP072": (
+        "a metric has no such number",
+        "A count, sum, min, max or avg has a `value`; a histogram has count, below, above and the "
+        "percentiles p50, p75, p90, p95, p99, p99_9: PROBE.METRIC.p99.",
+    ),
+    "PP073": (
+        "not a figure",
+        "A derived figure is a number; `warn` and `stop_when` are conditions. They compute with "
+        "+ - * / // %, comparisons, and, or, not, min, max and total.",
+    ),
     # ------------------------------------------------------------ on a kernel
     "PP080": (
         "not offered by this kernel",

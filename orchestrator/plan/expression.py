@@ -6,6 +6,7 @@ a given hook, are the compiler's business (`orchestrator.compile`).
 
 import ast
 import keyword
+import math
 import re
 import warnings
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from orchestrator.plan.syntax import (
     Choice,
     Compare,
     Contains,
+    Fraction,
     Group,
     Logic,
     Member,
@@ -54,8 +56,9 @@ def _tree(text: str) -> ast.Expression:
         return ast.parse(text, mode="eval")
 
 
-def parse(text: str, position: Position = NOWHERE) -> Expr:
-    """Parse one expression; raises PlanError (PP020: syntax, PP021: not part of the language)."""
+def parse(text: str, position: Position = NOWHERE, *, fractions: bool = False) -> Expr:
+    """Parse one expression; raises PlanError (PP020: syntax, PP021: not part of the language).
+    `fractions`: numbers with a point are allowed, as nothing of it goes into a kernel."""
     _check_size(text, position)
     _check_foreign_operators(text, position)
     try:
@@ -65,11 +68,8 @@ def parse(text: str, position: Position = NOWHERE) -> Expr:
     except (ValueError, RecursionError, MemoryError) as error:
         raise _refuse("PP020", f"cannot parse {_quoted(text)}: {error}", position) from None
     lead = len(text) - len(text.lstrip())
-    return Expr(
-        text=text,
-        root=_Converter(text.strip(), lead, position).convert(tree.body),
-        position=position,
-    )
+    converter = _Converter(text.strip(), lead, position, fractions=fractions)
+    return Expr(text=text, root=converter.convert(tree.body), position=position)
 
 
 # ---------------------------------------------------------------- refusals
@@ -117,6 +117,7 @@ _FOREIGN = (
     (re.compile(r"->"), "->", "write `.`: members of pointers are reached with a dot"),
     (re.compile(r"\?"), "?", "write `A if CONDITION else B`"),
     (re.compile(r"(?<![=!<>])=(?!=)"), "=", "compare with `==`"),
+    (re.compile(r"\bp99\.9\b"), "p99.9", "write `p99_9`"),
     (
         re.compile(r"\b\d+(?:ns|us|ms|s|KiB|MiB|GiB)\b"),
         "a number with a unit glued on",
@@ -178,8 +179,9 @@ _UNARY: dict[type[ast.unaryop], str] = {ast.USub: "-", ast.Invert: "~", ast.Not:
 class _Converter:
     """Python's tree to ours, keeping character columns (Python counts UTF-8 bytes)."""
 
-    def __init__(self, text: str, lead: int, position: Position) -> None:
+    def __init__(self, text: str, lead: int, position: Position, *, fractions: bool) -> None:
         self.text, self.lead, self.position = text, lead, position
+        self.fractions = fractions
         self.starts = [0, *(match.end() for match in _NEWLINE.finditer(text))]
         self.depth = 0
 
@@ -225,6 +227,8 @@ class _Converter:
             return Number(value, at)
         if isinstance(value, str):
             return Text(value, at)
+        if isinstance(value, float) and self.fractions and math.isfinite(value):
+            return Fraction(value, at)
         hint = "there are no fractions: scale the number, e.g. `10*us` for 0.01 ms"
         raise self.refuse(
             node, f"the constant {value!r} is not allowed", hint if isinstance(value, float) else ""

@@ -145,7 +145,8 @@ class Buckets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """An aggregate in the kernel. `value` None: every kept event counts (`count: true`)."""
+    """An aggregate in the kernel. `value` None: every kept event counts (`count: true`). `warn` is
+    judged of each cell."""
 
     name: str
     kind: MetricKind
@@ -239,6 +240,18 @@ class Outstanding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Derive:
+    """A figure computed of metrics, in user space. `unit` is for display: durations are in ns and
+    sizes in bytes. `warn` is judged of it and may name it `value`."""
+
+    name: str
+    value: Expr
+    unit: str = ""
+    warn: Expr | None = None
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metadata:
     """Who the plan is and whom to ask."""
 
@@ -266,6 +279,7 @@ class Plan:
     params: Mapping[str, Param] = field(default_factory=dict)
     let: Mapping[str, Expr] = field(default_factory=dict)
     every_ns: int | None = None
+    derive: tuple[Derive, ...] = ()
     stop_when: Expr | None = None
     file: str = "<plan>"
     source: bytes = b""

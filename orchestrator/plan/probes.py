@@ -244,7 +244,7 @@ def _metric(reader: Reader, path: Path_) -> Metric:
         buckets=_buckets(reader, path, kind),
         top=data.get("top"),
         unit=data.get("unit", ""),
-        warn=None,
+        warn=reader.expression((*path, "warn"), fractions=True),
         position=place,
     )
 

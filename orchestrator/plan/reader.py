@@ -53,7 +53,7 @@ class Reader:
             self.sink.add(code, f"{path[-1]}: {error}", self.place(path), error.hint)
             return default
 
-    def expression(self, path: Path_) -> Expr | None:
+    def expression(self, path: Path_, *, fractions: bool = False) -> Expr | None:
         """The expression at `path`; None when there is none or it cannot be parsed."""
         raw = self.get(path)
         if raw is None:
@@ -61,7 +61,8 @@ class Reader:
         text = str(raw).lower() if isinstance(raw, bool) else str(raw)
         folded = path in self.sink.document.folded
         try:
-            expr = with_texts(parse(text, self.place(path)), self.params)
+            parsed = parse(text, self.place(path), fractions=fractions)
+            expr = with_texts(parsed, self.params)
         except PlanError as error:
             found = error.findings
             if folded:

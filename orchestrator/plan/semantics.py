@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.plan import names
+from orchestrator.plan.derive import check_figures
 from orchestrator.plan.expression import Expr, parse
 from orchestrator.plan.findings import PlanError
 from orchestrator.plan.meaning import Meaning
@@ -16,9 +17,6 @@ from orchestrator.plan.places import Path_
 from orchestrator.plan.scopes import Scope, item_scope, leans_on, plan_scope, probe_scope
 from orchestrator.plan.sink import Sink
 from orchestrator.plan.span_meaning import check_spans
-
-#: Keys that the schema knows and this release does not run yet.
-LATER = ("derive", "stop_when")
 
 
 def check_meaning(plan: Plan, data: Mapping[str, Any], sink: Sink) -> None:
@@ -31,27 +29,14 @@ def check_meaning(plan: Plan, data: Mapping[str, Any], sink: Sink) -> None:
     for probe in plan.probes:
         _check_probe(plan, probe, data, meaning, sink)
     check_spans(plan, meaning, sink)
+    check_figures(plan, sink)
 
 
 def _check_later(data: Mapping[str, Any], sink: Sink) -> None:
-    for key in LATER:
-        if key in data and data[key] != {}:
-            place = sink.document.key((key,))
-            hint = "this release runs probes, emit and metrics"
-            sink.add("PP059", f"`{key}` is not in this release", place, hint)
     if "cpu" in data.get("limits", {}):
         place, message = sink.document.key(("limits", "cpu")), "`limits.cpu` is not enforced yet"
         hint = "no run is slowed or ended for its cost; duration, rate and events do bound it"
         sink.add("PP059", message, place, hint, "warning")
-    for path in _warnings(data):
-        sink.add("PP059", "`warn` is not in this release", sink.document.key(path), "leave it out")
-
-
-def _warnings(data: Mapping[str, Any]) -> Iterator[Path_]:
-    for name, probe in data.get("probes", {}).items():
-        for metric, body in probe.get("metrics", {}).items():
-            if "warn" in body:
-                yield ("probes", name, "metrics", metric, "warn")
 
 
 def _check_prose(data: Mapping[str, Any], sink: Sink) -> None:

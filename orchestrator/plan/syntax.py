@@ -24,6 +24,14 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class Fraction:
+    """A number with a point; only where figures are computed of metrics, in user space."""
+
+    value: float
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Text:
     value: str
     at: int = 0
@@ -98,6 +106,7 @@ Node = (
     Name
     | Member
     | Number
+    | Fraction
     | Text
     | Boolean
     | Unary

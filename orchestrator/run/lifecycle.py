@@ -28,6 +28,7 @@ from orchestrator.run.guard import Guard
 from orchestrator.run.journal import Journal, socket_of
 from orchestrator.run.leftovers import Cleaned, clean_leftovers, clean_own, mounted_at
 from orchestrator.run.loop import Bar, Outcome, Watched
+from orchestrator.run.metrics import Measured
 from orchestrator.run.output import Output, Tee
 from orchestrator.run.policy import admit
 from orchestrator.run.privileges import drop_after_attach
@@ -154,6 +155,7 @@ class Run:
         from orchestrator.run.live import Live  # numpy, which nothing before this needs
 
         return Live(
+            plan=self._order.plan,
             session=session,
             artifact=self._artifact,
             output=self._output,
@@ -269,13 +271,17 @@ class Run:
         fields, verdict = finished(ending, self._program, self._faults)
         self._output.record("run.finished", fields.pop("level"), **fields)
         self._output.flush()
+        totals = live.totals if live else Measured()
         result = RunResult(
             run_id=self._run_id,
             exit_code=fields["exit_code"],
             outcome=ending.outcome,
             complete=verdict.complete,
             finished=self._constants | fields,
-            metrics=live.totals if live else (),
+            metrics=totals.metrics,
+            derived=totals.derived,
+            warnings=totals.warnings,
+            stopped=totals.stop,
             limits=live.limits if live else (),
             startup_ms=self._startup_ms,
             command=ending.command,
@@ -292,6 +298,9 @@ class Run:
         kept: dict[str, Any] = {
             "run": result.finished,
             "metrics": list(result.metrics),
+            "derived": result.derived,
+            "warnings": list(result.warnings),
+            "stopped": result.stopped,
             "limits": list(result.limits),
             "startup_ms": result.startup_ms,
         }

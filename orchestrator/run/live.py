@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.backends.protocol import Artifact, Session
+from orchestrator.plan.model import Plan
 from orchestrator.run.account import Account, settle
 from orchestrator.run.arming import Armed
 from orchestrator.run.control import Control
 from orchestrator.run.loop import Bar, Loop, Outcome, Watched
-from orchestrator.run.notices import Metrics, Notices
+from orchestrator.run.metrics import Measured, Metrics, window_ns
+from orchestrator.run.notices import Notices
 from orchestrator.run.output import Output
 from orchestrator.run.pausing import Pauses
 from orchestrator.run.service import Service
@@ -25,6 +27,7 @@ class Live:
     def __init__(  # noqa: PLR0913  # the parts of a run meet here
         self,
         *,
+        plan: Plan,
         session: Session,
         artifact: Artifact,
         output: Output,
@@ -38,10 +41,13 @@ class Live:
         self._output, self._watched, self._bar = output, watched, bar
         self._stream = Stream(session, artifact.program, output, constants)
         self._notices = Notices(artifact, session.attached, output)
-        self._metrics = Metrics(artifact, output, session.metrics)
+        self._metrics = Metrics(plan, self._program, output, session.metrics)
+        self._window_ns = window_ns(plan, self._program)
         self._armed_ns = self._disarmed_ns = armed.at_ns
         self.started = armed.started
-        self._metrics.begin(armed.started)
+        self._metrics.begin(armed.started, armed.at_ns)
+        if bar is not None:
+            bar.follow(self._metrics.snapshot)
         self._pauses = Pauses(session, self._program, output)
         service = Service(session, self._program, self._stream, self._notices, self._pauses)
         self._control = Control(socket, service.serve)
@@ -64,8 +70,8 @@ class Live:
         return self._control.trouble
 
     @property
-    def totals(self) -> list[dict[str, object]]:
-        """The metric records of the whole run, once it is settled."""
+    def totals(self) -> Measured:
+        """What was measured in the whole run, once it is settled."""
         return self._metrics.totals
 
     @property
@@ -91,7 +97,7 @@ class Live:
         self._disarmed_ns = time.monotonic_ns()
         self._deadline(0)
         account = settle(self._session, self._stream, self._program, self._session.attached)
-        self._metrics.finish()
+        self._metrics.finish(self._armed_ns + self.armed_for_ns)
         self._notices.look(account.counts, {} if self._stream.full else account.undelivered)
         return account
 
@@ -113,6 +119,7 @@ class Live:
             watched=self._watched,
             armed_ns=self._armed_ns,
             look=self._notices.look,
+            window_ns=self._window_ns,
             on_window=self._metrics.window,
             serve=self._control.look,
             bar=self._bar,

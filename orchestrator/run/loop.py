@@ -13,11 +13,14 @@ from orchestrator.run.output import Output
 from orchestrator.run.signals import Signals
 
 if TYPE_CHECKING:
+    from orchestrator.run.metrics import Measured
     from orchestrator.run.stream import Stream  # numpy
 
 __all__ = ["LEASE_NS", "Bar", "Loop", "Outcome", "Watched"]
 
-Outcome = Literal["duration", "cap", "command", "interrupted", "limit", "output", "error"]
+Outcome = Literal[
+    "duration", "cap", "command", "stop_when", "interrupted", "limit", "output", "error"
+]
 
 #: How long an unlimited run goes on in the kernel when its reader has died or hangs.
 LEASE_NS = 10_000_000_000
@@ -30,6 +33,7 @@ _LOOK_S = 0.5  # between looks at the counters, which cost system calls
 class Bar(Protocol):
     """What the loop tells a progress bar (output.progress.Progress)."""
 
+    def follow(self, look: Callable[[], "Measured"]) -> None: ...
     def update(self, elapsed_s: float, events: int, lost: int | None) -> None: ...
     def hide(self) -> None: ...
 
@@ -46,7 +50,8 @@ class Watched:
 class Loop:
     """One run, armed at `armed_ns` (CLOCK_MONOTONIC). `look` is called with the counters now and
     then, and tells the records lost so far (None: unknown); `on_window` is called at the end of
-    each window, `serve` each time round."""
+    each window of `window_ns` (None: there are none) and tells whether to stop, `serve` each time
+    round."""
 
     def __init__(  # noqa: PLR0913  # the parts of a run meet here
         self,
@@ -58,7 +63,8 @@ class Loop:
         watched: Watched,
         armed_ns: int,
         look: Callable[[Counts], int | None],
-        on_window: Callable[[], None],
+        window_ns: int | None,
+        on_window: Callable[[], bool],
         serve: Callable[[], None],
         bar: Bar | None = None,
     ) -> None:
@@ -69,7 +75,9 @@ class Loop:
         limit = program.limits.duration_ns
         self._deadline_ns = None if limit is None else armed_ns + limit
         self._lease_ns = armed_ns + LEASE_NS
-        self._window_ns = armed_ns + (program.every_ns or 0)
+        self._every_ns = window_ns
+        self._window_ns = armed_ns + (window_ns or 0)
+        self._stopped = False
         self._look_ns = armed_ns
         self._lost: int | None = 0
         self._stop_at_cap = program.limits.at_cap == "stop"
@@ -90,6 +98,8 @@ class Loop:
             return "output"
         if self._watched.command is not None and self._watched.command.ended():
             return "command"
+        if self._stopped:
+            return "stop_when"
         if self._stop_at_cap and self._session.capped():
             return "cap"
         if self._stream.full:
@@ -102,7 +112,7 @@ class Loop:
         """Seconds to wait: until the next thing that is due, and not for long."""
         longest = _IDLE_S if self._watched.command is None else _COMMAND_S
         due = [self._deadline_ns] if self._deadline_ns is not None else []
-        if self._program.every_ns:
+        if self._every_ns:
             due.append(self._window_ns)
         left = (min(due) - time.monotonic_ns()) / 1e9 if due else longest
         return max(0.0, min(left, longest))
@@ -115,10 +125,10 @@ class Loop:
                 self._watched.guard.until(self._lease_ns)
             self._session.extend(self._lease_ns)
         over = self._deadline_ns is not None and now >= self._deadline_ns
-        if self._program.every_ns and now >= self._window_ns and not over:  # the end ends the last
-            missed = (now - self._window_ns) // self._program.every_ns
-            self._window_ns += (missed + 1) * self._program.every_ns
-            self._on_window()
+        if self._every_ns and now >= self._window_ns and not over:  # the end ends the last
+            missed = (now - self._window_ns) // self._every_ns
+            self._window_ns += (missed + 1) * self._every_ns
+            self._stopped = self._on_window()
         if now >= self._look_ns:
             self._look_ns = now + int(_LOOK_S * 1e9)
             self._lost = self._look(self._session.counts())

@@ -1,20 +1,14 @@
-"""What is told while a run goes on: losses and limits, each when it is first noticed, and the
-windows of its metrics."""
+"""What is told while a run goes on: losses and limits, each when it is first noticed."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from orchestrator.backends.protocol import Artifact, AttachedHook, Cell, Counts
-from orchestrator.output.log import stamp
-from orchestrator.output.metrics import metric_fields
+from orchestrator.backends.protocol import Artifact, AttachedHook, Counts
 from orchestrator.run.ledger import Known, ledger_of, total
 from orchestrator.run.output import Output
 from orchestrator.run.records import Fields, limit_fields, limits_in_force
 from orchestrator.run.verdict import losses
-from orchestrator.run.windows import Totals, kept, window
 
-__all__ = ["Metrics", "Notices"]
+__all__ = ["Notices"]
 
 _NONE: Mapping[str, int] = {}
 
@@ -70,42 +64,3 @@ class Notices:
             if emit.rate_limited:
                 own = (probe.name, probe.rate.count) if probe.rate else None
                 self.limit("rate", "drop", own)
-
-
-class Metrics:
-    """Writes metric records: windows as they end, the totals at the end. `totals`: the latter."""
-
-    def __init__(self, artifact: Artifact, output: Output, read: Callable[[], Totals]) -> None:
-        self._program = artifact.program
-        self._samples = {probe.name: probe.sample for probe in artifact.program.probes}
-        self._output, self._read = output, read
-        self._start = self._last = ""
-        self._before: Totals = {}
-        self.totals: list[dict[str, Any]] = []
-
-    def begin(self, started: str) -> None:
-        """Counting began at `started` (RFC 3339), when the probes were armed."""
-        self._start = self._last = started
-
-    def window(self) -> None:
-        """End a window: write what was counted in it."""
-        now, end = self._read(), stamp(time.time_ns())
-        self._write(window(now, self._before), self._last, end, total=False)
-        self._before, self._last = kept(now), end
-
-    def finish(self) -> None:
-        """Write the last window, if there are windows, and then the totals."""
-        now, end = self._read(), stamp(time.time_ns())
-        if self._program.every_ns:
-            self._write(window(now, self._before), self._last, end, total=False)
-        self.totals = self._write(now, self._start, end, total=True)
-
-    def _write(self, cells: Totals, start: str, end: str, *, total: bool) -> list[dict[str, Any]]:
-        records = []
-        for spec in self._program.metrics:
-            found = cells.get(spec.index) or ([] if spec.key else [Cell(key=b"")])
-            fields = metric_fields(spec, found, start=start, end=end, total=total)
-            fields["sample"] = self._samples[spec.probe]
-            records.append(fields)
-            self._output.record("metric", **fields)
-        return records

@@ -13,7 +13,8 @@ __all__ = ["RunResult"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """A run that is over. `finished`, `metrics` (totals) and `limits` are the records as logged;
+    """A run that is over. `finished`, `metrics`, `derived` and `warnings` (of the totals),
+    `stopped` (what `stop_when` held with, if it did) and `limits` are the records as logged;
     `startup_ms` is from the start of this process to the first attached probe; `cleaned` is what
     was done about earlier runs that had died; `output_error` is why the log could not be written
     to its end ("" if it was)."""
@@ -24,6 +25,9 @@ class RunResult:
     complete: bool | Literal["unknown"]
     finished: dict[str, Any]
     metrics: Sequence[dict[str, Any]]
+    derived: dict[str, Any] | None
+    warnings: Sequence[dict[str, Any]]
+    stopped: dict[str, Any] | None
     limits: Sequence[dict[str, Any]]
     startup_ms: float | None
     command: CommandResult | None

@@ -44,7 +44,7 @@ def finished(**changes: Any) -> dict[str, Any]:
         "lost": 5,
         "ledger": {
             "probes": {"read": probe}, "faulted": 0, "truncated": "unknown",
-            "division_by_zero": 0, "children_lost": 0,
+            "division_by_zero": 0, "children_lost": 0, "lost_of_any": 0,
         },
         "error": None,
         **changes,
@@ -74,6 +74,20 @@ def lifecycle() -> dict[str, dict[str, Any]]:
         "limit.reached": {
             "limit": "events", "probe": None, "value": 10_000, "enforced": "kernel",
             "action": "stop", "detail": "after 3.2 s",
+        },
+        "metric.warning": {
+            "probe": "read", "metric": "latency", "condition": "p99 > 10*ms", "unit": "ns",
+            "display": "us", "window": {"start": STAMP, "end": STAMP}, "total": True,
+            "cells": [{"key": {"comm": "cat"}, "other": False, "numbers": {"p99": 12_400_000}}],
+            "cells_left_out": 2,
+        },
+        "derive": {
+            "values": {"mean": 4093.0, "share": None}, "units": {"mean": "bytes", "share": "%"},
+            "window": {"start": STAMP, "end": STAMP}, "total": True,
+        },
+        "stop.reached": {
+            "condition": "total(read.errors) > 10", "numbers": {"total(read.errors)": 11},
+            "window": {"start": STAMP, "end": STAMP},
         },
         "governor.step": {
             "action": "sample", "probe": "read", "cost": 0.031, "budget": 0.02, "sample": 20,

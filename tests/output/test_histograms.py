@@ -169,6 +169,14 @@ def test_a_histogram_cell_says_all_of_its_values() -> None:
     (shown,) = made["cells"]
     assert shown["count"] == 12
     assert shown["buckets"] == [[9, 4], [29, 5]]
-    assert shown["percentiles"] == {"p50": 24.5, "p90": None, "p99": None, "p99.9": None}
-    assert shown["relative_error"] is None
+    assert shown["percentiles"] == {
+        "p50": 24.5,
+        "p75": 24.5,
+        "p90": None,
+        "p95": None,
+        "p99": None,
+        "p99.9": None,
+    }
+    assert (shown["relative_error"], shown["absolute_error"]) == (None, 5)
+    assert histogram_fields({1: 1})["absolute_error"] is None
     assert "sum" not in shown, "the kernel keeps none, and 0 would look like one"

@@ -14,6 +14,7 @@ from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import live_facts
 from orchestrator.output.result import ResultDirectory
 from orchestrator.output.sink import Sink
+from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Metadata, Plan, Target
 from orchestrator.run.choice import choose
 from orchestrator.run.lifecycle import Order, Run
@@ -48,6 +49,17 @@ def a_plan() -> Plan:
     )
 
 
+def plan_of(figures: str, warn: str = "value < 0") -> Plan:
+    """The plan of fake.program, with figures."""
+    return load_plan(
+        b"apiVersion: probeplan/v1\nkind: ProbePlan\nmetadata: {name: fake-plan, summary: x}\n"
+        b"params: {most: {type: int, default: 3}}\n"
+        b"probes:\n  opens:\n    attach: tracepoint:fake:open\n    emit: {n: arg0}\n"
+        b"    metrics: {calls: {count: true, by: [comm], warn: '" + warn.encode() + b"'}}\n"
+        + figures.encode()
+    )
+
+
 class Ran:
     """A run of the fake backend that is over."""
 
@@ -66,12 +78,13 @@ class Ran:
         sink: Sink | None = None,
         command: tuple[str, ...] = (),
         out: Path | None = None,
+        plan: Plan | None = None,
     ) -> RunResult:
         self.backend = FakeBackend(script)
         facts = live_facts()
         with Signals() as signals:
             order = Order(
-                plan=a_plan(),
+                plan=plan or a_plan(),
                 facts=facts,
                 choice=choose(what or program(), facts, "bcc", {"bcc": self.backend}),
                 command=command,

@@ -90,6 +90,7 @@ def program(
         target=target or ResolvedTarget(),
         params=(),
         probes=(probe,),
+        spans=(),
         skipped=(),
         record_size=RECORD_SIZE,
         every_ns=every_ns,

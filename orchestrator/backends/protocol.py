@@ -80,7 +80,8 @@ class SkippedHook:
 class SideCounts:
     """One side of one hook: fired = expired + not_target + filtered + sampled_out + unpaired
     + map_full + accepted, each exact or None (unknown). `kernel_missed`: the event happened and
-    we did not run. `side` is entry, return or hit."""
+    we did not run. `side` is entry, return or hit. `in_flight`, of an entry: calls that were
+    accepted and whose return was not seen by the end."""
 
     hook: int
     side: str
@@ -94,6 +95,7 @@ class SideCounts:
     accepted: Count = 0
     kernel_missed: Count = None
     recursion_misses: Count = None
+    in_flight: Count = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +123,8 @@ class MetricCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """All counters of a run at one moment, for the ledger."""
+    """All counters of a run at one moment, for the ledger. `lost_of_any`: what was lost of several
+    sides together, and nobody tells of which; their own counts of it are unknown."""
 
     sides: tuple[SideCounts, ...]
     emits: tuple[EmitCounts, ...]
@@ -130,6 +133,7 @@ class Counts:
     truncated: Count = 0
     division_by_zero: Count = 0
     children_lost: Count = 0
+    lost_of_any: Count = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ or refuted with it.
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict, cast
+from typing import Literal, NotRequired, TypedDict, cast
 
 from orchestrator.backends.protocol import (
     AttachedHook,
@@ -37,11 +37,13 @@ METRIC_ENDS = ("counted", "filtered", "map_full", "map_busy")
 
 
 class HookLedger(TypedDict):
-    """One attach point: `sides` by name (entry and return, or hit), each with SIDE_KEYS."""
+    """One attach point: `sides` by name (entry and return, or hit), each with SIDE_KEYS. Where
+    calls are paired, `in_flight` are those that were accepted and whose return was not seen."""
 
     to: str
     mechanism: str
     sides: dict[str, Entry]
+    in_flight: NotRequired[Known]
 
 
 class ProbeLedger(TypedDict):
@@ -60,6 +62,7 @@ class Ledger(TypedDict):
     truncated: Known
     division_by_zero: Known
     children_lost: Known
+    lost_of_any: Known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,7 @@ def ledger_of(
         truncated=_known(counts.truncated),
         division_by_zero=_known(counts.division_by_zero),
         children_lost=_known(counts.children_lost),
+        lost_of_any=_known(counts.lost_of_any),
     )
 
 
@@ -131,7 +135,10 @@ def _probe(
 def _hook(hook: Hook, mechanism: str, counts: Sequence[SideCounts]) -> HookLedger:
     found = {side.side: side for side in counts if side.hook == hook.id}
     sides = {name: _entry(found[name], SIDE_KEYS) for name in hook.sides if name in found}
-    return HookLedger(to=hook.label, mechanism=mechanism, sides=sides)
+    ledger = HookLedger(to=hook.label, mechanism=mechanism, sides=sides)
+    if "entry" in found:
+        ledger["in_flight"] = _known(found["entry"].in_flight)
+    return ledger
 
 
 def _emit(
@@ -174,6 +181,7 @@ def balance(ledger: Ledger, undelivered: Mapping[str, int]) -> list[str]:
         for hook in probe["hooks"]:
             for side, entry in hook["sides"].items():
                 found += _unequal(f"{name}: {hook['to']}: {side}", entry, "fired", DISPOSITIONS)
+            found += _open_calls(f"{name}: {hook['to']}", hook)
         if emit := probe["emit"]:
             missing: Entry = {**emit, "undelivered": undelivered.get(name, 0)}
             found += _unequal(f"{name}: records", missing, "accepted", RECORD_ENDS)
@@ -183,6 +191,14 @@ def balance(ledger: Ledger, undelivered: Mapping[str, int]) -> list[str]:
             offered: Entry = {"accepted": accepted, **entry}
             found += _unequal(f"{name}: metric {metric}", offered, "accepted", METRIC_ENDS)
     return found
+
+
+def _open_calls(where: str, hook: HookLedger) -> list[str]:
+    """No call returns that was not accepted at its entry."""
+    calls = hook.get("in_flight", 0)
+    if calls == "unknown" or calls >= 0:
+        return []
+    return [f"{where}: {-calls} calls more returned than were accepted at the entry"]
 
 
 def _unequal(where: str, entry: Entry, whole: str, parts: Sequence[str]) -> list[str]:

@@ -85,6 +85,12 @@ def losses(ledger: Ledger, undelivered: Mapping[str, int]) -> Iterator[Loss]:
         lost=ledger["children_lost"],
         detail="descendants of the command could not be followed: the task map was full",
     )
+    yield Loss(
+        probe=None,
+        reason="ring",
+        lost=ledger["lost_of_any"],
+        detail="events were lost for want of room in the buffer; of which probes is not known",
+    )
     for name, probe in ledger["probes"].items():
         yield from _of_probe(name, probe, undelivered.get(name, 0))
 

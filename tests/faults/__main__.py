@@ -1,4 +1,5 @@
-"""Random kills, as many as wanted: `python -m tests.faults [KILLS]`, half of them a backend."""
+"""Overload, and random kills: `python -m tests.faults [KILLS [ROUNDS]]`, half of the kills and all
+rounds of overload a backend."""
 
 import random
 import sys
@@ -6,15 +7,36 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.faults.overload import overload
 from tests.faults.runs import USER, Zygote, foreigners
 from tests.live.product import build_load
 
+BACKENDS = ("bcc", "tracefs")
+ROUNDS, CALLS = 5, 300_000
 
-def main(kills: int) -> None:
-    """Raises AssertionError when a killed run left anything."""
+
+def main(kills: int = 1000, rounds: int = ROUNDS) -> None:
+    """Raises AssertionError when an event went away without a trace, or a killed run left
+    anything."""
+    for backend in BACKENDS:
+        overloaded(backend, rounds)
+    killed_at_random(kills)
+
+
+def overloaded(backend: str, rounds: int) -> None:
+    """Several runs beside writers that are far too fast, each with its figures."""
+    with tempfile.TemporaryDirectory() as name:
+        load = build_load(Path(name))
+        for number in range(rounds):
+            told = overload(backend, Path(name), load, CALLS)
+            print(f"{backend}: overload {number + 1} of {rounds}: {told}", flush=True)
+
+
+def killed_at_random(kills: int) -> None:
+    """Runs that are killed at any moment, half of them a backend."""
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"random kills, seed {seed}")
-    for backend in ("bcc", "tracefs"):
+    for backend in BACKENDS:
         with tempfile.TemporaryDirectory() as name:
             load = build_load(Path(name))
             runs = Zygote.start(Path(name), backend, USER, load)
@@ -32,4 +54,4 @@ def main(kills: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if sys.argv[1:] else 1000)
+    main(*map(int, sys.argv[1:3]))

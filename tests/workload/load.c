@@ -1,9 +1,12 @@
 /* A workload whose events are known exactly.
  *
  * load getppid N [CPU]   N getppid system calls, the first argument register counting 0, 1, ...
+ * load rare N [CPU]      N sched_get_priority_max system calls: nobody else makes them
  * load call N [CPU]      N calls of the function target_fn(i, 2 * i), which returns i + 7
  * load read N [CPU]     N reads of 4093 bytes from /dev/zero: no program's start asks for so many
  * load threads T         T threads block reading a pipe each, are seen asleep, and are released
+ * load held T            as threads, but by preadv2, which nobody else calls; prints "asleep", and
+ *                        releases them on SIGUSR1
  * load semaphore N       waits until the counter target_semaphore is N (what a USDT probe counts up)
  *
  * Options before the mode: -w waits for a line on standard input before it starts, having printed
@@ -13,10 +16,12 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -68,7 +73,7 @@ static void reads(long count)
 }
 
 struct blocked {
-	int pipe[2];
+	int pipe[2], hold;
 	pid_t tid;
 	pthread_t thread;
 };
@@ -77,9 +82,11 @@ static void *block(void *argument)
 {
 	struct blocked *self = argument;
 	char byte;
+	struct iovec vector = {&byte, 1};
 
 	__atomic_store_n(&self->tid, (pid_t)syscall(SYS_gettid), __ATOMIC_RELEASE);
-	if (read(self->pipe[0], &byte, 1) != 1)
+	if ((self->hold ? syscall(SYS_preadv2, self->pipe[0], &vector, 1, -1L, -1L, 0)
+			: read(self->pipe[0], &byte, 1)) != 1)
 		abort();
 	return NULL;
 }
@@ -109,11 +116,28 @@ static void wait_asleep(struct blocked *one)
 		nanosleep(&little, NULL);
 }
 
-static void threads(long count)
+static void wait_signal(const sigset_t *set)
+{
+	int number;
+
+	printf("asleep\n");
+	fflush(stdout);
+	if (sigwait(set, &number) != 0)
+		abort();
+}
+
+static void threads(long count, int hold)
 {
 	struct blocked *all = calloc((size_t)count, sizeof *all);
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	if (hold)
+		sigprocmask(SIG_BLOCK, &set, NULL); /* the threads inherit it */
 
 	for (long i = 0; i < count; i++) {
+		all[i].hold = hold;
 		if (pipe(all[i].pipe) != 0 || pthread_create(&all[i].thread, NULL, block, &all[i]) != 0) {
 			perror("cannot start a thread");
 			exit(1);
@@ -121,6 +145,8 @@ static void threads(long count)
 	}
 	for (long i = 0; i < count; i++)
 		wait_asleep(&all[i]);
+	if (hold)
+		wait_signal(&set);
 	for (long i = 0; i < count; i++) {
 		if (write(all[i].pipe[1], "x", 1) != 1)
 			abort();
@@ -136,7 +162,7 @@ int main(int argc, char **argv)
 	char **args = argv + 1 + wait;
 
 	if (argc - wait < 3) {
-		fprintf(stderr, "usage: load [-w] getppid|call|read|threads|semaphore N [CPU]\n");
+		fprintf(stderr, "usage: load [-w] getppid|rare|call|read|threads|held|semaphore N [CPU]\n");
 		return 2;
 	}
 	long n = atol(args[1]);
@@ -153,6 +179,9 @@ int main(int argc, char **argv)
 	if (strcmp(args[0], "getppid") == 0) {
 		for (long i = 0; i < n; i++)
 			syscall(SYS_getppid, i);
+	} else if (strcmp(args[0], "rare") == 0) {
+		for (long i = 0; i < n; i++)
+			syscall(SYS_sched_get_priority_max, SCHED_OTHER);
 	} else if (strcmp(args[0], "call") == 0) {
 		volatile long sum = 0;
 		for (long i = 0; i < n; i++)
@@ -160,7 +189,9 @@ int main(int argc, char **argv)
 	} else if (strcmp(args[0], "read") == 0) {
 		reads(n);
 	} else if (strcmp(args[0], "threads") == 0) {
-		threads(n);
+		threads(n, 0);
+	} else if (strcmp(args[0], "held") == 0) {
+		threads(n, 1);
 	} else if (strcmp(args[0], "semaphore") == 0) {
 		wait_semaphore(n);
 	} else {

@@ -58,7 +58,7 @@ class Accounts:
         rows = self.reader.rows()
         own = rows[: len(self.layout.sides)]
         return Counts(
-            sides=tuple(self._side(side, rows[side.index], beside) for side in self.layout.sides),
+            sides=tuple(self._side(side, rows, beside) for side in self.layout.sides),
             emits=self._emits(rows),
             metrics=self._metrics(rows),
             faulted=self._all(own, "faulted"),
@@ -79,7 +79,9 @@ class Accounts:
     def _all(self, rows: Sequence[Rows], name: str) -> int:
         return sum(total(row, self.layout.ledger_word(name)) for row in rows)
 
-    def _side(self, side: layout.Side, rows: Rows, beside: "_Beside") -> SideCounts:
+    def _side(self, side: layout.Side, all_rows: Sequence[Rows], beside: "_Beside") -> SideCounts:
+        rows = all_rows[side.index]
+
         def count(name: str) -> int:
             return total(rows, self.layout.ledger_word(name))
 
@@ -96,7 +98,17 @@ class Accounts:
             counts,
             kernel_missed=beside.missed(side, fired + self._unseen_before[side.index]),
             recursion_misses=beside.recursion(side),
+            in_flight=self._in_flight(side, counts.accepted, all_rows),
         )
+
+    def _in_flight(self, side: layout.Side, accepted: Count, all_rows: Sequence[Rows]) -> Count:
+        """Of the calls that an entry accepted, those whose return has not been judged."""
+        if side.name != "entry" or accepted is None:
+            return 0
+        back = next(s for s in self.sides if s.hook is side.hook and s.name == "return")
+        ends = ("filtered", "accepted")
+        words = [self.layout.ledger_word(name) for name in ends]
+        return accepted - sum(total(all_rows[back.index], word) for word in words)
 
     def _emits(self, rows: Sequence[Rows]) -> tuple[EmitCounts, ...]:
         """Of every probe that makes records, over its hooks."""

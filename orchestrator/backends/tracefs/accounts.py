@@ -67,9 +67,7 @@ def counts_of(
         _source(layout, instance, number, (read[number], in_doubt, unread), hits)
         for number in range(len(layout.sources))
     ]
-    sides = [
-        _side(pipeline, layout, hook, side, sources[side.source]) for hook, side in _sides(layout)
-    ]
+    sides = [_side(pipeline, layout, hook, side, sources) for hook, side in _sides(layout)]
     reads = any(source.reads for source in layout.sources)
     return Counts(
         sides=tuple(sides),
@@ -78,7 +76,17 @@ def counts_of(
         faulted=None if reads else pipeline.faulted,
         truncated=pipeline.truncated,
         division_by_zero=pipeline.tally.division_by_zero,
+        lost_of_any=_of_any(in_doubt, [source.lost for source in sources]),
     )
+
+
+def _of_any(lost: Count, by_source: Sequence[Count]) -> Count:
+    """What was lost of those sources together that do not tell their part."""
+    if lost is None:
+        return None
+    if None not in by_source:
+        return 0
+    return max(0, lost - sum(part for part in by_source if part is not None))
 
 
 def _sides(layout: Layout) -> list[tuple[HookEvents, Side]]:
@@ -123,11 +131,16 @@ def _source(
 
 
 def _side(
-    pipeline: "Pipeline", layout: Layout, hook: HookEvents, side: Side, kernel: _Source
+    pipeline: "Pipeline",
+    layout: Layout,
+    hook: HookEvents,
+    side: Side,
+    sources: Sequence[_Source],
 ) -> SideCounts:
     """What the reader could not see is booked where it belongs: events lost as accepted (and
     lost after that), events rejected by what rejected them, unknown where two things could."""
     told, source = _tallies(pipeline, hook, side), layout.sources[side.source]
+    kernel = sources[side.source]
     by_task = layout.by_pid or source.tests_comm
     by_field = source.filter is not None and (bool(side.pushed) or not source.tests_comm)
     filtered: Count = told.filtered
@@ -151,7 +164,19 @@ def _side(
         map_full=told.map_full,
         accepted=_plus(told.accepted, kernel.lost),
         kernel_missed=kernel.missed,
+        in_flight=_in_flight(pipeline, hook, sources) if side.name == "entry" else 0,
     )
+
+
+def _in_flight(pipeline: "Pipeline", hook: HookEvents, sources: Sequence[_Source]) -> Count:
+    """Calls without a return so far; unknown where events were lost, or where the kernel rejected
+    returns by their conditions and knows nothing of their entries."""
+    kernel = [sources[side.source] for side in hook.sides]
+    rejected = hook.sides[-1].pushed and kernel[-1].rejected != 0
+    if rejected or any(one.lost != 0 for one in kernel):
+        return None
+    entry, back = (_tallies(pipeline, hook, side) for side in hook.sides)
+    return entry.accepted - back.filtered - back.accepted
 
 
 def _plus(*parts: Count) -> Count:

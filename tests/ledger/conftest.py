@@ -1,0 +1,22 @@
+"""What these tests share: the workload, built once, under a name that nobody else has."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.live.product import build_load
+
+
+@pytest.fixture(scope="session")
+def load(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """tests/workload/load.c; its comm is its file's name."""
+    return build_load(tmp_path_factory.mktemp("load"))
+
+
+@pytest.fixture(params=["bcc", "tracefs"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Each backend in turn; attaching needs root."""
+    if os.geteuid() != 0:
+        pytest.skip("attaching probes needs root")
+    return str(request.param)

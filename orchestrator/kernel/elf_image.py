@@ -125,6 +125,24 @@ class Image:
                 return int(address - start + where)
         return None
 
+    def loads(self) -> Iterator[tuple[int, int, int]]:
+        """(address, offset in the file, bytes in the file) of each part that is loaded."""
+        offset, size, count = self._segments_at
+        for index in range(count):
+            kind, _, where, start, _, length, *_ = self._unpack(_SEGMENT, offset + index * size)
+            if kind == _PT_LOAD:
+                yield start, where, length
+
+    @property
+    def has_symtab(self) -> bool:
+        """Whether the full symbol table was left in the file."""
+        return any(section.kind == _SHT_SYMTAB for section in self.sections)
+
+    def symbol_tables(self) -> Iterator[tuple[bytes, bytes]]:
+        """(entries, strings) of both symbol tables as they stand in the file."""
+        for table in self._tables():
+            yield self.content(table), self._strings_of(table)
+
     def symbols_called(self, name: str) -> list[Symbol]:
         """The entries of this name in both symbol tables, the dynamic one first."""
         return [s for table in self._tables() for s in self._matching(table, name)]

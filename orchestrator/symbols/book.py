@@ -1,0 +1,77 @@
+"""All stacks of a run: each is given its names once, as soon as it is seen."""
+
+from collections.abc import Iterable, Sequence
+
+from orchestrator.symbols.frames import EMPTY_STACK, KnownStack, Stack
+from orchestrator.symbols.kernel_symbols import KernelSymbols, from_probe_on
+from orchestrator.symbols.process import Binaries, Process
+
+__all__ = ["StackBook"]
+
+_HIDDEN = "the kernel's addresses are hidden from us: CAP_SYSLOG, and kernel.kptr_restrict below 2"
+_GONE = "the process was gone before its memory map could be read"
+_NAMESPACE = "we are in a PID namespace, where the kernel's numbers of processes mean nothing"
+
+
+class StackBook:
+    """What is known of the stacks of one run, by id. `numbers_are_ours` False: in a PID namespace
+    processes cannot be found by the kernel's numbers."""
+
+    def __init__(
+        self,
+        *,
+        kernel: KernelSymbols | None = None,
+        binaries: Binaries | None = None,
+        numbers_are_ours: bool = True,
+    ) -> None:
+        self._kernel, self._binaries = kernel, binaries or Binaries()
+        self._numbers_are_ours = numbers_are_ours
+        self._processes: dict[int, Process] = {}
+        self._known: dict[int, KnownStack] = {}
+
+    def __contains__(self, stack_id: int) -> bool:
+        return stack_id in self._known
+
+    @property
+    def unnamed(self) -> int:
+        """Stacks of which no frame could be named, though there are frames."""
+        return sum(bool(known.why) for known in self._known.values())
+
+    def learn(self, stacks: Iterable[Stack]) -> list[KnownStack]:
+        """Name the stacks that are new; returns these."""
+        new = [stack for stack in stacks if stack.id not in self._known]
+        of_kernel = [stack for stack in new if stack.space == "kernel"]
+        found = [*self._of_kernel(of_kernel)]
+        found += [self._of_process(stack) for stack in new if stack.space == "user"]
+        self._known |= {known.stack.id: known for known in found}
+        return found
+
+    def get(self, stack_id: int) -> KnownStack | None:
+        """The stack, None for one that was lost or is not known yet."""
+        return self._known.get(stack_id)
+
+    def names(self, stack_id: int) -> tuple[str, ...] | None:
+        """What is shown of a stack: its frames from the innermost outwards; None: it was lost."""
+        if stack_id == EMPTY_STACK:
+            return ()
+        known = self._known.get(stack_id)
+        return None if known is None else known.names
+
+    def _of_kernel(self, stacks: Sequence[Stack]) -> Iterable[KnownStack]:
+        if not stacks:
+            return
+        if self._kernel is None:
+            self._kernel = KernelSymbols.live()
+        why = "" if self._kernel.available else _HIDDEN
+        frames = self._kernel.frames([stack.addresses for stack in stacks])
+        for stack, found in zip(stacks, frames, strict=True):
+            yield KnownStack(stack=stack, frames=from_probe_on(found), why=why)
+
+    def _of_process(self, stack: Stack) -> KnownStack:
+        if not self._numbers_are_ours:
+            process = Process(0, Binaries())
+        else:
+            process = self._processes.setdefault(stack.pid, Process(stack.pid, self._binaries))
+        frames = process.frames(stack.addresses)
+        why = "" if process.seen else _GONE if self._numbers_are_ours else _NAMESPACE
+        return KnownStack(stack=stack, frames=frames, why=why)

@@ -1,0 +1,56 @@
+"""Code that a process made at run time: /tmp/perf-PID.map, which JIT compilers write for perf.
+
+Each line is `START SIZE NAME`, numbers in hexadecimal (tools/perf/Documentation/jit-interface.txt).
+"""
+
+import os
+import stat
+from bisect import bisect_right
+from pathlib import Path
+
+__all__ = ["CodeMap", "read_code_map"]
+
+_LARGEST = 256 << 20
+
+
+class CodeMap:
+    """The functions in the text of such a map; of two at one place the later holds."""
+
+    def __init__(self, text: bytes) -> None:
+        found: dict[int, tuple[int, str]] = {}
+        for line in text.split(b"\n"):
+            words = line.split(None, 2)
+            if len(words) == 3:
+                try:
+                    start, size = int(words[0], 16), int(words[1], 16)
+                except ValueError:
+                    continue
+                found[start] = (size, words[2].decode("utf-8", "replace"))
+        self._starts = sorted(found)
+        self._functions = found
+
+    def symbol(self, address: int, back: bool = False) -> tuple[str, int] | None:
+        """The function at this address, and how far into it; `back` as in Binary.symbol."""
+        at = bisect_right(self._starts, address - back) - 1
+        if at < 0:
+            return None
+        start = self._starts[at]
+        size, name = self._functions[start]
+        return (name, address - start) if address - back < start + size else None
+
+
+def read_code_map(proc: Path, pid: int, inner_pid: int) -> CodeMap | None:
+    """The map of process `pid`, which calls itself `inner_pid`, in its own file system; None where
+    there is none. Believed only if it belongs to the process's user or to root, as perf does, and
+    is a plain file."""
+    path = proc / str(pid) / "root" / "tmp" / f"perf-{inner_pid}.map"
+    try:
+        owner = (proc / str(pid)).stat().st_uid
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(file, "rb") as opened:
+        status = os.fstat(opened.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, owner):
+            return None
+        return CodeMap(opened.read(_LARGEST))

@@ -1,0 +1,67 @@
+"""Stacks as the kernel gave them, and their frames as people read them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+__all__ = ["EMPTY_STACK", "LOST_STACK", "Frame", "KnownStack", "Stack", "frame"]
+
+Space = Literal["kernel", "user"]
+
+#: Ids of a stack that could not be taken, and of one without frames; neither is in the map.
+LOST_STACK, EMPTY_STACK = 0, 1
+
+
+class Frame(NamedTuple):
+    """One address of a stack. `name` is what records show: `vfs_read+0x1a`,
+    `start_this_handle+0x5c [jbd2]`, `main+0x2f (app)`, the bare address where there is no symbol.
+    `offset` counts from the symbol's start; `module` is "vmlinux", a kernel module's name, or a
+    file's path as the process has it mapped, None when it is unknown; `build_id` is hexadecimal."""
+
+    address: int
+    name: str
+    symbol: str | None
+    offset: int
+    module: str | None
+    build_id: str | None
+
+
+def frame(
+    address: int,
+    symbol: str | None = None,
+    offset: int = 0,
+    module: str | None = None,
+    build_id: str | None = None,
+) -> Frame:
+    """A frame with its name."""
+    name = f"{symbol}+{offset:#x}" if symbol else f"{address:#x}"
+    if module is not None and module != "vmlinux":
+        is_file = "/" in module or module.startswith("[")
+        name += f" ({module.rpartition('/')[2]})" if is_file else f" [{module}]"
+    return Frame(address, name, symbol, offset, module, build_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """A stack as it was taken: addresses from the innermost outwards. `pid` is the process of a
+    user stack, 0 of a kernel stack; `cut`: it filled all the room there is, and may go on."""
+
+    id: int
+    space: Space
+    pid: int
+    addresses: tuple[int, ...]
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownStack:
+    """A stack with its frames. `why` says why frames have no names, "" when that is not known."""
+
+    stack: Stack
+    frames: Sequence[Frame]
+    why: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What records and keys show."""
+        return tuple(frame.name for frame in self.frames)

@@ -1,0 +1,121 @@
+"""Addresses of the kernel to its symbols, in bulk: /proc/kallsyms as sorted arrays.
+
+Addresses are told to readers with CAP_SYSLOG only (kernel.kptr_restrict); to others all are 0.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.symbols.frames import Frame, frame
+
+__all__ = ["KernelSymbols", "from_probe_on"]
+
+_ADDRESS_DIGITS = 16
+_TYPE_AT, _NAME_AT = 17, 19  # `ffffffff81000000 T _text`
+_CODE = np.frombuffer(b"tTwW", dtype=np.uint8)
+_FARTHEST = 1 << 20  # no function is as large: beyond lies a hole between sections or modules
+_HEX = np.full(256, 0xFF, dtype=np.uint8)
+for _digit in range(16):
+    _HEX[ord(f"{_digit:x}")] = _digit
+# What stands between the probed place and bpf_get_stack: the kernel's own way to the program.
+_MACHINERY = (
+    "bpf_prog_",
+    "bpf_get_stack",
+    "bpf_trace_run",
+    "bpf_trampoline_",
+    "__bpf_",
+    "__traceiter_",
+    "perf_trace_",
+    "perf_call_bpf_",
+    "perf_syscall_",
+    "trace_call_bpf",
+)
+_MACHINERY_DEPTH = 8
+
+
+class KernelSymbols:
+    """The symbols of code in `kallsyms`, the text of /proc/kallsyms."""
+
+    def __init__(self, kallsyms: bytes) -> None:
+        text = np.frombuffer(kallsyms, dtype=np.uint8)
+        ends = np.flatnonzero(text == ord("\n"))
+        starts = np.concatenate([[0], ends[:-1] + 1]).astype(np.int64)[: len(ends)]
+        whole = ends - starts > _NAME_AT
+        starts, ends = starts[whole], ends[whole]
+        code = np.isin(text[starts + _TYPE_AT], _CODE)
+        starts, ends = starts[code], ends[code]
+        addresses = _numbers(text, starts)
+        self._text = kallsyms
+        # Of several names for one address the first in the file, as the kernel itself prints it
+        # (kernel/kallsyms.c, get_symbol_pos).
+        self._addresses, first = np.unique(addresses, return_index=True)
+        self._starts, self._ends = starts[first] + _NAME_AT, ends[first]
+        self._known: dict[tuple[int, bool], Frame] = {}
+
+    @classmethod
+    def live(cls, path: Path = Path("/proc/kallsyms")) -> "KernelSymbols":
+        """This machine's; without any symbol where they cannot be read."""
+        try:
+            return cls(path.read_bytes())
+        except OSError:
+            return cls(b"")
+
+    @cached_property
+    def available(self) -> bool:
+        """Whether addresses were told."""
+        return len(self._addresses) > 1
+
+    def frames(self, stacks: Sequence[Sequence[int]]) -> list[tuple[Frame, ...]]:
+        """The frames of some stacks, each address looked up once. All but a stack's first address
+        are return addresses: the call stands before them."""
+        wanted = {(address, bool(at)) for stack in stacks for at, address in enumerate(stack)}
+        self._look_up([place for place in wanted if place not in self._known])
+        known = self._known
+        return [
+            tuple([known[address, bool(at)] for at, address in enumerate(stack)])
+            for stack in stacks
+        ]
+
+    def _look_up(self, places: Sequence[tuple[int, bool]]) -> None:
+        if not places:
+            return
+        if not self.available:
+            self._known |= {place: frame(place[0]) for place in places}
+            return
+        addresses = np.array([address for address, _ in places], dtype=np.uint64)
+        sought = addresses - np.array([back for _, back in places], dtype=np.uint64)
+        at = np.searchsorted(self._addresses, sought, side="right") - 1
+        begins = self._addresses[np.maximum(at, 0)]
+        found = (at >= 0) & (sought - begins < _FARTHEST)
+        offsets = (addresses - begins).tolist()
+        for place, index, offset, known in zip(
+            places, at.tolist(), offsets, found.tolist(), strict=True
+        ):
+            self._known[place] = self._frame(place[0], index, offset) if known else frame(place[0])
+
+    def _frame(self, address: int, index: int, offset: int) -> Frame:
+        line = self._text[self._starts[index] : self._ends[index]].decode("ascii", "replace")
+        name, _, module = line.partition("\t")
+        return frame(address, name, offset, module.strip("[]") or "vmlinux")
+
+
+def _numbers(text: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """The fixed-width hexadecimal numbers at `starts`."""
+    found = np.zeros(len(starts), dtype=np.uint64)
+    for digit in range(_ADDRESS_DIGITS):
+        found = found << np.uint64(4) | _HEX[text[starts + digit]].astype(np.uint64)
+    return found
+
+
+def from_probe_on(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """A kernel stack without the way from the probed place to the program that took it."""
+    inner = [
+        at
+        for at, one in enumerate(frames[:_MACHINERY_DEPTH])
+        if one.symbol is not None and one.symbol.startswith(_MACHINERY)
+    ]
+    return frames[inner[-1] + 1 :] if inner else frames

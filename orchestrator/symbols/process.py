@@ -1,0 +1,199 @@
+"""One process's code: which file is mapped where, and what lies at an address.
+
+Everything is read while the process lives: files are opened through /proc/PID/map_files, which
+leads to the very file that is mapped, in whatever mount namespace, also when it has been deleted or
+replaced since (proc(5)).
+"""
+
+import os
+import stat
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.kernel.elf_image import ElfError
+from orchestrator.symbols.binary import Binary
+from orchestrator.symbols.code_map import CodeMap, read_code_map
+from orchestrator.symbols.frames import Frame, frame
+
+__all__ = ["Binaries", "Process", "Region", "regions_of"]
+
+PROC = Path("/proc")
+_DELETED = " (deleted)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """Executable memory from `start` to `end`; `offset` in the file `path`, "" for none."""
+
+    start: int
+    end: int
+    offset: int
+    device: str
+    inode: int
+    path: str
+
+
+def regions_of(maps: str) -> list[Region]:
+    """The executable regions in the text of /proc/PID/maps, by address."""
+    found = []
+    for line in maps.splitlines():
+        words = line.split(None, 5)
+        if len(words) < 5 or "x" not in words[1]:
+            continue
+        start, end = (int(word, 16) for word in words[0].split("-"))
+        path = words[5] if len(words) == 6 else ""
+        found.append(
+            Region(
+                start=start,
+                end=end,
+                offset=int(words[2], 16),
+                device=words[3],
+                inode=int(words[4]),
+                path=path.encode().decode("unicode_escape") if r"\012" in path else path,
+            )
+        )
+    return found
+
+
+class Binaries:
+    """Files that were read, by what they are and not by how they are called."""
+
+    def __init__(self, proc: Path = PROC) -> None:
+        self.proc = proc
+        self._read: dict[tuple[str, int], Binary | None] = {}
+        self._vdso: Binary | None = None
+        self._vdso_read = False
+
+    def of(self, pid: int, region: Region) -> Binary | None:
+        """The file mapped at `region` of the living process `pid`; None when it cannot be read."""
+        if region.path == "[vdso]":
+            return self._own_vdso()
+        if not region.inode:
+            return None
+        key = (region.device, region.inode)
+        if self._read.get(key) is None:
+            self._read[key] = self._open(pid, region)
+        return self._read[key]
+
+    def _open(self, pid: int, region: Region) -> Binary | None:
+        base = self.proc / str(pid)
+        mapped = base / "map_files" / f"{region.start:x}-{region.end:x}"
+        named = base / "root" / region.path.removesuffix(_DELETED).lstrip("/")
+        tries: list[tuple[Path, Callable[[Path], bool]]] = [
+            (mapped, lambda _path: True),
+            (base / "exe", lambda path: _is(path, region.inode)),
+            (named, lambda path: _is(path, region.inode)),
+        ]
+        for path, trusted in tries:
+            try:
+                if trusted(path):
+                    return Binary(path)
+            except (OSError, ElfError):
+                continue
+        return None
+
+    def _own_vdso(self) -> Binary | None:
+        """The kernel maps the same page into all; ours is read from our own memory."""
+        if not self._vdso_read:
+            self._vdso_read = True
+            self._vdso = _vdso()
+        return self._vdso
+
+
+def _is(path: Path, inode: int) -> bool:
+    status = path.stat()
+    return stat.S_ISREG(status.st_mode) and status.st_ino == inode
+
+
+def _vdso() -> Binary | None:
+    try:
+        maps = Path("/proc/self/maps").read_text(errors="replace")
+        region = next(one for one in regions_of(maps) if one.path == "[vdso]")
+        with Path("/proc/self/mem").open("rb", buffering=0) as memory:
+            memory.seek(region.start)
+            text = memory.read(region.end - region.start)
+        with os.fdopen(os.memfd_create("vdso"), "wb") as copy:
+            copy.write(text)
+            copy.flush()
+            return Binary(Path(f"/proc/self/fd/{copy.fileno()}"))
+    except (OSError, ElfError, StopIteration):
+        return None
+
+
+class Process:
+    """The code of process `pid`, looked at when first asked and again when it maps more."""
+
+    def __init__(self, pid: int, binaries: Binaries) -> None:
+        self.pid, self._binaries = pid, binaries
+        self._regions: list[Region] = []
+        self._starts: list[int] = []
+        self._code: CodeMap | None = None
+        self._known: dict[tuple[int, bool], Frame] = {}
+        self.seen = False
+
+    def frames(self, addresses: tuple[int, ...]) -> tuple[Frame, ...]:
+        """The frames of a stack that was just taken."""
+        if any(self._region(address) is None for address in addresses):
+            self._look()
+        return tuple(self._frame(address, bool(at)) for at, address in enumerate(addresses))
+
+    def _look(self) -> None:
+        """Read the process's map; one that is gone keeps what was read of it."""
+        try:
+            maps = (self._binaries.proc / str(self.pid) / "maps").read_text(errors="replace")
+        except OSError:
+            return
+        regions = regions_of(maps)
+        if regions:  # a zombie has none
+            self.seen = True
+            if regions != self._regions:
+                self._known.clear()
+            self._regions = regions
+            self._starts = [region.start for region in regions]
+
+    def _region(self, address: int) -> Region | None:
+        at = bisect_right(self._starts, address) - 1
+        found = self._regions[at] if at >= 0 else None
+        return found if found is not None and address < found.end else None
+
+    def _frame(self, address: int, back: bool) -> Frame:
+        key = (address, back)
+        if key not in self._known:
+            found = self._named(address, back)
+            if found.symbol is None and found.module is None:
+                return found  # code made at run time may be told later
+            self._known[key] = found
+        return self._known[key]
+
+    def _named(self, address: int, back: bool) -> Frame:
+        region = self._region(address - back)
+        if region is None:
+            return frame(address)
+        binary = self._binaries.of(self.pid, region)
+        if binary is None:
+            return self._made_at_run_time(address, back, region)
+        module = region.path.removesuffix(_DELETED)
+        found = binary.symbol(address - region.start + region.offset, back)
+        symbol, offset = found or (None, 0)
+        return frame(address, symbol, offset, module, binary.build_id)
+
+    def _made_at_run_time(self, address: int, back: bool, region: Region) -> Frame:
+        found = self._code.symbol(address, back) if self._code is not None else None
+        if found is None:
+            self._code = read_code_map(self._binaries.proc, self.pid, self._inner_pid())
+            found = self._code.symbol(address, back) if self._code is not None else None
+        module = region.path.removesuffix(_DELETED) or None
+        if found is None:
+            return frame(address, module=module)
+        return frame(address, *found, module=module)
+
+    def _inner_pid(self) -> int:
+        """What the process calls itself, in its own PID namespace (proc(5), NSpid)."""
+        try:
+            status = (self._binaries.proc / str(self.pid) / "status").read_text(errors="replace")
+        except OSError:
+            return self.pid
+        line = next((line for line in status.splitlines() if line.startswith("NSpid:")), "")
+        return int(line.split()[-1]) if len(line.split()) > 1 else self.pid

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding
+from orchestrator.symbols.frames import Stack
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,18 +123,56 @@ class MetricCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpanCounts:
+    """Of one span: started = ended + cancelled + replaced + not_target + in_flight, and ended +
+    raced = filtered + accepted; its records as in EmitCounts. `repeated`: started again while open
+    and left as it was; `no_start`: ends and the like of what was not open; `raced`: judged at an
+    end and found gone; `map_full`: starts without room."""
+
+    span: int
+    started: Count = 0
+    ended: Count = 0
+    cancelled: Count = 0
+    replaced: Count = 0
+    not_target: Count = 0
+    in_flight: Count = 0
+    repeated: Count = 0
+    no_start: Count = 0
+    raced: Count = 0
+    map_full: Count = 0
+    filtered: Count = 0
+    accepted: Count = 0
+    rate_limited: Count = 0
+    over_cap: Count = 0
+    ring_lost: Count = 0
+    recorded: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackCounts:
+    """Of all stacks: `kept` are different ones. Lost, and null where they were asked for: `full`
+    for want of room, `busy` for want of scratch memory or of a lock in the kernel."""
+
+    kept: int = 0
+    full: int = 0
+    busy: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
     """All counters of a run at one moment, for the ledger. `lost_of_any`: what was lost of several
-    sides together, and nobody tells of which; their own counts of it are unknown."""
+    sides together, and nobody tells of which; their own counts of it are unknown. `stacks` None: none are taken."""
 
     sides: tuple[SideCounts, ...]
     emits: tuple[EmitCounts, ...]
     metrics: tuple[MetricCounts, ...]
+    spans: tuple[SpanCounts, ...] = ()
     faulted: Count = 0
     truncated: Count = 0
     division_by_zero: Count = 0
     children_lost: Count = 0
     lost_of_any: Count = 0
+    stacks: StackCounts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +226,10 @@ class Session(Protocol):
 
     def metrics(self) -> Mapping[int, Sequence[Cell]]:
         """All cells by metric index, as of now (totals since `arm`)."""
+
+    def new_stacks(self) -> Sequence[Stack]:
+        """Stacks that were kept since the last look. What is in records and cells that were read
+        before is among these or earlier ones."""
 
     def counts(self) -> Counts:
         """All counters as of now."""

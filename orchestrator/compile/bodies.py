@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from orchestrator.compile.nodes import Node, transform
+from orchestrator.compile.nodes import Builtin, Node, transform, walk
 from orchestrator.compile.program import Body, MetricUse, SpanEnd, SpanUse
+from orchestrator.compile.types import StackId
 
-__all__ = ["changed", "metric_tops", "span_tops", "tops"]
+__all__ = ["changed", "metric_tops", "span_tops", "takes_stacks", "tops"]
 
 
 def tops(body: Body) -> Iterator[Node]:
@@ -19,6 +20,14 @@ def tops(body: Body) -> Iterator[Node]:
         yield from span_tops(span)
     if body.task is not None and body.task != "none":
         yield body.task
+
+
+def takes_stacks(body: Body) -> bool:
+    """Whether a stack is taken at the hook: asked for itself, in a definition, or at its entry."""
+    places = [*tops(body), *(let.node for let in body.lets)]
+    places += body.entry.captures if body.entry is not None else ()
+    parts = (node for place in places for node in walk(place))
+    return any(isinstance(node, Builtin) and isinstance(node.type, StackId) for node in parts)
 
 
 def metric_tops(use: MetricUse) -> Iterator[Node]:

@@ -4,37 +4,49 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from orchestrator.compile.arithmetic import converted, extreme, integer
+from orchestrator.compile.endpoints import of_sockaddr, of_socket
 from orchestrator.compile.members import spelled_type, struct_id
 from orchestrator.compile.nodes import (
     Address,
+    Arithmetic,
     ByteSwap,
     Const,
     Field,
     IpOf,
     Load,
     Node,
+    ReadBytes,
     ReadString,
+    ReadStrings,
     Shown,
     StringTest,
     TextConst,
 )
+from orchestrator.compile.paths import path_of
 from orchestrator.compile.scope import mismatch
 from orchestrator.compile.types import (
     U16,
     U32,
+    U64,
     Array,
     Bool,
+    Buffer,
     Int,
     Ip,
     Pointer,
     Str,
+    Strings,
     Struct,
 )
 from orchestrator.kernel.facts import KernelFacts
+from orchestrator.kernel.syscalls import syscalls
 from orchestrator.plan.findings import Position
 
 DEFAULT_STRING = 128
 MAX_STRING = 4096
+MAX_BUFFER = 256
+# Bytes of strs() and path(); as many as stand by default have room in a metric's key.
+DEFAULT_NAMES, MIN_NAMES, MAX_NAMES = 192, 16, 512
 
 Function = Callable[[KernelFacts, tuple[Node, ...], Position], Node]
 
@@ -194,6 +206,79 @@ def glob_test(string: Node, pattern: bytes, position: Position) -> Node:
     return StringTest("equal", string, bare)
 
 
+def _buf(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    pointer, length, most = _pointer(args[0], "buf", position), args[1], MAX_BUFFER
+    match length:
+        case Const(value=size):
+            most = size
+        case Arithmetic(op="min", left=Const(value=size), right=other) if other is not None:
+            length, most = other, size
+        case Arithmetic(op="min", left=other, right=Const(value=size)):
+            length, most = other, size
+    if not 1 <= most <= MAX_BUFFER:
+        raise mismatch(
+            "PP086",
+            f"a buffer of {most} bytes",
+            position,
+            f"from 1 to {MAX_BUFFER}; buf(p, min(n, 64)) bounds one whose length the event tells",
+        )
+    return ReadBytes(pointer, integer(length, position, "the length"), Buffer(most))
+
+
+def _bounded(args: tuple[Node, ...], name: str, position: Position) -> int:
+    size = _number(args[1], name, position) if len(args) > 1 else DEFAULT_NAMES
+    if not MIN_NAMES <= size <= MAX_NAMES:
+        raise mismatch(
+            "PP086", f"{name} of {size} bytes", position, f"from {MIN_NAMES} to {MAX_NAMES}"
+        )
+    return size // 8 * 8
+
+
+def _strs(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    return ReadStrings(
+        _pointer(args[0], "strs", position), Strings(_bounded(args, "strs", position))
+    )
+
+
+def _path(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    size = _bounded(args, "path", position)
+    return path_of(facts, _pointer(args[0], "path", position), size, position)
+
+
+def _end(name: str) -> Function:
+    def make(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+        return of_socket(facts, _pointer(args[0], name, position), name == "remote", position)
+
+    return make
+
+
+def _sockaddr(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    length = integer(args[1], position, "the length") if len(args) > 1 else None
+    return of_sockaddr(_pointer(args[0], "sockaddr", position), length)
+
+
+def _flags(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    value, (prefix, _) = integer(args[0], position), _group("flags", args, position)
+    return Shown(value, value.type, form="flags", prefix=prefix)
+
+
+def _ksym(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    address = converted(integer(args[0], position), U64)
+    return Shown(address, U64, form="symbol")
+
+
+def _devname(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    number = converted(integer(args[0], position), U32)
+    return Shown(number, U32, form="device")
+
+
+def _hash(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    value = args[0]
+    if isinstance(value.type, Struct | Array):
+        raise mismatch("PP084", f"hash needs a value, not a {value.type}", position)
+    return Shown(value, value.type, hashed=True)
+
+
 def _errno(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     from orchestrator.kernel.constants import names_of
 
@@ -202,21 +287,32 @@ def _errno(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> N
 
 
 def _label(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    from orchestrator.kernel.constants import names_of
-
-    prefix = _text(args[1], "label", position).decode() if len(args) > 1 else ""
-    if not prefix:
-        raise mismatch(
-            "PP084",
-            "label needs the prefix of its names",
-            position,
-            'e.g. label(args.newstate, "TCP_")',
-        )
     value = integer(args[0], position)
+    if len(args) > 1 and isinstance(args[1], TextConst) and args[1].value == b"SYS_":
+        numbers = syscalls(facts.arch)
+        calls = {code: name.removeprefix("SYS_") for name, code in numbers.items()}
+        return Shown(value, value.type, calls)
+    return Shown(value, value.type, _group("label", args, position)[1])
+
+
+def _group(
+    function: str, args: tuple[Node, ...], position: Position
+) -> tuple[str, Mapping[int, str]]:
+    """The prefix that a plan names, and the constants of that group."""
+    from orchestrator.kernel.constants import GROUPS, names_of
+
+    prefix = _text(args[1], function, position).decode() if len(args) > 1 else ""
     names = names_of(prefix)
     if not names:
-        raise mismatch("PP084", f"no constants are known that begin with {prefix!r}", position)
-    return Shown(value, value.type, names)
+        raise mismatch(
+            "PP084",
+            f"no constants are known that begin with {prefix!r}"
+            if prefix
+            else f"{function} needs the prefix of its names",
+            position,
+            f"one of {', '.join((*GROUPS, 'SYS_'))}",
+        )
+    return prefix, names
 
 
 #: name → (fewest arguments, most, how). `either` and `entry` are forms of their own (typing).
@@ -233,6 +329,16 @@ FUNCTIONS: Mapping[str, tuple[int, int, Function]] = {
     "max": (2, 2, _extreme("max")),
     "startswith": (2, 2, _startswith),
     "glob": (2, 2, _glob),
+    "buf": (2, 2, _buf),
+    "strs": (1, 2, _strs),
+    "path": (1, 2, _path),
+    "local": (1, 1, _end("local")),
+    "remote": (1, 1, _end("remote")),
+    "sockaddr": (1, 2, _sockaddr),
+    "flags": (2, 2, _flags),
+    "ksym": (1, 1, _ksym),
+    "devname": (1, 1, _devname),
+    "hash": (1, 1, _hash),
     "errno": (1, 1, _errno),
     "label": (1, 2, _label),
 }

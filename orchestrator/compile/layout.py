@@ -24,7 +24,7 @@ from orchestrator.compile.types import (
     Ip,
     Path,
     Pointer,
-    Stored,
+    StackId,
     Str,
     Strings,
     Struct,
@@ -33,7 +33,6 @@ from orchestrator.compile.types import (
 )
 from orchestrator.plan.findings import Position
 
-MAX_KEY = 320  # bytes of a metric's key: it is built on the BPF stack of 512 bytes
 MAX_FIELDS = 32  # one bit each in the record's `nulls` and `truncated`
 
 
@@ -91,6 +90,8 @@ def form_of(kind: Type, name: str, position: Position) -> FieldForm:
             return "path"
         case Endpoint():
             return "endpoint"
+        case StackId(space=space):
+            return "kstack" if space == "kernel" else "ustack"
         case Pointer():
             return "u64"
         case Struct() | Array():
@@ -120,16 +121,16 @@ def presentation(nodes: Sequence[Node]) -> Presentation | None:
     shown = [node for node in nodes if isinstance(node, Shown)]
     names = {code: name for node in shown for code, name in node.names.items()}
     hashed = any(node.hashed for node in shown)
-    form, prefix = next(((n.form, n.prefix) for n in shown if n.form), ("", ""))
-    if not (names or hashed or form):
-        return None
-    return Presentation(names=names, hashed=hashed, form=form, prefix=prefix)
+    first = next((node for node in shown if node.form), None)
+    if first is not None:
+        return Presentation(names=names, hashed=hashed, form=first.form, prefix=first.prefix)
+    return Presentation(names=names, hashed=hashed) if names or hashed else None
 
 
 def _aligned(offset: int, kind: Type) -> int:
-    align = min(size_of(kind), 8)
-    if isinstance(kind, Stored):
-        align = 1 if isinstance(kind, Str) else 4
+    align = 1 if isinstance(kind, Str) else min(size_of(kind), 8)
+    if kind in (Ip(4), Ip(6)):
+        align = 4
     return -(-offset // align) * align
 
 
@@ -183,11 +184,4 @@ def lay_out_key(
             )
         )
         offset += size_of(kind)
-    if offset > MAX_KEY:
-        raise mismatch(
-            "PP086",
-            f"a key of {offset} bytes; at most {MAX_KEY} have room on the BPF stack",
-            position,
-            "name fewer strings, or shorter ones: str(p, 64), path(f, 128)",
-        )
     return tuple(placed), -(-offset // 8) * 8

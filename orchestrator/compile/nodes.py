@@ -41,6 +41,8 @@ BuiltinName = Literal[
     "func",
     "probe",
     "open_for",
+    "kstack",
+    "ustack",
 ]
 
 #: What a number stands for, when it is not shown as itself.
@@ -203,13 +205,15 @@ class FamilyIp:
 @dataclass(frozen=True, slots=True)
 class EndpointOf:
     """One end of a connection, or an address that a program passes: `family` says which of the
-    addresses is read; `unix` leads to the path of a Unix socket, None where there is none."""
+    addresses is read; `unix` leads to the path of a Unix socket, None where there is none; `length`
+    is that of the whole struct sockaddr, which ends the name of an abstract socket."""
 
     family: "Node"
     port: "Node"
     v4: "Node"
     v6: "Node"
     unix: "Node | None"
+    length: "Node | None"
     type: Endpoint
 
 
@@ -391,7 +395,7 @@ _OPERANDS: Mapping[type, tuple[str, ...]] = {
     ReadStrings: ("pointer",),
     ReadPath: ("dentry", "mount"),
     FamilyIp: ("family", "v4", "v6"),
-    EndpointOf: ("family", "port", "v4", "v6", "unix"),
+    EndpointOf: ("family", "port", "v4", "v6", "unix", "length"),
     Arithmetic: ("left", "right"),
     Comparison: ("left", "right"),
     Combination: ("operands",),

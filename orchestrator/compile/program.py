@@ -34,6 +34,8 @@ FieldForm = Literal[
     "strings",
     "path",
     "endpoint",
+    "kstack",
+    "ustack",
 ]
 
 #: Every record starts with this header; both backends deliver arrays of it. Offsets in bytes.
@@ -306,6 +308,12 @@ class ProbeProgram:
     metrics: tuple[MetricSpec, ...]
     hooks: tuple[Hook, ...]
 
+    @property
+    def samplable(self) -> bool:
+        """Whether events may be left out: not where a span goes on or ends, which has the weight
+        of its start."""
+        return all(use.role == "start" for hook in self.hooks for use in hook.body.spans)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
@@ -336,7 +344,8 @@ class Resource:
 class SpanProgram:
     """A span: `index` is its number in the program. `key` is packed (`key_size` bytes) and joins
     its hooks; `kept` are the values carried from start and via to the end. `timed`: somebody asks
-    how long it took. `sampled`: its starts may have weights other than 1."""
+    how long it took. `sampled`: its starts may have weights other than 1. `tests_target`: some of
+    its starts are nobody's, so that whose it is shows later."""
 
     index: int
     name: str
@@ -349,6 +358,7 @@ class SpanProgram:
     timed: bool
     sampled: bool
     has_via: bool
+    tests_target: bool
     emit: Emit | None
     metrics: tuple[MetricSpec, ...]
     position: Position

@@ -81,6 +81,7 @@ def span_program(
         timed=draft.timed,
         sampled=sampled,
         has_via=bool(draft.hooks["via"]),
+        tests_target=any(hook.task == "none" for hook in draft.hooks["start"]),
         emit=emit,
         metrics=metrics,
         position=draft.position,

@@ -44,7 +44,7 @@ class Str:
 @dataclass(frozen=True, slots=True)
 class Ip:
     """An IP address in network byte order: version 4 (4 bytes), 6 (16 bytes) or, where the event
-    tells, 0: the version as a 32-bit word, then 16 bytes."""
+    tells, 0: the version as a 32-bit word, then 16 bytes and 4 unused."""
 
     version: Literal[0, 4, 6]
 
@@ -96,6 +96,16 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class StackId:
+    """The number of a stack, 64 bits, under which its addresses are kept; 0: it was lost."""
+
+    space: Space
+
+    def __str__(self) -> str:
+        return f"{self.space} stack"
+
+
+@dataclass(frozen=True, slots=True)
 class Pointer:
     """A pointer into kernel or user memory; `target` is the BTF id of what it points to, 0 when
     that is unknown or void."""
@@ -140,7 +150,21 @@ class Tuple:
         return f"({', '.join(map(str, self.items))})"
 
 
-Type = Int | Bool | Str | Ip | Buffer | Strings | Path | Endpoint | Pointer | Struct | Array | Tuple
+Type = (
+    Int
+    | Bool
+    | Str
+    | Ip
+    | Buffer
+    | Strings
+    | Path
+    | Endpoint
+    | StackId
+    | Pointer
+    | Struct
+    | Array
+    | Tuple
+)
 #: What is read to where it is wanted, and is no number in a register.
 Stored = Str | Ip | Buffer | Strings | Path | Endpoint
 #: What may not have room for all that there is to say, and then tells so.
@@ -168,11 +192,11 @@ def size_of(kind: Type) -> int:
         case Str(size=size):
             return size
         case Ip(version=version):
-            return {0: 20, 4: 4, 6: 16}[version]
+            return {0: 24, 4: 4, 6: 16}[version]
         case Buffer(size=size) | Endpoint(size=size):
-            return -(-(4 + size) // 4) * 4
+            return -(-(4 + size) // 8) * 8
         case Strings(size=size) | Path(size=size):
-            return -(-(4 + size + PIECE) // 4) * 4
+            return -(-(4 + size + PIECE) // 8) * 8
         case Tuple(items=items):
             return sum(map(size_of, items))
         case _:

@@ -1,8 +1,10 @@
 """Untyped expressions to typed nodes at one hook."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from orchestrator.compile import arithmetic
+from orchestrator.compile.endpoints import endpoint_member
 from orchestrator.compile.functions import FUNCTIONS
 from orchestrator.compile.members import member
 from orchestrator.compile.nodes import (
@@ -25,6 +27,7 @@ from orchestrator.compile.types import (
     DURATION,
     U32,
     Array,
+    Endpoint,
     Pointer,
     Str,
     Struct,
@@ -245,10 +248,10 @@ class Typer:
         """A reference to the value, evaluated once; constants and addresses cost nothing to
         repeat and stand for themselves."""
         free = isinstance(value, Const | TextConst | ParamRef)
-        if free or isinstance(value.type, Struct | Array | Tuple):
+        if free or isinstance(value.type, Struct | Array | Tuple | Endpoint):
             return value
         if isinstance(value, Shown):
-            return Shown(self._let(name, value.value), value.type, value.names)
+            return replace(value, value=self._let(name, value.value))
         self.weights.append(self._weigh(value, self.scope.definitions[name].position))
         self.lets.append(Let(name=name, node=value))
         return LetRef(len(self.lets) - 1, name, value.type)
@@ -261,7 +264,16 @@ class Typer:
                 return self._argument(node)
             if node.base.id == "params":
                 return self._param(node)
-        return member(self.scope.facts, self._node(node.base), node.name, self._place(node))
+        base, place = self._node(node.base), self._place(node)
+        if isinstance(base.type, Endpoint):
+            return self._of_endpoint(base, node.name, place)
+        return member(self.scope.facts, base, node.name, place)
+
+    def _of_endpoint(self, base: Node, name: str, place: Position) -> Node:
+        """`entry(remote(sk)).ip` is `entry(remote(sk).ip)`."""
+        if isinstance(base, Captured):
+            return self._captured(endpoint_member(self.captures[base.index], name, place))
+        return endpoint_member(base, name, place)
 
     def _argument(self, node: syntax.Member) -> Node:
         found = self.scope.arguments.get(node.name)

@@ -5,8 +5,12 @@ from collections.abc import Mapping
 from orchestrator.compile import arithmetic
 from orchestrator.compile.nodes import Builtin, Const, Node
 from orchestrator.compile.program import COMM_SIZE
-from orchestrator.compile.types import BYTES, DURATION, U16, U32, U64, Str
+from orchestrator.compile.types import BYTES, DURATION, U16, U32, U64, StackId, Str
 from orchestrator.kernel.facts import KernelFacts
+
+KSTACK = Builtin("kstack", StackId("kernel"))
+USTACK = Builtin("ustack", StackId("user"))
+STACKS = (KSTACK, USTACK)
 
 UNITS: Mapping[str, Const] = {
     "ns": Const(1, DURATION),
@@ -25,8 +29,13 @@ TASK_BUILTINS: Mapping[str, Node] = {
     "gid": Builtin("gid", U32),
     "comm": Builtin("comm", Str(COMM_SIZE)),
     "cgroup": Builtin("cgroup", U64),
+    "ustack": USTACK,
 }
-BUILTINS: Mapping[str, Node] = {"cpu": Builtin("cpu", U16), "now": Builtin("now", DURATION)}
+BUILTINS: Mapping[str, Node] = {
+    "cpu": Builtin("cpu", U16),
+    "now": Builtin("now", DURATION),
+    "kstack": KSTACK,
+}
 
 
 def constant(name: str, facts: KernelFacts) -> Node | None:

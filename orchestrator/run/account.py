@@ -61,9 +61,9 @@ def account_of(
         counts=counts,
         ledger=ledger_of(program, attached, counts, deliveries),
         undelivered={
-            probe.name: deliveries[probe.emit.index].undelivered
-            for probe in program.probes
-            if probe.emit is not None and probe.emit.index in deliveries
+            emit.probe: deliveries[emit.index].undelivered
+            for emit in program.emits
+            if emit.index in deliveries
         },
         delivered=sum(one.delivered for one in deliveries.values()),
     )

@@ -16,8 +16,9 @@ from orchestrator.backends.protocol import (
     EmitCounts,
     MetricCounts,
     SideCounts,
+    SpanCounts,
 )
-from orchestrator.compile.program import Hook, ProbeProgram, Program
+from orchestrator.compile.program import Emit, Hook, ProbeProgram, Program, SpanProgram
 
 __all__ = ["Delivery", "HookLedger", "Known", "Ledger", "ProbeLedger", "balance", "ledger_of"]
 __all__ += ["accepted_by", "total"]
@@ -33,6 +34,13 @@ DISPOSITIONS = (
 SIDE_KEYS = ("fired", *DISPOSITIONS, "kernel_missed", "recursion_misses")
 #: How a record can end, and how an event that a metric is offered can end.
 RECORD_ENDS = ("rate_limited", "over_cap", "ring_lost", "recorded")
+#: How a span that was started ends, and what is made of those that end.
+SPAN_FATES = ("ended", "cancelled", "replaced", "not_target", "in_flight")
+SPAN_ENDS = ("filtered", "accepted")
+SPAN_KEYS = (
+    *("started", *SPAN_FATES, *SPAN_ENDS),
+    *("raced", "repeated", "no_start", "map_full"),
+)
 METRIC_ENDS = ("counted", "filtered", "map_full", "map_busy")
 
 
@@ -54,15 +62,26 @@ class ProbeLedger(TypedDict):
     metrics: dict[str, Entry]
 
 
+class SpanLedger(TypedDict):
+    """One span or thing outstanding: what became of its starts and of its ends (`counts`, with
+    SPAN_KEYS), its records (None: it emits none), its metrics by name."""
+
+    counts: Entry
+    emit: Entry | None
+    metrics: dict[str, Entry]
+
+
 class Ledger(TypedDict):
-    """All accounts of a run, as the log schema has them."""
+    """All accounts of a run, as the log schema has them; `stacks` where stacks are taken."""
 
     probes: dict[str, ProbeLedger]
+    spans: dict[str, SpanLedger]
     faulted: Known
     truncated: Known
     division_by_zero: Known
     children_lost: Known
     lost_of_any: Known
+    stacks: NotRequired[Entry]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,16 +102,20 @@ def ledger_of(
 ) -> Ledger:
     """The ledger of a run from the backend's counts and, by Emit.index, the reader's."""
     mechanisms = {hook.hook: hook.mechanism for hook in attached}
-    return Ledger(
+    ledger = Ledger(
         probes={
             probe.name: _probe(probe, mechanisms, counts, deliveries) for probe in program.probes
         },
+        spans={span.name: _span(span, counts, deliveries) for span in program.spans},
         faulted=_known(counts.faulted),
         truncated=_known(counts.truncated),
         division_by_zero=_known(counts.division_by_zero),
         children_lost=_known(counts.children_lost),
         lost_of_any=_known(counts.lost_of_any),
     )
+    if counts.stacks is not None:
+        ledger["stacks"] = dataclasses.asdict(counts.stacks)
+    return ledger
 
 
 def total(counts: Iterable[Known]) -> Known:
@@ -151,11 +174,36 @@ def _emit(
     if probe.emit is None:
         return None
     found = [one for one in counts if one.probe == probe.index]
-    entry = dict(_entry(found[0] if found else EmitCounts(probe=probe.index), RECORD_ENDS))
-    read = deliveries.get(probe.emit.index, Delivery())
-    entry["over_cap"] = total([entry["over_cap"], read.trimmed])
-    entry["recorded"] = total([entry["recorded"], -read.trimmed])
-    return {"accepted": accepted, **entry, "delivered": read.delivered}
+    entry = _entry(found[0] if found else EmitCounts(probe=probe.index), RECORD_ENDS)
+    return _delivered(entry, accepted, probe.emit, deliveries)
+
+
+def _span(span: SpanProgram, counts: Counts, deliveries: Mapping[int, Delivery]) -> SpanLedger:
+    found = [one for one in counts.spans if one.span == span.index]
+    one = found[0] if found else SpanCounts(span=span.index)
+    entry = _entry(one, SPAN_KEYS)
+    records = None
+    if span.emit is not None:
+        records = _delivered(_entry(one, RECORD_ENDS), entry["accepted"], span.emit, deliveries)
+    return SpanLedger(
+        counts=entry,
+        emit=records,
+        metrics={spec.name: _metric(spec.index, counts.metrics) for spec in span.metrics},
+    )
+
+
+def _delivered(
+    entry: Entry, accepted: Known, emit: Emit, deliveries: Mapping[int, Delivery]
+) -> Entry:
+    """The kernel's account of records with the reader's."""
+    read = deliveries.get(emit.index, Delivery())
+    return {
+        "accepted": accepted,
+        **entry,
+        "over_cap": total([entry["over_cap"], read.trimmed]),
+        "recorded": total([entry["recorded"], -read.trimmed]),
+        "delivered": read.delivered,
+    }
 
 
 def _metric(index: int, counts: Iterable[MetricCounts]) -> Entry:
@@ -165,7 +213,9 @@ def _metric(index: int, counts: Iterable[MetricCounts]) -> Entry:
     return dict.fromkeys(METRIC_ENDS, cast("Known", "unknown"))
 
 
-def _entry(counts: SideCounts | EmitCounts | MetricCounts, keys: Iterable[str]) -> Entry:
+def _entry(
+    counts: SideCounts | EmitCounts | MetricCounts | SpanCounts, keys: Iterable[str]
+) -> Entry:
     fields = {field.name for field in dataclasses.fields(counts)}
     return {key: _known(getattr(counts, key)) for key in keys if key in fields}
 
@@ -177,19 +227,41 @@ def balance(ledger: Ledger, undelivered: Mapping[str, int]) -> list[str]:
     """The identities that do not hold, each with its numbers. `undelivered`: by probe, records
     that were read and that the output did not take."""
     found: list[str] = []
+    for name, span in ledger["spans"].items():
+        found += _span_balance(name, span, undelivered.get(name, 0))
     for name, probe in ledger["probes"].items():
         for hook in probe["hooks"]:
             for side, entry in hook["sides"].items():
                 found += _unequal(f"{name}: {hook['to']}: {side}", entry, "fired", DISPOSITIONS)
             found += _open_calls(f"{name}: {hook['to']}", hook)
-        if emit := probe["emit"]:
-            missing: Entry = {**emit, "undelivered": undelivered.get(name, 0)}
-            found += _unequal(f"{name}: records", missing, "accepted", RECORD_ENDS)
-            found += _unequal(f"{name}: records", missing, "recorded", ("delivered", "undelivered"))
         accepted = accepted_by(probe["hooks"])
-        for metric, entry in probe["metrics"].items():
-            offered: Entry = {"accepted": accepted, **entry}
-            found += _unequal(f"{name}: metric {metric}", offered, "accepted", METRIC_ENDS)
+        found += _made_balance(name, accepted, probe, undelivered.get(name, 0))
+    return found
+
+
+def _span_balance(name: str, span: SpanLedger, undelivered: int) -> list[str]:
+    counts = span["counts"]
+    judged = {**counts, "gone": total([counts["ended"], counts["raced"]])}
+    ends = [] if counts["accepted"] == counts["filtered"] == 0 else SPAN_ENDS
+    return [
+        *_unequal(f"{name}: span", counts, "started", SPAN_FATES),
+        *(_unequal(f"{name}: span", judged, "gone", ends) if ends else []),
+        *_made_balance(name, counts["accepted"], span, undelivered),
+    ]
+
+
+def _made_balance(
+    name: str, accepted: Known, made: ProbeLedger | SpanLedger, undelivered: int
+) -> list[str]:
+    """The identities of records and metrics that `accepted` events were offered to."""
+    found: list[str] = []
+    if emit := made["emit"]:
+        missing: Entry = {**emit, "undelivered": undelivered}
+        found += _unequal(f"{name}: records", missing, "accepted", RECORD_ENDS)
+        found += _unequal(f"{name}: records", missing, "recorded", ("delivered", "undelivered"))
+    for metric, entry in made["metrics"].items():
+        offered: Entry = {"accepted": accepted, **entry}
+        found += _unequal(f"{name}: metric {metric}", offered, "accepted", METRIC_ENDS)
     return found
 
 

@@ -64,3 +64,8 @@ class Notices:
             if emit.rate_limited:
                 own = (probe.name, probe.rate.count) if probe.rate else None
                 self.limit("rate", "drop", own)
+        for span in counts.spans:
+            if span.over_cap:
+                self.limit("events", self._program.limits.at_cap)
+            if span.rate_limited:
+                self.limit("rate", "drop")

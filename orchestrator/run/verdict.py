@@ -17,6 +17,7 @@ from orchestrator.run.ledger import (
     Known,
     Ledger,
     ProbeLedger,
+    SpanLedger,
     accepted_by,
     balance,
     total,
@@ -91,14 +92,31 @@ def losses(ledger: Ledger, undelivered: Mapping[str, int]) -> Iterator[Loss]:
         lost=ledger["lost_of_any"],
         detail="events were lost for want of room in the buffer; of which probes is not known",
     )
+    yield from _of_stacks(ledger.get("stacks", {}))
     for name, probe in ledger["probes"].items():
         yield from _of_probe(name, probe, undelivered.get(name, 0))
+    for name, span in ledger["spans"].items():
+        full = "starts found no room: raise max_open, or start fewer"
+        yield Loss(probe=name, reason="map", lost=span["counts"]["map_full"], detail=full)
+        yield from _of_made(name, span, undelivered.get(name, 0))
+
+
+def _of_stacks(stacks: Entry) -> Iterator[Loss]:
+    for why, detail in (
+        ("full", "stacks were lost: no room for more different ones; raise limits.memory"),
+        ("busy", "stacks were lost: the kernel had no scratch memory or no lock for them"),
+    ):
+        yield Loss(probe=None, reason="map", lost=stacks.get(why, 0), detail=detail)
 
 
 def _of_probe(name: str, probe: ProbeLedger, undelivered: int) -> Iterator[Loss]:
     for hook in probe["hooks"]:
         yield from _of_hook(name, hook)
-    if emit := probe["emit"]:
+    yield from _of_made(name, probe, undelivered)
+
+
+def _of_made(name: str, made: ProbeLedger | SpanLedger, undelivered: int) -> Iterator[Loss]:
+    if emit := made["emit"]:
         full = "records were lost: no room in the buffer"
         yield Loss(probe=name, reason="ring", lost=emit["ring_lost"], detail=full)
         yield Loss(
@@ -107,7 +125,7 @@ def _of_probe(name: str, probe: ProbeLedger, undelivered: int) -> Iterator[Loss]
             lost=undelivered,
             detail="records were lost: the output took no more",
         )
-    for metric, entry in probe["metrics"].items():
+    for metric, entry in made["metrics"].items():
         busy = f"updates of {metric} were lost: the kernel could not update the map"
         yield Loss(probe=name, reason="map", lost=entry["map_busy"], detail=busy)
 

@@ -1,18 +1,21 @@
 """The accounts of a session: the ledger's counters, and what the kernel counted beside us."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from orchestrator.backends.bcc import layout
 from orchestrator.backends.bcc.hooks import Placed
-from orchestrator.backends.bcc.reading import LedgerReader, Rows, counted_word, total
+from orchestrator.backends.bcc.reading import LedgerReader, Rows, feeds, total
 from orchestrator.backends.protocol import (
     Count,
     Counts,
     EmitCounts,
     MetricCounts,
     SideCounts,
+    SpanCounts,
+    StackCounts,
 )
+from orchestrator.compile.program import SpanProgram
 from orchestrator.kernel import bpf, dynamic_events
 from orchestrator.kernel.misses import only_tasks_cause
 
@@ -20,6 +23,10 @@ from orchestrator.kernel.misses import only_tasks_cause
 _COUNTED = frozenset({"raw tracepoint", "fentry", "fexit"})
 _DISPOSITIONS = ("not_target", "filtered", "sampled_out", "unpaired", "map_full", "accepted")
 _LOOKS = 3
+_SPAN_WORDS = (
+    *("started", "ended", "cancelled", "replaced", "not_target", "repeated", "no_start", "raced"),
+    *("map_full", "filtered", "accepted", "rate_limited", "over_cap", "ring_lost", "recorded"),
+)
 _RECORD_ENDS = ("rate_limited", "over_cap", "ring_lost", "recorded")
 _METRIC_ENDS = ("counted", "filtered", "map_full", "map_busy")
 
@@ -27,8 +34,17 @@ _METRIC_ENDS = ("counted", "filtered", "map_full", "map_busy")
 class Accounts:
     """Counters since `start`; what the kernel knows is looked up while the hooks are there."""
 
-    def __init__(self, lay: layout.Layout, reader: LedgerReader) -> None:
-        self.layout, self.reader = lay, reader
+    def __init__(
+        self,
+        lay: layout.Layout,
+        reader: LedgerReader,
+        opened: Callable[[SpanProgram], int] = lambda _span: 0,
+        stacks: Callable[[], StackCounts | None] = lambda: None,
+    ) -> None:
+        """`opened` tells how many spans are open, `stacks` what became of stacks."""
+        self._stacks = stacks
+        self.layout, self.reader, self._open = lay, reader, opened
+        self.forgotten = [0] * len(lay.program.spans)  # open spans that were dropped from outside
         self._expired_before = [0] * len(lay.sides)
         self._unseen_before = [0] * len(lay.sides)
         self._final: Counts | None = None
@@ -56,7 +72,8 @@ class Accounts:
             return self._final
         beside = _Beside(placed)
         rows = self.reader.rows()
-        own = rows[: len(self.layout.sides)]
+        lost = self.layout.children_element
+        own = [row for element, row in enumerate(rows) if element != lost]
         return Counts(
             sides=tuple(self._side(side, rows, beside) for side in self.layout.sides),
             emits=self._emits(rows),
@@ -64,7 +81,9 @@ class Accounts:
             faulted=self._all(own, "faulted"),
             truncated=self._all(own, "truncated"),
             division_by_zero=self._all(own, "division_by_zero"),
-            children_lost=self._all(rows[len(self.layout.sides) :], "map_full"),
+            children_lost=self._all([rows[lost]], "map_full"),
+            stacks=self._stacks(),
+            spans=tuple(self._span(span, rows) for span in self.layout.program.spans),
         )
 
     @property
@@ -125,19 +144,23 @@ class Accounts:
             found.append(EmitCounts(probe=probe.index, **ends))
         return tuple(found)
 
+    def _span(self, span: SpanProgram, rows: Sequence[Rows]) -> SpanCounts:
+        row = rows[self.layout.span_element(span.index)]
+        counts = {name: total(row, self.layout.ledger_word(name)) for name in _SPAN_WORDS}
+        counts["cancelled"] += self.forgotten[span.index]
+        return SpanCounts(span=span.index, in_flight=self._open(span), **counts)
+
     def _metrics(self, rows: Sequence[Rows]) -> tuple[MetricCounts, ...]:
-        specs = {metric.index: metric for metric in self.layout.program.metrics}
-        found = {index: dict.fromkeys(_METRIC_ENDS, 0) for index in specs}
-        for side in self.layout.sides:
-            if side.name == "entry":
-                continue
-            for number, use in enumerate(side.hook.body.metrics):
+        found = []
+        for index, fed in feeds(self.layout).items():
+            ends = dict.fromkeys(_METRIC_ENDS, 0)
+            for feed in fed:
                 for name in _METRIC_ENDS:
-                    word = self.layout.metric_word(number, name)
-                    if name == "counted":
-                        word = counted_word(self.layout, side, number, specs[use.metric])
-                    found[use.metric][name] += total(rows[side.index], word)
-        return tuple(MetricCounts(metric=index, **ends) for index, ends in found.items())
+                    word = self.layout.metric_word(feed.number, name)
+                    word = feed.counted if name == "counted" else word
+                    ends[name] += total(rows[feed.element], word)
+            found.append(MetricCounts(metric=index, **ends))
+        return tuple(found)
 
 
 class _Beside:

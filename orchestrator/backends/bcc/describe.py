@@ -11,15 +11,22 @@ from orchestrator.compile.nodes import (
     Const,
     Convert,
     Either,
+    EndpointOf,
+    FamilyIp,
     Field,
     IpOf,
+    Kept,
     LetRef,
     Load,
     Node,
     ParamRef,
     RawArg,
+    ReadBytes,
+    ReadPath,
     ReadString,
+    ReadStrings,
     Register,
+    Seen,
     Shown,
     StringTest,
     TextConst,
@@ -46,6 +53,8 @@ class _Text:
                 return _quoted(value)
             case ParamRef(name=name):
                 return f"params.{name}"
+            case Builtin(name="open_for"):
+                return "elapsed"
             case Builtin(name=name) | LetRef(name=name):
                 return name
             case Register(name=name) | RawArg(name=name) if name:
@@ -56,6 +65,10 @@ class _Text:
                 return f"args.{field.name}"
             case Captured(index=index):
                 return self.captured(index)
+            case Kept(name=name):
+                return name
+            case Seen():
+                return "seen(via)"
             case _:
                 return self.compound(node)
 
@@ -81,8 +94,24 @@ class _Text:
                 return f"{kind}({self.of(value)})"
             case Convert(value=value) | Shown(value=value):
                 return self.of(value)
+            case ReadBytes() | ReadStrings() | ReadPath() | FamilyIp() | EndpointOf():
+                return self.reading(node)
             case _:
                 return self.operation(node)
+
+    def reading(self, node: Node) -> str:
+        match node:
+            case ReadBytes(pointer=pointer, length=length):
+                return f"buf({self.of(pointer)}, {self.of(length)})"
+            case ReadStrings(pointer=pointer):
+                return f"strs({self.of(pointer)})"
+            case ReadPath(dentry=dentry):
+                return f"path({self.of(dentry)})"
+            case FamilyIp(v4=v4):
+                return f"ip at {self.of(v4)}"
+            case EndpointOf(v4=v4):
+                return f"endpoint at {self.of(v4)}"
+        return type(node).__name__
 
     def operation(self, node: Node) -> str:
         match node:

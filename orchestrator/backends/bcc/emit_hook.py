@@ -4,25 +4,21 @@ Fuse and deadline, target, filters, sampling, and only then work. Every event le
 disposition.
 """
 
-from orchestrator.backends.bcc import layout
+from orchestrator.backends.bcc import emit_frame, layout
 from orchestrator.backends.bcc.describe import describe
 from orchestrator.backends.bcc.emit_metric import MetricBlock
-from orchestrator.backends.bcc.emit_nodes import (
-    CUT_BIT,
-    EmitError,
-    Expressions,
-    Site,
-    c_type,
-    may_be_null,
-)
-from orchestrator.backends.bcc.emit_record import RecordBlock
-from orchestrator.backends.bcc.emit_strings import Strings
+from orchestrator.backends.bcc.emit_nodes import Expressions, Site, may_be_null
+from orchestrator.backends.bcc.emit_record import Bounds, RecordBlock
+from orchestrator.backends.bcc.emit_span import SpanBlock
 from orchestrator.backends.bcc.emit_target import TargetTest
-from orchestrator.backends.bcc.mechanism import RETURNS, Mechanism, nodes_of
+from orchestrator.backends.bcc.mechanism import Mechanism, nodes_of
+from orchestrator.backends.bcc.uses import counts_all
 from orchestrator.backends.bcc.writer import Writer, comment_text
-from orchestrator.compile.nodes import Builtin, LetRef, Node, walk
-from orchestrator.compile.program import Hook, ProbeProgram, Program
-from orchestrator.compile.types import Ip, Str, size_of
+from orchestrator.compile.bodies import metric_tops, span_tops
+from orchestrator.compile.nodes import Builtin, Kept, LetRef, Node, Seen, walk
+from orchestrator.compile.program import Body, Hook, ProbeProgram, Program
+from orchestrator.compile.types import Stored
+from orchestrator.compile.vocabulary import STACKS
 
 
 class HookText:
@@ -34,29 +30,17 @@ class HookText:
         self.program, self.layout, self.probe, self.mechanism = program, lay, probe, mechanism
 
     def function(self, side: layout.Side, site: Site) -> str:
-        """One side: an inlined function that does the work, and the program that calls it."""
+        """One side: an inlined function that does the work."""
         parts = {"hit": self._hit, "entry": self._entry, "return": self._return}
         head = self._frame_struct(side.hook) if side.name == "entry" else ""
-        return head + parts[side.name](side, site) + self._outer(side)
+        return head + parts[side.name](side, site)
 
     # -- around --------------------------------------------------------------------------------
 
-    def _title(self, side: layout.Side) -> str:
+    def title(self, side: layout.Side) -> str:
+        """The side in words, for a comment."""
         hook = side.hook
         return comment_text(f"{self.probe.name}: {hook.label}, {side.name}, by {self.mechanism}")
-
-    def _outer(self, side: layout.Side) -> str:
-        """Looks the two elements up; returns the same number on every path."""
-        return (
-            f"\n/* {self._title(side)} */\n"
-            f"int {side.function}(unsigned long long *ctx)\n{{\n"
-            f"\tu32 none = 0, side = {side.index};\n"
-            f"\tstruct control *control = pp_map_lookup(PP_MAP({layout.CONTROL}), &none);\n"
-            f"\tstruct ledger *ledger = pp_map_lookup(PP_MAP({layout.LEDGER}), &side);\n"
-            "\tif (control && ledger)\n"
-            f"\t\t{side.function}_work(ctx, control, ledger);\n"
-            f"\treturn {RETURNS[self.mechanism]};\n}}\n"
-        )
 
     def _work(self, side: layout.Side, site: Site) -> tuple[Writer, Expressions]:
         """The beginning of the inlined function: the fuse."""
@@ -90,7 +74,8 @@ class HookText:
     def _judge(self, e: Expressions, where: tuple[Node, ...]) -> None:
         target = TargetTest(e, self.program)
         target.identify()
-        target.test()
+        if e.site.body.tests_target:
+            target.test()
         self._filter(e, where)
 
     @staticmethod
@@ -112,19 +97,20 @@ class HookText:
                 line("\tDROP(filtered);")
 
     def _sample(self, writer: Writer) -> None:
-        if self.probe.sample == 1:
+        if not self.probe.samplable:
             writer.line("const u64 weight = 1;")
             return
         writer.comment(f"sample: 1/{self.probe.sample} at first; N lies in the control element")
-        every = f"control->probe[{self.probe.index}].sample"
-        writer.line(f"u64 weight = pp_sampled(&ledger->gap, &ledger->weight, {every});")
+        writer.line(f"u64 weight = PP_READ(control->probe[{self.probe.index}].sample);")
+        writer.line("if (weight > 1)")
+        writer.line("\tweight = pp_sampled(&ledger->gap, &ledger->weight, weight);")
         writer.line("if (!weight)")
         writer.line("\tDROP(sampled_out);")
 
     def _keep(self, e: Expressions) -> None:
         """What is done with an event that is kept."""
         body = e.site.body
-        if self.probe.emit is not None:
+        if self.probe.emit is not None or self._span_records(body):
             e.now()
             e.writer.line("if (now >= control->deadline)")
             e.writer.line("\tDROP(late);")
@@ -132,40 +118,40 @@ class HookText:
         self._share_lets(e)
         specs = {metric.index: metric for metric in self.program.metrics}
         for number, use in enumerate(body.metrics):
-            sampled = self.probe.sample != 1
-            MetricBlock(e, specs[use.metric], use, number, sampled).write()
+            every = counts_all(specs[use.metric], use, body)
+            MetricBlock(e, specs[use.metric], use, number, every).write()
         if self.probe.emit is not None:
-            RecordBlock(e, self.program, self.probe).write()
+            bounds = Bounds(probe=self.probe.index, rate=self.probe.rate, cap=self.probe.events)
+            RecordBlock(e, self.program, self.probe.emit, body.emit, bounds).write()
+        for span in body.spans:
+            SpanBlock(e, self.layout, self.program.spans[span.span], span).write()
+
+    def _span_records(self, body: Body) -> bool:
+        ending = (use.span for use in body.spans if use.role == "end")
+        return any(self.program.spans[span].emit is not None for span in ending)
 
     def _share_lets(self, e: Expressions) -> None:
         """Evaluate in front what more than one block uses, so that it is evaluated once."""
         body = e.site.body
         blocks: list[list[Node]] = [list(body.emit)]
-        for use in body.metrics:
-            tops = (*use.key, use.value, use.where)
-            blocks.append([node for node in tops if node is not None])
+        blocks += [list(metric_tops(use)) for use in body.metrics]
+        blocks += [list(span_tops(use)) for use in body.spans]
         uses = [_lets_in(block) for block in blocks]
         for index, let in enumerate(body.lets):
             shared = sum(index in used for used in uses) > 1
-            if shared and not isinstance(let.node.type, Str | Ip):
+            of_span = any(isinstance(node, Kept | Seen) for node in walk(let.node))
+            if shared and not of_span and not isinstance(let.node.type, Stored):
                 e.number(LetRef(index, let.name, let.node.type))
+        for stack in STACKS:
+            if sum(stack in _written_out(block, body) for block in blocks) > 1:
+                e.number(stack)
 
     # -- paired --------------------------------------------------------------------------------
 
     def _frame_struct(self, hook: Hook) -> str:
         assert hook.body.entry is not None
-        writer = Writer()
-        writer.line(f"struct frame_{hook.id} {{")
-        writer.line("\tstruct pp_frame head;")
-        for index, node in enumerate(hook.body.entry.captures):
-            text = comment_text(describe(node, hook.body))
-            if isinstance(node.type, Str | Ip):
-                declaration = f"char c{index}[{size_of(node.type)}]"
-            else:
-                declaration = f"{c_type(node.type)} c{index}"
-            writer.line(f"\t{declaration} __attribute__((aligned(8))); /* {text} */")
-        writer.line("};")
-        return "\n" + writer.text()
+        kept = [(node.type, describe(node, hook.body)) for node in hook.body.entry.captures]
+        return emit_frame.declaration(f"frame_{hook.id}", kept)
 
     def _entry(self, side: layout.Side, site: Site) -> str:
         assert site.body.entry is not None
@@ -178,7 +164,7 @@ class HookText:
             writer.line(f"char space[{size}] __attribute__((aligned(8))) = {{}};")
             writer.line(f"struct frame_{side.hook.id} *frame = (void *)space;")
             self._capture(e)
-            writer.line(f"if (pp_push(PP_MAP({layout.OPEN}), &call, space))")
+            writer.line(f"if ({_pushed('space')})")
             writer.line("\tDROP(map_full);")
         else:
             self._push_blank(e)
@@ -190,7 +176,7 @@ class HookText:
         line, hook = e.writer.line, e.site.hook
         line("u32 none = 0;")
         line(f"void *blank = pp_map_lookup(PP_MAP({layout.BLANK}), &none);")
-        line(f"if (!blank || pp_push(PP_MAP({layout.OPEN}), &call, blank))")
+        line(f"if (!blank || {_pushed('blank')})")
         line("\tDROP(map_full);")
         line(f"struct frame_{hook.id} *frame = pp_map_lookup(PP_MAP({layout.OPEN}), &call);")
         line("if (!frame)")
@@ -205,23 +191,7 @@ class HookText:
         body, line = e.site.body, e.writer.line
         assert body.entry is not None
         line("frame->head.weight = (u32)weight;")
-        if len(body.entry.captures) > CUT_BIT:
-            raise EmitError(f"more than {CUT_BIT} values are kept from the entry")
-        for index, node in enumerate(body.entry.captures):
-            nullable = may_be_null(node, body)
-            if isinstance(node.type, Str | Ip):
-                line("fault = cut = 0;")
-                Strings(e).store(node, f"(char *)frame->c{index}", size_of(node.type))
-                if not isinstance(node, Builtin):  # comm is never cut
-                    line(f"frame->head.nulls |= (u64)cut << {CUT_BIT + index};")
-            else:
-                text = e.number(node)
-                if nullable:
-                    line("fault = 0;")
-                line(f"frame->c{index} = {text};")
-            if nullable:
-                line("if (fault)")
-                line(f"\tframe->head.nulls |= {1 << index:#x}ULL;")
+        emit_frame.fill(e, "frame", enumerate(body.entry.captures))
         if _needs_time(e.site.hook):
             line("frame->head.time = pp_ktime_ns();")
 
@@ -240,7 +210,7 @@ class HookText:
         e = Expressions(site, inside)
         TargetTest(e, self.program).identify()
         self._filter(e, site.body.where)
-        weight = "1" if self.probe.sample == 1 else "frame->head.weight"
+        weight = "frame->head.weight" if self.probe.samplable else "1"
         inside.line(f"const u64 weight = {weight};")
         self._keep(e)
         return self._end(inside) + self._pop(side)
@@ -253,7 +223,8 @@ class HookText:
         self._call(writer, side.hook)
         writer.line("struct pp_frame *outer = 0;")
         open_map = f"PP_MAP({layout.OPEN})"
-        writer.line(f"struct pp_frame *frame = pp_top({open_map}, &call, &outer);")
+        found = f"pp_top({open_map}, &call, &call.depth, PP_DEPTH, &outer)"
+        writer.line(f"struct pp_frame *frame = {found};")
         writer.line("if (!frame)")
         writer.line("\tDROP(unpaired);")
         writer.line(f"{side.function}_kept(ctx, control, ledger, (void *)frame);")
@@ -265,6 +236,18 @@ class HookText:
             "struct control *control, struct ledger *ledger)\n{\n"
         )
         return head + writer.text() + "}\n"
+
+
+def _pushed(frame: str) -> str:
+    return f"pp_push(PP_MAP({layout.OPEN}), &call, &call.depth, PP_DEPTH, {frame})"
+
+
+def _written_out(tops: list[Node], body: Body) -> set[Node]:
+    """The builtins in some expressions and in the definitions that they use."""
+    parts = [node for top in tops for node in walk(top)]
+    lets = [body.lets[node.index].node for node in parts if isinstance(node, LetRef)]
+    found: set[Node] = {node for node in parts if isinstance(node, Builtin)}
+    return found | _written_out(lets, body) if lets else found
 
 
 def _lets_in(tops: list[Node]) -> set[int]:

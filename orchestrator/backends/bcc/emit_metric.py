@@ -2,32 +2,35 @@
 
 from orchestrator.backends.bcc import layout
 from orchestrator.backends.bcc.describe import describe
+from orchestrator.backends.bcc.emit_key import store_key_part
 from orchestrator.backends.bcc.emit_nodes import Expressions, may_be_null
-from orchestrator.backends.bcc.emit_strings import Strings
-from orchestrator.backends.bcc.uses import counts_all
 from orchestrator.compile.nodes import Node
-from orchestrator.compile.program import KeyField, MetricSpec, MetricUse
-from orchestrator.compile.types import Ip, Str
-
-_SIZES = {"u8": 8, "s8": 8, "bool": 8, "u16": 16, "s16": 16, "u32": 32, "s32": 32}
+from orchestrator.compile.program import MetricSpec, MetricUse
 
 
 class MetricBlock:
-    """The block of C in which one hook feeds one metric; `number` counts the hook's uses."""
+    """The block of C in which one hook feeds one metric: number `number` of the ledger's element.
+    `every`: each accepted event counts in it (uses.py)."""
 
-    def __init__(
-        self, expressions: Expressions, spec: MetricSpec, use: MetricUse, number: int, sampled: bool
+    def __init__(  # what a metric is, and what is known of it here
+        self,
+        expressions: Expressions,
+        spec: MetricSpec,
+        use: MetricUse,
+        number: int,
+        every: bool,
     ) -> None:
-        self.e, self.spec, self.use = expressions, spec, use
-        self.number, self.sampled = number, sampled
+        self.e, self.spec, self.use, self.every = expressions, spec, use, every
+        self.number = number
         self.line = expressions.writer.line
 
     def write(self) -> None:
         """The whole block."""
         writer = self.e.writer
         writer.comment(f"metric {self.spec.name}: {self.title()}")
-        if counts_all(self.spec, self.use, self.e.site.body) and self._is_plain_count():
-            return  # `accepted` is the metric
+        if self.every and self.spec.kind == "count":
+            self._surplus(f"ledger->metric[{self.number}]")
+            return  # `accepted` is the rest of it
         with writer.block("do", "while (0);"):
             self.line(f"struct metric_counts *metric = &ledger->metric[{self.number}];")
             self._filter()
@@ -103,14 +106,15 @@ class MetricBlock:
     def _unkeyed(self) -> None:
         if self.spec.kind == "histogram":
             self._dense()
-        elif self.sampled:
-            self.line("PP_ADD(&metric->count, weight);")
+        else:
+            self._surplus("(*metric)")
         self._add_value("metric")
-        if not counts_all(self.spec, self.use, self.e.site.body):
+        if not self.every:
             self.line("PP_ADD(&metric->counted, 1);")
 
-    def _is_plain_count(self) -> bool:
-        return self.spec.kind == "count" and not self.sampled
+    def _surplus(self, metric: str) -> None:
+        """What an event counts for beyond itself: without sampling nothing is written."""
+        self._lines("if (weight != 1)", f"\tPP_ADD(&{metric}.count, weight - 1);")
 
     def _dense(self) -> None:
         with self.e.writer.block():
@@ -123,8 +127,7 @@ class MetricBlock:
         kind = "s64" if self.spec.signed else "u64"
         match self.spec.kind:
             case "sum" | "avg":
-                times = " * weight" if self.sampled else ""
-                self.line(f"PP_ADD(&{cell}->value, (u64)value{times});")
+                self.line(f"PP_ADD(&{cell}->value, (u64)value * weight);")
             case "min" | "max":
                 better = "<" if self.spec.kind == "min" else ">"
                 self.line(f"PP_SETTLE(({kind} *)&{cell}->value, value, {better});")
@@ -135,21 +138,13 @@ class MetricBlock:
         nullable = self._nullable(*self.use.key)
         self._reset(nullable)
         for part, node in zip(self.spec.key, self.use.key, strict=True):
-            self._key_part(part, node)
+            store_key_part(self.e, part, node)
         self._refuse("", nullable)
         if self.spec.kind == "histogram":
             self.line(f"*(u64 *)(key + {self.spec.key_size}) = bucket;")
         self._find_cell()
         self.line("PP_ADD(&cell->count, weight);")
         self._add_value("cell")
-
-    def _key_part(self, part: KeyField, node: Node) -> None:
-        if isinstance(node.type, Str | Ip):
-            Strings(self.e).store(node, f"key + {part.offset}", part.size)
-            return
-        width = _SIZES.get(part.form, 64)
-        value = self.e.number(node)
-        self.line(f"*(u{width} *)(key + {part.offset}) = (u{width})({value});")
 
     def _find_cell(self) -> None:
         """Declare `cell`: the key's, made if need be, or the cell `other` when there is no room."""

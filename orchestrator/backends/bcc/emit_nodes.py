@@ -10,7 +10,7 @@ where it is used.
 
 from dataclasses import dataclass, field
 
-from orchestrator.backends.bcc import registers
+from orchestrator.backends.bcc import emit_stacks, registers
 from orchestrator.backends.bcc.describe import describe
 from orchestrator.backends.bcc.writer import Writer, comment_text
 from orchestrator.compile.nodes import (
@@ -25,12 +25,14 @@ from orchestrator.compile.nodes import (
     Convert,
     Either,
     Field,
+    Kept,
     LetRef,
     Load,
     Node,
     ParamRef,
     RawArg,
     Register,
+    Seen,
     Shown,
     StringTest,
     UsdtArg,
@@ -38,7 +40,7 @@ from orchestrator.compile.nodes import (
     children,
 )
 from orchestrator.compile.program import Body, Hook
-from orchestrator.compile.types import Bool, Int, Pointer, Str, Type
+from orchestrator.compile.types import Bool, Int, Pointer, StackId, Stored, Type
 from orchestrator.kernel.tracepoints import TraceField, Tracepoint
 
 CUT_BIT = 32  # pp_frame.nulls: from here on a bit for each string that was cut
@@ -73,7 +75,7 @@ def c_type(kind: Type) -> str:
             return name
         case Bool():
             return "u8"
-        case Pointer():
+        case Pointer() | StackId():
             return "u64"
         case _:
             raise EmitError(f"a {kind} is no number")
@@ -96,6 +98,8 @@ def may_be_null(node: Node, body: Body) -> bool:
         case Captured(index=index):
             assert body.entry is not None
             return may_be_null(body.entry.captures[index], body)
+        case Kept(nullable=nullable):
+            return nullable
         case StringTest() | UsdtArg():
             return True
         case Field():
@@ -153,6 +157,10 @@ class Expressions:
                 return self._let(index)
             case Captured(index=index):
                 return f"({self.captured_guard(index)}frame->c{index})"
+            case Kept(index=index):
+                return f"({self.kept_guard(node)}open->c{index})"
+            case Seen():
+                return "open->head.seen"
             case Shown(value=value, type=kind):
                 return f"({c_type(kind)})({self.number(value)})"
             case _:
@@ -177,9 +185,20 @@ class Expressions:
                 return f"({self.now()} - frame->head.time)"
             case "retval":
                 return self._returned()
+            case "open_for":
+                return f"({self.now()} - open->head.time)"
             case "task":
                 return "task" if isinstance(self.site.body.task, Node) else "pp_task()"
+            case "kstack" | "ustack":
+                return self._stack(node.name)
         raise EmitError(f"`{node.name}` is no number")
+
+    def _stack(self, name: str) -> str:
+        """Declare `kstack` or `ustack`, taken once an event."""
+        if self.writer.once(name):
+            taken = emit_stacks.taken(name, self.site.hook.kind, self.site.task_offsets.get("mm"))
+            self.writer.line(f"u64 {name} = {taken};")
+        return name
 
     def _identity(self, name: str) -> str:
         if self.site.body.task == "none":
@@ -285,8 +304,8 @@ class Expressions:
     def _let(self, index: int) -> str:
         let = self.site.body.lets[index]
         name = f"let_{index}"
-        if isinstance(let.node.type, Str):
-            raise EmitError(f"`{let.name}` is a string where a number is needed")
+        if isinstance(let.node.type, Stored):
+            raise EmitError(f"`{let.name}` is a {let.node.type} where a number is needed")
         nullable = may_be_null(let.node, self.site.body)
         if self.writer.once(name):
             value = self.number(let.node)
@@ -306,6 +325,12 @@ class Expressions:
         if not may_be_null(entry.captures[index], self.site.body):
             return ""
         return f"(frame->head.nulls >> {index} & 1 ? fault = 1 : 0), "
+
+    def kept_guard(self, node: Kept) -> str:
+        """The same of a value that an open span keeps."""
+        if not node.nullable:
+            return ""
+        return f"(open->head.nulls >> {node.index} & 1 ? fault = 1 : 0), "
 
     # -- operations ----------------------------------------------------------------------------
 

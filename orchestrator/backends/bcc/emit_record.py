@@ -1,23 +1,42 @@
 """How a hook's record is made: rate, cap, a slot of the ring, and the fields read into it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from orchestrator.backends.bcc import layout
 from orchestrator.backends.bcc.describe import describe, type_name
 from orchestrator.backends.bcc.emit_nodes import Expressions, may_be_null
 from orchestrator.backends.bcc.emit_strings import Strings
 from orchestrator.compile.nodes import Node
-from orchestrator.compile.program import Emit, ProbeProgram, Program, RecordField
-from orchestrator.compile.types import Ip, Str
+from orchestrator.compile.program import Emit, Program, RecordField
+from orchestrator.compile.types import Cut, Stored, Str
+from orchestrator.plan.model import Rate
 
 _WIDTHS = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
 
 
-class RecordBlock:
-    """The block of C that makes one record of `probe`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """A probe's own bounds beside the plan's, by its index; None: it has none."""
 
-    def __init__(self, expressions: Expressions, program: Program, probe: ProbeProgram) -> None:
-        assert probe.emit is not None
-        self.e, self.program, self.probe = expressions, program, probe
-        self.emit: Emit = probe.emit
+    probe: int
+    rate: Rate | None
+    cap: int | None
+
+
+class RecordBlock:
+    """The block of C that makes one record with the fields of `emit`, whose values are `nodes`."""
+
+    def __init__(
+        self,
+        expressions: Expressions,
+        program: Program,
+        emit: Emit,
+        nodes: Sequence[Node],
+        own: Bounds | None = None,
+    ) -> None:
+        self.e, self.program, self.emit = expressions, program, emit
+        self.nodes, self.own = nodes, own
         self.line = expressions.writer.line
 
     def write(self) -> None:
@@ -49,12 +68,13 @@ class RecordBlock:
         record that then finds no room in the ring has used its place under the caps: they bound
         what is tried, and never undercount."""
         self._rate_and_cap_maps()
-        number = self.probe.index
-        if self.probe.rate is not None:
-            self._rate(f"control->probe[{number}].", self._shared("rate", number))
+        own = self.own
+        if own is not None and own.rate is not None:
+            self._rate(f"control->probe[{own.probe}].", self._shared("rate", own.probe))
         self._rate("control->", self._shared("rate", None))
-        if self.probe.events is not None:
-            self._cap(f"control->probe[{number}].cap", self._shared("emitted", number), None)
+        if own is not None and own.cap is not None:
+            cap = f"control->probe[{own.probe}].cap"
+            self._cap(cap, self._shared("emitted", own.probe), None)
         self._cap("control->cap", self._shared("emitted", None), self.program.limits.at_cap)
 
     def _rate_and_cap_maps(self) -> None:
@@ -86,14 +106,14 @@ class RecordBlock:
     def _fill(self) -> None:
         body = self.e.site.body
         self.line("u32 nulls = 0, truncated = 0, cut = 0;")
-        for field, node in zip(self.emit.fields, body.emit, strict=True):
+        for field, node in zip(self.emit.fields, self.nodes, strict=True):
             self.e.writer.comment(f"{field.name} = {describe(node, body)}, {type_name(node)}")
             self._field(field, node)
         self._header()
 
     def _field(self, field: RecordField, node: Node) -> None:
         to = f"slot + {field.offset}"
-        if isinstance(node.type, Str | Ip):
+        if isinstance(node.type, Stored):
             self._memory(field, node, to)
             return
         value = self.e.number(node)
@@ -107,12 +127,13 @@ class RecordBlock:
 
     def _memory(self, field: RecordField, node: Node, to: str) -> None:
         self.line("fault = 0;")
-        if isinstance(node.type, Str):
+        if isinstance(node.type, Cut):
             self.line("cut = 0;")
+        if isinstance(node.type, Str):
             self.line(f"*({to}) = 0;")
         Strings(self.e).store(node, to, field.size)
         self._note_fault(field)
-        if isinstance(node.type, Str):
+        if isinstance(node.type, Cut):
             self.line("if (cut) {")
             self.line(f"\ttruncated |= {1 << field.bit:#x}U;")
             self.line("\tCOUNT(truncated);")

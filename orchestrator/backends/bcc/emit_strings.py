@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.backends.bcc.describe import describe
+from orchestrator.backends.bcc.emit_captured import store as store_captured
 from orchestrator.backends.bcc.emit_nodes import CUT_BIT, EmitError, Expressions, is_user
 from orchestrator.backends.bcc.writer import Writer
 from orchestrator.compile.nodes import (
@@ -17,6 +18,7 @@ from orchestrator.compile.nodes import (
     Either,
     Field,
     IpOf,
+    Kept,
     LetRef,
     Load,
     Node,
@@ -24,7 +26,7 @@ from orchestrator.compile.nodes import (
     StringTest,
     TextConst,
 )
-from orchestrator.compile.types import Ip, Pointer, Str, size_of
+from orchestrator.compile.types import Ip, Pointer, Str, Type, size_of
 
 MOST_COMPARED = 128  # bytes of text in a test: they lie on the BPF stack
 _WORD = (1 << 64) - 1
@@ -118,6 +120,8 @@ class Strings:
                 return Place(address=self.e.field_address(field))
             case Captured(index=index):
                 return Place(address=f"({self.e.captured_guard(index)}(u64)frame->c{index})")
+            case Kept(index=index):
+                return Place(address=f"({self.e.kept_guard(node)}(u64)open->c{index})")
             case Builtin(name="comm"):
                 return self._comm()
         raise EmitError(f"{describe(node)} has no address")
@@ -138,7 +142,11 @@ class Strings:
     def store(self, node: Node, to: str, size: int) -> None:
         """Statements that put a string or address at `to`; they set `fault` and `cut`."""
         node, writer = self._resolved(node), self.e.writer
-        if isinstance(node, Either):
+        if size == size_of(Ip(0)) and isinstance(node.type, Ip) and node.type.version:
+            writer.line(f"pp_zero({to}, {size});")
+            writer.line(f"*(u32 *)({to}) = {node.type.version};")
+            self.store(node, f"{to} + 4", size_of(node.type))
+        elif isinstance(node, Either):
             test = self.e.number(node.test)
             with writer.block(f"if ({test})"):
                 self.store(node.yes, to, size)
@@ -146,23 +154,30 @@ class Strings:
                 self.store(node.no, to, size)
         elif isinstance(node, TextConst):
             _store_text(writer, node.value, to)
+        elif isinstance(node, Captured):
+            guard = self.e.captured_guard(node.index)
+            self._copy_kept("frame", guard, node.index, node.type, to)
+        elif isinstance(node, Kept):
+            guard = self.e.kept_guard(node)
+            self._copy_kept("open", guard, node.index, node.type, to)
+        elif store_captured(self.e, node, to):
+            pass
         elif isinstance(node.type, Ip):
             self._store_ip(node, to)
-        elif isinstance(node, Captured):
-            self._copy_captured(node.index, size_of(node.type), to)
         elif isinstance(node, Builtin) and node.name == "comm" and self.e.site.body.task is None:
             writer.line(f"pp_comm({to}, 16);")
         else:
             assert isinstance(node.type, Str)
             self._store_string(self.place(node), to, min(size, node.type.size))
 
-    def _copy_captured(self, index: int, size: int, to: str) -> None:
+    def _copy_kept(self, frame: str, guard: str, index: int, kind: Type, to: str) -> None:
         """Frames are zeroed before they are filled, so that nothing lies behind the NUL."""
-        line, guard = self.e.writer.line, self.e.captured_guard(index)
+        line = self.e.writer.line
         if guard:
             line(f"{guard.rstrip(', ')};")
-        line(f"__builtin_memcpy({to}, frame->c{index}, {size});")
-        line(f"cut = frame->head.nulls >> {CUT_BIT + index} & 1;")
+        copy = "__builtin_memcpy" if isinstance(kind, Str | Ip) else "pp_copy"
+        line(f"{copy}({to}, {frame}->c{index}, {size_of(kind)});")
+        line(f"cut = {frame}->head.nulls >> {CUT_BIT + index} & 1;")
 
     def _store_string(self, at: Place, to: str, size: int) -> None:
         user = int(at.user)

@@ -14,8 +14,11 @@ COMM_SIZE = 16
 class TargetTest:
     """Statements that drop events of tasks that nobody asked for."""
 
-    def __init__(self, expressions: Expressions, program: Program) -> None:
-        self.e, self.program = expressions, program
+    def __init__(
+        self, expressions: Expressions, program: Program, refuse: str = "DROP(not_target);"
+    ) -> None:
+        """`refuse`: the statement that leaves with an event that is not the target's."""
+        self.e, self.program, self.refuse = expressions, program, refuse
         self.line = expressions.writer.line
 
     def identify(self) -> None:
@@ -106,7 +109,7 @@ class TargetTest:
 
     def _drop(self, condition: str) -> None:
         self.line(f"if ({condition})")
-        self.line("\tDROP(not_target);")
+        self.line(f"\t{self.refuse}")
 
 
 def _tests_anything(target: ResolvedTarget) -> bool:

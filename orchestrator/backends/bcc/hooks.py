@@ -10,6 +10,7 @@ from orchestrator.backends.bcc import attachment as attach
 from orchestrator.backends.bcc import clock, layout, load
 from orchestrator.backends.bcc.attachment import Attachment
 from orchestrator.backends.bcc.describe import describe
+from orchestrator.backends.bcc.groups import at_return
 from orchestrator.backends.bcc.mechanism import USER_KINDS, Mechanism
 from orchestrator.backends.protocol import AttachOptions
 from orchestrator.compile.bodies import tops
@@ -43,11 +44,6 @@ class Placed:
     def event(self) -> str:
         """The name of its dynamic event, "" without one."""
         return self.attachment.events[0].partition("/")[2] if self.attachment.events else ""
-
-
-def at_return(side: layout.Side) -> bool:
-    """Whether this side fires when a function returns."""
-    return side.name == "return" or side.hook.kind in ("return", "fexit", "ureturn")
 
 
 def load_side(side: layout.Side, mechanism: Mechanism, code: bytes, maps: Mapping[int, int]) -> int:

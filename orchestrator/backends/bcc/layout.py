@@ -7,14 +7,18 @@ byte order.
 from dataclasses import dataclass
 from functools import cached_property
 
+from orchestrator.compile.bodies import takes_stacks
 from orchestrator.compile.histogram import BUCKETS, LinearBuckets
-from orchestrator.compile.program import Hook, MetricSpec, Program
+from orchestrator.compile.program import Hook, MetricSpec, Program, SpanProgram
 from orchestrator.compile.types import size_of
 
 # Placeholders of maps in the C; metrics have two each (layout.keyed_map, layout.dense_map).
 CONTROL, SHARED, LEDGER, RING, OPEN, BLANK, TASKS = range(1, 8)
+STACKS, STACK_SCRATCH, STACK_COUNTS = range(50, 53)
 FIRST_KEYED = 1000
 FIRST_DENSE = 5000
+FIRST_SPAN = 9000
+FIRST_SPAN_BLANK = 9500
 
 #: Counters of one side of a hook on one CPU. fired = entered + expired; `late` events entered and
 #: then met the deadline.
@@ -37,10 +41,19 @@ LEDGER_WORDS = (
     "division_by_zero",
     "tick",  # jiffies at this CPU's last look at the deadline
     "gap",  # events until the next sample
-    "weight",  # the N that the gap was drawn with
+    "weight",  # the N that the gap was drawn with; 0: none was drawn yet
+    # of a span's own element, beside not_target, filtered, map_full, accepted and the records':
+    "started",
+    "ended",
+    "cancelled",
+    "replaced",
+    "repeated",  # started again while open, and `again: keep`
+    "no_start",
+    "raced",  # judged at an end, and ended by another CPU meanwhile
 )
 #: Then, for every metric that the hook feeds (uses.counts_all says where `counted` stays 0).
-#: count and value are the cell of a metric without a key, or the cell `other`.
+#: count and value are the cell `other`; of a metric without a key, value is the cell's and count
+#: what its events counted for beyond themselves, by sampling.
 METRIC_WORDS = ("counted", "filtered", "map_full", "map_busy", "count", "value")
 PROBE_WORDS = ("sample", "cap", "rate_gap", "rate_burst")
 PLAN_WORDS = ("deadline", "self", "cap", "rate_gap", "rate_burst")
@@ -51,6 +64,16 @@ STACK_FRAME_BYTES = 160  # larger frames are filled in the map and not on the BP
 OPEN_ENTRIES = 10_240
 TASK_ENTRIES = 16_384
 SPARSE_BUCKETS_PER_KEY = 32
+#: What the map of stacks counts, whoever takes them: kept, no room, no scratch or lock at hand.
+STACK_WORDS = ("kept", "full", "busy")
+#: Words of addresses that a stack has room for: 127 frames are the kernel's own bound by default
+#: (kernel.perf_event_max_stack); less where limits.memory would hold too few stacks.
+STACK_SIZES = (128, 64, 32)
+ENOUGH_STACKS, FEWEST_STACKS, MOST_STACKS = 4096, 16, 65_536
+STACK_SHARE = 4  # the part of limits.memory that stacks may take: a fourth
+STACK_HEAD_BYTES = 8
+STACK_NESTING = 4  # task, softirq, interrupt and NMI can each be at work on one CPU
+SPAN_DEPTH = 8  # spans of one key that are open at once under `again: nest`
 WORD = 8
 
 
@@ -127,10 +150,25 @@ class Layout:
 
     # -- ledger --------------------------------------------------------------------------------
 
+    @property
+    def children_element(self) -> int:
+        """The ledger's element that counts children that found no room."""
+        return len(self.sides)
+
+    def span_element(self, span: int) -> int:
+        """The ledger's element of a span: its metrics are numbered as in SpanProgram.metrics."""
+        return len(self.sides) + 1 + span
+
+    @property
+    def elements(self) -> int:
+        """How many elements the ledger has."""
+        return len(self.sides) + 1 + len(self.program.spans)
+
     @cached_property
     def metric_uses(self) -> int:
-        """The most metrics that one hook feeds."""
-        return max((len(hook.body.metrics) for hook in self.program.hooks), default=0)
+        """The most metrics that one hook or span feeds."""
+        counts = [len(hook.body.metrics) for hook in self.program.hooks]
+        return max([*counts, *(len(span.metrics) for span in self.program.spans)], default=0)
 
     @property
     def ledger_bytes(self) -> int:
@@ -147,6 +185,26 @@ class Layout:
         """Index of a counter of the hook's metric number `use`."""
         return len(LEDGER_WORDS) + use * len(METRIC_WORDS) + METRIC_WORDS.index(name)
 
+    # -- stacks --------------------------------------------------------------------------------
+
+    @cached_property
+    def stack_depth(self) -> int:
+        """Frames that a stack has room for, a word for each; 0 when no hook takes stacks."""
+        if not any(takes_stacks(hook.body) for hook in self.program.hooks):
+            return 0
+        return next(
+            (n for n in STACK_SIZES if self._stacks_of(n) >= ENOUGH_STACKS), STACK_SIZES[-1]
+        )
+
+    @property
+    def stack_entries(self) -> int:
+        """How many different stacks there is room for."""
+        return min(max(self._stacks_of(self.stack_depth), FEWEST_STACKS), MOST_STACKS)
+
+    def _stacks_of(self, depth: int) -> int:
+        beside = 80  # struct htab_elem, key and buckets (memory.py)
+        return self.program.limits.memory // STACK_SHARE // (stack_bytes(depth) + beside)
+
     # -- frames of paired hooks ----------------------------------------------------------------
 
     @cached_property
@@ -160,11 +218,36 @@ class Layout:
         return self.frame_bytes <= STACK_FRAME_BYTES
 
 
+def span_map(span: SpanProgram) -> int:
+    """Placeholder of the hash of open spans."""
+    return FIRST_SPAN + span.index
+
+
+def span_blank(span: SpanProgram) -> int:
+    """Placeholder of the blank from which a span too large for the BPF stack is made."""
+    return FIRST_SPAN_BLANK + span.index
+
+
+def span_key_bytes(span: SpanProgram) -> int:
+    """Size of the hash's key: under `again: nest` it ends with the depth."""
+    return span.key_size + (WORD if span.again == "nest" else 0)
+
+
+def span_bytes(span: SpanProgram) -> int:
+    """Size of an open span: the head of a frame, then every kept value on 8 bytes."""
+    return FRAME_HEAD_BYTES + sum(padded(kept.size) for kept in span.kept)
+
+
 def frame_bytes(hook: Hook) -> int:
     """Size of a paired hook's frame: the head, then every capture on 8 bytes."""
     assert hook.body.entry is not None
     sizes = (size_of(node.type) for node in hook.body.entry.captures)
     return FRAME_HEAD_BYTES + sum(padded(size) for size in sizes)
+
+
+def stack_bytes(depth: int) -> int:
+    """Size of struct pp_stack with room for `depth` frames."""
+    return STACK_HEAD_BYTES + depth * WORD
 
 
 def padded(size: int) -> int:

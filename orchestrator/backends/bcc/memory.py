@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from orchestrator.backends.bcc import layout
 from orchestrator.backends.bcc.maps import MMAPABLE, MapSpec
-from orchestrator.compile.program import MetricSpec, Program
+from orchestrator.compile.program import MetricSpec, Program, SpanProgram
 
 SMALLEST_RING = 64 << 10
 RECORD_HEADER_BYTES = 8  # of the ring, before each record
@@ -23,7 +23,7 @@ def map_specs(lay: layout.Layout) -> dict[int, MapSpec]:
     specs = {
         layout.CONTROL: _array("pp_control", lay.control_bytes, 1, MMAPABLE),
         layout.SHARED: _array("pp_shared", lay.shared_bytes, 1, MMAPABLE),
-        layout.LEDGER: _spec("pp_ledger", "percpu_array", 4, lay.ledger_bytes, len(lay.sides) + 1),
+        layout.LEDGER: _spec("pp_ledger", "percpu_array", 4, lay.ledger_bytes, lay.elements),
     }
     if lay.frame_bytes:
         specs[layout.OPEN] = _spec("pp_open", "hash", 16, lay.frame_bytes, layout.OPEN_ENTRIES)
@@ -31,14 +31,39 @@ def map_specs(lay: layout.Layout) -> dict[int, MapSpec]:
             specs[layout.BLANK] = _array("pp_blank", lay.frame_bytes, 1)
     if lay.program.target.children:
         specs[layout.TASKS] = _spec("pp_tasks", "hash", 4, 1, layout.TASK_ENTRIES)
+    if lay.stack_depth:
+        specs |= _stack_specs(lay)
     for metric in lay.program.metrics:
         specs |= _metric_specs(metric)
+    for span in lay.program.spans:
+        specs |= _span_specs(span)
     return specs
 
 
 def ring_spec(size: int) -> MapSpec:
     """The ring buffer, of `size` bytes."""
     return _spec("pp_ring", "ringbuf", 0, 0, size)
+
+
+def _stack_specs(lay: layout.Layout) -> dict[int, MapSpec]:
+    """What is kept for good, and what each CPU takes a stack into, by nesting."""
+    size = layout.stack_bytes(lay.stack_depth)
+    scratch, words = layout.STACK_NESTING, len(layout.STACK_WORDS)
+    return {
+        layout.STACKS: _spec("pp_stacks", "hash", layout.WORD, size, lay.stack_entries),
+        layout.STACK_SCRATCH: _spec(
+            "pp_scratch", "percpu_array", 4, layout.WORD + size, scratch
+        ),
+        layout.STACK_COUNTS: _array("pp_stack_counts", words * layout.WORD, 1),
+    }
+
+
+def _span_specs(span: SpanProgram) -> dict[int, MapSpec]:
+    key, size = layout.span_key_bytes(span), layout.span_bytes(span)
+    specs = {layout.span_map(span): _spec("pp_span", "hash", key, size, span.max_open)}
+    if size > layout.STACK_FRAME_BYTES:
+        specs[layout.span_blank(span)] = _array("pp_span_blank", size, 1)
+    return specs
 
 
 def _metric_specs(metric: MetricSpec) -> dict[int, MapSpec]:
@@ -100,10 +125,16 @@ def by_purpose(lay: layout.Layout, specs: Mapping[int, MapSpec], cpus: int) -> d
         layout.OPEN: "open calls",
         layout.BLANK: "open calls",
         layout.TASKS: "followed tasks",
+        layout.STACKS: "stacks",
+        layout.STACK_SCRATCH: "stacks",
+        layout.STACK_COUNTS: "stacks",
     }
     for metric in lay.program.metrics:
         for placeholder in (layout.keyed_map(metric), layout.dense_map(metric)):
             purposes[placeholder] = f"metric {metric.probe}.{metric.name}"
+    for span in lay.program.spans:
+        for placeholder in (layout.span_map(span), layout.span_blank(span)):
+            purposes[placeholder] = f"open {span.name}"
     found: dict[str, int] = {}
     for placeholder, spec in specs.items():
         purpose = purposes[placeholder]

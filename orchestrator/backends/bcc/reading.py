@@ -2,10 +2,11 @@
 
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from orchestrator.backends.bcc import layout
 from orchestrator.backends.bcc.maps import Map
-from orchestrator.backends.bcc.uses import counts_all
+from orchestrator.backends.bcc.uses import counts_all, span_counts_all
 from orchestrator.backends.protocol import Cell
 from orchestrator.compile.program import MetricSpec
 
@@ -18,14 +19,14 @@ def words_of(value: bytes) -> list[int]:
 
 
 class LedgerReader:
-    """Elements of the ledger, one list of words a CPU."""
+    """Elements of the ledger, one list of words a CPU: sides, lost children, spans."""
 
     def __init__(self, lay: layout.Layout, ledger: Map) -> None:
         self.layout, self.ledger = lay, ledger
 
     def rows(self) -> list[Rows]:
-        """Every side's words as of now; the last element counts children that found no room."""
-        return [self._element(index) for index in range(len(self.layout.sides) + 1)]
+        """Every element's words as of now (layout.Layout numbers them)."""
+        return [self._element(index) for index in range(self.layout.elements)]
 
     def _element(self, index: int) -> Rows:
         value = self.ledger.lookup(struct.pack("=I", index)) or b""
@@ -37,12 +38,36 @@ def total(rows: Rows, word: int) -> int:
     return sum(row[word] for row in rows)
 
 
-def counted_word(lay: layout.Layout, side: layout.Side, number: int, spec: MetricSpec) -> int:
-    """The word that holds how many events of this side counted in its metric `number`."""
-    body = side.hook.body
-    if counts_all(spec, body.metrics[number], body):
-        return lay.ledger_word("accepted")
-    return lay.metric_word(number, "counted")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """What feeds a metric: an element of the ledger, in which the metric has the number `number`,
+    and the word there that holds how many events counted."""
+
+    element: int
+    number: int
+    counted: int
+
+
+def feeds(lay: layout.Layout) -> dict[int, list[Feed]]:
+    """By metric, all sides and spans that feed it."""
+    found: dict[int, list[Feed]] = {metric.index: [] for metric in lay.program.metrics}
+    specs = {metric.index: metric for metric in lay.program.metrics}
+    for side in lay.sides:
+        body = side.hook.body
+        for number, use in enumerate(body.metrics if side.name != "entry" else ()):
+            every = counts_all(specs[use.metric], use, body)
+            found[use.metric].append(_feed(lay, side.index, number, every=every))
+    for span in lay.program.spans:
+        element = lay.span_element(span.index)
+        for number, spec in enumerate(span.metrics):
+            every = span_counts_all(lay.program, span, number)
+            found[spec.index].append(_feed(lay, element, number, every=every))
+    return found
+
+
+def _feed(lay: layout.Layout, element: int, number: int, *, every: bool) -> Feed:
+    word = lay.ledger_word("accepted") if every else lay.metric_word(number, "counted")
+    return Feed(element=element, number=number, counted=word)
 
 
 class MetricReader:
@@ -65,33 +90,17 @@ class MetricReader:
         if self.spec.kind == "histogram":
             return self._histogram(None, self._dense())
         count, values = 0, []
-        for side, number in self._uses():
-            counted = counted_word(self.layout, side, number, self.spec)
-            for row in rows[side.index]:
-                count += self._count(row, number, counted)
-                values.append(row[self.layout.metric_word(number, "value")])
+        for feed in feeds(self.layout)[self.spec.index]:
+            for row in rows[feed.element]:
+                count += self._count(row, feed.number, feed.counted)
+                values.append(row[self.layout.metric_word(feed.number, "value")])
         return self._cell(None, count, values)
 
-    def _uses(self) -> list[tuple[layout.Side, int]]:
-        """(side, number in its ledger element) of everything that feeds this metric."""
-        return [
-            (side, number)
-            for side in self.layout.sides
-            if side.name != "entry"
-            for number, use in enumerate(side.hook.body.metrics)
-            if use.metric == self.spec.index
-        ]
-
     def _count(self, row: Sequence[int], number: int, counted: int) -> int:
-        """Weighted count. Unsampled and without a key, the events counted are the count."""
+        """Weighted count: without a key, the events counted and what they counted for beyond
+        themselves."""
         weighted = row[self.layout.metric_word(number, "count")]
-        if self.spec.key or self._sampled():
-            return weighted
-        return row[counted]
-
-    def _sampled(self) -> bool:
-        probes = {probe.name: probe for probe in self.layout.program.probes}
-        return probes[self.spec.probe].sample != 1
+        return weighted if self.spec.key else row[counted] + weighted
 
     def _cell(self, key: bytes | None, count: int, values: Sequence[int]) -> Cell:
         """A cell of parts: sums add up, extremes compete."""

@@ -1,11 +1,11 @@
 """What user space writes before programs are armed: parameters, samples' first gaps, extremes."""
 
-import math
 import secrets
 import struct
 from collections.abc import Callable
 
 from orchestrator.backends.bcc import layout
+from orchestrator.compile.program import SpanProgram
 from orchestrator.plan.model import Rate
 
 UNLIMITED = (1 << 64) - 1
@@ -59,14 +59,9 @@ def ledger_element(
     return bytes(found)
 
 
-def first_gap(sample: int, draw: Draw = secrets.randbelow) -> int:
-    """A CPU's first gap: P(k) proportional to 2N - k for k in 1 … 2N - 1, the equilibrium
-    distribution of gaps drawn uniformly, so that the very first events count right too.
-
-    >>> [first_gap(2, draw) for draw in (lambda n: 0, lambda n: n - 1)]
-    [3, 1]
-    """
-    largest = 2 * sample - 1
-    ticket = draw(largest * (largest + 1) // 2)
-    weight = (math.isqrt(8 * ticket + 1) + 1) // 2  # j is drawn j times in all tickets
-    return 2 * sample - weight
+def span_element(lay: layout.Layout, span: SpanProgram, cpus: int) -> bytes:
+    """The same of a span: zeros, but for what minima and maxima start from."""
+    words = [0] * (lay.ledger_bytes // layout.WORD)
+    for number, metric in enumerate(span.metrics):
+        words[lay.metric_word(number, "value")] = layout.extreme(metric)
+    return struct.pack(f"={len(words)}Q", *words) * cpus

@@ -13,13 +13,15 @@ from orchestrator.backends.bcc.artifact import Detail
 from orchestrator.backends.bcc.artifact import artifact as with_choices
 from orchestrator.backends.bcc.attachment import AttachError, Attachment, raw_tracepoint
 from orchestrator.backends.bcc.counting import Accounts
+from orchestrator.backends.bcc.groups import Group, clusters, groups
 from orchestrator.backends.bcc.hooks import Placed, attach_side, load_side
 from orchestrator.backends.bcc.identity import check_namespace, own_tgid
 from orchestrator.backends.bcc.load import LoadError, load_program
 from orchestrator.backends.bcc.maps import Map, create_map
-from orchestrator.backends.bcc.mechanism import Mechanism, choose
+from orchestrator.backends.bcc.mechanism import choose
 from orchestrator.backends.bcc.reading import LedgerReader, MetricReader
 from orchestrator.backends.bcc.source import EXIT, FORK
+from orchestrator.backends.bcc.stacks import StackReader
 from orchestrator.backends.protocol import (
     Artifact,
     AttachedHook,
@@ -27,11 +29,13 @@ from orchestrator.backends.protocol import (
     Cell,
     Counts,
     SkippedHook,
+    StackCounts,
 )
-from orchestrator.compile.program import Hook
+from orchestrator.compile.program import Hook, SpanProgram
 from orchestrator.kernel import bpf, perf
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
+from orchestrator.symbols.frames import Stack
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,6 +114,7 @@ class BccSession:
         self._paused: set[int] = set()
         self._views: list[memoryview] = []  # of the control and the shared element
         self._accounts: Accounts | None = None
+        self._stacks: StackReader | None = None
         self._final_metrics: Mapping[int, Sequence[Cell]] | None = None
         self._held = 0  # records of the last read
 
@@ -120,13 +125,15 @@ class BccSession:
         self._make_maps()
         self._follow(code, FORK, "sched_process_fork")
         self._seed_tasks()
-        for probe in self.program.probes:
-            for hook in probe.hooks:
-                self._place(hook, code)
+        for hook in self.program.hooks:
+            choice = self.detail.choices[hook.id]
+            if choice.mechanism is None:
+                self._skip(hook, "; ".join(choice.rejected.values()))
+        for cluster in clusters(groups(self.detail.layout, self.detail.choices)):
+            self._place(cluster, code)
         self._follow(code, EXIT, "sched_process_exit")  # a probe there sees the task before it goes
-        self._accounts = Accounts(
-            self.detail.layout, LedgerReader(self.detail.layout, self._maps[layout.LEDGER])
-        )
+        reader = LedgerReader(self.detail.layout, self._maps[layout.LEDGER])
+        self._accounts = Accounts(self.detail.layout, reader, self._open_spans, self._stack_counts)
 
     def _make_maps(self) -> None:
         try:
@@ -144,6 +151,9 @@ class BccSession:
         from orchestrator.backends.bcc.ring import Ring
 
         lay = self.detail.layout
+        if lay.stack_depth:
+            maps = (self._maps[layout.STACKS], self._maps[layout.STACK_COUNTS])
+            self._stacks = StackReader(*maps)
         for placeholder in (layout.CONTROL, layout.SHARED):
             whole = self._maps[placeholder].map_memory()
             self._views.append(memoryview(whole).cast("Q"))
@@ -154,6 +164,10 @@ class BccSession:
         for side in lay.sides:
             element = seed.ledger_element(lay, side, perf.possible_cpus())
             self._maps[layout.LEDGER].update(struct.pack("=I", side.index), element)
+        for span in self.program.spans:
+            element = seed.span_element(lay, span, perf.possible_cpus())
+            place = struct.pack("=I", lay.span_element(span.index))
+            self._maps[layout.LEDGER].update(place, element)
         if self.detail.ring_bytes:
             self._ring = Ring(self._maps[layout.RING].fd, self.detail.ring_bytes)
 
@@ -200,51 +214,58 @@ class BccSession:
 
     # -- hooks ---------------------------------------------------------------------------------
 
-    def _place(self, hook: Hook, code: Mapping[str, bytes]) -> None:
-        choice = self.detail.choices[hook.id]
-        if choice.mechanism is None:
-            reasons = "; ".join(choice.rejected.values())
-            self._skip(hook, reasons)
-            return
+    def _place(self, cluster: Sequence[Group], code: Mapping[str, bytes]) -> None:
+        """Attach programs that stand and fall together; what is optional may be left out."""
+        hooks = {side.hook.id: side.hook for group in cluster for side in group.sides}
         try:
-            placed = self._sides(hook, choice.mechanism, code)
+            placed = self._attached(cluster, code)
         except HostError as error:
-            if choice.mechanism == "fentry" and hook.kind in ("function", "entry", "return"):
-                raise TrampolineRefused(hook, error) from None
-            if not hook.optional:
+            if isinstance(error, TrampolineRefused) or not all(h.optional for h in hooks.values()):
                 raise
-            self._skip(hook, "; ".join(finding.message for finding in error.findings))
+            for hook in hooks.values():
+                self._skip(hook, "; ".join(finding.message for finding in error.findings))
             return
-        made = AttachedHook(
-            hook=hook.id,
-            mechanism=choice.mechanism,
-            target=_target(hook),
-            detail=", ".join(one.attachment.place for one in placed),
-        )
-        self.attached = (*self.attached, made)
+        self._placed += placed
+        for hook in sorted(hooks.values(), key=lambda hook: hook.id):
+            own = [one for one in placed if one.side.hook is hook]
+            choice = self.detail.choices[hook.id]
+            made = AttachedHook(
+                hook=hook.id,
+                mechanism=choice.mechanism or "none",
+                target=_target(hook),
+                detail=", ".join(one.attachment.place for one in reversed(own)),
+            )
+            self.attached = (*self.attached, made)
 
     def _skip(self, hook: Hook, reason: str) -> None:
         self.skipped = (*self.skipped, SkippedHook(hook=hook.id, reason=reason))
 
-    def _sides(self, hook: Hook, mechanism: Mechanism, code: Mapping[str, bytes]) -> list[Placed]:
-        """Both sides or neither: the return first, so that no call is opened that nobody closes."""
+    def _attached(self, cluster: Sequence[Group], code: Mapping[str, bytes]) -> list[Placed]:
+        """All programs of the cluster or none."""
         made: list[Placed] = []
-        sides = [side for side in self.detail.layout.sides if side.hook is hook]
-        try:
-            for side in reversed(sides):
-                program = load_side(side, mechanism, code[side.function], self._descriptors())
-                self._programs.append(program)
-                attachment = attach_side(side, mechanism, program, self.options)
-                made.append(Placed(side=side, program=program, attachment=attachment))
-        except (AttachError, ValueError, OSError, HostError) as error:
-            for one in made:
-                self._take_away(one.attachment)
-            if isinstance(error, HostError):
+        for group in cluster:
+            try:
+                made += self._attach(group, code[group.function])
+            except HostError as error:
+                for attachment in _distinct(made):
+                    self._take_away(attachment)
+                hook = group.sides[0].hook
+                if group.mechanism == "fentry" and hook.kind in ("function", "entry", "return"):
+                    raise TrampolineRefused(hook, error) from None
                 raise
-            finding = Finding(code="PP089", message=str(error), position=hook.position)
+        return made
+
+    def _attach(self, group: Group, code: bytes) -> list[Placed]:
+        """One program, which does the work of all the group's sides. Raises HostError."""
+        first = group.sides[0]
+        try:
+            program = load_side(first, group.mechanism, code, self._descriptors())
+            self._programs.append(program)
+            attachment = attach_side(first, group.mechanism, program, self.options)
+        except (AttachError, ValueError, OSError) as error:
+            finding = Finding(code="PP089", message=str(error), position=first.hook.position)
             raise HostError([finding]) from None
-        self._placed += made
-        return made[::-1]
+        return [Placed(side=side, program=program, attachment=attachment) for side in group.sides]
 
     def _take_away(self, attachment: Attachment) -> None:
         attachment.detach()
@@ -289,8 +310,21 @@ class BccSession:
             for key in [key for key, _ in calls.items()]:
                 if struct.unpack_from("=QI", key)[1] in hooks:  # struct pp_call: thread, hook
                     calls.delete(key)
+        self._forget_spans(set(probes))
         self._paused -= set(probes)
         self._enable()
+
+    def _forget_spans(self, probes: set[int]) -> None:
+        """Spans that are open may have ended while one of their probes was off."""
+        assert self._accounts is not None
+        hooks = [hook for probe in probes for hook in self.program.probes[probe].hooks]
+        for number in {use.span for hook in hooks for use in hook.body.spans}:
+            opened = self._maps[layout.span_map(self.program.spans[number])]
+            gone = sum(opened.delete(key) for key in [key for key, _ in opened.items()])
+            self._accounts.forgotten[number] += gone
+
+    def _open_spans(self, span: SpanProgram) -> int:
+        return sum(1 for _ in self._maps[layout.span_map(span)].items())
 
     def wait(self, timeout_s: float) -> None:
         """Sleep until there may be records, at most `timeout_s`."""
@@ -333,6 +367,13 @@ class BccSession:
             for spec in self.program.metrics
         }
 
+    def new_stacks(self) -> Sequence[Stack]:
+        """Stacks that were kept since the last look; none once all is detached."""
+        return self._stacks.new() if self._stacks is not None and self._maps else ()
+
+    def _stack_counts(self) -> StackCounts | None:
+        return None if self._stacks is None else self._stacks.counts()
+
     def counts(self) -> Counts:
         """All counters as of now."""
         assert self._accounts is not None
@@ -354,7 +395,7 @@ class BccSession:
         if self._accounts is not None and self._final_metrics is None:
             self._final_metrics = self.metrics()
             self._accounts.finish(self._placed)
-        attachments = [*self._followers, *(placed.attachment for placed in self._placed)]
+        attachments = [*self._followers, *_distinct(self._placed)]
         programs = self._programs
         self._placed, self._followers, self._programs = [], [], []
         with contextlib.ExitStack() as undoing:  # goes on after an error, and raises it at its end
@@ -374,6 +415,11 @@ class BccSession:
         for made in self._maps.values():
             made.close()
         self._views, self._maps = [], {}
+
+
+def _distinct(placed: Sequence[Placed]) -> list[Attachment]:
+    """The attachments, each once: several sides may be one program."""
+    return list({id(one.attachment): one.attachment for one in placed}.values())
 
 
 def _target(hook: Hook) -> str:

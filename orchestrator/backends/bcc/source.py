@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from orchestrator.backends.bcc import layout
+from orchestrator.backends.bcc import emit_stacks, layout
 from orchestrator.backends.bcc.emit_hook import HookText
 from orchestrator.backends.bcc.emit_nodes import EmitError, Site
-from orchestrator.backends.bcc.mechanism import ACCESS, Choice, Mechanism
+from orchestrator.backends.bcc.emit_span import structure
+from orchestrator.backends.bcc.groups import Group, groups
+from orchestrator.backends.bcc.mechanism import ACCESS, RETURNS, Choice, Mechanism
 from orchestrator.backends.bcc.writer import Writer, comment_text
 from orchestrator.compile.program import Hook, Program
 from orchestrator.kernel.facts import KernelFacts
@@ -84,7 +86,7 @@ int follow_exit(unsigned long long *ctx)
 }
 """
 
-_TASK_MEMBERS = {"pid": "pid", "tgid": "tgid", "comm": "comm", "cred": "cred"}
+_TASK_MEMBERS = {"pid": "pid", "tgid": "tgid", "comm": "comm", "cred": "cred", "mm": "mm"}
 
 
 def render(
@@ -94,19 +96,17 @@ def render(
     fetch = "#define PP_HAVE_FETCH 1\n" if facts.feature("fetch_atomics") else ""
     parts = [
         f"/* {comment_text(program.name)} */\n",
-        fetch + "#include <probeplan/runtime.h>\n\n",
+        fetch + "#include <probeplan/runtime.h>\n" + emit_stacks.include(lay) + "\n",
         structures(lay),
         common(lay),
     ]
     offsets = task_offsets(facts)
-    for probe in program.probes:
-        for hook in probe.hooks:
-            mechanism = choices[hook.id].mechanism
-            if mechanism is None:
-                continue
-            text = HookText(program, lay, probe, mechanism)
-            sides = [side for side in lay.sides if side.hook is hook]
-            parts += [_side(text, side, mechanism, program, offsets) for side in sides]
+    parts += map(structure, program.spans)
+    for side in lay.sides:
+        if (mechanism := choices[side.hook.id].mechanism) is not None:
+            text = HookText(program, lay, program.probes[side.hook.probe], mechanism)
+            parts.append(_side(text, side, mechanism, program, offsets))
+    parts += [_outer(program, lay, group) for group in groups(lay, choices)]
     if program.target.children:
         parts.append(follow(lay, offsets))
     return "".join(parts)
@@ -133,6 +133,31 @@ def _side(
         return text.function(side, site)
     except EmitError as error:
         raise HookError(hook, str(error)) from None
+
+
+def _outer(program: Program, lay: layout.Layout, group: Group) -> str:
+    """The program that the kernel runs: it looks the elements up and calls each side in turn; it
+    returns the same number on every path."""
+    writer = Writer()
+    writer.line("")
+    for side in group.sides:
+        probe = program.probes[side.hook.probe]
+        writer.comment(HookText(program, lay, probe, group.mechanism).title(side))
+    writer.line(f"int {group.function}(unsigned long long *ctx)")
+    with writer.block():
+        writer.line("u32 none = 0;")
+        writer.line(f"struct control *control = pp_map_lookup(PP_MAP({layout.CONTROL}), &none);")
+        writer.line("if (!control)")
+        writer.line(f"\treturn {RETURNS[group.mechanism]};")
+        for side in group.sides:
+            with writer.block():
+                writer.line(f"u32 side = {side.index};")
+                found = f"pp_map_lookup(PP_MAP({layout.LEDGER}), &side)"
+                writer.line(f"struct ledger *ledger = {found};")
+                writer.line("if (ledger)")
+                writer.line(f"\t{side.function}_work(ctx, control, ledger);")
+        writer.line(f"return {RETURNS[group.mechanism]};")
+    return writer.text()
 
 
 class HookError(EmitError):
@@ -180,7 +205,7 @@ def follow(lay: layout.Layout, offsets: Mapping[str, int]) -> str:
         "PID": offsets["pid"],
         "TASKS": layout.TASKS,
         "LEDGER": layout.LEDGER,
-        "LOST_SIDE": len(lay.sides),
+        "LOST_SIDE": lay.children_element,
     }
     return _filled(_FOLLOW, numbers)
 
@@ -207,7 +232,7 @@ def task_offsets(facts: KernelFacts) -> dict[str, int]:
 
 def functions(program: Program, lay: layout.Layout, choices: Mapping[int, Choice]) -> Sequence[str]:
     """Names of all programs in the text."""
-    names = [side.function for side in lay.sides if choices[side.hook.id].mechanism is not None]
+    names = [group.function for group in groups(lay, choices)]
     return [*names, FORK, EXIT] if program.target.children else names
 
 

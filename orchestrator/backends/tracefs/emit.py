@@ -8,6 +8,7 @@ from orchestrator.backends.tracefs.layout import HookEvents, Layout
 from orchestrator.backends.tracefs.mechanism import mechanism_of
 from orchestrator.backends.tracefs.place import Placed, place
 from orchestrator.backends.tracefs.writes import listing, names_of, writes
+from orchestrator.compile.bodies import takes_stacks
 from orchestrator.compile.program import Hook, Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
@@ -17,7 +18,8 @@ __all__ = ["emit", "unsupported"]
 
 def unsupported(program: Program, facts: KernelFacts, *, user_space: bool) -> tuple[Finding, ...]:
     """Why tracefs cannot run `program`; `user_space` allows conditions and sampling there."""
-    return _findings(place(program, facts), facts, user_space=user_space)
+    found = _findings(place(program, facts), facts, user_space=user_space)
+    return (*found, *_spans(program), *_stacks(program))
 
 
 def _findings(placed: Placed, facts: KernelFacts, *, user_space: bool) -> tuple[Finding, ...]:
@@ -31,7 +33,6 @@ def _findings(placed: Placed, facts: KernelFacts, *, user_space: bool) -> tuple[
             )
         )
     lacking += _undefinable(placed.layout)
-    lacking += _spans(placed.layout.program)
     return (*lacking, *placed.missing, *(() if user_space else placed.in_user_space))
 
 
@@ -43,6 +44,17 @@ def _spans(program: Program) -> Iterable[Finding]:
             position=span.position,
             hint="--backend bcc can",
         )
+
+
+def _stacks(program: Program) -> Iterable[Finding]:
+    for hook in program.hooks:
+        if takes_stacks(hook.body):
+            yield Finding(
+                code="PP110",
+                message=f"{hook.label}: stacks are taken by a BPF program, which tracefs has not",
+                position=hook.position,
+                hint="--backend bcc can",
+            )
 
 
 def _undefinable(layout: Layout) -> Iterable[Finding]:
@@ -67,7 +79,7 @@ def _undefinable(layout: Layout) -> Iterable[Finding]:
 def emit(program: Program, facts: KernelFacts) -> Artifact:
     """The artifact. Raises HostError when there is something that nobody can do here."""
     placed = place(program, facts)
-    findings = _findings(placed, facts, user_space=True)
+    findings = (*_findings(placed, facts, user_space=True), *_spans(program), *_stacks(program))
     if findings:
         raise HostError(findings)
     layout = placed.layout

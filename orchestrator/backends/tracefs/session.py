@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from orchestrator.backends.tracefs.columns import Reader
     from orchestrator.backends.tracefs.drain import Drain
     from orchestrator.backends.tracefs.pipeline import Pipeline
+    from orchestrator.symbols.frames import Stack
 
 __all__ = ["TracefsSession", "attach"]
 
@@ -265,6 +266,10 @@ class TracefsSession:
         for use, table in self._tables():
             cells[use.metric] = cells_of(use, self.program.metrics[use.metric], table)
         return cells
+
+    def new_stacks(self) -> "Sequence[Stack]":
+        """None: programs that take stacks are refused."""
+        return ()
 
     def _tables(self) -> list[tuple[HistUse, Table]]:
         """The hist triggers' tables as of now, or as they were when they were taken away."""

@@ -10,7 +10,7 @@ struct control {
 };
 struct metric_counts { u64 counted, filtered, map_full, map_busy, count, value; };
 struct ledger {
-	u64 entered, expired, late, not_target, filtered, sampled_out, unpaired, map_full, accepted, rate_limited, over_cap, ring_lost, recorded, faulted, truncated, division_by_zero, tick, gap, weight;
+	u64 entered, expired, late, not_target, filtered, sampled_out, unpaired, map_full, accepted, rate_limited, over_cap, ring_lost, recorded, faulted, truncated, division_by_zero, tick, gap, weight, started, ended, cancelled, replaced, repeated, no_start, raced;
 	struct metric_counts metric[2];
 };
 #define LINE_PAD 7
@@ -81,7 +81,9 @@ PP_INLINE void hook_0_entry_work(unsigned long long *ctx, struct control *contro
 	if (!(((u64)ctx[2] >= (u64)4096ULL)))
 		DROP(filtered);
 	/* sample: 1/10 at first; N lies in the control element */
-	u64 weight = pp_sampled(&ledger->gap, &ledger->weight, control->probe[0].sample);
+	u64 weight = PP_READ(control->probe[0].sample);
+	if (weight > 1)
+		weight = pp_sampled(&ledger->gap, &ledger->weight, weight);
 	if (!weight)
 		DROP(sampled_out);
 	struct pp_call call = {.thread = THREAD(), .hook = 0};
@@ -92,20 +94,9 @@ PP_INLINE void hook_0_entry_work(unsigned long long *ctx, struct control *contro
 	fault = cut = 0;
 	pp_comm((char *)frame->c1, 16);
 	frame->head.time = pp_ktime_ns();
-	if (pp_push(PP_MAP(5), &call, space))
+	if (pp_push(PP_MAP(5), &call, &call.depth, PP_DEPTH, space))
 		DROP(map_full);
 	COUNT(accepted);
-}
-
-/* read: function:vfs_read, entry, by fentry */
-int hook_0_entry(unsigned long long *ctx)
-{
-	u32 none = 0, side = 0;
-	struct control *control = pp_map_lookup(PP_MAP(1), &none);
-	struct ledger *ledger = pp_map_lookup(PP_MAP(3), &side);
-	if (control && ledger)
-		hook_0_entry_work(ctx, control, ledger);
-	return 0;
 }
 
 PP_INLINE void hook_0_return_kept(unsigned long long *ctx, struct control *control, struct ledger *ledger, struct frame_0 *frame)
@@ -211,7 +202,7 @@ PP_INLINE void hook_0_return_work(unsigned long long *ctx, struct control *contr
 	FUSE(0, 0);
 	struct pp_call call = {.thread = THREAD(), .hook = 0};
 	struct pp_frame *outer = 0;
-	struct pp_frame *frame = pp_top(PP_MAP(5), &call, &outer);
+	struct pp_frame *frame = pp_top(PP_MAP(5), &call, &call.depth, PP_DEPTH, &outer);
 	if (!frame)
 		DROP(unpaired);
 	hook_0_return_kept(ctx, control, ledger, (void *)frame);
@@ -220,13 +211,34 @@ PP_INLINE void hook_0_return_work(unsigned long long *ctx, struct control *contr
 	pp_map_delete(PP_MAP(5), &call);
 }
 
+/* read: function:vfs_read, entry, by fentry */
+int hook_0_entry(unsigned long long *ctx)
+{
+	u32 none = 0;
+	struct control *control = pp_map_lookup(PP_MAP(1), &none);
+	if (!control)
+		return 0;
+	{
+		u32 side = 0;
+		struct ledger *ledger = pp_map_lookup(PP_MAP(3), &side);
+		if (ledger)
+			hook_0_entry_work(ctx, control, ledger);
+	}
+	return 0;
+}
+
 /* read: function:vfs_read, return, by fentry */
 int hook_0_return(unsigned long long *ctx)
 {
-	u32 none = 0, side = 1;
+	u32 none = 0;
 	struct control *control = pp_map_lookup(PP_MAP(1), &none);
-	struct ledger *ledger = pp_map_lookup(PP_MAP(3), &side);
-	if (control && ledger)
-		hook_0_return_work(ctx, control, ledger);
+	if (!control)
+		return 0;
+	{
+		u32 side = 1;
+		struct ledger *ledger = pp_map_lookup(PP_MAP(3), &side);
+		if (ledger)
+			hook_0_return_work(ctx, control, ledger);
+	}
 	return 0;
 }

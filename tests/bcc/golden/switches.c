@@ -9,7 +9,7 @@ struct control {
 };
 struct metric_counts { u64 counted, filtered, map_full, map_busy, count, value; };
 struct ledger {
-	u64 entered, expired, late, not_target, filtered, sampled_out, unpaired, map_full, accepted, rate_limited, over_cap, ring_lost, recorded, faulted, truncated, division_by_zero, tick, gap, weight;
+	u64 entered, expired, late, not_target, filtered, sampled_out, unpaired, map_full, accepted, rate_limited, over_cap, ring_lost, recorded, faulted, truncated, division_by_zero, tick, gap, weight, started, ended, cancelled, replaced, repeated, no_start, raced;
 	struct metric_counts metric[1];
 };
 #define LINE_PAD 7
@@ -77,7 +77,12 @@ PP_INLINE void hook_0_hit_work(unsigned long long *ctx, struct control *control,
 	/* where: tid != 0 */
 	if (!(((u32)tid != (u32)0ULL)))
 		DROP(filtered);
-	const u64 weight = 1;
+	/* sample: 1/1 at first; N lies in the control element */
+	u64 weight = PP_READ(control->probe[0].sample);
+	if (weight > 1)
+		weight = pp_sampled(&ledger->gap, &ledger->weight, weight);
+	if (!weight)
+		DROP(sampled_out);
 	COUNT(accepted);
 	/* metric runs: count of 1 by tid */
 	do {
@@ -110,10 +115,15 @@ PP_INLINE void hook_0_hit_work(unsigned long long *ctx, struct control *control,
 /* run: rawtracepoint:sched_switch, hit, by raw tracepoint */
 int hook_0_hit(unsigned long long *ctx)
 {
-	u32 none = 0, side = 0;
+	u32 none = 0;
 	struct control *control = pp_map_lookup(PP_MAP(1), &none);
-	struct ledger *ledger = pp_map_lookup(PP_MAP(3), &side);
-	if (control && ledger)
-		hook_0_hit_work(ctx, control, ledger);
+	if (!control)
+		return 0;
+	{
+		u32 side = 0;
+		struct ledger *ledger = pp_map_lookup(PP_MAP(3), &side);
+		if (ledger)
+			hook_0_hit_work(ctx, control, ledger);
+	}
 	return 0;
 }

@@ -132,6 +132,176 @@ PP_INLINE int pp_holds(int user, u64 from, u32 limit, u64 high, u64 high_mask, u
 	return found;
 }
 
+/* Zeroes, copies `size` bytes, a multiple of 8 at a multiple of 8. One by one: of a long piece the
+ * compiler would make a call of memset or memcpy, which BPF has not got. */
+PP_INLINE void pp_zero(char *to, u32 size)
+{
+#pragma clang loop unroll(full)
+	for (u32 at = 0; at < size; at += 8)
+		PP_WRITE(*(u64 *)(to + at), 0);
+}
+
+PP_INLINE void pp_copy(char *to, const char *from, u32 size)
+{
+#pragma clang loop unroll(full)
+	for (u32 at = 0; at < size; at += 8)
+		PP_WRITE(*(u64 *)(to + at), *(u64 *)(from + at));
+}
+
+/* ---------------------------------------------------------------- buffers and lists of strings
+ * A list is a word that counts the bytes in use, then strings with their NULs: at most `limit` bytes,
+ * and room for the last piece. Strings are appended by pieces of one size, since the verifier must
+ * see that any place and the size to read stay inside. */
+#define PP_CHUNK 32 /* PIECE, compile/types.py */
+
+/* What the verifier knows of a value it follows by itself, so that each round of a loop doubles its
+ * work. The difference of two numbers that it takes for any (`any` is one, from a helper) leaves the
+ * value as it is, and makes it forget. */
+#define PP_FORGET(value, any)                                                                      \
+	do {                                                                                       \
+		u64 one = (any), other = (any);                                                    \
+		PP_OPAQUE(one);                                                                    \
+		PP_OPAQUE(other);                                                                  \
+		(value) += one - other;                                                            \
+	} while (0)
+
+/* `left` is where the current string goes on, 0 behind its end. `state` holds bits: */
+struct pp_list {
+	u64 used, left, state, any;
+};
+#define PP_FAULT 1 /* something was not there */
+#define PP_CUT 2
+#define PP_LAST 4 /* the current string is the last */
+#define PP_ROOTED (1ULL << 31) /* the way led to the root */
+
+/* One piece of the current string. Not 0: stop. */
+PP_INLINE int pp_append(struct pp_list *list, int user, char *to, u32 limit)
+{
+	u64 used = list->used;
+	PP_FORGET(used, list->any);
+	if (used >= limit) {
+		list->state |= PP_CUT;
+		return 1;
+	}
+	s64 got = pp_read_str(user, to + 4 + used, PP_CHUNK, list->left);
+	if (got < 0) {
+		list->state |= PP_FAULT;
+		return 1;
+	}
+	/* The helpers put a NUL at the end of a piece that does not hold all: the next overwrites it. */
+	list->left = got < PP_CHUNK ? 0 : list->left + PP_CHUNK - 1;
+	list->used = used + (got < PP_CHUNK ? got : PP_CHUNK - 1);
+	return 0;
+}
+
+/* Writes the counter; what was read beyond the limit is wiped, so that equal lists are equal bytes. */
+PP_INLINE void pp_finish(struct pp_list *list, char *to, u32 limit, u32 *fault, u32 *cut)
+{
+	u64 used = list->used, state = list->state, over;
+	PP_FORGET(used, list->any);
+	PP_FORGET(state, list->any);
+	over = used > limit;
+	used = over ? limit : used;
+	PP_WRITE(*(u32 *)(to + 4 + limit), 0);
+	pp_zero(to + 8 + limit, PP_CHUNK - 8);
+	PP_WRITE(*(u32 *)(to + limit + PP_CHUNK), 0);
+	*(u32 *)to = (u32)(used | (state & PP_ROOTED));
+	*fault |= (u32)(state & PP_FAULT);
+	*cut = (u32)((state >> 1 | over) & ~state & 1);
+}
+
+/* The strings that the pointers at `from` lead to, up to a pointer that is 0. */
+PP_INLINE void pp_strings(int user, char *to, u32 limit, u32 steps, u64 from, u32 *fault, u32 *cut)
+{
+	struct pp_list list = {.any = pp_jiffies64()};
+	list.state = PP_CUT;
+#pragma clang loop unroll(disable)
+	for (u32 step = 0; step < steps; step++) {
+		PP_FORGET(list.left, list.any);
+		if (!list.left) {
+			if (pp_read(user, &list.left, 8, from)) {
+				list.state |= PP_FAULT;
+				break;
+			}
+			from += 8;
+			if (!list.left) {
+				list.state &= ~PP_CUT;
+				break;
+			}
+		}
+		if (pp_append(&list, user, to, limit))
+			break;
+	}
+	pp_finish(&list, to, limit, fault, cut);
+}
+
+/* Where the parts of a path lie: PathOffsets, compile/nodes.py. */
+struct pp_path_offsets {
+	u32 parent, name, vfsmount, root, mountpoint, around;
+};
+
+/* The u64 at `from`; 0 and PP_FAULT in *state when it is not there. */
+PP_INLINE u64 pp_follow(u64 from, u64 *state)
+{
+	u64 found = 0;
+	*state |= (u64)pp_read(0, &found, 8, from) >> 63;
+	return found;
+}
+
+/* The names from `dentry` up to the root: that of the mount namespace where `mount`, a struct
+ * vfsmount, is not 0. What has no place in a file system (pipes, sockets, memory files) is its own
+ * parent without being the root of a mount: its name is all. */
+PP_INLINE void pp_path(char *to, u32 limit, u32 steps, u64 dentry, int mounted, u64 mount,
+		       const struct pp_path_offsets *at, u32 *fault, u32 *cut)
+{
+	struct pp_list list = {.any = pp_jiffies64()};
+	u64 root = 0, up;
+
+	list.state = PP_CUT;
+	if (mounted) {
+		root = pp_follow(mount + at->root, &list.state);
+		mount -= at->vfsmount;
+	}
+#pragma clang loop unroll(disable)
+	for (u32 step = 0; step < steps; step++) {
+		PP_FORGET(list.left, list.any);
+		PP_FORGET(list.state, list.any);
+		if (list.state & PP_FAULT)
+			break;
+		if (list.left) {
+			if (pp_append(&list, 0, to, limit))
+				break;
+			continue;
+		}
+		if (list.state & PP_LAST) {
+			list.state &= ~PP_CUT;
+			break;
+		}
+		if (mounted && dentry == root) {
+			up = pp_follow(mount + at->around, &list.state);
+			if (up == mount) {
+				list.state = (list.state & ~PP_CUT) | PP_ROOTED;
+				break;
+			}
+			dentry = pp_follow(mount + at->mountpoint, &list.state);
+			mount = up;
+			root = pp_follow(mount + at->vfsmount + at->root, &list.state);
+			continue;
+		}
+		up = pp_follow(dentry + at->parent, &list.state);
+		if (up == dentry) {
+			if (!mounted) {
+				list.state = (list.state & ~PP_CUT) | PP_ROOTED;
+				break;
+			}
+			list.state |= PP_LAST;
+		}
+		list.left = pp_follow(dentry + at->name, &list.state);
+		dentry = up;
+	}
+	pp_finish(&list, to, limit, fault, cut);
+}
+
 /* ---------------------------------------------------------------- rate: the generic cell rate algorithm
  * One word holds the theoretical arrival time of the next record. A record is allowed while that
  * time is at most `burst` ahead of now, and then moves it by `gap`. */
@@ -171,27 +341,41 @@ PP_INLINE u64 pp_take(u64 *taken, u64 cap)
 }
 
 /* ---------------------------------------------------------------- sampling: gaps drawn uniformly from [1, 2N - 1]
+ * A CPU's first gap after each change of N is drawn from the equilibrium distribution of such gaps,
+ * P(k) proportional to 2N - k, so that each event from the first on is kept with chance 1/N. The
+ * larger of two different numbers from 0 ... 2N - 1 is j with a chance proportional to j. */
+PP_INLINE u64 pp_first_gap(u64 every, u64 one, u64 two)
+{
+	u64 most = 2 * every - 1;
+	u64 a = one % (most + 1), b = two % most;
+	b += b >= a;
+	return 2 * every - (a > b ? a : b);
+}
+
+/* The weight of the event, N (`every`, at least 2), or 0 when it is left out. User space changes N
+ * and nothing else: each CPU sees that its gap was drawn with another one. What is kept has weight N
+ * since N was in force when its gap was drawn.
  * Plain loads and stores: two programs that meet on one CPU (preemption) can lose a step of the
  * countdown, which shifts one sample; no event loses its disposition. */
 PP_INLINE u64 pp_sampled(u64 *left, u64 *weight, u64 every)
 {
 	u64 gap = PP_READ(*left);
+	if (PP_UNLIKELY(PP_READ(*weight) != every)) {
+		gap = pp_first_gap(every, (u32)pp_prandom_u32(), (u32)pp_prandom_u32());
+		PP_WRITE(*weight, every);
+	}
 	if (gap > 1) {
 		PP_WRITE(*left, gap - 1);
 		return 0;
 	}
-	u64 kept = PP_READ(*weight);
-	if (every == 0)
-		every = 1;
 	PP_WRITE(*left, 1 + (u32)pp_prandom_u32() % (2 * every - 1));
-	PP_WRITE(*weight, every);
-	return kept ? kept : 1;
+	return every;
 }
 
-/* ---------------------------------------------------------------- pairing entry and return
- * A thread's calls of one hook lie on a stack of at most PP_DEPTH frames, one map element each.
- * `nested` says that a deeper frame exists, so that the common case is one update, and one lookup
- * with one delete. */
+/* ---------------------------------------------------------------- pairing entry and return, or start and end
+ * A thread's calls of one hook lie on a stack of at most PP_DEPTH frames, one map element each; the
+ * depth is part of the key. `nested` says that a deeper frame exists, so that the common case is one
+ * update, and one lookup with one delete. Spans that nest do the same with a key of their own. */
 #define PP_DEPTH 4
 
 struct pp_call {
@@ -201,46 +385,48 @@ struct pp_call {
 };
 
 struct pp_frame {
-	u32 nested;
+	u16 nested;
+	u8 seen; /* of a span: its via was seen */
+	u8 judged; /* of a span: the plan's target was tested */
 	u32 weight;
 	u64 time; /* ns, when elapsed is used */
 	u64 nulls; /* a bit for each value that could not be read; from 32 on: that was cut */
 };
 
-PP_INLINE s64 pp_push(void *open, struct pp_call *call, const void *frame)
+PP_INLINE s64 pp_push(void *open, void *key, u32 *at, u32 most, const void *frame)
 {
-	call->depth = 0;
-	s64 error = pp_map_update(open, call, frame, PP_NOEXIST);
+	*at = 0;
+	s64 error = pp_map_update(open, key, frame, PP_NOEXIST);
 #pragma clang loop unroll(full)
-	for (u32 depth = 1; depth < PP_DEPTH; depth++) {
+	for (u32 depth = 1; depth < most; depth++) {
 		if (PP_LIKELY(error != PP_EEXIST))
 			return error;
-		struct pp_frame *parent = pp_map_lookup(open, call);
+		struct pp_frame *parent = pp_map_lookup(open, key);
 		if (!parent)
 			return PP_E2BIG;
-		u32 was = parent->nested;
+		u16 was = parent->nested;
 		parent->nested = 1;
-		call->depth = depth;
-		error = pp_map_update(open, call, frame, PP_NOEXIST);
+		*at = depth;
+		error = pp_map_update(open, key, frame, PP_NOEXIST);
 		if (error && error != PP_EEXIST)
 			parent->nested = was;
 	}
 	return error;
 }
 
-/* The innermost open frame, with call->depth at it; *outer is the one around it, if any. */
-PP_INLINE struct pp_frame *pp_top(void *open, struct pp_call *call, struct pp_frame **outer)
+/* The innermost open frame, with *at its depth; *outer is the one around it, if any. */
+PP_INLINE struct pp_frame *pp_top(void *open, void *key, u32 *at, u32 most, struct pp_frame **outer)
 {
-	call->depth = 0;
-	struct pp_frame *top = pp_map_lookup(open, call);
+	*at = 0;
+	struct pp_frame *top = pp_map_lookup(open, key);
 #pragma clang loop unroll(full)
-	for (u32 depth = 1; depth < PP_DEPTH; depth++) {
+	for (u32 depth = 1; depth < most; depth++) {
 		if (!top || PP_LIKELY(!top->nested))
 			return top;
-		call->depth = depth;
-		struct pp_frame *inner = pp_map_lookup(open, call);
+		*at = depth;
+		struct pp_frame *inner = pp_map_lookup(open, key);
 		if (!inner) {
-			call->depth = depth - 1;
+			*at = depth - 1;
 			return top;
 		}
 		*outer = top;

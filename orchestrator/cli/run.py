@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from orchestrator.plan.findings import Finding, PlanError, Position
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
 from orchestrator.run.ceilings import governed
+from orchestrator.run.loop import Bar
 from orchestrator.run.privileges import require_privileges
 from orchestrator.run.result import RunResult
 from orchestrator.run.runner import run_plan
@@ -31,13 +32,17 @@ examples:
   probeplan run opens --target comm=nginx         a shipped plan, by its name
   probeplan run opens --out result -- make test   watch a command and its descendants
   probeplan run slow-io --set threshold=5ms --limit events=100 | jq -c '.data // empty'
+  probeplan run slow-io --live                    look at the metrics while it runs
 
-The run ends at its duration, at its cap on events, when COMMAND ends, or with Ctrl-C, and always
-detaches. A COMMAND that still runs then is waited for. JSON lines go to standard output, and what
-COMMAND prints there goes to standard error; with --log it keeps standard output.
+The run ends at its duration, at its cap on events, when the plan's stop_when holds, when COMMAND
+ends, or with Ctrl-C, and always detaches. A COMMAND that still runs then is waited for. JSON lines
+go to standard output, and what COMMAND prints there goes to standard error; with --log it keeps
+standard output. With --live on a terminal they are written only to --log and --out. Tables follow
+the terminal's width or COLUMNS; NO_COLOR takes their colours away.
 
-Exit code: 0 done; 2 invalid plan or usage; 3 this host cannot run it; 4 data was lost, or the
-output took no more; 5 COMMAND failed; 6 internal or cleanup failure; 130 Ctrl-C, 143 SIGTERM.
+Exit code: 0 done, also after stop_when and when metrics warn; 2 invalid plan or usage; 3 this host
+cannot run it; 4 data was lost, or the output took no more; 5 COMMAND failed; 6 internal or cleanup
+failure; 130 Ctrl-C, 143 SIGTERM.
 """
 
 
@@ -74,17 +79,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-privileges", action="store_true", help="give up no capabilities after attaching"
     )
+    parser.add_argument(
+        "--live", action="store_true", help="show the metrics while it runs, redrawn each second"
+    )
+    parser.add_argument(
+        "--summary",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="tables on standard error at the end; auto, the default: on a terminal only",
+    )
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
 
 
 def main(args: argparse.Namespace) -> int:
     """Run the plan; returns the exit code."""
+    if args.live:
+        _require_terminal()
     facts = live_facts()
     require_privileges(facts)
     plan = governed(load_plan(find_plan(args.plan), **_overrides(args)), policies(args))
     _mount_tracefs()
     _note_absent(plan)
-    quiet = args.no_progress or sys.stderr is None
     with ExitStack() as stack:
         try:
             result = run_plan(
@@ -93,16 +108,16 @@ def main(args: argparse.Namespace) -> int:
                 backend=args.backend,
                 command=args.workload,
                 out=args.out,
-                log=_log(args.log, stack),
+                log=_log(args, stack),
                 policies=args.policy,
                 keep_privileges=args.keep_privileges,
                 tell=_say,
-                progress=None if quiet else stack.enter_context(_progress(plan)),
+                progress=_progress(plan, args, stack),
             )
         except ResultDirectoryError as error:
             where = Position(file="<command line>")
             raise PlanError([Finding(code="PP092", message=str(error), position=where)]) from None
-    _sum_up(result)
+    _sum_up(result, args)
     return result.exit_code
 
 
@@ -131,11 +146,33 @@ def _note_absent(plan: Plan) -> None:
             _say(f"note: nobody has the pid {number} that `target` names")
 
 
-def _log(path: str | None, stack: ExitStack) -> Sink | None:
-    if path is None or path == "-":
+def _log(args: argparse.Namespace, stack: ExitStack) -> Sink | None:
+    """Where the JSON lines go; None: standard output."""
+    if _unwritten(args):
+        nowhere = os.fdopen(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), "wb", buffering=0)
+        return Sink(stack.enter_context(nowhere), owned=True)
+    if args.log is None or args.log == "-":
         _require_stdout()
         return None
-    return Sink(stack.enter_context(os.fdopen(append_to(path), "wb", buffering=0)), owned=True)
+    return Sink(stack.enter_context(os.fdopen(append_to(args.log), "wb", buffering=0)), owned=True)
+
+
+def _unwritten(args: argparse.Namespace) -> bool:
+    """Whether the JSON lines are left out, as they would run through the live view."""
+    return bool(args.live and args.log is None and sys.stdout is not None and sys.stdout.isatty())
+
+
+def _require_terminal() -> None:
+    dumb = os.environ.get("TERM", "") in ("dumb", "unknown")
+    if sys.stderr is None or not sys.stderr.isatty() or dumb:
+        what = "cannot move its cursor" if dumb else "is not a terminal"
+        finding = Finding(
+            code="PP092",
+            message=f"--live draws on standard error, which {what}",
+            position=Position(file="<command line>"),
+            hint="leave --live out: with `every: 1s` in the plan the log has what it would show",
+        )
+        raise PlanError([finding])
 
 
 def _require_stdout() -> None:
@@ -149,26 +186,58 @@ def _require_stdout() -> None:
         raise PlanError([finding])
 
 
-def _progress(plan: Plan) -> Progress:
-    duration = plan.limits.duration_ns
-    return Progress(None if duration is None else duration / 1e9, sys.stderr)
+def _progress(plan: Plan, args: argparse.Namespace, stack: ExitStack) -> Bar | None:
+    duration_ns = plan.limits.duration_ns
+    duration_s = None if duration_ns is None else duration_ns / 1e9
+    if args.live:
+        from orchestrator.output.view import LiveView  # rich: 40 ms, for who wants to look
+
+        return stack.enter_context(LiveView(duration_s, sys.stderr))
+    if args.no_progress or sys.stderr is None:
+        return None
+    return stack.enter_context(Progress(duration_s, sys.stderr))
 
 
 # ---------------------------------------------------------------- for people
 
 
-def _sum_up(result: RunResult) -> None:
+def _sum_up(result: RunResult, args: argparse.Namespace) -> None:
     if result.output_error:
         _say(
             f"the output took no more ({result.output_error}): the run was ended, and everything "
             "is detached"
         )
-    if sys.stderr is not None and sys.stderr.isatty():
+    if _summarised(args):
         from orchestrator.output.summary import print_summary  # rich: 23 ms, at the very end
 
-        print_summary(result.finished, result.metrics, result.limits, file=sys.stderr)
+        print_summary(
+            result.finished,
+            result.metrics,
+            result.limits,
+            derived=result.derived,
+            warnings=result.warnings,
+            stopped=result.stopped,
+            places=list(_places(args)),
+            file=sys.stderr,
+        )
     elif result.exit_code and not result.output_error:
         _say("; ".join(_reasons(result)))
+
+
+def _summarised(args: argparse.Namespace) -> bool:
+    if sys.stderr is None or args.summary == "never":
+        return False
+    return args.summary == "always" or sys.stderr.isatty()
+
+
+def _places(args: argparse.Namespace) -> Iterator[str]:
+    """Where the output of a run went that is not seen on the terminal."""
+    if args.log not in (None, "-"):
+        yield f"log: {args.log}"
+    elif _unwritten(args):
+        yield "log: not kept; --log FILE keeps it"
+    if args.out is not None:
+        yield f"files: {args.out}: plan.yaml, the program, events.jsonl, result.json"
 
 
 def _reasons(result: RunResult) -> list[str]:

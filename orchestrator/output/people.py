@@ -1,11 +1,14 @@
 """Numbers and texts for people: units, thousands, and nothing that a terminal would obey."""
 
-__all__ = ["amount", "count", "ending", "harmless", "histogram_rows"]
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+__all__ = ["amount", "count", "ending", "harmless", "numbers", "unit_of", "units_of"]
 
 _TIMES = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
 _SIZES = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
 _TIME_UNITS = ("ns", "us", "ms", "s", "duration")
-_ROWS = 24
+_SIZE_UNITS = ("bytes", "B", "KiB", "MiB", "GiB", "TiB")
 _ENDINGS = {
     "duration": "its duration",
     "cap": "its cap on records",
@@ -34,9 +37,37 @@ def amount(value: float | str | None, unit: str) -> str:
         return count(value)
     if unit in _TIME_UNITS:
         return _scaled(value, _TIMES)
-    if unit == "bytes":
+    if unit in _SIZE_UNITS:
         return _scaled(value, _SIZES)
     return f"{count(value)} {unit}".rstrip()
+
+
+def unit_of(record: Mapping[str, Any]) -> str:
+    """The unit of the values in a metric or warning record, as `amount` takes it: what they are,
+    and where that is but a number, what the plan calls them."""
+    return str(record["unit"] or record.get("display", ""))
+
+
+def units_of(metrics: Iterable[Mapping[str, Any]], figures: Mapping[str, str]) -> dict[str, str]:
+    """The units by which figures name things: of metrics (`read.latency`) and of derived figures,
+    from metric records and from `units` of a derive record."""
+    return {f"{one['probe']}.{one['metric']}": unit_of(one) for one in metrics} | dict(figures)
+
+
+def numbers(found: Mapping[str, Any], units: Mapping[str, str], own: str = "") -> str:
+    """What a condition was judged by: `p99 12.4 ms, count 3`. `units` are those of what it names,
+    `own` that of the cell that it judges; counts and params have none."""
+    return ", ".join(f"{name} {_judged(name, found[name], units, own)}" for name in found)
+
+
+def _judged(name: str, value: Any, units: Mapping[str, str], own: str) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    parts = name.removeprefix("total(").removesuffix(")").split(".")
+    number = parts[2] if len(parts) == 3 else parts[0] if len(parts) == 1 else "value"
+    known = {"elapsed": "ns", **units}
+    unit = known.get(".".join(parts[:2]), own if len(parts) == 1 else "")
+    return amount(value, "" if number in ("count", "below", "above") else unit)
 
 
 def ending(outcome: str) -> str:
@@ -48,21 +79,6 @@ def harmless(text: object) -> str:
     """A text with its control characters shown, so that no process can name itself into our
     terminal."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text))
-
-
-def histogram_rows(buckets: list[list[int]], *, linear: bool) -> list[tuple[int, int]]:
-    """Buckets as few enough rows (upper edge, count) to look at: octaves, or groups of steps."""
-    if linear:
-        size = -(-len(buckets) // _ROWS) or 1
-        groups = [buckets[at : at + size] for at in range(0, len(buckets), size)]
-        return [(group[-1][0], sum(number for _, number in group)) for group in groups]
-    octaves: dict[int, int] = {}
-    for upper, number in buckets:
-        octaves[upper.bit_length()] = octaves.get(upper.bit_length(), 0) + number
-    if not octaves:
-        return []
-    between = range(min(octaves), max(octaves) + 1)
-    return [((1 << bits) - 1, octaves.get(bits, 0)) for bits in between]
 
 
 def _scaled(value: float, units: tuple[tuple[int, str], ...]) -> str:

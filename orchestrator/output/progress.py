@@ -9,7 +9,7 @@ import time
 from types import TracebackType
 from typing import Self, TextIO
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "line_of", "size_of"]
 
 _CLEAR = "\r\x1b[K"
 _PERIOD = 0.1
@@ -33,8 +33,8 @@ class Progress:
         if self._stream is None or (self._visible and now - self._drawn_at < _PERIOD):
             return
         self._drawn_at = now
-        line = _line(elapsed_s, self._duration, events, lost)
-        self._write(_CLEAR + line[: _columns(self._stream) - 1])
+        line = line_of(elapsed_s, self._duration, events, lost)
+        self._write(_CLEAR + line[: size_of(self._stream)[0] - 1])
         self._visible = True
 
     def follow(self, look: object) -> None:
@@ -67,7 +67,8 @@ class Progress:
             self._stream = None
 
 
-def _line(elapsed: float, duration: float | None, events: int, lost: int | None) -> str:
+def line_of(elapsed: float, duration: float | None, events: int, lost: int | None) -> str:
+    """The bar: seconds since the start and in all (None: unlimited), records, and those lost."""
     rate = events / elapsed if elapsed > 0 else 0.0
     if duration:
         done = int(min(1.0, elapsed / duration) * _BAR)
@@ -85,8 +86,12 @@ def _is_terminal(stream: TextIO) -> bool:
         return False
 
 
-def _columns(stream: TextIO) -> int:
+def size_of(stream: TextIO) -> tuple[int, int]:
+    """Columns and lines to draw in: COLUMNS and LINES, or else the terminal's, or else 80 by 24."""
     try:
-        return os.get_terminal_size(stream.fileno()).columns or 80
+        there: tuple[int, int] = os.get_terminal_size(stream.fileno())
     except (OSError, ValueError):
-        return 80
+        there = (0, 0)
+    asked = (os.environ.get(name, "") for name in ("COLUMNS", "LINES"))
+    told = [int(text) if text.isascii() and text.isdigit() else 0 for text in asked]
+    return told[0] or there[0] or 80, told[1] or there[1] or 24

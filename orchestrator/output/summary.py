@@ -3,43 +3,73 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from orchestrator.output.people import amount, count, ending, harmless, histogram_rows
+from orchestrator.output.people import amount, count, ending, harmless, numbers, units_of
+from orchestrator.output.progress import size_of
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 __all__ = ["print_summary"]
 
 Record = Mapping[str, Any]
-_BAR = 40
-_CELLS = 20
-_HISTOGRAMS = 4
 
 
-def print_summary(
+def print_summary(  # noqa: PLR0913  # the records that a run ends with
     finished: Record,
     metrics: Sequence[Record] = (),
     limits: Sequence[Record] = (),
     *,
+    derived: Record | None = None,
+    warnings: Sequence[Record] = (),
+    stopped: Record | None = None,
+    places: Sequence[str] = (),
     file: TextIO,
     width: int | None = None,
 ) -> None:
-    """Print the summary of one run to `file`: the `run.finished` record, the total `metric`
-    records and the `limit.reached` records, as in the log schema."""
+    """Print the summary of one run to `file`: the `run.finished` record, the total `metric`,
+    `derive` and `metric.warning` records, and `stop.reached` and `limit.reached`, as in the log
+    schema. `places`: where its output went, for people. Widths and colours are the terminal's;
+    COLUMNS, NO_COLOR and TERM are heeded."""
     from rich.console import Console  # lazy: 23 ms, paid once the run is over
 
-    console = Console(file=file, width=width, highlight=False, markup=False, emoji=False)
+    from orchestrator.output.tables import WARNING, Drawing, derived_table, warning_lines
+
+    columns, lines = size_of(file)
+    console = Console(
+        file=file,
+        width=width or columns,
+        height=lines,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    drawing = Drawing(console)
     _probes(console, finished["ledger"]["probes"])
     for metric in metrics:
-        _metric(console, metric)
+        console.print()
+        for part in drawing.metric(metric, warnings):
+            console.print(part)
+    if derived is not None and derived["values"]:
+        console.print()
+        console.print(derived_table(derived))
+    console.print()
+    units = units_of(metrics, derived["units"] if derived else {})
+    for line in warning_lines(warnings, units):
+        console.print(line)
     for limit in limits:
-        console.print(_limit(limit))
+        console.print(_limit(limit), style=WARNING)
+    if stopped is not None:
+        held = numbers(stopped["numbers"], units)
+        console.print(f"stopped: {harmless(stopped['condition'])}: {harmless(held)}")
     _verdict(console, finished)
+    for place in places:
+        console.print(harmless(place))
 
 
 def _probes(console: "Console", probes: Record) -> None:
-    table = _table(["probe", "mechanism"], ["fired", "kept", "delivered", "lost"])
+    from orchestrator.output.tables import table_of
+
+    table = table_of(["probe", "mechanism"], ["fired", "kept", "delivered", "lost"])
     for name, account in probes.items():
         mechanisms = dict.fromkeys(hook["mechanism"] for hook in account["hooks"])
         emit = account["emit"] or {}
@@ -93,60 +123,6 @@ def _total(counts: Iterable[int | str]) -> int | str:
     return known
 
 
-def _metric(console: "Console", metric: Record) -> None:
-    title = f"{harmless(metric['probe'])}.{harmless(metric['metric'])} ({metric['kind']})"
-    if not any(cell.get("count", 1) for cell in metric["cells"]):
-        console.print(f"{title}: nothing counted")
-        return
-    keys = list(dict.fromkeys(key for cell in metric["cells"] for key in cell["key"]))
-    histogram = metric["kind"] == "histogram"
-    values = ["count", "p50", "p90", "p99", "p99.9"] if histogram else [metric["kind"]]
-    table = _table([harmless(key) for key in keys], values)
-    for cell in metric["cells"][:_CELLS]:
-        shown = _histogram_values(cell, metric["unit"]) if histogram else [_value(cell, metric)]
-        table.add_row(*_key(cell, keys), *shown)
-    console.print(title)
-    console.print(table)
-    left_out = metric["cells_left_out"] + max(0, len(metric["cells"]) - _CELLS)
-    if left_out:
-        console.print(f"… and {left_out:,} more")
-    if histogram:
-        for cell in metric["cells"][:_HISTOGRAMS]:
-            _bars(console, cell, metric["unit"], keys)
-
-
-def _key(cell: Record, keys: list[str]) -> list[str]:
-    if cell["other"]:
-        return ["(other)", *[""] * (len(keys) - 1)] if keys else []
-    return [harmless(cell["key"].get(key, "")) for key in keys]
-
-
-def _value(cell: Record, metric: Record) -> str:
-    if metric["kind"] == "count":
-        return count(cell["value"])
-    return amount(cell["value"], metric["unit"])
-
-
-def _histogram_values(cell: Record, unit: str) -> list[str]:
-    return [count(cell["count"]), *(amount(v, unit) for v in cell["percentiles"].values())]
-
-
-def _bars(console: "Console", cell: Record, unit: str, keys: list[str]) -> None:
-    rows = histogram_rows(cell["buckets"], linear=cell["relative_error"] is None)
-    if not rows:
-        return
-    most = max(number for _, number in rows)
-    edges = [f"≤ {amount(upper, unit)}" for upper, _ in rows]
-    if keys:
-        console.print(" ".join(_key(cell, keys)).strip())
-    for edge, (_, number) in zip(edges, rows, strict=True):
-        bar = "█" * -(-number * _BAR // most)
-        console.print(f"  {edge:>{max(map(len, edges))}} │{bar:<{_BAR}}│ {number:,}")
-    for where in ("below", "above"):
-        if cell[where]:
-            console.print(f"  {where} the buckets: {cell[where]:,}")
-
-
 def _limit(limit: Record) -> str:
     whose = f" of {harmless(limit['probe'])}" if limit.get("probe") else ""
     detail = f": {harmless(limit['detail'])}" if limit.get("detail") else ""
@@ -158,32 +134,26 @@ def _limit(limit: Record) -> str:
 
 
 _LIMIT_UNITS = {"duration": "ns", "memory": "bytes", "output": "bytes"}
+_VERDICTS = {
+    True: ("complete", "bold"),
+    False: ("INCOMPLETE", "bold red"),
+    "unknown": ("completeness unknown", "bold yellow"),
+}
 
 
 def _verdict(console: "Console", finished: Record) -> None:
     took = amount(finished["duration_ns"], "ns")
     records = "record" if finished["delivered"] == 1 else "records"
-    verdict = {True: "complete", False: "INCOMPLETE", "unknown": "completeness unknown"}
+    verdict, style = _VERDICTS[finished["complete"]]
     console.print(
-        f"{harmless(finished['plan'])}: {verdict[finished['complete']]}. "
+        f"{harmless(finished['plan'])}: {verdict}. "
         f"{count(finished['delivered'])} {records} in {took}, {count(finished['lost'])} lost; "
-        f"ended by {ending(finished['outcome'])}"
+        f"ended by {ending(finished['outcome'])}",
+        style=style,
     )
     for reason in finished["why_incomplete"]:
         console.print(f"  {harmless(reason)}")
     if finished["saw_nothing"]:
         console.print(f"nothing was seen: {harmless(finished['saw_nothing'])}")
     if finished.get("error"):
-        console.print(f"error: {harmless(finished['error'])}")
-
-
-def _table(texts: list[str], numbers: list[str]) -> "Table":
-    from rich import box  # lazy: see print_summary
-    from rich.table import Table  # lazy: see print_summary
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for text in texts:
-        table.add_column(text, overflow="fold")
-    for number in numbers:
-        table.add_column(number, justify="right", no_wrap=True)
-    return table
+        console.print(f"error: {harmless(finished['error'])}", style="bold red")

@@ -3,21 +3,25 @@
 import io
 import os
 import pty
+import termios
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
 
 import pytest
 
 from orchestrator.compile.histogram import bucket_index
-from orchestrator.output.people import amount, harmless, histogram_rows
+from orchestrator.output.people import amount, harmless
 from orchestrator.output.percentiles import histogram_fields
 from orchestrator.output.progress import Progress
 from orchestrator.output.summary import print_summary
 from tests.output.samples import finished, lifecycle, metric
 
 
-def summary(record: dict, *records: dict, limits: tuple[dict, ...] = ()) -> str:
+def summary(record: dict, *records: dict, width: int = 110, **others: Any) -> str:
     """The summary as text."""
     out = io.StringIO()
-    print_summary({"plan": "slow-reads", **record}, records, limits, file=out, width=110)
+    print_summary({"plan": "slow-reads", **record}, records, **others, file=out, width=width)
     return out.getvalue()
 
 
@@ -58,7 +62,7 @@ def test_metrics_are_tables_in_readable_units() -> None:
     ]
     cells.append({"key": {}, "other": True, "value": 7})
     text = summary(finished(), metric("sum", cells), metric("count", []))
-    assert row(text, "proc0") == ["proc0", "1.5", "ms"]
+    assert row(text, "proc0")[:5] == ["proc0", "1.5", "ms", "4.0", "%"]
     assert "… and 6 more" in text
     assert "read.latency (count): nothing counted" in text
 
@@ -71,16 +75,138 @@ def test_an_empty_histogram_is_said_in_a_word_as_other_metrics_are() -> None:
     )
 
 
-def test_histograms_show_percentiles_and_bars() -> None:
-    """One bar an octave, the longest for the fullest, empty ones between kept."""
+def test_histograms_show_percentiles_with_their_error_and_bars() -> None:
+    """The longest bar for the fullest row; ranges, counts, and what lies outside."""
     counts = {bucket_index(600): 10, bucket_index(1023): 30, bucket_index(5000): 20}
     cell = {"key": {}, "other": False, **histogram_fields(counts, below=3)}
     text = summary(finished(), metric("histogram", [cell]))
     bars = [line for line in text.splitlines() if "│" in line]
-    assert [line.count("█") for line in bars] == [40, 0, 0, 20]
-    assert [line.split("│")[-1].strip() for line in bars] == ["40", "0", "0", "20"]
+    assert bars[0].split("│")[0].strip() == "[512 ns, 640 ns)"
+    assert bars[-1].split("│")[0].strip() == "[4.1 µs, 5.12 µs)"
+    assert [line.count("█") for line in bars if "█" in line] == [20, 60, 40]
+    assert [line.split("│")[-1].strip() for line in bars if "█" in line] == ["10", "30", "20"]
     assert "below the buckets: 3" in text
-    assert "1.01 µs" in text
+    assert "count 63  p50 1.01 µs  p75 4.99 µs" in text
+    assert "(±3.1 %)" in text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_nothing_is_wider_than_the_terminal(width: int) -> None:
+    """Bars shrink with it, and on a narrow one fewer percentiles are told."""
+    cells = [
+        {"key": {"comm": name, "n": 1}, "other": False, **histogram_fields({300: 5000, 400: 2})}
+        for name in ("postgres", "kworker/u8:2")
+    ]
+    for line in summary(finished(), metric("histogram", cells), width=width).splitlines():
+        assert len(line) <= width or "│" not in line
+        assert len(line) <= max(width, 66)
+
+
+def test_keyed_histograms_are_blocks_and_a_line_for_the_rest() -> None:
+    """Each under its key's name; the table has them all."""
+    cells = [
+        {"key": {"comm": f"p{i}"}, "other": False, **histogram_fields({300: 9 - i})}
+        for i in range(5)
+    ]
+    lines = summary(finished(), metric("histogram", cells)).splitlines()
+    assert [line for line in lines if line in ("p0", "p1", "p2", "p3", "p4")] == ["p0", "p1", "p2"]
+    assert "bars of 2 more keys are not drawn" in lines
+    assert sum(line.startswith("p") and len(line.split()) > 3 for line in lines) == 6  # and `probe`
+
+
+def test_counts_say_their_share_where_nothing_is_left_out() -> None:
+    """A share of what is not known would be a guess."""
+    cells = [{"key": {"comm": n}, "other": False, "value": v} for n, v in (("a", 75), ("b", 25))]
+    whole = {**metric("count", cells), "display": ""}
+    assert row(summary(finished(), whole), "a")[:4] == ["a", "75", "75.0", "%"]
+    assert "share" not in summary(finished(), {**whole, "cells_left_out": 1})
+
+
+def test_warnings_are_marked_and_told_with_their_numbers() -> None:
+    """In the units of what was judged; bold and yellow where there are colours."""
+    warning = lifecycle()["metric.warning"]
+    cell = {"key": {"comm": "cat"}, "other": False, **histogram_fields({300: 1})}
+    text = summary(finished(), metric("histogram", [cell]), warnings=[warning])
+    assert "warning: read.latency: p99 > 10*ms: comm=cat: p99 12.4 ms" in text
+    assert "warning: read.latency: p99 > 10*ms: and 2 more cells" in text
+
+
+def test_derived_figures_and_what_stopped_a_run_are_told() -> None:
+    """With the units of the metrics that they name; without a value is a dash."""
+    stop = {
+        "condition": "total(read.latency) > 10*ms",
+        "numbers": {"total(read.latency)": 12_000_000, "share": 2.5, "read.latency.count": 3},
+    }
+    cells = [{"key": {}, "other": False, "value": 12_000_000}]
+    text = summary(
+        finished(outcome="stop_when"),
+        metric("sum", cells),
+        derived=lifecycle()["derive"],
+        stopped=stop,
+        places=["log: /var/log/x"],
+    )
+    assert row(text, "mean") == ["mean", "4", "KiB"]
+    assert row(text, "share") == ["share", "-"]
+    told = "total(read.latency) 12 ms, share 2.50 %, read.latency.count 3"
+    assert f"stopped: total(read.latency) > 10*ms: {told}" in text
+    assert "ended by its stop_when" in text
+    assert text.splitlines()[-1] == "log: /var/log/x"
+
+
+@contextmanager
+def terminal(columns: int = 80, lines: int = 50) -> Iterator[tuple[TextIO, Callable[[], str]]]:
+    """A terminal to write to, and what it was sent so far."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (lines, columns))
+    os.set_blocking(ours, False)
+    sent = b""
+
+    def read() -> str:
+        nonlocal sent
+        with suppress(BlockingIOError):
+            while True:
+                sent += os.read(ours, 65536)
+        return sent.decode()
+
+    with os.fdopen(theirs, "w") as stream:
+        yield stream, read
+    os.close(ours)
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+)
+def test_colours_are_for_terminals_and_for_who_wants_them(
+    environment: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """https://no-color.org: set and not empty; the words are the same."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": "xterm-256color", **environment}.items():
+        monkeypatch.setenv(name, value)
+    with terminal() as (stream, read):
+        record = {"plan": "p", **finished()}
+        print_summary(record, warnings=[lifecycle()["metric.warning"]], file=stream)
+        assert ("\x1b[1;33mwarning" in read()) is coloured
+        assert "warning: read.latency: p99 > 10*ms" in read()
+    assert "\x1b" not in summary(finished(), warnings=[lifecycle()["metric.warning"]])
+
+
+def test_columns_decide_the_width_or_else_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """COLUMNS, as shells export it, wins over the terminal's own size."""
+    cell = {"key": {}, "other": False, **histogram_fields({300: 5})}
+    for name in ("COLUMNS", "LINES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    widths = []
+    for columns in ("", "50"):
+        if columns:
+            monkeypatch.setenv("COLUMNS", columns)
+        with terminal(columns=70) as (stream, read):
+            print_summary({"plan": "p", **finished()}, [metric("histogram", [cell])], file=stream)
+            widths.append(max(len(line) for line in read().splitlines() if "│" in line))
+    assert widths == [70, 50]
 
 
 def test_names_from_processes_cannot_drive_the_terminal() -> None:
@@ -104,13 +230,6 @@ def test_names_from_processes_cannot_drive_the_terminal() -> None:
 def test_amounts_read_well(value: float, unit: str, text: str) -> None:
     """Durations are ns and sizes bytes, whatever the display unit."""
     assert amount(value, unit) == text
-
-
-def test_many_linear_buckets_are_grouped_without_losing_any() -> None:
-    """At most two dozen rows."""
-    rows = histogram_rows([[i, 2] for i in range(100)], linear=True)
-    assert len(rows) <= 24
-    assert sum(number for _, number in rows) == 200
 
 
 def test_the_bar_is_drawn_on_a_terminal_and_taken_away() -> None:

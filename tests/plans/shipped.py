@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from orchestrator.kernel.facts import KernelFacts
+from tests.recipes.table import RECIPES
+
 ROOT = Path(__file__).parents[2]
 PLANS = {path.stem: path for path in sorted((ROOT / "plans").rglob("*.yaml"))}
 EXAMPLES = {path.stem: path for path in sorted((ROOT / "examples").glob("[0-9]*.yaml"))}
@@ -12,11 +15,23 @@ KERNELS = {
 #: Plans and examples that tracefs cannot run, each with a word of the reason that it gives.
 TRACEFS_CANNOT = {
     "09-another-task": "rawtracepoint",
-    "execs": "memory behind this pointer",
-    "python-gc": "usdt",
+    **{name: row.tracefs_cannot for name, row in RECIPES.items() if row.tracefs_cannot},
 }
 #: The same where kernel functions cannot be probed.
-TRACEFS_CANNOT_WITHOUT_KPROBES = {**TRACEFS_CANNOT, "opens": "a string from memory"}
+TRACEFS_CANNOT_WITHOUT_KPROBES = {
+    **TRACEFS_CANNOT,
+    **{
+        name: row.tracefs_cannot_without_kprobes
+        for name, row in RECIPES.items()
+        if row.tracefs_cannot_without_kprobes
+    },
+}
+
+
+def lacking(name: str, facts: KernelFacts) -> list[str]:
+    """The features that a plan or example needs and this kernel lacks."""
+    needs = RECIPES[name].needs if name in RECIPES else ()
+    return [need for need in needs if facts.feature(need).state == "no"]
 
 
 def tracefs_cannot(kprobes: bool) -> dict[str, str]:

@@ -15,10 +15,11 @@ from orchestrator.backends.bcc.clang import compile_c
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts, load_facts
+from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import check_plan, load_plan
 from orchestrator.plan.model import Plan
 from orchestrator.run.choice import choose
-from tests.plans.shipped import EXAMPLES, KERNELS, PLANS, ROOT, tracefs_cannot
+from tests.plans.shipped import EXAMPLES, KERNELS, PLANS, ROOT, lacking, tracefs_cannot
 
 ALL = PLANS | EXAMPLES
 MINUTE = 60_000_000_000
@@ -38,12 +39,22 @@ def program_of(name: str, kernel: str) -> Program:
     return compile_plan(load_plan(str(ALL[name])), facts_of(kernel))
 
 
+def refuses(name: str, kernel: str) -> None:
+    """What the kernel lacks is named at the attach point that needs it."""
+    with pytest.raises((PlanError, HostError)) as caught:
+        program_of(name, kernel)
+    assert {finding.code for finding in caught.value.findings} == {"PP080"}
+
+
 @every_kernel
 @every_plan
 def test_it_compiles_into_instructions(name: str, kernel: str) -> None:
     """bcc: every attach point has a mechanism and every function its instructions. What was
     compiled is kept on disk by its content, so that a second run starts no compiler."""
     facts = facts_of(kernel)
+    if lacking(name, facts):
+        refuses(name, kernel)
+        return
     artifact = choose(program_of(name, kernel), facts, "bcc").artifact
     assert all(hook.mechanism != "none" for hook in artifact.hooks)
     functions = artifact.detail.functions  # type: ignore[attr-defined]  # the backend's own
@@ -56,7 +67,11 @@ def test_it_compiles_into_instructions(name: str, kernel: str) -> None:
 @every_plan
 def test_tracefs_takes_it_or_says_why_not(name: str, kernel: str) -> None:
     """tracefs: either what will be written, or the reason in words."""
-    facts, program = facts_of(kernel), program_of(name, kernel)
+    facts = facts_of(kernel)
+    if lacking(name, facts):
+        refuses(name, kernel)
+        return
+    program = program_of(name, kernel)
     reasons = BACKENDS["tracefs"].unsupported(program, facts, user_space=True)
     cannot = tracefs_cannot(facts.feature("kprobes").state == "yes")
     if name in cannot:

@@ -1,0 +1,7 @@
+"""`python -m tests.recipes AREA NAME`: the workload of a plan, as the command of its run."""
+
+import importlib
+import sys
+
+area, name = sys.argv[1:]
+importlib.import_module(f"tests.recipes.{area}").ROWS[name].work()

@@ -1,0 +1,68 @@
+"""Rows of plans/functions: plans for any function, each with one chosen by its params."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.plans import workloads
+from tests.recipes.recipe import Recipe, longest
+
+if TYPE_CHECKING:
+    from tests.live.product import Ran
+
+
+def function_calls() -> None:
+    """40 reads and 30 links looked at."""
+    workloads.vfs_reads(40)
+    for _ in range(30):
+        Path("/proc/self").readlink()
+
+
+def function_calls_seen(ran: "Ran") -> None:
+    """Each by its own name."""
+    assert ran.value("call", "programs", comm="python3", func="vfs_read") >= 40
+    assert ran.value("call", "programs", comm="python3", func="vfs_readlink") >= 30
+    assert ran.value("call", "functions", func="vfs_read") >= 40
+
+
+def function_latency_seen(ran: "Ran") -> None:
+    """3 reads that wait for 50 ms are its long tail."""
+    [latency] = ran.cells("call", "latency")
+    assert latency["count"] == ran.value("call", "calls", func="read") >= 3
+    assert longest(latency) >= 40_000_000
+
+
+def slow_calls_seen(ran: "Ran") -> None:
+    """Only those that wait."""
+    slow = ran.data("call")
+    assert [one["result"] for one in slow] == [1] * 3
+    assert all(one["took"] >= 10_000_000 for one in slow)
+    assert ran.value("call", "slow", comm="python3") == 3
+
+
+def argument_values_seen(ran: "Ran") -> None:
+    """50 reads of a size that nobody else asks for."""
+    assert ran.value("call", "values", arg2=12345) == 50
+
+
+def trace_calls() -> None:
+    """5 signals of number 0 to ourselves."""
+    for _ in range(5):
+        os.kill(os.getpid(), 0)
+
+
+def trace_calls_seen(ran: "Ran") -> None:
+    calls = [(one["function"], one["second"], one["result"]) for one in ran.data("call")]
+    assert calls == [("kill", 0, 0)] * 5
+    assert len({one["first"] for one in ran.data("call")}) == 1
+
+
+READ = {"function": "syscall:read"}
+ROWS: Mapping[str, Recipe] = {
+    "function-calls": Recipe(work=function_calls, judge=function_calls_seen, needs=("kprobes",)),
+    "function-latency": Recipe(work=workloads.slow_io, judge=function_latency_seen, settings=READ),
+    "slow-calls": Recipe(work=workloads.slow_io, judge=slow_calls_seen, settings=READ),
+    "argument-values": Recipe(work=workloads.vfs_reads, judge=argument_values_seen),
+    "trace-calls": Recipe(work=trace_calls, judge=trace_calls_seen),
+}

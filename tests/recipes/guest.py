@@ -1,0 +1,101 @@
+"""The rows in a booted kernel: what is prepared outside, and the run inside."""
+
+import io
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from orchestrator.kernel.elf import resolve_binary
+from orchestrator.kernel.facts import KernelFacts, live_facts, load_facts
+from orchestrator.plan.load import load_plan
+from orchestrator.plan.model import Plan
+from tests.guest.product import RECORDED, _compile, leftovers
+from tests.recipes.table import AREA_OF, RECIPES
+
+UNBOUND = {"rate": "1M/s", "events": "1M", "duration": "1m"}
+PRIVATE = Path("/run/probeplan-recipes")
+DISK = Path("/run/probeplan-disk")
+# Without site-packages: in a guest each import counts.
+PYTHON = ("/usr/bin/python3", "-S", "-m", "tests.recipes")
+
+
+@cache
+def _recorded(kernel: str) -> KernelFacts:
+    return load_facts(RECORDED / f"{kernel}.facts.xz")
+
+
+@cache
+def _here() -> KernelFacts:
+    return live_facts()
+
+
+def plan_of(path: str, settings: Mapping[str, str], private: Mapping[str, str]) -> Plan:
+    """A shipped plan with a row's params, and limits that no workload reaches."""
+    libraries = {name: str(PRIVATE / library) for name, library in private.items()}
+    return load_plan(path, settings={**settings, **libraries}, limits=UNBOUND)
+
+
+def command_of(name: str, folder: Path | None) -> list[str]:
+    """The workload, with its own libraries if it has a folder of them."""
+    work = [*PYTHON, AREA_OF[name], name]
+    return [*(["/usr/bin/env", f"LD_LIBRARY_PATH={folder}"] if folder else ()), *work]
+
+
+def copy_libraries(private: Mapping[str, str], folder: Path) -> Path | None:
+    """A copy of each library that only the workload uses; None where there is none."""
+    if not private:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    for library in private.values():
+        shutil.copy(resolve_binary(library), folder / library)
+    return folder
+
+
+def prepare(
+    kernel: Any,
+    share: Path,
+    *,
+    plan: str,
+    settings: Mapping[str, str],
+    private: Mapping[str, str],
+    **_: Any,
+) -> dict[str, Any]:
+    """On the host: compile the plan, so that the guest finds its instructions on disk."""
+    del share
+    _compile(plan_of(plan, settings, private), _recorded(kernel.name))
+    return {}
+
+
+def run(
+    *, name: str, plan: str, settings: Mapping[str, str], private: Mapping[str, str]
+) -> dict[str, Any]:
+    """In the guest: the plan beside its workload; its JSON lines and what is left in the kernel."""
+    from orchestrator.output.sink import Sink
+    from orchestrator.run.runner import run_plan
+
+    lines = io.BytesIO()
+    folder = copy_libraries(private, PRIVATE)
+    os.chdir(disk() if RECIPES[name].disk else "/tmp")  # noqa: S108  # workloads write there
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
+    made = plan_of(plan, settings, private)
+    run_plan(made, _here(), backend="bcc", command=command_of(name, folder), log=Sink(lines))
+    return {"lines": lines.getvalue().decode(), "left": leftovers()}
+
+
+@cache
+def disk() -> Path:
+    """A file system on a block device, as far as a guest has one: ext4 on a file in memory."""
+    image = DISK.with_suffix(".image")
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    DISK.mkdir()
+    for command in (
+        ["mkfs.ext4", "-q", str(image)],
+        ["mount", "-o", "loop", "-t", "ext4", str(image), str(DISK)],
+    ):
+        subprocess.run(command, check=True)
+    return DISK

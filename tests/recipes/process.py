@@ -1,0 +1,135 @@
+"""Rows of plans/process and plans/syscalls."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tests.plans import workloads
+from tests.recipes.recipe import Recipe
+
+if TYPE_CHECKING:
+    from tests.live.product import Ran
+
+GETPPID = 110  # arch/x86/entry/syscalls/syscall_64.tbl
+PRCTL = 157
+
+
+def execs_seen(ran: "Ran") -> None:
+    """5 programs, and before them the workload itself."""
+    files = [program["file"] for program in ran.data("exec")]
+    assert files == ["/usr/bin/python3", *["/bin/true"] * 5]
+    assert ran.value("exec", "execs", comm="true") == 5
+
+
+def exits() -> None:
+    """4 shells that end with 3, 2 that kill themselves, and a thread of ours that ends early."""
+    for _ in range(4):
+        subprocess.run(["/bin/sh", "-c", "exit 3"], check=False)
+    for _ in range(2):
+        subprocess.run(["/bin/sh", "-c", "kill -TERM $$"], check=False)
+    thread = threading.Thread(target=int)
+    thread.start()
+    thread.join()
+
+
+def exits_seen(ran: "Ran") -> None:
+    """Seven processes with status or signal; the shells are younger than the workload."""
+    ends = [(one["status"], one["signal"], one["core"]) for one in ran.data("exit")]
+    assert sorted(ends, key=str) == sorted(
+        [*[(3, 0, False)] * 4, *[(0, "SIGTERM", False)] * 2, (0, 0, False)], key=str
+    )
+    ages = [one["age"] for one in ran.data("exit")]
+    assert 0 < min(ages) <= max(ages) == ages[-1]
+    assert ran.value("exit", "exits", comm="sh") == 6
+    assert ran.value("exit", "failed", comm="sh") == 6
+    assert ran.value("exit", "killed", comm="sh") == 2
+
+
+def kills() -> None:
+    """5 signals to ourselves, one to nobody, and a question whether we are there."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    for _ in range(5):
+        os.kill(os.getpid(), signal.SIGUSR1)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(2**22, signal.SIGTERM)  # the largest pid there can be
+    os.kill(os.getpid(), 0)
+
+
+def kills_seen(ran: "Ran") -> None:
+    """The six with their names and results; the question is left out."""
+    sent = [(one["call"], one["signal"], one["result"]) for one in ran.data("kill")]
+    assert sent == [*[("kill", "SIGUSR1", 0)] * 5, ("kill", "SIGTERM", "ESRCH")]
+    assert ran.data("kill")[5]["to"] == 2**22
+    assert ran.value("kill", "sent", comm="python3") == 6
+    assert ran.value("kill", "failed", comm="python3") == 1
+
+
+def new_processes() -> None:
+    """6 forks and 4 threads."""
+    for _ in range(6):
+        if (child := os.fork()) == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+    for _ in range(4):
+        thread = threading.Thread(target=int)
+        thread.start()
+        thread.join()
+
+
+def new_processes_seen(ran: "Ran") -> None:
+    """By the parent's name, threads apart."""
+    assert ran.value("task", "processes", comm="python3") == 6
+    assert ran.value("task", "threads", comm="python3") == 4
+
+
+def syscall_counts() -> None:
+    """1000 calls of a system call that nobody else here makes."""
+    for _ in range(1000):
+        os.getppid()
+
+
+def syscall_counts_seen(ran: "Ran") -> None:
+    """By the call's number, and by the program."""
+    assert ran.value("call", "calls", number=GETPPID) == 1000
+    assert ran.value("call", "programs", comm="python3") >= 1000
+    assert ran.value("call", "failed", number=GETPPID) == 0
+
+
+def failing_syscalls() -> None:
+    """70 calls that are refused for their argument."""
+    libc = ctypes.CDLL(None)
+    for _ in range(70):
+        libc.prctl(-1, 0, 0, 0, 0)
+
+
+def failing_syscalls_seen(ran: "Ran") -> None:
+    """With the error's name."""
+    key = {"comm": "python3", "number": PRCTL, "error": "EINVAL"}
+    assert ran.value("call", "failures", **key) == 70
+
+
+def slow_syscalls_seen(ran: "Ran") -> None:
+    """3 polls of 100 ms that end without an event."""
+    polls = [call for call in ran.data("call") if call["call"] == "poll"]
+    assert [poll["result"] for poll in polls] == [0] * 3
+    assert ran.value("call", "slow", comm="python3", func="poll") == 3
+
+
+ROWS: Mapping[str, Recipe] = {
+    "execs": Recipe(
+        work=workloads.execs, judge=execs_seen, tracefs_cannot="memory behind this pointer"
+    ),
+    "exits": Recipe(work=exits, judge=exits_seen, tracefs_cannot="rawtracepoint"),
+    "kills": Recipe(work=kills, judge=kills_seen),
+    "new-processes": Recipe(
+        work=new_processes, judge=new_processes_seen, tracefs_cannot="rawtracepoint"
+    ),
+    "syscall-counts": Recipe(work=syscall_counts, judge=syscall_counts_seen),
+    "failing-syscalls": Recipe(work=failing_syscalls, judge=failing_syscalls_seen),
+    "slow-syscalls": Recipe(work=workloads.slow_syscalls, judge=slow_syscalls_seen),
+}

@@ -1,0 +1,51 @@
+"""What is known of a plan: how to make it see something, and what it then has to have seen."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # workloads run in guests, where each import is slow
+    from tests.live.product import Ran
+
+Judge = Callable[["Ran"], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One row.
+
+    `work`: the workload; it does a known thing a known number of times, and ends. `judge` asserts
+    what the run has to have seen. `settings`: params of the plan. `needs`: features of
+    features.TABLE without which it cannot run. `private`: params that name a library, each with
+    the library that the workload gets a copy of: a probe stands in a file for everyone.
+    `modules`: what the workload needs in a guest. `changes_host`: the workload does what only a
+    guest may suffer. `disk`: it writes to a block device, in the current
+    directory. `tracefs_cannot`: a word of the reason why that backend refuses it;
+    `tracefs_cannot_without_kprobes`: the same where it could with them.
+    """
+
+    work: Callable[[], None]
+    judge: Judge
+    settings: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    private: Mapping[str, str] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()
+    changes_host: bool = False
+    disk: bool = False
+    tracefs_cannot: str = ""
+    tracefs_cannot_without_kprobes: str = ""
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """What a guest is told of it, as JSON has it."""
+        return {"settings": dict(self.settings), "private": dict(self.private)}
+
+
+def longest(cell: Mapping[str, Any]) -> int:
+    """The upper edge of a histogram's last bucket."""
+    return int(cell["buckets"][-1][0])
+
+
+def total(ran: "Ran", probe: str, metric: str) -> Any:
+    """The sum of a metric's cells."""
+    return sum(cell["value"] for cell in ran.cells(probe, metric))

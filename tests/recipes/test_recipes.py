@@ -1,0 +1,77 @@
+"""Each plan of plans/ sees what its workload did, here and in booted kernels."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.kernel.facts import live_facts
+from tests.guest_cases import CaseResult
+from tests.live.product import Ran, check_accounts, run_cli
+from tests.plans.shipped import PLANS
+from tests.recipes.guest import UNBOUND, command_of, copy_libraries
+from tests.recipes.recipe import Recipe
+from tests.recipes.table import RECIPES
+
+RUN, PREPARE = "tests.recipes.guest:run", "tests.recipes.guest:prepare"
+LIMITS = [word for name, value in UNBOUND.items() for word in ("--limit", f"{name}={value}")]
+
+
+def test_every_plan_has_a_row() -> None:
+    assert set(RECIPES) == set(PLANS)
+
+
+def judged(name: str, ran: Ran) -> None:
+    """The accounts add up, nothing is lost, and the answer is the workload's."""
+    check_accounts(ran)
+    assert ran.finished["outcome"] == "command"
+    assert ran.finished["command_status"] == 0
+    RECIPES[name].judge(ran)
+
+
+# ---------------------------------------------------------------- here
+
+
+def skip_what_cannot_run(row: Recipe) -> None:
+    """Names what is missing, so that a skip is known for one."""
+    facts = live_facts()
+    lacking = [need for need in row.needs if facts.feature(need).state == "no"]
+    if lacking:
+        pytest.skip(f"this kernel lacks {', '.join(lacking)}")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="attaching probes needs root")
+@pytest.mark.parametrize("name", sorted(n for n, row in RECIPES.items() if not row.changes_host))
+def test_it_sees_its_workload_here(name: str, tmp_path: Path) -> None:
+    row = RECIPES[name]
+    skip_what_cannot_run(row)
+    if row.disk and os.major(Path.cwd().stat().st_dev) == 0:
+        pytest.skip("the current directory is on no block device")
+    folder = copy_libraries(row.private, tmp_path)
+    libraries = {param: str(tmp_path / library) for param, library in row.private.items()}
+    more = [w for pair in {**row.settings, **libraries}.items() for w in ("--set", "=".join(pair))]
+    ran = run_cli(
+        str(PLANS[name]), "--backend", "bcc", *LIMITS, *more, command=command_of(name, folder)
+    )
+    judged(name, ran)
+
+
+# ---------------------------------------------------------------- in booted kernels
+
+
+def case(name: str) -> Any:
+    """One parameter: the plan's run, in the boot that serves them all."""
+    row = RECIPES[name]
+    marked = pytest.mark.guest(
+        RUN, prepare=PREPARE, name=name, plan=str(PLANS[name]), modules=row.modules, **row.where
+    )
+    return pytest.param(name, marks=marked, id=name)
+
+
+@pytest.mark.parametrize("name", [case(name) for name in sorted(RECIPES)])
+def test_it_sees_its_workload_in_a_guest(name: str, guest: CaseResult) -> None:
+    """The kernel's own functions and structures, on each kernel of the matrix."""
+    told = guest.result()
+    assert told["left"] == []
+    judged(name, Ran.of(told["lines"]))

@@ -287,11 +287,9 @@ class _Lowering:
 
     def _spans(self, drafts: Sequence[tuple[Span | Outstanding, SpanDraft]]) -> list[SpanMade]:
         made: list[SpanMade] = []
-        sampled = {probe.name for probe in self.plan.probes if probe.sample != 1}
         for span, draft in drafts:
             numbers = Numbers(span=len(made), emit=len(self.emits), metric=self.metrics)
-            starts = set(span.start if isinstance(span, Span) else span.open)
-            one = span_program(span, draft, numbers, sampled=bool(starts & sampled))
+            one = span_program(span, draft, numbers)
             self.emits += [one.span.emit] if one.span.emit is not None else []
             self.metrics += len(one.span.metrics)
             made.append(one)

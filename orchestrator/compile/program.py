@@ -344,8 +344,8 @@ class Resource:
 class SpanProgram:
     """A span: `index` is its number in the program. `key` is packed (`key_size` bytes) and joins
     its hooks; `kept` are the values carried from start and via to the end. `timed`: somebody asks
-    how long it took. `sampled`: its starts may have weights other than 1. `tests_target`: some of
-    its starts are nobody's, so that whose it is shows later."""
+    how long it took. `tests_target`: some of its starts are nobody's, so that whose it is shows
+    later."""
 
     index: int
     name: str
@@ -356,7 +356,6 @@ class SpanProgram:
     max_open: int
     open_at_end: bool
     timed: bool
-    sampled: bool
     has_via: bool
     tests_target: bool
     emit: Emit | None

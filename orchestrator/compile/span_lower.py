@@ -51,9 +51,7 @@ class SpanMade:
     uses: Mapping[int, tuple[SpanUse, ...]]
 
 
-def span_program(
-    plan: Span | Outstanding, draft: SpanDraft, numbers: Numbers, *, sampled: bool
-) -> SpanMade:
+def span_program(plan: Span | Outstanding, draft: SpanDraft, numbers: Numbers) -> SpanMade:
     """The span as the program has it. Raises PlanError where its hooks do not agree on a type."""
     parts = {hook: _parts(keys) for hook, keys in draft.keys.items()}
     key, size = _key(draft, list(parts.values()))
@@ -79,7 +77,6 @@ def span_program(
         max_open=plan.max_open,
         open_at_end=isinstance(plan, Span) and plan.open_at_end,
         timed=draft.timed,
-        sampled=sampled,
         has_via=bool(draft.hooks["via"]),
         tests_target=any(hook.task == "none" for hook in draft.hooks["start"]),
         emit=emit,

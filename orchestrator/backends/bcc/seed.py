@@ -1,8 +1,6 @@
-"""What user space writes before programs are armed: parameters, samples' first gaps, extremes."""
+"""What user space writes before programs are armed: parameters, bounds, extremes."""
 
-import secrets
 import struct
-from collections.abc import Callable
 
 from orchestrator.backends.bcc import layout
 from orchestrator.compile.program import SpanProgram
@@ -12,7 +10,6 @@ UNLIMITED = (1 << 64) - 1
 #: A burst of a tenth of the period is let through at once, so that events that come together are
 #: not cut apart: at most count + count/10 records in a period.
 BURST_PART = 10
-Draw = Callable[[int], int]
 
 
 def control_words(lay: layout.Layout, own_tgid: int) -> list[int]:
@@ -39,24 +36,14 @@ def _put_rate(words: list[int], gap_at: int, rate: Rate) -> None:
     words[gap_at + 1] = rate.per_ns // BURST_PART
 
 
-def ledger_element(
-    lay: layout.Layout, side: layout.Side, cpus: int, draw: Draw = secrets.randbelow
-) -> bytes:
-    """The first element of one side: zeros, but for the first gap of each CPU and the values that
-    minima and maxima start from."""
-    program, hook = lay.program, side.hook
-    specs = {metric.index: metric for metric in program.metrics}
-    sample = program.probes[hook.probe].sample
-    found = bytearray()
-    for _ in range(cpus):
-        words = [0] * (lay.ledger_bytes // layout.WORD)
-        if sample > 1:
-            words[lay.ledger_word("gap")] = first_gap(sample, draw)
-            words[lay.ledger_word("weight")] = sample
-        for number, use in enumerate(hook.body.metrics):
-            words[lay.metric_word(number, "value")] = layout.extreme(specs[use.metric])
-        found += struct.pack(f"={len(words)}Q", *words)
-    return bytes(found)
+def ledger_element(lay: layout.Layout, side: layout.Side, cpus: int) -> bytes:
+    """The first element of one side: zeros, but for the values that minima and maxima start
+    from."""
+    specs = {metric.index: metric for metric in lay.program.metrics}
+    words = [0] * (lay.ledger_bytes // layout.WORD)
+    for number, use in enumerate(side.hook.body.metrics):
+        words[lay.metric_word(number, "value")] = layout.extreme(specs[use.metric])
+    return struct.pack(f"={len(words)}Q", *words) * cpus
 
 
 def span_element(lay: layout.Layout, span: SpanProgram, cpus: int) -> bytes:

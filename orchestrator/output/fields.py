@@ -1,17 +1,27 @@
 """What the bytes of a field mean: the value that a line, a metric's key or a summary shows."""
 
-import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from orchestrator.compile.program import Emit, FieldForm, Presentation
-from orchestrator.output.text import from_kernel
+from orchestrator.output.forms import COUNTED, STANDS_FOR, TEXTS, used
 
-__all__ = ["Shown", "is_number", "longest_token", "token_of", "truncated_token", "value_of"]
+__all__ = [
+    *("Shown", "StackNames", "Value", "is_number", "longest_token", "no_stacks"),
+    *("token_of", "truncated_token", "value_of"),
+]
 
-_LONGEST = {"ipv4": 17, "ipv6": 48}
+_STACKS = frozenset({"kstack", "ustack"})
+_LONG_STACK = 4096  # seldom more: fifty frames and more of usual names
+_LONGEST = {"ipv4": 17, "ipv6": 48, "ip": 48, "kstack": _LONG_STACK, "ustack": _LONG_STACK}
+_STOOD_FOR = 600  # the longest symbol is of 512 bytes (include/linux/kallsyms.h, KSYM_NAME_LEN)
 _DIGEST = 2 + len("sha256:") + 16
 _ESCAPED_BYTE = 6  # bytes of JSON that one byte of a string can become: a doubled backslash and xNN
+
+
+Value = str | int | bool | list[str] | None
+#: The frames of a stack by its number, from the innermost outwards; None: it was lost.
+StackNames = Callable[[int], Sequence[str] | None]
 
 
 class Shown(Protocol):
@@ -25,38 +35,54 @@ class Shown(Protocol):
     def presentation(self) -> Presentation | None: ...
 
 
-def value_of(field: Shown, raw: bytes) -> str | int | bool:
-    """The value of a field's `raw` bytes: text, number (or its name) or truth."""
-    match field.form:
-        case "string":
-            return _digest(field, raw) if _hashed(field) else from_kernel(raw)
-        case "ipv4" | "ipv6":
-            family = socket.AF_INET if field.form == "ipv4" else socket.AF_INET6
-            return socket.inet_ntop(family, raw)  # network order, as the kernel keeps it
-        case "bool":
-            return any(raw)
+def no_stacks(_number: int) -> None:
+    """Where no stacks are known."""
+
+
+def value_of(field: Shown, raw: bytes, stacks: StackNames = no_stacks) -> Value:
+    """The value of a field's `raw` bytes: text, number (or its name) or truth; the frames of a
+    stack, null for one that was lost."""
+    if _hashed(field):
+        return _digest(field, raw)
+    if field.form in _STACKS:
+        names = stacks(int.from_bytes(raw, "little"))
+        return None if names is None else list(names)
+    if field.form in TEXTS:
+        return TEXTS[field.form](raw)
+    if field.form == "bool":
+        return any(raw)
     number = int.from_bytes(raw, "little", signed=field.form[0] == "s")
+    shown = field.presentation
+    if shown is not None and shown.form:
+        return STANDS_FOR[shown.form](number, shown)
     return _names(field).get(number, number)
 
 
 def is_number(field: Shown) -> bool:
-    """Whether the field is shown as digits, and not through a table of names."""
-    return field.form not in ("string", "ipv4", "ipv6", "bool") and not _names(field)
+    """Whether the field is shown as digits, and not as what they stand for."""
+    shown = field.presentation
+    stands_for = shown is not None and bool(shown.names or shown.form or shown.hashed)
+    return field.form not in (*TEXTS, *_STACKS, "bool") and not stands_for
 
 
-def token_of(field: Shown) -> Callable[[bytes], bytes]:
+def token_of(field: Shown, stacks: StackNames = no_stacks) -> Callable[[bytes], bytes]:
     """The function from this field's raw bytes to its JSON."""
     from orjson import dumps  # lazy: 5 ms that tables of metrics need not pay
 
-    return lambda raw: dumps(value_of(field, raw))
+    return lambda raw: dumps(value_of(field, raw, stacks))
 
 
 def longest_token(field: Shown) -> int:
     """The most bytes that a number, name, address or string of this field takes in JSON."""
-    if field.form == "string":
-        return _DIGEST if _hashed(field) else 2 + _ESCAPED_BYTE * field.size
-    names = _names(field).values()
-    return max(_LONGEST.get(field.form, 20), *(2 + 6 * len(n) for n in names), 5)
+    if _hashed(field):
+        return _DIGEST
+    if field.form in _LONGEST:
+        return _LONGEST[field.form]
+    if field.form in TEXTS:
+        return 2 + _ESCAPED_BYTE * field.size
+    names = (2 + _ESCAPED_BYTE * len(name) for name in _names(field).values())
+    stands_for = field.presentation is not None and field.presentation.form
+    return max(_STOOD_FOR if stands_for else 20, *names, 5)
 
 
 def truncated_token(emit: Emit) -> Callable[[bytes], bytes]:
@@ -76,14 +102,16 @@ def _hashed(field: Shown) -> bool:
 
 
 def _digest(field: Shown, raw: bytes) -> str:
-    """What stands for a string: of one run, equal strings have equal digests; with a salt that is
+    """What stands for a value: of one run, equal values have equal digests; with a salt that is
     drawn for each run and written nowhere, they cannot be looked up in tables."""
     from hashlib import sha256  # few plans redact anything
 
     assert field.presentation is not None
     if not field.presentation.salt:
-        raise ValueError("a string is to be hashed, and the run has drawn no salt")
-    text = raw.partition(b"\0")[0]
+        raise ValueError("a value is to be hashed, and the run has drawn no salt")
+    text = raw.partition(b"\0")[0] if field.form == "string" else raw
+    if field.form in COUNTED:
+        text = used(raw)
     return "sha256:" + sha256(field.presentation.salt + text).hexdigest()[:16]
 
 

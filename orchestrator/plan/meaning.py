@@ -87,8 +87,6 @@ class Meaning:
             known = self.params if name == "params" else ()
             example = next(iter(known), "NAME")
             self._report("PP022", f"`{name}` needs a member", node, expr, f"{name}.{example}")
-        elif name in names.LATER:
-            self._later(name, node, expr)
         elif _is_known(name):
             self._situation(frozenset({name}), "", node, expr, scope)
         else:
@@ -100,7 +98,7 @@ class Meaning:
         if role not in scope.span:
             hint = f"name the probe: `{role}: PROBE`"
             self._report("PP022", f"this span has no `{role}`", node, expr, hint)
-        elif not (name in scope.span[role] or name in names.BUILTINS or name in names.LATER):
+        elif not (name in scope.span[role] or name in names.BUILTINS):
             known = [*sorted(scope.span[role]), *names.BUILTINS]
             hint = suggestion(name, known, f"define it under `let` of the {role}'s probes")
             self._report("PP022", f"unknown name {name!r} at `{role}`", node, expr, hint)
@@ -117,12 +115,9 @@ class Meaning:
             hint = f"give each of them a `let` of {name}"
             self._report("PP022", f"not all attach points define {name!r}", node, expr, hint)
             return
-        known = [*scope.definitions, *names.BUILTINS, *names.UNITS, *names.LATER]
+        known = [*scope.definitions, *names.BUILTINS, *names.UNITS]
         hint = suggestion(name, known, _other_place(name, self.params))
         self._report("PP022", f"unknown name {name!r}", node, expr, hint)
-
-    def _later(self, name: str, node: Node, expr: Expr) -> None:
-        self._report("PP059", f"`{name}` is not in this release", node, expr, "leave it out")
 
     def _situation(
         self, used: frozenset[str], through: str, node: Node, expr: Expr, scope: Scope
@@ -171,10 +166,6 @@ class Meaning:
 
     def _no_function(self, node: Call, expr: Expr) -> None:
         name = node.function
-        if name in names.FUNCTIONS_LATER:
-            message = f"the function {name}() is not in this release"
-            self._report("PP059", message, node, expr, "leave it out")
-            return
         hint = suggestion(name, names.FUNCTIONS, f"functions: {', '.join(names.FUNCTIONS)}")
         self._report("PP023", f"unknown function {name!r}", node, expr, hint)
 

@@ -19,10 +19,12 @@ BUILTINS: tuple[str, ...] = (
     "now",
     "func",
     "probe",
+    "kstack",
+    "ustack",
     "params",
 )
 #: Builtins that speak of a task; errors under `task: none`.
-OF_TASK = frozenset({"pid", "tid", "uid", "gid", "comm", "cgroup", "ppid"})
+OF_TASK = frozenset({"pid", "tid", "uid", "gid", "comm", "cgroup", "ppid", "ustack"})
 ARGUMENT = re.compile(r"arg[0-9]")
 CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]*|[A-Z]\w*_\w*", re.ASCII)
 UNITS: Mapping[str, int] = {
@@ -34,8 +36,6 @@ UNITS: Mapping[str, int] = {
     "MiB": 1 << 20,
     "GiB": 1 << 30,
 }
-#: Names of the language that this release does not compile yet.
-LATER = frozenset({"kstack", "ustack"})
 
 #: What leads to the values of a span's probes: `start.pid`.
 SPAN_PROBES: tuple[str, ...] = ("start", "via", "end")
@@ -57,12 +57,19 @@ FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
     "max": (2, 2),
     "glob": (2, 2),
     "startswith": (2, 2),
+    "buf": (2, 2),
+    "strs": (1, 2),
+    "path": (1, 2),
+    "local": (1, 1),
+    "remote": (1, 1),
+    "sockaddr": (1, 2),
     "label": (1, 2),
+    "flags": (2, 2),
     "errno": (1, 1),
+    "ksym": (1, 1),
+    "devname": (1, 1),
+    "hash": (1, 1),
 }
-FUNCTIONS_LATER = frozenset(
-    {"buf", "strs", "local", "remote", "path", "flags", "ksym", "devname", "hash"}
-)
 #: What `load(TYPE, p)` reads.
 LOAD_TYPES: tuple[str, ...] = (
     *("u8", "u16", "u32", "u64"),

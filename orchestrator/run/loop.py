@@ -96,10 +96,10 @@ class Loop:
             return "interrupted"
         if self._output.failed is not None:
             return "output"
-        if self._watched.command is not None and self._watched.command.ended():
-            return "command"
         if self._stopped:
             return "stop_when"
+        if self._watched.command is not None and self._watched.command.ended():
+            return "command"
         if self._stop_at_cap and self._session.capped():
             return "cap"
         if self._stream.full:

@@ -159,9 +159,22 @@ class StackCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The spans that are open, a row each: `weight` by sampling, `since` (CLOCK_MONOTONIC ns; 0
+    where nobody asks), `nulls` (a bit for each kept value that could not be read), and by kept
+    value its bytes as (rows, size)."""
+
+    weight: "NDArray[np.uint32]"
+    since: "NDArray[np.uint64]"
+    nulls: "NDArray[np.uint64]"
+    kept: "tuple[NDArray[np.uint8], ...]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
     """All counters of a run at one moment, for the ledger. `lost_of_any`: what was lost of several
-    sides together, and nobody tells of which; their own counts of it are unknown. `stacks` None: none are taken."""
+    sides together, and nobody tells of which; their own counts of it are unknown. `stacks` None:
+    none are taken."""
 
     sides: tuple[SideCounts, ...]
     emits: tuple[EmitCounts, ...]
@@ -230,6 +243,9 @@ class Session(Protocol):
     def new_stacks(self) -> Sequence[Stack]:
         """Stacks that were kept since the last look. What is in records and cells that were read
         before is among these or earlier ones."""
+
+    def opened(self, span: int) -> Opened:
+        """The spans that are open as of now, of the span with this index."""
 
     def counts(self) -> Counts:
         """All counters as of now."""

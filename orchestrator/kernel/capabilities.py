@@ -11,10 +11,12 @@ BITS = {
     "CAP_DAC_OVERRIDE": 1,
     "CAP_DAC_READ_SEARCH": 2,
     "CAP_KILL": 5,
+    "CAP_SYS_PTRACE": 19,
     "CAP_SYS_ADMIN": 21,
     "CAP_SYSLOG": 34,
     "CAP_PERFMON": 38,
     "CAP_BPF": 39,
+    "CAP_CHECKPOINT_RESTORE": 40,
 }
 _VERSION_3 = 0x20080522  # _LINUX_CAPABILITY_VERSION_3, the same file: two words a set
 _PR_CAPBSET_DROP, _LAST = 24, 63  # include/uapi/linux/prctl.h

@@ -6,10 +6,8 @@ from typing import Protocol
 from orchestrator.compile.program import Emit, FieldForm, Presentation
 from orchestrator.output.forms import COUNTED, STANDS_FOR, TEXTS, used
 
-__all__ = [
-    *("Shown", "StackNames", "Value", "is_number", "longest_token", "no_stacks"),
-    *("token_of", "truncated_token", "value_of"),
-]
+__all__ = ["Shown", "StackNames", "Value", "is_number", "longest_token", "no_stacks"]
+__all__ += ["token_of", "truncated_token", "value_of"]
 
 _STACKS = frozenset({"kstack", "ustack"})
 _LONG_STACK = 4096  # seldom more: fifty frames and more of usual names

@@ -16,7 +16,14 @@ import orjson
 from orchestrator.compile.program import COMM_SIZE, RECORD_HEADER, Emit, RecordField
 from orchestrator.output.clock import Clock, StampColumn, UnixNanoColumn
 from orchestrator.output.digits import Bytes, NumberColumn, Scratch, overlay
-from orchestrator.output.fields import is_number, longest_token, token_of, truncated_token
+from orchestrator.output.fields import (
+    StackNames,
+    is_number,
+    longest_token,
+    no_stacks,
+    token_of,
+    truncated_token,
+)
 from orchestrator.output.text import from_kernel
 from orchestrator.output.tokens import TokenColumn
 
@@ -92,10 +99,17 @@ class LineRenderer:
 
     `constants`: what every line carries between `event` and `probe` (run_id, plan, host);
     `wall_offset_ns`: what turns CLOCK_MONOTONIC into ns since 1970. The size of a batch is bounded
-    by `rows`; `chunks` cuts larger ones.
+    by `rows`; `chunks` cuts larger ones. `stacks`: what is shown of stacks, by their numbers.
     """
 
-    def __init__(self, emit: Emit, constants: Mapping[str, str | int], wall_offset_ns: int) -> None:
+    def __init__(
+        self,
+        emit: Emit,
+        constants: Mapping[str, str | int],
+        wall_offset_ns: int,
+        stacks: StackNames = no_stacks,
+    ) -> None:
+        self._stacks = stacks
         widest = _COMMON + sum(longest_token(field) for field in emit.fields)
         self.rows = max(64, min(_ROWS, _MATRIX_LIMIT // widest))
         self._scratch = Scratch(self.rows)
@@ -196,7 +210,9 @@ class LineRenderer:
         if is_number(field):
             return NumberColumn(field.offset, field.form, self._scratch)
         text = field.form == "string"
-        return TokenColumn(field.offset, field.size, token_of(field), self.rows, until_nul=text)
+        return TokenColumn(
+            field.offset, field.size, token_of(field, self._stacks), self.rows, until_nul=text
+        )
 
     def _header(self, name: str) -> None:
         self._text(f',"{name}":')
@@ -214,9 +230,15 @@ class RecordRenderer:
     """Renders batches in which records of several emits follow each other, in their order."""
 
     def __init__(
-        self, emits: Sequence[Emit], constants: Mapping[str, str | int], wall_offset_ns: int
+        self,
+        emits: Sequence[Emit],
+        constants: Mapping[str, str | int],
+        wall_offset_ns: int,
+        stacks: StackNames = no_stacks,
     ) -> None:
-        self._emits = {emit.index: LineRenderer(emit, constants, wall_offset_ns) for emit in emits}
+        self._emits = {
+            emit.index: LineRenderer(emit, constants, wall_offset_ns, stacks) for emit in emits
+        }
         self._rows = min((lines.rows for lines in self._emits.values()), default=_ROWS)
         self._buffer: Bytes = np.empty(0, dtype=np.uint8)
 

@@ -20,6 +20,7 @@ EventKind = Literal[
     "probe.skipped",
     "probe.paused",
     "probe.resumed",
+    "stack",
     "metric",
     "metric.warning",
     "derive",

@@ -1,14 +1,16 @@
 """A metric's cells as a record of the log: keys decoded, values by kind, `other` last."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from orchestrator.compile.histogram import LinearBuckets
 from orchestrator.compile.program import MetricSpec
-from orchestrator.output.fields import value_of
+from orchestrator.output.fields import StackNames, no_stacks, value_of
 from orchestrator.output.percentiles import histogram_fields
 
-__all__ = ["CellCounts", "cell_fields", "key_fields", "largest_first", "linear_of", "metric_fields"]
+__all__ = ["CellCounts", "cell_fields", "key_fields", "largest_first", "linear_of", "merged"]
+__all__ += ["metric_fields"]
 
 
 class CellCounts(Protocol):
@@ -35,14 +37,20 @@ class CellCounts(Protocol):
 C = TypeVar("C", bound=CellCounts)
 
 
-def metric_fields(
-    spec: MetricSpec, cells: Iterable[CellCounts], *, start: str, end: str, total: bool
+def metric_fields(  # noqa: PLR0913  # a record has this many properties
+    spec: MetricSpec,
+    cells: Iterable[CellCounts],
+    *,
+    start: str,
+    end: str,
+    total: bool,
+    stacks: StackNames = no_stacks,
 ) -> dict[str, Any]:
     """The fields of a `metric` record: the largest cells first, at most `spec.top` of them.
 
     `start`, `end`: RFC 3339 times between which was counted; `total`: since the run began.
     """
-    listed = largest_first(spec, cells)
+    listed = largest_first(spec, merged(spec, cells, stacks))
     named = [cell for cell in listed if cell.key is not None]
     shown = named[: spec.top] + [cell for cell in listed if cell.key is None]
     return {
@@ -53,7 +61,7 @@ def metric_fields(
         "display": spec.display,
         "window": {"start": start, "end": end},
         "total": total,
-        "cells": [cell_fields(spec, cell) for cell in shown],
+        "cells": [cell_fields(spec, cell, stacks) for cell in shown],
         "cells_left_out": len(listed) - len(shown),
     }
 
@@ -64,22 +72,65 @@ def largest_first(spec: MetricSpec, cells: Iterable[C]) -> list[C]:
     return sorted(cells, key=lambda cell: (cell.key is None, -_weight(spec, cell)))
 
 
-def cell_fields(spec: MetricSpec, cell: CellCounts) -> dict[str, Any]:
+def cell_fields(
+    spec: MetricSpec, cell: CellCounts, stacks: StackNames = no_stacks
+) -> dict[str, Any]:
     """One cell: its key by names, whether it is `other` (never without a key), and its value."""
-    return {**key_fields(spec, cell), **_value(spec, cell)}
+    return {**key_fields(spec, cell, stacks), **_value(spec, cell)}
 
 
-def key_fields(spec: MetricSpec, cell: CellCounts) -> dict[str, Any]:
+def key_fields(
+    spec: MetricSpec, cell: CellCounts, stacks: StackNames = no_stacks
+) -> dict[str, Any]:
     """Which cell it is: `key` and `other`."""
-    return {"key": _key(spec, cell.key), "other": cell.key is None and bool(spec.key)}
+    return {"key": _key(spec, cell.key, stacks), "other": cell.key is None and bool(spec.key)}
 
 
-def _key(spec: MetricSpec, key: bytes | None) -> dict[str, Any]:
+def _key(spec: MetricSpec, key: bytes | None, stacks: StackNames) -> dict[str, Any]:
     if key is None:
         return {}
     return {
-        part.name: value_of(part, key[part.offset : part.offset + part.size]) for part in spec.key
+        part.name: value_of(part, key[part.offset : part.offset + part.size], stacks)
+        for part in spec.key
     }
+
+
+@dataclass(slots=True, kw_only=True)
+class _Merged:
+    """Cells that are shown as one."""
+
+    key: bytes | None
+    count: int = 0
+    sum: int = 0
+    min: int | None = None
+    max: int | None = None
+    buckets: dict[int, int] = field(default_factory=dict)
+    below: int = 0
+    above: int = 0
+
+    def add(self, cell: CellCounts) -> None:
+        self.count += cell.count
+        self.sum += cell.sum
+        self.min = min((n for n in (self.min, cell.min) if n is not None), default=None)
+        self.max = max((n for n in (self.max, cell.max) if n is not None), default=None)
+        self.below += cell.below
+        self.above += cell.above
+        for index, count in cell.buckets.items():
+            self.buckets[index] = self.buckets.get(index, 0) + count
+
+
+def merged(
+    spec: MetricSpec, cells: Iterable[CellCounts], stacks: StackNames
+) -> Iterable[CellCounts]:
+    """The cells, those in one that only differ in the addresses behind the names of a stack: those
+    of two processes that run the same program."""
+    if not any(part.form in ("kstack", "ustack") for part in spec.key):
+        return cells
+    found: dict[str, _Merged] = {}
+    for cell in cells:
+        shown = repr(_key(spec, cell.key, stacks)) if cell.key is not None else ""
+        found.setdefault(shown, _Merged(key=cell.key)).add(cell)
+    return found.values()
 
 
 def _value(spec: MetricSpec, cell: CellCounts) -> dict[str, Any]:

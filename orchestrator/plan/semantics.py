@@ -128,7 +128,7 @@ def _check_by(
         at = (*path, written.index(name)) if name in written else path
         place = meaning.sink.document.value(at)
         keys = [key for key in names.BUILTINS if key not in _NOT_KEYS]
-        known = name in scope.definitions or name in names.LATER or name in keys
+        known = name in scope.definitions or name in keys
         if not (known or _DOTTED.fullmatch(name) or names.ARGUMENT.fullmatch(name)):
             candidates = [*scope.definitions, *keys]
             otherwise = f"name it under `let`, or use one of: {', '.join(candidates)}"

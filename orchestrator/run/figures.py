@@ -6,6 +6,7 @@ from typing import Any
 
 from orchestrator.backends.protocol import Cell
 from orchestrator.compile.program import MetricSpec, Program
+from orchestrator.output.fields import StackNames, no_stacks
 from orchestrator.output.metrics import key_fields, largest_first
 from orchestrator.plan.derive import metrics_of_plan
 from orchestrator.plan.expression import Expr
@@ -38,8 +39,8 @@ class Figures:
     """The figures of one plan. Each method takes what was counted in a window and since the run
     began; for totals both are the same."""
 
-    def __init__(self, plan: Plan, program: Program) -> None:
-        self._plan = plan
+    def __init__(self, plan: Plan, program: Program, stacks: StackNames = no_stacks) -> None:
+        self._plan, self._stacks = plan, stacks
         self._specs = {(spec.probe, spec.name): spec for spec in program.metrics}
         self._warn = {
             (owner, metric.name): metric.warn
@@ -85,7 +86,7 @@ class Figures:
             look = self._of_cell(spec, cell, now.elapsed_ns)
             if evaluate(condition.root, look, look):
                 numbers = _numbers(condition, look, look)
-                held.append({**key_fields(spec, cell), "numbers": numbers})
+                held.append({**key_fields(spec, cell, self._stacks), "numbers": numbers})
         if not held:
             return None
         shown = held[: spec.top or _CELLS]

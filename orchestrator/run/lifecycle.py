@@ -31,7 +31,7 @@ from orchestrator.run.loop import Bar, Outcome, Watched
 from orchestrator.run.metrics import Measured
 from orchestrator.run.output import Output, Tee
 from orchestrator.run.policy import admit
-from orchestrator.run.privileges import drop_after_attach
+from orchestrator.run.privileges import drop_after_attach, needed_for_names
 from orchestrator.run.records import (
     attached_fields,
     skipped_fields,
@@ -172,7 +172,9 @@ class Run:
         if order.keep_privileges:
             return
         directory = order.directory is not None and not order.directory.is_ours
-        if why := drop_after_attach(command=bool(order.command), directory=directory):
+        names = needed_for_names(self._program)
+        why = drop_after_attach(command=bool(order.command), directory=directory, names=names)
+        if why:
             self._faults.notes.append(why)
 
     def _prepare(self) -> None:

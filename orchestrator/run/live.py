@@ -15,7 +15,9 @@ from orchestrator.run.notices import Notices
 from orchestrator.run.output import Output
 from orchestrator.run.pausing import Pauses
 from orchestrator.run.service import Service
+from orchestrator.run.stacks import Stacks
 from orchestrator.run.stream import Stream
+from orchestrator.run.windows import Totals
 
 __all__ = ["Live"]
 
@@ -39,9 +41,10 @@ class Live:
     ) -> None:
         self._session, self._artifact, self._program = session, artifact, artifact.program
         self._output, self._watched, self._bar = output, watched, bar
-        self._stream = Stream(session, artifact.program, output, constants)
+        self._stacks = Stacks(session.new_stacks, output)
+        self._stream = Stream(session, artifact.program, output, constants, self._stacks)
         self._notices = Notices(artifact, session.attached, output)
-        self._metrics = Metrics(plan, self._program, output, session.metrics)
+        self._metrics = Metrics(plan, self._program, output, self._cells, self._stacks.names)
         self._window_ns = window_ns(plan, self._program)
         self._armed_ns = self._disarmed_ns = armed.at_ns
         self.started = armed.started
@@ -51,6 +54,12 @@ class Live:
         self._pauses = Pauses(session, self._program, output)
         service = Service(session, self._program, self._stream, self._notices, self._pauses)
         self._control = Control(socket, service.serve)
+
+    def _cells(self) -> Totals:
+        """All cells, and the stacks in them named."""
+        cells = self._session.metrics()
+        self._stacks.look()
+        return cells
 
     @property
     def armed_for_ns(self) -> int:
@@ -98,6 +107,9 @@ class Live:
         self._deadline(0)
         account = settle(self._session, self._stream, self._program, self._session.attached)
         self._metrics.finish(self._armed_ns + self.armed_for_ns)
+        if "stacks" in account.ledger:
+            unnamed = {"unnamed": self._stacks.unnamed}
+            account.ledger["stacks"] = {**account.ledger["stacks"], **unnamed}
         self._notices.look(account.counts, {} if self._stream.full else account.undelivered)
         return account
 

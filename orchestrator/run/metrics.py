@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.compile.program import Program
+from orchestrator.output.fields import StackNames, no_stacks
 from orchestrator.output.log import stamp
 from orchestrator.output.metrics import metric_fields
 from orchestrator.plan.model import Plan
@@ -42,11 +43,17 @@ class Metrics:
     """Writes the records. `totals`: those of the whole run, once it is over."""
 
     def __init__(
-        self, plan: Plan, program: Program, output: Output, read: Callable[[], Totals]
+        self,
+        plan: Plan,
+        program: Program,
+        output: Output,
+        read: Callable[[], Totals],
+        stacks: StackNames = no_stacks,
     ) -> None:
+        self._stacks = stacks
         self._program, self._output, self._read = program, output, read
         self._samples = {probe.name: probe.sample for probe in program.probes}
-        self._figures = Figures(plan, program)
+        self._figures = Figures(plan, program, stacks)
         self._start = self._last = ""
         self._begun_ns = self._last_ns = 0
         self._before: Totals = {}
@@ -105,7 +112,9 @@ class Metrics:
         stretch: Mapping[str, Any] = {"window": {"start": start, "end": end}, "total": total}
         for spec in self._program.metrics:
             cells = cells_of(spec, now.cells)
-            fields = metric_fields(spec, cells, start=start, end=end, total=total)
+            fields = metric_fields(
+                spec, cells, start=start, end=end, total=total, stacks=self._stacks
+            )
             found.metrics.append({**fields, "sample": self._samples.get(spec.probe, 1)})
         if self._figures.units:
             values = self._figures.derived(now, whole)

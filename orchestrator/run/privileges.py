@@ -2,11 +2,16 @@
 
 import errno
 import os
+from collections.abc import Sequence
 
+from orchestrator.compile.program import Kept, KeyField, Program, RecordField
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError, Position
 
-__all__ = ["drop_after_attach", "require_privileges"]
+__all__ = ["drop_after_attach", "needed_for_names", "require_privileges"]
+
+
+_OF_PROCESSES = ("CAP_SYS_PTRACE", "CAP_CHECKPOINT_RESTORE", "CAP_DAC_READ_SEARCH")
 
 
 def require_privileges(facts: KernelFacts) -> None:
@@ -27,7 +32,22 @@ def require_privileges(facts: KernelFacts) -> None:
     raise HostError([finding])
 
 
-def drop_after_attach(*, command: bool, directory: bool) -> str | None:
+def needed_for_names(program: Program) -> tuple[str, ...]:
+    """The capabilities that naming what `program` reads takes: CAP_SYSLOG for the addresses in
+    /proc/kallsyms; of other users' processes CAP_SYS_PTRACE for their memory maps,
+    CAP_CHECKPOINT_RESTORE to open what is mapped (proc(5), map_files) and CAP_DAC_READ_SEARCH."""
+    parts: list[RecordField | KeyField | Kept] = []
+    parts += [field for emit in program.emits for field in emit.fields]
+    parts += [part for metric in program.metrics for part in metric.key]
+    parts += [one for span in program.spans for one in span.kept]
+    forms = {part.form for part in parts}
+    symbols = any(part.presentation and part.presentation.form == "symbol" for part in parts)
+    found = ["CAP_SYSLOG"] if symbols or "kstack" in forms else []
+    found += _OF_PROCESSES if "ustack" in forms else ()
+    return tuple(found)
+
+
+def drop_after_attach(*, command: bool, directory: bool, names: Sequence[str] = ()) -> str | None:
     """Give up every capability that the rest of a run does not need; returns why it could not be
     done, None when it was.
 
@@ -36,13 +56,13 @@ def drop_after_attach(*, command: bool, directory: bool) -> str | None:
     by its owner or group. What stays: CAP_BPF where the kernel wants it even for maps that are open
     (before 5.19, kernel/bpf/syscall.c, under kernel.unprivileged_bpf_disabled); CAP_KILL to pass
     signals on to a `command` that changed its user; what opens files, for who is not root or keeps
-    results in a `directory` of another user's.
+    results in a `directory` of another user's; and those in `names` (needed_for_names).
     """
     from orchestrator.kernel.capabilities import BITS, give_up  # ctypes, once all is attached
 
-    names = ["CAP_KILL"] if command else []
-    names += ["CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"] if os.geteuid() or directory else []
-    keep, bpf = sum(1 << BITS[name] for name in names), 1 << BITS["CAP_BPF"]
+    kept = [*names, *(["CAP_KILL"] if command else [])]
+    kept += ["CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"] if os.geteuid() or directory else []
+    keep, bpf = sum(1 << BITS[name] for name in set(kept)), 1 << BITS["CAP_BPF"]
     try:
         give_up(keep | bpf if _needed_for_maps(keep) else keep)
     except OSError as error:

@@ -11,6 +11,7 @@ from orchestrator.compile.program import RECORD_HEADER, Program
 from orchestrator.output.lines import RecordRenderer
 from orchestrator.run.ledger import Delivery
 from orchestrator.run.output import Output
+from orchestrator.run.stacks import Stacks
 
 __all__ = ["Stream"]
 
@@ -26,13 +27,18 @@ class Stream:
     """
 
     def __init__(
-        self, session: Session, program: Program, output: Output, constants: Mapping[str, str]
+        self,
+        session: Session,
+        program: Program,
+        output: Output,
+        constants: Mapping[str, str],
+        stacks: Stacks,
     ) -> None:
-        self._session = session
+        self._session, self._stacks = session, stacks
         self._output = output
         self._room = program.limits.events
         self._bytes = program.limits.output
-        self._renderer = RecordRenderer(program.emits, constants, _wall_offset())
+        self._renderer = RecordRenderer(program.emits, constants, _wall_offset(), stacks.names)
         kinds = max((emit.index for emit in program.emits), default=-1) + 1
         self._delivered, self._trimmed, self._undelivered = np.zeros((3, kinds), dtype=np.int64)
         self.full = False
@@ -54,6 +60,7 @@ class Stream:
         """Read what is there and write it; returns the number of records read."""
         batches = self._session.read()
         try:
+            self._stacks.look()
             for batch in batches:
                 self._take(batch)
         finally:

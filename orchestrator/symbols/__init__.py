@@ -1,2 +1,2 @@
 """Addresses of stacks to names: the kernel's and its modules', a process's files, code made at run
-time. Importing what is in here imports numpy: do it once there are stacks."""
+time. All but `frames` imports numpy: do it once there are stacks."""

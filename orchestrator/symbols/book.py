@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 
-from orchestrator.symbols.frames import EMPTY_STACK, KnownStack, Stack
+from orchestrator.symbols.frames import EMPTY_STACK, KnownStack, Stack, frame
 from orchestrator.symbols.kernel_symbols import KernelSymbols, from_probe_on
 from orchestrator.symbols.process import Binaries, Process
 
 __all__ = ["StackBook"]
 
 _HIDDEN = "the kernel's addresses are hidden from us: CAP_SYSLOG, and kernel.kptr_restrict below 2"
-_GONE = "the process was gone before its memory map could be read"
 _NAMESPACE = "we are in a PID namespace, where the kernel's numbers of processes mean nothing"
 
 
@@ -69,9 +68,8 @@ class StackBook:
 
     def _of_process(self, stack: Stack) -> KnownStack:
         if not self._numbers_are_ours:
-            process = Process(0, Binaries())
-        else:
-            process = self._processes.setdefault(stack.pid, Process(stack.pid, self._binaries))
+            bare = tuple(map(frame, stack.addresses))
+            return KnownStack(stack=stack, frames=bare, why=_NAMESPACE)
+        process = self._processes.setdefault(stack.pid, Process(stack.pid, self._binaries))
         frames = process.frames(stack.addresses)
-        why = "" if process.seen else _GONE if self._numbers_are_ours else _NAMESPACE
-        return KnownStack(stack=stack, frames=frames, why=why)
+        return KnownStack(stack=stack, frames=frames, why=process.why)

@@ -17,9 +17,11 @@ from orchestrator.symbols.binary import Binary
 from orchestrator.symbols.code_map import CodeMap, read_code_map
 from orchestrator.symbols.frames import Frame, frame
 
-__all__ = ["Binaries", "Process", "Region", "regions_of"]
+__all__ = ["DENIED", "GONE", "Binaries", "Process", "Region", "regions_of"]
 
 PROC = Path("/proc")
+GONE = "the process was gone before its memory map could be read"
+DENIED = "its memory map may not be read without CAP_SYS_PTRACE"
 _DELETED = " (deleted)"
 
 
@@ -123,7 +125,8 @@ def _vdso() -> Binary | None:
 
 
 class Process:
-    """The code of process `pid`, looked at when first asked and again when it maps more."""
+    """The code of process `pid`, looked at when first asked and again when it maps more. `why`:
+    what stands in the way of that, "" when nothing does."""
 
     def __init__(self, pid: int, binaries: Binaries) -> None:
         self.pid, self._binaries = pid, binaries
@@ -131,7 +134,7 @@ class Process:
         self._starts: list[int] = []
         self._code: CodeMap | None = None
         self._known: dict[tuple[int, bool], Frame] = {}
-        self.seen = False
+        self.why = GONE
 
     def frames(self, addresses: tuple[int, ...]) -> tuple[Frame, ...]:
         """The frames of a stack that was just taken."""
@@ -143,11 +146,14 @@ class Process:
         """Read the process's map; one that is gone keeps what was read of it."""
         try:
             maps = (self._binaries.proc / str(self.pid) / "maps").read_text(errors="replace")
+        except PermissionError:
+            self.why = DENIED
+            return
         except OSError:
             return
         regions = regions_of(maps)
         if regions:  # a zombie has none
-            self.seen = True
+            self.why = ""
             if regions != self._regions:
                 self._known.clear()
             self._regions = regions

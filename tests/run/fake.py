@@ -35,6 +35,7 @@ from orchestrator.compile.program import (
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import NOWHERE, Finding
 from orchestrator.plan.model import Buckets, Limits
+from orchestrator.symbols.frames import Stack
 
 RECORD_SIZE = RECORD_HEADER_SIZE + 8
 
@@ -175,6 +176,9 @@ class FakeSession:
         if not self.recorded:
             return {0: []}
         return {0: [Cell(key=b"cat".ljust(16, b"\0"), count=self.recorded)]}
+
+    def new_stacks(self) -> Sequence[Stack]:
+        return ()
 
     def counts(self) -> Counts:
         script = self.script

@@ -13,7 +13,9 @@ from orchestrator.output.sink import OutputLost, Sink
 from orchestrator.plan.model import Limits
 from orchestrator.run.ledger import Delivery
 from orchestrator.run.output import Output, Tee
+from orchestrator.run.stacks import Stacks
 from orchestrator.run.stream import Stream
+from orchestrator.symbols.frames import Stack
 from tests.run.conftest import checked_lines
 from tests.run.fake import program, records
 
@@ -40,6 +42,9 @@ class Batches:
 
     def release(self) -> None:
         pass
+
+    def new_stacks(self) -> list[Stack]:
+        return []
 
 
 def mixed(emits: list[int]) -> NDArray[np.uint8]:
@@ -71,7 +76,9 @@ def test_each_record_is_delivered_trimmed_or_undelivered_in_order(
     made, cap: int, room: int
 ) -> None:
     output = Output(Counting(room), CONSTANTS)
-    stream = Stream(Batches(*made), two_probes(Limits(events=cap)), output, CONSTANTS)
+    session = Batches(*made)
+    stacks = Stacks(session.new_stacks, output)
+    stream = Stream(session, two_probes(Limits(events=cap)), output, CONSTANTS, stacks)
     while stream.drain():
         pass
     emits = [emit for batch in made for emit in batch]
@@ -91,7 +98,9 @@ def test_each_record_is_delivered_trimmed_or_undelivered_in_order(
 def test_limits_output_is_never_passed_and_cuts_no_line(made, size: int) -> None:
     written = io.BytesIO()
     output = Output(Sink(written), CONSTANTS)
-    stream = Stream(Batches(*made), two_probes(Limits(output=size)), output, CONSTANTS)
+    session = Batches(*made)
+    stacks = Stacks(session.new_stacks, output)
+    stream = Stream(session, two_probes(Limits(output=size)), output, CONSTANTS, stacks)
     while stream.drain():
         pass
     lines = checked_lines(written.getvalue())

@@ -51,9 +51,7 @@ def _stack_specs(lay: layout.Layout) -> dict[int, MapSpec]:
     scratch, words = layout.STACK_NESTING, len(layout.STACK_WORDS)
     return {
         layout.STACKS: _spec("pp_stacks", "hash", layout.WORD, size, lay.stack_entries),
-        layout.STACK_SCRATCH: _spec(
-            "pp_scratch", "percpu_array", 4, layout.WORD + size, scratch
-        ),
+        layout.STACK_SCRATCH: _spec("pp_scratch", "percpu_array", 4, layout.WORD + size, scratch),
         layout.STACK_COUNTS: _array("pp_stack_counts", words * layout.WORD, 1),
     }
 

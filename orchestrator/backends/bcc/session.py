@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 from orchestrator.backends.bcc import clang, layout, memory, seed
 from orchestrator.backends.bcc.artifact import Detail
 from orchestrator.backends.bcc.artifact import artifact as with_choices
-from orchestrator.backends.bcc.attachment import AttachError, Attachment, raw_tracepoint
+from orchestrator.backends.bcc.attachment import (
+    AttachError,
+    Attachment,
+    close_together,
+    raw_tracepoint,
+)
 from orchestrator.backends.bcc.counting import Accounts
 from orchestrator.backends.bcc.groups import Group, clusters, groups
 from orchestrator.backends.bcc.hooks import Placed, attach_side, load_side
@@ -19,7 +24,7 @@ from orchestrator.backends.bcc.identity import check_namespace, own_tgid
 from orchestrator.backends.bcc.load import LoadError, load_program
 from orchestrator.backends.bcc.maps import Map, create_map
 from orchestrator.backends.bcc.mechanism import choose
-from orchestrator.backends.bcc.reading import LedgerReader, MetricReader
+from orchestrator.backends.bcc.reading import LedgerReader, MetricReader, opened_of
 from orchestrator.backends.bcc.source import EXIT, FORK
 from orchestrator.backends.bcc.stacks import StackReader
 from orchestrator.backends.protocol import (
@@ -28,6 +33,7 @@ from orchestrator.backends.protocol import (
     AttachOptions,
     Cell,
     Counts,
+    Opened,
     SkippedHook,
     StackCounts,
 )
@@ -116,6 +122,7 @@ class BccSession:
         self._accounts: Accounts | None = None
         self._stacks: StackReader | None = None
         self._final_metrics: Mapping[int, Sequence[Cell]] | None = None
+        self._final_opened: dict[int, Opened] = {}
         self._held = 0  # records of the last read
 
     # -- set up --------------------------------------------------------------------------------
@@ -374,6 +381,13 @@ class BccSession:
     def _stack_counts(self) -> StackCounts | None:
         return None if self._stacks is None else self._stacks.counts()
 
+    def opened(self, span: int) -> Opened:
+        """The open spans of one kind, as of now; after `detach`, as of then."""
+        if (found := self._final_opened.get(span)) is not None:
+            return found
+        one = self.program.spans[span]
+        return opened_of(one, self._maps[layout.span_map(one)].values())
+
     def counts(self) -> Counts:
         """All counters as of now."""
         assert self._accounts is not None
@@ -394,6 +408,7 @@ class BccSession:
             self.disarm()
         if self._accounts is not None and self._final_metrics is None:
             self._final_metrics = self.metrics()
+            self._final_opened = {one.index: self.opened(one.index) for one in self.program.spans}
             self._accounts.finish(self._placed)
         attachments = [*self._followers, *_distinct(self._placed)]
         programs = self._programs
@@ -404,6 +419,7 @@ class BccSession:
                 undoing.callback(os.close, program)
             for attachment in attachments:
                 undoing.callback(self._take_away, attachment)
+            undoing.callback(close_together, attachments)
 
     def _close_maps(self) -> None:
         """Unmap and close; a map that a program still holds goes with the program."""

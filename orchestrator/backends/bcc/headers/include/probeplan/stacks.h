@@ -1,0 +1,148 @@
+/* Stacks: taken into scratch memory, numbered by a hash of their own, kept once.
+ *
+ * The generated program defines PP_STACK_DEPTH, PP_STACKS, PP_STACK_SCRATCH, PP_STACK_COUNTS and
+ * PP_STACK_NESTING before. The number is a hash of 64 bits over who and where; two of n stacks share
+ * one with a probability of n * n / 2^65.
+ */
+#ifndef PROBEPLAN_STACKS_H
+#define PROBEPLAN_STACKS_H
+
+#include <probeplan/runtime.h>
+
+#define PP_EFAULT (-14)
+#define PP_STACK_LOST 0 /* shown as null */
+#define PP_STACK_EMPTY 1
+#define PP_STACK_FIRST 2
+
+struct pp_stack {
+	u32 user;
+	u32 tgid; /* of a user stack */
+	u64 ip[PP_STACK_DEPTH];
+};
+struct pp_scratch {
+	u64 busy;
+	struct pp_stack stack;
+};
+struct pp_stack_counts {
+	u64 kept, full, busy;
+};
+
+#define PP_STACK_COUNT(word)                                                                       \
+	do {                                                                                       \
+		u32 none = 0;                                                                      \
+		struct pp_stack_counts *counts = pp_map_lookup(PP_MAP(PP_STACK_COUNTS), &none);    \
+		if (counts)                                                                        \
+			PP_ADD(&counts->word, 1);                                                  \
+	} while (0)
+
+/* A CPU's scratch that no program at work on it has. A program stays on its CPU; others may come in
+ * between: interrupts, and where programs can be preempted other tasks. Kernels without fetching
+ * atomics (before 5.12) run tracing programs with preemption off (kernel/trace/bpf_trace.c; 5.10's
+ * migrate_disable() is preempt_disable()), so that whoever comes in between has given the scratch
+ * back before we go on, and a plain flag will do. */
+PP_INLINE struct pp_scratch *pp_scratch(void)
+{
+#pragma clang loop unroll(full)
+	for (u32 slot = 0; slot < PP_STACK_NESTING; slot++) {
+		u32 at = slot;
+		struct pp_scratch *scratch = pp_map_lookup(PP_MAP(PP_STACK_SCRATCH), &at);
+		if (!scratch)
+			return 0;
+#ifdef PP_HAVE_FETCH
+		if (PP_XCHG(&scratch->busy, 1) == 0)
+			return scratch;
+#else
+		if (PP_READ(scratch->busy) == 0) {
+			PP_WRITE(scratch->busy, 1);
+			return scratch;
+		}
+#endif
+	}
+	return 0;
+}
+
+/* Every step is a bijection of the hash for a given address, and of the address for a given hash. */
+#define PP_STACK_MIX(n)                                                                            \
+	do {                                                                                       \
+		hash = (hash ^ ip[n]) * 0x9e3779b97f4a7c15ULL;                                     \
+		hash ^= hash >> 32;                                                                \
+	} while (0)
+
+/* bpf_get_stack fills what it does not use with zeros (kernel/bpf/stackmap.c), so that eight at a
+ * time need one test: the verifier follows few paths. */
+PP_INLINE u64 pp_stack_number(const struct pp_stack *stack)
+{
+	u64 hash = (u64)stack->tgid << 32 | stack->user;
+#pragma clang loop unroll(disable)
+	for (u32 at = 0; at < PP_STACK_DEPTH; at += 8) {
+		const u64 *ip = &stack->ip[at];
+		if (ip[0] == 0)
+			break;
+		PP_STACK_MIX(0);
+		PP_STACK_MIX(1);
+		PP_STACK_MIX(2);
+		PP_STACK_MIX(3);
+		PP_STACK_MIX(4);
+		PP_STACK_MIX(5);
+		PP_STACK_MIX(6);
+		PP_STACK_MIX(7);
+	}
+	return hash < PP_STACK_FIRST ? hash + PP_STACK_FIRST : hash;
+}
+
+/* The number of `stack` once it is kept; lost where there is no room. */
+PP_INLINE u64 pp_stack_kept(const struct pp_stack *stack)
+{
+	u64 number = pp_stack_number(stack);
+	if (PP_LIKELY(pp_map_lookup(PP_MAP(PP_STACKS), &number)))
+		return number;
+	s64 error = pp_map_update(PP_MAP(PP_STACKS), &number, stack, PP_NOEXIST);
+	if (error == PP_EEXIST)
+		return number;
+	if (error == 0) {
+		PP_STACK_COUNT(kept);
+		return number;
+	}
+	if (error == PP_E2BIG)
+		PP_STACK_COUNT(full);
+	else
+		PP_STACK_COUNT(busy);
+	return PP_STACK_LOST;
+}
+
+/* Whether the current task has no memory of its own: a kernel thread, or one that exits. */
+PP_INLINE int pp_has_no_memory(s64 mm_offset)
+{
+	u64 memory = 0;
+	if (mm_offset < 0)
+		return 1;
+	return pp_read(0, &memory, 8, pp_task() + mm_offset) == 0 && memory == 0;
+}
+
+/* The number of the current task's stack. EFAULT says that there is none, or that the kernel's own
+ * buffers are in use: what there must be (`sure`, or a task with memory) was lost. */
+PP_INLINE u64 pp_stack(void *ctx, int user, int sure, s64 mm_offset)
+{
+	struct pp_scratch *scratch = pp_scratch();
+	if (!scratch) {
+		PP_STACK_COUNT(busy);
+		return PP_STACK_LOST;
+	}
+	u64 number = PP_STACK_EMPTY;
+	scratch->stack.user = user;
+	scratch->stack.tgid = user ? pp_pid_tgid() >> 32 : 0;
+	s64 got = pp_get_stack(ctx, scratch->stack.ip, sizeof scratch->stack.ip,
+			       user ? PP_STACK_USER : 0);
+	if (got > 0) {
+		number = pp_stack_kept(&scratch->stack);
+	} else if (got < 0) {
+		if (got != PP_EFAULT || sure || (user && !pp_has_no_memory(mm_offset))) {
+			PP_STACK_COUNT(busy);
+			number = PP_STACK_LOST;
+		}
+	}
+	PP_WRITE(scratch->busy, 0);
+	return number;
+}
+
+#endif

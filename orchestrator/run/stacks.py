@@ -1,0 +1,76 @@
+"""The stacks of a run: named as soon as they are seen, each told once before it is first shown."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.run.output import Output
+from orchestrator.symbols.frames import EMPTY_STACK, KnownStack, Stack
+
+if TYPE_CHECKING:
+    from orchestrator.symbols.book import StackBook  # numpy, and only with stacks
+
+__all__ = ["Stacks"]
+
+_FIRST_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO, include/linux/proc_ns.h
+
+
+class Stacks:
+    """Reads stacks with `read` (Session.new_stacks) and tells them to `output`."""
+
+    def __init__(self, read: Callable[[], Sequence[Stack]], output: Output) -> None:
+        self._read, self._output = read, output
+        self._book: StackBook | None = None
+
+    def look(self) -> None:
+        """Name and tell what is new: now, since processes go away."""
+        new = self._read()
+        if not new:
+            return
+        if self._book is None:
+            self._book = _book()
+        for known in self._book.learn(new):
+            self._output.record("stack", **_fields(known))
+
+    def names(self, number: int) -> Sequence[str] | None:
+        """What is shown of a stack by its number, of those that were looked at."""
+        if number == EMPTY_STACK:
+            return ()
+        return None if self._book is None else self._book.names(number)
+
+    @property
+    def unnamed(self) -> int:
+        """Stacks of which no frame could be named."""
+        return 0 if self._book is None else self._book.unnamed
+
+
+def _book() -> "StackBook":
+    from orchestrator.symbols.book import StackBook  # numpy, and only with stacks
+
+    try:
+        ours = str(Path("/proc/self/ns/pid").readlink()) == _FIRST_NAMESPACE
+    except OSError:
+        ours = False
+    return StackBook(numbers_are_ours=ours)
+
+
+def _fields(known: KnownStack) -> dict[str, Any]:
+    """Of a stack record."""
+    return {
+        "id": f"{known.stack.id:016x}",
+        "space": known.stack.space,
+        "pid": known.stack.pid if known.stack.space == "user" else None,
+        "names": list(known.names),
+        "frames": [
+            {
+                "address": f"{frame.address:#x}",
+                "symbol": frame.symbol,
+                "offset": frame.offset,
+                "module": frame.module,
+                "build_id": frame.build_id,
+            }
+            for frame in known.frames
+        ],
+        "cut": known.stack.cut,
+        "why": known.why,
+    }

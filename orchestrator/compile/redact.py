@@ -11,14 +11,19 @@ from typing import TypeVar
 
 from orchestrator.compile.bodies import tops
 from orchestrator.compile.nodes import (
+    READS,
     Captured,
     Either,
+    EndpointOf,
+    FamilyIp,
     Field,
     IpOf,
     LetRef,
     Load,
     Node,
+    ReadBytes,
     ReadString,
+    ReadStrings,
     Shown,
     walk,
 )
@@ -34,7 +39,7 @@ from orchestrator.compile.program import (
     RecordField,
     SpanProgram,
 )
-from orchestrator.compile.types import Pointer, Str
+from orchestrator.compile.types import Buffer, Endpoint, Pointer, Str, Strings, size_of
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.model import Redact
 
@@ -43,6 +48,8 @@ __all__ = ["Redactor", "memory_reads", "salted", "user_reads"]
 #: Hooks where every pointer is of user memory, also one that the plan made of a number.
 _USER_HOOKS = frozenset({"ufunction", "uentry", "ureturn", "usdt", "syscall"})
 _SALT_BYTES = 16
+#: What may hold the contents of user memory; numbers and IP addresses are not redacted.
+_TEXTS = (Str, Buffer, Strings, Endpoint)
 
 
 def _is_user(node: Node, tracepoint: Tracepoint | None, in_user_code: bool) -> bool:
@@ -50,7 +57,9 @@ def _is_user(node: Node, tracepoint: Tracepoint | None, in_user_code: bool) -> b
     match node:
         case ReadString(pointer=at) | Load(base=at):
             return in_user_code or getattr(at.type, "space", "kernel") == "user"
-        case IpOf(value=at) if isinstance(at.type, Pointer):
+        case ReadBytes(pointer=at) | ReadStrings(pointer=at) | EndpointOf(v4=at):
+            return in_user_code or getattr(at.type, "space", "kernel") == "user"
+        case IpOf(value=at) | FamilyIp(v4=at) if isinstance(at.type, Pointer):
             return in_user_code or at.type.space == "user"
         case Field(type=Str()):  # later kernels record what a system call's argument points to
             return tracepoint is not None and tracepoint.category == "syscalls"
@@ -74,9 +83,13 @@ class Redactor:
 
     def shown(self, node: Node) -> Node:
         """`node`, which is emitted or part of a key, in the form in which it may be shown."""
-        if self._redact is None or not isinstance(node.type, Str) or not self._of_user(node):
+        if self._redact is None or not isinstance(node.type, _TEXTS) or not self._of_user(node):
             return node
         if self._redact.kind == "hash":
+            return Shown(node, node.type, hashed=True)
+        if isinstance(node.type, Buffer):
+            return self._cut(node, self._redact.size)
+        if isinstance(node.type, Strings | Endpoint):  # of which a beginning tells too much
             return Shown(node, node.type, hashed=True)
         return self._cut(node, self._redact.size + 1)  # and its closing NUL
 
@@ -101,7 +114,7 @@ class Redactor:
     def _cut(self, node: Node, size: int) -> Node:
         """The same string, read to at most `size` bytes. A definition is left as it is for those
         who test it, and read anew."""
-        if not isinstance(node.type, Str) or node.type.size <= size:
+        if not isinstance(node.type, Str | Buffer) or node.type.size <= size:
             return node
         match node:
             case LetRef():
@@ -112,10 +125,12 @@ class Redactor:
                 return self._cut(value, size)
             case Either(yes=yes, no=no):
                 arms = self._cut(yes, size), self._cut(no, size)
-                longest = max(arm.type.size for arm in arms if isinstance(arm.type, Str))
-                return replace(node, yes=arms[0], no=arms[1], type=Str(longest))
+                longest = max((arm.type for arm in arms), key=size_of)
+                return replace(node, yes=arms[0], no=arms[1], type=longest)
             case ReadString() | Load() | Field():
                 return replace(node, type=Str(size))
+            case ReadBytes():
+                return replace(node, type=Buffer(size))
             case _:
                 return node
 
@@ -140,7 +155,7 @@ def memory_reads(hook: Hook) -> Iterator[Node]:
     """The parts of what is evaluated at `hook` that read memory behind any pointer."""
     for node in _parts(hook.body):
         through_pointer = isinstance(node, IpOf) and isinstance(node.value.type, Pointer)
-        if isinstance(node, ReadString | Load) or through_pointer:
+        if isinstance(node, READS) or through_pointer:
             yield node
 
 

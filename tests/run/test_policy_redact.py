@@ -64,6 +64,34 @@ def test_in_user_code_a_number_taken_for_a_pointer_is_the_users_too() -> None:
     assert hashed(program) == {"a"}
 
 
+CAPTURED = """\
+attach: syscall:execve
+redact: {redact}
+let: {{argv: strs(args.argv)}}
+emit:
+  argv: argv
+  early: entry(strs(args.argv, 64))
+  bytes: buf(args.filename, 16)
+  few: entry(buf(args.filename, 4))
+  peer: sockaddr(args.filename)
+  ip: sockaddr(args.filename).ip
+  path: sockaddr(args.filename).path
+metrics: {{n: {{count: true, by: [argv]}}}}"""
+
+
+def test_arguments_buffers_and_addresses_that_programs_pass_are_redacted() -> None:
+    """All but an IP address; where strings are cut, a list of them, and what may be a path, is told
+    by its digest: their beginning would tell too much."""
+    everything = {"argv", "early", "bytes", "few", "peer", "path"}
+    assert hashed(compiled(CAPTURED.format(redact="hash"))) == everything
+    cut = compiled(CAPTURED.format(redact="truncate(8)"))
+    assert hashed(cut) == {"argv", "early", "peer"}
+    [probe] = cut.probes
+    assert probe.emit is not None
+    sizes = {field.name: field.size for field in probe.emit.fields}
+    assert (sizes["bytes"], sizes["few"], sizes["path"]) == (16, 8, 9)
+
+
 def test_without_redact_nothing_is() -> None:
     """And `truncate` sets no digest."""
     for redact in ("", "redact: truncate(4)\n"):

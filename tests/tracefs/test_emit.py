@@ -163,3 +163,25 @@ probes:
     assert "enable" not in artifact.text
     assert artifact.memory["ring buffer"] < 1 << 20
     assert artifact.enforced["probes.a.metrics.n"] == "kernel"
+
+
+@pytest.mark.parametrize(
+    ("attach", "value"),
+    [
+        ("syscall:execve", "entry(strs(args.argv))"),
+        ("syscall:write", "buf(args.buf, args.count)"),
+        ("syscall:connect", "sockaddr(args.uservaddr).ip"),
+        ("function:vfs_read", "entry(path(args.file))"),
+        ("function:tcp_sendmsg", "entry(remote(args.sk))"),
+        (
+            "tracepoint:sock:inet_sock_set_state",
+            "ipv4(args.daddr) if args.family == 2 else ipv6(args.daddr_v6)",
+        ),
+    ],
+)
+def test_what_tracefs_has_no_words_for_is_refused(attach: str, value: str) -> None:
+    """Lists, buffers, paths and addresses of sockets: the finding says what, and who can."""
+    findings = refused(f"probes: {{p: {{attach: '{attach}', emit: {{x: '{value}'}}}}}}\n")
+    assert [finding.code for finding in findings] == ["PP110"] * len(findings)
+    assert findings
+    assert all("bcc" in finding.hint for finding in findings)

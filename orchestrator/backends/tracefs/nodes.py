@@ -4,21 +4,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.compile.nodes import (
+    READS,
     Address,
     Const,
     Convert,
     IpOf,
     LetRef,
-    Load,
     Node,
     ParamRef,
-    ReadString,
     Shown,
     children,
     transform,
 )
 from orchestrator.compile.program import Let, MetricUse, ParamSlot
-from orchestrator.compile.types import Int, Pointer, wrap
+from orchestrator.compile.types import Int, Ip, Pointer, wrap
 
 __all__ = [
     "Change",
@@ -59,9 +58,12 @@ def _folded(node: Node) -> Node:
 
 
 def reads_memory(node: Node) -> bool:
-    """True when the node itself is of memory: only the kernel can compute it."""
-    return isinstance(node, Load | ReadString | Address) or (
-        isinstance(node, IpOf) and isinstance(node.value.type, Pointer)
+    """True when the node itself is of memory: only the kernel can compute it. So is an address of
+    either version, which no column holds."""
+    return (
+        isinstance(node, (*READS, Address))
+        or (isinstance(node, IpOf) and isinstance(node.value.type, Pointer))
+        or node.type == Ip(0)
     )
 
 

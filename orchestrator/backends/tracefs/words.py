@@ -14,6 +14,11 @@ def describe(node: Node) -> str:
             return {
                 "Load": "memory behind this pointer",
                 "ReadString": "a string from memory",
+                "ReadBytes": "a buffer (buf)",
+                "ReadStrings": "a list of strings (strs)",
+                "ReadPath": "a path",
+                "FamilyIp": "the address of a socket",
+                "EndpointOf": "the address of a socket",
                 "UsdtArg": "a USDT argument",
                 "RawArg": "a raw tracepoint's argument",
             }.get(type(node).__name__, f"a {type(node).__name__.lower()}")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from bench.bounds import bounds
 from bench.cost import cost
 from bench.drain import drain
 from bench.figures import Figure
@@ -28,5 +29,6 @@ TABLE: Mapping[str, Benchmark] = {
     "flood": Benchmark(summary="loss at full speed, and in overload", run=flood),
     "startup": Benchmark(summary="time and memory to the first attached probe", run=startup),
     "cost": Benchmark(summary="ns that a probe adds to each call", run=cost),
+    "bounds": Benchmark(summary="fused probes, detaching, the watchdog's memory", run=bounds),
     "lines": Benchmark(summary="rendering alone, from memory to memory", run=lines, root=False),
 }

@@ -4,7 +4,9 @@ import ctypes
 import os
 import platform
 import struct
+import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +38,38 @@ def test_a_detached_program_counts_no_more(counter: Make, workload: Workload) ->
     attached.detach()
     workload.run("getppid", "100", before=count.watch)
     assert count.counts.hits == 0
+
+
+@pytest.mark.parametrize("threads", [True, False])
+def test_programs_that_are_closed_together_count_no_more(
+    counter: Make, workload: Workload, threads: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them, also where no more threads can be had; and no descriptor is left."""
+    count, before = counter(bpf.TRACEPOINT), descriptors()
+    names = [f"syscalls/sys_{side}_{call}" for side in ("enter", "exit")
+             for call in ("getppid", "getuid", "getgid")]  # fmt: skip
+    numbers = map(dynamic_events.event_id, names)
+    attached = [attachment.perf_tracepoint(number, count.program) for number in numbers]
+    if not threads:
+        monkeypatch.setattr(threading.Thread, "start", no_more_threads)
+    attachment.close_together(attached)
+    assert descriptors() == before
+    assert [one.fds for one in attached] == [[]] * len(names)
+    monkeypatch.undo()
+    for one in attached:
+        one.detach()
+    workload.run("getppid", "100", before=count.watch)
+    assert count.counts.hits == 0
+
+
+def descriptors() -> int:
+    """How many this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def no_more_threads(_thread: threading.Thread) -> None:
+    """What Thread.start says then."""
+    raise RuntimeError("can't start new thread")
 
 
 @pytest.mark.parametrize("cpu", ["0", "1"])

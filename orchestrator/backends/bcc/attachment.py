@@ -5,10 +5,13 @@ Only dynamic events outlive us; their definitions are journalled before they are
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
-from collections.abc import Callable
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +20,7 @@ from orchestrator.kernel import bpf, dynamic_events, perf
 from orchestrator.kernel.dynamic_events import Event
 
 Answer = TypeVar("Answer")
+CLOSERS = 8  # threads; more gain nothing
 EPERM_ANYWHERE = "not permitted: CAP_BPF and CAP_PERFMON are needed, or the kernel is locked down"
 TRACEPOINT_REASONS = {
     errno.EACCES: "the tracepoint's format differs from what the program reads",
@@ -74,6 +78,33 @@ class Attachment:
         while self.fds:
             os.close(self.fds.pop())
         dynamic_events.remove(self.events, tracefs=self.tracefs)
+
+
+def close_together(attachments: Iterable[Attachment]) -> None:
+    """Close the descriptors of all, so that nothing fires any more; definitions stay.
+
+    A perf event's end waits for two grace periods, of which the kernel lets several threads wait
+    together for one (the other is under event_mutex: perf_trace_destroy in
+    kernel/trace/trace_event_perf.c). Measured, 50 system calls: 3.7 s by one thread, 1.7 s by 8.
+    """
+    left = deque[int]()
+    for attachment in attachments:
+        left.extend(attachment.fds)
+        attachment.fds.clear()
+
+    def close() -> None:
+        with contextlib.suppress(IndexError):  # none is left
+            while True:
+                os.close(left.popleft())
+
+    helpers = [threading.Thread(target=close) for _ in range(min(CLOSERS, len(left)) - 1)]
+    with contextlib.suppress(RuntimeError):  # there may be no more threads: fewer do it as well
+        for helper in helpers:
+            helper.start()
+    close()
+    for helper in helpers:
+        if helper.ident is not None:
+            helper.join()
 
 
 def raw_tracepoint(name: str, prog_fd: int) -> Attachment:

@@ -69,6 +69,15 @@ def another_task(ran: Ran) -> None:
     assert sum(cell["value"] for cell in ran.cells("wake", "wakeups")) >= 100
 
 
+def figures(ran: Ran) -> None:
+    """They are of the metrics beside them, exactly."""
+    calls = sum(cell["value"] for cell in ran.cells("read", "calls"))
+    [derived] = [line for line in ran.of_kind("derive") if line["total"]]
+    assert derived["values"]["mean"] == ran.value("read", "bytes") / calls
+    assert derived["values"]["failing"] == 100 * ran.value("read", "failed") / calls
+    assert derived["values"]["rate"] > 0
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="attaching probes needs root")
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_an_example_shows_what_it_says(name: str, tmp_path: Path) -> None:

@@ -28,7 +28,6 @@ from orchestrator.run.guard import Guard
 from orchestrator.run.journal import Journal, socket_of
 from orchestrator.run.leftovers import Cleaned, clean_leftovers, clean_own, mounted_at
 from orchestrator.run.loop import Bar, Outcome, Watched
-from orchestrator.run.metrics import Measured
 from orchestrator.run.output import Output, Tee
 from orchestrator.run.policy import admit
 from orchestrator.run.privileges import drop_after_attach, needed_for_names
@@ -273,6 +272,8 @@ class Run:
         fields, verdict = finished(ending, self._program, self._faults)
         self._output.record("run.finished", fields.pop("level"), **fields)
         self._output.flush()
+        from orchestrator.run.metrics import Measured  # numpy, which the run has needed already
+
         totals = live.totals if live else Measured()
         result = RunResult(
             run_id=self._run_id,

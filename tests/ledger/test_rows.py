@@ -3,13 +3,18 @@ row and in no other, and whether the run is complete with it.
 
 What a test here says nothing of is proved elsewhere: the table in this package's docstring."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator.backends.bcc import layout as bcc_layout
+from orchestrator.backends.bcc import maps, session
 from orchestrator.backends.protocol import Session
 from orchestrator.backends.tracefs import pipeline
+from orchestrator.kernel import bpf
 from tests.ledger.measured import ROOM, calling, drained, held, measured
 
 N = 300
@@ -163,6 +168,55 @@ def test_keys_without_room_go_to_other_and_lose_nothing(backend: str, load: Path
     assert made.verdict.complete is True
 
 
+def test_updates_that_the_kernel_refuses_are_map_busy(
+    load: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A map's lock that is held on the same CPU cannot be had on purpose, so a map stands for it
+    that refuses an update with another error than that it is full: a trie, by too long a prefix.
+    (tracefs: what the reader did not get is map_busy, as the test of ring_lost has it.)"""
+    if os.geteuid() != 0:
+        pytest.skip("attaching probes needs root")
+    monkeypatch.setitem(maps.KINDS, "lpm_trie", 11)  # type: ignore[arg-type]  # no kind of ours
+    monkeypatch.setattr(session, "create_map", _refusing)
+    text = "where: args.i >= 100\n    metrics: {n: {count: true, by: [args.i]}}"
+    made = measured("bcc", calls(load, text), calling(load, "call", N))
+    assert made.side()["accepted"] == 200
+    assert made.metric("n") == {"map_busy": 200}
+    assert made.verdict.complete is False
+    assert made.verdict.lost == 200
+
+
+def _refusing(spec: maps.MapSpec) -> maps.Map:
+    """A trie instead of the metric's hash: of its keys the first four bytes are a prefix's length,
+    at most 32 here."""
+    if spec.kind == "hash":
+        kind: Any = "lpm_trie"
+        spec = replace(spec, kind=kind, flags=maps.NO_PREALLOC)
+    return maps.create_map(spec)
+
+
+# ---------------------------------------------------------------- what the kernel passes over
+
+
+def test_programs_that_are_passed_over_are_told(
+    load: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that a program of ours does fires its own probe, so the counter is given to it: what
+    the kernel says is the row, and is what was missed where nothing else can be."""
+    if os.geteuid() != 0:
+        pytest.skip("attaching probes needs root")
+    told = bpf.program_statistics
+
+    def passed_over(program: int) -> bpf.ProgramStatistics:
+        return replace(told(program), recursion_misses=3)
+
+    monkeypatch.setattr(bpf, "program_statistics", passed_over)
+    text = "probes: {p: {attach: 'rawtracepoint:sys_enter', metrics: {n: {count: true}}}}"
+    made = measured("bcc", text, calling(load, "getppid", N))
+    assert (made.side()["recursion_misses"], made.side()["kernel_missed"]) == (3, 3)
+    assert made.verdict.complete is False
+
+
 # ---------------------------------------------------------------- reading
 
 
@@ -215,4 +269,29 @@ def test_records_without_room_are_ring_lost_and_make_a_run_incomplete(
         assert metric == {"counted": many}
     else:  # counted by the reader: what it did not get is lost to the metric too
         assert metric == {"counted": emit["delivered"], "map_busy": emit["ring_lost"]}
+    assert made.verdict.complete is False
+
+
+TWO = """
+probes:
+  one: {attach: 'tracepoint:syscalls:sys_enter_sched_get_priority_max', emit: {}}
+  two: {attach: 'tracepoint:syscalls:sys_exit_sched_get_priority_max', emit: {}}
+"""
+
+
+def test_what_several_events_lose_together_is_told_as_a_whole(backend: str, load: Path) -> None:
+    """Where the kernel tells of one buffer how much did not fit and not what, each probe's part is
+    unknown, the whole is not, and the run is not complete. A program knows its own."""
+    many = 60_000
+    room = ROOM.replace("}", ", memory: 3MiB}" if backend == "bcc" else ", memory: 64KiB}")
+    made = measured(backend, TWO, calling(load, "rare", many), room=room)
+    one, two = made.emit("one"), made.emit("two")
+    delivered = one["delivered"] + two["delivered"]
+    if backend == "bcc":
+        assert (one["accepted"], two["accepted"]) == (many, many)
+        assert made.ledger["lost_of_any"] == 0
+        assert delivered + one["ring_lost"] + two["ring_lost"] == 2 * many
+    else:
+        assert (one["ring_lost"], two["ring_lost"]) == ("unknown", "unknown")
+        assert made.ledger["lost_of_any"] == 2 * many - delivered
     assert made.verdict.complete is False

@@ -1,0 +1,44 @@
+"""A run that lost something ends with 4 and says what, by the command line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.live.product import ROOT, Ran
+
+N = 60_000
+PLAN = """
+apiVersion: probeplan/v1
+kind: ProbePlan
+metadata: {name: losing, summary: for tests}
+limits: {duration: 1m, events: 1M, rate: 100M/s, memory: MEMORY}
+probes:
+  p:
+    attach: 'uprobe:LOAD:target_fn'
+    emit: {i: arg0}
+"""
+#: So little that a burst does not fit between two looks of the reader, which is stopped meanwhile.
+MEMORY = {"bcc": "3MiB", "tracefs": "64KiB"}
+STOPPED = "kill -STOP $PPID; {load} call {calls}; kill -CONT $PPID"
+
+
+def test_a_run_that_lost_records_ends_with_4(backend: str, load: Path, tmp_path: Path) -> None:
+    """The workload stops its reader while it runs. Its accounts balance, and are not complete."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(PLAN.replace("LOAD", str(load)).replace("MEMORY", MEMORY[backend]))
+    line = STOPPED.format(load=load, calls=N)
+    words = ["run", str(plan), "--backend", backend, "--no-progress", "--", "sh", "-c", line]
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator.cli", *words],
+        cwd=ROOT, capture_output=True, timeout=120, check=False,
+    )  # fmt: skip
+    finished = Ran.of(done.stdout.splitlines(keepends=True)[-1]).finished
+    assert done.returncode == finished["exit_code"] == 4, done.stderr
+    assert finished["complete"] is False
+    assert finished["lost"] != 0
+    assert any("room in the buffer" in why for why in finished["why_incomplete"])
+    ledger = finished["ledger"]
+    emit = ledger["probes"]["p"]["emit"]
+    lost = ledger["lost_of_any"] if emit["ring_lost"] == "unknown" else emit["ring_lost"]
+    assert lost + emit["delivered"] == N, json.dumps(emit)

@@ -16,6 +16,7 @@ from orchestrator.cli.options import (
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Param, Plan
 from orchestrator.plan.params import show_value
+from orchestrator.plan.units import format_duration
 from orchestrator.run.ceilings import governed
 from orchestrator.run.explanation import explanation
 from orchestrator.run.runner import permitted
@@ -75,9 +76,9 @@ def _text(told: Mapping[str, Any], plan: Plan) -> Iterator[str]:
         yield ""
         yield "alternatives not taken"
         yield from (f"  {one['probe']}: {one['to']}: {one['reason']}" for one in told["skipped"])
-    for section in (_limits, _enforced, _memory, _capabilities, _program):
-        yield ""
-        yield from section(told)
+    for section in (_figures, _limits, _enforced, _memory, _capabilities, _program):
+        lines = list(section(told))
+        yield from ("", *lines) if lines else ()
 
 
 def _param(param: Param) -> str:
@@ -110,6 +111,21 @@ def _hook(hook: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"    let {name} = {text}" for name, text in hook["let"].items())
     yield from (f"    if {test}" for test in hook["where"])
     yield from (f"    emit {name} = {text}" for name, text in hook["emit"].items())
+
+
+def _figures(told: Mapping[str, Any]) -> Iterator[str]:
+    figures = told["figures"]
+    if not (figures["derive"] or figures["warn"] or figures["stop_when"]):
+        return
+    yield "figures, computed of metrics in user space"
+    for name, one in figures["derive"].items():
+        yield f"  {name} = {one['value']} {one['unit']}".rstrip()
+        if one["warn"]:
+            yield f"    warn if {one['warn']}"
+    yield from (f"  warn of {name} if {text}" for name, text in figures["warn"].items())
+    if figures["stop_when"]:
+        every = format_duration(figures["window_ns"])
+        yield f"  stop when {figures['stop_when']}, judged every {every}"
 
 
 def _limits(told: Mapping[str, Any]) -> Iterator[str]:

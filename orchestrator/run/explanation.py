@@ -14,13 +14,16 @@ from orchestrator.compile.program import (
     KeyField,
     MetricSpec,
     ProbeProgram,
+    Program,
     RecordField,
 )
+from orchestrator.plan.derive import metrics_of_plan
 from orchestrator.plan.findings import Finding
 from orchestrator.plan.model import Plan
 from orchestrator.plan.policy import Policy
 from orchestrator.run.choice import Choice
 from orchestrator.run.records import limits_in_force, policy_fields, with_sources
+from orchestrator.run.windows import window_ns
 
 __all__ = ["explanation"]
 
@@ -47,12 +50,35 @@ def explanation(plan: Plan, choice: Choice, policies: Sequence[Policy] = ()) -> 
         "skipped": [
             {"probe": one.probe, "to": one.item, "reason": one.reason} for one in program.skipped
         ],
+        "figures": _figures(plan, program),
         "policies": policy_fields(policies),
         "limits": with_sources(limits_in_force(artifact), plan),
         "enforced": dict(artifact.enforced),
         "memory": _memory(artifact),
         "capabilities": list(artifact.capabilities),
         "program": artifact.text,
+    }
+
+
+def _figures(plan: Plan, program: Program) -> Shown:
+    """What is computed of metrics in user space, and how often it is judged."""
+    return {
+        "derive": {
+            one.name: {
+                "value": one.value.text,
+                "unit": one.unit,
+                "warn": one.warn.text if one.warn else None,
+            }
+            for one in plan.derive
+        },
+        "warn": {
+            f"{owner}.{metric.name}": metric.warn.text
+            for owner, metrics in metrics_of_plan(plan).items()
+            for metric in metrics
+            if metric.warn
+        },
+        "stop_when": plan.stop_when.text if plan.stop_when else None,
+        "window_ns": window_ns(plan, program.every_ns),
     }
 
 

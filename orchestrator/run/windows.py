@@ -9,11 +9,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.backends.protocol import Cell
+from orchestrator.plan.model import Plan
 
-__all__ = ["Totals", "difference", "kept", "window"]
+__all__ = ["STOP_WINDOW_NS", "Totals", "difference", "kept", "window", "window_ns"]
 
 #: All cells by metric index, as `Session.metrics` gives them.
 Totals = Mapping[int, Sequence[Cell]]
+
+#: How often `stop_when` is judged in a plan without `every`.
+STOP_WINDOW_NS = 1_000_000_000
+
+
+def window_ns(plan: Plan, every_ns: int | None) -> int | None:
+    """The length of a run's windows, `every` of its program or what `stop_when` needs; None: it has
+    none."""
+    return every_ns or (STOP_WINDOW_NS if plan.stop_when is not None else None)
 
 
 def window(now: Totals, before: Totals) -> dict[int, list[Cell]]:

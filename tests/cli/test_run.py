@@ -218,6 +218,20 @@ def test_a_file_that_is_no_recording_is_a_finding(tmp_path: Path, capsys, wrong:
         assert "nowhere': No such file" in capsys.readouterr().err
 
 
+def test_explain_tells_what_is_computed_in_user_space(capsys) -> None:
+    """The figures as the plan has them, and how often they are judged, if any."""
+    kernel = next(path for path in KERNELS if path.name.startswith("6.1"))
+    example = str(Path(__file__).parents[2] / "examples" / "10-figures.yaml")
+    assert main(["explain", example, "--kernel", str(kernel)]) == 0
+    told = capsys.readouterr().out
+    assert "  mean = read.bytes / read.calls bytes\n" in told
+    assert "    warn if value > 12.5 and rate > 100\n" in told
+    assert "  warn of read.latency if p99 > params.slow\n" in told
+    assert "  stop when total(read.failed) > 100000 or failing > 99, judged every 1s\n" in told
+    assert main(["explain", "opens", "--kernel", str(kernel)]) == 0
+    assert "computed of metrics" not in capsys.readouterr().out
+
+
 def test_explain_shows_params_as_set_takes_them(capsys) -> None:
     arguments = ["--set", "threshold=20ms", "--kernel", str(KERNELS[0])]
     assert main(["explain", "slow-io", *arguments]) == 0

@@ -55,7 +55,9 @@ def plan_of(figures: str, warn: str = "value < 0") -> Plan:
         b"apiVersion: probeplan/v1\nkind: ProbePlan\nmetadata: {name: fake-plan, summary: x}\n"
         b"params: {most: {type: int, default: 3}}\n"
         b"probes:\n  opens:\n    attach: tracepoint:fake:open\n    emit: {n: arg0}\n"
-        b"    metrics: {calls: {count: true, by: [comm], warn: '" + warn.encode() + b"'}}\n"
+        b"    metrics: {calls: {count: true, by: [comm], warn: '"
+        + warn.encode()
+        + b"'}}\n"
         + figures.encode()
     )
 

@@ -212,7 +212,7 @@ def test_stop_when_ends_a_run_as_a_success_and_tells_its_numbers(ran: Ran) -> No
 
 def test_stop_when_judges_each_second_where_there_are_no_windows(ran: Ran, monkeypatch) -> None:
     """And then no window is written: only the totals."""
-    monkeypatch.setattr("orchestrator.run.metrics.STOP_WINDOW_NS", 20_000_000)
+    monkeypatch.setattr("orchestrator.run.windows.STOP_WINDOW_NS", 20_000_000)
     ran.go(
         Script(batches=[[1]]),
         program(Limits(duration_ns=60_000_000_000)),

@@ -1,4 +1,4 @@
-"""Stacks of a workload whose call chains are known, by the command line on this machine's kernel."""
+"""Stacks of a workload of known call chains, by the command line on this machine's kernel."""
 
 import json
 import os

@@ -138,7 +138,7 @@ def load_plans() -> dict[str, str]:
             if name.startswith("everything"):
                 _attach(artifact, code)
             else:
-                _load(artifact, code)
+                load_only(artifact, code)
         except HostError as error:
             refused[name] = str(error)
     return refused
@@ -153,7 +153,7 @@ def _attach(artifact: Artifact, code: Mapping[str, bytes]) -> None:
     assert session.skipped == ()
 
 
-def _load(artifact: Artifact, code: Mapping[str, bytes]) -> None:
+def load_only(artifact: Artifact, code: Mapping[str, bytes]) -> None:
     """The verifier's judgement alone: attaching takes a grace period for each event."""
     assert isinstance(artifact.detail, Detail)
     maps = {number: create_map(spec) for number, spec in artifact.detail.maps.items()}

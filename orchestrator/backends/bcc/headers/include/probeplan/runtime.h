@@ -172,26 +172,27 @@ struct pp_list {
 #define PP_FAULT 1 /* something was not there */
 #define PP_CUT 2
 #define PP_LAST 4 /* the current string is the last */
+#define PP_DONE 8 /* leave the loop: by its end alone, or its blocks come to lie in an order in which
+		   * kernels such as 6.1 refuse it (check_cfg: "back-edge") */
 #define PP_ROOTED (1ULL << 31) /* the way led to the root */
 
-/* One piece of the current string. Not 0: stop. */
-PP_INLINE int pp_append(struct pp_list *list, int user, char *to, u32 limit)
+/* One piece of the current string. */
+PP_INLINE void pp_append(struct pp_list *list, int user, char *to, u32 limit)
 {
 	u64 used = list->used;
 	PP_FORGET(used, list->any);
 	if (used >= limit) {
-		list->state |= PP_CUT;
-		return 1;
+		list->state |= PP_CUT | PP_DONE;
+		return;
 	}
 	s64 got = pp_read_str(user, to + 4 + used, PP_CHUNK, list->left);
 	if (got < 0) {
-		list->state |= PP_FAULT;
-		return 1;
+		list->state |= PP_FAULT | PP_DONE;
+		return;
 	}
 	/* The helpers put a NUL at the end of a piece that does not hold all: the next overwrites it. */
 	list->left = got < PP_CHUNK ? 0 : list->left + PP_CHUNK - 1;
 	list->used = used + (got < PP_CHUNK ? got : PP_CHUNK - 1);
-	return 0;
 }
 
 /* Writes the counter; what was read beyond the limit is wiped, so that equal lists are equal bytes. */
@@ -215,23 +216,23 @@ PP_INLINE void pp_strings(int user, char *to, u32 limit, u32 steps, u64 from, u3
 {
 	struct pp_list list = {.any = pp_jiffies64()};
 	list.state = PP_CUT;
+	u32 step = 0;
 #pragma clang loop unroll(disable)
-	for (u32 step = 0; step < steps; step++) {
+	do {
 		PP_FORGET(list.left, list.any);
 		if (!list.left) {
-			if (pp_read(user, &list.left, 8, from)) {
-				list.state |= PP_FAULT;
-				break;
-			}
+			u64 next = 0;
+			if (pp_read(user, &next, 8, from))
+				list.state |= PP_FAULT | PP_DONE;
+			else if (!next)
+				list.state = PP_DONE;
+			list.left = next;
 			from += 8;
-			if (!list.left) {
-				list.state &= ~PP_CUT;
-				break;
-			}
 		}
-		if (pp_append(&list, user, to, limit))
-			break;
-	}
+		if (list.left)
+			pp_append(&list, user, to, limit);
+		PP_OPAQUE(list.state);
+	} while (!(list.state & PP_DONE) && ++step < steps);
 	pp_finish(&list, to, limit, fault, cut);
 }
 
@@ -262,43 +263,33 @@ PP_INLINE void pp_path(char *to, u32 limit, u32 steps, u64 dentry, int mounted, 
 		root = pp_follow(mount + at->root, &list.state);
 		mount -= at->vfsmount;
 	}
+	u32 step = 0;
 #pragma clang loop unroll(disable)
-	for (u32 step = 0; step < steps; step++) {
+	do {
 		PP_FORGET(list.left, list.any);
 		PP_FORGET(list.state, list.any);
-		if (list.state & PP_FAULT)
-			break;
 		if (list.left) {
-			if (pp_append(&list, 0, to, limit))
-				break;
-			continue;
-		}
-		if (list.state & PP_LAST) {
-			list.state &= ~PP_CUT;
-			break;
-		}
-		if (mounted && dentry == root) {
+			pp_append(&list, 0, to, limit);
+		} else if (list.state & PP_LAST) {
+			list.state = (list.state & ~PP_CUT) | PP_DONE;
+		} else if (mounted && dentry == root) {
 			up = pp_follow(mount + at->around, &list.state);
-			if (up == mount) {
-				list.state = (list.state & ~PP_CUT) | PP_ROOTED;
-				break;
-			}
+			if (up == mount)
+				list.state = (list.state & ~PP_CUT) | PP_DONE | PP_ROOTED;
 			dentry = pp_follow(mount + at->mountpoint, &list.state);
 			mount = up;
 			root = pp_follow(mount + at->vfsmount + at->root, &list.state);
-			continue;
+		} else {
+			up = pp_follow(dentry + at->parent, &list.state);
+			if (up == dentry)
+				list.state |= PP_LAST;
+			if (up == dentry && !mounted)
+				list.state = (list.state & ~PP_CUT) | PP_DONE | PP_ROOTED;
+			list.left = pp_follow(dentry + at->name, &list.state);
+			dentry = up;
 		}
-		up = pp_follow(dentry + at->parent, &list.state);
-		if (up == dentry) {
-			if (!mounted) {
-				list.state = (list.state & ~PP_CUT) | PP_ROOTED;
-				break;
-			}
-			list.state |= PP_LAST;
-		}
-		list.left = pp_follow(dentry + at->name, &list.state);
-		dentry = up;
-	}
+		PP_OPAQUE(list.state);
+	} while (!(list.state & (PP_FAULT | PP_DONE)) && ++step < steps);
 	pp_finish(&list, to, limit, fault, cut);
 }
 

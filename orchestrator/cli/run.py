@@ -2,11 +2,12 @@
 
 import argparse
 import os
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from orchestrator.cli.options import add_override_options, add_policy_option, overrides, policies
 from orchestrator.kernel.facts import live_facts
@@ -15,7 +16,7 @@ from orchestrator.output.people import ending
 from orchestrator.output.places import append_to
 from orchestrator.output.progress import Progress
 from orchestrator.output.result import ResultDirectoryError
-from orchestrator.output.sink import Sink
+from orchestrator.output.sink import OutputLost, Sink
 from orchestrator.plan.findings import Finding, PlanError, Position
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
@@ -77,6 +78,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", help="keep plan, program, events and result there")
     parser.add_argument("--log", metavar="FILE", help="append the JSON lines to FILE")
     parser.add_argument(
+        "--folded", metavar="FILE", help="write metrics by stacks there, for flame graphs"
+    )
+    parser.add_argument(
         "--keep-privileges", action="store_true", help="give up no capabilities after attaching"
     )
     parser.add_argument(
@@ -101,6 +105,7 @@ def main(args: argparse.Namespace) -> int:
     _mount_tracefs()
     _note_absent(plan)
     with ExitStack() as stack:
+        stacks = None if args.folded is None else _emptied(args.folded, stack)
         try:
             result = run_plan(
                 plan,
@@ -117,6 +122,8 @@ def main(args: argparse.Namespace) -> int:
         except ResultDirectoryError as error:
             where = Position(file="<command line>")
             raise PlanError([Finding(code="PP092", message=str(error), position=where)]) from None
+        if stacks is not None:
+            _fold(result, stacks)
     _sum_up(result, args)
     return result.exit_code
 
@@ -160,6 +167,26 @@ def _log(args: argparse.Namespace, stack: ExitStack) -> Sink | None:
 def _unwritten(args: argparse.Namespace) -> bool:
     """Whether the JSON lines are left out, as they would run through the live view."""
     return bool(args.live and args.log is None and sys.stdout is not None and sys.stdout.isatty())
+
+
+def _emptied(path: str, stack: ExitStack) -> BinaryIO:
+    """A file to write anew, opened before anything is attached: it may be refused."""
+    file = stack.enter_context(os.fdopen(append_to(path), "wb", buffering=0))
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        os.ftruncate(file.fileno(), 0)
+    return file
+
+
+def _fold(result: RunResult, file: BinaryIO) -> None:
+    from orchestrator.output.folded import folded  # for who wants flame graphs
+
+    text = "".join(f"{line}\n" for line in folded(result.metrics))
+    if not text:
+        _say("note: no metric that counted anything has a stack in its key: nothing is folded")
+    try:
+        Sink(file).write(text.encode(errors="backslashreplace"), 1)
+    except OutputLost as error:
+        _say(f"the stacks could not be written: {os.strerror(error.errno)}")
 
 
 def _require_terminal() -> None:
@@ -236,6 +263,8 @@ def _places(args: argparse.Namespace) -> Iterator[str]:
         yield f"log: {args.log}"
     elif _unwritten(args):
         yield "log: not kept; --log FILE keeps it"
+    if args.folded is not None:
+        yield f"stacks: {args.folded}"
     if args.out is not None:
         yield f"files: {args.out}: plan.yaml, the program, events.jsonl, result.json"
 

@@ -21,6 +21,7 @@ _NARROWEST_BAR = 8
 _SHARE_BAR = 20
 _SHOWN_PERCENTILES = ("p50", "p90", "p99", "p99.9")
 _ADDITIVE = ("count", "sum")
+_FRAMES, _FRAMES_IN_LINE = 16, 3
 
 
 class Drawing:
@@ -93,7 +94,7 @@ class Drawing:
             rows = rows_of(cell, self._rows)
             if not rows and not (cell["below"] or cell["above"]):
                 continue
-            if head := " ".join(_key(cell, keys)).strip():
+            if head := _head(cell):
                 yield Text(head, style="bold")
             yield Text(_percentiles(cell, unit, self._width))
             yield from self._bars(cell, rows, unit)
@@ -136,7 +137,7 @@ def warning_lines(warnings: Sequence[Record], units: Mapping[str, str]) -> Itera
         name = one["metric"] if one["probe"] is None else f"{one['probe']}.{one['metric']}"
         head = f"warning: {harmless(name)}: {harmless(one['condition'])}"
         for cell in one["cells"]:
-            key = ", ".join(f"{name}={harmless(value)}" for name, value in cell["key"].items())
+            key = ", ".join(f"{name}={_in_line(value)}" for name, value in cell["key"].items())
             whose = f" {key or '(other)'}:" if key or cell["other"] else ""
             told = harmless(numbers(cell["numbers"], units, unit_of(one)))
             yield Text(f"{head}:{whose} {told}", style=WARNING)
@@ -148,7 +149,7 @@ def table_of(texts: list[str], figures: list[str]) -> Table:
     """An empty table: `texts` to the left, `figures` to the right."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for text in texts:
-        table.add_column(text, overflow="fold")
+        table.add_column(text, overflow="fold", vertical="top")
     for figure in figures:
         table.add_column(figure, justify="right", no_wrap=True)
     return table
@@ -170,9 +171,30 @@ def _marked(metric: Record, warnings: Sequence[Record]) -> list[Record]:
 
 
 def _key(cell: Record, keys: list[str]) -> list[str]:
+    """A cell's keys as columns: of a stack, a frame a line."""
     if cell["other"]:
         return ["(other)", *[""] * (len(keys) - 1)] if keys else []
-    return [harmless(cell["key"].get(key, "")) for key in keys]
+    return ["\n".join(_lines(cell["key"].get(key, ""))) for key in keys]
+
+
+def _head(cell: Record) -> str:
+    """A cell's keys in a line."""
+    return "(other)" if cell["other"] else " ".join(map(_in_line, cell["key"].values()))
+
+
+def _lines(value: Any) -> list[str]:
+    if value is None:
+        return ["(unknown)"]
+    if not isinstance(value, list):
+        return [harmless(value)]
+    shown = [harmless(frame) for frame in value[:_FRAMES]]
+    return [*shown, f"and {len(value) - _FRAMES} more"] if len(value) > _FRAMES else shown
+
+
+def _in_line(value: Any) -> str:
+    """A key's value where there is but one line for it: of a stack, the innermost frames."""
+    lines = _lines(value)
+    return lines[0] if len(lines) == 1 else " < ".join([*lines[:_FRAMES_IN_LINE], "…"])
 
 
 def _value(cell: Record, metric: Record) -> str:

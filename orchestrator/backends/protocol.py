@@ -204,11 +204,33 @@ class Cell:
     above: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expense:
+    """What one program or event of a session has cost so far. `number` is its own for as long as it
+    is attached; `probes` are those that it serves. Each of its `hits` (None: unknown) costs
+    `price_ns` (`calibrated`: measured on this host) and the run of a program, if it is one:
+    `run_ns` in `runs` as far as the kernel has measured them (None: it has not), of which
+    `idle_ns` a run are the measuring's own."""
+
+    number: int
+    probes: tuple[int, ...]
+    hits: Count
+    price_ns: float
+    calibrated: bool
+    run_ns: Count = None
+    runs: Count = None
+    idle_ns: float = 0.0
+
+
 class Session(Protocol):
-    """Attached probes. Made disarmed: nothing is recorded before `arm`."""
+    """Attached probes. Made disarmed: nothing is recorded before `arm`. `samplable` are the probes
+    (by index) whose sampling can be changed."""
 
     attached: Sequence[AttachedHook]
     skipped: Sequence[SkippedHook]
+
+    @property
+    def samplable(self) -> Collection[int]: ...
 
     def arm(self, deadline_ns: int) -> None:
         """Let records and metrics flow until `deadline_ns` (CLOCK_MONOTONIC)."""
@@ -249,6 +271,20 @@ class Session(Protocol):
 
     def counts(self) -> Counts:
         """All counters as of now."""
+
+    def measure(self, on: bool) -> None:
+        """Have the kernel measure run times, or no longer: for moments only, since it makes all
+        programs of the host slower. Raises OSError where it will not."""
+
+    def expenses(self) -> Sequence[Expense]:
+        """What everything that is attached has cost since it was armed."""
+
+    def resample(self, probe: int, every: int) -> None:
+        """From now on keep one of `every` events of a probe that is samplable, with that weight."""
+
+    def drop(self, probe: int) -> None:
+        """Detach a probe before the others, for good; its counts and metrics stay. A place that it
+        shares with other probes goes with the last of them."""
 
     def disarm(self) -> None:
         """Stop recording at once; what is in the buffers stays readable."""

@@ -29,14 +29,15 @@ def held() -> int:
     return _sets()[0]
 
 
-def give_up(keep: int) -> None:
+def give_up(keep: int, aside: int = 0) -> None:
     """Keep of all sets only what is in the mask `keep`, for good: a program that this thread
-    executes later gets no more either, not even as root. Raises OSError."""
+    executes later gets no more either, not even as root. `aside`: what stays permitted, without
+    effect until it is used. Raises OSError."""
     effective, permitted, inheritable = _sets()
     for bit in range(_LAST + 1):
         if not keep >> bit & 1:
             _libc.prctl(_PR_CAPBSET_DROP, bit, 0, 0, 0)  # refused without CAP_SETPCAP: as it is
-    _set(effective & keep, permitted & keep, inheritable & keep)
+    _set(effective & keep, permitted & (keep | aside), inheritable & keep)
 
 
 def use(mask: int) -> None:

@@ -14,6 +14,7 @@ _ENDINGS = {
     "cap": "its cap on records",
     "command": "its command's end",
     "stop_when": "its stop_when",
+    "cost": "its cost",
     "interrupted": "a signal",
     "limit": "a limit",
     "output": "its output, which took no more",

@@ -149,10 +149,6 @@ CODES: Mapping[str, tuple[str, str]] = {
         "a word of the language as a name",
         "Words such as `if`, `in` and `not` cannot be used as names in expressions.",
     ),
-    "PP059": (
-        "not in this release",
-        "The plan language knows it, but this release of probeplan does not run it yet.",
-    ),
     "PP060": (
         "bad target",
         "Process and user ids are numbers, task names have at most 15 bytes, and cgroups are paths "

@@ -22,7 +22,6 @@ from orchestrator.plan.span_meaning import check_spans
 def check_meaning(plan: Plan, data: Mapping[str, Any], sink: Sink) -> None:
     """Report to `sink` what is wrong with a plan whose document fits the schema."""
     meaning = Meaning(plan.params, sink)
-    _check_later(data, sink)
     _check_prose(data, sink)
     _check_sampling(data, sink)
     _check_definitions(("let",), plan.let, plan_scope(plan), meaning, sink)
@@ -30,13 +29,6 @@ def check_meaning(plan: Plan, data: Mapping[str, Any], sink: Sink) -> None:
         _check_probe(plan, probe, data, meaning, sink)
     check_spans(plan, meaning, sink)
     check_figures(plan, sink)
-
-
-def _check_later(data: Mapping[str, Any], sink: Sink) -> None:
-    if "cpu" in data.get("limits", {}):
-        place, message = sink.document.key(("limits", "cpu")), "`limits.cpu` is not enforced yet"
-        hint = "no run is slowed or ended for its cost; duration, rate and events do bound it"
-        sink.add("PP059", message, place, hint, "warning")
 
 
 def _check_prose(data: Mapping[str, Any], sink: Sink) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.backends.protocol import AttachOptions, Session
 from orchestrator.kernel.facts import KernelFacts
+from orchestrator.output.folded import folded
 from orchestrator.output.result import ResultDirectory
 from orchestrator.output.sink import OutputLost, Sink
 from orchestrator.plan.model import Plan
@@ -172,7 +173,12 @@ class Run:
             return
         directory = order.directory is not None and not order.directory.is_ours
         names = needed_for_names(self._program)
-        why = drop_after_attach(command=bool(order.command), directory=directory, names=names)
+        why = drop_after_attach(
+            command=bool(order.command),
+            directory=directory,
+            programs=self._artifact.backend == "bcc",
+            names=names,
+        )
         if why:
             self._faults.notes.append(why)
 
@@ -295,7 +301,7 @@ class Run:
         return result
 
     def _keep(self, result: RunResult) -> None:
-        """Under --out: result.json."""
+        """Under --out: stacks.folded, if there are stacks, and result.json."""
         if self._order.directory is None:
             return
         kept: dict[str, Any] = {
@@ -308,6 +314,8 @@ class Run:
             "startup_ms": result.startup_ms,
         }
         try:
+            if lines := [f"{line}\n" for line in folded(result.metrics)]:
+                self._order.directory.write_folded("".join(lines))
             self._order.directory.write_result(kept)
         except OutputLost as error:
             self._output.failed = self._output.failed or error

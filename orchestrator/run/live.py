@@ -9,15 +9,16 @@ from orchestrator.plan.model import Plan
 from orchestrator.run.account import Account, settle
 from orchestrator.run.arming import Armed
 from orchestrator.run.control import Control
+from orchestrator.run.governor import Governor
 from orchestrator.run.loop import Bar, Loop, Outcome, Watched
-from orchestrator.run.metrics import Measured, Metrics, window_ns
+from orchestrator.run.metrics import Measured, Metrics
 from orchestrator.run.notices import Notices
 from orchestrator.run.output import Output
 from orchestrator.run.pausing import Pauses
 from orchestrator.run.service import Service
 from orchestrator.run.stacks import Stacks
 from orchestrator.run.stream import Stream
-from orchestrator.run.windows import Totals
+from orchestrator.run.windows import Totals, window_ns
 
 __all__ = ["Live"]
 
@@ -41,11 +42,15 @@ class Live:
     ) -> None:
         self._session, self._artifact, self._program = session, artifact, artifact.program
         self._output, self._watched, self._bar = output, watched, bar
-        self._stacks = Stacks(session.new_stacks, output)
+        self._stacks = Stacks(
+            session.new_stacks, output, expected=session.counts().stacks is not None
+        )
         self._stream = Stream(session, artifact.program, output, constants, self._stacks)
         self._notices = Notices(artifact, session.attached, output)
-        self._metrics = Metrics(plan, self._program, output, self._cells, self._stacks.names)
-        self._window_ns = window_ns(plan, self._program)
+        self._metrics = Metrics(
+            plan, self._program, output, self._cells, self._stacks.names, session.opened
+        )
+        self._window_ns = window_ns(plan, self._program.every_ns)
         self._armed_ns = self._disarmed_ns = armed.at_ns
         self.started = armed.started
         self._metrics.begin(armed.started, armed.at_ns)
@@ -54,6 +59,13 @@ class Live:
         self._pauses = Pauses(session, self._program, output)
         service = Service(session, self._program, self._stream, self._notices, self._pauses)
         self._control = Control(socket, service.serve)
+        self._governor = Governor(
+            session,
+            self._program,
+            output,
+            lambda action: self._notices.limit("cpu", action),
+            armed.at_ns,
+        )
 
     def _cells(self) -> Totals:
         """All cells, and the stacks in them named."""
@@ -96,6 +108,7 @@ class Live:
                 self._watched.command.release()
             outcome = self._loop().run()
         finally:
+            self._governor.end()
             self._control.close()
         self._tell(outcome)
         return outcome
@@ -134,6 +147,7 @@ class Live:
             window_ns=self._window_ns,
             on_window=self._metrics.window,
             serve=self._control.look,
+            governor=self._governor,
             bar=self._bar,
         )
 

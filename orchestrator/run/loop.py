@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from orchestrator.backends.protocol import Counts, Session
 from orchestrator.compile.program import Program
 from orchestrator.run.command import Command
+from orchestrator.run.governor import Governor
 from orchestrator.run.guard import Guard
 from orchestrator.run.output import Output
 from orchestrator.run.signals import Signals
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["LEASE_NS", "Bar", "Loop", "Outcome", "Watched"]
 
 Outcome = Literal[
-    "duration", "cap", "command", "stop_when", "interrupted", "limit", "output", "error"
+    "duration", "cap", "command", "stop_when", "interrupted", "limit", "cost", "output", "error"
 ]
 
 #: How long an unlimited run goes on in the kernel when its reader has died or hangs.
@@ -51,7 +52,7 @@ class Loop:
     """One run, armed at `armed_ns` (CLOCK_MONOTONIC). `look` is called with the counters now and
     then, and tells the records lost so far (None: unknown); `on_window` is called at the end of
     each window of `window_ns` (None: there are none) and tells whether to stop, `serve` each time
-    round."""
+    round; `governor` ends a run that costs too much."""
 
     def __init__(  # noqa: PLR0913  # the parts of a run meet here
         self,
@@ -66,18 +67,20 @@ class Loop:
         window_ns: int | None,
         on_window: Callable[[], bool],
         serve: Callable[[], None],
+        governor: Governor,
         bar: Bar | None = None,
     ) -> None:
         self._session, self._stream, self._output = session, stream, output
         self._program, self._watched, self._bar = program, watched, bar
         self._look, self._on_window, self._serve = look, on_window, serve
+        self._governor = governor
         self._armed_ns = armed_ns
         limit = program.limits.duration_ns
         self._deadline_ns = None if limit is None else armed_ns + limit
         self._lease_ns = armed_ns + LEASE_NS
         self._every_ns = window_ns
         self._window_ns = armed_ns + (window_ns or 0)
-        self._stopped = False
+        self._stopped = self._too_costly = False
         self._look_ns = armed_ns
         self._lost: int | None = 0
         self._stop_at_cap = program.limits.at_cap == "stop"
@@ -104,6 +107,8 @@ class Loop:
             return "cap"
         if self._stream.full:
             return "limit"
+        if self._too_costly:
+            return "cost"
         if self._deadline_ns is not None and time.monotonic_ns() >= self._deadline_ns:
             return "duration"
         return None
@@ -111,10 +116,12 @@ class Loop:
     def _patience(self) -> float:
         """Seconds to wait: until the next thing that is due, and not for long."""
         longest = _IDLE_S if self._watched.command is None else _COMMAND_S
-        due = [self._deadline_ns] if self._deadline_ns is not None else []
+        due = [self._governor.due_ns]
+        if self._deadline_ns is not None:
+            due.append(self._deadline_ns)
         if self._every_ns:
             due.append(self._window_ns)
-        left = (min(due) - time.monotonic_ns()) / 1e9 if due else longest
+        left = (min(due) - time.monotonic_ns()) / 1e9
         return max(0.0, min(left, longest))
 
     def _keep_time(self) -> None:
@@ -132,5 +139,7 @@ class Loop:
         if now >= self._look_ns:
             self._look_ns = now + int(_LOOK_S * 1e9)
             self._lost = self._look(self._session.counts())
+        if not over:
+            self._too_costly = self._governor.look(now)
         if self._bar is not None:
             self._bar.update((now - self._armed_ns) / 1e9, self._stream.delivered, self._lost)

@@ -47,7 +47,9 @@ def needed_for_names(program: Program) -> tuple[str, ...]:
     return tuple(found)
 
 
-def drop_after_attach(*, command: bool, directory: bool, names: Sequence[str] = ()) -> str | None:
+def drop_after_attach(
+    *, command: bool, directory: bool, programs: bool, names: Sequence[str] = ()
+) -> str | None:
     """Give up every capability that the rest of a run does not need; returns why it could not be
     done, None when it was.
 
@@ -56,7 +58,9 @@ def drop_after_attach(*, command: bool, directory: bool, names: Sequence[str] = 
     by its owner or group. What stays: CAP_BPF where the kernel wants it even for maps that are open
     (before 5.19, kernel/bpf/syscall.c, under kernel.unprivileged_bpf_disabled); CAP_KILL to pass
     signals on to a `command` that changed its user; what opens files, for who is not root or keeps
-    results in a `directory` of another user's; and those in `names` (needed_for_names).
+    results in a `directory` of another user's; and those in `names` (needed_for_names). For the
+    moments in which run times of `programs` are measured CAP_SYS_ADMIN stays permitted, without
+    effect at any other time: the kernel asks for no less (kernel/bpf/syscall.c, bpf_enable_stats).
     """
     from orchestrator.kernel.capabilities import BITS, give_up  # ctypes, once all is attached
 
@@ -64,7 +68,8 @@ def drop_after_attach(*, command: bool, directory: bool, names: Sequence[str] = 
     kept += ["CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"] if os.geteuid() or directory else []
     keep, bpf = sum(1 << BITS[name] for name in set(kept)), 1 << BITS["CAP_BPF"]
     try:
-        give_up(keep | bpf if _needed_for_maps(keep) else keep)
+        aside = 1 << BITS["CAP_SYS_ADMIN"] if programs else 0
+        give_up(keep | bpf if _needed_for_maps(keep) else keep, aside)
     except OSError as error:
         return f"capabilities could not be given up ({error.strerror})"
     return None

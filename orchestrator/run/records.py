@@ -14,8 +14,9 @@ __all__ += ["skipped_fields", "skipped_hook_fields", "started_fields", "with_sou
 
 Fields = dict[str, Any]
 
-#: Limits that are not a backend's business: the reader bounds the output, the compiler the rest.
-_OURS = {"memory": "user", "probes": "user", "output": "user"}
+#: Limits that are not a backend's business: the reader bounds the output, the governor the cost,
+#: the compiler the rest.
+_OURS = {"memory": "user", "probes": "user", "output": "user", "cpu": "user"}
 
 
 def started_fields(
@@ -71,6 +72,7 @@ def _values(limits: Limits) -> dict[str, Fields]:
         "duration": {"value": duration},
         "events": {"value": limits.events},
         "rate": {"value": limits.rate.count, "per_ns": limits.rate.per_ns},
+        "cpu": {"value": limits.cpu},
         "memory": {"value": limits.memory},
         "probes": {"value": limits.probes},
         "output": {"value": limits.output},

@@ -16,7 +16,9 @@ from orchestrator.backends.protocol import (
     Cell,
     Counts,
     EmitCounts,
+    Expense,
     MetricCounts,
+    Opened,
     SideCounts,
     SkippedHook,
 )
@@ -151,6 +153,22 @@ class FakeSession:
         self.diary.append("extend")
         self.deadline_ns = deadline_ns
 
+    @property
+    def samplable(self) -> tuple[int, ...]:
+        return (0,)
+
+    def measure(self, on: bool) -> None:
+        pass
+
+    def expenses(self) -> list[Expense]:
+        return []
+
+    def resample(self, probe: int, every: int) -> None:
+        self.diary.append(f"resample {probe} 1/{every}")
+
+    def drop(self, probe: int) -> None:
+        self.diary.append(f"drop {probe}")
+
     def wait(self, timeout_s: float) -> None:
         self._waits += 1
         self.script.on_wait(self._waits)
@@ -179,6 +197,9 @@ class FakeSession:
 
     def new_stacks(self) -> Sequence[Stack]:
         return ()
+
+    def opened(self, span: int) -> Opened:
+        raise ValueError(f"no span {span}")
 
     def counts(self) -> Counts:
         script = self.script

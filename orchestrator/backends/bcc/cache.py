@@ -69,7 +69,7 @@ def read(key: str, functions: Sequence[str]) -> dict[str, bytes] | None:
     if place is None:
         return None
     try:
-        file = _own(place) / key
+        file = own(place) / key
         found = _decode(file.read_bytes(), functions)
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -85,7 +85,7 @@ def write(key: str, compiled: Mapping[str, bytes]) -> None:
         return
     with contextlib.suppress(OSError):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=_own(place), prefix=NEW)
+        handle, name = tempfile.mkstemp(dir=own(place), prefix=NEW)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(_encode(compiled))
@@ -107,7 +107,7 @@ def _age_s(file: Path) -> float:
     return time.time() - file.stat().st_mtime
 
 
-def _own(place: Path) -> Path:
+def own(place: Path) -> Path:
     """Refuse a directory that somebody else owns or may write to."""
     found = place.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:

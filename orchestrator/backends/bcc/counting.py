@@ -47,6 +47,7 @@ class Accounts:
         self.forgotten = [0] * len(lay.program.spans)  # open spans that were dropped from outside
         self._expired_before = [0] * len(lay.sides)
         self._unseen_before = [0] * len(lay.sides)
+        self._left: dict[int, tuple[Count, Count]] = {}
         self._final: Counts | None = None
 
     def start(self, placed: Sequence[Placed]) -> None:
@@ -55,11 +56,19 @@ class Accounts:
         look tells too little rather than too much; the largest of a few is taken."""
         for _ in range(_LOOKS):
             beside, rows = _Beside(placed), self.reader.rows()
-            unseen = [beside.unseen(side, self._fired(rows[side.index])) for side in self.sides]
+            unseen = [beside.unseen(side, self.fired(rows[side.index])) for side in self.sides]
             self._unseen_before = list(map(max, self._unseen_before, unseen))
         rows = self.reader.rows()
         expired = self.layout.ledger_word("expired")
         self._expired_before = [total(rows[s.index], expired) for s in self.layout.sides]
+
+    def leave(self, placed: Sequence[Placed]) -> None:
+        """Look for the last time at what goes away with some of the hooks."""
+        beside, rows = _Beside(placed), self.reader.rows()
+        for one in placed:
+            side = one.side
+            fired = self.fired(rows[side.index]) + self._unseen_before[side.index]
+            self._left[side.index] = (beside.missed(side, fired), beside.recursion(side))
 
     def finish(self, placed: Sequence[Placed]) -> None:
         """Look for the last time at what goes away with the hooks."""
@@ -91,7 +100,8 @@ class Accounts:
         """All sides, in the order of their numbers."""
         return self.layout.sides
 
-    def _fired(self, rows: Rows) -> int:
+    def fired(self, rows: Rows) -> int:
+        """How often a side ran, since it was attached."""
         word = self.layout.ledger_word
         return total(rows, word("entered")) + total(rows, word("expired"))
 
@@ -105,7 +115,7 @@ class Accounts:
             return total(rows, self.layout.ledger_word(name))
 
         before = self._expired_before[side.index]
-        fired = self._fired(rows)
+        fired = self.fired(rows)
         counts = SideCounts(
             hook=side.hook.id,
             side=side.name,
@@ -113,10 +123,15 @@ class Accounts:
             expired=count("expired") + count("late") - before,
             **{name: count(name) for name in _DISPOSITIONS},
         )
+        now = (
+            beside.missed(side, fired + self._unseen_before[side.index]),
+            beside.recursion(side),
+        )
+        missed, recursion = self._left.get(side.index, now)
         return replace(
             counts,
-            kernel_missed=beside.missed(side, fired + self._unseen_before[side.index]),
-            recursion_misses=beside.recursion(side),
+            kernel_missed=missed,
+            recursion_misses=recursion,
             in_flight=self._in_flight(side, counts.accepted, all_rows),
         )
 

@@ -12,7 +12,8 @@ from orchestrator.backends.bcc.mechanism import Choice, Mechanism
 from orchestrator.compile.program import Hook
 from orchestrator.compile.span_lower import ROLE_ORDER
 
-__all__ = ["Group", "at_return", "clusters", "groups"]
+__all__ = ["Group", "at_return", "clusters", "groups", "price_kind"]
+__all__ += ["price_kind_of"]
 
 _NO_SPAN = max(ROLE_ORDER.values()) + 1
 
@@ -63,6 +64,20 @@ def _hooks(made: Sequence[Group]) -> set[int]:
 def at_return(side: Side) -> bool:
     """Whether this side fires when a function returns."""
     return side.name == "return" or side.hook.kind in ("return", "fexit", "ureturn")
+
+
+def price_kind(group: Group) -> str:
+    """How a group is attached, by the names in backends/prices.py."""
+    return price_kind_of(group.sides[0], group.mechanism)
+
+
+def price_kind_of(side: Side, mechanism: str) -> str:
+    """The same of one side. All ways to a function are kprobes or uprobes below."""
+    if mechanism in ("fentry", "fexit"):
+        return "fentry"
+    if mechanism not in ("dynamic event", "kprobe PMU", "uprobe PMU"):
+        return mechanism
+    return ("u" if side.hook.path else "k") + ("retprobe" if at_return(side) else "probe")
 
 
 def _mechanism(side: Side, choices: Mapping[int, Choice]) -> Mechanism:

@@ -18,21 +18,23 @@ from orchestrator.backends.bcc.attachment import (
     raw_tracepoint,
 )
 from orchestrator.backends.bcc.counting import Accounts
-from orchestrator.backends.bcc.groups import Group, clusters, groups
+from orchestrator.backends.bcc.groups import Group, clusters, groups, price_kind, price_kind_of
 from orchestrator.backends.bcc.hooks import Placed, attach_side, load_side
 from orchestrator.backends.bcc.identity import check_namespace, own_tgid
 from orchestrator.backends.bcc.load import LoadError, load_program
 from orchestrator.backends.bcc.maps import Map, create_map
 from orchestrator.backends.bcc.mechanism import choose
-from orchestrator.backends.bcc.reading import LedgerReader, MetricReader, opened_of
+from orchestrator.backends.bcc.reading import LedgerReader, MetricReader, Rows, opened_of
 from orchestrator.backends.bcc.source import EXIT, FORK
 from orchestrator.backends.bcc.stacks import StackReader
+from orchestrator.backends.prices import Price, prices
 from orchestrator.backends.protocol import (
     Artifact,
     AttachedHook,
     AttachOptions,
     Cell,
     Counts,
+    Expense,
     Opened,
     SkippedHook,
     StackCounts,
@@ -40,6 +42,7 @@ from orchestrator.backends.protocol import (
 from orchestrator.compile.program import Hook, SpanProgram
 from orchestrator.kernel import bpf, perf
 from orchestrator.kernel.facts import KernelFacts
+from orchestrator.kernel.run_time import RunTime
 from orchestrator.plan.findings import Finding, HostError
 from orchestrator.symbols.frames import Stack
 
@@ -118,6 +121,9 @@ class BccSession:
         self._ring: Ring | None = None
         self._capped = self._armed = False
         self._paused: set[int] = set()
+        self._dropped: set[int] = set()
+        self._prices: Mapping[str, Price] = {}
+        self._run_time = RunTime()
         self._views: list[memoryview] = []  # of the control and the shared element
         self._accounts: Accounts | None = None
         self._stacks: StackReader | None = None
@@ -129,6 +135,8 @@ class BccSession:
 
     def set_up(self, code: Mapping[str, bytes]) -> None:
         """Maps, their first contents, programs, and hooks last."""
+        programs = groups(self.detail.layout, self.detail.choices)
+        self._prices = prices({price_kind(group) for group in programs}, _measured)
         self._make_maps()
         self._follow(code, FORK, "sched_process_fork")
         self._seed_tasks()
@@ -299,7 +307,7 @@ class BccSession:
         if not self._armed or stopped:
             return
         bits = sum(1 << probe.index for probe in self.program.probes)
-        bits &= ~sum(1 << probe for probe in self._paused)
+        bits &= ~sum(1 << probe for probe in self._paused | self._dropped)
         for word in range(self.detail.layout.enabled_words):
             self._control[word] = bits >> 64 * word & 0xFFFF_FFFF_FFFF_FFFF
 
@@ -332,6 +340,69 @@ class BccSession:
 
     def _open_spans(self, span: SpanProgram) -> int:
         return sum(1 for _ in self._maps[layout.span_map(span)].items())
+
+    # -- what it costs -------------------------------------------------------------------------
+
+    @property
+    def samplable(self) -> Collection[int]:
+        """Probes that are no later part of a span."""
+        return {probe.index for probe in self.program.probes if probe.samplable}
+
+    def measure(self, on: bool) -> None:
+        """Have the kernel measure run times, or no longer. Raises OSError."""
+        if on:
+            self._run_time.on()
+        else:
+            self._run_time.off()
+
+    def expenses(self) -> Sequence[Expense]:
+        """One for each program that is attached."""
+        assert self._accounts is not None
+        rows = self._accounts.reader.rows()
+        return [self._expense(sides, rows) for sides in _by_program(self._placed)]
+
+    def _expense(self, sides: Sequence[Placed], rows: Sequence[Rows]) -> Expense:
+        assert self._accounts is not None
+        first = sides[0]
+        told = bpf.program_statistics(first.program)
+        price = self._prices[price_kind_of(first.side, first.attachment.mechanism)]
+        return Expense(
+            number=first.side.index,
+            probes=tuple(dict.fromkeys(one.side.hook.probe for one in sides)),
+            hits=self._accounts.fired(rows[first.side.index]),
+            price_ns=price.ns,
+            calibrated=price.calibrated,
+            run_ns=told.run_time_ns,
+            runs=told.run_count,
+            idle_ns=price.run_ns,
+        )
+
+    def resample(self, probe: int, every: int) -> None:
+        """One word that all programs look at: each CPU then draws a first gap by itself."""
+        self._control[self.detail.layout.probe_word(probe, "sample")] = every
+
+    def drop(self, probe: int) -> None:
+        """Off by the fuse at once; then what serves no other probe is taken away."""
+        assert self._accounts is not None
+        self._dropped.add(probe)
+        self._enable()
+        gone = [
+            one
+            for sides in _by_program(self._placed)
+            if all(side.side.hook.probe in self._dropped for side in sides)
+            for one in sides
+        ]
+        self._accounts.leave(gone)
+        self._placed = [one for one in self._placed if one not in gone]
+        programs = {one.program for one in gone}
+        self._programs = [one for one in self._programs if one not in programs]
+        with contextlib.ExitStack() as undoing:
+            for program in programs:
+                undoing.callback(os.close, program)
+            for attachment in _distinct(gone):
+                undoing.callback(self._take_away, attachment)
+
+    # -- reading -------------------------------------------------------------------------------
 
     def wait(self, timeout_s: float) -> None:
         """Sleep until there may be records, at most `timeout_s`."""
@@ -404,6 +475,7 @@ class BccSession:
 
         Raises OSError (EBUSY) when an event's definition could not be removed, after the rest.
         """
+        self._run_time.off()
         if self._views:
             self.disarm()
         if self._accounts is not None and self._final_metrics is None:
@@ -431,6 +503,20 @@ class BccSession:
         for made in self._maps.values():
             made.close()
         self._views, self._maps = [], {}
+
+
+def _measured(kind: str) -> tuple[float, float] | None:
+    from orchestrator.backends.bcc.calibration import measure  # at first use on a host only
+
+    return measure(kind)
+
+
+def _by_program(placed: Sequence[Placed]) -> list[list[Placed]]:
+    """Sides by the program that does their work."""
+    found: dict[int, list[Placed]] = {}
+    for one in placed:
+        found.setdefault(one.program, []).append(one)
+    return list(found.values())
 
 
 def _distinct(placed: Sequence[Placed]) -> list[Attachment]:

@@ -19,7 +19,8 @@ from orchestrator.kernel.dynamic_events import Hits, profile
 if TYPE_CHECKING:
     from orchestrator.backends.tracefs.pipeline import Pipeline, Tallies
 
-__all__ = ["Hits", "HitsSeen", "counts_of", "hits_now", "with_tables"]
+__all__ = ["Hits", "HitsSeen", "counts_of", "hits_now", "read_by_source"]
+__all__ += ["with_tables"]
 
 
 def hits_now(layout: Layout, instance: Instance) -> Mapping[str, Hits]:
@@ -62,7 +63,7 @@ def counts_of(
     lost = sum(total(stats, name) for name in ("dropped", "overrun", "commit_overrun"))
     in_doubt: Count = None if corrupt else lost
     unread = total(stats, "entries")
-    read = _read_by_source(pipeline, layout)
+    read = read_by_source(pipeline, layout)
     sources = [
         _source(layout, instance, number, (read[number], in_doubt, unread), hits)
         for number in range(len(layout.sources))
@@ -98,7 +99,7 @@ def _tallies(pipeline: "Pipeline", hook: HookEvents, side: Side) -> "Tallies":
     return state.tallies[side.name]
 
 
-def _read_by_source(pipeline: "Pipeline", layout: Layout) -> dict[int, int]:
+def read_by_source(pipeline: "Pipeline", layout: Layout) -> dict[int, int]:
     """Events that were read of each source; every hook on it has booked them all."""
     return {side.source: _tallies(pipeline, hook, side).read for hook, side in _sides(layout)}
 

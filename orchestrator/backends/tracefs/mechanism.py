@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from orchestrator.backends.protocol import AttachedHook, SkippedHook
 from orchestrator.backends.tracefs.instance import Refused
-from orchestrator.backends.tracefs.layout import HookEvents, Layout
+from orchestrator.backends.tracefs.layout import HookEvents, Layout, Source
 from orchestrator.backends.tracefs.writes import Names
 from orchestrator.plan.findings import NOWHERE, Finding, HostError
 
-__all__ = ["attached", "mechanism_of", "without"]
+__all__ = ["attached", "mechanism_of", "price_kind", "without"]
 
 
 def attached(placed: HookEvents, layout: Layout, names: Names) -> AttachedHook:
@@ -25,15 +25,17 @@ def attached(placed: HookEvents, layout: Layout, names: Names) -> AttachedHook:
 
 def mechanism_of(placed: HookEvents, layout: Layout) -> str:
     """How a hook is attached, for people."""
-    kinds = []
-    for side in placed.sides:
-        definition = layout.sources[side.source].definition
-        if definition is None:
-            kinds.append("tracepoint")
-        else:
-            space = "k" if definition.symbol is not None else "u"
-            kinds.append(f"{space}{'ret' if definition.returns else ''}probe event")
-    return " and ".join(dict.fromkeys(kinds))
+    kinds = [price_kind(layout.sources[side.source]) for side in placed.sides]
+    told = ("tracepoint" if kind == "event" else kind for kind in kinds)
+    return " and ".join(dict.fromkeys(told))
+
+
+def price_kind(source: Source) -> str:
+    """What an event is, by the names in backends/prices.py."""
+    if (definition := source.definition) is None:
+        return "event"
+    space = "k" if definition.symbol is not None else "u"
+    return f"{space}{'ret' if definition.returns else ''}probe event"
 
 
 def without(layout: Layout, refused: Refused, skipped: list[SkippedHook]) -> Layout:

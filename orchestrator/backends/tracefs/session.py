@@ -6,19 +6,29 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.backends.prices import prices
 from orchestrator.backends.protocol import (
     Artifact,
     AttachedHook,
     AttachOptions,
     Cell,
     Counts,
+    Expense,
+    Opened,
     SkippedHook,
 )
-from orchestrator.backends.tracefs.accounts import Hits, HitsSeen, counts_of, hits_now, with_tables
+from orchestrator.backends.tracefs.accounts import (
+    Hits,
+    HitsSeen,
+    counts_of,
+    hits_now,
+    read_by_source,
+    with_tables,
+)
 from orchestrator.backends.tracefs.hist import Table, cells_of, read_tables
-from orchestrator.backends.tracefs.instance import Instance, Refused
+from orchestrator.backends.tracefs.instance import Instance, Refused, total
 from orchestrator.backends.tracefs.layout import HistUse, HookEvents, Layout
-from orchestrator.backends.tracefs.mechanism import attached, without
+from orchestrator.backends.tracefs.mechanism import attached, price_kind, without
 from orchestrator.backends.tracefs.threads import own_threads, seeds
 from orchestrator.backends.tracefs.writes import (
     names_of,
@@ -130,6 +140,7 @@ class TracefsSession:
         self._last: Counts | None = None
         self._kept: list[tuple[HistUse, Table]] = []
         self._paused: set[int] = set()
+        self._dropped: set[int] = set()
 
     # ---------------------------------------------------------------- switching
 
@@ -227,6 +238,79 @@ class TracefsSession:
         self._closed = True
         self.instance.close()
 
+    # ---------------------------------------------------------------- what it costs
+
+    @property
+    def samplable(self) -> Collection[int]:
+        """None: what is left out here has been recorded all the same."""
+        return ()
+
+    def measure(self, on: bool) -> None:
+        """Nothing to measure: an event's price is all that it costs."""
+
+    def expenses(self) -> Sequence[Expense]:
+        """One for each event that is on. A tracepoint's hits that its filter rejects are not seen,
+        and cost less."""
+        kinds = [price_kind(source) for source in self.layout.sources]
+        found = prices(set(kinds), _measured)
+        probes = self._probes_of()
+        hits = self._fired()
+        return [
+            Expense(
+                number=number,
+                probes=probes[number],
+                hits=hits[number],
+                price_ns=found[kind].ns,
+                calibrated=found[kind].calibrated,
+            )
+            for number, kind in enumerate(kinds)
+            if not self._dropped.issuperset(probes[number])
+        ]
+
+    def _probes_of(self) -> list[tuple[int, ...]]:
+        """By source, the probes that it serves."""
+        found: list[dict[int, None]] = [{} for _ in self.layout.sources]
+        for hook in self.layout.hooks:
+            for side in hook.sides:
+                found[side.source][hook.probe] = None
+        return [tuple(probes) for probes in found]
+
+    def _fired(self) -> list[int]:
+        """By source: hits since arming. The kernel counts those of our own events; of what else is
+        in the buffers or was, each tracepoint has the part that it has of what was read."""
+        own = [hits.hits if hits else None for hits in self._hits_of(self._all_sources)]
+        base = self._base
+        names = [self.instance.names.event(source)[1] for source in self.layout.sources]
+        before = [base[name].hits if name in base else 0 for name in names]
+        read = read_by_source(self._prepare(), self.layout)
+        stats = self.instance.stats()
+        seen = sum(total(stats, name) for name in ("entries", "dropped", "overrun", "read"))
+        fired = [
+            hits - old if hits is not None else read[number]
+            for number, (hits, old) in enumerate(zip(own, before, strict=True))
+        ]
+        known = sum(read[number] for number, hits in enumerate(own) if hits is None)
+        more = max(seen - sum(fired), 0)
+        return [
+            count if hits is not None or not known else count + more * count // known
+            for count, hits in zip(fired, own, strict=True)
+        ]
+
+    @property
+    def _all_sources(self) -> range:
+        return range(len(self.layout.sources))
+
+    def resample(self, probe: int, every: int) -> None:
+        """Never asked for: nothing is samplable."""
+        raise NotImplementedError(f"sampling of probe {probe} to {every}")
+
+    def drop(self, probe: int) -> None:
+        """Off by its events' own switches; the definitions go with the rest."""
+        self._dropped.add(probe)
+        everyone = set(range(len(self.program.probes)))
+        sources = self._sources(self._dropped) - self._sources(everyone - self._dropped)
+        self._toggle(sources, on=False)
+
     # ---------------------------------------------------------------- reading
 
     def wait(self, timeout_s: float) -> None:
@@ -271,6 +355,10 @@ class TracefsSession:
         """None: programs that take stacks are refused."""
         return ()
 
+    def opened(self, span: int) -> Opened:
+        """None: programs with spans are refused."""
+        raise ValueError(f"tracefs has no span {span}")
+
     def _tables(self) -> list[tuple[HistUse, Table]]:
         """The hist triggers' tables as of now, or as they were when they were taken away."""
         if not self._closed:
@@ -311,6 +399,10 @@ class TracefsSession:
             paired = any(len(hook.sides) > 1 for hook in self.layout.hooks)
             self._drain = Drain(self.instance, ordered=paired)
         return self._pipeline
+
+
+def _measured(_kind: str) -> None:
+    """Nothing is known that could be measured without a trace of it."""
 
 
 def _shared(layout: Layout, program: Program, sources: Sequence[int]) -> Finding:

@@ -3,6 +3,7 @@ of the renderer under test."""
 
 import datetime
 import ipaddress
+import shlex
 import struct
 from typing import Any
 
@@ -14,7 +15,8 @@ from orchestrator.compile.program import Emit, Presentation, RecordField
 CONSTANTS = {"run_id": "20261123T021507-1f3a9c", "plan": "slow-reads", "host": 'db"17'}
 COMMON = {**CONSTANTS, "plan_sha256": "0" * 64, "kernel": "6.1.0-28-amd64"}
 NAMES = {0: "O_RDONLY", 1: 'quo"ted', -2: "ENOENT"}
-_SIZES = {"bool": 1, "ipv4": 4, "ipv6": 16}
+_SIZES = {"bool": 1, "ipv4": 4, "ipv6": 16, "ip": 24, "bytes": 16, "strings": 32, "path": 32}
+_SIZES |= {"endpoint": 112}
 _STRUCT = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "s8": "b", "s16": "h", "s32": "i"}
 _STRUCT |= {"s64": "q"}
 INTEGERS = tuple(_STRUCT)
@@ -105,7 +107,52 @@ def value(field: RecordField, raw: bytes) -> Any:
         return text(raw)
     if field.form == "bool":
         return raw != b"\0"
+    if field.form in _CAPTURED:
+        return _CAPTURED[field.form](raw)
     return str(ipaddress.IPv4Address(raw) if field.form == "ipv4" else ipaddress.IPv6Address(raw))
+
+
+def _listed(raw: bytes) -> tuple[int, list[str]]:
+    """A list's word and its strings."""
+    word = struct.unpack_from("<I", raw)[0]
+    listed = raw[4 : 4 + (word & 0x7FFF_FFFF)]
+    pieces = listed.split(b"\0")
+    return word, [text(piece) for piece in (pieces[:-1] if listed.endswith(b"\0") else pieces)]
+
+
+def _path(raw: bytes) -> str:
+    word, names = _listed(raw)
+    return ("/" if word >> 31 else "") + "/".join(names[::-1] if word & 0x7FFF_FFFF else [])
+
+
+def _strings(raw: bytes) -> str:
+    word, strings = _listed(raw)
+    return shlex.join(strings) if word else ""
+
+
+def _ip(raw: bytes) -> str:
+    version = struct.unpack_from("<I", raw)[0]
+    kinds = {4: ipaddress.IPv4Address(raw[4:8]), 6: ipaddress.IPv6Address(raw[4:20])}
+    return str(kinds.get(version, ""))
+
+
+def _endpoint(raw: bytes) -> str:
+    family, port = struct.unpack_from("<HH", raw)
+    if family == 1:
+        abstract = raw[4] == 0 and raw[5] != 0
+        return "unix:" + ("@" + text(raw[5:]) if abstract else text(raw[4:]))
+    if family == 2:
+        return f"{ipaddress.IPv4Address(raw[4:8])}:{port}"
+    return f"[{ipaddress.IPv6Address(raw[4:20])}]:{port}" if family == 10 else ""
+
+
+_CAPTURED = {
+    "ip": _ip,
+    "bytes": lambda raw: raw[4 : 4 + struct.unpack_from("<I", raw)[0]].hex(),
+    "strings": _strings,
+    "path": _path,
+    "endpoint": _endpoint,
+}
 
 
 def text(raw: bytes) -> str:
@@ -157,10 +204,39 @@ def raw_of(form: str) -> st.SearchStrategy[bytes]:
         return strings(13)
     if form == "bool":
         return st.sampled_from([b"\0", b"\1", b"\2"])
+    if form in _CAPTURED:
+        return captured(form)
     return st.binary(min_size=size_of(form), max_size=size_of(form))
 
 
-FORMS = (*INTEGERS, "bool", "string", "ipv4", "ipv6")
+def captured(form: str) -> st.SearchStrategy[bytes]:
+    """A word that says what there is, of a version, family or number of bytes; what stands behind
+    is any, and so may be all where a read failed."""
+    size = size_of(form)
+    words = {
+        "ip": st.sampled_from([0, 4, 6, 7]),
+        "endpoint": st.builds(
+            lambda family, port: family | port << 16,
+            st.sampled_from([0, 1, 2, 10, 17]),
+            st.integers(0, 65535),
+        ),
+        "path": st.builds(
+            lambda used, rooted: used | rooted << 31, st.integers(0, size - 4), st.integers(0, 1)
+        ),
+    }
+    word = words.get(form, st.integers(0, size - 4)).map(lambda n: struct.pack("<I", n))
+    behind = st.one_of(
+        st.binary(min_size=size - 4, max_size=size - 4),
+        st.lists(strings(5), max_size=size).map(
+            lambda parts: b"\0".join(p.split(b"\0")[0] for p in parts)[: size - 4].ljust(
+                size - 4, b"\0"
+            )
+        ),
+    )
+    return st.tuples(word, behind).map(b"".join)
+
+
+FORMS = (*INTEGERS, "bool", "string", "ipv4", "ipv6", *_CAPTURED)
 
 
 @st.composite

@@ -10,6 +10,7 @@ from bench.figures import Figure
 from bench.flood import flood
 from bench.lines import lines
 from bench.setting import Setting
+from bench.stacks import stacks
 from bench.startup import startup
 
 __all__ = ["TABLE", "Benchmark"]
@@ -25,6 +26,7 @@ class Benchmark:
 
 
 TABLE: Mapping[str, Benchmark] = {
+    "stacks": Benchmark(summary="names of 10,000 kernel stacks", run=stacks),
     "drain": Benchmark(summary="JSON event lines per reader CPU second", run=drain),
     "flood": Benchmark(summary="loss at full speed, and in overload", run=flood),
     "startup": Benchmark(summary="time and memory to the first attached probe", run=startup),

@@ -24,6 +24,7 @@ EventKind = Literal[
     "metric",
     "metric.warning",
     "derive",
+    "outstanding",
     "stop.reached",
     "limit.reached",
     "governor.step",

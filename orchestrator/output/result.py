@@ -1,4 +1,5 @@
-"""The directory of one run's results: plan.yaml, the program, events.jsonl, result.json.
+"""The directory of one run's results: plan.yaml, the program, events.jsonl, result.json, and
+stacks.folded where metrics have stacks in their keys.
 
 Made for its owner alone (0700, files 0600). Nothing is ever written through a link, and a directory
 with other people's files in it is refused.
@@ -21,6 +22,7 @@ _MARKS = ("result.json", "plan.yaml")
 _EVENTS = "events.jsonl"
 _RESULT = "result.json"
 _PARTIAL = "result.json.partial"
+_FOLDED = "stacks.folded"
 _PROGRAMS = ("program.c", "program.tracefs")
 
 
@@ -56,6 +58,10 @@ class ResultDirectory:
         if name not in _PROGRAMS:
             raise ValueError(f"{name!r} is not one of {_PROGRAMS}")
         self._write(name, text.encode())
+
+    def write_folded(self, text: str) -> None:
+        """Keep metrics by stacks as folded text, as stacks.folded."""
+        self._write(_FOLDED, text.encode())
 
     def events(self) -> Sink:
         """Where the log's lines go: events.jsonl, opened once."""
@@ -96,7 +102,7 @@ class ResultDirectory:
 
     def _clear(self) -> None:
         names = set(os.listdir(self._directory))  # noqa: PTH208 - a path could change meanwhile
-        ours = {"plan.yaml", _EVENTS, _RESULT, _PARTIAL, *_PROGRAMS}
+        ours = {"plan.yaml", _EVENTS, _FOLDED, _RESULT, _PARTIAL, *_PROGRAMS}
         if names and (names - ours or not names & set(_MARKS)):
             strange = ", ".join(repr(name) for name in sorted(names - ours)[:3])
             what = f"holds {strange}" if strange else "is not empty and holds no run's results"

@@ -24,10 +24,12 @@ _CELLS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """What was counted, in a window or since the run began, and for how long."""
+    """What was counted, in a window or since the run began, for how long, and until when
+    (CLOCK_MONOTONIC)."""
 
     cells: Totals
     elapsed_ns: int
+    ended_ns: int = 0
 
 
 def cells_of(spec: MetricSpec, totals: Totals) -> Sequence[Cell]:

@@ -18,9 +18,14 @@ _FIRST_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO, include/linux/proc_n
 class Stacks:
     """Reads stacks with `read` (Session.new_stacks) and tells them to `output`."""
 
-    def __init__(self, read: Callable[[], Sequence[Stack]], output: Output) -> None:
+    def __init__(
+        self, read: Callable[[], Sequence[Stack]], output: Output, *, expected: bool = False
+    ) -> None:
+        """`expected`: the plan takes stacks, so that everything is made ready for them."""
         self._read, self._output = read, output
-        self._book: StackBook | None = None
+        self._book: StackBook | None = _book() if expected else None
+        if self._book is not None:
+            self._book.prepare()
 
     def look(self) -> None:
         """Name and tell what is new: now, since processes go away."""

@@ -39,9 +39,8 @@ class StackBook:
     def learn(self, stacks: Iterable[Stack]) -> list[KnownStack]:
         """Name the stacks that are new; returns these."""
         new = [stack for stack in stacks if stack.id not in self._known]
-        of_kernel = [stack for stack in new if stack.space == "kernel"]
-        found = [*self._of_kernel(of_kernel)]
-        found += [self._of_process(stack) for stack in new if stack.space == "user"]
+        found = [self._of_process(stack) for stack in new if stack.space == "user"]  # these die
+        found += self._of_kernel([stack for stack in new if stack.space == "kernel"])
         self._known |= {known.stack.id: known for known in found}
         return found
 
@@ -56,13 +55,18 @@ class StackBook:
         known = self._known.get(stack_id)
         return None if known is None else known.names
 
+    def prepare(self) -> KernelSymbols:
+        """Read the kernel's symbols, which takes a tenth of a second."""
+        if self._kernel is None:
+            self._kernel = KernelSymbols.live()
+        return self._kernel
+
     def _of_kernel(self, stacks: Sequence[Stack]) -> Iterable[KnownStack]:
         if not stacks:
             return
-        if self._kernel is None:
-            self._kernel = KernelSymbols.live()
-        why = "" if self._kernel.available else _HIDDEN
-        frames = self._kernel.frames([stack.addresses for stack in stacks])
+        kernel = self.prepare()
+        why = "" if kernel.available else _HIDDEN
+        frames = kernel.frames([stack.addresses for stack in stacks])
         for stack, found in zip(stacks, frames, strict=True):
             yield KnownStack(stack=stack, frames=from_probe_on(found), why=why)
 

@@ -69,6 +69,10 @@ class KernelSymbols:
         """Whether addresses were told."""
         return len(self._addresses) > 1
 
+    def addresses(self) -> list[int]:
+        """Where functions begin, in order."""
+        return [int(address) for address in self._addresses]
+
     def frames(self, stacks: Sequence[Sequence[int]]) -> list[tuple[Frame, ...]]:
         """The frames of some stacks, each address looked up once. All but a stack's first address
         are return addresses: the call stands before them."""

@@ -89,6 +89,16 @@ def lifecycle() -> dict[str, dict[str, Any]]:
             "condition": "total(read.errors) > 10", "numbers": {"total(read.errors)": 11},
             "window": {"start": STAMP, "end": STAMP},
         },
+        "stack": {
+            "id": "b5e9a4c10d2f7e83", "space": "user", "pid": 4217, "names": ["main+0x2f (app)"],
+            "frames": [
+                {
+                    "address": "0x55d49e39b150", "symbol": "main", "offset": 47,
+                    "module": "/usr/bin/app", "build_id": None,
+                }
+            ],
+            "cut": False, "why": "",
+        },
         "governor.step": {
             "action": "sample", "probe": "read", "cost": 0.031, "budget": 0.02, "sample": 20,
         },

@@ -34,6 +34,7 @@ def run(
     *,
     attach: str = POINT,
     waits_for: str = "user",
+    options: Sequence[str] = (),
     **limits: Any,
 ) -> Ran:
     """The plan beside `argv`, whose first argument after the mode is the file that ends it: made
@@ -41,9 +42,9 @@ def run(
     plan, until = folder / "plan.yaml", folder / "until"
     plan.write_text(f"{HEAD}    attach: {attach}\n{probe}")
     bounds = [word for name, value in limits.items() for word in ("--limit", f"{name}={value}")]
-    words = [sys.executable, "-m", "orchestrator.cli", "run", str(plan), *bounds, "--no-progress"]
+    words = [sys.executable, "-m", "orchestrator.cli", "run", str(plan), *bounds, *options]
     program, mode, *rest = argv
-    command = ["--", program, mode, str(until), *rest]
+    command = ["--no-progress", "--", program, mode, str(until), *rest]
     with subprocess.Popen(
         [*words, *command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
@@ -161,3 +162,22 @@ def test_stacks_without_room_are_null_and_counted(tmp_path: Path, chain: Path) -
     assert ran.finished["complete"] is False
     assert any("stacks were lost" in why for why in ran.finished["why_incomplete"])
     assert ran.finished["exit_code"] == 4
+
+
+def test_folded_stacks_are_what_flame_graph_tools_read(tmp_path: Path, chain: Path) -> None:
+    """With --folded and under --out: the user's frames, then the kernel's; values are exact."""
+    probe = "    metrics: {calls: {count: true, by: [comm, kstack, ustack]}}\n"
+    options = ["--folded", str(tmp_path / "folded"), "--out", str(tmp_path / "out")]
+    run(tmp_path, probe, [str(chain), "chain", str(N), str(M)], options=options)
+    text = (tmp_path / "folded").read_text()
+    assert text == (tmp_path / "out" / "stacks.folded").read_text()
+    paths = dict(line.rsplit(" ", 1) for line in text.splitlines())
+    counted = {"outer": 0, "other": 0}
+    for path, value in paths.items():
+        frames = path.split(";")
+        assert frames[0] == "chain"
+        main = frames.index("main")
+        assert frames[main + 2] == "inner"
+        assert "do_syscall_64_[k]" in frames[main + 3 :]
+        counted[frames[main + 1]] += int(value)
+    assert counted == {"outer": N, "other": M}

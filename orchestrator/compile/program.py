@@ -330,14 +330,13 @@ class Kept:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
     """What makes a span a thing outstanding: nothing is done at its end, what is open is shown.
-    `value` is an index into `kept`; `by` are the parts of a key, each with its index in `kept`."""
+    `value` is an index into `kept`, and `by` are those of the parts of `shown.key`; `shown` says
+    how the open ones are summed up."""
 
     value: int
-    signed: bool
-    unit: str
-    by: tuple[tuple[str, int], ...]
+    by: tuple[int, ...]
     min_age_ns: int
-    top: int
+    shown: MetricSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

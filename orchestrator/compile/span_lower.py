@@ -25,7 +25,7 @@ from orchestrator.compile.program import (
 )
 from orchestrator.compile.span_draft import SpanDraft, flattened
 from orchestrator.compile.types import Int, size_of
-from orchestrator.plan.model import Outstanding, Span
+from orchestrator.plan.model import Buckets, Outstanding, Span
 
 __all__ = ["Numbers", "SpanMade", "span_program"]
 
@@ -129,16 +129,28 @@ def _made_at_end(
 
 def _resource(plan: Outstanding, draft: SpanDraft) -> Resource:
     names = [one.name for one in draft.kept]
+    by = tuple(names.index(f"start.{name}") for name in plan.by)
+    fields = [
+        (name, draft.kept[index].type, draft.kept[index].presentation)
+        for name, index in zip(plan.by, by, strict=True)
+    ]
+    key, size = lay_out_key(fields, draft.position)
     kind = draft.kept[0].type
     unit = kind.unit if isinstance(kind, Int) else ""
-    return Resource(
-        value=0,
+    shown = MetricSpec(
+        index=-1,
+        probe=plan.name,
+        name="open",
+        kind="sum",
+        key=key,
+        key_size=size,
+        keys=plan.max_open,
+        buckets=Buckets(),
         signed=isinstance(kind, Int) and kind.signed,
         unit="ns" if unit == "duration" else unit,
-        by=tuple((name, names.index(f"start.{name}")) for name in plan.by),
-        min_age_ns=plan.min_age_ns,
         top=plan.top,
     )
+    return Resource(value=0, by=by, min_age_ns=plan.min_age_ns, shown=shown)
 
 
 # ---------------------------------------------------------------- uses

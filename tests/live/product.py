@@ -82,6 +82,7 @@ SIDE_ENDS = (
     "expired", "not_target", "filtered", "sampled_out", "unpaired", "map_full", "accepted",
 )  # fmt: skip
 EMIT_ENDS = ("rate_limited", "over_cap", "ring_lost", "recorded")
+SPAN_FATES = ("ended", "cancelled", "replaced", "not_target", "in_flight")
 METRIC_ENDS = ("counted", "filtered", "map_full", "map_busy")
 
 
@@ -99,8 +100,23 @@ def check_accounts(ran: Ran) -> None:
             delivered += emit["delivered"]
         for metric, counts in probe["metrics"].items():
             _adds_up(f"{name}.{metric}", sum(last), [counts[end] for end in METRIC_ENDS])
+    for name, span in ran.finished["ledger"]["spans"].items():
+        delivered += _checked_span(name, span, ran)
     assert ran.finished["delivered"] == delivered == len(ran.of_kind("probe.event"))
     assert ran.finished["complete"] is not False, ran.finished["why_incomplete"]
+
+
+def _checked_span(name: str, span: Mapping[str, Any], ran: Ran) -> int:
+    """Every start is accounted for, and every record and count of the ends; records delivered."""
+    counts, emit = span["counts"], span["emit"]
+    _adds_up(f"{name}: started", counts["started"], [counts[fate] for fate in SPAN_FATES])
+    for metric, told in span["metrics"].items():
+        _adds_up(f"{name}.{metric}", counts["accepted"], [told[end] for end in METRIC_ENDS])
+    if emit is None:
+        return 0
+    _adds_up(f"{name}: records", counts["accepted"], [emit[end] for end in EMIT_ENDS])
+    assert emit["delivered"] == emit["recorded"] == len(ran.data(name)), name
+    return int(emit["delivered"])
 
 
 def _checked_sides(probe: str, sides: Mapping[str, Any]) -> int:

@@ -7,7 +7,7 @@ from orchestrator.backends.bcc import layout
 from orchestrator.backends.bcc.describe import describe, type_name
 from orchestrator.backends.bcc.emit_nodes import Expressions, may_be_null
 from orchestrator.backends.bcc.emit_strings import Strings
-from orchestrator.compile.nodes import Node
+from orchestrator.compile.nodes import Kept, Node, walk
 from orchestrator.compile.program import Emit, Program, RecordField
 from orchestrator.compile.types import Cut, Stored, Str
 from orchestrator.plan.model import Rate
@@ -123,7 +123,7 @@ class RecordBlock:
             return
         self.line("fault = 0;")
         self.line(f"*({kind} *)({to}) = ({kind})({value});")
-        self._note_fault(field)
+        self._note_fault(field, node)
 
     def _memory(self, field: RecordField, node: Node, to: str) -> None:
         self.line("fault = 0;")
@@ -132,16 +132,20 @@ class RecordBlock:
         if isinstance(node.type, Str):
             self.line(f"*({to}) = 0;")
         Strings(self.e).store(node, to, field.size)
-        self._note_fault(field)
+        self._note_fault(field, node)
         if isinstance(node.type, Cut):
             self.line("if (cut) {")
             self.line(f"\ttruncated |= {1 << field.bit:#x}U;")
             self.line("\tCOUNT(truncated);")
             self.line("}")
 
-    def _note_fault(self, field: RecordField) -> None:
+    def _note_fault(self, field: RecordField, node: Node) -> None:
+        """A null is a read that failed, but for what a via would have told that was not seen."""
+        of_via = any(isinstance(n, Kept) and n.name.startswith("via.") for n in walk(node))
         self.line("if (fault) {")
         self.line(f"\tnulls |= {1 << field.bit:#x}U;")
+        if of_via:
+            self.line("\tif (open->head.seen)")
         self.line("\tCOUNT(faulted);")
         self.line("}")
 

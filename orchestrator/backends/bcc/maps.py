@@ -111,6 +111,16 @@ class Map:
         for part in parts:
             yield from self._pairs(part)
 
+    def values(self) -> bytes:
+        """All values, one after the other. Not a snapshot: writers go on."""
+        try:
+            size = self.value_bytes
+            return b"".join(part.values[: part.count * size] for part in self._batches())
+        except OSError as refused:
+            if refused.errno not in NO_BATCH:
+                raise
+            return b"".join(value for _, value in self._one_by_one())
+
     def slots(self, value: bytes) -> list[bytes]:
         """One value per possible CPU, without padding."""
         step, size = self.spec.slot_size, self.spec.value_size

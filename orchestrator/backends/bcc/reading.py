@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from orchestrator.backends.bcc import layout
 from orchestrator.backends.bcc.maps import Map
 from orchestrator.backends.bcc.uses import counts_all, span_counts_all
-from orchestrator.backends.protocol import Cell
-from orchestrator.compile.program import MetricSpec
+from orchestrator.backends.protocol import Cell, Opened
+from orchestrator.compile.program import MetricSpec, SpanProgram
 
 Rows = Sequence[Sequence[int]]  # one list of words a CPU
 
@@ -68,6 +68,25 @@ def feeds(lay: layout.Layout) -> dict[int, list[Feed]]:
 def _feed(lay: layout.Layout, element: int, number: int, *, every: bool) -> Feed:
     word = lay.ledger_word("accepted") if every else lay.metric_word(number, "counted")
     return Feed(element=element, number=number, counted=word)
+
+
+def opened_of(span: SpanProgram, values: bytes) -> Opened:
+    """Open spans from the values of their map: struct pp_frame, then what is kept (layout.py)."""
+    import numpy as np
+
+    size = layout.span_bytes(span)
+    rows = np.frombuffer(values, dtype=np.uint8).reshape(-1, size)
+    words = np.ascontiguousarray(rows).view(np.uint64)
+    at, kept = layout.FRAME_HEAD_BYTES, []
+    for one in span.kept:
+        kept.append(rows[:, at : at + one.size])
+        at += layout.padded(one.size)
+    return Opened(
+        weight=(words[:, 0] >> np.uint64(32)).astype(np.uint32),
+        since=words[:, 1],
+        nulls=words[:, 2] & np.uint64(0xFFFF_FFFF),
+        kept=tuple(kept),
+    )
 
 
 class MetricReader:

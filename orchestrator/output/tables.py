@@ -64,10 +64,14 @@ class Drawing:
         if shares:
             table.add_column("", no_wrap=True)
         unit = unit_of(metric)
+        deep = any(isinstance(value, list) for cell in shown for value in cell["key"].values())
         for index, cell in enumerate(shown):
             row = _histogram_values(cell, unit) if histogram else [_value(cell, metric)]
             style = WARNING if {"key": cell["key"], "other": cell["other"]} in marked else None
-            table.add_row(*_key(cell, keys), *row, *(shares[index] if shares else ()), style=style)
+            texts = _key(cell, keys)
+            if deep and index < len(shown) - 1:
+                texts = [f"{text}\n" for text in texts]  # rows of several lines stand apart
+            table.add_row(*texts, *row, *(shares[index] if shares else ()), style=style)
         return table
 
     def _shares(self, metric: Record, shown: Sequence[Record]) -> list[tuple[str, str]]:
@@ -194,7 +198,8 @@ def _lines(value: Any) -> list[str]:
 def _in_line(value: Any) -> str:
     """A key's value where there is but one line for it: of a stack, the innermost frames."""
     lines = _lines(value)
-    return lines[0] if len(lines) == 1 else " < ".join([*lines[:_FRAMES_IN_LINE], "…"])
+    more = ["…"] if len(lines) > _FRAMES_IN_LINE else []
+    return " < ".join([*lines[:_FRAMES_IN_LINE], *more])
 
 
 def _value(cell: Record, metric: Record) -> str:

@@ -122,6 +122,22 @@ def test_counts_say_their_share_where_nothing_is_left_out() -> None:
     assert "share" not in summary(finished(), {**whole, "cells_left_out": 1})
 
 
+def test_stacks_are_a_frame_a_line_and_short_where_there_is_but_one() -> None:
+    """In a table from the innermost frame outwards, apart from the next; a deep one is cut."""
+    deep = [f"f{i}+0x1" for i in range(20)]
+    cells = [
+        {"key": {"kstack": frames}, "other": False, **histogram_fields({300: 9})}
+        for frames in (["inner+0x4", "outer+0x2"], deep)
+    ]
+    lines = [line.rstrip() for line in summary(finished(), metric("histogram", cells)).splitlines()]
+    first = next(at for at, line in enumerate(lines) if line.startswith("inner+0x4  "))
+    assert lines[first + 1 : first + 3] == ["outer+0x2", ""]
+    assert "and 4 more" in lines
+    assert "f16+0x1" not in lines
+    assert "inner+0x4 < outer+0x2" in lines
+    assert "f0+0x1 < f1+0x1 < f2+0x1 < …" in lines
+
+
 def test_warnings_are_marked_and_told_with_their_numbers() -> None:
     """In the units of what was judged; bold and yellow where there are colours."""
     warning = lifecycle()["metric.warning"]

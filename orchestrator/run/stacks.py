@@ -45,7 +45,7 @@ class Stacks:
 
     @property
     def unnamed(self) -> int:
-        """Stacks of which no frame could be named."""
+        """Stacks that tell less than they should."""
         return 0 if self._book is None else self._book.unnamed
 
 

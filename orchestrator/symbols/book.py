@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from orchestrator.symbols.frames import EMPTY_STACK, KnownStack, Stack, frame
+from orchestrator.symbols.frames import EMPTY_STACK, Frame, KnownStack, Stack, frame
 from orchestrator.symbols.kernel_symbols import KernelSymbols, from_probe_on
 from orchestrator.symbols.process import Binaries, Process
 
@@ -10,6 +10,14 @@ __all__ = ["StackBook"]
 
 _HIDDEN = "the kernel's addresses are hidden from us: CAP_SYSLOG, and kernel.kptr_restrict below 2"
 _NAMESPACE = "we are in a PID namespace, where the kernel's numbers of processes mean nothing"
+_RETURNING = (
+    "this kernel cannot look past the return of a probed function: ask for entry(kstack), which "
+    "needs a kind with entry and return"
+)
+# Where a probed function returns to; before 5.15 unwinding ends there.
+_TRAMPOLINES = frozenset(
+    {"kretprobe_trampoline", "__kretprobe_trampoline", "arch_rethook_trampoline"}
+)
 
 
 class StackBook:
@@ -33,7 +41,7 @@ class StackBook:
 
     @property
     def unnamed(self) -> int:
-        """Stacks of which no frame could be named, though there are frames."""
+        """Stacks that tell less than they should: `why` says it."""
         return sum(bool(known.why) for known in self._known.values())
 
     def learn(self, stacks: Iterable[Stack]) -> list[KnownStack]:
@@ -65,9 +73,9 @@ class StackBook:
         if not stacks:
             return
         kernel = self.prepare()
-        why = "" if kernel.available else _HIDDEN
         frames = kernel.frames([stack.addresses for stack in stacks])
         for stack, found in zip(stacks, frames, strict=True):
+            why = _RETURNING if _ends_at_once(found) else "" if kernel.available else _HIDDEN
             yield KnownStack(stack=stack, frames=from_probe_on(found), why=why)
 
     def _of_process(self, stack: Stack) -> KnownStack:
@@ -77,3 +85,7 @@ class StackBook:
         process = self._processes.setdefault(stack.pid, Process(stack.pid, self._binaries))
         frames = process.frames(stack.addresses)
         return KnownStack(stack=stack, frames=frames, why=process.why)
+
+
+def _ends_at_once(frames: Sequence[Frame]) -> bool:
+    return len(frames) == 1 and frames[0].symbol in _TRAMPOLINES

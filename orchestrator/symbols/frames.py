@@ -55,7 +55,8 @@ class Stack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownStack:
-    """A stack with its frames. `why` says why frames have no names, "" when that is not known."""
+    """A stack with its frames. `why` says why it tells less than it should, "" when it
+    does not."""
 
     stack: Stack
     frames: Sequence[Frame]

@@ -18,6 +18,7 @@ limits: {events: 10k, rate: 1k/s}
 probes:
   read:
     attach: function:vfs_read
+    optional: true
     let: {file: path(args.file)}
     emit: {file: file, long: "path(args.file, 512)", data: "buf(user(args.buf), retval)"}
     metrics: {n: {count: true, by: [comm, file]}}

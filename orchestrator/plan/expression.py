@@ -152,6 +152,17 @@ def _syntax_error(error: SyntaxError, text: str, position: Position) -> PlanErro
 # ---------------------------------------------------------------- conversion
 
 _NEWLINE = re.compile("\r\n|\r|\n")  # as Python's tokenizer counts lines
+
+
+def _is_text(value: str) -> bool:
+    """Whether UTF-8 can say it."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 _BINARY: dict[type[ast.operator], str] = {
     ast.Add: "+",
     ast.Sub: "-",
@@ -226,6 +237,8 @@ class _Converter:
                 raise self.refuse(node, f"{shown} does not fit into 64 bits")
             return Number(value, at)
         if isinstance(value, str):
+            if not value.isascii() and not _is_text(value):
+                raise self.refuse(node, "half of a surrogate pair is no character")
             return Text(value, at)
         if isinstance(value, float) and self.fractions and math.isfinite(value):
             return Fraction(value, at)

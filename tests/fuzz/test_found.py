@@ -48,6 +48,7 @@ def _binary(old: bytes, new: bytes) -> bytes:
 
 FOUND = {
     # expressions
+    "half of a surrogate pair": ("expressions", _expression(r"comm == '\ud800'")),
     "digits beyond what int() prints": ("expressions", _expression("0x" + "f" * 4000)),
     "members deeper than unparse": ("expressions", _expression("[a" + ".a" * 1500 + "]")),
     "operators deeper than unparse": ("expressions", _expression("[a" + "+a" * 900 + "]")),

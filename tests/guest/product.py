@@ -89,6 +89,9 @@ class _Neighbour:
     def __init__(self, command: Sequence[str]) -> None:
         self.command = list(command)
 
+    def follow(self, look: object) -> None:
+        """Nothing is looked at."""
+
     def update(self, elapsed_s: float, events: int, lost: int | None) -> None:
         del elapsed_s, events, lost
         if self.command:

@@ -8,7 +8,6 @@ from orchestrator.backends.tracefs.layout import HookEvents, Layout
 from orchestrator.backends.tracefs.mechanism import mechanism_of
 from orchestrator.backends.tracefs.place import Placed, place
 from orchestrator.backends.tracefs.writes import listing, names_of, writes
-from orchestrator.compile.bodies import takes_stacks
 from orchestrator.compile.program import Hook, Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
@@ -19,7 +18,7 @@ __all__ = ["emit", "unsupported"]
 def unsupported(program: Program, facts: KernelFacts, *, user_space: bool) -> tuple[Finding, ...]:
     """Why tracefs cannot run `program`; `user_space` allows conditions and sampling there."""
     found = _findings(place(program, facts), facts, user_space=user_space)
-    return (*found, *_spans(program), *_stacks(program))
+    return (*found, *_spans(program))
 
 
 def _findings(placed: Placed, facts: KernelFacts, *, user_space: bool) -> tuple[Finding, ...]:
@@ -46,17 +45,6 @@ def _spans(program: Program) -> Iterable[Finding]:
         )
 
 
-def _stacks(program: Program) -> Iterable[Finding]:
-    for hook in program.hooks:
-        if takes_stacks(hook.body):
-            yield Finding(
-                code="PP110",
-                message=f"{hook.label}: stacks are taken by a BPF program, which tracefs has not",
-                position=hook.position,
-                hint="--backend bcc can",
-            )
-
-
 def _undefinable(layout: Layout) -> Iterable[Finding]:
     """Definitions that tracefs would misread, or that are too long."""
     for hook in layout.hooks:
@@ -79,7 +67,7 @@ def _undefinable(layout: Layout) -> Iterable[Finding]:
 def emit(program: Program, facts: KernelFacts) -> Artifact:
     """The artifact. Raises HostError when there is something that nobody can do here."""
     placed = place(program, facts)
-    findings = (*_findings(placed, facts, user_space=True), *_spans(program), *_stacks(program))
+    findings = (*_findings(placed, facts, user_space=True), *_spans(program))
     if findings:
         raise HostError(findings)
     layout = placed.layout

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tests.plans import workloads
-from tests.recipes.recipe import Recipe
+from tests.recipes.recipe import Recipe, total
 
 if TYPE_CHECKING:
     from tests.live.product import Ran
@@ -20,6 +20,66 @@ def io_sizes_seen(ran: "Ran") -> None:
     assert size["count"] == len(ran.data("issue"))
 
 
+def synced_writes() -> None:
+    """8 writes of 64 KiB that wait for the disk."""
+    workloads.io_sizes(8)
+
+
+def block_latency_seen(ran: "Ran") -> None:
+    """At least a request a write, on a disk with a name."""
+    cells = ran.cells("io", "latency")
+    assert sum(cell["count"] for cell in cells) >= 8
+    assert all(cell["key"]["disk"] for cell in cells)
+
+
+def block_requests_seen(ran: "Ran") -> None:
+    """All bytes, as writes to a disk, in a time."""
+    writes = [one for one in ran.data("io") if "W" in one["kind"]]
+    assert sum(one["bytes"] for one in writes) >= 8 * 65536
+    assert all(one["took"] > 0 and one["error"] == 0 and one["disk"] for one in writes)
+
+
+def block_top_seen(ran: "Ran") -> None:
+    assert total(ran, "io", "requests") >= 8
+    assert total(ran, "io", "bytes") >= 8 * 65536
+    assert total(ran, "io", "time") > 0
+
+
+def io_pattern_seen(ran: "Ran") -> None:
+    """Of two requests and more, some or none follow each other."""
+    assert total(ran, "pair", "requests") >= 8
+    assert 0 <= total(ran, "pair", "sequential") <= total(ran, "pair", "requests")
+
+
 ROWS: Mapping[str, Recipe] = {
     "io-sizes": Recipe(work=workloads.io_sizes, judge=io_sizes_seen, disk=True, modules=DISK),
+    "block-latency": Recipe(
+        work=synced_writes,
+        judge=block_latency_seen,
+        settings={"by": "disk"},
+        disk=True,
+        modules=DISK,
+        tracefs_cannot="rawtracepoint",
+    ),
+    "block-requests": Recipe(
+        work=synced_writes,
+        judge=block_requests_seen,
+        disk=True,
+        modules=DISK,
+        tracefs_cannot="joins events",
+    ),
+    "block-top": Recipe(
+        work=synced_writes,
+        judge=block_top_seen,
+        disk=True,
+        modules=DISK,
+        tracefs_cannot="joins events",
+    ),
+    "io-pattern": Recipe(
+        work=synced_writes,
+        judge=io_pattern_seen,
+        disk=True,
+        modules=DISK,
+        tracefs_cannot="joins events",
+    ),
 }

@@ -2,7 +2,10 @@
 
 import contextlib
 import ctypes
+import mmap
+import os
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,6 +125,141 @@ def named(records: list[dict[str, Any]], field: str, value: object) -> list[dict
     return [one for one in records if one[field] == value]
 
 
+KPROBES = ("kprobes",)
+CACHED = 64  # pages
+
+
+def file_io() -> None:
+    """40 writes of 1000 bytes to a file with a name of its own, and 30 reads of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.open(f"{folder}/probeplan-file", os.O_RDWR | os.O_CREAT)
+        for _ in range(40):
+            os.write(file, bytes(1000))
+        os.lseek(file, 0, os.SEEK_SET)
+        for _ in range(30):
+            os.read(file, 1000)
+
+
+def slow_files_seen(ran: "Ran") -> None:
+    """Every one, since the threshold is 0; pipes and devices are left out."""
+    for probe, count in (("read", 30), ("write", 40)):
+        ours = named(ran.data(probe), "file", "probeplan-file")
+        assert [(one["wanted"], one["got"]) for one in ours] == [(1000, 1000)] * count
+        assert all(one["took"] > 0 for one in ours)
+        assert ran.value(probe, "slow", comm="python3") == len(ran.data(probe))
+
+
+def busy_files_seen(ran: "Ran") -> None:
+    key = {"comm": "python3", "file": "probeplan-file"}
+    assert ran.value("read", "calls", **key) == 30
+    assert ran.value("read", "bytes", **key) == 30_000
+    assert ran.value("write", "calls", **key) == 40
+    assert ran.value("write", "bytes", **key) == 40_000
+
+
+def vfs_calls() -> None:
+    """8 folders made and removed, with 3 files in each that are renamed and removed."""
+    with tempfile.TemporaryDirectory() as top:
+        for number in range(8):
+            folder = Path(top) / str(number)
+            folder.mkdir()
+            for name in "abc":
+                (folder / name).touch()
+                (folder / name).rename(folder / "x")
+                (folder / "x").unlink()
+            folder.rmdir()
+
+
+def vfs_calls_seen(ran: "Ran") -> None:
+    """Those, the folder around them, and nothing else."""
+    counts = {"vfs_mkdir": 9, "vfs_rmdir": 9, "vfs_rename": 24, "vfs_unlink": 24}
+    assert counts == {
+        func: ran.value("call", "programs", comm="python3", func=func) for func in counts
+    }
+    assert ran.value("call", "operations", func="vfs_open") >= 24
+
+
+def page_cache() -> None:
+    """A file of 64 pages written out, forgotten by the cache, and read twice."""
+    with tempfile.TemporaryFile(dir=Path.cwd()) as file:
+        file.write(bytes(CACHED * mmap.PAGESIZE))
+        file.flush()
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        for _ in range(2):
+            file.seek(0)
+            while file.read(mmap.PAGESIZE):
+                pass
+
+
+def page_cache_seen(ran: "Ran") -> None:
+    """Each page is brought in twice: written, and read again; each reading uses it."""
+    added = ran.value("added", "programs", comm="python3")
+    assert added > 0
+    assert ran.value("added", "pages") >= added
+    assert ran.value("dirtied", "pages") > 0
+    assert ran.value("accessed", "pages") >= added
+
+
+def dentry_lookups() -> None:
+    """200 names that do not exist, each asked for once; 300 times one that does."""
+    for number in range(200):
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"/tmp/probeplan-lookup-{os.getpid()}-{number}").stat()  # noqa: S108
+    for _ in range(300):
+        Path("/dev/null").stat()
+
+
+def dentry_lookups_seen(ran: "Ran") -> None:
+    """Two parts a path; the last part of the 200 is not known."""
+    assert ran.value("lookup", "lookups", comm="python3") >= 2 * 500
+    missed = ran.value("missed", "lookups", comm="python3")
+    assert 200 <= missed < 200 + 300
+    assert ran.value("change", "lookups", comm="python3") >= 0
+
+
+def fs_latency() -> None:
+    """A file on the disk: 6 writes, 1 sync, 9 reads."""
+    with tempfile.NamedTemporaryFile(dir=Path.cwd(), prefix="probeplan-", buffering=0) as file:
+        for _ in range(6):
+            file.write(bytes(100))
+        os.fsync(file.fileno())
+        file.seek(0)
+        for _ in range(9):
+            file.read(10)
+
+
+def fs_latency_seen(ran: "Ran") -> None:
+    """Counted, timed, and with a threshold of 0 each a record with the file's name."""
+    for func, count in (("ext4_file_read_iter", 9), ("ext4_file_write_iter", 6)):
+        assert ran.value("io", "calls", comm="python3", func=func) == count
+        assert [one["call"] for one in ran.data("slow")].count(func) == count
+    assert {one["file"].split("-")[0] for one in ran.data("slow")} == {"probeplan"}
+    assert ran.value("sync", "calls", comm="python3") == 1
+    [opened] = ran.cells("open", "latency")
+    assert opened["count"] == 1
+
+
+def file_life() -> None:
+    """5 files that live for 20 ms, and one that stays."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(5):
+            file = Path(folder) / f"probeplan-{number}"
+            file.touch()
+            time.sleep(0.02)
+            file.unlink()
+        kept = tempfile.mkstemp(prefix="probeplan-kept")[1]
+    assert kept
+
+
+def file_life_seen(ran: "Ran") -> None:
+    """The five, by name and in order."""
+    lives = ran.data("life")
+    assert [one["file"] for one in lives] == [f"probeplan-{number}" for number in range(5)]
+    assert all(one["took"] >= 20_000_000 for one in lives)
+    assert {(one["made_by"], one["removed_by"]) for one in lives} == {("python3", "python3")}
+
+
 ROWS: Mapping[str, Recipe] = {
     "vfs-reads": Recipe(work=workloads.vfs_reads, judge=vfs_reads_seen),
     "opens": Recipe(
@@ -141,5 +279,35 @@ ROWS: Mapping[str, Recipe] = {
         work=file_changes,
         judge=file_changes_seen,
         tracefs_cannot_without_kprobes="a string from memory",
+    ),
+    "slow-files": Recipe(
+        work=file_io,
+        judge=slow_files_seen,
+        settings={"threshold": "0ns"},
+        needs=KPROBES,
+        tracefs_cannot="memory behind this pointer",
+    ),
+    "busy-files": Recipe(
+        work=file_io,
+        judge=busy_files_seen,
+        needs=KPROBES,
+        tracefs_cannot="memory behind this pointer",
+    ),
+    "vfs-calls": Recipe(work=vfs_calls, judge=vfs_calls_seen, needs=KPROBES),
+    "page-cache": Recipe(
+        work=page_cache, judge=page_cache_seen, needs=KPROBES, disk=True, modules=("loop", "ext4")
+    ),
+    "dentry-lookups": Recipe(work=dentry_lookups, judge=dentry_lookups_seen, needs=KPROBES),
+    "fs-latency": Recipe(
+        work=fs_latency,
+        judge=fs_latency_seen,
+        settings={"threshold": "0ns"},
+        needs=KPROBES,
+        disk=True,
+        modules=("loop", "ext4"),
+        tracefs_cannot="a string from memory",
+    ),
+    "file-life": Recipe(
+        work=file_life, judge=file_life_seen, needs=KPROBES, tracefs_cannot="joins events"
     ),
 }

@@ -16,7 +16,7 @@ from orchestrator.plan.model import Plan
 from tests.guest.product import RECORDED, _compile, leftovers
 from tests.recipes.table import AREA_OF, RECIPES
 
-UNBOUND = {"rate": "1M/s", "events": "1M", "duration": "1m"}
+UNBOUND = {"rate": "1M/s", "events": "1M", "duration": "1m", "cpu": "100%"}
 PRIVATE = Path("/run/probeplan-recipes")
 DISK = Path("/run/probeplan-disk")
 # Without site-packages: in a guest each import counts.

@@ -1,10 +1,11 @@
 """Rows of plans/locks."""
 
 import ctypes
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tests.recipes.recipe import Recipe
+from tests.recipes.recipe import Recipe, total
 
 if TYPE_CHECKING:
     from tests.live.product import Ran
@@ -36,6 +37,35 @@ def futex_waits_seen(ran: "Ran") -> None:
     assert ran.value("wait", "time", comm="python3") >= 6 * 20_000_000
 
 
+def lock_contention() -> None:
+    """4 processes that write to one pipe, which one at a time may, while a fifth reads it."""
+    reading, writing = os.pipe()
+    children = []
+    for _ in range(4):
+        if (child := os.fork()) == 0:
+            for _ in range(3000):
+                os.write(writing, b"x" * 100)
+            os._exit(0)
+        children.append(child)
+    os.close(writing)
+    while os.read(reading, 65536):
+        pass
+    for child in children:
+        os.waitpid(child, 0)
+
+
+def lock_contention_seen(ran: "Ran") -> None:
+    """Some of them waited, and the waits have a time."""
+    waits = total(ran, "wait", "waits")
+    assert waits > 0
+    assert total(ran, "wait", "time") > 0
+    [latency] = ran.cells("wait", "latency")
+    assert latency["count"] == waits
+
+
 ROWS: Mapping[str, Recipe] = {
     "futex-waits": Recipe(work=futex_waits, judge=futex_waits_seen),
+    "lock-contention": Recipe(
+        work=lock_contention, judge=lock_contention_seen, tracefs_cannot="joins events"
+    ),
 }

@@ -2,7 +2,10 @@
 
 import ctypes
 import mmap
-from collections.abc import Mapping
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.plans import workloads
@@ -85,6 +88,87 @@ def memory_maps_seen(ran: "Ran") -> None:
     assert ran.value("others", "calls", comm="python3", func="brk") > 0
 
 
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def slab_allocations() -> None:
+    """1500 files opened: each takes an object of the cache `filp`."""
+    for _ in range(1500):
+        os.close(os.open("/dev/null", os.O_RDONLY))
+
+
+def slab_allocations_seen(ran: "Ran") -> None:
+    objects = ran.value("alloc", "objects", cache="filp")
+    assert objects >= 1500
+    assert ran.value("alloc", "programs", comm="python3", cache="filp") >= 1500
+    size = ran.value("alloc", "bytes", cache="filp") / objects
+    assert size == int(size) >= 128  # a struct file
+
+
+def limited(mebibytes: int, work: Callable[[], None]) -> None:
+    """A child that works in a memory cgroup of this size."""
+    (CGROUP / "cgroup.subtree_control").write_text("+memory")
+    group = CGROUP / f"probeplan-{os.getpid()}"
+    group.mkdir()
+    (group / "memory.max").write_text(f"{mebibytes}M")
+    if (child := os.fork()) == 0:
+        (group / "cgroup.procs").write_text(str(os.getpid()))
+        work()
+        os._exit(0)
+    os.waitpid(child, 0)
+    group.rmdir()
+
+
+def oom_kills() -> None:
+    """A child that touches three times the memory that it may have."""
+    limited(24, lambda: workloads.page_faults((72 << 20) // mmap.PAGESIZE))
+
+
+def oom_kills_seen(ran: "Ran") -> None:
+    [kill] = ran.data("kill")
+    assert kill["victim"] == "python3"
+    assert kill["victim_pid"] > 1
+    assert ran.value("kill", "kills", victim="python3") == 1
+
+
+def direct_reclaim() -> None:
+    """A file twice as large as the memory that its reader may have."""
+
+    def read() -> None:
+        with tempfile.TemporaryFile(dir=Path.cwd()) as file:
+            for _ in range(48):
+                file.write(bytes(1 << 20))
+                file.flush()
+                os.fsync(file.fileno())
+
+    limited(24, read)
+
+
+def direct_reclaim_seen(ran: "Ran") -> None:
+    """It had to give up pages of its own, more than once."""
+    stalls = [one for one in ran.data("stall") if one["comm"] == "python3"]
+    assert stalls
+    assert sum(one["freed"] for one in stalls) > 0
+    assert ran.value("stall", "stalls", comm="python3") == len(stalls)
+    assert ran.value("stall", "time", comm="python3") == sum(one["took"] for one in stalls)
+
+
+def compactions() -> None:
+    """All zones compacted on demand, twice."""
+    for _ in range(2):
+        Path("/proc/sys/vm/compact_memory").write_text("1")
+
+
+def compactions_seen(ran: "Ran") -> None:
+    """Each zone in our own name, twice, and waited for."""
+    ours = [one for one in ran.data("compaction") if one["comm"] == "python3"]
+    assert len(ours) >= 2
+    zones = [one["zone"] for one in ours]
+    assert all(zones.count(zone) >= 2 for zone in zones)
+    assert all(one["sync"] and one["took"] > 0 for one in ours)
+    assert ran.value("compaction", "compactions", comm="python3") == len(ours)
+
+
 ROWS: Mapping[str, Recipe] = {
     "kernel-allocations": Recipe(
         work=workloads.kernel_allocations,
@@ -97,4 +181,19 @@ ROWS: Mapping[str, Recipe] = {
     "shared-memory": Recipe(work=shared_memory, judge=shared_memory_seen),
     "page-allocations": Recipe(work=page_allocations, judge=page_allocations_seen),
     "memory-maps": Recipe(work=memory_maps, judge=memory_maps_seen),
+    "slab-allocations": Recipe(
+        work=slab_allocations, judge=slab_allocations_seen, tracefs_cannot="tracefs cannot"
+    ),
+    "oom-kills": Recipe(work=oom_kills, judge=oom_kills_seen, changes_host=True),
+    "direct-reclaim": Recipe(
+        work=direct_reclaim,
+        judge=direct_reclaim_seen,
+        changes_host=True,
+        disk=True,
+        modules=("loop", "ext4"),
+        tracefs_cannot="joins events",
+    ),
+    "compactions": Recipe(
+        work=compactions, judge=compactions_seen, changes_host=True, tracefs_cannot="joins events"
+    ),
 }

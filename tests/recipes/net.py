@@ -1,6 +1,7 @@
 """Rows of plans/net."""
 
 import contextlib
+import os
 import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -123,6 +124,144 @@ def packet_drops_seen(ran: "Ran") -> None:
     assert total(ran, "drop", "drops") >= 60
 
 
+KPROBES = ("kprobes",)
+
+
+def tcp_accepts() -> None:
+    """6 connections."""
+    connections(6)
+
+
+def tcp_accepts_seen(ran: "Ran") -> None:
+    """Taken one by one from one port, each from another."""
+    accepts = ran.data("accept")
+    assert [(one["address"], one["peer"]) for one in accepts] == [("127.0.0.1", "127.0.0.1")] * 6
+    assert len({one["port"] for one in accepts}) == 1
+    assert len({one["peer_port"] for one in accepts}) == 6
+    assert ran.value("accept", "accepts", comm="python3") == 6
+
+
+def tcp_backlog() -> None:
+    """4 connections that wait in a queue of 7 until all are there."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(7)
+        clients = [socket.create_connection(server.getsockname()) for _ in range(4)]
+        for client in clients:
+            server.accept()[0].close()
+            client.close()
+
+
+def tcp_backlog_seen(ran: "Ran") -> None:
+    """Each finds one more before it."""
+    [backlog] = [cell for cell in ran.cells("arrive", "backlog") if cell["count"] >= 4]
+    assert backlog["count"] == 4
+    assert sum(count for _, count in backlog["buckets"]) == 4
+    assert longest(backlog) == 3
+    assert ran.value("arrive", "arrivals", **backlog["key"]) == 4
+    assert ran.value("arrive", "full", **backlog["key"]) == 0
+
+
+def tcp_traffic() -> None:
+    """25 messages of 1000 bytes over one connection, each taken whole."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client, accepted = connected(server)
+        with client, accepted:
+            for _ in range(25):
+                client.sendall(bytes(1000))
+                assert len(accepted.recv(1000, socket.MSG_WAITALL)) == 1000
+
+
+def tcp_traffic_seen(ran: "Ran") -> None:
+    assert total(ran, "send", "bytes") == 25_000
+    assert total(ran, "receive", "bytes") == 25_000
+    assert {cell["key"]["comm"] for cell in ran.cells("send", "bytes")} == {"python3"}
+    assert {cell["key"]["peer"] for cell in ran.cells("send", "peers")} == {"127.0.0.1"}
+
+
+def fd_passing() -> None:
+    """7 times 3 descriptors sent to oneself, and received."""
+    one, other = socket.socketpair()
+    for _ in range(7):
+        socket.send_fds(one, [b"x"], [0, 1, 2])
+        for received in socket.recv_fds(other, 1, 3)[1]:
+            os.close(received)
+
+
+def fd_passing_seen(ran: "Ran") -> None:
+    assert [one["descriptors"] for one in ran.data("send")] == [3] * 7
+    assert [one["descriptors"] for one in ran.data("receive")] == [3] * 7
+    assert ran.value("send", "sent", comm="python3") == 21
+    assert ran.value("receive", "received", comm="python3") == 21
+
+
+def binds() -> None:
+    """3 sockets bound, one of them for IPv6; and one that cannot be, since the port is taken."""
+    with socket.socket() as first, socket.socket() as second:
+        first.bind(("127.0.0.1", 0))
+        with contextlib.suppress(OSError):
+            second.bind(first.getsockname())
+    with socket.socket() as another:
+        another.bind(("127.0.0.1", 0))
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as six:
+        six.bind(("::1", 34567))
+
+
+def binds_seen(ran: "Ran") -> None:
+    seen = [(one["family"], one["address"], one["result"]) for one in ran.data("bind")]
+    assert seen[:3] == [
+        ("AF_INET", "127.0.0.1", 0),
+        ("AF_INET", "127.0.0.1", "EADDRINUSE"),
+        ("AF_INET", "127.0.0.1", 0),
+    ]
+    assert ran.data("bind")[1]["port"] > 0
+    assert all(one["port"] == 34567 and one["address"] == "::1" for one in ran.data("bind")[3:])
+    assert ran.value("bind", "binds", comm="python3") == len(seen)
+
+
+def tcp_life() -> None:
+    """3 connections that carry 3000 bytes one way and 50 the other."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for _ in range(3):
+            client, accepted = connected(server)
+            with client, accepted:
+                client.sendall(bytes(3000))
+                accepted.recv(3000, socket.MSG_WAITALL)
+                accepted.sendall(bytes(50))
+                client.recv(50, socket.MSG_WAITALL)
+                client.shutdown(socket.SHUT_WR)
+                accepted.recv(1)
+
+
+def tcp_life_seen(ran: "Ran") -> None:
+    """Both ends of each; the end of the stream is counted as a byte."""
+    lives = ran.data("life")
+    received = sorted(one["received"] for one in lives)
+    assert [one // 10 for one in received] == [5, 5, 5, 300, 300, 300]
+    assert all(one["peer"] == LOOPBACK and one["took"] > 0 for one in lives)
+    assert {one["comm"] for one in lives if one["received"] < 100} == {"python3"}
+    assert ran.value("life", "received") == sum(received)
+
+
+def tcp_connect_latency() -> None:
+    """5 connections, and 2 to a port where nobody listens."""
+    connections(5)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        for _ in range(2):
+            with contextlib.suppress(ConnectionRefusedError):
+                socket.create_connection(unused.getsockname())
+
+
+def tcp_connect_latency_seen(ran: "Ran") -> None:
+    opened = [(one["comm"], one["peer"], one["opened"]) for one in ran.data("connect")]
+    assert opened == [*[("python3", LOOPBACK, True)] * 5, *[("python3", LOOPBACK, False)] * 2]
+    assert ran.value("connect", "opened", comm="python3") == 5
+    assert ran.value("connect", "failed", comm="python3") == 2
+    [latency] = ran.cells("connect", "latency")
+    assert latency["count"] == 7
+
+
 ROWS: Mapping[str, Recipe] = {
     "tcp-connects": Recipe(work=workloads.tcp_connects, judge=tcp_connects_seen),
     "tcp-retransmits": Recipe(work=workloads.tcp_retransmits, judge=tcp_retransmits_seen),
@@ -132,4 +271,28 @@ ROWS: Mapping[str, Recipe] = {
     ),
     "tcp-rtt": Recipe(work=tcp_rtt, judge=tcp_rtt_seen),
     "packet-drops": Recipe(work=packet_drops, judge=packet_drops_seen),
+    "tcp-accepts": Recipe(
+        work=tcp_accepts,
+        judge=tcp_accepts_seen,
+        needs=KPROBES,
+        tracefs_cannot="address of a socket",
+    ),
+    "tcp-backlog": Recipe(work=tcp_backlog, judge=tcp_backlog_seen, needs=KPROBES),
+    "tcp-traffic": Recipe(
+        work=tcp_traffic,
+        judge=tcp_traffic_seen,
+        needs=KPROBES,
+        tracefs_cannot="address of a socket",
+    ),
+    "fd-passing": Recipe(
+        work=fd_passing,
+        judge=fd_passing_seen,
+        needs=KPROBES,
+        tracefs_cannot="memory behind this pointer",
+    ),
+    "binds": Recipe(work=binds, judge=binds_seen, tracefs_cannot="memory behind this pointer"),
+    "tcp-life": Recipe(work=tcp_life, judge=tcp_life_seen, tracefs_cannot="joins events"),
+    "tcp-connect-latency": Recipe(
+        work=tcp_connect_latency, judge=tcp_connect_latency_seen, tracefs_cannot="joins events"
+    ),
 }

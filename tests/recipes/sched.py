@@ -1,10 +1,13 @@
 """Rows of plans/sched."""
 
 import os
+import socket
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.plans import workloads
 from tests.recipes.recipe import Recipe, longest, total
 
 if TYPE_CHECKING:
@@ -74,6 +77,94 @@ def run_queue_length_seen(ran: "Ran") -> None:
     assert length["count"] == total(ran, "tick", "ticks") > total(ran, "tick", "busy") > 0
 
 
+def crowd() -> None:
+    """4 processes on one CPU, of which each wants it for 0.1 s."""
+    run_queue_length()
+
+
+def run_queue_latency_seen(ran: "Ran") -> None:
+    """Somebody waited for longer than a tick while another had the CPU."""
+    cells = [cell for cell in ran.cells("queued", "latency") if cell["key"]["comm"] == "python3"]
+    assert sum(cell["count"] for cell in cells) >= 4
+    assert longest(cells[0]) >= 1_000_000
+
+
+def slow_wakeups_seen(ran: "Ran") -> None:
+    """The same one by one, with a threshold of 1 ms."""
+    waits = [one for one in ran.data("queued") if one["comm"] == "python3"]
+    assert waits
+    assert all(one["took"] >= 1_000_000 for one in waits)
+    assert ran.value("queued", "slow", comm="python3") == len(waits)
+
+
+def cpu_bursts_seen(ran: "Ran") -> None:
+    """0.4 s of CPU in all."""
+    assert ran.value("burst", "time", comm="python3") >= 400_000_000
+    assert [cell for cell in ran.cells("burst", "bursts") if cell["key"]["comm"] == "python3"]
+
+
+def naps() -> None:
+    """20 sleeps of 10 ms."""
+    for _ in range(20):
+        time.sleep(0.01)
+
+
+def off_cpu_time_seen(ran: "Ran") -> None:
+    assert ran.value("blocked", "waits", comm="python3") >= 20
+    assert ran.value("blocked", "time", comm="python3") >= 20 * 10_000_000
+
+
+def handshakes() -> None:
+    """50 questions through a pipe to a child that waits for each, and 50 answers."""
+    question, ask = os.pipe()
+    listen, answer = os.pipe()
+    if (child := os.fork()) == 0:
+        for _ in range(50):
+            os.read(question, 1)
+            os.write(answer, b"x")
+        os._exit(0)
+    for _ in range(50):
+        time.sleep(0.002)
+        os.write(ask, b"x")
+        os.read(listen, 1)
+    os.waitpid(child, 0)
+
+
+def wakers_seen(ran: "Ran") -> None:
+    """Parent and child wake each other: the child at each question, for which it slept 2 ms."""
+    assert ran.value("asleep", "wakeups", who="python3", waker="python3") >= 50
+    assert ran.value("asleep", "time", who="python3", waker="python3") >= 50 * 1_000_000
+
+
+def datagrams() -> None:
+    """300 datagrams over loopback: each is received in a softirq."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        for _ in range(300):
+            one.sendto(b"x", one.getsockname())
+            one.recv(1)
+
+
+def softirqs_seen(ran: "Ran") -> None:
+    """Number 3 receives packets."""
+    assert ran.value("softirq", "runs", kind=3) >= 300
+    assert ran.value("softirq", "time", kind=3) > 0
+
+
+def interrupts() -> None:
+    """Some work for the machine's disk, or for whatever brings us our files."""
+    workloads.io_sizes(8)
+    for name in Path("/usr/share/doc").iterdir():
+        name.lstat()
+
+
+def interrupts_seen(ran: "Ran") -> None:
+    runs = ran.cells("handler", "runs")
+    assert sum(cell["value"] for cell in runs) > 0
+    assert all(cell["key"]["device"] for cell in runs)
+    assert total(ran, "handler", "time") > 0
+
+
 ROWS: Mapping[str, Recipe] = {
     "context-switches": Recipe(
         work=context_switches,
@@ -85,4 +176,23 @@ ROWS: Mapping[str, Recipe] = {
     "run-queue-length": Recipe(
         work=run_queue_length, judge=run_queue_length_seen, needs=("kprobes",)
     ),
+    "run-queue-latency": Recipe(
+        work=crowd,
+        judge=run_queue_latency_seen,
+        settings={"by": "comm"},
+        tracefs_cannot="rawtracepoint",
+    ),
+    "slow-wakeups": Recipe(
+        work=crowd,
+        judge=slow_wakeups_seen,
+        settings={"threshold": "1ms"},
+        tracefs_cannot="rawtracepoint",
+    ),
+    "cpu-bursts": Recipe(
+        work=crowd, judge=cpu_bursts_seen, settings={"by": "comm"}, tracefs_cannot="rawtracepoint"
+    ),
+    "off-cpu-time": Recipe(work=naps, judge=off_cpu_time_seen, tracefs_cannot="rawtracepoint"),
+    "wakers": Recipe(work=handshakes, judge=wakers_seen, tracefs_cannot="rawtracepoint"),
+    "softirqs": Recipe(work=datagrams, judge=softirqs_seen, tracefs_cannot="joins events"),
+    "interrupts": Recipe(work=interrupts, judge=interrupts_seen, tracefs_cannot="joins events"),
 }

@@ -68,8 +68,8 @@ def key_of(release: str, cpuinfo: str) -> str:
     """The name of the file for a kernel and a CPU model."""
     from hashlib import sha256
 
-    fields = ("model name", "CPU part", "cpu MHz static", "machine")
-    lines = [line for line in cpuinfo.splitlines() if line.startswith(fields)]
+    fields = ("model name", "CPU implementer", "CPU part", "machine")
+    lines = (line for line in cpuinfo.splitlines() if line.startswith(fields))
     model = "\n".join(dict.fromkeys(lines))
     text = "\0".join((platform.machine(), release, model))
     return "prices-" + sha256(text.encode()).hexdigest()[:32]
@@ -85,7 +85,8 @@ def _file() -> Path | None:
     try:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         own = cache.own(place)
-        cpuinfo = _CPUINFO.read_text(errors="replace")
+        with _CPUINFO.open(errors="replace") as processors:
+            cpuinfo = processors.read(2048)  # the first one's: a host of hundreds takes its time
     except OSError:
         return None
     return own / key_of(os.uname().release, cpuinfo) if os.access(own, os.W_OK) else None

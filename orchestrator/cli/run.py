@@ -92,6 +92,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="tables on standard error at the end; auto, the default: on a terminal only",
     )
+    parser.add_argument(
+        "--no-canary",
+        dest="canary",
+        action="store_false",
+        help="do not count for a second first where the plan attaches to hot places",
+    )
     parser.add_argument("--no-progress", action="store_true", help="no progress bar")
 
 
@@ -116,6 +122,7 @@ def main(args: argparse.Namespace) -> int:
                 log=_log(args, stack),
                 policies=args.policy,
                 keep_privileges=args.keep_privileges,
+                canary=args.canary,
                 tell=_say,
                 progress=_progress(plan, args, stack),
             )

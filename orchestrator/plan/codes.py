@@ -233,6 +233,11 @@ CODES: Mapping[str, tuple[str, str]] = {
     "PP093": ("the run cannot go on", "Something that the run depends on failed on this host."),
     # ------------------------------------------------------------ backends
     "PP094": ("too many attach points", "The plan attaches to more places than limits.probes."),
+    "PP095": (
+        "too costly here",
+        "In a second's count the plan's attach points were hit so often that it would break "
+        "limits.cpu.",
+    ),
     "PP110": (
         "this backend cannot do it",
         "The backend has no way to do what the plan asks; the other one may.",

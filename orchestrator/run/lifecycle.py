@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ from orchestrator.run.command import Command, CommandResult, park
 from orchestrator.run.faults import Faults
 from orchestrator.run.finish import Ending, finished
 from orchestrator.run.guard import Guard
+from orchestrator.run.hot import why_not
 from orchestrator.run.journal import Journal, socket_of
 from orchestrator.run.leftovers import Cleaned, clean_leftovers, clean_own, mounted_at
 from orchestrator.run.loop import Bar, Outcome, Watched
@@ -69,6 +70,7 @@ class Order:
     tell: Callable[[str], None] = lambda _text: None
     policies: tuple[Policy, ...] = ()
     keep_privileges: bool = True
+    canary: bool = False
 
 
 class Run:
@@ -92,6 +94,7 @@ class Run:
         self._journal: Journal | None = None
         self._guard: Guard | None = None
         self._startup_ms: float | None = None
+        self._canary: dict[str, Any] = {"skipped": "the run was not asked for one"}
         self._output = self._open_output()
 
     def execute(self) -> RunResult:
@@ -139,6 +142,7 @@ class Run:
     def _attach(self) -> "Live":
         try:
             self._prepare()
+            self._send_canary()
             session = self._session = self._order.choice.backend.attach(
                 self._artifact, self._order.facts, self._options()
             )
@@ -148,7 +152,7 @@ class Run:
             fields = started_fields(
                 self._order.plan, self._artifact, self._order.command, self._order.policies
             )
-            self._output.record("run.started", **fields)
+            self._output.record("run.started", **fields, canary=self._canary)
         assert self._journal is not None
         self._tell_attached(session)
         self._drop_privileges()
@@ -194,6 +198,25 @@ class Run:
         self._guard = Guard(self._journal, mounted_at())
         if order.command:
             self._command = park(order.command, stdout=_STDERR if order.log is None else None)
+
+    def _send_canary(self) -> None:
+        """Raises HostError where the plan would break limits.cpu by itself."""
+        if not self._order.canary:
+            return
+        signals = self._order.signals
+        if why := why_not(self._program, command=bool(self._order.command)):
+            self._canary = {"skipped": why}
+            return
+        from orchestrator.run.canary import canary  # once a second is spent anyway
+
+        self._canary = {"skipped": "it did not come back"}
+        self._canary = canary(
+            self._program,
+            self._order.choice.backend,
+            self._order.facts,
+            replace(self._options(), stop=lambda _path, _text: None),
+            lambda: signals.received is not None,
+        )
 
     def _options(self) -> AttachOptions:
         assert self._journal is not None

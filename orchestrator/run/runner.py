@@ -50,6 +50,7 @@ def run_plan(  # noqa: PLR0913  # the face of the package: one keyword a choice 
     journals: tuple[Path, ...] = DIRECTORIES,
     policies: Sequence[str | Path] = (),
     keep_privileges: bool = True,
+    canary: bool = False,
 ) -> RunResult:
     """Run `plan` on this host and return when it is over and everything is detached.
 
@@ -59,7 +60,8 @@ def run_plan(  # noqa: PLR0913  # the face of the package: one keyword a choice 
     lines stay whole). `progress` is told how it goes, and `tell` what people should know at once.
     A command that still runs when the run is over is waited for, not ended. `policies`: files that
     hold beside the host's policy. `keep_privileges` False: once all is attached, this process gives
-    up for good what capabilities the rest of the run does not need.
+    up for good what capabilities the rest of the run does not need. `canary`: where attach points
+    are hot, count for a second first, and refuse what would break limits.cpu.
 
     Raises PlanError (the plan does not fit this kernel; the command cannot be started), HostError
     (this host cannot run it), ResultDirectoryError; after detaching, whatever else went wrong.
@@ -86,6 +88,7 @@ def run_plan(  # noqa: PLR0913  # the face of the package: one keyword a choice 
             signals=stack.enter_context(Signals()),
             policies=rules,
             keep_privileges=keep_privileges,
+            canary=canary,
         )
         return Run(order).execute()
 

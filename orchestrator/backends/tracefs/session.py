@@ -279,21 +279,19 @@ class TracefsSession:
         """By source: hits since arming. The kernel counts those of our own events; of what else is
         in the buffers or was, each tracepoint has the part that it has of what was read."""
         own = [hits.hits if hits else None for hits in self._hits_of(self._all_sources)]
-        base = self._base
-        names = [self.instance.names.event(source)[1] for source in self.layout.sources]
-        before = [base[name].hits if name in base else 0 for name in names]
+        base = [self._base.get(self.instance.names.event(one)[1]) for one in self.layout.sources]
         read = read_by_source(self._prepare(), self.layout)
         stats = self.instance.stats()
         seen = sum(total(stats, name) for name in ("entries", "dropped", "overrun", "read"))
         fired = [
-            hits - old if hits is not None else read[number]
-            for number, (hits, old) in enumerate(zip(own, before, strict=True))
+            read[number] if hits is None else hits - (before.hits if before else 0)
+            for number, (hits, before) in enumerate(zip(own, base, strict=True))
         ]
-        known = sum(read[number] for number, hits in enumerate(own) if hits is None)
         more = max(seen - sum(fired), 0)
+        weights = [0 if hits is not None else 1 + read[n] for n, hits in enumerate(own)]
+        whole = max(sum(weights), 1)
         return [
-            count if hits is not None or not known else count + more * count // known
-            for count, hits in zip(fired, own, strict=True)
+            count + more * weight // whole for count, weight in zip(fired, weights, strict=True)
         ]
 
     @property

@@ -1,0 +1,116 @@
+"""Attach points that a busy host may pass a hundred thousand times a second and more, each with the
+reason: before a plan is attached to one of them in full, it is worth a second's look.
+
+Frequencies are by nature of the place: once a context switch, an allocation, a packet, a system
+call or an interrupt (Documentation/trace/events*.rst, and the callers in the kernel's sources).
+"""
+
+from collections.abc import Mapping
+
+__all__ = ["HOT_EVENTS", "HOT_FUNCTIONS", "HOT_SYSCALLS", "HOT_USER_FUNCTIONS"]
+
+_SWITCH = "it is passed at every context switch or wake-up"
+_CALL = "it is passed at every system call of every process"
+_MEMORY = "it is passed at every allocation or release of memory"
+_PACKET = "it is passed at every packet"
+_INTERRUPT = "it is passed at every interrupt, timer or deferred work"
+_FILE = "it is passed at every read, write or look at a file"
+_WAIT = "programs call it all the time to wait or to look at the clock"
+_LOCK = "it is passed whenever a lock is taken or a section entered"
+
+#: Tracepoints, as CATEGORY:EVENT or CATEGORY:*.
+HOT_EVENTS: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            *("sched:sched_switch", "sched:sched_waking", "sched:sched_wakeup"),
+            *("sched:sched_stat_runtime", "sched:sched_migrate_task"),
+        ),
+        _SWITCH,
+    ),
+    **dict.fromkeys(("raw_syscalls:sys_enter", "raw_syscalls:sys_exit"), _CALL),
+    **dict.fromkeys(("kmem:*", "percpu:*", "page_ref:*", "vmscan:mm_lru_insertion"), _MEMORY),
+    **dict.fromkeys(("net:*", "skb:*", "napi:*", "tcp:tcp_probe", "xdp:*"), _PACKET),
+    **dict.fromkeys(
+        ("irq:*", "irq_vectors:*", "timer:*", "hrtimer:*", "workqueue:*", "rcu:*", "ipi:*"),
+        _INTERRUPT,
+    ),
+    **dict.fromkeys(("lock:*", "preemptirq:*"), _LOCK),
+    **dict.fromkeys(("filemap:*", "exceptions:*", "tlb:*"), _MEMORY),
+}
+#: System calls, without sys_.
+HOT_SYSCALLS: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            *("read", "write", "readv", "writev", "pread64", "pwrite64", "lseek", "fstat"),
+            *("newfstatat", "recvfrom", "sendto", "recvmsg", "sendmsg", "io_uring_enter"),
+        ),
+        _FILE,
+    ),
+    **dict.fromkeys(
+        (
+            *("futex", "epoll_wait", "epoll_pwait", "poll", "ppoll", "select", "pselect6"),
+            *("clock_gettime", "gettimeofday", "sched_yield", "nanosleep", "clock_nanosleep"),
+        ),
+        _WAIT,
+    ),
+}
+#: Kernel functions.
+HOT_FUNCTIONS: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            *("schedule", "__schedule", "try_to_wake_up", "finish_task_switch", "ttwu_do_activate"),
+            *("enqueue_task_fair", "dequeue_task_fair", "pick_next_task_fair", "update_curr"),
+        ),
+        _SWITCH,
+    ),
+    **dict.fromkeys(("do_syscall_64", "syscall_trace_enter", "el0_svc"), _CALL),
+    **dict.fromkeys(
+        (
+            *("kmalloc", "__kmalloc", "__kmalloc_noprof", "kfree", "kmem_cache_free"),
+            *("kmem_cache_alloc", "kmem_cache_alloc_noprof", "kmem_cache_alloc_node"),
+            *("__alloc_pages", "__alloc_pages_noprof", "__free_pages", "free_unref_page"),
+            *("get_page_from_freelist", "handle_mm_fault", "exc_page_fault", "do_user_addr_fault"),
+        ),
+        _MEMORY,
+    ),
+    **dict.fromkeys(
+        (
+            *("ip_rcv", "ip_output", "__netif_receive_skb_core", "netif_receive_skb"),
+            *("dev_queue_xmit", "__dev_queue_xmit", "consume_skb", "kfree_skb", "tcp_v4_rcv"),
+            *("tcp_sendmsg", "tcp_recvmsg", "tcp_ack", "__tcp_transmit_skb", "napi_poll"),
+        ),
+        _PACKET,
+    ),
+    **dict.fromkeys(
+        (
+            *("tick_sched_timer", "hrtimer_interrupt", "handle_irq_event", "__do_softirq"),
+            *("rcu_core", "process_one_work", "ktime_get", "ktime_get_ts64"),
+        ),
+        _INTERRUPT,
+    ),
+    **dict.fromkeys(
+        (
+            *("vfs_read", "vfs_write", "ksys_read", "ksys_write", "new_sync_read", "fput"),
+            *("new_sync_write", "rw_verify_area", "security_file_permission", "fget"),
+            *("lookup_fast", "link_path_walk", "path_lookupat", "filemap_get_pages", "dput"),
+            *("copy_page_to_iter", "_copy_to_user", "_copy_from_user", "copy_user_generic"),
+        ),
+        _FILE,
+    ),
+    **dict.fromkeys(
+        ("mutex_lock", "mutex_unlock", "down_read", "up_read", "futex_wake", "do_futex"), _LOCK
+    ),
+}
+#: Functions of libraries and programs.
+HOT_USER_FUNCTIONS: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("malloc", "calloc", "realloc", "free", "posix_memalign", "aligned_alloc"), _MEMORY
+    ),
+    **dict.fromkeys(("pthread_mutex_lock", "pthread_mutex_unlock"), _LOCK),
+    **dict.fromkeys(("read", "write", "recv", "send"), _FILE),
+    **dict.fromkeys(("clock_gettime", "gettimeofday", "time"), _WAIT),
+    **dict.fromkeys(
+        ("memcpy", "memmove", "memset", "memcmp", "strlen", "strcmp", "memchr"),
+        "programs call it for almost everything that they do",
+    ),
+}

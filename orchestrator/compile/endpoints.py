@@ -26,7 +26,6 @@ from orchestrator.plan.findings import Position
 _IP_BYTES = 16
 _UNIX_PATH = 108  # UNIX_PATH_MAX
 _PORT, _V4, _V6, _PATH = 2, 4, 8, 2  # offsets in sockaddr_in, _in, _in6, _un
-_MEMBERS = ("ip", "port", "family", "path")
 
 
 def of_socket(facts: KernelFacts, pointer: Node, remote: bool, position: Position) -> EndpointOf:
@@ -113,5 +112,5 @@ def endpoint_member(base: Node, name: str, position: Position) -> Node:
     if name not in makers:
         what = "a socket's address" if base.unix is None else "an address"
         known = ", ".join(f".{one}" for one in makers)
-        raise mismatch("PP082", f"{what} has no member {name!r}", position, f"it has {known}")
+        raise mismatch("PP084", f"{what} has no member {name!r}", position, f"it has {known}")
     return makers[name]()

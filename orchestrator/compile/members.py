@@ -12,6 +12,7 @@ from orchestrator.compile.types import (
     S64,
     U64,
     Array,
+    Endpoint,
     Int,
     Pointer,
     Space,
@@ -114,6 +115,13 @@ def _owner(btf: Btf, base: Node, name: str, position: Position) -> tuple[BtfType
                 f"{name!r}: what this pointer points to is not known",
                 position,
                 'say it: cast(p, "struct NAME")',
+            )
+        case Endpoint():
+            raise mismatch(
+                "PP084",
+                f"{name!r}: an address that is kept has no members",
+                position,
+                f"keep the member: `let: {{{name}: remote(sk).{name}}}`, and name that",
             )
         case other:
             raise mismatch("PP084", f"{name!r}: a value of type {other} has no members", position)

@@ -205,6 +205,30 @@ def test_paths_of_files_lead_to_the_root(tmp_path: Path) -> None:
     assert keys == {str(shared), _end(deep / name, 192)}
 
 
+def test_a_file_that_has_no_place_in_a_file_system_has_its_name_alone() -> None:
+    """A program run from a memory file, whose directory entry is its own parent."""
+    script = (
+        "import os, subprocess as s\n"
+        "fd = os.memfd_create('hidden program', 0)\n"
+        "os.write(fd, open('/bin/true', 'rb').read())\n"
+        "s.run([f'/proc/self/fd/{fd}'], pass_fds=[fd])\n"
+    )
+    made = run(
+        FOLLOWED
+        + """
+probes:
+  exec:
+    attach: rawtracepoint:sched_process_exec
+    emit: {file: path(args.bprm.file), inside: path(args.bprm.file.f_path.dentry)}
+""",
+        python(script),
+        root=True,
+    )
+    balanced(made)
+    last = shown(made)[-1]
+    assert last == {"file": "memfd:hidden program", "inside": "/", "truncated": []}
+
+
 def _end(path: Path, size: int) -> str:
     """The names from the end that have room, the last of them in part."""
     names = "".join(f"{name}\0" for name in reversed(path.parts[path.is_absolute() :]))

@@ -72,13 +72,22 @@ def _text(told: Mapping[str, Any], plan: Plan) -> Iterator[str]:
     for probe in told["probes"]:
         yield ""
         yield from _probe(probe)
+    for span in told["spans"]:
+        yield ""
+        yield from _span(span)
     if told["skipped"]:
         yield ""
         yield "alternatives not taken"
         yield from (f"  {one['probe']}: {one['to']}: {one['reason']}" for one in told["skipped"])
-    for section in (_figures, _limits, _enforced, _memory, _capabilities, _program):
+    for section in (_hot, _figures, _limits, _enforced, _memory, _capabilities, _program):
         lines = list(section(told))
         yield from ("", *lines) if lines else ()
+
+
+def _hot(told: Mapping[str, Any]) -> Iterator[str]:
+    if told["hot"]:
+        yield "may be hot: `run` counts for a second first, unless it is given a command"
+        yield from (f"  {place}: {why}" for place, why in told["hot"].items())
 
 
 def _param(param: Param) -> str:
@@ -92,10 +101,27 @@ def _probe(probe: Mapping[str, Any]) -> Iterator[str]:
     yield f"probe {probe['probe']}{sample}"
     for hook in probe["hooks"]:
         yield from _hook(hook)
-    if probe["record"] is not None:
-        fields = ", ".join(f"{field['name']} {field['form']}" for field in probe["record"])
+    yield from _made(probe)
+
+
+def _span(span: Mapping[str, Any]) -> Iterator[str]:
+    key = ", ".join(f"{part['name']} {part['form']}" for part in span["key"])
+    yield f"{'outstanding' if span['outstanding'] else 'span'} {span['span']}, joined by {key}"
+    yield f"  a second start: {span['again']}; at most {span['max_open']:,} open"
+    for part in span["parts"]:
+        yield f"  {part['role']} at {part['probe']} ({part['to']}), by {', '.join(part['key'])}"
+        yield from (f"    keep {name} = {text}" for name, text in part["kept"].items())
+        yield from (f"    if {text}" for text in part["where"])
+        yield from (f"    emit {name} = {text}" for name, text in part["emit"].items())
+    yield from _made(span)
+
+
+def _made(maker: Mapping[str, Any]) -> Iterator[str]:
+    """What a probe or a span makes: its record and metrics."""
+    if maker["record"] is not None:
+        fields = ", ".join(f"{field['name']} {field['form']}" for field in maker["record"])
         yield f"  record: {fields or 'the common fields'}"
-    for metric in probe["metrics"]:
+    for metric in maker["metrics"]:
         by = ", ".join(f"{part['name']} {part['form']}" for part in metric["by"])
         keys = f" by {by} (at most {metric['keys']:,} keys, then `other`)" if by else ""
         yield f"  metric {metric['metric']}: {metric['kind']}{keys}"

@@ -16,12 +16,14 @@ from orchestrator.compile.program import (
     ProbeProgram,
     Program,
     RecordField,
+    SpanProgram,
 )
 from orchestrator.plan.derive import metrics_of_plan
 from orchestrator.plan.findings import Finding
 from orchestrator.plan.model import Plan
 from orchestrator.plan.policy import Policy
 from orchestrator.run.choice import Choice
+from orchestrator.run.hot import hot_places
 from orchestrator.run.records import limits_in_force, policy_fields, with_sources
 from orchestrator.run.windows import window_ns
 
@@ -47,10 +49,12 @@ def explanation(plan: Plan, choice: Choice, policies: Sequence[Policy] = ()) -> 
         },
         "params": {name: param.value for name, param in plan.params.items()},
         "probes": [_probe(probe, plans) for probe in program.probes],
+        "spans": [_span(span, program) for span in program.spans],
         "skipped": [
             {"probe": one.probe, "to": one.item, "reason": one.reason} for one in program.skipped
         ],
         "figures": _figures(plan, program),
+        "hot": dict(hot_places(program)),
         "policies": policy_fields(policies),
         "limits": with_sources(limits_in_force(artifact), plan),
         "enforced": dict(artifact.enforced),
@@ -103,6 +107,38 @@ def _probe(probe: ProbeProgram, plans: Mapping[int, HookPlan]) -> Shown:
         "record": [_field(field) for field in fields] if probe.emit else None,
         "metrics": [_metric(metric) for metric in probe.metrics],
         "hooks": [_hook(hook, probe, plans.get(hook.id)) for hook in probe.hooks],
+    }
+
+
+def _span(span: SpanProgram, program: Program) -> Shown:
+    """What joins events, what is kept meanwhile, and what is made of it at the end."""
+    uses = [(hook, use) for hook in program.hooks for use in hook.body.spans]
+    own = [(hook, use) for hook, use in uses if use.span == span.index]
+    names = [field.name for field in span.emit.fields] if span.emit else []
+    return {
+        "span": span.name,
+        "outstanding": span.resource is not None,
+        "key": [_field(part) for part in span.key],
+        "kept": [{"name": kept.name, "form": kept.form, "size": kept.size} for kept in span.kept],
+        "again": span.again,
+        "max_open": span.max_open,
+        "record": [_field(field) for field in span.emit.fields] if span.emit else None,
+        "metrics": [_metric(metric) for metric in span.metrics],
+        "parts": [
+            {
+                "role": use.role,
+                "probe": program.probes[hook.probe].name,
+                "to": hook.label,
+                "key": [describe(node, hook.body) for node in use.key],
+                "kept": {span.kept[i].name: describe(node, hook.body) for i, node in use.kept},
+                "where": [describe(node, hook.body) for node in use.end.where] if use.end else [],
+                "emit": {
+                    name: describe(node, hook.body)
+                    for name, node in zip(names, use.end.emit if use.end else (), strict=False)
+                },
+            }
+            for hook, use in own
+        ],
     }
 
 

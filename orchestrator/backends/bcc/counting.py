@@ -27,6 +27,7 @@ _SPAN_WORDS = (
     *("started", "ended", "cancelled", "replaced", "not_target", "repeated", "no_start", "raced"),
     *("map_full", "filtered", "accepted", "rate_limited", "over_cap", "ring_lost", "recorded"),
 )
+_SPAN_FATES = ("ended", "cancelled", "replaced", "not_target")
 _RECORD_ENDS = ("rate_limited", "over_cap", "ring_lost", "recorded")
 _METRIC_ENDS = ("counted", "filtered", "map_full", "map_busy")
 
@@ -38,10 +39,10 @@ class Accounts:
         self,
         lay: layout.Layout,
         reader: LedgerReader,
-        opened: Callable[[SpanProgram], int] = lambda _span: 0,
+        opened: Callable[[SpanProgram], int | None] = lambda _span: 0,
         stacks: Callable[[], StackCounts | None] = lambda: None,
     ) -> None:
-        """`opened` tells how many spans are open, `stacks` what became of stacks."""
+        """`opened` tells how many spans are open (None: not now), `stacks` what became of stacks."""
         self._stacks = stacks
         self.layout, self.reader, self._open = lay, reader, opened
         self.forgotten = [0] * len(lay.program.spans)  # open spans that were dropped from outside
@@ -163,7 +164,10 @@ class Accounts:
         row = rows[self.layout.span_element(span.index)]
         counts = {name: total(row, self.layout.ledger_word(name)) for name in _SPAN_WORDS}
         counts["cancelled"] += self.forgotten[span.index]
-        return SpanCounts(span=span.index, in_flight=self._open(span), **counts)
+        opened = self._open(span)
+        if opened is None:
+            opened = counts["started"] - sum(counts[name] for name in _SPAN_FATES)
+        return SpanCounts(span=span.index, in_flight=opened, **counts)
 
     def _metrics(self, rows: Sequence[Rows]) -> tuple[MetricCounts, ...]:
         found = []

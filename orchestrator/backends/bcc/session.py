@@ -338,8 +338,13 @@ class BccSession:
             gone = sum(opened.delete(key) for key in [key for key, _ in opened.items()])
             self._accounts.forgotten[number] += gone
 
-    def _open_spans(self, span: SpanProgram) -> int:
-        return sum(1 for _ in self._maps[layout.span_map(span)].items())
+    def _open_spans(self, span: SpanProgram) -> int | None:
+        """What the map holds, which proves the accounts once they stand still; before that a million
+        of them would be counted at each look."""
+        if self._armed:
+            return None
+        opened = self._maps[layout.span_map(span)]
+        return len(opened.values()) // opened.value_bytes
 
     # -- what it costs -------------------------------------------------------------------------
 
@@ -445,9 +450,10 @@ class BccSession:
             for spec in self.program.metrics
         }
 
-    def new_stacks(self) -> Sequence[Stack]:
-        """Stacks that were kept since the last look; none once all is detached."""
-        return self._stacks.new() if self._stacks is not None and self._maps else ()
+    def new_stacks(self, numbers: Collection[int] | None = None) -> Sequence[Stack]:
+        """Stacks with these numbers, or all, that were not asked for before; none once all is
+        detached."""
+        return self._stacks.new(numbers) if self._stacks is not None and self._maps else ()
 
     def _stack_counts(self) -> StackCounts | None:
         return None if self._stacks is None else self._stacks.counts()

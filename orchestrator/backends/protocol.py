@@ -262,9 +262,9 @@ class Session(Protocol):
     def metrics(self) -> Mapping[int, Sequence[Cell]]:
         """All cells by metric index, as of now (totals since `arm`)."""
 
-    def new_stacks(self) -> Sequence[Stack]:
-        """Stacks that were kept since the last look. What is in records and cells that were read
-        before is among these or earlier ones."""
+    def new_stacks(self, numbers: Collection[int] | None = None) -> Sequence[Stack]:
+        """Of the stacks with these numbers, or of all, those that were not returned before. What
+        records and cells show that were read before is there; that 0 and 1 are none is known."""
 
     def opened(self, span: int) -> Opened:
         """The spans that are open as of now, of the span with this index."""

@@ -1,8 +1,9 @@
 """The stacks of a run: named as soon as they are seen, each told once before it is first shown."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.run.output import Output
 from orchestrator.symbols.frames import EMPTY_STACK, KnownStack, Stack
@@ -13,23 +14,46 @@ if TYPE_CHECKING:
 __all__ = ["Stacks"]
 
 _FIRST_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO, include/linux/proc_ns.h
+_PAUSE_NS = 50_000_000  # between looks at all of them
+
+
+class Read(Protocol):
+    """Session.new_stacks."""
+
+    def __call__(self, numbers: Collection[int] | None = None) -> Sequence[Stack]: ...
 
 
 class Stacks:
     """Reads stacks with `read` (Session.new_stacks) and tells them to `output`."""
 
-    def __init__(
-        self, read: Callable[[], Sequence[Stack]], output: Output, *, expected: bool = False
-    ) -> None:
+    def __init__(self, read: Read, output: Output, *, expected: bool = False) -> None:
         """`expected`: the plan takes stacks, so that everything is made ready for them."""
         self._read, self._output = read, output
+        self._next_ns = 0
         self._book: StackBook | None = _book() if expected else None
         if self._book is not None:
             self._book.prepare()
 
+    def keep_up(self) -> None:
+        """Now and then look for what no record shows yet: processes go away."""
+        if time.monotonic_ns() >= self._next_ns:
+            self.look()
+
     def look(self) -> None:
-        """Name and tell what is new: now, since processes go away."""
-        new = self._read()
+        """Name and tell all that is new."""
+        self._tell(self._read())
+        self._next_ns = time.monotonic_ns() + _PAUSE_NS
+
+    def shown(self, numbers: Collection[int]) -> None:
+        """Name and tell what is new of these: records that show them follow."""
+        new = {number for number in numbers if number > EMPTY_STACK and not self._knows(number)}
+        if new:
+            self._tell(self._read(new))
+
+    def _knows(self, number: int) -> bool:
+        return self._book is not None and number in self._book
+
+    def _tell(self, new: Sequence[Stack]) -> None:
         if not new:
             return
         if self._book is None:

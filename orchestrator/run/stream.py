@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from orchestrator.backends.protocol import Session
 from orchestrator.compile.program import RECORD_HEADER, Program
 from orchestrator.output.lines import RecordRenderer
+from orchestrator.output.stack_numbers import StackColumns
 from orchestrator.run.ledger import Delivery
 from orchestrator.run.output import Output
 from orchestrator.run.stacks import Stacks
@@ -39,6 +40,7 @@ class Stream:
         self._room = program.limits.events
         self._bytes = program.limits.output
         self._renderer = RecordRenderer(program.emits, constants, _wall_offset(), stacks.names)
+        self._columns = StackColumns(program.emits)
         kinds = max((emit.index for emit in program.emits), default=-1) + 1
         self._delivered, self._trimmed, self._undelivered = np.zeros((3, kinds), dtype=np.int64)
         self.full = False
@@ -60,7 +62,7 @@ class Stream:
         """Read what is there and write it; returns the number of records read."""
         batches = self._session.read()
         try:
-            self._stacks.look()
+            self._stacks.keep_up()
             for batch in batches:
                 self._take(batch)
         finally:
@@ -77,6 +79,7 @@ class Stream:
     def _write(self, records: NDArray[np.uint8]) -> None:
         written = 0
         if self._output.failed is None and not self.full:
+            self._stacks.shown(self._columns.numbers(records))
             lines, fitting = self._fitting(self._renderer.render(records), len(records))
             written = self._output.lines(lines, fitting)
         self._count(self._delivered, records[:written])

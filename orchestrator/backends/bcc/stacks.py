@@ -1,7 +1,8 @@
 """Stacks on their way out of the kernel: each is read once."""
 
 import struct
-from collections.abc import Sequence
+import sys
+from collections.abc import Collection, Sequence
 
 from orchestrator.backends.bcc import layout
 from orchestrator.backends.bcc.maps import Map
@@ -25,20 +26,28 @@ class StackReader:
         words = struct.unpack(f"={len(layout.STACK_WORDS)}Q", value)
         return StackCounts(**dict(zip(layout.STACK_WORDS, words, strict=True)))
 
-    def new(self) -> Sequence[Stack]:
-        """Those that were not there at the last look. The map is gone through only when there are
-        some; it only ever grows."""
+    def new(self, numbers: Collection[int] | None = None) -> Sequence[Stack]:
+        """Of those with these numbers, or of all, the ones that were not read before. To find all
+        the map is gone through, but only when there are more; it never loses any."""
+        found = self._unread() if numbers is None else self._with(numbers)
+        self._seen |= found.keys()
+        return [self._stack(key, value) for key, value in found.items()]
+
+    def _unread(self) -> dict[bytes, bytes]:
         if self.counts().kept == len(self._seen):
-            return ()
-        found = [(key, value) for key, value in self._stacks.items() if key not in self._seen]
-        self._seen |= {key for key, _ in found}
-        return [self._stack(key, value) for key, value in found]
+            return {}
+        return {key: value for key, value in self._stacks.items() if key not in self._seen}
+
+    def _with(self, numbers: Collection[int]) -> dict[bytes, bytes]:
+        keys = {number.to_bytes(layout.WORD, sys.byteorder) for number in numbers} - self._seen
+        found = ((key, self._stacks.lookup(key)) for key in keys)
+        return {key: value for key, value in found if value is not None}
 
     def _stack(self, key: bytes, value: bytes) -> Stack:
         user, tgid, *addresses = struct.unpack(f"=II{self._depth}Q", value)
         end = addresses.index(0) if 0 in addresses else self._depth
         return Stack(
-            id=int.from_bytes(key, "little"),
+            id=int.from_bytes(key, sys.byteorder),
             space="user" if user else "kernel",
             pid=tgid,
             addresses=tuple(addresses[:end]),

@@ -349,8 +349,9 @@ class TracefsSession:
             cells[use.metric] = cells_of(use, self.program.metrics[use.metric], table)
         return cells
 
-    def new_stacks(self) -> "Sequence[Stack]":
+    def new_stacks(self, numbers: Collection[int] | None = None) -> "Sequence[Stack]":
         """None: programs that take stacks are refused."""
+        del numbers
         return ()
 
     def opened(self, span: int) -> Opened:

@@ -1,0 +1,40 @@
+"""Which stacks a batch of records shows."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.compile.program import RECORD_HEADER, Emit, RecordField
+
+__all__ = ["StackColumns"]
+
+_EMIT = next(offset for name, _, offset in RECORD_HEADER if name == "emit")
+
+
+class StackColumns:
+    """Where the numbers of stacks stand in the records of some emits."""
+
+    def __init__(self, emits: Sequence[Emit]) -> None:
+        found = {emit.index: tuple(_of_stacks(emit.fields)) for emit in emits}
+        self._fields = {index: fields for index, fields in found.items() if fields}
+        self._only = len(emits) == 1
+
+    def numbers(self, records: NDArray[np.uint8]) -> set[int]:
+        """The different numbers in `records`."""
+        found: set[int] = set()
+        for index, fields in self._fields.items():
+            rows = records if self._only else records[_words(records, _EMIT, "<u2") == index]
+            for field in fields:
+                found.update(np.unique(_words(rows, field.offset, "<u8")).tolist())
+        return found
+
+
+def _of_stacks(fields: Iterable[RecordField]) -> Iterator[RecordField]:
+    return (field for field in fields if field.form in ("kstack", "ustack"))
+
+
+def _words(records: NDArray[np.uint8], offset: int, form: str) -> "NDArray[np.integer]":
+    size = np.dtype(form).itemsize
+    words: NDArray[np.integer] = np.ascontiguousarray(records[:, offset : offset + size]).view(form)
+    return words[:, 0]

@@ -250,6 +250,7 @@ def _sum_up(result: RunResult, args: argparse.Namespace) -> None:
             result.limits,
             derived=result.derived,
             warnings=result.warnings,
+            outstanding=result.outstanding,
             stopped=result.stopped,
             places=list(_places(args)),
             file=sys.stderr,

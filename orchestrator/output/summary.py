@@ -21,15 +21,16 @@ def print_summary(  # noqa: PLR0913  # the records that a run ends with
     *,
     derived: Record | None = None,
     warnings: Sequence[Record] = (),
+    outstanding: Sequence[Record] = (),
     stopped: Record | None = None,
     places: Sequence[str] = (),
     file: TextIO,
     width: int | None = None,
 ) -> None:
     """Print the summary of one run to `file`: the `run.finished` record, the total `metric`,
-    `derive` and `metric.warning` records, and `stop.reached` and `limit.reached`, as in the log
-    schema. `places`: where its output went, for people. Widths and colours are the terminal's;
-    COLUMNS, NO_COLOR and TERM are heeded."""
+    `derive`, `metric.warning` and `outstanding` records, and `stop.reached` and `limit.reached`, as
+    in the log schema. `places`: where its output went, for people. Widths and colours are the
+    terminal's; COLUMNS, NO_COLOR and TERM are heeded."""
     from rich.console import Console  # lazy: 23 ms, paid once the run is over
 
     from orchestrator.output.tables import WARNING, Drawing, derived_table, warning_lines
@@ -49,6 +50,10 @@ def print_summary(  # noqa: PLR0913  # the records that a run ends with
         console.print()
         for part in drawing.metric(metric, warnings):
             console.print(part)
+    for held in outstanding:
+        console.print()
+        for part in drawing.outstanding(held):
+            console.print(part)
     if derived is not None and derived["values"]:
         console.print()
         console.print(derived_table(derived))
@@ -59,8 +64,8 @@ def print_summary(  # noqa: PLR0913  # the records that a run ends with
     for limit in limits:
         console.print(_limit(limit), style=WARNING)
     if stopped is not None:
-        held = numbers(stopped["numbers"], units)
-        console.print(f"stopped: {harmless(stopped['condition'])}: {harmless(held)}")
+        told = numbers(stopped["numbers"], units)
+        console.print(f"stopped: {harmless(stopped['condition'])}: {harmless(told)}")
     _verdict(console, finished)
     for place in places:
         console.print(harmless(place))

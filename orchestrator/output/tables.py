@@ -53,6 +53,33 @@ class Drawing:
         if histogram:
             yield from self._histograms(metric, keys)
 
+    def outstanding(self, held: Record) -> Iterator[RenderableType]:
+        """What is open, by key, and what the numbers cannot tell."""
+        unit = held["unit"]
+        aged = f", at least {amount(held['min_age_ns'], 'ns')} old" if held["min_age_ns"] else ""
+        total = f"{amount(held['value'], unit)} in {held['count']:,}{aged}"
+        yield Text(f"{harmless(held['outstanding'])} outstanding: {total}", style="bold")
+        shown = held["cells"][: self._cells]
+        keys = list(dict.fromkeys(key for cell in shown for key in cell["key"]))
+        if shown:
+            table = table_of(
+                [harmless(key) for key in keys], ["value", "count", "growth", "oldest"]
+            )
+            rows = [
+                [
+                    amount(cell["value"], unit),
+                    count(cell["count"]),
+                    amount(cell["growth"], unit),
+                    amount(cell["oldest_ns"], "ns"),
+                ]
+                for cell in shown
+            ]
+            _fill(table, [_key({"other": False, **cell}, keys) for cell in shown], rows)
+            yield table
+        if left_out := held["cells_left_out"] + len(held["cells"]) - len(shown):
+            yield Text(f"and {left_out:,} more")
+        yield from (Text(f"  note: {harmless(caveat)}") for caveat in held["caveats"])
+
     # -- tables
 
     def _table(self, metric: Record, keys: list[str], marked: list[Record]) -> Table:
@@ -64,14 +91,13 @@ class Drawing:
         if shares:
             table.add_column("", no_wrap=True)
         unit = unit_of(metric)
-        deep = any(isinstance(value, list) for cell in shown for value in cell["key"].values())
+        rows, styles = [], []
         for index, cell in enumerate(shown):
             row = _histogram_values(cell, unit) if histogram else [_value(cell, metric)]
-            style = WARNING if {"key": cell["key"], "other": cell["other"]} in marked else None
-            texts = _key(cell, keys)
-            if deep and index < len(shown) - 1:
-                texts = [f"{text}\n" for text in texts]  # rows of several lines stand apart
-            table.add_row(*texts, *row, *(shares[index] if shares else ()), style=style)
+            rows.append([*row, *(shares[index] if shares else ())])
+            warned = {"key": cell["key"], "other": cell["other"]} in marked
+            styles.append(WARNING if warned else None)
+        _fill(table, [_key(cell, keys) for cell in shown], rows, styles)
         return table
 
     def _shares(self, metric: Record, shown: Sequence[Record]) -> list[tuple[str, str]]:
@@ -157,6 +183,20 @@ def table_of(texts: list[str], figures: list[str]) -> Table:
     for figure in figures:
         table.add_column(figure, justify="right", no_wrap=True)
     return table
+
+
+def _fill(
+    table: Table,
+    keys: Sequence[list[str]],
+    rows: Sequence[list[str]],
+    styles: Sequence[str | None] = (),
+) -> None:
+    """Keys and values as rows; those of several lines, as stacks are, stand apart."""
+    deep = any("\n" in text for texts in keys for text in texts)
+    for index, (texts, row) in enumerate(zip(keys, rows, strict=True)):
+        apart = deep and index < len(rows) - 1
+        shown = [f"{text}\n" for text in texts] if apart else texts
+        table.add_row(*shown, *row, style=styles[index] if styles else None)
 
 
 def _kind(metric: Record) -> str:

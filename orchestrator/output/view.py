@@ -31,6 +31,8 @@ class Looked(Protocol):
     def derived(self) -> Mapping[str, Any] | None: ...
     @property
     def warnings(self) -> Sequence[Mapping[str, Any]]: ...
+    @property
+    def outstanding(self) -> Sequence[Mapping[str, Any]]: ...
 
 
 class LiveView:
@@ -107,7 +109,10 @@ class LiveView:
         yield from warning_lines(looked.warnings, units)
         if looked.derived is not None:
             yield derived_table(looked.derived)
-        room = max(3, (self._console.height - 6) // max(1, len(looked.metrics)) - 6)
+        parts = max(1, len(looked.metrics) + len(looked.outstanding))
+        room = max(3, (self._console.height - 6) // parts - 6)
         drawing = Drawing(self._console, cells=min(20, room), blocks=1, rows=min(24, room))
         for metric in looked.metrics:
             yield from drawing.metric(metric, looked.warnings)
+        for held in looked.outstanding:
+            yield from drawing.outstanding(held)

@@ -13,11 +13,11 @@ __all__ = ["RunResult"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """A run that is over. `finished`, `metrics`, `derived` and `warnings` (of the totals),
-    `stopped` (what `stop_when` held with, if it did) and `limits` are the records as logged;
-    `startup_ms` is from the start of this process to the first attached probe; `cleaned` is what
-    was done about earlier runs that had died; `output_error` is why the log could not be written
-    to its end ("" if it was)."""
+    """A run that is over. `finished`, `metrics`, `derived`, `warnings` and `outstanding` (of the
+    totals), `stopped` (what `stop_when` held with, if it did) and `limits` are the records as
+    logged; `startup_ms` is from the start of this process to the first attached probe; `cleaned` is
+    what was done about earlier runs that had died; `output_error` is why the log could not be
+    written to its end ("" if it was)."""
 
     run_id: str
     exit_code: int
@@ -27,6 +27,7 @@ class RunResult:
     metrics: Sequence[dict[str, Any]]
     derived: dict[str, Any] | None
     warnings: Sequence[dict[str, Any]]
+    outstanding: Sequence[dict[str, Any]]
     stopped: dict[str, Any] | None
     limits: Sequence[dict[str, Any]]
     startup_ms: float | None

@@ -138,6 +138,25 @@ def test_stacks_are_a_frame_a_line_and_short_where_there_is_but_one() -> None:
     assert "f0+0x1 < f1+0x1 < f2+0x1 < …" in lines
 
 
+def test_what_is_outstanding_is_a_table_with_its_caveats() -> None:
+    """Its value in its unit, how many, how much more than before, and how old the oldest is."""
+    cells = [
+        {"key": {"comm": "leaky"}, "value": 8 << 20, "count": 2, "growth": 4096, "oldest_ns": 9},
+        {"key": {"comm": "b"}, "value": 5, "count": 1, "growth": -5, "oldest_ns": 2_500_000_000},
+    ]
+    held = {
+        "outstanding": "heap", "unit": "bytes", "value": (8 << 20) + 5, "count": 1234,
+        "growth": 0, "cells": cells, "cells_left_out": 3, "min_age_ns": 10_000_000_000,
+        "caveats": ["what was opened before the run began is not seen"],
+    }  # fmt: skip
+    text = summary(finished(), outstanding=[held])
+    assert "heap outstanding: 8 MiB in 1,234, at least 10 s old" in text
+    assert row(text, "leaky") == ["leaky", "8", "MiB", "2", "4", "KiB", "9", "ns"]
+    assert row(text, "b") == ["b", "5", "B", "1", "-5", "B", "2.5", "s"]
+    assert "and 3 more" in text
+    assert "note: what was opened before the run began is not seen" in text
+
+
 def test_warnings_are_marked_and_told_with_their_numbers() -> None:
     """In the units of what was judged; bold and yellow where there are colours."""
     warning = lifecycle()["metric.warning"]

@@ -19,6 +19,7 @@ def looked(value: int) -> Any:
         metrics=[metric("count", [{**CELL, "value": value}], unit="")],
         derived=lifecycle()["derive"],
         warnings=[lifecycle()["metric.warning"]],
+        outstanding=[],
     )
 
 
@@ -86,7 +87,9 @@ def test_it_is_drawn_once_a_second(monkeypatch) -> None:
 def test_it_is_no_taller_than_the_terminal(monkeypatch) -> None:
     """What finds no room is left out: lines that scrolled away could not be drawn over."""
     cells = [{**CELL, "key": {"comm": f"p{i}"}} for i in range(40)]
-    many = SimpleNamespace(metrics=[metric("count", cells, unit="")] * 3, derived=None, warnings=[])
+    many = SimpleNamespace(
+        metrics=[metric("count", cells, unit="")] * 3, derived=None, warnings=[], outstanding=[]
+    )
     with terminal(lines=15) as (stream, read), LiveView(None, stream) as live:
         live.follow(lambda: many)
         live.update(1, 1, 0)

@@ -13,7 +13,7 @@ from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.run.control import ask
 from orchestrator.run.journal import Record, journals
 
-_UNSEEN = {"delivered": None, "lost": None, "probes_now": None}
+_UNSEEN = {"delivered": None, "lost": None, "cost": None, "probes_now": None}
 #: What may be a kprobe, by either backend; of uprobes and USDT there is no such list.
 _KPROBES = (
     "dynamic event",
@@ -73,6 +73,7 @@ def _told(record: Record, states: States) -> dict[str, Any]:
     return {
         "delivered": answer["delivered"],
         "lost": answer["lost"],
+        "cost": answer["cost"],
         "probes_now": answer["probes"],
     }
 
@@ -105,7 +106,10 @@ def _nothing() -> str:
 # ---------------------------------------------------------------- for people
 
 
-_HEAD = ("RUN", "PLAN", "STATE", "BACKEND", "PID", "OWNER", "AGE", "RECORDS", "LOST", "IN KERNEL")
+_HEAD = (
+    *("RUN", "PLAN", "STATE", "BACKEND", "PID", "OWNER", "AGE", "RECORDS", "LOST", "COST"),
+    "IN KERNEL",
+)
 
 
 def _print_table(runs: Iterable[dict[str, Any]]) -> None:
@@ -123,7 +127,12 @@ def _row(run: Mapping[str, Any]) -> tuple[str, ...]:
     names = " ".join(f"{one['kind']}:{one['name']}" for one in run["in_kernel"])
     shown = (run["run_id"], run["plan"], run["state"], run["backend"], run["pid"], run["owner"])
     told = ("?" if run[key] is None else f"{run[key]}" for key in ("delivered", "lost"))
-    return (*map(str, shown), f"{run['age_s']:.0f}s", *told, names or "-")
+    return (*map(str, shown), f"{run['age_s']:.0f}s", *told, _cost(run["cost"]), names or "-")
+
+
+def _cost(cost: float | str | None) -> str:
+    """Of one CPU."""
+    return "?" if cost is None else cost if isinstance(cost, str) else f"{cost * 100:.2g}%"
 
 
 def _line(row: Iterable[str], widths: Iterable[int]) -> str:
@@ -134,6 +143,10 @@ def _line(row: Iterable[str], widths: Iterable[int]) -> str:
 def _probes(run: Mapping[str, Any]) -> Iterator[str]:
     for probe in run["probes_now"] or ():
         state = "paused" if probe["paused"] else "on"
+        if probe["detached"]:
+            state = "detached for its cost"
+        elif probe["sample"] > 1:
+            state += f", one of {probe['sample']:,}"
         for place in probe["attached"]:
             kernel = place["kernel"]
             flags = " ".join(f"[{flag}]" for flag in kernel) if isinstance(kernel, list) else ""

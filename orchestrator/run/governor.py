@@ -67,6 +67,10 @@ class Governor:
         self.due_ns = now_ns + (PULSE_NS if self._pulse is not None else LOOK_NS)
         return stop
 
+    def sample(self, probe: int) -> int:
+        """The N in force: one of so many is kept."""
+        return self._samples.get(probe, self._program.probes[probe].sample)
+
     def end(self) -> None:
         """Leave nothing switched on."""
         self._session.measure(False)

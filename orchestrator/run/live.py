@@ -57,8 +57,6 @@ class Live:
         if bar is not None:
             bar.follow(self._metrics.snapshot)
         self._pauses = Pauses(session, self._program, output)
-        service = Service(session, self._program, self._stream, self._notices, self._pauses)
-        self._control = Control(socket, service.serve)
         self._governor = Governor(
             session,
             self._program,
@@ -66,6 +64,10 @@ class Live:
             lambda action: self._notices.limit("cpu", action),
             armed.at_ns,
         )
+        service = Service(
+            session, self._program, self._stream, self._notices, self._pauses, self._governor
+        )
+        self._control = Control(socket, service.serve)
 
     def _cells(self) -> Totals:
         """All cells, and the stacks in them named."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.backends.protocol import AttachedHook, Counts, Session
 from orchestrator.compile.program import Program
 from orchestrator.run.control import Answer
+from orchestrator.run.governor import Governor
 from orchestrator.run.notices import Notices
 from orchestrator.run.pausing import Pauses
 from orchestrator.run.records import attached_fields
@@ -22,16 +23,17 @@ _LATE_S = 0.005  # a backend may hold events back that long, to bring them in or
 class Service:
     """Serves requests `{"do": "status" | "pause" | "resume", "probes": [NAME, …]}`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the parts of a run meet here
         self,
         session: Session,
         program: Program,
         stream: "Stream",
         notices: Notices,
         pauses: Pauses,
+        governor: Governor,
     ) -> None:
         self._session, self._program, self._stream = session, program, stream
-        self._notices, self._pauses = notices, pauses
+        self._notices, self._pauses, self._governor = notices, pauses, governor
 
     def serve(self, request: Mapping[str, Any], uid: int) -> Answer:
         """The answer to a request. Raises PlanError and HostError."""
@@ -60,10 +62,13 @@ class Service:
         return {
             "delivered": self._stream.delivered,
             "lost": "unknown" if lost is None else lost,
+            "cost": "unknown" if (cost := self._governor.cost) is None else round(cost.total, 6),
             "probes": [
                 {
                     "probe": probe.name,
                     "paused": probe.name in self._pauses.now,
+                    "detached": probe.name in self._governor.dropped,
+                    "sample": self._governor.sample(probe.index),
                     "recorded": _recorded(counts, probe.index),
                     "attached": _places(self._program, self._session.attached, probe.name),
                 }

@@ -46,6 +46,7 @@ def print_summary(  # noqa: PLR0913  # the records that a run ends with
     )
     drawing = Drawing(console)
     _probes(console, finished["ledger"]["probes"])
+    _spans(console, finished["ledger"].get("spans", {}))
     for metric in metrics:
         console.print()
         for part in drawing.metric(metric, warnings):
@@ -90,6 +91,23 @@ def _probes(console: "Console", probes: Record) -> None:
         console.print(table)
 
 
+def _spans(console: "Console", spans: Record) -> None:
+    from orchestrator.output.tables import table_of
+
+    table = table_of(["span"], ["started", "ended", "open", "kept", "delivered", "lost"])
+    for name, account in spans.items():
+        counts, emit = account["counts"], account["emit"] or {}
+        table.add_row(
+            harmless(name),
+            *(count(counts[end]) for end in ("started", "ended", "in_flight", "accepted")),
+            count(emit.get("delivered")),
+            count(_total([counts["map_full"], *_unwritten(account)])),
+        )
+    if spans:
+        console.print()
+        console.print(table)
+
+
 def _side(hook: Record, *, first: bool) -> Record:
     """The side on which a hook fires first, or the one on which it is kept."""
     sides: Record = hook["sides"]
@@ -103,6 +121,11 @@ def _losses(account: Record) -> Iterable[int | str]:
         for side in hook["sides"].values():
             yield side["kernel_missed"]
             yield side["map_full"]
+    yield from _unwritten(account)
+
+
+def _unwritten(account: Record) -> Iterable[int | str]:
+    """Records and updates of metrics that were lost."""
     emit = account["emit"]
     if emit:
         yield emit["ring_lost"]

@@ -36,6 +36,19 @@ def test_a_probe_s_row_says_where_its_events_went() -> None:
     assert words == ["read", "fexit", "12,345", "345", "340", "7", "+", "unknown"]
 
 
+def test_a_span_s_row_says_what_became_of_its_starts() -> None:
+    """Ended, still open, kept, and lost: for want of room, or on the way out."""
+    ends = ("cancelled", "replaced", "not_target", "filtered", "raced", "repeated", "no_start")
+    counts = {
+        **dict.fromkeys(ends, 0), "started": 748, "ended": 735, "in_flight": 13,
+        "accepted": 700, "map_full": 4,
+    }  # fmt: skip
+    busy = {"time": {"counted": 700, "filtered": 0, "map_full": 0, "map_busy": 2}}
+    run = finished()
+    run["ledger"]["spans"] = {"blocked": {"counts": counts, "emit": None, "metrics": busy}}
+    assert row(summary(run), "blocked") == ["blocked", "748", "735", "13", "700", "-", "6"]
+
+
 def test_the_verdict_says_incomplete_and_why() -> None:
     """An incomplete run cannot be overlooked."""
     text = summary(finished())

@@ -43,7 +43,7 @@ def finished(**changes: Any) -> dict[str, Any]:
         "delivered": 340,
         "lost": 5,
         "ledger": {
-            "probes": {"read": probe}, "faulted": 0, "truncated": "unknown",
+            "probes": {"read": probe}, "spans": {}, "faulted": 0, "truncated": "unknown",
             "division_by_zero": 0, "children_lost": 0, "lost_of_any": 0,
         },
         "error": None,

@@ -8,6 +8,7 @@ from bench.cost import cost
 from bench.drain import drain
 from bench.figures import Figure
 from bench.flood import flood
+from bench.governor import governor
 from bench.lines import lines
 from bench.setting import Setting
 from bench.stacks import stacks
@@ -32,5 +33,6 @@ TABLE: Mapping[str, Benchmark] = {
     "startup": Benchmark(summary="time and memory to the first attached probe", run=startup),
     "cost": Benchmark(summary="ns that a probe adds to each call", run=cost),
     "bounds": Benchmark(summary="fused probes, detaching, the watchdog's memory", run=bounds),
+    "governor": Benchmark(summary="a flood over limits.cpu, and the reaction", run=governor),
     "lines": Benchmark(summary="rendering alone, from memory to memory", run=lines, root=False),
 }

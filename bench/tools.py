@@ -19,11 +19,19 @@ _ARM_S = 0.2  # from run.started, or a program attached, until everything is sur
 _PIECE = 8 << 20
 
 
-def ours(
-    setting: Setting, plan: str, *more: str, backend: str = "bcc", wait: bool = True, room: int = 0
+def ours(  # noqa: PLR0913  # what a run can be given
+    setting: Setting,
+    plan: str,
+    *more: str,
+    backend: str = "bcc",
+    wait: bool = True,
+    room: int = 0,
+    cpu: str | None = "100%",
 ) -> Process:
-    """`probeplan run` of bench/plans/PLAN.yaml; with `wait`, armed when this returns."""
-    argv = [*command(), "run", str(PLANS / f"{plan}.yaml"), "--backend", backend, *more]
+    """`probeplan run` of bench/plans/PLAN.yaml; with `wait`, armed when this returns. `cpu`: what
+    it may cost, so that no governor steps in where a flood is the point; None: the plan's."""
+    limit = [] if cpu is None else ["--limit", f"cpu={cpu}"]
+    argv = [*command(), "run", str(PLANS / f"{plan}.yaml"), "--backend", backend, *limit, *more]
     process = Process(setting, argv, f"ours-{plan}", cpu=setting.reader_cpu, room=room)
     if wait:
         # The log is flushed when the probes are attached, just before they are armed.

@@ -18,6 +18,7 @@ from orchestrator.compile.nodes import (
 )
 from orchestrator.compile.program import RECORD_HEADER_SIZE, Program
 from orchestrator.compile.types import Int, Pointer, Str
+from orchestrator.kernel.denied import DENIED
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import load_plan
 from tests.compile.conftest import HEAD
@@ -278,6 +279,17 @@ def test_a_glob_expands_to_functions_that_can_be_probed(compiled: Compile) -> No
     assert set(program.emits[0].fields[0].presentation.names.values()) == names
     with pytest.raises(PlanError, match="PP094"):
         compiled("limits: {probes: 16}\nprobes: {p: {attach: 'entry:vfs_*', emit: {}}}")
+
+
+def test_globs_never_reach_what_must_not_be_probed(compiled: Compile) -> None:
+    """Named outright, such a function is refused with the reason of its entry."""
+    with pytest.raises(HostError, match="no function that can be probed matches"):
+        compiled("probes: {p: {attach: 'entry:_raw_spin_lock*', emit: {}}}")
+    with pytest.raises(HostError) as refused:
+        compiled("probes: {p: {attach: 'entry:_raw_spin_lock', emit: {}}}")
+    [finding] = refused.value.findings
+    assert finding.code == "PP081"
+    assert DENIED["_raw_spin_lock"] in finding.message
 
 
 def test_keys_are_packed_and_padded(compiled: Compile) -> None:

@@ -33,7 +33,8 @@ division_by_zero    | ledger/test_rows.py::test_divisions_by_zero_are_counted | 
 children_lost       | bcc/test_live_bounds.py::test_children_that_find_no_room_are_counted | tracefs/test_live.py::test_a_command_and_its_children_are_followed
 lost_of_any         | ledger/test_rows.py::test_what_several_events_lose_together_is_told_as_a_whole | same
 
-Spans and what is outstanding have rows of their own: tests/live/test_spans.py.
+Spans and what is outstanding have rows of their own: tests/live/test_spans.py. So have stacks:
+tests/symbols/test_live_stacks.py and test_taking.py.
 
 Not to be driven on purpose: a map's lock held on the same CPU (map_busy), and a program of ours
 that fires its own probe (recursion_misses). There the reading is tested: another error of the same

@@ -18,7 +18,7 @@ def calls(count: int) -> None:
 
 
 def test_counts_stay_right_through_every_change_of_n() -> None:
-    """N is another one every 200 calls. Were the first gap after a change drawn like the others, the
+    """N is another one every 200 calls. Were a first gap after a change drawn like the others, the
     count would be a sixth too low: more than twice what is allowed here."""
 
     def resampling(session: Session) -> None:

@@ -103,9 +103,11 @@ def check_figures(plan: Plan, sink: Sink) -> None:
     derived = {one.name: one.value for one in plan.derive}
     known = FigureScope(metrics=found, derived=frozenset(derived))
     figures = _Figures(plan.params, sink)
-    for metric in (one for own in owners.values() for one in own):
-        of_cell = FigureScope(own=NUMBERS[metric.kind], of=metric.kind)
-        figures.check(metric.warn, "truth", of_cell)
+    for owner, own in owners.items():
+        for metric in own:
+            of_cell = FigureScope(own=NUMBERS[metric.kind], of=metric.kind)
+            if not _damaged(sink, owner, metric.name):
+                figures.check(metric.warn, "truth", of_cell)
     for one in plan.derive:
         _check_name(one, sink)
         if one.name in leans_on(one.name, derived):
@@ -116,6 +118,11 @@ def check_figures(plan: Plan, sink: Sink) -> None:
         with_value = FigureScope(metrics=found, derived=known.derived, own=("value",))
         figures.check(one.warn, "truth", with_value)
     figures.check(plan.stop_when, "truth", known)
+
+
+def _damaged(sink: Sink, owner: str, metric: str) -> bool:
+    """Whether the schema refused a part of this metric, so that its kind is not known."""
+    return any(sink.damaged((head, owner, "metrics", metric)) for head in ("probes", "spans"))
 
 
 def _check_name(one: Derive, sink: Sink) -> None:
@@ -298,7 +305,7 @@ class _Figures:
             return None
         numbers = NUMBERS[kind]
         wanted = ".".join(rest) or "value"
-        if wanted in numbers:
+        if wanted in numbers or _damaged(self.sink, owner, metric):
             return "number"
         what = f"a {kind} has no {wanted!r}" if rest else f"{name} is a histogram, not one number"
         best = f"{name}.{'p99' if kind == 'histogram' else 'value'}"

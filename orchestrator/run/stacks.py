@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["Stacks"]
 
 _FIRST_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO, include/linux/proc_ns.h
-_PAUSE_NS = 50_000_000  # between looks at all of them
+_PAUSE_NS = 10_000_000  # between looks at all of them: as soon as it costs little
+_SHARE = 20  # a look is at most this part of the time
 
 
 class Read(Protocol):
@@ -41,8 +42,11 @@ class Stacks:
 
     def look(self) -> None:
         """Name and tell all that is new."""
-        self._tell(self._read())
-        self._next_ns = time.monotonic_ns() + _PAUSE_NS
+        began = time.monotonic_ns()
+        new = self._read()
+        took = time.monotonic_ns() - began
+        self._next_ns = began + max(_PAUSE_NS, _SHARE * took)
+        self._tell(new)
 
     def shown(self, numbers: Collection[int]) -> None:
         """Name and tell what is new of these: records that show them follow."""

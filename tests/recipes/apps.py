@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tests.plans import workloads
-from tests.recipes.recipe import Recipe
+from tests.recipes.recipe import Recipe, by_function
 
 if TYPE_CHECKING:
     from tests.live.product import Ran
@@ -117,12 +117,42 @@ def tls_sizes_seen(ran: "Ran") -> None:
     assert ran.value("receive", "bytes", comm="python3") == 5 * 321
 
 
+def tls_text_seen(ran: "Ran") -> None:
+    """The first 200 bytes of each message, on both sides; the handshake is not among them."""
+    for probe in ("send", "receive"):
+        assert [one["hex"] for one in ran.data(probe)] == [(b"x" * 200).hex()] * 5
+        assert [one["bytes"] for one in ran.data(probe)] == [321] * 5
+        assert ran.value(probe, "bytes", comm="python3") == 5 * 321
+
+
+def heap_outstanding_seen(ran: "Ran") -> None:
+    """What each function kept, in bytes and pieces; nothing of what it gave back."""
+    told = ran.of_kind("outstanding")[-1]
+    assert told["total"]
+    ours = [cell for cell in told["cells"] if cell["key"]["comm"].startswith("pr")]
+    kept = {"by_malloc": 200 * 1000, "by_calloc": 50 * 770, "by_realloc": 40_000}
+    kept["by_aligned"] = 30 * 333 + 20 * 640
+    assert kept.items() <= by_function(ours, "ustack").items()
+    pieces = {"by_malloc": 200, "by_calloc": 50, "by_realloc": 1, "by_aligned": 50}
+    assert pieces.items() <= by_function(ours, "ustack", "count").items()
+    assert "by_tidy" not in by_function(ours, "ustack")
+
+
 ROWS: Mapping[str, Recipe] = {
+    "heap-outstanding": Recipe(
+        judge=heap_outstanding_seen, private=LIBC, tracefs_cannot="joins events"
+    ),
     "malloc-calls": Recipe(work=workloads.malloc_calls, judge=malloc_calls_seen, private=LIBC),
     "python-gc": Recipe(work=workloads.python_gc, judge=python_gc_seen, tracefs_cannot="usdt"),
     "name-lookups": Recipe(work=name_lookups, judge=name_lookups_seen, private=LIBC),
     "thread-starts": Recipe(work=thread_starts, judge=thread_starts_seen, private=LIBC),
     "shell-lines": Recipe(work=shell_lines, judge=shell_lines_seen),
+    "tls-text": Recipe(
+        work=tls_sizes,
+        judge=tls_text_seen,
+        private={"lib": "libssl.so.3"},
+        tracefs_cannot="memory behind this pointer",
+    ),
     "tls-sizes": Recipe(
         work=tls_sizes,
         judge=tls_sizes_seen,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.plans import workloads
-from tests.recipes.recipe import Recipe, longest
+from tests.recipes.recipe import Recipe, by_function, longest
 
 if TYPE_CHECKING:
     from tests.live.product import Ran
@@ -58,11 +58,24 @@ def trace_calls_seen(ran: "Ran") -> None:
     assert len({one["first"] for one in ran.data("call")}) == 1
 
 
+def stack_counts_seen(ran: "Ran") -> None:
+    """70 by one way, 30 by another, and the kernel's entry on each."""
+    cells = [cell for cell in ran.cells("event", "ways") if cell["key"]["comm"].startswith("pr")]
+    assert sorted(cell["value"] for cell in cells) == [30, 70]
+    assert by_function(cells, "ustack", depth=1) == {"often": 70, "seldom": 30}
+    assert all(any("do_syscall_64" in one for one in cell["key"]["kstack"]) for cell in cells)
+
+
 READ = {"function": "syscall:read"}
 ROWS: Mapping[str, Recipe] = {
     "function-calls": Recipe(work=function_calls, judge=function_calls_seen, needs=("kprobes",)),
     "function-latency": Recipe(work=workloads.slow_io, judge=function_latency_seen, settings=READ),
     "slow-calls": Recipe(work=workloads.slow_io, judge=slow_calls_seen, settings=READ),
     "argument-values": Recipe(work=workloads.vfs_reads, judge=argument_values_seen),
+    "stack-counts": Recipe(
+        judge=stack_counts_seen,
+        settings={"at": "tracepoint:syscalls:sys_enter_getppid"},
+        tracefs_cannot="stack",
+    ),
     "trace-calls": Recipe(work=trace_calls, judge=trace_calls_seen),
 }

@@ -21,6 +21,9 @@ PRIVATE = Path("/run/probeplan-recipes")
 DISK = Path("/run/probeplan-disk")
 # Without site-packages: in a guest each import counts.
 PYTHON = ("/usr/bin/python3", "-S", "-m", "tests.recipes")
+PROGRAM = Path(__file__).parents[1] / "workload" / "recipes.c"
+#: Frames are found by their pointers, as the kernel finds them.
+FRAMES = ("-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls")
 
 
 @cache
@@ -39,9 +42,9 @@ def plan_of(path: str, settings: Mapping[str, str], private: Mapping[str, str]) 
     return load_plan(path, settings={**settings, **libraries}, limits=UNBOUND)
 
 
-def command_of(name: str, folder: Path | None) -> list[str]:
-    """The workload, with its own libraries if it has a folder of them."""
-    work = [*PYTHON, AREA_OF[name], name]
+def command_of(name: str, folder: Path | None, program: Path | None = None) -> list[str]:
+    """The workload, with its own libraries if it has a folder of them; `program`: build_program."""
+    work = [str(program), name] if program else [*PYTHON, AREA_OF[name], name]
     return [*(["/usr/bin/env", f"LD_LIBRARY_PATH={folder}"] if folder else ()), *work]
 
 
@@ -55,23 +58,40 @@ def copy_libraries(private: Mapping[str, str], folder: Path) -> Path | None:
     return folder
 
 
+def build_program(name: str, folder: Path) -> Path | None:
+    """tests/workload/recipes.c, under a name of this process's own; None for rows with a `work`."""
+    if RECIPES[name].work is not None:
+        return None
+    binary = folder / f"pr{os.getpid()}"
+    if not binary.exists():
+        subprocess.run(["gcc", *FRAMES, "-o", binary, PROGRAM], check=True)
+    return binary
+
+
 def prepare(
     kernel: Any,
     share: Path,
     *,
+    name: str,
     plan: str,
     settings: Mapping[str, str],
     private: Mapping[str, str],
     **_: Any,
 ) -> dict[str, Any]:
-    """On the host: compile the plan, so that the guest finds its instructions on disk."""
-    del share
+    """On the host: compile the plan, so that the guest finds its instructions on disk, and the
+    workload where it is a program."""
     _compile(plan_of(plan, settings, private), _recorded(kernel.name))
-    return {}
+    program = build_program(name, share)
+    return {"program": program.name if program else None}
 
 
 def run(
-    *, name: str, plan: str, settings: Mapping[str, str], private: Mapping[str, str]
+    *,
+    name: str,
+    plan: str,
+    settings: Mapping[str, str],
+    private: Mapping[str, str],
+    program: str | None,
 ) -> dict[str, Any]:
     """In the guest: the plan beside its workload; its JSON lines and what is left in the kernel."""
     from orchestrator.output.sink import Sink
@@ -82,7 +102,9 @@ def run(
     os.chdir(disk() if RECIPES[name].disk else "/tmp")  # noqa: S108  # workloads write there
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
     made = plan_of(plan, settings, private)
-    run_plan(made, _here(), backend="bcc", command=command_of(name, folder), log=Sink(lines))
+    here = Path(os.environ["PROBEPLAN_SHARE"]) / program if program else None
+    command = command_of(name, folder, here)
+    run_plan(made, _here(), backend="bcc", command=command, log=Sink(lines))
     return {"lines": lines.getvalue().decode(), "left": leftovers()}
 
 

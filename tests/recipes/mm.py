@@ -3,6 +3,7 @@
 import ctypes
 import mmap
 import os
+import select
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 SEGMENT = 123_456
 IPC_PRIVATE, IPC_RMID = 0, 0
 UNUSUAL = 34_567 * mmap.PAGESIZE
+#: Of mm/slub.c, under an allocation that finds no free object.
+ROOM_FOR_OBJECTS = {"___slab_alloc", "new_slab", "allocate_slab", "alloc_slab_obj_exts"}
 
 
 def kernel_allocations_seen(ran: "Ran") -> None:
@@ -169,7 +172,43 @@ def compactions_seen(ran: "Ran") -> None:
     assert ran.value("compaction", "compactions", comm="python3") == len(ours)
 
 
+def kernel_outstanding() -> None:
+    """100 pipes, kept by a child that lives as long as the run; another 100 are closed."""
+    run = os.pidfd_open(os.getppid())
+    for _ in range(100):
+        for end in os.pipe():
+            os.close(end)
+    for _ in range(100):
+        os.pipe()
+    if os.fork() == 0:
+        for stream in range(3):
+            os.close(stream)
+        select.select([run], [], [])
+        os._exit(0)
+
+
+def kernel_outstanding_seen(ran: "Ran") -> None:
+    """Two objects a pipe that is open: the pipe and its buffers, which are larger. What the
+    allocator takes for itself while it makes room for them is another cell."""
+    told = ran.of_kind("outstanding")[-1]
+    assert told["total"]
+    stacks = [[frame.partition("+")[0] for frame in c["key"]["kstack"]] for c in told["cells"]]
+    pipes = [
+        cell
+        for cell, stack in zip(told["cells"], stacks, strict=True)
+        if "alloc_pipe_info" in stack and not set(stack) & ROOM_FOR_OBJECTS
+    ]
+    assert {cell["key"]["comm"] for cell in pipes} == {"python3"}
+    assert sorted(cell["count"] for cell in pipes) == [100, 100]
+    sizes = sorted(cell["value"] for cell in pipes)
+    assert sizes[0] in (100 * 192, 100 * 256)
+    assert sizes[1] == 100 * 1024
+
+
 ROWS: Mapping[str, Recipe] = {
+    "kernel-outstanding": Recipe(
+        work=kernel_outstanding, judge=kernel_outstanding_seen, tracefs_cannot="joins events"
+    ),
     "kernel-allocations": Recipe(
         work=workloads.kernel_allocations,
         judge=kernel_allocations_seen,

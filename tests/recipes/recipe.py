@@ -1,6 +1,6 @@
 """What is known of a plan: how to make it see something, and what it then has to have seen."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,9 @@ Judge = Callable[["Ran"], None]
 class Recipe:
     """One row.
 
-    `work`: the workload; it does a known thing a known number of times, and ends. `judge` asserts
-    what the run has to have seen. `settings`: params of the plan. `needs`: features of
+    `work`: the workload; it does a known thing a known number of times, and ends. None: it is
+    tests/workload/recipes.c with the name of the plan. `judge` asserts what the run has to have
+    seen. `settings`: params of the plan. `needs`: features of
     features.TABLE without which it cannot run. `private`: params that name a library, each with
     the library that the workload gets a copy of: a probe stands in a file for everyone.
     `modules`: what the workload needs in a guest. `changes_host`: the workload does what only a
@@ -24,7 +25,7 @@ class Recipe:
     `tracefs_cannot_without_kprobes`: the same where it could with them.
     """
 
-    work: Callable[[], None]
+    work: Callable[[], None] | None = None
     judge: Judge
     settings: Mapping[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
@@ -44,6 +45,17 @@ class Recipe:
 def longest(cell: Mapping[str, Any]) -> int:
     """The upper edge of a histogram's last bucket."""
     return int(cell["buckets"][-1][0])
+
+
+def by_function(
+    cells: Iterable[Mapping[str, Any]], stack: str, value: str = "value", *, depth: int = 0
+) -> dict[str, Any]:
+    """The sums of cells by a function of their stacks; `depth` 0 is the innermost one."""
+    found: dict[str, Any] = {}
+    for cell in cells:
+        name = cell["key"][stack][depth].partition("+")[0]
+        found[name] = found.get(name, 0) + cell[value]
+    return found
 
 
 def total(ran: "Ran", probe: str, metric: str) -> Any:

@@ -44,6 +44,17 @@ def cpu_samples_seen(ran: "Ran") -> None:
     assert total(ran, "sample", "processes") == total(ran, "sample", "programs")
 
 
+def cpu_stacks_seen(ran: "Ran") -> None:
+    """Two seconds of CPU time, a quarter of them by one function."""
+    samples: dict[str, int] = {}
+    for cell in ran.cells("sample", "code"):
+        for frame in cell["key"]["ustack"] or ():
+            name = frame.partition("+")[0]
+            samples[name] = samples.get(name, 0) + cell["value"]
+    assert 30 <= samples["little"] <= 75
+    assert 110 <= samples["much"] <= 200
+
+
 def migrations() -> None:
     """100 moves from CPU to CPU and back, by force."""
     allowed = sorted(os.sched_getaffinity(0))
@@ -172,6 +183,7 @@ ROWS: Mapping[str, Recipe] = {
         settings={"sample": "1/1"},
     ),
     "cpu-samples": Recipe(work=cpu_samples, judge=cpu_samples_seen, tracefs_cannot="profile"),
+    "cpu-stacks": Recipe(judge=cpu_stacks_seen, tracefs_cannot="profile"),
     "migrations": Recipe(work=migrations, judge=migrations_seen),
     "run-queue-length": Recipe(
         work=run_queue_length, judge=run_queue_length_seen, needs=("kprobes",)

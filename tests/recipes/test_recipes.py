@@ -10,7 +10,7 @@ from orchestrator.kernel.facts import live_facts
 from tests.guest_cases import CaseResult
 from tests.live.product import Ran, check_accounts, run_cli
 from tests.plans.shipped import PLANS
-from tests.recipes.guest import UNBOUND, command_of, copy_libraries
+from tests.recipes.guest import UNBOUND, build_program, command_of, copy_libraries
 from tests.recipes.recipe import Recipe
 from tests.recipes.table import RECIPES
 
@@ -51,9 +51,8 @@ def test_it_sees_its_workload_here(name: str, tmp_path: Path) -> None:
     folder = copy_libraries(row.private, tmp_path)
     libraries = {param: str(tmp_path / library) for param, library in row.private.items()}
     more = [w for pair in {**row.settings, **libraries}.items() for w in ("--set", "=".join(pair))]
-    ran = run_cli(
-        str(PLANS[name]), "--backend", "bcc", *LIMITS, *more, command=command_of(name, folder)
-    )
+    command = command_of(name, folder, build_program(name, tmp_path))
+    ran = run_cli(str(PLANS[name]), "--backend", "bcc", *LIMITS, *more, command=command)
     judged(name, ran)
 
 

@@ -31,7 +31,7 @@ run) ;;
 check) kind=dev ;;
 test)
     packages="$packages gcc libc6-dev make strace qemu-system-x86 busybox-static cpio zstd \
-        xz-utils lz4 util-linux dpkg debian-archive-keyring"
+        xz-utils lz4 util-linux dpkg debian-archive-keyring bpftrace e2fsprogs mount"
     kind=dev
     ;;
 bench)

@@ -38,6 +38,17 @@ _GROUPS: tuple[tuple[str, ...], ...] = (
     ("finish_task_switch", "finish_task_switch.isra.0"),
     ("do_fork", "_do_fork", "kernel_clone"),
     ("do_sys_open", "do_sys_openat2"),
+    # sched: the timer's tick and the balancer got their prefix (6.10)
+    ("scheduler_tick", "sched_tick"),
+    ("trigger_load_balance", "sched_balance_trigger"),
+    ("rebalance_domains", "sched_balance_domains"),
+    ("load_balance", "sched_balance_rq"),
+    ("newidle_balance", "sched_balance_newidle"),
+    # net, fs
+    ("unix_attach_fds", "unix_prepare_fpl"),
+    ("tcp_sendpage", "tcp_splice_eof"),
+    ("generic_file_splice_read", "filemap_splice_read"),
+    ("lookup_one_len", "lookup_noperm"),
     ("vfs_write", "__vfs_write"),
     ("vfs_read", "__vfs_read"),
     # mm: the page cache moved from pages to folios (5.16 and later)
@@ -46,6 +57,20 @@ _GROUPS: tuple[tuple[str, ...], ...] = (
     ("account_page_dirtied", "folio_account_dirtied", "__folio_mark_dirty"),
     ("mark_buffer_dirty", "__set_page_dirty"),
     ("lru_cache_add", "folio_add_lru"),
+    ("add_to_page_cache_locked", "__filemap_add_folio"),
+    ("delete_from_page_cache", "filemap_remove_folio"),
+    ("__set_page_dirty_nobuffers", "filemap_dirty_folio"),
+    ("activate_page", "folio_activate"),
+    ("rotate_reclaimable_page", "folio_rotate_reclaimable"),
+    ("isolate_lru_page", "folio_isolate_lru"),
+    ("shrink_page_list", "shrink_folio_list"),
+    ("wait_on_page_bit", "folio_wait_bit"),
+    ("__lock_page", "__folio_lock"),
+    ("wait_on_page_writeback", "folio_wait_writeback"),
+    ("end_page_writeback", "folio_end_writeback"),
+    ("try_to_release_page", "filemap_release_folio"),
+    ("invalidate_inode_page", "mapping_evict_folio"),
+    ("mem_cgroup_charge", "__mem_cgroup_charge"),
     ("__do_page_cache_readahead", "do_page_cache_ra", "page_cache_ra_unbounded"),
 )
 

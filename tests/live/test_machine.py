@@ -25,7 +25,7 @@ HEAD = """
 apiVersion: probeplan/v1
 kind: ProbePlan
 metadata: {name: machine, summary: for tests}
-limits: {duration: 1m, events: 100k, rate: 1M/s, at_cap: mute}
+limits: {duration: 1m, events: 100k, rate: 1M/s, at_cap: mute, cpu: 100%}
 probes:
 """
 

@@ -150,7 +150,10 @@ def _arguments(
 ) -> tuple[dict[str, Node], int | None]:
     """`args.NAME` and how many there are; the plan's own `args` go before the kernel's."""
     if item.args:
-        return spelled_arguments(item, facts, "kernel"), len(item.args)
+        # Where the return value lies behind the arguments, the kernel's own count of them holds.
+        clear = signature is not None and not signature.ambiguous
+        count = len(signature.params) if signature is not None and clear else len(item.args)
+        return spelled_arguments(item, facts, "kernel"), count
     if signature is None:
         return {}, None
     pairs = tuple((param.name, param.type_id) for param in signature.params)

@@ -1,8 +1,14 @@
 """Rows of plans/locks."""
 
 import ctypes
+import fcntl
+import mmap
 import os
+import struct
+import threading
+import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.recipes.recipe import Recipe, total
@@ -10,7 +16,9 @@ from tests.recipes.recipe import Recipe, total
 if TYPE_CHECKING:
     from tests.live.product import Ran
 
-FUTEX = 202  # arch/x86/entry/syscalls/syscall_64.tbl
+FUTEX, USERFAULTFD = 202, 323  # arch/x86/entry/syscalls/syscall_64.tbl
+# include/uapi/linux/userfaultfd.h
+UFFDIO_API, UFFDIO_REGISTER, UFFDIO_ZEROPAGE = 0xC018AA3F, 0xC020AA00, 0xC020AA04
 
 
 class Timespec(ctypes.Structure):
@@ -38,29 +46,42 @@ def futex_waits_seen(ran: "Ran") -> None:
 
 
 def lock_contention() -> None:
-    """4 processes that write to one pipe, which one at a time may, while a fifth reads it."""
-    reading, writing = os.pipe()
-    children = []
-    for _ in range(4):
-        if (child := os.fork()) == 0:
-            for _ in range(3000):
-                os.write(writing, b"x" * 100)
-            os._exit(0)
-        children.append(child)
-    os.close(writing)
-    while os.read(reading, 65536):
-        pass
-    for child in children:
-        os.waitpid(child, 0)
+    """3 waits of 30 ms for the mutex of a pipe, which somebody has who waits for a page."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, *[ctypes.c_size_t] * 5]
+    for _ in range(3):
+        faults = libc.syscall(USERFAULTFD, os.O_CLOEXEC)
+        assert faults >= 0, os.strerror(ctypes.get_errno())
+        fcntl.ioctl(faults, UFFDIO_API, struct.pack("QQQ", 0xAA, 0, 0))
+        page = libc.mmap(None, mmap.PAGESIZE, 3, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+        fcntl.ioctl(faults, UFFDIO_REGISTER, struct.pack("QQQQ", page, mmap.PAGESIZE, 1, 0))
+        reading, writing = os.pipe()
+        holder = threading.Thread(target=libc.write, args=(writing, ctypes.c_void_p(page), 16))
+        holder.start()
+        os.read(faults, 32)
+        waiter = threading.Thread(target=libc.write, args=(writing, b"x", 1))
+        waiter.start()
+        while " D " not in Path(f"/proc/self/task/{waiter.native_id}/stat").read_text():
+            time.sleep(0.001)
+        time.sleep(0.03)
+        fcntl.ioctl(faults, UFFDIO_ZEROPAGE, struct.pack("QQQq", page, mmap.PAGESIZE, 0, 0))
+        holder.join()
+        waiter.join()
+        assert len(os.read(reading, 100)) == 17
+        for fd in (faults, reading, writing):
+            os.close(fd)
 
 
 def lock_contention_seen(ran: "Ran") -> None:
-    """Some of them waited, and the waits have a time."""
-    waits = total(ran, "wait", "waits")
-    assert waits > 0
-    assert total(ran, "wait", "time") > 0
+    """The three, of which each has a mutex of its own or, at its old address, again the same."""
+    assert ran.value("wait", "waits", comm="python3", kind="mutex") >= 3
+    assert ran.value("wait", "time", comm="python3", kind="mutex") >= 3 * 30_000_000
+    long = [cell for cell in ran.cells("wait", "locks") if cell["value"] >= 30_000_000]
+    assert sum(cell["count"] for cell in long) >= 3
     [latency] = ran.cells("wait", "latency")
-    assert latency["count"] == waits
+    assert latency["count"] == total(ran, "wait", "waits")
+    assert sum(count for edge, count in latency["buckets"] if edge >= 30_000_000) >= 3
 
 
 ROWS: Mapping[str, Recipe] = {

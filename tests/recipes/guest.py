@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,6 @@ from tests.guest.product import RECORDED, _compile, leftovers
 from tests.recipes.table import AREA_OF, RECIPES
 
 UNBOUND = {"rate": "1M/s", "events": "1M", "duration": "1m", "cpu": "100%"}
-PRIVATE = Path("/run/probeplan-recipes")
 DISK = Path("/run/probeplan-disk")
 # Without site-packages: in a guest each import counts.
 PYTHON = ("/usr/bin/python3", "-S", "-m", "tests.recipes")
@@ -36,9 +36,12 @@ def _here() -> KernelFacts:
     return live_facts()
 
 
-def plan_of(path: str, settings: Mapping[str, str], private: Mapping[str, str]) -> Plan:
-    """A shipped plan with a row's params, and limits that no workload reaches."""
-    libraries = {name: str(PRIVATE / library) for name, library in private.items()}
+def plan_of(
+    path: str, settings: Mapping[str, str], private: Mapping[str, str], folder: Path
+) -> Plan:
+    """A shipped plan with a row's params, the libraries of which are in `folder`, and limits that
+    no workload reaches."""
+    libraries = {name: str(folder / library) for name, library in private.items()}
     return load_plan(path, settings={**settings, **libraries}, limits=UNBOUND)
 
 
@@ -79,10 +82,13 @@ def prepare(
     **_: Any,
 ) -> dict[str, Any]:
     """On the host: compile the plan, so that the guest finds its instructions on disk, and the
-    workload where it is a program."""
-    _compile(plan_of(plan, settings, private), _recorded(kernel.name))
+    workload where it is a program. Libraries lie under the same path here and there: what is one
+    place in them is one program."""
     program = build_program(name, share)
-    return {"program": program.name if program else None}
+    with tempfile.TemporaryDirectory(prefix="probeplan-recipes-", dir="/run") as folder:
+        copy_libraries(private, Path(folder))
+        _compile(plan_of(plan, settings, private, Path(folder)), _recorded(kernel.name))
+    return {"program": program.name if program else None, "folder": folder}
 
 
 def run(
@@ -92,18 +98,19 @@ def run(
     settings: Mapping[str, str],
     private: Mapping[str, str],
     program: str | None,
+    folder: str,
 ) -> dict[str, Any]:
     """In the guest: the plan beside its workload; its JSON lines and what is left in the kernel."""
     from orchestrator.output.sink import Sink
     from orchestrator.run.runner import run_plan
 
     lines = io.BytesIO()
-    folder = copy_libraries(private, PRIVATE)
+    libraries = copy_libraries(private, Path(folder))
     os.chdir(disk() if RECIPES[name].disk else "/tmp")  # noqa: S108  # workloads write there
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
-    made = plan_of(plan, settings, private)
+    made = plan_of(plan, settings, private, Path(folder))
     here = Path(os.environ["PROBEPLAN_SHARE"]) / program if program else None
-    command = command_of(name, folder, here)
+    command = command_of(name, libraries, here)
     run_plan(made, _here(), backend="bcc", command=command, log=Sink(lines))
     return {"lines": lines.getvalue().decode(), "left": leftovers()}
 

@@ -260,6 +260,27 @@ def file_life_seen(ran: "Ran") -> None:
     assert {(one["made_by"], one["removed_by"]) for one in lives} == {("python3", "python3")}
 
 
+def readahead() -> None:
+    """A cold file of 64 pages, of which the first 8 are read one by one."""
+    with tempfile.TemporaryFile(dir=Path.cwd(), buffering=0) as file:
+        file.write(bytes(CACHED * mmap.PAGESIZE))
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        file.seek(0)
+        for _ in range(8):
+            file.read(mmap.PAGESIZE)
+
+
+def readahead_seen(ran: "Ran") -> None:
+    """What was written is used as it is written; of what was read ahead most is not used yet."""
+    added = ran.value("added", "pages", comm="python3")
+    used = ran.value("wait", "used", comm="python3")
+    assert 0 < used < added
+    [age] = ran.cells("wait", "age")
+    assert age["count"] >= used
+    assert ran.finished["ledger"]["spans"]["wait"]["counts"]["in_flight"] > 0
+
+
 ROWS: Mapping[str, Recipe] = {
     "vfs-reads": Recipe(work=workloads.vfs_reads, judge=vfs_reads_seen),
     "opens": Recipe(
@@ -309,5 +330,13 @@ ROWS: Mapping[str, Recipe] = {
     ),
     "file-life": Recipe(
         work=file_life, judge=file_life_seen, needs=KPROBES, tracefs_cannot="joins events"
+    ),
+    "readahead": Recipe(
+        work=readahead,
+        judge=readahead_seen,
+        needs=KPROBES,
+        disk=True,
+        modules=("loop", "ext4"),
+        tracefs_cannot="joins events",
     ),
 }

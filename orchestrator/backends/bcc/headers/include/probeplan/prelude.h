@@ -53,8 +53,10 @@
 #define PP_CURRENT_CPU 0xffffffffULL
 
 static void *(*const pp_map_lookup)(void *map, const void *key) = (void *)1;
-static s64 (*const pp_map_update)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
-static s64 (*const pp_map_delete)(void *map, const void *key) = (void *)3;
+/* int, not s64: up to 6.3 the verifier calls the map's own function, which leaves the upper half of
+ * the register clear (6.4: "bpf: return long from bpf_map_ops funcs"), and -EEXIST would be 2^32 - 17. */
+static int (*const pp_map_update)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
+static int (*const pp_map_delete)(void *map, const void *key) = (void *)3;
 
 static u64 (*const pp_ktime_ns)(void) = (void *)5;             /* CLOCK_MONOTONIC */
 static u64 (*const pp_ktime_boot_ns)(void) = (void *)125;      /* CLOCK_BOOTTIME */

@@ -34,12 +34,15 @@ KEPT void by_calloc(void)
 		kept = calloc(10, 77);
 }
 
-/* The old memory is given back, the new one counts. */
+/* The old memory is given back, the new one counts. Each of two is in the other's way, so that it
+ * has to move. */
 KEPT void by_realloc(void)
 {
-	void *grown = malloc(10);
-	for (int i = 1; i <= 40; i++)
-		kept = grown = realloc(grown, i * 1000);
+	void *one = malloc(10), *other = malloc(10);
+	for (int i = 1; i <= 20; i++) {
+		kept = one = realloc(one, i * 1000);
+		kept = other = realloc(other, i * 1000);
+	}
 }
 
 KEPT void by_aligned(void)

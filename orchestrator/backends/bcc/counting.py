@@ -42,7 +42,7 @@ class Accounts:
         opened: Callable[[SpanProgram], int | None] = lambda _span: 0,
         stacks: Callable[[], StackCounts | None] = lambda: None,
     ) -> None:
-        """`opened` tells how many spans are open (None: not now), `stacks` what became of stacks."""
+        """`opened` tells how many spans are open (None: not now), `stacks` what became of them."""
         self._stacks = stacks
         self.layout, self.reader, self._open = lay, reader, opened
         self.forgotten = [0] * len(lay.program.spans)  # open spans that were dropped from outside

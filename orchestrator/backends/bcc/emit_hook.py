@@ -55,6 +55,7 @@ class HookText:
         word, bit = divmod(self.probe.index, 64)
         inside.line(f"FUSE({word}, {bit});")
         inside.line("u32 fault = 0, cut = 0;")
+        inside.mark_top()
         return inside, Expressions(site, inside)
 
     @staticmethod
@@ -207,6 +208,7 @@ class HookText:
         inside = Writer(1)
         inside.lines = kept.lines
         inside.line("u32 fault = 0, cut = 0;")
+        inside.mark_top()
         e = Expressions(site, inside)
         TargetTest(e, self.program).identify()
         self._filter(e, site.body.where)

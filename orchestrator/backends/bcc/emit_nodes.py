@@ -124,9 +124,9 @@ class Expressions:
             case Builtin():
                 return self._builtin(node)
             case Register(index=index, type=kind):
-                return f"({c_type(kind)})ctx[{self._argument(index)}]"
+                return f"({c_type(kind)}){self._word(self._argument(index))}"
             case RawArg(index=index, type=kind):
-                return f"({c_type(kind)})ctx[{index}]"
+                return f"({c_type(kind)}){self._word(index)}"
             case Field(field=found, type=kind):
                 return self._field(found, kind)
             case UsdtArg():
@@ -233,16 +233,27 @@ class Expressions:
     def _returned(self) -> str:
         match self.site.access:
             case "registers":
-                return f"ctx[{registers.returned(self.site.arch)}]"
+                return self._word(registers.returned(self.site.arch))
             case "arguments":
                 if self.site.hook.arguments is None:
                     raise EmitError("the number of arguments is unknown, so `retval` is too")
-                return f"ctx[{self.site.hook.arguments}]"
+                return self._word(self.site.hook.arguments)
             case "record":
                 found = self.site.record.field("ret") if self.site.record else None
                 if found is None:
                     raise EmitError("the event has no field `ret`")
                 return self._raw_field(found)
+
+    def _word(self, index: int) -> str:
+        """A word of the context."""
+        return self._of_context(f"ctx_{index}", "u64", f"ctx[{index}]")
+
+    def _of_context(self, name: str, kind: str, value: str) -> str:
+        """A value of the context, read at the top of the function. Read where it is used, by more
+        than one branch, the compiler takes the address first, and the verifier refuses that:
+        "dereference of modified ctx ptr" (kernel/bpf/verifier.c, check_ptr_off_reg)."""
+        self.writer.at_top(name, f"{kind} {name} = {value};", f"PP_OPAQUE({name});")
+        return name
 
     def _field(self, found: TraceField, kind: Type) -> str:
         if isinstance(kind, Pointer) and found.kind in ("array", "dynamic"):
@@ -259,7 +270,10 @@ class Expressions:
             raise EmitError(f"field {found.name!r} of {found.size} bytes is no number")
         place = f"((char *)ctx + {found.offset})"
         if found.offset % found.size == 0:
-            return f"*({whole} *){place}"
+            wide = f"{'s' if found.signed else 'u'}64"
+            return (
+                f"({whole}){self._of_context(f'at_{found.offset}', wide, f'*({whole} *){place}')}"
+            )
         return f"({{ {whole} v = 0; pp_read(0, &v, sizeof v, (u64){place}); v; }})"
 
     def field_address(self, found: TraceField) -> str:
@@ -267,7 +281,8 @@ class Expressions:
         own = f"(u64)((char *)ctx + {found.offset})"
         if found.kind in ("data_loc", "rel_loc", "dynamic"):
             relative = found.kind == "rel_loc" or found.ctype.startswith("__rel_loc")
-            location = f"(*(u32 *)((char *)ctx + {found.offset}) & 0xffff)"
+            word = f"*(u32 *)((char *)ctx + {found.offset})"
+            location = f"({self._of_context(f'at_{found.offset}', 'u64', word)} & 0xffff)"
             start = f" + {found.offset + 4}" if relative else ""
             return f"((u64)(char *)ctx + {location}{start})"
         return own
@@ -280,12 +295,12 @@ class Expressions:
         if operand.constant is not None:
             return f"({c_type(node.type)})({raw}){operand.constant}LL"
         if operand.register is not None:
-            return f"({c_type(node.type)})({raw})ctx[{operand.register}]"
+            return f"({c_type(node.type)})({raw}){self._word(operand.register)}"
         parts = [f"({operand.displacement}LL)"]
         if operand.base is not None:
-            parts.append(f"ctx[{operand.base}]")
+            parts.append(self._word(operand.base))
         if operand.index is not None:
-            parts.append(f"ctx[{operand.index}] * {operand.scale}")
+            parts.append(f"{self._word(operand.index)} * {operand.scale}")
         return f"({c_type(node.type)}){read(raw, True, ' + '.join(parts))}"
 
     # -- memory --------------------------------------------------------------------------------

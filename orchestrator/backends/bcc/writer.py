@@ -14,6 +14,8 @@ class Writer:
         self.lines: list[str] = []
         self._depth = depth
         self._declared: set[str] = set()
+        self._top: int | None = None
+        self._at_top: set[str] = set()
 
     def line(self, text: str) -> None:
         """One line at the current depth."""
@@ -22,6 +24,21 @@ class Writer:
     def comment(self, text: str) -> None:
         """A comment; `text` may come from a plan."""
         self.line(f"/* {comment_text(text)} */")
+
+    def mark_top(self) -> None:
+        """What goes to the top of the function comes here."""
+        self._top = len(self.lines)
+
+    def at_top(self, name: str, *lines: str) -> None:
+        """The lines that declare `name`, at the top of the function and once; where no top is
+        marked, here."""
+        if self._top is None:
+            for text in lines if self.once(name) else ():
+                self.line(text)
+        elif name not in self._at_top:
+            self._at_top.add(name)
+            self.lines[self._top : self._top] = ["\t" + text for text in lines]
+            self._top += len(lines)
 
     def once(self, name: str) -> bool:
         """True the first time that `name` is asked for in this block or those around it."""

@@ -68,6 +68,8 @@ PP_INLINE void hook_0_entry_work(unsigned long long *ctx, struct control *contro
 {
 	FUSE(0, 0);
 	u32 fault = 0, cut = 0;
+	u64 ctx_2 = ctx[2];
+	PP_OPAQUE(ctx_2);
 	/* target: comm in (postgres*), not probeplan itself */
 	u64 identity = pp_pid_tgid();
 	u32 pid = (u32)(identity >> 32), tid = (u32)identity;
@@ -78,7 +80,7 @@ PP_INLINE void hook_0_entry_work(unsigned long long *ctx, struct control *contro
 	if (!(((name[0] & 0xffffffffffffffffULL) == 0x7365726774736f70ULL)))
 		DROP(not_target);
 	/* where: args.count >= 4096 */
-	if (!(((u64)ctx[2] >= (u64)4096ULL)))
+	if (!(((u64)ctx_2 >= (u64)4096ULL)))
 		DROP(filtered);
 	/* sample: 1/10 at first; N lies in the control element */
 	u64 weight = PP_READ(control->probe[0].sample);
@@ -90,7 +92,7 @@ PP_INLINE void hook_0_entry_work(unsigned long long *ctx, struct control *contro
 	char space[48] __attribute__((aligned(8))) = {};
 	struct frame_0 *frame = (void *)space;
 	frame->head.weight = (u32)weight;
-	frame->c0 = (u64)ctx[2];
+	frame->c0 = (u64)ctx_2;
 	fault = cut = 0;
 	pp_comm((char *)frame->c1, 16);
 	frame->head.time = pp_ktime_ns();
@@ -102,6 +104,8 @@ PP_INLINE void hook_0_entry_work(unsigned long long *ctx, struct control *contro
 PP_INLINE void hook_0_return_kept(unsigned long long *ctx, struct control *control, struct ledger *ledger, struct frame_0 *frame)
 {
 	u32 fault = 0, cut = 0;
+	u64 ctx_4 = ctx[4];
+	PP_OPAQUE(ctx_4);
 	/* where: elapsed > params.threshold */
 	u64 now = pp_ktime_ns();
 	if (!(((u64)((u64)(now - frame->head.time)) > (u64)((u64)control->param[0]))))
@@ -178,7 +182,7 @@ PP_INLINE void hook_0_return_kept(unsigned long long *ctx, struct control *contr
 		/* wanted = args.count, u64 */
 		*(u64 *)(slot + 48) = (u64)((frame->c0));
 		/* got = retval, s64 */
-		*(u64 *)(slot + 56) = (u64)((s64)ctx[4]);
+		*(u64 *)(slot + 56) = (u64)((s64)ctx_4);
 		/* took = elapsed, u64 */
 		*(u64 *)(slot + 64) = (u64)((u64)((u64)(now - frame->head.time)));
 		*(u64 *)slot = now;

@@ -61,9 +61,11 @@ PP_INLINE void hook_0_hit_work(unsigned long long *ctx, struct control *control,
 {
 	FUSE(0, 0);
 	u32 fault = 0, cut = 0;
+	u64 ctx_2 = ctx[2];
+	PP_OPAQUE(ctx_2);
 	/* the task whose event it is */
 	fault = 0;
-	u64 task = (u64)ctx[2];
+	u64 task = (u64)ctx_2;
 	u32 pid = 0, tid = 0;
 	fault |= pp_read(0, &pid, 4, task + 2420ULL) != 0;
 	fault |= pp_read(0, &tid, 4, task + 2416ULL) != 0;

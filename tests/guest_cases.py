@@ -13,7 +13,7 @@ from orchestrator.lab.guest import GUEST_SHARE
 from tests.guest.driver import call
 
 PROJECT = Path(__file__).resolve().parents[1]
-BOOT_SECONDS, SECONDS_PER_CASE = 60, 20
+BOOT_SECONDS, SECONDS_PER_CASE = 120, 20
 
 
 class CaseFailed(AssertionError):

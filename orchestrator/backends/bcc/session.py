@@ -339,8 +339,8 @@ class BccSession:
             self._accounts.forgotten[number] += gone
 
     def _open_spans(self, span: SpanProgram) -> int | None:
-        """What the map holds, which proves the accounts once they stand still; before that a million
-        of them would be counted at each look."""
+        """What the map holds, which proves the accounts once they stand still; before that, a
+        million of them would be counted at each look."""
         if self._armed:
             return None
         opened = self._maps[layout.span_map(span)]

@@ -23,7 +23,7 @@ from tests.guest_cases import Case, CaseResult, GuestCases
 
 MATRIX = "PROBEPLAN_MATRIX"
 ORDINARY = "6.1"
-TIMEOUT_SECONDS = 1200  # the first test of a kernel waits for all cases in it
+TIMEOUT_SECONDS = 2400  # the first test of a kernel waits for all cases in it
 Results = dict[str, CaseResult] | GuestLost
 
 
@@ -42,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "guest(call, *, prepare=None, modules=(), **kwargs): runs in a booted kernel",
     )
     config.addinivalue_line("markers", "one_kernel: about the harness; the first lane is enough")
+    config.addinivalue_line("markers", f"usual_kernel: in the ordinary run alone, on {ORDINARY}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -53,13 +54,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Lets `-m guest` select every test that boots, and gives these time to."""
+    if elsewhere := [item for item in items if _is_elsewhere(item)]:
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if item not in elsewhere]
     for item in items:
         if "guest_kernel" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
             if item.get_closest_marker("guest") is None:
                 item.add_marker("guest")
+
+
+def _is_elsewhere(item: pytest.Item) -> bool:
+    """Whether it asks for the ordinary kernel, in another one's lane."""
+    callspec = getattr(item, "callspec", None)
+    lane = callspec.params.get("guest_kernel") if callspec else None
+    return item.get_closest_marker("usual_kernel") is not None and lane not in (None, ORDINARY)
 
 
 @pytest.fixture(scope="session")

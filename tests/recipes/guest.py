@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.guest.product import RECORDED, _compile, leftovers
 from tests.recipes.table import AREA_OF, RECIPES
 
 UNBOUND = {"rate": "1M/s", "events": "1M", "duration": "1m", "cpu": "100%"}
+MOMENT_NS = 50_000_000
 DISK = Path("/run/probeplan-disk")
 # Without site-packages: in a guest each import counts.
 PYTHON = ("/usr/bin/python3", "-S", "-m", "tests.recipes")
@@ -112,6 +114,21 @@ def run(
     here = Path(os.environ["PROBEPLAN_SHARE"]) / program if program else None
     command = command_of(name, libraries, here)
     run_plan(made, _here(), backend="bcc", command=command, log=Sink(lines))
+    return {"lines": lines.getvalue().decode(), "left": leftovers()}
+
+
+def attach(
+    *, plan: str, settings: Mapping[str, str], private: Mapping[str, str], folder: str, **_: Any
+) -> dict[str, Any]:
+    """In the guest: the plan for a moment, with nothing beside it; as `run`."""
+    from orchestrator.output.sink import Sink
+    from orchestrator.run.runner import run_plan
+
+    lines = io.BytesIO()
+    copy_libraries(private, Path(folder))
+    made = plan_of(plan, settings, private, Path(folder))
+    made = replace(made, limits=replace(made.limits, duration_ns=MOMENT_NS))
+    run_plan(made, _here(), backend="bcc", log=Sink(lines))
     return {"lines": lines.getvalue().decode(), "left": leftovers()}
 
 

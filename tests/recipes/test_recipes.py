@@ -14,7 +14,8 @@ from tests.recipes.guest import UNBOUND, build_program, command_of, copy_librari
 from tests.recipes.recipe import Recipe
 from tests.recipes.table import RECIPES
 
-RUN, PREPARE = "tests.recipes.guest:run", "tests.recipes.guest:prepare"
+RUN, ATTACH = "tests.recipes.guest:run", "tests.recipes.guest:attach"
+PREPARE = "tests.recipes.guest:prepare"
 LIMITS = [word for name, value in UNBOUND.items() for word in ("--limit", f"{name}={value}")]
 
 
@@ -59,18 +60,38 @@ def test_it_sees_its_workload_here(name: str, tmp_path: Path) -> None:
 # ---------------------------------------------------------------- in booted kernels
 
 
-def case(name: str) -> Any:
+def case(call: str, name: str) -> Any:
     """One parameter: the plan's run, in the boot that serves them all."""
     row = RECIPES[name]
     marked = pytest.mark.guest(
-        RUN, prepare=PREPARE, name=name, plan=str(PLANS[name]), modules=row.modules, **row.where
+        call, prepare=PREPARE, name=name, plan=str(PLANS[name]), modules=row.modules, **row.where
     )
     return pytest.param(name, marks=marked, id=name)
 
 
-@pytest.mark.parametrize("name", [case(name) for name in sorted(RECIPES)])
+def only_in_guests(row: Recipe) -> bool:
+    """Whether a row can see its workload in a booted kernel alone: what it asks for is not to be
+    had everywhere, or its workload is nothing for a host."""
+    return bool(row.needs) or row.changes_host
+
+
+@pytest.mark.usual_kernel
+@pytest.mark.parametrize(
+    "name", [case(RUN, name) for name, row in sorted(RECIPES.items()) if only_in_guests(row)]
+)
 def test_it_sees_its_workload_in_a_guest(name: str, guest: CaseResult) -> None:
-    """The kernel's own functions and structures, on each kernel of the matrix."""
+    """The kernel's own functions and structures."""
     told = guest.result()
     assert told["left"] == []
     judged(name, Ran.of(told["lines"]))
+
+
+@pytest.mark.parametrize("name", [case(ATTACH, name) for name in sorted(RECIPES)])
+def test_it_is_loaded_and_attached(name: str, guest: CaseResult) -> None:
+    """On each kernel: attached for a moment, whole, and gone; the accounts add up."""
+    told = guest.result()
+    assert told["left"] == []
+    ran = Ran.of(told["lines"])
+    assert ran.finished["outcome"] in ("duration", "cap")
+    assert ran.of_kind("probe.attached")
+    assert not ran.finished["error"]

@@ -11,6 +11,7 @@ from typing import Any
 from orchestrator.backends import backend
 from orchestrator.backends.bcc import layout, memory
 from orchestrator.backends.bcc.artifact import Detail
+from orchestrator.backends.bcc.groups import groups
 from orchestrator.backends.bcc.hooks import load_side
 from orchestrator.backends.bcc.maps import create_map
 from orchestrator.backends.bcc.session import attach_compiled, compiled
@@ -22,6 +23,7 @@ from orchestrator.lab import Kernel
 from orchestrator.plan.findings import HostError
 from orchestrator.plan.load import load_plan
 from tests.bcc.live import balanced, build, program_of, run_artifact
+from tests.recipes.table import RECIPES
 
 HERE = Path(__file__).parent
 RECORDED = HERE.parent / "kernels"
@@ -110,28 +112,33 @@ probes:
 """
 
 
-def prepare_plans(kernel: Kernel, share: Path) -> dict[str, Any]:
-    """Emit and compile every shipped plan, and one that uses everything; those with functions
-    also without trampolines."""
+PARTS = 6
+
+
+def prepare_plans(kernel: Kernel, share: Path, part: int) -> dict[str, Any]:
+    """Emit and compile one of PARTS of the shipped plans, the first with one that uses everything;
+    those with functions also without trampolines."""
     made = {}
+    files = sorted((HERE.parents[1] / "plans").rglob("*.yaml"))[part::PARTS]
     for without in ((), ("fentry",)):
         facts = recorded(kernel, without)
-        programs = {"everything": program_of(EVERYTHING, facts)}
-        for file in sorted((HERE.parents[1] / "plans").rglob("*.yaml")):
-            programs[file.stem] = compile_plan(load_plan(file), facts)
+        programs = {} if part else {"everything": program_of(EVERYTHING, facts)}
+        for file in files:
+            settings = RECIPES[file.stem].settings
+            programs[file.stem] = compile_plan(load_plan(file, settings=settings), facts)
         for name, program in programs.items():
             if without and not any(hook.kind == "function" for hook in program.hooks):
                 continue
             artifact = backend("bcc").emit(program, facts)
             made[f"{name}{'-'.join(without)}"] = (artifact, compiled(artifact))
-    (share / "plans.pickle").write_bytes(pickle.dumps(made))
+    (share / f"plans{part}.pickle").write_bytes(pickle.dumps(made))
     return {}
 
 
-def load_plans() -> dict[str, str]:
+def load_plans(part: int) -> dict[str, str]:
     """Load every program of each, and attach what uses everything; what the kernel refused."""
     share = Path(os.environ["PROBEPLAN_SHARE"])
-    made = pickle.loads((share / "plans.pickle").read_bytes())  # noqa: S301  # our own
+    made = pickle.loads((share / f"plans{part}.pickle").read_bytes())  # noqa: S301  # our own
     refused = {}
     for name, (artifact, code) in made.items():
         try:
@@ -160,9 +167,7 @@ def load_only(artifact: Artifact, code: Mapping[str, bytes]) -> None:
     if artifact.detail.ring_bytes:
         maps[layout.RING] = create_map(memory.ring_spec(artifact.detail.ring_bytes))
     fds = {number: made.fd for number, made in maps.items()}
-    for side in artifact.detail.layout.sides:
-        mechanism = artifact.detail.choices[side.hook.id].mechanism
-        assert mechanism is not None
-        os.close(load_side(side, mechanism, code[side.function], fds))
+    for group in groups(artifact.detail.layout, artifact.detail.choices):
+        os.close(load_side(group.sides[0], group.mechanism, code[group.function], fds))
     for made in maps.values():
         made.close()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.bcc.guest import PARTS
 from tests.guest_cases import CaseResult
 
 LIMITS = "limits: {events: 100k, rate: 10M/s}\ntarget: {comm: [load, calls]}\n"
@@ -145,7 +146,13 @@ def test_members_behind_a_trampolines_arguments_are_read(guest: CaseResult) -> N
     check_members(guest.result())
 
 
-@pytest.mark.guest("tests.bcc.guest:load_plans", prepare="tests.bcc.guest:prepare_plans")
-def test_every_shipped_plan_is_accepted_by_the_kernel(guest: CaseResult) -> None:
+def part(number: int) -> Any:
+    """One part of the shipped plans."""
+    call, prepare = "tests.bcc.guest:load_plans", "tests.bcc.guest:prepare_plans"
+    return pytest.param(number, marks=pytest.mark.guest(call, prepare=prepare, part=number))
+
+
+@pytest.mark.parametrize("number", [part(number) for number in range(PARTS)])
+def test_every_shipped_plan_is_accepted_by_the_kernel(number: int, guest: CaseResult) -> None:
     """The verifier takes each program, with and without trampolines."""
     assert guest.result() == {}

@@ -138,10 +138,12 @@ def disk() -> Path:
     image = DISK.with_suffix(".image")
     with image.open("wb") as file:
         file.truncate(64 << 20)
-    DISK.mkdir()
+    DISK.mkdir(exist_ok=True)
     for command in (
         ["mkfs.ext4", "-q", str(image)],
         ["mount", "-o", "loop", "-t", "ext4", str(image), str(DISK)],
     ):
-        subprocess.run(command, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise OSError(f"{' '.join(command)}: status {done.returncode}: {done.stderr}")
     return DISK

@@ -74,7 +74,7 @@ def _plain(value: Any) -> Any:
 
 
 EVERYTHING = """
-limits: {events: 10k, rate: 1k/s}
+limits: {events: 10k, rate: 1k/s, cpu: 100%}
 target: {comm: ["load", "*lls"], uid: 0}
 let:
   name: str(args.filename)

@@ -14,7 +14,7 @@ from tests.bcc.live import program_of
 
 #: Every loop over what lies in memory, as large as it may be, several in one program.
 CAPTURED = """
-limits: {events: 10k, rate: 1k/s}
+limits: {events: 10k, rate: 1k/s, cpu: 100%}
 probes:
   read:
     attach: function:vfs_read

@@ -17,7 +17,7 @@ PLAN = """
 apiVersion: probeplan/v1
 kind: ProbePlan
 metadata: {name: faults, summary: for tests}
-limits: {events: 100k, rate: 1M/s, duration: DURATION}
+limits: {events: 100k, rate: 1M/s, duration: DURATION, cpu: 100%}
 target: {pid: [PID]}
 probes:
 """

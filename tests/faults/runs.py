@@ -33,7 +33,7 @@ PLAN = """
 apiVersion: probeplan/v1
 kind: ProbePlan
 metadata: {name: faults, summary: for tests}
-limits: {duration: 10s, events: 1k}
+limits: {duration: 10s, events: 1k, cpu: 100%}
 probes:
 """
 USER = """

@@ -15,7 +15,7 @@ HEAD = """
 apiVersion: probeplan/v1
 kind: ProbePlan
 metadata: {name: faults, summary: for tests}
-limits: {duration: DURATION, events: 100k, rate: 1M/s}
+limits: {duration: DURATION, events: 100k, rate: 1M/s, cpu: 100%}
 probes:
 """
 CALL = """

@@ -16,7 +16,7 @@ PLAN = """
 apiVersion: probeplan/v1
 kind: ProbePlan
 metadata: {name: guest, summary: for tests}
-limits: {duration: 1m, at_cap: mute}
+limits: {duration: 1m, at_cap: mute, cpu: 100%}
 target: {comm: nobody-at-all}
 probes:
   call: {attach: "kprobe:read_zero", emit: {wanted: args.count}}

@@ -12,7 +12,7 @@ PLAN = """
 apiVersion: probeplan/v1
 kind: ProbePlan
 metadata: {name: losing, summary: for tests}
-limits: {duration: 1m, events: 1M, rate: 100M/s, memory: MEMORY}
+limits: {duration: 1m, events: 1M, rate: 100M/s, memory: MEMORY, cpu: 100%}
 probes:
   p:
     attach: 'uprobe:LOAD:target_fn'

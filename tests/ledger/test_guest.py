@@ -11,7 +11,7 @@ PLAN = """
 apiVersion: probeplan/v1
 kind: ProbePlan
 metadata: {name: misses, summary: for tests}
-limits: {duration: 1m, events: 10k, rate: 1M/s}
+limits: {duration: 1m, events: 10k, rate: 1M/s, cpu: 100%}
 probes:
   p:
     attach_first: ['kretprobe:pipe_read', 'kretprobe:anon_pipe_read']

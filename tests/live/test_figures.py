@@ -21,7 +21,7 @@ HEAD = """
 apiVersion: probeplan/v1
 kind: ProbePlan
 metadata: {name: figures, summary: for tests}
-limits: {duration: 1m, events: 100k, rate: 1M/s}
+limits: {duration: 1m, events: 100k, rate: 1M/s, cpu: 100%}
 """
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="attaching probes needs root")

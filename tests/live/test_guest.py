@@ -17,7 +17,7 @@ HEAD = """
 apiVersion: probeplan/v1
 kind: ProbePlan
 metadata: {name: guest, summary: for tests}
-limits: {duration: 1m, events: 100k, rate: 1M/s, memory: 32MiB}
+limits: {duration: 1m, events: 100k, rate: 1M/s, memory: 32MiB, cpu: 100%}
 probes:
   call:
 """

@@ -16,7 +16,7 @@ PLAN = """
 apiVersion: probeplan/v1
 kind: ProbePlan
 metadata: {{name: optional, summary: for tests}}
-limits: {{events: 10k, rate: 1000k/s, duration: 60s}}
+limits: {{events: 10k, rate: 1000k/s, duration: 60s, cpu: 100%}}
 probes:
   gone:
     attach: {gone}

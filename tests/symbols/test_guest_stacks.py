@@ -13,7 +13,7 @@ HEAD = """
 apiVersion: probeplan/v1
 kind: ProbePlan
 metadata: {name: guest-stacks, summary: for tests}
-limits: {duration: 1m, events: 100k, rate: 1M/s, memory: 32MiB}
+limits: {duration: 1m, events: 100k, rate: 1M/s, memory: 32MiB, cpu: 100%}
 probes:
   call:
 """

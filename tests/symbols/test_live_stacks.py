@@ -18,7 +18,7 @@ HEAD = """
 apiVersion: probeplan/v1
 kind: ProbePlan
 metadata: {name: stacks, summary: for tests}
-limits: {duration: 1m, events: 100k, rate: 10M/s, at_cap: mute}
+limits: {duration: 1m, events: 100k, rate: 10M/s, at_cap: mute, cpu: 100%}
 target: {comm: chain}
 probes:
   call:

@@ -25,7 +25,7 @@ HEAD = """
 apiVersion: probeplan/v1
 kind: ProbePlan
 metadata: {name: taking, summary: for tests}
-limits: {duration: 1m, memory: 8MiB}
+limits: {duration: 1m, memory: 8MiB, cpu: 100%}
 """
 CALLS = """
 target: {comm: chain}

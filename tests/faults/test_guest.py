@@ -114,7 +114,7 @@ def test_a_cpu_that_leaves_takes_no_count_along(guest: CaseResult) -> None:
             by=f"unload {module}", argv=[], modules=[module], prepare=WORKLOAD,
         )
         for backend, module, function in (
-            ("bcc", "dummy", "dummy_xmit"), ("tracefs", "loop", "lo_release"),
+            ("bcc", "dummy", "dummy_xmit"), ("tracefs", "ifb", "ifb_xmit"),
         )
     ],
 )  # fmt: skip

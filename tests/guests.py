@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line("markers", "one_kernel: about the harness; the first lane is enough")
     config.addinivalue_line("markers", f"usual_kernel: in the ordinary run alone, on {ORDINARY}")
+    config.addinivalue_line("markers", "other_kernels: not in the ordinary run")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -67,10 +68,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_elsewhere(item: pytest.Item) -> bool:
-    """Whether it asks for the ordinary kernel, in another one's lane."""
+    """Whether it asks for the ordinary kernel in another one's lane, or the other way round."""
     callspec = getattr(item, "callspec", None)
     lane = callspec.params.get("guest_kernel") if callspec else None
-    return item.get_closest_marker("usual_kernel") is not None and lane not in (None, ORDINARY)
+    unwanted = "other_kernels" if lane == ORDINARY else "usual_kernel"
+    return lane is not None and item.get_closest_marker(unwanted) is not None
 
 
 @pytest.fixture(scope="session")

@@ -112,15 +112,15 @@ probes:
 """
 
 
-PARTS = 6
+PARTS, ORDINARY = 6, "6.1"
 
 
 def prepare_plans(kernel: Kernel, share: Path, part: int) -> dict[str, Any]:
     """Emit and compile one of PARTS of the shipped plans, the first with one that uses everything;
-    those with functions also without trampolines."""
+    in the ordinary lane those with functions also without trampolines."""
     made = {}
     files = sorted((HERE.parents[1] / "plans").rglob("*.yaml"))[part::PARTS]
-    for without in ((), ("fentry",)):
+    for without in ((), ("fentry",)) if kernel.name == ORDINARY else ((),):
         facts = recorded(kernel, without)
         programs = {} if part else {"everything": program_of(EVERYTHING, facts)}
         for file in files:

@@ -267,7 +267,7 @@ RUN_QUEUE = Peer(  # runqlat.bt
         one for one in ran.cells("queued", "latency") if one["key"]["comm"] == who
     ),
     theirs=lambda maps: maps["@"],
-    work="off-cpu-time",
+    work="run-queue-latency",
     settings={"by": "comm"},
 )
 TIMED: Mapping[str, Peer] = {"function-latency": LATENCY, "run-queue-latency": RUN_QUEUE}

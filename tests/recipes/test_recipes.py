@@ -86,6 +86,7 @@ def test_it_sees_its_workload_in_a_guest(name: str, guest: CaseResult) -> None:
     judged(name, Ran.of(told["lines"]))
 
 
+@pytest.mark.other_kernels
 @pytest.mark.parametrize(
     "name", [case(ATTACH, name) for name, row in sorted(RECIPES.items()) if only_in_guests(row)]
 )

@@ -6,7 +6,7 @@ computes: a read that fails anywhere in the part that is evaluated makes the who
 Nodes compare by value, so equal subexpressions are found by equality.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -431,6 +431,22 @@ def can_fault(node: Node) -> bool:
         isinstance(part, READS) or (isinstance(part, IpOf) and isinstance(part.value.type, Pointer))
         for part in walk(node)
     )
+
+
+def may_be_null(node: Node, lets: Sequence[Node], captures: Sequence[Node]) -> bool:
+    """Whether evaluating `node` can fail, through definitions and captured values too."""
+    match node:
+        case LetRef(index=index):
+            return may_be_null(lets[index], lets, captures)
+        case Captured(index=index):
+            return may_be_null(captures[index], lets, captures)
+        case Kept(nullable=nullable):
+            return nullable
+        case StringTest() | UsdtArg():
+            return True
+        case Field():
+            return not isinstance(node.type, Int | Bool | Pointer)
+    return can_fault(node) or any(may_be_null(part, lets, captures) for part in children(node))
 
 
 def transform(node: Node, change: Callable[[Node], Node]) -> Node:

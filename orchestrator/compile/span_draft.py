@@ -13,22 +13,16 @@ from orchestrator.compile.layout import presentation, unified
 from orchestrator.compile.members import member
 from orchestrator.compile.nodes import (
     Builtin,
-    Captured,
-    Field,
     Kept,
-    LetRef,
     Node,
     Seen,
     Several,
     Shown,
-    StringTest,
-    UsdtArg,
-    can_fault,
-    walk,
+    may_be_null,
 )
 from orchestrator.compile.program import Presentation
 from orchestrator.compile.scope import did_you_mean, mismatch
-from orchestrator.compile.types import DURATION, Bool, Int, Pointer, Type
+from orchestrator.compile.types import DURATION, Type
 from orchestrator.compile.typing import Typer
 from orchestrator.compile.vocabulary import UNITS, constant
 from orchestrator.plan import syntax
@@ -107,17 +101,7 @@ def _seen_at_end(index: int, kept: KeptDraft) -> Node:
 
 def _nullable(node: Node, draft: Draft) -> bool:
     """Whether the value may be unreadable where it is kept."""
-    for part in walk(node):
-        match part:
-            case LetRef(index=index) if _nullable(draft.lets[index].node, draft):
-                return True
-            case Captured(index=index) if _nullable(draft.captures[index], draft):
-                return True
-            case StringTest() | UsdtArg():
-                return True
-            case Field() if not isinstance(part.type, Int | Bool | Pointer):
-                return True
-    return can_fault(node)
+    return may_be_null(node, [let.node for let in draft.lets], draft.captures)
 
 
 class SpanTyper(Typer):

@@ -43,7 +43,7 @@ class Accounts:
         stacks: Callable[[], StackCounts | None] = lambda: None,
     ) -> None:
         """`opened` tells how many spans are open (None: not now), `stacks` what became of them."""
-        self._stacks = stacks
+        self._stacks, self.feeds = stacks, feeds(lay)
         self.layout, self.reader, self._open = lay, reader, opened
         self.forgotten = [0] * len(lay.program.spans)  # open spans that were dropped from outside
         self._expired_before = [0] * len(lay.sides)
@@ -171,7 +171,7 @@ class Accounts:
 
     def _metrics(self, rows: Sequence[Rows]) -> tuple[MetricCounts, ...]:
         found = []
-        for index, fed in feeds(self.layout).items():
+        for index, fed in self.feeds.items():
             ends = dict.fromkeys(_METRIC_ENDS, 0)
             for feed in fed:
                 for name in _METRIC_ENDS:

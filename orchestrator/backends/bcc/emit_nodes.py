@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from orchestrator.backends.bcc import emit_stacks, registers
 from orchestrator.backends.bcc.describe import describe
 from orchestrator.backends.bcc.writer import Writer, comment_text
+from orchestrator.compile import nodes
 from orchestrator.compile.nodes import (
     Address,
     Arithmetic,
@@ -36,8 +37,6 @@ from orchestrator.compile.nodes import (
     Shown,
     StringTest,
     UsdtArg,
-    can_fault,
-    children,
 )
 from orchestrator.compile.program import Body, Hook
 from orchestrator.compile.types import Bool, Int, Pointer, StackId, Stored, Type
@@ -91,20 +90,9 @@ def literal(value: int, kind: Type) -> str:
 
 
 def may_be_null(node: Node, body: Body) -> bool:
-    """Whether evaluating `node` can fail, through definitions and captured values too."""
-    match node:
-        case LetRef(index=index):
-            return may_be_null(body.lets[index].node, body)
-        case Captured(index=index):
-            assert body.entry is not None
-            return may_be_null(body.entry.captures[index], body)
-        case Kept(nullable=nullable):
-            return nullable
-        case StringTest() | UsdtArg():
-            return True
-        case Field():
-            return not isinstance(node.type, Int | Bool | Pointer)
-    return can_fault(node) or any(may_be_null(child, body) for child in children(node))
+    """Whether evaluating `node` at a hook with this body can fail."""
+    captures = body.entry.captures if body.entry is not None else ()
+    return nodes.may_be_null(node, [let.node for let in body.lets], captures)
 
 
 class Expressions:

@@ -92,8 +92,11 @@ def opened_of(span: SpanProgram, values: bytes) -> Opened:
 class MetricReader:
     """Cells of one metric, from its maps and from the ledger elements of the hooks that feed it."""
 
-    def __init__(self, lay: layout.Layout, spec: MetricSpec, maps: Mapping[int, Map]) -> None:
-        self.layout, self.spec, self.maps = lay, spec, maps
+    def __init__(
+        self, lay: layout.Layout, spec: MetricSpec, maps: Mapping[int, Map], fed: Sequence[Feed]
+    ) -> None:
+        """`fed`: what feeds the metric, of `feeds`."""
+        self.layout, self.spec, self.maps, self._fed = lay, spec, maps, fed
 
     def cells(self, rows: Sequence[Rows]) -> list[Cell]:
         """All cells: without a key the only one; with a key, `other` last if it was needed."""
@@ -109,7 +112,7 @@ class MetricReader:
         if self.spec.kind == "histogram":
             return self._histogram(None, self._dense())
         count, values = 0, []
-        for feed in feeds(self.layout)[self.spec.index]:
+        for feed in self._fed:
             for row in rows[feed.element]:
                 count += self._count(row, feed.number, feed.counted)
                 values.append(row[self.layout.metric_word(feed.number, "value")])

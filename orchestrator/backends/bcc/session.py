@@ -444,9 +444,9 @@ class BccSession:
             return self._final_metrics
         assert self._accounts is not None
         lay = self.detail.layout
-        rows = self._accounts.reader.rows()
+        rows, fed = self._accounts.reader.rows(), self._accounts.feeds
         return {
-            spec.index: MetricReader(lay, spec, self._maps).cells(rows)
+            spec.index: MetricReader(lay, spec, self._maps, fed[spec.index]).cells(rows)
             for spec in self.program.metrics
         }
 

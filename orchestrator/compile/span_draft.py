@@ -96,7 +96,7 @@ def _seen_at_end(index: int, kept: KeptDraft) -> Node:
     shown = kept.presentation
     if shown is None:
         return value
-    return Shown(value, kept.type, shown.names, shown.hashed)
+    return Shown(value, kept.type, shown.names, shown.hashed, shown.form, shown.prefix)
 
 
 def _nullable(node: Node, draft: Draft) -> bool:

@@ -157,3 +157,26 @@ spans:
   s: {start: out, end: back, key: [id], emit: {}}
 """
         )
+
+
+def test_what_is_kept_is_shown_as_its_start_says() -> None:
+    """Flags and names of numbers go along to the record that the end makes."""
+    made = program(
+        HEAD
+        + """
+probes:
+  out:
+    attach: rawtracepoint:sched_switch
+    let: {opened: 'flags(tid, "O_")', failed: errno(tid)}
+  back: {attach: "rawtracepoint:sched_switch", task: args.next}
+spans:
+  s: {start: out, end: back, key: [tid], emit: {opened: start.opened, failed: start.failed}}
+"""
+    )
+    emit = made.spans[0].emit
+    assert emit is not None
+    opened, failed = (field.presentation for field in emit.fields)
+    assert opened is not None
+    assert failed is not None
+    assert (opened.form, opened.prefix) == ("flags", "O_")
+    assert failed.names[-2] == "ENOENT"

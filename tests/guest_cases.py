@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from tests.guest.driver import call
 
 PROJECT = Path(__file__).resolve().parents[1]
 BOOT_SECONDS, SECONDS_PER_CASE = 120, 20
+PREPARING = threading.Lock()  # a compiler in this process is not for two threads at once
 
 
 class CaseFailed(AssertionError):
@@ -58,9 +60,8 @@ class CaseResult:
 class GuestCases:
     """Runs cases in as few boots of one kernel as it takes: one, unless a case kills it.
 
-    `tries`: how often a case is started before its machine's loss is its result. The emulator now
-    and then loses a machine that is patching its own code (seen: a page fault in ttwu_do_activate
-    while a trampoline was attached), which says nothing about the case.
+    `tries`: how often a case is started before its machine's loss is its result. A loss says little
+    about the case in which it happened to come.
     """
 
     def __init__(self, kernel: Kernel, share: Path, *, tries: int = 2) -> None:
@@ -94,7 +95,8 @@ class GuestCases:
         kwargs = dict(case.kwargs)
         if case.prepare:
             try:
-                more = call(case.prepare, {"kernel": self.kernel, "share": self.share, **kwargs})
+                with PREPARING:
+                    more = call(case.prepare, {"kernel": self.kernel, "share": self.share} | kwargs)
             except Exception:
                 text = traceback.format_exc()
                 self.results[case.id] = CaseResult(outcome="raised", text=text, kernel=self.kernel)

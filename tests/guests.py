@@ -4,10 +4,10 @@
     def test_each_call_is_counted(guest: CaseResult) -> None:
         assert guest.result()["hits"] == 2000
 
-The first such test boots its kernel and runs there the cases of all selected tests; the others
-look up their own result. `prepare="module:function"` and `modules=[…]` are as in
-guest_cases.Case; other keywords are the case's. A case that raised fails its test; a lost
-machine is an error of the test it was lost in, and of no other.
+The first such test boots its kernel, in two machines side by side, and runs there the cases of all
+selected tests; the others look up their own result. `prepare="module:function"` and `modules=[…]`
+are as in guest_cases.Case; other keywords are the case's. A case that raised fails its test; a
+lost machine is an error of the test it was lost in, and of no other.
 
 Kernels: 6.1, or those that PROBEPLAN_MATRIX lists (`PROBEPLAN_MATRIX=5.10,6.12,7.x`). For a
 machine of its own a test takes the fixture `guest_kernel` and calls run_in_guest.
@@ -15,6 +15,7 @@ machine of its own a test takes the fixture `guest_kernel` and calls run_in_gues
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -23,6 +24,7 @@ from tests.guest_cases import Case, CaseResult, GuestCases
 
 MATRIX = "PROBEPLAN_MATRIX"
 ORDINARY = "6.1"
+MACHINES = 2  # side by side: each keeps one CPU of this host busy
 TIMEOUT_SECONDS = 2400  # the first test of a kernel waits for all cases in it
 Results = dict[str, CaseResult] | GuestLost
 
@@ -88,9 +90,16 @@ def guest_results(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Results:
     """All results in this kernel, or the loss of a machine that never got to a case."""
-    share = tmp_path_factory.mktemp(f"guest-{guest_kernel.name}-")
+    cases = list(_cases(request.session, guest_kernel.name))
+    shares = [tmp_path_factory.mktemp(f"guest-{guest_kernel.name}-") for _ in range(MACHINES)]
+
+    def run(number: int) -> dict[str, CaseResult]:
+        return GuestCases(guest_kernel, shares[number]).run(cases[number::MACHINES])
+
     try:
-        return GuestCases(guest_kernel, share).run(_cases(request.session, guest_kernel.name))
+        with ThreadPoolExecutor(MACHINES) as pool:
+            parts = list(pool.map(run, range(MACHINES)))
+        return {name: one for part in parts for name, one in part.items()}
     except GuestLost as lost:
         return lost
 

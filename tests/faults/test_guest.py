@@ -25,7 +25,7 @@ CALL = """
 """
 ENTRY = "  call: {attach: 'kprobe:read_zero', emit: {wanted: args.count}}\n"
 MODULE = "  call: {attach: 'kprobe:FUNCTION', emit: {}}\n"
-N = 60_000
+N = 15_000
 
 
 def case(call: str, backend: str, probes: str, duration: str = "1m", **more: Any) -> Any:

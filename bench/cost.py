@@ -59,6 +59,25 @@ QUESTIONS = (
             f"{_AT} {{ @s[tid] = nsecs; }} "
             f"{_RETURN} /@s[tid]/ {{ @ = hist(nsecs - @s[tid]); delete(@s[tid]); }}"
         ),
+        most=0.8,
+    ),
+    Question(
+        name="span histogram",
+        plan="span",
+        bpftrace=(
+            f"{_AT} {{ @s[tid] = nsecs; }} "
+            f"{_RETURN} /@s[tid]/ {{ @ = hist(nsecs - @s[tid]); delete(@s[tid]); }}"
+        ),
+        most=0.8,
+    ),
+    Question(
+        name="span sum by comm",
+        plan="span-by-comm",
+        bpftrace=(
+            f"{_AT} {{ @s[tid] = nsecs; }} "
+            f"{_RETURN} /@s[tid]/ {{ @[comm] = sum(nsecs - @s[tid]); delete(@s[tid]); }}"
+        ),
+        most=0.8,
     ),
 )
 

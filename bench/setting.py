@@ -41,7 +41,8 @@ def build(setting: Setting, name: str) -> Path:
     made = setting.directory / name
     if made.exists():
         return made
-    gcc = ["gcc", "-O2", "-o", str(made), str(HERE / "native" / f"{name}.c")]
+    source = HERE / "native" / f"{name}.c"
+    gcc = ["gcc", "-O2", "-fno-omit-frame-pointer", "-pthread", "-o", str(made), str(source)]
     try:
         subprocess.run(gcc, check=True, capture_output=True, text=True)
     except FileNotFoundError:

@@ -28,10 +28,13 @@ def ours(  # noqa: PLR0913  # what a run can be given
     room: int = 0,
     cpu: str | None = "100%",
 ) -> Process:
-    """`probeplan run` of bench/plans/PLAN.yaml; with `wait`, armed when this returns. `cpu`: what
-    it may cost, so that no governor steps in where a flood is the point; None: the plan's."""
+    """`probeplan run` of bench/plans/PLAN.yaml, or of the shipped plan of that name; with `wait`,
+    armed when this returns. `cpu`: what it may cost, so that no governor steps in where a flood is
+    the point; None: the plan's."""
     limit = [] if cpu is None else ["--limit", f"cpu={cpu}"]
-    argv = [*command(), "run", str(PLANS / f"{plan}.yaml"), "--backend", backend, *limit, *more]
+    own = PLANS / f"{plan}.yaml"
+    named = str(own) if own.exists() else plan
+    argv = [*command(), "run", named, "--backend", backend, *limit, *more]
     process = Process(setting, argv, f"ours-{plan}", cpu=setting.reader_cpu, room=room)
     if wait:
         # The log is flushed when the probes are attached, just before they are armed.

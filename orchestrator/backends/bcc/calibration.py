@@ -1,22 +1,16 @@
 """The price of each mechanism, measured with a program that does nothing."""
 
-import ctypes
 import os
-import platform
-import time
 from collections.abc import Callable, Mapping
 
 from orchestrator.backends.bcc import attachment
 from orchestrator.backends.bcc.attachment import AttachError, Attachment
+from orchestrator.backends.quiet_call import CALL, LIBRARY, ns_a_call, symbol
 from orchestrator.kernel import bpf, dynamic_events, elf
 from orchestrator.kernel.run_time import RunTime
 
 __all__ = ["measure"]
 
-_CALLS, _BLOCKS = 100, 12
-#: A system call that only looks at its argument, and that hardly anybody makes.
-_CALL = "sched_get_priority_min"
-_ENTRY = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_", "riscv64": "__riscv_sys_"}
 _RETURN_1 = bpf.instruction(bpf.MOV64_IMM, to=0, value=1) + bpf.instruction(bpf.EXIT)
 
 
@@ -31,23 +25,11 @@ def measure(kind: str) -> tuple[float, float] | None:
     except (OSError, AttachError, ValueError, elf.ElfError):
         return None
     try:
-        with_it, run_ns = _ns_a_call(), _run_ns(program)
+        with_it, run_ns = ns_a_call(), _run_ns(program)
     finally:
         made.detach()
         os.close(program)
-    return max(with_it - _ns_a_call(), 0.0), run_ns
-
-
-def _ns_a_call() -> float:
-    """Of the quickest block: what interrupts one is no part of the price."""
-    call = getattr(ctypes.CDLL(None), _CALL)
-    found = []
-    for _ in range(_BLOCKS):
-        start = time.perf_counter_ns()
-        for _ in range(_CALLS):
-            call(0)
-        found.append((time.perf_counter_ns() - start) / _CALLS)
-    return min(found)
+    return max(with_it - ns_a_call(), 0.0), run_ns
 
 
 def _run_ns(program: int) -> float:
@@ -55,7 +37,7 @@ def _run_ns(program: int) -> float:
     statistics = RunTime()
     try:
         statistics.on()
-        _ns_a_call()
+        ns_a_call()
     except OSError:
         return 0.0
     finally:
@@ -83,18 +65,17 @@ def _raw() -> tuple[int, Attachment]:
 
 
 def _perf() -> tuple[int, Attachment]:
-    number = dynamic_events.event_id(f"syscalls/sys_enter_{_CALL}")
+    number = dynamic_events.event_id(f"syscalls/sys_enter_{CALL}")
     return _with(bpf.TRACEPOINT, lambda fd: attachment.perf_tracepoint(number, fd))
 
 
 def _kernel(*, returns: bool) -> tuple[int, Attachment]:
-    symbol = _ENTRY[platform.machine()] + _CALL if platform.machine() in _ENTRY else _CALL
-    return _with(bpf.KPROBE, lambda fd: attachment.kprobe_pmu(symbol, fd, returns=returns))
+    return _with(bpf.KPROBE, lambda fd: attachment.kprobe_pmu(symbol(), fd, returns=returns))
 
 
 def _user(*, returns: bool) -> tuple[int, Attachment]:
-    path = elf.resolve_binary("libc.so.6")
-    offset = elf.symbol_offset(path, _CALL)
+    path = elf.resolve_binary(LIBRARY)
+    offset = elf.symbol_offset(path, CALL)
     return _with(
         bpf.KPROBE, lambda fd: attachment.uprobe_pmu(str(path), offset, fd, returns=returns)
     )

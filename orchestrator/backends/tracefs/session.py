@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.backends.prices import prices
+from orchestrator.backends.prices import Price, prices
 from orchestrator.backends.protocol import (
     Artifact,
     AttachedHook,
@@ -69,6 +69,7 @@ def attach(
         instance = _instance(facts, options)
         try:
             _make(instance, layout, artifact, options)
+            priced = _priced(layout, instance)
         except Refused as refused:
             instance.close()
             layout = without(layout, refused, skipped)
@@ -76,7 +77,7 @@ def attach(
             instance.close()
             raise
         else:
-            return TracefsSession(artifact, layout, instance, skipped)
+            return TracefsSession(artifact, layout, instance, skipped, priced)
 
 
 def _instance(facts: KernelFacts, options: AttachOptions) -> Instance:
@@ -110,6 +111,23 @@ def _make(instance: Instance, layout: Layout, artifact: Artifact, options: Attac
     instance.hold()
 
 
+def _priced(layout: Layout, instance: Instance) -> Mapping[str, Price]:
+    """What the events of a layout cost; measured at first use on a host, beside `instance`."""
+
+    def measured(kind: str) -> tuple[float, float] | None:
+        from orchestrator.backends.tracefs.calibration import apart, measure
+
+        beside = Instance(
+            tracefs=instance.tracefs,
+            names=apart(instance.names),
+            journal=instance.journal,
+            unjournal=instance.unjournal,
+        )
+        return measure(kind, beside)
+
+    return prices({price_kind(source) for source in layout.sources}, measured)
+
+
 class TracefsSession:
     """protocol.Session over one instance. numpy is imported when events are first awaited."""
 
@@ -119,7 +137,9 @@ class TracefsSession:
         layout: Layout,
         instance: Instance,
         skipped: Sequence[SkippedHook],
+        priced: Mapping[str, Price],
     ) -> None:
+        self._prices = priced
         self.program, self.layout, self.instance = artifact.program, layout, instance
         self.skipped: Sequence[SkippedHook] = tuple(skipped)
         self.attached: Sequence[AttachedHook] = tuple(
@@ -252,7 +272,6 @@ class TracefsSession:
         """One for each event that is on. A tracepoint's hits that its filter rejects are not seen,
         and cost less."""
         kinds = [price_kind(source) for source in self.layout.sources]
-        found = prices(set(kinds), _measured)
         probes = self._probes_of()
         hits = self._fired()
         return [
@@ -260,8 +279,8 @@ class TracefsSession:
                 number=number,
                 probes=probes[number],
                 hits=hits[number],
-                price_ns=found[kind].ns,
-                calibrated=found[kind].calibrated,
+                price_ns=self._prices[kind].ns,
+                calibrated=self._prices[kind].calibrated,
             )
             for number, kind in enumerate(kinds)
             if not self._dropped.issuperset(probes[number])
@@ -398,10 +417,6 @@ class TracefsSession:
             paired = any(len(hook.sides) > 1 for hook in self.layout.hooks)
             self._drain = Drain(self.instance, ordered=paired)
         return self._pipeline
-
-
-def _measured(_kind: str) -> None:
-    """Nothing is known that could be measured without a trace of it."""
 
 
 def _shared(layout: Layout, program: Program, sources: Sequence[int]) -> Finding:

@@ -1,0 +1,64 @@
+"""What an event costs is measured beside the run, on this kernel, and leaves nothing."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.backends.tracefs.calibration import apart, measure
+from orchestrator.backends.tracefs.instance import Instance
+from orchestrator.backends.tracefs.writes import names_of
+from orchestrator.kernel.facts import live_facts
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="making an instance needs root")
+
+Told = list[tuple[str, str]]
+
+
+def beside(told: Told, gone: Told) -> Instance:
+    tracing = live_facts().tracing
+    assert tracing is not None
+    return Instance(
+        tracefs=Path("/") / tracing,
+        names=apart(names_of("pricetest")),
+        journal=lambda kind, what: told.append((kind, what)),
+        unjournal=lambda kind, what: gone.append((kind, what)),
+    )
+
+
+def left(instance: Instance) -> list[str]:
+    places = (instance.path, instance.tracefs / "events" / instance.names.group)
+    return [str(place) for place in places if place.exists()]
+
+
+def test_a_recorded_call_is_slower_and_nothing_of_the_trial_stays() -> None:
+    """A breakpoint in user code costs some forty times a tracepoint."""
+    found: dict[str, float] = {}
+    for kind, made in (("event", ["instance"]), ("uprobe event", ["event", "instance"])):
+        told: Told = []
+        gone: Told = []
+        instance = beside(told, gone)
+        price = measure(kind, instance)
+        assert price is not None
+        found[kind] = price[0]
+        assert price[1] == 0
+        assert [name for name, _ in told] == made
+        assert sorted(gone) == sorted(told)
+        assert left(instance) == []
+    assert 0 < found["event"] < found["uprobe event"]
+
+
+def test_what_the_kernel_refuses_has_no_price_and_leaves_nothing() -> None:
+    """Here a name that an event cannot have; elsewhere a kernel without kprobes."""
+    instance = beside([], [])
+    instance.names = replace(instance.names, token="9" * 80)
+    assert measure("uprobe event", instance) is None
+    assert left(instance) == []
+
+
+def test_a_kernel_without_kprobes_has_no_price_for_them() -> None:
+    instance = beside([], [])
+    offered = live_facts().feature("kprobes").state != "no"
+    assert (measure("kprobe event", instance) is not None) == offered
+    assert left(instance) == []

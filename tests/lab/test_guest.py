@@ -146,7 +146,9 @@ def test_command_line_passes_output_and_exit_code_on(
 def test_qemu_ends_with_its_owner(
     guest_kernel: Kernel, tmp_path: Path, end: signal.Signals
 ) -> None:
-    command = [sys.executable, "-m", "orchestrator.lab", "boot", guest_kernel.name]
+    # Whoever is started in the background by a shell ignores interrupts, and so do its children.
+    command = ["env", "--default-signal=INT", sys.executable]
+    command += ["-m", "orchestrator.lab", "boot", guest_kernel.name]
     command += ["--share", str(tmp_path), "--", "sleep", "infinity"]
     with subprocess.Popen(command) as owner:
         wait_until(lambda: bool(machines(tmp_path)))

@@ -19,8 +19,9 @@ __all__ = ["Ending", "exit_code", "finished"]
 class Ending:
     """A run that is over. `started` None: it was never armed; `ended_by`: the signal that ended
     it, if one did; `startup_ms`: from the start of the process to the first attached probe;
-    `output_limited`: limits.output was reached; `output_failed`: why the
-    output took no more, "" if it took all; `paused_ns`: by probe that was paused, for how long."""
+    `detach_ms`: what detaching took; `output_limited`: limits.output was reached; `output_failed`:
+    why the output took no more, "" if it took all; `paused_ns`: by probe that was paused, for how
+    long."""
 
     outcome: Outcome
     account: Account
@@ -29,6 +30,7 @@ class Ending:
     started: str | None
     armed_for_ns: int
     startup_ms: float | None
+    detach_ms: float | None
     output_limited: bool
     output_failed: str
     paused_ns: Mapping[str, int]
@@ -52,6 +54,7 @@ def finished(ending: Ending, program: Program, faults: Faults) -> tuple[dict[str
         "started": ending.started,
         "duration_ns": ending.armed_for_ns,
         "startup_ms": ending.startup_ms,
+        "detach_ms": None if ending.detach_ms is None else round(ending.detach_ms, 1),
         "paused_ns": dict(ending.paused_ns),
         "command_status": _status(ending.command),
         "command_left": [

@@ -94,6 +94,7 @@ class Run:
         self._journal: Journal | None = None
         self._guard: Guard | None = None
         self._startup_ms: float | None = None
+        self._detach_ms: float | None = None
         self._canary: dict[str, Any] = {"skipped": "the run was not asked for one"}
         self._output = self._open_output()
 
@@ -119,6 +120,7 @@ class Run:
             started=live.started if live else None,
             armed_for_ns=live.armed_for_ns if live else 0,
             startup_ms=self._startup_ms,
+            detach_ms=self._detach_ms,
             output_limited=live is not None and live.output_limited,
             output_failed=self._output.why_failed,
             paused_ns=live.paused_ns if live else {},
@@ -255,7 +257,9 @@ class Run:
     def _undo(self) -> CommandResult | None:
         """Detach, close the journal, wait for the command. What stays behind is told in faults."""
         if self._session is not None:
+            began = time.monotonic_ns()
             self._leaving(self._session.detach)
+            self._detach_ms = (time.monotonic_ns() - began) / 1e6
         if self._journal is not None:
             self._leaving(self._close_journal)
         if self._guard is not None:

@@ -124,6 +124,7 @@ def test_n_calls_are_n_in_the_ledger_the_records_and_the_metric(
     [metric] = [line for line in lines if line["event"] == "metric"]
     assert metric["cells"][0]["value"] == N
     assert last["complete"] in (True, "unknown")
+    assert last["detach_ms"] > 0
     assert left_by(last["run_id"]) == []
     if "retval" in ATTACH[kind]:
         assert {event["data"]["got"] for event in events} == {process.pid}

@@ -34,6 +34,7 @@ def finished(**changes: Any) -> dict[str, Any]:
         "started": STAMP,
         "duration_ns": 30_000_000_000,
         "startup_ms": 112.5,
+        "detach_ms": 84.2,
         "paused_ns": {"read": 1_500_000_000},
         "command_status": None,
         "command_left": [],

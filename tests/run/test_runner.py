@@ -220,6 +220,7 @@ def test_a_failed_attachment_is_told_and_raised(ran: Ran) -> None:
     assert ran.kinds() == ["run.started", "run.finished"]
     last = ran.lines[-1]
     assert (last["exit_code"], last["outcome"], last["started"]) == (3, "error", None)
+    assert (last["startup_ms"], last["detach_ms"]) == (None, None)
     assert "no such symbol" in last["error"]
 
 

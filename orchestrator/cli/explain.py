@@ -173,6 +173,7 @@ _OTHERWISE = {
     "memory": "computed before attaching",
     "probes": "counted before attaching",
     "output": "enforced by the reader",
+    "incomplete": "the exit code when data was lost",
 }
 
 

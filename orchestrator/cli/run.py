@@ -42,8 +42,8 @@ standard output. With --live on a terminal they are written only to --log and --
 the terminal's width or COLUMNS; NO_COLOR takes their colours away.
 
 Exit code: 0 done, also after stop_when and when metrics warn; 2 invalid plan or usage; 3 this host
-cannot run it; 4 data was lost, or the output took no more; 5 COMMAND failed; 6 internal or cleanup
-failure; 130 Ctrl-C, 143 SIGTERM.
+cannot run it; 4 data was lost (0 under `limits.incomplete: allow`), or the output took no more;
+5 COMMAND failed; 6 internal or cleanup failure; 130 Ctrl-C, 143 SIGTERM.
 """
 
 
@@ -255,7 +255,7 @@ def _sum_up(result: RunResult, args: argparse.Namespace) -> None:
             places=list(_places(args)),
             file=sys.stderr,
         )
-    elif result.exit_code and not result.output_error:
+    elif (result.exit_code or result.complete is False) and not result.output_error:
         _say("; ".join(_reasons(result)))
 
 
@@ -278,7 +278,7 @@ def _places(args: argparse.Namespace) -> Iterator[str]:
 
 
 def _reasons(result: RunResult) -> list[str]:
-    """Why the exit code is not 0, where no summary says so."""
+    """Why the exit code is not 0 or the data not complete, where no summary says so."""
     finished = result.finished
     reasons = [finished["error"], *finished["why_incomplete"], finished["saw_nothing"]]
     by = f"ended by {ending(result.outcome)}"

@@ -85,7 +85,8 @@ LimitSource = Literal["plan", "default", "command line", "policy"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The bounds of a run. `duration_ns` None: unlimited, i.e. a lease that the reader renews.
-    `cpu` is a fraction of one CPU; memory and output are bytes."""
+    `cpu` is a fraction of one CPU; memory and output are bytes. `incomplete`: what a run that lost
+    data ends with."""
 
     duration_ns: int | None = 30_000_000_000
     events: int = 10_000
@@ -95,6 +96,7 @@ class Limits:
     memory: int = 32 << 20
     probes: int = 64
     output: int = 1 << 30
+    incomplete: Literal["fail", "allow"] = "fail"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from orchestrator.compile.span_draft import SpanDraft, flattened
 from orchestrator.compile.types import Int, size_of
 from orchestrator.plan.model import Buckets, Outstanding, Span
 
-__all__ = ["Numbers", "SpanMade", "span_program"]
+__all__ = ["Numbers", "SpanMade", "span_program", "uses_by_hook"]
 
 _ROLES: tuple[SpanRole, ...] = ("end", "cancel", "start", "via")
 #: Ends before starts, so that one event may end a span and start the next; via last.
@@ -192,3 +192,15 @@ def _end(span: SpanProgram, draft: SpanDraft, hook: int) -> SpanEnd:
         emit=tuple(in_form(end.emit[field.name], field.form) for field in fields),
         metrics=tuple(metric_use(s, d) for s, d in zip(span.metrics, end.metrics, strict=True)),
     )
+
+
+def uses_by_hook(made: Sequence[SpanMade]) -> dict[int, tuple[SpanUse, ...]]:
+    """What each hook does in all spans, ends first."""
+    found: dict[int, list[SpanUse]] = {}
+    for one in made:
+        for hook, uses in one.uses.items():
+            found.setdefault(hook, []).extend(uses)
+    return {
+        hook: tuple(sorted(uses, key=lambda use: ROLE_ORDER[use.role]))
+        for hook, uses in found.items()
+    }

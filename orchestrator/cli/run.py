@@ -14,10 +14,10 @@ from orchestrator.kernel.facts import live_facts
 from orchestrator.kernel.mounts import MountError, ensure_tracefs
 from orchestrator.output.people import ending
 from orchestrator.output.places import append_to
-from orchestrator.output.progress import Progress
+from orchestrator.output.progress import Progress, hidden_at_end
 from orchestrator.output.result import ResultDirectoryError
 from orchestrator.output.sink import OutputLost, Sink
-from orchestrator.plan.findings import Finding, PlanError, Position
+from orchestrator.plan.findings import PlanError, of_command_line
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
 from orchestrator.run.ceilings import governed
@@ -127,8 +127,7 @@ def main(args: argparse.Namespace) -> int:
                 progress=_progress(plan, args, stack),
             )
         except ResultDirectoryError as error:
-            where = Position(file="<command line>")
-            raise PlanError([Finding(code="PP092", message=str(error), position=where)]) from None
+            raise PlanError([of_command_line(str(error))]) from None
         if stacks is not None:
             _fold(result, stacks)
     _sum_up(result, args)
@@ -200,24 +199,15 @@ def _require_terminal() -> None:
     dumb = os.environ.get("TERM", "") in ("dumb", "unknown")
     if sys.stderr is None or not sys.stderr.isatty() or dumb:
         what = "cannot move its cursor" if dumb else "is not a terminal"
-        finding = Finding(
-            code="PP092",
-            message=f"--live draws on standard error, which {what}",
-            position=Position(file="<command line>"),
-            hint="leave --live out: with `every: 1s` in the plan the log has what it would show",
-        )
-        raise PlanError([finding])
+        message = f"--live draws on standard error, which {what}"
+        hint = "leave --live out: with `every: 1s` in the plan the log has what it would show"
+        raise PlanError([of_command_line(message, hint)])
 
 
 def _require_stdout() -> None:
     if sys.stdout is None:  # how Python tells that descriptor 1 was closed
-        finding = Finding(
-            code="PP092",
-            message="standard output is closed, so that nobody would see what is logged",
-            position=Position(file="<command line>"),
-            hint="give the log a file: --log FILE",
-        )
-        raise PlanError([finding])
+        message = "standard output is closed, so that nobody would see what is logged"
+        raise PlanError([of_command_line(message, "give the log a file: --log FILE")])
 
 
 def _progress(plan: Plan, args: argparse.Namespace, stack: ExitStack) -> Bar | None:
@@ -226,10 +216,10 @@ def _progress(plan: Plan, args: argparse.Namespace, stack: ExitStack) -> Bar | N
     if args.live:
         from orchestrator.output.view import LiveView  # rich: 40 ms, for who wants to look
 
-        return stack.enter_context(LiveView(duration_s, sys.stderr))
+        return stack.enter_context(hidden_at_end(LiveView(duration_s, sys.stderr)))
     if args.no_progress or sys.stderr is None:
         return None
-    return stack.enter_context(Progress(duration_s, sys.stderr))
+    return stack.enter_context(hidden_at_end(Progress(duration_s, sys.stderr)))
 
 
 # ---------------------------------------------------------------- for people

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.compile.alternatives import Alternatives
 from orchestrator.compile.draft import Draft
-from orchestrator.compile.layout import lay_out_record, presentation, record_size, unified
+from orchestrator.compile.layout import lay_out_record, record_fields, record_size
 from orchestrator.compile.metrics import in_form, metric_spec, metric_use
 from orchestrator.compile.nodes import Node
 from orchestrator.compile.program import (
@@ -144,14 +144,7 @@ class _Lowering:
     def _emit(self, probe: Probe, drafts: Sequence[Draft]) -> Emit | None:
         if probe.emit is None:
             return None
-        fields = [
-            (
-                name,
-                unified([d.emit[name].type for d in drafts], name, expr.position),
-                presentation([d.emit[name] for d in drafts]),
-            )
-            for name, expr in probe.emit.items()
-        ]
+        fields = record_fields(probe.emit, [draft.emit for draft in drafts])
         has_task = all(draft.task != "none" for draft in drafts)
         emit = lay_out_record(len(self.emits), probe.name, fields, has_task, probe.position)
         self.emits.append(emit)

@@ -8,6 +8,7 @@ from orchestrator.compile.layout import (
     lay_out_key,
     lay_out_record,
     presentation,
+    record_fields,
     unified,
 )
 from orchestrator.compile.metrics import in_form, metric_spec, metric_use
@@ -111,14 +112,7 @@ def _made_at_end(
     ends = list(draft.ends.values())
     emit = None
     if plan.emit is not None:
-        fields = [
-            (
-                name,
-                unified([end.emit[name].type for end in ends], name, expr.position),
-                presentation([end.emit[name] for end in ends]),
-            )
-            for name, expr in plan.emit.items()
-        ]
+        fields = record_fields(plan.emit, [end.emit for end in ends])
         has_task = all(hook.task != "none" for hook in draft.hooks["end"])
         emit = lay_out_record(numbers.emit, plan.name, fields, has_task, plan.position)
     return emit, tuple(

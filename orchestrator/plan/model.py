@@ -6,7 +6,7 @@ otherwise. Every element carries its place in the file for later findings.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from orchestrator.plan.expression import Expr
 from orchestrator.plan.findings import NOWHERE, Position
@@ -27,22 +27,7 @@ AttachKind = Literal[
     "usdt",
     "profile",
 ]
-ATTACH_KINDS: tuple[AttachKind, ...] = (
-    "function",
-    "entry",
-    "kprobe",
-    "kretprobe",
-    "fentry",
-    "fexit",
-    "syscall",
-    "tracepoint",
-    "rawtracepoint",
-    "ufunction",
-    "uprobe",
-    "uretprobe",
-    "usdt",
-    "profile",
-)
+ATTACH_KINDS: tuple[AttachKind, ...] = get_args(AttachKind)
 
 ParamType = Literal[
     "int", "duration", "bytes", "ratio", "string", "bool", "path", "symbol", "attach", "choice"
@@ -51,7 +36,7 @@ ParamType = Literal[
 SCALAR_PARAM_TYPES = frozenset({"int", "duration", "bytes", "bool"})
 
 MetricKind = Literal["count", "sum", "min", "max", "avg", "histogram"]
-METRIC_KINDS: tuple[MetricKind, ...] = ("count", "sum", "min", "max", "avg", "histogram")
+METRIC_KINDS: tuple[MetricKind, ...] = get_args(MetricKind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

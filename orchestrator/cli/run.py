@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from orchestrator.cli.options import add_override_options, add_policy_option, overrides, policies
+from orchestrator.cli.options import add_plan_options, overrides, policies
 from orchestrator.kernel.facts import live_facts
 from orchestrator.kernel.mounts import MountError, ensure_tracefs
 from orchestrator.output.people import ending
@@ -68,12 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.__class__ = _Parser
     parser.usage = "probeplan run PLAN [options] [-- COMMAND [ARG ...]]"
     parser.epilog = EPILOG
-    parser.add_argument("plan", metavar="PLAN", help="a file, - or the name of a shipped plan")
-    add_override_options(parser)
-    add_policy_option(parser)
-    parser.add_argument(
-        "--backend", choices=("auto", "bcc", "tracefs"), default="auto", help="default: auto"
-    )
+    add_plan_options(parser)
     parser.add_argument("--duration", metavar="TIME", help="same as --limit duration=TIME")
     parser.add_argument("--out", metavar="DIR", help="keep plan, program, events and result there")
     parser.add_argument("--log", metavar="FILE", help="append the JSON lines to FILE")

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.cli.options import (
-    add_override_options,
-    add_policy_option,
+    add_plan_options,
     facts_of,
     further_policies,
     overrides,
@@ -35,12 +34,7 @@ What is printed is what `run` attaches. Nothing is attached here.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `explain`."""
     parser.epilog = EPILOG
-    parser.add_argument("plan", metavar="PLAN", help="a file, - or the name of a shipped plan")
-    add_override_options(parser)
-    add_policy_option(parser)
-    parser.add_argument(
-        "--backend", choices=("auto", "bcc", "tracefs"), default="auto", help="default: auto"
-    )
+    add_plan_options(parser)
     parser.add_argument(
         "--kernel", metavar="FACTS", help="a recorded kernel (`probeplan facts`); default: this one"
     )
@@ -173,6 +167,7 @@ _OTHERWISE = {
     "memory": "computed before attaching",
     "probes": "counted before attaching",
     "output": "enforced by the reader",
+    "incomplete": "the exit code when data was lost",
 }
 
 

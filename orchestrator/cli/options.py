@@ -56,6 +56,16 @@ def add_policy_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_plan_options(parser: argparse.ArgumentParser) -> None:
+    """PLAN, what may be changed of it, what it has to keep to, and how it is attached."""
+    parser.add_argument("plan", metavar="PLAN", help="a file, - or the name of a shipped plan")
+    add_override_options(parser)
+    add_policy_option(parser)
+    parser.add_argument(
+        "--backend", choices=("auto", "bcc", "tracefs"), default="auto", help="default: auto"
+    )
+
+
 def policies(args: argparse.Namespace) -> tuple[Policy, ...]:
     """The host's policy and those that `--policy` named. Raises HostError, PlanError."""
     from orchestrator.run.policy_file import in_force  # `lint` needs no more than the option

@@ -9,15 +9,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from orchestrator.cli.options import add_override_options, add_policy_option, overrides, policies
+from orchestrator.cli.options import add_plan_options, overrides, policies
 from orchestrator.kernel.facts import live_facts
 from orchestrator.kernel.mounts import MountError, ensure_tracefs
 from orchestrator.output.people import ending
 from orchestrator.output.places import append_to
-from orchestrator.output.progress import Progress
+from orchestrator.output.progress import Progress, hidden_at_end
 from orchestrator.output.result import ResultDirectoryError
 from orchestrator.output.sink import OutputLost, Sink
-from orchestrator.plan.findings import Finding, PlanError, Position
+from orchestrator.plan.findings import PlanError, of_command_line
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
 from orchestrator.run.ceilings import governed
@@ -42,8 +42,8 @@ standard output. With --live on a terminal they are written only to --log and --
 the terminal's width or COLUMNS; NO_COLOR takes their colours away.
 
 Exit code: 0 done, also after stop_when and when metrics warn; 2 invalid plan or usage; 3 this host
-cannot run it; 4 data was lost, or the output took no more; 5 COMMAND failed; 6 internal or cleanup
-failure; 130 Ctrl-C, 143 SIGTERM.
+cannot run it; 4 data was lost (0 under `limits.incomplete: allow`), or the output took no more;
+5 COMMAND failed; 6 internal or cleanup failure; 130 Ctrl-C, 143 SIGTERM.
 """
 
 
@@ -68,12 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.__class__ = _Parser
     parser.usage = "probeplan run PLAN [options] [-- COMMAND [ARG ...]]"
     parser.epilog = EPILOG
-    parser.add_argument("plan", metavar="PLAN", help="a file, - or the name of a shipped plan")
-    add_override_options(parser)
-    add_policy_option(parser)
-    parser.add_argument(
-        "--backend", choices=("auto", "bcc", "tracefs"), default="auto", help="default: auto"
-    )
+    add_plan_options(parser)
     parser.add_argument("--duration", metavar="TIME", help="same as --limit duration=TIME")
     parser.add_argument("--out", metavar="DIR", help="keep plan, program, events and result there")
     parser.add_argument("--log", metavar="FILE", help="append the JSON lines to FILE")
@@ -127,8 +122,7 @@ def main(args: argparse.Namespace) -> int:
                 progress=_progress(plan, args, stack),
             )
         except ResultDirectoryError as error:
-            where = Position(file="<command line>")
-            raise PlanError([Finding(code="PP092", message=str(error), position=where)]) from None
+            raise PlanError([of_command_line(str(error))]) from None
         if stacks is not None:
             _fold(result, stacks)
     _sum_up(result, args)
@@ -200,24 +194,15 @@ def _require_terminal() -> None:
     dumb = os.environ.get("TERM", "") in ("dumb", "unknown")
     if sys.stderr is None or not sys.stderr.isatty() or dumb:
         what = "cannot move its cursor" if dumb else "is not a terminal"
-        finding = Finding(
-            code="PP092",
-            message=f"--live draws on standard error, which {what}",
-            position=Position(file="<command line>"),
-            hint="leave --live out: with `every: 1s` in the plan the log has what it would show",
-        )
-        raise PlanError([finding])
+        message = f"--live draws on standard error, which {what}"
+        hint = "leave --live out: with `every: 1s` in the plan the log has what it would show"
+        raise PlanError([of_command_line(message, hint)])
 
 
 def _require_stdout() -> None:
     if sys.stdout is None:  # how Python tells that descriptor 1 was closed
-        finding = Finding(
-            code="PP092",
-            message="standard output is closed, so that nobody would see what is logged",
-            position=Position(file="<command line>"),
-            hint="give the log a file: --log FILE",
-        )
-        raise PlanError([finding])
+        message = "standard output is closed, so that nobody would see what is logged"
+        raise PlanError([of_command_line(message, "give the log a file: --log FILE")])
 
 
 def _progress(plan: Plan, args: argparse.Namespace, stack: ExitStack) -> Bar | None:
@@ -226,10 +211,10 @@ def _progress(plan: Plan, args: argparse.Namespace, stack: ExitStack) -> Bar | N
     if args.live:
         from orchestrator.output.view import LiveView  # rich: 40 ms, for who wants to look
 
-        return stack.enter_context(LiveView(duration_s, sys.stderr))
+        return stack.enter_context(hidden_at_end(LiveView(duration_s, sys.stderr)))
     if args.no_progress or sys.stderr is None:
         return None
-    return stack.enter_context(Progress(duration_s, sys.stderr))
+    return stack.enter_context(hidden_at_end(Progress(duration_s, sys.stderr)))
 
 
 # ---------------------------------------------------------------- for people
@@ -255,7 +240,7 @@ def _sum_up(result: RunResult, args: argparse.Namespace) -> None:
             places=list(_places(args)),
             file=sys.stderr,
         )
-    elif result.exit_code and not result.output_error:
+    elif (result.exit_code or result.complete is False) and not result.output_error:
         _say("; ".join(_reasons(result)))
 
 
@@ -278,7 +263,7 @@ def _places(args: argparse.Namespace) -> Iterator[str]:
 
 
 def _reasons(result: RunResult) -> list[str]:
-    """Why the exit code is not 0, where no summary says so."""
+    """Why the exit code is not 0 or the data not complete, where no summary says so."""
     finished = result.finished
     reasons = [finished["error"], *finished["why_incomplete"], finished["saw_nothing"]]
     by = f"ended by {ending(result.outcome)}"

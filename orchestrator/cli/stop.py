@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from orchestrator.plan.findings import Finding, PlanError, Position
+from orchestrator.plan.findings import PlanError, of_command_line
 from orchestrator.run.journal import Record
 from orchestrator.run.live_runs import chosen, live_runs, stop
 
@@ -35,13 +35,8 @@ def main(args: argparse.Namespace) -> int:
 
 def _wanted(args: argparse.Namespace) -> tuple[Record, ...]:
     if (args.run is None) != args.all:
-        finding = Finding(
-            code="PP092",
-            message="stop needs either RUN or --all",
-            position=Position(file="<command line>"),
-            hint="`probeplan status` lists the live runs",
-        )
-        raise PlanError([finding])
+        hint = "`probeplan status` lists the live runs"
+        raise PlanError([of_command_line("stop needs either RUN or --all", hint)])
     runs = live_runs()
     return runs if args.all else (chosen(runs, args.run),)
 

@@ -31,10 +31,13 @@ from orchestrator.compile.types import (
     Type,
     size_of,
 )
+from orchestrator.plan.expression import Expr
 from orchestrator.plan.findings import Position
 
 MAX_FIELDS = 32  # one bit each in the record's `nulls` and `truncated`
 
+#: What is laid out: a name, the type that all hooks share, and how it is shown.
+LaidField = tuple[str, Type, Presentation | None]
 
 _SIZED = (Str, Buffer, Strings, Path, Endpoint)
 _IPS: Mapping[int, FieldForm] = {0: "ip", 4: "ipv4", 6: "ipv6"}
@@ -134,10 +137,22 @@ def _aligned(offset: int, kind: Type) -> int:
     return -(-offset // align) * align
 
 
+def record_fields(emit: Mapping[str, Expr], made: Sequence[Mapping[str, Node]]) -> list[LaidField]:
+    """The fields of a record as all hooks can fill them: `made` is what each puts there."""
+    return [
+        (
+            name,
+            unified([nodes[name].type for nodes in made], name, expr.position),
+            presentation([nodes[name] for nodes in made]),
+        )
+        for name, expr in emit.items()
+    ]
+
+
 def lay_out_record(
     index: int,
     probe: str,
-    fields: Sequence[tuple[str, Type, Presentation | None]],
+    fields: Sequence[LaidField],
     has_task: bool,
     position: Position,
 ) -> Emit:
@@ -168,7 +183,7 @@ def record_size(emits: Sequence[Emit]) -> int:
 
 
 def lay_out_key(
-    fields: Sequence[tuple[str, Type, Presentation | None]], position: Position
+    fields: Sequence[LaidField], position: Position
 ) -> tuple[tuple[KeyField, ...], int]:
     """The parts of a metric's key, and the key's size in bytes."""
     offset, placed = 0, []

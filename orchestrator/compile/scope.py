@@ -1,13 +1,13 @@
 """What names mean at one hook, and how the compiler says that something does not fit."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.compile.nodes import Node
 from orchestrator.compile.types import Int
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.expression import Expr
-from orchestrator.plan.findings import Finding, PlanError, Position
+from orchestrator.plan.findings import Finding, HostError, PlanError, Position
 
 #: Findings that are about this kernel or host, not about the plan: exit code 3 rather than 2.
 HOST_CODES = frozenset({"PP080", "PP081", "PP082", "PP083", "PP089"})
@@ -49,6 +49,14 @@ def mismatch(code: str, message: str, position: Position, hint: str = "") -> Pla
 def about_host(error: PlanError) -> bool:
     """True when nothing but this kernel or host stands in the way."""
     return all(finding.code in HOST_CODES for finding in error.findings)
+
+
+def raise_all(findings: Sequence[Finding]) -> None:
+    """Raises HostError where all of them are about this kernel or host, else PlanError; nothing
+    where there are none."""
+    if findings:
+        error = PlanError(findings)
+        raise HostError(error.findings) if about_host(error) else error
 
 
 def did_you_mean(name: str, known: "Mapping[str, object] | tuple[str, ...]") -> str:

@@ -22,15 +22,16 @@ from orchestrator.compile.nodes import (
 )
 from orchestrator.compile.program import Presentation
 from orchestrator.compile.scope import did_you_mean, mismatch
+from orchestrator.compile.span_probes import require_probes
 from orchestrator.compile.types import DURATION, Type
 from orchestrator.compile.typing import Typer
 from orchestrator.compile.vocabulary import UNITS, constant
 from orchestrator.plan import syntax
 from orchestrator.plan.expression import Expr, parse
-from orchestrator.plan.findings import Position
-from orchestrator.plan.model import Metric, Outstanding, Span
+from orchestrator.plan.findings import Finding, PlanError, Position
+from orchestrator.plan.model import Metric, Outstanding, Plan, Span
 
-__all__ = ["EndDraft", "KeptDraft", "SpanDraft", "draft_outstanding", "draft_span"]
+__all__ = ["EndDraft", "KeptDraft", "SpanDraft", "draft_spans", "flattened"]
 
 Drafts = Mapping[str, Sequence[Draft]]  # of each probe, by its name
 _ROLES = ("start", "via", "end", "cancel")
@@ -169,7 +170,29 @@ def _path(node: syntax.Member) -> tuple[str, list[str]]:
 # ---------------------------------------------------------------- spans
 
 
-def draft_span(span: Span, drafts: Drafts) -> SpanDraft:
+def draft_spans(
+    plan: Plan, drafts: Drafts
+) -> tuple[list[tuple[Span | Outstanding, SpanDraft]], list[Finding]]:
+    """All spans of the plan that can be typed, and what is wrong with the others."""
+    found: list[tuple[Span | Outstanding, SpanDraft]] = []
+    wrong: list[Finding] = []
+    spans: tuple[Span | Outstanding, ...] = (*plan.spans, *plan.outstanding)
+    for span in spans:
+        try:
+            require_probes(span, drafts)
+            found.append((span, _drafted(span, drafts)))
+        except PlanError as error:
+            wrong += error.findings
+    return found, wrong
+
+
+def _drafted(span: Span | Outstanding, drafts: Drafts) -> SpanDraft:
+    if isinstance(span, Span):
+        return _draft_span(span, drafts)
+    return _draft_outstanding(span, drafts)
+
+
+def _draft_span(span: Span, drafts: Drafts) -> SpanDraft:
     """The span, typed at all its hooks. Raises PlanError."""
     named = {role: getattr(span, role) for role in _ROLES}
     made = _begun(span.name, span.position, named, span.key, drafts)
@@ -188,7 +211,7 @@ def _metric(typer: SpanTyper, hook: Draft, metric: Metric) -> MetricDraft:
     return draft_metric(typer, hook.redactor, metric)
 
 
-def draft_outstanding(one: Outstanding, drafts: Drafts) -> SpanDraft:
+def _draft_outstanding(one: Outstanding, drafts: Drafts) -> SpanDraft:
     """The same of something outstanding: `value` is the first that is kept, then `by`."""
     named = {"start": one.open, "end": one.close, "via": (), "cancel": ()}
     made = _begun(one.name, one.position, named, one.key, drafts)

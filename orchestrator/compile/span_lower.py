@@ -8,6 +8,7 @@ from orchestrator.compile.layout import (
     lay_out_key,
     lay_out_record,
     presentation,
+    record_fields,
     unified,
 )
 from orchestrator.compile.metrics import in_form, metric_spec, metric_use
@@ -27,7 +28,7 @@ from orchestrator.compile.span_draft import SpanDraft, flattened
 from orchestrator.compile.types import Int, size_of
 from orchestrator.plan.model import Buckets, Outstanding, Span
 
-__all__ = ["Numbers", "SpanMade", "span_program"]
+__all__ = ["Numbers", "SpanMade", "span_program", "uses_by_hook"]
 
 _ROLES: tuple[SpanRole, ...] = ("end", "cancel", "start", "via")
 #: Ends before starts, so that one event may end a span and start the next; via last.
@@ -111,14 +112,7 @@ def _made_at_end(
     ends = list(draft.ends.values())
     emit = None
     if plan.emit is not None:
-        fields = [
-            (
-                name,
-                unified([end.emit[name].type for end in ends], name, expr.position),
-                presentation([end.emit[name] for end in ends]),
-            )
-            for name, expr in plan.emit.items()
-        ]
+        fields = record_fields(plan.emit, [end.emit for end in ends])
         has_task = all(hook.task != "none" for hook in draft.hooks["end"])
         emit = lay_out_record(numbers.emit, plan.name, fields, has_task, plan.position)
     return emit, tuple(
@@ -192,3 +186,15 @@ def _end(span: SpanProgram, draft: SpanDraft, hook: int) -> SpanEnd:
         emit=tuple(in_form(end.emit[field.name], field.form) for field in fields),
         metrics=tuple(metric_use(s, d) for s, d in zip(span.metrics, end.metrics, strict=True)),
     )
+
+
+def uses_by_hook(made: Sequence[SpanMade]) -> dict[int, tuple[SpanUse, ...]]:
+    """What each hook does in all spans, ends first."""
+    found: dict[int, list[SpanUse]] = {}
+    for one in made:
+        for hook, uses in one.uses.items():
+            found.setdefault(hook, []).extend(uses)
+    return {
+        hook: tuple(sorted(uses, key=lambda use: ROLE_ORDER[use.role]))
+        for hook, uses in found.items()
+    }

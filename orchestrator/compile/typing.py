@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from orchestrator.compile import arithmetic
+from orchestrator.compile.builtin_names import builtin, known_names
 from orchestrator.compile.endpoints import endpoint_member
 from orchestrator.compile.functions import FUNCTIONS
 from orchestrator.compile.members import member
 from orchestrator.compile.nodes import (
-    Builtin,
     Captured,
     Combination,
     Const,
@@ -24,16 +24,13 @@ from orchestrator.compile.program import Let
 from orchestrator.compile.scope import Scope, did_you_mean, mismatch
 from orchestrator.compile.types import (
     BOOL,
-    DURATION,
-    U32,
     Array,
     Endpoint,
-    Pointer,
     Str,
     Struct,
     Tuple,
 )
-from orchestrator.compile.vocabulary import BUILTINS, TASK_BUILTINS, UNITS, constant
+from orchestrator.compile.vocabulary import UNITS, constant
 from orchestrator.plan import syntax
 from orchestrator.plan.expression import Expr
 from orchestrator.plan.findings import PlanError, Position
@@ -116,7 +113,7 @@ class Typer:
         if name in UNITS:
             return UNITS[name]
         found = (
-            self._builtin(name, node)
+            self._builtin(name, self._place(node))
             or self._positional(name, node)
             or constant(name, self.scope.facts)
         )
@@ -125,82 +122,13 @@ class Typer:
                 "PP087",
                 f"the name {name!r} is not known at {self.scope.label}",
                 self._place(node),
-                did_you_mean(name, self._known_names()),
+                did_you_mean(name, known_names(self.scope)),
             )
         return found
 
-    def _known_names(self) -> tuple[str, ...]:
-        return (
-            *self.scope.definitions,
-            *TASK_BUILTINS,
-            *BUILTINS,
-            *UNITS,
-            "ppid",
-            "retval",
-            "elapsed",
-            "func",
-            "probe",
-            "args",
-            "params",
-        )
-
-    def _builtin(self, name: str, node: syntax.Name) -> Node | None:
-        if name in TASK_BUILTINS or name == "ppid":
-            return self._of_task(name, node)
-        match name:
-            case "retval":
-                return self._return_value(node)
-            case "elapsed":
-                return self._elapsed(node)
-            case "func":
-                number = Const(self.scope.hook, U32)
-                return Shown(number, U32, {self.scope.hook: self.scope.func})
-            case "probe":
-                return TextConst(self.scope.probe.encode(), Str(len(self.scope.probe) + 1))
-            case _:
-                return BUILTINS.get(name)
-
-    def _of_task(self, name: str, node: syntax.Name) -> Node:
-        if not self.scope.has_task:
-            raise mismatch(
-                "PP088",
-                f"{name!r} means nothing here: the probe says `task: none`",
-                self._place(node),
-                "say whose event it is with `task: EXPR`",
-            )
-        if name == "ppid":
-            return self._parent(node)
-        builtin = TASK_BUILTINS[name]
-        return self._leaf(builtin) if name == "comm" else builtin
-
-    def _parent(self, node: syntax.Name) -> Node:
-        place = self._place(node)
-        btf = self.scope.facts.btf
-        task = btf.struct("task_struct") if btf is not None else None
-        current = Builtin("task", Pointer("kernel", task or 0))
-        parent = member(self.scope.facts, current, "real_parent", place)
-        return member(self.scope.facts, parent, "tgid", place)
-
-    def _return_value(self, node: syntax.Name) -> Node:
-        if self.scope.retval is None or self._at_entry:
-            raise mismatch(
-                "PP088",
-                f"there is no return value at {self.scope.label}"
-                + (" inside entry()" if self._at_entry else ""),
-                self._place(node),
-                "use function:, kretprobe:, fexit:, syscall: or uretprobe:",
-            )
-        return self.scope.retval
-
-    def _elapsed(self, node: syntax.Name) -> Node:
-        if not self.scope.has_elapsed or self._at_entry:
-            raise mismatch(
-                "PP088",
-                f"there is no elapsed time at {self.scope.label}",
-                self._place(node),
-                "use a kind with entry and return: function:, ufunction: or syscall:",
-            )
-        return Builtin("elapsed", DURATION)
+    def _builtin(self, name: str, place: Position) -> Node | None:
+        found = builtin(self.scope, name, place, at_entry=self._at_entry)
+        return self._leaf(found) if found is not None and name == "comm" else found
 
     def _positional(self, name: str, node: syntax.Name) -> Node | None:
         if not (name.startswith("arg") and name[3:].isdigit()):

@@ -2,6 +2,18 @@
 
 from collections.abc import Mapping
 
+#: From 424 on the numbers of all architectures are the same.
+_FROM_424 = (
+    "pidfd_send_signal io_uring_setup io_uring_enter io_uring_register open_tree move_mount "
+    "fsopen fsconfig fsmount fspick pidfd_open clone3 close_range openat2 pidfd_getfd "
+    "faccessat2 process_madvise epoll_pwait2 mount_setattr quotactl_fd "
+    "landlock_create_ruleset landlock_add_rule landlock_restrict_self memfd_secret "
+    "process_mrelease futex_waitv set_mempolicy_home_node cachestat fchmodat2 "
+    "map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount "
+    "lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat "
+    "listxattrat removexattrat open_tree_attr file_getattr file_setattr"
+)
+
 # Each run of numbers: the first, and the names from it on.
 # arch/x86/entry/syscalls/syscall_64.tbl, common and 64
 _X86_64: Mapping[int, str] = {
@@ -46,16 +58,7 @@ _X86_64: Mapping[int, str] = {
         "kexec_file_load bpf execveat userfaultfd membarrier mlock2 copy_file_range preadv2 "
         "pwritev2 pkey_mprotect pkey_alloc pkey_free statx io_pgetevents rseq"
     ),
-    424: (
-        "pidfd_send_signal io_uring_setup io_uring_enter io_uring_register open_tree move_mount "
-        "fsopen fsconfig fsmount fspick pidfd_open clone3 close_range openat2 pidfd_getfd "
-        "faccessat2 process_madvise epoll_pwait2 mount_setattr quotactl_fd "
-        "landlock_create_ruleset landlock_add_rule landlock_restrict_self memfd_secret "
-        "process_mrelease futex_waitv set_mempolicy_home_node cachestat fchmodat2 "
-        "map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount "
-        "lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat "
-        "listxattrat removexattrat open_tree_attr file_getattr file_setattr"
-    ),
+    424: _FROM_424,
 }
 # include/uapi/asm-generic/unistd.h with what arm64 selects
 _GENERIC: Mapping[int, str] = {
@@ -97,16 +100,7 @@ _GENERIC: Mapping[int, str] = {
         "userfaultfd membarrier mlock2 copy_file_range preadv2 pwritev2 pkey_mprotect pkey_alloc "
         "pkey_free statx io_pgetevents rseq kexec_file_load"
     ),
-    424: (
-        "pidfd_send_signal io_uring_setup io_uring_enter io_uring_register open_tree move_mount "
-        "fsopen fsconfig fsmount fspick pidfd_open clone3 close_range openat2 pidfd_getfd "
-        "faccessat2 process_madvise epoll_pwait2 mount_setattr quotactl_fd "
-        "landlock_create_ruleset landlock_add_rule landlock_restrict_self memfd_secret "
-        "process_mrelease futex_waitv set_mempolicy_home_node cachestat fchmodat2 "
-        "map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount "
-        "lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat "
-        "listxattrat removexattrat open_tree_attr file_getattr file_setattr"
-    ),
+    424: _FROM_424,
 }
 
 _TABLES: Mapping[str, Mapping[int, str]] = {"x86_64": _X86_64, "aarch64": _GENERIC}

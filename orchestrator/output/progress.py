@@ -6,14 +6,31 @@ it away before they are written, so that neither breaks the other.
 
 import os
 import time
-from types import TracebackType
-from typing import Self, TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, TextIO, TypeVar
 
-__all__ = ["Progress", "line_of", "size_of"]
+__all__ = ["Progress", "hidden_at_end", "line_of", "size_of"]
 
 _CLEAR = "\r\x1b[K"
 _PERIOD = 0.1
 _BAR = 24
+
+
+class _Drawn(Protocol):
+    def hide(self) -> None: ...
+
+
+Bar = TypeVar("Bar", bound=_Drawn)
+
+
+@contextmanager
+def hidden_at_end(bar: Bar) -> Iterator[Bar]:
+    """The bar, or the view in its place, which is off the terminal after the block."""
+    try:
+        yield bar
+    finally:
+        bar.hide()
 
 
 class Progress:
@@ -45,17 +62,6 @@ class Progress:
         if self._visible:
             self._visible = False
             self._write(_CLEAR)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.hide()
 
     def _write(self, text: str) -> None:
         if self._stream is None:

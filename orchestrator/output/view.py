@@ -6,8 +6,7 @@ summary takes its place. Imports rich (23 ms).
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Protocol, Self, TextIO
+from typing import Any, Protocol, TextIO
 
 from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from rich.live import Live
@@ -75,17 +74,6 @@ class LiveView:
                 live.stop()
             except (OSError, ValueError):
                 self._gone = True
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.hide()
 
     def _draw(self, content: RenderableType) -> None:
         if self._live is None:

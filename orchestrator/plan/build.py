@@ -88,6 +88,12 @@ def _probes(text: str) -> int:
     return units.parse_count(text, high=10_000)
 
 
+def _incomplete(text: str) -> str:
+    if text not in ("fail", "allow"):
+        raise UnitError(f"{text[:40]!r} is neither fail nor allow")
+    return text
+
+
 #: name → (attribute of Limits, how its text is read)
 LIMIT_READERS = {
     "duration": ("duration_ns", _duration),
@@ -97,6 +103,7 @@ LIMIT_READERS = {
     "memory": ("memory", _memory),
     "probes": ("probes", _probes),
     "output": ("output", _output),
+    "incomplete": ("incomplete", _incomplete),
 }
 _AT_CAP = ("stop", "mute")
 

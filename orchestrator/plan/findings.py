@@ -41,6 +41,12 @@ class Finding:
         return f"{self.position}: {self.severity}[{self.code}]: {self.message}{hint}"
 
 
+def of_command_line(message: str, hint: str = "") -> Finding:
+    """What is wrong with a command line, or with what it asks for."""
+    position = Position(file="<command line>")
+    return Finding(code="PP092", message=message, position=position, hint=hint)
+
+
 class PlanError(Exception):
     """A plan that cannot be used; `findings` says why, all at once."""
 

@@ -6,7 +6,7 @@ otherwise. Every element carries its place in the file for later findings.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from orchestrator.plan.expression import Expr
 from orchestrator.plan.findings import NOWHERE, Position
@@ -27,22 +27,7 @@ AttachKind = Literal[
     "usdt",
     "profile",
 ]
-ATTACH_KINDS: tuple[AttachKind, ...] = (
-    "function",
-    "entry",
-    "kprobe",
-    "kretprobe",
-    "fentry",
-    "fexit",
-    "syscall",
-    "tracepoint",
-    "rawtracepoint",
-    "ufunction",
-    "uprobe",
-    "uretprobe",
-    "usdt",
-    "profile",
-)
+ATTACH_KINDS: tuple[AttachKind, ...] = get_args(AttachKind)
 
 ParamType = Literal[
     "int", "duration", "bytes", "ratio", "string", "bool", "path", "symbol", "attach", "choice"
@@ -51,7 +36,7 @@ ParamType = Literal[
 SCALAR_PARAM_TYPES = frozenset({"int", "duration", "bytes", "bool"})
 
 MetricKind = Literal["count", "sum", "min", "max", "avg", "histogram"]
-METRIC_KINDS: tuple[MetricKind, ...] = ("count", "sum", "min", "max", "avg", "histogram")
+METRIC_KINDS: tuple[MetricKind, ...] = get_args(MetricKind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +70,8 @@ LimitSource = Literal["plan", "default", "command line", "policy"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The bounds of a run. `duration_ns` None: unlimited, i.e. a lease that the reader renews.
-    `cpu` is a fraction of one CPU; memory and output are bytes."""
+    `cpu` is a fraction of one CPU; memory and output are bytes. `incomplete`: what a run that lost
+    data ends with."""
 
     duration_ns: int | None = 30_000_000_000
     events: int = 10_000
@@ -95,6 +81,7 @@ class Limits:
     memory: int = 32 << 20
     probes: int = 64
     output: int = 1 << 30
+    incomplete: Literal["fail", "allow"] = "fail"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,8 @@ def least(limits: Limits, policy: Policy) -> Limits:
         own = getattr(limits, attribute)
         if name == "rate":
             changes[attribute] = _least_rate(own, ceiling.value)
+        elif name == "incomplete":
+            changes[attribute] = "fail" if "fail" in (own, ceiling.value) else "allow"
         else:  # None: unlimited
             changes[attribute] = ceiling.value if own is None else min(own, ceiling.value)
     return replace(limits, **changes)

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from orchestrator.plan.findings import Finding, PlanError, Position
+from orchestrator.plan.findings import PlanError, of_command_line
 from orchestrator.run.signals import Signals
 
 __all__ = ["Command", "CommandResult", "park"]
 
-_COMMAND_LINE = Position(file="<command line>")
 _PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
 _GRACE_S, _PAUSE_S = 2.0, 0.02
 
@@ -196,10 +195,6 @@ def _reap_orphans(wanted: bool) -> None:
 
 
 def _refusal(program: str, why: str) -> PlanError:
-    finding = Finding(
-        code="PP092",
-        message=f"the command {program!r} cannot be started: {why}",
-        position=_COMMAND_LINE,
-        hint="name a program on PATH, or give its path, after `--`",
-    )
-    return PlanError([finding])
+    message = f"the command {program!r} cannot be started: {why}"
+    hint = "name a program on PATH, or give its path, after `--`"
+    return PlanError([of_command_line(message, hint)])

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.plan.findings import Finding, HostError, PlanError, Position
+from orchestrator.plan.findings import HostError, PlanError, of_command_line
 from orchestrator.run.journal import socket_of
 
 __all__ = ["Answer", "Control", "ask"]
@@ -105,9 +105,11 @@ def ask(journal: Path, request: Mapping[str, Any]) -> Answer:
         answer: Answer = json.loads(text)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error) or "it said nothing"
-        raise HostError([_finding(f"the run does not answer ({why})", "is it stopped?")]) from None
+        raise HostError(
+            [of_command_line(f"the run does not answer ({why})", "is it stopped?")]
+        ) from None
     if "error" in answer:
-        raise PlanError([_finding(answer["error"], answer.get("hint", ""))])
+        raise PlanError([of_command_line(answer["error"], answer.get("hint", ""))])
     return answer
 
 
@@ -139,9 +141,3 @@ def _uid_of(client: socket.socket) -> int:
     told = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     uid: int = struct.unpack("=iII", told)[1]
     return uid
-
-
-def _finding(message: str, hint: str) -> Finding:
-    return Finding(
-        code="PP092", message=message, position=Position(file="<command line>"), hint=hint
-    )

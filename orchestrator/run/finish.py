@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.compile.program import Program
+from orchestrator.plan.model import Limits
 from orchestrator.run.account import Account
 from orchestrator.run.command import CommandResult
 from orchestrator.run.faults import Faults
@@ -46,9 +47,10 @@ def finished(ending: Ending, program: Program, faults: Faults) -> tuple[dict[str
     if ending.output_failed:
         why = (f"the output took no more: {ending.output_failed}", *verdict.reasons)
         verdict = replace(verdict, complete=False, reasons=why)
-    code = exit_code(ending, verdict, faults)
+    code = exit_code(ending, verdict, faults, program.limits)
+    doubtful = code or faults.notes or verdict.complete is False
     fields = {
-        "level": "error" if code == 6 else "warning" if code or faults.notes else "info",
+        "level": "error" if code == 6 else "warning" if doubtful else "info",
         "outcome": ending.outcome,
         "exit_code": code,
         "started": ending.started,
@@ -72,13 +74,16 @@ def finished(ending: Ending, program: Program, faults: Faults) -> tuple[dict[str
     return fields, verdict
 
 
-def exit_code(ending: Ending, verdict: Verdict, faults: Faults) -> int:
+def exit_code(ending: Ending, verdict: Verdict, faults: Faults, limits: Limits) -> int:
     """The exit code: 0 done, 2 plan or usage, 3 host, 4 incomplete, 5 workload failed, 6 internal
     or cleanup failure, 130 interrupted.
 
     The gravest wins: what is wrong with us or was left behind, then the signal (128 + its number,
     as shells have it: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP), then the workload, then the data: loss,
     or an output that took no more. Completeness that is "unknown" is told, but fails nothing.
+
+    `limits.incomplete: allow` is about losses that run.finished tells: a run that never began, or
+    one whose output took no more, is not what was allowed.
     """
     if faults.errors:
         return faults.exit_code
@@ -88,7 +93,9 @@ def exit_code(ending: Ending, verdict: Verdict, faults: Faults) -> int:
         return 128 + (ending.ended_by or signal.SIGINT)
     if ending.command is not None and ending.command.failed:
         return 5
-    return 4 if ending.output_failed or verdict.complete is False else 0
+    if ending.output_failed or ending.started is None:
+        return 4
+    return 4 if verdict.complete is False and limits.incomplete == "fail" else 0
 
 
 def _status(command: CommandResult | None) -> int | None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.plan.findings import Finding, HostError, PlanError, Position
+from orchestrator.plan.findings import HostError, PlanError, of_command_line
 from orchestrator.run.journal import DIRECTORIES, Record, journals
 
 __all__ = ["chosen", "holder", "live_runs", "stop"]
@@ -34,12 +34,12 @@ def chosen(runs: Sequence[Record], wanted: str) -> Record:
         return (exact or found)[0]
     if found:
         message = f"{wanted!r} is the beginning of {len(found)} runs: {_listed(found)}"
-        raise PlanError([_finding(message, "write more of its id")])
+        raise PlanError([of_command_line(message, "write more of its id")])
     message = f"there is no live run {wanted!r} (live: {_listed(runs)})"
     hint = "`probeplan status` lists them"
     if os.geteuid():
         hint += "; this user sees only runs of its own, root sees all"
-    raise PlanError([_finding(message, hint)])
+    raise PlanError([of_command_line(message, hint)])
 
 
 def holder(record: Record) -> int | None:
@@ -82,7 +82,7 @@ def stop(record: Record, timeout_s: float) -> bool:
     except PermissionError:
         hint = "end it as that user, or as root (sudo probeplan stop …)"
         message = f"run {record.run_id} belongs to uid {record.owner} and cannot be ended by "
-        raise HostError([_finding(f"{message}uid {os.geteuid()}", hint)]) from None
+        raise HostError([of_command_line(f"{message}uid {os.geteuid()}", hint)]) from None
     finally:
         os.close(process)
 
@@ -108,14 +108,8 @@ def _is_gone(record: Record) -> bool:
 def _unseen(record: Record) -> bool:
     message = f"the process of run {record.run_id} is in another PID namespace"
     hint = "end it on the host, or in the container where it was started"
-    raise HostError([_finding(message, hint)])
+    raise HostError([of_command_line(message, hint)])
 
 
 def _listed(runs: Sequence[Record]) -> str:
     return ", ".join(f"{run.run_id} of {run.plan}" for run in runs) or "none"
-
-
-def _finding(message: str, hint: str) -> Finding:
-    return Finding(
-        code="PP092", message=message, position=Position(file="<command line>"), hint=hint
-    )

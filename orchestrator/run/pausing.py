@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from orchestrator.backends.protocol import Session
 from orchestrator.compile.program import Program
-from orchestrator.plan.findings import Finding, PlanError, Position
+from orchestrator.plan.findings import PlanError, of_command_line
 from orchestrator.run.output import Output
 
 __all__ = ["Pauses"]
@@ -61,14 +61,6 @@ class Pauses:
         for name in probes:
             if name not in self._indices:
                 known = ", ".join(self._indices)
-                raise PlanError(
-                    [
-                        Finding(
-                            code="PP092",
-                            message=f"the run has no probe {name!r}",
-                            position=Position(file="<command line>"),
-                            hint=f"its probes are {known}",
-                        )
-                    ]
-                )
+                message = f"the run has no probe {name!r}"
+                raise PlanError([of_command_line(message, f"its probes are {known}")])
         return list(dict.fromkeys(probes)) or list(self._indices)

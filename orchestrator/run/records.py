@@ -15,8 +15,8 @@ __all__ += ["skipped_fields", "skipped_hook_fields", "started_fields", "with_sou
 Fields = dict[str, Any]
 
 #: Limits that are not a backend's business: the reader bounds the output, the governor the cost,
-#: the compiler the rest.
-_OURS = {"memory": "user", "probes": "user", "output": "user", "cpu": "user"}
+#: the compiler what is known beforehand, and the exit code is the run's.
+_OURS = dict.fromkeys(("memory", "probes", "output", "cpu", "incomplete"), "user")
 
 
 def started_fields(
@@ -76,6 +76,7 @@ def _values(limits: Limits) -> dict[str, Fields]:
         "memory": {"value": limits.memory},
         "probes": {"value": limits.probes},
         "output": {"value": limits.output},
+        "incomplete": {"value": limits.incomplete},
     }
 
 

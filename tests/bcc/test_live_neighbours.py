@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.backends import backend
-from orchestrator.backends.bcc.session import BccSession, attach_compiled, compiled
+from orchestrator.backends.bcc.attaching import attach_compiled, compiled
+from orchestrator.backends.bcc.session import BccSession
 from orchestrator.backends.protocol import AttachOptions
 from orchestrator.kernel import perf
 from orchestrator.plan.findings import HostError

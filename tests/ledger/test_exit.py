@@ -1,9 +1,11 @@
-"""A run that lost something ends with 4 and says what, by the command line."""
+"""A run that lost something ends as its plan says, and says what, by the command line."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.live.product import ROOT, Ran
 
@@ -12,7 +14,7 @@ PLAN = """
 apiVersion: probeplan/v1
 kind: ProbePlan
 metadata: {name: losing, summary: for tests}
-limits: {duration: 1m, events: 1M, rate: 100M/s, memory: MEMORY, cpu: 100%}
+limits: {duration: 1m, events: 1M, rate: 100M/s, memory: MEMORY, cpu: 100%, incomplete: END}
 probes:
   p:
     attach: 'uprobe:LOAD:target_fn'
@@ -23,10 +25,14 @@ MEMORY = {"bcc": "3MiB", "tracefs": "64KiB"}
 STOPPED = "kill -STOP $PPID; {load} call {calls}; kill -CONT $PPID"
 
 
-def test_a_run_that_lost_records_ends_with_4(backend: str, load: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("end", "code"), [("fail", 4), ("allow", 0)])
+def test_a_run_that_lost_records_ends_with_4_unless_allowed(
+    backend: str, load: Path, tmp_path: Path, end: str, code: int
+) -> None:
     """The workload stops its reader while it runs. Its accounts balance, and are not complete."""
     plan = tmp_path / "plan.yaml"
-    plan.write_text(PLAN.replace("LOAD", str(load)).replace("MEMORY", MEMORY[backend]))
+    text = PLAN.replace("LOAD", str(load)).replace("MEMORY", MEMORY[backend])
+    plan.write_text(text.replace("END", end))
     line = STOPPED.format(load=load, calls=N)
     words = ["run", str(plan), "--backend", backend, "--no-progress", "--", "sh", "-c", line]
     done = subprocess.run(
@@ -34,7 +40,7 @@ def test_a_run_that_lost_records_ends_with_4(backend: str, load: Path, tmp_path:
         cwd=ROOT, capture_output=True, timeout=120, check=False,
     )  # fmt: skip
     finished = Ran.of(done.stdout.splitlines(keepends=True)[-1]).finished
-    assert done.returncode == finished["exit_code"] == 4, done.stderr
+    assert done.returncode == finished["exit_code"] == code, done.stderr
     assert finished["complete"] is False
     assert finished["lost"] != 0
     assert any("room in the buffer" in why for why in finished["why_incomplete"])

@@ -271,4 +271,35 @@ def test_starts_without_room_are_lost_and_told(tmp_path: Path, workload: Path) -
     assert ran.finished["complete"] is False
 
 
+@pytest.mark.parametrize(
+    ("words", "source", "code"),
+    [
+        ((), "default", 4),
+        (("--limit", "incomplete=allow"), "command line", 0),
+        (("--limit", "incomplete=allow", "--policy", "POLICY"), "policy", 4),
+    ],
+)
+def test_only_an_exit_code_tells_loss_that_is_allowed_from_loss_that_is_not(
+    tmp_path: Path, workload: Path, words: tuple[str, ...], source: str, code: int
+) -> None:
+    """The log and standard error say the same of all three; a policy may forbid to allow it."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("apiVersion: probeplan/v1\nkind: Policy\nlimits: {incomplete: fail}\n")
+    plan = write_plan(tmp_path, workload, OUTSTANDING + "    max_open: 64\n")
+    options = [str(policy) if word == "POLICY" else word for word in words]
+    done: Any = subprocess.run(
+        [*CLI, "run", str(plan), "--no-progress", *options, "--", str(workload), "open", "300"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    ran = Ran.of(done.stdout)
+    assert done.returncode == ran.finished["exit_code"] == code, done.stderr
+    assert ran.of_kind("run.started")[0]["limits"]["incomplete"]["from"] == source
+    assert (ran.finished["complete"], ran.finished["level"]) == (False, "warning")
+    assert any("starts found no room" in why for why in ran.finished["why_incomplete"])
+    assert b"starts found no room" in done.stderr
+
+
 CLI = (sys.executable, "-m", "orchestrator.cli")

@@ -13,7 +13,7 @@ import pytest
 from orchestrator.compile.histogram import bucket_index
 from orchestrator.output.people import amount, harmless
 from orchestrator.output.percentiles import histogram_fields
-from orchestrator.output.progress import Progress
+from orchestrator.output.progress import Progress, hidden_at_end
 from orchestrator.output.summary import print_summary
 from tests.output.samples import finished, lifecycle, metric
 
@@ -284,7 +284,7 @@ def test_the_bar_is_drawn_on_a_terminal_and_taken_away() -> None:
     """After `hide` the line is empty again, so that a log line can stand there."""
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as terminal:
-        with Progress(10, terminal) as progress:
+        with hidden_at_end(Progress(10, terminal)) as progress:
             progress.update(5, 1000, None)
             drawn = os.read(ours, 4096).decode()
             progress.hide()
@@ -308,7 +308,7 @@ def test_the_bar_is_drawn_at_most_ten_times_a_second() -> None:
 def test_nothing_is_drawn_where_there_is_no_terminal() -> None:
     """Nor on a stream that is closed."""
     out = io.StringIO()
-    with Progress(10, out) as progress:
+    with hidden_at_end(Progress(10, out)) as progress:
         progress.update(5, 1000, 0)
     assert out.getvalue() == ""
     out.close()

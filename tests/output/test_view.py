@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.output import view
+from orchestrator.output.progress import hidden_at_end
 from orchestrator.output.view import LiveView
 from tests.output.samples import lifecycle, metric
 from tests.output.test_summary import terminal
@@ -52,7 +53,7 @@ def test_it_shows_the_metrics_over_its_own_lines_and_goes_away(monkeypatch) -> N
     monkeypatch.setattr(view, "_PERIOD", 0)
     with terminal() as (stream, read):
         values = iter((7, 8))
-        with LiveView(10, stream) as live:
+        with hidden_at_end(LiveView(10, stream)) as live:
             live.follow(lambda: looked(next(values)))
             live.update(1, 5, 0)
             first = screen(read())
@@ -76,7 +77,7 @@ def test_it_is_drawn_once_a_second(monkeypatch) -> None:
     clock = [100.0]
     monkeypatch.setattr(view.time, "monotonic", lambda: clock[0])
     reads = []
-    with terminal() as (stream, _), LiveView(None, stream) as live:
+    with terminal() as (stream, _), hidden_at_end(LiveView(None, stream)) as live:
         live.follow(lambda: reads.append(clock[0]) or looked(1))
         for _ in range(30):
             live.update(1, 1, 0)
@@ -90,7 +91,7 @@ def test_it_is_no_taller_than_the_terminal(monkeypatch) -> None:
     many = SimpleNamespace(
         metrics=[metric("count", cells, unit="")] * 3, derived=None, warnings=[], outstanding=[]
     )
-    with terminal(lines=15) as (stream, read), LiveView(None, stream) as live:
+    with terminal(lines=15) as (stream, read), hidden_at_end(LiveView(None, stream)) as live:
         live.follow(lambda: many)
         live.update(1, 1, 0)
         assert read().count("\n") < 15

@@ -54,6 +54,7 @@ def test_limits_are_in_base_units(everything: Plan) -> None:
         memory=16 << 20,
         probes=10,
         output=1 << 30,
+        incomplete="allow",
     )
     assert everything.every_ns == 1_000_000_000
 
@@ -117,11 +118,18 @@ def test_limits_and_target_are_overridden() -> None:
     plan = load_plan(
         SLOW_READS,
         target={"pid": "1,2", "children": "true"},
-        limits={"duration": "unlimited", "events": "5", "at_cap": "mute"},
+        limits={
+            "duration": "unlimited",
+            "events": "5",
+            "at_cap": "mute",
+            "incomplete": "allow",
+        },
     )
     assert (plan.target.pid, plan.target.children) == ((1, 2), True)
     assert plan.target.comm == ("postgres",)
     assert (plan.limits.duration_ns, plan.limits.events, plan.limits.at_cap) == (None, 5, "mute")
+    assert plan.limits.incomplete == "allow"
+    assert plan.limits_from["incomplete"] == "command line"
 
 
 @pytest.mark.parametrize(
@@ -133,6 +141,7 @@ def test_limits_and_target_are_overridden() -> None:
         ({"limits": {"durration": "1s"}}, "--limit durration", "did you mean 'duration'?"),
         ({"limits": {"duration": "60d"}}, "--limit duration", "from 1ms to 30d"),
         ({"limits": {"at_cap": "halt"}}, "--limit at_cap", ""),
+        ({"limits": {"incomplete": "true"}}, "--limit incomplete", ""),
         ({"target": {"pid": "x"}}, "--target pid", "a number from 1 to"),
         ({"target": {"pid": ""}}, "--target pid", "a number from 1 to"),
         ({"target": {"comms": "x"}}, "--target comms", "did you mean 'comm'?"),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -69,6 +70,7 @@ LIMITS = st.builds(
     memory=st.integers(1 << 16, 1 << 36),
     probes=st.integers(1, 10**4),
     output=st.integers(1 << 12, 1 << 50),
+    incomplete=st.sampled_from(("fail", "allow")),
 )
 
 
@@ -96,6 +98,18 @@ def test_the_effective_limit_is_the_minimum(own: Limits, most: Limits, names: se
             assert ours == (ceiling if mine is None else min(mine, ceiling))
     assert least(found, policy) == found
     assert found.at_cap == own.at_cap
+
+
+@pytest.mark.parametrize("most", ["fail", "allow"])
+@pytest.mark.parametrize("own", ["fail", "allow"])
+def test_a_policy_may_forbid_incomplete_runs_and_not_impose_them(
+    own: Literal["fail", "allow"], most: Literal["fail", "allow"]
+) -> None:
+    """`allow` holds only where both say so; a policy that is silent leaves it to the plan."""
+    policy = ceilings_of(Limits(incomplete=most), ["incomplete"])
+    allowed = own == most == "allow"
+    assert least(Limits(incomplete=own), policy).incomplete == ("allow" if allowed else "fail")
+    assert least(Limits(incomplete=own), ceilings_of(Limits(), [])).incomplete == own
 
 
 @given(RATES, RATES)

@@ -100,6 +100,32 @@ def test_loss_in_the_kernel_makes_a_run_incomplete_with_4(ran: Ran) -> None:
     assert (lost["probe"], lost["lost"], lost["reason"]) == ("opens", 7, "ring")
 
 
+ALLOW = Limits(duration_ns=100_000_000, incomplete="allow")
+
+
+def test_a_plan_that_allows_loss_ends_with_0_and_hides_nothing(ran: Ran) -> None:
+    result = ran.go(Script(batches=[[1]], ring_lost=7), program(ALLOW))
+    last = finished(ran)
+    assert (result.exit_code, last["exit_code"], last["level"]) == (0, 0, "warning")
+    assert (result.complete, last["complete"], last["lost"]) == (False, False, 7)
+    assert last["why_incomplete"] == ["opens: 7 records were lost: no room in the buffer"]
+    assert ran.lines[0]["limits"]["incomplete"]["value"] == "allow"
+
+
+def test_allowing_loss_allows_nothing_else(ran: Ran) -> None:
+    """An output that took no more, accounts that do not balance, a workload that failed."""
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        assert ran.go(Script(batches=[[1]]), program(ALLOW), sink=Sink(full)).exit_code == 4
+    assert ran.go(Script(batches=[[1]], phantom=1), program(ALLOW)).exit_code == 6
+    script = Script(batches=[[1]], ring_lost=7)
+    assert ran.go(script, program(ALLOW), command=("false",)).exit_code == 5
+
+
+def test_unknown_completeness_ends_with_0_allowed_or_not(ran: Ran) -> None:
+    result = ran.go(Script(batches=[[1]], kernel_missed=None), program(ALLOW))
+    assert (result.exit_code, result.complete) == (0, "unknown")
+
+
 def test_what_limits_hold_back_is_no_loss(ran: Ran) -> None:
     result = ran.go(Script(batches=[[1]], rate_limited=5, over_cap=4, filtered=3))
     assert (result.exit_code, finished(ran)["complete"]) == (0, True)

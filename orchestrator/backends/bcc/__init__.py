@@ -33,6 +33,6 @@ def emit(program: "Program", facts: "KernelFacts") -> "Artifact":
 
 def attach(artifact: "Artifact", facts: "KernelFacts", options: "AttachOptions") -> "Session":
     """Attach everything or nothing, disarmed. Raises HostError."""
-    from orchestrator.backends.bcc import session
+    from orchestrator.backends.bcc import attaching
 
-    return session.attach(artifact, facts, options)
+    return attaching.attach(artifact, facts, options)

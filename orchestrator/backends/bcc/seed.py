@@ -1,8 +1,11 @@
-"""What user space writes before programs are armed: parameters, bounds, extremes."""
+"""What user space writes before programs are armed: parameters, bounds, extremes, tasks."""
 
+import contextlib
 import struct
+from pathlib import Path
 
 from orchestrator.backends.bcc import layout
+from orchestrator.backends.bcc.maps import Map
 from orchestrator.compile.program import SpanProgram
 from orchestrator.plan.model import Rate
 
@@ -52,3 +55,11 @@ def span_element(lay: layout.Layout, span: SpanProgram, cpus: int) -> bytes:
     for number, metric in enumerate(span.metrics):
         words[lay.metric_word(number, "value")] = layout.extreme(metric)
     return struct.pack(f"={len(words)}Q", *words) * cpus
+
+
+def seed_threads(tasks: Map, pid: int) -> None:
+    """All threads of a process; twice, since a thread may be born while we read."""
+    for _ in range(2):
+        with contextlib.suppress(OSError):
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                tasks.update(struct.pack("=I", int(thread.name)), b"\1")

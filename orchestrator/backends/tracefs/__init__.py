@@ -16,8 +16,8 @@ NAME = "tracefs"
 
 def attach(artifact: Artifact, facts: KernelFacts, options: AttachOptions) -> Session:
     """Attach all of the artifact or nothing; raises HostError with the kernel's words."""
-    from orchestrator.backends.tracefs import session
+    from orchestrator.backends.tracefs import attaching
 
     if not isinstance(artifact.detail, Layout):
         raise TypeError(f"an artifact of {artifact.backend}, not of tracefs")
-    return session.attach(artifact, artifact.detail, facts, options)
+    return attaching.attach(artifact, artifact.detail, facts, options)

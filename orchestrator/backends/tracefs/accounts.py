@@ -5,7 +5,7 @@ the kernel counts hits, rejected ones included; for its tracepoints nothing does
 counts are unknown. Our own threads are left out by the kernel before anything is counted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from orchestrator.kernel.dynamic_events import Hits, profile
 if TYPE_CHECKING:
     from orchestrator.backends.tracefs.pipeline import Pipeline, Tallies
 
-__all__ = ["Hits", "HitsSeen", "counts_of", "hits_now", "read_by_source"]
+__all__ = ["Hits", "HitsSeen", "counts_of", "hits_now", "hits_of", "read_by_source"]
 __all__ += ["with_tables"]
 
 
@@ -28,6 +28,12 @@ def hits_now(layout: Layout, instance: Instance) -> Mapping[str, Hits]:
     own = [source for source in layout.sources if source.definition is not None]
     names = [instance.names.event(source)[1] for source in own]
     return profile(names, tracefs=instance.tracefs) if names else {}
+
+
+def hits_of(layout: Layout, instance: Instance, sources: Collection[int]) -> list[Hits | None]:
+    """The same of these sources, in the order of their numbers; None where nobody counts."""
+    hits, names = hits_now(layout, instance), instance.names
+    return [hits.get(names.event(layout.sources[one])[1]) for one in sorted(sources)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Which nodes an event answers by itself, and under which field name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.backends.tracefs.fetch import Fetcher
@@ -42,6 +42,10 @@ def _always(node: Node) -> bool:
     )
 
 
+def _unanswered(nodes: Iterable[Node], answers: Callable[[Node], bool]) -> list[Node]:
+    return [leaf for node in nodes for leaf in leaves_of(node, answers) if not answers(leaf)]
+
+
 @dataclass(slots=True)
 class TracepointLeaves:
     """A tracepoint's record. `returns`: it is a sys_exit event, whose `ret` is `retval`;
@@ -54,12 +58,7 @@ class TracepointLeaves:
 
     def missing(self, nodes: Iterable[Node]) -> list[Node]:
         """Leaves of `nodes` that this event cannot answer."""
-        return [
-            leaf
-            for node in nodes
-            for leaf in leaves_of(node, self._answers)
-            if not self._answers(leaf)
-        ]
+        return _unanswered(nodes, self._answers)
 
     def _answers(self, node: Node) -> bool:
         match node:
@@ -130,12 +129,7 @@ class DynamicLeaves:
 
     def missing(self, nodes: Iterable[Node]) -> list[Node]:
         """Leaves of `nodes` that cannot be fetched here; the others are from now on."""
-        return [
-            leaf
-            for node in nodes
-            for leaf in leaves_of(node, self._answers)
-            if not self._answers(leaf)
-        ]
+        return _unanswered(nodes, self._answers)
 
     @property
     def reads(self) -> frozenset[Node]:

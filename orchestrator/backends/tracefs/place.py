@@ -8,11 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.backends.tracefs.counting import counted_in_kernel
-from orchestrator.backends.tracefs.fetch import Fetcher, syscall_fields, syscall_function
 from orchestrator.backends.tracefs.filters import comm_filter, filter_text, joined
 from orchestrator.backends.tracefs.hist import memory
 from orchestrator.backends.tracefs.layout import (
-    Definition,
     HistUse,
     HookEvents,
     Layout,
@@ -21,12 +19,8 @@ from orchestrator.backends.tracefs.layout import (
     Source,
 )
 from orchestrator.backends.tracefs.leaves import (
-    COMM,
-    STACK,
     STACK_STEP,
-    DynamicLeaves,
     Leaves,
-    TracepointLeaves,
 )
 from orchestrator.backends.tracefs.nodes import (
     Change,
@@ -34,8 +28,8 @@ from orchestrator.backends.tracefs.nodes import (
     conjuncts,
     expander,
     nodes_of,
-    reads_memory,
 )
+from orchestrator.backends.tracefs.sources import USER_KINDS, Sources, settled
 from orchestrator.backends.tracefs.words import describe, hint_for
 from orchestrator.compile.nodes import (
     Captured,
@@ -54,9 +48,7 @@ _PAGE = 4096
 _LEAST_KB = 16
 _EXEC = ("execve", "execveat", "prctl")  # their callers change the name that a filter would test
 
-_USER_KINDS = frozenset({"ufunction", "uentry", "ureturn"})
 _KERNEL_KINDS = frozenset({"function", "entry", "return"})
-_SIDES = {"entry": False, "uentry": False, "return": True, "ureturn": True}
 
 
 @dataclass(slots=True)
@@ -68,26 +60,17 @@ class Placed:
     in_user_space: list[Finding] = field(default_factory=list)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Draft:
-    """A source before its filter is settled: `wishes` holds the pushed text of each user."""
-
-    source: Source
-    leaves: Leaves
-    wishes: list[str | None] = field(default_factory=list)
-
-
 def place(program: Program, facts: KernelFacts) -> Placed:
     """Lay out `program` for the kernel of `facts`."""
     return _Placing(program, facts).done()
 
 
 class _Placing:
-    """Goes through the hooks, gathering sources and findings."""
+    """Goes through the hooks, gathering what they need of events, and findings."""
 
     def __init__(self, program: Program, facts: KernelFacts) -> None:
         self.program, self.facts = program, facts
-        self.drafts: dict[str, _Draft] = {}
+        self.sources = Sources(program.arch, facts)
         self.missing: list[Finding] = []
         self.in_user: list[Finding] = []
         self.shared = self._shared_tracepoints()
@@ -104,7 +87,7 @@ class _Placing:
             for hook in probe.hooks
             if (placed := self._hook(probe, hook)) is not None
         ]
-        sources = tuple(self._settled(draft) for draft in self.drafts.values())
+        sources = tuple(settled(draft, self.comm) for draft in self.sources.drafts.values())
         self._check_comm(hooks, sources)
         hooks, hists = counted_in_kernel(self.program, self.facts, hooks, sources)
         layout = Layout(
@@ -149,7 +132,7 @@ class _Placing:
     def _offered(self, hook: Hook) -> bool:
         need = {"tracepoint": None, "syscall": "syscall_tracepoints"}
         need |= dict.fromkeys(_KERNEL_KINDS, "kprobe_events")
-        need |= dict.fromkeys(_USER_KINDS, "uprobe_events")
+        need |= dict.fromkeys(USER_KINDS, "uprobe_events")
         if hook.kind not in need:
             self._lacks(hook, f"tracefs cannot attach {hook.kind} probes", "--backend bcc can")
             return False
@@ -172,7 +155,7 @@ class _Placing:
         metrics = tuple(changed(use, change) for use in hook.body.metrics)
         where = [change(node) for node in hook.body.where]
         needed = [*where, *emit, *nodes_of(metrics)]
-        key, leaves = self._source(hook, "hit", needed)
+        key, leaves = self.sources.of(hook, "hit", needed)
         self._need(hook, leaves, needed)
         side = self._side(hook, "hit", key, where)
         return HookEvents(
@@ -195,9 +178,9 @@ class _Placing:
         emit = tuple(map(at_return, body.emit))
         metrics = tuple(changed(use, at_return) for use in body.metrics)
         where = [at_return(node) for node in body.where]
-        first, leaves = self._source(hook, "entry", [*before, *captures])
+        first, leaves = self.sources.of(hook, "entry", [*before, *captures])
         self._need(hook, leaves, [*before, *captures])
-        second, later = self._source(hook, "return", ())
+        second, later = self.sources.of(hook, "return", ())
         self._need(hook, later, [*where, *emit, *nodes_of(metrics)])
         sides = (
             self._side(hook, "entry", first, before),
@@ -235,89 +218,9 @@ class _Placing:
 
         return lambda node: transform(change(node), moved)
 
-    # ---------------------------------------------------------------- sources
-
-    def _source(self, hook: Hook, side: str, needed: Iterable[Node]) -> tuple[str, Leaves]:
-        """The event that shows a side, made where it is new, and what it answers."""
-        if hook.kind in ("tracepoint", "syscall"):
-            reads = any(reads_memory(part) for node in needed for part in walk(node))
-            function = self._syscall_function(hook) if reads and side != "return" else None
-            if function is not None:
-                return self._function_entry(hook, side, function)
-            return self._tracepoint(hook, side)
-        event = f"h{hook.id}_{side}"
-        fetcher = Fetcher(self.program.arch, user=hook.kind in _USER_KINDS)
-        leaves = DynamicLeaves(fetcher, paired=side == "return")
-        returns = side == "return" or _SIDES.get(hook.kind, False)
-        if hook.paired:
-            leaves.add(STACK, "$stack:u64")
-        if side != "return":
-            leaves.add(COMM, "$comm")
-        definition = Definition(
-            symbol=None if hook.kind in _USER_KINDS else hook.symbol,
-            path=hook.path if hook.kind in _USER_KINDS else None,
-            offset=hook.file_offset if hook.kind in _USER_KINDS else hook.offset,
-            returns=returns,
-            ref_counter=hook.semaphore,
-        )
-        source = Source(category="", event=event, definition=definition)
-        self.drafts[source.key] = _Draft(source=source, leaves=leaves)
-        return source.key, leaves
-
-    def _syscall_function(self, hook: Hook) -> str | None:
-        """The function of a system call, where kprobes can be set on it. Event probes on the
-        tracepoint would do, but read only the first byte of a `char *` field (trace_eprobe.c,
-        get_event_field, FILTER_PTR_STRING)."""
-        if hook.kind != "syscall" or hook.tracepoint is None:
-            return None
-        name = hook.tracepoint.event.removeprefix("sys_enter_")
-        symbol = syscall_function(self.program.arch, name)
-        if symbol is None or not self.facts.feature("kprobe_events"):
-            return None
-        return symbol if self.facts.symbols.count(symbol) == 1 else None
-
-    def _function_entry(self, hook: Hook, side: str, symbol: str) -> tuple[str, Leaves]:
-        """A system call's entry seen by its function, which can read what arguments point to."""
-        assert hook.tracepoint is not None  # as _syscall_function saw
-        names = [f.name for f in hook.tracepoint.fields if f.name != "__syscall_nr"]
-        fields = syscall_fields(self.program.arch, names)
-        leaves = DynamicLeaves(Fetcher(self.program.arch, fields=fields))
-        leaves.add(COMM, "$comm")
-        event = f"h{hook.id}_{side}"
-        source = Source(category="", event=event, definition=Definition(symbol=symbol))
-        self.drafts[source.key] = _Draft(source=source, leaves=leaves)
-        return source.key, leaves
-
-    def _tracepoint(self, hook: Hook, side: str) -> tuple[str, Leaves]:
-        point = hook.exit_tracepoint if side == "return" else hook.tracepoint
-        assert point is not None
-        source = Source(category=point.category, event=point.event)
-        draft = self.drafts.get(source.key)
-        if draft is None:
-            leaves = TracepointLeaves(returns=side == "return", paired=side == "return")
-            draft = self.drafts[source.key] = _Draft(source=source, leaves=leaves)
-        return source.key, draft.leaves
-
-    def _settled(self, draft: _Draft) -> Source:
-        """The source with its filter: what its only user asks for, or what all ask for alike."""
-        wishes = set(draft.wishes)
-        text = wishes.pop() if len(wishes) == 1 else None
-        by_name = self.comm is not None and (text or "").startswith((self.comm, f"({self.comm})"))
-        source = replace(
-            draft.source,
-            filter=text,
-            tests_comm=by_name,
-            leaves=dict(draft.leaves.names),
-            reads=draft.leaves.reads,
-        )
-        if source.definition is None or not isinstance(draft.leaves, DynamicLeaves):
-            return source
-        fetch = tuple(draft.leaves.arguments)
-        return replace(source, definition=replace(source.definition, fetch=fetch))
-
     def _side(self, hook: Hook, name: SideName, key: str, where: Sequence[Node]) -> Side:
         """Split the conditions: what the kernel tests, and what is left."""
-        draft = self.drafts[key]
+        draft = self.sources.drafts[key]
         pushed: list[Node] = []
         texts: list[str] = []
         rest: list[Node] = []
@@ -335,7 +238,7 @@ class _Placing:
         draft.wishes.append(joined(texts) if texts else None)
         return Side(
             name=name,
-            source=list(self.drafts).index(key),
+            source=list(self.sources.drafts).index(key),
             pushed=tuple(pushed),
             where=tuple(rest),
         )

@@ -1,16 +1,14 @@
-"""A run's probes in tracefs: attached, drained, accounted for and taken away."""
+"""A run's probes in tracefs: armed, drained, accounted for and taken away."""
 
 import select
 import time
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.backends.prices import Price, prices
+from orchestrator.backends.prices import Price
 from orchestrator.backends.protocol import (
     Artifact,
     AttachedHook,
-    AttachOptions,
     Cell,
     Counts,
     Expense,
@@ -22,24 +20,20 @@ from orchestrator.backends.tracefs.accounts import (
     HitsSeen,
     counts_of,
     hits_now,
-    read_by_source,
+    hits_of,
     with_tables,
 )
+from orchestrator.backends.tracefs.expenses import expenses
 from orchestrator.backends.tracefs.hist import Table, cells_of, read_tables
-from orchestrator.backends.tracefs.instance import Instance, Refused, total
+from orchestrator.backends.tracefs.instance import Instance
 from orchestrator.backends.tracefs.layout import HistUse, HookEvents, Layout
-from orchestrator.backends.tracefs.mechanism import attached, price_kind, without
-from orchestrator.backends.tracefs.threads import own_threads, seeds
+from orchestrator.backends.tracefs.mechanism import attached
 from orchestrator.backends.tracefs.writes import (
-    names_of,
     resuming,
-    stopping,
     switched,
     toggled,
-    writes,
 )
 from orchestrator.compile.program import Program
-from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.tracepoints import parse_format
 from orchestrator.plan.findings import Finding, HostError
 
@@ -52,80 +46,12 @@ if TYPE_CHECKING:
     from orchestrator.backends.tracefs.pipeline import Pipeline
     from orchestrator.symbols.frames import Stack
 
-__all__ = ["TracefsSession", "attach"]
+__all__ = ["TracefsSession"]
 
 _READ_S = 0.1  # a read while events flow goes on for that long at most
 _LATE_NS = 2_000_000  # an event is committed that long after its time stamp at the latest
 _FOREVER = (1 << 63) - 1
 _QUIET_TRIES = 3
-
-
-def attach(
-    artifact: Artifact, layout: Layout, facts: KernelFacts, options: AttachOptions
-) -> "TracefsSession":
-    """Attach everything or nothing; optional hooks that the kernel refuses are left out."""
-    skipped: list[SkippedHook] = []
-    while True:
-        instance = _instance(facts, options)
-        try:
-            _make(instance, layout, artifact, options)
-            priced = _priced(layout, instance)
-        except Refused as refused:
-            instance.close()
-            layout = without(layout, refused, skipped)
-        except BaseException:
-            instance.close()
-            raise
-        else:
-            return TracefsSession(artifact, layout, instance, skipped, priced)
-
-
-def _instance(facts: KernelFacts, options: AttachOptions) -> Instance:
-    if facts.tracing is None:
-        raise HostError(
-            [
-                Finding(
-                    code="PP113",
-                    message="tracefs is not mounted",
-                    hint="mount -t tracefs tracefs /sys/kernel/tracing",
-                )
-            ]
-        )
-    return Instance(
-        tracefs=Path("/") / facts.tracing,
-        names=names_of(options.run_id),
-        journal=options.journal,
-        unjournal=options.unjournal,
-    )
-
-
-def _make(instance: Instance, layout: Layout, artifact: Artifact, options: AttachOptions) -> None:
-    target = artifact.program.target
-    pids = seeds(target, options.root_pid) if layout.by_pid else ()
-    own = own_threads() if target.exclude_self else ()
-    instance.own = tuple(own)
-    instance.perform(writes(layout, instance.names, pids=pids, own=own))
-    instance.open_pipes()
-    for step in stopping(layout, instance.names, own):
-        options.stop(str(instance.tracefs / step.path), step.text)
-    instance.hold()
-
-
-def _priced(layout: Layout, instance: Instance) -> Mapping[str, Price]:
-    """What the events of a layout cost; measured at first use on a host, beside `instance`."""
-
-    def measured(kind: str) -> tuple[float, float] | None:
-        from orchestrator.backends.tracefs.calibration import apart, measure
-
-        beside = Instance(
-            tracefs=instance.tracefs,
-            names=apart(instance.names),
-            journal=instance.journal,
-            unjournal=instance.unjournal,
-        )
-        return measure(kind, beside)
-
-    return prices({price_kind(source) for source in layout.sources}, measured)
 
 
 class TracefsSession:
@@ -137,9 +63,9 @@ class TracefsSession:
         layout: Layout,
         instance: Instance,
         skipped: Sequence[SkippedHook],
-        priced: Mapping[str, Price],
+        prices: Mapping[str, Price],
     ) -> None:
-        self._prices = priced
+        self._prices = prices
         self.program, self.layout, self.instance = artifact.program, layout, instance
         self.skipped: Sequence[SkippedHook] = tuple(skipped)
         self.attached: Sequence[AttachedHook] = tuple(
@@ -224,14 +150,11 @@ class TracefsSession:
     def _toggle(self, sources: Collection[int], *, on: bool) -> None:
         """Hits of events that hist triggers count go on meanwhile, and hits that come while others
         are switched may or may not be seen: then hits tell nothing."""
-        instance, before = self.instance, self._hits_of(sources)
+        instance, before = self.instance, hits_of(self.layout, self.instance, sources)
         instance.perform(toggled(self.layout, instance.names, instance.own, sources, on=on))
         counted = any(hist.source in sources for hist in self.layout.hists)
-        self._exact_hits &= not counted and self._hits_of(sources) == before
-
-    def _hits_of(self, sources: Collection[int]) -> list[Hits | None]:
-        hits, names = hits_now(self.layout, self.instance), self.instance.names
-        return [hits.get(names.event(self.layout.sources[one])[1]) for one in sorted(sources)]
+        same = not counted and hits_of(self.layout, instance, sources) == before
+        self._exact_hits &= same
 
     def _hooks(self, probes: Collection[int]) -> list[HookEvents]:
         return [hook for hook in self.layout.hooks if hook.probe in probes]
@@ -269,53 +192,9 @@ class TracefsSession:
         """Nothing to measure: an event's price is all that it costs."""
 
     def expenses(self) -> Sequence[Expense]:
-        """One for each event that is on. A tracepoint's hits that its filter rejects are not seen,
-        and cost less."""
-        kinds = [price_kind(source) for source in self.layout.sources]
-        probes = self._probes_of()
-        hits = self._fired()
-        return [
-            Expense(
-                number=number,
-                probes=probes[number],
-                hits=hits[number],
-                price_ns=self._prices[kind].ns,
-                calibrated=self._prices[kind].calibrated,
-            )
-            for number, kind in enumerate(kinds)
-            if not self._dropped.issuperset(probes[number])
-        ]
-
-    def _probes_of(self) -> list[tuple[int, ...]]:
-        """By source, the probes that it serves."""
-        found: list[dict[int, None]] = [{} for _ in self.layout.sources]
-        for hook in self.layout.hooks:
-            for side in hook.sides:
-                found[side.source][hook.probe] = None
-        return [tuple(probes) for probes in found]
-
-    def _fired(self) -> list[int]:
-        """By source: hits since arming. The kernel counts those of our own events; of what else is
-        in the buffers or was, each tracepoint has the part that it has of what was read."""
-        own = [hits.hits if hits else None for hits in self._hits_of(self._all_sources)]
-        base = [self._base.get(self.instance.names.event(one)[1]) for one in self.layout.sources]
-        read = read_by_source(self._prepare(), self.layout)
-        stats = self.instance.stats()
-        seen = sum(total(stats, name) for name in ("entries", "dropped", "overrun", "read"))
-        fired = [
-            read[number] if hits is None else hits - (before.hits if before else 0)
-            for number, (hits, before) in enumerate(zip(own, base, strict=True))
-        ]
-        more = max(seen - sum(fired), 0)
-        weights = [0 if hits is not None else 1 + read[n] for n, hits in enumerate(own)]
-        whole = max(sum(weights), 1)
-        return [
-            count + more * weight // whole for count, weight in zip(fired, weights, strict=True)
-        ]
-
-    @property
-    def _all_sources(self) -> range:
-        return range(len(self.layout.sources))
+        """One for each event that is on."""
+        pipeline, prices = self._prepare(), self._prices
+        return expenses(self.layout, self.instance, pipeline, prices, self._base, self._dropped)
 
     def resample(self, probe: int, every: int) -> None:
         """Never asked for: nothing is samplable."""

@@ -1,0 +1,140 @@
+"""Which attach points of each probe this kernel offers: of alternatives the first, else all."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from orchestrator.compile.draft import Draft, make_draft
+from orchestrator.compile.points import find_points
+from orchestrator.compile.program import Skipped
+from orchestrator.compile.scope import Param, about_host, mismatch, raise_all
+from orchestrator.compile.tags import choose_tags, with_tag
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.findings import Finding, HostError, PlanError
+from orchestrator.plan.model import AttachItem, Plan, Probe
+
+__all__ = ["Alternatives"]
+
+
+class Alternatives:
+    """Tries the items of a plan's probes, and numbers the hooks of those that it takes. `skipped`:
+    the others, with the reasons."""
+
+    def __init__(self, plan: Plan, facts: KernelFacts, params: Mapping[str, Param]) -> None:
+        self._plan, self._facts, self._params = plan, facts, params
+        self.skipped: list[Skipped] = []
+        self._findings: list[Finding] = []
+        self._hooks = 0
+
+    def drafts(self) -> list[tuple[Probe, list[Draft]]]:
+        """Each probe that can be here with its hooks. Raises PlanError and HostError, with all
+        probes' findings at once."""
+        tags = choose_tags(self._plan, self._resolves)
+        found: list[tuple[Probe, list[Draft]]] = []
+        for probe in self._plan.probes:
+            tag = tags.get(probe.name)
+            chosen = probe if tag is None else self._with_tag(probe, tag)
+            if (made := self._guarded(chosen)) is not None:
+                found.append((probe, made))
+        raise_all(self._findings)
+        if not found:
+            raise HostError([self._nothing_left()])
+        return found
+
+    def _resolves(self, probe: Probe) -> bool:
+        before = len(self.skipped)
+        try:
+            self._hooks_of(probe)
+        except PlanError:
+            return False
+        finally:
+            del self.skipped[before:]
+        return True
+
+    def _with_tag(self, probe: Probe, tag: str) -> Probe:
+        for item in probe.items:
+            if item.tag not in ("", tag):
+                reason = f"its span attaches by the items that say `as: {tag}`"
+                self.skipped.append(Skipped(probe=probe.name, item=item.text, reason=reason))
+        return with_tag(probe, tag)
+
+    def _guarded(self, probe: Probe) -> list[Draft] | None:
+        """The probe's hooks, or None with its findings noted. One that is left out takes no
+        numbers."""
+        before = self._hooks
+        try:
+            return self._numbered(probe)
+        except PlanError as error:
+            self._hooks = before
+            if not (probe.optional and about_host(error)):
+                self._findings += error.findings
+            elif all(skipped.probe != probe.name for skipped in self.skipped):
+                self._skip(probe, probe.items[0], error)
+            return None
+
+    def _numbered(self, probe: Probe) -> list[Draft]:
+        drafts = self._hooks_of(probe)
+        self._hooks += len(drafts)
+        if self._hooks > self._plan.limits.probes:
+            raise mismatch(
+                "PP094",
+                f"{self._hooks} attach points; limits.probes allows {self._plan.limits.probes}",
+                probe.position,
+            )
+        return drafts
+
+    def _hooks_of(self, probe: Probe) -> list[Draft]:
+        return self._first(probe) if probe.mode == "first" else self._all(probe)
+
+    def _first(self, probe: Probe) -> list[Draft]:
+        """The drafts of the first item that this kernel offers, expressions included."""
+        refused: list[Finding] = []
+        for item in probe.items:
+            try:
+                return self._item(probe, item)
+            except PlanError as error:
+                if not about_host(error):
+                    raise
+                refused += error.findings
+                self._skip(probe, item, error)
+        raise PlanError(refused)
+
+    def _all(self, probe: Probe) -> list[Draft]:
+        drafts: list[Draft] = []
+        for item in probe.items:
+            try:
+                drafts += self._item(probe, item, len(drafts))
+            except PlanError as error:
+                if not ((item.optional or probe.optional) and about_host(error)):
+                    raise
+                self._skip(probe, item, error)
+        if not drafts:
+            raise mismatch(
+                "PP080", f"no attach point of {probe.name!r} is offered here", probe.position
+            )
+        return drafts
+
+    def _item(self, probe: Probe, item: AttachItem, before: int = 0) -> list[Draft]:
+        points = find_points(_completed(item, probe), self._facts, self._plan.limits.probes)
+        first = self._hooks + before
+        return [
+            make_draft(self._plan, probe, item, point, self._facts, first + number, self._params)
+            for number, point in enumerate(points)
+        ]
+
+    def _skip(self, probe: Probe, item: AttachItem, error: PlanError) -> None:
+        reason = "; ".join(finding.message for finding in error.findings)
+        self.skipped.append(Skipped(probe=probe.name, item=item.text, reason=reason))
+
+    def _nothing_left(self) -> Finding:
+        told = "; ".join(f"{one.probe}: {one.reason}" for one in self.skipped)
+        return Finding(
+            code="PP080",
+            message=f"every probe is optional, and none can be attached here ({told})",
+            position=self._plan.probes[0].position,
+            hint="give one of them an attach point that this kernel has",
+        )
+
+
+def _completed(item: AttachItem, probe: Probe) -> AttachItem:
+    """The item with what it leaves to its probe."""
+    return replace(item, args=item.args or probe.args, returns=item.returns or probe.returns)

@@ -36,7 +36,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "rights": (
         "lockdown", "cap_sys_admin", "cap_bpf", "cap_perfmon", "cap_syslog", "cap_dac_override",
-        "cgroup_v2",
+        "perf_events", "cgroup_v2",
     ),
 }  # fmt: skip
 

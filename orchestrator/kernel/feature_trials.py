@@ -1,5 +1,7 @@
 """Features that only a trial shows: a small program is loaded, and let go at once."""
 
+import errno
+import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,6 +64,22 @@ def fentry(tree: Tree) -> Feature:
         f"a program attached to {function.name}",
         "dynamic events are used instead",
     )
+
+
+def perf_events(tree: Tree) -> Feature:
+    """Whether perf_event_open(2) opens an event that does nothing."""
+    from orchestrator.kernel import perf
+
+    refused = _not_tried(tree)
+    if refused is not None:
+        return refused
+    try:
+        os.close(perf.open_event(perf.TYPE_SOFTWARE, perf.SOFTWARE_DUMMY))
+    except OSError as error:
+        code = error.errno or 0
+        cure = perf.CLOSED if code == errno.EACCES else "needs CONFIG_PERF_EVENTS=y, CAP_PERFMON"
+        return no(f"tried, and refused: {errno.errorcode.get(code, code)}; {cure}")
+    return yes("an event was opened")
 
 
 def bcc(tree: Tree) -> Feature:

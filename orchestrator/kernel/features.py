@@ -64,6 +64,7 @@ TABLE: Mapping[str, Test] = {
     "perf_tracepoint": plain_file(
         f"{_PMU}/tracepoint/type", "the kernel needs CONFIG_PERF_EVENTS=y"
     ),
+    "perf_events": trials.perf_events,
     # BPF
     "bpf": trials.trial("bpf"),
     "btf": plain_file("sys/kernel/btf/vmlinux", "the kernel needs CONFIG_DEBUG_INFO_BTF=y"),

@@ -17,11 +17,19 @@ from pathlib import Path
 from orchestrator.kernel.tree import cpu_list
 
 SYSCALL = {"x86_64": 298, "aarch64": 241, "riscv64": 241, "s390x": 331, "ppc64le": 319}
+TYPE_SOFTWARE, SOFTWARE_DUMMY = 1, 9
 TYPE_TRACEPOINT = 2
 FLAG_FD_CLOEXEC = 8
 DISABLED = 1  # the first bit after read_format
 IOC_SET_BPF = 0x40042408  # _IOW('$', 8, __u32)
 ATTRIBUTE_BYTES = 112
+#: EACCES of perf_event_open where CAP_PERFMON is there (perf_event_paranoid above 2 is a patch of
+#: theirs: "if (perf_paranoid_any() && !capable(CAP_SYS_ADMIN)) return -EACCES"; seen on 6.1, 6.12).
+CLOSED = (
+    "perf events are closed to this user: with kernel.perf_event_paranoid above 2 the kernels of "
+    "Debian and Ubuntu open them to CAP_SYS_ADMIN alone; sysctl kernel.perf_event_paranoid=2 lets "
+    "CAP_PERFMON do"
+)
 DEVICES = Path("/sys/bus/event_source/devices")
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -1,5 +1,5 @@
-"""A case that looks at a run from outside: what `status` says of its kprobes while they are on,
-paused, and gone."""
+"""Cases that look at a run from outside: what `status` says of its kprobes while they are on,
+paused, and gone; who may run one."""
 
 import json
 import os
@@ -11,6 +11,8 @@ from typing import Any
 
 from orchestrator.kernel.kprobe_list import kprobe_states
 from tests.guest import Unsupported
+from tests.guest.product import leftovers
+from tests.live.confined import NOBODY, confined
 
 PLAN = """
 apiVersion: probeplan/v1
@@ -65,3 +67,45 @@ def _done(process: "subprocess.Popen[str]") -> str:
     out, errors = process.communicate()
     assert process.returncode == 0, errors
     return out
+
+
+_GROUP = 4711
+_PARANOID = Path("/proc/sys/kernel/perf_event_paranoid")
+_CALLS = """
+apiVersion: probeplan/v1
+kind: ProbePlan
+metadata: {name: guest, summary: for tests}
+limits: {duration: 1m, rate: 1M/s, cpu: 100%}
+probes:
+  call: {attach: "tracepoint:syscalls:sys_enter_getppid", emit: {}}
+"""
+
+
+def of_the_group(calls: int) -> dict[str, Any]:
+    """Runs of nobody's while tracefs is mounted for a group (Documentation/trace/ftrace.rst, gid=):
+    of a member, of a stranger, and of a member whom the kernel's settings keep from perf events."""
+    plan = Path("/tmp/of-the-group.yaml")  # noqa: S108  # a guest has it for itself
+    plan.write_text(_CALLS)
+    work = ("-c", f"import os\nfor _ in range({calls}): os.getppid()")
+    before = _PARANOID.read_text()
+
+    def run(group: int, paranoid: str) -> dict[str, Any]:
+        _PARANOID.write_text(paranoid)
+        return _told(confined(str(plan), "bcc", "bpf", "perfmon", command=work, group=group))
+
+    _remount(f"gid={_GROUP},mode=750")
+    try:
+        told = {"member": run(_GROUP, "2"), "stranger": run(NOBODY, "2"), "kept": run(_GROUP, "3")}
+    finally:
+        _remount("gid=0,mode=700")
+        _PARANOID.write_text(before)
+    return {**told, "left": leftovers()}
+
+
+def _remount(options: str) -> None:
+    words = ["mount", "-o", f"remount,{options}", "/sys/kernel/tracing"]
+    subprocess.run(words, check=True)
+
+
+def _told(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
+    return {"code": done.returncode, "lines": done.stdout, "errors": done.stderr}

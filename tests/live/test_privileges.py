@@ -1,7 +1,6 @@
 """With which rights a run gets along, and which it keeps while it runs: as root and
 as another user with exactly the capabilities named."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,7 +11,9 @@ import pytest
 
 from tests.cli.test_run_live import ATTACH, BACKENDS, ENVIRONMENT, WORKLOAD, N, a_plan, left_by
 from tests.cli.test_run_live import pytestmark as needs_a_kernel
-from tests.live.product import ROOT, Ran, check_accounts
+from tests.guest_cases import CaseResult
+from tests.live.confined import confined
+from tests.live.product import Ran, check_accounts
 
 pytestmark = needs_a_kernel
 _NEEDED = ("bpf", "perfmon", "syslog")
@@ -61,32 +62,6 @@ def test_privileges_can_be_kept(tmp_path: Path) -> None:
     assert of_the_run == of_the_command != f"{_CAP_KILL:016x}"
 
 
-def confined(plan: str, backend: str, *capabilities: str) -> "subprocess.CompletedProcess[str]":
-    """As nobody, with these capabilities and no other. The tree and its environment
-    are mounted where all may look, and journals kept where this test alone sees them."""
-    given = ",".join(f"+{name}" for name in capabilities)
-    mounted = (
-        f"mount --bind . /mnt && mount --bind {sys.prefix} /srv && "
-        "mount -t tmpfs -o mode=1777 none /run && "
-        "mount -t tmpfs -o mode=1777 none /var/tmp && cd /mnt && exec "
-    )
-    setpriv = (
-        f"setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all,{given} "
-        f"--inh-caps=-all,{given} --ambient-caps=-all,{given} "
-    )
-    python = "/srv/bin/python -m orchestrator.cli run"
-    words = " ".join(f"'{word}'" for word in ("/srv/bin/python", *WORKLOAD[1:]))
-    shell = f"{mounted}{setpriv}{python} {plan} --no-progress --backend {backend} -- {words}"
-    return subprocess.run(
-        ["unshare", "--mount", "sh", "-c", shell],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "XDG_CACHE_HOME": "/run"},
-        check=False,
-    )
-
-
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder that any user may read."""
@@ -109,7 +84,7 @@ def test_four_capabilities_are_enough_for_a_user_that_is_not_root(
     """CAP_BPF, CAP_PERFMON, CAP_SYSLOG, and what opens tracefs, which is root's here: to read, or,
     for events and instances of our own, to write. Every call is counted, and nothing is left."""
     plan = a_plan(folder, ATTACH[kind])
-    done = confined(plan, backend, *_NEEDED, tracefs)
+    done = confined(plan, backend, *_NEEDED, tracefs, command=WORKLOAD[1:])
     assert done.returncode == 0, done.stderr
     ran = Ran.of(done.stdout)
     check_accounts(ran)
@@ -121,6 +96,24 @@ def test_four_capabilities_are_enough_for_a_user_that_is_not_root(
 @pytest.mark.parametrize("missing", ["bpf", "perfmon"])
 def test_a_capability_that_is_missing_is_named(folder: Path, missing: str) -> None:
     given = [name for name in (*_NEEDED, "dac_override") if name != missing]
-    done = confined(a_plan(folder, ATTACH["syscall"]), "bcc", *given)
+    done = confined(a_plan(folder, ATTACH["syscall"]), "bcc", *given, command=WORKLOAD[1:])
     assert (done.returncode, done.stdout) == (3, "")
     assert f"without CAP_{missing.upper()}" in done.stderr
+
+
+@pytest.mark.usual_kernel
+@pytest.mark.guest("tests.guest.controlled:of_the_group", calls=N)
+def test_the_group_of_tracefs_stands_in_for_the_right_to_read_it(guest: CaseResult) -> None:
+    """Where tracefs is mounted for a group, its members need CAP_BPF and CAP_PERFMON for
+    tracepoints, and nothing that opens files. Who is no member, or is kept from perf events by the
+    kernel's settings, is told so."""
+    told = guest.result()
+    assert told["member"]["code"] == 0, told["member"]["errors"]
+    ran = Ran.of(told["member"]["lines"])
+    check_accounts(ran)
+    assert len(ran.data("call")) == N
+    assert told["left"] == []
+    assert told["stranger"]["code"] == 3
+    assert "tracefs" in told["stranger"]["errors"]
+    assert told["kept"]["code"] == 3
+    assert "kernel.perf_event_paranoid" in told["kept"]["errors"]

@@ -29,6 +29,7 @@ TRACEPOINT_REASONS = {
     errno.EEXIST: "the program is attached to this event already",
     errno.E2BIG: "64 programs are attached to this event already",
 }
+OPEN_REASONS = {**TRACEPOINT_REASONS, errno.EACCES: perf.CLOSED}
 RAW_REASONS = {
     errno.ENOENT: "the kernel has no tracepoint of that name",
     errno.EINVAL: "the program is no raw tracepoint program, or reads more than the tracepoint has",
@@ -45,6 +46,7 @@ PMU_REASONS = {
     errno.EINVAL: "the place is blacklisted, not traceable or not the start of an instruction",
     errno.EADDRNOTAVAIL: "the symbol occurs more than once, so its address is not certain",
     errno.EILSEQ: "the offset is not the start of an instruction",
+    errno.EACCES: perf.CLOSED,
 }
 
 
@@ -206,7 +208,7 @@ def _perf_event(mechanism: str, place: str, event_id: int, prog_fd: int) -> Atta
     event = _tried(
         mechanism,
         place,
-        TRACEPOINT_REASONS,
+        OPEN_REASONS,
         lambda: perf.open_event(perf.TYPE_TRACEPOINT, event_id),
     )
     return _with_program(mechanism, place, event, prog_fd)

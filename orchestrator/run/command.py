@@ -175,8 +175,11 @@ class Command:
 
 def _children() -> frozenset[int]:
     """Our children, adopted orphans among them. Needs CONFIG_PROC_CHILDREN; else none are found."""
-    lists = Path("/proc/self/task").glob("*/children")
-    return frozenset(int(pid) for children in lists for pid in children.read_text().split())
+    found: set[int] = set()
+    for children in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            found.update(map(int, children.read_text().split()))
+    return frozenset(found)
 
 
 def _running(pids: Iterable[int]) -> Iterator[tuple[int, str]]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.kernel.facts import KernelFacts
+from orchestrator.kernel.facts import KernelFacts, live_facts
 from orchestrator.kernel.tracepoints import TraceField, parse_format
 from tests.kernel.trees import facts
 
@@ -66,11 +66,14 @@ def test_a_format_without_signedness_counts_as_unsigned() -> None:
 
 
 def test_all_live_formats_are_read_without_overlaps(live: KernelFacts) -> None:
+    """But for dynamic events, which others may remove meanwhile."""
     names = live.tracepoint_names()
     assert len(names) > 500
     for category, event in names:
         tracepoint = live.tracepoint(category, event)
-        assert tracepoint is not None
+        if tracepoint is None:
+            assert (category, event) not in live_facts().tracepoint_names()
+            continue
         assert tracepoint.id
         end = 0
         for found in (*tracepoint.common, *tracepoint.fields):

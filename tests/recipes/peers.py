@@ -136,8 +136,9 @@ class Script:
         said = re.search(r"^Attaching (\d+) probe", self.told(), re.MULTILINE)
         if said is None:
             return -1
-        unnamed = UNNAMED.findall((SCRIPTS / self.name).read_text())
-        return int(said[1]) - len(unnamed) - len(attachments(self.process.pid))
+        unnamed = len(UNNAMED.findall((SCRIPTS / self.name).read_text()))
+        given_up = self.told().count("could not attach probe")  # functions of other kernels
+        return int(said[1]) - unnamed - given_up - len(attachments(self.process.pid))
 
 
 @contextmanager

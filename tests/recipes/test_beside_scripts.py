@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from orchestrator.kernel.elf import resolve_binary, symbol_offset
-from tests.live.product import Ran, run_cli
+from tests.guest_cases import CaseResult
+from tests.live.product import Ran, check_accounts, run_cli
 from tests.plans.shipped import PLANS
 from tests.recipes.guest import UNBOUND, copy_libraries
 from tests.recipes.peer_work import GETPMSG, MANY, NAPS_MS
@@ -24,7 +25,6 @@ from tests.recipes.table import AREA_OF
 
 OPENSSL = "libssl.so.3"
 LIMITS = [word for name, value in UNBOUND.items() for word in ("--limit", f"{name}={value}")]
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="attaching probes needs root")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,8 @@ class Held:
     `own_work`: the workload in peer_work; "" is the plan's row's. `library`: what the plan's
     parameter `lib` names; the script sees the workload's copy of it in place of `at`, which is
     the same library unless said otherwise. `at_end`: it prints when it is interrupted. `lingers`:
-    the workload waits for it. `disk`: the row's `disk`."""
+    the workload waits for it. `disk`: the row's `disk`. `told`: in a guest, how many lines it
+    prints of the workload."""
 
     script: str
     plan: str
@@ -48,6 +49,7 @@ class Held:
     at_end: bool = False
     lingers: bool = False
     disk: bool = False
+    told: int = 0
 
     @property
     def work(self) -> list[str]:
@@ -159,6 +161,55 @@ def spoken(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
     )
 
 
+def plain(address: str) -> str:
+    """An IPv4 address in IPv6 as the scripts write it."""
+    return address.removeprefix("::ffff:")
+
+
+def accepted(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
+    """As tcpaccept.bt: pid, the peer's address and port, our own."""
+    ends = ("pid", "peer", "peer_port", "address", "port")
+    return Counter(tuple(str(one[end]) for end in ends) for one in records(ran, "accept", who))
+
+
+def connected(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
+    """As tcpconnect.bt: pid, address, the peer's address and port."""
+    return Counter(
+        (str(one["pid"]), plain(one["from"]), plain(one["to"]), str(one["port"]))
+        for one in records(ran, "connect", who)
+    )
+
+
+def lived(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
+    """As tcplife.bt: pid, port, the peer's address and port, KiB sent and received."""
+    return Counter(
+        (
+            str(one["pid"]),
+            str(one["port"]),
+            plain(one["peer"]),
+            str(one["peer_port"]),
+            str(one["sent"] // 1024),
+            str(one["received"] // 1024),
+        )
+        for one in ran.data("life")
+        if one["comm"] == who
+    )
+
+
+def waited(ran: Ran, _who: str) -> dict[int, int]:
+    """As tcpsynbl.bt, which has powers of two, for the queue of 7 that the workload has."""
+    [cell] = [cell for cell in ran.cells("arrive", "backlog") if cell["count"] == 4]
+    buckets: Counter[int] = Counter()
+    for edge, count in cell["buckets"]:
+        buckets[2 ** (edge.bit_length() - 1) if edge else 0] += count
+    return dict(buckets)
+
+
+def checked(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
+    """As capable.bt: pid, capability."""
+    return Counter((str(one["pid"]), one["capability"]) for one in records(ran, "check", who))
+
+
 # ---------------------------------------------------------------- times, within a power of two
 
 
@@ -172,6 +223,13 @@ def lookups_alike(ran: Ran, text: str, who: str) -> None:
     theirs = [int(ms) for ms in re.findall(rf"{who} +(\d+) 127\.", text)]
     ours = [one["took"] / 1e6 for one in records(ran, "lookup", who)]
     assert close(statistics.median(ours), statistics.median(theirs))
+
+
+def lives_alike(ran: Ran, text: str, who: str) -> None:
+    """In milliseconds, the middle one."""
+    theirs = [int(ms) for ms in re.findall(rf"^\d+ +{who} .* (\d+)$", text, re.MULTILINE)]
+    ours = [one["took"] / 1e6 for one in ran.data("life")]
+    assert close(statistics.median(ours), statistics.median(theirs)), (ours, theirs)
 
 
 def naps_alike(ran: Ran, text: str, who: str) -> None:
@@ -389,6 +447,7 @@ def settings_of(held: Held, folder: Path) -> list[str]:
     return [word for pair in pairs.items() for word in ("--set", "=".join(pair))]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="attaching probes needs root")
 @pytest.mark.parametrize("held", HELD, ids=lambda held: f"{held.plan}-{held.script}")
 def test_the_script_tells_the_same(held: Held, tmp_path: Path) -> None:
     """Whatever one of them tells of the workload the other tells too, and nothing else."""
@@ -414,3 +473,73 @@ def test_the_script_tells_the_same(held: Held, tmp_path: Path) -> None:
     assert held.theirs(script.told(), who) == ours
     if held.alike:
         held.alike(ran, script.told(), who)
+
+
+# ---------------------------------------------------------------- in a booted kernel
+
+FROM_TO = r"(\S+) +(\d+) +(\S+) +(\d+)"
+IN_GUEST: Sequence[Held] = (
+    Held(
+        script="tcpaccept.bt",
+        plan="tcp-accepts",
+        ours=accepted,
+        theirs=lines(TIME + rf"(\d+) +WHO +{FROM_TO} +\d+/\d+"),
+        told=6,
+    ),
+    Held(
+        script="tcpconnect.bt",
+        plan="tcp-connects",
+        ours=connected,
+        theirs=lines(TIME + r"(\d+) +WHO +(\S+) +\d+ +(\S+) +(\d+) *"),
+        told=5,
+    ),
+    Held(
+        script="tcplife.bt",
+        plan="tcp-life",
+        ours=lived,
+        theirs=lines(r"(\d+) +WHO +\S+ +(\d+) +(\S+) +(\d+) +(\d+) +(\d+) \d+"),
+        alike=lives_alike,
+        told=6,
+    ),
+    Held(
+        script="tcpsynbl.bt",
+        plan="tcp-backlog",
+        ours=waited,
+        theirs=lambda text, _who: histogram(text.replace("@backlog[", "@["), "7"),
+    ),
+    Held(
+        script="capable.bt",
+        plan="capability-checks",
+        ours=checked,
+        theirs=lines(TIME + r"\d+ +(\d+) +WHO +\d+ +(\S+) +\d+"),
+        told=11,
+    ),
+)
+
+
+def case(held: Held) -> Any:
+    """One parameter: both in the boot that serves them all."""
+    marked = pytest.mark.guest(
+        "tests.recipes.guest_peers:run",
+        prepare="tests.recipes.guest_peers:prepare",
+        script=held.script,
+        plan=held.plan,
+        path=str(PLANS[held.plan]),
+        told=held.told,
+    )
+    return pytest.param(held, marks=marked, id=f"{held.plan}-{held.script}")
+
+
+@pytest.mark.usual_kernel
+@pytest.mark.parametrize("held", [case(held) for held in IN_GUEST])
+def test_the_script_tells_the_same_in_a_guest(held: Held, guest: CaseResult) -> None:
+    """Those that want kernel functions."""
+    told = guest.result()
+    assert told["left"] == []
+    ran, text, who = Ran.of(told["lines"]), told["told"], told["who"]
+    check_accounts(ran)
+    ours = held.ours(ran, who)
+    assert ours
+    assert held.theirs(text, who) == ours
+    if held.alike:
+        held.alike(ran, text, who)

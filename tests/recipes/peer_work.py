@@ -1,6 +1,6 @@
 """Workloads for the scripts of bpftrace where those of the rows do not do: a script looks at other
 system calls than a program of today makes, or at all processes together.
-`python -m tests.recipes.peer_work NAME [FILE]`"""
+`python -m tests.recipes.peer_work NAME`"""
 
 import ctypes
 import os
@@ -9,7 +9,6 @@ import sys
 import tempfile
 import threading
 import time
-from pathlib import Path
 
 # arch/x86/entry/syscalls/syscall_64.tbl
 STAT, LSTAT, NANOSLEEP, GETPMSG, STATX = 4, 6, 35, 181, 332
@@ -18,7 +17,6 @@ MISSING = b"/nonexistent/probeplan-recipe"
 MANY = 200_000
 NAPS_MS = (10, 20, 45, 90, 180)
 MESSAGES, MESSAGE_BYTES, PAUSE_S = 15, 321, 0.02
-LINGER_S = 10.0
 TLS_1_2, SET_MAX_VERSION = 0x0303, 124  # include/openssl/tls1.h, ssl.h
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -96,17 +94,5 @@ def tls_end(end: socket.socket, side: str) -> tuple[ctypes.CDLL, ctypes.c_void_p
 
 WORK = {work.__name__.replace("_", "-"): work for work in (stats, syncs, many_calls, naps, tls)}
 
-
-def linger(told: Path) -> None:
-    """Until all messages stand in what the script told: it names functions by looking into the
-    process, and of one that is gone it gives addresses, and closes descriptors not its own."""
-    who = Path("/proc/self/comm").read_text().strip()
-    end = time.monotonic() + LINGER_S
-    while told.read_text().count(f" {who} ") < 2 * (MESSAGES + 1) and time.monotonic() < end:
-        time.sleep(0.02)
-
-
 if __name__ == "__main__":
     WORK[sys.argv[1]]()
-    if sys.argv[2:]:
-        linger(Path(sys.argv[2]))

@@ -81,8 +81,14 @@ def private_python(folder: Path) -> str:
 
 SCRIPTS = Path("/usr/sbin")
 TOLD_S = 15.0
-#: Whole paths, and room for what a busy host tells beside the workload.
-ROOM = {"BPFTRACE_STRLEN": "200", "BPFTRACE_PERF_RB_PAGES": "1024"}
+#: Whole paths, and room for what a busy host tells beside the workload. Functions by address: for
+#: a name bpftrace looks into the process, and of one that has just ended it finds none and closes
+#: descriptors of its own probes ("failed to close perf event FDs").
+ROOM = {
+    "BPFTRACE_STRLEN": "200",
+    "BPFTRACE_PERF_RB_PAGES": "1024",
+    "BPFTRACE_NO_USER_SYMBOLS": "1",
+}
 #: Of these the kernel names no attachment: the first two run in bpftrace itself.
 UNNAMED = re.compile(r"^(?:BEGIN|END|interval:\S+|profile:\S+)$", re.MULTILINE)
 #: Takes "COPY PLACE" pairs up to "--", then the command.

@@ -14,7 +14,7 @@ from typing import IO
 
 from bench.setting import NotPossible, Setting, build
 
-__all__ = ["Load", "Process", "Usage", "attached_to", "until"]
+__all__ = ["Load", "Process", "Usage", "attached_to", "attachments", "until"]
 
 PATIENCE_S = 120.0
 _INSIST_S = 1.0
@@ -239,17 +239,24 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def attached_to(pid: int, event: str) -> bool:
     """Whether a descriptor of process `pid` holds a BPF program attached to tracepoint `event`."""
+    return event in attachments(pid)
+
+
+def attachments(pid: int) -> list[str]:
+    """What the BPF programs of process `pid` are attached to by its perf events and raw
+    tracepoints: a tracepoint's name, a kernel function, a file with probes in user code."""
     number = _NR_BPF.get(os.uname().machine)
     if number is None:
         raise NotPossible(f"bpf(2) is not known for {os.uname().machine}")
     try:
         descriptors = [int(one.name) for one in Path(f"/proc/{pid}/fd").iterdir()]
     except OSError:
-        return False
-    name = ctypes.create_string_buffer(128)
+        return []
+    name = ctypes.create_string_buffer(256)
+    found = []
     for descriptor in descriptors:
-        query = _Query(pid=pid, fd=descriptor, buf_len=128, buf=ctypes.addressof(name))
+        query = _Query(pid=pid, fd=descriptor, buf_len=256, buf=ctypes.addressof(name))
         done = _libc.syscall(number, _BPF_TASK_FD_QUERY, ctypes.byref(query), ctypes.sizeof(query))
-        if done == 0 and name.value.decode() == event:
-            return True
-    return False
+        if done == 0:
+            found.append(name.value.decode())
+    return found

@@ -29,12 +29,14 @@ FRAMES = ("-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls")
 
 
 @cache
-def _recorded(kernel: str) -> KernelFacts:
+def recorded(kernel: str) -> KernelFacts:
+    """What is known of a kernel before it boots."""
     return load_facts(RECORDED / f"{kernel}.facts.xz")
 
 
 @cache
-def _here() -> KernelFacts:
+def here() -> KernelFacts:
+    """What the kernel that runs says of itself; read once a boot."""
     return live_facts()
 
 
@@ -89,7 +91,7 @@ def prepare(
     program = build_program(name, share)
     with tempfile.TemporaryDirectory(prefix="probeplan-recipes-", dir="/run") as folder:
         copy_libraries(private, Path(folder))
-        _compile(plan_of(plan, settings, private, Path(folder)), _recorded(kernel.name))
+        _compile(plan_of(plan, settings, private, Path(folder)), recorded(kernel.name))
     return {"program": program.name if program else None, "folder": folder}
 
 
@@ -111,9 +113,9 @@ def run(
     os.chdir(disk() if RECIPES[name].disk else "/tmp")  # noqa: S108  # workloads write there
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
     made = plan_of(plan, settings, private, Path(folder))
-    here = Path(os.environ["PROBEPLAN_SHARE"]) / program if program else None
-    command = command_of(name, libraries, here)
-    run_plan(made, _here(), backend="bcc", command=command, log=Sink(lines))
+    binary = Path(os.environ["PROBEPLAN_SHARE"]) / program if program else None
+    command = command_of(name, libraries, binary)
+    run_plan(made, here(), backend="bcc", command=command, log=Sink(lines))
     return {"lines": lines.getvalue().decode(), "left": leftovers()}
 
 
@@ -128,7 +130,7 @@ def attach(
     copy_libraries(private, Path(folder))
     made = plan_of(plan, settings, private, Path(folder))
     made = replace(made, limits=replace(made.limits, duration_ns=MOMENT_NS))
-    run_plan(made, _here(), backend="bcc", log=Sink(lines))
+    run_plan(made, here(), backend="bcc", log=Sink(lines))
     return {"lines": lines.getvalue().decode(), "left": leftovers()}
 
 

@@ -1,18 +1,19 @@
-"""bpftrace, run beside us: started, attached, interrupted, and what its maps held."""
+"""bpftrace, run beside us: started, attached, interrupted, and what it told."""
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.process import attached_to
+from bench.process import attached_to, attachments
 
 PATIENCE_S = 60.0
 Maps = dict[str, Any]
@@ -73,3 +74,103 @@ def private_python(folder: Path) -> str:
     if not link.exists():
         link.symlink_to("/usr/bin/python3")
     return str(link)
+
+
+# ---------------------------------------------------------------- scripts as they are shipped
+
+
+SCRIPTS = Path("/usr/sbin")
+TOLD_S = 15.0
+#: Whole paths, and room for what a busy host tells beside the workload. Functions by address: for
+#: a name bpftrace looks into the process, and of one that has just ended it finds none and closes
+#: descriptors of its own probes ("failed to close perf event FDs").
+ROOM = {
+    "BPFTRACE_STRLEN": "200",
+    "BPFTRACE_PERF_RB_PAGES": "1024",
+    "BPFTRACE_NO_USER_SYMBOLS": "1",
+}
+#: Of these the kernel names no attachment: the first two run in bpftrace itself.
+UNNAMED = re.compile(r"^(?:BEGIN|END|interval:\S+|profile:\S+)$", re.MULTILINE)
+#: Takes "COPY PLACE" pairs up to "--", then the command.
+INSTEAD = """
+while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit 1; shift 2; done
+shift; exec "$@"
+"""
+
+
+@dataclass(slots=True)
+class Script:
+    """A run of a script that the package bpftrace ships, unmodified."""
+
+    name: str
+    process: "subprocess.Popen[bytes]"
+    output: Path
+
+    def told(self) -> str:
+        """What it has printed so far."""
+        return self.output.read_text(errors="replace")
+
+    def wait_attached(self) -> None:
+        """Until every probe that it says it attaches has its program in the kernel."""
+        self._until(lambda: self._missing() == 0, PATIENCE_S)
+        assert self._missing() == 0, f"{self.name} never attached its probes: {self.told()}"
+
+    def wait_told(self, enough: Callable[[str], bool]) -> None:
+        """Until it has printed enough; what it has printed by then is all, if that never comes."""
+        self._until(lambda: enough(self.told()), TOLD_S)
+
+    def end(self) -> None:
+        """Interrupt it, again only while it holds its probes: bpftrace misses a signal that comes
+        between two waits, and at one that comes later it drops what it has still to print."""
+        while self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(1.0)
+            except subprocess.TimeoutExpired:
+                if not attachments(self.process.pid):
+                    break
+        self.process.wait(PATIENCE_S)
+
+    def _until(self, condition: Callable[[], bool], patience_s: float) -> None:
+        end = time.monotonic() + patience_s
+        while not condition() and time.monotonic() < end:
+            assert self.process.poll() is None, f"{self.name} has ended: {self.told()}"
+            time.sleep(0.05)
+
+    def _missing(self) -> int:
+        """How many attachments it lacks."""
+        said = re.search(r"^Attaching (\d+) probe", self.told(), re.MULTILINE)
+        if said is None:
+            return -1
+        unnamed = len(UNNAMED.findall((SCRIPTS / self.name).read_text()))
+        given_up = self.told().count("could not attach probe")  # functions of other kernels
+        return int(said[1]) - unnamed - given_up - len(attachments(self.process.pid))
+
+
+@contextmanager
+def shipped(name: str, folder: Path, instead: Mapping[str, Path] | None = None) -> Iterator[Script]:
+    """Script `name`, attached while the block runs. `instead`: files that it sees in place of the
+    host's, by path, so that its probes in a library stand in the workload's copy alone."""
+    command = ["bpftrace", str(SCRIPTS / name)]
+    if instead:
+        pairs = [str(word) for place, copy in instead.items() for word in (copy, place)]
+        command = ["unshare", "--mount", "sh", "-c", INSTEAD, "sh", *pairs, "--", *command]
+    output = folder / f"{name}.told"
+    with (
+        output.open("wb") as file,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **ROOM},
+        ) as process,
+    ):
+        script = Script(name, process, output)
+        try:
+            script.wait_attached()
+            yield script
+        finally:
+            script.end()
+    assert process.returncode == 0, script.told()
+    assert not re.search(r"^Lost \d+ events", script.told(), re.MULTILINE), "bpftrace lost events"

@@ -1,6 +1,8 @@
 """bpftrace runs beside our plans, on the same workload, and says the same: the same number where
-things are counted, the same bucket where they are timed. Its programs here are the tools of its
-distribution, cut down to what can be compared and to the workload's own process."""
+things are counted, the same bucket where they are timed. The programs here are our own, for plans
+that no script of its distribution answers on this kernel (test_beside_scripts.py runs those that
+do): where a script would need kernel functions or looks at the whole host, cut down from it to the
+workload's own process."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -59,36 +61,14 @@ def keyed(name: str, part: str = "") -> Callable[[Maps], dict[str, int]]:
 
 
 COUNTED: Mapping[str, Peer] = {
-    "opens": Peer(  # opensnoop.bt
-        program="tracepoint:syscalls:sys_enter_openat /ME/ { @[str(args->filename)] = count(); }",
-        events=("sys_enter_openat",),
-        ours=paths("open", "probeplan-opens"),
-        theirs=keyed("@", "probeplan-opens"),
-    ),
-    "stats": Peer(  # statsnoop.bt
+    "stats": Peer(  # statsnoop.bt does not know this call
         program="tracepoint:syscalls:sys_enter_newfstatat /ME/ "
         "{ @[str(args->filename)] = count(); }",
         events=("sys_enter_newfstatat",),
         ours=paths("stat", "probeplan-recipe"),
         theirs=keyed("@", "probeplan-recipe"),
     ),
-    "fsync": Peer(  # syncsnoop.bt
-        program="tracepoint:syscalls:sys_enter_fsync /ME/ { @ = count(); }",
-        events=("sys_enter_fsync",),
-        ours=cell("sync", "calls", func="fsync"),
-        theirs=number("@"),
-    ),
-    "kills": Peer(  # killsnoop.bt
-        program="tracepoint:syscalls:sys_exit_kill /ME && args->ret < 0/ { @failed = count(); } "
-        "tracepoint:syscalls:sys_enter_kill /ME && args->sig/ { @ = count(); }",
-        events=("sys_enter_kill", "sys_exit_kill"),
-        ours=lambda ran, who: (
-            ran.value("kill", "sent", comm=who),
-            ran.value("kill", "failed", comm=who),
-        ),
-        theirs=lambda maps: (maps["@"], maps["@failed"]),
-    ),
-    "new-processes": Peer(  # pidpersec.bt
+    "new-processes": Peer(  # pidpersec.bt counts those of the host
         program="tracepoint:sched:sched_process_fork /ME/ { @ = count(); }",
         events=("sched_process_fork",),
         ours=lambda ran, who: (
@@ -102,12 +82,6 @@ COUNTED: Mapping[str, Peer] = {
         ours=cell("exit", "exits"),
         theirs=number("@"),
         work="new-processes",
-    ),
-    "syscall-counts": Peer(  # syscount.bt
-        program="tracepoint:raw_syscalls:sys_exit /ME && args->id == 110/ { @ = count(); }",
-        events=("sys_exit",),
-        ours=lambda ran, _who: ran.value("call", "calls", number=110),
-        theirs=number("@"),
     ),
     "failing-syscalls": Peer(
         program="tracepoint:raw_syscalls:sys_exit /ME && args->ret == -22/ "
@@ -143,7 +117,7 @@ COUNTED: Mapping[str, Peer] = {
         ours=lambda ran, _who: sum(one["size"] for one in ran.data("get")),
         theirs=number("@"),
     ),
-    "tcp-connects": Peer(  # tcpconnect.bt
+    "tcp-connects": Peer(  # tcpconnect.bt wants a kernel function
         program="tracepoint:sock:inet_sock_set_state /ME && args->newstate == 2/ "
         "{ @[args->dport] = count(); }",
         events=("inet_sock_set_state",),
@@ -173,16 +147,6 @@ COUNTED: Mapping[str, Peer] = {
         events=("sys_enter_read",),
         ours=lambda ran, _who: {"12345": ran.value("call", "values", arg2=12345)},
         theirs=lambda maps: {"12345": maps["@"].get("12345")},
-    ),
-    "privilege-changes": Peer(
-        program="tracepoint:syscalls:sys_exit_setuid /ME/ { @[args->ret] = count(); }",
-        events=("sys_exit_setuid",),
-        ours=lambda ran, who: {
-            "0": ran.value("change", "changes", comm=who, func="setuid")
-            - ran.value("change", "failed", comm=who, func="setuid"),
-            "-1": ran.value("change", "failed", comm=who, func="setuid"),
-        },
-        theirs=keyed("@"),
     ),
     "bpf-calls": Peer(  # bpfsnoop
         program="tracepoint:syscalls:sys_enter_bpf /ME/ { @[args->cmd] = count(); }",
@@ -250,7 +214,7 @@ LATENCY = Peer(  # funclatency, as bpftrace says it
     work="slow-io",
     settings={"function": "syscall:read", "by": "comm"},
 )
-RUN_QUEUE = Peer(  # runqlat.bt
+RUN_QUEUE = Peer(  # runqlat.bt times the tasks of the host, and needs its headers
     program="""
     tracepoint:sched:sched_wakeup, tracepoint:sched:sched_wakeup_new { @queued[args->pid] = nsecs; }
     tracepoint:sched:sched_switch {

@@ -1,0 +1,44 @@
+"""bpftrace's scripts beside our plans in a booted kernel: those that want kernel functions."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+from tests.guest.product import _compile, leftovers
+from tests.recipes.guest import here, plan_of, recorded
+from tests.recipes.peers import private_python, shipped
+from tests.recipes.table import AREA_OF
+
+FOLDER = Path("/tmp")  # noqa: S108  # a guest's own
+
+
+def prepare(kernel: Any, share: Path, *, path: str, **_: Any) -> dict[str, Any]:
+    """On the host: compile the plan, so that the guest finds its instructions."""
+    _compile(plan_of(path, {}, {}, share), recorded(kernel.name))
+    return {}
+
+
+def run(*, script: str, plan: str, path: str, told: int) -> dict[str, Any]:
+    """In the guest: the script beside the plan, what both told and what of ours is left in the
+    kernel. `told`: how many lines the script prints of the workload."""
+    from orchestrator.output.sink import Sink
+    from orchestrator.run.runner import run_plan
+
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
+    os.chdir(FOLDER)
+    python = private_python(FOLDER)
+    who = Path(python).name
+    command = [python, "-S", "-m", "tests.recipes", AREA_OF[plan], plan]
+    written = io.BytesIO()
+    with shipped(script, FOLDER) as theirs:
+        run_plan(
+            plan_of(path, {}, {}, FOLDER), here(), backend="bcc", command=command, log=Sink(written)
+        )
+        theirs.wait_told(lambda text: text.count(f" {who} ") >= told)
+    return {
+        "lines": written.getvalue().decode(),
+        "told": theirs.told(),
+        "who": who,
+        "left": leftovers(),
+    }

@@ -146,7 +146,8 @@ def _element_count(array: str, size: int) -> int:
     """From the brackets; a length that is a name there leaves single bytes, "[]" leaves 0."""
     count = 1
     for length in re.findall(r"\[([^\]]*)\]", array):
-        if not re.fullmatch(r"\s*[0-9]{1,9}\s*", length):
+        number = re.fullmatch(r"\s*([0-9]{1,9})\s*", length)
+        if number is None:
             return size
-        count *= int(length)
+        count *= int(number[1])
     return count

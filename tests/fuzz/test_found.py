@@ -68,6 +68,10 @@ FOUND = {
     "a digit that int() refuses": ("formats", "\tfield:u8 a[²];\toffset:8;\tsize:4;\n".encode()),
     "an offset without end": ("formats", b"\tfield:u8 a;\toffset:" + b"1" * 5000 + b";\tsize:1;"),
     # binaries
+    "a length after a group separator": (
+        "formats",
+        b"\tfield:int a[\x1d5];\toffset:8;\tsize:20;\tsigned:1;",
+    ),
     "an octal operand": ("elf", b"8@010(%rax)"),
     "a hexadecimal operand without its mark": ("elf", b"8@ff(%rax) 4@$a"),
     "a note cut short": ("elf", _binary(b"\x3b\0\0\0\x03", b"\x08\0\0\0\x03")),

@@ -16,6 +16,8 @@ import threading
 import time
 from pathlib import Path
 
+from tests.workload.waiting import READ, RETRANSMITS, tcp_info, wait_asleep
+
 
 def vfs_reads(calls: int = 50) -> None:
     """`calls` reads of 12345 bytes from /dev/zero: nobody else asks for so many."""
@@ -37,9 +39,11 @@ def opens(calls: int = 20) -> None:
 def slow_io(calls: int = 3) -> None:
     """`calls` reads that wait 50 ms each for the writer at the other end of a pipe."""
     reading, writing = os.pipe()
+    reader = f"self/task/{threading.get_native_id()}"
 
     def write() -> None:
         for _ in range(calls):
+            wait_asleep(reader, READ)
             time.sleep(0.05)
             os.write(writing, b"x")
 
@@ -104,9 +108,9 @@ def tcp_connects(calls: int = 5) -> None:
                 server.accept()[0].close()
 
 
-def tcp_retransmits(seconds: float = 1.5) -> None:
+def tcp_retransmits(again: int = 1) -> None:
     """Connections to a listener whose queue is full: the kernel drops their first segments, and
-    sends them again after a second (net.ipv4.tcp_syn_retries, RFC 6298)."""
+    sends them again after a second (net.ipv4.tcp_syn_retries, RFC 6298): `again` and more."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen(0)
@@ -114,7 +118,8 @@ def tcp_retransmits(seconds: float = 1.5) -> None:
         for client in clients:
             client.setblocking(False)
             client.connect_ex(server.getsockname())
-        time.sleep(seconds)
+        while sum(tcp_info(client, RETRANSMITS) for client in clients) < again:
+            time.sleep(0.01)
         for client in clients:
             client.close()
 

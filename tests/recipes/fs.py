@@ -126,7 +126,7 @@ def named(records: list[dict[str, Any]], field: str, value: object) -> list[dict
 
 
 KPROBES = ("kprobes",)
-CACHED = 64  # pages
+CACHED, COLD = 64, 1024  # pages
 PIECE = 100_000
 TMP = "/tmp"  # noqa: S108  # named, so that tempfile does not try where it can write
 
@@ -182,25 +182,26 @@ def vfs_calls_seen(ran: "Ran") -> None:
 
 
 def page_cache() -> None:
-    """A file of 64 pages written out, forgotten by the cache, and read twice."""
-    with tempfile.TemporaryFile(dir=Path.cwd()) as file:
-        file.write(bytes(CACHED * mmap.PAGESIZE))
-        file.flush()
+    """A file of 1024 pages written out, forgotten by the cache, and read twice."""
+    with tempfile.TemporaryFile(dir=Path.cwd(), buffering=0) as file:
+        file.write(bytes(COLD * mmap.PAGESIZE))
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         for _ in range(2):
             file.seek(0)
-            while file.read(mmap.PAGESIZE):
+            while file.read(16 * mmap.PAGESIZE):
                 pass
 
 
 def page_cache_seen(ran: "Ran") -> None:
-    """Each page is brought in twice: written, and read again; each reading uses it."""
+    """Each page is brought in twice, not thrice: written, and read again; the writing makes it
+    dirty, and each reading uses it. These are counts of all files, which may add half a file; and
+    for uses there is no upper bound, since a process that ends uses all that it has mapped."""
     added = ran.value("added", "programs", comm="python3")
-    assert added > 0
+    assert 2 * COLD <= added < 2.5 * COLD
     assert ran.value("added", "pages") >= added
-    assert ran.value("dirtied", "pages") > 0
-    assert ran.value("accessed", "pages") >= added
+    assert COLD <= ran.value("dirtied", "pages") < 1.5 * COLD
+    assert ran.value("accessed", "pages") >= 2 * COLD
 
 
 def dentry_lookups() -> None:

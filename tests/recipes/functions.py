@@ -34,11 +34,11 @@ def function_latency_seen(ran: "Ran") -> None:
 
 
 def slow_calls_seen(ran: "Ran") -> None:
-    """Only those that wait."""
+    """Those that wait, a byte each; on a busy host also others that lost the CPU meanwhile."""
     slow = ran.data("call")
-    assert [one["result"] for one in slow] == [1] * 3
+    assert [one["result"] for one in slow].count(1) == 3
     assert all(one["took"] >= 10_000_000 for one in slow)
-    assert ran.value("call", "slow", comm="python3") == 3
+    assert ran.value("call", "slow", comm="python3") == len(slow)
 
 
 def argument_values_seen(ran: "Ran") -> None:

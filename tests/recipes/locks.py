@@ -8,10 +8,10 @@ import struct
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.recipes.recipe import Recipe, total
+from tests.workload.waiting import WRITE, wait_asleep
 
 if TYPE_CHECKING:
     from tests.live.product import Ran
@@ -62,8 +62,7 @@ def lock_contention() -> None:
         os.read(faults, 32)
         waiter = threading.Thread(target=libc.write, args=(writing, b"x", 1))
         waiter.start()
-        while " D " not in Path(f"/proc/self/task/{waiter.native_id}/stat").read_text():
-            time.sleep(0.001)
+        wait_asleep(f"self/task/{waiter.native_id}", WRITE)
         time.sleep(0.03)
         fcntl.ioctl(faults, UFFDIO_ZEROPAGE, struct.pack("QQQq", page, mmap.PAGESIZE, 0, 0))
         holder.join()

@@ -3,11 +3,13 @@
 import contextlib
 import os
 import socket
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from tests.plans import workloads
 from tests.recipes.recipe import Recipe, longest, total
+from tests.workload.waiting import wait_closed, wait_queued
 
 if TYPE_CHECKING:
     from tests.live.product import Ran
@@ -43,6 +45,7 @@ def connections(count: int) -> None:
                 client.recv(1)
                 client.shutdown(socket.SHUT_WR)
                 accepted.recv(1)
+        wait_closed(server.getsockname()[1])
 
 
 def connected(server: socket.socket) -> tuple[socket.socket, socket.socket]:
@@ -68,7 +71,38 @@ def tcp_states_seen(ran: "Ran") -> None:
     ):
         assert ran.value("change", "changes", was=was, becomes=becomes) >= 4, (was, becomes)
     opened = [one for one in ran.data("change") if one["becomes"] == "TCP_SYN_SENT"]
-    assert [one["to"] for one in opened] == [LOOPBACK] * 4
+    places = Counter((one["to"], one["to_port"]) for one in opened)  # the host's, ours among them
+    assert (LOOPBACK, 4) in [(address, count) for (address, _), count in places.items()]
+
+
+def tcp_events() -> None:
+    """5 connections that come about, and 3 that are refused."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        for _ in range(3):
+            with contextlib.suppress(ConnectionRefusedError):
+                socket.create_connection(unused.getsockname())
+    connections(5)
+
+
+def tcp_events_seen(ran: "Ran") -> None:
+    """Each opened by the client, taken by the server and closed by both, the same five pairs of
+    ports; and none for those that were refused. Other programs' connections are told as well."""
+    servers = Counter(one["to_port"] for one in ran.data("connect") if one["to"] == LOOPBACK)
+    [port] = [port for port, count in servers.items() if count == 5]
+    opened = ends(one for one in ran.data("connect") if one["to_port"] == port)
+    taken = ends(one for one in ran.data("accept") if one["from_port"] == port)
+    assert len(set(opened)) == 5
+    assert sorted(taken) == sorted((to, origin) for origin, to in opened)
+    closed = ends(one for one in ran.data("close") if port in (one["from_port"], one["to_port"]))
+    assert sorted(closed) == sorted(opened + taken)
+    for probe in ("connect", "accept", "close"):
+        assert ran.value(probe, f"{probe}s") == len(ran.data(probe))
+
+
+def ends(records: Iterable[Mapping[str, Any]]) -> list[tuple[tuple[str, int], tuple[str, int]]]:
+    """Address and port of this end and of the other one."""
+    return [((one["from"], one["from_port"]), (one["to"], one["to_port"])) for one in records]
 
 
 def tcp_listens() -> None:
@@ -101,10 +135,13 @@ def tcp_rtt() -> None:
 
 
 def tcp_rtt_seen(ran: "Ran") -> None:
-    """Each question and each answer is a segment received, a fraction of a second away."""
-    [cell] = ran.cells("segment", "rtt")
-    assert cell["count"] == ran.value("segment", "segments") >= 400
-    assert 0 < longest(cell) < 1_000_000_000
+    """Each question and each answer is a segment received, a fraction of a second away: 200 from
+    either port, beside acknowledgements, which an end sends by themselves if it is late."""
+    cells = ran.cells("segment", "rtt")
+    assert sum(cell["count"] for cell in cells) == ran.value("segment", "segments")
+    ours = [cell for cell in cells if cell["count"] >= 200]
+    assert len(ours) >= 2
+    assert all(0 < longest(cell) < 1_000_000_000 for cell in ours)
 
 
 def packet_drops() -> None:
@@ -146,7 +183,10 @@ def tcp_backlog() -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen(7)
-        clients = [socket.create_connection(server.getsockname()) for _ in range(4)]
+        clients = []
+        for count in range(1, 5):
+            clients.append(socket.create_connection(server.getsockname()))
+            wait_queued(server, count)
         for client in clients:
             server.accept()[0].close()
             client.close()
@@ -231,6 +271,7 @@ def tcp_life() -> None:
                 client.recv(50, socket.MSG_WAITALL)
                 client.shutdown(socket.SHUT_WR)
                 accepted.recv(1)
+        wait_closed(server.getsockname()[1])
 
 
 def tcp_life_seen(ran: "Ran") -> None:
@@ -266,10 +307,11 @@ ROWS: Mapping[str, Recipe] = {
     "tcp-connects": Recipe(work=workloads.tcp_connects, judge=tcp_connects_seen),
     "tcp-retransmits": Recipe(work=workloads.tcp_retransmits, judge=tcp_retransmits_seen),
     "tcp-states": Recipe(work=tcp_states, judge=tcp_states_seen),
+    "tcp-events": Recipe(work=tcp_events, judge=tcp_events_seen),
     "tcp-listens": Recipe(
         work=tcp_listens, judge=tcp_listens_seen, tracefs_cannot="memory behind this pointer"
     ),
-    "tcp-rtt": Recipe(work=tcp_rtt, judge=tcp_rtt_seen),
+    "tcp-rtt": Recipe(work=tcp_rtt, judge=tcp_rtt_seen, settings={"by": "port"}),
     "packet-drops": Recipe(work=packet_drops, judge=packet_drops_seen),
     "tcp-accepts": Recipe(
         work=tcp_accepts,

@@ -3,10 +3,14 @@
 import contextlib
 import ctypes
 import os
+import pty
+import re
 import signal
 import subprocess
 import threading
+import tty
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.plans import workloads
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
 
 GETPPID = 110  # arch/x86/entry/syscalls/syscall_64.tbl
 PRCTL = 157
+SHOWN = [*(f"line {number}\a".encode() for number in range(5)), b"long " * 60]
 
 
 def execs_seen(ran: "Ran") -> None:
@@ -120,6 +125,31 @@ def slow_syscalls_seen(ran: "Ran") -> None:
     assert ran.value("call", "slow", comm="python3", func="poll") == 3
 
 
+def terminal_output() -> None:
+    """6 lines shown on a terminal, one of 300 bytes, and 4 times something typed into it."""
+    if not Path("/dev/pts/ptmx").exists():
+        subprocess.run(["mount", "-t", "devpts", "devpts", "/dev/pts"], check=True)
+    emulator, terminal = pty.openpty()
+    tty.setraw(terminal)
+    for text in SHOWN:
+        os.write(terminal, text)
+        os.read(emulator, 1000)
+    for _ in range(4):
+        os.write(emulator, b"typed")
+        os.read(terminal, 1000)
+
+
+def terminal_output_seen(ran: "Ran") -> None:
+    """Each line once and in order, all on one terminal; what was typed is not shown in raw mode."""
+    shown = ran.data("write")
+    assert [(one["bytes"], one["hex"]) for one in shown] == [
+        (len(text), text[:200].hex()) for text in SHOWN
+    ]
+    assert re.search(r"/dev/pts/\d+$", shown[0]["terminal"])
+    assert len({one["terminal"] for one in shown}) == 1
+    assert ran.value("write", "bytes", comm="python3") == sum(map(len, SHOWN))
+
+
 ROWS: Mapping[str, Recipe] = {
     "execs": Recipe(
         work=workloads.execs, judge=execs_seen, tracefs_cannot="memory behind this pointer"
@@ -131,5 +161,11 @@ ROWS: Mapping[str, Recipe] = {
     ),
     "syscall-counts": Recipe(work=syscall_counts, judge=syscall_counts_seen),
     "failing-syscalls": Recipe(work=failing_syscalls, judge=failing_syscalls_seen),
+    "terminal-output": Recipe(
+        work=terminal_output,
+        judge=terminal_output_seen,
+        needs=("kprobes",),
+        tracefs_cannot="a buffer (buf)",
+    ),
     "slow-syscalls": Recipe(work=workloads.slow_syscalls, judge=slow_syscalls_seen),
 }

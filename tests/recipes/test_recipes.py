@@ -92,7 +92,7 @@ def test_it_sees_its_workload_in_a_guest(name: str, guest: CaseResult) -> None:
 )
 def test_it_is_loaded_and_attached(name: str, guest: CaseResult) -> None:
     """On each kernel, those that ask for more than tracepoints: attached for a moment, whole, and
-    gone. That each kernel takes the programs of all plans, tests/bcc/test_guest_mechanisms.py says.
+    gone. That each kernel attaches all plans' programs, tests/bcc/test_guest_mechanisms.py says.
     """
     told = guest.result()
     assert told["left"] == []

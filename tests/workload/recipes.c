@@ -3,7 +3,7 @@
  *   heap-outstanding   memory that is kept, by a function each, and memory that is given back
  *   cpu-stacks         CPU time by one function, three times as much by another
  *   stack-counts       getppid 70 times by one way, 30 times by another
- *   off-cpu-time       20 sleeps of 10 ms by one function, 5 of 40 ms by another
+ *   off-cpu-time       20 sleeps of 12 ms by one function, 5 of 45 ms by another
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -131,7 +131,7 @@ KEPT int short_naps(void)
 {
 	int sum = 0;
 	for (int i = 0; i < 20; i++)
-		sum += sleep_for(10);
+		sum += sleep_for(12);
 	return sum;
 }
 
@@ -139,7 +139,7 @@ KEPT int long_naps(void)
 {
 	int sum = 0;
 	for (int i = 0; i < 5; i++)
-		sum += sleep_for(40);
+		sum += sleep_for(45);
 	return sum;
 }
 

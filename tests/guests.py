@@ -46,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "one_kernel: about the harness; the first lane is enough")
     config.addinivalue_line("markers", f"usual_kernel: in the ordinary run alone, on {ORDINARY}")
     config.addinivalue_line("markers", "other_kernels: not in the ordinary run")
+    config.addinivalue_line("markers", "kernels(*names): on these alone, where they have a lane")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -73,6 +74,9 @@ def _is_elsewhere(item: pytest.Item) -> bool:
     """Whether it asks for the ordinary kernel in another one's lane, or the other way round."""
     callspec = getattr(item, "callspec", None)
     lane = callspec.params.get("guest_kernel") if callspec else None
+    named = item.get_closest_marker("kernels")
+    if named is not None and lane not in named.args:
+        return True
     unwanted = "other_kernels" if lane == ORDINARY else "usual_kernel"
     return lane is not None and item.get_closest_marker(unwanted) is not None
 

@@ -317,7 +317,12 @@ ROWS: Mapping[str, Recipe] = {
     ),
     "vfs-calls": Recipe(work=vfs_calls, judge=vfs_calls_seen, needs=KPROBES),
     "page-cache": Recipe(
-        work=page_cache, judge=page_cache_seen, needs=KPROBES, disk=True, modules=("loop", "ext4")
+        differs=("5.10",),
+        work=page_cache,
+        judge=page_cache_seen,
+        needs=KPROBES,
+        disk=True,
+        modules=("loop", "ext4"),
     ),
     "dentry-lookups": Recipe(work=dentry_lookups, judge=dentry_lookups_seen, needs=KPROBES),
     "fs-latency": Recipe(
@@ -333,6 +338,7 @@ ROWS: Mapping[str, Recipe] = {
         work=file_life, judge=file_life_seen, needs=KPROBES, tracefs_cannot="joins events"
     ),
     "readahead": Recipe(
+        differs=("5.10",),
         work=readahead,
         judge=readahead_seen,
         needs=KPROBES,

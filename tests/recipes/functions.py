@@ -71,7 +71,16 @@ def stack_counts_seen(ran: "Ran") -> None:
 
 READ = {"function": "syscall:read"}
 ROWS: Mapping[str, Recipe] = {
-    "function-calls": Recipe(work=function_calls, judge=function_calls_seen, needs=("kprobes",)),
+    "function-calls": Recipe(
+        differs=(
+            "5.10",
+            "6.12",
+            "7.x",
+        ),
+        work=function_calls,
+        judge=function_calls_seen,
+        needs=("kprobes",),
+    ),
     "function-latency": Recipe(work=workloads.slow_io, judge=function_latency_seen, settings=READ),
     "slow-calls": Recipe(work=workloads.slow_io, judge=slow_calls_seen, settings=READ),
     "argument-values": Recipe(work=workloads.vfs_reads, judge=argument_values_seen),

@@ -86,6 +86,9 @@ def lock_contention_seen(ran: "Ran") -> None:
 ROWS: Mapping[str, Recipe] = {
     "futex-waits": Recipe(work=futex_waits, judge=futex_waits_seen),
     "lock-contention": Recipe(
-        work=lock_contention, judge=lock_contention_seen, tracefs_cannot="joins events"
+        differs=("5.10",),
+        work=lock_contention,
+        judge=lock_contention_seen,
+        tracefs_cannot="joins events",
     ),
 }

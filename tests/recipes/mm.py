@@ -213,7 +213,10 @@ def kernel_outstanding_seen(ran: "Ran") -> None:
 
 ROWS: Mapping[str, Recipe] = {
     "kernel-outstanding": Recipe(
-        work=kernel_outstanding, judge=kernel_outstanding_seen, tracefs_cannot="joins events"
+        differs=("5.10",),
+        work=kernel_outstanding,
+        judge=kernel_outstanding_seen,
+        tracefs_cannot="joins events",
     ),
     "kernel-allocations": Recipe(
         work=workloads.kernel_allocations,
@@ -227,7 +230,10 @@ ROWS: Mapping[str, Recipe] = {
     "page-allocations": Recipe(work=page_allocations, judge=page_allocations_seen),
     "memory-maps": Recipe(work=memory_maps, judge=memory_maps_seen),
     "slab-allocations": Recipe(
-        work=slab_allocations, judge=slab_allocations_seen, tracefs_cannot="tracefs cannot"
+        differs=("5.10",),
+        work=slab_allocations,
+        judge=slab_allocations_seen,
+        tracefs_cannot="tracefs cannot",
     ),
     "oom-kills": Recipe(work=oom_kills, judge=oom_kills_seen, changes_host=True),
     "direct-reclaim": Recipe(

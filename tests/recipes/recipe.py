@@ -22,7 +22,8 @@ class Recipe:
     `modules`: what the workload needs in a guest. `changes_host`: the workload does what only a
     guest may suffer. `disk`: it writes to a block device, in the current
     directory. `tracefs_cannot`: a word of the reason why that backend refuses it;
-    `tracefs_cannot_without_kprobes`: the same where it could with them.
+    `tracefs_cannot_without_kprobes`: the same where it could with them. `differs`: kernels on which
+    its probes stand elsewhere than on 6.1; there it is run too.
     """
 
     work: Callable[[], None] | None = None
@@ -35,6 +36,7 @@ class Recipe:
     disk: bool = False
     tracefs_cannot: str = ""
     tracefs_cannot_without_kprobes: str = ""
+    differs: tuple[str, ...] = ()
 
     @property
     def where(self) -> dict[str, Any]:

@@ -119,7 +119,9 @@ def permission_changes_seen(ran: "Ran") -> None:
 
 
 ROWS: Mapping[str, Recipe] = {
-    "capability-checks": Recipe(work=capability_checks, judge=capability_checks_seen),
+    "capability-checks": Recipe(
+        differs=("7.x",), work=capability_checks, judge=capability_checks_seen
+    ),
     "privilege-changes": Recipe(work=privilege_changes, judge=privilege_changes_seen),
     "bpf-calls": Recipe(work=bpf_calls, judge=bpf_calls_seen),
     "process-access": Recipe(work=process_access, judge=process_access_seen),

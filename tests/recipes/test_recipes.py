@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from orchestrator.compile.lower import compile_plan
 from orchestrator.kernel.facts import live_facts
+from orchestrator.plan.load import load_plan
 from tests.guest_cases import CaseResult
+from tests.guests import ORDINARY
 from tests.live.product import Ran, check_accounts, run_cli
 from tests.plans.shipped import PLANS
-from tests.recipes.guest import UNBOUND, build_program, command_of, copy_libraries
+from tests.recipes.guest import UNBOUND, build_program, command_of, copy_libraries, recorded
 from tests.recipes.recipe import Recipe
 from tests.recipes.table import RECIPES
 
@@ -59,6 +62,16 @@ def test_it_sees_its_workload_here(name: str, tmp_path: Path) -> None:
 
 # ---------------------------------------------------------------- in booted kernels
 
+every_plan = pytest.mark.parametrize("name", sorted(RECIPES))
+MATRIX = ("5.10", "6.12", "7.x")
+
+
+def places(name: str, kernel: str) -> list[str]:
+    """Where a plan's probes stand on a recorded kernel."""
+    plan = load_plan(str(PLANS[name]), settings=RECIPES[name].settings)
+    program = compile_plan(plan, recorded(kernel))
+    return sorted(hook.label for probe in program.probes for hook in probe.hooks)
+
 
 def case(call: str, name: str) -> Any:
     """One parameter: the plan's run, in the boot that serves them all."""
@@ -84,6 +97,34 @@ def test_it_sees_its_workload_in_a_guest(name: str, guest: CaseResult) -> None:
     told = guest.result()
     assert told["left"] == []
     judged(name, Ran.of(told["lines"]))
+
+
+def elsewhere(name: str) -> Any:
+    """The same, on the kernels where the plan's probes stand elsewhere."""
+    param = case(RUN, name)
+    return pytest.param(
+        name, marks=[*param.marks, pytest.mark.kernels(*RECIPES[name].differs)], id=name
+    )
+
+
+@pytest.mark.parametrize(
+    "name", [elsewhere(name) for name, row in sorted(RECIPES.items()) if row.differs]
+)
+def test_it_sees_its_workload_where_its_probes_stand_elsewhere(
+    name: str, guest: CaseResult
+) -> None:
+    """What another kernel calls otherwise, or has not, is seen by the plan's alternative."""
+    told = guest.result()
+    assert told["left"] == []
+    judged(name, Ran.of(told["lines"]))
+
+
+@every_plan
+def test_where_probes_stand_elsewhere_is_known(name: str) -> None:
+    """No plan takes another alternative unproved: compared with 6.1, as kernels are recorded."""
+    usual, *others = (places(name, kernel) for kernel in (ORDINARY, *MATRIX))
+    found = {kernel for kernel, there in zip(MATRIX, others, strict=True) if there != usual}
+    assert found == set(RECIPES[name].differs)
 
 
 @pytest.mark.other_kernels

@@ -33,6 +33,7 @@ from orchestrator.compile.types import (
     Buffer,
     Int,
     Ip,
+    Path,
     Pointer,
     Str,
     Strings,
@@ -178,9 +179,13 @@ def _startswith(_facts: KernelFacts, args: tuple[Node, ...], position: Position)
 
 def _string(node: Node, name: str, position: Position) -> Node:
     if not isinstance(node.type, Str):
-        raise mismatch(
-            "PP084", f"{name} needs a string, not a {node.type}", position, "read it: str(p)"
-        )
+        hint = "read it: str(p)"
+        if isinstance(node.type, Path):
+            hint = (
+                "a path is put together for records alone; its last part is a string: "
+                "str(file.f_path.dentry.d_name.name), str(dentry.d_name.name)"
+            )
+        raise mismatch("PP084", f"{name} needs a string, not a {node.type}", position, hint)
     return node
 
 

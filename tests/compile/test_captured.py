@@ -66,6 +66,7 @@ probes:
         ("syscall:execve", "strs(args.argv, 8)", "PP086", "from 16 to 512"),
         ("syscall:execve", "strs(args.argv, args.argv)", "PP084", "a constant number"),
         ("syscall:openat", "path(args.filename)", "PP084", "a path that a program passes"),
+        ("function:vfs_read", 'glob(path(args.file), "*.log")', "PP084", "d_name.name"),
         ("rawtracepoint:sched_switch", "path(args.prev)", "PP084", "a struct file, path or dentry"),
         ("syscall:connect", "remote(args.uservaddr)", "PP084", "sockaddr(p)"),
         ("rawtracepoint:sched_switch", "local(args.prev)", "PP084", "is no struct sock"),

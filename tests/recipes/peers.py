@@ -52,10 +52,26 @@ def bpftrace(program: str, events: Sequence[str]) -> Iterator[Bpftrace]:
             made.wait_attached(events)
             yield made
         finally:
-            process.send_signal(signal.SIGINT)
-            out, errors = process.communicate(timeout=PATIENCE_S)
+            out, errors = ended(process)
         assert process.returncode == 0, errors
         made.maps.update(maps_of(out))
+
+
+def ended(process: "subprocess.Popen[Any]") -> tuple[Any, Any]:
+    """Interrupt bpftrace, again only while it holds its probes: it misses a signal that comes
+    between two waits, and at one that comes later it drops what it has still to print. What its
+    pipes told, where it has any."""
+    try:
+        while True:
+            process.send_signal(signal.SIGINT)
+            try:
+                return process.communicate(timeout=1.0)
+            except subprocess.TimeoutExpired:
+                if not attachments(process.pid):
+                    return process.communicate(timeout=PATIENCE_S)
+    except BaseException:
+        process.kill()  # or leaving its block would wait for ever
+        raise
 
 
 def maps_of(text: str) -> Maps:
@@ -119,18 +135,6 @@ class Script:
         """Until it has printed enough; what it has printed by then is all, if that never comes."""
         self._until(lambda: enough(self.told()), TOLD_S)
 
-    def end(self) -> None:
-        """Interrupt it, again only while it holds its probes: bpftrace misses a signal that comes
-        between two waits, and at one that comes later it drops what it has still to print."""
-        while self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            try:
-                self.process.wait(1.0)
-            except subprocess.TimeoutExpired:
-                if not attachments(self.process.pid):
-                    break
-        self.process.wait(PATIENCE_S)
-
     def _until(self, condition: Callable[[], bool], patience_s: float) -> None:
         end = time.monotonic() + patience_s
         while not condition() and time.monotonic() < end:
@@ -171,6 +175,6 @@ def shipped(name: str, folder: Path, instead: Mapping[str, Path] | None = None) 
             script.wait_attached()
             yield script
         finally:
-            script.end()
+            ended(process)
     assert process.returncode == 0, script.told()
     assert not re.search(r"^Lost \d+ events", script.told(), re.MULTILINE), "bpftrace lost events"

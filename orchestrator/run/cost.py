@@ -74,14 +74,26 @@ class Runs:
     ns: float
     sample: int
     base_ns: float = 0.0
+    _last: float = field(init=False)
+    _other: tuple[float, int] | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._last = self.ns
 
     def learn(self, ns: float, sample: int) -> None:
-        """A new measurement; with another N it tells what a run costs that keeps nothing."""
-        if sample != self.sample:
-            work = (self.ns - ns) / (1 / self.sample - 1 / sample)
-            self.base_ns = min(max(ns - work / sample, 0.0), ns)
-        self.base_ns = min(self.base_ns, ns)
-        self.ns, self.sample = ns, sample
+        """A new measurement. What interrupts a run makes it look longer and never shorter, so that
+        the lesser of two in a row counts. Another N tells what a run costs that keeps nothing."""
+        if sample == self.sample:
+            self.ns = min(self._last, ns)
+        else:
+            self._other, self.ns = (self.ns, self.sample), ns
+        self._last, self.sample = ns, sample
+        if self._other is not None:
+            self.base_ns = self._left_out(*self._other)
+
+    def _left_out(self, other_ns: float, other: int) -> float:
+        work = (other_ns - self.ns) / (1 / other - 1 / self.sample)
+        return min(max(self.ns - work / self.sample, 0.0), self.ns)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -92,7 +92,7 @@ def test_over_budget_sampling_is_lowered_and_weighted_counts_stay_right(tmp_path
     true number of calls, to within eight standard deviations of such gaps."""
     bursts = 300
     ran, steps = governed(tmp_path, PLAN, "8%", bursts, 0, "--backend", "bcc")
-    assert {step["action"] for step in steps} == {"sample"}
+    assert {step["action"] for step in steps} == {"sample"}, steps
     first, last = steps[0], steps[-1]
     assert (first["probe"], first["sample_before"], first["budget"]) == ("call", 1, 0.08)
     assert first["cost"] > 0.08

@@ -84,6 +84,19 @@ def test_what_left_out_events_cost_is_learned_from_two_samplings() -> None:
     assert runs.base_ns == pytest.approx(50.0)
 
 
+def test_one_measurement_that_was_disturbed_is_not_believed() -> None:
+    """The first at another N tells too much; the next puts it right, and what is learned of it."""
+    runs = Runs(500.0, 1)
+    runs.learn(380.0, 10)
+    assert runs.base_ns == pytest.approx(366.7, abs=0.1)
+    runs.learn(95.0, 10)
+    assert (runs.ns, runs.base_ns) == (95.0, pytest.approx(50.0))
+    runs.learn(400.0, 10)
+    assert runs.ns == 95.0
+    runs.learn(400.0, 10)
+    assert runs.ns == 400.0  # twice in a row: it is so
+
+
 def test_sampling_is_lowered_as_far_as_needed() -> None:
     """Of the dearest probe; the projection is under the budget."""
     step = choose_step(cost(share(0, 0.01, 0.001), share(1, 0.05, 0.005)), 0.03)

@@ -134,6 +134,8 @@ def _of_hook(name: str, hook: HookLedger) -> Iterator[Loss]:
     for side, entry in hook["sides"].items():
         at = f"{hook['to']} ({side})" if side != "hit" else hook["to"]
         missed = f"times {at} happened and the kernel did not run the probe"
+        if entry["kernel_missed"] == entry["recursion_misses"]:
+            missed += ": it was running on that CPU already, nested or preempted"
         yield Loss(probe=name, reason="missed", lost=entry["kernel_missed"], detail=missed)
         full = f"calls of {at} could not be followed: no room in the map"
         yield Loss(probe=name, reason="map", lost=entry["map_full"], detail=full)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -160,3 +161,14 @@ def test_output_that_its_own_limit_held_back_is_no_loss() -> None:
     ledger, undelivered = made(counts, {0: Delivery(delivered=1, undelivered=2)})
     assert judge(ledger, undelivered).complete is False
     assert judge(ledger, undelivered, output_limited=True).complete is True
+
+
+@pytest.mark.parametrize(("recursion", "told"), [(2, True), (0, False), (None, False)])
+def test_a_program_that_ran_already_is_told_for_the_cause(
+    recursion: int | None, told: bool
+) -> None:
+    """The kernel counts whom it passed over so: where that is all that was missed, it is why."""
+    side = SideCounts(hook=0, side="hit", fired=0, kernel_missed=2, recursion_misses=recursion)
+    ledger, undelivered = made(Counts(sides=(side,), emits=(), metrics=()), {0: Delivery()})
+    [reason] = [why for why in judge(ledger, undelivered).reasons if "2 times" in why]
+    assert ("running on that CPU already" in reason) == told

@@ -255,7 +255,7 @@ def test_a_fault_in_the_loop_still_detaches_and_tells_the_end(ran: Ran) -> None:
         raise RuntimeError("the session broke")
 
     with pytest.raises(RuntimeError, match="the session broke"):
-        ran.go(Script(batches=[[1]], on_wait=burst))
+        ran.go(Script(batches=[[1]], on_wait=burst), program(Limits(duration_ns=None)))
     assert ran.diary[-1] == "detach"
     assert finished(ran)["exit_code"] == 6
     assert finished(ran)["error"] == "the session broke"

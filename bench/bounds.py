@@ -1,6 +1,5 @@
 """What the bounds cost: a probe that may do no more, detaching many probes, and the watchdog."""
 
-import json
 import os
 import struct
 import time
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from bench.figures import Figure, Target
 from bench.process import Load, Process
 from bench.setting import NotPossible, Setting
-from bench.tools import EVENT, ours
+from bench.tools import EVENT, ours, started
 
 if TYPE_CHECKING:
     from orchestrator.backends.protocol import Session
@@ -219,8 +218,7 @@ def _watchdog(setting: Setting) -> Figure:
 
 def _watchdog_of(run: Process) -> int:
     """The process that watches over `run`: the journal that it is given bears the run's name."""
-    with run.output.open("rb") as log:
-        run_id = json.loads(log.readline())["run_id"].encode()
+    run_id = started(run)["run_id"].encode()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if run_id in (folder / "cmdline").read_bytes():

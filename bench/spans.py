@@ -1,7 +1,6 @@
 """Events joined by key: time off the CPU by stacks at a rate that no sane host has, and a million
 objects that are live at once. Counts and bytes; what a span adds to a call, `cost` says."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from bench.figures import Figure, Target
 from bench.process import Load, Process
 from bench.setting import NotPossible, Setting
-from bench.tools import finished, ours
+from bench.tools import finished, ours, started
 
 __all__ = ["spans"]
 
@@ -145,7 +144,7 @@ def _living(setting: Setting, objects: int) -> Living:
         taken = _map_bytes(process)
         process.finish()
         record = finished(process)
-        allowed = _started(process)["limits"]["memory"]["value"]
+        allowed = started(process)["limits"]["memory"]["value"]
     counts = record["ledger"]["spans"]["live"]["counts"]
     half = objects // 2
     wrong = abs(counts["started"] - objects) + abs(counts["ended"] - half)
@@ -164,9 +163,3 @@ def _map_bytes(process: Process) -> int:
     if not maps:
         raise NotPossible("the run has no maps")
     return sum(maps.values())
-
-
-def _started(process: Process) -> dict[str, Any]:
-    with process.output.open("rb") as log:
-        first: dict[str, Any] = json.loads(log.readline())
-    return first

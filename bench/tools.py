@@ -13,6 +13,7 @@ from bench.process import Process, attached_to
 from bench.setting import HERE, PLANS, ROOT, NotPossible, Setting, command
 
 __all__ = ["EVENT", "bpftrace", "emitted", "events_in", "finished", "ours", "perf_buffer", "side"]
+__all__ += ["started"]
 
 EVENT = "sys_enter_getppid"
 _ARM_S = 0.2  # from run.started, or a program attached, until everything is surely on
@@ -77,6 +78,13 @@ def _wait_attached(process: Process) -> None:
 
 
 # ---------------------------------------------------------------- what they wrote
+
+
+def started(process: Process) -> dict[str, Any]:
+    """The record run.started of a run of ours."""
+    with process.output.open("rb") as log:
+        record: dict[str, Any] = json.loads(log.readline())
+    return record
 
 
 def finished(process: Process) -> dict[str, Any]:

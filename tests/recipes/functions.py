@@ -72,11 +72,7 @@ def stack_counts_seen(ran: "Ran") -> None:
 READ = {"function": "syscall:read"}
 ROWS: Mapping[str, Recipe] = {
     "function-calls": Recipe(
-        differs=(
-            "5.10",
-            "6.12",
-            "7.x",
-        ),
+        differs=("5.10", "6.12", "7.x"),
         work=function_calls,
         judge=function_calls_seen,
         needs=("kprobes",),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.backends.tracefs.calibration import apart, measure
+from orchestrator.backends.tracefs.calibration import beside, measure
 from orchestrator.backends.tracefs.instance import Instance
 from orchestrator.backends.tracefs.writes import names_of
 from orchestrator.kernel.facts import live_facts
@@ -16,15 +16,16 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="making an instance ne
 Told = list[tuple[str, str]]
 
 
-def beside(told: Told, gone: Told) -> Instance:
+def instance_beside(told: Told, gone: Told) -> Instance:
     tracing = live_facts().tracing
     assert tracing is not None
-    return Instance(
+    run = Instance(
         tracefs=Path("/") / tracing,
-        names=apart(names_of("pricetest")),
+        names=names_of("pricetest"),
         journal=lambda kind, what: told.append((kind, what)),
         unjournal=lambda kind, what: gone.append((kind, what)),
     )
+    return beside(run)
 
 
 def left(instance: Instance) -> list[str]:
@@ -38,7 +39,7 @@ def test_a_recorded_call_is_slower_and_nothing_of_the_trial_stays() -> None:
     for kind, made in (("event", ["instance"]), ("uprobe event", ["event", "instance"])):
         told: Told = []
         gone: Told = []
-        instance = beside(told, gone)
+        instance = instance_beside(told, gone)
         price = measure(kind, instance)
         assert price is not None
         found[kind] = price[0]
@@ -51,14 +52,14 @@ def test_a_recorded_call_is_slower_and_nothing_of_the_trial_stays() -> None:
 
 def test_what_the_kernel_refuses_has_no_price_and_leaves_nothing() -> None:
     """Here a name that an event cannot have; elsewhere a kernel without kprobes."""
-    instance = beside([], [])
+    instance = instance_beside([], [])
     instance.names = replace(instance.names, token="9" * 80)
     assert measure("uprobe event", instance) is None
     assert left(instance) == []
 
 
 def test_a_kernel_without_kprobes_has_no_price_for_them() -> None:
-    instance = beside([], [])
+    instance = instance_beside([], [])
     offered = live_facts().feature("kprobes").state != "no"
     assert (measure("kprobe event", instance) is not None) == offered
     assert left(instance) == []

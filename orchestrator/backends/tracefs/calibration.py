@@ -9,15 +9,22 @@ from orchestrator.backends.tracefs.writes import Names, Write
 from orchestrator.kernel import elf
 from orchestrator.kernel.dynamic_events import Event
 
-__all__ = ["apart", "measure"]
+__all__ = ["beside", "measure"]
 
 _BUFFER_KB = 64  # overwritten as it fills: nobody reads it
 
 
-def apart(names: Names) -> Names:
-    """Names for measuring beside the run that has `names`."""
-    return Names(
-        instance=f"{names.instance}-price", group=f"{names.group}p", token=f"{names.token}p"
+def beside(run: Instance) -> Instance:
+    """One for measuring, under names of its own in the same journal; not made yet."""
+    return Instance(
+        tracefs=run.tracefs,
+        names=Names(
+            instance=f"{run.names.instance}-price",
+            group=f"{run.names.group}p",
+            token=f"{run.names.token}p",
+        ),
+        journal=run.journal,
+        unjournal=run.unjournal,
     )
 
 

@@ -21,15 +21,9 @@ def priced(layout: Layout, instance: Instance) -> Mapping[str, Price]:
     `instance`."""
 
     def measured(kind: str) -> tuple[float, float] | None:
-        from orchestrator.backends.tracefs.calibration import apart, measure
+        from orchestrator.backends.tracefs.calibration import beside, measure
 
-        beside = Instance(
-            tracefs=instance.tracefs,
-            names=apart(instance.names),
-            journal=instance.journal,
-            unjournal=instance.unjournal,
-        )
-        return measure(kind, beside)
+        return measure(kind, beside(instance))
 
     return prices({price_kind(source) for source in layout.sources}, measured)
 

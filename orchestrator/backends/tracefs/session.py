@@ -65,8 +65,8 @@ class TracefsSession:
         skipped: Sequence[SkippedHook],
         prices: Mapping[str, Price],
     ) -> None:
-        self._prices = prices
         self.program, self.layout, self.instance = artifact.program, layout, instance
+        self._prices = prices
         self.skipped: Sequence[SkippedHook] = tuple(skipped)
         self.attached: Sequence[AttachedHook] = tuple(
             attached(h, layout, instance.names) for h in layout.hooks

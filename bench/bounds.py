@@ -92,9 +92,9 @@ def _low(values: Sequence[float]) -> float:
 @contextmanager
 def _empty() -> Iterator[None]:
     """A program on the same tracepoint that returns at once."""
-    from orchestrator.backends.bcc.attachment import perf_tracepoint
-    from orchestrator.backends.bcc.load import load_program
-    from orchestrator.kernel import bpf
+    from orchestrator.backends.bcc.attach.links import perf_tracepoint
+    from orchestrator.backends.bcc.attach.load import load_program
+    from orchestrator.kernel.abi import bpf
 
     program = load_program(_RETURN_1, bpf.TRACEPOINT, name="empty", maps={})
     attachment = perf_tracepoint(_event_id(EVENT), program)
@@ -184,9 +184,9 @@ def _detached(text: str) -> float:
 
 
 def _one_by_one(events: Sequence[str]) -> float:
-    from orchestrator.backends.bcc.attachment import perf_tracepoint
-    from orchestrator.backends.bcc.load import load_program
-    from orchestrator.kernel import bpf
+    from orchestrator.backends.bcc.attach.links import perf_tracepoint
+    from orchestrator.backends.bcc.attach.load import load_program
+    from orchestrator.kernel.abi import bpf
 
     program = load_program(_RETURN_1, bpf.TRACEPOINT, name="empty", maps={})
     attachments = [perf_tracepoint(_event_id(event), program) for event in events]

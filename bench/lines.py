@@ -24,7 +24,7 @@ _CONSTANTS = {"run_id": "65f0aa01abcdef", "plan": "bench-drain", "host": "host"}
 def lines(setting: Setting) -> list[Figure]:
     """M lines per CPU second, of the records that plan `drain` makes. Whoever dumps one by one
     gets a tenth as many to do."""
-    from orchestrator.output.lines import RecordRenderer
+    from orchestrator.output.json_lines.lines import RecordRenderer
 
     program = _program()
     renderer = RecordRenderer(program.emits, _CONSTANTS, time.time_ns())

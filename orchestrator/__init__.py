@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from orchestrator.kernel.facts import KernelFacts, live_facts, load_facts
     from orchestrator.plan.findings import Finding, HostError, PlanError
     from orchestrator.plan.load import load_plan
-    from orchestrator.run.result import RunResult
+    from orchestrator.run.report.result import RunResult
     from orchestrator.run.runner import run_plan
 
 __all__ = [
@@ -32,7 +32,7 @@ _HOME = {
     "HostError": "orchestrator.plan.findings",
     "KernelFacts": "orchestrator.kernel.facts",
     "PlanError": "orchestrator.plan.findings",
-    "RunResult": "orchestrator.run.result",
+    "RunResult": "orchestrator.run.report.result",
     "compile_plan": "orchestrator.compile.lower",
     "live_facts": "orchestrator.kernel.facts",
     "load_facts": "orchestrator.kernel.facts",

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from orchestrator.compile.nodes import Node, RawArg
-from orchestrator.compile.scope import Scope
-from orchestrator.compile.types import INTEGERS, wrap
-from orchestrator.compile.typing import Typer
+from orchestrator.compile.expressions.nodes import Node, RawArg
+from orchestrator.compile.expressions.scope import Scope
+from orchestrator.compile.expressions.types import INTEGERS, wrap
+from orchestrator.compile.expressions.typing import Typer
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.plan import syntax
-from orchestrator.plan.expression import parse
+from orchestrator.plan.expression import syntax
+from orchestrator.plan.expression.parse import parse
 
 #: One argument of each integer type, by name.
 ARGUMENTS = {

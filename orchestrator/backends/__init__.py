@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 __all__ = ["BACKENDS", "backend"]
 
 _MODULES: Mapping[str, str] = {
-    "bcc": "orchestrator.backends.bcc",
-    "tracefs": "orchestrator.backends.tracefs",
+    "bcc": "orchestrator.backends.bcc.backend",
+    "tracefs": "orchestrator.backends.tracefs.backend",
 }
 
 

@@ -77,7 +77,7 @@ def key_of(release: str, cpuinfo: str) -> str:
 
 def _file() -> Path | None:
     """Where prices are kept; None where nothing can be."""
-    from orchestrator.backends.bcc import cache
+    from orchestrator.backends.bcc.compiler import cache
 
     place = cache.directory()
     if place is None:

@@ -5,7 +5,7 @@ import os
 import sys
 
 from orchestrator.plan.findings import Finding, HostError, Position
-from orchestrator.run.leftovers import Cleaned, clean_leftovers
+from orchestrator.run.safety.leftovers import Cleaned, clean_leftovers
 
 EPILOG = """\
 Only what a run's journal names is removed, only under names that begin with `probeplan`, and only

@@ -75,7 +75,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _mount_tracefs() -> None:
     """An unmounted tracefs would make everything look absent."""
-    from orchestrator.kernel.mounts import ensure_tracefs
+    from orchestrator.kernel.abi.mounts import ensure_tracefs
 
     try:
         ensure_tracefs()

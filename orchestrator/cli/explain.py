@@ -16,8 +16,8 @@ from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Param, Plan
 from orchestrator.plan.params import show_value
 from orchestrator.plan.units import format_duration
-from orchestrator.run.ceilings import governed
-from orchestrator.run.explanation import explanation
+from orchestrator.policy.ceilings import governed
+from orchestrator.run.report.explanation import explanation
 from orchestrator.run.runner import permitted
 from orchestrator.run.shipped import find_plan
 

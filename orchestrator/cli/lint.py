@@ -19,7 +19,7 @@ from orchestrator.plan.findings import Finding, PlanError, Position, has_errors
 from orchestrator.plan.load import check_plan
 from orchestrator.plan.model import Plan
 from orchestrator.plan.nearest import suggestion
-from orchestrator.plan.policy import Policy
+from orchestrator.policy.model import Policy
 from orchestrator.run.shipped import find_plan
 
 EPILOG = """\
@@ -101,7 +101,7 @@ def _unset(plan: Plan) -> list[Finding]:
 
 
 def _check_policies(plan: Plan, policies: Sequence[Policy]) -> list[Finding]:
-    from orchestrator.run.preview import preview  # needed for --policy only
+    from orchestrator.policy.offline_check import preview  # needed for --policy only
 
     return [finding for policy in policies for finding in preview(plan, policy)]
 

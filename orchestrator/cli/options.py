@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.plan.findings import Finding, PlanError, Position
-from orchestrator.plan.policy import Policy
+from orchestrator.policy.model import Policy
 
 if TYPE_CHECKING:
     from orchestrator.kernel.facts import KernelFacts
@@ -68,14 +68,14 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
 
 def policies(args: argparse.Namespace) -> tuple[Policy, ...]:
     """The host's policy and those that `--policy` named. Raises HostError, PlanError."""
-    from orchestrator.run.policy_file import in_force  # `lint` needs no more than the option
+    from orchestrator.policy.file import in_force  # `lint` needs no more than the option
 
     return in_force(args.policy)
 
 
 def further_policies(args: argparse.Namespace) -> tuple[Policy, ...]:
     """Those that `--policy` named alone: for a host that is not this one. Raises PlanError."""
-    from orchestrator.run.policy_file import read_policy
+    from orchestrator.policy.file import read_policy
 
     return tuple(map(read_policy, args.policy))
 

@@ -2,8 +2,8 @@
 
 import argparse
 
-from orchestrator.run.control import ask
-from orchestrator.run.live_runs import chosen, live_runs
+from orchestrator.run.remote.control import ask
+from orchestrator.run.remote.live_runs import chosen, live_runs
 
 EPILOG = """\
 RUN is a run's id or the beginning of it (`probeplan status`). Without PROBE all are switched. What

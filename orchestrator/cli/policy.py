@@ -8,10 +8,10 @@ from typing import Any
 
 from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.plan.model import Limits
-from orchestrator.plan.policy import Entry, Policy
-from orchestrator.run.ceilings import least
-from orchestrator.run.policy_file import HOST_POLICY, host_policy, read_policy
-from orchestrator.run.preview import shown_limit
+from orchestrator.policy.ceilings import least
+from orchestrator.policy.file import HOST_POLICY, host_policy, read_policy
+from orchestrator.policy.model import Entry, Policy
+from orchestrator.policy.offline_check import shown_limit
 
 EPILOG = f"""\
 examples:

@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from orchestrator.cli.options import add_plan_options, overrides, policies
+from orchestrator.kernel.abi.mounts import MountError, ensure_tracefs
 from orchestrator.kernel.facts import live_facts
-from orchestrator.kernel.mounts import MountError, ensure_tracefs
-from orchestrator.output.people import ending
-from orchestrator.output.places import append_to
-from orchestrator.output.progress import Progress, hidden_at_end
 from orchestrator.output.result import ResultDirectoryError
+from orchestrator.output.safe_open import append_to
 from orchestrator.output.sink import OutputLost, Sink
+from orchestrator.output.terminal.human_units import ending
+from orchestrator.output.terminal.progress import Progress, hidden_at_end
 from orchestrator.plan.findings import PlanError, of_command_line
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
-from orchestrator.run.ceilings import governed
+from orchestrator.policy.ceilings import governed
 from orchestrator.run.loop import Bar
-from orchestrator.run.privileges import require_privileges
-from orchestrator.run.result import RunResult
+from orchestrator.run.report.result import RunResult
 from orchestrator.run.runner import run_plan
+from orchestrator.run.safety.privileges import require_privileges
 from orchestrator.run.shipped import find_plan
 
 EPILOG = """\
@@ -209,7 +209,9 @@ def _progress(plan: Plan, args: argparse.Namespace, stack: ExitStack) -> Bar | N
     duration_ns = plan.limits.duration_ns
     duration_s = None if duration_ns is None else duration_ns / 1e9
     if args.live:
-        from orchestrator.output.view import LiveView  # rich: 40 ms, for who wants to look
+        from orchestrator.output.terminal.live_view import (
+            LiveView,  # rich: 40 ms, for who wants to look
+        )
 
         return stack.enter_context(hidden_at_end(LiveView(duration_s, sys.stderr)))
     if args.no_progress or sys.stderr is None:
@@ -227,7 +229,9 @@ def _sum_up(result: RunResult, args: argparse.Namespace) -> None:
             "is detached"
         )
     if _summarised(args):
-        from orchestrator.output.summary import print_summary  # rich: 23 ms, at the very end
+        from orchestrator.output.terminal.summary import (
+            print_summary,  # rich: 23 ms, at the very end
+        )
 
         print_summary(
             result.finished,

@@ -10,8 +10,8 @@ from typing import Any
 
 from orchestrator.kernel.kprobe_list import AFTER_ENDBR, kprobe_states
 from orchestrator.plan.findings import HostError, PlanError
-from orchestrator.run.control import ask
-from orchestrator.run.journal import Record, journals
+from orchestrator.run.remote.control import ask
+from orchestrator.run.safety.journal import Record, journals
 
 _UNSEEN = {"delivered": None, "lost": None, "cost": None, "probes_now": None}
 #: What may be a kprobe, by either backend; of uprobes and USDT there is no such list.

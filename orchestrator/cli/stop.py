@@ -4,8 +4,8 @@ import argparse
 import sys
 
 from orchestrator.plan.findings import PlanError, of_command_line
-from orchestrator.run.journal import Record
-from orchestrator.run.live_runs import chosen, live_runs, stop
+from orchestrator.run.remote.live_runs import chosen, live_runs, stop
+from orchestrator.run.safety.journal import Record
 
 EPILOG = """\
 A run is named by its id or the beginning of it (`probeplan status`). It ends as with Ctrl-C: it

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from orchestrator.compile.draft import Draft, make_draft
+from orchestrator.compile.choose_tags import choose_tags, with_tag
+from orchestrator.compile.expressions.scope import Param, about_host, mismatch, raise_all
 from orchestrator.compile.points import find_points
 from orchestrator.compile.program import Skipped
-from orchestrator.compile.scope import Param, about_host, mismatch, raise_all
-from orchestrator.compile.tags import choose_tags, with_tag
+from orchestrator.compile.type_hook import Draft, make_draft
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.plan.model import AttachItem, Plan, Probe

@@ -3,18 +3,10 @@
 from collections.abc import Mapping, Sequence
 from functools import reduce
 
-from orchestrator.compile.arithmetic import converted
-from orchestrator.compile.nodes import Node, Shown
-from orchestrator.compile.program import (
-    RECORD_HEADER_SIZE,
-    Emit,
-    FieldForm,
-    KeyField,
-    Presentation,
-    RecordField,
-)
-from orchestrator.compile.scope import mismatch
-from orchestrator.compile.types import (
+from orchestrator.compile.expressions.arithmetic import converted
+from orchestrator.compile.expressions.nodes import Node, Shown
+from orchestrator.compile.expressions.scope import mismatch
+from orchestrator.compile.expressions.types import (
     U64,
     Array,
     Bool,
@@ -31,7 +23,15 @@ from orchestrator.compile.types import (
     Type,
     size_of,
 )
-from orchestrator.plan.expression import Expr
+from orchestrator.compile.program import (
+    RECORD_HEADER_SIZE,
+    Emit,
+    FieldForm,
+    KeyField,
+    Presentation,
+    RecordField,
+)
+from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.findings import Position
 
 MAX_FIELDS = 32  # one bit each in the record's `nulls` and `truncated`

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.compile.alternatives import Alternatives
-from orchestrator.compile.draft import Draft
+from orchestrator.compile.drop_unused import tidy
+from orchestrator.compile.expressions.nodes import Node
+from orchestrator.compile.expressions.scope import Param, raise_all
+from orchestrator.compile.expressions.types import BOOL, BYTES, DURATION, S64, Int
 from orchestrator.compile.layout import lay_out_record, record_fields, record_size
 from orchestrator.compile.metrics import in_form, metric_spec, metric_use
-from orchestrator.compile.nodes import Node
 from orchestrator.compile.program import (
     Body,
     Emit,
@@ -20,23 +22,14 @@ from orchestrator.compile.program import (
     ResolvedTarget,
     SpanUse,
 )
-from orchestrator.compile.scope import Param, raise_all
 from orchestrator.compile.span_draft import SpanDraft, draft_spans
 from orchestrator.compile.span_lower import Numbers, SpanMade, span_program, uses_by_hook
 from orchestrator.compile.span_probes import later_probes, role_findings, starting_probes
-from orchestrator.compile.tidy import tidy
-from orchestrator.compile.types import BOOL, BYTES, DURATION, S64, Int
-from orchestrator.kernel.cgroups import cgroup_id
+from orchestrator.compile.type_hook import Draft
+from orchestrator.kernel.abi.cgroups import cgroup_id
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding
-from orchestrator.plan.model import (
-    SCALAR_PARAM_TYPES,
-    Outstanding,
-    Plan,
-    Probe,
-    Span,
-    Target,
-)
+from orchestrator.plan.model import SCALAR_PARAM_TYPES, Outstanding, Plan, Probe, Span, Target
 from orchestrator.plan.model import Param as PlanParam
 
 _PARAM_TYPES: Mapping[str, Int | None] = {

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from orchestrator.compile.arithmetic import converted
-from orchestrator.compile.draft import MetricDraft
+from orchestrator.compile.expressions.arithmetic import converted
+from orchestrator.compile.expressions.nodes import Node
+from orchestrator.compile.expressions.types import BOOL, S64, U64, Int, Type
 from orchestrator.compile.layout import brought_to, lay_out_key, presentation, unified
-from orchestrator.compile.nodes import Node
 from orchestrator.compile.program import MetricSpec, MetricUse
-from orchestrator.compile.types import BOOL, S64, U64, Int, Type
+from orchestrator.compile.type_hook import MetricDraft
 from orchestrator.plan.model import Metric
 
 __all__ = ["in_form", "metric_spec", "metric_use"]

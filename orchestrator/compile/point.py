@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.compile.members import spelled_type
-from orchestrator.compile.nodes import Builtin, Node, Register
+from orchestrator.compile.expressions.members import spelled_type
+from orchestrator.compile.expressions.nodes import Builtin, Node, Register
+from orchestrator.compile.expressions.scope import mismatch
+from orchestrator.compile.expressions.types import U64, Pointer, Space, Type
 from orchestrator.compile.program import HookKind
-from orchestrator.compile.scope import mismatch
-from orchestrator.compile.types import U64, Pointer, Space, Type
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.model import AttachItem

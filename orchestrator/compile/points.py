@@ -3,18 +3,18 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from orchestrator.compile.members import (
+from orchestrator.compile.expressions.members import (
     FieldNodes,
     need_btf,
     register_nodes,
     register_type,
     spelled_type,
 )
-from orchestrator.compile.nodes import Node, RawArg
+from orchestrator.compile.expressions.nodes import Node, RawArg
+from orchestrator.compile.expressions.scope import did_you_mean, mismatch
+from orchestrator.compile.expressions.types import S64, U64, Space, Type
 from orchestrator.compile.point import REGISTER_ARGUMENTS, Point, registers, spelled_arguments
 from orchestrator.compile.program import HookKind
-from orchestrator.compile.scope import did_you_mean, mismatch
-from orchestrator.compile.types import S64, U64, Space, Type
 from orchestrator.compile.user_points import USER_KINDS, usdt_probe, user_function
 from orchestrator.kernel.btf_types import FunctionType
 from orchestrator.kernel.facts import KernelFacts
@@ -42,7 +42,7 @@ def _functions(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point,
 
 
 def _matching(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
-    from orchestrator.kernel.denied import DENIED
+    from orchestrator.compile.denied import DENIED
 
     names = [
         name
@@ -102,7 +102,7 @@ def _function(item: AttachItem, facts: KernelFacts, target: str) -> Point:
 def _check_function(item: AttachItem, facts: KernelFacts, symbol: str) -> None:
     """Raise PlanError when the kernel will refuse a probe on `symbol`; the common case, a function
     with nothing against it, is found out by three quick look-ups."""
-    from orchestrator.kernel.denied import DENIED
+    from orchestrator.compile.denied import DENIED
 
     if symbol in DENIED:
         raise mismatch(

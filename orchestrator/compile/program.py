@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from orchestrator.compile.nodes import Node, ShownForm
-from orchestrator.compile.types import Bool, Int, Type
+from orchestrator.compile.expressions.nodes import Node, ShownForm
+from orchestrator.compile.expressions.types import Bool, Int, Type
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.findings import Position
 from orchestrator.plan.model import Buckets, Limits, Rate

@@ -9,8 +9,8 @@ from collections.abc import Iterator, MutableSequence, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from orchestrator.compile.bodies import tops
-from orchestrator.compile.nodes import (
+from orchestrator.compile.body_nodes import tops
+from orchestrator.compile.expressions.nodes import (
     READS,
     Captured,
     Either,
@@ -27,6 +27,7 @@ from orchestrator.compile.nodes import (
     Shown,
     walk,
 )
+from orchestrator.compile.expressions.types import Buffer, Endpoint, Pointer, Str, Strings, size_of
 from orchestrator.compile.point import Point
 from orchestrator.compile.program import (
     Body,
@@ -39,7 +40,6 @@ from orchestrator.compile.program import (
     RecordField,
     SpanProgram,
 )
-from orchestrator.compile.types import Buffer, Endpoint, Pointer, Str, Strings, size_of
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.model import Redact
 

@@ -7,11 +7,9 @@ the start and the via is kept in the open span until then.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from orchestrator.compile.arithmetic import integer
-from orchestrator.compile.draft import Draft, MetricDraft, conjunction, draft_metric
-from orchestrator.compile.layout import presentation, unified
-from orchestrator.compile.members import member
-from orchestrator.compile.nodes import (
+from orchestrator.compile.expressions.arithmetic import integer
+from orchestrator.compile.expressions.members import member
+from orchestrator.compile.expressions.nodes import (
     Builtin,
     Kept,
     Node,
@@ -20,14 +18,16 @@ from orchestrator.compile.nodes import (
     Shown,
     may_be_null,
 )
+from orchestrator.compile.expressions.scope import did_you_mean, mismatch
+from orchestrator.compile.expressions.types import DURATION, Type
+from orchestrator.compile.expressions.typing import Typer
+from orchestrator.compile.expressions.vocabulary import UNITS, constant
+from orchestrator.compile.layout import presentation, unified
 from orchestrator.compile.program import Presentation
-from orchestrator.compile.scope import did_you_mean, mismatch
 from orchestrator.compile.span_probes import require_probes
-from orchestrator.compile.types import DURATION, Type
-from orchestrator.compile.typing import Typer
-from orchestrator.compile.vocabulary import UNITS, constant
-from orchestrator.plan import syntax
-from orchestrator.plan.expression import Expr, parse
+from orchestrator.compile.type_hook import Draft, MetricDraft, conjunction, draft_metric
+from orchestrator.plan.expression import syntax
+from orchestrator.plan.expression.parse import Expr, parse
 from orchestrator.plan.findings import Finding, PlanError, Position
 from orchestrator.plan.model import Metric, Outstanding, Plan, Span
 

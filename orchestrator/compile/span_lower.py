@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.compile.expressions.nodes import Node
+from orchestrator.compile.expressions.types import Int, size_of
 from orchestrator.compile.layout import (
     form_of,
     lay_out_key,
@@ -12,7 +14,6 @@ from orchestrator.compile.layout import (
     unified,
 )
 from orchestrator.compile.metrics import in_form, metric_spec, metric_use
-from orchestrator.compile.nodes import Node
 from orchestrator.compile.program import (
     Emit,
     Kept,
@@ -25,7 +26,6 @@ from orchestrator.compile.program import (
     SpanUse,
 )
 from orchestrator.compile.span_draft import SpanDraft, flattened
-from orchestrator.compile.types import Int, size_of
 from orchestrator.plan.model import Buckets, Outstanding, Span
 
 __all__ = ["Numbers", "SpanMade", "span_program", "uses_by_hook"]

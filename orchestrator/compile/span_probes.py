@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from orchestrator.compile.draft import Draft
-from orchestrator.compile.scope import mismatch
+from orchestrator.compile.expressions.scope import mismatch
+from orchestrator.compile.type_hook import Draft
 from orchestrator.plan.findings import Finding
 from orchestrator.plan.model import Outstanding, Plan, Probe, Span, Target
 

@@ -3,19 +3,19 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from orchestrator.compile.members import spelled_type
-from orchestrator.compile.nodes import UsdtArg
+from orchestrator.compile.expressions.members import spelled_type
+from orchestrator.compile.expressions.nodes import UsdtArg
+from orchestrator.compile.expressions.scope import mismatch
+from orchestrator.compile.expressions.types import U64, Int
 from orchestrator.compile.point import Point, registers, spelled_arguments
 from orchestrator.compile.program import HookKind
-from orchestrator.compile.scope import mismatch
-from orchestrator.compile.types import U64, Int
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import PlanError
 from orchestrator.plan.model import AttachItem
 
 if TYPE_CHECKING:
-    from orchestrator.kernel.elf import ElfError
-    from orchestrator.kernel.usdt import UsdtProbe
+    from orchestrator.binaries.elf import ElfError
+    from orchestrator.binaries.usdt import UsdtProbe
 
 USER_KINDS: Mapping[str, HookKind] = {
     "ufunction": "ufunction",
@@ -53,7 +53,7 @@ def user_function(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Po
 def _user_place(item: AttachItem, facts: KernelFacts, path: str, symbol: str) -> tuple[str, int]:
     """The binary and the symbol's file offset; for a recorded kernel a binary that is not on this
     machine is taken as it is, since it is the recorded host's matter."""
-    from orchestrator.kernel import elf
+    from orchestrator.binaries import elf
 
     try:
         binary = elf.resolve_binary(path)
@@ -67,14 +67,14 @@ def _user_place(item: AttachItem, facts: KernelFacts, path: str, symbol: str) ->
 
 
 def _refused(error: "ElfError", item: AttachItem) -> PlanError:
-    from orchestrator.kernel.elf import IfuncError
+    from orchestrator.binaries.elf import IfuncError
 
     code = "PP081" if isinstance(error, IfuncError) else "PP080"
     return mismatch(code, str(error), item.position, error.hint)
 
 
 def usdt_probe(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
-    from orchestrator.kernel import elf, usdt
+    from orchestrator.binaries import elf, usdt
 
     path, provider, name = item.target.rsplit(":", 2)
     try:

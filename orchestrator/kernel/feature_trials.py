@@ -13,7 +13,7 @@ from orchestrator.kernel.feature_files import Test
 from orchestrator.kernel.tree import LiveTree, Tree
 
 if TYPE_CHECKING:
-    from orchestrator.kernel.bpf import Trial
+    from orchestrator.kernel.abi.bpf import Trial
 
 _BTF = "sys/kernel/btf/vmlinux"
 _FENTRY_FUNCTIONS = ("bpf_fentry_test1", "vfs_read", "do_nanosleep")
@@ -34,7 +34,7 @@ def trial(name: str) -> Test:
     """The answer of the bpf wrappers' own trial `can_NAME()`."""
 
     def test(tree: Tree) -> Feature:
-        from orchestrator.kernel import bpf
+        from orchestrator.kernel.abi import bpf
 
         refused = _not_tried(tree)
         if refused is not None:
@@ -47,7 +47,7 @@ def trial(name: str) -> Test:
 
 def fentry(tree: Tree) -> Feature:
     """Whether a program attaches to a function's entry by its BTF id."""
-    from orchestrator.kernel import bpf
+    from orchestrator.kernel.abi import bpf
 
     refused = _not_tried(tree)
     if refused is not None:
@@ -68,7 +68,7 @@ def fentry(tree: Tree) -> Feature:
 
 def perf_events(tree: Tree) -> Feature:
     """Whether perf_event_open(2) opens an event that does nothing."""
-    from orchestrator.kernel import perf
+    from orchestrator.kernel.abi import perf
 
     refused = _not_tried(tree)
     if refused is not None:

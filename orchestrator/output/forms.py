@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
+from orchestrator.compile.expressions.types import ROOTED
 from orchestrator.compile.program import Presentation
-from orchestrator.compile.types import ROOTED
 from orchestrator.output.text import from_kernel
 
 if TYPE_CHECKING:  # it imports numpy, which not every run needs
@@ -85,7 +85,7 @@ def _kernel() -> "KernelSymbols":
 
 
 def _device(number: int, _shown: Presentation) -> str:
-    from orchestrator.kernel.devices import device_name  # few plans show devices
+    from orchestrator.kernel.abi.devices import device_name  # few plans show devices
 
     return device_name(number)
 

@@ -3,12 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.compile.histogram import (
-    RELATIVE_ERROR,
-    LinearBuckets,
-    bucket_middle,
-    upper_edge,
-)
+from orchestrator.compile.histogram import RELATIVE_ERROR, LinearBuckets, bucket_middle, upper_edge
 
 __all__ = ["PERCENTILES", "histogram_fields", "percentile"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from orchestrator.output.places import place_of, refuse_open_to_all
+from orchestrator.output.safe_open import place_of, refuse_open_to_all
 from orchestrator.output.sink import OutputLost, Sink
 
 __all__ = ["ResultDirectory", "ResultDirectoryError"]

@@ -7,14 +7,14 @@ from typing import Any, cast
 
 from orchestrator.plan import units
 from orchestrator.plan.derive import build_derived
+from orchestrator.plan.document.document_paths import Path_
+from orchestrator.plan.document.finding_collector import Sink
+from orchestrator.plan.document.reader import Reader
 from orchestrator.plan.findings import Position
 from orchestrator.plan.model import Limits, LimitSource, Metadata, Plan, Target
 from orchestrator.plan.nearest import suggestion
 from orchestrator.plan.params import build_params
-from orchestrator.plan.places import Path_
 from orchestrator.plan.probes import build_probe
-from orchestrator.plan.reader import Reader
-from orchestrator.plan.sink import Sink
 from orchestrator.plan.spans import build_outstanding, build_spans
 from orchestrator.plan.units import UnitError
 

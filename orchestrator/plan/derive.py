@@ -11,15 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from orchestrator.plan import names
-from orchestrator.plan.expression import Expr
-from orchestrator.plan.model import Derive, Metric, MetricKind, Param, Plan
-from orchestrator.plan.nearest import suggestion
-from orchestrator.plan.places import Path_
-from orchestrator.plan.reader import Reader
-from orchestrator.plan.scopes import leans_on
-from orchestrator.plan.sink import Sink
-from orchestrator.plan.syntax import (
+from orchestrator.plan.document.document_paths import Path_
+from orchestrator.plan.document.finding_collector import Sink
+from orchestrator.plan.document.reader import Reader
+from orchestrator.plan.expression import names
+from orchestrator.plan.expression.parse import Expr
+from orchestrator.plan.expression.syntax import (
     Binary,
     Boolean,
     Call,
@@ -36,6 +33,9 @@ from orchestrator.plan.syntax import (
     Text,
     Unary,
 )
+from orchestrator.plan.model import Derive, Metric, MetricKind, Param, Plan
+from orchestrator.plan.nearest import suggestion
+from orchestrator.plan.scopes import leans_on
 
 #: The numbers that a cell of each kind of metric has.
 NUMBERS: Mapping[MetricKind, tuple[str, ...]] = {

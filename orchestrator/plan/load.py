@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.plan.build import Overrides, build_plan
-from orchestrator.plan.document import parse_document
+from orchestrator.plan.document.document_paths import Data, Path_
+from orchestrator.plan.document.finding_collector import Sink
+from orchestrator.plan.document.parse import parse_document
+from orchestrator.plan.document.schema import check_schema
+from orchestrator.plan.document.source import read_source
 from orchestrator.plan.findings import Finding, PlanError, has_errors
 from orchestrator.plan.model import Plan
-from orchestrator.plan.places import Data, Path_
-from orchestrator.plan.schema import check_schema
 from orchestrator.plan.semantics import check_meaning
-from orchestrator.plan.sink import Sink
-from orchestrator.plan.source import read_source
 
 _NONE: Mapping[str, str] = {}
 

@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping
 
-from orchestrator.plan import names
-from orchestrator.plan.expression import Expr
-from orchestrator.plan.model import Param
-from orchestrator.plan.nearest import nearest, suggestion
-from orchestrator.plan.scopes import Scope, leans_on
-from orchestrator.plan.sink import Sink
-from orchestrator.plan.syntax import (
+from orchestrator.plan.document.finding_collector import Sink
+from orchestrator.plan.expression import names
+from orchestrator.plan.expression.parse import Expr
+from orchestrator.plan.expression.syntax import (
     Binary,
     Call,
     Compare,
@@ -20,6 +17,9 @@ from orchestrator.plan.syntax import (
     children,
     walk,
 )
+from orchestrator.plan.model import Param
+from orchestrator.plan.nearest import nearest, suggestion
+from orchestrator.plan.scopes import Scope, leans_on
 
 COMM_BYTES = 15  # TASK_COMM_LEN is 16 with the closing NUL (include/linux/sched.h)
 

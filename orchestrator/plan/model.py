@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from orchestrator.plan.expression import Expr
+from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.findings import NOWHERE, Position
 
 AttachKind = Literal[

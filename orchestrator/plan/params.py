@@ -6,11 +6,11 @@ from typing import Any
 
 from orchestrator.plan import units
 from orchestrator.plan.attach import AttachError, is_path, is_symbol, parse_attach
+from orchestrator.plan.document.document_paths import Path_
+from orchestrator.plan.document.finding_collector import Sink
 from orchestrator.plan.findings import Position
 from orchestrator.plan.model import Param, ParamType
 from orchestrator.plan.nearest import suggestion
-from orchestrator.plan.places import Path_
-from orchestrator.plan.sink import Sink
 from orchestrator.plan.units import UnitError
 
 Value = int | bool | str

@@ -5,7 +5,10 @@ from typing import Any, Literal
 
 from orchestrator.plan import units
 from orchestrator.plan.attach import AttachError, parse_attach
-from orchestrator.plan.expression import Expr
+from orchestrator.plan.document.document_paths import Path_
+from orchestrator.plan.document.reader import Reader
+from orchestrator.plan.expression.parse import Expr
+from orchestrator.plan.expression.syntax import Boolean
 from orchestrator.plan.model import (
     ATTACH_KINDS,
     METRIC_KINDS,
@@ -19,9 +22,6 @@ from orchestrator.plan.model import (
 )
 from orchestrator.plan.nearest import suggestion
 from orchestrator.plan.params import Unset
-from orchestrator.plan.places import Path_
-from orchestrator.plan.reader import Reader
-from orchestrator.plan.syntax import Boolean
 from orchestrator.plan.units import UnitError
 
 MAX_KEYS = 1_000_000

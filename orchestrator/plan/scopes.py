@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.plan.expression import Expr
+from orchestrator.plan.expression.parse import Expr
+from orchestrator.plan.expression.syntax import Name, Number, walk
 from orchestrator.plan.findings import NOWHERE
 from orchestrator.plan.model import AttachItem, Plan, Probe, Span
-from orchestrator.plan.syntax import Name, Number, walk
 
 Definitions = Mapping[str, Expr]
 _KEY = Expr(text="", root=Number(0), position=NOWHERE)  # of a key only the name is of interest

@@ -5,17 +5,17 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.plan import names
 from orchestrator.plan.derive import check_figures
-from orchestrator.plan.expression import Expr, parse
+from orchestrator.plan.document.document_paths import Path_
+from orchestrator.plan.document.finding_collector import Sink
+from orchestrator.plan.expression import names
+from orchestrator.plan.expression.parse import Expr, parse
 from orchestrator.plan.findings import PlanError
 from orchestrator.plan.meaning import Meaning
 from orchestrator.plan.model import Metric, Plan, Probe
 from orchestrator.plan.nearest import suggestion
 from orchestrator.plan.params import interpolation_elsewhere
-from orchestrator.plan.places import Path_
 from orchestrator.plan.scopes import Scope, item_scope, leans_on, plan_scope, probe_scope
-from orchestrator.plan.sink import Sink
 from orchestrator.plan.span_meaning import check_spans
 
 

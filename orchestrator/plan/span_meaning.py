@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 
-from orchestrator.plan import names
-from orchestrator.plan.expression import parse
+from orchestrator.plan.document.document_paths import Path_
+from orchestrator.plan.document.finding_collector import Sink
+from orchestrator.plan.expression import names
+from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.findings import PlanError
 from orchestrator.plan.meaning import Meaning
 from orchestrator.plan.model import Outstanding, Plan, Probe, Span
 from orchestrator.plan.nearest import suggestion
-from orchestrator.plan.places import Path_
 from orchestrator.plan.scopes import Scope, leans_on, probe_scope, span_scope
-from orchestrator.plan.sink import Sink
 
 _SPAN_ROLES = ("start", "end", "via", "cancel")
 _OUTSTANDING_ROLES = ("open", "close")

@@ -1,10 +1,10 @@
 """Spans and outstanding resources, from a checked document."""
 
 from orchestrator.plan import units
+from orchestrator.plan.document.document_paths import Path_
+from orchestrator.plan.document.reader import Reader
 from orchestrator.plan.model import Outstanding, Span
-from orchestrator.plan.places import Path_
 from orchestrator.plan.probes import by_names, condition, emitted, metrics_of
-from orchestrator.plan.reader import Reader
 
 MAX_OPEN = 10_000_000
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from orchestrator.backends.protocol import Session
 from orchestrator.compile.program import Program
 from orchestrator.output.log import stamp
-from orchestrator.run.guard import Guard
 from orchestrator.run.loop import LEASE_NS
+from orchestrator.run.safety.guard import Guard
 
 __all__ = ["Armed", "arm"]
 

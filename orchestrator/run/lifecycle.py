@@ -16,30 +16,30 @@ from orchestrator.backends.protocol import AttachOptions, Session
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.output.folded import folded
 from orchestrator.output.result import ResultDirectory
+from orchestrator.output.run_output import Output, Tee
 from orchestrator.output.sink import OutputLost, Sink
 from orchestrator.plan.model import Plan
-from orchestrator.plan.policy import Policy
-from orchestrator.run.account import no_account
+from orchestrator.policy.model import Policy
 from orchestrator.run.arming import arm
 from orchestrator.run.choice import Choice
 from orchestrator.run.command import Command, CommandResult, park
+from orchestrator.run.cost.canary_choice import why_not
 from orchestrator.run.faults import Faults
-from orchestrator.run.finish import Ending, finished
-from orchestrator.run.guard import Guard
-from orchestrator.run.hot import why_not
-from orchestrator.run.journal import Journal, socket_of
-from orchestrator.run.leftovers import Cleaned, clean_leftovers, clean_own, mounted_at
 from orchestrator.run.loop import Bar, Outcome, Watched
-from orchestrator.run.output import Output, Tee
-from orchestrator.run.policy import admit
-from orchestrator.run.privileges import drop_after_attach, needed_for_names
-from orchestrator.run.records import (
+from orchestrator.run.report.account import no_account
+from orchestrator.run.report.finish import Ending, finished
+from orchestrator.run.report.records import (
     attached_fields,
     skipped_fields,
     skipped_hook_fields,
     started_fields,
 )
-from orchestrator.run.result import RunResult
+from orchestrator.run.report.result import RunResult
+from orchestrator.run.safety.admission import admit
+from orchestrator.run.safety.guard import Guard
+from orchestrator.run.safety.journal import Journal, socket_of
+from orchestrator.run.safety.leftovers import Cleaned, clean_leftovers, clean_own, mounted_at
+from orchestrator.run.safety.privileges import drop_after_attach, needed_for_names
 from orchestrator.run.signals import Signals
 from orchestrator.run.startup import since_process_start_ms
 
@@ -209,7 +209,7 @@ class Run:
         if why := why_not(self._program, command=bool(self._order.command)):
             self._canary = {"skipped": why}
             return
-        from orchestrator.run.canary import canary  # once a second is spent anyway
+        from orchestrator.run.cost.canary import canary  # once a second is spent anyway
 
         self._canary = {"skipped": "it did not come back"}
         self._canary = canary(
@@ -305,7 +305,9 @@ class Run:
         fields, verdict = finished(ending, self._program, self._faults)
         self._output.record("run.finished", fields.pop("level"), **fields)
         self._output.flush()
-        from orchestrator.run.metrics import Measured  # numpy, which the run has needed already
+        from orchestrator.run.metrics.run_metrics import (
+            Measured,  # numpy, which the run has needed already
+        )
 
         totals = live.totals if live else Measured()
         result = RunResult(

@@ -5,20 +5,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.backends.protocol import Artifact, Session
+from orchestrator.output.run_output import Output
 from orchestrator.plan.model import Plan
-from orchestrator.run.account import Account, settle
 from orchestrator.run.arming import Armed
-from orchestrator.run.control import Control
-from orchestrator.run.governor import Governor
+from orchestrator.run.cost.governor import Governor
 from orchestrator.run.loop import Bar, Loop, Outcome, Watched
-from orchestrator.run.metrics import Measured, Metrics
-from orchestrator.run.notices import Notices
-from orchestrator.run.output import Output
-from orchestrator.run.pausing import Pauses
-from orchestrator.run.service import Service
+from orchestrator.run.metrics.run_metrics import Measured, Metrics
+from orchestrator.run.metrics.windows import Totals, window_ns
+from orchestrator.run.remote.control import Control
+from orchestrator.run.remote.pausing import Pauses
+from orchestrator.run.remote.service import Service
+from orchestrator.run.report.account import Account, settle
+from orchestrator.run.report.notices import Notices
 from orchestrator.run.stacks import Stacks
 from orchestrator.run.stream import Stream
-from orchestrator.run.windows import Totals, window_ns
 
 __all__ = ["Live"]
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from orchestrator.backends.protocol import Counts, Session
 from orchestrator.compile.program import Program
+from orchestrator.output.run_output import Output
 from orchestrator.run.command import Command
-from orchestrator.run.governor import Governor
-from orchestrator.run.guard import Guard
-from orchestrator.run.output import Output
+from orchestrator.run.cost.governor import Governor
+from orchestrator.run.safety.guard import Guard
 from orchestrator.run.signals import Signals
 
 if TYPE_CHECKING:
-    from orchestrator.run.metrics import Measured
+    from orchestrator.run.metrics.run_metrics import Measured
     from orchestrator.run.stream import Stream  # numpy
 
 __all__ = ["LEASE_NS", "Bar", "Loop", "Outcome", "Watched"]

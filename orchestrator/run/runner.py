@@ -15,21 +15,21 @@ from orchestrator.output.result import ResultDirectory
 from orchestrator.output.sink import Sink
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.model import LimitSource, Plan
-from orchestrator.plan.policy import Policy
-from orchestrator.run.ceilings import governed
-from orchestrator.run.choice import Choice, choose
-from orchestrator.run.journal import DIRECTORIES
-from orchestrator.run.lifecycle import Order, Run
-from orchestrator.run.loop import Bar
-from orchestrator.run.policy import (
+from orchestrator.policy.ceilings import governed
+from orchestrator.policy.file import in_force
+from orchestrator.policy.model import Policy
+from orchestrator.policy.rules import (
     check_artifact,
     check_digest,
     check_program,
     forbidden_backends,
     of_ceilings,
 )
-from orchestrator.run.policy_file import in_force
-from orchestrator.run.result import RunResult
+from orchestrator.run.choice import Choice, choose
+from orchestrator.run.lifecycle import Order, Run
+from orchestrator.run.loop import Bar
+from orchestrator.run.report.result import RunResult
+from orchestrator.run.safety.journal import DIRECTORIES
 from orchestrator.run.signals import Signals
 
 __all__ = ["permitted", "program_of", "run_plan"]

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from orchestrator.run.output import Output
+from orchestrator.output.run_output import Output
 from orchestrator.symbols.frames import EMPTY_STACK, KnownStack, Stack
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from orchestrator.backends.protocol import Session
 from orchestrator.compile.program import RECORD_HEADER, Program
-from orchestrator.output.lines import RecordRenderer
-from orchestrator.output.stack_numbers import StackColumns
-from orchestrator.run.ledger import Delivery
-from orchestrator.run.output import Output
+from orchestrator.output.json_lines.lines import RecordRenderer
+from orchestrator.output.json_lines.stack_numbers import StackColumns
+from orchestrator.output.run_output import Output
+from orchestrator.run.report.ledger import Delivery
 from orchestrator.run.stacks import Stacks
 
 __all__ = ["Stream"]

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.kernel.elf import build_id
-from orchestrator.kernel.elf_image import SHN_UNDEF, STT_FUNC, STT_GNU_IFUNC, ElfError, Image
+from orchestrator.binaries.elf import build_id
+from orchestrator.binaries.elf_image import SHN_UNDEF, STT_FUNC, STT_GNU_IFUNC, ElfError, Image
 
 __all__ = ["Binary"]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.kernel.elf_image import ElfError
+from orchestrator.binaries.elf_image import ElfError
 from orchestrator.symbols.binary import Binary
 from orchestrator.symbols.code_map import CodeMap, read_code_map
 from orchestrator.symbols.frames import Frame, frame

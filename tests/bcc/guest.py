@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.backends import backend
-from orchestrator.backends.bcc import layout, memory
-from orchestrator.backends.bcc.artifact import Detail
-from orchestrator.backends.bcc.attaching import attach_compiled, compiled
-from orchestrator.backends.bcc.groups import groups
-from orchestrator.backends.bcc.hooks import load_side
-from orchestrator.backends.bcc.maps import create_map
+from orchestrator.backends.bcc.attach.attaching import attach_compiled, compiled
+from orchestrator.backends.bcc.attach.hooks import load_side
+from orchestrator.backends.bcc.design import layout, memory
+from orchestrator.backends.bcc.design.artifact import Detail
+from orchestrator.backends.bcc.design.groups import groups
+from orchestrator.backends.bcc.design.maps import create_map
 from orchestrator.backends.protocol import Artifact, AttachOptions
 from orchestrator.compile.lower import compile_plan
 from orchestrator.kernel.facts import KernelFacts, load_facts

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.backends import backend
-from orchestrator.backends.bcc.attaching import compiled
+from orchestrator.backends.bcc.attach.attaching import compiled
 from orchestrator.lab import Kernel
 from orchestrator.plan.findings import HostError
 from tests.bcc.guest import load_only, recorded

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.backends import backend
-from orchestrator.backends.bcc.attaching import attach_compiled, compiled
+from orchestrator.backends.bcc.attach.attaching import attach_compiled, compiled
 from orchestrator.backends.protocol import (
     Artifact,
     AttachOptions,

@@ -4,7 +4,7 @@ old verifiers take the loops."""
 import pytest
 
 from orchestrator.backends import backend
-from orchestrator.backends.bcc.attaching import compiled
+from orchestrator.backends.bcc.attach.attaching import compiled
 from tests.bcc.cfg import back_edges
 from tests.bcc.guest_captured import CAPTURED
 from tests.bcc.live import program_of

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.backends import BACKENDS, backend
-from orchestrator.backends.bcc.emit_target import comm_test
-from orchestrator.backends.bcc.registers import Operand, parse_operand
-from orchestrator.backends.bcc.writer import comment_text
+from orchestrator.backends.bcc.design.registers import Operand, parse_operand
+from orchestrator.backends.bcc.emit.target import comm_test
+from orchestrator.backends.bcc.emit.writer import comment_text
 from orchestrator.kernel.facts import KernelFacts, load_facts
 from orchestrator.kernel.feature import Feature
 from tests.bcc.live import program_of

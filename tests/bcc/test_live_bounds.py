@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.backends.bcc import layout
-from orchestrator.backends.bcc.identity import check_namespace, own_tgid
+from orchestrator.backends.bcc.attach.identity import check_namespace, own_tgid
+from orchestrator.backends.bcc.design import layout
 from orchestrator.compile.program import ResolvedTarget
 from orchestrator.plan.findings import HostError
 from tests.bcc.live import balanced, run
@@ -73,7 +73,7 @@ def test_we_know_our_own_number_in_another_namespace() -> None:
     """In a PID namespace of its own a process is 1 to itself, and something else to programs."""
     assert own_tgid() == os.getpid()
     code = (
-        "import json, os; from orchestrator.backends.bcc.identity import own_tgid;"
+        "import json, os; from orchestrator.backends.bcc.attach.identity import own_tgid;"
         "print(json.dumps([os.getpid(), own_tgid()]))"
     )
     child = subprocess.run(

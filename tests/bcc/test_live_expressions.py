@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.compile.evaluate import Tally, evaluate
-from orchestrator.compile.nodes import Captured, Field, Node
+from orchestrator.compile.expressions.evaluate import Tally, evaluate
+from orchestrator.compile.expressions.nodes import Captured, Field, Node
+from orchestrator.compile.expressions.types import Int, wrap
 from orchestrator.compile.program import Program
-from orchestrator.compile.types import Int, wrap
 from tests.bcc.live import balanced, program_of, run
 from tests.bcc.test_live_counts import LIMITS, comm
 

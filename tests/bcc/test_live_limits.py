@@ -4,7 +4,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from orchestrator.backends.bcc.session import BccSession
+from orchestrator.backends.bcc.attach.session import BccSession
 from tests.bcc.live import balanced, run
 from tests.bcc.test_live_counts import comm
 

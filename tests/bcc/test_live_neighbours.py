@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.backends import backend
-from orchestrator.backends.bcc.attaching import attach_compiled, compiled
-from orchestrator.backends.bcc.session import BccSession
+from orchestrator.backends.bcc.attach.attaching import attach_compiled, compiled
+from orchestrator.backends.bcc.attach.session import BccSession
 from orchestrator.backends.protocol import AttachOptions
-from orchestrator.kernel import perf
+from orchestrator.kernel.abi import perf
 from orchestrator.plan.findings import HostError
 from tests.bcc.live import facts, program_of, run
 from tests.bcc.test_live_counts import LIMITS, comm

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.backends.bcc import clang, load
-from orchestrator.kernel import dynamic_events
+from orchestrator.backends.bcc.attach import load
+from orchestrator.backends.bcc.compiler import clang
+from orchestrator.kernel.abi import dynamic_events
 from tests.bcc_low.programs import COUNT, COUNTS, COUNTS_SPEC, KEY, NOBODY, Counts, counts_of, only
 
 WORKLOAD = Path(__file__).parents[1] / "workload" / "load.c"
@@ -57,7 +58,9 @@ def workload(tmp_path_factory: pytest.TempPathFactory) -> Workload:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled programs are shared by these tests, and not with the host."""
     base = tmp_path_factory.getbasetemp() / "cache"
-    monkeypatch.setattr("orchestrator.backends.bcc.cache.SYSTEM_DIRECTORY", base / "probeplan")
+    monkeypatch.setattr(
+        "orchestrator.backends.bcc.compiler.cache.SYSTEM_DIRECTORY", base / "probeplan"
+    )
     monkeypatch.setenv("XDG_CACHE_HOME", str(base))
 
 

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from orchestrator.backends.bcc import attachment, load
-from orchestrator.backends.bcc.attachment import AttachError, Attachment
-from orchestrator.backends.bcc.load import LoadError, Map, MapSpec
-from orchestrator.kernel import bpf, dynamic_events
-from orchestrator.kernel.dynamic_events import Event
+from orchestrator.backends.bcc.attach import links as attachment
+from orchestrator.backends.bcc.attach import load
+from orchestrator.backends.bcc.attach.links import AttachError, Attachment
+from orchestrator.backends.bcc.attach.load import LoadError, Map, MapSpec
+from orchestrator.kernel.abi import bpf, dynamic_events
+from orchestrator.kernel.abi.dynamic_events import Event
 from tests.bcc_low.programs import COUNT, COUNTS, COUNTS_SPEC, KEY, counts_of, only
 from tests.guest.driver import Unsupported
 
@@ -28,14 +29,14 @@ ZERO = os.open("/dev/zero", os.O_RDONLY | os.O_CLOEXEC)
 def compiled(kernel: Any, share: Path, **kwargs: Any) -> dict[str, str]:
     """On the host: the counting program as text. Any prepared case may use it."""
     del kernel, share, kwargs
-    from orchestrator.backends.bcc import clang
+    from orchestrator.backends.bcc.compiler import clang
 
     return {"code": b64encode(clang.compile_c(COUNT, ["count"])["count"]).decode()}
 
 
 def compiled_traced(kernel: Any, share: Path, **kwargs: Any) -> dict[str, str]:
     """On the host: the counting program for fentry and fexit."""
-    from orchestrator.backends.bcc import clang
+    from orchestrator.backends.bcc.compiler import clang
 
     del kernel, share, kwargs
     return {"code": b64encode(clang.compile_c(COUNT, ["count_traced"])["count_traced"]).decode()}

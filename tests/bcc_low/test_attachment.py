@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.backends.bcc import attachment
-from orchestrator.kernel import bpf, dynamic_events, perf
-from orchestrator.kernel.dynamic_events import Event
+from orchestrator.backends.bcc.attach import links as attachment
+from orchestrator.kernel.abi import bpf, dynamic_events, perf
+from orchestrator.kernel.abi.dynamic_events import Event
 from tests.bcc_low.conftest import Counter, Workload
 
 CALLS = 3000

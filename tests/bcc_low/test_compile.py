@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.backends.bcc import cache, clang
+from orchestrator.backends.bcc.compiler import cache, clang
 from tests.bcc_low.programs import COUNT
 
 AS_NOBODY = """
 import json, os, sys
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
-from orchestrator.backends.bcc import clang
+from orchestrator.backends.bcc.compiler import clang
 code = clang.compile_c(sys.stdin.read(), ["count"])
 print(json.dumps({"hex": code["count"].hex(), "bcc": "bcc" in sys.modules, "uid": os.getuid()}))
 """
 COMPILE = """
 import sys
-from orchestrator.backends.bcc import clang
+from orchestrator.backends.bcc.compiler import clang
 clang.compile_c(sys.stdin.read(), ["count"])
 """
 PP_HELPERS = {

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.kernel import dynamic_events
-from orchestrator.kernel.dynamic_events import DefinitionError, Event
+from orchestrator.kernel.abi import dynamic_events
+from orchestrator.kernel.abi.dynamic_events import DefinitionError, Event
 from tests.bcc_low.conftest import Workload
 
 

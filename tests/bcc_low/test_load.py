@@ -5,10 +5,11 @@ import struct
 
 import pytest
 
-from orchestrator.backends.bcc import clang, load
-from orchestrator.backends.bcc.load import LoadError, MapSpec
-from orchestrator.backends.bcc.maps import MMAPABLE
-from orchestrator.kernel import bpf, bpf_map, perf
+from orchestrator.backends.bcc.attach import load
+from orchestrator.backends.bcc.attach.load import LoadError, MapSpec
+from orchestrator.backends.bcc.compiler import clang
+from orchestrator.backends.bcc.design.maps import MMAPABLE
+from orchestrator.kernel.abi import bpf, bpf_map, perf
 from tests.bcc_low.programs import COUNT, COUNTS, COUNTS_SPEC
 
 

@@ -10,10 +10,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from orchestrator.backends.bcc import attachment, clang, load, ring
-from orchestrator.backends.bcc.load import MapSpec
-from orchestrator.backends.bcc.ring import Ring, RingError
-from orchestrator.kernel import bpf
+from orchestrator.backends.bcc.attach import links as attachment
+from orchestrator.backends.bcc.attach import load
+from orchestrator.backends.bcc.attach.load import MapSpec
+from orchestrator.backends.bcc.compiler import clang
+from orchestrator.backends.bcc.counts import ring
+from orchestrator.backends.bcc.counts.ring import Ring, RingError
+from orchestrator.kernel.abi import bpf
 from tests.bcc_low.conftest import Workload
 from tests.bcc_low.programs import COUNTS, COUNTS_SPEC, KEY, NOBODY, RECORD, RING, counts_of, only
 

@@ -11,9 +11,9 @@ import pytest
 
 from orchestrator.cli import main
 from orchestrator.plan.findings import HostError, PlanError
-from orchestrator.run import live_runs
-from orchestrator.run.journal import Journal, Record, journals
-from orchestrator.run.live_runs import chosen, holder, stop
+from orchestrator.run.remote import live_runs
+from orchestrator.run.remote.live_runs import chosen, holder, stop
+from orchestrator.run.safety.journal import Journal, Record, journals
 from tests.cli.test_run_live import (
     ATTACH,
     BACKENDS,

@@ -13,8 +13,8 @@ from orchestrator.cli.run import _note_absent
 from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.plan.load import load_plan
 from orchestrator.run.choice import choose
-from orchestrator.run.journal import Journal, journals
-from orchestrator.run.leftovers import clean_leftovers
+from orchestrator.run.safety.journal import Journal, journals
+from orchestrator.run.safety.leftovers import clean_leftovers
 from orchestrator.run.shipped import find_plan, shipped_plans
 from tests.plan.plans import HEAD
 from tests.run.fake import FakeBackend, Script, program

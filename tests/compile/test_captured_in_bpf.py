@@ -11,14 +11,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.backends.bcc.clang import compile_c
-from orchestrator.backends.bcc.emit_nodes import Expressions, Site
-from orchestrator.backends.bcc.emit_strings import Strings as Storing
-from orchestrator.backends.bcc.load import load_program
-from orchestrator.backends.bcc.maps import Map, MapSpec, create_map
-from orchestrator.backends.bcc.writer import Writer
-from orchestrator.compile.nodes import RawArg, ReadBytes, ReadStrings
-from orchestrator.compile.types import S64, Buffer, Pointer, Strings, size_of
+from orchestrator.backends.bcc.attach.load import load_program
+from orchestrator.backends.bcc.compiler.clang import compile_c
+from orchestrator.backends.bcc.design.maps import Map, MapSpec, create_map
+from orchestrator.backends.bcc.emit.nodes import Expressions, Site
+from orchestrator.backends.bcc.emit.strings import Strings as Storing
+from orchestrator.backends.bcc.emit.writer import Writer
+from orchestrator.compile.expressions.nodes import RawArg, ReadBytes, ReadStrings
+from orchestrator.compile.expressions.types import S64, Buffer, Pointer, Strings, size_of
 from orchestrator.output.forms import used
 from tests.compile.test_expressions_in_bpf import HOOK, MAP, RAW_TRACEPOINT, test_run
 

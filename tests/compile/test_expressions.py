@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.compile.evaluate import evaluate
-from orchestrator.compile.types import Bool, Int
+from orchestrator.compile.expressions.evaluate import evaluate
+from orchestrator.compile.expressions.types import Bool, Int
 from orchestrator.kernel.facts import KernelFacts
 from tests.expressions import ARGUMENTS, argument_values, c_values, expressions, typed
 

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.backends.bcc.clang import compile_c
-from orchestrator.backends.bcc.emit_nodes import Expressions, Site
-from orchestrator.backends.bcc.load import load_program
-from orchestrator.backends.bcc.maps import MapSpec, create_map
-from orchestrator.backends.bcc.writer import Writer
-from orchestrator.compile.evaluate import Tally, evaluate
-from orchestrator.compile.nodes import Node
+from orchestrator.backends.bcc.attach.load import load_program
+from orchestrator.backends.bcc.compiler.clang import compile_c
+from orchestrator.backends.bcc.design.maps import MapSpec, create_map
+from orchestrator.backends.bcc.emit.nodes import Expressions, Site
+from orchestrator.backends.bcc.emit.writer import Writer
+from orchestrator.compile.expressions.evaluate import Tally, evaluate
+from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.program import Body, Hook
-from orchestrator.kernel import bpf_call
+from orchestrator.kernel.abi import bpf_call
 from orchestrator.kernel.facts import KernelFacts, live_facts
 from orchestrator.plan.findings import NOWHERE
 from tests.expressions import ARGUMENTS, argument_values, expressions, typed

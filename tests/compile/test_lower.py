@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.compile.lower import compile_plan
-from orchestrator.compile.nodes import (
+from orchestrator.compile.denied import DENIED
+from orchestrator.compile.expressions.nodes import (
     Builtin,
     Captured,
     Comparison,
@@ -16,9 +16,9 @@ from orchestrator.compile.nodes import (
     Register,
     walk,
 )
+from orchestrator.compile.expressions.types import Int, Pointer, Str
+from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import RECORD_HEADER_SIZE, Program
-from orchestrator.compile.types import Int, Pointer, Str
-from orchestrator.kernel.denied import DENIED
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import load_plan
 from tests.compile.conftest import HEAD

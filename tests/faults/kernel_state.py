@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.run.watchdog import COMM
+from orchestrator.run.safety.watchdog import COMM
 
 TRACING = Path("/sys/kernel/tracing")
 FILES = ("kprobe_events", "uprobe_events")

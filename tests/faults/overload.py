@@ -15,8 +15,8 @@ from unittest import mock
 from orchestrator.kernel.facts import live_facts
 from orchestrator.output.sink import Sink
 from orchestrator.plan.load import load_plan
-from orchestrator.run.governor import Governor
-from orchestrator.run.ledger import balance, total
+from orchestrator.run.cost.governor import Governor
+from orchestrator.run.report.ledger import balance, total
 from orchestrator.run.runner import run_plan
 from tests.live.product import Ran
 

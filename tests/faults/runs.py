@@ -12,9 +12,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, Self
 
-from orchestrator.kernel.dynamic_events import Event, define, remove
-from orchestrator.run.journal import journals as all_journals
-from orchestrator.run.leftovers import clean_leftovers
+from orchestrator.kernel.abi.dynamic_events import Event, define, remove
+from orchestrator.run.safety.journal import journals as all_journals
+from orchestrator.run.safety.leftovers import clean_leftovers
 from tests.faults.kernel_state import (
     TRACING,
     definitions,

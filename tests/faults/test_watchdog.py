@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.run.journal import Journal
-from orchestrator.run.leftovers import clean_leftovers
+from orchestrator.run.safety.journal import Journal
+from orchestrator.run.safety.leftovers import clean_leftovers
 from tests.faults.cli import (
     UPROBE,
     Process,
@@ -123,7 +123,7 @@ def test_a_kernel_without_pidfds_is_watched_by_looking(
     pidfd: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Linux before 5.3 has no pidfd_open: then process id and start time tell."""
-    from orchestrator.run import guard as module
+    from orchestrator.run.safety import guard as module
 
     if not pidfd:
         monkeypatch.setattr(module, "_pidfd", lambda: -1)

@@ -24,15 +24,15 @@ from typing import Any
 
 from orchestrator.backends import BACKENDS
 from orchestrator.backends.protocol import Backend
-from orchestrator.kernel import bpf_call, perf
+from orchestrator.kernel.abi import bpf_call, perf
 from orchestrator.kernel.facts import KernelFacts, live_facts
 from orchestrator.output.sink import Sink
 from orchestrator.plan.findings import HostError
 from orchestrator.plan.load import load_plan
 from orchestrator.run import lifecycle, runner
-from orchestrator.run.guard import Guard
-from orchestrator.run.journal import Journal
 from orchestrator.run.runner import run_plan
+from orchestrator.run.safety.guard import Guard
+from orchestrator.run.safety.journal import Journal
 
 CHANGING = {
     "os.mkdir", "os.rmdir", "os.remove", "os.rename", "os.link", "os.posix_spawn", "os.fork",

@@ -5,12 +5,12 @@ from functools import cache
 from pathlib import Path
 
 from orchestrator.backends import backend
-from orchestrator.backends.bcc.emit_nodes import EmitError
-from orchestrator.backends.tracefs.layout import Layout
+from orchestrator.backends.bcc.emit.nodes import EmitError
+from orchestrator.backends.tracefs.design.layout import Layout
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts, load_facts
-from orchestrator.plan.expression import parse
+from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.findings import HostError, PlanError, Position
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan

@@ -4,8 +4,8 @@ without a look at the code that makes them."""
 import re
 import shlex
 
-from orchestrator.backends.tracefs.layout import Layout
-from orchestrator.backends.tracefs.writes import Write, listing, names_of, writes
+from orchestrator.backends.tracefs.design.layout import Layout
+from orchestrator.backends.tracefs.design.writes import Write, listing, names_of, writes
 
 _C_TOKEN = re.compile(
     r"/\*(?P<comment>(?:[^*]|\*(?!/))*)\*/"

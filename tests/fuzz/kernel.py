@@ -7,21 +7,16 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from orchestrator.kernel import elf
+from orchestrator.binaries import elf
+from orchestrator.binaries.elf_image import ElfError
+from orchestrator.binaries.ld_cache import cached_paths
+from orchestrator.binaries.usdt import parse_arguments, usdt_probes
 from orchestrator.kernel.btf import Btf, BtfError
 from orchestrator.kernel.btf_blob import HEADER, MAGIC, Blob
-from orchestrator.kernel.elf_image import ElfError
 from orchestrator.kernel.facts import KernelFacts, load_facts
-from orchestrator.kernel.ld_cache import cached_paths
-from orchestrator.kernel.recording import (
-    Recording,
-    RecordingError,
-    read_recording,
-    write_recording,
-)
+from orchestrator.kernel.recording import Recording, RecordingError, read_recording, write_recording
 from orchestrator.kernel.tracepoints import parse_format
 from orchestrator.kernel.tree import RecordedTree
-from orchestrator.kernel.usdt import parse_arguments, usdt_probes
 from tests.fuzz.target import Target
 from tests.kernel.blobs import Blob as Handmade
 

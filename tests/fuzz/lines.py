@@ -1,10 +1,10 @@
 """Texts → definitions of events and filters, or a refusal."""
 
-from orchestrator.backends.tracefs.filters import FieldRef, comm_filter, filter_text
-from orchestrator.backends.tracefs.writes import Write, names_of
-from orchestrator.compile.nodes import Builtin, StringTest
-from orchestrator.compile.types import Str
-from orchestrator.kernel.dynamic_events import Event
+from orchestrator.backends.tracefs.design.filters import FieldRef, comm_filter, filter_text
+from orchestrator.backends.tracefs.design.writes import Write, names_of
+from orchestrator.compile.expressions.nodes import Builtin, StringTest
+from orchestrator.compile.expressions.types import Str
+from orchestrator.kernel.abi.dynamic_events import Event
 from tests.fuzz.grammar import check_definition, check_filter, check_listing
 from tests.fuzz.target import Target
 

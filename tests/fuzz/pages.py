@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from orchestrator.backends import tracefs
-from orchestrator.backends.tracefs import pages
-from orchestrator.backends.tracefs.columns import Column, Columns, Reader
-from orchestrator.backends.tracefs.events import SLACK, Bytes, Events
-from orchestrator.backends.tracefs.layout import Layout
-from orchestrator.backends.tracefs.tasks import Tasks
-from orchestrator.compile.evaluate import Tally
+from orchestrator.backends.tracefs import backend as tracefs
+from orchestrator.backends.tracefs.design.layout import Layout
+from orchestrator.backends.tracefs.reader import pages
+from orchestrator.backends.tracefs.reader.columns import Column, Columns, Reader
+from orchestrator.backends.tracefs.reader.events import SLACK, Bytes, Events
+from orchestrator.backends.tracefs.reader.tasks import Tasks
+from orchestrator.compile.expressions.evaluate import Tally
 from orchestrator.compile.lower import compile_plan
 from orchestrator.kernel.facts import load_facts
 from orchestrator.plan.load import load_plan

@@ -3,7 +3,14 @@
 import mmap
 import struct
 
-from orchestrator.backends.bcc.ring import BUSY, DISCARDED, HEADER_BYTES, LENGTH, Ring, RingError
+from orchestrator.backends.bcc.counts.ring import (
+    BUSY,
+    DISCARDED,
+    HEADER_BYTES,
+    LENGTH,
+    Ring,
+    RingError,
+)
 from tests.fuzz.target import Target
 
 SIZE = mmap.PAGESIZE

@@ -38,7 +38,7 @@ def compiled(
 
 def _compile(plan: Plan, facts: KernelFacts) -> None:
     from orchestrator.backends import BACKENDS
-    from orchestrator.backends.bcc.clang import compile_c
+    from orchestrator.backends.bcc.compiler.clang import compile_c
     from orchestrator.run.runner import program_of
 
     artifact = BACKENDS["bcc"].emit(program_of(plan, facts, followed=True), facts)

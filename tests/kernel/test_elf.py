@@ -10,7 +10,7 @@ from elftools.elf.elffile import ELFFile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.kernel.elf import (
+from orchestrator.binaries.elf import (
     ElfError,
     IfuncError,
     NoSuchBinaryError,
@@ -22,7 +22,7 @@ from orchestrator.kernel.elf import (
     resolve_binary,
     symbol_offset,
 )
-from orchestrator.kernel.usdt import NoSuchProbeError, parse_arguments, usdt_probes
+from orchestrator.binaries.usdt import NoSuchProbeError, parse_arguments, usdt_probes
 
 PYTHON = Path(sys.executable).resolve()
 

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
+from orchestrator.kernel.abi.mounts import ensure_tracefs
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.kernel.mounts import ensure_tracefs
 
-SAY = "from orchestrator.kernel.mounts import ensure_tracefs; print(*ensure_tracefs())"
+SAY = "from orchestrator.kernel.abi.mounts import ensure_tracefs; print(*ensure_tracefs())"
 
 
 def test_a_mounted_tracefs_is_left_alone(live: KernelFacts) -> None:

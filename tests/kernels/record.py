@@ -16,13 +16,7 @@ from pathlib import Path
 
 from btf_trim import trim
 
-from orchestrator.kernel.facts import (
-    KernelFacts,
-    facts_bytes,
-    live_facts,
-    load_facts,
-    save_facts,
-)
+from orchestrator.kernel.facts import KernelFacts, facts_bytes, live_facts, load_facts, save_facts
 from orchestrator.kernel.recording import Recording
 from orchestrator.kernel.tree import Tree
 from orchestrator.lab import KERNELS, fetch, run_in_guest

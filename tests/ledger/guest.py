@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from orchestrator.kernel.dynamic_events import Event
+from orchestrator.kernel.abi.dynamic_events import Event
 from tests.guest.product import run
 
 ROOM = 8  # returns that may be outstanding at once

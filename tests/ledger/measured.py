@@ -16,8 +16,8 @@ from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import live_facts
 from orchestrator.plan.load import load_plan
-from orchestrator.run.ledger import Delivery, Ledger, ledger_of
-from orchestrator.run.verdict import Verdict, judge
+from orchestrator.run.report.ledger import Delivery, Ledger, ledger_of
+from orchestrator.run.report.verdict import Verdict, judge
 
 HEAD = """
 apiVersion: probeplan/v1

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from orchestrator.backends.bcc import layout as bcc_layout
-from orchestrator.backends.bcc import maps, session
+from orchestrator.backends.bcc.attach import session
+from orchestrator.backends.bcc.design import layout as bcc_layout
+from orchestrator.backends.bcc.design import maps
 from orchestrator.backends.protocol import Session
-from orchestrator.backends.tracefs import pipeline
-from orchestrator.kernel import bpf
+from orchestrator.backends.tracefs.reader import pipeline
+from orchestrator.kernel.abi import bpf
 from tests.ledger.measured import ROOM, calling, drained, held, measured
 
 N = 300

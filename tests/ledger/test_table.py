@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import tests.ledger
-from orchestrator.run import ledger
+from orchestrator.run.report import ledger
 
 TESTS = Path(__file__).parents[1]
 TOTALS = set(ledger.Ledger.__annotations__) - {"probes", "spans", "stacks"}

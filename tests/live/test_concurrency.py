@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from orchestrator.kernel import perf
+from orchestrator.kernel.abi import perf
 from tests.cli.test_run_live import ATTACH, FACTS, a_plan, left_by, probeplan, rest
 from tests.cli.test_run_live import pytestmark as needs_a_kernel
 from tests.live.product import Ran, check_accounts

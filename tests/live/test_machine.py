@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.kernel import perf
+from orchestrator.kernel.abi import perf
 from orchestrator.kernel.facts import live_facts
 from orchestrator.output.sink import Sink
 from orchestrator.plan.load import load_plan

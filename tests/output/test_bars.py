@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.compile.histogram import LinearBuckets, bucket_index
-from orchestrator.output.bars import ROWS, Row, bar, rows_of
 from orchestrator.output.percentiles import histogram_fields
+from orchestrator.output.terminal.bars import ROWS, Row, bar, rows_of
 
 VALUES = st.lists(
     st.integers(0, 64).flatmap(lambda bits: st.integers(0, (1 << bits) - 1)),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.compile.program import FieldForm, KeyField, Presentation
-from orchestrator.kernel.devices import device_name
+from orchestrator.kernel.abi.devices import device_name
 from orchestrator.output.fields import is_number, longest_token, token_of, value_of
 
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.compile.program import Emit
-from orchestrator.output.lines import LineRenderer, RecordRenderer
-from orchestrator.output.tokens import TokenColumn
+from orchestrator.output.json_lines.lines import LineRenderer, RecordRenderer
+from orchestrator.output.json_lines.tokens import TokenColumn
 from tests.output.records import CONSTANTS, batch, cases, emit_of, expected, record
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schema/log-v1.schema.json").read_text())

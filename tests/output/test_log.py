@@ -75,8 +75,8 @@ def test_queueing_imports_neither_structlog_nor_numpy() -> None:
     """Start-up does not pay for what comes later."""
     script = (
         "import io, sys; from orchestrator.output.log import Log; "
-        "from orchestrator.output.sink import Sink; import orchestrator.output.progress; "
-        "import orchestrator.output.summary, orchestrator.output.result; "
+        "from orchestrator.output.sink import Sink; import orchestrator.output.terminal.progress; "
+        "import orchestrator.output.terminal.summary, orchestrator.output.result; "
         "Log(Sink(io.BytesIO()), {}).write('run.started'); "
         "print(*{'structlog', 'numpy', 'orjson', 'rich'} & set(sys.modules))"
     )

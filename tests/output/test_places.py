@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.output.places import append_to
 from orchestrator.output.result import ResultDirectory, ResultDirectoryError
+from orchestrator.output.safe_open import append_to
 
 
 @pytest.fixture

@@ -6,16 +6,10 @@ import struct
 import numpy as np
 
 from orchestrator.backends.protocol import Cell
-from orchestrator.compile.program import (
-    RECORD_HEADER_SIZE,
-    Emit,
-    KeyField,
-    MetricSpec,
-    RecordField,
-)
-from orchestrator.output.lines import LineRenderer, RecordRenderer
+from orchestrator.compile.program import RECORD_HEADER_SIZE, Emit, KeyField, MetricSpec, RecordField
+from orchestrator.output.json_lines.lines import LineRenderer, RecordRenderer
+from orchestrator.output.json_lines.stack_numbers import StackColumns
 from orchestrator.output.metrics import metric_fields
-from orchestrator.output.stack_numbers import StackColumns
 from orchestrator.plan.model import Buckets
 
 NAMES = {

@@ -11,10 +11,10 @@ from typing import Any, TextIO
 import pytest
 
 from orchestrator.compile.histogram import bucket_index
-from orchestrator.output.people import amount, harmless
 from orchestrator.output.percentiles import histogram_fields
-from orchestrator.output.progress import Progress, hidden_at_end
-from orchestrator.output.summary import print_summary
+from orchestrator.output.terminal.human_units import amount, harmless
+from orchestrator.output.terminal.progress import Progress, hidden_at_end
+from orchestrator.output.terminal.summary import print_summary
 from tests.output.samples import finished, lifecycle, metric
 
 

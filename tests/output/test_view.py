@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.output import view
-from orchestrator.output.progress import hidden_at_end
-from orchestrator.output.view import LiveView
+from orchestrator.output.terminal import live_view as view
+from orchestrator.output.terminal.live_view import LiveView
+from orchestrator.output.terminal.progress import hidden_at_end
 from tests.output.samples import lifecycle, metric
 from tests.output.test_summary import terminal
 

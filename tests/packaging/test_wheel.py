@@ -94,7 +94,8 @@ def test_the_wheel_holds_every_file_of_the_package(wheel: Path, tree: Path) -> N
 def test_an_installed_probeplan_reads_its_own_files(installed: Path) -> None:
     """Not those of the source tree, wherever that is."""
     code = (
-        "from orchestrator.plan.schema import schema_path; print(schema_path('x').parents[1]); "
+        "from orchestrator.plan.document.schema import schema_path; "
+        "print(schema_path('x').parents[1]); "
         "from orchestrator.run.shipped import shipped_plans; print(len(shipped_plans())); "
         "import orchestrator; print(orchestrator.__file__)"
     )

@@ -5,7 +5,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from orchestrator.plan.document import parse_document
+from orchestrator.plan.document.parse import parse_document
 
 HERE = Path(__file__).parent
 VALID = sorted((HERE / "valid").glob("*.yaml"))

@@ -7,11 +7,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.plan import load
-from orchestrator.plan.compose import MAX_DEPTH, MAX_NODES
-from orchestrator.plan.document import Document, parse_document
+from orchestrator.plan.document.compose import MAX_DEPTH, MAX_NODES
+from orchestrator.plan.document.parse import Document, parse_document
+from orchestrator.plan.document.source import MAX_BYTES
 from orchestrator.plan.findings import PlanError
 from orchestrator.plan.load import check_plan, load_plan
-from orchestrator.plan.source import MAX_BYTES
 from tests.plan.plans import RECIPES, VALID
 
 TEXTS = [path.read_bytes() for path in (*VALID, *RECIPES)]

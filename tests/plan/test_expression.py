@@ -4,10 +4,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from orchestrator.plan import syntax as ex
-from orchestrator.plan.expression import Expr, parse
+from orchestrator.plan.expression import syntax as ex
+from orchestrator.plan.expression.parse import Expr, parse
+from orchestrator.plan.expression.syntax import walk
 from orchestrator.plan.findings import PlanError, Position
-from orchestrator.plan.syntax import walk
 
 HERE = Position(file="f", line=3, column=10)
 

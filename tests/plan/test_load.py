@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from orchestrator.plan.expression.syntax import Compare, Text
 from orchestrator.plan.findings import PlanError
 from orchestrator.plan.load import check_plan, load_plan
 from orchestrator.plan.model import Buckets, Limits, Plan, Rate
-from orchestrator.plan.syntax import Compare, Text
 from tests.plan.plans import HEAD, HERE, probe
 
 SLOW_READS = HERE / "valid" / "slow-reads.yaml"

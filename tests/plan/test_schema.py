@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.plan import quick
-from orchestrator.plan.document import Document, parse_document
-from orchestrator.plan.schema import check_schema, load_schema
+from orchestrator.plan.document import quick_check as quick
+from orchestrator.plan.document.parse import Document, parse_document
+from orchestrator.plan.document.schema import check_schema, load_schema
 from tests.plan.plans import RECIPES, VALID, damaged, data_of
 
 SCHEMA = load_schema()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.backends import BACKENDS
-from orchestrator.backends.bcc.clang import compile_c
+from orchestrator.backends.bcc.compiler.clang import compile_c
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts, load_facts

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from orchestrator.kernel.elf import resolve_binary
+from orchestrator.binaries.elf import resolve_binary
 from orchestrator.kernel.facts import KernelFacts, live_facts, load_facts
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.kernel.elf import resolve_binary, symbol_offset
+from orchestrator.binaries.elf import resolve_binary, symbol_offset
 from tests.guest_cases import CaseResult
 from tests.live.product import Ran, check_accounts, run_cli
 from tests.plans.shipped import PLANS

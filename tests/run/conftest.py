@@ -18,7 +18,7 @@ from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Metadata, Plan, Target
 from orchestrator.run.choice import choose
 from orchestrator.run.lifecycle import Order, Run
-from orchestrator.run.result import RunResult
+from orchestrator.run.report.result import RunResult
 from orchestrator.run.signals import Signals
 from tests.run.fake import FakeBackend, Script, program
 

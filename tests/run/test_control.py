@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from orchestrator.plan.findings import Finding, HostError, PlanError
-from orchestrator.run.control import Control, ask
-from orchestrator.run.journal import Journal, journals, socket_of
-from orchestrator.run.leftovers import clean_leftovers
+from orchestrator.run.remote.control import Control, ask
+from orchestrator.run.safety.journal import Journal, journals, socket_of
+from orchestrator.run.safety.leftovers import clean_leftovers
 
 
 def serve(request: Mapping[str, Any], uid: int) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from orchestrator.backends.protocol import Cell
 from orchestrator.compile.histogram import bucket_index
 from orchestrator.compile.program import MetricSpec
 from orchestrator.plan.derive import NUMBERS
-from orchestrator.plan.expression import parse
+from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.model import Buckets, Limits
-from orchestrator.run.derive import Value, evaluate, merged, number_of, references
-from orchestrator.run.figures import Counted, Figures
+from orchestrator.run.metrics.figure_eval import Value, evaluate, merged, number_of, references
+from orchestrator.run.metrics.figures import Counted, Figures
 from tests.run.conftest import Ran, plan_of
 from tests.run.fake import Script, program
 
@@ -212,7 +212,7 @@ def test_stop_when_ends_a_run_as_a_success_and_tells_its_numbers(ran: Ran) -> No
 
 def test_stop_when_judges_each_second_where_there_are_no_windows(ran: Ran, monkeypatch) -> None:
     """And then no window is written: only the totals."""
-    monkeypatch.setattr("orchestrator.run.windows.STOP_WINDOW_NS", 20_000_000)
+    monkeypatch.setattr("orchestrator.run.metrics.windows.STOP_WINDOW_NS", 20_000_000)
     ran.go(
         Script(batches=[[1]]),
         program(Limits(duration_ns=60_000_000_000)),

@@ -7,18 +7,11 @@ from typing import Any
 import pytest
 
 from orchestrator.backends.protocol import Artifact, AttachOptions, Counts, Expense, SideCounts
-from orchestrator.kernel.denied import DENIED
-from orchestrator.kernel.hot import (
-    HOT_EVENTS,
-    HOT_FUNCTIONS,
-    HOT_SYSCALLS,
-    HOT_USER_FUNCTIONS,
-)
+from orchestrator.compile.denied import DENIED
 from orchestrator.plan.findings import HostError
 from orchestrator.plan.model import Limits
-from orchestrator.run import canary as canary_module
-from orchestrator.run.canary import canary, count_only
-from orchestrator.run.cost import (
+from orchestrator.run.cost import canary as canary_module
+from orchestrator.run.cost.budget import (
     ASSUMED_RUN_NS,
     MOST,
     Cost,
@@ -27,8 +20,15 @@ from orchestrator.run.cost import (
     choose_step,
     cost_of,
 )
-from orchestrator.run.governor import LOOK_NS, PULSE_NS, Governor
-from orchestrator.run.hot import hot_places, why_not
+from orchestrator.run.cost.canary import canary, count_only
+from orchestrator.run.cost.canary_choice import hot_places, why_not
+from orchestrator.run.cost.governor import LOOK_NS, PULSE_NS, Governor
+from orchestrator.run.cost.hot_places import (
+    HOT_EVENTS,
+    HOT_FUNCTIONS,
+    HOT_SYSCALLS,
+    HOT_USER_FUNCTIONS,
+)
 from tests.run.fake import FakeBackend, FakeSession, Script, program
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.kernel.dynamic_events import Event, define, remove
+from orchestrator.kernel.abi.dynamic_events import Event, define, remove
 from orchestrator.plan.findings import HostError
-from orchestrator.run.journal import Journal, JournalError, boot_id, journals
-from orchestrator.run.leftovers import clean_leftovers, dead_runs
+from orchestrator.run.safety.journal import Journal, JournalError, boot_id, journals
+from orchestrator.run.safety.leftovers import clean_leftovers, dead_runs
 
 TRACEFS = Path("/sys/kernel/tracing")
 needs_instances = pytest.mark.skipif(

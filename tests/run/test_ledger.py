@@ -14,8 +14,8 @@ from orchestrator.backends.protocol import (
     SideCounts,
 )
 from orchestrator.compile.program import ResolvedTarget
-from orchestrator.run.ledger import Delivery, Ledger, balance, ledger_of
-from orchestrator.run.verdict import judge, saw_nothing
+from orchestrator.run.report.ledger import Delivery, Ledger, balance, ledger_of
+from orchestrator.run.report.verdict import judge, saw_nothing
 from tests.run.conftest import log_validator
 from tests.run.fake import program
 

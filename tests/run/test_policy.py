@@ -15,19 +15,19 @@ from orchestrator.plan.build import LIMIT_READERS
 from orchestrator.plan.findings import NOWHERE, Finding, HostError
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Limits, Plan, Rate, Redact
-from orchestrator.plan.policy import Ceiling, Policy, parse_policy
-from orchestrator.run.ceilings import governed, least, stricter
-from orchestrator.run.choice import choose
-from orchestrator.run.journal import Journal
-from orchestrator.run.policy import (
-    admit,
+from orchestrator.policy.ceilings import governed, least, stricter
+from orchestrator.policy.model import Ceiling, Policy, parse_policy
+from orchestrator.policy.offline_check import preview
+from orchestrator.policy.rules import (
     check_artifact,
     check_digest,
     check_program,
     forbidden_backends,
 )
-from orchestrator.run.preview import preview
+from orchestrator.run.choice import choose
 from orchestrator.run.runner import permitted
+from orchestrator.run.safety.admission import admit
+from orchestrator.run.safety.journal import Journal
 from tests.compile.conftest import recorded
 
 HEAD = "apiVersion: probeplan/v1\nkind: ProbePlan\nmetadata: {name: t, summary: t}\n"

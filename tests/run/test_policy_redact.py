@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.compile.expressions.nodes import Captured, ReadString
+from orchestrator.compile.expressions.types import Str
 from orchestrator.compile.lower import compile_plan
-from orchestrator.compile.nodes import Captured, ReadString
 from orchestrator.compile.program import Presentation, Program, RecordField
 from orchestrator.compile.redact import salted
-from orchestrator.compile.types import Str
 from orchestrator.output.fields import longest_token, token_of, value_of
 from orchestrator.plan.load import check_plan, load_plan
 from orchestrator.plan.model import Redact

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from orchestrator.compile.program import Program
+from orchestrator.output.run_output import Output, Tee
 from orchestrator.output.sink import OutputLost, Sink
 from orchestrator.plan.model import Limits
-from orchestrator.run.ledger import Delivery
-from orchestrator.run.output import Output, Tee
+from orchestrator.run.report.ledger import Delivery
 from orchestrator.run.stacks import Stacks
 from orchestrator.run.stream import Stream
 from orchestrator.symbols.frames import Stack

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.backends import bcc, tracefs
-from orchestrator.backends.bcc.artifact import Detail
-from orchestrator.backends.bcc.memory import map_bytes
+from orchestrator.backends.bcc import backend as bcc
+from orchestrator.backends.bcc.design.artifact import Detail
+from orchestrator.backends.bcc.design.memory import map_bytes
 from orchestrator.backends.protocol import Artifact
+from orchestrator.backends.tracefs import backend as tracefs
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts, load_facts
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import load_plan
-from orchestrator.run.privileges import needed_for_names
+from orchestrator.run.safety.privileges import needed_for_names
 
 HEAD = """
 apiVersion: probeplan/v1

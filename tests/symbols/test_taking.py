@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.backends import bcc
-from orchestrator.backends.bcc import layout
-from orchestrator.backends.bcc.session import BccSession
+from orchestrator.backends.bcc import backend as bcc
+from orchestrator.backends.bcc.attach.session import BccSession
+from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.protocol import AttachOptions, StackCounts
 from orchestrator.compile.lower import compile_plan
-from orchestrator.kernel import perf
+from orchestrator.kernel.abi import perf
 from orchestrator.kernel.facts import live_facts
 from orchestrator.plan.load import load_plan
 from orchestrator.symbols.frames import EMPTY_STACK, LOST_STACK

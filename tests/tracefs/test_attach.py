@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.backends import tracefs
 from orchestrator.backends.protocol import Artifact, AttachOptions
-from orchestrator.backends.tracefs.instance import Instance
-from orchestrator.backends.tracefs.layout import Layout
-from orchestrator.backends.tracefs.writes import Write
+from orchestrator.backends.tracefs import backend as tracefs
+from orchestrator.backends.tracefs.design.layout import Layout
+from orchestrator.backends.tracefs.design.writes import Write
+from orchestrator.backends.tracefs.instance.trace_instance import Instance
 from orchestrator.kernel.facts import live_facts
 from orchestrator.plan.findings import HostError
 from tests.tracefs.runs import PROJECT, alive, compiled, leftovers, new_run
@@ -197,7 +197,7 @@ def test_attaching_needs_no_heavy_module(load: str) -> None:
     and its first attached probe."""
     code = f"""
 import pickle, sys
-from orchestrator.backends import tracefs
+from orchestrator.backends.tracefs import backend as tracefs
 from orchestrator.backends.protocol import AttachOptions
 from orchestrator.kernel.facts import live_facts
 artifact = pickle.load(sys.stdin.buffer)
@@ -223,7 +223,7 @@ def test_tracing_stops_when_the_process_is_killed(load: str, tracing: Path) -> N
     run_id = new_run()
     code = f"""
 import pickle, sys, time
-from orchestrator.backends import tracefs
+from orchestrator.backends.tracefs import backend as tracefs
 from orchestrator.backends.protocol import AttachOptions
 from orchestrator.kernel.facts import live_facts
 artifact = pickle.load(sys.stdin.buffer)
@@ -255,7 +255,7 @@ time.sleep(60)
 
 def _clean(tracing: Path, run_id: str) -> None:
     """What `cleanup` does for a dead run."""
-    from orchestrator.kernel.dynamic_events import remove
+    from orchestrator.kernel.abi.dynamic_events import remove
 
     (tracing / f"instances/probeplan-{run_id}").rmdir()
     lines = (tracing / "uprobe_events").read_text().split()

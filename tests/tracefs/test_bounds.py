@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.backends.tracefs.bounds import Bounds, Cap, Gcra, Sampler
-from orchestrator.backends.tracefs.pairs import match
+from orchestrator.backends.tracefs.reader.bounds import Bounds, Cap, Gcra, Sampler
+from orchestrator.backends.tracefs.reader.pairs import match
 from orchestrator.plan.model import Rate
 
 SECOND = 1_000_000_000

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.backends import tracefs
 from orchestrator.backends.protocol import Artifact
+from orchestrator.backends.tracefs import backend as tracefs
 from orchestrator.kernel.facts import KernelFacts, load_facts
 from orchestrator.plan.findings import Finding, HostError
 from tests.tracefs.runs import compiled

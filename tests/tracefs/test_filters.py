@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.backends.tracefs.drain import Drain
-from orchestrator.backends.tracefs.filters import FieldRef, comm_filter, filter_text
-from orchestrator.backends.tracefs.instance import Instance
-from orchestrator.backends.tracefs.writes import Write, names_of
-from orchestrator.compile.evaluate import evaluate
-from orchestrator.compile.nodes import (
+from orchestrator.backends.tracefs.design.filters import FieldRef, comm_filter, filter_text
+from orchestrator.backends.tracefs.design.writes import Write, names_of
+from orchestrator.backends.tracefs.instance.trace_instance import Instance
+from orchestrator.backends.tracefs.reader.drain import Drain
+from orchestrator.compile.expressions.evaluate import evaluate
+from orchestrator.compile.expressions.nodes import (
     Arithmetic,
     Builtin,
     Combination,
@@ -27,8 +27,8 @@ from orchestrator.compile.nodes import (
     Register,
     StringTest,
 )
-from orchestrator.compile.types import INTEGERS, Int, Str, promoted, wrap
-from orchestrator.kernel.dynamic_events import Event
+from orchestrator.compile.expressions.types import INTEGERS, Int, Str, promoted, wrap
+from orchestrator.kernel.abi.dynamic_events import Event
 from orchestrator.kernel.tracepoints import parse_format
 from tests.tracefs.runs import leftovers, new_run
 

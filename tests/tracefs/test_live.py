@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.backends import tracefs
 from orchestrator.backends.protocol import AttachOptions, Counts
+from orchestrator.backends.tracefs import backend as tracefs
 from orchestrator.kernel.facts import live_facts
 from tests.tracefs.runs import Outcome, compiled, decoded, new_run, run
 

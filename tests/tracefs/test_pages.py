@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.backends.tracefs import pages
-from orchestrator.backends.tracefs.drain import Drain
-from orchestrator.backends.tracefs.events import SLACK, empty, gather, joined
-from orchestrator.backends.tracefs.instance import Instance
-from orchestrator.backends.tracefs.writes import Write, names_of
+from orchestrator.backends.tracefs.design.writes import Write, names_of
+from orchestrator.backends.tracefs.instance.trace_instance import Instance
+from orchestrator.backends.tracefs.reader import pages
+from orchestrator.backends.tracefs.reader.drain import Drain
+from orchestrator.backends.tracefs.reader.events import SLACK, empty, gather, joined
 from tests.tracefs.runs import new_run
 
 SIZE = 4096

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.backends.tracefs.calibration import beside, measure
-from orchestrator.backends.tracefs.instance import Instance
-from orchestrator.backends.tracefs.writes import names_of
+from orchestrator.backends.tracefs.design.writes import names_of
+from orchestrator.backends.tracefs.instance.calibration import beside, measure
+from orchestrator.backends.tracefs.instance.trace_instance import Instance
 from orchestrator.kernel.facts import live_facts
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="making an instance needs root")

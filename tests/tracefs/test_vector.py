@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.backends.tracefs.vector import NotVectorised, vectorised
-from orchestrator.compile.evaluate import evaluate
-from orchestrator.compile.nodes import (
+from orchestrator.backends.tracefs.reader.column_eval import NotVectorised, vectorised
+from orchestrator.compile.expressions.evaluate import evaluate
+from orchestrator.compile.expressions.nodes import (
     Arithmetic,
     ByteSwap,
     Combination,
@@ -19,7 +19,7 @@ from orchestrator.compile.nodes import (
     Node,
     Register,
 )
-from orchestrator.compile.types import BOOL, INTEGERS, U16, U32, Int, promoted, wrap
+from orchestrator.compile.expressions.types import BOOL, INTEGERS, U16, U32, Int, promoted, wrap
 
 KINDS = list(INTEGERS.values())
 LEAVES = [Register(i, kind) for i, kind in enumerate(KINDS)]

@@ -1,0 +1,92 @@
+"""The price of each mechanism, measured with a program that does nothing."""
+
+import os
+from collections.abc import Callable, Mapping
+
+from orchestrator.backends.bcc.attach import links as attachment
+from orchestrator.backends.bcc.attach.links import AttachError, Attachment
+from orchestrator.backends.quiet_call import CALL, LIBRARY, ns_a_call, symbol
+from orchestrator.binaries import elf
+from orchestrator.kernel.abi import bpf, dynamic_events
+from orchestrator.kernel.abi.run_time import RunTime
+
+__all__ = ["measure"]
+
+_RETURN_1 = bpf.instruction(bpf.MOV64_IMM, to=0, value=1) + bpf.instruction(bpf.EXIT)
+
+
+def measure(kind: str) -> tuple[float, float] | None:
+    """ns that a call becomes slower by, and ns a run as the kernel's statistics tell them of a
+    program that does nothing. None where this mechanism cannot be tried."""
+    attach = _WAYS.get(kind)
+    if attach is None:
+        return None
+    try:
+        program, made = attach()
+    except (OSError, AttachError, ValueError, elf.ElfError):
+        return None
+    try:
+        with_it, run_ns = ns_a_call(), _run_ns(program)
+    finally:
+        made.detach()
+        os.close(program)
+    return max(with_it - ns_a_call(), 0.0), run_ns
+
+
+def _run_ns(program: int) -> float:
+    """0 where statistics are not allowed: they are then not used later either."""
+    statistics = RunTime()
+    try:
+        statistics.on()
+        ns_a_call()
+    except OSError:
+        return 0.0
+    finally:
+        statistics.off()
+    found = bpf.program_statistics(program)
+    return found.run_time_ns / found.run_count if found.run_time_ns and found.run_count else 0.0
+
+
+def _empty(kind: int) -> int:
+    code = bpf.RETURN_0 if kind == bpf.RAW_TRACEPOINT else _RETURN_1
+    return bpf.prog_load(kind, code, name="pp_price")[0]
+
+
+def _with(kind: int, attach: Callable[[int], Attachment]) -> tuple[int, Attachment]:
+    program = _empty(kind)
+    try:
+        return program, attach(program)
+    except BaseException:
+        os.close(program)
+        raise
+
+
+def _raw() -> tuple[int, Attachment]:
+    return _with(bpf.RAW_TRACEPOINT, lambda fd: attachment.raw_tracepoint("sys_enter", fd))
+
+
+def _perf() -> tuple[int, Attachment]:
+    number = dynamic_events.event_id(f"syscalls/sys_enter_{CALL}")
+    return _with(bpf.TRACEPOINT, lambda fd: attachment.perf_tracepoint(number, fd))
+
+
+def _kernel(*, returns: bool) -> tuple[int, Attachment]:
+    return _with(bpf.KPROBE, lambda fd: attachment.kprobe_pmu(symbol(), fd, returns=returns))
+
+
+def _user(*, returns: bool) -> tuple[int, Attachment]:
+    path = elf.resolve_binary(LIBRARY)
+    offset = elf.symbol_offset(path, CALL)
+    return _with(
+        bpf.KPROBE, lambda fd: attachment.uprobe_pmu(str(path), offset, fd, returns=returns)
+    )
+
+
+_WAYS: Mapping[str, Callable[[], tuple[int, Attachment]]] = {
+    "raw tracepoint": _raw,
+    "perf tracepoint": _perf,
+    "kprobe": lambda: _kernel(returns=False),
+    "kretprobe": lambda: _kernel(returns=True),
+    "uprobe": lambda: _user(returns=False),
+    "uretprobe": lambda: _user(returns=True),
+}

@@ -1,0 +1,65 @@
+"""What user space writes before programs are armed: parameters, bounds, extremes, tasks."""
+
+import contextlib
+import struct
+from pathlib import Path
+
+from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.design.maps import Map
+from orchestrator.compile.program import SpanProgram
+from orchestrator.plan.model import Rate
+
+UNLIMITED = (1 << 64) - 1
+#: A burst of a tenth of the period is let through at once, so that events that come together are
+#: not cut apart: at most count + count/10 records in a period.
+BURST_PART = 10
+
+
+def control_words(lay: layout.Layout, own_tgid: int) -> list[int]:
+    """The control element, disarmed. `own_tgid`: our process as the kernel's programs see it."""
+    program = lay.program
+    words = [0] * (lay.control_bytes // layout.WORD)
+    words[lay.plan_word("self")] = own_tgid
+    words[lay.plan_word("cap")] = program.limits.events
+    _put_rate(words, lay.plan_word("rate_gap"), program.limits.rate)
+    for number, probe in enumerate(program.probes):
+        words[lay.probe_word(number, "sample")] = probe.sample
+        cap = UNLIMITED if probe.events is None else probe.events
+        words[lay.probe_word(number, "cap")] = cap
+        if probe.rate is not None:
+            _put_rate(words, lay.probe_word(number, "rate_gap"), probe.rate)
+    for param in program.params:
+        words[lay.param_word(param.slot)] = param.value & UNLIMITED
+    return words
+
+
+def _put_rate(words: list[int], gap_at: int, rate: Rate) -> None:
+    """The gap between two records and the burst, in ns, in two words that follow each other."""
+    words[gap_at] = max(rate.per_ns // rate.count, 1)
+    words[gap_at + 1] = rate.per_ns // BURST_PART
+
+
+def ledger_element(lay: layout.Layout, side: layout.Side, cpus: int) -> bytes:
+    """The first element of one side: zeros, but for the values that minima and maxima start
+    from."""
+    specs = {metric.index: metric for metric in lay.program.metrics}
+    words = [0] * (lay.ledger_bytes // layout.WORD)
+    for number, use in enumerate(side.hook.body.metrics):
+        words[lay.metric_word(number, "value")] = layout.extreme(specs[use.metric])
+    return struct.pack(f"={len(words)}Q", *words) * cpus
+
+
+def span_element(lay: layout.Layout, span: SpanProgram, cpus: int) -> bytes:
+    """The same of a span: zeros, but for what minima and maxima start from."""
+    words = [0] * (lay.ledger_bytes // layout.WORD)
+    for number, metric in enumerate(span.metrics):
+        words[lay.metric_word(number, "value")] = layout.extreme(metric)
+    return struct.pack(f"={len(words)}Q", *words) * cpus
+
+
+def seed_threads(tasks: Map, pid: int) -> None:
+    """All threads of a process; twice, since a thread may be born while we read."""
+    for _ in range(2):
+        with contextlib.suppress(OSError):
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                tasks.update(struct.pack("=I", int(thread.name)), b"\1")

@@ -1,0 +1,124 @@
+"""Generated C to instructions, by libbcc, without a kernel: no headers, no bpf(2), no privilege.
+
+The compiler runs in a child process of its own. That keeps libbcc's 120 MB, its exit handlers and
+its writes to the standard streams out of the caller, and lets us fix everything that libbcc takes
+from its surroundings: it puts the current directory first in the include path, enters
+BCC_KERNEL_SOURCE, and listens to ARCH, CPATH and BCC_LINUX_VERSION_CODE (bcc 0.26,
+src/cc/frontends/clang/loader.cc).
+
+Which C libbcc leaves alone (measured with bcc 0.26, and a test watches it): in a function
+`int NAME(unsigned long long *ctx)` nothing that is reached through ctx is rewritten. A parameter of
+type `struct pt_regs *`, `struct bpf_raw_tracepoint_args *` or `struct tracepoint__*` marks
+everything that is read through it, and so does a call of bpf_get_current_task: their dereferences
+become bpf_probe_read, which 5.5 and later kernels of some architectures lack. Static functions and
+functions in included files are never touched. Hence the prelude's own names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from pathlib import Path
+
+HEADERS = Path(__file__).resolve().parents[1] / "headers"
+PRELUDE = "#include <probeplan/prelude.h>\n"
+# -g0: with debug information libbcc would load it into the kernel as BTF, by bpf(2) (measured).
+CFLAGS = ("-g0", "-Wall", "-Wno-unused", "-Werror=implicit-function-declaration")
+COMPILE_SECONDS = 120  # 0.25 s natively, 2-4 s under emulation (measured)
+KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME")
+
+
+class CompileError(Exception):
+    """The C could not be compiled. `log` holds what the compiler said."""
+
+    def __init__(self, log: str) -> None:
+        self.log = log.strip()
+        super().__init__(self.log or "the compiler failed without a message")
+
+
+class CompilerMissingError(CompileError):
+    """Python's bcc module is not installed, so nothing can be compiled on this host."""
+
+
+def compile_c(text: str, functions: Sequence[str]) -> dict[str, bytes]:
+    """Return the instructions (struct bpf_insn, 8 bytes each) of each of `functions` in `text`.
+
+    Maps must be placeholders (`PP_MAP(1001)`); load.load_program patches them. Needs no root and
+    makes no bpf(2) call. Compiled text is kept on disk (see cache.py); with a hit no compiler is
+    started.
+
+    Raises CompilerMissingError without bcc, CompileError with the compiler's log for everything
+    else.
+    """
+    from orchestrator.backends.bcc.compiler import cache
+
+    key = cache.key_of(text, functions, headers=HEADERS, flags=CFLAGS)
+    kept = cache.read(key, functions)
+    if kept is not None:
+        return kept
+    compiled = _compile_in_child(text, functions)
+    cache.write(key, compiled)
+    return compiled
+
+
+def _compile_in_child(text: str, functions: Sequence[str]) -> dict[str, bytes]:
+    job = json.dumps({"text": text, "functions": list(functions)})
+    try:
+        child = subprocess.run(
+            [sys.executable, "-P", __file__],
+            input=job.encode(),
+            capture_output=True,
+            timeout=COMPILE_SECONDS,
+            cwd=HEADERS,
+            env=_environment(),
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise CompileError(f"the compiler did not end within {COMPILE_SECONDS} s") from late
+    log = child.stderr.decode(errors="replace")
+    if child.returncode == EXIT_NO_BCC:
+        raise CompilerMissingError(log)
+    if child.returncode != 0:
+        raise CompileError(log or f"the compiler ended with status {child.returncode}")
+    return {name: b64decode(code) for name, code in json.loads(child.stdout).items()}
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
+    return kept | {"BCC_KERNEL_SOURCE": str(HEADERS), "LC_ALL": "C"}
+
+
+EXIT_NO_BCC = 3
+EXIT_REFUSED = 4
+
+
+def _child() -> int:
+    """Compile the job on standard input. libbcc prints to fd 1 as well as 2: both go to the log."""
+    job = json.loads(sys.stdin.buffer.read())
+    answer = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        from bcc import BPF
+    except (ImportError, OSError) as missing:
+        sys.stderr.write(f"cannot load Python's bcc module ({missing}): install python3-bpfcc\n")
+        return EXIT_NO_BCC
+    try:
+        module = BPF(text=job["text"], cflags=list(CFLAGS))
+        code = {name: b64encode(module.dump_func(name)).decode() for name in job["functions"]}
+    except Exception as refused:
+        sys.stderr.write(f"{refused}\n")
+        return EXIT_REFUSED
+    with contextlib.closing(os.fdopen(answer, "wb")) as out:
+        out.write(json.dumps(code).encode())
+    return 0
+
+
+if __name__ == "__main__":
+    status = _child()
+    sys.stderr.flush()
+    os._exit(status)  # libbcc's and LLVM's exit handlers have nothing to do for us and cost time

@@ -1,0 +1,174 @@
+"""From maps to counters and cells."""
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.design.implied_counts import counts_all, span_counts_all
+from orchestrator.backends.bcc.design.maps import Map
+from orchestrator.backends.protocol import Cell, Opened
+from orchestrator.compile.program import MetricSpec, SpanProgram
+
+Rows = Sequence[Sequence[int]]  # one list of words a CPU
+
+
+def words_of(value: bytes) -> list[int]:
+    """The u64 words of a value."""
+    return list(struct.unpack(f"={len(value) // layout.WORD}Q", value))
+
+
+class LedgerReader:
+    """Elements of the ledger, one list of words a CPU: sides, lost children, spans."""
+
+    def __init__(self, lay: layout.Layout, ledger: Map) -> None:
+        self.layout, self.ledger = lay, ledger
+
+    def rows(self) -> list[Rows]:
+        """Every element's words as of now (layout.Layout numbers them)."""
+        return [self._element(index) for index in range(self.layout.elements)]
+
+    def _element(self, index: int) -> Rows:
+        value = self.ledger.lookup(struct.pack("=I", index)) or b""
+        return [words_of(slot) for slot in self.ledger.slots(value)]
+
+
+def total(rows: Rows, word: int) -> int:
+    """A counter over all CPUs."""
+    return sum(row[word] for row in rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """What feeds a metric: an element of the ledger, in which the metric has the number `number`,
+    and the word there that holds how many events counted."""
+
+    element: int
+    number: int
+    counted: int
+
+
+def feeds(lay: layout.Layout) -> dict[int, list[Feed]]:
+    """By metric, all sides and spans that feed it."""
+    found: dict[int, list[Feed]] = {metric.index: [] for metric in lay.program.metrics}
+    specs = {metric.index: metric for metric in lay.program.metrics}
+    for side in lay.sides:
+        body = side.hook.body
+        for number, use in enumerate(body.metrics if side.name != "entry" else ()):
+            every = counts_all(specs[use.metric], use, body)
+            found[use.metric].append(_feed(lay, side.index, number, every=every))
+    for span in lay.program.spans:
+        element = lay.span_element(span.index)
+        for number, spec in enumerate(span.metrics):
+            every = span_counts_all(lay.program, span, number)
+            found[spec.index].append(_feed(lay, element, number, every=every))
+    return found
+
+
+def _feed(lay: layout.Layout, element: int, number: int, *, every: bool) -> Feed:
+    word = lay.ledger_word("accepted") if every else lay.metric_word(number, "counted")
+    return Feed(element=element, number=number, counted=word)
+
+
+def opened_of(span: SpanProgram, values: bytes) -> Opened:
+    """Open spans from the values of their map: struct pp_frame, then what is kept (layout.py)."""
+    import numpy as np
+
+    size = layout.span_bytes(span)
+    rows = np.frombuffer(values, dtype=np.uint8).reshape(-1, size)
+    words = np.ascontiguousarray(rows).view(np.uint64)
+    at, kept = layout.FRAME_HEAD_BYTES, []
+    for one in span.kept:
+        kept.append(rows[:, at : at + one.size])
+        at += layout.padded(one.size)
+    return Opened(
+        weight=(words[:, 0] >> np.uint64(32)).astype(np.uint32),
+        since=words[:, 1],
+        nulls=words[:, 2] & np.uint64(0xFFFF_FFFF),
+        kept=tuple(kept),
+    )
+
+
+class MetricReader:
+    """Cells of one metric, from its maps and from the ledger elements of the hooks that feed it."""
+
+    def __init__(
+        self, lay: layout.Layout, spec: MetricSpec, maps: Mapping[int, Map], fed: Sequence[Feed]
+    ) -> None:
+        """`fed`: what feeds the metric, of `feeds`."""
+        self.layout, self.spec, self.maps, self._fed = lay, spec, maps, fed
+
+    def cells(self, rows: Sequence[Rows]) -> list[Cell]:
+        """All cells: without a key the only one; with a key, `other` last if it was needed."""
+        own = self._own(rows)
+        if not self.spec.key:
+            return [own]
+        found = self._keyed()
+        return [*found, own] if own.count else found
+
+    # -- the cell in the ledger ----------------------------------------------------------------
+
+    def _own(self, rows: Sequence[Rows]) -> Cell:
+        if self.spec.kind == "histogram":
+            return self._histogram(None, self._dense())
+        count, values = 0, []
+        for feed in self._fed:
+            for row in rows[feed.element]:
+                count += self._count(row, feed.number, feed.counted)
+                values.append(row[self.layout.metric_word(feed.number, "value")])
+        return self._cell(None, count, values)
+
+    def _count(self, row: Sequence[int], number: int, counted: int) -> int:
+        """Weighted count: without a key, the events counted and what they counted for beyond
+        themselves."""
+        weighted = row[self.layout.metric_word(number, "count")]
+        return weighted if self.spec.key else row[counted] + weighted
+
+    def _cell(self, key: bytes | None, count: int, values: Sequence[int]) -> Cell:
+        """A cell of parts: sums add up, extremes compete."""
+        kind = self.spec.kind
+        if kind in ("min", "max"):
+            best = (min if kind == "min" else max)(map(self._signed, values), default=0)
+            found = best if count else None
+            return Cell(
+                key=key,
+                count=count,
+                min=found if kind == "min" else None,
+                max=found if kind == "max" else None,
+            )
+        summed = self._signed(sum(values) & (1 << 64) - 1) if kind in ("sum", "avg") else 0
+        return Cell(key=key, count=count, sum=summed)
+
+    def _signed(self, word: int) -> int:
+        return word - (1 << 64) if self.spec.signed and word >> 63 else word
+
+    # -- maps ----------------------------------------------------------------------------------
+
+    def _dense(self) -> dict[int, int]:
+        buckets = self.maps[layout.dense_map(self.spec)]
+        counts = ((key, sum(words_of(value))) for key, value in buckets.items())
+        return {struct.unpack("=I", key)[0]: count for key, count in counts if count}
+
+    def _keyed(self) -> list[Cell]:
+        cells = self.maps[layout.keyed_map(self.spec)]
+        if self.spec.kind != "histogram":
+            return [self._keyed_cell(key, words_of(value)) for key, value in cells.items()]
+        by_key: dict[bytes, dict[int, int]] = {}
+        size = self.spec.key_size
+        for key, value in cells.items():
+            bucket = struct.unpack_from("=Q", key, size)[0]
+            by_key.setdefault(key[:size], {})[bucket] = words_of(value)[0]
+        return [self._histogram(key, buckets) for key, buckets in by_key.items()]
+
+    def _keyed_cell(self, key: bytes, words: Sequence[int]) -> Cell:
+        return self._cell(key, words[0], words[1:] or [0])
+
+    def _histogram(self, key: bytes | None, counts: Mapping[int, int]) -> Cell:
+        end = layout.bucket_count(self.spec)
+        return Cell(
+            key=key,
+            count=sum(counts.values()),
+            buckets={index: n for index, n in sorted(counts.items()) if index < end},
+            below=counts.get(end, 0),
+            above=counts.get(end + 1, 0),
+        )

@@ -1,0 +1,55 @@
+"""Stacks on their way out of the kernel: each is read once."""
+
+import struct
+import sys
+from collections.abc import Collection, Sequence
+
+from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.design.maps import Map
+from orchestrator.backends.protocol import StackCounts
+from orchestrator.symbols.frames import Stack
+
+_ONLY = struct.pack("=I", 0)
+
+
+class StackReader:
+    """The map of stacks, and what was counted beside it."""
+
+    def __init__(self, stacks: Map, counts: Map) -> None:
+        self._stacks, self._counts = stacks, counts
+        self._depth = (stacks.spec.value_size - layout.STACK_HEAD_BYTES) // layout.WORD
+        self._seen: set[bytes] = set()
+
+    def counts(self) -> StackCounts:
+        """As of now."""
+        value = self._counts.lookup(_ONLY) or bytes(len(layout.STACK_WORDS) * layout.WORD)
+        words = struct.unpack(f"={len(layout.STACK_WORDS)}Q", value)
+        return StackCounts(**dict(zip(layout.STACK_WORDS, words, strict=True)))
+
+    def new(self, numbers: Collection[int] | None = None) -> Sequence[Stack]:
+        """Of those with these numbers, or of all, the ones that were not read before. To find all
+        the map is gone through, but only when there are more; it never loses any."""
+        found = self._unread() if numbers is None else self._with(numbers)
+        self._seen |= found.keys()
+        return [self._stack(key, value) for key, value in found.items()]
+
+    def _unread(self) -> dict[bytes, bytes]:
+        if self.counts().kept == len(self._seen):
+            return {}
+        return {key: value for key, value in self._stacks.items() if key not in self._seen}
+
+    def _with(self, numbers: Collection[int]) -> dict[bytes, bytes]:
+        keys = {number.to_bytes(layout.WORD, sys.byteorder) for number in numbers} - self._seen
+        found = ((key, self._stacks.lookup(key)) for key in keys)
+        return {key: value for key, value in found if value is not None}
+
+    def _stack(self, key: bytes, value: bytes) -> Stack:
+        user, tgid, *addresses = struct.unpack(f"=II{self._depth}Q", value)
+        end = addresses.index(0) if 0 in addresses else self._depth
+        return Stack(
+            id=int.from_bytes(key, sys.byteorder),
+            space="user" if user else "kernel",
+            pid=tgid,
+            addresses=tuple(addresses[:end]),
+            cut=end >= self._depth - 1,
+        )

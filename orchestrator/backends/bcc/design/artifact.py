@@ -1,0 +1,133 @@
+"""From a program to what will be attached: pure, needs neither root nor a compiler."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from orchestrator.backends.bcc.design import layout, memory
+from orchestrator.backends.bcc.design.maps import MapSpec
+from orchestrator.backends.bcc.design.mechanism import Choice, choose
+from orchestrator.backends.bcc.design.registers import ARCHITECTURES
+from orchestrator.backends.bcc.emit.source import HookError, functions, render, task_offsets
+from orchestrator.backends.protocol import Artifact, Enforced, HookPlan
+from orchestrator.compile.program import Hook, Program
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.findings import Finding, HostError, Position
+
+NAME = "bcc"
+NEEDED = ("bpf", "ringbuf", "jiffies64")
+LARGEST_KEY = 256  # bytes of a metric's key: it lies on the BPF stack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detail:
+    """What attaching needs beside the text."""
+
+    layout: layout.Layout
+    choices: Mapping[int, Choice]
+    functions: tuple[str, ...]
+    maps: Mapping[int, MapSpec]
+    ring_bytes: int
+    fetch_atomics: bool
+
+
+def unsupported(program: Program, facts: KernelFacts) -> tuple[Finding, ...]:
+    """Why this backend cannot run `program` on that kernel; empty when it can."""
+    general = tuple(_host(program, facts))
+    if general:
+        return general
+    choices = {hook.id: choose(hook, facts) for hook in program.hooks}
+    findings = [*_unattachable(program, choices), *_too_large(program)]
+    try:
+        render(program, layout.Layout(program), choices, facts)
+    except HookError as error:
+        findings.append(_finding(f"{error.hook.label}: {error.why}", error.hook.position))
+    return tuple(findings)
+
+
+def _host(program: Program, facts: KernelFacts) -> Iterator[Finding]:
+    if program.arch not in ARCHITECTURES:
+        yield _finding(f"registers of {program.arch} are not known", hint="use tracefs")
+    for name in NEEDED if program.emits else ("bpf", "jiffies64"):
+        feature = facts.feature(name)
+        if feature.state == "no":
+            yield _finding(f"this kernel lacks {name}: {feature.detail}")
+    if not facts.recorded and not facts.feature("bcc"):
+        yield _finding(f"the compiler is missing: {facts.feature('bcc').detail}")
+    needs_task = [h for h in program.hooks if h.body.task not in (None, "none")]
+    if (program.target.children or needs_task) and "comm" not in task_offsets(facts):
+        yield _finding("the layout of task_struct is not known without BTF")
+
+
+def _unattachable(program: Program, choices: Mapping[int, Choice]) -> Iterator[Finding]:
+    for hook in program.hooks:
+        choice = choices[hook.id]
+        if choice.mechanism is None and not hook.optional:
+            reasons = "; ".join(f"{name}: {why}" for name, why in choice.rejected.items())
+            yield _finding(f"{hook.label} cannot be attached ({reasons})", hook.position)
+
+
+def _too_large(program: Program) -> Iterator[Finding]:
+    for metric in program.metrics:
+        if metric.key_size > LARGEST_KEY:
+            yield _finding(
+                f"metric {metric.probe}.{metric.name}: its key takes {metric.key_size} bytes, "
+                f"and at most {LARGEST_KEY} fit on the BPF stack",
+                hint="shorten strings in `by`: str(p, 64)",
+            )
+
+
+def _finding(message: str, position: Position | None = None, hint: str = "") -> Finding:
+    if position is None:
+        return Finding(code="PP110", message=message, hint=hint)
+    return Finding(code="PP110", message=message, position=position, hint=hint)
+
+
+def emit(program: Program, facts: KernelFacts) -> Artifact:
+    """The artifact of `program`. Raises HostError when `unsupported` is not empty."""
+    findings = unsupported(program, facts)
+    if findings:
+        raise HostError(findings)
+    choices = {hook.id: choose(hook, facts) for hook in program.hooks}
+    return artifact(program, facts, choices)
+
+
+def artifact(program: Program, facts: KernelFacts, choices: Mapping[int, Choice]) -> Artifact:
+    """The artifact with the mechanisms given."""
+    lay = layout.Layout(program)
+    specs = memory.map_specs(lay)
+    cpus = facts.possible_cpus
+    used = memory.by_purpose(lay, specs, cpus)
+    ring = memory.ring_bytes(program, used.values())
+    if ring:
+        used["ring buffer"] = memory.map_bytes(memory.ring_spec(ring), cpus)
+    detail = Detail(
+        layout=lay,
+        choices=choices,
+        functions=tuple(functions(program, lay, choices)),
+        maps=specs,
+        ring_bytes=ring,
+        fetch_atomics=bool(facts.feature("fetch_atomics")),
+    )
+    return Artifact(
+        backend=NAME,
+        program=program,
+        text=render(program, lay, choices, facts),
+        hooks=tuple(_hook_plan(hook, choices[hook.id]) for hook in program.hooks),
+        memory=used,
+        enforced=_enforced(program, detail),
+        capabilities=("CAP_BPF", "CAP_PERFMON"),
+        detail=detail,
+    )
+
+
+def _hook_plan(hook: Hook, choice: Choice) -> HookPlan:
+    return HookPlan(hook=hook.id, mechanism=choice.mechanism or "none", rejected=choice.rejected)
+
+
+def _enforced(program: Program, detail: Detail) -> dict[str, Enforced]:
+    """Everything is done in the kernel; without fetching atomics the reader trims what is over the
+    cap."""
+    names = ["duration", "rate", "target", "where", "sample", "metrics"]
+    found: dict[str, Enforced] = dict.fromkeys(names, "kernel")
+    found["events"] = "kernel" if detail.fetch_atomics else "user"
+    return found

@@ -1,0 +1,111 @@
+"""Which sides of which hooks are one program: those that fire at one and the same place.
+
+They run in the order of their parts in spans (ends and cancels, starts, vias), then in the order of
+the plan, so that one event may end a span and start the next, and are dispatched once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.backends.bcc.design.layout import Layout, Side
+from orchestrator.backends.bcc.design.mechanism import Choice, Mechanism
+from orchestrator.compile.program import Hook
+from orchestrator.compile.span_lower import ROLE_ORDER
+
+__all__ = ["Group", "at_return", "clusters", "groups", "price_kind"]
+__all__ += ["price_kind_of"]
+
+_NO_SPAN = max(ROLE_ORDER.values()) + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """One program: its sides in the order in which they run."""
+
+    mechanism: Mechanism
+    sides: tuple[Side, ...]
+
+    @property
+    def function(self) -> str:
+        """The C function's name."""
+        return self.sides[0].function
+
+
+def groups(lay: Layout, choices: Mapping[int, Choice]) -> tuple[Group, ...]:
+    """All programs, in the order of their first sides; hooks without a mechanism have none."""
+    found: dict[tuple[object, ...], list[Side]] = {}
+    for side in lay.sides:
+        mechanism = choices[side.hook.id].mechanism
+        if mechanism is not None:
+            found.setdefault((mechanism, *_place(side, mechanism)), []).append(side)
+    return tuple(
+        Group(mechanism=_mechanism(sides[0], choices), sides=tuple(sorted(sides, key=_order)))
+        for sides in found.values()
+    )
+
+
+def clusters(made: Sequence[Group]) -> list[tuple[Group, ...]]:
+    """Groups that stand and fall together: those that share a hook. In each, programs at returns
+    come first, so that no call is opened that nobody closes."""
+    joined: list[list[Group]] = []
+    for group in made:
+        hooks = {side.hook.id for side in group.sides}
+        touching = [one for one in joined if hooks & _hooks(one)]
+        merged = [group for one in touching for group in one]
+        joined = [one for one in joined if one not in touching] + [[*merged, group]]
+    ordered = [sorted(one, key=lambda g: g.sides[0].name != "return") for one in joined]
+    return sorted(map(tuple, ordered), key=lambda one: min(_hooks(one)))
+
+
+def _hooks(made: Sequence[Group]) -> set[int]:
+    return {side.hook.id for group in made for side in group.sides}
+
+
+def at_return(side: Side) -> bool:
+    """Whether this side fires when a function returns."""
+    return side.name == "return" or side.hook.kind in ("return", "fexit", "ureturn")
+
+
+def price_kind(group: Group) -> str:
+    """How a group is attached, by the names in backends/prices.py."""
+    return price_kind_of(group.sides[0], group.mechanism)
+
+
+def price_kind_of(side: Side, mechanism: str) -> str:
+    """The same of one side. All ways to a function are kprobes or uprobes below."""
+    if mechanism in ("fentry", "fexit"):
+        return "fentry"
+    if mechanism not in ("dynamic event", "kprobe PMU", "uprobe PMU"):
+        return mechanism
+    return ("u" if side.hook.path else "k") + ("retprobe" if at_return(side) else "probe")
+
+
+def _mechanism(side: Side, choices: Mapping[int, Choice]) -> Mechanism:
+    mechanism = choices[side.hook.id].mechanism
+    assert mechanism is not None
+    return mechanism
+
+
+def _place(side: Side, mechanism: Mechanism) -> tuple[object, ...]:
+    hook = side.hook
+    match mechanism:
+        case "raw tracepoint":
+            return (hook.event or (hook.tracepoint.event if hook.tracepoint else ""),)
+        case "perf tracepoint":
+            found = hook.exit_tracepoint if side.name == "return" else hook.tracepoint
+            return (found.category, found.event) if found is not None else (hook.id,)
+        case "perf clock":
+            return (hook.frequency,)
+        case _:
+            return (*_code(hook), at_return(side))
+
+
+def _code(hook: Hook) -> tuple[object, ...]:
+    if hook.path:
+        return (hook.path, hook.file_offset, hook.semaphore)
+    return (hook.symbol, hook.offset)
+
+
+def _order(side: Side) -> tuple[int, int]:
+    roles = [ROLE_ORDER[use.role] for use in side.hook.body.spans]
+    return (min(roles, default=_NO_SPAN), side.index)

@@ -1,0 +1,301 @@
+"""What lies where in the maps that programs and reader share.
+
+The C structures and the reader's offsets both come from here. All words are u64 in the machine's
+byte order.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from orchestrator.compile.body_nodes import takes_stacks
+from orchestrator.compile.expressions.types import size_of
+from orchestrator.compile.histogram import BUCKETS, LinearBuckets
+from orchestrator.compile.program import Hook, MetricSpec, Program, SpanProgram
+
+# Placeholders of maps in the C; metrics have two each (layout.keyed_map, layout.dense_map).
+CONTROL, SHARED, LEDGER, RING, OPEN, BLANK, TASKS = range(1, 8)
+STACKS, STACK_SCRATCH, STACK_COUNTS = range(50, 53)
+FIRST_KEYED = 1000
+FIRST_DENSE = 5000
+FIRST_SPAN = 9000
+FIRST_SPAN_BLANK = 9500
+
+#: Counters of one side of a hook on one CPU. fired = entered + expired; `late` events entered and
+#: then met the deadline.
+LEDGER_WORDS = (
+    "entered",
+    "expired",
+    "late",
+    "not_target",
+    "filtered",
+    "sampled_out",
+    "unpaired",
+    "map_full",
+    "accepted",
+    "rate_limited",
+    "over_cap",
+    "ring_lost",
+    "recorded",
+    "faulted",
+    "truncated",
+    "division_by_zero",
+    "tick",  # jiffies at this CPU's last look at the deadline
+    "gap",  # events until the next sample
+    "weight",  # the N that the gap was drawn with; 0: none was drawn yet
+    # of a span's own element, beside not_target, filtered, map_full, accepted and the records':
+    "started",
+    "ended",
+    "cancelled",
+    "replaced",
+    "repeated",  # started again while open, and `again: keep`
+    "no_start",
+    "raced",  # judged at an end, and ended by another CPU meanwhile
+)
+#: Then, for every metric that the hook feeds (uses.counts_all says where `counted` stays 0).
+#: count and value are the cell `other`; of a metric without a key, value is the cell's and count
+#: what its events counted for beyond themselves, by sampling.
+METRIC_WORDS = ("counted", "filtered", "map_full", "map_busy", "count", "value")
+PROBE_WORDS = ("sample", "cap", "rate_gap", "rate_burst")
+PLAN_WORDS = ("deadline", "self", "cap", "rate_gap", "rate_burst")
+
+LINE_WORDS = 8  # a cache line of its own for each word that all CPUs write
+FRAME_HEAD_BYTES = 24  # struct pp_frame
+STACK_FRAME_BYTES = 160  # larger frames are filled in the map and not on the BPF stack of 512 bytes
+OPEN_ENTRIES = 10_240
+TASK_ENTRIES = 16_384
+SPARSE_BUCKETS_PER_KEY = 32
+#: What the map of stacks counts, whoever takes them: kept, no room, no scratch or lock at hand.
+STACK_WORDS = ("kept", "full", "busy")
+#: Words of addresses that a stack has room for: 127 frames are the kernel's own bound by default
+#: (kernel.perf_event_max_stack); less where limits.memory would hold too few stacks.
+STACK_SIZES = (128, 64, 32)
+ENOUGH_STACKS, FEWEST_STACKS, MOST_STACKS = 4096, 16, 65_536
+STACK_SHARE = 4  # the part of limits.memory that stacks may take: a fourth
+STACK_HEAD_BYTES = 8
+STACK_NESTING = 4  # task, softirq, interrupt and NMI can each be at work on one CPU
+SPAN_DEPTH = 8  # spans of one key that are open at once under `again: nest`
+WORD = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One side of a hook: `index` is its element in the ledger."""
+
+    index: int
+    hook: Hook
+    name: str
+
+    @property
+    def function(self) -> str:
+        """The C function's name."""
+        return f"hook_{self.hook.id}_{self.name}"
+
+
+class Layout:
+    """Offsets and sizes for one program."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        pairs = [(hook, side) for hook in program.hooks for side in hook.sides]
+        self.sides = tuple(
+            Side(index=index, hook=hook, name=name) for index, (hook, name) in enumerate(pairs)
+        )
+
+    # -- control element -----------------------------------------------------------------------
+
+    @cached_property
+    def enabled_words(self) -> int:
+        """Words with one bit a probe."""
+        return max(1, -(-len(self.program.probes) // 64))
+
+    def plan_word(self, name: str) -> int:
+        """Index of a plan-wide word in the control element."""
+        return self.enabled_words + PLAN_WORDS.index(name)
+
+    def probe_word(self, probe: int, name: str) -> int:
+        """Index of a probe's word in the control element."""
+        first = self.enabled_words + len(PLAN_WORDS)
+        return first + probe * len(PROBE_WORDS) + PROBE_WORDS.index(name)
+
+    def param_word(self, slot: int) -> int:
+        """Index of a param in the control element."""
+        return self.probe_word(len(self.program.probes), PROBE_WORDS[0]) + slot
+
+    @cached_property
+    def param_count(self) -> int:
+        """How many param slots there are."""
+        return max((param.slot + 1 for param in self.program.params), default=0)
+
+    @property
+    def control_bytes(self) -> int:
+        """Size of the control element."""
+        return self.param_word(self.param_count) * WORD
+
+    # -- shared element ------------------------------------------------------------------------
+
+    @property
+    def shared_bytes(self) -> int:
+        """Lines: the plan's rate word and emitted count, then the same for each probe."""
+        return (2 + 2 * len(self.program.probes)) * LINE_WORDS * WORD
+
+    @staticmethod
+    def rate_line(probe: int | None) -> int:
+        """The line of a rate word: the plan's (None) or a probe's."""
+        return 0 if probe is None else 2 + 2 * probe
+
+    @staticmethod
+    def emitted_line(probe: int | None) -> int:
+        """The line of the count of records taken: the plan's (None) or a probe's."""
+        return Layout.rate_line(probe) + 1
+
+    # -- ledger --------------------------------------------------------------------------------
+
+    @property
+    def children_element(self) -> int:
+        """The ledger's element that counts children that found no room."""
+        return len(self.sides)
+
+    def span_element(self, span: int) -> int:
+        """The ledger's element of a span: its metrics are numbered as in SpanProgram.metrics."""
+        return len(self.sides) + 1 + span
+
+    @property
+    def elements(self) -> int:
+        """How many elements the ledger has."""
+        return len(self.sides) + 1 + len(self.program.spans)
+
+    @cached_property
+    def metric_uses(self) -> int:
+        """The most metrics that one hook or span feeds."""
+        counts = [len(hook.body.metrics) for hook in self.program.hooks]
+        return max([*counts, *(len(span.metrics) for span in self.program.spans)], default=0)
+
+    @property
+    def ledger_bytes(self) -> int:
+        """Size of one side's element on one CPU."""
+        return (len(LEDGER_WORDS) + self.metric_uses * len(METRIC_WORDS)) * WORD
+
+    @staticmethod
+    def ledger_word(name: str) -> int:
+        """Index of a counter in a ledger element."""
+        return LEDGER_WORDS.index(name)
+
+    @staticmethod
+    def metric_word(use: int, name: str) -> int:
+        """Index of a counter of the hook's metric number `use`."""
+        return len(LEDGER_WORDS) + use * len(METRIC_WORDS) + METRIC_WORDS.index(name)
+
+    # -- stacks --------------------------------------------------------------------------------
+
+    @cached_property
+    def stack_depth(self) -> int:
+        """Frames that a stack has room for, a word for each; 0 when no hook takes stacks."""
+        if not any(takes_stacks(hook.body) for hook in self.program.hooks):
+            return 0
+        return next(
+            (n for n in STACK_SIZES if self._stacks_of(n) >= ENOUGH_STACKS), STACK_SIZES[-1]
+        )
+
+    @property
+    def stack_entries(self) -> int:
+        """How many different stacks there is room for."""
+        return min(max(self._stacks_of(self.stack_depth), FEWEST_STACKS), MOST_STACKS)
+
+    def _stacks_of(self, depth: int) -> int:
+        beside = 80  # struct htab_elem, key and buckets (memory.py)
+        return self.program.limits.memory // STACK_SHARE // (stack_bytes(depth) + beside)
+
+    # -- frames of paired hooks ----------------------------------------------------------------
+
+    @cached_property
+    def frame_bytes(self) -> int:
+        """Size of the largest frame, 0 when no hook is paired."""
+        return max((frame_bytes(hook) for hook in self.program.hooks if hook.paired), default=0)
+
+    @property
+    def frames_on_stack(self) -> bool:
+        """Whether a frame is made on the BPF stack and copied into the map."""
+        return self.frame_bytes <= STACK_FRAME_BYTES
+
+
+def span_map(span: SpanProgram) -> int:
+    """Placeholder of the hash of open spans."""
+    return FIRST_SPAN + span.index
+
+
+def span_blank(span: SpanProgram) -> int:
+    """Placeholder of the blank from which a span too large for the BPF stack is made."""
+    return FIRST_SPAN_BLANK + span.index
+
+
+def span_key_bytes(span: SpanProgram) -> int:
+    """Size of the hash's key: under `again: nest` it ends with the depth."""
+    return span.key_size + (WORD if span.again == "nest" else 0)
+
+
+def span_bytes(span: SpanProgram) -> int:
+    """Size of an open span: the head of a frame, then every kept value on 8 bytes."""
+    return FRAME_HEAD_BYTES + sum(padded(kept.size) for kept in span.kept)
+
+
+def frame_bytes(hook: Hook) -> int:
+    """Size of a paired hook's frame: the head, then every capture on 8 bytes."""
+    assert hook.body.entry is not None
+    sizes = (size_of(node.type) for node in hook.body.entry.captures)
+    return FRAME_HEAD_BYTES + sum(padded(size) for size in sizes)
+
+
+def stack_bytes(depth: int) -> int:
+    """Size of struct pp_stack with room for `depth` frames."""
+    return STACK_HEAD_BYTES + depth * WORD
+
+
+def padded(size: int) -> int:
+    """`size` rounded up to whole words."""
+    return -(-size // WORD) * WORD
+
+
+# ---------------------------------------------------------------- metrics
+
+
+def keyed_map(metric: MetricSpec) -> int:
+    """Placeholder of the hash of a metric with a key."""
+    return FIRST_KEYED + metric.index
+
+
+def dense_map(metric: MetricSpec) -> int:
+    """Placeholder of a histogram's per-CPU array of buckets (with a key: the cell `other`)."""
+    return FIRST_DENSE + metric.index
+
+
+def cell_bytes(metric: MetricSpec) -> int:
+    """Size of a keyed cell: its count, and but for counts and histograms a value."""
+    return WORD if metric.kind in ("count", "histogram") else 2 * WORD
+
+
+def bucket_count(metric: MetricSpec) -> int:
+    """Buckets of a histogram. Two more follow: index `count` is below, `count` + 1 above."""
+    buckets = metric.buckets
+    if buckets.kind == "log":
+        return BUCKETS
+    return LinearBuckets(low=buckets.low, high=buckets.high, step=buckets.step).count
+
+
+def hash_key_bytes(metric: MetricSpec) -> int:
+    """Size of the hash's key: a histogram's ends with the bucket."""
+    return metric.key_size + (WORD if metric.kind == "histogram" else 0)
+
+
+def hash_entries(metric: MetricSpec) -> int:
+    """Entries of the hash: keys, or for histograms (key, bucket) pairs. A key seldom fills more
+    than two octaves of buckets; what finds no room goes to `other` and is counted."""
+    return metric.keys * (SPARSE_BUCKETS_PER_KEY if metric.kind == "histogram" else 1)
+
+
+def extreme(metric: MetricSpec) -> int:
+    """What a min or max starts from, as u64 bits: the value that every other one beats."""
+    if metric.kind == "min":
+        return (1 << 63) - 1 if metric.signed else (1 << 64) - 1
+    if metric.kind == "max":
+        return 1 << 63 if metric.signed else 0
+    return 0

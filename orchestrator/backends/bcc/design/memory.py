@@ -1,0 +1,153 @@
+"""The maps that a program needs, and what they take of the kernel's memory.
+
+Computed from possible CPUs, as the kernel allocates. Everything is preallocated: what is promised
+here is what is taken, however busy the host.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.design.maps import MMAPABLE, MapSpec
+from orchestrator.compile.program import MetricSpec, Program, SpanProgram
+
+SMALLEST_RING = 64 << 10
+RECORD_HEADER_BYTES = 8  # of the ring, before each record
+# struct htab_elem without key and value, and a bucket's head and lock (kernel/bpf/hashtab.c).
+HASH_ELEMENT_BYTES = 48
+HASH_BUCKET_BYTES = 16
+PAGE_BYTES = 4096
+
+
+def map_specs(lay: layout.Layout) -> dict[int, MapSpec]:
+    """All maps but the ring, by placeholder."""
+    specs = {
+        layout.CONTROL: _array("pp_control", lay.control_bytes, 1, MMAPABLE),
+        layout.SHARED: _array("pp_shared", lay.shared_bytes, 1, MMAPABLE),
+        layout.LEDGER: _spec("pp_ledger", "percpu_array", 4, lay.ledger_bytes, lay.elements),
+    }
+    if lay.frame_bytes:
+        specs[layout.OPEN] = _spec("pp_open", "hash", 16, lay.frame_bytes, layout.OPEN_ENTRIES)
+        if not lay.frames_on_stack:
+            specs[layout.BLANK] = _array("pp_blank", lay.frame_bytes, 1)
+    if lay.program.target.children:
+        specs[layout.TASKS] = _spec("pp_tasks", "hash", 4, 1, layout.TASK_ENTRIES)
+    if lay.stack_depth:
+        specs |= _stack_specs(lay)
+    for metric in lay.program.metrics:
+        specs |= _metric_specs(metric)
+    for span in lay.program.spans:
+        specs |= _span_specs(span)
+    return specs
+
+
+def ring_spec(size: int) -> MapSpec:
+    """The ring buffer, of `size` bytes."""
+    return _spec("pp_ring", "ringbuf", 0, 0, size)
+
+
+def _stack_specs(lay: layout.Layout) -> dict[int, MapSpec]:
+    """What is kept for good, and what each CPU takes a stack into, by nesting."""
+    size = layout.stack_bytes(lay.stack_depth)
+    scratch, words = layout.STACK_NESTING, len(layout.STACK_WORDS)
+    return {
+        layout.STACKS: _spec("pp_stacks", "hash", layout.WORD, size, lay.stack_entries),
+        layout.STACK_SCRATCH: _spec("pp_scratch", "percpu_array", 4, layout.WORD + size, scratch),
+        layout.STACK_COUNTS: _array("pp_stack_counts", words * layout.WORD, 1),
+    }
+
+
+def _span_specs(span: SpanProgram) -> dict[int, MapSpec]:
+    key, size = layout.span_key_bytes(span), layout.span_bytes(span)
+    specs = {layout.span_map(span): _spec("pp_span", "hash", key, size, span.max_open)}
+    if size > layout.STACK_FRAME_BYTES:
+        specs[layout.span_blank(span)] = _array("pp_span_blank", size, 1)
+    return specs
+
+
+def _metric_specs(metric: MetricSpec) -> dict[int, MapSpec]:
+    specs: dict[int, MapSpec] = {}
+    if metric.kind == "histogram":
+        buckets = layout.bucket_count(metric) + 2
+        specs[layout.dense_map(metric)] = _spec("pp_buckets", "percpu_array", 4, 8, buckets)
+    if metric.key:
+        specs[layout.keyed_map(metric)] = _spec(
+            "pp_cells",
+            "hash",
+            layout.hash_key_bytes(metric),
+            layout.cell_bytes(metric),
+            layout.hash_entries(metric),
+        )
+    return specs
+
+
+def _array(name: str, size: int, entries: int, flags: int = 0) -> MapSpec:
+    return _spec(name, "array", 4, size, entries, flags)
+
+
+def _spec(  # noqa: PLR0913  # a map has this many properties
+    name: str, kind: str, key: int, value: int, entries: int, flags: int = 0
+) -> MapSpec:
+    return MapSpec(
+        name=name,
+        kind=kind,  # type: ignore[arg-type]  # callers name kinds of maps.Kind
+        key_size=key,
+        value_size=value,
+        max_entries=entries,
+        flags=flags,
+    )
+
+
+def map_bytes(spec: MapSpec, cpus: int) -> int:
+    """What the kernel allocates for a map."""
+    value = layout.padded(spec.value_size)
+    match spec.kind:
+        case "array":
+            size = value * spec.max_entries
+            return -(-size // PAGE_BYTES) * PAGE_BYTES if spec.flags & MMAPABLE else size
+        case "percpu_array":
+            return (value * cpus + 8) * spec.max_entries
+        case "ringbuf":
+            return spec.max_entries + 3 * PAGE_BYTES
+        case _:
+            element = HASH_ELEMENT_BYTES + layout.padded(spec.key_size) + value
+            buckets = 1 << (spec.max_entries - 1).bit_length()
+            return element * (spec.max_entries + cpus) + HASH_BUCKET_BYTES * buckets
+
+
+def by_purpose(lay: layout.Layout, specs: Mapping[int, MapSpec], cpus: int) -> dict[str, int]:
+    """Bytes of every map but the ring, by what it is for."""
+    purposes = {
+        layout.CONTROL: "control",
+        layout.SHARED: "control",
+        layout.LEDGER: "ledger",
+        layout.OPEN: "open calls",
+        layout.BLANK: "open calls",
+        layout.TASKS: "followed tasks",
+        layout.STACKS: "stacks",
+        layout.STACK_SCRATCH: "stacks",
+        layout.STACK_COUNTS: "stacks",
+    }
+    for metric in lay.program.metrics:
+        for placeholder in (layout.keyed_map(metric), layout.dense_map(metric)):
+            purposes[placeholder] = f"metric {metric.probe}.{metric.name}"
+    for span in lay.program.spans:
+        for placeholder in (layout.span_map(span), layout.span_blank(span)):
+            purposes[placeholder] = f"open {span.name}"
+    found: dict[str, int] = {}
+    for placeholder, spec in specs.items():
+        purpose = purposes[placeholder]
+        found[purpose] = found.get(purpose, 0) + map_bytes(spec, cpus)
+    return found
+
+
+def ring_bytes(program: Program, taken: Iterable[int]) -> int:
+    """Size of the ring: the largest power of two that fits into what limits.memory leaves, at most
+    half of it all, and no more than all allowed records together; 0 without records."""
+    if not program.emits:
+        return 0
+    budget = program.limits.memory
+    room = min(budget - sum(taken) - 3 * PAGE_BYTES, budget // 2)
+    largest = 1 << max(room, SMALLEST_RING).bit_length() - 1
+    all_records = program.limits.events * (program.record_size + RECORD_HEADER_BYTES)
+    enough = 1 << max(all_records - 1, SMALLEST_RING - 1).bit_length()
+    return min(largest, enough)

@@ -1,0 +1,189 @@
+"""How a hook feeds its metrics."""
+
+from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.emit.key import store_key_part
+from orchestrator.backends.bcc.emit.nodes import Expressions, may_be_null
+from orchestrator.compile.expressions.describe import describe
+from orchestrator.compile.expressions.nodes import Node
+from orchestrator.compile.program import MetricSpec, MetricUse
+
+
+class MetricBlock:
+    """The block of C in which one hook feeds one metric: number `number` of the ledger's element.
+    `every`: each accepted event counts in it (uses.py)."""
+
+    def __init__(  # what a metric is, and what is known of it here
+        self,
+        expressions: Expressions,
+        spec: MetricSpec,
+        use: MetricUse,
+        number: int,
+        every: bool,
+    ) -> None:
+        self.e, self.spec, self.use, self.every = expressions, spec, use, every
+        self.number = number
+        self.line = expressions.writer.line
+
+    def write(self) -> None:
+        """The whole block."""
+        writer = self.e.writer
+        writer.comment(f"metric {self.spec.name}: {self.title()}")
+        if self.every and self.spec.kind == "count":
+            self._surplus(f"ledger->metric[{self.number}]")
+            return  # `accepted` is the rest of it
+        with writer.block("do", "while (0);"):
+            self.line(f"struct metric_counts *metric = &ledger->metric[{self.number}];")
+            self._filter()
+            self._value()
+            if self.spec.key:
+                self._keyed()
+            else:
+                self._unkeyed()
+
+    def title(self) -> str:
+        """The metric as the plan says it."""
+        spec, use = self.spec, self.use
+        value = describe(use.value, self.e.site.body) if use.value is not None else "1"
+        by = f" by {', '.join(part.name for part in spec.key)}" if spec.key else ""
+        where = f" where {describe(use.where, self.e.site.body)}" if use.where is not None else ""
+        return f"{spec.kind} of {value}{by}{where}"
+
+    def _nullable(self, *nodes: Node) -> bool:
+        return any(may_be_null(node, self.e.site.body) for node in nodes)
+
+    def _filter(self) -> None:
+        where = self.use.where
+        if where is not None:
+            text, nullable = self.e.number(where), self._nullable(where)
+            self._reset(nullable)
+            self.line(f"u32 holds = {text};")
+            self._refuse("!holds", nullable)
+
+    def _reset(self, nullable: bool) -> None:
+        if nullable:
+            self.line("fault = 0;")
+
+    def _refuse(self, condition: str, nullable: bool) -> None:
+        """Leave without counting when the condition holds or a read failed."""
+        if nullable:
+            self._lines("if (fault)", "\tCOUNT(faulted);")
+        tests = [test for test in ("fault" if nullable else "", condition) if test]
+        if tests:
+            self.line(f"if ({' || '.join(tests)}) {{")
+            self._lines("\tPP_ADD(&metric->filtered, 1);", "\tbreak;", "}")
+
+    def _value(self) -> None:
+        """Declare `value` (64 bits), and for a histogram its bucket."""
+        spec, value = self.spec, self.use.value
+        if spec.kind == "count" and value is None:
+            return
+        kind = "s64" if spec.signed else "u64"
+        text = self.e.number(value) if value is not None else "1"
+        nullable = value is not None and self._nullable(value)
+        self._reset(nullable)
+        self.line(f"{kind} value = ({kind})({text});")
+        self._refuse("!value" if spec.kind == "count" else "", nullable)
+        if spec.kind == "histogram":
+            self.line(f"u32 bucket = {self._bucket()};")
+
+    def _bucket(self) -> str:
+        count, buckets = layout.bucket_count(self.spec), self.spec.buckets
+        if buckets.kind == "log":
+            inside = "pp_log_bucket((u64)value)"
+            return f"value < 0 ? {count} : {inside}" if self.spec.signed else inside
+        # As signed numbers, since low may be negative; unsigned values beyond s64 are above.
+        value = "(s64)value"
+        below = f"{value} < {buckets.low}LL"
+        above = f"{value} >= {buckets.high}LL"
+        if not self.spec.signed:
+            above = f"value > 0x7fffffffffffffffULL || {above}"
+            below = f"value <= 0x7fffffffffffffffULL && {below}"
+        index = f"(u32)(((u64){value} - (u64){buckets.low}LL) / {buckets.step}ULL)"
+        return f"({below}) ? {count} : ({above}) ? {count + 1} : {index}"
+
+    # -- cells ---------------------------------------------------------------------------------
+
+    def _unkeyed(self) -> None:
+        if self.spec.kind == "histogram":
+            self._dense()
+        else:
+            self._surplus("(*metric)")
+        self._add_value("metric")
+        if not self.every:
+            self.line("PP_ADD(&metric->counted, 1);")
+
+    def _surplus(self, metric: str) -> None:
+        """What an event counts for beyond itself: without sampling nothing is written."""
+        self._lines("if (weight != 1)", f"\tPP_ADD(&{metric}.count, weight - 1);")
+
+    def _dense(self) -> None:
+        with self.e.writer.block():
+            placeholder = layout.dense_map(self.spec)
+            self.line(f"u64 *cell = pp_map_lookup(PP_MAP({placeholder}), &bucket);")
+            self.line("if (cell)")
+            self.line("\tPP_ADD(cell, weight);")
+
+    def _add_value(self, cell: str) -> None:
+        kind = "s64" if self.spec.signed else "u64"
+        match self.spec.kind:
+            case "sum" | "avg":
+                self.line(f"PP_ADD(&{cell}->value, (u64)value * weight);")
+            case "min" | "max":
+                better = "<" if self.spec.kind == "min" else ">"
+                self.line(f"PP_SETTLE(({kind} *)&{cell}->value, value, {better});")
+
+    def _keyed(self) -> None:
+        size = layout.hash_key_bytes(self.spec)
+        self.line(f"char key[{size}] __attribute__((aligned(8))) = {{}};")
+        nullable = self._nullable(*self.use.key)
+        self._reset(nullable)
+        for part, node in zip(self.spec.key, self.use.key, strict=True):
+            store_key_part(self.e, part, node)
+        self._refuse("", nullable)
+        if self.spec.kind == "histogram":
+            self.line(f"*(u64 *)(key + {self.spec.key_size}) = bucket;")
+        self._find_cell()
+        self.line("PP_ADD(&cell->count, weight);")
+        self._add_value("cell")
+
+    def _find_cell(self) -> None:
+        """Declare `cell`: the key's, made if need be, or the cell `other` when there is no room."""
+        placeholder = f"PP_MAP({layout.keyed_map(self.spec)})"
+        initial = f"{{0, {layout.extreme(self.spec):#x}ULL}}"
+        self._lines(
+            "u32 full = 0;",
+            f"struct cell *cell = pp_map_lookup({placeholder}, key);",
+            "if (!cell) {",
+            f"\tstruct cell fresh = {initial};",
+            f"\ts64 error = pp_map_update({placeholder}, key, &fresh, PP_NOEXIST);",
+            "\tif (error == 0 || error == PP_EEXIST)",
+            f"\t\tcell = pp_map_lookup({placeholder}, key);",
+            "\tfull = error == PP_E2BIG;",
+            "}",
+        )
+        with self.e.writer.block("if (full)"):
+            self._other()
+        self._lines(
+            "if (!cell) {",
+            "\tPP_ADD(&metric->map_busy, 1);",
+            "\tbreak;",
+            "}",
+            "PP_ADD(&metric->counted, 1);",
+        )
+
+    def _other(self) -> None:
+        """Count in the cell `other` and leave; its parts are per CPU."""
+        if self.spec.kind == "histogram":
+            dense = f"PP_MAP({layout.dense_map(self.spec)})"
+            self._lines(
+                f"u64 *other = pp_map_lookup({dense}, &bucket);",
+                "if (other)",
+                "\tPP_ADD(other, weight);",
+            )
+        self._lines("PP_ADD(&metric->map_full, 1);", "PP_ADD(&metric->count, weight);")
+        self._add_value("metric")
+        self.line("break;")
+
+    def _lines(self, *lines: str) -> None:
+        for text in lines:
+            self.line(text)

@@ -1,0 +1,175 @@
+"""How a hook's record is made: rate, cap, a slot of the ring, and the fields read into it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.emit.nodes import Expressions, may_be_null
+from orchestrator.backends.bcc.emit.strings import Strings
+from orchestrator.compile.expressions.describe import describe, type_name
+from orchestrator.compile.expressions.nodes import Kept, Node, walk
+from orchestrator.compile.expressions.types import Cut, Stored, Str
+from orchestrator.compile.program import Emit, Program, RecordField
+from orchestrator.plan.model import Rate
+
+_WIDTHS = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """A probe's own bounds beside the plan's, by its index; None: it has none."""
+
+    probe: int
+    rate: Rate | None
+    cap: int | None
+
+
+class RecordBlock:
+    """The block of C that makes one record with the fields of `emit`, whose values are `nodes`."""
+
+    def __init__(
+        self,
+        expressions: Expressions,
+        program: Program,
+        emit: Emit,
+        nodes: Sequence[Node],
+        own: Bounds | None = None,
+    ) -> None:
+        self.e, self.program, self.emit = expressions, program, emit
+        self.nodes, self.own = nodes, own
+        self.line = expressions.writer.line
+
+    def write(self) -> None:
+        """The whole block. `now` is declared before it."""
+        self.e.writer.comment("record")
+        with self.e.writer.block("do", "while (0);"):
+            self._bounds()
+            self.line(
+                f"char *slot = pp_ringbuf_reserve(PP_MAP({layout.RING}), "
+                f"{self.program.record_size}, 0);"
+            )
+            self._refuse("!slot", "ring_lost")
+            self._fill()
+            self.line("COUNT(recorded);")
+            # Flags 0: the kernel notifies a reader that has caught up, and nobody else
+            # (kernel/bpf/ringbuf.c, bpf_ringbuf_commit).
+            self.line("pp_ringbuf_submit(slot, 0);")
+
+    def _refuse(self, condition: str, disposition: str) -> None:
+        self.line(f"if ({condition}) {{")
+        self.line(f"\tCOUNT({disposition});")
+        self.line("\tbreak;")
+        self.line("}")
+
+    # -- bounds --------------------------------------------------------------------------------
+
+    def _bounds(self) -> None:
+        """The probe's own bounds first, so that a noisy probe takes nothing from the plan's. A
+        record that then finds no room in the ring has used its place under the caps: they bound
+        what is tried, and never undercount."""
+        self._rate_and_cap_maps()
+        own = self.own
+        if own is not None and own.rate is not None:
+            self._rate(f"control->probe[{own.probe}].", self._shared("rate", own.probe))
+        self._rate("control->", self._shared("rate", None))
+        if own is not None and own.cap is not None:
+            cap = f"control->probe[{own.probe}].cap"
+            self._cap(cap, self._shared("emitted", own.probe), None)
+        self._cap("control->cap", self._shared("emitted", None), self.program.limits.at_cap)
+
+    def _rate_and_cap_maps(self) -> None:
+        self.line("u32 none = 0;")
+        self.line(f"struct shared *shared = pp_map_lookup(PP_MAP({layout.SHARED}), &none);")
+        self._refuse("!shared", "rate_limited")
+
+    @staticmethod
+    def _shared(what: str, probe: int | None) -> str:
+        line = layout.Layout.rate_line(probe)
+        if what == "emitted":
+            line = layout.Layout.emitted_line(probe)
+        return f"&shared->line[{line}].word"
+
+    def _rate(self, where: str, word: str) -> None:
+        allows = f"pp_rate_allows({word}, now, {where}rate_gap, {where}rate_burst)"
+        self._refuse(f"!{allows}", "rate_limited")
+
+    def _cap(self, cap: str, word: str, at_cap: str | None) -> None:
+        with self.e.writer.block():
+            self.line(f"u64 cap = {cap}, taken = pp_take({word}, cap);")
+            self._refuse("taken >= cap", "over_cap")
+            if at_cap == "stop":
+                self.line("if (taken + 1 >= cap) /* the last record that is allowed */")
+                self.line("\tdisarm(control);")
+
+    # -- contents ------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        body = self.e.site.body
+        self.line("u32 nulls = 0, truncated = 0, cut = 0;")
+        for field, node in zip(self.emit.fields, self.nodes, strict=True):
+            self.e.writer.comment(f"{field.name} = {describe(node, body)}, {type_name(node)}")
+            self._field(field, node)
+        self._header()
+
+    def _field(self, field: RecordField, node: Node) -> None:
+        to = f"slot + {field.offset}"
+        if isinstance(node.type, Stored):
+            self._memory(field, node, to)
+            return
+        value = self.e.number(node)
+        kind = _WIDTHS[field.size]
+        if not may_be_null(node, self.e.site.body):
+            self.line(f"*({kind} *)({to}) = ({kind})({value});")
+            return
+        self.line("fault = 0;")
+        self.line(f"*({kind} *)({to}) = ({kind})({value});")
+        self._note_fault(field, node)
+
+    def _memory(self, field: RecordField, node: Node, to: str) -> None:
+        self.line("fault = 0;")
+        if isinstance(node.type, Cut):
+            self.line("cut = 0;")
+        if isinstance(node.type, Str):
+            self.line(f"*({to}) = 0;")
+        Strings(self.e).store(node, to, field.size)
+        self._note_fault(field, node)
+        if isinstance(node.type, Cut):
+            self.line("if (cut) {")
+            self.line(f"\ttruncated |= {1 << field.bit:#x}U;")
+            self.line("\tCOUNT(truncated);")
+            self.line("}")
+
+    def _note_fault(self, field: RecordField, node: Node) -> None:
+        """A null is a read that failed, but for what a via would have told that was not seen."""
+        of_via = any(isinstance(n, Kept) and n.name.startswith("via.") for n in walk(node))
+        self.line("if (fault) {")
+        self.line(f"\tnulls |= {1 << field.bit:#x}U;")
+        if of_via:
+            self.line("\tif (open->head.seen)")
+        self.line("\tCOUNT(faulted);")
+        self.line("}")
+
+    def _header(self) -> None:
+        for text in (
+            "*(u64 *)slot = now;",
+            f"*(u16 *)(slot + 8) = {self.emit.index};",
+            "*(u16 *)(slot + 10) = (u16)pp_cpu();",
+            "*(u32 *)(slot + 20) = (u32)weight;",
+            "*(u32 *)(slot + 24) = nulls;",
+            "*(u32 *)(slot + 28) = truncated;",
+        ):
+            self.line(text)
+        task = self.e.site.body.task
+        if task == "none" or not self.emit.has_task:
+            self.line("*(u32 *)(slot + 12) = *(u32 *)(slot + 16) = 0;")
+            self.line("*(u64 *)(slot + 32) = *(u64 *)(slot + 40) = 0;")
+            return
+        if task is None:
+            self.e.identities()
+            self.line("pp_comm(slot + 32, 16);")
+        else:
+            comm = self.e.site.task_offsets["comm"]
+            self.line(f"if (pp_read(0, slot + 32, 16, task + {comm}ULL))")
+            self.line("\t*(u64 *)(slot + 32) = 0;")
+        self.line("*(u32 *)(slot + 12) = pid;")
+        self.line("*(u32 *)(slot + 16) = tid;")

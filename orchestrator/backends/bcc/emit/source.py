@@ -1,0 +1,240 @@
+"""A program's whole C text: structures, a function for each hook's side, and children followed."""
+
+from collections.abc import Mapping, Sequence
+
+from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.design.groups import Group, groups
+from orchestrator.backends.bcc.design.mechanism import ACCESS, RETURNS, Choice, Mechanism
+from orchestrator.backends.bcc.emit import stacks as emit_stacks
+from orchestrator.backends.bcc.emit.hook import HookText
+from orchestrator.backends.bcc.emit.nodes import EmitError, Site
+from orchestrator.backends.bcc.emit.span import structure
+from orchestrator.backends.bcc.emit.writer import Writer, comment_text
+from orchestrator.compile.program import Hook, Program
+from orchestrator.kernel.facts import KernelFacts
+
+FORK, EXIT = "follow_fork", "follow_exit"
+
+#: What every function of a program uses. A disarmed program looks at one word and counts.
+_COMMON = """
+struct line { u64 word, pad[LINE_PAD]; };
+struct shared { struct line line[SHARED_LINES]; };
+struct cell { u64 count, value; };
+
+#define COUNT(word) PP_ADD(&ledger->word, 1)
+#define DROP(word) do { COUNT(word); return; } while (0)
+
+PP_INLINE void disarm(struct control *control)
+{
+#pragma clang loop unroll(full)
+	for (u32 i = 0; i < ENABLED_WORDS; i++)
+		PP_WRITE(control->enabled[i], 0);
+}
+
+/* A CPU's first look in a tick reads the clock; past the deadline that look disarms all. */
+PP_INLINE int over(struct control *control, struct ledger *ledger)
+{
+	u64 tick = pp_jiffies64();
+	if (PP_LIKELY(tick == ledger->tick))
+		return 0;
+	ledger->tick = tick;
+	if (pp_ktime_ns() < control->deadline)
+		return 0;
+	disarm(control);
+	return 1;
+}
+
+#define FUSE(word, bit)                                                                    \\
+	do {                                                                               \\
+		if (!(PP_READ(control->enabled[word]) >> (bit) & 1) || over(control, ledger)) \\
+			DROP(expired);                                                     \\
+		COUNT(entered);                                                            \\
+	} while (0)
+
+/* Idle tasks share pid 0: each CPU's is a thread of its own. */
+PP_INLINE u64 thread_of(u64 identity)
+{
+	return identity ? identity : 1ULL << 63 | pp_cpu();
+}
+#define THREAD() thread_of(pp_pid_tgid())
+"""
+
+_FOLLOW = """
+/* A child of a followed thread is followed too; threads are children here. */
+int follow_fork(unsigned long long *ctx)
+{
+	u32 parent = 0, child = 0;
+	u8 one = 1;
+	u32 side = LOST_SIDE;
+	if (pp_read(0, &parent, 4, ctx[0] + PID) || pp_read(0, &child, 4, ctx[1] + PID))
+		return 0;
+	if (!pp_map_lookup(PP_MAP(TASKS), &parent))
+		return 0;
+	if (pp_map_update(PP_MAP(TASKS), &child, &one, PP_ANY)) {
+		struct ledger *ledger = pp_map_lookup(PP_MAP(LEDGER), &side);
+		if (ledger)
+			COUNT(map_full);
+	}
+	return 0;
+}
+
+int follow_exit(unsigned long long *ctx)
+{
+	u32 gone = 0;
+	if (pp_read(0, &gone, 4, ctx[0] + PID) == 0)
+		pp_map_delete(PP_MAP(TASKS), &gone);
+	return 0;
+}
+"""
+
+_TASK_MEMBERS = {"pid": "pid", "tgid": "tgid", "comm": "comm", "cred": "cred", "mm": "mm"}
+
+
+def render(
+    program: Program, lay: layout.Layout, choices: Mapping[int, Choice], facts: KernelFacts
+) -> str:
+    """The C of `program`. Raises EmitError, telling the hook, for what cannot be computed."""
+    fetch = "#define PP_HAVE_FETCH 1\n" if facts.feature("fetch_atomics") else ""
+    parts = [
+        f"/* {comment_text(program.name)} */\n",
+        fetch + "#include <probeplan/runtime.h>\n" + emit_stacks.include(lay) + "\n",
+        structures(lay),
+        common(lay),
+    ]
+    offsets = task_offsets(facts)
+    parts += map(structure, program.spans)
+    for side in lay.sides:
+        if (mechanism := choices[side.hook.id].mechanism) is not None:
+            text = HookText(program, lay, program.probes[side.hook.probe], mechanism)
+            parts.append(_side(text, side, mechanism, program, offsets))
+    parts += [_outer(program, lay, group) for group in groups(lay, choices)]
+    if program.target.children:
+        parts.append(follow(lay, offsets))
+    return "".join(parts)
+
+
+def _side(
+    text: HookText,
+    side: layout.Side,
+    mechanism: Mechanism,
+    program: Program,
+    offsets: dict[str, int],
+) -> str:
+    hook = side.hook
+    record = hook.exit_tracepoint if side.name == "return" else hook.tracepoint
+    site = Site(
+        hook=hook,
+        side=side.name,
+        access=ACCESS[mechanism],
+        arch=program.arch,
+        record=record,
+        task_offsets=offsets,
+    )
+    try:
+        return text.function(side, site)
+    except EmitError as error:
+        raise HookError(hook, str(error)) from None
+
+
+def _outer(program: Program, lay: layout.Layout, group: Group) -> str:
+    """The program that the kernel runs: it looks the elements up and calls each side in turn; it
+    returns the same number on every path."""
+    writer = Writer()
+    writer.line("")
+    for side in group.sides:
+        probe = program.probes[side.hook.probe]
+        writer.comment(HookText(program, lay, probe, group.mechanism).title(side))
+    writer.line(f"int {group.function}(unsigned long long *ctx)")
+    with writer.block():
+        writer.line("u32 none = 0;")
+        writer.line(f"struct control *control = pp_map_lookup(PP_MAP({layout.CONTROL}), &none);")
+        writer.line("if (!control)")
+        writer.line(f"\treturn {RETURNS[group.mechanism]};")
+        for side in group.sides:
+            with writer.block():
+                writer.line(f"u32 side = {side.index};")
+                found = f"pp_map_lookup(PP_MAP({layout.LEDGER}), &side)"
+                writer.line(f"struct ledger *ledger = {found};")
+                writer.line("if (ledger)")
+                writer.line(f"\t{side.function}_work(ctx, control, ledger);")
+        writer.line(f"return {RETURNS[group.mechanism]};")
+    return writer.text()
+
+
+class HookError(EmitError):
+    """What a hook asks for cannot be computed by the mechanism that it has."""
+
+    def __init__(self, hook: Hook, why: str) -> None:
+        self.hook, self.why = hook, why
+        super().__init__(f"{hook.label}: {why}")
+
+
+def structures(lay: layout.Layout) -> str:
+    """The elements of the maps, in the order of layout.py."""
+    writer = Writer()
+    probe_words = ", ".join(layout.PROBE_WORDS)
+    writer.line("struct control {")
+    writer.line(f"\tu64 enabled[{lay.enabled_words}]; /* a bit a probe; all 0: disarmed */")
+    writer.line(f"\tu64 {', '.join(layout.PLAN_WORDS)};")
+    writer.line(f"\tstruct {{ u64 {probe_words}; }} probe[{len(lay.program.probes)}];")
+    if lay.param_count:
+        names = ", ".join(f"{param.slot}: {param.name}" for param in lay.program.params)
+        writer.line(f"\tu64 param[{lay.param_count}]; /* {comment_text(names)} */")
+    writer.line("};")
+    writer.line(f"struct metric_counts {{ u64 {', '.join(layout.METRIC_WORDS)}; }};")
+    writer.line("struct ledger {")
+    writer.line(f"\tu64 {', '.join(layout.LEDGER_WORDS)};")
+    if lay.metric_uses:
+        writer.line(f"\tstruct metric_counts metric[{lay.metric_uses}];")
+    writer.line("};")
+    return writer.text()
+
+
+def common(lay: layout.Layout) -> str:
+    """The functions that all hooks share."""
+    numbers = {
+        "LINE_PAD": layout.LINE_WORDS - 1,
+        "SHARED_LINES": 2 + 2 * len(lay.program.probes),
+        "ENABLED_WORDS": lay.enabled_words,
+    }
+    return _filled(_COMMON, numbers)
+
+
+def follow(lay: layout.Layout, offsets: Mapping[str, int]) -> str:
+    """The programs on sched_process_fork and sched_process_exit."""
+    numbers = {
+        "PID": offsets["pid"],
+        "TASKS": layout.TASKS,
+        "LEDGER": layout.LEDGER,
+        "LOST_SIDE": lay.children_element,
+    }
+    return _filled(_FOLLOW, numbers)
+
+
+def _filled(text: str, numbers: Mapping[str, int]) -> str:
+    return "".join(f"#define {name} {value}\n" for name, value in numbers.items()) + text
+
+
+def task_offsets(facts: KernelFacts) -> dict[str, int]:
+    """Bytes from a task_struct to its ids and comm, and from its credentials to uid and gid; what
+    the kernel's BTF does not tell is left out."""
+    btf = facts.btf
+    if btf is None:
+        return {}
+    found: dict[str, int] = {}
+    for struct, names in (("task_struct", _TASK_MEMBERS), ("cred", {"uid": "uid", "gid": "gid"})):
+        type_id = btf.struct(struct)
+        for name, member_name in names.items():
+            member = btf.member(type_id, member_name) if type_id is not None else None
+            if member is not None:
+                found[name] = member.bit_offset // 8
+    return found
+
+
+def functions(program: Program, lay: layout.Layout, choices: Mapping[int, Choice]) -> Sequence[str]:
+    """Names of all programs in the text."""
+    names = [group.function for group in groups(lay, choices)]
+    return [*names, FORK, EXIT] if program.target.children else names
+
+
+__all__ = ["EXIT", "FORK", "HookError", "functions", "render", "task_offsets"]

@@ -1,0 +1,229 @@
+"""How a hook starts, goes on with, ends and cancels spans.
+
+An open span is an element of the span's own map. Everything is counted in the span's own element of
+the ledger: started = ended + cancelled + replaced + not_target + in flight (what the map holds).
+"""
+
+from collections.abc import Callable, Mapping
+
+from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.design.implied_counts import span_counts_all
+from orchestrator.backends.bcc.emit import frame as emit_frame
+from orchestrator.backends.bcc.emit.key import store_key_part
+from orchestrator.backends.bcc.emit.metric import MetricBlock
+from orchestrator.backends.bcc.emit.nodes import Expressions, may_be_null
+from orchestrator.backends.bcc.emit.record import RecordBlock
+from orchestrator.backends.bcc.emit.target import TargetTest
+from orchestrator.compile.expressions.describe import describe
+from orchestrator.compile.expressions.nodes import Node
+from orchestrator.compile.program import MetricUse, Program, SpanProgram, SpanRole, SpanUse
+
+
+def structure(span: SpanProgram) -> str:
+    """The C structure of an open span."""
+    return emit_frame.declaration(
+        f"span_{span.index}", [(kept.type, kept.name) for kept in span.kept]
+    )
+
+
+class SpanBlock:
+    """The block of C in which one hook does its part in one span. `weight` is declared before it,
+    and `now` where the span makes records."""
+
+    def __init__(
+        self, expressions: Expressions, lay: layout.Layout, span: SpanProgram, use: SpanUse
+    ) -> None:
+        self.e, self.layout, self.span, self.use = expressions, lay, span, use
+        self.program: Program = lay.program
+        self.line = expressions.writer.line
+        self.map = f"PP_MAP({layout.span_map(span)})"
+
+    def write(self) -> None:
+        """The whole block."""
+        parts: Mapping[SpanRole, Callable[[], None]] = {
+            "start": self._start,
+            "via": self._via,
+            "end": self._end,
+            "cancel": self._cancel,
+        }
+        names = ", ".join(part.name for part in self.span.key)
+        self.e.writer.comment(f"{self.use.role} of span {self.span.name}, by {names}")
+        with self.e.writer.block("do", "while (0);"):
+            self._own()
+            self._key()
+            parts[self.use.role]()
+
+    def _lines(self, *lines: str) -> None:
+        for text in lines:
+            self.line(text)
+
+    def _own(self) -> None:
+        self._lines(
+            f"u32 place = {self.layout.span_element(self.span.index)};",
+            f"struct ledger *own = pp_map_lookup(PP_MAP({layout.LEDGER}), &place);",
+            "if (!own)",
+            "\tbreak;",
+        )
+
+    def _leave(self, condition: str, word: str) -> None:
+        self._lines(f"if ({condition}) {{", f"\tPP_ADD(&own->{word}, 1);", "\tbreak;", "}")
+
+    def _key(self) -> None:
+        """Declare `key`. One that cannot be read joins nothing."""
+        size = layout.span_key_bytes(self.span)
+        self.line(f"char key[{size}] __attribute__((aligned(8))) = {{}};")
+        nullable = any(may_be_null(node, self.e.site.body) for node in self.use.key)
+        if nullable:
+            self.line("fault = 0;")
+        for part, node in zip(self.span.key, self.use.key, strict=True):
+            store_key_part(self.e, part, node)
+        if nullable:
+            self._leave("fault", "faulted")
+
+    @property
+    def _depth(self) -> str:
+        return f"(u32 *)(key + {self.span.key_size})"
+
+    # -- start ---------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        size = layout.span_bytes(self.span)
+        on_stack = size <= layout.STACK_FRAME_BYTES
+        if on_stack:
+            self.line(f"char space[{size}] __attribute__((aligned(8))) = {{}};")
+            self.line(f"struct span_{self.span.index} *open = (void *)space;")
+            self._fill()
+            self._insert("space")
+        else:
+            self._lines(
+                "u32 none = 0;",
+                f"void *blank = pp_map_lookup(PP_MAP({layout.span_blank(self.span)}), &none);",
+                "if (!blank)",
+                "\tbreak;",
+            )
+            self._insert("blank")
+            self.line(f"struct span_{self.span.index} *open = pp_map_lookup({self.map}, key);")
+            self.line("if (open) {")
+            self._fill()
+            self.line("}")
+        self.line("PP_ADD(&own->started, 1);")
+
+    def _fill(self) -> None:
+        self.line("open->head.weight = (u32)weight;")
+        if self.span.tests_target:
+            self.line(f"open->head.judged = {int(self.e.site.body.task != 'none')};")
+        via = sum(1 << i for i, kept in enumerate(self.span.kept) if kept.role == "via")
+        if via:
+            self.line(f"open->head.nulls = {via:#x}ULL; /* until a via is seen */")
+        emit_frame.fill(self.e, "open", self.use.kept)
+        if self.span.timed:
+            self.line(f"open->head.time = {self.e.now()};")
+
+    def _insert(self, frame: str) -> None:
+        """Put the frame into the map, by what `again` says of a span that is open already."""
+        match self.span.again:
+            case "keep":
+                self.line(f"s64 error = pp_map_update({self.map}, key, {frame}, PP_NOEXIST);")
+                self._leave("error == PP_EEXIST", "repeated")
+            case "nest":
+                push = f"pp_push({self.map}, key, {self._depth}, {layout.SPAN_DEPTH}, {frame})"
+                self.line(f"s64 error = {push};")
+                self._leave("error == PP_EEXIST", "map_full")
+            case "replace":
+                self._lines(
+                    f"s64 error = pp_map_update({self.map}, key, {frame}, PP_NOEXIST);",
+                    "if (error == PP_EEXIST) {",
+                    f"\terror = pp_map_update({self.map}, key, {frame}, PP_EXIST);",
+                    "\tif (!error)",
+                    "\t\tPP_ADD(&own->replaced, 1);",
+                    "\telse /* ended by another CPU meanwhile */",
+                    f"\t\terror = pp_map_update({self.map}, key, {frame}, PP_NOEXIST);",
+                    "}",
+                )
+        self._leave("error", "map_full")
+
+    # -- later ---------------------------------------------------------------------------------
+
+    def _find(self) -> None:
+        """Declare `open`: the span that is open, the innermost one if they nest."""
+        kind = f"struct span_{self.span.index} *"
+        if self.span.again == "nest":
+            self.line("struct pp_frame *outer = 0;")
+            top = f"pp_top({self.map}, key, {self._depth}, {layout.SPAN_DEPTH}, &outer)"
+            self.line(f"{kind}open = (void *){top};")
+        else:
+            self.line(f"{kind}open = pp_map_lookup({self.map}, key);")
+        self._leave("!open", "no_start")
+        self._judge()
+
+    def _judge(self) -> None:
+        """Test the plan's target at the first event of a span that has a task."""
+        nobody = self.e.site.body.task == "none"
+        if nobody or not self.span.tests_target or self.use.role == "cancel":
+            return
+        with self.e.writer.block("if (!open->head.judged)"):
+            self.line("open->head.judged = 1;")
+            self.line("int refused = 0;")
+            with self.e.writer.block("do", "while (0);"):
+                refuse = "{ refused = 1; break; }"
+                TargetTest(self.e, self.program, refuse).test()
+            with self.e.writer.block("if (refused)"):
+                self._remove("not_target")
+                self.line("open = 0;")
+        self._lines("if (!open)", "\tbreak;")
+
+    def _remove(self, word: str, otherwise: str = "") -> None:
+        if self.span.again == "nest":
+            self._lines("if (outer)", "\touter->nested = 0;")
+        self._lines(
+            f"if (pp_map_delete({self.map}, key) == 0)",
+            f"\tPP_ADD(&own->{word}, 1);",
+        )
+        if otherwise:
+            self._lines("else", f"\tPP_ADD(&own->{otherwise}, 1);")
+
+    def _via(self) -> None:
+        self._find()
+        mask = sum(1 << index | 1 << index + 32 for index, _ in self.use.kept)
+        if mask:
+            self.line(f"open->head.nulls &= ~{mask:#x}ULL;")
+        emit_frame.fill(self.e, "open", self.use.kept)
+        self.line("open->head.seen = 1;")
+
+    def _cancel(self) -> None:
+        self._find()
+        self._remove("cancelled")
+
+    def _end(self) -> None:
+        self._find()
+        end = self.use.end
+        assert end is not None
+        if self.span.resource is None:
+            with self.e.writer.block("do", "while (0);"):
+                self.line("struct ledger *ledger = own; /* what follows is the span's */")
+                self.line("const u64 weight = open->head.weight;")
+                for node in end.where:
+                    self._filter(node)
+                self.line("COUNT(accepted);")
+                for number, use in enumerate(end.metrics):
+                    self._metric(number, use)
+                if self.span.emit is not None:
+                    RecordBlock(self.e, self.program, self.span.emit, end.emit).write()
+        self._remove("ended", "raced")
+
+    def _metric(self, number: int, use: MetricUse) -> None:
+        spec = self.span.metrics[number]
+        every = span_counts_all(self.program, self.span, number)
+        MetricBlock(self.e, spec, use, number, every).write()
+
+    def _filter(self, node: Node) -> None:
+        self.e.writer.comment(f"where: {describe(node, self.e.site.body)}")
+        text = self.e.number(node)
+        nullable = may_be_null(node, self.e.site.body)
+        with self.e.writer.block():
+            if nullable:
+                self.line("fault = 0;")
+            self.line(f"u32 holds = {text};")
+            if nullable:
+                self._lines("if (fault) {", "\tCOUNT(faulted);", "\tholds = 0;", "}")
+            self._lines("if (!holds) {", "\tCOUNT(filtered);", "\tbreak;", "}")

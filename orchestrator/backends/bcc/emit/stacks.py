@@ -1,0 +1,31 @@
+"""Stacks in C: what the header needs to know, and how one is taken at a hook."""
+
+from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.design.mechanism import USER_KINDS
+from orchestrator.compile.program import HookKind
+
+#: Where the registers at hand may be a user's, and then there is no kernel stack.
+_FROM_USER = USER_KINDS | {"profile"}
+
+
+def include(lay: layout.Layout) -> str:
+    """The directives that bring in stacks.h; "" when no stack is taken."""
+    if not lay.stack_depth:
+        return ""
+    numbers = {
+        "PP_STACK_DEPTH": lay.stack_depth,
+        "PP_STACK_NESTING": layout.STACK_NESTING,
+        "PP_STACKS": layout.STACKS,
+        "PP_STACK_SCRATCH": layout.STACK_SCRATCH,
+        "PP_STACK_COUNTS": layout.STACK_COUNTS,
+    }
+    defines = "".join(f"#define {name} {value}\n" for name, value in numbers.items())
+    return f"{defines}#include <probeplan/stacks.h>\n"
+
+
+def taken(name: str, kind: HookKind, mm_offset: int | None) -> str:
+    """A C expression: the number of the current task's stack, `kstack` or `ustack`."""
+    user = name == "ustack"
+    sure = not user and kind not in _FROM_USER
+    offset = -1 if mm_offset is None else mm_offset
+    return f"pp_stack(ctx, {int(user)}, {int(sure)}, {offset})"

@@ -1,0 +1,155 @@
+"""Whose event it is, and the plan's test of it."""
+
+from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.design.mechanism import nodes_of
+from orchestrator.backends.bcc.emit.nodes import EmitError, Expressions
+from orchestrator.backends.bcc.emit.strings import words_of
+from orchestrator.compile.expressions.nodes import Builtin
+from orchestrator.compile.expressions.types import U32
+from orchestrator.compile.program import Program, ResolvedTarget
+
+COMM_SIZE = 16
+
+
+class TargetTest:
+    """Statements that drop events of tasks that nobody asked for."""
+
+    def __init__(
+        self, expressions: Expressions, program: Program, refuse: str = "DROP(not_target);"
+    ) -> None:
+        """`refuse`: the statement that leaves with an event that is not the target's."""
+        self.e, self.program, self.refuse = expressions, program, refuse
+        self.line = expressions.writer.line
+
+    def identify(self) -> None:
+        """With `task: EXPR`, read that task's ids; what cannot be read is filtered."""
+        task = self.e.site.body.task
+        if task in (None, "none"):
+            return
+        offsets = self.e.site.task_offsets
+        address = self.e.number(task)  # type: ignore[arg-type]  # neither None nor "none": a node
+        self.e.writer.comment("the task whose event it is")
+        self.line("fault = 0;")
+        self.line(f"u64 task = {address};")
+        self.line("u32 pid = 0, tid = 0;")
+        self._read("pid", f"task + {offsets['tgid']}ULL")
+        self._read("tid", f"task + {offsets['pid']}ULL")
+        for name in self._credentials():
+            self.line(f"u32 {name} = 0;")
+            with self.e.writer.block():
+                self.line("u64 credentials = 0;")
+                place = f"task + {offsets['cred']}ULL"
+                self.line(f"fault |= pp_read(0, &credentials, 8, {place}) != 0;")
+                self._read(name, f"credentials + {offsets[name]}ULL")
+        self.line("if (fault) {")
+        self.line("\tCOUNT(faulted);")
+        self.line("\tDROP(filtered);")
+        self.line("}")
+        for name in ("pid", "tid", "uid", "gid"):
+            self.e.writer.once(name)
+
+    def _read(self, name: str, address: str) -> None:
+        self.line(f"fault |= pp_read(0, &{name}, 4, {address}) != 0;")
+
+    def _credentials(self) -> list[str]:
+        body, target = self.e.site.body, self.program.target
+        used = {node.name for node in nodes_of(body) if isinstance(node, Builtin)}
+        return [name for name in ("uid", "gid") if name in used or (name == "uid" and target.uid)]
+
+    def test(self) -> None:
+        """Drop what is not the target's, cheapest tests first."""
+        target = self.program.target
+        if self.e.site.body.task == "none" or not _tests_anything(target):
+            return
+        self.e.writer.comment(f"target: {described(target)}")
+        if target.exclude_self or target.pid or target.tid or target.children:
+            self.e.identities()
+        if target.exclude_self:
+            self._drop("pid == (u32)control->self")
+        self._ids(target)
+        if target.uid:
+            uid = self.e.number(Builtin("uid", U32))
+            self.line(f"u32 owner = {uid};")
+            self._drop_unless([f"owner == {uid}U" for uid in target.uid])
+        if target.cgroup:
+            self._cgroups(target)
+        if target.comm and "*" not in target.comm:
+            self._comm(target)
+
+    def _ids(self, target: ResolvedTarget) -> None:
+        tests = [f"pid == {pid}U" for pid in target.pid]
+        if target.children:
+            tests.append(f"pp_map_lookup(PP_MAP({layout.TASKS}), &tid) != 0")
+        self._drop_unless(tests)
+        self._drop_unless([f"tid == {tid}U" for tid in target.tid])
+
+    def _cgroups(self, target: ResolvedTarget) -> None:
+        if self.e.site.body.task is not None:
+            raise EmitError("`target.cgroup` cannot be told for another task than the current one")
+        tests = []
+        for path, number in target.cgroup:
+            level = len([part for part in path.split("/") if part])
+            if number is None:
+                raise EmitError(f"cgroup {path!r} is not known on this host")
+            tests.append(f"pp_ancestor_cgroup_id({level}) == {number}ULL")
+        self._drop_unless(tests)
+
+    def _comm(self, target: ResolvedTarget) -> None:
+        self.line("u64 name[2] = {};")
+        if self.e.site.body.task is None:
+            self.line("pp_comm(name, sizeof name);")
+        else:
+            comm = self.e.site.task_offsets["comm"]
+            self.line(f"pp_read_str(0, name, sizeof name, task + {comm}ULL);")
+        self._drop_unless([comm_test(glob) for glob in target.comm])
+
+    def _drop_unless(self, tests: list[str]) -> None:
+        if tests:
+            self._drop(f"!({' || '.join(tests)})")
+
+    def _drop(self, condition: str) -> None:
+        self.line(f"if ({condition})")
+        self.line(f"\t{self.refuse}")
+
+
+def _tests_anything(target: ResolvedTarget) -> bool:
+    lists = (target.pid, target.tid, target.uid, target.comm, target.cgroup)
+    return target.exclude_self or target.children or any(lists)
+
+
+def described(target: ResolvedTarget) -> str:
+    """The target as a line of text."""
+    lists = {
+        "pid": target.pid,
+        "tid": target.tid,
+        "uid": target.uid,
+        "comm": target.comm,
+        "cgroup": tuple(path for path, _ in target.cgroup),
+    }
+    parts = [f"{name} in ({', '.join(map(str, ids))})" for name, ids in lists.items() if ids]
+    parts += ["the command and its children"] if target.children else []
+    parts += ["not probeplan itself"] if target.exclude_self else []
+    return ", ".join(parts)
+
+
+def comm_test(glob: str) -> str:
+    """A C condition on `name` (16 bytes, NUL-padded): an exact name, or one `*` at an end."""
+    if glob.endswith("*"):
+        return _words_equal(glob[:-1].encode(), 0)
+    if not glob.startswith("*"):
+        return _words_equal(glob.encode() + b"\0", 0)
+    tail = glob[1:].encode() + b"\0"
+    starts = range(COMM_SIZE - len(tail) + 1)
+    return f"({' || '.join(_words_equal(tail, start) for start in starts)})"
+
+
+def _words_equal(text: bytes, start: int) -> str:
+    """The bytes of `name` from `start` on are `text`."""
+    placed = words_of(b"\0" * start + text)
+    masks = words_of(b"\0" * start + b"\xff" * len(text))
+    tests = [
+        f"(name[{i}] & {mask:#x}ULL) == {word & mask:#x}ULL"
+        for i, ((word, _), (mask, _)) in enumerate(zip(placed, masks, strict=True))
+        if mask
+    ]
+    return f"({' && '.join(tests)})" if tests else "1"

@@ -1,0 +1,208 @@
+"""Which nodes an event answers by itself, and under which field name."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.backends.tracefs.design.fetch import Fetcher
+from orchestrator.backends.tracefs.design.filters import FieldRef
+from orchestrator.backends.tracefs.design.nodes import leaves_of
+from orchestrator.compile.expressions.nodes import (
+    Address,
+    Builtin,
+    Captured,
+    Const,
+    Field,
+    Load,
+    Node,
+    ReadString,
+    TextConst,
+    walk,
+)
+from orchestrator.compile.expressions.types import U64, Bool, Int, Pointer, Str
+
+__all__ = ["COMM", "RESULT", "STACK", "STACK_STEP", "DynamicLeaves", "TracepointLeaves"]
+
+COMM = Builtin("comm", Str(16))
+#: The stack pointer: what tells the calls of a nested or recursive function apart.
+STACK = Builtin("task", U64)
+#: From the stack pointer at a function's entry to that at its return: a call pushes the return
+#: address on x86-64 and ret takes it off; elsewhere it is in a register.
+STACK_STEP = {"x86_64": 8}
+
+THREAD = "common_pid"  # in every trace entry: the thread's number
+RESULT = "ret"  # the field of a sys_exit event that holds the return value
+#: What the trace entry and the reader tell at every event.
+ALWAYS = frozenset({"pid", "tid", "comm", "cpu", "now", "uid", "gid"})
+_CHAR_POINTERS = ("char *", "const char *")  # the kernel compares what they point to
+
+
+def _always(node: Node) -> bool:
+    return isinstance(node, Const | TextConst | Captured) or (
+        isinstance(node, Builtin) and node.name in ALWAYS
+    )
+
+
+def _unanswered(nodes: Iterable[Node], answers: Callable[[Node], bool]) -> list[Node]:
+    return [leaf for node in nodes for leaf in leaves_of(node, answers) if not answers(leaf)]
+
+
+@dataclass(slots=True)
+class TracepointLeaves:
+    """A tracepoint's record. `returns`: it is a sys_exit event, whose `ret` is `retval`;
+    `paired`: `elapsed` is known too."""
+
+    returns: bool = False
+    paired: bool = False
+    names: dict[Node, str] = field(default_factory=dict)
+    reads: frozenset[Node] = frozenset()
+
+    def missing(self, nodes: Iterable[Node]) -> list[Node]:
+        """Leaves of `nodes` that this event cannot answer."""
+        return _unanswered(nodes, self._answers)
+
+    def _answers(self, node: Node) -> bool:
+        match node:
+            case Field(field=f, type=Int() | Bool() | Pointer() | Str()):
+                self.names[node] = f.name
+                return True
+            case Field(field=f) if f.kind == "array" and not isinstance(node.type, Pointer):
+                self.names[node] = f.name
+                return True
+            case Builtin(name="retval") if self.returns:
+                self.names[node] = RESULT
+                return True
+            case Builtin(name="elapsed"):
+                return self.paired
+            case Builtin(name="tid"):
+                self.names[node] = THREAD
+                return True
+            case _:
+                return _always(node)
+
+    def field_of(self, node: Node) -> FieldRef | None:
+        """The field that a filter compares for `node`."""
+        match node:
+            case Builtin(name="tid"):
+                return FieldRef(name=THREAD, type=Int(32, True))
+            case Builtin(name="comm"):
+                return FieldRef(name="COMM", type=None, size=16)
+            case Builtin(name="retval", type=Int(bits=64, signed=True)) if self.returns:
+                return FieldRef(name=RESULT, type=Int(64, True))
+            case Field():
+                return _field_ref(node)
+            case _:
+                return None
+
+
+def _field_ref(node: Field) -> FieldRef | None:
+    """None where the plan's type is not the record's: a syscall's narrow argument stands in an
+    8-byte slot whose upper half the ABI leaves undefined."""
+    f = node.field
+    match node.type, f.kind:
+        case Int(bits=bits, signed=signed), "int" if bits == 8 * f.size and signed == f.signed:
+            return FieldRef(name=f.name, type=Int(bits, signed))
+        case Bool(), "int" if f.size == 1:
+            return FieldRef(name=f.name, type=Int(8, f.signed))
+        case Pointer(), "pointer" if f.ctype not in _CHAR_POINTERS and f.size == 8:
+            return FieldRef(name=f.name, type=Int(64, False))
+        case Str(), "string":
+            return FieldRef(name=f.name, type=None, size=f.size)
+        case Str(), "data_loc" | "rel_loc":
+            return FieldRef(name=f.name, type=None)
+        case _:
+            return None
+
+
+@dataclass(slots=True)
+class DynamicLeaves:
+    """An event of our own: each leaf becomes a fetch argument, `a0`, `a1`, …
+
+    Integers read from memory carry garbage when the read fails, and the kernel does not tell
+    (trace_probe_tmpl.h, process_fetch_insn_bottom): the pointers they are read through are fetched
+    beside them, for the reader to judge.
+    """
+
+    fetcher: Fetcher
+    paired: bool = False
+    names: dict[Node, str] = field(default_factory=dict)
+    arguments: list[str] = field(default_factory=list)
+
+    def missing(self, nodes: Iterable[Node]) -> list[Node]:
+        """Leaves of `nodes` that cannot be fetched here; the others are from now on."""
+        return _unanswered(nodes, self._answers)
+
+    @property
+    def reads(self) -> frozenset[Node]:
+        """Leaves that read numbers from memory."""
+        return frozenset(n for n in self.names if isinstance(n, Load) and not _is_text(n))
+
+    def _answers(self, node: Node) -> bool:
+        if isinstance(node, Builtin) and node.name == "elapsed":
+            return self.paired
+        if isinstance(node, Builtin) and node.name == "tid":
+            self.names[node] = THREAD
+        return node in self.names or self._fetched(node) or _always(node)
+
+    def _fetched(self, node: Node) -> bool:
+        text = self.fetcher.argument(node)
+        if text is None:
+            return False
+        self.add(node, text)
+        for base in _bases(node):
+            beside = self.fetcher.argument(base)
+            if beside is not None:
+                self.add(base, beside)
+        return True
+
+    def add(self, node: Node, text: str) -> None:
+        """Fetch `node` by `text`, once."""
+        if node not in self.names:
+            self.names[node] = f"a{len(self.arguments)}"
+            self.arguments.append(f"{self.names[node]}={text}")
+
+    def field_of(self, node: Node) -> FieldRef | None:
+        """The field that a filter compares for `node`."""
+        match node:
+            case Builtin(name="tid"):
+                return FieldRef(name=THREAD, type=Int(32, True))
+            case Builtin(name="comm"):
+                return FieldRef(name="COMM", type=None, size=16)
+            case Load(bit_size=bits) if bits:
+                return None
+        if not self._answers(node) or node not in self.names:
+            return None
+        return _fetched_ref(self.names[node], node)
+
+
+def _fetched_ref(name: str, node: Node) -> FieldRef | None:
+    match node.type:
+        case Int(bits=bits, signed=signed):
+            return FieldRef(name=name, type=Int(bits, signed))
+        case Bool():
+            return FieldRef(name=name, type=Int(8, False))
+        case Pointer():
+            return FieldRef(name=name, type=Int(64, False))
+        case Str():
+            return FieldRef(name=name, type=None)
+        case _:
+            return None
+
+
+def _is_text(node: Node) -> bool:
+    return isinstance(node.type, Str)
+
+
+def _bases(node: Node) -> list[Node]:
+    """The pointers that reading `node` goes through."""
+    if isinstance(node, ReadString) or not isinstance(node, Load):
+        return []
+    found: list[Node] = []
+    for part in walk(node):
+        base = getattr(part, "base", None) if isinstance(part, Load | Address) else None
+        if base is not None and not isinstance(base, Address):
+            found.append(base)
+    return found
+
+
+Leaves = TracepointLeaves | DynamicLeaves
+Names = Mapping[Node, str]

@@ -1,0 +1,232 @@
+"""Conditions as tracefs filters, where the grammar can say exactly the same.
+
+Source: kernel/trace/trace_events_filter.c (parse_pred, filter_parse_regex). A field is compared
+with a constant, in the field's own width and sign: a constant out of its range would be cut down
+by the kernel and mean something else, so it is not handed over. Faulting reads count as no match.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from orchestrator.compile.expressions.nodes import (
+    Arithmetic,
+    Combination,
+    Comparison,
+    Const,
+    Convert,
+    Node,
+    Shown,
+    StringTest,
+)
+from orchestrator.compile.expressions.types import Bool, Int, Pointer, Str, wrap
+
+__all__ = ["FieldRef", "as_field", "comm_filter", "filter_text", "joined"]
+
+MOST_BYTES = 4000  # a filter must fit into a page with what the kernel puts around it
+MOST_STRING = 255  # MAX_FILTER_STR_VAL is 256 with the NUL
+_NEGATED = {"==": "!=", "!=": "=="}
+_SWAPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+_PLAIN = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+./:=,@% ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldRef:
+    """How filters name a node's value, and what they compare: an integer of `type`, or a string
+    kept in `size` bytes (0: as long as it is)."""
+
+    name: str
+    type: Int | None
+    size: int = 0
+
+
+#: From a node to the field that holds its value, None for what is no field.
+Lookup = Callable[[Node], FieldRef | None]
+
+
+def filter_text(node: Node, field_of: Lookup) -> str | None:
+    """The filter that holds exactly where `node` is true, or None where there is none."""
+    match node:
+        case Combination(op="not", operands=(operand,)):
+            inner = filter_text(operand, field_of)
+            return None if inner is None else f"!({inner})"
+        case Combination(op=op, operands=operands):
+            parts = [filter_text(operand, field_of) for operand in operands]
+            known = [part for part in parts if part is not None]
+            return (
+                joined(known, " && " if op == "and" else " || ")
+                if len(known) == len(parts)
+                else None
+            )
+        case Comparison(op=op, left=left, right=right):
+            return _comparison(op, left, right, field_of)
+        case StringTest():
+            return _string_test(node, field_of)
+        case Convert(value=value, type=Bool()):
+            return _numeric("!=", value, 0, field_of)
+        case _ if isinstance(node.type, Bool | Int):
+            return _numeric("!=", node, 0, field_of)
+        case _:
+            return None
+
+
+def as_field(node: Node, names: Mapping[Node, str]) -> str | None:
+    """The field whose number or string `node` is, unchanged; None where it is none."""
+    while True:
+        node = _bare(node)
+        if node in names:
+            return names[node]
+        if not (isinstance(node, Convert) and _widens(_domain(node.value), node.type)):
+            return None
+        node = node.value
+
+
+def joined(parts: list[str], glue: str = " && ") -> str:
+    """Several filters as one."""
+    return parts[0] if len(parts) == 1 else glue.join(f"({part})" for part in parts)
+
+
+def _comparison(op: str, left: Node, right: Node, field_of: Lookup) -> str | None:
+    left, right = _bare(left), _bare(right)
+    if isinstance(left, Const) and not isinstance(right, Const):
+        left, right, op = right, left, _SWAPPED.get(op, op)
+    return _numeric(op, left, right.value, field_of) if isinstance(right, Const) else None
+
+
+def _numeric(op: str, node: Node, constant: int, field_of: Lookup) -> str | None:
+    """`node op constant`, both in the node's type."""
+    node = _bare(node)
+    match node:
+        case Arithmetic(op="&", left=left, right=Const(value=mask)) if constant == 0:
+            return _masked(op, left, mask, field_of)
+        case Convert(value=inner, type=kind) if isinstance(_domain(inner), Int | Bool):
+            moved = _before_conversion(op, constant, _domain(inner), kind)
+            return None if moved is None else _numeric(op, inner, moved, field_of)
+        case _:
+            return _direct(op, field_of(node), constant)
+
+
+def _direct(op: str, ref: FieldRef | None, constant: int) -> str | None:
+    if ref is None or ref.type is None or not _holds(ref.type, constant):
+        return None
+    return f"{ref.name} {op} {constant}"
+
+
+def _masked(op: str, node: Node, mask: int, field_of: Lookup) -> str | None:
+    """`(field & mask) != 0`, which filters write `field & mask`."""
+    node = _bare(node)
+    if isinstance(node, Convert) and _widens(_domain(node.value), node.type) and mask >= 0:
+        # The upper bits of a widened signed value repeat its sign: only masks below are the same.
+        kind = _domain(node.value)
+        if isinstance(kind, Int) and mask < 1 << (kind.bits - kind.signed):
+            return _masked(op, node.value, mask, field_of)
+        return None
+    ref = field_of(node)
+    if ref is None or ref.type is None or not _holds(ref.type, mask) or op not in _NEGATED:
+        return None
+    text = f"{ref.name} & {mask}"
+    return text if op == "!=" else f"!({text})"
+
+
+def _before_conversion(op: str, constant: int, source: object, target: object) -> int | None:
+    """The constant to compare the unconverted value with, or None where there is none."""
+    if isinstance(source, Bool):
+        source = Int(8, False)
+    if not isinstance(source, Int):
+        return None
+    if _widens(source, target):
+        return constant if _holds(source, constant) else None
+    if not isinstance(target, Int) or op not in _NEGATED or target.bits < source.bits:
+        return None
+    before = wrap(constant, source)
+    return before if wrap(before, target) == constant else None
+
+
+def _widens(source: object, target: object) -> bool:
+    """Whether every value of `source` is the same number in `target`."""
+    if isinstance(target, Pointer):
+        target = Int(64, False)
+    if not (isinstance(source, Int) and isinstance(target, Int)):
+        return False
+    if source.signed and not target.signed:
+        return False
+    return target.bits > source.bits or (target.bits, target.signed) == (source.bits, source.signed)
+
+
+def _holds(kind: Int, value: int) -> bool:
+    return wrap(value, kind) == value
+
+
+def _domain(node: Node) -> object:
+    kind = node.type
+    return Int(64, False) if isinstance(kind, Pointer) else kind
+
+
+def _bare(node: Node) -> Node:
+    """Without what changes no value: what is only shown, conversions to the same type."""
+    while True:
+        match node:
+            case Shown(value=value):
+                node = value
+            case Convert(value=value, type=kind) if _same(value.type, kind):
+                node = value
+            case _:
+                return node
+
+
+def _same(left: object, right: object) -> bool:
+    if isinstance(left, Int) and isinstance(right, Int):
+        return (left.bits, left.signed) == (right.bits, right.signed)
+    return isinstance(left, Pointer) and isinstance(right, Pointer)
+
+
+# ---------------------------------------------------------------- strings
+
+
+def _string_test(node: StringTest, field_of: Lookup) -> str | None:
+    ref, kind = field_of(_bare(node.string)), node.string.type
+    if ref is None or ref.type is not None or not isinstance(kind, Str):
+        return None
+    text = _literal(node.text)
+    # The plan sees at most size - 1 bytes; the kernel compares all of the field.
+    if text is None:
+        return None
+    if not 0 < ref.size <= kind.size and (
+        node.op in ("suffix", "contains") or len(text) >= kind.size - 1
+    ):
+        return None
+    return _matching(ref.name, node.op, text)
+
+
+def _matching(name: str, op: str, text: str) -> str | None:
+    if op == "equal":
+        return f'{name} == "{text}"'
+    # A bracket makes the kernel use its full glob: a leading digit would be taken for an index,
+    # and its short cut for endings looks at the end of the array, not of the string.
+    if not (text[0].isalnum() or text[0] == "_"):
+        return None
+    glob = f"[{text[0]}]{text[1:]}"
+    pattern = {"prefix": f"{glob}*", "suffix": f"*{glob}", "contains": f"*{glob}*"}[op]
+    return f'{name} ~ "{pattern}"'
+
+
+def _literal(text: bytes) -> str | None:
+    """Text that stands for itself in a filter, in quotes and in a pattern."""
+    try:
+        plain = text.decode("ascii")
+    except UnicodeDecodeError:
+        return None
+    return plain if 0 < len(plain) <= MOST_STRING - 4 and set(plain) <= _PLAIN else None
+
+
+def comm_filter(globs: tuple[str, ...]) -> str | None:
+    """A filter on the current task's name: exact, or with one `*` at an end. COMM is a field of
+    every event (trace_events.c, trace_define_generic_fields)."""
+    parts = [_comm(glob.encode()) for glob in globs]
+    known = [part for part in parts if part is not None]
+    return joined(known, " || ") if known and len(known) == len(parts) else None
+
+
+def _comm(glob: bytes) -> str | None:
+    op = "prefix" if glob.endswith(b"*") else "suffix" if glob.startswith(b"*") else "equal"
+    text = _literal(glob.removesuffix(b"*") if op == "prefix" else glob.removeprefix(b"*"))
+    return None if text is None else _matching("COMM", op, text)

@@ -1,0 +1,59 @@
+"""Which hooks hist triggers can count altogether, so that nothing of them is recorded."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from orchestrator.backends.tracefs.design.hist import hist_use
+from orchestrator.backends.tracefs.design.layout import HistUse, HookEvents, Source
+from orchestrator.compile.program import Program
+from orchestrator.kernel.facts import KernelFacts
+
+__all__ = ["counted_in_kernel"]
+
+
+def counted_in_kernel(
+    program: Program, facts: KernelFacts, hooks: Sequence[HookEvents], sources: Sequence[Source]
+) -> tuple[list[HookEvents], tuple[HistUse, ...]]:
+    """The hooks, those marked whose metrics are all counted by triggers, and the triggers."""
+    if not facts.feature("hist_triggers"):
+        return list(hooks), ()
+    done: list[HookEvents] = []
+    hists: list[HistUse] = []
+    for hook in hooks:
+        uses = _uses(program, hook, hooks, sources)
+        done.append(replace(hook, counted=True) if uses else hook)
+        hists += uses
+    return done, tuple(hists)
+
+
+def _uses(
+    program: Program, hook: HookEvents, hooks: Sequence[HookEvents], sources: Sequence[Source]
+) -> list[HistUse]:
+    """Empty unless triggers can do all of the hook's work: one side, no records, no sampling, no
+    condition left over, no other hook on the event or feeding the same metric, and no target that
+    only set_event_pid or user space tests."""
+    side, target = hook.sides[0], program.target
+    source = sources[side.source]
+    alone = sum(side.source in [s.source for s in other.sides] for other in hooks) == 1
+    probe = program.probes[hook.probe]
+    untested = target.pid or target.tid or target.uid or target.children
+    if (
+        len(hook.sides) > 1
+        or hook.record is not None
+        or not hook.metrics
+        or hook.sample > 1
+        or side.where
+        or not alone
+        or len(probe.hooks) > 1
+        or untested
+        or (target.comm and not source.tests_comm)
+    ):
+        return []
+    specs = {spec.index: spec for spec in probe.metrics}
+    found = [
+        hist_use(specs[use.metric], use, side.source, source.leaves, source.filter)
+        for use in hook.metrics
+    ]
+    uses = [use for use in found if use is not None]
+    shapes = {(use.keys, use.value) for use in uses}
+    return uses if len(uses) == len(found) == len(shapes) else []

@@ -1,0 +1,34 @@
+"""Nodes in words, for findings."""
+
+from orchestrator.compile.expressions.nodes import Builtin, Node
+
+__all__ = ["describe", "hint_for"]
+
+
+def describe(node: Node) -> str:
+    """A node in a word, for people."""
+    match node:
+        case Builtin(name=name):
+            return f"{name!r}"
+        case _:
+            return {
+                "Load": "memory behind this pointer",
+                "ReadString": "a string from memory",
+                "ReadBytes": "a buffer (buf)",
+                "ReadStrings": "a list of strings (strs)",
+                "ReadPath": "a path",
+                "FamilyIp": "the address of a socket",
+                "EndpointOf": "the address of a socket",
+                "UsdtArg": "a USDT argument",
+                "RawArg": "a raw tracepoint's argument",
+            }.get(type(node).__name__, f"a {type(node).__name__.lower()}")
+
+
+def hint_for(node: Node) -> str:
+    """What to do where `node` cannot be had."""
+    if type(node).__name__ in ("Load", "ReadString"):
+        return (
+            "at a return and at tracepoints tracefs reads no memory through arguments; "
+            "--backend bcc does"
+        )
+    return "--backend bcc can"

@@ -1,0 +1,122 @@
+"""The events that show a program's hooks: which they are, and what each of them answers."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from orchestrator.backends.tracefs.design.event_fields import (
+    COMM,
+    STACK,
+    DynamicLeaves,
+    Leaves,
+    TracepointLeaves,
+)
+from orchestrator.backends.tracefs.design.fetch import Fetcher, syscall_fields, syscall_function
+from orchestrator.backends.tracefs.design.layout import Definition, Source
+from orchestrator.backends.tracefs.design.nodes import reads_memory
+from orchestrator.compile.expressions.nodes import Node, walk
+from orchestrator.compile.program import Hook
+from orchestrator.kernel.facts import KernelFacts
+
+__all__ = ["USER_KINDS", "SourceDraft", "Sources", "settled"]
+
+USER_KINDS = frozenset({"ufunction", "uentry", "ureturn"})
+_SIDES = {"entry": False, "uentry": False, "return": True, "ureturn": True}
+
+
+@dataclass(slots=True, kw_only=True)
+class SourceDraft:
+    """A source before its filter is settled, and what its event answers: `wishes` holds the pushed
+    text of each user."""
+
+    source: Source
+    leaves: Leaves
+    wishes: list[str | None] = field(default_factory=list)
+
+
+class Sources:
+    """Sources as hooks ask for them, by their keys in the order of asking; several hooks may share
+    a tracepoint."""
+
+    def __init__(self, arch: str, facts: KernelFacts) -> None:
+        self._arch, self._facts = arch, facts
+        self.drafts: dict[str, SourceDraft] = {}
+
+    def of(self, hook: Hook, side: str, needed: Iterable[Node]) -> tuple[str, Leaves]:
+        """The event that shows a side, made where it is new, and what it answers."""
+        if hook.kind in ("tracepoint", "syscall"):
+            reads = any(reads_memory(part) for node in needed for part in walk(node))
+            function = self._syscall_function(hook) if reads and side != "return" else None
+            if function is not None:
+                return self._function_entry(hook, side, function)
+            return self._tracepoint(hook, side)
+        event = f"h{hook.id}_{side}"
+        fetcher = Fetcher(self._arch, user=hook.kind in USER_KINDS)
+        leaves = DynamicLeaves(fetcher, paired=side == "return")
+        returns = side == "return" or _SIDES.get(hook.kind, False)
+        if hook.paired:
+            leaves.add(STACK, "$stack:u64")
+        if side != "return":
+            leaves.add(COMM, "$comm")
+        definition = Definition(
+            symbol=None if hook.kind in USER_KINDS else hook.symbol,
+            path=hook.path if hook.kind in USER_KINDS else None,
+            offset=hook.file_offset if hook.kind in USER_KINDS else hook.offset,
+            returns=returns,
+            ref_counter=hook.semaphore,
+        )
+        source = Source(category="", event=event, definition=definition)
+        self.drafts[source.key] = SourceDraft(source=source, leaves=leaves)
+        return source.key, leaves
+
+    def _syscall_function(self, hook: Hook) -> str | None:
+        """The function of a system call, where kprobes can be set on it. Event probes on the
+        tracepoint would do, but read only the first byte of a `char *` field (trace_eprobe.c,
+        get_event_field, FILTER_PTR_STRING)."""
+        if hook.kind != "syscall" or hook.tracepoint is None:
+            return None
+        name = hook.tracepoint.event.removeprefix("sys_enter_")
+        symbol = syscall_function(self._arch, name)
+        if symbol is None or not self._facts.feature("kprobe_events"):
+            return None
+        return symbol if self._facts.symbols.count(symbol) == 1 else None
+
+    def _function_entry(self, hook: Hook, side: str, symbol: str) -> tuple[str, Leaves]:
+        """A system call's entry seen by its function, which can read what arguments point to."""
+        assert hook.tracepoint is not None  # as _syscall_function saw
+        names = [f.name for f in hook.tracepoint.fields if f.name != "__syscall_nr"]
+        fields = syscall_fields(self._arch, names)
+        leaves = DynamicLeaves(Fetcher(self._arch, fields=fields))
+        leaves.add(COMM, "$comm")
+        event = f"h{hook.id}_{side}"
+        source = Source(category="", event=event, definition=Definition(symbol=symbol))
+        self.drafts[source.key] = SourceDraft(source=source, leaves=leaves)
+        return source.key, leaves
+
+    def _tracepoint(self, hook: Hook, side: str) -> tuple[str, Leaves]:
+        point = hook.exit_tracepoint if side == "return" else hook.tracepoint
+        assert point is not None
+        source = Source(category=point.category, event=point.event)
+        draft = self.drafts.get(source.key)
+        if draft is None:
+            leaves = TracepointLeaves(returns=side == "return", paired=side == "return")
+            draft = self.drafts[source.key] = SourceDraft(source=source, leaves=leaves)
+        return source.key, draft.leaves
+
+
+def settled(draft: SourceDraft, comm: str | None) -> Source:
+    """The source with its filter: what its only user asks for, or what all ask for alike. `comm`:
+    the text that tests the target's names."""
+    wishes = set(draft.wishes)
+    text = wishes.pop() if len(wishes) == 1 else None
+    by_name = comm is not None and (text or "").startswith((comm, f"({comm})"))
+    source = replace(
+        draft.source,
+        filter=text,
+        tests_comm=by_name,
+        leaves=dict(draft.leaves.names),
+        reads=draft.leaves.reads,
+    )
+    if source.definition is None or not isinstance(draft.leaves, DynamicLeaves):
+        return source
+    fetch = tuple(draft.leaves.arguments)
+    return replace(source, definition=replace(source.definition, fetch=fetch))

@@ -1,0 +1,75 @@
+"""The price of each kind of event, measured in an instance of its own: what a call becomes slower
+by when it is recorded."""
+
+from dataclasses import replace
+
+from orchestrator.backends.quiet_call import CALL, LIBRARY, ns_a_call, symbol
+from orchestrator.backends.tracefs.design.writes import Names, Write
+from orchestrator.backends.tracefs.instance.trace_instance import Instance, Refused
+from orchestrator.binaries import elf
+from orchestrator.kernel.abi.dynamic_events import Event
+
+__all__ = ["beside", "measure"]
+
+_BUFFER_KB = 64  # overwritten as it fills: nobody reads it
+
+
+def beside(run: Instance) -> Instance:
+    """One for measuring, under names of its own in the same journal; not made yet."""
+    return Instance(
+        tracefs=run.tracefs,
+        names=Names(
+            instance=f"{run.names.instance}-price",
+            group=f"{run.names.group}p",
+            token=f"{run.names.token}p",
+        ),
+        journal=run.journal,
+        unjournal=run.unjournal,
+    )
+
+
+def measure(kind: str, instance: Instance) -> tuple[float, float] | None:
+    """ns that a call becomes slower by, and 0: no program runs. `instance` is made and taken away
+    for it. None where this kind of event cannot be tried."""
+    try:
+        with_it = _recorded(kind, instance)
+    except (OSError, Refused, ValueError, elf.ElfError):
+        return None
+    return max(with_it - ns_a_call(), 0.0), 0.0
+
+
+def _recorded(kind: str, instance: Instance) -> float:
+    try:
+        instance.perform(_writes(_event(kind, instance.names), instance.names))
+        return ns_a_call()
+    finally:
+        instance.close()
+
+
+def _writes(event: Event | None, names: Names) -> tuple[Write, ...]:
+    """An event that is recorded from the last write on; None: the tracepoint of the call."""
+    at = names.directory
+    place = f"syscalls/sys_enter_{CALL}" if event is None else event.full_name
+    file = "uprobe_events" if event is not None and event.path is not None else "kprobe_events"
+    define = Write(action="define", path=file, event=event)
+    return (
+        *(() if event is None else (define,)),
+        Write(action="mkdir", path=at),
+        Write(action="write", path=f"{at}/buffer_size_kb", text=str(_BUFFER_KB)),
+        Write(action="write", path=f"{at}/events/{place}/enable", text="1", undo="0"),
+    )
+
+
+def _event(kind: str, names: Names) -> Event | None:
+    if kind == "event":
+        return None
+    event = Event(
+        group=names.group,
+        name=f"price_{names.token}",
+        symbol=symbol(),
+        returns="ret" in kind,
+    )
+    if kind.startswith("k"):
+        return event
+    path = elf.resolve_binary(LIBRARY)
+    return replace(event, symbol=None, path=str(path), offset=elf.symbol_offset(path, CALL))

@@ -1,0 +1,305 @@
+"""Values of nodes for many events at once, as numpy columns.
+
+Integers are arrays of their type's own width and sign, strings arrays of bytes without what stands
+behind their NUL, addresses rows of bytes. What cannot be computed for all at once, or where a read
+failed, goes through the reference evaluator event by event: same result, more slowly.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.backends.tracefs.design.layout import Source
+from orchestrator.backends.tracefs.design.nodes import plain
+from orchestrator.backends.tracefs.reader.column_eval import NotVectorised, vectorised
+from orchestrator.backends.tracefs.reader.events import Bytes, Events, gather
+from orchestrator.backends.tracefs.reader.tasks import Tasks
+from orchestrator.compile.expressions.evaluate import Fault, Tally, evaluate
+from orchestrator.compile.expressions.nodes import (
+    Builtin,
+    Captured,
+    Field,
+    IpOf,
+    Load,
+    Node,
+    TextConst,
+)
+from orchestrator.compile.expressions.types import Bool, Int, Ip, Pointer, Str, size_of
+from orchestrator.kernel.tracepoints import TraceField
+
+__all__ = ["Column", "Columns", "Pair", "Reader", "as_bytes", "dtype_of"]
+
+_FAULT = b"(fault)"  # what the kernel writes for a string that it could not read (trace_probe.h)
+_LEAST_ADDRESS = 4096
+
+
+@dataclass(slots=True)
+class Column:
+    """Values, which of them are null (None: none is), and which strings were cut."""
+
+    values: npt.NDArray[Any]
+    nulls: npt.NDArray[np.bool_] | None = None
+    cut: npt.NDArray[np.bool_] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Reader:
+    """A source as it is now: its event number and where its fields lie. `corrupt` counts events
+    too short for their fields."""
+
+    source: Source
+    kind: int
+    fields: Mapping[str, TraceField]
+    size: int
+    corrupt: int = 0
+
+    def rows(self, events: Events) -> npt.NDArray[np.intp]:
+        """Which events are of this source, and long enough to hold all its fixed fields."""
+        mine = events.kind == self.kind
+        short = mine & (events.length < self.size)
+        self.corrupt += int(np.count_nonzero(short))
+        return np.flatnonzero(mine & ~short)
+
+
+@dataclass(slots=True)
+class Pair:
+    """Entry values by capture index, and the times between entry and return (ns)."""
+
+    captures: Callable[[int], Column]
+    elapsed: npt.NDArray[np.uint64]
+
+
+class Columns:
+    """The columns of some events of one source."""
+
+    def __init__(
+        self, reader: Reader, events: Events, tasks: Tasks, tally: Tally, pair: Pair | None = None
+    ) -> None:
+        self.reader, self.events, self.tasks, self.tally = reader, events, tasks, tally
+        self.pair = pair
+        self.tids = events.tids()
+        self._known: dict[Node, Column | None] = {}
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def narrowed(self, rows: npt.NDArray[np.int64]) -> "Columns":
+        """The same for some of the events."""
+        pair = None
+        if self.pair is not None:
+            whole = self.pair
+            pair = Pair(lambda index: _taken(whole.captures(index), rows), whole.elapsed[rows])
+        return Columns(self.reader, self.events.take(rows), self.tasks, self.tally, pair)
+
+    def column(self, node: Node) -> Column:
+        """The values of any node."""
+        node = plain(node)
+        leaf = self.leaf(node)
+        if leaf is not None:
+            return leaf
+        if isinstance(node, IpOf):
+            inner = self.column(node.value)
+            return Column(as_bytes(inner, node.value.type), inner.nulls)
+        try:
+            return Column(vectorised(node, self._whole, len(self)))
+        except NotVectorised:
+            return self._one_by_one(node)
+
+    def holds(self, node: Node) -> npt.NDArray[np.bool_]:
+        """Where a condition is true; a failed read is false."""
+        column = self.column(node)
+        true = column.values.astype(bool)
+        return true if column.nulls is None else true & ~column.nulls
+
+    def leaf(self, node: Node) -> Column | None:
+        """The values of a leaf, or None for what has to be computed."""
+        if node not in self._known:
+            self._known[node] = self._leaf(node)
+        return self._known[node]
+
+    def _whole(self, node: Node) -> npt.NDArray[Any] | None:
+        """A leaf's values for vectorised evaluation: only without nulls."""
+        column = self.leaf(node)
+        if column is None:
+            return None
+        if column.nulls is not None and column.nulls.any():
+            raise NotVectorised
+        return column.values
+
+    def _one_by_one(self, node: Node) -> Column:
+        n = len(self)
+        text = isinstance(node.type, Str)
+        values = np.zeros(n, dtype=dtype_of(node.type))
+        nulls = np.zeros(n, dtype=bool)
+        for i in range(n):
+            try:
+                value = evaluate(node, partial(self._value, i), tally=self.tally)
+                values[i] = value if text else _fitting(int(value), node.type)
+            except Fault:
+                nulls[i] = True
+        return Column(values, nulls)
+
+    def _value(self, row: int, node: Node) -> int | bytes | None:
+        column = self.leaf(node)
+        if column is None:
+            return None
+        if column.nulls is not None and column.nulls[row]:
+            raise Fault("a read failed")
+        value = column.values[row]
+        return bytes(value) if isinstance(value, bytes | np.ndarray) else int(value)
+
+    # ---------------------------------------------------------------- leaves
+
+    def _leaf(self, node: Node) -> Column | None:
+        name = self.reader.source.leaves.get(node)
+        if name is not None and name in self.reader.fields:
+            return self._field(node, self.reader.fields[name])
+        match node:
+            case Captured(index=index) if self.pair is not None:
+                return self.pair.captures(index)
+            case Builtin():
+                return self._builtin(node)
+            case TextConst(value=value):
+                return Column(np.full(len(self), value, dtype=f"S{max(1, len(value))}"))
+            case _:
+                return None
+
+    def _builtin(self, node: Builtin) -> Column | None:
+        match node.name:
+            case "tid":
+                return Column(self.tids.astype(dtype_of(node.type)))
+            case "pid":
+                return Column(self.tasks.pids(self.tids).astype(dtype_of(node.type)))
+            case "comm":
+                names = self.tasks.comms(self.tids)
+                return Column(names, names == b"")
+            case "cpu":
+                return Column(self.events.cpu.astype(dtype_of(node.type)))
+            case "now":
+                return Column(self.events.time.astype(dtype_of(node.type)))
+            case "uid" | "gid":
+                users = self.tasks.users(self.tids, node.name == "gid")
+                return Column(users.astype(dtype_of(node.type)), users < 0)
+            case "elapsed" if self.pair is not None:
+                return Column(self.pair.elapsed.astype(dtype_of(node.type)))
+            case _:
+                return None
+
+    def _field(self, node: Node, field: TraceField) -> Column:
+        if isinstance(node.type, Str):
+            return self._string(node, field, node.type.size)
+        rows = gather(self.events.buffer, self.events.offset + field.offset, field.size)
+        if isinstance(node.type, Ip):
+            return Column(rows)
+        kept = np.ascontiguousarray(rows).view(_raw(field.size, _signed(node, field)))[:, 0]
+        if isinstance(node, Load) and node.bit_size:
+            kept = _extended(kept, node)
+        return Column(kept.astype(dtype_of(node.type)), self._failed(node))
+
+    def _failed(self, node: Node) -> npt.NDArray[np.bool_] | None:
+        """Where the pointer that a number was read through cannot have been right. The kernel
+        halves of x86-64 and arm64 addresses begin with a 1."""
+        if not isinstance(node, Load) or node not in self.reader.source.reads:
+            return None
+        base = self.leaf(node.base)
+        if base is None:
+            return None
+        addresses = base.values.astype(np.uint64)
+        bad = addresses < _LEAST_ADDRESS
+        if isinstance(node.base.type, Pointer) and node.base.type.space == "kernel":
+            bad |= addresses >> np.uint64(63) == 0
+        return bad if base.nulls is None else bad | base.nulls
+
+    def _string(self, node: Node, field: TraceField, size: int) -> Column:
+        """Strings up to their NUL, at most size - 1 bytes."""
+        if field.kind == "string":
+            rows = gather(self.events.buffer, self.events.offset + field.offset, field.size)
+            return Column(_text(rows[:, : max(size - 1, min(size, field.size))]))
+        spot = gather(self.events.buffer, self.events.offset + field.offset, 4).view("<u4")[:, 0]
+        start = (spot & 0xFFFF).astype(np.int64)
+        if field.kind == "rel_loc":
+            start += field.offset + field.size
+        length = (spot >> 16).astype(np.int64)
+        outside = start + length > self.events.length
+        start, length = np.where(outside, 0, start), np.where(outside, 0, length)
+        rows = gather(self.events.buffer, self.events.offset + start, size - 1).copy()
+        rows[np.arange(size - 1) >= length[:, None]] = 0
+        text = _text(rows)
+        unread = (
+            outside | (length == 0)
+            if isinstance(node, Field)
+            else (outside | (length == 0) | ((text == _FAULT) & (length == len(_FAULT) + 1)))
+        )
+        return Column(text, unread if unread.any() else None, length > size)
+
+
+def _taken(column: Column, rows: npt.NDArray[np.int64]) -> Column:
+    return Column(
+        column.values[rows],
+        None if column.nulls is None else column.nulls[rows],
+        None if column.cut is None else column.cut[rows],
+    )
+
+
+def _text(rows: Bytes) -> npt.NDArray[np.bytes_]:
+    """Rows of bytes as strings that end before their first NUL."""
+    rows = np.ascontiguousarray(rows)
+    ended = np.logical_or.accumulate(rows == 0, axis=1)
+    if ended.any():
+        rows = np.where(ended, 0, rows).astype(np.uint8)
+    return rows.view(f"S{rows.shape[1]}")[:, 0]
+
+
+def _raw(size: int, signed: bool) -> str:
+    return f"<{'i' if signed else 'u'}{size}"
+
+
+def _signed(node: Node, field: TraceField) -> bool:
+    return node.type.signed if isinstance(node.type, Int) else field.signed
+
+
+def _extended(values: npt.NDArray[Any], node: Load) -> npt.NDArray[Any]:
+    """A bitfield as fetched, unsigned and right-aligned, with its sign."""
+    masked = values.astype(np.int64) & ((1 << node.bit_size) - 1)
+    if isinstance(node.type, Int) and node.type.signed:
+        sign = 1 << (node.bit_size - 1)
+        return (masked ^ sign) - sign
+    return masked
+
+
+def _fitting(value: int, kind: object) -> int:
+    bits = kind.bits if isinstance(kind, Int) else 64
+    signed = isinstance(kind, Int) and kind.signed
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if signed and value >> (bits - 1) else value
+
+
+def dtype_of(kind: object) -> str:
+    """numpy's name of a type."""
+    match kind:
+        case Int(bits=bits, signed=signed):
+            return f"<{'i' if signed else 'u'}{bits // 8}"
+        case Bool():
+            return "u1"
+        case Str(size=size):
+            return f"S{size}"
+        case _:
+            return "<u8"
+
+
+def as_bytes(column: Column, kind: object) -> Bytes:
+    """Values as they stand in a record or key: rows of `size_of(kind)` bytes."""
+    values = column.values
+    if values.ndim == 2:
+        return values
+    size = size_of(kind)  # type: ignore[arg-type]  # a Type, as its callers have it
+    if values.dtype.kind == "S":
+        values = values.astype(f"S{size}")
+        rows = values.view(np.uint8).reshape(-1, size)
+        rows[:, -1] = 0 if values.dtype.itemsize > size else rows[:, -1]
+        return rows
+    return np.ascontiguousarray(values).view(np.uint8).reshape(len(values), -1)[:, :size]

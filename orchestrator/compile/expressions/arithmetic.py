@@ -1,0 +1,230 @@
+"""Typing of operators: C's conversions, and units that must fit."""
+
+from orchestrator.compile.expressions.nodes import (
+    Arithmetic,
+    Combination,
+    Comparison,
+    Const,
+    Convert,
+    Either,
+    Node,
+    StringTest,
+    TextConst,
+)
+from orchestrator.compile.expressions.scope import mismatch
+from orchestrator.compile.expressions.types import (
+    S32,
+    S64,
+    U64,
+    Bool,
+    Int,
+    Ip,
+    Pointer,
+    Str,
+    promoted,
+    wrap,
+)
+from orchestrator.plan.findings import Position
+
+
+def constant(value: int) -> Const:
+    """A literal with C's type for it: int if it fits, else s64, else u64."""
+    if -(1 << 31) <= value < 1 << 31:
+        return Const(value, S32)
+    return Const(value, S64 if value < 1 << 63 else U64)
+
+
+def converted(node: Node, kind: Int | Bool | Pointer) -> Node:
+    """`node` as `kind`; constants are converted here and now."""
+    if node.type == kind:
+        return node
+    if isinstance(node, Const):
+        value = (
+            int(node.value != 0)
+            if isinstance(kind, Bool)
+            else (wrap(node.value, kind if isinstance(kind, Int) else U64))
+        )
+        return Const(value, kind)
+    return Convert(node, kind)
+
+
+def integer(node: Node, position: Position, what: str = "this") -> Node:
+    """`node` as an integer: bools are 0 or 1, pointers u64. Raises PlanError for the rest."""
+    match node.type:
+        case Int():
+            return node
+        case Bool():
+            return converted(node, S32)
+        case Pointer():
+            return converted(node, U64)
+        case other:
+            raise mismatch(
+                "PP084",
+                f"{what} is a {other} where a number is needed",
+                position,
+                "read it first: `str(p)` for strings, `.member` for structs"
+                if not isinstance(other, Str)
+                else "",
+            )
+
+
+def truth(node: Node, position: Position) -> Node:
+    """`node` as a condition: numbers and pointers are true when they are not 0."""
+    if isinstance(node.type, Bool):
+        return node
+    if isinstance(node.type, Str):
+        raise mismatch("PP084", "a string is not a condition", position, 'compare it: s != ""')
+    number = integer(node, position)
+    return Comparison("!=", number, _zero(number))
+
+
+def negation(node: Node, position: Position) -> Node:
+    """`not node`."""
+    return Combination("not", (truth(node, position),))
+
+
+def _zero(number: Node) -> Const:
+    assert isinstance(number.type, Int)
+    return Const(0, number.type)
+
+
+def unary(op: str, node: Node, position: Position) -> Node:
+    """`-x` or `~x`, at least 32 bits wide as in C."""
+    number = integer(node, position)
+    kind = _common(number, Const(0, S32))
+    if isinstance(number, Const):
+        return Const(wrap(-number.value if op == "-" else ~number.value, kind), kind)
+    return Arithmetic(op, converted(number, kind), None, kind)
+
+
+def binary(op: str, left: Node, right: Node, position: Position) -> Node:
+    """`left op right` in C's common type, with units checked."""
+    left, right = integer(left, position), integer(right, position)
+    unit = _unit_of(op, left, right, position)
+    shift = op in ("<<", ">>")
+    kind = _common(left, Const(0, S32) if shift else right)
+    kind = Int(kind.bits, kind.signed, unit)  # type: ignore[arg-type]  # _unit_of gives units only
+    return Arithmetic(op, converted(left, kind), converted(right, kind), kind)
+
+
+def _common(left: Node, right: Node) -> Int:
+    assert isinstance(left.type, Int)
+    assert isinstance(right.type, Int)
+    return promoted(left.type, right.type)
+
+
+def _units(left: Node, right: Node) -> tuple[str, str]:
+    assert isinstance(left.type, Int)
+    assert isinstance(right.type, Int)
+    return left.type.unit, right.type.unit
+
+
+def _is_zero(node: Node) -> bool:
+    return isinstance(node, Const) and node.value == 0
+
+
+def _unit_of(op: str, left: Node, right: Node, position: Position) -> str:
+    mine, other = _units(left, right)
+    if op == "*":
+        if mine and other:
+            raise mismatch("PP085", f"a {mine} times a {other} has no meaning", position)
+        return mine or other
+    if op in ("+", "-", "%"):
+        _check_same_unit(op, left, right, position)
+        return mine or other
+    if op == "//":
+        if "duration" in (mine, other) and mine != "duration":
+            raise mismatch(
+                "PP085",
+                f"a {mine or 'number'} divided by a duration has no meaning here",
+                position,
+                "rates are for `derive`",
+            )
+        return "" if other else mine
+    return ""
+
+
+def _check_same_unit(op: str, left: Node, right: Node, position: Position) -> None:
+    mine, other = _units(left, right)
+    if mine == other or "duration" not in (mine, other) or _is_zero(left) or _is_zero(right):
+        return
+    if {mine, other} == {"duration", "bytes"}:
+        raise mismatch("PP085", f"`{op}` between a duration and bytes", position)
+    raise mismatch(
+        "PP085",
+        f"`{op}` between a duration and a plain number",
+        position,
+        "say the unit: `10*ms`; a duration counts ns, and `N*ns` makes one",
+    )
+
+
+def extreme(op: str, left: Node, right: Node, position: Position) -> Node:
+    """`min(left, right)` or `max(left, right)` in C's common type; each is evaluated once."""
+    left, right = integer(left, position), integer(right, position)
+    _check_same_unit(op, left, right, position)
+    kind, units = _common(left, right), _units(left, right)
+    kind = Int(kind.bits, kind.signed, units[0] or units[1])  # type: ignore[arg-type]  # units
+    return Arithmetic(op, converted(left, kind), converted(right, kind), kind)
+
+
+# ---------------------------------------------------------------- comparisons
+
+
+def comparison(op: str, left: Node, right: Node, position: Position) -> Node:
+    """`left op right`: numbers in their common type; strings with a constant, == and != only."""
+    if isinstance(left.type, Str) or isinstance(right.type, Str):
+        return _string_comparison(op, left, right, position)
+    left, right = integer(left, position), integer(right, position)
+    _check_same_unit(op, left, right, position)
+    kind = _common(left, right)
+    return Comparison(op, converted(left, kind), converted(right, kind))
+
+
+def _string_comparison(op: str, left: Node, right: Node, position: Position) -> Node:
+    if isinstance(left, TextConst):
+        left, right = right, left
+    if not isinstance(left.type, Str) or not isinstance(right, TextConst):
+        raise mismatch(
+            "PP084",
+            f"`{op}` between {left.type} and {right.type}",
+            position,
+            "a string compares with a constant string",
+        )
+    if op not in ("==", "!="):
+        raise mismatch(
+            "PP084",
+            f"`{op}` is not defined for strings",
+            position,
+            'use ==, !=, startswith(s, "…") or glob(s, "*…")',
+        )
+    test = string_test("equal", left, right.value)
+    return test if op == "==" else Combination("not", (test,))
+
+
+def string_test(op: str, string: Node, text: bytes) -> Node:
+    """A string test; text that cannot fit into the string's bytes is never found."""
+    return StringTest(op, string, text)  # type: ignore[arg-type]  # callers name the four tests
+
+
+def either(test: Node, yes: Node, no: Node, position: Position) -> Node:
+    """`yes if test else no`, both arms brought to one type."""
+    test = truth(test, position)
+    if yes.type == no.type and not isinstance(yes.type, Str):
+        return Either(test, yes, no, yes.type)
+    if isinstance(yes.type, Int | Bool | Pointer) and isinstance(no.type, Int | Bool | Pointer):
+        yes, no = integer(yes, position), integer(no, position)
+        _check_same_unit("else", yes, no, position)
+        kind = _common(yes, no)
+        unit = next((u for u in _units(yes, no) if u), "")
+        kind = Int(kind.bits, kind.signed, unit)  # type: ignore[arg-type]  # one of the units
+        return Either(test, converted(yes, kind), converted(no, kind), kind)
+    if isinstance(yes.type, Ip) and isinstance(no.type, Ip):
+        return Either(test, yes, no, Ip(0))
+    if isinstance(yes.type, Str) and isinstance(no.type, Str):
+        return Either(test, yes, no, Str(max(yes.type.size, no.type.size)))
+    raise mismatch(
+        "PP084",
+        f"the two arms have different types: {yes.type} and {no.type}",
+        position,
+        "both numbers, both strings or both addresses",
+    )

@@ -1,0 +1,89 @@
+"""What builtin names mean at one hook: those of its task, its return and itself."""
+
+from orchestrator.compile.expressions.members import member
+from orchestrator.compile.expressions.nodes import Builtin, Const, Node, Shown, TextConst
+from orchestrator.compile.expressions.scope import Scope, mismatch
+from orchestrator.compile.expressions.types import DURATION, U32, Pointer, Str
+from orchestrator.compile.expressions.vocabulary import BUILTINS, TASK_BUILTINS, UNITS
+from orchestrator.plan.findings import Position
+
+__all__ = ["builtin", "known_names"]
+
+
+def known_names(scope: Scope) -> tuple[str, ...]:
+    """Names that may be meant where one is not known."""
+    return (
+        *scope.definitions,
+        *TASK_BUILTINS,
+        *BUILTINS,
+        *UNITS,
+        "ppid",
+        "retval",
+        "elapsed",
+        "func",
+        "probe",
+        "args",
+        "params",
+    )
+
+
+def builtin(scope: Scope, name: str, place: Position, *, at_entry: bool) -> Node | None:
+    """The value of `name`, None where it is no builtin's. `at_entry`: as seen inside entry().
+    Raises PlanError where it means nothing here."""
+    if name in TASK_BUILTINS or name == "ppid":
+        return _of_task(scope, name, place)
+    match name:
+        case "retval":
+            return _return_value(scope, place, at_entry)
+        case "elapsed":
+            return _elapsed(scope, place, at_entry)
+        case "func":
+            number = Const(scope.hook, U32)
+            return Shown(number, U32, {scope.hook: scope.func})
+        case "probe":
+            return TextConst(scope.probe.encode(), Str(len(scope.probe) + 1))
+        case _:
+            return BUILTINS.get(name)
+
+
+def _of_task(scope: Scope, name: str, place: Position) -> Node:
+    if not scope.has_task:
+        raise mismatch(
+            "PP088",
+            f"{name!r} means nothing here: the probe says `task: none`",
+            place,
+            "say whose event it is with `task: EXPR`",
+        )
+    if name == "ppid":
+        return _parent(scope, place)
+    return TASK_BUILTINS[name]
+
+
+def _parent(scope: Scope, place: Position) -> Node:
+    btf = scope.facts.btf
+    task = btf.struct("task_struct") if btf is not None else None
+    current = Builtin("task", Pointer("kernel", task or 0))
+    parent = member(scope.facts, current, "real_parent", place)
+    return member(scope.facts, parent, "tgid", place)
+
+
+def _return_value(scope: Scope, place: Position, at_entry: bool) -> Node:
+    if scope.retval is None or at_entry:
+        raise mismatch(
+            "PP088",
+            f"there is no return value at {scope.label}" + (" inside entry()" if at_entry else ""),
+            place,
+            "use function:, kretprobe:, fexit:, syscall: or uretprobe:",
+        )
+    return scope.retval
+
+
+def _elapsed(scope: Scope, place: Position, at_entry: bool) -> Node:
+    if not scope.has_elapsed or at_entry:
+        raise mismatch(
+            "PP088",
+            f"there is no elapsed time at {scope.label}",
+            place,
+            "use a kind with entry and return: function:, ufunction: or syscall:",
+        )
+    return Builtin("elapsed", DURATION)

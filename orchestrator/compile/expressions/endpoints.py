@@ -1,0 +1,116 @@
+"""Ends of connections: `local(sk)`, `remote(sk)`, `sockaddr(p)`, and their members.
+
+The kernel keeps a socket's addresses in struct sock_common (include/net/sock.h). What programs pass
+to connect() and bind() is a struct sockaddr, whose layout is UAPI (include/uapi/linux/socket.h,
+in.h, in6.h, un.h).
+"""
+
+from collections.abc import Callable
+
+from orchestrator.compile.expressions.arithmetic import converted
+from orchestrator.compile.expressions.members import member, struct_id
+from orchestrator.compile.expressions.nodes import (
+    Address,
+    ByteSwap,
+    EndpointOf,
+    FamilyIp,
+    Load,
+    Node,
+    ReadString,
+)
+from orchestrator.compile.expressions.scope import mismatch
+from orchestrator.compile.expressions.types import U16, Endpoint, Ip, Pointer, Str
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.findings import Position
+
+_IP_BYTES = 16
+_UNIX_PATH = 108  # UNIX_PATH_MAX
+_PORT, _V4, _V6, _PATH = 2, 4, 8, 2  # offsets in sockaddr_in, _in, _in6, _un
+
+
+def of_socket(facts: KernelFacts, pointer: Node, remote: bool, position: Position) -> EndpointOf:
+    """One end of the struct sock at `pointer`. Raises PlanError."""
+    shared = member(facts, _sock(facts, pointer, position), "__sk_common", position)
+
+    def at(name: str) -> Node:
+        return member(facts, shared, name, position)
+
+    port = ByteSwap(at("skc_dport"), U16) if remote else converted(at("skc_num"), U16)
+    return EndpointOf(
+        family=at("skc_family"),
+        port=port,
+        v4=_address(at("skc_daddr" if remote else "skc_rcv_saddr")),
+        v6=_address(at("skc_v6_daddr" if remote else "skc_v6_rcv_saddr")),
+        unix=None,
+        length=None,
+        type=Endpoint(_IP_BYTES),
+    )
+
+
+def _sock(facts: KernelFacts, pointer: Node, position: Position) -> Node:
+    """`pointer` as one to struct sock, with which tcp_sock and its kin begin."""
+    kind = pointer.type
+    assert isinstance(kind, Pointer)
+    if kind.space == "user":
+        raise mismatch(
+            "PP084",
+            "a struct sock lies in the kernel, and this is a user pointer",
+            position,
+            "an address that a program passes is read by sockaddr(p)",
+        )
+    if kind.target and facts.btf is not None:
+        name = facts.btf.type(kind.target).name
+        if name == "socket":
+            return member(facts, pointer, "sk", position)
+        if not name.endswith("sock"):
+            raise mismatch("PP084", f"a struct {name} is no struct sock", position)
+    sock = Pointer("kernel", struct_id(facts, "struct sock", position))
+    return converted(pointer, sock)
+
+
+def _address(node: Node) -> Node:
+    """Where a value lies that `member` would read."""
+    assert isinstance(node, Load | Address)
+    return Address(node.base, node.offset, Pointer("kernel"))
+
+
+def of_sockaddr(pointer: Node, length: Node | None) -> EndpointOf:
+    """What the struct sockaddr at `pointer`, of `length` bytes where that is known, says."""
+    kind = pointer.type
+    assert isinstance(kind, Pointer)
+
+    def at(offset: int) -> Node:
+        return Address(pointer, offset, Pointer(kind.space))
+
+    return EndpointOf(
+        family=Load(pointer, 0, U16),
+        port=ByteSwap(Load(pointer, _PORT, U16), U16),
+        v4=at(_V4),
+        v6=at(_V6),
+        unix=at(_PATH),
+        length=length,
+        type=Endpoint(_UNIX_PATH),
+    )
+
+
+def endpoint_member(base: Node, name: str, position: Position) -> Node:
+    """`.ip`, `.port`, `.family`, and of a sockaddr `.path`. Raises PlanError."""
+    if not isinstance(base, EndpointOf):
+        raise mismatch(
+            "PP084",
+            f"{name!r}: the address is chosen by a condition",
+            position,
+            "take the member in both arms",
+        )
+    makers: dict[str, Callable[[], Node]] = {
+        "ip": lambda: FamilyIp(base.family, base.v4, base.v6, Ip(0)),
+        "port": lambda: base.port,
+        "family": lambda: base.family,
+    }
+    if base.unix is not None:
+        makers["path"] = lambda: ReadString(base.unix, Str(_UNIX_PATH))  # type: ignore[arg-type]  # as just tested
+    if name not in makers:
+        what = "a socket's address" if base.unix is None else "an address"
+        known = ", ".join(f".{one}" for one in makers)
+        raise mismatch("PP084", f"{what} has no member {name!r}", position, f"it has {known}")
+    return makers[name]()

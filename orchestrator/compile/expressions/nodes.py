@@ -1,0 +1,463 @@
+"""Typed expressions: what is evaluated at a hook, in terms of the kernel at hand.
+
+Evaluation semantics, common to the reference evaluator, the C that we generate and what tracefs
+computes: a read that fails anywhere in the part that is evaluated makes the whole expression null
+(`and`, `or` and `A if C else B` evaluate only what they need); x // 0 and x % 0 are 0 and counted.
+Nodes compare by value, so equal subexpressions are found by equality.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from orchestrator.compile.expressions.types import (
+    BOOL,
+    Bool,
+    Buffer,
+    Endpoint,
+    Int,
+    Ip,
+    Path,
+    Pointer,
+    Str,
+    Strings,
+    Tuple,
+    Type,
+)
+from orchestrator.kernel.tracepoints import TraceField
+
+BuiltinName = Literal[
+    "pid",
+    "tid",
+    "uid",
+    "gid",
+    "comm",
+    "cpu",
+    "cgroup",
+    "now",
+    "elapsed",
+    "retval",
+    "task",
+    "func",
+    "probe",
+    "open_for",
+    "kstack",
+    "ustack",
+]
+
+#: What a number stands for, when it is not shown as itself.
+ShownForm = Literal["", "flags", "symbol", "device"]
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """An integer or boolean known at compile time."""
+
+    value: int
+    type: Int | Bool | Pointer
+
+
+@dataclass(frozen=True, slots=True)
+class TextConst:
+    """A string known at compile time."""
+
+    value: bytes
+    type: Str
+
+
+@dataclass(frozen=True, slots=True)
+class ParamRef:
+    """A scalar param, read from slot `slot` of the control element's params at run time."""
+
+    name: str
+    slot: int
+    type: Int | Bool
+
+
+@dataclass(frozen=True, slots=True)
+class Builtin:
+    """A value of the moment: the current task's ids and comm, the clock (ns), the return value,
+    the address of the current task_struct (`task`), the age of the span that ends (`open_for`)."""
+
+    name: BuiltinName
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Argument `index` (from 0) of the probed function, by the calling convention. `name` is for
+    people."""
+
+    index: int
+    type: Type
+    name: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a tracepoint's record (also a syscall's argument, at its sys_enter event).
+    Its type is Int, Pointer or Str; `field.kind` tells how it lies in the record."""
+
+    field: TraceField
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class RawArg:
+    """Argument `index` (from 0, `__data` not counted) of a raw tracepoint. `name` is for people."""
+
+    index: int
+    type: Type
+    name: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UsdtArg:
+    """Argument `index` of a USDT probe; `operand` is the note's text, e.g. `-4@%edi`."""
+
+    index: int
+    operand: str
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The value of `type` at address `base + offset`, read from `base.type.space`; a bitfield when
+    `bit_size` is not 0 (then `bit_offset` bits into an integer of `type.bits` bits). A Str type
+    reads a char array of that size up to its NUL."""
+
+    base: "Node"
+    offset: int
+    type: Type
+    bit_offset: int = 0
+    bit_size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """`base + offset` as a pointer: an embedded struct or array that is not read itself."""
+
+    base: "Node"
+    offset: int
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class ReadString:
+    """The NUL-terminated string at `pointer`, at most `type.size` bytes with its NUL."""
+
+    pointer: "Node"
+    type: Str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBytes:
+    """The `length` bytes at `pointer`, at most `type.size`; none for a length below 0."""
+
+    pointer: "Node"
+    length: "Node"
+    type: Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class ReadStrings:
+    """The strings that an array of pointers at `pointer` leads to, up to a pointer that is 0; the
+    pointers and the strings lie in `pointer.type.space`."""
+
+    pointer: "Node"
+    type: Strings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathOffsets:
+    """Where a path's parts lie, in bytes: of struct dentry its parent and its name's address; of
+    struct mount its struct vfsmount, that one's root, its mount point and the mount around it."""
+
+    parent: int
+    name: int
+    vfsmount: int = 0
+    root: int = 0
+    mountpoint: int = 0
+    around: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPath:
+    """The names from `dentry` up to the root: of the mount namespace where the struct vfsmount at
+    `mount` is known, else of the file system."""
+
+    dentry: "Node"
+    mount: "Node | None"
+    offsets: PathOffsets
+    type: Path
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyIp:
+    """The IP address at `v4` or `v6`, as `family` (AF_INET, AF_INET6) says; null for others."""
+
+    family: "Node"
+    v4: "Node"
+    v6: "Node"
+    type: Ip
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointOf:
+    """One end of a connection, or an address that a program passes: `family` says which of the
+    addresses is read; `unix` leads to the path of a Unix socket, None where there is none; `length`
+    is that of the whole struct sockaddr, which ends the name of an abstract socket."""
+
+    family: "Node"
+    port: "Node"
+    v4: "Node"
+    v6: "Node"
+    unix: "Node | None"
+    length: "Node | None"
+    type: Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """`- ~` (right is None) or `+ - * // % << >> & | ^ min max` computed in `type`; operands are
+    already converted to it (a shift's count is taken modulo the width)."""
+
+    op: str
+    left: "Node"
+    right: "Node | None"
+    type: Int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`== != < <= > >=` of two numbers converted to one type."""
+
+    op: str
+    left: "Node"
+    right: "Node"
+    type: Bool = BOOL
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """`and`, `or` from left to right, stopping early; `not` has one operand."""
+
+    op: Literal["and", "or", "not"]
+    operands: tuple["Node", ...]
+    type: Bool = BOOL
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """`yes if test else no`; both of `type`."""
+
+    test: "Node"
+    yes: "Node"
+    no: "Node"
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Convert:
+    """An integer, bool or pointer converted to `type` as C converts."""
+
+    value: "Node"
+    type: Int | Bool | Pointer
+
+
+@dataclass(frozen=True, slots=True)
+class StringTest:
+    """A string compared with a constant: equal, or beginning, ending with, or holding it."""
+
+    op: Literal["equal", "prefix", "suffix", "contains"]
+    string: "Node"
+    text: bytes
+    type: Bool = BOOL
+
+
+@dataclass(frozen=True, slots=True)
+class ByteSwap:
+    """Network to host byte order of a 16 or 32 bit integer."""
+
+    value: "Node"
+    type: Int
+
+
+@dataclass(frozen=True, slots=True)
+class IpOf:
+    """An address as IP: from a u32 in network order (v4), or read through a pointer (v4, v6)."""
+
+    value: "Node"
+    type: Ip
+
+
+@dataclass(frozen=True, slots=True)
+class LetRef:
+    """The value of a definition, evaluated once an event: `index` into Body.lets."""
+
+    index: int
+    name: str
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A value evaluated at the entry of a paired hook and kept until its return: `index` into
+    EntrySide.captures."""
+
+    index: int
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """At a span's end, a value that its start or via left: `index` into SpanProgram.kept."""
+
+    index: int
+    type: Type
+    nullable: bool
+    name: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """At a span's end: whether its via was seen."""
+
+    type: Bool = BOOL
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """Values side by side, which only a key can be."""
+
+    items: tuple["Node", ...]
+    type: Tuple
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What user space shows in another form: a number with a table of names (`label`, `errno`), or
+    in the `form` that it stands for (flags of the group `prefix`, a symbol, a device), any value
+    by a digest of it (`hashed`). In the kernel it is the value itself."""
+
+    value: "Node"
+    type: Type
+    names: Mapping[int, str] = field(default_factory=dict, compare=False)
+    hashed: bool = False
+    form: ShownForm = ""
+    prefix: str = ""
+
+
+Node = (
+    Const
+    | TextConst
+    | ParamRef
+    | Builtin
+    | Register
+    | Field
+    | RawArg
+    | UsdtArg
+    | Load
+    | Address
+    | ReadString
+    | ReadBytes
+    | ReadStrings
+    | ReadPath
+    | FamilyIp
+    | EndpointOf
+    | Arithmetic
+    | Comparison
+    | Combination
+    | Either
+    | Convert
+    | StringTest
+    | ByteSwap
+    | IpOf
+    | LetRef
+    | Captured
+    | Kept
+    | Seen
+    | Several
+    | Shown
+)
+
+#: Nodes whose value needs memory to be read, so that it can fail.
+READS = (Load, ReadString, ReadBytes, ReadStrings, ReadPath, FamilyIp, EndpointOf)
+
+
+#: The fields of each kind of node that hold its operands, in evaluation order: a node, a tuple of
+#: nodes, or None.
+_OPERANDS: Mapping[type, tuple[str, ...]] = {
+    Load: ("base",),
+    Address: ("base",),
+    ReadString: ("pointer",),
+    ReadBytes: ("pointer", "length"),
+    ReadStrings: ("pointer",),
+    ReadPath: ("dentry", "mount"),
+    FamilyIp: ("family", "v4", "v6"),
+    EndpointOf: ("family", "port", "v4", "v6", "unix", "length"),
+    Arithmetic: ("left", "right"),
+    Comparison: ("left", "right"),
+    Combination: ("operands",),
+    Either: ("test", "yes", "no"),
+    Several: ("items",),
+    StringTest: ("string",),
+    Convert: ("value",),
+    ByteSwap: ("value",),
+    IpOf: ("value",),
+    Shown: ("value",),
+}
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The direct operands of `node`, in evaluation order."""
+    found: list[Node] = []
+    for name in _OPERANDS.get(type(node), ()):
+        part = getattr(node, name)
+        found += part if isinstance(part, tuple) else () if part is None else (part,)
+    return tuple(found)
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """`node` and everything below it, parents first (not through LetRef or Captured)."""
+    yield node
+    for child in children(node):
+        yield from walk(child)
+
+
+def can_fault(node: Node) -> bool:
+    """True when evaluating `node` itself reads memory that may not be there."""
+    return any(
+        isinstance(part, READS) or (isinstance(part, IpOf) and isinstance(part.value.type, Pointer))
+        for part in walk(node)
+    )
+
+
+def may_be_null(node: Node, lets: Sequence[Node], captures: Sequence[Node]) -> bool:
+    """Whether evaluating `node` can fail, through definitions and captured values too."""
+    match node:
+        case LetRef(index=index):
+            return may_be_null(lets[index], lets, captures)
+        case Captured(index=index):
+            return may_be_null(captures[index], lets, captures)
+        case Kept(nullable=nullable):
+            return nullable
+        case StringTest() | UsdtArg():
+            return True
+        case Field():
+            return not isinstance(node.type, Int | Bool | Pointer)
+    return can_fault(node) or any(may_be_null(part, lets, captures) for part in children(node))
+
+
+def transform(node: Node, change: Callable[[Node], Node]) -> Node:
+    """`node` rebuilt from its leaves upwards, each node passed through `change`."""
+
+    def below(part: Any) -> Any:
+        if isinstance(part, tuple):
+            return tuple(map(below, part))
+        return None if part is None else transform(part, change)
+
+    names = _OPERANDS.get(type(node), ())
+    if names:
+        node = replace(node, **{name: below(getattr(node, name)) for name in names})
+    return change(node)

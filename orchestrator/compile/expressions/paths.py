@@ -1,0 +1,58 @@
+"""`path(x)`: from a struct file, path or dentry to the names on the way to its root.
+
+A dentry knows its name and its parent; the root of a mount is where the way goes on at the mount's
+mount point (include/linux/dcache.h; fs/mount.h; fs/d_path.c, prepend_path).
+"""
+
+from orchestrator.compile.expressions.members import member, need_btf
+from orchestrator.compile.expressions.nodes import Node, PathOffsets, ReadPath
+from orchestrator.compile.expressions.scope import mismatch
+from orchestrator.compile.expressions.types import Path, Pointer
+from orchestrator.kernel.btf import Btf
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.findings import Position
+
+
+def path_of(facts: KernelFacts, pointer: Node, size: int, position: Position) -> ReadPath:
+    """The node for `path(pointer)`, of at most `size` bytes of names. Raises PlanError."""
+    btf = need_btf(facts, position, "path() needs type information")
+    kind = pointer.type
+    assert isinstance(kind, Pointer)
+    name = btf.type(kind.target).name if kind.target else ""
+    if kind.space != "kernel" or name not in ("file", "path", "dentry"):
+        raise mismatch(
+            "PP084",
+            "path() needs a pointer to a struct file, path or dentry",
+            position,
+            'say what it is: cast(p, "struct file"); a path that a program passes is str(p)',
+        )
+    if name == "dentry":
+        return ReadPath(pointer, None, _offsets(btf, position), Path(size))
+    way = member(facts, pointer, "f_path", position) if name == "file" else pointer
+    dentry, mount = (member(facts, way, part, position) for part in ("dentry", "mnt"))
+    if btf.struct("mount") is None:
+        return ReadPath(dentry, None, _offsets(btf, position), Path(size))
+    return ReadPath(dentry, mount, _offsets(btf, position), Path(size))
+
+
+def _offsets(btf: Btf, position: Position) -> PathOffsets:
+    def at(struct: str, name: str) -> int:
+        owner = btf.struct(struct)
+        found = btf.member(owner, name) if owner is not None else None
+        if found is None:
+            raise mismatch("PP082", f"struct {struct} has no member {name!r} here", position)
+        return found.bit_offset // 8
+
+    dentry = {
+        "parent": at("dentry", "d_parent"),
+        "name": at("dentry", "d_name") + at("qstr", "name"),
+    }
+    if btf.struct("mount") is None:
+        return PathOffsets(**dentry)
+    return PathOffsets(
+        **dentry,
+        vfsmount=at("mount", "mnt"),
+        root=at("vfsmount", "mnt_root"),
+        mountpoint=at("mount", "mnt_mountpoint"),
+        around=at("mount", "mnt_parent"),
+    )

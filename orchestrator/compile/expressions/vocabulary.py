@@ -1,0 +1,53 @@
+"""Names that mean the same at every hook: units, builtins, constants."""
+
+from collections.abc import Mapping
+
+from orchestrator.compile.expressions import arithmetic
+from orchestrator.compile.expressions.nodes import Builtin, Const, Node
+from orchestrator.compile.expressions.types import BYTES, DURATION, U16, U32, U64, StackId, Str
+from orchestrator.compile.program import COMM_SIZE
+from orchestrator.kernel.facts import KernelFacts
+
+KSTACK = Builtin("kstack", StackId("kernel"))
+USTACK = Builtin("ustack", StackId("user"))
+STACKS = (KSTACK, USTACK)
+
+UNITS: Mapping[str, Const] = {
+    "ns": Const(1, DURATION),
+    "us": Const(1_000, DURATION),
+    "ms": Const(1_000_000, DURATION),
+    "s": Const(1_000_000_000, DURATION),
+    "KiB": Const(1 << 10, BYTES),
+    "MiB": Const(1 << 20, BYTES),
+    "GiB": Const(1 << 30, BYTES),
+}
+
+TASK_BUILTINS: Mapping[str, Node] = {
+    "pid": Builtin("pid", U32),
+    "tid": Builtin("tid", U32),
+    "uid": Builtin("uid", U32),
+    "gid": Builtin("gid", U32),
+    "comm": Builtin("comm", Str(COMM_SIZE)),
+    "cgroup": Builtin("cgroup", U64),
+    "ustack": USTACK,
+}
+BUILTINS: Mapping[str, Node] = {
+    "cpu": Builtin("cpu", U16),
+    "now": Builtin("now", DURATION),
+    "kstack": KSTACK,
+}
+
+
+def constant(name: str, facts: KernelFacts) -> Node | None:
+    """An UPPER_CASE constant: of the shipped table, else an enumerator of the kernel's BTF."""
+    if not name.isupper() and not (name[:1].isupper() and "_" in name):
+        return None
+    from orchestrator.kernel.constants import CONSTANTS
+    from orchestrator.kernel.syscalls import syscalls
+
+    value = CONSTANTS.get(name)
+    if name.startswith("SYS_"):
+        value = syscalls(facts.arch).get(name)
+    if value is None and facts.btf is not None:
+        value = facts.btf.enumerator(name)
+    return None if value is None else arithmetic.constant(value)

@@ -1,0 +1,209 @@
+"""One hook's expressions, typed, before the hooks of a probe are brought to common types."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from orchestrator.compile.expressions import arithmetic
+from orchestrator.compile.expressions.nodes import (
+    READS,
+    Builtin,
+    Captured,
+    Combination,
+    LetRef,
+    Node,
+    transform,
+    walk,
+)
+from orchestrator.compile.expressions.scope import Param, Scope, mismatch
+from orchestrator.compile.expressions.types import Pointer
+from orchestrator.compile.expressions.typing import Typer
+from orchestrator.compile.point import Point, return_node
+from orchestrator.compile.program import Let
+from orchestrator.compile.redact import Redactor
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.expression import syntax
+from orchestrator.plan.expression.parse import Expr, parse
+from orchestrator.plan.model import AttachItem, Metric, Plan, Probe
+
+#: Builtins whose value at the entry is the one meant; the rest are of the return's moment.
+_OF_ENTRY = frozenset({"pid", "tid", "uid", "gid", "comm", "cgroup", "task"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricDraft:
+    """A metric's expressions at one hook."""
+
+    key: tuple[Node, ...]
+    value: Node | None
+    where: Node | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """One hook, typed. `typer` and `redactor` are there for the spans that use the hook: what they
+    type joins its definitions and captures, which may be more than is used in the end."""
+
+    id: int
+    item: AttachItem
+    point: Point
+    typer: Typer
+    redactor: Redactor
+    pushed: tuple[Node, ...]
+    where: tuple[Node, ...]
+    emit: Mapping[str, Node]
+    metrics: tuple[MetricDraft, ...]
+    task: Node | Literal["none"] | None
+
+    @property
+    def lets(self) -> tuple[Let, ...]:
+        """The definitions typed so far."""
+        return tuple(self.typer.lets)
+
+    @property
+    def captures(self) -> tuple[Node, ...]:
+        """What is kept from the entry, so far."""
+        return tuple(self.typer.captures)
+
+
+def make_draft(  # noqa: PLR0913
+    plan: Plan,
+    probe: Probe,
+    item: AttachItem,
+    point: Point,
+    facts: KernelFacts,
+    number: int,
+    params: Mapping[str, Param],
+) -> Draft:
+    """Type everything that the probe evaluates at `point`. Raises PlanError."""
+    task = item.task if item.task is not None else probe.task
+    typer = Typer(_scope(plan, probe, item, point, facts, number, params, task))
+    where = tuple(map(typer.condition, conjunction(probe.where)))
+    redactor = Redactor(probe.redact, point, typer.lets, typer.captures)
+    emit = {name: redactor.shown(typer.type(expr)) for name, expr in (probe.emit or {}).items()}
+    metrics = tuple(draft_metric(typer, redactor, metric) for metric in probe.metrics)
+    whose = _task(typer, task)
+    pushed, kept = _pushed_down(where, typer) if point.paired else ((), where)
+    return Draft(
+        id=number,
+        item=item,
+        point=point,
+        typer=typer,
+        redactor=redactor,
+        pushed=pushed,
+        where=kept,
+        emit=emit,
+        metrics=metrics,
+        task=whose,
+    )
+
+
+def _scope(  # noqa: PLR0913
+    plan: Plan,
+    probe: Probe,
+    item: AttachItem,
+    point: Point,
+    facts: KernelFacts,
+    number: int,
+    params: Mapping[str, Param],
+    task: Expr | Literal["none"] | None,
+) -> Scope:
+    return Scope(
+        facts=facts,
+        label=point.label,
+        arguments=point.arguments,
+        positional=point.positional,
+        retval=return_node(point),
+        paired=point.paired,
+        has_task=task != "none",
+        has_elapsed=point.paired,
+        hook=number,
+        probe=probe.name,
+        func=point.func,
+        params=params,
+        definitions={**plan.let, **probe.let, **item.let},
+    )
+
+
+def conjunction(where: Expr | None) -> tuple[Expr, ...]:
+    """The terms of a top-level `and`, each with its place."""
+    if where is None:
+        return ()
+    if isinstance(where.root, syntax.Logic) and where.root.op == "and":
+        return tuple(
+            Expr(text=where.text, root=operand, position=where.position)
+            for operand in where.root.operands
+        )
+    return (where,)
+
+
+def draft_metric(typer: Typer, redactor: Redactor, metric: Metric) -> MetricDraft:
+    """The metric's expressions, typed by `typer`. Raises PlanError."""
+    names = [name for name in metric.by if name != "none"]
+    key = tuple(redactor.shown(typer.type(parse(name, metric.position))) for name in names)
+    where = typer.condition(metric.where) if metric.where is not None else None
+    if metric.value is None:
+        return MetricDraft(key=key, value=None, where=where)
+    if metric.kind == "count":
+        also = typer.condition(metric.value)
+        both = also if where is None else Combination("and", (where, also))
+        return MetricDraft(key=key, value=None, where=both)
+    value = arithmetic.integer(typer.type(metric.value), metric.value.position, metric.kind)
+    return MetricDraft(key=key, value=value, where=where)
+
+
+def _task(typer: Typer, task: Expr | Literal["none"] | None) -> Node | Literal["none"] | None:
+    if task is None or task == "none":
+        return task
+    node = typer.type(task)
+    btf = typer.scope.facts.btf
+    if (
+        isinstance(node.type, Pointer)
+        and btf is not None
+        and (node.type.target == btf.struct("task_struct"))
+    ):
+        return node
+    raise mismatch(
+        "PP084",
+        f"`task` needs a pointer to a task_struct, not a {node.type}",
+        task.position,
+        "e.g. `task: args.next`, or `task: none`",
+    )
+
+
+# ---------------------------------------------------------------- push-down
+
+
+def _pushed_down(
+    where: tuple[Node, ...], typer: Typer
+) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
+    """(terms that can be judged at the entry, in terms of the entry; the rest)."""
+    pushed, kept = [], []
+    for term in where:
+        open_term = _unfold_lets(term, typer)
+        if _of_entry(open_term):
+            pushed.append(transform(open_term, lambda node: _at_entry(node, typer)))
+        else:
+            kept.append(term)
+    return tuple(pushed), tuple(kept)
+
+
+def _unfold_lets(node: Node, typer: Typer) -> Node:
+    def unfold(part: Node) -> Node:
+        if isinstance(part, LetRef):
+            return _unfold_lets(typer.lets[part.index].node, typer)
+        return part
+
+    return transform(node, unfold)
+
+
+def _of_entry(node: Node) -> bool:
+    """No memory read but inside a capture, and nothing of the return's moment."""
+    return not any(
+        isinstance(part, READS) or (isinstance(part, Builtin) and part.name not in _OF_ENTRY)
+        for part in walk(node)
+    )
+
+
+def _at_entry(node: Node, typer: Typer) -> Node:
+    return typer.captures[node.index] if isinstance(node, Captured) else node

@@ -1,0 +1,294 @@
+"""YAML events → plain data, with the place of every key and value.
+
+Reading by events bounds depth, size and the expansion of aliases while they are read, and shows
+scalars as they were written, before YAML 1.1 would retype them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from orchestrator.plan.document.document_paths import Path_, Place
+from orchestrator.plan.document.scalars import closes_split, opens_split, resolve
+from orchestrator.plan.document.source import refusal
+from orchestrator.plan.findings import Finding, PlanError, Position
+
+MAX_DEPTH = 24
+MAX_NODES = 20_000
+
+_LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(slots=True)
+class _Pending:
+    """An entry of a flow mapping whose expression a comma has split in two."""
+
+    path: Path_
+    pieces: list[str] = field(default_factory=list)
+
+
+class Composer:
+    """Events to data. Aliases are replayed from the events of their anchor, under one budget."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.text, self.file = text, file
+        self.lines = text.splitlines()
+        self.places: dict[Path_, Place] = {}
+        self.findings: list[Finding] = []
+        self.anchors: dict[str, list[Any]] = {}
+        self.recording: list[list[Any]] = []
+        self.lost: set[Path_] = set()
+        self.folded: set[Path_] = set()
+        self.nodes = 0
+        self.events = self.read()
+
+    # -- reading
+
+    def read(self) -> Iterator[Any]:
+        loader = _LOADER(self.text)
+        try:
+            while loader.check_event():
+                yield loader.get_event()
+        except yaml.MarkedYAMLError as error:
+            raise self.syntax(error) from None
+        except yaml.YAMLError as error:
+            raise refusal("PP004", f"not YAML: {error}", Position(file=self.file)) from None
+        finally:
+            loader.dispose()
+
+    def syntax(self, error: yaml.MarkedYAMLError) -> PlanError:
+        mark = error.problem_mark or error.context_mark
+        place = self.at(mark) if mark else Position(file=self.file)
+        problem = " ".join(filter(None, (error.context, error.problem)))
+        if mark and "\t" in self.line(mark.line)[: mark.column + 1]:
+            return refusal("PP004", "a tab indents this line", place, "indent with spaces")
+        return refusal("PP004", f"not YAML: {problem}", place, _syntax_hint(problem))
+
+    def next(self) -> Any:
+        event = next(self.events)
+        for record in self.recording:
+            record.append(event)
+        return event
+
+    def at(self, mark: Any) -> Position:
+        return Position(file=self.file, line=mark.line + 1, column=mark.column + 1)
+
+    def line(self, number: int) -> str:
+        return self.lines[number] if number < len(self.lines) else ""
+
+    def content(self, event: Any) -> Position:
+        """Where a scalar's content begins: after the quote, or on a block's first line."""
+        start = self.at(event.start_mark)
+        style = getattr(event, "style", None)
+        if style in ("'", '"'):
+            return start.shifted(1)
+        if style in ("|", ">"):
+            line = self.line(start.line)
+            indent = len(line) - len(line.lstrip(" "))
+            return Position(file=self.file, line=start.line + 1, column=indent + 1)
+        return start
+
+    def report(self, code: str, message: str, position: Position, hint: str = "") -> None:
+        self.findings.append(Finding(code=code, message=message, position=position, hint=hint))
+
+    # -- structure
+
+    def document(self) -> dict[str, Any]:
+        self.next()
+        first = self.next()
+        if isinstance(first, yaml.StreamEndEvent):
+            hint = "a plan starts with `apiVersion: probeplan/v1`"
+            raise refusal("PP005", "the file holds no plan", Position(file=self.file), hint)
+        data = self.node(self.next(), (), 0)
+        self.next()
+        after = self.next()
+        if isinstance(after, yaml.DocumentStartEvent):
+            hint = "put each plan into a file of its own"
+            raise refusal("PP005", "a second document begins here", self.at(after.start_mark), hint)
+        if isinstance(data, dict):
+            return data
+        shown = "a list" if isinstance(data, list) else f"{data!r:.40}"
+        hint = "a plan is a mapping that starts with `apiVersion: probeplan/v1`"
+        raise refusal("PP005", f"the file holds {shown}, not a plan", self.place(()).value, hint)
+
+    def place(self, path: Path_) -> Place:
+        start = Position(file=self.file, line=1, column=1)
+        return self.places.get(path, Place(key=start, value=start))
+
+    def node(self, event: Any, path: Path_, depth: int, key: Position | None = None) -> Any:
+        """The value that begins with `event`; None when it was refused."""
+        self.nodes += 1
+        start = self.content(event)
+        self.places[path] = Place(key=key or start, value=start)
+        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
+            deep = depth > MAX_DEPTH
+            bound = f"{MAX_DEPTH} levels" if deep else f"{MAX_NODES} values, aliases expanded"
+            message = f"the plan {'nests too deeply' if deep else 'grows too large'} here"
+            raise refusal("PP010", message, start, f"at most {bound}")
+        if isinstance(event, yaml.AliasEvent):
+            return self.alias(event, path, depth, key)
+        if event.anchor is None:
+            return self.build(event, path, depth)
+        self.recording.append(record := [event])
+        value = self.build(event, path, depth)
+        self.recording.pop()
+        self.anchors[event.anchor] = record
+        return value
+
+    def alias(self, event: Any, path: Path_, depth: int, key: Position | None) -> Any:
+        record = self.anchors.get(event.anchor)
+        if record is None:
+            place = self.at(event.start_mark)
+            hint = f"define it before with `&{event.anchor}`; it may not hold itself"
+            raise refusal("PP004", f"the alias *{event.anchor} is not defined here", place, hint)
+        live, recording = self.events, self.recording
+        self.events, self.recording = iter(record[1:]), []
+        value = self.node(_without_anchor(record[0]), path, depth, key)
+        self.events, self.recording = live, recording
+        return value
+
+    def build(self, event: Any, path: Path_, depth: int) -> Any:
+        if isinstance(event, yaml.MappingStartEvent):
+            return self.mapping(event, path, depth)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self.sequence(event, path, depth)
+        return self.scalar(event, path)
+
+    def scalar(self, event: Any, path: Path_) -> str | int | bool | None:
+        value, finding = resolve(event, self.content(event))
+        if finding:
+            self.findings.append(finding)
+        if value is None:
+            self.lost.add(path)
+        if event.end_mark.line != event.start_mark.line:
+            self.folded.add(path)
+        return value
+
+    def sequence(self, event: Any, path: Path_, depth: int) -> list[Any]:
+        self.check_tag(event)
+        items: list[Any] = []
+        split: str | None = None
+        while not isinstance(item := self.next(), yaml.SequenceEndEvent):
+            if split is not None and isinstance(item, yaml.ScalarEvent):
+                split += f", {item.value}"
+                if closes_split(split):
+                    items[-1], split = split, None
+                continue
+            value = self.node(item, (*path, len(items)), depth + 1)
+            if value is None:
+                self.places.pop((*path, len(items)), None)
+                continue
+            items.append(value)
+            if event.flow_style and opens_split(item):
+                split = self.split(item)
+        return items
+
+    def mapping(self, event: Any, path: Path_, depth: int) -> dict[str, Any]:
+        self.check_tag(event)
+        entries: dict[str, Any] = {}
+        firsts: dict[str, Position] = {}
+        split: _Pending | None = None
+        while not isinstance(head := self.next(), yaml.MappingEndEvent):
+            if split is not None and isinstance(head, yaml.ScalarEvent):
+                split = self.swallow(split, head, entries)
+                continue
+            name = self.key_name(head, path, depth)
+            place, item = self.content(head), self.next()
+            if name is None or name in firsts:
+                self.skip(item, path, depth)
+                if name is not None:
+                    self.duplicate(name, place, firsts[name])
+                continue
+            firsts[name] = place
+            value = self.node(item, (*path, name), depth + 1, place)
+            if value is not None:
+                entries[name] = value
+            if event.flow_style and opens_split(item):
+                split = _Pending(path=(*path, name), pieces=[self.split(item)])
+        return entries
+
+    def split(self, event: Any) -> str:
+        self.report(
+            "PP011",
+            f"a comma splits the expression {event.value!r} in two",
+            self.content(event),
+            'inside { } and [ ], put an expression with commas into quotes: "(a, b)"',
+        )
+        return str(event.value)
+
+    def swallow(self, split: _Pending, head: Any, entries: dict[str, Any]) -> _Pending | None:
+        """Put the pieces of a split expression together again, so that it is reported once."""
+        value = self.next()
+        split.pieces.append(head.value)
+        if isinstance(value, yaml.ScalarEvent) and value.value:
+            split.pieces[-1] += f": {value.value}"
+        elif not isinstance(value, yaml.ScalarEvent):
+            self.skip(value, split.path, len(split.path))
+        text = ", ".join(split.pieces)
+        entries[str(split.path[-1])] = text
+        return None if closes_split(text) else split
+
+    def key_name(self, event: Any, path: Path_, depth: int) -> str | None:
+        place = self.at(event.start_mark)
+        if not isinstance(event, yaml.ScalarEvent):
+            self.skip(event, path, depth)
+            self.report("PP009", "a key must be a plain word", place, "quote it, or remove `?`")
+            return None
+        if event.value == "<<" and event.implicit[0]:
+            hint = "write the keys out, or share expressions with `let`"
+            self.report("PP009", "the merge key << is not part of the plan language", place, hint)
+            return None
+        value, finding = resolve(event, self.content(event))
+        if finding:
+            self.findings.append(finding)
+            return event.value if finding.code == "PP008" else None
+        if isinstance(value, str):
+            return value
+        hint = f'names are text; quote it if you mean it: "{event.value}"'
+        self.report("PP009", f"the key {event.value!r} is not text to YAML", place, hint)
+        return None
+
+    def duplicate(self, name: str, place: Position, first: Position) -> None:
+        message = f"the key {name!r} stands twice"
+        self.report("PP006", message, place, f"it stands first on line {first.line}; remove one")
+
+    def skip(self, event: Any, path: Path_, depth: int) -> None:
+        """Read over a value that is not kept, without findings of its own."""
+        findings = len(self.findings)
+        self.node(event, (*path, "\0skipped"), depth + 1)
+        del self.findings[findings:]
+
+    def check_tag(self, event: Any) -> None:
+        if event.tag and not event.implicit:
+            place = self.at(event.start_mark)
+            self.report("PP009", f"the tag {event.tag!r} is not allowed", place, "remove it")
+
+
+def _without_anchor(event: Any) -> Any:
+    if isinstance(event, yaml.ScalarEvent):
+        return yaml.ScalarEvent(
+            None,
+            event.tag,
+            event.implicit,
+            event.value,
+            event.start_mark,
+            event.end_mark,
+            event.style,
+        )
+    return type(event)(
+        None, event.tag, event.implicit, event.start_mark, event.end_mark, event.flow_style
+    )
+
+
+def _syntax_hint(problem: str) -> str:
+    if "flow" in problem:
+        return "inside { } and [ ], put expressions with commas or brackets into quotes"
+    if "mapping values are not allowed" in problem:
+        return "put text that holds `: ` into quotes"
+    if "alias" in problem or "anchor" in problem:
+        return "text that starts with * or & needs quotes"
+    if "cannot start any token" in problem:
+        return "text that starts with % @ or ` needs quotes"
+    return "check indentation, quotes and brackets on this line and the one before"

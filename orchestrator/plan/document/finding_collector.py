@@ -1,0 +1,39 @@
+"""Where the stages between document and plan put their findings."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from orchestrator.plan.document.document_paths import Path_
+from orchestrator.plan.document.parse import Document
+from orchestrator.plan.findings import Finding, Position, Severity
+
+
+@dataclass(slots=True)
+class Sink:
+    """Collects findings. `useless` holds the paths that the schema refused: what is missing below
+    them was reported already."""
+
+    document: Document
+    useless: frozenset[Path_] = frozenset()
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(
+        self,
+        code: str,
+        message: str,
+        position: Position,
+        hint: str = "",
+        severity: Severity = "error",
+    ) -> None:
+        """One more finding."""
+        self.findings.append(
+            Finding(code=code, message=message, position=position, hint=hint, severity=severity)
+        )
+
+    def extend(self, findings: Iterable[Finding]) -> None:
+        """More findings, as raised by others."""
+        self.findings.extend(findings)
+
+    def damaged(self, path: Path_) -> bool:
+        """True when something at or below `path` was refused, so that its absence says nothing."""
+        return any(bad[: len(path)] == path for bad in self.useless)

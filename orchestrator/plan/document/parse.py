@@ -1,0 +1,59 @@
+"""Bytes → `Document`: plain data in which every key and value knows its place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.plan.document.compose import Composer
+from orchestrator.plan.document.document_paths import Path_, Place
+from orchestrator.plan.document.source import decode
+from orchestrator.plan.findings import Finding, PlanError, Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A plan as data. `places` maps the path of each value to its place; `source` is as read.
+
+    `lost` holds the paths of values that were refused and are missing from `data`, `folded` those
+    of texts over several lines, within which columns say nothing.
+    """
+
+    data: dict[str, Any]
+    places: Mapping[Path_, Place]
+    file: str
+    source: bytes
+    lost: frozenset[Path_] = frozenset()
+    folded: frozenset[Path_] = frozenset()
+
+    def key(self, path: Path_) -> Position:
+        """The place of the key at `path`, or of the nearest thing above that has one."""
+        return self._place(path).key
+
+    def value(self, path: Path_) -> Position:
+        """The place of the value at `path`, or of the nearest thing above that has one."""
+        return self._place(path).value
+
+    def _place(self, path: Path_) -> Place:
+        while path and path not in self.places:
+            path = path[:-1]
+        start = Position(file=self.file, line=1, column=1)
+        return self.places.get(path, Place(key=start, value=start))
+
+
+def parse_document(source: bytes, file: str) -> tuple[Document | None, list[Finding]]:
+    """Read YAML. Without a document the findings say why it could not be read at all."""
+    try:
+        text = decode(source, file)
+        composer = Composer(text, file)
+        data = composer.document()
+    except PlanError as error:
+        return None, list(error.findings)
+    document = Document(
+        data=data,
+        places=composer.places,
+        file=file,
+        source=source,
+        lost=frozenset(composer.lost),
+        folded=frozenset(composer.folded),
+    )
+    return document, composer.findings

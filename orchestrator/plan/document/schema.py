@@ -1,0 +1,204 @@
+"""The JSON Schema of plans, and findings for what does not fit it."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from orchestrator.plan.document import quick_check as quick
+from orchestrator.plan.document.document_paths import Path_
+from orchestrator.plan.document.parse import Document
+from orchestrator.plan.findings import Finding
+from orchestrator.plan.nearest import nearest
+
+#: The release of the language that this program speaks (`metadata.requires`).
+LANGUAGE = (1, 0)
+
+PLAN_SCHEMA = "plan-v1.schema.json"
+POLICY_SCHEMA = "policy-v1.schema.json"
+
+#: Looking for near names takes time; a file of a thousand unknown keys is no misspelt plan.
+MAX_SUGGESTIONS = 50
+
+_PACKAGE = Path(__file__).resolve().parents[2]
+Fault = tuple[Path_, Finding]
+
+
+def schema_path(name: str) -> Path:
+    """The file of a schema: beside the package when installed, in the source tree otherwise."""
+    installed = _PACKAGE / "schema" / name
+    return installed if installed.exists() else _PACKAGE.parent / "schema" / name
+
+
+@lru_cache(maxsize=4)
+def load_schema(name: str = PLAN_SCHEMA) -> dict[str, Any]:
+    """A shipped schema as data; not to be changed by callers."""
+    schema: dict[str, Any] = json.loads(schema_path(name).read_bytes())
+    return schema
+
+
+def check_schema(
+    document: Document, name: str = PLAN_SCHEMA, *, thorough: bool = True
+) -> list[Fault]:
+    """What in `document` does not fit the schema, each with the path that is of no use.
+
+    Not `thorough`: jsonschema is only asked for the words when the quick reader refuses.
+    """
+    if newer := _requires_newer(document):
+        return [newer]
+    schema = load_schema(name)
+    if not thorough and quick.accepts(document.data, schema, schema):
+        return []
+    errors = _validator(name).iter_errors(document.data)
+    faults = [fault for error in errors for fault in _faults(error, document)]
+    return [fault for fault in faults if fault[0] not in document.lost]
+
+
+def _requires_newer(document: Document) -> Fault | None:
+    metadata = document.data.get("metadata")
+    wanted = metadata.get("requires") if isinstance(metadata, dict) else None
+    if not isinstance(wanted, str) or not quick.matches(r"[0-9]{1,4}\.[0-9]{1,4}", wanted):
+        return None
+    if tuple(map(int, wanted.split("."))) <= LANGUAGE:
+        return None
+    spoken = ".".join(map(str, LANGUAGE))
+    path: Path_ = ("metadata", "requires")
+    return path, Finding(
+        code="PP036",
+        message=f"the plan needs release {wanted} of the language; this program speaks {spoken}",
+        position=document.value(path),
+        hint="update probeplan, or lower `requires`",
+    )
+
+
+@lru_cache(maxsize=2)
+def _validator(name: str) -> Any:
+    from jsonschema import Draft202012Validator, ValidationError, validators  # 50 ms: lazily
+
+    def pattern(_validator: Any, wanted: str, data: Any, _schema: Any) -> Iterator[Any]:
+        if isinstance(data, str) and not quick.matches(wanted, data):
+            yield ValidationError(f"{data!r} does not match {wanted!r}")
+
+    extended = validators.extend(  # type: ignore[no-untyped-call]  # the stubs leave it untyped
+        Draft202012Validator, {"pattern": pattern}
+    )
+    return extended(load_schema(name))
+
+
+# ---------------------------------------------------------------- words
+
+
+def _shown(value: Any) -> str:
+    kinds: dict[type, str] = {dict: "a mapping", list: "a list"}
+    if type(value) in kinds:
+        return kinds[type(value)]
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "…'"
+
+
+def _where(error: Any, path: Path_) -> str:
+    """The place in words; of the whole, what the schema's title calls it: plan or policy."""
+    if path:
+        return "`" + ".".join(map(str, path)) + "`"
+    return f"the {error.schema['title'].split()[1].rstrip(',')}"
+
+
+def _faults(error: Any, document: Document) -> Iterator[Fault]:
+    path: Path_ = tuple(error.absolute_path)
+    words = _WORDS.get(error.validator, _form)
+    for at, code, message, hint in words(error, path):
+        on_key = code in ("PP030", "PP031") or (code == "PP034" and at != path)
+        place = document.key(at) if on_key else document.value(at)
+        yield at, Finding(code=code, message=message, position=place, hint=hint)
+
+
+Words = Iterator[tuple[Path_, str, str, str]]
+
+
+def _unknown(error: Any, path: Path_) -> Words:
+    known = list(error.schema.get("properties", {}))
+    for count, key in enumerate(error.instance):
+        if key not in known:
+            near = nearest(key, known) if count < MAX_SUGGESTIONS else ""
+            hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(known)}"
+            yield (*path, key), "PP030", f"{_where(error, path)} has no key {_shown(key)}", hint
+
+
+def _missing(error: Any, path: Path_) -> Words:
+    # jsonschema reports each missing key by itself, in words only
+    for key in error.validator_value:
+        if key not in error.instance and f"{key!r} is a required" in error.message:
+            hint = str(_described(error, key))
+            yield (*path, key), "PP031", f"{_where(error, path)} lacks the key {key!r}", hint
+
+
+def _described(error: Any, key: str) -> str:
+    rule = error.schema.get("properties", {}).get(key, {})
+    examples = rule.get("examples", [])
+    shown = json.dumps(examples[0], ensure_ascii=False) if examples else ""
+    return f"add it, e.g. `{key}: {shown}`" if shown else "add it"
+
+
+_NOUNS: Mapping[str, str] = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "integer": "a whole number",
+    "boolean": "true or false",
+}
+
+
+def _wrong_type(error: Any, path: Path_) -> Words:
+    wanted = error.validator_value
+    nouns = [_NOUNS[name] for name in ([wanted] if isinstance(wanted, str) else wanted)]
+    noun = error.schema.get("title") or " or ".join(nouns)
+    hint = ""
+    if isinstance(error.instance, int) and wanted == "string" and "pattern" not in error.schema:
+        hint = "quote it if it is meant as text"
+    yield path, "PP032", f"{_where(error, path)} is {_shown(error.instance)}, not {noun}", hint
+
+
+def _choice(error: Any, path: Path_) -> Words:
+    options = [option for option in error.validator_value if option != ""]
+    if len(options) == 1:
+        message = f"{_where(error, path)} is {_shown(error.instance)}"
+        yield path, "PP035", message, f"this program reads {path[-1]}: {options[0]} only"
+        return
+    near = nearest(str(error.instance), options)
+    hint = f"did you mean {near!r}?" if near else f"one of: {', '.join(options)}"
+    yield path, "PP033", f"{_where(error, path)} cannot be {_shown(error.instance)}", hint
+
+
+def _form(error: Any, path: Path_) -> Words:
+    """Patterns, lengths and sizes; of a key (propertyNames) when the instance is a key."""
+    is_key = "propertyNames" in error.absolute_schema_path
+    at = (*path, error.instance) if is_key else path
+    limit = error.validator_value
+    rules = {
+        "minLength": f"is shorter than {limit}",
+        "maxLength": f"is longer than {limit} characters",
+        "minItems": "is empty",
+        "maxItems": f"has more than {limit} items",
+        "minProperties": "is empty",
+        "maxProperties": f"has more than {limit} entries",
+        "minimum": f"is below {limit}",
+        "maximum": f"is above {limit}",
+        "uniqueItems": "holds something twice",
+    }
+    title = error.schema.get("title", "what belongs here")
+    rule = rules.get(error.validator, f"is not {title}")
+    subject = _where(error, path)
+    if is_key:
+        subject = _shown(error.instance)
+    elif not isinstance(error.instance, dict | list):
+        subject = f"{subject}, {_shown(error.instance)},"
+    yield at, "PP034", f"{subject} {rule}", ""
+
+
+_WORDS: Mapping[str, Callable[[Any, Path_], Words]] = {
+    "additionalProperties": _unknown,
+    "required": _missing,
+    "type": _wrong_type,
+    "enum": _choice,
+}

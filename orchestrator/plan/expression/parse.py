@@ -1,0 +1,346 @@
+"""The expression language: a whitelisted subset of Python's expression syntax.
+
+`parse` turns text into untyped nodes that remember their column. Types, and what a name means at
+a given hook, are the compiler's business (`orchestrator.compile`).
+"""
+
+import ast
+import keyword
+import math
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.plan.expression.syntax import (
+    Binary,
+    Boolean,
+    Call,
+    Choice,
+    Compare,
+    Contains,
+    Fraction,
+    Group,
+    Logic,
+    Member,
+    Name,
+    Node,
+    Number,
+    Text,
+    Unary,
+)
+from orchestrator.plan.findings import NOWHERE, Finding, PlanError, Position
+
+MAX_LENGTH = 4096
+MAX_DEPTH = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expr:
+    """A parsed expression with its text and the place in the plan where the text begins."""
+
+    text: str
+    root: Node
+    position: Position = NOWHERE
+
+    def place(self, node: Node) -> Position:
+        """The place of `node` in the plan's file."""
+        return self.position.shifted(node.at) if self.position.line else self.position
+
+
+def _tree(text: str) -> ast.Expression:
+    """Python's tree. What Python merely warns of (odd escapes, `1 is x`) is nothing to print here:
+    it is refused later on, or harmless."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text, mode="eval")
+
+
+def parse(text: str, position: Position = NOWHERE, *, fractions: bool = False) -> Expr:
+    """Parse one expression; raises PlanError (PP020: syntax, PP021: not part of the language).
+    `fractions`: numbers with a point are allowed, as nothing of it goes into a kernel."""
+    _check_size(text, position)
+    _check_foreign_operators(text, position)
+    try:
+        tree = _tree(text.strip())
+    except SyntaxError as error:
+        raise _syntax_error(error, text, position) from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise _refuse("PP020", f"cannot parse {_quoted(text)}: {error}", position) from None
+    lead = len(text) - len(text.lstrip())
+    converter = _Converter(text.strip(), lead, position, fractions=fractions)
+    return Expr(text=text, root=converter.convert(tree.body), position=position)
+
+
+# ---------------------------------------------------------------- refusals
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "…")
+
+
+def _refuse(code: str, message: str, position: Position, hint: str = "") -> PlanError:
+    return PlanError([Finding(code=code, message=message, position=position, hint=hint)])
+
+
+def _check_size(text: str, position: Position) -> None:
+    if not text.strip():
+        raise _refuse("PP020", "the expression is empty", position)
+    if len(text) > MAX_LENGTH:
+        raise _refuse(
+            "PP020",
+            f"the expression has {len(text)} characters; at most {MAX_LENGTH} are allowed",
+            position,
+            "split it with `let`",
+        )
+    if "\0" in text:
+        raise _refuse("PP020", "the expression holds a NUL character", position)
+    depth = deepest = 0
+    for char in text:
+        depth += (char in "([{") - (char in ")]}")
+        deepest = max(deepest, depth)
+    if deepest > MAX_DEPTH or len(re.findall(r"\bnot\b|[-~+]{2}", text)) > 4 * MAX_DEPTH:
+        raise _refuse(
+            "PP020",
+            f"the expression nests deeper than {MAX_DEPTH}",
+            position,
+            "split it with `let`",
+        )
+
+
+_STRINGS = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
+_FOREIGN = (
+    (re.compile(r"&&"), "&&", "write `and`"),
+    (re.compile(r"\|\|"), "||", "write `or`"),
+    (re.compile(r"!(?!=)"), "!", "write `not`"),
+    (re.compile(r"\$\("), "$(", "inside an expression write `params.NAME` without `$( )`"),
+    (re.compile(r"->"), "->", "write `.`: members of pointers are reached with a dot"),
+    (re.compile(r"\?"), "?", "write `A if CONDITION else B`"),
+    (re.compile(r"(?<![=!<>])=(?!=)"), "=", "compare with `==`"),
+    (re.compile(r"\bp99\.9\b"), "p99.9", "write `p99_9`"),
+    (
+        re.compile(r"\b\d+(?:ns|us|ms|s|KiB|MiB|GiB)\b"),
+        "a number with a unit glued on",
+        "multiply by the unit: `10*ms`, `4*KiB`",
+    ),
+)
+
+
+def _check_foreign_operators(text: str, position: Position) -> None:
+    bare = _STRINGS.sub(lambda match: "_" * len(match.group()), text)
+    for pattern, shown, hint in _FOREIGN:
+        if match := pattern.search(bare):
+            raise _refuse(
+                "PP020",
+                f"{shown} is not part of the expression language, in {_quoted(text)}",
+                position.shifted(match.start()) if position.line else position,
+                hint,
+            )
+
+
+def _syntax_error(error: SyntaxError, text: str, position: Position) -> PlanError:
+    column = max((error.offset or 1) - 1, 0) + len(text) - len(text.lstrip())
+    place = position.shifted(min(column, len(text))) if position.line else position
+    return _refuse(
+        "PP020",
+        f"cannot parse {_quoted(text)}: {error.msg}",
+        place,
+        "expressions follow Python's syntax: names, members, comparisons, and/or/not",
+    )
+
+
+# ---------------------------------------------------------------- conversion
+
+_NEWLINE = re.compile("\r\n|\r|\n")  # as Python's tokenizer counts lines
+
+
+def _is_text(value: str) -> bool:
+    """Whether UTF-8 can say it."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_BINARY: dict[type[ast.operator], str] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+    ast.LShift: "<<",
+    ast.RShift: ">>",
+    ast.BitAnd: "&",
+    ast.BitOr: "|",
+    ast.BitXor: "^",
+    ast.Div: "/",
+}
+_COMPARE: dict[type[ast.cmpop], str] = {
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+}
+_UNARY: dict[type[ast.unaryop], str] = {ast.USub: "-", ast.Invert: "~", ast.Not: "not"}
+
+
+class _Converter:
+    """Python's tree to ours, keeping character columns (Python counts UTF-8 bytes)."""
+
+    def __init__(self, text: str, lead: int, position: Position, *, fractions: bool) -> None:
+        self.text, self.lead, self.position = text, lead, position
+        self.fractions = fractions
+        self.starts = [0, *(match.end() for match in _NEWLINE.finditer(text))]
+        self.depth = 0
+
+    def column(self, node: ast.expr) -> int:
+        start = self.starts[node.lineno - 1]
+        line = self.text[start:].encode()[: node.col_offset].decode(errors="replace")
+        return self.lead + start + len(line)
+
+    def shown(self, node: ast.expr) -> str:
+        """What the user wrote there, cut to a line's worth. (`ast.unparse` calls itself once a
+        level, and text may nest deeper than it can.)"""
+        return repr((ast.get_source_segment(self.text, node) or "")[:60])
+
+    def refuse(self, node: ast.expr, message: str, hint: str = "") -> PlanError:
+        place = self.position.shifted(self.column(node)) if self.position.line else self.position
+        return _refuse("PP021", message, place, hint)
+
+    def convert(self, node: ast.expr) -> Node:
+        self.depth += 1
+        if self.depth > 4 * MAX_DEPTH:
+            raise self.refuse(node, "the expression nests too deeply", "split it with `let`")
+        handler = _HANDLERS.get(type(node))
+        if handler is None:
+            raise self.refuse(
+                node,
+                f"{self.shown(node)} ({type(node).__name__}) is not part of the "
+                "expression language",
+                "allowed: names, members, numbers, strings, comparisons, and/or/not, in (…), "
+                "arithmetic, shifts, A if C else B, and calls of builtin functions",
+            )
+        converted = handler(self, node)
+        self.depth -= 1
+        return converted
+
+    def constant(self, node: ast.Constant) -> Node:
+        value, at = node.value, self.column(node)
+        if isinstance(value, bool):
+            return Boolean(value, at)
+        if isinstance(value, int):
+            if value >= 1 << 64:
+                shown = self.shown(node).strip("'")
+                raise self.refuse(node, f"{shown} does not fit into 64 bits")
+            return Number(value, at)
+        if isinstance(value, str):
+            if not value.isascii() and not _is_text(value):
+                raise self.refuse(node, "half of a surrogate pair is no character")
+            return Text(value, at)
+        if isinstance(value, float) and self.fractions and math.isfinite(value):
+            return Fraction(value, at)
+        hint = "there are no fractions: scale the number, e.g. `10*us` for 0.01 ms"
+        raise self.refuse(
+            node, f"the constant {value!r} is not allowed", hint if isinstance(value, float) else ""
+        )
+
+    def name(self, node: ast.Name) -> Node:
+        lowered = {"true": True, "false": False}
+        if node.id in lowered:
+            return Boolean(lowered[node.id], self.column(node))
+        return Name(node.id, self.column(node))
+
+    def member(self, node: ast.Attribute) -> Node:
+        bare = node.attr.removesuffix("_")
+        name = bare if keyword.iskeyword(bare) else node.attr
+        return Member(self.convert(node.value), name, self.column(node))
+
+    def unary(self, node: ast.UnaryOp) -> Node:
+        op = _UNARY.get(type(node.op))
+        if op is None:
+            return self.convert(node.operand)
+        operand = self.convert(node.operand)
+        if op == "-" and isinstance(operand, Number):
+            if operand.value > 1 << 63:
+                raise self.refuse(node, f"-{operand.value} does not fit into 64 bits")
+            return Number(-operand.value, self.column(node))
+        return Unary(op, operand, self.column(node))
+
+    def binary(self, node: ast.BinOp) -> Node:
+        op = _BINARY.get(type(node.op))
+        if op is None:
+            raise self.refuse(
+                node,
+                f"the operator of {self.shown(node)} is not allowed",
+                "allowed: + - * // % << >> & | ^",
+            )
+        return Binary(op, self.convert(node.left), self.convert(node.right), self.column(node))
+
+    def compare(self, node: ast.Compare) -> Node:
+        parts: list[Node] = []
+        left = node.left
+        for op, right in zip(node.ops, node.comparators, strict=True):
+            parts.append(self.comparison(node, op, left, right))
+            left = right
+        return parts[0] if len(parts) == 1 else Logic("and", tuple(parts), self.column(node))
+
+    def comparison(self, node: ast.Compare, op: ast.cmpop, left: ast.expr, right: ast.expr) -> Node:
+        if isinstance(op, ast.In | ast.NotIn):
+            if not isinstance(right, ast.Tuple | ast.List | ast.Set) or not right.elts:
+                raise self.refuse(
+                    right,
+                    "`in` needs a list of values",
+                    "write `X in (A, B)`; one value: `X in (A,)`",
+                )
+            options = tuple(map(self.convert, right.elts))
+            return Contains(
+                self.convert(left), options, isinstance(op, ast.NotIn), self.column(node)
+            )
+        if type(op) not in _COMPARE:
+            raise self.refuse(node, "`is` is not part of the expression language", "write `==`")
+        return Compare(
+            _COMPARE[type(op)], self.convert(left), self.convert(right), self.column(node)
+        )
+
+    def logic(self, node: ast.BoolOp) -> Node:
+        op = "and" if isinstance(node.op, ast.And) else "or"
+        return Logic(op, tuple(map(self.convert, node.values)), self.column(node))
+
+    def choice(self, node: ast.IfExp) -> Node:
+        return Choice(
+            self.convert(node.test),
+            self.convert(node.body),
+            self.convert(node.orelse),
+            self.column(node),
+        )
+
+    def call(self, node: ast.Call) -> Node:
+        if not isinstance(node.func, ast.Name):
+            raise self.refuse(
+                node,
+                f"{self.shown(node.func)} cannot be called",
+                "only builtin functions can be called, e.g. `str(args.name)`",
+            )
+        if node.keywords:
+            raise self.refuse(node, "keyword arguments are not allowed", "pass them by position")
+        return Call(node.func.id, tuple(map(self.convert, node.args)), self.column(node))
+
+    def group(self, node: ast.Tuple) -> Node:
+        return Group(tuple(map(self.convert, node.elts)), self.column(node))
+
+
+_HANDLERS: dict[type[ast.expr], Callable[[_Converter, "ast.expr"], Node]] = {  # type: ignore[type-arg,unused-ignore]
+    ast.Constant: _Converter.constant,  # type: ignore[dict-item]  # each handler takes its own node type
+    ast.Name: _Converter.name,  # type: ignore[dict-item]
+    ast.Attribute: _Converter.member,  # type: ignore[dict-item]
+    ast.UnaryOp: _Converter.unary,  # type: ignore[dict-item]
+    ast.BinOp: _Converter.binary,  # type: ignore[dict-item]
+    ast.Compare: _Converter.compare,  # type: ignore[dict-item]
+    ast.BoolOp: _Converter.logic,  # type: ignore[dict-item]
+    ast.IfExp: _Converter.choice,  # type: ignore[dict-item]
+    ast.Call: _Converter.call,  # type: ignore[dict-item]
+    ast.Tuple: _Converter.group,  # type: ignore[dict-item]
+}

@@ -1,0 +1,50 @@
+"""Changes to parsed expressions: text params become constants, as nodes and never as source."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from orchestrator.plan.expression.parse import Expr
+from orchestrator.plan.expression.syntax import Member, Name, Node, Text
+from orchestrator.plan.model import Param
+
+#: Params of these types may stand in expressions as strings.
+TEXT_TYPES = frozenset({"string", "path", "symbol", "choice"})
+
+
+def with_texts(expr: Expr, params: Mapping[str, Param]) -> Expr:
+    """`expr` with `params.x` of a text type replaced by its value, where it has one."""
+    texts = {
+        name: str(param.value)
+        for name, param in params.items()
+        if param.type in TEXT_TYPES and param.value is not None
+    }
+    if not texts:
+        return expr
+    return replace(expr, root=_rebuilt(expr.root, lambda node: _filled(node, texts)))
+
+
+def at_start(expr: Expr) -> Expr:
+    """`expr` with every part placed where it begins: for text over several lines."""
+    return replace(expr, root=_rebuilt(expr.root, lambda node: replace(node, at=0)))
+
+
+def _filled(node: Node, texts: Mapping[str, str]) -> Node:
+    match node:
+        case Member(base=Name(id="params"), name=name, at=at) if name in texts:
+            return Text(texts[name], at)
+        case _:
+            return node
+
+
+def _rebuilt(node: Node, change: Callable[[Node], Node]) -> Node:
+    """`node` with `change` made to it and to all nodes below, parents first."""
+    changed = change(node)
+    values = {field.name: getattr(changed, field.name) for field in fields(changed)}
+    return replace(changed, **{name: _part(value, change) for name, value in values.items()})
+
+
+def _part(value: Any, change: Callable[[Node], Node]) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_rebuilt(item, change) for item in value)
+    return _rebuilt(value, change) if isinstance(value, Node) else value

@@ -1,0 +1,197 @@
+"""The governor: watches what a run costs, and keeps it under limits.cpu.
+
+Every half second it looks at how often each probe was hit; for a moment of each such look the
+kernel measures run times. What is over the budget twice in a row, or far over it once, is answered
+by one step: lower sampling, then a probe less, then the end of the run.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from orchestrator.backends.protocol import Expense, Session
+from orchestrator.compile.program import Program
+from orchestrator.output.run_output import Output
+from orchestrator.run.cost.budget import Cost, Runs, Share, Step, choose_step, cost_of
+
+__all__ = ["Governor"]
+
+LOOK_NS = 500_000_000
+PULSE_NS = 20_000_000
+FAR = 4  # times the budget: answered at once
+_FEWEST_RUNS = 5  # in a pulse, for what they took to be believed
+
+
+class Governor:
+    """One run's, from its arming at `now_ns` (CLOCK_MONOTONIC) on. `limited` is told what followed
+    from limits.cpu. `due_ns`: when to look in next; `cost`: the last look's, None before the
+    first; `dropped`: probes that were detached."""
+
+    def __init__(
+        self,
+        session: Session,
+        program: Program,
+        output: Output,
+        limited: Callable[[str], None],
+        now_ns: int,
+    ) -> None:
+        self._session, self._program = session, program
+        self._output, self._limited = output, limited
+        self._budget = program.limits.cpu
+        self._samples = {one: program.probes[one].sample for one in session.samplable}
+        self._runs: dict[int, Runs] = {}
+        self._pulse: Sequence[Expense] | None = None
+        self._pulsed = True  # until the kernel refuses it
+        self._before: Sequence[Expense] | None = None
+        self._over = False
+        self.cost: Cost | None = None
+        self.dropped: list[str] = []
+        self._look_ns = now_ns
+        self.due_ns = now_ns
+
+    def look(self, now_ns: int) -> bool:
+        """Do what is due; True when the run has to end."""
+        if now_ns < self.due_ns:
+            return False
+        if self._pulse is not None:
+            self._end_pulse()
+            self.due_ns = self._look_ns + LOOK_NS
+            return False
+        expenses = self._session.expenses()
+        stop = False
+        if self._before is not None:
+            seconds = (now_ns - self._look_ns) / 1e9
+            self.cost = cost_of(self._before, expenses, seconds, self._runs, self._samples)
+            stop = self._judge(self.cost)
+            expenses = self._session.expenses()
+        self._before, self._look_ns = expenses, now_ns
+        self._begin_pulse(expenses)
+        self.due_ns = now_ns + (PULSE_NS if self._pulse is not None else LOOK_NS)
+        return stop
+
+    def sample(self, probe: int) -> int:
+        """The N in force: one of so many is kept."""
+        return self._samples.get(probe, self._program.probes[probe].sample)
+
+    def end(self) -> None:
+        """Leave nothing switched on."""
+        self._session.measure(False)
+
+    # -- run times -----------------------------------------------------------------------------
+
+    def _begin_pulse(self, expenses: Sequence[Expense]) -> None:
+        if not self._pulsed or all(one.run_ns is None for one in expenses):
+            return
+        try:
+            self._session.measure(True)
+        except OSError:
+            self._pulsed = False
+            return
+        self._pulse = expenses
+
+    def _end_pulse(self) -> None:
+        self._session.measure(False)
+        before = {one.number: one for one in self._pulse or ()}
+        self._pulse = None
+        for one in self._session.expenses():
+            old = before.get(one.number)
+            if old is None or None in (old.run_ns, old.runs, one.run_ns, one.runs):
+                continue
+            runs = (one.runs or 0) - (old.runs or 0)
+            if runs >= _FEWEST_RUNS:
+                ns = ((one.run_ns or 0) - (old.run_ns or 0)) / runs - one.idle_ns
+                self._learn(one, max(ns, 0.0))
+
+    def _learn(self, one: Expense, ns: float) -> None:
+        sample = max((self._samples.get(probe, 1) for probe in one.probes), default=1)
+        if one.number in self._runs:
+            self._runs[one.number].learn(ns, sample)
+        else:
+            self._runs[one.number] = Runs(ns, sample)
+
+    # -- steps ---------------------------------------------------------------------------------
+
+    def _judge(self, cost: Cost) -> bool:
+        over = cost.total > self._budget
+        act = cost.total > FAR * self._budget or (over and self._over)
+        self._over = over and not act
+        if not act:
+            return False
+        step = choose_step(cost, self._budget)
+        if step is not None and step.sample is not None:
+            self._lower(step, cost)
+        elif step is not None:
+            self._detach(step, cost)
+        if self._session.expenses():
+            return False
+        self._record("stop", cost, None, "no probe is left that could be detached")
+        self._limited("stop")
+        return True
+
+    def _lower(self, step: Step, cost: Cost) -> None:
+        assert step.sample is not None
+        probe = step.share.probe
+        self._session.resample(probe, step.sample)
+        self._samples[probe] = step.sample
+        self._record("sample", cost, step.share, _why(step.share), step.sample)
+
+    def _detach(self, step: Step, cost: Cost) -> None:
+        """The probe, and what is joined to it by a span: the rest of a span has no use."""
+        self._limited("detach")
+        dearest = step.share.probe
+        for probe in sorted(self._together(dearest)):
+            name = self._program.probes[probe].name
+            self._session.drop(probe)
+            self._samples.pop(probe, None)
+            self.dropped.append(name)
+            known = [one for one in cost.shares if one.probe == probe]
+            why = _why(step.share) if probe == dearest else "a part of the same span is detached"
+            share = known[0] if known else None
+            self._record("detach", cost, share, why, name=name)
+
+    def _together(self, probe: int) -> set[int]:
+        """The probe and those that share a span with it, however far, and are still attached."""
+        spans = {one.index: set(_spans(self._program, one.index)) for one in self._program.probes}
+        found = {probe}
+        while grown := {
+            other
+            for other, own in spans.items()
+            if other not in found and any(own & spans[one] for one in found)
+        }:
+            found |= grown
+        names = {one.index: one.name for one in self._program.probes}
+        return {one for one in found if names[one] not in self.dropped}
+
+    def _record(  # noqa: PLR0913  # what a step is
+        self,
+        action: str,
+        cost: Cost,
+        share: Share | None,
+        detail: str,
+        sample: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        probe = name if share is None else self._program.probes[share.probe].name
+        self._output.record(
+            "governor.step",
+            "warning",
+            action=action,
+            probe=probe,
+            cost=round(cost.total, 6),
+            budget=self._budget,
+            probe_cost=None if share is None else round(share.cost, 6),
+            hit_ns=None if share is None else round(share.hit_ns, 1),
+            hits_per_s=None if share is None else round(share.hits_s),
+            sample_before=share.sample if share is not None and share.sample else None,
+            sample=sample,
+            calibrated=cost.calibrated,
+            measured=cost.measured,
+            detail=detail,
+        )
+
+
+def _spans(program: Program, probe: int) -> Iterator[int]:
+    return (use.span for hook in program.probes[probe].hooks for use in hook.body.spans)
+
+
+def _why(share: Share) -> str:
+    text = f"{share.hits_s:,.0f} hits a second at {share.hit_ns:,.0f} ns"
+    return f"{text} take {share.cost * 100:.3g}% of one CPU"

@@ -1,0 +1,194 @@
+"""Spans that are still open when a run ends, counted in their metrics where the plan asks for it.
+
+They have had no end: what a metric says of `end.` is null, and `elapsed` is the time until the run
+ended. Evaluated in user space, once.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from orchestrator.backends.protocol import Cell, Opened
+from orchestrator.compile.expressions.evaluate import Fault, Value, evaluate
+from orchestrator.compile.expressions.nodes import Builtin, Kept, LetRef, Node, ParamRef, Seen
+from orchestrator.compile.expressions.types import Int
+from orchestrator.compile.histogram import LinearBuckets, bucket_index
+from orchestrator.compile.program import (
+    Body,
+    KeyField,
+    MetricSpec,
+    MetricUse,
+    Program,
+    SpanEnd,
+    SpanProgram,
+)
+from orchestrator.run.metrics.windows import Totals
+
+__all__ = ["with_open"]
+
+
+def with_open(
+    totals: Totals, program: Program, opened: Callable[[int], Opened], ended_ns: int
+) -> Totals:
+    """The totals with the spans counted that are open at `ended_ns` (CLOCK_MONOTONIC), of those
+    that say `open_at_end`."""
+    found = {metric: list(cells) for metric, cells in totals.items()}
+    for span in program.spans:
+        if span.open_at_end:
+            body, end = _an_end(program, span)
+            for row in _rows(opened(span.index), ended_ns):
+                _count(found, span, _Moment(row=row, span=span, body=body, program=program), end)
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    weight: int
+    open_for: int
+    nulls: int
+    kept: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Moment:
+    """One open span, as its end would see it."""
+
+    row: _Row
+    span: SpanProgram
+    body: Body
+    program: Program
+
+    def value(self, node: Node) -> Value:
+        """Raises Fault where a part is not known."""
+        return evaluate(node, self._leaf)
+
+    def _leaf(self, node: Node) -> Value | None:
+        match node:
+            case Kept(index=index):
+                return self._kept(index)
+            case Seen():
+                via = [i for i, kept in enumerate(self.span.kept) if kept.role == "via"]
+                return int(any(not self.row.nulls >> i & 1 for i in via))
+            case Builtin(name="open_for"):
+                return self.row.open_for
+            case ParamRef(slot=slot):
+                return next(p.value for p in self.program.params if p.slot == slot)
+            case LetRef(index=index):
+                return self.value(self.body.lets[index].node)
+            case _:
+                return None
+
+    def _kept(self, index: int) -> Value:
+        if self.row.nulls >> index & 1:
+            raise Fault(f"{self.span.kept[index].name} was not read")
+        raw, kept = self.row.kept[index], self.span.kept[index]
+        if kept.form == "string":
+            return raw.partition(b"\0")[0]
+        signed = isinstance(kept.type, Int) and kept.type.signed
+        return int.from_bytes(raw, "little", signed=signed)
+
+
+def _an_end(program: Program, span: SpanProgram) -> tuple[Body, SpanEnd]:
+    for hook in program.hooks:
+        for use in hook.body.spans:
+            if use.span == span.index and use.end is not None:
+                return hook.body, use.end
+    raise ValueError(f"nothing ends the span {span.name}")
+
+
+def _rows(opened: Opened, ended_ns: int) -> Iterator[_Row]:
+    for number in range(len(opened.weight)):
+        yield _Row(
+            weight=int(opened.weight[number]),
+            open_for=max(0, ended_ns - int(opened.since[number])),
+            nulls=int(opened.nulls[number]),
+            kept=[column[number].tobytes() for column in opened.kept],
+        )
+
+
+def _count(totals: dict[int, list[Cell]], span: SpanProgram, moment: _Moment, end: SpanEnd) -> None:
+    if not all(_holds(moment, node) for node in end.where):
+        return
+    for spec, use in zip(span.metrics, end.metrics, strict=True):
+        try:
+            key, value = _key(moment, spec, use), _measured(moment, spec, use)
+        except Fault:
+            continue
+        if value is not None:
+            cells = totals.setdefault(spec.index, [])
+            _add(cells, spec, key, value, moment.row.weight)
+
+
+def _holds(moment: _Moment, node: Node) -> bool:
+    try:
+        return bool(moment.value(node))
+    except Fault:
+        return False
+
+
+def _measured(moment: _Moment, spec: MetricSpec, use: MetricUse) -> int | None:
+    """What the metric measures; None where its own filter leaves the span out."""
+    if use.where is not None and not _holds(moment, use.where):
+        return None
+    if use.value is None:
+        return 1
+    value = moment.value(use.value)
+    if isinstance(value, bytes) or (spec.kind == "count" and not value):
+        return None
+    return value
+
+
+def _key(moment: _Moment, spec: MetricSpec, use: MetricUse) -> bytes | None:
+    if not spec.key:
+        return None
+    key = bytearray(spec.key_size)
+    for part, node in zip(spec.key, use.key, strict=True):
+        key[part.offset : part.offset + part.size] = _packed(part, moment.value(node))
+    return bytes(key)
+
+
+def _packed(part: KeyField, value: Value) -> bytes:
+    if isinstance(value, bytes):
+        return value[: part.size - 1].ljust(part.size, b"\0")
+    return (value & (1 << 8 * part.size) - 1).to_bytes(part.size, "little")
+
+
+def _add(cells: list[Cell], spec: MetricSpec, key: bytes | None, value: int, weight: int) -> None:
+    for at, cell in enumerate(cells):
+        if cell.key == key:
+            cells[at] = _more(cell, spec, value, weight)
+            return
+    cells.append(_more(Cell(key=key), spec, value, weight))
+
+
+def _more(cell: Cell, spec: MetricSpec, value: int, weight: int) -> Cell:
+    count = cell.count + weight
+    match spec.kind:
+        case "sum" | "avg":
+            return replace(cell, count=count, sum=cell.sum + value * weight)
+        case "min":
+            least = value if cell.min is None else min(cell.min, value)
+            return replace(cell, count=count, min=least)
+        case "max":
+            largest = value if cell.max is None else max(cell.max, value)
+            return replace(cell, count=count, max=largest)
+        case "histogram":
+            return _in_bucket(replace(cell, count=count), spec, value, weight)
+        case _:
+            return replace(cell, count=count)
+
+
+def _in_bucket(cell: Cell, spec: MetricSpec, value: int, weight: int) -> Cell:
+    chosen = spec.buckets
+    if chosen.kind == "log":
+        index = bucket_index(value) if value >= 0 else None
+    else:
+        linear = LinearBuckets(low=chosen.low, high=chosen.high, step=chosen.step)
+        index = (value - linear.low) // linear.step if linear.low <= value < linear.high else None
+    if index is None:
+        below = value < (0 if chosen.kind == "log" else chosen.low)
+        return replace(
+            cell,
+            below=cell.below + weight * below,
+            above=cell.above + weight * (not below),
+        )
+    return replace(cell, buckets={**cell.buckets, index: cell.buckets.get(index, 0) + weight})

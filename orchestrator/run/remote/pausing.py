@@ -1,0 +1,66 @@
+"""Probes switched off and on again while they are attached, told in the log and kept account of."""
+
+import time
+from collections.abc import Sequence
+
+from orchestrator.backends.protocol import Session
+from orchestrator.compile.program import Program
+from orchestrator.output.run_output import Output
+from orchestrator.plan.findings import PlanError, of_command_line
+
+__all__ = ["Pauses"]
+
+
+class Pauses:
+    """Which probes of a run are paused, and for how long they were."""
+
+    def __init__(self, session: Session, program: Program, output: Output) -> None:
+        self._session, self._output = session, output
+        self._indices = {probe.name: probe.index for probe in program.probes}
+        self._since: dict[str, int] = {}
+        self._total: dict[str, int] = {}
+
+    @property
+    def now(self) -> tuple[str, ...]:
+        """The probes that are paused."""
+        return tuple(self._since)
+
+    def totals(self, until_ns: int) -> dict[str, int]:
+        """By probe, for how many ns it was paused up to then (CLOCK_MONOTONIC); those that never
+        were are left out."""
+        running = {name: max(0, until_ns - since) for name, since in self._since.items()}
+        names = [name for name in self._indices if name in running or name in self._total]
+        return {name: self._total.get(name, 0) + running.get(name, 0) for name in names}
+
+    def pause(self, probes: Sequence[str], uid: int) -> list[str]:
+        """Pause these probes, all if none is named, and return those that were not yet. `uid`: who
+        asked for it. Raises PlanError for a name that is no probe's, and HostError."""
+        names = [name for name in self._chosen(probes) if name not in self._since]
+        if names:
+            self._session.pause([self._indices[name] for name in names])
+        now = time.monotonic_ns()
+        for name in names:
+            self._since[name] = now
+            self._output.record("probe.paused", "warning", probe=name, uid=uid)
+        return names
+
+    def resume(self, probes: Sequence[str], uid: int) -> list[str]:
+        """Resume these probes, or all, and return those that were paused. What was recorded before
+        has been read: calls that it opened are given up. Raises PlanError and HostError."""
+        names = [name for name in self._chosen(probes) if name in self._since]
+        if names:
+            self._session.resume([self._indices[name] for name in names])
+        now = time.monotonic_ns()
+        for name in names:
+            paused_ns = now - self._since.pop(name)
+            self._total[name] = self._total.get(name, 0) + paused_ns
+            self._output.record("probe.resumed", probe=name, uid=uid, paused_ns=paused_ns)
+        return names
+
+    def _chosen(self, probes: Sequence[str]) -> Sequence[str]:
+        for name in probes:
+            if name not in self._indices:
+                known = ", ".join(self._indices)
+                message = f"the run has no probe {name!r}"
+                raise PlanError([of_command_line(message, f"its probes are {known}")])
+        return list(dict.fromkeys(probes)) or list(self._indices)

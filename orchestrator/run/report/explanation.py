@@ -1,0 +1,209 @@
+"""What `explain` tells: everything that a run of the same program on the same kernel would do,
+taken from the artifact that it would attach. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from orchestrator.backends.protocol import Artifact, HookPlan
+from orchestrator.compile.body_nodes import tops
+from orchestrator.compile.expressions.describe import describe
+from orchestrator.compile.expressions.nodes import Field, Node, RawArg, Register, UsdtArg, walk
+from orchestrator.compile.program import (
+    Body,
+    Hook,
+    KeyField,
+    MetricSpec,
+    ProbeProgram,
+    Program,
+    RecordField,
+    SpanProgram,
+)
+from orchestrator.plan.derive import metrics_of_plan
+from orchestrator.plan.findings import Finding
+from orchestrator.plan.model import Plan
+from orchestrator.policy.model import Policy
+from orchestrator.run.choice import Choice
+from orchestrator.run.cost.canary_choice import hot_places
+from orchestrator.run.metrics.windows import window_ns
+from orchestrator.run.report.records import limits_in_force, policy_fields, with_sources
+
+__all__ = ["explanation"]
+
+Shown = dict[str, Any]
+
+
+def explanation(plan: Plan, choice: Choice, policies: Sequence[Policy] = ()) -> Shown:
+    """All of it as JSON values; sizes in bytes, times in ns."""
+    artifact = choice.artifact
+    program = artifact.program
+    plans = {hook.hook: hook for hook in artifact.hooks}
+    return {
+        "plan": program.name,
+        "plan_sha256": program.sha256,
+        "kernel": program.kernel,
+        "arch": program.arch,
+        "backend": artifact.backend,
+        "refused_backends": {
+            name: [_finding(finding) for finding in findings]
+            for name, findings in choice.refused.items()
+        },
+        "params": {name: param.value for name, param in plan.params.items()},
+        "probes": [_probe(probe, plans) for probe in program.probes],
+        "spans": [_span(span, program) for span in program.spans],
+        "skipped": [
+            {"probe": one.probe, "to": one.item, "reason": one.reason} for one in program.skipped
+        ],
+        "figures": _figures(plan, program),
+        "hot": dict(hot_places(program)),
+        "policies": policy_fields(policies),
+        "limits": with_sources(limits_in_force(artifact), plan),
+        "enforced": dict(artifact.enforced),
+        "memory": _memory(artifact),
+        "capabilities": list(artifact.capabilities),
+        "program": artifact.text,
+    }
+
+
+def _figures(plan: Plan, program: Program) -> Shown:
+    """What is computed of metrics in user space, and how often it is judged."""
+    return {
+        "derive": {
+            one.name: {
+                "value": one.value.text,
+                "unit": one.unit,
+                "warn": one.warn.text if one.warn else None,
+            }
+            for one in plan.derive
+        },
+        "warn": {
+            f"{owner}.{metric.name}": metric.warn.text
+            for owner, metrics in metrics_of_plan(plan).items()
+            for metric in metrics
+            if metric.warn
+        },
+        "stop_when": plan.stop_when.text if plan.stop_when else None,
+        "window_ns": window_ns(plan, program.every_ns),
+    }
+
+
+def _finding(finding: Finding) -> Shown:
+    place = str(finding.position)
+    return {"at": place, "code": finding.code, "reason": finding.message, "hint": finding.hint}
+
+
+def _memory(artifact: Artifact) -> Shown:
+    return {
+        "by_purpose": dict(artifact.memory),
+        "total": sum(artifact.memory.values()),
+        "limit": artifact.program.limits.memory,
+    }
+
+
+def _probe(probe: ProbeProgram, plans: Mapping[int, HookPlan]) -> Shown:
+    fields = probe.emit.fields if probe.emit else ()
+    return {
+        "probe": probe.name,
+        "sample": probe.sample,
+        "record": [_field(field) for field in fields] if probe.emit else None,
+        "metrics": [_metric(metric) for metric in probe.metrics],
+        "hooks": [_hook(hook, probe, plans.get(hook.id)) for hook in probe.hooks],
+    }
+
+
+def _span(span: SpanProgram, program: Program) -> Shown:
+    """What joins events, what is kept meanwhile, and what is made of it at the end."""
+    uses = [(hook, use) for hook in program.hooks for use in hook.body.spans]
+    own = [(hook, use) for hook, use in uses if use.span == span.index]
+    names = [field.name for field in span.emit.fields] if span.emit else []
+    return {
+        "span": span.name,
+        "outstanding": span.resource is not None,
+        "key": [_field(part) for part in span.key],
+        "kept": [{"name": kept.name, "form": kept.form, "size": kept.size} for kept in span.kept],
+        "again": span.again,
+        "max_open": span.max_open,
+        "record": [_field(field) for field in span.emit.fields] if span.emit else None,
+        "metrics": [_metric(metric) for metric in span.metrics],
+        "parts": [
+            {
+                "role": use.role,
+                "probe": program.probes[hook.probe].name,
+                "to": hook.label,
+                "key": [describe(node, hook.body) for node in use.key],
+                "kept": {span.kept[i].name: describe(node, hook.body) for i, node in use.kept},
+                "where": [describe(node, hook.body) for node in use.end.where] if use.end else [],
+                "emit": {
+                    name: describe(node, hook.body)
+                    for name, node in zip(names, use.end.emit if use.end else (), strict=False)
+                },
+            }
+            for hook, use in own
+        ],
+    }
+
+
+def _field(field: RecordField | KeyField) -> Shown:
+    return {"name": field.name, "form": field.form, "offset": field.offset, "size": field.size}
+
+
+def _metric(metric: MetricSpec) -> Shown:
+    return {
+        "metric": metric.name,
+        "kind": metric.kind,
+        "by": [_field(part) for part in metric.key],
+        "keys": metric.keys if metric.key else 1,
+    }
+
+
+def _hook(hook: Hook, probe: ProbeProgram, plan: HookPlan | None) -> Shown:
+    body = hook.body
+    names = [field.name for field in probe.emit.fields] if probe.emit else []
+    return {
+        "to": hook.label,
+        "mechanism": plan.mechanism if plan else "none",
+        "rejected": dict(plan.rejected) if plan else {},
+        "optional": hook.optional,
+        "paired": hook.paired,
+        "arguments": list(dict.fromkeys(_arguments(hook))),
+        "at_entry": [describe(test, body) for test in body.entry.where] if body.entry else [],
+        "where": [describe(test, body) for test in body.where],
+        "let": {let.name: describe(let.node, body) for let in body.lets},
+        "emit": {name: describe(node, body) for name, node in zip(names, body.emit, strict=False)},
+    }
+
+
+# ---------------------------------------------------------------- arguments
+
+
+def _arguments(hook: Hook) -> Iterator[str]:
+    """Where each value that the hook reads of the event itself comes from."""
+    for root in _roots(hook.body):
+        for node in walk(root):
+            if told := _argument(node):
+                yield told
+
+
+def _roots(body: Body) -> Iterator[Node]:
+    if body.entry is not None:
+        yield from (*body.entry.where, *body.entry.captures)
+    yield from (let.node for let in body.lets)
+    yield from tops(body)
+
+
+def _called(name: str, index: int) -> str:
+    return f"args.{name}" if name else f"arg{index}"
+
+
+def _argument(node: Node) -> str | None:
+    match node:
+        case Field(field=field, type=kind):
+            where = f"{field.size} bytes at {field.offset} of the record"
+            return f"args.{field.name}: {kind} ({field.ctype.strip()}, {where})"
+        case Register(index=index, type=kind, name=name):
+            return f"{_called(name, index)}: {kind} (argument {index}, by the calling convention)"
+        case RawArg(index=index, type=kind, name=name):
+            return f"{_called(name, index)}: {kind} (argument {index} of the raw tracepoint)"
+        case UsdtArg(index=index, operand=operand, type=kind):
+            return f"arg{index}: {kind} (operand {operand})"
+        case _:
+            return None

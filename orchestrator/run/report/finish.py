@@ -1,0 +1,128 @@
+"""What run.finished says. Pure."""
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from orchestrator.compile.program import Program
+from orchestrator.plan.model import Limits
+from orchestrator.run.command import CommandResult
+from orchestrator.run.faults import Faults
+from orchestrator.run.loop import Outcome
+from orchestrator.run.report.account import Account
+from orchestrator.run.report.verdict import Verdict, judge, saw_nothing
+
+__all__ = ["Ending", "exit_code", "finished"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """A run that is over. `started` None: it was never armed; `ended_by`: the signal that ended
+    it, if one did; `startup_ms`: from the start of the process to the first attached probe;
+    `detach_ms`: what detaching took; `output_limited`: limits.output was reached; `output_failed`:
+    why the output took no more, "" if it took all; `paused_ns`: by probe that was paused, for how
+    long."""
+
+    outcome: Outcome
+    account: Account
+    command: CommandResult | None
+    ended_by: signal.Signals | None
+    started: str | None
+    armed_for_ns: int
+    startup_ms: float | None
+    detach_ms: float | None
+    output_limited: bool
+    output_failed: str
+    paused_ns: Mapping[str, int]
+
+
+def finished(ending: Ending, program: Program, faults: Faults) -> tuple[dict[str, Any], Verdict]:
+    """The fields of run.finished, with its `level`, and the verdict in them."""
+    account = ending.account
+    verdict = judge(account.ledger, account.undelivered, output_limited=ending.output_limited)
+    if ending.started is None:
+        never = ("nothing was ever attached and armed",)
+        verdict = Verdict(complete=False, reasons=never, lost=0, violations=())
+    if ending.output_failed:
+        why = (f"the output took no more: {ending.output_failed}", *verdict.reasons)
+        verdict = replace(verdict, complete=False, reasons=why)
+    code = exit_code(ending, verdict, faults, program.limits)
+    doubtful = code or faults.notes or verdict.complete is False
+    fields = {
+        "level": "error" if code == 6 else "warning" if doubtful else "info",
+        "outcome": ending.outcome,
+        "exit_code": code,
+        "started": ending.started,
+        "duration_ns": ending.armed_for_ns,
+        "startup_ms": ending.startup_ms,
+        "detach_ms": None if ending.detach_ms is None else round(ending.detach_ms, 1),
+        "paused_ns": dict(ending.paused_ns),
+        "command_status": _status(ending.command),
+        "command_left": [
+            {"pid": pid, "comm": comm}
+            for pid, comm in (ending.command.left if ending.command else ())
+        ],
+        "complete": verdict.complete,
+        "why_incomplete": list(verdict.reasons),
+        "saw_nothing": saw_nothing(account.ledger, program.target),
+        "delivered": account.delivered,
+        "lost": verdict.lost,
+        "ledger": account.ledger,
+        "error": _error(ending, verdict, faults),
+    }
+    return fields, verdict
+
+
+def exit_code(ending: Ending, verdict: Verdict, faults: Faults, limits: Limits) -> int:
+    """The exit code: 0 done, 2 plan or usage, 3 host, 4 incomplete, 5 workload failed, 6 internal
+    or cleanup failure, 130 interrupted.
+
+    The gravest wins: what is wrong with us or was left behind, then the signal (128 + its number,
+    as shells have it: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP), then the workload, then the data: loss,
+    or an output that took no more. Completeness that is "unknown" is told, but fails nothing.
+
+    `limits.incomplete: allow` is about losses that run.finished tells: a run that never began, or
+    one whose output took no more, is not what was allowed.
+    """
+    if faults.errors:
+        return faults.exit_code
+    if faults.left_behind or verdict.violations:
+        return 6
+    if ending.outcome == "interrupted":
+        return 128 + (ending.ended_by or signal.SIGINT)
+    if ending.command is not None and ending.command.failed:
+        return 5
+    if ending.output_failed or ending.started is None:
+        return 4
+    return 4 if verdict.complete is False and limits.incomplete == "fail" else 0
+
+
+def _status(command: CommandResult | None) -> int | None:
+    """As a shell would say it: 128 + signal if one ended it."""
+    if command is None or command.signal is None:
+        return None if command is None else command.status
+    return 128 + signal.Signals[command.signal]
+
+
+def _error(ending: Ending, verdict: Verdict, faults: Faults) -> str | None:
+    parts = [faults.told(), _of_command(ending.command)]
+    if verdict.violations:
+        parts.append("internal error: the accounts do not balance; please report this")
+    return "; ".join(part for part in parts if part) or None
+
+
+def _of_command(command: CommandResult | None) -> str | None:
+    if command is None:
+        return None
+    told = []
+    if command.ended_by_us:
+        told.append("the command was sent the signal that ended the run")
+    elif command.signal:
+        told.append(f"the command was ended by {command.signal}")
+    elif command.status:
+        told.append(f"the command failed with status {command.status}")
+    if command.left:
+        left = ", ".join(f"{comm} ({pid})" for pid, comm in command.left[:5])
+        told.append(f"{len(command.left)} of its descendants still run: {left}")
+    return "; ".join(told) or None

@@ -1,0 +1,136 @@
+"""The fields of lifecycle records, as the log schema has them. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from orchestrator.backends.protocol import Artifact, AttachedHook, SkippedHook
+from orchestrator.compile.program import ProbeProgram, Program, ResolvedTarget
+from orchestrator.plan.model import Limits, Plan
+from orchestrator.policy.model import Policy
+
+__all__ = ["attached_fields", "limit_fields", "limits_in_force", "policy_fields"]
+__all__ += ["skipped_fields", "skipped_hook_fields", "started_fields", "with_sources"]
+
+Fields = dict[str, Any]
+
+#: Limits that are not a backend's business: the reader bounds the output, the governor the cost,
+#: the compiler what is known beforehand, and the exit code is the run's.
+_OURS = dict.fromkeys(("memory", "probes", "output", "cpu", "incomplete"), "user")
+
+
+def started_fields(
+    plan: Plan, artifact: Artifact, command: Sequence[str], policies: Sequence[Policy] = ()
+) -> Fields:
+    """Of run.started."""
+    from orchestrator.run import version  # reading the installed metadata costs 10 ms
+
+    program = artifact.program
+    limits = with_sources(limits_in_force(artifact), plan)
+    return {
+        "version": version(),
+        "backend": artifact.backend,
+        "arch": program.arch,
+        "params": {name: param.value for name, param in plan.params.items()},
+        "target": _target(program.target),
+        "command": list(command) or None,
+        "limits": limits,
+        "policies": policy_fields(policies),
+        "enforced": {
+            name: where for name, where in artifact.enforced.items() if name not in limits
+        },
+        "memory": dict(artifact.memory),
+        "every_ns": program.every_ns,
+    }
+
+
+def limits_in_force(artifact: Artifact) -> dict[str, Fields]:
+    """The plan's limits by name, each with its value and who enforces it. A limit of which the
+    backend says nothing is enforced by user space: to claim more could be untrue."""
+    limits = artifact.program.limits
+    enforced = {**artifact.enforced, **_OURS}
+    return {
+        name: {**value, "enforced": enforced.get(name, "user")}
+        for name, value in _values(limits).items()
+    }
+
+
+def policy_fields(policies: Sequence[Policy]) -> list[Fields]:
+    """The policies in force, by file and digest."""
+    return [{"file": policy.file, "sha256": policy.sha256} for policy in policies]
+
+
+def with_sources(limits: Mapping[str, Fields], plan: Plan) -> dict[str, Fields]:
+    """Each limit with where its value comes from."""
+    sources = plan.limits_from
+    return {name: {**one, "from": sources.get(name, "default")} for name, one in limits.items()}
+
+
+def _values(limits: Limits) -> dict[str, Fields]:
+    duration = "unlimited" if limits.duration_ns is None else limits.duration_ns
+    return {
+        "duration": {"value": duration},
+        "events": {"value": limits.events},
+        "rate": {"value": limits.rate.count, "per_ns": limits.rate.per_ns},
+        "cpu": {"value": limits.cpu},
+        "memory": {"value": limits.memory},
+        "probes": {"value": limits.probes},
+        "output": {"value": limits.output},
+        "incomplete": {"value": limits.incomplete},
+    }
+
+
+def _target(target: ResolvedTarget) -> Fields:
+    fields = {name: value for name, value in asdict(target).items() if value}
+    if target.cgroup:
+        fields["cgroup"] = [path for path, _ in target.cgroup]
+    return fields
+
+
+def attached_fields(program: Program, hook: AttachedHook) -> Fields:
+    """Of probe.attached."""
+    probe, label = _place(program, hook.hook)
+    return {
+        "probe": probe.name,
+        "to": label,
+        "mechanism": hook.mechanism,
+        "target": hook.target,
+        "detail": hook.detail,
+        "sample": probe.sample,
+    }
+
+
+def skipped_hook_fields(program: Program, hook: SkippedHook) -> Fields:
+    """Of probe.skipped, for an optional attach point that could not be attached."""
+    probe, label = _place(program, hook.hook)
+    return {"probe": probe.name, "to": label, "reason": hook.reason}
+
+
+def skipped_fields(program: Program) -> list[Fields]:
+    """Of probe.skipped, for the attach points that the compiler did not take."""
+    return [{"probe": one.probe, "to": one.item, "reason": one.reason} for one in program.skipped]
+
+
+def _place(program: Program, hook: int) -> tuple[ProbeProgram, str]:
+    for probe in program.probes:
+        for one in probe.hooks:
+            if one.id == hook:
+                return probe, one.label
+    raise ValueError(f"the program has no hook {hook}")
+
+
+def limit_fields(
+    limit: str,
+    in_force: Mapping[str, Fields],
+    action: str,
+    own: tuple[str, int] | None = None,
+) -> Fields:
+    """Of limit.reached. `own`: a probe's name and its bound, when it was not the plan's."""
+    probe, value = own or (None, in_force[limit]["value"])
+    return {
+        "limit": limit,
+        "probe": probe,
+        "value": value,
+        "enforced": in_force[limit]["enforced"],
+        "action": action,
+    }

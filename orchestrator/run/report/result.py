@@ -1,0 +1,36 @@
+"""What a run returns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from orchestrator.run.command import CommandResult
+from orchestrator.run.loop import Outcome
+from orchestrator.run.safety.leftovers import Cleaned
+
+__all__ = ["RunResult"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """A run that is over. `finished`, `metrics`, `derived`, `warnings` and `outstanding` (of the
+    totals), `stopped` (what `stop_when` held with, if it did) and `limits` are the records as
+    logged; `startup_ms` is from the start of this process to the first attached probe; `cleaned` is
+    what was done about earlier runs that had died; `output_error` is why the log could not be
+    written to its end ("" if it was)."""
+
+    run_id: str
+    exit_code: int
+    outcome: Outcome
+    complete: bool | Literal["unknown"]
+    finished: dict[str, Any]
+    metrics: Sequence[dict[str, Any]]
+    derived: dict[str, Any] | None
+    warnings: Sequence[dict[str, Any]]
+    outstanding: Sequence[dict[str, Any]]
+    stopped: dict[str, Any] | None
+    limits: Sequence[dict[str, Any]]
+    startup_ms: float | None
+    command: CommandResult | None
+    cleaned: Sequence[Cleaned]
+    output_error: str

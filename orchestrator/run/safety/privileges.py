@@ -1,0 +1,92 @@
+"""Privileges: asked for before anything else is done, and given up once the probes are attached."""
+
+import errno
+import os
+from collections.abc import Sequence
+
+from orchestrator.compile.program import Kept, KeyField, Program, RecordField
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.findings import Finding, HostError, Position
+
+__all__ = ["drop_after_attach", "needed_for_names", "require_privileges"]
+
+
+_OF_PROCESSES = ("CAP_SYS_PTRACE", "CAP_CHECKPOINT_RESTORE", "CAP_DAC_READ_SEARCH")
+
+
+def require_privileges(facts: KernelFacts) -> None:
+    """Raises HostError unless the process has CAP_SYS_ADMIN, or CAP_BPF with CAP_PERFMON (5.8 and
+    later; capabilities(7)). What is unknown is left for the kernel to refuse."""
+    if facts.feature("cap_sys_admin").state != "no":
+        return
+    missing = [name for name in ("cap_bpf", "cap_perfmon") if facts.feature(name).state == "no"]
+    if not missing:
+        return
+    finding = Finding(
+        code="PP092",
+        message=f"probes cannot be attached without {' and '.join(map(str.upper, missing))}",
+        position=Position(file="this process"),
+        hint="run as root (sudo probeplan run …), or grant the service CAP_BPF and CAP_PERFMON "
+        "(CAP_SYS_ADMIN before Linux 5.8); `lint` and `explain --kernel` need none",
+    )
+    raise HostError([finding])
+
+
+def needed_for_names(program: Program) -> tuple[str, ...]:
+    """The capabilities that naming what `program` reads takes: CAP_SYSLOG for the addresses in
+    /proc/kallsyms; of other users' processes CAP_SYS_PTRACE for their memory maps,
+    CAP_CHECKPOINT_RESTORE to open what is mapped (proc(5), map_files) and CAP_DAC_READ_SEARCH."""
+    parts: list[RecordField | KeyField | Kept] = []
+    parts += [field for emit in program.emits for field in emit.fields]
+    parts += [part for metric in program.metrics for part in metric.key]
+    parts += [one for span in program.spans for one in span.kept]
+    forms = {part.form for part in parts}
+    symbols = any(part.presentation and part.presentation.form == "symbol" for part in parts)
+    found = ["CAP_SYSLOG"] if symbols or "kstack" in forms else []
+    found += _OF_PROCESSES if "ustack" in forms else ()
+    return tuple(found)
+
+
+def drop_after_attach(
+    *, command: bool, directory: bool, programs: bool, names: Sequence[str] = ()
+) -> str | None:
+    """Give up every capability that the rest of a run does not need; returns why it could not be
+    done, None when it was.
+
+    Found by trial: reading the rings and the counters, rewriting the control map, closing programs
+    and events, and removing instances and definitions take no capability from who may open tracefs
+    by its owner or group. What stays: CAP_BPF where the kernel wants it even for maps that are open
+    (before 5.19, kernel/bpf/syscall.c, under kernel.unprivileged_bpf_disabled); CAP_KILL to pass
+    signals on to a `command` that changed its user; what opens files, for who is not root or keeps
+    results in a `directory` of another user's; and those in `names` (needed_for_names). For the
+    moments in which run times of `programs` are measured CAP_SYS_ADMIN stays permitted, without
+    effect at any other time: the kernel asks for no less (kernel/bpf/syscall.c, bpf_enable_stats).
+    """
+    from orchestrator.kernel.abi.capabilities import BITS, give_up  # ctypes, once all is attached
+
+    kept = [*names, *(["CAP_KILL"] if command else [])]
+    kept += ["CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"] if os.geteuid() or directory else []
+    keep, bpf = sum(1 << BITS[name] for name in set(kept)), 1 << BITS["CAP_BPF"]
+    try:
+        aside = 1 << BITS["CAP_SYS_ADMIN"] if programs else 0
+        give_up(keep | bpf if _needed_for_maps(keep) else keep, aside)
+    except OSError as error:
+        return f"capabilities could not be given up ({error.strerror})"
+    return None
+
+
+def _needed_for_maps(keep: int) -> bool:
+    """Whether bpf(2) refuses even a look into a map to who has only the capabilities in `keep`:
+    tried with a descriptor that is none, which is refused for the want of either."""
+    from orchestrator.kernel.abi import bpf_call
+    from orchestrator.kernel.abi.capabilities import held, use
+
+    before = held()
+    use(keep)
+    try:
+        bpf_call.call(bpf_call.MAP_LOOKUP, b"\xff" * 4 + bytes(28))
+    except OSError as error:
+        return error.errno == errno.EPERM
+    finally:
+        use(before)
+    return False

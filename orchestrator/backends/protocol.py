@@ -159,7 +159,7 @@ class StackCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class OpenSpans:
     """The spans that are open, a row each: `weight` by sampling, `since` (CLOCK_MONOTONIC ns; 0
     where nobody asks), `nulls` (a bit for each kept value that could not be read), and by kept
     value its bytes as (rows, size)."""
@@ -251,9 +251,9 @@ class Session(Protocol):
 
     def read(self) -> "Sequence[NDArray[np.uint8]]":
         """Batches of records as (n, record_size) bytes, in time order a batch; valid until
-        `release`. An empty sequence: nothing there."""
+        `release_batch`. An empty sequence: nothing there."""
 
-    def release(self) -> None:
+    def release_batch(self) -> None:
         """Give the records of the last `read` back to the kernel."""
 
     def capped(self) -> bool:
@@ -266,13 +266,13 @@ class Session(Protocol):
         """Of the stacks with these numbers, or of all, those that were not returned before. What
         records and cells show that were read before is there; that 0 and 1 are none is known."""
 
-    def opened(self, span: int) -> Opened:
+    def open_spans(self, span: int) -> OpenSpans:
         """The spans that are open as of now, of the span with this index."""
 
     def counts(self) -> Counts:
         """All counters as of now."""
 
-    def measure(self, on: bool) -> None:
+    def set_run_time_stats(self, on: bool) -> None:
         """Have the kernel measure run times, or no longer: for moments only, since it makes all
         programs of the host slower. Raises OSError where it will not."""
 
@@ -282,7 +282,7 @@ class Session(Protocol):
     def resample(self, probe: int, every: int) -> None:
         """From now on keep one of `every` events of a probe that is samplable, with that weight."""
 
-    def drop(self, probe: int) -> None:
+    def detach_probe(self, probe: int) -> None:
         """Detach a probe before the others, for good; its counts and metrics stay. A place that it
         shares with other probes goes with the last of them."""
 

@@ -48,7 +48,7 @@ class Live:
         self._stream = Stream(session, artifact.program, output, constants, self._stacks)
         self._notices = Notices(artifact, session.attached, output)
         self._metrics = Metrics(
-            plan, self._program, output, self._cells, self._stacks.names, session.opened
+            plan, self._program, output, self._cells, self._stacks.names, session.open_spans
         )
         self._window_ns = window_ns(plan, self._program.every_ns)
         self._armed_ns = self._disarmed_ns = armed.at_ns

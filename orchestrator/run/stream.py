@@ -66,7 +66,7 @@ class Stream:
             for batch in batches:
                 self._take(batch)
         finally:
-            self._session.release()
+            self._session.release_batch()
         return sum(map(len, batches))
 
     def _take(self, batch: NDArray[np.uint8]) -> None:

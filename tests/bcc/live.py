@@ -174,7 +174,7 @@ def take(session: Session, program: Program, into: list[dict[str, Any]]) -> None
     while batches := session.read():
         for batch in batches:
             into += [_record(bytes(row), emits) for row in batch]
-        session.release()
+        session.release_batch()
 
 
 def _record(raw: bytes, emits: Sequence[Emit]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def test_without_sampling_nothing_is_left_out_and_then_weights_follow() -> None:
     def steps(session: Session) -> None:
         calls(1000)
         seen.append(session.metrics()[0][0].count)
-        session.drop(1)
+        session.detach_probe(1)
         calls(500)
         session.resample(0, 2)
         calls(10_000)

@@ -90,7 +90,7 @@ def drained(session: Session) -> dict[int, int]:
         for batch in batches:
             for number in batch[:, 8].tolist():
                 found[number] += 1
-        session.release()
+        session.release_batch()
     return found
 
 

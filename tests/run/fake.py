@@ -18,7 +18,7 @@ from orchestrator.backends.protocol import (
     EmitCounts,
     Expense,
     MetricCounts,
-    Opened,
+    OpenSpans,
     SideCounts,
     SkippedHook,
 )
@@ -157,7 +157,7 @@ class FakeSession:
     def samplable(self) -> tuple[int, ...]:
         return (0,)
 
-    def measure(self, on: bool) -> None:
+    def set_run_time_stats(self, on: bool) -> None:
         pass
 
     def expenses(self) -> list[Expense]:
@@ -166,8 +166,8 @@ class FakeSession:
     def resample(self, probe: int, every: int) -> None:
         self.diary.append(f"resample {probe} 1/{every}")
 
-    def drop(self, probe: int) -> None:
-        self.diary.append(f"drop {probe}")
+    def detach_probe(self, probe: int) -> None:
+        self.diary.append(f"detach_probe {probe}")
 
     def wait(self, timeout_s: float) -> None:
         self._waits += 1
@@ -183,8 +183,8 @@ class FakeSession:
         self.recorded += len(batch)
         return [batch]
 
-    def release(self) -> None:
-        assert self.diary[-1] == "read", "release belongs to a read"
+    def release_batch(self) -> None:
+        assert self.diary[-1] == "read", "release_batch follows a read"
         self.diary[-1] = "read+release"
 
     def capped(self) -> bool:
@@ -199,7 +199,7 @@ class FakeSession:
         del numbers
         return ()
 
-    def opened(self, span: int) -> Opened:
+    def open_spans(self, span: int) -> OpenSpans:
         raise ValueError(f"no span {span}")
 
     def counts(self) -> Counts:

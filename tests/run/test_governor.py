@@ -137,7 +137,7 @@ class Spending(FakeSession):
             self.runs += self.rate * seconds
             self.run_ns += self.rate * seconds * 200 / self.sample
 
-    def measure(self, on: bool) -> None:
+    def set_run_time_stats(self, on: bool) -> None:
         self.on = on
 
     def expenses(self) -> list[Expense]:
@@ -147,7 +147,7 @@ class Spending(FakeSession):
     def resample(self, probe: int, every: int) -> None:
         self.sample = every
 
-    def drop(self, probe: int) -> None:
+    def detach_probe(self, probe: int) -> None:
         self.dropped = True
 
 
@@ -202,7 +202,7 @@ def test_where_run_times_cannot_be_measured_they_are_assumed() -> None:
     """Without CAP_SYS_ADMIN; each step says so."""
 
     class Refused(Spending):
-        def measure(self, on: bool) -> None:
+        def set_run_time_stats(self, on: bool) -> None:
             if on:
                 raise PermissionError
 

@@ -40,7 +40,7 @@ class Batches:
     def read(self) -> list[NDArray[np.uint8]]:
         return [self.left.pop(0)] if self.left else []
 
-    def release(self) -> None:
+    def release_batch(self) -> None:
         pass
 
     def new_stacks(self, numbers: object = None) -> list[Stack]:

@@ -98,7 +98,7 @@ def run(
             process.stdout.read()
         session.disarm()
         batches += [batch.copy() for batch in session.read()]
-        session.release()
+        session.release_batch()
         counts = session.counts()
         cells = {m.name: list(session.metrics()[m.index]) for m in program.metrics}
     finally:

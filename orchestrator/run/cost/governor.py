@@ -73,7 +73,7 @@ class Governor:
 
     def end(self) -> None:
         """Leave nothing switched on."""
-        self._session.measure(False)
+        self._session.set_run_time_stats(False)
 
     # -- run times -----------------------------------------------------------------------------
 
@@ -81,14 +81,14 @@ class Governor:
         if not self._pulsed or all(one.run_ns is None for one in expenses):
             return
         try:
-            self._session.measure(True)
+            self._session.set_run_time_stats(True)
         except OSError:
             self._pulsed = False
             return
         self._pulse = expenses
 
     def _end_pulse(self) -> None:
-        self._session.measure(False)
+        self._session.set_run_time_stats(False)
         before = {one.number: one for one in self._pulse or ()}
         self._pulse = None
         for one in self._session.expenses():
@@ -139,7 +139,7 @@ class Governor:
         dearest = step.share.probe
         for probe in sorted(self._together(dearest)):
             name = self._program.probes[probe].name
-            self._session.drop(probe)
+            self._session.detach_probe(probe)
             self._samples.pop(probe, None)
             self.dropped.append(name)
             known = [one for one in cost.shares if one.probe == probe]

@@ -7,7 +7,7 @@ ended. Evaluated in user space, once.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.backends.protocol import Cell, Opened
+from orchestrator.backends.protocol import Cell, OpenSpans
 from orchestrator.compile.expressions.evaluate import Fault, Value, evaluate
 from orchestrator.compile.expressions.nodes import Builtin, Kept, LetRef, Node, ParamRef, Seen
 from orchestrator.compile.expressions.types import Int
@@ -27,7 +27,7 @@ __all__ = ["with_open"]
 
 
 def with_open(
-    totals: Totals, program: Program, opened: Callable[[int], Opened], ended_ns: int
+    totals: Totals, program: Program, opened: Callable[[int], OpenSpans], ended_ns: int
 ) -> Totals:
     """The totals with the spans counted that are open at `ended_ns` (CLOCK_MONOTONIC), of those
     that say `open_at_end`."""
@@ -95,7 +95,7 @@ def _an_end(program: Program, span: SpanProgram) -> tuple[Body, SpanEnd]:
     raise ValueError(f"nothing ends the span {span.name}")
 
 
-def _rows(opened: Opened, ended_ns: int) -> Iterator[_Row]:
+def _rows(opened: OpenSpans, ended_ns: int) -> Iterator[_Row]:
     for number in range(len(opened.weight)):
         yield _Row(
             weight=int(opened.weight[number]),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from orchestrator.backends.protocol import Cell, Opened
+from orchestrator.backends.protocol import Cell, OpenSpans
 from orchestrator.compile.program import Program, Resource, SpanProgram
 from orchestrator.output.metrics import key_fields, largest_first, merged
 
@@ -51,7 +51,7 @@ class Outstanding:
     def report(
         self,
         span: SpanProgram,
-        opened: Opened,
+        opened: OpenSpans,
         now_ns: int,
         stacks: "StackNames",
         *,
@@ -95,7 +95,7 @@ class Outstanding:
         }
 
 
-def cells_of(resource: Resource, opened: Opened, now_ns: int) -> list[Cell]:
+def cells_of(resource: Resource, opened: OpenSpans, now_ns: int) -> list[Cell]:
     """A cell for each key of what is open for at least the least age: `sum` of values and `count`
     are weighted, `max` is the age of the oldest in ns."""
     age = now_ns - opened.since.astype(np.int64)
@@ -119,7 +119,9 @@ def cells_of(resource: Resource, opened: Opened, now_ns: int) -> list[Cell]:
     ]
 
 
-def _keys(resource: Resource, opened: Opened, chosen: "NDArray[np.bool_]") -> "NDArray[np.uint8]":
+def _keys(
+    resource: Resource, opened: OpenSpans, chosen: "NDArray[np.bool_]"
+) -> "NDArray[np.uint8]":
     """The packed keys, a row each; without a key, rows of one zero."""
     spec = resource.shown
     keys = np.zeros((int(chosen.sum()), max(spec.key_size, 1)), dtype=np.uint8)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.backends.protocol import Opened
+from orchestrator.backends.protocol import OpenSpans
 from orchestrator.compile.program import Program
 from orchestrator.output.fields import StackNames, no_stacks
 from orchestrator.output.log import stamp
@@ -46,7 +46,7 @@ class Metrics:
         output: Output,
         read: Callable[[], Totals],
         stacks: StackNames = no_stacks,
-        opened: Callable[[int], Opened] | None = None,
+        opened: Callable[[int], OpenSpans] | None = None,
     ) -> None:
         self._opened = opened
         self._reports = Outstanding(program)

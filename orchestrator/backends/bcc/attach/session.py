@@ -24,7 +24,7 @@ from orchestrator.backends.protocol import (
     Cell,
     Counts,
     Expense,
-    Opened,
+    OpenSpans,
     SkippedHook,
 )
 from orchestrator.kernel.abi import perf
@@ -185,7 +185,7 @@ class BccSession:
         """Probes that are no later part of a span."""
         return {probe.index for probe in self.program.probes if probe.samplable}
 
-    def measure(self, on: bool) -> None:
+    def set_run_time_stats(self, on: bool) -> None:
         """Have the kernel measure run times, or no longer. Raises OSError."""
         if on:
             self._run_time.on()
@@ -201,7 +201,7 @@ class BccSession:
         """One word that all programs look at: each CPU then draws a first gap by itself."""
         self._control[self.detail.layout.probe_word(probe, "sample")] = every
 
-    def drop(self, probe: int) -> None:
+    def detach_probe(self, probe: int) -> None:
         """Off by the fuse at once; then what serves no other probe is taken away."""
         assert self._tally is not None
         self._dropped.add(probe)
@@ -228,7 +228,7 @@ class BccSession:
         self._held = len(batch)
         return (_in_time_order(batch),)
 
-    def release(self) -> None:
+    def release_batch(self) -> None:
         """Give the records of the last `read` back to the kernel."""
         if self._ring is not None and self._held:
             self._ring.advance(self._held)
@@ -251,10 +251,10 @@ class BccSession:
         detached."""
         return self._tally.new_stacks(numbers) if self._tally is not None else ()
 
-    def opened(self, span: int) -> Opened:
+    def open_spans(self, span: int) -> OpenSpans:
         """The open spans of one kind, as of now; after `detach`, as of then."""
         assert self._tally is not None
-        return self._tally.opened(span)
+        return self._tally.open_spans(span)
 
     def counts(self) -> Counts:
         """All counters as of now; after `detach`, as of then."""

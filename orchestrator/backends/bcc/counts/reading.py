@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.implied_counts import counts_all, span_counts_all
 from orchestrator.backends.bcc.design.maps import Map
-from orchestrator.backends.protocol import Cell, Opened
+from orchestrator.backends.protocol import Cell, OpenSpans
 from orchestrator.compile.program import MetricSpec, SpanProgram
 
 Rows = Sequence[Sequence[int]]  # one list of words a CPU
@@ -70,7 +70,7 @@ def _feed(lay: layout.Layout, element: int, number: int, *, every: bool) -> Feed
     return Feed(element=element, number=number, counted=word)
 
 
-def opened_of(span: SpanProgram, values: bytes) -> Opened:
+def open_spans_of(span: SpanProgram, values: bytes) -> OpenSpans:
     """Open spans from the values of their map: struct pp_frame, then what is kept (layout.py)."""
     import numpy as np
 
@@ -81,7 +81,7 @@ def opened_of(span: SpanProgram, values: bytes) -> Opened:
     for one in span.kept:
         kept.append(rows[:, at : at + one.size])
         at += layout.padded(one.size)
-    return Opened(
+    return OpenSpans(
         weight=(words[:, 0] >> np.uint64(32)).astype(np.uint32),
         since=words[:, 1],
         nulls=words[:, 2] & np.uint64(0xFFFF_FFFF),

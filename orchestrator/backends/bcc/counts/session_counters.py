@@ -4,11 +4,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from orchestrator.backends.bcc.attach.hooks import Placed
 from orchestrator.backends.bcc.counts.counting import Accounts
-from orchestrator.backends.bcc.counts.reading import LedgerReader, MetricReader, opened_of
+from orchestrator.backends.bcc.counts.reading import LedgerReader, MetricReader, open_spans_of
 from orchestrator.backends.bcc.counts.stacks import StackReader
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.maps import Map
-from orchestrator.backends.protocol import Cell, Counts, Opened, StackCounts
+from orchestrator.backends.protocol import Cell, Counts, OpenSpans, StackCounts
 from orchestrator.compile.program import SpanProgram
 from orchestrator.symbols.frames import Stack
 
@@ -29,7 +29,7 @@ class Tally:
         reader = LedgerReader(lay, maps[layout.LEDGER])
         self.accounts = Accounts(lay, reader, self._open_spans, self._stack_counts)
         self._metrics: Mapping[int, Sequence[Cell]] | None = None
-        self._opened: dict[int, Opened] = {}
+        self._opened: dict[int, OpenSpans] = {}
 
     def metrics(self) -> Mapping[int, Sequence[Cell]]:
         """All cells by metric index."""
@@ -41,12 +41,12 @@ class Tally:
             for spec in lay.program.metrics
         }
 
-    def opened(self, span: int) -> Opened:
+    def open_spans(self, span: int) -> OpenSpans:
         """The open spans of one kind."""
         if (found := self._opened.get(span)) is not None:
             return found
         one = self._layout.program.spans[span]
-        return opened_of(one, self._maps[layout.span_map(one)].values())
+        return open_spans_of(one, self._maps[layout.span_map(one)].values())
 
     def counts(self, placed: Sequence[Placed]) -> Counts:
         """All counters."""
@@ -64,7 +64,7 @@ class Tally:
         if self._metrics is None:
             self._metrics = self.metrics()
             spans = self._layout.program.spans
-            self._opened = {one.index: self.opened(one.index) for one in spans}
+            self._opened = {one.index: self.open_spans(one.index) for one in spans}
             self.accounts.finish(placed)
 
     def _open_spans(self, span: SpanProgram) -> int | None:

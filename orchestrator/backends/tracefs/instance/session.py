@@ -12,7 +12,7 @@ from orchestrator.backends.protocol import (
     Cell,
     Counts,
     Expense,
-    Opened,
+    OpenSpans,
     SkippedHook,
 )
 from orchestrator.backends.tracefs.counts.accounts import (
@@ -184,7 +184,7 @@ class TracefsSession:
         """None: what is left out here has been recorded all the same."""
         return ()
 
-    def measure(self, on: bool) -> None:
+    def set_run_time_stats(self, on: bool) -> None:
         """Nothing to measure: an event's price is all that it costs."""
 
     def expenses(self) -> Sequence[Expense]:
@@ -196,7 +196,7 @@ class TracefsSession:
         """Never asked for: nothing is samplable."""
         raise NotImplementedError(f"sampling of probe {probe} to {every}")
 
-    def drop(self, probe: int) -> None:
+    def detach_probe(self, probe: int) -> None:
         """Off by its events' own switches; the definitions go with the rest."""
         self._dropped.add(probe)
         everyone = set(range(len(self.program.probes)))
@@ -227,7 +227,7 @@ class TracefsSession:
             if not more or (self._armed and time.monotonic() > until):
                 return batches
 
-    def release(self) -> None:
+    def release_batch(self) -> None:
         """Records are copies: there is nothing to give back."""
 
     def capped(self) -> bool:
@@ -248,7 +248,7 @@ class TracefsSession:
         del numbers
         return ()
 
-    def opened(self, span: int) -> Opened:
+    def open_spans(self, span: int) -> OpenSpans:
         """None: programs with spans are refused."""
         raise ValueError(f"tracefs has no span {span}")
 

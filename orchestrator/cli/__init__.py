@@ -93,16 +93,12 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
 
 
 class _Version(argparse.Action):
-    """Prints the version; reading it takes 20 ms, which only who asks for it should pay."""
+    """Prints the version."""
 
     def __call__(self, *_args: object) -> None:
-        from importlib.metadata import PackageNotFoundError, version  # see above
+        from orchestrator.version import installed_version  # 20 ms, for --version only
 
-        try:
-            found = version(PROGRAM)
-        except PackageNotFoundError:
-            found = "unknown (not installed)"
-        print(f"{PROGRAM} {found}")  # this is the command line
+        print(f"{PROGRAM} {installed_version() or 'unknown (not installed)'}")
         raise SystemExit(0)
 
 

@@ -17,7 +17,7 @@ from orchestrator.plan.model import Param, Plan
 from orchestrator.plan.params import show_value
 from orchestrator.plan.units import format_duration
 from orchestrator.policy.ceilings import governed
-from orchestrator.run.report.explanation import explanation
+from orchestrator.run.explanation import explanation
 from orchestrator.run.runner import permitted
 from orchestrator.run.shipped import find_plan
 

@@ -11,36 +11,17 @@ import os
 import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from orchestrator.plan.findings import PlanError, of_command_line
+from orchestrator.run.report.outcome import CommandResult
 from orchestrator.run.signals import Signals
 
-__all__ = ["Command", "CommandResult", "park"]
+__all__ = ["Command", "park"]
 
 _PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
 _GRACE_S, _PAUSE_S = 2.0, 0.02
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandResult:
-    """How COMMAND ended: its exit status, or the signal that ended it; neither while it runs.
-    `ended_by_us`: it was sent the signal that ended the run. `left`: (pid, comm) of descendants
-    that still run."""
-
-    argv: tuple[str, ...]
-    pid: int
-    status: int | None = None
-    signal: str | None = None
-    ended_by_us: bool = False
-    left: tuple[tuple[int, str], ...] = ()
-
-    @property
-    def failed(self) -> bool:
-        """True when it ended of itself, and not with status 0."""
-        return not self.ended_by_us and (bool(self.status) or self.signal is not None)
 
 
 def park(argv: Sequence[str], *, stdout: int | None = None) -> "Command":

@@ -22,12 +22,13 @@ from orchestrator.plan.model import Plan
 from orchestrator.policy.model import Policy
 from orchestrator.run.arming import arm
 from orchestrator.run.choice import Choice
-from orchestrator.run.command import Command, CommandResult, park
+from orchestrator.run.command import Command, park
 from orchestrator.run.cost.canary_choice import why_not
-from orchestrator.run.faults import Faults
-from orchestrator.run.loop import Bar, Outcome, Watched
+from orchestrator.run.loop import Bar, Watched
 from orchestrator.run.report.account import no_account
+from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.finish import Ending, finished
+from orchestrator.run.report.outcome import CommandResult, Outcome
 from orchestrator.run.report.records import (
     attached_fields,
     skipped_fields,

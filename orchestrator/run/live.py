@@ -9,7 +9,7 @@ from orchestrator.output.run_output import Output
 from orchestrator.plan.model import Plan
 from orchestrator.run.arming import Armed
 from orchestrator.run.cost.governor import Governor
-from orchestrator.run.loop import Bar, Loop, Outcome, Watched
+from orchestrator.run.loop import Bar, Loop, Watched
 from orchestrator.run.metrics.run_metrics import Measured, Metrics
 from orchestrator.run.metrics.windows import Totals, window_ns
 from orchestrator.run.remote.control import Control
@@ -17,6 +17,7 @@ from orchestrator.run.remote.pausing import Pauses
 from orchestrator.run.remote.service import Service
 from orchestrator.run.report.account import Account, settle
 from orchestrator.run.report.notices import Notices
+from orchestrator.run.report.outcome import Outcome
 from orchestrator.run.stacks import Stacks
 from orchestrator.run.stream import Stream
 

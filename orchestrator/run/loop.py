@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.backends.protocol import Counts, Session
 from orchestrator.compile.program import Program
 from orchestrator.output.run_output import Output
 from orchestrator.run.command import Command
 from orchestrator.run.cost.governor import Governor
+from orchestrator.run.report.outcome import Outcome
 from orchestrator.run.safety.guard import Guard
 from orchestrator.run.signals import Signals
 
@@ -17,11 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.run.metrics.run_metrics import Measured
     from orchestrator.run.stream import Stream  # numpy
 
-__all__ = ["LEASE_NS", "Bar", "Loop", "Outcome", "Watched"]
-
-Outcome = Literal[
-    "duration", "cap", "command", "stop_when", "interrupted", "limit", "cost", "output", "error"
-]
+__all__ = ["LEASE_NS", "Bar", "Loop", "Watched"]
 
 #: How long an unlimited run goes on in the kernel when its reader has died or hangs.
 LEASE_NS = 10_000_000_000

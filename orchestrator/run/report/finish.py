@@ -7,10 +7,9 @@ from typing import Any
 
 from orchestrator.compile.program import Program
 from orchestrator.plan.model import Limits
-from orchestrator.run.command import CommandResult
-from orchestrator.run.faults import Faults
-from orchestrator.run.loop import Outcome
 from orchestrator.run.report.account import Account
+from orchestrator.run.report.faults import Faults
+from orchestrator.run.report.outcome import CommandResult, Outcome
 from orchestrator.run.report.verdict import Verdict, judge, saw_nothing
 
 __all__ = ["Ending", "exit_code", "finished"]

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from orchestrator.run.command import CommandResult
-from orchestrator.run.loop import Outcome
+from orchestrator.run.report.outcome import CommandResult, Outcome
 from orchestrator.run.safety.leftovers import Cleaned
 
 __all__ = ["RunResult"]

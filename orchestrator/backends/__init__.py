@@ -1,39 +1,36 @@
-"""The two ways into the kernel, by name. What a backend imports is paid for when it is used."""
+"""The backends by name. Each is imported when it is first used, since importing one is slow."""
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
+
+from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS, descriptor_of
 
 if TYPE_CHECKING:
     from orchestrator.backends.protocol import Backend
 
 __all__ = ["BACKENDS", "backend"]
 
-_MODULES: Mapping[str, str] = {
-    "bcc": "orchestrator.backends.bcc.backend",
-    "tracefs": "orchestrator.backends.tracefs.backend",
-}
-
 
 def backend(name: str) -> "Backend":
     """The backend called `name`. Raises KeyError for another name."""
-    return cast("Backend", import_module(_MODULES[name]))
+    return cast("Backend", import_module(descriptor_of(name).module))
 
 
 class _Backends(Mapping[str, "Backend"]):
-    """A backend is imported when it is asked for."""
+    """Imports a backend when it is looked up."""
 
     def __getitem__(self, name: str) -> "Backend":
         return backend(name)
 
     def __contains__(self, name: object) -> bool:
-        return name in _MODULES
+        return name in BACKEND_DESCRIPTORS
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_MODULES)
+        return iter(BACKEND_DESCRIPTORS)
 
     def __len__(self) -> int:
-        return len(_MODULES)
+        return len(BACKEND_DESCRIPTORS)
 
 
 BACKENDS: Mapping[str, "Backend"] = _Backends()

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orchestrator.backends.descriptors import descriptor_of
 from orchestrator.cli.options import (
     add_plan_options,
     facts_of,
@@ -214,7 +215,6 @@ def _capabilities(told: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _program(told: Mapping[str, Any]) -> Iterator[str]:
-    what = "C" if told["backend"] == "bcc" else "writes below the tracefs mount"
-    yield f"the program ({what})"
+    yield f"the program ({descriptor_of(told['backend']).program_language})"
     yield ""
     yield told["program"].rstrip()

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
 from orchestrator.plan.findings import Finding, PlanError, Position
 from orchestrator.policy.model import Policy
 
@@ -62,7 +63,7 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     add_override_options(parser)
     add_policy_option(parser)
     parser.add_argument(
-        "--backend", choices=("auto", "bcc", "tracefs"), default="auto", help="default: auto"
+        "--backend", choices=("auto", *BACKEND_DESCRIPTORS), default="auto", help="default: auto"
     )
 
 

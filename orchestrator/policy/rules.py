@@ -7,6 +7,7 @@ would be attached, not on what the plan spells: globs are expanded and files fou
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS, descriptor_of
 from orchestrator.backends.protocol import Artifact
 from orchestrator.compile.program import Hook, Program
 from orchestrator.compile.redact import memory_reads, user_reads
@@ -118,7 +119,7 @@ def forbidden_backends(policies: Policies) -> Mapping[str, Finding]:
     found = {}
     for policy in policies:
         allowed = {entry.text for entry in policy.allow_backends}
-        for name in ("bcc", "tracefs") if allowed else ():
+        for name in BACKEND_DESCRIPTORS if allowed else ():
             if name not in allowed:
                 found[name] = Finding(
                     code="PP126",
@@ -130,23 +131,25 @@ def forbidden_backends(policies: Policies) -> Mapping[str, Finding]:
 
 
 def check_artifact(artifact: Artifact, policies: Policies) -> None:
-    """Raise HostError where tracefs would follow a kernel function's pointer into user memory.
+    """Raise HostError where the backend may follow a kernel function's pointer into user memory.
 
     On machines whose address spaces do not overlap, a dynamic event that is to read kernel memory
     reads user memory where the address is one of it (fetch_store_string and probe_mem_read,
     kernel/trace/trace_probe_kernel.h and trace_kprobe.c): which it will be is not known before.
     """
-    if artifact.backend != "tracefs":
+    if descriptor_of(artifact.backend).separates_user_memory:
         return
+    safe = [one.name for one in BACKEND_DESCRIPTORS.values() if one.separates_user_memory]
+    others = " or ".join(safe)
     ruling = [policy for policy in policies if policy.user_strings != "allow"]
     hooks = [hook for hook in artifact.program.hooks if hook.kind in _KERNEL_FUNCTIONS]
     _raise(
         Finding(
             code="PP124",
-            message=f"{hook.label}: by tracefs, what is read behind a pointer may be user memory: "
-            f"{rule(policy, 'user_strings')}",
+            message=f"{hook.label}: by {artifact.backend}, what is read behind a pointer may be "
+            f"user memory: {rule(policy, 'user_strings')}",
             position=hook.position,
-            hint=f"use --backend bcc, which tells the two apart, or {whom(policy)}",
+            hint=f"use --backend {others}, which tells the two apart, or {whom(policy)}",
         )
         for policy in ruling
         for hook in hooks

@@ -1,23 +1,20 @@
 """Which backend runs a program.
 
-`auto` takes the first of bcc and tracefs that can do all of it with sampling and filters in the
-kernel; a backend that is named may do them in user space (language, rule 9).
+`auto` takes the first backend (in the order of BACKEND_DESCRIPTORS) that can do all of it with
+sampling and filters in the kernel; a backend that is named may do them in user space (language,
+rule 9).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
+from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
 from orchestrator.backends.protocol import Artifact, Backend
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
 
-__all__ = ["AUTO_ORDER", "BackendName", "Choice", "choose"]
-
-BackendName = Literal["auto", "bcc", "tracefs"]
-
-AUTO_ORDER = ("bcc", "tracefs")
+__all__ = ["Choice", "choose"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +38,7 @@ def choose(
     limits.memory."""
     offered = _offered() if backends is None else backends
     refused: dict[str, tuple[Finding, ...]] = {}
-    for name in AUTO_ORDER if wanted == "auto" else (wanted,):
+    for name in BACKEND_DESCRIPTORS if wanted == "auto" else (wanted,):
         if name not in offered:
             continue
         backend = offered[name]

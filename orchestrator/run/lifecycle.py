@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.backends.descriptors import descriptor_of
 from orchestrator.backends.protocol import AttachOptions, Session
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.output.folded import folded
@@ -183,7 +184,7 @@ class Run:
         why = drop_after_attach(
             command=bool(order.command),
             directory=directory,
-            programs=self._artifact.backend == "bcc",
+            programs=descriptor_of(self._artifact.backend).has_bpf_programs,
             names=names,
         )
         if why:
@@ -194,7 +195,7 @@ class Run:
         order = self._order
         if order.directory is not None:
             order.directory.write_plan(order.plan.source)
-            name = "program.c" if self._artifact.backend == "bcc" else "program.tracefs"
+            name = descriptor_of(self._artifact.backend).program_file
             order.directory.write_program(name, self._artifact.text)
         self._journal = self._open_journal()
         admit(order.policies, order.journals, self._run_id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS, descriptor_of
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 __all__ = ["BACKENDS", "backend"]
 
 
-def backend(name: str) -> "Backend":
+def backend(name: str) -> "Backend[Any]":
     """The backend called `name`. Raises KeyError for another name."""
-    return cast("Backend", import_module(descriptor_of(name).module))
+    return cast("Backend[Any]", import_module(descriptor_of(name).module))
 
 
-class _Backends(Mapping[str, "Backend"]):
+class _Backends(Mapping[str, "Backend[Any]"]):
     """Imports a backend when it is looked up."""
 
-    def __getitem__(self, name: str) -> "Backend":
+    def __getitem__(self, name: str) -> "Backend[Any]":
         return backend(name)
 
     def __contains__(self, name: object) -> bool:
@@ -33,4 +33,4 @@ class _Backends(Mapping[str, "Backend"]):
         return len(BACKEND_DESCRIPTORS)
 
 
-BACKENDS: Mapping[str, "Backend"] = _Backends()
+BACKENDS: Mapping[str, "Backend[Any]"] = _Backends()

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 #: A count; None: unknown.
 Count = int | None
 Enforced = Literal["kernel", "user"]
+DetailT = TypeVar("DetailT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +30,11 @@ class HookPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Artifact:
+class Artifact(Generic[DetailT]):
     """What `explain` prints and `attach` uses. `text` is the C or the tracefs writes; `memory` is
     bytes by purpose (their sum is what limits.memory bounds); `enforced` says where each limit,
-    filter and aggregate is done; `capabilities` are what attaching needs. `detail` is the
-    backend's own."""
+    filter and aggregate is done; `capabilities` are what attaching needs. `detail` is what
+    only the backend that made the artifact understands."""
 
     backend: str
     program: Program
@@ -42,7 +43,7 @@ class Artifact:
     memory: Mapping[str, int]
     enforced: Mapping[str, Enforced]
     capabilities: tuple[str, ...]
-    detail: object
+    detail: DetailT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,7 +294,7 @@ class Session(Protocol):
         """Undo everything that attach created, in reverse. Idempotent."""
 
 
-class Backend(Protocol):
+class Backend(Protocol[DetailT]):
     """One way to bring a program into the kernel."""
 
     NAME: str
@@ -304,8 +305,10 @@ class Backend(Protocol):
         """Why this backend cannot run `program` on that kernel; empty when it can. `user_space`:
         the user named this backend, so filters and sampling may be done in user space."""
 
-    def emit(self, program: Program, facts: KernelFacts) -> Artifact:
+    def emit(self, program: Program, facts: KernelFacts) -> Artifact[DetailT]:
         """The artifact: pure, needs no root. Raises HostError when `unsupported` is not empty."""
 
-    def attach(self, artifact: Artifact, facts: KernelFacts, options: AttachOptions) -> Session:
+    def attach(
+        self, artifact: Artifact[DetailT], facts: KernelFacts, options: AttachOptions
+    ) -> Session:
         """Attach everything or nothing (optional hooks may be skipped); raises HostError."""

@@ -6,6 +6,7 @@ would be attached, not on what the plan spells: globs are expanded and files fou
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS, descriptor_of
 from orchestrator.backends.protocol import Artifact
@@ -130,7 +131,7 @@ def forbidden_backends(policies: Policies) -> Mapping[str, Finding]:
     return found
 
 
-def check_artifact(artifact: Artifact, policies: Policies) -> None:
+def check_artifact(artifact: Artifact[Any], policies: Policies) -> None:
     """Raise HostError where the backend may follow a kernel function's pointer into user memory.
 
     On machines whose address spaces do not overlap, a dynamic event that is to read kernel memory

@@ -7,6 +7,7 @@ rule 9).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
 from orchestrator.backends.protocol import Artifact, Backend
@@ -21,8 +22,8 @@ __all__ = ["Choice", "choose"]
 class Choice:
     """The backend chosen, what it will attach, and by name why the ones before it were not."""
 
-    backend: Backend
-    artifact: Artifact
+    backend: Backend[Any]
+    artifact: Artifact[Any]
     refused: Mapping[str, tuple[Finding, ...]]
 
 
@@ -30,7 +31,7 @@ def choose(
     program: Program,
     facts: KernelFacts,
     wanted: str = "auto",
-    backends: Mapping[str, Backend] | None = None,
+    backends: Mapping[str, Backend[Any]] | None = None,
     forbidden: Mapping[str, Finding] | None = None,
 ) -> Choice:
     """The backend for `program`, none of those `forbidden`, and its artifact. Raises HostError with
@@ -54,7 +55,7 @@ def choose(
     raise HostError(_told(name, finding) for name in refused for finding in refused[name])
 
 
-def _offered() -> Mapping[str, Backend]:
+def _offered() -> Mapping[str, Backend[Any]]:
     from orchestrator.backends import BACKENDS  # what a backend imports is paid for when it is used
 
     return BACKENDS
@@ -64,7 +65,7 @@ def _told(name: str, finding: Finding) -> Finding:
     return replace(finding, message=f"the {name} backend: {finding.message}")
 
 
-def _check_memory(artifact: Artifact) -> None:
+def _check_memory(artifact: Artifact[Any]) -> None:
     need, limit = sum(artifact.memory.values()), artifact.program.limits.memory
     if need <= limit:
         return

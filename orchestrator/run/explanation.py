@@ -91,7 +91,7 @@ def _finding(finding: Finding) -> Shown:
     return {"at": place, "code": finding.code, "reason": finding.message, "hint": finding.hint}
 
 
-def _memory(artifact: Artifact) -> Shown:
+def _memory(artifact: Artifact[Any]) -> Shown:
     return {
         "by_purpose": dict(artifact.memory),
         "total": sum(artifact.memory.values()),

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from orchestrator.backends.protocol import Artifact, Session
 from orchestrator.output.run_output import Output
@@ -33,7 +34,7 @@ class Live:
         *,
         plan: Plan,
         session: Session,
-        artifact: Artifact,
+        artifact: Artifact[Any],
         output: Output,
         watched: Watched,
         constants: Mapping[str, str],

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from orchestrator.backends.protocol import Backend
 from orchestrator.compile.lower import compile_plan
@@ -46,7 +47,7 @@ def run_plan(  # noqa: PLR0913  # the face of the package: one keyword a choice 
     log: Sink | None = None,
     progress: Bar | None = None,
     tell: Callable[[str], None] = lambda _text: None,
-    backends: Mapping[str, Backend] | None = None,
+    backends: Mapping[str, Backend[Any]] | None = None,
     journals: tuple[Path, ...] = DIRECTORIES,
     policies: Sequence[str | Path] = (),
     keep_privileges: bool = True,
@@ -100,7 +101,7 @@ def permitted(  # noqa: PLR0913  # what a choice depends on
     backend: str = "auto",
     *,
     followed: bool = False,
-    backends: Mapping[str, Backend] | None = None,
+    backends: Mapping[str, Backend[Any]] | None = None,
 ) -> Choice:
     """What `plan`, governed already, would attach. Raises PlanError, and HostError also for what
     `policies` forbid."""

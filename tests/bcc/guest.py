@@ -154,13 +154,13 @@ def load_plans(part: int, whole: bool) -> dict[str, str]:
     return refused
 
 
-def _attach(artifact: Artifact, code: Mapping[str, bytes]) -> None:
+def _attach(artifact: Artifact[Detail], code: Mapping[str, bytes]) -> None:
     session = attach_compiled(artifact, code, AttachOptions(run_id="attached"))
     session.detach()
     assert session.skipped == ()
 
 
-def _run_shortly(artifact: Artifact, code: Mapping[str, bytes]) -> None:
+def _run_shortly(artifact: Artifact[Detail], code: Mapping[str, bytes]) -> None:
     session = attach_compiled(artifact, code, AttachOptions(run_id="everything"))
     session.arm(time.monotonic_ns() + 10**9)
     for _ in Path("/").iterdir():
@@ -169,9 +169,8 @@ def _run_shortly(artifact: Artifact, code: Mapping[str, bytes]) -> None:
     assert session.skipped == ()
 
 
-def load_only(artifact: Artifact, code: Mapping[str, bytes]) -> None:
+def load_only(artifact: Artifact[Detail], code: Mapping[str, bytes]) -> None:
     """The verifier's judgement alone: attaching takes a grace period for each event."""
-    assert isinstance(artifact.detail, Detail)
     maps = {number: create_map(spec) for number, spec in artifact.detail.maps.items()}
     if artifact.detail.ring_bytes:
         maps[layout.RING] = create_map(memory.ring_spec(artifact.detail.ring_bytes))

@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.backends import backend
 from orchestrator.backends.bcc.attach.attaching import attach_compiled, compiled
+from orchestrator.backends.bcc.design.artifact import Detail
 from orchestrator.backends.protocol import (
     Artifact,
     AttachOptions,
@@ -101,7 +102,7 @@ def run(
 
 
 def run_artifact(
-    artifact: Artifact,
+    artifact: Artifact[Detail],
     code: Mapping[str, bytes],
     argv: Sequence[str] = (),
     *,

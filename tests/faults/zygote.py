@@ -106,7 +106,7 @@ class Told:
 class Attaching:
     """A backend, during whose attach alone steps are counted."""
 
-    def __init__(self, backend: Backend, steps: Steps) -> None:
+    def __init__(self, backend: Backend[Any], steps: Steps) -> None:
         self._backend, self._steps = backend, steps
 
     def __getattr__(self, name: str) -> Any:
@@ -175,7 +175,7 @@ class Zygote:
         self.plan, self.facts = load_plan(plan), facts or live_facts()
         self.run(dict(BACKENDS))  # once without anything, so that all is imported and known
 
-    def run(self, backends: dict[str, Backend]) -> int:
+    def run(self, backends: dict[str, Backend[Any]]) -> int:
         lines = io.BytesIO()
         return run_plan(
             self.plan,

@@ -254,7 +254,7 @@ class FakeBackend:
     ) -> tuple[Finding, ...]:
         return () if user_space else self.script.refusal
 
-    def emit(self, program: Program, facts: KernelFacts) -> Artifact:
+    def emit(self, program: Program, facts: KernelFacts) -> Artifact[Any]:
         return Artifact(
             backend=self.NAME,
             program=program,
@@ -266,7 +266,9 @@ class FakeBackend:
             detail=None,
         )
 
-    def attach(self, artifact: Artifact, facts: KernelFacts, options: AttachOptions) -> FakeSession:
+    def attach(
+        self, artifact: Artifact[Any], facts: KernelFacts, options: AttachOptions
+    ) -> FakeSession:
         self.options = options
         for kind, what in self.script.journalled:
             options.journal(kind, what)

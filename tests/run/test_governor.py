@@ -230,7 +230,7 @@ class Counting(Spending):
 
 
 class Host(FakeBackend):
-    def attach(self, artifact: Artifact, facts: Any, options: AttachOptions) -> FakeSession:
+    def attach(self, artifact: Artifact[Any], facts: Any, options: AttachOptions) -> FakeSession:
         self.artifact = artifact
         return Counting()
 

@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def program(body: str, memory: str = "32MiB") -> Program:
     return compile_plan(load_plan((HEAD.replace("MEMORY", memory) + body).encode()), facts())
 
 
-def artifact(body: str, memory: str = "32MiB") -> Artifact:
+def artifact(body: str, memory: str = "32MiB") -> Artifact[Any]:
     return bcc.emit(program(body, memory), facts())
 
 

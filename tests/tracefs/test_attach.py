@@ -22,7 +22,7 @@ from tests.tracefs.runs import PROJECT, alive, compiled, leftovers, new_run
 pytestmark = pytest.mark.usefixtures("tracing", "nothing_left")
 
 
-def artifact_of(load: str) -> Artifact:
+def artifact_of(load: str) -> Artifact[Layout]:
     """Every kind of step: definitions, filters, threads, switches."""
     program = compiled(f"""
 target: {{pid: {os.getpid()}, comm: "no*"}}
@@ -33,7 +33,7 @@ probes:
     return tracefs.emit(program, live_facts())
 
 
-def steps_of(artifact: Artifact) -> int:
+def steps_of(artifact: Artifact[Layout]) -> int:
     """How many writes attaching makes."""
     return artifact.text.count("\n") - 2  # a comment before, tracing_on after
 
@@ -81,7 +81,7 @@ def test_a_failure_after_the_writes_leaves_nothing(
     fails_cleanly(artifact_of(load))
 
 
-def fails_cleanly(artifact: Artifact) -> None:
+def fails_cleanly(artifact: Artifact[Layout]) -> None:
     """Attaching fails, and neither the kernel nor the journal tells that it was tried."""
     noted: list[tuple[str, str]] = []
     options = AttachOptions(

@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.backends.protocol import Artifact
 from orchestrator.backends.tracefs import backend as tracefs
+from orchestrator.backends.tracefs.design.layout import Layout
 from orchestrator.kernel.facts import KernelFacts, load_facts
 from orchestrator.plan.findings import Finding, HostError
 from tests.tracefs.runs import compiled
@@ -20,7 +21,7 @@ def facts(name: str = "6.1") -> KernelFacts:
     return load_facts(KERNELS / f"{name}.facts.xz")
 
 
-def emitted(text: str) -> Artifact:
+def emitted(text: str) -> Artifact[Layout]:
     """The artifact of a plan's text."""
     return tracefs.emit(compiled(text, facts()), facts())
 

@@ -6,6 +6,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from orchestrator.backends.bcc.design.artifact import Detail
     from orchestrator.backends.protocol import Artifact, AttachOptions, Session
     from orchestrator.compile.program import Program
     from orchestrator.kernel.facts import KernelFacts
@@ -24,14 +25,16 @@ def unsupported(
     return artifact.unsupported(program, facts)
 
 
-def emit(program: "Program", facts: "KernelFacts") -> "Artifact":
+def emit(program: "Program", facts: "KernelFacts") -> "Artifact[Detail]":
     """The artifact. Raises HostError when `unsupported` is not empty."""
     from orchestrator.backends.bcc.design import artifact
 
     return artifact.emit(program, facts)
 
 
-def attach(artifact: "Artifact", facts: "KernelFacts", options: "AttachOptions") -> "Session":
+def attach(
+    artifact: "Artifact[Detail]", facts: "KernelFacts", options: "AttachOptions"
+) -> "Session":
     """Attach everything or nothing, disarmed. Raises HostError."""
     from orchestrator.backends.bcc.attach import attaching
 

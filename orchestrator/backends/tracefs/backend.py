@@ -14,10 +14,8 @@ __all__ = ["NAME", "attach", "emit", "unsupported"]
 NAME = "tracefs"
 
 
-def attach(artifact: Artifact, facts: KernelFacts, options: AttachOptions) -> Session:
+def attach(artifact: Artifact[Layout], facts: KernelFacts, options: AttachOptions) -> Session:
     """Attach all of the artifact or nothing; raises HostError with the kernel's words."""
     from orchestrator.backends.tracefs.instance import attaching
 
-    if not isinstance(artifact.detail, Layout):
-        raise TypeError(f"an artifact of {artifact.backend}, not of tracefs")
-    return attaching.attach(artifact, artifact.detail, facts, options)
+    return attaching.attach(artifact, facts, options)

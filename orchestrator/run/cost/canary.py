@@ -76,7 +76,7 @@ def _empty(body: Body) -> Body:
 
 def canary(
     program: Program,
-    backend: Backend,
+    backend: Backend[Any],
     facts: KernelFacts,
     options: AttachOptions,
     stop: Callable[[], bool],

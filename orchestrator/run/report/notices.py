@@ -1,6 +1,7 @@
 """What is told while a run goes on: losses and limits, each when it is first noticed."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from orchestrator.backends.protocol import Artifact, AttachedHook, Counts
 from orchestrator.output.run_output import Output
@@ -17,7 +18,7 @@ class Notices:
     """Tells losses since the last look, and each limit once. `limits`: the records told."""
 
     def __init__(
-        self, artifact: Artifact, attached: Sequence[AttachedHook], output: Output
+        self, artifact: Artifact[Any], attached: Sequence[AttachedHook], output: Output
     ) -> None:
         self._program = artifact.program
         self._attached, self._output = attached, output

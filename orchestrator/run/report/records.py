@@ -20,7 +20,7 @@ _OURS = dict.fromkeys(("memory", "probes", "output", "cpu", "incomplete"), "user
 
 
 def started_fields(
-    plan: Plan, artifact: Artifact, command: Sequence[str], policies: Sequence[Policy] = ()
+    plan: Plan, artifact: Artifact[Any], command: Sequence[str], policies: Sequence[Policy] = ()
 ) -> Fields:
     """Of run.started."""
     from orchestrator.version import installed_version  # 10 ms, after attaching
@@ -44,7 +44,7 @@ def started_fields(
     }
 
 
-def limits_in_force(artifact: Artifact) -> dict[str, Fields]:
+def limits_in_force(artifact: Artifact[Any]) -> dict[str, Fields]:
     """The plan's limits by name, each with its value and who enforces it. A limit of which the
     backend says nothing is enforced by user space: to claim more could be untrue."""
     limits = artifact.program.limits

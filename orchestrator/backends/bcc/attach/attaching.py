@@ -15,7 +15,7 @@ from orchestrator.plan.findings import Finding, HostError
 __all__ = ["attach", "attach_compiled", "compiled"]
 
 
-def attach(artifact: Artifact, facts: KernelFacts, options: AttachOptions) -> BccSession:
+def attach(artifact: Artifact[Detail], facts: KernelFacts, options: AttachOptions) -> BccSession:
     """Attach everything or nothing, disarmed; optional hooks may be left out. Raises HostError."""
     try:
         return attach_compiled(artifact, compiled(artifact), options)
@@ -24,10 +24,9 @@ def attach(artifact: Artifact, facts: KernelFacts, options: AttachOptions) -> Bc
 
 
 def _without_trampoline(
-    artifact: Artifact, facts: KernelFacts, refused: TrampolineRefused
-) -> Artifact:
+    artifact: Artifact[Detail], facts: KernelFacts, refused: TrampolineRefused
+) -> Artifact[Detail]:
     """The artifact with that hook's next mechanism. Raises `refused` when it has none."""
-    assert isinstance(artifact.detail, Detail)
     why = "; ".join(finding.message for finding in refused.findings)
     choice = choose(refused.hook, facts, {"fentry": why})
     if choice.mechanism is None:
@@ -36,10 +35,9 @@ def _without_trampoline(
     return with_choices(artifact.program, facts, choices)
 
 
-def compiled(artifact: Artifact) -> Mapping[str, bytes]:
+def compiled(artifact: Artifact[Detail]) -> Mapping[str, bytes]:
     """The instructions of every function of the artifact. Needs the compiler or its cache, but
     neither root nor the kernel that they are for. Raises HostError."""
-    assert isinstance(artifact.detail, Detail)
     try:
         return clang.compile_c(artifact.text, artifact.detail.functions)
     except clang.CompileError as error:
@@ -48,11 +46,10 @@ def compiled(artifact: Artifact) -> Mapping[str, bytes]:
 
 
 def attach_compiled(
-    artifact: Artifact, code: Mapping[str, bytes], options: AttachOptions
+    artifact: Artifact[Detail], code: Mapping[str, bytes], options: AttachOptions
 ) -> BccSession:
     """As `attach`, with instructions that `compiled` made, perhaps on another machine."""
-    assert isinstance(artifact.detail, Detail)
-    session = BccSession(artifact, artifact.detail, options)
+    session = BccSession(artifact, options)
     try:
         session.set_up(code)
     except BaseException:

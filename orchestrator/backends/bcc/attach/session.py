@@ -42,12 +42,12 @@ if TYPE_CHECKING:
 class BccSession:
     """protocol.Session for bcc. Made by `attaching`."""
 
-    def __init__(self, artifact: Artifact, detail: Detail, options: AttachOptions) -> None:
-        self.program, self.detail, self.options = artifact.program, detail, options
+    def __init__(self, artifact: Artifact[Detail], options: AttachOptions) -> None:
+        self.program, self.detail, self.options = artifact.program, artifact.detail, options
         self.attached: Sequence[AttachedHook] = ()
         self.skipped: Sequence[SkippedHook] = ()
         self._maps: dict[int, Map] = {}
-        self._places = Places(detail.choices, options, self._maps)
+        self._places = Places(self.detail.choices, options, self._maps)
         self._tally: Tally | None = None
         self._ring: Ring | None = None
         self._capped = self._armed = False

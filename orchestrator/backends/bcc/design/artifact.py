@@ -82,7 +82,7 @@ def _finding(message: str, position: Position | None = None, hint: str = "") -> 
     return Finding(code="PP110", message=message, position=position, hint=hint)
 
 
-def emit(program: Program, facts: KernelFacts) -> Artifact:
+def emit(program: Program, facts: KernelFacts) -> Artifact[Detail]:
     """The artifact of `program`. Raises HostError when `unsupported` is not empty."""
     findings = unsupported(program, facts)
     if findings:
@@ -91,7 +91,9 @@ def emit(program: Program, facts: KernelFacts) -> Artifact:
     return artifact(program, facts, choices)
 
 
-def artifact(program: Program, facts: KernelFacts, choices: Mapping[int, Choice]) -> Artifact:
+def artifact(
+    program: Program, facts: KernelFacts, choices: Mapping[int, Choice]
+) -> Artifact[Detail]:
     """The artifact with the mechanisms given."""
     lay = layout.Layout(program)
     specs = memory.map_specs(lay)

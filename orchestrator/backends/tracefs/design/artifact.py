@@ -64,7 +64,7 @@ def _undefinable(layout: Layout) -> Iterable[Finding]:
                 )
 
 
-def emit(program: Program, facts: KernelFacts) -> Artifact:
+def emit(program: Program, facts: KernelFacts) -> Artifact[Layout]:
     """The artifact. Raises HostError when there is something that nobody can do here."""
     placed = place(program, facts)
     findings = (*_findings(placed, facts, user_space=True), *_spans(program))

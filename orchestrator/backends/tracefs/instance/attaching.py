@@ -10,6 +10,7 @@ from orchestrator.backends.tracefs.design.writes import names_of, stopping, writ
 from orchestrator.backends.tracefs.instance.session import TracefsSession
 from orchestrator.backends.tracefs.instance.threads import own_threads, seeds
 from orchestrator.backends.tracefs.instance.trace_instance import Instance, Refused
+from orchestrator.compile.program import ResolvedTarget
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
 
@@ -17,14 +18,15 @@ __all__ = ["attach"]
 
 
 def attach(
-    artifact: Artifact, layout: Layout, facts: KernelFacts, options: AttachOptions
+    artifact: Artifact[Layout], facts: KernelFacts, options: AttachOptions
 ) -> TracefsSession:
     """Attach everything or nothing; optional hooks that the kernel refuses are left out."""
+    layout = artifact.detail
     skipped: list[SkippedHook] = []
     while True:
         instance = _instance(facts, options)
         try:
-            _make(instance, layout, artifact, options)
+            _make(instance, layout, artifact.program.target, options)
             prices = priced(layout, instance)
         except Refused as refused:
             instance.close()
@@ -55,8 +57,9 @@ def _instance(facts: KernelFacts, options: AttachOptions) -> Instance:
     )
 
 
-def _make(instance: Instance, layout: Layout, artifact: Artifact, options: AttachOptions) -> None:
-    target = artifact.program.target
+def _make(
+    instance: Instance, layout: Layout, target: ResolvedTarget, options: AttachOptions
+) -> None:
     pids = seeds(target, options.root_pid) if layout.by_pid else ()
     own = own_threads() if target.exclude_self else ()
     instance.own = tuple(own)

@@ -55,7 +55,7 @@ class TracefsSession:
 
     def __init__(
         self,
-        artifact: Artifact,
+        artifact: Artifact[Layout],
         layout: Layout,
         instance: Instance,
         skipped: Sequence[SkippedHook],

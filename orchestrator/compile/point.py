@@ -7,9 +7,9 @@ from orchestrator.compile.expressions.members import spelled_type
 from orchestrator.compile.expressions.nodes import Builtin, Node, Register
 from orchestrator.compile.expressions.scope import mismatch
 from orchestrator.compile.expressions.types import U64, Pointer, Space, Type
-from orchestrator.compile.program import HookKind
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.tracepoints import Tracepoint
+from orchestrator.plan.attach_kinds import AttachKind
 from orchestrator.plan.model import AttachItem
 
 #: Functions take this many arguments in registers (x86-64 System V ABI; arm64 has eight).
@@ -24,7 +24,7 @@ class Point:
     The rest is what program.Hook takes.
     """
 
-    kind: HookKind
+    kind: AttachKind
     label: str
     func: str
     arguments: Mapping[str, Node] = field(default_factory=dict)

@@ -1,7 +1,6 @@
 """Attach points: what `KIND:TARGET` is on the kernel at hand, and what can be asked there."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from orchestrator.compile.expressions.members import (
     FieldNodes,
@@ -14,16 +13,13 @@ from orchestrator.compile.expressions.nodes import Node, RawArg
 from orchestrator.compile.expressions.scope import did_you_mean, mismatch
 from orchestrator.compile.expressions.types import S64, U64, Space, Type
 from orchestrator.compile.point import REGISTER_ARGUMENTS, Point, registers, spelled_arguments
-from orchestrator.compile.program import HookKind
-from orchestrator.compile.user_points import USER_KINDS, usdt_probe, user_function
+from orchestrator.compile.user_points import usdt_probe, user_function
 from orchestrator.kernel.btf_types import FunctionType
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.tracepoints import Tracepoint
+from orchestrator.plan.attach_kinds import KINDS, AttachKind
 from orchestrator.plan.findings import PlanError
 from orchestrator.plan.model import AttachItem
-
-if TYPE_CHECKING:
-    pass
 
 
 def find_points(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
@@ -66,32 +62,22 @@ def _matching(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, 
     return tuple(_function(item, facts, name) for name in names)
 
 
-_FUNCTION_KINDS: Mapping[str, HookKind] = {
-    "function": "function",
-    "entry": "entry",
-    "kprobe": "entry",
-    "kretprobe": "return",
-    "fentry": "fentry",
-    "fexit": "fexit",
-}
-
-
 def _function(item: AttachItem, facts: KernelFacts, target: str) -> Point:
     symbol, _, offset_text = target.partition("+")
     offset = int(offset_text, 0) if offset_text else 0
     _check_function(item, facts, symbol.rpartition(":")[2])
     signature = _signature(item, facts, symbol.rpartition(":")[2]) if not offset else None
     arguments, count = _arguments(item, facts, signature)
-    returns = item.kind in ("function", "kretprobe", "fexit")
-    sees_arguments = item.kind != "kretprobe" and not offset
+    traits = KINDS[item.kind]
+    has_arguments = traits.has_arguments and not offset
     return Point(
-        kind=_FUNCTION_KINDS[item.kind],
+        kind=item.kind,
         label=f"{item.kind}:{target}",
         func=symbol,
-        arguments=arguments if sees_arguments else {},
-        positional=registers("kernel", count) if sees_arguments else lambda _index: None,
-        retval=_returned(item, facts, signature, "kernel") if returns else None,
-        paired=item.kind == "function",
+        arguments=arguments if has_arguments else {},
+        positional=registers("kernel", count) if has_arguments else lambda _index: None,
+        retval=_returned(item, facts, signature, "kernel") if traits.has_return else None,
+        paired=traits.is_paired,
         symbol=symbol,
         offset=offset,
         btf_id=signature.btf_id if signature is not None and not signature.ambiguous else 0,
@@ -282,12 +268,20 @@ def _profile(item: AttachItem, _facts: KernelFacts, _limit: int) -> tuple[Point,
     )
 
 
-_FINDERS: Mapping[str, Callable[[AttachItem, KernelFacts, int], tuple[Point, ...]]] = {
-    **dict.fromkeys(_FUNCTION_KINDS, _functions),
+#: How the attach points of an item are found: a function for each kind.
+_FINDERS: Mapping[AttachKind, Callable[[AttachItem, KernelFacts, int], tuple[Point, ...]]] = {
+    "function": _functions,
+    "entry": _functions,
+    "kprobe": _functions,
+    "kretprobe": _functions,
+    "fentry": _functions,
+    "fexit": _functions,
     "tracepoint": _tracepoint,
     "rawtracepoint": _rawtracepoint,
     "syscall": _syscall,
-    **dict.fromkeys(USER_KINDS, user_function),
+    "ufunction": user_function,
+    "uprobe": user_function,
+    "uretprobe": user_function,
     "usdt": usdt_probe,
     "profile": _profile,
 }

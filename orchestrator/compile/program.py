@@ -11,6 +11,7 @@ from typing import Literal
 from orchestrator.compile.expressions.nodes import Node, ShownForm
 from orchestrator.compile.expressions.types import Bool, Int, Type
 from orchestrator.kernel.tracepoints import Tracepoint
+from orchestrator.plan.attach_kinds import KINDS, AttachKind, KindTraits
 from orchestrator.plan.findings import Position
 from orchestrator.plan.model import Buckets, Limits, Rate
 
@@ -201,23 +202,6 @@ class Body:
     tests_target: bool = True
 
 
-HookKind = Literal[
-    "function",  # entry and return of a kernel function
-    "entry",  # a kernel function's entry, or (offset) an instruction in it
-    "return",  # a kernel function's return only
-    "fentry",  # asked for by name: no other mechanism will do
-    "fexit",
-    "tracepoint",
-    "rawtracepoint",
-    "syscall",  # entry and return of a system call, by its two tracepoints
-    "ufunction",
-    "uentry",
-    "ureturn",
-    "usdt",
-    "profile",
-]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hook:
     """One attach point with its body. Only what its kind needs is set:
@@ -230,7 +214,7 @@ class Hook:
 
     id: int
     probe: int
-    kind: HookKind
+    kind: AttachKind
     label: str  # KIND:TARGET as attached, for people
     body: Body
     position: Position
@@ -246,6 +230,11 @@ class Hook:
     file_offset: int = 0
     semaphore: int = 0
     frequency: int = 0
+
+    @property
+    def traits(self) -> KindTraits:
+        """What holds for every hook of this kind."""
+        return KINDS[self.kind]
 
     @property
     def paired(self) -> bool:

@@ -41,12 +41,11 @@ from orchestrator.compile.program import (
     SpanProgram,
 )
 from orchestrator.kernel.tracepoints import Tracepoint
+from orchestrator.plan.attach_kinds import KINDS
 from orchestrator.plan.model import Redact
 
 __all__ = ["Redactor", "memory_reads", "salted", "user_reads"]
 
-#: Hooks where every pointer is of user memory, also one that the plan made of a number.
-_USER_HOOKS = frozenset({"ufunction", "uentry", "ureturn", "usdt", "syscall"})
 _SALT_BYTES = 16
 #: What may hold the contents of user memory; numbers and IP addresses are not redacted.
 _TEXTS = (Str, Buffer, Strings, Endpoint)
@@ -103,7 +102,7 @@ class Redactor:
             case Either(yes=yes, no=no):
                 return self._of_user(yes) or self._of_user(no)
             case _:
-                in_user_code = self._point.kind in _USER_HOOKS
+                in_user_code = KINDS[self._point.kind].takes_user_pointers
                 return _is_user(node, self._point.tracepoint, in_user_code)
 
     def _behind(self, node: LetRef | Captured) -> Node:
@@ -147,7 +146,7 @@ def user_reads(hook: Hook) -> Iterator[Node]:
     """The parts of what is evaluated at `hook` that read user memory."""
     for node in _parts(hook.body):
         tracepoint = hook.tracepoint
-        if _is_user(node, tracepoint, hook.kind in _USER_HOOKS):
+        if _is_user(node, tracepoint, hook.traits.takes_user_pointers):
             yield node
 
 

@@ -1,6 +1,5 @@
 """Attach points in user code: functions, offsets and USDT probes of files on this host."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from orchestrator.compile.expressions.members import spelled_type
@@ -8,8 +7,8 @@ from orchestrator.compile.expressions.nodes import UsdtArg
 from orchestrator.compile.expressions.scope import mismatch
 from orchestrator.compile.expressions.types import U64, Int
 from orchestrator.compile.point import Point, registers, spelled_arguments
-from orchestrator.compile.program import HookKind
 from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.attach_kinds import KINDS
 from orchestrator.plan.findings import PlanError
 from orchestrator.plan.model import AttachItem
 
@@ -17,31 +16,24 @@ if TYPE_CHECKING:
     from orchestrator.binaries.elf import ElfError
     from orchestrator.binaries.usdt import UsdtProbe
 
-USER_KINDS: Mapping[str, HookKind] = {
-    "ufunction": "ufunction",
-    "uprobe": "uentry",
-    "uretprobe": "ureturn",
-}
-
 
 def user_function(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
     path, _, place = item.target.rpartition(":")
     symbol, _, offset_text = place.partition("+")
     offset = int(offset_text, 0) if offset_text else 0
     binary, file_offset = _user_place(item, facts, path, symbol)
-    returns = item.kind in ("ufunction", "uretprobe")
-    sees_arguments = item.kind != "uretprobe"
-    arguments = spelled_arguments(item, facts, "user") if sees_arguments else {}
+    traits = KINDS[item.kind]
+    arguments = spelled_arguments(item, facts, "user") if traits.has_arguments else {}
     returned = spelled_type(facts, item.returns, "user", item.position) if item.returns else U64
     return (
         Point(
-            kind=USER_KINDS[item.kind],
+            kind=item.kind,
             label=f"{item.kind}:{binary}:{place}",
             func=symbol,
             arguments=arguments,
-            positional=registers("user") if sees_arguments else lambda _index: None,
-            retval=returned if returns else None,
-            paired=item.kind == "ufunction",
+            positional=registers("user") if traits.has_arguments else lambda _index: None,
+            retval=returned if traits.has_return else None,
+            paired=traits.is_paired,
             symbol=symbol,
             path=binary,
             offset=offset,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from orchestrator.plan.attach_kinds import PAIRED_KINDS, RETURNING_KINDS
 from orchestrator.plan.document.finding_collector import Sink
 from orchestrator.plan.expression import names
 from orchestrator.plan.expression.parse import Expr
@@ -124,7 +125,7 @@ class Meaning:
     ) -> None:
         """Names that need a return, or a task, where the probe has none."""
         kinds = ", ".join(sorted(scope.kinds))
-        for name, having in (("retval", names.WITH_RETVAL), ("elapsed", names.WITH_ELAPSED)):
+        for name, having in (("retval", RETURNING_KINDS), ("elapsed", PAIRED_KINDS)):
             if name in used and not scope.offered(having):
                 hint = f"it goes with {', '.join(sorted(having))}"
                 message = f"{through}`{name}` has no meaning at {kinds}"

@@ -8,26 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from orchestrator.plan.attach_kinds import AttachKind
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.findings import NOWHERE, Position
-
-AttachKind = Literal[
-    "function",
-    "entry",
-    "kprobe",
-    "kretprobe",
-    "fentry",
-    "fexit",
-    "syscall",
-    "tracepoint",
-    "rawtracepoint",
-    "ufunction",
-    "uprobe",
-    "uretprobe",
-    "usdt",
-    "profile",
-]
-ATTACH_KINDS: tuple[AttachKind, ...] = get_args(AttachKind)
 
 ParamType = Literal[
     "int", "duration", "bytes", "ratio", "string", "bool", "path", "symbol", "attach", "choice"

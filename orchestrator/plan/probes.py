@@ -5,15 +5,14 @@ from typing import Any, Literal
 
 from orchestrator.plan import units
 from orchestrator.plan.attach import AttachError, parse_attach
+from orchestrator.plan.attach_kinds import ATTACH_KINDS, AttachKind
 from orchestrator.plan.document.document_paths import Path_
 from orchestrator.plan.document.reader import Reader
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.expression.syntax import Boolean
 from orchestrator.plan.model import (
-    ATTACH_KINDS,
     METRIC_KINDS,
     AttachItem,
-    AttachKind,
     Buckets,
     Metric,
     MetricKind,

@@ -11,8 +11,6 @@ from orchestrator.policy.model import Entry
 
 __all__ = ["Named", "matching", "names_of"]
 
-_FUNCTIONS = frozenset({"function", "entry", "return", "fentry", "fexit"})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
@@ -27,19 +25,21 @@ class Named:
 def names_of(hook: Hook, facts: KernelFacts) -> Named:
     """The names of an attach point as it was resolved: targets without their kind."""
     target = hook.label.partition(":")[2]
-    if hook.path:
-        return _in_file(hook, target)
-    if hook.kind in _FUNCTIONS:
-        return _function(hook, target, facts)
-    if hook.kind == "syscall":
-        events = tuple(f"syscalls:sys_{side}_{target}" for side in ("enter", "exit"))
-        return Named(own=(target,), also=events)
-    if hook.kind == "rawtracepoint":
-        full = tuple(f"{c}:{e}" for c, e in facts.tracepoint_names() if e == target)
-        return Named(own=full or (target,), also=(target,))
-    if hook.kind == "tracepoint" and target.startswith(("syscalls:sys_enter_", "syscalls:sys_ex")):
-        return Named(own=(target,), also=(target.split("_", 2)[2],))
-    return Named(own=(target,))
+    match hook.traits.site:
+        case "user code":
+            return _in_file(hook, target)
+        case "kernel function":
+            return _function(hook, target, facts)
+        case "system call":
+            events = tuple(f"syscalls:sys_{side}_{target}" for side in ("enter", "exit"))
+            return Named(own=(target,), also=events)
+        case "raw tracepoint":
+            full = tuple(f"{c}:{e}" for c, e in facts.tracepoint_names() if e == target)
+            return Named(own=full or (target,), also=(target,))
+        case "tracepoint" if target.startswith(("syscalls:sys_enter_", "syscalls:sys_ex")):
+            return Named(own=(target,), also=(target.split("_", 2)[2],))
+        case _:
+            return Named(own=(target,))
 
 
 def _function(hook: Hook, target: str, facts: KernelFacts) -> Named:

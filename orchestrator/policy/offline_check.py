@@ -9,6 +9,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from orchestrator.plan import units
+from orchestrator.plan.attach_kinds import KINDS
 from orchestrator.plan.build import LIMIT_READERS
 from orchestrator.plan.findings import Finding, Position
 from orchestrator.plan.model import AttachItem, Plan, Probe, Rate
@@ -18,7 +19,8 @@ from orchestrator.policy.rules import digest_findings, kind_findings, rule, symb
 
 __all__ = ["preview", "shown_limit"]
 
-_USER_KINDS = frozenset({"ufunction", "uprobe", "uretprobe", "usdt"})
+#: Sites that have names which only the host knows: the real path, the full name.
+_NAMED_BY_HOST = ("user code", "raw tracepoint")
 
 
 def preview(plan: Plan, policy: Policy) -> Iterator[Finding]:
@@ -41,15 +43,16 @@ def _item(item: AttachItem, policy: Policy) -> Iterator[Finding]:
     if item.deferred:
         return
     yield from kind_findings(item.text, item.position, policy)
-    known = item.kind != "profile" and not any(char in item.target for char in "*?[")
-    if not known or (item.kind in _USER_KINDS and not item.target.startswith("/")):
+    site = KINDS[item.kind].site
+    known = site != "timer" and not any(char in item.target for char in "*?[")
+    if not known or (site == "user code" and not item.target.startswith("/")):
         return
     target = item.target.partition("+")[0]
     denying = [entry for entry in policy.deny_symbols if fnmatchcase(target, entry.text)]
     allowed = [entry for entry in policy.allow_symbols if fnmatchcase(item.target, entry.text)]
     against = [rule(policy, "deny_symbols", entry) for entry in denying]
     # what is not allowed by this name may be by the file's real one or the tracepoint's full one
-    if policy.allow_symbols and not allowed and item.kind not in {*_USER_KINDS, "rawtracepoint"}:
+    if policy.allow_symbols and not allowed and site not in _NAMED_BY_HOST:
         against.append(rule(policy, "allow_symbols"))
     if against:
         yield symbol_finding(item.text, item.position, against[0], policy)

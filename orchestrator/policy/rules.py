@@ -23,8 +23,6 @@ __all__ += ["forbidden_backends", "kind_findings", "of_ceilings", "rule", "symbo
 
 Policies = Sequence[Policy]
 
-_KERNEL_FUNCTIONS = frozenset({"function", "entry", "return", "fentry", "fexit"})
-
 
 def check_digest(plan: Plan, policies: Policies) -> None:
     """Raise HostError unless every policy that names digests names the plan's."""
@@ -87,7 +85,7 @@ def kind_findings(label: str, position: Position, policy: Policy) -> Iterator[Fi
 
 
 def _symbol_findings(hook: Hook, facts: KernelFacts, policy: Policy) -> Iterator[Finding]:
-    if hook.kind == "profile" or not (policy.allow_symbols or policy.deny_symbols):
+    if hook.traits.site == "timer" or not (policy.allow_symbols or policy.deny_symbols):
         return
     names = names_of(hook, facts)
     allowing = list(matching(policy.allow_symbols, names, denying=False))
@@ -143,7 +141,7 @@ def check_artifact(artifact: Artifact[Any], policies: Policies) -> None:
     safe = [one.name for one in BACKEND_DESCRIPTORS.values() if one.separates_user_memory]
     others = " or ".join(safe)
     ruling = [policy for policy in policies if policy.user_strings != "allow"]
-    hooks = [hook for hook in artifact.program.hooks if hook.kind in _KERNEL_FUNCTIONS]
+    hooks = [hook for hook in artifact.program.hooks if hook.traits.site == "kernel function"]
     _raise(
         Finding(
             code="PP124",

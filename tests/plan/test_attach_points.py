@@ -6,15 +6,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.plan.attach import GRAMMARS, AttachError, parse_attach
-from orchestrator.plan.model import ATTACH_KINDS
+from orchestrator.backends.bcc.design.mechanism import _CANDIDATES
+from orchestrator.backends.tracefs.design.lowering import _NEEDS
+from orchestrator.compile.points import _FINDERS
+from orchestrator.plan.attach import AttachError, parse_attach
+from orchestrator.plan.attach_kinds import ATTACH_KINDS, KINDS
+from orchestrator.plan.document.schema import POLICY_SCHEMA, load_schema
 
 
 def test_every_kind_has_a_grammar_that_takes_its_own_example() -> None:
     """The examples in hints are right."""
-    assert set(GRAMMARS) == set(ATTACH_KINDS)
-    for kind, grammar in GRAMMARS.items():
-        assert parse_attach(f"{kind}:{grammar.example}") == (kind, grammar.example)
+    for kind, traits in KINDS.items():
+        assert parse_attach(f"{kind}:{traits.example}") == (kind, traits.example)
+
+
+def test_every_kind_has_its_row_finder_and_mechanism() -> None:
+    """The type, the table, the finders and the schema name the same kinds; a kind that no backend
+    attaches would be refused everywhere."""
+    schema = load_schema(POLICY_SCHEMA)
+    assert tuple(KINDS) == ATTACH_KINDS == tuple(schema["$defs"]["kinds"]["items"]["enum"])
+    assert set(_FINDERS) == set(ATTACH_KINDS)
+    assert set(_CANDIDATES) | set(_NEEDS) == set(ATTACH_KINDS)
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli import main
+from orchestrator.plan.attach_kinds import ATTACH_KINDS
 from orchestrator.plan.build import LIMIT_READERS
 from orchestrator.plan.document import quick_check as quick
 from orchestrator.plan.document.schema import POLICY_SCHEMA, load_schema
 from orchestrator.plan.findings import HostError, PlanError
-from orchestrator.plan.model import ATTACH_KINDS, Limits, Rate, Redact
+from orchestrator.plan.model import Limits, Rate, Redact
 from orchestrator.policy import file as policy_file
 from orchestrator.policy.file import host_policy, in_force, read_policy
 from orchestrator.policy.model import parse_policy

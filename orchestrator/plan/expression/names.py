@@ -76,7 +76,3 @@ LOAD_TYPES: tuple[str, ...] = (
     *("s8", "s16", "s32", "s64"),
     *("bool", "pointer"),
 )
-
-#: Kinds at which `retval` and `elapsed` mean something.
-WITH_RETVAL = frozenset({"function", "syscall", "ufunction", "kretprobe", "fexit", "uretprobe"})
-WITH_ELAPSED = frozenset({"function", "syscall", "ufunction"})

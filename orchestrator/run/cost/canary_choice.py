@@ -42,7 +42,7 @@ def hot_places(program: Program) -> Mapping[str, str]:
 def _hot(hook: Hook) -> str | None:
     if hook.path:
         return HOT_USER_FUNCTIONS.get(hook.symbol)
-    if hook.kind == "rawtracepoint":
+    if hook.traits.site == "raw tracepoint":
         event = hook.event
         return next((why for name, why in HOT_EVENTS.items() if name.endswith(f":{event}")), None)
     if hook.tracepoint is None:

@@ -14,7 +14,7 @@ from orchestrator.backends.bcc.attach.links import (
 from orchestrator.backends.bcc.attach.load import LoadError, load_program
 from orchestrator.backends.bcc.design.groups import Group
 from orchestrator.backends.bcc.design.maps import Map
-from orchestrator.backends.bcc.design.mechanism import Choice
+from orchestrator.backends.bcc.design.mechanism import Choice, has_alternatives
 from orchestrator.backends.protocol import AttachedHook, AttachOptions, SkippedHook
 from orchestrator.compile.program import Hook
 from orchestrator.kernel.abi import bpf
@@ -90,7 +90,7 @@ class Places:
                 for attachment in _distinct(made):
                     self._detach(attachment)
                 hook = group.sides[0].hook
-                if group.mechanism == "fentry" and hook.kind in ("function", "entry", "return"):
+                if group.mechanism == "fentry" and has_alternatives(hook.kind):
                     raise TrampolineRefused(hook, error) from None
                 raise
         return made

@@ -11,7 +11,7 @@ from orchestrator.backends.bcc.attach import links as attach
 from orchestrator.backends.bcc.attach.links import Attachment
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.groups import at_return
-from orchestrator.backends.bcc.design.mechanism import USER_KINDS, Mechanism
+from orchestrator.backends.bcc.design.mechanism import Mechanism
 from orchestrator.backends.protocol import AttachOptions
 from orchestrator.compile.body_nodes import tops
 from orchestrator.compile.expressions.describe import describe
@@ -141,7 +141,7 @@ def _event(side: layout.Side, run_id: str) -> Event:
     run = re.sub(r"[^a-z0-9]", "_", run_id.lower())[:24]
     place = (
         {"path": hook.path, "offset": hook.file_offset, "ref_counter": hook.semaphore}
-        if hook.kind in USER_KINDS
+        if hook.traits.space == "user"
         else {"symbol": hook.symbol, "offset": hook.offset}
     )
     return Event(

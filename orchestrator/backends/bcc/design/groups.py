@@ -63,7 +63,7 @@ def _hooks(made: Sequence[Group]) -> set[int]:
 
 def at_return(side: Side) -> bool:
     """Whether this side fires when a function returns."""
-    return side.name == "return" or side.hook.kind in ("return", "fexit", "ureturn")
+    return side.name == "return" or side.hook.traits.moment == "return"
 
 
 def price_kind(group: Group) -> str:

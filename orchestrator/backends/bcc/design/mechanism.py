@@ -12,8 +12,9 @@ from typing import Literal
 from orchestrator.backends.bcc.design.registers import Access
 from orchestrator.compile.body_nodes import tops
 from orchestrator.compile.expressions.nodes import Captured, Field, LetRef, Node, walk
-from orchestrator.compile.program import Body, Hook, HookKind
+from orchestrator.compile.program import Body, Hook
 from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.attach_kinds import AttachKind
 
 Mechanism = Literal[
     "raw tracepoint",
@@ -46,23 +47,23 @@ RETURNS: Mapping[Mechanism, int] = {
     "perf clock": 0,
 }
 
-_CANDIDATES: Mapping[HookKind, tuple[Mechanism, ...]] = {
+_CANDIDATES: Mapping[AttachKind, tuple[Mechanism, ...]] = {
     "tracepoint": ("raw tracepoint", "perf tracepoint"),
     "rawtracepoint": ("raw tracepoint",),
     "syscall": ("perf tracepoint",),
     "function": ("fentry", "dynamic event", "kprobe PMU"),
     "entry": ("fentry", "dynamic event", "kprobe PMU"),
-    "return": ("fentry", "dynamic event", "kprobe PMU"),
+    "kprobe": ("fentry", "dynamic event", "kprobe PMU"),
+    "kretprobe": ("fentry", "dynamic event", "kprobe PMU"),
     "fentry": ("fentry",),
     "fexit": ("fentry",),
     "ufunction": ("dynamic event", "uprobe PMU"),
-    "uentry": ("dynamic event", "uprobe PMU"),
-    "ureturn": ("dynamic event", "uprobe PMU"),
+    "uprobe": ("dynamic event", "uprobe PMU"),
+    "uretprobe": ("dynamic event", "uprobe PMU"),
     "usdt": ("dynamic event", "uprobe PMU"),
     "profile": ("perf clock",),
 }
 _NONE_REFUSED: Mapping[Mechanism, str] = {}
-USER_KINDS = frozenset({"ufunction", "uentry", "ureturn", "usdt"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +91,19 @@ def choose(
     return Choice(mechanism=taken, rejected=rejected)
 
 
+def has_alternatives(kind: AttachKind) -> bool:
+    """Whether more than one mechanism attaches hooks of this kind."""
+    return len(_CANDIDATES[kind]) > 1
+
+
 def _raw_tracepoint(hook: Hook, facts: KernelFacts) -> str:
     if hook.tracepoint is not None and hook.tracepoint.category == "syscalls":
         return "single system calls have no raw tracepoint"
     if not _event(hook):
         return "the tracepoint's own name is not known"
-    if hook.kind == "tracepoint" and any(isinstance(node, Field) for node in _nodes(hook.body)):
+    if hook.traits.site == "tracepoint" and any(
+        isinstance(node, Field) for node in _nodes(hook.body)
+    ):
         return "the probe reads fields of the event's record"
     return _missing(facts, "raw_tracepoint")
 
@@ -116,7 +124,7 @@ def _fentry(hook: Hook, facts: KernelFacts) -> str:
 
 
 def _dynamic_event(hook: Hook, facts: KernelFacts) -> str:
-    events = "uprobe_events" if hook.kind in USER_KINDS else "kprobe_events"
+    events = "uprobe_events" if hook.traits.space == "user" else "kprobe_events"
     return _missing(facts, events) or _missing(facts, "perf_tracepoint")
 
 

@@ -1,11 +1,7 @@
 """Stacks in C: what the header needs to know, and how one is taken at a hook."""
 
 from orchestrator.backends.bcc.design import layout
-from orchestrator.backends.bcc.design.mechanism import USER_KINDS
-from orchestrator.compile.program import HookKind
-
-#: Where the registers at hand may be a user's, and then there is no kernel stack.
-_FROM_USER = USER_KINDS | {"profile"}
+from orchestrator.plan.attach_kinds import KINDS, AttachKind
 
 
 def include(lay: layout.Layout) -> str:
@@ -23,9 +19,10 @@ def include(lay: layout.Layout) -> str:
     return f"{defines}#include <probeplan/stacks.h>\n"
 
 
-def taken(name: str, kind: HookKind, mm_offset: int | None) -> str:
+def taken(name: str, kind: AttachKind, mm_offset: int | None) -> str:
     """A C expression: the number of the current task's stack, `kstack` or `ustack`."""
     user = name == "ustack"
-    sure = not user and kind not in _FROM_USER
+    # where user code may be interrupted, the registers may be its own: then no kernel stack
+    sure = not user and KINDS[kind].space == "kernel"
     offset = -1 if mm_offset is None else mm_offset
     return f"pp_stack(ctx, {int(user)}, {int(sure)}, {offset})"

@@ -108,9 +108,9 @@ def _hook_plan(placed: HookEvents, layout: Layout) -> HookPlan:
 
 
 def _rejected(hook: Hook) -> Mapping[str, str]:
-    if hook.kind in ("function", "entry", "return"):
+    if hook.traits.site == "kernel function":
         return {"fentry/fexit": "needs BPF, which this backend does without"}
-    if hook.kind in ("tracepoint", "syscall"):
+    if hook.traits.site in ("tracepoint", "system call"):
         return {"raw tracepoint": "needs BPF, which this backend does without"}
     return {}
 

@@ -4,7 +4,7 @@ Never raises: what cannot be done is told as findings, of two kinds: `missing`, 
 do here, and `in_user_space`, which only a user who named this backend may want.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.backends.tracefs.design.event_fields import STACK_STEP, Leaves
@@ -27,10 +27,11 @@ from orchestrator.backends.tracefs.design.nodes import (
     expander,
     nodes_of,
 )
-from orchestrator.backends.tracefs.design.sources import USER_KINDS, Sources, settled
+from orchestrator.backends.tracefs.design.sources import Sources, settled
 from orchestrator.compile.expressions.nodes import Captured, Node, ReadString, transform, walk
 from orchestrator.compile.program import Hook, ProbeProgram, Program
 from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.attach_kinds import AttachKind
 from orchestrator.plan.findings import Finding
 
 __all__ = ["Placed", "place"]
@@ -39,7 +40,18 @@ _PAGE = 4096
 _LEAST_KB = 16
 _EXEC = ("execve", "execveat", "prctl")  # their callers change the name that a filter would test
 
-_KERNEL_KINDS = frozenset({"function", "entry", "return"})
+#: The kinds that tracefs can attach, and the feature that each needs; None: tracefs itself.
+_NEEDS: Mapping[AttachKind, str | None] = {
+    "function": "kprobe_events",
+    "entry": "kprobe_events",
+    "kprobe": "kprobe_events",
+    "kretprobe": "kprobe_events",
+    "syscall": "syscall_tracepoints",
+    "tracepoint": None,
+    "ufunction": "uprobe_events",
+    "uprobe": "uprobe_events",
+    "uretprobe": "uprobe_events",
+}
 
 
 @dataclass(slots=True)
@@ -121,13 +133,10 @@ class _Placing:
         return placed if len(self.missing) == before else None
 
     def _offered(self, hook: Hook) -> bool:
-        need = {"tracepoint": None, "syscall": "syscall_tracepoints"}
-        need |= dict.fromkeys(_KERNEL_KINDS, "kprobe_events")
-        need |= dict.fromkeys(USER_KINDS, "uprobe_events")
-        if hook.kind not in need:
+        if hook.kind not in _NEEDS:
             self._lacks(hook, f"tracefs cannot attach {hook.kind} probes", "--backend bcc can")
             return False
-        feature = need[hook.kind]
+        feature = _NEEDS[hook.kind]
         if feature is not None and self.facts.feature(feature).state == "no":
             self._lacks(
                 hook,
@@ -186,7 +195,7 @@ class _Placing:
             metrics=metrics,
             record=probe.emit,
             sample=probe.sample,
-            nested=hook.kind != "syscall",
+            nested=hook.traits.site != "system call",
         )
 
     def _read_early(self, hook: Hook, change: Change, captures: list[Node]) -> Change:

@@ -17,10 +17,7 @@ from orchestrator.compile.expressions.nodes import Node, walk
 from orchestrator.compile.program import Hook
 from orchestrator.kernel.facts import KernelFacts
 
-__all__ = ["USER_KINDS", "SourceDraft", "Sources", "settled"]
-
-USER_KINDS = frozenset({"ufunction", "uentry", "ureturn"})
-_SIDES = {"entry": False, "uentry": False, "return": True, "ureturn": True}
+__all__ = ["SourceDraft", "Sources", "settled"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,24 +40,25 @@ class Sources:
 
     def of(self, hook: Hook, side: str, needed: Iterable[Node]) -> tuple[str, Leaves]:
         """The event that shows a side, made where it is new, and what it answers."""
-        if hook.kind in ("tracepoint", "syscall"):
+        if hook.tracepoint is not None:
             reads = any(reads_memory(part) for node in needed for part in walk(node))
             function = self._syscall_function(hook) if reads and side != "return" else None
             if function is not None:
                 return self._function_entry(hook, side, function)
             return self._tracepoint(hook, side)
         event = f"h{hook.id}_{side}"
-        fetcher = Fetcher(self._arch, user=hook.kind in USER_KINDS)
+        in_user_code = hook.traits.space == "user"
+        fetcher = Fetcher(self._arch, user=in_user_code)
         leaves = DynamicLeaves(fetcher, paired=side == "return")
-        returns = side == "return" or _SIDES.get(hook.kind, False)
+        returns = side == "return" or hook.traits.moment == "return"
         if hook.paired:
             leaves.add(STACK, "$stack:u64")
         if side != "return":
             leaves.add(COMM, "$comm")
         definition = Definition(
-            symbol=None if hook.kind in USER_KINDS else hook.symbol,
-            path=hook.path if hook.kind in USER_KINDS else None,
-            offset=hook.file_offset if hook.kind in USER_KINDS else hook.offset,
+            symbol=None if in_user_code else hook.symbol,
+            path=hook.path if in_user_code else None,
+            offset=hook.file_offset if in_user_code else hook.offset,
             returns=returns,
             ref_counter=hook.semaphore,
         )
@@ -72,7 +70,7 @@ class Sources:
         """The function of a system call, where kprobes can be set on it. Event probes on the
         tracepoint would do, but read only the first byte of a `char *` field (trace_eprobe.c,
         get_event_field, FILTER_PTR_STRING)."""
-        if hook.kind != "syscall" or hook.tracepoint is None:
+        if hook.traits.site != "system call" or hook.tracepoint is None:
             return None
         name = hook.tracepoint.event.removeprefix("sys_enter_")
         symbol = syscall_function(self._arch, name)

@@ -90,7 +90,9 @@ def _share(mine: list[Turn], peer: str, theirs: list[Turn], calls: int) -> Figur
 def _ours(setting: Setting, calls: int) -> Turn:
     with Load(setting, "burst", calls) as load:
         process = ours(setting, "drain", "--target", f"pid={load.pid}", room=calls * LINE)
-        return _turn(process, load, b'"event":"probe.event"', lambda: unaccounted(process, calls))
+        return _turn(
+            process, load, b'"event":"event.recorded"', lambda: unaccounted(process, calls)
+        )
 
 
 def unaccounted(process: Process, calls: int) -> int:
@@ -98,7 +100,7 @@ def unaccounted(process: Process, calls: int) -> int:
     stands in its output or a loss, and from having seen each once."""
     record = finished(process)
     seen, ends = side(record), emitted(record)
-    lines = events_in(process.output, b'"event":"probe.event"')
+    lines = events_in(process.output, b'"event":"event.recorded"')
     lost = ends["rate_limited"] + ends["over_cap"] + ends["ring_lost"]
     return abs(calls - seen["accepted"]) + abs(calls - lines - lost)
 

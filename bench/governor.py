@@ -85,7 +85,7 @@ def _turn(setting: Setting) -> Turn:
         if process.running():
             process.finish()
         steps = [json.loads(line) for line in process.output.read_text().splitlines()]
-        taken = [one for one in steps if one["event"] == "governor.step"]
+        taken = [one for one in steps if one["event"] == "governor.stepped"]
         last = max(
             (datetime.fromisoformat(one["ts"]).timestamp() for one in taken), default=started
         )

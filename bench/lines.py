@@ -99,7 +99,7 @@ def _dump(batch: "NDArray[np.uint8]") -> bytes:
         line = {
             "ts": stamp + offset,
             "level": "info",
-            "event": "probe.event",
+            "event": "event.recorded",
             **_CONSTANTS,
             "probe": "call",
             "time_unix_nano": stamp + offset,

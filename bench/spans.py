@@ -92,7 +92,9 @@ def _lost(record: dict[str, Any]) -> int:
         for hook in probe["hooks"]
         for side in hook["sides"].values()
     )
-    lost: int = span["counts"]["map_full"] + cells + stacks["full"] + stacks["busy"] + missed
+    lost: int = (
+        span["counts"]["map_full"] + cells + stacks["map_full"] + stacks["map_busy"] + missed
+    )
     return lost
 
 

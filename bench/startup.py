@@ -148,7 +148,7 @@ def _figure(  # noqa: PLR0913  # a figure has this many parts
 def _ours(setting: Setting, plan: str) -> Turn:
     before = _instances()
     process = ours(setting, plan, backend="tracefs", wait=False)
-    return _watch(process, lambda: _enabled(_instances() - before), b'"event":"probe.event"')
+    return _watch(process, lambda: _enabled(_instances() - before), b'"event":"event.recorded"')
 
 
 def _bpftrace(setting: Setting, program: str) -> Turn:

@@ -151,12 +151,12 @@ class SpanCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackCounts:
-    """Of all stacks: `kept` are different ones. Lost, and null where they were asked for: `full`
-    for want of room, `busy` for want of scratch memory or of a lock in the kernel."""
+    """Of all stacks: `kept` are different ones. Lost, and null where they were asked for:
+    `map_full`: no room for another; `map_busy`: no scratch memory or no lock in the kernel."""
 
     kept: int = 0
-    full: int = 0
-    busy: int = 0
+    map_full: int = 0
+    map_busy: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,9 +173,9 @@ class OpenSpans:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """All counters of a run at one moment, for the ledger. `lost_of_any`: what was lost of several
-    sides together, and nobody tells of which; their own counts of it are unknown. `stacks` None:
-    none are taken."""
+    """All counters of a run at one moment, for the ledger. `lost_unattributed`: events lost of
+    several sides together, where it is not known of which; their own counts of it are unknown.
+    `stacks` None: none are taken."""
 
     sides: tuple[SideCounts, ...]
     emits: tuple[EmitCounts, ...]
@@ -183,9 +183,9 @@ class Counts:
     spans: tuple[SpanCounts, ...] = ()
     faulted: Count = 0
     truncated: Count = 0
-    division_by_zero: Count = 0
+    divisions_by_zero: Count = 0
     children_lost: Count = 0
-    lost_of_any: Count = 0
+    lost_unattributed: Count = 0
     stacks: StackCounts | None = None
 
 

@@ -154,7 +154,7 @@ def _limits(told: Mapping[str, Any]) -> Iterator[str]:
         yield f"policy {policy['file']}"
     yield "limits in force"
     for name, limit in told["limits"].items():
-        by = _OTHERWISE.get(name) or f"enforced by {_by(limit['enforced'])}"
+        by = _OTHERWISE.get(name) or f"enforced by {_by(limit['enforced_by'])}"
         yield f"  {name:<10} {_bound(name, limit):<16} {by}, from {_FROM[limit['from']]}"
 
 

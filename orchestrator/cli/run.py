@@ -269,7 +269,7 @@ def _places(args: argparse.Namespace) -> Iterator[str]:
 def _reasons(result: RunResult) -> list[str]:
     """Why the exit code is not 0 or the data not complete, where no summary says so."""
     finished = result.finished
-    reasons = [finished["error"], *finished["why_incomplete"], finished["saw_nothing"]]
+    reasons = [finished["error"], *finished["incomplete_because"], finished["nothing_seen_because"]]
     by = f"ended by {ending(result.outcome)}"
     told = [reason for reason in reasons if reason] or [by]
     return [by, *told] if result.outcome == "interrupted" and told != [by] else told

@@ -14,20 +14,22 @@ from orchestrator.output.sink import OutputLost, Sink
 __all__ = ["EventKind", "Level", "Log", "OutputLost", "stamp"]
 
 Level = Literal["debug", "info", "warning", "error"]
+#: What a record reports: a noun, and a verb in the past. Records of the kind `event.recorded` are
+#: rendered in bulk instead (output.json_lines).
 EventKind = Literal[
     "run.started",
     "probe.attached",
     "probe.skipped",
     "probe.paused",
     "probe.resumed",
-    "stack",
-    "metric",
-    "metric.warning",
-    "derive",
-    "outstanding",
+    "stack.named",
+    "metric.reported",
+    "metric.warned",
+    "figure.reported",
+    "outstanding.reported",
     "stop.reached",
     "limit.reached",
-    "governor.step",
+    "governor.stepped",
     "events.lost",
     "run.finished",
 ]

@@ -58,11 +58,11 @@ def metric_fields(  # noqa: PLR0913  # a record has this many properties
         "metric": spec.name,
         "kind": spec.kind,
         "unit": spec.unit,
-        "display": spec.display,
+        "display_unit": spec.display,
         "window": {"start": start, "end": end},
         "total": total,
         "cells": [cell_fields(spec, cell, stacks) for cell in shown],
-        "cells_left_out": len(listed) - len(shown),
+        "cells_omitted": len(listed) - len(shown),
     }
 
 

@@ -119,7 +119,7 @@ class Run:
             account=account,
             command=command,
             ended_by=self._order.signals.received,
-            started=live.started if live else None,
+            armed_at=live.started if live else None,
             armed_for_ns=live.armed_for_ns if live else 0,
             startup_ms=self._startup_ms,
             detach_ms=self._detach_ms,

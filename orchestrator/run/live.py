@@ -125,8 +125,8 @@ class Live:
         account = settle(self._session, self._stream, self._program, self._session.attached)
         self._metrics.finish(self._armed_ns + self.armed_for_ns)
         if "stacks" in account.ledger:
-            unnamed = {"unnamed": self._stacks.unnamed}
-            account.ledger["stacks"] = {**account.ledger["stacks"], **unnamed}
+            incomplete = {"incomplete": self._stacks.unnamed}
+            account.ledger["stacks"] = {**account.ledger["stacks"], **incomplete}
         self._notices.look(account.counts, {} if self._stream.full else account.undelivered)
         return account
 

@@ -63,7 +63,7 @@ class Stacks:
         if self._book is None:
             self._book = _book()
         for known in self._book.learn(new):
-            self._output.record("stack", **_fields(known))
+            self._output.record("stack.named", **_fields(known))
 
     def names(self, number: int) -> Sequence[str] | None:
         """What is shown of a stack by its number, of those that were looked at."""
@@ -104,6 +104,6 @@ def _fields(known: KnownStack) -> dict[str, Any]:
             }
             for frame in known.frames
         ],
-        "cut": known.stack.cut,
-        "why": known.why,
+        "truncated": known.stack.cut,
+        "incomplete_because": known.why,
     }

@@ -97,7 +97,7 @@ probes:
         values = dict(zip(("arg2", "arg3", "arg4", "arg5"), row, strict=True))
         for i, node in enumerate(program.hooks[0].body.emit):
             assert record[f"f{i}"] == expected(program, node, values, tally), (texts[i], values)
-    assert made.counts.division_by_zero == tally.division_by_zero
+    assert made.counts.divisions_by_zero == tally.division_by_zero
 
 
 def test_the_smallest_number_divided_by_minus_one_wraps(calls: Path) -> None:
@@ -112,4 +112,4 @@ probes:
 """, [str(calls), f"prctl 99 {1 << 63} {2**64 - 1}", f"prctl 99 {2**64 - 7} 2",
       f"prctl 99 7 {2**64 - 2}", "prctl 99 7 0"])  # fmt: skip
     assert [(r["q"], r["r"]) for r in made.records] == [(-(2**63), 0), (-3, -1), (-3, 1), (0, 0)]
-    assert made.counts.division_by_zero == 2
+    assert made.counts.divisions_by_zero == 2

@@ -116,12 +116,12 @@ def test_n_calls_are_n_in_the_ledger_the_records_and_the_metric(
         "command",
         0,
     )
-    events = [line for line in lines if line["event"] == "probe.event"]
+    events = [line for line in lines if line["event"] == "event.recorded"]
     assert len(events) == N
     assert {event["probe"] for event in events} == {"call"}
     probe = last["ledger"]["probes"]["call"]
     assert (probe["emit"]["accepted"], probe["emit"]["delivered"]) == (N, N)
-    [metric] = [line for line in lines if line["event"] == "metric"]
+    [metric] = [line for line in lines if line["event"] == "metric.reported"]
     assert metric["cells"][0]["value"] == N
     assert last["complete"] in (True, "unknown")
     assert last["detach_ms"] > 0
@@ -143,7 +143,7 @@ def test_only_the_command_and_its_descendants_are_seen(tmp_path: Path, backend: 
         noise.kill()
         noise.wait()
     assert code == 0, errors
-    pids = [line["pid"] for line in lines if line["event"] == "probe.event"]
+    pids = [line["pid"] for line in lines if line["event"] == "event.recorded"]
     python = [pid for pid in set(pids) if pids.count(pid) == N]
     assert len(python) == 3
     assert noise.pid not in pids
@@ -169,7 +169,7 @@ def endless() -> Iterator[Target]:
 def first_event(process: "subprocess.Popen[bytes]") -> bytes:
     assert process.stdout is not None
     for line in process.stdout:
-        if b'"probe.event"' in line:
+        if b'"event.recorded"' in line:
             return line
     raise AssertionError("the run ended without an event")
 
@@ -253,7 +253,7 @@ def test_the_cap_is_kept_to_the_unit(tmp_path: Path, endless: Target, backend: s
     code, lines, errors = ran("run", plan, *endless, "--backend", backend, "--limit", "events=37")
     assert code == 0, errors
     assert (lines[-1]["outcome"], lines[-1]["delivered"]) == ("cap", 37)
-    assert sum(line["event"] == "probe.event" for line in lines) == 37
+    assert sum(line["event"] == "event.recorded" for line in lines) == 37
     assert [line["limit"] for line in lines if line["event"] == "limit.reached"] == ["events"]
 
 
@@ -265,7 +265,7 @@ def test_no_record_is_later_than_the_deadline(
     code, lines, errors = ran("run", plan, *endless, "--backend", backend, "--duration", "300ms")
     assert code == 0, errors
     assert lines[-1]["outcome"] == "duration"
-    events = [line for line in lines if line["event"] == "probe.event"]
+    events = [line for line in lines if line["event"] == "event.recorded"]
     assert events
     assert (
         max(e["time_unix_nano"] for e in events) - min(e["time_unix_nano"] for e in events) <= 3e8

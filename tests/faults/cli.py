@@ -68,7 +68,7 @@ def first_event(process: Process) -> dict[str, Any]:
     """The first event's line, when it comes."""
     assert process.stdout is not None
     for line in process.stdout:
-        if b'"probe.event"' in line:
+        if b'"event.recorded"' in line:
             return dict(json.loads(line))
     assert process.stderr is not None
     raise AssertionError(process.stderr.read())

@@ -97,7 +97,7 @@ def overload(backend: str, folder: Path, load: Path, calls: int) -> Overload:
         calls=made,
         seconds=writers.seconds,
         delivered=finished["delivered"],
-        lost=_sum(*(emit["ring_lost"] for emit in emits), finished["ledger"]["lost_of_any"]),
+        lost=_sum(*(emit["ring_lost"] for emit in emits), finished["ledger"]["lost_unattributed"]),
         missed=_sum(*(side["kernel_missed"] for _, _, side in _sides(finished["ledger"]))),
     )
 

@@ -138,4 +138,4 @@ def test_a_task_name_with_newlines_and_quotes_is_one_line(backend: str, tmp_path
             gone(run)
     shown = ODD.replace("\\", "\\\\")
     assert event["comm"] == shown
-    assert {line["comm"] for line in ran.of_kind("probe.event")} <= {shown}
+    assert {line["comm"] for line in ran.of_kind("event.recorded")} <= {shown}

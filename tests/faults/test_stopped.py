@@ -67,7 +67,7 @@ def test_a_stopped_run_records_nothing_after_its_deadline(
             gone(run)
     assert time.monotonic() > stopped_at + SHORT_NS / 1e9
     assert (ran.finished["outcome"], ran.finished["exit_code"]) == ("duration", 0)
-    last = max(line["time_unix_nano"] for line in ran.of_kind("probe.event"))
+    last = max(line["time_unix_nano"] for line in ran.of_kind("event.recorded"))
     assert last - event["time_unix_nano"] <= SHORT_NS
     side = ran.side("call")
     print(f"{backend}: {side['expired']} calls after the deadline were seen, and none told")
@@ -110,7 +110,7 @@ def test_an_unlimited_run_that_was_stopped_goes_on(backend: str, tmp_path: Path)
         finally:
             gone(run)
     assert ran.finished["outcome"] == "interrupted"
-    times = [line["time_unix_nano"] for line in ran.of_kind("probe.event")]
+    times = [line["time_unix_nano"] for line in ran.of_kind("event.recorded")]
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert max(gaps) >= LATER_S * 1e9 / 2
 

@@ -29,9 +29,9 @@ metric map_full     | ledger/test_rows.py::test_keys_without_room_go_to_other_an
 metric map_busy     | ledger/test_rows.py::test_updates_that_the_kernel_refuses_are_map_busy | ledger/test_rows.py::test_records_without_room_are_ring_lost_and_make_a_run_incomplete
 faulted             | ledger/test_rows.py::test_reads_that_fail_are_faulted_or_unknown | same
 truncated           | ledger/test_rows.py::test_strings_that_are_cut_are_truncated | same
-division_by_zero    | ledger/test_rows.py::test_divisions_by_zero_are_counted | same
+divisions_by_zero    | ledger/test_rows.py::test_divisions_by_zero_are_counted | same
 children_lost       | bcc/test_live_bounds.py::test_children_that_find_no_room_are_counted | tracefs/test_live.py::test_a_command_and_its_children_are_followed
-lost_of_any         | ledger/test_rows.py::test_what_several_events_lose_together_is_told_as_a_whole | same
+lost_unattributed         | ledger/test_rows.py::test_what_several_events_lose_together_is_told_as_a_whole | same
 
 Spans and what is outstanding have rows of their own: tests/live/test_spans.py. So have stacks:
 tests/symbols/test_live_stacks.py and test_taking.py.

@@ -43,8 +43,8 @@ def test_a_run_that_lost_records_ends_with_4_unless_allowed(
     assert done.returncode == finished["exit_code"] == code, done.stderr
     assert finished["complete"] is False
     assert finished["lost"] != 0
-    assert any("room in the buffer" in why for why in finished["why_incomplete"])
+    assert any("room in the buffer" in why for why in finished["incomplete_because"])
     ledger = finished["ledger"]
     emit = ledger["probes"]["p"]["emit"]
-    lost = ledger["lost_of_any"] if emit["ring_lost"] == "unknown" else emit["ring_lost"]
+    lost = ledger["lost_unattributed"] if emit["ring_lost"] == "unknown" else emit["ring_lost"]
     assert lost + emit["delivered"] == N, json.dumps(emit)

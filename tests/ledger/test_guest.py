@@ -36,14 +36,16 @@ def check_misses(guest: CaseResult) -> None:
     told = guest.result()
     assert told["left"] == []
     ran = Ran.of(told["lines"])
-    mine = [one for one in ran.of_kind("probe.event") if one["comm"].startswith("pl")]
+    mine = [one for one in ran.of_kind("event.recorded") if one["comm"].startswith("pl")]
     assert len(mine) <= ROOM
     missed = ran.side("p")["kernel_missed"]
     assert missed >= THREADS - ROOM
     assert len(mine) + missed >= THREADS
     assert ran.finished["complete"] is False
     assert ran.finished["exit_code"] == 4
-    assert any("the kernel did not run the probe" in why for why in ran.finished["why_incomplete"])
+    assert any(
+        "the kernel did not run the probe" in why for why in ran.finished["incomplete_because"]
+    )
 
 
 @missing("bcc")

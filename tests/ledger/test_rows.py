@@ -255,7 +255,7 @@ def test_divisions_by_zero_are_counted(backend: str, load: Path) -> None:
     """i % 3 is 0 for 100 of 300 calls."""
     text = calls(load, "emit: {x: 7 // (args.i % 3)}")
     made = measured(backend, text, calling(load, "call", N))
-    assert made.ledger["division_by_zero"] == N // 3
+    assert made.ledger["divisions_by_zero"] == N // 3
 
 
 # ---------------------------------------------------------------- records
@@ -298,9 +298,9 @@ def test_what_several_events_lose_together_is_told_as_a_whole(backend: str, load
     delivered = one["delivered"] + two["delivered"]
     if backend == "bcc":
         assert (one["accepted"], two["accepted"]) == (many, many)
-        assert made.ledger["lost_of_any"] == 0
+        assert made.ledger["lost_unattributed"] == 0
         assert delivered + one["ring_lost"] + two["ring_lost"] == 2 * many
     else:
         assert (one["ring_lost"], two["ring_lost"]) == ("unknown", "unknown")
-        assert made.ledger["lost_of_any"] == 2 * many - delivered
+        assert made.ledger["lost_unattributed"] == 2 * many - delivered
     assert made.verdict.complete is False

@@ -39,13 +39,13 @@ class Ran:
 
     def data(self, probe: str) -> list[dict[str, Any]]:
         """The fields of each record of a probe."""
-        return [line["data"] for line in self.of_kind("probe.event") if line["probe"] == probe]
+        return [line["data"] for line in self.of_kind("event.recorded") if line["probe"] == probe]
 
     def cells(self, probe: str, metric: str) -> list[dict[str, Any]]:
         """The cells of a metric's totals."""
         [found] = [
             line
-            for line in self.of_kind("metric")
+            for line in self.of_kind("metric.reported")
             if (line["probe"], line["metric"]) == (probe, metric) and line["total"]
         ]
         return list(found["cells"])
@@ -90,7 +90,7 @@ def check_accounts(ran: Ran) -> None:
     """What came in went somewhere, all the way from the kernel to the lines; nothing is missing.
     Where a count is unknown, nothing can be said of its sum."""
     check_sums(ran)
-    assert ran.finished["complete"] is not False, ran.finished["why_incomplete"]
+    assert ran.finished["complete"] is not False, ran.finished["incomplete_because"]
 
 
 def check_sums(ran: Ran) -> None:
@@ -108,7 +108,7 @@ def check_sums(ran: Ran) -> None:
             _adds_up(f"{name}.{metric}", sum(last), [counts[end] for end in METRIC_ENDS])
     for name, span in ran.finished["ledger"]["spans"].items():
         delivered += _checked_span(name, span, ran)
-    assert ran.finished["delivered"] == delivered == len(ran.of_kind("probe.event"))
+    assert ran.finished["delivered"] == delivered == len(ran.of_kind("event.recorded"))
 
 
 def _checked_span(name: str, span: Mapping[str, Any], ran: Ran) -> int:

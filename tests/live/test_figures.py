@@ -70,9 +70,9 @@ def test_figures_of_n_reads_are_exact(backend: str, reads: Path, load: Path) -> 
         ["comm", "args.fd"],
         N,
     )
-    [derived] = ran.of_kind("derive")
+    [derived] = ran.of_kind("figure.reported")
     assert derived["values"] == {"mean": float(SIZE), "share": 1.0, "none": None}
-    warnings = {line["metric"]: line for line in ran.of_kind("metric.warning")}
+    warnings = {line["metric"]: line for line in ran.of_kind("metric.warned")}
     assert set(warnings) == {"calls", "sizes"}
     [named] = warnings["calls"]["cells"]
     assert (named["key"], named["numbers"]) == (cell["key"], {"value": N})
@@ -120,21 +120,21 @@ def test_top_leaves_cells_out_of_the_log_and_not_of_figures(
     plan = tmp_path / "plan.yaml"
     plan.write_text(CALLS.replace("LOAD", str(load)))
     ran = run_cli(str(plan), "--backend", backend, command=[str(load), "call", str(N)])
-    [most] = [line for line in totals(ran, "metric") if line["metric"] == "most"]
+    [most] = [line for line in totals(ran, "metric.reported") if line["metric"] == "most"]
     assert most["cells"][0]["key"] == {"slot": 3, "comm": load.name}
     assert [cell["value"] for cell in most["cells"]] == [N - 300, 100]
-    assert most["cells_left_out"] == 2
+    assert most["cells_omitted"] == 2
     assert {c["key"]["slot"]: c["value"] for c in ran.cells("call", "all")} == {
         0: 100,
         1: 100,
         2: 100,
         3: N - 300,
     }
-    [whole] = totals(ran, "derive")
+    [whole] = totals(ran, "figure.reported")
     assert whole["values"] == {"calls": N, "twice": 2 * N}
-    windows = [line for line in ran.of_kind("derive") if not line["total"]]
+    windows = [line for line in ran.of_kind("figure.reported") if not line["total"]]
     assert sum(line["values"]["calls"] for line in windows) == N
-    shown = [line for line in ran.of_kind("metric") if line["metric"] == "most"]
+    shown = [line for line in ran.of_kind("metric.reported") if line["metric"] == "most"]
     assert all(len(line["cells"]) <= 2 for line in shown)
 
 

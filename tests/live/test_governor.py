@@ -84,7 +84,7 @@ def governed(
     if done.returncode == 0:
         check_accounts(ran)
     assert left_by(ran.finished["run_id"]) == []
-    return ran, ran.of_kind("governor.step")
+    return ran, ran.of_kind("governor.stepped")
 
 
 def test_over_budget_sampling_is_lowered_and_weighted_counts_stay_right(tmp_path: Path) -> None:
@@ -147,4 +147,4 @@ def test_within_its_budget_nothing_is_done(tmp_path: Path) -> None:
     assert steps == []
     assert ran.value("call", "calls") == 80 * BURST
     limit = ran.of_kind("run.started")[0]["limits"]["cpu"]
-    assert limit == {"value": 1.0, "enforced": "user", "from": "plan"}
+    assert limit == {"value": 1.0, "enforced_by": "user", "from": "plan"}

@@ -124,7 +124,7 @@ BLOCKED = "    emit: {got: retval}\n"
 
 def check_blocked(ran: Ran) -> None:
     """Each of the blocked threads is a record of its own, and returned its byte."""
-    records = [one for one in ran.of_kind("probe.event") if one["data"]["got"] == 1]
+    records = [one for one in ran.of_kind("event.recorded") if one["data"]["got"] == 1]
     assert len(records) == len({one["tid"] for one in records}) == THREADS
 
 
@@ -140,7 +140,7 @@ def test_all_blocked_threads_return_by_trampolines(guest: CaseResult) -> None:
     [hook] = ran.ledger("call")["hooks"]
     missed = sum(side["kernel_missed"] for side in hook["sides"].values())
     assert ran.finished["complete"] is (missed == 0)
-    tids = [one["tid"] for one in ran.of_kind("probe.event") if one["data"]["got"] == 1]
+    tids = [one["tid"] for one in ran.of_kind("event.recorded") if one["data"]["got"] == 1]
     assert len(tids) == len(set(tids))
     assert THREADS - missed <= len(tids) <= THREADS
 

@@ -59,12 +59,14 @@ def test_system_calls_are_counted_by_tracepoint_and_as_pairs(
 ) -> None:
     """Records, metrics and the ledger say N; the result of each call is the parent's id."""
     ran = run_on(backend, tmp_path, SYSTEM, load, "getppid", str(N))
-    mine = [line for line in ran.of_kind("probe.event") if line["comm"] == load.name]
+    mine = [line for line in ran.of_kind("event.recorded") if line["comm"] == load.name]
     assert [line["probe"] for line in mine].count("point") == N
     assert [line["probe"] for line in mine].count("call") == N
     parents = {line["data"]["parent"] for line in mine if line["probe"] == "call"}
     assert len(parents) == 1
-    others = len(ran.of_kind("probe.event")) - 2 * N  # the shell that waits before it becomes load
+    others = (
+        len(ran.of_kind("event.recorded")) - 2 * N
+    )  # the shell that waits before it becomes load
     assert ran.value("point", "calls") + ran.value("call", "calls") == 2 * N + others
     assert ran.side("point")["accepted"] == ran.value("point", "calls")
     assert ran.side("call", "return")["accepted"] == ran.value("call", "calls")
@@ -126,7 +128,7 @@ def test_the_rate_is_exact(backend: str, tmp_path: Path, load: Path) -> None:
     calls, gap_ns, burst = 20_000, 1_000_000, 100
     probe = CALLED.replace("LOAD", str(load))
     ran = run_on(backend, tmp_path, probe, load, "call", str(calls), rate="1k/s")
-    times = [line["time_unix_nano"] for line in ran.of_kind("probe.event")]
+    times = [line["time_unix_nano"] for line in ran.of_kind("event.recorded")]
     allowed = (times[-1] - times[0]) // gap_ns + burst
     assert allowed - 1 <= len(times) <= allowed + 2
     assert ran.ledger("call")["emit"]["rate_limited"] == calls - len(times)
@@ -174,6 +176,6 @@ def test_perf_still_counts_what_we_probe(backend: str, probe: str, load: Path) -
         )
     ran = Ran.of(lines.getvalue())
     check_accounts(ran)
-    seen = [line for line in ran.of_kind("probe.event") if line["comm"] == load.name]
+    seen = [line for line in ran.of_kind("event.recorded") if line["comm"] == load.name]
     assert len(seen) == N
     assert N <= counted[0] < N + 100  # a shell's start asks for its parent too

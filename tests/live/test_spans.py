@@ -223,7 +223,7 @@ outstanding:
 def test_what_was_opened_and_not_closed_is_found_exactly(tmp_path: Path, workload: Path) -> None:
     """Planted open objects: their number, what they are worth and whose they are."""
     ran = run(tmp_path, workload, "open", "200", spans=OUTSTANDING)
-    [told] = ran.of_kind("outstanding")
+    [told] = ran.of_kind("outstanding.reported")
     worth = sum(2 * i for i in range(1, 201))
     [cell] = told["cells"]
     assert (told["value"], told["count"], told["growth"], told["total"]) == (
@@ -240,7 +240,7 @@ def test_what_was_opened_and_not_closed_is_found_exactly(tmp_path: Path, workloa
 
 def test_what_was_closed_is_not_outstanding(tmp_path: Path, workload: Path) -> None:
     ran = run(tmp_path, workload, "pairs", "200", spans=OUTSTANDING)
-    [told] = ran.of_kind("outstanding")
+    [told] = ran.of_kind("outstanding.reported")
     assert (told["value"], told["count"], told["cells"]) == (0, 0, [])
     assert counts(ran, "heap") == {"started": 200, "ended": 200}
 
@@ -248,7 +248,7 @@ def test_what_was_closed_is_not_outstanding(tmp_path: Path, workload: Path) -> N
 def test_what_is_young_is_left_out(tmp_path: Path, workload: Path) -> None:
     spans = OUTSTANDING + "    min_age: 10m\n"
     ran = run(tmp_path, workload, "open", "20", spans=spans)
-    [told] = ran.of_kind("outstanding")
+    [told] = ran.of_kind("outstanding.reported")
     assert (told["count"], told["min_age_ns"]) == (0, 600_000_000_000)
     assert counts(ran, "heap")["in_flight"] == 20
 
@@ -298,7 +298,7 @@ def test_only_an_exit_code_tells_loss_that_is_allowed_from_loss_that_is_not(
     assert done.returncode == ran.finished["exit_code"] == code, done.stderr
     assert ran.of_kind("run.started")[0]["limits"]["incomplete"]["from"] == source
     assert (ran.finished["complete"], ran.finished["level"]) == (False, "warning")
-    assert any("starts found no room" in why for why in ran.finished["why_incomplete"])
+    assert any("starts found no room" in why for why in ran.finished["incomplete_because"])
     assert b"starts found no room" in done.stderr
 
 

@@ -81,7 +81,7 @@ def expected(
     event: dict[str, Any] = {
         "ts": f"{date:%Y-%m-%dT%H:%M:%S}.{wall % 10**9:09}Z",
         "level": "info",
-        "event": "probe.event",
+        "event": "event.recorded",
         **CONSTANTS,
         "probe": emit.probe,
         "time_unix_nano": wall,

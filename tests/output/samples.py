@@ -31,21 +31,21 @@ def finished(**changes: Any) -> dict[str, Any]:
     return {
         "outcome": "duration",
         "exit_code": 4,
-        "started": STAMP,
+        "armed_at": STAMP,
         "duration_ns": 30_000_000_000,
         "startup_ms": 112.5,
         "detach_ms": 84.2,
         "paused_ns": {"read": 1_500_000_000},
         "command_status": None,
-        "command_left": [],
+        "command_descendants_left": [],
         "complete": False,
-        "why_incomplete": ["5 records of read were lost: no room in the buffer"],
-        "saw_nothing": None,
+        "incomplete_because": ["5 records of read were lost: no room in the buffer"],
+        "nothing_seen_because": None,
         "delivered": 340,
         "lost": 5,
         "ledger": {
             "probes": {"read": probe}, "spans": {}, "faulted": 0, "truncated": "unknown",
-            "division_by_zero": 0, "children_lost": 0, "lost_of_any": 0,
+            "divisions_by_zero": 0, "children_lost": 0, "lost_unattributed": 0,
         },
         "error": None,
         **changes,
@@ -53,14 +53,14 @@ def finished(**changes: Any) -> dict[str, Any]:
 
 
 def lifecycle() -> dict[str, dict[str, Any]]:
-    """One record of each kind but probe.event and metric: event → fields."""
+    """One record of each kind but event.recorded and metric.reported: event → fields."""
     return {
         "run.started": {
             "version": "0.1.0", "backend": "bcc", "arch": "x86_64", "params": {"threshold": 10},
             "target": {"comm": ["postgres"]}, "command": None,
             "limits": {
-                "duration": {"value": "unlimited", "enforced": "kernel", "from": "default"},
-                "rate": {"value": 1000, "per_ns": 10**9, "enforced": "kernel", "from": "policy"},
+                "duration": {"value": "unlimited", "enforced_by": "kernel", "from": "default"},
+                "rate": {"value": 1000, "per_ns": 10**9, "enforced_by": "kernel", "from": "policy"},
             },
             "policies": [{"file": "/etc/probeplan/policy.yaml", "sha256": "0" * 64}],
             "enforced": {"read.where": "kernel"}, "memory": {"ring": 8 << 20}, "every_ns": None,
@@ -73,24 +73,25 @@ def lifecycle() -> dict[str, dict[str, Any]]:
         "probe.paused": {"probe": "read", "uid": 0},
         "probe.resumed": {"probe": "read", "uid": 0, "paused_ns": 1_500_000_000},
         "limit.reached": {
-            "limit": "events", "probe": None, "value": 10_000, "enforced": "kernel",
+            "limit": "events", "probe": None, "value": 10_000, "enforced_by": "kernel",
             "action": "stop", "detail": "after 3.2 s",
         },
-        "metric.warning": {
+        "metric.warned": {
             "probe": "read", "metric": "latency", "condition": "p99 > 10*ms", "unit": "ns",
-            "display": "us", "window": {"start": STAMP, "end": STAMP}, "total": True,
+            "display_unit": "us", "window": {"start": STAMP, "end": STAMP}, "total": True,
             "cells": [{"key": {"comm": "cat"}, "other": False, "numbers": {"p99": 12_400_000}}],
-            "cells_left_out": 2,
+            "cells_omitted": 2,
         },
-        "derive": {
-            "values": {"mean": 4093.0, "share": None}, "units": {"mean": "bytes", "share": "%"},
+        "figure.reported": {
+            "values": {"mean": 4093.0, "share": None},
+            "display_units": {"mean": "bytes", "share": "%"},
             "window": {"start": STAMP, "end": STAMP}, "total": True,
         },
         "stop.reached": {
             "condition": "total(read.errors) > 10", "numbers": {"total(read.errors)": 11},
             "window": {"start": STAMP, "end": STAMP},
         },
-        "stack": {
+        "stack.named": {
             "id": "b5e9a4c10d2f7e83", "space": "user", "pid": 4217, "names": ["main+0x2f (app)"],
             "frames": [
                 {
@@ -98,9 +99,9 @@ def lifecycle() -> dict[str, dict[str, Any]]:
                     "module": "/usr/bin/app", "build_id": None,
                 }
             ],
-            "cut": False, "why": "",
+            "truncated": False, "incomplete_because": "",
         },
-        "governor.step": {
+        "governor.stepped": {
             "action": "sample", "probe": "read", "cost": 0.031, "budget": 0.02, "sample": 20,
         },
         "events.lost": {"probe": "read", "lost": 120, "reason": "ring"},
@@ -113,5 +114,5 @@ def metric(kind: str, cells: list[dict[str, Any]], unit: str = "ns") -> dict[str
     return {
         "probe": "read", "metric": "latency", "kind": kind, "unit": unit,
         "window": {"start": STAMP, "end": STAMP}, "total": True, "cells": cells,
-        "cells_left_out": 0,
+        "cells_omitted": 0,
     }  # fmt: skip

@@ -145,7 +145,9 @@ def test_metric_records_are_valid_and_sorted_with_other_last(kind: str) -> None:
         Cell(key(b"big", 5), 7, 70, 3, 30, {bucket_index(10): 7}),
     ]
     record = metric_fields(spec(kind), cells, start=STAMP, end=STAMP, total=True)
-    VALIDATOR.validate({"ts": STAMP, "level": "info", "event": "metric", **COMMON, **record})
+    VALIDATOR.validate(
+        {"ts": STAMP, "level": "info", "event": "metric.reported", **COMMON, **record}
+    )
     assert [cell["other"] for cell in record["cells"]] == [False, False, True]
     assert record["cells"][0]["key"] == {"comm": "big", "code": 5}
     assert record["cells"][1]["key"] == {"comm": "caf\\xe9", "code": -2}
@@ -156,7 +158,7 @@ def test_top_bounds_the_cells_and_tells_how_many_are_left_out() -> None:
     cells = [Cell(key(b"c", i), count=i) for i in range(5)] + [Cell(None, count=3)]
     record = metric_fields(spec("count", top=2), cells, start=STAMP, end=STAMP, total=False)
     assert [cell["value"] for cell in record["cells"]] == [4, 3, 3]
-    assert record["cells_left_out"] == 3
+    assert record["cells_omitted"] == 3
 
 
 def test_a_histogram_cell_says_all_of_its_values() -> None:

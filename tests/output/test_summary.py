@@ -54,14 +54,14 @@ def test_the_verdict_says_incomplete_and_why() -> None:
     text = summary(finished())
     assert "slow-reads: INCOMPLETE. 340 records in 30 s, 5 lost; ended by its duration" in text
     assert "5 records of read were lost: no room in the buffer" in text
-    assert "slow-reads: complete." in summary(finished(complete=True, why_incomplete=[]))
+    assert "slow-reads: complete." in summary(finished(complete=True, incomplete_because=[]))
     assert "completeness unknown" in summary(finished(complete="unknown"))
 
 
 def test_a_run_that_saw_nothing_says_where_everything_went() -> None:
     """And a limit that was reached is named with who enforced it."""
     text = summary(
-        finished(saw_nothing="read fired 12,345 times: all filtered by where"),
+        finished(nothing_seen_because="read fired 12,345 times: all filtered by where"),
         limits=(lifecycle()["limit.reached"],),
     )
     assert "nothing was seen: read fired 12,345 times" in text
@@ -130,9 +130,9 @@ def test_keyed_histograms_are_blocks_and_a_line_for_the_rest() -> None:
 def test_counts_say_their_share_where_nothing_is_left_out() -> None:
     """A share of what is not known would be a guess."""
     cells = [{"key": {"comm": n}, "other": False, "value": v} for n, v in (("a", 75), ("b", 25))]
-    whole = {**metric("count", cells), "display": ""}
+    whole = {**metric("count", cells), "display_unit": ""}
     assert row(summary(finished(), whole), "a")[:4] == ["a", "75", "75.0", "%"]
-    assert "share" not in summary(finished(), {**whole, "cells_left_out": 1})
+    assert "share" not in summary(finished(), {**whole, "cells_omitted": 1})
 
 
 def test_stacks_are_a_frame_a_line_and_short_where_there_is_but_one() -> None:
@@ -159,7 +159,7 @@ def test_what_is_outstanding_is_a_table_with_its_caveats() -> None:
     ]
     held = {
         "outstanding": "heap", "unit": "bytes", "value": (8 << 20) + 5, "count": 1234,
-        "growth": 0, "cells": cells, "cells_left_out": 3, "min_age_ns": 10_000_000_000,
+        "growth": 0, "cells": cells, "cells_omitted": 3, "min_age_ns": 10_000_000_000,
         "caveats": ["what was opened before the run began is not seen"],
     }  # fmt: skip
     text = summary(finished(), outstanding=[held])
@@ -172,7 +172,7 @@ def test_what_is_outstanding_is_a_table_with_its_caveats() -> None:
 
 def test_warnings_are_marked_and_told_with_their_numbers() -> None:
     """In the units of what was judged; bold and yellow where there are colours."""
-    warning = lifecycle()["metric.warning"]
+    warning = lifecycle()["metric.warned"]
     cell = {"key": {"comm": "cat"}, "other": False, **histogram_fields({300: 1})}
     text = summary(finished(), metric("histogram", [cell]), warnings=[warning])
     assert "warning: read.latency: p99 > 10*ms: comm=cat: p99 12.4 ms" in text
@@ -189,7 +189,7 @@ def test_derived_figures_and_what_stopped_a_run_are_told() -> None:
     text = summary(
         finished(outcome="stop_when"),
         metric("sum", cells),
-        derived=lifecycle()["derive"],
+        derived=lifecycle()["figure.reported"],
         stopped=stop,
         places=["log: /var/log/x"],
     )
@@ -235,10 +235,10 @@ def test_colours_are_for_terminals_and_for_who_wants_them(
         monkeypatch.setenv(name, value)
     with terminal() as (stream, read):
         record = {"plan": "p", **finished()}
-        print_summary(record, warnings=[lifecycle()["metric.warning"]], file=stream)
+        print_summary(record, warnings=[lifecycle()["metric.warned"]], file=stream)
         assert ("\x1b[1;33mwarning" in read()) is coloured
         assert "warning: read.latency: p99 > 10*ms" in read()
-    assert "\x1b" not in summary(finished(), warnings=[lifecycle()["metric.warning"]])
+    assert "\x1b" not in summary(finished(), warnings=[lifecycle()["metric.warned"]])
 
 
 def test_columns_decide_the_width_or_else_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

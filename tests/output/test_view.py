@@ -18,8 +18,8 @@ CELL = {"key": {"comm": "cat"}, "other": False, "value": 7}
 def looked(value: int) -> Any:
     return SimpleNamespace(
         metrics=[metric("count", [{**CELL, "value": value}], unit="")],
-        derived=lifecycle()["derive"],
-        warnings=[lifecycle()["metric.warning"]],
+        derived=lifecycle()["figure.reported"],
+        warnings=[lifecycle()["metric.warned"]],
         outstanding=[],
     )
 

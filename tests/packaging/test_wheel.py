@@ -121,6 +121,8 @@ def test_an_installed_probeplan_runs_a_shipped_plan_by_name(
     command = ("probeplan", "run", *plan.split(), "--backend", backend, "--duration", "20s")
     lines = _run(installed, *command, "--", "cat", "/etc/hostname").splitlines()
     records = [json.loads(line) for line in lines]
-    assert [record["comm"] for record in records if record["event"] == "probe.event"][-1] == "cat"
+    assert [record["comm"] for record in records if record["event"] == "event.recorded"][
+        -1
+    ] == "cat"
     assert records[-1]["event"] == "run.finished"
     assert records[-1]["complete"] is True

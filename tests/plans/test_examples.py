@@ -37,7 +37,7 @@ def entry_and_return(ran: Ran) -> None:
 def metrics(ran: Ran) -> None:
     assert ran.value("read", "calls", comm="python3") >= 1
     assert ran.value("read", "largest") == 7654321
-    assert len([line for line in ran.of_kind("metric") if line["metric"] == "calls"]) >= 1
+    assert len([line for line in ran.of_kind("metric.reported") if line["metric"] == "calls"]) >= 1
 
 
 def params_and_targets(ran: Ran) -> None:
@@ -72,7 +72,7 @@ def another_task(ran: Ran) -> None:
 def figures(ran: Ran) -> None:
     """They are of the metrics beside them, exactly."""
     calls = sum(cell["value"] for cell in ran.cells("read", "calls"))
-    [derived] = [line for line in ran.of_kind("derive") if line["total"]]
+    [derived] = [line for line in ran.of_kind("figure.reported") if line["total"]]
     assert derived["values"]["mean"] == ran.value("read", "bytes") / calls
     assert derived["values"]["failing"] == 100 * ran.value("read", "failed") / calls
     assert derived["values"]["rate"] > 0

@@ -127,7 +127,7 @@ def tls_text_seen(ran: "Ran") -> None:
 
 def heap_outstanding_seen(ran: "Ran") -> None:
     """What each function kept, in bytes and pieces; nothing of what it gave back."""
-    told = ran.of_kind("outstanding")[-1]
+    told = ran.of_kind("outstanding.reported")[-1]
     assert told["total"]
     ours = [cell for cell in told["cells"] if cell["key"]["comm"].startswith("pr")]
     kept = {"by_malloc": 200 * 1000, "by_calloc": 50 * 770, "by_realloc": 40_000}

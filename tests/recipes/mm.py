@@ -196,7 +196,7 @@ def kernel_outstanding() -> None:
 def kernel_outstanding_seen(ran: "Ran") -> None:
     """Two objects a pipe that is open: the pipe and its buffers, which are larger. What the
     allocator takes for itself while it makes room for them is another cell."""
-    told = ran.of_kind("outstanding")[-1]
+    told = ran.of_kind("outstanding.reported")[-1]
     assert told["total"]
     stacks = [[frame.partition("+")[0] for frame in c["key"]["kstack"]] for c in told["cells"]]
     pipes = [

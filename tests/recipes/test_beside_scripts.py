@@ -63,7 +63,7 @@ def records(ran: Ran, probe: str, who: str | None = None) -> list[Mapping[str, A
     """The data of a probe's records with their `pid`; all or those of a comm."""
     return [
         {**line["data"], "pid": line["pid"]}
-        for line in ran.of_kind("probe.event")
+        for line in ran.of_kind("event.recorded")
         if line["probe"] == probe and who in (None, line["comm"])
     ]
 

@@ -183,7 +183,7 @@ def test_a_warning_names_the_cells_that_it_holds_for_the_largest_first() -> None
         "numbers": {"value": 25, "params.most": 3},
     }
     assert [cell["numbers"]["value"] for cell in warning["cells"]] == list(range(25, 5, -1))
-    assert warning["cells_left_out"] == 2
+    assert warning["cells_omitted"] == 2
 
 
 # ---------------------------------------------------------------- in a run
@@ -219,7 +219,7 @@ def test_stop_when_judges_each_second_where_there_are_no_windows(ran: Ran, monke
         plan=plan_of("stop_when: opens.calls == 0 and total(opens.calls) == 1"),
     )
     assert ran.lines[-1]["outcome"] == "stop_when"
-    assert [line["total"] for line in of_kind(ran, "metric")] == [True]
+    assert [line["total"] for line in of_kind(ran, "metric.reported")] == [True]
 
 
 def test_windows_and_totals_have_their_figures_and_warnings(ran: Ran) -> None:
@@ -231,11 +231,11 @@ def test_windows_and_totals_have_their_figures_and_warnings(ran: Ran) -> None:
         plan=plan_of(figures, warn="value >= 2"),
     )
     assert result.exit_code == 0
-    derived = of_kind(ran, "derive")
+    derived = of_kind(ran, "figure.reported")
     values = [line["values"]["double"] for line in derived if not line["total"]]
     assert sum(values) == 4
     assert [line["values"] for line in derived if line["total"]] == [{"double": 4.0}]
-    warnings = of_kind(ran, "metric.warning")
+    warnings = of_kind(ran, "metric.warned")
     assert {line["level"] for line in warnings} == {"warning"}
     assert [(line["probe"], line["metric"], line["total"]) for line in warnings] == [
         ("opens", "calls", False), (None, "double", False),
@@ -246,5 +246,5 @@ def test_windows_and_totals_have_their_figures_and_warnings(ran: Ran) -> None:
     ]
     assert warnings[1]["cells"] == [{"key": {}, "other": False, "numbers": {"value": 4.0}}]
     assert result.derived is not None
-    assert result.derived["units"] == {"double": "things"}
+    assert result.derived["display_units"] == {"double": "things"}
     assert len(result.warnings) == 2

@@ -263,7 +263,7 @@ def test_a_plan_that_fits_is_told_what_it_would_cost() -> None:
     told = sent(0.5)
     assert 0.01 < told["cost"] < 0.05
     opens = told["probes"]["opens"]
-    assert opens["target_per_s"] == pytest.approx(opens["hits_per_s"] / 2, abs=1)
+    assert opens["target_hits_per_s"] == pytest.approx(opens["hits_per_s"] / 2, abs=1)
 
 
 def test_a_canary_only_counts() -> None:

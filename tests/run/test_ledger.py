@@ -15,7 +15,7 @@ from orchestrator.backends.protocol import (
 )
 from orchestrator.compile.program import ResolvedTarget
 from orchestrator.run.report.ledger import Delivery, Ledger, balance, ledger_of
-from orchestrator.run.report.verdict import judge, saw_nothing
+from orchestrator.run.report.verdict import explain_nothing_seen, judge
 from tests.run.conftest import log_validator
 from tests.run.fake import program
 
@@ -123,7 +123,7 @@ def nothing(target: ResolvedTarget, **ends: int | None) -> str | None:
     fired = None if None in ends.values() else sum(end or 0 for end in ends.values())
     side = SideCounts(hook=0, side="hit", fired=fired, **ends)
     counts = Counts(sides=(side,), emits=(), metrics=())
-    return saw_nothing(ledger_of(program(), ATTACHED, counts, {}), target)
+    return explain_nothing_seen(ledger_of(program(), ATTACHED, counts, {}), target)
 
 
 def test_an_event_that_never_happened_is_said_to_have_fired_0_times() -> None:

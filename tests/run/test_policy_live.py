@@ -73,7 +73,7 @@ def ran(*arguments: str, before: Sequence[str] = ()) -> tuple[int, list[dict[str
 
 
 def texts(lines: list[dict[str, Any]]) -> list[str]:
-    return [line["data"]["text"] for line in lines if line["event"] == "probe.event"]
+    return [line["data"]["text"] for line in lines if line["event"] == "event.recorded"]
 
 
 # ---------------------------------------------------------------- user memory
@@ -98,7 +98,7 @@ def test_a_policy_hashes_strings_of_a_plan_that_would_show_them(
         assert first == second != third
         assert first.startswith("sha256:")
         assert len(first) == len("sha256:") + 16
-        assert all(e["data"]["comm"] == e["comm"] for e in lines if e["event"] == "probe.event")
+        assert all(e["data"]["comm"] == e["comm"] for e in lines if e["event"] == "event.recorded")
         kept = b"".join(p.read_bytes() for p in out.iterdir() if p.suffix in (".jsonl", ".json"))
         assert b"horse" not in kept
         assert first.encode() in kept
@@ -117,7 +117,7 @@ def test_a_policy_cuts_strings_in_records(tmp_path: Path, backend: str) -> None:
     code, lines, errors = ran(plan, "--policy", policy, "--backend", backend, "--", *SPEAK)
     assert code == 0, errors
     assert texts(lines) == ["cor", "cor", "bat"]
-    events = [line for line in lines if line["event"] == "probe.event"]
+    events = [line for line in lines if line["event"] == "event.recorded"]
     assert all(event["truncated"] == ["text"] for event in events)
 
 
@@ -138,9 +138,9 @@ def test_keys_are_redacted_as_records_are(tmp_path: Path) -> None:
         plan = a_plan(tmp_path, probe.replace("REDACT", redact))
         code, lines, errors = ran(plan, "--backend", "bcc", "--", *command)
         assert code in (0, 4, 5), errors
-        [metric] = [line for line in lines if line["event"] == "metric"]
+        [metric] = [line for line in lines if line["event"] == "metric.reported"]
         cells[redact] = {cell["key"]["path"]: cell["value"] for cell in metric["cells"]}
-        emitted[redact] = [line["data"] for line in lines if line["event"] == "probe.event"]
+        emitted[redact] = [line["data"] for line in lines if line["event"] == "event.recorded"]
     assert cells["truncate(9)"] == {"/etc/host": 2}
     assert emitted["truncate(9)"] == [{"path": "/etc/host", "now_path": "/etc/host"}] * 2
     assert sorted(cells["hash"].values()) == [1, 1]
@@ -166,8 +166,8 @@ def test_ceilings_hold_and_say_that_they_are_the_policys(tmp_path: Path, backend
     assert (limits["duration"]["value"], limits["duration"]["from"]) == (20 * 10**9, "policy")
     assert (limits["rate"]["from"], limits["memory"]["from"]) == ("plan", "default")
     assert [one["file"] for one in lines[0]["policies"]] == [policy]
-    assert len([line for line in lines if line["event"] == "probe.event"]) == 7
-    [metric] = [line for line in lines if line["event"] == "metric"]
+    assert len([line for line in lines if line["event"] == "event.recorded"]) == 7
+    [metric] = [line for line in lines if line["event"] == "metric.reported"]
     assert metric["cells"][0]["value"] == 300
 
 
@@ -215,7 +215,7 @@ def test_explain_names_the_source_of_each_limit(tmp_path: Path) -> None:
     told = json.loads(subprocess.check_output([*command, "--json"]))
     assert told["limits"]["duration"] == {
         "value": 9 * 10**9,
-        "enforced": "kernel",
+        "enforced_by": "kernel",
         "from": "policy",
     }
 

@@ -26,10 +26,14 @@ def finished(ran: Ran) -> dict:
 def test_a_run_tells_its_life_in_order(ran: Ran) -> None:
     ran.go(Script(batches=[[1, 2], [3]]))
     assert ran.kinds() == [
-        *("run.started", "probe.attached", "probe.event", "probe.event", "probe.event"),
-        *("metric", "run.finished"),
+        *("run.started", "probe.attached", "event.recorded", "event.recorded", "event.recorded"),
+        *("metric.reported", "run.finished"),
     ]
-    assert [line["data"]["n"] for line in ran.lines if line["event"] == "probe.event"] == [1, 2, 3]
+    assert [line["data"]["n"] for line in ran.lines if line["event"] == "event.recorded"] == [
+        1,
+        2,
+        3,
+    ]
 
 
 def test_the_deadline_ends_a_run_with_0(ran: Ran) -> None:
@@ -85,7 +89,7 @@ def test_records_over_the_cap_are_trimmed_and_booked(ran: Ran) -> None:
 def test_limits_output_bounds_the_bytes_of_events_and_ends_the_run(ran: Ran) -> None:
     limits = Limits(output=4096)
     result = ran.go(Script(batches=[range(100)]), program(limits))
-    events = [line for line in ran.stream.getvalue().splitlines() if b"probe.event" in line]
+    events = [line for line in ran.stream.getvalue().splitlines() if b"event.recorded" in line]
     assert 0 < len(events) < 100
     before_the_end = ran.stream.getvalue().partition(b'"event":"limit.reached"')[0]
     assert len(before_the_end[: before_the_end.rfind(b"\n")]) <= 4096
@@ -95,7 +99,9 @@ def test_limits_output_bounds_the_bytes_of_events_and_ends_the_run(ran: Ran) -> 
 def test_loss_in_the_kernel_makes_a_run_incomplete_with_4(ran: Ran) -> None:
     result = ran.go(Script(batches=[[1]], ring_lost=7))
     assert (result.exit_code, finished(ran)["complete"], finished(ran)["lost"]) == (4, False, 7)
-    assert finished(ran)["why_incomplete"] == ["opens: 7 records were lost: no room in the buffer"]
+    assert finished(ran)["incomplete_because"] == [
+        "opens: 7 records were lost: no room in the buffer"
+    ]
     [lost] = [line for line in ran.lines if line["event"] == "events.lost"]
     assert (lost["probe"], lost["lost"], lost["reason"]) == ("opens", 7, "ring")
 
@@ -108,7 +114,7 @@ def test_a_plan_that_allows_loss_ends_with_0_and_hides_nothing(ran: Ran) -> None
     last = finished(ran)
     assert (result.exit_code, last["exit_code"], last["level"]) == (0, 0, "warning")
     assert (result.complete, last["complete"], last["lost"]) == (False, False, 7)
-    assert last["why_incomplete"] == ["opens: 7 records were lost: no room in the buffer"]
+    assert last["incomplete_because"] == ["opens: 7 records were lost: no room in the buffer"]
     assert ran.lines[0]["limits"]["incomplete"]["value"] == "allow"
 
 
@@ -139,12 +145,14 @@ def test_an_unknown_count_makes_completeness_unknown_and_fails_nothing(ran: Ran)
 def test_accounts_that_do_not_balance_are_an_internal_error(ran: Ran) -> None:
     result = ran.go(Script(batches=[[1]], phantom=1))
     assert (result.exit_code, finished(ran)["complete"]) == (6, False)
-    assert "fired 2 is not" in finished(ran)["why_incomplete"][0]
+    assert "fired 2 is not" in finished(ran)["incomplete_because"][0]
 
 
 def test_a_run_that_saw_nothing_says_where_it_all_went(ran: Ran) -> None:
     ran.go(Script(not_target=12345))
-    assert finished(ran)["saw_nothing"] == "opens fired 12,345 times: all filtered by target"
+    assert (
+        finished(ran)["nothing_seen_because"] == "opens fired 12,345 times: all filtered by target"
+    )
 
 
 @pytest.mark.parametrize(
@@ -196,7 +204,7 @@ def test_a_full_disk_ends_a_run_and_the_lost_records_are_counted(ran: Ran) -> No
 def test_records_that_came_out_before_the_disk_was_full_are_counted_apart(ran: Ran) -> None:
     class Filling(Sink):
         def write(self, lines: bytes | memoryview, records: int) -> None:
-            if b"probe.event" in bytes(lines) and self.delivered > 5:
+            if b"event.recorded" in bytes(lines) and self.delivered > 5:
                 self._stream = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
             super().write(lines, records)
 
@@ -208,7 +216,7 @@ def test_records_that_came_out_before_the_disk_was_full_are_counted_apart(ran: R
 def test_windows_are_differences_and_totals_come_last(ran: Ran) -> None:
     script = Script(batches=[[1, 2], [3], [], [4]])
     ran.go(script, program(Limits(duration_ns=150_000_000), every_ns=50_000_000))
-    metrics = [line for line in ran.lines if line["event"] == "metric"]
+    metrics = [line for line in ran.lines if line["event"] == "metric.reported"]
     windows = [m for m in metrics if not m["total"]]
     assert windows
     assert metrics[-1]["total"] is True
@@ -235,7 +243,7 @@ def test_windows_do_not_shrink_when_a_backend_counts_on_in_its_own_cells(ran: Ra
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tests.run.fake.FakeSession.metrics", metrics)
         ran.go(Script(on_wait=count), what)
-    windows = [m for m in ran.lines if m["event"] == "metric" and not m["total"]]
+    windows = [m for m in ran.lines if m["event"] == "metric.reported" and not m["total"]]
     assert sum(cell["count"] for window in windows for cell in window["cells"]) == shared[5]
 
 
@@ -245,7 +253,7 @@ def test_a_failed_attachment_is_told_and_raised(ran: Ran) -> None:
         ran.go(Script(attach_error=refusal))
     assert ran.kinds() == ["run.started", "run.finished"]
     last = ran.lines[-1]
-    assert (last["exit_code"], last["outcome"], last["started"]) == (3, "error", None)
+    assert (last["exit_code"], last["outcome"], last["armed_at"]) == (3, "error", None)
     assert (last["startup_ms"], last["detach_ms"]) == (None, None)
     assert "no such symbol" in last["error"]
 

@@ -59,7 +59,7 @@ def check_keyed(ran: Ran, mechanism: str) -> None:
     found = functions(names)
     assert found.index("vfs_read") < found.index("ksys_read") < found.index("do_syscall_64")
     assert found[0] in ("read_zero", "vfs_read")
-    assert ran.finished["ledger"]["stacks"]["busy"] == 0
+    assert ran.finished["ledger"]["stacks"]["map_busy"] == 0
 
 
 @case("function:read_zero", KEYED)
@@ -87,8 +87,8 @@ def test_at_the_return(guest: CaseResult) -> None:
     """Where the kernel cannot look past it, the stack says so."""
     ran = ran_in(guest)
     assert sum(cell["value"] for cell in ran.cells("call", "calls")) == N
-    for stack in ran.of_kind("stack"):
-        short = "cannot look past the return" in stack["why"]
+    for stack in ran.of_kind("stack.named"):
+        short = "cannot look past the return" in stack["incomplete_because"]
         assert short != ("do_syscall_64" in functions(stack["names"]))
 
 

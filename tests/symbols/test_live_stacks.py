@@ -53,7 +53,7 @@ def run(
         for line in running.stdout:
             lines.append(line)
             told = json.loads(line)
-            if told["event"] == "stack" and told["space"] == waits_for:
+            if told["event"] == "stack.named" and told["space"] == waits_for:
                 until.touch()
         errors = running.stderr.read() if running.stderr is not None else ""
         assert running.wait() in (0, 4), errors
@@ -75,14 +75,19 @@ def test_a_user_stack_is_the_call_chain(tmp_path: Path, chain: Path) -> None:
     assert chains.count(["inner", "other", "main"]) == M
     assert len(chains) == N + M
     assert all("(chain)" in one["ustack"][0] for one in ran.data("call"))
-    assert ran.finished["ledger"]["stacks"] == {"kept": 2, "full": 0, "busy": 0, "unnamed": 0}
+    assert ran.finished["ledger"]["stacks"] == {
+        "kept": 2,
+        "map_full": 0,
+        "map_busy": 0,
+        "incomplete": 0,
+    }
 
 
 def test_a_stack_is_told_once_with_its_addresses(tmp_path: Path, chain: Path) -> None:
     """Its record comes before the first event that shows it, and names file and build id."""
     ran = run(tmp_path, "    emit: {ustack: ustack}\n", [str(chain), "chain", str(N), "0"])
-    [at] = [n for n, line in enumerate(ran.lines) if line["event"] == "stack"]
-    events = [n for n, line in enumerate(ran.lines) if line["event"] == "probe.event"]
+    [at] = [n for n, line in enumerate(ran.lines) if line["event"] == "stack.named"]
+    events = [n for n, line in enumerate(ran.lines) if line["event"] == "event.recorded"]
     assert at < min(events)
     stack = ran.lines[at]
     assert {tuple(one["ustack"]) for one in ran.data("call")} == {tuple(stack["names"])}
@@ -90,8 +95,8 @@ def test_a_stack_is_told_once_with_its_addresses(tmp_path: Path, chain: Path) ->
     notes = subprocess.run(["readelf", "-n", chain], capture_output=True, text=True, check=True)
     assert frame["build_id"] in notes.stdout
     assert (frame["symbol"], frame["module"]) == ("inner", str(chain))
-    assert stack["pid"] == ran.of_kind("probe.event")[0]["pid"]
-    assert (stack["cut"], stack["why"]) == (False, "")
+    assert stack["pid"] == ran.of_kind("event.recorded")[0]["pid"]
+    assert (stack["truncated"], stack["incomplete_because"]) == (False, "")
 
 
 def test_counts_by_user_stack_are_exact(tmp_path: Path, chain: Path) -> None:
@@ -143,7 +148,7 @@ def test_a_file_that_is_deleted_is_named_all_the_same(tmp_path: Path, chain: Pat
 def test_code_made_at_run_time_is_named_by_its_map(tmp_path: Path, chain: Path) -> None:
     """By the file that JIT compilers write for perf."""
     ran = run(tmp_path, "    emit: {ustack: ustack}\n", [str(chain), "made", str(N)])
-    pid = ran.of_kind("probe.event")[0]["pid"]
+    pid = ran.of_kind("event.recorded")[0]["pid"]
     Path(f"/tmp/perf-{pid}.map").unlink()  # noqa: S108  # where perf looks
     assert [functions(one["ustack"]) for one in ran.data("call")] == [
         ["jitted", "made", "main"]
@@ -156,11 +161,11 @@ def test_stacks_without_room_are_null_and_counted(tmp_path: Path, chain: Path) -
     ways = 4000
     ran = run(tmp_path, probe, [str(chain), "ways", str(ways)], memory="3MiB")
     account = ran.finished["ledger"]["stacks"]
-    assert account["kept"] == len(ran.of_kind("stack")) < ways
-    assert account["full"] == ran.value("call", "calls", ustack=None) == ways - account["kept"]
+    assert account["kept"] == len(ran.of_kind("stack.named")) < ways
+    assert account["map_full"] == ran.value("call", "calls", ustack=None) == ways - account["kept"]
     assert sum(cell["value"] for cell in ran.cells("call", "calls")) == ways
     assert ran.finished["complete"] is False
-    assert any("stacks were lost" in why for why in ran.finished["why_incomplete"])
+    assert any("stacks were lost" in why for why in ran.finished["incomplete_because"])
     assert ran.finished["exit_code"] == 4
 
 

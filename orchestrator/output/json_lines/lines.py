@@ -187,7 +187,7 @@ class LineRenderer:
     def _build(self, emit: Emit, constants: Mapping[str, str | int]) -> None:
         self._text('{"ts":')
         self._column(StampColumn(self._clock))
-        fixed = {"level": "info", "event": "probe.event", **constants, "probe": emit.probe}
+        fixed = {"level": "info", "event": "event.recorded", **constants, "probe": emit.probe}
         self._text("," + orjson.dumps(fixed)[1:-1].decode() + ',"time_unix_nano":')
         self._column(UnixNanoColumn(self._clock))
         self._header("cpu")

@@ -46,7 +46,7 @@ def amount(value: float | str | None, unit: str) -> str:
 def unit_of(record: Mapping[str, Any]) -> str:
     """The unit of the values in a metric or warning record, as `amount` takes it: what they are,
     and where that is but a number, what the plan calls them."""
-    return str(record["unit"] or record.get("display", ""))
+    return str(record["unit"] or record.get("display_unit", ""))
 
 
 def units_of(metrics: Iterable[Mapping[str, Any]], figures: Mapping[str, str]) -> dict[str, str]:

@@ -93,7 +93,7 @@ class LiveView:
         if self._look is None:
             return
         looked = self._look()
-        units = units_of(looked.metrics, looked.derived["units"] if looked.derived else {})
+        units = units_of(looked.metrics, looked.derived["display_units"] if looked.derived else {})
         yield from warning_lines(looked.warnings, units)
         if looked.derived is not None:
             yield derived_table(looked.derived)

@@ -34,10 +34,10 @@ def print_summary(  # noqa: PLR0913  # the records that a run ends with
     file: TextIO,
     width: int | None = None,
 ) -> None:
-    """Print the summary of one run to `file`: the `run.finished` record, the total `metric`,
-    `derive`, `metric.warning` and `outstanding` records, and `stop.reached` and `limit.reached`, as
-    in the log schema. `places`: where its output went, for people. Widths and colours are the
-    terminal's; COLUMNS, NO_COLOR and TERM are heeded."""
+    """Print the summary of one run to `file`: the `run.finished` record, the total
+    `metric.reported`, `figure.reported`, `metric.warned` and `outstanding.reported` records, and
+    `stop.reached` and `limit.reached`, as in the log schema. `places`: where its output went, for
+    people. Widths and colours are the terminal's; COLUMNS, NO_COLOR and TERM are heeded."""
     from rich.console import Console  # lazy: 23 ms, paid once the run is over
 
     from orchestrator.output.terminal.tables import WARNING, Drawing, derived_table, warning_lines
@@ -66,7 +66,7 @@ def print_summary(  # noqa: PLR0913  # the records that a run ends with
         console.print()
         console.print(derived_table(derived))
     console.print()
-    units = units_of(metrics, derived["units"] if derived else {})
+    units = units_of(metrics, derived["display_units"] if derived else {})
     for line in warning_lines(warnings, units):
         console.print(line)
     for limit in limits:
@@ -164,7 +164,7 @@ def _limit(limit: Record) -> str:
     bound = amount(limit["value"], _LIMIT_UNITS.get(limit["limit"], ""))
     return (
         f"limit reached: {limit['limit']} {bound}{whose}, by the "
-        f"{limit['enforced']}, {limit['action']}{detail}"
+        f"{limit['enforced_by']}, {limit['action']}{detail}"
     )
 
 
@@ -186,9 +186,9 @@ def _verdict(console: "Console", finished: Record) -> None:
         f"ended by {ending(finished['outcome'])}",
         style=style,
     )
-    for reason in finished["why_incomplete"]:
+    for reason in finished["incomplete_because"]:
         console.print(f"  {harmless(reason)}")
-    if finished["saw_nothing"]:
-        console.print(f"nothing was seen: {harmless(finished['saw_nothing'])}")
+    if finished["nothing_seen_because"]:
+        console.print(f"nothing was seen: {harmless(finished['nothing_seen_because'])}")
     if finished.get("error"):
         console.print(f"error: {harmless(finished['error'])}", style="bold red")

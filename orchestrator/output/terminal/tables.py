@@ -47,7 +47,7 @@ class Drawing:
         histogram = metric["kind"] == "histogram"
         if keys or not histogram:
             yield self._table(metric, keys, marked)
-        left_out = metric["cells_left_out"] + max(0, len(metric["cells"]) - self._cells)
+        left_out = metric["cells_omitted"] + max(0, len(metric["cells"]) - self._cells)
         if left_out:
             yield Text(f"… and {left_out:,} more" if not self._ascii else f"and {left_out:,} more")
         if histogram:
@@ -76,7 +76,7 @@ class Drawing:
             ]
             _fill(table, [_key({"other": False, **cell}, keys) for cell in shown], rows)
             yield table
-        if left_out := held["cells_left_out"] + len(held["cells"]) - len(shown):
+        if left_out := held["cells_omitted"] + len(held["cells"]) - len(shown):
             yield Text(f"and {left_out:,} more")
         yield from (Text(f"  note: {harmless(caveat)}") for caveat in held["caveats"])
 
@@ -103,7 +103,7 @@ class Drawing:
     def _shares(self, metric: Record, shown: Sequence[Record]) -> list[tuple[str, str]]:
         """Of counts and sums: each cell's part of them all, where all are known."""
         values = [cell.get("value") for cell in metric["cells"]]
-        if metric["kind"] not in _ADDITIVE or len(values) < 2 or metric["cells_left_out"]:
+        if metric["kind"] not in _ADDITIVE or len(values) < 2 or metric["cells_omitted"]:
             return []
         total = sum(values)
         if min(values) < 0 or not total or self._width < 60:
@@ -157,7 +157,7 @@ def derived_table(derived: Record) -> Table:
     """What was derived: a figure a row."""
     table = table_of(["derived"], ["value"])
     for name, value in derived["values"].items():
-        table.add_row(harmless(name), amount(value, derived["units"].get(name, "")))
+        table.add_row(harmless(name), amount(value, derived["display_units"].get(name, "")))
     return table
 
 
@@ -171,8 +171,8 @@ def warning_lines(warnings: Sequence[Record], units: Mapping[str, str]) -> Itera
             whose = f" {key or '(other)'}:" if key or cell["other"] else ""
             told = harmless(numbers(cell["numbers"], units, unit_of(one)))
             yield Text(f"{head}:{whose} {told}", style=WARNING)
-        if one["cells_left_out"]:
-            yield Text(f"{head}: and {one['cells_left_out']:,} more cells", style=WARNING)
+        if one["cells_omitted"]:
+            yield Text(f"{head}: and {one['cells_omitted']:,} more cells", style=WARNING)
 
 
 def table_of(texts: list[str], figures: list[str]) -> Table:

@@ -97,7 +97,7 @@ def canary(
         "probes": {
             one.probe.name: {
                 "hits_per_s": round(one.hits_s),
-                "target_per_s": round(one.kept_s),
+                "target_hits_per_s": round(one.kept_s),
                 "cost": round(one.cost, 6),
             }
             for one in found

@@ -171,7 +171,7 @@ class Governor:
     ) -> None:
         probe = name if share is None else self._program.probes[share.probe].name
         self._output.record(
-            "governor.step",
+            "governor.stepped",
             "warning",
             action=action,
             probe=probe,

@@ -64,7 +64,7 @@ class Figures:
         return {one.name: names.look((one.name,)) for one in self._plan.derive}
 
     def warnings(self, now: Counted, whole: Counted) -> list[Fields]:
-        """Of metric.warning, one for each metric and figure whose `warn` holds."""
+        """Of metric.warned, one for each metric and figure whose `warn` holds."""
         found = [self._of_metric(spec, now) for spec in self._specs.values()]
         names = self._names(now, whole)
         found += [self._of_figure(one, names) for one in self._plan.derive]
@@ -104,9 +104,9 @@ class Figures:
             "metric": spec.name,
             "condition": condition.text,
             "unit": spec.unit,
-            "display": spec.display,
+            "display_unit": spec.display,
             "cells": shown,
-            "cells_left_out": len(held) - len(shown),
+            "cells_omitted": len(held) - len(shown),
         }
 
     def _of_cell(self, spec: MetricSpec, cell: Cell, elapsed_ns: int) -> Look:
@@ -136,9 +136,9 @@ class Figures:
             "metric": one.name,
             "condition": one.warn.text,
             "unit": one.unit,
-            "display": one.unit,
+            "display_unit": one.unit,
             "cells": [{"key": {}, "other": False, "numbers": numbers}],
-            "cells_left_out": 0,
+            "cells_omitted": 0,
         }
 
 

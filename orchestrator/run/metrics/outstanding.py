@@ -89,7 +89,7 @@ class Outstanding:
             "count": sum(cell.count for cell in whole),
             "growth": value - sum(before.values()),
             "cells": listed[: spec.top],
-            "cells_left_out": len(listed) - len(listed[: spec.top]),
+            "cells_omitted": len(listed) - len(listed[: spec.top]),
             "min_age_ns": resource.min_age_ns,
             "caveats": caveats(self._program, span),
         }

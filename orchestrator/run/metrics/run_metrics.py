@@ -122,7 +122,7 @@ class Metrics:
             found.metrics.append({**fields, "sample": self._samples.get(spec.probe, 1)})
         if self._figures.units:
             values = self._figures.derived(now, whole)
-            found.derived = {"values": values, "units": self._figures.units, **stretch}
+            found.derived = {"values": values, "display_units": self._figures.units, **stretch}
         found.outstanding = [{**one, **stretch} for one in self._held(now.ended_ns, total=total)]
         found.warnings = [{**one, **stretch} for one in self._figures.warnings(now, whole)]
         return found
@@ -138,13 +138,13 @@ class Metrics:
 
     def _write(self, measured: Measured) -> None:
         for fields in measured.outstanding:
-            self._output.record("outstanding", **fields)
+            self._output.record("outstanding.reported", **fields)
         for fields in measured.metrics:
-            self._output.record("metric", **fields)
+            self._output.record("metric.reported", **fields)
         if measured.derived is not None:
-            self._output.record("derive", **measured.derived)
+            self._output.record("figure.reported", **measured.derived)
         for fields in measured.warnings:
-            self._output.record("metric.warning", "warning", **fields)
+            self._output.record("metric.warned", "warning", **fields)
 
 
 def _samples(plan: Plan, program: Program) -> dict[str, int]:

@@ -10,14 +10,14 @@ from orchestrator.plan.model import Limits
 from orchestrator.run.report.account import Account
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.outcome import CommandResult, Outcome
-from orchestrator.run.report.verdict import Verdict, judge, saw_nothing
+from orchestrator.run.report.verdict import Verdict, explain_nothing_seen, judge
 
 __all__ = ["Ending", "exit_code", "finished"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """A run that is over. `started` None: it was never armed; `ended_by`: the signal that ended
+    """A run that is over. `armed_at` None: it was never armed; `ended_by`: the signal that ended
     it, if one did; `startup_ms`: from the start of the process to the first attached probe;
     `detach_ms`: what detaching took; `output_limited`: limits.output was reached; `output_failed`:
     why the output took no more, "" if it took all; `paused_ns`: by probe that was paused, for how
@@ -27,7 +27,7 @@ class Ending:
     account: Account
     command: CommandResult | None
     ended_by: signal.Signals | None
-    started: str | None
+    armed_at: str | None
     armed_for_ns: int
     startup_ms: float | None
     detach_ms: float | None
@@ -40,7 +40,7 @@ def finished(ending: Ending, program: Program, faults: Faults) -> tuple[dict[str
     """The fields of run.finished, with its `level`, and the verdict in them."""
     account = ending.account
     verdict = judge(account.ledger, account.undelivered, output_limited=ending.output_limited)
-    if ending.started is None:
+    if ending.armed_at is None:
         never = ("nothing was ever attached and armed",)
         verdict = Verdict(complete=False, reasons=never, lost=0, violations=())
     if ending.output_failed:
@@ -52,19 +52,19 @@ def finished(ending: Ending, program: Program, faults: Faults) -> tuple[dict[str
         "level": "error" if code == 6 else "warning" if doubtful else "info",
         "outcome": ending.outcome,
         "exit_code": code,
-        "started": ending.started,
+        "armed_at": ending.armed_at,
         "duration_ns": ending.armed_for_ns,
         "startup_ms": ending.startup_ms,
         "detach_ms": None if ending.detach_ms is None else round(ending.detach_ms, 1),
         "paused_ns": dict(ending.paused_ns),
         "command_status": _status(ending.command),
-        "command_left": [
+        "command_descendants_left": [
             {"pid": pid, "comm": comm}
             for pid, comm in (ending.command.left if ending.command else ())
         ],
         "complete": verdict.complete,
-        "why_incomplete": list(verdict.reasons),
-        "saw_nothing": saw_nothing(account.ledger, program.target),
+        "incomplete_because": list(verdict.reasons),
+        "nothing_seen_because": explain_nothing_seen(account.ledger, program.target),
         "delivered": account.delivered,
         "lost": verdict.lost,
         "ledger": account.ledger,
@@ -92,7 +92,7 @@ def exit_code(ending: Ending, verdict: Verdict, faults: Faults, limits: Limits) 
         return 128 + (ending.ended_by or signal.SIGINT)
     if ending.command is not None and ending.command.failed:
         return 5
-    if ending.output_failed or ending.started is None:
+    if ending.output_failed or ending.armed_at is None:
         return 4
     return 4 if verdict.complete is False and limits.incomplete == "fail" else 0
 

@@ -78,9 +78,9 @@ class Ledger(TypedDict):
     spans: dict[str, SpanLedger]
     faulted: Known
     truncated: Known
-    division_by_zero: Known
+    divisions_by_zero: Known
     children_lost: Known
-    lost_of_any: Known
+    lost_unattributed: Known
     stacks: NotRequired[Entry]
 
 
@@ -109,9 +109,9 @@ def ledger_of(
         spans={span.name: _span(span, counts, deliveries) for span in program.spans},
         faulted=_known(counts.faulted),
         truncated=_known(counts.truncated),
-        division_by_zero=_known(counts.division_by_zero),
+        divisions_by_zero=_known(counts.divisions_by_zero),
         children_lost=_known(counts.children_lost),
-        lost_of_any=_known(counts.lost_of_any),
+        lost_unattributed=_known(counts.lost_unattributed),
     )
     if counts.stacks is not None:
         ledger["stacks"] = dataclasses.asdict(counts.stacks)

@@ -50,7 +50,7 @@ def limits_in_force(artifact: Artifact[Any]) -> dict[str, Fields]:
     limits = artifact.program.limits
     enforced = {**artifact.enforced, **_OURS}
     return {
-        name: {**value, "enforced": enforced.get(name, "user")}
+        name: {**value, "enforced_by": enforced.get(name, "user")}
         for name, value in _values(limits).items()
     }
 
@@ -131,6 +131,6 @@ def limit_fields(
         "limit": limit,
         "probe": probe,
         "value": value,
-        "enforced": in_force[limit]["enforced"],
+        "enforced_by": in_force[limit]["enforced_by"],
         "action": action,
     }

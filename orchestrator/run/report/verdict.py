@@ -23,7 +23,7 @@ from orchestrator.run.report.ledger import (
     total,
 )
 
-__all__ = ["Loss", "Verdict", "judge", "losses", "saw_nothing"]
+__all__ = ["Loss", "Verdict", "explain_nothing_seen", "judge", "losses"]
 
 Reason = Literal["ring", "output", "missed", "map"]
 
@@ -89,7 +89,7 @@ def losses(ledger: Ledger, undelivered: Mapping[str, int]) -> Iterator[Loss]:
     yield Loss(
         probe=None,
         reason="ring",
-        lost=ledger["lost_of_any"],
+        lost=ledger["lost_unattributed"],
         detail="events were lost for want of room in the buffer; of which probes is not known",
     )
     yield from _of_stacks(ledger.get("stacks", {}))
@@ -103,8 +103,8 @@ def losses(ledger: Ledger, undelivered: Mapping[str, int]) -> Iterator[Loss]:
 
 def _of_stacks(stacks: Entry) -> Iterator[Loss]:
     for why, detail in (
-        ("full", "stacks were lost: no room for more different ones; raise limits.memory"),
-        ("busy", "stacks were lost: the kernel had no scratch memory or no lock for them"),
+        ("map_full", "stacks were lost: no room for more different ones; raise limits.memory"),
+        ("map_busy", "stacks were lost: the kernel had no scratch memory or no lock for them"),
     ):
         yield Loss(probe=None, reason="map", lost=stacks.get(why, 0), detail=detail)
 
@@ -144,7 +144,7 @@ def _of_hook(name: str, hook: HookLedger) -> Iterator[Loss]:
 # ---------------------------------------------------------------- nothing seen
 
 
-def saw_nothing(ledger: Ledger, target: ResolvedTarget) -> str | None:
+def explain_nothing_seen(ledger: Ledger, target: ResolvedTarget) -> str | None:
     """Where all events went, when no probe accepted any; None when something was seen."""
     probes = ledger["probes"]
     if any(accepted_by(probe["hooks"]) != 0 for probe in probes.values()):

@@ -90,7 +90,7 @@ class Accounts:
             metrics=self._metrics(rows),
             faulted=self._all(own, "faulted"),
             truncated=self._all(own, "truncated"),
-            division_by_zero=self._all(own, "division_by_zero"),
+            divisions_by_zero=self._all(own, "division_by_zero"),
             children_lost=self._all([rows[lost]], "map_full"),
             stacks=self._stacks(),
             spans=tuple(self._span(span, rows) for span in self.layout.program.spans),

@@ -65,7 +65,7 @@ OPEN_ENTRIES = 10_240
 TASK_ENTRIES = 16_384
 SPARSE_BUCKETS_PER_KEY = 32
 #: What the map of stacks counts, whoever takes them: kept, no room, no scratch or lock at hand.
-STACK_WORDS = ("kept", "full", "busy")
+STACK_WORDS = ("kept", "map_full", "map_busy")
 #: Words of addresses that a stack has room for: 127 frames are the kernel's own bound by default
 #: (kernel.perf_event_max_stack); less where limits.memory would hold too few stacks.
 STACK_SIZES = (128, 64, 32)

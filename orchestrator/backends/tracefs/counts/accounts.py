@@ -82,8 +82,8 @@ def counts_of(
         metrics=tuple(_metrics(pipeline, layout, sources)),
         faulted=None if reads else pipeline.faulted,
         truncated=pipeline.truncated,
-        division_by_zero=pipeline.tally.division_by_zero,
-        lost_of_any=_of_any(in_doubt, [source.lost for source in sources]),
+        divisions_by_zero=pipeline.tally.division_by_zero,
+        lost_unattributed=_of_any(in_doubt, [source.lost for source in sources]),
     )
 
 

@@ -14,7 +14,6 @@ from orchestrator.cli.options import (
     further_policies,
     overrides,
 )
-from orchestrator.plan.codes import CODES
 from orchestrator.plan.findings import Finding, PlanError, Position, has_errors
 from orchestrator.plan.load import check_plan
 from orchestrator.plan.model import Plan
@@ -247,10 +246,12 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _explain(code: str) -> int:
+    from orchestrator.plan.codes import CODES  # needed for --explain only
+
     entry = CODES.get(code.upper())
     if entry is None:
         hint = suggestion(code.upper(), CODES, f"codes: {min(CODES)} to {max(CODES)}")
         print(f"there is no code {code!r}\n  hint: {hint}", file=sys.stderr)
         return 2
-    print(f"{code.upper()}: {entry[0]}\n\n{entry[1]}")
+    print(f"{entry.code}: {entry.title}\n\n{entry.meaning}")
     return 0

@@ -1,0 +1,285 @@
+"""Writes the pages of docs/ that are made of the schemas and of the table of finding codes.
+
+usage: scripts/generate_docs.py [--check]
+
+`docs/log.md`, `docs/policy.md` and `docs/finding-codes.md` are generated whole. In
+`docs/language.md` the tables of keys are generated: they lie between comments that name the object
+of the schema. With `--check` nothing is written; the exit code is 1 when a page is not current.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+sys.path.insert(0, str(ROOT))
+
+Schema = Mapping[str, Any]
+
+_TYPES = {"integer": "integer", "number": "number", "string": "text", "boolean": "true or false"}
+_TYPES |= {"array": "list", "object": "mapping", "null": "null"}
+_MAPPING = ["mapping"]
+_KEYS = re.compile(r"(<!-- begin keys: (\S+) -->\n).*?(<!-- end keys -->)", re.DOTALL)
+
+
+def pages() -> dict[Path, str]:
+    """The text that each generated page has to have, by its path."""
+    plan, log, policy = (_schema(name) for name in ("plan", "log", "policy"))
+    language = DOCS / "language.md"
+    return {
+        DOCS / "log.md": _log_page(log),
+        DOCS / "policy.md": _policy_page(policy),
+        DOCS / "finding-codes.md": _codes_page(),
+        language: _with_key_tables(language.read_text(), plan),
+    }
+
+
+def stale_pages() -> list[Path]:
+    """The committed pages that differ from what their sources give now."""
+    return [path for path, text in pages().items() if not path.exists() or path.read_text() != text]
+
+
+def main(arguments: list[str]) -> int:
+    stale = stale_pages()
+    if "--check" in arguments:
+        for path in stale:
+            print(f"{path.relative_to(ROOT)} is not current: run `make docs`")
+        return 1 if stale else 0
+    texts = pages()
+    for path in stale:
+        path.write_text(texts[path])
+        print(f"wrote {path.relative_to(ROOT)}")
+    return 0
+
+
+def _schema(name: str) -> Schema:
+    loaded: Schema = json.loads((ROOT / "schema" / f"{name}-v1.schema.json").read_text())
+    return loaded
+
+
+def _generated_note(source: str) -> str:
+    return f"<!-- Generated from {source} by scripts/generate_docs.py: change that, then `make docs`. -->"
+
+
+# ---------------------------------------------------------------- tables of keys
+
+
+def _with_key_tables(text: str, schema: Schema) -> str:
+    """`text` with the table of every object that it names in `<!-- begin keys: … -->`."""
+
+    def table(match: re.Match[str]) -> str:
+        return f"{match[1]}\n{_key_table(_object(schema, match[2]), schema)}\n\n{match[3]}"
+
+    return _KEYS.sub(table, text)
+
+
+def _object(schema: Schema, name: str) -> Schema:
+    """An object of the schema: `plan` itself, a definition, or a property of the top level."""
+    if name == "plan":
+        return schema
+    return schema["$defs"].get(name) or schema["properties"][name]
+
+
+def _key_table(owner: Schema, schema: Schema) -> str:
+    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    required = owner.get("required", ())
+    for name, key in owner["properties"].items():
+        cells = (f"`{name}`", _type(key, schema), _default(name, key, required), _meaning(key))
+        rows.append(f"| {' | '.join(map(_cell, cells))} |")
+    return "\n".join(rows)
+
+
+def _type(key: Schema, schema: Schema) -> str:
+    if "enum" in key:
+        return " or ".join(f"`{value}`" for value in key["enum"] if value != "")
+    if "const" in key:
+        return f"`{key['const']}`"
+    if "anyOf" in key:
+        return " or ".join(_type(choice, schema) for choice in key["anyOf"])
+    if "$ref" in key:
+        return _reference(key["$ref"].rpartition("/")[2], schema)
+    kinds = key.get("type", ())
+    names = [_TYPES[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds)]
+    inner = key.get("items") if names == ["list"] else key.get("additionalProperties")
+    if isinstance(inner, Mapping) and (of := _type(inner, schema)) and names in (["list"], _MAPPING):
+        return f"list of {of}" if names == ["list"] else f"mapping of names to {of}"
+    return " or ".join(names)
+
+
+def _reference(name: str, schema: Schema) -> str:
+    """What a definition is called in a table: a link where it has a table of its own."""
+    kind = schema["$defs"][name]
+    if name == "expression":
+        return "E"
+    if isinstance(kind.get("additionalProperties"), Mapping):
+        return _type(kind, schema)
+    if "properties" in kind or "log" in schema["title"]:
+        return f"[{name}](#{name.replace('.', '')})"
+    return name
+
+
+def _default(name: str, key: Schema, required: tuple[str, ...]) -> str:
+    if name in required:
+        return "required"
+    if "default" not in key:
+        return "none"
+    value = key["default"]
+    return f"`{value}`" if isinstance(value, str) and value else f"`{json.dumps(value)}`"
+
+
+def _meaning(key: Schema) -> str:
+    examples = key.get("examples", ())
+    shown = [_example(example) for example in examples]
+    told = f" Example: {', '.join(shown)}." if shown else ""
+    return key.get("description", "") + told
+
+
+def _example(value: Any) -> str:
+    return f"`{value if isinstance(value, str) and value else json.dumps(value)}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+# ---------------------------------------------------------------- the log
+
+_LOG_HEAD = """\
+# The log
+
+{note}
+
+{description}
+
+A run writes its log to standard output, or to `--log FILE`; `--out DIR` keeps it as `events.jsonl`.
+The schema is `schema/log-v1.schema.json`, and every line that a run writes is valid against it.
+
+Every record has these fields:
+
+{common}
+
+All records but `probe.event` also have these:
+
+{lifecycle}
+
+## Record kinds
+
+"""
+
+
+def _log_page(schema: Schema) -> str:
+    kinds = schema["properties"]["event"]["enum"]
+    head = _LOG_HEAD.format(
+        note=_generated_note("schema/log-v1.schema.json"),
+        description=schema["description"],
+        common=_field_table(schema, schema),
+        lifecycle=_field_table(schema["$defs"]["lifecycle"], schema),
+    )
+    records = [_log_section(kind, schema) for kind in kinds]
+    shared = [
+        _log_section(name, schema)
+        for name in schema["$defs"]
+        if name not in kinds and name != "lifecycle"
+    ]
+    return head + "\n".join(records) + "\n## Parts of records\n\n" + "\n".join(shared)
+
+
+def _log_section(name: str, schema: Schema) -> str:
+    part = schema["$defs"][name]
+    lines = [f"### {name}", "", part.get("description", ""), ""]
+    if "properties" in part:
+        lines += [_field_table(part, schema), ""]
+        lines += [line for key in part["properties"].values() for line in _nested(key, schema)]
+    elif examples := part.get("examples"):
+        lines += [f"Example: {', '.join(map(_example, examples))}.", ""]
+    return "\n".join(lines)
+
+
+def _field_table(owner: Schema, schema: Schema) -> str:
+    rows = ["| field | type | always there | meaning |", "|---|---|---|---|"]
+    required = owner.get("required", ())
+    for name, key in owner["properties"].items():
+        if name == "event" and "const" in key:  # as the heading says
+            continue
+        there = "yes" if name in required else "no"
+        if name == "event":
+            key = {**key, "enum": ["a record kind"]}
+        cells = (f"`{name}`", _type(key, schema), there, _meaning(key))
+        rows.append(f"| {' | '.join(map(_cell, cells))} |")
+    return "\n".join(rows)
+
+
+def _nested(key: Schema, schema: Schema) -> Iterator[str]:
+    """Tables of what lies inside a field and has no definition of its own."""
+    inner = key.get("additionalProperties")
+    for part in (key, inner, key.get("items")):
+        if isinstance(part, Mapping) and part.get("properties"):
+            yield from (f"Within it: {key['description']}", "", _field_table(part, schema), "")
+
+
+# ---------------------------------------------------------------- policies
+
+_POLICY = """\
+# Policies
+
+{note}
+
+{description} A host without that file has no policy. `run --policy FILE` adds more of them, and can
+only make the rules stricter; `probeplan policy show` prints what is in force on this host, and
+`probeplan policy check FILE` checks a file before it is installed. The file has to belong to root
+and be writable by root alone; while it cannot be trusted, nothing runs ([PP120](finding-codes.md#pp120)).
+The schema is `schema/policy-v1.schema.json`, an example is `examples/policy.yaml`.
+
+## Keys
+
+{keys}
+
+## limits
+
+{limits}
+"""
+
+
+def _policy_page(schema: Schema) -> str:
+    return _POLICY.format(
+        note=_generated_note("schema/policy-v1.schema.json"),
+        description=schema["description"],
+        keys=_key_table(schema, schema),
+        limits=_key_table(schema["properties"]["limits"], schema),
+    )
+
+
+# ---------------------------------------------------------------- finding codes
+
+_CODES = """\
+# Finding codes
+
+{note}
+
+A finding is one problem of a plan, a policy or a host: `file:line:column: error[CODE]: what is wrong`
+and a hint. Codes are stable: a code keeps its meaning, and a new meaning gets a new code.
+`probeplan lint --explain PP022` prints what one means. All findings are reported at once.
+
+Errors about the plan end with exit code 2, errors about this kernel or host with exit code 3.
+
+"""
+
+
+def _codes_page() -> str:
+    from orchestrator.plan.codes import CODES
+
+    head = _CODES.format(note=_generated_note("orchestrator/plan/codes.py"))
+    return head + "\n".join(_code_section(code, meaning) for code, meaning in CODES.items())
+
+
+def _code_section(code: str, meaning: Any) -> str:
+    title, text = meaning[:2]
+    return f"## {code}\n\n**{title}.** {text}\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

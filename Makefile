@@ -8,12 +8,13 @@ DURATION ?= 10s
 ARGS ?=
 MATRIX := 5.10,6.12,7.x
 
-.PHONY: help run test test-matrix check bench soak fuzz facts clean setup
+.PHONY: help run test test-matrix check docs bench soak fuzz facts clean setup
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
 	@echo "make check        ruff, mypy --strict, import-linter"
 	@echo "make test-matrix  the kernel lanes on $(MATRIX)"
+	@echo "make docs         the site of docs/, in build/docs"
 	@echo "make bench        figures beside bpftrace and bcc's tools"
 	@echo "make soak         overload that loses nothing unseen; a thousand runs killed at random moments"
 	@echo "make fuzz         coverage-guided fuzzing of everything that reads input"
@@ -39,6 +40,11 @@ check:
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+
+docs:
+	@scripts/setup.sh docs
+	@$(PYTHON) scripts/generate_docs.py
+	@$(PYTHON) -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
 
 bench:
 	@scripts/setup.sh bench

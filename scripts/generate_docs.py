@@ -12,7 +12,10 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.plan.codes import FindingCode
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -22,7 +25,6 @@ Schema = Mapping[str, Any]
 
 _TYPES = {"integer": "integer", "number": "number", "string": "text", "boolean": "true or false"}
 _TYPES |= {"array": "list", "object": "mapping", "null": "null"}
-_MAPPING = ["mapping"]
 _KEYS = re.compile(r"(<!-- begin keys: (\S+) -->\n).*?(<!-- end keys -->)", re.DOTALL)
 
 
@@ -62,7 +64,7 @@ def _schema(name: str) -> Schema:
 
 
 def _generated_note(source: str) -> str:
-    return f"<!-- Generated from {source} by scripts/generate_docs.py: change that, then `make docs`. -->"
+    return f"<!-- Generated from {source} by scripts/generate_docs.py: see `make docs`. -->"
 
 
 # ---------------------------------------------------------------- tables of keys
@@ -104,10 +106,15 @@ def _type(key: Schema, schema: Schema) -> str:
         return _reference(key["$ref"].rpartition("/")[2], schema)
     kinds = key.get("type", ())
     names = [_TYPES[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds)]
-    inner = key.get("items") if names == ["list"] else key.get("additionalProperties")
-    if isinstance(inner, Mapping) and (of := _type(inner, schema)) and names in (["list"], _MAPPING):
-        return f"list of {of}" if names == ["list"] else f"mapping of names to {of}"
-    return " or ".join(names)
+    inner = _type_within(key, schema) if names in (["list"], ["mapping"]) else ""
+    joint = "of" if names == ["list"] else "of names to"
+    return f"{names[0]} {joint} {inner}" if inner else " or ".join(names)
+
+
+def _type_within(key: Schema, schema: Schema) -> str:
+    """The type of a list's items or of a mapping's values; "" where there is none."""
+    inner = key.get("items", key.get("additionalProperties"))
+    return _type(inner, schema) if isinstance(inner, Mapping) else ""
 
 
 def _reference(name: str, schema: Schema) -> str:
@@ -162,7 +169,7 @@ Every record has these fields:
 
 {common}
 
-All records but `probe.event` also have these:
+All records but `event.recorded` also have these:
 
 {lifecycle}
 
@@ -206,9 +213,8 @@ def _field_table(owner: Schema, schema: Schema) -> str:
         if name == "event" and "const" in key:  # as the heading says
             continue
         there = "yes" if name in required else "no"
-        if name == "event":
-            key = {**key, "enum": ["a record kind"]}
-        cells = (f"`{name}`", _type(key, schema), there, _meaning(key))
+        kind = "a record kind" if name == "event" else _type(key, schema)
+        cells = (f"`{name}`", kind, there, _meaning(key))
         rows.append(f"| {' | '.join(map(_cell, cells))} |")
     return "\n".join(rows)
 
@@ -231,8 +237,9 @@ _POLICY = """\
 {description} A host without that file has no policy. `run --policy FILE` adds more of them, and can
 only make the rules stricter; `probeplan policy show` prints what is in force on this host, and
 `probeplan policy check FILE` checks a file before it is installed. The file has to belong to root
-and be writable by root alone; while it cannot be trusted, nothing runs ([PP120](finding-codes.md#pp120)).
-The schema is `schema/policy-v1.schema.json`, an example is `examples/policy.yaml`.
+and be writable by root alone; while it cannot be trusted, nothing runs
+([PP120](finding-codes.md#pp120)). The schema is `schema/policy-v1.schema.json`; an example is
+`examples/policy.yaml`.
 
 ## Keys
 
@@ -260,8 +267,9 @@ _CODES = """\
 
 {note}
 
-A finding is one problem of a plan, a policy or a host: `file:line:column: error[CODE]: what is wrong`
-and a hint. Codes are stable: a code keeps its meaning, and a new meaning gets a new code.
+A finding is one problem of a plan, a policy or a host, reported as
+`file:line:column: error[CODE]: what is wrong` with a hint. Codes are stable:
+a code keeps its meaning, and a new meaning gets a new code.
 `probeplan lint --explain PP022` prints what one means. All findings are reported at once.
 
 Errors about the plan end with exit code 2, errors about this kernel or host with exit code 3.
@@ -270,15 +278,31 @@ Errors about the plan end with exit code 2, errors about this kernel or host wit
 
 
 def _codes_page() -> str:
-    from orchestrator.plan.codes import CODES
+    from orchestrator.plan.codes import GROUPS
 
-    head = _CODES.format(note=_generated_note("orchestrator/plan/codes.py"))
-    return head + "\n".join(_code_section(code, meaning) for code, meaning in CODES.items())
+    parts = [_CODES.format(note=_generated_note("orchestrator/plan/codes/"))]
+    for title, entries in GROUPS.items():
+        parts += [f"## {title}\n", *map(_code_section, entries)]
+    return "\n".join(parts)
 
 
-def _code_section(code: str, meaning: Any) -> str:
-    title, text = meaning[:2]
-    return f"## {code}\n\n**{title}.** {text}\n"
+def _code_section(entry: "FindingCode") -> str:
+    lines = [f"### {entry.code}", "", f"**{_sentence(entry.title)}** {entry.meaning}", ""]
+    lines += [f"Cure: {entry.cure}", ""] if entry.cure else []
+    lines += [f"When: {entry.arises}", ""] if entry.arises else []
+    if entry.example:
+        lines += [f"`{entry.command}` reports it for", "", *_block(entry.example)]
+    if entry.policy:
+        lines += ["with the policy", "", *_block(entry.policy)]
+    return "\n".join(lines)
+
+
+def _sentence(title: str) -> str:
+    return f"{title[:1].upper()}{title[1:]}."
+
+
+def _block(text: str) -> list[str]:
+    return ["```yaml", *text.rstrip("\n").splitlines(), "```", ""]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Everything that a fresh Debian or Ubuntu machine needs, and nothing where it is there already.
-# usage: scripts/setup.sh run|check|test|bench
+# usage: scripts/setup.sh run|check|test|bench|docs
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -29,6 +29,7 @@ kind=base
 case "${1:-run}" in
 run) ;;
 check) kind=dev ;;
+docs) kind=docs ;;
 test)
     packages="$packages gcc libc6-dev make strace qemu-system-x86 busybox-static cpio zstd \
         xz-utils lz4 util-linux dpkg debian-archive-keyring bpftrace e2fsprogs mount"
@@ -38,7 +39,7 @@ bench)
     packages="$packages gcc libc6-dev make bpftrace bpfcc-tools"
     kind=dev
     ;;
-*) fail "unknown purpose '$1': run, check, test or bench" ;;
+*) fail "unknown purpose '$1': run, check, test, bench or docs" ;;
 esac
 
 command -v dpkg-query >/dev/null ||
@@ -68,7 +69,7 @@ python=$(readlink -f /usr/bin/python3)
 # Named by the interpreter: after an upgrade of the distribution the environment is made anew.
 stamp=.venv/.ready-$kind-${python##*/}
 newest=$stamp
-[ -e "$newest" ] || newest=.venv/.ready-dev-${python##*/} # has all that base has
+[ -e "$newest" ] || [ "$kind" != base ] || newest=.venv/.ready-dev-${python##*/} # has all of base
 if [ -x .venv/bin/python ] && [ "$newest" -nt pyproject.toml ] && [ "$newest" -nt setup.py ]; then
     exit 0
 fi
@@ -80,7 +81,7 @@ if ! .venv/bin/python -c 'import pip' 2>/dev/null || [ "$(readlink -f .venv/bin/
     quietly "$python" -m venv --clear --system-site-packages .venv
 fi
 extra=""
-[ "$kind" = base ] || extra="[dev]"
+[ "$kind" = base ] || extra="[$kind]"
 say "installing probeplan$extra and its Python packages into .venv"
 quietly .venv/bin/python -m pip install --disable-pip-version-check --no-input \
     --config-settings editable_mode=compat --editable ".$extra"

@@ -1,0 +1,134 @@
+"""docs/language.md is complete, and says what schema and tables say."""
+
+import json
+import re
+
+import pytest
+
+from orchestrator.backends import backend
+from orchestrator.compile.lower import compile_plan
+from orchestrator.kernel.facts import KernelFacts, load_facts
+from orchestrator.plan import derive
+from orchestrator.plan.attach_kinds import ATTACH_KINDS, KINDS
+from orchestrator.plan.expression import names
+from orchestrator.plan.load import check_plan, load_plan
+from tests.unit.docs.pages import DOCS, HEAD, PAGES, ROOT, Block, blocks, rows, section, whole_plan
+
+LANGUAGE = (DOCS / "language.md").read_text()
+SCHEMA = json.loads((ROOT / "schema" / "plan-v1.schema.json").read_text())
+OBJECTS = {
+    "plan": SCHEMA,
+    **{name: SCHEMA["properties"][name] for name in ("metadata", "limits", "target")},
+    **{name: kind for name, kind in SCHEMA["$defs"].items() if "properties" in kind},
+}
+FUNCTION_ROWS = {row[0].strip("`"): row for row in rows(section(LANGUAGE, "### Functions"))}
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_every_key_of_the_schema_is_in_its_table(name: str) -> None:
+    table = LANGUAGE.partition(f"<!-- begin keys: {name} -->")[2].partition("<!-- end keys -->")[0]
+    assert [row[0].strip("`") for row in rows(table)] == list(OBJECTS[name]["properties"])
+
+
+def test_rules_are_numbered_from_1_to_12_and_the_code_cites_no_other() -> None:
+    numbers = [int(number) for number in re.findall(r"^### Rule (\d+):", LANGUAGE, re.MULTILINE)]
+    assert numbers == list(range(1, 13))
+    sources = "".join(path.read_text() for path in (ROOT / "orchestrator").rglob("*.py"))
+    cited = {int(number) for number in re.findall(r"language, rule (\d+)", sources)}
+    assert cited <= set(numbers)
+
+
+def test_every_attach_kind_is_described_as_its_table_has_it() -> None:
+    table = {row[0].strip("`"): row for row in rows(section(LANGUAGE, "## Attach kinds"))}
+    assert list(table) == list(ATTACH_KINDS)
+    for kind, row in table.items():
+        traits = KINDS[kind]  # type: ignore[index]  # as just asserted
+        assert row[1] == traits.form
+        assert row[4] == ("yes" if traits.has_return else "no"), kind
+        assert row[5] == ("yes" if traits.is_paired else "no"), kind
+
+
+def test_every_builtin_is_described() -> None:
+    named = " ".join(row[0] for row in rows(section(LANGUAGE, "### Builtins")))
+    described = set(re.findall(r"`(\w+)`", named))
+    assert described - {"arg0", "arg9"} == set(names.BUILTINS)
+
+
+def test_every_unit_is_named() -> None:
+    assert all(f"`{unit}`" in section(LANGUAGE, "## Expressions") for unit in names.UNITS)
+
+
+def test_every_function_is_described_with_its_arity() -> None:
+    described = {name: _arity(row[1]) for name, row in FUNCTION_ROWS.items()}
+    assert described == dict(names.FUNCTIONS)
+
+
+def _arity(text: str) -> tuple[int, int | None]:
+    """Of `(p) or (p, n)`: 1 to 2; of `(E, E, …)`: 2 and more."""
+    forms = [form.split(", ") for form in re.findall(r"\(([^)]*)\)", text)]
+    if any("…" in form for form in forms):
+        return len(forms[0]) - 1, None
+    return min(map(len, forms)), max(map(len, forms))
+
+
+def test_every_type_that_load_reads_is_named() -> None:
+    integers = {f"{sign}{bits}" for sign in "us" for bits in (8, 16, 32, 64)}
+    assert "u8 … u64, s8 … s64, bool, pointer" in FUNCTION_ROWS["load"][3]
+    assert set(names.LOAD_TYPES) == {*integers, "bool", "pointer"}
+
+
+@pytest.mark.parametrize("name", sorted(set(FUNCTION_ROWS) - {"seen"}))
+def test_the_example_of_a_function_is_clean(name: str) -> None:
+    example = FUNCTION_ROWS[name][4].strip("`")
+    assert example.startswith(f"{name}(") or f"{name}(" in example
+    emit = json.dumps(example)
+    plan = f'{HEAD}probes:\n  one: {{attach: "function:vfs_read", emit: {{x: {emit}}}}}\n'
+    assert not check_plan(plan.encode())[1]
+
+
+@pytest.fixture(scope="module")
+def kernel() -> KernelFacts:
+    return load_facts(ROOT / "tests" / "kernels" / "6.1.facts.xz")
+
+
+@pytest.mark.parametrize("name", sorted(set(FUNCTION_ROWS) - {"seen"}))
+def test_the_example_of_a_function_compiles_and_runs_by_tracefs_where_the_page_says_so(
+    name: str, kernel: KernelFacts
+) -> None:
+    row = FUNCTION_ROWS[name]
+    emit = json.dumps(row[4].strip("`"))
+    plan = f'{HEAD}probes:\n  one: {{attach: "function:vfs_read", emit: {{x: {emit}}}}}\n'
+    program = compile_plan(load_plan(plan.encode()), kernel)
+    refused = backend("tracefs").unsupported(program, kernel, user_space=True)
+    if row[5] in ("yes", "no"):
+        assert bool(refused) == (row[5] == "no"), refused
+
+
+KIND_EXAMPLES = {kind: f"{kind}:{KINDS[kind].example}" for kind in ATTACH_KINDS}
+
+
+@pytest.mark.parametrize("kind", sorted(set(ATTACH_KINDS) - {"usdt"}))  # it needs the binary here
+def test_tracefs_attaches_a_kind_where_the_page_says_so(kind: str, kernel: KernelFacts) -> None:
+    table = {row[0].strip("`"): row for row in rows(section(LANGUAGE, "## Attach kinds"))}
+    plan = f"{HEAD}probes:\n  one: {{attach: {json.dumps(KIND_EXAMPLES[kind])}, emit: {{}}}}\n"
+    program = compile_plan(load_plan(plan.encode()), kernel)
+    refused = backend("tracefs").unsupported(program, kernel, user_space=True)
+    assert bool(refused) == (table[kind][6] == "no"), refused
+
+
+def test_every_function_and_number_of_figures_is_described() -> None:
+    figures = section(LANGUAGE, "### Figures")
+    assert all(f"`{name}(" in figures for name in derive.FUNCTIONS)
+    numbers = {name for kind in derive.NUMBERS.values() for name in kind} - {"value"}
+    assert all(f"`{name}`" in figures for name in numbers)
+
+
+def _yaml_blocks() -> list[Block]:
+    pages = [page for page in PAGES if page.name != "finding-codes.md"]  # examples of mistakes
+    return [block for page in pages for block in blocks(page, "yaml")]
+
+
+@pytest.mark.parametrize("block", _yaml_blocks(), ids=str)
+def test_every_example_lints_clean(block: Block) -> None:
+    _plan, findings = check_plan(whole_plan(block.text).encode())
+    assert not findings, "\n".join(map(str, findings))

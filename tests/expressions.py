@@ -103,16 +103,16 @@ typedef int8_t s8; typedef int16_t s16; typedef int32_t s32; typedef int64_t s64
 _C_LOGIC = {"and": "&&", "or": "||"}
 
 
-def to_c(node: syntax.Node) -> str:
+def to_c(node: syntax.SyntaxNode) -> str:
     """`node` in C, fully parenthesised."""
     match node:
         case syntax.Number(value=value):
             return f"{value}" if value < 2**63 else f"{value}u"
-        case syntax.Member(name=name):
+        case syntax.MemberOf(name=name):
             return name
-        case syntax.Unary(op=op, operand=operand):
+        case syntax.UnaryOperation(op=op, operand=operand):
             return f"({'!' if op == 'not' else op}{to_c(operand)})"
-        case syntax.Binary(op=op, left=left, right=right):
+        case syntax.BinaryOperation(op=op, left=left, right=right):
             return _c_binary(op, to_c(left), to_c(right))
         case syntax.Compare(op=op, left=left, right=right):
             return f"({to_c(left)} {op} {to_c(right)})"
@@ -120,7 +120,7 @@ def to_c(node: syntax.Node) -> str:
             return f"({f' {_C_LOGIC[op]} '.join(map(to_c, operands))})"
         case syntax.Contains(item=item, options=options):
             return f"({' || '.join(f'({to_c(item)} == {to_c(o)})' for o in options)})"
-        case syntax.Choice(test=test, yes=yes, no=no):
+        case syntax.IfElse(test=test, yes=yes, no=no):
             return f"({to_c(test)} ? {to_c(yes)} : {to_c(no)})"
         case syntax.Call(function=function, args=args):
             a, b = map(to_c, args)

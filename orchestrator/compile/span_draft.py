@@ -135,7 +135,7 @@ class SpanTyper(Typer):
             )
         return found
 
-    def _member(self, node: syntax.Member) -> Node:
+    def _member(self, node: syntax.MemberOf) -> Node:
         head, names = _path(node)
         if head in ("start", "via", "end") and names:
             taken = 2 if names[0] == "args" and len(names) > 1 else 1
@@ -157,11 +157,11 @@ class SpanTyper(Typer):
         return Seen() if node.function == "seen" else super()._call(node)
 
 
-def _path(node: syntax.Member) -> tuple[str, list[str]]:
+def _path(node: syntax.MemberOf) -> tuple[str, list[str]]:
     """(`start`, [`args`, `count`]) of start.args.count; ("", []) of a member of something else."""
     names = [node.name]
     base = node.base
-    while isinstance(base, syntax.Member):
+    while isinstance(base, syntax.MemberOf):
         names.append(base.name)
         base = base.base
     return (base.id, names[::-1]) if isinstance(base, syntax.Name) else ("", [])

@@ -10,7 +10,7 @@ from orchestrator.plan.attach_kinds import ATTACH_KINDS, KINDS, PATH, SYMBOL_OR_
 from orchestrator.plan.nearest import suggestion
 
 
-class AttachError(ValueError):
+class TargetError(ValueError):
     """A text that is no attach point; `offset` counts characters to the bad part."""
 
     def __init__(self, code: str, message: str, hint: str = "", offset: int = 0) -> None:
@@ -18,15 +18,15 @@ class AttachError(ValueError):
         self.code, self.hint, self.offset = code, hint, offset
 
 
-def parse_attach(text: str) -> tuple[AttachKind, str]:
-    """`KIND:TARGET` → kind and target; AttachError PP051 (kind), PP052 (target)."""
+def parse_attach_point(text: str) -> tuple[AttachKind, str]:
+    """`KIND:TARGET` → kind and target; TargetError PP051 (kind), PP052 (target)."""
     name, colon, target = text.partition(":")
     kind = next((known for known in ATTACH_KINDS if known == name), None)
     if not colon or kind is None:
         shown = text if len(text) <= 60 else text[:57] + "…"
         message = f"{shown!r} is not KIND:TARGET" if not colon else f"no attach kind {name[:40]!r}"
         known = f"kinds: {', '.join(ATTACH_KINDS)}"
-        raise AttachError("PP051", message, suggestion(name, ATTACH_KINDS, known))
+        raise TargetError("PP051", message, suggestion(name, ATTACH_KINDS, known))
     if not re.fullmatch(KINDS[kind].pattern, target, re.ASCII):
         raise _bad_target(kind, target, len(name) + 1)
     return kind, target
@@ -35,15 +35,15 @@ def parse_attach(text: str) -> tuple[AttachKind, str]:
 _PLAUSIBLE = re.compile(r"[\w.$*?:+/,@%=~^-]", re.ASCII)
 
 
-def _bad_target(kind: AttachKind, target: str, offset: int) -> AttachError:
+def _bad_target(kind: AttachKind, target: str, offset: int) -> TargetError:
     traits = KINDS[kind]
     hint = f"write {kind}:{traits.form}, e.g. {kind}:{traits.example}"
     for index, char in enumerate(target):
         if not _PLAUSIBLE.match(char):
             message = f"the character {char!r} is not allowed in {target[:60]!r}"
-            return AttachError("PP052", message, hint, offset + index)
+            return TargetError("PP052", message, hint, offset + index)
     shown = repr(target[:60]) if target else "nothing"
-    return AttachError("PP052", f"{shown} is not {traits.form}", hint, offset)
+    return TargetError("PP052", f"{shown} is not {traits.form}", hint, offset)
 
 
 def is_symbol(text: str) -> bool:

@@ -30,11 +30,11 @@ AttachKind = Literal[
 ATTACH_KINDS: tuple[AttachKind, ...] = get_args(AttachKind)
 
 #: What a target names.
-Site = Literal[
+AttachSite = Literal[
     "kernel function", "system call", "tracepoint", "raw tracepoint", "user code", "timer"
 ]
 #: When a probe fires: at one side of a call, at both sides as one event, or at an event.
-Moment = Literal["entry", "return", "entry and return", "event"]
+FiringTime = Literal["entry", "return", "entry and return", "event"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +42,8 @@ class KindTraits:
     """One attach kind. `pattern` is the regular expression of its targets; `form` and `example`
     show them to people. `has_arguments`: `args` or `argN` are known when the probe fires."""
 
-    site: Site
-    moment: Moment
+    site: AttachSite
+    moment: FiringTime
     pattern: str
     form: str
     example: str
@@ -90,7 +90,7 @@ PATH = r"[\w./+,@%=~^-]{1,400}"
 
 
 def _kernel_function(
-    moment: Moment, *, has_offset: bool = False, has_arguments: bool = True
+    moment: FiringTime, *, has_offset: bool = False, has_arguments: bool = True
 ) -> KindTraits:
     return KindTraits(
         site="kernel function",
@@ -103,7 +103,7 @@ def _kernel_function(
 
 
 def _user_function(
-    moment: Moment, *, has_offset: bool = False, has_arguments: bool = True
+    moment: FiringTime, *, has_offset: bool = False, has_arguments: bool = True
 ) -> KindTraits:
     symbol = SYMBOL_OR_OFFSET if has_offset else _SYMBOL
     return KindTraits(

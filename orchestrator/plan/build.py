@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from orchestrator.plan import units
-from orchestrator.plan.derive import build_derived
-from orchestrator.plan.document.document_paths import Path_
-from orchestrator.plan.document.finding_collector import Sink
-from orchestrator.plan.document.reader import Reader
+from orchestrator.plan.document.document_paths import DocumentPath
+from orchestrator.plan.document.finding_collector import FindingCollector
+from orchestrator.plan.document.reader import DocumentReader
+from orchestrator.plan.figures import build_figures
 from orchestrator.plan.findings import Position
 from orchestrator.plan.model import Limits, LimitSource, Metadata, Plan, Target
 from orchestrator.plan.nearest import suggestion
@@ -32,23 +32,23 @@ class Overrides:
     limits: Mapping[str, str] = field(default_factory=dict)
 
 
-def build_plan(data: Mapping[str, Any], sink: Sink, overrides: Overrides) -> Plan:
+def build_plan(data: Mapping[str, Any], collector: FindingCollector, overrides: Overrides) -> Plan:
     """The plan that `data` (what the schema left of the document) means; problems go to `sink`."""
-    document = sink.document
-    params = build_params(data.get("params", {}), overrides.settings, sink)
-    reader = Reader(data, params, sink)
-    bounds = _override_limits(_limits(reader), overrides.limits, sink)
+    document = collector.document
+    params = build_params(data.get("params", {}), overrides.settings, collector)
+    reader = DocumentReader(data, params, collector)
+    bounds = _override_limits(_limits(reader), overrides.limits, collector)
     return Plan(
         metadata=_metadata(data.get("metadata", {})),
         limits=bounds,
-        target=_override_target(_target(reader), overrides.target, sink),
+        target=_override_target(_target(reader), overrides.target, collector),
         probes=tuple(build_probe(reader, name) for name in data.get("probes", {})),
         spans=build_spans(reader),
         outstanding=build_outstanding(reader),
         params=params,
         let=reader.expressions(("let",)),
         every_ns=_every(reader, bounds),
-        derive=build_derived(reader),
+        derive=build_figures(reader),
         stop_when=reader.expression(("stop_when",), fractions=True),
         file=document.file,
         source=document.source,
@@ -108,7 +108,7 @@ LIMIT_READERS = {
 _AT_CAP = ("stop", "mute")
 
 
-def _limits(reader: Reader) -> Limits:
+def _limits(reader: DocumentReader) -> Limits:
     default = Limits()
     values: dict[str, Any] = {
         attribute: reader.quantity(("limits", key), cast(Any, read), getattr(default, attribute))
@@ -117,16 +117,18 @@ def _limits(reader: Reader) -> Limits:
     return Limits(at_cap=reader.get(("limits", "at_cap"), default.at_cap), **values)
 
 
-def _override_limits(limits: Limits, given: Mapping[str, str], sink: Sink) -> Limits:
+def _override_limits(
+    limits: Limits, given: Mapping[str, str], collector: FindingCollector
+) -> Limits:
     changes: dict[str, Any] = {}
     for key, text in given.items():
         place = Position(file=f"--limit {key}")
         known = (*LIMIT_READERS, "at_cap")
         if key not in known:
             hint = suggestion(key, known, f"limits: {', '.join(known)}")
-            sink.add("PP067", f"there is no limit {key!r}", place, hint)
+            collector.add("PP067", f"there is no limit {key!r}", place, hint)
         elif key == "at_cap" and text not in _AT_CAP:
-            sink.add("PP067", f"{text!r} is neither stop nor mute", place)
+            collector.add("PP067", f"{text!r} is neither stop nor mute", place)
         elif key == "at_cap":
             changes["at_cap"] = text
         else:
@@ -134,7 +136,7 @@ def _override_limits(limits: Limits, given: Mapping[str, str], sink: Sink) -> Li
             try:
                 changes[attribute] = read(text)
             except UnitError as error:
-                sink.add("PP067", str(error), place, error.hint)
+                collector.add("PP067", str(error), place, error.hint)
     return replace(limits, **changes)
 
 
@@ -143,22 +145,22 @@ def _limits_from(data: Mapping[str, Any], overrides: Overrides) -> dict[str, Lim
     return given | dict.fromkeys(overrides.limits, "command line")
 
 
-def _every(reader: Reader, limits: Limits) -> int | None:
+def _every(reader: DocumentReader, limits: Limits) -> int | None:
     every = reader.quantity(("every",), lambda text: units.parse_duration(text, low=10_000_000), 0)
     if every and limits.duration_ns and every > limits.duration_ns:
         hint = "make `every` shorter, or the run longer"
         shown = units.format_duration(limits.duration_ns)
         place = reader.place(("every",))
-        reader.sink.add("PP041", f"the window is longer than the run ({shown})", place, hint)
+        reader.collector.add("PP041", f"the window is longer than the run ({shown})", place, hint)
     return every or None
 
 
 # ---------------------------------------------------------------- target
 
 
-def _target(reader: Reader) -> Target:
+def _target(reader: DocumentReader) -> Target:
     lists = {
-        key: _targets(key, reader.texts(("target", key)), reader.sink)
+        key: _targets(key, reader.texts(("target", key)), reader.collector)
         for key in ("pid", "tid", "uid", "comm", "cgroup")
     }
     data = reader.get(("target",), {})
@@ -166,17 +168,19 @@ def _target(reader: Reader) -> Target:
         **cast(Any, lists),
         children=data.get("children", False),
         exclude_self=data.get("exclude_self", True),
-        position=reader.sink.document.key(("target",)),
+        position=reader.collector.document.key(("target",)),
     )
 
 
-def _targets(key: str, texts: list[tuple[str, Path_]], sink: Sink) -> tuple[int | str, ...]:
+def _targets(
+    key: str, texts: list[tuple[str, DocumentPath]], collector: FindingCollector
+) -> tuple[int | str, ...]:
     found: list[int | str] = []
     for text, path in texts:
         try:
             found.append(_who(key, text))
         except UnitError as error:
-            sink.add("PP060", f"{key}: {error}", sink.document.value(path), error.hint)
+            collector.add("PP060", f"{key}: {error}", collector.document.value(path), error.hint)
     return tuple(found)
 
 
@@ -214,13 +218,15 @@ _FLAG_KEYS = ("children", "exclude_self")
 _TARGET_KEYS = ("pid", "tid", "uid", "comm", "cgroup", *_FLAG_KEYS)
 
 
-def _override_target(target: Target, given: Mapping[str, str], sink: Sink) -> Target:
+def _override_target(
+    target: Target, given: Mapping[str, str], collector: FindingCollector
+) -> Target:
     changes: dict[str, Any] = {}
     for key, text in given.items():
         try:
             changes[key] = _overridden(key, text)
         except UnitError as error:
-            sink.add("PP067", str(error), Position(file=f"--target {key}"), error.hint)
+            collector.add("PP067", str(error), Position(file=f"--target {key}"), error.hint)
     return replace(target, **changes)
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.plan.build import Overrides, build_plan
-from orchestrator.plan.document.document_paths import Data, Path_
-from orchestrator.plan.document.finding_collector import Sink
+from orchestrator.plan.document.document_paths import Data, DocumentPath
+from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.document.parse import parse_document
 from orchestrator.plan.document.schema import check_schema
 from orchestrator.plan.document.source import read_source
@@ -70,12 +70,12 @@ def _read(
     findings = _first_causes(findings, [finding for _, finding in faults])
     if any(finding.code in ("PP035", "PP036") for finding in findings):
         return None, findings  # another language: what follows would mislead
-    useless = frozenset(path for path, _ in faults) | document.lost
-    sink = Sink(document=document, useless=useless)
-    data: Any = _pruned(document.data, (), useless)
-    plan = build_plan(data, sink, overrides)
-    check_meaning(plan, data, sink)
-    return plan, _first_causes(findings, sink.findings)
+    refused_paths = frozenset(path for path, _ in faults) | document.lost
+    collector = FindingCollector(document=document, refused_paths=refused_paths)
+    data: Any = _pruned(document.data, (), refused_paths)
+    plan = build_plan(data, collector, overrides)
+    check_meaning(plan, data, collector)
+    return plan, _first_causes(findings, collector.findings)
 
 
 def _first_causes(before: list[Finding], after: list[Finding]) -> list[Finding]:
@@ -84,15 +84,15 @@ def _first_causes(before: list[Finding], after: list[Finding]) -> list[Finding]:
     return [*before, *(finding for finding in after if finding.position not in known)]
 
 
-def _pruned(value: Data, path: Path_, useless: frozenset[Path_]) -> Data:
+def _pruned(value: Data, path: DocumentPath, refused_paths: frozenset[DocumentPath]) -> Data:
     """`value` without what the schema refused."""
     if isinstance(value, dict):
-        kept = {key: item for key, item in value.items() if (*path, key) not in useless}
-        return {key: _pruned(item, (*path, key), useless) for key, item in kept.items()}
+        kept = {key: item for key, item in value.items() if (*path, key) not in refused_paths}
+        return {key: _pruned(item, (*path, key), refused_paths) for key, item in kept.items()}
     if isinstance(value, list):
-        if any((*path, index) in useless for index in range(len(value))):
+        if any((*path, index) in refused_paths for index in range(len(value))):
             return []  # indexes must go on matching places
-        return [_pruned(item, (*path, index), useless) for index, item in enumerate(value)]
+        return [_pruned(item, (*path, index), refused_paths) for index, item in enumerate(value)]
     return value
 
 

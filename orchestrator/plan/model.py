@@ -210,7 +210,7 @@ class Outstanding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Derive:
+class DerivedFigure:
     """A figure computed of metrics, in user space. `unit` is for display: durations are in ns and
     sizes in bytes. `warn` is judged of it and may name it `value`."""
 
@@ -249,7 +249,7 @@ class Plan:
     params: Mapping[str, Param] = field(default_factory=dict)
     let: Mapping[str, Expr] = field(default_factory=dict)
     every_ns: int | None = None
-    derive: tuple[Derive, ...] = ()
+    derive: tuple[DerivedFigure, ...] = ()
     stop_when: Expr | None = None
     file: str = "<plan>"
     source: bytes = b""

@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestrator.plan import units
-from orchestrator.plan.attach import AttachError, is_path, is_symbol, parse_attach
-from orchestrator.plan.document.document_paths import Path_
-from orchestrator.plan.document.finding_collector import Sink
+from orchestrator.plan.attach import TargetError, is_path, is_symbol, parse_attach_point
+from orchestrator.plan.document.document_paths import DocumentPath
+from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.findings import Position
 from orchestrator.plan.model import Param, ParamType
 from orchestrator.plan.nearest import suggestion
 from orchestrator.plan.units import UnitError
 
-Value = int | bool | str
+ParamValue = int | bool | str
 MAX_TEXT_BYTES = 255
 #: Types whose values are ordered, so that `min` and `max` mean something.
 ORDERED = frozenset({"int", "duration", "bytes", "ratio"})
@@ -22,7 +22,7 @@ ORDERED = frozenset({"int", "duration", "bytes", "ratio"})
 # ---------------------------------------------------------------- values
 
 
-def parse_value(kind: ParamType, text: str) -> Value:
+def parse_value(kind: ParamType, text: str) -> ParamValue:
     """The value of a param of type `kind` from text, in base units; raises UnitError."""
     return _PARSERS[kind](text)
 
@@ -64,13 +64,13 @@ def _symbol(text: str) -> str:
 
 def _attach(text: str) -> str:
     try:
-        parse_attach(text)
-    except AttachError as error:
+        parse_attach_point(text)
+    except TargetError as error:
         raise UnitError(str(error), error.hint) from None
     return text
 
 
-_PARSERS: Mapping[ParamType, Callable[[str], Value]] = {
+_PARSERS: Mapping[ParamType, Callable[[str], ParamValue]] = {
     "int": _int,
     "duration": lambda text: units.parse_duration(text, low=0),
     "bytes": lambda text: units.parse_bytes(text, low=0),
@@ -100,25 +100,25 @@ def _written(kind: ParamType, value: Any) -> str:
 
 
 def build_params(
-    raw: Mapping[str, Any], settings: Mapping[str, str], sink: Sink
+    raw: Mapping[str, Any], settings: Mapping[str, str], collector: FindingCollector
 ) -> dict[str, Param]:
     """The plan's params with the values that `settings` (from --set) give them."""
-    params = {name: _build(name, data, sink) for name, data in raw.items() if "type" in data}
+    params = {name: _build(name, data, collector) for name, data in raw.items() if "type" in data}
     for name, text in settings.items():
         if name in params:
-            params[name] = _set(params[name], text, sink)
+            params[name] = _set(params[name], text, collector)
         elif name not in raw:
             hint = suggestion(name, raw, f"it has: {', '.join(raw)}" if raw else "it has none")
             place = Position(file=f"--set {name}")
-            sink.add("PP067", f"the plan has no param {name!r}", place, hint)
+            collector.add("PP067", f"the plan has no param {name!r}", place, hint)
     return params
 
 
-def _build(name: str, data: Mapping[str, Any], sink: Sink) -> Param:
-    path: Path_ = ("params", name)
+def _build(name: str, data: Mapping[str, Any], collector: FindingCollector) -> Param:
+    path: DocumentPath = ("params", name)
     kind: ParamType = data["type"]
     choices = tuple(data.get("choices", ()))
-    _check_keys(kind, data, path, sink)
+    _check_keys(kind, data, path, collector)
 
     def value(key: str) -> Any:
         if key not in data:
@@ -126,7 +126,9 @@ def _build(name: str, data: Mapping[str, Any], sink: Sink) -> Param:
         try:
             return parse_value(kind, _written(kind, data[key]))
         except UnitError as error:
-            sink.add("PP066", f"{key}: {error}", sink.document.value((*path, key)), error.hint)
+            collector.add(
+                "PP066", f"{key}: {error}", collector.document.value((*path, key)), error.hint
+            )
             return None
 
     ordered = kind in ORDERED
@@ -139,38 +141,46 @@ def _build(name: str, data: Mapping[str, Any], sink: Sink) -> Param:
         min=value("min") if ordered else None,
         max=value("max") if ordered else None,
         summary=data.get("summary", ""),
-        position=sink.document.key(path),
+        position=collector.document.key(path),
     )
-    return _with_value(param, param.default, sink.document.value((*path, "default")), "PP066", sink)
+    return _with_value(
+        param, param.default, collector.document.value((*path, "default")), "PP066", collector
+    )
 
 
-def _check_keys(kind: ParamType, data: Mapping[str, Any], path: Path_, sink: Sink) -> None:
-    if kind == "choice" and "choices" not in data and not sink.damaged((*path, "choices")):
-        place = sink.document.key(path)
-        sink.add("PP066", "a choice needs choices", place, "add e.g. `choices: [none, comm]`")
+def _check_keys(
+    kind: ParamType, data: Mapping[str, Any], path: DocumentPath, collector: FindingCollector
+) -> None:
+    if kind == "choice" and "choices" not in data and not collector.has_refused((*path, "choices")):
+        place = collector.document.key(path)
+        collector.add("PP066", "a choice needs choices", place, "add e.g. `choices: [none, comm]`")
     if kind not in ("choice", "string", "symbol", "path", "attach") and "choices" in data:
-        place = sink.document.key((*path, "choices"))
-        sink.add("PP066", f"choices do not go with type {kind}", place, "use `type: choice`")
+        place = collector.document.key((*path, "choices"))
+        collector.add("PP066", f"choices do not go with type {kind}", place, "use `type: choice`")
     for key in ("min", "max"):
         if key in data and kind not in ORDERED:
-            place = sink.document.key((*path, key))
+            place = collector.document.key((*path, key))
             hint = f"it goes with {', '.join(sorted(ORDERED))}"
-            sink.add("PP066", f"{key} does not go with type {kind}", place, hint)
+            collector.add("PP066", f"{key} does not go with type {kind}", place, hint)
 
 
-def _set(param: Param, text: str, sink: Sink) -> Param:
+def _set(param: Param, text: str, collector: FindingCollector) -> Param:
     place = Position(file=f"--set {param.name}")
     try:
         value = parse_value(param.type, text)
     except UnitError as error:
-        sink.add("PP067", str(error), place, error.hint or f"{param.name} is of type {param.type}")
+        collector.add(
+            "PP067", str(error), place, error.hint or f"{param.name} is of type {param.type}"
+        )
         return param
-    return _with_value(param, value, place, "PP067", sink)
+    return _with_value(param, value, place, "PP067", collector)
 
 
-def _with_value(param: Param, value: Value | None, place: Position, code: str, sink: Sink) -> Param:
+def _with_value(
+    param: Param, value: ParamValue | None, place: Position, code: str, collector: FindingCollector
+) -> Param:
     if value is not None and (reason := _refusal(param, value)):
-        sink.add(code, f"{param.name}: {reason[0]}", place, reason[1])
+        collector.add(code, f"{param.name}: {reason[0]}", place, reason[1])
         value = None
     return Param(
         name=param.name,
@@ -185,7 +195,7 @@ def _with_value(param: Param, value: Value | None, place: Position, code: str, s
     )
 
 
-def _refusal(param: Param, value: Value) -> tuple[str, str] | None:
+def _refusal(param: Param, value: ParamValue) -> tuple[str, str] | None:
     if param.choices and value not in param.choices:
         hint = suggestion(str(value), param.choices, f"one of: {', '.join(param.choices)}")
         return f"{value!r} is not among its choices", hint
@@ -196,7 +206,7 @@ def _refusal(param: Param, value: Value) -> tuple[str, str] | None:
     return None
 
 
-def show_value(kind: ParamType, value: Value) -> str:
+def show_value(kind: ParamType, value: ParamValue) -> str:
     """A value as a plan writes it, e.g. 10000000 of type duration → `10ms`."""
     match kind:
         case "duration":
@@ -221,7 +231,9 @@ class Unset(Exception):  # not an error: lint goes on without the value
     """The text needs a required param that has no value yet; `args[0]` is its name."""
 
 
-def interpolate(text: str, place: Position, params: Mapping[str, Param], sink: Sink) -> str | None:
+def interpolate(
+    text: str, place: Position, params: Mapping[str, Param], collector: FindingCollector
+) -> str | None:
     """`text` with the values of its `$(params.x)`; None when refused (reported).
 
     Raises Unset. A value cannot change the structure around it: only a param of type `attach`, as
@@ -235,9 +247,9 @@ def interpolate(text: str, place: Position, params: Mapping[str, Param], sink: S
         here = place.shifted(match.start())
         if inner is None or not match[0].endswith(")"):
             hint = "only $(params.NAME) can stand here"
-            sink.add("PP064", f"cannot interpolate {match[0]!r}", here, hint)
+            collector.add("PP064", f"cannot interpolate {match[0]!r}", here, hint)
             return None
-        value = _filling(inner[1], match[0] == text, here, params, sink)
+        value = _filling(inner[1], match[0] == text, here, params, collector)
         if value is None:
             return None
         filled, end = filled + text[end : match.start()] + value, match.end()
@@ -247,32 +259,36 @@ def interpolate(text: str, place: Position, params: Mapping[str, Param], sink: S
 _ELSEWHERE = re.compile(r"\$\(\s*params\b")
 
 
-def interpolation_elsewhere(text: str, place: Position, sink: Sink) -> None:
+def interpolation_elsewhere(text: str, place: Position, collector: FindingCollector) -> None:
     """Report `$(params.x)` in a text where it is not filled in."""
     if match := _ELSEWHERE.search(text):
         hint = "it stands only in attach, by and target"
         message = f"{text[match.start() :][:40]!r} is not filled in here"
-        sink.add("PP064", message, place.shifted(match.start()), hint)
+        collector.add("PP064", message, place.shifted(match.start()), hint)
 
 
 def _filling(
-    name: str, whole: bool, place: Position, params: Mapping[str, Param], sink: Sink
+    name: str,
+    whole: bool,
+    place: Position,
+    params: Mapping[str, Param],
+    collector: FindingCollector,
 ) -> str | None:
     param = params.get(name)
     if param is None:
-        if not sink.damaged(("params", name)):
+        if not collector.has_refused(("params", name)):
             hint = suggestion(name, params, "define it under `params`")
-            sink.add("PP065", f"there is no param {name!r}", place, hint)
+            collector.add("PP065", f"there is no param {name!r}", place, hint)
         return None
     if param.value is None:
         raise Unset(name)
     value = show_value(param.type, param.value)
     if param.type == "attach" and not whole:
         hint = "a param of type attach is the whole attach point; use symbol or path for a part"
-        sink.add("PP065", f"{name!r} cannot stand inside other text", place, hint)
+        collector.add("PP065", f"{name!r} cannot stand inside other text", place, hint)
         return None
     if ":" in value and not whole:
         hint = "a part of an attach point cannot bring a colon of its own"
-        sink.add("PP065", f"the value {value!r} of {name!r} cannot stand here", place, hint)
+        collector.add("PP065", f"the value {value!r} of {name!r} cannot stand here", place, hint)
         return None
     return value

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from orchestrator.plan import units
-from orchestrator.plan.attach import AttachError, parse_attach
+from orchestrator.plan.attach import TargetError, parse_attach_point
 from orchestrator.plan.attach_kinds import ATTACH_KINDS, AttachKind
-from orchestrator.plan.document.document_paths import Path_
-from orchestrator.plan.document.reader import Reader
+from orchestrator.plan.document.document_paths import DocumentPath
+from orchestrator.plan.document.reader import DocumentReader
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.expression.syntax import Boolean
 from orchestrator.plan.model import (
@@ -32,9 +32,9 @@ Mode = Literal["one", "first", "all"]
 _MODES: Mapping[str, Mode] = {"attach": "one", "attach_first": "first", "attach_all": "all"}
 
 
-def build_probe(reader: Reader, name: str) -> Probe:
+def build_probe(reader: DocumentReader, name: str) -> Probe:
     """The probe `name` of the plan."""
-    path: Path_ = ("probes", name)
+    path: DocumentPath = ("probes", name)
     data = reader.get(path)
     mode, items = _items(reader, path)
     probe = Probe(
@@ -53,19 +53,19 @@ def build_probe(reader: Reader, name: str) -> Probe:
         redact=reader.quantity((*path, "redact"), parse_redact, None),
         emit=emitted(reader, (*path, "emit")),
         metrics=metrics_of(reader, path),
-        position=reader.sink.document.key(path),
+        position=reader.collector.document.key(path),
     )
     _check_use(reader, path, data)
     return probe
 
 
-def _check_use(reader: Reader, path: Path_, data: Mapping[str, Any]) -> None:
-    if "emit" in data or data.get("metrics") or reader.sink.damaged(path):
+def _check_use(reader: DocumentReader, path: DocumentPath, data: Mapping[str, Any]) -> None:
+    if "emit" in data or data.get("metrics") or reader.collector.has_refused(path):
         return
     if path[-1] not in used_probes(reader):
         hint = "add `emit: {}` for records, `metrics:`, or a span that uses it"
-        place = reader.sink.document.key(path)
-        reader.sink.add("PP053", f"the probe {path[-1]!r} does nothing", place, hint)
+        place = reader.collector.document.key(path)
+        reader.collector.add("PP053", f"the probe {path[-1]!r} does nothing", place, hint)
 
 
 #: By head of the document, the keys that name probes there.
@@ -75,7 +75,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def used_probes(reader: Reader) -> set[str]:
+def used_probes(reader: DocumentReader) -> set[str]:
     """The probes that a span or something outstanding uses."""
     found: set[str] = set()
     for head, keys in ROLES.items():
@@ -89,27 +89,27 @@ def used_probes(reader: Reader) -> set[str]:
 # ---------------------------------------------------------------- attach points
 
 
-def _items(reader: Reader, path: Path_) -> tuple[Mode, tuple[AttachItem, ...]]:
+def _items(reader: DocumentReader, path: DocumentPath) -> tuple[Mode, tuple[AttachItem, ...]]:
     data = reader.get(path)
     keys = [key for key in _MODES if key in data]
-    if len(keys) != 1 and not any(reader.sink.damaged((*path, key)) for key in _MODES):
+    if len(keys) != 1 and not any(reader.collector.has_refused((*path, key)) for key in _MODES):
         what = f"{' and '.join(keys)} stand together" if keys else "the probe attaches nowhere"
-        place = reader.sink.document.key((*path, keys[1]) if keys else path)
+        place = reader.collector.document.key((*path, keys[1]) if keys else path)
         hint = "write exactly one of attach, attach_first, attach_all"
-        reader.sink.add("PP050", what, place, hint)
+        reader.collector.add("PP050", what, place, hint)
     if not keys:
         return "one", ()
     key = keys[0]
     count = len(data[key]) if key != "attach" else 0
-    paths: list[Path_] = [(*path, key, index) for index in range(count)] or [(*path, key)]
+    paths: list[DocumentPath] = [(*path, key, index) for index in range(count)] or [(*path, key)]
     items = [_item(reader, at) for at in paths if key == "attach" or count]
     return _MODES[key], tuple(item for item in items if item is not None)
 
 
-def _item(reader: Reader, path: Path_) -> AttachItem | None:
+def _item(reader: DocumentReader, path: DocumentPath) -> AttachItem | None:
     raw = reader.get(path)
     data = raw if isinstance(raw, dict) else {}
-    to: Path_ = (*path, "to") if isinstance(raw, dict) else path
+    to: DocumentPath = (*path, "to") if isinstance(raw, dict) else path
     text = reader.get(to)
     if text is None:
         return None
@@ -132,7 +132,7 @@ def _item(reader: Reader, path: Path_) -> AttachItem | None:
     )
 
 
-def _point(reader: Reader, path: Path_) -> tuple[str, AttachKind, str, str] | None:
+def _point(reader: DocumentReader, path: DocumentPath) -> tuple[str, AttachKind, str, str] | None:
     """Text, kind, target and the param that is waited for; None when refused (reported)."""
     text = str(reader.get(path))
     try:
@@ -142,17 +142,17 @@ def _point(reader: Reader, path: Path_) -> tuple[str, AttachKind, str, str] | No
         known = next((kind for kind in ATTACH_KINDS if kind == head), None)
         if known is None and "$(" not in head:
             hint = suggestion(head, ATTACH_KINDS, f"kinds: {', '.join(ATTACH_KINDS)}")
-            reader.sink.add("PP051", f"no attach kind {head[:40]!r}", reader.place(path), hint)
+            reader.collector.add("PP051", f"no attach kind {head[:40]!r}", reader.place(path), hint)
             return None
         return text, known or "function", "", str(unset.args[0])
     if filled is None:
         return None
     try:
-        kind, target = parse_attach(filled)
-    except AttachError as error:
+        kind, target = parse_attach_point(filled)
+    except TargetError as error:
         place = reader.place(path)
         place = place.shifted(error.offset) if filled == text else place
-        reader.sink.add(error.code, str(error), place, error.hint)
+        reader.collector.add(error.code, str(error), place, error.hint)
         return None
     return filled, kind, target, ""
 
@@ -160,31 +160,31 @@ def _point(reader: Reader, path: Path_) -> tuple[str, AttachKind, str, str] | No
 # ---------------------------------------------------------------- parts of a probe
 
 
-def _task(reader: Reader, path: Path_) -> Expr | Literal["none"] | None:
+def _task(reader: DocumentReader, path: DocumentPath) -> Expr | Literal["none"] | None:
     raw = reader.get(path)
     if raw in (None, "current"):
         return None
     return "none" if raw == "none" else reader.expression(path)
 
 
-def condition(reader: Reader, path: Path_) -> Expr | None:
+def condition(reader: DocumentReader, path: DocumentPath) -> Expr | None:
     """The expression at `path`; None where everything is kept."""
     expr = reader.expression(path)
     return None if expr and isinstance(expr.root, Boolean) and expr.root.value else expr
 
 
-def _sample(reader: Reader, path: Path_) -> int:
+def _sample(reader: DocumentReader, path: DocumentPath) -> int:
     raw = reader.get(path, "1/1")
     if not raw.startswith("params."):
         return reader.quantity(path, units.parse_ratio, 1)
     name = raw.removeprefix("params.")
     param = reader.params.get(name)
     if param is None or param.type != "ratio":
-        if not reader.sink.damaged(("params", name)):
+        if not reader.collector.has_refused(("params", name)):
             what = f"{raw!r} is of type {param.type}" if param else f"there is no param {name!r}"
             ratios = [key for key, value in reader.params.items() if value.type == "ratio"]
             hint = suggestion(name, ratios, "define it under `params` with `type: ratio`")
-            reader.sink.add("PP065", what, reader.place(path), hint)
+            reader.collector.add("PP065", what, reader.place(path), hint)
         return 1
     return param.value if isinstance(param.value, int) else 1
 
@@ -200,7 +200,7 @@ def parse_redact(text: str) -> Redact:
     return Redact(kind="truncate", size=size)
 
 
-def emitted(reader: Reader, path: Path_) -> dict[str, Expr] | None:
+def emitted(reader: DocumentReader, path: DocumentPath) -> dict[str, Expr] | None:
     """The fields of a record by name; None where there are no records."""
     raw = reader.get(path)
     if raw is None:
@@ -210,27 +210,29 @@ def emitted(reader: Reader, path: Path_) -> dict[str, Expr] | None:
     parsed = {name.split(".")[-1]: reader.expression((*path, i)) for i, name in enumerate(raw)}
     if len(parsed) < len(raw):
         hint = "name the fields: `emit: {a: args.x, b: retval}`"
-        reader.sink.add("PP057", "two fields would have the same name", reader.place(path), hint)
+        reader.collector.add(
+            "PP057", "two fields would have the same name", reader.place(path), hint
+        )
     return {name: expr for name, expr in parsed.items() if expr is not None}
 
 
 # ---------------------------------------------------------------- metrics
 
 
-def metrics_of(reader: Reader, path: Path_) -> tuple[Metric, ...]:
+def metrics_of(reader: DocumentReader, path: DocumentPath) -> tuple[Metric, ...]:
     """The metrics of the probe or span at `path`."""
     heads = [(*path, "metrics", name) for name in reader.get((*path, "metrics"), {})]
     return tuple(_metric(reader, head) for head in heads)
 
 
-def _metric(reader: Reader, path: Path_) -> Metric:
+def _metric(reader: DocumentReader, path: DocumentPath) -> Metric:
     data = reader.get(path)
     kinds: list[MetricKind] = [kind for kind in METRIC_KINDS if kind in data]
-    place = reader.sink.document.key(path)
-    if len(kinds) != 1 and not reader.sink.damaged(path):
+    place = reader.collector.document.key(path)
+    if len(kinds) != 1 and not reader.collector.has_refused(path):
         what = " and ".join(kinds) if kinds else "no aggregate"
         hint = f"write exactly one of {', '.join(METRIC_KINDS)}; make a second metric for another"
-        reader.sink.add("PP054", f"the metric {path[-1]!r} has {what}", place, hint)
+        reader.collector.add("PP054", f"the metric {path[-1]!r} has {what}", place, hint)
     kind: MetricKind = kinds[0] if kinds else "count"
     default_keys = HISTOGRAM_KEYS if kind == "histogram" else 10_000
     return Metric(
@@ -252,29 +254,29 @@ def _keys(text: str) -> int:
     return units.parse_count(text, high=MAX_KEYS)
 
 
-def _value(reader: Reader, path: Path_) -> Expr | None:
+def _value(reader: DocumentReader, path: DocumentPath) -> Expr | None:
     expr = reader.expression(path)
     if expr and path[-1] == "count" and isinstance(expr.root, Boolean) and expr.root.value:
         return None
     if expr and path[-1] != "count" and isinstance(expr.root, Boolean):
         hint = f"give it a value, e.g. `{path[-1]}: retval`; `count: true` counts events"
-        reader.sink.add("PP054", f"{path[-1]} of true or false", reader.place(path), hint)
+        reader.collector.add("PP054", f"{path[-1]} of true or false", reader.place(path), hint)
     return expr
 
 
-def by_names(reader: Reader, path: Path_) -> tuple[str, ...]:
+def by_names(reader: DocumentReader, path: DocumentPath) -> tuple[str, ...]:
     """What is counted apart by."""
     return tuple(text for text, _ in reader.texts(path) if text != "none")
 
 
-def _buckets(reader: Reader, path: Path_, kind: MetricKind) -> Buckets:
-    at: Path_ = (*path, "buckets")
+def _buckets(reader: DocumentReader, path: DocumentPath, kind: MetricKind) -> Buckets:
+    at: DocumentPath = (*path, "buckets")
     text = reader.get(at)
     if text is None:
         return Buckets()
     if kind != "histogram":
-        place = reader.sink.document.key(at)
-        reader.sink.add("PP056", f"{kind} has no buckets", place, "use `histogram`")
+        place = reader.collector.document.key(at)
+        reader.collector.add("PP056", f"{kind} has no buckets", place, "use `histogram`")
     if not text.startswith("linear"):
         return Buckets()
     return reader.measured(text, at, _linear, Buckets())

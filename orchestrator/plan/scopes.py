@@ -86,18 +86,18 @@ def _kinds(items: tuple[AttachItem, ...]) -> frozenset[str]:
     return frozenset(item.kind for item in items)
 
 
-def uses(expr: Expr) -> Iterator[str]:
+def names_in(expr: Expr) -> Iterator[str]:
     """The bare names in an expression."""
     return (node.id for node in walk(expr.root) if isinstance(node, Name))
 
 
-def leans_on(name: str, definitions: Definitions) -> frozenset[str]:
+def names_used_by(name: str, definitions: Definitions) -> frozenset[str]:
     """All names that the definition `name` uses, through other definitions too."""
     found: set[str] = set()
     waiting = [name]
     while waiting:
         expr = definitions.get(waiting.pop())
-        fresh = set(uses(expr)) - found if expr else set()
+        fresh = set(names_in(expr)) - found if expr else set()
         found |= fresh
         waiting += fresh
     return frozenset(found)

@@ -5,39 +5,39 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.plan.derive import check_figures
-from orchestrator.plan.document.document_paths import Path_
-from orchestrator.plan.document.finding_collector import Sink
+from orchestrator.plan.document.document_paths import DocumentPath
+from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.expression import names
 from orchestrator.plan.expression.parse import Expr, parse
+from orchestrator.plan.expression_meaning import ExpressionChecker
+from orchestrator.plan.figure_meaning import check_figures
 from orchestrator.plan.findings import PlanError
-from orchestrator.plan.meaning import Meaning
 from orchestrator.plan.model import Metric, Plan, Probe
 from orchestrator.plan.nearest import suggestion
 from orchestrator.plan.params import interpolation_elsewhere
-from orchestrator.plan.scopes import Scope, item_scope, leans_on, plan_scope, probe_scope
+from orchestrator.plan.scopes import Scope, item_scope, names_used_by, plan_scope, probe_scope
 from orchestrator.plan.span_meaning import check_spans
 
 
-def check_meaning(plan: Plan, data: Mapping[str, Any], sink: Sink) -> None:
+def check_meaning(plan: Plan, data: Mapping[str, Any], collector: FindingCollector) -> None:
     """Report to `sink` what is wrong with a plan whose document fits the schema."""
-    meaning = Meaning(plan.params, sink)
-    _check_prose(data, sink)
-    _check_sampling(data, sink)
-    _check_definitions(("let",), plan.let, plan_scope(plan), meaning, sink)
+    checker = ExpressionChecker(plan.params, collector)
+    _check_prose(data, collector)
+    _check_sampling(data, collector)
+    _check_definitions(("let",), plan.let, plan_scope(plan), checker, collector)
     for probe in plan.probes:
-        _check_probe(plan, probe, data, meaning, sink)
-    check_spans(plan, meaning, sink)
-    check_figures(plan, sink)
+        _check_probe(plan, probe, data, checker, collector)
+    check_spans(plan, checker, collector)
+    check_figures(plan, collector)
 
 
-def _check_prose(data: Mapping[str, Any], sink: Sink) -> None:
+def _check_prose(data: Mapping[str, Any], collector: FindingCollector) -> None:
     for head in ("metadata", "params"):
         for path, text in _texts(data.get(head, {}), (head,)):
-            interpolation_elsewhere(text, sink.document.value(path), sink)
+            interpolation_elsewhere(text, collector.document.value(path), collector)
 
 
-def _texts(value: Any, path: Path_) -> Iterator[tuple[Path_, str]]:
+def _texts(value: Any, path: DocumentPath) -> Iterator[tuple[DocumentPath, str]]:
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict | list):
@@ -46,7 +46,7 @@ def _texts(value: Any, path: Path_) -> Iterator[tuple[Path_, str]]:
             yield from _texts(item, (*path, key))
 
 
-def _check_sampling(data: Mapping[str, Any], sink: Sink) -> None:
+def _check_sampling(data: Mapping[str, Any], collector: FindingCollector) -> None:
     """Sampling is decided at the start of a span; its ends must all be seen."""
     roles = (("spans", ("end", "via", "cancel")), ("outstanding", ("close",)))
     bodies = [(body, keys) for head, keys in roles for body in data.get(head, {}).values()]
@@ -56,30 +56,34 @@ def _check_sampling(data: Mapping[str, Any], sink: Sink) -> None:
             ends |= {body[key]} if isinstance(body.get(key), str) else set(body.get(key, ()))
     for name, probe in data.get("probes", {}).items():
         if name in ends and "sample" in probe:
-            place = sink.document.key(("probes", name, "sample"))
+            place = collector.document.key(("probes", name, "sample"))
             hint = "sample where the span starts; the weight travels with its key"
-            sink.add("PP061", f"{name!r} ends a span and must see every event", place, hint)
+            collector.add("PP061", f"{name!r} ends a span and must see every event", place, hint)
 
 
 # ---------------------------------------------------------------- probes
 
 
 def _check_probe(
-    plan: Plan, probe: Probe, data: Mapping[str, Any], meaning: Meaning, sink: Sink
+    plan: Plan,
+    probe: Probe,
+    data: Mapping[str, Any],
+    checker: ExpressionChecker,
+    collector: FindingCollector,
 ) -> None:
-    path: Path_ = ("probes", probe.name)
+    path: DocumentPath = ("probes", probe.name)
     scope = probe_scope(plan, probe)
-    _check_definitions((*path, "let"), probe.let, scope, meaning, sink)
+    _check_definitions((*path, "let"), probe.let, scope, checker, collector)
     for item in probe.items:
         inner = item_scope(plan, probe, item)
-        _check_definitions((), item.let, inner, meaning, sink)
-        meaning.check(_expression(item.task), inner)
+        _check_definitions((), item.let, inner, checker, collector)
+        checker.check(_expression(item.task), inner)
     for expr in (_expression(probe.task), probe.where, *(probe.emit or {}).values()):
-        meaning.check(expr, scope)
+        checker.check(expr, scope)
     for metric in probe.metrics:
-        meaning.check(metric.value, scope)
-        meaning.check(metric.where, scope)
-        _check_by((*path, "metrics", metric.name, "by"), metric, data, scope, meaning)
+        checker.check(metric.value, scope)
+        checker.check(metric.where, scope)
+        _check_by((*path, "metrics", metric.name, "by"), metric, data, scope, checker)
 
 
 def _expression(task: Any) -> Expr | None:
@@ -87,22 +91,26 @@ def _expression(task: Any) -> Expr | None:
 
 
 def _check_definitions(
-    path: Path_, own: Mapping[str, Expr], scope: Scope, meaning: Meaning, sink: Sink
+    path: DocumentPath,
+    own: Mapping[str, Expr],
+    scope: Scope,
+    checker: ExpressionChecker,
+    collector: FindingCollector,
 ) -> None:
     """The `let` at `path`, within the definitions in force there."""
     for name, expr in own.items():
-        place = sink.document.key((*path, name)) if path else expr.position
+        place = collector.document.key((*path, name)) if path else expr.position
         if keyword.iskeyword(name):
             hint = f"call it `{name}_value` or the like"
-            sink.add("PP058", f"{name!r} is a word of the expression language", place, hint)
+            collector.add("PP058", f"{name!r} is a word of the expression language", place, hint)
         if name in names.BUILTINS or name in names.UNITS or names.ARGUMENT.fullmatch(name):
             hint = "it is allowed, and hides the builtin; another name would read better"
-            sink.add("PP070", f"{name!r} is also a builtin's name", place, hint, "warning")
-        if name in leans_on(name, scope.definitions):
+            collector.add("PP070", f"{name!r} is also a builtin's name", place, hint, "warning")
+        if name in names_used_by(name, scope.definitions):
             hint = "a definition can use others, but not itself"
-            sink.add("PP025", f"the definition of {name!r} leans on itself", place, hint)
+            collector.add("PP025", f"the definition of {name!r} leans on itself", place, hint)
         else:
-            meaning.check(expr, scope)
+            checker.check(expr, scope)
 
 
 # ---------------------------------------------------------------- keys of metrics
@@ -113,21 +121,25 @@ _NOT_KEYS = frozenset({"args", "params", "now"})
 
 
 def _check_by(
-    path: Path_, metric: Metric, data: Mapping[str, Any], scope: Scope, meaning: Meaning
+    path: DocumentPath,
+    metric: Metric,
+    data: Mapping[str, Any],
+    scope: Scope,
+    checker: ExpressionChecker,
 ) -> None:
     written = data["probes"][path[1]]["metrics"][metric.name].get("by", [])
     for name in metric.by:
         at = (*path, written.index(name)) if name in written else path
-        place = meaning.sink.document.value(at)
+        place = checker.collector.document.value(at)
         keys = [key for key in names.BUILTINS if key not in _NOT_KEYS]
         known = name in scope.definitions or name in keys
         if not (known or _DOTTED.fullmatch(name) or names.ARGUMENT.fullmatch(name)):
             candidates = [*scope.definitions, *keys]
             otherwise = f"name it under `let`, or use one of: {', '.join(candidates)}"
             hint = suggestion(name, candidates, otherwise)
-            meaning.sink.add("PP055", f"cannot count by {name!r}", place, hint)
+            checker.collector.add("PP055", f"cannot count by {name!r}", place, hint)
             continue
         try:
-            meaning.check(parse(name, place), scope)
+            checker.check(parse(name, place), scope)
         except PlanError as error:
-            meaning.sink.extend(error.findings)
+            checker.collector.extend(error.findings)

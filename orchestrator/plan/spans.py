@@ -1,27 +1,27 @@
 """Spans and outstanding resources, from a checked document."""
 
 from orchestrator.plan import units
-from orchestrator.plan.document.document_paths import Path_
-from orchestrator.plan.document.reader import Reader
+from orchestrator.plan.document.document_paths import DocumentPath
+from orchestrator.plan.document.reader import DocumentReader
 from orchestrator.plan.model import Outstanding, Span
 from orchestrator.plan.probes import by_names, condition, emitted, metrics_of
 
 MAX_OPEN = 10_000_000
 
 
-def build_spans(reader: Reader) -> tuple[Span, ...]:
+def build_spans(reader: DocumentReader) -> tuple[Span, ...]:
     """The plan's spans, in the order of the file."""
     return tuple(_span(reader, ("spans", name)) for name in reader.get(("spans",), {}))
 
 
-def build_outstanding(reader: Reader) -> tuple[Outstanding, ...]:
+def build_outstanding(reader: DocumentReader) -> tuple[Outstanding, ...]:
     """What the plan calls outstanding, in the order of the file."""
     heads = [("outstanding", name) for name in reader.get(("outstanding",), {})]
     found = [_outstanding(reader, head) for head in heads]
     return tuple(one for one in found if one is not None)
 
 
-def _span(reader: Reader, path: Path_) -> Span:
+def _span(reader: DocumentReader, path: DocumentPath) -> Span:
     data = reader.get(path)
     return Span(
         name=str(path[-1]),
@@ -37,11 +37,11 @@ def _span(reader: Reader, path: Path_) -> Span:
         where=condition(reader, (*path, "where")),
         emit=emitted(reader, (*path, "emit")),
         metrics=metrics_of(reader, path),
-        position=reader.sink.document.key(path),
+        position=reader.collector.document.key(path),
     )
 
 
-def _outstanding(reader: Reader, path: Path_) -> Outstanding | None:
+def _outstanding(reader: DocumentReader, path: DocumentPath) -> Outstanding | None:
     value = reader.expression((*path, "value"))
     if value is None:  # reported where it was read, or by the schema
         return None
@@ -55,11 +55,11 @@ def _outstanding(reader: Reader, path: Path_) -> Outstanding | None:
         min_age_ns=reader.quantity((*path, "min_age"), _age, 0),
         top=reader.get((*path, "top"), 20),
         max_open=reader.quantity((*path, "max_open"), _max_open, 100_000),
-        position=reader.sink.document.key(path),
+        position=reader.collector.document.key(path),
     )
 
 
-def _names(reader: Reader, path: Path_) -> tuple[str, ...]:
+def _names(reader: DocumentReader, path: DocumentPath) -> tuple[str, ...]:
     raw = reader.get(path, ())
     return (raw,) if isinstance(raw, str) else tuple(raw)
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from orchestrator.plan.build import LIMIT_READERS
-from orchestrator.plan.document.finding_collector import Sink
+from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.document.parse import parse_document
-from orchestrator.plan.document.reader import Reader
+from orchestrator.plan.document.reader import DocumentReader
 from orchestrator.plan.document.schema import POLICY_SCHEMA, check_schema
 from orchestrator.plan.findings import Finding, Position, has_errors
 from orchestrator.plan.model import Redact
@@ -74,14 +74,14 @@ def parse_policy(content: bytes, file: str) -> tuple[Policy | None, list[Finding
     findings += faults
     if has_errors(findings):
         return None, findings
-    sink = Sink(document=document)
-    policy = _build(Reader(document.data, {}, sink))
-    findings += sink.findings
+    collector = FindingCollector(document=document)
+    policy = _build(DocumentReader(document.data, {}, collector))
+    findings += collector.findings
     return (None if has_errors(findings) else policy), findings
 
 
-def _build(reader: Reader) -> Policy:
-    document, data = reader.sink.document, reader.data
+def _build(reader: DocumentReader) -> Policy:
+    document, data = reader.collector.document, reader.data
     return Policy(
         file=document.file,
         sha256=hashlib.sha256(document.source).hexdigest(),
@@ -100,14 +100,14 @@ def _build(reader: Reader) -> Policy:
     )
 
 
-def _ceiling(reader: Reader, key: str) -> Ceiling:
+def _ceiling(reader: DocumentReader, key: str) -> Ceiling:
     _, read = LIMIT_READERS[key]
     path = ("limits", key)
     value = reader.quantity(path, cast(Any, read), None)
     return Ceiling(value=value, position=reader.place(path))
 
 
-def _entries(reader: Reader, key: str) -> tuple[Entry, ...]:
+def _entries(reader: DocumentReader, key: str) -> tuple[Entry, ...]:
     return tuple(
         Entry(text=text, position=reader.place((key, index)))
         for index, text in enumerate(reader.get((key,), ()))

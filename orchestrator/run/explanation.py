@@ -18,7 +18,7 @@ from orchestrator.compile.program import (
     RecordField,
     SpanProgram,
 )
-from orchestrator.plan.derive import metrics_of_plan
+from orchestrator.plan.figures import metrics_by_owner
 from orchestrator.plan.findings import Finding
 from orchestrator.plan.model import Plan
 from orchestrator.policy.model import Policy
@@ -77,7 +77,7 @@ def _figures(plan: Plan, program: Program) -> Shown:
         },
         "warn": {
             f"{owner}.{metric.name}": metric.warn.text
-            for owner, metrics in metrics_of_plan(plan).items()
+            for owner, metrics in metrics_by_owner(plan).items()
             for metric in metrics
             if metric.warn
         },

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from orchestrator.backends.bcc.design.mechanism import _CANDIDATES
 from orchestrator.backends.tracefs.design.lowering import _NEEDS
 from orchestrator.compile.points import _FINDERS
-from orchestrator.plan.attach import AttachError, parse_attach
+from orchestrator.plan.attach import TargetError, parse_attach_point
 from orchestrator.plan.attach_kinds import ATTACH_KINDS, KINDS
 from orchestrator.plan.document.schema import POLICY_SCHEMA, load_schema
 
@@ -17,7 +17,7 @@ from orchestrator.plan.document.schema import POLICY_SCHEMA, load_schema
 def test_every_kind_has_a_grammar_that_takes_its_own_example() -> None:
     """The examples in hints are right."""
     for kind, traits in KINDS.items():
-        assert parse_attach(f"{kind}:{traits.example}") == (kind, traits.example)
+        assert parse_attach_point(f"{kind}:{traits.example}") == (kind, traits.example)
 
 
 def test_every_kind_has_its_row_finder_and_mechanism() -> None:
@@ -46,7 +46,7 @@ def test_every_kind_has_its_row_finder_and_mechanism() -> None:
 )
 def test_usual_attach_points_are_taken(text: str) -> None:
     """Globs, offsets, suffixes of compilers, mangled names, library names."""
-    assert parse_attach(text)[0] == text.partition(":")[0]
+    assert parse_attach_point(text)[0] == text.partition(":")[0]
 
 
 @pytest.mark.parametrize(
@@ -76,16 +76,16 @@ def test_usual_attach_points_are_taken(text: str) -> None:
 )
 def test_anything_else_is_refused(text: str, code: str) -> None:
     """With the code of what is wrong and a hint that shows the right form."""
-    with pytest.raises(AttachError) as refusal:
-        parse_attach(text)
+    with pytest.raises(TargetError) as refusal:
+        parse_attach_point(text)
     assert refusal.value.code == code
     assert refusal.value.hint
 
 
 def test_a_bad_character_is_pointed_at() -> None:
     """The offset counts from the start of the whole text."""
-    with pytest.raises(AttachError) as refusal:
-        parse_attach("function:vfs;read")
+    with pytest.raises(TargetError) as refusal:
+        parse_attach_point("function:vfs;read")
     assert refusal.value.offset == len("function:vfs")
 
 
@@ -96,7 +96,7 @@ TARGETS = st.text(alphabet="ab_.$*?:+0x9/;|&`\"'\\ \n\t(){}<>#!%=,-~^@é\x00", m
 def test_what_is_taken_cannot_break_out(kind: str, target: str) -> None:
     """No white space, quote, backslash, bracket, shell or comment sign ever passes."""
     try:
-        _, taken = parse_attach(f"{kind}:{target}")
-    except AttachError:
+        _, taken = parse_attach_point(f"{kind}:{target}")
+    except TargetError:
         return
     assert not re.search(r"[\s;|&`\"'\\(){}<>#!\x00-\x1f\x7f]|[^\x00-\x7f]", taken)

@@ -12,7 +12,7 @@ from orchestrator.plan.findings import PlanError, Position
 HERE = Position(file="f", line=3, column=10)
 
 
-def _root(text: str) -> ex.Node:
+def _root(text: str) -> ex.SyntaxNode:
     return parse(text).root
 
 
@@ -20,29 +20,29 @@ def _root(text: str) -> ex.Node:
     ("text", "node"),
     [
         ("retval", ex.Name("retval")),
-        ("args.count", ex.Member(ex.Name("args"), "count")),
-        ("args.from_", ex.Member(ex.Name("args"), "from")),
-        ("args.state_", ex.Member(ex.Name("args"), "state_")),
-        ("args.prev.__state", ex.Member(ex.Member(ex.Name("args"), "prev"), "__state")),
+        ("args.count", ex.MemberOf(ex.Name("args"), "count")),
+        ("args.from_", ex.MemberOf(ex.Name("args"), "from")),
+        ("args.state_", ex.MemberOf(ex.Name("args"), "state_")),
+        ("args.prev.__state", ex.MemberOf(ex.MemberOf(ex.Name("args"), "prev"), "__state")),
         ("0x10", ex.Number(16)),
         ("-5", ex.Number(-5)),
         ("18446744073709551615", ex.Number((1 << 64) - 1)),
         ("-9223372036854775808", ex.Number(-(1 << 63))),
-        ("'a\"b'", ex.Text('a"b')),
+        ("'a\"b'", ex.TextLiteral('a"b')),
         ("true", ex.Boolean(True)),
         ("False", ex.Boolean(False)),
-        ("not a", ex.Unary("not", ex.Name("a", 4))),
+        ("not a", ex.UnaryOperation("not", ex.Name("a", 4))),
         ("+a", ex.Name("a", 1)),
-        ("a // b", ex.Binary("//", ex.Name("a"), ex.Name("b", 5))),
+        ("a // b", ex.BinaryOperation("//", ex.Name("a"), ex.Name("b", 5))),
         ("a != b", ex.Compare("!=", ex.Name("a"), ex.Name("b", 5))),
         ("a in (1,)", ex.Contains(ex.Name("a"), (ex.Number(1, 6),), False)),
         ("a not in [1]", ex.Contains(ex.Name("a"), (ex.Number(1, 10),), True)),
-        ("a if c else b", ex.Choice(ex.Name("c", 5), ex.Name("a"), ex.Name("b", 12))),
+        ("a if c else b", ex.IfElse(ex.Name("c", 5), ex.Name("a"), ex.Name("b", 12))),
         ("str(a)", ex.Call("str", (ex.Name("a", 4),))),
-        ("(a, b)", ex.Group((ex.Name("a", 1), ex.Name("b", 4)))),
+        ("(a, b)", ex.TupleOf((ex.Name("a", 1), ex.Name("b", 4)))),
     ],
 )
-def test_each_form_has_its_node(text: str, node: ex.Node) -> None:
+def test_each_form_has_its_node(text: str, node: ex.SyntaxNode) -> None:
     """One node a form, with the columns of its parts."""
     assert _root(text) == node
 

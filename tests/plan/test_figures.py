@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.plan.derive import metrics_of_plan
+from orchestrator.plan.figures import metrics_by_owner
 from orchestrator.plan.load import check_plan, load_plan
 from tests.plan.plans import HEAD
 
@@ -50,7 +50,7 @@ def test_metrics_of_spans_params_and_figures_can_be_named(condition: str) -> Non
     assert findings(more) == []
     plan = load_plan((PLAN + more).encode())
     assert plan.stop_when is not None
-    assert [one.name for one in metrics_of_plan(plan)["blocked"]] == ["time", "latency"]
+    assert [one.name for one in metrics_by_owner(plan)["blocked"]] == ["time", "latency"]
 
 
 @pytest.mark.parametrize(

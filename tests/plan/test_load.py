@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.plan.expression.syntax import Compare, Text
+from orchestrator.plan.expression.syntax import Compare, TextLiteral
 from orchestrator.plan.findings import PlanError
 from orchestrator.plan.load import check_plan, load_plan
 from orchestrator.plan.model import Buckets, Limits, Plan, Rate
@@ -80,7 +80,7 @@ def test_text_params_become_constants_in_expressions(everything: Plan) -> None:
     where = plan.probes[1].where
     assert where is not None
     compared = [node for node in where.root.operands if isinstance(node, Compare)]  # type: ignore[union-attr]  # it is an `and`
-    assert Text(nasty[:8], compared[1].right.at) == compared[1].right
+    assert TextLiteral(nasty[:8], compared[1].right.at) == compared[1].right
 
 
 def test_items_and_metrics_keep_their_own_keys(everything: Plan) -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from orchestrator.backends.protocol import Cell
 from orchestrator.compile.histogram import bucket_index
 from orchestrator.compile.program import MetricSpec
-from orchestrator.plan.derive import NUMBERS
 from orchestrator.plan.expression.parse import parse
+from orchestrator.plan.figures import CELL_NUMBERS
 from orchestrator.plan.model import Buckets, Limits
 from orchestrator.run.metrics.figure_eval import Value, evaluate, merged, number_of, references
 from orchestrator.run.metrics.figures import Counted, Figures
@@ -95,10 +95,10 @@ def spec(kind: Any) -> MetricSpec:
 FULL = Cell(key=b"", count=4, sum=40, min=1, max=30, buckets={bucket_index(5): 3}, above=1)
 
 
-@pytest.mark.parametrize("kind", list(NUMBERS))
+@pytest.mark.parametrize("kind", list(CELL_NUMBERS))
 def test_every_number_that_the_language_names_can_be_read(kind: Any) -> None:
     """Of a cell that holds something, null is but a percentile that lies above all buckets."""
-    found = {name: number_of(spec(kind), FULL, name) for name in NUMBERS[kind]}
+    found = {name: number_of(spec(kind), FULL, name) for name in CELL_NUMBERS[kind]}
     expected: dict[str, dict[str, Any]] = {
         "count": {"value": 4, "count": 4},
         "sum": {"value": 40, "sum": 40, "count": 4, "avg": 10},

@@ -81,18 +81,18 @@ class Typer:
 
     # ---------------------------------------------------------------- nodes
 
-    def _place(self, node: syntax.Node) -> Position:
+    def _place(self, node: syntax.SyntaxNode) -> Position:
         assert self._expr is not None
         return self._expr.place(node)
 
-    def _node(self, node: syntax.Node) -> Node:
+    def _node(self, node: syntax.SyntaxNode) -> Node:
         typed: Node = getattr(self, _HANDLERS[type(node)])(node)
         return typed
 
     def _number(self, node: syntax.Number) -> Node:
         return arithmetic.constant(node.value)
 
-    def _text(self, node: syntax.Text) -> Node:
+    def _text(self, node: syntax.TextLiteral) -> Node:
         value = node.value.encode()
         return TextConst(value, Str(len(value) + 1))
 
@@ -179,7 +179,7 @@ class Typer:
 
     # ---------------------------------------------------------------- members and operators
 
-    def _member(self, node: syntax.Member) -> Node:
+    def _member(self, node: syntax.MemberOf) -> Node:
         if isinstance(node.base, syntax.Name):
             if node.base.id == "args":
                 return self._argument(node)
@@ -196,7 +196,7 @@ class Typer:
             return self._captured(endpoint_member(self.captures[base.index], name, place))
         return endpoint_member(base, name, place)
 
-    def _argument(self, node: syntax.Member) -> Node:
+    def _argument(self, node: syntax.MemberOf) -> Node:
         found = self.scope.arguments.get(node.name)
         if found is None:
             raise mismatch(
@@ -207,7 +207,7 @@ class Typer:
             )
         return self._leaf(found)
 
-    def _param(self, node: syntax.Member) -> Node:
+    def _param(self, node: syntax.MemberOf) -> Node:
         param = self.scope.params.get(node.name)
         if param is None:
             raise mismatch(
@@ -218,13 +218,13 @@ class Typer:
             )
         return ParamRef(node.name, param.slot, param.type or BOOL)
 
-    def _unary(self, node: syntax.Unary) -> Node:
+    def _unary(self, node: syntax.UnaryOperation) -> Node:
         operand = self._node(node.operand)
         if node.op == "not":
             return arithmetic.negation(operand, self._place(node))
         return arithmetic.unary(node.op, operand, self._place(node))
 
-    def _binary(self, node: syntax.Binary) -> Node:
+    def _binary(self, node: syntax.BinaryOperation) -> Node:
         left, right = self._node(node.left), self._node(node.right)
         return arithmetic.binary(node.op, left, right, self._place(node))
 
@@ -247,11 +247,11 @@ class Typer:
         found = tests[0] if len(tests) == 1 else Combination("or", tests)
         return Combination("not", (found,)) if node.negated else found
 
-    def _choice(self, node: syntax.Choice) -> Node:
+    def _choice(self, node: syntax.IfElse) -> Node:
         test, yes, no = (self._node(part) for part in (node.test, node.yes, node.no))
         return arithmetic.either(test, yes, no, self._place(node))
 
-    def _group(self, node: syntax.Group) -> Node:
+    def _group(self, node: syntax.TupleOf) -> Node:
         items = tuple(self._node(item) for item in node.items)
         return Several(items, Tuple(tuple(item.type for item in items)))
 
@@ -280,11 +280,11 @@ class Typer:
         args = self._spelled(node) if node.function in _SPELLED else node.args
         return make(self.scope.facts, tuple(map(self._node, args)), self._place(node))
 
-    def _spelled(self, node: syntax.Call) -> tuple[syntax.Node, ...]:
+    def _spelled(self, node: syntax.Call) -> tuple[syntax.SyntaxNode, ...]:
         """The arguments with a bare type's name as text: `load(u64, p)`, `cast(x, s32)`."""
         at = _SPELLED[node.function]
         return tuple(
-            syntax.Text(arg.id, arg.at) if i == at and isinstance(arg, syntax.Name) else arg
+            syntax.TextLiteral(arg.id, arg.at) if i == at and isinstance(arg, syntax.Name) else arg
             for i, arg in enumerate(node.args)
         )
 
@@ -331,16 +331,16 @@ def _span(fewest: int, most: int) -> str:
 #: By the kind of node, the method that types it; found by name, so that SpanTyper may have its own.
 _HANDLERS: Mapping[type, str] = {
     syntax.Number: "_number",
-    syntax.Text: "_text",
+    syntax.TextLiteral: "_text",
     syntax.Boolean: "_boolean",
     syntax.Name: "_name",
-    syntax.Member: "_member",
-    syntax.Unary: "_unary",
-    syntax.Binary: "_binary",
+    syntax.MemberOf: "_member",
+    syntax.UnaryOperation: "_unary",
+    syntax.BinaryOperation: "_binary",
     syntax.Compare: "_compare",
     syntax.Logic: "_logic",
     syntax.Contains: "_contains",
-    syntax.Choice: "_choice",
+    syntax.IfElse: "_choice",
     syntax.Call: "_call",
-    syntax.Group: "_group",
+    syntax.TupleOf: "_group",
 }

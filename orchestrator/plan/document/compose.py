@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from orchestrator.plan.document.document_paths import Path_, Place
+from orchestrator.plan.document.document_paths import DocumentPath, EntryPosition
 from orchestrator.plan.document.scalars import closes_split, opens_split, resolve
 from orchestrator.plan.document.source import refusal
 from orchestrator.plan.findings import Finding, PlanError, Position
@@ -25,7 +25,7 @@ _LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class _Pending:
     """An entry of a flow mapping whose expression a comma has split in two."""
 
-    path: Path_
+    path: DocumentPath
     pieces: list[str] = field(default_factory=list)
 
 
@@ -35,12 +35,12 @@ class Composer:
     def __init__(self, text: str, file: str) -> None:
         self.text, self.file = text, file
         self.lines = text.splitlines()
-        self.places: dict[Path_, Place] = {}
+        self.places: dict[DocumentPath, EntryPosition] = {}
         self.findings: list[Finding] = []
         self.anchors: dict[str, list[Any]] = {}
         self.recording: list[list[Any]] = []
-        self.lost: set[Path_] = set()
-        self.folded: set[Path_] = set()
+        self.lost: set[DocumentPath] = set()
+        self.folded: set[DocumentPath] = set()
         self.nodes = 0
         self.events = self.read()
 
@@ -113,15 +113,15 @@ class Composer:
         hint = "a plan is a mapping that starts with `apiVersion: probeplan/v1`"
         raise refusal("PP005", f"the file holds {shown}, not a plan", self.place(()).value, hint)
 
-    def place(self, path: Path_) -> Place:
+    def place(self, path: DocumentPath) -> EntryPosition:
         start = Position(file=self.file, line=1, column=1)
-        return self.places.get(path, Place(key=start, value=start))
+        return self.places.get(path, EntryPosition(key=start, value=start))
 
-    def node(self, event: Any, path: Path_, depth: int, key: Position | None = None) -> Any:
+    def node(self, event: Any, path: DocumentPath, depth: int, key: Position | None = None) -> Any:
         """The value that begins with `event`; None when it was refused."""
         self.nodes += 1
         start = self.content(event)
-        self.places[path] = Place(key=key or start, value=start)
+        self.places[path] = EntryPosition(key=key or start, value=start)
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
             deep = depth > MAX_DEPTH
             bound = f"{MAX_DEPTH} levels" if deep else f"{MAX_NODES} values, aliases expanded"
@@ -137,7 +137,7 @@ class Composer:
         self.anchors[event.anchor] = record
         return value
 
-    def alias(self, event: Any, path: Path_, depth: int, key: Position | None) -> Any:
+    def alias(self, event: Any, path: DocumentPath, depth: int, key: Position | None) -> Any:
         record = self.anchors.get(event.anchor)
         if record is None:
             place = self.at(event.start_mark)
@@ -149,14 +149,14 @@ class Composer:
         self.events, self.recording = live, recording
         return value
 
-    def build(self, event: Any, path: Path_, depth: int) -> Any:
+    def build(self, event: Any, path: DocumentPath, depth: int) -> Any:
         if isinstance(event, yaml.MappingStartEvent):
             return self.mapping(event, path, depth)
         if isinstance(event, yaml.SequenceStartEvent):
             return self.sequence(event, path, depth)
         return self.scalar(event, path)
 
-    def scalar(self, event: Any, path: Path_) -> str | int | bool | None:
+    def scalar(self, event: Any, path: DocumentPath) -> str | int | bool | None:
         value, finding = resolve(event, self.content(event))
         if finding:
             self.findings.append(finding)
@@ -166,7 +166,7 @@ class Composer:
             self.folded.add(path)
         return value
 
-    def sequence(self, event: Any, path: Path_, depth: int) -> list[Any]:
+    def sequence(self, event: Any, path: DocumentPath, depth: int) -> list[Any]:
         self.check_tag(event)
         items: list[Any] = []
         split: str | None = None
@@ -185,7 +185,7 @@ class Composer:
                 split = self.split(item)
         return items
 
-    def mapping(self, event: Any, path: Path_, depth: int) -> dict[str, Any]:
+    def mapping(self, event: Any, path: DocumentPath, depth: int) -> dict[str, Any]:
         self.check_tag(event)
         entries: dict[str, Any] = {}
         firsts: dict[str, Position] = {}
@@ -230,7 +230,7 @@ class Composer:
         entries[str(split.path[-1])] = text
         return None if closes_split(text) else split
 
-    def key_name(self, event: Any, path: Path_, depth: int) -> str | None:
+    def key_name(self, event: Any, path: DocumentPath, depth: int) -> str | None:
         place = self.at(event.start_mark)
         if not isinstance(event, yaml.ScalarEvent):
             self.skip(event, path, depth)
@@ -254,7 +254,7 @@ class Composer:
         message = f"the key {name!r} stands twice"
         self.report("PP006", message, place, f"it stands first on line {first.line}; remove one")
 
-    def skip(self, event: Any, path: Path_, depth: int) -> None:
+    def skip(self, event: Any, path: DocumentPath, depth: int) -> None:
         """Read over a value that is not kept, without findings of its own."""
         findings = len(self.findings)
         self.node(event, (*path, "\0skipped"), depth + 1)

@@ -8,11 +8,11 @@ from orchestrator.plan.findings import Position
 #: What a document is made of; null never gets in.
 Data = dict[str, Any] | list[Any] | str | int | bool
 #: The keys and indexes that lead to a value.
-Path_ = tuple[str | int, ...]
+DocumentPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class EntryPosition:
     """Where a key and its value stand; `key` equals `value` for items of a list."""
 
     key: Position

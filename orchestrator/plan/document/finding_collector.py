@@ -3,18 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from orchestrator.plan.document.document_paths import Path_
+from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.document.parse import Document
 from orchestrator.plan.findings import Finding, Position, Severity
 
 
 @dataclass(slots=True)
-class Sink:
+class FindingCollector:
     """Collects findings. `useless` holds the paths that the schema refused: what is missing below
     them was reported already."""
 
     document: Document
-    useless: frozenset[Path_] = frozenset()
+    refused_paths: frozenset[DocumentPath] = frozenset()
     findings: list[Finding] = field(default_factory=list)
 
     def add(
@@ -34,6 +34,6 @@ class Sink:
         """More findings, as raised by others."""
         self.findings.extend(findings)
 
-    def damaged(self, path: Path_) -> bool:
+    def has_refused(self, path: DocumentPath) -> bool:
         """True when something at or below `path` was refused, so that its absence says nothing."""
-        return any(bad[: len(path)] == path for bad in self.useless)
+        return any(bad[: len(path)] == path for bad in self.refused_paths)

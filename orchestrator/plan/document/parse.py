@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.plan.document.compose import Composer
-from orchestrator.plan.document.document_paths import Path_, Place
+from orchestrator.plan.document.document_paths import DocumentPath, EntryPosition
 from orchestrator.plan.document.source import decode
 from orchestrator.plan.findings import Finding, PlanError, Position
 
@@ -19,25 +19,25 @@ class Document:
     """
 
     data: dict[str, Any]
-    places: Mapping[Path_, Place]
+    places: Mapping[DocumentPath, EntryPosition]
     file: str
     source: bytes
-    lost: frozenset[Path_] = frozenset()
-    folded: frozenset[Path_] = frozenset()
+    lost: frozenset[DocumentPath] = frozenset()
+    folded: frozenset[DocumentPath] = frozenset()
 
-    def key(self, path: Path_) -> Position:
+    def key(self, path: DocumentPath) -> Position:
         """The place of the key at `path`, or of the nearest thing above that has one."""
         return self._place(path).key
 
-    def value(self, path: Path_) -> Position:
+    def value(self, path: DocumentPath) -> Position:
         """The place of the value at `path`, or of the nearest thing above that has one."""
         return self._place(path).value
 
-    def _place(self, path: Path_) -> Place:
+    def _place(self, path: DocumentPath) -> EntryPosition:
         while path and path not in self.places:
             path = path[:-1]
         start = Position(file=self.file, line=1, column=1)
-        return self.places.get(path, Place(key=start, value=start))
+        return self.places.get(path, EntryPosition(key=start, value=start))
 
 
 def parse_document(source: bytes, file: str) -> tuple[Document | None, list[Finding]]:

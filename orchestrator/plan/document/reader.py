@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from orchestrator.plan.document.document_paths import Path_
-from orchestrator.plan.document.finding_collector import Sink
+from orchestrator.plan.document.document_paths import DocumentPath
+from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.expression.parse import Expr, parse
 from orchestrator.plan.expression.substitute import at_start, with_texts
 from orchestrator.plan.findings import PlanError, Position
@@ -20,13 +20,15 @@ from orchestrator.plan.units import UnitError
 T = TypeVar("T")
 
 
-class Reader:
+class DocumentReader:
     """Access to a document's values by path, with the params that may stand in them."""
 
-    def __init__(self, data: Mapping[str, Any], params: Mapping[str, Param], sink: Sink) -> None:
-        self.data, self.params, self.sink = data, params, sink
+    def __init__(
+        self, data: Mapping[str, Any], params: Mapping[str, Param], collector: FindingCollector
+    ) -> None:
+        self.data, self.params, self.collector = data, params, collector
 
-    def get(self, path: Path_, default: Any = None) -> Any:
+    def get(self, path: DocumentPath, default: Any = None) -> Any:
         """The raw value at `path`, or `default`."""
         value: Any = self.data
         for step in path:
@@ -35,31 +37,31 @@ class Reader:
             value = value[step]
         return value
 
-    def place(self, path: Path_) -> Position:
+    def place(self, path: DocumentPath) -> Position:
         """Where the value at `path` stands."""
-        return self.sink.document.value(path)
+        return self.collector.document.value(path)
 
-    def quantity(self, path: Path_, read: Callable[[str], T], default: T) -> T:
+    def quantity(self, path: DocumentPath, read: Callable[[str], T], default: T) -> T:
         """A number with a unit, read by `read`."""
         raw = self.get(path)
         return default if raw is None else self.measured(str(raw), path, read, default)
 
-    def measured(self, text: str, path: Path_, read: Callable[[str], T], default: T) -> T:
+    def measured(self, text: str, path: DocumentPath, read: Callable[[str], T], default: T) -> T:
         """`text`, which stands at `path`, read by `read`."""
         try:
             return read(text)
         except UnitError as error:
             code = "PP041" if error.absurd else "PP040"
-            self.sink.add(code, f"{path[-1]}: {error}", self.place(path), error.hint)
+            self.collector.add(code, f"{path[-1]}: {error}", self.place(path), error.hint)
             return default
 
-    def expression(self, path: Path_, *, fractions: bool = False) -> Expr | None:
+    def expression(self, path: DocumentPath, *, fractions: bool = False) -> Expr | None:
         """The expression at `path`; None when there is none or it cannot be parsed."""
         raw = self.get(path)
         if raw is None:
             return None
         text = str(raw).lower() if isinstance(raw, bool) else str(raw)
-        folded = path in self.sink.document.folded
+        folded = path in self.collector.document.folded
         try:
             parsed = parse(text, self.place(path), fractions=fractions)
             expr = with_texts(parsed, self.params)
@@ -67,20 +69,20 @@ class Reader:
             found = error.findings
             if folded:
                 found = tuple(replace(finding, position=self.place(path)) for finding in found)
-            self.sink.extend(found)
+            self.collector.extend(found)
             return None
         return at_start(expr) if folded else expr
 
-    def expressions(self, path: Path_) -> dict[str, Expr]:
+    def expressions(self, path: DocumentPath) -> dict[str, Expr]:
         """A mapping of names to expressions."""
         parsed = {name: self.expression((*path, name)) for name in self.get(path, {})}
         return {name: expr for name, expr in parsed.items() if expr is not None}
 
-    def filled(self, path: Path_) -> str | None:
+    def filled(self, path: DocumentPath) -> str | None:
         """The text at `path` with its params; None when refused. Raises Unset."""
-        return interpolate(str(self.get(path)), self.place(path), self.params, self.sink)
+        return interpolate(str(self.get(path)), self.place(path), self.params, self.collector)
 
-    def texts(self, path: Path_) -> list[tuple[str, Path_]]:
+    def texts(self, path: DocumentPath) -> list[tuple[str, DocumentPath]]:
         """The text or list of texts at `path`, filled in; what waits for a param is left out."""
         raw = self.get(path, [])
         paths = [(*path, index) for index in range(len(raw))] if isinstance(raw, list) else [path]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.plan.document import quick_check as quick
-from orchestrator.plan.document.document_paths import Path_
+from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.document.parse import Document
 from orchestrator.plan.findings import Finding
 from orchestrator.plan.nearest import nearest
@@ -22,7 +22,7 @@ POLICY_SCHEMA = "policy-v1.schema.json"
 MAX_SUGGESTIONS = 50
 
 _PACKAGE = Path(__file__).resolve().parents[2]
-Fault = tuple[Path_, Finding]
+SchemaFault = tuple[DocumentPath, Finding]
 
 
 def schema_path(name: str) -> Path:
@@ -40,7 +40,7 @@ def load_schema(name: str = PLAN_SCHEMA) -> dict[str, Any]:
 
 def check_schema(
     document: Document, name: str = PLAN_SCHEMA, *, thorough: bool = True
-) -> list[Fault]:
+) -> list[SchemaFault]:
     """What in `document` does not fit the schema, each with the path that is of no use.
 
     Not `thorough`: jsonschema is only asked for the words when the quick reader refuses.
@@ -55,7 +55,7 @@ def check_schema(
     return [fault for fault in faults if fault[0] not in document.lost]
 
 
-def _requires_newer(document: Document) -> Fault | None:
+def _requires_newer(document: Document) -> SchemaFault | None:
     metadata = document.data.get("metadata")
     wanted = metadata.get("requires") if isinstance(metadata, dict) else None
     if not isinstance(wanted, str) or not quick.matches(r"[0-9]{1,4}\.[0-9]{1,4}", wanted):
@@ -63,7 +63,7 @@ def _requires_newer(document: Document) -> Fault | None:
     if tuple(map(int, wanted.split("."))) <= LANGUAGE:
         return None
     spoken = ".".join(map(str, LANGUAGE))
-    path: Path_ = ("metadata", "requires")
+    path: DocumentPath = ("metadata", "requires")
     return path, Finding(
         code="PP036",
         message=f"the plan needs release {wanted} of the language; this program speaks {spoken}",
@@ -97,15 +97,15 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…'"
 
 
-def _where(error: Any, path: Path_) -> str:
+def _where(error: Any, path: DocumentPath) -> str:
     """The place in words; of the whole, what the schema's title calls it: plan or policy."""
     if path:
         return "`" + ".".join(map(str, path)) + "`"
     return f"the {error.schema['title'].split()[1].rstrip(',')}"
 
 
-def _faults(error: Any, document: Document) -> Iterator[Fault]:
-    path: Path_ = tuple(error.absolute_path)
+def _faults(error: Any, document: Document) -> Iterator[SchemaFault]:
+    path: DocumentPath = tuple(error.absolute_path)
     words = _WORDS.get(error.validator, _form)
     for at, code, message, hint in words(error, path):
         on_key = code in ("PP030", "PP031") or (code == "PP034" and at != path)
@@ -113,10 +113,10 @@ def _faults(error: Any, document: Document) -> Iterator[Fault]:
         yield at, Finding(code=code, message=message, position=place, hint=hint)
 
 
-Words = Iterator[tuple[Path_, str, str, str]]
+FaultTexts = Iterator[tuple[DocumentPath, str, str, str]]
 
 
-def _unknown(error: Any, path: Path_) -> Words:
+def _unknown(error: Any, path: DocumentPath) -> FaultTexts:
     known = list(error.schema.get("properties", {}))
     for count, key in enumerate(error.instance):
         if key not in known:
@@ -125,7 +125,7 @@ def _unknown(error: Any, path: Path_) -> Words:
             yield (*path, key), "PP030", f"{_where(error, path)} has no key {_shown(key)}", hint
 
 
-def _missing(error: Any, path: Path_) -> Words:
+def _missing(error: Any, path: DocumentPath) -> FaultTexts:
     # jsonschema reports each missing key by itself, in words only
     for key in error.validator_value:
         if key not in error.instance and f"{key!r} is a required" in error.message:
@@ -149,7 +149,7 @@ _NOUNS: Mapping[str, str] = {
 }
 
 
-def _wrong_type(error: Any, path: Path_) -> Words:
+def _wrong_type(error: Any, path: DocumentPath) -> FaultTexts:
     wanted = error.validator_value
     nouns = [_NOUNS[name] for name in ([wanted] if isinstance(wanted, str) else wanted)]
     noun = error.schema.get("title") or " or ".join(nouns)
@@ -159,7 +159,7 @@ def _wrong_type(error: Any, path: Path_) -> Words:
     yield path, "PP032", f"{_where(error, path)} is {_shown(error.instance)}, not {noun}", hint
 
 
-def _choice(error: Any, path: Path_) -> Words:
+def _choice(error: Any, path: DocumentPath) -> FaultTexts:
     options = [option for option in error.validator_value if option != ""]
     if len(options) == 1:
         message = f"{_where(error, path)} is {_shown(error.instance)}"
@@ -170,7 +170,7 @@ def _choice(error: Any, path: Path_) -> Words:
     yield path, "PP033", f"{_where(error, path)} cannot be {_shown(error.instance)}", hint
 
 
-def _form(error: Any, path: Path_) -> Words:
+def _form(error: Any, path: DocumentPath) -> FaultTexts:
     """Patterns, lengths and sizes; of a key (propertyNames) when the instance is a key."""
     is_key = "propertyNames" in error.absolute_schema_path
     at = (*path, error.instance) if is_key else path
@@ -196,7 +196,7 @@ def _form(error: Any, path: Path_) -> Words:
     yield at, "PP034", f"{subject} {rule}", ""
 
 
-_WORDS: Mapping[str, Callable[[Any, Path_], Words]] = {
+_WORDS: Mapping[str, Callable[[Any, DocumentPath], FaultTexts]] = {
     "additionalProperties": _unknown,
     "required": _missing,
     "type": _wrong_type,

@@ -13,21 +13,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.plan.expression.syntax import (
-    Binary,
+    BinaryOperation,
     Boolean,
     Call,
-    Choice,
     Compare,
     Contains,
     Fraction,
-    Group,
+    IfElse,
     Logic,
-    Member,
+    MemberOf,
     Name,
-    Node,
     Number,
-    Text,
-    Unary,
+    SyntaxNode,
+    TextLiteral,
+    TupleOf,
+    UnaryOperation,
 )
 from orchestrator.plan.findings import NOWHERE, Finding, PlanError, Position
 
@@ -40,10 +40,10 @@ class Expr:
     """A parsed expression with its text and the place in the plan where the text begins."""
 
     text: str
-    root: Node
+    root: SyntaxNode
     position: Position = NOWHERE
 
-    def place(self, node: Node) -> Position:
+    def place(self, node: SyntaxNode) -> Position:
         """The place of `node` in the plan's file."""
         return self.position.shifted(node.at) if self.position.line else self.position
 
@@ -210,7 +210,7 @@ class _Converter:
         place = self.position.shifted(self.column(node)) if self.position.line else self.position
         return _refuse("PP021", message, place, hint)
 
-    def convert(self, node: ast.expr) -> Node:
+    def convert(self, node: ast.expr) -> SyntaxNode:
         self.depth += 1
         if self.depth > 4 * MAX_DEPTH:
             raise self.refuse(node, "the expression nests too deeply", "split it with `let`")
@@ -227,7 +227,7 @@ class _Converter:
         self.depth -= 1
         return converted
 
-    def constant(self, node: ast.Constant) -> Node:
+    def constant(self, node: ast.Constant) -> SyntaxNode:
         value, at = node.value, self.column(node)
         if isinstance(value, bool):
             return Boolean(value, at)
@@ -239,7 +239,7 @@ class _Converter:
         if isinstance(value, str):
             if not value.isascii() and not _is_text(value):
                 raise self.refuse(node, "half of a surrogate pair is no character")
-            return Text(value, at)
+            return TextLiteral(value, at)
         if isinstance(value, float) and self.fractions and math.isfinite(value):
             return Fraction(value, at)
         hint = "there are no fractions: scale the number, e.g. `10*us` for 0.01 ms"
@@ -247,18 +247,18 @@ class _Converter:
             node, f"the constant {value!r} is not allowed", hint if isinstance(value, float) else ""
         )
 
-    def name(self, node: ast.Name) -> Node:
+    def name(self, node: ast.Name) -> SyntaxNode:
         lowered = {"true": True, "false": False}
         if node.id in lowered:
             return Boolean(lowered[node.id], self.column(node))
         return Name(node.id, self.column(node))
 
-    def member(self, node: ast.Attribute) -> Node:
+    def member(self, node: ast.Attribute) -> SyntaxNode:
         bare = node.attr.removesuffix("_")
         name = bare if keyword.iskeyword(bare) else node.attr
-        return Member(self.convert(node.value), name, self.column(node))
+        return MemberOf(self.convert(node.value), name, self.column(node))
 
-    def unary(self, node: ast.UnaryOp) -> Node:
+    def unary(self, node: ast.UnaryOp) -> SyntaxNode:
         op = _UNARY.get(type(node.op))
         if op is None:
             return self.convert(node.operand)
@@ -267,9 +267,9 @@ class _Converter:
             if operand.value > 1 << 63:
                 raise self.refuse(node, f"-{operand.value} does not fit into 64 bits")
             return Number(-operand.value, self.column(node))
-        return Unary(op, operand, self.column(node))
+        return UnaryOperation(op, operand, self.column(node))
 
-    def binary(self, node: ast.BinOp) -> Node:
+    def binary(self, node: ast.BinOp) -> SyntaxNode:
         op = _BINARY.get(type(node.op))
         if op is None:
             raise self.refuse(
@@ -277,17 +277,21 @@ class _Converter:
                 f"the operator of {self.shown(node)} is not allowed",
                 "allowed: + - * // % << >> & | ^",
             )
-        return Binary(op, self.convert(node.left), self.convert(node.right), self.column(node))
+        return BinaryOperation(
+            op, self.convert(node.left), self.convert(node.right), self.column(node)
+        )
 
-    def compare(self, node: ast.Compare) -> Node:
-        parts: list[Node] = []
+    def compare(self, node: ast.Compare) -> SyntaxNode:
+        parts: list[SyntaxNode] = []
         left = node.left
         for op, right in zip(node.ops, node.comparators, strict=True):
             parts.append(self.comparison(node, op, left, right))
             left = right
         return parts[0] if len(parts) == 1 else Logic("and", tuple(parts), self.column(node))
 
-    def comparison(self, node: ast.Compare, op: ast.cmpop, left: ast.expr, right: ast.expr) -> Node:
+    def comparison(
+        self, node: ast.Compare, op: ast.cmpop, left: ast.expr, right: ast.expr
+    ) -> SyntaxNode:
         if isinstance(op, ast.In | ast.NotIn):
             if not isinstance(right, ast.Tuple | ast.List | ast.Set) or not right.elts:
                 raise self.refuse(
@@ -305,19 +309,19 @@ class _Converter:
             _COMPARE[type(op)], self.convert(left), self.convert(right), self.column(node)
         )
 
-    def logic(self, node: ast.BoolOp) -> Node:
+    def logic(self, node: ast.BoolOp) -> SyntaxNode:
         op = "and" if isinstance(node.op, ast.And) else "or"
         return Logic(op, tuple(map(self.convert, node.values)), self.column(node))
 
-    def choice(self, node: ast.IfExp) -> Node:
-        return Choice(
+    def choice(self, node: ast.IfExp) -> SyntaxNode:
+        return IfElse(
             self.convert(node.test),
             self.convert(node.body),
             self.convert(node.orelse),
             self.column(node),
         )
 
-    def call(self, node: ast.Call) -> Node:
+    def call(self, node: ast.Call) -> SyntaxNode:
         if not isinstance(node.func, ast.Name):
             raise self.refuse(
                 node,
@@ -328,11 +332,11 @@ class _Converter:
             raise self.refuse(node, "keyword arguments are not allowed", "pass them by position")
         return Call(node.func.id, tuple(map(self.convert, node.args)), self.column(node))
 
-    def group(self, node: ast.Tuple) -> Node:
-        return Group(tuple(map(self.convert, node.elts)), self.column(node))
+    def group(self, node: ast.Tuple) -> SyntaxNode:
+        return TupleOf(tuple(map(self.convert, node.elts)), self.column(node))
 
 
-_HANDLERS: dict[type[ast.expr], Callable[[_Converter, "ast.expr"], Node]] = {  # type: ignore[type-arg,unused-ignore]
+_HANDLERS: dict[type[ast.expr], Callable[[_Converter, "ast.expr"], SyntaxNode]] = {  # type: ignore[type-arg,unused-ignore]
     ast.Constant: _Converter.constant,  # type: ignore[dict-item]  # each handler takes its own node type
     ast.Name: _Converter.name,  # type: ignore[dict-item]
     ast.Attribute: _Converter.member,  # type: ignore[dict-item]

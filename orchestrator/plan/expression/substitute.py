@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from orchestrator.plan.expression.parse import Expr
-from orchestrator.plan.expression.syntax import Member, Name, Node, Text
+from orchestrator.plan.expression.syntax import MemberOf, Name, SyntaxNode, TextLiteral
 from orchestrator.plan.model import Param
 
 #: Params of these types may stand in expressions as strings.
@@ -29,22 +29,22 @@ def at_start(expr: Expr) -> Expr:
     return replace(expr, root=_rebuilt(expr.root, lambda node: replace(node, at=0)))
 
 
-def _filled(node: Node, texts: Mapping[str, str]) -> Node:
+def _filled(node: SyntaxNode, texts: Mapping[str, str]) -> SyntaxNode:
     match node:
-        case Member(base=Name(id="params"), name=name, at=at) if name in texts:
-            return Text(texts[name], at)
+        case MemberOf(base=Name(id="params"), name=name, at=at) if name in texts:
+            return TextLiteral(texts[name], at)
         case _:
             return node
 
 
-def _rebuilt(node: Node, change: Callable[[Node], Node]) -> Node:
+def _rebuilt(node: SyntaxNode, change: Callable[[SyntaxNode], SyntaxNode]) -> SyntaxNode:
     """`node` with `change` made to it and to all nodes below, parents first."""
     changed = change(node)
     values = {field.name: getattr(changed, field.name) for field in fields(changed)}
     return replace(changed, **{name: _part(value, change) for name, value in values.items()})
 
 
-def _part(value: Any, change: Callable[[Node], Node]) -> Any:
+def _part(value: Any, change: Callable[[SyntaxNode], SyntaxNode]) -> Any:
     if isinstance(value, tuple):
         return tuple(_rebuilt(item, change) for item in value)
-    return _rebuilt(value, change) if isinstance(value, Node) else value
+    return _rebuilt(value, change) if isinstance(value, SyntaxNode) else value

@@ -11,8 +11,8 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    base: "Node"
+class MemberOf:
+    base: "SyntaxNode"
     name: str
     at: int = 0
 
@@ -32,7 +32,7 @@ class Fraction:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextLiteral:
     value: str
     at: int = 0
 
@@ -44,107 +44,107 @@ class Boolean:
 
 
 @dataclass(frozen=True, slots=True)
-class Unary:
+class UnaryOperation:
     op: str  # - ~ not
-    operand: "Node"
+    operand: "SyntaxNode"
     at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Binary:
+class BinaryOperation:
     op: str  # + - * // % << >> & | ^ /
-    left: "Node"
-    right: "Node"
+    left: "SyntaxNode"
+    right: "SyntaxNode"
     at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Compare:
     op: str  # == != < <= > >=
-    left: "Node"
-    right: "Node"
+    left: "SyntaxNode"
+    right: "SyntaxNode"
     at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Logic:
     op: str  # and or
-    operands: tuple["Node", ...]
+    operands: tuple["SyntaxNode", ...]
     at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Contains:
-    item: "Node"
-    options: tuple["Node", ...]
+    item: "SyntaxNode"
+    options: tuple["SyntaxNode", ...]
     negated: bool
     at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    test: "Node"
-    yes: "Node"
-    no: "Node"
+class IfElse:
+    test: "SyntaxNode"
+    yes: "SyntaxNode"
+    no: "SyntaxNode"
     at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     function: str
-    args: tuple["Node", ...]
+    args: tuple["SyntaxNode", ...]
     at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    items: tuple["Node", ...]
+class TupleOf:
+    items: tuple["SyntaxNode", ...]
     at: int = 0
 
 
-Node = (
+SyntaxNode = (
     Name
-    | Member
+    | MemberOf
     | Number
     | Fraction
-    | Text
+    | TextLiteral
     | Boolean
-    | Unary
-    | Binary
+    | UnaryOperation
+    | BinaryOperation
     | Compare
     | Logic
     | Contains
-    | Choice
+    | IfElse
     | Call
-    | Group
+    | TupleOf
 )
 
 
-def walk(node: Node) -> Iterator[Node]:
+def walk(node: SyntaxNode) -> Iterator[SyntaxNode]:
     """`node` and all nodes below it, parents first."""
     yield node
     for child in children(node):
         yield from walk(child)
 
 
-def children(node: Node) -> tuple[Node, ...]:
+def children(node: SyntaxNode) -> tuple[SyntaxNode, ...]:
     """The direct operands of `node`, in the order in which they are written."""
     match node:
-        case Member(base=base):
+        case MemberOf(base=base):
             return (base,)
-        case Unary(operand=operand):
+        case UnaryOperation(operand=operand):
             return (operand,)
-        case Binary(left=left, right=right) | Compare(left=left, right=right):
+        case BinaryOperation(left=left, right=right) | Compare(left=left, right=right):
             return (left, right)
         case Logic(operands=operands):
             return operands
         case Contains(item=item, options=options):
             return (item, *options)
-        case Choice(test=test, yes=yes, no=no):
+        case IfElse(test=test, yes=yes, no=no):
             return (test, yes, no)
         case Call(args=args):
             return args
-        case Group(items=items):
+        case TupleOf(items=items):
             return items
         case _:
             return ()

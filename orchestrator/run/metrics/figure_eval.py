@@ -13,25 +13,25 @@ from orchestrator.backends.protocol import Cell
 from orchestrator.compile.program import MetricSpec
 from orchestrator.output.metrics import linear_of
 from orchestrator.output.percentiles import PERCENTILES, percentile
-from orchestrator.plan.derive import dotted
 from orchestrator.plan.expression.names import UNITS
 from orchestrator.plan.expression.syntax import (
-    Binary,
+    BinaryOperation,
     Boolean,
     Call,
-    Choice,
     Compare,
     Contains,
     Fraction,
+    IfElse,
     Logic,
-    Member,
+    MemberOf,
     Name,
-    Node,
     Number,
-    Text,
-    Unary,
+    SyntaxNode,
+    TextLiteral,
+    UnaryOperation,
     children,
 )
+from orchestrator.plan.figures import dotted_parts
 
 __all__ = ["Look", "Value", "evaluate", "merged", "number_of", "references"]
 
@@ -40,21 +40,21 @@ Value = int | float | str | bool | None
 Look = Callable[[tuple[str, ...]], Value]
 
 
-def evaluate(node: Node, look: Look, whole: Look) -> Value:
+def evaluate(node: SyntaxNode, look: Look, whole: Look) -> Value:
     """The value of an expression that `check_figures` has passed. `look` knows the names as of a
     window, `whole` as of the run so far: within total() they are taken from it."""
     match node:
-        case Number(value=value) | Fraction(value=value) | Text(value=value) | Boolean(value=value):
-            return value
+        case Number() | Fraction() | TextLiteral() | Boolean():
+            return node.value
         case Name(id=unit) if unit in UNITS:
             return UNITS[unit]
-        case Name() | Member():
-            return look(dotted(node))
+        case Name() | MemberOf():
+            return look(dotted_parts(node))
         case Call(function="total", args=args):
             return evaluate(args[0], whole, whole)
         case Logic(op=op, operands=operands):
             return _logic(op, (evaluate(one, look, whole) for one in operands))
-        case Choice(test=test, yes=yes, no=no):
+        case IfElse(test=test, yes=yes, no=no):
             held = evaluate(test, look, whole)
             return None if held is None else evaluate(yes if held else no, look, whole)
         case _:
@@ -72,11 +72,11 @@ def _logic(op: str, values: Iterable[Value]) -> bool | None:
     return None if unknown else not decisive
 
 
-def _apply(node: Node, values: list[Any]) -> Value:
+def _apply(node: SyntaxNode, values: list[Any]) -> Value:
     if any(value is None for value in values):
         return None
     match node:
-        case Unary(op=op):
+        case UnaryOperation(op=op):
             return not values[0] if op == "not" else -values[0]
         case Compare(op=op):
             return bool(_COMPARE[op](*values))
@@ -85,7 +85,7 @@ def _apply(node: Node, values: list[Any]) -> Value:
         case Call(function=function):
             best: int | float = min(values) if function == "min" else max(values)
             return best
-        case Binary(op=op):
+        case BinaryOperation(op=op):
             return _finite(op, *values)
         case _:
             raise TypeError(f"{type(node).__name__} has no meaning in figures")
@@ -127,10 +127,12 @@ def _finite(op: str, left: Any, right: Any) -> int | float | None:
         return None
 
 
-def references(node: Node, *, whole: bool = False) -> Iterator[tuple[str, tuple[str, ...], bool]]:
+def references(
+    node: SyntaxNode, *, whole: bool = False
+) -> Iterator[tuple[str, tuple[str, ...], bool]]:
     """What an expression names, units left out: as it is written, its parts, and whether it stands
     within total()."""
-    if path := dotted(node):
+    if path := dotted_parts(node):
         if path[0] not in UNITS:
             name = ".".join(path)
             yield (f"total({name})" if whole else name), path, whole
@@ -169,7 +171,7 @@ def merged(cells: Iterable[Cell]) -> Cell:
 
 
 def number_of(spec: MetricSpec, cell: Cell, name: str) -> int | float | None:
-    """A number of a cell by its name, one of those in plan.derive.NUMBERS for its kind."""
+    """A number of a cell by its name, one of those in plan.figures.CELL_NUMBERS for its kind."""
     wanted = spec.kind if name == "value" else name
     match wanted:
         case "count" if spec.kind == "histogram":

@@ -8,9 +8,9 @@ from orchestrator.backends.protocol import Cell
 from orchestrator.compile.program import MetricSpec, Program
 from orchestrator.output.fields import StackNames, no_stacks
 from orchestrator.output.metrics import key_fields, largest_first
-from orchestrator.plan.derive import metrics_of_plan
 from orchestrator.plan.expression.parse import Expr
-from orchestrator.plan.model import Derive, Param, Plan
+from orchestrator.plan.figures import metrics_by_owner
+from orchestrator.plan.model import DerivedFigure, Param, Plan
 from orchestrator.run.metrics.figure_eval import (
     Look,
     Value,
@@ -53,7 +53,7 @@ class Figures:
         self._specs = {(spec.probe, spec.name): spec for spec in program.metrics}
         self._warn = {
             (owner, metric.name): metric.warn
-            for owner, metrics in metrics_of_plan(plan).items()
+            for owner, metrics in metrics_by_owner(plan).items()
             for metric in metrics
         }
         self.units = {one.name: one.unit for one in plan.derive}
@@ -121,7 +121,7 @@ class Figures:
 
         return look
 
-    def _of_figure(self, one: Derive, names: "_Names") -> Fields | None:
+    def _of_figure(self, one: DerivedFigure, names: "_Names") -> Fields | None:
         if one.warn is None:
             return None
 

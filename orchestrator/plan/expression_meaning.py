@@ -3,60 +3,62 @@
 from collections.abc import Mapping
 
 from orchestrator.plan.attach_kinds import PAIRED_KINDS, RETURNING_KINDS
-from orchestrator.plan.document.finding_collector import Sink
+from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.expression import names
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.expression.syntax import (
-    Binary,
+    BinaryOperation,
     Call,
     Compare,
     Contains,
-    Member,
+    MemberOf,
     Name,
-    Node,
-    Text,
+    SyntaxNode,
+    TextLiteral,
     children,
     walk,
 )
 from orchestrator.plan.model import Param
 from orchestrator.plan.nearest import nearest, suggestion
-from orchestrator.plan.scopes import Scope, leans_on
+from orchestrator.plan.scopes import Scope, names_used_by
 
 COMM_BYTES = 15  # TASK_COMM_LEN is 16 with the closing NUL (include/linux/sched.h)
 
 
-class Meaning:
+class ExpressionChecker:
     """Checks expressions of one plan against the language's tables."""
 
-    def __init__(self, params: Mapping[str, Param], sink: Sink) -> None:
-        self.params, self.sink = params, sink
+    def __init__(self, params: Mapping[str, Param], collector: FindingCollector) -> None:
+        self.params, self.collector = params, collector
 
     def check(self, expr: Expr | None, scope: Scope) -> None:
         """Report everything in `expr` that can have no meaning on any kernel."""
         if expr is not None:
             self._visit(expr.root, expr, scope)
 
-    def _report(self, code: str, message: str, node: Node, expr: Expr, hint: str = "") -> None:
-        self.sink.add(code, message, expr.place(node), hint)
+    def _report(
+        self, code: str, message: str, node: SyntaxNode, expr: Expr, hint: str = ""
+    ) -> None:
+        self.collector.add(code, message, expr.place(node), hint)
 
-    def _visit(self, node: Node, expr: Expr, scope: Scope) -> None:
+    def _visit(self, node: SyntaxNode, expr: Expr, scope: Scope) -> None:
         match node:
             case Name():
                 self._name(node, expr, scope)
                 return
-            case Member(base=Name(id="params"), name=name):
+            case MemberOf(base=Name(id="params"), name=name):
                 self._param(name, node, expr)
                 return
-            case Member(base=Name(id=role), name=name) if scope.span is not None and (
+            case MemberOf(base=Name(id=role), name=name) if scope.span is not None and (
                 role in names.SPAN_PROBES
             ):
                 self._of_probe(role, name, node, expr, scope)
                 return
-            case Member(base=Name(id="args")) if (
+            case MemberOf(base=Name(id="args")) if (
                 "args" not in scope.definitions and scope.span is None
             ):
                 return
-            case Binary(op="/"):
+            case BinaryOperation(op="/"):
                 hint = "write `//` for whole numbers, or compute the ratio under `derive`"
                 self._report("PP026", "`/` divides only under `derive`", node, expr, hint)
             case Compare() | Contains():
@@ -74,7 +76,7 @@ class Meaning:
     def _name(self, node: Name, expr: Expr, scope: Scope) -> None:
         name = node.id
         if name in scope.definitions:
-            needs = leans_on(name, scope.definitions)
+            needs = names_used_by(name, scope.definitions)
             self._situation(
                 needs - scope.definitions.keys(), f"through {name!r}, ", node, expr, scope
             )
@@ -93,7 +95,7 @@ class Meaning:
         else:
             self._unknown(name, node, expr, scope)
 
-    def _of_probe(self, role: str, name: str, node: Node, expr: Expr, scope: Scope) -> None:
+    def _of_probe(self, role: str, name: str, node: SyntaxNode, expr: Expr, scope: Scope) -> None:
         """`start.x`: a definition of all the probes that start the span, or a builtin."""
         assert scope.span is not None
         if role not in scope.span:
@@ -111,7 +113,7 @@ class Meaning:
         elif "via" not in scope.span:
             self._report("PP022", "this span has no `via`", node, expr, "name one: `via: PROBE`")
 
-    def _unknown(self, name: str, node: Node, expr: Expr, scope: Scope) -> None:
+    def _unknown(self, name: str, node: SyntaxNode, expr: Expr, scope: Scope) -> None:
         if name in scope.partial:
             hint = f"give each of them a `let` of {name}"
             self._report("PP022", f"not all attach points define {name!r}", node, expr, hint)
@@ -121,7 +123,7 @@ class Meaning:
         self._report("PP022", f"unknown name {name!r}", node, expr, hint)
 
     def _situation(
-        self, used: frozenset[str], through: str, node: Node, expr: Expr, scope: Scope
+        self, used: frozenset[str], through: str, node: SyntaxNode, expr: Expr, scope: Scope
     ) -> None:
         """Names that need a return, or a task, where the probe has none."""
         kinds = ", ".join(sorted(scope.kinds))
@@ -134,10 +136,10 @@ class Meaning:
             hint = "leave it out, or say whose event it is: `task: EXPR`"
             self._report("PP028", f"{through}`{name}` under `task: none`", node, expr, hint)
 
-    def _param(self, name: str, node: Node, expr: Expr) -> None:
+    def _param(self, name: str, node: SyntaxNode, expr: Expr) -> None:
         param = self.params.get(name)
         if param is None:
-            if not self.sink.damaged(("params", name)):
+            if not self.collector.has_refused(("params", name)):
                 hint = suggestion(name, self.params, "define it under `params`")
                 self._report("PP065", f"there is no param {name!r}", node, expr, hint)
         elif param.type in ("ratio", "attach"):
@@ -193,7 +195,10 @@ class Meaning:
         if not any(isinstance(operand, Name) and operand.id == "comm" for operand in operands):
             return
         for text in operands:
-            if isinstance(text, Text) and len(text.value.encode(errors="replace")) > COMM_BYTES:
+            if (
+                isinstance(text, TextLiteral)
+                and len(text.value.encode(errors="replace")) > COMM_BYTES
+            ):
                 message = f"no task is called {text.value[:40]!r}"
                 hint = f"the kernel keeps {COMM_BYTES} bytes of a name"
                 self._report("PP029", message, text, expr, hint)

@@ -1,0 +1,69 @@
+"""Figures, computed of metrics in user space: what `derive`, `warn` and `stop_when` say.
+
+`PROBE.METRIC` is a metric's value and `PROBE.METRIC.NUMBER` another number of it; a span's metrics
+go by the span's name. A metric with `by` stands for all its cells together. Other derived figures
+go by their names, `elapsed` is how long was counted (ns), and `total(x)` is x since the run began
+where x by itself is of a window. A `warn` names the numbers of its own cell: `p99 > 10*ms`.
+"""
+
+from collections.abc import Mapping
+
+from orchestrator.plan.document.document_paths import DocumentPath
+from orchestrator.plan.document.reader import DocumentReader
+from orchestrator.plan.expression.syntax import (
+    MemberOf,
+    Name,
+    SyntaxNode,
+)
+from orchestrator.plan.model import DerivedFigure, Metric, MetricKind, Plan
+
+#: The numbers that a cell of each kind of metric has.
+CELL_NUMBERS: Mapping[MetricKind, tuple[str, ...]] = {
+    "count": ("value", "count"),
+    "sum": ("value", "sum", "count", "avg"),
+    "min": ("value", "min"),
+    "max": ("value", "max"),
+    "avg": ("value", "avg", "sum", "count"),
+    "histogram": ("count", "below", "above", "p50", "p75", "p90", "p95", "p99", "p99_9"),
+}
+#: Functions of figures, and how many arguments they take.
+FIGURE_FUNCTIONS: Mapping[str, int] = {"min": 2, "max": 2, "total": 1}
+
+
+def metrics_by_owner(plan: Plan) -> dict[str, tuple[Metric, ...]]:
+    """What figures can name: by probe or span, its metrics."""
+    probes = {probe.name: probe.metrics for probe in plan.probes}
+    return probes | {span.name: span.metrics for span in plan.spans}
+
+
+def dotted_parts(node: SyntaxNode) -> tuple[str, ...]:
+    """The parts of `a.b.c`; empty for anything else."""
+    match node:
+        case Name(id=name):
+            return (name,)
+        case MemberOf(base=base, name=name):
+            return (*before, name) if (before := dotted_parts(base)) else ()
+        case _:
+            return ()
+
+
+# ---------------------------------------------------------------- reading
+
+
+def build_figures(reader: DocumentReader) -> tuple[DerivedFigure, ...]:
+    """The plan's derived figures, in the order of the file."""
+    found = [_derive(reader, ("derive", name)) for name in reader.get(("derive",), {})]
+    return tuple(one for one in found if one is not None)
+
+
+def _derive(reader: DocumentReader, path: DocumentPath) -> DerivedFigure | None:
+    value = reader.expression((*path, "value"), fractions=True)
+    if value is None:  # reported where it was read, or by the schema
+        return None
+    return DerivedFigure(
+        name=str(path[-1]),
+        value=value,
+        unit=reader.get((*path, "unit"), ""),
+        warn=reader.expression((*path, "warn"), fractions=True),
+        position=reader.collector.document.key(path),
+    )

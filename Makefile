@@ -15,10 +15,10 @@ help:
 	@echo "make check        ruff, mypy --strict, import-linter"
 	@echo "make test-matrix  the kernel lanes on $(MATRIX)"
 	@echo "make docs         the site of docs/, in build/docs"
-	@echo "make bench        figures beside bpftrace and bcc's tools"
-	@echo "make soak         overload that loses nothing unseen; a thousand runs killed at random moments"
+	@echo "make bench        figures compared with bpftrace and bcc's tools"
+	@echo "make soak         overload without silent loss; a thousand runs killed at random moments"
 	@echo "make fuzz         coverage-guided fuzzing of everything that reads input"
-	@echo "make facts        record the booted kernels' facts anew"
+	@echo "make facts        record the facts of the booted kernels again"
 
 setup:
 	@scripts/setup.sh run

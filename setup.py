@@ -1,7 +1,7 @@
-"""Puts the schemas and the shipped plans, which stand at the top of the source tree, into the
-package when it is built.
+"""Copies the schemas and the shipped plans from the top of the source tree into the package when it
+is built.
 
-A source tree and an editable install read them where they stand.
+A source tree and an editable install read them from the top of the tree.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""`python -m bench [NAME ...]`: take the figures and tell them."""
+"""`python -m bench [NAME ...]`: take the figures and print them."""
 
 import argparse
 import contextlib
@@ -18,7 +18,7 @@ _MEMORY = Path("/dev/shm")  # noqa: S108  # tmpfs, for its speed; the directory 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Exit code: 0; 1 with --strict when a target is missed; 2 usage; 3 when a benchmark could not
-    be made."""
+    run."""
     args = _parser().parse_args(words)
     if args.list:
         print("\n".join(f"{name:10}{row.summary}" for name, row in TABLE.items()))
@@ -36,13 +36,15 @@ def main(words: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "names", metavar="NAME", nargs="*", type=_known, help="which benchmarks; default: all"
+        "names", metavar="NAME", nargs="*", type=_known, help="benchmarks to run; default: all"
     )
-    parser.add_argument("--list", action="store_true", help="name the benchmarks and stop")
-    parser.add_argument("--rounds", type=_positive, default=3, help="turns of each tool; default 3")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the work; default 1")
+    parser.add_argument("--list", action="store_true", help="list the benchmarks and exit")
+    parser.add_argument("--rounds", type=_positive, default=3, help="rounds per tool; default 3")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="fraction of the full work; default 1"
+    )
     parser.add_argument("--json", metavar="FILE", help="write all figures and samples there")
-    parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if a target is missed")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""What the bounds cost: a probe that may do no more, detaching many probes, and the watchdog."""
+"""What limits cost: a disarmed or capped probe, detaching many probes, and the watchdog."""
 
 import os
 import struct
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bounds"]
 
-TURNS = 20  # a round: each contender this often, for one figure of its quietest quarter
+TURNS = 20  # per round: turns of each contender, for one figure from its quietest quarter
 BATCHES, CALLS = 60, 2_000
 PROBES = 50
 WATCHDOG_MOST_MIB = 12.0
@@ -37,15 +37,15 @@ _RETURN_1 = struct.pack("<BBhi", 0xB7, 0, 0, 1) + struct.pack("<BBhi", 0x95, 0, 
 
 
 def bounds(setting: Setting) -> list[Figure]:
-    """The three, one after the other."""
+    """All three, one after the other."""
     return [*_fuse(setting), *_detaching(setting), _watchdog(setting)]
 
 
-# ---------------------------------------------------------------- a probe that may do no more
+# ---------------------------------------------------------------- disarmed and capped probes
 
 
 def _fuse(setting: Setting) -> list[Figure]:
-    """ns that a disarmed and a capped probe add, beside a program that returns at once."""
+    """ns that a disarmed and a capped probe add, compared with a program that returns at once."""
     contenders: dict[str, Callable[[], AbstractContextManager[object]]] = {
         "bare": nullcontext,
         "empty": _empty,
@@ -74,8 +74,8 @@ def _fuse(setting: Setting) -> list[Figure]:
 def _round(
     setting: Setting, contenders: dict[str, Callable[[], AbstractContextManager[object]]]
 ) -> dict[str, float]:
-    """ns a call of each, in turns. Others disturb on one side only, so that the lowest quarter's
-    edge is steadier than the median."""
+    """ns per call of each, in turns. Disturbance only ever adds time, so the lower quartile is
+    steadier than the median."""
     turns: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(setting.of(TURNS, 3)):
         for name, attached in contenders.items():
@@ -144,7 +144,8 @@ def _event_id(name: str) -> int:
 
 
 def _detaching(setting: Setting) -> list[Figure]:
-    """ms until PROBES probes are gone: as a run does it, beside closing one after the other."""
+    """ms until PROBES probes are detached: as a run does it, compared with closing one after
+    another."""
     found = sorted(path.name for path in _SYSCALLS.glob("sys_enter_*"))
     if len(found) < PROBES:
         raise NotPossible(f"this kernel has no {PROBES} tracepoints of system calls")
@@ -202,7 +203,7 @@ def _one_by_one(events: Sequence[str]) -> float:
 
 
 def _watchdog(setting: Setting) -> Figure:
-    """MiB that the watchdog of a run has resident."""
+    """Resident MiB of a run's watchdog."""
     sizes: list[float] = []
     for number in range(setting.rounds):
         setting.say(f"bounds: the watchdog, round {number + 1}")
@@ -217,7 +218,7 @@ def _watchdog(setting: Setting) -> Figure:
 
 
 def _watchdog_of(run: Process) -> int:
-    """The process that watches over `run`: the journal that it is given bears the run's name."""
+    """The process that watches `run`: its journal argument contains the run's name."""
     run_id = started(run)["run_id"].encode()
     for folder in Path("/proc").glob("[0-9]*"):
         try:

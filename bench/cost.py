@@ -1,5 +1,5 @@
-"""What a probe adds to each call, in ns of the caller's CPU time: the same question by our plan and
-by bpftrace, each beside the bare loop, in turns."""
+"""What a probe adds to each call, in ns of the caller's CPU time: the same question asked by our
+plan and by bpftrace, each compared with the bare loop, in turns."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ _RETURN = "tracepoint:syscalls:sys_exit_getppid"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """`plan` of bench/plans asks what `bpftrace` asks. `most`: the ratio wanted, None: told only.
-    `slow`: a call takes microseconds there, so that fewer are made."""
+    """`plan` in bench/plans asks the same as `bpftrace`. `most`: the target ratio, None: reported
+    only. `slow`: a call takes microseconds, so fewer calls are made."""
 
     name: str
     plan: str
@@ -83,7 +83,8 @@ QUESTIONS = (
 
 
 def cost(setting: Setting) -> list[Figure]:
-    """A figure a question: the median of many short batches, less the bare loop's of that round."""
+    """One figure per question: the median of many short batches, minus the bare loop of that
+    round."""
     bare: list[float] = []
     figures: list[Figure] = []
     for question in QUESTIONS:
@@ -112,7 +113,7 @@ def _figure(question: Question, mine: list[float], theirs: list[float]) -> Figur
 
 
 def _measure(setting: Setting, question: Question, process: Process | None = None) -> float:
-    """ns of CPU time a call, beside `process`, which is ended afterwards."""
+    """ns of CPU time per call while `process` runs; it is ended afterwards."""
     batches = setting.of(BATCHES // 5 if question.slow else BATCHES, 5)
     with process or nullcontext(), Load(setting, "batches", batches, CALLS) as load:
         load.go()

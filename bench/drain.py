@@ -1,5 +1,5 @@
-"""From the kernel to JSON lines: how many a CPU second of the reader buys, each tool by its usual
-way, all asked for the same records of the same load."""
+"""From the kernel to JSON lines: lines per CPU second of the reader, for each tool in its usual
+mode, with the same records from the same load."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ _BPFTRACE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """One tool's turn. `unaccounted`: calls of which it tells neither a line nor a loss (None: it
-    does not account); `load_s`: how long the load took beside it."""
+    """One tool's turn. `unaccounted`: calls for which it reports neither a line nor a loss (None:
+    it does not account); `load_s`: how long the load took while it ran."""
 
     lines: int
     process_cpu_s: float
@@ -33,10 +33,9 @@ class Turn:
 
 
 def drain(setting: Setting) -> list[Figure]:
-    """Lines per reader CPU second from the moment when the probe was attached, which the targets
-    are about, and of the whole process: start-up has a benchmark of its own, and its share here
-    depends on nothing but the number of calls. The files that are written are in memory; what is
-    counted is what stands in them."""
+    """Lines per reader CPU second from the moment the probe is attached, to which the targets
+    apply, and for the whole process: start-up has a separate benchmark, and its share here depends
+    only on the number of calls. Output files are in memory; their lines are counted."""
     calls = setting.of(CALLS)
     turns: dict[str, list[Turn]] = {name: [] for name in _TOOLS}
     for number in range(setting.rounds):
@@ -96,8 +95,8 @@ def _ours(setting: Setting, calls: int) -> Turn:
 
 
 def unaccounted(process: Process, calls: int) -> int:
-    """How far an ended run of ours is from telling of each of `calls` calls either a line that
-    stands in its output or a loss, and from having seen each once."""
+    """How far a finished run of ours is from reporting each of `calls` calls either as a line in
+    its output or as a loss, and from having seen each once."""
     record = finished(process)
     seen, ends = side(record), emitted(record)
     lines = events_in(process.output, b'"event":"event.recorded"')

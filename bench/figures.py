@@ -1,4 +1,4 @@
-"""What a benchmark finds: figures with their samples, the peer's beside them, and the target."""
+"""What a benchmark finds: figures with their samples, the peer's samples, and the target."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 __all__ = ["Figure", "Target", "Verdict"]
 
-Verdict = Literal["pass", "miss", "none", "told"]
+Verdict = Literal["pass", "miss", "none", "untargeted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class Target:
     bound: float
 
     def met(self, value: float) -> bool:
-        """Whether `value` is good enough."""
+        """Whether `value` meets the target."""
         return value >= self.bound if self.at == "least" else value <= self.bound
 
     def __str__(self) -> str:
@@ -27,8 +27,8 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One line of the table. `ours` and `theirs` are samples, one a round, taken in turns; the
-    figure is their median. `theirs` is empty when nobody else is asked."""
+    """One line of the table. `ours` and `theirs` are samples, one per round, taken in turns; the
+    figure is their median. `theirs` is empty without a peer."""
 
     name: str
     unit: str
@@ -49,15 +49,15 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """Ours by theirs; None without a peer, or when the peer's is nothing."""
+        """Ours divided by theirs; None without a peer, or if the peer's is 0."""
         theirs = self.peers_value
         return self.value / theirs if theirs is not None and theirs > 0 else None
 
     @property
     def verdict(self) -> Verdict:
-        """pass or miss; none: no ratio where one was wanted; told: there is no target."""
+        """pass or miss; none: no ratio although one was wanted; untargeted: there is no target."""
         if self.target is None:
-            return "told"
+            return "untargeted"
         judged = self.ratio if self.theirs else self.value
         if judged is None:
             return "none"

@@ -1,5 +1,5 @@
-"""Events as fast as one CPU makes them: nothing is lost with a ring of 32 MiB, and with one that is
-far too small every loss is told."""
+"""Events as fast as one CPU makes them: a ring of 32 MiB loses nothing, and with a ring that is far
+too small every loss is reported."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ NOTHING = Target(at="most", bound=0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """What became of the calls of one burst."""
+    """Where the calls of one burst went."""
 
     per_s: float
     lost: int
@@ -25,7 +25,7 @@ class Turn:
 
 
 def flood(setting: Setting) -> list[Figure]:
-    """A burst into each of the two rings, in turns."""
+    """One burst into each of the two rings, in turns."""
     calls = setting.of(CALLS)
     turns: dict[str, list[Turn]] = {"flood": [], "overload": []}
     for number in range(setting.rounds):

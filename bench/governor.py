@@ -1,5 +1,5 @@
-"""A flood over limits.cpu: how much slower it is before and after the governor's reaction, how long
-that takes, and what the governor takes itself."""
+"""A flood above limits.cpu: the slowdown before and after the governor reacts, how long that takes,
+and the governor's own cost."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ __all__ = ["governor"]
 BATCHES, CALLS = 600, 20_000
 _WATCHED_S = 6.0
 _FEW = 20  # batches at either end
-#: Runs the command line with a clock around the governor's looks; tells their CPU seconds last.
+#: Runs the command line with a clock around the governor's checks; prints their CPU seconds last.
 _CLOCK = """
 import sys, time
 from orchestrator.run.governor import Governor
@@ -40,8 +40,8 @@ finally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """ns a call took: without a probe, before the governor's last step, and at the end; seconds
-    from the flood's start to that step; how many steps there were."""
+    """ns per call: without a probe, before the governor's last step, and at the end; seconds from
+    the flood's start to that step; the number of steps."""
 
     bare: float
     before: float
@@ -51,7 +51,7 @@ class Turn:
 
 
 def governor(setting: Setting) -> list[Figure]:
-    """A flood a round, and once the governor alone."""
+    """One flood per round, and once the governor alone."""
     turns = []
     for number in range(setting.rounds):
         setting.say(f"governor: round {number + 1}, {BATCHES * CALLS:,} calls")
@@ -99,7 +99,7 @@ def _turn(setting: Setting) -> Turn:
 
 
 def _own_cpu(setting: Setting) -> float:
-    """Percent of one CPU, at a call a millisecond."""
+    """Percent of one CPU, at one call per millisecond."""
     argv = [sys.executable, "-c", _CLOCK, "run", str(PLANS / "heavy.yaml"), "--backend", "bcc"]
     with Load(setting, "tick", 1000) as load:
         with Process(setting, argv, "governor", cpu=setting.reader_cpu) as process:
@@ -107,5 +107,5 @@ def _own_cpu(setting: Setting) -> float:
             load.go()
             time.sleep(_WATCHED_S)
             process.finish()
-            told = process.said().splitlines()[-1].split()
-        return float(told[1]) / _WATCHED_S * 100
+            seconds = process.said().splitlines()[-1].split()[1]
+        return float(seconds) / _WATCHED_S * 100

@@ -1,4 +1,5 @@
-"""The renderer alone: records in memory to JSON lines in memory, beside one dumps a record."""
+"""The renderer alone: records in memory to JSON lines in memory, compared with one dumps per
+record."""
 
 import time
 from collections.abc import Callable
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
 
 __all__ = ["lines"]
 
-BATCH = 4096  # what the runner renders at once
+BATCH = 4096  # records that the runner renders at once
 BATCHES = 1000
 _START_NS, _STEP_NS = 1_000_000_000_000, 400
 _CONSTANTS = {"run_id": "65f0aa01abcdef", "plan": "bench-drain", "host": "host"}
 
 
 def lines(setting: Setting) -> list[Figure]:
-    """M lines per CPU second, of the records that plan `drain` makes. Whoever dumps one by one
-    gets a tenth as many to do."""
+    """M lines per CPU second, of the records that plan `drain` makes. The one-by-one renderer gets
+    a tenth as many."""
     from orchestrator.output.json_lines.lines import RecordRenderer
 
     program = _program()
@@ -77,7 +78,7 @@ def _fields() -> "np.dtype[Any]":
 
 
 def _batch(program: "Program") -> "NDArray[np.uint8]":
-    """Records of one process that go on for a millisecond or two."""
+    """Records of one process, over a millisecond or two."""
     import numpy as np
 
     records = np.zeros(BATCH, dtype=_fields())

@@ -1,4 +1,4 @@
-"""Processes that are measured: started from a small parent, watched from outside, interrupted."""
+"""Measured processes: started from a small parent, observed from outside, interrupted."""
 
 import contextlib
 import ctypes
@@ -22,7 +22,7 @@ _INSIST_S = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What a process took in all: CPU seconds, bytes at its peak, and its exit code."""
+    """What a process used in total: CPU seconds, peak bytes, and its exit code."""
 
     code: int
     cpu_s: float
@@ -45,14 +45,14 @@ def until(
 
 
 def _environment() -> dict[str, str]:
-    """A user's: compiled bytecode is kept, which those who develop may have switched off."""
+    """A user's environment: bytecode is cached, which developers may have switched off."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
 class Process:
     """A tool that runs on `cpu`. `output` and `errors` are the files it writes to. `room`: bytes
-    allocated for the output beforehand, so that a tool does not pay for the pages of a file that
-    happens to be in memory. `insist`: interrupt it until it ends."""
+    allocated for the output beforehand, so that a tool does not pay for allocating pages of an
+    in-memory file. `insist`: interrupt it until it ends."""
 
     def __init__(  # noqa: PLR0913  # what there is to say about a process
         self,
@@ -106,7 +106,7 @@ class Process:
         self.errors.unlink()
 
     def running(self) -> bool:
-        """Whether it still runs."""
+        """Whether it is still running."""
         return Path(f"/proc/{self.pid}/stat").exists()
 
     def cpu_s(self) -> float:
@@ -117,7 +117,7 @@ class Process:
         return total / 1e9
 
     def watch(self, condition: Callable[[], bool], what: str, *, pause_s: float = 0.01) -> None:
-        """Wait for `condition`. Raises NotPossible with what it said when it ends before."""
+        """Wait for `condition`. Raises NotPossible with its messages if it ends first."""
 
         def met() -> bool:
             if condition():
@@ -129,11 +129,11 @@ class Process:
         until(met, f"{self.name}: {what}", pause_s=pause_s)
 
     def written(self) -> int:
-        """Bytes of output so far: the offset that we share with it."""
+        """Bytes of output so far: the file offset is shared."""
         return os.lseek(self._out, 0, os.SEEK_CUR)
 
     def settle(self) -> None:
-        """Wait until its output grows no more."""
+        """Wait until its output stops growing."""
         before = -1
         while (size := self.written()) != before:
             before = size
@@ -144,7 +144,7 @@ class Process:
         return self.errors.read_text(errors="replace")[-2000:].strip() or "nothing was said"
 
     def finish(self) -> Usage:
-        """Interrupt it and learn what it took."""
+        """Interrupt it and return its usage."""
         self._interrupt()
         until(lambda: not self.running(), f"the end of {self.name}")
         last = self._told.readline().split()
@@ -158,7 +158,8 @@ class Process:
         return self._usage
 
     def _interrupt(self) -> None:
-        """Once; again only to those who miss it: bpftrace does when it comes between two waits."""
+        """Once; again only for a tool that misses it: bpftrace does if it arrives between two
+        waits."""
         self._signal(signal.SIGINT)
         if self._insist:
             with contextlib.suppress(NotPossible):
@@ -175,7 +176,7 @@ class Process:
 
 
 class Load:
-    """native/load.c: parked when made, lets go with `go`."""
+    """native/load.c: parked at the start, released by `go`."""
 
     def __init__(self, setting: Setting, *words: object) -> None:
         argv = [str(build(setting, "load")), str(setting.load_cpu), *map(str, words)]
@@ -199,13 +200,13 @@ class Load:
         self._popen.communicate()
 
     def go(self) -> None:
-        """Let it begin."""
+        """Release it."""
         assert self._popen.stdin is not None
         self._popen.stdin.write("go\n")
         self._popen.stdin.flush()
 
     def result(self) -> list[float]:
-        """Wait for its end; the numbers that it printed."""
+        """Wait for its end; return the numbers that it printed."""
         assert self._popen.stdout is not None
         numbers = [float(word) for word in self._popen.stdout.read().split()]
         self._popen.wait()

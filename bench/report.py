@@ -12,13 +12,18 @@ from bench.figures import Figure, Verdict
 
 __all__ = ["as_json", "missed", "table"]
 
-_HEAD = ("figure", "ours", "theirs", "ratio", "target", "", "beside")
-_WORDS: Mapping[Verdict, str] = {"pass": "pass", "miss": "MISS", "none": "no ratio", "told": ""}
-Found = Mapping[str, Sequence[Figure] | str]  # by benchmark; text: why it could not be made
+_HEAD = ("figure", "ours", "theirs", "ratio", "target", "", "note")
+_WORDS: Mapping[Verdict, str] = {
+    "pass": "pass",
+    "miss": "MISS",
+    "none": "no ratio",
+    "untargeted": "",
+}
+Found = Mapping[str, Sequence[Figure] | str]  # by benchmark; text: why it could not run
 
 
 def table(found: Found) -> str:
-    """One block a benchmark."""
+    """One block per benchmark."""
     return "\n\n".join(_block(name, figures) for name, figures in found.items())
 
 
@@ -31,9 +36,9 @@ def _block(name: str, figures: Sequence[Figure] | str) -> str:
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    first, *numbers, verdict, beside = row
+    first, *numbers, verdict, note = row
     cells = [text.rjust(width) for text, width in zip(numbers, widths[1:-2], strict=True)]
-    parts = (first.ljust(widths[0]), *cells, verdict.ljust(widths[-2]), beside)
+    parts = (first.ljust(widths[0]), *cells, verdict.ljust(widths[-2]), note)
     return ("  " + "  ".join(parts)).rstrip()
 
 
@@ -57,13 +62,13 @@ def _number(value: float) -> str:
 
 
 def missed(found: Found) -> bool:
-    """Whether a figure is not what it ought to be."""
+    """Whether any figure misses its target."""
     figures = [one for many in found.values() if not isinstance(many, str) for one in many]
     return any(one.verdict in ("miss", "none") for one in figures)
 
 
 def as_json(found: Found) -> str:
-    """Everything, with the samples and the host that they were taken on."""
+    """Everything, with the samples and the host they were taken on."""
     benchmarks = {
         name: {"error": many} if isinstance(many, str) else {"figures": [f.fields() for f in many]}
         for name, many in found.items()

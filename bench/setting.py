@@ -1,4 +1,5 @@
-"""What all benchmarks share: the size of the work, the processors, a directory, and who listens."""
+"""What all benchmarks share: the size of the work, the CPUs, a directory, and where progress
+goes."""
 
 import os
 import subprocess
@@ -15,14 +16,14 @@ PLANS = HERE / "plans"
 
 
 class NotPossible(Exception):
-    """A benchmark cannot be made here; the text says why."""
+    """A benchmark cannot run here; the text says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """`rounds`: how often each contender takes its turn. `scale`: how much of the full work is
-    done (1: what the targets are judged by). `directory`: in memory where there is such a place.
-    The load runs on `load_cpu`, whoever reads on `reader_cpu`."""
+    """`rounds`: turns of each contender. `scale`: the fraction of the full work that is done (1:
+    the targets apply to this). `directory`: in memory if possible. The load runs on `load_cpu`,
+    readers on `reader_cpu`."""
 
     directory: Path
     rounds: int = 3
@@ -32,12 +33,12 @@ class Setting:
     say: Callable[[str], None] = lambda _text: None
 
     def of(self, full: int, least: int = 1) -> int:
-        """So much of the `full` work."""
+        """The scaled amount of the `full` work."""
         return max(least, int(full * self.scale))
 
 
 def build(setting: Setting, name: str) -> Path:
-    """Compile native/NAME.c, once a run. Raises NotPossible."""
+    """Compile native/NAME.c, once per run. Raises NotPossible."""
     made = setting.directory / name
     if made.exists():
         return made
@@ -53,7 +54,7 @@ def build(setting: Setting, name: str) -> Path:
 
 
 def command() -> list[str]:
-    """`probeplan` as it is installed beside this interpreter; else the module."""
+    """`probeplan` as installed next to this interpreter; otherwise the module."""
     script = Path(sys.executable).with_name("probeplan")
     if os.access(script, os.X_OK):
         return [str(script)]

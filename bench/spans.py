@@ -1,5 +1,5 @@
-"""Events joined by key: time off the CPU by stacks at a rate that no sane host has, and a million
-objects that are live at once. Counts and bytes; what a span adds to a call, `cost` says."""
+"""Events joined by key: off-CPU time by stack at an extreme switch rate, and a million live
+objects. Counts and bytes; `cost` measures what a span adds to a call."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ _RATE = Target(at="least", bound=100)
 
 
 def spans(setting: Setting) -> list[Figure]:
-    """The two, one after the other."""
+    """Both, one after the other."""
     return [*_switches(setting), *_objects(setting)]
 
 
@@ -29,8 +29,7 @@ def spans(setting: Setting) -> list[Figure]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switching:
-    """Switches a second that the two threads made at least, and what was lost of spans, cells and
-    stacks."""
+    """Switches per second that the two threads made at least, and lost spans, cells and stacks."""
 
     per_s: float
     lost: int
@@ -38,7 +37,7 @@ class Switching:
 
 
 def _switches(setting: Setting) -> list[Figure]:
-    """off-cpu-time beside two threads of one CPU that wake each other."""
+    """off-cpu-time while two threads on one CPU wake each other."""
     handovers = setting.of(HANDOVERS, 1000)
     turns = []
     for number in range(setting.rounds):
@@ -82,7 +81,7 @@ def _switching(setting: Setting, handovers: int) -> Switching:
 
 
 def _lost(record: dict[str, Any]) -> int:
-    """Whatever had no room, or was seen by the kernel and not by us."""
+    """What did not fit, or was seen by the kernel and not by us."""
     span = record["ledger"]["spans"]["blocked"]
     stacks = record["ledger"]["stacks"]
     cells = sum(one["map_full"] + one["map_busy"] for one in span["metrics"].values())
@@ -103,8 +102,8 @@ def _lost(record: dict[str, Any]) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Living:
-    """Objects that are told too few or too many; MiB of the kernel's maps and of what
-    limits.memory allows; and whether the run is complete."""
+    """Objects reported too few or too many; MiB of the kernel's maps and of limits.memory; and
+    whether the run is complete."""
 
     wrong: int
     taken_mib: float
@@ -112,7 +111,7 @@ class Living:
 
 
 def _objects(setting: Setting) -> list[Figure]:
-    """A million at once."""
+    """A million at the same time."""
     objects = setting.of(OBJECTS, 1000)
     turns = []
     for number in range(setting.rounds):
@@ -120,7 +119,7 @@ def _objects(setting: Setting) -> list[Figure]:
         turns.append(_living(setting, objects))
     return [
         Figure(
-            name=f"{objects:,} live objects: told too few or too many",
+            name=f"{objects:,} live objects: reported too few or too many",
             unit="",
             ours=[turn.wrong for turn in turns],
             target=_NOTHING,
@@ -155,13 +154,13 @@ def _living(setting: Setting, objects: int) -> Living:
 
 
 def _map_bytes(process: Process) -> int:
-    """What the kernel says that the maps of a process take (map_show_fdinfo, kernel/bpf/syscall.c),
-    each once, however many descriptors it has."""
+    """Memory of a process's maps according to the kernel (map_show_fdinfo, kernel/bpf/syscall.c),
+    each map once, however many descriptors it has."""
     maps: dict[str, int] = {}
-    for place in Path(f"/proc/{process.pid}/fdinfo").iterdir():
-        told = dict(line.split(":", 1) for line in place.read_text().splitlines() if ":" in line)
-        if "map_type" in told:
-            maps[told["map_id"].strip()] = int(told["memlock"])
+    for file in Path(f"/proc/{process.pid}/fdinfo").iterdir():
+        fields = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
+        if "map_type" in fields:
+            maps[fields["map_id"].strip()] = int(fields["memlock"])
     if not maps:
         raise NotPossible("the run has no maps")
     return sum(maps.values())

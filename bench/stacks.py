@@ -1,4 +1,4 @@
-"""Naming stacks: addresses of this machine's kernel to frames, as a run does it once a stack."""
+"""Naming stacks: addresses of this machine's kernel to frames, as a run does once per stack."""
 
 import random
 import time
@@ -18,8 +18,8 @@ _TARGET = Target(at="most", bound=1.0)
 
 
 def stacks(setting: Setting) -> list[Figure]:
-    """CPU seconds from addresses to names for 10,000 different kernel stacks, reading the kernel's
-    symbols included."""
+    """CPU seconds from addresses to names for 10,000 distinct kernel stacks, including reading the
+    kernel's symbols."""
     from orchestrator.symbols.book import StackBook
     from orchestrator.symbols.kernel_symbols import KernelSymbols
 
@@ -38,7 +38,7 @@ def stacks(setting: Setting) -> list[Figure]:
 
 
 def _made(functions: list[int], count: int) -> "list[Stack]":
-    """Different stacks of addresses in functions of the kernel. Raises NotPossible."""
+    """Distinct stacks of addresses in kernel functions. Raises NotPossible."""
     from orchestrator.symbols.frames import Stack
 
     if len(functions) < DEPTH:

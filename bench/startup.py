@@ -1,5 +1,6 @@
-"""From exec to the first attached probe, seen from outside: bpftrace's by asking the kernel for a
-program on the tracepoint among its descriptors, ours by the event's `enable` file in its instance.
+"""From exec to the first attached probe, observed from outside: for bpftrace by asking the kernel
+for a program on the tracepoint among its descriptors, for ours by the event's `enable` file in its
+instance.
 """
 
 import time
@@ -14,7 +15,7 @@ from bench.tools import EVENT, bpftrace, ours
 
 __all__ = ["startup"]
 
-TURNS = 3  # a round: a start takes a fraction of a second
+TURNS = 3  # per round: a start takes a fraction of a second
 TICK_US = 200
 HALF = Target(at="most", bound=0.5)
 _INSTANCES = Path("/sys/kernel/tracing/instances")
@@ -24,7 +25,7 @@ _LOOK_S = 0.001
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """`plan` of bench/plans asks what `bpftrace` asks; its lines begin with `first`."""
+    """`plan` in bench/plans asks the same as `bpftrace`, whose lines begin with `first`."""
 
     name: str
     plan: str
@@ -50,8 +51,8 @@ QUESTIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """One start: ms until attached and until the first record was written; MB at the peak until
-    attached, and until the end."""
+    """One start: ms until attached and until the first record was written; peak MB until attached,
+    and until the end."""
 
     attached_ms: float
     record_ms: float
@@ -60,9 +61,9 @@ class Turn:
 
 
 def startup(setting: Setting) -> list[Figure]:
-    """The same questions by both, in turns, while the load calls what is probed 5,000 times a
-    second: one that reads the event's fields, for which bpftrace has a compiler read the event's
-    format, and one that reads none."""
+    """The same questions asked by both, in turns, while the load makes the probed call 5,000 times
+    per second: one reads the event's fields, for which bpftrace has a compiler parse the event's
+    format, and one reads none."""
     if not _INSTANCES.is_dir():
         raise NotPossible("tracefs with instances is not mounted at /sys/kernel/tracing")
     figures: list[Figure] = []
@@ -77,8 +78,8 @@ def startup(setting: Setting) -> list[Figure]:
 
 
 def _beside_a_whole_run(setting: Setting, question: Question, mine: list[Turn]) -> Figure:
-    """Our start beside the wall time of a bpftrace that attaches, ends at once and detaches: what
-    asking the question costs whoever waits for the answer."""
+    """Our start compared with the wall time of a bpftrace that attaches, ends at once and detaches:
+    the wait for an answer."""
     program = f"{question.bpftrace} BEGIN {{ exit(); }}"
     whole = []
     for number in range(len(mine)):
@@ -90,7 +91,7 @@ def _beside_a_whole_run(setting: Setting, question: Question, mine: list[Turn]) 
             whole.append((time.monotonic_ns() - process.started_ns) / 1e6)
             process.finish()
     return Figure(
-        name=f"{question.name}: to the first attached probe, beside a whole run",
+        name=f"{question.name}: to the first attached probe, against a whole run",
         unit="ms",
         ours=[turn.attached_ms for turn in mine],
         peer="bpftrace",
@@ -100,7 +101,7 @@ def _beside_a_whole_run(setting: Setting, question: Question, mine: list[Turn]) 
 
 
 def _turns(setting: Setting, question: Question) -> tuple[list[Turn], list[Turn]]:
-    """Ours and bpftrace's; the first start of each fills the caches and does not count."""
+    """Ours and bpftrace's; the first start of each fills the caches and is discarded."""
     mine: list[Turn] = []
     theirs: list[Turn] = []
     for number in range(1 + setting.rounds * setting.of(TURNS)):
@@ -178,7 +179,7 @@ def _instances() -> set[Path]:
 
 
 def _enabled(instances: set[Path]) -> bool:
-    """Whether the event is on in one of them; they may come and go meanwhile."""
+    """Whether the event is on in one of the instances; they may come and go at any time."""
     for instance in instances:
         try:
             if (instance / "events/syscalls" / EVENT / "enable").read_text().startswith("1"):

@@ -1,4 +1,4 @@
-"""The benchmarks: what they are called, what they find, and how they are made."""
+"""The benchmarks: names, summaries, and how they run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The contenders: probeplan with a plan of ours, bpftrace with a line, a bcc script."""
+"""The contenders: probeplan with one of our plans, bpftrace with a one-liner, a bcc script."""
 
 import json
 import os
@@ -16,7 +16,7 @@ __all__ = ["EVENT", "bpftrace", "emitted", "events_in", "finished", "ours", "per
 __all__ += ["started"]
 
 EVENT = "sys_enter_getppid"
-_ARM_S = 0.2  # from run.started, or a program attached, until everything is surely on
+_ARM_S = 0.2  # from run.started, or a program attached, until everything is certainly on
 _PIECE = 8 << 20
 
 
@@ -30,8 +30,8 @@ def ours(  # noqa: PLR0913  # what a run can be given
     cpu: str | None = "100%",
 ) -> Process:
     """`probeplan run` of bench/plans/PLAN.yaml, or of the shipped plan of that name; with `wait`,
-    armed when this returns. `cpu`: what it may cost, so that no governor steps in where a flood is
-    the point; None: the plan's."""
+    armed when this returns. `cpu`: the limit, so that the governor does not act on an intended
+    flood; None: the plan's."""
     limit = [] if cpu is None else ["--limit", f"cpu={cpu}"]
     own = PLANS / f"{plan}.yaml"
     named = str(own) if own.exists() else plan
@@ -47,7 +47,7 @@ def ours(  # noqa: PLR0913  # what a run can be given
 def bpftrace(
     setting: Setting, program: str, *options: str, wait: bool = True, room: int = 0
 ) -> Process:
-    """bpftrace of one program; with `wait`, attached when this returns."""
+    """bpftrace with one program; with `wait`, attached when this returns."""
     argv = ["bpftrace", *options, "-e", program]
     if shutil.which(argv[0]) is None:
         raise NotPossible("bpftrace is not installed")
@@ -66,7 +66,7 @@ def perf_buffer(setting: Setting, pid: int, *, room: int = 0) -> Process:
 
 
 def _headers() -> list[str]:
-    """bcc wants the kernel's headers; where they are not installed it gets ours."""
+    """bcc needs kernel headers; where none are installed it gets ours."""
     if Path(f"/lib/modules/{os.uname().release}/build").exists():
         return []
     return ["env", f"BCC_KERNEL_SOURCE={ROOT / 'orchestrator/backends/bcc/headers'}"]
@@ -77,7 +77,7 @@ def _wait_attached(process: Process) -> None:
     time.sleep(_ARM_S)
 
 
-# ---------------------------------------------------------------- what they wrote
+# ---------------------------------------------------------------- reading their output
 
 
 def started(process: Process) -> dict[str, Any]:
@@ -96,18 +96,18 @@ def finished(process: Process) -> dict[str, Any]:
             if b'"event":"run.finished"' in line:
                 last = line
     if not last:
-        raise NotPossible(f"{process.name} told no end: {process.said()}")
+        raise NotPossible(f"{process.name} reported no end: {process.said()}")
     record: dict[str, Any] = json.loads(last)
     return record
 
 
 def events_in(path: Path, mark: bytes) -> int:
-    """How many times `mark` stands in a file; it stands once in each line that counts."""
+    """How many times `mark` occurs in a file; it occurs once in each counted line."""
     return sum(piece.count(mark) for piece in _pieces(path))
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
-    """A file in pieces that end with whole lines."""
+    """A file in pieces that end at line boundaries."""
     rest = b""
     with path.open("rb") as file:
         while block := file.read(_PIECE):
@@ -117,12 +117,12 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 def side(record: dict[str, Any]) -> dict[str, int]:
-    """The dispositions of the one side of the one probe of a plan of bench/plans."""
+    """The dispositions of the single side of the single probe of a plan in bench/plans."""
     counts: dict[str, int] = record["ledger"]["probes"]["call"]["hooks"][0]["sides"]["hit"]
     return counts
 
 
 def emitted(record: dict[str, Any]) -> dict[str, int]:
-    """What became of the records of that probe."""
+    """Where the records of that probe went."""
     counts: dict[str, int] = record["ledger"]["probes"]["call"]["emit"]
     return counts

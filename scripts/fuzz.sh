@@ -1,10 +1,10 @@
 #!/bin/sh
-# Coverage-guided fuzzing of everything that reads foreign bytes.
+# Coverage-guided fuzzing of everything that reads untrusted bytes.
 # usage: scripts/fuzz.sh [--seconds N] [--target NAME]
 set -eu
 cd "$(dirname "$0")/.."
 
-# Beside the environment, not in it: the tests do without.
+# Next to the environment, not in it: the tests do not need it.
 tools=.cache/fuzz/tools
 if ! PYTHONPATH=$tools .venv/bin/python -c 'import atheris' 2>/dev/null; then
     echo "fuzz: installing atheris into $tools" >&2

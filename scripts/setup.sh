@@ -1,5 +1,5 @@
 #!/bin/sh
-# Everything that a fresh Debian or Ubuntu machine needs, and nothing where it is there already.
+# Installs what a fresh Debian or Ubuntu machine needs; does nothing if it is already installed.
 # usage: scripts/setup.sh run|check|test|bench|docs
 set -eu
 cd "$(dirname "$0")/.."
@@ -13,7 +13,7 @@ fail() {
     exit 3
 }
 
-# Runs a command whose output is of interest only when it fails.
+# Runs a command and shows its output only when it fails.
 quietly() {
     log=$(mktemp)
     if ! "$@" >"$log" 2>&1; then
@@ -64,9 +64,9 @@ if [ -n "$missing" ]; then
     quietly apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $missing
 fi
 
-# The distribution's own interpreter: its bcc bindings are installed for that one.
+# The distribution's interpreter: its bcc bindings are installed for that one.
 python=$(readlink -f /usr/bin/python3)
-# Named by the interpreter: after an upgrade of the distribution the environment is made anew.
+# Named by the interpreter: after an upgrade of the distribution the environment is made again.
 stamp=.venv/.ready-$kind-${python##*/}
 newest=$stamp
 [ -e "$newest" ] || [ "$kind" != base ] || newest=.venv/.ready-dev-${python##*/} # has all of base

@@ -71,7 +71,7 @@ static void __attribute__((noinline)) hand(int deep, int in, int out)
 
 	if (deep > 0) {
 		hand(deep - 1, in, out);
-		__asm__ volatile("");	/* no tail call: each depth is a frame of its own */
+		__asm__ volatile("");	/* no tail call: each depth is a separate frame */
 		return;
 	}
 	if (read(in, &byte, 1) != 1 || write(out, &byte, 1) != 1)

@@ -1,4 +1,4 @@
-/* Starts a command from a small process, and tells what it took.
+/* Starts a command from a small process, and reports what it used.
  *
  *   spawn FD CPU COMMAND [ARG ...]
  *

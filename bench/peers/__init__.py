@@ -1,1 +1,1 @@
-"""Programs that ask our questions with other tools."""
+"""Programs that answer our questions with other tools."""

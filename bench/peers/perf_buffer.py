@@ -1,6 +1,6 @@
 """What a bcc script usually does: a perf buffer, a callback for each event, json.dumps.
 
-usage: perf_buffer.py PID   (the process whose getppid calls are told, a JSON line each)
+usage: perf_buffer.py PID   (prints one JSON line per getppid call of this process)
 Prints "attached" to standard error when it is, and the number of events lost at its end.
 """
 
@@ -32,15 +32,15 @@ TRACEPOINT_PROBE(syscalls, sys_enter_getppid)
     return 0;
 }
 """
-PAGES = 4096  # a CPU: 16 MiB
+PAGES = 4096  # per CPU: 16 MiB
 
 
 def main(pid: int) -> None:
-    """Tell until interrupted."""
+    """Print until interrupted."""
     bpf = BPF(text=PROGRAM, cflags=[f"-DWATCHED={pid}"])
     lost = 0
 
-    def tell(_cpu: int, data: Any, _size: int) -> None:
+    def print_event(_cpu: int, data: Any, _size: int) -> None:
         event = bpf["events"].event(data)
         line = {
             "time": event.time,
@@ -56,7 +56,7 @@ def main(pid: int) -> None:
         nonlocal lost
         lost += int(getattr(count, "value", count))
 
-    bpf["events"].open_perf_buffer(tell, page_cnt=PAGES, lost_cb=note_lost)
+    bpf["events"].open_perf_buffer(print_event, page_cnt=PAGES, lost_cb=note_lost)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     print("attached", file=sys.stderr, flush=True)
     try:

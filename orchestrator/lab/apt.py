@@ -1,7 +1,7 @@
 """Debian's package archive, asked through apt with a private state and private sources.
 
-Nothing of the host's apt is changed: lists, caches and sources live in a folder that the
-caller gives, and the host's hooks are cleared. Proxies and credentials of the host still count.
+The host's apt is not changed: lists, caches and sources are in a folder that the caller gives, and
+the host's hooks are disabled. Proxies and credentials of the host still apply.
 """
 
 import os
@@ -62,8 +62,8 @@ def open_archive(suite: str, directory: Path) -> Archive:
 def mirror(suite: str) -> str:
     """The mirror's base address for `suite`, as this host's own apt sources have it.
 
-    `*-security` suites have an archive of their own. PROBEPLAN_DEBIAN_MIRROR overrides both,
-    for hosts that are no Debian. Raises LabError when there is none.
+    `*-security` suites have a separate archive. PROBEPLAN_DEBIAN_MIRROR overrides both,
+    for hosts that are not Debian. Raises LabError when there is none.
     """
     if given := os.environ.get(MIRROR_VARIABLE):
         return given

@@ -21,5 +21,5 @@ class GuestLost(LabError):
 
 
 def tail(text: str, lines: int = TAIL_LINES) -> str:
-    """The last `lines` lines of `text`, or a word saying that there were none."""
+    """The last `lines` lines of `text`, or a note that there were none."""
     return "\n".join(text.splitlines()[-lines:]) or "(nothing was printed)"

@@ -26,14 +26,14 @@ GUEST_SHARE = Path("/run/share")
 JOB_STARTS = b"probeplan-guest: job starts"
 BOOT_MODULES = ("virtio_pci", "9pnet_virtio", "9p")
 QEMU = "qemu-system-x86_64"
-# quiet: an emulated serial line is slow. oops=panic: a kernel that stumbled proves nothing more.
+# quiet: an emulated serial line is slow. oops=panic: after an oops the kernel proves nothing.
 # nokaslr, mitigations=off, tsc=reliable, no_timer_check: measured, each shortens the boot.
 CMDLINE = (
     "console=ttyS0 quiet panic=-1 oops=panic nokaslr mitigations=off tsc=reliable no_timer_check"
 )
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME": "/tmp",  # noqa: S108  (inside the guest, where it is an empty tmpfs of its own)
+    "HOME": "/tmp",  # noqa: S108  (inside the guest, where it is a separate, empty tmpfs)
     "XDG_CACHE_HOME": "/tmp/.cache",  # noqa: S108
     "LANG": "C.UTF-8",
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -66,19 +66,19 @@ def run_in_guest(  # noqa: PLR0913  (a machine has this many knobs; all but thre
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> GuestResult:
-    """Boots `kernel`, runs `argv` there as root, powers off; about 5 s more than the job takes.
+    """Boots `kernel`, runs `argv` there as root, powers off; takes about 5 s longer than the job.
 
     `share` is the host folder that the guest has as /run/share (also in PROBEPLAN_SHARE); its
     .guest subfolder is ours. `modules` are loaded with what they need before the job starts.
     `cwd` defaults to the current folder. `env` adds to a small fixed environment. QEMU never
-    outlives the call, nor the calling thread.
+    outlives the call or the calling thread.
 
     Raises GuestLost when the machine gave no exit code within `timeout_s` seconds, LabError
     when it cannot be started.
     """
     _require_host()
     report = _prepare(share, argv, cwd=cwd or Path.cwd(), env=ENVIRONMENT | dict(env or {}))
-    # A file without a name: nothing is left behind, however we end.
+    # A file without a name: nothing is left behind, however this process ends.
     with os.fdopen(os.memfd_create("initramfs"), "wb") as archive:
         archive.write(initramfs.build(load_order(kernel.modules, (*BOOT_MODULES, *modules))))
         archive.flush()
@@ -114,12 +114,12 @@ def _qemu(kernel: Kernel, share: Path) -> list[str]:
     root = "local,path=/,mount_tag=hostroot,security_model=none,readonly=on,multidevs=remap"
     ours = f"local,path={_escaped(share)},mount_tag=share,security_model=none,multidevs=remap"
     return [
-        # The kernel ends QEMU when we die, however we die.
+        # The kernel ends QEMU when this process dies, for whatever reason.
         *("setpriv", "--pdeathsig", "KILL", "--", QEMU),
         *("-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"),
-        # CPUs take turns in one thread. With a thread each, QEMU 7.2 now and then runs code that
-        # the guest has patched meanwhile, and the guest dies of a stray breakpoint (seen: an int3
-        # in try_to_wake_up beside a static key that was switched, while probes came and went).
+        # CPUs take turns in one thread. With a thread each, QEMU 7.2 sometimes runs code that
+        # the guest has just patched, and the guest dies of a stray breakpoint (seen: an int3
+        # in try_to_wake_up next to a static key that was switched, while probes came and went).
         *("-M", "pc", "-cpu", "max", "-accel", "tcg,thread=single"),
         *("-virtfs", root, "-virtfs", ours, "-kernel", str(kernel.vmlinux)),
     ]
@@ -164,7 +164,7 @@ def _watch(command: Sequence[str], timeout_s: float, inherited: int) -> _Watched
 
 
 def _read(process: subprocess.Popen[bytes], deadline: float) -> bytes | None:
-    """What the console says next; b"" when QEMU has ended, None when the deadline has passed."""
+    """The next console output; b"" when QEMU has ended, None when the deadline has passed."""
     assert process.stdout is not None  # for the type checker: we asked for a pipe
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)

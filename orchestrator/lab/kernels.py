@@ -27,7 +27,7 @@ _REST = r"\.[\d.]+(?:\+deb\d+[\d.]*)?(?:-\d+)?-amd64"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a kernel series is published: suites in order of preference, a release pattern."""
+    """Where a kernel series is published: suites in order of preference, and a release pattern."""
 
     suites: tuple[str, ...]
     release: str
@@ -84,9 +84,9 @@ def cache_directory() -> Path:
 def fetch(name: str, *, cache: Path | None = None, update: bool = False) -> Kernel:
     """The kernel `name` (a key of KERNELS), from the cache or else from Debian's archive.
 
-    With `update` the archive is asked for a newer release even if one is cached. Progress goes
-    to stderr; nothing half-done is ever visible in the cache, and concurrent calls wait for
-    one another. Raises LabError with what is missing.
+    With `update` the archive is asked for a newer release even if one is cached. Progress goes to
+    stderr; the cache never shows a partial kernel, and concurrent calls wait for each other. Raises
+    LabError with what is missing.
     """
     if name not in KERNELS:
         raise LabError(f"no kernel `{name}`: known are {', '.join(KERNELS)}")
@@ -149,7 +149,7 @@ def newest_release(packages: frozenset[str], pattern: str) -> str | None:
 
 
 def _numbers(release: str) -> list[int]:
-    """6.12.90+deb12.1-amd64 → [6, 12, 90, 12, 1]: what Debian counts up."""
+    """6.12.90+deb12.1-amd64 → [6, 12, 90, 12, 1]: the numbers that Debian increments."""
     return [int(digits) for digits in re.findall(r"\d+", release.removesuffix("-amd64"))]
 
 

@@ -30,9 +30,9 @@ def depends(image: bytes) -> tuple[str, ...]:
 def wishes(image: bytes) -> tuple[str, ...]:
     """The modules that this one wants loaded before it if they exist (`softdep=pre: …`).
 
-    Checksums are wanted by an alias, `crypto-NAME`, which NAME_generic always bears
-    (crypto/*_generic.c, MODULE_ALIAS_CRYPTO). Without crc32c, ext4 cannot mount: it would ask
-    for modprobe, which a guest has not.
+    Checksums are wanted by an alias, `crypto-NAME`, which NAME_generic always has
+    (crypto/*_generic.c, MODULE_ALIAS_CRYPTO). Without crc32c, ext4 cannot mount: it would call
+    modprobe, which a guest does not have.
     """
     values = _modinfo(image, b"softdep")
     before = [value.split("post:")[0].removeprefix("pre:").split() for value in values]
@@ -50,10 +50,10 @@ def _plain(name: str) -> str:
 
 
 def load_order(directory: Path, wanted: Iterable[str]) -> list[tuple[str, bytes]]:
-    """(name, unpacked image) of `wanted` and all that they need, each after its needs.
+    """(name, unpacked image) of `wanted` and all that they need, each after its dependencies.
 
     `directory` holds one kernel's modules (…/kernel/**/*.ko[.xz|.zst|.gz]) and its
-    modules.builtin. Built-in ones are left out. Raises LabError naming a module that this
+    modules.builtin. Built-in modules are omitted. Raises LabError naming a module that this
     kernel does not have.
     """
     files = {module_name(path): path for path in directory.glob("kernel/**/*.ko*")}

@@ -50,7 +50,7 @@ DECOMPRESSORS: dict[bytes, Callable[[bytes], bytes]] = {
 
 
 def decompress(data: bytes) -> bytes:
-    """`data` unpacked by what its first bytes say it is; unknown first bytes: as it came.
+    """`data` unpacked by the format of its first bytes; unchanged if the format is unknown.
 
     Raises ValueError when the data is damaged, LabError when a tool is missing.
     """
@@ -66,9 +66,9 @@ def decompress(data: bytes) -> bytes:
 def extract_vmlinux(vmlinuz: bytes) -> bytes:
     """The ELF image compressed inside an x86 bzImage (an ELF image is returned unchanged).
 
-    The boot header tells where the payload lies, so nothing is searched for. Its last four
+    The boot header says where the payload is, so nothing is searched for. Its last four
     bytes hold the unpacked size (arch/x86/boot/compressed/Makefile), which is checked.
-    Raises LabError when this is no such image.
+    Raises LabError if this is not such an image.
     """
     if vmlinuz.startswith(ELF_MAGIC):
         return vmlinuz
@@ -92,7 +92,7 @@ def _payload(vmlinuz: bytes) -> bytes:
         raise LabError("this is no x86 bzImage: the boot header's `HdrS` is missing")
     (version,) = struct.unpack_from("<H", vmlinuz, VERSION)
     if version < PAYLOAD_FIELDS_SINCE:
-        raise LabError(f"boot protocol {version:#06x} does not tell where the payload lies")
+        raise LabError(f"boot protocol {version:#06x} does not say where the payload is")
     setup_sectors = vmlinuz[SETUP_SECTS] or 4  # zero means four, says boot.rst
     offset, length = struct.unpack_from("<II", vmlinuz, PAYLOAD_OFFSET)
     start = (setup_sectors + 1) * SECTOR + offset

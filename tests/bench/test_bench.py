@@ -49,7 +49,7 @@ def test_a_figure_is_the_median_of_its_samples_and_the_ratio_that_of_the_medians
         ([0], None, Target(at="most", bound=0), "pass"),
         ([1], None, Target(at="most", bound=0), "miss"),
         ([1], [0], HALF, "none"),
-        ([1], [10], None, "told"),
+        ([1], [10], None, "untargeted"),
     ],
 )
 def test_the_ratio_is_judged_or_without_a_peer_the_figure(

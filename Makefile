@@ -60,7 +60,7 @@ fuzz:
 
 facts:
 	@scripts/setup.sh test
-	@$(PYTHON) tests/kernels/record.py $(ARGS)
+	@$(PYTHON) -m tests.support.record_facts $(ARGS)
 
 clean:
 	rm -rf .venv .cache build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis out

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.faults.overload import overload
 from tests.faults.runs import USER, Zygote, foreigners
-from tests.live.product import build_load
+from tests.support.product import build_load
 
 BACKENDS = ("bcc", "tracefs")
 ROUNDS, CALLS = 5, 300_000

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.kernel_state import left_by
-from tests.live.product import Ran
+from tests.support.product import Ran
 
 PLAN = """
 apiVersion: probeplan/v1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.runs import Zygote
-from tests.live.product import build_load
+from tests.support.product import build_load
 
 NEEDED = ("tracefs_instances", "uprobe_events", "syscall_tracepoints", "bpf", "ringbuf", "bcc")
 
@@ -33,7 +33,7 @@ def probeable() -> None:
 
 @pytest.fixture(scope="session")
 def load(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """tests/workload/load.c, in a folder of its own: nobody else's calls are seen."""
+    """tests/support/workload/load.c, in a folder of its own: nobody else's calls are seen."""
     return build_load(tmp_path_factory.mktemp("load"))
 
 

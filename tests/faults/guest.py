@@ -16,7 +16,7 @@ from tests.faults.runs import Zygote, foreigners
 from tests.faults.zygote import Zygote as Here
 from tests.guest import Unsupported
 from tests.guest.product import _facts, _here
-from tests.live.product import build_load
+from tests.support.product import build_load
 
 LIMIT_S = 10.0  # emulation is slow, and its processes start slowly
 CPU = Path("/sys/devices/system/cpu/cpu1/online")

@@ -18,7 +18,7 @@ from orchestrator.plan.load import load_plan
 from orchestrator.run.cost.governor import Governor
 from orchestrator.run.report.ledger import balance, total
 from orchestrator.run.runner import run_plan
-from tests.live.product import Ran
+from tests.support.product import Ran
 
 #: Bytes of everything: maps too where there are some, so that little is left for records.
 MEMORY = {"bcc": "4MiB", "tracefs": "64KiB"}

@@ -24,8 +24,8 @@ from tests.faults.kernel_state import (
     waited,
     watchdogs,
 )
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 LIMIT_S = 10.0  # a second is the promise, told by `make soak`; a loaded machine may take longer
 Answer = dict[str, Any]
 

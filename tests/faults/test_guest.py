@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.guest_cases import CaseResult
-from tests.live.product import Ran, check_accounts
+from tests.support.guest_cases import CaseResult
+from tests.support.product import Ran, check_accounts
 
 CASES = "tests.faults.guest"
 PREPARE = "tests.guest.product:compiled"

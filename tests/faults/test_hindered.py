@@ -11,7 +11,8 @@ import pytest
 
 from tests.faults.cli import TRACEPOINT, UPROBE, caller, first_event, gone, plan_of, probeplan, rest
 from tests.faults.kernel_state import left_by, waited
-from tests.live.product import Ran
+from tests.support.paths import WORKLOADS
+from tests.support.product import Ran
 
 backends = pytest.mark.parametrize("backend", ["bcc", "tracefs"])
 CHILDREN = 10_000
@@ -96,7 +97,7 @@ def test_a_closed_log_pipe_ends_the_run(backend: str, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("forks") / "forks"
-    source = Path(__file__).with_name("forks.c")
+    source = WORKLOADS / "forks.c"
     subprocess.run(["gcc", "-O2", "-o", program, source], check=True)
     return program
 

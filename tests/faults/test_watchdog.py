@@ -9,20 +9,12 @@ import pytest
 
 from orchestrator.run.safety.journal import Journal
 from orchestrator.run.safety.leftovers import clean_leftovers
-from tests.faults.cli import (
-    UPROBE,
-    Process,
-    caller,
-    first_event,
-    gone,
-    plan_of,
-    probeplan,
-    rest,
-)
+from tests.faults.cli import UPROBE, Process, caller, first_event, gone, plan_of, probeplan, rest
 from tests.faults.kernel_state import everything_left, left_by, waited, watchdogs
+from tests.support.paths import ROOT
 
 JOURNALS = Path("/run/probeplan")
-UNIT = Path(__file__).parents[2] / "examples" / "systemd" / "probeplan@.service"
+UNIT = ROOT / "examples" / "systemd" / "probeplan@.service"
 MOST_KB = 12 * 1024
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fuzz.targets import TARGETS
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 STORE = ROOT / ".cache" / "fuzz"
 _CASES = re.compile(r"stat::number_of_executed_units: +(\d+)")
 _RATE = re.compile(r"stat::average_exec_per_sec: +(\d+)")

@@ -2,7 +2,6 @@
 
 import json
 from functools import cache
-from pathlib import Path
 
 from orchestrator.backends import backend
 from orchestrator.backends.bcc.emit.nodes import EmitError
@@ -17,8 +16,8 @@ from orchestrator.plan.model import Plan
 from tests.fuzz.grammar import check_c, check_writes
 from tests.fuzz.grown import Place, grown
 from tests.fuzz.target import Target
+from tests.support.paths import KERNELS
 
-KERNELS = Path(__file__).parents[1] / "kernels"
 HEAD = "apiVersion: probeplan/v1\nkind: ProbePlan\nmetadata: {name: t, summary: t}\n"
 PARAMS = "params: {limit: {type: int, default: 7}, loud: {type: bool, default: true}}\n"
 _AT = {

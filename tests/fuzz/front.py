@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from orchestrator.plan.codes import CODES
@@ -11,9 +10,9 @@ from orchestrator.plan.findings import Finding, PlanError, has_errors
 from orchestrator.plan.load import check_plan, load_plan
 from orchestrator.plan.model import Plan
 from tests.fuzz.target import Target
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
-_FOLDERS = ("plans", "examples", "tests/plan/valid", "tests/plan/recipes", "tests/plans/invalid")
+_FOLDERS = ("plans", "examples", "tests/data/plans")
 _BREAKS = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 
 

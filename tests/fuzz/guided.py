@@ -16,8 +16,7 @@ from pathlib import Path
 import atheris
 
 from tests.fuzz.target import Target, limited
-
-_ROOT = str(Path(__file__).parents[2])
+from tests.support.paths import ROOT
 
 
 class Faults:
@@ -41,7 +40,9 @@ class Faults:
 
 def _place(error: BaseException) -> str:
     """What was raised and the innermost place of ours, as a file's name."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(_ROOT)]
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(str(ROOT))
+    ]
     where = f"{Path(frames[-1].filename).stem}-{frames[-1].name}" if frames else "nowhere"
     short = sha256(f"{where}{frames[-1].lineno if frames else 0}".encode()).hexdigest()[:4]
     return f"{type(error).__name__}-{where}-{short}".replace("<", "").replace(">", "")

@@ -18,15 +18,13 @@ from orchestrator.kernel.recording import Recording, RecordingError, read_record
 from orchestrator.kernel.tracepoints import parse_format
 from orchestrator.kernel.tree import RecordedTree
 from tests.fuzz.target import Target
-from tests.kernel.blobs import Blob as Handmade
-
-_HERE = Path(__file__).parent
-_KERNELS = _HERE.parent / "kernels"
+from tests.support.btf_blobs import Blob as Handmade
+from tests.support.paths import KERNELS, TESTS
 
 
 @cache
 def _facts() -> KernelFacts:
-    return load_facts(_KERNELS / "6.1.facts.xz")
+    return load_facts(KERNELS / "6.1.facts.xz")
 
 
 # ---------------------------------------------------------------- BTF
@@ -148,7 +146,7 @@ def check_elf(data: bytes) -> None:
 def seeds_of_binaries() -> list[bytes]:
     """A small one with a symbol, a note and a probe, and texts of probes' arguments."""
     arguments = [b"-4@%edi 8@-16(%rbp) 4@$5 8@sym+8(%rip)", b"1@%al 2@$0x10 8f@%xmm0 8@010(%rax)"]
-    return [lzma.decompress((_HERE / "seeds" / "elf.xz").read_bytes()), *arguments]
+    return [lzma.decompress((TESTS / "fuzz" / "seeds" / "elf.xz").read_bytes()), *arguments]
 
 
 ELF = Target(

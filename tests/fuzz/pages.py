@@ -18,12 +18,12 @@ from orchestrator.compile.lower import compile_plan
 from orchestrator.kernel.facts import load_facts
 from orchestrator.plan.load import load_plan
 from tests.fuzz.target import Target
+from tests.support.paths import KERNELS, TESTS
 
 SIZE = 4096
 _HEADER, _COMMIT = 16, (1 << 20) - 1
-_HERE = Path(__file__).parent
-_SEEDS = _HERE / "seeds" / "pages.xz"
-_KERNEL = _HERE.parent / "kernels" / "6.18-no-kprobes.facts.xz"
+_SEEDS = TESTS / "fuzz" / "seeds" / "pages.xz"
+_KERNEL = KERNELS / "6.18-no-kprobes.facts.xz"
 _PLAN = b"""\
 apiVersion: probeplan/v1
 kind: ProbePlan

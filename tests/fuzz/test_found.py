@@ -8,7 +8,7 @@ from tests.fuzz.kernel import seeds_of_binaries
 from tests.fuzz.rings import case_of, record_of
 from tests.fuzz.target import limited
 from tests.fuzz.targets import TARGETS
-from tests.kernel.blobs import FUNC, Blob
+from tests.support.btf_blobs import FUNC, Blob
 
 
 def _expression(text: str) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.kernel.kprobe_list import kprobe_states
 from tests.guest import Unsupported
 from tests.guest.product import leftovers
-from tests.live.confined import NOBODY, confined
+from tests.support.confined import NOBODY, confined
 
 PLAN = """
 apiVersion: probeplan/v1

@@ -20,18 +20,17 @@ from orchestrator.kernel.feature import Feature
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
 from tests.guest import Unsupported
-
-RECORDED = Path(__file__).parents[1] / "kernels"
+from tests.support.paths import KERNELS
 
 
 def compiled(
     kernel: Any, share: Path, *, plan: str, backend: str, lacks: Sequence[str] = (), **_: Any
 ) -> dict[str, Any]:
     """On the host: warm the cache for `plan`, and put the workload into the share."""
-    from tests.live.product import build_load
+    from tests.support.product import build_load
 
     if backend != "tracefs":
-        facts = _without(load_facts(RECORDED / f"{kernel.name}.facts.xz"), lacks)
+        facts = _without(load_facts(KERNELS / f"{kernel.name}.facts.xz"), lacks)
         _compile(_plan(plan), facts)
     return {"load": build_load(share).name}
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.product import build_load
+from tests.support.product import build_load
 
 
 @pytest.fixture(scope="session")
 def load(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """tests/workload/load.c; its comm is its file's name."""
+    """tests/support/workload/load.c; its comm is its file's name."""
     return build_load(tmp_path_factory.mktemp("load"))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.product import ROOT, Ran
+from tests.support.product import ROOT, Ran
 
 N = 60_000
 PLAN = """

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.guest_cases import CaseResult
 from tests.ledger.guest import ROOM
-from tests.live.product import Ran
+from tests.support.guest_cases import CaseResult
+from tests.support.product import Ran
 
 THREADS = 100
 PLAN = """

@@ -1,14 +1,13 @@
 """The table of this package tells the truth: it has every row, and its tests are there."""
 
 import ast
-from pathlib import Path
 
 import pytest
 
 import tests.ledger
 from orchestrator.run.report import ledger
+from tests.support.paths import TESTS
 
-TESTS = Path(__file__).parents[1]
 TOTALS = set(ledger.Ledger.__annotations__) - {"probes", "spans", "stacks"}
 ROWS = (
     {*ledger.SIDE_KEYS, *ledger.RECORD_ENDS, *TOTALS}

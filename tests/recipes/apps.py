@@ -8,11 +8,11 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tests.plans import workloads
 from tests.recipes.recipe import Recipe, by_function
+from tests.support.workload import plans as workloads
 
 if TYPE_CHECKING:
-    from tests.live.product import Ran
+    from tests.support.product import Ran
 
 LIBC = {"lib": "libc.so.6"}
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.plans import workloads
 from tests.recipes.recipe import Recipe
+from tests.support.workload import plans as workloads
 
 if TYPE_CHECKING:
-    from tests.live.product import Ran
+    from tests.support.product import Ran
 
 MISSING = "/nonexistent/probeplan-recipe"
 

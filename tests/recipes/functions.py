@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.plans import workloads
 from tests.recipes.recipe import Recipe, by_function, longest
+from tests.support.workload import plans as workloads
 
 if TYPE_CHECKING:
-    from tests.live.product import Ran
+    from tests.support.product import Ran
 
 
 def function_calls() -> None:

@@ -15,15 +15,16 @@ from orchestrator.binaries.elf import resolve_binary
 from orchestrator.kernel.facts import KernelFacts, live_facts, load_facts
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
-from tests.guest.product import RECORDED, _compile, leftovers
+from tests.guest.product import _compile, leftovers
 from tests.recipes.table import AREA_OF, RECIPES
+from tests.support.paths import KERNELS, ROOT, WORKLOADS
 
 UNBOUND = {"rate": "1M/s", "events": "1M", "duration": "1m", "cpu": "100%"}
 MOMENT_NS = 50_000_000
 DISK = Path("/run/probeplan-disk")
 # Without site-packages: in a guest each import counts.
 PYTHON = ("/usr/bin/python3", "-S", "-m", "tests.recipes")
-PROGRAM = Path(__file__).parents[1] / "workload" / "recipes.c"
+PROGRAM = WORKLOADS / "recipes.c"
 #: Frames are found by their pointers, as the kernel finds them.
 FRAMES = ("-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls")
 
@@ -31,7 +32,7 @@ FRAMES = ("-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls")
 @cache
 def recorded(kernel: str) -> KernelFacts:
     """What is known of a kernel before it boots."""
-    return load_facts(RECORDED / f"{kernel}.facts.xz")
+    return load_facts(KERNELS / f"{kernel}.facts.xz")
 
 
 @cache
@@ -66,7 +67,7 @@ def copy_libraries(private: Mapping[str, str], folder: Path) -> Path | None:
 
 
 def build_program(name: str, folder: Path) -> Path | None:
-    """tests/workload/recipes.c, under a name of this process's own; None for rows with a `work`."""
+    """The workload recipes.c, under a name of this process's own; None for rows with a `work`."""
     if RECIPES[name].work is not None:
         return None
     binary = folder / f"pr{os.getpid()}"
@@ -111,7 +112,7 @@ def run(
     lines = io.BytesIO()
     libraries = copy_libraries(private, Path(folder))
     os.chdir(disk() if RECIPES[name].disk else "/tmp")  # noqa: S108  # workloads write there
-    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
+    os.environ["PYTHONPATH"] = str(ROOT)
     made = plan_of(plan, settings, private, Path(folder))
     binary = Path(os.environ["PROBEPLAN_SHARE"]) / program if program else None
     command = command_of(name, libraries, binary)

@@ -9,6 +9,7 @@ from tests.guest.product import _compile, leftovers
 from tests.recipes.guest import here, plan_of, recorded
 from tests.recipes.peers import private_python, shipped
 from tests.recipes.table import AREA_OF
+from tests.support.paths import ROOT
 
 FOLDER = Path("/tmp")  # noqa: S108  # a guest's own
 
@@ -25,7 +26,7 @@ def run(*, script: str, plan: str, path: str, told: int) -> dict[str, Any]:
     from orchestrator.output.sink import Sink
     from orchestrator.run.runner import run_plan
 
-    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
+    os.environ["PYTHONPATH"] = str(ROOT)
     os.chdir(FOLDER)
     python = private_python(FOLDER)
     who = Path(python).name

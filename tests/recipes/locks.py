@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tests.recipes.recipe import Recipe, total
-from tests.workload.waiting import WRITE, wait_asleep
+from tests.support.workload.waiting import WRITE, wait_asleep
 
 if TYPE_CHECKING:
-    from tests.live.product import Ran
+    from tests.support.product import Ran
 
 FUTEX, USERFAULTFD = 202, 323  # arch/x86/entry/syscalls/syscall_64.tbl
 # include/uapi/linux/userfaultfd.h

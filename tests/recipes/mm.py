@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.plans import workloads
 from tests.recipes.recipe import Recipe
+from tests.support.workload import plans as workloads
 
 if TYPE_CHECKING:
-    from tests.live.product import Ran
+    from tests.support.product import Ran
 
 SEGMENT = 123_456
 IPC_PRIVATE, IPC_RMID = 0, 0

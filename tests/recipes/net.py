@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tests.plans import workloads
 from tests.recipes.recipe import Recipe, longest, total
-from tests.workload.waiting import wait_closed, wait_queued
+from tests.support.workload import plans as workloads
+from tests.support.workload.waiting import wait_closed, wait_queued
 
 if TYPE_CHECKING:
-    from tests.live.product import Ran
+    from tests.support.product import Ran
 
 LOOPBACK = "::ffff:127.0.0.1"
 

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.plans import workloads
 from tests.recipes.recipe import Recipe
+from tests.support.workload import plans as workloads
 
 if TYPE_CHECKING:
-    from tests.live.product import Ran
+    from tests.support.product import Ran
 
 GETPPID = 110  # arch/x86/entry/syscalls/syscall_64.tbl
 PRCTL = 157

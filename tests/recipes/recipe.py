@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # workloads run in guests, where each import is slow
-    from tests.live.product import Ran
+    from tests.support.product import Ran
 
 Judge = Callable[["Ran"], None]
 
@@ -15,7 +15,7 @@ class Recipe:
     """One row.
 
     `work`: the workload; it does a known thing a known number of times, and ends. None: it is
-    tests/workload/recipes.c with the name of the plan. `judge` asserts what the run has to have
+    the workload recipes.c with the name of the plan. `judge` asserts what the run has to have
     seen. `settings`: params of the plan. `needs`: features of
     features.TABLE without which it cannot run. `private`: params that name a library, each with
     the library that the workload gets a copy of: a probe stands in a file for everyone.

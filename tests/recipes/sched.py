@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.plans import workloads
 from tests.recipes.recipe import Recipe, by_function, longest, total
-from tests.workload.waiting import READ, wait_asleep
+from tests.support.workload import plans as workloads
+from tests.support.workload.waiting import READ, wait_asleep
 
 if TYPE_CHECKING:
-    from tests.live.product import Ran
+    from tests.support.product import Ran
 
 
 def context_switches_seen(ran: "Ran") -> None:

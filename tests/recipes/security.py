@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tests.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
-    from tests.live.product import Ran
+    from tests.support.product import Ran
 
 BPF = 321  # arch/x86/entry/syscalls/syscall_64.tbl
 PROG_LOAD, MAP_LOOKUP = 5, 1  # include/uapi/linux/bpf.h

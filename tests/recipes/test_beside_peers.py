@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.live.product import Ran, check_accounts, run_cli
-from tests.plans.shipped import PLANS
 from tests.recipes.guest import UNBOUND
 from tests.recipes.peers import Maps, bpftrace, private_python
 from tests.recipes.table import AREA_OF
+from tests.support.product import Ran, check_accounts, run_cli
+from tests.support.shipped import PLANS
 
 LIMITS = [word for name, value in UNBOUND.items() for word in ("--limit", f"{name}={value}")]
 

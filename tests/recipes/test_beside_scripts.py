@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 
 from orchestrator.binaries.elf import resolve_binary, symbol_offset
-from tests.guest_cases import CaseResult
-from tests.live.product import Ran, check_accounts, run_cli
-from tests.plans.shipped import PLANS
 from tests.recipes.guest import UNBOUND, copy_libraries
 from tests.recipes.peer_work import GETPMSG, MANY, NAPS_MS
 from tests.recipes.peers import private_python, shipped
 from tests.recipes.table import AREA_OF
+from tests.support.guest_cases import CaseResult
+from tests.support.product import Ran, check_accounts, run_cli
+from tests.support.shipped import PLANS
 
 OPENSSL = "libssl.so.3"
 LIMITS = [word for name, value in UNBOUND.items() for word in ("--limit", f"{name}={value}")]

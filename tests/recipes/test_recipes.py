@@ -9,13 +9,13 @@ import pytest
 from orchestrator.compile.lower import compile_plan
 from orchestrator.kernel.facts import live_facts
 from orchestrator.plan.load import load_plan
-from tests.guest_cases import CaseResult
-from tests.guests import ORDINARY
-from tests.live.product import Ran, check_accounts, run_cli
-from tests.plans.shipped import PLANS
 from tests.recipes.guest import UNBOUND, build_program, command_of, copy_libraries, recorded
 from tests.recipes.recipe import Recipe
 from tests.recipes.table import RECIPES
+from tests.support.guest_cases import CaseResult
+from tests.support.guests import ORDINARY
+from tests.support.product import Ran, check_accounts, run_cli
+from tests.support.shipped import PLANS
 
 RUN, ATTACH = "tests.recipes.guest:run", "tests.recipes.guest:attach"
 PREPARE = "tests.recipes.guest:prepare"
@@ -133,7 +133,7 @@ def test_where_probes_stand_elsewhere_is_known(name: str) -> None:
 )
 def test_it_is_loaded_and_attached(name: str, guest: CaseResult) -> None:
     """On each kernel, those that ask for more than tracepoints: attached for a moment, whole, and
-    gone. That each kernel attaches all plans' programs, tests/bcc/test_guest_mechanisms.py says.
+    gone. That each kernel attaches all plans' programs, tests/guest/bcc/test_mechanisms.py says.
     """
     told = guest.result()
     assert told["left"] == []

@@ -1,0 +1,102 @@
+"""Stacks at kernel functions, in booted kernels that can probe them, by each mechanism."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.guest_cases import CaseResult
+from tests.support.product import Ran, check_accounts
+
+RUN, PREPARE = "tests.guest.product:run", "tests.guest.product:compiled"
+N = 500
+HEAD = """
+apiVersion: probeplan/v1
+kind: ProbePlan
+metadata: {name: guest-stacks, summary: for tests}
+limits: {duration: 1m, events: 100k, rate: 1M/s, memory: 32MiB, cpu: 100%}
+probes:
+  call:
+"""
+KEYED = "    where: args.count == 4093\n    metrics: {calls: {count: true, by: [kstack]}}\n"
+BOTH = "    where: args.count == 4093\n    emit: {kstack: kstack, ustack: ustack}\n"
+AT_ENTRY = (
+    "    let: {way: entry(kstack)}\n    where: args.count == 4093\n"
+    "    metrics: {calls: {count: true, by: [way]}}\n"
+)
+AT_RETURN = "    where: retval == 4093\n    metrics: {calls: {count: true, by: [kstack]}}\n"
+
+
+def case(attach: str, body: str, *, lacks: tuple[str, ...] = ()) -> Any:
+    """A plan with one probe, beside N reads of /dev/zero by `load`."""
+    return pytest.mark.guest(
+        RUN,
+        prepare=PREPARE,
+        plan=f"{HEAD}    attach: {attach}\n{body}",
+        backend="bcc",
+        argv=["read", str(N)],
+        lacks=list(lacks),
+    )
+
+
+def ran_in(guest: CaseResult) -> Ran:
+    told = guest.result()
+    assert told["left"] == []
+    ran = Ran.of(told["lines"])
+    check_accounts(ran)
+    return ran
+
+
+def functions(names: list[str]) -> list[str]:
+    return [name.partition("+")[0] for name in names]
+
+
+def check_keyed(ran: Ran, mechanism: str) -> None:
+    """All N reads came by one way, which leads from the system call to the probe."""
+    assert tuple(ran.mechanisms().values()) == (mechanism,)
+    [cell] = ran.cells("call", "calls")
+    assert cell["value"] == N
+    [names] = cell["key"].values()
+    found = functions(names)
+    assert found.index("vfs_read") < found.index("ksys_read") < found.index("do_syscall_64")
+    assert found[0] in ("read_zero", "vfs_read")
+    assert ran.finished["ledger"]["stacks"]["map_busy"] == 0
+
+
+@case("function:read_zero", KEYED)
+def test_by_trampolines(guest: CaseResult) -> None:
+    check_keyed(ran_in(guest), "fentry")
+
+
+@case("function:read_zero", AT_ENTRY, lacks=("fentry",))
+def test_by_dynamic_events(guest: CaseResult) -> None:
+    """Taken at the entry and kept until the return: 5.10 cannot look past a return probe."""
+    check_keyed(ran_in(guest), "dynamic event")
+
+
+@case("kprobe:read_zero", KEYED, lacks=("fentry",))
+def test_at_the_entry(guest: CaseResult) -> None:
+    """The first frame is where the processor was: the function's beginning."""
+    ran = ran_in(guest)
+    check_keyed(ran, "dynamic event")
+    [cell] = ran.cells("call", "calls")
+    assert functions(cell["key"]["kstack"])[:2] == ["read_zero", "vfs_read"]
+
+
+@case("kretprobe:read_zero", AT_RETURN, lacks=("fentry",))
+def test_at_the_return(guest: CaseResult) -> None:
+    """Where the kernel cannot look past it, the stack says so."""
+    ran = ran_in(guest)
+    assert sum(cell["value"] for cell in ran.cells("call", "calls")) == N
+    for stack in ran.of_kind("stack.named"):
+        short = "cannot look past the return" in stack["incomplete_because"]
+        assert short != ("do_syscall_64" in functions(stack["names"]))
+
+
+@case("fentry:read_zero", BOTH)
+def test_both_stacks_of_one_event(guest: CaseResult) -> None:
+    """The workload is gone by the time that its stack is read: it is as many addresses."""
+    ran = ran_in(guest)
+    assert len(ran.data("call")) == N
+    for one in ran.data("call"):
+        assert functions(one["kstack"])[:2] == ["read_zero", "vfs_read"]
+        assert one["ustack"]

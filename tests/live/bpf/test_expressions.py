@@ -1,0 +1,131 @@
+"""The kernel computes expressions as the reference evaluator does: random expressions, compiled to
+BPF by our generator, are run by the kernel itself (BPF_PROG_TEST_RUN) on random arguments."""
+
+import ctypes
+import os
+import struct
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.backends.bcc.attach.load import load_program
+from orchestrator.backends.bcc.compiler.clang import compile_c
+from orchestrator.backends.bcc.design.maps import MapSpec, create_map
+from orchestrator.backends.bcc.emit.nodes import Expressions, Site
+from orchestrator.backends.bcc.emit.writer import Writer
+from orchestrator.compile.expressions.evaluate import Tally, evaluate
+from orchestrator.compile.expressions.nodes import Node
+from orchestrator.compile.program import Body, Hook
+from orchestrator.kernel.abi import bpf_call
+from orchestrator.kernel.facts import KernelFacts, live_facts
+from orchestrator.plan.findings import NOWHERE
+from tests.support.expressions import ARGUMENTS, argument_values, expressions, typed
+
+RAW_TRACEPOINT = 17  # BPF_PROG_TYPE_RAW_TRACEPOINT, include/uapi/linux/bpf.h
+TEST_RUN = 10  # BPF_PROG_TEST_RUN
+A_PROGRAM = 5  # expressions in one program: some reach a thousand instructions
+MAP = 1001
+
+HOOK = Hook(
+    id=0, probe=0, kind="rawtracepoint", label="test", position=NOWHERE,
+    body=Body(lets=(), where=(), emit=(), metrics=()),
+)  # fmt: skip
+HEAD = """#include <probeplan/runtime.h>
+struct ledger { u64 division_by_zero, value[16]; };
+"""
+
+
+def function(number: int, nodes: Sequence[Node]) -> str:
+    """A program that leaves each node's value in the map."""
+    writer = Writer(1)
+    computing = Expressions(Site(hook=HOOK, side="hit", access="arguments", arch="x86_64"), writer)
+    for index, node in enumerate(nodes):
+        writer.line(f"ledger->value[{index}] = (u64)({computing.number(node)});")
+    return (
+        f"int run{number}(unsigned long long *ctx)\n{{\n\tu32 zero = 0, fault = 0;\n"
+        f"\tstruct ledger *ledger = pp_map_lookup(PP_MAP({MAP}), &zero);\n"
+        f"\tif (!ledger) return 0;\n{writer.text()}\treturn 0;\n}}\n"
+    )
+
+
+def test_run(program: int, arguments: Sequence[int]) -> None:
+    """Run a raw tracepoint program once with these arguments as its context."""
+    context = ctypes.create_string_buffer(b"".join(struct.pack("<Q", a % 2**64) for a in arguments))
+    # struct { prog_fd, retval, data sizes, data, repeat, duration, ctx sizes, ctx, flags, cpu, … }
+    attributes = struct.pack(
+        "<IIIIQQIIIIQQIII4x", program, 0, 0, 0, 0, 0, 0, 0,
+        len(context) - 1, 0, ctypes.addressof(context), 0, 0, 0, 0,
+    )  # fmt: skip
+    bpf_call.call(TEST_RUN, bytearray(attributes))
+
+
+test_run.__test__ = False  # type: ignore[attr-defined]  # it is BPF's word, not pytest's
+
+
+@pytest.fixture(scope="module")
+def live() -> KernelFacts:
+    return live_facts()
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=list(HealthCheck),
+    phases=[p for p in settings.get_profile("default").phases if p.name != "shrink"],
+)  # fmt: skip
+@given(st.lists(expressions, min_size=30, max_size=30), argument_values)
+def test_bpf_agrees_with_the_reference_evaluator(
+    live: KernelFacts, texts: list[str], values: dict[str, int]
+) -> None:
+    """Values and the number of divisions by zero are the same, expression by expression."""
+    nodes = [typed(text, live) for text in texts]
+    chunks = [nodes[i : i + A_PROGRAM] for i in range(0, len(nodes), A_PROGRAM)]
+    source = HEAD + "".join(function(i, chunk) for i, chunk in enumerate(chunks))
+    programs = compile_c(source, [f"run{i}" for i in range(len(chunks))])
+    leaves = {leaf: values[name] for name, leaf in ARGUMENTS.items()}
+    for number, chunk in enumerate(chunks):
+        found, by_zero = run(programs[f"run{number}"], [values[name] for name in ARGUMENTS])
+        tally = Tally()
+        expected = [int(evaluate(node, leaves, tally=tally)) % 2**64 for node in chunk]
+        start = number * A_PROGRAM
+        assert dict(zip(texts[start:], found[: len(chunk)], strict=False)) == dict(
+            zip(texts[start:], expected, strict=False)
+        ), values
+        assert by_zero == tally.division_by_zero, (texts[start : start + A_PROGRAM], values)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("args.a_u64 if args.a_s8 else args.a_s64", 7),
+        ("(args.a_u64 if args.a_s8 > 5 else args.a_s64) + 1", 9),
+        ("args.a_u64 + 1 if args.a_s8 else args.a_u64 + 2 if args.a_s16 else args.a_s64", 8),
+    ],
+)
+def test_arms_of_a_conditional_may_both_read_the_context(
+    live: KernelFacts, text: str, value: int
+) -> None:
+    """The verifier takes no load from a context pointer that was chosen before."""
+    program = compile_c(HEAD + function(0, [typed(text, live)]), ["run0"])["run0"]
+    arguments = {"a_u64": 7, "a_s8": 1, "a_s64": 8, "a_s16": 1}
+    found, _ = run(program, [arguments.get(name, 0) for name in ARGUMENTS])
+    assert found[0] == value
+
+
+def run(instructions: bytes, arguments: list[int]) -> tuple[list[int], int]:
+    """(the map's values, divisions by zero) after one run."""
+    kept = create_map(
+        MapSpec(name="values", kind="array", key_size=4, value_size=136, max_entries=1)
+    )
+    try:
+        program = load_program(
+            instructions, RAW_TRACEPOINT, name="expressions", maps={MAP: kept.fd}
+        )
+        try:
+            test_run(program, arguments)
+        finally:
+            os.close(program)
+        by_zero, *values = struct.unpack("<17Q", kept.lookup(struct.pack("<I", 0)) or b"")
+        return values, by_zero
+    finally:
+        kept.close()

@@ -1,0 +1,272 @@
+"""What is derived, warned of and stopped at, with exact numbers from this machine's own kernel, and
+how people see it, by the command line."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import termios
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.product import ROOT, Ran, check_accounts, run_cli
+
+N, SIZE = 700, 4093  # no program's start reads so many bytes
+HEAD = """
+apiVersion: probeplan/v1
+kind: ProbePlan
+metadata: {name: figures, summary: for tests}
+limits: {duration: 1m, events: 100k, rate: 1M/s, cpu: 100%}
+"""
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="attaching probes needs root")
+backends = pytest.mark.parametrize("backend", ["bcc", "tracefs"])
+
+READS = (
+    HEAD
+    + f"""
+params: {{least: {{type: bytes, default: 4000B}}}}
+probes:
+  read:
+    attach: syscall:read
+    where: args.count == {SIZE}
+    metrics:
+      calls: {{count: true, by: [comm, args.fd], warn: value >= {N}}}
+      bytes: {{sum: retval, by: [comm]}}
+      sizes: {{histogram: retval, unit: B, warn: p99 > params.least}}
+      steps: {{histogram: retval, buckets: "linear(0, 8KiB, 1KiB)", warn: p99 > 4*KiB}}
+derive:
+  mean: {{value: read.bytes / read.calls, unit: B, warn: value > 4093.5}}
+  share: {{value: read.calls / total(read.calls)}}
+  none: {{value: read.calls / (read.calls - read.calls)}}
+"""
+)
+
+
+@pytest.fixture
+def reads(tmp_path: Path) -> Path:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(READS)
+    return plan
+
+
+def totals(ran: Ran, kind: str) -> list[dict[str, Any]]:
+    return [line for line in ran.of_kind(kind) if line["total"]]
+
+
+@backends
+def test_figures_of_n_reads_are_exact(backend: str, reads: Path, load: Path) -> None:
+    """By two keys, a string and a number: one cell of N. Its mean is the size of each read; a
+    division by 0 is null; the warnings that hold are those that must, with their numbers."""
+    ran = run_cli(str(reads), "--backend", backend, command=[str(load), "read", str(N)])
+    [cell] = ran.cells("read", "calls")
+    assert (cell["key"]["comm"], list(cell["key"]), cell["value"]) == (
+        load.name,
+        ["comm", "args.fd"],
+        N,
+    )
+    [derived] = ran.of_kind("figure.reported")
+    assert derived["values"] == {"mean": float(SIZE), "share": 1.0, "none": None}
+    warnings = {line["metric"]: line for line in ran.of_kind("metric.warned")}
+    assert set(warnings) == {"calls", "sizes"}
+    [named] = warnings["calls"]["cells"]
+    assert (named["key"], named["numbers"]) == (cell["key"], {"value": N})
+    [whole] = warnings["sizes"]["cells"]
+    assert whole["numbers"] == {"p99": 4031.5, "params.least": 4000}
+
+
+@backends
+def test_percentiles_tell_their_error(backend: str, reads: Path, load: Path) -> None:
+    """The true one is 4093: logarithmic buckets are within 3.2 % of it, linear ones half a step."""
+    ran = run_cli(str(reads), "--backend", backend, command=[str(load), "read", str(N)])
+    [log] = ran.cells("read", "sizes")
+    [linear] = ran.cells("read", "steps")
+    names = ["p50", "p75", "p90", "p95", "p99", "p99.9"]
+    assert log["percentiles"] == dict.fromkeys(names, 4031.5)
+    assert (log["relative_error"], log["absolute_error"]) == (0.03125, None)
+    assert linear["percentiles"] == dict.fromkeys(names, 3583.5)
+    assert (linear["relative_error"], linear["absolute_error"]) == (None, 512)
+    assert abs(4031.5 - SIZE) <= 0.03125 * SIZE
+    assert abs(3583.5 - SIZE) <= 512
+    assert (log["count"], linear["count"]) == (N, N)
+
+
+CALLS = (
+    HEAD
+    + """
+every: 20ms
+probes:
+  call:
+    attach: uprobe:LOAD:target_fn
+    let: {slot: "min(arg0 // 100, 3)"}
+    metrics:
+      most: {count: true, by: [slot, comm], top: 2}
+      all: {count: true, by: [comm, slot]}
+derive: {calls: {value: call.most}, twice: {value: calls * 2}}
+"""
+)
+
+
+@backends
+def test_top_leaves_cells_out_of_the_log_and_not_of_figures(
+    backend: str, tmp_path: Path, load: Path
+) -> None:
+    """The largest first, the rest counted, in each window and in all; windows add up to totals."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(CALLS.replace("LOAD", str(load)))
+    ran = run_cli(str(plan), "--backend", backend, command=[str(load), "call", str(N)])
+    [most] = [line for line in totals(ran, "metric.reported") if line["metric"] == "most"]
+    assert most["cells"][0]["key"] == {"slot": 3, "comm": load.name}
+    assert [cell["value"] for cell in most["cells"]] == [N - 300, 100]
+    assert most["cells_omitted"] == 2
+    assert {c["key"]["slot"]: c["value"] for c in ran.cells("call", "all")} == {
+        0: 100,
+        1: 100,
+        2: 100,
+        3: N - 300,
+    }
+    [whole] = totals(ran, "figure.reported")
+    assert whole["values"] == {"calls": N, "twice": 2 * N}
+    windows = [line for line in ran.of_kind("figure.reported") if not line["total"]]
+    assert sum(line["values"]["calls"] for line in windows) == N
+    shown = [line for line in ran.of_kind("metric.reported") if line["metric"] == "most"]
+    assert all(len(line["cells"]) <= 2 for line in shown)
+
+
+@backends
+def test_stop_when_ends_the_run_while_its_command_goes_on(
+    backend: str, tmp_path: Path, load: Path
+) -> None:
+    """Judged at the end of a window, told with its numbers; a success."""
+    plan = tmp_path / "plan.yaml"
+    stop = f"every: 50ms\nstop_when: total(read.calls) >= {N} and mean == {SIZE} / 1\n"
+    plan.write_text(READS + stop)
+    words = [sys.executable, "-m", "orchestrator.cli", "run", str(plan), "--backend", backend]
+    workload = f"{load} read {N}; cat"  # goes on until its input ends
+    with subprocess.Popen(
+        [*words, "--", "sh", "-c", workload],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        text = b""
+        while b'"stop.reached"' not in text:
+            line = process.stdout.readline()
+            assert line, text
+            text += line
+        process.stdin.close()
+        text += process.stdout.read()
+        assert process.wait(timeout=60) == 0
+    ran = Ran.of(text)
+    check_accounts(ran)
+    [told] = ran.of_kind("stop.reached")
+    assert told["numbers"] == {"total(read.calls)": N, "mean": float(SIZE)}
+    assert (ran.finished["outcome"], ran.finished["exit_code"]) == ("stop_when", 0)
+
+
+# ---------------------------------------------------------------- for people
+
+
+def on_terminal(
+    *words: str, columns: int = 90, end_after: str = "", **environment: str
+) -> tuple[int, str]:
+    """`probeplan run` on a terminal of its own: exit code, and what it was sent. `end_after`: what
+    has to be seen before the command's input ends."""
+    command = [sys.executable, "-m", "orchestrator.cli", "run", *words]
+    unset = ("NO_COLOR", "COLUMNS", "LINES", "FORCE_COLOR")
+    kept = {name: value for name, value in os.environ.items() if name not in unset}
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (50, columns))
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**kept, "TERM": "xterm-256color", **environment},
+        **dict.fromkeys(("stdin", "stdout", "stderr"), theirs),
+    )
+    os.close(theirs)
+    sent = b""
+    with suppress(OSError):  # EIO: all have closed it
+        while part := os.read(ours, 65536):
+            sent += part
+            if end_after and end_after.encode() in sent:
+                os.write(ours, b"\x04")  # Ctrl-D
+                end_after = ""
+    os.close(ours)
+    return process.wait(timeout=60), sent.decode()
+
+
+def plain(text: str) -> list[str]:
+    """The lines without control sequences."""
+    return re.sub(r"\x1b\[\??[0-9;]*[A-Za-z]", "", text).replace("\r\n", "\n").split("\n")
+
+
+def test_live_shows_metrics_while_it_runs_and_ends_with_the_tables(
+    tmp_path: Path, reads: Path, load: Path
+) -> None:
+    """On a terminal no JSON runs through it; --log and --out have it all the same."""
+    log = tmp_path / "log"
+    command = ["--", str(load), "read", str(N)]
+    goes_on = ("--", "sh", "-c", f"{load} read {N}; cat")
+    code, text = on_terminal(str(reads), "--live", *goes_on, end_after=f"value {N}")
+    assert code == 0, text
+    lines = plain(text)
+    assert not [line for line in lines if line.startswith("{")]
+    assert text.index("read.calls (count)") < text.rindex("read.calls (count)"), "drawn live too"
+    assert text.index("\x1b[1A") < text.index("\x1b[1mprobe"), "and taken away before the end"
+    assert f"warning: read.calls: value >= {N}: comm={load.name}, args.fd=3: value {N}" in lines
+    assert ["mean", "4", "KiB"] in [line.split() for line in lines]
+    assert "log: not kept; --log FILE keeps it" in lines
+    code, text = on_terminal(str(reads), "--live", "--log", str(log), *command)
+    assert Ran.of(log.read_bytes()).finished["exit_code"] == code == 0
+    assert f"log: {log}" in plain(text)
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_tables_fit_the_terminal_and_heed_no_color(columns: int, reads: Path, load: Path) -> None:
+    """With --log, so that the tables stand alone."""
+    words = [str(reads), "--log", os.devnull, "--no-progress", "--", str(load), "read", str(N)]
+    _, coloured = on_terminal(*words, columns=columns)
+    _, without = on_terminal(*words, columns=columns, NO_COLOR="1")
+    assert "\x1b[1;33mwarning" in coloured
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]", without)
+    bars = [line for line in plain(coloured) if "│" in line]
+    assert bars
+    assert max(map(len, bars)) <= columns
+
+
+def test_pipes_get_json_on_one_and_nothing_but_complaints_on_the_other(
+    reads: Path, load: Path
+) -> None:
+    """Unless tables are asked for: plain ones then."""
+    run = [sys.executable, "-m", "orchestrator.cli", "run", str(reads)]
+    command = ["--", str(load), "read", str(N)]
+    done = subprocess.run([*run, *command], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert all(json.loads(line) for line in done.stdout.splitlines())
+    assert done.stderr.startswith(f"read {N} ")
+    assert len(done.stderr.splitlines()) == 1, "what the command says"
+    asked = subprocess.run(
+        [*run, "--summary", "always", *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "\x1b" not in asked.stderr
+    assert "warning: read.sizes: p99 > params.least: p99 3.94 KiB" in asked.stderr
+
+
+def test_live_without_a_terminal_is_refused_with_the_cure(reads: Path) -> None:
+    """Before anything is attached."""
+    run = [sys.executable, "-m", "orchestrator.cli", "run", str(reads), "--live"]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "PP092" in done.stderr
+    assert "--live draws on standard error, which is not a terminal" in done.stderr
+    assert "every: 1s" in done.stderr

@@ -1,0 +1,150 @@
+"""limits.cpu: what costs more than its budget is sampled lower, then detached, then ended; and the
+accounts add up all the same."""
+
+import math
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.live.cli.test_run import BACKENDS, ENVIRONMENT, left_by
+from tests.live.cli.test_run import pytestmark as needs_a_kernel
+from tests.support.product import ROOT, Ran, check_accounts
+
+pytestmark = needs_a_kernel
+
+#: Calls in bursts, so that the machine's speed hardly matters; then, if asked for, without pause.
+_WORKLOAD = """
+import os, sys, time
+bursts, flood = map(int, sys.argv[1:])
+call = os.getppid
+for _ in range(bursts):
+    for _ in range({burst}):
+        call()
+    time.sleep(.008)
+for _ in range(flood):
+    call()
+"""
+BURST = 2000
+#: Work enough that getting to the probe is the least of it.
+METRICS = "".join(
+    f"\n      m{number}: {{histogram: 'pid * {number + 1}', by: [comm, pid, tid]}}"
+    for number in range(12)
+)
+PLAN = f"""
+apiVersion: probeplan/v1
+kind: ProbePlan
+metadata: {{name: governed, summary: for tests}}
+limits: {{duration: 60s, cpu: CPU, memory: 64MiB}}
+probes:
+  call:
+    attach: tracepoint:syscalls:sys_enter_getppid
+    metrics:
+      calls: {{count: true}}
+      by_comm: {{count: true, by: [comm]}}
+      total: {{sum: '7'}}{METRICS}
+"""
+TWO = """
+apiVersion: probeplan/v1
+kind: ProbePlan
+metadata: {name: governed, summary: for tests}
+limits: {duration: 60s, cpu: CPU}
+probes:
+  call: {attach: 'tracepoint:syscalls:sys_enter_getppid', metrics: {calls: {count: true}}}
+  user: {attach: 'uprobe:libc.so.6:getppid', metrics: {calls: {count: true}}}
+"""
+
+
+def governed(
+    folder: Path,
+    plan: str,
+    cpu: str,
+    bursts: int,
+    flood: int,
+    *options: str,
+    codes: tuple[int, ...] = (0,),
+) -> tuple[Ran, Any]:
+    (folder / "plan.yaml").write_text(plan.replace("CPU", cpu))
+    script = _WORKLOAD.format(burst=BURST)
+    words = [sys.executable, "-m", "orchestrator.cli", "run", str(folder / "plan.yaml"), *options]
+    workload = [sys.executable, "-c", script, str(bursts), str(flood)]
+    done = subprocess.run(
+        [*words, "--no-progress", "--", *workload],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode in codes, done.stderr.decode()
+    ran = Ran.of(done.stdout)
+    if done.returncode == 0:
+        check_accounts(ran)
+    assert left_by(ran.finished["run_id"]) == []
+    return ran, ran.of_kind("governor.stepped")
+
+
+def test_over_budget_sampling_is_lowered_and_weighted_counts_stay_right(tmp_path: Path) -> None:
+    """Each step says why. What is kept counts for what is not: all of three metrics estimate the
+    true number of calls, to within eight standard deviations of such gaps."""
+    bursts = 300
+    ran, steps = governed(tmp_path, PLAN, "8%", bursts, 0, "--backend", "bcc")
+    assert {step["action"] for step in steps} == {"sample"}, steps
+    first, last = steps[0], steps[-1]
+    assert (first["probe"], first["sample_before"], first["budget"]) == ("call", 1, 0.08)
+    assert first["cost"] > 0.08
+    assert first["hit_ns"] > 0
+    assert first["hits_per_s"] > 0
+    for before, after in pairwise(steps):
+        assert after["sample_before"] == before["sample"] < after["sample"]
+    side, calls = ran.side("call"), bursts * BURST
+    assert side["fired"] - side["not_target"] == calls
+    assert side["sampled_out"] > calls / 4
+    bound = 8 * math.sqrt(calls * last["sample"] / 3) + 4 * last["sample"]
+    assert abs(ran.value("call", "calls") - calls) < bound
+    assert abs(sum(cell["value"] for cell in ran.cells("call", "by_comm")) - calls) < bound
+    assert ran.value("call", "total") == 7 * ran.value("call", "calls")
+    assert ran.finished["outcome"] == "command"
+
+
+def test_where_sampling_is_not_enough_the_probe_goes_and_then_the_run(tmp_path: Path) -> None:
+    """The command floods after a while: getting to the probe alone is then too dear."""
+    ran, steps = governed(tmp_path, PLAN, "8%", 150, 10_000_000, "--backend", "bcc")
+    actions = [step["action"] for step in steps]
+    assert actions == ["sample"] * (len(actions) - 2) + ["detach", "stop"]
+    assert len(actions) > 2
+    assert ran.finished["outcome"] == "cost"
+    reached = [(one["limit"], one["action"]) for one in ran.of_kind("limit.reached")]
+    assert reached == [("cpu", "detach"), ("cpu", "stop")]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_dearest_probe_goes_first(tmp_path: Path, backend: str) -> None:
+    """A uprobe costs a trap, a tracepoint next to nothing. What the probe that is gone counted up
+    to then stays in the ledger, and the other one goes on."""
+    bursts = 80
+    ran, steps = governed(tmp_path, TWO, "15%", bursts, 0, "--backend", backend)
+    assert [(step["action"], step["probe"]) for step in steps] == [("detach", "user")]
+    assert steps[0]["sample"] is None
+    assert 0 < ran.value("user", "calls") < ran.value("call", "calls") == bursts * BURST
+    assert ran.finished["outcome"] == "command"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_flood_over_a_tiny_budget_ends_the_run(tmp_path: Path, backend: str) -> None:
+    codes = (0,) if backend == "bcc" else (0, 4)  # its buffers do not hold a flood
+    ran, steps = governed(tmp_path, TWO, "0.1%", 0, 4_000_000, "--backend", backend, codes=codes)
+    assert [step["action"] for step in steps] == ["detach", "detach", "stop"]
+    assert [step["probe"] for step in steps] == ["user", "call", None]
+    assert ran.finished["outcome"] == "cost"
+
+
+def test_within_its_budget_nothing_is_done(tmp_path: Path) -> None:
+    ran, steps = governed(tmp_path, PLAN, "100%", 80, 0, "--backend", "bcc")
+    assert steps == []
+    assert ran.value("call", "calls") == 80 * BURST
+    limit = ran.of_kind("run.started")[0]["limits"]["cpu"]
+    assert limit == {"value": 1.0, "enforced_by": "user", "from": "plan"}

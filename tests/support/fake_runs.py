@@ -1,0 +1,116 @@
+"""What tests of runs share: a run of the fake backend, its lines checked against the schema."""
+
+import io
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from orchestrator.compile.program import Program
+from orchestrator.kernel.facts import live_facts
+from orchestrator.output.result import ResultDirectory
+from orchestrator.output.sink import Sink
+from orchestrator.plan.load import load_plan
+from orchestrator.plan.model import Metadata, Plan, Target
+from orchestrator.run.choice import choose
+from orchestrator.run.lifecycle import Order, Run
+from orchestrator.run.report.result import RunResult
+from orchestrator.run.signals import Signals
+from tests.support.fake_backend import FakeBackend, Script, program
+from tests.support.paths import ROOT
+
+SCHEMA = ROOT / "schema" / "log-v1.schema.json"
+
+
+@cache
+def log_validator() -> Draft202012Validator:
+    return Draft202012Validator(json.loads(SCHEMA.read_text()))
+
+
+def checked_lines(text: bytes | str) -> list[dict[str, Any]]:
+    """JSON lines as records, each valid against the log schema."""
+    found = [json.loads(line) for line in text.splitlines()]
+    for record in found:
+        log_validator().validate(record)
+    return found
+
+
+def a_plan() -> Plan:
+    return Plan(
+        metadata=Metadata(name="fake-plan", summary="for tests"),
+        limits=program().limits,
+        target=Target(),
+        probes=(),
+        source=b"kind: ProbePlan\n",
+        sha256="0" * 64,
+    )
+
+
+def plan_of(figures: str, warn: str = "value < 0") -> Plan:
+    """The plan of fake.program, with figures."""
+    return load_plan(
+        b"apiVersion: probeplan/v1\nkind: ProbePlan\nmetadata: {name: fake-plan, summary: x}\n"
+        b"params: {most: {type: int, default: 3}}\n"
+        b"probes:\n  opens:\n    attach: tracepoint:fake:open\n    emit: {n: arg0}\n"
+        b"    metrics: {calls: {count: true, by: [comm], warn: '"
+        + warn.encode()
+        + b"'}}\n"
+        + figures.encode()
+    )
+
+
+class Ran:
+    """A run of the fake backend that is over."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.journals = (tmp_path / "journals",)
+        self.stream = io.BytesIO()
+        self.backend = FakeBackend()
+        self.result: RunResult | None = None
+        self.told: list[str] = []
+
+    def go(
+        self,
+        script: Script | None = None,
+        what: Program | None = None,
+        *,
+        sink: Sink | None = None,
+        command: tuple[str, ...] = (),
+        out: Path | None = None,
+        plan: Plan | None = None,
+    ) -> RunResult:
+        self.backend = FakeBackend(script)
+        facts = live_facts()
+        with Signals() as signals:
+            order = Order(
+                plan=plan or a_plan(),
+                facts=facts,
+                choice=choose(what or program(), facts, "bcc", {"bcc": self.backend}),
+                command=command,
+                directory=ResultDirectory(out) if out else None,
+                log=sink or Sink(self.stream),
+                bar=None,
+                journals=self.journals,
+                signals=signals,
+                tell=self.told.append,
+            )
+            self.result = Run(order).execute()
+        return self.result
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return checked_lines(self.stream.getvalue())
+
+    def kinds(self) -> list[str]:
+        return [line["event"] for line in self.lines]
+
+    @property
+    def diary(self) -> list[str]:
+        assert self.backend.session is not None
+        return self.backend.session.diary
+
+
+Go = Callable[..., RunResult]

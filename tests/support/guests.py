@@ -1,0 +1,137 @@
+"""pytest's way into guests: tests whose case runs in a booted kernel, one boot for them all.
+
+    @pytest.mark.guest("tests.guest.counting:count_calls", calls=2000)
+    def test_each_call_is_counted(guest: CaseResult) -> None:
+        assert guest.result()["hits"] == 2000
+
+The first such test boots its kernel, in two machines side by side, and runs there the cases of all
+selected tests; the others look up their own result. `prepare="module:function"` and `modules=[…]`
+are as in guest_cases.Case; other keywords are the case's. A case that raised fails its test; a
+lost machine is an error of the test it was lost in, and of no other.
+
+Kernels: 6.1, or those that PROBEPLAN_MATRIX lists (`PROBEPLAN_MATRIX=5.10,6.12,7.x`). For a
+machine of its own a test takes the fixture `guest_kernel` and calls run_in_guest.
+"""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from orchestrator.lab import KERNELS, GuestLost, Kernel, fetch
+from tests.support.guest_cases import Case, CaseResult, GuestCases
+
+MATRIX = "PROBEPLAN_MATRIX"
+ORDINARY = "6.1"
+MACHINES = 2  # side by side: each keeps one CPU of this host busy
+TIMEOUT_SECONDS = 2400  # the first test of a kernel waits for all cases in it
+Results = dict[str, CaseResult] | GuestLost
+
+
+def lanes() -> list[str]:
+    """The kernels of this test run."""
+    wanted = os.environ.get(MATRIX, ORDINARY).replace(",", " ").split()
+    if unknown := sorted(set(wanted) - set(KERNELS)):
+        raise pytest.UsageError(f"{MATRIX} names {unknown}: known are {', '.join(KERNELS)}")
+    return wanted
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the marker known."""
+    config.addinivalue_line(
+        "markers",
+        "guest(call, *, prepare=None, modules=(), **kwargs): runs in a booted kernel",
+    )
+    config.addinivalue_line("markers", "one_kernel: about the harness; the first lane is enough")
+    config.addinivalue_line("markers", f"usual_kernel: in the ordinary run alone, on {ORDINARY}")
+    config.addinivalue_line("markers", "other_kernels: not in the ordinary run")
+    config.addinivalue_line("markers", "kernels(*names): on these alone, where they have a lane")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test per kernel."""
+    if "guest_kernel" in metafunc.fixturenames:
+        one = metafunc.definition.get_closest_marker("one_kernel") is not None
+        kernels = lanes()[:1] if one else lanes()
+        metafunc.parametrize("guest_kernel", kernels, indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Lets `-m guest` select every test that boots, and gives these time to."""
+    if elsewhere := [item for item in items if _is_elsewhere(item)]:
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if item not in elsewhere]
+    for item in items:
+        if "guest_kernel" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
+            if item.get_closest_marker("guest") is None:
+                item.add_marker("guest")
+
+
+def _is_elsewhere(item: pytest.Item) -> bool:
+    """Whether it asks for the ordinary kernel in another one's lane, or the other way round."""
+    callspec = getattr(item, "callspec", None)
+    lane = callspec.params.get("guest_kernel") if callspec else None
+    named = item.get_closest_marker("kernels")
+    if named is not None and lane not in named.args:
+        return True
+    unwanted = "other_kernels" if lane == ORDINARY else "usual_kernel"
+    return lane is not None and item.get_closest_marker(unwanted) is not None
+
+
+@pytest.fixture(scope="session")
+def guest_kernel(request: pytest.FixtureRequest) -> Kernel:
+    """The kernel of this lane, fetched into the cache if need be."""
+    return fetch(request.param)
+
+
+@pytest.fixture(scope="session")
+def guest_results(
+    request: pytest.FixtureRequest,
+    guest_kernel: Kernel,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Results:
+    """All results in this kernel, or the loss of a machine that never got to a case."""
+    cases = list(_cases(request.session, guest_kernel.name))
+    shares = [tmp_path_factory.mktemp(f"guest-{guest_kernel.name}-") for _ in range(MACHINES)]
+
+    def run(number: int) -> dict[str, CaseResult]:
+        return GuestCases(guest_kernel, shares[number]).run(cases[number::MACHINES])
+
+    try:
+        with ThreadPoolExecutor(MACHINES) as pool:
+            parts = list(pool.map(run, range(MACHINES)))
+        return {name: one for part in parts for name, one in part.items()}
+    except GuestLost as lost:
+        return lost
+
+
+@pytest.fixture
+def guest(request: pytest.FixtureRequest, guest_results: Results) -> CaseResult:
+    """The result of this test's case."""
+    if isinstance(guest_results, GuestLost):
+        raise guest_results
+    found = guest_results[request.node.nodeid]
+    if found.outcome == "unsupported":
+        pytest.skip(f"kernel {found.kernel.release} lacks {found.text}")
+    if found.lost is not None:
+        raise found.lost
+    return found
+
+
+def _cases(session: pytest.Session, kernel: str) -> Iterator[Case]:
+    """The cases that the selected tests want in this kernel."""
+    for item in session.items:
+        marker = item.get_closest_marker("guest")
+        callspec = getattr(item, "callspec", None)
+        if marker and marker.args and callspec and callspec.params["guest_kernel"] == kernel:
+            kwargs = dict(marker.kwargs)
+            yield Case(
+                id=item.nodeid,
+                call=marker.args[0],
+                prepare=kwargs.pop("prepare", None),
+                modules=tuple(kwargs.pop("modules", ())),
+                kwargs=kwargs,
+            )

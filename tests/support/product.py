@@ -1,0 +1,164 @@
+"""The whole product, run and looked at: what a run's JSON lines tell, and whether they add up."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests.support.paths import ROOT, WORKLOADS
+
+SCHEMA = ROOT / "schema" / "log-v1.schema.json"
+LOAD = WORKLOADS / "load.c"
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A run that is over, by its lines; each is valid against the log schema."""
+
+    lines: Sequence[Line]
+
+    @classmethod
+    def of(cls, text: bytes | str) -> "Ran":
+        lines = [json.loads(line) for line in text.splitlines()]
+        for line in lines:
+            _validator().validate(line)
+        return cls(lines)
+
+    @property
+    def finished(self) -> Line:
+        assert self.lines[-1]["event"] == "run.finished"
+        return self.lines[-1]
+
+    def of_kind(self, kind: str) -> list[Line]:
+        return [line for line in self.lines if line["event"] == kind]
+
+    def data(self, probe: str) -> list[dict[str, Any]]:
+        """The fields of each record of a probe."""
+        return [line["data"] for line in self.of_kind("event.recorded") if line["probe"] == probe]
+
+    def cells(self, probe: str, metric: str) -> list[dict[str, Any]]:
+        """The cells of a metric's totals."""
+        [found] = [
+            line
+            for line in self.of_kind("metric.reported")
+            if (line["probe"], line["metric"]) == (probe, metric) and line["total"]
+        ]
+        return list(found["cells"])
+
+    def value(self, probe: str, metric: str, **key: Any) -> Any:
+        """The value of the cell with this key; 0 where there is none."""
+        found = [cell for cell in self.cells(probe, metric) if cell["key"] == key]
+        return found[0]["value"] if found else 0
+
+    def mechanisms(self) -> dict[str, str]:
+        """By attach point."""
+        return {line["to"]: line["mechanism"] for line in self.of_kind("probe.attached")}
+
+    def ledger(self, probe: str) -> Any:
+        return self.finished["ledger"]["probes"][probe]
+
+    def side(self, probe: str, name: str = "hit") -> Any:
+        """The counts of a side of the probe's only attach point."""
+        [hook] = self.ledger(probe)["hooks"]
+        return hook["sides"][name]
+
+
+@cache
+def _validator() -> Any:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(json.loads(SCHEMA.read_text()))
+
+
+# ---------------------------------------------------------------- the accounts
+
+
+SIDE_ENDS = (
+    "expired", "not_target", "filtered", "sampled_out", "unpaired", "map_full", "accepted",
+)  # fmt: skip
+EMIT_ENDS = ("rate_limited", "over_cap", "ring_lost", "recorded")
+SPAN_FATES = ("ended", "cancelled", "replaced", "not_target", "in_flight")
+METRIC_ENDS = ("counted", "filtered", "map_full", "map_busy")
+
+
+def check_accounts(ran: Ran) -> None:
+    """What came in went somewhere, all the way from the kernel to the lines; nothing is missing.
+    Where a count is unknown, nothing can be said of its sum."""
+    check_sums(ran)
+    assert ran.finished["complete"] is not False, ran.finished["incomplete_because"]
+
+
+def check_sums(ran: Ran) -> None:
+    """The same of what the kernel let us see, which may not be all."""
+    delivered = 0
+    for name, probe in ran.finished["ledger"]["probes"].items():
+        last = [_checked_sides(name, hook["sides"]) for hook in probe["hooks"]]
+        emit = probe["emit"]
+        if emit:
+            _adds_up(f"{name}: accepted", emit["accepted"], [emit[end] for end in EMIT_ENDS])
+            _adds_up(f"{name}: sides", emit["accepted"], last)
+            assert emit["delivered"] == emit["recorded"] == len(ran.data(name)), name
+            delivered += emit["delivered"]
+        for metric, counts in probe["metrics"].items():
+            _adds_up(f"{name}.{metric}", sum(last), [counts[end] for end in METRIC_ENDS])
+    for name, span in ran.finished["ledger"]["spans"].items():
+        delivered += _checked_span(name, span, ran)
+    assert ran.finished["delivered"] == delivered == len(ran.of_kind("event.recorded"))
+
+
+def _checked_span(name: str, span: Mapping[str, Any], ran: Ran) -> int:
+    """Every start is accounted for, and every record and count of the ends; records delivered."""
+    counts, emit = span["counts"], span["emit"]
+    _adds_up(f"{name}: started", counts["started"], [counts[fate] for fate in SPAN_FATES])
+    for metric, told in span["metrics"].items():
+        _adds_up(f"{name}.{metric}", counts["accepted"], [told[end] for end in METRIC_ENDS])
+    if emit is None:
+        return 0
+    _adds_up(f"{name}: records", counts["accepted"], [emit[end] for end in EMIT_ENDS])
+    assert emit["delivered"] == emit["recorded"] == len(ran.data(name)), name
+    return int(emit["delivered"])
+
+
+def _checked_sides(probe: str, sides: Mapping[str, Any]) -> int:
+    for name, side in sides.items():
+        _adds_up(f"{probe} {name}", side["fired"], [side[end] for end in SIDE_ENDS])
+    return int((sides.get("return") or sides["hit"])["accepted"])
+
+
+def _adds_up(what: str, whole: Any, parts: Sequence[Any]) -> None:
+    if "unknown" not in (whole, *parts):
+        assert whole == sum(parts), f"{what}: {whole} is not the sum of {parts}"
+
+
+# ---------------------------------------------------------------- running
+
+
+def run_cli(*arguments: str, command: Sequence[str], confined: Sequence[str] = ()) -> Ran:
+    """`probeplan run … -- command` in a process of its own, until it ends by itself; its accounts
+    are right. `confined`: a program that starts it with less than we have."""
+    words = [sys.executable, "-m", "orchestrator.cli", "run", *arguments, "--no-progress"]
+    done = subprocess.run(
+        [*confined, *words, "--", *command],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    ran = Ran.of(done.stdout)
+    check_accounts(ran)
+    return ran
+
+
+def build_load(folder: Path) -> Path:
+    """The workload of known counts (workload/load.c), under a name of this process's own."""
+    binary = folder / f"pl{os.getpid()}"
+    if not binary.exists():
+        subprocess.run(["gcc", "-O2", "-pthread", "-o", binary, LOAD], check=True)
+    return binary

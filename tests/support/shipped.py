@@ -1,0 +1,37 @@
+"""The plans that the repository ships, and what is known of them."""
+
+from orchestrator.kernel.facts import KernelFacts
+from tests.recipes.table import RECIPES
+from tests.support.paths import KERNELS as RECORDED
+from tests.support.paths import ROOT
+
+PLANS = {path.stem: path for path in sorted((ROOT / "plans").rglob("*.yaml"))}
+EXAMPLES = {path.stem: path for path in sorted((ROOT / "examples").glob("[0-9]*.yaml"))}
+KERNELS = {
+    path.name.removesuffix(".facts.xz"): path for path in sorted(RECORDED.glob("*.facts.xz"))
+}
+#: Plans and examples that tracefs cannot run, each with a word of the reason that it gives.
+TRACEFS_CANNOT = {
+    "09-another-task": "rawtracepoint",
+    **{name: row.tracefs_cannot for name, row in RECIPES.items() if row.tracefs_cannot},
+}
+#: The same where kernel functions cannot be probed.
+TRACEFS_CANNOT_WITHOUT_KPROBES = {
+    **TRACEFS_CANNOT,
+    **{
+        name: row.tracefs_cannot_without_kprobes
+        for name, row in RECIPES.items()
+        if row.tracefs_cannot_without_kprobes
+    },
+}
+
+
+def lacking(name: str, facts: KernelFacts) -> list[str]:
+    """The features that a plan or example needs and this kernel lacks."""
+    needs = RECIPES[name].needs if name in RECIPES else ()
+    return [need for need in needs if facts.feature(need).state == "no"]
+
+
+def tracefs_cannot(kprobes: bool) -> dict[str, str]:
+    """What tracefs cannot run on a kernel with or without kprobes, and why."""
+    return TRACEFS_CANNOT if kprobes else TRACEFS_CANNOT_WITHOUT_KPROBES

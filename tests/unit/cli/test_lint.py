@@ -1,0 +1,268 @@
+"""`probeplan lint` as a user, an editor and a CI job call it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import KERNELS, PLAN_DATA
+from tests.support.plans import HEAD, RECIPES, VALID, probe
+
+GOOD = PLAN_DATA / "valid" / "slow-reads.yaml"
+BAD = probe("where: a && b\nemit: {}\nsmaple: 1/10")
+
+
+def lint(*args: object, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator.cli", "lint", *map(str, args)],
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, **environment},
+    )
+    out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    assert "Traceback" not in out + err
+    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+
+
+def test_good_plans_say_nothing_and_exit_0() -> None:
+    """Nothing on standard output, a summary on standard error."""
+    done = lint(GOOD, GOOD)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "2 plans, no errors\n")
+
+
+def test_every_key_of_the_language_passes() -> None:
+    """A plan that uses all keys has no error."""
+    done = lint(*VALID)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "2 plans, no errors\n")
+
+
+def test_every_problem_is_told_at_its_place(tmp_path: Path) -> None:
+    """One line a finding, a hint below it, exit code 2."""
+    plan = tmp_path / "bad.yaml"
+    plan.write_bytes(BAD)
+    done = lint(plan)
+    assert done.returncode == 2
+    assert done.stdout.splitlines() == [
+        f"{plan}:8:14: error[PP020]: && is not part of the expression language, in 'a && b'",
+        "  hint: write `and`",
+        f"{plan}:10:5: error[PP030]: `probes.read` has no key 'smaple'",
+        "  hint: did you mean 'sample'?",
+    ]
+    assert done.stderr == "1 plan, 2 errors\n"
+
+
+def test_warnings_alone_exit_0(tmp_path: Path) -> None:
+    """A warning is told and counted, and does not fail a build."""
+    plan = tmp_path / "warned.yaml"
+    plan.write_bytes(probe("let: {comm: args.name}\nemit: {who: comm}"))
+    done = lint(plan)
+    assert (done.returncode, done.stderr) == (0, "1 plan, no errors, 1 warning\n")
+    assert ": warning[PP070]: " in done.stdout
+
+
+def test_directories_are_searched_for_plans(tmp_path: Path) -> None:
+    """Recursively, in order; YAML that is no plan is left alone, a broken plan is not."""
+    (tmp_path / "b" / "c").mkdir(parents=True)
+    (tmp_path / "b" / "c" / "deep.yml").write_bytes(BAD)
+    (tmp_path / "a.yaml").write_bytes(GOOD.read_bytes())
+    (tmp_path / "workflow.yaml").write_text(
+        "on: push\njobs: {lint: {run: probeplan lint plans/}}\n"
+    )
+    (tmp_path / "notes.txt").write_bytes(BAD)
+    done = lint(tmp_path)
+    assert (done.returncode, done.stderr) == (2, "2 plans, 2 errors\n")
+    assert all("deep.yml" in line for line in done.stdout.splitlines() if "error" in line)
+
+
+def test_pipes_in_a_directory_are_passed_over_and_dead_links_told(tmp_path: Path) -> None:
+    """A pipe would make lint wait for ever; a link to nowhere is somebody's mistake."""
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "link.yaml").symlink_to(tmp_path / "gone.yaml")
+    (tmp_path / "plan.yaml").write_bytes(GOOD.read_bytes())
+    done = lint(tmp_path)
+    assert (done.returncode, done.stderr) == (2, "2 plans, 1 error\n")
+    assert "link.yaml: error[PP001]" in done.stdout
+
+
+def test_a_directory_without_plans_is_an_error(tmp_path: Path) -> None:
+    """A gate must not pass because it checked nothing."""
+    done = lint(tmp_path)
+    assert done.returncode == 2
+    assert f"{tmp_path}: error[PP012]: no plans in the directory" in done.stdout
+
+
+def test_json_holds_every_part_of_a_finding(tmp_path: Path) -> None:
+    """A list of records, empty when all is well."""
+    plan = tmp_path / "bad.yaml"
+    plan.write_bytes(BAD)
+    done = lint("--format", "json", plan)
+    assert json.loads(done.stdout)[1] == {
+        "file": str(plan),
+        "line": 10,
+        "column": 5,
+        "severity": "error",
+        "code": "PP030",
+        "message": "`probes.read` has no key 'smaple'",
+        "hint": "did you mean 'sample'?",
+    }
+    assert json.loads(lint("--format", "json", GOOD).stdout) == []
+
+
+def test_github_annotations_are_escaped(tmp_path: Path) -> None:
+    """Percent signs, line ends, and in fields colons and commas, cannot end a command."""
+    plan = tmp_path / "a,b:c%d.yaml"
+    plan.write_bytes(BAD)
+    first, second = lint("--format", "github", plan).stdout.splitlines()
+    name = str(plan).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
+    assert first == (
+        f"::error file={name},line=8,col=14,title=PP020::&& is not part of the expression "
+        "language, in 'a && b'%0Ahint: write `and`"
+    )
+    assert second.startswith(f"::error file={name},line=10,col=5,title=PP030::")
+
+
+def test_standard_input_is_a_plan() -> None:
+    """`-` suits editors and pipes."""
+    done = lint("-", stdin=BAD)
+    assert done.returncode == 2
+    assert done.stdout.startswith("<stdin>:8:14: error[PP020]")
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "PP005"),
+        (b"\x00" * 100, "PP003"),
+        (b"\xff\xfe\x00", "PP003"),
+        (HEAD.encode().replace(b"example", b"ex\xc3(mple"), "PP003"),
+        (b"a: &a [x]\nb: &b [*a,*a]\n" + b"c: [" + b"*b," * 20_000 + b"]", "PP010"),
+        (b"\x7fELF\x02\x01\x01", "PP003"),
+        (b"a: [1, 2", "PP004"),
+    ],
+)
+def test_bad_files_are_findings(tmp_path: Path, content: bytes, code: str) -> None:
+    """Empty, binary, mis-encoded, exploding: exit 2, one finding with the file's name."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_bytes(content)
+    done = lint(plan)
+    assert done.returncode == 2
+    assert done.stdout.startswith(str(plan))
+    assert f"error[{code}]" in done.stdout
+
+
+def test_a_file_of_100_mb_is_refused_by_its_size(tmp_path: Path) -> None:
+    """It is not read to the end: memory for it is not there (address space of 400 MB)."""
+    plan = tmp_path / "huge.yaml"
+    with plan.open("wb") as file:
+        file.write(GOOD.read_bytes())
+        file.truncate(100 << 20)
+    done = subprocess.run(
+        ["prlimit", "--as=419430400", sys.executable, "-m", "orchestrator.cli", "lint", plan],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (2, "1 plan, 1 error\n")
+    assert "error[PP002]: the file is larger than 1 MiB" in done.stdout
+
+
+def test_missing_files_are_findings_beside_the_others(tmp_path: Path) -> None:
+    """One bad path does not hide the findings of the next."""
+    plan = tmp_path / "bad.yaml"
+    plan.write_bytes(BAD)
+    done = lint(tmp_path / "none.yaml", plan, tmp_path / ("x" * 300))
+    assert done.returncode == 2
+    assert done.stdout.count("error[PP001]") == 2
+    assert done.stdout.count("error[PP030]") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who may not read")
+def test_an_unreadable_file_is_a_finding(tmp_path: Path) -> None:
+    """Permission denied is told as such, and what to do about it."""
+    plan = tmp_path / "secret.yaml"
+    plan.write_bytes(GOOD.read_bytes())
+    plan.chmod(0o000)
+    code = (
+        "import os, sys; from orchestrator.cli import main; import orchestrator.cli.lint; "
+        f"os.setuid(65534); sys.exit(main(['lint', {str(plan)!r}]))"
+    )
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
+        folder.chmod(0o755)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "error[PP001]: cannot read" in done.stdout
+    assert "Permission denied" in done.stdout
+
+
+def test_names_that_are_not_utf8_are_printed() -> None:
+    """A file name is bytes; it comes out escaped, not as a crash."""
+    done = lint(os.fsdecode(b"\xff.yaml"), PYTHONIOENCODING="ascii")
+    assert done.returncode == 2
+    assert "\\udcff.yaml" in done.stdout
+
+
+def test_no_path_at_all_is_a_usage_error() -> None:
+    """Exit 2 and a word on what is missing."""
+    done = lint()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "name plans or directories" in done.stderr
+
+
+def test_plans_behind_kernel_are_told_to_stand_before_it() -> None:
+    """`--kernel FACTS PLAN` takes the plan for facts."""
+    done = lint("--kernel", "some.facts", "plan.yaml")
+    assert done.returncode == 2
+    assert "before --kernel" in done.stderr
+
+
+def test_codes_are_explained() -> None:
+    """`--explain` prints the meaning of a code, and knows the nearest one."""
+    assert lint("--explain", "pp022").stdout.startswith("PP022: unknown name\n")
+    done = lint("--explain", "PP9999")
+    assert done.returncode == 2
+    assert "there is no code" in done.stderr
+
+
+def test_params_can_be_set() -> None:
+    """--set is judged like the plan's own values."""
+    latency = next(path for path in RECIPES if path.stem == "latency-of")
+    assert lint(latency, "--set", "function=entry:vfs_read").returncode == 2
+    assert lint(latency, "--set", "function=function:vfs_read").returncode == 0
+    assert "not KEY=VALUE" in lint(latency, "--set", "function").stderr
+
+
+FACTS = KERNELS / "6.1.facts.xz"
+
+
+def test_plans_are_checked_against_recorded_kernels(tmp_path: Path) -> None:
+    """A symbol that a kernel lacks is told offline, with the kernel's release."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_bytes(probe("emit: {}", attach="function:no_such_function"))
+    done = lint(plan, "--kernel", FACTS)
+    assert done.returncode == 2
+    assert f"{plan}:7:13: error[PP080]: on 6.1." in done.stdout
+
+
+def test_a_plan_that_waits_for_a_param_is_not_refused_by_kernels() -> None:
+    """It cannot be resolved yet: a warning says so, and how to have it checked."""
+    latency = next(path for path in RECIPES if path.stem == "latency-of")
+    done = lint(latency, "--kernel", FACTS)
+    assert done.returncode == 0
+    assert "warning[PP068]: not checked against kernels" in done.stdout
+
+
+def test_what_is_no_recording_is_told(tmp_path: Path) -> None:
+    """A wrong or missing file under --kernel is the user's to mend: exit 2."""
+    junk = tmp_path / "junk.facts"
+    junk.write_bytes(b"junk")
+    done = lint(GOOD, "--kernel", junk)
+    assert done.returncode == 2
+    assert str(junk) in done.stderr
+    assert lint(GOOD, "--kernel", tmp_path / "none").returncode == 2

@@ -1,0 +1,140 @@
+"""A recording answers as the kernel did that it was taken of; a damaged one is refused."""
+
+import lzma
+import random
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.kernel.facts import KernelFacts, facts_bytes, live_facts, load_facts, save_facts
+from orchestrator.kernel.recording import RecordingError, read_recording
+from tests.support.trees import facts
+from tests.unit.kernel.conftest import KERNELS, RECORDED
+
+
+@pytest.fixture(scope="module")
+def again(live: KernelFacts, tmp_path_factory: pytest.TempPathFactory) -> KernelFacts:
+    """This machine's kernel, recorded quickly and loaded."""
+    path = tmp_path_factory.mktemp("facts") / "this.facts.xz"
+    path.write_bytes(facts_bytes(live, preset=0))
+    return load_facts(path)
+
+
+def test_a_recording_says_of_the_host_what_it_said_itself(
+    live: KernelFacts, again: KernelFacts
+) -> None:
+    for name in ("release", "arch", "page_size", "possible_cpus", "online_cpus"):
+        assert getattr(again, name) == getattr(live, name), name
+    assert dict(again.features) == dict(live.features)
+    assert again.syscalls() == live.syscalls()
+    assert (again.recorded, live.recorded) == (True, False)
+
+
+def test_a_recording_has_the_same_tracepoints(live: KernelFacts, again: KernelFacts) -> None:
+    for category, event in again.tracepoint_names():
+        assert again.tracepoint(category, event) == live.tracepoint(category, event)
+    assert len(again.tracepoint_names()) > 500
+
+
+def test_a_recording_has_the_same_symbols(live: KernelFacts, again: KernelFacts) -> None:
+    assert set(again.symbols.names) ^ set(live.symbols.names) == set()
+    assert len(again.symbols.names) == len(live.symbols.names)
+    chosen = random.Random(2).sample(live.symbols.names, 100)  # noqa: S311  repeatable
+    for name in (*chosen, "absent", "init_once", "vfs_raed"):
+        for ask in ("count", "module", "traceable", "blacklisted", "renamed"):
+            answers = [getattr(facts.symbols, ask)(name) for facts in (live, again)]
+            assert answers[0] == answers[1], (ask, name)
+    assert live.symbols.glob("tcp_*", 50) == again.symbols.glob("tcp_*", 50)
+
+
+def test_a_recording_has_the_same_types(live: KernelFacts, again: KernelFacts) -> None:
+    if live.btf is None:
+        pytest.skip("this kernel lacks btf")
+    assert again.btf is not None
+    for name in ("vfs_read", "tcp_sendmsg", "absent"):
+        assert live.btf.function(name) == again.btf.function(name)
+    for type_id in range(0, len(live.btf), 499):
+        assert live.btf.type(type_id) == again.btf.type(type_id)
+
+
+def test_a_recording_of_a_recording_is_the_same(tmp_path: Path, debian_6_1: KernelFacts) -> None:
+    path = tmp_path / "copy.facts.xz"
+    path.write_bytes(facts_bytes(debian_6_1, preset=0))
+    copy = load_facts(path)
+    before, after = debian_6_1.tree.files, copy.tree.files  # type: ignore[attr-defined]  # RecordedTree
+    assert set(before) ^ set(after) == set()
+    assert [name for name in before if before[name] != after[name]] == []  # megabytes: no diff
+
+
+def test_recording_keeps_what_was_closed_as_closed(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    save_facts(facts({"sys/kernel/debug/kprobes/blacklist": 13}), path)
+    assert load_facts(path).symbols.blacklisted("vfs_read") == "unknown"
+    assert load_facts(path).symbols.traceable("vfs_read") == "yes"
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_loading_a_recorded_kernel_is_quick(name: str) -> None:
+    """Processor time, which other programs on the machine do not change much."""
+    start = time.process_time()
+    loaded = load_facts(KERNELS / f"{name}.facts.xz")
+    assert loaded.tracepoint("sched", "sched_switch") is not None
+    assert time.process_time() - start < 2.0  # some 0.2 s; this catches a hundredfold
+
+
+def test_the_five_kernels_are_there() -> None:
+    assert RECORDED == ["5.10", "6.1", "6.12", "6.18-no-kprobes", "7.x"]
+    assert sum(path.stat().st_size for path in KERNELS.glob("*.xz")) < 6.5e6
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "cut short"),
+        (b"plain text", "not facts recorded"),
+        (lzma.compress(b'{"format": "other/9"}\n'), "other/9"),
+        (lzma.compress(b"[]\n"), "not facts recorded"),
+        (lzma.compress(b'{"format": "probeplan-facts/1"}\n'), "not facts recorded"),
+        (lzma.compress(bytes(300 << 20), preset=0), "unfolds to more"),
+    ],
+)
+def test_another_file_is_refused_by_name(content: bytes, told: str) -> None:
+    with pytest.raises(RecordingError, match=told) as caught:
+        read_recording(content, "some.xz")
+    assert "some.xz" in str(caught.value)
+
+
+_SMALL = facts_bytes(facts(), preset=0)
+
+
+@given(at=st.integers(0, len(_SMALL) - 1), value=st.integers(0, 255))
+def test_a_damaged_recording_is_refused_or_unchanged(at: int, value: int) -> None:
+    damaged = bytearray(_SMALL)
+    damaged[at] = value
+    try:
+        kept = read_recording(bytes(damaged), "x")
+    except RecordingError:
+        return
+    assert kept.release == "6.0-made-up"
+
+
+def test_facts_of_an_empty_root_are_unknown_and_not_an_error(tmp_path: Path) -> None:
+    empty = live_facts(tmp_path)
+    assert (empty.btf, empty.tracing, empty.tracepoint_names()) == (None, None, ())
+    assert empty.tracepoint("sched", "sched_switch") is None
+    assert empty.symbols.names == ()
+    assert empty.syscalls() == ()
+    assert empty.feature("tracefs").state == "no"
+    assert empty.feature("no_such_feature").state == "unknown"
+
+
+def test_cpus_are_counted_by_the_kernels_lists() -> None:
+    made_up = facts()
+    assert (made_up.possible_cpus, made_up.online_cpus) == (8, (1, 2, 3, 6))
+
+
+def test_syscalls_come_from_kallsyms_where_they_are_not_traced() -> None:
+    assert facts().syscalls() == ("read",)

@@ -1,0 +1,149 @@
+"""Features on made-up roots, file by file, and on the kernel that runs."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestrator.kernel.facts import KernelFacts, live_facts
+from orchestrator.kernel.features import TABLE
+from orchestrator.kernel.tree import RecordedTree
+from tests.support.trees import TRACING
+
+README_6_12 = b"""\
+  dynamic_events\t\t- Create/append/remove/show the generic dynamic events
+\t   Format: p[:[<group>/][<event>]] <place> [<args>]
+\t           r[maxactive][:[<group>/][<event>]] <place> [<args>]
+\t           f[:[<group>/][<event>]] <func-name>[%return] [<args>]
+\t           $stack<index>, $stack, $retval, $comm, $arg<N>,
+\t           <argname>[->field[->field|.field...]],
+\t     kernel return probes support: $retval, $arg<N>, $comm
+\t    Format: hist:keys=<field1[,field2,...]>
+"""
+
+
+def state(name: str, files: dict[str, bytes | int]) -> str:
+    feature = TABLE[name](RecordedTree(files))
+    assert feature.detail
+    return feature.state
+
+
+def tracing(readme: bytes = b"", *others: str) -> dict[str, bytes | int]:
+    files: dict[str, bytes | int] = {f"{TRACING}/{other}": b"" for other in others}
+    return files | {f"{TRACING}/README": readme, f"{TRACING}/events/enable": b"0"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["hist_triggers", "fprobe_events", "argn_in_return", "btf_args", "kretprobe_maxactive"],
+)
+def test_syntax_is_there_when_the_readme_names_it(name: str) -> None:
+    needed = ("kprobe_events", "dynamic_events")
+    assert state(name, tracing(README_6_12, *needed)) == "yes"
+    assert state(name, tracing(b"tracing mini-HOWTO:\n", *needed)) == "no"
+    assert state(name, {}) == "unknown"
+
+
+def test_kprobe_syntax_in_the_readme_is_nothing_without_kprobe_events() -> None:
+    """The README of a kernel with uprobes alone names r[maxactive] too (measured on 6.18)."""
+    assert state("kretprobe_maxactive", tracing(README_6_12)) == "no"
+
+
+def test_tracefs_under_debugfs_counts() -> None:
+    assert state("tracefs", {"sys/kernel/debug/tracing/events/enable": b"0"}) == "yes"
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"proc/filesystems": b"nodev\ttracefs\n"}, "no"),
+        ({"proc/filesystems": b"nodev\tproc\n"}, "no"),
+        ({f"{TRACING}/README": errno.EACCES}, "unknown"),
+    ],
+)
+def test_tracefs_missing_is_told_from_tracefs_closed(
+    files: dict[str, bytes | int], told: str
+) -> None:
+    assert state("tracefs", files) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"[none] integrity confidentiality", "no"),
+        (b"none [integrity] confidentiality", "yes"),
+        (b"none integrity [confidentiality]", "yes"),
+    ],
+)
+def test_lockdown_is_read_from_its_brackets(text: bytes, told: str) -> None:
+    assert state("lockdown", {"sys/kernel/security/lockdown": text}) == told
+
+
+def test_lockdown_without_securityfs_is_unknown_and_without_its_file_no() -> None:
+    assert state("lockdown", {"proc/filesystems": b"nodev\tsecurityfs\n"}) == "unknown"
+    assert state("lockdown", {"sys/kernel/security/lsm": b"x"}) == "no"
+
+
+@pytest.mark.parametrize(
+    ("bits", "told"), [(0, "no"), (1 << 39, "yes"), (1 << 21, "yes"), (1 << 38, "no")]
+)
+def test_cap_sys_admin_stands_for_cap_bpf(bits: int, told: str) -> None:
+    assert state("cap_bpf", {"proc/self/status": f"CapEff:\t{bits:016x}\n".encode()}) == told
+
+
+def test_kprobes_are_seen_by_their_own_function_when_no_file_shows_them() -> None:
+    assert state("kprobes", {"proc/kallsyms": b"1 T register_kprobe\n"}) == "yes"
+    assert state("kprobes", {"proc/kallsyms": b"1 T unregister_kprobes\n"}) == "no"
+    assert state("kprobes", {"proc/kallsyms": errno.EACCES}) == "unknown"
+
+
+def test_a_closed_list_of_functions_is_unknown() -> None:
+    path = f"{TRACING}/available_filter_functions"
+    assert state("filter_functions", tracing() | {path: errno.EPERM}) == "unknown"
+    assert state("filter_functions", tracing()) == "no"
+
+
+def test_every_feature_answers_on_an_empty_root(tmp_path: Path) -> None:
+    for name, feature in live_facts(tmp_path).features.items():
+        assert feature.state in ("yes", "no", "unknown"), name
+        assert len(feature.detail) > 10, name
+        assert feature.state != "yes" or name == "bcc", (name, feature)  # bcc is Python's
+
+
+def test_files_that_may_not_be_read_are_not_taken_for_missing(tmp_path: Path) -> None:
+    """Under a real root with a closed folder, as an ordinary user finds it."""
+    closed = tmp_path / TRACING
+    closed.mkdir(parents=True)
+    (closed / "README").write_text("x")
+    closed.chmod(0)
+    child = os.fork()
+    if child == 0:  # only another user is refused: root reads everything
+        os.setgroups([])
+        os.setuid(65534)
+        told = live_facts(tmp_path).feature("tracefs").state
+        os._exit(0 if told == "unknown" else 1)
+    for folder in (tmp_path, *tmp_path.parents[:-1]):
+        if folder.stat().st_mode & 0o1 == 0 and "pytest" in str(folder):
+            folder.chmod(0o755)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_live_features_agree_with_the_files_of_this_machine(live: KernelFacts) -> None:
+    if not live.feature("tracefs"):
+        pytest.skip("this kernel lacks tracefs")
+    for name in ("kprobe_events", "uprobe_events", "dynamic_events"):
+        there = Path("/", live.tracing or "", name).exists()
+        assert live.feature(name).state == ("yes" if there else "no")
+    assert bool(live.feature("btf")) == (live.btf is not None)
+
+
+def test_stock_kernels_offer_what_they_are_known_for(debian_6_1: KernelFacts) -> None:
+    states = {name: feature.state for name, feature in debian_6_1.features.items()}
+    assert {n for n, s in states.items() if s == "no"} == {
+        "argn_in_return",
+        "btf_args",
+        "fprobe_events",
+        "lockdown",
+    }
+    assert states["fentry"] == states["ringbuf"] == states["fetch_atomics"] == "yes"

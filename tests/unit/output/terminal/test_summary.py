@@ -1,0 +1,315 @@
+"""What people read on standard error."""
+
+import io
+import os
+import pty
+import termios
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
+
+import pytest
+
+from orchestrator.compile.histogram import bucket_index
+from orchestrator.output.percentiles import histogram_fields
+from orchestrator.output.terminal.human_units import amount, harmless
+from orchestrator.output.terminal.progress import Progress, hidden_at_end
+from orchestrator.output.terminal.summary import print_summary
+from tests.support.samples import finished, lifecycle, metric
+
+
+def summary(record: dict, *records: dict, width: int = 110, **others: Any) -> str:
+    """The summary as text."""
+    out = io.StringIO()
+    print_summary({"plan": "slow-reads", **record}, records, **others, file=out, width=width)
+    return out.getvalue()
+
+
+def row(text: str, start: str) -> list[str]:
+    """The words of the line that starts with a word."""
+    return next(line.split() for line in text.splitlines() if line.split()[:1] == [start])
+
+
+def test_a_probe_s_row_says_where_its_events_went() -> None:
+    """Fired at the entry, kept at the return, what is lost, and that some of it is unknown."""
+    words = row(summary(finished()), "read")
+    assert words == ["read", "fexit", "12,345", "345", "340", "7", "+", "unknown"]
+
+
+def test_a_span_s_row_says_what_became_of_its_starts() -> None:
+    """Ended, still open, kept, and lost: for want of room, or on the way out."""
+    ends = ("cancelled", "replaced", "not_target", "filtered", "raced", "repeated", "no_start")
+    counts = {
+        **dict.fromkeys(ends, 0), "started": 748, "ended": 735, "in_flight": 13,
+        "accepted": 700, "map_full": 4,
+    }  # fmt: skip
+    busy = {"time": {"counted": 700, "filtered": 0, "map_full": 0, "map_busy": 2}}
+    run = finished()
+    run["ledger"]["spans"] = {"blocked": {"counts": counts, "emit": None, "metrics": busy}}
+    assert row(summary(run), "blocked") == ["blocked", "748", "735", "13", "700", "-", "6"]
+
+
+def test_the_verdict_says_incomplete_and_why() -> None:
+    """An incomplete run cannot be overlooked."""
+    text = summary(finished())
+    assert "slow-reads: INCOMPLETE. 340 records in 30 s, 5 lost; ended by its duration" in text
+    assert "5 records of read were lost: no room in the buffer" in text
+    assert "slow-reads: complete." in summary(finished(complete=True, incomplete_because=[]))
+    assert "completeness unknown" in summary(finished(complete="unknown"))
+
+
+def test_a_run_that_saw_nothing_says_where_everything_went() -> None:
+    """And a limit that was reached is named with who enforced it."""
+    text = summary(
+        finished(nothing_seen_because="read fired 12,345 times: all filtered by where"),
+        limits=(lifecycle()["limit.reached"],),
+    )
+    assert "nothing was seen: read fired 12,345 times" in text
+    assert "limit reached: events 10,000, by the kernel, stop: after 3.2 s" in text
+
+
+def test_metrics_are_tables_in_readable_units() -> None:
+    """Keys and values; the cell `other` by name; what is left out by number."""
+    cells = [
+        {"key": {"comm": f"proc{i}"}, "other": False, "value": 1_500_000 - i} for i in range(25)
+    ]
+    cells.append({"key": {}, "other": True, "value": 7})
+    text = summary(finished(), metric("sum", cells), metric("count", []))
+    assert row(text, "proc0")[:5] == ["proc0", "1.5", "ms", "4.0", "%"]
+    assert "… and 6 more" in text
+    assert "read.latency (count): nothing counted" in text
+
+
+def test_an_empty_histogram_is_said_in_a_word_as_other_metrics_are() -> None:
+    """Its one cell stands in the log; a table of dashes tells people nothing."""
+    cell = {"key": {}, "other": False, **histogram_fields({})}
+    assert "read.latency (histogram): nothing counted" in summary(
+        finished(), metric("histogram", [cell])
+    )
+
+
+def test_histograms_show_percentiles_with_their_error_and_bars() -> None:
+    """The longest bar for the fullest row; ranges, counts, and what lies outside."""
+    counts = {bucket_index(600): 10, bucket_index(1023): 30, bucket_index(5000): 20}
+    cell = {"key": {}, "other": False, **histogram_fields(counts, below=3)}
+    text = summary(finished(), metric("histogram", [cell]))
+    bars = [line for line in text.splitlines() if "│" in line]
+    assert bars[0].split("│")[0].strip() == "[512 ns, 640 ns)"
+    assert bars[-1].split("│")[0].strip() == "[4.1 µs, 5.12 µs)"
+    assert [line.count("█") for line in bars if "█" in line] == [20, 60, 40]
+    assert [line.split("│")[-1].strip() for line in bars if "█" in line] == ["10", "30", "20"]
+    assert "below the buckets: 3" in text
+    assert "count 63  p50 1.01 µs  p75 4.99 µs" in text
+    assert "(±3.1 %)" in text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_nothing_is_wider_than_the_terminal(width: int) -> None:
+    """Bars shrink with it, and on a narrow one fewer percentiles are told."""
+    cells = [
+        {"key": {"comm": name, "n": 1}, "other": False, **histogram_fields({300: 5000, 400: 2})}
+        for name in ("postgres", "kworker/u8:2")
+    ]
+    for line in summary(finished(), metric("histogram", cells), width=width).splitlines():
+        assert len(line) <= width or "│" not in line
+        assert len(line) <= max(width, 66)
+
+
+def test_keyed_histograms_are_blocks_and_a_line_for_the_rest() -> None:
+    """Each under its key's name; the table has them all."""
+    cells = [
+        {"key": {"comm": f"p{i}"}, "other": False, **histogram_fields({300: 9 - i})}
+        for i in range(5)
+    ]
+    lines = summary(finished(), metric("histogram", cells)).splitlines()
+    assert [line for line in lines if line in ("p0", "p1", "p2", "p3", "p4")] == ["p0", "p1", "p2"]
+    assert "bars of 2 more keys are not drawn" in lines
+    assert sum(line.startswith("p") and len(line.split()) > 3 for line in lines) == 6  # and `probe`
+
+
+def test_counts_say_their_share_where_nothing_is_left_out() -> None:
+    """A share of what is not known would be a guess."""
+    cells = [{"key": {"comm": n}, "other": False, "value": v} for n, v in (("a", 75), ("b", 25))]
+    whole = {**metric("count", cells), "display_unit": ""}
+    assert row(summary(finished(), whole), "a")[:4] == ["a", "75", "75.0", "%"]
+    assert "share" not in summary(finished(), {**whole, "cells_omitted": 1})
+
+
+def test_stacks_are_a_frame_a_line_and_short_where_there_is_but_one() -> None:
+    """In a table from the innermost frame outwards, apart from the next; a deep one is cut."""
+    deep = [f"f{i}+0x1" for i in range(20)]
+    cells = [
+        {"key": {"kstack": frames}, "other": False, **histogram_fields({300: 9})}
+        for frames in (["inner+0x4", "outer+0x2"], deep)
+    ]
+    lines = [line.rstrip() for line in summary(finished(), metric("histogram", cells)).splitlines()]
+    first = next(at for at, line in enumerate(lines) if line.startswith("inner+0x4  "))
+    assert lines[first + 1 : first + 3] == ["outer+0x2", ""]
+    assert "and 4 more" in lines
+    assert "f16+0x1" not in lines
+    assert "inner+0x4 < outer+0x2" in lines
+    assert "f0+0x1 < f1+0x1 < f2+0x1 < …" in lines
+
+
+def test_what_is_outstanding_is_a_table_with_its_caveats() -> None:
+    """Its value in its unit, how many, how much more than before, and how old the oldest is."""
+    cells = [
+        {"key": {"comm": "leaky"}, "value": 8 << 20, "count": 2, "growth": 4096, "oldest_ns": 9},
+        {"key": {"comm": "b"}, "value": 5, "count": 1, "growth": -5, "oldest_ns": 2_500_000_000},
+    ]
+    held = {
+        "outstanding": "heap", "unit": "bytes", "value": (8 << 20) + 5, "count": 1234,
+        "growth": 0, "cells": cells, "cells_omitted": 3, "min_age_ns": 10_000_000_000,
+        "caveats": ["what was opened before the run began is not seen"],
+    }  # fmt: skip
+    text = summary(finished(), outstanding=[held])
+    assert "heap outstanding: 8 MiB in 1,234, at least 10 s old" in text
+    assert row(text, "leaky") == ["leaky", "8", "MiB", "2", "4", "KiB", "9", "ns"]
+    assert row(text, "b") == ["b", "5", "B", "1", "-5", "B", "2.5", "s"]
+    assert "and 3 more" in text
+    assert "note: what was opened before the run began is not seen" in text
+
+
+def test_warnings_are_marked_and_told_with_their_numbers() -> None:
+    """In the units of what was judged; bold and yellow where there are colours."""
+    warning = lifecycle()["metric.warned"]
+    cell = {"key": {"comm": "cat"}, "other": False, **histogram_fields({300: 1})}
+    text = summary(finished(), metric("histogram", [cell]), warnings=[warning])
+    assert "warning: read.latency: p99 > 10*ms: comm=cat: p99 12.4 ms" in text
+    assert "warning: read.latency: p99 > 10*ms: and 2 more cells" in text
+
+
+def test_derived_figures_and_what_stopped_a_run_are_told() -> None:
+    """With the units of the metrics that they name; without a value is a dash."""
+    stop = {
+        "condition": "total(read.latency) > 10*ms",
+        "numbers": {"total(read.latency)": 12_000_000, "share": 2.5, "read.latency.count": 3},
+    }
+    cells = [{"key": {}, "other": False, "value": 12_000_000}]
+    text = summary(
+        finished(outcome="stop_when"),
+        metric("sum", cells),
+        derived=lifecycle()["figure.reported"],
+        stopped=stop,
+        places=["log: /var/log/x"],
+    )
+    assert row(text, "mean") == ["mean", "4", "KiB"]
+    assert row(text, "share") == ["share", "-"]
+    told = "total(read.latency) 12 ms, share 2.50 %, read.latency.count 3"
+    assert f"stopped: total(read.latency) > 10*ms: {told}" in text
+    assert "ended by its stop_when" in text
+    assert text.splitlines()[-1] == "log: /var/log/x"
+
+
+@contextmanager
+def terminal(columns: int = 80, lines: int = 50) -> Iterator[tuple[TextIO, Callable[[], str]]]:
+    """A terminal to write to, and what it was sent so far."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (lines, columns))
+    os.set_blocking(ours, False)
+    sent = b""
+
+    def read() -> str:
+        nonlocal sent
+        with suppress(BlockingIOError):
+            while True:
+                sent += os.read(ours, 65536)
+        return sent.decode()
+
+    with os.fdopen(theirs, "w") as stream:
+        yield stream, read
+    os.close(ours)
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+)
+def test_colours_are_for_terminals_and_for_who_wants_them(
+    environment: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """https://no-color.org: set and not empty; the words are the same."""
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": "xterm-256color", **environment}.items():
+        monkeypatch.setenv(name, value)
+    with terminal() as (stream, read):
+        record = {"plan": "p", **finished()}
+        print_summary(record, warnings=[lifecycle()["metric.warned"]], file=stream)
+        assert ("\x1b[1;33mwarning" in read()) is coloured
+        assert "warning: read.latency: p99 > 10*ms" in read()
+    assert "\x1b" not in summary(finished(), warnings=[lifecycle()["metric.warned"]])
+
+
+def test_columns_decide_the_width_or_else_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """COLUMNS, as shells export it, wins over the terminal's own size."""
+    cell = {"key": {}, "other": False, **histogram_fields({300: 5})}
+    for name in ("COLUMNS", "LINES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    widths = []
+    for columns in ("", "50"):
+        if columns:
+            monkeypatch.setenv("COLUMNS", columns)
+        with terminal(columns=70) as (stream, read):
+            print_summary({"plan": "p", **finished()}, [metric("histogram", [cell])], file=stream)
+            widths.append(max(len(line) for line in read().splitlines() if "│" in line))
+    assert widths == [70, 50]
+
+
+def test_names_from_processes_cannot_drive_the_terminal() -> None:
+    """Escape sequences in a comm are shown, not obeyed; nor is rich's markup."""
+    cells = [{"key": {"comm": "\x1b[2J[red]x\u202e"}, "other": False, "value": 1}]
+    text = summary(finished(), metric("count", cells))
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "\\x1b[2J[red]x\\u202e" in text
+    assert harmless("a\nb") == "a\\nb"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (1500, "ns", "1.5 µs"), (30_000_000_000, "us", "30 s"), (0, "ns", "0 ns"),
+        (8 << 20, "bytes", "8 MiB"), (1234567, "", "1,234,567"), (None, "ns", "-"),
+        ("unknown", "ns", "unknown"), (999_999, "ns", "1,000 µs"), (2.5, "pages", "2.50 pages"),
+    ],
+)  # fmt: skip
+def test_amounts_read_well(value: float, unit: str, text: str) -> None:
+    """Durations are ns and sizes bytes, whatever the display unit."""
+    assert amount(value, unit) == text
+
+
+def test_the_bar_is_drawn_on_a_terminal_and_taken_away() -> None:
+    """After `hide` the line is empty again, so that a log line can stand there."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        with hidden_at_end(Progress(10, terminal)) as progress:
+            progress.update(5, 1000, None)
+            drawn = os.read(ours, 4096).decode()
+            progress.hide()
+            assert os.read(ours, 4096).decode() == "\r\x1b[K"
+        assert drawn.startswith("\r\x1b[K[############............] 5.0/10 s")
+        assert "1,000 events  200/s  unknown lost" in drawn
+    os.close(ours)
+
+
+def test_the_bar_is_drawn_at_most_ten_times_a_second() -> None:
+    """However often it is told."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        progress = Progress(None, terminal)
+        progress.update(1, 1, 0)
+        progress.update(1, 2, 0)
+        assert os.read(ours, 4096).decode().count("events") == 1
+    os.close(ours)
+
+
+def test_nothing_is_drawn_where_there_is_no_terminal() -> None:
+    """Nor on a stream that is closed."""
+    out = io.StringIO()
+    with hidden_at_end(Progress(10, out)) as progress:
+        progress.update(5, 1000, 0)
+    assert out.getvalue() == ""
+    out.close()
+    Progress(10, out).update(5, 1000, 0)

@@ -1,0 +1,241 @@
+"""Policies as files: what is refused with which words, and which files are trusted."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli import main
+from orchestrator.plan.attach_kinds import ATTACH_KINDS
+from orchestrator.plan.build import LIMIT_READERS
+from orchestrator.plan.document import quick_check as quick
+from orchestrator.plan.document.schema import POLICY_SCHEMA, load_schema
+from orchestrator.plan.findings import HostError, PlanError
+from orchestrator.plan.model import Limits, Rate, Redact
+from orchestrator.policy import file as policy_file
+from orchestrator.policy.file import host_policy, in_force, read_policy
+from orchestrator.policy.model import parse_policy
+from tests.support.paths import POLICIES, ROOT
+from tests.unit.plan.document.test_schema import _properties
+
+PROD = POLICIES / "prod.yaml"
+INVALID = sorted((POLICIES / "invalid").glob("*.yaml"))
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving files to root needs root")
+
+
+@pytest.mark.parametrize("case", INVALID, ids=lambda path: path.stem)
+def test_an_invalid_policy_has_exactly_these_findings(
+    case: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Code, place, words and hint are as recorded; and there is no policy then."""
+    monkeypatch.chdir(case.parent)
+    policy, findings = parse_policy(Path(case.name).read_bytes(), case.name)
+    assert policy is None
+    assert "\n".join(map(str, findings)) + "\n" == case.with_suffix(".txt").read_text()
+
+
+def test_a_policy_means_this() -> None:
+    """Base units, and every entry knows its place."""
+    policy = read_policy(PROD)
+    values = {name: ceiling.value for name, ceiling in policy.ceilings.items()}
+    assert values == {
+        "duration": 10_000_000_000,
+        "events": 100,
+        "rate": Rate(count=50, per_ns=1_000_000_000),
+        "cpu": 0.01,
+        "memory": 16 << 20,
+        "probes": 8,
+        "output": 1 << 20,
+    }
+    assert policy.user_strings == Redact(kind="truncate", size=8)
+    assert (policy.max_runs, policy.owner) == (1, "storage-security")
+    assert [entry.text for entry in policy.deny_symbols] == ["vfs_write", "sched:sched_switch"]
+    assert str(policy.deny_symbols[1].position) == f"{PROD}:16:30"
+    assert str(policy.ceilings["rate"].position) == f"{PROD}:8:9"
+
+
+def test_every_limit_of_a_plan_has_a_ceiling() -> None:
+    """A limit that is added to plans cannot be forgotten here; nor can an attach kind."""
+    schema = load_schema(POLICY_SCHEMA)
+    limits = set(load_schema()["properties"]["limits"]["properties"]) - {"at_cap"}
+    assert set(schema["properties"]["limits"]["properties"]) == limits
+    assert tuple(schema["$defs"]["kinds"]["items"]["enum"]) == ATTACH_KINDS
+
+
+def test_the_schema_documents_itself() -> None:
+    """Every property is described, and its examples and default fit it."""
+    schema = load_schema(POLICY_SCHEMA)
+    for path, rule, _ in _properties(schema):
+        assert rule["description"].endswith("."), path
+        for value in [*rule["examples"], *([rule["default"]] if "default" in rule else [])]:
+            fits = value == [] or quick.accepts(value, rule, schema)  # []: as if left out
+            assert fits, (path, value)
+
+
+def test_the_shipped_example_is_a_policy(capsys: pytest.CaptureFixture[str]) -> None:
+    """And `policy check` says so without a word."""
+    assert main(["policy", "check", str(ROOT / "examples" / "policy.yaml")]) == 0
+    assert capsys.readouterr().out == ""
+
+
+# ---------------------------------------------------------------- trust
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place for the host's policy, in a directory as trusted as /etc/probeplan."""
+    path = tmp_path / "probeplan" / "policy.yaml"
+    path.parent.mkdir(mode=0o755)
+    monkeypatch.setattr(policy_file, "HOST_POLICY", path)
+    return path
+
+
+def test_without_a_file_there_is_no_policy(host: Path) -> None:
+    """Nor without its directory."""
+    assert host_policy() is None
+    host.parent.rmdir()
+    assert in_force() == ()
+
+
+@as_root
+@pytest.mark.parametrize("mode", [0o400, 0o600, 0o644, 0o444, 0o755])
+def test_a_file_that_root_alone_may_write_is_trusted(host: Path, mode: int) -> None:
+    """Readers do not matter."""
+    host.write_bytes(PROD.read_bytes())
+    host.chmod(mode)
+    found = host_policy()
+    assert found is not None
+    assert found.ceilings["events"].value == 100
+
+
+def _refused(host: Path) -> str:
+    with pytest.raises(HostError) as caught:
+        in_force()
+    [finding] = caught.value.findings
+    assert finding.code == "PP120"
+    assert finding.position.file == str(host)
+    return finding.message
+
+
+@as_root
+@pytest.mark.parametrize("mode", [0o664, 0o646, 0o666, 0o620])
+def test_a_file_that_others_may_write_is_refused(host: Path, mode: int) -> None:
+    """By its group or by anybody."""
+    host.write_bytes(PROD.read_bytes())
+    host.chmod(mode)
+    assert f"may be written by others (mode {mode:04o})" in _refused(host)
+
+
+@as_root
+def test_a_file_of_another_user_is_refused(host: Path) -> None:
+    """Who owns it may change its mode."""
+    host.write_bytes(PROD.read_bytes())
+    os.chown(host, 65534, 0)
+    assert "belongs to user 65534, not to root" in _refused(host)
+
+
+@as_root
+@pytest.mark.parametrize("change", [lambda d: d.chmod(0o775), lambda d: os.chown(d, 65534, -1)])
+def test_a_directory_in_which_others_may_put_a_file_is_refused(host: Path, change) -> None:
+    """They could replace the policy."""
+    host.write_bytes(PROD.read_bytes())
+    change(host.parent)
+    assert str(host.parent) in _refused(host)
+
+
+@as_root
+@pytest.mark.parametrize("kind", ["link", "dangling link", "directory", "pipe", "no directory"])
+def test_what_is_no_file_is_refused_and_not_taken_for_missing(host: Path, kind: str) -> None:
+    """A link leads out of the directory; opening a pipe must not wait."""
+    match kind:
+        case "link":
+            host.symlink_to(PROD)
+        case "dangling link":
+            host.symlink_to("nowhere")
+        case "directory":
+            host.mkdir()
+        case "pipe":
+            os.mkfifo(host, 0o600)
+            assert stat.S_ISFIFO(host.stat().st_mode)
+        case "no directory":
+            host.parent.rmdir()
+            host.parent.write_text("")
+    assert "the host's policy cannot be used" in _refused(host)
+
+
+@as_root
+@pytest.mark.parametrize("text", [b"", b"kind: [", b"\xff", b"apiVersion: probeplan/v1\n"])
+def test_an_invalid_policy_of_the_host_is_refused_and_not_passed_over(
+    host: Path, text: bytes
+) -> None:
+    """Also an empty file: somebody meant to write something."""
+    host.write_bytes(text)
+    with pytest.raises(HostError):
+        in_force()
+
+
+@as_root
+def test_further_policies_hold_beside_the_hosts(host: Path, tmp_path: Path) -> None:
+    """They never stand in its place; and one that is none is a mistake of the command line."""
+    host.write_bytes(PROD.read_bytes())
+    host.chmod(0o600)
+    lax = tmp_path / "lax.yaml"
+    lax.write_text("apiVersion: probeplan/v1\nkind: Policy\nlimits: {events: 1M}\n")
+    assert [policy.file for policy in in_force([lax])] == [str(host), str(lax)]
+    with pytest.raises(PlanError):
+        in_force([tmp_path / "missing.yaml"])
+
+
+@as_root
+def test_the_environment_leads_to_no_other_policy(
+    host: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a variable may be called."""
+    host.write_bytes(PROD.read_bytes())
+    host.chmod(0o600)
+    for name in ("PROBEPLAN_POLICY", "PROBEPLAN_CONFIG", "XDG_CONFIG_HOME", "HOME"):
+        monkeypatch.setenv(name, "/nonexistent")
+    [policy] = in_force()
+    assert policy.file == str(host)
+
+
+@as_root
+def test_policy_show_tells_ceilings_and_their_places(
+    host: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of several policies the least, each with where it stands."""
+    host.write_bytes(PROD.read_bytes())
+    host.chmod(0o600)
+    more = tmp_path / "more.yaml"
+    more.write_text(
+        "apiVersion: probeplan/v1\nkind: Policy\nlimits: {events: 7, duration: 1h, rate: 1/m}\n"
+    )
+    assert main(["policy", "show", str(more)]) == 0
+    told = capsys.readouterr().out
+    assert f"events     7            ({more}:3:18)" in told
+    assert f"duration   10s          ({host}:6:13)" in told
+    assert f"rate       1/m          ({more}:3:41)" in told
+    assert "kept by storage-security" in told
+    assert main(["policy", "show"]) == 0
+    assert f"events     100          ({host}:7:11)" in capsys.readouterr().out
+
+
+@as_root
+def test_policy_check_says_when_the_hosts_is_not_trusted(
+    host: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the exit code that runs would have."""
+    host.write_bytes(PROD.read_bytes())
+    host.chmod(0o666)
+    assert main(["policy", "check"]) == 3
+    assert "error[PP120]" in capsys.readouterr().out
+    host.chmod(0o644)
+    assert main(["policy", "check"]) == 0
+
+
+def test_every_limit_can_be_read_from_text() -> None:
+    """The readers of limits know every attribute of Limits but at_cap."""
+    known = {attribute for attribute, _ in LIMIT_READERS.values()}
+    assert known == set(Limits.__dataclass_fields__) - {"at_cap"}

@@ -1,0 +1,174 @@
+"""The ledger's identities and what is made of them, over random counts."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.backends.protocol import (
+    AttachedHook,
+    Counts,
+    EmitCounts,
+    MetricCounts,
+    SideCounts,
+)
+from orchestrator.compile.program import ResolvedTarget
+from orchestrator.run.report.ledger import Delivery, Ledger, balance, ledger_of
+from orchestrator.run.report.verdict import explain_nothing_seen, judge
+from tests.support.fake_backend import program
+from tests.support.fake_runs import log_validator
+
+ATTACHED = (AttachedHook(hook=0, mechanism="fake", target="open"),)
+number = st.integers(0, 2**64)
+
+
+@st.composite
+def accounts(draw: st.DrawFn) -> tuple[Counts, dict[int, Delivery]]:
+    """Counts in which every event went somewhere."""
+    limited, over, lost, trimmed, undelivered, delivered = (draw(number) for _ in range(6))
+    recorded = trimmed + undelivered + delivered
+    accepted = limited + over + lost + recorded
+    refused = {
+        name: draw(number)
+        for name in ("expired", "not_target", "filtered", "sampled_out", "unpaired", "map_full")
+    }
+    missed = draw(st.none() | number)
+    side = SideCounts(
+        hook=0,
+        side="hit",
+        fired=sum(refused.values()) + accepted,
+        accepted=accepted,
+        kernel_missed=missed,
+        **refused,
+    )
+    counted = draw(st.integers(0, accepted))
+    busy = draw(st.integers(0, accepted - counted))
+    metric = MetricCounts(
+        metric=0, counted=counted, map_busy=busy, filtered=accepted - counted - busy
+    )
+    emit = EmitCounts(
+        probe=0, rate_limited=limited, over_cap=over, ring_lost=lost, recorded=recorded
+    )
+    counts = Counts(sides=(side,), emits=(emit,), metrics=(metric,))
+    read = Delivery(delivered=delivered, trimmed=trimmed, undelivered=undelivered)
+    return counts, {0: read}
+
+
+def made(counts: Counts, deliveries: dict[int, Delivery]) -> tuple[Ledger, dict[str, int]]:
+    ledger = ledger_of(program(), ATTACHED, counts, deliveries)
+    return ledger, {"opens": deliveries[0].undelivered}
+
+
+@given(accounts())
+def test_accounts_in_which_every_event_went_somewhere_balance(made_up) -> None:
+    assert balance(*made(*made_up)) == []
+
+
+@given(accounts(), st.integers(1, 2**32))
+def test_an_event_that_went_nowhere_is_found(made_up, more: int) -> None:
+    counts, deliveries = made_up
+    side = counts.sides[0]
+    leaking = replace(counts, sides=(replace(side, fired=side.fired + more),))
+    [violation] = balance(*made(leaking, deliveries))
+    assert "hit: fired" in violation
+
+
+@given(accounts(), st.integers(1, 2**32))
+def test_a_record_that_was_read_and_not_written_is_found(made_up, more: int) -> None:
+    counts, deliveries = made_up
+    emit, side = counts.emits[0], counts.sides[0]
+    leaking = replace(
+        counts,
+        emits=(replace(emit, recorded=emit.recorded + more),),
+        sides=(replace(side, accepted=side.accepted + more, fired=side.fired + more),),
+        metrics=(replace(counts.metrics[0], counted=counts.metrics[0].counted + more),),
+    )
+    [violation] = balance(*made(leaking, deliveries))
+    assert "recorded" in violation
+    assert "delivered" in violation
+
+
+@given(accounts())
+def test_an_unknown_count_neither_proves_nor_refutes(made_up) -> None:
+    counts, deliveries = made_up
+    side = replace(counts.sides[0], filtered=None)
+    ledger, undelivered = made(replace(counts, sides=(side,)), deliveries)
+    assert balance(ledger, undelivered) == []
+    assert ledger["probes"]["opens"]["hooks"][0]["sides"]["hit"]["filtered"] == "unknown"
+
+
+@given(accounts())
+def test_complete_is_true_only_if_nothing_was_lost_and_all_is_known(made_up) -> None:
+    counts, deliveries = made_up
+    ledger, undelivered = made(counts, deliveries)
+    side, emit, metric = counts.sides[0], counts.emits[0], counts.metrics[0]
+    lost = [emit.ring_lost, metric.map_busy, side.map_full, deliveries[0].undelivered]
+    verdict = judge(ledger, undelivered)
+    if any(lost) or side.kernel_missed:
+        assert verdict.complete is False
+    else:
+        assert verdict.complete == ("unknown" if side.kernel_missed is None else True)
+
+
+@given(accounts())
+def test_the_ledger_is_what_the_schema_says(made_up) -> None:
+    ledger, _ = made(*made_up)
+    schema = log_validator().schema
+    part = {"$ref": "#/$defs/ledger", "$defs": schema["$defs"]}
+    log_validator().evolve(schema=part).validate(ledger)
+
+
+def nothing(target: ResolvedTarget, **ends: int | None) -> str | None:
+    fired = None if None in ends.values() else sum(end or 0 for end in ends.values())
+    side = SideCounts(hook=0, side="hit", fired=fired, **ends)
+    counts = Counts(sides=(side,), emits=(), metrics=())
+    return explain_nothing_seen(ledger_of(program(), ATTACHED, counts, {}), target)
+
+
+def test_an_event_that_never_happened_is_said_to_have_fired_0_times() -> None:
+    assert nothing(ResolvedTarget()) == "opens fired 0 times"
+
+
+def test_the_target_that_filtered_everything_is_named() -> None:
+    told = nothing(ResolvedTarget(comm=("postgres",)), not_target=12345)
+    assert told == "opens fired 12,345 times: all filtered by target.comm"
+
+
+def test_several_ends_are_told_with_their_numbers() -> None:
+    told = nothing(ResolvedTarget(pid=(1,)), not_target=10, filtered=5)
+    assert told == "opens fired 15 times: 10 filtered by target.pid, 5 filtered by where"
+
+
+def test_what_is_not_known_is_not_claimed() -> None:
+    told = nothing(ResolvedTarget(), filtered=None)
+    assert told == (
+        "opens fired an unknown number of times: an unknown number of events filtered by where"
+    )
+
+
+def test_a_run_that_saw_something_has_nothing_to_explain() -> None:
+    assert nothing(ResolvedTarget(), filtered=5, accepted=1) is None
+
+
+def test_output_that_its_own_limit_held_back_is_no_loss() -> None:
+    side = SideCounts(hook=0, side="hit", fired=3, accepted=3, kernel_missed=0)
+    counts = Counts(
+        sides=(side,),
+        emits=(EmitCounts(probe=0, recorded=3),),
+        metrics=(MetricCounts(metric=0, counted=3),),
+    )
+    ledger, undelivered = made(counts, {0: Delivery(delivered=1, undelivered=2)})
+    assert judge(ledger, undelivered).complete is False
+    assert judge(ledger, undelivered, output_limited=True).complete is True
+
+
+@pytest.mark.parametrize(("recursion", "told"), [(2, True), (0, False), (None, False)])
+def test_a_program_that_ran_already_is_told_for_the_cause(
+    recursion: int | None, told: bool
+) -> None:
+    """The kernel counts whom it passed over so: where that is all that was missed, it is why."""
+    side = SideCounts(hook=0, side="hit", fired=0, kernel_missed=2, recursion_misses=recursion)
+    ledger, undelivered = made(Counts(sides=(side,), emits=(), metrics=()), {0: Delivery()})
+    [reason] = [why for why in judge(ledger, undelivered).reasons if "2 times" in why]
+    assert ("running on that CPU already" in reason) == told

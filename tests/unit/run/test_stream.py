@@ -1,0 +1,118 @@
+"""Records of several probes in one stream: each probe's are counted apart, whatever is written."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from orchestrator.compile.program import Program
+from orchestrator.output.run_output import Output, Tee
+from orchestrator.output.sink import OutputLost, Sink
+from orchestrator.plan.model import Limits
+from orchestrator.run.report.ledger import Delivery
+from orchestrator.run.stacks import Stacks
+from orchestrator.run.stream import Stream
+from orchestrator.symbols.frames import Stack
+from tests.support.fake_backend import program, records
+from tests.support.fake_runs import checked_lines
+
+CONSTANTS = {"run_id": "r", "plan": "p", "host": "h"}
+
+
+def two_probes(limits: Limits) -> Program:
+    [first] = program().probes
+    assert first.emit is not None
+    second = replace(
+        first, index=1, name="closes", emit=replace(first.emit, index=1, probe="closes"), metrics=()
+    )
+    return replace(program(limits), probes=(first, second))
+
+
+class Batches:
+    """A session that has these batches, one a read."""
+
+    def __init__(self, *batches: list[int]) -> None:
+        self.left = [mixed(emits) for emits in batches]
+
+    def read(self) -> list[NDArray[np.uint8]]:
+        return [self.left.pop(0)] if self.left else []
+
+    def release_batch(self) -> None:
+        pass
+
+    def new_stacks(self, numbers: object = None) -> list[Stack]:
+        del numbers
+        return []
+
+
+def mixed(emits: list[int]) -> NDArray[np.uint8]:
+    made = records(range(len(emits))).copy()
+    made[:, 8] = emits
+    return made
+
+
+class Counting(Sink):
+    """A sink that takes `room` records and no more."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__(io.BytesIO())
+        self.room = room
+
+    def write(self, lines: bytes | memoryview, records: int) -> None:
+        taken = min(records, self.room)
+        self.room -= taken
+        self.delivered += taken
+        if taken < records:
+            raise OutputLost(28, records - taken)
+
+
+batches = st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=40), max_size=5)
+
+
+@given(batches, st.integers(0, 100), st.integers(0, 100))
+def test_each_record_is_delivered_trimmed_or_undelivered_in_order(
+    made, cap: int, room: int
+) -> None:
+    output = Output(Counting(room), CONSTANTS)
+    session = Batches(*made)
+    stacks = Stacks(session.new_stacks, output)
+    stream = Stream(session, two_probes(Limits(events=cap)), output, CONSTANTS, stacks)
+    while stream.drain():
+        pass
+    emits = [emit for batch in made for emit in batch]
+    kept = emits[:cap]
+    assert stream.deliveries() == {
+        index: Delivery(
+            delivered=kept[:room].count(index),
+            trimmed=emits[cap:].count(index),
+            undelivered=kept[room:].count(index),
+        )
+        for index in (0, 1)
+    }
+    assert (output.failed is not None) == (len(kept) > room)
+
+
+@given(batches, st.integers(0, 5000))
+def test_limits_output_is_never_passed_and_cuts_no_line(made, size: int) -> None:
+    written = io.BytesIO()
+    output = Output(Sink(written), CONSTANTS)
+    session = Batches(*made)
+    stacks = Stacks(session.new_stacks, output)
+    stream = Stream(session, two_probes(Limits(output=size)), output, CONSTANTS, stacks)
+    while stream.drain():
+        pass
+    lines = checked_lines(written.getvalue())
+    assert len(written.getvalue()) <= size
+    assert len(lines) == stream.delivered
+    assert stream.full == (len(lines) < sum(map(len, made)))
+
+
+def test_a_tee_writes_to_both_and_counts_what_one_of_them_did_not_take() -> None:
+    full, whole = Counting(1), io.BytesIO()
+    output = Output(Tee(full, Sink(whole)), CONSTANTS)
+    assert output.lines(b"one\ntwo\n", 2) == 1
+    assert output.failed is not None
+    assert whole.getvalue() == b"one\ntwo\n"

@@ -21,7 +21,7 @@ _FEW = 20  # batches at either end
 #: Runs the command line with a clock around the governor's checks; prints their CPU seconds last.
 _CLOCK = """
 import sys, time
-from orchestrator.run.governor import Governor
+from orchestrator.run.cost.governor import Governor
 look, taken = Governor.look, [0]
 def timed(self, now):
     start = time.thread_time_ns()

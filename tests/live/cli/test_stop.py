@@ -33,7 +33,7 @@ __all__ = ["endless"]
 _HOLD = """
 import sys, time
 from pathlib import Path
-from orchestrator.run.journal import Journal
+from orchestrator.run.safety.journal import Journal
 journal = Journal(sys.argv[1], plan="p", backend="bcc", probes=1, directories=(Path(sys.argv[2]),))
 print(flush=True)
 time.sleep(600)

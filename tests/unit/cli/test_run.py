@@ -221,7 +221,7 @@ def test_a_file_that_is_no_recording_is_a_finding(tmp_path: Path, capsys, wrong:
 
 def test_explain_tells_what_is_computed_in_user_space(capsys) -> None:
     """The figures as the plan has them, and how often they are judged, if any."""
-    kernel = next(path for path in KERNELS if path.name.startswith("6.1"))
+    kernel = next(path for path in RECORDED if path.name.startswith("6.1"))
     example = str(ROOT / "examples" / "10-figures.yaml")
     assert main(["explain", example, "--kernel", str(kernel)]) == 0
     told = capsys.readouterr().out
@@ -234,13 +234,13 @@ def test_explain_tells_what_is_computed_in_user_space(capsys) -> None:
 
 
 def test_explain_shows_params_as_set_takes_them(capsys) -> None:
-    arguments = ["--set", "threshold=20ms", "--kernel", str(KERNELS[0])]
+    arguments = ["--set", "threshold=20ms", "--kernel", str(RECORDED[0])]
     assert main(["explain", "slow-io", *arguments]) == 0
     assert "params: threshold=20ms\n" in capsys.readouterr().out
 
 
 def test_explain_tells_alternatives_that_were_not_taken(capsys) -> None:
-    lacking = next(path for path in KERNELS if "no-kprobes" in path.name)
+    lacking = next(path for path in RECORDED if "no-kprobes" in path.name)
     assert main(["explain", "vfs-reads", "--kernel", str(lacking), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["skipped"][0]["to"] == "function:vfs_read"
@@ -248,7 +248,7 @@ def test_explain_tells_alternatives_that_were_not_taken(capsys) -> None:
 
 
 def test_explain_of_tracefs_shows_the_very_writes_and_who_does_what(capsys) -> None:
-    kernel = str(KERNELS[0])
+    kernel = str(RECORDED[0])
     arguments = ["explain", "context-switches", "--backend", "tracefs", "--kernel", kernel]
     assert main(arguments) == 0
     told = capsys.readouterr().out

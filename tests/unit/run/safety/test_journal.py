@@ -25,9 +25,9 @@ needs_uprobes = pytest.mark.skipif(
 OWNER = """
 import sys, time
 from pathlib import Path
-from orchestrator.kernel.dynamic_events import Event, define
+from orchestrator.kernel.abi.dynamic_events import Event, define
 from orchestrator.plan.findings import HostError
-from orchestrator.run.journal import Journal
+from orchestrator.run.safety.journal import Journal
 
 directory, tracefs, name, path = sys.argv[1:]
 journal = Journal(name, plan="p", backend="tracefs", probes=1, directories=(Path(directory),))

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.backends import backend
 from orchestrator.compile.lower import compile_plan
 from orchestrator.kernel.facts import KernelFacts, load_facts
-from orchestrator.plan import derive
+from orchestrator.plan import figures as plan_figures
 from orchestrator.plan.attach_kinds import ATTACH_KINDS, KINDS
 from orchestrator.plan.expression import names
 from orchestrator.plan.load import check_plan, load_plan
@@ -118,8 +118,8 @@ def test_tracefs_attaches_a_kind_where_the_page_says_so(kind: str, kernel: Kerne
 
 def test_every_function_and_number_of_figures_is_described() -> None:
     figures = section(LANGUAGE, "### Figures")
-    assert all(f"`{name}(" in figures for name in derive.FUNCTIONS)
-    numbers = {name for kind in derive.NUMBERS.values() for name in kind} - {"value"}
+    assert all(f"`{name}(" in figures for name in plan_figures.FIGURE_FUNCTIONS)
+    numbers = {name for kind in plan_figures.CELL_NUMBERS.values() for name in kind} - {"value"}
     assert all(f"`{name}`" in figures for name in numbers)
 
 

@@ -88,7 +88,7 @@ def test_the_example_of_a_function_is_clean(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def kernel() -> KernelFacts:
-    return load_facts(ROOT / "tests" / "kernels" / "6.1.facts.xz")
+    return load_facts(ROOT / "tests" / "data" / "kernels" / "6.1.facts.xz")
 
 
 @pytest.mark.parametrize("name", sorted(set(FUNCTION_ROWS) - {"seen"}))

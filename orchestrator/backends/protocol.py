@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
+from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding
@@ -187,22 +188,6 @@ class Counts:
     children_lost: Count = 0
     lost_unattributed: Count = 0
     stacks: StackCounts | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """One cell of a metric, numbers weighted by sampling. `key` is packed by MetricSpec.key; for
-    the cell `other` it is None. `buckets` maps a bucket's index (compile.histogram; linear: from
-    0) to its count; `below`, `above`: out of range. min and max are None when nothing counted."""
-
-    key: bytes | None
-    count: int = 0
-    sum: int = 0
-    min: int | None = None
-    max: int | None = None
-    buckets: Mapping[int, int] = field(default_factory=dict)
-    below: int = 0
-    above: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from orchestrator.cells.buckets import Buckets
 from orchestrator.compile.expressions.nodes import Node, ShownForm
 from orchestrator.compile.expressions.types import Bool, Int, Type
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import KINDS, AttachKind, KindTraits
 from orchestrator.plan.findings import Position
-from orchestrator.plan.model import Buckets, Limits, Rate
+from orchestrator.plan.model import Limits, Rate
 
 # ---------------------------------------------------------------- records
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.cells.buckets import Buckets
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.expressions.types import Int, size_of
 from orchestrator.compile.layout import (
@@ -26,7 +27,7 @@ from orchestrator.compile.program import (
     SpanUse,
 )
 from orchestrator.compile.span_draft import SpanDraft, flattened
-from orchestrator.plan.model import Buckets, Outstanding, Span
+from orchestrator.plan.model import Outstanding, Span
 
 __all__ = ["Numbers", "SpanMade", "span_program", "uses_by_hook"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.compile.histogram import RELATIVE_ERROR, LinearBuckets, bucket_middle, upper_edge
+from orchestrator.cells.buckets import LOG, Buckets
 
 __all__ = ["PERCENTILES", "histogram_fields", "percentile"]
 
@@ -17,11 +17,11 @@ def percentile(
     *,
     below: int = 0,
     above: int = 0,
-    linear: LinearBuckets | None = None,
+    buckets: Buckets = LOG,
 ) -> int | float | None:
-    """The value that `permille` parts of a thousand do not exceed (nearest rank), taken at its
-    bucket's middle. `counts`: bucket index → count; None: it lies outside of the buckets (among
-    `below` or `above`), or nothing was counted."""
+    """The value that `permille` parts of a thousand do not exceed (nearest rank), taken at the
+    middle of its bucket. `counts`: bucket index → count. None: the value is outside of the buckets
+    (among `below` or `above`), or nothing was counted."""
     total = below + above + sum(counts.values())
     rank = max(1, -(-total * permille // 1000))
     seen = below
@@ -30,7 +30,7 @@ def percentile(
     for index in sorted(counts):
         seen += counts[index]
         if seen >= rank:
-            return linear.middle(index) if linear else bucket_middle(index)
+            return buckets.middle(index)
     return None
 
 
@@ -39,21 +39,22 @@ def histogram_fields(
     *,
     below: int = 0,
     above: int = 0,
-    linear: LinearBuckets | None = None,
+    buckets: Buckets = LOG,
 ) -> dict[str, Any]:
-    """A histogram as it stands in a metric record: count, below, above, buckets, percentiles,
-    and how far one may be from the true one: relative_error of logarithmic buckets, absolute_error
-    (half a step) of linear ones, the other being null."""
-    edge = linear.upper_edge if linear else upper_edge
+    """A histogram as in a metric record: count, below, above, buckets, percentiles, and how far a
+    percentile may be from the true one: relative_error of logarithmic buckets, absolute_error (half
+    a step) of linear ones; the other is null."""
     return {
         "count": below + above + sum(counts.values()),
         "below": below,
         "above": above,
-        "buckets": [[edge(index), counts[index]] for index in sorted(counts) if counts[index]],
+        "buckets": [
+            [buckets.upper_edge(index), counts[index]] for index in sorted(counts) if counts[index]
+        ],
         "percentiles": {
-            name: percentile(counts, permille, below=below, above=above, linear=linear)
+            name: percentile(counts, permille, below=below, above=above, buckets=buckets)
             for name, permille in PERCENTILES.items()
         },
-        "relative_error": None if linear else RELATIVE_ERROR,
-        "absolute_error": linear.step / 2 if linear else None,
+        "relative_error": buckets.relative_error,
+        "absolute_error": buckets.absolute_error,
     }

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from orchestrator.cells.buckets import LOG, Buckets
 from orchestrator.plan.attach_kinds import AttachKind
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.findings import NOWHERE, Position
@@ -104,16 +105,6 @@ class AttachItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Buckets:
-    """How a histogram counts: `log` with 16 sub-buckets an octave, or `linear` from lo to hi."""
-
-    kind: Literal["log", "linear"] = "log"
-    low: int = 0
-    high: int = 0
-    step: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """An aggregate in the kernel. `value` None: every kept event counts (`count: true`). `warn` is
     judged of each cell."""
@@ -124,7 +115,7 @@ class Metric:
     by: tuple[str, ...] = ()
     where: Expr | None = None
     keys: int = 10_000
-    buckets: Buckets = Buckets()
+    buckets: Buckets = LOG
     top: int | None = None
     unit: str = ""
     warn: Expr | None = None

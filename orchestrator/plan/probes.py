@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from orchestrator.cells.buckets import Buckets
 from orchestrator.plan import units
 from orchestrator.plan.attach import TargetError, parse_attach_point
 from orchestrator.plan.attach_kinds import ATTACH_KINDS, AttachKind
@@ -13,7 +14,6 @@ from orchestrator.plan.expression.syntax import Boolean
 from orchestrator.plan.model import (
     METRIC_KINDS,
     AttachItem,
-    Buckets,
     Metric,
     MetricKind,
     Probe,

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.backends import backend as backend_of
-from orchestrator.backends.protocol import AttachOptions, Cell, Session
+from orchestrator.backends.protocol import AttachOptions, Session
+from orchestrator.cells.cell import Cell
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import live_facts

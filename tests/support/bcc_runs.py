@@ -16,11 +16,11 @@ from orchestrator.backends.bcc.design.artifact import Detail
 from orchestrator.backends.protocol import (
     Artifact,
     AttachOptions,
-    Cell,
     Counts,
     Session,
     SideCounts,
 )
+from orchestrator.cells.cell import Cell
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Emit, Program
 from orchestrator.kernel.facts import KernelFacts, live_facts

@@ -13,7 +13,6 @@ from orchestrator.backends.protocol import (
     Artifact,
     AttachedHook,
     AttachOptions,
-    Cell,
     Counts,
     EmitCounts,
     Expense,
@@ -22,6 +21,8 @@ from orchestrator.backends.protocol import (
     SideCounts,
     SkippedHook,
 )
+from orchestrator.cells.buckets import Buckets
+from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import (
     RECORD_HEADER_SIZE,
     Body,
@@ -36,7 +37,7 @@ from orchestrator.compile.program import (
 )
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import NOWHERE, Finding
-from orchestrator.plan.model import Buckets, Limits
+from orchestrator.plan.model import Limits
 from orchestrator.symbols.frames import Stack
 
 RECORD_SIZE = RECORD_HEADER_SIZE + 8

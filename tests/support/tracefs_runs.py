@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.backends.protocol import Artifact, AttachOptions, Cell, Counts, Session
+from orchestrator.backends.protocol import Artifact, AttachOptions, Counts, Session
 from orchestrator.backends.tracefs import backend as tracefs
 from orchestrator.backends.tracefs.design.layout import Layout
+from orchestrator.cells.cell import Cell
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts, live_facts

@@ -9,9 +9,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from orchestrator.backends.protocol import Cell
+from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import MetricSpec
-from orchestrator.output.metrics import linear_of
 from orchestrator.output.percentiles import PERCENTILES, percentile
 from orchestrator.plan.expression.names import UNITS
 from orchestrator.plan.expression.syntax import (
@@ -33,7 +32,7 @@ from orchestrator.plan.expression.syntax import (
 )
 from orchestrator.plan.figures import dotted_parts
 
-__all__ = ["Look", "Value", "evaluate", "merged", "number_of", "references"]
+__all__ = ["Look", "Value", "evaluate", "number_of", "references"]
 
 Value = int | float | str | bool | None
 #: From the parts of a dotted name to its value.
@@ -145,31 +144,6 @@ def references(
 # ---------------------------------------------------------------- numbers of cells
 
 
-def merged(cells: Iterable[Cell]) -> Cell:
-    """All cells of a metric as one, which is exact for every kind of metric."""
-    buckets: dict[int, int] = {}
-    count = summed = below = above = 0
-    least: list[int] = []
-    largest: list[int] = []
-    for cell in cells:
-        count, summed = count + cell.count, summed + cell.sum
-        below, above = below + cell.below, above + cell.above
-        least += [cell.min] if cell.min is not None else []
-        largest += [cell.max] if cell.max is not None else []
-        for index, number in cell.buckets.items():
-            buckets[index] = buckets.get(index, 0) + number
-    return Cell(
-        key=b"",
-        count=count,
-        sum=summed,
-        min=min(least, default=None),
-        max=max(largest, default=None),
-        buckets=buckets,
-        below=below,
-        above=above,
-    )
-
-
 def number_of(spec: MetricSpec, cell: Cell, name: str) -> int | float | None:
     """A number of a cell by its name, one of those in plan.figures.CELL_NUMBERS for its kind."""
     wanted = spec.kind if name == "value" else name
@@ -196,5 +170,5 @@ def number_of(spec: MetricSpec, cell: Cell, name: str) -> int | float | None:
                 PERCENTILES[wanted.replace("_", ".")],
                 below=cell.below,
                 above=cell.above,
-                linear=linear_of(spec),
+                buckets=spec.buckets,
             )

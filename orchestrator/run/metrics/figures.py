@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.backends.protocol import Cell
+from orchestrator.cells.cell import Cell, merge_all
 from orchestrator.compile.program import MetricSpec, Program
 from orchestrator.output.fields import StackNames, no_stacks
 from orchestrator.output.metrics import key_fields, largest_first
@@ -15,7 +15,6 @@ from orchestrator.run.metrics.figure_eval import (
     Look,
     Value,
     evaluate,
-    merged,
     number_of,
     references,
 )
@@ -183,7 +182,7 @@ class _Names:
         if spec is None:
             return None
         if spec.index not in self._cells:
-            self._cells[spec.index] = merged(cells_of(spec, self._counted.cells))
+            self._cells[spec.index] = merge_all(cells_of(spec, self._counted.cells))
         return number_of(spec, self._cells[spec.index], number)
 
 

@@ -5,13 +5,13 @@ ended. Evaluated in user space, once.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from orchestrator.backends.protocol import Cell, OpenSpans
+from orchestrator.backends.protocol import OpenSpans
+from orchestrator.cells.cell import Cell
 from orchestrator.compile.expressions.evaluate import Fault, Value, evaluate
 from orchestrator.compile.expressions.nodes import Builtin, Kept, LetRef, Node, ParamRef, Seen
 from orchestrator.compile.expressions.types import Int
-from orchestrator.compile.histogram import LinearBuckets, bucket_index
 from orchestrator.compile.program import (
     Body,
     KeyField,
@@ -25,19 +25,24 @@ from orchestrator.run.metrics.windows import Totals
 
 __all__ = ["with_open"]
 
+Cells = dict[bytes | None, Cell]
+CellsByMetric = dict[int, Cells]
+
 
 def with_open(
     totals: Totals, program: Program, opened: Callable[[int], OpenSpans], ended_ns: int
 ) -> Totals:
     """The totals with the spans counted that are open at `ended_ns` (CLOCK_MONOTONIC), of those
     that say `open_at_end`."""
-    found = {metric: list(cells) for metric, cells in totals.items()}
+    by_key: CellsByMetric = {
+        metric: {cell.key: cell for cell in cells} for metric, cells in totals.items()
+    }
     for span in program.spans:
         if span.open_at_end:
             body, end = _an_end(program, span)
             for row in _rows(opened(span.index), ended_ns):
-                _count(found, span, _Moment(row=row, span=span, body=body, program=program), end)
-    return found
+                _count(by_key, span, _Moment(row=row, span=span, body=body, program=program), end)
+    return {metric: list(cells.values()) for metric, cells in by_key.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +110,7 @@ def _rows(opened: OpenSpans, ended_ns: int) -> Iterator[_Row]:
         )
 
 
-def _count(totals: dict[int, list[Cell]], span: SpanProgram, moment: _Moment, end: SpanEnd) -> None:
+def _count(totals: CellsByMetric, span: SpanProgram, moment: _Moment, end: SpanEnd) -> None:
     if not all(_holds(moment, node) for node in end.where):
         return
     for spec, use in zip(span.metrics, end.metrics, strict=True):
@@ -114,7 +119,7 @@ def _count(totals: dict[int, list[Cell]], span: SpanProgram, moment: _Moment, en
         except Fault:
             continue
         if value is not None:
-            cells = totals.setdefault(spec.index, [])
+            cells = totals.setdefault(spec.index, {})
             _add(cells, spec, key, value, moment.row.weight)
 
 
@@ -152,43 +157,10 @@ def _packed(part: KeyField, value: Value) -> bytes:
     return (value & (1 << 8 * part.size) - 1).to_bytes(part.size, "little")
 
 
-def _add(cells: list[Cell], spec: MetricSpec, key: bytes | None, value: int, weight: int) -> None:
-    for at, cell in enumerate(cells):
-        if cell.key == key:
-            cells[at] = _more(cell, spec, value, weight)
-            return
-    cells.append(_more(Cell(key=key), spec, value, weight))
-
-
-def _more(cell: Cell, spec: MetricSpec, value: int, weight: int) -> Cell:
-    count = cell.count + weight
-    match spec.kind:
-        case "sum" | "avg":
-            return replace(cell, count=count, sum=cell.sum + value * weight)
-        case "min":
-            least = value if cell.min is None else min(cell.min, value)
-            return replace(cell, count=count, min=least)
-        case "max":
-            largest = value if cell.max is None else max(cell.max, value)
-            return replace(cell, count=count, max=largest)
-        case "histogram":
-            return _in_bucket(replace(cell, count=count), spec, value, weight)
-        case _:
-            return replace(cell, count=count)
-
-
-def _in_bucket(cell: Cell, spec: MetricSpec, value: int, weight: int) -> Cell:
-    chosen = spec.buckets
-    if chosen.kind == "log":
-        index = bucket_index(value) if value >= 0 else None
+def _add(cells: Cells, spec: MetricSpec, key: bytes | None, value: int, weight: int) -> None:
+    cell = cells.get(key, Cell(key=key))
+    if spec.kind == "count":
+        cells[key] = cell.merge(Cell(key=key, count=weight))
     else:
-        linear = LinearBuckets(low=chosen.low, high=chosen.high, step=chosen.step)
-        index = (value - linear.low) // linear.step if linear.low <= value < linear.high else None
-    if index is None:
-        below = value < (0 if chosen.kind == "log" else chosen.low)
-        return replace(
-            cell,
-            below=cell.below + weight * below,
-            above=cell.above + weight * (not below),
-        )
-    return replace(cell, buckets={**cell.buckets, index: cell.buckets.get(index, 0) + weight})
+        buckets = spec.buckets if spec.kind == "histogram" else None
+        cells[key] = cell.add([(value, weight)], buckets)

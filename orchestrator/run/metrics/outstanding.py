@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from orchestrator.backends.protocol import Cell, OpenSpans
+from orchestrator.backends.protocol import OpenSpans
+from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import Program, Resource, SpanProgram
-from orchestrator.output.metrics import key_fields, largest_first, merged
+from orchestrator.output.metrics import key_fields, largest_first, merge_same_names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +63,7 @@ class Outstanding:
         resource = span.resource
         assert resource is not None
         spec = resource.shown
-        whole = list(merged(spec, cells_of(resource, opened, now_ns), stacks))
+        whole = list(merge_same_names(spec, cells_of(resource, opened, now_ns), stacks))
         before: dict[str, int] = {} if total else self._before.get(span.name, {})
         now: dict[str, int] = {}
         listed: list[Fields] = []

@@ -16,7 +16,7 @@ from orchestrator.plan.model import Plan
 from orchestrator.run.metrics.figures import Counted, Figures, cells_of
 from orchestrator.run.metrics.open_spans import with_open
 from orchestrator.run.metrics.outstanding import Outstanding
-from orchestrator.run.metrics.windows import Totals, kept, window
+from orchestrator.run.metrics.windows import Totals, window
 
 __all__ = ["Measured", "Metrics"]
 
@@ -73,7 +73,7 @@ class Metrics:
         if self._program.every_ns:
             self._write(self._measured(now, whole, self._last, end, total=False))
         self._judge(now, whole, end)
-        self._before, self._last, self._last_ns = kept(read), end, now_ns
+        self._before, self._last, self._last_ns = read, end, now_ns
         return self._stop is not None
 
     def finish(self, ended_ns: int) -> None:

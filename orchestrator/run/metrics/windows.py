@@ -6,12 +6,11 @@ window are those of the run so far, in cells that counted anything within it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
-from orchestrator.backends.protocol import Cell
+from orchestrator.cells.cell import Cell
 from orchestrator.plan.model import Plan
 
-__all__ = ["STOP_WINDOW_NS", "Totals", "difference", "kept", "window", "window_ns"]
+__all__ = ["STOP_WINDOW_NS", "Totals", "difference", "window", "window_ns"]
 
 #: All cells by metric index, as `Session.metrics` gives them.
 Totals = Mapping[int, Sequence[Cell]]
@@ -31,32 +30,8 @@ def window(now: Totals, before: Totals) -> dict[int, list[Cell]]:
     return {metric: difference(cells, before.get(metric, ())) for metric, cells in now.items()}
 
 
-def kept(totals: Totals) -> Totals:
-    """Totals that stay as they are while their backend goes on counting into its own."""
-    return {
-        metric: [replace(cell, buckets=dict(cell.buckets)) for cell in cells]
-        for metric, cells in totals.items()
-    }
-
-
 def difference(now: Iterable[Cell], before: Iterable[Cell]) -> list[Cell]:
     """The cells of one metric that changed, each less what it was."""
     old = {cell.key: cell for cell in before}
-    cells = (_less(cell, old.get(cell.key, Cell(key=cell.key))) for cell in now)
-    return [cell for cell in cells if cell.count or cell.below or cell.above or cell.buckets]
-
-
-def _less(now: Cell, before: Cell) -> Cell:
-    buckets = {
-        index: count - before.buckets.get(index, 0)
-        for index, count in now.buckets.items()
-        if count != before.buckets.get(index, 0)
-    }
-    return replace(
-        now,
-        count=now.count - before.count,
-        sum=now.sum - before.sum,
-        buckets=buckets,
-        below=now.below - before.below,
-        above=now.above - before.above,
-    )
+    cells = (cell.minus(old.get(cell.key, Cell(key=cell.key))) for cell in now)
+    return [cell for cell in cells if not cell.is_empty]

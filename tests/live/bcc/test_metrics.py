@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from orchestrator.compile.histogram import bucket_index
+from orchestrator.cells.buckets import LOG
 from tests.live.bcc.test_counts import LIMITS, comm
 from tests.support.bcc_runs import balanced, run
 
@@ -27,14 +27,14 @@ probes:
 
 
 def test_histograms_use_the_readers_buckets(calls: Path) -> None:
-    """Every value lands in the bucket that compile.histogram says; negative ones are below."""
+    """Every value lands in the bucket that cells.buckets says; negative ones are below."""
     made = run(LIMITS + comm(calls) + plan("{u: {histogram: x}, s: {histogram: s, by: [comm]}}"),
                [str(calls), *prctl(*VALUES)])  # fmt: skip
     balanced(made)
     unsigned, signed = made.metric("u")[0], made.metric("s")[0]
     expected: dict[int, int] = {}
     for value in VALUES:
-        expected[bucket_index(value)] = expected.get(bucket_index(value), 0) + 1
+        expected[LOG.index(value)] = expected.get(LOG.index(value), 0) + 1
     assert unsigned.buckets == expected
     assert (unsigned.below, unsigned.count) == (0, len(VALUES))
     assert (signed.below, sum(signed.buckets.values())) == (2, len(VALUES) - 2)

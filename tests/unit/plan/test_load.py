@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from orchestrator.cells.buckets import Buckets
 from orchestrator.plan.expression.syntax import Compare, TextLiteral
 from orchestrator.plan.findings import PlanError
 from orchestrator.plan.load import check_plan, load_plan
-from orchestrator.plan.model import Buckets, Limits, Plan, Rate
+from orchestrator.plan.model import Limits, Plan, Rate
 from tests.support.paths import PLAN_DATA, ROOT
 from tests.support.plans import HEAD, probe
 

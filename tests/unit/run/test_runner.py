@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.backends.protocol import Cell
+from orchestrator.cells.cell import Cell
 from orchestrator.output.sink import Sink
 from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.plan.model import Limits, Rate

@@ -21,12 +21,12 @@ from orchestrator.backends.protocol import (
     Artifact,
     AttachedHook,
     AttachOptions,
-    Cell,
     Counts,
     Expense,
     OpenSpans,
     SkippedHook,
 )
+from orchestrator.cells.cell import Cell
 from orchestrator.kernel.abi import perf
 from orchestrator.kernel.abi.run_time import RunTime
 from orchestrator.plan.findings import Finding, HostError

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.implied_counts import counts_all, span_counts_all
 from orchestrator.backends.bcc.design.maps import Map
-from orchestrator.backends.protocol import Cell, OpenSpans
+from orchestrator.backends.protocol import OpenSpans
+from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import MetricSpec, SpanProgram
 
 Rows = Sequence[Sequence[int]]  # one list of words a CPU

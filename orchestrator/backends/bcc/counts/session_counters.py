@@ -8,7 +8,8 @@ from orchestrator.backends.bcc.counts.reading import LedgerReader, MetricReader,
 from orchestrator.backends.bcc.counts.stacks import StackReader
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.maps import Map
-from orchestrator.backends.protocol import Cell, Counts, OpenSpans, StackCounts
+from orchestrator.backends.protocol import Counts, OpenSpans, StackCounts
+from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import SpanProgram
 from orchestrator.symbols.frames import Stack
 

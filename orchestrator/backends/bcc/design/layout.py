@@ -9,7 +9,6 @@ from functools import cached_property
 
 from orchestrator.compile.body_nodes import takes_stacks
 from orchestrator.compile.expressions.types import size_of
-from orchestrator.compile.histogram import BUCKETS, LinearBuckets
 from orchestrator.compile.program import Hook, MetricSpec, Program, SpanProgram
 
 # Placeholders of maps in the C; metrics have two each (layout.keyed_map, layout.dense_map).
@@ -275,10 +274,7 @@ def cell_bytes(metric: MetricSpec) -> int:
 
 def bucket_count(metric: MetricSpec) -> int:
     """Buckets of a histogram. Two more follow: index `count` is below, `count` + 1 above."""
-    buckets = metric.buckets
-    if buckets.kind == "log":
-        return BUCKETS
-    return LinearBuckets(low=buckets.low, high=buckets.high, step=buckets.step).count
+    return metric.buckets.count
 
 
 def hash_key_bytes(metric: MetricSpec) -> int:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.backends.protocol import Cell
 from orchestrator.backends.tracefs.design.filters import as_field
 from orchestrator.backends.tracefs.design.layout import HistUse, Layout
+from orchestrator.cells.cell import Cell
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.program import KeyField, MetricSpec, MetricUse
 

@@ -9,7 +9,6 @@ from orchestrator.backends.prices import Price
 from orchestrator.backends.protocol import (
     Artifact,
     AttachedHook,
-    Cell,
     Counts,
     Expense,
     OpenSpans,
@@ -29,6 +28,7 @@ from orchestrator.backends.tracefs.design.layout import HistUse, HookEvents, Lay
 from orchestrator.backends.tracefs.design.mechanism import attached
 from orchestrator.backends.tracefs.design.writes import resuming, switched, toggled
 from orchestrator.backends.tracefs.instance.trace_instance import Instance
+from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import Program
 from orchestrator.kernel.tracepoints import parse_format
 from orchestrator.plan.findings import Finding, HostError

@@ -5,12 +5,12 @@ import struct
 
 import numpy as np
 
-from orchestrator.backends.protocol import Cell
+from orchestrator.cells.buckets import Buckets
+from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import RECORD_HEADER_SIZE, Emit, KeyField, MetricSpec, RecordField
 from orchestrator.output.json_lines.lines import LineRenderer, RecordRenderer
 from orchestrator.output.json_lines.stack_numbers import StackColumns
 from orchestrator.output.metrics import metric_fields
-from orchestrator.plan.model import Buckets
 
 NAMES = {
     7: ("vfs_read+0x1a", "ksys_read+0x5f"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.compile.histogram import LinearBuckets, bucket_index
+from orchestrator.cells.buckets import LOG, Buckets
 from orchestrator.output.percentiles import histogram_fields
 from orchestrator.output.terminal.bars import ROWS, Row, bar, rows_of
 
@@ -21,7 +21,7 @@ VALUES = st.lists(
 @given(values=VALUES, most=st.integers(1, ROWS))
 def test_every_value_is_counted_in_the_row_of_its_range(values: list[int], most: int) -> None:
     """Rows join, are few, begin and end with something, and each counts what lies in it."""
-    rows = rows_of(histogram_fields(Counter(map(bucket_index, values))), most)
+    rows = rows_of(histogram_fields(Counter(map(LOG.index, values))), most)
     assert 1 <= len(rows) <= max(most, 1)
     assert rows[0].count
     assert rows[-1].count
@@ -40,10 +40,10 @@ def test_linear_rows_are_steps_or_several_of_them(
     values: list[int], low: int, size: int, step: int
 ) -> None:
     """Nothing of what lies within the buckets is missing."""
-    linear = LinearBuckets(low=low, high=low + size, step=step)
+    linear = Buckets(kind="linear", low=low, high=low + size, step=step)
     counts = Counter(map(linear.index, values))
     within = {index: n for index, n in counts.items() if 0 <= index < linear.count}
-    rows = rows_of(histogram_fields(within, linear=linear))
+    rows = rows_of(histogram_fields(within, buckets=linear))
     assert len(rows) <= ROWS
     assert sum(row.count for row in rows) == sum(within.values())
     assert all(one.high == two.low for one, two in pairwise(rows))
@@ -51,9 +51,9 @@ def test_linear_rows_are_steps_or_several_of_them(
 
 def test_a_narrow_histogram_is_drawn_in_parts_of_octaves_and_a_wide_one_in_whole_ones() -> None:
     """So that what matters is seen, in rows that one takes in at a glance."""
-    narrow = rows_of(histogram_fields({bucket_index(value): 1 for value in range(1024, 2048, 64)}))
+    narrow = rows_of(histogram_fields({LOG.index(value): 1 for value in range(1024, 2048, 64)}))
     assert narrow == [Row(1024 + 128 * i, 1152 + 128 * i, 2) for i in range(8)]
-    wide = rows_of(histogram_fields({bucket_index(1 << bits): 1 for bits in range(20)}))
+    wide = rows_of(histogram_fields({LOG.index(1 << bits): 1 for bits in range(20)}))
     assert wide == [Row(1 << bits, 2 << bits, 1) for bits in range(20)]
 
 

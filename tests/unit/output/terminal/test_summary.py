@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import pytest
 
-from orchestrator.compile.histogram import bucket_index
+from orchestrator.cells.buckets import LOG
 from orchestrator.output.percentiles import histogram_fields
 from orchestrator.output.terminal.human_units import amount, harmless
 from orchestrator.output.terminal.progress import Progress, hidden_at_end
@@ -90,7 +90,7 @@ def test_an_empty_histogram_is_said_in_a_word_as_other_metrics_are() -> None:
 
 def test_histograms_show_percentiles_with_their_error_and_bars() -> None:
     """The longest bar for the fullest row; ranges, counts, and what lies outside."""
-    counts = {bucket_index(600): 10, bucket_index(1023): 30, bucket_index(5000): 20}
+    counts = {LOG.index(600): 10, LOG.index(1023): 30, LOG.index(5000): 20}
     cell = {"key": {}, "other": False, **histogram_fields(counts, below=3)}
     text = summary(finished(), metric("histogram", [cell]))
     bars = [line for line in text.splitlines() if "│" in line]

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.backends.protocol import Cell
-from orchestrator.compile.histogram import bucket_index
+from orchestrator.cells.buckets import LOG, Buckets
+from orchestrator.cells.cell import Cell, merge_all
 from orchestrator.compile.program import MetricSpec
 from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.figures import CELL_NUMBERS
-from orchestrator.plan.model import Buckets, Limits
-from orchestrator.run.metrics.figure_eval import Value, evaluate, merged, number_of, references
+from orchestrator.plan.model import Limits
+from orchestrator.run.metrics.figure_eval import Value, evaluate, number_of, references
 from orchestrator.run.metrics.figures import Counted, Figures
 from tests.support.fake_backend import Script, program
 from tests.support.fake_runs import Ran, plan_of
@@ -92,7 +92,7 @@ def spec(kind: Any) -> MetricSpec:
     )  # fmt: skip
 
 
-FULL = Cell(key=b"", count=4, sum=40, min=1, max=30, buckets={bucket_index(5): 3}, above=1)
+FULL = Cell(key=b"", count=4, sum=40, min=1, max=30, buckets={LOG.index(5): 3}, above=1)
 
 
 @pytest.mark.parametrize("kind", list(CELL_NUMBERS))
@@ -124,10 +124,10 @@ def test_cells_are_merged_as_if_there_had_been_no_key() -> None:
         Cell(key=b"b", count=1, sum=7, min=1, max=4, buckets={4: 5}, above=2),
         Cell(key=None, count=1),
     ]
-    assert merged(cells) == Cell(
+    assert merge_all(cells) == Cell(
         key=b"", count=4, sum=12, min=1, max=9, buckets={3: 1, 4: 6}, below=1, above=2
     )
-    assert merged([]) == Cell(key=b"")
+    assert merge_all([]) == Cell(key=b"")
 
 
 # ---------------------------------------------------------------- figures of a plan

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.backends.protocol import Cell
+from orchestrator.cells.cell import Cell
 from orchestrator.run.metrics.windows import difference, window
 
 buckets = st.dictionaries(st.integers(0, 975), st.integers(1, 1000), max_size=5)

@@ -469,7 +469,7 @@ PP_INLINE u32 pp_top_bit(u64 value)
 	return bit | (u32)(value >> 1);
 }
 
-/* Log-linear bucket, 16 to an octave: the reader's side is compile/histogram.py. */
+/* Log-linear bucket, 16 to an octave: the reader's side is cells/buckets.py. */
 PP_INLINE u32 pp_log_bucket(u64 value)
 {
 	if (value < 16)

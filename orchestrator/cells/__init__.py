@@ -1,0 +1,1 @@
+"""The arithmetic of metrics: cells and histogram buckets. Imports nothing else of the package."""

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from orchestrator.compile.body_nodes import changed, tops
-from orchestrator.compile.expressions.nodes import Captured, LetRef, Node, walk
-from orchestrator.compile.program import Body, EntrySide, Let
+from orchestrator.compile.expressions.nodes import Captured, Let, LetRef, Node, walk
+from orchestrator.compile.program import Body, EntrySide
 
 
 def tidy(body: Body) -> Body:

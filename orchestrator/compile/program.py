@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestrator.cells.buckets import Buckets
-from orchestrator.compile.expressions.nodes import Node, ShownForm
+from orchestrator.compile.expressions.nodes import Let, Node, ShownForm
 from orchestrator.compile.expressions.types import Bool, Int, Type
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import KINDS, AttachKind, KindTraits
@@ -54,7 +54,6 @@ RECORD_HEADER: tuple[tuple[str, str, int], ...] = (
     ("comm", "string", 32),
 )
 RECORD_HEADER_SIZE = 48
-COMM_SIZE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,14 +130,6 @@ class MetricSpec:
 
 
 # ---------------------------------------------------------------- hooks
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Let:
-    """A definition in use at a hook; evaluated once, where it is first needed."""
-
-    name: str
-    node: Node
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from orchestrator.compile.expressions.nodes import (
     Builtin,
     Captured,
     Combination,
+    Let,
     LetRef,
     Node,
     transform,
@@ -19,7 +20,6 @@ from orchestrator.compile.expressions.scope import Param, Scope, mismatch
 from orchestrator.compile.expressions.types import Pointer
 from orchestrator.compile.expressions.typing import Typer
 from orchestrator.compile.point import Point, return_node
-from orchestrator.compile.program import Let
 from orchestrator.compile.redact import Redactor
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.expression import syntax

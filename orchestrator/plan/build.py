@@ -8,17 +8,17 @@ from typing import Any, cast
 from orchestrator.plan import units
 from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.document.finding_collector import FindingCollector
-from orchestrator.plan.document.reader import DocumentReader
+from orchestrator.plan.expression.names import COMM_BYTES
 from orchestrator.plan.figures import build_figures
 from orchestrator.plan.findings import Position
 from orchestrator.plan.model import Limits, LimitSource, Metadata, Plan, Target
 from orchestrator.plan.nearest import suggestion
 from orchestrator.plan.params import build_params
 from orchestrator.plan.probes import build_probe
+from orchestrator.plan.reader import DocumentReader
 from orchestrator.plan.spans import build_outstanding, build_spans
 from orchestrator.plan.units import UnitError
 
-COMM_BYTES = 15  # TASK_COMM_LEN is 16 with the closing NUL (include/linux/sched.h)
 MAX_PID = 1 << 22  # PID_MAX_LIMIT (include/linux/threads.h)
 MAX_UID = (1 << 32) - 2  # (uid_t)-1 is no user (include/linux/uidgid.h)
 

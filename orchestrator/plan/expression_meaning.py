@@ -22,8 +22,6 @@ from orchestrator.plan.model import Param
 from orchestrator.plan.nearest import nearest, suggestion
 from orchestrator.plan.scopes import Scope, names_used_by
 
-COMM_BYTES = 15  # TASK_COMM_LEN is 16 with the closing NUL (include/linux/sched.h)
-
 
 class ExpressionChecker:
     """Checks expressions of one plan against the language's tables."""
@@ -197,10 +195,10 @@ class ExpressionChecker:
         for text in operands:
             if (
                 isinstance(text, TextLiteral)
-                and len(text.value.encode(errors="replace")) > COMM_BYTES
+                and len(text.value.encode(errors="replace")) > names.COMM_BYTES
             ):
                 message = f"no task is called {text.value[:40]!r}"
-                hint = f"the kernel keeps {COMM_BYTES} bytes of a name"
+                hint = f"the kernel keeps {names.COMM_BYTES} bytes of a name"
                 self._report("PP029", message, text, expr, hint)
 
 

@@ -9,13 +9,13 @@ where x by itself is of a window. A `warn` names the numbers of its own cell: `p
 from collections.abc import Mapping
 
 from orchestrator.plan.document.document_paths import DocumentPath
-from orchestrator.plan.document.reader import DocumentReader
 from orchestrator.plan.expression.syntax import (
     MemberOf,
     Name,
     SyntaxNode,
 )
 from orchestrator.plan.model import DerivedFigure, Metric, MetricKind, Plan
+from orchestrator.plan.reader import DocumentReader
 
 #: The numbers that a cell of each kind of metric has.
 CELL_NUMBERS: Mapping[MetricKind, tuple[str, ...]] = {

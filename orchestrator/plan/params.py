@@ -17,6 +17,8 @@ ParamValue = int | bool | str
 MAX_TEXT_BYTES = 255
 #: Types whose values are ordered, so that `min` and `max` mean something.
 ORDERED = frozenset({"int", "duration", "bytes", "ratio"})
+#: Params of these types may stand in expressions as strings.
+TEXT_TYPES = frozenset({"string", "path", "symbol", "choice"})
 
 
 # ---------------------------------------------------------------- values
@@ -204,6 +206,15 @@ def _refusal(param: Param, value: ParamValue) -> tuple[str, str] | None:
     if param.max is not None and isinstance(value, int) and value > param.max:
         return "the value is above its max", f"at most {show_value(param.type, param.max)}"
     return None
+
+
+def text_values(params: Mapping[str, Param]) -> dict[str, str]:
+    """The values of the params that stand in expressions as strings, where they have one."""
+    return {
+        name: str(param.value)
+        for name, param in params.items()
+        if param.type in TEXT_TYPES and param.value is not None
+    }
 
 
 def show_value(kind: ParamType, value: ParamValue) -> str:

@@ -8,7 +8,6 @@ from orchestrator.plan import units
 from orchestrator.plan.attach import TargetError, parse_attach_point
 from orchestrator.plan.attach_kinds import ATTACH_KINDS, AttachKind
 from orchestrator.plan.document.document_paths import DocumentPath
-from orchestrator.plan.document.reader import DocumentReader
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.expression.syntax import Boolean
 from orchestrator.plan.model import (
@@ -21,6 +20,7 @@ from orchestrator.plan.model import (
 )
 from orchestrator.plan.nearest import suggestion
 from orchestrator.plan.params import Unset
+from orchestrator.plan.reader import DocumentReader
 from orchestrator.plan.units import UnitError
 
 MAX_KEYS = 1_000_000

@@ -2,9 +2,9 @@
 
 from orchestrator.plan import units
 from orchestrator.plan.document.document_paths import DocumentPath
-from orchestrator.plan.document.reader import DocumentReader
 from orchestrator.plan.model import Outstanding, Span
 from orchestrator.plan.probes import by_names, condition, emitted, metrics_of
+from orchestrator.plan.reader import DocumentReader
 
 MAX_OPEN = 10_000_000
 

@@ -12,11 +12,11 @@ from typing import Any, Literal, cast
 from orchestrator.plan.build import LIMIT_READERS
 from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.document.parse import parse_document
-from orchestrator.plan.document.reader import DocumentReader
 from orchestrator.plan.document.schema import POLICY_SCHEMA, check_schema
 from orchestrator.plan.findings import Finding, Position, has_errors
 from orchestrator.plan.model import Redact
 from orchestrator.plan.probes import parse_redact
+from orchestrator.plan.reader import DocumentReader
 
 __all__ = ["Ceiling", "Entry", "Policy", "parse_policy"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from orchestrator.backends.protocol import Artifact, HookPlan
 from orchestrator.compile.body_nodes import tops
-from orchestrator.compile.expressions.describe import describe
+from orchestrator.compile.describe import describe
 from orchestrator.compile.expressions.nodes import Field, Node, RawArg, Register, UsdtArg, walk
 from orchestrator.compile.program import (
     Body,

@@ -381,6 +381,15 @@ Node = (
     | Shown
 )
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Let:
+    """A definition in use at a hook; evaluated once, where it is first needed."""
+
+    name: str
+    node: Node
+
+
 #: Nodes whose value needs memory to be read, so that it can fail.
 READS = (Load, ReadString, ReadBytes, ReadStrings, ReadPath, FamilyIp, EndpointOf)
 

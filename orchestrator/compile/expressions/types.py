@@ -170,6 +170,7 @@ Stored = Str | Ip | Buffer | Strings | Path | Endpoint
 #: What may not have room for all that there is to say, and then tells so.
 Cut = Str | Buffer | Strings | Path
 
+COMM_SIZE = 16  # bytes of a task's name, its NUL included (TASK_COMM_LEN, include/linux/sched.h)
 PIECE = 32  # bytes of a string that are read at once: the NUL of a shorter one ends it
 ROOTED = 1 << 31
 

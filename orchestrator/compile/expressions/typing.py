@@ -12,6 +12,7 @@ from orchestrator.compile.expressions.nodes import (
     Captured,
     Combination,
     Const,
+    Let,
     LetRef,
     Node,
     ParamRef,
@@ -23,7 +24,6 @@ from orchestrator.compile.expressions.nodes import (
 from orchestrator.compile.expressions.scope import Scope, did_you_mean, mismatch
 from orchestrator.compile.expressions.types import BOOL, Array, Endpoint, Str, Struct, Tuple
 from orchestrator.compile.expressions.vocabulary import UNITS, constant
-from orchestrator.compile.program import Let
 from orchestrator.plan.expression import syntax
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.findings import PlanError, Position

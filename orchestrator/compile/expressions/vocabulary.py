@@ -4,8 +4,16 @@ from collections.abc import Mapping
 
 from orchestrator.compile.expressions import arithmetic
 from orchestrator.compile.expressions.nodes import Builtin, Const, Node
-from orchestrator.compile.expressions.types import BYTES, DURATION, U16, U32, U64, StackId, Str
-from orchestrator.compile.program import COMM_SIZE
+from orchestrator.compile.expressions.types import (
+    BYTES,
+    COMM_SIZE,
+    DURATION,
+    U16,
+    U32,
+    U64,
+    StackId,
+    Str,
+)
 from orchestrator.kernel.facts import KernelFacts
 
 KSTACK = Builtin("kstack", StackId("kernel"))

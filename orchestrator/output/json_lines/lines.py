@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from orchestrator.compile.program import COMM_SIZE, RECORD_HEADER, Emit, RecordField
+from orchestrator.compile.expressions.types import COMM_SIZE
+from orchestrator.compile.program import RECORD_HEADER, Emit, RecordField
 from orchestrator.output.fields import (
     StackNames,
     is_number,

@@ -25,6 +25,8 @@ BUILTINS: tuple[str, ...] = (
 )
 #: Builtins that speak of a task; errors under `task: none`.
 OF_TASK = frozenset({"pid", "tid", "uid", "gid", "comm", "cgroup", "ppid", "ustack"})
+#: The longest name of a task: TASK_COMM_LEN is 16 with its NUL (include/linux/sched.h).
+COMM_BYTES = 15
 ARGUMENT = re.compile(r"arg[0-9]")
 CONSTANT = re.compile(r"_*[A-Z][A-Z0-9_]*|[A-Z]\w*_\w*", re.ASCII)
 UNITS: Mapping[str, int] = {

@@ -6,19 +6,10 @@ from typing import Any
 
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.expression.syntax import MemberOf, Name, SyntaxNode, TextLiteral
-from orchestrator.plan.model import Param
-
-#: Params of these types may stand in expressions as strings.
-TEXT_TYPES = frozenset({"string", "path", "symbol", "choice"})
 
 
-def with_texts(expr: Expr, params: Mapping[str, Param]) -> Expr:
-    """`expr` with `params.x` of a text type replaced by its value, where it has one."""
-    texts = {
-        name: str(param.value)
-        for name, param in params.items()
-        if param.type in TEXT_TYPES and param.value is not None
-    }
+def fill_texts(expr: Expr, texts: Mapping[str, str]) -> Expr:
+    """`expr` with `params.x` replaced by the text that `texts` has for x."""
     if not texts:
         return expr
     return replace(expr, root=_rebuilt(expr.root, lambda node: _filled(node, texts)))

@@ -14,7 +14,7 @@ from orchestrator.backends.bcc.design.groups import at_return
 from orchestrator.backends.bcc.design.mechanism import Mechanism
 from orchestrator.backends.protocol import AttachOptions
 from orchestrator.compile.body_nodes import tops
-from orchestrator.compile.expressions.describe import describe
+from orchestrator.compile.describe import describe
 from orchestrator.compile.program import Hook
 from orchestrator.kernel.abi import bpf
 from orchestrator.kernel.abi.dynamic_events import Event

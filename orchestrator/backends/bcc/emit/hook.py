@@ -15,7 +15,7 @@ from orchestrator.backends.bcc.emit.span import SpanBlock
 from orchestrator.backends.bcc.emit.target import TargetTest
 from orchestrator.backends.bcc.emit.writer import Writer, comment_text
 from orchestrator.compile.body_nodes import metric_tops, span_tops
-from orchestrator.compile.expressions.describe import describe
+from orchestrator.compile.describe import describe
 from orchestrator.compile.expressions.nodes import Builtin, Kept, LetRef, Node, Seen, walk
 from orchestrator.compile.expressions.types import Stored
 from orchestrator.compile.expressions.vocabulary import STACKS

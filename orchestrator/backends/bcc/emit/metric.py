@@ -3,7 +3,7 @@
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.emit.key import store_key_part
 from orchestrator.backends.bcc.emit.nodes import Expressions, may_be_null
-from orchestrator.compile.expressions.describe import describe
+from orchestrator.compile.describe import describe
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.program import MetricSpec, MetricUse
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from orchestrator.backends.bcc.design import registers
 from orchestrator.backends.bcc.emit import stacks as emit_stacks
 from orchestrator.backends.bcc.emit.writer import Writer, comment_text
+from orchestrator.compile.describe import describe
 from orchestrator.compile.expressions import nodes
-from orchestrator.compile.expressions.describe import describe
 from orchestrator.compile.expressions.nodes import (
     Address,
     Arithmetic,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.emit.nodes import Expressions, may_be_null
 from orchestrator.backends.bcc.emit.strings import Strings
-from orchestrator.compile.expressions.describe import describe, type_name
+from orchestrator.compile.describe import describe, type_name
 from orchestrator.compile.expressions.nodes import Kept, Node, walk
 from orchestrator.compile.expressions.types import Cut, Stored, Str
 from orchestrator.compile.program import Emit, Program, RecordField

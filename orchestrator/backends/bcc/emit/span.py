@@ -14,7 +14,7 @@ from orchestrator.backends.bcc.emit.metric import MetricBlock
 from orchestrator.backends.bcc.emit.nodes import Expressions, may_be_null
 from orchestrator.backends.bcc.emit.record import RecordBlock
 from orchestrator.backends.bcc.emit.target import TargetTest
-from orchestrator.compile.expressions.describe import describe
+from orchestrator.compile.describe import describe
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.program import MetricUse, Program, SpanProgram, SpanRole, SpanUse
 

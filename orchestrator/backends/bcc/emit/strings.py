@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from orchestrator.backends.bcc.emit.captured import store as store_captured
 from orchestrator.backends.bcc.emit.nodes import CUT_BIT, EmitError, Expressions, is_user
 from orchestrator.backends.bcc.emit.writer import Writer
-from orchestrator.compile.expressions.describe import describe
+from orchestrator.compile.describe import describe
 from orchestrator.compile.expressions.nodes import (
     Builtin,
     Captured,

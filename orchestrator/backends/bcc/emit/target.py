@@ -5,10 +5,8 @@ from orchestrator.backends.bcc.design.mechanism import nodes_of
 from orchestrator.backends.bcc.emit.nodes import EmitError, Expressions
 from orchestrator.backends.bcc.emit.strings import words_of
 from orchestrator.compile.expressions.nodes import Builtin
-from orchestrator.compile.expressions.types import U32
+from orchestrator.compile.expressions.types import COMM_SIZE, U32
 from orchestrator.compile.program import Program, ResolvedTarget
-
-COMM_SIZE = 16
 
 
 class TargetTest:

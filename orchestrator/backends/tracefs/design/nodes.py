@@ -9,6 +9,7 @@ from orchestrator.compile.expressions.nodes import (
     Const,
     Convert,
     IpOf,
+    Let,
     LetRef,
     Node,
     ParamRef,
@@ -17,7 +18,7 @@ from orchestrator.compile.expressions.nodes import (
     transform,
 )
 from orchestrator.compile.expressions.types import Int, Ip, Pointer, wrap
-from orchestrator.compile.program import Let, MetricUse, ParamSlot
+from orchestrator.compile.program import MetricUse, ParamSlot
 
 __all__ = [
     "Change",

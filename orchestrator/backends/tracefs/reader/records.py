@@ -10,7 +10,8 @@ from orchestrator.backends.tracefs.design.layout import HookEvents
 from orchestrator.backends.tracefs.reader.columns import Column, Columns, as_bytes
 from orchestrator.backends.tracefs.reader.events import Bytes
 from orchestrator.backends.tracefs.reader.tasks import Tasks
-from orchestrator.compile.program import COMM_SIZE, RECORD_HEADER
+from orchestrator.compile.expressions.types import COMM_SIZE
+from orchestrator.compile.program import RECORD_HEADER
 
 __all__ = ["Kept", "Written", "write_records"]
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.compile.expressions.types import COMM_SIZE
+
 __all__ = ["Tasks"]
 
 _KEPT = 65536  # threads remembered; then all is forgotten
 _FRESH_S = 0.5  # thread numbers are used again, and exec changes names
-COMM_BYTES = 16
 
 
 class Tasks:
@@ -49,7 +50,7 @@ class Tasks:
     def comms(self, tids: npt.NDArray[np.int32]) -> npt.NDArray[np.bytes_]:
         """The name of each thread; empty where it is not known any more."""
         unique, back = np.unique(tids, return_inverse=True)
-        names = np.array([self._name(int(tid)) for tid in unique], dtype=f"S{COMM_BYTES}")
+        names = np.array([self._name(int(tid)) for tid in unique], dtype=f"S{COMM_SIZE}")
         return names[back]
 
     def users(self, tids: npt.NDArray[np.int32], group: bool) -> npt.NDArray[np.int64]:
@@ -98,7 +99,7 @@ class Tasks:
             for line in _lines(self._tracefs / "saved_cmdlines"):
                 tid, _, name = line.partition(b" ")
                 if tid.isdigit():
-                    self._saved[int(tid)] = name[: COMM_BYTES - 1]
+                    self._saved[int(tid)] = name[: COMM_SIZE - 1]
         return self._saved
 
     def _saved_groups(self) -> dict[int, int]:
@@ -112,7 +113,7 @@ def _unescaped(name: bytes) -> bytes:
     """`status` writes newlines and backslashes escaped (fs/proc/array.c, proc_task_name)."""
     if b"\\" in name:
         name = name.replace(b"\\n", b"\n").replace(b"\\\\", b"\\")
-    return name[: COMM_BYTES - 1]
+    return name[: COMM_SIZE - 1]
 
 
 def _lines(path: Path) -> list[bytes]:

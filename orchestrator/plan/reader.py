@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.expression.parse import Expr, parse
-from orchestrator.plan.expression.substitute import at_start, with_texts
+from orchestrator.plan.expression.substitute import at_start, fill_texts
 from orchestrator.plan.findings import PlanError, Position
 from orchestrator.plan.model import Param
-from orchestrator.plan.params import Unset, interpolate
+from orchestrator.plan.params import Unset, interpolate, text_values
 from orchestrator.plan.units import UnitError
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class DocumentReader:
         folded = path in self.collector.document.folded
         try:
             parsed = parse(text, self.place(path), fractions=fractions)
-            expr = with_texts(parsed, self.params)
+            expr = fill_texts(parsed, text_values(self.params))
         except PlanError as error:
             found = error.findings
             if folded:

@@ -16,6 +16,6 @@ NAME = "tracefs"
 
 def attach(artifact: Artifact[Layout], facts: KernelFacts, options: AttachOptions) -> Session:
     """Attach all of the artifact or nothing; raises HostError with the kernel's words."""
-    from orchestrator.backends.tracefs.instance import attaching
+    from orchestrator.backends.tracefs.attach import attaching
 
     return attaching.attach(artifact, facts, options)

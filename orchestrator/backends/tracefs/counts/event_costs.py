@@ -1,11 +1,12 @@
-"""What each event of a session has cost so far: what the governor goes by."""
+"""What each event of a session has cost so far: the governor's input."""
 
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from orchestrator.backends.prices import Price, prices
 from orchestrator.backends.protocol import Expense
-from orchestrator.backends.tracefs.counts.accounts import Hits, hits_of, read_by_source
+from orchestrator.backends.tracefs.counts.accounts import read_by_source
+from orchestrator.backends.tracefs.counts.event_hits import EventHits
 from orchestrator.backends.tracefs.design.layout import Layout
 from orchestrator.backends.tracefs.design.mechanism import price_kind
 from orchestrator.backends.tracefs.instance.trace_instance import Instance, total
@@ -13,73 +14,69 @@ from orchestrator.backends.tracefs.instance.trace_instance import Instance, tota
 if TYPE_CHECKING:
     from orchestrator.backends.tracefs.reader.pipeline import Pipeline
 
-__all__ = ["expenses", "priced"]
+__all__ = ["list_expenses", "price_events"]
 
 
-def priced(layout: Layout, instance: Instance) -> Mapping[str, Price]:
-    """What the events of a layout cost, by kind; measured at first use on a host, beside
-    `instance`."""
+def price_events(layout: Layout, instance: Instance) -> Mapping[str, Price]:
+    """The price of each kind of event in a layout. A kind is measured when a host first uses it, in
+    a second instance that is journalled like `instance`."""
 
-    def measured(kind: str) -> tuple[float, float] | None:
+    def measure_price(kind: str) -> tuple[float, float] | None:
         from orchestrator.backends.tracefs.instance.calibration import beside, measure
 
         return measure(kind, beside(instance))
 
-    return prices({price_kind(source) for source in layout.sources}, measured)
+    return prices({price_kind(source) for source in layout.sources}, measure_price)
 
 
-def expenses(  # noqa: PLR0913  # what a session knows of its events
+def list_expenses(  # noqa: PLR0913  # what a session knows of its events
     layout: Layout,
     instance: Instance,
     pipeline: "Pipeline",
     prices_of: Mapping[str, Price],
-    base: Mapping[str, Hits],
-    dropped: Collection[int],
+    hits: EventHits,
+    detached: Collection[int],
 ) -> list[Expense]:
-    """One for each event that is on, that is one which serves a probe that was not `dropped`.
-    `prices_of`: by kind of event; `base`: hits at arming. A tracepoint's hits that its filter
-    rejects are not seen, and cost less."""
+    """One for each event that is on, that is, which serves a probe that is not `detached`.
+    `prices_of`: by kind of event. Hits of a tracepoint that its filter rejects are not counted by
+    the kernel, and cost less."""
     kinds = [price_kind(source) for source in layout.sources]
-    probes = _probes_of(layout)
-    hits = _fired(layout, instance, pipeline, base)
+    probes = _probes_by_source(layout)
+    fired = _fired_by_source(layout, instance, pipeline, hits)
     return [
         Expense(
             number=number,
             probes=probes[number],
-            hits=hits[number],
+            hits=fired[number],
             price_ns=prices_of[kind].ns,
             calibrated=prices_of[kind].calibrated,
         )
         for number, kind in enumerate(kinds)
-        if not set(dropped).issuperset(probes[number])
+        if not set(detached).issuperset(probes[number])
     ]
 
 
-def _probes_of(layout: Layout) -> list[tuple[int, ...]]:
-    """By source, the probes that it serves."""
-    found: list[dict[int, None]] = [{} for _ in layout.sources]
+def _probes_by_source(layout: Layout) -> list[tuple[int, ...]]:
+    probes: list[dict[int, None]] = [{} for _ in layout.sources]
     for hook in layout.hooks:
         for side in hook.sides:
-            found[side.source][hook.probe] = None
-    return [tuple(probes) for probes in found]
+            probes[side.source][hook.probe] = None
+    return [tuple(numbers) for numbers in probes]
 
 
-def _fired(
-    layout: Layout, instance: Instance, pipeline: "Pipeline", base: Mapping[str, Hits]
+def _fired_by_source(
+    layout: Layout, instance: Instance, pipeline: "Pipeline", hits: EventHits
 ) -> list[int]:
-    """By source: hits since arming. The kernel counts those of our own events; of what else is
-    in the buffers or was, each tracepoint has the part that it has of what was read."""
-    everyone = range(len(layout.sources))
-    own = [hits.hits if hits else None for hits in hits_of(layout, instance, everyone)]
-    first = [base.get(instance.names.event(one)[1]) for one in layout.sources]
-    read = read_by_source(pipeline, layout)
+    """Hits since arming. The kernel counts those of our own events. All other events that went
+    through the buffers are divided among the tracepoints in proportion to what was read of each."""
+    own = hits.count_so_far()
+    read = read_by_source(pipeline.booked(), layout)
+    fired = [read[number] if h is None else h.hits for number, h in enumerate(own)]
     stats = instance.stats()
-    seen = sum(total(stats, name) for name in ("entries", "dropped", "overrun", "read"))
-    fired = [
-        read[number] if hits is None else hits - (before.hits if before else 0)
-        for number, (hits, before) in enumerate(zip(own, first, strict=True))
-    ]
-    more = max(seen - sum(fired), 0)
-    weights = [0 if hits is not None else 1 + read[n] for n, hits in enumerate(own)]
+    passed = sum(total(stats, name) for name in ("entries", "dropped", "overrun", "read"))
+    unassigned = max(passed - sum(fired), 0)
+    weights = [0 if h is not None else 1 + read[number] for number, h in enumerate(own)]
     whole = max(sum(weights), 1)
-    return [count + more * weight // whole for count, weight in zip(fired, weights, strict=True)]
+    return [
+        count + unassigned * weight // whole for count, weight in zip(fired, weights, strict=True)
+    ]

@@ -18,41 +18,16 @@ from orchestrator.backends.tracefs.reader.columns import Column, Columns, Pair, 
 from orchestrator.backends.tracefs.reader.events import Bytes, Events, empty, joined
 from orchestrator.backends.tracefs.reader.pairs import match
 from orchestrator.backends.tracefs.reader.records import Kept, write_records
+from orchestrator.backends.tracefs.reader.side_tally import SideTally
 from orchestrator.backends.tracefs.reader.target import Targets
 from orchestrator.backends.tracefs.reader.tasks import Tasks
 from orchestrator.compile.expressions.evaluate import Tally
 from orchestrator.compile.program import Program
 
-__all__ = ["Pipeline", "Tallies"]
+__all__ = ["Pipeline"]
 
 _MOST_OPEN = 100_000  # calls that are followed at once, each hook
 Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(slots=True)
-class Tallies:
-    """Where the events of one side of one hook went."""
-
-    expired: int = 0
-    not_target: int = 0
-    filtered: int = 0
-    sampled_out: int = 0
-    unpaired: int = 0
-    map_full: int = 0
-    accepted: int = 0
-
-    @property
-    def read(self) -> int:
-        """All of them."""
-        return (
-            self.expired
-            + self.not_target
-            + self.filtered
-            + self.sampled_out
-            + self.unpaired
-            + self.map_full
-            + self.accepted
-        )
 
 
 @dataclass(slots=True)
@@ -62,12 +37,12 @@ class _State:
     placed: HookEvents
     readers: tuple[Reader, ...]
     sampler: Sampler
-    tallies: dict[str, Tallies]
+    tallies: dict[str, SideTally]
     open: Events = field(default_factory=empty)
 
 
 class Pipeline:
-    """The pipeline of one run. `deadline_ns` bounds what is accepted."""
+    """The pipeline of one run."""
 
     def __init__(
         self,
@@ -78,7 +53,7 @@ class Pipeline:
         stack_step: int,
     ) -> None:
         self.program, self.tasks, self.stack_step = program, tasks, stack_step
-        self.deadline_ns = 0
+        self._deadline_ns = 0
         self.tally = Tally()
         self.targets = Targets(program.target, tasks)
         self.aggregates = [Aggregate(spec) for spec in program.metrics]
@@ -90,13 +65,15 @@ class Pipeline:
                 placed=hook,
                 readers=tuple(readers[side.source] for side in hook.sides),
                 sampler=Sampler(hook.sample),
-                tallies={side.name: Tallies() for side in hook.sides},
+                tallies={side.name: SideTally() for side in hook.sides},
             )
             for hook in hooks
         ]
 
-    def feed(self, events: Events) -> Bytes:
-        """Take events in time order; returns the records they make, in time order."""
+    def feed(self, events: Events, deadline_ns: int) -> Bytes:
+        """Take events in time order; returns the records they make, in time order. Events after
+        `deadline_ns` (CLOCK_MONOTONIC) count as expired."""
+        self._deadline_ns = deadline_ns
         kept: list[Kept] = []
         for state in self.states:
             take = self._pairs if len(state.readers) == 2 else self._hits
@@ -114,6 +91,14 @@ class Pipeline:
             if state.placed.hook.id in hooks:
                 state.open = empty()
 
+    def booked(self) -> dict[tuple[int, str], SideTally]:
+        """Where the events went so far, by hook id and side."""
+        return {
+            (state.placed.hook.id, side): tally
+            for state in self.states
+            for side, tally in state.tallies.items()
+        }
+
     # ---------------------------------------------------------------- hits
 
     def _hits(self, state: _State, events: Events) -> Kept | None:
@@ -129,7 +114,7 @@ class Pipeline:
     def _accepted(self, state: _State, side: Side, columns: Columns) -> Mask:
         """Which events of a first side go on, the others counted."""
         told = state.tallies[side.name]
-        alive = columns.events.time <= np.uint64(self.deadline_ns)
+        alive = columns.events.time <= np.uint64(self._deadline_ns)
         told.expired += int(np.count_nonzero(~alive))
         if state.placed.hook.body.task is None:
             ours = self.targets.ours(columns, columns.reader.source)
@@ -143,7 +128,7 @@ class Pipeline:
         told.accepted += int(np.count_nonzero(alive))
         return alive
 
-    def _conditions(self, told: Tallies, side: Side, columns: Columns, alive: Mask) -> Mask:
+    def _conditions(self, told: SideTally, side: Side, columns: Columns, alive: Mask) -> Mask:
         """Tests what the kernel did not, on what is still alive."""
         for node in side.where:
             rows = np.flatnonzero(alive)
@@ -210,7 +195,7 @@ class Pipeline:
         """What is left of the returns: in time, with an accepted entry, and as wanted."""
         at_entry, at_return = sides
         told, side = state.tallies["return"], state.placed.sides[1]
-        late = at_return.events.time > np.uint64(self.deadline_ns)
+        late = at_return.events.time > np.uint64(self._deadline_ns)
         paired = np.zeros(len(at_return), dtype=bool)
         paired[rows] = True
         told.expired += int(np.count_nonzero(late))

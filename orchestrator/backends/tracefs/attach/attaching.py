@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from orchestrator.backends.protocol import Artifact, AttachOptions, SkippedHook
-from orchestrator.backends.tracefs.counts.event_costs import priced
+from orchestrator.backends.tracefs.attach.optional_hooks import without_refused
+from orchestrator.backends.tracefs.attach.session import TracefsSession
+from orchestrator.backends.tracefs.counts.event_costs import price_events
 from orchestrator.backends.tracefs.design.layout import Layout
-from orchestrator.backends.tracefs.design.mechanism import without
 from orchestrator.backends.tracefs.design.writes import names_of, stopping, writes
-from orchestrator.backends.tracefs.instance.session import TracefsSession
 from orchestrator.backends.tracefs.instance.threads import own_threads, seeds
 from orchestrator.backends.tracefs.instance.trace_instance import Instance, Refused
 from orchestrator.compile.program import ResolvedTarget
@@ -27,10 +27,10 @@ def attach(
         instance = _instance(facts, options)
         try:
             _make(instance, layout, artifact.program.target, options)
-            prices = priced(layout, instance)
+            prices = price_events(layout, instance)
         except Refused as refused:
             instance.close()
-            layout = without(layout, refused, skipped)
+            layout = without_refused(layout, refused, skipped)
         except BaseException:
             instance.close()
             raise

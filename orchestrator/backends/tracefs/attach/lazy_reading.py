@@ -1,0 +1,37 @@
+"""A session's reading side, made when it is first needed: attaching and arming do not wait for
+numpy, which takes longer to import than a plan takes to attach."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from orchestrator.backends.tracefs.design.layout import Layout
+from orchestrator.backends.tracefs.instance.trace_instance import Instance
+from orchestrator.compile.program import Program
+
+if TYPE_CHECKING:
+    from orchestrator.backends.tracefs.reader.reading_side import ReadingSide
+
+__all__ = ["LazyReadingSide"]
+
+
+@dataclass(slots=True)
+class LazyReadingSide:
+    """The reading side of one instance."""
+
+    program: Program
+    layout: Layout
+    instance: Instance
+    _made: "ReadingSide | None" = field(default=None, init=False)
+
+    @property
+    def is_made(self) -> bool:
+        """Whether anything has been read or counted so far."""
+        return self._made is not None
+
+    def get(self) -> "ReadingSide":
+        """The reading side. Raises OSError when it is made and an event's format cannot be read."""
+        if self._made is None:
+            from orchestrator.backends.tracefs.reader.reading_side import make_reading_side
+
+            self._made = make_reading_side(self.program, self.layout, self.instance)
+        return self._made

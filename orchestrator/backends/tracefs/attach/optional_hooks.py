@@ -1,0 +1,53 @@
+"""What becomes of the hooks that need something which the kernel refused."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from orchestrator.backends.protocol import SkippedHook
+from orchestrator.backends.tracefs.design.layout import HookEvents, Layout
+from orchestrator.backends.tracefs.instance.trace_instance import Refused
+from orchestrator.plan.findings import NOWHERE, Finding, HostError
+
+__all__ = ["without_refused"]
+
+
+def without_refused(layout: Layout, refused: Refused, skipped: list[SkippedHook]) -> Layout:
+    """The layout without the optional hooks that need what the kernel refused; raises HostError
+    where a hook is not optional, or nothing would be left."""
+    source = refused.step.source
+    users = [h for h in layout.hooks if source in [side.source for side in h.sides]]
+    left = tuple(h for h in layout.hooks if h not in users)
+    if source is None or not users or not left or not all(h.hook.optional for h in users):
+        raise HostError([_refusal_finding(refused, users)]) from refused
+    skipped += [SkippedHook(hook=h.hook.id, reason=str(refused)) for h in users]
+    return _keep_hooks(layout, left)
+
+
+def _keep_hooks(layout: Layout, hooks: tuple[HookEvents, ...]) -> Layout:
+    """The layout with these hooks only, and the sources that they need."""
+    needed = sorted({side.source for hook in hooks for side in hook.sides})
+    number = {old: new for new, old in enumerate(needed)}
+    return replace(
+        layout,
+        sources=tuple(layout.sources[old] for old in needed),
+        hooks=tuple(
+            replace(h, sides=tuple(replace(s, source=number[s.source]) for s in h.sides))
+            for h in hooks
+        ),
+        hists=tuple(
+            replace(h, source=number[h.source]) for h in layout.hists if h.source in number
+        ),
+    )
+
+
+def _refusal_finding(refused: Refused, users: Sequence[HookEvents]) -> Finding:
+    step = refused.step
+    code = "PP114" if step.path.endswith(("/filter", "/trigger")) else "PP113"
+    where = f"{users[0].hook.label}: " if users else ""
+    what = f"mkdir {step.path}" if step.action == "mkdir" else f"{step.text!r} to {step.path}"
+    return Finding(
+        code=code,
+        message=f"{where}the kernel refused {what}: {refused.why}",
+        hint="`probeplan doctor PLAN` looks for the cause; run as root",
+        position=users[0].hook.position if users else NOWHERE,
+    )

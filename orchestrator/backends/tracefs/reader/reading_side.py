@@ -1,0 +1,89 @@
+"""Everything that a session needs to turn pages into records: one object, made as a whole.
+
+Importing this module imports numpy, so it is imported when events are first awaited.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestrator.backends.tracefs.design.layout import Layout
+from orchestrator.backends.tracefs.instance.trace_instance import Instance
+from orchestrator.backends.tracefs.reader.columns import Reader
+from orchestrator.backends.tracefs.reader.drain import Drain
+from orchestrator.backends.tracefs.reader.pipeline import Pipeline
+from orchestrator.backends.tracefs.reader.tasks import Tasks
+from orchestrator.compile.program import Program
+from orchestrator.kernel.tracepoints import parse_format
+
+__all__ = ["ReadingSide", "make_reading_side"]
+
+_READ_S = 0.1  # the longest that one read goes on while events keep coming
+_LATE_NS = 2_000_000  # the longest between an event's time stamp and its commit
+_FOREVER = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingSide:
+    """`drain` takes events out of the instance's buffers, `pipeline` makes records and cells of
+    them; `readers` know the events' formats, one a source."""
+
+    pipeline: Pipeline
+    drain: Drain
+    readers: tuple[Reader, ...]
+
+    @property
+    def corrupt(self) -> int:
+        """How many pages and events could not be read."""
+        return self.drain.corrupt + sum(reader.corrupt for reader in self.readers)
+
+    def read_batches(
+        self, deadline_ns: int, *, is_recording: bool
+    ) -> Sequence[npt.NDArray[np.uint8]]:
+        """Batches of records in time order. Events after `deadline_ns` (CLOCK_MONOTONIC) count as
+        expired. While the instance is recording, events of the last 2 ms may be held back."""
+        self.pipeline.tasks.refresh()
+        batches = []
+        until = time.monotonic() + _READ_S
+        while True:
+            before = time.monotonic_ns() - _LATE_NS if is_recording else _FOREVER
+            events, has_more = self.drain.take(before)
+            if len(events):
+                records = self.pipeline.feed(events, deadline_ns)
+                if len(records):
+                    batches.append(records)
+            if not has_more or (is_recording and time.monotonic() > until):
+                return batches
+
+
+def make_reading_side(program: Program, layout: Layout, instance: Instance) -> ReadingSide:
+    """The reading side of an instance in which all events of `layout` exist. Raises OSError."""
+    readers = tuple(_make_readers(layout, instance))
+    tasks = Tasks(instance.tracefs)
+    is_paired = any(len(hook.sides) > 1 for hook in layout.hooks)
+    return ReadingSide(
+        pipeline=Pipeline(program, layout.hooks, readers, tasks, layout.stack_step),
+        drain=Drain(instance, ordered=is_paired),
+        readers=readers,
+    )
+
+
+def _make_readers(layout: Layout, instance: Instance) -> Sequence[Reader]:
+    readers = []
+    for source in layout.sources:
+        category, event = instance.names.event(source)
+        parsed = parse_format(category, event, instance.format(category, event))
+        fields = {field.name: field for field in (*parsed.common, *parsed.fields)}
+        needed = [fields[name] for name in source.leaves.values() if name in fields]
+        readers.append(
+            Reader(
+                source=source,
+                kind=parsed.id or 0,
+                fields=fields,
+                size=max((f.offset + f.size for f in needed), default=8),
+            )
+        )
+    return readers

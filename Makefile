@@ -1,4 +1,5 @@
 # make run    set up this machine and run a shipped plan on its kernel
+# make quick  set up this machine and run the tests that need no root, no virtual machine and no time
 # make test   set up this machine and run the tests (kernels with kprobes are booted under QEMU)
 # make help   the other targets
 
@@ -8,7 +9,7 @@ DURATION ?= 10s
 ARGS ?=
 MATRIX := 5.10,6.12,7.x
 
-.PHONY: help run test test-matrix check docs bench soak fuzz facts clean setup
+.PHONY: help run quick test test-matrix check docs bench soak fuzz facts clean setup
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -25,6 +26,10 @@ setup:
 
 run: setup
 	@$(PYTHON) -m orchestrator.cli run $(PLAN) --duration $(DURATION) $(ARGS)
+
+quick:
+	@scripts/setup.sh check
+	@$(PYTHON) -m pytest -q -n auto -m "not root and not guest and not slow" $(ARGS)
 
 test:
 	@scripts/setup.sh test

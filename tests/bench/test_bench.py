@@ -101,12 +101,9 @@ def test_the_plans_are_valid(plan: Path) -> None:
     load_plan(str(plan))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.root
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
-@pytest.mark.skipif(
-    not Path("/sys/kernel/tracing/events/syscalls/sys_enter_getppid").exists(),
-    reason="this kernel lacks syscall_tracepoints",
-)
+@pytest.mark.features("syscall_tracepoints")
 def test_every_call_of_a_flood_is_a_line_or_a_loss(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     done = bench("flood", "--rounds", "1", "--scale", "0.01", "--json", str(file))

@@ -1,6 +1,5 @@
 """What these tests share: a workload of their own, and runs of both backends."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,8 +7,7 @@ import pytest
 
 from tests.faults.runs import Zygote
 from tests.support.product import build_load
-
-NEEDED = ("tracefs_instances", "uprobe_events", "syscall_tracepoints", "bpf", "ringbuf", "bcc")
+from tests.support.requirements import needs_a_kernel
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -17,18 +15,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in here:
         if item.get_closest_marker("guest") is None:
-            item.add_marker(pytest.mark.usefixtures("probeable"))
-
-
-@pytest.fixture(scope="session")
-def probeable() -> None:
-    from orchestrator.kernel.facts import live_facts
-
-    if os.geteuid() != 0:
-        pytest.skip("attaching probes needs root")
-    facts = live_facts()
-    if missing := [name for name in NEEDED if not facts.feature(name)]:
-        pytest.skip(f"this kernel lacks {', '.join(missing)}")
+            item.add_marker(needs_a_kernel)
 
 
 @pytest.fixture(scope="session")

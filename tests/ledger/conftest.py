@@ -1,6 +1,5 @@
 """What these tests share: the workload, built once, under a name that nobody else has."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,5 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["bcc", "tracefs"])
 def backend(request: pytest.FixtureRequest) -> str:
-    """Each backend in turn; attaching needs root."""
-    if os.geteuid() != 0:
-        pytest.skip("attaching probes needs root")
+    """Each backend in turn."""
     return str(request.param)

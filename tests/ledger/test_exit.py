@@ -25,6 +25,7 @@ MEMORY = {"bcc": "3MiB", "tracefs": "64KiB"}
 STOPPED = "kill -STOP $PPID; {load} call {calls}; kill -CONT $PPID"
 
 
+@pytest.mark.root
 @pytest.mark.parametrize(("end", "code"), [("fail", 4), ("allow", 0)])
 def test_a_run_that_lost_records_ends_with_4_unless_allowed(
     backend: str, load: Path, tmp_path: Path, end: str, code: int

@@ -3,7 +3,6 @@ row and in no other, and whether the run is complete with it.
 
 What a test here says nothing of is proved elsewhere: the table in this package's docstring."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,8 @@ from orchestrator.backends.protocol import Session
 from orchestrator.backends.tracefs.reader import pipeline
 from orchestrator.kernel.abi import bpf
 from tests.ledger.measured import ROOM, calling, drained, held, measured
+
+pytestmark = pytest.mark.root
 
 N = 300
 T = 12
@@ -183,8 +184,6 @@ def test_updates_that_the_kernel_refuses_are_map_busy(
     """A map's lock that is held on the same CPU cannot be had on purpose, so a map stands for it
     that refuses an update with another error than that it is full: a trie, by too long a prefix.
     (tracefs: what the reader did not get is map_busy, as the test of ring_lost has it.)"""
-    if os.geteuid() != 0:
-        pytest.skip("attaching probes needs root")
     monkeypatch.setitem(maps.KINDS, "lpm_trie", 11)  # type: ignore[arg-type]  # no kind of ours
     monkeypatch.setattr(session, "create_map", _refusing)
     text = "where: args.i >= 100\n    metrics: {n: {count: true, by: [args.i]}}"
@@ -212,8 +211,6 @@ def test_programs_that_are_passed_over_are_told(
 ) -> None:
     """Nothing that a program of ours does fires its own probe, so the counter is given to it: what
     the kernel says is the row, and is what was missed where nothing else can be."""
-    if os.geteuid() != 0:
-        pytest.skip("attaching probes needs root")
     told = bpf.program_statistics
 
     def passed_over(program: int) -> bpf.ProgramStatistics:

@@ -111,7 +111,7 @@ def test_installed_plans_are_in_order(installed: Path) -> None:
     _run(installed, "probeplan", "lint", str(plans))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="attaching probes needs root")
+@pytest.mark.root
 @pytest.mark.parametrize(
     ("backend", "plan"), [("bcc", "opens"), ("tracefs", "page-faults --set sample=1/1")]
 )

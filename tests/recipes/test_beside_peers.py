@@ -4,7 +4,6 @@ that no script of its distribution answers on this kernel (test_beside_scripts.p
 do): where a script would need kernel functions or looks at the whole host, cut down from it to the
 workload's own process."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,7 +187,7 @@ def beside(name: str, peer: Peer, folder: Path) -> tuple[Ran, Maps, str]:
     return ran, theirs.maps, who
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="attaching probes needs root")
+@pytest.mark.root
 @pytest.mark.parametrize("name", sorted(COUNTED))
 def test_both_count_the_same(name: str, tmp_path: Path) -> None:
     """Each event that one of them sees the other sees too."""
@@ -242,7 +241,7 @@ def octaves(buckets: list[tuple[int, int]]) -> list[int]:
     return [edge.bit_length() for edge, count in buckets for _ in range(count)]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="attaching probes needs root")
+@pytest.mark.root
 @pytest.mark.parametrize("name", sorted(TIMED))
 def test_both_time_alike(name: str, tmp_path: Path) -> None:
     """The values in order are the same, within a bucket of theirs: a power of two. Each has what

@@ -445,7 +445,7 @@ def settings_of(held: Held, folder: Path) -> list[str]:
     return [word for pair in pairs.items() for word in ("--set", "=".join(pair))]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="attaching probes needs root")
+@pytest.mark.root
 @pytest.mark.parametrize("held", HELD, ids=lambda held: f"{held.plan}-{held.script}")
 def test_the_script_tells_the_same(held: Held, tmp_path: Path) -> None:
     """Whatever one of them tells of the workload the other tells too, and nothing else."""

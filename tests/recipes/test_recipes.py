@@ -45,7 +45,7 @@ def skip_what_cannot_run(row: Recipe) -> None:
         pytest.skip(f"this kernel lacks {', '.join(lacking)}")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="attaching probes needs root")
+@pytest.mark.root
 @pytest.mark.parametrize("name", sorted(n for n, row in RECIPES.items() if not row.changes_host))
 def test_it_sees_its_workload_here(name: str, tmp_path: Path) -> None:
     row = RECIPES[name]

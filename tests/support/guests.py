@@ -37,18 +37,6 @@ def lanes() -> list[str]:
     return wanted
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Makes the marker known."""
-    config.addinivalue_line(
-        "markers",
-        "guest(call, *, prepare=None, modules=(), **kwargs): runs in a booted kernel",
-    )
-    config.addinivalue_line("markers", "one_kernel: about the harness; the first lane is enough")
-    config.addinivalue_line("markers", f"usual_kernel: in the ordinary run alone, on {ORDINARY}")
-    config.addinivalue_line("markers", "other_kernels: not in the ordinary run")
-    config.addinivalue_line("markers", "kernels(*names): on these alone, where they have a lane")
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test per kernel."""
     if "guest_kernel" in metafunc.fixturenames:

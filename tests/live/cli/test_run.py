@@ -17,6 +17,7 @@ import pytest
 from orchestrator.kernel.facts import live_facts
 from tests.support.fake_runs import checked_lines
 from tests.support.paths import ROOT
+from tests.support.requirements import needs_a_kernel
 
 N = 700
 CALLS = f"import os\nfor _ in range({N}): os.getppid()"
@@ -29,13 +30,7 @@ ENVIRONMENT = {
     "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "probeplan-tests-bytecode"),
 }
 
-NEEDED = ("tracefs_instances", "uprobe_events", "syscall_tracepoints", "bpf", "ringbuf", "bcc")
-MISSING = [name for name in NEEDED if not FACTS.feature(name)]
-
-pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="attaching probes needs root"),
-    pytest.mark.skipif(bool(MISSING), reason=f"this kernel lacks {', '.join(MISSING)}"),
-]
+pytestmark = needs_a_kernel
 
 
 def a_plan(path: Path, probe: str, limits: str = "") -> str:

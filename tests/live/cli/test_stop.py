@@ -25,8 +25,8 @@ from tests.live.cli.test_run import (
     probeplan,
     rest,
 )
-from tests.live.cli.test_run import pytestmark as needs_a_kernel
 from tests.support.fake_runs import checked_lines
+from tests.support.requirements import needs_a_kernel
 
 __all__ = ["endless"]
 
@@ -102,7 +102,6 @@ def test_one_that_does_not_end_is_told_so(tmp_path: Path) -> None:
         process.wait()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 def test_a_user_ends_no_run_of_another(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory() as open_to_all:
         Path(open_to_all).chmod(0o755)
@@ -140,8 +139,7 @@ def test_either_a_run_or_all(words: tuple[str, ...], capsys: pytest.CaptureFixtu
     assert "either RUN or --all" in capsys.readouterr().err
 
 
-@needs_a_kernel[0]
-@needs_a_kernel[1]
+@needs_a_kernel
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_stop_ends_a_run_cleanly(tmp_path: Path, endless: Target, backend: str) -> None:
     """It is gone when `stop` returns, has told its end, and left nothing; even a stopped one."""

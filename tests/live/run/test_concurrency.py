@@ -14,8 +14,8 @@ from pathlib import Path
 
 from orchestrator.kernel.abi import perf
 from tests.live.cli.test_run import ATTACH, FACTS, a_plan, left_by, probeplan, rest
-from tests.live.cli.test_run import pytestmark as needs_a_kernel
 from tests.support.product import Ran, check_accounts
+from tests.support.requirements import needs_a_kernel
 
 pytestmark = needs_a_kernel
 N = 400

@@ -29,7 +29,6 @@ limits: {duration: 1m, events: 100k, rate: 1M/s, at_cap: mute, cpu: 100%}
 probes:
 """
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="attaching probes needs root")
 backends = pytest.mark.parametrize("backend", ["bcc", "tracefs"])
 
 

@@ -24,7 +24,6 @@ metadata: {name: figures, summary: for tests}
 limits: {duration: 1m, events: 100k, rate: 1M/s, cpu: 100%}
 """
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="attaching probes needs root")
 backends = pytest.mark.parametrize("backend", ["bcc", "tracefs"])
 
 READS = (

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.live.cli.test_run import BACKENDS, ENVIRONMENT, left_by
-from tests.live.cli.test_run import pytestmark as needs_a_kernel
 from tests.support.product import ROOT, Ran, check_accounts
+from tests.support.requirements import needs_a_kernel
 
 pytestmark = needs_a_kernel
 

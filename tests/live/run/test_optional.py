@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.live.cli.test_run import BACKENDS, ENVIRONMENT, WORKLOAD, N
-from tests.live.cli.test_run import pytestmark as needs_a_kernel
 from tests.support.product import Ran, check_accounts
+from tests.support.requirements import needs_a_kernel
 
 pytestmark = needs_a_kernel
 PLAN = """

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.live.cli.test_run import BACKENDS, left_by, probeplan, rest
-from tests.live.cli.test_run import pytestmark as needs_a_kernel
 from tests.live.run.test_concurrency import N, Workload
 from tests.support.product import Ran, check_accounts
+from tests.support.requirements import needs_a_kernel
 
 pytestmark = needs_a_kernel
 PLAN = """

@@ -4,7 +4,6 @@ The host's own policy is tried in a mount namespace with a copy of /etc: no othe
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -16,16 +15,11 @@ import pytest
 
 from orchestrator.kernel.facts import live_facts
 from tests.support.fake_runs import checked_lines
+from tests.support.requirements import needs_a_kernel
 
 BACKENDS = ("bcc", "tracefs")
 FACTS = live_facts()
-NEEDED = ("tracefs_instances", "uprobe_events", "syscall_tracepoints", "bpf", "ringbuf", "bcc")
-MISSING = [name for name in NEEDED if not FACTS.feature(name)]
-
-pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="attaching probes needs root"),
-    pytest.mark.skipif(bool(MISSING), reason=f"this kernel lacks {', '.join(MISSING)}"),
-]
+pytestmark = needs_a_kernel
 
 #: Backwards, since the log names the command with its arguments.
 SECRETS = tuple(s[::-1] for s in ("correct horse", "correct horse", "battery staple"))

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.live.cli.test_run import ATTACH, BACKENDS, ENVIRONMENT, WORKLOAD, N, a_plan, left_by
-from tests.live.cli.test_run import pytestmark as needs_a_kernel
 from tests.support.confined import confined
 from tests.support.guest_cases import CaseResult
 from tests.support.product import Ran, check_accounts
+from tests.support.requirements import needs_a_kernel
 
 pytestmark = needs_a_kernel
 _NEEDED = ("bpf", "perfmon", "syslog")

@@ -1,7 +1,6 @@
 """The examples, run on this machine's kernel; and the files for other tools beside them."""
 
 import configparser
-import os
 import re
 import shutil
 import subprocess
@@ -78,7 +77,6 @@ def figures(ran: Ran) -> None:
     assert derived["values"]["rate"] > 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="attaching probes needs root")
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_an_example_shows_what_it_says(name: str, tmp_path: Path) -> None:
     """Each beside one workload that does a little of everything."""
@@ -132,7 +130,6 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     assert (done.returncode, ours) == (0, [])
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="attaching probes needs root")
 @pytest.mark.parametrize(("plan", "backend"), [("python-gc", "bcc"), ("fsync", "tracefs")])
 def test_its_options_and_capabilities_are_enough(plan: str, backend: str) -> None:
     """The unit's command line, with the unit's capabilities and no more, runs a plan."""

@@ -22,7 +22,6 @@ CAN = sorted(
 )
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="attaching probes needs root")
 @pytest.mark.parametrize("name", CAN)
 def test_tracefs_sees_its_workload(name: str, tmp_path: Path) -> None:
     """The number of events is that of the workload; lines are valid and accounts add up."""

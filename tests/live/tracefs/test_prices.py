@@ -1,17 +1,12 @@
 """What an event costs is measured beside the run, on this kernel, and leaves nothing."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 from orchestrator.backends.tracefs.design.writes import names_of
 from orchestrator.backends.tracefs.instance.calibration import beside, measure
 from orchestrator.backends.tracefs.instance.trace_instance import Instance
 from orchestrator.kernel.facts import live_facts
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="making an instance needs root")
 
 Told = list[tuple[str, str]]
 

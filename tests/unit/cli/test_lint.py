@@ -183,7 +183,7 @@ def test_missing_files_are_findings_beside_the_others(tmp_path: Path) -> None:
     assert done.stdout.count("error[PP030]") == 1
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become a user who may not read")
+@pytest.mark.root
 def test_an_unreadable_file_is_a_finding(tmp_path: Path) -> None:
     """Permission denied is told as such, and what to do about it."""
     plan = tmp_path / "secret.yaml"

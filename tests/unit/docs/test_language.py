@@ -12,6 +12,7 @@ from orchestrator.plan import figures as plan_figures
 from orchestrator.plan.attach_kinds import ATTACH_KINDS, KINDS
 from orchestrator.plan.expression import names
 from orchestrator.plan.load import check_plan, load_plan
+from tests.support.paths import KERNELS
 from tests.unit.docs.pages import DOCS, HEAD, PAGES, ROOT, Block, blocks, rows, section, whole_plan
 
 LANGUAGE = (DOCS / "language.md").read_text()
@@ -88,7 +89,7 @@ def test_the_example_of_a_function_is_clean(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def kernel() -> KernelFacts:
-    return load_facts(ROOT / "tests" / "data" / "kernels" / "6.1.facts.xz")
+    return load_facts(KERNELS / "6.1.facts.xz")
 
 
 @pytest.mark.parametrize("name", sorted(set(FUNCTION_ROWS) - {"seen"}))

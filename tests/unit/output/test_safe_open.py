@@ -68,7 +68,7 @@ def test_a_second_name_of_another_file_is_not_written(shared: Path, tmp_path: Pa
         append(shared / "log")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away needs root")
+@pytest.mark.root
 def test_somebody_elses_file_or_directory_is_not_used(shared: Path) -> None:
     (shared / "log").touch()
     (shared / "out").mkdir()

@@ -22,8 +22,6 @@ from tests.unit.plan.document.test_schema import _properties
 PROD = POLICIES / "prod.yaml"
 INVALID = sorted((POLICIES / "invalid").glob("*.yaml"))
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving files to root needs root")
-
 
 @pytest.mark.parametrize("case", INVALID, ids=lambda path: path.stem)
 def test_an_invalid_policy_has_exactly_these_findings(
@@ -99,7 +97,7 @@ def test_without_a_file_there_is_no_policy(host: Path) -> None:
     assert in_force() == ()
 
 
-@as_root
+@pytest.mark.root
 @pytest.mark.parametrize("mode", [0o400, 0o600, 0o644, 0o444, 0o755])
 def test_a_file_that_root_alone_may_write_is_trusted(host: Path, mode: int) -> None:
     """Readers do not matter."""
@@ -119,7 +117,7 @@ def _refused(host: Path) -> str:
     return finding.message
 
 
-@as_root
+@pytest.mark.root
 @pytest.mark.parametrize("mode", [0o664, 0o646, 0o666, 0o620])
 def test_a_file_that_others_may_write_is_refused(host: Path, mode: int) -> None:
     """By its group or by anybody."""
@@ -128,7 +126,7 @@ def test_a_file_that_others_may_write_is_refused(host: Path, mode: int) -> None:
     assert f"may be written by others (mode {mode:04o})" in _refused(host)
 
 
-@as_root
+@pytest.mark.root
 def test_a_file_of_another_user_is_refused(host: Path) -> None:
     """Who owns it may change its mode."""
     host.write_bytes(PROD.read_bytes())
@@ -136,7 +134,7 @@ def test_a_file_of_another_user_is_refused(host: Path) -> None:
     assert "belongs to user 65534, not to root" in _refused(host)
 
 
-@as_root
+@pytest.mark.root
 @pytest.mark.parametrize("change", [lambda d: d.chmod(0o775), lambda d: os.chown(d, 65534, -1)])
 def test_a_directory_in_which_others_may_put_a_file_is_refused(host: Path, change) -> None:
     """They could replace the policy."""
@@ -145,7 +143,7 @@ def test_a_directory_in_which_others_may_put_a_file_is_refused(host: Path, chang
     assert str(host.parent) in _refused(host)
 
 
-@as_root
+@pytest.mark.root
 @pytest.mark.parametrize("kind", ["link", "dangling link", "directory", "pipe", "no directory"])
 def test_what_is_no_file_is_refused_and_not_taken_for_missing(host: Path, kind: str) -> None:
     """A link leads out of the directory; opening a pipe must not wait."""
@@ -165,7 +163,7 @@ def test_what_is_no_file_is_refused_and_not_taken_for_missing(host: Path, kind: 
     assert "the host's policy cannot be used" in _refused(host)
 
 
-@as_root
+@pytest.mark.root
 @pytest.mark.parametrize("text", [b"", b"kind: [", b"\xff", b"apiVersion: probeplan/v1\n"])
 def test_an_invalid_policy_of_the_host_is_refused_and_not_passed_over(
     host: Path, text: bytes
@@ -176,7 +174,7 @@ def test_an_invalid_policy_of_the_host_is_refused_and_not_passed_over(
         in_force()
 
 
-@as_root
+@pytest.mark.root
 def test_further_policies_hold_beside_the_hosts(host: Path, tmp_path: Path) -> None:
     """They never stand in its place; and one that is none is a mistake of the command line."""
     host.write_bytes(PROD.read_bytes())
@@ -188,7 +186,7 @@ def test_further_policies_hold_beside_the_hosts(host: Path, tmp_path: Path) -> N
         in_force([tmp_path / "missing.yaml"])
 
 
-@as_root
+@pytest.mark.root
 def test_the_environment_leads_to_no_other_policy(
     host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,7 +199,7 @@ def test_the_environment_leads_to_no_other_policy(
     assert policy.file == str(host)
 
 
-@as_root
+@pytest.mark.root
 def test_policy_show_tells_ceilings_and_their_places(
     host: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -222,7 +220,7 @@ def test_policy_show_tells_ceilings_and_their_places(
     assert f"events     100          ({host}:7:11)" in capsys.readouterr().out
 
 
-@as_root
+@pytest.mark.root
 def test_policy_check_says_when_the_hosts_is_not_trusted(
     host: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

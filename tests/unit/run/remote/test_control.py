@@ -73,7 +73,7 @@ def test_who_says_nothing_or_goes_away_holds_nobody_up(control: Control, tmp_pat
             one.close()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+@pytest.mark.root
 def test_another_user_is_refused_even_if_the_socket_let_it_in(
     control: Control, tmp_path: Path
 ) -> None:

@@ -15,12 +15,6 @@ from orchestrator.run.safety.journal import Journal, JournalError, boot_id, jour
 from orchestrator.run.safety.leftovers import clean_leftovers, dead_runs
 
 TRACEFS = Path("/sys/kernel/tracing")
-needs_instances = pytest.mark.skipif(
-    not os.access(TRACEFS / "instances", os.W_OK), reason="this kernel lacks tracefs_instances"
-)
-needs_uprobes = pytest.mark.skipif(
-    not os.access(TRACEFS / "uprobe_events", os.W_OK), reason="this kernel lacks uprobe_events"
-)
 
 OWNER = """
 import sys, time
@@ -73,8 +67,8 @@ def made_by(owner: "subprocess.Popen[str]") -> list[Path]:
     return [TRACEFS / "instances" / f"probeplan-{name}", TRACEFS / "events" / f"probeplan_{name}"]
 
 
-@needs_instances
-@needs_uprobes
+@pytest.mark.root
+@pytest.mark.features("tracefs_instances", "uprobe_events")
 def test_what_a_killed_run_left_is_removed(owner, where) -> None:
     instance, group = made_by(owner)
     assert instance.exists()
@@ -89,7 +83,8 @@ def test_what_a_killed_run_left_is_removed(owner, where) -> None:
     assert list(where[0].iterdir()) == []
 
 
-@needs_instances
+@pytest.mark.root
+@pytest.mark.features("tracefs_instances")
 def test_an_unreaped_zombie_is_dead_too(owner, where) -> None:
     owner.send_signal(signal.SIGKILL)
     os.waitid(os.P_PID, owner.pid, os.WEXITED | os.WNOWAIT)
@@ -97,7 +92,8 @@ def test_an_unreaped_zombie_is_dead_too(owner, where) -> None:
     assert record.pid == owner.pid
 
 
-@needs_instances
+@pytest.mark.root
+@pytest.mark.features("tracefs_instances")
 def test_a_live_run_is_left_alone_even_when_it_is_stopped(owner, where) -> None:
     owner.send_signal(signal.SIGSTOP)
     assert clean_leftovers(directories=where) == []
@@ -107,7 +103,8 @@ def test_a_live_run_is_left_alone_even_when_it_is_stopped(owner, where) -> None:
     assert ("instance", f"probeplan-{owner.name}") in record.entries
 
 
-@needs_instances
+@pytest.mark.root
+@pytest.mark.features("tracefs_instances")
 def test_a_dry_run_tells_and_leaves_everything(owner, where) -> None:
     owner.kill()
     owner.wait()
@@ -125,7 +122,8 @@ def a_dead_journal(where: tuple[Path, ...], *entries: tuple[str, str]) -> Path:
     return journal.path
 
 
-@needs_instances
+@pytest.mark.root
+@pytest.mark.features("tracefs_instances")
 @pytest.mark.parametrize(
     "name", ["foreign", "../instances/foreign", "probeplan-x/../foreign", "probeplan/../foreign"]
 )
@@ -141,7 +139,8 @@ def test_an_instance_under_another_name_is_never_touched(where, name: str) -> No
         foreign.rmdir()
 
 
-@needs_uprobes
+@pytest.mark.root
+@pytest.mark.features("uprobe_events")
 def test_an_event_of_somebody_else_is_never_touched(where) -> None:
     event = Event(group="foreign", name=f"f{os.getpid()}", path=sys.executable, offset=64)
     define([event], lambda _name: None)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 
 from tests.support.paths import ROOT
 
@@ -14,7 +15,7 @@ PAGES = (*sorted(DOCS.glob("*.md")), ROOT / "CONTRIBUTING.md")
 HEAD = "apiVersion: probeplan/v1\nkind: ProbePlan\nmetadata: {name: example, summary: An example}\n"
 PROBES = 'probes:\n  read: {attach: "syscall:read", emit: {}}\n'
 
-_FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^ *```(\S*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+)?)`(?!`)")
 
 
@@ -35,7 +36,7 @@ def blocks(page: Path, *languages: str) -> list[Block]:
     """The fenced blocks of a page in these languages, in order."""
     text = page.read_text()
     return [
-        Block(page=page, line=text.count("\n", 0, m.start()) + 1, language=m[1], text=m[2])
+        Block(page=page, line=text.count("\n", 0, m.start()) + 1, language=m[1], text=dedent(m[2]))
         for m in _FENCE.finditer(text)
         if m[1] in languages
     ]

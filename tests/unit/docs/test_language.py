@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.backends import backend
 from orchestrator.compile.lower import compile_plan
+from orchestrator.kernel.constants import GROUPS
 from orchestrator.kernel.facts import KernelFacts, load_facts
 from orchestrator.plan import figures as plan_figures
 from orchestrator.plan.attach_kinds import ATTACH_KINDS, KINDS
@@ -53,6 +54,11 @@ def test_every_builtin_is_described() -> None:
     named = " ".join(row[0] for row in rows(section(LANGUAGE, "### Builtins")))
     described = set(re.findall(r"`(\w+)`", named))
     assert described - {"arg0", "arg9"} == set(names.BUILTINS)
+
+
+def test_every_group_of_constants_is_named() -> None:
+    rule = section(LANGUAGE, "### Rule 6: Names")
+    assert {*GROUPS, "SYS_"} == set(re.findall(r"`([A-Z]+_?)`", rule)) & {*GROUPS, "SYS_"}
 
 
 def test_every_unit_is_named() -> None:

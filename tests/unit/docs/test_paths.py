@@ -1,0 +1,62 @@
+"""Every path that the documentation names exists, and every name that it takes from a module."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+from tests.unit.docs.pages import PAGES, code_spans
+
+DOCUMENTS = (*PAGES, ROOT / "README.md")
+HEADS = ("orchestrator", "tests", "docs", "schema", "plans", "examples", "scripts", "bench", ".ci")
+FILES = ("CONTRIBUTING.md", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml", "setup.py")
+#: Rooms are also named from within the package.
+ROOMS = {path.name for path in (ROOT / "orchestrator").iterdir() if path.is_dir()}
+#: Upper-case parts stand for what the reader has; a * for several.
+PLACEHOLDER = re.compile(r"[A-Z]{3,}|\*")
+#: Made when something runs.
+MADE = ("build/docs",)
+
+
+def _paths(page: Path) -> list[str]:
+    spans = [span.rstrip("/") for span in code_spans(page)]
+    paths = [span for span in spans if re.fullmatch(r"[\w./@+-]+", span)]
+    heads = (*HEADS, *ROOMS)
+    return [path for path in paths if path in FILES or ("/" in path and _head(path) in heads)]
+
+
+def _head(path: str) -> str:
+    return path.split("/", maxsplit=1)[0]
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
+def test_the_paths_that_a_page_names_exist(page: Path) -> None:
+    missing = [
+        path
+        for path in _paths(page)
+        if path not in MADE
+        and not (PLACEHOLDER.search(path) and path not in FILES)
+        and not (ROOT / path).exists()
+        and not (ROOT / "orchestrator" / path).exists()
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+    broken = [
+        link
+        for link in links
+        if not link.startswith(("http:", "https:")) and not (page.parent / link).exists()
+    ]
+    assert not broken
+
+
+def test_names_that_steps_take_from_modules_are_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"`(orchestrator/[\w/]+\.py)`, `(\w+)`", text)
+    assert len(named) >= 6
+    for path, name in named:
+        assert re.search(rf"^{name}\b", (ROOT / path).read_text(), re.MULTILINE), (path, name)

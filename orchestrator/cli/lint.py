@@ -17,7 +17,7 @@ from orchestrator.cli.options import (
 from orchestrator.plan.findings import Finding, PlanError, Position, has_errors
 from orchestrator.plan.load import check_plan
 from orchestrator.plan.model import Plan
-from orchestrator.plan.nearest import suggestion
+from orchestrator.plan.nearest import suggest_name
 from orchestrator.policy.model import Policy
 from orchestrator.run.shipped import find_plan
 
@@ -250,7 +250,7 @@ def _explain(code: str) -> int:
 
     entry = CODES.get(code.upper())
     if entry is None:
-        hint = suggestion(code.upper(), CODES, f"codes: {min(CODES)} to {max(CODES)}")
+        hint = suggest_name(code.upper(), CODES, f"codes: {min(CODES)} to {max(CODES)}")
         print(f"there is no code {code!r}\n  hint: {hint}", file=sys.stderr)
         return 2
     print(f"{entry.code}: {entry.title}\n\n{entry.meaning}")

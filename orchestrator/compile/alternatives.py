@@ -4,12 +4,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from orchestrator.compile.choose_tags import choose_tags, with_tag
-from orchestrator.compile.expressions.scope import Param, about_host, mismatch, raise_all
+from orchestrator.compile.expressions.scope import ScalarParam
 from orchestrator.compile.points import find_points
 from orchestrator.compile.program import Skipped
 from orchestrator.compile.type_hook import Draft, make_draft
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.plan.findings import Finding, HostError, PlanError
+from orchestrator.plan.findings import (
+    Finding,
+    HostError,
+    PlanError,
+    is_about_host,
+    plan_error,
+    raise_findings,
+)
 from orchestrator.plan.model import AttachItem, Plan, Probe
 
 __all__ = ["Alternatives"]
@@ -19,7 +26,7 @@ class Alternatives:
     """Tries the items of a plan's probes, and numbers the hooks of those that it takes. `skipped`:
     the others, with the reasons."""
 
-    def __init__(self, plan: Plan, facts: KernelFacts, params: Mapping[str, Param]) -> None:
+    def __init__(self, plan: Plan, facts: KernelFacts, params: Mapping[str, ScalarParam]) -> None:
         self._plan, self._facts, self._params = plan, facts, params
         self.skipped: list[Skipped] = []
         self._findings: list[Finding] = []
@@ -35,7 +42,7 @@ class Alternatives:
             chosen = probe if tag is None else self._with_tag(probe, tag)
             if (made := self._guarded(chosen)) is not None:
                 found.append((probe, made))
-        raise_all(self._findings)
+        raise_findings(self._findings)
         if not found:
             raise HostError([self._nothing_left()])
         return found
@@ -65,7 +72,7 @@ class Alternatives:
             return self._numbered(probe)
         except PlanError as error:
             self._hooks = before
-            if not (probe.optional and about_host(error)):
+            if not (probe.optional and is_about_host(error)):
                 self._findings += error.findings
             elif all(skipped.probe != probe.name for skipped in self.skipped):
                 self._skip(probe, probe.items[0], error)
@@ -75,7 +82,7 @@ class Alternatives:
         drafts = self._hooks_of(probe)
         self._hooks += len(drafts)
         if self._hooks > self._plan.limits.probes:
-            raise mismatch(
+            raise plan_error(
                 "PP094",
                 f"{self._hooks} attach points; limits.probes allows {self._plan.limits.probes}",
                 probe.position,
@@ -92,7 +99,7 @@ class Alternatives:
             try:
                 return self._item(probe, item)
             except PlanError as error:
-                if not about_host(error):
+                if not is_about_host(error):
                     raise
                 refused += error.findings
                 self._skip(probe, item, error)
@@ -104,11 +111,11 @@ class Alternatives:
             try:
                 drafts += self._item(probe, item, len(drafts))
             except PlanError as error:
-                if not ((item.optional or probe.optional) and about_host(error)):
+                if not ((item.optional or probe.optional) and is_about_host(error)):
                     raise
                 self._skip(probe, item, error)
         if not drafts:
-            raise mismatch(
+            raise plan_error(
                 "PP080", f"no attach point of {probe.name!r} is offered here", probe.position
             )
         return drafts

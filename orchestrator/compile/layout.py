@@ -5,7 +5,6 @@ from functools import reduce
 
 from orchestrator.compile.expressions.arithmetic import converted
 from orchestrator.compile.expressions.nodes import Node, Shown
-from orchestrator.compile.expressions.scope import mismatch
 from orchestrator.compile.expressions.types import (
     U64,
     Array,
@@ -32,7 +31,7 @@ from orchestrator.compile.program import (
     RecordField,
 )
 from orchestrator.plan.expression.parse import Expr
-from orchestrator.plan.findings import Position
+from orchestrator.plan.findings import Position, plan_error
 
 MAX_FIELDS = 32  # one bit each in the record's `nulls` and `truncated`
 
@@ -62,7 +61,7 @@ def _two(one: Type, other: Type, name: str, position: Position) -> Type:
         if left.signed == right.signed:
             unit = left.unit if left.unit == right.unit else ""
             return Int(max(left.bits, right.bits), left.signed, unit)
-    raise mismatch(
+    raise plan_error(
         "PP090",
         f"{name!r} is a {one} at one attach point and a {other} at another",
         position,
@@ -98,14 +97,14 @@ def form_of(kind: Type, name: str, position: Position) -> FieldForm:
         case Pointer():
             return "u64"
         case Struct() | Array():
-            raise mismatch(
+            raise plan_error(
                 "PP084",
                 f"{name!r} is a whole {kind}, not a value",
                 position,
                 "name a member of it, or read a string with str()",
             )
         case _:
-            raise mismatch("PP084", f"{name!r} is a {kind}, which cannot be kept", position)
+            raise plan_error("PP084", f"{name!r} is a {kind}, which cannot be kept", position)
 
 
 def brought_to(node: Node, kind: Type) -> Node:
@@ -158,7 +157,7 @@ def lay_out_record(
 ) -> Emit:
     """The record of one probe, its fields behind the header in the order of the plan."""
     if len(fields) > MAX_FIELDS:
-        raise mismatch("PP086", f"{len(fields)} emitted fields; at most {MAX_FIELDS}", position)
+        raise plan_error("PP086", f"{len(fields)} emitted fields; at most {MAX_FIELDS}", position)
     offset, placed = RECORD_HEADER_SIZE, []
     for bit, (name, kind, shown) in enumerate(fields):
         offset = _aligned(offset, kind)

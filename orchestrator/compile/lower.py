@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from orchestrator.compile.alternatives import Alternatives
 from orchestrator.compile.drop_unused import tidy
 from orchestrator.compile.expressions.nodes import Node
-from orchestrator.compile.expressions.scope import Param, raise_all
+from orchestrator.compile.expressions.scope import ScalarParam
 from orchestrator.compile.expressions.types import BOOL, BYTES, DURATION, S64, Int
 from orchestrator.compile.layout import lay_out_record, record_fields, record_size
 from orchestrator.compile.metrics import in_form, metric_spec, metric_use
@@ -28,9 +28,16 @@ from orchestrator.compile.span_probes import later_probes, role_findings, starti
 from orchestrator.compile.type_hook import Draft
 from orchestrator.kernel.abi.cgroups import cgroup_id
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.plan.findings import Finding
-from orchestrator.plan.model import SCALAR_PARAM_TYPES, Outstanding, Plan, Probe, Span, Target
-from orchestrator.plan.model import Param as PlanParam
+from orchestrator.plan.findings import Finding, raise_findings
+from orchestrator.plan.model import (
+    SCALAR_PARAM_TYPES,
+    Outstanding,
+    Param,
+    Plan,
+    Probe,
+    Span,
+    Target,
+)
 
 _PARAM_TYPES: Mapping[str, Int | None] = {
     "int": S64,
@@ -70,15 +77,15 @@ class _Lowering:
         scalars = [p for p in plan.params.values() if p.type in SCALAR_PARAM_TYPES]
         self.slots = tuple(_slot(param, index) for index, param in enumerate(scalars))
         self.params = {
-            p.name: Param(slot=i, type=_PARAM_TYPES[p.type]) for i, p in enumerate(scalars)
+            p.name: ScalarParam(slot=i, type=_PARAM_TYPES[p.type]) for i, p in enumerate(scalars)
         }
 
     def program(self) -> Program:
-        raise_all(list(_unset(self.plan)))
+        raise_findings(list(_unset(self.plan)))
         alternatives = Alternatives(self.plan, self.facts, self.params)
         drafts = alternatives.drafts()
         spans, wrong = draft_spans(self.plan, {probe.name: hooks for probe, hooks in drafts})
-        raise_all([*role_findings(self.plan, drafts), *wrong])
+        raise_findings([*role_findings(self.plan, drafts), *wrong])
         probes = [self._outline(number, *one) for number, one in enumerate(drafts)]
         made = self._spans(spans)
         uses = uses_by_hook(made)
@@ -205,7 +212,7 @@ def _emitted(draft: Draft, emit: Emit | None) -> tuple[Node, ...]:
     return tuple(in_form(draft.emit[field.name], field.form) for field in emit.fields)
 
 
-def _slot(param: PlanParam, index: int) -> ParamSlot:
+def _slot(param: Param, index: int) -> ParamSlot:
     value = param.value if isinstance(param.value, int) else 0
     return ParamSlot(
         name=param.name, slot=index, type=_PARAM_TYPES[param.type] or BOOL, value=int(value)

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 from orchestrator.compile.expressions.members import spelled_type
 from orchestrator.compile.expressions.nodes import Builtin, Node, Register
-from orchestrator.compile.expressions.scope import mismatch
 from orchestrator.compile.expressions.types import U64, Pointer, Space, Type
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import AttachKind
+from orchestrator.plan.findings import plan_error
 from orchestrator.plan.model import AttachItem
 
 #: Functions take this many arguments in registers (x86-64 System V ABI; arm64 has eight).
@@ -51,7 +51,7 @@ def return_node(point: Point) -> Node | None:
 
 def spelled_arguments(item: AttachItem, facts: KernelFacts, space: Space) -> dict[str, Node]:
     if len(item.args) > REGISTER_ARGUMENTS:
-        raise mismatch(
+        raise plan_error(
             "PP084",
             f"{len(item.args)} arguments; only the first {REGISTER_ARGUMENTS} are in registers",
             item.position,

@@ -10,7 +10,6 @@ from orchestrator.compile.expressions.members import (
     spelled_type,
 )
 from orchestrator.compile.expressions.nodes import Node, RawArg
-from orchestrator.compile.expressions.scope import did_you_mean, mismatch
 from orchestrator.compile.expressions.types import S64, U64, Space, Type
 from orchestrator.compile.point import REGISTER_ARGUMENTS, Point, registers, spelled_arguments
 from orchestrator.compile.user_points import usdt_probe, user_function
@@ -18,8 +17,9 @@ from orchestrator.kernel.btf_types import FunctionType
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import KINDS, AttachKind
-from orchestrator.plan.findings import PlanError
+from orchestrator.plan.findings import PlanError, plan_error
 from orchestrator.plan.model import AttachItem
+from orchestrator.plan.nearest import suggest_or_list
 
 
 def find_points(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
@@ -49,11 +49,11 @@ def _matching(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, 
         and facts.symbols.blacklisted(name) != "yes"
     ]
     if not names:
-        raise mismatch(
+        raise plan_error(
             "PP080", f"no function that can be probed matches {item.target!r}", item.position
         )
     if len(names) > limit:
-        raise mismatch(
+        raise plan_error(
             "PP094",
             f"{item.target!r} matches {len(names)} functions; at most {limit} probes are allowed",
             item.position,
@@ -91,7 +91,7 @@ def _check_function(item: AttachItem, facts: KernelFacts, symbol: str) -> None:
     from orchestrator.compile.denied import DENIED
 
     if symbol in DENIED:
-        raise mismatch(
+        raise plan_error(
             "PP081",
             f"{symbol!r} is on the list of functions that must not be probed: {DENIED[symbol]}",
             item.position,
@@ -119,7 +119,7 @@ def _refuse_function(item: AttachItem, facts: KernelFacts, symbol: str) -> None:
     if found.verdict == "ok" or (found.verdict == "unknown" and can_probe_functions(facts)):
         return
     near = f"; nearest: {', '.join(found.suggestions[:4])}" if found.suggestions else ""
-    raise mismatch(
+    raise plan_error(
         "PP080" if found.verdict in ("missing", "module_not_loaded", "no_kprobes") else "PP081",
         f"{symbol!r} cannot be probed: {found.explanation}",
         item.position,
@@ -180,11 +180,11 @@ def _existing_tracepoint(
     found = facts.tracepoint(category, event)
     if found is None:
         names = tuple(":".join(pair) for pair in facts.tracepoint_names())
-        raise mismatch(
+        raise plan_error(
             "PP080",
             f"this kernel has no tracepoint {category}:{event}",
             item.position,
-            did_you_mean(f"{category}:{event}", names)
+            suggest_or_list(f"{category}:{event}", names)
             if names
             else "no tracepoints can be seen: is tracefs mounted, and are you root?",
         )
@@ -196,11 +196,11 @@ def _rawtracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[P
     found = btf.raw_tracepoint(item.target)
     if found is None:
         names = tuple(event for _, event in facts.tracepoint_names())
-        raise mismatch(
+        raise plan_error(
             "PP080",
             f"this kernel has no raw tracepoint {item.target!r}",
             item.position,
-            did_you_mean(item.target, names),
+            suggest_or_list(item.target, names),
         )
     pairs = tuple((param.name, param.type_id) for param in found.params)
     return (
@@ -221,13 +221,13 @@ def _no_syscall(item: AttachItem, facts: KernelFacts) -> PlanError:
     known = facts.syscalls()
     if item.target not in known:
         problem = f"this kernel has no system call {item.target!r} with tracepoints"
-        return mismatch("PP080", problem, item.position, did_you_mean(item.target, known))
+        return plan_error("PP080", problem, item.position, suggest_or_list(item.target, known))
     problem = f"the tracepoints of system call {item.target!r} cannot be seen"
     if facts.tracepoint_names():
         hint = "the kernel needs CONFIG_FTRACE_SYSCALLS=y"
     else:
         hint = "is tracefs mounted, and are you root?"
-    return mismatch("PP080", problem, item.position, hint)
+    return plan_error("PP080", problem, item.position, hint)
 
 
 def _syscall(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:

@@ -18,7 +18,6 @@ from orchestrator.compile.expressions.nodes import (
     Shown,
     may_be_null,
 )
-from orchestrator.compile.expressions.scope import did_you_mean, mismatch
 from orchestrator.compile.expressions.types import DURATION, Type
 from orchestrator.compile.expressions.typing import Typer
 from orchestrator.compile.expressions.vocabulary import UNITS, constant
@@ -28,8 +27,9 @@ from orchestrator.compile.span_probes import require_probes
 from orchestrator.compile.type_hook import Draft, MetricDraft, conjunction, draft_metric
 from orchestrator.plan.expression import syntax
 from orchestrator.plan.expression.parse import Expr, parse
-from orchestrator.plan.findings import Finding, PlanError, Position
+from orchestrator.plan.findings import Finding, PlanError, Position, plan_error
 from orchestrator.plan.model import Metric, Outstanding, Plan, Span
+from orchestrator.plan.nearest import suggest_or_list
 
 __all__ = ["EndDraft", "KeptDraft", "SpanDraft", "draft_spans", "flattened"]
 
@@ -78,7 +78,7 @@ class SpanDraft:
             if one.name == name:
                 return _seen_at_end(index, one)
         expr = parse(text, position)
-        nodes = {d.id: d.redactor.shown(d.typer.type(expr)) for d in self.hooks[role]}
+        nodes = {d.id: d.redactor.shown(d.typer.type_expression(expr)) for d in self.hooks[role]}
         drafts = {draft.id: draft for draft in self.hooks[role]}
         made = KeptDraft(
             name=name,
@@ -116,10 +116,10 @@ class SpanTyper(Typer):
         self.weights = hook.typer.weights
         self._keys = dict(span.keys[hook.id])
 
-    def _name(self, node: syntax.Name) -> Node:
+    def _type_name(self, node: syntax.Name) -> Node:
         name = node.id
         if name in self.scope.definitions:
-            return self._definition(name, node)
+            return self._type_definition(name, node)
         if name in self._keys:
             return self._keys[name]
         if name == "elapsed":
@@ -127,34 +127,36 @@ class SpanTyper(Typer):
             return Builtin("open_for", DURATION)
         found = UNITS.get(name) or constant(name, self.scope.facts)
         if found is None:
-            raise mismatch(
+            raise plan_error(
                 "PP087",
                 f"the name {name!r} is not known in the span {self.span.name!r}",
-                self._place(node),
-                did_you_mean(name, (*self.scope.definitions, *self._keys, "start", "via", "end")),
+                self._position_of(node),
+                suggest_or_list(
+                    name, (*self.scope.definitions, *self._keys, "start", "via", "end")
+                ),
             )
         return found
 
-    def _member(self, node: syntax.MemberOf) -> Node:
+    def _type_member(self, node: syntax.MemberOf) -> Node:
         head, names = _path(node)
         if head in ("start", "via", "end") and names:
             taken = 2 if names[0] == "args" and len(names) > 1 else 1
-            place = self._place(node)
+            place = self._position_of(node)
             value = self._of_probe(head, ".".join(names[:taken]), place)
             for name in names[taken:]:
                 value = member(self.scope.facts, value, name, place)
             return value
-        return super()._member(node)
+        return super()._type_member(node)
 
     def _of_probe(self, role: str, text: str, place: Position) -> Node:
         if role == "end":
-            return self.hook.redactor.shown(self.hook.typer.type(parse(text, place)))
+            return self.hook.redactor.shown(self.hook.typer.type_expression(parse(text, place)))
         if not self.span.hooks[role]:
-            raise mismatch("PP087", f"the span {self.span.name!r} has no `{role}`", place)
+            raise plan_error("PP087", f"the span {self.span.name!r} has no `{role}`", place)
         return self.span.keep(role, text, place)
 
-    def _call(self, node: syntax.Call) -> Node:
-        return Seen() if node.function == "seen" else super()._call(node)
+    def _type_call(self, node: syntax.Call) -> Node:
+        return Seen() if node.function == "seen" else super()._type_call(node)
 
 
 def _path(node: syntax.MemberOf) -> tuple[str, list[str]]:
@@ -200,8 +202,8 @@ def _draft_span(span: Span, drafts: Drafts) -> SpanDraft:
     for hook in made.hooks["end"]:
         typer = SpanTyper(hook, made, span.let)
         made.ends[hook.id] = EndDraft(
-            where=tuple(map(typer.condition, conjunction(span.where))),
-            emit={name: typer.type(expr) for name, expr in (span.emit or {}).items()},
+            where=tuple(map(typer.type_condition, conjunction(span.where))),
+            emit={name: typer.type_expression(expr) for name, expr in (span.emit or {}).items()},
             metrics=tuple(_metric(typer, hook, metric) for metric in span.metrics),
         )
     return made
@@ -227,7 +229,7 @@ def _draft_outstanding(one: Outstanding, drafts: Drafts) -> SpanDraft:
 def _keep_value(made: SpanDraft, one: Outstanding) -> None:
     place = one.value.position
     nodes = {
-        draft.id: integer(draft.typer.type(one.value), place, "value")
+        draft.id: integer(draft.typer.type_expression(one.value), place, "value")
         for draft in made.hooks["start"]
     }
     drafts = {draft.id: draft for draft in made.hooks["start"]}
@@ -261,7 +263,7 @@ def _begun(
 
 def _key(draft: Draft, names: Sequence[str], position: Position) -> tuple[tuple[str, Node], ...]:
     """The parts of a span's key at one hook, each by its name."""
-    return tuple((name, draft.typer.type(parse(name, position))) for name in names)
+    return tuple((name, draft.typer.type_expression(parse(name, position))) for name in names)
 
 
 def flattened(name: str, node: Node) -> list[tuple[str, Node]]:

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from orchestrator.compile.expressions.scope import mismatch
 from orchestrator.compile.type_hook import Draft
-from orchestrator.plan.findings import Finding
+from orchestrator.plan.findings import Finding, plan_error
 from orchestrator.plan.model import Outstanding, Plan, Probe, Span, Target
 
 __all__ = ["later_probes", "require_probes", "role_findings", "starting_probes"]
@@ -48,7 +47,7 @@ def require_probes(span: Span | Outstanding, drafts: Mapping[str, object]) -> No
     roles = (span.start, span.end) if isinstance(span, Span) else (span.open, span.close)
     for names in roles:
         if not any(name in drafts for name in names):
-            raise mismatch(
+            raise plan_error(
                 "PP080",
                 f"{span.name!r} needs {' or '.join(names)}, which cannot be attached here",
                 span.position,

@@ -16,7 +16,7 @@ from orchestrator.compile.expressions.nodes import (
     transform,
     walk,
 )
-from orchestrator.compile.expressions.scope import Param, Scope, mismatch
+from orchestrator.compile.expressions.scope import HookScope, ScalarParam
 from orchestrator.compile.expressions.types import Pointer
 from orchestrator.compile.expressions.typing import Typer
 from orchestrator.compile.point import Point, return_node
@@ -24,6 +24,7 @@ from orchestrator.compile.redact import Redactor
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.expression import syntax
 from orchestrator.plan.expression.parse import Expr, parse
+from orchestrator.plan.findings import plan_error
 from orchestrator.plan.model import AttachItem, Metric, Plan, Probe
 
 #: Builtins whose value at the entry is the one meant; the rest are of the return's moment.
@@ -73,14 +74,17 @@ def make_draft(  # noqa: PLR0913
     point: Point,
     facts: KernelFacts,
     number: int,
-    params: Mapping[str, Param],
+    params: Mapping[str, ScalarParam],
 ) -> Draft:
     """Type everything that the probe evaluates at `point`. Raises PlanError."""
     task = item.task if item.task is not None else probe.task
     typer = Typer(_scope(plan, probe, item, point, facts, number, params, task))
-    where = tuple(map(typer.condition, conjunction(probe.where)))
+    where = tuple(map(typer.type_condition, conjunction(probe.where)))
     redactor = Redactor(probe.redact, point, typer.lets, typer.captures)
-    emit = {name: redactor.shown(typer.type(expr)) for name, expr in (probe.emit or {}).items()}
+    emit = {
+        name: redactor.shown(typer.type_expression(expr))
+        for name, expr in (probe.emit or {}).items()
+    }
     metrics = tuple(draft_metric(typer, redactor, metric) for metric in probe.metrics)
     whose = _task(typer, task)
     pushed, kept = _pushed_down(where, typer) if point.paired else ((), where)
@@ -105,10 +109,10 @@ def _scope(  # noqa: PLR0913
     point: Point,
     facts: KernelFacts,
     number: int,
-    params: Mapping[str, Param],
+    params: Mapping[str, ScalarParam],
     task: Expr | Literal["none"] | None,
-) -> Scope:
-    return Scope(
+) -> HookScope:
+    return HookScope(
         facts=facts,
         label=point.label,
         arguments=point.arguments,
@@ -140,22 +144,26 @@ def conjunction(where: Expr | None) -> tuple[Expr, ...]:
 def draft_metric(typer: Typer, redactor: Redactor, metric: Metric) -> MetricDraft:
     """The metric's expressions, typed by `typer`. Raises PlanError."""
     names = [name for name in metric.by if name != "none"]
-    key = tuple(redactor.shown(typer.type(parse(name, metric.position))) for name in names)
-    where = typer.condition(metric.where) if metric.where is not None else None
+    key = tuple(
+        redactor.shown(typer.type_expression(parse(name, metric.position))) for name in names
+    )
+    where = typer.type_condition(metric.where) if metric.where is not None else None
     if metric.value is None:
         return MetricDraft(key=key, value=None, where=where)
     if metric.kind == "count":
-        also = typer.condition(metric.value)
+        also = typer.type_condition(metric.value)
         both = also if where is None else Combination("and", (where, also))
         return MetricDraft(key=key, value=None, where=both)
-    value = arithmetic.integer(typer.type(metric.value), metric.value.position, metric.kind)
+    value = arithmetic.integer(
+        typer.type_expression(metric.value), metric.value.position, metric.kind
+    )
     return MetricDraft(key=key, value=value, where=where)
 
 
 def _task(typer: Typer, task: Expr | Literal["none"] | None) -> Node | Literal["none"] | None:
     if task is None or task == "none":
         return task
-    node = typer.type(task)
+    node = typer.type_expression(task)
     btf = typer.scope.facts.btf
     if (
         isinstance(node.type, Pointer)
@@ -163,7 +171,7 @@ def _task(typer: Typer, task: Expr | Literal["none"] | None) -> Node | Literal["
         and (node.type.target == btf.struct("task_struct"))
     ):
         return node
-    raise mismatch(
+    raise plan_error(
         "PP084",
         f"`task` needs a pointer to a task_struct, not a {node.type}",
         task.position,

@@ -4,12 +4,11 @@ from typing import TYPE_CHECKING
 
 from orchestrator.compile.expressions.members import spelled_type
 from orchestrator.compile.expressions.nodes import UsdtArg
-from orchestrator.compile.expressions.scope import mismatch
 from orchestrator.compile.expressions.types import U64, Int
 from orchestrator.compile.point import Point, registers, spelled_arguments
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.attach_kinds import KINDS
-from orchestrator.plan.findings import PlanError
+from orchestrator.plan.findings import PlanError, plan_error
 from orchestrator.plan.model import AttachItem
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def _refused(error: "ElfError", item: AttachItem) -> PlanError:
     from orchestrator.binaries.elf import IfuncError
 
     code = "PP081" if isinstance(error, IfuncError) else "PP080"
-    return mismatch(code, str(error), item.position, error.hint)
+    return plan_error(code, str(error), item.position, error.hint)
 
 
 def usdt_probe(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:

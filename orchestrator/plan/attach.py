@@ -7,7 +7,7 @@ without white space, quotes or shell characters.
 import re
 
 from orchestrator.plan.attach_kinds import ATTACH_KINDS, KINDS, PATH, SYMBOL_OR_OFFSET, AttachKind
-from orchestrator.plan.nearest import suggestion
+from orchestrator.plan.nearest import suggest_name
 
 
 class TargetError(ValueError):
@@ -26,7 +26,7 @@ def parse_attach_point(text: str) -> tuple[AttachKind, str]:
         shown = text if len(text) <= 60 else text[:57] + "…"
         message = f"{shown!r} is not KIND:TARGET" if not colon else f"no attach kind {name[:40]!r}"
         known = f"kinds: {', '.join(ATTACH_KINDS)}"
-        raise TargetError("PP051", message, suggestion(name, ATTACH_KINDS, known))
+        raise TargetError("PP051", message, suggest_name(name, ATTACH_KINDS, known))
     if not re.fullmatch(KINDS[kind].pattern, target, re.ASCII):
         raise _bad_target(kind, target, len(name) + 1)
     return kind, target

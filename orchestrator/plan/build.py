@@ -12,7 +12,7 @@ from orchestrator.plan.expression.names import COMM_BYTES
 from orchestrator.plan.figures import build_figures
 from orchestrator.plan.findings import Position
 from orchestrator.plan.model import Limits, LimitSource, Metadata, Plan, Target
-from orchestrator.plan.nearest import suggestion
+from orchestrator.plan.nearest import suggest_name
 from orchestrator.plan.params import build_params
 from orchestrator.plan.probes import build_probe
 from orchestrator.plan.reader import DocumentReader
@@ -125,7 +125,7 @@ def _override_limits(
         place = Position(file=f"--limit {key}")
         known = (*LIMIT_READERS, "at_cap")
         if key not in known:
-            hint = suggestion(key, known, f"limits: {', '.join(known)}")
+            hint = suggest_name(key, known, f"limits: {', '.join(known)}")
             collector.add("PP067", f"there is no limit {key!r}", place, hint)
         elif key == "at_cap" and text not in _AT_CAP:
             collector.add("PP067", f"{text!r} is neither stop nor mute", place)
@@ -232,7 +232,7 @@ def _override_target(
 
 def _overridden(key: str, text: str) -> bool | tuple[int | str, ...]:
     if key not in _TARGET_KEYS:
-        hint = suggestion(key, _TARGET_KEYS, f"targets: {', '.join(_TARGET_KEYS)}")
+        hint = suggest_name(key, _TARGET_KEYS, f"targets: {', '.join(_TARGET_KEYS)}")
         raise UnitError(f"there is no target {key!r}", hint)
     if key not in _FLAG_KEYS:
         return tuple(_who(key, part) for part in text.split(","))

@@ -19,7 +19,7 @@ from orchestrator.plan.expression.syntax import (
     walk,
 )
 from orchestrator.plan.model import Param
-from orchestrator.plan.nearest import nearest, suggestion
+from orchestrator.plan.nearest import find_nearest, suggest_name
 from orchestrator.plan.scopes import Scope, names_used_by
 
 
@@ -101,7 +101,7 @@ class ExpressionChecker:
             self._report("PP022", f"this span has no `{role}`", node, expr, hint)
         elif not (name in scope.span[role] or name in names.BUILTINS):
             known = [*sorted(scope.span[role]), *names.BUILTINS]
-            hint = suggestion(name, known, f"define it under `let` of the {role}'s probes")
+            hint = suggest_name(name, known, f"define it under `let` of the {role}'s probes")
             self._report("PP022", f"unknown name {name!r} at `{role}`", node, expr, hint)
 
     def _seen(self, node: Call, expr: Expr, scope: Scope) -> None:
@@ -117,7 +117,7 @@ class ExpressionChecker:
             self._report("PP022", f"not all attach points define {name!r}", node, expr, hint)
             return
         known = [*scope.definitions, *names.BUILTINS, *names.UNITS]
-        hint = suggestion(name, known, _other_place(name, self.params))
+        hint = suggest_name(name, known, _other_place(name, self.params))
         self._report("PP022", f"unknown name {name!r}", node, expr, hint)
 
     def _situation(
@@ -138,7 +138,7 @@ class ExpressionChecker:
         param = self.params.get(name)
         if param is None:
             if not self.collector.has_refused(("params", name)):
-                hint = suggestion(name, self.params, "define it under `params`")
+                hint = suggest_name(name, self.params, "define it under `params`")
                 self._report("PP065", f"there is no param {name!r}", node, expr, hint)
         elif param.type in ("ratio", "attach"):
             place = "`sample`" if param.type == "ratio" else "`attach`, as $(params.NAME),"
@@ -167,7 +167,7 @@ class ExpressionChecker:
 
     def _no_function(self, node: Call, expr: Expr) -> None:
         name = node.function
-        hint = suggestion(name, names.FUNCTIONS, f"functions: {', '.join(names.FUNCTIONS)}")
+        hint = suggest_name(name, names.FUNCTIONS, f"functions: {', '.join(names.FUNCTIONS)}")
         self._report("PP023", f"unknown function {name!r}", node, expr, hint)
 
     def _types(self, node: Call, expr: Expr) -> int:
@@ -176,7 +176,7 @@ class ExpressionChecker:
         if node.function != "load" or not isinstance(first, Name):
             return 0
         if first.id not in names.LOAD_TYPES:
-            hint = suggestion(first.id, names.LOAD_TYPES, f"types: {', '.join(names.LOAD_TYPES)}")
+            hint = suggest_name(first.id, names.LOAD_TYPES, f"types: {', '.join(names.LOAD_TYPES)}")
             self._report("PP022", f"unknown type {first.id!r}", first, expr, hint)
         return 1
 
@@ -216,8 +216,8 @@ def _is_known(name: str) -> bool:
 
 
 def _other_place(name: str, params: Mapping[str, Param]) -> str:
-    if near := nearest(name, params):
-        return f"a param is written `params.{near}`"
+    if near := find_nearest(name, params):
+        return f"a param is written `params.{near[0]}`"
     if name in names.FUNCTIONS:
         return f"a function is called: {name}(…)"
     return f"an argument is written `args.{name}`; own names are defined under `let`"

@@ -27,7 +27,7 @@ from orchestrator.plan.expression.syntax import (
 )
 from orchestrator.plan.figures import CELL_NUMBERS, FIGURE_FUNCTIONS, dotted_parts, metrics_by_owner
 from orchestrator.plan.model import DerivedFigure, MetricKind, Param, Plan
-from orchestrator.plan.nearest import suggestion
+from orchestrator.plan.nearest import suggest_name
 from orchestrator.plan.scopes import names_used_by
 
 _ARITHMETIC = ("+", "-", "*", "/", "//", "%")
@@ -175,7 +175,7 @@ class _FigureChecker:
         wanted = FIGURE_FUNCTIONS.get(node.function)
         if wanted is None:
             known = ", ".join(FIGURE_FUNCTIONS)
-            hint = suggestion(node.function, FIGURE_FUNCTIONS, f"functions of figures: {known}")
+            hint = suggest_name(node.function, FIGURE_FUNCTIONS, f"functions of figures: {known}")
             message = f"the function {node.function}() has no meaning in figures"
             self._report("PP023", message, node, expr, hint)
             return None
@@ -205,7 +205,7 @@ class _FigureChecker:
         param = self.params.get(name)
         if param is None:
             if not self.collector.has_refused(("params", name)):
-                hint = suggestion(name, self.params, "define it under `params`")
+                hint = suggest_name(name, self.params, "define it under `params`")
                 self._report("PP065", f"there is no param {name!r}", node, expr, hint)
             return None
         if param.type in ("ratio", "attach"):
@@ -233,7 +233,7 @@ class _FigureChecker:
             otherwise = f"own names: {', '.join([*scope.own, *sorted(scope.derived)])}"
             if scope.of is None:
                 otherwise = "a metric is written PROBE.METRIC"
-            hint = suggestion(name, known, otherwise)
+            hint = suggest_name(name, known, otherwise)
             self._report("PP022", f"unknown name {name!r}", node, expr, hint)
         return None
 
@@ -246,7 +246,7 @@ class _FigureChecker:
         if kind is None:
             if not any(self.collector.has_refused((head, owner)) for head in ("probes", "spans")):
                 known = _all(scope.metrics)
-                hint = suggestion(name, known, f"metrics: {', '.join(known) or 'there are none'}")
+                hint = suggest_name(name, known, f"metrics: {', '.join(known) or 'there are none'}")
                 self._report("PP071", f"there is no metric {name!r}", node, expr, hint)
             return None
         numbers = CELL_NUMBERS[kind]
@@ -255,7 +255,7 @@ class _FigureChecker:
             return "number"
         what = f"a {kind} has no {wanted!r}" if rest else f"{name} is a histogram, not one number"
         best = f"{name}.{'p99' if kind == 'histogram' else 'value'}"
-        hint = suggestion(wanted, numbers, f"write {best}; it has {', '.join(numbers)}")
+        hint = suggest_name(wanted, numbers, f"write {best}; it has {', '.join(numbers)}")
         self._report("PP072", what, node, expr, hint)
         return None
 

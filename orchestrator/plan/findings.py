@@ -1,6 +1,6 @@
 """Findings: what is wrong with a plan, where, and what to do about it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,6 +61,28 @@ class HostError(Exception):
     def __init__(self, findings: Iterable[Finding]) -> None:
         self.findings = tuple(findings)
         super().__init__("\n".join(map(str, self.findings)))
+
+
+#: Findings that are about this kernel or host, not about the plan: exit code 3 rather than 2.
+HOST_CODES = frozenset({"PP080", "PP081", "PP082", "PP083", "PP089"})
+
+
+def plan_error(code: str, message: str, position: Position, hint: str = "") -> PlanError:
+    """One finding as the exception that carries it."""
+    return PlanError([Finding(code=code, message=message, position=position, hint=hint)])
+
+
+def is_about_host(error: PlanError) -> bool:
+    """True when all findings are about this kernel or host."""
+    return all(finding.code in HOST_CODES for finding in error.findings)
+
+
+def raise_findings(findings: Sequence[Finding]) -> None:
+    """Raise HostError where all findings are about this kernel or host, else PlanError; nothing
+    where there are none."""
+    if findings:
+        error = PlanError(findings)
+        raise HostError(error.findings) if is_about_host(error) else error
 
 
 def has_errors(findings: Iterable[Finding]) -> bool:

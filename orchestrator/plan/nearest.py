@@ -1,21 +1,33 @@
 """Suggestions for misspelt names."""
 
-from collections.abc import Iterable
-from difflib import get_close_matches
+from collections.abc import Collection, Iterable
+
+_MAX_LISTED = 20
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name closest to `name`, or "" when none is near. Case and dashes are forgiven."""
-    names = {_folded(candidate): candidate for candidate in known}
-    close = get_close_matches(_folded(name[:64]), names, n=1, cutoff=0.6)
-    return names[close[0]] if close else ""
+def find_nearest(name: str, known: Iterable[str], most: int = 1) -> tuple[str, ...]:
+    """Up to `most` known names that are close to `name`, the closest first. Case and dashes do
+    not count."""
+    from difflib import get_close_matches  # for errors only
+
+    names = {_fold(candidate): candidate for candidate in known}
+    return tuple(names[near] for near in get_close_matches(_fold(name[:64]), names, most, 0.6))
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     return name.lower().replace("-", "_")
 
 
-def suggestion(name: str, known: Iterable[str], otherwise: str = "") -> str:
+def suggest_name(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """A hint: `did you mean …?`, or `otherwise` when no known name is near."""
-    near = nearest(name, known)
-    return f"did you mean {near!r}?" if near else otherwise
+    return _ask(find_nearest(name, known)) or otherwise
+
+
+def suggest_or_list(name: str, known: Collection[str]) -> str:
+    """A hint that names up to three near names, or else the first of those known."""
+    listed = ", ".join(sorted(known)[:_MAX_LISTED])
+    return _ask(find_nearest(name, known, 3)) or (f"known here: {listed}" if listed else "")
+
+
+def _ask(near: tuple[str, ...]) -> str:
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else ""

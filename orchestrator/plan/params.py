@@ -10,7 +10,7 @@ from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.findings import Position
 from orchestrator.plan.model import Param, ParamType
-from orchestrator.plan.nearest import suggestion
+from orchestrator.plan.nearest import suggest_name
 from orchestrator.plan.units import UnitError
 
 ParamValue = int | bool | str
@@ -110,7 +110,7 @@ def build_params(
         if name in params:
             params[name] = _set(params[name], text, collector)
         elif name not in raw:
-            hint = suggestion(name, raw, f"it has: {', '.join(raw)}" if raw else "it has none")
+            hint = suggest_name(name, raw, f"it has: {', '.join(raw)}" if raw else "it has none")
             place = Position(file=f"--set {name}")
             collector.add("PP067", f"the plan has no param {name!r}", place, hint)
     return params
@@ -199,7 +199,7 @@ def _with_value(
 
 def _refusal(param: Param, value: ParamValue) -> tuple[str, str] | None:
     if param.choices and value not in param.choices:
-        hint = suggestion(str(value), param.choices, f"one of: {', '.join(param.choices)}")
+        hint = suggest_name(str(value), param.choices, f"one of: {', '.join(param.choices)}")
         return f"{value!r} is not among its choices", hint
     if param.min is not None and isinstance(value, int) and value < param.min:
         return "the value is below its min", f"at least {show_value(param.type, param.min)}"
@@ -288,7 +288,7 @@ def _filling(
     param = params.get(name)
     if param is None:
         if not collector.has_refused(("params", name)):
-            hint = suggestion(name, params, "define it under `params`")
+            hint = suggest_name(name, params, "define it under `params`")
             collector.add("PP065", f"there is no param {name!r}", place, hint)
         return None
     if param.value is None:

@@ -18,7 +18,7 @@ from orchestrator.plan.model import (
     Probe,
     Redact,
 )
-from orchestrator.plan.nearest import suggestion
+from orchestrator.plan.nearest import suggest_name
 from orchestrator.plan.params import Unset
 from orchestrator.plan.reader import DocumentReader
 from orchestrator.plan.units import UnitError
@@ -141,7 +141,7 @@ def _point(reader: DocumentReader, path: DocumentPath) -> tuple[str, AttachKind,
         head = text.partition(":")[0]
         known = next((kind for kind in ATTACH_KINDS if kind == head), None)
         if known is None and "$(" not in head:
-            hint = suggestion(head, ATTACH_KINDS, f"kinds: {', '.join(ATTACH_KINDS)}")
+            hint = suggest_name(head, ATTACH_KINDS, f"kinds: {', '.join(ATTACH_KINDS)}")
             reader.collector.add("PP051", f"no attach kind {head[:40]!r}", reader.place(path), hint)
             return None
         return text, known or "function", "", str(unset.args[0])
@@ -183,7 +183,7 @@ def _sample(reader: DocumentReader, path: DocumentPath) -> int:
         if not reader.collector.has_refused(("params", name)):
             what = f"{raw!r} is of type {param.type}" if param else f"there is no param {name!r}"
             ratios = [key for key, value in reader.params.items() if value.type == "ratio"]
-            hint = suggestion(name, ratios, "define it under `params` with `type: ratio`")
+            hint = suggest_name(name, ratios, "define it under `params` with `type: ratio`")
             reader.collector.add("PP065", what, reader.place(path), hint)
         return 1
     return param.value if isinstance(param.value, int) else 1

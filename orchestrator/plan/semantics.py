@@ -13,7 +13,7 @@ from orchestrator.plan.expression_meaning import ExpressionChecker
 from orchestrator.plan.figure_meaning import check_figures
 from orchestrator.plan.findings import PlanError
 from orchestrator.plan.model import Metric, Plan, Probe
-from orchestrator.plan.nearest import suggestion
+from orchestrator.plan.nearest import suggest_name
 from orchestrator.plan.params import interpolation_elsewhere
 from orchestrator.plan.scopes import Scope, item_scope, names_used_by, plan_scope, probe_scope
 from orchestrator.plan.span_meaning import check_spans
@@ -136,7 +136,7 @@ def _check_by(
         if not (known or _DOTTED.fullmatch(name) or names.ARGUMENT.fullmatch(name)):
             candidates = [*scope.definitions, *keys]
             otherwise = f"name it under `let`, or use one of: {', '.join(candidates)}"
-            hint = suggestion(name, candidates, otherwise)
+            hint = suggest_name(name, candidates, otherwise)
             checker.collector.add("PP055", f"cannot count by {name!r}", place, hint)
             continue
         try:

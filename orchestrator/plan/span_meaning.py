@@ -9,7 +9,7 @@ from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.expression_meaning import ExpressionChecker
 from orchestrator.plan.findings import PlanError
 from orchestrator.plan.model import Outstanding, Plan, Probe, Span
-from orchestrator.plan.nearest import suggestion
+from orchestrator.plan.nearest import suggest_name
 from orchestrator.plan.scopes import Scope, names_used_by, probe_scope, span_scope
 
 _SPAN_ROLES = ("start", "end", "via", "cancel")
@@ -54,7 +54,7 @@ def _check_probes(
             if name in known:
                 yield role, known[name], at
             elif not collector.has_refused(("probes", name)):
-                hint = suggestion(name, known, f"probes: {', '.join(known)}")
+                hint = suggest_name(name, known, f"probes: {', '.join(known)}")
                 collector.add(
                     "PP062", f"there is no probe {name!r}", collector.document.value(at), hint
                 )
@@ -147,7 +147,7 @@ class _SpanChecker:
         head = name.split(".", maxsplit=1)[0]
         if head not in (*scope.definitions, *names.SPAN_PROBES):
             known = [*scope.definitions, "start.comm"]
-            hint = suggestion(name, known, "e.g. start.comm, or name it under the span's `let`")
+            hint = suggest_name(name, known, "e.g. start.comm, or name it under the span's `let`")
             self.collector.add("PP055", f"cannot count by {name!r}", place, hint)
             return
         try:

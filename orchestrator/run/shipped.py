@@ -25,12 +25,12 @@ def find_plan(name: str) -> str:
     plans = shipped_plans()
     if name in plans:
         return str(plans[name])
-    from orchestrator.plan.nearest import suggestion  # only for errors
+    from orchestrator.plan.nearest import suggest_name  # only for errors
 
     finding = Finding(
         code="PP001",
         message=f"there is no file and no shipped plan {name!r}",
         position=Position(file=name),
-        hint=suggestion(name, plans, f"shipped plans: {', '.join(plans) or 'none'}"),
+        hint=suggest_name(name, plans, f"shipped plans: {', '.join(plans) or 'none'}"),
     )
     raise PlanError([finding])

@@ -12,7 +12,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from orchestrator.compile.expressions.nodes import Node, RawArg
-from orchestrator.compile.expressions.scope import Scope
+from orchestrator.compile.expressions.scope import HookScope
 from orchestrator.compile.expressions.types import INTEGERS, wrap
 from orchestrator.compile.expressions.typing import Typer
 from orchestrator.kernel.facts import KernelFacts
@@ -84,8 +84,8 @@ argument_values = st.fixed_dictionaries(
 
 def typed(text: str, facts: KernelFacts) -> Node:
     """The typed node of an expression over ARGUMENTS."""
-    scope = Scope(facts=facts, label="a test", arguments=ARGUMENTS, positional=lambda _i: None)
-    return Typer(scope).type(parse(text))
+    scope = HookScope(facts=facts, label="a test", arguments=ARGUMENTS, positional=lambda _i: None)
+    return Typer(scope).type_expression(parse(text))
 
 
 # ---------------------------------------------------------------- the same in C

@@ -11,7 +11,6 @@ from orchestrator.compile.expressions.nodes import (
     StringTest,
     TextConst,
 )
-from orchestrator.compile.expressions.scope import mismatch
 from orchestrator.compile.expressions.types import (
     S32,
     S64,
@@ -24,7 +23,7 @@ from orchestrator.compile.expressions.types import (
     promoted,
     wrap,
 )
-from orchestrator.plan.findings import Position
+from orchestrator.plan.findings import Position, plan_error
 
 
 def constant(value: int) -> Const:
@@ -58,7 +57,7 @@ def integer(node: Node, position: Position, what: str = "this") -> Node:
         case Pointer():
             return converted(node, U64)
         case other:
-            raise mismatch(
+            raise plan_error(
                 "PP084",
                 f"{what} is a {other} where a number is needed",
                 position,
@@ -73,7 +72,7 @@ def truth(node: Node, position: Position) -> Node:
     if isinstance(node.type, Bool):
         return node
     if isinstance(node.type, Str):
-        raise mismatch("PP084", "a string is not a condition", position, 'compare it: s != ""')
+        raise plan_error("PP084", "a string is not a condition", position, 'compare it: s != ""')
     number = integer(node, position)
     return Comparison("!=", number, _zero(number))
 
@@ -127,14 +126,14 @@ def _unit_of(op: str, left: Node, right: Node, position: Position) -> str:
     mine, other = _units(left, right)
     if op == "*":
         if mine and other:
-            raise mismatch("PP085", f"a {mine} times a {other} has no meaning", position)
+            raise plan_error("PP085", f"a {mine} times a {other} has no meaning", position)
         return mine or other
     if op in ("+", "-", "%"):
         _check_same_unit(op, left, right, position)
         return mine or other
     if op == "//":
         if "duration" in (mine, other) and mine != "duration":
-            raise mismatch(
+            raise plan_error(
                 "PP085",
                 f"a {mine or 'number'} divided by a duration has no meaning here",
                 position,
@@ -149,8 +148,8 @@ def _check_same_unit(op: str, left: Node, right: Node, position: Position) -> No
     if mine == other or "duration" not in (mine, other) or _is_zero(left) or _is_zero(right):
         return
     if {mine, other} == {"duration", "bytes"}:
-        raise mismatch("PP085", f"`{op}` between a duration and bytes", position)
-    raise mismatch(
+        raise plan_error("PP085", f"`{op}` between a duration and bytes", position)
+    raise plan_error(
         "PP085",
         f"`{op}` between a duration and a plain number",
         position,
@@ -184,14 +183,14 @@ def _string_comparison(op: str, left: Node, right: Node, position: Position) -> 
     if isinstance(left, TextConst):
         left, right = right, left
     if not isinstance(left.type, Str) or not isinstance(right, TextConst):
-        raise mismatch(
+        raise plan_error(
             "PP084",
             f"`{op}` between {left.type} and {right.type}",
             position,
             "a string compares with a constant string",
         )
     if op not in ("==", "!="):
-        raise mismatch(
+        raise plan_error(
             "PP084",
             f"`{op}` is not defined for strings",
             position,
@@ -222,7 +221,7 @@ def either(test: Node, yes: Node, no: Node, position: Position) -> Node:
         return Either(test, yes, no, Ip(0))
     if isinstance(yes.type, Str) and isinstance(no.type, Str):
         return Either(test, yes, no, Str(max(yes.type.size, no.type.size)))
-    raise mismatch(
+    raise plan_error(
         "PP084",
         f"the two arms have different types: {yes.type} and {no.type}",
         position,

@@ -2,15 +2,15 @@
 
 from orchestrator.compile.expressions.members import member
 from orchestrator.compile.expressions.nodes import Builtin, Const, Node, Shown, TextConst
-from orchestrator.compile.expressions.scope import Scope, mismatch
+from orchestrator.compile.expressions.scope import HookScope
 from orchestrator.compile.expressions.types import DURATION, U32, Pointer, Str
 from orchestrator.compile.expressions.vocabulary import BUILTINS, TASK_BUILTINS, UNITS
-from orchestrator.plan.findings import Position
+from orchestrator.plan.findings import Position, plan_error
 
 __all__ = ["builtin", "known_names"]
 
 
-def known_names(scope: Scope) -> tuple[str, ...]:
+def known_names(scope: HookScope) -> tuple[str, ...]:
     """Names that may be meant where one is not known."""
     return (
         *scope.definitions,
@@ -27,7 +27,7 @@ def known_names(scope: Scope) -> tuple[str, ...]:
     )
 
 
-def builtin(scope: Scope, name: str, place: Position, *, at_entry: bool) -> Node | None:
+def builtin(scope: HookScope, name: str, place: Position, *, at_entry: bool) -> Node | None:
     """The value of `name`, None where it is no builtin's. `at_entry`: as seen inside entry().
     Raises PlanError where it means nothing here."""
     if name in TASK_BUILTINS or name == "ppid":
@@ -46,9 +46,9 @@ def builtin(scope: Scope, name: str, place: Position, *, at_entry: bool) -> Node
             return BUILTINS.get(name)
 
 
-def _of_task(scope: Scope, name: str, place: Position) -> Node:
+def _of_task(scope: HookScope, name: str, place: Position) -> Node:
     if not scope.has_task:
-        raise mismatch(
+        raise plan_error(
             "PP088",
             f"{name!r} means nothing here: the probe says `task: none`",
             place,
@@ -59,7 +59,7 @@ def _of_task(scope: Scope, name: str, place: Position) -> Node:
     return TASK_BUILTINS[name]
 
 
-def _parent(scope: Scope, place: Position) -> Node:
+def _parent(scope: HookScope, place: Position) -> Node:
     btf = scope.facts.btf
     task = btf.struct("task_struct") if btf is not None else None
     current = Builtin("task", Pointer("kernel", task or 0))
@@ -67,9 +67,9 @@ def _parent(scope: Scope, place: Position) -> Node:
     return member(scope.facts, parent, "tgid", place)
 
 
-def _return_value(scope: Scope, place: Position, at_entry: bool) -> Node:
+def _return_value(scope: HookScope, place: Position, at_entry: bool) -> Node:
     if scope.retval is None or at_entry:
-        raise mismatch(
+        raise plan_error(
             "PP088",
             f"there is no return value at {scope.label}" + (" inside entry()" if at_entry else ""),
             place,
@@ -78,9 +78,9 @@ def _return_value(scope: Scope, place: Position, at_entry: bool) -> Node:
     return scope.retval
 
 
-def _elapsed(scope: Scope, place: Position, at_entry: bool) -> Node:
+def _elapsed(scope: HookScope, place: Position, at_entry: bool) -> Node:
     if not scope.has_elapsed or at_entry:
-        raise mismatch(
+        raise plan_error(
             "PP088",
             f"there is no elapsed time at {scope.label}",
             place,

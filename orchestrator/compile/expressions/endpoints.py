@@ -18,10 +18,9 @@ from orchestrator.compile.expressions.nodes import (
     Node,
     ReadString,
 )
-from orchestrator.compile.expressions.scope import mismatch
 from orchestrator.compile.expressions.types import U16, Endpoint, Ip, Pointer, Str
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.plan.findings import Position
+from orchestrator.plan.findings import Position, plan_error
 
 _IP_BYTES = 16
 _UNIX_PATH = 108  # UNIX_PATH_MAX
@@ -52,7 +51,7 @@ def _sock(facts: KernelFacts, pointer: Node, position: Position) -> Node:
     kind = pointer.type
     assert isinstance(kind, Pointer)
     if kind.space == "user":
-        raise mismatch(
+        raise plan_error(
             "PP084",
             "a struct sock lies in the kernel, and this is a user pointer",
             position,
@@ -63,7 +62,7 @@ def _sock(facts: KernelFacts, pointer: Node, position: Position) -> Node:
         if name == "socket":
             return member(facts, pointer, "sk", position)
         if not name.endswith("sock"):
-            raise mismatch("PP084", f"a struct {name} is no struct sock", position)
+            raise plan_error("PP084", f"a struct {name} is no struct sock", position)
     sock = Pointer("kernel", struct_id(facts, "struct sock", position))
     return converted(pointer, sock)
 
@@ -96,7 +95,7 @@ def of_sockaddr(pointer: Node, length: Node | None) -> EndpointOf:
 def endpoint_member(base: Node, name: str, position: Position) -> Node:
     """`.ip`, `.port`, `.family`, and of a sockaddr `.path`. Raises PlanError."""
     if not isinstance(base, EndpointOf):
-        raise mismatch(
+        raise plan_error(
             "PP084",
             f"{name!r}: the address is chosen by a condition",
             position,
@@ -112,5 +111,5 @@ def endpoint_member(base: Node, name: str, position: Position) -> Node:
     if name not in makers:
         what = "a socket's address" if base.unix is None else "an address"
         known = ", ".join(f".{one}" for one in makers)
-        raise mismatch("PP084", f"{what} has no member {name!r}", position, f"it has {known}")
+        raise plan_error("PP084", f"{what} has no member {name!r}", position, f"it has {known}")
     return makers[name]()

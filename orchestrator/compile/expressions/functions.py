@@ -23,7 +23,6 @@ from orchestrator.compile.expressions.nodes import (
     TextConst,
 )
 from orchestrator.compile.expressions.paths import path_of
-from orchestrator.compile.expressions.scope import mismatch
 from orchestrator.compile.expressions.types import (
     U16,
     U32,
@@ -41,7 +40,7 @@ from orchestrator.compile.expressions.types import (
 )
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.syscalls import syscalls
-from orchestrator.plan.findings import Position
+from orchestrator.plan.findings import Position, plan_error
 
 DEFAULT_STRING = 128
 MAX_STRING = 4096
@@ -65,25 +64,25 @@ def _pointer(node: Node, name: str, position: Position) -> Node:
         case Int(bits=64):
             return converted(node, Pointer("kernel"))
         case other:
-            raise mismatch("PP084", f"{name} needs a pointer, not a {other}", position)
+            raise plan_error("PP084", f"{name} needs a pointer, not a {other}", position)
 
 
 def _text(node: Node, name: str, position: Position) -> bytes:
     if not isinstance(node, TextConst):
-        raise mismatch("PP084", f"{name} needs a constant string there", position)
+        raise plan_error("PP084", f"{name} needs a constant string there", position)
     return node.value
 
 
 def _number(node: Node, name: str, position: Position) -> int:
     if not isinstance(node, Const):
-        raise mismatch("PP084", f"{name} needs a constant number there", position)
+        raise plan_error("PP084", f"{name} needs a constant number there", position)
     return node.value
 
 
 def _str(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     size = _number(args[1], "str", position) if len(args) > 1 else DEFAULT_STRING
     if not 2 <= size <= MAX_STRING:
-        raise mismatch(
+        raise plan_error(
             "PP086",
             f"a string of {size} bytes",
             position,
@@ -156,7 +155,7 @@ def _ip(version: int) -> Function:
             return IpOf(converted(node, U32), kind)
         if isinstance(node.type, Pointer | Struct | Array):
             return IpOf(_pointer(node, f"ipv{version}", position), kind)
-        raise mismatch(
+        raise plan_error(
             "PP084", f"ipv{version} needs an address of {size} bytes, not a {node.type}", position
         )
 
@@ -185,7 +184,7 @@ def _string(node: Node, name: str, position: Position) -> Node:
                 "a path is put together for records alone; its last part is a string: "
                 "str(file.f_path.dentry.d_name.name), str(dentry.d_name.name)"
             )
-        raise mismatch("PP084", f"{name} needs a string, not a {node.type}", position, hint)
+        raise plan_error("PP084", f"{name} needs a string, not a {node.type}", position, hint)
     return node
 
 
@@ -197,7 +196,7 @@ def glob_test(string: Node, pattern: bytes, position: Position) -> Node:
     """A glob with `*` at one end or both, or none at all."""
     bare = pattern.strip(b"*")
     if b"*" in bare or b"?" in bare or b"[" in bare:
-        raise mismatch(
+        raise plan_error(
             "PP086",
             f"the glob {pattern.decode(errors='replace')!r} is too general",
             position,
@@ -221,7 +220,7 @@ def _buf(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Nod
         case Arithmetic(op="min", left=other, right=Const(value=size)):
             length, most = other, size
     if not 1 <= most <= MAX_BUFFER:
-        raise mismatch(
+        raise plan_error(
             "PP086",
             f"a buffer of {most} bytes",
             position,
@@ -233,7 +232,7 @@ def _buf(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Nod
 def _bounded(args: tuple[Node, ...], name: str, position: Position) -> int:
     size = _number(args[1], name, position) if len(args) > 1 else DEFAULT_NAMES
     if not MIN_NAMES <= size <= MAX_NAMES:
-        raise mismatch(
+        raise plan_error(
             "PP086", f"{name} of {size} bytes", position, f"from {MIN_NAMES} to {MAX_NAMES}"
         )
     return size // 8 * 8
@@ -280,7 +279,7 @@ def _devname(_facts: KernelFacts, args: tuple[Node, ...], position: Position) ->
 def _hash(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     value = args[0]
     if isinstance(value.type, Struct | Array):
-        raise mismatch("PP084", f"hash needs a value, not a {value.type}", position)
+        raise plan_error("PP084", f"hash needs a value, not a {value.type}", position)
     return Shown(value, value.type, hashed=True)
 
 
@@ -309,7 +308,7 @@ def _group(
     prefix = _text(args[1], function, position).decode() if len(args) > 1 else ""
     names = names_of(prefix)
     if not names:
-        raise mismatch(
+        raise plan_error(
             "PP084",
             f"no constants are known that begin with {prefix!r}"
             if prefix

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 
 from orchestrator.compile.expressions.nodes import Address, Field, Load, Node, RawArg, Register
-from orchestrator.compile.expressions.scope import did_you_mean, mismatch
 from orchestrator.compile.expressions.types import (
     BOOL,
     DURATION,
@@ -24,13 +23,14 @@ from orchestrator.kernel.btf import Btf
 from orchestrator.kernel.btf_types import BtfType
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.tracepoints import TraceField
-from orchestrator.plan.findings import Position
+from orchestrator.plan.findings import Position, plan_error
+from orchestrator.plan.nearest import suggest_or_list
 
 
 def need_btf(facts: KernelFacts, position: Position, why: str) -> Btf:
     """The kernel's BTF, or a finding that says what needs it."""
     if facts.btf is None:
-        raise mismatch(
+        raise plan_error(
             "PP083",
             f"{why}, and this kernel has no BTF",
             position,
@@ -81,15 +81,15 @@ def member(facts: KernelFacts, base: Node, name: str, position: Position) -> Nod
     owner, space = _owner(btf, base, name, position)
     found = btf.member(owner.id, name)
     if found is None:
-        raise mismatch(
+        raise plan_error(
             "PP082",
             f"{owner.kind} {owner.name or '(nameless)'} has no member {name!r} on this kernel",
             position,
-            did_you_mean(name, btf.member_names(owner.id)),
+            suggest_or_list(name, btf.member_names(owner.id)),
         )
     node = _at_member(btf, base, space, found.bit_offset, found.bit_size, found.type_id)
     if node is None:
-        raise mismatch(
+        raise plan_error(
             "PP084",
             f"{name!r} is a {btf.type_name(found.type_id)}, which cannot be "
             "read as a number, a string or a pointer",
@@ -106,25 +106,25 @@ def _owner(btf: Btf, base: Node, name: str, position: Position) -> tuple[BtfType
             kind = btf.type(target)
             if kind.kind in ("struct", "union"):
                 return kind, space
-            raise mismatch(
+            raise plan_error(
                 "PP084", f"{name!r}: a pointer to {btf.type_name(target)} has no members", position
             )
         case Pointer():
-            raise mismatch(
+            raise plan_error(
                 "PP084",
                 f"{name!r}: what this pointer points to is not known",
                 position,
                 'say it: cast(p, "struct NAME")',
             )
         case Endpoint():
-            raise mismatch(
+            raise plan_error(
                 "PP084",
                 f"{name!r}: an address that is kept has no members",
                 position,
                 f"keep the member: `let: {{{name}: remote(sk).{name}}}`, and name that",
             )
         case other:
-            raise mismatch("PP084", f"{name!r}: a value of type {other} has no members", position)
+            raise plan_error("PP084", f"{name!r}: a value of type {other} has no members", position)
 
 
 def _at_member(  # noqa: PLR0913
@@ -175,7 +175,7 @@ def spelled_type(facts: KernelFacts, text: str, space: Space, position: Position
     name = words.removesuffix(" *")
     if words.endswith(" *") and name.startswith(("struct ", "union ")):
         return Pointer(space, struct_id(facts, name, position))
-    raise mismatch(
+    raise plan_error(
         "PP084",
         f"the type {text!r} is not known",
         position,
@@ -187,7 +187,7 @@ def struct_id(facts: KernelFacts, name: str, position: Position) -> int:
     """The BTF id of `struct NAME` or `NAME`. Raises PlanError."""
     found = need_btf(facts, position, f"{name!r} needs type information").struct(name)
     if found is None:
-        raise mismatch("PP082", f"this kernel's BTF has no type {name!r}", position)
+        raise plan_error("PP082", f"this kernel's BTF has no type {name!r}", position)
     return found
 
 

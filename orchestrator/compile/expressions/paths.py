@@ -6,11 +6,10 @@ mount point (include/linux/dcache.h; fs/mount.h; fs/d_path.c, prepend_path).
 
 from orchestrator.compile.expressions.members import member, need_btf
 from orchestrator.compile.expressions.nodes import Node, PathOffsets, ReadPath
-from orchestrator.compile.expressions.scope import mismatch
 from orchestrator.compile.expressions.types import Path, Pointer
 from orchestrator.kernel.btf import Btf
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.plan.findings import Position
+from orchestrator.plan.findings import Position, plan_error
 
 
 def path_of(facts: KernelFacts, pointer: Node, size: int, position: Position) -> ReadPath:
@@ -20,7 +19,7 @@ def path_of(facts: KernelFacts, pointer: Node, size: int, position: Position) ->
     assert isinstance(kind, Pointer)
     name = btf.type(kind.target).name if kind.target else ""
     if kind.space != "kernel" or name not in ("file", "path", "dentry"):
-        raise mismatch(
+        raise plan_error(
             "PP084",
             "path() needs a pointer to a struct file, path or dentry",
             position,
@@ -40,7 +39,7 @@ def _offsets(btf: Btf, position: Position) -> PathOffsets:
         owner = btf.struct(struct)
         found = btf.member(owner, name) if owner is not None else None
         if found is None:
-            raise mismatch("PP082", f"struct {struct} has no member {name!r} here", position)
+            raise plan_error("PP082", f"struct {struct} has no member {name!r} here", position)
         return found.bit_offset // 8
 
     dentry = {

@@ -12,8 +12,7 @@ import yaml
 
 from orchestrator.plan.document.document_paths import DocumentPath, EntryPosition
 from orchestrator.plan.document.scalars import closes_split, opens_split, resolve
-from orchestrator.plan.document.source import refusal
-from orchestrator.plan.findings import Finding, PlanError, Position
+from orchestrator.plan.findings import Finding, PlanError, Position, plan_error
 
 MAX_DEPTH = 24
 MAX_NODES = 20_000
@@ -54,7 +53,7 @@ class Composer:
         except yaml.MarkedYAMLError as error:
             raise self.syntax(error) from None
         except yaml.YAMLError as error:
-            raise refusal("PP004", f"not YAML: {error}", Position(file=self.file)) from None
+            raise plan_error("PP004", f"not YAML: {error}", Position(file=self.file)) from None
         finally:
             loader.dispose()
 
@@ -63,8 +62,8 @@ class Composer:
         place = self.at(mark) if mark else Position(file=self.file)
         problem = " ".join(filter(None, (error.context, error.problem)))
         if mark and "\t" in self.line(mark.line)[: mark.column + 1]:
-            return refusal("PP004", "a tab indents this line", place, "indent with spaces")
-        return refusal("PP004", f"not YAML: {problem}", place, _syntax_hint(problem))
+            return plan_error("PP004", "a tab indents this line", place, "indent with spaces")
+        return plan_error("PP004", f"not YAML: {problem}", place, _syntax_hint(problem))
 
     def next(self) -> Any:
         event = next(self.events)
@@ -100,18 +99,20 @@ class Composer:
         first = self.next()
         if isinstance(first, yaml.StreamEndEvent):
             hint = "a plan starts with `apiVersion: probeplan/v1`"
-            raise refusal("PP005", "the file holds no plan", Position(file=self.file), hint)
+            raise plan_error("PP005", "the file holds no plan", Position(file=self.file), hint)
         data = self.node(self.next(), (), 0)
         self.next()
         after = self.next()
         if isinstance(after, yaml.DocumentStartEvent):
             hint = "put each plan into a file of its own"
-            raise refusal("PP005", "a second document begins here", self.at(after.start_mark), hint)
+            raise plan_error(
+                "PP005", "a second document begins here", self.at(after.start_mark), hint
+            )
         if isinstance(data, dict):
             return data
         shown = "a list" if isinstance(data, list) else f"{data!r:.40}"
         hint = "a plan is a mapping that starts with `apiVersion: probeplan/v1`"
-        raise refusal("PP005", f"the file holds {shown}, not a plan", self.place(()).value, hint)
+        raise plan_error("PP005", f"the file holds {shown}, not a plan", self.place(()).value, hint)
 
     def place(self, path: DocumentPath) -> EntryPosition:
         start = Position(file=self.file, line=1, column=1)
@@ -126,7 +127,7 @@ class Composer:
             deep = depth > MAX_DEPTH
             bound = f"{MAX_DEPTH} levels" if deep else f"{MAX_NODES} values, aliases expanded"
             message = f"the plan {'nests too deeply' if deep else 'grows too large'} here"
-            raise refusal("PP010", message, start, f"at most {bound}")
+            raise plan_error("PP010", message, start, f"at most {bound}")
         if isinstance(event, yaml.AliasEvent):
             return self.alias(event, path, depth, key)
         if event.anchor is None:
@@ -142,7 +143,7 @@ class Composer:
         if record is None:
             place = self.at(event.start_mark)
             hint = f"define it before with `&{event.anchor}`; it may not hold itself"
-            raise refusal("PP004", f"the alias *{event.anchor} is not defined here", place, hint)
+            raise plan_error("PP004", f"the alias *{event.anchor} is not defined here", place, hint)
         live, recording = self.events, self.recording
         self.events, self.recording = iter(record[1:]), []
         value = self.node(_without_anchor(record[0]), path, depth, key)

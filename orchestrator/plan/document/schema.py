@@ -10,7 +10,7 @@ from orchestrator.plan.document import quick_check as quick
 from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.document.parse import Document
 from orchestrator.plan.findings import Finding
-from orchestrator.plan.nearest import nearest
+from orchestrator.plan.nearest import suggest_name
 
 #: The release of the language that this program speaks (`metadata.requires`).
 LANGUAGE = (1, 0)
@@ -120,8 +120,8 @@ def _unknown(error: Any, path: DocumentPath) -> FaultTexts:
     known = list(error.schema.get("properties", {}))
     for count, key in enumerate(error.instance):
         if key not in known:
-            near = nearest(key, known) if count < MAX_SUGGESTIONS else ""
-            hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(known)}"
+            listed = f"known here: {', '.join(known)}"
+            hint = suggest_name(key, known, listed) if count < MAX_SUGGESTIONS else listed
             yield (*path, key), "PP030", f"{_where(error, path)} has no key {_shown(key)}", hint
 
 
@@ -165,8 +165,7 @@ def _choice(error: Any, path: DocumentPath) -> FaultTexts:
         message = f"{_where(error, path)} is {_shown(error.instance)}"
         yield path, "PP035", message, f"this program reads {path[-1]}: {options[0]} only"
         return
-    near = nearest(str(error.instance), options)
-    hint = f"did you mean {near!r}?" if near else f"one of: {', '.join(options)}"
+    hint = suggest_name(str(error.instance), options, f"one of: {', '.join(options)}")
     yield path, "PP033", f"{_where(error, path)} cannot be {_shown(error.instance)}", hint
 
 

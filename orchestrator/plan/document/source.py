@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from orchestrator.plan.findings import Finding, PlanError, Position
+from orchestrator.plan.findings import Finding, PlanError, Position, plan_error
 
 MAX_BYTES = 1 << 20
 
@@ -43,16 +43,11 @@ def _unreadable(name: str, error: OSError | ValueError) -> Finding:
     )
 
 
-def refusal(code: str, message: str, position: Position, hint: str = "") -> PlanError:
-    """One finding as the exception that carries it: nothing more can be read."""
-    return PlanError([Finding(code=code, message=message, position=position, hint=hint)])
-
-
 def decode(source: bytes, file: str) -> str:
     """The text of a plan; raises PlanError PP002 (too large) or PP003 (not clean UTF-8)."""
     whole = Position(file=file)
     if len(source) > MAX_BYTES:
-        raise refusal(
+        raise plan_error(
             "PP002",
             f"the file is larger than {MAX_BYTES >> 20} MiB",
             whole,
@@ -60,18 +55,20 @@ def decode(source: bytes, file: str) -> str:
         )
     if source.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         hint = "save it as UTF-8 without a byte order mark"
-        raise refusal("PP003", "the file starts with a byte order mark", whole, hint)
+        raise plan_error("PP003", "the file starts with a byte order mark", whole, hint)
     try:
         text = source.decode("utf-8")
     except UnicodeDecodeError as error:
         bad = source[error.start]
         place = _place_of(source[: error.start].decode("utf-8"), file)
         hint = "save the file as UTF-8"
-        raise refusal("PP003", f"byte 0x{bad:02x} is not valid UTF-8", place, hint) from None
+        raise plan_error("PP003", f"byte 0x{bad:02x} is not valid UTF-8", place, hint) from None
     if match := _UNPRINTABLE.search(text):
         place = _place_of(text[: match.start()], file)
         code = f"U+{ord(match[0]):04X}"
-        raise refusal("PP003", f"the control character {code} is not allowed", place, "remove it")
+        raise plan_error(
+            "PP003", f"the control character {code} is not allowed", place, "remove it"
+        )
     return text
 
 

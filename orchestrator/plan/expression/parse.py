@@ -29,7 +29,7 @@ from orchestrator.plan.expression.syntax import (
     TupleOf,
     UnaryOperation,
 )
-from orchestrator.plan.findings import NOWHERE, Finding, PlanError, Position
+from orchestrator.plan.findings import NOWHERE, PlanError, Position, plan_error
 
 MAX_LENGTH = 4096
 MAX_DEPTH = 60
@@ -66,7 +66,7 @@ def parse(text: str, position: Position = NOWHERE, *, fractions: bool = False) -
     except SyntaxError as error:
         raise _syntax_error(error, text, position) from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise _refuse("PP020", f"cannot parse {_quoted(text)}: {error}", position) from None
+        raise plan_error("PP020", f"cannot parse {_quoted(text)}: {error}", position) from None
     lead = len(text) - len(text.lstrip())
     converter = _Converter(text.strip(), lead, position, fractions=fractions)
     return Expr(text=text, root=converter.convert(tree.body), position=position)
@@ -79,28 +79,24 @@ def _quoted(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "…")
 
 
-def _refuse(code: str, message: str, position: Position, hint: str = "") -> PlanError:
-    return PlanError([Finding(code=code, message=message, position=position, hint=hint)])
-
-
 def _check_size(text: str, position: Position) -> None:
     if not text.strip():
-        raise _refuse("PP020", "the expression is empty", position)
+        raise plan_error("PP020", "the expression is empty", position)
     if len(text) > MAX_LENGTH:
-        raise _refuse(
+        raise plan_error(
             "PP020",
             f"the expression has {len(text)} characters; at most {MAX_LENGTH} are allowed",
             position,
             "split it with `let`",
         )
     if "\0" in text:
-        raise _refuse("PP020", "the expression holds a NUL character", position)
+        raise plan_error("PP020", "the expression holds a NUL character", position)
     depth = deepest = 0
     for char in text:
         depth += (char in "([{") - (char in ")]}")
         deepest = max(deepest, depth)
     if deepest > MAX_DEPTH or len(re.findall(r"\bnot\b|[-~+]{2}", text)) > 4 * MAX_DEPTH:
-        raise _refuse(
+        raise plan_error(
             "PP020",
             f"the expression nests deeper than {MAX_DEPTH}",
             position,
@@ -130,7 +126,7 @@ def _check_foreign_operators(text: str, position: Position) -> None:
     bare = _STRINGS.sub(lambda match: "_" * len(match.group()), text)
     for pattern, shown, hint in _FOREIGN:
         if match := pattern.search(bare):
-            raise _refuse(
+            raise plan_error(
                 "PP020",
                 f"{shown} is not part of the expression language, in {_quoted(text)}",
                 position.shifted(match.start()) if position.line else position,
@@ -141,7 +137,7 @@ def _check_foreign_operators(text: str, position: Position) -> None:
 def _syntax_error(error: SyntaxError, text: str, position: Position) -> PlanError:
     column = max((error.offset or 1) - 1, 0) + len(text) - len(text.lstrip())
     place = position.shifted(min(column, len(text))) if position.line else position
-    return _refuse(
+    return plan_error(
         "PP020",
         f"cannot parse {_quoted(text)}: {error.msg}",
         place,
@@ -208,7 +204,7 @@ class _Converter:
 
     def refuse(self, node: ast.expr, message: str, hint: str = "") -> PlanError:
         place = self.position.shifted(self.column(node)) if self.position.line else self.position
-        return _refuse("PP021", message, place, hint)
+        return plan_error("PP021", message, place, hint)
 
     def convert(self, node: ast.expr) -> SyntaxNode:
         self.depth += 1

@@ -197,7 +197,7 @@ def test_pointers_of_system_calls_are_user_pointers(compiled: Compile) -> None:
     ("attach", "code", "said"),
     [
         ("function:vfs_raed", "PP080", "nearest: .*vfs_read"),
-        ("tracepoint:sched:sched_swich", "PP080", "did you mean sched:sched_switch"),
+        ("tracepoint:sched:sched_swich", "PP080", "did you mean .sched:sched_switch."),
         ("syscall:opnat", "PP080", "did you mean .*openat"),
         ("function:_raw_spin_lock", "PP081", "must not be probed"),
     ],

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
+from orchestrator.accounting.count import UNKNOWN, Count
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: A count; None: unknown.
-Count = int | None
 Enforced = Literal["kernel", "user"]
 DetailT = TypeVar("DetailT")
 
@@ -81,10 +80,9 @@ class SkippedHook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideCounts:
-    """One side of one hook: fired = expired + not_target + filtered + sampled_out + unpaired
-    + map_full + accepted, each exact or None (unknown). `kernel_missed`: the event happened and
-    we did not run. `side` is entry, return or hit. `in_flight`, of an entry: calls that were
-    accepted and whose return was not seen by the end."""
+    """The counts of one side of one hook (accounting.vocabulary.SIDE), each exact or unknown.
+    `side` is entry, return or hit. `in_flight`, of an entry: calls that were accepted and whose
+    return was not seen by the end."""
 
     hook: int
     side: str
@@ -96,14 +94,14 @@ class SideCounts:
     unpaired: Count = 0
     map_full: Count = 0
     accepted: Count = 0
-    kernel_missed: Count = None
-    recursion_misses: Count = None
+    kernel_missed: Count = UNKNOWN
+    recursion_misses: Count = UNKNOWN
     in_flight: Count = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmitCounts:
-    """Of one probe's records: accepted = rate_limited + over_cap + ring_lost + recorded."""
+    """The counts of one probe's records (accounting.vocabulary.RECORDS)."""
 
     probe: int
     rate_limited: Count = 0
@@ -114,8 +112,8 @@ class EmitCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricCounts:
-    """Of one metric: accepted = counted + filtered + map_full + map_busy (map_full went to the
-    cell `other`; map_busy is lost)."""
+    """The counts of one metric (accounting.vocabulary.METRIC): `map_full` went to the cell
+    `other`, `map_busy` is lost."""
 
     metric: int
     counted: Count = 0
@@ -126,10 +124,7 @@ class MetricCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanCounts:
-    """Of one span: started = ended + cancelled + replaced + not_target + in_flight, and ended +
-    raced = filtered + accepted; its records as in EmitCounts. `repeated`: started again while open
-    and left as it was; `no_start`: ends and the like of what was not open; `raced`: judged at an
-    end and found gone; `map_full`: starts without room."""
+    """The counts of one span (accounting.vocabulary.SPAN) and of its records (RECORDS)."""
 
     span: int
     started: Count = 0
@@ -152,8 +147,9 @@ class SpanCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackCounts:
-    """Of all stacks: `kept` are different ones. Lost, and null where they were asked for:
-    `map_full`: no room for another; `map_busy`: no scratch memory or no lock in the kernel."""
+    """The counts of all stacks (accounting.vocabulary.STACKS). `kept` are different ones; the
+    others are lost, and null where they were asked for: `map_full` had no room, `map_busy` found no
+    scratch memory or no lock in the kernel."""
 
     kept: int = 0
     map_full: int = 0
@@ -200,11 +196,11 @@ class Expense:
 
     number: int
     probes: tuple[int, ...]
-    hits: Count
+    hits: int | None
     price_ns: float
     calibrated: bool
-    run_ns: Count = None
-    runs: Count = None
+    run_ns: int | None = None
+    runs: int | None = None
     idle_ns: float = 0.0
 
 

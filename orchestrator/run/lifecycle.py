@@ -26,7 +26,7 @@ from orchestrator.run.choice import Choice
 from orchestrator.run.command import Command, park
 from orchestrator.run.cost.canary_choice import why_not
 from orchestrator.run.loop import Bar, Watched
-from orchestrator.run.report.account import no_account
+from orchestrator.run.report.account import make_empty_account
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.finish import Ending, finished
 from orchestrator.run.report.outcome import CommandResult, Outcome
@@ -107,7 +107,7 @@ class Run:
             self._order.tell(str(one))
         live = self._faults.attempt(self._attach, None)
         outcome: Outcome = "error"
-        account = no_account(self._program)
+        account = make_empty_account(self._program)
         if live is not None:
             outcome = self._faults.attempt(live.run, outcome)
             account = self._faults.attempt(live.settle, account)

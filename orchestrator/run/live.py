@@ -16,7 +16,7 @@ from orchestrator.run.metrics.windows import Totals, window_ns
 from orchestrator.run.remote.control import Control
 from orchestrator.run.remote.pausing import Pauses
 from orchestrator.run.remote.service import Service
-from orchestrator.run.report.account import Account, settle
+from orchestrator.run.report.account import Account, settle_account
 from orchestrator.run.report.notices import Notices
 from orchestrator.run.report.outcome import Outcome
 from orchestrator.run.stacks import Stacks
@@ -63,7 +63,7 @@ class Live:
             session,
             self._program,
             output,
-            lambda action: self._notices.limit("cpu", action),
+            lambda action: self._notices.report_limit("cpu", action),
             armed.at_ns,
         )
         service = Service(
@@ -122,7 +122,7 @@ class Live:
         self._session.disarm()
         self._disarmed_ns = time.monotonic_ns()
         self._deadline(0)
-        account = settle(self._session, self._stream, self._program, self._session.attached)
+        account = settle_account(self._session, self._stream, self._program, self._session.attached)
         self._metrics.finish(self._armed_ns + self.armed_for_ns)
         if "stacks" in account.ledger:
             incomplete = {"incomplete": self._stacks.unnamed}
@@ -159,8 +159,8 @@ class Live:
         """Tell the limit that ended the run. The duration is one only where it cut a command short:
         otherwise it is how a run is meant to end."""
         if outcome == "cap":
-            self._notices.limit("events", "stop")
+            self._notices.report_limit("events", "stop")
         elif outcome == "limit":
-            self._notices.limit("output", "stop")
+            self._notices.report_limit("output", "stop")
         elif outcome == "duration" and self._watched.command is not None:
-            self._notices.limit("duration", "stop")
+            self._notices.report_limit("duration", "stop")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from orchestrator.accounting.count import Count
 from orchestrator.backends.protocol import Counts, Session
 from orchestrator.compile.program import Program
 from orchestrator.output.run_output import Output
@@ -32,7 +33,7 @@ class Bar(Protocol):
     """What the loop tells a progress bar (output.progress.Progress)."""
 
     def follow(self, look: Callable[[], "Measured"]) -> None: ...
-    def update(self, elapsed_s: float, events: int, lost: int | None) -> None: ...
+    def update(self, elapsed_s: float, events: int, lost: Count) -> None: ...
     def hide(self) -> None: ...
 
 
@@ -47,7 +48,7 @@ class Watched:
 
 class Loop:
     """One run, armed at `armed_ns` (CLOCK_MONOTONIC). `look` is called with the counters now and
-    then, and tells the records lost so far (None: unknown); `on_window` is called at the end of
+    then, and tells the records lost so far; `on_window` is called at the end of
     each window of `window_ns` (None: there are none) and tells whether to stop, `serve` each time
     round; `governor` ends a run that costs too much."""
 
@@ -60,7 +61,7 @@ class Loop:
         program: Program,
         watched: Watched,
         armed_ns: int,
-        look: Callable[[Counts], int | None],
+        look: Callable[[Counts], Count],
         window_ns: int | None,
         on_window: Callable[[], bool],
         serve: Callable[[], None],
@@ -79,7 +80,7 @@ class Loop:
         self._window_ns = armed_ns + (window_ns or 0)
         self._stopped = self._too_costly = False
         self._look_ns = armed_ns
-        self._lost: int | None = 0
+        self._lost: Count = 0
         self._stop_at_cap = program.limits.at_cap == "stop"
 
     def run(self) -> Outcome:

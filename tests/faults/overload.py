@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from orchestrator.accounting.count import Count, add_counts
 from orchestrator.kernel.facts import live_facts
 from orchestrator.output.sink import Sink
 from orchestrator.plan.load import load_plan
 from orchestrator.run.cost.governor import Governor
-from orchestrator.run.report.ledger import balance, total
+from orchestrator.run.report.ledger import find_imbalances
 from orchestrator.run.runner import run_plan
 from tests.support.product import Ran
 
@@ -118,7 +119,7 @@ class _Writers:
     def follow(self, look: object) -> None:
         """Nothing is looked at."""
 
-    def update(self, elapsed_s: float, events: int, lost: int | None) -> None:
+    def update(self, elapsed_s: float, events: int, lost: Count) -> None:
         del elapsed_s, events, lost
         if self.argvs:
             threading.Thread(target=self._write, args=(self.argvs,)).start()
@@ -158,10 +159,10 @@ def _last(lines: Iterator[str]) -> str:
 def check(finished: Any, made: int) -> None:
     """Every identity holds, every call is there, and what is missing makes the run incomplete."""
     ledger = finished["ledger"]
-    assert balance(ledger, {}) == []
+    assert find_imbalances(ledger, {}) == []
     assert finished["complete"] is False
     for probe, name, side in _sides(ledger):
-        happened = total((side["fired"], side["kernel_missed"]))
+        happened = add_counts((side["fired"], side["kernel_missed"]))
         if happened == "unknown":  # the kernel counts the hits of our own events, not of its own
             assert probe == "call", (probe, name, side)
         else:

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from orchestrator.accounting.count import Count
 from orchestrator.kernel.facts import KernelFacts, live_facts, load_facts
 from orchestrator.kernel.feature import Feature
 from orchestrator.plan.load import load_plan
@@ -95,7 +96,7 @@ class _Neighbour:
     def follow(self, look: object) -> None:
         """Nothing is looked at."""
 
-    def update(self, elapsed_s: float, events: int, lost: int | None) -> None:
+    def update(self, elapsed_s: float, events: int, lost: Count) -> None:
         del elapsed_s, events, lost
         if self.command:
             subprocess.run(self.command, check=True, stdout=subprocess.DEVNULL)

@@ -1,7 +1,7 @@
 """The ledger, proved row by row: which test drives a row on purpose, with counts known exactly.
 
 Files are under tests/. `same`: the one test runs on both backends. test_table.py sees to it that
-every row of run/ledger.py stands here and that every test named is there.
+every count of accounting/vocabulary.py is here and that every test named is there.
 
 row                 | bcc                                            | tracefs
 ------------------- | ---------------------------------------------- | ----------------------------

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.accounting.vocabulary import Ledger
 from orchestrator.backends import backend as backend_of
 from orchestrator.backends.protocol import AttachOptions, Session
 from orchestrator.cells.cell import Cell
@@ -17,8 +18,8 @@ from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import live_facts
 from orchestrator.plan.load import load_plan
-from orchestrator.run.report.ledger import Delivery, Ledger, ledger_of
-from orchestrator.run.report.verdict import Verdict, judge
+from orchestrator.run.report.ledger import Delivery, make_ledger
+from orchestrator.run.report.verdict import Verdict, judge_ledger
 
 HEAD = """
 apiVersion: probeplan/v1
@@ -78,8 +79,8 @@ def measured(
     finally:
         session.detach()
     deliveries = {emit.index: Delivery(delivered=delivered[emit.index]) for emit in program.emits}
-    ledger = ledger_of(program, session.attached, counts, deliveries)
-    verdict = judge(ledger, {})
+    ledger = make_ledger(program, session.attached, counts, deliveries)
+    verdict = judge_ledger(ledger, {})
     assert verdict.violations == ()
     return Measured(program=program, ledger=ledger, verdict=verdict, cells=cells)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.accounting.count import at_least
 from orchestrator.backends.bcc.attach import session
 from orchestrator.backends.bcc.design import layout as bcc_layout
 from orchestrator.backends.bcc.design import maps
@@ -161,7 +162,7 @@ def test_calls_without_room_are_map_full_and_make_a_run_incomplete(
 def _entered(session: Session) -> int:
     """Entries that have been judged so far."""
     entry = session.counts().sides[0]
-    return (entry.accepted or 0) + (entry.map_full or 0)
+    return at_least(entry.accepted) + at_least(entry.map_full)
 
 
 # ---------------------------------------------------------------- metrics

@@ -5,14 +5,19 @@ import ast
 import pytest
 
 import tests.ledger
-from orchestrator.run.report import ledger
+from orchestrator.accounting.vocabulary import (
+    METRIC,
+    RECORD_DISPOSITIONS,
+    RUN,
+    SIDE,
+    HookLedger,
+)
 from tests.support.paths import TESTS
 
-TOTALS = set(ledger.Ledger.__annotations__) - {"probes", "spans", "stacks"}
 ROWS = (
-    {*ledger.SIDE_KEYS, *ledger.RECORD_ENDS, *TOTALS}
-    | (set(ledger.HookLedger.__annotations__) - {"to", "mechanism", "sides"})
-    | {f"metric {end}" for end in ledger.METRIC_ENDS}
+    {*SIDE.counts, *RECORD_DISPOSITIONS, *RUN.counts}
+    | (set(HookLedger.__annotations__) - {"to", "mechanism", "sides"})
+    | {f"metric {name}" for name in METRIC.counts}
 )
 
 

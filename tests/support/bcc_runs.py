@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from orchestrator.accounting.count import add_counts, at_least
 from orchestrator.backends import backend
 from orchestrator.backends.bcc.attach.attaching import attach_compiled, compiled
 from orchestrator.backends.bcc.design.artifact import Detail
@@ -72,16 +73,16 @@ def balanced(run: Run) -> None:
     for side in run.counts.sides:
         ends = (side.expired, side.not_target, side.filtered, side.sampled_out, side.unpaired,
                 side.map_full, side.accepted)  # fmt: skip
-        assert side.fired == sum(end for end in ends if end is not None)
+        assert side.fired == add_counts(ends)
     for emit in run.counts.emits:
         records = (emit.rate_limited, emit.over_cap, emit.ring_lost, emit.recorded)
         accepted = sum(
-            side.accepted or 0
+            at_least(side.accepted)
             for side in run.counts.sides
             if side.side != "entry" and run.program.hooks[side.hook].probe == emit.probe
         )
-        assert accepted == sum(end or 0 for end in records)
-    assert sum(emit.recorded or 0 for emit in run.counts.emits) == len(run.records)
+        assert accepted == sum(at_least(end) for end in records)
+    assert sum(at_least(emit.recorded) for emit in run.counts.emits) == len(run.records)
 
 
 def run(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.accounting.count import Count
 from orchestrator.backends.protocol import (
     Artifact,
     AttachedHook,
@@ -124,7 +125,7 @@ class Script:
     ring_lost: int = 0
     over_cap: int = 0
     rate_limited: int = 0
-    kernel_missed: int | None = 0
+    kernel_missed: Count = 0
     phantom: int = 0  # fired, but never accounted for
     capped: bool = False
     on_wait: Callable[[int], None] = lambda _n: None

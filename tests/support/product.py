@@ -10,6 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from orchestrator.accounting.vocabulary import (
+    METRIC_DISPOSITIONS,
+    RECORD_DISPOSITIONS,
+    SIDE_DISPOSITIONS,
+    SPAN_FATES,
+)
 from tests.support.paths import ROOT, WORKLOADS
 
 SCHEMA = ROOT / "schema" / "log-v1.schema.json"
@@ -79,14 +85,6 @@ def _validator() -> Any:
 # ---------------------------------------------------------------- the accounts
 
 
-SIDE_ENDS = (
-    "expired", "not_target", "filtered", "sampled_out", "unpaired", "map_full", "accepted",
-)  # fmt: skip
-EMIT_ENDS = ("rate_limited", "over_cap", "ring_lost", "recorded")
-SPAN_FATES = ("ended", "cancelled", "replaced", "not_target", "in_flight")
-METRIC_ENDS = ("counted", "filtered", "map_full", "map_busy")
-
-
 def check_accounts(ran: Ran) -> None:
     """What came in went somewhere, all the way from the kernel to the lines; nothing is missing.
     Where a count is unknown, nothing can be said of its sum."""
@@ -101,12 +99,14 @@ def check_sums(ran: Ran) -> None:
         last = [_checked_sides(name, hook["sides"]) for hook in probe["hooks"]]
         emit = probe["emit"]
         if emit:
-            _adds_up(f"{name}: accepted", emit["accepted"], [emit[end] for end in EMIT_ENDS])
+            _adds_up(
+                f"{name}: accepted", emit["accepted"], [emit[end] for end in RECORD_DISPOSITIONS]
+            )
             _adds_up(f"{name}: sides", emit["accepted"], last)
             assert emit["delivered"] == emit["recorded"] == len(ran.data(name)), name
             delivered += emit["delivered"]
         for metric, counts in probe["metrics"].items():
-            _adds_up(f"{name}.{metric}", sum(last), [counts[end] for end in METRIC_ENDS])
+            _adds_up(f"{name}.{metric}", sum(last), [counts[end] for end in METRIC_DISPOSITIONS])
     for name, span in ran.finished["ledger"]["spans"].items():
         delivered += _checked_span(name, span, ran)
     assert ran.finished["delivered"] == delivered == len(ran.of_kind("event.recorded"))
@@ -117,17 +117,17 @@ def _checked_span(name: str, span: Mapping[str, Any], ran: Ran) -> int:
     counts, emit = span["counts"], span["emit"]
     _adds_up(f"{name}: started", counts["started"], [counts[fate] for fate in SPAN_FATES])
     for metric, told in span["metrics"].items():
-        _adds_up(f"{name}.{metric}", counts["accepted"], [told[end] for end in METRIC_ENDS])
+        _adds_up(f"{name}.{metric}", counts["accepted"], [told[end] for end in METRIC_DISPOSITIONS])
     if emit is None:
         return 0
-    _adds_up(f"{name}: records", counts["accepted"], [emit[end] for end in EMIT_ENDS])
+    _adds_up(f"{name}: records", counts["accepted"], [emit[end] for end in RECORD_DISPOSITIONS])
     assert emit["delivered"] == emit["recorded"] == len(ran.data(name)), name
     return int(emit["delivered"])
 
 
 def _checked_sides(probe: str, sides: Mapping[str, Any]) -> int:
     for name, side in sides.items():
-        _adds_up(f"{probe} {name}", side["fired"], [side[end] for end in SIDE_ENDS])
+        _adds_up(f"{probe} {name}", side["fired"], [side[end] for end in SIDE_DISPOSITIONS])
     return int((sides.get("return") or sides["hit"])["accepted"])
 
 

@@ -2,14 +2,14 @@
 
 from typing import Any
 
+from orchestrator.accounting.vocabulary import SIDE
+
 STAMP = "2026-11-23T02:15:07.123456789Z"
 
 
 def side(fired: int | str, **others: int | str) -> dict[str, int | str]:
     """One side's accounts; what is not named is zero."""
-    names = ("expired", "not_target", "filtered", "sampled_out", "unpaired", "map_full")
-    counts = dict.fromkeys((*names, "accepted", "kernel_missed", "recursion_misses"), 0)
-    return {"fired": fired, **counts, **others}
+    return {**dict.fromkeys(SIDE.counts, 0), "fired": fired, **others}
 
 
 def finished(**changes: Any) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def finished(**changes: Any) -> dict[str, Any]:
         "command_status": None,
         "command_descendants_left": [],
         "complete": False,
-        "incomplete_because": ["5 records of read were lost: no room in the buffer"],
+        "incomplete_because": ["5 records of read were lost: the buffer was full"],
         "nothing_seen_because": None,
         "delivered": 340,
         "lost": 5,

@@ -12,6 +12,7 @@ from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from orchestrator.accounting.count import Count
 from orchestrator.output.terminal.human_units import units_of
 from orchestrator.output.terminal.progress import line_of, size_of
 from orchestrator.output.terminal.tables import Drawing, derived_table, warning_lines
@@ -51,9 +52,9 @@ class LiveView:
         """Where the metrics can be read from now on."""
         self._look = look
 
-    def update(self, elapsed_s: float, events: int, lost: int | None) -> None:
+    def update(self, elapsed_s: float, events: int, lost: Count) -> None:
         """Draw the state, at most once a second: seconds since the start, records delivered,
-        records lost (None: unknown), and the metrics as of now."""
+        records lost, and the metrics as of now."""
         now = time.monotonic()
         if self._gone or now - self._drawn_at < _PERIOD:
             return

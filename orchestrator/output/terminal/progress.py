@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, TextIO, TypeVar
 
+from orchestrator.accounting.count import Count, is_known
+
 __all__ = ["Progress", "hidden_at_end", "line_of", "size_of"]
 
 _CLEAR = "\r\x1b[K"
@@ -43,9 +45,9 @@ class Progress:
         self._drawn_at = float("-inf")
         self._visible = False
 
-    def update(self, elapsed_s: float, events: int, lost: int | None) -> None:
-        """Show the state: seconds since the start, records delivered, records lost (None:
-        unknown). Draws at most ten times a second."""
+    def update(self, elapsed_s: float, events: int, lost: Count) -> None:
+        """Show the state: seconds since the start, records delivered, and records lost.
+        Draws at most ten times a second."""
         now = time.monotonic()
         if self._stream is None or (self._visible and now - self._drawn_at < _PERIOD):
             return
@@ -73,7 +75,7 @@ class Progress:
             self._stream = None
 
 
-def line_of(elapsed: float, duration: float | None, events: int, lost: int | None) -> str:
+def line_of(elapsed: float, duration: float | None, events: int, lost: Count) -> str:
     """The bar: seconds since the start and in all (None: unlimited), records, and those lost."""
     rate = events / elapsed if elapsed > 0 else 0.0
     if duration:
@@ -81,7 +83,7 @@ def line_of(elapsed: float, duration: float | None, events: int, lost: int | Non
         head = f"[{'#' * done}{'.' * (_BAR - done)}] {elapsed:.1f}/{duration:g} s"
     else:
         head = f"{elapsed:.1f} s"
-    losses = "unknown" if lost is None else f"{lost:,}"
+    losses = f"{lost:,}" if is_known(lost) else lost
     return f"{head}  {events:,} events  {rate:,.0f}/s  {losses} lost"
 
 

@@ -1,8 +1,12 @@
 """What a run found, for people: tables on standard error, made of the log's own records."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from orchestrator.accounting.count import Count, at_least, is_known, subtract_counts
+from orchestrator.accounting.losses import losses_of_ledger
+from orchestrator.accounting.vocabulary import Ledger
 from orchestrator.output.terminal.human_units import (
     amount,
     count,
@@ -52,8 +56,9 @@ def print_summary(  # noqa: PLR0913  # the records that a run ends with
         emoji=False,
     )
     drawing = Drawing(console)
-    _probes(console, finished["ledger"]["probes"])
-    _spans(console, finished["ledger"].get("spans", {}))
+    losses = _losses_by_owner(finished["ledger"], limits)
+    _probes(console, finished["ledger"]["probes"], losses)
+    _spans(console, finished["ledger"]["spans"], losses)
     for metric in metrics:
         console.print()
         for part in drawing.metric(metric, warnings):
@@ -79,7 +84,9 @@ def print_summary(  # noqa: PLR0913  # the records that a run ends with
         console.print(harmless(place))
 
 
-def _probes(console: "Console", probes: Record) -> None:
+def _probes(
+    console: "Console", probes: Record, losses: Mapping[str | None, Sequence[Count]]
+) -> None:
     from orchestrator.output.terminal.tables import table_of
 
     table = table_of(["probe", "mechanism"], ["fired", "kept", "delivered", "lost"])
@@ -89,16 +96,16 @@ def _probes(console: "Console", probes: Record) -> None:
         table.add_row(
             harmless(name),
             harmless(", ".join(mechanisms)),
-            count(_total(_side(hook, first=True)["fired"] for hook in account["hooks"])),
-            count(_total(_side(hook, first=False)["accepted"] for hook in account["hooks"])),
+            count(_total([_side(hook, first=True)["fired"] for hook in account["hooks"]])),
+            count(_total([_side(hook, first=False)["accepted"] for hook in account["hooks"]])),
             count(emit.get("delivered")),
-            count(_total(_losses(account))),
+            count(_total(losses.get(name, ()))),
         )
     if probes:
         console.print(table)
 
 
-def _spans(console: "Console", spans: Record) -> None:
+def _spans(console: "Console", spans: Record, losses: Mapping[str | None, Sequence[Count]]) -> None:
     from orchestrator.output.terminal.tables import table_of
 
     table = table_of(["span"], ["started", "ended", "open", "kept", "delivered", "lost"])
@@ -108,7 +115,7 @@ def _spans(console: "Console", spans: Record) -> None:
             harmless(name),
             *(count(counts[end]) for end in ("started", "ended", "in_flight", "accepted")),
             count(emit.get("delivered")),
-            count(_total([counts["map_full"], *_unwritten(account)])),
+            count(_total(losses.get(name, ()))),
         )
     if spans:
         console.print()
@@ -123,39 +130,29 @@ def _side(hook: Record, *, first: bool) -> Record:
     return side
 
 
-def _losses(account: Record) -> Iterable[int | str]:
-    for hook in account["hooks"]:
-        for side in hook["sides"].values():
-            yield side["kernel_missed"]
-            yield side["map_full"]
-    yield from _unwritten(account)
+def _losses_by_owner(ledger: Record, limits: Sequence[Record]) -> dict[str | None, list[Count]]:
+    """What was lost, by probe or span, as the verdict counts it: records that limits.output left
+    unwritten are no loss."""
+    undelivered: dict[str, Count] = {}
+    if not any(limit["limit"] == "output" for limit in limits):
+        makers = {**ledger["probes"], **ledger["spans"]}
+        undelivered = {
+            name: subtract_counts(maker["emit"]["recorded"], maker["emit"]["delivered"])
+            for name, maker in makers.items()
+            if maker["emit"]
+        }
+    losses: dict[str | None, list[Count]] = defaultdict(list)
+    for loss in losses_of_ledger(cast("Ledger", ledger), undelivered):
+        losses[loss.owner].append(loss.count)
+    return losses
 
 
-def _unwritten(account: Record) -> Iterable[int | str]:
-    """Records and updates of metrics that were lost."""
-    emit = account["emit"]
-    if emit:
-        yield emit["ring_lost"]
-        yield _difference(emit["recorded"], emit["delivered"])
-    for metric in account["metrics"].values():
-        yield metric["map_busy"]
-
-
-def _difference(more: int | str, less: int | str) -> int | str:
-    return more - less if isinstance(more, int) and isinstance(less, int) else "unknown"
-
-
-def _total(counts: Iterable[int | str]) -> int | str:
-    """The sum; what is known and a plus sign where some are unknown."""
-    known, unknown = 0, False
-    for number in counts:
-        if isinstance(number, int):
-            known += number
-        else:
-            unknown = True
-    if unknown:
-        return f"{known:,} + unknown" if known else "unknown"
-    return known
+def _total(counts: Sequence[Count]) -> int | str:
+    """The sum; the known part and "+ unknown" where some are unknown."""
+    known = sum(map(at_least, counts))
+    if all(map(is_known, counts)):
+        return known
+    return f"{known:,} + unknown" if known else "unknown"
 
 
 def _limit(limit: Record) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from orchestrator.accounting.count import at_least
 from orchestrator.backends.protocol import AttachOptions, Backend, Expense, Session
 from orchestrator.compile.program import Body, ProbeProgram, Program
 from orchestrator.kernel.facts import KernelFacts
@@ -156,8 +157,8 @@ def _target_parts(program: Program, session: Session) -> dict[int, float]:
     accepted = dict.fromkeys(range(len(program.probes)), 0)
     seen = dict.fromkeys(range(len(program.probes)), 0)
     for side in session.counts().sides:
-        accepted[probe_of[side.hook]] += side.accepted or 0
-        seen[probe_of[side.hook]] += (side.accepted or 0) + (side.not_target or 0)
+        accepted[probe_of[side.hook]] += at_least(side.accepted)
+        seen[probe_of[side.hook]] += at_least(side.accepted) + at_least(side.not_target)
     return {probe: accepted[probe] / count for probe, count in seen.items() if count}
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.accounting.count import Count
 from orchestrator.backends.protocol import AttachedHook, Counts, Session
 from orchestrator.compile.program import Program
 from orchestrator.run.cost.governor import Governor
@@ -58,10 +59,9 @@ class Service:
 
     def _status(self) -> Answer:
         counts = self._session.counts()
-        lost = self._notices.look(counts)
         return {
             "delivered": self._stream.delivered,
-            "lost": "unknown" if lost is None else lost,
+            "lost": self._notices.look(counts),
             "cost": "unknown" if (cost := self._governor.cost) is None else round(cost.total, 6),
             "probes": [
                 {
@@ -77,12 +77,9 @@ class Service:
         }
 
 
-def _recorded(counts: Counts, probe: int) -> int | str | None:
+def _recorded(counts: Counts, probe: int) -> Count | None:
     """Records made so far; null for a probe that makes none."""
-    found = [emit.recorded for emit in counts.emits if emit.probe == probe]
-    if not found:
-        return None
-    return "unknown" if found[0] is None else found[0]
+    return next((emit.recorded for emit in counts.emits if emit.probe == probe), None)
 
 
 def _places(program: Program, attached: Sequence[AttachedHook], probe: str) -> list[Answer]:

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from orchestrator.accounting.vocabulary import Ledger
 from orchestrator.backends.protocol import AttachedHook, Counts, Session
 from orchestrator.compile.program import Program
-from orchestrator.run.report.ledger import Delivery, Ledger, balance, ledger_of
+from orchestrator.run.report.ledger import Delivery, find_imbalances, make_ledger
 
-__all__ = ["Account", "Reader", "account_of", "no_account", "settle"]
+__all__ = ["Account", "RecordStream", "make_account", "make_empty_account", "settle_account"]
 
 _TRIES, _PAUSE_S = 20, 0.005
 
@@ -25,50 +26,50 @@ class Account:
     delivered: int
 
 
-class Reader(Protocol):
+class RecordStream(Protocol):
     """What settling needs of the stream of records."""
 
     def drain(self) -> int:
-        """Read and write what is there; returns how many records were read."""
+        """Read and write the records that are there; returns how many were read."""
 
     def deliveries(self) -> Mapping[int, Delivery]:
         """What became of the records of each Emit, by its index."""
 
 
-def settle(
-    session: Session, reader: Reader, program: Program, attached: Sequence[AttachedHook]
+def settle_account(
+    session: Session, stream: RecordStream, program: Program, attached: Sequence[AttachedHook]
 ) -> Account:
     """The account of a run that is disarmed. A program that was running on another CPU when it was
-    disarmed ends within microseconds: counters that do not balance yet are read again."""
-    for left in reversed(range(_TRIES)):
-        while reader.drain():
+    disarmed ends within microseconds, so counters that do not balance yet are read again."""
+    for tries_left in reversed(range(_TRIES)):
+        while stream.drain():
             pass
-        account = account_of(program, attached, session.counts(), reader.deliveries())
-        if not left or not balance(account.ledger, account.undelivered):
+        account = make_account(program, attached, session.counts(), stream.deliveries())
+        if not tries_left or not find_imbalances(account.ledger, account.undelivered):
             break
         time.sleep(_PAUSE_S)
     return account
 
 
-def account_of(
+def make_account(
     program: Program,
     attached: Sequence[AttachedHook],
     counts: Counts,
     deliveries: Mapping[int, Delivery],
 ) -> Account:
-    """The account that some counters make."""
+    """The account that these counters and deliveries (by Emit.index) make."""
     return Account(
         counts=counts,
-        ledger=ledger_of(program, attached, counts, deliveries),
+        ledger=make_ledger(program, attached, counts, deliveries),
         undelivered={
             emit.probe: deliveries[emit.index].undelivered
             for emit in program.emits
             if emit.index in deliveries
         },
-        delivered=sum(one.delivered for one in deliveries.values()),
+        delivered=sum(delivery.delivered for delivery in deliveries.values()),
     )
 
 
-def no_account(program: Program) -> Account:
+def make_empty_account(program: Program) -> Account:
     """The account of a run that attached nothing."""
-    return account_of(program, (), Counts(sides=(), emits=(), metrics=()), {})
+    return make_account(program, (), Counts(sides=(), emits=(), metrics=()), {})

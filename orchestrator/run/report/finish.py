@@ -10,7 +10,7 @@ from orchestrator.plan.model import Limits
 from orchestrator.run.report.account import Account
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.outcome import CommandResult, Outcome
-from orchestrator.run.report.verdict import Verdict, explain_nothing_seen, judge
+from orchestrator.run.report.verdict import Verdict, explain_nothing_seen, judge_ledger
 
 __all__ = ["Ending", "exit_code", "finished"]
 
@@ -39,7 +39,9 @@ class Ending:
 def finished(ending: Ending, program: Program, faults: Faults) -> tuple[dict[str, Any], Verdict]:
     """The fields of run.finished, with its `level`, and the verdict in them."""
     account = ending.account
-    verdict = judge(account.ledger, account.undelivered, output_limited=ending.output_limited)
+    verdict = judge_ledger(
+        account.ledger, account.undelivered, output_limited=ending.output_limited
+    )
     if ending.armed_at is None:
         never = ("nothing was ever attached and armed",)
         verdict = Verdict(complete=False, reasons=never, lost=0, violations=())

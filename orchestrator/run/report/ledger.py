@@ -1,17 +1,29 @@
 """The ledger: where every event of a run went, and whether the accounts balance.
 
-A count that the kernel does not tell is the word "unknown", never zero; no identity can be proved
-or refuted with it.
+With an unknown count no identity can be proved or refuted.
 """
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NotRequired, TypedDict, cast
 
+from orchestrator.accounting.count import UNKNOWN, Count, add_counts, is_known, subtract_counts
+from orchestrator.accounting.vocabulary import (
+    METRIC,
+    RECORD_DISPOSITIONS,
+    RECORDS,
+    SIDE,
+    SPAN,
+    HookLedger,
+    Identity,
+    Ledger,
+    LedgerRow,
+    MakerLedger,
+    ProbeLedger,
+    SpanLedger,
+)
 from orchestrator.backends.protocol import (
     AttachedHook,
-    Count,
     Counts,
     EmitCounts,
     MetricCounts,
@@ -20,68 +32,7 @@ from orchestrator.backends.protocol import (
 )
 from orchestrator.compile.program import Emit, Hook, ProbeProgram, Program, SpanProgram
 
-__all__ = ["Delivery", "HookLedger", "Known", "Ledger", "ProbeLedger", "balance", "ledger_of"]
-__all__ += ["accepted_by", "total"]
-
-Known = int | Literal["unknown"]
-Entry = Mapping[str, Known]
-
-#: How an entry, return or hit can end; each fired event ends in exactly one of them.
-DISPOSITIONS = (
-    *("expired", "not_target", "filtered", "sampled_out", "unpaired", "map_full"),
-    "accepted",
-)
-SIDE_KEYS = ("fired", *DISPOSITIONS, "kernel_missed", "recursion_misses")
-#: How a record can end, and how an event that a metric is offered can end.
-RECORD_ENDS = ("rate_limited", "over_cap", "ring_lost", "recorded")
-#: How a span that was started ends, and what is made of those that end.
-SPAN_FATES = ("ended", "cancelled", "replaced", "not_target", "in_flight")
-SPAN_ENDS = ("filtered", "accepted")
-SPAN_KEYS = (
-    *("started", *SPAN_FATES, *SPAN_ENDS),
-    *("raced", "repeated", "no_start", "map_full"),
-)
-METRIC_ENDS = ("counted", "filtered", "map_full", "map_busy")
-
-
-class HookLedger(TypedDict):
-    """One attach point: `sides` by name (entry and return, or hit), each with SIDE_KEYS. Where
-    calls are paired, `in_flight` are those that were accepted and whose return was not seen."""
-
-    to: str
-    mechanism: str
-    sides: dict[str, Entry]
-    in_flight: NotRequired[Known]
-
-
-class ProbeLedger(TypedDict):
-    """One probe: its attach points, its records (None: it emits none), its metrics by name."""
-
-    hooks: list[HookLedger]
-    emit: Entry | None
-    metrics: dict[str, Entry]
-
-
-class SpanLedger(TypedDict):
-    """One span or thing outstanding: what became of its starts and of its ends (`counts`, with
-    SPAN_KEYS), its records (None: it emits none), its metrics by name."""
-
-    counts: Entry
-    emit: Entry | None
-    metrics: dict[str, Entry]
-
-
-class Ledger(TypedDict):
-    """All accounts of a run, as the log schema has them; `stacks` where stacks are taken."""
-
-    probes: dict[str, ProbeLedger]
-    spans: dict[str, SpanLedger]
-    faulted: Known
-    truncated: Known
-    divisions_by_zero: Known
-    children_lost: Known
-    lost_unattributed: Known
-    stacks: NotRequired[Entry]
+__all__ = ["Delivery", "add_accepted", "find_imbalances", "make_ledger"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,188 +45,188 @@ class Delivery:
     undelivered: int = 0
 
 
-def ledger_of(
+def make_ledger(
     program: Program,
     attached: Iterable[AttachedHook],
     counts: Counts,
     deliveries: Mapping[int, Delivery],
 ) -> Ledger:
-    """The ledger of a run from the backend's counts and, by Emit.index, the reader's."""
+    """The ledger of a run, from the backend's counts and the reader's deliveries by Emit.index."""
     mechanisms = {hook.hook: hook.mechanism for hook in attached}
     ledger = Ledger(
         probes={
-            probe.name: _probe(probe, mechanisms, counts, deliveries) for probe in program.probes
+            probe.name: _probe_ledger(probe, mechanisms, counts, deliveries)
+            for probe in program.probes
         },
-        spans={span.name: _span(span, counts, deliveries) for span in program.spans},
-        faulted=_known(counts.faulted),
-        truncated=_known(counts.truncated),
-        divisions_by_zero=_known(counts.divisions_by_zero),
-        children_lost=_known(counts.children_lost),
-        lost_unattributed=_known(counts.lost_unattributed),
+        spans={span.name: _span_ledger(span, counts, deliveries) for span in program.spans},
+        faulted=counts.faulted,
+        truncated=counts.truncated,
+        divisions_by_zero=counts.divisions_by_zero,
+        children_lost=counts.children_lost,
+        lost_unattributed=counts.lost_unattributed,
     )
     if counts.stacks is not None:
         ledger["stacks"] = dataclasses.asdict(counts.stacks)
     return ledger
 
 
-def total(counts: Iterable[Known]) -> Known:
-    """The sum, unknown when a part of it is."""
-    found = 0
-    for count in counts:
-        if count == "unknown":
-            return "unknown"
-        found += count
-    return found
+def add_accepted(hooks: Iterable[HookLedger]) -> Count:
+    """What the last sides of some attach points accepted: the events that records and metrics are
+    made of."""
+    return add_counts(
+        list(hook["sides"].values())[-1]["accepted"] for hook in hooks if hook["sides"]
+    )
 
 
-def accepted_by(hooks: Iterable[HookLedger]) -> Known:
-    """What the last sides of some attach points accepted: what records and metrics are offered."""
-    return total(list(hook["sides"].values())[-1]["accepted"] for hook in hooks if hook["sides"])
-
-
-def _known(count: Count) -> Known:
-    return "unknown" if count is None else count
-
-
-def _probe(
+def _probe_ledger(
     probe: ProbeProgram,
     mechanisms: Mapping[int, str],
     counts: Counts,
     deliveries: Mapping[int, Delivery],
 ) -> ProbeLedger:
     hooks = [
-        _hook(hook, mechanisms[hook.id], counts.sides)
+        _hook_ledger(hook, mechanisms[hook.id], counts.sides)
         for hook in probe.hooks
         if hook.id in mechanisms
     ]
     return ProbeLedger(
         hooks=hooks,
-        emit=_emit(probe, accepted_by(hooks), counts.emits, deliveries),
-        metrics={spec.name: _metric(spec.index, counts.metrics) for spec in probe.metrics},
+        emit=_probe_records(probe, add_accepted(hooks), counts.emits, deliveries),
+        metrics={spec.name: _metric_row(spec.index, counts.metrics) for spec in probe.metrics},
     )
 
 
-def _hook(hook: Hook, mechanism: str, counts: Sequence[SideCounts]) -> HookLedger:
-    found = {side.side: side for side in counts if side.hook == hook.id}
-    sides = {name: _entry(found[name], SIDE_KEYS) for name in hook.sides if name in found}
+def _hook_ledger(hook: Hook, mechanism: str, counts: Sequence[SideCounts]) -> HookLedger:
+    by_side = {side.side: side for side in counts if side.hook == hook.id}
+    sides = {name: _row(by_side[name], SIDE.counts) for name in hook.sides if name in by_side}
     ledger = HookLedger(to=hook.label, mechanism=mechanism, sides=sides)
-    if "entry" in found:
-        ledger["in_flight"] = _known(found["entry"].in_flight)
+    if "entry" in by_side:
+        ledger["in_flight"] = by_side["entry"].in_flight
     return ledger
 
 
-def _emit(
+def _probe_records(
     probe: ProbeProgram,
-    accepted: Known,
-    counts: Iterable[EmitCounts],
+    accepted: Count,
+    emits: Iterable[EmitCounts],
     deliveries: Mapping[int, Delivery],
-) -> Entry | None:
-    """EmitCounts.probe is the probe's index; deliveries go by the index of its Emit."""
+) -> LedgerRow | None:
+    """EmitCounts.probe is the probe's index; deliveries are by the index of its Emit."""
     if probe.emit is None:
         return None
-    found = [one for one in counts if one.probe == probe.index]
-    entry = _entry(found[0] if found else EmitCounts(probe=probe.index), RECORD_ENDS)
-    return _delivered(entry, accepted, probe.emit, deliveries)
+    default = EmitCounts(probe=probe.index)
+    counts = next((one for one in emits if one.probe == probe.index), default)
+    return _records_row(counts, accepted, probe.emit, deliveries)
 
 
-def _span(span: SpanProgram, counts: Counts, deliveries: Mapping[int, Delivery]) -> SpanLedger:
-    found = [one for one in counts.spans if one.span == span.index]
-    one = found[0] if found else SpanCounts(span=span.index)
-    entry = _entry(one, SPAN_KEYS)
-    records = None
-    if span.emit is not None:
-        records = _delivered(_entry(one, RECORD_ENDS), entry["accepted"], span.emit, deliveries)
+def _span_ledger(
+    span: SpanProgram, counts: Counts, deliveries: Mapping[int, Delivery]
+) -> SpanLedger:
+    default = SpanCounts(span=span.index)
+    own = next((one for one in counts.spans if one.span == span.index), default)
     return SpanLedger(
-        counts=entry,
-        emit=records,
-        metrics={spec.name: _metric(spec.index, counts.metrics) for spec in span.metrics},
+        counts=_row(own, SPAN.counts),
+        emit=_records_row(own, own.accepted, span.emit, deliveries) if span.emit else None,
+        metrics={spec.name: _metric_row(spec.index, counts.metrics) for spec in span.metrics},
     )
 
 
-def _delivered(
-    entry: Entry, accepted: Known, emit: Emit, deliveries: Mapping[int, Delivery]
-) -> Entry:
+def _records_row(
+    counts: EmitCounts | SpanCounts,
+    accepted: Count,
+    emit: Emit,
+    deliveries: Mapping[int, Delivery],
+) -> LedgerRow:
     """The kernel's account of records with the reader's."""
-    read = deliveries.get(emit.index, Delivery())
+    delivery = deliveries.get(emit.index, Delivery())
     return {
         "accepted": accepted,
-        **entry,
-        "over_cap": total([entry["over_cap"], read.trimmed]),
-        "recorded": total([entry["recorded"], -read.trimmed]),
-        "delivered": read.delivered,
+        **_row(counts, RECORD_DISPOSITIONS),
+        "over_cap": add_counts([counts.over_cap, delivery.trimmed]),
+        "recorded": subtract_counts(counts.recorded, delivery.trimmed),
+        "delivered": delivery.delivered,
     }
 
 
-def _metric(index: int, counts: Iterable[MetricCounts]) -> Entry:
+def _metric_row(index: int, counts: Iterable[MetricCounts]) -> LedgerRow:
     for one in counts:
         if one.metric == index:
-            return _entry(one, METRIC_ENDS)
-    return dict.fromkeys(METRIC_ENDS, cast("Known", "unknown"))
+            return _row(one, METRIC.counts)
+    return dict.fromkeys(METRIC.counts, UNKNOWN)
 
 
-def _entry(
-    counts: SideCounts | EmitCounts | MetricCounts | SpanCounts, keys: Iterable[str]
-) -> Entry:
-    fields = {field.name for field in dataclasses.fields(counts)}
-    return {key: _known(getattr(counts, key)) for key in keys if key in fields}
+def _row(
+    counts: SideCounts | EmitCounts | MetricCounts | SpanCounts, names: Iterable[str]
+) -> LedgerRow:
+    return {name: getattr(counts, name) for name in names}
 
 
 # ---------------------------------------------------------------- identities
 
 
-def balance(ledger: Ledger, undelivered: Mapping[str, int]) -> list[str]:
-    """The identities that do not hold, each with its numbers. `undelivered`: by probe, records
-    that were read and that the output did not take."""
-    found: list[str] = []
+def find_imbalances(ledger: Ledger, undelivered: Mapping[str, int]) -> list[str]:
+    """The identities that do not hold, each with its numbers. `undelivered`: by probe or span,
+    records that were read and that the output did not take."""
+    imbalances: list[str] = []
     for name, span in ledger["spans"].items():
-        found += _span_balance(name, span, undelivered.get(name, 0))
+        imbalances += _span_imbalances(name, span["counts"])
+        accepted = span["counts"]["accepted"]
+        imbalances += _maker_imbalances(name, accepted, span, undelivered.get(name, 0))
     for name, probe in ledger["probes"].items():
         for hook in probe["hooks"]:
-            for side, entry in hook["sides"].items():
-                found += _unequal(f"{name}: {hook['to']}: {side}", entry, "fired", DISPOSITIONS)
-            found += _open_calls(f"{name}: {hook['to']}", hook)
-        accepted = accepted_by(probe["hooks"])
-        found += _made_balance(name, accepted, probe, undelivered.get(name, 0))
-    return found
+            imbalances += _hook_imbalances(f"{name}: {hook['to']}", hook)
+        accepted = add_accepted(probe["hooks"])
+        imbalances += _maker_imbalances(name, accepted, probe, undelivered.get(name, 0))
+    return imbalances
 
 
-def _span_balance(name: str, span: SpanLedger, undelivered: int) -> list[str]:
-    counts = span["counts"]
-    judged = {**counts, "gone": total([counts["ended"], counts["raced"]])}
-    ends = [] if counts["accepted"] == counts["filtered"] == 0 else SPAN_ENDS
+def _span_imbalances(name: str, row: LedgerRow) -> list[str]:
+    """A span that nothing is made of is not judged at its end."""
+    judged = row["accepted"] != 0 or row["filtered"] != 0
+    identities = SPAN.identities if judged else SPAN.identities[:1]
+    return _imbalances(f"{name}: span", row, identities)
+
+
+def _maker_imbalances(
+    name: str, accepted: Count, maker: MakerLedger, undelivered: int
+) -> list[str]:
+    """The identities of the records and metrics that are made of `accepted` events."""
+    imbalances: list[str] = []
+    if records := maker["emit"]:
+        row: LedgerRow = {**records, "undelivered": undelivered}
+        imbalances += _imbalances(f"{name}: records", row, RECORDS.identities)
+    for metric, counts in maker["metrics"].items():
+        row = {"accepted": accepted, **counts}
+        imbalances += _imbalances(f"{name}: metric {metric}", row, METRIC.identities)
+    return imbalances
+
+
+def _hook_imbalances(where: str, hook: HookLedger) -> list[str]:
+    """Those of the sides; and no call returns that was not accepted at its entry."""
+    imbalances: list[str] = []
+    for side, row in hook["sides"].items():
+        imbalances += _imbalances(f"{where}: {side}", row, SIDE.identities)
+    open_calls = hook.get("in_flight", 0)
+    if is_known(open_calls) and open_calls < 0:
+        more = f"{where}: {-open_calls} calls more returned than were accepted at the entry"
+        imbalances.append(more)
+    return imbalances
+
+
+def _imbalances(where: str, row: LedgerRow, identities: Iterable[Identity]) -> list[str]:
     return [
-        *_unequal(f"{name}: span", counts, "started", SPAN_FATES),
-        *(_unequal(f"{name}: span", judged, "gone", ends) if ends else []),
-        *_made_balance(name, counts["accepted"], span, undelivered),
+        f"{where}: {_sum_text(row, identity.whole)} is not {_sum_text(row, identity.parts)}"
+        for identity in identities
+        if not _may_hold(row, identity)
     ]
 
 
-def _made_balance(
-    name: str, accepted: Known, made: ProbeLedger | SpanLedger, undelivered: int
-) -> list[str]:
-    """The identities of records and metrics that `accepted` events were offered to."""
-    found: list[str] = []
-    if emit := made["emit"]:
-        missing: Entry = {**emit, "undelivered": undelivered}
-        found += _unequal(f"{name}: records", missing, "accepted", RECORD_ENDS)
-        found += _unequal(f"{name}: records", missing, "recorded", ("delivered", "undelivered"))
-    for metric, entry in made["metrics"].items():
-        offered: Entry = {"accepted": accepted, **entry}
-        found += _unequal(f"{name}: metric {metric}", offered, "accepted", METRIC_ENDS)
-    return found
+def _may_hold(row: LedgerRow, identity: Identity) -> bool:
+    """True also where a count is unknown."""
+    whole = add_counts(row[name] for name in identity.whole)
+    parts = add_counts(row[name] for name in identity.parts)
+    return whole == parts or not (is_known(whole) and is_known(parts))
 
 
-def _open_calls(where: str, hook: HookLedger) -> list[str]:
-    """No call returns that was not accepted at its entry."""
-    calls = hook.get("in_flight", 0)
-    if calls == "unknown" or calls >= 0:
-        return []
-    return [f"{where}: {-calls} calls more returned than were accepted at the entry"]
-
-
-def _unequal(where: str, entry: Entry, whole: str, parts: Sequence[str]) -> list[str]:
-    there = total(entry[part] for part in parts)
-    if "unknown" in (entry[whole], there) or entry[whole] == there:
-        return []
-    told = " + ".join(f"{part} {entry[part]}" for part in parts)
-    return [f"{where}: {whole} {entry[whole]} is not {told}"]
+def _sum_text(row: LedgerRow, names: Iterable[str]) -> str:
+    return " + ".join(f"{name} {row[name]}" for name in names)

@@ -1,13 +1,14 @@
-"""What is told while a run goes on: losses and limits, each when it is first noticed."""
+"""What is reported while a run goes on: losses and limits, each when it is first noticed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orchestrator.accounting.count import Count, add_counts, at_least, is_known
 from orchestrator.backends.protocol import Artifact, AttachedHook, Counts
 from orchestrator.output.run_output import Output
-from orchestrator.run.report.ledger import Known, ledger_of, total
-from orchestrator.run.report.records import Fields, limit_fields, limits_in_force
-from orchestrator.run.report.verdict import losses
+from orchestrator.run.report.ledger import make_ledger
+from orchestrator.run.report.records import RecordFields, limit_fields, limits_in_force
+from orchestrator.run.report.verdict import Loss, describe_losses
 
 __all__ = ["Notices"]
 
@@ -15,7 +16,8 @@ _NONE: Mapping[str, int] = {}
 
 
 class Notices:
-    """Tells losses since the last look, and each limit once. `limits`: the records told."""
+    """Reports losses since the last look, and each limit once. `limits`: the limit.reached records
+    written so far."""
 
     def __init__(
         self, artifact: Artifact[Any], attached: Sequence[AttachedHook], output: Output
@@ -23,50 +25,57 @@ class Notices:
         self._program = artifact.program
         self._attached, self._output = attached, output
         self._in_force = limits_in_force(artifact)
-        self._told: dict[tuple[str | None, str, str], int] = {}
-        self.limits: list[Fields] = []
+        self._reported: dict[tuple[str | None, str, str], int] = {}
+        self.limits: list[RecordFields] = []
 
-    def look(self, counts: Counts, undelivered: Mapping[str, int] = _NONE) -> int | None:
-        """Tell what is new in the counters; returns the records and updates lost so far (None:
-        unknown)."""
-        ledger = ledger_of(self._program, self._attached, counts, {})
-        found: list[Known] = []
-        for loss in losses(ledger, undelivered):
-            if loss.reason != "missed":  # an event that was not seen is no record
-                found.append(loss.lost)
-            self._loss(loss.probe, loss.reason, loss.lost, loss.detail)
-        self._records(counts)
-        lost = total(found)
-        return None if lost == "unknown" else lost
+    def look(self, counts: Counts, undelivered: Mapping[str, int] = _NONE) -> Count:
+        """Report what is new in the counters; returns the records and updates lost so far."""
+        ledger = make_ledger(self._program, self._attached, counts, {})
+        losses = list(describe_losses(ledger, undelivered))
+        for loss in losses:
+            self._report_loss(loss)
+        self._report_limits(counts)
+        # An event that was not seen is no record.
+        return add_counts(loss.count for loss in losses if loss.reason != "missed")
 
-    def limit(self, limit: str, action: str, own: tuple[str, int] | None = None) -> None:
-        """Tell that a limit took effect, the first time. `own`: a probe and its own bound."""
+    def report_limit(self, limit: str, action: str, own: tuple[str, int] | None = None) -> None:
+        """Report that a limit took effect, the first time. `own`: a probe and its own bound."""
         fields = limit_fields(limit, self._in_force, action, own)
         if fields not in self.limits:
             self.limits.append(fields)
             self._output.record("limit.reached", "warning", **fields)
 
-    def _loss(self, probe: str | None, reason: str, lost: Known, detail: str) -> None:
-        key = (probe, reason, detail)
-        new = 0 if lost == "unknown" else lost - self._told.get(key, 0)
-        if new > 0:
-            self._told[key] = self._told.get(key, 0) + new
+    def _report_loss(self, loss: Loss) -> None:
+        key = (loss.owner, loss.reason, loss.detail)
+        before = self._reported.get(key, 0)
+        if is_known(loss.count) and loss.count > before:
+            self._reported[key] = loss.count
             self._output.record(
-                "events.lost", "warning", probe=probe, lost=new, reason=reason, detail=detail
+                "events.lost",
+                "warning",
+                probe=loss.owner,
+                lost=loss.count - before,
+                reason=loss.reason,
+                detail=loss.detail,
             )
 
-    def _records(self, counts: Counts) -> None:
+    def _report_limits(self, counts: Counts) -> None:
+        at_cap = self._program.limits.at_cap
         for emit in counts.emits:
             probe = self._program.probes[emit.probe]
-            if emit.over_cap and probe.events is not None and emit.recorded == probe.events:
-                self.limit("events", "mute", (probe.name, probe.events))
-            elif emit.over_cap:
-                self.limit("events", self._program.limits.at_cap)
-            if emit.rate_limited:
+            if (
+                at_least(emit.over_cap)
+                and probe.events is not None
+                and emit.recorded == probe.events
+            ):
+                self.report_limit("events", "mute", (probe.name, probe.events))
+            elif at_least(emit.over_cap):
+                self.report_limit("events", at_cap)
+            if at_least(emit.rate_limited):
                 own = (probe.name, probe.rate.count) if probe.rate else None
-                self.limit("rate", "drop", own)
+                self.report_limit("rate", "drop", own)
         for span in counts.spans:
-            if span.over_cap:
-                self.limit("events", self._program.limits.at_cap)
-            if span.rate_limited:
-                self.limit("rate", "drop")
+            if at_least(span.over_cap):
+                self.report_limit("events", at_cap)
+            if at_least(span.rate_limited):
+                self.report_limit("rate", "drop")

@@ -12,7 +12,7 @@ from orchestrator.policy.model import Policy
 __all__ = ["attached_fields", "limit_fields", "limits_in_force", "policy_fields"]
 __all__ += ["skipped_fields", "skipped_hook_fields", "started_fields", "with_sources"]
 
-Fields = dict[str, Any]
+RecordFields = dict[str, Any]
 
 #: Limits that are not a backend's business: the reader bounds the output, the governor the cost,
 #: the compiler what is known beforehand, and the exit code is the run's.
@@ -21,7 +21,7 @@ _OURS = dict.fromkeys(("memory", "probes", "output", "cpu", "incomplete"), "user
 
 def started_fields(
     plan: Plan, artifact: Artifact[Any], command: Sequence[str], policies: Sequence[Policy] = ()
-) -> Fields:
+) -> RecordFields:
     """Of run.started."""
     from orchestrator.version import installed_version  # 10 ms, after attaching
 
@@ -44,7 +44,7 @@ def started_fields(
     }
 
 
-def limits_in_force(artifact: Artifact[Any]) -> dict[str, Fields]:
+def limits_in_force(artifact: Artifact[Any]) -> dict[str, RecordFields]:
     """The plan's limits by name, each with its value and who enforces it. A limit of which the
     backend says nothing is enforced by user space: to claim more could be untrue."""
     limits = artifact.program.limits
@@ -55,18 +55,18 @@ def limits_in_force(artifact: Artifact[Any]) -> dict[str, Fields]:
     }
 
 
-def policy_fields(policies: Sequence[Policy]) -> list[Fields]:
+def policy_fields(policies: Sequence[Policy]) -> list[RecordFields]:
     """The policies in force, by file and digest."""
     return [{"file": policy.file, "sha256": policy.sha256} for policy in policies]
 
 
-def with_sources(limits: Mapping[str, Fields], plan: Plan) -> dict[str, Fields]:
+def with_sources(limits: Mapping[str, RecordFields], plan: Plan) -> dict[str, RecordFields]:
     """Each limit with where its value comes from."""
     sources = plan.limits_from
     return {name: {**one, "from": sources.get(name, "default")} for name, one in limits.items()}
 
 
-def _values(limits: Limits) -> dict[str, Fields]:
+def _values(limits: Limits) -> dict[str, RecordFields]:
     duration = "unlimited" if limits.duration_ns is None else limits.duration_ns
     return {
         "duration": {"value": duration},
@@ -80,14 +80,14 @@ def _values(limits: Limits) -> dict[str, Fields]:
     }
 
 
-def _target(target: ResolvedTarget) -> Fields:
+def _target(target: ResolvedTarget) -> RecordFields:
     fields = {name: value for name, value in asdict(target).items() if value}
     if target.cgroup:
         fields["cgroup"] = [path for path, _ in target.cgroup]
     return fields
 
 
-def attached_fields(program: Program, hook: AttachedHook) -> Fields:
+def attached_fields(program: Program, hook: AttachedHook) -> RecordFields:
     """Of probe.attached."""
     probe, label = _place(program, hook.hook)
     return {
@@ -100,13 +100,13 @@ def attached_fields(program: Program, hook: AttachedHook) -> Fields:
     }
 
 
-def skipped_hook_fields(program: Program, hook: SkippedHook) -> Fields:
+def skipped_hook_fields(program: Program, hook: SkippedHook) -> RecordFields:
     """Of probe.skipped, for an optional attach point that could not be attached."""
     probe, label = _place(program, hook.hook)
     return {"probe": probe.name, "to": label, "reason": hook.reason}
 
 
-def skipped_fields(program: Program) -> list[Fields]:
+def skipped_fields(program: Program) -> list[RecordFields]:
     """Of probe.skipped, for the attach points that the compiler did not take."""
     return [{"probe": one.probe, "to": one.item, "reason": one.reason} for one in program.skipped]
 
@@ -121,10 +121,10 @@ def _place(program: Program, hook: int) -> tuple[ProbeProgram, str]:
 
 def limit_fields(
     limit: str,
-    in_force: Mapping[str, Fields],
+    in_force: Mapping[str, RecordFields],
     action: str,
     own: tuple[str, int] | None = None,
-) -> Fields:
+) -> RecordFields:
     """Of limit.reached. `own`: a probe's name and its bound, when it was not the plan's."""
     probe, value = own or (None, in_force[limit]["value"])
     return {

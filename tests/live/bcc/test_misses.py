@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.accounting.count import UNKNOWN, Count
 from tests.support.bcc_runs import balanced, run
 
 COUNT = "metrics: {n: {count: true}}"
@@ -16,11 +17,11 @@ FIELD = "emit: {a: args.call_site}"  # a field of the record: no raw tracepoint 
         ("tracepoint:syscalls:sys_enter_getppid", COUNT, 0),
         ("rawtracepoint:sys_enter", COUNT, 0),
         ("syscall:getppid", COUNT, 0),
-        ("tracepoint:kmem:kmalloc", FIELD, None),  # unseen when a handler itself allocates
+        ("tracepoint:kmem:kmalloc", FIELD, UNKNOWN),  # unseen when a handler itself allocates
     ],
 )
 def test_misses_are_known_where_the_kernel_counts_all_there_can_be(
-    load: Path, attach: str, use: str, missed: int | None
+    load: Path, attach: str, use: str, missed: Count
 ) -> None:
     """A system call's probe misses nothing, and says so; a kmalloc's cannot tell."""
     made = run(f"probes: {{p: {{attach: '{attach}', {use}}}}}", [str(load), "getppid", "500"])

@@ -140,7 +140,7 @@ def test_nested_spans_end_from_the_inside(tmp_path: Path, workload: Path) -> Non
 def test_spans_nest_as_deep_as_is_told(tmp_path: Path, workload: Path) -> None:
     """Beyond eight a start finds no room: counted, and its end is the one's that has it."""
     plan = write_plan(tmp_path, workload, SPAN.replace("MORE", "again: nest"))
-    with pytest.raises(AssertionError, match="starts found no room"):
+    with pytest.raises(AssertionError, match="starts were lost"):
         run_cli(str(plan), "--backend", "bcc", command=[str(workload), "nest", "10"])
 
 
@@ -298,8 +298,8 @@ def test_only_an_exit_code_tells_loss_that_is_allowed_from_loss_that_is_not(
     assert done.returncode == ran.finished["exit_code"] == code, done.stderr
     assert ran.of_kind("run.started")[0]["limits"]["incomplete"]["from"] == source
     assert (ran.finished["complete"], ran.finished["level"]) == (False, "warning")
-    assert any("starts found no room" in why for why in ran.finished["incomplete_because"])
-    assert b"starts found no room" in done.stderr
+    assert any("starts were lost" in why for why in ran.finished["incomplete_because"])
+    assert b"starts were lost" in done.stderr
 
 
 CLI = (sys.executable, "-m", "orchestrator.cli")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.accounting.count import UNKNOWN
 from orchestrator.cells.cell import Cell
 from orchestrator.output.sink import Sink
 from orchestrator.plan.findings import Finding, HostError, PlanError
@@ -100,7 +101,7 @@ def test_loss_in_the_kernel_makes_a_run_incomplete_with_4(ran: Ran) -> None:
     result = ran.go(Script(batches=[[1]], ring_lost=7))
     assert (result.exit_code, finished(ran)["complete"], finished(ran)["lost"]) == (4, False, 7)
     assert finished(ran)["incomplete_because"] == [
-        "opens: 7 records were lost: no room in the buffer"
+        "opens: 7 records were lost: the buffer was full"
     ]
     [lost] = [line for line in ran.lines if line["event"] == "events.lost"]
     assert (lost["probe"], lost["lost"], lost["reason"]) == ("opens", 7, "ring")
@@ -114,7 +115,7 @@ def test_a_plan_that_allows_loss_ends_with_0_and_hides_nothing(ran: Ran) -> None
     last = finished(ran)
     assert (result.exit_code, last["exit_code"], last["level"]) == (0, 0, "warning")
     assert (result.complete, last["complete"], last["lost"]) == (False, False, 7)
-    assert last["incomplete_because"] == ["opens: 7 records were lost: no room in the buffer"]
+    assert last["incomplete_because"] == ["opens: 7 records were lost: the buffer was full"]
     assert ran.lines[0]["limits"]["incomplete"]["value"] == "allow"
 
 
@@ -128,7 +129,7 @@ def test_allowing_loss_allows_nothing_else(ran: Ran) -> None:
 
 
 def test_unknown_completeness_ends_with_0_allowed_or_not(ran: Ran) -> None:
-    result = ran.go(Script(batches=[[1]], kernel_missed=None), program(ALLOW))
+    result = ran.go(Script(batches=[[1]], kernel_missed=UNKNOWN), program(ALLOW))
     assert (result.exit_code, result.complete) == (0, "unknown")
 
 
@@ -138,7 +139,7 @@ def test_what_limits_hold_back_is_no_loss(ran: Ran) -> None:
 
 
 def test_an_unknown_count_makes_completeness_unknown_and_fails_nothing(ran: Ran) -> None:
-    result = ran.go(Script(batches=[[1]], kernel_missed=None))
+    result = ran.go(Script(batches=[[1]], kernel_missed=UNKNOWN))
     assert (result.exit_code, finished(ran)["complete"]) == (0, "unknown")
 
 

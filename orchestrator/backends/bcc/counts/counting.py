@@ -3,12 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from orchestrator.accounting.count import UNKNOWN, Count, at_least, count_from_number, is_known
+from orchestrator.accounting.vocabulary import (
+    METRIC_DISPOSITIONS,
+    RECORD_DISPOSITIONS,
+    SIDE_DISPOSITIONS,
+    SPAN,
+    SPAN_CLOSED,
+)
 from orchestrator.backends.bcc.attach.hooks import Placed
 from orchestrator.backends.bcc.counts.misses import only_tasks_cause
 from orchestrator.backends.bcc.counts.reading import LedgerReader, Rows, feeds, total
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.protocol import (
-    Count,
     Counts,
     EmitCounts,
     MetricCounts,
@@ -21,15 +28,14 @@ from orchestrator.kernel.abi import bpf, dynamic_events
 
 #: Mechanisms whose only misses are counted as recursion (see kernel/misses.py).
 _COUNTED = frozenset({"raw tracepoint", "fentry", "fexit"})
-_DISPOSITIONS = ("not_target", "filtered", "sampled_out", "unpaired", "map_full", "accepted")
+#: Those that are a word each; what is expired is counted in two.
+_DISPOSITIONS = tuple(name for name in SIDE_DISPOSITIONS if name != "expired")
 _LOOKS = 3
+#: Spans that are open are counted by looking at them.
 _SPAN_WORDS = (
-    *("started", "ended", "cancelled", "replaced", "not_target", "repeated", "no_start", "raced"),
-    *("map_full", "filtered", "accepted", "rate_limited", "over_cap", "ring_lost", "recorded"),
+    *(name for name in SPAN.counts if name != "in_flight"),
+    *RECORD_DISPOSITIONS,
 )
-_SPAN_FATES = ("ended", "cancelled", "replaced", "not_target")
-_RECORD_ENDS = ("rate_limited", "over_cap", "ring_lost", "recorded")
-_METRIC_ENDS = ("counted", "filtered", "map_full", "map_busy")
 
 
 class Accounts:
@@ -138,7 +144,7 @@ class Accounts:
 
     def _in_flight(self, side: layout.Side, accepted: Count, all_rows: Sequence[Rows]) -> Count:
         """Of the calls that an entry accepted, those whose return has not been judged."""
-        if side.name != "entry" or accepted is None:
+        if side.name != "entry" or not is_known(accepted):
             return 0
         back = next(s for s in self.sides if s.hook is side.hook and s.name == "return")
         ends = ("filtered", "accepted")
@@ -156,7 +162,7 @@ class Accounts:
                 for s in self.layout.sides
                 if s.hook.probe == probe.index and s.name != "entry"
             ]
-            ends = {name: self._all(own, name) for name in _RECORD_ENDS}
+            ends = {name: self._all(own, name) for name in RECORD_DISPOSITIONS}
             found.append(EmitCounts(probe=probe.index, **ends))
         return tuple(found)
 
@@ -166,15 +172,15 @@ class Accounts:
         counts["cancelled"] += self.forgotten[span.index]
         opened = self._open(span)
         if opened is None:
-            opened = counts["started"] - sum(counts[name] for name in _SPAN_FATES)
+            opened = counts["started"] - sum(counts[name] for name in SPAN_CLOSED)
         return SpanCounts(span=span.index, in_flight=opened, **counts)
 
     def _metrics(self, rows: Sequence[Rows]) -> tuple[MetricCounts, ...]:
         found = []
         for index, fed in self.feeds.items():
-            ends = dict.fromkeys(_METRIC_ENDS, 0)
+            ends = dict.fromkeys(METRIC_DISPOSITIONS, 0)
             for feed in fed:
-                for name in _METRIC_ENDS:
+                for name in METRIC_DISPOSITIONS:
                     word = self.layout.metric_word(feed.number, name)
                     word = feed.counted if name == "counted" else word
                     ends[name] += total(rows[feed.element], word)
@@ -192,7 +198,7 @@ class _Beside:
         self.recursions = {one.side.index: _recursion_misses(one.program) for one in placed}
 
     def recursion(self, side: layout.Side) -> Count:
-        return self.recursions.get(side.index)
+        return self.recursions.get(side.index, UNKNOWN)
 
     def unseen(self, side: layout.Side, fired: int) -> int:
         """Hits without a run so far; 0 where nobody counts hits."""
@@ -205,7 +211,7 @@ class _Beside:
         the probe itself missed. Unknown where nobody counts them."""
         one = self.placed.get(side.index)
         if one is None:
-            return None
+            return UNKNOWN
         hits = self.hits.get(one.event)
         if hits is None:
             return self._passed_over(one)
@@ -216,8 +222,8 @@ class _Beside:
         """Misses at places whose hits nobody counts: known where passing over is all that can
         happen, and is counted if it does."""
         if one.attachment.mechanism in _COUNTED or _seen_always(one.side):
-            return self.recursions.get(one.side.index) or 0
-        return None
+            return at_least(self.recursions.get(one.side.index, UNKNOWN))
+        return UNKNOWN
 
 
 def _seen_always(side: layout.Side) -> bool:
@@ -228,6 +234,6 @@ def _seen_always(side: layout.Side) -> bool:
 
 def _recursion_misses(program: int) -> Count:
     try:
-        return bpf.program_statistics(program).recursion_misses
+        return count_from_number(bpf.program_statistics(program).recursion_misses)
     except OSError:
-        return None
+        return UNKNOWN

@@ -9,7 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.backends.protocol import Count, Counts, EmitCounts, MetricCounts, SideCounts
+from orchestrator.accounting.count import (
+    UNKNOWN,
+    Count,
+    add_counts,
+    at_least,
+    count_from_number,
+    is_known,
+    subtract_counts,
+)
+from orchestrator.backends.protocol import Counts, EmitCounts, MetricCounts, SideCounts
 from orchestrator.backends.tracefs.counts.event_hits import RunHits
 from orchestrator.backends.tracefs.counts.hist_tables import HistTable
 from orchestrator.backends.tracefs.design.layout import HistUse, HookEvents, Layout, Side
@@ -32,7 +41,7 @@ Booked = Mapping[tuple[int, str], SideTally]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _SourceCounts:
     """What the kernel did with one event: `lost` did not fit into the buffer, `rejected` were
-    filtered, `missed` could not run. None: unknown."""
+    filtered, `missed` could not run."""
 
     lost: Count
     rejected: Count
@@ -41,7 +50,7 @@ class _SourceCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _BufferCounts:
-    """Of all events together: `lost` did not fit into the buffer (None: unknown), `unread` are
+    """Of all events together: `lost` did not fit into the buffer, `unread` are
     still in it. `recorders` is the number of events that are recorded at all."""
 
     lost: Count
@@ -67,7 +76,7 @@ def make_counts(
         ),
         emits=tuple(_emit_counts(pipeline, layout, sources)),
         metrics=tuple(_metric_counts(pipeline, layout, sources, tables)),
-        faulted=None if has_unchecked_reads else pipeline.faulted,
+        faulted=UNKNOWN if has_unchecked_reads else pipeline.faulted,
         truncated=pipeline.truncated,
         divisions_by_zero=pipeline.tally.division_by_zero,
         lost_unattributed=_lost_unattributed(buffers.lost, [source.lost for source in sources]),
@@ -80,11 +89,11 @@ def _sides_of(layout: Layout) -> list[tuple[HookEvents, Side]]:
 
 def _lost_unattributed(lost: Count, by_source: Sequence[Count]) -> Count:
     """What was lost of those sources together for which it is unknown."""
-    if lost is None:
-        return None
-    if None not in by_source:
+    if not is_known(lost):
+        return UNKNOWN
+    if all(map(is_known, by_source)):
         return 0
-    return max(0, lost - sum(part for part in by_source if part is not None))
+    return max(0, lost - sum(map(at_least, by_source)))
 
 
 # ---------------------------------------------------------------- what was booked
@@ -114,7 +123,7 @@ def _buffer_counts(layout: Layout, instance: Instance, corrupt: int) -> _BufferC
     stats = instance.stats()
     lost = sum(total(stats, name) for name in ("dropped", "overrun", "commit_overrun"))
     return _BufferCounts(
-        lost=None if corrupt else lost,
+        lost=UNKNOWN if corrupt else lost,
         unread=total(stats, "entries"),
         recorders=len(layout.sources) - len(_trigger_sources(layout)),
     )
@@ -147,7 +156,7 @@ def _count_sources(
 def _lost_by_source(layout: Layout, buffers: _BufferCounts) -> list[Count]:
     """Unknown where several events share buffers that lost some of them."""
     by_trigger = _trigger_sources(layout)
-    each = buffers.lost if buffers.recorders == 1 or buffers.lost == 0 else None
+    each = buffers.lost if buffers.recorders == 1 or buffers.lost == 0 else UNKNOWN
     return [0 if number in by_trigger else each for number in range(len(layout.sources))]
 
 
@@ -155,13 +164,13 @@ def _source_counts(
     *, has_filter: bool, read: int, lost: Count, hits: Hits | None, is_exact: bool
 ) -> _SourceCounts:
     """`hits` is None for the kernel's tracepoints, and where the hits are not known."""
-    missed = 0 if hits is None else hits.misses
+    missed = 0 if hits is None else count_from_number(hits.misses)
     if hits is None or not is_exact:
-        return _SourceCounts(lost=lost, rejected=None if has_filter else 0, missed=missed)
+        return _SourceCounts(lost=lost, rejected=UNKNOWN if has_filter else 0, missed=missed)
     if not has_filter:
         lost = 0 if lost == 0 else max(0, hits.hits - read)
         return _SourceCounts(lost=lost, rejected=0, missed=missed)
-    rejected = None if lost is None else hits.hits - read - lost
+    rejected = subtract_counts(hits.hits, read, lost)
     return _SourceCounts(lost=lost, rejected=rejected, missed=missed)
 
 
@@ -178,14 +187,14 @@ def _side_counts(
     return SideCounts(
         hook=hook.hook.id,
         side=side.name,
-        fired=_plus(tally.read, kernel.lost, kernel.rejected),
+        fired=add_counts([tally.read, kernel.lost, kernel.rejected]),
         expired=tally.expired,
-        not_target=_plus(tally.not_target, not_target),
-        filtered=_plus(tally.filtered, filtered),
+        not_target=add_counts([tally.not_target, not_target]),
+        filtered=add_counts([tally.filtered, filtered]),
         sampled_out=tally.sampled_out,
         unpaired=tally.unpaired,
         map_full=tally.map_full,
-        accepted=_plus(tally.accepted, kernel.lost),
+        accepted=add_counts([tally.accepted, kernel.lost]),
         kernel_missed=kernel.missed,
         in_flight=_in_flight(hook, booked, sources) if side.name == "entry" else 0,
     )
@@ -199,7 +208,7 @@ def _rejected_by(layout: Layout, side: Side, rejected: Count) -> tuple[Count, Co
     tests_target = layout.by_pid or source.tests_comm
     tests_fields = source.filter is not None and (bool(side.pushed) or not source.tests_comm)
     if tests_target and tests_fields:
-        return None, None
+        return UNKNOWN, UNKNOWN
     return rejected if tests_target else 0, rejected if tests_fields else 0
 
 
@@ -209,19 +218,14 @@ def _in_flight(hook: HookEvents, booked: Booked, sources: Sequence[_SourceCounts
     kernel = [sources[side.source] for side in hook.sides]
     rejects_returns = hook.sides[-1].pushed and kernel[-1].rejected != 0
     if rejects_returns or any(counts.lost != 0 for counts in kernel):
-        return None
+        return UNKNOWN
     entries, returns = (booked[hook.hook.id, side.name] for side in hook.sides)
     return entries.accepted - returns.filtered - returns.accepted
 
 
-def _plus(*parts: Count) -> Count:
-    known = [part for part in parts if part is not None]
-    return sum(known) if len(known) == len(parts) else None
-
-
 def _lost_of_probe(layout: Layout, sources: Sequence[_SourceCounts], probe: int) -> Count:
     """Events lost of a probe's last sides."""
-    return _plus(0, *(sources[h.sides[-1].source].lost for h in layout.hooks if h.probe == probe))
+    return add_counts(sources[h.sides[-1].source].lost for h in layout.hooks if h.probe == probe)
 
 
 def _emit_counts(

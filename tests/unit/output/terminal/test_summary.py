@@ -53,7 +53,7 @@ def test_the_verdict_says_incomplete_and_why() -> None:
     """An incomplete run cannot be overlooked."""
     text = summary(finished())
     assert "slow-reads: INCOMPLETE. 340 records in 30 s, 5 lost; ended by its duration" in text
-    assert "5 records of read were lost: no room in the buffer" in text
+    assert "5 records of read were lost: the buffer was full" in text
     assert "slow-reads: complete." in summary(finished(complete=True, incomplete_because=[]))
     assert "completeness unknown" in summary(finished(complete="unknown"))
 
@@ -285,7 +285,7 @@ def test_the_bar_is_drawn_on_a_terminal_and_taken_away() -> None:
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as terminal:
         with hidden_at_end(Progress(10, terminal)) as progress:
-            progress.update(5, 1000, None)
+            progress.update(5, 1000, "unknown")
             drawn = os.read(ours, 4096).decode()
             progress.hide()
             assert os.read(ours, 4096).decode() == "\r\x1b[K"

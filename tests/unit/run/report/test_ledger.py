@@ -6,6 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.accounting.count import UNKNOWN, Count, add_counts, at_least
+from orchestrator.accounting.losses import losses_of_ledger
+from orchestrator.accounting.vocabulary import SIDE_DISPOSITIONS, SPAN, SPAN_FATES, Ledger
 from orchestrator.backends.protocol import (
     AttachedHook,
     Counts,
@@ -14,8 +17,8 @@ from orchestrator.backends.protocol import (
     SideCounts,
 )
 from orchestrator.compile.program import ResolvedTarget
-from orchestrator.run.report.ledger import Delivery, Ledger, balance, ledger_of
-from orchestrator.run.report.verdict import explain_nothing_seen, judge
+from orchestrator.run.report.ledger import Delivery, find_imbalances, make_ledger
+from orchestrator.run.report.verdict import explain_nothing_seen, judge_ledger
 from tests.support.fake_backend import program
 from tests.support.fake_runs import log_validator
 
@@ -29,11 +32,8 @@ def accounts(draw: st.DrawFn) -> tuple[Counts, dict[int, Delivery]]:
     limited, over, lost, trimmed, undelivered, delivered = (draw(number) for _ in range(6))
     recorded = trimmed + undelivered + delivered
     accepted = limited + over + lost + recorded
-    refused = {
-        name: draw(number)
-        for name in ("expired", "not_target", "filtered", "sampled_out", "unpaired", "map_full")
-    }
-    missed = draw(st.none() | number)
+    refused = {name: draw(number) for name in SIDE_DISPOSITIONS if name != "accepted"}
+    missed = draw(st.just(UNKNOWN) | number)
     side = SideCounts(
         hook=0,
         side="hit",
@@ -56,13 +56,13 @@ def accounts(draw: st.DrawFn) -> tuple[Counts, dict[int, Delivery]]:
 
 
 def made(counts: Counts, deliveries: dict[int, Delivery]) -> tuple[Ledger, dict[str, int]]:
-    ledger = ledger_of(program(), ATTACHED, counts, deliveries)
+    ledger = make_ledger(program(), ATTACHED, counts, deliveries)
     return ledger, {"opens": deliveries[0].undelivered}
 
 
 @given(accounts())
-def test_accounts_in_which_every_event_went_somewhere_balance(made_up) -> None:
-    assert balance(*made(*made_up)) == []
+def test_accounts_in_which_every_event_went_somewhere_find_imbalances(made_up) -> None:
+    assert find_imbalances(*made(*made_up)) == []
 
 
 @given(accounts(), st.integers(1, 2**32))
@@ -70,7 +70,7 @@ def test_an_event_that_went_nowhere_is_found(made_up, more: int) -> None:
     counts, deliveries = made_up
     side = counts.sides[0]
     leaking = replace(counts, sides=(replace(side, fired=side.fired + more),))
-    [violation] = balance(*made(leaking, deliveries))
+    [violation] = find_imbalances(*made(leaking, deliveries))
     assert "hit: fired" in violation
 
 
@@ -84,7 +84,7 @@ def test_a_record_that_was_read_and_not_written_is_found(made_up, more: int) -> 
         sides=(replace(side, accepted=side.accepted + more, fired=side.fired + more),),
         metrics=(replace(counts.metrics[0], counted=counts.metrics[0].counted + more),),
     )
-    [violation] = balance(*made(leaking, deliveries))
+    [violation] = find_imbalances(*made(leaking, deliveries))
     assert "recorded" in violation
     assert "delivered" in violation
 
@@ -92,9 +92,9 @@ def test_a_record_that_was_read_and_not_written_is_found(made_up, more: int) -> 
 @given(accounts())
 def test_an_unknown_count_neither_proves_nor_refutes(made_up) -> None:
     counts, deliveries = made_up
-    side = replace(counts.sides[0], filtered=None)
+    side = replace(counts.sides[0], filtered=UNKNOWN)
     ledger, undelivered = made(replace(counts, sides=(side,)), deliveries)
-    assert balance(ledger, undelivered) == []
+    assert find_imbalances(ledger, undelivered) == []
     assert ledger["probes"]["opens"]["hooks"][0]["sides"]["hit"]["filtered"] == "unknown"
 
 
@@ -104,11 +104,11 @@ def test_complete_is_true_only_if_nothing_was_lost_and_all_is_known(made_up) -> 
     ledger, undelivered = made(counts, deliveries)
     side, emit, metric = counts.sides[0], counts.emits[0], counts.metrics[0]
     lost = [emit.ring_lost, metric.map_busy, side.map_full, deliveries[0].undelivered]
-    verdict = judge(ledger, undelivered)
-    if any(lost) or side.kernel_missed:
+    verdict = judge_ledger(ledger, undelivered)
+    if any(lost) or at_least(side.kernel_missed):
         assert verdict.complete is False
     else:
-        assert verdict.complete == ("unknown" if side.kernel_missed is None else True)
+        assert verdict.complete == ("unknown" if side.kernel_missed == UNKNOWN else True)
 
 
 @given(accounts())
@@ -119,11 +119,10 @@ def test_the_ledger_is_what_the_schema_says(made_up) -> None:
     log_validator().evolve(schema=part).validate(ledger)
 
 
-def nothing(target: ResolvedTarget, **ends: int | None) -> str | None:
-    fired = None if None in ends.values() else sum(end or 0 for end in ends.values())
-    side = SideCounts(hook=0, side="hit", fired=fired, **ends)
+def nothing(target: ResolvedTarget, **ends: Count) -> str | None:
+    side = SideCounts(hook=0, side="hit", fired=add_counts(ends.values()), **ends)
     counts = Counts(sides=(side,), emits=(), metrics=())
-    return explain_nothing_seen(ledger_of(program(), ATTACHED, counts, {}), target)
+    return explain_nothing_seen(make_ledger(program(), ATTACHED, counts, {}), target)
 
 
 def test_an_event_that_never_happened_is_said_to_have_fired_0_times() -> None:
@@ -141,7 +140,7 @@ def test_several_ends_are_told_with_their_numbers() -> None:
 
 
 def test_what_is_not_known_is_not_claimed() -> None:
-    told = nothing(ResolvedTarget(), filtered=None)
+    told = nothing(ResolvedTarget(), filtered=UNKNOWN)
     assert told == (
         "opens fired an unknown number of times: an unknown number of events filtered by where"
     )
@@ -159,16 +158,72 @@ def test_output_that_its_own_limit_held_back_is_no_loss() -> None:
         metrics=(MetricCounts(metric=0, counted=3),),
     )
     ledger, undelivered = made(counts, {0: Delivery(delivered=1, undelivered=2)})
-    assert judge(ledger, undelivered).complete is False
-    assert judge(ledger, undelivered, output_limited=True).complete is True
+    assert judge_ledger(ledger, undelivered).complete is False
+    assert judge_ledger(ledger, undelivered, output_limited=True).complete is True
 
 
-@pytest.mark.parametrize(("recursion", "told"), [(2, True), (0, False), (None, False)])
-def test_a_program_that_ran_already_is_told_for_the_cause(
-    recursion: int | None, told: bool
-) -> None:
+@pytest.mark.parametrize(("recursion", "told"), [(2, True), (0, False), (UNKNOWN, False)])
+def test_a_program_that_ran_already_is_told_for_the_cause(recursion: Count, told: bool) -> None:
     """The kernel counts whom it passed over so: where that is all that was missed, it is why."""
     side = SideCounts(hook=0, side="hit", fired=0, kernel_missed=2, recursion_misses=recursion)
     ledger, undelivered = made(Counts(sides=(side,), emits=(), metrics=()), {0: Delivery()})
-    [reason] = [why for why in judge(ledger, undelivered).reasons if "2 times" in why]
+    [reason] = [why for why in judge_ledger(ledger, undelivered).reasons if "2 times" in why]
     assert ("running on that CPU already" in reason) == told
+
+
+# ---------------------------------------------------------------- spans
+
+
+@st.composite
+def span_rows(draw: st.DrawFn) -> dict[str, int]:
+    """The counts of a span in which every start and every end went somewhere."""
+    row = {name: draw(number) for name in SPAN.counts}
+    row["accepted"] = draw(st.integers(0, row["ended"] + row["raced"]))
+    row["filtered"] = row["ended"] + row["raced"] - row["accepted"]
+    return {**row, "started": sum(row[fate] for fate in SPAN_FATES)}
+
+
+def span_ledger(row: dict[str, int]) -> Ledger:
+    ledger = make_ledger(program(), (), Counts(sides=(), emits=(), metrics=()), {})
+    spans = {"blocked": {"counts": row, "emit": None, "metrics": {}}}
+    return {**ledger, "probes": {}, "spans": spans}
+
+
+@given(span_rows())
+def test_a_span_in_which_every_start_went_somewhere_balances(row: dict[str, int]) -> None:
+    assert find_imbalances(span_ledger(row), {}) == []
+
+
+@given(span_rows(), st.sampled_from(["started", "ended", "filtered"]), st.integers(1, 2**32))
+def test_a_span_that_went_nowhere_is_found(row: dict[str, int], name: str, more: int) -> None:
+    assert find_imbalances(span_ledger({**row, name: row[name] + more}), {})
+
+
+@given(span_rows())
+def test_starts_without_room_are_the_only_loss_of_a_span(row: dict[str, int]) -> None:
+    verdict = judge_ledger(span_ledger(row), {})
+    assert verdict.lost == row["map_full"]
+    assert verdict.complete is (row["map_full"] == 0)
+
+
+# ---------------------------------------------------------------- what is lost
+
+
+@given(accounts())
+def test_the_verdict_loses_what_the_vocabulary_says(made_up) -> None:
+    ledger, undelivered = made(*made_up)
+    losses = losses_of_ledger(ledger, undelivered)
+    assert judge_ledger(ledger, undelivered).lost == add_counts(loss.count for loss in losses)
+
+
+@given(accounts())
+def test_what_bounds_hold_back_is_no_loss(made_up) -> None:
+    counts, deliveries = made_up
+    emit, side = counts.emits[0], counts.sides[0]
+    bounded = replace(
+        counts,
+        emits=(replace(emit, over_cap=emit.over_cap + 5, rate_limited=emit.rate_limited + 7),),
+        sides=(replace(side, sampled_out=side.sampled_out + 3),),
+    )
+    lost, more = (judge_ledger(*made(one, deliveries)).lost for one in (counts, bounded))
+    assert lost == more

@@ -1,0 +1,75 @@
+"""What counts as lost: the counts of a ledger that are losses, each with its place."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from orchestrator.accounting.count import Count
+from orchestrator.accounting.vocabulary import (
+    METRIC,
+    RECORDS,
+    RUN,
+    SIDE,
+    SPAN,
+    STACKS,
+    HookLedger,
+    Ledger,
+    LedgerRow,
+    MakerLedger,
+    RowKind,
+)
+
+__all__ = ["LossCount", "losses_of_ledger"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossCount:
+    """One count that is a loss if it is not 0. `owner`: the probe or span (None: the run as a
+    whole); `part`: the attach point with its side, or the metric, within it; `row`: the row that
+    holds `name`."""
+
+    kind: RowKind
+    name: str
+    row: LedgerRow
+    owner: str | None = None
+    part: str = ""
+
+    @property
+    def count(self) -> Count:
+        """How much was, or may have been, lost."""
+        return self.row[self.name]
+
+
+def losses_of_ledger(ledger: Ledger, undelivered: Mapping[str, Count]) -> Iterator[LossCount]:
+    """Every count that is a loss, in a fixed order, also those of 0. `undelivered`: by probe or
+    span, records that the output did not take; left out where that is no loss, since limits.output
+    held them back."""
+    yield from _losses(RUN, {name: ledger[name] for name in RUN.losses})  # type: ignore[literal-required]  # names of the row
+    if stacks := ledger.get("stacks"):
+        yield from _losses(STACKS, stacks)
+    for name, probe in ledger["probes"].items():
+        for hook in probe["hooks"]:
+            yield from _of_hook(name, hook)
+        yield from _of_maker(name, probe, undelivered.get(name, 0))
+    for name, span in ledger["spans"].items():
+        yield from _losses(SPAN, span["counts"], name)
+        yield from _of_maker(name, span, undelivered.get(name, 0))
+
+
+def _losses(
+    kind: RowKind, row: LedgerRow, owner: str | None = None, part: str = ""
+) -> Iterator[LossCount]:
+    for name in kind.losses:
+        yield LossCount(kind=kind, name=name, row=row, owner=owner, part=part)
+
+
+def _of_hook(owner: str, hook: HookLedger) -> Iterator[LossCount]:
+    for side, row in hook["sides"].items():
+        place = f"{hook['to']} ({side})" if side != "hit" else hook["to"]
+        yield from _losses(SIDE, row, owner, place)
+
+
+def _of_maker(owner: str, maker: MakerLedger, undelivered: Count) -> Iterator[LossCount]:
+    if records := maker["emit"]:
+        yield from _losses(RECORDS, {**records, "undelivered": undelivered}, owner)
+    for metric, row in maker["metrics"].items():
+        yield from _losses(METRIC, row, owner, metric)

@@ -1,0 +1,158 @@
+"""The accounting vocabulary: every count of the ledger by name, the identities that the counts
+satisfy, and which of them are losses.
+
+It is declared here once. The backends fill in these counts (backends.protocol), the ledger lays
+them out in rows (run.report.ledger), the verdict and the summary take from here what was lost
+(accounting.losses), and tests compare the log schema and the backends' counters with it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NotRequired, TypedDict
+
+from orchestrator.accounting.count import Count
+
+__all__ = ["METRIC", "RECORDS", "RUN", "SIDE", "SPAN", "STACKS", "HookLedger", "Identity", "Ledger"]
+__all__ += ["LedgerRow", "MakerLedger", "ProbeLedger", "RowKind", "SpanLedger"]
+__all__ += ["METRIC_DISPOSITIONS", "RECORD_DISPOSITIONS", "SIDE_DISPOSITIONS", "SPAN_CLOSED"]
+__all__ += ["SPAN_FATES", "SPAN_JUDGEMENTS"]
+
+#: What becomes of an event on a side of an attach point: exactly one of these.
+SIDE_DISPOSITIONS = (
+    "expired",
+    "not_target",
+    "filtered",
+    "sampled_out",
+    "unpaired",
+    "map_full",
+    "accepted",
+)
+#: What becomes of the record of an accepted event.
+RECORD_DISPOSITIONS = ("rate_limited", "over_cap", "ring_lost", "recorded")
+#: What becomes of a recorded record. `undelivered`: the output did not take it; it is not in the
+#: log, where it is `recorded` less `delivered`.
+DELIVERIES = ("delivered", "undelivered")
+#: What a metric makes of an accepted event.
+METRIC_DISPOSITIONS = ("counted", "filtered", "map_full", "map_busy")
+#: What becomes of a span that was started: it is closed in one of these ways, or still open.
+SPAN_CLOSED = ("ended", "cancelled", "replaced", "not_target")
+SPAN_FATES = (*SPAN_CLOSED, "in_flight")
+#: What becomes of a span at its end.
+SPAN_JUDGEMENTS = ("filtered", "accepted")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The counts of `whole` add up to the same number as those of `parts`."""
+
+    whole: tuple[str, ...]
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowKind:
+    """One kind of row of the ledger: its counts in order, the identities that hold between them,
+    and those of them that are losses.
+
+    Not a loss is what the plan's own bounds held back (`rate_limited`, `over_cap`, `sampled_out`, a
+    metric's events in the cell `other`): that was asked for.
+    """
+
+    counts: tuple[str, ...]
+    identities: tuple[Identity, ...] = ()
+    losses: tuple[str, ...] = ()
+
+
+#: `kernel_missed`: the event happened and the program did not run, so that it is no part of
+#: `fired`; `recursion_misses` of them because a program was already running on that CPU.
+SIDE = RowKind(
+    counts=("fired", *SIDE_DISPOSITIONS, "kernel_missed", "recursion_misses"),
+    identities=(Identity(("fired",), SIDE_DISPOSITIONS),),
+    losses=("kernel_missed", "map_full"),
+)
+#: `accepted` events of the last sides of a probe's hooks, or of a span.
+RECORDS = RowKind(
+    counts=("accepted", *RECORD_DISPOSITIONS, "delivered"),
+    identities=(
+        Identity(("accepted",), RECORD_DISPOSITIONS),
+        Identity(("recorded",), DELIVERIES),
+    ),
+    losses=("ring_lost", "undelivered"),
+)
+#: `accepted` as in RECORDS; the row itself does not repeat it.
+METRIC = RowKind(
+    counts=METRIC_DISPOSITIONS,
+    identities=(Identity(("accepted",), METRIC_DISPOSITIONS),),
+    losses=("map_busy",),
+)
+#: `raced`: judged at an end and then found to be gone. `repeated`: started again while open, and
+#: left as it was. `no_start`: ends and the like of what was not open. `map_full`: not started.
+SPAN = RowKind(
+    counts=(
+        *("started", *SPAN_FATES, *SPAN_JUDGEMENTS),
+        *("raced", "repeated", "no_start", "map_full"),
+    ),
+    identities=(
+        Identity(("started",), SPAN_FATES),
+        Identity(("ended", "raced"), SPAN_JUDGEMENTS),
+    ),
+    losses=("map_full",),
+)
+#: `kept`: different stacks; `incomplete`: of these, the ones with frames or names missing.
+STACKS = RowKind(
+    counts=("kept", "map_full", "map_busy", "incomplete"), losses=("map_full", "map_busy")
+)
+#: Counts of a run as a whole.
+RUN = RowKind(
+    counts=("faulted", "truncated", "divisions_by_zero", "children_lost", "lost_unattributed"),
+    losses=("children_lost", "lost_unattributed"),
+)
+
+# ---------------------------------------------------------------- the ledger's shape
+
+#: The counts of one row, by name.
+LedgerRow = Mapping[str, Count]
+
+
+class HookLedger(TypedDict):
+    """One attach point: a row of SIDE by side (entry and return, or hit). Where calls are paired,
+    `in_flight` are those that were accepted and whose return was not seen."""
+
+    to: str
+    mechanism: str
+    sides: dict[str, LedgerRow]
+    in_flight: NotRequired[Count]
+
+
+class MakerLedger(TypedDict):
+    """What a probe or a span makes: its records (a row of RECORDS; None: it emits none) and its
+    metrics (rows of METRIC by name)."""
+
+    emit: LedgerRow | None
+    metrics: dict[str, LedgerRow]
+
+
+class ProbeLedger(MakerLedger):
+    """One probe, with its attach points."""
+
+    hooks: list[HookLedger]
+
+
+class SpanLedger(MakerLedger):
+    """One span or outstanding resource: `counts` is a row of SPAN."""
+
+    counts: LedgerRow
+
+
+class Ledger(TypedDict):
+    """All accounts of a run, as the log schema has them: probes and spans by name, then a row of
+    RUN; `stacks` (a row of STACKS) where stacks are taken."""
+
+    probes: dict[str, ProbeLedger]
+    spans: dict[str, SpanLedger]
+    faulted: Count
+    truncated: Count
+    divisions_by_zero: Count
+    children_lost: Count
+    lost_unattributed: Count
+    stacks: NotRequired[LedgerRow]

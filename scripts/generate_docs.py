@@ -83,7 +83,8 @@ def _object(schema: Schema, name: str) -> Schema:
     """An object of the schema: `plan` itself, a definition, or a property of the top level."""
     if name == "plan":
         return schema
-    return schema["$defs"].get(name) or schema["properties"][name]
+    found: Schema = schema["$defs"].get(name) or schema["properties"][name]
+    return found
 
 
 def _key_table(owner: Schema, schema: Schema) -> str:
@@ -142,7 +143,7 @@ def _meaning(key: Schema) -> str:
     examples = key.get("examples", ())
     shown = [_example(example) for example in examples]
     told = f" Example: {', '.join(shown)}." if shown else ""
-    return key.get("description", "") + told
+    return f"{key.get('description', '')}{told}"
 
 
 def _example(value: Any) -> str:

@@ -101,6 +101,18 @@ def lifecycle() -> dict[str, dict[str, Any]]:
             ],
             "truncated": False, "incomplete_because": "",
         },
+        "outstanding.reported": {
+            "outstanding": "heap", "unit": "bytes", "value": 8192, "count": 4, "growth": 4096,
+            "cells": [
+                {
+                    "key": {"comm": "postgres"}, "value": 8192, "count": 4, "growth": 4096,
+                    "oldest_ns": 12_000_000_000,
+                }
+            ],
+            "cells_omitted": 0, "min_age_ns": 10_000_000_000,
+            "caveats": ["what was opened before the run began is not seen"],
+            "window": {"start": STAMP, "end": STAMP}, "total": False,
+        },
         "governor.stepped": {
             "action": "sample", "probe": "read", "cost": 0.031, "budget": 0.02, "sample": 20,
         },

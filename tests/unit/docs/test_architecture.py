@@ -3,7 +3,8 @@
 import re
 import tomllib
 
-from tests.unit.docs.pages import DOCS, ROOT, rows, section
+from tests.support.paths import ROOT
+from tests.unit.docs.pages import DOCS, rows, section
 
 PAGE = (DOCS / "architecture.md").read_text()
 

@@ -1,25 +1,34 @@
 """The steps of CONTRIBUTING are complete: followed with something made up, they work."""
 
 import argparse
+import json
 import re
 import sys
+from dataclasses import replace
 from types import ModuleType, SimpleNamespace
+from typing import get_args
 
 import pytest
 
 from orchestrator import cli
 from orchestrator.backends import backend, descriptors
+from orchestrator.backends.bcc.design import mechanism
+from orchestrator.backends.tracefs.design import lowering
+from orchestrator.compile import points
 from orchestrator.compile.expressions import arithmetic, functions
 from orchestrator.compile.expressions.evaluate import evaluate
 from orchestrator.compile.expressions.nodes import Node, RawArg
 from orchestrator.compile.expressions.types import U64
 from orchestrator.compile.lower import compile_plan
 from orchestrator.kernel.facts import KernelFacts, load_facts
+from orchestrator.output.log import EventKind
+from orchestrator.plan import attach, attach_kinds, probes
 from orchestrator.plan.expression import names
 from orchestrator.plan.findings import Position
 from orchestrator.plan.load import check_plan, load_plan
 from orchestrator.run.choice import choose
 from tests.support.paths import KERNELS, ROOT
+from tests.support.samples import lifecycle
 from tests.unit.docs.pages import HEAD
 
 PLAN = f"{HEAD}probes:\n  one: {{attach: rawtracepoint:sys_enter, emit: {{x: doubled(arg1)}}}}\n"
@@ -40,7 +49,7 @@ def _doubled(_facts: KernelFacts, args: tuple[Node, ...], position: Position) ->
 @pytest.fixture
 def _doubled_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "FUNCTIONS", {**names.FUNCTIONS, "doubled": (1, 1)})
-    monkeypatch.setitem(functions.FUNCTIONS, "doubled", (1, 1, _doubled))  # type: ignore[arg-type]
+    monkeypatch.setitem(functions.FUNCTIONS, "doubled", (1, 1, _doubled))
 
 
 def test_an_unknown_function_is_a_finding() -> None:
@@ -56,6 +65,46 @@ def test_a_function_that_two_tables_name_is_linted_compiled_evaluated_and_emitte
     (emitted,) = program.hooks[0].body.emit
     assert evaluate(emitted, {RawArg(1, U64): 21}) == 42
     assert " * 2" in backend("bcc").emit(program, facts).text
+
+
+# ---------------------------------------------------------------- an attach kind
+
+
+def test_an_attach_kind_is_a_row_of_four_tables(
+    monkeypatch: pytest.MonkeyPatch, facts: KernelFacts
+) -> None:
+    for module in (attach, probes):  # what the name in the Literal does
+        monkeypatch.setattr(module, "ATTACH_KINDS", (*attach_kinds.ATTACH_KINDS, "made"))
+    tables: tuple[tuple[object, str], ...] = (
+        (attach_kinds.KINDS, "rawtracepoint"),
+        (points._FINDERS, "rawtracepoint"),
+        (mechanism._CANDIDATES, "rawtracepoint"),
+        (lowering._NEEDS, "tracepoint"),
+    )
+    for table, like in tables:
+        assert isinstance(table, dict)
+        monkeypatch.setitem(table, "made", table[like])
+    plan = f"{HEAD}probes:\n  one: {{attach: made:sys_enter, emit: {{x: args.id}}}}\n"
+    assert not check_plan(plan.encode())[1]
+    program = compile_plan(load_plan(plan.encode()), facts)
+    assert not backend("bcc").unsupported(program, facts, user_space=False)
+
+
+def test_the_kinds_of_policies_are_those_of_the_table() -> None:
+    schema = json.loads((ROOT / "schema" / "policy-v1.schema.json").read_text())
+    assert set(schema["$defs"]["kinds"]["items"]["enum"]) == set(attach_kinds.ATTACH_KINDS)
+
+
+# ---------------------------------------------------------------- a record kind
+
+
+def test_the_tables_that_name_record_kinds_agree() -> None:
+    schema = json.loads((ROOT / "schema" / "log-v1.schema.json").read_text())
+    kinds = set(schema["properties"]["event"]["enum"])
+    tied = {rule["if"]["properties"]["event"]["const"] for rule in schema["allOf"]}
+    assert kinds == tied == kinds & set(schema["$defs"])
+    assert {*get_args(EventKind), "event.recorded"} == kinds
+    assert {*lifecycle(), "event.recorded", "metric.reported"} == kinds
 
 
 # ---------------------------------------------------------------- a command
@@ -91,8 +140,8 @@ def test_a_backend_is_a_module_and_a_row_of_the_descriptors(
     module.emit = lambda program, _facts: _of(artifact, program)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "made_up_backend", module)
     like = descriptors.descriptor_of("tracefs")
-    row = type(like)(**{**_fields(like), "name": "made", "module": "made_up_backend"})
-    monkeypatch.setitem(descriptors.BACKEND_DESCRIPTORS, "made", row)  # type: ignore[arg-type]
+    row = replace(like, name="made", module="made_up_backend")
+    monkeypatch.setitem(descriptors.BACKEND_DESCRIPTORS, "made", row)
     plan = f"{HEAD}probes:\n  one: {{attach: rawtracepoint:sys_enter, emit: {{}}}}\n"
     program = compile_plan(load_plan(plan.encode()), facts)
     assert choose(program, facts, "made").backend is module
@@ -101,10 +150,6 @@ def test_a_backend_is_a_module_and_a_row_of_the_descriptors(
 def _of(artifact: SimpleNamespace, program: object) -> SimpleNamespace:
     artifact.program = program
     return artifact
-
-
-def _fields(descriptor: descriptors.BackendDescriptor) -> dict[str, object]:
-    return {name: getattr(descriptor, name) for name in type(descriptor).__slots__}
 
 
 def test_no_module_outside_of_backends_names_a_backend() -> None:

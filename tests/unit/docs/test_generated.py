@@ -3,7 +3,7 @@
 import runpy
 from pathlib import Path
 
-from tests.unit.docs.pages import ROOT
+from tests.support.paths import ROOT
 
 GENERATOR = runpy.run_path(str(ROOT / "scripts" / "generate_docs.py"))
 

@@ -13,8 +13,8 @@ from orchestrator.plan import figures as plan_figures
 from orchestrator.plan.attach_kinds import ATTACH_KINDS, KINDS
 from orchestrator.plan.expression import names
 from orchestrator.plan.load import check_plan, load_plan
-from tests.support.paths import KERNELS
-from tests.unit.docs.pages import DOCS, HEAD, PAGES, ROOT, Block, blocks, rows, section, whole_plan
+from tests.support.paths import KERNELS, ROOT
+from tests.unit.docs.pages import DOCS, HEAD, PAGES, Block, blocks, rows, section, whole_plan
 
 LANGUAGE = (DOCS / "language.md").read_text()
 SCHEMA = json.loads((ROOT / "schema" / "plan-v1.schema.json").read_text())
@@ -111,7 +111,7 @@ def test_the_example_of_a_function_compiles_and_runs_by_tracefs_where_the_page_s
         assert bool(refused) == (row[5] == "no"), refused
 
 
-KIND_EXAMPLES = {kind: f"{kind}:{KINDS[kind].example}" for kind in ATTACH_KINDS}
+KIND_EXAMPLES: dict[str, str] = {kind: f"{kind}:{KINDS[kind].example}" for kind in ATTACH_KINDS}
 
 
 @pytest.mark.parametrize("kind", sorted(set(ATTACH_KINDS) - {"usdt"}))  # it needs the binary here

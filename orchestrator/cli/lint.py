@@ -5,8 +5,10 @@ import json
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.cli.options import (
     add_override_options,
@@ -21,17 +23,20 @@ from orchestrator.plan.nearest import suggest_name
 from orchestrator.policy.model import Policy
 from orchestrator.run.shipped import find_plan
 
+if TYPE_CHECKING:
+    from orchestrator.plan.codes import FindingCode
+
 EPILOG = """\
 examples:
   probeplan lint plans/                     every *.yaml and *.yml that is a plan, recursively
   probeplan lint --format github plans/     annotations for a pull request
   probeplan lint plans/ --kernel *.facts    would they attach on these kernels?
-  probeplan lint plans/ --policy prod.yaml  would hosts with this policy let them run?
-  probeplan lint --explain PP022            what a code means
+  probeplan lint plans/ --policy prod.yaml  would hosts with this policy allow them?
+  probeplan lint --explain PP022            what a code means, with an example
 
 Nothing is attached and no root is needed. Exit code: 0 no errors, 2 errors.
 """
-#: How a plan is told from other YAML in a directory; a file named by itself is always checked.
+#: What distinguishes a plan from other YAML in a directory; a file that is named is always checked.
 _PLAN = re.compile(rb"probeplan/v|ProbePlan")
 _POLICY = re.compile(rb"^kind:\s*[\"']?Policy\b", re.MULTILINE)  # for `policy check`
 
@@ -51,15 +56,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FACTS",
         help="recorded kernels (`probeplan facts`) to check against; after the paths",
     )
-    parser.add_argument("--explain", metavar="CODE", help="say what a finding's code means")
+    parser.add_argument(
+        "--explain",
+        nargs="?",
+        const="",
+        metavar="CODE",
+        help="explain a finding's code: meaning, cure, example; without CODE, list all codes",
+    )
     add_override_options(parser)
     add_policy_option(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Check the plans; returns 0, or 2 when there are errors."""
-    if args.explain:
-        return _explain(args.explain)
+    if args.explain is not None:
+        return _explain_code(args.explain)
     if not args.paths:
         before = ", before --kernel, which takes all that follows it" if args.kernel else ""
         print(f"probeplan lint: name plans or directories to check{before}", file=sys.stderr)
@@ -67,25 +78,25 @@ def main(args: argparse.Namespace) -> int:
     findings: list[Finding] = []
     plans = 0
     for path in args.paths:
-        for plan in _plans(path, findings):
+        for plan in _find_plans(path, findings):
             plans += 1
-            findings += _check(plan, args)
-    _write(FORMATS[args.format](findings))
-    print(_summary(plans, findings), file=sys.stderr)
+            findings += _check_file(plan, args)
+    _print_text(FORMATS[args.format](findings))
+    print(_summarize(plans, findings), file=sys.stderr)
     return 2 if has_errors(findings) else 0
 
 
-def _check(path: str, args: argparse.Namespace) -> list[Finding]:
+def _check_file(path: str, args: argparse.Namespace) -> list[Finding]:
     plan, findings = check_plan(path, **overrides(args))
     if plan is not None and args.policy:
         findings = [*findings, *_check_policies(plan, further_policies(args))]
     if plan is None or not args.kernel:
         return findings
-    return [*findings, *(_unset(plan) or _check_kernels(plan, args.kernel))]
+    return [*findings, *(_warn_of_unset_params(plan) or _check_kernels(plan, args.kernel))]
 
 
-def _unset(plan: Plan) -> list[Finding]:
-    """A warning for each param without which nothing can be resolved."""
+def _warn_of_unset_params(plan: Plan) -> list[Finding]:
+    """A warning for each param whose missing value prevents the check against kernels."""
     return [
         Finding(
             code="PP068",
@@ -121,10 +132,10 @@ def _check_kernels(plan: Plan, recordings: Sequence[str]) -> list[Finding]:
 # ---------------------------------------------------------------- finding plans
 
 
-def _plans(path: str, findings: list[Finding]) -> Iterator[str]:
+def _find_plans(path: str, findings: list[Finding]) -> Iterator[str]:
     """Plan files at `path`; a directory without any is reported."""
     if path == "-" or not _is_folder(path):
-        yield from _named(path, findings)
+        yield from _find_named_plan(path, findings)
         return
     found = False
     for file in _yaml_files(path, findings):
@@ -132,14 +143,14 @@ def _plans(path: str, findings: list[Finding]) -> Iterator[str]:
             found = True
             yield file
     if not found:
-        hint = "plans end in .yaml or .yml and say `kind: ProbePlan`"
+        hint = "plans end in .yaml or .yml and contain `kind: ProbePlan`"
         place = Position(file=path)
         message = f"no plans in the directory {path!r}"
         findings.append(Finding(code="PP012", message=message, position=place, hint=hint))
 
 
-def _named(path: str, findings: list[Finding]) -> Iterator[str]:
-    """The file, or the shipped plan of that name, as `run` takes it."""
+def _find_named_plan(path: str, findings: list[Finding]) -> Iterator[str]:
+    """The file, or the shipped plan of that name, as for `run`."""
     try:
         yield find_plan(path)
     except PlanError as error:
@@ -149,7 +160,7 @@ def _named(path: str, findings: list[Finding]) -> Iterator[str]:
 def _is_folder(path: str) -> bool:
     try:
         return Path(path).is_dir()
-    except OSError:  # e.g. a name too long: reading it will tell
+    except OSError:  # e.g. a name too long: reading it reports that
         return False
 
 
@@ -163,13 +174,13 @@ def _yaml_files(path: str, findings: list[Finding]) -> Iterator[str]:
         folders.sort()
         for name in sorted(files):
             file = Path(folder) / name
-            special = file.exists() and not file.is_file()  # a pipe would make us wait
+            special = file.exists() and not file.is_file()  # reading a pipe would block
             if name.endswith((".yaml", ".yml")) and not special:
                 yield str(file)
 
 
 def _looks_like_plan(file: str) -> bool:
-    """True for plans and for what cannot be read, which is then reported."""
+    """True for plans, and for files that cannot be read, which are then reported."""
     try:
         with Path(file).open("rb") as content:
             head = content.read(1 << 16)
@@ -181,20 +192,20 @@ def _looks_like_plan(file: str) -> bool:
 # ---------------------------------------------------------------- output
 
 
-def _write(text: str) -> None:
+def _print_text(text: str) -> None:
     if text:
         print(text)
 
 
-def _text(findings: Sequence[Finding]) -> str:
+def _format_text(findings: Sequence[Finding]) -> str:
     return "\n".join(map(str, findings))
 
 
-def _json(findings: Sequence[Finding]) -> str:
-    return json.dumps([_record(finding) for finding in findings], indent=2)
+def _format_json(findings: Sequence[Finding]) -> str:
+    return json.dumps([_record_from_finding(finding) for finding in findings], indent=2)
 
 
-def _record(finding: Finding) -> dict[str, str | int]:
+def _record_from_finding(finding: Finding) -> dict[str, str | int]:
     place = finding.position
     return {
         "file": place.file,
@@ -207,51 +218,76 @@ def _record(finding: Finding) -> dict[str, str | int]:
     }
 
 
-def _github(findings: Sequence[Finding]) -> str:
-    return "\n".join(map(_annotation, findings))
+def _format_github(findings: Sequence[Finding]) -> str:
+    return "\n".join(map(_format_annotation, findings))
 
 
-def _annotation(finding: Finding) -> str:
+def _format_annotation(finding: Finding) -> str:
     place = finding.position
     fields = {"file": place.file}
     if place.line:
         fields |= {"line": str(place.line), "col": str(place.column)}
     fields["title"] = finding.code
-    shown = ",".join(f"{key}={_escaped(value, ':,')}" for key, value in fields.items())
+    shown = ",".join(f"{key}={_escape(value, ':,')}" for key, value in fields.items())
     hint = f"\nhint: {finding.hint}" if finding.hint else ""
-    return f"::{finding.severity} {shown}::{_escaped(finding.message + hint)}"
+    return f"::{finding.severity} {shown}::{_escape(finding.message + hint)}"
 
 
-def _escaped(text: str, more: str = "") -> str:
+def _escape(text: str, more: str = "") -> str:
     """GitHub's workflow commands percent-encode what would end a field or a line."""
     return "".join(f"%{ord(char):02X}" if char in f"%\r\n{more}" else char for char in text)
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Finding]], str]] = {
-    "text": _text,
-    "json": _json,
-    "github": _github,
+    "text": _format_text,
+    "json": _format_json,
+    "github": _format_github,
 }
 
 
-def _summary(plans: int, findings: Sequence[Finding]) -> str:
+def _summarize(plans: int, findings: Sequence[Finding]) -> str:
     errors = sum(finding.severity == "error" for finding in findings)
     warnings = len(findings) - errors
-    parts = [_counted(plans, "plan"), _counted(errors, "error") if errors else "no errors"]
-    return ", ".join(parts + ([_counted(warnings, "warning")] if warnings else []))
+    parts = [_count(plans, "plan"), _count(errors, "error") if errors else "no errors"]
+    return ", ".join(parts + ([_count(warnings, "warning")] if warnings else []))
 
 
-def _counted(number: int, noun: str) -> str:
+def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _explain(code: str) -> int:
+# ---------------------------------------------------------------- codes
+
+
+def _explain_code(code: str) -> int:
+    """Print what a code means; all codes where there is no such one."""
     from orchestrator.plan.codes import CODES  # needed for --explain only
 
     entry = CODES.get(code.upper())
-    if entry is None:
-        hint = suggest_name(code.upper(), CODES, f"codes: {min(CODES)} to {max(CODES)}")
-        print(f"there is no code {code!r}\n  hint: {hint}", file=sys.stderr)
-        return 2
-    print(f"{entry.code}: {entry.title}\n\n{entry.meaning}")
-    return 0
+    if entry is not None:
+        print(describe_code(entry))
+        return 0
+    print("\n".join(f"{known.code}  {known.title}" for known in CODES.values()))
+    if not code:
+        return 0
+    hint = suggest_name(code.upper(), CODES, f"codes: {min(CODES)} to {max(CODES)}")
+    print(f"there is no code {code!r}\n  hint: {hint}", file=sys.stderr)
+    return 2
+
+
+def describe_code(entry: "FindingCode") -> str:
+    """All that is known of a code, as text for people."""
+    parts = [f"{entry.code}: {entry.title}", entry.meaning, f"What to do: {entry.cure}"]
+    if entry.arises:
+        parts.append(f"When it is reported: {entry.arises}")
+    if entry.example:
+        parts.append(f"Example:\n{_indent(entry.plan)}")
+    if entry.policy:
+        parts.append(f"with this policy.yaml:\n{_indent(entry.policy)}")
+    if entry.example:
+        parts.append(f"  $ {entry.command}")
+    return "\n\n".join(parts)
+
+
+def _indent(text: str) -> str:
+    return textwrap.indent(text.rstrip("\n"), "  ")

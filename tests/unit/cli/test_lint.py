@@ -223,11 +223,18 @@ def test_plans_behind_kernel_are_told_to_stand_before_it() -> None:
 
 
 def test_codes_are_explained() -> None:
-    """`--explain` prints the meaning of a code, and knows the nearest one."""
-    assert lint("--explain", "pp022").stdout.startswith("PP022: unknown name\n")
+    """`--explain` prints meaning, cure and example of a code; without a known one, all codes and
+    the nearest one."""
+    shown = lint("--explain", "pp022").stdout
+    assert shown.startswith("PP022: unknown name\n")
+    assert "What to do: " in shown
+    assert "where: retvall < 0" in shown
     done = lint("--explain", "PP9999")
     assert done.returncode == 2
-    assert "there is no code" in done.stderr
+    assert "there is no code 'PP9999'" in done.stderr
+    assert "did you mean" in done.stderr
+    assert lint("--explain").stdout == done.stdout
+    assert len(done.stdout.splitlines()) > 80
 
 
 def test_params_can_be_set() -> None:

@@ -92,12 +92,12 @@ def _low(values: Sequence[float]) -> float:
 @contextmanager
 def _empty() -> Iterator[None]:
     """A program on the same tracepoint that returns at once."""
-    from orchestrator.backends.bcc.attach.links import perf_tracepoint
+    from orchestrator.backends.bcc.attach.links import attach_perf_tracepoint
     from orchestrator.backends.bcc.attach.load import load_program
     from orchestrator.kernel.abi import bpf
 
     program = load_program(_RETURN_1, bpf.TRACEPOINT, name="empty", maps={})
-    attachment = perf_tracepoint(_event_id(EVENT), program)
+    attachment = attach_perf_tracepoint(_event_id(EVENT), program)
     try:
         yield
     finally:
@@ -185,12 +185,12 @@ def _detached(text: str) -> float:
 
 
 def _one_by_one(events: Sequence[str]) -> float:
-    from orchestrator.backends.bcc.attach.links import perf_tracepoint
+    from orchestrator.backends.bcc.attach.links import attach_perf_tracepoint
     from orchestrator.backends.bcc.attach.load import load_program
     from orchestrator.kernel.abi import bpf
 
     program = load_program(_RETURN_1, bpf.TRACEPOINT, name="empty", maps={})
-    attachments = [perf_tracepoint(_event_id(event), program) for event in events]
+    attachments = [attach_perf_tracepoint(_event_id(event), program) for event in events]
     began = time.monotonic()
     for attachment in attachments:
         attachment.detach()

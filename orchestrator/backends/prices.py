@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.backends.cache_directory import cache_directory, check_own
+
 __all__ = ["DEFAULTS", "Price", "key_of", "prices"]
 
 #: ns. Sources: our measurements on one machine, 6.18, of an event with an empty probe against one
@@ -77,14 +79,12 @@ def key_of(release: str, cpuinfo: str) -> str:
 
 def _file() -> Path | None:
     """Where prices are kept; None where nothing can be."""
-    from orchestrator.backends.bcc.compiler import cache
-
-    place = cache.directory()
+    place = cache_directory()
     if place is None:
         return None
     try:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        own = cache.own(place)
+        own = check_own(place)
         with _CPUINFO.open(errors="replace") as processors:
             cpuinfo = processors.read(2048)  # the first one's: a host of hundreds takes its time
     except OSError:

@@ -4,7 +4,7 @@ import json
 from functools import cache
 
 from orchestrator.backends import backend
-from orchestrator.backends.bcc.emit.nodes import EmitError
+from orchestrator.backends.bcc.emit.site import EmitError
 from orchestrator.backends.tracefs.design.layout import Layout
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from orchestrator.accounting.count import at_least
-from orchestrator.backends.bcc.attach import session
+from orchestrator.backends.bcc.attach import session_maps
 from orchestrator.backends.bcc.design import layout as bcc_layout
 from orchestrator.backends.bcc.design import maps
+from orchestrator.backends.bcc.handles.maps import Map, create_map
 from orchestrator.backends.protocol import Session
 from orchestrator.backends.tracefs.reader import pipeline
 from orchestrator.kernel.abi import bpf
@@ -186,7 +187,7 @@ def test_updates_that_the_kernel_refuses_are_map_busy(
     that refuses an update with another error than that it is full: a trie, by too long a prefix.
     (tracefs: what the reader did not get is map_busy, as the test of ring_lost has it.)"""
     monkeypatch.setitem(maps.KINDS, "lpm_trie", 11)  # type: ignore[arg-type]  # no kind of ours
-    monkeypatch.setattr(session, "create_map", _refusing)
+    monkeypatch.setattr(session_maps, "create_map", _refusing)
     text = "where: args.i >= 100\n    metrics: {n: {count: true, by: [args.i]}}"
     made = measured("bcc", calls(load, text), calling(load, "call", N))
     assert made.side()["accepted"] == 200
@@ -195,13 +196,13 @@ def test_updates_that_the_kernel_refuses_are_map_busy(
     assert made.verdict.lost == 200
 
 
-def _refusing(spec: maps.MapSpec) -> maps.Map:
+def _refusing(spec: maps.MapSpec) -> Map:
     """A trie instead of the metric's hash: of its keys the first four bytes are a prefix's length,
     at most 32 here."""
     if spec.kind == "hash":
         kind: Any = "lpm_trie"
         spec = replace(spec, kind=kind, flags=maps.NO_PREALLOC)
-    return maps.create_map(spec)
+    return create_map(spec)
 
 
 # ---------------------------------------------------------------- what the kernel passes over

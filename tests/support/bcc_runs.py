@@ -12,8 +12,8 @@ from typing import Any
 
 from orchestrator.accounting.count import add_counts, at_least
 from orchestrator.backends import backend
-from orchestrator.backends.bcc.attach.attaching import attach_compiled, compiled
-from orchestrator.backends.bcc.design.artifact import Detail
+from orchestrator.backends.bcc.artifact import BccDetail
+from orchestrator.backends.bcc.attach.attaching import attach_compiled, compile_artifact
 from orchestrator.backends.protocol import (
     Artifact,
     AttachOptions,
@@ -98,12 +98,12 @@ def run(
     as the run's command, parked until the programs are armed."""
     program = program_of(text) if isinstance(text, str) else text
     artifact = backend("bcc").emit(program, facts())
-    return run_artifact(artifact, compiled(artifact), argv, seconds=seconds, during=during,
+    return run_artifact(artifact, compile_artifact(artifact), argv, seconds=seconds, during=during,
                         drain=drain, root=root)  # fmt: skip
 
 
 def run_artifact(
-    artifact: Artifact[Detail],
+    artifact: Artifact[BccDetail],
     code: Mapping[str, bytes],
     argv: Sequence[str] = (),
     *,

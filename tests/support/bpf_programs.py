@@ -3,9 +3,8 @@
 import struct
 from dataclasses import dataclass
 
-from orchestrator.backends.bcc.attach.load import MapSpec
 from orchestrator.backends.bcc.compiler.clang import PRELUDE
-from orchestrator.backends.bcc.design.maps import MMAPABLE
+from orchestrator.backends.bcc.design.maps import MMAPABLE, MapSpec
 
 COUNTS, RING = 1001, 1002
 COUNTS_SPEC = MapSpec(

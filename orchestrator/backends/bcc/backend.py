@@ -6,7 +6,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from orchestrator.backends.bcc.design.artifact import Detail
+    from orchestrator.backends.bcc.artifact import BccDetail
     from orchestrator.backends.protocol import Artifact, AttachOptions, Session
     from orchestrator.compile.program import Program
     from orchestrator.kernel.facts import KernelFacts
@@ -20,20 +20,20 @@ def unsupported(
 ) -> "tuple[Finding, ...]":
     """Why `program` cannot run on that kernel by this backend. `user_space` changes nothing here:
     filters and sampling are always done in the kernel."""
-    from orchestrator.backends.bcc.design import artifact
+    from orchestrator.backends.bcc import artifact
 
     return artifact.unsupported(program, facts)
 
 
-def emit(program: "Program", facts: "KernelFacts") -> "Artifact[Detail]":
+def emit(program: "Program", facts: "KernelFacts") -> "Artifact[BccDetail]":
     """The artifact. Raises HostError when `unsupported` is not empty."""
-    from orchestrator.backends.bcc.design import artifact
+    from orchestrator.backends.bcc import artifact
 
     return artifact.emit(program, facts)
 
 
 def attach(
-    artifact: "Artifact[Detail]", facts: "KernelFacts", options: "AttachOptions"
+    artifact: "Artifact[BccDetail]", facts: "KernelFacts", options: "AttachOptions"
 ) -> "Session":
     """Attach everything or nothing, disarmed. Raises HostError."""
     from orchestrator.backends.bcc.attach import attaching

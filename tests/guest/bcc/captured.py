@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.backends import backend
-from orchestrator.backends.bcc.attach.attaching import compiled
+from orchestrator.backends.bcc.attach.attaching import compile_artifact
 from orchestrator.lab import Kernel
 from orchestrator.plan.findings import HostError
 from tests.guest.bcc.plans import load_only, recorded
@@ -46,7 +46,7 @@ def prepare(kernel: Kernel, share: Path) -> dict[str, Any]:
     for without in ((), ("fentry",)):
         facts = recorded(kernel, without)
         artifact = backend("bcc").emit(program_of(CAPTURED, facts), facts)
-        made["without " + "".join(without)] = (artifact, compiled(artifact))
+        made["without " + "".join(without)] = (artifact, compile_artifact(artifact))
     (share / "captured.pickle").write_bytes(pickle.dumps(made))
     return {}
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.backends import backend
-from orchestrator.backends.bcc.attach.attaching import attach_compiled, compiled
+from orchestrator.backends.bcc.artifact import BccDetail
+from orchestrator.backends.bcc.attach.attaching import attach_compiled, compile_artifact
 from orchestrator.backends.bcc.attach.hooks import load_side
 from orchestrator.backends.bcc.design import layout, memory
-from orchestrator.backends.bcc.design.artifact import Detail
-from orchestrator.backends.bcc.design.groups import groups
-from orchestrator.backends.bcc.design.maps import create_map
+from orchestrator.backends.bcc.design.groups import group_sides
+from orchestrator.backends.bcc.handles.maps import create_map
 from orchestrator.backends.protocol import Artifact, AttachOptions
 from orchestrator.compile.lower import compile_plan
 from orchestrator.kernel.facts import KernelFacts, load_facts
@@ -46,7 +46,7 @@ def prepare(
     for word, symbol in symbols.items():
         plan = plan.replace(word, symbol)
     artifact = backend("bcc").emit(program_of(plan, facts), facts)
-    (share / f"{name}.pickle").write_bytes(pickle.dumps((artifact, compiled(artifact))))
+    (share / f"{name}.pickle").write_bytes(pickle.dumps((artifact, compile_artifact(artifact))))
     if not (share / "load").exists():
         build(WORKLOADS / "load.c", share / "load")
     return {"mechanisms": [hook.mechanism for hook in artifact.hooks]}
@@ -128,7 +128,7 @@ def prepare_plans(kernel: Kernel, share: Path, part: int) -> dict[str, Any]:
             if without and not any(hook.kind == "function" for hook in program.hooks):
                 continue
             artifact = backend("bcc").emit(program, facts)
-            made[f"{name}{'-'.join(without)}"] = (artifact, compiled(artifact))
+            made[f"{name}{'-'.join(without)}"] = (artifact, compile_artifact(artifact))
     (share / f"plans{part}.pickle").write_bytes(pickle.dumps(made))
     return {"whole": kernel.name != ORDINARY}
 
@@ -152,13 +152,13 @@ def load_plans(part: int, whole: bool) -> dict[str, str]:
     return refused
 
 
-def _attach(artifact: Artifact[Detail], code: Mapping[str, bytes]) -> None:
+def _attach(artifact: Artifact[BccDetail], code: Mapping[str, bytes]) -> None:
     session = attach_compiled(artifact, code, AttachOptions(run_id="attached"))
     session.detach()
     assert session.skipped == ()
 
 
-def _run_shortly(artifact: Artifact[Detail], code: Mapping[str, bytes]) -> None:
+def _run_shortly(artifact: Artifact[BccDetail], code: Mapping[str, bytes]) -> None:
     session = attach_compiled(artifact, code, AttachOptions(run_id="everything"))
     session.arm(time.monotonic_ns() + 10**9)
     for _ in Path("/").iterdir():
@@ -167,13 +167,13 @@ def _run_shortly(artifact: Artifact[Detail], code: Mapping[str, bytes]) -> None:
     assert session.skipped == ()
 
 
-def load_only(artifact: Artifact[Detail], code: Mapping[str, bytes]) -> None:
+def load_only(artifact: Artifact[BccDetail], code: Mapping[str, bytes]) -> None:
     """The verifier's judgement alone: attaching takes a grace period for each event."""
     maps = {number: create_map(spec) for number, spec in artifact.detail.maps.items()}
     if artifact.detail.ring_bytes:
         maps[layout.RING] = create_map(memory.ring_spec(artifact.detail.ring_bytes))
     fds = {number: made.fd for number, made in maps.items()}
-    for group in groups(artifact.detail.layout, artifact.detail.choices):
+    for group in group_sides(artifact.detail.layout, artifact.detail.choices):
         os.close(load_side(group.sides[0], group.mechanism, code[group.function], fds))
     for made in maps.values():
         made.close()

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from orchestrator.backends.bcc.attach import links as attachment
-from orchestrator.backends.bcc.attach import load
-from orchestrator.backends.bcc.attach.links import AttachError, Attachment
-from orchestrator.backends.bcc.attach.load import LoadError, Map, MapSpec
+from orchestrator.backends.bcc.attach import links, load
+from orchestrator.backends.bcc.attach.links import AttachRefused
+from orchestrator.backends.bcc.attach.load import LoadError
+from orchestrator.backends.bcc.design.maps import MapSpec
+from orchestrator.backends.bcc.handles.attachment import Attachment
+from orchestrator.backends.bcc.handles.maps import Map, create_map
 from orchestrator.kernel.abi import bpf, dynamic_events
 from orchestrator.kernel.abi.dynamic_events import Event
 from tests.guest.driver import Unsupported
@@ -56,7 +58,7 @@ class Count:
     """The counting program in this kernel, watching this process."""
 
     def __init__(self, code: str, kind: int, pid: int = 0, **loading: int) -> None:
-        self.map: Map = load.create_map(COUNTS_SPEC)
+        self.map: Map = create_map(COUNTS_SPEC)
         self.map.update(KEY, only(pid))
         self.program = load.load_program(
             b64decode(code), kind, name="count", maps={COUNTS: self.map.fd}, **loading
@@ -102,14 +104,14 @@ def dynamic_kprobe(code: str, calls: int, returns: bool) -> dict[str, Any]:
     """An event of our own on getppid's function, and what is left of it afterwards."""
     count = Count(code, bpf.KPROBE, os.getpid())
     event = Event(group=GROUP, name=f"{GROUP}_getppid", symbol=GETPPID, returns=returns)
-    attached = attachment.dynamic_event(event, count.program, lambda _: None)
+    attached = links.attach_dynamic_event(event, count.program, lambda _: None)
     told: dict[str, Any] = dict(_counted(count, attached, calls))
     return told | {"left": GROUP in (dynamic_events.TRACEFS / "kprobe_events").read_text()}
 
 
 def kprobe_pmu(code: str, calls: int, returns: bool) -> dict[str, int]:
     count = Count(code, bpf.KPROBE, os.getpid())
-    return _counted(count, attachment.kprobe_pmu(GETPPID, count.program, returns=returns), calls)
+    return _counted(count, links.attach_kprobe_pmu(GETPPID, count.program, returns=returns), calls)
 
 
 def trampoline(code: str, calls: int, returns: bool) -> dict[str, Any]:
@@ -121,8 +123,10 @@ def trampoline(code: str, calls: int, returns: bool) -> dict[str, Any]:
         count = Count(
             code, bpf.TRACING, os.getpid(), expected_attach_type=kind, attach_btf_id=function
         )
-        attached = (attachment.fexit if returns else attachment.fentry)("vfs_read", count.program)
-    except (LoadError, AttachError) as refused:
+        attached = (links.attach_fexit if returns else links.attach_fentry)(
+            "vfs_read", count.program
+        )
+    except (LoadError, AttachRefused) as refused:
         if trial.yes:
             raise
         raise Unsupported(f"fentry: {refused}") from None
@@ -143,7 +147,7 @@ def btf_id_of(function: str) -> int:
 def perf_tracepoint(code: str, calls: int) -> dict[str, int]:
     count = Count(code, bpf.TRACEPOINT, os.getpid())
     number = dynamic_events.event_id("syscalls/sys_enter_getppid")
-    return _counted(count, attachment.perf_tracepoint(number, count.program), calls)
+    return _counted(count, links.attach_perf_tracepoint(number, count.program), calls)
 
 
 def blocked_threads(code: str, workload: str, threads: int) -> dict[str, int]:
@@ -162,7 +166,7 @@ def blocked_threads(code: str, workload: str, threads: int) -> dict[str, int]:
         pid = int(child.stdout.readline().split()[1])
         counts = {side: Count(code, bpf.KPROBE, pid) for side in ("entry", "return")}
         attached = [
-            attachment.dynamic_event(
+            links.attach_dynamic_event(
                 Event(
                     group=GROUP,
                     name=f"{GROUP}_{side}",
@@ -196,13 +200,13 @@ def refusals(code: str) -> dict[str, list[int | str]]:
         "missing": lambda: _dynamic(count, symbol="no_such_function_at_all"),
         "blacklisted": lambda: _dynamic(count, symbol="do_int3"),
         "mid instruction": lambda: _dynamic(count, symbol="vfs_read", offset=1),
-        "pmu missing": lambda: attachment.kprobe_pmu("no_such_function_at_all", count.program),
+        "pmu missing": lambda: links.attach_kprobe_pmu("no_such_function_at_all", count.program),
     }
     told: dict[str, list[int | str]] = {}
     for name, attempt in places.items():
         try:
             attempt().detach()
-        except AttachError as refused:
+        except AttachRefused as refused:
             told[name] = [refused.errno, refused.why]
     left = GROUP in (dynamic_events.TRACEFS / "kprobe_events").read_text()
     return told | {"left": [int(left)]}
@@ -210,13 +214,13 @@ def refusals(code: str) -> dict[str, list[int | str]]:
 
 def _dynamic(count: Count, symbol: str, offset: int = 0) -> Attachment:
     event = Event(group=GROUP, name=f"{GROUP}_refused", symbol=symbol, offset=offset)
-    return attachment.dynamic_event(event, count.program, lambda _: None)
+    return links.attach_dynamic_event(event, count.program, lambda _: None)
 
 
 def large_ring(size: int) -> int | None:
     """What the kernel says a ring takes; before 5.11 it is charged to RLIMIT_MEMLOCK."""
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (1 << 16, 1 << 16))
-    ring = load.create_map(
+    ring = create_map(
         MapSpec(name="large", kind="ringbuf", key_size=0, value_size=0, max_entries=size)
     )
     taken = ring.memory_bytes()
@@ -244,7 +248,7 @@ def busy_definition(code: str) -> bool:
     event = Event(group=GROUP, name=f"{GROUP}_busy", symbol=GETPPID)
     dynamic_events.define([event], lambda _: None)
     number = dynamic_events.event_id(event.full_name)
-    holder = attachment.perf_tracepoint(number, count.program)
+    holder = links.attach_perf_tracepoint(number, count.program)
     releasing = threading.Thread(target=lambda: (time.sleep(0.3), holder.detach()))
     releasing.start()
     dynamic_events.remove([event.full_name])

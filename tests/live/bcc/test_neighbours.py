@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.backends import backend
-from orchestrator.backends.bcc.attach.attaching import attach_compiled, compiled
+from orchestrator.backends.bcc.attach.attaching import attach_compiled, compile_artifact
 from orchestrator.backends.bcc.attach.session import BccSession
 from orchestrator.backends.protocol import AttachOptions
 from orchestrator.kernel.abi import perf
@@ -121,7 +121,7 @@ probes:
 """
     )
     artifact = backend("bcc").emit(program, facts())
-    code = dict(compiled(artifact))
+    code = dict(compile_artifact(artifact))
     code["hook_0_hit"] = code["hook_0_hit"][:-8]  # without its last instruction, the exit
     with pytest.raises(HostError) as refused:
         attach_compiled(artifact, code, AttachOptions(run_id="refused"))

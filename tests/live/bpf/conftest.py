@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.backends.bcc.attach import load
 from orchestrator.backends.bcc.compiler import clang
+from orchestrator.backends.bcc.handles.maps import create_map
 from orchestrator.kernel.abi import dynamic_events
 from tests.support.bpf_programs import (
     COUNT,
@@ -69,7 +70,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """Compiled programs are shared by these tests, and not with the host."""
     base = tmp_path_factory.getbasetemp() / "cache"
     monkeypatch.setattr(
-        "orchestrator.backends.bcc.compiler.cache.SYSTEM_DIRECTORY", base / "probeplan"
+        "orchestrator.backends.cache_directory.SYSTEM_DIRECTORY", base / "probeplan"
     )
     monkeypatch.setenv("XDG_CACHE_HOME", str(base))
 
@@ -79,7 +80,7 @@ class Counter:
 
     def __init__(self, kind: int) -> None:
         code = clang.compile_c(COUNT, ["count"])["count"]
-        self.map = load.create_map(COUNTS_SPEC)
+        self.map = create_map(COUNTS_SPEC)
         self.map.update(KEY, only(NOBODY))
         self.program = load.load_program(code, kind, name="count", maps={COUNTS: self.map.fd})
 

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from orchestrator.backends.bcc.attach.load import load_program
 from orchestrator.backends.bcc.compiler.clang import compile_c
-from orchestrator.backends.bcc.design.maps import Map, MapSpec, create_map
-from orchestrator.backends.bcc.emit.nodes import Expressions, Site
-from orchestrator.backends.bcc.emit.strings import Strings as Storing
-from orchestrator.backends.bcc.emit.writer import Writer
+from orchestrator.backends.bcc.design.maps import MapSpec
+from orchestrator.backends.bcc.emit.expressions import Expressions
+from orchestrator.backends.bcc.emit.site import EmitSite
+from orchestrator.backends.bcc.emit.writer import CWriter
+from orchestrator.backends.bcc.handles.maps import Map, create_map
 from orchestrator.compile.expressions.nodes import RawArg, ReadBytes, ReadStrings
 from orchestrator.compile.expressions.types import S64, Buffer, Pointer, Strings, size_of
 from orchestrator.output.forms import used
@@ -48,12 +49,12 @@ class Loaded:
 
 @pytest.fixture(scope="module")
 def loaded() -> Iterator[Loaded]:
-    writer = Writer(1)
-    e = Expressions(Site(hook=HOOK, side="hit", access="arguments", arch="x86_64"), writer)
+    writer = CWriter(1)
+    e = Expressions(EmitSite(hook=HOOK, side="hit", access="arguments", arch="x86_64"), writer)
     nodes = (ReadStrings(POINTER, LIST), ReadBytes(POINTER, RawArg(1, S64), BUFFER))
     for number, node in enumerate(nodes):
         writer.line("fault = cut = 0;")
-        Storing(e).store(node, f"value + {AT[node.type]}", size_of(node.type))
+        e.store(node, f"value + {AT[node.type]}", size_of(node.type))
         writer.line(f"value[{2 * number}] = !!fault, value[{2 * number + 1}] = !!cut;")
     source = (
         "#include <probeplan/runtime.h>\nint run(unsigned long long *ctx)\n{\n"

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from orchestrator.backends.bcc.attach.load import load_program
 from orchestrator.backends.bcc.compiler.clang import compile_c
-from orchestrator.backends.bcc.design.maps import MapSpec, create_map
-from orchestrator.backends.bcc.emit.nodes import Expressions, Site
-from orchestrator.backends.bcc.emit.writer import Writer
+from orchestrator.backends.bcc.design.maps import MapSpec
+from orchestrator.backends.bcc.emit.expressions import Expressions
+from orchestrator.backends.bcc.emit.site import EmitSite
+from orchestrator.backends.bcc.emit.writer import CWriter
+from orchestrator.backends.bcc.handles.maps import create_map
 from orchestrator.compile.expressions.evaluate import Tally, evaluate
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.program import Body, Hook
@@ -39,8 +41,10 @@ struct ledger { u64 division_by_zero, value[16]; };
 
 def function(number: int, nodes: Sequence[Node]) -> str:
     """A program that leaves each node's value in the map."""
-    writer = Writer(1)
-    computing = Expressions(Site(hook=HOOK, side="hit", access="arguments", arch="x86_64"), writer)
+    writer = CWriter(1)
+    computing = Expressions(
+        EmitSite(hook=HOOK, side="hit", access="arguments", arch="x86_64"), writer
+    )
     for index, node in enumerate(nodes):
         writer.line(f"ledger->value[{index}] = (u64)({computing.number(node)});")
     return (

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.backends.bcc.attach import links as attachment
+from orchestrator.backends.bcc.attach import links
+from orchestrator.backends.bcc.handles.attachment import close_together
 from orchestrator.kernel.abi import bpf, dynamic_events, perf
 from orchestrator.kernel.abi.dynamic_events import Event
 from tests.live.bpf.conftest import Counter, Workload
@@ -23,7 +24,7 @@ def test_a_perf_tracepoint_sees_each_call(counter: Make, workload: Workload) -> 
     """N getppid calls are N hits."""
     count = counter(bpf.TRACEPOINT)
     number = dynamic_events.event_id("syscalls/sys_enter_getppid")
-    attached = attachment.perf_tracepoint(number, count.program)
+    attached = links.attach_perf_tracepoint(number, count.program)
     workload.run("getppid", str(CALLS), before=count.watch)
     attached.detach()
     assert count.counts.hits == CALLS
@@ -33,7 +34,7 @@ def test_a_detached_program_counts_no_more(counter: Make, workload: Workload) ->
     """detach() ends it at once, and a second detach() is harmless."""
     count = counter(bpf.TRACEPOINT)
     number = dynamic_events.event_id("syscalls/sys_enter_getppid")
-    attached = attachment.perf_tracepoint(number, count.program)
+    attached = links.attach_perf_tracepoint(number, count.program)
     attached.detach()
     attached.detach()
     workload.run("getppid", "100", before=count.watch)
@@ -49,10 +50,10 @@ def test_programs_that_are_closed_together_count_no_more(
     names = [f"syscalls/sys_{side}_{call}" for side in ("enter", "exit")
              for call in ("getppid", "getuid", "getgid")]  # fmt: skip
     numbers = map(dynamic_events.event_id, names)
-    attached = [attachment.perf_tracepoint(number, count.program) for number in numbers]
+    attached = [links.attach_perf_tracepoint(number, count.program) for number in numbers]
     if not threads:
         monkeypatch.setattr(threading.Thread, "start", no_more_threads)
-    attachment.close_together(attached)
+    close_together(attached)
     assert descriptors() == before
     assert [one.fds for one in attached] == [[]] * len(names)
     monkeypatch.undo()
@@ -77,7 +78,7 @@ def test_one_perf_event_serves_all_cpus(counter: Make, workload: Workload, cpu: 
     """The event is opened for one CPU; calls on each CPU are seen."""
     count = counter(bpf.TRACEPOINT)
     number = dynamic_events.event_id("syscalls/sys_enter_getppid")
-    attached = attachment.perf_tracepoint(number, count.program)
+    attached = links.attach_perf_tracepoint(number, count.program)
     workload.run("getppid", str(CALLS), cpu, before=count.watch)
     attached.detach()
     assert count.counts.hits == CALLS
@@ -97,7 +98,7 @@ def test_a_uprobe_event_sees_each_call(
         returns=returns,
     )
     journal: list[str] = []
-    attached = attachment.dynamic_event(event, count.program, journal.append)
+    attached = links.attach_dynamic_event(event, count.program, journal.append)
     workload.run("call", str(CALLS), before=count.watch)
     profile = dynamic_events.profile([event.name])
     attached.detach()
@@ -110,7 +111,7 @@ def test_a_uprobe_event_sees_each_call(
 def test_the_uprobe_pmu_sees_each_call(counter: Make, workload: Workload, returns: bool) -> None:
     """Without tracefs: N calls are N hits."""
     count = counter(bpf.KPROBE)
-    attached = attachment.uprobe_pmu(
+    attached = links.attach_uprobe_pmu(
         str(workload.binary), workload.offset_of("target_fn"), count.program, returns=returns
     )
     workload.run("call", str(CALLS), before=count.watch)
@@ -127,12 +128,12 @@ def test_a_semaphore_is_counted_up_while_attached(
     path, offset = str(workload.binary), workload.offset_of("target_fn")
     semaphore = workload.offset_of("target_semaphore")
     if pmu:
-        attached = attachment.uprobe_pmu(path, offset, count.program, ref_counter=semaphore)
+        attached = links.attach_uprobe_pmu(path, offset, count.program, ref_counter=semaphore)
     else:
         event = Event(
             group=group, name=f"{group}_sem", path=path, offset=offset, ref_counter=semaphore
         )
-        attached = attachment.dynamic_event(event, count.program, lambda _: None)
+        attached = links.attach_dynamic_event(event, count.program, lambda _: None)
     workload.run("semaphore", "1")
     workload.run("semaphore", "0", before=lambda _: attached.detach())
 
@@ -142,7 +143,7 @@ def test_perf_goes_on_counting_an_event_that_we_probe(counter: Make, workload: W
     therefore returns 1."""
     count = counter(bpf.TRACEPOINT)
     number = dynamic_events.event_id("syscalls/sys_enter_getppid")
-    attached = attachment.perf_tracepoint(number, count.program)
+    attached = links.attach_perf_tracepoint(number, count.program)
     counters: list[int] = []
     workload.run("getppid", str(CALLS), before=lambda pid: counters.append(opened(number, pid)))
     attached.detach()
@@ -167,8 +168,8 @@ def test_a_refused_attachment_leaves_no_definition(
     """A program of the wrong type cannot be attached, and the event made for it is gone."""
     count = counter(bpf.RAW_TRACEPOINT)
     event = Event(group=group, name=f"{group}_no", path=str(workload.binary), offset=64)
-    with pytest.raises(attachment.AttachError) as refused:
-        attachment.dynamic_event(event, count.program, lambda _: None)
+    with pytest.raises(links.AttachRefused) as refused:
+        links.attach_dynamic_event(event, count.program, lambda _: None)
     assert refused.value.mechanism == "dynamic event"
     assert group not in (dynamic_events.TRACEFS / "dynamic_events").read_text()
 
@@ -176,7 +177,5 @@ def test_a_refused_attachment_leaves_no_definition(
 def test_errors_tell_mechanism_place_and_reason(counter: Make) -> None:
     """A raw tracepoint that does not exist is named as such."""
     count = counter(bpf.RAW_TRACEPOINT)
-    with pytest.raises(
-        attachment.AttachError, match=r"raw tracepoint to no_such_thing: .* no trac"
-    ):
-        attachment.raw_tracepoint("no_such_thing", count.program)
+    with pytest.raises(links.AttachRefused, match=r"raw tracepoint to no_such_thing: .* no trac"):
+        links.attach_raw_tracepoint("no_such_thing", count.program)

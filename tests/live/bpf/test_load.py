@@ -6,9 +6,10 @@ import struct
 import pytest
 
 from orchestrator.backends.bcc.attach import load
-from orchestrator.backends.bcc.attach.load import LoadError, MapSpec
+from orchestrator.backends.bcc.attach.load import LoadError
 from orchestrator.backends.bcc.compiler import clang
-from orchestrator.backends.bcc.design.maps import MMAPABLE
+from orchestrator.backends.bcc.design.maps import MMAPABLE, MapKind, MapSpec
+from orchestrator.backends.bcc.handles.maps import create_map
 from orchestrator.kernel.abi import bpf, bpf_map, perf
 from tests.support.bpf_programs import COUNT, COUNTS, COUNTS_SPEC
 
@@ -18,7 +19,7 @@ def test_placeholders_are_replaced_wherever_they_stand() -> None:
     constant = struct.pack("=BBhiBBhi", 0x18, 0x01, 0, 1001, 0, 0, 0, 0)
     place = struct.pack("=BBhiBBhi", 0x18, 0x12, 0, 1001, 0, 0, 0, 0)
     tricky = struct.pack("=BBhiBBhi", 0x18, 0x01, 0, 7, 0x18, 0x10, 0, 1001)
-    patched = load.patch(constant + place + tricky, {1001: 5})
+    patched = load.patch_maps(constant + place + tricky, {1001: 5})
     assert patched == constant + place.replace(b"\xe9\x03", b"\x05\x00") + tricky
 
 
@@ -54,7 +55,7 @@ def test_a_long_verifier_log_comes_whole() -> None:
 
 def test_an_array_is_shared_memory_where_the_kernel_can() -> None:
     """What is written through memory is what lookups see, and the other way round."""
-    made = load.create_map(COUNTS_SPEC)
+    made = create_map(COUNTS_SPEC)
     if not made.mmapable:
         pytest.skip("this kernel lacks mmap_array")
     memory = made.map_memory()
@@ -69,7 +70,7 @@ def test_an_array_is_shared_memory_where_the_kernel_can() -> None:
 @pytest.mark.parametrize("batches", [True, False])
 @pytest.mark.parametrize("kind", ["hash", "percpu_hash", "array", "percpu_array"])
 def test_all_entries_are_read(
-    kind: load.Kind, batches: bool, monkeypatch: pytest.MonkeyPatch
+    kind: MapKind, batches: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In bulk and key by key, more entries than a batch holds."""
     if not batches:
@@ -78,9 +79,7 @@ def test_all_entries_are_read(
             raise OSError(22, "no batches here")
 
         monkeypatch.setattr(bpf_map, "map_lookup_batch", refuse)
-    made = load.create_map(
-        MapSpec(name="m", kind=kind, key_size=4, value_size=12, max_entries=5000)
-    )
+    made = create_map(MapSpec(name="m", kind=kind, key_size=4, value_size=12, max_entries=5000))
     cpus = perf.possible_cpus() if made.spec.per_cpu else 1
     width = 16 if made.spec.per_cpu else 12
     for key in range(5000):
@@ -94,7 +93,7 @@ def test_all_entries_are_read(
 
 
 def test_keys_come_and_go() -> None:
-    made = load.create_map(MapSpec(name="m", kind="hash", key_size=4, value_size=8, max_entries=4))
+    made = create_map(MapSpec(name="m", kind="hash", key_size=4, value_size=8, max_entries=4))
     assert made.lookup(b"abcd") is None
     made.update(b"abcd", bytes(8))
     assert made.lookup(b"abcd") == bytes(8)
@@ -110,7 +109,7 @@ def test_keys_come_and_go() -> None:
 
 def test_the_kernel_tells_a_maps_memory() -> None:
     """fdinfo's memlock covers the ring's data."""
-    ring = load.create_map(
+    ring = create_map(
         MapSpec(name="r", kind="ringbuf", key_size=0, value_size=0, max_entries=1 << 16)
     )
     told = ring.memory_bytes()
@@ -121,7 +120,7 @@ def test_the_kernel_tells_a_maps_memory() -> None:
 
 def test_run_statistics_are_read() -> None:
     """A program that never ran has run zero times."""
-    made = load.create_map(COUNTS_SPEC)
+    made = create_map(COUNTS_SPEC)
     code = clang.compile_c(COUNT, ["count"])["count"]
     program = load.load_program(
         code, bpf.KPROBE, name="a name-too long for it", maps={COUNTS: made.fd}

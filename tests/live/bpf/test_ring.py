@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from orchestrator.backends.bcc.attach import links as attachment
-from orchestrator.backends.bcc.attach import load
-from orchestrator.backends.bcc.attach.load import MapSpec
+from orchestrator.backends.bcc.attach import links, load
 from orchestrator.backends.bcc.compiler import clang
 from orchestrator.backends.bcc.counts import ring
 from orchestrator.backends.bcc.counts.ring import Ring, RingError
+from orchestrator.backends.bcc.design.maps import MapSpec
+from orchestrator.backends.bcc.handles.maps import create_map
 from orchestrator.kernel.abi import bpf
 from tests.live.bpf.conftest import Workload
 from tests.support.bpf_programs import (
@@ -39,13 +39,13 @@ class Recorder:
 
     def __init__(self, function: str) -> None:
         code = clang.compile_c(RECORD, ["record", "mixed"])[function]
-        self.counts = load.create_map(COUNTS_SPEC)
+        self.counts = create_map(COUNTS_SPEC)
         self.counts.update(KEY, only(NOBODY))
         spec = MapSpec(name="ring", kind="ringbuf", key_size=0, value_size=0, max_entries=SIZE)
-        self.map = load.create_map(spec)
+        self.map = create_map(spec)
         maps = {COUNTS: self.counts.fd, RING: self.map.fd}
         self.program = load.load_program(code, bpf.RAW_TRACEPOINT, name=function, maps=maps)
-        self.attached = attachment.raw_tracepoint("sys_enter", self.program)
+        self.attached = links.attach_raw_tracepoint("sys_enter", self.program)
         self.ring = Ring(self.map.fd, SIZE)
         self.pid = 0
 
@@ -157,7 +157,7 @@ class Forged(Ring):
 
     def __init__(self, *, produced: int, header: int) -> None:
         size = mmap.PAGESIZE
-        made = load.create_map(
+        made = create_map(
             MapSpec(name="r", kind="ringbuf", key_size=0, value_size=0, max_entries=size)
         )
         super().__init__(made.fd, size)

@@ -28,7 +28,7 @@ def program(text: str, kernel: str = "6.1") -> Program:
 @pytest.mark.parametrize("name", EVERYWHERE)
 def test_the_languages_own_recipes_compile(name: str, kernel: str) -> None:
     """Into C too, by bcc, for every recorded kernel."""
-    from orchestrator.backends.bcc.design import artifact
+    from orchestrator.backends.bcc import artifact
 
     facts = load_facts(RECORDED / f"{kernel}.facts.xz")
     made = compile_plan(load_plan(RECIPES / f"{name}.yaml"), facts)

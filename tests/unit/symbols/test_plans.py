@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrator.backends.bcc import backend as bcc
-from orchestrator.backends.bcc.design.artifact import Detail
+from orchestrator.backends.bcc.artifact import BccDetail
 from orchestrator.backends.bcc.design.memory import map_bytes
 from orchestrator.backends.protocol import Artifact
 from orchestrator.backends.tracefs import backend as tracefs
@@ -70,7 +70,7 @@ def test_stacks_take_a_fourth_of_the_memory_and_are_told() -> None:
     made = artifact(BY)
     assert 0.2 < made.memory["stacks"] / (32 << 20) <= 0.26
     detail = made.detail
-    assert isinstance(detail, Detail)
+    assert isinstance(detail, BccDetail)
     mine = [spec for spec in detail.maps.values() if spec.name in ("pp_stacks", "pp_scratch")]
     assert made.memory["stacks"] >= sum(map_bytes(spec, facts().possible_cpus) for spec in mine)
 
@@ -79,7 +79,7 @@ def test_with_less_memory_stacks_are_shorter_rather_than_few() -> None:
     depths = {}
     for memory in ("64MiB", "8MiB", "1MiB"):
         detail = artifact("    emit: {s: ustack}\n", memory).detail
-        assert isinstance(detail, Detail)
+        assert isinstance(detail, BccDetail)
         depths[memory] = detail.layout.stack_depth
     assert depths == {"64MiB": 128, "8MiB": 32, "1MiB": 32}
 

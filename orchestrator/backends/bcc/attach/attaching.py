@@ -1,41 +1,55 @@
-"""From an artifact to a session: compiled, attached, in another way where one is refused."""
+"""From an artifact to a session: compiled and attached, by another mechanism where one is refused.
 
-from collections.abc import Mapping
+Every part is finished before the session gets it, and what was made is undone when a later part
+fails.
+"""
 
-from orchestrator.backends.bcc.attach.attachments import TrampolineRefused
+import contextlib
+from collections.abc import Mapping, Sequence
+
+from orchestrator.backends.bcc.artifact import BccDetail, build_artifact
+from orchestrator.backends.bcc.attach import seed
+from orchestrator.backends.bcc.attach.attachments import Attachments, TrampolineRefused
+from orchestrator.backends.bcc.attach.control import ControlElement
+from orchestrator.backends.bcc.attach.identity import check_namespace, own_tgid
+from orchestrator.backends.bcc.attach.program_prices import read_prices
 from orchestrator.backends.bcc.attach.session import BccSession
+from orchestrator.backends.bcc.attach.session_maps import close_maps, create_maps, fill_ledger
 from orchestrator.backends.bcc.compiler import clang
-from orchestrator.backends.bcc.design.artifact import Detail
-from orchestrator.backends.bcc.design.artifact import artifact as with_choices
-from orchestrator.backends.bcc.design.mechanism import choose
+from orchestrator.backends.bcc.counts.session_counters import SessionCounters
+from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.design.groups import ProgramGroup, cluster_groups, group_sides
+from orchestrator.backends.bcc.design.mechanism import choose_mechanism
+from orchestrator.backends.bcc.emit.source import EXIT, FORK
+from orchestrator.backends.bcc.handles.maps import Map
 from orchestrator.backends.protocol import Artifact, AttachOptions
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
 
-__all__ = ["attach", "attach_compiled", "compiled"]
+__all__ = ["attach", "attach_compiled", "compile_artifact"]
 
 
-def attach(artifact: Artifact[Detail], facts: KernelFacts, options: AttachOptions) -> BccSession:
+def attach(artifact: Artifact[BccDetail], facts: KernelFacts, options: AttachOptions) -> BccSession:
     """Attach everything or nothing, disarmed; optional hooks may be left out. Raises HostError."""
     try:
-        return attach_compiled(artifact, compiled(artifact), options)
+        return attach_compiled(artifact, compile_artifact(artifact), options)
     except TrampolineRefused as refused:
         return attach(_without_trampoline(artifact, facts, refused), facts, options)
 
 
 def _without_trampoline(
-    artifact: Artifact[Detail], facts: KernelFacts, refused: TrampolineRefused
-) -> Artifact[Detail]:
+    artifact: Artifact[BccDetail], facts: KernelFacts, refused: TrampolineRefused
+) -> Artifact[BccDetail]:
     """The artifact with that hook's next mechanism. Raises `refused` when it has none."""
     why = "; ".join(finding.message for finding in refused.findings)
-    choice = choose(refused.hook, facts, {"fentry": why})
+    choice = choose_mechanism(refused.hook, facts, {"fentry": why})
     if choice.mechanism is None:
         raise refused
     choices = {**artifact.detail.choices, refused.hook.id: choice}
-    return with_choices(artifact.program, facts, choices)
+    return build_artifact(artifact.program, facts, choices)
 
 
-def compiled(artifact: Artifact[Detail]) -> Mapping[str, bytes]:
+def compile_artifact(artifact: Artifact[BccDetail]) -> Mapping[str, bytes]:
     """The instructions of every function of the artifact. Needs the compiler or its cache, but
     neither root nor the kernel that they are for. Raises HostError."""
     try:
@@ -46,13 +60,67 @@ def compiled(artifact: Artifact[Detail]) -> Mapping[str, bytes]:
 
 
 def attach_compiled(
-    artifact: Artifact[Detail], code: Mapping[str, bytes], options: AttachOptions
+    artifact: Artifact[BccDetail], code: Mapping[str, bytes], options: AttachOptions
 ) -> BccSession:
-    """As `attach`, with instructions that `compiled` made, perhaps on another machine."""
-    session = BccSession(artifact, options)
-    try:
-        session.set_up(code)
-    except BaseException:
-        session.detach()
-        raise
-    return session
+    """As `attach`, with the instructions by function from `compile_artifact`, perhaps on another
+    machine. Raises HostError, and TrampolineRefused where another mechanism may do."""
+    from orchestrator.backends.bcc.counts.ring import Ring
+
+    detail, program = artifact.detail, artifact.program
+    groups = group_sides(detail.layout, detail.choices)
+    prices = read_prices(groups)
+    with contextlib.ExitStack() as undoing:
+        maps = create_maps(detail)
+        undoing.callback(close_maps, maps)
+        control = ControlElement(detail.layout, maps[layout.CONTROL], maps[layout.SHARED])
+        undoing.callback(control.release)
+        tgid = own_tgid()
+        check_namespace(program.target, tgid)
+        control.write(seed.control_words(detail.layout, tgid))
+        fill_ledger(detail.layout, maps)
+        ring = None
+        if detail.ring_bytes:
+            ring = Ring(maps[layout.RING].fd, detail.ring_bytes)
+            undoing.callback(ring.close)
+        attachments = Attachments(detail.choices, options, _descriptors(maps))
+        undoing.callback(attachments.detach_all)
+        _attach_all(artifact, groups, code, attachments, maps, options)
+        return BccSession(
+            detail.layout,
+            maps=maps,
+            control=control,
+            ring=ring,
+            attachments=attachments,
+            counters=SessionCounters(detail.layout, maps, control.is_armed),
+            prices=prices,
+            undoing=undoing.pop_all(),
+        )
+
+
+def _attach_all(  # noqa: PLR0913  # everything that was made before
+    artifact: Artifact[BccDetail],
+    groups: Sequence[ProgramGroup],
+    code: Mapping[str, bytes],
+    attachments: Attachments,
+    maps: Mapping[int, Map],
+    options: AttachOptions,
+) -> None:
+    """All programs; those that follow children around the others."""
+    target = artifact.program.target
+    if target.children:
+        attachments.attach_follower(FORK, code[FORK], "sched_process_fork")
+        # Seed the task map; the fork program catches later children.
+        for pid in target.pid if options.root_pid is None else (options.root_pid,):
+            seed.seed_threads(maps[layout.TASKS], pid)
+    for hook in artifact.program.hooks:
+        choice = artifact.detail.choices[hook.id]
+        if choice.mechanism is None:
+            attachments.skip_hook(hook, "; ".join(choice.rejected.values()))
+    for cluster in cluster_groups(groups):
+        attachments.attach_cluster(cluster, code)
+    if target.children:  # a probe at the same event sees the task before it is removed
+        attachments.attach_follower(EXIT, code[EXIT], "sched_process_exit")
+
+
+def _descriptors(maps: Mapping[int, Map]) -> dict[int, int]:
+    return {placeholder: created.fd for placeholder, created in maps.items()}

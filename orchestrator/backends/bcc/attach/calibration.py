@@ -3,19 +3,20 @@
 import os
 from collections.abc import Callable, Mapping
 
-from orchestrator.backends.bcc.attach import links as attachment
-from orchestrator.backends.bcc.attach.links import AttachError, Attachment
+from orchestrator.backends.bcc.attach import links
+from orchestrator.backends.bcc.attach.links import AttachRefused
+from orchestrator.backends.bcc.handles.attachment import Attachment
 from orchestrator.backends.quiet_call import CALL, LIBRARY, ns_a_call, symbol
 from orchestrator.binaries import elf
 from orchestrator.kernel.abi import bpf, dynamic_events
 from orchestrator.kernel.abi.run_time import RunTime
 
-__all__ = ["measure"]
+__all__ = ["measure_price"]
 
 _RETURN_1 = bpf.instruction(bpf.MOV64_IMM, to=0, value=1) + bpf.instruction(bpf.EXIT)
 
 
-def measure(kind: str) -> tuple[float, float] | None:
+def measure_price(kind: str) -> tuple[float, float] | None:
     """ns that a call becomes slower by, and ns a run as the kernel's statistics tell them of a
     program that does nothing. None where this mechanism cannot be tried."""
     attach = _WAYS.get(kind)
@@ -23,7 +24,7 @@ def measure(kind: str) -> tuple[float, float] | None:
         return None
     try:
         program, made = attach()
-    except (OSError, AttachError, ValueError, elf.ElfError):
+    except (OSError, AttachRefused, ValueError, elf.ElfError):
         return None
     try:
         with_it, run_ns = ns_a_call(), _run_ns(program)
@@ -62,23 +63,23 @@ def _with(kind: int, attach: Callable[[int], Attachment]) -> tuple[int, Attachme
 
 
 def _raw() -> tuple[int, Attachment]:
-    return _with(bpf.RAW_TRACEPOINT, lambda fd: attachment.raw_tracepoint("sys_enter", fd))
+    return _with(bpf.RAW_TRACEPOINT, lambda fd: links.attach_raw_tracepoint("sys_enter", fd))
 
 
 def _perf() -> tuple[int, Attachment]:
     number = dynamic_events.event_id(f"syscalls/sys_enter_{CALL}")
-    return _with(bpf.TRACEPOINT, lambda fd: attachment.perf_tracepoint(number, fd))
+    return _with(bpf.TRACEPOINT, lambda fd: links.attach_perf_tracepoint(number, fd))
 
 
 def _kernel(*, returns: bool) -> tuple[int, Attachment]:
-    return _with(bpf.KPROBE, lambda fd: attachment.kprobe_pmu(symbol(), fd, returns=returns))
+    return _with(bpf.KPROBE, lambda fd: links.attach_kprobe_pmu(symbol(), fd, returns=returns))
 
 
 def _user(*, returns: bool) -> tuple[int, Attachment]:
     path = elf.resolve_binary(LIBRARY)
     offset = elf.symbol_offset(path, CALL)
     return _with(
-        bpf.KPROBE, lambda fd: attachment.uprobe_pmu(str(path), offset, fd, returns=returns)
+        bpf.KPROBE, lambda fd: links.attach_uprobe_pmu(str(path), offset, fd, returns=returns)
     )
 
 

@@ -6,7 +6,8 @@ import os
 import platform
 import struct
 
-from orchestrator.backends.bcc.attach.links import AttachError, Attachment
+from orchestrator.backends.bcc.attach.links import AttachRefused
+from orchestrator.backends.bcc.handles.attachment import Attachment
 from orchestrator.kernel.abi import perf
 
 TYPE_SOFTWARE = 1  # PERF_TYPE_SOFTWARE; config 0 is PERF_COUNT_SW_CPU_CLOCK
@@ -20,10 +21,10 @@ REASONS = {
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def perf_clock(frequency: int, program: int) -> Attachment:
+def attach_perf_clock(frequency: int, program: int) -> Attachment:
     """Attach `program` to every online CPU's clock, `frequency` times a second of its running.
 
-    CPUs that come online later are not seen. Raises AttachError.
+    CPUs that come online later are not seen. Raises AttachRefused.
     """
     fds: list[int] = []
     try:
@@ -35,7 +36,7 @@ def perf_clock(frequency: int, program: int) -> Attachment:
             os.close(fd)
         code = refused.errno or 0
         why = REASONS.get(code, os.strerror(code))
-        raise AttachError("perf clock", f"{frequency}hz", code, why) from None
+        raise AttachRefused("perf clock", f"{frequency}hz", code, why) from None
     return Attachment(mechanism="perf clock", place=f"{frequency}hz", fds=fds)
 
 

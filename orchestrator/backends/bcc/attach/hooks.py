@@ -3,15 +3,13 @@
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import islice
 
-from orchestrator.backends.bcc.attach import clock, load
-from orchestrator.backends.bcc.attach import links as attach
-from orchestrator.backends.bcc.attach.links import Attachment
-from orchestrator.backends.bcc.design import layout
-from orchestrator.backends.bcc.design.groups import at_return
+from orchestrator.backends.bcc.attach import clock, links, load
+from orchestrator.backends.bcc.design.groups import is_at_return
+from orchestrator.backends.bcc.design.layout import HookSide
 from orchestrator.backends.bcc.design.mechanism import Mechanism
+from orchestrator.backends.bcc.handles.attachment import Attachment
 from orchestrator.backends.protocol import AttachOptions
 from orchestrator.compile.body_nodes import tops
 from orchestrator.compile.describe import describe
@@ -33,24 +31,10 @@ PROGRAM_TYPES: Mapping[Mechanism, int] = {
 LOG_LINES = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
-    """A side that fires: its program's descriptor and its attachment."""
-
-    side: layout.Side
-    program: int
-    attachment: Attachment
-
-    @property
-    def event(self) -> str:
-        """The name of its dynamic event, "" without one."""
-        return self.attachment.events[0].partition("/")[2] if self.attachment.events else ""
-
-
-def load_side(side: layout.Side, mechanism: Mechanism, code: bytes, maps: Mapping[int, int]) -> int:
+def load_side(side: HookSide, mechanism: Mechanism, code: bytes, maps: Mapping[int, int]) -> int:
     """Load one side's program and return its descriptor. Raises HostError."""
     tracing = mechanism == "fentry"
-    expected = bpf.TRACE_FEXIT if at_return(side) else bpf.TRACE_FENTRY
+    expected = bpf.TRACE_FEXIT if is_at_return(side) else bpf.TRACE_FENTRY
     try:
         return load.load_program(
             code,
@@ -64,7 +48,7 @@ def load_side(side: layout.Side, mechanism: Mechanism, code: bytes, maps: Mappin
         raise HostError([_refused(side, refused)]) from None
 
 
-def _refused(side: layout.Side, refused: load.LoadError) -> Finding:
+def _refused(side: HookSide, refused: load.LoadError) -> Finding:
     """What the verifier said, in terms of the plan; its whole log is kept in a file."""
     hook, hint = side.hook, ""
     tail = [line for line in refused.log.strip().splitlines() if not _is_statistics(line)]
@@ -90,51 +74,53 @@ def _about(hook: Hook) -> str:
 
 
 def attach_side(
-    side: layout.Side, mechanism: Mechanism, program: int, options: AttachOptions
+    side: HookSide, mechanism: Mechanism, program: int, options: AttachOptions
 ) -> Attachment:
-    """Attach a loaded program. Raises attach.AttachError, ValueError for a place that no
+    """Attach a loaded program. Raises links.AttachRefused, ValueError for a place that no
     definition can name."""
     hook = side.hook
     match mechanism:
         case "raw tracepoint":
-            return attach.raw_tracepoint(hook.event or _tracepoint_name(hook), program)
+            return links.attach_raw_tracepoint(hook.event or _tracepoint_name(hook), program)
         case "perf tracepoint":
             return _perf_tracepoint(side, program)
         case "fentry":
-            make = attach.fexit if at_return(side) else attach.fentry
+            make = links.attach_fexit if is_at_return(side) else links.attach_fentry
             return make(hook.symbol, program)
         case "dynamic event":
             event = _event(side, options.run_id)
-            return attach.dynamic_event(event, program, lambda name: options.journal("event", name))
+            return links.attach_dynamic_event(
+                event, program, lambda name: options.journal("event", name)
+            )
         case "kprobe PMU":
-            return attach.kprobe_pmu(
-                hook.symbol, program, offset=hook.offset, returns=at_return(side)
+            return links.attach_kprobe_pmu(
+                hook.symbol, program, offset=hook.offset, returns=is_at_return(side)
             )
         case "uprobe PMU":
-            return attach.uprobe_pmu(
+            return links.attach_uprobe_pmu(
                 hook.path,
                 hook.file_offset,
                 program,
-                returns=at_return(side),
+                returns=is_at_return(side),
                 ref_counter=hook.semaphore,
             )
         case "perf clock":
-            return clock.perf_clock(hook.frequency, program)
+            return clock.attach_perf_clock(hook.frequency, program)
 
 
 def _tracepoint_name(hook: Hook) -> str:
     return hook.tracepoint.event if hook.tracepoint is not None else ""
 
 
-def _perf_tracepoint(side: layout.Side, program: int) -> Attachment:
+def _perf_tracepoint(side: HookSide, program: int) -> Attachment:
     hook = side.hook
     found = hook.exit_tracepoint if side.name == "return" else hook.tracepoint
     if found is None or found.id is None:
         raise ValueError(f"{hook.label}: the kernel tells no number for this event")
-    return attach.perf_tracepoint(found.id, program, place=f"{found.category}:{found.event}")
+    return links.attach_perf_tracepoint(found.id, program, place=f"{found.category}:{found.event}")
 
 
-def _event(side: layout.Side, run_id: str) -> Event:
+def _event(side: HookSide, run_id: str) -> Event:
     """The definition of our own event; its name holds the run's id, since the kernel's profiles
     list names without groups."""
     hook = side.hook
@@ -147,6 +133,6 @@ def _event(side: layout.Side, run_id: str) -> Event:
     return Event(
         group=f"probeplan_{run}",
         name=f"pp_{run}_{hook.id}_{side.name}",
-        returns=at_return(side),
+        returns=is_at_return(side),
         **place,  # type: ignore[arg-type]  # the keywords that Event has for one kind of place
     )

@@ -5,22 +5,22 @@ Only dynamic events outlive us; their definitions are journalled before they are
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import os
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from orchestrator.backends.bcc.handles.attachment import Attachment
 from orchestrator.kernel.abi import bpf, dynamic_events, perf
 from orchestrator.kernel.abi.dynamic_events import Event
 
 Answer = TypeVar("Answer")
-CLOSERS = 8  # threads; more gain nothing
+__all__ = ["AttachRefused", "attach_dynamic_event", "attach_fentry", "attach_fexit"]
+__all__ += ["attach_kprobe_pmu", "attach_perf_tracepoint", "attach_raw_tracepoint"]
+__all__ += ["attach_uprobe_pmu"]
+
 EPERM_ANYWHERE = "not permitted: CAP_BPF and CAP_PERFMON are needed, or the kernel is locked down"
 TRACEPOINT_REASONS = {
     errno.EACCES: "the tracepoint's format differs from what the program reads",
@@ -50,7 +50,7 @@ PMU_REASONS = {
 }
 
 
-class AttachError(Exception):
+class AttachRefused(Exception):
     """Attaching by `mechanism` to `place` failed: the errno, and what it means there."""
 
     def __init__(self, mechanism: str, place: str, code: int, why: str) -> None:
@@ -59,86 +59,38 @@ class AttachError(Exception):
         super().__init__(f"cannot attach by {mechanism} to {place}: {why} ({name})")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attachment:
-    """A program that fires: by which mechanism, where, and what has to go when it shall not.
-
-    `events` are the dynamic events ("group/event") defined for it.
-    """
-
-    mechanism: str
-    place: str
-    fds: list[int] = field(default_factory=list)
-    events: tuple[str, ...] = ()
-    tracefs: Path = dynamic_events.TRACEFS
-
-    def detach(self) -> None:
-        """Stop firing and remove the definitions. A second call does nothing.
-
-        Raises OSError (EBUSY) when a definition is still in use by somebody.
-        """
-        while self.fds:
-            os.close(self.fds.pop())
-        dynamic_events.remove(self.events, tracefs=self.tracefs)
-
-
-def close_together(attachments: Iterable[Attachment]) -> None:
-    """Close the descriptors of all, so that nothing fires any more; definitions stay.
-
-    A perf event's end waits for two grace periods, of which the kernel lets several threads wait
-    together for one (the other is under event_mutex: perf_trace_destroy in
-    kernel/trace/trace_event_perf.c). Measured, 50 system calls: 3.7 s by one thread, 1.7 s by 8.
-    """
-    left = deque[int]()
-    for attachment in attachments:
-        left.extend(attachment.fds)
-        attachment.fds.clear()
-
-    def close() -> None:
-        with contextlib.suppress(IndexError):  # none is left
-            while True:
-                os.close(left.popleft())
-
-    helpers = [threading.Thread(target=close) for _ in range(min(CLOSERS, len(left)) - 1)]
-    with contextlib.suppress(RuntimeError):  # there may be no more threads: fewer do it as well
-        for helper in helpers:
-            helper.start()
-    close()
-    for helper in helpers:
-        if helper.ident is not None:
-            helper.join()
-
-
-def raw_tracepoint(name: str, prog_fd: int) -> Attachment:
+def attach_raw_tracepoint(name: str, prog_fd: int) -> Attachment:
     """A raw tracepoint program (ctx[n]: the tracepoint's arguments) to the tracepoint `name`."""
-    fd = _tried("raw tracepoint", name, RAW_REASONS, lambda: bpf.raw_tracepoint_open(name, prog_fd))
+    fd = _attempt(
+        "raw tracepoint", name, RAW_REASONS, lambda: bpf.raw_tracepoint_open(name, prog_fd)
+    )
     return Attachment(mechanism="raw tracepoint", place=name, fds=[fd])
 
 
-def fentry(place: str, prog_fd: int) -> Attachment:
+def attach_fentry(place: str, prog_fd: int) -> Attachment:
     """A tracing program to the function that it was loaded for; `place` is for messages."""
-    return _tracing("fentry", place, prog_fd)
+    return _attach_tracing("fentry", place, prog_fd)
 
 
-def fexit(place: str, prog_fd: int) -> Attachment:
+def attach_fexit(place: str, prog_fd: int) -> Attachment:
     """As fentry, but loaded with TRACE_FEXIT: ctx holds arguments, then the return value."""
-    return _tracing("fexit", place, prog_fd)
+    return _attach_tracing("fexit", place, prog_fd)
 
 
-def _tracing(mechanism: str, place: str, prog_fd: int) -> Attachment:
-    fd = _tried(mechanism, place, TRACING_REASONS, lambda: bpf.raw_tracepoint_open(None, prog_fd))
+def _attach_tracing(mechanism: str, place: str, prog_fd: int) -> Attachment:
+    fd = _attempt(mechanism, place, TRACING_REASONS, lambda: bpf.raw_tracepoint_open(None, prog_fd))
     return Attachment(mechanism=mechanism, place=place, fds=[fd])
 
 
-def perf_tracepoint(event_id: int, prog_fd: int, *, place: str = "") -> Attachment:
+def attach_perf_tracepoint(event_id: int, prog_fd: int, *, place: str = "") -> Attachment:
     """A tracepoint program to the event with this number. It must return 1 on every path.
 
     Returning 0 drops the event for everybody else's perf (measured; trace_call_bpf's callers).
     """
-    return _perf_event("perf tracepoint", place or str(event_id), event_id, prog_fd)
+    return _attach_perf_event("perf tracepoint", place or str(event_id), event_id, prog_fd)
 
 
-def dynamic_event(
+def attach_dynamic_event(
     event: Event,
     prog_fd: int,
     journal: Callable[[str], None],
@@ -148,17 +100,17 @@ def dynamic_event(
     """A kprobe program (ctx: struct pt_regs) to a dynamic event of our own, defined here.
 
     Works for kernel functions and files, at entry and return. Nothing is left when it fails.
-    Raises AttachError with the kernel's reason.
+    Raises AttachRefused with the kernel's reason.
     """
     try:
         dynamic_events.define([event], journal, tracefs=tracefs)
     except dynamic_events.DefinitionError as refused:
         code, why = refused.errno, refused.why
-        raise AttachError("dynamic event", event.line, code, why) from None
+        raise AttachRefused("dynamic event", event.line, code, why) from None
     try:
         number = dynamic_events.event_id(event.full_name, tracefs=tracefs)
-        made = _perf_event("dynamic event", event.line, number, prog_fd)
-    except (AttachError, OSError):
+        made = _attach_perf_event("dynamic event", event.line, number, prog_fd)
+    except (AttachRefused, OSError):
         dynamic_events.remove([event.full_name], tracefs=tracefs)
         raise
     return Attachment(
@@ -170,25 +122,27 @@ def dynamic_event(
     )
 
 
-def kprobe_pmu(symbol: str, prog_fd: int, *, offset: int = 0, returns: bool = False) -> Attachment:
+def attach_kprobe_pmu(
+    symbol: str, prog_fd: int, *, offset: int = 0, returns: bool = False
+) -> Attachment:
     """A kprobe program through the kprobe PMU: for hosts without tracefs, since misses are unseen.
 
     A return probe loses most nested returns here and nobody counts them (90 of 101, measured).
     """
-    return _pmu("kprobe", symbol, offset, prog_fd, returns=returns)
+    return _attach_pmu("kprobe", symbol, offset, prog_fd, returns=returns)
 
 
-def uprobe_pmu(
+def attach_uprobe_pmu(
     path: str, offset: int, prog_fd: int, *, returns: bool = False, ref_counter: int = 0
 ) -> Attachment:
     """A kprobe program to a file's offset through the uprobe PMU, for hosts without tracefs.
 
     `ref_counter`: file offset of a USDT semaphore, counted up while attached (4.20 and later).
     """
-    return _pmu("uprobe", path, offset, prog_fd, returns=returns, high=ref_counter)
+    return _attach_pmu("uprobe", path, offset, prog_fd, returns=returns, high=ref_counter)
 
 
-def _pmu(  # noqa: PLR0913 - what makes a PMU event
+def _attach_pmu(  # noqa: PLR0913 - what makes a PMU event
     pmu: str, name: str, offset: int, prog_fd: int, *, returns: bool, high: int = 0
 ) -> Attachment:
     """config: bit 0 return, 32-63 semaphore; config1 name, config2 offset (sysfs, format/)."""
@@ -200,30 +154,30 @@ def _pmu(  # noqa: PLR0913 - what makes a PMU event
         where = ctypes.addressof(text)
         return perf.open_event(perf.pmu_type(pmu), config, config1=where, config2=offset)
 
-    event = _tried(mechanism, place, PMU_REASONS, open_event)
-    return _with_program(mechanism, place, event, prog_fd)
+    event = _attempt(mechanism, place, PMU_REASONS, open_event)
+    return _set_program(mechanism, place, event, prog_fd)
 
 
-def _perf_event(mechanism: str, place: str, event_id: int, prog_fd: int) -> Attachment:
-    event = _tried(
+def _attach_perf_event(mechanism: str, place: str, event_id: int, prog_fd: int) -> Attachment:
+    event = _attempt(
         mechanism,
         place,
         OPEN_REASONS,
         lambda: perf.open_event(perf.TYPE_TRACEPOINT, event_id),
     )
-    return _with_program(mechanism, place, event, prog_fd)
+    return _set_program(mechanism, place, event, prog_fd)
 
 
-def _with_program(mechanism: str, place: str, event: int, prog_fd: int) -> Attachment:
+def _set_program(mechanism: str, place: str, event: int, prog_fd: int) -> Attachment:
     try:
-        _tried(mechanism, place, TRACEPOINT_REASONS, lambda: perf.set_program(event, prog_fd))
-    except AttachError:
+        _attempt(mechanism, place, TRACEPOINT_REASONS, lambda: perf.set_program(event, prog_fd))
+    except AttachRefused:
         os.close(event)
         raise
     return Attachment(mechanism=mechanism, place=place, fds=[event])
 
 
-def _tried(
+def _attempt(
     mechanism: str, place: str, reasons: dict[int, str], attempt: Callable[[], Answer]
 ) -> Answer:
     try:
@@ -231,4 +185,4 @@ def _tried(
     except OSError as refused:
         code = refused.errno or 0
         general = EPERM_ANYWHERE if code == errno.EPERM else os.strerror(code)
-        raise AttachError(mechanism, place, code, reasons.get(code, general)) from None
+        raise AttachRefused(mechanism, place, code, reasons.get(code, general)) from None

@@ -8,10 +8,10 @@ import struct
 from collections.abc import Mapping
 from functools import partial
 
-from orchestrator.backends.bcc.design.maps import Kind, Map, MapSpec, charging_memlock, create_map
+from orchestrator.backends.bcc.handles.maps import lift_memlock
 from orchestrator.kernel.abi import bpf
 
-__all__ = ["Kind", "LoadError", "Map", "MapSpec", "create_map", "load_program", "patch"]
+__all__ = ["LoadError", "load_program", "patch_maps"]
 
 LD_IMM64 = 0x18  # BPF_LD | BPF_DW | BPF_IMM, two instructions wide
 PSEUDO_MAP_FD = 1
@@ -47,14 +47,14 @@ def load_program(  # noqa: PLR0913 - what BPF_PROG_LOAD takes
     load = partial(
         bpf.prog_load,
         prog_type,
-        patch(insns, maps),
+        patch_maps(insns, maps),
         name=name,
         license_text=license,
         expected_attach_type=expected_attach_type,
         attach_btf_id=attach_btf_id,
     )
     try:
-        return charging_memlock(lambda: load()[0])
+        return lift_memlock(lambda: load()[0])
     except OSError as refused:
         code = refused.errno or errno.EINVAL
     size = FIRST_LOG_BYTES
@@ -67,7 +67,7 @@ def load_program(  # noqa: PLR0913 - what BPF_PROG_LOAD takes
             size *= 8
 
 
-def patch(insns: bytes, maps: Mapping[int, int]) -> bytes:
+def patch_maps(insns: bytes, maps: Mapping[int, int]) -> bytes:
     """Replace the placeholder of each BPF_PSEUDO_MAP_FD load by its map's descriptor.
 
     Raises ValueError for a placeholder without a map: loading it would name somebody's descriptor.

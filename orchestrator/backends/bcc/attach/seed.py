@@ -5,7 +5,7 @@ import struct
 from pathlib import Path
 
 from orchestrator.backends.bcc.design import layout
-from orchestrator.backends.bcc.design.maps import Map
+from orchestrator.backends.bcc.handles.maps import Map
 from orchestrator.compile.program import SpanProgram
 from orchestrator.plan.model import Rate
 
@@ -15,7 +15,7 @@ UNLIMITED = (1 << 64) - 1
 BURST_PART = 10
 
 
-def control_words(lay: layout.Layout, own_tgid: int) -> list[int]:
+def control_words(lay: layout.MapLayout, own_tgid: int) -> list[int]:
     """The control element, disarmed. `own_tgid`: our process as the kernel's programs see it."""
     program = lay.program
     words = [0] * (lay.control_bytes // layout.WORD)
@@ -39,7 +39,7 @@ def _put_rate(words: list[int], gap_at: int, rate: Rate) -> None:
     words[gap_at + 1] = rate.per_ns // BURST_PART
 
 
-def ledger_element(lay: layout.Layout, side: layout.Side, cpus: int) -> bytes:
+def ledger_element(lay: layout.MapLayout, side: layout.HookSide, cpus: int) -> bytes:
     """The first element of one side: zeros, but for the values that minima and maxima start
     from."""
     specs = {metric.index: metric for metric in lay.program.metrics}
@@ -49,7 +49,7 @@ def ledger_element(lay: layout.Layout, side: layout.Side, cpus: int) -> bytes:
     return struct.pack(f"={len(words)}Q", *words) * cpus
 
 
-def span_element(lay: layout.Layout, span: SpanProgram, cpus: int) -> bytes:
+def span_element(lay: layout.MapLayout, span: SpanProgram, cpus: int) -> bytes:
     """The same of a span: zeros, but for what minima and maxima start from."""
     words = [0] * (lay.ledger_bytes // layout.WORD)
     for number, metric in enumerate(span.metrics):

@@ -1,7 +1,7 @@
 """Compiled instructions on disk, so that a plan that ran before starts without a compiler.
 
-A kept file is believed only as far as its digest goes, and only if it belongs to us: what stands in
-it is loaded into the kernel.
+A kept file is used only if its digest matches and its directory is our own: its content is loaded
+into the kernel.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import platform
-import stat
 import tempfile
 import time
 from base64 import b64decode, b64encode
@@ -20,31 +19,29 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-SYSTEM_DIRECTORY = Path("/var/cache/probeplan")
+from orchestrator.backends.cache_directory import cache_directory, check_own
+
 KEPT_FILES = 500  # a few KB each
 NEW = ".new-"
-TORN_SECONDS = 60  # nobody writes a file for that long
+TORN_SECONDS = 60  # no write takes that long
 INSTRUCTION_SIZE = 8  # struct bpf_insn, include/uapi/linux/bpf.h
 
 
-def directory() -> Path | None:
-    """Where compiled programs are kept, or None when PROBEPLAN_CACHE=off or there is no place."""
-    if os.environ.get("PROBEPLAN_CACHE") == "off":
-        return None
-    if os.geteuid() == 0:
-        return SYSTEM_DIRECTORY
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
-    return Path(base) / "probeplan" if base.startswith("/") else None
-
-
-def key_of(text: str, functions: Sequence[str], *, headers: Path, flags: Sequence[str]) -> str:
-    """Name everything that the instructions depend on, as 64 hexadecimal digits."""
-    parts = [text, *functions, *flags, platform.machine(), bcc_version(), _digest_of_tree(headers)]
+def make_key(text: str, functions: Sequence[str], *, headers: Path, flags: Sequence[str]) -> str:
+    """A name for everything that the instructions depend on: 64 hexadecimal digits."""
+    parts = [
+        text,
+        *functions,
+        *flags,
+        platform.machine(),
+        read_bcc_version(),
+        _digest_tree(headers),
+    ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 @cache
-def bcc_version() -> str:
+def read_bcc_version() -> str:
     """The installed bcc's version line, read without importing it; "absent" without bcc."""
     spec = find_spec("bcc")
     if spec is None or spec.origin is None:
@@ -56,20 +53,20 @@ def bcc_version() -> str:
 
 
 @cache
-def _digest_of_tree(headers: Path) -> str:
+def _digest_tree(headers: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(headers.rglob("*.h")):
         digest.update(f"{path.relative_to(headers)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-def read(key: str, functions: Sequence[str]) -> dict[str, bytes] | None:
-    """The kept instructions, or None when there are none that can be believed."""
-    place = directory()
+def read_compiled(key: str, functions: Sequence[str]) -> dict[str, bytes] | None:
+    """The kept instructions by function, or None when there are none that can be trusted."""
+    place = cache_directory()
     if place is None:
         return None
     try:
-        file = own(place) / key
+        file = check_own(place) / key
         found = _decode(file.read_bytes(), functions)
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -78,14 +75,14 @@ def read(key: str, functions: Sequence[str]) -> dict[str, bytes] | None:
     return found
 
 
-def write(key: str, compiled: Mapping[str, bytes]) -> None:
+def write_compiled(key: str, compiled: Mapping[str, bytes]) -> None:
     """Keep instructions, atomically. An unwritable place is no error: we compile again."""
-    place = directory()
+    place = cache_directory()
     if place is None:
         return
     with contextlib.suppress(OSError):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=own(place), prefix=NEW)
+        handle, name = tempfile.mkstemp(dir=check_own(place), prefix=NEW)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(_encode(compiled))
@@ -105,14 +102,6 @@ def _prune(place: Path) -> None:
 
 def _age_s(file: Path) -> float:
     return time.time() - file.stat().st_mtime
-
-
-def own(place: Path) -> Path:
-    """Refuse a directory that somebody else owns or may write to."""
-    found = place.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        raise PermissionError(f"{place} is not a directory of our own with mode 0700")
-    return place
 
 
 def _encode(compiled: Mapping[str, bytes]) -> bytes:

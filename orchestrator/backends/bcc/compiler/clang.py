@@ -57,12 +57,12 @@ def compile_c(text: str, functions: Sequence[str]) -> dict[str, bytes]:
     """
     from orchestrator.backends.bcc.compiler import cache
 
-    key = cache.key_of(text, functions, headers=HEADERS, flags=CFLAGS)
-    kept = cache.read(key, functions)
+    key = cache.make_key(text, functions, headers=HEADERS, flags=CFLAGS)
+    kept = cache.read_compiled(key, functions)
     if kept is not None:
         return kept
     compiled = _compile_in_child(text, functions)
-    cache.write(key, compiled)
+    cache.write_compiled(key, compiled)
     return compiled
 
 

@@ -1,51 +1,44 @@
-"""What each program of a session has cost so far: what the governor goes by."""
+"""What each program of a session has cost so far, for the cost governor."""
 
 from collections.abc import Mapping, Sequence
 
-from orchestrator.backends.bcc.attach.attachments import by_program
-from orchestrator.backends.bcc.attach.hooks import Placed
 from orchestrator.backends.bcc.counts.counting import Accounts
 from orchestrator.backends.bcc.counts.reading import Rows
-from orchestrator.backends.bcc.design.groups import Group, price_kind, price_kind_of
-from orchestrator.backends.prices import Price, prices
+from orchestrator.backends.bcc.design.groups import price_kind_of
+from orchestrator.backends.bcc.handles.attachment import AttachedSide, sides_by_program
+from orchestrator.backends.prices import Price
 from orchestrator.backends.protocol import Expense
 from orchestrator.kernel.abi import bpf
 
-__all__ = ["expenses", "prices_of"]
+__all__ = ["read_expenses"]
 
 
-def prices_of(programs: Sequence[Group]) -> Mapping[str, Price]:
-    """What a hit of each costs, by how it is attached."""
-    return prices({price_kind(group) for group in programs}, _measured)
-
-
-def _measured(kind: str) -> tuple[float, float] | None:
-    from orchestrator.backends.bcc.attach.calibration import measure  # at first use on a host only
-
-    return measure(kind)
-
-
-def expenses(
-    placed: Sequence[Placed], accounts: Accounts, paid: Mapping[str, Price]
+def read_expenses(
+    sides: Sequence[AttachedSide], accounts: Accounts, prices: Mapping[str, Price]
 ) -> list[Expense]:
-    """One for each program that is attached; `paid`: what `prices_of` told."""
-    rows = accounts.reader.rows()
-    return [_expense(sides, rows, accounts, paid) for sides in by_program(placed)]
+    """One for each attached program. `prices`: of a hit, by how a program is attached."""
+    rows = accounts.reader.read_rows()
+    return [
+        _read_expense(of_program, rows, accounts, prices) for of_program in sides_by_program(sides)
+    ]
 
 
-def _expense(
-    sides: Sequence[Placed], rows: Sequence[Rows], accounts: Accounts, paid: Mapping[str, Price]
+def _read_expense(
+    sides: Sequence[AttachedSide],
+    rows: Sequence[Rows],
+    accounts: Accounts,
+    prices: Mapping[str, Price],
 ) -> Expense:
     first = sides[0]
-    told = bpf.program_statistics(first.program)
-    price = paid[price_kind_of(first.side, first.attachment.mechanism)]
+    statistics = bpf.program_statistics(first.program)
+    price = prices[price_kind_of(first.side, first.attachment.mechanism)]
     return Expense(
         number=first.side.index,
-        probes=tuple(dict.fromkeys(one.side.hook.probe for one in sides)),
-        hits=accounts.fired(rows[first.side.index]),
+        probes=tuple(dict.fromkeys(attached.side.hook.probe for attached in sides)),
+        hits=accounts.count_fired(rows[first.side.index]),
         price_ns=price.ns,
         calibrated=price.calibrated,
-        run_ns=told.run_time_ns,
-        runs=told.run_count,
+        run_ns=statistics.run_time_ns,
+        runs=statistics.run_count,
         idle_ns=price.run_ns,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.implied_counts import counts_all, span_counts_all
-from orchestrator.backends.bcc.design.maps import Map
+from orchestrator.backends.bcc.handles.maps import Map
 from orchestrator.backends.protocol import OpenSpans
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import MetricSpec, SpanProgram
@@ -14,7 +14,7 @@ from orchestrator.compile.program import MetricSpec, SpanProgram
 Rows = Sequence[Sequence[int]]  # one list of words a CPU
 
 
-def words_of(value: bytes) -> list[int]:
+def unpack_words(value: bytes) -> list[int]:
     """The u64 words of a value."""
     return list(struct.unpack(f"={len(value) // layout.WORD}Q", value))
 
@@ -22,25 +22,25 @@ def words_of(value: bytes) -> list[int]:
 class LedgerReader:
     """Elements of the ledger, one list of words a CPU: sides, lost children, spans."""
 
-    def __init__(self, lay: layout.Layout, ledger: Map) -> None:
+    def __init__(self, lay: layout.MapLayout, ledger: Map) -> None:
         self.layout, self.ledger = lay, ledger
 
-    def rows(self) -> list[Rows]:
-        """Every element's words as of now (layout.Layout numbers them)."""
-        return [self._element(index) for index in range(self.layout.elements)]
+    def read_rows(self) -> list[Rows]:
+        """Every element's words as of now (layout.MapLayout numbers them)."""
+        return [self._read_element(index) for index in range(self.layout.elements)]
 
-    def _element(self, index: int) -> Rows:
+    def _read_element(self, index: int) -> Rows:
         value = self.ledger.lookup(struct.pack("=I", index)) or b""
-        return [words_of(slot) for slot in self.ledger.slots(value)]
+        return [unpack_words(slot) for slot in self.ledger.slots(value)]
 
 
-def total(rows: Rows, word: int) -> int:
+def sum_word(rows: Rows, word: int) -> int:
     """A counter over all CPUs."""
     return sum(row[word] for row in rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Feed:
+class MetricFeed:
     """What feeds a metric: an element of the ledger, in which the metric has the number `number`,
     and the word there that holds how many events counted."""
 
@@ -49,29 +49,29 @@ class Feed:
     counted: int
 
 
-def feeds(lay: layout.Layout) -> dict[int, list[Feed]]:
+def find_feeds(lay: layout.MapLayout) -> dict[int, list[MetricFeed]]:
     """By metric, all sides and spans that feed it."""
-    found: dict[int, list[Feed]] = {metric.index: [] for metric in lay.program.metrics}
+    found: dict[int, list[MetricFeed]] = {metric.index: [] for metric in lay.program.metrics}
     specs = {metric.index: metric for metric in lay.program.metrics}
     for side in lay.sides:
         body = side.hook.body
         for number, use in enumerate(body.metrics if side.name != "entry" else ()):
             every = counts_all(specs[use.metric], use, body)
-            found[use.metric].append(_feed(lay, side.index, number, every=every))
+            found[use.metric].append(_make_feed(lay, side.index, number, every=every))
     for span in lay.program.spans:
         element = lay.span_element(span.index)
         for number, spec in enumerate(span.metrics):
             every = span_counts_all(lay.program, span, number)
-            found[spec.index].append(_feed(lay, element, number, every=every))
+            found[spec.index].append(_make_feed(lay, element, number, every=every))
     return found
 
 
-def _feed(lay: layout.Layout, element: int, number: int, *, every: bool) -> Feed:
+def _make_feed(lay: layout.MapLayout, element: int, number: int, *, every: bool) -> MetricFeed:
     word = lay.ledger_word("accepted") if every else lay.metric_word(number, "counted")
-    return Feed(element=element, number=number, counted=word)
+    return MetricFeed(element=element, number=number, counted=word)
 
 
-def open_spans_of(span: SpanProgram, values: bytes) -> OpenSpans:
+def parse_open_spans(span: SpanProgram, values: bytes) -> OpenSpans:
     """Open spans from the values of their map: struct pp_frame, then what is kept (layout.py)."""
     import numpy as np
 
@@ -94,42 +94,46 @@ class MetricReader:
     """Cells of one metric, from its maps and from the ledger elements of the hooks that feed it."""
 
     def __init__(
-        self, lay: layout.Layout, spec: MetricSpec, maps: Mapping[int, Map], fed: Sequence[Feed]
+        self,
+        lay: layout.MapLayout,
+        spec: MetricSpec,
+        maps: Mapping[int, Map],
+        fed: Sequence[MetricFeed],
     ) -> None:
         """`fed`: what feeds the metric, of `feeds`."""
         self.layout, self.spec, self.maps, self._fed = lay, spec, maps, fed
 
-    def cells(self, rows: Sequence[Rows]) -> list[Cell]:
+    def read_cells(self, rows: Sequence[Rows]) -> list[Cell]:
         """All cells: without a key the only one; with a key, `other` last if it was needed."""
-        own = self._own(rows)
+        own = self._read_own(rows)
         if not self.spec.key:
             return [own]
-        found = self._keyed()
+        found = self._read_keyed()
         return [*found, own] if own.count else found
 
     # -- the cell in the ledger ----------------------------------------------------------------
 
-    def _own(self, rows: Sequence[Rows]) -> Cell:
+    def _read_own(self, rows: Sequence[Rows]) -> Cell:
         if self.spec.kind == "histogram":
-            return self._histogram(None, self._dense())
+            return self._make_histogram(None, self._read_dense())
         count, values = 0, []
         for feed in self._fed:
             for row in rows[feed.element]:
-                count += self._count(row, feed.number, feed.counted)
+                count += self._weigh_count(row, feed.number, feed.counted)
                 values.append(row[self.layout.metric_word(feed.number, "value")])
-        return self._cell(None, count, values)
+        return self._make_cell(None, count, values)
 
-    def _count(self, row: Sequence[int], number: int, counted: int) -> int:
+    def _weigh_count(self, row: Sequence[int], number: int, counted: int) -> int:
         """Weighted count: without a key, the events counted and what they counted for beyond
         themselves."""
         weighted = row[self.layout.metric_word(number, "count")]
         return weighted if self.spec.key else row[counted] + weighted
 
-    def _cell(self, key: bytes | None, count: int, values: Sequence[int]) -> Cell:
+    def _make_cell(self, key: bytes | None, count: int, values: Sequence[int]) -> Cell:
         """A cell of parts: sums add up, extremes compete."""
         kind = self.spec.kind
         if kind in ("min", "max"):
-            best = (min if kind == "min" else max)(map(self._signed, values), default=0)
+            best = (min if kind == "min" else max)(map(self._as_signed, values), default=0)
             found = best if count else None
             return Cell(
                 key=key,
@@ -137,34 +141,34 @@ class MetricReader:
                 min=found if kind == "min" else None,
                 max=found if kind == "max" else None,
             )
-        summed = self._signed(sum(values) & (1 << 64) - 1) if kind in ("sum", "avg") else 0
+        summed = self._as_signed(sum(values) & (1 << 64) - 1) if kind in ("sum", "avg") else 0
         return Cell(key=key, count=count, sum=summed)
 
-    def _signed(self, word: int) -> int:
+    def _as_signed(self, word: int) -> int:
         return word - (1 << 64) if self.spec.signed and word >> 63 else word
 
     # -- maps ----------------------------------------------------------------------------------
 
-    def _dense(self) -> dict[int, int]:
+    def _read_dense(self) -> dict[int, int]:
         buckets = self.maps[layout.dense_map(self.spec)]
-        counts = ((key, sum(words_of(value))) for key, value in buckets.items())
+        counts = ((key, sum(unpack_words(value))) for key, value in buckets.items())
         return {struct.unpack("=I", key)[0]: count for key, count in counts if count}
 
-    def _keyed(self) -> list[Cell]:
+    def _read_keyed(self) -> list[Cell]:
         cells = self.maps[layout.keyed_map(self.spec)]
         if self.spec.kind != "histogram":
-            return [self._keyed_cell(key, words_of(value)) for key, value in cells.items()]
+            return [self._keyed_cell(key, unpack_words(value)) for key, value in cells.items()]
         by_key: dict[bytes, dict[int, int]] = {}
         size = self.spec.key_size
         for key, value in cells.items():
             bucket = struct.unpack_from("=Q", key, size)[0]
-            by_key.setdefault(key[:size], {})[bucket] = words_of(value)[0]
-        return [self._histogram(key, buckets) for key, buckets in by_key.items()]
+            by_key.setdefault(key[:size], {})[bucket] = unpack_words(value)[0]
+        return [self._make_histogram(key, buckets) for key, buckets in by_key.items()]
 
     def _keyed_cell(self, key: bytes, words: Sequence[int]) -> Cell:
-        return self._cell(key, words[0], words[1:] or [0])
+        return self._make_cell(key, words[0], words[1:] or [0])
 
-    def _histogram(self, key: bytes | None, counts: Mapping[int, int]) -> Cell:
+    def _make_histogram(self, key: bytes | None, counts: Mapping[int, int]) -> Cell:
         end = layout.bucket_count(self.spec)
         return Cell(
             key=key,

@@ -2,79 +2,81 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from orchestrator.backends.bcc.attach.hooks import Placed
 from orchestrator.backends.bcc.counts.counting import Accounts
-from orchestrator.backends.bcc.counts.reading import LedgerReader, MetricReader, open_spans_of
+from orchestrator.backends.bcc.counts.reading import LedgerReader, MetricReader, parse_open_spans
 from orchestrator.backends.bcc.counts.stacks import StackReader
 from orchestrator.backends.bcc.design import layout
-from orchestrator.backends.bcc.design.maps import Map
+from orchestrator.backends.bcc.handles.attachment import AttachedSide
+from orchestrator.backends.bcc.handles.maps import Map
 from orchestrator.backends.protocol import Counts, OpenSpans, StackCounts
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import SpanProgram
 from orchestrator.symbols.frames import Stack
 
-__all__ = ["Tally"]
+__all__ = ["SessionCounters"]
 
 
-class Tally:
-    """All of it as of now; after `finish`, as of then, since the maps go. `armed` tells whether
-    events still come."""
+class SessionCounters:
+    """Everything as it is now; after `finish`, as it was then, since the maps go. `is_armed` says
+    whether events may still come."""
 
     def __init__(
-        self, lay: layout.Layout, maps: Mapping[int, Map], armed: Callable[[], bool]
+        self, map_layout: layout.MapLayout, maps: Mapping[int, Map], is_armed: Callable[[], bool]
     ) -> None:
-        self._layout, self._maps, self._armed = lay, maps, armed
+        self._layout, self._maps, self._is_armed = map_layout, maps, is_armed
         self._stacks: StackReader | None = None
-        if lay.stack_depth:
+        if map_layout.stack_depth:
             self._stacks = StackReader(maps[layout.STACKS], maps[layout.STACK_COUNTS])
-        reader = LedgerReader(lay, maps[layout.LEDGER])
-        self.accounts = Accounts(lay, reader, self._open_spans, self._stack_counts)
-        self._metrics: Mapping[int, Sequence[Cell]] | None = None
-        self._opened: dict[int, OpenSpans] = {}
+        reader = LedgerReader(map_layout, maps[layout.LEDGER])
+        self.accounts = Accounts(map_layout, reader, self._count_open, self._count_stacks)
+        self._final_metrics: Mapping[int, Sequence[Cell]] | None = None
+        self._final_open: dict[int, OpenSpans] = {}
 
     def metrics(self) -> Mapping[int, Sequence[Cell]]:
         """All cells by metric index."""
-        if self._metrics is not None:
-            return self._metrics
-        lay, rows, fed = self._layout, self.accounts.reader.rows(), self.accounts.feeds
+        if self._final_metrics is not None:
+            return self._final_metrics
+        rows, feeds = self.accounts.reader.read_rows(), self.accounts.feeds
         return {
-            spec.index: MetricReader(lay, spec, self._maps, fed[spec.index]).cells(rows)
-            for spec in lay.program.metrics
+            spec.index: MetricReader(self._layout, spec, self._maps, feeds[spec.index]).read_cells(
+                rows
+            )
+            for spec in self._layout.program.metrics
         }
 
     def open_spans(self, span: int) -> OpenSpans:
         """The open spans of one kind."""
-        if (found := self._opened.get(span)) is not None:
-            return found
-        one = self._layout.program.spans[span]
-        return open_spans_of(one, self._maps[layout.span_map(one)].values())
+        if (final := self._final_open.get(span)) is not None:
+            return final
+        program = self._layout.program.spans[span]
+        return parse_open_spans(program, self._maps[layout.span_map(program)].values())
 
-    def counts(self, placed: Sequence[Placed]) -> Counts:
-        """All counters."""
-        return self.accounts.counts(placed)
+    def counts(self, sides: Sequence[AttachedSide]) -> Counts:
+        """All counters. `sides` are those that are attached."""
+        return self.accounts.counts(sides)
 
     def new_stacks(self, numbers: Collection[int] | None) -> Sequence[Stack]:
-        """Stacks with these numbers, or all, that were not asked for before; none any more after
+        """Stacks with these numbers, or all, that were not returned before; none after
         `finish`."""
-        if self._stacks is None or self._metrics is not None:
+        if self._stacks is None or self._final_metrics is not None:
             return ()
-        return self._stacks.new(numbers)
+        return self._stacks.read_new(numbers)
 
-    def finish(self, placed: Sequence[Placed]) -> None:
-        """Look for the last time at what goes away with the maps and the hooks."""
-        if self._metrics is None:
-            self._metrics = self.metrics()
+    def finish(self, sides: Sequence[AttachedSide]) -> None:
+        """Read for the last time what goes away with the maps and the attached `sides`."""
+        if self._final_metrics is None:
+            self._final_metrics = self.metrics()
             spans = self._layout.program.spans
-            self._opened = {one.index: self.open_spans(one.index) for one in spans}
-            self.accounts.finish(placed)
+            self._final_open = {span.index: self.open_spans(span.index) for span in spans}
+            self.accounts.finish(sides)
 
-    def _open_spans(self, span: SpanProgram) -> int | None:
-        """What the map holds, which proves the accounts once they stand still; before that, a
-        million of them would be counted at each look."""
-        if self._armed():
+    def _count_open(self, span: SpanProgram) -> int | None:
+        """How many elements the map holds, which checks the accounts once nothing is recorded any
+        more; None before that, since a million of them would be counted at each look."""
+        if self._is_armed():
             return None
-        opened = self._maps[layout.span_map(span)]
-        return len(opened.values()) // opened.value_bytes
+        open_spans = self._maps[layout.span_map(span)]
+        return len(open_spans.values()) // open_spans.value_bytes
 
-    def _stack_counts(self) -> StackCounts | None:
+    def _count_stacks(self) -> StackCounts | None:
         return None if self._stacks is None else self._stacks.counts()

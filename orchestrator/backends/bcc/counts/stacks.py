@@ -5,7 +5,7 @@ import sys
 from collections.abc import Collection, Sequence
 
 from orchestrator.backends.bcc.design import layout
-from orchestrator.backends.bcc.design.maps import Map
+from orchestrator.backends.bcc.handles.maps import Map
 from orchestrator.backends.protocol import StackCounts
 from orchestrator.symbols.frames import Stack
 
@@ -26,24 +26,24 @@ class StackReader:
         words = struct.unpack(f"={len(layout.STACK_WORDS)}Q", value)
         return StackCounts(**dict(zip(layout.STACK_WORDS, words, strict=True)))
 
-    def new(self, numbers: Collection[int] | None = None) -> Sequence[Stack]:
+    def read_new(self, numbers: Collection[int] | None = None) -> Sequence[Stack]:
         """Of those with these numbers, or of all, the ones that were not read before. To find all
         the map is gone through, but only when there are more; it never loses any."""
-        found = self._unread() if numbers is None else self._with(numbers)
+        found = self._read_unseen() if numbers is None else self._read_numbered(numbers)
         self._seen |= found.keys()
-        return [self._stack(key, value) for key, value in found.items()]
+        return [self._parse(key, value) for key, value in found.items()]
 
-    def _unread(self) -> dict[bytes, bytes]:
+    def _read_unseen(self) -> dict[bytes, bytes]:
         if self.counts().kept == len(self._seen):
             return {}
         return {key: value for key, value in self._stacks.items() if key not in self._seen}
 
-    def _with(self, numbers: Collection[int]) -> dict[bytes, bytes]:
+    def _read_numbered(self, numbers: Collection[int]) -> dict[bytes, bytes]:
         keys = {number.to_bytes(layout.WORD, sys.byteorder) for number in numbers} - self._seen
         found = ((key, self._stacks.lookup(key)) for key in keys)
         return {key: value for key, value in found if value is not None}
 
-    def _stack(self, key: bytes, value: bytes) -> Stack:
+    def _parse(self, key: bytes, value: bytes) -> Stack:
         user, tgid, *addresses = struct.unpack(f"=II{self._depth}Q", value)
         end = addresses.index(0) if 0 in addresses else self._depth
         return Stack(

@@ -7,23 +7,23 @@ the plan, so that one event may end a span and start the next, and are dispatche
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.backends.bcc.design.layout import Layout, Side
-from orchestrator.backends.bcc.design.mechanism import Choice, Mechanism
+from orchestrator.backends.bcc.design.layout import HookSide, MapLayout
+from orchestrator.backends.bcc.design.mechanism import Mechanism, MechanismChoice
 from orchestrator.compile.program import Hook
 from orchestrator.compile.span_lower import ROLE_ORDER
 
-__all__ = ["Group", "at_return", "clusters", "groups", "price_kind"]
+__all__ = ["ProgramGroup", "cluster_groups", "group_sides", "is_at_return", "price_kind"]
 __all__ += ["price_kind_of"]
 
 _NO_SPAN = max(ROLE_ORDER.values()) + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class ProgramGroup:
     """One program: its sides in the order in which they run."""
 
     mechanism: Mechanism
-    sides: tuple[Side, ...]
+    sides: tuple[HookSide, ...]
 
     @property
     def function(self) -> str:
@@ -31,23 +31,25 @@ class Group:
         return self.sides[0].function
 
 
-def groups(lay: Layout, choices: Mapping[int, Choice]) -> tuple[Group, ...]:
+def group_sides(lay: MapLayout, choices: Mapping[int, MechanismChoice]) -> tuple[ProgramGroup, ...]:
     """All programs, in the order of their first sides; hooks without a mechanism have none."""
-    found: dict[tuple[object, ...], list[Side]] = {}
+    found: dict[tuple[object, ...], list[HookSide]] = {}
     for side in lay.sides:
         mechanism = choices[side.hook.id].mechanism
         if mechanism is not None:
             found.setdefault((mechanism, *_place(side, mechanism)), []).append(side)
     return tuple(
-        Group(mechanism=_mechanism(sides[0], choices), sides=tuple(sorted(sides, key=_order)))
+        ProgramGroup(
+            mechanism=_mechanism(sides[0], choices), sides=tuple(sorted(sides, key=_order))
+        )
         for sides in found.values()
     )
 
 
-def clusters(made: Sequence[Group]) -> list[tuple[Group, ...]]:
+def cluster_groups(made: Sequence[ProgramGroup]) -> list[tuple[ProgramGroup, ...]]:
     """Groups that stand and fall together: those that share a hook. In each, programs at returns
     come first, so that no call is opened that nobody closes."""
-    joined: list[list[Group]] = []
+    joined: list[list[ProgramGroup]] = []
     for group in made:
         hooks = {side.hook.id for side in group.sides}
         touching = [one for one in joined if hooks & _hooks(one)]
@@ -57,36 +59,36 @@ def clusters(made: Sequence[Group]) -> list[tuple[Group, ...]]:
     return sorted(map(tuple, ordered), key=lambda one: min(_hooks(one)))
 
 
-def _hooks(made: Sequence[Group]) -> set[int]:
+def _hooks(made: Sequence[ProgramGroup]) -> set[int]:
     return {side.hook.id for group in made for side in group.sides}
 
 
-def at_return(side: Side) -> bool:
+def is_at_return(side: HookSide) -> bool:
     """Whether this side fires when a function returns."""
     return side.name == "return" or side.hook.traits.moment == "return"
 
 
-def price_kind(group: Group) -> str:
+def price_kind(group: ProgramGroup) -> str:
     """How a group is attached, by the names in backends/prices.py."""
     return price_kind_of(group.sides[0], group.mechanism)
 
 
-def price_kind_of(side: Side, mechanism: str) -> str:
+def price_kind_of(side: HookSide, mechanism: str) -> str:
     """The same of one side. All ways to a function are kprobes or uprobes below."""
     if mechanism in ("fentry", "fexit"):
         return "fentry"
     if mechanism not in ("dynamic event", "kprobe PMU", "uprobe PMU"):
         return mechanism
-    return ("u" if side.hook.path else "k") + ("retprobe" if at_return(side) else "probe")
+    return ("u" if side.hook.path else "k") + ("retprobe" if is_at_return(side) else "probe")
 
 
-def _mechanism(side: Side, choices: Mapping[int, Choice]) -> Mechanism:
+def _mechanism(side: HookSide, choices: Mapping[int, MechanismChoice]) -> Mechanism:
     mechanism = choices[side.hook.id].mechanism
     assert mechanism is not None
     return mechanism
 
 
-def _place(side: Side, mechanism: Mechanism) -> tuple[object, ...]:
+def _place(side: HookSide, mechanism: Mechanism) -> tuple[object, ...]:
     hook = side.hook
     match mechanism:
         case "raw tracepoint":
@@ -97,7 +99,7 @@ def _place(side: Side, mechanism: Mechanism) -> tuple[object, ...]:
         case "perf clock":
             return (hook.frequency,)
         case _:
-            return (*_code(hook), at_return(side))
+            return (*_code(hook), is_at_return(side))
 
 
 def _code(hook: Hook) -> tuple[object, ...]:
@@ -106,6 +108,6 @@ def _code(hook: Hook) -> tuple[object, ...]:
     return (hook.symbol, hook.offset)
 
 
-def _order(side: Side) -> tuple[int, int]:
+def _order(side: HookSide) -> tuple[int, int]:
     roles = [ROLE_ORDER[use.role] for use in side.hook.body.spans]
     return (min(roles, default=_NO_SPAN), side.index)

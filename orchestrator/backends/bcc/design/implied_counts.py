@@ -1,6 +1,6 @@
 """Metrics for which an event's disposition says all, so that nothing more needs to be counted."""
 
-from orchestrator.backends.bcc.emit.nodes import may_be_null
+from orchestrator.backends.bcc.design.hook_nodes import may_be_null
 from orchestrator.compile.program import Body, MetricSpec, MetricUse, Program, SpanProgram
 
 

@@ -77,7 +77,7 @@ WORD = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class HookSide:
     """One side of a hook: `index` is its element in the ledger."""
 
     index: int
@@ -90,14 +90,14 @@ class Side:
         return f"hook_{self.hook.id}_{self.name}"
 
 
-class Layout:
+class MapLayout:
     """Offsets and sizes for one program."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
         pairs = [(hook, side) for hook in program.hooks for side in hook.sides]
         self.sides = tuple(
-            Side(index=index, hook=hook, name=name) for index, (hook, name) in enumerate(pairs)
+            HookSide(index=index, hook=hook, name=name) for index, (hook, name) in enumerate(pairs)
         )
 
     # -- control element -----------------------------------------------------------------------
@@ -145,7 +145,7 @@ class Layout:
     @staticmethod
     def emitted_line(probe: int | None) -> int:
         """The line of the count of records taken: the plan's (None) or a probe's."""
-        return Layout.rate_line(probe) + 1
+        return MapLayout.rate_line(probe) + 1
 
     # -- ledger --------------------------------------------------------------------------------
 

@@ -1,19 +1,11 @@
-"""Maps: what a program asks for (MapSpec) and what the kernel gave (Map)."""
+"""The maps that a program asks for, as bpf(2) takes them."""
 
-from __future__ import annotations
-
-import errno
-import mmap
-import os
-import resource
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
-from orchestrator.kernel.abi import bpf_map, perf
+__all__ = ["KINDS", "MMAPABLE", "NO_PREALLOC", "MapKind", "MapSpec"]
 
-Kind = Literal[
+MapKind = Literal[
     "hash",
     "array",
     "prog_array",
@@ -26,7 +18,7 @@ Kind = Literal[
     "ringbuf",
 ]
 # enum bpf_map_type, include/uapi/linux/bpf.h
-KINDS: Final[dict[Kind, int]] = {
+KINDS: Final[dict[MapKind, int]] = {
     "hash": 1,
     "array": 2,
     "prog_array": 3,
@@ -40,21 +32,17 @@ KINDS: Final[dict[Kind, int]] = {
 }
 NO_PREALLOC: Final = 1
 MMAPABLE: Final = 1 << 10
-BATCH = 4096
-# What a kernel without BPF_MAP_LOOKUP_BATCH, or a kind of map without it, answers; 524 is the
-# kernel's own ENOTSUPP (include/linux/errno.h).
-NO_BATCH = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSPC, 524}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapSpec:
     """A map that a program needs. Sizes in bytes, a ring's max_entries too; BPF_MAP_CREATE's flags.
 
-    MMAPABLE in `flags` is a wish: Map.mmapable says whether the kernel had it.
+    MMAPABLE in `flags` is a wish: handles.maps.Map.mmapable says whether the kernel granted it.
     """
 
     name: str
-    kind: Kind
+    kind: MapKind
     key_size: int
     value_size: int
     max_entries: int
@@ -62,6 +50,7 @@ class MapSpec:
 
     @property
     def per_cpu(self) -> bool:
+        """Whether each possible CPU has its own value of a key."""
         return self.kind.startswith("percpu_")
 
     @property
@@ -72,166 +61,3 @@ class MapSpec:
     def transfer_size(self, cpus: int) -> int:
         """Bytes of a key's whole value with `cpus` possible CPUs."""
         return self.slot_size * cpus if self.per_cpu else self.slot_size
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Map:
-    """A map in the kernel. Per-CPU values come as the CPUs' slots one after the other."""
-
-    spec: MapSpec
-    fd: int
-    mmapable: bool
-
-    @property
-    def value_bytes(self) -> int:
-        return self.spec.transfer_size(perf.possible_cpus())
-
-    def lookup(self, key: bytes) -> bytes | None:
-        return bpf_map.map_lookup(self.fd, self._key(key), self.value_bytes)
-
-    def update(self, key: bytes, value: bytes, flags: int = 0) -> None:
-        if len(value) != self.value_bytes:
-            raise ValueError(
-                f"map {self.spec.name}: a value has {self.value_bytes} bytes, not {len(value)}"
-            )
-        bpf_map.map_update(self.fd, self._key(key), value, flags)
-
-    def delete(self, key: bytes) -> bool:
-        return bpf_map.map_delete(self.fd, self._key(key))
-
-    def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """All keys and values, in bulk where the kernel can. Not a snapshot: writers go on."""
-        try:
-            parts = list(self._batches())
-        except OSError as refused:
-            if refused.errno not in NO_BATCH:
-                raise
-            yield from self._one_by_one()
-            return
-        for part in parts:
-            yield from self._pairs(part)
-
-    def values(self) -> bytes:
-        """All values, one after the other. Not a snapshot: writers go on."""
-        try:
-            size = self.value_bytes
-            return b"".join(part.values[: part.count * size] for part in self._batches())
-        except OSError as refused:
-            if refused.errno not in NO_BATCH:
-                raise
-            return b"".join(value for _, value in self._one_by_one())
-
-    def slots(self, value: bytes) -> list[bytes]:
-        """One value per possible CPU, without padding."""
-        step, size = self.spec.slot_size, self.spec.value_size
-        return [value[at : at + size] for at in range(0, len(value), step)]
-
-    def map_memory(self) -> mmap.mmap:
-        """An array's values as shared, writable memory (5.5 and later, with MMAPABLE)."""
-        if not self.mmapable:
-            raise OSError(errno.EOPNOTSUPP, f"map {self.spec.name} cannot be mapped to memory")
-        size = (self.spec.value_size + 7) // 8 * 8 * self.spec.max_entries
-        return mmap.mmap(self.fd, -(-size // mmap.PAGESIZE) * mmap.PAGESIZE)
-
-    def memory_bytes(self) -> int | None:
-        """What the kernel says the map takes (fdinfo memlock), None when it does not say."""
-        return memlock_of(self.fd)
-
-    def close(self) -> None:
-        os.close(self.fd)
-
-    def _key(self, key: bytes) -> bytes:
-        if len(key) != self.spec.key_size:
-            raise ValueError(
-                f"map {self.spec.name}: a key has {self.spec.key_size} bytes, not {len(key)}"
-            )
-        return key
-
-    def _batches(self) -> Iterator[bpf_map.Batch]:
-        token: bytes | None = None
-        while True:
-            part = bpf_map.map_lookup_batch(
-                self.fd,
-                token,
-                key_size=self.spec.key_size,
-                value_size=self.value_bytes,
-                count=min(BATCH, max(self.spec.max_entries, 64)),
-            )
-            yield part
-            token = part.token
-            if token is None:
-                return
-
-    def _pairs(self, part: bpf_map.Batch) -> Iterator[tuple[bytes, bytes]]:
-        width, size = self.spec.key_size, self.value_bytes
-        for n in range(part.count):
-            yield part.keys[n * width : (n + 1) * width], part.values[n * size : (n + 1) * size]
-
-    def _one_by_one(self) -> Iterator[tuple[bytes, bytes]]:
-        """Walk by keys, for at most twice the map's size: deletions can restart the walk."""
-        key = bpf_map.map_next_key(self.fd, None, self.spec.key_size)
-        seen: set[bytes] = set()
-        steps = 2 * self.spec.max_entries
-        while key is not None and steps > 0:
-            value = self.lookup(key)
-            if value is not None and key not in seen:
-                seen.add(key)
-                yield key, value
-            key = bpf_map.map_next_key(self.fd, key, self.spec.key_size)
-            steps -= 1
-
-
-def create_map(spec: MapSpec) -> Map:
-    """Create the map. Without MMAPABLE in the kernel the map is made all the same, unmappable.
-
-    Raises OSError: EPERM without CAP_BPF, E2BIG or ENOMEM when it is too large, EINVAL for a kind
-    that the kernel does not have.
-    """
-    try:
-        return Map(spec=spec, fd=_create(spec, spec.flags), mmapable=bool(spec.flags & MMAPABLE))
-    except OSError as refused:
-        if refused.errno != errno.EINVAL or not spec.flags & MMAPABLE:
-            raise
-    return Map(spec=spec, fd=_create(spec, spec.flags & ~MMAPABLE), mmapable=False)
-
-
-def _create(spec: MapSpec, flags: int) -> int:
-    return charging_memlock(
-        lambda: bpf_map.map_create(
-            KINDS[spec.kind],
-            spec.key_size,
-            spec.value_size,
-            spec.max_entries,
-            flags=flags,
-            name=spec.name,
-        )
-    )
-
-
-def charging_memlock(attempt: Callable[[], int]) -> int:
-    """Try; on EPERM lift RLIMIT_MEMLOCK and try again: before 5.11 BPF memory is charged to it."""
-    try:
-        return attempt()
-    except PermissionError:
-        if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY:
-            raise
-        try:
-            resource.setrlimit(
-                resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-            )
-        except (ValueError, OSError):
-            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM)) from None
-        return attempt()
-
-
-def memlock_of(fd: int) -> int | None:
-    """The memlock line of a map's or program's fdinfo in bytes, None when it does not tell.
-
-    6.1 computes it from the sizes of keys and values, and so says 0 for a ring (measured; 5.10 and
-    6.12 tell the truth).
-    """
-    for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == "memlock":
-            return int(value) or None
-    return None

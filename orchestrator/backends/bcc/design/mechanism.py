@@ -5,14 +5,14 @@ trampoline (fentry, fexit), else a dynamic event of our own, which tells hits an
 perf PMU, which does not.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from orchestrator.backends.bcc.design.hook_nodes import nodes_at_hook
 from orchestrator.backends.bcc.design.registers import Access
-from orchestrator.compile.body_nodes import tops
-from orchestrator.compile.expressions.nodes import Captured, Field, LetRef, Node, walk
-from orchestrator.compile.program import Body, Hook
+from orchestrator.compile.expressions.nodes import Field
+from orchestrator.compile.program import Hook
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.attach_kinds import AttachKind
 
@@ -67,16 +67,16 @@ _NONE_REFUSED: Mapping[Mechanism, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class MechanismChoice:
     """The mechanism of a hook (None: there is none) and why each other one was not taken."""
 
     mechanism: Mechanism | None
     rejected: Mapping[str, str] = field(default_factory=dict)
 
 
-def choose(
+def choose_mechanism(
     hook: Hook, facts: KernelFacts, refused: Mapping[Mechanism, str] = _NONE_REFUSED
-) -> Choice:
+) -> MechanismChoice:
     """The first mechanism that this kernel and this hook allow. The less preferred ones are
     listed too, as not needed. `refused`: what was tried in vain, and the kernel's answer."""
     taken: Mechanism | None = None
@@ -88,7 +88,7 @@ def choose(
             rejected[mechanism] = why
         else:
             taken = mechanism
-    return Choice(mechanism=taken, rejected=rejected)
+    return MechanismChoice(mechanism=taken, rejected=rejected)
 
 
 def has_alternatives(kind: AttachKind) -> bool:
@@ -102,7 +102,7 @@ def _raw_tracepoint(hook: Hook, facts: KernelFacts) -> str:
     if not _event(hook):
         return "the tracepoint's own name is not known"
     if hook.traits.site == "tracepoint" and any(
-        isinstance(node, Field) for node in _nodes(hook.body)
+        isinstance(node, Field) for node in nodes_at_hook(hook.body)
     ):
         return "the probe reads fields of the event's record"
     return _missing(facts, "raw_tracepoint")
@@ -160,26 +160,3 @@ def _missing(facts: KernelFacts, name: str) -> str:
 
 def _event(hook: Hook) -> str:
     return hook.event or (hook.tracepoint.event if hook.tracepoint is not None else "")
-
-
-def _nodes(body: Body) -> Iterator[Node]:
-    """Every node that is evaluated at a hook."""
-    for top in tops(body):
-        yield from _deep(top, body)
-    if body.entry is not None:
-        for top in (*body.entry.where, *body.entry.captures):
-            yield from _deep(top, body)
-
-
-def _deep(top: Node, body: Body) -> Iterator[Node]:
-    for node in walk(top):
-        yield node
-        if isinstance(node, LetRef):
-            yield from _deep(body.lets[node.index].node, body)
-        elif isinstance(node, Captured) and body.entry is not None:
-            yield from _deep(body.entry.captures[node.index], body)
-
-
-def nodes_of(body: Body) -> tuple[Node, ...]:
-    """Every node that is evaluated at a hook, definitions and captured values included."""
-    return tuple(_nodes(body))

@@ -18,7 +18,7 @@ HASH_BUCKET_BYTES = 16
 PAGE_BYTES = 4096
 
 
-def map_specs(lay: layout.Layout) -> dict[int, MapSpec]:
+def map_specs(lay: layout.MapLayout) -> dict[int, MapSpec]:
     """All maps but the ring, by placeholder."""
     specs = {
         layout.CONTROL: _array("pp_control", lay.control_bytes, 1, MMAPABLE),
@@ -45,7 +45,7 @@ def ring_spec(size: int) -> MapSpec:
     return _spec("pp_ring", "ringbuf", 0, 0, size)
 
 
-def _stack_specs(lay: layout.Layout) -> dict[int, MapSpec]:
+def _stack_specs(lay: layout.MapLayout) -> dict[int, MapSpec]:
     """What is kept for good, and what each CPU takes a stack into, by nesting."""
     size = layout.stack_bytes(lay.stack_depth)
     scratch, words = layout.STACK_NESTING, len(layout.STACK_WORDS)
@@ -114,7 +114,7 @@ def map_bytes(spec: MapSpec, cpus: int) -> int:
             return element * (spec.max_entries + cpus) + HASH_BUCKET_BYTES * buckets
 
 
-def by_purpose(lay: layout.Layout, specs: Mapping[int, MapSpec], cpus: int) -> dict[str, int]:
+def by_purpose(lay: layout.MapLayout, specs: Mapping[int, MapSpec], cpus: int) -> dict[str, int]:
     """Bytes of every map but the ring, by what it is for."""
     purposes = {
         layout.CONTROL: "control",

@@ -23,19 +23,19 @@ _NAMES = {"x86_64": _X86, "aarch64": _ARM64}
 ARCHITECTURES = tuple(_NAMES)
 
 
-def argument(arch: str, index: int) -> int | None:
+def find_argument(arch: str, index: int) -> int | None:
     """Word of pt_regs that holds a function's argument, None when it is not in a register."""
     places = _ARGUMENTS[arch]
     return places[index] if index < len(places) else None
 
 
-def returned(arch: str) -> int:
+def find_return(arch: str) -> int:
     """Word of pt_regs that holds a function's return value."""
     return _RETURNED[arch]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operand:
+class OperandAccess:
     """A USDT argument: `size` bytes, signed or not; a constant, a register, or memory at
     base + index * scale + displacement. Registers are words of pt_regs."""
 
@@ -57,7 +57,7 @@ _X86_MEMORY = re.compile(
 _ARM_MEMORY = re.compile(rf"\[(?P<base>\w+)(?:,\s*#?(?P<displacement>{_NUMBER}))?\]")
 
 
-def parse_operand(text: str, arch: str) -> Operand | None:
+def parse_operand(text: str, arch: str) -> OperandAccess | None:
     """One argument of a stapsdt note (`-4@%edi`, `8@-8(%rbp)`, `4@$5`, `8@[sp, 16]`), None for
     a form that we do not know, such as memory relative to a symbol."""
     match = _SIZED.fullmatch(text.strip())
@@ -66,14 +66,14 @@ def parse_operand(text: str, arch: str) -> Operand | None:
     signed, size = match["size"].startswith("-"), abs(int(match["size"]))
     place = match["place"].strip()
     if re.fullmatch(rf"\$?#?{_NUMBER}", place):
-        return Operand(size=size, signed=signed, constant=int(place.lstrip("$#"), 0))
+        return OperandAccess(size=size, signed=signed, constant=int(place.lstrip("$#"), 0))
     register = _register(place.lstrip("%"), arch)
     if register is not None:
-        return Operand(size=size, signed=signed, register=register)
+        return OperandAccess(size=size, signed=signed, register=register)
     return _memory(place, size, signed, arch)
 
 
-def _memory(place: str, size: int, signed: bool, arch: str) -> Operand | None:
+def _memory(place: str, size: int, signed: bool, arch: str) -> OperandAccess | None:
     pattern = _X86_MEMORY if arch == "x86_64" else _ARM_MEMORY
     match = pattern.fullmatch(place)
     if match is None:
@@ -82,7 +82,7 @@ def _memory(place: str, size: int, signed: bool, arch: str) -> Operand | None:
     base, index = (_register(parts.get(name) or "", arch) for name in ("base", "index"))
     if (parts.get("base") and base is None) or (parts.get("index") and index is None):
         return None
-    return Operand(
+    return OperandAccess(
         size=size,
         signed=signed,
         base=base,

@@ -2,22 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 
-from orchestrator.backends.bcc.emit.nodes import (
-    CUT_BIT,
-    EmitError,
-    Expressions,
-    c_type,
-    may_be_null,
-)
-from orchestrator.backends.bcc.emit.strings import Strings
-from orchestrator.backends.bcc.emit.writer import Writer, comment_text
+from orchestrator.backends.bcc.design.hook_nodes import may_be_null
+from orchestrator.backends.bcc.emit.context import CUT_BIT
+from orchestrator.backends.bcc.emit.expressions import Expressions
+from orchestrator.backends.bcc.emit.site import EmitError, c_type
+from orchestrator.backends.bcc.emit.writer import CWriter, comment_text
 from orchestrator.compile.expressions.nodes import Builtin, Node
 from orchestrator.compile.expressions.types import Stored, Type, size_of
 
 
-def declaration(name: str, fields: Sequence[tuple[Type, str]]) -> str:
+def declare_frame(name: str, fields: Sequence[tuple[Type, str]]) -> str:
     """The C structure `name`: a head, then each field on 8 bytes; (type, what it is) of each."""
-    writer = Writer()
+    writer = CWriter()
     writer.line(f"struct {name} {{")
     writer.line("\tstruct pp_frame head;")
     for index, (kind, text) in enumerate(fields):
@@ -30,7 +26,7 @@ def declaration(name: str, fields: Sequence[tuple[Type, str]]) -> str:
     return "\n" + writer.text()
 
 
-def fill(e: Expressions, frame: str, values: Iterable[tuple[int, Node]]) -> None:
+def fill_frame(e: Expressions, frame: str, values: Iterable[tuple[int, Node]]) -> None:
     """Statements that put values into the frame's fields, and note which could not be read (null)
     or were cut."""
     line = e.writer.line
@@ -40,7 +36,7 @@ def fill(e: Expressions, frame: str, values: Iterable[tuple[int, Node]]) -> None
         nullable = may_be_null(node, e.site.body)
         if isinstance(node.type, Stored):
             line("fault = cut = 0;")
-            Strings(e).store(node, f"(char *){frame}->c{index}", size_of(node.type))
+            e.store(node, f"(char *){frame}->c{index}", size_of(node.type))
             if not isinstance(node, Builtin):  # comm is never cut
                 line(f"{frame}->head.nulls |= (u64)cut << {CUT_BIT + index};")
         else:

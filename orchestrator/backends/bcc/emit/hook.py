@@ -5,15 +5,17 @@ disposition.
 """
 
 from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.design.hook_nodes import may_be_null, nodes_at_hook
 from orchestrator.backends.bcc.design.implied_counts import counts_all
-from orchestrator.backends.bcc.design.mechanism import Mechanism, nodes_of
-from orchestrator.backends.bcc.emit import frame as emit_frame
+from orchestrator.backends.bcc.design.mechanism import Mechanism
+from orchestrator.backends.bcc.emit.expressions import Expressions
+from orchestrator.backends.bcc.emit.frame import declare_frame, fill_frame
 from orchestrator.backends.bcc.emit.metric import MetricBlock
-from orchestrator.backends.bcc.emit.nodes import Expressions, Site, may_be_null
-from orchestrator.backends.bcc.emit.record import Bounds, RecordBlock
+from orchestrator.backends.bcc.emit.record import RecordBlock, RecordBounds
+from orchestrator.backends.bcc.emit.site import EmitSite
 from orchestrator.backends.bcc.emit.span import SpanBlock
 from orchestrator.backends.bcc.emit.target import TargetTest
-from orchestrator.backends.bcc.emit.writer import Writer, comment_text
+from orchestrator.backends.bcc.emit.writer import CWriter, comment_text
 from orchestrator.compile.body_nodes import metric_tops, span_tops
 from orchestrator.compile.describe import describe
 from orchestrator.compile.expressions.nodes import Builtin, Kept, LetRef, Node, Seen, walk
@@ -26,11 +28,11 @@ class HookText:
     """The functions of one hook, by `mechanism`."""
 
     def __init__(
-        self, program: Program, lay: layout.Layout, probe: ProbeProgram, mechanism: Mechanism
+        self, program: Program, lay: layout.MapLayout, probe: ProbeProgram, mechanism: Mechanism
     ) -> None:
         self.program, self.layout, self.probe, self.mechanism = program, lay, probe, mechanism
 
-    def function(self, side: layout.Side, site: Site) -> str:
+    def function(self, side: layout.HookSide, site: EmitSite) -> str:
         """One side: an inlined function that does the work."""
         parts = {"hit": self._hit, "entry": self._entry, "return": self._return}
         head = self._frame_struct(side.hook) if side.name == "entry" else ""
@@ -38,20 +40,20 @@ class HookText:
 
     # -- around --------------------------------------------------------------------------------
 
-    def title(self, side: layout.Side) -> str:
+    def title(self, side: layout.HookSide) -> str:
         """The side in words, for a comment."""
         hook = side.hook
         return comment_text(f"{self.probe.name}: {hook.label}, {side.name}, by {self.mechanism}")
 
-    def _work(self, side: layout.Side, site: Site) -> tuple[Writer, Expressions]:
+    def _work(self, side: layout.HookSide, site: EmitSite) -> tuple[CWriter, Expressions]:
         """The beginning of the inlined function: the fuse."""
-        writer = Writer()
+        writer = CWriter()
         writer.line(
             f"PP_INLINE void {side.function}_work(unsigned long long *ctx, "
             "struct control *control, struct ledger *ledger)"
         )
         writer.line("{")
-        inside = Writer(1)
+        inside = CWriter(1)
         inside.lines = writer.lines
         word, bit = divmod(self.probe.index, 64)
         inside.line(f"FUSE({word}, {bit});")
@@ -60,13 +62,13 @@ class HookText:
         return inside, Expressions(site, inside)
 
     @staticmethod
-    def _end(writer: Writer) -> str:
+    def _end(writer: CWriter) -> str:
         writer.lines.append("}")
         return "\n" + writer.text()
 
     # -- unpaired ------------------------------------------------------------------------------
 
-    def _hit(self, side: layout.Side, site: Site) -> str:
+    def _hit(self, side: layout.HookSide, site: EmitSite) -> str:
         writer, e = self._work(side, site)
         self._judge(e, site.body.where)
         self._sample(writer)
@@ -98,7 +100,7 @@ class HookText:
                 line(f"if (!({text}))")
                 line("\tDROP(filtered);")
 
-    def _sample(self, writer: Writer) -> None:
+    def _sample(self, writer: CWriter) -> None:
         if not self.probe.samplable:
             writer.line("const u64 weight = 1;")
             return
@@ -113,7 +115,7 @@ class HookText:
         """What is done with an event that is kept."""
         body = e.site.body
         if self.probe.emit is not None or self._span_records(body):
-            e.now()
+            e.declare_now()
             e.writer.line("if (now >= control->deadline)")
             e.writer.line("\tDROP(late);")
         e.writer.line("COUNT(accepted);")
@@ -123,7 +125,9 @@ class HookText:
             every = counts_all(specs[use.metric], use, body)
             MetricBlock(e, specs[use.metric], use, number, every).write()
         if self.probe.emit is not None:
-            bounds = Bounds(probe=self.probe.index, rate=self.probe.rate, cap=self.probe.events)
+            bounds = RecordBounds(
+                probe=self.probe.index, rate=self.probe.rate, cap=self.probe.events
+            )
             RecordBlock(e, self.program, self.probe.emit, body.emit, bounds).write()
         for span in body.spans:
             SpanBlock(e, self.layout, self.program.spans[span.span], span).write()
@@ -153,9 +157,9 @@ class HookText:
     def _frame_struct(self, hook: Hook) -> str:
         assert hook.body.entry is not None
         kept = [(node.type, describe(node, hook.body)) for node in hook.body.entry.captures]
-        return emit_frame.declaration(f"frame_{hook.id}", kept)
+        return declare_frame(f"frame_{hook.id}", kept)
 
-    def _entry(self, side: layout.Side, site: Site) -> str:
+    def _entry(self, side: layout.HookSide, site: EmitSite) -> str:
         assert site.body.entry is not None
         writer, e = self._work(side, site)
         self._judge(e, site.body.entry.where)
@@ -186,27 +190,27 @@ class HookText:
         self._capture(e)
 
     @staticmethod
-    def _call(writer: Writer, hook: Hook) -> None:
+    def _call(writer: CWriter, hook: Hook) -> None:
         writer.line(f"struct pp_call call = {{.thread = THREAD(), .hook = {hook.id}}};")
 
     def _capture(self, e: Expressions) -> None:
         body, line = e.site.body, e.writer.line
         assert body.entry is not None
         line("frame->head.weight = (u32)weight;")
-        emit_frame.fill(e, "frame", enumerate(body.entry.captures))
+        fill_frame(e, "frame", enumerate(body.entry.captures))
         if _needs_time(e.site.hook):
             line("frame->head.time = pp_ktime_ns();")
 
-    def _return(self, side: layout.Side, site: Site) -> str:
+    def _return(self, side: layout.HookSide, site: EmitSite) -> str:
         hook = side.hook
-        kept = Writer()
+        kept = CWriter()
         kept.line(
             f"PP_INLINE void {side.function}_kept(unsigned long long *ctx, "
             "struct control *control, struct ledger *ledger, "
             f"struct frame_{hook.id} *frame)"
         )
         kept.line("{")
-        inside = Writer(1)
+        inside = CWriter(1)
         inside.lines = kept.lines
         inside.line("u32 fault = 0, cut = 0;")
         inside.mark_top()
@@ -218,9 +222,9 @@ class HookText:
         self._keep(e)
         return self._end(inside) + self._pop(side)
 
-    def _pop(self, side: layout.Side) -> str:
+    def _pop(self, side: layout.HookSide) -> str:
         """Finds the frame, has it used, and removes it: last, since its bytes are read in place."""
-        writer = Writer(1)
+        writer = CWriter(1)
         word, bit = divmod(self.probe.index, 64)
         writer.line(f"FUSE({word}, {bit});")
         self._call(writer, side.hook)
@@ -258,4 +262,4 @@ def _lets_in(tops: list[Node]) -> set[int]:
 
 
 def _needs_time(hook: Hook) -> bool:
-    return any(isinstance(n, Builtin) and n.name == "elapsed" for n in nodes_of(hook.body))
+    return any(isinstance(n, Builtin) and n.name == "elapsed" for n in nodes_at_hook(hook.body))

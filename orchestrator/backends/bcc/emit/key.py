@@ -1,7 +1,6 @@
 """A part of a key into its place."""
 
-from orchestrator.backends.bcc.emit.nodes import Expressions
-from orchestrator.backends.bcc.emit.strings import Strings
+from orchestrator.backends.bcc.emit.expressions import Expressions
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.expressions.types import Stored
 from orchestrator.compile.program import KeyField
@@ -10,7 +9,7 @@ from orchestrator.compile.program import KeyField
 def store_key_part(e: Expressions, part: KeyField, node: Node) -> None:
     """Statements that put `node` at its place in the bytes `key`."""
     if isinstance(node.type, Stored):
-        Strings(e).store(node, f"key + {part.offset}", part.size)
+        e.store(node, f"key + {part.offset}", part.size)
         return
     width = part.size * 8
     e.writer.line(f"*(u{width} *)(key + {part.offset}) = (u{width})({e.number(node)});")

@@ -1,8 +1,9 @@
 """How a hook feeds its metrics."""
 
 from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.design.hook_nodes import may_be_null
+from orchestrator.backends.bcc.emit.expressions import Expressions
 from orchestrator.backends.bcc.emit.key import store_key_part
-from orchestrator.backends.bcc.emit.nodes import Expressions, may_be_null
 from orchestrator.compile.describe import describe
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.program import MetricSpec, MetricUse
@@ -10,7 +11,7 @@ from orchestrator.compile.program import MetricSpec, MetricUse
 
 class MetricBlock:
     """The block of C in which one hook feeds one metric: number `number` of the ledger's element.
-    `every`: each accepted event counts in it (uses.py)."""
+    `every`: each accepted event counts in it (design/implied_counts.py)."""
 
     def __init__(  # what a metric is, and what is known of it here
         self,

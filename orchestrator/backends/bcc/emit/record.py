@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.backends.bcc.design import layout
-from orchestrator.backends.bcc.emit.nodes import Expressions, may_be_null
-from orchestrator.backends.bcc.emit.strings import Strings
+from orchestrator.backends.bcc.design.hook_nodes import may_be_null
+from orchestrator.backends.bcc.emit.expressions import Expressions
 from orchestrator.compile.describe import describe, type_name
 from orchestrator.compile.expressions.nodes import Kept, Node, walk
-from orchestrator.compile.expressions.types import Cut, Stored, Str
+from orchestrator.compile.expressions.types import COMM_SIZE, Cut, Stored, Str
 from orchestrator.compile.program import Emit, Program, RecordField
 from orchestrator.plan.model import Rate
 
@@ -16,7 +16,7 @@ _WIDTHS = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class RecordBounds:
     """A probe's own bounds beside the plan's, by its index; None: it has none."""
 
     probe: int
@@ -33,7 +33,7 @@ class RecordBlock:
         program: Program,
         emit: Emit,
         nodes: Sequence[Node],
-        own: Bounds | None = None,
+        own: RecordBounds | None = None,
     ) -> None:
         self.e, self.program, self.emit = expressions, program, emit
         self.nodes, self.own = nodes, own
@@ -84,9 +84,9 @@ class RecordBlock:
 
     @staticmethod
     def _shared(what: str, probe: int | None) -> str:
-        line = layout.Layout.rate_line(probe)
+        line = layout.MapLayout.rate_line(probe)
         if what == "emitted":
-            line = layout.Layout.emitted_line(probe)
+            line = layout.MapLayout.emitted_line(probe)
         return f"&shared->line[{line}].word"
 
     def _rate(self, where: str, word: str) -> None:
@@ -131,7 +131,7 @@ class RecordBlock:
             self.line("cut = 0;")
         if isinstance(node.type, Str):
             self.line(f"*({to}) = 0;")
-        Strings(self.e).store(node, to, field.size)
+        self.e.store(node, to, field.size)
         self._note_fault(field, node)
         if isinstance(node.type, Cut):
             self.line("if (cut) {")
@@ -165,11 +165,11 @@ class RecordBlock:
             self.line("*(u64 *)(slot + 32) = *(u64 *)(slot + 40) = 0;")
             return
         if task is None:
-            self.e.identities()
-            self.line("pp_comm(slot + 32, 16);")
+            self.e.declare_ids()
+            self.line(f"pp_comm(slot + 32, {COMM_SIZE});")
         else:
             comm = self.e.site.task_offsets["comm"]
-            self.line(f"if (pp_read(0, slot + 32, 16, task + {comm}ULL))")
+            self.line(f"if (pp_read(0, slot + 32, {COMM_SIZE}, task + {comm}ULL))")
             self.line("\t*(u64 *)(slot + 32) = 0;")
         self.line("*(u32 *)(slot + 12) = pid;")
         self.line("*(u32 *)(slot + 16) = tid;")

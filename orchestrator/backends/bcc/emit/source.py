@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from orchestrator.backends.bcc.design import layout
-from orchestrator.backends.bcc.design.groups import Group, groups
-from orchestrator.backends.bcc.design.mechanism import ACCESS, RETURNS, Choice, Mechanism
+from orchestrator.backends.bcc.design.groups import ProgramGroup, group_sides
+from orchestrator.backends.bcc.design.mechanism import ACCESS, RETURNS, Mechanism, MechanismChoice
 from orchestrator.backends.bcc.emit import stacks as emit_stacks
 from orchestrator.backends.bcc.emit.hook import HookText
-from orchestrator.backends.bcc.emit.nodes import EmitError, Site
-from orchestrator.backends.bcc.emit.span import structure
-from orchestrator.backends.bcc.emit.writer import Writer, comment_text
+from orchestrator.backends.bcc.emit.site import EmitError, EmitSite
+from orchestrator.backends.bcc.emit.span import declare_span
+from orchestrator.backends.bcc.emit.writer import CWriter, comment_text
 from orchestrator.compile.program import Hook, Program
 from orchestrator.kernel.facts import KernelFacts
 
@@ -91,23 +91,26 @@ _TASK_MEMBERS = {"pid": "pid", "tgid": "tgid", "comm": "comm", "cred": "cred", "
 
 
 def render(
-    program: Program, lay: layout.Layout, choices: Mapping[int, Choice], facts: KernelFacts
+    program: Program,
+    lay: layout.MapLayout,
+    choices: Mapping[int, MechanismChoice],
+    facts: KernelFacts,
 ) -> str:
     """The C of `program`. Raises EmitError, telling the hook, for what cannot be computed."""
     fetch = "#define PP_HAVE_FETCH 1\n" if facts.feature("fetch_atomics") else ""
     parts = [
         f"/* {comment_text(program.name)} */\n",
-        fetch + "#include <probeplan/runtime.h>\n" + emit_stacks.include(lay) + "\n",
+        fetch + "#include <probeplan/runtime.h>\n" + emit_stacks.include_stacks(lay) + "\n",
         structures(lay),
         common(lay),
     ]
     offsets = task_offsets(facts)
-    parts += map(structure, program.spans)
+    parts += map(declare_span, program.spans)
     for side in lay.sides:
         if (mechanism := choices[side.hook.id].mechanism) is not None:
             text = HookText(program, lay, program.probes[side.hook.probe], mechanism)
             parts.append(_side(text, side, mechanism, program, offsets))
-    parts += [_outer(program, lay, group) for group in groups(lay, choices)]
+    parts += [_outer(program, lay, group) for group in group_sides(lay, choices)]
     if program.target.children:
         parts.append(follow(lay, offsets))
     return "".join(parts)
@@ -115,14 +118,14 @@ def render(
 
 def _side(
     text: HookText,
-    side: layout.Side,
+    side: layout.HookSide,
     mechanism: Mechanism,
     program: Program,
     offsets: dict[str, int],
 ) -> str:
     hook = side.hook
     record = hook.exit_tracepoint if side.name == "return" else hook.tracepoint
-    site = Site(
+    site = EmitSite(
         hook=hook,
         side=side.name,
         access=ACCESS[mechanism],
@@ -136,10 +139,10 @@ def _side(
         raise HookError(hook, str(error)) from None
 
 
-def _outer(program: Program, lay: layout.Layout, group: Group) -> str:
+def _outer(program: Program, lay: layout.MapLayout, group: ProgramGroup) -> str:
     """The program that the kernel runs: it looks the elements up and calls each side in turn; it
     returns the same number on every path."""
-    writer = Writer()
+    writer = CWriter()
     writer.line("")
     for side in group.sides:
         probe = program.probes[side.hook.probe]
@@ -169,9 +172,9 @@ class HookError(EmitError):
         super().__init__(f"{hook.label}: {why}")
 
 
-def structures(lay: layout.Layout) -> str:
+def structures(lay: layout.MapLayout) -> str:
     """The elements of the maps, in the order of layout.py."""
-    writer = Writer()
+    writer = CWriter()
     probe_words = ", ".join(layout.PROBE_WORDS)
     writer.line("struct control {")
     writer.line(f"\tu64 enabled[{lay.enabled_words}]; /* a bit a probe; all 0: disarmed */")
@@ -190,7 +193,7 @@ def structures(lay: layout.Layout) -> str:
     return writer.text()
 
 
-def common(lay: layout.Layout) -> str:
+def common(lay: layout.MapLayout) -> str:
     """The functions that all hooks share."""
     numbers = {
         "LINE_PAD": layout.LINE_WORDS - 1,
@@ -200,7 +203,7 @@ def common(lay: layout.Layout) -> str:
     return _filled(_COMMON, numbers)
 
 
-def follow(lay: layout.Layout, offsets: Mapping[str, int]) -> str:
+def follow(lay: layout.MapLayout, offsets: Mapping[str, int]) -> str:
     """The programs on sched_process_fork and sched_process_exit."""
     numbers = {
         "PID": offsets["pid"],
@@ -231,9 +234,11 @@ def task_offsets(facts: KernelFacts) -> dict[str, int]:
     return found
 
 
-def functions(program: Program, lay: layout.Layout, choices: Mapping[int, Choice]) -> Sequence[str]:
+def functions(
+    program: Program, lay: layout.MapLayout, choices: Mapping[int, MechanismChoice]
+) -> Sequence[str]:
     """Names of all programs in the text."""
-    names = [group.function for group in groups(lay, choices)]
+    names = [group.function for group in group_sides(lay, choices)]
     return [*names, FORK, EXIT] if program.target.children else names
 
 

@@ -7,11 +7,12 @@ the ledger: started = ended + cancelled + replaced + not_target + in flight (wha
 from collections.abc import Callable, Mapping
 
 from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.design.hook_nodes import may_be_null
 from orchestrator.backends.bcc.design.implied_counts import span_counts_all
-from orchestrator.backends.bcc.emit import frame as emit_frame
+from orchestrator.backends.bcc.emit.expressions import Expressions
+from orchestrator.backends.bcc.emit.frame import declare_frame, fill_frame
 from orchestrator.backends.bcc.emit.key import store_key_part
 from orchestrator.backends.bcc.emit.metric import MetricBlock
-from orchestrator.backends.bcc.emit.nodes import Expressions, may_be_null
 from orchestrator.backends.bcc.emit.record import RecordBlock
 from orchestrator.backends.bcc.emit.target import TargetTest
 from orchestrator.compile.describe import describe
@@ -19,11 +20,9 @@ from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.program import MetricUse, Program, SpanProgram, SpanRole, SpanUse
 
 
-def structure(span: SpanProgram) -> str:
+def declare_span(span: SpanProgram) -> str:
     """The C structure of an open span."""
-    return emit_frame.declaration(
-        f"span_{span.index}", [(kept.type, kept.name) for kept in span.kept]
-    )
+    return declare_frame(f"span_{span.index}", [(kept.type, kept.name) for kept in span.kept])
 
 
 class SpanBlock:
@@ -31,7 +30,7 @@ class SpanBlock:
     and `now` where the span makes records."""
 
     def __init__(
-        self, expressions: Expressions, lay: layout.Layout, span: SpanProgram, use: SpanUse
+        self, expressions: Expressions, lay: layout.MapLayout, span: SpanProgram, use: SpanUse
     ) -> None:
         self.e, self.layout, self.span, self.use = expressions, lay, span, use
         self.program: Program = lay.program
@@ -115,9 +114,9 @@ class SpanBlock:
         via = sum(1 << i for i, kept in enumerate(self.span.kept) if kept.role == "via")
         if via:
             self.line(f"open->head.nulls = {via:#x}ULL; /* until a via is seen */")
-        emit_frame.fill(self.e, "open", self.use.kept)
+        fill_frame(self.e, "open", self.use.kept)
         if self.span.timed:
-            self.line(f"open->head.time = {self.e.now()};")
+            self.line(f"open->head.time = {self.e.declare_now()};")
 
     def _insert(self, frame: str) -> None:
         """Put the frame into the map, by what `again` says of a span that is open already."""
@@ -187,7 +186,7 @@ class SpanBlock:
         mask = sum(1 << index | 1 << index + 32 for index, _ in self.use.kept)
         if mask:
             self.line(f"open->head.nulls &= ~{mask:#x}ULL;")
-        emit_frame.fill(self.e, "open", self.use.kept)
+        fill_frame(self.e, "open", self.use.kept)
         self.line("open->head.seen = 1;")
 
     def _cancel(self) -> None:

@@ -4,7 +4,7 @@ from orchestrator.backends.bcc.design import layout
 from orchestrator.plan.attach_kinds import KINDS, AttachKind
 
 
-def include(lay: layout.Layout) -> str:
+def include_stacks(lay: layout.MapLayout) -> str:
     """The directives that bring in stacks.h; "" when no stack is taken."""
     if not lay.stack_depth:
         return ""
@@ -19,7 +19,7 @@ def include(lay: layout.Layout) -> str:
     return f"{defines}#include <probeplan/stacks.h>\n"
 
 
-def taken(name: str, kind: AttachKind, mm_offset: int | None) -> str:
+def take_stack(name: str, kind: AttachKind, mm_offset: int | None) -> str:
     """A C expression: the number of the current task's stack, `kstack` or `ustack`."""
     user = name == "ustack"
     # where user code may be interrupted, the registers may be its own: then no kernel stack

@@ -1,8 +1,9 @@
 """Whose event it is, and the plan's test of it."""
 
 from orchestrator.backends.bcc.design import layout
-from orchestrator.backends.bcc.design.mechanism import nodes_of
-from orchestrator.backends.bcc.emit.nodes import EmitError, Expressions
+from orchestrator.backends.bcc.design.hook_nodes import nodes_at_hook
+from orchestrator.backends.bcc.emit.expressions import Expressions
+from orchestrator.backends.bcc.emit.site import EmitError
 from orchestrator.backends.bcc.emit.strings import words_of
 from orchestrator.compile.expressions.nodes import Builtin
 from orchestrator.compile.expressions.types import COMM_SIZE, U32
@@ -51,7 +52,7 @@ class TargetTest:
 
     def _credentials(self) -> list[str]:
         body, target = self.e.site.body, self.program.target
-        used = {node.name for node in nodes_of(body) if isinstance(node, Builtin)}
+        used = {node.name for node in nodes_at_hook(body) if isinstance(node, Builtin)}
         return [name for name in ("uid", "gid") if name in used or (name == "uid" and target.uid)]
 
     def test(self) -> None:
@@ -61,7 +62,7 @@ class TargetTest:
             return
         self.e.writer.comment(f"target: {described(target)}")
         if target.exclude_self or target.pid or target.tid or target.children:
-            self.e.identities()
+            self.e.declare_ids()
         if target.exclude_self:
             self._drop("pid == (u32)control->self")
         self._ids(target)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 COMMENT_WIDTH = 200
 
 
-class Writer:
+class CWriter:
     """Collects the lines of one function."""
 
     def __init__(self, depth: int = 0) -> None:

@@ -8,6 +8,6 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """Compiled programs are shared by these tests, and not with the host."""
     base = tmp_path_factory.getbasetemp() / "cache"
     monkeypatch.setattr(
-        "orchestrator.backends.bcc.compiler.cache.SYSTEM_DIRECTORY", base / "probeplan"
+        "orchestrator.backends.cache_directory.SYSTEM_DIRECTORY", base / "probeplan"
     )
     monkeypatch.setenv("XDG_CACHE_HOME", str(base))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.backends import cache_directory
 from orchestrator.backends.bcc.compiler import cache, clang
 from tests.support.bpf_programs import COUNT
 from tests.support.paths import ROOT
@@ -196,37 +197,37 @@ def test_a_damaged_kept_program_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes | None
 ) -> None:
     """Empty, foreign or with other instructions: compiled again."""
-    monkeypatch.setattr(cache, "SYSTEM_DIRECTORY", tmp_path / "kept")
+    monkeypatch.setattr(cache_directory, "SYSTEM_DIRECTORY", tmp_path / "kept")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    cache.write("key", {"f": bytes(16)})
-    assert cache.read("key", ["f"]) == {"f": bytes(16)}
-    place = cache.directory()
+    cache.write_compiled("key", {"f": bytes(16)})
+    assert cache.read_compiled("key", ["f"]) == {"f": bytes(16)}
+    place = cache_directory.cache_directory()
     assert place is not None
     kept = place / "key"
     assert kept.parent.stat().st_mode & 0o777 == 0o700
     turned = kept.read_bytes().replace(b"AAAA", b"BAAA", 1)
     kept.write_bytes(turned if damage is None else damage)
-    assert cache.read("key", ["f"]) is None
+    assert cache.read_compiled("key", ["f"]) is None
 
 
 def test_a_directory_that_others_may_write_to_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever can write there could load programs as root."""
-    monkeypatch.setattr(cache, "SYSTEM_DIRECTORY", tmp_path / "probeplan")
+    monkeypatch.setattr(cache_directory, "SYSTEM_DIRECTORY", tmp_path / "probeplan")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    cache.write("key", {"f": bytes(16)})
+    cache.write_compiled("key", {"f": bytes(16)})
     (tmp_path / "probeplan").chmod(0o777)
-    assert cache.read("key", ["f"]) is None
+    assert cache.read_compiled("key", ["f"]) is None
 
 
 def test_the_oldest_kept_programs_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cache does not grow for ever."""
-    monkeypatch.setattr(cache, "SYSTEM_DIRECTORY", tmp_path / "probeplan")
+    monkeypatch.setattr(cache_directory, "SYSTEM_DIRECTORY", tmp_path / "probeplan")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(cache, "KEPT_FILES", 2)
     for n in range(4):
-        cache.write(f"key{n}", {"f": bytes(8)})
+        cache.write_compiled(f"key{n}", {"f": bytes(8)})
         os.utime(tmp_path / "probeplan" / f"key{n}", ns=(n, n))
     assert {file.name for file in (tmp_path / "probeplan").iterdir()} == {"key2", "key3"}
 
@@ -235,12 +236,12 @@ def test_what_a_killed_writer_left_goes_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a minute; what is being written just now is left alone."""
-    monkeypatch.setattr(cache, "SYSTEM_DIRECTORY", tmp_path / "probeplan")
+    monkeypatch.setattr(cache_directory, "SYSTEM_DIRECTORY", tmp_path / "probeplan")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    cache.write("key", {"f": bytes(8)})
+    cache.write_compiled("key", {"f": bytes(8)})
     for name in (".new-old", ".new-now"):
         (tmp_path / "probeplan" / name).write_bytes(b"half")
     os.utime(tmp_path / "probeplan" / ".new-old", ns=(1, 1))
-    cache.write("key2", {"f": bytes(8)})
+    cache.write_compiled("key2", {"f": bytes(8)})
     left = {file.name for file in (tmp_path / "probeplan").iterdir()}
     assert left == {"key", "key2", ".new-now"}

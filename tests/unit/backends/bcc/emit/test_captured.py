@@ -4,7 +4,7 @@ old verifiers take the loops."""
 import pytest
 
 from orchestrator.backends import backend
-from orchestrator.backends.bcc.attach.attaching import compiled
+from orchestrator.backends.bcc.attach.attaching import compile_artifact
 from tests.guest.bcc.captured import CAPTURED
 from tests.support.bcc_runs import program_of
 from tests.support.cfg import back_edges
@@ -17,7 +17,7 @@ NAMES = sorted(path.name.removesuffix(".facts.xz") for path in KERNELS.glob("*.f
 def test_every_loop_over_memory_is_laid_out_as_old_verifiers_ask(kernel: str) -> None:
     """No way back but along a jump, in any program of a plan with all of them."""
     facts = recorded(kernel)
-    code = compiled(backend("bcc").emit(program_of(CAPTURED, facts), facts))
+    code = compile_artifact(backend("bcc").emit(program_of(CAPTURED, facts), facts))
     assert len(code) >= 6
     assert {name: found for name, made in code.items() if (found := back_edges(made))} == {}
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.backends import BACKENDS, backend
-from orchestrator.backends.bcc.design.registers import Operand, parse_operand
+from orchestrator.backends.bcc.design.registers import OperandAccess, parse_operand
 from orchestrator.backends.bcc.emit.target import comm_test
 from orchestrator.backends.bcc.emit.writer import comment_text
 from orchestrator.kernel.facts import KernelFacts, load_facts
@@ -175,22 +175,22 @@ probes:
 @pytest.mark.parametrize(
     ("text", "arch", "operand"),
     [
-        ("-4@%edi", "x86_64", Operand(size=4, signed=True, register=14)),
-        ("8@%rax", "x86_64", Operand(size=8, signed=False, register=10)),
-        ("1@%r10b", "x86_64", Operand(size=1, signed=False, register=7)),
-        ("2@%ax", "x86_64", Operand(size=2, signed=False, register=10)),
-        ("1@%dil", "x86_64", Operand(size=1, signed=False, register=14)),
-        ("4@$-5", "x86_64", Operand(size=4, signed=False, constant=-5)),
-        ("8@-8(%rbp)", "x86_64", Operand(size=8, signed=False, base=4, displacement=-8)),
+        ("-4@%edi", "x86_64", OperandAccess(size=4, signed=True, register=14)),
+        ("8@%rax", "x86_64", OperandAccess(size=8, signed=False, register=10)),
+        ("1@%r10b", "x86_64", OperandAccess(size=1, signed=False, register=7)),
+        ("2@%ax", "x86_64", OperandAccess(size=2, signed=False, register=10)),
+        ("1@%dil", "x86_64", OperandAccess(size=1, signed=False, register=14)),
+        ("4@$-5", "x86_64", OperandAccess(size=4, signed=False, constant=-5)),
+        ("8@-8(%rbp)", "x86_64", OperandAccess(size=8, signed=False, base=4, displacement=-8)),
         ("8@(%rax,%rbx,4)", "x86_64",
-         Operand(size=8, signed=False, base=10, index=5, scale=4)),
+         OperandAccess(size=8, signed=False, base=10, index=5, scale=4)),
         ("8@name(%rip)", "x86_64", None),
-        ("-4@w3", "aarch64", Operand(size=4, signed=True, register=3)),
-        ("8@[sp, 16]", "aarch64", Operand(size=8, signed=False, base=31, displacement=16)),
-        ("4@7", "aarch64", Operand(size=4, signed=False, constant=7)),
+        ("-4@w3", "aarch64", OperandAccess(size=4, signed=True, register=3)),
+        ("8@[sp, 16]", "aarch64", OperandAccess(size=8, signed=False, base=31, displacement=16)),
+        ("4@7", "aarch64", OperandAccess(size=4, signed=False, constant=7)),
     ],
 )  # fmt: skip
-def test_operands_of_usdt_notes(text: str, arch: str, operand: Operand | None) -> None:
+def test_operands_of_usdt_notes(text: str, arch: str, operand: OperandAccess | None) -> None:
     """Registers by any name, constants, memory; what we do not know is None."""
     assert parse_operand(text, arch) == operand
 

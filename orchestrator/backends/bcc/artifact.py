@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from orchestrator.backends.bcc.design import layout, memory
+from orchestrator.backends.bcc.design import memory
+from orchestrator.backends.bcc.design.layout import MapLayout
 from orchestrator.backends.bcc.design.maps import MapSpec
-from orchestrator.backends.bcc.design.mechanism import Choice, choose
+from orchestrator.backends.bcc.design.mechanism import MechanismChoice, choose_mechanism
 from orchestrator.backends.bcc.design.registers import ARCHITECTURES
 from orchestrator.backends.bcc.emit.source import HookError, functions, render, task_offsets
 from orchestrator.backends.protocol import Artifact, Enforced, HookPlan
@@ -19,15 +20,15 @@ LARGEST_KEY = 256  # bytes of a metric's key: it lies on the BPF stack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Detail:
-    """What attaching needs beside the text."""
+class BccDetail:
+    """What attaching needs besides the text: `choices` by hook, the C `functions` that are
+    programs, the `maps` by placeholder but for the ring, and the ring's size (0: none)."""
 
-    layout: layout.Layout
-    choices: Mapping[int, Choice]
+    layout: MapLayout
+    choices: Mapping[int, MechanismChoice]
     functions: tuple[str, ...]
     maps: Mapping[int, MapSpec]
     ring_bytes: int
-    fetch_atomics: bool
 
 
 def unsupported(program: Program, facts: KernelFacts) -> tuple[Finding, ...]:
@@ -35,10 +36,10 @@ def unsupported(program: Program, facts: KernelFacts) -> tuple[Finding, ...]:
     general = tuple(_host(program, facts))
     if general:
         return general
-    choices = {hook.id: choose(hook, facts) for hook in program.hooks}
+    choices = {hook.id: choose_mechanism(hook, facts) for hook in program.hooks}
     findings = [*_unattachable(program, choices), *_too_large(program)]
     try:
-        render(program, layout.Layout(program), choices, facts)
+        render(program, MapLayout(program), choices, facts)
     except HookError as error:
         findings.append(_finding(f"{error.hook.label}: {error.why}", error.hook.position))
     return tuple(findings)
@@ -58,7 +59,7 @@ def _host(program: Program, facts: KernelFacts) -> Iterator[Finding]:
         yield _finding("the layout of task_struct is not known without BTF")
 
 
-def _unattachable(program: Program, choices: Mapping[int, Choice]) -> Iterator[Finding]:
+def _unattachable(program: Program, choices: Mapping[int, MechanismChoice]) -> Iterator[Finding]:
     for hook in program.hooks:
         choice = choices[hook.id]
         if choice.mechanism is None and not hook.optional:
@@ -82,54 +83,53 @@ def _finding(message: str, position: Position | None = None, hint: str = "") -> 
     return Finding(code="PP110", message=message, position=position, hint=hint)
 
 
-def emit(program: Program, facts: KernelFacts) -> Artifact[Detail]:
+def emit(program: Program, facts: KernelFacts) -> Artifact[BccDetail]:
     """The artifact of `program`. Raises HostError when `unsupported` is not empty."""
     findings = unsupported(program, facts)
     if findings:
         raise HostError(findings)
-    choices = {hook.id: choose(hook, facts) for hook in program.hooks}
-    return artifact(program, facts, choices)
+    choices = {hook.id: choose_mechanism(hook, facts) for hook in program.hooks}
+    return build_artifact(program, facts, choices)
 
 
-def artifact(
-    program: Program, facts: KernelFacts, choices: Mapping[int, Choice]
-) -> Artifact[Detail]:
+def build_artifact(
+    program: Program, facts: KernelFacts, choices: Mapping[int, MechanismChoice]
+) -> Artifact[BccDetail]:
     """The artifact with the mechanisms given."""
-    lay = layout.Layout(program)
-    specs = memory.map_specs(lay)
+    layout = MapLayout(program)
+    specs = memory.map_specs(layout)
     cpus = facts.possible_cpus
-    used = memory.by_purpose(lay, specs, cpus)
+    used = memory.by_purpose(layout, specs, cpus)
     ring = memory.ring_bytes(program, used.values())
     if ring:
         used["ring buffer"] = memory.map_bytes(memory.ring_spec(ring), cpus)
-    detail = Detail(
-        layout=lay,
+    detail = BccDetail(
+        layout=layout,
         choices=choices,
-        functions=tuple(functions(program, lay, choices)),
+        functions=tuple(functions(program, layout, choices)),
         maps=specs,
         ring_bytes=ring,
-        fetch_atomics=bool(facts.feature("fetch_atomics")),
     )
     return Artifact(
         backend=NAME,
         program=program,
-        text=render(program, lay, choices, facts),
-        hooks=tuple(_hook_plan(hook, choices[hook.id]) for hook in program.hooks),
+        text=render(program, layout, choices, facts),
+        hooks=tuple(_plan_hook(hook, choices[hook.id]) for hook in program.hooks),
         memory=used,
-        enforced=_enforced(program, detail),
+        enforced=_where_enforced(has_fetch=bool(facts.feature("fetch_atomics"))),
         capabilities=("CAP_BPF", "CAP_PERFMON"),
         detail=detail,
     )
 
 
-def _hook_plan(hook: Hook, choice: Choice) -> HookPlan:
+def _plan_hook(hook: Hook, choice: MechanismChoice) -> HookPlan:
     return HookPlan(hook=hook.id, mechanism=choice.mechanism or "none", rejected=choice.rejected)
 
 
-def _enforced(program: Program, detail: Detail) -> dict[str, Enforced]:
+def _where_enforced(*, has_fetch: bool) -> dict[str, Enforced]:
     """Everything is done in the kernel; without fetching atomics the reader trims what is over the
     cap."""
     names = ["duration", "rate", "target", "where", "sample", "metrics"]
-    found: dict[str, Enforced] = dict.fromkeys(names, "kernel")
-    found["events"] = "kernel" if detail.fetch_atomics else "user"
-    return found
+    enforced: dict[str, Enforced] = dict.fromkeys(names, "kernel")
+    enforced["events"] = "kernel" if has_fetch else "user"
+    return enforced

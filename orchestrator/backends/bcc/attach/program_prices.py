@@ -1,0 +1,20 @@
+"""What a hit of each program costs by the way it is attached, measured at first use on a host."""
+
+from collections.abc import Mapping, Sequence
+
+from orchestrator.backends.bcc.design.groups import ProgramGroup, price_kind
+from orchestrator.backends.prices import Price, prices
+
+__all__ = ["read_prices"]
+
+
+def read_prices(groups: Sequence[ProgramGroup]) -> Mapping[str, Price]:
+    """The price of each way that `groups` are attached by, as named in backends/prices.py."""
+    return prices({price_kind(group) for group in groups}, _measure)
+
+
+def _measure(kind: str) -> tuple[float, float] | None:
+    # costs start-up time, and is needed only at first use on a host
+    from orchestrator.backends.bcc.attach.calibration import measure_price
+
+    return measure_price(kind)

@@ -1,0 +1,68 @@
+"""What the kernel counts of attached programs by itself: hits of events, misses, recursion."""
+
+from collections.abc import Sequence
+
+from orchestrator.accounting.count import UNKNOWN, Count, at_least, count_from_number
+from orchestrator.backends.bcc.counts.misses import only_tasks_cause
+from orchestrator.backends.bcc.design.layout import HookSide
+from orchestrator.backends.bcc.handles.attachment import AttachedSide
+from orchestrator.kernel.abi import bpf, dynamic_events
+
+__all__ = ["KernelCounts"]
+
+#: Mechanisms whose only misses are counted as recursion (see misses.py).
+_RECURSION_ONLY = frozenset({"raw tracepoint", "fentry", "fexit"})
+
+
+class KernelCounts:
+    """The kernel's counters for the sides that are attached, read at once. They have to be read
+    before the ledger: an event between the two must not count as missed."""
+
+    def __init__(self, sides: Sequence[AttachedSide]) -> None:
+        self._sides = {attached.side.index: attached for attached in sides}
+        names = [attached.event for attached in sides if attached.event]
+        self._hits = dynamic_events.profile(names) if names else {}
+        self._recursion_misses = {
+            attached.side.index: _read_recursion_misses(attached.program) for attached in sides
+        }
+
+    def recursion_misses(self, side: HookSide) -> Count:
+        """How often the program was passed over since it was active already."""
+        return self._recursion_misses.get(side.index, UNKNOWN)
+
+    def unseen(self, side: HookSide, fired: int) -> int:
+        """Hits without a run so far, of which `fired` are known; 0 where hits are not counted."""
+        attached = self._sides.get(side.index)
+        hits = self._hits.get(attached.event) if attached is not None else None
+        return max(hits.hits - fired, 0) if hits is not None else 0
+
+    def missed(self, side: HookSide, fired: int) -> Count:
+        """Events that happened while the program did not run, of which `fired` did: hits without a
+        run, and calls that the probe itself missed. Unknown where they are not counted."""
+        attached = self._sides.get(side.index)
+        if attached is None:
+            return UNKNOWN
+        hits = self._hits.get(attached.event)
+        if hits is None:
+            return self._passed_over(attached)
+        return max(hits.hits - fired, 0) + (hits.misses or 0)
+
+    def _passed_over(self, attached: AttachedSide) -> Count:
+        """Misses where hits are not counted: known where being passed over is the only way to miss
+        an event, and is counted if it happens."""
+        if attached.attachment.mechanism in _RECURSION_ONLY or _never_nested(attached.side):
+            return at_least(self._recursion_misses.get(attached.side.index, UNKNOWN))
+        return UNKNOWN
+
+
+def _never_nested(side: HookSide) -> bool:
+    hook = side.hook
+    tracepoint = hook.exit_tracepoint if side.name == "return" else hook.tracepoint
+    return tracepoint is not None and only_tasks_cause(tracepoint)
+
+
+def _read_recursion_misses(program: int) -> Count:
+    try:
+        return count_from_number(bpf.program_statistics(program).recursion_misses)
+    except OSError:
+        return UNKNOWN

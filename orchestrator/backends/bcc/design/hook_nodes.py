@@ -1,0 +1,35 @@
+"""The nodes that are evaluated at a hook, and which of them can fail."""
+
+from collections.abc import Iterator
+
+from orchestrator.compile.body_nodes import tops
+from orchestrator.compile.expressions import nodes
+from orchestrator.compile.expressions.nodes import Captured, LetRef, Node, walk
+from orchestrator.compile.program import Body
+
+__all__ = ["may_be_null", "nodes_at_hook"]
+
+
+def may_be_null(node: Node, body: Body) -> bool:
+    """Whether evaluating `node` at a hook with this body can fail."""
+    captures = body.entry.captures if body.entry is not None else ()
+    return nodes.may_be_null(node, [let.node for let in body.lets], captures)
+
+
+def nodes_at_hook(body: Body) -> Iterator[Node]:
+    """Every node that is evaluated at a hook, definitions and captured values included; one that is
+    used twice comes twice."""
+    for top in tops(body):
+        yield from _walk_deep(top, body)
+    if body.entry is not None:
+        for top in (*body.entry.where, *body.entry.captures):
+            yield from _walk_deep(top, body)
+
+
+def _walk_deep(top: Node, body: Body) -> Iterator[Node]:
+    for node in walk(top):
+        yield node
+        if isinstance(node, LetRef):
+            yield from _walk_deep(body.lets[node.index].node, body)
+        elif isinstance(node, Captured) and body.entry is not None:
+            yield from _walk_deep(body.entry.captures[node.index], body)

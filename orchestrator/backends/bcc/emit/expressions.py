@@ -1,0 +1,36 @@
+"""Nodes to C in one function: the façade over numbers, strings and bulk values.
+
+Each of the three needs the others for the nodes inside its own. They get them handed in here, so
+that none imports another.
+"""
+
+from orchestrator.backends.bcc.emit.captured import CapturedValues
+from orchestrator.backends.bcc.emit.context import EventContext
+from orchestrator.backends.bcc.emit.numbers import NumberExpressions
+from orchestrator.backends.bcc.emit.site import EmitSite
+from orchestrator.backends.bcc.emit.strings import StringExpressions
+from orchestrator.backends.bcc.emit.writer import CWriter
+from orchestrator.compile.expressions.nodes import Node
+
+__all__ = ["Expressions"]
+
+
+class Expressions:
+    """Nodes to C at one site; statements that have to come before an expression go to `writer`."""
+
+    def __init__(self, site: EmitSite, writer: CWriter) -> None:
+        self.site, self.writer = site, writer
+        context = EventContext(site, writer)
+        captured = CapturedValues(writer, self.number)
+        self._strings = StringExpressions(context, self.number, captured.store)
+        self._numbers = NumberExpressions(context, self._strings.test)
+        self.declare_now, self.declare_ids = context.declare_now, context.declare_ids
+
+    def number(self, node: Node) -> str:
+        """A C expression of type c_type(node.type). Raises EmitError."""
+        return self._numbers.number(node)
+
+    def store(self, node: Node, to: str, size: int) -> None:
+        """Statements that put a value of a Stored type into the `size` bytes at `to`; they set
+        `fault` and `cut`. Raises EmitError."""
+        self._strings.store(node, to, size)

@@ -1,0 +1,56 @@
+"""What one C function can see, and the C types that hold numbers."""
+
+from dataclasses import dataclass, field
+
+from orchestrator.backends.bcc.design import registers
+from orchestrator.compile.expressions.nodes import Node
+from orchestrator.compile.expressions.types import Bool, Int, Pointer, StackId, Type
+from orchestrator.compile.program import Body, Hook
+from orchestrator.kernel.tracepoints import Tracepoint
+
+__all__ = ["EmitError", "EmitSite", "c_type", "is_user", "read_number"]
+
+
+class EmitError(Exception):
+    """A node that cannot be computed at this place; the text says which and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmitSite:
+    """What one C function can see: the form of its context, the event's record, and the offsets of
+    members in task_struct and cred, in bytes by name."""
+
+    hook: Hook
+    side: str
+    access: registers.Access
+    arch: str
+    record: Tracepoint | None = None
+    task_offsets: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def body(self) -> Body:
+        """What is evaluated here."""
+        return self.hook.body
+
+
+def c_type(kind: Type) -> str:
+    """The C type that holds a number of this type; pointers are u64. Raises EmitError."""
+    match kind:
+        case Int(name=name):
+            return name
+        case Bool():
+            return "u8"
+        case Pointer() | StackId():
+            return "u64"
+        case _:
+            raise EmitError(f"a {kind} is no number")
+
+
+def is_user(pointer: Node) -> bool:
+    """Whether `pointer` points to user memory."""
+    return isinstance(pointer.type, Pointer) and pointer.type.space == "user"
+
+
+def read_number(kind: str, user: bool, address: str) -> str:
+    """A C expression: the `kind` at `address`; 0, and `fault` set, when the read fails."""
+    return f"({{ {kind} v = 0; if (pp_read({int(user)}, &v, sizeof v, {address})) fault = 1; v; }})"

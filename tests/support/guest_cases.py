@@ -60,24 +60,23 @@ class CaseResult:
 class GuestCases:
     """Runs cases in as few boots of one kernel as it takes: one, unless a case kills it.
 
-    `tries`: how often a case is started before its machine's loss is its result. A loss says little
-    about the case in which it happened to come.
+    `boot_tries`: how often a machine is started that is lost before its first case.
+    `lost_boots`: those losses.
     """
 
-    def __init__(self, kernel: Kernel, share: Path, *, tries: int = 2) -> None:
+    def __init__(self, kernel: Kernel, share: Path, *, boot_tries: int = 2) -> None:
         self.kernel = kernel
         self.share = share
-        self.tries = tries
-        self.lost: dict[str, int] = {}
+        self.boot_tries = boot_tries
+        self.lost_boots: list[GuestLost] = []
         self.results: dict[str, CaseResult] = {}
         self.boots = 0
 
     def run(self, cases: Iterable[Case]) -> dict[str, CaseResult]:
         """The result of each case by its id.
 
-        A case during which the machine or the driver dies is tried again, the last time it is
-        `lost`; the ones after it run in a fresh boot. Raises GuestLost when a boot does not get as
-        far as starting a case, that often.
+        A case during which the machine or the driver dies is `lost`; the ones after it run in a
+        fresh boot. Raises GuestLost when no boot gets as far as starting a case.
         """
         left = list(cases)
         modules = sorted({module for case in left for module in case.modules})
@@ -85,8 +84,9 @@ class GuestCases:
         while calls:
             try:
                 self._boot(calls, modules)
-            except GuestLost:
-                if not self._try_again(""):
+            except GuestLost as lost:
+                self.lost_boots.append(lost)
+                if len(self.lost_boots) == self.boot_tries:
                     raise
             calls = [made for made in calls if made["id"] not in self.results]
         return self.results
@@ -124,17 +124,6 @@ class GuestCases:
             lost = error
         self._collect(results, lost)
 
-    def _try_again(self, name: str) -> bool:
-        """Whether the case (the boot: "") that was lost just now is to be tried again; told."""
-        self.lost[name] = self.lost.get(name, 0) + 1
-        again = self.lost[name] < self.tries
-        if again:
-            print(
-                f"{self.kernel.name}: machine lost in {name or 'boot'!r}; once more",
-                file=sys.stderr,
-            )
-        return again
-
     def _collect(self, path: Path, lost: GuestLost) -> None:
         """Takes over the records; a case that only started is the one that was lost."""
         lines = path.read_text().splitlines() if path.exists() else []
@@ -146,7 +135,5 @@ class GuestCases:
             raise lost
         for name, record in records.items():
             started = record["outcome"] == "started"
-            if started and self._try_again(name):
-                continue
             more: dict[str, Any] = {"outcome": "lost", "lost": lost} if started else record
             self.results[name] = CaseResult(kernel=self.kernel, **more)

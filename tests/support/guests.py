@@ -14,6 +14,7 @@ machine of its own a test takes the fixture `guest_kernel` and calls run_in_gues
 """
 
 import os
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -85,15 +86,19 @@ def guest_results(
     cases = list(_cases(request.session, guest_kernel.name))
     shares = [tmp_path_factory.mktemp(f"guest-{guest_kernel.name}-") for _ in range(MACHINES)]
 
+    machines = [GuestCases(guest_kernel, share) for share in shares]
+
     def run(number: int) -> dict[str, CaseResult]:
-        return GuestCases(guest_kernel, shares[number]).run(cases[number::MACHINES])
+        return machines[number].run(cases[number::MACHINES])
 
     try:
         with ThreadPoolExecutor(MACHINES) as pool:
             parts = list(pool.map(run, range(MACHINES)))
-        return {name: one for part in parts for name, one in part.items()}
     except GuestLost as lost:
         return lost
+    for lost in (lost for machine in machines for lost in machine.lost_boots):
+        warnings.warn(f"{guest_kernel.name} was booted again: {lost}", stacklevel=1)
+    return {name: result for part in parts for name, result in part.items()}
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from orchestrator.cli.options import add_plan_options, overrides, policies
 from orchestrator.kernel.abi.mounts import MountError, ensure_tracefs
 from orchestrator.kernel.facts import live_facts
 from orchestrator.output.result import ResultDirectoryError
-from orchestrator.output.safe_open import append_to
+from orchestrator.output.safe_open import open_for_append
 from orchestrator.output.sink import OutputLost, Sink
-from orchestrator.output.terminal.human_units import ending
+from orchestrator.output.terminal.human_units import describe_ending
 from orchestrator.output.terminal.progress import Progress, hidden_at_end
 from orchestrator.plan.findings import PlanError, of_command_line
 from orchestrator.plan.load import load_plan
@@ -162,7 +162,9 @@ def _log(args: argparse.Namespace, stack: ExitStack) -> Sink | None:
     if args.log is None or args.log == "-":
         _require_stdout()
         return None
-    return Sink(stack.enter_context(os.fdopen(append_to(args.log), "wb", buffering=0)), owned=True)
+    return Sink(
+        stack.enter_context(os.fdopen(open_for_append(args.log), "wb", buffering=0)), owned=True
+    )
 
 
 def _unwritten(args: argparse.Namespace) -> bool:
@@ -172,16 +174,16 @@ def _unwritten(args: argparse.Namespace) -> bool:
 
 def _emptied(path: str, stack: ExitStack) -> BinaryIO:
     """A file to write anew, opened before anything is attached: it may be refused."""
-    file = stack.enter_context(os.fdopen(append_to(path), "wb", buffering=0))
+    file = stack.enter_context(os.fdopen(open_for_append(path), "wb", buffering=0))
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         os.ftruncate(file.fileno(), 0)
     return file
 
 
 def _fold(result: RunResult, file: BinaryIO) -> None:
-    from orchestrator.output.folded import folded  # for who wants flame graphs
+    from orchestrator.output.folded import fold_stacks  # for who wants flame graphs
 
-    text = "".join(f"{line}\n" for line in folded(result.metrics))
+    text = "".join(f"{line}\n" for line in fold_stacks(result.metrics))
     if not text:
         _say("note: no metric that counted anything has a stack in its key: nothing is folded")
     try:
@@ -270,7 +272,7 @@ def _reasons(result: RunResult) -> list[str]:
     """Why the exit code is not 0 or the data not complete, where no summary says so."""
     finished = result.finished
     reasons = [finished["error"], *finished["incomplete_because"], finished["nothing_seen_because"]]
-    by = f"ended by {ending(result.outcome)}"
+    by = f"ended by {describe_ending(result.outcome)}"
     told = [reason for reason in reasons if reason] or [by]
     return [by, *told] if result.outcome == "interrupted" and told != [by] else told
 

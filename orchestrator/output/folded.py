@@ -1,59 +1,59 @@
-"""Folded stacks: a line for each path of calls and what was counted on it, as flame graph tools
-read them: `comm;main;read;vfs_read_[k] 42`.
+"""Folded stacks: a line for each call path and what was counted on it, as flame graph tools read
+them: `comm;main;read;vfs_read_[k] 42`.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
-__all__ = ["folded"]
+from orchestrator.output.log import LogRecord
 
-Record = Mapping[str, Any]
+__all__ = ["fold_stacks"]
 
-#: What adds up, by kind of metric: where the number of a cell is.
-_NUMBERS = {"count": "value", "sum": "value", "avg": "sum", "histogram": "count"}
+#: By kind of metric that adds up: the field of a cell that holds its number.
+_NUMBER_FIELDS = {"count": "value", "sum": "value", "avg": "sum", "histogram": "count"}
 #: SYMBOL+OFFSET or an address, then [MODULE] or (FILE) where that is known.
 _FRAME = re.compile(r"(?P<name>.*?)(?:\+0x[0-9a-f]+)?(?: \[[^\]]*\]| \((?P<file>.*)\))?", re.DOTALL)
 _ADDRESS = re.compile(r"0x[0-9a-f]+")
 
 
-def folded(metrics: Iterable[Record]) -> Iterator[str]:
-    """The total `metric` records that have stacks in their keys, as lines: the other parts of the
-    key, the user's frames from the outermost inwards, then the kernel's. Paths that differ in
-    offsets only are one. Metrics are told apart by name where there are several; minima and
-    maxima, which do not add up, are left out."""
-    found = [(one, stacks) for one in metrics if (stacks := _stacks_of(one))]
-    told: dict[str, int] = {}
-    for metric, stacks in found:
-        name = [f"{metric['probe']}.{metric['metric']}"] if len(found) > 1 else []
+def fold_stacks(metrics: Iterable[LogRecord]) -> Iterator[str]:
+    """Lines for the total `metric.reported` records that have stacks in their keys: the other parts
+    of the key, the user's frames from the outermost inwards, then the kernel's. Paths that differ
+    only in offsets are merged. Lines begin with the metric's name where there are several; minima
+    and maxima, which do not add up, are left out."""
+    with_stacks = [(metric, stacks) for metric in metrics if (stacks := _find_stacks(metric))]
+    numbers: dict[str, int] = {}
+    for metric, stacks in with_stacks:
+        name = [f"{metric['probe']}.{metric['metric']}"] if len(with_stacks) > 1 else []
         for cell in metric["cells"]:
             path = ";".join(map(_clean, [*name, *_path(cell, stacks)]))
-            told[path] = told.get(path, 0) + cell[_NUMBERS[metric["kind"]]]
-    return (f"{path} {number}" for path, number in told.items())
+            numbers[path] = numbers.get(path, 0) + cell[_NUMBER_FIELDS[metric["kind"]]]
+    return (f"{path} {number}" for path, number in numbers.items())
 
 
-def _stacks_of(metric: Record) -> dict[str, bool]:
-    """The stacks of a key by name, the user's first, as the kernel was called from there; and
-    whether each is the kernel's."""
-    if metric["kind"] not in _NUMBERS:
+def _find_stacks(metric: LogRecord) -> dict[str, bool]:
+    """The names of the stacks in a metric's key, each with whether it is the kernel's; the user's
+    first, since the kernel was called from there."""
+    if metric["kind"] not in _NUMBER_FIELDS:
         return {}
     found: dict[str, bool] = {}
     for cell in metric["cells"]:
         for name, value in cell["key"].items():
             if isinstance(value, list):
-                found[name] = found.get(name, True) and _of_kernel(name, value)
+                found[name] = found.get(name, True) and _is_kernel_stack(name, value)
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
-def _of_kernel(name: str, frames: Sequence[str]) -> bool:
-    """By its name in the plan, or else by its frames: those of users say which file they are in."""
+def _is_kernel_stack(name: str, frames: Sequence[str]) -> bool:
+    """Decided by its name in the plan, or else by its frames: those of user space name their
+    file."""
     last = name.rpartition(".")[2]
     if last in ("ustack", "kstack"):
         return last == "kstack"
     return not any(frame.endswith(")") for frame in frames)
 
 
-def _path(cell: Record, stacks: Mapping[str, bool]) -> Iterator[str]:
+def _path(cell: LogRecord, stacks: Mapping[str, bool]) -> Iterator[str]:
     if cell["other"]:
         yield "(other)"
         return
@@ -70,7 +70,7 @@ def _frames(names: Sequence[str] | None, mark: str) -> Iterator[str]:
 
 
 def _name(frame: str) -> str:
-    """The function; of an address without one, the file that it is in."""
+    """The function; the file for an address without one."""
     match = _FRAME.fullmatch(frame)
     assert match is not None, "every text is a name without the rest"
     if _ADDRESS.fullmatch(match["name"]):
@@ -79,5 +79,5 @@ def _name(frame: str) -> str:
 
 
 def _clean(frame: str) -> str:
-    """Without what would end a frame or a line."""
+    """The text without characters that would end a frame or a line."""
     return "".join(char if char.isprintable() else " " for char in frame.replace(";", ":"))

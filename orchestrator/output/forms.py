@@ -1,4 +1,5 @@
-"""What the bytes of one form mean: addresses, buffers, paths; and what numbers stand for."""
+"""Texts for the bytes of one form (addresses, buffers, paths) and for numbers that stand for
+something (flags, symbols, devices)."""
 
 import socket
 from collections.abc import Callable, Mapping
@@ -7,39 +8,39 @@ from typing import TYPE_CHECKING
 
 from orchestrator.compile.expressions.types import ROOTED
 from orchestrator.compile.program import Presentation
-from orchestrator.output.text import from_kernel
+from orchestrator.output.text import text_from_kernel
 
 if TYPE_CHECKING:  # it imports numpy, which not every run needs
     from orchestrator.symbols.kernel_symbols import KernelSymbols
 
-__all__ = ["COUNTED", "STANDS_FOR", "TEXTS", "strings_of", "used"]
+__all__ = ["LENGTH_PREFIXED", "NUMBER_TEXTS", "TEXTS", "split_strings", "used_bytes"]
 
 
-def used(raw: bytes) -> bytes:
-    """The bytes of a buffer, strings or a path that are in use: a 32-bit word says how many."""
+def used_bytes(raw: bytes) -> bytes:
+    """The bytes in use of a buffer, strings or a path: a leading 32-bit word has their number."""
     return raw[4 : 4 + (int.from_bytes(raw[:4], "little") & ~ROOTED)]
 
 
-def strings_of(raw: bytes) -> list[bytes]:
-    """Strings one behind the other, each with its NUL but for a last one that was cut."""
-    text = used(raw)
+def split_strings(raw: bytes) -> list[bytes]:
+    """Consecutive strings, each ended by NUL except a last one that was truncated."""
+    text = used_bytes(raw)
     return text.removesuffix(b"\0").split(b"\0") if text else []
 
 
-def _quoted(raw: bytes) -> str:
-    """As one would type them: what holds a blank or the like stands in quotes."""
-    from shlex import quote  # few plans ask for arguments
+def _quote_strings(raw: bytes) -> str:
+    """As one would type them in a shell: quoted where necessary."""
+    from shlex import quote  # lazy: few plans record arguments
 
-    return " ".join(quote(from_kernel(text)) for text in strings_of(raw))
+    return " ".join(quote(text_from_kernel(text)) for text in split_strings(raw))
 
 
-def _path(raw: bytes) -> str:
-    names = "/".join(map(from_kernel, reversed(strings_of(raw))))
+def _format_path(raw: bytes) -> str:
+    names = "/".join(map(text_from_kernel, reversed(split_strings(raw))))
     return f"/{names}" if int.from_bytes(raw[:4], "little") & ROOTED else names
 
 
-def _ip(raw: bytes) -> str:
-    """By its version word; what a failed read leaves behind is nobody's."""
+def _format_ip(raw: bytes) -> str:
+    """Decided by its version word; "" for the bytes that a failed read leaves."""
     match int.from_bytes(raw[:4], "little"):
         case 4:
             return socket.inet_ntop(socket.AF_INET, raw[4:8])
@@ -48,7 +49,7 @@ def _ip(raw: bytes) -> str:
     return ""
 
 
-def _endpoint(raw: bytes) -> str:
+def _format_endpoint(raw: bytes) -> str:
     """ADDRESS:PORT, [ADDRESS]:PORT, or unix:PATH, where `@` begins an abstract name."""
     family, port, address = (
         int.from_bytes(raw[:2], "little"),
@@ -62,50 +63,54 @@ def _endpoint(raw: bytes) -> str:
             return f"[{socket.inet_ntop(family, address[:16])}]:{port}"
         case socket.AF_UNIX:
             abstract = address[:1] == b"\0" and address[1:2] != b"\0"
-            return "unix:" + ("@" + from_kernel(address[1:]) if abstract else from_kernel(address))
+            return "unix:" + (
+                "@" + text_from_kernel(address[1:]) if abstract else text_from_kernel(address)
+            )
     return ""
 
 
-def _flags(number: int, shown: Presentation) -> str:
-    from orchestrator.kernel.constants import flag_names  # few plans show flags
+def _format_flags(number: int, shown: Presentation) -> str:
+    from orchestrator.kernel.constants import flag_names  # lazy: few plans show flags
 
     return "|".join(flag_names(shown.prefix, number)) or "0"
 
 
-def _symbol(number: int, _shown: Presentation) -> str:
-    ((frame,),) = _kernel().frames([[number]])
+def _find_symbol(number: int, _shown: Presentation) -> str:
+    ((frame,),) = _kernel_symbols().frames([[number]])
     return frame.name
 
 
 @cache
-def _kernel() -> "KernelSymbols":
-    from orchestrator.symbols.kernel_symbols import KernelSymbols  # 60 ms, when one is shown
+def _kernel_symbols() -> "KernelSymbols":
+    from orchestrator.symbols.kernel_symbols import (
+        KernelSymbols,  # lazy: 60 ms, only if one is shown
+    )
 
     return KernelSymbols.live()
 
 
-def _device(number: int, _shown: Presentation) -> str:
-    from orchestrator.kernel.abi.devices import device_name  # few plans show devices
+def _find_device(number: int, _shown: Presentation) -> str:
+    from orchestrator.kernel.abi.devices import device_name  # lazy: few plans show devices
 
     return device_name(number)
 
 
 #: Forms that begin with a 32-bit word which counts the bytes in use.
-COUNTED = frozenset({"bytes", "strings", "path"})
+LENGTH_PREFIXED = frozenset({"bytes", "strings", "path"})
 #: The text of a value, by its form.
 TEXTS: Mapping[str, Callable[[bytes], str]] = {
-    "string": from_kernel,
+    "string": text_from_kernel,
     "ipv4": lambda raw: socket.inet_ntop(socket.AF_INET, raw),  # network order, as the kernel's
     "ipv6": lambda raw: socket.inet_ntop(socket.AF_INET6, raw),
-    "ip": _ip,
-    "bytes": lambda raw: used(raw).hex(),
-    "strings": _quoted,
-    "path": _path,
-    "endpoint": _endpoint,
+    "ip": _format_ip,
+    "bytes": lambda raw: used_bytes(raw).hex(),
+    "strings": _quote_strings,
+    "path": _format_path,
+    "endpoint": _format_endpoint,
 }
 #: The text of a number, by what it stands for (Presentation.form).
-STANDS_FOR: Mapping[str, Callable[[int, Presentation], str]] = {
-    "flags": _flags,
-    "symbol": _symbol,
-    "device": _device,
+NUMBER_TEXTS: Mapping[str, Callable[[int, Presentation], str]] = {
+    "flags": _format_flags,
+    "symbol": _find_symbol,
+    "device": _find_device,
 }

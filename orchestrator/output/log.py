@@ -1,8 +1,7 @@
 """Lifecycle records: what a run does, as JSON lines through structlog.
 
-structlog costs 75 ms to import, more than a tracefs plan needs to attach. So records are queued,
-with the time at which they were written, until the first `flush`; from then on they go straight
-out.
+Importing structlog takes 75 ms, more than a tracefs plan needs to attach. So records are queued,
+with the time at which they were logged, until the first `flush`; later ones are written at once.
 """
 
 import time
@@ -11,7 +10,7 @@ from typing import Any, Literal
 
 from orchestrator.output.sink import OutputLost, Sink
 
-__all__ = ["EventKind", "Level", "Log", "OutputLost", "stamp"]
+__all__ = ["EventKind", "Level", "Log", "LogRecord", "OutputLost", "format_timestamp"]
 
 Level = Literal["debug", "info", "warning", "error"]
 #: What a record reports: a noun, and a verb in the past. Records of the kind `event.recorded` are
@@ -34,11 +33,13 @@ EventKind = Literal[
     "run.finished",
 ]
 
+#: A record as the log schema has it.
+LogRecord = Mapping[str, Any]
 _Queued = tuple[int, str, Level, dict[str, Any]]
 
 
-class _Lines:
-    """What structlog calls a logger: takes the rendered line at any level."""
+class _LineLogger:
+    """A logger as structlog wraps it: writes the rendered line, whatever the level."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -71,10 +72,10 @@ class Log:
             self._emit(record)
 
     def flush(self) -> None:
-        """Write what was queued, and write at once from now on. Raises OutputLost; its
-        `records_lost` counts all that were queued."""
+        """Write the queued records, and later ones at once. Raises OutputLost, with `records_lost`
+        as the number of all that were queued and not written."""
         if self._emit is None:
-            self._emit = self._configured()
+            self._emit = self._configure_structlog()
         queue, self._queue = self._queue, []
         for written, record in enumerate(queue):
             try:
@@ -84,13 +85,13 @@ class Log:
                 self._sink.lost += left - error.records_lost
                 raise OutputLost(error.errno, left) from error
 
-    def _configured(self) -> Callable[[_Queued], None]:
+    def _configure_structlog(self) -> Callable[[_Queued], None]:
         import orjson  # lazy: with structlog, see the module's docstring
         import structlog  # lazy: see the module's docstring
 
         logger = structlog.wrap_logger(
-            _Lines(self._sink),
-            processors=[self._common, structlog.processors.JSONRenderer(orjson.dumps)],
+            _LineLogger(self._sink),
+            processors=[self._add_common_fields, structlog.processors.JSONRenderer(orjson.dumps)],
             wrapper_class=structlog.BoundLogger,
             context_class=dict,
             cache_logger_on_first_use=True,
@@ -102,12 +103,12 @@ class Log:
 
         return emit
 
-    def _common(
+    def _add_common_fields(
         self, _logger: object, level: str, event: MutableMapping[str, Any]
     ) -> Mapping[str, Any]:
-        """The structlog processor that puts the common fields first, in their order."""
+        """A structlog processor: the common fields come first, in their order."""
         return {
-            "ts": stamp(event["unix_nano"]),
+            "ts": format_timestamp(event["unix_nano"]),
             "level": level,
             "event": event["event"],
             **self._constants,
@@ -115,7 +116,7 @@ class Log:
         }
 
 
-def stamp(unix_nano: int) -> str:
+def format_timestamp(unix_nano: int) -> str:
     """RFC 3339 in UTC with nine decimals; `unix_nano`: ns since 1970."""
     second, nano = divmod(unix_nano, 1_000_000_000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{nano:09d}Z"

@@ -5,7 +5,7 @@ from typing import Any
 
 from orchestrator.cells.cell import Cell, merge_all
 from orchestrator.compile.program import MetricSpec
-from orchestrator.output.fields import StackNames, no_stacks, value_of
+from orchestrator.output.fields import StackNames, decode_field, no_stacks
 from orchestrator.output.percentiles import histogram_fields
 
 __all__ = ["cell_fields", "key_fields", "largest_first", "merge_same_names", "metric_fields"]
@@ -60,7 +60,7 @@ def _key(spec: MetricSpec, key: bytes | None, stacks: StackNames) -> dict[str, A
     if key is None:
         return {}
     return {
-        part.name: value_of(part, key[part.offset : part.offset + part.size], stacks)
+        part.name: decode_field(part, key[part.offset : part.offset + part.size], stacks)
         for part in spec.key
     }
 

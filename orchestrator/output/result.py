@@ -1,8 +1,8 @@
 """The directory of one run's results: plan.yaml, the program, events.jsonl, result.json, and
 stacks.folded where metrics have stacks in their keys.
 
-Made for its owner alone (0700, files 0600). Nothing is ever written through a link, and a directory
-with other people's files in it is refused.
+Only its owner can read it (0700, files 0600). Nothing is ever written through a link, and a
+directory that contains other files is refused.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from orchestrator.output.safe_open import place_of, refuse_open_to_all
+from orchestrator.output.safe_open import refuse_unsafe_directory, resolve_entry
 from orchestrator.output.sink import OutputLost, Sink
 
 __all__ = ["ResultDirectory", "ResultDirectoryError"]
@@ -27,16 +27,16 @@ _PROGRAMS = ("program.c", "program.tracefs")
 
 
 class ResultDirectoryError(Exception):
-    """The directory cannot be used: says which, why, and what to do."""
+    """The directory cannot be used; the text says which, why, and what to do."""
 
 
 class ResultDirectory:
-    """Opens (and if need be makes) the directory `path`; an earlier run's results in it are
-    removed. Raises ResultDirectoryError; the `write_` methods raise OutputLost."""
+    """Opens (or makes) the directory `path` and removes an earlier run's results from it. Raises
+    ResultDirectoryError; the `write_` methods raise OutputLost."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._directory = _opened(self.path)
+        self._directory = _open_directory(self.path)
         self._events: BinaryIO | None = None
         try:
             self._clear()
@@ -50,27 +50,27 @@ class ResultDirectory:
         return os.fstat(self._directory).st_uid == os.geteuid()
 
     def write_plan(self, text: bytes) -> None:
-        """Keep the plan as it was read, as plan.yaml."""
+        """Write plan.yaml: the plan as it was read."""
         self._write("plan.yaml", text)
 
     def write_program(self, name: str, text: str) -> None:
-        """Keep the program that ran, as program.c or program.tracefs."""
+        """Write the program that ran, as program.c or program.tracefs."""
         if name not in _PROGRAMS:
             raise ValueError(f"{name!r} is not one of {_PROGRAMS}")
         self._write(name, text.encode())
 
     def write_folded(self, text: str) -> None:
-        """Keep metrics by stacks as folded text, as stacks.folded."""
+        """Write stacks.folded: metrics by stacks as folded text."""
         self._write(_FOLDED, text.encode())
 
-    def events(self) -> Sink:
-        """Where the log's lines go: events.jsonl, opened once."""
+    def open_events(self) -> Sink:
+        """Open events.jsonl, once: the sink for the log's lines."""
         self._events = os.fdopen(self._create(_EVENTS), "wb", buffering=0)
         return Sink(self._events, owned=True)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write result.json: whole, or not at all."""
-        import orjson  # lazy: 5 ms that only runs with --out pay, at their end
+        import orjson  # lazy: 5 ms, paid only by runs with --out, at their end
 
         text = orjson.dumps(dict(result), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         try:
@@ -107,7 +107,7 @@ class ResultDirectory:
             strange = ", ".join(repr(name) for name in sorted(names - ours)[:3])
             what = f"holds {strange}" if strange else "is not empty and holds no run's results"
             raise ResultDirectoryError(
-                f"{str(self.path)!r} {what}: results are kept apart from other files; "
+                f"{str(self.path)!r} {what}: results are not mixed with other files; "
                 "name a directory that is empty or does not exist"
             )
         for name in names:
@@ -140,9 +140,9 @@ class ResultDirectory:
             ) from error
 
 
-def _opened(path: Path) -> int:
+def _open_directory(path: Path) -> int:
     try:
-        place = place_of(path, last_link=False)
+        place = resolve_entry(path, last_link=False)
         try:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(place.name, 0o700, dir_fd=place.parent)
@@ -161,7 +161,7 @@ def _opened(path: Path) -> int:
             f"{str(path)!r} cannot hold results ({reason}): name a directory that you own"
         ) from error
     try:
-        refuse_open_to_all(directory, path)
+        refuse_unsafe_directory(directory, path)
     except OSError as error:
         os.close(directory)
         raise ResultDirectoryError(

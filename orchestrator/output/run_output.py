@@ -1,6 +1,6 @@
-"""Where the lines of a run go, and what happens when they can go no further.
+"""Where the records and lines of a run are written, and what happens when writing fails.
 
-Losing the output ends a run but breaks nothing: the error is kept in `failed`, later lines are
+A failed output ends the run but nothing else: the error is kept in `failed`, later lines are
 counted as lost, and cleaning up goes on.
 """
 
@@ -11,35 +11,36 @@ from typing import Any
 from orchestrator.output.log import EventKind, Level, Log
 from orchestrator.output.sink import OutputLost, Sink
 
-__all__ = ["Output", "Tee"]
+__all__ = ["RunOutput", "TeeSink"]
 
 
-class Tee(Sink):
-    """The same lines to two sinks. Its counts are those of `first`; an error of either ends it."""
+class TeeSink(Sink):
+    """Writes the same lines to two sinks. Its counts are those of `first`; an error of either ends
+    it."""
 
-    def __init__(self, first: Sink, copy: Sink) -> None:  # nothing of a Sink's own is opened
+    def __init__(self, first: Sink, copy: Sink) -> None:  # no stream of its own
         self._first, self._copy = first, copy
-        self._tell()
+        self._copy_counts()
 
     def write(self, lines: bytes | memoryview, records: int) -> None:
-        """Write to both, also when one fails. Raises OutputLost."""
+        """Write to both, even when one fails. Raises OutputLost."""
         failures = []
         for sink in (self._first, self._copy):
             try:
                 sink.write(lines, records)
             except OutputLost as error:
                 failures.append(error)
-        self._tell()
+        self._copy_counts()
         if failures:
             raise max(failures, key=lambda error: error.records_lost)
 
-    def _tell(self) -> None:
+    def _copy_counts(self) -> None:
         self.delivered, self.lost = self._first.delivered, self._first.lost
         self.bytes = self._first.bytes
         self.failed = self._first.failed or self._copy.failed
 
 
-class Output:
+class RunOutput:
     """The log and the event lines of one run, into one sink. `constants` as Log has them;
     `before` is called before each write (it takes a progress bar off the terminal)."""
 
@@ -54,7 +55,7 @@ class Output:
         self.log = Log(sink, constants)
         self.failed: OutputLost | None = None
 
-    def record(self, event: EventKind, level: Level = "info", /, **fields: Any) -> None:
+    def write_record(self, event: EventKind, level: Level = "info", /, **fields: Any) -> None:
         """Write a lifecycle record, or queue it until `flush`."""
         self._before()
         try:
@@ -63,14 +64,14 @@ class Output:
             self.failed = self.failed or error
 
     def flush(self) -> None:
-        """Write what is queued, and at once from now on."""
+        """Write the queued records, and later ones at once."""
         try:
             self.log.flush()
         except OutputLost as error:
             self.failed = self.failed or error
 
-    def lines(self, lines: bytes | memoryview, records: int) -> int:
-        """Write event lines; returns how many records got out."""
+    def write_lines(self, lines: bytes | memoryview, records: int) -> int:
+        """Write event lines; returns how many records were written."""
         self._before()
         try:
             self.sink.write(lines, records)
@@ -81,5 +82,5 @@ class Output:
 
     @property
     def why_failed(self) -> str:
-        """Why the output took no more, for people."""
+        """Why writing failed, for people; "" if it did not."""
         return "" if self.failed is None else os.strerror(self.failed.errno)

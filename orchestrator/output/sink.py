@@ -1,4 +1,4 @@
-"""Where lines go: a binary stream that may close, fill up or take only part of a write."""
+"""Where lines go: a binary stream that may be closed, be full, or take only part of a write."""
 
 import errno
 import os
@@ -11,8 +11,8 @@ __all__ = ["OutputLost", "Sink"]
 
 
 class OutputLost(Exception):
-    """The output took no more: `errno` says why (EPIPE: its reader is gone; ENOSPC: the disk is
-    full), `records_lost` how many of the records given to this write did not get out whole."""
+    """Writing the output failed: `errno` says why (EPIPE: its reader is gone; ENOSPC: the disk is
+    full), `records_lost` how many of the records of this write were not written whole."""
 
     def __init__(self, code: int, records_lost: int) -> None:
         super().__init__(code, records_lost)
@@ -21,29 +21,31 @@ class OutputLost(Exception):
 
     def __str__(self) -> str:
         reasons = {
-            errno.EPIPE: "whoever read the output has closed it",
+            errno.EPIPE: "the reader of the output has closed it",
             errno.ENOSPC: "the disk that holds the output is full",
-            errno.EDQUOT: "the quota of the disk that holds the output is used up",
+            errno.EDQUOT: "the quota on the disk that holds the output is used up",
             errno.EFBIG: "the output file may not grow further",
         }
         reason = reasons.get(self.errno, os.strerror(self.errno))
         return f"{self.records_lost} records could not be written: {reason}"
 
 
-class _Writer(Protocol):
+class _RawStream(Protocol):
     def write(self, data: memoryview, /) -> int | None: ...
 
 
 class Sink:
-    """Writes whole lines and counts them: `delivered` got out, `lost` did not, `bytes` written.
+    """Writes whole lines and counts them: `delivered` were written, `lost` were not; `bytes` is
+    the number of bytes written.
 
-    `stream` is unbuffered, or is flushed and then bypassed, so that an error belongs to its write.
-    `owned`: a file of ours alone; half a line that a full disk left at its end is cut off.
+    `stream` is unbuffered, or is flushed and then bypassed, so that an error is reported by the
+    write that caused it. `owned`: nothing else writes to this file, so that half a line that a full
+    disk left at its end can be cut off.
     """
 
     def __init__(self, stream: BinaryIO | RawIOBase, *, owned: bool = False) -> None:
         stream.flush()
-        self._stream: _Writer = getattr(stream, "raw", stream)
+        self._stream: _RawStream = getattr(stream, "raw", stream)
         self._owned = owned
         self.delivered = 0
         self.lost = 0
@@ -59,7 +61,7 @@ class Sink:
         done = 0
         try:
             while done < len(view):
-                done += self._stream.write(view[done:]) or self._wait()
+                done += self._stream.write(view[done:]) or self._wait_writable()
         except OSError as error:
             self.failed = error.errno or errno.EIO
             whole = self._whole_lines(view[:done])
@@ -72,8 +74,8 @@ class Sink:
         self.delivered += delivered
         self.lost += lost
 
-    def _wait(self) -> int:
-        """A stream that does not block takes nothing now: wait until it does."""
+    def _wait_writable(self) -> int:
+        """Wait until a non-blocking stream that is full takes bytes again."""
         if not isinstance(self._stream, RawIOBase):
             raise OSError(errno.EIO, "the stream takes no bytes")
         poll = select.poll()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from orchestrator.backends.protocol import Session
 from orchestrator.compile.program import Program
-from orchestrator.output.log import stamp
+from orchestrator.output.log import format_timestamp
 from orchestrator.run.loop import LEASE_NS
 from orchestrator.run.safety.guard import Guard
 
@@ -29,4 +29,4 @@ def arm(session: Session, program: Program, guard: Guard | None) -> Armed:
     if guard is not None:
         guard.until(deadline_ns)
     session.arm(deadline_ns)
-    return Armed(at_ns=at_ns, started=stamp(time.time_ns()))
+    return Armed(at_ns=at_ns, started=format_timestamp(time.time_ns()))

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.backends.descriptors import descriptor_of
 from orchestrator.backends.protocol import AttachOptions, Session
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.output.folded import folded
+from orchestrator.output.folded import fold_stacks
 from orchestrator.output.result import ResultDirectory
-from orchestrator.output.run_output import Output, Tee
+from orchestrator.output.run_output import RunOutput, TeeSink
 from orchestrator.output.sink import OutputLost, Sink
 from orchestrator.plan.model import Plan
 from orchestrator.policy.model import Policy
@@ -134,14 +134,14 @@ class Run:
 
     # ------------------------------------------------------------ there
 
-    def _open_output(self) -> Output:
+    def _open_output(self) -> RunOutput:
         order = self._order
         sink = order.log or Sink(sys.stdout.buffer)
         if order.directory is not None:
-            sink = Tee(sink, order.directory.events())
+            sink = TeeSink(sink, order.directory.open_events())
         lines_hide_the_bar = order.bar is not None and order.log is None and sys.stdout.isatty()
         hide = order.bar.hide if order.bar and lines_hide_the_bar else lambda: None
-        return Output(sink, self._constants, hide)
+        return RunOutput(sink, self._constants, hide)
 
     def _attach(self) -> "Live":
         try:
@@ -156,7 +156,7 @@ class Run:
             fields = started_fields(
                 self._order.plan, self._artifact, self._order.command, self._order.policies
             )
-            self._output.record("run.started", **fields, canary=self._canary)
+            self._output.write_record("run.started", **fields, canary=self._canary)
         assert self._journal is not None
         self._tell_attached(session)
         self._drop_privileges()
@@ -250,9 +250,9 @@ class Run:
     def _tell_attached(self, session: Session) -> None:
         skipped = [skipped_hook_fields(self._program, one) for one in session.skipped]
         for fields in (*skipped_fields(self._program), *skipped):
-            self._output.record("probe.skipped", "warning", **fields)
+            self._output.write_record("probe.skipped", "warning", **fields)
         for attached in session.attached:
-            self._output.record("probe.attached", **attached_fields(self._program, attached))
+            self._output.write_record("probe.attached", **attached_fields(self._program, attached))
 
     # ------------------------------------------------------------ and back
 
@@ -305,7 +305,7 @@ class Run:
 
     def _tell(self, ending: Ending, live: "Live | None", cleaned: Sequence[Cleaned]) -> RunResult:
         fields, verdict = finished(ending, self._program, self._faults)
-        self._output.record("run.finished", fields.pop("level"), **fields)
+        self._output.write_record("run.finished", fields.pop("level"), **fields)
         self._output.flush()
         from orchestrator.run.metrics.run_metrics import (
             Measured,  # numpy, which the run has needed already
@@ -347,7 +347,7 @@ class Run:
             "startup_ms": result.startup_ms,
         }
         try:
-            if lines := [f"{line}\n" for line in folded(result.metrics)]:
+            if lines := [f"{line}\n" for line in fold_stacks(result.metrics)]:
                 self._order.directory.write_folded("".join(lines))
             self._order.directory.write_result(kept)
         except OutputLost as error:

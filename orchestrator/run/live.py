@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.backends.protocol import Artifact, Session
-from orchestrator.output.run_output import Output
+from orchestrator.output.run_output import RunOutput
 from orchestrator.plan.model import Plan
 from orchestrator.run.arming import Armed
 from orchestrator.run.cost.governor import Governor
@@ -35,7 +35,7 @@ class Live:
         plan: Plan,
         session: Session,
         artifact: Artifact[Any],
-        output: Output,
+        output: RunOutput,
         watched: Watched,
         constants: Mapping[str, str],
         armed: Armed,

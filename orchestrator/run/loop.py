@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from orchestrator.accounting.count import Count
 from orchestrator.backends.protocol import Counts, Session
 from orchestrator.compile.program import Program
-from orchestrator.output.run_output import Output
+from orchestrator.output.run_output import RunOutput
 from orchestrator.run.command import Command
 from orchestrator.run.cost.governor import Governor
 from orchestrator.run.report.outcome import Outcome
@@ -57,7 +57,7 @@ class Loop:
         *,
         session: Session,
         stream: "Stream",
-        output: Output,
+        output: RunOutput,
         program: Program,
         watched: Watched,
         armed_ns: int,

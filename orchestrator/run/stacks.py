@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from orchestrator.output.run_output import Output
+from orchestrator.output.run_output import RunOutput
 from orchestrator.symbols.frames import EMPTY_STACK, KnownStack, Stack
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Read(Protocol):
 class Stacks:
     """Reads stacks with `read` (Session.new_stacks) and tells them to `output`."""
 
-    def __init__(self, read: Read, output: Output, *, expected: bool = False) -> None:
+    def __init__(self, read: Read, output: RunOutput, *, expected: bool = False) -> None:
         """`expected`: the plan takes stacks, so that everything is made ready for them."""
         self._read, self._output = read, output
         self._next_ns = 0
@@ -63,7 +63,7 @@ class Stacks:
         if self._book is None:
             self._book = _book()
         for known in self._book.learn(new):
-            self._output.record("stack.named", **_fields(known))
+            self._output.write_record("stack.named", **_fields(known))
 
     def names(self, number: int) -> Sequence[str] | None:
         """What is shown of a stack by its number, of those that were looked at."""

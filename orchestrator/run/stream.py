@@ -10,7 +10,7 @@ from orchestrator.backends.protocol import Session
 from orchestrator.compile.program import RECORD_HEADER, Program
 from orchestrator.output.json_lines.lines import RecordRenderer
 from orchestrator.output.json_lines.stack_numbers import StackColumns
-from orchestrator.output.run_output import Output
+from orchestrator.output.run_output import RunOutput
 from orchestrator.run.report.ledger import Delivery
 from orchestrator.run.stacks import Stacks
 
@@ -31,7 +31,7 @@ class Stream:
         self,
         session: Session,
         program: Program,
-        output: Output,
+        output: RunOutput,
         constants: Mapping[str, str],
         stacks: Stacks,
     ) -> None:
@@ -81,7 +81,7 @@ class Stream:
         if self._output.failed is None and not self.full:
             self._stacks.shown(self._columns.numbers(records))
             lines, fitting = self._fitting(self._renderer.render(records), len(records))
-            written = self._output.lines(lines, fitting)
+            written = self._output.write_lines(lines, fitting)
         self._count(self._delivered, records[:written])
         self._count(self._undelivered, records[written:])
 

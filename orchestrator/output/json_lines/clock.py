@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.output.json_lines.digits import DIGITS, Bytes, Scratch, overlay
+from orchestrator.output.json_lines.digits import DIGITS, ByteRows, Scratch, overlay_tokens
 
 __all__ = ["Clock", "StampColumn", "UnixNanoColumn"]
 
@@ -17,7 +17,7 @@ _SECOND = 1_000_000_000
 _MODULUS = 1 << 64
 
 
-def _date(second: int) -> str:
+def _format_date(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
@@ -35,7 +35,7 @@ class Clock:
         self.others: list[tuple[int, npt.NDArray[np.intp]]] = []
         self._wall_n = self._wall[0]
 
-    def read(self, records: Bytes) -> None:
+    def read(self, records: ByteRows) -> None:
         """Take the times of `records`; `second` is the batch's first, `others` the rest."""
         n = len(records)
         wall, nano = self._wall[:, :n]
@@ -47,7 +47,7 @@ class Clock:
         self.others = self._later(nano) if int(nano.max()) >= _SECOND else []
         self._split(nano)
 
-    def write(self, area: Bytes) -> None:
+    def write(self, area: ByteRows) -> None:
         """Write the nine digits of each row's nanoseconds into `area`."""
         n = len(area)
         area[:, 0] = self._first[:n]
@@ -89,19 +89,19 @@ class StampColumn:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    def fit(self, records: Bytes) -> int:
+    def fit(self, records: ByteRows) -> int:
         """The width in bytes; the clock has read `records` already."""
         return 32
 
     def template(self, width: int) -> bytes:
         """The text of the batch's first second, digits to be written."""
-        return f'"{_date(self._clock.second)}.000000000Z"'.encode()
+        return f'"{_format_date(self._clock.second)}.000000000Z"'.encode()
 
-    def write(self, area: Bytes) -> None:
+    def write(self, area: ByteRows) -> None:
         """Write the digits, and the date where the second is not the batch's first."""
         self._clock.write(area[:, 21:30])
         for second, rows in self._clock.others:
-            overlay(area[:, 1:20], rows, [_date(second).encode()])
+            overlay_tokens(area[:, 1:20], rows, [_format_date(second).encode()])
 
 
 class UnixNanoColumn:
@@ -112,7 +112,7 @@ class UnixNanoColumn:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    def fit(self, records: Bytes) -> int:
+    def fit(self, records: ByteRows) -> int:
         """The width in bytes; the clock has read `records` already."""
         return 20 if max(self._seconds()) >= 10**10 else 19
 
@@ -120,19 +120,21 @@ class UnixNanoColumn:
         """The batch's first second, digits to be written."""
         return f"{self._clock.second:>{width - 9}}000000000".encode()
 
-    def write(self, area: Bytes) -> None:
+    def write(self, area: ByteRows) -> None:
         """Write the digits, and the second where it is not the batch's first."""
         width = area.shape[1]
         self._clock.write(area[:, width - 9 :])
         for second, rows in self._clock.others:
-            overlay(area[:, : width - 9], rows, [f"{second:>{width - 9}}".encode()])
+            overlay_tokens(area[:, : width - 9], rows, [f"{second:>{width - 9}}".encode()])
         if self._clock.second == 0:  # JSON knows no leading zeros
             self._write_first_second(area)
 
-    def _write_first_second(self, area: Bytes) -> None:
+    def _write_first_second(self, area: ByteRows) -> None:
         width = area.shape[1]
         rows = np.arange(len(area))
-        overlay(area, rows, [f"{wall:>{width}}".encode() for wall in self._clock.whole(rows)])
+        overlay_tokens(
+            area, rows, [f"{wall:>{width}}".encode() for wall in self._clock.whole(rows)]
+        )
 
     def _seconds(self) -> list[int]:
         return [self._clock.second, *(second for second, _ in self._clock.others)]

@@ -9,22 +9,22 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["DIGITS", "NumberColumn", "Scratch", "overlay"]
+__all__ = ["DIGITS", "NumberColumn", "Scratch", "overlay_tokens"]
 
-Bytes = npt.NDArray[np.uint8]
-Words = npt.NDArray[np.uint32]
+ByteRows = npt.NDArray[np.uint8]
+WordRows = npt.NDArray[np.uint32]
 
 _TEN_THOUSAND = 10_000
 
 
-def _chunks(form: str, zero: str) -> Words:
+def _chunks(form: str, zero: str) -> WordRows:
     texts = (format(value, form) for value in range(1, _TEN_THOUSAND))
     return np.frombuffer((zero + "".join(texts)).encode(), dtype=np.uint32)
 
 
 #: Four characters for each of 0..9999, as one word: zero-padded; then blank-padded with "   0";
 #: then blank-padded with nothing for zero.
-DIGITS: Words = np.concatenate(
+DIGITS: WordRows = np.concatenate(
     [_chunks("04d", "0000"), _chunks("4d", "   0"), _chunks("4d", "    ")]
 )
 _LAST, _LEADING = _TEN_THOUSAND, 2 * _TEN_THOUSAND
@@ -44,7 +44,7 @@ class Scratch:
         self.chunk = np.empty(rows, dtype=np.uint32)
 
 
-def overlay(area: Bytes, rows: npt.NDArray[np.intp], tokens: Sequence[bytes]) -> None:
+def overlay_tokens(area: ByteRows, rows: npt.NDArray[np.intp], tokens: Sequence[bytes]) -> None:
     """Write `tokens` (one for all `rows`, or one a row), padded with blanks, over a column."""
     width = area.shape[1]
     padded = b"".join(token.ljust(width) for token in tokens)
@@ -69,7 +69,7 @@ class NumberColumn:
         self._scratch = scratch
         self._narrow = size < 8
 
-    def fit(self, records: Bytes) -> int:
+    def fit(self, records: ByteRows) -> int:
         """Take this column's values out of `records` and tell the width they need, in bytes."""
         source = records[:, self._bytes].view(self._source)[:, 0]
         values = self._values[: len(source)]
@@ -95,7 +95,7 @@ class NumberColumn:
         """What the column holds before it is written."""
         return b" " * width
 
-    def write(self, area: Bytes) -> None:
+    def write(self, area: ByteRows) -> None:
         """Write the values of the last `fit` into `area`, the column's bytes of as many rows."""
         n, width = area.shape
         values = self._values[:n]
@@ -109,7 +109,7 @@ class NumberColumn:
             digits = np.searchsorted(_POWERS, values[self._negative], side="right")
             area[self._negative, width - 1 - np.maximum(digits, 1)] = ord("-")
 
-    def _write_chunks(self, rest: npt.NDArray[np.unsignedinteger], area: Words) -> None:
+    def _write_chunks(self, rest: npt.NDArray[np.unsignedinteger], area: WordRows) -> None:
         n, chunks = area.shape
         scratch = self._scratch
         quotient, spare, part = (scratch.narrow if rest.itemsize == 4 else scratch.wide)[:3, :n]

@@ -17,16 +17,16 @@ from orchestrator.compile.expressions.types import COMM_SIZE
 from orchestrator.compile.program import RECORD_HEADER, Emit, RecordField
 from orchestrator.output.fields import (
     StackNames,
+    bound_token_size,
     is_number,
-    longest_token,
+    make_token_renderer,
+    make_truncated_renderer,
     no_stacks,
-    token_of,
-    truncated_token,
 )
 from orchestrator.output.json_lines.clock import Clock, StampColumn, UnixNanoColumn
-from orchestrator.output.json_lines.digits import Bytes, NumberColumn, Scratch, overlay
+from orchestrator.output.json_lines.digits import ByteRows, NumberColumn, Scratch, overlay_tokens
 from orchestrator.output.json_lines.tokens import TokenColumn
-from orchestrator.output.text import from_kernel
+from orchestrator.output.text import text_from_kernel
 
 __all__ = ["LineRenderer", "RecordRenderer", "Records"]
 
@@ -41,16 +41,16 @@ _LAYOUTS = 64  # choices of widths that are kept
 _COMMON = 640  # bytes of a line beside its strings, generously
 
 
-class _Column(Protocol):
+class _LineColumn(Protocol):
     align: int
     phase: int
 
-    def fit(self, records: Bytes) -> int: ...
+    def fit(self, records: ByteRows) -> int: ...
     def template(self, width: int) -> bytes: ...
-    def write(self, area: Bytes) -> None: ...
+    def write(self, area: ByteRows) -> None: ...
 
 
-class _Truncated:
+class _TruncatedColumn:
     """The `truncated` key: no width at all in a batch where no field was cut."""
 
     align, phase = 1, 0
@@ -58,24 +58,26 @@ class _Truncated:
     def __init__(self, emit: Emit, rows: int) -> None:
         at = _AT["truncated"]
         self._bytes = slice(at, at + 4)
-        self._tokens = TokenColumn(at, 4, truncated_token(emit), rows)
+        self._tokens = TokenColumn(at, 4, make_truncated_renderer(emit), rows)
 
-    def fit(self, records: Bytes) -> int:
+    def fit(self, records: ByteRows) -> int:
         return self._tokens.fit(records) if records[:, self._bytes].any() else 0
 
     def template(self, width: int) -> bytes:
         return self._tokens.template(width)
 
-    def write(self, area: Bytes) -> None:
+    def write(self, area: ByteRows) -> None:
         self._tokens.write(area)
 
 
-class _Layout:
+class _LineLayout:
     """Where each column stands in a line, for one choice of widths."""
 
     __slots__ = ("columns", "slices", "width")
 
-    def __init__(self, literals: Sequence[bytes], columns: Sequence[_Column], widths: list[int]):
+    def __init__(
+        self, literals: Sequence[bytes], columns: Sequence[_LineColumn], widths: list[int]
+    ):
         self.columns = columns
         self.slices: list[slice] = []
         at = 0
@@ -111,35 +113,35 @@ class LineRenderer:
         stacks: StackNames = no_stacks,
     ) -> None:
         self._stacks = stacks
-        widest = _COMMON + sum(longest_token(field) for field in emit.fields)
+        widest = _COMMON + sum(bound_token_size(field) for field in emit.fields)
         self.rows = max(64, min(_ROWS, _MATRIX_LIMIT // widest))
         self._scratch = Scratch(self.rows)
         self._clock = Clock(wall_offset_ns, self._scratch)
         self._literals: list[bytes] = [b""]
-        self._columns: list[_Column] = []
+        self._columns: list[_LineColumn] = []
         self._bits: list[tuple[int, int]] = []  # (column, bit in the header's nulls)
         self._build(emit, constants)
-        self._layouts: dict[tuple[int, ...], _Layout] = {}
-        self._layout: _Layout | None = None
+        self._layouts: dict[tuple[int, ...], _LineLayout] = {}
+        self._layout: _LineLayout | None = None
         self._second = -1
         self._filled = 0
-        self._matrix: Bytes = np.empty((0, 0), dtype=np.uint8)
-        self._buffer: Bytes = np.empty(0, dtype=np.uint8)
+        self._matrix: ByteRows = np.empty((0, 0), dtype=np.uint8)
+        self._buffer: ByteRows = np.empty(0, dtype=np.uint8)
 
     def render(self, records: Records) -> memoryview | bytes:
         """The JSON lines of `records`; a memoryview is valid until the next call."""
-        rows = _as_bytes(records)
+        rows = _view_bytes(records)
         if len(rows) <= self.rows:
             return self.matrix(rows).data.cast("B") if len(rows) else b""
         return b"".join(bytes(chunk) for chunk in self.chunks(rows))
 
     def chunks(self, records: Records) -> Iterator[memoryview]:
         """The JSON lines piece by piece: each is valid until the next is asked for."""
-        rows = _as_bytes(records)
+        rows = _view_bytes(records)
         for start in range(0, len(rows), self.rows):
             yield self.matrix(rows[start : start + self.rows]).data.cast("B")
 
-    def matrix(self, records: Bytes) -> Bytes:
+    def matrix(self, records: ByteRows) -> ByteRows:
         """The lines of 1 to `rows` records as rows of bytes; valid until the next call."""
         self._clock.read(records)
         widths = [column.fit(records) for column in self._columns]
@@ -153,23 +155,23 @@ class LineRenderer:
             self._filled = 0
         return lines
 
-    def _write_nulls(self, records: Bytes, lines: Bytes, layout: _Layout) -> None:
+    def _write_nulls(self, records: ByteRows, lines: ByteRows, layout: _LineLayout) -> None:
         nulls = records[:, _AT["nulls"] : _AT["nulls"] + 4].view("<u4")[:, 0]
         if not nulls.any():
             return
         for column, bit in self._bits:
             rows = np.flatnonzero(nulls & np.uint32(1 << bit))
             if rows.size:
-                overlay(lines[:, layout.slices[column]], rows, [b"null"])
+                overlay_tokens(lines[:, layout.slices[column]], rows, [b"null"])
 
-    def _prepare(self, widths: list[int], n: int) -> _Layout:
+    def _prepare(self, widths: list[int], n: int) -> _LineLayout:
         """Choose the layout and see that the first `n` lines hold its constant parts."""
         key = tuple(widths)
         layout = self._layouts.get(key)
         if layout is None:
             if len(self._layouts) >= _LAYOUTS:
                 self._layouts.clear()
-            layout = self._layouts[key] = _Layout(self._literals, self._columns, widths)
+            layout = self._layouts[key] = _LineLayout(self._literals, self._columns, widths)
         if layout is not self._layout or self._clock.second != self._second:
             self._layout, self._second, self._filled = layout, self._clock.second, 0
             self._reshape(layout.width)
@@ -196,7 +198,7 @@ class LineRenderer:
             self._header("pid")
             self._header("tid")
             self._text(',"comm":')
-            self._column(TokenColumn(_AT["comm"], COMM_SIZE, _comm, self.rows))
+            self._column(TokenColumn(_AT["comm"], COMM_SIZE, _render_comm, self.rows))
         self._header("weight")
         self._text(',"data":{')
         for i, field in enumerate(emit.fields):
@@ -204,15 +206,19 @@ class LineRenderer:
             self._bits.append((len(self._columns), field.bit))
             self._column(self._of(field))
         self._text("}")
-        self._column(_Truncated(emit, self.rows))
+        self._column(_TruncatedColumn(emit, self.rows))
         self._text("}\n")
 
-    def _of(self, field: RecordField) -> _Column:
+    def _of(self, field: RecordField) -> _LineColumn:
         if is_number(field):
             return NumberColumn(field.offset, field.form, self._scratch)
         text = field.form == "string"
         return TokenColumn(
-            field.offset, field.size, token_of(field, self._stacks), self.rows, until_nul=text
+            field.offset,
+            field.size,
+            make_token_renderer(field, self._stacks),
+            self.rows,
+            until_nul=text,
         )
 
     def _header(self, name: str) -> None:
@@ -222,7 +228,7 @@ class LineRenderer:
     def _text(self, text: str) -> None:
         self._literals[-1] += text.encode()
 
-    def _column(self, column: _Column) -> None:
+    def _column(self, column: _LineColumn) -> None:
         self._columns.append(column)
         self._literals.append(b"")
 
@@ -241,7 +247,7 @@ class RecordRenderer:
             emit.index: LineRenderer(emit, constants, wall_offset_ns, stacks) for emit in emits
         }
         self._rows = min((lines.rows for lines in self._emits.values()), default=_ROWS)
-        self._buffer: Bytes = np.empty(0, dtype=np.uint8)
+        self._buffer: ByteRows = np.empty(0, dtype=np.uint8)
 
     def render(self, records: Records) -> memoryview | bytes:
         """The JSON lines of `records`; a memoryview is valid until the next call."""
@@ -251,18 +257,18 @@ class RecordRenderer:
 
     def chunks(self, records: Records) -> Iterator[memoryview]:
         """The JSON lines piece by piece: each is valid until the next is asked for."""
-        rows = _as_bytes(records)
+        rows = _view_bytes(records)
         for start in range(0, len(rows), self._rows):
             yield self._chunk(rows[start : start + self._rows]).data.cast("B")
 
-    def _chunk(self, records: Bytes) -> Bytes:
+    def _chunk(self, records: ByteRows) -> ByteRows:
         at = _AT["emit"]
         emits = records[:, at : at + 2].view("<u2")[:, 0]
         if (emits == emits[0]).all():
             return self._emits[int(emits[0])].matrix(records)
         return self._interleaved(records, emits)
 
-    def _interleaved(self, records: Bytes, emits: npt.NDArray[np.uint16]) -> Bytes:
+    def _interleaved(self, records: ByteRows, emits: npt.NDArray[np.uint16]) -> ByteRows:
         """Render each emit's records together, then put every line where its record stood."""
         widths = np.empty(len(records), dtype=np.intp)
         parts = []
@@ -276,11 +282,11 @@ class RecordRenderer:
         if self._buffer.size < total:
             self._buffer = np.empty(total, dtype=np.uint8)
         for rows, lines in parts:
-            _scatter(self._buffer[:total], ends[rows] - lines.shape[1], lines)
+            _scatter_lines(self._buffer[:total], ends[rows] - lines.shape[1], lines)
         return self._buffer[:total]
 
 
-def _scatter(buffer: Bytes, starts: npt.NDArray[np.intp], lines: Bytes) -> None:
+def _scatter_lines(buffer: ByteRows, starts: npt.NDArray[np.intp], lines: ByteRows) -> None:
     """Copy each line to its start: a view of one item a byte lets numpy copy whole lines."""
     width = lines.shape[1]
     item = np.dtype((np.void, width))
@@ -288,11 +294,11 @@ def _scatter(buffer: Bytes, starts: npt.NDArray[np.intp], lines: Bytes) -> None:
     view[starts] = lines.view(item)[:, 0]
 
 
-def _comm(raw: bytes) -> bytes:
-    return orjson.dumps(from_kernel(raw))
+def _render_comm(raw: bytes) -> bytes:
+    return orjson.dumps(text_from_kernel(raw))
 
 
-def _as_bytes(records: Records) -> Bytes:
+def _view_bytes(records: Records) -> ByteRows:
     if records.dtype.names is None and records.ndim == 2:
         return records.view(np.uint8)
     first = records.getfield(np.dtype("u1"), 0)  # its bytes, padding included, wherever they lie

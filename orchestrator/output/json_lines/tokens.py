@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.output.json_lines.digits import Bytes, overlay
+from orchestrator.output.json_lines.digits import ByteRows, overlay_tokens
 
 __all__ = ["TokenColumn"]
 
@@ -23,10 +23,10 @@ _MEMO_LIMIT = 1 << 14
 _ONES = np.uint64(0x0101010101010101)
 _HIGHS = np.uint64(0x8080808080808080)
 
-Keys = npt.NDArray[np.uint64]
+KeyRows = npt.NDArray[np.uint64]
 
 
-def _pieces(offset: int, size: int) -> list[tuple[slice, str]]:
+def _split_field(offset: int, size: int) -> list[tuple[slice, str]]:
     """A field's bytes as the fewest integers of 8, 4, 2 and 1 bytes."""
     pieces = []
     end = offset + size
@@ -59,7 +59,7 @@ class TokenColumn:
         self._render = render
         self._until_nul = until_nul
         self._memo: dict[bytes, bytes] = {}
-        self._pieces = _pieces(offset, size)
+        self._pieces = _split_field(offset, size)
         count = len(self._pieces)
         self._factors = [np.uint64(_GOLDEN * (2 * i + 1) & _MASK) for i in range(count)]
         self._slot_keys = np.zeros((count, _SLOTS), dtype=np.uint64)
@@ -73,7 +73,7 @@ class TokenColumn:
         self._lengths = np.empty(rows, dtype=np.uint16)
         self._odd: tuple[npt.NDArray[np.intp], list[bytes]] | None = None
 
-    def fit(self, records: Bytes) -> int:
+    def fit(self, records: ByteRows) -> int:
         """Look up this column's tokens and tell the width they need, in bytes."""
         n = len(records)
         self._odd = None
@@ -94,7 +94,7 @@ class TokenColumn:
         """What the column holds before it is written."""
         return b" " * width
 
-    def write(self, area: Bytes) -> None:
+    def write(self, area: ByteRows) -> None:
         """Write the tokens of the last `fit` into `area`, the column's bytes of as many rows."""
         n = len(area)
         words, chunk, slots = area.view(np.uint64), self._hash[0, :n], self._slots[:n]
@@ -103,9 +103,9 @@ class TokenColumn:
                 np.take(self._slot_words[column], slots, out=chunk, mode="clip")
                 words[:, column] = chunk
         if self._odd is not None:
-            overlay(area, *self._odd)
+            overlay_tokens(area, *self._odd)
 
-    def _load(self, records: Bytes) -> None:
+    def _load(self, records: ByteRows) -> None:
         n = len(records)
         total, product = self._hash[:, :n]
         self._read(records)
@@ -119,7 +119,7 @@ class TokenColumn:
         np.right_shift(total, 64 - _SLOT_BITS, out=total)
         np.copyto(self._slots[:n], total, casting="unsafe")
 
-    def _read(self, records: Bytes) -> None:
+    def _read(self, records: ByteRows) -> None:
         n = len(records)
         self._alive.fill(_MASK)
         for keys, (where, form) in zip(self._keys, self._pieces, strict=True):
@@ -127,7 +127,7 @@ class TokenColumn:
             if self._until_nul:
                 self._cut(keys[:n], where.stop - where.start)
 
-    def _cut(self, keys: Keys, width: int) -> None:
+    def _cut(self, keys: KeyRows, width: int) -> None:
         """Zero what lies behind the string's first NUL, in this piece and all that follow.
 
         (w - 0x01…) & ~w & 0x80… marks the lowest zero byte of w, and above it perhaps others.
@@ -161,7 +161,7 @@ class TokenColumn:
             return np.empty(0, dtype=np.intp)
         return np.flatnonzero(~known)
 
-    def _learn(self, records: Bytes, missing: npt.NDArray[np.intp]) -> None:
+    def _learn(self, records: ByteRows, missing: npt.NDArray[np.intp]) -> None:
         slots, first = np.unique(self._slots[missing], return_index=True)
         rows = missing[first]
         tokens = [self._token(key) for key in self._raw(records, rows)]
@@ -179,7 +179,7 @@ class TokenColumn:
             blank = np.full((more, _SLOTS), int.from_bytes(b" " * _WORD, "little"), np.uint64)
             self._slot_words = np.concatenate([self._slot_words, blank])
 
-    def _raw(self, records: Bytes, rows: npt.NDArray[np.intp]) -> list[bytes]:
+    def _raw(self, records: ByteRows, rows: npt.NDArray[np.intp]) -> list[bytes]:
         return [row.tobytes() for row in records[rows, self._bytes]]
 
     def _token(self, raw: bytes) -> bytes:

@@ -1,13 +1,13 @@
-"""Histograms as rows to look at: buckets gathered into few ranges, bars drawn in eighths."""
+"""Histograms as rows of bars: buckets grouped into few ranges, bars drawn in eighths."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Row", "bar", "rows_of"]
+__all__ = ["BarRow", "draw_bar", "group_buckets"]
 
-#: As many rows as one takes in at a glance, and as fit under a prompt.
+#: As many rows as can be read at a glance.
 ROWS = 24
 #: An octave is drawn in finer parts where that takes no more rows than this.
 _FINE_ROWS = 16
@@ -16,16 +16,16 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """How many values were counted from `low` up to, and without, `high`."""
+class BarRow:
+    """The `count` of values in [low, high)."""
 
     low: int
     high: int
     count: int
 
 
-def bar(number: int, most: int, width: int, *, ascii_only: bool = False) -> str:
-    """A bar of `number` where `most` takes `width` columns; whatever is not 0 shows."""
+def draw_bar(number: int, most: int, width: int, *, ascii_only: bool = False) -> str:
+    """A bar for `number`, where `most` takes `width` columns; what is not 0 is visible."""
     if not number or not most:
         return ""
     if ascii_only:
@@ -34,25 +34,29 @@ def bar(number: int, most: int, width: int, *, ascii_only: bool = False) -> str:
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
-def rows_of(cell: Mapping[str, Any], most: int = ROWS) -> list[Row]:
-    """The rows of a histogram's cell, as it stands in a metric record, at most `most`. Empty rows
-    between others are kept, those around are not."""
+def group_buckets(cell: Mapping[str, Any], most: int = ROWS) -> list[BarRow]:
+    """The rows of a histogram's cell (as in a metric.reported record), at most `most`. Empty rows
+    are kept between others, and dropped at the ends."""
     buckets: Sequence[Sequence[int]] = cell["buckets"]
     if not buckets:
         return []
     half_step = cell.get("absolute_error")
-    edges = _octaves(buckets, most) if half_step is None else _steps(buckets, half_step, most)
+    edges = (
+        _octave_edges(buckets, most)
+        if half_step is None
+        else _linear_edges(buckets, half_step, most)
+    )
     counts = [0] * (len(edges) - 1)
     for upper, number in buckets:
         counts[bisect_right(edges, upper) - 1] += number
-    rows = [Row(*edge) for edge in zip(edges, edges[1:], counts, strict=False)]
+    rows = [BarRow(*edge) for edge in zip(edges, edges[1:], counts, strict=False)]
     held = [index for index, row in enumerate(rows) if row.count]
     return rows[held[0] : held[-1] + 1]
 
 
-def _octaves(buckets: Sequence[Sequence[int]], most: int) -> list[int]:
-    """Edges of octaves, or of parts of them where there are few: a bucket, 1/16 octave, lies within
-    one."""
+def _octave_edges(buckets: Sequence[Sequence[int]], most: int) -> list[int]:
+    """Edges of octaves, or of parts of octaves where there are few. A bucket, 1/16 octave, is
+    within one part."""
     first, last = buckets[0][0].bit_length(), buckets[-1][0].bit_length()
     fine = min(most, _FINE_ROWS)
     parts = next((n for n in _PARTS if (last - first + 1) * n <= fine), 1)
@@ -68,13 +72,13 @@ def _octaves(buckets: Sequence[Sequence[int]], most: int) -> list[int]:
 
 
 def _start(bits: int) -> int:
-    """The least number of so many bits."""
+    """The smallest number with so many bits."""
     return 1 << (bits - 1) if bits else 0
 
 
-def _steps(buckets: Sequence[Sequence[int]], half_step: float, most: int) -> list[int]:
-    """Edges of linear steps, so many together that there are few. The last bucket may be shorter
-    than the others; every edge is told from the first."""
+def _linear_edges(buckets: Sequence[Sequence[int]], half_step: float, most: int) -> list[int]:
+    """Edges of linear steps, grouped so that there are at most `most`. The last bucket may be
+    shorter than the others, so every edge is computed from the first."""
     step = round(half_step * 2)
     first, last = buckets[0][0] - step + 1, buckets[-1][0]
     if len(buckets) == 1:

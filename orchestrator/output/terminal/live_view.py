@@ -1,55 +1,56 @@
-"""The live view: how a run goes and what its metrics say, redrawn in place once a second.
+"""The live view: the state and the metrics of a run, redrawn in place once a second.
 
-It draws over its own lines, on a terminal's standard error, and is gone when the run is over: the
-summary takes its place. Imports rich (23 ms).
+It overwrites its own lines, on a terminal's standard error, and disappears when the run is over:
+the summary replaces it. Imports rich (23 ms).
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TextIO
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TextIO
 
 from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from orchestrator.accounting.count import Count
-from orchestrator.output.terminal.human_units import units_of
-from orchestrator.output.terminal.progress import line_of, size_of
-from orchestrator.output.terminal.tables import Drawing, derived_table, warning_lines
+from orchestrator.output.log import LogRecord
+from orchestrator.output.terminal.human_units import collect_units
+from orchestrator.output.terminal.progress import format_progress, measure_terminal
+from orchestrator.output.terminal.tables import Drawing, format_warnings, make_figure_table
 
 __all__ = ["LiveView"]
 
 _PERIOD = 1.0
 
 
-class Looked(Protocol):
-    """What was counted so far, as records."""
+class MetricsSoFar(Protocol):
+    """What was counted so far, as records of the log."""
 
     @property
-    def metrics(self) -> Sequence[Mapping[str, Any]]: ...
+    def metrics(self) -> Sequence[LogRecord]: ...
     @property
-    def derived(self) -> Mapping[str, Any] | None: ...
+    def derived(self) -> LogRecord | None: ...
     @property
-    def warnings(self) -> Sequence[Mapping[str, Any]]: ...
+    def warnings(self) -> Sequence[LogRecord]: ...
     @property
-    def outstanding(self) -> Sequence[Mapping[str, Any]]: ...
+    def outstanding(self) -> Sequence[LogRecord]: ...
 
 
 class LiveView:
-    """The view of one run. `duration_s`: how long it will take, None if unlimited; `stream`:
-    standard error, a terminal."""
+    """The view of one run. `duration_s`: its duration, None if unlimited; `stream`: standard error,
+    a terminal."""
 
     def __init__(self, duration_s: float | None, stream: TextIO) -> None:
         self._duration = duration_s
         self._stream = stream
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
-        self._look: Callable[[], Looked] | None = None
+        self._look: Callable[[], MetricsSoFar] | None = None
         self._live: Live | None = None
         self._drawn_at = float("-inf")
         self._gone = False
 
-    def follow(self, look: Callable[[], Looked]) -> None:
-        """Where the metrics can be read from now on."""
+    def follow(self, look: Callable[[], MetricsSoFar]) -> None:
+        """From now on read the metrics with `look`."""
         self._look = look
 
     def update(self, elapsed_s: float, events: int, lost: Count) -> None:
@@ -59,15 +60,15 @@ class LiveView:
         if self._gone or now - self._drawn_at < _PERIOD:
             return
         self._drawn_at = now
-        head = Text(line_of(elapsed_s, self._duration, events, lost), no_wrap=True)
+        head = Text(format_progress(elapsed_s, self._duration, events, lost), no_wrap=True)
         try:
-            self._console.size = ConsoleDimensions(*size_of(self._stream))
+            self._console.size = ConsoleDimensions(*measure_terminal(self._stream))
             self._draw(Group(head, *self._parts()))
         except (OSError, ValueError):  # the terminal is gone: the run goes on without a view
             self._gone, self._live = True, None
 
     def hide(self) -> None:
-        """Take the view off the terminal; the next `update` draws it again."""
+        """Remove the view from the terminal; the next `update` draws it again."""
         live, self._live = self._live, None
         self._drawn_at = float("-inf")
         if live is not None:
@@ -93,15 +94,17 @@ class LiveView:
     def _parts(self) -> Iterator[RenderableType]:
         if self._look is None:
             return
-        looked = self._look()
-        units = units_of(looked.metrics, looked.derived["display_units"] if looked.derived else {})
-        yield from warning_lines(looked.warnings, units)
-        if looked.derived is not None:
-            yield derived_table(looked.derived)
-        parts = max(1, len(looked.metrics) + len(looked.outstanding))
+        so_far = self._look()
+        units = collect_units(
+            so_far.metrics, so_far.derived["display_units"] if so_far.derived else {}
+        )
+        yield from format_warnings(so_far.warnings, units)
+        if so_far.derived is not None:
+            yield make_figure_table(so_far.derived)
+        parts = max(1, len(so_far.metrics) + len(so_far.outstanding))
         room = max(3, (self._console.height - 6) // parts - 6)
         drawing = Drawing(self._console, cells=min(20, room), blocks=1, rows=min(24, room))
-        for metric in looked.metrics:
-            yield from drawing.metric(metric, looked.warnings)
-        for held in looked.outstanding:
-            yield from drawing.outstanding(held)
+        for metric in so_far.metrics:
+            yield from drawing.draw_metric(metric, so_far.warnings)
+        for held in so_far.outstanding:
+            yield from drawing.draw_outstanding(held)

@@ -1,7 +1,7 @@
 """A progress bar on standard error, on a terminal only.
 
-It is one line that is redrawn in place. Where the log's lines go to the same terminal, `hide` takes
-it away before they are written, so that neither breaks the other.
+It is one line that is redrawn in place. Where the log is written to the same terminal, `hide`
+removes the line first, so that neither overwrites the other.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Protocol, TextIO, TypeVar
 
 from orchestrator.accounting.count import Count, is_known
 
-__all__ = ["Progress", "hidden_at_end", "line_of", "size_of"]
+__all__ = ["Progress", "format_progress", "hidden_at_end", "measure_terminal"]
 
 _CLEAR = "\r\x1b[K"
 _PERIOD = 0.1
@@ -28,7 +28,7 @@ Bar = TypeVar("Bar", bound=_Drawn)
 
 @contextmanager
 def hidden_at_end(bar: Bar) -> Iterator[Bar]:
-    """The bar, or the view in its place, which is off the terminal after the block."""
+    """Yields the bar (or live view), and hides it after the block."""
     try:
         yield bar
     finally:
@@ -36,8 +36,8 @@ def hidden_at_end(bar: Bar) -> Iterator[Bar]:
 
 
 class Progress:
-    """The bar of one run. `duration_s`: how long it will take, None if unlimited; `stream`:
-    standard error. Does nothing where that is no terminal."""
+    """The bar of one run. `duration_s`: its duration, None if unlimited; `stream`: standard error.
+    Does nothing where that is no terminal."""
 
     def __init__(self, duration_s: float | None, stream: TextIO) -> None:
         self._duration = duration_s
@@ -52,8 +52,8 @@ class Progress:
         if self._stream is None or (self._visible and now - self._drawn_at < _PERIOD):
             return
         self._drawn_at = now
-        line = line_of(elapsed_s, self._duration, events, lost)
-        self._write(_CLEAR + line[: size_of(self._stream)[0] - 1])
+        line = format_progress(elapsed_s, self._duration, events, lost)
+        self._write(_CLEAR + line[: measure_terminal(self._stream)[0] - 1])
         self._visible = True
 
     def follow(self, look: object) -> None:
@@ -75,7 +75,7 @@ class Progress:
             self._stream = None
 
 
-def line_of(elapsed: float, duration: float | None, events: int, lost: Count) -> str:
+def format_progress(elapsed: float, duration: float | None, events: int, lost: Count) -> str:
     """The bar: seconds since the start and in all (None: unlimited), records, and those lost."""
     rate = events / elapsed if elapsed > 0 else 0.0
     if duration:
@@ -94,7 +94,7 @@ def _is_terminal(stream: TextIO) -> bool:
         return False
 
 
-def size_of(stream: TextIO) -> tuple[int, int]:
+def measure_terminal(stream: TextIO) -> tuple[int, int]:
     """Columns and lines to draw in: COLUMNS and LINES, or else the terminal's, or else 80 by 24."""
     try:
         there: tuple[int, int] = os.get_terminal_size(stream.fileno())

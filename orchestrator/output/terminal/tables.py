@@ -1,4 +1,4 @@
-"""Metrics as tables and bars, for a terminal's width. Imports rich (23 ms)."""
+"""Metrics as tables and bars that fit the terminal's width. Imports rich (23 ms)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -7,14 +7,19 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.output.terminal.bars import Row, bar, rows_of
-from orchestrator.output.terminal.human_units import amount, count, harmless, numbers, unit_of
+from orchestrator.output.log import LogRecord
+from orchestrator.output.terminal.bars import BarRow, draw_bar, group_buckets
+from orchestrator.output.terminal.human_units import (
+    choose_unit,
+    format_amount,
+    format_count,
+    format_numbers,
+    make_printable,
+)
 
-__all__ = ["WARNING", "Drawing", "derived_table", "table_of", "warning_lines"]
+__all__ = ["WARNING", "Drawing", "format_warnings", "make_figure_table", "make_table"]
 
-Record = Mapping[str, Any]
-
-#: How what wants attention looks; without colours it is still bold, and says so in words.
+#: The style of what needs attention; without colours it is bold, and the text says it too.
 WARNING = "bold yellow"
 _WIDEST_BAR = 60
 _NARROWEST_BAR = 8
@@ -25,8 +30,8 @@ _FRAMES, _FRAMES_IN_LINE = 16, 3
 
 
 class Drawing:
-    """How metrics are drawn on one console. `cells`: the rows of a table, `blocks`: the keys of
-    whose histograms bars are drawn, `rows`: the rows of bars a histogram."""
+    """Draws metrics on one console. `cells`: most rows of a table; `blocks`: most keys with bars in
+    a histogram; `rows`: most rows of bars for one key."""
 
     def __init__(
         self, console: Console, *, cells: int = 20, blocks: int = 3, rows: int = 24
@@ -35,73 +40,84 @@ class Drawing:
         self._ascii = not console.encoding.lower().startswith("utf")
         self._cells, self._blocks, self._rows = cells, blocks, rows
 
-    def metric(self, metric: Record, warnings: Sequence[Record] = ()) -> Iterator[RenderableType]:
-        """A metric's table, and the bars of its histograms. `warnings`: of the same stretch."""
-        title = f"{harmless(metric['probe'])}.{harmless(metric['metric'])} ({_kind(metric)})"
+    def draw_metric(
+        self, metric: LogRecord, warnings: Sequence[LogRecord] = ()
+    ) -> Iterator[RenderableType]:
+        """A metric's table, and the bars of its histograms. `warnings`: of the same window."""
+        name = f"{make_printable(metric['probe'])}.{make_printable(metric['metric'])}"
+        title = f"{name} ({_describe_kind(metric)})"
         if not any(cell.get("count", 1) for cell in metric["cells"]):
             yield Text(f"{title}: nothing counted")
             return
         keys = list(dict.fromkeys(key for cell in metric["cells"] for key in cell["key"]))
-        marked = _marked(metric, warnings)
+        marked = _warned_cells(metric, warnings)
         yield Text(title, style=WARNING if marked else "bold")
         histogram = metric["kind"] == "histogram"
         if keys or not histogram:
             yield self._table(metric, keys, marked)
-        left_out = metric["cells_omitted"] + max(0, len(metric["cells"]) - self._cells)
-        if left_out:
-            yield Text(f"… and {left_out:,} more" if not self._ascii else f"and {left_out:,} more")
+        omitted = metric["cells_omitted"] + max(0, len(metric["cells"]) - self._cells)
+        if omitted:
+            yield Text(f"… and {omitted:,} more" if not self._ascii else f"and {omitted:,} more")
         if histogram:
             yield from self._histograms(metric, keys)
 
-    def outstanding(self, held: Record) -> Iterator[RenderableType]:
-        """What is open, by key, and what the numbers cannot tell."""
+    def draw_outstanding(self, held: LogRecord) -> Iterator[RenderableType]:
+        """What is open, by key, and the caveats."""
         unit = held["unit"]
-        aged = f", at least {amount(held['min_age_ns'], 'ns')} old" if held["min_age_ns"] else ""
-        total = f"{amount(held['value'], unit)} in {held['count']:,}{aged}"
-        yield Text(f"{harmless(held['outstanding'])} outstanding: {total}", style="bold")
+        aged = (
+            f", at least {format_amount(held['min_age_ns'], 'ns')} old"
+            if held["min_age_ns"]
+            else ""
+        )
+        total = f"{format_amount(held['value'], unit)} in {held['count']:,}{aged}"
+        yield Text(f"{make_printable(held['outstanding'])} outstanding: {total}", style="bold")
         shown = held["cells"][: self._cells]
         keys = list(dict.fromkeys(key for cell in shown for key in cell["key"]))
         if shown:
-            table = table_of(
-                [harmless(key) for key in keys], ["value", "count", "growth", "oldest"]
+            table = make_table(
+                [make_printable(key) for key in keys], ["value", "count", "growth", "oldest"]
             )
             rows = [
                 [
-                    amount(cell["value"], unit),
-                    count(cell["count"]),
-                    amount(cell["growth"], unit),
-                    amount(cell["oldest_ns"], "ns"),
+                    format_amount(cell["value"], unit),
+                    format_count(cell["count"]),
+                    format_amount(cell["growth"], unit),
+                    format_amount(cell["oldest_ns"], "ns"),
                 ]
                 for cell in shown
             ]
-            _fill(table, [_key({"other": False, **cell}, keys) for cell in shown], rows)
+            _fill_table(
+                table, [_key_columns({"other": False, **cell}, keys) for cell in shown], rows
+            )
             yield table
-        if left_out := held["cells_omitted"] + len(held["cells"]) - len(shown):
-            yield Text(f"and {left_out:,} more")
-        yield from (Text(f"  note: {harmless(caveat)}") for caveat in held["caveats"])
+        if omitted := held["cells_omitted"] + len(held["cells"]) - len(shown):
+            yield Text(f"and {omitted:,} more")
+        yield from (Text(f"  note: {make_printable(caveat)}") for caveat in held["caveats"])
 
     # -- tables
 
-    def _table(self, metric: Record, keys: list[str], marked: list[Record]) -> Table:
+    def _table(self, metric: LogRecord, keys: list[str], marked: list[LogRecord]) -> Table:
         histogram = metric["kind"] == "histogram"
         values = ["count", *_SHOWN_PERCENTILES] if histogram else [metric["kind"]]
         shown = metric["cells"][: self._cells]
         shares = self._shares(metric, shown)
-        table = table_of([harmless(key) for key in keys], [*values, *(["share"] if shares else [])])
+        table = make_table(
+            [make_printable(key) for key in keys], [*values, *(["share"] if shares else [])]
+        )
         if shares:
             table.add_column("", no_wrap=True)
-        unit = unit_of(metric)
+        unit = choose_unit(metric)
         rows, styles = [], []
         for index, cell in enumerate(shown):
-            row = _histogram_values(cell, unit) if histogram else [_value(cell, metric)]
+            row = _format_histogram(cell, unit) if histogram else [_format_value(cell, metric)]
             rows.append([*row, *(shares[index] if shares else ())])
             warned = {"key": cell["key"], "other": cell["other"]} in marked
             styles.append(WARNING if warned else None)
-        _fill(table, [_key(cell, keys) for cell in shown], rows, styles)
+        _fill_table(table, [_key_columns(cell, keys) for cell in shown], rows, styles)
         return table
 
-    def _shares(self, metric: Record, shown: Sequence[Record]) -> list[tuple[str, str]]:
-        """Of counts and sums: each cell's part of them all, where all are known."""
+    def _shares(self, metric: LogRecord, shown: Sequence[LogRecord]) -> list[tuple[str, str]]:
+        """For counts and sums: each cell's part of the total, where all cells are known."""
         values = [cell.get("value") for cell in metric["cells"]]
         if metric["kind"] not in _ADDITIVE or len(values) < 2 or metric["cells_omitted"]:
             return []
@@ -114,26 +130,28 @@ class Drawing:
         ]
 
     def _bar(self, number: int, most: int) -> str:
-        return bar(number, most, _SHARE_BAR, ascii_only=self._ascii)
+        return draw_bar(number, most, _SHARE_BAR, ascii_only=self._ascii)
 
     # -- histograms
 
-    def _histograms(self, metric: Record, keys: list[str]) -> Iterator[RenderableType]:
-        unit = unit_of(metric)
+    def _histograms(self, metric: LogRecord, keys: list[str]) -> Iterator[RenderableType]:
+        unit = choose_unit(metric)
         for cell in metric["cells"][: self._blocks]:
-            rows = rows_of(cell, self._rows)
+            rows = group_buckets(cell, self._rows)
             if not rows and not (cell["below"] or cell["above"]):
                 continue
-            if head := _head(cell):
-                yield Text(head, style="bold")
-            yield Text(_percentiles(cell, unit, self._width))
+            if key := _key_line(cell):
+                yield Text(key, style="bold")
+            yield Text(_percentile_line(cell, unit, self._width))
             yield from self._bars(cell, rows, unit)
         more = len(metric["cells"]) - self._blocks
         if more > 0 and self._blocks:
             yield Text(f"bars of {more:,} more {'key' if more == 1 else 'keys'} are not drawn")
 
-    def _bars(self, cell: Record, rows: list[Row], unit: str) -> Iterator[Text]:
-        labels = [f"[{amount(row.low, unit)}, {amount(row.high, unit)})" for row in rows]
+    def _bars(self, cell: LogRecord, rows: list[BarRow], unit: str) -> Iterator[Text]:
+        labels = [
+            f"[{format_amount(row.low, unit)}, {format_amount(row.high, unit)})" for row in rows
+        ]
         outside = {"below": "below", "above": "above"}
         labels_width = max((len(label) for label in labels), default=0)
         most = max((row.count for row in rows), default=0)
@@ -143,7 +161,7 @@ class Drawing:
         if cell["below"]:
             yield Text(f"  {outside['below']} the buckets: {cell['below']:,}")
         for label, row in zip(labels, rows, strict=True):
-            drawn = bar(row.count, most, width, ascii_only=self._ascii)
+            drawn = draw_bar(row.count, most, width, ascii_only=self._ascii)
             yield Text(
                 f"  {label:>{labels_width}} {edge}{drawn:<{width}}{edge} {row.count:,}",
                 no_wrap=True,
@@ -153,30 +171,32 @@ class Drawing:
             yield Text(f"  {outside['above']} the buckets: {cell['above']:,}")
 
 
-def derived_table(derived: Record) -> Table:
-    """What was derived: a figure a row."""
-    table = table_of(["derived"], ["value"])
+def make_figure_table(derived: LogRecord) -> Table:
+    """The derived figures, one in a row."""
+    table = make_table(["derived"], ["value"])
     for name, value in derived["values"].items():
-        table.add_row(harmless(name), amount(value, derived["display_units"].get(name, "")))
+        table.add_row(
+            make_printable(name), format_amount(value, derived["display_units"].get(name, ""))
+        )
     return table
 
 
-def warning_lines(warnings: Sequence[Record], units: Mapping[str, str]) -> Iterator[Text]:
-    """A line for each cell that a warning holds for. `units`: as of `people.units_of`."""
+def format_warnings(warnings: Sequence[LogRecord], units: Mapping[str, str]) -> Iterator[Text]:
+    """A line for each cell for which a warning holds. `units`: as collect_units returns them."""
     for one in warnings:
         name = one["metric"] if one["probe"] is None else f"{one['probe']}.{one['metric']}"
-        head = f"warning: {harmless(name)}: {harmless(one['condition'])}"
+        head = f"warning: {make_printable(name)}: {make_printable(one['condition'])}"
         for cell in one["cells"]:
             key = ", ".join(f"{name}={_in_line(value)}" for name, value in cell["key"].items())
             whose = f" {key or '(other)'}:" if key or cell["other"] else ""
-            told = harmless(numbers(cell["numbers"], units, unit_of(one)))
-            yield Text(f"{head}:{whose} {told}", style=WARNING)
+            numbers = format_numbers(cell["numbers"], units, choose_unit(one))
+            yield Text(f"{head}:{whose} {make_printable(numbers)}", style=WARNING)
         if one["cells_omitted"]:
             yield Text(f"{head}: and {one['cells_omitted']:,} more cells", style=WARNING)
 
 
-def table_of(texts: list[str], figures: list[str]) -> Table:
-    """An empty table: `texts` to the left, `figures` to the right."""
+def make_table(texts: list[str], figures: list[str]) -> Table:
+    """An empty table with columns: `texts` aligned to the left, `figures` to the right."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for text in texts:
         table.add_column(text, overflow="fold", vertical="top")
@@ -185,13 +205,13 @@ def table_of(texts: list[str], figures: list[str]) -> Table:
     return table
 
 
-def _fill(
+def _fill_table(
     table: Table,
     keys: Sequence[list[str]],
     rows: Sequence[list[str]],
     styles: Sequence[str | None] = (),
 ) -> None:
-    """Keys and values as rows; those of several lines, as stacks are, stand apart."""
+    """Add a row for each key; rows of several lines, such as stacks, are separated."""
     deep = any("\n" in text for texts in keys for text in texts)
     for index, (texts, row) in enumerate(zip(keys, rows, strict=True)):
         apart = deep and index < len(rows) - 1
@@ -199,13 +219,13 @@ def _fill(
         table.add_row(*shown, *row, style=styles[index] if styles else None)
 
 
-def _kind(metric: Record) -> str:
+def _describe_kind(metric: LogRecord) -> str:
     sampled = metric.get("sample", 1)
     return f"{metric['kind']}, of 1 in {sampled:,}" if sampled > 1 else str(metric["kind"])
 
 
-def _marked(metric: Record, warnings: Sequence[Record]) -> list[Record]:
-    """The cells of a metric that a warning holds for."""
+def _warned_cells(metric: LogRecord, warnings: Sequence[LogRecord]) -> list[LogRecord]:
+    """The cells of a metric for which a warning holds."""
     return [
         {"key": cell["key"], "other": cell["other"]}
         for one in warnings
@@ -214,15 +234,15 @@ def _marked(metric: Record, warnings: Sequence[Record]) -> list[Record]:
     ]
 
 
-def _key(cell: Record, keys: list[str]) -> list[str]:
-    """A cell's keys as columns: of a stack, a frame a line."""
+def _key_columns(cell: LogRecord, keys: list[str]) -> list[str]:
+    """A cell's keys as columns; a stack has one frame in a line."""
     if cell["other"]:
         return ["(other)", *[""] * (len(keys) - 1)] if keys else []
     return ["\n".join(_lines(cell["key"].get(key, ""))) for key in keys]
 
 
-def _head(cell: Record) -> str:
-    """A cell's keys in a line."""
+def _key_line(cell: LogRecord) -> str:
+    """A cell's keys in one line."""
     return "(other)" if cell["other"] else " ".join(map(_in_line, cell["key"].values()))
 
 
@@ -230,37 +250,37 @@ def _lines(value: Any) -> list[str]:
     if value is None:
         return ["(unknown)"]
     if not isinstance(value, list):
-        return [harmless(value)]
-    shown = [harmless(frame) for frame in value[:_FRAMES]]
+        return [make_printable(value)]
+    shown = [make_printable(frame) for frame in value[:_FRAMES]]
     return [*shown, f"and {len(value) - _FRAMES} more"] if len(value) > _FRAMES else shown
 
 
 def _in_line(value: Any) -> str:
-    """A key's value where there is but one line for it: of a stack, the innermost frames."""
+    """A key's value in one line; of a stack, only the innermost frames."""
     lines = _lines(value)
     more = ["…"] if len(lines) > _FRAMES_IN_LINE else []
     return " < ".join([*lines[:_FRAMES_IN_LINE], *more])
 
 
-def _value(cell: Record, metric: Record) -> str:
+def _format_value(cell: LogRecord, metric: LogRecord) -> str:
     if metric["kind"] == "count":
-        return count(cell["value"])
-    return amount(cell["value"], unit_of(metric))
+        return format_count(cell["value"])
+    return format_amount(cell["value"], choose_unit(metric))
 
 
-def _histogram_values(cell: Record, unit: str) -> list[str]:
+def _format_histogram(cell: LogRecord, unit: str) -> list[str]:
     shown = (cell["percentiles"][name] for name in _SHOWN_PERCENTILES)
-    return [count(cell["count"]), *(amount(value, unit) for value in shown)]
+    return [format_count(cell["count"]), *(format_amount(value, unit) for value in shown)]
 
 
-def _percentiles(cell: Record, unit: str, width: int) -> str:
-    """A cell's percentiles in a line, and how exact they are; on a narrow terminal, fewer."""
+def _percentile_line(cell: LogRecord, unit: str, width: int) -> str:
+    """A cell's percentiles with their error, in one line; fewer on a narrow terminal."""
     relative = cell["relative_error"]
-    exact = f"{100 * relative:.2g} %" if relative else amount(cell["absolute_error"], unit)
+    exact = f"{100 * relative:.2g} %" if relative else format_amount(cell["absolute_error"], unit)
     for names in (tuple(cell["percentiles"]), _SHOWN_PERCENTILES):
         shown = ((name, cell["percentiles"][name]) for name in names)
-        told = "  ".join(f"{name} {amount(value, unit)}" for name, value in shown)
-        line = f"  count {count(cell['count'])}  {told}  (±{exact})"
+        values = "  ".join(f"{name} {format_amount(value, unit)}" for name, value in shown)
+        line = f"  count {format_count(cell['count'])}  {values}  (±{exact})"
         if len(line) <= width:
             break
     return line

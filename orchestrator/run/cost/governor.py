@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from orchestrator.backends.protocol import Expense, Session
 from orchestrator.compile.program import Program
-from orchestrator.output.run_output import Output
+from orchestrator.output.run_output import RunOutput
 from orchestrator.run.cost.budget import Cost, Runs, Share, Step, choose_step, cost_of
 
 __all__ = ["Governor"]
@@ -29,7 +29,7 @@ class Governor:
         self,
         session: Session,
         program: Program,
-        output: Output,
+        output: RunOutput,
         limited: Callable[[str], None],
         now_ns: int,
     ) -> None:
@@ -170,7 +170,7 @@ class Governor:
         name: str | None = None,
     ) -> None:
         probe = name if share is None else self._program.probes[share.probe].name
-        self._output.record(
+        self._output.write_record(
             "governor.stepped",
             "warning",
             action=action,

@@ -9,9 +9,9 @@ from typing import Any
 from orchestrator.backends.protocol import OpenSpans
 from orchestrator.compile.program import Program
 from orchestrator.output.fields import StackNames, no_stacks
-from orchestrator.output.log import stamp
+from orchestrator.output.log import format_timestamp
 from orchestrator.output.metrics import metric_fields
-from orchestrator.output.run_output import Output
+from orchestrator.output.run_output import RunOutput
 from orchestrator.plan.model import Plan
 from orchestrator.run.metrics.figures import Counted, Figures, cells_of
 from orchestrator.run.metrics.open_spans import with_open
@@ -43,7 +43,7 @@ class Metrics:
         self,
         plan: Plan,
         program: Program,
-        output: Output,
+        output: RunOutput,
         read: Callable[[], Totals],
         stacks: StackNames = no_stacks,
         opened: Callable[[int], OpenSpans] | None = None,
@@ -68,7 +68,7 @@ class Metrics:
     def window(self) -> bool:
         """End a window: write what was counted in it, if the plan has windows. Tells whether
         `stop_when` holds."""
-        read, now_ns, end = self._read(), time.monotonic_ns(), stamp(time.time_ns())
+        read, now_ns, end = self._read(), time.monotonic_ns(), format_timestamp(time.time_ns())
         now, whole = self._in_window(read, now_ns), self._in_all(read, now_ns)
         if self._program.every_ns:
             self._write(self._measured(now, whole, self._last, end, total=False))
@@ -79,7 +79,7 @@ class Metrics:
     def finish(self, ended_ns: int) -> None:
         """Write the last window, if there are windows, and then the totals. Counting ended at
         `ended_ns` (CLOCK_MONOTONIC)."""
-        read, end = self._read(), stamp(time.time_ns())
+        read, end = self._read(), format_timestamp(time.time_ns())
         if self._opened is not None:
             read = with_open(read, self._program, self._opened, ended_ns)
         whole = self._in_all(read, ended_ns)
@@ -93,7 +93,9 @@ class Metrics:
     def snapshot(self) -> Measured:
         """What was counted so far, written nowhere."""
         whole = self._in_all(self._read(), time.monotonic_ns())
-        return self._measured(whole, whole, self._start, stamp(time.time_ns()), total=True)
+        return self._measured(
+            whole, whole, self._start, format_timestamp(time.time_ns()), total=True
+        )
 
     def _in_window(self, read: Totals, now_ns: int) -> Counted:
         cells = window(read, self._before)
@@ -107,7 +109,7 @@ class Metrics:
         held = self._figures.stop(now, whole)
         if held is not None and self._stop is None:
             self._stop = {**held, "window": {"start": self._last, "end": end}}
-            self._output.record("stop.reached", "info", **self._stop)
+            self._output.write_record("stop.reached", "info", **self._stop)
 
     def _measured(
         self, now: Counted, whole: Counted, start: str, end: str, *, total: bool
@@ -138,13 +140,13 @@ class Metrics:
 
     def _write(self, measured: Measured) -> None:
         for fields in measured.outstanding:
-            self._output.record("outstanding.reported", **fields)
+            self._output.write_record("outstanding.reported", **fields)
         for fields in measured.metrics:
-            self._output.record("metric.reported", **fields)
+            self._output.write_record("metric.reported", **fields)
         if measured.derived is not None:
-            self._output.record("figure.reported", **measured.derived)
+            self._output.write_record("figure.reported", **measured.derived)
         for fields in measured.warnings:
-            self._output.record("metric.warned", "warning", **fields)
+            self._output.write_record("metric.warned", "warning", **fields)
 
 
 def _samples(plan: Plan, program: Program) -> dict[str, int]:

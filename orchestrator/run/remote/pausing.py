@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from orchestrator.backends.protocol import Session
 from orchestrator.compile.program import Program
-from orchestrator.output.run_output import Output
+from orchestrator.output.run_output import RunOutput
 from orchestrator.plan.findings import PlanError, of_command_line
 
 __all__ = ["Pauses"]
@@ -14,7 +14,7 @@ __all__ = ["Pauses"]
 class Pauses:
     """Which probes of a run are paused, and for how long they were."""
 
-    def __init__(self, session: Session, program: Program, output: Output) -> None:
+    def __init__(self, session: Session, program: Program, output: RunOutput) -> None:
         self._session, self._output = session, output
         self._indices = {probe.name: probe.index for probe in program.probes}
         self._since: dict[str, int] = {}
@@ -41,7 +41,7 @@ class Pauses:
         now = time.monotonic_ns()
         for name in names:
             self._since[name] = now
-            self._output.record("probe.paused", "warning", probe=name, uid=uid)
+            self._output.write_record("probe.paused", "warning", probe=name, uid=uid)
         return names
 
     def resume(self, probes: Sequence[str], uid: int) -> list[str]:
@@ -54,7 +54,7 @@ class Pauses:
         for name in names:
             paused_ns = now - self._since.pop(name)
             self._total[name] = self._total.get(name, 0) + paused_ns
-            self._output.record("probe.resumed", probe=name, uid=uid, paused_ns=paused_ns)
+            self._output.write_record("probe.resumed", probe=name, uid=uid, paused_ns=paused_ns)
         return names
 
     def _chosen(self, probes: Sequence[str]) -> Sequence[str]:

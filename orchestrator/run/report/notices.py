@@ -5,7 +5,7 @@ from typing import Any
 
 from orchestrator.accounting.count import Count, add_counts, at_least, is_known
 from orchestrator.backends.protocol import Artifact, AttachedHook, Counts
-from orchestrator.output.run_output import Output
+from orchestrator.output.run_output import RunOutput
 from orchestrator.run.report.ledger import make_ledger
 from orchestrator.run.report.records import RecordFields, limit_fields, limits_in_force
 from orchestrator.run.report.verdict import Loss, describe_losses
@@ -20,7 +20,7 @@ class Notices:
     written so far."""
 
     def __init__(
-        self, artifact: Artifact[Any], attached: Sequence[AttachedHook], output: Output
+        self, artifact: Artifact[Any], attached: Sequence[AttachedHook], output: RunOutput
     ) -> None:
         self._program = artifact.program
         self._attached, self._output = attached, output
@@ -43,14 +43,14 @@ class Notices:
         fields = limit_fields(limit, self._in_force, action, own)
         if fields not in self.limits:
             self.limits.append(fields)
-            self._output.record("limit.reached", "warning", **fields)
+            self._output.write_record("limit.reached", "warning", **fields)
 
     def _report_loss(self, loss: Loss) -> None:
         key = (loss.owner, loss.reason, loss.detail)
         before = self._reported.get(key, 0)
         if is_known(loss.count) and loss.count > before:
             self._reported[key] = loss.count
-            self._output.record(
+            self._output.write_record(
                 "events.lost",
                 "warning",
                 probe=loss.owner,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.output.fields import value_of
+from orchestrator.output.fields import decode_field
 from tests.live.bcc.test_counts import LIMITS
 from tests.support.bcc_runs import Run, balanced, run
 
@@ -23,7 +23,7 @@ def shown(made: Run) -> list[dict[str, Any]]:
         {
             field.name: record[field.name]
             if not isinstance(record[field.name], bytes)
-            else value_of(field, record[field.name])
+            else decode_field(field, record[field.name])
             for field in emits[record["probe"]].fields
         }
         | {"truncated": record["truncated"]}
@@ -149,7 +149,7 @@ probes:
     )
     balanced(made)
     (part,) = made.program.metrics[0].key
-    cells = {value_of(part, cell.key[: part.size]): cell.count for cell in made.metric("n")}  # type: ignore[index]  # no cell `other`
+    cells = {decode_field(part, cell.key[: part.size]): cell.count for cell in made.metric("n")}  # type: ignore[index]  # no cell `other`
     assert cells == {b"aa".hex(): 3, b"ab".hex(): 1, b"a".hex(): 1, b"aa\0".hex(): 1}
 
 
@@ -201,7 +201,7 @@ def test_paths_of_files_lead_to_the_root(tmp_path: Path) -> None:
         "truncated": ["file", "short", "inside"],
     }  # fmt: skip
     (part,) = made.program.metrics[0].key
-    keys = {value_of(part, cell.key[: part.size]) for cell in made.metric("n") if cell.key}
+    keys = {decode_field(part, cell.key[: part.size]) for cell in made.metric("n") if cell.key}
     assert keys == {str(shared), _end(deep / name, 192)}
 
 
@@ -363,7 +363,7 @@ probes:
     def told(probe: str) -> list[object]:
         field = emits[probe][0]
         mine = (record for record in made.records if record["probe"] == probe)
-        return [value_of(field, r[field.name].to_bytes(field.size, "little")) for r in mine]
+        return [decode_field(field, r[field.name].to_bytes(field.size, "little")) for r in mine]
 
     assert told("open") == ["O_RDWR|O_APPEND|O_CLOEXEC"]
     assert told("call") == ["clock_nanosleep"]

@@ -20,7 +20,7 @@ from orchestrator.backends.bcc.emit.writer import CWriter
 from orchestrator.backends.bcc.handles.maps import Map, create_map
 from orchestrator.compile.expressions.nodes import RawArg, ReadBytes, ReadStrings
 from orchestrator.compile.expressions.types import S64, Buffer, Pointer, Strings, size_of
-from orchestrator.output.forms import used
+from orchestrator.output.forms import used_bytes
 from tests.live.bpf.test_expressions import HOOK, MAP, RAW_TRACEPOINT, test_run
 
 LIST, BUFFER = Strings(64), Buffer(40)
@@ -109,7 +109,7 @@ def test_lists_of_strings_are_read_as_they_are(loaded: Loaded, strings: list[byt
     pointers = (ctypes.c_char_p * (len(strings) + 1))(*strings, None)
     (flags, _), listed, _ = loaded.read(ctypes.addressof(pointers), 0)
     text, cut = told(strings)
-    assert (used(listed), flags) == (text, (False, cut))
+    assert (used_bytes(listed), flags) == (text, (False, cut))
     assert listed[4 + len(text) :].strip(b"\0") == b""
 
 
@@ -122,7 +122,7 @@ def test_buffers_are_read_as_they_are(loaded: Loaded, raw: bytes, length: int) -
     memory = ctypes.create_string_buffer(raw.ljust(64, b"\1"), 64)
     (_, flags), _, kept = loaded.read(ctypes.addressof(memory), length)
     expected = raw.ljust(64, b"\1")[: max(0, min(length, BUFFER.size))]
-    assert (used(kept), flags) == (expected, (False, length > BUFFER.size))
+    assert (used_bytes(kept), flags) == (expected, (False, length > BUFFER.size))
     assert kept[4 + len(expected) :].strip(b"\0") == b""
 
 

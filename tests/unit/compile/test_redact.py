@@ -9,7 +9,7 @@ from orchestrator.compile.expressions.types import Str
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Presentation, Program, RecordField
 from orchestrator.compile.redact import salted
-from orchestrator.output.fields import longest_token, token_of, value_of
+from orchestrator.output.fields import bound_token_size, decode_field, make_token_renderer
 from orchestrator.plan.load import check_plan, load_plan
 from orchestrator.plan.model import Redact
 from tests.support.recorded import recorded
@@ -154,10 +154,10 @@ def test_digests_are_equal_where_strings_are(one: bytes, other: bytes) -> None:
     """Up to the NUL, whatever lies behind it; and they fit where they are to stand."""
     field = a_field(b"salt")
     same = one.partition(b"\0")[0] == other.partition(b"\0")[0]
-    values = [value_of(field, raw.ljust(32, b"\0")) for raw in (one, other)]
+    values = [decode_field(field, raw.ljust(32, b"\0")) for raw in (one, other)]
     assert (values[0] == values[1]) == same
-    assert value_of(field, one + b"\0garbage") == values[0]
-    assert len(token_of(field)(one)) <= longest_token(field)
+    assert decode_field(field, one + b"\0garbage") == values[0]
+    assert len(make_token_renderer(field)(one)) <= bound_token_size(field)
 
 
 def test_digests_of_two_runs_have_nothing_in_common() -> None:
@@ -166,7 +166,7 @@ def test_digests_of_two_runs_have_nothing_in_common() -> None:
     first, second = (salted(program).probes[0].emit for _ in range(2))
     assert first is not None
     assert second is not None
-    values = {value_of(emit.fields[0], b"/etc/passwd") for emit in (first, second)}
+    values = {decode_field(emit.fields[0], b"/etc/passwd") for emit in (first, second)}
     assert len(values) == 2
     with pytest.raises(ValueError, match="no salt"):
-        value_of(a_field(b""), b"/etc/passwd")
+        decode_field(a_field(b""), b"/etc/passwd")

@@ -6,7 +6,12 @@ import pytest
 
 from orchestrator.compile.program import FieldForm, KeyField, Presentation
 from orchestrator.kernel.abi.devices import device_name
-from orchestrator.output.fields import is_number, longest_token, token_of, value_of
+from orchestrator.output.fields import (
+    bound_token_size,
+    decode_field,
+    is_number,
+    make_token_renderer,
+)
 
 
 def field(form: FieldForm, size: int, /, **shown: object) -> KeyField:
@@ -35,9 +40,9 @@ def test_flags_are_told_by_name_and_the_rest_as_a_number(
 ) -> None:
     """None of them is `0`."""
     flags = field("s32", 4, form="flags", prefix=prefix)
-    assert value_of(flags, number.to_bytes(4, "little")) == text
+    assert decode_field(flags, number.to_bytes(4, "little")) == text
     assert not is_number(flags)
-    assert len(token_of(flags)(number.to_bytes(4, "little"))) <= longest_token(flags)
+    assert len(make_token_renderer(flags)(number.to_bytes(4, "little"))) <= bound_token_size(flags)
 
 
 def test_a_device_is_told_by_the_name_that_sysfs_links_to(tmp_path: Path) -> None:
@@ -52,10 +57,12 @@ def test_a_device_is_told_by_the_name_that_sysfs_links_to(tmp_path: Path) -> Non
 def test_equal_values_of_one_run_have_equal_digests_whatever_their_form() -> None:
     """What stands behind the used bytes does not count; another salt gives another digest."""
     text = field("string", 8, hashed=True, salt=b"s")
-    assert value_of(text, b"ab\0xyz..") == value_of(text, b"ab\0.....")
+    assert decode_field(text, b"ab\0xyz..") == decode_field(text, b"ab\0.....")
     listed = field("strings", 12, hashed=True, salt=b"s")
-    assert value_of(listed, b"\2\0\0\0a\0xxxxxx") == value_of(listed, b"\2\0\0\0a\0......")
+    assert decode_field(listed, b"\2\0\0\0a\0xxxxxx") == decode_field(listed, b"\2\0\0\0a\0......")
     number = field("u32", 4, hashed=True, salt=b"s")
-    assert value_of(number, b"1234") != value_of(number, b"1235")
-    assert value_of(number, b"1234") != value_of(field("u32", 4, hashed=True, salt=b"t"), b"1234")
+    assert decode_field(number, b"1234") != decode_field(number, b"1235")
+    assert decode_field(number, b"1234") != decode_field(
+        field("u32", 4, hashed=True, salt=b"t"), b"1234"
+    )
     assert not is_number(number)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.output.log import Log, OutputLost, stamp
+from orchestrator.output.log import Log, OutputLost, format_timestamp
 from orchestrator.output.sink import Sink
 from tests.support.records import COMMON
 from tests.support.samples import finished, lifecycle
@@ -163,4 +163,4 @@ def test_a_pipe_that_does_not_block_is_waited_for() -> None:
 
 def test_stamps_are_rfc_3339_with_nanoseconds() -> None:
     """UTC, nine decimals."""
-    assert stamp(1_795_400_107_000_000_009) == "2026-11-23T02:15:07.000000009Z"
+    assert format_timestamp(1_795_400_107_000_000_009) == "2026-11-23T02:15:07.000000009Z"

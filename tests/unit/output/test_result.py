@@ -18,7 +18,7 @@ def fill(path: Path, plan: bytes = b"plan: 1\n") -> None:
     with ResultDirectory(path) as results:
         results.write_plan(plan)
         results.write_program("program.c", "int x;\n")
-        results.events().write(b'{"event":"event.recorded"}\n', 1)
+        results.open_events().write(b'{"event":"event.recorded"}\n', 1)
         results.write_result({"complete": True})
 
 

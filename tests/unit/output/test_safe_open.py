@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.output.result import ResultDirectory, ResultDirectoryError
-from orchestrator.output.safe_open import append_to
+from orchestrator.output.safe_open import open_for_append
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def shared(tmp_path: Path) -> Iterator[Path]:
 
 
 def append(path: Path | str, text: bytes = b"line\n") -> None:
-    handle = append_to(path)
+    handle = open_for_append(path)
     os.write(handle, text)
     os.close(handle)
 
@@ -44,7 +44,7 @@ def test_a_link_that_was_planted_is_not_followed(shared: Path, tmp_path: Path) -
     (shared / "new").symlink_to(tmp_path / "made")
     (shared / "folder").symlink_to(tmp_path)
     for path in ("file", "new", "folder/victim"):
-        with pytest.raises(OSError, match="is a link, and everybody can make links there"):
+        with pytest.raises(OSError, match="is a link, and every user can make links there"):
             append(shared / path)
     assert victim.read_text() == "as it was"
     assert not (tmp_path / "made").exists()

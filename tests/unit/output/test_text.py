@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.output.text import from_kernel, to_kernel
+from orchestrator.output.text import kernel_from_text, text_from_kernel
 
 ODD = st.lists(st.sampled_from([b"\\", b"x", b"4", b"1", b"\xff", b"\xc3", b"\xa9", b'"'])).map(
     b"".join
@@ -16,15 +16,15 @@ ODD = st.lists(st.sampled_from([b"\\", b"x", b"4", b"1", b"\xff", b"\xc3", b"\xa
 @given(raw=st.one_of(ODD, st.binary().filter(lambda raw: b"\0" not in raw)))
 def test_the_bytes_can_be_had_back(raw: bytes) -> None:
     """A left inverse exists, so distinct byte strings are distinct texts; and JSON keeps them."""
-    text = from_kernel(raw)
-    assert to_kernel(json.loads(json.dumps(text))) == raw
+    text = text_from_kernel(raw)
+    assert kernel_from_text(json.loads(json.dumps(text))) == raw
     text.encode("utf-8")  # strict: no surrogates
 
 
 @given(text=st.text().filter(lambda text: "\\" not in text and "\0" not in text))
 def test_valid_utf8_without_backslashes_stands_as_it_is(text: str) -> None:
     """People read names, not escapes."""
-    assert from_kernel(text.encode()) == text
+    assert text_from_kernel(text.encode()) == text
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_valid_utf8_without_backslashes_stands_as_it_is(text: str) -> None:
 )
 def test_the_schema_s_rule_by_example(raw: bytes, text: str) -> None:
     """Up to the NUL; bytes that are no UTF-8 by number; backslashes doubled."""
-    assert from_kernel(raw) == text
+    assert text_from_kernel(raw) == text

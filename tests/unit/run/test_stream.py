@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from orchestrator.compile.program import Program
-from orchestrator.output.run_output import Output, Tee
+from orchestrator.output.run_output import RunOutput, TeeSink
 from orchestrator.output.sink import OutputLost, Sink
 from orchestrator.plan.model import Limits
 from orchestrator.run.report.ledger import Delivery
@@ -76,7 +76,7 @@ batches = st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=40), max_siz
 def test_each_record_is_delivered_trimmed_or_undelivered_in_order(
     made, cap: int, room: int
 ) -> None:
-    output = Output(Counting(room), CONSTANTS)
+    output = RunOutput(Counting(room), CONSTANTS)
     session = Batches(*made)
     stacks = Stacks(session.new_stacks, output)
     stream = Stream(session, two_probes(Limits(events=cap)), output, CONSTANTS, stacks)
@@ -98,7 +98,7 @@ def test_each_record_is_delivered_trimmed_or_undelivered_in_order(
 @given(batches, st.integers(0, 5000))
 def test_limits_output_is_never_passed_and_cuts_no_line(made, size: int) -> None:
     written = io.BytesIO()
-    output = Output(Sink(written), CONSTANTS)
+    output = RunOutput(Sink(written), CONSTANTS)
     session = Batches(*made)
     stacks = Stacks(session.new_stacks, output)
     stream = Stream(session, two_probes(Limits(output=size)), output, CONSTANTS, stacks)
@@ -112,7 +112,7 @@ def test_limits_output_is_never_passed_and_cuts_no_line(made, size: int) -> None
 
 def test_a_tee_writes_to_both_and_counts_what_one_of_them_did_not_take() -> None:
     full, whole = Counting(1), io.BytesIO()
-    output = Output(Tee(full, Sink(whole)), CONSTANTS)
-    assert output.lines(b"one\ntwo\n", 2) == 1
+    output = RunOutput(TeeSink(full, Sink(whole)), CONSTANTS)
+    assert output.write_lines(b"one\ntwo\n", 2) == 1
     assert output.failed is not None
     assert whole.getvalue() == b"one\ntwo\n"

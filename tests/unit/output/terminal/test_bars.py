@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from orchestrator.cells.buckets import LOG, Buckets
 from orchestrator.output.percentiles import histogram_fields
-from orchestrator.output.terminal.bars import ROWS, Row, bar, rows_of
+from orchestrator.output.terminal.bars import ROWS, BarRow, draw_bar, group_buckets
 
 VALUES = st.lists(
     st.integers(0, 64).flatmap(lambda bits: st.integers(0, (1 << bits) - 1)),
@@ -21,7 +21,7 @@ VALUES = st.lists(
 @given(values=VALUES, most=st.integers(1, ROWS))
 def test_every_value_is_counted_in_the_row_of_its_range(values: list[int], most: int) -> None:
     """Rows join, are few, begin and end with something, and each counts what lies in it."""
-    rows = rows_of(histogram_fields(Counter(map(LOG.index, values))), most)
+    rows = group_buckets(histogram_fields(Counter(map(LOG.index, values))), most)
     assert 1 <= len(rows) <= max(most, 1)
     assert rows[0].count
     assert rows[-1].count
@@ -43,7 +43,7 @@ def test_linear_rows_are_steps_or_several_of_them(
     linear = Buckets(kind="linear", low=low, high=low + size, step=step)
     counts = Counter(map(linear.index, values))
     within = {index: n for index, n in counts.items() if 0 <= index < linear.count}
-    rows = rows_of(histogram_fields(within, buckets=linear))
+    rows = group_buckets(histogram_fields(within, buckets=linear))
     assert len(rows) <= ROWS
     assert sum(row.count for row in rows) == sum(within.values())
     assert all(one.high == two.low for one, two in pairwise(rows))
@@ -51,10 +51,12 @@ def test_linear_rows_are_steps_or_several_of_them(
 
 def test_a_narrow_histogram_is_drawn_in_parts_of_octaves_and_a_wide_one_in_whole_ones() -> None:
     """So that what matters is seen, in rows that one takes in at a glance."""
-    narrow = rows_of(histogram_fields({LOG.index(value): 1 for value in range(1024, 2048, 64)}))
-    assert narrow == [Row(1024 + 128 * i, 1152 + 128 * i, 2) for i in range(8)]
-    wide = rows_of(histogram_fields({LOG.index(1 << bits): 1 for bits in range(20)}))
-    assert wide == [Row(1 << bits, 2 << bits, 1) for bits in range(20)]
+    narrow = group_buckets(
+        histogram_fields({LOG.index(value): 1 for value in range(1024, 2048, 64)})
+    )
+    assert narrow == [BarRow(1024 + 128 * i, 1152 + 128 * i, 2) for i in range(8)]
+    wide = group_buckets(histogram_fields({LOG.index(1 << bits): 1 for bits in range(20)}))
+    assert wide == [BarRow(1 << bits, 2 << bits, 1) for bits in range(20)]
 
 
 @pytest.mark.parametrize(
@@ -63,9 +65,9 @@ def test_a_narrow_histogram_is_drawn_in_parts_of_octaves_and_a_wide_one_in_whole
 )
 def test_bars_are_as_long_as_their_numbers(number: int, drawn: str) -> None:
     """In eighths of a column; whatever is not 0 shows."""
-    assert bar(number, 256, 4) == drawn
+    assert draw_bar(number, 256, 4) == drawn
 
 
 def test_bars_without_the_characters_for_them() -> None:
     """Where the terminal has but ASCII."""
-    assert bar(100, 256, 4, ascii_only=True) == "##"
+    assert draw_bar(100, 256, 4, ascii_only=True) == "##"

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.cells.buckets import LOG
 from orchestrator.output.percentiles import histogram_fields
-from orchestrator.output.terminal.human_units import amount, harmless
+from orchestrator.output.terminal.human_units import format_amount, make_printable
 from orchestrator.output.terminal.progress import Progress, hidden_at_end
 from orchestrator.output.terminal.summary import print_summary
 from tests.support.samples import finished, lifecycle, metric
@@ -183,7 +183,11 @@ def test_derived_figures_and_what_stopped_a_run_are_told() -> None:
     """With the units of the metrics that they name; without a value is a dash."""
     stop = {
         "condition": "total(read.latency) > 10*ms",
-        "numbers": {"total(read.latency)": 12_000_000, "share": 2.5, "read.latency.count": 3},
+        "numbers": {
+            "total(read.latency)": 12_000_000,
+            "share": 2.5,
+            "read.latency.count": 3,
+        },
     }
     cells = [{"key": {}, "other": False, "value": 12_000_000}]
     text = summary(
@@ -264,7 +268,7 @@ def test_names_from_processes_cannot_drive_the_terminal() -> None:
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "\\x1b[2J[red]x\\u202e" in text
-    assert harmless("a\nb") == "a\\nb"
+    assert make_printable("a\nb") == "a\\nb"
 
 
 @pytest.mark.parametrize(
@@ -277,7 +281,7 @@ def test_names_from_processes_cannot_drive_the_terminal() -> None:
 )  # fmt: skip
 def test_amounts_read_well(value: float, unit: str, text: str) -> None:
     """Durations are ns and sizes bytes, whatever the display unit."""
-    assert amount(value, unit) == text
+    assert format_amount(value, unit) == text
 
 
 def test_the_bar_is_drawn_on_a_terminal_and_taken_away() -> None:

@@ -119,7 +119,7 @@ def _type_within(key: Schema, schema: Schema) -> str:
 
 
 def _reference(name: str, schema: Schema) -> str:
-    """What a definition is called in a table: a link where it has a table of its own."""
+    """What a definition is called in a table: a link where it has its own table."""
     kind = schema["$defs"][name]
     if name == "expression":
         return "E"
@@ -142,8 +142,8 @@ def _default(name: str, key: Schema, required: tuple[str, ...]) -> str:
 def _meaning(key: Schema) -> str:
     examples = key.get("examples", ())
     shown = [_example(example) for example in examples]
-    told = f" Example: {', '.join(shown)}." if shown else ""
-    return f"{key.get('description', '')}{told}"
+    shown_examples = f" Example: {', '.join(shown)}." if shown else ""
+    return f"{key.get('description', '')}{shown_examples}"
 
 
 def _example(value: Any) -> str:
@@ -221,7 +221,7 @@ def _field_table(owner: Schema, schema: Schema) -> str:
 
 
 def _nested(key: Schema, schema: Schema) -> Iterator[str]:
-    """Tables of what lies inside a field and has no definition of its own."""
+    """Tables of what a field contains that has no separate definition."""
     inner = key.get("additionalProperties")
     for part in (key, inner, key.get("items")):
         if isinstance(part, Mapping) and part.get("properties"):

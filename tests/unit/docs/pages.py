@@ -49,7 +49,7 @@ def code_spans(page: Path) -> Iterator[str]:
 
 
 def section(text: str, heading: str) -> str:
-    """What stands below a heading, up to the next one of its level or above."""
+    """What is below a heading, up to the next one of its level or above."""
     level = len(heading) - len(heading.lstrip("#"))
     below = text.partition(f"\n{heading}\n")[2]
     assert below, f"no heading {heading!r}"

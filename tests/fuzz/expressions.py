@@ -5,7 +5,7 @@ from functools import cache
 
 from orchestrator.backends import backend
 from orchestrator.backends.bcc.emit.site import EmitError
-from orchestrator.backends.tracefs.design.layout import Layout
+from orchestrator.backends.tracefs.design.layout import EventLayout
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts, load_facts
@@ -132,7 +132,7 @@ def _check_tracefs(program: Program) -> None:
         artifact = backend("tracefs").emit(program, facts())
     except HostError:
         return
-    assert isinstance(artifact.detail, Layout)
+    assert isinstance(artifact.detail, EventLayout)
     check_writes(artifact.detail)
 
 

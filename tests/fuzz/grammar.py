@@ -4,8 +4,13 @@ without a look at the code that makes them."""
 import re
 import shlex
 
-from orchestrator.backends.tracefs.design.layout import Layout
-from orchestrator.backends.tracefs.design.writes import Write, listing, names_of, writes
+from orchestrator.backends.tracefs.design.layout import EventLayout
+from orchestrator.backends.tracefs.design.writes import (
+    Write,
+    attach_writes,
+    list_as_shell,
+    names_from_run_id,
+)
 
 _C_TOKEN = re.compile(
     r"/\*(?P<comment>(?:[^*]|\*(?!/))*)\*/"
@@ -73,9 +78,9 @@ def check_definition(text: str) -> None:
         check_filter(match["filter"])
 
 
-def check_writes(layout: Layout) -> None:
+def check_writes(layout: EventLayout) -> None:
     """Every write of a layout, and the shell text that `explain` shows for it."""
-    for write in writes(layout, names_of("r1"), pids=["PID"], own=["SELF"]):
+    for write in attach_writes(layout, names_from_run_id("r1"), pids=["PID"], own=["SELF"]):
         assert _PATH.fullmatch(write.path), write.path
         assert ".." not in write.path
         _check_text(write)
@@ -84,7 +89,7 @@ def check_writes(layout: Layout) -> None:
 
 def check_listing(write: Write) -> None:
     """A shell reads the listing of a write as that write."""
-    (line,) = [listing([write])]
+    (line,) = [list_as_shell([write])]
     words = shlex.split(line)
     if write.action == "mkdir":
         assert words == ["mkdir", write.path]

@@ -1,7 +1,7 @@
 """Texts → definitions of events and filters, or a refusal."""
 
 from orchestrator.backends.tracefs.design.filters import FieldRef, comm_filter, filter_text
-from orchestrator.backends.tracefs.design.writes import Write, names_of
+from orchestrator.backends.tracefs.design.writes import Write, names_from_run_id
 from orchestrator.compile.expressions.nodes import Builtin, StringTest
 from orchestrator.compile.expressions.types import Str
 from orchestrator.kernel.abi.dynamic_events import Event
@@ -57,7 +57,7 @@ def _check_filters(text: str) -> None:
 
 
 def _check_names(text: str) -> None:
-    names = names_of(text.encode("utf-8", "replace").decode())
+    names = names_from_run_id(text.encode("utf-8", "replace").decode())
     check_definition(f"p:{names.group}/{names.token} vfs_read")
     assert names.directory == f"instances/probeplan-{names.token}"
 

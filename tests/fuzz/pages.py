@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from orchestrator.backends.tracefs import backend as tracefs
-from orchestrator.backends.tracefs.design.layout import Layout
+from orchestrator.backends.tracefs.design.layout import EventLayout
 from orchestrator.backends.tracefs.reader import pages
-from orchestrator.backends.tracefs.reader.columns import Column, Columns, Reader
-from orchestrator.backends.tracefs.reader.events import SLACK, Bytes, Events
+from orchestrator.backends.tracefs.reader.arrays import ByteArray
+from orchestrator.backends.tracefs.reader.columns import EventColumns, EventFormat, ValueColumn
+from orchestrator.backends.tracefs.reader.events import SLACK, Events
 from orchestrator.backends.tracefs.reader.tasks import Tasks
 from orchestrator.compile.expressions.evaluate import Tally
 from orchestrator.compile.lower import compile_plan
@@ -52,7 +53,7 @@ def check(data: bytes) -> None:
     assert first == second, "what was read depends on bytes that were not committed"
 
 
-def _filled(raw: bytes, count: int, fill: int) -> Bytes:
+def _filled(raw: bytes, count: int, fill: int) -> ByteArray:
     """The pages in a buffer with every byte that must not matter set to `fill`."""
     buffer = np.full(count * SIZE + SLACK, fill, dtype=np.uint8)
     for page in range(count):
@@ -63,14 +64,14 @@ def _filled(raw: bytes, count: int, fill: int) -> Bytes:
     return buffer
 
 
-def _read(buffer: Bytes, count: int) -> Seen:
+def _read(buffer: ByteArray, count: int) -> Seen:
     cpus = np.arange(count, dtype=np.uint16)
     flat = buffer[: count * SIZE]
     few, many = pages._walk_few(flat, count, SIZE), pages._walk_many(flat, count, SIZE)
     for one, other in zip(few[:4], many[:4], strict=True):
         assert np.array_equal(one, other), "the two walks differ"
     assert few[4] == many[4] <= count
-    decoded = pages.decode(buffer, count, SIZE, cpus)
+    decoded = pages.decode_pages(buffer, count, SIZE, cpus)
     events = decoded.events
     columns = (events.time, events.offset, events.length, events.kind)
     found = list(zip(*(column.tolist() for column in columns), strict=True))
@@ -78,7 +79,7 @@ def _read(buffer: Bytes, count: int) -> Seen:
     return Seen(found, decoded.corrupt, _values(events))
 
 
-def _check_places(found: list[tuple[int, int, int, int]], buffer: Bytes) -> None:
+def _check_places(found: list[tuple[int, int, int, int]], buffer: ByteArray) -> None:
     last = 0
     for _, offset, length, _ in found:
         start = offset // SIZE * SIZE
@@ -93,12 +94,14 @@ def _values(events: Events) -> list[tuple[bytes, bytes]]:
     """Values and nulls of every field, event by event; the strings are checked."""
     found = []
     for reader in _readers():
-        mine = events.take(reader.rows(events))
-        table = Columns(reader, mine, Tasks(Path("/nonexistent"), Path("/nonexistent")), Tally())
+        mine = events.select(reader.find_rows(events))
+        table = EventColumns(
+            reader, mine, Tasks(Path("/nonexistent"), Path("/nonexistent")), Tally()
+        )
         for node, name in reader.source.leaves.items():
             if name.startswith("common_"):
                 continue
-            column = table.column(node)
+            column = table.column_of(node)
             assert len(column.values) == len(mine)
             _check_strings(column, mine)
             nulls = b"" if column.nulls is None else column.nulls.tobytes()
@@ -106,7 +109,7 @@ def _values(events: Events) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def _check_strings(column: Column, events: Events) -> None:
+def _check_strings(column: ValueColumn, events: Events) -> None:
     if column.values.dtype.kind != "S":
         return
     places = zip(column.values, events.offset, events.length, strict=True)
@@ -115,22 +118,24 @@ def _check_strings(column: Column, events: Events) -> None:
 
 
 @cache
-def _layout() -> tuple[Layout, dict[str, Reader]]:
+def _layout() -> tuple[EventLayout, dict[str, EventFormat]]:
     facts = load_facts(_KERNEL)
     program = compile_plan(load_plan(_PLAN), facts)
     layout = tracefs.emit(program, facts).detail
-    assert isinstance(layout, Layout)
+    assert isinstance(layout, EventLayout)
     readers = {}
     for source in layout.sources:
         told = facts.tracepoint(source.category, source.event)
         assert told is not None
         fields = {field.name: field for field in (*told.common, *told.fields)}
         size = max(fields[name].offset + fields[name].size for name in source.leaves.values())
-        readers[source.event] = Reader(source=source, kind=told.id or 0, fields=fields, size=size)
+        readers[source.event] = EventFormat(
+            source=source, kind=told.id or 0, fields=fields, size=size
+        )
     return layout, readers
 
 
-def _readers() -> list[Reader]:
+def _readers() -> list[EventFormat]:
     return list(_layout()[1].values())
 
 
@@ -151,9 +156,9 @@ def _committed(page: bytes, commit: int) -> bytes:
 def _relocated(page: bytes, at: int, size: int) -> bytes:
     """The page with the string of each exec event said to be elsewhere."""
     buffer = np.frombuffer(page + bytes(SLACK), dtype=np.uint8)
-    events = pages.decode(buffer, 1, SIZE, np.zeros(1, dtype=np.uint16)).events
+    events = pages.decode_pages(buffer, 1, SIZE, np.zeros(1, dtype=np.uint16)).events
     told, changed = _layout()[1]["sched_process_exec"], bytearray(page)
-    for offset in events.offset[told.rows(events)].tolist():
+    for offset in events.offset[told.find_rows(events)].tolist():
         start = offset + told.fields["filename"].offset
         changed[start : start + 4] = (size << 16 | at).to_bytes(4, "little")
     return bytes(changed)

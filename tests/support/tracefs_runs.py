@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.backends.protocol import Artifact, AttachOptions, Counts, Session
 from orchestrator.backends.tracefs import backend as tracefs
-from orchestrator.backends.tracefs.design.layout import Layout
+from orchestrator.backends.tracefs.design.layout import EventLayout
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
@@ -55,7 +55,7 @@ class Outcome:
     records: list[dict[str, Any]] = field(default_factory=list)
     cells: dict[str, list[Cell]] = field(default_factory=dict)
     counts: Counts
-    artifact: Artifact[Layout]
+    artifact: Artifact[EventLayout]
     pid: int = 0
 
     def side(self, name: str = "hit", hook: int = 0) -> Any:

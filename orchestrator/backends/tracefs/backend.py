@@ -6,7 +6,7 @@ can say what the plan says, pages read in bulk; the rest is done by the reader a
 
 from orchestrator.backends.protocol import Artifact, AttachOptions, Session
 from orchestrator.backends.tracefs.design.artifact import emit, unsupported
-from orchestrator.backends.tracefs.design.layout import Layout
+from orchestrator.backends.tracefs.design.layout import EventLayout
 from orchestrator.kernel.facts import KernelFacts
 
 __all__ = ["NAME", "attach", "emit", "unsupported"]
@@ -14,7 +14,7 @@ __all__ = ["NAME", "attach", "emit", "unsupported"]
 NAME = "tracefs"
 
 
-def attach(artifact: Artifact[Layout], facts: KernelFacts, options: AttachOptions) -> Session:
+def attach(artifact: Artifact[EventLayout], facts: KernelFacts, options: AttachOptions) -> Session:
     """Attach all of the artifact or nothing; raises HostError with the kernel's words."""
     from orchestrator.backends.tracefs.attach import attaching
 

@@ -12,9 +12,9 @@ import pytest
 
 from orchestrator.backends.protocol import Artifact, AttachOptions
 from orchestrator.backends.tracefs import backend as tracefs
-from orchestrator.backends.tracefs.design.layout import Layout
+from orchestrator.backends.tracefs.design.layout import EventLayout
 from orchestrator.backends.tracefs.design.writes import Write
-from orchestrator.backends.tracefs.instance.trace_instance import Instance
+from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.kernel.facts import live_facts
 from orchestrator.plan.findings import HostError
 from tests.support.paths import ROOT
@@ -23,7 +23,7 @@ from tests.support.tracefs_runs import alive, compiled, leftovers, new_run
 pytestmark = pytest.mark.usefixtures("tracing", "nothing_left")
 
 
-def artifact_of(load: str) -> Artifact[Layout]:
+def artifact_of(load: str) -> Artifact[EventLayout]:
     """Every kind of step: definitions, filters, threads, switches."""
     program = compiled(f"""
 target: {{pid: {os.getpid()}, comm: "no*"}}
@@ -34,7 +34,7 @@ probes:
     return tracefs.emit(program, live_facts())
 
 
-def steps_of(artifact: Artifact[Layout]) -> int:
+def steps_of(artifact: Artifact[EventLayout]) -> int:
     """How many writes attaching makes."""
     return artifact.text.count("\n") - 2  # a comment before, tracing_on after
 
@@ -44,12 +44,12 @@ class Stop(Exception):
 
 
 def failing_at(
-    number: int, original: Callable[[Instance, Write], None], error: Exception
-) -> Callable[[Instance, Write], None]:
-    """Instance._perform, but for the step `number`, which raises."""
+    number: int, original: Callable[[TraceInstance, Write], None], error: Exception
+) -> Callable[[TraceInstance, Write], None]:
+    """TraceInstance._perform_write, but for the step `number`, which raises."""
     done = iter(range(1000))
 
-    def perform(self: Instance, step: Write) -> None:
+    def perform(self: TraceInstance, step: Write) -> None:
         if next(done) == number:
             raise error
         original(self, step)
@@ -65,24 +65,28 @@ def test_a_failure_at_any_step_leaves_nothing(
     artifact = artifact_of(load)
     for number in range(steps_of(artifact)):
         with monkeypatch.context() as patch:
-            patch.setattr(Instance, "_perform", failing_at(number, Instance._perform, error))
+            patch.setattr(
+                TraceInstance,
+                "_perform_write",
+                failing_at(number, TraceInstance._perform_write, error),
+            )
             fails_cleanly(artifact)
 
 
-@pytest.mark.parametrize("name", ["open_pipes", "hold"])
+@pytest.mark.parametrize("name", ["open_pipes", "hold_buffer"])
 def test_a_failure_after_the_writes_leaves_nothing(
     load: str, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """The same for what comes after them."""
 
-    def stop(_self: Instance) -> None:
+    def stop(_self: TraceInstance) -> None:
         raise Stop
 
-    monkeypatch.setattr(Instance, name, stop)
+    monkeypatch.setattr(TraceInstance, name, stop)
     fails_cleanly(artifact_of(load))
 
 
-def fails_cleanly(artifact: Artifact[Layout]) -> None:
+def fails_cleanly(artifact: Artifact[EventLayout]) -> None:
     """Attaching fails, and neither the kernel nor the journal tells that it was tried."""
     noted: list[tuple[str, str]] = []
     options = AttachOptions(
@@ -145,7 +149,7 @@ def test_a_refused_filter_is_told_in_the_kernel_s_words(load: str) -> None:
     """The finding names the probe and its place, and shows the kernel's caret."""
     artifact = artifact_of(load)
     layout = artifact.detail
-    assert isinstance(layout, Layout)
+    assert isinstance(layout, EventLayout)
     broken = replace(layout.sources[0], filter="a0 >= ")
     wrong = replace(artifact, detail=replace(layout, sources=(broken, *layout.sources[1:])))
     with pytest.raises(HostError) as caught:
@@ -161,7 +165,7 @@ def test_a_refused_definition_is_told_and_leaves_nothing(load: str) -> None:
     """A file that is gone: the finding names it, and the journal has no entry for it."""
     artifact = artifact_of(load)
     layout = artifact.detail
-    assert isinstance(layout, Layout)
+    assert isinstance(layout, EventLayout)
     source = layout.sources[0]
     assert source.definition is not None
     gone = replace(source, definition=replace(source.definition, path="/nonexistent"))
@@ -175,7 +179,7 @@ def test_an_optional_hook_that_the_kernel_refuses_is_skipped(load: str) -> None:
     """The others are attached, and the reason is kept."""
     artifact = artifact_of(load)
     layout = artifact.detail
-    assert isinstance(layout, Layout)
+    assert isinstance(layout, EventLayout)
     first = layout.hooks[0]
     broken = replace(layout.sources[first.sides[0].source], filter="nonsense == 1")
     optional = replace(first, hook=replace(first.hook, optional=True))

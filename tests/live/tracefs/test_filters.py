@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from orchestrator.backends.tracefs.design.filters import filter_text
-from orchestrator.backends.tracefs.design.writes import Write, names_of
-from orchestrator.backends.tracefs.instance.trace_instance import Instance
+from orchestrator.backends.tracefs.design.writes import Write, names_from_run_id
+from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.backends.tracefs.reader.drain import Drain
 from orchestrator.compile.expressions.evaluate import evaluate
 from orchestrator.compile.expressions.nodes import Arithmetic, Combination, Comparison, Const, Node
@@ -45,7 +45,7 @@ CALLS = 400
 def test_the_kernel_agrees_with_the_evaluator(load: str, tracing: Path) -> None:
     """Random filters on an argument that counts 0, 1, …, seen through all integer types: the
     kernel accepts the text and lets through exactly the calls for which the expression holds."""
-    names = names_of(new_run())
+    names = names_from_run_id(new_run())
     fetch = tuple(f"a{i}=%di:{kind.name}" for i, kind in enumerate(KINDS))
     found = subprocess.run(["nm", load], check=True, capture_output=True, text=True).stdout
     address = next(
@@ -58,18 +58,18 @@ def test_the_kernel_agrees_with_the_evaluator(load: str, tracing: Path) -> None:
         offset=_file_offset(load, address),
         fetch=fetch,
     )
-    instance = Instance(tracefs=tracing, names=names, journal=_ignore, unjournal=_ignore)
+    instance = TraceInstance(tracefs=tracing, names=names, journal=_ignore, unjournal=_ignore)
     at = f"{names.directory}/events/{event.full_name}"
     chance = random.Random(20)  # noqa: S311  # a fixed sequence of cases
     try:
-        instance.perform(
+        instance.perform_writes(
             [
                 Write(action="define", path="uprobe_events", text=event.line, event=event),
                 Write(action="mkdir", path=names.directory),
                 Write(action="write", path=f"{at}/enable", text="1", undo="0"),
             ]
         )
-        told = parse_format(names.group, event.name, instance.format(names.group, event.name))
+        told = parse_format(names.group, event.name, instance.read_format(names.group, event.name))
         field = told.field("a7")
         assert field is not None
         drain = Drain(instance, ordered=False)
@@ -77,9 +77,9 @@ def test_the_kernel_agrees_with_the_evaluator(load: str, tracing: Path) -> None:
             node = random_condition(chance)
             text = filter_text(node, field_of)
             assert text is not None
-            instance.perform([Write(action="write", path=f"{at}/filter", text=text)])
+            instance.perform_writes([Write(action="write", path=f"{at}/filter", text=text)])
             subprocess.run([load, "call", str(CALLS)], check=True, stdout=subprocess.DEVNULL)
-            events, _ = drain.take((1 << 63) - 1)
+            events, _ = drain.take_events((1 << 63) - 1)
             seen = [
                 int.from_bytes(
                     bytes(events.buffer[o + field.offset : o + field.offset + 8]), "little"

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.backends.tracefs.design.writes import Write, names_of
-from orchestrator.backends.tracefs.instance.trace_instance import Instance
+from orchestrator.backends.tracefs.design.writes import Write, names_from_run_id
+from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.backends.tracefs.reader.drain import Drain
 from tests.support.tracefs_runs import new_run
 from tests.unit.backends.tracefs.reader.test_pages import SIZE, walked
@@ -17,11 +17,13 @@ from tests.unit.backends.tracefs.reader.test_pages import SIZE, walked
 def test_the_kernel_s_own_pages_are_read_alike_by_both_walks(load: str, tracing: Path) -> None:
     """Many real pages: as many events as calls, the same by both ways, in time order."""
     calls = 20_000
-    instance = Instance(tracefs=tracing, names=names_of(new_run()), journal=_no, unjournal=_no)
+    instance = TraceInstance(
+        tracefs=tracing, names=names_from_run_id(new_run()), journal=_no, unjournal=_no
+    )
     at = instance.names.directory
     event = f"{at}/events/syscalls/sys_enter_getppid"
     try:
-        instance.perform(
+        instance.perform_writes(
             [
                 Write(action="mkdir", path=at),
                 Write(action="write", path=f"{event}/filter", text=f'COMM == "{Path(load).name}"'),
@@ -30,7 +32,7 @@ def test_the_kernel_s_own_pages_are_read_alike_by_both_walks(load: str, tracing:
         )
         subprocess.run([load, "getppid", str(calls)], check=True, stdout=subprocess.DEVNULL)
         drain = Drain(instance, ordered=False)
-        events, _ = drain.take(0)
+        events, _ = drain.take_events(0)
         assert len(events) == calls
         assert (np.diff(events.time.astype(np.int64)) >= 0).all()
         raw = bytes(drain._buffer)  # the very pages that were decoded

@@ -3,27 +3,30 @@
 from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.backends.tracefs.design.writes import names_of
-from orchestrator.backends.tracefs.instance.calibration import beside, measure
-from orchestrator.backends.tracefs.instance.trace_instance import Instance
+from orchestrator.backends.tracefs.design.writes import names_from_run_id
+from orchestrator.backends.tracefs.instance.calibration import (
+    make_calibration_instance,
+    measure_event,
+)
+from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.kernel.facts import live_facts
 
 Told = list[tuple[str, str]]
 
 
-def instance_beside(told: Told, gone: Told) -> Instance:
+def instance_beside(told: Told, gone: Told) -> TraceInstance:
     tracing = live_facts().tracing
     assert tracing is not None
-    run = Instance(
+    run = TraceInstance(
         tracefs=Path("/") / tracing,
-        names=names_of("pricetest"),
+        names=names_from_run_id("pricetest"),
         journal=lambda kind, what: told.append((kind, what)),
         unjournal=lambda kind, what: gone.append((kind, what)),
     )
-    return beside(run)
+    return make_calibration_instance(run)
 
 
-def left(instance: Instance) -> list[str]:
+def left(instance: TraceInstance) -> list[str]:
     places = (instance.path, instance.tracefs / "events" / instance.names.group)
     return [str(place) for place in places if place.exists()]
 
@@ -35,7 +38,7 @@ def test_a_recorded_call_is_slower_and_nothing_of_the_trial_stays() -> None:
         told: Told = []
         gone: Told = []
         instance = instance_beside(told, gone)
-        price = measure(kind, instance)
+        price = measure_event(kind, instance)
         assert price is not None
         found[kind] = price[0]
         assert price[1] == 0
@@ -49,12 +52,12 @@ def test_what_the_kernel_refuses_has_no_price_and_leaves_nothing() -> None:
     """Here a name that an event cannot have; elsewhere a kernel without kprobes."""
     instance = instance_beside([], [])
     instance.names = replace(instance.names, token="9" * 80)
-    assert measure("uprobe event", instance) is None
+    assert measure_event("uprobe event", instance) is None
     assert left(instance) == []
 
 
 def test_a_kernel_without_kprobes_has_no_price_for_them() -> None:
     instance = instance_beside([], [])
     offered = live_facts().feature("kprobes").state != "no"
-    assert (measure("kprobe event", instance) is not None) == offered
+    assert (measure_event("kprobe event", instance) is not None) == offered
     assert left(instance) == []

@@ -6,10 +6,14 @@ from orchestrator.backends.protocol import Artifact, AttachOptions, SkippedHook
 from orchestrator.backends.tracefs.attach.optional_hooks import without_refused
 from orchestrator.backends.tracefs.attach.session import TracefsSession
 from orchestrator.backends.tracefs.counts.event_costs import price_events
-from orchestrator.backends.tracefs.design.layout import Layout
-from orchestrator.backends.tracefs.design.writes import names_of, stopping, writes
-from orchestrator.backends.tracefs.instance.threads import own_threads, seeds
-from orchestrator.backends.tracefs.instance.trace_instance import Instance, Refused
+from orchestrator.backends.tracefs.design.layout import EventLayout
+from orchestrator.backends.tracefs.design.writes import (
+    attach_writes,
+    names_from_run_id,
+    stop_writes,
+)
+from orchestrator.backends.tracefs.instance.threads import own_threads, target_threads
+from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance, WriteRefused
 from orchestrator.compile.program import ResolvedTarget
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
@@ -18,17 +22,17 @@ __all__ = ["attach"]
 
 
 def attach(
-    artifact: Artifact[Layout], facts: KernelFacts, options: AttachOptions
+    artifact: Artifact[EventLayout], facts: KernelFacts, options: AttachOptions
 ) -> TracefsSession:
     """Attach everything or nothing; optional hooks that the kernel refuses are left out."""
     layout = artifact.detail
     skipped: list[SkippedHook] = []
     while True:
-        instance = _instance(facts, options)
+        instance = _make_instance(facts, options)
         try:
-            _make(instance, layout, artifact.program.target, options)
+            _perform_attach(instance, layout, artifact.program.target, options)
             prices = price_events(layout, instance)
-        except Refused as refused:
+        except WriteRefused as refused:
             instance.close()
             layout = without_refused(layout, refused, skipped)
         except BaseException:
@@ -38,7 +42,7 @@ def attach(
             return TracefsSession(artifact, layout, instance, skipped, prices)
 
 
-def _instance(facts: KernelFacts, options: AttachOptions) -> Instance:
+def _make_instance(facts: KernelFacts, options: AttachOptions) -> TraceInstance:
     if facts.tracing is None:
         raise HostError(
             [
@@ -49,22 +53,22 @@ def _instance(facts: KernelFacts, options: AttachOptions) -> Instance:
                 )
             ]
         )
-    return Instance(
+    return TraceInstance(
         tracefs=Path("/") / facts.tracing,
-        names=names_of(options.run_id),
+        names=names_from_run_id(options.run_id),
         journal=options.journal,
         unjournal=options.unjournal,
     )
 
 
-def _make(
-    instance: Instance, layout: Layout, target: ResolvedTarget, options: AttachOptions
+def _perform_attach(
+    instance: TraceInstance, layout: EventLayout, target: ResolvedTarget, options: AttachOptions
 ) -> None:
-    pids = seeds(target, options.root_pid) if layout.by_pid else ()
+    pids = target_threads(target, options.root_pid) if layout.by_pid else ()
     own = own_threads() if target.exclude_self else ()
     instance.own = tuple(own)
-    instance.perform(writes(layout, instance.names, pids=pids, own=own))
+    instance.perform_writes(attach_writes(layout, instance.names, pids=pids, own=own))
     instance.open_pipes()
-    for step in stopping(layout, instance.names, own):
+    for step in stop_writes(layout, instance.names, own):
         options.stop(str(instance.tracefs / step.path), step.text)
-    instance.hold()
+    instance.hold_buffer()

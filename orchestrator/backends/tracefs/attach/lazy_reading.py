@@ -4,8 +4,8 @@ numpy, which takes longer to import than a plan takes to attach."""
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from orchestrator.backends.tracefs.design.layout import Layout
-from orchestrator.backends.tracefs.instance.trace_instance import Instance
+from orchestrator.backends.tracefs.design.layout import EventLayout
+from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.compile.program import Program
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ class LazyReadingSide:
     """The reading side of one instance."""
 
     program: Program
-    layout: Layout
-    instance: Instance
+    layout: EventLayout
+    instance: TraceInstance
     _made: "ReadingSide | None" = field(default=None, init=False)
 
     @property

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from orchestrator.backends.protocol import SkippedHook
-from orchestrator.backends.tracefs.design.layout import HookEvents, Layout
-from orchestrator.backends.tracefs.instance.trace_instance import Refused
+from orchestrator.backends.tracefs.design.layout import EventLayout, HookEvents
+from orchestrator.backends.tracefs.instance.trace_instance import WriteRefused
 from orchestrator.plan.findings import NOWHERE, Finding, HostError
 
 __all__ = ["without_refused"]
 
 
-def without_refused(layout: Layout, refused: Refused, skipped: list[SkippedHook]) -> Layout:
+def without_refused(
+    layout: EventLayout, refused: WriteRefused, skipped: list[SkippedHook]
+) -> EventLayout:
     """The layout without the optional hooks that need what the kernel refused; raises HostError
     where a hook is not optional, or nothing would be left."""
     source = refused.step.source
@@ -23,7 +25,7 @@ def without_refused(layout: Layout, refused: Refused, skipped: list[SkippedHook]
     return _keep_hooks(layout, left)
 
 
-def _keep_hooks(layout: Layout, hooks: tuple[HookEvents, ...]) -> Layout:
+def _keep_hooks(layout: EventLayout, hooks: tuple[HookEvents, ...]) -> EventLayout:
     """The layout with these hooks only, and the sources that they need."""
     needed = sorted({side.source for hook in hooks for side in hook.sides})
     number = {old: new for new, old in enumerate(needed)}
@@ -40,7 +42,7 @@ def _keep_hooks(layout: Layout, hooks: tuple[HookEvents, ...]) -> Layout:
     )
 
 
-def _refusal_finding(refused: Refused, users: Sequence[HookEvents]) -> Finding:
+def _refusal_finding(refused: WriteRefused, users: Sequence[HookEvents]) -> Finding:
     step = refused.step
     code = "PP114" if step.path.endswith(("/filter", "/trigger")) else "PP113"
     where = f"{users[0].hook.label}: " if users else ""

@@ -22,10 +22,14 @@ from orchestrator.backends.tracefs.counts.hist_tables import (
     cells_of_table,
     read_hist_tables,
 )
-from orchestrator.backends.tracefs.design.layout import HistUse, HookEvents, Layout
-from orchestrator.backends.tracefs.design.mechanism import attached
-from orchestrator.backends.tracefs.design.writes import resuming, switched, toggled
-from orchestrator.backends.tracefs.instance.trace_instance import Instance
+from orchestrator.backends.tracefs.design.layout import EventLayout, HistUse, HookEvents
+from orchestrator.backends.tracefs.design.mechanism import attached_hook
+from orchestrator.backends.tracefs.design.writes import (
+    resume_writes,
+    source_switch_writes,
+    trigger_switch_writes,
+)
+from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import Program
 from orchestrator.plan.findings import Finding, HostError
@@ -44,9 +48,9 @@ class TracefsSession:
 
     def __init__(
         self,
-        artifact: Artifact[Layout],
-        layout: Layout,
-        instance: Instance,
+        artifact: Artifact[EventLayout],
+        layout: EventLayout,
+        instance: TraceInstance,
         skipped: Sequence[SkippedHook],
         prices: Mapping[str, Price],
     ) -> None:
@@ -54,7 +58,7 @@ class TracefsSession:
         self._prices = prices
         self.skipped: Sequence[SkippedHook] = tuple(skipped)
         self.attached: Sequence[AttachedHook] = tuple(
-            attached(h, layout, instance.names) for h in layout.hooks
+            attached_hook(h, layout, instance.names) for h in layout.hooks
         )
         self._armed = False
         self._closed = False
@@ -81,7 +85,9 @@ class TracefsSession:
     def _switch_triggers(self, state: str) -> None:
         """Let hist triggers count, or not; they go on counting whatever tracing_on says."""
         instance = self.instance
-        instance.perform(switched(self.layout, instance.names, instance.own, state))
+        instance.perform_writes(
+            trigger_switch_writes(self.layout, instance.names, instance.own, state)
+        )
 
     def extend(self, deadline_ns: int) -> None:
         """Move the deadline (a lease renewed). One that ran out, since we were stopped, was ended
@@ -89,36 +95,38 @@ class TracefsSession:
         self._deadline_ns = deadline_ns
         if self._armed:
             instance = self.instance
-            off = self._sources(self._paused)
-            instance.perform(resuming(self.layout, instance.names, instance.own, off))
+            off = self._sources_of(self._paused)
+            instance.perform_writes(resume_writes(self.layout, instance.names, instance.own, off))
 
     def pause(self, probes: Collection[int]) -> None:
         """Switch probes off by their events' own switches. Raises HostError for one that shares an
         event with a probe that goes on."""
         paused = self._paused | set(probes)
-        sources = self._sources(paused)
-        if shared := sources & self._sources(set(range(len(self.program.probes))) - paused):
-            raise HostError([_shared(self.layout, self.program, sorted(shared))])
-        self._toggle(sources, on=False)
+        sources = self._sources_of(paused)
+        if shared := sources & self._sources_of(set(range(len(self.program.probes))) - paused):
+            raise HostError([_shared_event_finding(self.layout, self.program, sorted(shared))])
+        self._switch_sources(sources, on=False)
         self._paused = paused
 
     def resume(self, probes: Collection[int]) -> None:
         """Switch paused probes on again. Calls that were open are forgotten: their returns may have
         gone by."""
-        self._reading.get().pipeline.forget({hook.hook.id for hook in self._hooks(probes)})
-        self._toggle(self._sources(probes), on=True)
+        self._reading.get().pipeline.forget_open_calls(
+            {hook.hook.id for hook in self._hooks_of(probes)}
+        )
+        self._switch_sources(self._sources_of(probes), on=True)
         self._paused -= set(probes)
 
-    def _toggle(self, sources: Collection[int], *, on: bool) -> None:
+    def _switch_sources(self, sources: Collection[int], *, on: bool) -> None:
         instance = self.instance
-        steps = toggled(self.layout, instance.names, instance.own, sources, on=on)
+        steps = source_switch_writes(self.layout, instance.names, instance.own, sources, on=on)
         self._hits.switch_sources(sources, steps)
 
-    def _hooks(self, probes: Collection[int]) -> list[HookEvents]:
+    def _hooks_of(self, probes: Collection[int]) -> list[HookEvents]:
         return [hook for hook in self.layout.hooks if hook.probe in probes]
 
-    def _sources(self, probes: Collection[int]) -> set[int]:
-        return {side.source for hook in self._hooks(probes) for side in hook.sides}
+    def _sources_of(self, probes: Collection[int]) -> set[int]:
+        return {side.source for hook in self._hooks_of(probes) for side in hook.sides}
 
     def disarm(self) -> None:
         """Stop recording at once; what is in the buffers stays readable."""
@@ -165,8 +173,8 @@ class TracefsSession:
         """Off by its events' own switches; the definitions go with the rest."""
         self._detached.add(probe)
         everyone = set(range(len(self.program.probes)))
-        sources = self._sources(self._detached) - self._sources(everyone - self._detached)
-        self._toggle(sources, on=False)
+        sources = self._sources_of(self._detached) - self._sources_of(everyone - self._detached)
+        self._switch_sources(sources, on=False)
 
     # ---------------------------------------------------------------- reading
 
@@ -185,7 +193,7 @@ class TracefsSession:
 
     def capped(self) -> bool:
         """True once the plan's event cap is reached."""
-        return self._reading.is_made and self._reading.get().pipeline.bounds.cap.reached
+        return self._reading.is_made and self._reading.get().pipeline.bounds.cap.is_reached
 
     def metrics(self) -> Mapping[int, Sequence[Cell]]:
         """All cells by metric index, as of the last read."""
@@ -221,7 +229,7 @@ class TracefsSession:
         return make_counts(reading, self.layout, self.instance, hits, self._read_tables())
 
 
-def _shared(layout: Layout, program: Program, sources: Sequence[int]) -> Finding:
+def _shared_event_finding(layout: EventLayout, program: Program, sources: Sequence[int]) -> Finding:
     """Why a probe cannot be paused by itself."""
     events = ", ".join(layout.sources[source].key for source in sources)
     hooks = [h for h in layout.hooks if any(side.source in sources for side in h.sides)]

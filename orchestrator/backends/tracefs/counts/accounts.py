@@ -21,8 +21,8 @@ from orchestrator.accounting.count import (
 from orchestrator.backends.protocol import Counts, EmitCounts, MetricCounts, SideCounts
 from orchestrator.backends.tracefs.counts.event_hits import RunHits
 from orchestrator.backends.tracefs.counts.hist_tables import HistTable
-from orchestrator.backends.tracefs.design.layout import HistUse, HookEvents, Layout, Side
-from orchestrator.backends.tracefs.instance.trace_instance import Instance, total
+from orchestrator.backends.tracefs.design.layout import EventLayout, HistUse, HookEvents, HookSide
+from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance, sum_stats
 from orchestrator.backends.tracefs.reader.side_tally import SideTally
 from orchestrator.kernel.abi.dynamic_events import Hits
 
@@ -59,7 +59,11 @@ class _BufferCounts:
 
 
 def make_counts(
-    reading: "ReadingSide", layout: Layout, instance: Instance, hits: RunHits, tables: Tables
+    reading: "ReadingSide",
+    layout: EventLayout,
+    instance: TraceInstance,
+    hits: RunHits,
+    tables: Tables,
 ) -> Counts:
     """All counters at this moment. `hits` are read before everything else, so that an event that
     comes meanwhile is found in the buffers and not taken for a rejected one. Where a page or
@@ -83,7 +87,7 @@ def make_counts(
     )
 
 
-def _sides_of(layout: Layout) -> list[tuple[HookEvents, Side]]:
+def _sides_of(layout: EventLayout) -> list[tuple[HookEvents, HookSide]]:
     return [(hook, side) for hook in layout.hooks for side in hook.sides]
 
 
@@ -99,7 +103,7 @@ def _lost_unattributed(lost: Count, by_source: Sequence[Count]) -> Count:
 # ---------------------------------------------------------------- what was booked
 
 
-def _book_sides(pipeline: "Pipeline", layout: Layout, tables: Tables) -> Booked:
+def _book_sides(pipeline: "Pipeline", layout: EventLayout, tables: Tables) -> Booked:
     """Where each side's events went: as the reader booked them, or as the hook's hist trigger
     counted them. A trigger counts exactly what its hook accepts."""
     hits = {use.source: table.hits for use, table in tables}
@@ -108,10 +112,10 @@ def _book_sides(pipeline: "Pipeline", layout: Layout, tables: Tables) -> Booked:
         for hook, side in _sides_of(layout)
         if hook.counted
     }
-    return pipeline.booked() | by_trigger
+    return pipeline.booked_sides() | by_trigger
 
 
-def read_by_source(booked: Booked, layout: Layout) -> dict[int, int]:
+def read_by_source(booked: Booked, layout: EventLayout) -> dict[int, int]:
     """Events that were booked of each source; every hook on it has booked them all."""
     return {side.source: booked[hook.hook.id, side.name].read for hook, side in _sides_of(layout)}
 
@@ -119,23 +123,23 @@ def read_by_source(booked: Booked, layout: Layout) -> dict[int, int]:
 # ---------------------------------------------------------------- what the kernel knows
 
 
-def _buffer_counts(layout: Layout, instance: Instance, corrupt: int) -> _BufferCounts:
-    stats = instance.stats()
-    lost = sum(total(stats, name) for name in ("dropped", "overrun", "commit_overrun"))
+def _buffer_counts(layout: EventLayout, instance: TraceInstance, corrupt: int) -> _BufferCounts:
+    stats = instance.read_stats()
+    lost = sum(sum_stats(stats, name) for name in ("dropped", "overrun", "commit_overrun"))
     return _BufferCounts(
         lost=UNKNOWN if corrupt else lost,
-        unread=total(stats, "entries"),
+        unread=sum_stats(stats, "entries"),
         recorders=len(layout.sources) - len(_trigger_sources(layout)),
     )
 
 
-def _trigger_sources(layout: Layout) -> set[int]:
+def _trigger_sources(layout: EventLayout) -> set[int]:
     """Sources that a hist trigger counts and that record nothing."""
     return {hook.sides[0].source for hook in layout.hooks if hook.counted}
 
 
 def _count_sources(
-    layout: Layout, buffers: _BufferCounts, booked: Booked, hits: RunHits
+    layout: EventLayout, buffers: _BufferCounts, booked: Booked, hits: RunHits
 ) -> list[_SourceCounts]:
     numbers = range(len(layout.sources))
     read = read_by_source(booked, layout)
@@ -153,7 +157,7 @@ def _count_sources(
     ]
 
 
-def _lost_by_source(layout: Layout, buffers: _BufferCounts) -> list[Count]:
+def _lost_by_source(layout: EventLayout, buffers: _BufferCounts) -> list[Count]:
     """Unknown where several events share buffers that lost some of them."""
     by_trigger = _trigger_sources(layout)
     each = buffers.lost if buffers.recorders == 1 or buffers.lost == 0 else UNKNOWN
@@ -178,7 +182,11 @@ def _source_counts(
 
 
 def _side_counts(
-    layout: Layout, hook: HookEvents, side: Side, booked: Booked, sources: Sequence[_SourceCounts]
+    layout: EventLayout,
+    hook: HookEvents,
+    side: HookSide,
+    booked: Booked,
+    sources: Sequence[_SourceCounts],
 ) -> SideCounts:
     """What user space could not see is counted where it belongs: events lost as accepted (and
     lost after that), events rejected by what rejected them, unknown where two things could."""
@@ -200,7 +208,7 @@ def _side_counts(
     )
 
 
-def _rejected_by(layout: Layout, side: Side, rejected: Count) -> tuple[Count, Count]:
+def _rejected_by(layout: EventLayout, side: HookSide, rejected: Count) -> tuple[Count, Count]:
     """(not_target, filtered): what the kernel rejected, by the part of its filter that did."""
     if rejected == 0:
         return 0, 0
@@ -223,13 +231,13 @@ def _in_flight(hook: HookEvents, booked: Booked, sources: Sequence[_SourceCounts
     return entries.accepted - returns.filtered - returns.accepted
 
 
-def _lost_of_probe(layout: Layout, sources: Sequence[_SourceCounts], probe: int) -> Count:
+def _lost_of_probe(layout: EventLayout, sources: Sequence[_SourceCounts], probe: int) -> Count:
     """Events lost of a probe's last sides."""
     return add_counts(sources[h.sides[-1].source].lost for h in layout.hooks if h.probe == probe)
 
 
 def _emit_counts(
-    pipeline: "Pipeline", layout: Layout, sources: Sequence[_SourceCounts]
+    pipeline: "Pipeline", layout: EventLayout, sources: Sequence[_SourceCounts]
 ) -> list[EmitCounts]:
     bounds = pipeline.bounds
     return [
@@ -246,7 +254,7 @@ def _emit_counts(
 
 
 def _metric_counts(
-    pipeline: "Pipeline", layout: Layout, sources: Sequence[_SourceCounts], tables: Tables
+    pipeline: "Pipeline", layout: EventLayout, sources: Sequence[_SourceCounts], tables: Tables
 ) -> list[MetricCounts]:
     probe_of = {
         spec.index: probe.index for probe in pipeline.program.probes for spec in probe.metrics

@@ -7,9 +7,9 @@ from orchestrator.backends.prices import Price, prices
 from orchestrator.backends.protocol import Expense
 from orchestrator.backends.tracefs.counts.accounts import read_by_source
 from orchestrator.backends.tracefs.counts.event_hits import EventHits
-from orchestrator.backends.tracefs.design.layout import Layout
+from orchestrator.backends.tracefs.design.layout import EventLayout
 from orchestrator.backends.tracefs.design.mechanism import price_kind
-from orchestrator.backends.tracefs.instance.trace_instance import Instance, total
+from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance, sum_stats
 
 if TYPE_CHECKING:
     from orchestrator.backends.tracefs.reader.pipeline import Pipeline
@@ -17,21 +17,24 @@ if TYPE_CHECKING:
 __all__ = ["list_expenses", "price_events"]
 
 
-def price_events(layout: Layout, instance: Instance) -> Mapping[str, Price]:
+def price_events(layout: EventLayout, instance: TraceInstance) -> Mapping[str, Price]:
     """The price of each kind of event in a layout. A kind is measured when a host first uses it, in
     a second instance that is journalled like `instance`."""
 
     def measure_price(kind: str) -> tuple[float, float] | None:
-        from orchestrator.backends.tracefs.instance.calibration import beside, measure
+        from orchestrator.backends.tracefs.instance.calibration import (
+            make_calibration_instance,
+            measure_event,
+        )
 
-        return measure(kind, beside(instance))
+        return measure_event(kind, make_calibration_instance(instance))
 
     return prices({price_kind(source) for source in layout.sources}, measure_price)
 
 
 def list_expenses(  # noqa: PLR0913  # what a session knows of its events
-    layout: Layout,
-    instance: Instance,
+    layout: EventLayout,
+    instance: TraceInstance,
     pipeline: "Pipeline",
     prices_of: Mapping[str, Price],
     hits: EventHits,
@@ -56,7 +59,7 @@ def list_expenses(  # noqa: PLR0913  # what a session knows of its events
     ]
 
 
-def _probes_by_source(layout: Layout) -> list[tuple[int, ...]]:
+def _probes_by_source(layout: EventLayout) -> list[tuple[int, ...]]:
     probes: list[dict[int, None]] = [{} for _ in layout.sources]
     for hook in layout.hooks:
         for side in hook.sides:
@@ -65,15 +68,15 @@ def _probes_by_source(layout: Layout) -> list[tuple[int, ...]]:
 
 
 def _fired_by_source(
-    layout: Layout, instance: Instance, pipeline: "Pipeline", hits: EventHits
+    layout: EventLayout, instance: TraceInstance, pipeline: "Pipeline", hits: EventHits
 ) -> list[int]:
     """Hits since arming. The kernel counts those of our own events. All other events that went
     through the buffers are divided among the tracepoints in proportion to what was read of each."""
     own = hits.count_so_far()
-    read = read_by_source(pipeline.booked(), layout)
+    read = read_by_source(pipeline.booked_sides(), layout)
     fired = [read[number] if h is None else h.hits for number, h in enumerate(own)]
-    stats = instance.stats()
-    passed = sum(total(stats, name) for name in ("entries", "dropped", "overrun", "read"))
+    stats = instance.read_stats()
+    passed = sum(sum_stats(stats, name) for name in ("entries", "dropped", "overrun", "read"))
     unassigned = max(passed - sum(fired), 0)
     weights = [0 if h is not None else 1 + read[number] for number, h in enumerate(own)]
     whole = max(sum(weights), 1)

@@ -7,9 +7,9 @@ kprobe_profile and uprobe_profile). It counts none of its own tracepoints' hits.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.backends.tracefs.design.layout import Layout
+from orchestrator.backends.tracefs.design.layout import EventLayout
 from orchestrator.backends.tracefs.design.writes import Write
-from orchestrator.backends.tracefs.instance.trace_instance import Instance
+from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.kernel.abi.dynamic_events import Hits, profile
 
 __all__ = ["EventHits", "RunHits"]
@@ -30,7 +30,7 @@ class EventHits:
     """Hits by event name. `is_exact`: no hit came between a look at the counters and the switch
     next to it, so that the hits since arming are those that were recorded, lost or rejected."""
 
-    def __init__(self, layout: Layout, instance: Instance) -> None:
+    def __init__(self, layout: EventLayout, instance: TraceInstance) -> None:
         self._layout, self._instance = layout, instance
         self._at_start: Mapping[str, Hits] = {}
         self._at_end: Mapping[str, Hits] = {}
@@ -45,19 +45,19 @@ class EventHits:
         self._is_on = True
         for _ in range(_QUIET_TRIES):
             self._at_start = self._read_all()
-            self._instance.switch(True)
+            self._instance.switch_recording(True)
             if self._read_all() == self._at_start:
                 self.is_exact = True
                 return
-            self._instance.switch(False)
-            self._instance.clear()
-        self._instance.switch(True)
+            self._instance.switch_recording(False)
+            self._instance.clear_buffer()
+        self._instance.switch_recording(True)
         self.is_exact = False
 
     def switch_off(self) -> None:
         """Switch recording off, between two looks at the counters."""
         before = self._read_all()
-        self._instance.switch(False)
+        self._instance.switch_recording(False)
         self._at_end = self._read_all()
         self.is_exact &= self._at_end == before
         self._is_on = False
@@ -67,7 +67,7 @@ class EventHits:
         not be recorded, and events that hist triggers count go on being hit: hits are not exact
         from then on."""
         before = self._read_sources(sources)
-        self._instance.perform(steps)
+        self._instance.perform_writes(steps)
         has_trigger = any(hist.source in sources for hist in self._layout.hists)
         self.is_exact &= not has_trigger and self._read_sources(sources) == before
 

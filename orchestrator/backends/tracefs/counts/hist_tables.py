@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.backends.tracefs.design.layout import HistUse, Layout
-from orchestrator.backends.tracefs.instance.trace_instance import Instance
+from orchestrator.backends.tracefs.design.layout import EventLayout, HistUse
+from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import KeyField, MetricSpec
 
@@ -54,12 +54,14 @@ def _parse_row(match: re.Match[str]) -> tuple[str, int, int]:
     return match["keys"], int(match["hits"]), int(value[1]) if value else 0
 
 
-def read_hist_tables(layout: Layout, instance: Instance) -> list[tuple[HistUse, HistTable]]:
+def read_hist_tables(
+    layout: EventLayout, instance: TraceInstance
+) -> list[tuple[HistUse, HistTable]]:
     """Each trigger's table at this moment; raises OSError where one cannot be read."""
     read: list[tuple[HistUse, HistTable]] = []
     for use in layout.hists:
         category, event = instance.names.event(layout.sources[use.source])
-        table = _table_of(use, parse_hist_file(instance.event_file(category, event, "hist")))
+        table = _table_of(use, parse_hist_file(instance.read_event_file(category, event, "hist")))
         if table is not None:
             read.append((use, table))
     return read

@@ -3,11 +3,15 @@
 from collections.abc import Iterable, Mapping
 
 from orchestrator.backends.protocol import Artifact, Enforced, HookPlan
-from orchestrator.backends.tracefs.design.hist import memory
-from orchestrator.backends.tracefs.design.layout import HookEvents, Layout
-from orchestrator.backends.tracefs.design.lowering import Placed, place
+from orchestrator.backends.tracefs.design.hist import table_bytes
+from orchestrator.backends.tracefs.design.layout import EventLayout, HookEvents
+from orchestrator.backends.tracefs.design.lowering import LoweredProgram, lower_program
 from orchestrator.backends.tracefs.design.mechanism import mechanism_of
-from orchestrator.backends.tracefs.design.writes import listing, names_of, writes
+from orchestrator.backends.tracefs.design.writes import (
+    attach_writes,
+    list_as_shell,
+    names_from_run_id,
+)
 from orchestrator.compile.program import Hook, Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
@@ -17,11 +21,13 @@ __all__ = ["emit", "unsupported"]
 
 def unsupported(program: Program, facts: KernelFacts, *, user_space: bool) -> tuple[Finding, ...]:
     """Why tracefs cannot run `program`; `user_space` allows conditions and sampling there."""
-    found = _findings(place(program, facts), facts, user_space=user_space)
-    return (*found, *_spans(program))
+    found = _list_findings(lower_program(program, facts), facts, user_space=user_space)
+    return (*found, *_span_findings(program))
 
 
-def _findings(placed: Placed, facts: KernelFacts, *, user_space: bool) -> tuple[Finding, ...]:
+def _list_findings(
+    placed: LoweredProgram, facts: KernelFacts, *, user_space: bool
+) -> tuple[Finding, ...]:
     lacking = []
     if facts.tracing is None:
         lacking.append(
@@ -31,11 +37,11 @@ def _findings(placed: Placed, facts: KernelFacts, *, user_space: bool) -> tuple[
                 hint="mount -t tracefs tracefs /sys/kernel/tracing",
             )
         )
-    lacking += _undefinable(placed.layout)
+    lacking += _definition_findings(placed.layout)
     return (*lacking, *placed.missing, *(() if user_space else placed.in_user_space))
 
 
-def _spans(program: Program) -> Iterable[Finding]:
+def _span_findings(program: Program) -> Iterable[Finding]:
     for span in program.spans:
         yield Finding(
             code="PP110",
@@ -45,7 +51,7 @@ def _spans(program: Program) -> Iterable[Finding]:
         )
 
 
-def _undefinable(layout: Layout) -> Iterable[Finding]:
+def _definition_findings(layout: EventLayout) -> Iterable[Finding]:
     """Definitions that tracefs would misread, or that are too long."""
     for hook in layout.hooks:
         for side in hook.sides:
@@ -64,50 +70,54 @@ def _undefinable(layout: Layout) -> Iterable[Finding]:
                 )
 
 
-def emit(program: Program, facts: KernelFacts) -> Artifact[Layout]:
+def emit(program: Program, facts: KernelFacts) -> Artifact[EventLayout]:
     """The artifact. Raises HostError when there is something that nobody can do here."""
-    placed = place(program, facts)
-    findings = (*_findings(placed, facts, user_space=True), *_spans(program))
+    placed = lower_program(program, facts)
+    findings = (*_list_findings(placed, facts, user_space=True), *_span_findings(program))
     if findings:
         raise HostError(findings)
     layout = placed.layout
     return Artifact(
         backend="tracefs",
         program=program,
-        text=_text(placed),
+        text=_program_text(placed),
         hooks=tuple(_hook_plan(hook, layout) for hook in layout.hooks),
-        memory=_memory(layout, max(1, facts.possible_cpus)),
-        enforced=_enforced(program, layout),
+        memory=_memory_by_purpose(layout, max(1, facts.possible_cpus)),
+        enforced=_enforced_by(program, layout),
         capabilities=("CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"),
         detail=layout,
     )
 
 
-def _memory(layout: Layout, cpus: int) -> Mapping[str, int]:
+def _memory_by_purpose(layout: EventLayout, cpus: int) -> Mapping[str, int]:
     told = {"ring buffer": layout.buffer_kb * 1024 * cpus}
     if layout.hists:
-        told["hist tables"] = sum(map(memory, layout.hists))
+        told["hist tables"] = sum(map(table_bytes, layout.hists))
     return told
 
 
-def _text(placed: Placed) -> str:
-    names = names_of("run")
-    steps = writes(placed.layout, names, pids=_example_threads(placed.layout), own=["SELF"])
+def _program_text(placed: LoweredProgram) -> str:
+    names = names_from_run_id("run")
+    steps = attach_writes(placed.layout, names, pids=_example_threads(placed.layout), own=["SELF"])
     start = f"echo 1 > {names.directory}/tracing_on\n"
-    return f"# cd /sys/kernel/tracing; every run has names of its own\n{listing(steps)}{start}"
-
-
-def _example_threads(layout: Layout) -> list[str]:
-    return ["TARGET"] if layout.by_pid else []
-
-
-def _hook_plan(placed: HookEvents, layout: Layout) -> HookPlan:
-    return HookPlan(
-        hook=placed.hook.id, mechanism=mechanism_of(placed, layout), rejected=_rejected(placed.hook)
+    return (
+        f"# cd /sys/kernel/tracing; every run has names of its own\n{list_as_shell(steps)}{start}"
     )
 
 
-def _rejected(hook: Hook) -> Mapping[str, str]:
+def _example_threads(layout: EventLayout) -> list[str]:
+    return ["TARGET"] if layout.by_pid else []
+
+
+def _hook_plan(placed: HookEvents, layout: EventLayout) -> HookPlan:
+    return HookPlan(
+        hook=placed.hook.id,
+        mechanism=mechanism_of(placed, layout),
+        rejected=_rejected_mechanisms(placed.hook),
+    )
+
+
+def _rejected_mechanisms(hook: Hook) -> Mapping[str, str]:
     if hook.traits.site == "kernel function":
         return {"fentry/fexit": "needs BPF, which this backend does without"}
     if hook.traits.site in ("tracepoint", "system call"):
@@ -115,7 +125,7 @@ def _rejected(hook: Hook) -> Mapping[str, str]:
     return {}
 
 
-def _enforced(program: Program, layout: Layout) -> Mapping[str, Enforced]:
+def _enforced_by(program: Program, layout: EventLayout) -> Mapping[str, Enforced]:
     """Where each bound, condition and aggregate is done."""
     told: dict[str, Enforced] = {
         "duration": "user",
@@ -132,7 +142,7 @@ def _enforced(program: Program, layout: Layout) -> Mapping[str, Enforced]:
         told["target.exclude_self"] = "kernel"
     for hook in layout.hooks:
         name = f"probes.{program.probes[hook.probe].name}"
-        told |= _of_hook(name, hook, layout, bool(target.comm))
+        told |= _enforced_of_hook(name, hook, layout, bool(target.comm))
     for probe in program.probes:
         if probe.sample > 1:
             told[f"probes.{probe.name}.sample"] = "user"
@@ -142,8 +152,8 @@ def _enforced(program: Program, layout: Layout) -> Mapping[str, Enforced]:
     return told
 
 
-def _of_hook(
-    name: str, placed: HookEvents, layout: Layout, by_comm: bool
+def _enforced_of_hook(
+    name: str, placed: HookEvents, layout: EventLayout, by_comm: bool
 ) -> Mapping[str, Enforced]:
     told: dict[str, Enforced] = {}
     first = layout.sources[placed.sides[0].source]

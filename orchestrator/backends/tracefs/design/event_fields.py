@@ -1,6 +1,6 @@
 """Which nodes an event answers by itself, and under which field name."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from orchestrator.backends.tracefs.design.fetch import Fetcher
@@ -20,7 +20,7 @@ from orchestrator.compile.expressions.nodes import (
 )
 from orchestrator.compile.expressions.types import U64, Bool, Int, Pointer, Str
 
-__all__ = ["COMM", "RESULT", "STACK", "STACK_STEP", "DynamicLeaves", "TracepointLeaves"]
+__all__ = ["COMM", "RESULT", "STACK", "STACK_STEP", "DynamicEventFields", "TracepointFields"]
 
 COMM = Builtin("comm", Str(16))
 #: The stack pointer: what tells the calls of a nested or recursive function apart.
@@ -36,48 +36,48 @@ ALWAYS = frozenset({"pid", "tid", "comm", "cpu", "now", "uid", "gid"})
 _CHAR_POINTERS = ("char *", "const char *")  # the kernel compares what they point to
 
 
-def _always(node: Node) -> bool:
+def _is_always_known(node: Node) -> bool:
     return isinstance(node, Const | TextConst | Captured) or (
         isinstance(node, Builtin) and node.name in ALWAYS
     )
 
 
-def _unanswered(nodes: Iterable[Node], answers: Callable[[Node], bool]) -> list[Node]:
+def _unanswered_leaves(nodes: Iterable[Node], answers: Callable[[Node], bool]) -> list[Node]:
     return [leaf for node in nodes for leaf in leaves_of(node, answers) if not answers(leaf)]
 
 
 @dataclass(slots=True)
-class TracepointLeaves:
+class TracepointFields:
     """A tracepoint's record. `returns`: it is a sys_exit event, whose `ret` is `retval`;
     `paired`: `elapsed` is known too."""
 
     returns: bool = False
     paired: bool = False
-    names: dict[Node, str] = field(default_factory=dict)
-    reads: frozenset[Node] = frozenset()
+    field_names: dict[Node, str] = field(default_factory=dict)
+    unchecked_reads: frozenset[Node] = frozenset()
 
-    def missing(self, nodes: Iterable[Node]) -> list[Node]:
+    def missing_leaves(self, nodes: Iterable[Node]) -> list[Node]:
         """Leaves of `nodes` that this event cannot answer."""
-        return _unanswered(nodes, self._answers)
+        return _unanswered_leaves(nodes, self._can_answer)
 
-    def _answers(self, node: Node) -> bool:
+    def _can_answer(self, node: Node) -> bool:
         match node:
             case Field(field=f, type=Int() | Bool() | Pointer() | Str()):
-                self.names[node] = f.name
+                self.field_names[node] = f.name
                 return True
             case Field(field=f) if f.kind == "array" and not isinstance(node.type, Pointer):
-                self.names[node] = f.name
+                self.field_names[node] = f.name
                 return True
             case Builtin(name="retval") if self.returns:
-                self.names[node] = RESULT
+                self.field_names[node] = RESULT
                 return True
             case Builtin(name="elapsed"):
                 return self.paired
             case Builtin(name="tid"):
-                self.names[node] = THREAD
+                self.field_names[node] = THREAD
                 return True
             case _:
-                return _always(node)
+                return _is_always_known(node)
 
     def field_of(self, node: Node) -> FieldRef | None:
         """The field that a filter compares for `node`."""
@@ -114,7 +114,7 @@ def _field_ref(node: Field) -> FieldRef | None:
 
 
 @dataclass(slots=True)
-class DynamicLeaves:
+class DynamicEventFields:
     """An event of our own: each leaf becomes a fetch argument, `a0`, `a1`, …
 
     Integers read from memory carry garbage when the read fails, and the kernel does not tell
@@ -124,41 +124,41 @@ class DynamicLeaves:
 
     fetcher: Fetcher
     paired: bool = False
-    names: dict[Node, str] = field(default_factory=dict)
+    field_names: dict[Node, str] = field(default_factory=dict)
     arguments: list[str] = field(default_factory=list)
 
-    def missing(self, nodes: Iterable[Node]) -> list[Node]:
+    def missing_leaves(self, nodes: Iterable[Node]) -> list[Node]:
         """Leaves of `nodes` that cannot be fetched here; the others are from now on."""
-        return _unanswered(nodes, self._answers)
+        return _unanswered_leaves(nodes, self._can_answer)
 
     @property
-    def reads(self) -> frozenset[Node]:
+    def unchecked_reads(self) -> frozenset[Node]:
         """Leaves that read numbers from memory."""
-        return frozenset(n for n in self.names if isinstance(n, Load) and not _is_text(n))
+        return frozenset(n for n in self.field_names if isinstance(n, Load) and not _is_text(n))
 
-    def _answers(self, node: Node) -> bool:
+    def _can_answer(self, node: Node) -> bool:
         if isinstance(node, Builtin) and node.name == "elapsed":
             return self.paired
         if isinstance(node, Builtin) and node.name == "tid":
-            self.names[node] = THREAD
-        return node in self.names or self._fetched(node) or _always(node)
+            self.field_names[node] = THREAD
+        return node in self.field_names or self._try_fetch(node) or _is_always_known(node)
 
-    def _fetched(self, node: Node) -> bool:
-        text = self.fetcher.argument(node)
+    def _try_fetch(self, node: Node) -> bool:
+        text = self.fetcher.fetch_argument(node)
         if text is None:
             return False
-        self.add(node, text)
-        for base in _bases(node):
-            beside = self.fetcher.argument(base)
+        self.add_argument(node, text)
+        for base in _pointers_read(node):
+            beside = self.fetcher.fetch_argument(base)
             if beside is not None:
-                self.add(base, beside)
+                self.add_argument(base, beside)
         return True
 
-    def add(self, node: Node, text: str) -> None:
+    def add_argument(self, node: Node, text: str) -> None:
         """Fetch `node` by `text`, once."""
-        if node not in self.names:
-            self.names[node] = f"a{len(self.arguments)}"
-            self.arguments.append(f"{self.names[node]}={text}")
+        if node not in self.field_names:
+            self.field_names[node] = f"a{len(self.arguments)}"
+            self.arguments.append(f"{self.field_names[node]}={text}")
 
     def field_of(self, node: Node) -> FieldRef | None:
         """The field that a filter compares for `node`."""
@@ -169,9 +169,9 @@ class DynamicLeaves:
                 return FieldRef(name="COMM", type=None, size=16)
             case Load(bit_size=bits) if bits:
                 return None
-        if not self._answers(node) or node not in self.names:
+        if not self._can_answer(node) or node not in self.field_names:
             return None
-        return _fetched_ref(self.names[node], node)
+        return _fetched_ref(self.field_names[node], node)
 
 
 def _fetched_ref(name: str, node: Node) -> FieldRef | None:
@@ -192,7 +192,7 @@ def _is_text(node: Node) -> bool:
     return isinstance(node.type, Str)
 
 
-def _bases(node: Node) -> list[Node]:
+def _pointers_read(node: Node) -> list[Node]:
     """The pointers that reading `node` goes through."""
     if isinstance(node, ReadString) or not isinstance(node, Load):
         return []
@@ -204,5 +204,4 @@ def _bases(node: Node) -> list[Node]:
     return found
 
 
-Leaves = TracepointLeaves | DynamicLeaves
-Names = Mapping[Node, str]
+EventFields = TracepointFields | DynamicEventFields

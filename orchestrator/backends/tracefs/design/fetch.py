@@ -39,52 +39,54 @@ class Fetcher:
         self.user = user
         self.fields = fields or {}
 
-    def argument(self, node: Node) -> str | None:
+    def fetch_argument(self, node: Node) -> str | None:
         """`EXPRESSION:TYPE`, or None where tracefs has no words for it."""
-        text = self._argument(node)
+        text = self._fetch_text(node)
         return text if text is not None and len(text) <= _MOST else None
 
-    def _argument(self, node: Node) -> str | None:
+    def _fetch_text(self, node: Node) -> str | None:
         match node:
             case Builtin(name="comm"):
                 return "$comm"
             case ReadString(pointer=pointer):
-                return self._memory(pointer, 0, "string")
+                return self._memory_text(pointer, 0, "string")
             case Load(base=base, offset=offset, type=Str()):
-                return self._memory(base, offset, "string")
+                return self._memory_text(base, offset, "string")
             case Load(base=base, offset=offset, type=kind, bit_size=bits) if bits:
-                return self._bitfield(base, offset, kind, node.bit_offset, bits)
+                return self._bitfield_text(base, offset, kind, node.bit_offset, bits)
             case Load(base=base, offset=offset, type=Int() | Bool() | Pointer() as kind):
-                return self._memory(base, offset, _word(kind))
+                return self._memory_text(base, offset, _type_word(kind))
             case Register(type=kind) | Builtin(name="retval", type=kind) | Field(type=kind):
-                value = self._value(node)
-                return None if value is None else f"{value}:{_word(kind)}"
+                value = self._value_text(node)
+                return None if value is None else f"{value}:{_type_word(kind)}"
             case _:
                 return None
 
-    def _bitfield(self, base: Node, offset: int, kind: object, at: int, bits: int) -> str | None:
+    def _bitfield_text(
+        self, base: Node, offset: int, kind: object, at: int, bits: int
+    ) -> str | None:
         container = kind.bits if isinstance(kind, Int) else 8
-        return self._memory(base, offset, f"b{bits}@{at}/{container}")
+        return self._memory_text(base, offset, f"b{bits}@{at}/{container}")
 
-    def _memory(self, base: Node, offset: int, kind: str) -> str | None:
-        address = self._read(base, offset)
+    def _memory_text(self, base: Node, offset: int, kind: str) -> str | None:
+        address = self._dereference(base, offset)
         if address is None:
             return None
         user = not self.user and _in_user_space(base)
         return f"{address}:{'ustring' if user and kind == 'string' else kind}"
 
-    def _read(self, base: Node, offset: int) -> str | None:
+    def _dereference(self, base: Node, offset: int) -> str | None:
         """`±[u]OFFSET(BASE)`: what stands at an address."""
         while isinstance(base, Address):
             offset += base.offset
             base = base.base
-        inner = self._value(base)
+        inner = self._value_text(base)
         mark = "u" if not self.user and _in_user_space(base) else ""
         return (
             None if inner is None else f"{'-' if offset < 0 else '+'}{mark}{abs(offset)}({inner})"
         )
 
-    def _value(self, node: Node) -> str | None:
+    def _value_text(self, node: Node) -> str | None:
         match node:
             case Register(index=index) if index < len(self.registers):
                 return self.registers[index]
@@ -93,9 +95,9 @@ class Fetcher:
             case Field(field=field):
                 return self.fields.get(field.name)
             case Load(base=base, offset=offset, type=kind, bit_size=0) if _is_address(kind):
-                return self._read(base, offset)
+                return self._dereference(base, offset)
             case Convert(value=value, type=kind) if _is_address(kind) and _is_address(value.type):
-                return self._value(value)
+                return self._value_text(value)
             case _:
                 return None
 
@@ -108,7 +110,7 @@ def _in_user_space(base: Node) -> bool:
     return isinstance(base.type, Pointer) and base.type.space == "user"
 
 
-def _word(kind: object) -> str:
+def _type_word(kind: object) -> str:
     if isinstance(kind, Int):
         return kind.name
     return "u8" if isinstance(kind, Bool) else "u64"

@@ -20,7 +20,7 @@ from orchestrator.compile.expressions.nodes import (
 )
 from orchestrator.compile.expressions.types import Bool, Int, Pointer, Str, wrap
 
-__all__ = ["FieldRef", "as_field", "comm_filter", "filter_text", "joined"]
+__all__ = ["FieldRef", "comm_filter", "field_name_of", "filter_text", "join_filters"]
 
 MOST_BYTES = 4000  # a filter must fit into a page with what the kernel puts around it
 MOST_STRING = 255  # MAX_FILTER_STR_VAL is 256 with the NUL
@@ -53,75 +53,79 @@ def filter_text(node: Node, field_of: Lookup) -> str | None:
             parts = [filter_text(operand, field_of) for operand in operands]
             known = [part for part in parts if part is not None]
             return (
-                joined(known, " && " if op == "and" else " || ")
+                join_filters(known, " && " if op == "and" else " || ")
                 if len(known) == len(parts)
                 else None
             )
         case Comparison(op=op, left=left, right=right):
-            return _comparison(op, left, right, field_of)
+            return _filter_comparison(op, left, right, field_of)
         case StringTest():
             return _string_test(node, field_of)
         case Convert(value=value, type=Bool()):
-            return _numeric("!=", value, 0, field_of)
+            return _compare_number("!=", value, 0, field_of)
         case _ if isinstance(node.type, Bool | Int):
-            return _numeric("!=", node, 0, field_of)
+            return _compare_number("!=", node, 0, field_of)
         case _:
             return None
 
 
-def as_field(node: Node, names: Mapping[Node, str]) -> str | None:
+def field_name_of(node: Node, names: Mapping[Node, str]) -> str | None:
     """The field whose number or string `node` is, unchanged; None where it is none."""
     while True:
-        node = _bare(node)
+        node = _strip_shown(node)
         if node in names:
             return names[node]
-        if not (isinstance(node, Convert) and _widens(_domain(node.value), node.type)):
+        if not (isinstance(node, Convert) and _is_widening(_number_type(node.value), node.type)):
             return None
         node = node.value
 
 
-def joined(parts: list[str], glue: str = " && ") -> str:
+def join_filters(parts: list[str], glue: str = " && ") -> str:
     """Several filters as one."""
     return parts[0] if len(parts) == 1 else glue.join(f"({part})" for part in parts)
 
 
-def _comparison(op: str, left: Node, right: Node, field_of: Lookup) -> str | None:
-    left, right = _bare(left), _bare(right)
+def _filter_comparison(op: str, left: Node, right: Node, field_of: Lookup) -> str | None:
+    left, right = _strip_shown(left), _strip_shown(right)
     if isinstance(left, Const) and not isinstance(right, Const):
         left, right, op = right, left, _SWAPPED.get(op, op)
-    return _numeric(op, left, right.value, field_of) if isinstance(right, Const) else None
+    return _compare_number(op, left, right.value, field_of) if isinstance(right, Const) else None
 
 
-def _numeric(op: str, node: Node, constant: int, field_of: Lookup) -> str | None:
+def _compare_number(op: str, node: Node, constant: int, field_of: Lookup) -> str | None:
     """`node op constant`, both in the node's type."""
-    node = _bare(node)
+    node = _strip_shown(node)
     match node:
         case Arithmetic(op="&", left=left, right=Const(value=mask)) if constant == 0:
-            return _masked(op, left, mask, field_of)
-        case Convert(value=inner, type=kind) if isinstance(_domain(inner), Int | Bool):
-            moved = _before_conversion(op, constant, _domain(inner), kind)
-            return None if moved is None else _numeric(op, inner, moved, field_of)
+            return _test_mask(op, left, mask, field_of)
+        case Convert(value=inner, type=kind) if isinstance(_number_type(inner), Int | Bool):
+            moved = _before_conversion(op, constant, _number_type(inner), kind)
+            return None if moved is None else _compare_number(op, inner, moved, field_of)
         case _:
-            return _direct(op, field_of(node), constant)
+            return _compare_field(op, field_of(node), constant)
 
 
-def _direct(op: str, ref: FieldRef | None, constant: int) -> str | None:
-    if ref is None or ref.type is None or not _holds(ref.type, constant):
+def _compare_field(op: str, ref: FieldRef | None, constant: int) -> str | None:
+    if ref is None or ref.type is None or not _can_hold(ref.type, constant):
         return None
     return f"{ref.name} {op} {constant}"
 
 
-def _masked(op: str, node: Node, mask: int, field_of: Lookup) -> str | None:
+def _test_mask(op: str, node: Node, mask: int, field_of: Lookup) -> str | None:
     """`(field & mask) != 0`, which filters write `field & mask`."""
-    node = _bare(node)
-    if isinstance(node, Convert) and _widens(_domain(node.value), node.type) and mask >= 0:
+    node = _strip_shown(node)
+    if (
+        isinstance(node, Convert)
+        and _is_widening(_number_type(node.value), node.type)
+        and mask >= 0
+    ):
         # The upper bits of a widened signed value repeat its sign: only masks below are the same.
-        kind = _domain(node.value)
+        kind = _number_type(node.value)
         if isinstance(kind, Int) and mask < 1 << (kind.bits - kind.signed):
-            return _masked(op, node.value, mask, field_of)
+            return _test_mask(op, node.value, mask, field_of)
         return None
     ref = field_of(node)
-    if ref is None or ref.type is None or not _holds(ref.type, mask) or op not in _NEGATED:
+    if ref is None or ref.type is None or not _can_hold(ref.type, mask) or op not in _NEGATED:
         return None
     text = f"{ref.name} & {mask}"
     return text if op == "!=" else f"!({text})"
@@ -133,15 +137,15 @@ def _before_conversion(op: str, constant: int, source: object, target: object) -
         source = Int(8, False)
     if not isinstance(source, Int):
         return None
-    if _widens(source, target):
-        return constant if _holds(source, constant) else None
+    if _is_widening(source, target):
+        return constant if _can_hold(source, constant) else None
     if not isinstance(target, Int) or op not in _NEGATED or target.bits < source.bits:
         return None
     before = wrap(constant, source)
     return before if wrap(before, target) == constant else None
 
 
-def _widens(source: object, target: object) -> bool:
+def _is_widening(source: object, target: object) -> bool:
     """Whether every value of `source` is the same number in `target`."""
     if isinstance(target, Pointer):
         target = Int(64, False)
@@ -152,28 +156,28 @@ def _widens(source: object, target: object) -> bool:
     return target.bits > source.bits or (target.bits, target.signed) == (source.bits, source.signed)
 
 
-def _holds(kind: Int, value: int) -> bool:
+def _can_hold(kind: Int, value: int) -> bool:
     return wrap(value, kind) == value
 
 
-def _domain(node: Node) -> object:
+def _number_type(node: Node) -> object:
     kind = node.type
     return Int(64, False) if isinstance(kind, Pointer) else kind
 
 
-def _bare(node: Node) -> Node:
+def _strip_shown(node: Node) -> Node:
     """Without what changes no value: what is only shown, conversions to the same type."""
     while True:
         match node:
             case Shown(value=value):
                 node = value
-            case Convert(value=value, type=kind) if _same(value.type, kind):
+            case Convert(value=value, type=kind) if _is_same_type(value.type, kind):
                 node = value
             case _:
                 return node
 
 
-def _same(left: object, right: object) -> bool:
+def _is_same_type(left: object, right: object) -> bool:
     if isinstance(left, Int) and isinstance(right, Int):
         return (left.bits, left.signed) == (right.bits, right.signed)
     return isinstance(left, Pointer) and isinstance(right, Pointer)
@@ -183,10 +187,10 @@ def _same(left: object, right: object) -> bool:
 
 
 def _string_test(node: StringTest, field_of: Lookup) -> str | None:
-    ref, kind = field_of(_bare(node.string)), node.string.type
+    ref, kind = field_of(_strip_shown(node.string)), node.string.type
     if ref is None or ref.type is not None or not isinstance(kind, Str):
         return None
-    text = _literal(node.text)
+    text = _plain_text(node.text)
     # The plan sees at most size - 1 bytes; the kernel compares all of the field.
     if text is None:
         return None
@@ -194,10 +198,10 @@ def _string_test(node: StringTest, field_of: Lookup) -> str | None:
         node.op in ("suffix", "contains") or len(text) >= kind.size - 1
     ):
         return None
-    return _matching(ref.name, node.op, text)
+    return _match_text(ref.name, node.op, text)
 
 
-def _matching(name: str, op: str, text: str) -> str | None:
+def _match_text(name: str, op: str, text: str) -> str | None:
     if op == "equal":
         return f'{name} == "{text}"'
     # A bracket makes the kernel use its full glob: a leading digit would be taken for an index,
@@ -209,7 +213,7 @@ def _matching(name: str, op: str, text: str) -> str | None:
     return f'{name} ~ "{pattern}"'
 
 
-def _literal(text: bytes) -> str | None:
+def _plain_text(text: bytes) -> str | None:
     """Text that stands for itself in a filter, in quotes and in a pattern."""
     try:
         plain = text.decode("ascii")
@@ -221,12 +225,12 @@ def _literal(text: bytes) -> str | None:
 def comm_filter(globs: tuple[str, ...]) -> str | None:
     """A filter on the current task's name: exact, or with one `*` at an end. COMM is a field of
     every event (trace_events.c, trace_define_generic_fields)."""
-    parts = [_comm(glob.encode()) for glob in globs]
+    parts = [_match_comm(glob.encode()) for glob in globs]
     known = [part for part in parts if part is not None]
-    return joined(known, " || ") if known and len(known) == len(parts) else None
+    return join_filters(known, " || ") if known and len(known) == len(parts) else None
 
 
-def _comm(glob: bytes) -> str | None:
+def _match_comm(glob: bytes) -> str | None:
     op = "prefix" if glob.endswith(b"*") else "suffix" if glob.startswith(b"*") else "equal"
-    text = _literal(glob.removesuffix(b"*") if op == "prefix" else glob.removeprefix(b"*"))
-    return None if text is None else _matching("COMM", op, text)
+    text = _plain_text(glob.removesuffix(b"*") if op == "prefix" else glob.removeprefix(b"*"))
+    return None if text is None else _match_text("COMM", op, text)

@@ -7,12 +7,12 @@ tracing_on, so a run's own threads are left out by the trigger's filter, and arm
 
 from collections.abc import Iterable, Mapping
 
-from orchestrator.backends.tracefs.design.filters import as_field
+from orchestrator.backends.tracefs.design.filters import field_name_of
 from orchestrator.backends.tracefs.design.layout import HistUse
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.program import MetricSpec, MetricUse
 
-__all__ = ["hist_use", "memory", "trigger"]
+__all__ = ["hist_use", "table_bytes", "trigger_text"]
 
 MOST_KEYS = 3
 _LEAST_BITS, _MOST_BITS = 7, 17
@@ -26,8 +26,8 @@ def hist_use(
     fields, `condition` the filter of what is to be counted."""
     if spec.kind not in ("count", "sum", "avg") or len(use.key) > MOST_KEYS or use.where:
         return None
-    keys = [as_field(node, names) for node in use.key]
-    value = None if use.value is None else as_field(use.value, names)
+    keys = [field_name_of(node, names) for node in use.key]
+    value = None if use.value is None else field_name_of(use.value, names)
     known = [key for key in keys if key is not None]
     if len(known) != len(keys) or not known or (use.value is not None and value is None):
         return None
@@ -42,12 +42,12 @@ def hist_use(
     )
 
 
-def memory(use: HistUse) -> int:
+def table_bytes(use: HistUse) -> int:
     """Bytes of the table; it is allocated in full, twice as many slots as entries."""
     return use.size * (_ENTRY_BYTES + 2 * 16)
 
 
-def trigger(use: HistUse, own: Iterable[str], state: str = "") -> str:
+def trigger_text(use: HistUse, own: Iterable[str], state: str = "") -> str:
     """The trigger's text; `own` are threads to leave out, `state` is pause or continue."""
     value = f":vals={use.value}" if use.value else ""
     parts = [f"({use.condition})"] if use.condition else []

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from orchestrator.backends.tracefs.design.hist import hist_use
-from orchestrator.backends.tracefs.design.layout import HistUse, HookEvents, Source
+from orchestrator.backends.tracefs.design.layout import EventSource, HistUse, HookEvents
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
 
@@ -12,7 +12,10 @@ __all__ = ["counted_in_kernel"]
 
 
 def counted_in_kernel(
-    program: Program, facts: KernelFacts, hooks: Sequence[HookEvents], sources: Sequence[Source]
+    program: Program,
+    facts: KernelFacts,
+    hooks: Sequence[HookEvents],
+    sources: Sequence[EventSource],
 ) -> tuple[list[HookEvents], tuple[HistUse, ...]]:
     """The hooks, those marked whose metrics are all counted by triggers, and the triggers."""
     if not facts.feature("hist_triggers"):
@@ -20,14 +23,14 @@ def counted_in_kernel(
     done: list[HookEvents] = []
     hists: list[HistUse] = []
     for hook in hooks:
-        uses = _uses(program, hook, hooks, sources)
+        uses = _hist_uses(program, hook, hooks, sources)
         done.append(replace(hook, counted=True) if uses else hook)
         hists += uses
     return done, tuple(hists)
 
 
-def _uses(
-    program: Program, hook: HookEvents, hooks: Sequence[HookEvents], sources: Sequence[Source]
+def _hist_uses(
+    program: Program, hook: HookEvents, hooks: Sequence[HookEvents], sources: Sequence[EventSource]
 ) -> list[HistUse]:
     """Empty unless triggers can do all of the hook's work: one side, no records, no sampling, no
     condition left over, no other hook on the event or feeding the same metric, and no target that

@@ -8,13 +8,21 @@ from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.program import Emit, Hook, MetricUse
 from orchestrator.kernel.abi.dynamic_events import Event
 
-__all__ = ["Definition", "HistUse", "HookEvents", "Layout", "Side", "SideName", "Source"]
+__all__ = [
+    "EventDefinition",
+    "EventLayout",
+    "EventSource",
+    "HistUse",
+    "HookEvents",
+    "HookSide",
+    "SideName",
+]
 
 SideName = Literal["hit", "entry", "return"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Definition:
+class EventDefinition:
     """A dynamic event to be made: of a kernel function (`symbol`) or of a file (`path`)."""
 
     symbol: str | None = None
@@ -39,7 +47,7 @@ class Definition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class EventSource:
     """An event of the instance that is switched on.
 
     `category` and `event` name a tracepoint of the kernel; with a `definition` the event is ours
@@ -51,7 +59,7 @@ class Source:
 
     category: str
     event: str
-    definition: Definition | None = None
+    definition: EventDefinition | None = None
     filter: str | None = None
     leaves: Mapping[Node, str] = field(default_factory=dict)
     reads: frozenset[Node] = frozenset()
@@ -64,7 +72,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class HookSide:
     """One side of a hook: the event it is seen by (index into Layout.sources), what the kernel
     filters, and what is left to user space."""
 
@@ -98,7 +106,7 @@ class HookEvents:
 
     hook: Hook
     probe: int
-    sides: tuple[Side, ...]
+    sides: tuple[HookSide, ...]
     captures: tuple[Node, ...]
     emit: tuple[Node, ...]
     metrics: tuple[MetricUse, ...]
@@ -109,10 +117,10 @@ class HookEvents:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class EventLayout:
     """All of a program. `buffer_kb` is each CPU's; `by_pid`: threads are chosen in the kernel."""
 
-    sources: tuple[Source, ...]
+    sources: tuple[EventSource, ...]
     hooks: tuple[HookEvents, ...]
     hists: tuple[HistUse, ...]
     buffer_kb: int

@@ -2,10 +2,10 @@
 
 from orchestrator.compile.expressions.nodes import Builtin, Node
 
-__all__ = ["describe", "hint_for"]
+__all__ = ["hint_for", "label_node"]
 
 
-def describe(node: Node) -> str:
+def label_node(node: Node) -> str:
     """A node in a word, for people."""
     match node:
         case Builtin(name=name):

@@ -22,19 +22,19 @@ from orchestrator.compile.program import MetricUse, ParamSlot
 
 __all__ = [
     "Change",
-    "changed",
-    "conjuncts",
-    "expander",
+    "change_metric_use",
     "leaves_of",
+    "make_expander",
     "nodes_of",
-    "plain",
     "reads_memory",
+    "split_conjuncts",
+    "strip_shown",
 ]
 
 Change = Callable[[Node], Node]
 
 
-def expander(lets: Sequence[Let], params: Sequence[ParamSlot]) -> Change:
+def make_expander(lets: Sequence[Let], params: Sequence[ParamSlot]) -> Change:
     """A function that puts definitions and the params' values in their places: a tracefs run has
     no control element, so a param is a constant of the run."""
     values: Mapping[str, int] = {param.name: param.value for param in params}
@@ -44,12 +44,12 @@ def expander(lets: Sequence[Let], params: Sequence[ParamSlot]) -> Change:
             return transform(lets[node.index].node, change)
         if isinstance(node, ParamRef):
             return Const(values[node.name], node.type)
-        return _folded(node)
+        return _fold_constant(node)
 
     return lambda node: transform(node, change)
 
 
-def _folded(node: Node) -> Node:
+def _fold_constant(node: Node) -> Node:
     """Conversions of constants, done."""
     match node:
         case Convert(value=Const(value=value), type=Int() as kind):
@@ -68,16 +68,16 @@ def reads_memory(node: Node) -> bool:
     )
 
 
-def plain(node: Node) -> Node:
+def strip_shown(node: Node) -> Node:
     """Without what only user space shows."""
-    return plain(node.value) if isinstance(node, Shown) else node
+    return strip_shown(node.value) if isinstance(node, Shown) else node
 
 
-def conjuncts(conditions: Sequence[Node]) -> Iterator[Node]:
+def split_conjuncts(conditions: Sequence[Node]) -> Iterator[Node]:
     """The parts that must all hold: `a and b` is two."""
     for node in conditions:
         if getattr(node, "op", None) == "and":
-            yield from conjuncts(children(node))
+            yield from split_conjuncts(children(node))
         else:
             yield node
 
@@ -92,7 +92,7 @@ def leaves_of(node: Node, is_leaf: Callable[[Node], bool]) -> Iterator[Node]:
             yield from leaves_of(child, is_leaf)
 
 
-def changed(use: MetricUse, change: Change) -> MetricUse:
+def change_metric_use(use: MetricUse, change: Change) -> MetricUse:
     """The use with all its nodes changed."""
     return replace(
         use,

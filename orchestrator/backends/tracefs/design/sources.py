@@ -6,18 +6,18 @@ from dataclasses import dataclass, field, replace
 from orchestrator.backends.tracefs.design.event_fields import (
     COMM,
     STACK,
-    DynamicLeaves,
-    Leaves,
-    TracepointLeaves,
+    DynamicEventFields,
+    EventFields,
+    TracepointFields,
 )
 from orchestrator.backends.tracefs.design.fetch import Fetcher, syscall_fields, syscall_function
-from orchestrator.backends.tracefs.design.layout import Definition, Source
+from orchestrator.backends.tracefs.design.layout import EventDefinition, EventSource
 from orchestrator.backends.tracefs.design.nodes import reads_memory
 from orchestrator.compile.expressions.nodes import Node, walk
 from orchestrator.compile.program import Hook
 from orchestrator.kernel.facts import KernelFacts
 
-__all__ = ["SourceDraft", "Sources", "settled"]
+__all__ = ["SourceDraft", "Sources", "settle_source"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,8 +25,8 @@ class SourceDraft:
     """A source before its filter is settled, and what its event answers: `wishes` holds the pushed
     text of each user."""
 
-    source: Source
-    leaves: Leaves
+    source: EventSource
+    leaves: EventFields
     wishes: list[str | None] = field(default_factory=list)
 
 
@@ -38,31 +38,33 @@ class Sources:
         self._arch, self._facts = arch, facts
         self.drafts: dict[str, SourceDraft] = {}
 
-    def of(self, hook: Hook, side: str, needed: Iterable[Node]) -> tuple[str, Leaves]:
+    def source_of_side(
+        self, hook: Hook, side: str, needed: Iterable[Node]
+    ) -> tuple[str, EventFields]:
         """The event that shows a side, made where it is new, and what it answers."""
         if hook.tracepoint is not None:
             reads = any(reads_memory(part) for node in needed for part in walk(node))
             function = self._syscall_function(hook) if reads and side != "return" else None
             if function is not None:
                 return self._function_entry(hook, side, function)
-            return self._tracepoint(hook, side)
+            return self._share_tracepoint(hook, side)
         event = f"h{hook.id}_{side}"
         in_user_code = hook.traits.space == "user"
         fetcher = Fetcher(self._arch, user=in_user_code)
-        leaves = DynamicLeaves(fetcher, paired=side == "return")
+        leaves = DynamicEventFields(fetcher, paired=side == "return")
         returns = side == "return" or hook.traits.moment == "return"
         if hook.paired:
-            leaves.add(STACK, "$stack:u64")
+            leaves.add_argument(STACK, "$stack:u64")
         if side != "return":
-            leaves.add(COMM, "$comm")
-        definition = Definition(
+            leaves.add_argument(COMM, "$comm")
+        definition = EventDefinition(
             symbol=None if in_user_code else hook.symbol,
             path=hook.path if in_user_code else None,
             offset=hook.file_offset if in_user_code else hook.offset,
             returns=returns,
             ref_counter=hook.semaphore,
         )
-        source = Source(category="", event=event, definition=definition)
+        source = EventSource(category="", event=event, definition=definition)
         self.drafts[source.key] = SourceDraft(source=source, leaves=leaves)
         return source.key, leaves
 
@@ -78,30 +80,30 @@ class Sources:
             return None
         return symbol if self._facts.symbols.count(symbol) == 1 else None
 
-    def _function_entry(self, hook: Hook, side: str, symbol: str) -> tuple[str, Leaves]:
+    def _function_entry(self, hook: Hook, side: str, symbol: str) -> tuple[str, EventFields]:
         """A system call's entry seen by its function, which can read what arguments point to."""
         assert hook.tracepoint is not None  # as _syscall_function saw
         names = [f.name for f in hook.tracepoint.fields if f.name != "__syscall_nr"]
         fields = syscall_fields(self._arch, names)
-        leaves = DynamicLeaves(Fetcher(self._arch, fields=fields))
-        leaves.add(COMM, "$comm")
+        leaves = DynamicEventFields(Fetcher(self._arch, fields=fields))
+        leaves.add_argument(COMM, "$comm")
         event = f"h{hook.id}_{side}"
-        source = Source(category="", event=event, definition=Definition(symbol=symbol))
+        source = EventSource(category="", event=event, definition=EventDefinition(symbol=symbol))
         self.drafts[source.key] = SourceDraft(source=source, leaves=leaves)
         return source.key, leaves
 
-    def _tracepoint(self, hook: Hook, side: str) -> tuple[str, Leaves]:
+    def _share_tracepoint(self, hook: Hook, side: str) -> tuple[str, EventFields]:
         point = hook.exit_tracepoint if side == "return" else hook.tracepoint
         assert point is not None
-        source = Source(category=point.category, event=point.event)
+        source = EventSource(category=point.category, event=point.event)
         draft = self.drafts.get(source.key)
         if draft is None:
-            leaves = TracepointLeaves(returns=side == "return", paired=side == "return")
+            leaves = TracepointFields(returns=side == "return", paired=side == "return")
             draft = self.drafts[source.key] = SourceDraft(source=source, leaves=leaves)
         return source.key, draft.leaves
 
 
-def settled(draft: SourceDraft, comm: str | None) -> Source:
+def settle_source(draft: SourceDraft, comm: str | None) -> EventSource:
     """The source with its filter: what its only user asks for, or what all ask for alike. `comm`:
     the text that tests the target's names."""
     wishes = set(draft.wishes)
@@ -111,10 +113,10 @@ def settled(draft: SourceDraft, comm: str | None) -> Source:
         draft.source,
         filter=text,
         tests_comm=by_name,
-        leaves=dict(draft.leaves.names),
-        reads=draft.leaves.reads,
+        leaves=dict(draft.leaves.field_names),
+        reads=draft.leaves.unchecked_reads,
     )
-    if source.definition is None or not isinstance(draft.leaves, DynamicLeaves):
+    if source.definition is None or not isinstance(draft.leaves, DynamicEventFields):
         return source
     fetch = tuple(draft.leaves.arguments)
     return replace(source, definition=replace(source.definition, fetch=fetch))

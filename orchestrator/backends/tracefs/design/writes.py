@@ -5,12 +5,20 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from orchestrator.backends.tracefs.design.hist import trigger
-from orchestrator.backends.tracefs.design.layout import Layout, Source
+from orchestrator.backends.tracefs.design.hist import trigger_text
+from orchestrator.backends.tracefs.design.layout import EventLayout, EventSource
 from orchestrator.kernel.abi.dynamic_events import Event
 
-__all__ = ["Names", "Write", "listing", "names_of", "resuming", "stopping", "switched"]
-__all__ += ["toggled", "writes"]
+__all__ = [
+    "RunNames",
+    "Write",
+    "list_as_shell",
+    "names_from_run_id",
+    "resume_writes",
+    "stop_writes",
+    "trigger_switch_writes",
+]
+__all__ += ["attach_writes", "source_switch_writes"]
 
 _TOKEN = re.compile(r"[a-z0-9_]{1,24}")
 WAKE_PERCENT = 25  # of a CPU's buffer: how full it wakes the reader, who looks now and then anyway
@@ -34,7 +42,7 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
+class RunNames:
     """A run's names in tracefs, all unlike other runs': the kernel's profiles list events without
     their group."""
 
@@ -47,30 +55,30 @@ class Names:
         """Of the instance, relative to tracefs."""
         return f"instances/{self.instance}"
 
-    def event(self, source: Source) -> tuple[str, str]:
+    def event(self, source: EventSource) -> tuple[str, str]:
         """(category, event) of a source."""
         if source.definition is None:
             return source.category, source.event
         return self.group, f"{source.event}_{self.token}"
 
 
-def names_of(run_id: str) -> Names:
+def names_from_run_id(run_id: str) -> RunNames:
     """The names of the run `run_id`."""
     token = run_id.lower()
     if not _TOKEN.fullmatch(token):
         token = hashlib.sha256(run_id.encode()).hexdigest()[:16]
-    return Names(instance=f"probeplan-{token}", group=f"probeplan_{token}", token=token)
+    return RunNames(instance=f"probeplan-{token}", group=f"probeplan_{token}", token=token)
 
 
-def writes(
-    layout: Layout, names: Names, *, pids: Iterable[str] = (), own: Iterable[str] = ()
+def attach_writes(
+    layout: EventLayout, names: RunNames, *, pids: Iterable[str] = (), own: Iterable[str] = ()
 ) -> tuple[Write, ...]:
     """All writes up to the enabled events, which record nothing until tracing_on is 1. `pids` are
     threads to follow, `own` ours, to leave out."""
     left_out = tuple(own)
     at = names.directory
     return (
-        *_definitions(layout, names),
+        *_definition_writes(layout, names),
         Write(action="mkdir", path=at, undo="rmdir"),
         Write(action="write", path=f"{at}/tracing_on", text="0"),
         Write(action="write", path=f"{at}/trace_clock", text=CLOCK),
@@ -79,14 +87,14 @@ def writes(
         Write(action="write", path=f"{at}/options/record-tgid", text="1", optional=True),
         Write(action="write", path=f"{at}/buffer_percent", text=str(WAKE_PERCENT), optional=True),
         Write(action="write", path=f"{at}/buffer_size_kb", text=str(layout.buffer_kb)),
-        *_threads(layout, at, pids, left_out),
-        *_filters(layout, names),
-        *_triggers(layout, names, left_out),
-        *_switches(layout, names),
+        *_thread_writes(layout, at, pids, left_out),
+        *_filter_writes(layout, names),
+        *_trigger_writes(layout, names, left_out),
+        *_enable_writes(layout, names),
     )
 
 
-def _filters(layout: Layout, names: Names) -> Iterable[Write]:
+def _filter_writes(layout: EventLayout, names: RunNames) -> Iterable[Write]:
     counted = {hook.sides[0].source for hook in layout.hooks if hook.counted}
     for number, source in enumerate(layout.sources):
         if source.filter is not None and number not in counted:
@@ -94,21 +102,21 @@ def _filters(layout: Layout, names: Names) -> Iterable[Write]:
             yield Write(action="write", path=path, text=source.filter, source=number)
 
 
-def _triggers(layout: Layout, names: Names, own: Iterable[str]) -> Iterable[Write]:
+def _trigger_writes(layout: EventLayout, names: RunNames, own: Iterable[str]) -> Iterable[Write]:
     for hist in layout.hists:
-        text = trigger(hist, own)
+        text = trigger_text(hist, own)
         yield Write(
             action="add",
             path=f"{_event_path(names, layout.sources[hist.source])}/trigger",
-            text=trigger(hist, own, "pause"),
+            text=trigger_text(hist, own, "pause"),
             undo=f"!{text}",
             source=hist.source,
         )
 
 
-def switched(
-    layout: Layout,
-    names: Names,
+def trigger_switch_writes(
+    layout: EventLayout,
+    names: RunNames,
     own: Iterable[str],
     state: str,
     paused: Collection[int] = (),
@@ -119,46 +127,46 @@ def switched(
         Write(
             action="add",
             path=f"{_event_path(names, layout.sources[hist.source])}/trigger",
-            text=trigger(hist, own, state),
+            text=trigger_text(hist, own, state),
         )
         for hist in layout.hists
         if hist.source not in paused
     )
 
 
-def stopping(layout: Layout, names: Names, own: Iterable[str]) -> tuple[Write, ...]:
+def stop_writes(layout: EventLayout, names: RunNames, own: Iterable[str]) -> tuple[Write, ...]:
     """The writes that end recording and counting, and then what the probes cost."""
     return (
         Write(action="write", path=f"{names.directory}/tracing_on", text="0"),
-        *switched(layout, names, own, "pause"),
-        *(replace(step, text="0", undo=None) for step in _switches(layout, names)),
+        *trigger_switch_writes(layout, names, own, "pause"),
+        *(replace(step, text="0", undo=None) for step in _enable_writes(layout, names)),
     )
 
 
-def toggled(
-    layout: Layout, names: Names, own: Iterable[str], sources: Collection[int], *, on: bool
+def source_switch_writes(
+    layout: EventLayout, names: RunNames, own: Iterable[str], sources: Collection[int], *, on: bool
 ) -> tuple[Write, ...]:
     """The writes that switch some sources, and their hist triggers, on or off."""
     others = set(range(len(layout.sources))) - set(sources)
-    switches = (step for step in _switches(layout, names) if step.source in sources)
+    switches = (step for step in _enable_writes(layout, names) if step.source in sources)
     return (
         *(replace(step, text="1" if on else "0", undo=None) for step in switches),
-        *switched(layout, names, own, "continue" if on else "pause", others),
+        *trigger_switch_writes(layout, names, own, "continue" if on else "pause", others),
     )
 
 
-def resuming(
-    layout: Layout, names: Names, own: Iterable[str], paused: Collection[int] = ()
+def resume_writes(
+    layout: EventLayout, names: RunNames, own: Iterable[str], paused: Collection[int] = ()
 ) -> tuple[Write, ...]:
     """The writes that take `stopping` back, but for sources that are `paused`."""
     return (
-        *(replace(s, undo=None) for s in _switches(layout, names) if s.source not in paused),
-        *switched(layout, names, own, "continue", paused),
+        *(replace(s, undo=None) for s in _enable_writes(layout, names) if s.source not in paused),
+        *trigger_switch_writes(layout, names, own, "continue", paused),
         Write(action="write", path=f"{names.directory}/tracing_on", text="1"),
     )
 
 
-def _switches(layout: Layout, names: Names) -> Iterable[Write]:
+def _enable_writes(layout: EventLayout, names: RunNames) -> Iterable[Write]:
     counted = {hook.sides[0].source for hook in layout.hooks if hook.counted}
     for number, source in enumerate(layout.sources):
         if number in counted:  # the trigger switches it on, without records
@@ -167,12 +175,12 @@ def _switches(layout: Layout, names: Names) -> Iterable[Write]:
         yield Write(action="write", path=path, text="1", undo="0", source=number)
 
 
-def _event_path(names: Names, source: Source) -> str:
+def _event_path(names: RunNames, source: EventSource) -> str:
     category, event = names.event(source)
     return f"{names.directory}/events/{category}/{event}"
 
 
-def _definitions(layout: Layout, names: Names) -> Iterable[Write]:
+def _definition_writes(layout: EventLayout, names: RunNames) -> Iterable[Write]:
     for number, source in enumerate(layout.sources):
         if source.definition is None:
             continue
@@ -189,7 +197,9 @@ def _definitions(layout: Layout, names: Names) -> Iterable[Write]:
         )
 
 
-def _threads(layout: Layout, at: str, pids: Iterable[str], own: Iterable[str]) -> Iterable[Write]:
+def _thread_writes(
+    layout: EventLayout, at: str, pids: Iterable[str], own: Iterable[str]
+) -> Iterable[Write]:
     # One write each: changing a list waits for a grace period (trace_events.c, event_pid_write).
     if layout.by_pid:  # before the list: threads made meanwhile are followed
         yield Write(action="write", path=f"{at}/options/event-fork", text="1")
@@ -198,7 +208,7 @@ def _threads(layout: Layout, at: str, pids: Iterable[str], own: Iterable[str]) -
         yield Write(action="add", path=f"{at}/set_event_notrace_pid", text=left_out)
 
 
-def listing(steps: Iterable[Write]) -> str:
+def list_as_shell(steps: Iterable[Write]) -> str:
     """The writes as a shell would do them, under tracefs."""
     lines = []
     for step in steps:

@@ -4,21 +4,21 @@ by when it is recorded."""
 from dataclasses import replace
 
 from orchestrator.backends.quiet_call import CALL, LIBRARY, ns_a_call, symbol
-from orchestrator.backends.tracefs.design.writes import Names, Write
-from orchestrator.backends.tracefs.instance.trace_instance import Instance, Refused
+from orchestrator.backends.tracefs.design.writes import RunNames, Write
+from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance, WriteRefused
 from orchestrator.binaries import elf
 from orchestrator.kernel.abi.dynamic_events import Event
 
-__all__ = ["beside", "measure"]
+__all__ = ["make_calibration_instance", "measure_event"]
 
 _BUFFER_KB = 64  # overwritten as it fills: nobody reads it
 
 
-def beside(run: Instance) -> Instance:
+def make_calibration_instance(run: TraceInstance) -> TraceInstance:
     """One for measuring, under names of its own in the same journal; not made yet."""
-    return Instance(
+    return TraceInstance(
         tracefs=run.tracefs,
-        names=Names(
+        names=RunNames(
             instance=f"{run.names.instance}-price",
             group=f"{run.names.group}p",
             token=f"{run.names.token}p",
@@ -28,25 +28,27 @@ def beside(run: Instance) -> Instance:
     )
 
 
-def measure(kind: str, instance: Instance) -> tuple[float, float] | None:
+def measure_event(kind: str, instance: TraceInstance) -> tuple[float, float] | None:
     """ns that a call becomes slower by, and 0: no program runs. `instance` is made and taken away
     for it. None where this kind of event cannot be tried."""
     try:
-        with_it = _recorded(kind, instance)
-    except (OSError, Refused, ValueError, elf.ElfError):
+        with_it = _time_recorded(kind, instance)
+    except (OSError, WriteRefused, ValueError, elf.ElfError):
         return None
     return max(with_it - ns_a_call(), 0.0), 0.0
 
 
-def _recorded(kind: str, instance: Instance) -> float:
+def _time_recorded(kind: str, instance: TraceInstance) -> float:
     try:
-        instance.perform(_writes(_event(kind, instance.names), instance.names))
+        instance.perform_writes(
+            _calibration_writes(_calibration_event(kind, instance.names), instance.names)
+        )
         return ns_a_call()
     finally:
         instance.close()
 
 
-def _writes(event: Event | None, names: Names) -> tuple[Write, ...]:
+def _calibration_writes(event: Event | None, names: RunNames) -> tuple[Write, ...]:
     """An event that is recorded from the last write on; None: the tracepoint of the call."""
     at = names.directory
     place = f"syscalls/sys_enter_{CALL}" if event is None else event.full_name
@@ -60,7 +62,7 @@ def _writes(event: Event | None, names: Names) -> tuple[Write, ...]:
     )
 
 
-def _event(kind: str, names: Names) -> Event | None:
+def _calibration_event(kind: str, names: RunNames) -> Event | None:
     if kind == "event":
         return None
     event = Event(

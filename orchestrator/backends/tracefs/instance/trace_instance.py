@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.backends.tracefs.design.writes import Names, Write
+from orchestrator.backends.tracefs.design.writes import RunNames, Write
 from orchestrator.kernel.abi.dynamic_events import DefinitionError, define, remove
 
-__all__ = ["CpuStats", "Instance", "Refused"]
+__all__ = ["CpuStats", "TraceInstance", "WriteRefused"]
 
 BUSY_SECONDS = 3.0  # a reader of ours or an event being switched off holds it that long at most
 BUSY_PAUSE = 0.01
 
 
-class Refused(Exception):
+class WriteRefused(Exception):
     """The kernel refused a write: which, with what errno, and what its error log says."""
 
     def __init__(self, step: Write, code: int, why: str) -> None:
@@ -38,13 +38,13 @@ class CpuStats:
 
 
 @dataclass(slots=True)
-class Instance:
+class TraceInstance:
     """The instance of one run. `tracefs` is where tracefs is mounted; `journal` and `unjournal`
     are told of each thing before it is made and after it is gone; `own` are threads of this
     process that hist triggers leave out."""
 
     tracefs: Path
-    names: Names
+    names: RunNames
     journal: Callable[[str, str], None]
     unjournal: Callable[[str, str], None]
     own: tuple[str, ...] = ()
@@ -59,21 +59,21 @@ class Instance:
 
     # ---------------------------------------------------------------- making
 
-    def perform(self, steps: Iterable[Write]) -> None:
+    def perform_writes(self, steps: Iterable[Write]) -> None:
         """Do the writes in order. Raises Refused, with everything done so far still to be undone
         by `close`."""
         for step in steps:
             try:
-                self._perform(step)
+                self._perform_write(step)
             except DefinitionError as refused:
-                raise Refused(step, refused.errno, refused.why) from None
+                raise WriteRefused(step, refused.errno, refused.why) from None
             except OSError as refused:
                 code = refused.errno or 0
                 if step.optional and code == errno.ENOENT:
                     continue
-                raise Refused(step, code, self._explained(step, code)) from None
+                raise WriteRefused(step, code, self._explain_refusal(step, code)) from None
 
-    def _perform(self, step: Write) -> None:
+    def _perform_write(self, step: Write) -> None:
         if step.action == "define" and step.event is not None:
             self._undo.append(step)
             define([step.event], lambda name: self.journal("event", name), tracefs=self.tracefs)
@@ -83,11 +83,11 @@ class Instance:
             self._undo.append(step)
             (self.tracefs / step.path).mkdir()
             return
-        self._write(step.path, step.text, append=step.action == "add")
+        self._write_file(step.path, step.text, append=step.action == "add")
         if step.undo is not None:
             self._undo.append(step)
 
-    def _write(self, path: str, text: str, *, append: bool = False) -> None:
+    def _write_file(self, path: str, text: str, *, append: bool = False) -> None:
         flags = os.O_WRONLY | os.O_CLOEXEC | (os.O_APPEND if append else os.O_TRUNC)
         handle = os.open(self.tracefs / path, flags)
         try:
@@ -95,7 +95,7 @@ class Instance:
         finally:
             os.close(handle)
 
-    def _explained(self, step: Write, code: int) -> str:
+    def _explain_refusal(self, step: Write, code: int) -> str:
         """The instance's error log tells where a filter or trigger is wrong (trace.c,
         tracing_log_err): "location: error: TEXT", "  Command: …", and a caret below it."""
         plain = os.strerror(code)
@@ -110,7 +110,7 @@ class Instance:
             return plain
         return "\n".join(lines[told[-1] :]).partition("error: ")[2] or plain
 
-    def hold(self) -> None:
+    def hold_buffer(self) -> None:
         """Hold `free_buffer` open: when its last holder closes it, however it dies, the kernel
         stops this instance's tracing (disable_on_free) and frees the buffer. A process forked
         from here on would hold it too."""
@@ -118,39 +118,39 @@ class Instance:
 
     # ---------------------------------------------------------------- running
 
-    def switch(self, on: bool) -> None:
+    def switch_recording(self, on: bool) -> None:
         """Let events into the buffer, or no more."""
-        self._write(f"{self.names.directory}/tracing_on", "1" if on else "0")
+        self._write_file(f"{self.names.directory}/tracing_on", "1" if on else "0")
 
-    def clear(self) -> None:
+    def clear_buffer(self) -> None:
         """Throw away what is in the buffer."""
         os.close(os.open(self.path / "trace", os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC))
 
     def open_pipes(self) -> dict[int, int]:
         """A descriptor for each CPU's raw pages, by CPU number."""
         if not self._pipes:
-            for cpu in sorted(self._cpus()):
+            for cpu in sorted(self._cpu_numbers()):
                 file = self.path / f"per_cpu/cpu{cpu}/trace_pipe_raw"
                 self._pipes[cpu] = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         return self._pipes
 
-    def _cpus(self) -> Iterable[int]:
+    def _cpu_numbers(self) -> Iterable[int]:
         names = os.listdir(self.path / "per_cpu")  # noqa: PTH208  # names are all we need
         return (int(name[3:]) for name in names if name.startswith("cpu"))
 
-    def format(self, category: str, event: str) -> str:
+    def read_format(self, category: str, event: str) -> str:
         """The text of an event's `format` file. Raises OSError."""
         return (self.tracefs / "events" / category / event / "format").read_text()
 
-    def event_file(self, category: str, event: str, name: str) -> str:
+    def read_event_file(self, category: str, event: str, name: str) -> str:
         """The text of a file of an event in this instance. Raises OSError."""
         return (self.path / "events" / category / event / name).read_text(errors="replace")
 
-    def stats(self) -> list[CpuStats]:
+    def read_stats(self) -> list[CpuStats]:
         """The counters of each CPU's buffer."""
         return [
-            _stats((self.path / f"per_cpu/cpu{cpu}/stats").read_text())
-            for cpu in sorted(self._cpus())
+            _parse_stats((self.path / f"per_cpu/cpu{cpu}/stats").read_text())
+            for cpu in sorted(self._cpu_numbers())
         ]
 
     # ---------------------------------------------------------------- taking away
@@ -176,17 +176,17 @@ class Instance:
 
     def _take_back(self, step: Write) -> None:
         if step.action == "mkdir":
-            _retried((self.tracefs / step.path).rmdir)
+            _retry_busy((self.tracefs / step.path).rmdir)
             self.unjournal("instance", self.names.instance)
         elif step.event is not None:
             remove([step.event.full_name], tracefs=self.tracefs)
             self.unjournal("event", step.event.full_name)
         elif step.undo is not None:
             with contextlib.suppress(FileNotFoundError):
-                self._write(step.path, step.undo, append=step.action == "add")
+                self._write_file(step.path, step.undo, append=step.action == "add")
 
 
-def _retried(remove_it: Callable[[], None]) -> None:
+def _retry_busy(remove_it: Callable[[], None]) -> None:
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         try:
@@ -199,7 +199,7 @@ def _retried(remove_it: Callable[[], None]) -> None:
         time.sleep(BUSY_PAUSE)
 
 
-def _stats(text: str) -> CpuStats:
+def _parse_stats(text: str) -> CpuStats:
     """Lines "NAME: VALUE" (trace.c, tracing_stats_read); a name that is missing counts 0."""
     values: dict[str, int] = {}
     for line in text.splitlines():
@@ -215,6 +215,6 @@ def _stats(text: str) -> CpuStats:
     )
 
 
-def total(stats: Sequence[CpuStats], name: str) -> int:
+def sum_stats(stats: Sequence[CpuStats], name: str) -> int:
     """The sum of one counter over all CPUs."""
     return sum(getattr(one, name) for one in stats)

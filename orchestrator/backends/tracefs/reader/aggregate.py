@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.backends.tracefs.reader.columns import Columns, as_bytes
-from orchestrator.backends.tracefs.reader.events import Bytes
+from orchestrator.backends.tracefs.reader.arrays import ByteArray
+from orchestrator.backends.tracefs.reader.columns import EventColumns, bytes_of_column
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.expressions.types import size_of
 from orchestrator.compile.program import MetricSpec, MetricUse
@@ -23,14 +23,14 @@ class Aggregate:
         self._cells: dict[bytes | None, Cell] = {}
         self._buckets = spec.buckets if spec.kind == "histogram" else None
 
-    def add(self, use: MetricUse, columns: Columns, weight: int) -> None:
+    def add(self, use: MetricUse, columns: EventColumns, weight: int) -> None:
         """Count the events of `columns`, each `weight` times."""
         keep = np.ones(len(columns), dtype=bool)
         if use.where is not None:
-            keep &= columns.holds(use.where)
+            keep &= columns.is_true_by_row(use.where)
         values = None
         if use.value is not None:
-            column = columns.column(use.value)
+            column = columns.column_of(use.value)
             values = column.values
             if column.nulls is not None:
                 keep &= ~column.nulls
@@ -43,10 +43,10 @@ class Aggregate:
         """All cells, with the events that were added so far."""
         return list(self._cells.values())
 
-    def _keys(self, use: MetricUse, columns: Columns) -> Bytes:
+    def _keys(self, use: MetricUse, columns: EventColumns) -> ByteArray:
         keys = np.zeros((len(columns), self.spec.key_size), dtype=np.uint8)
         for part, node in zip(self.spec.key, use.key, strict=True):
-            raw = as_bytes(columns.column(node), node.type)[:, : part.size]
+            raw = bytes_of_column(columns.column_of(node), node.type)[:, : part.size]
             keys[:, part.offset : part.offset + min(size_of(node.type), part.size)] = raw
         return keys
 
@@ -79,7 +79,9 @@ def _weighted(values: npt.NDArray[np.generic], weight: int) -> list[tuple[int, i
     return [(int(value), int(count) * weight) for value, count in pairs]
 
 
-def _groups(keys: Bytes, rows: npt.NDArray[np.intp]) -> list[tuple[bytes, npt.NDArray[np.intp]]]:
+def _groups(
+    keys: ByteArray, rows: npt.NDArray[np.intp]
+) -> list[tuple[bytes, npt.NDArray[np.intp]]]:
     """The rows of each different key."""
     if not len(rows):
         return []

@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.backends.tracefs.reader.arrays import BoolArray, IntArray, U64Array
 from orchestrator.plan.model import Rate
 
-__all__ = ["Bounds", "Cap", "Gcra", "Sampler"]
+__all__ = ["Cap", "Gcra", "RecordLimits", "Sampler"]
 
-Mask = npt.NDArray[np.bool_]
-Times = npt.NDArray[np.uint64]
 #: A rate lets a tenth of its period's records through at once.
 BURST_PART = 10
 _BLOCK = 4096  # records looked at together where most go through
@@ -32,20 +31,20 @@ class Gcra:
         self.gap = max(1, self.rate.per_ns // max(1, self.rate.count))
         self.burst = self.rate.per_ns // BURST_PART
 
-    def allowed(self, times: Times) -> Mask:
+    def allowed(self, times: U64Array) -> BoolArray:
         """Which of the records at `times` (ns, ascending) go through. Runs of accepted ones are
         found at once, runs of refused ones are skipped in one search."""
         mask = np.zeros(len(times), dtype=bool)
         at = 0
         while at < len(times):
-            run = self._run(times[at : at + _BLOCK])
+            run = self._admit_run(times[at : at + _BLOCK])
             mask[at : at + run] = True
             at += run
             if run < _BLOCK and at < len(times) and self.due > int(times[at]) + self.burst:
                 at += int(np.searchsorted(times[at:], np.uint64(self.due - self.burst)))
         return mask
 
-    def _run(self, times: Times) -> int:
+    def _admit_run(self, times: U64Array) -> int:
         """How many records from the first on go through, one after the other.
 
         When all before record i did, it is due at i * gap + max(due, t_j - j * gap for j < i).
@@ -58,9 +57,9 @@ class Gcra:
                 return run
             self.due = max(self.due, now) + self.gap
             run += 1
-        return run + self._long_run(times[run:]) if run < len(times) else run
+        return run + self._admit_long_run(times[run:]) if run < len(times) else run
 
-    def _long_run(self, times: Times) -> int:
+    def _admit_long_run(self, times: U64Array) -> int:
         clock = times.astype(np.int64)
         steps = np.arange(len(clock), dtype=np.int64) * self.gap
         latest = np.maximum.accumulate(np.concatenate(([self.due], clock - steps)))
@@ -84,13 +83,13 @@ class Cap:
         return granted
 
     @property
-    def reached(self) -> bool:
+    def is_reached(self) -> bool:
         """No record goes through any more."""
         return self.most is not None and self.taken >= self.most
 
 
 @dataclass(slots=True)
-class Bounds:
+class RecordLimits:
     """What stands before the records of a plan: each probe's own rate and cap, then the plan's,
     in the order in which the kernel's programs test them."""
 
@@ -101,7 +100,7 @@ class Bounds:
     rate_limited: dict[int, int] = field(default_factory=dict)
     over_cap: dict[int, int] = field(default_factory=dict)
 
-    def admit(self, times: Times, probes: npt.NDArray[np.int64]) -> Mask:
+    def admit_records(self, times: U64Array, probes: IntArray) -> BoolArray:
         """Which records, in time order, go through; the others are counted by probe."""
         mask = np.ones(len(times), dtype=bool)
         for probe, gate in self.rates.items():
@@ -109,20 +108,20 @@ class Bounds:
             mask[rows] = gate.allowed(times[rows])
         rows = np.flatnonzero(mask)
         mask[rows] = self.rate.allowed(times[rows])
-        self._count(self.rate_limited, probes[~mask])
+        self._count_by_probe(self.rate_limited, probes[~mask])
         passed = mask.copy()
         for probe, own in self.caps.items():
-            self._cut(mask, np.flatnonzero(mask & (probes == probe)), own)
-        self._cut(mask, np.flatnonzero(mask), self.cap)
-        self._count(self.over_cap, probes[passed & ~mask])
+            self._apply_cap(mask, np.flatnonzero(mask & (probes == probe)), own)
+        self._apply_cap(mask, np.flatnonzero(mask), self.cap)
+        self._count_by_probe(self.over_cap, probes[passed & ~mask])
         return mask
 
     @staticmethod
-    def _cut(mask: Mask, rows: npt.NDArray[np.intp], cap: Cap) -> None:
+    def _apply_cap(mask: BoolArray, rows: npt.NDArray[np.intp], cap: Cap) -> None:
         mask[rows[cap.allowed(len(rows)) :]] = False
 
     @staticmethod
-    def _count(into: dict[int, int], probes: npt.NDArray[np.int64]) -> None:
+    def _count_by_probe(into: dict[int, int], probes: IntArray) -> None:
         for probe in np.unique(probes):
             number = int(probe)
             into[number] = into.get(number, 0) + int(np.count_nonzero(probes == probe))
@@ -135,13 +134,13 @@ class Sampler:
     def __init__(self, ratio: int, chance: random.Random | None = None) -> None:
         self.ratio = ratio
         self._chance = chance or random.Random()  # noqa: S311  # statistics, not secrets
-        self._left = self._first()
+        self._left = self._first_gap()
 
-    def _first(self) -> int:
+    def _first_gap(self) -> int:
         most = 2 * self.ratio - 1
         return min(self._chance.choices(range(1, most + 1), range(most, 0, -1)))
 
-    def kept(self, count: int) -> Mask:
+    def choose_kept(self, count: int) -> BoolArray:
         """Which of the next `count` events are kept."""
         mask = np.zeros(count, dtype=bool)
         if self.ratio <= 1:

@@ -23,7 +23,7 @@ from orchestrator.compile.expressions.nodes import (
 )
 from orchestrator.compile.expressions.types import Bool, Int, Pointer
 
-__all__ = ["NotVectorised", "vectorised"]
+__all__ = ["NotVectorised", "evaluate_columns"]
 
 Values = npt.NDArray[Any]
 _ARITHMETIC: dict[str, Callable[[Values, Values], Values]] = {
@@ -50,7 +50,7 @@ class NotVectorised(Exception):
     """This expression has to be evaluated event by event."""
 
 
-def vectorised(node: Node, leaf: Callable[[Node], Values | None], count: int) -> Values:
+def evaluate_columns(node: Node, leaf: Callable[[Node], Values | None], count: int) -> Values:
     """The values of `node` for `count` events. `leaf` gives the columns of leaves, None for what
     is none. Raises NotVectorised."""
     known = leaf(node)
@@ -60,47 +60,47 @@ def vectorised(node: Node, leaf: Callable[[Node], Values | None], count: int) ->
         return known
 
     def of(part: Node) -> Values:
-        return vectorised(part, leaf, count)
+        return evaluate_columns(part, leaf, count)
 
     match node:
         case Const(value=value, type=kind):
-            return np.full(count, value % (1 << _bits(kind)), dtype=f"u{_bits(kind) // 8}").view(
-                _dtype(kind)
-            )
+            return np.full(
+                count, value % (1 << _bits_of(kind)), dtype=f"u{_bits_of(kind) // 8}"
+            ).view(_dtype_of(kind))
         case Shown(value=value):
             return of(value)
         case Convert(value=value, type=kind):
             return (
                 (of(value) != 0).astype("u1")
                 if isinstance(kind, Bool)
-                else of(value).astype(_dtype(kind))
+                else of(value).astype(_dtype_of(kind))
             )
         case Comparison(op=op, left=left, right=right):
-            return _COMPARISONS[op](*_alike(of(left), of(right))).astype("u1")
+            return _COMPARISONS[op](*_require_one_type(of(left), of(right))).astype("u1")
         case Combination(op=op, operands=operands):
-            return _combined(op, [of(part) != 0 for part in operands])
+            return _combine(op, [of(part) != 0 for part in operands])
         case Either(test=test, yes=yes, no=no):
-            return np.where(of(test) != 0, *_alike(of(yes), of(no)))
+            return np.where(of(test) != 0, *_require_one_type(of(yes), of(no)))
         case ByteSwap(value=value, type=kind):
-            return of(value).astype(_dtype(kind)).byteswap()
+            return of(value).astype(_dtype_of(kind)).byteswap()
         case Arithmetic():
-            return _arithmetic(node, of)
+            return _evaluate_arithmetic(node, of)
         case _:
             raise NotVectorised
 
 
-def _combined(op: str, operands: list[Values]) -> Values:
+def _combine(op: str, operands: list[Values]) -> Values:
     if op == "not":
         return np.logical_not(operands[0]).astype("u1")
     joined = np.logical_and if op == "and" else np.logical_or
     return np.asarray(joined.reduce(operands), dtype="u1")
 
 
-def _arithmetic(node: Arithmetic, of: Callable[[Node], Values]) -> Values:
-    left = of(node.left).astype(_dtype(node.type))
+def _evaluate_arithmetic(node: Arithmetic, of: Callable[[Node], Values]) -> Values:
+    left = of(node.left).astype(_dtype_of(node.type))
     if node.right is None:
         return np.asarray(np.negative(left) if node.op == "-" else np.invert(left))
-    right = of(node.right).astype(_dtype(node.type))
+    right = of(node.right).astype(_dtype_of(node.type))
     if node.op in ("<<", ">>"):
         by = (right % np.array(node.type.bits, dtype=right.dtype)).astype(right.dtype)
         return np.asarray(np.left_shift(left, by) if node.op == "<<" else np.right_shift(left, by))
@@ -109,20 +109,20 @@ def _arithmetic(node: Arithmetic, of: Callable[[Node], Values]) -> Values:
     return _ARITHMETIC[node.op](left, right)
 
 
-def _alike(left: Values, right: Values) -> tuple[Values, Values]:
+def _require_one_type(left: Values, right: Values) -> tuple[Values, Values]:
     """Two columns of one type; numpy would compare mixed signs as floats."""
     if left.dtype != right.dtype:
         raise NotVectorised
     return left, right
 
 
-def _bits(kind: object) -> int:
+def _bits_of(kind: object) -> int:
     if isinstance(kind, Bool):
         return 8
     return kind.bits if isinstance(kind, Int) else 64
 
 
-def _dtype(kind: object) -> str:
+def _dtype_of(kind: object) -> str:
     if isinstance(kind, Pointer):
         return "<u8"
-    return f"<{'i' if isinstance(kind, Int) and kind.signed else 'u'}{_bits(kind) // 8}"
+    return f"<{'i' if isinstance(kind, Int) and kind.signed else 'u'}{_bits_of(kind) // 8}"

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.backends.tracefs.design.layout import Source
-from orchestrator.backends.tracefs.design.nodes import plain
-from orchestrator.backends.tracefs.reader.column_eval import NotVectorised, vectorised
-from orchestrator.backends.tracefs.reader.events import Bytes, Events, gather
+from orchestrator.backends.tracefs.design.layout import EventSource
+from orchestrator.backends.tracefs.design.nodes import strip_shown
+from orchestrator.backends.tracefs.reader.arrays import BoolArray, ByteArray, IntArray, U64Array
+from orchestrator.backends.tracefs.reader.column_eval import NotVectorised, evaluate_columns
+from orchestrator.backends.tracefs.reader.events import Events, gather_rows
 from orchestrator.backends.tracefs.reader.tasks import Tasks
 from orchestrator.compile.expressions.evaluate import Fault, Tally, evaluate
 from orchestrator.compile.expressions.nodes import (
@@ -31,33 +32,33 @@ from orchestrator.compile.expressions.nodes import (
 from orchestrator.compile.expressions.types import Bool, Int, Ip, Pointer, Str, size_of
 from orchestrator.kernel.tracepoints import TraceField
 
-__all__ = ["Column", "Columns", "Pair", "Reader", "as_bytes", "dtype_of"]
+__all__ = ["EventColumns", "EventFormat", "Pair", "ValueColumn", "bytes_of_column", "dtype_of"]
 
 _FAULT = b"(fault)"  # what the kernel writes for a string that it could not read (trace_probe.h)
 _LEAST_ADDRESS = 4096
 
 
 @dataclass(slots=True)
-class Column:
+class ValueColumn:
     """Values, which of them are null (None: none is), and which strings were cut."""
 
     values: npt.NDArray[Any]
-    nulls: npt.NDArray[np.bool_] | None = None
-    cut: npt.NDArray[np.bool_] | None = None
+    nulls: BoolArray | None = None
+    cut: BoolArray | None = None
 
 
 @dataclass(slots=True, kw_only=True)
-class Reader:
+class EventFormat:
     """A source as it is now: its event number and where its fields lie. `corrupt` counts events
     too short for their fields."""
 
-    source: Source
+    source: EventSource
     kind: int
     fields: Mapping[str, TraceField]
     size: int
     corrupt: int = 0
 
-    def rows(self, events: Events) -> npt.NDArray[np.intp]:
+    def find_rows(self, events: Events) -> npt.NDArray[np.intp]:
         """Which events are of this source, and long enough to hold all its fixed fields."""
         mine = events.kind == self.kind
         short = mine & (events.length < self.size)
@@ -69,82 +70,89 @@ class Reader:
 class Pair:
     """Entry values by capture index, and the times between entry and return (ns)."""
 
-    captures: Callable[[int], Column]
-    elapsed: npt.NDArray[np.uint64]
+    captures: Callable[[int], ValueColumn]
+    elapsed: U64Array
 
 
-class Columns:
+class EventColumns:
     """The columns of some events of one source."""
 
     def __init__(
-        self, reader: Reader, events: Events, tasks: Tasks, tally: Tally, pair: Pair | None = None
+        self,
+        reader: EventFormat,
+        events: Events,
+        tasks: Tasks,
+        tally: Tally,
+        pair: Pair | None = None,
     ) -> None:
         self.reader, self.events, self.tasks, self.tally = reader, events, tasks, tally
         self.pair = pair
-        self.tids = events.tids()
-        self._known: dict[Node, Column | None] = {}
+        self.tids = events.read_tids()
+        self._known: dict[Node, ValueColumn | None] = {}
 
     def __len__(self) -> int:
         return len(self.events)
 
-    def narrowed(self, rows: npt.NDArray[np.int64]) -> "Columns":
+    def select_rows(self, rows: IntArray) -> "EventColumns":
         """The same for some of the events."""
         pair = None
         if self.pair is not None:
             whole = self.pair
-            pair = Pair(lambda index: _taken(whole.captures(index), rows), whole.elapsed[rows])
-        return Columns(self.reader, self.events.take(rows), self.tasks, self.tally, pair)
+            pair = Pair(
+                lambda index: _select_column(whole.captures(index), rows), whole.elapsed[rows]
+            )
+        return EventColumns(self.reader, self.events.select(rows), self.tasks, self.tally, pair)
 
-    def column(self, node: Node) -> Column:
+    def column_of(self, node: Node) -> ValueColumn:
         """The values of any node."""
-        node = plain(node)
-        leaf = self.leaf(node)
+        node = strip_shown(node)
+        leaf = self.leaf_column(node)
         if leaf is not None:
             return leaf
         if isinstance(node, IpOf):
-            inner = self.column(node.value)
-            return Column(as_bytes(inner, node.value.type), inner.nulls)
+            inner = self.column_of(node.value)
+            return ValueColumn(bytes_of_column(inner, node.value.type), inner.nulls)
         try:
-            return Column(vectorised(node, self._whole, len(self)))
+            return ValueColumn(evaluate_columns(node, self._leaf_without_nulls, len(self)))
         except NotVectorised:
             return self._one_by_one(node)
 
-    def holds(self, node: Node) -> npt.NDArray[np.bool_]:
+    def is_true_by_row(self, node: Node) -> BoolArray:
         """Where a condition is true; a failed read is false."""
-        column = self.column(node)
+        column = self.column_of(node)
         true = column.values.astype(bool)
         return true if column.nulls is None else true & ~column.nulls
 
-    def leaf(self, node: Node) -> Column | None:
+    def leaf_column(self, node: Node) -> ValueColumn | None:
         """The values of a leaf, or None for what has to be computed."""
         if node not in self._known:
-            self._known[node] = self._leaf(node)
+            self._known[node] = self._make_leaf(node)
         return self._known[node]
 
-    def _whole(self, node: Node) -> npt.NDArray[Any] | None:
+    def _leaf_without_nulls(self, node: Node) -> npt.NDArray[Any] | None:
         """A leaf's values for vectorised evaluation: only without nulls."""
-        column = self.leaf(node)
+        column = self.leaf_column(node)
         if column is None:
             return None
         if column.nulls is not None and column.nulls.any():
             raise NotVectorised
         return column.values
 
-    def _one_by_one(self, node: Node) -> Column:
+    def _one_by_one(self, node: Node) -> ValueColumn:
         n = len(self)
         text = isinstance(node.type, Str)
         values = np.zeros(n, dtype=dtype_of(node.type))
         nulls = np.zeros(n, dtype=bool)
         for i in range(n):
             try:
-                value = evaluate(node, partial(self._value, i), tally=self.tally)
-                values[i] = value if text else _fitting(int(value), node.type)
+                value = evaluate(node, partial(self._value_at, i), tally=self.tally)
+                values[i] = value if text else _wrap_value(int(value), node.type)
             except Fault:
                 nulls[i] = True
-        return Column(values, nulls)
+        return ValueColumn(values, nulls)
 
-    def _value(self, row: int, node: Node) -> int | bytes | None:
-        column = self.leaf(node)
+    def _value_at(self, row: int, node: Node) -> int | bytes | None:
+        column = self.leaf_column(node)
         if column is None:
             return None
         if column.nulls is not None and column.nulls[row]:
@@ -154,58 +162,60 @@ class Columns:
 
     # ---------------------------------------------------------------- leaves
 
-    def _leaf(self, node: Node) -> Column | None:
+    def _make_leaf(self, node: Node) -> ValueColumn | None:
         name = self.reader.source.leaves.get(node)
         if name is not None and name in self.reader.fields:
-            return self._field(node, self.reader.fields[name])
+            return self._field_column(node, self.reader.fields[name])
         match node:
             case Captured(index=index) if self.pair is not None:
                 return self.pair.captures(index)
             case Builtin():
-                return self._builtin(node)
+                return self._builtin_column(node)
             case TextConst(value=value):
-                return Column(np.full(len(self), value, dtype=f"S{max(1, len(value))}"))
+                return ValueColumn(np.full(len(self), value, dtype=f"S{max(1, len(value))}"))
             case _:
                 return None
 
-    def _builtin(self, node: Builtin) -> Column | None:
+    def _builtin_column(self, node: Builtin) -> ValueColumn | None:
         match node.name:
             case "tid":
-                return Column(self.tids.astype(dtype_of(node.type)))
+                return ValueColumn(self.tids.astype(dtype_of(node.type)))
             case "pid":
-                return Column(self.tasks.pids(self.tids).astype(dtype_of(node.type)))
+                return ValueColumn(self.tasks.pids_of(self.tids).astype(dtype_of(node.type)))
             case "comm":
-                names = self.tasks.comms(self.tids)
-                return Column(names, names == b"")
+                names = self.tasks.names_of(self.tids)
+                return ValueColumn(names, names == b"")
             case "cpu":
-                return Column(self.events.cpu.astype(dtype_of(node.type)))
+                return ValueColumn(self.events.cpu.astype(dtype_of(node.type)))
             case "now":
-                return Column(self.events.time.astype(dtype_of(node.type)))
+                return ValueColumn(self.events.time.astype(dtype_of(node.type)))
             case "uid" | "gid":
-                users = self.tasks.users(self.tids, node.name == "gid")
-                return Column(users.astype(dtype_of(node.type)), users < 0)
+                users = self.tasks.users_of(self.tids, node.name == "gid")
+                return ValueColumn(users.astype(dtype_of(node.type)), users < 0)
             case "elapsed" if self.pair is not None:
-                return Column(self.pair.elapsed.astype(dtype_of(node.type)))
+                return ValueColumn(self.pair.elapsed.astype(dtype_of(node.type)))
             case _:
                 return None
 
-    def _field(self, node: Node, field: TraceField) -> Column:
+    def _field_column(self, node: Node, field: TraceField) -> ValueColumn:
         if isinstance(node.type, Str):
-            return self._string(node, field, node.type.size)
-        rows = gather(self.events.buffer, self.events.offset + field.offset, field.size)
+            return self._string_column(node, field, node.type.size)
+        rows = gather_rows(self.events.buffer, self.events.offset + field.offset, field.size)
         if isinstance(node.type, Ip):
-            return Column(rows)
-        kept = np.ascontiguousarray(rows).view(_raw(field.size, _signed(node, field)))[:, 0]
+            return ValueColumn(rows)
+        kept = np.ascontiguousarray(rows).view(_raw_dtype(field.size, _is_signed(node, field)))[
+            :, 0
+        ]
         if isinstance(node, Load) and node.bit_size:
-            kept = _extended(kept, node)
-        return Column(kept.astype(dtype_of(node.type)), self._failed(node))
+            kept = _extend_sign(kept, node)
+        return ValueColumn(kept.astype(dtype_of(node.type)), self._failed_reads(node))
 
-    def _failed(self, node: Node) -> npt.NDArray[np.bool_] | None:
+    def _failed_reads(self, node: Node) -> BoolArray | None:
         """Where the pointer that a number was read through cannot have been right. The kernel
         halves of x86-64 and arm64 addresses begin with a 1."""
         if not isinstance(node, Load) or node not in self.reader.source.reads:
             return None
-        base = self.leaf(node.base)
+        base = self.leaf_column(node.base)
         if base is None:
             return None
         addresses = base.values.astype(np.uint64)
@@ -214,38 +224,40 @@ class Columns:
             bad |= addresses >> np.uint64(63) == 0
         return bad if base.nulls is None else bad | base.nulls
 
-    def _string(self, node: Node, field: TraceField, size: int) -> Column:
+    def _string_column(self, node: Node, field: TraceField, size: int) -> ValueColumn:
         """Strings up to their NUL, at most size - 1 bytes."""
         if field.kind == "string":
-            rows = gather(self.events.buffer, self.events.offset + field.offset, field.size)
-            return Column(_text(rows[:, : max(size - 1, min(size, field.size))]))
-        spot = gather(self.events.buffer, self.events.offset + field.offset, 4).view("<u4")[:, 0]
+            rows = gather_rows(self.events.buffer, self.events.offset + field.offset, field.size)
+            return ValueColumn(_text_rows(rows[:, : max(size - 1, min(size, field.size))]))
+        spot = gather_rows(self.events.buffer, self.events.offset + field.offset, 4).view("<u4")[
+            :, 0
+        ]
         start = (spot & 0xFFFF).astype(np.int64)
         if field.kind == "rel_loc":
             start += field.offset + field.size
         length = (spot >> 16).astype(np.int64)
         outside = start + length > self.events.length
         start, length = np.where(outside, 0, start), np.where(outside, 0, length)
-        rows = gather(self.events.buffer, self.events.offset + start, size - 1).copy()
+        rows = gather_rows(self.events.buffer, self.events.offset + start, size - 1).copy()
         rows[np.arange(size - 1) >= length[:, None]] = 0
-        text = _text(rows)
+        text = _text_rows(rows)
         unread = (
             outside | (length == 0)
             if isinstance(node, Field)
             else (outside | (length == 0) | ((text == _FAULT) & (length == len(_FAULT) + 1)))
         )
-        return Column(text, unread if unread.any() else None, length > size)
+        return ValueColumn(text, unread if unread.any() else None, length > size)
 
 
-def _taken(column: Column, rows: npt.NDArray[np.int64]) -> Column:
-    return Column(
+def _select_column(column: ValueColumn, rows: IntArray) -> ValueColumn:
+    return ValueColumn(
         column.values[rows],
         None if column.nulls is None else column.nulls[rows],
         None if column.cut is None else column.cut[rows],
     )
 
 
-def _text(rows: Bytes) -> npt.NDArray[np.bytes_]:
+def _text_rows(rows: ByteArray) -> npt.NDArray[np.bytes_]:
     """Rows of bytes as strings that end before their first NUL."""
     rows = np.ascontiguousarray(rows)
     ended = np.logical_or.accumulate(rows == 0, axis=1)
@@ -254,15 +266,15 @@ def _text(rows: Bytes) -> npt.NDArray[np.bytes_]:
     return rows.view(f"S{rows.shape[1]}")[:, 0]
 
 
-def _raw(size: int, signed: bool) -> str:
+def _raw_dtype(size: int, signed: bool) -> str:
     return f"<{'i' if signed else 'u'}{size}"
 
 
-def _signed(node: Node, field: TraceField) -> bool:
+def _is_signed(node: Node, field: TraceField) -> bool:
     return node.type.signed if isinstance(node.type, Int) else field.signed
 
 
-def _extended(values: npt.NDArray[Any], node: Load) -> npt.NDArray[Any]:
+def _extend_sign(values: npt.NDArray[Any], node: Load) -> npt.NDArray[Any]:
     """A bitfield as fetched, unsigned and right-aligned, with its sign."""
     masked = values.astype(np.int64) & ((1 << node.bit_size) - 1)
     if isinstance(node.type, Int) and node.type.signed:
@@ -271,7 +283,7 @@ def _extended(values: npt.NDArray[Any], node: Load) -> npt.NDArray[Any]:
     return masked
 
 
-def _fitting(value: int, kind: object) -> int:
+def _wrap_value(value: int, kind: object) -> int:
     bits = kind.bits if isinstance(kind, Int) else 64
     signed = isinstance(kind, Int) and kind.signed
     value &= (1 << bits) - 1
@@ -291,7 +303,7 @@ def dtype_of(kind: object) -> str:
             return "<u8"
 
 
-def as_bytes(column: Column, kind: object) -> Bytes:
+def bytes_of_column(column: ValueColumn, kind: object) -> ByteArray:
     """Values as they stand in a record or key: rows of `size_of(kind)` bytes."""
     values = column.values
     if values.ndim == 2:

@@ -4,9 +4,9 @@ import os
 
 import numpy as np
 
-from orchestrator.backends.tracefs.instance.trace_instance import Instance
-from orchestrator.backends.tracefs.reader.events import SLACK, Events, empty, joined
-from orchestrator.backends.tracefs.reader.pages import decode
+from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
+from orchestrator.backends.tracefs.reader.events import SLACK, Events, join_events, no_events
+from orchestrator.backends.tracefs.reader.pages import decode_pages
 from orchestrator.kernel.tracepoints import parse_format
 
 __all__ = ["Drain"]
@@ -18,41 +18,41 @@ class Drain:
     """Reads all CPUs' pages in turn. `ordered`: events are held back until none can come that
     happened before them, so that entry and return on different CPUs meet in order."""
 
-    def __init__(self, instance: Instance, *, ordered: bool) -> None:
+    def __init__(self, instance: TraceInstance, *, ordered: bool) -> None:
         self._pipes = instance.open_pipes()
         self._ordered = ordered
         self._page = _page_size(instance)
         self._pages = max(len(self._pipes), _BATCH // self._page)
         self._buffer = np.zeros(self._pages * self._page + SLACK, dtype=np.uint8)
         self._view = memoryview(self._buffer.data)
-        self._held: Events = empty()
+        self._held: Events = no_events()
         self.corrupt = self.missed = 0
 
-    def take(self, before_ns: int) -> tuple[Events, bool]:
+    def take_events(self, before_ns: int) -> tuple[Events, bool]:
         """Events in time order, valid until the next call, and whether more wait to be read.
         Ordered: only those that happened before `before_ns` or the oldest unread one."""
-        cpus, more = self._read()
-        decoded = decode(self._buffer, len(cpus), self._page, np.array(cpus, dtype=np.uint16))
+        cpus, more = self._fill_buffer()
+        decoded = decode_pages(self._buffer, len(cpus), self._page, np.array(cpus, dtype=np.uint16))
         self.corrupt += decoded.corrupt
         self.missed += decoded.missed
-        events = joined(self._held, decoded.events)
+        events = join_events(self._held, decoded.events)
         if self._ordered:
-            events = self._hold(events, decoded.events, more, before_ns)
+            events = self._hold_back(events, decoded.events, more, before_ns)
         else:
-            self._held = empty()
+            self._held = no_events()
         order = np.lexsort((np.arange(len(events)), events.time))
-        return events.take(order), bool(more)
+        return events.select(order), bool(more)
 
-    def _hold(self, events: Events, new: Events, more: set[int], before_ns: int) -> Events:
+    def _hold_back(self, events: Events, new: Events, more: set[int], before_ns: int) -> Events:
         for cpu in more:
             times = new.time[new.cpu == cpu]
             if times.size:
                 before_ns = min(before_ns, int(times.max()))
         late = events.time > np.uint64(before_ns)
-        self._held = events.take(late).packed() if late.any() else empty()
-        return events.take(~late) if late.any() else events
+        self._held = events.select(late).copy_packed() if late.any() else no_events()
+        return events.select(~late) if late.any() else events
 
-    def _read(self) -> tuple[list[int], set[int]]:
+    def _fill_buffer(self) -> tuple[list[int], set[int]]:
         """Fill the buffer: the CPU of each page, and the CPUs that have more."""
         cpus: list[int] = []
         more: set[int] = set()
@@ -78,7 +78,7 @@ class Drain:
         return True
 
 
-def _page_size(instance: Instance) -> int:
+def _page_size(instance: TraceInstance) -> int:
     """Bytes of a page as the kernel says: where its data begin, and how long they are."""
     text = (instance.tracefs / "events/header_page").read_text()
     data = parse_format("", "", text).field("data")

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SLACK", "Bytes", "Events", "empty", "gather", "joined"]
+from orchestrator.backends.tracefs.reader.arrays import BoolArray, ByteArray, IntArray, U64Array
 
-Bytes = npt.NDArray[np.uint8]
-Index = npt.NDArray[np.int64]
+__all__ = ["SLACK", "Events", "gather_rows", "join_events", "no_events"]
+
 
 #: Bytes that every buffer has behind its last event, so that a string may be gathered whole.
 SLACK = 8192
@@ -19,17 +19,17 @@ class Events:
     """`buffer` holds the payloads; `offset` and `length` say where (bytes); `time` is
     CLOCK_MONOTONIC ns, `kind` the event type's number, `cpu` where it happened."""
 
-    buffer: Bytes
-    time: npt.NDArray[np.uint64]
-    offset: Index
-    length: Index
+    buffer: ByteArray
+    time: U64Array
+    offset: IntArray
+    length: IntArray
     kind: npt.NDArray[np.uint16]
     cpu: npt.NDArray[np.uint16]
 
     def __len__(self) -> int:
         return len(self.time)
 
-    def take(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "Events":
+    def select(self, rows: IntArray | BoolArray) -> "Events":
         """Some of the events, over the same buffer."""
         return Events(
             buffer=self.buffer,
@@ -40,11 +40,11 @@ class Events:
             cpu=self.cpu[rows],
         )
 
-    def tids(self) -> npt.NDArray[np.int32]:
+    def read_tids(self) -> npt.NDArray[np.int32]:
         """The thread of each event (common_pid, at byte 4 of every trace entry)."""
-        return gather(self.buffer, self.offset + 4, 4).view("<i4")[:, 0]
+        return gather_rows(self.buffer, self.offset + 4, 4).view("<i4")[:, 0]
 
-    def packed(self) -> "Events":
+    def copy_packed(self) -> "Events":
         """A copy that no longer needs the buffer."""
         starts = np.concatenate(([0], np.cumsum(self.length)))
         buffer = np.zeros(int(starts[-1]) + SLACK, dtype=np.uint8)
@@ -60,7 +60,7 @@ class Events:
         )
 
 
-def empty() -> Events:
+def no_events() -> Events:
     """No events."""
     none = np.empty(0, dtype=np.int64)
     return Events(
@@ -73,7 +73,7 @@ def empty() -> Events:
     )
 
 
-def joined(first: Events, second: Events) -> Events:
+def join_events(first: Events, second: Events) -> Events:
     """Both, in this order."""
     if not len(first) or not len(second):
         return second if not len(first) else first
@@ -88,7 +88,7 @@ def joined(first: Events, second: Events) -> Events:
     )
 
 
-def gather(buffer: Bytes, offsets: Index, size: int) -> Bytes:
+def gather_rows(buffer: ByteArray, offsets: IntArray, size: int) -> ByteArray:
     """The `size` bytes at each offset, as rows."""
     if not len(offsets):
         return np.empty((0, size), dtype=np.uint8)

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.backends.tracefs.reader.events import Bytes, Events
+from orchestrator.backends.tracefs.reader.arrays import BoolArray, ByteArray, IntArray, U64Array
+from orchestrator.backends.tracefs.reader.events import Events
 
-__all__ = ["Decoded", "decode"]
+__all__ = ["Decoded", "decode_pages"]
 
 HEADER = 16  # bytes before the first event (events/header_page: data)
 _LENGTH_MASK = (1 << 20) - 1  # RB_WRITE_MASK
@@ -39,13 +40,13 @@ class Decoded:
     missed: int
 
 
-def decode(pages: Bytes, count: int, size: int, cpus: npt.NDArray[np.uint16]) -> Decoded:
+def decode_pages(pages: ByteArray, count: int, size: int, cpus: npt.NDArray[np.uint16]) -> Decoded:
     """Decode the first `count` pages of `size` bytes each in the flat array `pages`, page i being
     from CPU `cpus[i]`. Nothing outside of a page's committed bytes is looked at."""
     walk = _walk_few if count < _FEW else _walk_many
     time, offset, length, page, corrupt = walk(pages[: count * size], count, size)
     kinds = pages[offset].astype(np.uint16) | pages[offset + 1].astype(np.uint16) << np.uint16(8)
-    commits = _headers(pages, count, size)[:, 1]
+    commits = _page_headers(pages, count, size)[:, 1]
     return Decoded(
         events=Events(
             buffer=pages, time=time, offset=offset, length=length, kind=kinds, cpu=cpus[page]
@@ -55,19 +56,17 @@ def decode(pages: Bytes, count: int, size: int, cpus: npt.NDArray[np.uint16]) ->
     )
 
 
-_Walked = tuple[
-    npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64], int
-]
+_Walked = tuple[U64Array, IntArray, IntArray, IntArray, int]
 
 
-def _headers(pages: Bytes, count: int, size: int) -> npt.NDArray[np.uint64]:
+def _page_headers(pages: ByteArray, count: int, size: int) -> U64Array:
     return pages[: count * size].reshape(count, size)[:, :HEADER].copy().view("<u8")
 
 
 # ---------------------------------------------------------------- few pages: a plain loop
 
 
-def _walk_few(pages: Bytes, count: int, size: int) -> _Walked:
+def _walk_few(pages: ByteArray, count: int, size: int) -> _Walked:
     found: list[tuple[int, int, int, int]] = []
     data = pages.tobytes()
     corrupt = sum(_walk_page(data, page, size, found) for page in range(count))
@@ -89,10 +88,10 @@ def _walk_page(data: bytes, page: int, size: int, found: list[tuple[int, int, in
         extra = int.from_bytes(data[at + 4 : at + 8], "little") if at + 8 <= end else 0
         if kind == _PADDING and delta == 0:
             return 0
-        length = _length(kind, extra)
+        length = _event_length(kind, extra)
         if at + length > end or (kind == 0 and extra < 4):
             return 1
-        time = _advanced(time, kind, delta, extra)
+        time = _advance_time(time, kind, delta, extra)
         if kind < _PADDING:
             head = 4 if kind else 8
             if length - head < _LEAST:
@@ -102,14 +101,14 @@ def _walk_page(data: bytes, page: int, size: int, found: list[tuple[int, int, in
     return 0
 
 
-def _length(kind: int, extra: int) -> int:
+def _event_length(kind: int, extra: int) -> int:
     """Bytes of an event, its header included (rb_event_length)."""
     if kind in (0, _PADDING):
         return 4 + (extra + 3 & ~3)
     return 8 if kind > _PADDING else 4 + 4 * kind
 
 
-def _advanced(time: int, kind: int, delta: int, extra: int) -> int:
+def _advance_time(time: int, kind: int, delta: int, extra: int) -> int:
     if kind == _EXTEND:
         return (time + (extra << 27) + delta) % (1 << 64)
     if kind == _STAMP:
@@ -120,37 +119,37 @@ def _advanced(time: int, kind: int, delta: int, extra: int) -> int:
 # ---------------------------------------------------------------- many pages: all in lockstep
 
 #: Times, payload offsets and lengths, and pages, of one event a page.
-_Columns = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
+_EventArrays = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
 
 
-def _walk_many(pages: Bytes, count: int, size: int) -> _Walked:
+def _walk_many(pages: ByteArray, count: int, size: int) -> _Walked:
     """Step through all pages at once: the n-th event of every page is one numpy operation."""
     words = pages.view("<u4")
-    headers = _headers(pages, count, size)
+    headers = _page_headers(pages, count, size)
     live = np.arange(count)
     start = live * size
     end = start + HEADER + (headers[:, 1] & np.uint64(_LENGTH_MASK)).astype(np.int64)
     sound = (end <= start + size) & (end % 4 == 0)
     corrupt = int(np.count_nonzero(~sound))
     at, time = start + HEADER, headers[:, 0].copy()
-    found: list[_Columns] = []
+    found: list[_EventArrays] = []
     keep = sound & (at < end)
     while keep.any():
         if not keep.all():
             live, at, end, time = live[keep], at[keep], end[keep], time[keep]
-        keep, bad = _step(words, live, at, end, time, found)
+        keep, bad = _step_pages(words, live, at, end, time, found)
         corrupt += bad
-    return _collected(found, corrupt)
+    return _collect_steps(found, corrupt)
 
 
-def _step(  # noqa: PLR0913  # the columns of one walk, changed in place
+def _step_pages(  # noqa: PLR0913  # the columns of one walk, changed in place
     words: npt.NDArray[np.uint32],
-    live: npt.NDArray[np.int64],
-    at: npt.NDArray[np.int64],
-    end: npt.NDArray[np.int64],
-    time: npt.NDArray[np.uint64],
-    found: list[_Columns],
-) -> tuple[npt.NDArray[np.bool_], int]:
+    live: IntArray,
+    at: IntArray,
+    end: IntArray,
+    time: U64Array,
+    found: list[_EventArrays],
+) -> tuple[BoolArray, int]:
     """Take the next event of each page; `at` and `time` move on. Returns which pages have more
     and how many were found to be corrupt."""
     word = words[at >> 2]
@@ -166,7 +165,7 @@ def _step(  # noqa: PLR0913  # the columns of one walk, changed in place
     data = kind < _PADDING
     bad = (at + length > end) | ((kind == 0) & (extra < 4)) | (data & (length - head < _LEAST))
     bad &= ~done
-    _advance(time, kind, delta, extra.astype(np.uint64))
+    _advance_times(time, kind, delta, extra.astype(np.uint64))
     taken = data & ~bad & ~done
     if taken.any():
         found.append((time[taken], (at + head)[taken], (length - head)[taken], live[taken]))
@@ -175,13 +174,13 @@ def _step(  # noqa: PLR0913  # the columns of one walk, changed in place
 
 
 def _small_step(  # noqa: PLR0913  # as above
-    live: npt.NDArray[np.int64],
-    at: npt.NDArray[np.int64],
-    end: npt.NDArray[np.int64],
-    time: npt.NDArray[np.uint64],
-    heads: tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint64]],
-    found: list[_Columns],
-) -> tuple[npt.NDArray[np.bool_], int]:
+    live: IntArray,
+    at: IntArray,
+    end: IntArray,
+    time: U64Array,
+    heads: tuple[npt.NDArray[np.uint32], U64Array],
+    found: list[_EventArrays],
+) -> tuple[BoolArray, int]:
     """_step where every page's next event is a small one."""
     kind, delta = heads
     length = kind.astype(np.int64) << 2
@@ -197,11 +196,11 @@ def _small_step(  # noqa: PLR0913  # as above
     return good & (after < end), bad
 
 
-def _advance(
-    time: npt.NDArray[np.uint64],
+def _advance_times(
+    time: U64Array,
     kind: npt.NDArray[np.uint32],
-    delta: npt.NDArray[np.uint64],
-    extra: npt.NDArray[np.uint64],
+    delta: U64Array,
+    extra: U64Array,
 ) -> None:
     long = kind > _PADDING
     if not long.any():
@@ -213,7 +212,7 @@ def _advance(
     time[:] = np.where(stamp, absolute, time + np.where(long, wide, delta))
 
 
-def _collected(found: list[_Columns], corrupt: int) -> _Walked:
+def _collect_steps(found: list[_EventArrays], corrupt: int) -> _Walked:
     if not found:
         none = np.empty(0, dtype=np.int64)
         return np.empty(0, dtype=np.uint64), none, none, none, corrupt

@@ -7,29 +7,28 @@ kernel filtered, missed or jumped over cannot be taken for another.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-__all__ = ["Matched", "match"]
+from orchestrator.backends.tracefs.reader.arrays import IntArray
 
-Index = npt.NDArray[np.int64]
+__all__ = ["MatchedCalls", "match_calls"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Matched:
+class MatchedCalls:
     """Pairs as indexes into the entries and returns, in the returns' order; `open` are entries
     whose call goes on."""
 
-    entries: Index
-    returns: Index
-    open: Index
+    entries: IntArray
+    returns: IntArray
+    open: IntArray
 
 
-def match(
-    entry_keys: tuple[Index, Index],
-    entry_order: Index,
-    return_keys: tuple[Index, Index],
-    return_order: Index,
-) -> Matched:
+def match_calls(
+    entry_keys: tuple[IntArray, IntArray],
+    entry_order: IntArray,
+    return_keys: tuple[IntArray, IntArray],
+    return_order: IntArray,
+) -> MatchedCalls:
     """Match each return with the event before it of the same key, if that is an entry. Keys are
     (thread, stack pointer); orders are positions in time, all different."""
     count = len(entry_order)
@@ -46,6 +45,6 @@ def match(
     last[:-1] = ~same[1:]
     returns, entries = order[ends] - count, order[ends - 1]
     by_time = np.argsort(return_order[returns], kind="stable")
-    return Matched(
+    return MatchedCalls(
         entries=entries[by_time], returns=returns[by_time], open=np.sort(order[last & is_entry])
     )

@@ -7,12 +7,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from orchestrator.backends.tracefs.design.layout import Layout
-from orchestrator.backends.tracefs.instance.trace_instance import Instance
-from orchestrator.backends.tracefs.reader.columns import Reader
+from orchestrator.backends.tracefs.design.layout import EventLayout
+from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
+from orchestrator.backends.tracefs.reader.arrays import ByteArray
+from orchestrator.backends.tracefs.reader.columns import EventFormat
 from orchestrator.backends.tracefs.reader.drain import Drain
 from orchestrator.backends.tracefs.reader.pipeline import Pipeline
 from orchestrator.backends.tracefs.reader.tasks import Tasks
@@ -33,16 +31,14 @@ class ReadingSide:
 
     pipeline: Pipeline
     drain: Drain
-    readers: tuple[Reader, ...]
+    readers: tuple[EventFormat, ...]
 
     @property
     def corrupt(self) -> int:
         """How many pages and events could not be read."""
         return self.drain.corrupt + sum(reader.corrupt for reader in self.readers)
 
-    def read_batches(
-        self, deadline_ns: int, *, is_recording: bool
-    ) -> Sequence[npt.NDArray[np.uint8]]:
+    def read_batches(self, deadline_ns: int, *, is_recording: bool) -> Sequence[ByteArray]:
         """Batches of records in time order. Events after `deadline_ns` (CLOCK_MONOTONIC) count as
         expired. While the instance is recording, events of the last 2 ms may be held back."""
         self.pipeline.tasks.refresh()
@@ -50,16 +46,18 @@ class ReadingSide:
         until = time.monotonic() + _READ_S
         while True:
             before = time.monotonic_ns() - _LATE_NS if is_recording else _FOREVER
-            events, has_more = self.drain.take(before)
+            events, has_more = self.drain.take_events(before)
             if len(events):
-                records = self.pipeline.feed(events, deadline_ns)
+                records = self.pipeline.process_events(events, deadline_ns)
                 if len(records):
                     batches.append(records)
             if not has_more or (is_recording and time.monotonic() > until):
                 return batches
 
 
-def make_reading_side(program: Program, layout: Layout, instance: Instance) -> ReadingSide:
+def make_reading_side(
+    program: Program, layout: EventLayout, instance: TraceInstance
+) -> ReadingSide:
     """The reading side of an instance in which all events of `layout` exist. Raises OSError."""
     readers = tuple(_make_readers(layout, instance))
     tasks = Tasks(instance.tracefs)
@@ -71,15 +69,15 @@ def make_reading_side(program: Program, layout: Layout, instance: Instance) -> R
     )
 
 
-def _make_readers(layout: Layout, instance: Instance) -> Sequence[Reader]:
+def _make_readers(layout: EventLayout, instance: TraceInstance) -> Sequence[EventFormat]:
     readers = []
     for source in layout.sources:
         category, event = instance.names.event(source)
-        parsed = parse_format(category, event, instance.format(category, event))
+        parsed = parse_format(category, event, instance.read_format(category, event))
         fields = {field.name: field for field in (*parsed.common, *parsed.fields)}
         needed = [fields[name] for name in source.leaves.values() if name in fields]
         readers.append(
-            Reader(
+            EventFormat(
                 source=source,
                 kind=parsed.id or 0,
                 fields=fields,

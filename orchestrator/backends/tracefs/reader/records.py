@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.backends.tracefs.design.layout import HookEvents
-from orchestrator.backends.tracefs.reader.columns import Column, Columns, as_bytes
-from orchestrator.backends.tracefs.reader.events import Bytes
+from orchestrator.backends.tracefs.reader.arrays import ByteArray, IntArray
+from orchestrator.backends.tracefs.reader.columns import EventColumns, ValueColumn, bytes_of_column
 from orchestrator.backends.tracefs.reader.tasks import Tasks
 from orchestrator.compile.expressions.types import COMM_SIZE
 from orchestrator.compile.program import RECORD_HEADER
 
-__all__ = ["Kept", "Written", "write_records"]
+__all__ = ["AcceptedEvents", "WrittenRecords", "write_records"]
 
 _AT = {name: offset for name, _, offset in RECORD_HEADER}
 _DTYPES = {"u16": "<u2", "u32": "<u4", "u64": "<u8"}
@@ -21,59 +21,59 @@ _FORM = {name: _DTYPES.get(form, form) for name, form, _ in RECORD_HEADER}
 
 
 @dataclass(slots=True, kw_only=True)
-class Kept:
+class AcceptedEvents:
     """Accepted events of one hook: `order` is their place among all events read; `comms` the
     names as fetched by the kernel, None where user space looks them up."""
 
     placed: HookEvents
-    columns: Columns
-    order: npt.NDArray[np.int64]
-    comms: Column | None
+    columns: EventColumns
+    order: IntArray
+    comms: ValueColumn | None
 
-    def narrowed(self, rows: npt.NDArray[np.int64]) -> "Kept":
+    def select_rows(self, rows: IntArray) -> "AcceptedEvents":
         """Some of them."""
         if len(rows) == len(self.order) and (rows == np.arange(len(rows))).all():
             return self
-        comms = None if self.comms is None else Column(self.comms.values[rows])
-        return Kept(
+        comms = None if self.comms is None else ValueColumn(self.comms.values[rows])
+        return AcceptedEvents(
             placed=self.placed,
-            columns=self.columns.narrowed(rows),
+            columns=self.columns.select_rows(rows),
             order=self.order[rows],
             comms=comms,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class WrittenRecords:
     """Records, and how many of their values are null or were cut."""
 
-    records: Bytes
+    records: ByteArray
     nulls: int
     cut: int
 
 
-def write_records(kept: Kept, tasks: Tasks, size: int) -> Written:
+def write_records(kept: AcceptedEvents, tasks: Tasks, size: int) -> WrittenRecords:
     """The records of `kept`, `size` bytes each."""
     columns, emit = kept.columns, kept.placed.record
     if emit is None:
         raise ValueError("this probe emits no records")
     records = np.zeros((len(columns), size), dtype=np.uint8)
     tids = columns.tids
-    put = _Putter(records)
+    put = _HeaderWriter(records)
     put("time", columns.events.time)
     put("emit", np.full(len(columns), emit.index))
     put("cpu", columns.events.cpu)
     if emit.has_task:
-        put("pid", tasks.pids(tids))
+        put("pid", tasks.pids_of(tids))
         put("tid", tids)
-        names = tasks.comms(tids) if kept.comms is None else kept.comms.values
+        names = tasks.names_of(tids) if kept.comms is None else kept.comms.values
         rows = names.astype(f"S{COMM_SIZE - 1}").view(np.uint8).reshape(len(columns), -1)
         records[:, _AT["comm"] : _AT["comm"] + COMM_SIZE - 1] = rows
     put("weight", np.full(len(columns), kept.placed.sample))
     nulls, cut = np.zeros((2, len(columns)), dtype=np.uint32)
     for field, node in zip(emit.fields, kept.placed.emit, strict=True):
-        column = columns.column(node)
-        raw = as_bytes(column, node.type)[:, : field.size]
+        column = columns.column_of(node)
+        raw = bytes_of_column(column, node.type)[:, : field.size]
         records[:, field.offset : field.offset + raw.shape[1]] = raw
         if column.nulls is not None:
             nulls |= column.nulls.astype(np.uint32) << np.uint32(field.bit)
@@ -82,18 +82,18 @@ def write_records(kept: Kept, tasks: Tasks, size: int) -> Written:
             cut |= column.cut.astype(np.uint32) << np.uint32(field.bit)
     put("nulls", nulls)
     put("truncated", cut)
-    return Written(records=records, nulls=_bits(nulls), cut=_bits(cut))
+    return WrittenRecords(records=records, nulls=_count_bits(nulls), cut=_count_bits(cut))
 
 
-def _bits(words: npt.NDArray[np.uint32]) -> int:
+def _count_bits(words: npt.NDArray[np.uint32]) -> int:
     return int(np.unpackbits(words.view(np.uint8)).sum()) if words.any() else 0
 
 
 @dataclass(slots=True)
-class _Putter:
+class _HeaderWriter:
     """Writes columns of the header."""
 
-    records: Bytes
+    records: ByteArray
 
     def __call__(self, name: str, values: npt.NDArray[Any]) -> None:
         raw = np.ascontiguousarray(values.astype(_FORM[name])).view(np.uint8)

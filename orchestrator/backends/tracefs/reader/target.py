@@ -4,14 +4,13 @@ import numpy as np
 import numpy.typing as npt
 
 from orchestrator.backends.tracefs.design.event_fields import COMM
-from orchestrator.backends.tracefs.design.layout import Source
-from orchestrator.backends.tracefs.reader.columns import Columns
+from orchestrator.backends.tracefs.design.layout import EventSource
+from orchestrator.backends.tracefs.reader.arrays import BoolArray
+from orchestrator.backends.tracefs.reader.columns import EventColumns
 from orchestrator.backends.tracefs.reader.tasks import Tasks
 from orchestrator.compile.program import ResolvedTarget
 
 __all__ = ["Targets"]
-
-Mask = npt.NDArray[np.bool_]
 
 
 class Targets:
@@ -21,28 +20,28 @@ class Targets:
     def __init__(self, target: ResolvedTarget, tasks: Tasks) -> None:
         self.target, self.tasks = target, tasks
 
-    def ours(self, columns: Columns, source: Source) -> Mask:
+    def find_target(self, columns: EventColumns, source: EventSource) -> BoolArray:
         """Which events are of the target."""
         target, tids = self.target, columns.tids
         mask = np.ones(len(columns), dtype=bool)
         if (target.pid or target.tid) and not target.children:
-            mask &= np.isin(self.tasks.pids(tids), target.pid) | np.isin(tids, target.tid)
+            mask &= np.isin(self.tasks.pids_of(tids), target.pid) | np.isin(tids, target.tid)
         if target.uid:
-            mask &= np.isin(self.tasks.users(tids, group=False), target.uid)
+            mask &= np.isin(self.tasks.users_of(tids, group=False), target.uid)
         if target.comm and not source.tests_comm:
-            mask &= self._named(columns, source)
+            mask &= self._find_named(columns, source)
         return mask
 
-    def _named(self, columns: Columns, source: Source) -> Mask:
-        column = columns.leaf(COMM) if COMM in source.leaves else None
-        names = self.tasks.comms(columns.tids) if column is None else column.values
+    def _find_named(self, columns: EventColumns, source: EventSource) -> BoolArray:
+        column = columns.leaf_column(COMM) if COMM in source.leaves else None
+        names = self.tasks.names_of(columns.tids) if column is None else column.values
         mask = np.zeros(len(columns), dtype=bool)
         for glob in self.target.comm:
-            mask |= _matching(names, glob.encode())
+            mask |= _match_names(names, glob.encode())
         return mask
 
 
-def _matching(names: npt.NDArray[np.bytes_], glob: bytes) -> Mask:
+def _match_names(names: npt.NDArray[np.bytes_], glob: bytes) -> BoolArray:
     if glob.endswith(b"*"):
         return np.char.startswith(names, glob[:-1])
     if glob.startswith(b"*"):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from orchestrator.backends.tracefs.reader.arrays import IntArray
 from orchestrator.compile.expressions.types import COMM_SIZE
 
 __all__ = ["Tasks"]
@@ -42,31 +43,31 @@ class Tasks:
             if len(table) > _KEPT:
                 table.clear()
 
-    def pids(self, tids: npt.NDArray[np.int32]) -> npt.NDArray[np.uint32]:
+    def pids_of(self, tids: npt.NDArray[np.int32]) -> npt.NDArray[np.uint32]:
         """The process of each thread; 0 where it is not known any more."""
         unique, back = np.unique(tids, return_inverse=True)
-        return np.array([self._process(int(tid)) for tid in unique], dtype=np.uint32)[back]
+        return np.array([self._process_of(int(tid)) for tid in unique], dtype=np.uint32)[back]
 
-    def comms(self, tids: npt.NDArray[np.int32]) -> npt.NDArray[np.bytes_]:
+    def names_of(self, tids: npt.NDArray[np.int32]) -> npt.NDArray[np.bytes_]:
         """The name of each thread; empty where it is not known any more."""
         unique, back = np.unique(tids, return_inverse=True)
-        names = np.array([self._name(int(tid)) for tid in unique], dtype=f"S{COMM_SIZE}")
+        names = np.array([self._name_of(int(tid)) for tid in unique], dtype=f"S{COMM_SIZE}")
         return names[back]
 
-    def users(self, tids: npt.NDArray[np.int32], group: bool) -> npt.NDArray[np.int64]:
+    def users_of(self, tids: npt.NDArray[np.int32], group: bool) -> IntArray:
         """The effective user (or group) of each thread; -1 where it is not known any more."""
         unique, back = np.unique(tids, return_inverse=True)
-        return np.array([self._user(int(tid))[group] for tid in unique], dtype=np.int64)[back]
+        return np.array([self._user_of(int(tid))[group] for tid in unique], dtype=np.int64)[back]
 
-    def _process(self, tid: int) -> int:
+    def _process_of(self, tid: int) -> int:
         self._look_up(tid)
         return self._processes.get(tid, 0)
 
-    def _user(self, tid: int) -> tuple[int, int]:
+    def _user_of(self, tid: int) -> tuple[int, int]:
         self._look_up(tid)
         return self._users.get(tid, (-1, -1))
 
-    def _name(self, tid: int) -> bytes:
+    def _name_of(self, tid: int) -> bytes:
         self._look_up(tid)
         return self._names.get(tid, b"")
 
@@ -83,7 +84,7 @@ class Tasks:
         fields = dict(line.split(b":\t", 1) for line in text.split(b"\n") if b":\t" in line)
         self._processes[tid] = int(fields[b"Tgid"])
         self._users[tid] = int(fields[b"Uid"].split()[1]), int(fields[b"Gid"].split()[1])
-        self._names[tid] = _unescaped(fields[b"Name"])
+        self._names[tid] = _unescape_name(fields[b"Name"])
 
     def _look_up_dead(self, tid: int) -> None:
         group = self._saved_groups().get(tid)
@@ -96,7 +97,7 @@ class Tasks:
     def _saved_names(self) -> dict[int, bytes]:
         if self._saved is None:
             self._saved = {}
-            for line in _lines(self._tracefs / "saved_cmdlines"):
+            for line in _read_lines(self._tracefs / "saved_cmdlines"):
                 tid, _, name = line.partition(b" ")
                 if tid.isdigit():
                     self._saved[int(tid)] = name[: COMM_SIZE - 1]
@@ -104,19 +105,19 @@ class Tasks:
 
     def _saved_groups(self) -> dict[int, int]:
         if self._groups is None:
-            pairs = (line.split() for line in _lines(self._tracefs / "saved_tgids"))
+            pairs = (line.split() for line in _read_lines(self._tracefs / "saved_tgids"))
             self._groups = {int(p[0]): int(p[1]) for p in pairs if len(p) == 2}
         return self._groups
 
 
-def _unescaped(name: bytes) -> bytes:
+def _unescape_name(name: bytes) -> bytes:
     """`status` writes newlines and backslashes escaped (fs/proc/array.c, proc_task_name)."""
     if b"\\" in name:
         name = name.replace(b"\\n", b"\n").replace(b"\\\\", b"\\")
     return name[: COMM_SIZE - 1]
 
 
-def _lines(path: Path) -> list[bytes]:
+def _read_lines(path: Path) -> list[bytes]:
     try:
         return path.read_bytes().split(b"\n")
     except OSError:

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.backends.protocol import Artifact
 from orchestrator.backends.tracefs import backend as tracefs
-from orchestrator.backends.tracefs.design.layout import Layout
+from orchestrator.backends.tracefs.design.layout import EventLayout
 from orchestrator.kernel.facts import KernelFacts, load_facts
 from orchestrator.plan.findings import Finding, HostError
 from tests.support.paths import KERNELS
@@ -19,7 +19,7 @@ def facts(name: str = "6.1") -> KernelFacts:
     return load_facts(KERNELS / f"{name}.facts.xz")
 
 
-def emitted(text: str) -> Artifact[Layout]:
+def emitted(text: str) -> Artifact[EventLayout]:
     """The artifact of a plan's text."""
     return tracefs.emit(compiled(text, facts()), facts())
 

@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.backends.tracefs.reader.bounds import Bounds, Cap, Gcra, Sampler
-from orchestrator.backends.tracefs.reader.pairs import match
+from orchestrator.backends.tracefs.reader.bounds import Cap, Gcra, RecordLimits, Sampler
+from orchestrator.backends.tracefs.reader.pairs import match_calls
 from orchestrator.plan.model import Rate
 
 SECOND = 1_000_000_000
@@ -47,10 +47,10 @@ def test_caps_are_exact_and_everything_is_accounted_for(
 ) -> None:
     """A probe's own cap takes nothing from the plan's; what did not go through is counted."""
     free = Rate(count=10**9, per_ns=SECOND)
-    bounds = Bounds(rate=Gcra(free), cap=Cap(most), rates={}, caps={1: Cap(3)})
+    bounds = RecordLimits(rate=Gcra(free), cap=Cap(most), rates={}, caps={1: Cap(3)})
     probes = np.array([probe for probe, _ in events], dtype=np.int64)
     when = np.arange(len(events), dtype=np.uint64) * np.uint64(10) + np.uint64(SECOND)
-    mask = bounds.admit(when, probes)
+    mask = bounds.admit_records(when, probes)
     expected, own, all_ = [], 0, 0
     for probe in probes:
         good = (probe != 1 or own < 3) and all_ < most
@@ -64,15 +64,15 @@ def test_caps_are_exact_and_everything_is_accounted_for(
 def test_sampling_is_unbiased_in_short_runs_too() -> None:
     """Over many short runs one of N is kept on the average, first gap included."""
     chance = random.Random(3)  # noqa: S311  # a fixed sequence
-    kept = sum(int(Sampler(10, chance).kept(25).sum()) for _ in range(8000))
+    kept = sum(int(Sampler(10, chance).choose_kept(25).sum()) for _ in range(8000))
     assert abs(kept - 20_000) < 700  # five standard deviations of about 130
 
 
 def test_samples_are_taken_across_batches() -> None:
     """The gap goes on where the last batch ended."""
-    whole = Sampler(7, random.Random(5)).kept(500)  # noqa: S311  # a fixed sequence
+    whole = Sampler(7, random.Random(5)).choose_kept(500)  # noqa: S311  # a fixed sequence
     sampler = Sampler(7, random.Random(5))  # noqa: S311  # the same one
-    parts = np.concatenate([sampler.kept(n) for n in (1, 2, 0, 97, 400)])
+    parts = np.concatenate([sampler.choose_kept(n) for n in (1, 2, 0, 97, 400)])
     assert whole.tolist() == parts.tolist()
 
 
@@ -96,7 +96,7 @@ def test_a_return_meets_the_last_entry_of_its_frame(events: list[tuple[bool, int
             returns.append((order, tid, frame))
     e = np.array(entries, dtype=np.int64).reshape(-1, 3).T
     r = np.array(returns, dtype=np.int64).reshape(-1, 3).T
-    matched = match((e[1], e[2]), e[0], (r[1], r[2]), r[0])
+    matched = match_calls((e[1], e[2]), e[0], (r[1], r[2]), r[0])
     pairs = list(zip(matched.entries.tolist(), matched.returns.tolist(), strict=True))
     assert pairs == sorted(expected, key=lambda pair: pair[1])
     assert Counter(matched.open.tolist()) == Counter(open_entries.values())

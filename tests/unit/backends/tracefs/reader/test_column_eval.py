@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.backends.tracefs.reader.column_eval import NotVectorised, vectorised
+from orchestrator.backends.tracefs.reader.column_eval import NotVectorised, evaluate_columns
 from orchestrator.compile.expressions.evaluate import evaluate
 from orchestrator.compile.expressions.nodes import (
     Arithmetic,
@@ -93,7 +93,7 @@ def test_columns_and_the_evaluator_agree(node: Node, numbers: list[list[int]]) -
         for i, (leaf, k) in enumerate(zip(LEAVES, KINDS, strict=True))
     }
     try:
-        found = vectorised(node, columns.get, len(table))  # type: ignore[arg-type]  # nodes all
+        found = evaluate_columns(node, columns.get, len(table))  # type: ignore[arg-type]  # nodes all
     except NotVectorised:
         return
     for i, row in enumerate(table):

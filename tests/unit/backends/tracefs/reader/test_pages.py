@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.backends.tracefs.reader import pages
-from orchestrator.backends.tracefs.reader.events import SLACK, empty, gather, joined
+from orchestrator.backends.tracefs.reader.events import SLACK, gather_rows, join_events, no_events
 
 SIZE = 4096
 Found = list[tuple[int, bytes, int]]
@@ -122,7 +122,7 @@ def test_damaged_pages_neither_hang_nor_lead_outside(raws: list[bytes]) -> None:
     few, many = walked(raws, "_walk_few"), walked(raws, "_walk_many")
     assert few == many
     buffer = buffer_of(raws)
-    decoded = pages.decode(buffer, len(raws), SIZE, np.zeros(len(raws), dtype=np.uint16))
+    decoded = pages.decode_pages(buffer, len(raws), SIZE, np.zeros(len(raws), dtype=np.uint16))
     ends = decoded.events.offset + decoded.events.length
     for offset, end in zip(decoded.events.offset, ends, strict=True):
         number = int(offset) // SIZE
@@ -145,11 +145,11 @@ def test_events_survive_packing_and_joining(written: list[Page]) -> None:
     """What is held back until the next drain is the same then."""
     buffer = buffer_of([page.raw for page in written])
     cpus = np.arange(len(written), dtype=np.uint16)
-    events = pages.decode(buffer, len(written), SIZE, cpus).events
-    both = joined(joined(empty(), events.packed()), events)
+    events = pages.decode_pages(buffer, len(written), SIZE, cpus).events
+    both = join_events(join_events(no_events(), events.copy_packed()), events)
     assert len(both) == 2 * len(events)
     for i in range(len(events)):
         size = int(events.length[i])
-        one, two = (gather(both.buffer, both.offset[[k]], size) for k in (i, i + len(events)))
+        one, two = (gather_rows(both.buffer, both.offset[[k]], size) for k in (i, i + len(events)))
         assert bytes(one[0]) == bytes(two[0])
     assert (both.kind[: len(events)] == events.kind).all()

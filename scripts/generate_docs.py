@@ -273,8 +273,8 @@ A finding is one problem of a plan, a policy or a host, reported as
 a code keeps its meaning, and a new meaning gets a new code.
 `probeplan lint --explain PP022` prints what one means. All findings are reported at once.
 
-Examples that do not begin with `apiVersion` leave out the head of the plan: `apiVersion`, `kind` and
-`metadata`. Files of recorded kernels, such as `6.1.facts.xz`, are made by `probeplan facts`.
+Examples that do not begin with `apiVersion` leave out the head of the plan: `apiVersion`, `kind`
+and `metadata`. Files of recorded kernels, such as `6.1.facts.xz`, are made by `probeplan facts`.
 
 Errors about the plan end with exit code 2, errors about this kernel or host with exit code 3.
 

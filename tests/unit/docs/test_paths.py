@@ -1,6 +1,7 @@
 """Every path that the documentation names exists, and every name that it takes from a module."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,14 +45,24 @@ def test_the_paths_that_a_page_names_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
-def test_relative_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
-    broken = [
-        link
-        for link in links
-        if not link.startswith(("http:", "https:")) and not (page.parent / link).exists()
-    ]
+def test_relative_links_and_their_anchors_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    broken = [link for link in links if not re.match("https?:", link) and not _leads(page, link)]
     assert not broken
+
+
+def _leads(page: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = page.parent / path if path else page
+    return target.exists() and (not anchor or anchor in _anchors(target))
+
+
+@cache
+def _anchors(page: Path) -> frozenset[str]:
+    """As GitHub and MyST make them of headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return frozenset(heading.strip().replace(" ", "-") for heading in plain)
 
 
 def test_names_that_steps_take_from_modules_are_there() -> None:

@@ -37,17 +37,17 @@ def build_plan(data: Mapping[str, Any], collector: FindingCollector, overrides: 
     document = collector.document
     params = build_params(data.get("params", {}), overrides.settings, collector)
     reader = DocumentReader(data, params, collector)
-    bounds = _override_limits(_limits(reader), overrides.limits, collector)
+    bounds = _override_limits(_read_limits(reader), overrides.limits, collector)
     return Plan(
-        metadata=_metadata(data.get("metadata", {})),
+        metadata=_read_metadata(data.get("metadata", {})),
         limits=bounds,
-        target=_override_target(_target(reader), overrides.target, collector),
+        target=_override_target(_read_target(reader), overrides.target, collector),
         probes=tuple(build_probe(reader, name) for name in data.get("probes", {})),
         spans=build_spans(reader),
         outstanding=build_outstanding(reader),
         params=params,
         let=reader.expressions(("let",)),
-        every_ns=_every(reader, bounds),
+        every_ns=_read_window(reader, bounds),
         derive=build_figures(reader),
         stop_when=reader.expression(("stop_when",), fractions=True),
         file=document.file,
@@ -57,7 +57,7 @@ def build_plan(data: Mapping[str, Any], collector: FindingCollector, overrides: 
     )
 
 
-def _metadata(data: Mapping[str, Any]) -> Metadata:
+def _read_metadata(data: Mapping[str, Any]) -> Metadata:
     return Metadata(
         name=data.get("name", ""),
         summary=data.get("summary", ""),
@@ -72,23 +72,23 @@ def _metadata(data: Mapping[str, Any]) -> Metadata:
 # ---------------------------------------------------------------- limits
 
 
-def _duration(text: str) -> int | None:
+def _parse_duration(text: str) -> int | None:
     return None if text == "unlimited" else units.parse_duration(text, low=1_000_000)
 
 
-def _memory(text: str) -> int:
+def _parse_memory(text: str) -> int:
     return units.parse_bytes(text, low=64 << 10, high=64 << 30)
 
 
-def _output(text: str) -> int:
+def _parse_output(text: str) -> int:
     return units.parse_bytes(text, low=4 << 10, high=1 << 50)
 
 
-def _probes(text: str) -> int:
+def _parse_probe_count(text: str) -> int:
     return units.parse_count(text, high=10_000)
 
 
-def _incomplete(text: str) -> str:
+def _parse_incomplete(text: str) -> str:
     if text not in ("fail", "allow"):
         raise UnitError(f"{text[:40]!r} is neither fail nor allow")
     return text
@@ -96,19 +96,19 @@ def _incomplete(text: str) -> str:
 
 #: name → (attribute of Limits, how its text is read)
 LIMIT_READERS = {
-    "duration": ("duration_ns", _duration),
+    "duration": ("duration_ns", _parse_duration),
     "events": ("events", units.parse_count),
     "rate": ("rate", units.parse_rate),
     "cpu": ("cpu", units.parse_percent),
-    "memory": ("memory", _memory),
-    "probes": ("probes", _probes),
-    "output": ("output", _output),
-    "incomplete": ("incomplete", _incomplete),
+    "memory": ("memory", _parse_memory),
+    "probes": ("probes", _parse_probe_count),
+    "output": ("output", _parse_output),
+    "incomplete": ("incomplete", _parse_incomplete),
 }
 _AT_CAP = ("stop", "mute")
 
 
-def _limits(reader: DocumentReader) -> Limits:
+def _read_limits(reader: DocumentReader) -> Limits:
     default = Limits()
     values: dict[str, Any] = {
         attribute: reader.quantity(("limits", key), cast(Any, read), getattr(default, attribute))
@@ -145,7 +145,7 @@ def _limits_from(data: Mapping[str, Any], overrides: Overrides) -> dict[str, Lim
     return given | dict.fromkeys(overrides.limits, "command line")
 
 
-def _every(reader: DocumentReader, limits: Limits) -> int | None:
+def _read_window(reader: DocumentReader, limits: Limits) -> int | None:
     every = reader.quantity(("every",), lambda text: units.parse_duration(text, low=10_000_000), 0)
     if every and limits.duration_ns and every > limits.duration_ns:
         hint = "make `every` shorter, or the run longer"
@@ -158,9 +158,9 @@ def _every(reader: DocumentReader, limits: Limits) -> int | None:
 # ---------------------------------------------------------------- target
 
 
-def _target(reader: DocumentReader) -> Target:
+def _read_target(reader: DocumentReader) -> Target:
     lists = {
-        key: _targets(key, reader.texts(("target", key)), reader.collector)
+        key: _parse_target_list(key, reader.texts(("target", key)), reader.collector)
         for key in ("pid", "tid", "uid", "comm", "cgroup")
     }
     data = reader.get(("target",), {})
@@ -168,27 +168,29 @@ def _target(reader: DocumentReader) -> Target:
         **cast(Any, lists),
         children=data.get("children", False),
         exclude_self=data.get("exclude_self", True),
-        position=reader.collector.document.key(("target",)),
+        position=reader.collector.document.key_position(("target",)),
     )
 
 
-def _targets(
+def _parse_target_list(
     key: str, texts: list[tuple[str, DocumentPath]], collector: FindingCollector
 ) -> tuple[int | str, ...]:
     found: list[int | str] = []
     for text, path in texts:
         try:
-            found.append(_who(key, text))
+            found.append(_parse_target(key, text))
         except UnitError as error:
-            collector.add("PP060", f"{key}: {error}", collector.document.value(path), error.hint)
+            collector.add(
+                "PP060", f"{key}: {error}", collector.document.value_position(path), error.hint
+            )
     return tuple(found)
 
 
-def _who(key: str, text: str) -> int | str:
+def _parse_target(key: str, text: str) -> int | str:
     if key == "comm":
-        return _comm(text)
+        return _check_comm(text)
     if key == "cgroup":
-        return _cgroup(text)
+        return _check_cgroup(text)
     high = MAX_UID if key == "uid" else MAX_PID
     low = 0 if key == "uid" else 1
     if not (text.isascii() and text.isdigit()) or not low <= int(text[:20]) <= high:
@@ -196,7 +198,7 @@ def _who(key: str, text: str) -> int | str:
     return int(text)
 
 
-def _comm(text: str) -> str:
+def _check_comm(text: str) -> str:
     size = len(text.encode(errors="replace"))
     if size > COMM_BYTES:
         hint = f"the kernel keeps {COMM_BYTES} bytes of a name: write e.g. {text[:14]}*"
@@ -206,7 +208,7 @@ def _comm(text: str) -> str:
     return text
 
 
-def _cgroup(text: str) -> str:
+def _check_cgroup(text: str) -> str:
     if not text.startswith("/") or not text.isprintable() or ".." in text.split("/"):
         hint = "a path below the cgroup v2 mount, e.g. /system.slice/nginx.service"
         raise UnitError(f"{text[:60]!r} is not a cgroup", hint)
@@ -224,18 +226,18 @@ def _override_target(
     changes: dict[str, Any] = {}
     for key, text in given.items():
         try:
-            changes[key] = _overridden(key, text)
+            changes[key] = _parse_override(key, text)
         except UnitError as error:
             collector.add("PP067", str(error), Position(file=f"--target {key}"), error.hint)
     return replace(target, **changes)
 
 
-def _overridden(key: str, text: str) -> bool | tuple[int | str, ...]:
+def _parse_override(key: str, text: str) -> bool | tuple[int | str, ...]:
     if key not in _TARGET_KEYS:
         hint = suggest_name(key, _TARGET_KEYS, f"targets: {', '.join(_TARGET_KEYS)}")
         raise UnitError(f"there is no target {key!r}", hint)
     if key not in _FLAG_KEYS:
-        return tuple(_who(key, part) for part in text.split(","))
+        return tuple(_parse_target(key, part) for part in text.split(","))
     if text not in _FLAGS:
         raise UnitError(f"{text[:40]!r} is neither true nor false")
     return _FLAGS[text]

@@ -32,25 +32,25 @@ class ExpressionChecker:
     def check(self, expr: Expr | None, scope: Scope) -> None:
         """Report everything in `expr` that can have no meaning on any kernel."""
         if expr is not None:
-            self._visit(expr.root, expr, scope)
+            self._check_node(expr.root, expr, scope)
 
     def _report(
         self, code: str, message: str, node: SyntaxNode, expr: Expr, hint: str = ""
     ) -> None:
         self.collector.add(code, message, expr.place(node), hint)
 
-    def _visit(self, node: SyntaxNode, expr: Expr, scope: Scope) -> None:
+    def _check_node(self, node: SyntaxNode, expr: Expr, scope: Scope) -> None:
         match node:
             case Name():
-                self._name(node, expr, scope)
+                self._check_name(node, expr, scope)
                 return
             case MemberOf(base=Name(id="params"), name=name):
-                self._param(name, node, expr)
+                self._check_param(name, node, expr)
                 return
             case MemberOf(base=Name(id=role), name=name) if scope.span is not None and (
                 role in names.SPAN_PROBES
             ):
-                self._of_probe(role, name, node, expr, scope)
+                self._check_probe_member(role, name, node, expr, scope)
                 return
             case MemberOf(base=Name(id="args")) if (
                 "args" not in scope.definitions and scope.span is None
@@ -60,22 +60,22 @@ class ExpressionChecker:
                 hint = "write `//` for whole numbers, or compute the ratio under `derive`"
                 self._report("PP026", "`/` divides only under `derive`", node, expr, hint)
             case Compare() | Contains():
-                self._comm(node, expr)
+                self._check_comm(node, expr)
             case Call():
-                self._call(node, expr, scope)
+                self._check_call(node, expr, scope)
                 return
             case _:
                 pass
         for child in children(node):
-            self._visit(child, expr, scope)
+            self._check_node(child, expr, scope)
 
     # -- names
 
-    def _name(self, node: Name, expr: Expr, scope: Scope) -> None:
+    def _check_name(self, node: Name, expr: Expr, scope: Scope) -> None:
         name = node.id
         if name in scope.definitions:
             needs = names_used_by(name, scope.definitions)
-            self._situation(
+            self._check_situation(
                 needs - scope.definitions.keys(), f"through {name!r}, ", node, expr, scope
             )
         elif name in names.SPAN_PROBES:
@@ -89,11 +89,13 @@ class ExpressionChecker:
             example = next(iter(known), "NAME")
             self._report("PP022", f"`{name}` needs a member", node, expr, f"{name}.{example}")
         elif _is_known(name):
-            self._situation(frozenset({name}), "", node, expr, scope)
+            self._check_situation(frozenset({name}), "", node, expr, scope)
         else:
-            self._unknown(name, node, expr, scope)
+            self._report_unknown(name, node, expr, scope)
 
-    def _of_probe(self, role: str, name: str, node: SyntaxNode, expr: Expr, scope: Scope) -> None:
+    def _check_probe_member(
+        self, role: str, name: str, node: SyntaxNode, expr: Expr, scope: Scope
+    ) -> None:
         """`start.x`: a definition of all the probes that start the span, or a builtin."""
         assert scope.span is not None
         if role not in scope.span:
@@ -104,29 +106,29 @@ class ExpressionChecker:
             hint = suggest_name(name, known, f"define it under `let` of the {role}'s probes")
             self._report("PP022", f"unknown name {name!r} at `{role}`", node, expr, hint)
 
-    def _seen(self, node: Call, expr: Expr, scope: Scope) -> None:
+    def _check_seen(self, node: Call, expr: Expr, scope: Scope) -> None:
         if scope.span is None or node.args[:1] != (Name("via", node.args[0].at),):
             hint = "in a span with a `via`: seen(via)"
             self._report("PP024", "seen() asks whether `via` was seen", node, expr, hint)
         elif "via" not in scope.span:
             self._report("PP022", "this span has no `via`", node, expr, "name one: `via: PROBE`")
 
-    def _unknown(self, name: str, node: SyntaxNode, expr: Expr, scope: Scope) -> None:
+    def _report_unknown(self, name: str, node: SyntaxNode, expr: Expr, scope: Scope) -> None:
         if name in scope.partial:
             hint = f"give each of them a `let` of {name}"
             self._report("PP022", f"not all attach points define {name!r}", node, expr, hint)
             return
         known = [*scope.definitions, *names.BUILTINS, *names.UNITS]
-        hint = suggest_name(name, known, _other_place(name, self.params))
+        hint = suggest_name(name, known, _suggest_other_place(name, self.params))
         self._report("PP022", f"unknown name {name!r}", node, expr, hint)
 
-    def _situation(
+    def _check_situation(
         self, used: frozenset[str], through: str, node: SyntaxNode, expr: Expr, scope: Scope
     ) -> None:
         """Names that need a return, or a task, where the probe has none."""
         kinds = ", ".join(sorted(scope.kinds))
         for name, having in (("retval", RETURNING_KINDS), ("elapsed", PAIRED_KINDS)):
-            if name in used and not scope.offered(having):
+            if name in used and not scope.is_offered(having):
                 hint = f"it goes with {', '.join(sorted(having))}"
                 message = f"{through}`{name}` has no meaning at {kinds}"
                 self._report("PP027", message, node, expr, hint)
@@ -134,7 +136,7 @@ class ExpressionChecker:
             hint = "leave it out, or say whose event it is: `task: EXPR`"
             self._report("PP028", f"{through}`{name}` under `task: none`", node, expr, hint)
 
-    def _param(self, name: str, node: SyntaxNode, expr: Expr) -> None:
+    def _check_param(self, name: str, node: SyntaxNode, expr: Expr) -> None:
         param = self.params.get(name)
         if param is None:
             if not self.collector.has_refused(("params", name)):
@@ -147,30 +149,30 @@ class ExpressionChecker:
 
     # -- calls
 
-    def _call(self, node: Call, expr: Expr, scope: Scope) -> None:
+    def _check_call(self, node: Call, expr: Expr, scope: Scope) -> None:
         arity = names.FUNCTIONS.get(node.function)
         if arity is None:
             self._no_function(node, expr)
         elif not arity[0] <= len(node.args) <= (arity[1] or len(node.args)):
-            message = f"{node.function}() takes {_count(arity)}, not {len(node.args)}"
+            message = f"{node.function}() takes {_show_arity(arity)}, not {len(node.args)}"
             self._report("PP024", message, node, expr)
         if node.function == "seen" and node.args:
-            self._seen(node, expr, scope)
+            self._check_seen(node, expr, scope)
             return
-        skipped = self._types(node, expr)
+        skipped = self._check_type_name(node, expr)
         for arg in node.args[skipped:]:
-            self._visit(arg, expr, scope)
+            self._check_node(arg, expr, scope)
         if node.function == "entry":
-            self._entry(node, expr)
+            self._check_entry(node, expr)
         if node.function in ("glob", "startswith"):
-            self._comm(node, expr)
+            self._check_comm(node, expr)
 
     def _no_function(self, node: Call, expr: Expr) -> None:
         name = node.function
         hint = suggest_name(name, names.FUNCTIONS, f"functions: {', '.join(names.FUNCTIONS)}")
         self._report("PP023", f"unknown function {name!r}", node, expr, hint)
 
-    def _types(self, node: Call, expr: Expr) -> int:
+    def _check_type_name(self, node: Call, expr: Expr) -> int:
         """How many leading arguments are types; a misspelt one is reported."""
         first = node.args[0] if node.args else None
         if node.function != "load" or not isinstance(first, Name):
@@ -180,7 +182,7 @@ class ExpressionChecker:
             self._report("PP022", f"unknown type {first.id!r}", first, expr, hint)
         return 1
 
-    def _entry(self, node: Call, expr: Expr) -> None:
+    def _check_entry(self, node: Call, expr: Expr) -> None:
         for inner in (child for arg in node.args for child in walk(arg)):
             if isinstance(inner, Name) and inner.id in ("retval", "elapsed"):
                 message = f"`{inner.id}` is not known yet at entry"
@@ -188,7 +190,7 @@ class ExpressionChecker:
 
     # -- comm
 
-    def _comm(self, node: Compare | Contains | Call, expr: Expr) -> None:
+    def _check_comm(self, node: Compare | Contains | Call, expr: Expr) -> None:
         operands = children(node)
         if not any(isinstance(operand, Name) and operand.id == "comm" for operand in operands):
             return
@@ -215,7 +217,7 @@ def _is_known(name: str) -> bool:
     )
 
 
-def _other_place(name: str, params: Mapping[str, Param]) -> str:
+def _suggest_other_place(name: str, params: Mapping[str, Param]) -> str:
     if near := find_nearest(name, params):
         return f"a param is written `params.{near[0]}`"
     if name in names.FUNCTIONS:
@@ -223,7 +225,7 @@ def _other_place(name: str, params: Mapping[str, Param]) -> str:
     return f"an argument is written `args.{name}`; own names are defined under `let`"
 
 
-def _count(arity: tuple[int, int | None]) -> str:
+def _show_arity(arity: tuple[int, int | None]) -> str:
     fewest, most = arity
     if most is None:
         return f"at least {fewest} arguments"

@@ -46,10 +46,10 @@ def check_figures(plan: Plan, collector: FindingCollector) -> None:
     for owner, own in owners.items():
         for metric in own:
             of_cell = FigureScope(own=CELL_NUMBERS[metric.kind], of=metric.kind)
-            if not _damaged(collector, owner, metric.name):
+            if not _has_refused_parts(collector, owner, metric.name):
                 figures.check(metric.warn, "truth", of_cell)
     for one in plan.derive:
-        _check_name(one, collector)
+        _check_figure_name(one, collector)
         if one.name in names_used_by(one.name, derived):
             hint = "a figure can use others, but not itself"
             collector.add("PP025", f"the figure {one.name!r} leans on itself", one.position, hint)
@@ -60,14 +60,14 @@ def check_figures(plan: Plan, collector: FindingCollector) -> None:
     figures.check(plan.stop_when, "truth", known)
 
 
-def _damaged(collector: FindingCollector, owner: str, metric: str) -> bool:
+def _has_refused_parts(collector: FindingCollector, owner: str, metric: str) -> bool:
     """Whether the schema refused a part of this metric, so that its kind is not known."""
     return any(
         collector.has_refused((head, owner, "metrics", metric)) for head in ("probes", "spans")
     )
 
 
-def _check_name(one: DerivedFigure, collector: FindingCollector) -> None:
+def _check_figure_name(one: DerivedFigure, collector: FindingCollector) -> None:
     if keyword.iskeyword(one.name) or one.name in (*names.UNITS, "elapsed", "value"):
         hint = f"call it `{one.name}_figure` or the like"
         message = f"{one.name!r} is a word of the expression language"
@@ -94,21 +94,23 @@ class _FigureChecker:
     def check(self, expr: Expr | None, wanted: FigureType, scope: FigureScope) -> None:
         """Report what has no meaning in `expr`, which is to be of the kind `wanted`."""
         if expr is not None:
-            self._is(expr.root, wanted, expr, scope)
+            self._require_type(expr.root, wanted, expr, scope)
 
     def _report(
         self, code: str, message: str, node: SyntaxNode, expr: Expr, hint: str = ""
     ) -> None:
         self.collector.add(code, message, expr.place(node), hint)
 
-    def _is(self, node: SyntaxNode, wanted: FigureType, expr: Expr, scope: FigureScope) -> None:
-        found = self._kind(node, expr, scope)
+    def _require_type(
+        self, node: SyntaxNode, wanted: FigureType, expr: Expr, scope: FigureScope
+    ) -> None:
+        found = self._type_of(node, expr, scope)
         counts = found == "number" and wanted == "truth"  # as in C, and at probes
         if found not in (None, wanted) and not counts:
             message = f"{_A[found]} stands where {_A[wanted]} is needed"
             self._report("PP073", message, node, expr, _CURES[wanted])
 
-    def _kind(self, node: SyntaxNode, expr: Expr, scope: FigureScope) -> FigureType | None:  # noqa: PLR0912
+    def _type_of(self, node: SyntaxNode, expr: Expr, scope: FigureScope) -> FigureType | None:  # noqa: PLR0912
         match node:
             case Number() | Fraction():
                 return "number"
@@ -117,32 +119,32 @@ class _FigureChecker:
             case TextLiteral():
                 return "text"
             case Name() | MemberOf():
-                return self._named(node, expr, scope)
+                return self._type_named(node, expr, scope)
             case UnaryOperation(op="not", operand=operand):
-                self._is(operand, "truth", expr, scope)
+                self._require_type(operand, "truth", expr, scope)
                 return "truth"
             case UnaryOperation(op="-", operand=operand):
-                self._is(operand, "number", expr, scope)
+                self._require_type(operand, "number", expr, scope)
                 return "number"
             case BinaryOperation(op=op, left=left, right=right) if op in _ARITHMETIC:
-                self._is(left, "number", expr, scope)
-                self._is(right, "number", expr, scope)
+                self._require_type(left, "number", expr, scope)
+                self._require_type(right, "number", expr, scope)
                 return "number"
             case Compare(op=op, left=left, right=right):
-                self._alike(left, (right,), expr, scope, ordered=op not in ("==", "!="))
+                self._require_same_type(left, (right,), expr, scope, ordered=op not in ("==", "!="))
                 return "truth"
             case Contains(item=item, options=options):
-                self._alike(item, options, expr, scope, ordered=False)
+                self._require_same_type(item, options, expr, scope, ordered=False)
                 return "truth"
             case Logic(operands=operands):
                 for operand in operands:
-                    self._is(operand, "truth", expr, scope)
+                    self._require_type(operand, "truth", expr, scope)
                 return "truth"
             case IfElse(test=test, yes=yes, no=no):
-                self._is(test, "truth", expr, scope)
-                return self._alike(yes, (no,), expr, scope, ordered=False)
+                self._require_type(test, "truth", expr, scope)
+                return self._require_same_type(yes, (no,), expr, scope, ordered=False)
             case Call():
-                return self._call(node, expr, scope)
+                return self._type_call(node, expr, scope)
             case UnaryOperation() | BinaryOperation():
                 hint = f"figures compute with {' '.join(_ARITHMETIC)}"
                 self._report("PP073", f"`{node.op}` has no meaning in figures", node, expr, hint)
@@ -150,7 +152,7 @@ class _FigureChecker:
                 self._report("PP073", "a tuple has no meaning in figures", node, expr)
         return None
 
-    def _alike(
+    def _require_same_type(
         self,
         first: SyntaxNode,
         others: tuple[SyntaxNode, ...],
@@ -159,19 +161,19 @@ class _FigureChecker:
         *,
         ordered: bool,
     ) -> FigureType | None:
-        kind = self._kind(first, expr, scope)
+        kind = self._type_of(first, expr, scope)
         if ordered and kind in ("truth", "text"):
             message = f"{_A[kind]} has no order"
             self._report("PP073", message, first, expr, "compare it with == or !=")
             kind = None
         for other in others:
             if kind is None:
-                self._kind(other, expr, scope)
+                self._type_of(other, expr, scope)
             else:
-                self._is(other, kind, expr, scope)
+                self._require_type(other, kind, expr, scope)
         return kind
 
-    def _call(self, node: Call, expr: Expr, scope: FigureScope) -> FigureType | None:
+    def _type_call(self, node: Call, expr: Expr, scope: FigureScope) -> FigureType | None:
         wanted = FIGURE_FUNCTIONS.get(node.function)
         if wanted is None:
             known = ", ".join(FIGURE_FUNCTIONS)
@@ -184,24 +186,24 @@ class _FigureChecker:
             message = f"{node.function}() takes {wanted} argument{plural}, not {len(node.args)}"
             self._report("PP024", message, node, expr)
         for arg in node.args:
-            self._is(arg, "number", expr, scope)
+            self._require_type(arg, "number", expr, scope)
         return "number"
 
     # -- names
 
-    def _named(self, node: SyntaxNode, expr: Expr, scope: FigureScope) -> FigureType | None:
+    def _type_named(self, node: SyntaxNode, expr: Expr, scope: FigureScope) -> FigureType | None:
         match dotted_parts(node):
             case ("params", name):
-                return self._param(name, node, expr)
+                return self._type_param(name, node, expr)
             case (name,):
-                return self._bare(name, node, expr, scope)
+                return self._type_bare_name(name, node, expr, scope)
             case (_, _, *_) as path if scope.of is None:
-                return self._metric(path, node, expr, scope)
+                return self._type_metric(path, node, expr, scope)
         hint = f"numbers of this cell: {', '.join(scope.own)}"
         self._report("PP071", "a `warn` judges its own metric alone", node, expr, hint)
         return None
 
-    def _param(self, name: str, node: SyntaxNode, expr: Expr) -> FigureType | None:
+    def _type_param(self, name: str, node: SyntaxNode, expr: Expr) -> FigureType | None:
         param = self.params.get(name)
         if param is None:
             if not self.collector.has_refused(("params", name)):
@@ -216,7 +218,7 @@ class _FigureChecker:
             return "truth"
         return "number" if param.type in ("int", "duration", "bytes") else "text"
 
-    def _bare(
+    def _type_bare_name(
         self, name: str, node: SyntaxNode, expr: Expr, scope: FigureScope
     ) -> FigureType | None:
         if name in scope.own or name in scope.derived or name in (*names.UNITS, "elapsed"):
@@ -229,7 +231,13 @@ class _FigureChecker:
             message = f"a {scope.of} has no {name!r}"
             self._report("PP072", message, node, expr, f"it has {', '.join(scope.own)}")
         else:
-            known = [*scope.own, *scope.derived, *_all(scope.metrics), *names.UNITS, "elapsed"]
+            known = [
+                *scope.own,
+                *scope.derived,
+                *_list_metrics(scope.metrics),
+                *names.UNITS,
+                "elapsed",
+            ]
             otherwise = f"own names: {', '.join([*scope.own, *sorted(scope.derived)])}"
             if scope.of is None:
                 otherwise = "a metric is written PROBE.METRIC"
@@ -237,7 +245,7 @@ class _FigureChecker:
             self._report("PP022", f"unknown name {name!r}", node, expr, hint)
         return None
 
-    def _metric(
+    def _type_metric(
         self, path: tuple[str, ...], node: SyntaxNode, expr: Expr, scope: FigureScope
     ) -> FigureType | None:
         owner, metric, *rest = path
@@ -245,13 +253,13 @@ class _FigureChecker:
         kind = scope.metrics.get(owner, {}).get(metric)
         if kind is None:
             if not any(self.collector.has_refused((head, owner)) for head in ("probes", "spans")):
-                known = _all(scope.metrics)
+                known = _list_metrics(scope.metrics)
                 hint = suggest_name(name, known, f"metrics: {', '.join(known) or 'there are none'}")
                 self._report("PP071", f"there is no metric {name!r}", node, expr, hint)
             return None
         numbers = CELL_NUMBERS[kind]
         wanted = ".".join(rest) or "value"
-        if wanted in numbers or _damaged(self.collector, owner, metric):
+        if wanted in numbers or _has_refused_parts(self.collector, owner, metric):
             return "number"
         what = f"a {kind} has no {wanted!r}" if rest else f"{name} is a histogram, not one number"
         best = f"{name}.{'p99' if kind == 'histogram' else 'value'}"
@@ -268,5 +276,5 @@ _CURES: Mapping[FigureType, str] = {
 }
 
 
-def _all(metrics: MetricKinds) -> list[str]:
+def _list_metrics(metrics: MetricKinds) -> list[str]:
     return [f"{owner}.{name}" for owner, found in metrics.items() for name in found]

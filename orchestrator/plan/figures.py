@@ -52,11 +52,11 @@ def dotted_parts(node: SyntaxNode) -> tuple[str, ...]:
 
 def build_figures(reader: DocumentReader) -> tuple[DerivedFigure, ...]:
     """The plan's derived figures, in the order of the file."""
-    found = [_derive(reader, ("derive", name)) for name in reader.get(("derive",), {})]
+    found = [_build_figure(reader, ("derive", name)) for name in reader.get(("derive",), {})]
     return tuple(one for one in found if one is not None)
 
 
-def _derive(reader: DocumentReader, path: DocumentPath) -> DerivedFigure | None:
+def _build_figure(reader: DocumentReader, path: DocumentPath) -> DerivedFigure | None:
     value = reader.expression((*path, "value"), fractions=True)
     if value is None:  # reported where it was read, or by the schema
         return None
@@ -65,5 +65,5 @@ def _derive(reader: DocumentReader, path: DocumentPath) -> DerivedFigure | None:
         value=value,
         unit=reader.get((*path, "unit"), ""),
         warn=reader.expression((*path, "warn"), fractions=True),
-        position=reader.collector.document.key(path),
+        position=reader.collector.document.key_position(path),
     )

@@ -30,10 +30,10 @@ def load_plan(
     Raises PlanError with every error; required params must have a value (PP068).
     """
     overrides = Overrides(settings=settings, target=target, limits=limits)
-    plan, findings = _read(source, overrides, thorough=False)
+    plan, findings = _read_plan(source, overrides, thorough=False)
     if plan is not None:
         refused = {finding.position.file for finding in findings if finding.code == "PP067"}
-        findings = [*findings, *_unset(plan, refused)]
+        findings = [*findings, *_find_unset_params(plan, refused)]
     if plan is None or has_errors(findings):
         raise PlanError(finding for finding in findings if finding.severity == "error")
     return plan
@@ -51,12 +51,12 @@ def check_plan(
     Required params need no value; attach points that wait for one are `deferred`.
     """
     overrides = Overrides(settings=settings, target=target, limits=limits)
-    plan, findings = _read(source, overrides, thorough=True)
+    plan, findings = _read_plan(source, overrides, thorough=True)
     ordered = sorted(findings, key=lambda finding: (finding.position, finding.code))
     return (None if has_errors(findings) else plan), ordered
 
 
-def _read(
+def _read_plan(
     source: str | Path | bytes, overrides: Overrides, *, thorough: bool
 ) -> tuple[Plan | None, list[Finding]]:
     try:
@@ -72,7 +72,7 @@ def _read(
         return None, findings  # another language: what follows would mislead
     refused_paths = frozenset(path for path, _ in faults) | document.lost
     collector = FindingCollector(document=document, refused_paths=refused_paths)
-    data: Any = _pruned(document.data, (), refused_paths)
+    data: Any = _prune_refused(document.data, (), refused_paths)
     plan = build_plan(data, collector, overrides)
     check_meaning(plan, data, collector)
     return plan, _first_causes(findings, collector.findings)
@@ -84,19 +84,23 @@ def _first_causes(before: list[Finding], after: list[Finding]) -> list[Finding]:
     return [*before, *(finding for finding in after if finding.position not in known)]
 
 
-def _pruned(value: Data, path: DocumentPath, refused_paths: frozenset[DocumentPath]) -> Data:
+def _prune_refused(value: Data, path: DocumentPath, refused_paths: frozenset[DocumentPath]) -> Data:
     """`value` without what the schema refused."""
     if isinstance(value, dict):
         kept = {key: item for key, item in value.items() if (*path, key) not in refused_paths}
-        return {key: _pruned(item, (*path, key), refused_paths) for key, item in kept.items()}
+        return {
+            key: _prune_refused(item, (*path, key), refused_paths) for key, item in kept.items()
+        }
     if isinstance(value, list):
         if any((*path, index) in refused_paths for index in range(len(value))):
             return []  # indexes must go on matching places
-        return [_pruned(item, (*path, index), refused_paths) for index, item in enumerate(value)]
+        return [
+            _prune_refused(item, (*path, index), refused_paths) for index, item in enumerate(value)
+        ]
     return value
 
 
-def _unset(plan: Plan, refused: Set[str]) -> list[Finding]:
+def _find_unset_params(plan: Plan, refused: Set[str]) -> list[Finding]:
     """Required params without a value, but for those whose value from `--set` was refused."""
     return [
         Finding(

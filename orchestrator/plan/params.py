@@ -29,7 +29,7 @@ def parse_value(kind: ParamType, text: str) -> ParamValue:
     return _PARSERS[kind](text)
 
 
-def _int(text: str) -> int:
+def _parse_int(text: str) -> int:
     if not re.fullmatch(r"[-+]?[0-9]{1,20}|0x[0-9a-fA-F]{1,16}", text):
         raise UnitError(f"{text[:40]!r} is not a whole number")
     value = int(text, 16 if text.startswith("0x") else 10)
@@ -38,19 +38,19 @@ def _int(text: str) -> int:
     return value
 
 
-def _bool(text: str) -> bool:
+def _parse_bool(text: str) -> bool:
     if text not in ("true", "false"):
         raise UnitError(f"{text[:40]!r} is neither true nor false")
     return text == "true"
 
 
-def _text(text: str) -> str:
+def _parse_text(text: str) -> str:
     if len(text.encode(errors="replace")) > MAX_TEXT_BYTES or not text.isprintable():
         raise UnitError(f"{text[:40]!r} is not printable text of at most {MAX_TEXT_BYTES} bytes")
     return text
 
 
-def _path(text: str) -> str:
+def _parse_path(text: str) -> str:
     if not is_path(text):
         raise UnitError(
             f"{text[:60]!r} is not a path", "letters, digits and . / _ + , @ % = ~ ^ - only"
@@ -58,13 +58,13 @@ def _path(text: str) -> str:
     return text
 
 
-def _symbol(text: str) -> str:
+def _parse_symbol(text: str) -> str:
     if not is_symbol(text):
         raise UnitError(f"{text[:60]!r} is not a symbol", "a function's name, e.g. vfs_read")
     return text
 
 
-def _attach(text: str) -> str:
+def _parse_attach_point(text: str) -> str:
     try:
         parse_attach_point(text)
     except TargetError as error:
@@ -73,20 +73,20 @@ def _attach(text: str) -> str:
 
 
 _PARSERS: Mapping[ParamType, Callable[[str], ParamValue]] = {
-    "int": _int,
+    "int": _parse_int,
     "duration": lambda text: units.parse_duration(text, low=0),
     "bytes": lambda text: units.parse_bytes(text, low=0),
     "ratio": units.parse_ratio,
-    "string": _text,
-    "bool": _bool,
-    "path": _path,
-    "symbol": _symbol,
-    "attach": _attach,
-    "choice": _text,
+    "string": _parse_text,
+    "bool": _parse_bool,
+    "path": _parse_path,
+    "symbol": _parse_symbol,
+    "attach": _parse_attach_point,
+    "choice": _parse_text,
 }
 
 
-def _written(kind: ParamType, value: Any) -> str:
+def _text_from_yaml(kind: ParamType, value: Any) -> str:
     """What YAML read, as text; refuses what only looks like the wanted type."""
     wanted = {"int": int, "bool": bool}.get(kind, str)
     if type(value) is not wanted:
@@ -105,10 +105,12 @@ def build_params(
     raw: Mapping[str, Any], settings: Mapping[str, str], collector: FindingCollector
 ) -> dict[str, Param]:
     """The plan's params with the values that `settings` (from --set) give them."""
-    params = {name: _build(name, data, collector) for name, data in raw.items() if "type" in data}
+    params = {
+        name: _build_param(name, data, collector) for name, data in raw.items() if "type" in data
+    }
     for name, text in settings.items():
         if name in params:
-            params[name] = _set(params[name], text, collector)
+            params[name] = _set_param(params[name], text, collector)
         elif name not in raw:
             hint = suggest_name(name, raw, f"it has: {', '.join(raw)}" if raw else "it has none")
             place = Position(file=f"--set {name}")
@@ -116,7 +118,7 @@ def build_params(
     return params
 
 
-def _build(name: str, data: Mapping[str, Any], collector: FindingCollector) -> Param:
+def _build_param(name: str, data: Mapping[str, Any], collector: FindingCollector) -> Param:
     path: DocumentPath = ("params", name)
     kind: ParamType = data["type"]
     choices = tuple(data.get("choices", ()))
@@ -126,10 +128,13 @@ def _build(name: str, data: Mapping[str, Any], collector: FindingCollector) -> P
         if key not in data:
             return None
         try:
-            return parse_value(kind, _written(kind, data[key]))
+            return parse_value(kind, _text_from_yaml(kind, data[key]))
         except UnitError as error:
             collector.add(
-                "PP066", f"{key}: {error}", collector.document.value((*path, key)), error.hint
+                "PP066",
+                f"{key}: {error}",
+                collector.document.value_position((*path, key)),
+                error.hint,
             )
             return None
 
@@ -143,10 +148,14 @@ def _build(name: str, data: Mapping[str, Any], collector: FindingCollector) -> P
         min=value("min") if ordered else None,
         max=value("max") if ordered else None,
         summary=data.get("summary", ""),
-        position=collector.document.key(path),
+        position=collector.document.key_position(path),
     )
     return _with_value(
-        param, param.default, collector.document.value((*path, "default")), "PP066", collector
+        param,
+        param.default,
+        collector.document.value_position((*path, "default")),
+        "PP066",
+        collector,
     )
 
 
@@ -154,19 +163,19 @@ def _check_keys(
     kind: ParamType, data: Mapping[str, Any], path: DocumentPath, collector: FindingCollector
 ) -> None:
     if kind == "choice" and "choices" not in data and not collector.has_refused((*path, "choices")):
-        place = collector.document.key(path)
+        place = collector.document.key_position(path)
         collector.add("PP066", "a choice needs choices", place, "add e.g. `choices: [none, comm]`")
     if kind not in ("choice", "string", "symbol", "path", "attach") and "choices" in data:
-        place = collector.document.key((*path, "choices"))
+        place = collector.document.key_position((*path, "choices"))
         collector.add("PP066", f"choices do not go with type {kind}", place, "use `type: choice`")
     for key in ("min", "max"):
         if key in data and kind not in ORDERED:
-            place = collector.document.key((*path, key))
+            place = collector.document.key_position((*path, key))
             hint = f"it goes with {', '.join(sorted(ORDERED))}"
             collector.add("PP066", f"{key} does not go with type {kind}", place, hint)
 
 
-def _set(param: Param, text: str, collector: FindingCollector) -> Param:
+def _set_param(param: Param, text: str, collector: FindingCollector) -> Param:
     place = Position(file=f"--set {param.name}")
     try:
         value = parse_value(param.type, text)
@@ -181,7 +190,7 @@ def _set(param: Param, text: str, collector: FindingCollector) -> Param:
 def _with_value(
     param: Param, value: ParamValue | None, place: Position, code: str, collector: FindingCollector
 ) -> Param:
-    if value is not None and (reason := _refusal(param, value)):
+    if value is not None and (reason := _refuse_value(param, value)):
         collector.add(code, f"{param.name}: {reason[0]}", place, reason[1])
         value = None
     return Param(
@@ -197,7 +206,7 @@ def _with_value(
     )
 
 
-def _refusal(param: Param, value: ParamValue) -> tuple[str, str] | None:
+def _refuse_value(param: Param, value: ParamValue) -> tuple[str, str] | None:
     if param.choices and value not in param.choices:
         hint = suggest_name(str(value), param.choices, f"one of: {', '.join(param.choices)}")
         return f"{value!r} is not among its choices", hint
@@ -242,7 +251,7 @@ class Unset(Exception):  # not an error: lint goes on without the value
     """The text needs a required param that has no value yet; `args[0]` is its name."""
 
 
-def interpolate(
+def interpolate_params(
     text: str, place: Position, params: Mapping[str, Param], collector: FindingCollector
 ) -> str | None:
     """`text` with the values of its `$(params.x)`; None when refused (reported).
@@ -260,7 +269,7 @@ def interpolate(
             hint = "only $(params.NAME) can stand here"
             collector.add("PP064", f"cannot interpolate {match[0]!r}", here, hint)
             return None
-        value = _filling(inner[1], match[0] == text, here, params, collector)
+        value = _param_text(inner[1], match[0] == text, here, params, collector)
         if value is None:
             return None
         filled, end = filled + text[end : match.start()] + value, match.end()
@@ -270,7 +279,7 @@ def interpolate(
 _ELSEWHERE = re.compile(r"\$\(\s*params\b")
 
 
-def interpolation_elsewhere(text: str, place: Position, collector: FindingCollector) -> None:
+def report_stray_interpolation(text: str, place: Position, collector: FindingCollector) -> None:
     """Report `$(params.x)` in a text where it is not filled in."""
     if match := _ELSEWHERE.search(text):
         hint = "it stands only in attach, by and target"
@@ -278,7 +287,7 @@ def interpolation_elsewhere(text: str, place: Position, collector: FindingCollec
         collector.add("PP064", message, place.shifted(match.start()), hint)
 
 
-def _filling(
+def _param_text(
     name: str,
     whole: bool,
     place: Position,

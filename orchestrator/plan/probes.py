@@ -36,24 +36,24 @@ def build_probe(reader: DocumentReader, name: str) -> Probe:
     """The probe `name` of the plan."""
     path: DocumentPath = ("probes", name)
     data = reader.get(path)
-    mode, items = _items(reader, path)
+    mode, items = _read_items(reader, path)
     probe = Probe(
         name=name,
         mode=mode,
         items=items,
         args=data.get("args", {}),
         returns=data.get("returns", ""),
-        task=_task(reader, (*path, "task")),
+        task=_read_task(reader, (*path, "task")),
         let=reader.expressions((*path, "let")),
-        where=condition(reader, (*path, "where")),
-        sample=_sample(reader, (*path, "sample")),
+        where=read_condition(reader, (*path, "where")),
+        sample=_read_sample(reader, (*path, "sample")),
         events=reader.quantity((*path, "events"), units.parse_count, None),
         rate=reader.quantity((*path, "rate"), units.parse_rate, None),
         optional=data.get("optional", False),
         redact=reader.quantity((*path, "redact"), parse_redact, None),
-        emit=emitted(reader, (*path, "emit")),
-        metrics=metrics_of(reader, path),
-        position=reader.collector.document.key(path),
+        emit=read_emit(reader, (*path, "emit")),
+        metrics=read_metrics(reader, path),
+        position=reader.collector.document.key_position(path),
     )
     _check_use(reader, path, data)
     return probe
@@ -62,9 +62,9 @@ def build_probe(reader: DocumentReader, name: str) -> Probe:
 def _check_use(reader: DocumentReader, path: DocumentPath, data: Mapping[str, Any]) -> None:
     if "emit" in data or data.get("metrics") or reader.collector.has_refused(path):
         return
-    if path[-1] not in used_probes(reader):
+    if path[-1] not in find_used_probes(reader):
         hint = "add `emit: {}` for records, `metrics:`, or a span that uses it"
-        place = reader.collector.document.key(path)
+        place = reader.collector.document.key_position(path)
         reader.collector.add("PP053", f"the probe {path[-1]!r} does nothing", place, hint)
 
 
@@ -75,7 +75,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def used_probes(reader: DocumentReader) -> set[str]:
+def find_used_probes(reader: DocumentReader) -> set[str]:
     """The probes that a span or something outstanding uses."""
     found: set[str] = set()
     for head, keys in ROLES.items():
@@ -89,12 +89,12 @@ def used_probes(reader: DocumentReader) -> set[str]:
 # ---------------------------------------------------------------- attach points
 
 
-def _items(reader: DocumentReader, path: DocumentPath) -> tuple[Mode, tuple[AttachItem, ...]]:
+def _read_items(reader: DocumentReader, path: DocumentPath) -> tuple[Mode, tuple[AttachItem, ...]]:
     data = reader.get(path)
     keys = [key for key in _MODES if key in data]
     if len(keys) != 1 and not any(reader.collector.has_refused((*path, key)) for key in _MODES):
         what = f"{' and '.join(keys)} stand together" if keys else "the probe attaches nowhere"
-        place = reader.collector.document.key((*path, keys[1]) if keys else path)
+        place = reader.collector.document.key_position((*path, keys[1]) if keys else path)
         hint = "write exactly one of attach, attach_first, attach_all"
         reader.collector.add("PP050", what, place, hint)
     if not keys:
@@ -102,18 +102,18 @@ def _items(reader: DocumentReader, path: DocumentPath) -> tuple[Mode, tuple[Atta
     key = keys[0]
     count = len(data[key]) if key != "attach" else 0
     paths: list[DocumentPath] = [(*path, key, index) for index in range(count)] or [(*path, key)]
-    items = [_item(reader, at) for at in paths if key == "attach" or count]
+    items = [_read_item(reader, at) for at in paths if key == "attach" or count]
     return _MODES[key], tuple(item for item in items if item is not None)
 
 
-def _item(reader: DocumentReader, path: DocumentPath) -> AttachItem | None:
+def _read_item(reader: DocumentReader, path: DocumentPath) -> AttachItem | None:
     raw = reader.get(path)
     data = raw if isinstance(raw, dict) else {}
     to: DocumentPath = (*path, "to") if isinstance(raw, dict) else path
     text = reader.get(to)
     if text is None:
         return None
-    point = _point(reader, to)
+    point = _read_attach_point(reader, to)
     if point is None:
         return None
     filled, kind, target, deferred = point
@@ -126,17 +126,19 @@ def _item(reader: DocumentReader, path: DocumentPath) -> AttachItem | None:
         let=reader.expressions((*path, "let")) if data else {},
         args=data.get("args", {}),
         returns=data.get("returns", ""),
-        task=_task(reader, (*path, "task")) if data else None,
+        task=_read_task(reader, (*path, "task")) if data else None,
         deferred=deferred,
         position=reader.place(to),
     )
 
 
-def _point(reader: DocumentReader, path: DocumentPath) -> tuple[str, AttachKind, str, str] | None:
+def _read_attach_point(
+    reader: DocumentReader, path: DocumentPath
+) -> tuple[str, AttachKind, str, str] | None:
     """Text, kind, target and the param that is waited for; None when refused (reported)."""
     text = str(reader.get(path))
     try:
-        filled = reader.filled(path)
+        filled = reader.filled_text(path)
     except Unset as unset:
         head = text.partition(":")[0]
         known = next((kind for kind in ATTACH_KINDS if kind == head), None)
@@ -160,20 +162,20 @@ def _point(reader: DocumentReader, path: DocumentPath) -> tuple[str, AttachKind,
 # ---------------------------------------------------------------- parts of a probe
 
 
-def _task(reader: DocumentReader, path: DocumentPath) -> Expr | Literal["none"] | None:
+def _read_task(reader: DocumentReader, path: DocumentPath) -> Expr | Literal["none"] | None:
     raw = reader.get(path)
     if raw in (None, "current"):
         return None
     return "none" if raw == "none" else reader.expression(path)
 
 
-def condition(reader: DocumentReader, path: DocumentPath) -> Expr | None:
+def read_condition(reader: DocumentReader, path: DocumentPath) -> Expr | None:
     """The expression at `path`; None where everything is kept."""
     expr = reader.expression(path)
     return None if expr and isinstance(expr.root, Boolean) and expr.root.value else expr
 
 
-def _sample(reader: DocumentReader, path: DocumentPath) -> int:
+def _read_sample(reader: DocumentReader, path: DocumentPath) -> int:
     raw = reader.get(path, "1/1")
     if not raw.startswith("params."):
         return reader.quantity(path, units.parse_ratio, 1)
@@ -200,7 +202,7 @@ def parse_redact(text: str) -> Redact:
     return Redact(kind="truncate", size=size)
 
 
-def emitted(reader: DocumentReader, path: DocumentPath) -> dict[str, Expr] | None:
+def read_emit(reader: DocumentReader, path: DocumentPath) -> dict[str, Expr] | None:
     """The fields of a record by name; None where there are no records."""
     raw = reader.get(path)
     if raw is None:
@@ -219,16 +221,16 @@ def emitted(reader: DocumentReader, path: DocumentPath) -> dict[str, Expr] | Non
 # ---------------------------------------------------------------- metrics
 
 
-def metrics_of(reader: DocumentReader, path: DocumentPath) -> tuple[Metric, ...]:
+def read_metrics(reader: DocumentReader, path: DocumentPath) -> tuple[Metric, ...]:
     """The metrics of the probe or span at `path`."""
     heads = [(*path, "metrics", name) for name in reader.get((*path, "metrics"), {})]
-    return tuple(_metric(reader, head) for head in heads)
+    return tuple(_read_metric(reader, head) for head in heads)
 
 
-def _metric(reader: DocumentReader, path: DocumentPath) -> Metric:
+def _read_metric(reader: DocumentReader, path: DocumentPath) -> Metric:
     data = reader.get(path)
     kinds: list[MetricKind] = [kind for kind in METRIC_KINDS if kind in data]
-    place = reader.collector.document.key(path)
+    place = reader.collector.document.key_position(path)
     if len(kinds) != 1 and not reader.collector.has_refused(path):
         what = " and ".join(kinds) if kinds else "no aggregate"
         hint = f"write exactly one of {', '.join(METRIC_KINDS)}; make a second metric for another"
@@ -238,11 +240,11 @@ def _metric(reader: DocumentReader, path: DocumentPath) -> Metric:
     return Metric(
         name=str(path[-1]),
         kind=kind,
-        value=_value(reader, (*path, kind)),
-        by=by_names(reader, (*path, "by")),
-        where=condition(reader, (*path, "where")),
-        keys=reader.quantity((*path, "keys"), _keys, default_keys),
-        buckets=_buckets(reader, path, kind),
+        value=_read_metric_value(reader, (*path, kind)),
+        by=read_by(reader, (*path, "by")),
+        where=read_condition(reader, (*path, "where")),
+        keys=reader.quantity((*path, "keys"), _parse_keys, default_keys),
+        buckets=_read_buckets(reader, path, kind),
         top=data.get("top"),
         unit=data.get("unit", ""),
         warn=reader.expression((*path, "warn"), fractions=True),
@@ -250,11 +252,11 @@ def _metric(reader: DocumentReader, path: DocumentPath) -> Metric:
     )
 
 
-def _keys(text: str) -> int:
+def _parse_keys(text: str) -> int:
     return units.parse_count(text, high=MAX_KEYS)
 
 
-def _value(reader: DocumentReader, path: DocumentPath) -> Expr | None:
+def _read_metric_value(reader: DocumentReader, path: DocumentPath) -> Expr | None:
     expr = reader.expression(path)
     if expr and path[-1] == "count" and isinstance(expr.root, Boolean) and expr.root.value:
         return None
@@ -264,26 +266,26 @@ def _value(reader: DocumentReader, path: DocumentPath) -> Expr | None:
     return expr
 
 
-def by_names(reader: DocumentReader, path: DocumentPath) -> tuple[str, ...]:
+def read_by(reader: DocumentReader, path: DocumentPath) -> tuple[str, ...]:
     """What is counted apart by."""
     return tuple(text for text, _ in reader.texts(path) if text != "none")
 
 
-def _buckets(reader: DocumentReader, path: DocumentPath, kind: MetricKind) -> Buckets:
+def _read_buckets(reader: DocumentReader, path: DocumentPath, kind: MetricKind) -> Buckets:
     at: DocumentPath = (*path, "buckets")
     text = reader.get(at)
     if text is None:
         return Buckets()
     if kind != "histogram":
-        place = reader.collector.document.key(at)
+        place = reader.collector.document.key_position(at)
         reader.collector.add("PP056", f"{kind} has no buckets", place, "use `histogram`")
     if not text.startswith("linear"):
         return Buckets()
-    return reader.measured(text, at, _linear, Buckets())
+    return reader.read_quantity_text(text, at, _parse_linear, Buckets())
 
 
-def _linear(text: str) -> Buckets:
-    low, high, step = map(_edge, text.removeprefix("linear(").removesuffix(")").split(","))
+def _parse_linear(text: str) -> Buckets:
+    low, high, step = map(_parse_edge, text.removeprefix("linear(").removesuffix(")").split(","))
     if low >= high or step < 1 or step > high - low:
         hint = "LOW is below HIGH, and STEP above 0 and at most HIGH - LOW"
         raise UnitError(f"{text!r} has no buckets", hint, absurd=True)
@@ -293,7 +295,7 @@ def _linear(text: str) -> Buckets:
     return Buckets(kind="linear", low=low, high=high, step=step)
 
 
-def _edge(text: str) -> int:
+def _parse_edge(text: str) -> int:
     text = text.strip()
     if text.isascii() and text.lstrip("-").isdigit() and len(text) < 19:
         return int(text)

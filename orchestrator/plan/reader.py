@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.expression.parse import Expr, parse
-from orchestrator.plan.expression.substitute import at_start, fill_texts
+from orchestrator.plan.expression.substitute import fill_texts, place_at_start
 from orchestrator.plan.findings import PlanError, Position
 from orchestrator.plan.model import Param
-from orchestrator.plan.params import Unset, interpolate, text_values
+from orchestrator.plan.params import Unset, interpolate_params, text_values
 from orchestrator.plan.units import UnitError
 
 T = TypeVar("T")
@@ -39,14 +39,16 @@ class DocumentReader:
 
     def place(self, path: DocumentPath) -> Position:
         """Where the value at `path` stands."""
-        return self.collector.document.value(path)
+        return self.collector.document.value_position(path)
 
     def quantity(self, path: DocumentPath, read: Callable[[str], T], default: T) -> T:
         """A number with a unit, read by `read`."""
         raw = self.get(path)
-        return default if raw is None else self.measured(str(raw), path, read, default)
+        return default if raw is None else self.read_quantity_text(str(raw), path, read, default)
 
-    def measured(self, text: str, path: DocumentPath, read: Callable[[str], T], default: T) -> T:
+    def read_quantity_text(
+        self, text: str, path: DocumentPath, read: Callable[[str], T], default: T
+    ) -> T:
         """`text`, which stands at `path`, read by `read`."""
         try:
             return read(text)
@@ -71,16 +73,18 @@ class DocumentReader:
                 found = tuple(replace(finding, position=self.place(path)) for finding in found)
             self.collector.extend(found)
             return None
-        return at_start(expr) if folded else expr
+        return place_at_start(expr) if folded else expr
 
     def expressions(self, path: DocumentPath) -> dict[str, Expr]:
         """A mapping of names to expressions."""
         parsed = {name: self.expression((*path, name)) for name in self.get(path, {})}
         return {name: expr for name, expr in parsed.items() if expr is not None}
 
-    def filled(self, path: DocumentPath) -> str | None:
+    def filled_text(self, path: DocumentPath) -> str | None:
         """The text at `path` with its params; None when refused. Raises Unset."""
-        return interpolate(str(self.get(path)), self.place(path), self.params, self.collector)
+        return interpolate_params(
+            str(self.get(path)), self.place(path), self.params, self.collector
+        )
 
     def texts(self, path: DocumentPath) -> list[tuple[str, DocumentPath]]:
         """The text or list of texts at `path`, filled in; what waits for a param is left out."""
@@ -89,7 +93,7 @@ class DocumentReader:
         found = []
         for item in paths:
             try:
-                text = self.filled(item)
+                text = self.filled_text(item)
             except Unset:
                 continue
             if text is not None:

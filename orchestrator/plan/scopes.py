@@ -27,7 +27,7 @@ class Scope:
     partial: frozenset[str] = frozenset()
     span: Mapping[str, frozenset[str]] | None = None
 
-    def offered(self, by: frozenset[str]) -> bool:
+    def is_offered(self, by: frozenset[str]) -> bool:
         """True when the kinds of this scope offer what only the kinds `by` have."""
         return not self.kinds or (self.kinds <= by if self.every else bool(self.kinds & by))
 
@@ -46,7 +46,7 @@ def item_scope(plan: Plan, probe: Probe, item: AttachItem) -> Scope:
     """For the definitions of one attach item."""
     return Scope(
         definitions={**plan.let, **probe.let, **item.let},
-        kinds=_kinds((item,)),
+        kinds=_attach_kinds((item,)),
         task="none" not in (item.task, probe.task if item.task is None else None),
     )
 
@@ -59,7 +59,7 @@ def probe_scope(plan: Plan, probe: Probe) -> Scope:
     own = {name: expr for item in probe.items for name, expr in item.let.items() if name in names}
     return Scope(
         definitions={**plan.let, **own, **probe.let},
-        kinds=_kinds(probe.items),
+        kinds=_attach_kinds(probe.items),
         every=probe.mode != "first",
         task=probe.task != "none",
         partial=frozenset(partial),
@@ -69,18 +69,18 @@ def probe_scope(plan: Plan, probe: Probe) -> Scope:
 def span_scope(plan: Plan, span: Span) -> Scope:
     """For what a span says: its own definitions, its key's names, and its probes' behind a dot."""
     roles = {"start": span.start, "via": span.via, "end": span.end}
-    named = {role: _defined(plan, probes) for role, probes in roles.items() if probes}
+    named = {role: _shared_definitions(plan, probes) for role, probes in roles.items() if probes}
     own = {name: _KEY for name in span.key if "." not in name}
     return Scope(definitions={**own, **span.let}, span=named)
 
 
-def _defined(plan: Plan, probes: Sequence[str]) -> frozenset[str]:
+def _shared_definitions(plan: Plan, probes: Sequence[str]) -> frozenset[str]:
     """The definitions that all these probes have."""
     found = [set(probe_scope(plan, one).definitions) for one in plan.probes if one.name in probes]
     return frozenset(set.intersection(*found)) if found else frozenset()
 
 
-def _kinds(items: tuple[AttachItem, ...]) -> frozenset[str]:
+def _attach_kinds(items: tuple[AttachItem, ...]) -> frozenset[str]:
     if any(item.deferred and item.text.startswith("$(") for item in items):
         return frozenset()
     return frozenset(item.kind for item in items)

@@ -14,7 +14,7 @@ from orchestrator.plan.figure_meaning import check_figures
 from orchestrator.plan.findings import PlanError
 from orchestrator.plan.model import Metric, Plan, Probe
 from orchestrator.plan.nearest import suggest_name
-from orchestrator.plan.params import interpolation_elsewhere
+from orchestrator.plan.params import report_stray_interpolation
 from orchestrator.plan.scopes import Scope, item_scope, names_used_by, plan_scope, probe_scope
 from orchestrator.plan.span_meaning import check_spans
 
@@ -33,17 +33,17 @@ def check_meaning(plan: Plan, data: Mapping[str, Any], collector: FindingCollect
 
 def _check_prose(data: Mapping[str, Any], collector: FindingCollector) -> None:
     for head in ("metadata", "params"):
-        for path, text in _texts(data.get(head, {}), (head,)):
-            interpolation_elsewhere(text, collector.document.value(path), collector)
+        for path, text in _walk_texts(data.get(head, {}), (head,)):
+            report_stray_interpolation(text, collector.document.value_position(path), collector)
 
 
-def _texts(value: Any, path: DocumentPath) -> Iterator[tuple[DocumentPath, str]]:
+def _walk_texts(value: Any, path: DocumentPath) -> Iterator[tuple[DocumentPath, str]]:
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict | list):
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
         for key, item in pairs:
-            yield from _texts(item, (*path, key))
+            yield from _walk_texts(item, (*path, key))
 
 
 def _check_sampling(data: Mapping[str, Any], collector: FindingCollector) -> None:
@@ -56,7 +56,7 @@ def _check_sampling(data: Mapping[str, Any], collector: FindingCollector) -> Non
             ends |= {body[key]} if isinstance(body.get(key), str) else set(body.get(key, ()))
     for name, probe in data.get("probes", {}).items():
         if name in ends and "sample" in probe:
-            place = collector.document.key(("probes", name, "sample"))
+            place = collector.document.key_position(("probes", name, "sample"))
             hint = "sample where the span starts; the weight travels with its key"
             collector.add("PP061", f"{name!r} ends a span and must see every event", place, hint)
 
@@ -77,8 +77,8 @@ def _check_probe(
     for item in probe.items:
         inner = item_scope(plan, probe, item)
         _check_definitions((), item.let, inner, checker, collector)
-        checker.check(_expression(item.task), inner)
-    for expr in (_expression(probe.task), probe.where, *(probe.emit or {}).values()):
+        checker.check(_expression_or_none(item.task), inner)
+    for expr in (_expression_or_none(probe.task), probe.where, *(probe.emit or {}).values()):
         checker.check(expr, scope)
     for metric in probe.metrics:
         checker.check(metric.value, scope)
@@ -86,7 +86,7 @@ def _check_probe(
         _check_by((*path, "metrics", metric.name, "by"), metric, data, scope, checker)
 
 
-def _expression(task: Any) -> Expr | None:
+def _expression_or_none(task: Any) -> Expr | None:
     return task if isinstance(task, Expr) else None
 
 
@@ -99,7 +99,7 @@ def _check_definitions(
 ) -> None:
     """The `let` at `path`, within the definitions in force there."""
     for name, expr in own.items():
-        place = collector.document.key((*path, name)) if path else expr.position
+        place = collector.document.key_position((*path, name)) if path else expr.position
         if keyword.iskeyword(name):
             hint = f"call it `{name}_value` or the like"
             collector.add("PP058", f"{name!r} is a word of the expression language", place, hint)
@@ -130,7 +130,7 @@ def _check_by(
     written = data["probes"][path[1]]["metrics"][metric.name].get("by", [])
     for name in metric.by:
         at = (*path, written.index(name)) if name in written else path
-        place = checker.collector.document.value(at)
+        place = checker.collector.document.value_position(at)
         keys = [key for key in names.BUILTINS if key not in _NOT_KEYS]
         known = name in scope.definitions or name in keys
         if not (known or _DOTTED.fullmatch(name) or names.ARGUMENT.fullmatch(name)):

@@ -31,7 +31,7 @@ def _check_names(plan: Plan, collector: FindingCollector) -> None:
     for head, things in (("spans", plan.spans), ("outstanding", plan.outstanding)):
         for thing in things:
             if thing.name in taken:
-                place = collector.document.key((head, thing.name))
+                place = collector.document.key_position((head, thing.name))
                 what = f"{thing.name!r} is also the name of a {taken[thing.name]}"
                 collector.add(
                     "PP062", what, place, "records and metrics go by this name: change one"
@@ -56,7 +56,10 @@ def _check_probes(
             elif not collector.has_refused(("probes", name)):
                 hint = suggest_name(name, known, f"probes: {', '.join(known)}")
                 collector.add(
-                    "PP062", f"there is no probe {name!r}", collector.document.value(at), hint
+                    "PP062",
+                    f"there is no probe {name!r}",
+                    collector.document.value_position(at),
+                    hint,
                 )
 
 
@@ -69,16 +72,16 @@ def _check_key(
 ) -> None:
     """Every probe of a span must be able to say the key."""
     for index, name in enumerate(key):
-        place = checker.collector.document.value((*path, "key", index))
+        place = checker.collector.document.value_position((*path, "key", index))
         for probe in probes:
-            if not _says(plan, probe, name):
+            if not _defines(plan, probe, name):
                 hint = f"give it one: `let: {{{name.split('.')[0]}: …}}`"
                 message = f"the probe {probe.name!r} has no {name!r}"
                 checker.collector.add("PP062", message, place, hint)
                 break
 
 
-def _says(plan: Plan, probe: Probe, name: str) -> bool:
+def _defines(plan: Plan, probe: Probe, name: str) -> bool:
     scope = probe_scope(plan, probe)
     head = name.split(".", maxsplit=1)[0]
     if head in scope.definitions or head in scope.partial:
@@ -108,7 +111,7 @@ class _SpanChecker:
         scope = span_scope(self.plan, span)
         for name, expr in span.let.items():
             if name in names_used_by(name, scope.definitions):
-                place = self.collector.document.key((*self.path, "let", name))
+                place = self.collector.document.key_position((*self.path, "let", name))
                 hint = "a definition can use others, but not itself"
                 self.collector.add(
                     "PP025", f"the definition of {name!r} leans on itself", place, hint
@@ -129,7 +132,7 @@ class _SpanChecker:
             if probe.name in seen:
                 what = f"{probe.name!r} is both `{seen[probe.name]}` and `{role}` of this span"
                 hint = "make a second probe at the same attach point"
-                self.collector.add("PP063", what, self.collector.document.value(at), hint)
+                self.collector.add("PP063", what, self.collector.document.value_position(at), hint)
             seen.setdefault(probe.name, role)
 
     def _check_use(self) -> None:
@@ -138,12 +141,12 @@ class _SpanChecker:
             and not self.span.metrics
             and not self.collector.has_refused(self.path)
         ):
-            place = self.collector.document.key(self.path)
+            place = self.collector.document.key_position(self.path)
             hint = "add `emit: {took: elapsed}` for records, or `metrics:`"
             self.collector.add("PP053", f"the span {self.span.name!r} does nothing", place, hint)
 
     def _check_by(self, metric: str, name: str, scope: Scope) -> None:
-        place = self.collector.document.value((*self.path, "metrics", metric, "by"))
+        place = self.collector.document.value_position((*self.path, "metrics", metric, "by"))
         head = name.split(".", maxsplit=1)[0]
         if head not in (*scope.definitions, *names.SPAN_PROBES):
             known = [*scope.definitions, "start.comm"]
@@ -167,7 +170,7 @@ def _check_outstanding(
         if role == "close" and probe.name in both:
             what = f"{probe.name!r} both opens and closes"
             hint = "make a second probe at the same attach point"
-            collector.add("PP063", what, collector.document.value(at), hint)
+            collector.add("PP063", what, collector.document.value_position(at), hint)
     probes = list({probe.name: probe for _, probe, _ in found}.values())
     _check_key(plan, path, one.key, probes, checker)
     for probe in probes:
@@ -175,7 +178,7 @@ def _check_outstanding(
             scope = probe_scope(plan, probe)
             checker.check(one.value, scope)
             for name in one.by:
-                place = collector.document.value((*path, "by"))
+                place = collector.document.value_position((*path, "by"))
                 try:
                     checker.check(parse(name, place), scope)
                 except PlanError as error:

@@ -3,7 +3,7 @@
 from orchestrator.plan import units
 from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.model import Outstanding, Span
-from orchestrator.plan.probes import by_names, condition, emitted, metrics_of
+from orchestrator.plan.probes import read_by, read_condition, read_emit, read_metrics
 from orchestrator.plan.reader import DocumentReader
 
 MAX_OPEN = 10_000_000
@@ -11,62 +11,62 @@ MAX_OPEN = 10_000_000
 
 def build_spans(reader: DocumentReader) -> tuple[Span, ...]:
     """The plan's spans, in the order of the file."""
-    return tuple(_span(reader, ("spans", name)) for name in reader.get(("spans",), {}))
+    return tuple(_build_span(reader, ("spans", name)) for name in reader.get(("spans",), {}))
 
 
 def build_outstanding(reader: DocumentReader) -> tuple[Outstanding, ...]:
     """What the plan calls outstanding, in the order of the file."""
     heads = [("outstanding", name) for name in reader.get(("outstanding",), {})]
-    found = [_outstanding(reader, head) for head in heads]
+    found = [_build_one_outstanding(reader, head) for head in heads]
     return tuple(one for one in found if one is not None)
 
 
-def _span(reader: DocumentReader, path: DocumentPath) -> Span:
+def _build_span(reader: DocumentReader, path: DocumentPath) -> Span:
     data = reader.get(path)
     return Span(
         name=str(path[-1]),
-        start=_names(reader, (*path, "start")),
-        end=_names(reader, (*path, "end")),
-        key=_names(reader, (*path, "key")),
-        via=_names(reader, (*path, "via")),
-        cancel=_names(reader, (*path, "cancel")),
+        start=_read_names(reader, (*path, "start")),
+        end=_read_names(reader, (*path, "end")),
+        key=_read_names(reader, (*path, "key")),
+        via=_read_names(reader, (*path, "via")),
+        cancel=_read_names(reader, (*path, "cancel")),
         again=data.get("again", "replace"),
-        max_open=reader.quantity((*path, "max_open"), _max_open, 10_000),
+        max_open=reader.quantity((*path, "max_open"), _parse_max_open, 10_000),
         open_at_end=data.get("open_at_end", False),
         let=reader.expressions((*path, "let")),
-        where=condition(reader, (*path, "where")),
-        emit=emitted(reader, (*path, "emit")),
-        metrics=metrics_of(reader, path),
-        position=reader.collector.document.key(path),
+        where=read_condition(reader, (*path, "where")),
+        emit=read_emit(reader, (*path, "emit")),
+        metrics=read_metrics(reader, path),
+        position=reader.collector.document.key_position(path),
     )
 
 
-def _outstanding(reader: DocumentReader, path: DocumentPath) -> Outstanding | None:
+def _build_one_outstanding(reader: DocumentReader, path: DocumentPath) -> Outstanding | None:
     value = reader.expression((*path, "value"))
     if value is None:  # reported where it was read, or by the schema
         return None
     return Outstanding(
         name=str(path[-1]),
-        open=_names(reader, (*path, "open")),
-        close=_names(reader, (*path, "close")),
-        key=_names(reader, (*path, "key")),
+        open=_read_names(reader, (*path, "open")),
+        close=_read_names(reader, (*path, "close")),
+        key=_read_names(reader, (*path, "key")),
         value=value,
-        by=by_names(reader, (*path, "by")),
-        min_age_ns=reader.quantity((*path, "min_age"), _age, 0),
+        by=read_by(reader, (*path, "by")),
+        min_age_ns=reader.quantity((*path, "min_age"), _parse_age, 0),
         top=reader.get((*path, "top"), 20),
-        max_open=reader.quantity((*path, "max_open"), _max_open, 100_000),
-        position=reader.collector.document.key(path),
+        max_open=reader.quantity((*path, "max_open"), _parse_max_open, 100_000),
+        position=reader.collector.document.key_position(path),
     )
 
 
-def _names(reader: DocumentReader, path: DocumentPath) -> tuple[str, ...]:
+def _read_names(reader: DocumentReader, path: DocumentPath) -> tuple[str, ...]:
     raw = reader.get(path, ())
     return (raw,) if isinstance(raw, str) else tuple(raw)
 
 
-def _max_open(text: str) -> int:
+def _parse_max_open(text: str) -> int:
     return units.parse_count(text, high=MAX_OPEN)
 
 
-def _age(text: str) -> int:
+def _parse_age(text: str) -> int:
     return units.parse_duration(text, low=0)

@@ -50,12 +50,12 @@ class UnitError(ValueError):
         self.absurd = absurd
 
 
-def _misread(text: str, wanted: str, hint: str) -> UnitError:
+def _unreadable(text: str, wanted: str, hint: str) -> UnitError:
     shown = text if len(text) <= 40 else text[:37] + "…"
     return UnitError(f"{shown!r} is not {wanted}", hint)
 
 
-def _within(value: int, text: str, low: int, high: int, shown: tuple[str, str]) -> int:
+def _check_range(value: int, text: str, low: int, high: int, shown: tuple[str, str]) -> int:
     if low <= value <= high:
         return value
     raise UnitError(f"{text!r} is out of range", f"from {shown[0]} to {shown[1]}", absurd=True)
@@ -66,36 +66,36 @@ def parse_duration(text: str, *, low: int = 1, high: int = MAX_DURATION_NS) -> i
     parts = _DURATION_PART.findall(text)
     order = [list(DURATION_UNITS).index(unit) for _, unit in parts]
     if not parts or "".join(map("".join, parts)) != text or order != sorted(set(order)):
-        raise _misread(
+        raise _unreadable(
             text, "a duration", "write a number with ns, us, ms, s, m, h or d: 30s, 500ms, 1m30s"
         )
     value = sum(int(number) * DURATION_UNITS[unit] for number, unit in parts)
-    return _within(value, text, low, high, (format_duration(low), format_duration(high)))
+    return _check_range(value, text, low, high, (format_duration(low), format_duration(high)))
 
 
 def parse_bytes(text: str, *, low: int = 1, high: int = MAX_COUNT) -> int:
     """`32MiB`, `1GiB`, `512B` → bytes. Only binary units: `MB` means two things."""
     match = _BYTES.fullmatch(text)
     if match is None:
-        raise _misread(text, "a size", "write a number with B, KiB, MiB, GiB or TiB: 32MiB")
+        raise _unreadable(text, "a size", "write a number with B, KiB, MiB, GiB or TiB: 32MiB")
     value = int(match[1]) * BYTE_UNITS[match[2]]
-    return _within(value, text, low, high, (format_bytes(low), format_bytes(high)))
+    return _check_range(value, text, low, high, (format_bytes(low), format_bytes(high)))
 
 
 def parse_count(text: str, *, low: int = 1, high: int = MAX_COUNT) -> int:
     """`500`, `10k`, `1M` → a number of things; k, M and G are powers of a thousand."""
     match = _COUNT.fullmatch(text)
     if match is None:
-        raise _misread(text, "a count", "write a whole number, with k, M or G if you like: 10k")
+        raise _unreadable(text, "a count", "write a whole number, with k, M or G if you like: 10k")
     value = int(match[1]) * COUNT_UNITS[match[2]]
-    return _within(value, text, low, high, (format_count(low), format_count(high)))
+    return _check_range(value, text, low, high, (format_count(low), format_count(high)))
 
 
 def parse_rate(text: str) -> Rate:
     """`1k/s`, `10/ms`, `600/m` → events a period. At most one event a nanosecond."""
     match = _RATE.fullmatch(text)
     if match is None or not _COUNT.fullmatch(match[1]):
-        raise _misread(text, "a rate", "write a count over a unit of time: 1k/s, 10/ms, 600/m")
+        raise _unreadable(text, "a rate", "write a count over a unit of time: 1k/s, 10/ms, 600/m")
     period = match[2] if match[2][0].isdigit() else f"1{match[2]}"
     per_ns = parse_duration(period, high=DURATION_UNITS["d"])
     count = parse_count(match[1])
@@ -110,17 +110,17 @@ def parse_ratio(text: str) -> int:
     """`1/10` → 10: one of how many, from 1 to a million."""
     match = _RATIO.fullmatch(text)
     if match is None:
-        raise _misread(text, "a sampling ratio", "write one of how many: 1/10, 1/1000")
-    return _within(int(match[1]), text, 1, MAX_SAMPLE, ("1/1", f"1/{MAX_SAMPLE}"))
+        raise _unreadable(text, "a sampling ratio", "write one of how many: 1/10, 1/1000")
+    return _check_range(int(match[1]), text, 1, MAX_SAMPLE, ("1/1", f"1/{MAX_SAMPLE}"))
 
 
 def parse_percent(text: str) -> float:
     """`2%`, `0.5%` → a fraction, above 0 and at most 1."""
     match = _PERCENT.fullmatch(text)
     if match is None:
-        raise _misread(text, "a percentage", "write a number with %: 2%, 0.5%")
+        raise _unreadable(text, "a percentage", "write a number with %: 2%, 0.5%")
     parts = int(match[1]) * 10_000 + int((match[2] or "").ljust(4, "0"))
-    return _within(parts, text, 1, 1_000_000, ("0.0001%", "100%")) / 1_000_000
+    return _check_range(parts, text, 1, 1_000_000, ("0.0001%", "100%")) / 1_000_000
 
 
 def format_duration(ns: int) -> str:
@@ -134,12 +134,12 @@ def format_duration(ns: int) -> str:
 
 def format_bytes(size: int) -> str:
     """`size` in the largest binary unit that divides it, e.g. `32MiB`."""
-    return _format(size, BYTE_UNITS)
+    return _format_in_units(size, BYTE_UNITS)
 
 
 def format_count(count: int) -> str:
     """`count` in the largest of G, M, k that divides it, e.g. `10k`."""
-    return _format(count, COUNT_UNITS)
+    return _format_in_units(count, COUNT_UNITS)
 
 
 def format_rate(rate: Rate) -> str:
@@ -149,6 +149,6 @@ def format_rate(rate: Rate) -> str:
     return f"{format_count(rate.count)}/{unit if unit in DURATION_UNITS else f'{rate.per_ns}ns'}"
 
 
-def _format(value: int, units: Mapping[str, int]) -> str:
+def _format_in_units(value: int, units: Mapping[str, int]) -> str:
     unit, size = next((u, s) for u, s in units.items() if (value and value % s == 0) or s == 1)
     return f"{value // size}{unit}"

@@ -96,7 +96,7 @@ def _build(reader: DocumentReader) -> Policy:
         plans=_entries(reader, "plans"),
         max_runs=data.get("max_runs"),
         allow_backends=_entries(reader, "allow_backends"),
-        places={key: document.value((key,)) for key in data},
+        places={key: document.value_position((key,)) for key in data},
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from orchestrator.plan.document.document_paths import DocumentPath, EntryPosition
-from orchestrator.plan.document.scalars import closes_split, opens_split, resolve
+from orchestrator.plan.document.scalars import closes_split, opens_split, resolve_scalar
 from orchestrator.plan.findings import Finding, PlanError, Position, plan_error
 
 MAX_DEPTH = 24
@@ -41,87 +41,91 @@ class Composer:
         self.lost: set[DocumentPath] = set()
         self.folded: set[DocumentPath] = set()
         self.nodes = 0
-        self.events = self.read()
+        self.events = self.read_events()
 
     # -- reading
 
-    def read(self) -> Iterator[Any]:
+    def read_events(self) -> Iterator[Any]:
         loader = _LOADER(self.text)
         try:
             while loader.check_event():
                 yield loader.get_event()
         except yaml.MarkedYAMLError as error:
-            raise self.syntax(error) from None
+            raise self.syntax_error(error) from None
         except yaml.YAMLError as error:
             raise plan_error("PP004", f"not YAML: {error}", Position(file=self.file)) from None
         finally:
             loader.dispose()
 
-    def syntax(self, error: yaml.MarkedYAMLError) -> PlanError:
+    def syntax_error(self, error: yaml.MarkedYAMLError) -> PlanError:
         mark = error.problem_mark or error.context_mark
-        place = self.at(mark) if mark else Position(file=self.file)
+        place = self.position_of(mark) if mark else Position(file=self.file)
         problem = " ".join(filter(None, (error.context, error.problem)))
-        if mark and "\t" in self.line(mark.line)[: mark.column + 1]:
+        if mark and "\t" in self.source_line(mark.line)[: mark.column + 1]:
             return plan_error("PP004", "a tab indents this line", place, "indent with spaces")
         return plan_error("PP004", f"not YAML: {problem}", place, _syntax_hint(problem))
 
-    def next(self) -> Any:
+    def next_event(self) -> Any:
         event = next(self.events)
         for record in self.recording:
             record.append(event)
         return event
 
-    def at(self, mark: Any) -> Position:
+    def position_of(self, mark: Any) -> Position:
         return Position(file=self.file, line=mark.line + 1, column=mark.column + 1)
 
-    def line(self, number: int) -> str:
+    def source_line(self, number: int) -> str:
         return self.lines[number] if number < len(self.lines) else ""
 
-    def content(self, event: Any) -> Position:
+    def content_start(self, event: Any) -> Position:
         """Where a scalar's content begins: after the quote, or on a block's first line."""
-        start = self.at(event.start_mark)
+        start = self.position_of(event.start_mark)
         style = getattr(event, "style", None)
         if style in ("'", '"'):
             return start.shifted(1)
         if style in ("|", ">"):
-            line = self.line(start.line)
+            line = self.source_line(start.line)
             indent = len(line) - len(line.lstrip(" "))
             return Position(file=self.file, line=start.line + 1, column=indent + 1)
         return start
 
-    def report(self, code: str, message: str, position: Position, hint: str = "") -> None:
+    def add_finding(self, code: str, message: str, position: Position, hint: str = "") -> None:
         self.findings.append(Finding(code=code, message=message, position=position, hint=hint))
 
     # -- structure
 
-    def document(self) -> dict[str, Any]:
-        self.next()
-        first = self.next()
+    def compose_document(self) -> dict[str, Any]:
+        self.next_event()
+        first = self.next_event()
         if isinstance(first, yaml.StreamEndEvent):
             hint = "a plan starts with `apiVersion: probeplan/v1`"
             raise plan_error("PP005", "the file holds no plan", Position(file=self.file), hint)
-        data = self.node(self.next(), (), 0)
-        self.next()
-        after = self.next()
+        data = self.compose_node(self.next_event(), (), 0)
+        self.next_event()
+        after = self.next_event()
         if isinstance(after, yaml.DocumentStartEvent):
             hint = "put each plan into a file of its own"
             raise plan_error(
-                "PP005", "a second document begins here", self.at(after.start_mark), hint
+                "PP005", "a second document begins here", self.position_of(after.start_mark), hint
             )
         if isinstance(data, dict):
             return data
         shown = "a list" if isinstance(data, list) else f"{data!r:.40}"
         hint = "a plan is a mapping that starts with `apiVersion: probeplan/v1`"
-        raise plan_error("PP005", f"the file holds {shown}, not a plan", self.place(()).value, hint)
+        raise plan_error(
+            "PP005", f"the file holds {shown}, not a plan", self.place_of(()).value, hint
+        )
 
-    def place(self, path: DocumentPath) -> EntryPosition:
+    def place_of(self, path: DocumentPath) -> EntryPosition:
         start = Position(file=self.file, line=1, column=1)
         return self.places.get(path, EntryPosition(key=start, value=start))
 
-    def node(self, event: Any, path: DocumentPath, depth: int, key: Position | None = None) -> Any:
+    def compose_node(
+        self, event: Any, path: DocumentPath, depth: int, key: Position | None = None
+    ) -> Any:
         """The value that begins with `event`; None when it was refused."""
         self.nodes += 1
-        start = self.content(event)
+        start = self.content_start(event)
         self.places[path] = EntryPosition(key=key or start, value=start)
         if depth > MAX_DEPTH or self.nodes > MAX_NODES:
             deep = depth > MAX_DEPTH
@@ -129,36 +133,38 @@ class Composer:
             message = f"the plan {'nests too deeply' if deep else 'grows too large'} here"
             raise plan_error("PP010", message, start, f"at most {bound}")
         if isinstance(event, yaml.AliasEvent):
-            return self.alias(event, path, depth, key)
+            return self.compose_alias(event, path, depth, key)
         if event.anchor is None:
-            return self.build(event, path, depth)
+            return self.compose_value(event, path, depth)
         self.recording.append(record := [event])
-        value = self.build(event, path, depth)
+        value = self.compose_value(event, path, depth)
         self.recording.pop()
         self.anchors[event.anchor] = record
         return value
 
-    def alias(self, event: Any, path: DocumentPath, depth: int, key: Position | None) -> Any:
+    def compose_alias(
+        self, event: Any, path: DocumentPath, depth: int, key: Position | None
+    ) -> Any:
         record = self.anchors.get(event.anchor)
         if record is None:
-            place = self.at(event.start_mark)
+            place = self.position_of(event.start_mark)
             hint = f"define it before with `&{event.anchor}`; it may not hold itself"
             raise plan_error("PP004", f"the alias *{event.anchor} is not defined here", place, hint)
         live, recording = self.events, self.recording
         self.events, self.recording = iter(record[1:]), []
-        value = self.node(_without_anchor(record[0]), path, depth, key)
+        value = self.compose_node(_without_anchor(record[0]), path, depth, key)
         self.events, self.recording = live, recording
         return value
 
-    def build(self, event: Any, path: DocumentPath, depth: int) -> Any:
+    def compose_value(self, event: Any, path: DocumentPath, depth: int) -> Any:
         if isinstance(event, yaml.MappingStartEvent):
-            return self.mapping(event, path, depth)
+            return self.compose_mapping(event, path, depth)
         if isinstance(event, yaml.SequenceStartEvent):
-            return self.sequence(event, path, depth)
-        return self.scalar(event, path)
+            return self.compose_sequence(event, path, depth)
+        return self.compose_scalar(event, path)
 
-    def scalar(self, event: Any, path: DocumentPath) -> str | int | bool | None:
-        value, finding = resolve(event, self.content(event))
+    def compose_scalar(self, event: Any, path: DocumentPath) -> str | int | bool | None:
+        value, finding = resolve_scalar(event, self.content_start(event))
         if finding:
             self.findings.append(finding)
         if value is None:
@@ -167,104 +173,110 @@ class Composer:
             self.folded.add(path)
         return value
 
-    def sequence(self, event: Any, path: DocumentPath, depth: int) -> list[Any]:
+    def compose_sequence(self, event: Any, path: DocumentPath, depth: int) -> list[Any]:
         self.check_tag(event)
         items: list[Any] = []
         split: str | None = None
-        while not isinstance(item := self.next(), yaml.SequenceEndEvent):
+        while not isinstance(item := self.next_event(), yaml.SequenceEndEvent):
             if split is not None and isinstance(item, yaml.ScalarEvent):
                 split += f", {item.value}"
                 if closes_split(split):
                     items[-1], split = split, None
                 continue
-            value = self.node(item, (*path, len(items)), depth + 1)
+            value = self.compose_node(item, (*path, len(items)), depth + 1)
             if value is None:
                 self.places.pop((*path, len(items)), None)
                 continue
             items.append(value)
             if event.flow_style and opens_split(item):
-                split = self.split(item)
+                split = self.report_split(item)
         return items
 
-    def mapping(self, event: Any, path: DocumentPath, depth: int) -> dict[str, Any]:
+    def compose_mapping(self, event: Any, path: DocumentPath, depth: int) -> dict[str, Any]:
         self.check_tag(event)
         entries: dict[str, Any] = {}
         firsts: dict[str, Position] = {}
         split: _Pending | None = None
-        while not isinstance(head := self.next(), yaml.MappingEndEvent):
+        while not isinstance(head := self.next_event(), yaml.MappingEndEvent):
             if split is not None and isinstance(head, yaml.ScalarEvent):
-                split = self.swallow(split, head, entries)
+                split = self.join_split(split, head, entries)
                 continue
             name = self.key_name(head, path, depth)
-            place, item = self.content(head), self.next()
+            place, item = self.content_start(head), self.next_event()
             if name is None or name in firsts:
-                self.skip(item, path, depth)
+                self.skip_value(item, path, depth)
                 if name is not None:
-                    self.duplicate(name, place, firsts[name])
+                    self.report_duplicate(name, place, firsts[name])
                 continue
             firsts[name] = place
-            value = self.node(item, (*path, name), depth + 1, place)
+            value = self.compose_node(item, (*path, name), depth + 1, place)
             if value is not None:
                 entries[name] = value
             if event.flow_style and opens_split(item):
-                split = _Pending(path=(*path, name), pieces=[self.split(item)])
+                split = _Pending(path=(*path, name), pieces=[self.report_split(item)])
         return entries
 
-    def split(self, event: Any) -> str:
-        self.report(
+    def report_split(self, event: Any) -> str:
+        self.add_finding(
             "PP011",
             f"a comma splits the expression {event.value!r} in two",
-            self.content(event),
+            self.content_start(event),
             'inside { } and [ ], put an expression with commas into quotes: "(a, b)"',
         )
         return str(event.value)
 
-    def swallow(self, split: _Pending, head: Any, entries: dict[str, Any]) -> _Pending | None:
+    def join_split(self, split: _Pending, head: Any, entries: dict[str, Any]) -> _Pending | None:
         """Put the pieces of a split expression together again, so that it is reported once."""
-        value = self.next()
+        value = self.next_event()
         split.pieces.append(head.value)
         if isinstance(value, yaml.ScalarEvent) and value.value:
             split.pieces[-1] += f": {value.value}"
         elif not isinstance(value, yaml.ScalarEvent):
-            self.skip(value, split.path, len(split.path))
+            self.skip_value(value, split.path, len(split.path))
         text = ", ".join(split.pieces)
         entries[str(split.path[-1])] = text
         return None if closes_split(text) else split
 
     def key_name(self, event: Any, path: DocumentPath, depth: int) -> str | None:
-        place = self.at(event.start_mark)
+        place = self.position_of(event.start_mark)
         if not isinstance(event, yaml.ScalarEvent):
-            self.skip(event, path, depth)
-            self.report("PP009", "a key must be a plain word", place, "quote it, or remove `?`")
+            self.skip_value(event, path, depth)
+            self.add_finding(
+                "PP009", "a key must be a plain word", place, "quote it, or remove `?`"
+            )
             return None
         if event.value == "<<" and event.implicit[0]:
             hint = "write the keys out, or share expressions with `let`"
-            self.report("PP009", "the merge key << is not part of the plan language", place, hint)
+            self.add_finding(
+                "PP009", "the merge key << is not part of the plan language", place, hint
+            )
             return None
-        value, finding = resolve(event, self.content(event))
+        value, finding = resolve_scalar(event, self.content_start(event))
         if finding:
             self.findings.append(finding)
             return event.value if finding.code == "PP008" else None
         if isinstance(value, str):
             return value
         hint = f'names are text; quote it if you mean it: "{event.value}"'
-        self.report("PP009", f"the key {event.value!r} is not text to YAML", place, hint)
+        self.add_finding("PP009", f"the key {event.value!r} is not text to YAML", place, hint)
         return None
 
-    def duplicate(self, name: str, place: Position, first: Position) -> None:
+    def report_duplicate(self, name: str, place: Position, first: Position) -> None:
         message = f"the key {name!r} stands twice"
-        self.report("PP006", message, place, f"it stands first on line {first.line}; remove one")
+        self.add_finding(
+            "PP006", message, place, f"it stands first on line {first.line}; remove one"
+        )
 
-    def skip(self, event: Any, path: DocumentPath, depth: int) -> None:
+    def skip_value(self, event: Any, path: DocumentPath, depth: int) -> None:
         """Read over a value that is not kept, without findings of its own."""
         findings = len(self.findings)
-        self.node(event, (*path, "\0skipped"), depth + 1)
+        self.compose_node(event, (*path, "\0skipped"), depth + 1)
         del self.findings[findings:]
 
     def check_tag(self, event: Any) -> None:
         if event.tag and not event.implicit:
-            place = self.at(event.start_mark)
-            self.report("PP009", f"the tag {event.tag!r} is not allowed", place, "remove it")
+            place = self.position_of(event.start_mark)
+            self.add_finding("PP009", f"the tag {event.tag!r} is not allowed", place, "remove it")
 
 
 def _without_anchor(event: Any) -> Any:

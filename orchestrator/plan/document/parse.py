@@ -6,7 +6,7 @@ from typing import Any
 
 from orchestrator.plan.document.compose import Composer
 from orchestrator.plan.document.document_paths import DocumentPath, EntryPosition
-from orchestrator.plan.document.source import decode
+from orchestrator.plan.document.source import decode_source
 from orchestrator.plan.findings import Finding, PlanError, Position
 
 
@@ -25,15 +25,15 @@ class Document:
     lost: frozenset[DocumentPath] = frozenset()
     folded: frozenset[DocumentPath] = frozenset()
 
-    def key(self, path: DocumentPath) -> Position:
+    def key_position(self, path: DocumentPath) -> Position:
         """The place of the key at `path`, or of the nearest thing above that has one."""
-        return self._place(path).key
+        return self._position_of(path).key
 
-    def value(self, path: DocumentPath) -> Position:
+    def value_position(self, path: DocumentPath) -> Position:
         """The place of the value at `path`, or of the nearest thing above that has one."""
-        return self._place(path).value
+        return self._position_of(path).value
 
-    def _place(self, path: DocumentPath) -> EntryPosition:
+    def _position_of(self, path: DocumentPath) -> EntryPosition:
         while path and path not in self.places:
             path = path[:-1]
         start = Position(file=self.file, line=1, column=1)
@@ -43,9 +43,9 @@ class Document:
 def parse_document(source: bytes, file: str) -> tuple[Document | None, list[Finding]]:
     """Read YAML. Without a document the findings say why it could not be read at all."""
     try:
-        text = decode(source, file)
+        text = decode_source(source, file)
         composer = Composer(text, file)
-        data = composer.document()
+        data = composer.compose_document()
     except PlanError as error:
         return None, list(error.findings)
     document = Document(

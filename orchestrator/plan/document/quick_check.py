@@ -24,7 +24,7 @@ _SILENT = frozenset(
 )
 
 
-def accepts(data: Any, schema: Schema, root: Schema) -> bool:
+def accepts_data(data: Any, schema: Schema, root: Schema) -> bool:
     """True when `data` fits `schema`, whose references point into `root`.
 
     Raises KeyError for a keyword that this reader does not know.
@@ -36,57 +36,57 @@ def accepts(data: Any, schema: Schema, root: Schema) -> bool:
     )
 
 
-def matches(pattern: str, text: str) -> bool:
+def matches_whole(pattern: str, text: str) -> bool:
     """ECMA's `^…$`: in Python `$` would also match before a last newline."""
     return re.fullmatch(pattern, text) is not None
 
 
-def _reference(data: Any, wanted: str, _schema: Schema, root: Schema) -> bool:
+def _check_reference(data: Any, wanted: str, _schema: Schema, root: Schema) -> bool:
     target: Any = root["$defs"][wanted.removeprefix("#/$defs/")]
-    return accepts(data, target, root)
+    return accepts_data(data, target, root)
 
 
-def _type(data: Any, wanted: str | list[str], _schema: Schema, _root: Schema) -> bool:
+def _check_type(data: Any, wanted: str | list[str], _schema: Schema, _root: Schema) -> bool:
     names = [wanted] if isinstance(wanted, str) else wanted
     return any(_TYPES[name](data) for name in names)
 
 
-def _additional(data: Any, wanted: Any, schema: Schema, root: Schema) -> bool:
+def _check_properties(data: Any, wanted: Any, schema: Schema, root: Schema) -> bool:
     known = schema.get("properties", {})
     if not isinstance(data, dict):
         return True
     for key, value in data.items():
         rule = known.get(key, wanted)
-        if rule is False or not accepts(value, rule, root):
+        if rule is False or not accepts_data(value, rule, root):
             return False
     return True
 
 
-def _items(data: Any, wanted: Schema, _schema: Schema, root: Schema) -> bool:
-    return not isinstance(data, list) or all(accepts(item, wanted, root) for item in data)
+def _check_items(data: Any, wanted: Schema, _schema: Schema, root: Schema) -> bool:
+    return not isinstance(data, list) or all(accepts_data(item, wanted, root) for item in data)
 
 
-def _names(data: Any, wanted: Schema, _schema: Schema, root: Schema) -> bool:
-    return not isinstance(data, dict) or all(accepts(key, wanted, root) for key in data)
+def _check_key_names(data: Any, wanted: Schema, _schema: Schema, root: Schema) -> bool:
+    return not isinstance(data, dict) or all(accepts_data(key, wanted, root) for key in data)
 
 
-def _required(data: Any, wanted: list[str], _schema: Schema, _root: Schema) -> bool:
+def _check_required(data: Any, wanted: list[str], _schema: Schema, _root: Schema) -> bool:
     return not isinstance(data, dict) or all(key in data for key in wanted)
 
 
-def _enum(data: Any, wanted: list[Any], _schema: Schema, _root: Schema) -> bool:
+def _check_enum(data: Any, wanted: list[Any], _schema: Schema, _root: Schema) -> bool:
     return any(data == value and type(data) is type(value) for value in wanted)
 
 
-def _unique(data: Any, wanted: bool, _schema: Schema, _root: Schema) -> bool:
+def _check_unique(data: Any, wanted: bool, _schema: Schema, _root: Schema) -> bool:
     return not wanted or not isinstance(data, list) or len(set(map(repr, data))) == len(data)
 
 
-def _pattern(data: Any, wanted: str, _schema: Schema, _root: Schema) -> bool:
-    return not isinstance(data, str) or matches(wanted, data)
+def _check_pattern(data: Any, wanted: str, _schema: Schema, _root: Schema) -> bool:
+    return not isinstance(data, str) or matches_whole(wanted, data)
 
 
-def _bound(kind: type, measure: Callable[[Any], int], sign: int) -> Callable[..., bool]:
+def _make_bound_check(kind: type, measure: Callable[[Any], int], sign: int) -> Callable[..., bool]:
     def check(data: Any, wanted: int, _schema: Schema, _root: Schema) -> bool:
         applies = isinstance(data, kind) and not isinstance(data, bool)
         return not applies or sign * measure(data) >= sign * wanted
@@ -95,21 +95,21 @@ def _bound(kind: type, measure: Callable[[Any], int], sign: int) -> Callable[...
 
 
 _KEYWORDS: Mapping[str, Callable[[Any, Any, Schema, Schema], bool]] = {
-    "$ref": _reference,
-    "type": _type,
-    "additionalProperties": _additional,
-    "items": _items,
-    "propertyNames": _names,
-    "required": _required,
-    "enum": _enum,
-    "uniqueItems": _unique,
-    "pattern": _pattern,
-    "minimum": _bound(int, int, 1),
-    "maximum": _bound(int, int, -1),
-    "minLength": _bound(str, len, 1),
-    "maxLength": _bound(str, len, -1),
-    "minItems": _bound(list, len, 1),
-    "maxItems": _bound(list, len, -1),
-    "minProperties": _bound(dict, len, 1),
-    "maxProperties": _bound(dict, len, -1),
+    "$ref": _check_reference,
+    "type": _check_type,
+    "additionalProperties": _check_properties,
+    "items": _check_items,
+    "propertyNames": _check_key_names,
+    "required": _check_required,
+    "enum": _check_enum,
+    "uniqueItems": _check_unique,
+    "pattern": _check_pattern,
+    "minimum": _make_bound_check(int, int, 1),
+    "maximum": _make_bound_check(int, int, -1),
+    "minLength": _make_bound_check(str, len, 1),
+    "maxLength": _make_bound_check(str, len, -1),
+    "minItems": _make_bound_check(list, len, 1),
+    "maxItems": _make_bound_check(list, len, -1),
+    "minProperties": _make_bound_check(dict, len, 1),
+    "maxProperties": _make_bound_check(dict, len, -1),
 }

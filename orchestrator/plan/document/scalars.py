@@ -26,47 +26,51 @@ _STR_TAG = "tag:yaml.org,2002:str"
 MAX_DIGITS = 25
 
 
-def resolve(event: Any, position: Position) -> tuple[str | int | bool | None, Finding | None]:
+def resolve_scalar(
+    event: Any, position: Position
+) -> tuple[str | int | bool | None, Finding | None]:
     """The value of a scalar event, and a finding when YAML would read it as something else."""
     text: str = event.value
     if event.tag not in (None, "!", _STR_TAG):
-        finding = _finding("PP009", f"the tag {event.tag!r} is not allowed", position, "remove it")
+        finding = _make_finding(
+            "PP009", f"the tag {event.tag!r} is not allowed", position, "remove it"
+        )
         return None, finding
     if match := _CONTROL.search(text):
         message = f"the text holds the control character U+{ord(match[0]):04X}"
-        return None, _finding("PP003", message, position, "remove it")
+        return None, _make_finding("PP003", message, position, "remove it")
     if not event.implicit[0] or event.tag is not None:
         return text, None
-    return _plain(text, position)
+    return _resolve_plain(text, position)
 
 
-def _plain(text: str, position: Position) -> tuple[str | int | bool | None, Finding | None]:
+def _resolve_plain(text: str, position: Position) -> tuple[str | int | bool | None, Finding | None]:
     if text in ("", "~", "null", "Null", "NULL"):
         hint = 'give it one, or leave the key out; write "" for empty text'
         shown = f" but {text}" if text else ""
-        return None, _finding("PP007", f"there is no value{shown} here", position, hint)
+        return None, _make_finding("PP007", f"there is no value{shown} here", position, hint)
     if text in _BOOLEANS:
         return _BOOLEANS[text], None
     if _INTEGER.fullmatch(text) and len(text) <= MAX_DIGITS:
         return int(text, 0), None
     if _YES_NO.fullmatch(text):
         hint = f'write true or false, or quote it: "{text}"'
-        return text, _finding("PP008", f"YAML reads {text!r} as a boolean", position, hint)
+        return text, _make_finding("PP008", f"YAML reads {text!r} as a boolean", position, hint)
     for pattern, shown in _RETYPED:
         if pattern.fullmatch(text):
             message = f"YAML reads {text[:40]!r} as {shown}"
-            return text, _finding("PP008", message, position, f'quote it: "{text[:40]}"')
+            return text, _make_finding("PP008", message, position, f'quote it: "{text[:40]}"')
     return text, None
 
 
-def _finding(code: str, message: str, position: Position, hint: str) -> Finding:
+def _make_finding(code: str, message: str, position: Position, hint: str) -> Finding:
     return Finding(code=code, message=message, position=position, hint=hint)
 
 
 # ---------------------------------------------------------------- expressions split by a comma
 
 
-def _balance(text: str) -> int:
+def _count_open(text: str) -> int:
     return text.count("(") - text.count(")")
 
 
@@ -76,10 +80,10 @@ def opens_split(event: Any) -> bool:
         getattr(event, "value", None) is not None
         and event.implicit[0]
         and event.value.lstrip()[:1] not in ("'", '"')
-        and _balance(event.value) > 0
+        and _count_open(event.value) > 0
     )
 
 
 def closes_split(text: str) -> bool:
     """True when the pieces put together close all their brackets."""
-    return _balance(text) <= 0
+    return _count_open(text) <= 0

@@ -48,17 +48,17 @@ def check_schema(
     if newer := _requires_newer(document):
         return [newer]
     schema = load_schema(name)
-    if not thorough and quick.accepts(document.data, schema, schema):
+    if not thorough and quick.accepts_data(document.data, schema, schema):
         return []
-    errors = _validator(name).iter_errors(document.data)
-    faults = [fault for error in errors for fault in _faults(error, document)]
+    errors = _make_validator(name).iter_errors(document.data)
+    faults = [fault for error in errors for fault in _find_faults(error, document)]
     return [fault for fault in faults if fault[0] not in document.lost]
 
 
 def _requires_newer(document: Document) -> SchemaFault | None:
     metadata = document.data.get("metadata")
     wanted = metadata.get("requires") if isinstance(metadata, dict) else None
-    if not isinstance(wanted, str) or not quick.matches(r"[0-9]{1,4}\.[0-9]{1,4}", wanted):
+    if not isinstance(wanted, str) or not quick.matches_whole(r"[0-9]{1,4}\.[0-9]{1,4}", wanted):
         return None
     if tuple(map(int, wanted.split("."))) <= LANGUAGE:
         return None
@@ -67,17 +67,17 @@ def _requires_newer(document: Document) -> SchemaFault | None:
     return path, Finding(
         code="PP036",
         message=f"the plan needs release {wanted} of the language; this program speaks {spoken}",
-        position=document.value(path),
+        position=document.value_position(path),
         hint="update probeplan, or lower `requires`",
     )
 
 
 @lru_cache(maxsize=2)
-def _validator(name: str) -> Any:
+def _make_validator(name: str) -> Any:
     from jsonschema import Draft202012Validator, ValidationError, validators  # 50 ms: lazily
 
-    def pattern(_validator: Any, wanted: str, data: Any, _schema: Any) -> Iterator[Any]:
-        if isinstance(data, str) and not quick.matches(wanted, data):
+    def pattern(_make_validator: Any, wanted: str, data: Any, _schema: Any) -> Iterator[Any]:
+        if isinstance(data, str) and not quick.matches_whole(wanted, data):
             yield ValidationError(f"{data!r} does not match {wanted!r}")
 
     extended = validators.extend(  # type: ignore[no-untyped-call]  # the stubs leave it untyped
@@ -89,7 +89,7 @@ def _validator(name: str) -> Any:
 # ---------------------------------------------------------------- words
 
 
-def _shown(value: Any) -> str:
+def _show_value(value: Any) -> str:
     kinds: dict[type, str] = {dict: "a mapping", list: "a list"}
     if type(value) in kinds:
         return kinds[type(value)]
@@ -97,43 +97,48 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "…'"
 
 
-def _where(error: Any, path: DocumentPath) -> str:
+def _show_path(error: Any, path: DocumentPath) -> str:
     """The place in words; of the whole, what the schema's title calls it: plan or policy."""
     if path:
         return "`" + ".".join(map(str, path)) + "`"
     return f"the {error.schema['title'].split()[1].rstrip(',')}"
 
 
-def _faults(error: Any, document: Document) -> Iterator[SchemaFault]:
+def _find_faults(error: Any, document: Document) -> Iterator[SchemaFault]:
     path: DocumentPath = tuple(error.absolute_path)
-    words = _WORDS.get(error.validator, _form)
+    words = _WORDS.get(error.validator, _explain_form)
     for at, code, message, hint in words(error, path):
         on_key = code in ("PP030", "PP031") or (code == "PP034" and at != path)
-        place = document.key(at) if on_key else document.value(at)
+        place = document.key_position(at) if on_key else document.value_position(at)
         yield at, Finding(code=code, message=message, position=place, hint=hint)
 
 
 FaultTexts = Iterator[tuple[DocumentPath, str, str, str]]
 
 
-def _unknown(error: Any, path: DocumentPath) -> FaultTexts:
+def _explain_unknown_key(error: Any, path: DocumentPath) -> FaultTexts:
     known = list(error.schema.get("properties", {}))
     for count, key in enumerate(error.instance):
         if key not in known:
             listed = f"known here: {', '.join(known)}"
             hint = suggest_name(key, known, listed) if count < MAX_SUGGESTIONS else listed
-            yield (*path, key), "PP030", f"{_where(error, path)} has no key {_shown(key)}", hint
+            yield (
+                (*path, key),
+                "PP030",
+                f"{_show_path(error, path)} has no key {_show_value(key)}",
+                hint,
+            )
 
 
-def _missing(error: Any, path: DocumentPath) -> FaultTexts:
+def _explain_missing_key(error: Any, path: DocumentPath) -> FaultTexts:
     # jsonschema reports each missing key by itself, in words only
     for key in error.validator_value:
         if key not in error.instance and f"{key!r} is a required" in error.message:
-            hint = str(_described(error, key))
-            yield (*path, key), "PP031", f"{_where(error, path)} lacks the key {key!r}", hint
+            hint = str(_suggest_example(error, key))
+            yield (*path, key), "PP031", f"{_show_path(error, path)} lacks the key {key!r}", hint
 
 
-def _described(error: Any, key: str) -> str:
+def _suggest_example(error: Any, key: str) -> str:
     rule = error.schema.get("properties", {}).get(key, {})
     examples = rule.get("examples", [])
     shown = json.dumps(examples[0], ensure_ascii=False) if examples else ""
@@ -149,27 +154,32 @@ _NOUNS: Mapping[str, str] = {
 }
 
 
-def _wrong_type(error: Any, path: DocumentPath) -> FaultTexts:
+def _explain_wrong_type(error: Any, path: DocumentPath) -> FaultTexts:
     wanted = error.validator_value
     nouns = [_NOUNS[name] for name in ([wanted] if isinstance(wanted, str) else wanted)]
     noun = error.schema.get("title") or " or ".join(nouns)
     hint = ""
     if isinstance(error.instance, int) and wanted == "string" and "pattern" not in error.schema:
         hint = "quote it if it is meant as text"
-    yield path, "PP032", f"{_where(error, path)} is {_shown(error.instance)}, not {noun}", hint
+    yield (
+        path,
+        "PP032",
+        f"{_show_path(error, path)} is {_show_value(error.instance)}, not {noun}",
+        hint,
+    )
 
 
-def _choice(error: Any, path: DocumentPath) -> FaultTexts:
+def _explain_choice(error: Any, path: DocumentPath) -> FaultTexts:
     options = [option for option in error.validator_value if option != ""]
     if len(options) == 1:
-        message = f"{_where(error, path)} is {_shown(error.instance)}"
+        message = f"{_show_path(error, path)} is {_show_value(error.instance)}"
         yield path, "PP035", message, f"this program reads {path[-1]}: {options[0]} only"
         return
     hint = suggest_name(str(error.instance), options, f"one of: {', '.join(options)}")
-    yield path, "PP033", f"{_where(error, path)} cannot be {_shown(error.instance)}", hint
+    yield path, "PP033", f"{_show_path(error, path)} cannot be {_show_value(error.instance)}", hint
 
 
-def _form(error: Any, path: DocumentPath) -> FaultTexts:
+def _explain_form(error: Any, path: DocumentPath) -> FaultTexts:
     """Patterns, lengths and sizes; of a key (propertyNames) when the instance is a key."""
     is_key = "propertyNames" in error.absolute_schema_path
     at = (*path, error.instance) if is_key else path
@@ -187,17 +197,17 @@ def _form(error: Any, path: DocumentPath) -> FaultTexts:
     }
     title = error.schema.get("title", "what belongs here")
     rule = rules.get(error.validator, f"is not {title}")
-    subject = _where(error, path)
+    subject = _show_path(error, path)
     if is_key:
-        subject = _shown(error.instance)
+        subject = _show_value(error.instance)
     elif not isinstance(error.instance, dict | list):
-        subject = f"{subject}, {_shown(error.instance)},"
+        subject = f"{subject}, {_show_value(error.instance)},"
     yield at, "PP034", f"{subject} {rule}", ""
 
 
 _WORDS: Mapping[str, Callable[[Any, DocumentPath], FaultTexts]] = {
-    "additionalProperties": _unknown,
-    "required": _missing,
-    "type": _wrong_type,
-    "enum": _choice,
+    "additionalProperties": _explain_unknown_key,
+    "required": _explain_missing_key,
+    "type": _explain_wrong_type,
+    "enum": _explain_choice,
 }

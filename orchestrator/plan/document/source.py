@@ -24,11 +24,11 @@ def read_source(path: str | Path) -> tuple[bytes, str]:
             with Path(path).open("rb") as file:
                 source = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise PlanError([_unreadable(name, error)]) from None
+        raise PlanError([_unreadable_finding(name, error)]) from None
     return source, name
 
 
-def _unreadable(name: str, error: OSError | ValueError) -> Finding:
+def _unreadable_finding(name: str, error: OSError | ValueError) -> Finding:
     reason = (error.strerror if isinstance(error, OSError) else str(error)) or str(error)
     hints: dict[type[Exception], str] = {
         IsADirectoryError: "name a plan file in it; `probeplan lint` takes directories",
@@ -43,7 +43,7 @@ def _unreadable(name: str, error: OSError | ValueError) -> Finding:
     )
 
 
-def decode(source: bytes, file: str) -> str:
+def decode_source(source: bytes, file: str) -> str:
     """The text of a plan; raises PlanError PP002 (too large) or PP003 (not clean UTF-8)."""
     whole = Position(file=file)
     if len(source) > MAX_BYTES:
@@ -60,11 +60,11 @@ def decode(source: bytes, file: str) -> str:
         text = source.decode("utf-8")
     except UnicodeDecodeError as error:
         bad = source[error.start]
-        place = _place_of(source[: error.start].decode("utf-8"), file)
+        place = _position_after(source[: error.start].decode("utf-8"), file)
         hint = "save the file as UTF-8"
         raise plan_error("PP003", f"byte 0x{bad:02x} is not valid UTF-8", place, hint) from None
     if match := _UNPRINTABLE.search(text):
-        place = _place_of(text[: match.start()], file)
+        place = _position_after(text[: match.start()], file)
         code = f"U+{ord(match[0]):04X}"
         raise plan_error(
             "PP003", f"the control character {code} is not allowed", place, "remove it"
@@ -72,6 +72,6 @@ def decode(source: bytes, file: str) -> str:
     return text
 
 
-def _place_of(before: str, file: str) -> Position:
+def _position_after(before: str, file: str) -> Position:
     lines = re.split("\r\n|[\r\n\x85\u2028\u2029]", before)
     return Position(file=file, line=len(lines), column=len(lines[-1]) + 1)

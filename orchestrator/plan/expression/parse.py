@@ -48,7 +48,7 @@ class Expr:
         return self.position.shifted(node.at) if self.position.line else self.position
 
 
-def _tree(text: str) -> ast.Expression:
+def _parse_python(text: str) -> ast.Expression:
     """Python's tree. What Python merely warns of (odd escapes, `1 is x`) is nothing to print here:
     it is refused later on, or harmless."""
     with warnings.catch_warnings():
@@ -62,20 +62,20 @@ def parse(text: str, position: Position = NOWHERE, *, fractions: bool = False) -
     _check_size(text, position)
     _check_foreign_operators(text, position)
     try:
-        tree = _tree(text.strip())
+        tree = _parse_python(text.strip())
     except SyntaxError as error:
         raise _syntax_error(error, text, position) from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise plan_error("PP020", f"cannot parse {_quoted(text)}: {error}", position) from None
+        raise plan_error("PP020", f"cannot parse {_quote(text)}: {error}", position) from None
     lead = len(text) - len(text.lstrip())
     converter = _Converter(text.strip(), lead, position, fractions=fractions)
-    return Expr(text=text, root=converter.convert(tree.body), position=position)
+    return Expr(text=text, root=converter.convert_node(tree.body), position=position)
 
 
 # ---------------------------------------------------------------- refusals
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "…")
 
 
@@ -128,7 +128,7 @@ def _check_foreign_operators(text: str, position: Position) -> None:
         if match := pattern.search(bare):
             raise plan_error(
                 "PP020",
-                f"{shown} is not part of the expression language, in {_quoted(text)}",
+                f"{shown} is not part of the expression language, in {_quote(text)}",
                 position.shifted(match.start()) if position.line else position,
                 hint,
             )
@@ -139,7 +139,7 @@ def _syntax_error(error: SyntaxError, text: str, position: Position) -> PlanErro
     place = position.shifted(min(column, len(text))) if position.line else position
     return plan_error(
         "PP020",
-        f"cannot parse {_quoted(text)}: {error.msg}",
+        f"cannot parse {_quote(text)}: {error.msg}",
         place,
         "expressions follow Python's syntax: names, members, comparisons, and/or/not",
     )
@@ -150,7 +150,7 @@ def _syntax_error(error: SyntaxError, text: str, position: Position) -> PlanErro
 _NEWLINE = re.compile("\r\n|\r|\n")  # as Python's tokenizer counts lines
 
 
-def _is_text(value: str) -> bool:
+def _is_encodable(value: str) -> bool:
     """Whether UTF-8 can say it."""
     try:
         value.encode()
@@ -192,29 +192,29 @@ class _Converter:
         self.starts = [0, *(match.end() for match in _NEWLINE.finditer(text))]
         self.depth = 0
 
-    def column(self, node: ast.expr) -> int:
+    def column_of(self, node: ast.expr) -> int:
         start = self.starts[node.lineno - 1]
         line = self.text[start:].encode()[: node.col_offset].decode(errors="replace")
         return self.lead + start + len(line)
 
-    def shown(self, node: ast.expr) -> str:
+    def source_of(self, node: ast.expr) -> str:
         """What the user wrote there, cut to a line's worth. (`ast.unparse` calls itself once a
         level, and text may nest deeper than it can.)"""
         return repr((ast.get_source_segment(self.text, node) or "")[:60])
 
-    def refuse(self, node: ast.expr, message: str, hint: str = "") -> PlanError:
-        place = self.position.shifted(self.column(node)) if self.position.line else self.position
+    def refuse_node(self, node: ast.expr, message: str, hint: str = "") -> PlanError:
+        place = self.position.shifted(self.column_of(node)) if self.position.line else self.position
         return plan_error("PP021", message, place, hint)
 
-    def convert(self, node: ast.expr) -> SyntaxNode:
+    def convert_node(self, node: ast.expr) -> SyntaxNode:
         self.depth += 1
         if self.depth > 4 * MAX_DEPTH:
-            raise self.refuse(node, "the expression nests too deeply", "split it with `let`")
+            raise self.refuse_node(node, "the expression nests too deeply", "split it with `let`")
         handler = _HANDLERS.get(type(node))
         if handler is None:
-            raise self.refuse(
+            raise self.refuse_node(
                 node,
-                f"{self.shown(node)} ({type(node).__name__}) is not part of the "
+                f"{self.source_of(node)} ({type(node).__name__}) is not part of the "
                 "expression language",
                 "allowed: names, members, numbers, strings, comparisons, and/or/not, in (…), "
                 "arithmetic, shifts, A if C else B, and calls of builtin functions",
@@ -223,124 +223,131 @@ class _Converter:
         self.depth -= 1
         return converted
 
-    def constant(self, node: ast.Constant) -> SyntaxNode:
-        value, at = node.value, self.column(node)
+    def convert_constant(self, node: ast.Constant) -> SyntaxNode:
+        value, at = node.value, self.column_of(node)
         if isinstance(value, bool):
             return Boolean(value, at)
         if isinstance(value, int):
             if value >= 1 << 64:
-                shown = self.shown(node).strip("'")
-                raise self.refuse(node, f"{shown} does not fit into 64 bits")
+                shown = self.source_of(node).strip("'")
+                raise self.refuse_node(node, f"{shown} does not fit into 64 bits")
             return Number(value, at)
         if isinstance(value, str):
-            if not value.isascii() and not _is_text(value):
-                raise self.refuse(node, "half of a surrogate pair is no character")
+            if not value.isascii() and not _is_encodable(value):
+                raise self.refuse_node(node, "half of a surrogate pair is no character")
             return TextLiteral(value, at)
         if isinstance(value, float) and self.fractions and math.isfinite(value):
             return Fraction(value, at)
         hint = "there are no fractions: scale the number, e.g. `10*us` for 0.01 ms"
-        raise self.refuse(
+        raise self.refuse_node(
             node, f"the constant {value!r} is not allowed", hint if isinstance(value, float) else ""
         )
 
-    def name(self, node: ast.Name) -> SyntaxNode:
+    def convert_name(self, node: ast.Name) -> SyntaxNode:
         lowered = {"true": True, "false": False}
         if node.id in lowered:
-            return Boolean(lowered[node.id], self.column(node))
-        return Name(node.id, self.column(node))
+            return Boolean(lowered[node.id], self.column_of(node))
+        return Name(node.id, self.column_of(node))
 
-    def member(self, node: ast.Attribute) -> SyntaxNode:
+    def convert_member(self, node: ast.Attribute) -> SyntaxNode:
         bare = node.attr.removesuffix("_")
         name = bare if keyword.iskeyword(bare) else node.attr
-        return MemberOf(self.convert(node.value), name, self.column(node))
+        return MemberOf(self.convert_node(node.value), name, self.column_of(node))
 
-    def unary(self, node: ast.UnaryOp) -> SyntaxNode:
+    def convert_unary(self, node: ast.UnaryOp) -> SyntaxNode:
         op = _UNARY.get(type(node.op))
         if op is None:
-            return self.convert(node.operand)
-        operand = self.convert(node.operand)
+            return self.convert_node(node.operand)
+        operand = self.convert_node(node.operand)
         if op == "-" and isinstance(operand, Number):
             if operand.value > 1 << 63:
-                raise self.refuse(node, f"-{operand.value} does not fit into 64 bits")
-            return Number(-operand.value, self.column(node))
-        return UnaryOperation(op, operand, self.column(node))
+                raise self.refuse_node(node, f"-{operand.value} does not fit into 64 bits")
+            return Number(-operand.value, self.column_of(node))
+        return UnaryOperation(op, operand, self.column_of(node))
 
-    def binary(self, node: ast.BinOp) -> SyntaxNode:
+    def convert_binary(self, node: ast.BinOp) -> SyntaxNode:
         op = _BINARY.get(type(node.op))
         if op is None:
-            raise self.refuse(
+            raise self.refuse_node(
                 node,
-                f"the operator of {self.shown(node)} is not allowed",
+                f"the operator of {self.source_of(node)} is not allowed",
                 "allowed: + - * // % << >> & | ^",
             )
         return BinaryOperation(
-            op, self.convert(node.left), self.convert(node.right), self.column(node)
+            op, self.convert_node(node.left), self.convert_node(node.right), self.column_of(node)
         )
 
-    def compare(self, node: ast.Compare) -> SyntaxNode:
+    def convert_comparison(self, node: ast.Compare) -> SyntaxNode:
         parts: list[SyntaxNode] = []
         left = node.left
         for op, right in zip(node.ops, node.comparators, strict=True):
-            parts.append(self.comparison(node, op, left, right))
+            parts.append(self.convert_one_comparison(node, op, left, right))
             left = right
-        return parts[0] if len(parts) == 1 else Logic("and", tuple(parts), self.column(node))
+        return parts[0] if len(parts) == 1 else Logic("and", tuple(parts), self.column_of(node))
 
-    def comparison(
+    def convert_one_comparison(
         self, node: ast.Compare, op: ast.cmpop, left: ast.expr, right: ast.expr
     ) -> SyntaxNode:
         if isinstance(op, ast.In | ast.NotIn):
             if not isinstance(right, ast.Tuple | ast.List | ast.Set) or not right.elts:
-                raise self.refuse(
+                raise self.refuse_node(
                     right,
                     "`in` needs a list of values",
                     "write `X in (A, B)`; one value: `X in (A,)`",
                 )
-            options = tuple(map(self.convert, right.elts))
+            options = tuple(map(self.convert_node, right.elts))
             return Contains(
-                self.convert(left), options, isinstance(op, ast.NotIn), self.column(node)
+                self.convert_node(left), options, isinstance(op, ast.NotIn), self.column_of(node)
             )
         if type(op) not in _COMPARE:
-            raise self.refuse(node, "`is` is not part of the expression language", "write `==`")
+            raise self.refuse_node(
+                node, "`is` is not part of the expression language", "write `==`"
+            )
         return Compare(
-            _COMPARE[type(op)], self.convert(left), self.convert(right), self.column(node)
+            _COMPARE[type(op)],
+            self.convert_node(left),
+            self.convert_node(right),
+            self.column_of(node),
         )
 
-    def logic(self, node: ast.BoolOp) -> SyntaxNode:
+    def convert_logic(self, node: ast.BoolOp) -> SyntaxNode:
         op = "and" if isinstance(node.op, ast.And) else "or"
-        return Logic(op, tuple(map(self.convert, node.values)), self.column(node))
+        return Logic(op, tuple(map(self.convert_node, node.values)), self.column_of(node))
 
-    def choice(self, node: ast.IfExp) -> SyntaxNode:
+    def convert_if_else(self, node: ast.IfExp) -> SyntaxNode:
         return IfElse(
-            self.convert(node.test),
-            self.convert(node.body),
-            self.convert(node.orelse),
-            self.column(node),
+            self.convert_node(node.test),
+            self.convert_node(node.body),
+            self.convert_node(node.orelse),
+            self.column_of(node),
         )
 
-    def call(self, node: ast.Call) -> SyntaxNode:
+    def convert_call(self, node: ast.Call) -> SyntaxNode:
         if not isinstance(node.func, ast.Name):
-            raise self.refuse(
+            raise self.refuse_node(
                 node,
-                f"{self.shown(node.func)} cannot be called",
+                f"{self.source_of(node.func)} cannot be called",
                 "only builtin functions can be called, e.g. `str(args.name)`",
             )
         if node.keywords:
-            raise self.refuse(node, "keyword arguments are not allowed", "pass them by position")
-        return Call(node.func.id, tuple(map(self.convert, node.args)), self.column(node))
+            raise self.refuse_node(
+                node, "keyword arguments are not allowed", "pass them by position"
+            )
+        return Call(node.func.id, tuple(map(self.convert_node, node.args)), self.column_of(node))
 
-    def group(self, node: ast.Tuple) -> SyntaxNode:
-        return TupleOf(tuple(map(self.convert, node.elts)), self.column(node))
+    def convert_tuple(self, node: ast.Tuple) -> SyntaxNode:
+        return TupleOf(tuple(map(self.convert_node, node.elts)), self.column_of(node))
 
 
 _HANDLERS: dict[type[ast.expr], Callable[[_Converter, "ast.expr"], SyntaxNode]] = {  # type: ignore[type-arg,unused-ignore]
-    ast.Constant: _Converter.constant,  # type: ignore[dict-item]  # each handler takes its own node type
-    ast.Name: _Converter.name,  # type: ignore[dict-item]
-    ast.Attribute: _Converter.member,  # type: ignore[dict-item]
-    ast.UnaryOp: _Converter.unary,  # type: ignore[dict-item]
-    ast.BinOp: _Converter.binary,  # type: ignore[dict-item]
-    ast.Compare: _Converter.compare,  # type: ignore[dict-item]
-    ast.BoolOp: _Converter.logic,  # type: ignore[dict-item]
-    ast.IfExp: _Converter.choice,  # type: ignore[dict-item]
-    ast.Call: _Converter.call,  # type: ignore[dict-item]
-    ast.Tuple: _Converter.group,  # type: ignore[dict-item]
+    ast.Constant: _Converter.convert_constant,  # type: ignore[dict-item]  # each handler takes its own node type
+    ast.Name: _Converter.convert_name,  # type: ignore[dict-item]
+    ast.Attribute: _Converter.convert_member,  # type: ignore[dict-item]
+    ast.UnaryOp: _Converter.convert_unary,  # type: ignore[dict-item]
+    ast.BinOp: _Converter.convert_binary,  # type: ignore[dict-item]
+    ast.Compare: _Converter.convert_comparison,  # type: ignore[dict-item]
+    ast.BoolOp: _Converter.convert_logic,  # type: ignore[dict-item]
+    ast.IfExp: _Converter.convert_if_else,  # type: ignore[dict-item]
+    ast.Call: _Converter.convert_call,  # type: ignore[dict-item]
+    ast.Tuple: _Converter.convert_tuple,  # type: ignore[dict-item]
 }

@@ -43,15 +43,15 @@ def test_every_key_and_value_knows_its_place() -> None:
 def test_a_block_of_text_begins_on_the_line_after_its_sign() -> None:
     """`|` and `>` stand on the key's line, the content does not."""
     document = _read("a: |\n  text\nb: >-\n    more\n    text\n")
-    assert str(document.value(("a",))) == "f:2:3"
-    assert str(document.value(("b",))) == "f:4:5"
+    assert str(document.value_position(("a",))) == "f:2:3"
+    assert str(document.value_position(("b",))) == "f:4:5"
     assert document.data == {"a": "text\n", "b": "more text"}
 
 
 def test_a_place_that_is_not_there_is_its_parents() -> None:
     """A missing key is reported where it is missing from."""
     document = _read("a: {b: 1}\n")
-    assert str(document.key(("a", "x", 3))) == "f:1:1"
+    assert str(document.key_position(("a", "x", 3))) == "f:1:1"
 
 
 @pytest.mark.parametrize(
@@ -178,5 +178,7 @@ def test_load_and_check_agree_on_what_is_an_error() -> None:
     """The quick way of `run` accepts exactly the plans that lint calls clean."""
     for content in TEXTS:
         plan, _ = check_plan(content)
-        if plan is not None and not load._unset(plan, frozenset()):  # the one allowed difference
+        if plan is not None and not load._find_unset_params(
+            plan, frozenset()
+        ):  # the one allowed difference
             assert load_plan(content) == plan

@@ -54,7 +54,7 @@ def test_examples_and_defaults_fit_their_own_rule(rule: dict[str, Any]) -> None:
     """What an editor offers is accepted."""
     values = [*rule["examples"], *([rule["default"]] if "default" in rule else [])]
     for value in values:
-        assert quick.accepts(value, rule, SCHEMA), value
+        assert quick.accepts_data(value, rule, SCHEMA), value
 
 
 def test_schema_has_no_alternatives() -> None:
@@ -85,14 +85,15 @@ def test_quick_reader_and_jsonschema_agree(seed: int) -> None:
     data.get("metadata", {}) and isinstance(data["metadata"], dict) and data["metadata"].pop(
         "requires", None
     )
-    assert quick.accepts(data, SCHEMA, SCHEMA) == (check_schema(_document(data)) == [])
+    assert quick.accepts_data(data, SCHEMA, SCHEMA) == (check_schema(_document(data)) == [])
 
 
 def test_damage_is_mostly_refused_and_sometimes_not() -> None:
     """The property above sees both verdicts, so that it can fail either way."""
     chance = random.Random(1)  # noqa: S311  # a test's own dice
     verdicts = [
-        quick.accepts(damaged(chance.choice(PLANS), chance), SCHEMA, SCHEMA) for _ in range(300)
+        quick.accepts_data(damaged(chance.choice(PLANS), chance), SCHEMA, SCHEMA)
+        for _ in range(300)
     ]
     assert 20 < sum(verdicts) < 280
 
@@ -100,11 +101,11 @@ def test_damage_is_mostly_refused_and_sometimes_not() -> None:
 def test_an_unknown_keyword_stops_the_quick_reader() -> None:
     """A keyword added to the schema cannot be passed over silently."""
     with pytest.raises(KeyError):
-        quick.accepts({}, {"anyOf": []}, SCHEMA)
+        quick.accepts_data({}, {"anyOf": []}, SCHEMA)
 
 
 def test_a_last_newline_does_not_slip_through_a_pattern() -> None:
     """Python's `$` would let `name\\n` pass, and with it a line into generated text."""
     data = {**PLANS[0], "probes": {"read\n": {"attach": "function:vfs_read", "emit": {}}}}
-    assert not quick.accepts(data, SCHEMA, SCHEMA)
+    assert not quick.accepts_data(data, SCHEMA, SCHEMA)
     assert [finding.code for _, finding in check_schema(_document(data))] == ["PP034"]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from orchestrator.backends.cache_directory import cache_directory, check_own
 
-__all__ = ["DEFAULTS", "Price", "key_of", "prices"]
+__all__ = ["DEFAULTS", "Price", "file_name_of", "look_up_prices"]
 
 #: ns. Sources: our measurements on one machine, 6.18, of an event with an empty probe against one
 #: without (raw and perf tracepoints, uprobes, tracefs events; a kretprobe costs two traps).
@@ -48,25 +48,25 @@ class Price:
     run_ns: float = 0.0
 
 
-Measure = Callable[[str], "tuple[float, float] | None"]
+MeasurePrice = Callable[[str], "tuple[float, float] | None"]
 
 
-def prices(kinds: Collection[str], measure: Measure) -> dict[str, Price]:
+def look_up_prices(kinds: Collection[str], measure: MeasurePrice) -> dict[str, Price]:
     """The price of each of `kinds`. `measure` is asked for those that are not kept yet, unless
     nothing can be kept: (ns, run_ns), or None where it cannot be told."""
-    file = _file()
-    kept = _read(file) if file is not None else {}
+    file = _prices_file()
+    kept = _read_prices(file) if file is not None else {}
     missing = [kind for kind in kinds if kind not in kept] if file is not None else []
     for kind in missing:
         found = measure(kind)
         if found is not None and 0 <= found[0] < _SANE_NS:
             kept[kind] = Price(ns=found[0], run_ns=found[1], calibrated=True)
     if file is not None and any(kind in kept for kind in missing):
-        _write(file, kept)
+        _write_prices(file, kept)
     return {kind: kept.get(kind, Price(ns=DEFAULTS[kind], calibrated=False)) for kind in kinds}
 
 
-def key_of(release: str, cpuinfo: str) -> str:
+def file_name_of(release: str, cpuinfo: str) -> str:
     """The name of the file for a kernel and a CPU model."""
     from hashlib import sha256
 
@@ -77,7 +77,7 @@ def key_of(release: str, cpuinfo: str) -> str:
     return "prices-" + sha256(text.encode()).hexdigest()[:32]
 
 
-def _file() -> Path | None:
+def _prices_file() -> Path | None:
     """Where prices are kept; None where nothing can be."""
     place = cache_directory()
     if place is None:
@@ -89,10 +89,10 @@ def _file() -> Path | None:
             cpuinfo = processors.read(2048)  # the first one's: a host of hundreds takes its time
     except OSError:
         return None
-    return own / key_of(os.uname().release, cpuinfo) if os.access(own, os.W_OK) else None
+    return own / file_name_of(os.uname().release, cpuinfo) if os.access(own, os.W_OK) else None
 
 
-def _read(file: Path) -> dict[str, Price]:
+def _read_prices(file: Path) -> dict[str, Price]:
     try:
         found = json.loads(file.read_text())
         return {
@@ -104,7 +104,7 @@ def _read(file: Path) -> dict[str, Price]:
         return {}
 
 
-def _write(file: Path, kept: Mapping[str, Price]) -> None:
+def _write_prices(file: Path, kept: Mapping[str, Price]) -> None:
     """Atomically. Two runs that measure at once keep the later one's figures."""
     from contextlib import suppress
 

@@ -5,7 +5,7 @@ import ctypes
 import platform
 import time
 
-__all__ = ["CALL", "LIBRARY", "ns_a_call", "symbol"]
+__all__ = ["CALL", "LIBRARY", "call_symbol", "measure_call_ns"]
 
 #: It only looks at its argument.
 CALL = "sched_get_priority_min"
@@ -15,12 +15,12 @@ _PAUSE_S = 0.0005
 _ENTRY = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_", "riscv64": "__riscv_sys_"}
 
 
-def symbol() -> str:
+def call_symbol() -> str:
     """The kernel's function for it (arch/*/include/asm/syscall_wrapper.h)."""
     return _ENTRY.get(platform.machine(), "") + CALL
 
 
-def ns_a_call() -> float:
+def measure_call_ns() -> float:
     """Of the quickest block: what interrupts one is no part of the price. They are spread over some
     time, since a neighbour that slows this CPU does so for longer than a block."""
     call = getattr(ctypes.CDLL(None), CALL)

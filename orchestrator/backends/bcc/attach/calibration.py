@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from orchestrator.backends.bcc.attach import links
 from orchestrator.backends.bcc.attach.links import AttachRefused
 from orchestrator.backends.bcc.handles.attachment import Attachment
-from orchestrator.backends.quiet_call import CALL, LIBRARY, ns_a_call, symbol
+from orchestrator.backends.quiet_call import CALL, LIBRARY, call_symbol, measure_call_ns
 from orchestrator.binaries import elf
 from orchestrator.kernel.abi import bpf, dynamic_events
 from orchestrator.kernel.abi.run_time import RunTime
@@ -27,11 +27,11 @@ def measure_price(kind: str) -> tuple[float, float] | None:
     except (OSError, AttachRefused, ValueError, elf.ElfError):
         return None
     try:
-        with_it, run_ns = ns_a_call(), _run_ns(program)
+        with_it, run_ns = measure_call_ns(), _run_ns(program)
     finally:
         made.detach()
         os.close(program)
-    return max(with_it - ns_a_call(), 0.0), run_ns
+    return max(with_it - measure_call_ns(), 0.0), run_ns
 
 
 def _run_ns(program: int) -> float:
@@ -39,7 +39,7 @@ def _run_ns(program: int) -> float:
     statistics = RunTime()
     try:
         statistics.on()
-        ns_a_call()
+        measure_call_ns()
     except OSError:
         return 0.0
     finally:
@@ -72,7 +72,7 @@ def _perf() -> tuple[int, Attachment]:
 
 
 def _kernel(*, returns: bool) -> tuple[int, Attachment]:
-    return _with(bpf.KPROBE, lambda fd: links.attach_kprobe_pmu(symbol(), fd, returns=returns))
+    return _with(bpf.KPROBE, lambda fd: links.attach_kprobe_pmu(call_symbol(), fd, returns=returns))
 
 
 def _user(*, returns: bool) -> tuple[int, Attachment]:

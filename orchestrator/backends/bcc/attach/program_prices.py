@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from orchestrator.backends.bcc.design.groups import ProgramGroup, price_kind
-from orchestrator.backends.prices import Price, prices
+from orchestrator.backends.prices import Price, look_up_prices
 
 __all__ = ["read_prices"]
 
 
 def read_prices(groups: Sequence[ProgramGroup]) -> Mapping[str, Price]:
     """The price of each way that `groups` are attached by, as named in backends/prices.py."""
-    return prices({price_kind(group) for group in groups}, _measure)
+    return look_up_prices({price_kind(group) for group in groups}, _measure)
 
 
 def _measure(kind: str) -> tuple[float, float] | None:

@@ -21,7 +21,7 @@ from orchestrator.accounting.count import (
 from orchestrator.backends.protocol import Counts, EmitCounts, MetricCounts, SideCounts
 from orchestrator.backends.tracefs.counts.event_hits import RunHits
 from orchestrator.backends.tracefs.counts.hist_tables import HistTable
-from orchestrator.backends.tracefs.design.layout import EventLayout, HistUse, HookEvents, HookSide
+from orchestrator.backends.tracefs.design.layout import EventLayout, EventSide, HistUse, HookEvents
 from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance, sum_stats
 from orchestrator.backends.tracefs.reader.side_tally import SideTally
 from orchestrator.kernel.abi.dynamic_events import Hits
@@ -87,7 +87,7 @@ def make_counts(
     )
 
 
-def _sides_of(layout: EventLayout) -> list[tuple[HookEvents, HookSide]]:
+def _sides_of(layout: EventLayout) -> list[tuple[HookEvents, EventSide]]:
     return [(hook, side) for hook in layout.hooks for side in hook.sides]
 
 
@@ -184,7 +184,7 @@ def _source_counts(
 def _side_counts(
     layout: EventLayout,
     hook: HookEvents,
-    side: HookSide,
+    side: EventSide,
     booked: Booked,
     sources: Sequence[_SourceCounts],
 ) -> SideCounts:
@@ -208,7 +208,7 @@ def _side_counts(
     )
 
 
-def _rejected_by(layout: EventLayout, side: HookSide, rejected: Count) -> tuple[Count, Count]:
+def _rejected_by(layout: EventLayout, side: EventSide, rejected: Count) -> tuple[Count, Count]:
     """(not_target, filtered): what the kernel rejected, by the part of its filter that did."""
     if rejected == 0:
         return 0, 0

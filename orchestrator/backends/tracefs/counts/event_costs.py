@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from orchestrator.backends.prices import Price, prices
+from orchestrator.backends.prices import Price, look_up_prices
 from orchestrator.backends.protocol import Expense
 from orchestrator.backends.tracefs.counts.accounts import read_by_source
 from orchestrator.backends.tracefs.counts.event_hits import EventHits
@@ -29,7 +29,7 @@ def price_events(layout: EventLayout, instance: TraceInstance) -> Mapping[str, P
 
         return measure_event(kind, make_calibration_instance(instance))
 
-    return prices({price_kind(source) for source in layout.sources}, measure_price)
+    return look_up_prices({price_kind(source) for source in layout.sources}, measure_price)
 
 
 def list_expenses(  # noqa: PLR0913  # what a session knows of its events

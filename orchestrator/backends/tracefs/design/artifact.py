@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from orchestrator.backends.protocol import Artifact, Enforced, HookPlan
-from orchestrator.backends.tracefs.design.hist import table_bytes
+from orchestrator.backends.tracefs.design.hist_triggers import table_bytes
 from orchestrator.backends.tracefs.design.layout import EventLayout, HookEvents
 from orchestrator.backends.tracefs.design.lowering import LoweredProgram, lower_program
 from orchestrator.backends.tracefs.design.mechanism import mechanism_of

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from orchestrator.backends.tracefs.design.hist import hist_use
+from orchestrator.backends.tracefs.design.hist_triggers import hist_use
 from orchestrator.backends.tracefs.design.layout import EventSource, HistUse, HookEvents
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts

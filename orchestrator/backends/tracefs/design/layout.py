@@ -11,10 +11,10 @@ from orchestrator.kernel.abi.dynamic_events import Event
 __all__ = [
     "EventDefinition",
     "EventLayout",
+    "EventSide",
     "EventSource",
     "HistUse",
     "HookEvents",
-    "HookSide",
     "SideName",
 ]
 
@@ -72,7 +72,7 @@ class EventSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HookSide:
+class EventSide:
     """One side of a hook: the event it is seen by (index into Layout.sources), what the kernel
     filters, and what is left to user space."""
 
@@ -106,7 +106,7 @@ class HookEvents:
 
     hook: Hook
     probe: int
-    sides: tuple[HookSide, ...]
+    sides: tuple[EventSide, ...]
     captures: tuple[Node, ...]
     emit: tuple[Node, ...]
     metrics: tuple[MetricUse, ...]

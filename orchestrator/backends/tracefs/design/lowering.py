@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 
 from orchestrator.backends.tracefs.design.event_fields import STACK_STEP, EventFields
 from orchestrator.backends.tracefs.design.filters import comm_filter, filter_text, join_filters
-from orchestrator.backends.tracefs.design.hist import table_bytes
 from orchestrator.backends.tracefs.design.hist_offload import counted_in_kernel
+from orchestrator.backends.tracefs.design.hist_triggers import table_bytes
 from orchestrator.backends.tracefs.design.layout import (
     EventLayout,
+    EventSide,
     EventSource,
     HistUse,
     HookEvents,
-    HookSide,
     SideName,
 )
 from orchestrator.backends.tracefs.design.node_label import hint_for, label_node
@@ -226,7 +226,7 @@ class _LayoutBuilder:
 
     def _split_conditions(
         self, hook: Hook, name: SideName, key: str, where: Sequence[Node]
-    ) -> HookSide:
+    ) -> EventSide:
         """Split the conditions: what the kernel tests, and what is left."""
         draft = self.sources.drafts[key]
         pushed: list[Node] = []
@@ -244,7 +244,7 @@ class _LayoutBuilder:
                 self._add_user_space(hook, "a condition is more than tracefs filters can say")
         self._push_comm(hook, texts)
         draft.wishes.append(join_filters(texts) if texts else None)
-        return HookSide(
+        return EventSide(
             name=name,
             source=list(self.sources.drafts).index(key),
             pushed=tuple(pushed),

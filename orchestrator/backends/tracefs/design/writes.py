@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from orchestrator.backends.tracefs.design.hist import trigger_text
+from orchestrator.backends.tracefs.design.hist_triggers import trigger_text
 from orchestrator.backends.tracefs.design.layout import EventLayout, EventSource
 from orchestrator.kernel.abi.dynamic_events import Event
 

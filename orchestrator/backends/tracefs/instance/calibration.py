@@ -3,7 +3,7 @@ by when it is recorded."""
 
 from dataclasses import replace
 
-from orchestrator.backends.quiet_call import CALL, LIBRARY, ns_a_call, symbol
+from orchestrator.backends.quiet_call import CALL, LIBRARY, call_symbol, measure_call_ns
 from orchestrator.backends.tracefs.design.writes import RunNames, Write
 from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance, WriteRefused
 from orchestrator.binaries import elf
@@ -35,7 +35,7 @@ def measure_event(kind: str, instance: TraceInstance) -> tuple[float, float] | N
         with_it = _time_recorded(kind, instance)
     except (OSError, WriteRefused, ValueError, elf.ElfError):
         return None
-    return max(with_it - ns_a_call(), 0.0), 0.0
+    return max(with_it - measure_call_ns(), 0.0), 0.0
 
 
 def _time_recorded(kind: str, instance: TraceInstance) -> float:
@@ -43,7 +43,7 @@ def _time_recorded(kind: str, instance: TraceInstance) -> float:
         instance.perform_writes(
             _calibration_writes(_calibration_event(kind, instance.names), instance.names)
         )
-        return ns_a_call()
+        return measure_call_ns()
     finally:
         instance.close()
 
@@ -68,7 +68,7 @@ def _calibration_event(kind: str, names: RunNames) -> Event | None:
     event = Event(
         group=names.group,
         name=f"price_{names.token}",
-        symbol=symbol(),
+        symbol=call_symbol(),
         returns="ret" in kind,
     )
     if kind.startswith("k"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from orchestrator.backends.tracefs.design.event_fields import COMM, STACK
-from orchestrator.backends.tracefs.design.layout import HookEvents, HookSide
+from orchestrator.backends.tracefs.design.layout import EventSide, HookEvents
 from orchestrator.backends.tracefs.reader.aggregate import Aggregate
 from orchestrator.backends.tracefs.reader.arrays import BoolArray, ByteArray, IntArray
 from orchestrator.backends.tracefs.reader.bounds import Cap, Gcra, RecordLimits, Sampler
@@ -117,7 +117,9 @@ class Pipeline:
             placed=state.placed, columns=columns, order=rows, comms=_fetched_names(columns)
         )
 
-    def _accept_events(self, state: _HookState, side: HookSide, columns: EventColumns) -> BoolArray:
+    def _accept_events(
+        self, state: _HookState, side: EventSide, columns: EventColumns
+    ) -> BoolArray:
         """Which events of a first side go on, the others counted."""
         told = state.tallies[side.name]
         alive = columns.events.time <= np.uint64(self._deadline_ns)
@@ -135,7 +137,7 @@ class Pipeline:
         return alive
 
     def _test_conditions(
-        self, told: SideTally, side: HookSide, columns: EventColumns, alive: BoolArray
+        self, told: SideTally, side: EventSide, columns: EventColumns, alive: BoolArray
     ) -> BoolArray:
         """Tests what the kernel did not, on what is still alive."""
         for node in side.where:

@@ -1,7 +1,6 @@
 """What the governor decides, from figures alone."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -288,25 +287,3 @@ def test_a_canary_is_sent_only_where_it_can_learn_something() -> None:
 def test_every_entry_of_the_lists_has_its_reason() -> None:
     for table in (DENIED, HOT_EVENTS, HOT_SYSCALLS, HOT_FUNCTIONS, HOT_USER_FUNCTIONS):
         assert all(len(why) > 20 and not why.endswith(".") for why in table.values())
-
-
-def test_prices_are_kept_by_kernel_and_processor(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Measured once; what cannot be measured has its documented default, and is not kept."""
-    from orchestrator.backends import prices as module
-
-    monkeypatch.setattr(module, "_file", lambda: tmp_path / "prices")
-    asked: list[str] = []
-
-    def measure(kind: str) -> tuple[float, float] | None:
-        asked.append(kind)
-        return (50.0, 20.0) if kind == "kprobe" else None
-
-    for _ in range(2):
-        found = module.prices(["kprobe", "uprobe"], measure)
-        assert found["kprobe"] == module.Price(ns=50.0, run_ns=20.0, calibrated=True)
-        assert found["uprobe"] == module.Price(ns=module.DEFAULTS["uprobe"], calibrated=False)
-    assert asked == ["kprobe", "uprobe", "uprobe"]
-    assert module.key_of("6.1", "model name: a") != module.key_of("6.1", "model name: b")
-    assert module.key_of("6.1", "model name: a") != module.key_of("6.2", "model name: a")

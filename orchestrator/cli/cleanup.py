@@ -2,37 +2,46 @@
 
 import argparse
 import os
-import sys
 
+from orchestrator.cli.messages import print_error
 from orchestrator.plan.findings import Finding, HostError, Position
-from orchestrator.run.safety.leftovers import Cleaned, clean_leftovers
+from orchestrator.run.safety.leftovers import CleanedRun, clean_up_dead_runs
 
 EPILOG = """\
-Only what a run's journal names is removed, only under names that begin with `probeplan`, and only
-when nobody holds the journal any more: a run that is alive, even stopped, is never touched. Every
-`probeplan run` does this first. Exit code: 0, or 6 when something could not be removed.
+examples:
+  sudo probeplan cleanup            remove it, and print what was removed
+  probeplan cleanup --dry-run       only print what would be removed
+
+It removes only what the journal of a dead run lists, and only if its name begins with `probeplan`.
+A run that is alive, even if it is stopped (SIGSTOP), is never touched. Every `probeplan run` starts
+with a cleanup.
+
+exit codes: 0 done; 3 not root; 6 something could not be removed
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `cleanup`."""
     parser.epilog = EPILOG
-    parser.add_argument("--dry-run", action="store_true", help="only tell what would be removed")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would be removed, and remove nothing"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
-    """Clean up; returns 0, or 6 when something stays behind."""
+    """Clean up; returns 0, or 6 when something could not be removed. Raises HostError if not
+    root."""
     if os.geteuid() != 0 and not args.dry_run:
         raise HostError([_needs_root()])
-    done = clean_leftovers(dry_run=args.dry_run)
+    done = clean_up_dead_runs(dry_run=args.dry_run)
     for cleaned in done:
-        _tell(cleaned, "would remove" if args.dry_run else "removed")
+        _print_cleaned(cleaned, "would remove" if args.dry_run else "removed")
     if not done:
         print("nothing to clean up")
     return 6 if any(cleaned.failed for cleaned in done) else 0
 
 
-def _tell(cleaned: Cleaned, did: str) -> None:
+def _print_cleaned(cleaned: CleanedRun, did: str) -> None:
     record = cleaned.record
     print(f"{record.run_id} ({record.plan}, pid {record.pid}):")
     for kind, name in cleaned.removed:
@@ -40,7 +49,7 @@ def _tell(cleaned: Cleaned, did: str) -> None:
     if not cleaned.removed and not cleaned.failed:
         print("  nothing was left in the kernel")
     for (kind, name), why in cleaned.failed:
-        print(f"  could not remove {kind} {name}: {why}", file=sys.stderr)
+        print_error(f"  could not remove {kind} {name}: {why}")
 
 
 def _needs_root() -> Finding:
@@ -48,5 +57,5 @@ def _needs_root() -> Finding:
         code="PP092",
         message="only root can remove probes and instances from the kernel",
         position=Position(file="this process"),
-        hint="sudo probeplan cleanup; --dry-run shows what there is",
+        hint="sudo probeplan cleanup; --dry-run shows what is there",
     )

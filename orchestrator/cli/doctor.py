@@ -1,26 +1,31 @@
-"""`probeplan doctor`: what this host offers, and why a plan cannot run on it."""
+"""`probeplan doctor`: what this host supports, and why a plan cannot run on it."""
 
 import argparse
 import json
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
+from orchestrator.cli.messages import print_note
 from orchestrator.cli.options import add_override_options, facts_of, overrides
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
+from orchestrator.plan.model import Plan
+from orchestrator.policy.model import Policy
 
 EPILOG = """\
 examples:
   probeplan doctor                          what can be probed on this host, and how
-  probeplan doctor plans/fs/vfs-reads.yaml  can this plan run here? if not: why, and what to do
-  probeplan doctor PLAN --kernel FACTS      the same for a recorded kernel (`probeplan facts`)
-  probeplan doctor --json                   for programs
+  probeplan doctor plans/fs/vfs-reads.yaml  can this plan run here? if not, why, and what to do
+  probeplan doctor slow-io --kernel 6.1.xz  the same on a recorded kernel (`probeplan facts`)
+  probeplan doctor --json                   JSON, for programs
 
-Exit code: 0 the host (or the plan) is fine, 2 the plan is invalid, 3 it cannot run here.
+A plan is examined as `run` would run it: this host's policy applies, but not to a recorded kernel.
+
+exit codes: 0 the host can trace, or the plan can run; 2 the plan is invalid; 3 it cannot run here
 """
 
-#: What people ask about, in the order in which they ask. `lockdown` is good news when it is no.
+#: Features by section, the most asked for first. Of `lockdown` alone, "no" is the good answer.
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "kernel functions": (
         "kprobes", "kprobe_events", "kretprobe_maxactive", "fentry", "kprobe_pmu",
@@ -43,21 +48,24 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkup:
-    """A plan on this host: whether each backend can run it, and what stands in the way."""
+    """A plan on this host. `runs_on`: the backends that can run it; `alternatives`: attach points
+    that the kernel lacks and the plan has a substitute for; `problems`: why no backend can."""
 
     plan: str
-    runs_on: tuple[str, ...]
-    alternatives: tuple[str, ...]
-    problems: tuple[Finding, ...]
+    runs_on: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
+    problems: tuple[Finding, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `doctor`."""
     parser.epilog = EPILOG
-    parser.add_argument("plan", nargs="?", metavar="PLAN", help="a plan to examine on this host")
-    parser.add_argument("--kernel", metavar="FACTS", help="a recorded kernel instead of this one")
+    parser.add_argument(
+        "plan", nargs="?", metavar="PLAN", help="examine this plan (default: only the host)"
+    )
+    parser.add_argument("--kernel", metavar="FACTS", help="use a recorded kernel, not this one")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    add_override_options(parser)
+    add_override_options(parser.add_argument_group("plan options"))
 
 
 def main(args: argparse.Namespace) -> int:
@@ -66,21 +74,30 @@ def main(args: argparse.Namespace) -> int:
     if not args.kernel:
         _mount_tracefs()
     if args.plan is None:
-        print(json.dumps(_host_record(facts), indent=2) if args.json else _host_text(facts))
+        print(json.dumps(_host_fields(facts), indent=2) if args.json else _host_text(facts))
         return 0 if _can_trace(facts) else 3
-    checkup = examine(args.plan, facts, **overrides(args))
-    print(json.dumps(_record(checkup), indent=2) if args.json else _text(checkup, facts))
+    checkup = _examine(args, facts)
+    print(json.dumps(_plan_fields(checkup), indent=2) if args.json else _plan_text(checkup, facts))
     return 0 if checkup.runs_on else 3
 
 
+def _examine(args: argparse.Namespace, facts: KernelFacts) -> Checkup:
+    from orchestrator.plan.load import load_plan  # for a plan only
+    from orchestrator.policy.file import read_policies
+    from orchestrator.run.shipped import find_plan
+
+    plan = load_plan(find_plan(args.plan), **overrides(args))
+    return examine(plan, facts, () if args.kernel else read_policies())
+
+
 def _mount_tracefs() -> None:
-    """An unmounted tracefs would make everything look absent."""
+    """Without tracefs, every feature of it would look absent."""
     from orchestrator.kernel.abi.mounts import ensure_tracefs
 
     try:
         ensure_tracefs()
     except OSError as error:
-        print(f"note: {error.strerror}", file=sys.stderr)
+        print_note(str(error.strerror))
 
 
 # ---------------------------------------------------------------- the host
@@ -90,7 +107,7 @@ def _can_trace(facts: KernelFacts) -> bool:
     return any(facts.feature(name).state == "yes" for name in ("tracefs", "raw_tracepoint"))
 
 
-def _host_record(facts: KernelFacts) -> dict[str, object]:
+def _host_fields(facts: KernelFacts) -> dict[str, object]:
     return {
         "kernel": facts.release,
         "arch": facts.arch,
@@ -121,15 +138,15 @@ def _mark(name: str, state: str) -> str:
 
 
 def _advice(facts: KernelFacts) -> Iterator[str]:
-    """What the table means for plans, in a sentence each."""
+    """What the features mean for plans, in a sentence each."""
     kprobes, fentry = facts.feature("kprobes").state, facts.feature("fentry").state
     if "yes" not in (kprobes, fentry):
         yield "kernel functions cannot be probed here: give plans a tracepoint or a syscall as an"
         yield "alternative (attach_first)"
     elif fentry != "yes":
-        yield "functions are probed by dynamic events (kprobes); fentry would cost less"
+        yield "functions are probed by dynamic events (kprobes): fentry costs less, and is missing"
     if facts.feature("bcc").state == "no":
-        yield "the bcc backend is not available: plans run on tracefs, where it can do them"
+        yield "the bcc backend is not available: plans run on tracefs, as far as it supports them"
     if "no" in (facts.feature("cap_bpf").state, facts.feature("cap_perfmon").state):
         yield "run as root, or with CAP_BPF, CAP_PERFMON and CAP_SYSLOG"
 
@@ -137,38 +154,34 @@ def _advice(facts: KernelFacts) -> Iterator[str]:
 # ---------------------------------------------------------------- a plan
 
 
-def examine(plan_path: str, facts: KernelFacts, **options: Mapping[str, str]) -> Checkup:
-    """What stands between the plan and this host. Raises PlanError for an invalid plan."""
-    from orchestrator.compile.lower import compile_plan
-    from orchestrator.plan.load import load_plan
-    from orchestrator.run.shipped import find_plan
+def examine(plan: Plan, facts: KernelFacts, policies: Sequence[Policy] = ()) -> Checkup:
+    """Which backends can run the plan on this host, and if none can, why not. Raises PlanError for
+    a plan that does not fit this kernel."""
+    from orchestrator.run.prepare import resolve, select_backend  # for a plan only
 
-    plan = load_plan(find_plan(plan_path), **options)
     try:
-        program = compile_plan(plan, facts)
+        resolved = resolve(plan, facts, policies)
     except HostError as error:
-        return Checkup(
-            plan=plan.metadata.name, runs_on=(), alternatives=(), problems=error.findings
-        )
-    from orchestrator.backends import BACKENDS
-
+        return Checkup(plan=plan.metadata.name, problems=error.findings)
     runs_on: list[str] = []
     problems: list[Finding] = []
-    for name, backend in BACKENDS.items():
-        refused = backend.unsupported(program, facts, user_space=True)
-        problems += refused
-        if not refused:
+    for name in BACKEND_DESCRIPTORS:
+        try:
+            select_backend(resolved, name)
+        except HostError as error:
+            problems += error.findings
+        else:
             runs_on.append(name)
-    skipped = tuple(f"{s.probe}: {s.item} is passed over: {s.reason}" for s in program.skipped)
+    skipped = resolved.program.skipped
     return Checkup(
         plan=plan.metadata.name,
         runs_on=tuple(runs_on),
-        alternatives=skipped,
+        alternatives=tuple(f"{one.probe}: skips {one.item}: {one.reason}" for one in skipped),
         problems=() if runs_on else tuple(problems),
     )
 
 
-def _record(checkup: Checkup) -> dict[str, object]:
+def _plan_fields(checkup: Checkup) -> dict[str, object]:
     return {
         "plan": checkup.plan,
         "runs_on": list(checkup.runs_on),
@@ -177,7 +190,7 @@ def _record(checkup: Checkup) -> dict[str, object]:
     }
 
 
-def _text(checkup: Checkup, facts: KernelFacts) -> str:
+def _plan_text(checkup: Checkup, facts: KernelFacts) -> str:
     lines = [f"plan {checkup.plan!r} on kernel {facts.release}"]
     lines += [f"  ? {text}" for text in checkup.alternatives]
     if checkup.runs_on:

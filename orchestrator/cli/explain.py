@@ -11,15 +11,14 @@ from orchestrator.cli.options import (
     facts_of,
     further_policies,
     overrides,
-    policies,
+    policies_in_force,
 )
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Param, Plan
 from orchestrator.plan.params import show_value
 from orchestrator.plan.units import format_duration
-from orchestrator.policy.ceilings import governed
-from orchestrator.run.explanation import explanation
-from orchestrator.run.runner import permitted
+from orchestrator.run.explanation import explain_plan
+from orchestrator.run.prepare import prepare
 from orchestrator.run.shipped import find_plan
 
 EPILOG = """\
@@ -46,43 +45,42 @@ def main(args: argparse.Namespace) -> int:
     """Explain the plan; returns 0."""
     plan = load_plan(find_plan(args.plan), **overrides(args))
     facts = facts_of(args.kernel)
-    rules = policies(args) if args.kernel is None else further_policies(args)
-    plan = governed(plan, rules)
-    choice = permitted(plan, facts, rules, args.backend)
-    told = explanation(plan, choice, rules)
-    print(json.dumps(told, indent=2) if args.json else "\n".join(_text(told, plan)))
+    policies = policies_in_force(args) if args.kernel is None else further_policies(args)
+    prepared = prepare(plan, facts, policies, backend=args.backend)
+    shown = explain_plan(prepared)
+    print(json.dumps(shown, indent=2) if args.json else "\n".join(_text(shown, prepared.plan)))
     return 0
 
 
 # ---------------------------------------------------------------- text
 
 
-def _text(told: Mapping[str, Any], plan: Plan) -> Iterator[str]:
-    yield f"plan {told['plan']} on {told['kernel']} ({told['arch']})"
-    yield f"backend: {told['backend']}"
-    for name, reasons in told["refused_backends"].items():
+def _text(shown: Mapping[str, Any], plan: Plan) -> Iterator[str]:
+    yield f"plan {shown['plan']} on {shown['kernel']} ({shown['arch']})"
+    yield f"backend: {shown['backend']}"
+    for name, reasons in shown["refused_backends"].items():
         yield from (f"  not {name}: {reason['reason']} ({reason['at']})" for reason in reasons)
     if plan.params:
         yield f"params: {', '.join(map(_param, plan.params.values()))}"
-    for probe in told["probes"]:
+    for probe in shown["probes"]:
         yield ""
         yield from _probe(probe)
-    for span in told["spans"]:
+    for span in shown["spans"]:
         yield ""
         yield from _span(span)
-    if told["skipped"]:
+    if shown["skipped"]:
         yield ""
         yield "alternatives not taken"
-        yield from (f"  {one['probe']}: {one['to']}: {one['reason']}" for one in told["skipped"])
+        yield from (f"  {one['probe']}: {one['to']}: {one['reason']}" for one in shown["skipped"])
     for section in (_hot, _figures, _limits, _enforced, _memory, _capabilities, _program):
-        lines = list(section(told))
+        lines = list(section(shown))
         yield from ("", *lines) if lines else ()
 
 
-def _hot(told: Mapping[str, Any]) -> Iterator[str]:
-    if told["hot"]:
+def _hot(shown: Mapping[str, Any]) -> Iterator[str]:
+    if shown["hot"]:
         yield "may be hot: `run` counts for a second first, unless it is given a command"
-        yield from (f"  {place}: {why}" for place, why in told["hot"].items())
+        yield from (f"  {place}: {why}" for place, why in shown["hot"].items())
 
 
 def _param(param: Param) -> str:
@@ -134,8 +132,8 @@ def _hook(hook: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"    emit {name} = {text}" for name, text in hook["emit"].items())
 
 
-def _figures(told: Mapping[str, Any]) -> Iterator[str]:
-    figures = told["figures"]
+def _figures(shown: Mapping[str, Any]) -> Iterator[str]:
+    figures = shown["figures"]
     if not (figures["derive"] or figures["warn"] or figures["stop_when"]):
         return
     yield "figures, computed of metrics in user space"
@@ -149,11 +147,11 @@ def _figures(told: Mapping[str, Any]) -> Iterator[str]:
         yield f"  stop when {figures['stop_when']}, judged every {every}"
 
 
-def _limits(told: Mapping[str, Any]) -> Iterator[str]:
-    for policy in told["policies"]:
+def _limits(shown: Mapping[str, Any]) -> Iterator[str]:
+    for policy in shown["policies"]:
         yield f"policy {policy['file']}"
     yield "limits in force"
-    for name, limit in told["limits"].items():
+    for name, limit in shown["limits"].items():
         by = _OTHERWISE.get(name) or f"enforced by {_by(limit['enforced_by'])}"
         yield f"  {name:<10} {_bound(name, limit):<16} {by}, from {_FROM[limit['from']]}"
 
@@ -188,16 +186,18 @@ def _by(where: str) -> str:
     return "the kernel" if where == "kernel" else "user space, after the fact"
 
 
-def _enforced(told: Mapping[str, Any]) -> Iterator[str]:
+def _enforced(shown: Mapping[str, Any]) -> Iterator[str]:
     yield "everything else"
-    others = {name: where for name, where in told["enforced"].items() if name not in told["limits"]}
+    others = {
+        name: where for name, where in shown["enforced"].items() if name not in shown["limits"]
+    }
     width = max(map(len, others), default=0)
     for name, where in others.items():
         yield f"  {name:<{width}}  done by {_by(where)}"
 
 
-def _memory(told: Mapping[str, Any]) -> Iterator[str]:
-    memory = told["memory"]
+def _memory(shown: Mapping[str, Any]) -> Iterator[str]:
+    memory = shown["memory"]
     yield f"kernel memory: {_size(memory['total'])} of {_size(memory['limit'])}"
     for purpose, size in sorted(memory["by_purpose"].items(), key=lambda item: -item[1]):
         yield f"  {purpose:<24} {_size(size):>12}"
@@ -210,11 +210,11 @@ def _size(size: int) -> str:
     return f"{size} bytes"
 
 
-def _capabilities(told: Mapping[str, Any]) -> Iterator[str]:
-    yield f"capabilities needed: {', '.join(told['capabilities']) or 'none'}"
+def _capabilities(shown: Mapping[str, Any]) -> Iterator[str]:
+    yield f"capabilities needed: {', '.join(shown['capabilities']) or 'none'}"
 
 
-def _program(told: Mapping[str, Any]) -> Iterator[str]:
-    yield f"the program ({descriptor_of(told['backend']).program_language})"
+def _program(shown: Mapping[str, Any]) -> Iterator[str]:
+    yield f"the program ({descriptor_of(shown['backend']).program_language})"
     yield ""
-    yield told["program"].rstrip()
+    yield shown["program"].rstrip()

@@ -1,32 +1,36 @@
-"""`probeplan facts`: record what this kernel offers, to check plans against it elsewhere."""
+"""`probeplan facts`: record what this kernel supports, to check plans against it elsewhere."""
 
 import argparse
 import os
 import sys
 from pathlib import Path
 
+from orchestrator.cli.messages import print_error, print_note
 from orchestrator.kernel.facts import KernelFacts, facts_bytes, live_facts, load_facts
 from orchestrator.kernel.recording import RecordingError
 
 EPILOG = """\
 examples:
-  probeplan facts > web-01.facts.xz                  record this host
-  probeplan facts -o web-01.facts.xz                 the same
-  probeplan facts --show web-01.facts.xz             what a recording says
-  probeplan lint --kernel web-01.facts.xz plans/     would these plans attach there?
+  probeplan facts -o web-01.facts.xz                 record this kernel
+  probeplan facts > web-01.facts.xz                  the same
+  probeplan facts --show web-01.facts.xz             summarize a recording
+  probeplan lint plans/ --kernel web-01.facts.xz     would these plans attach there?
 
-Recording needs root for a full account: what is closed to the user is kept as unknown. A file
-holds names of functions, types and tracepoints, and no data of the host; it is some 1 MB.
+Record as root: what the user cannot read is recorded as unknown. A recording holds the names of
+functions, types and tracepoints and no other data of the host. It takes about 1 MB.
+
+exit codes: 0 done; 2 the file cannot be read or written
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `facts`."""
     parser.epilog = EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("-o", "--output", type=Path, metavar="FILE", help="write here, not stdout")
-    chosen.add_argument("--show", type=Path, metavar="FILE", help="print what a recording says")
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write to FILE (default: stdout)"
+    )
+    action.add_argument("--show", type=Path, metavar="FILE", help="summarize a recording instead")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -34,7 +38,7 @@ def main(args: argparse.Namespace) -> int:
     if args.show is not None:
         return _show(args.show)
     if args.output is None and sys.stdout.isatty():
-        return _refused(
+        return _refuse(
             "a recording is binary and this is a terminal",
             "probeplan facts > HOST.facts.xz, or -o HOST.facts.xz",
         )
@@ -46,20 +50,19 @@ def _show(path: Path) -> int:
     try:
         facts = load_facts(path)
     except RecordingError as error:
-        return _refused(str(error), "record a host with `probeplan facts -o FILE`")
+        return _refuse(str(error), "record a host with `probeplan facts -o FILE`")
     print(_summary(facts))
     return 0
 
 
-def _refused(problem: str, hint: str) -> int:
-    print(f"probeplan facts: {problem}\n  hint: {hint}", file=sys.stderr)
+def _refuse(problem: str, hint: str) -> int:
+    print_error(f"probeplan facts: {problem}\n  hint: {hint}")
     return 2
 
 
 def _record(output: Path | None) -> None:
     if os.geteuid() != 0:
-        note = "without root much of the kernel is closed, and recorded as unknown"
-        print(f"note: {note}", file=sys.stderr)
+        print_note("without root much of the kernel cannot be read and is recorded as unknown")
     recording = facts_bytes(live_facts())
     if output is None:
         sys.stdout.buffer.write(recording)
@@ -68,7 +71,7 @@ def _record(output: Path | None) -> None:
 
 
 def _summary(facts: KernelFacts) -> str:
-    """One line for each feature, and the counts of what plans can name."""
+    """The numbers of what plans can name, and a line for each feature."""
     lines = [
         f"{facts.source}: {facts.release} {facts.arch}",
         f"  {len(facts.symbols.names):,} functions, {len(facts.tracepoint_names()):,} tracepoints, "

@@ -111,9 +111,9 @@ def _warn_of_unset_params(plan: Plan) -> list[Finding]:
 
 
 def _check_policies(plan: Plan, policies: Sequence[Policy]) -> list[Finding]:
-    from orchestrator.policy.offline_check import preview  # needed for --policy only
+    from orchestrator.policy.offline_check import check_offline  # needed for --policy only
 
-    return [finding for policy in policies for finding in preview(plan, policy)]
+    return [finding for policy in policies for finding in check_offline(plan, policy)]
 
 
 def _check_kernels(plan: Plan, recordings: Sequence[str]) -> list[Finding]:

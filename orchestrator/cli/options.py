@@ -11,27 +11,31 @@ from orchestrator.policy.model import Policy
 if TYPE_CHECKING:
     from orchestrator.kernel.facts import KernelFacts
 
+#: An ArgumentParser or one of its groups.
+Options = argparse._ActionsContainer
 
-def add_override_options(parser: argparse.ArgumentParser) -> None:
+
+def add_override_options(options: Options) -> None:
     """`--set`, `--target` and `--limit`, each repeatable and written KEY=VALUE."""
-    options = (
-        ("--set", "settings", "NAME=VALUE", "give a param of the plan a value"),
-        ("--target", "target", "KEY=VALUE", "watch somebody else, e.g. pid=1234 or comm=nginx"),
-        ("--limit", "limits", "KEY=VALUE", "change a limit, e.g. duration=10s or events=1k"),
+    overriding = (
+        ("--set", "settings", "NAME=VALUE", "set a param of the plan, e.g. threshold=5ms"),
+        ("--target", "target", "KEY=VALUE", "replace the target, e.g. pid=1234 or comm=nginx"),
+        ("--limit", "limits", "KEY=VALUE", "replace a limit, e.g. duration=10s or events=1k"),
     )
-    for flag, name, shown, text in options:
-        parser.add_argument(
-            flag, dest=name, action="append", type=_pair, default=[], metavar=shown, help=text
+    for flag, name, metavar, text in overriding:
+        options.add_argument(
+            flag, dest=name, action="append", type=_pair, default=[], metavar=metavar, help=text
         )
 
 
 def overrides(args: argparse.Namespace) -> dict[str, dict[str, str]]:
-    """What those options gave, as keyword arguments of `load_plan`; the last of a key wins."""
+    """The values of those options as keyword arguments of `load_plan`; the last of a key wins."""
     return {name: dict(getattr(args, name)) for name in ("settings", "target", "limits")}
 
 
 def facts_of(recorded: str | None) -> "KernelFacts":
-    """What `--kernel` names, or this kernel's. Raises PlanError for what is no recording."""
+    """The facts in the file that `--kernel` names, or this kernel's (None). Raises PlanError for a
+    file that is not a recording."""
     from orchestrator.kernel.facts import live_facts, load_facts  # `lint` needs neither
     from orchestrator.kernel.recording import RecordingError
 
@@ -42,40 +46,47 @@ def facts_of(recorded: str | None) -> "KernelFacts":
     except (RecordingError, OSError) as error:
         why = f"{recorded!r}: {error.strerror}" if isinstance(error, OSError) else str(error)
         hint = "record a kernel with: probeplan facts > FILE"
-        where = Position(file="--kernel")
-        raise PlanError([Finding(code="PP001", message=why, position=where, hint=hint)]) from None
+        option = Position(file="--kernel")
+        raise PlanError([Finding(code="PP001", message=why, position=option, hint=hint)]) from None
 
 
-def add_policy_option(parser: argparse.ArgumentParser) -> None:
+def add_policy_option(options: Options) -> None:
     """`--policy`, repeatable."""
-    parser.add_argument(
+    options.add_argument(
         "--policy",
         action="append",
         default=[],
         metavar="FILE",
-        help="a policy that holds beside the host's, and can only make it stricter",
+        help="apply a further policy; it can only be stricter than the host's; repeatable",
     )
 
 
-def add_plan_options(parser: argparse.ArgumentParser) -> None:
-    """PLAN, what may be changed of it, what it has to keep to, and how it is attached."""
-    parser.add_argument("plan", metavar="PLAN", help="a file, - or the name of a shipped plan")
-    add_override_options(parser)
-    add_policy_option(parser)
+def add_plan_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """PLAN, what may be changed of it, its policies and its backend; returns their group."""
     parser.add_argument(
-        "--backend", choices=("auto", *BACKEND_DESCRIPTORS), default="auto", help="default: auto"
+        "plan", metavar="PLAN", help="a plan file, the name of a shipped plan, or - for stdin"
     )
+    plan = parser.add_argument_group("plan options")
+    add_override_options(plan)
+    add_policy_option(plan)
+    plan.add_argument(
+        "--backend",
+        choices=("auto", *BACKEND_DESCRIPTORS),
+        default="auto",
+        help="how to attach; auto (the default) takes the first that supports the plan",
+    )
+    return plan
 
 
-def policies(args: argparse.Namespace) -> tuple[Policy, ...]:
-    """The host's policy and those that `--policy` named. Raises HostError, PlanError."""
-    from orchestrator.policy.file import in_force  # `lint` needs no more than the option
+def policies_in_force(args: argparse.Namespace) -> tuple[Policy, ...]:
+    """The host's policy and those that `--policy` names. Raises HostError, PlanError."""
+    from orchestrator.policy.file import read_policies  # `lint` needs no more than the option
 
-    return in_force(args.policy)
+    return read_policies(args.policy)
 
 
 def further_policies(args: argparse.Namespace) -> tuple[Policy, ...]:
-    """Those that `--policy` named alone: for a host that is not this one. Raises PlanError."""
+    """Only those that `--policy` names: for a host that is not this one. Raises PlanError."""
     from orchestrator.policy.file import read_policy
 
     return tuple(map(read_policy, args.policy))

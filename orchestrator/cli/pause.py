@@ -2,34 +2,42 @@
 
 import argparse
 
-from orchestrator.run.remote.control import ask
-from orchestrator.run.remote.live_runs import chosen, live_runs
+from orchestrator.run.remote.control import send_request
+from orchestrator.run.remote.live_runs import live_runs, select_run
 
 EPILOG = """\
-RUN is a run's id or the beginning of it (`probeplan status`). Without PROBE all are switched. What
-happens at a paused probe is not seen; that was asked for, so it makes the run no less complete, and
-run.finished tells for how long. The run's duration and its other limits go on.
+examples:
+  probeplan pause 6568            all probes of the run whose id begins with 6568
+  probeplan pause 6568 opens      its probe `opens`
+  probeplan resume 6568           enable them again
 
-Exit code: 0 done; 2 no such run or probe; 3 the run does not answer.
+Paused probes stay attached but record nothing. What happens there meanwhile does not count as lost;
+run.finished reports how long each probe was paused. The run's duration and limits keep counting.
+
+exit codes: 0 done; 2 no such run or probe; 3 the run does not answer
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `pause`, and of `resume`."""
     parser.epilog = EPILOG
-    parser.add_argument("run", metavar="RUN", help="a run's id, or how it begins")
-    parser.add_argument("probes", nargs="*", metavar="PROBE", help="a probe's name (default: all)")
+    parser.add_argument(
+        "run", metavar="RUN", help="the id of a run, or its beginning (`probeplan status`)"
+    )
+    parser.add_argument(
+        "probes", nargs="*", metavar="PROBE", help="names of probes (default: all of the run)"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     """Pause; returns 0."""
-    return switch(args, "pause", "paused")
+    return request_switch(args, "pause", "paused")
 
 
-def switch(args: argparse.Namespace, request: str, done: str) -> int:
-    """Have the run do it, and tell which probes were switched."""
-    run = chosen(live_runs(), args.run)
-    answer = ask(run.path, {"do": request, "probes": args.probes})
-    names = ", ".join(answer[done]) or f"nothing: all of these were {done} already"
+def request_switch(args: argparse.Namespace, request: str, done: str) -> int:
+    """Ask the run to pause or resume its probes (`request`), and print which it has; returns 0."""
+    run = select_run(live_runs(), args.run)
+    answer = send_request(run.path, {"do": request, "probes": args.probes})
+    names = ", ".join(answer[done]) or f"nothing: all of these were already {done}"
     print(f"{run.run_id} ({run.plan}): {done} {names}")
     return 0

@@ -1,45 +1,49 @@
-"""`probeplan policy`: what this host allows plans to do, and whether a policy is in order."""
+"""`probeplan policy`: what this host allows plans to do, and whether a policy is valid."""
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from orchestrator.cli.messages import print_error
 from orchestrator.plan.findings import Finding, HostError, PlanError
-from orchestrator.plan.model import Limits
-from orchestrator.policy.ceilings import least
-from orchestrator.policy.file import HOST_POLICY, host_policy, read_policy
-from orchestrator.policy.model import Entry, Policy
-from orchestrator.policy.offline_check import shown_limit
+from orchestrator.plan.model import Rate
+from orchestrator.policy.ceilings import combine_ceilings
+from orchestrator.policy.file import HOST_POLICY, read_host_policy, read_policies, read_policy
+from orchestrator.policy.model import Ceiling, ListEntry, Policy
+from orchestrator.policy.offline_check import format_limit
 
 EPILOG = f"""\
 examples:
   probeplan policy show                    what {HOST_POLICY} allows
-  probeplan policy show prod.yaml --json   the same, as if prod.yaml held beside it
-  probeplan policy check prod.yaml         is it a policy? for CI; needs no root
-  probeplan policy check                   can this host's be read and trusted?
+  probeplan policy show prod.yaml --json   what it allows together with prod.yaml
+  probeplan policy check prod.yaml         is prod.yaml a valid policy? for CI, needs no root
+  probeplan policy check                   can this host's policy be read and trusted?
 
-A run gets the smaller of the plan's limit and the policy's. Exit code: 0 in order, or there is no
-policy; 2 FILE is no policy; 3 the host's cannot be trusted, so nothing runs.
+A run gets the smaller of the plan's limit and the policy's.
+
+exit codes: 0 valid, or there is no policy; 2 FILE is not a valid policy; 3 the host's policy is not
+valid or cannot be trusted, so nothing runs
 """
 
 _LISTS = ("allow_kinds", "deny_kinds", "allow_symbols", "deny_symbols", "allow_backends", "plans")
-_ATTRIBUTES = {"duration": "duration_ns"}
+_NO_POLICY = f"there is no {HOST_POLICY}: only the limits of each plan apply"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `policy`."""
     parser.epilog = EPILOG
-    parser.add_argument("action", choices=("show", "check"), help="print it, or look for mistakes")
     parser.add_argument(
-        "files", nargs="*", metavar="FILE", help="policies; without one, the host's"
+        "action", choices=("show", "check"), help="print what it allows, or check it for errors"
+    )
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="policies (default: only the host's)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Show or check; returns the exit code."""
+    """Show or check policies; returns the exit code."""
     return _check(args) if args.action == "check" else _show(args)
 
 
@@ -57,8 +61,8 @@ def _check(args: argparse.Namespace) -> int:
             code = 2
     if not args.files:
         try:
-            if host_policy() is None:
-                print(f"there is no {HOST_POLICY}: plans go by their own limits", file=sys.stderr)
+            if read_host_policy() is None:
+                print_error(_NO_POLICY)
         except HostError as error:
             findings += error.findings
             code = 3
@@ -67,7 +71,7 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
-    from orchestrator.cli.lint import FORMATS  # the same words and forms as of plans
+    from orchestrator.cli.lint import FORMATS  # findings look the same as those of plans
 
     if text := FORMATS["json" if as_json else "text"](findings):
         print(text)
@@ -77,79 +81,68 @@ def _print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
 
 
 def _show(args: argparse.Namespace) -> int:
-    host = host_policy()
-    policies = [*([host] if host else []), *map(read_policy, args.files)]
-    told = shown(policies)
-    print(json.dumps(told, indent=2) if args.json else "\n".join(_text(told)))
+    shown = show_policies(read_policies(args.files))
+    print(json.dumps(shown, indent=2) if args.json else "\n".join(_text(shown)))
     return 0
 
 
-def shown(policies: Sequence[Policy]) -> dict[str, Any]:
-    """What holds under all of `policies`, and where each of it stands: limits in base units."""
+def show_policies(policies: Sequence[Policy]) -> dict[str, Any]:
+    """What all of `policies` allow together, and the position of each rule, as JSON values; limits
+    in base units."""
     return {
         "policies": [
             {"file": one.file, "sha256": one.sha256, "summary": one.summary, "owner": one.owner}
             for one in policies
         ],
-        "limits": _limits(policies),
+        "limits": {
+            name: _limit_fields(name, ceiling)
+            for name, ceiling in combine_ceilings(policies).items()
+        },
         "user_strings": [
-            {"value": str(one.user_strings), "at": str(one.place("user_strings"))}
-            for one in policies
-            if one.user_strings != "allow"
+            {"value": str(policy.user_strings), "at": str(policy.position_of("user_strings"))}
+            for policy in policies
+            if policy.user_strings != "allow"
         ],
         "max_runs": min((one.max_runs for one in policies if one.max_runs), default=None),
         **{key: list(_entries(policies, key)) for key in _LISTS},
     }
 
 
-def _limits(policies: Iterable[Policy]) -> dict[str, dict[str, Any]]:
-    """The least ceiling of each limit, and where it stands."""
-    found: dict[str, dict[str, Any]] = {}
-    for policy in policies:
-        for name, ceiling in policy.ceilings.items():
-            value = _lesser(policy, name, found[name]["_"]) if name in found else ceiling.value
-            if name in found and value == found[name]["_"]:
-                continue
-            base = {"value": value.count, "per_ns": value.per_ns} if name == "rate" else None
-            found[name] = {
-                **(base or {"value": value}),
-                "shown": shown_limit(name, value),
-                "at": str(ceiling.position),
-                "_": value,
-            }
-    return {name: {k: v for k, v in one.items() if k != "_"} for name, one in found.items()}
-
-
-def _lesser(policy: Policy, name: str, value: Any) -> Any:
-    attribute = _ATTRIBUTES.get(name, name)
-    return getattr(least(Limits(**{attribute: value}), policy), attribute)
+def _limit_fields(name: str, ceiling: Ceiling) -> dict[str, Any]:
+    value = ceiling.value
+    is_rate = isinstance(value, Rate)
+    return {
+        **({"value": value.count, "per_ns": value.per_ns} if is_rate else {"value": value}),
+        "shown": format_limit(name, value),
+        "at": str(ceiling.position),
+    }
 
 
 def _entries(policies: Iterable[Policy], key: str) -> Iterator[dict[str, str]]:
     for policy in policies:
-        entries: tuple[Entry, ...] = getattr(policy, key)
+        entries: tuple[ListEntry, ...] = getattr(policy, key)
         yield from ({"value": entry.text, "at": str(entry.position)} for entry in entries)
 
 
-def _text(told: Mapping[str, Any]) -> Iterator[str]:
-    if not told["policies"]:
-        yield f"there is no {HOST_POLICY}: plans go by their own limits"
+def _text(shown: Mapping[str, Any]) -> Iterator[str]:
+    if not shown["policies"]:
+        yield _NO_POLICY
         return
-    for policy in told["policies"]:
-        owner = f", kept by {policy['owner']}" if policy["owner"] else ""
+    for policy in shown["policies"]:
+        owner = f", maintained by {policy['owner']}" if policy["owner"] else ""
         summary = f": {policy['summary']}" if policy["summary"] else ""
         yield f"policy {policy['file']}{owner}{summary}"
     yield ""
-    yield "limits are at most"
-    for name, limit in told["limits"].items():
+    yield "upper bounds of limits"
+    for name, limit in shown["limits"].items():
         yield f"  {name:<10} {limit['shown']:<12} ({limit['at']})"
-    if not told["limits"]:
-        yield "  the plan's own"
-    for one in told["user_strings"]:
-        yield f"user_strings: {one['value']} ({one['at']})"
-    if told["max_runs"]:
-        yield f"max_runs: {told['max_runs']}"
+    if not shown["limits"]:
+        yield "  none"
+    for rule in shown["user_strings"]:
+        yield f"user_strings: {rule['value']} ({rule['at']})"
+    if shown["max_runs"]:
+        yield f"max_runs: {shown['max_runs']}"
     for key in _LISTS:
-        if told[key]:
+        if shown[key]:
             yield f"{key}:"
-            yield from (f"  {one['value']} ({one['at']})" for one in told[key])
+            yield from (f"  {entry['value']} ({entry['at']})" for entry in shown[key])

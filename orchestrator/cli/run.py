@@ -1,4 +1,4 @@
-"""`probeplan run`: run a plan under its limits; JSON lines out, a summary for people."""
+"""`probeplan run`: run a plan within its limits; JSON lines out, a summary for people."""
 
 import argparse
 import os
@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from orchestrator.cli.options import add_plan_options, overrides, policies
+from orchestrator.cli.messages import print_message, print_note
+from orchestrator.cli.options import add_plan_options, overrides, policies_in_force
 from orchestrator.kernel.abi.mounts import MountError, ensure_tracefs
 from orchestrator.kernel.facts import live_facts
 from orchestrator.output.result import ResultDirectoryError
@@ -20,35 +21,42 @@ from orchestrator.output.terminal.progress import Progress, hidden_at_end
 from orchestrator.plan.findings import PlanError, of_command_line
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
-from orchestrator.policy.ceilings import governed
-from orchestrator.run.loop import Bar
+from orchestrator.run.options import Bar, RunOptions
+from orchestrator.run.prepare import prepare
 from orchestrator.run.report.result import RunResult
-from orchestrator.run.runner import run_plan
+from orchestrator.run.runner import run_prepared
 from orchestrator.run.safety.privileges import require_privileges
 from orchestrator.run.shipped import find_plan
 
 EPILOG = """\
 examples:
   probeplan run plans/fs/opens.yaml --duration 10s
-  probeplan run opens --target comm=nginx         a shipped plan, by its name
-  probeplan run opens --out result -- make test   watch a command and its descendants
+  probeplan run opens --target comm=nginx         a shipped plan by its name
+  probeplan run opens --out result -- make test   trace a command and its descendants
   probeplan run slow-io --set threshold=5ms --limit events=100 | jq -c '.data // empty'
-  probeplan run slow-io --live                    look at the metrics while it runs
+  probeplan run slow-io --live                    watch the metrics while it runs
 
-The run ends at its duration, at its cap on events, when the plan's stop_when holds, when COMMAND
-ends, or with Ctrl-C, and always detaches. A COMMAND that still runs then is waited for. JSON lines
-go to standard output, and what COMMAND prints there goes to standard error; with --log it keeps
-standard output. With --live on a terminal they are written only to --log and --out. Tables follow
-the terminal's width or COLUMNS; NO_COLOR takes their colours away.
+When it ends: after its duration, at its limit on events, when the plan's stop_when holds, when
+COMMAND ends, or with Ctrl-C. It always detaches. If COMMAND is still running then, it is waited
+for.
 
-Exit code: 0 done, also after stop_when and when metrics warn; 2 invalid plan or usage; 3 this host
-cannot run it; 4 data was lost (0 under `limits.incomplete: allow`), or the output took no more;
-5 COMMAND failed; 6 internal or cleanup failure; 130 Ctrl-C, 143 SIGTERM.
+RunOutput: JSON lines go to standard output, or with --log to a file. While they go to standard
+output, what COMMAND prints there goes to standard error. With --live on a terminal, they go only to
+--log and --out. Tables use the width of the terminal or COLUMNS; NO_COLOR turns colours off.
+
+exit codes:
+  0  done, also after stop_when and if metrics warn
+  2  invalid plan or usage
+  3  this host cannot run the plan
+  4  data was lost (0 with `limits.incomplete: allow`), or writing the output failed
+  5  COMMAND failed
+  6  internal or cleanup failure
+  130 Ctrl-C, 143 SIGTERM
 """
 
 
 class _Parser(argparse.ArgumentParser):
-    """Takes what stands after `--` as COMMAND before argparse sees it: a positional that may be
+    """Takes the words after `--` as COMMAND before argparse sees them: a positional that may be
     empty is filled, empty, before the first option that follows PLAN."""
 
     def parse_known_args(  # type: ignore[override]  # the overloads of typeshed
@@ -56,11 +64,11 @@ class _Parser(argparse.ArgumentParser):
     ) -> tuple[Any, list[str]]:
         words = list(args or ())
         at = words.index("--") if "--" in words else len(words)
-        if at == len(words) - 1:  # an empty variable would watch the whole host instead
+        if at == len(words) - 1:  # an empty variable would trace the whole host instead
             self.error("no command follows `--`: name one, or leave `--` out")
-        found, rest = super().parse_known_args(words[:at], namespace)
-        found.workload = words[at + 1 :]
-        return found, rest
+        parsed, rest = super().parse_known_args(words[:at], namespace)
+        parsed.workload = words[at + 1 :]
+        return parsed, rest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,32 +76,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.__class__ = _Parser
     parser.usage = "probeplan run PLAN [options] [-- COMMAND [ARG ...]]"
     parser.epilog = EPILOG
-    add_plan_options(parser)
-    parser.add_argument("--duration", metavar="TIME", help="same as --limit duration=TIME")
-    parser.add_argument("--out", metavar="DIR", help="keep plan, program, events and result there")
-    parser.add_argument("--log", metavar="FILE", help="append the JSON lines to FILE")
-    parser.add_argument(
-        "--folded", metavar="FILE", help="write metrics by stacks there, for flame graphs"
+    plan = add_plan_options(parser)
+    plan.add_argument("--duration", metavar="TIME", help="same as --limit duration=TIME")
+    _add_output_options(parser.add_argument_group("output"))
+    _add_safety_options(parser.add_argument_group("safety"))
+
+
+def _add_output_options(options: argparse._ArgumentGroup) -> None:
+    options.add_argument(
+        "--log", metavar="FILE", help="append the JSON lines to FILE (default: standard output)"
     )
-    parser.add_argument(
-        "--keep-privileges", action="store_true", help="give up no capabilities after attaching"
+    options.add_argument(
+        "--out", metavar="DIR", help="keep the plan, the program, the events and the result in DIR"
     )
-    parser.add_argument(
-        "--live", action="store_true", help="show the metrics while it runs, redrawn each second"
+    options.add_argument(
+        "--folded", metavar="FILE", help="write metrics keyed by stacks to FILE, for flame graphs"
     )
-    parser.add_argument(
+    options.add_argument(
+        "--live", action="store_true", help="show the metrics on the terminal, once a second"
+    )
+    options.add_argument(
         "--summary",
         choices=("auto", "always", "never"),
         default="auto",
-        help="tables on standard error at the end; auto, the default: on a terminal only",
+        help="print tables to standard error at the end; auto (the default): only to a terminal",
     )
-    parser.add_argument(
+    options.add_argument("--no-progress", action="store_true", help="show no progress bar")
+
+
+def _add_safety_options(options: argparse._ArgumentGroup) -> None:
+    options.add_argument(
+        "--keep-privileges",
+        action="store_true",
+        help="keep all capabilities after attaching (default: drop those no longer needed)",
+    )
+    options.add_argument(
         "--no-canary",
         dest="canary",
         action="store_false",
-        help="do not count for a second first where the plan attaches to hot places",
+        help="skip the one-second pre-flight count on hot attach points",
     )
-    parser.add_argument("--no-progress", action="store_true", help="no progress bar")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -102,61 +124,61 @@ def main(args: argparse.Namespace) -> int:
         _require_terminal()
     facts = live_facts()
     require_privileges(facts)
-    plan = governed(load_plan(find_plan(args.plan), **_overrides(args)), policies(args))
+    plan = load_plan(find_plan(args.plan), **_overrides(args))
+    policies = policies_in_force(args)
     _mount_tracefs()
     _note_absent(plan)
+    command = tuple(args.workload)
+    prepared = prepare(plan, facts, policies, backend=args.backend, follow_children=bool(command))
     with ExitStack() as stack:
-        stacks = None if args.folded is None else _emptied(args.folded, stack)
+        stacks = None if args.folded is None else _open_emptied(args.folded, stack)
+        options = RunOptions(
+            command=command,
+            out=args.out,
+            log=_open_log(args, stack),
+            progress=_make_progress(prepared.plan, args, stack),
+            notify=print_message,
+            keep_privileges=args.keep_privileges,
+            canary=args.canary,
+        )
         try:
-            result = run_plan(
-                plan,
-                facts,
-                backend=args.backend,
-                command=args.workload,
-                out=args.out,
-                log=_log(args, stack),
-                policies=args.policy,
-                keep_privileges=args.keep_privileges,
-                canary=args.canary,
-                tell=_say,
-                progress=_progress(plan, args, stack),
-            )
+            result = run_prepared(prepared, options)
         except ResultDirectoryError as error:
             raise PlanError([of_command_line(str(error))]) from None
         if stacks is not None:
-            _fold(result, stacks)
+            _write_folded(result, stacks)
     _sum_up(result, args)
     return result.exit_code
 
 
 def _overrides(args: argparse.Namespace) -> dict[str, dict[str, str]]:
-    given = overrides(args)
+    overriding = overrides(args)
     if args.duration is not None:
-        given["limits"]["duration"] = args.duration
-    return given
+        overriding["limits"]["duration"] = args.duration
+    return overriding
 
 
 def _mount_tracefs() -> None:
-    """Without tracefs some plans still run; those that need it are refused with their reasons."""
+    """Some plans run without tracefs; those that need it are refused with a reason."""
     try:
         where, outcome = ensure_tracefs()
     except MountError as error:
-        _say(f"note: {error.strerror}")
+        print_note(str(error.strerror))
     else:
         if outcome == "mounted":
-            _say(f"note: tracefs was not mounted; it is now, at {where}")
+            print_note(f"tracefs was not mounted; it is now, at {where}")
 
 
 def _note_absent(plan: Plan) -> None:
-    """A number that no task has is likely a slip, and the run would see nothing to its end."""
+    """A pid that no task has is probably a mistake, and the run would see nothing."""
     for number in (*plan.target.pid, *plan.target.tid):
         if not Path(f"/proc/{number}").exists():
-            _say(f"note: nobody has the pid {number} that `target` names")
+            print_note(f"there is no process {number}, which `target` names")
 
 
-def _log(args: argparse.Namespace, stack: ExitStack) -> Sink | None:
+def _open_log(args: argparse.Namespace, stack: ExitStack) -> Sink | None:
     """Where the JSON lines go; None: standard output."""
-    if _unwritten(args):
+    if _discards_lines(args):
         nowhere = os.fdopen(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), "wb", buffering=0)
         return Sink(stack.enter_context(nowhere), owned=True)
     if args.log is None or args.log == "-":
@@ -167,29 +189,29 @@ def _log(args: argparse.Namespace, stack: ExitStack) -> Sink | None:
     )
 
 
-def _unwritten(args: argparse.Namespace) -> bool:
-    """Whether the JSON lines are left out, as they would run through the live view."""
+def _discards_lines(args: argparse.Namespace) -> bool:
+    """Whether the JSON lines are discarded, since they would scroll through the live view."""
     return bool(args.live and args.log is None and sys.stdout is not None and sys.stdout.isatty())
 
 
-def _emptied(path: str, stack: ExitStack) -> BinaryIO:
-    """A file to write anew, opened before anything is attached: it may be refused."""
+def _open_emptied(path: str, stack: ExitStack) -> BinaryIO:
+    """A file to overwrite, opened before anything is attached, since opening it can fail."""
     file = stack.enter_context(os.fdopen(open_for_append(path), "wb", buffering=0))
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         os.ftruncate(file.fileno(), 0)
     return file
 
 
-def _fold(result: RunResult, file: BinaryIO) -> None:
-    from orchestrator.output.folded import fold_stacks  # for who wants flame graphs
+def _write_folded(result: RunResult, file: BinaryIO) -> None:
+    from orchestrator.output.folded import fold_stacks  # only for flame graphs
 
     text = "".join(f"{line}\n" for line in fold_stacks(result.metrics))
     if not text:
-        _say("note: no metric that counted anything has a stack in its key: nothing is folded")
+        print_note("no metric with a stack in its key counted anything: no stacks are written")
     try:
         Sink(file).write(text.encode(errors="backslashreplace"), 1)
     except OutputLost as error:
-        _say(f"the stacks could not be written: {os.strerror(error.errno)}")
+        print_message(f"the stacks could not be written: {os.strerror(error.errno)}")
 
 
 def _require_terminal() -> None:
@@ -197,22 +219,22 @@ def _require_terminal() -> None:
     if sys.stderr is None or not sys.stderr.isatty() or dumb:
         what = "cannot move its cursor" if dumb else "is not a terminal"
         message = f"--live draws on standard error, which {what}"
-        hint = "leave --live out: with `every: 1s` in the plan the log has what it would show"
+        hint = "leave out --live: with `every: 1s` in the plan, the log contains the same numbers"
         raise PlanError([of_command_line(message, hint)])
 
 
 def _require_stdout() -> None:
-    if sys.stdout is None:  # how Python tells that descriptor 1 was closed
-        message = "standard output is closed, so that nobody would see what is logged"
+    if sys.stdout is None:  # Python's sign that descriptor 1 was closed
+        message = "standard output is closed, so the JSON lines would be lost"
         raise PlanError([of_command_line(message, "give the log a file: --log FILE")])
 
 
-def _progress(plan: Plan, args: argparse.Namespace, stack: ExitStack) -> Bar | None:
+def _make_progress(plan: Plan, args: argparse.Namespace, stack: ExitStack) -> Bar | None:
     duration_ns = plan.limits.duration_ns
     duration_s = None if duration_ns is None else duration_ns / 1e9
     if args.live:
         from orchestrator.output.terminal.live_view import (
-            LiveView,  # rich: 40 ms, for who wants to look
+            LiveView,  # rich: 40 ms, with --live only
         )
 
         return stack.enter_context(hidden_at_end(LiveView(duration_s, sys.stderr)))
@@ -226,11 +248,11 @@ def _progress(plan: Plan, args: argparse.Namespace, stack: ExitStack) -> Bar | N
 
 def _sum_up(result: RunResult, args: argparse.Namespace) -> None:
     if result.output_error:
-        _say(
-            f"the output took no more ({result.output_error}): the run was ended, and everything "
+        print_message(
+            f"writing the output failed ({result.output_error}): the run was ended, and everything "
             "is detached"
         )
-    if _summarised(args):
+    if _prints_summary(args):
         from orchestrator.output.terminal.summary import (
             print_summary,  # rich: 23 ms, at the very end
         )
@@ -243,25 +265,25 @@ def _sum_up(result: RunResult, args: argparse.Namespace) -> None:
             warnings=result.warnings,
             outstanding=result.outstanding,
             stopped=result.stopped,
-            places=list(_places(args)),
+            places=list(_output_files(args)),
             file=sys.stderr,
         )
     elif (result.exit_code or result.complete is False) and not result.output_error:
-        _say("; ".join(_reasons(result)))
+        print_message("; ".join(_reasons(result)))
 
 
-def _summarised(args: argparse.Namespace) -> bool:
+def _prints_summary(args: argparse.Namespace) -> bool:
     if sys.stderr is None or args.summary == "never":
         return False
     return args.summary == "always" or sys.stderr.isatty()
 
 
-def _places(args: argparse.Namespace) -> Iterator[str]:
-    """Where the output of a run went that is not seen on the terminal."""
+def _output_files(args: argparse.Namespace) -> Iterator[str]:
+    """Where the output of the run is, apart from the terminal."""
     if args.log not in (None, "-"):
         yield f"log: {args.log}"
-    elif _unwritten(args):
-        yield "log: not kept; --log FILE keeps it"
+    elif _discards_lines(args):
+        yield "log: discarded; --log FILE keeps it"
     if args.folded is not None:
         yield f"stacks: {args.folded}"
     if args.out is not None:
@@ -269,18 +291,9 @@ def _places(args: argparse.Namespace) -> Iterator[str]:
 
 
 def _reasons(result: RunResult) -> list[str]:
-    """Why the exit code is not 0 or the data not complete, where no summary says so."""
+    """Why the exit code is not 0 or the data is incomplete, where no summary is printed."""
     finished = result.finished
     reasons = [finished["error"], *finished["incomplete_because"], finished["nothing_seen_because"]]
     by = f"ended by {describe_ending(result.outcome)}"
-    told = [reason for reason in reasons if reason] or [by]
-    return [by, *told] if result.outcome == "interrupted" and told != [by] else told
-
-
-def _say(text: str) -> None:
-    if sys.stderr is None:  # closed; print would take standard output instead
-        return
-    try:
-        print(f"probeplan: {text}", file=sys.stderr)
-    except OSError:
-        return  # nobody reads standard error any more
+    known = [reason for reason in reasons if reason] or [by]
+    return [by, *known] if result.outcome == "interrupted" and known != [by] else known

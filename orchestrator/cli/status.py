@@ -1,4 +1,4 @@
-"""`probeplan status`: the live runs of this host, from their journals and from themselves."""
+"""`probeplan status`: the runs of this host, from their journals and from what they answer."""
 
 import argparse
 import json
@@ -10,12 +10,21 @@ from typing import Any
 
 from orchestrator.kernel.kprobe_list import AFTER_ENDBR, kprobe_states
 from orchestrator.plan.findings import HostError, PlanError
-from orchestrator.run.remote.control import ask
-from orchestrator.run.safety.journal import Record, journals
+from orchestrator.run.remote.control import send_request
+from orchestrator.run.safety.journal import JournalRecord, read_journals
 
-_UNSEEN = {"delivered": None, "lost": None, "cost": None, "probes_now": None}
-#: What may be a kprobe, by either backend; of uprobes and USDT there is no such list.
-_KPROBES = (
+EPILOG = """\
+examples:
+  probeplan status                what runs, what it costs, and where it is attached
+  probeplan status --json         JSON, for programs
+
+Runs that died are listed too, as `dead`; `probeplan cleanup` removes what they left. A user sees
+only their own runs, root sees all. The cost is a share of one CPU.
+"""
+
+_NO_ANSWER = {"delivered": None, "lost": None, "cost": None, "probes_now": None}
+#: Mechanisms of either backend that use kprobes. The kernel has no list of uprobes and USDT.
+_KPROBE_MECHANISMS = (
     "dynamic event",
     "kprobe PMU",
     "kprobe event",
@@ -28,48 +37,48 @@ States = Mapping[str, frozenset[str]] | None
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `status`."""
-    parser.epilog = "Dead runs are listed too: `probeplan cleanup` removes what they left."
-    parser.add_argument("--json", action="store_true", help="print JSON, one array")
+    parser.epilog = EPILOG
+    parser.add_argument("--json", action="store_true", help="print one JSON array")
 
 
 def main(args: argparse.Namespace) -> int:
     """List the runs; returns 0."""
     states = kprobe_states()
-    runs = [_run(record, states) for record in journals()]
+    runs = [_run_fields(record, states) for record in read_journals()]
     if args.json:
         print(json.dumps(runs, indent=2))
     elif runs:
         _print_table(runs)
     else:
-        print(_nothing())
+        print(_no_runs())
     return 0
 
 
-def _run(record: Record, states: States) -> dict[str, Any]:
+def _run_fields(record: JournalRecord, states: States) -> dict[str, Any]:
     return {
         "run_id": record.run_id,
         "plan": record.plan,
         "backend": record.backend,
         "state": "dead" if record.dead else "live",
         "pid": record.pid,
-        "owner": _user(record.owner),
+        "owner": _user_name(record.owner),
         "age_s": round(max(0.0, time.time() - record.started), 1),
         "probes": record.probes,
         "in_kernel": [{"kind": kind, "name": name} for kind, name in record.entries],
         "journal": str(record.path),
-        **(_UNSEEN if record.dead else _told(record, states)),
+        **(_NO_ANSWER if record.dead else _answer_of(record, states)),
     }
 
 
-def _told(record: Record, states: States) -> dict[str, Any]:
-    """What the run says of itself; nothing while it is being attached or taken away."""
+def _answer_of(record: JournalRecord, states: States) -> dict[str, Any]:
+    """What the run answers; nothing while it is being attached or detached."""
     try:
-        answer = ask(record.path, {"do": "status"})
+        answer = send_request(record.path, {"do": "status"})
     except (PlanError, HostError):
-        return _UNSEEN
+        return _NO_ANSWER
     for probe in answer["probes"]:
-        for place in probe["attached"]:
-            place["kernel"] = _kernel_state(place, states)
+        for attached in probe["attached"]:
+            attached["kernel"] = _kernel_state(attached, states)
     return {
         "delivered": answer["delivered"],
         "lost": answer["lost"],
@@ -78,17 +87,17 @@ def _told(record: Record, states: States) -> dict[str, Any]:
     }
 
 
-def _kernel_state(place: Mapping[str, str], states: States) -> list[str] | str | None:
-    """The flags of the kprobes at the same place; null where there are none to be."""
-    if place["mechanism"] not in _KPROBES or place["to"].startswith("u"):
+def _kernel_state(attached: Mapping[str, str], states: States) -> list[str] | str | None:
+    """The flags of the kprobes at the same address; None where the mechanism uses none."""
+    if attached["mechanism"] not in _KPROBE_MECHANISMS or attached["to"].startswith("u"):
         return None
     if states is None:
         return "unknown"
-    found = states.get(place["target"], states.get(place["target"] + AFTER_ENDBR))
-    return None if found is None else sorted(found)
+    flags = states.get(attached["target"], states.get(attached["target"] + AFTER_ENDBR))
+    return None if flags is None else sorted(flags)
 
 
-def _user(uid: int) -> str:
+def _user_name(uid: int) -> str:
     import pwd  # 1 ms, only here
 
     try:
@@ -97,9 +106,9 @@ def _user(uid: int) -> str:
         return str(uid)
 
 
-def _nothing() -> str:
+def _no_runs() -> str:
     if os.geteuid() != 0 and Path("/run/probeplan").exists():
-        return "no runs that this user may see (journals are root's)"
+        return "no runs that this user can see (root sees all)"
     return "no runs"
 
 
@@ -119,19 +128,19 @@ def _print_table(runs: Iterable[dict[str, Any]]) -> None:
     print(_line(_HEAD, widths))
     for run, row in zip(runs, rows[1:], strict=True):
         print(_line(row, widths))
-        for text in _probes(run):
+        for text in _probe_lines(run):
             print(f"  {text}")
 
 
 def _row(run: Mapping[str, Any]) -> tuple[str, ...]:
-    names = " ".join(f"{one['kind']}:{one['name']}" for one in run["in_kernel"])
+    names = " ".join(f"{entry['kind']}:{entry['name']}" for entry in run["in_kernel"])
     shown = (run["run_id"], run["plan"], run["state"], run["backend"], run["pid"], run["owner"])
-    told = ("?" if run[key] is None else f"{run[key]}" for key in ("delivered", "lost"))
-    return (*map(str, shown), f"{run['age_s']:.0f}s", *told, _cost(run["cost"]), names or "-")
+    counts = ("?" if run[key] is None else f"{run[key]}" for key in ("delivered", "lost"))
+    return (*map(str, shown), f"{run['age_s']:.0f}s", *counts, _cost(run["cost"]), names or "-")
 
 
 def _cost(cost: float | str | None) -> str:
-    """Of one CPU."""
+    """As a share of one CPU."""
     return "?" if cost is None else cost if isinstance(cost, str) else f"{cost * 100:.2g}%"
 
 
@@ -140,15 +149,17 @@ def _line(row: Iterable[str], widths: Iterable[int]) -> str:
     return "  ".join(cells).rstrip()
 
 
-def _probes(run: Mapping[str, Any]) -> Iterator[str]:
+def _probe_lines(run: Mapping[str, Any]) -> Iterator[str]:
     for probe in run["probes_now"] or ():
         state = "paused" if probe["paused"] else "on"
         if probe["detached"]:
             state = "detached for its cost"
         elif probe["sample"] > 1:
             state += f", one of {probe['sample']:,}"
-        for place in probe["attached"]:
-            kernel = place["kernel"]
+        for attached in probe["attached"]:
+            kernel = attached["kernel"]
             flags = " ".join(f"[{flag}]" for flag in kernel) if isinstance(kernel, list) else ""
-            text = f"{probe['probe']} ({state}): {place['to']} by {place['mechanism']} {flags}"
+            text = (
+                f"{probe['probe']} ({state}): {attached['to']} by {attached['mechanism']} {flags}"
+            )
             yield text.rstrip()

@@ -1,7 +1,7 @@
-"""A policy as typed, frozen values: what plans may do on a host at most.
+"""A policy as typed, frozen values: the most that plans may do on a host.
 
-It is read as a plan is, by the same document reader, so that every refusal can name the line that
-it goes by. Nothing here looks at a file system or a kernel: `orchestrator.policy.rules` does.
+It is read by the same document reader as a plan, so that every refusal can name the line of the
+rule behind it. Nothing here looks at a file system or a kernel: `orchestrator.policy.rules` does.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from orchestrator.plan.model import Redact
 from orchestrator.plan.probes import parse_redact
 from orchestrator.plan.reader import DocumentReader
 
-__all__ = ["Ceiling", "Entry", "Policy", "parse_policy"]
+__all__ = ["Ceiling", "ListEntry", "Policy", "parse_policy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +30,8 @@ class Ceiling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One entry of a list, as written: a kind, a glob, a digest, a backend."""
+class ListEntry:
+    """One entry of a rule's list, as written: a kind, a glob, a digest, a backend."""
 
     text: str
     position: Position
@@ -39,82 +39,82 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """A whole policy. `ceilings` by the name of the limit; lists that are empty rule nothing.
-    `places` says where a key's value stands. `user_strings` is what becomes of strings from user
-    memory: they may be shown, may not be read, or are redacted."""
+    """A whole policy. `ceilings` by the name of the limit; an empty list restricts nothing.
+    `positions`: by key, where its value is in the file. `user_strings`: strings from user memory
+    may be shown (`allow`), must not be read (`deny`), or are redacted."""
 
     file: str
     sha256: str
     summary: str = ""
     owner: str = ""
     ceilings: Mapping[str, Ceiling] = field(default_factory=dict)
-    allow_kinds: tuple[Entry, ...] = ()
-    deny_kinds: tuple[Entry, ...] = ()
-    allow_symbols: tuple[Entry, ...] = ()
-    deny_symbols: tuple[Entry, ...] = ()
+    allow_kinds: tuple[ListEntry, ...] = ()
+    deny_kinds: tuple[ListEntry, ...] = ()
+    allow_symbols: tuple[ListEntry, ...] = ()
+    deny_symbols: tuple[ListEntry, ...] = ()
     user_strings: Literal["allow", "deny"] | Redact = "allow"
-    plans: tuple[Entry, ...] = ()
+    plans: tuple[ListEntry, ...] = ()
     max_runs: int | None = None
-    allow_backends: tuple[Entry, ...] = ()
-    places: Mapping[str, Position] = field(default_factory=dict)
+    allow_backends: tuple[ListEntry, ...] = ()
+    positions: Mapping[str, Position] = field(default_factory=dict)
 
-    def place(self, key: str) -> Position:
-        """Where the value of `key` stands; the file as a whole when it is left out."""
-        return self.places.get(key, Position(file=self.file))
+    def position_of(self, key: str) -> Position:
+        """Where the value of `key` is in the file; the file as a whole when it is left out."""
+        return self.positions.get(key, Position(file=self.file))
 
 
 def parse_policy(content: bytes, file: str) -> tuple[Policy | None, list[Finding]]:
-    """The policy in `content`, or None and every reason why there is none."""
+    """The policy in `content`, or None and every reason why it is not one."""
     document, findings = parse_document(content, file)
     if document is None:
         return None, findings
     faults = [finding for _, finding in check_schema(document, POLICY_SCHEMA, thorough=False)]
     if other := [finding for finding in faults if finding.code == "PP035"]:
-        return None, other  # no policy at all: what else does not fit would mislead
+        return None, other  # not a policy at all: further findings would mislead
     findings += faults
     if has_errors(findings):
         return None, findings
     collector = FindingCollector(document=document)
-    policy = _build(DocumentReader(document.data, {}, collector))
+    policy = _policy_from(DocumentReader(document.data, {}, collector))
     findings += collector.findings
     return (None if has_errors(findings) else policy), findings
 
 
-def _build(reader: DocumentReader) -> Policy:
+def _policy_from(reader: DocumentReader) -> Policy:
     document, data = reader.collector.document, reader.data
     return Policy(
         file=document.file,
         sha256=hashlib.sha256(document.source).hexdigest(),
         summary=data.get("summary", ""),
         owner=data.get("owner", ""),
-        ceilings={key: _ceiling(reader, key) for key in data.get("limits", {})},
-        allow_kinds=_entries(reader, "allow_kinds"),
-        deny_kinds=_entries(reader, "deny_kinds"),
-        allow_symbols=_entries(reader, "allow_symbols"),
-        deny_symbols=_entries(reader, "deny_symbols"),
-        user_strings=reader.quantity(("user_strings",), _user_strings, "allow"),
-        plans=_entries(reader, "plans"),
+        ceilings={key: _ceiling_from(reader, key) for key in data.get("limits", {})},
+        allow_kinds=_entries_from(reader, "allow_kinds"),
+        deny_kinds=_entries_from(reader, "deny_kinds"),
+        allow_symbols=_entries_from(reader, "allow_symbols"),
+        deny_symbols=_entries_from(reader, "deny_symbols"),
+        user_strings=reader.quantity(("user_strings",), _user_strings_from, "allow"),
+        plans=_entries_from(reader, "plans"),
         max_runs=data.get("max_runs"),
-        allow_backends=_entries(reader, "allow_backends"),
-        places={key: document.value_position((key,)) for key in data},
+        allow_backends=_entries_from(reader, "allow_backends"),
+        positions={key: document.value_position((key,)) for key in data},
     )
 
 
-def _ceiling(reader: DocumentReader, key: str) -> Ceiling:
+def _ceiling_from(reader: DocumentReader, key: str) -> Ceiling:
     _, read = LIMIT_READERS[key]
     path = ("limits", key)
     value = reader.quantity(path, cast(Any, read), None)
     return Ceiling(value=value, position=reader.place(path))
 
 
-def _entries(reader: DocumentReader, key: str) -> tuple[Entry, ...]:
+def _entries_from(reader: DocumentReader, key: str) -> tuple[ListEntry, ...]:
     return tuple(
-        Entry(text=text, position=reader.place((key, index)))
+        ListEntry(text=text, position=reader.place((key, index)))
         for index, text in enumerate(reader.get((key,), ()))
     )
 
 
-def _user_strings(text: str) -> Literal["allow", "deny"] | Redact:
+def _user_strings_from(text: str) -> Literal["allow", "deny"] | Redact:
     if text in ("allow", "deny"):
         return cast(Literal["allow", "deny"], text)
     return parse_redact(text)

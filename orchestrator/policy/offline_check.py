@@ -1,7 +1,7 @@
-"""What a policy would say of a plan, as far as that can be known without a kernel.
+"""Checking a plan against a policy as far as that is possible without a kernel.
 
-Kinds, digests and limits are judged for good. Of symbols, only those that the plan names outright:
-globs, libraries without their directory and other names of the same thing are known on a host.
+Kinds, digests and limits are decided here, and of symbols those that the plan names in full. Globs,
+libraries without a directory and other names of the same thing are only known on a host.
 """
 
 from collections.abc import Iterator
@@ -13,54 +13,59 @@ from orchestrator.plan.attach_kinds import KINDS
 from orchestrator.plan.build import LIMIT_READERS
 from orchestrator.plan.findings import Finding, Position
 from orchestrator.plan.model import AttachItem, Plan, Probe, Rate
-from orchestrator.policy.ceilings import governed
+from orchestrator.policy.ceilings import apply_ceilings
 from orchestrator.policy.model import Policy
-from orchestrator.policy.rules import digest_findings, kind_findings, rule, symbol_finding
+from orchestrator.policy.rules import (
+    describe_rule,
+    find_digest_violations,
+    find_kind_violations,
+    symbol_violation,
+)
 
-__all__ = ["preview", "shown_limit"]
+__all__ = ["check_offline", "format_limit"]
 
 #: Sites that have names which only the host knows: the real path, the full name.
 _NAMED_BY_HOST = ("user code", "raw tracepoint")
 
 
-def preview(plan: Plan, policy: Policy) -> Iterator[Finding]:
-    """Errors for what would be refused, warnings for limits that would be lowered, and for one of
-    several alternatives that must not be taken."""
-    yield from digest_findings(plan, policy)
+def check_offline(plan: Plan, policy: Policy) -> Iterator[Finding]:
+    """Errors for what a run would refuse; warnings for limits that it would lower, and for
+    alternatives that it would refuse while others remain."""
+    yield from find_digest_violations(plan, policy)
     for probe in plan.probes:
-        yield from _probe(probe, policy)
-    yield from _limits(plan, policy)
+        yield from _check_probe(probe, policy)
+    yield from _check_limits(plan, policy)
 
 
-def _probe(probe: Probe, policy: Policy) -> Iterator[Finding]:
-    found = {index: list(_item(item, policy)) for index, item in enumerate(probe.items)}
-    spared = probe.mode == "first" and not all(found.values())
-    for finding in (one for findings in found.values() for one in findings):
-        yield replace(finding, severity="warning") if spared else finding
+def _check_probe(probe: Probe, policy: Policy) -> Iterator[Finding]:
+    by_item = [list(_check_item(item, policy)) for item in probe.items]
+    has_alternative = probe.mode == "first" and not all(by_item)
+    for finding in (finding for findings in by_item for finding in findings):
+        yield replace(finding, severity="warning") if has_alternative else finding
 
 
-def _item(item: AttachItem, policy: Policy) -> Iterator[Finding]:
+def _check_item(item: AttachItem, policy: Policy) -> Iterator[Finding]:
     if item.deferred:
         return
-    yield from kind_findings(item.text, item.position, policy)
+    yield from find_kind_violations(item.text, item.position, policy)
     site = KINDS[item.kind].site
-    known = site != "timer" and not any(char in item.target for char in "*?[")
-    if not known or (site == "user code" and not item.target.startswith("/")):
+    is_named = site != "timer" and not any(char in item.target for char in "*?[")
+    if not is_named or (site == "user code" and not item.target.startswith("/")):
         return
     target = item.target.partition("+")[0]
     denying = [entry for entry in policy.deny_symbols if fnmatchcase(target, entry.text)]
     allowed = [entry for entry in policy.allow_symbols if fnmatchcase(item.target, entry.text)]
-    against = [rule(policy, "deny_symbols", entry) for entry in denying]
-    # what is not allowed by this name may be by the file's real one or the tracepoint's full one
+    against = [describe_rule(policy, "deny_symbols", entry) for entry in denying]
+    # a name that is not allowed may be by the file's real path or the tracepoint's full name
     if policy.allow_symbols and not allowed and site not in _NAMED_BY_HOST:
-        against.append(rule(policy, "allow_symbols"))
+        against.append(describe_rule(policy, "allow_symbols"))
     if against:
-        yield symbol_finding(item.text, item.position, against[0], policy)
+        yield symbol_violation(item.text, item.position, against[0], policy)
 
 
-def _limits(plan: Plan, policy: Policy) -> Iterator[Finding]:
-    """Of limits that the plan asks for: nobody is told that a default is lowered."""
-    lowered = governed(replace(plan, limits_from={}), (policy,))
+def _check_limits(plan: Plan, policy: Policy) -> Iterator[Finding]:
+    """Limits that the plan sets itself: a default that is lowered needs no warning."""
+    lowered = apply_ceilings(replace(plan, limits_from={}), (policy,))
     for name in lowered.limits_from:
         if plan.limits_from.get(name, "default") == "default":
             continue
@@ -68,16 +73,16 @@ def _limits(plan: Plan, policy: Policy) -> Iterator[Finding]:
         asked, given = (getattr(limits, attribute) for limits in (plan.limits, lowered.limits))
         yield Finding(
             code="PP127",
-            message=f"limits.{name} is {shown_limit(name, asked)}, and a run gets "
-            f"{shown_limit(name, given)}: the policy's ceiling "
+            message=f"limits.{name} is {format_limit(name, asked)}, and a run gets "
+            f"{format_limit(name, given)}: the policy's ceiling "
             f"({policy.ceilings[name].position})",
             position=Position(file=plan.file),
-            hint="lower it, so that the plan says what happens",
+            hint="lower it, so that the plan states the limit in force",
             severity="warning",
         )
 
 
-def shown_limit(name: str, value: object) -> str:
+def format_limit(name: str, value: object) -> str:
     """A limit as a plan writes it."""
     match value:
         case None:

@@ -1,7 +1,8 @@
-"""What policies forbid: of a plan, and of what it is resolved to.
+"""What policies forbid: in a plan, and in what it resolves to.
 
-Every violation is a finding at the plan's place that names the policy's. Rules are judged on what
-would be attached, not on what the plan spells: globs are expanded and files found by then.
+Every violation is a finding at a position of the plan that names the policy's rule. Rules are
+judged on what would be attached, not on what the plan spells out: globs are expanded and files
+found by then.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,30 +16,31 @@ from orchestrator.compile.redact import memory_reads, user_reads
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError, PlanError, Position
 from orchestrator.plan.model import Plan
-from orchestrator.policy.attach_names import matching, names_of
-from orchestrator.policy.model import Entry, Policy
+from orchestrator.policy.attach_names import find_names, match_globs
+from orchestrator.policy.model import ListEntry, Policy
 
-__all__ = ["check_artifact", "check_digest", "check_program", "digest_findings"]
-__all__ += ["forbidden_backends", "kind_findings", "of_ceilings", "rule", "symbol_finding", "whom"]
+__all__ = ["attribute_to_ceilings", "check_artifact", "check_digest", "check_program"]
+__all__ += ["describe_rule", "exception_hint", "find_digest_violations", "find_kind_violations"]
+__all__ += ["forbidden_backends", "symbol_violation"]
 
 Policies = Sequence[Policy]
 
 
 def check_digest(plan: Plan, policies: Policies) -> None:
     """Raise HostError unless every policy that names digests names the plan's."""
-    _raise(finding for policy in policies for finding in digest_findings(plan, policy))
+    _raise(finding for policy in policies for finding in find_digest_violations(plan, policy))
 
 
-def digest_findings(plan: Plan, policy: Policy) -> Iterator[Finding]:
-    """A finding when the policy names plans and this is none of them."""
+def find_digest_violations(plan: Plan, policy: Policy) -> Iterator[Finding]:
+    """A finding when the policy lists plans and this one is not among them."""
     if policy.plans and plan.sha256 not in {entry.text for entry in policy.plans}:
         yield Finding(
             code="PP123",
-            message=f"the plan is none of those that may run here (its digest is {plan.sha256}): "
-            f"{rule(policy, 'plans')}",
+            message=f"this plan is not on the policy's allow-list (its digest is {plan.sha256}): "
+            f"{describe_rule(policy, 'plans')}",
             position=Position(file=plan.file),
-            hint="run the plan as it was approved, unchanged, or have this one's digest added: "
-            + whom(policy),
+            hint="run the approved plan unchanged, or have the digest of this one added: "
+            + exception_hint(policy),
         )
 
 
@@ -49,64 +51,64 @@ def check_program(program: Program, facts: KernelFacts, policies: Policies) -> N
         finding
         for policy in policies
         for hook in program.hooks
-        for finding in _hook_findings(hook, facts, policy)
+        for finding in _find_hook_violations(hook, facts, policy)
     )
 
 
-def _hook_findings(hook: Hook, facts: KernelFacts, policy: Policy) -> Iterator[Finding]:
-    yield from kind_findings(hook.label, hook.position, policy)
-    yield from _symbol_findings(hook, facts, policy)
+def _find_hook_violations(hook: Hook, facts: KernelFacts, policy: Policy) -> Iterator[Finding]:
+    yield from find_kind_violations(hook.label, hook.position, policy)
+    yield from _find_symbol_violations(hook, facts, policy)
     if policy.user_strings == "deny" and any(True for _ in user_reads(hook)):
         yield Finding(
             code="PP124",
-            message=f"{hook.label}: the probe reads user memory, which must not be read here: "
-            f"{rule(policy, 'user_strings')}",
+            message=f"{hook.label}: the probe reads user memory, which is forbidden here: "
+            f"{describe_rule(policy, 'user_strings')}",
             position=hook.position,
-            hint=f"leave out what is behind user pointers, or {whom(policy)}",
+            hint=f"do not follow pointers into user memory, or {exception_hint(policy)}",
         )
 
 
-def kind_findings(label: str, position: Position, policy: Policy) -> Iterator[Finding]:
+def find_kind_violations(label: str, position: Position, policy: Policy) -> Iterator[Finding]:
     """A finding when the kind of `label` (KIND:TARGET) is denied, or not among those allowed."""
     kind = label.partition(":")[0]
     allowed, denied = policy.allow_kinds, policy.deny_kinds
-    against = [rule(policy, "deny_kinds", entry) for entry in denied if entry.text == kind]
+    against = [describe_rule(policy, "deny_kinds", entry) for entry in denied if entry.text == kind]
     if allowed and kind not in {entry.text for entry in allowed}:
-        against.append(rule(policy, "allow_kinds"))
+        against.append(describe_rule(policy, "allow_kinds"))
     if against:
         names = ", ".join(entry.text for entry in allowed)
-        other = f"attach to {names}" if names else "attach in another way"
+        other = f"attach to {names}" if names else "use another kind of attach point"
         yield Finding(
             code="PP121",
             message=f"{label}: attach points of kind {kind} are not allowed here: {against[0]}",
             position=position,
-            hint=f"{other}, or {whom(policy)}",
+            hint=f"{other}, or {exception_hint(policy)}",
         )
 
 
-def _symbol_findings(hook: Hook, facts: KernelFacts, policy: Policy) -> Iterator[Finding]:
+def _find_symbol_violations(hook: Hook, facts: KernelFacts, policy: Policy) -> Iterator[Finding]:
     if hook.traits.site == "timer" or not (policy.allow_symbols or policy.deny_symbols):
         return
-    names = names_of(hook, facts)
-    allowing = list(matching(policy.allow_symbols, names, denying=False))
-    denying = list(matching(policy.deny_symbols, names, denying=True))
-    against = [rule(policy, "deny_symbols", entry) for entry in denying]
+    names = find_names(hook, facts)
+    allowing = list(match_globs(policy.allow_symbols, names, denying=False))
+    denying = list(match_globs(policy.deny_symbols, names, denying=True))
+    against = [describe_rule(policy, "deny_symbols", entry) for entry in denying]
     if policy.allow_symbols and not allowing:
-        against.append(rule(policy, "allow_symbols"))
+        against.append(describe_rule(policy, "allow_symbols"))
     if hook.offset and not any("+" in entry.text for entry in allowing):
         key = "allow_symbols" if policy.allow_symbols else "deny_symbols"
-        against.append(f"an offset may lead into another function ({rule(policy, key)})")
+        against.append(f"an offset can lead into another function ({describe_rule(policy, key)})")
     if against:
-        yield symbol_finding(hook.label, hook.position, against[0], policy)
+        yield symbol_violation(hook.label, hook.position, against[0], policy)
 
 
-def symbol_finding(label: str, position: Position, why: str, policy: Policy) -> Finding:
-    """That `label` (KIND:TARGET) is not to be probed."""
+def symbol_violation(label: str, position: Position, why: str, policy: Policy) -> Finding:
+    """The finding that `label` (KIND:TARGET) must not be probed."""
     return Finding(
         code="PP122",
         message=f"{label} may not be probed here: {why}",
         position=position,
-        hint=f"probe something else, or {whom(policy)}",
+        hint=f"probe something else, or {exception_hint(policy)}",
     )
 
 
@@ -114,88 +116,89 @@ def symbol_finding(label: str, position: Position, why: str, policy: Policy) -> 
 
 
 def forbidden_backends(policies: Policies) -> Mapping[str, Finding]:
-    """The backends that may not be used, each with the reason."""
-    found = {}
+    """The backends that must not be used, each with the reason."""
+    forbidden = {}
     for policy in policies:
         allowed = {entry.text for entry in policy.allow_backends}
         for name in BACKEND_DESCRIPTORS if allowed else ():
             if name not in allowed:
-                found[name] = Finding(
+                forbidden[name] = Finding(
                     code="PP126",
-                    message=f"it may not be used here: {rule(policy, 'allow_backends')}",
-                    position=policy.place("allow_backends"),
-                    hint=f"leave out --backend, or {whom(policy)}",
+                    message=f"it may not be used here: {describe_rule(policy, 'allow_backends')}",
+                    position=policy.position_of("allow_backends"),
+                    hint=f"leave out --backend, or {exception_hint(policy)}",
                 )
-    return found
+    return forbidden
 
 
 def check_artifact(artifact: Artifact[Any], policies: Policies) -> None:
-    """Raise HostError where the backend may follow a kernel function's pointer into user memory.
+    """Raise HostError where the backend could follow a kernel function's pointer into user memory.
 
-    On machines whose address spaces do not overlap, a dynamic event that is to read kernel memory
-    reads user memory where the address is one of it (fetch_store_string and probe_mem_read,
-    kernel/trace/trace_probe_kernel.h and trace_kprobe.c): which it will be is not known before.
+    On machines where user and kernel addresses do not overlap, a dynamic event that reads kernel
+    memory reads user memory if the address is a user address (fetch_store_string and
+    probe_mem_read, kernel/trace/trace_probe_kernel.h and trace_kprobe.c). Which of the two it will
+    be is not known before the event.
     """
     if descriptor_of(artifact.backend).separates_user_memory:
         return
-    safe = [one.name for one in BACKEND_DESCRIPTORS.values() if one.separates_user_memory]
-    others = " or ".join(safe)
-    ruling = [policy for policy in policies if policy.user_strings != "allow"]
+    restricting = [policy for policy in policies if policy.user_strings != "allow"]
     hooks = [hook for hook in artifact.program.hooks if hook.traits.site == "kernel function"]
+    safe = " or ".join(d.name for d in BACKEND_DESCRIPTORS.values() if d.separates_user_memory)
     _raise(
         Finding(
             code="PP124",
-            message=f"{hook.label}: by {artifact.backend}, what is read behind a pointer may be "
-            f"user memory: {rule(policy, 'user_strings')}",
+            message=f"{hook.label}: with {artifact.backend}, a pointer may be followed into user "
+            f"memory: {describe_rule(policy, 'user_strings')}",
             position=hook.position,
-            hint=f"use --backend {others}, which tells the two apart, or {whom(policy)}",
+            hint=f"use --backend {safe}, which reads only kernel memory there, or "
+            + exception_hint(policy),
         )
-        for policy in ruling
+        for policy in restricting
         for hook in hooks
         if any(True for _ in memory_reads(hook))
     )
 
 
-# ---------------------------------------------------------------- what does not fit
+# ---------------------------------------------------------------- ceilings that are too low
 
-#: Findings that a limit is too small, and which one.
+#: Findings that mean that a limit is too small, and which limit.
 _TOO_SMALL = {"PP091": "memory", "PP094": "probes"}
 
 
-def of_ceilings(
+def attribute_to_ceilings(
     error: PlanError | HostError, plan: Plan, policies: Policies
 ) -> PlanError | HostError:
-    """The same error; where it is a policy's ceiling that is too small, it says so instead of
-    asking for a larger limit in the plan, and it is this host that cannot run the plan."""
-    found = [_of_ceiling(finding, plan, policies) for finding in error.findings]
-    if tuple(found) == error.findings:
+    """The same error. Where a policy's ceiling is what is too low, the hint names it instead of
+    asking for a larger limit in the plan, and the error becomes one of this host."""
+    findings = [_attribute(finding, plan, policies) for finding in error.findings]
+    if tuple(findings) == error.findings:
         return error
-    return HostError(found)
+    return HostError(findings)
 
 
-def _of_ceiling(finding: Finding, plan: Plan, policies: Policies) -> Finding:
+def _attribute(finding: Finding, plan: Plan, policies: Policies) -> Finding:
     name = _TOO_SMALL.get(finding.code)
     if name is None or plan.limits_from.get(name) != "policy":
         return finding
     ceilings = [one.ceilings[name] for one in policies if name in one.ceilings]
-    place = min(ceilings, key=lambda ceiling: ceiling.value).position
-    hint = f"the policy allows no more ({place}): let the plan need less"
+    position = min(ceilings, key=lambda ceiling: ceiling.value).position
+    hint = f"the policy allows no more ({position}): reduce what the plan needs"
     return replace(finding, hint=hint)
 
 
-# ---------------------------------------------------------------- words
+# ---------------------------------------------------------------- wording
 
 
-def rule(policy: Policy, key: str, entry: Entry | None = None) -> str:
-    """The rule, and where it stands."""
+def describe_rule(policy: Policy, key: str, entry: ListEntry | None = None) -> str:
+    """The rule, and its position in the policy's file."""
     if entry is None:
-        return f"{key} of the policy ({policy.place(key)})"
+        return f"{key} of the policy ({policy.position_of(key)})"
     return f"{key} of the policy names {entry.text!r} ({entry.position})"
 
 
-def whom(policy: Policy) -> str:
-    """Whom to ask for an exception."""
-    return f"ask {policy.owner or 'whoever keeps the policy'}"
+def exception_hint(policy: Policy) -> str:
+    """A hint that says who can grant an exception."""
+    return f"ask {policy.owner or 'the maintainer of the policy'}"
 
 
 def _raise(findings: Iterator[Finding]) -> None:

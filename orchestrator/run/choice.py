@@ -15,29 +15,33 @@ from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
 
-__all__ = ["Choice", "choose"]
+__all__ = ["BackendChoice", "choose_backend"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """The backend chosen, what it will attach, and by name why the ones before it were not."""
+class BackendChoice:
+    """The chosen backend, the artifact that it will attach, and by name why the backends that come
+    before it were refused."""
 
     backend: Backend[Any]
     artifact: Artifact[Any]
     refused: Mapping[str, tuple[Finding, ...]]
 
 
-def choose(
+def choose_backend(
     program: Program,
     facts: KernelFacts,
     wanted: str = "auto",
     backends: Mapping[str, Backend[Any]] | None = None,
     forbidden: Mapping[str, Finding] | None = None,
-) -> Choice:
-    """The backend for `program`, none of those `forbidden`, and its artifact. Raises HostError with
-    a reason per probe and backend when none will do, or when the program needs more memory than
-    limits.memory."""
-    offered = _offered() if backends is None else backends
+) -> BackendChoice:
+    """The backend for `program`, none of those `forbidden`, and its artifact.
+
+    `backends`: by name, what to choose from (None: all there are). Raises HostError with a reason
+    per probe and backend when no backend will do, or when the program needs more memory than
+    limits.memory.
+    """
+    offered = _all_backends() if backends is None else backends
     refused: dict[str, tuple[Finding, ...]] = {}
     for name in BACKEND_DESCRIPTORS if wanted == "auto" else (wanted,):
         if name not in offered:
@@ -50,24 +54,24 @@ def choose(
         if not reasons:
             artifact = backend.emit(program, facts)
             _check_memory(artifact)
-            return Choice(backend=backend, artifact=artifact, refused=refused)
+            return BackendChoice(backend=backend, artifact=artifact, refused=refused)
         refused[name] = reasons
-    raise HostError(_told(name, finding) for name in refused for finding in refused[name])
+    raise HostError(_name_backend(name, finding) for name in refused for finding in refused[name])
 
 
-def _offered() -> Mapping[str, Backend[Any]]:
-    from orchestrator.backends import BACKENDS  # what a backend imports is paid for when it is used
+def _all_backends() -> Mapping[str, Backend[Any]]:
+    from orchestrator.backends import BACKENDS  # a backend's imports are paid for when it is used
 
     return BACKENDS
 
 
-def _told(name: str, finding: Finding) -> Finding:
+def _name_backend(name: str, finding: Finding) -> Finding:
     return replace(finding, message=f"the {name} backend: {finding.message}")
 
 
 def _check_memory(artifact: Artifact[Any]) -> None:
-    need, limit = sum(artifact.memory.values()), artifact.program.limits.memory
-    if need <= limit:
+    needed, limit = sum(artifact.memory.values()), artifact.program.limits.memory
+    if needed <= limit:
         return
     parts = ", ".join(
         f"{purpose} {size:,}"
@@ -75,8 +79,8 @@ def _check_memory(artifact: Artifact[Any]) -> None:
     )
     finding = Finding(
         code="PP091",
-        message=f"the plan needs {need:,} bytes of kernel memory on this host ({parts}), "
+        message=f"the plan needs {needed:,} bytes of kernel memory on this host ({parts}), "
         f"and limits.memory allows {limit:,}",
-        hint=f"set limits.memory to at least {-(-need >> 20)}MiB, or lower `keys` of the metrics",
+        hint=f"set limits.memory to at least {-(-needed >> 20)}MiB, or lower `keys` of the metrics",
     )
     raise HostError([finding])

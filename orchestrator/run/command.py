@@ -18,36 +18,36 @@ from orchestrator.plan.findings import PlanError, of_command_line
 from orchestrator.run.report.outcome import CommandResult
 from orchestrator.run.signals import Signals
 
-__all__ = ["Command", "park"]
+__all__ = ["Command", "park_command"]
 
 _PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
 _GRACE_S, _PAUSE_S = 2.0, 0.02
 
 
-def park(argv: Sequence[str], *, stdout: int | None = None) -> "Command":
+def park_command(argv: Sequence[str], *, stdout: int | None = None) -> "Command":
     """Fork a child that waits for `release` before it becomes COMMAND. `stdout`: descriptor that
     becomes its standard output (None: ours). Raises PlanError when there is no such program."""
     from shutil import which  # 5 ms that only a run with a command pays
 
     if which(argv[0]) is None:
-        raise _refusal(argv[0], "there is no such program, or it may not be executed")
+        raise _cannot_start(argv[0], "there is no such program, or it may not be executed")
     gate_read, gate_write = os.pipe()
     told_read, told_write = os.pipe()
     _reap_orphans(True)
-    strangers = frozenset(_children())
+    strangers = frozenset(_read_children())
     pid = os.fork()
     if pid == 0:
         os.close(gate_write)
-        _become(argv, stdout, gate_read, told_write)
+        _exec_command(argv, stdout, gate_read, told_write)
     os.close(gate_read)
     os.close(told_write)
     return Command(tuple(argv), pid, gate_write, told_read, strangers)
 
 
-def _become(argv: Sequence[str], stdout: int | None, gate: int, told: int) -> NoReturn:
+def _exec_command(argv: Sequence[str], stdout: int | None, gate: int, told: int) -> NoReturn:
     """In the child: wait at the gate, then exec; tell the errno of an exec that fails."""
     try:
-        _let_go_of_ours(gate, told)
+        _close_our_descriptors(gate, told)
         # Before the gate: a Ctrl-C while parked ends the child, and nothing of ours is undone here.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
@@ -62,7 +62,7 @@ def _become(argv: Sequence[str], stdout: int | None, gate: int, told: int) -> No
         os._exit(127)
 
 
-def _let_go_of_ours(*kept: int) -> None:
+def _close_our_descriptors(*kept: int) -> None:
     """Close what exec would: a fork that holds the journal's lock would pass for a live run."""
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # names are all we need
         with contextlib.suppress(OSError):  # the list's own descriptor is closed already
@@ -90,7 +90,7 @@ class Command:
         if code := os.read(self._told, 16):  # closed by a successful exec
             os.waitpid(self.pid, 0)
             self._status = 0
-            raise _refusal(self.argv[0], os.strerror(int(code)))
+            raise _cannot_start(self.argv[0], os.strerror(int(code)))
 
     def ended(self) -> bool:
         """Whether it has ended. Does not block."""
@@ -111,7 +111,7 @@ class Command:
             time.sleep(_PAUSE_S)
         if not self.ended() and signals.received is not None:
             self._pass_on(signals.received)
-        left = tuple(_running(_children() - self._strangers))
+        left = tuple(_still_running(_read_children() - self._strangers))
         _reap_orphans(False)
         return self._result(left)
 
@@ -154,7 +154,7 @@ class Command:
         )
 
 
-def _children() -> frozenset[int]:
+def _read_children() -> frozenset[int]:
     """Our children, adopted orphans among them. Needs CONFIG_PROC_CHILDREN; else none are found."""
     found: set[int] = set()
     for children in Path("/proc/self/task").glob("*/children"):
@@ -163,7 +163,7 @@ def _children() -> frozenset[int]:
     return frozenset(found)
 
 
-def _running(pids: Iterable[int]) -> Iterator[tuple[int, str]]:
+def _still_running(pids: Iterable[int]) -> Iterator[tuple[int, str]]:
     """(pid, comm) of those that are not dead (proc(5): the state stands after the last bracket)."""
     for pid in sorted(pids):
         with contextlib.suppress(OSError):
@@ -178,7 +178,7 @@ def _reap_orphans(wanted: bool) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0)
 
 
-def _refusal(program: str, why: str) -> PlanError:
+def _cannot_start(program: str, why: str) -> PlanError:
     message = f"the command {program!r} cannot be started: {why}"
     hint = "name a program on PATH, or give its path, after `--`"
     return PlanError([of_command_line(message, hint)])

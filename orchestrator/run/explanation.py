@@ -1,7 +1,7 @@
-"""What `explain` tells: everything that a run of the same program on the same kernel would do,
-taken from the artifact that it would attach. Pure."""
+"""The output of `explain`: everything that a run of the same plan on the same kernel would do,
+derived from the artifact that it would attach. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.backends.protocol import Artifact, HookPlan
@@ -21,19 +21,19 @@ from orchestrator.compile.program import (
 from orchestrator.plan.figures import metrics_by_owner
 from orchestrator.plan.findings import Finding
 from orchestrator.plan.model import Plan
-from orchestrator.policy.model import Policy
-from orchestrator.run.choice import Choice
-from orchestrator.run.cost.canary_choice import hot_places
+from orchestrator.run.cost.hot_points import find_hot_points
 from orchestrator.run.metrics.windows import window_ns
+from orchestrator.run.prepare import Prepared
 from orchestrator.run.report.records import limits_in_force, policy_fields, with_sources
 
-__all__ = ["explanation"]
+__all__ = ["explain_plan"]
 
-Shown = dict[str, Any]
+Fields = dict[str, Any]
 
 
-def explanation(plan: Plan, choice: Choice, policies: Sequence[Policy] = ()) -> Shown:
-    """All of it as JSON values; sizes in bytes, times in ns."""
+def explain_plan(prepared: Prepared) -> Fields:
+    """The explanation as JSON values; sizes in bytes, times in ns."""
+    plan, choice = prepared.plan, prepared.choice
     artifact = choice.artifact
     program = artifact.program
     plans = {hook.hook: hook for hook in artifact.hooks}
@@ -54,8 +54,8 @@ def explanation(plan: Plan, choice: Choice, policies: Sequence[Policy] = ()) -> 
             {"probe": one.probe, "to": one.item, "reason": one.reason} for one in program.skipped
         ],
         "figures": _figures(plan, program),
-        "hot": dict(hot_places(program)),
-        "policies": policy_fields(policies),
+        "hot": dict(find_hot_points(program)),
+        "policies": policy_fields(prepared.policies),
         "limits": with_sources(limits_in_force(artifact), plan),
         "enforced": dict(artifact.enforced),
         "memory": _memory(artifact),
@@ -64,7 +64,7 @@ def explanation(plan: Plan, choice: Choice, policies: Sequence[Policy] = ()) -> 
     }
 
 
-def _figures(plan: Plan, program: Program) -> Shown:
+def _figures(plan: Plan, program: Program) -> Fields:
     """What is computed of metrics in user space, and how often it is judged."""
     return {
         "derive": {
@@ -86,12 +86,12 @@ def _figures(plan: Plan, program: Program) -> Shown:
     }
 
 
-def _finding(finding: Finding) -> Shown:
+def _finding(finding: Finding) -> Fields:
     place = str(finding.position)
     return {"at": place, "code": finding.code, "reason": finding.message, "hint": finding.hint}
 
 
-def _memory(artifact: Artifact[Any]) -> Shown:
+def _memory(artifact: Artifact[Any]) -> Fields:
     return {
         "by_purpose": dict(artifact.memory),
         "total": sum(artifact.memory.values()),
@@ -99,7 +99,7 @@ def _memory(artifact: Artifact[Any]) -> Shown:
     }
 
 
-def _probe(probe: ProbeProgram, plans: Mapping[int, HookPlan]) -> Shown:
+def _probe(probe: ProbeProgram, plans: Mapping[int, HookPlan]) -> Fields:
     fields = probe.emit.fields if probe.emit else ()
     return {
         "probe": probe.name,
@@ -110,7 +110,7 @@ def _probe(probe: ProbeProgram, plans: Mapping[int, HookPlan]) -> Shown:
     }
 
 
-def _span(span: SpanProgram, program: Program) -> Shown:
+def _span(span: SpanProgram, program: Program) -> Fields:
     """What joins events, what is kept meanwhile, and what is made of it at the end."""
     uses = [(hook, use) for hook in program.hooks for use in hook.body.spans]
     own = [(hook, use) for hook, use in uses if use.span == span.index]
@@ -142,11 +142,11 @@ def _span(span: SpanProgram, program: Program) -> Shown:
     }
 
 
-def _field(field: RecordField | KeyField) -> Shown:
+def _field(field: RecordField | KeyField) -> Fields:
     return {"name": field.name, "form": field.form, "offset": field.offset, "size": field.size}
 
 
-def _metric(metric: MetricSpec) -> Shown:
+def _metric(metric: MetricSpec) -> Fields:
     return {
         "metric": metric.name,
         "kind": metric.kind,
@@ -155,7 +155,7 @@ def _metric(metric: MetricSpec) -> Shown:
     }
 
 
-def _hook(hook: Hook, probe: ProbeProgram, plan: HookPlan | None) -> Shown:
+def _hook(hook: Hook, probe: ProbeProgram, plan: HookPlan | None) -> Fields:
     body = hook.body
     names = [field.name for field in probe.emit.fields] if probe.emit else []
     return {

@@ -1,4 +1,4 @@
-"""The life of one run: attach, loop, account, detach, tell; each step tried on its own.
+"""The life of one run: attach, loop, account, detach, report; each step is tried on its own.
 
 Nothing heavy is imported before the probes are attached (numpy 55 ms, structlog 75 ms): what the
 loop needs comes with orchestrator.run.live.
@@ -7,29 +7,26 @@ loop needs comes with orchestrator.run.live.
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.backends.descriptors import descriptor_of
-from orchestrator.backends.protocol import AttachOptions, Session
-from orchestrator.kernel.facts import KernelFacts
+from orchestrator.backends.protocol import Session
 from orchestrator.output.folded import fold_stacks
 from orchestrator.output.result import ResultDirectory
 from orchestrator.output.run_output import RunOutput, TeeSink
 from orchestrator.output.sink import OutputLost, Sink
-from orchestrator.plan.model import Plan
-from orchestrator.policy.model import Policy
-from orchestrator.run.arming import arm
-from orchestrator.run.choice import Choice
-from orchestrator.run.command import Command, park
-from orchestrator.run.cost.canary_choice import why_not
-from orchestrator.run.loop import Bar, Watched
-from orchestrator.run.report.account import make_empty_account
+from orchestrator.run.arming import Armed, arm
+from orchestrator.run.cost.canary_choice import why_no_canary
+from orchestrator.run.groundwork import Groundwork, lay_groundwork
+from orchestrator.run.loop import Supervision
+from orchestrator.run.options import RunOptions
+from orchestrator.run.prepare import Prepared
+from orchestrator.run.report.account import Account, make_empty_account
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.finish import Ending, finished
-from orchestrator.run.report.outcome import CommandResult, Outcome
+from orchestrator.run.report.outcome import Outcome
 from orchestrator.run.report.records import (
     attached_fields,
     skipped_fields,
@@ -37,50 +34,36 @@ from orchestrator.run.report.records import (
     started_fields,
 )
 from orchestrator.run.report.result import RunResult
-from orchestrator.run.safety.admission import admit
-from orchestrator.run.safety.guard import Guard
-from orchestrator.run.safety.journal import Journal, socket_of
-from orchestrator.run.safety.leftovers import Cleaned, clean_leftovers, clean_own, mounted_at
-from orchestrator.run.safety.privileges import drop_after_attach, needed_for_names
+from orchestrator.run.safety.journal import socket_path
+from orchestrator.run.safety.leftovers import CleanedRun, clean_up_dead_runs
+from orchestrator.run.safety.privileges import capabilities_for_names, drop_privileges
 from orchestrator.run.signals import Signals
-from orchestrator.run.startup import since_process_start_ms
+from orchestrator.run.startup import measure_startup_ms
+from orchestrator.run.teardown import Teardown, tear_down
 
 if TYPE_CHECKING:
     from orchestrator.run.live import Live
 
-__all__ = ["Order", "Run"]
+__all__ = ["Run"]
 
-_STDERR = 2
 #: Of the common fields, those that every event line carries.
 _ON_EVENTS = ("run_id", "plan", "host")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What was asked for, and what was chosen. `log` None: standard output; `tell` takes what
-    people should know at once. Privileges are given up only by a process that is ours alone."""
-
-    plan: Plan
-    facts: KernelFacts
-    choice: Choice
-    command: tuple[str, ...]
-    directory: ResultDirectory | None
-    log: Sink | None
-    bar: Bar | None
-    journals: tuple[Path, ...]
-    signals: Signals
-    tell: Callable[[str], None] = lambda _text: None
-    policies: tuple[Policy, ...] = ()
-    keep_privileges: bool = True
-    canary: bool = False
-
-
 class Run:
-    """One run."""
+    """One run. `directory`: keeps the results (None: nothing does); `signals`: those that end it,
+    entered."""
 
-    def __init__(self, order: Order) -> None:
-        self._order = order
-        self._artifact = order.choice.artifact
+    def __init__(
+        self,
+        prepared: Prepared,
+        options: RunOptions,
+        directory: ResultDirectory | None,
+        signals: Signals,
+    ) -> None:
+        self._prepared, self._options = prepared, options
+        self._directory, self._signals = directory, signals
+        self._artifact = prepared.choice.artifact
         self._program = self._artifact.program
         self._run_id = f"{int(time.time()):08x}{os.urandom(3).hex()}"
         self._constants = {
@@ -88,228 +71,147 @@ class Run:
             "plan": self._program.name,
             "plan_sha256": self._program.sha256,
             "host": os.uname().nodename or "unknown",
-            "kernel": order.facts.release,
+            "kernel": prepared.facts.release,
         }
         self._faults = Faults()
-        self._session: Session | None = None
-        self._command: Command | None = None
-        self._journal: Journal | None = None
-        self._guard: Guard | None = None
         self._startup_ms: float | None = None
-        self._detach_ms: float | None = None
         self._canary: dict[str, Any] = {"skipped": "the run was not asked for one"}
-        self._output = self._open_output()
+        self._output = _open_output(options, directory, self._constants)
 
     def execute(self) -> RunResult:
-        """Do it all. Raises what went wrong, once everything is undone and told."""
-        cleaned = clean_leftovers(directories=self._order.journals)
-        for one in cleaned:
-            self._order.tell(str(one))
-        live = self._faults.attempt(self._attach, None)
+        """Do all of it. Raises what went wrong, once everything is undone and reported."""
+        cleaned = clean_up_dead_runs(directories=self._options.journals)
+        for leftovers in cleaned:
+            self._options.notify(str(leftovers))
+        attempt = self._faults.attempt
+        groundwork = attempt(self._lay_groundwork, None)
+        session, armed, live = None, None, None
+        if groundwork is not None:
+            session = attempt(lambda: self._attach(groundwork), None)
+        if groundwork is not None and session is not None:
+            armed = attempt(lambda: arm(session, self._program, groundwork.guard), None)
+        attempt(self._record_started, None)
+        if groundwork and session and armed and not self._faults.errors:
+            live = attempt(lambda: self._go_live(groundwork, session, armed), None)
         outcome: Outcome = "error"
         account = make_empty_account(self._program)
         if live is not None:
-            outcome = self._faults.attempt(live.run, outcome)
-            account = self._faults.attempt(live.settle, account)
-        command = self._undo()
-        if live is not None and live.trouble:
-            self._faults.notes.append(live.trouble)
-        ending = Ending(
-            outcome=outcome,
-            account=account,
-            command=command,
-            ended_by=self._order.signals.received,
-            armed_at=live.started if live else None,
-            armed_for_ns=live.armed_for_ns if live else 0,
-            startup_ms=self._startup_ms,
-            detach_ms=self._detach_ms,
-            output_limited=live is not None and live.output_limited,
-            output_failed=self._output.why_failed,
-            paused_ns=live.paused_ns if live else {},
-        )
-        result = self._tell(ending, live, cleaned)
+            outcome = attempt(live.run, outcome)
+            account = attempt(live.settle, account)
+        teardown = tear_down(groundwork, session, self._faults, self._signals, self._options.notify)
+        result = self._conclude(self._ending(live, outcome, account, teardown), live, cleaned)
         if self._faults.errors:
             raise self._faults.errors[0]
         return result
 
-    # ------------------------------------------------------------ there
+    # ------------------------------------------------------------ attaching
 
-    def _open_output(self) -> RunOutput:
-        order = self._order
-        sink = order.log or Sink(sys.stdout.buffer)
-        if order.directory is not None:
-            sink = TeeSink(sink, order.directory.open_events())
-        lines_hide_the_bar = order.bar is not None and order.log is None and sys.stdout.isatty()
-        hide = order.bar.hide if order.bar and lines_hide_the_bar else lambda: None
-        return RunOutput(sink, self._constants, hide)
+    def _lay_groundwork(self) -> Groundwork:
+        if self._directory is not None:
+            self._directory.write_plan(self._prepared.plan.source)
+            name = descriptor_of(self._artifact.backend).program_file
+            self._directory.write_program(name, self._artifact.text)
+        return lay_groundwork(self._run_id, self._prepared, self._options)
 
-    def _attach(self) -> "Live":
-        try:
-            self._prepare()
-            self._send_canary()
-            session = self._session = self._order.choice.backend.attach(
-                self._artifact, self._order.facts, self._options()
-            )
-            self._startup_ms = since_process_start_ms()
-            armed = arm(session, self._program, self._guard)
-        finally:
-            fields = started_fields(
-                self._order.plan, self._artifact, self._order.command, self._order.policies
-            )
-            self._output.write_record("run.started", **fields, canary=self._canary)
-        assert self._journal is not None
-        self._tell_attached(session)
+    def _attach(self, groundwork: Groundwork) -> Session:
+        """Raises HostError also where the canary finds that the plan would break limits.cpu."""
+        if self._options.canary:
+            self._send_canary(groundwork)
+        session = self._prepared.choice.backend.attach(
+            self._artifact, self._prepared.facts, groundwork.attach_options()
+        )
+        self._startup_ms = measure_startup_ms()
+        return session
+
+    def _send_canary(self, groundwork: Groundwork) -> None:
+        if why := why_no_canary(self._program, command=bool(self._options.command)):
+            self._canary = {"skipped": why}
+            return
+        from orchestrator.run.cost.canary import run_canary  # once a second is spent anyway
+
+        self._canary = {"skipped": "it did not come back"}
+        self._canary = run_canary(
+            self._program,
+            self._prepared.choice.backend,
+            self._prepared.facts,
+            replace(groundwork.attach_options(), stop=lambda _path, _text: None),
+            lambda: self._signals.received is not None,
+        )
+
+    def _record_started(self) -> None:
+        fields = started_fields(
+            self._prepared.plan, self._artifact, self._options.command, self._prepared.policies
+        )
+        self._output.write_record("run.started", **fields, canary=self._canary)
+
+    def _go_live(self, groundwork: Groundwork, session: Session, armed: Armed) -> "Live":
+        self._record_attached(session)
         self._drop_privileges()
         from orchestrator.run.live import Live  # numpy, which nothing before this needs
 
         return Live(
-            plan=self._order.plan,
+            plan=self._prepared.plan,
             session=session,
             artifact=self._artifact,
             output=self._output,
             armed=armed,
-            watched=Watched(signals=self._order.signals, command=self._command, guard=self._guard),
+            watched=Supervision(
+                signals=self._signals, command=groundwork.command, guard=groundwork.guard
+            ),
             constants={name: self._constants[name] for name in _ON_EVENTS},
-            bar=self._order.bar,
-            socket=socket_of(self._journal.path),
+            bar=self._options.progress,
+            socket=socket_path(groundwork.journal.path),
         )
 
-    def _drop_privileges(self) -> None:
-        """Before numpy starts threads, which would keep theirs. COMMAND and the watchdog do."""
-        order = self._order
-        if order.keep_privileges:
-            return
-        directory = order.directory is not None and not order.directory.is_ours
-        names = needed_for_names(self._program)
-        why = drop_after_attach(
-            command=bool(order.command),
-            directory=directory,
-            programs=descriptor_of(self._artifact.backend).has_bpf_programs,
-            names=names,
-        )
-        if why:
-            self._faults.notes.append(why)
-
-    def _prepare(self) -> None:
-        """What is there before the first probe: the plan under --out, journal, parked command."""
-        order = self._order
-        if order.directory is not None:
-            order.directory.write_plan(order.plan.source)
-            name = descriptor_of(self._artifact.backend).program_file
-            order.directory.write_program(name, self._artifact.text)
-        self._journal = self._open_journal()
-        admit(order.policies, order.journals, self._run_id)
-        self._guard = Guard(self._journal, mounted_at())
-        if order.command:
-            self._command = park(order.command, stdout=_STDERR if order.log is None else None)
-
-    def _send_canary(self) -> None:
-        """Raises HostError where the plan would break limits.cpu by itself."""
-        if not self._order.canary:
-            return
-        signals = self._order.signals
-        if why := why_not(self._program, command=bool(self._order.command)):
-            self._canary = {"skipped": why}
-            return
-        from orchestrator.run.cost.canary import canary  # once a second is spent anyway
-
-        self._canary = {"skipped": "it did not come back"}
-        self._canary = canary(
-            self._program,
-            self._order.choice.backend,
-            self._order.facts,
-            replace(self._options(), stop=lambda _path, _text: None),
-            lambda: signals.received is not None,
-        )
-
-    def _options(self) -> AttachOptions:
-        assert self._journal is not None
-        assert self._guard is not None
-        return AttachOptions(
-            run_id=self._run_id,
-            root_pid=self._command.pid if self._command else None,
-            journal=self._guard.add,
-            unjournal=self._journal.done,
-            stop=self._guard.stop,
-        )
-
-    def _open_journal(self) -> Journal:
-        journal = Journal(
-            self._run_id,
-            plan=self._program.name,
-            backend=self._artifact.backend,
-            probes=len(self._program.probes),
-            directories=self._order.journals,
-        )
-        first = self._order.journals[0]
-        if journal.directory != first:
-            told = f"the journal is kept in {journal.directory}: {first} cannot be written to"
-            self._order.tell(told)
-        return journal
-
-    def _tell_attached(self, session: Session) -> None:
-        skipped = [skipped_hook_fields(self._program, one) for one in session.skipped]
+    def _record_attached(self, session: Session) -> None:
+        skipped = [skipped_hook_fields(self._program, hook) for hook in session.skipped]
         for fields in (*skipped_fields(self._program), *skipped):
             self._output.write_record("probe.skipped", "warning", **fields)
         for attached in session.attached:
             self._output.write_record("probe.attached", **attached_fields(self._program, attached))
 
-    # ------------------------------------------------------------ and back
+    def _drop_privileges(self) -> None:
+        """Before numpy starts threads, which would keep theirs. COMMAND and the watchdog do."""
+        if self._options.keep_privileges:
+            return
+        why = drop_privileges(
+            command=bool(self._options.command),
+            directory=self._directory is not None and not self._directory.is_ours,
+            programs=descriptor_of(self._artifact.backend).has_bpf_programs,
+            names=capabilities_for_names(self._program),
+        )
+        if why:
+            self._faults.notes.append(why)
 
-    def _undo(self) -> CommandResult | None:
-        """Detach, close the journal, wait for the command. What stays behind is told in faults."""
-        if self._session is not None:
-            began = time.monotonic_ns()
-            self._leaving(self._session.detach)
-            self._detach_ms = (time.monotonic_ns() - began) / 1e6
-        if self._journal is not None:
-            self._leaving(self._close_journal)
-        if self._guard is not None:
-            self._leaving(self._dismiss)
-        if self._command is None:
-            return None
-        if not self._command.ended():
-            self._order.tell(
-                f"everything is detached; the command (pid {self._command.pid}) runs on"
-            )
-        finish = self._command.finish
-        command = self._faults.attempt(lambda: finish(self._order.signals), None)
-        self._command.close()
-        return command
+    # ------------------------------------------------------------ ending
 
-    def _leaving(self, step: Callable[[], None]) -> None:
-        try:
-            step()
-        except Exception as error:  # told, and the next step is done all the same
-            self._faults.left_behind.append(f"cleaning up failed: {error}")
+    def _ending(
+        self, live: "Live | None", outcome: Outcome, account: Account, teardown: Teardown
+    ) -> Ending:
+        if live is not None and live.trouble:
+            self._faults.notes.append(live.trouble)
+        return Ending(
+            outcome=outcome,
+            account=account,
+            command=teardown.command,
+            ended_by=self._signals.received,
+            armed_at=live.started if live else None,
+            armed_for_ns=live.armed_for_ns if live else 0,
+            startup_ms=self._startup_ms,
+            detach_ms=teardown.detach_ms,
+            output_limited=live is not None and live.output_limited,
+            output_failed=self._output.why_failed,
+            paused_ns=live.paused_ns if live else {},
+        )
 
-    def _close_journal(self) -> None:
-        """What the backend left is tried once more; if it stays, so does the journal."""
-        assert self._journal is not None
-        failed = clean_own(self._journal) if self._journal.entries else ()
-        self._journal.close()
-        for (kind, what), why in failed:
-            self._faults.left_behind.append(
-                f"the {kind} {what} is left behind: {why}; `probeplan cleanup` removes it"
-            )
-
-    def _dismiss(self) -> None:
-        """The watchdog goes last: until then a kill leaves nothing behind."""
-        assert self._guard is not None
-        self._guard.end()
-        if self._guard.trouble:
-            self._faults.notes.append(
-                f"{self._guard.trouble}: had this run been killed, `probeplan cleanup` or the next "
-                "run would have cleaned up"
-            )
-
-    def _tell(self, ending: Ending, live: "Live | None", cleaned: Sequence[Cleaned]) -> RunResult:
+    def _conclude(
+        self, ending: Ending, live: "Live | None", cleaned: Sequence[CleanedRun]
+    ) -> RunResult:
+        """Write run.finished and what `out` keeps."""
         fields, verdict = finished(ending, self._program, self._faults)
         self._output.write_record("run.finished", fields.pop("level"), **fields)
         self._output.flush()
-        from orchestrator.run.metrics.run_metrics import (
-            Measured,  # numpy, which the run has needed already
-        )
+        from orchestrator.run.metrics.run_metrics import Measured  # numpy, imported by now
 
         totals = live.totals if live else Measured()
         result = RunResult(
@@ -329,13 +231,12 @@ class Run:
             cleaned=cleaned,
             output_error=self._output.why_failed,
         )
-        self._keep(result)
+        if self._directory is not None:
+            self._keep(result, self._directory)
         return result
 
-    def _keep(self, result: RunResult) -> None:
-        """Under --out: stacks.folded, if there are stacks, and result.json."""
-        if self._order.directory is None:
-            return
+    def _keep(self, result: RunResult, directory: ResultDirectory) -> None:
+        """In the result directory: stacks.folded, if there are stacks, and result.json."""
         kept: dict[str, Any] = {
             "run": result.finished,
             "metrics": list(result.metrics),
@@ -348,7 +249,19 @@ class Run:
         }
         try:
             if lines := [f"{line}\n" for line in fold_stacks(result.metrics)]:
-                self._order.directory.write_folded("".join(lines))
-            self._order.directory.write_result(kept)
+                directory.write_folded("".join(lines))
+            directory.write_result(kept)
         except OutputLost as error:
             self._output.failed = self._output.failed or error
+
+
+def _open_output(
+    options: RunOptions, directory: ResultDirectory | None, constants: dict[str, str]
+) -> RunOutput:
+    bar = options.progress
+    sink = options.log or Sink(sys.stdout.buffer)
+    if directory is not None:
+        sink = TeeSink(sink, directory.open_events())
+    lines_hide_the_bar = bar is not None and options.log is None and sys.stdout.isatty()
+    hide = bar.hide if bar and lines_hide_the_bar else lambda: None
+    return RunOutput(sink, constants, hide)

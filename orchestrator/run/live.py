@@ -10,9 +10,10 @@ from orchestrator.output.run_output import RunOutput
 from orchestrator.plan.model import Plan
 from orchestrator.run.arming import Armed
 from orchestrator.run.cost.governor import Governor
-from orchestrator.run.loop import Bar, Loop, Watched
+from orchestrator.run.loop import Loop, Supervision
 from orchestrator.run.metrics.run_metrics import Measured, Metrics
 from orchestrator.run.metrics.windows import Totals, window_ns
+from orchestrator.run.options import Bar
 from orchestrator.run.remote.control import Control
 from orchestrator.run.remote.pausing import Pauses
 from orchestrator.run.remote.service import Service
@@ -36,7 +37,7 @@ class Live:
         session: Session,
         artifact: Artifact[Any],
         output: RunOutput,
-        watched: Watched,
+        watched: Supervision,
         constants: Mapping[str, str],
         armed: Armed,
         bar: Bar | None,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from orchestrator.accounting.count import Count
 from orchestrator.backends.protocol import Counts, Session
@@ -11,15 +11,15 @@ from orchestrator.compile.program import Program
 from orchestrator.output.run_output import RunOutput
 from orchestrator.run.command import Command
 from orchestrator.run.cost.governor import Governor
+from orchestrator.run.options import Bar
 from orchestrator.run.report.outcome import Outcome
 from orchestrator.run.safety.guard import Guard
 from orchestrator.run.signals import Signals
 
 if TYPE_CHECKING:
-    from orchestrator.run.metrics.run_metrics import Measured
     from orchestrator.run.stream import Stream  # numpy
 
-__all__ = ["LEASE_NS", "Bar", "Loop", "Watched"]
+__all__ = ["LEASE_NS", "Loop", "Supervision"]
 
 #: How long an unlimited run goes on in the kernel when its reader has died or hangs.
 LEASE_NS = 10_000_000_000
@@ -29,16 +29,8 @@ _IDLE_S, _COMMAND_S = 0.1, 0.02
 _LOOK_S = 0.5  # between looks at the counters, which cost system calls
 
 
-class Bar(Protocol):
-    """What the loop tells a progress bar (output.progress.Progress)."""
-
-    def follow(self, look: Callable[[], "Measured"]) -> None: ...
-    def update(self, elapsed_s: float, events: int, lost: Count) -> None: ...
-    def hide(self) -> None: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
+class Supervision:
     """What may end a run beside its own limits, and who ends it when we cannot."""
 
     signals: Signals
@@ -59,7 +51,7 @@ class Loop:
         stream: "Stream",
         output: RunOutput,
         program: Program,
-        watched: Watched,
+        watched: Supervision,
         armed_ns: int,
         look: Callable[[Counts], Count],
         window_ns: int | None,

@@ -4,10 +4,10 @@ import os
 import time
 from pathlib import Path
 
-__all__ = ["since_process_start_ms"]
+__all__ = ["measure_startup_ms"]
 
 
-def since_process_start_ms() -> float:
+def measure_startup_ms() -> float:
     """Milliseconds since this process was forked, as exact as a clock tick (10 ms).
 
     Source: proc(5), stat, field 22, in ticks since boot, CLOCK_BOOTTIME.

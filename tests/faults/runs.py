@@ -13,8 +13,8 @@ from random import Random
 from typing import Any, Self
 
 from orchestrator.kernel.abi.dynamic_events import Event, define, remove
-from orchestrator.run.safety.journal import journals as all_journals
-from orchestrator.run.safety.leftovers import clean_leftovers
+from orchestrator.run.safety.journal import read_journals as all_journals
+from orchestrator.run.safety.leftovers import clean_up_dead_runs
 from tests.faults.kernel_state import (
     TRACING,
     definitions,
@@ -94,7 +94,7 @@ class Zygote:
         self.process.wait(timeout=60)
         self.process.stdout.close()
         end(watchdogs(self.journals))
-        clean_leftovers(directories=(self.journals,))
+        clean_up_dead_runs(directories=(self.journals,))
 
     # ---------------------------------------------------------------- what has to hold afterwards
 
@@ -105,7 +105,9 @@ class Zygote:
         if not waited(lambda: not left_but_empty_journals(run_id, self.journals), self.limit_s):
             raise AssertionError(everything_left(run_id, self.journals))
         self.slowest_s = max(self.slowest_s, time.monotonic() - began)
-        assert [cleaned.removed for cleaned in clean_leftovers(directories=(self.journals,))] in (
+        assert [
+            cleaned.removed for cleaned in clean_up_dead_runs(directories=(self.journals,))
+        ] in (
             [],
             [()],
         )
@@ -115,7 +117,7 @@ class Zygote:
         if not waited(lambda: not watchdogs(self.journals), self.limit_s):
             raise AssertionError("the watchdog lives")
         _wait_for_the_lock(self.journals, self.limit_s)
-        for cleaned in clean_leftovers(directories=(self.journals,)):
+        for cleaned in clean_up_dead_runs(directories=(self.journals,)):
             assert cleaned.failed == ()
         assert everything_left(run_id, self.journals) == []
 

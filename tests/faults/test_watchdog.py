@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.run.safety.journal import Journal
-from orchestrator.run.safety.leftovers import clean_leftovers
+from orchestrator.run.safety.leftovers import clean_up_dead_runs
 from tests.faults.cli import UPROBE, Process, caller, first_event, gone, plan_of, probeplan, rest
 from tests.faults.kernel_state import everything_left, left_by, waited, watchdogs
 from tests.support.paths import ROOT
@@ -27,7 +27,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Proces
         run_id = first_event(process)["run_id"]
         yield process, run_id
         gone(process)
-        clean_leftovers()  # or the watchdog, which may be at it just now
+        clean_up_dead_runs()  # or the watchdog, which may be at it just now
         assert waited(lambda: not left_by(run_id), 10.0), left_by(run_id)
 
 

@@ -29,7 +29,7 @@ from orchestrator.kernel.facts import KernelFacts, live_facts
 from orchestrator.output.sink import Sink
 from orchestrator.plan.findings import HostError
 from orchestrator.plan.load import load_plan
-from orchestrator.run import lifecycle, runner
+from orchestrator.run import groundwork, lifecycle, runner
 from orchestrator.run.runner import run_plan
 from orchestrator.run.safety.guard import Guard
 from orchestrator.run.safety.journal import Journal
@@ -130,8 +130,8 @@ def spy(told: Told) -> list[Guard]:
     guards: list[Guard] = []
 
     class SpiedRun(lifecycle.Run):
-        def __init__(self, order: lifecycle.Order) -> None:
-            super().__init__(order)
+        def __init__(self, *parts: Any) -> None:
+            super().__init__(*parts)
             told.put(run_id=self._run_id)
 
     class SpiedJournal(Journal):
@@ -145,7 +145,7 @@ def spy(told: Told) -> list[Guard]:
             guards.append(self)
 
     replace(runner, Run=SpiedRun)
-    replace(lifecycle, Journal=SpiedJournal, Guard=SpiedGuard)
+    replace(groundwork, Journal=SpiedJournal, Guard=SpiedGuard)
     return guards
 
 

@@ -39,9 +39,9 @@ def compiled(
 def _compile(plan: Plan, facts: KernelFacts) -> None:
     from orchestrator.backends import BACKENDS
     from orchestrator.backends.bcc.compiler.clang import compile_c
-    from orchestrator.run.runner import program_of
+    from orchestrator.run.prepare import resolve
 
-    artifact = BACKENDS["bcc"].emit(program_of(plan, facts, followed=True), facts)
+    artifact = BACKENDS["bcc"].emit(resolve(plan, facts, follow_children=True).program, facts)
     compile_c(artifact.text, artifact.detail.functions)  # type: ignore[attr-defined]  # bcc's own
 
 

@@ -15,8 +15,10 @@ from orchestrator.output.result import ResultDirectory
 from orchestrator.output.sink import Sink
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Metadata, Plan, Target
-from orchestrator.run.choice import choose
-from orchestrator.run.lifecycle import Order, Run
+from orchestrator.run.choice import choose_backend
+from orchestrator.run.lifecycle import Run
+from orchestrator.run.options import RunOptions
+from orchestrator.run.prepare import Prepared
 from orchestrator.run.report.result import RunResult
 from orchestrator.run.signals import Signals
 from tests.support.fake_backend import FakeBackend, Script, program
@@ -85,19 +87,22 @@ class Ran:
         self.backend = FakeBackend(script)
         facts = live_facts()
         with Signals() as signals:
-            order = Order(
+            wanted = what or program()
+            prepared = Prepared(
                 plan=plan or a_plan(),
                 facts=facts,
-                choice=choose(what or program(), facts, "bcc", {"bcc": self.backend}),
-                command=command,
-                directory=ResultDirectory(out) if out else None,
-                log=sink or Sink(self.stream),
-                bar=None,
-                journals=self.journals,
-                signals=signals,
-                tell=self.told.append,
+                policies=(),
+                program=wanted,
+                choice=choose_backend(wanted, facts, "bcc", {"bcc": self.backend}),
             )
-            self.result = Run(order).execute()
+            options = RunOptions(
+                command=command,
+                log=sink or Sink(self.stream),
+                journals=self.journals,
+                notify=self.told.append,
+            )
+            directory = ResultDirectory(out) if out else None
+            self.result = Run(prepared, options, directory, signals).execute()
         return self.result
 
     @property

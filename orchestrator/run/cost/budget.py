@@ -12,18 +12,26 @@ from typing import Literal
 
 from orchestrator.backends.protocol import Expense
 
-__all__ = ["ASSUMED_RUN_NS", "MOST", "Cost", "Share", "Step", "choose_step", "cost_of"]
+__all__ = [
+    "ASSUMED_RUN_NS",
+    "MAX_SAMPLE",
+    "Cost",
+    "ProbeCost",
+    "Step",
+    "choose_step",
+    "measure_cost",
+]
 
 #: A run of a program of which nothing is measured yet, or ever without CAP_SYS_ADMIN: that of a
 #: record of 32 bytes by our measurements, the most that a plain probe does.
 ASSUMED_RUN_NS = 150.0
 #: One of so many is the least that sampling is lowered to: rarer, and a short run sees nothing.
-MOST = 10_000
+MAX_SAMPLE = 10_000
 _GOAL = 0.8  # of the budget: what is aimed at, so that the next look is not over it again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class ProbeCost:
     """One probe's part in the cost, over one look. `cost` is a fraction of one CPU; `fixed` is what
     of it no sampling takes away; `sample` is the N in force, 0: it cannot be sampled. `hits_s`:
     hits a second; `hit_ns`: ns a hit."""
@@ -42,7 +50,7 @@ class Share:
     @property
     def least(self) -> float:
         """The cost at the lowest sampling there is."""
-        return self.at(max(MOST, self.sample)) if self.sample else self.cost
+        return self.at(max(MAX_SAMPLE, self.sample)) if self.sample else self.cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +59,7 @@ class Cost:
     were measured on this host; `measured`: all runs were. `complete`: all hits are known."""
 
     total: float
-    shares: tuple[Share, ...]
+    shares: tuple[ProbeCost, ...]
     calibrated: bool
     measured: bool
     complete: bool
@@ -62,7 +70,7 @@ class Step:
     """What to do: lower the sampling of `share`'s probe to `sample`, or detach it."""
 
     action: Literal["sample", "detach"]
-    share: Share
+    share: ProbeCost
     sample: int | None = None
 
 
@@ -97,14 +105,14 @@ class Runs:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Parts:
+class _CostParts:
     cost: float = 0.0
     fixed: float = 0.0
     hits: float = 0.0
     ns: float = field(default=0.0)
 
 
-def cost_of(
+def measure_cost(
     before: Sequence[Expense],
     now: Sequence[Expense],
     seconds: float,
@@ -115,21 +123,21 @@ def cost_of(
     `samples`: N by probe, for those that can be sampled. A place that several probes share is paid
     for by each of them alike."""
     old = {one.number: one.hits for one in before}
-    parts: dict[int, _Parts] = {}
+    parts: dict[int, _CostParts] = {}
     for one in now:
-        hits = _since(old.get(one.number, 0), one.hits)
+        hits = _count_since(old.get(one.number, 0), one.hits)
         known = runs.get(one.number)
         run_ns = 0.0 if one.run_ns is None else known.ns if known else ASSUMED_RUN_NS
         fixed_ns = one.price_ns + (known.base_ns if known else 0.0)
         ns = one.price_ns + run_ns
         for probe in one.probes:
-            part = parts.setdefault(probe, _Parts())
+            part = parts.setdefault(probe, _CostParts())
             share = hits / seconds / len(one.probes)
             part.cost += share * ns / 1e9
             part.fixed += share * (fixed_ns if probe in samples else ns) / 1e9
             part.hits += share
     shares = tuple(
-        Share(
+        ProbeCost(
             probe=probe,
             cost=part.cost,
             fixed=part.fixed,
@@ -148,7 +156,7 @@ def cost_of(
     )
 
 
-def _since(before: int | None, now: int | None) -> int:
+def _count_since(before: int | None, now: int | None) -> int:
     return 0 if before is None or now is None else max(now - before, 0)
 
 
@@ -156,7 +164,7 @@ def choose_step(cost: Cost, budget: float) -> Step | None:
     """What brings the cost under its budget: lower sampling of the dearest probe where sampling can
     do it at all, else without the dearest probe. None: there is nothing left to do."""
     goal = _GOAL * budget
-    open_to = [share for share in cost.shares if share.sample and share.sample < MOST]
+    open_to = [share for share in cost.shares if share.sample and share.sample < MAX_SAMPLE]
     dearest = max(open_to, key=lambda share: share.cost - share.least, default=None)
     if dearest is not None and sum(share.least for share in cost.shares) <= goal:
         return Step(action="sample", share=dearest, sample=_sample(dearest, cost.total - goal))
@@ -164,10 +172,10 @@ def choose_step(cost: Cost, budget: float) -> Step | None:
     return None if costly is None else Step(action="detach", share=costly)
 
 
-def _sample(share: Share, too_much: float) -> int:
+def _sample(share: ProbeCost, too_much: float) -> int:
     """The N at which the probe costs so much less, if there is one; at least twice what it was, so
     that a few steps get there."""
     work = share.cost - share.fixed
     left = work - too_much
-    wanted = math.ceil(share.sample * work / left) if left > 0 else MOST
-    return min(MOST, max(2 * share.sample, wanted))
+    wanted = math.ceil(share.sample * work / left) if left > 0 else MAX_SAMPLE
+    return min(MAX_SAMPLE, max(2 * share.sample, wanted))

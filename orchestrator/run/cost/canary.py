@@ -14,9 +14,9 @@ from orchestrator.backends.protocol import AttachOptions, Backend, Expense, Sess
 from orchestrator.compile.program import Body, ProbeProgram, Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
-from orchestrator.run.cost.budget import ASSUMED_RUN_NS, MOST
+from orchestrator.run.cost.budget import ASSUMED_RUN_NS, MAX_SAMPLE
 
-__all__ = ["Projection", "canary", "count_only"]
+__all__ = ["Projection", "count_only", "run_canary"]
 
 _SECONDS = 1.0
 _STEP_S = 0.05
@@ -75,7 +75,7 @@ def _empty(body: Body) -> Body:
     )
 
 
-def canary(
+def run_canary(
     program: Program,
     backend: Backend[Any],
     facts: KernelFacts,
@@ -87,12 +87,12 @@ def canary(
     artifact = backend.emit(count_only(program), facts)
     session = backend.attach(artifact, facts, options)
     try:
-        found = _projected(program, session, *_counted(session, stop))
+        found = _project(program, session, *_count(session, stop))
     finally:
         session.detach()
     total = sum(one.cost for one in found)
     if total > program.limits.cpu and not stop():
-        raise HostError([_refusal(program, found, total)])
+        raise HostError([_refuse(program, found, total)])
     return {
         "cost": round(total, 6),
         "probes": {
@@ -106,7 +106,7 @@ def canary(
     }
 
 
-def _counted(
+def _count(
     session: Session, stop: Callable[[], bool]
 ) -> tuple[Sequence[Expense], Sequence[Expense], float]:
     """What was spent before and after, and the seconds between."""
@@ -120,7 +120,7 @@ def _counted(
     return before, after, (ended - begun) / 1e9
 
 
-def _projected(
+def _project(
     program: Program,
     session: Session,
     before: Sequence[Expense],
@@ -165,7 +165,7 @@ def _target_parts(program: Program, session: Session) -> dict[int, float]:
 # ---------------------------------------------------------------- refusing
 
 
-def _refusal(program: Program, found: Sequence[Projection], total: float) -> Finding:
+def _refuse(program: Program, found: Sequence[Projection], total: float) -> Finding:
     dearest = max(found, key=lambda one: one.cost)
     told = ", ".join(
         f"{one.probe.name} {one.hits_s:,.0f} times a second ({one.cost * 100:.3g}%)"
@@ -188,7 +188,7 @@ def _proposals(program: Program, found: Sequence[Projection], total: float) -> I
     left = goal - (total - costly.cost) - costly.fixed
     if costly.probe.samplable and costly.work and left > 0:
         sample = max(costly.probe.sample + 1, math.ceil(costly.work / left))
-        if sample <= MOST:
+        if sample <= MAX_SAMPLE:
             yield f"`sample: 1/{sample}` of {costly.probe.name} would fit"
     percent = math.ceil(total / _GOAL * 100)
     if percent <= 100:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from orchestrator.backends.protocol import Expense, Session
 from orchestrator.compile.program import Program
 from orchestrator.output.run_output import RunOutput
-from orchestrator.run.cost.budget import Cost, Runs, Share, Step, choose_step, cost_of
+from orchestrator.run.cost.budget import Cost, ProbeCost, Runs, Step, choose_step, measure_cost
 
 __all__ = ["Governor"]
 
@@ -59,7 +59,7 @@ class Governor:
         stop = False
         if self._before is not None:
             seconds = (now_ns - self._look_ns) / 1e9
-            self.cost = cost_of(self._before, expenses, seconds, self._runs, self._samples)
+            self.cost = measure_cost(self._before, expenses, seconds, self._runs, self._samples)
             stop = self._judge(self.cost)
             expenses = self._session.expenses()
         self._before, self._look_ns = expenses, now_ns
@@ -164,7 +164,7 @@ class Governor:
         self,
         action: str,
         cost: Cost,
-        share: Share | None,
+        share: ProbeCost | None,
         detail: str,
         sample: int | None = None,
         name: str | None = None,
@@ -192,6 +192,6 @@ def _spans(program: Program, probe: int) -> Iterator[int]:
     return (use.span for hook in program.probes[probe].hooks for use in hook.body.spans)
 
 
-def _why(share: Share) -> str:
+def _why(share: ProbeCost) -> str:
     text = f"{share.hits_s:,.0f} hits a second at {share.hit_ns:,.0f} ns"
     return f"{text} take {share.cost * 100:.3g}% of one CPU"

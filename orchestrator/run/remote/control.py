@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.plan.findings import HostError, PlanError, of_command_line
-from orchestrator.run.safety.journal import socket_of
+from orchestrator.run.safety.journal import socket_path
 
-__all__ = ["Answer", "Control", "ask"]
+__all__ = ["Control", "ControlAnswer", "send_request"]
 
-Answer = dict[str, Any]
+ControlAnswer = dict[str, Any]
 #: Takes a request and the uid that asks.
-Serve = Callable[[Mapping[str, Any], int], Answer]
+Serve = Callable[[Mapping[str, Any], int], ControlAnswer]
 
 _BYTES = 1 << 16
 _MOST_WAITING = 8
@@ -37,7 +37,7 @@ class Control:
         self._socket: socket.socket | None = None
         self.trouble: str | None = None
         try:
-            self._socket = _listening(path)
+            self._socket = _open_socket(path)
         except OSError as error:
             self.trouble = f"the run cannot be paused or asked ({error.strerror})"
 
@@ -77,7 +77,7 @@ class Control:
                 client.send(json.dumps(self._answer(request, _uid_of(client))).encode())
         return True
 
-    def _answer(self, request: bytes, uid: int) -> Answer:
+    def _answer(self, request: bytes, uid: int) -> ControlAnswer:
         if uid not in (0, os.geteuid()):
             return {"error": f"uid {uid} may not: the run belongs to uid {os.geteuid()}"}
         try:
@@ -92,17 +92,17 @@ class Control:
             return {"error": found.message, "hint": found.hint}
 
 
-def ask(journal: Path, request: Mapping[str, Any]) -> Answer:
+def send_request(journal: Path, request: Mapping[str, Any]) -> ControlAnswer:
     """What the run of this journal answers. Raises HostError when it does not, and PlanError with
     what it says is wrong."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
             client.settimeout(_TIMEOUT_S)
-            with _address(socket_of(journal)) as address:
+            with _address(socket_path(journal)) as address:
                 client.connect(address)
             client.send(json.dumps(request).encode())
             text = client.recv(_BYTES)
-        answer: Answer = json.loads(text)
+        answer: ControlAnswer = json.loads(text)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error) or "it said nothing"
         raise HostError(
@@ -113,7 +113,7 @@ def ask(journal: Path, request: Mapping[str, Any]) -> Answer:
     return answer
 
 
-def _listening(path: Path) -> socket.socket:
+def _open_socket(path: Path) -> socket.socket:
     made = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
     try:
         os.fchmod(made.fileno(), 0o600)  # what bind gives the file, before anybody can open it

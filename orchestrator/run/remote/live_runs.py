@@ -12,20 +12,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.plan.findings import HostError, PlanError, of_command_line
-from orchestrator.run.safety.journal import DIRECTORIES, Record, journals
+from orchestrator.run.safety.journal import DIRECTORIES, JournalRecord, read_journals
 
-__all__ = ["chosen", "holder", "live_runs", "stop"]
+__all__ = ["find_holder", "live_runs", "select_run", "stop_run"]
 
 _LOCKS = Path("/proc/locks")
 _LOOK_MS = 50
 
 
-def live_runs(directories: tuple[Path, ...] = DIRECTORIES) -> tuple[Record, ...]:
+def live_runs(directories: tuple[Path, ...] = DIRECTORIES) -> tuple[JournalRecord, ...]:
     """The runs whose owners live, oldest first, as far as this user may read their journals."""
-    return tuple(record for record in journals(directories) if not record.dead)
+    return tuple(record for record in read_journals(directories) if not record.dead)
 
 
-def chosen(runs: Sequence[Record], wanted: str) -> Record:
+def select_run(runs: Sequence[JournalRecord], wanted: str) -> JournalRecord:
     """The one run whose id is `wanted` or begins with it. Raises PlanError, naming the runs that
     there are, when there is none or more than one."""
     found = [run for run in runs if run.run_id.startswith(wanted)] if wanted else []
@@ -33,16 +33,16 @@ def chosen(runs: Sequence[Record], wanted: str) -> Record:
     if len(exact or found) == 1:
         return (exact or found)[0]
     if found:
-        message = f"{wanted!r} is the beginning of {len(found)} runs: {_listed(found)}"
+        message = f"{wanted!r} is the beginning of {len(found)} runs: {_list_runs(found)}"
         raise PlanError([of_command_line(message, "write more of its id")])
-    message = f"there is no live run {wanted!r} (live: {_listed(runs)})"
+    message = f"there is no live run {wanted!r} (live: {_list_runs(runs)})"
     hint = "`probeplan status` lists them"
     if os.geteuid():
         hint += "; this user sees only runs of its own, root sees all"
     raise PlanError([of_command_line(message, hint)])
 
 
-def holder(record: Record) -> int | None:
+def find_holder(record: JournalRecord) -> int | None:
     """The process that holds the run's journal, by its number in our PID namespace; None when it is
     gone, or is none that is seen from here.
 
@@ -60,23 +60,23 @@ def holder(record: Record) -> int | None:
     return None
 
 
-def stop(record: Record, timeout_s: float) -> bool:
+def stop_run(record: JournalRecord, timeout_s: float) -> bool:
     """End a run as Ctrl-C would, and wait until it is gone; False when it is not after `timeout_s`.
     One that was stopped (SIGSTOP) goes on for it. Raises HostError when it is not seen from here,
     or may not be ended by this user."""
-    pid = holder(record)
+    pid = find_holder(record)
     if pid is None:
-        return _is_gone(record) or _unseen(record)
+        return _is_gone(record) or _refuse_unseen(record)
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
         return True
     try:
-        if holder(record) != pid:  # it ended, and its number may be somebody else's by now
+        if find_holder(record) != pid:  # it ended, and its number may be somebody else's by now
             return True
         for number in (signal.SIGTERM, signal.SIGCONT):
             signal.pidfd_send_signal(process, number)
-        return _awaited(process, record, timeout_s)
+        return _wait_for_end(process, record, timeout_s)
     except ProcessLookupError:
         return True
     except PermissionError:
@@ -87,7 +87,7 @@ def stop(record: Record, timeout_s: float) -> bool:
         os.close(process)
 
 
-def _awaited(process: int, record: Record, timeout_s: float) -> bool:
+def _wait_for_end(process: int, record: JournalRecord, timeout_s: float) -> bool:
     """Until the process has ended, or has let go of its journal: a program that embeds us stays."""
     poll = select.poll()
     poll.register(process, select.POLLIN)
@@ -98,18 +98,18 @@ def _awaited(process: int, record: Record, timeout_s: float) -> bool:
     return True
 
 
-def _is_gone(record: Record) -> bool:
-    for run in journals((record.path.parent,)):
+def _is_gone(record: JournalRecord) -> bool:
+    for run in read_journals((record.path.parent,)):
         if run.run_id == record.run_id:
             return run.dead
     return not os.path.lexists(record.path)  # a link that leads nowhere is there
 
 
-def _unseen(record: Record) -> bool:
+def _refuse_unseen(record: JournalRecord) -> bool:
     message = f"the process of run {record.run_id} is in another PID namespace"
     hint = "end it on the host, or in the container where it was started"
     raise HostError([of_command_line(message, hint)])
 
 
-def _listed(runs: Sequence[Record]) -> str:
+def _list_runs(runs: Sequence[JournalRecord]) -> str:
     return ", ".join(f"{run.run_id} of {run.plan}" for run in runs) or "none"

@@ -8,7 +8,7 @@ from orchestrator.accounting.count import Count
 from orchestrator.backends.protocol import AttachedHook, Counts, Session
 from orchestrator.compile.program import Program
 from orchestrator.run.cost.governor import Governor
-from orchestrator.run.remote.control import Answer
+from orchestrator.run.remote.control import ControlAnswer
 from orchestrator.run.remote.pausing import Pauses
 from orchestrator.run.report.notices import Notices
 from orchestrator.run.report.records import attached_fields
@@ -36,7 +36,7 @@ class Service:
         self._session, self._program, self._stream = session, program, stream
         self._notices, self._pauses, self._governor = notices, pauses, governor
 
-    def serve(self, request: Mapping[str, Any], uid: int) -> Answer:
+    def serve(self, request: Mapping[str, Any], uid: int) -> ControlAnswer:
         """The answer to a request. Raises PlanError and HostError."""
         probes = request.get("probes") or []
         if not isinstance(probes, list) or not all(isinstance(one, str) for one in probes):
@@ -57,7 +57,7 @@ class Service:
         while self._stream.drain():
             pass
 
-    def _status(self) -> Answer:
+    def _status(self) -> ControlAnswer:
         counts = self._session.counts()
         return {
             "delivered": self._stream.delivered,
@@ -82,7 +82,7 @@ def _recorded(counts: Counts, probe: int) -> Count | None:
     return next((emit.recorded for emit in counts.emits if emit.probe == probe), None)
 
 
-def _places(program: Program, attached: Sequence[AttachedHook], probe: str) -> list[Answer]:
+def _places(program: Program, attached: Sequence[AttachedHook], probe: str) -> list[ControlAnswer]:
     fields = (attached_fields(program, hook) for hook in attached)
     wanted = ("to", "mechanism", "target", "detail")
     return [{name: one[name] for name in wanted} for one in fields if one["probe"] == probe]

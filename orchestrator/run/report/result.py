@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from orchestrator.run.report.outcome import CommandResult, Outcome
-from orchestrator.run.safety.leftovers import Cleaned
+from orchestrator.run.safety.leftovers import CleanedRun
 
 __all__ = ["RunResult"]
 
@@ -31,5 +31,5 @@ class RunResult:
     limits: Sequence[dict[str, Any]]
     startup_ms: float | None
     command: CommandResult | None
-    cleaned: Sequence[Cleaned]
+    cleaned: Sequence[CleanedRun]
     output_error: str

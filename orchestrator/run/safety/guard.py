@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from orchestrator.run.safety.journal import Journal
-from orchestrator.run.safety.watchdog import PIDFD, PIPE, owner_of
+from orchestrator.run.safety.watchdog import PIDFD, PIPE, identify_process
 
 __all__ = ["Guard"]
 
@@ -132,7 +132,7 @@ def _spawn(pipe: int, pidfd: int, journal: str, tracefs: str) -> int:
     else:
         actions.append((os.POSIX_SPAWN_OPEN, PIDFD, null, os.O_WRONLY, 0))
         actions.append((os.POSIX_SPAWN_CLOSE, PIDFD))
-    owner = owner_of(f"{os.getpid()} ")
+    owner = identify_process(f"{os.getpid()} ")
     return os.posix_spawn(
         sys.executable,
         [sys.executable, "-I", "-S", "-c", _PROGRAM, str(_ROOT), journal, tracefs, owner],

@@ -18,9 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.plan.findings import Finding, HostError, Position
-from orchestrator.run.safety.undo import Entry, entries_of
+from orchestrator.run.safety.undo import JournalEntry, open_entries
 
-__all__ = ["DIRECTORIES", "Journal", "JournalError", "Record", "journals", "socket_of"]
+__all__ = [
+    "DIRECTORIES",
+    "Journal",
+    "JournalError",
+    "JournalRecord",
+    "read_journals",
+    "socket_path",
+]
 
 #: Where journals are kept: the first that can be written to.
 DIRECTORIES = (
@@ -46,7 +53,7 @@ class JournalError(HostError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class JournalRecord:
     """A journal as read. `started` is wall time in s, `owner` a uid, `entries` what was made and
     not yet undone, in order. `dead`: its owner is provably gone."""
 
@@ -59,13 +66,13 @@ class Record:
     owner: int
     started: float
     boot_id: str
-    entries: tuple[Entry, ...]
+    entries: tuple[JournalEntry, ...]
     dead: bool
 
     @property
     def this_boot(self) -> bool:
         """Whether what it names can still be there."""
-        return self.boot_id == boot_id()
+        return self.boot_id == read_boot_id()
 
 
 class Journal:
@@ -88,7 +95,7 @@ class Journal:
             "plan": plan,
             "backend": backend,
             "probes": probes,
-            "boot": boot_id(),
+            "boot": read_boot_id(),
             "pid": os.getpid(),
             "owner": os.getuid(),
             "started": f"{time.time():.3f}",
@@ -100,7 +107,7 @@ class Journal:
             self._file = _locked(self.path, text)
         except OSError as error:
             raise JournalError(f"{self.path}: {error.strerror}") from error
-        self._open: list[Entry] = []
+        self._open: list[JournalEntry] = []
 
     def add(self, kind: str, what: str) -> None:
         """Write down that `what` is about to be created."""
@@ -114,7 +121,7 @@ class Journal:
             self._open.remove((kind, what))
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[JournalEntry, ...]:
         """What was made and is not yet undone, in order."""
         return tuple(self._open)
 
@@ -135,12 +142,12 @@ class Journal:
             raise JournalError(f"{self.path}: {error.strerror}") from error
 
 
-def socket_of(journal: Path) -> Path:
+def socket_path(journal: Path) -> Path:
     """Where the run of this journal can be asked."""
     return journal.with_suffix(".socket")
 
 
-def journals(directories: tuple[Path, ...] = DIRECTORIES) -> Iterator[Record]:
+def read_journals(directories: tuple[Path, ...] = DIRECTORIES) -> Iterator[JournalRecord]:
     """All journals that can be read, oldest first; what is not a journal of ours is passed over."""
     found = []
     for directory in directories:
@@ -212,7 +219,7 @@ def _created(name: str, directory: int) -> tuple[int, bool]:
 # ---------------------------------------------------------------- reading
 
 
-def _read(path: Path) -> Record | None:
+def _read(path: Path) -> JournalRecord | None:
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
@@ -226,8 +233,8 @@ def _read(path: Path) -> Record | None:
         return None
 
 
-def _record(path: Path, head: dict[str, str], body: str, unlocked: bool) -> Record:
-    return Record(
+def _record(path: Path, head: dict[str, str], body: str, unlocked: bool) -> JournalRecord:
+    return JournalRecord(
         path=path,
         run_id=head["run"],
         plan=head["plan"],
@@ -237,8 +244,8 @@ def _record(path: Path, head: dict[str, str], body: str, unlocked: bool) -> Reco
         owner=int(head["owner"]),
         started=float(head["started"]),
         boot_id=head["boot"],
-        entries=entries_of(body),
-        dead=head["boot"] != boot_id() or unlocked,
+        entries=open_entries(body),
+        dead=head["boot"] != read_boot_id() or unlocked,
     )
 
 
@@ -250,6 +257,6 @@ def _lock_is_free(file: int) -> bool:
     return True
 
 
-def boot_id() -> str:
+def read_boot_id() -> str:
     """The kernel's name for this boot."""
     return _BOOT_ID.read_text().strip()

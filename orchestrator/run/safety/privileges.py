@@ -8,7 +8,7 @@ from orchestrator.compile.program import Kept, KeyField, Program, RecordField
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError, Position
 
-__all__ = ["drop_after_attach", "needed_for_names", "require_privileges"]
+__all__ = ["capabilities_for_names", "drop_privileges", "require_privileges"]
 
 
 _OF_PROCESSES = ("CAP_SYS_PTRACE", "CAP_CHECKPOINT_RESTORE", "CAP_DAC_READ_SEARCH")
@@ -32,7 +32,7 @@ def require_privileges(facts: KernelFacts) -> None:
     raise HostError([finding])
 
 
-def needed_for_names(program: Program) -> tuple[str, ...]:
+def capabilities_for_names(program: Program) -> tuple[str, ...]:
     """The capabilities that naming what `program` reads takes: CAP_SYSLOG for the addresses in
     /proc/kallsyms; of other users' processes CAP_SYS_PTRACE for their memory maps,
     CAP_CHECKPOINT_RESTORE to open what is mapped (proc(5), map_files) and CAP_DAC_READ_SEARCH."""
@@ -47,7 +47,7 @@ def needed_for_names(program: Program) -> tuple[str, ...]:
     return tuple(found)
 
 
-def drop_after_attach(
+def drop_privileges(
     *, command: bool, directory: bool, programs: bool, names: Sequence[str] = ()
 ) -> str | None:
     """Give up every capability that the rest of a run does not need; returns why it could not be

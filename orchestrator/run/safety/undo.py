@@ -11,11 +11,18 @@ import re
 import time
 from collections.abc import Callable
 
-__all__ = ["Entry", "Failure", "entries_of", "ordered", "undo", "undo_file"]
+__all__ = [
+    "JournalEntry",
+    "UndoFailure",
+    "open_entries",
+    "undo_entry",
+    "undo_journal",
+    "undo_order",
+]
 
-Entry = tuple[str, str]
+JournalEntry = tuple[str, str]
 """Kind and name: ("event", "group/event") or ("instance", "name")."""
-Failure = tuple[Entry, str]
+UndoFailure = tuple[JournalEntry, str]
 """What could not be removed, and why."""
 
 _INSTANCE = re.compile(r"probeplan[a-z0-9_-]*", re.IGNORECASE)
@@ -23,9 +30,9 @@ _EVENT = re.compile(r"probeplan[a-z0-9_]*/[a-z0-9_]+", re.IGNORECASE)
 _BUSY_SECONDS, _BUSY_PAUSE = 3.0, 0.02  # a program's detachment lasts until after a grace period
 
 
-def entries_of(body: str) -> tuple[Entry, ...]:
+def open_entries(body: str) -> tuple[JournalEntry, ...]:
     """What the lines of a journal say was made and not yet undone, in order."""
-    made: list[Entry] = []
+    made: list[JournalEntry] = []
     for line in body.splitlines():
         sign, _, rest = line.partition(" ")
         kind, _, what = rest.partition(" ")
@@ -36,52 +43,54 @@ def entries_of(body: str) -> tuple[Entry, ...]:
     return tuple(made)
 
 
-def ordered(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+def undo_order(entries: tuple[JournalEntry, ...]) -> tuple[JournalEntry, ...]:
     """Newest first, instances before everything else."""
     newest_first = entries[::-1]
     return tuple(sorted(newest_first, key=lambda entry: entry[0] != "instance"))
 
 
-def undo_file(file: int, path: str, tracefs: str) -> tuple[list[Entry], list[Failure]]:
+def undo_journal(
+    file: int, path: str, tracefs: str
+) -> tuple[list[JournalEntry], list[UndoFailure]]:
     """Remove what the journal open as `file` names, and then the journal at `path`, which stays
     when something could not be removed. Returns what was removed and what could not be."""
     with open(os.dup(file), encoding="utf-8", errors="replace") as text:  # noqa: PTH123  # no path
         text.seek(0)
         _, _, body = text.read().partition("\n\n")
-    removed: list[Entry] = []
-    failed: list[Failure] = []
-    for entry in ordered(entries_of(body)):
+    removed: list[JournalEntry] = []
+    failed: list[UndoFailure] = []
+    for entry in undo_order(open_entries(body)):
         try:
-            if undo(entry, tracefs):
+            if undo_entry(entry, tracefs):
                 removed.append(entry)
         except (OSError, ValueError) as error:
-            failed.append((entry, _told(error)))
+            failed.append((entry, _describe_error(error)))
     if not failed:
-        _gone(os.unlink, path.removesuffix(".journal") + ".socket")
-        _gone(os.unlink, path)
+        _remove_if_there(os.unlink, path.removesuffix(".journal") + ".socket")
+        _remove_if_there(os.unlink, path)
     return removed, failed
 
 
-def undo(entry: Entry, tracefs: str) -> bool:
+def undo_entry(entry: JournalEntry, tracefs: str) -> bool:
     """Remove one thing, waiting up to three seconds for what is busy; False when it was gone
     already. Raises OSError, and ValueError for what does not bear our name."""
     kind, what = entry
     if kind == "instance":
         name = what.rpartition("/")[2]
-        _check(_INSTANCE, name)
-        return _patiently(lambda: _gone(os.rmdir, f"{tracefs}/instances/{name}"))
+        _check_name(_INSTANCE, name)
+        return _retry_while_busy(lambda: _remove_if_there(os.rmdir, f"{tracefs}/instances/{name}"))
     if kind == "event":
-        _check(_EVENT, what)
-        return _patiently(lambda: _remove_event(what, tracefs))
+        _check_name(_EVENT, what)
+        return _retry_while_busy(lambda: _remove_event(what, tracefs))
     raise ValueError(f"this version does not know how to remove a {kind!r}")
 
 
-def _check(pattern: re.Pattern[str], name: str) -> None:
+def _check_name(pattern: re.Pattern[str], name: str) -> None:
     if not pattern.fullmatch(name):
         raise ValueError("it does not bear our name")
 
 
-def _patiently(remove: Callable[[], bool]) -> bool:
+def _retry_while_busy(remove: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
@@ -92,7 +101,7 @@ def _patiently(remove: Callable[[], bool]) -> bool:
         time.sleep(_BUSY_PAUSE)
 
 
-def _gone(remove: Callable[[str], None], path: str) -> bool:
+def _remove_if_there(remove: Callable[[str], None], path: str) -> bool:
     try:
         remove(path)
     except FileNotFoundError:
@@ -105,7 +114,9 @@ def _remove_event(name: str, tracefs: str) -> bool:
     dyn_event_release), and answers ENOENT for the other's. A bare write would clear them all."""
     removed = False
     for file in ("kprobe_events", "uprobe_events"):
-        removed = removed or _gone(lambda path: _append(path, f"-:{name}\n"), f"{tracefs}/{file}")
+        removed = removed or _remove_if_there(
+            lambda path: _append(path, f"-:{name}\n"), f"{tracefs}/{file}"
+        )
     if not removed and os.path.exists(f"{tracefs}/events/{name}"):  # noqa: PTH110  # no pathlib
         raise FileNotFoundError(errno.ENOENT, "the kernel shows it, and knows no such event")
     return removed
@@ -119,7 +130,7 @@ def _append(path: str, line: str) -> None:
         os.close(handle)
 
 
-def _told(error: OSError | ValueError) -> str:
+def _describe_error(error: OSError | ValueError) -> str:
     if isinstance(error, OSError) and error.errno == errno.EBUSY:
         return "it is still in use"
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)

@@ -22,7 +22,7 @@ import select
 import sys
 import time
 
-from orchestrator.run.safety.undo import undo_file
+from orchestrator.run.safety.undo import undo_journal
 
 __all__ = ["main"]
 
@@ -38,7 +38,7 @@ def main(journal: str, tracefs: str, owner: str) -> None:
     """Watch the process `owner` ("PID STARTTIME") until it ends or is gone."""
     _settle_in()
     if not Watch(owner).ended_well():
-        clean(journal, tracefs)
+        clean_up(journal, tracefs)
     os._exit(0)  # nothing to flush: saves the interpreter's own cleaning
 
 
@@ -75,7 +75,7 @@ class Watch:
             ready = {descriptor for descriptor, _ in self._poll.poll(self._patience_ms())}
             if PIPE in ready and self._told_end():
                 return True
-            if PIDFD in ready or (not self._pidfd and owner_of(self._owner) != self._owner):
+            if PIDFD in ready or (not self._pidfd and identify_process(self._owner) != self._owner):
                 return False
             if self._until and time.monotonic_ns() >= self._until + GRACE_NS:
                 self._until = 0
@@ -126,7 +126,7 @@ def _is_open(descriptor: int) -> bool:
     return True
 
 
-def owner_of(owner: str) -> str:
+def identify_process(owner: str) -> str:
     """The process of that number ("PID …") as it is now: "PID STARTTIME", or "" when it is gone or
     a zombie. proc(5), stat: field 3 is the state, field 22 the start time."""
     pid = owner.partition(" ")[0]
@@ -138,14 +138,14 @@ def owner_of(owner: str) -> str:
     return "" if fields[0] in (b"Z", b"X") else f"{pid} {fields[19].decode()}"
 
 
-def clean(journal: str, tracefs: str) -> None:
+def clean_up(journal: str, tracefs: str) -> None:
     """Undo what the journal names, unless somebody else has done it already."""
     try:
         file = os.open(journal, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return
     _lock(file)
-    undo_file(file, journal, tracefs)
+    undo_journal(file, journal, tracefs)
 
 
 def _lock(file: int) -> None:

@@ -12,8 +12,8 @@ import pytest
 from orchestrator.cli import main
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.run.remote import live_runs
-from orchestrator.run.remote.live_runs import chosen, holder, stop
-from orchestrator.run.safety.journal import Journal, Record, journals
+from orchestrator.run.remote.live_runs import find_holder, select_run, stop_run
+from orchestrator.run.safety.journal import Journal, JournalRecord, read_journals
 from tests.live.cli.test_run import (
     ATTACH,
     BACKENDS,
@@ -49,8 +49,8 @@ def held(run_id: str, directory: Path, *confined: str) -> "subprocess.Popen[byte
     return process
 
 
-def record(directory: Path, run_id: str) -> Record:
-    [found] = [one for one in journals((directory,)) if one.run_id == run_id]
+def record(directory: Path, run_id: str) -> JournalRecord:
+    [found] = [one for one in read_journals((directory,)) if one.run_id == run_id]
     return found
 
 
@@ -62,14 +62,14 @@ def test_a_run_is_named_by_how_its_id_begins(tmp_path: Path) -> None:
     """An id that is the beginning of another one is that run and no other."""
     made = [journal(run_id, tmp_path) for run_id in ("abc", "abcd", "b1")]
     runs = live_runs.live_runs((tmp_path,))
-    assert chosen(runs, "b").run_id == "b1"
-    assert chosen(runs, "abc").run_id == "abc"
-    assert chosen(runs, "abcd").run_id == "abcd"
+    assert select_run(runs, "b").run_id == "b1"
+    assert select_run(runs, "abc").run_id == "abc"
+    assert select_run(runs, "abcd").run_id == "abcd"
     with pytest.raises(PlanError, match="beginning of 2 runs: abc of p, abcd of p"):
-        chosen(runs, "a")
+        select_run(runs, "a")
     for nothing in ("x", ""):
         with pytest.raises(PlanError, match=r"no live run .*live: abc of p, abcd of p, b1 of p"):
-            chosen(runs, nothing)
+            select_run(runs, nothing)
     for one in made:
         one.close()
 
@@ -82,11 +82,11 @@ def test_who_holds_the_journal_is_ended_and_nobody_else(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace(f"pid {process.pid}", f"pid {stranger.pid}"))
     try:
         told = record(tmp_path, "abc")
-        assert (told.pid, holder(told)) == (stranger.pid, process.pid)
-        assert stop(told, 10)
+        assert (told.pid, find_holder(told)) == (stranger.pid, process.pid)
+        assert stop_run(told, 10)
         assert process.wait(10) == -signal.SIGTERM
         assert stranger.poll() is None
-        assert stop(told, 0), "one that is gone already is stopped"
+        assert stop_run(told, 0), "one that is gone already is stopped"
     finally:
         for one in (process, stranger):
             one.kill()
@@ -96,7 +96,7 @@ def test_who_holds_the_journal_is_ended_and_nobody_else(tmp_path: Path) -> None:
 def test_one_that_does_not_end_is_told_so(tmp_path: Path) -> None:
     process = held("abc", tmp_path, "env", "--ignore-signal=TERM")
     try:
-        assert not stop(record(tmp_path, "abc"), 0.1)
+        assert not stop_run(record(tmp_path, "abc"), 0.1)
     finally:
         process.kill()
         process.wait()
@@ -108,12 +108,12 @@ def test_a_user_ends_no_run_of_another(tmp_path: Path) -> None:
         refuses(held("abc", Path(open_to_all)), record(Path(open_to_all), "abc"))
 
 
-def refuses(process: "subprocess.Popen[bytes]", told: Record) -> None:
+def refuses(process: "subprocess.Popen[bytes]", told: JournalRecord) -> None:
     try:
         os.setresuid(65534, 65534, 0)
         try:
             with pytest.raises(HostError, match="belongs to uid 0 and cannot be ended by uid"):
-                stop(told, 1)
+                stop_run(told, 1)
         finally:
             os.setresuid(0, 0, 0)
         assert process.poll() is None
@@ -129,7 +129,7 @@ def test_a_run_that_is_not_seen_from_here_is_told_so(tmp_path: Path, monkeypatch
     empty.touch()
     monkeypatch.setattr(live_runs, "_LOCKS", empty)
     with pytest.raises(HostError, match="another PID namespace"):
-        stop(record(tmp_path, "abc"), 1)
+        stop_run(record(tmp_path, "abc"), 1)
     made.close()
 
 

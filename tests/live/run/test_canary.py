@@ -97,5 +97,5 @@ def test_without_a_canary_the_governor_is_left(plan: Path) -> None:
 def test_a_command_has_not_begun_when_a_canary_would_look(plan: Path) -> None:
     ran = Ran.of(run(plan, "--limit", "cpu=100%", command=("true",)).stdout)
     assert ran.of_kind("run.started")[0]["canary"] == {
-        "skipped": "the command would not have begun"
+        "skipped": "the command would not have started"
     }

@@ -33,7 +33,7 @@ def _fails(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
         (FileNotFoundError(errno.ENOENT, "No such file", "x"), 2, "probeplan: 'x': No such file"),
         (PermissionError(errno.EPERM, "Not permitted", "/sys/kernel/tracing"), 3, "Not permitted"),
         (RuntimeError("boom"), 6, "internal error: RuntimeError: boom"),
-        (OSError(errno.EIO, "I/O error"), 2, "standard output takes no more: I/O error"),
+        (OSError(errno.EIO, "I/O error"), 2, "writing to standard output failed: I/O error"),
         (OSError(errno.EINVAL, "Invalid"), 6, "internal error"),
         (RecursionError("deep"), 6, "internal error"),
     ],
@@ -116,7 +116,7 @@ def test_only_the_chosen_command_is_imported() -> None:
         "print([m for m in sys.modules if m.startswith('orchestrator.cli.')], file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == "[]"
+    assert done.stderr.strip() == "['orchestrator.cli.messages']"
 
 
 def test_a_reader_that_leaves_ends_the_command_quietly() -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 import orchestrator
-from orchestrator.cli import _parser, main
+from orchestrator.cli import _make_parser, main
 from orchestrator.cli.run import _note_absent
 from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.plan.load import load_plan
-from orchestrator.run.choice import choose
-from orchestrator.run.safety.journal import Journal, journals
-from orchestrator.run.safety.leftovers import clean_leftovers
+from orchestrator.run.choice import choose_backend
+from orchestrator.run.safety.journal import Journal, read_journals
+from orchestrator.run.safety.leftovers import clean_up_dead_runs
 from orchestrator.run.shipped import find_plan, shipped_plans
 from tests.support.fake_backend import FakeBackend, Script, program
 from tests.support.paths import KERNELS, ROOT
@@ -24,7 +24,7 @@ RECORDED = sorted(KERNELS.glob("*.facts*"))
 
 
 def parsed(*arguments: str) -> argparse.Namespace:
-    return _parser("run").parse_args(["run", *arguments])
+    return _make_parser("run").parse_args(["run", *arguments])
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_pid_that_nobody_has_is_told(capsys) -> None:
     text = "probes: {p: {attach: 'syscall:read', emit: {}}}\n"
     for pid, told in ((4194304, True), (os.getpid(), False)):
         _note_absent(load_plan((HEAD + text).encode(), target={"pid": str(pid)}))
-        assert (f"nobody has the pid {pid}" in capsys.readouterr().err) is told
+        assert (f"there is no process {pid}" in capsys.readouterr().err) is told
 
 
 def test_a_recording_without_root_is_told_to_be_partial(tmp_path, monkeypatch, capsys) -> None:
@@ -95,7 +95,7 @@ REFUSAL = (Finding(code="PP110", message="sampling would be done in user space")
 
 def test_auto_takes_bcc_when_both_can() -> None:
     both = {"bcc": FakeBackend(name="bcc"), "tracefs": FakeBackend(name="tracefs")}
-    choice = choose(program(), None, "auto", both)  # type: ignore[arg-type]
+    choice = choose_backend(program(), None, "auto", both)  # type: ignore[arg-type]
     assert (choice.artifact.backend, choice.refused) == ("bcc", {})
 
 
@@ -104,7 +104,7 @@ def test_auto_takes_tracefs_when_bcc_cannot_and_keeps_the_reason() -> None:
         "bcc": FakeBackend(Script(refusal=REFUSAL), name="bcc"),
         "tracefs": FakeBackend(name="tracefs"),
     }
-    choice = choose(program(), None, "auto", both)  # type: ignore[arg-type]
+    choice = choose_backend(program(), None, "auto", both)  # type: ignore[arg-type]
     assert choice.artifact.backend == "tracefs"
     assert choice.refused == {"bcc": REFUSAL}
 
@@ -112,7 +112,7 @@ def test_auto_takes_tracefs_when_bcc_cannot_and_keeps_the_reason() -> None:
 def test_auto_never_moves_work_into_user_space_and_tells_why_per_backend() -> None:
     both = {name: FakeBackend(Script(refusal=REFUSAL), name=name) for name in ("bcc", "tracefs")}
     with pytest.raises(HostError) as caught:
-        choose(program(), None, "auto", both)  # type: ignore[arg-type]
+        choose_backend(program(), None, "auto", both)  # type: ignore[arg-type]
     assert [finding.message for finding in caught.value.findings] == [
         "the bcc backend: sampling would be done in user space",
         "the tracefs backend: sampling would be done in user space",
@@ -121,7 +121,7 @@ def test_auto_never_moves_work_into_user_space_and_tells_why_per_backend() -> No
 
 def test_a_backend_that_is_named_may_do_it_in_user_space() -> None:
     both = {"tracefs": FakeBackend(Script(refusal=REFUSAL), name="tracefs")}
-    assert choose(program(), None, "tracefs", both).artifact.backend == "tracefs"  # type: ignore[arg-type]
+    assert choose_backend(program(), None, "tracefs", both).artifact.backend == "tracefs"  # type: ignore[arg-type]
 
 
 def test_more_memory_than_the_limit_is_refused_before_anything_is_attached() -> None:
@@ -129,7 +129,7 @@ def test_more_memory_than_the_limit_is_refused_before_anything_is_attached() -> 
 
     backends = {"bcc": FakeBackend()}
     with pytest.raises(HostError, match="needs 4,096 bytes"):
-        choose(program(Limits(memory=4095)), None, "bcc", backends)  # type: ignore[arg-type]
+        choose_backend(program(Limits(memory=4095)), None, "bcc", backends)  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------- status and cleanup
@@ -141,12 +141,12 @@ def journal_directory(tmp_path: Path, monkeypatch) -> Path:
     directories = (tmp_path / "journals",)
 
     def ours() -> list:
-        return list(journals(directories))
+        return list(read_journals(directories))
 
-    monkeypatch.setattr("orchestrator.cli.status.journals", ours)
+    monkeypatch.setattr("orchestrator.cli.status.read_journals", ours)
     monkeypatch.setattr(
-        "orchestrator.cli.cleanup.clean_leftovers",
-        lambda *, dry_run: clean_leftovers(dry_run=dry_run, directories=directories),
+        "orchestrator.cli.cleanup.clean_up_dead_runs",
+        lambda *, dry_run: clean_up_dead_runs(dry_run=dry_run, directories=directories),
     )
     return directories[0]
 
@@ -191,7 +191,7 @@ def test_cleanup_that_cannot_remove_everything_ends_with_6(journal_directory, ca
     dead = Journal("dead1", plan="b", backend="tracefs", probes=1, directories=(journal_directory,))
     dead.add("instance", "somebody-else")
     dead.close()
-    [told] = clean_leftovers(directories=(journal_directory,))
+    [told] = clean_up_dead_runs(directories=(journal_directory,))
     assert "could not remove instance somebody-else: it does not bear our name" in str(told)
     assert main(["cleanup"]) == 6
     assert "could not remove instance somebody-else" in capsys.readouterr().err

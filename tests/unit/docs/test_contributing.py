@@ -26,7 +26,7 @@ from orchestrator.plan import attach, attach_kinds, probes
 from orchestrator.plan.expression import names
 from orchestrator.plan.findings import Position
 from orchestrator.plan.load import check_plan, load_plan
-from orchestrator.run.choice import choose
+from orchestrator.run.choice import choose_backend
 from tests.support.paths import KERNELS, ROOT
 from tests.support.samples import lifecycle
 from tests.unit.docs.pages import HEAD
@@ -144,7 +144,7 @@ def test_a_backend_is_a_module_and_a_row_of_the_descriptors(
     monkeypatch.setitem(descriptors.BACKEND_DESCRIPTORS, "made", row)
     plan = f"{HEAD}probes:\n  one: {{attach: rawtracepoint:sys_enter, emit: {{}}}}\n"
     program = compile_plan(load_plan(plan.encode()), facts)
-    assert choose(program, facts, "made").backend is module
+    assert choose_backend(program, facts, "made").backend is module
 
 
 def _of(artifact: SimpleNamespace, program: object) -> SimpleNamespace:

@@ -14,7 +14,7 @@ from orchestrator.plan.document.schema import POLICY_SCHEMA, load_schema
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.model import Limits, Rate, Redact
 from orchestrator.policy import file as policy_file
-from orchestrator.policy.file import host_policy, in_force, read_policy
+from orchestrator.policy.file import read_host_policy, read_policies, read_policy
 from orchestrator.policy.model import parse_policy
 from tests.support.paths import POLICIES, ROOT
 from tests.unit.plan.document.test_schema import _properties
@@ -92,9 +92,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_without_a_file_there_is_no_policy(host: Path) -> None:
     """Nor without its directory."""
-    assert host_policy() is None
+    assert read_host_policy() is None
     host.parent.rmdir()
-    assert in_force() == ()
+    assert read_policies() == ()
 
 
 @pytest.mark.root
@@ -103,14 +103,14 @@ def test_a_file_that_root_alone_may_write_is_trusted(host: Path, mode: int) -> N
     """Readers do not matter."""
     host.write_bytes(PROD.read_bytes())
     host.chmod(mode)
-    found = host_policy()
+    found = read_host_policy()
     assert found is not None
     assert found.ceilings["events"].value == 100
 
 
 def _refused(host: Path) -> str:
     with pytest.raises(HostError) as caught:
-        in_force()
+        read_policies()
     [finding] = caught.value.findings
     assert finding.code == "PP120"
     assert finding.position.file == str(host)
@@ -123,7 +123,7 @@ def test_a_file_that_others_may_write_is_refused(host: Path, mode: int) -> None:
     """By its group or by anybody."""
     host.write_bytes(PROD.read_bytes())
     host.chmod(mode)
-    assert f"may be written by others (mode {mode:04o})" in _refused(host)
+    assert f"is writable by users other than root (mode {mode:04o})" in _refused(host)
 
 
 @pytest.mark.root
@@ -171,7 +171,7 @@ def test_an_invalid_policy_of_the_host_is_refused_and_not_passed_over(
     """Also an empty file: somebody meant to write something."""
     host.write_bytes(text)
     with pytest.raises(HostError):
-        in_force()
+        read_policies()
 
 
 @pytest.mark.root
@@ -181,9 +181,9 @@ def test_further_policies_hold_beside_the_hosts(host: Path, tmp_path: Path) -> N
     host.chmod(0o600)
     lax = tmp_path / "lax.yaml"
     lax.write_text("apiVersion: probeplan/v1\nkind: Policy\nlimits: {events: 1M}\n")
-    assert [policy.file for policy in in_force([lax])] == [str(host), str(lax)]
+    assert [policy.file for policy in read_policies([lax])] == [str(host), str(lax)]
     with pytest.raises(PlanError):
-        in_force([tmp_path / "missing.yaml"])
+        read_policies([tmp_path / "missing.yaml"])
 
 
 @pytest.mark.root
@@ -195,7 +195,7 @@ def test_the_environment_leads_to_no_other_policy(
     host.chmod(0o600)
     for name in ("PROBEPLAN_POLICY", "PROBEPLAN_CONFIG", "XDG_CONFIG_HOME", "HOME"):
         monkeypatch.setenv(name, "/nonexistent")
-    [policy] = in_force()
+    [policy] = read_policies()
     assert policy.file == str(host)
 
 
@@ -215,7 +215,7 @@ def test_policy_show_tells_ceilings_and_their_places(
     assert f"events     7            ({more}:3:18)" in told
     assert f"duration   10s          ({host}:6:13)" in told
     assert f"rate       1/m          ({more}:3:41)" in told
-    assert "kept by storage-security" in told
+    assert "maintained by storage-security" in told
     assert main(["policy", "show"]) == 0
     assert f"events     100          ({host}:7:11)" in capsys.readouterr().out
 

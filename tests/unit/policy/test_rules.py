@@ -15,18 +15,18 @@ from orchestrator.plan.build import LIMIT_READERS
 from orchestrator.plan.findings import NOWHERE, Finding, HostError
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Limits, Plan, Rate, Redact
-from orchestrator.policy.ceilings import governed, least, stricter
+from orchestrator.policy.ceilings import apply_ceilings, lower_limits, stricter_redaction
 from orchestrator.policy.model import Ceiling, Policy, parse_policy
-from orchestrator.policy.offline_check import preview
+from orchestrator.policy.offline_check import check_offline
 from orchestrator.policy.rules import (
     check_artifact,
     check_digest,
     check_program,
     forbidden_backends,
 )
-from orchestrator.run.choice import choose
-from orchestrator.run.runner import permitted
-from orchestrator.run.safety.admission import admit
+from orchestrator.run.choice import choose_backend
+from orchestrator.run.prepare import prepare
+from orchestrator.run.safety.admission import admit_run
 from orchestrator.run.safety.journal import Journal
 from tests.support.recorded import recorded
 
@@ -87,7 +87,7 @@ NAMES = ("duration", "events", "rate", "cpu", "memory", "probes", "output")
 def test_the_effective_limit_is_the_minimum(own: Limits, most: Limits, names: set[str]) -> None:
     """Never above the plan's, never above a ceiling, and one of the two; without one the plan's."""
     policy = ceilings_of(most, sorted(names))
-    found = least(own, policy)
+    found = lower_limits(own, policy)
     for name in NAMES:
         attribute = "duration_ns" if name == "duration" else name
         mine, ours = getattr(own, attribute), getattr(found, attribute)
@@ -96,7 +96,7 @@ def test_the_effective_limit_is_the_minimum(own: Limits, most: Limits, names: se
         elif name != "rate":
             ceiling = policy.ceilings[name].value
             assert ours == (ceiling if mine is None else min(mine, ceiling))
-    assert least(found, policy) == found
+    assert lower_limits(found, policy) == found
     assert found.at_cap == own.at_cap
 
 
@@ -108,8 +108,10 @@ def test_a_policy_may_forbid_incomplete_runs_and_not_impose_them(
     """`allow` holds only where both say so; a policy that is silent leaves it to the plan."""
     policy = ceilings_of(Limits(incomplete=most), ["incomplete"])
     allowed = own == most == "allow"
-    assert least(Limits(incomplete=own), policy).incomplete == ("allow" if allowed else "fail")
-    assert least(Limits(incomplete=own), ceilings_of(Limits(), [])).incomplete == own
+    assert lower_limits(Limits(incomplete=own), policy).incomplete == (
+        "allow" if allowed else "fail"
+    )
+    assert lower_limits(Limits(incomplete=own), ceilings_of(Limits(), [])).incomplete == own
 
 
 @given(RATES, RATES)
@@ -117,8 +119,8 @@ def test_a_rate_is_lowered_over_time_and_at_once(one: Rate, other: Rate) -> None
     """Above neither in records a time nor in records of a burst; above by no more than rounding;
     and which of the two was the plan's does not matter."""
     policies = [ceilings_of(Limits(rate=rate), ["rate"]) for rate in (one, other)]
-    found = least(Limits(rate=one), policies[1]).rate
-    assert found == least(Limits(rate=other), policies[0]).rate
+    found = lower_limits(Limits(rate=one), policies[1]).rate
+    assert found == lower_limits(Limits(rate=other), policies[0]).rate
     assert found.count == min(one.count, other.count)
     for rate in (one, other):
         assert found.count * rate.per_ns <= rate.count * found.per_ns
@@ -130,9 +132,9 @@ def test_an_unlimited_run_gets_the_ceiling() -> None:
     """A policy's duration is the end of every run."""
     plan = a_plan("tracepoint:sched:sched_switch", duration="unlimited")
     assert plan.limits.duration_ns is None
-    found = governed(plan, [a_policy("limits: {duration: 7s}")])
+    found = apply_ceilings(plan, [a_policy("limits: {duration: 7s}")])
     assert found.limits.duration_ns == 7_000_000_000
-    assert governed(plan, [a_policy("limits: {events: 7}")]).limits.duration_ns is None
+    assert apply_ceilings(plan, [a_policy("limits: {events: 7}")]).limits.duration_ns is None
 
 
 def test_each_limit_says_where_it_comes_from() -> None:
@@ -142,7 +144,7 @@ def test_each_limit_says_where_it_comes_from() -> None:
         "tracepoint:sched:sched_switch", head="limits: {events: 50, rate: 5/s}", memory="1MiB"
     )
     policies = [a_policy("limits: {events: 50, rate: 4/s, output: 1MiB, memory: 2MiB}")]
-    assert dict(governed(plan, policies).limits_from) == {
+    assert dict(apply_ceilings(plan, policies).limits_from) == {
         "events": "plan",
         "rate": "policy",
         "memory": "command line",
@@ -166,7 +168,7 @@ def test_of_two_redactions_the_stricter_holds(
     own: Redact | None, forced: Redact, expected: str
 ) -> None:
     """A digest shows nothing of a string, fewer bytes show less of it."""
-    assert str(stricter(own, forced)) == expected
+    assert str(stricter_redaction(own, forced)) == expected
 
 
 # ---------------------------------------------------------------- kinds and symbols
@@ -272,7 +274,7 @@ def test_a_ceiling_that_is_too_small_is_told_as_the_policys(rule: str, code: str
     plan = a_plan("tracepoint:sched:sched_switch", "  q:\n    attach: profile:9hz\n    emit: {}\n")
     rules = [a_policy(rule)]
     with pytest.raises(HostError) as caught:
-        permitted(governed(plan, rules), live_facts(), rules, "bcc")
+        prepare(plan, live_facts(), rules, backend="bcc")
     [finding] = caught.value.findings
     assert finding.code == code
     assert "(policy.yaml:3:" in finding.hint
@@ -295,12 +297,14 @@ def test_a_backend_that_is_not_allowed_is_not_chosen() -> None:
     """`auto` takes the other one; naming it is refused, with the policy's place."""
     program = compile_plan(a_plan("tracepoint:sched:sched_switch"), live_facts())
     forbidden = forbidden_backends([a_policy("allow_backends: [tracefs]")])
-    assert choose(program, live_facts(), "auto", None, forbidden).artifact.backend == "tracefs"
+    assert (
+        choose_backend(program, live_facts(), "auto", None, forbidden).artifact.backend == "tracefs"
+    )
     with pytest.raises(HostError, match=r"(?s)policy.yaml:3:17.*PP126.*the bcc backend"):
-        choose(program, live_facts(), "bcc", None, forbidden)
+        choose_backend(program, live_facts(), "bcc", None, forbidden)
     neither = {**forbidden, **forbidden_backends([a_policy("allow_backends: [bcc]")])}
     with pytest.raises(HostError) as caught:
-        choose(program, live_facts(), "auto", None, neither)
+        choose_backend(program, live_facts(), "auto", None, neither)
     assert len(caught.value.findings) == 2
 
 
@@ -337,12 +341,12 @@ def test_tracefs_is_refused_where_it_cannot_tell_user_memory() -> None:
     """It reads user memory behind a kernel function's pointer where the address is one of it."""
     plan = a_plan("kprobe:vfs_read", "    where: args.file.f_flags > 0\n")
     program = compile_plan(plan, FACTS)
-    artifact = choose(program, FACTS, "tracefs").artifact
+    artifact = choose_backend(program, FACTS, "tracefs").artifact
     check_artifact(artifact, [a_policy("user_strings: allow")])
     for word in ("deny", "hash", "truncate(4)"):
         with pytest.raises(HostError, match="PP124"):
             check_artifact(artifact, [a_policy(f"user_strings: {word}")])
-    check_artifact(choose(program, FACTS, "bcc").artifact, [a_policy("user_strings: hash")])
+    check_artifact(choose_backend(program, FACTS, "bcc").artifact, [a_policy("user_strings: hash")])
 
 
 # ---------------------------------------------------------------- concurrency
@@ -357,17 +361,17 @@ def test_no_more_runs_are_admitted_than_may_be_live(tmp_path: Path) -> None:
     directories = (tmp_path / "journals",)
     two = a_policy("max_runs: 2")
     mine = journal(directories[0], "mine")
-    admit([two], directories, "mine")
+    admit_run([two], directories, "mine")
     first = journal(directories[0], "first")
-    admit([two], directories, "mine")
+    admit_run([two], directories, "mine")
     second = journal(directories[0], "second")
     with pytest.raises(
         HostError, match=r"(?s)PP125.*first \(p\), second \(p\); at most 2.*policy.yaml:3:11"
     ):
-        admit([two], directories, "mine")
-    admit([], directories, "mine")
+        admit_run([two], directories, "mine")
+    admit_run([], directories, "mine")
     first.close()
-    admit([two], directories, "mine")
+    admit_run([two], directories, "mine")
     for one in (mine, second):
         one.close()
 
@@ -380,7 +384,7 @@ def test_a_dead_run_takes_no_place(tmp_path: Path) -> None:
     dead.close()
     assert (directories[0] / "dead.journal").exists()
     mine = journal(directories[0], "mine")
-    admit([a_policy("max_runs: 1")], directories, "mine")
+    admit_run([a_policy("max_runs: 1")], directories, "mine")
     mine.close()
 
 
@@ -394,14 +398,14 @@ def test_lint_foresees_what_needs_no_kernel() -> None:
         "limits: {events: 10, duration: 10s, output: 1MiB}\n"
         "allow_kinds: [tracepoint]\ndeny_symbols: ['vfs_*']\nplans: ['" + "0" * 64 + "']"
     )
-    found = [(finding.code, finding.severity) for finding in preview(plan, policy)]
+    found = [(finding.code, finding.severity) for finding in check_offline(plan, policy)]
     assert found == [
         ("PP123", "error"),
         ("PP121", "error"),
         ("PP122", "error"),
         ("PP127", "warning"),
     ]
-    [limit] = [finding for finding in preview(plan, policy) if finding.code == "PP127"]
+    [limit] = [finding for finding in check_offline(plan, policy) if finding.code == "PP127"]
     assert "limits.events is 1k, and a run gets 10" in limit.message
 
 
@@ -409,24 +413,24 @@ def test_lint_only_warns_of_one_of_several_alternatives() -> None:
     """Another may be taken; but not when all are denied."""
     text = "probes: {p: {attach_first: [function:vfs_read, kprobe:vfs_read], emit: {}}}"
     plan = load_plan((HEAD + text).encode())
-    [one] = preview(plan, a_policy("deny_kinds: [function]"))
+    [one] = check_offline(plan, a_policy("deny_kinds: [function]"))
     assert one.severity == "warning"
-    both = list(preview(plan, a_policy("deny_kinds: [function, kprobe]")))
+    both = list(check_offline(plan, a_policy("deny_kinds: [function, kprobe]")))
     assert [finding.severity for finding in both] == ["error", "error"]
 
 
 @pytest.mark.parametrize(("attach", "rule"), ALLOWED)
 def test_lint_refuses_nothing_that_a_run_would_let_pass(attach: str, rule: str) -> None:
     """No false alarm."""
-    assert list(preview(a_plan(attach), a_policy(rule))) == []
+    assert list(check_offline(a_plan(attach), a_policy(rule))) == []
 
 
-def test_governing_twice_changes_nothing() -> None:
-    """The command line governs a plan to show its limits, and the runner again."""
+def test_applying_ceilings_twice_changes_nothing() -> None:
+    """A prepared plan can be prepared again."""
     plan = a_plan("tracepoint:sched:sched_switch", "    redact: truncate(9)\n")
     rules = [a_policy("limits: {events: 5, rate: 3/s, duration: 1s}\nuser_strings: truncate(4)")]
-    once = governed(plan, rules)
-    assert governed(once, rules) == once
+    once = apply_ceilings(plan, rules)
+    assert apply_ceilings(once, rules) == once
     assert str(once.probes[0].redact) == "truncate(4)"
     assert replace(once, limits=plan.limits, limits_from={}, probes=()) == replace(
         plan, limits_from={}, probes=()

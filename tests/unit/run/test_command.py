@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from orchestrator.run.command import _children
+from orchestrator.run.command import _read_children
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def test_children_are_found_while_threads_come_and_go() -> None:
     with subprocess.Popen(["sleep", "infinity"]) as child:
         try:
             with fleeting_threads():
-                found = [_children() for _ in range(2000)]
+                found = [_read_children() for _ in range(2000)]
         finally:
             child.kill()
     assert all(child.pid in one for one in found)

@@ -18,7 +18,7 @@ from orchestrator.kernel.facts import KernelFacts, load_facts
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import check_plan, load_plan
 from orchestrator.plan.model import Plan
-from orchestrator.run.choice import choose
+from orchestrator.run.choice import choose_backend
 from tests.support.shipped import EXAMPLES, KERNELS, PLANS, ROOT, lacking, tracefs_cannot
 
 ALL = PLANS | EXAMPLES
@@ -55,7 +55,7 @@ def test_it_compiles_into_instructions(name: str, kernel: str) -> None:
     if lacking(name, facts):
         refuses(name, kernel)
         return
-    artifact = choose(program_of(name, kernel), facts, "bcc").artifact
+    artifact = choose_backend(program_of(name, kernel), facts, "bcc").artifact
     assert all(hook.mechanism != "none" for hook in artifact.hooks)
     functions = artifact.detail.functions  # type: ignore[attr-defined]  # the backend's own
     compiled = compile_c(artifact.text, functions)
@@ -78,7 +78,7 @@ def test_tracefs_takes_it_or_says_why_not(name: str, kernel: str) -> None:
         assert name in cannot
         assert any(cannot[name] in reason.message for reason in reasons)
     else:
-        assert choose(program, facts, "tracefs").artifact.text
+        assert choose_backend(program, facts, "tracefs").artifact.text
 
 
 @pytest.mark.parametrize("name", ["vfs-reads", "06-alternatives"])

@@ -15,7 +15,7 @@ from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts, load_facts
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import load_plan
-from orchestrator.run.safety.privileges import needed_for_names
+from orchestrator.run.safety.privileges import capabilities_for_names
 from tests.support.paths import KERNELS
 
 HEAD = """
@@ -96,9 +96,9 @@ def test_a_stack_of_several_uses_is_taken_once() -> None:
 
 
 def test_what_names_take_of_privileges_is_kept_and_no_more() -> None:
-    assert needed_for_names(program("    emit: {}\n")) == ()
-    assert needed_for_names(program("    emit: {s: kstack}\n")) == ("CAP_SYSLOG",)
-    assert set(needed_for_names(program(BY))) == {
+    assert capabilities_for_names(program("    emit: {}\n")) == ()
+    assert capabilities_for_names(program("    emit: {s: kstack}\n")) == ("CAP_SYSLOG",)
+    assert set(capabilities_for_names(program(BY))) == {
         "CAP_SYS_PTRACE",
         "CAP_CHECKPOINT_RESTORE",
         "CAP_DAC_READ_SEARCH",

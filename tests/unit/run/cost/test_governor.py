@@ -12,21 +12,22 @@ from orchestrator.plan.model import Limits
 from orchestrator.run.cost import canary as canary_module
 from orchestrator.run.cost.budget import (
     ASSUMED_RUN_NS,
-    MOST,
+    MAX_SAMPLE,
     Cost,
+    ProbeCost,
     Runs,
-    Share,
     choose_step,
-    cost_of,
+    measure_cost,
 )
-from orchestrator.run.cost.canary import canary, count_only
-from orchestrator.run.cost.canary_choice import hot_places, why_not
+from orchestrator.run.cost.canary import count_only, run_canary
+from orchestrator.run.cost.canary_choice import why_no_canary
 from orchestrator.run.cost.governor import LOOK_NS, PULSE_NS, Governor
-from orchestrator.run.cost.hot_places import (
+from orchestrator.run.cost.hot_points import (
     HOT_EVENTS,
     HOT_FUNCTIONS,
     HOT_SYSCALLS,
     HOT_USER_FUNCTIONS,
+    find_hot_points,
 )
 from tests.support.fake_backend import FakeBackend, FakeSession, Script, program
 
@@ -42,11 +43,11 @@ def expense(
     )
 
 
-def share(probe: int, cost: float, fixed: float, sample: int = 1) -> Share:
-    return Share(probe=probe, cost=cost, fixed=fixed, sample=sample, hits_s=1000, hit_ns=1)
+def share(probe: int, cost: float, fixed: float, sample: int = 1) -> ProbeCost:
+    return ProbeCost(probe=probe, cost=cost, fixed=fixed, sample=sample, hits_s=1000, hit_ns=1)
 
 
-def cost(*shares: Share) -> Cost:
+def cost(*shares: ProbeCost) -> Cost:
     total = sum(one.cost for one in shares)
     return Cost(total=total, shares=shares, calibrated=True, measured=True, complete=True)
 
@@ -54,25 +55,25 @@ def cost(*shares: Share) -> Cost:
 def test_a_hit_costs_its_price_and_its_run() -> None:
     """1,000,000 hits in half a second at 100 ns, and 60 ns a run: 32 % of one CPU."""
     before, now = [expense(0, 0, 0)], [expense(1_000_000, 0, 0)]
-    found = cost_of(before, now, 0.5, {0: Runs(60.0, 1)}, {0: 1})
+    found = measure_cost(before, now, 0.5, {0: Runs(60.0, 1)}, {0: 1})
     assert found.total == pytest.approx(0.32)
     assert found.shares[0].fixed == pytest.approx(0.2)
     assert found.shares[0].at(10) == pytest.approx(0.212)
 
 
 def test_what_is_not_measured_is_assumed_and_said() -> None:
-    unknown = cost_of([expense(0, 0, 0)], [expense(1000, 0, 0)], 1.0, {}, {})
+    unknown = measure_cost([expense(0, 0, 0)], [expense(1000, 0, 0)], 1.0, {}, {})
     assert unknown.total == pytest.approx(1000 * (100 + ASSUMED_RUN_NS) / 1e9)
     assert not unknown.measured
-    plain = cost_of([expense(0)], [expense(1000, calibrated=False)], 1.0, {}, {})
+    plain = measure_cost([expense(0)], [expense(1000, calibrated=False)], 1.0, {}, {})
     assert plain.total == pytest.approx(1000 * 100 / 1e9)
     assert (plain.measured, plain.calibrated) == (True, False)
-    assert not cost_of([expense(None)], [expense(None)], 1.0, {}, {}).complete
+    assert not measure_cost([expense(None)], [expense(None)], 1.0, {}, {}).complete
 
 
 def test_a_place_that_two_probes_share_is_paid_for_by_both() -> None:
     now = [expense(1000, probes=(0, 1))]
-    found = cost_of([expense(0, probes=(0, 1))], now, 1.0, {}, {})
+    found = measure_cost([expense(0, probes=(0, 1))], now, 1.0, {}, {})
     assert [one.cost for one in found.shares] == [pytest.approx(5e-5)] * 2
 
 
@@ -109,7 +110,7 @@ def test_where_sampling_cannot_do_it_the_dearest_probe_goes() -> None:
     """Getting there alone is too dear; nothing can be sampled; it is as low as it gets."""
     fixed = choose_step(cost(share(0, 0.05, 0.04)), 0.03)
     bound = choose_step(cost(share(0, 0.02, 0.0, 0), share(1, 0.05, 0.05, 0)), 0.03)
-    lowest = choose_step(cost(share(0, 0.05, 0.0, MOST)), 0.03)
+    lowest = choose_step(cost(share(0, 0.05, 0.0, MAX_SAMPLE)), 0.03)
     for step, probe in ((fixed, 0), (bound, 1), (lowest, 0)):
         assert step is not None
         assert (step.action, step.share.probe) == ("detach", probe)
@@ -243,7 +244,7 @@ def sent(cpu: float, sample: int = 1) -> dict[str, Any]:
     """200,000 hits a second: 2 % to get there, and 1.5 % of work for the target's half."""
     told = program(Limits(cpu=cpu), sample=sample)
     options = AttachOptions(run_id="test")
-    return canary(told, Host(), None, options, lambda: False)  # type: ignore[arg-type]  # no facts are asked for
+    return run_canary(told, Host(), None, options, lambda: False)  # type: ignore[arg-type]  # no facts are asked for
 
 
 @pytest.mark.usefixtures("quick")
@@ -277,11 +278,11 @@ def test_a_canary_is_sent_only_where_it_can_learn_something() -> None:
     hook = replace(cold.hooks[0], kind="function", symbol="vfs_read")
     hot = replace(cold, probes=(replace(cold.probes[0], hooks=(hook,)),))
     short = replace(hot, limits=Limits(duration_ns=2_000_000_000))
-    assert why_not(hot, command=False) is None
-    assert hot_places(hot) == {hook.label: HOT_FUNCTIONS["vfs_read"]}
-    assert why_not(cold, command=False) == "no attach point is known to be hot"
-    assert why_not(short, command=False) == "the run is too short for it"
-    assert why_not(hot, command=True) == "the command would not have begun"
+    assert why_no_canary(hot, command=False) is None
+    assert find_hot_points(hot) == {hook.label: HOT_FUNCTIONS["vfs_read"]}
+    assert why_no_canary(cold, command=False) == "no attach point is known to be hot"
+    assert why_no_canary(short, command=False) == "the run is too short for it"
+    assert why_no_canary(hot, command=True) == "the command would not have started"
 
 
 def test_every_entry_of_the_lists_has_its_reason() -> None:

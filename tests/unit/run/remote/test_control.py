@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from orchestrator.plan.findings import Finding, HostError, PlanError
-from orchestrator.run.remote.control import Control, ask
-from orchestrator.run.safety.journal import Journal, journals, socket_of
-from orchestrator.run.safety.leftovers import clean_leftovers
+from orchestrator.run.remote.control import Control, send_request
+from orchestrator.run.safety.journal import Journal, read_journals, socket_path
+from orchestrator.run.safety.leftovers import clean_up_dead_runs
 from tests.support.paths import ROOT
 
 
@@ -99,16 +99,16 @@ def test_another_user_is_refused_even_if_the_socket_let_it_in(
 
 def test_a_run_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="does not answer"):
-        ask(tmp_path / "run.journal", {"do": "status"})
+        send_request(tmp_path / "run.journal", {"do": "status"})
 
 
 def test_cleaning_up_after_a_dead_run_takes_its_socket_too(tmp_path: Path) -> None:
     """Killed, it left both behind; here the lock is let go as a kill lets it."""
     journal = Journal("abc", plan="p", backend="bcc", probes=1, directories=(tmp_path,))
-    control = Control(socket_of(journal.path), serve)
+    control = Control(socket_path(journal.path), serve)
     os.close(journal._file)
     journal._file = -1
-    assert [record.dead for record in journals((tmp_path,))] == [True]
-    clean_leftovers(directories=(tmp_path,))
+    assert [record.dead for record in read_journals((tmp_path,))] == [True]
+    clean_up_dead_runs(directories=(tmp_path,))
     assert list(tmp_path.iterdir()) == []
     control.close()

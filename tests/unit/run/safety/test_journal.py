@@ -11,8 +11,8 @@ import pytest
 
 from orchestrator.kernel.abi.dynamic_events import Event, define, remove
 from orchestrator.plan.findings import HostError
-from orchestrator.run.safety.journal import Journal, JournalError, boot_id, journals
-from orchestrator.run.safety.leftovers import clean_leftovers, dead_runs
+from orchestrator.run.safety.journal import Journal, JournalError, read_boot_id, read_journals
+from orchestrator.run.safety.leftovers import clean_up_dead_runs, find_dead_runs
 
 TRACEFS = Path("/sys/kernel/tracing")
 
@@ -59,7 +59,7 @@ def owner(where: tuple[Path, ...]) -> Iterator["subprocess.Popen[str]"]:
     process.kill()
     process.wait()
     process.stdout.close()
-    clean_leftovers(directories=where)
+    clean_up_dead_runs(directories=where)
 
 
 def made_by(owner: "subprocess.Popen[str]") -> list[Path]:
@@ -75,7 +75,7 @@ def test_what_a_killed_run_left_is_removed(owner, where) -> None:
     assert group.exists()
     owner.send_signal(signal.SIGKILL)
     owner.wait()
-    [cleaned] = clean_leftovers(directories=where)
+    [cleaned] = clean_up_dead_runs(directories=where)
     assert {kind for kind, _ in cleaned.removed} == {"instance", "event"}
     assert cleaned.failed == ()
     assert not instance.exists()
@@ -88,7 +88,7 @@ def test_what_a_killed_run_left_is_removed(owner, where) -> None:
 def test_an_unreaped_zombie_is_dead_too(owner, where) -> None:
     owner.send_signal(signal.SIGKILL)
     os.waitid(os.P_PID, owner.pid, os.WEXITED | os.WNOWAIT)
-    [record] = dead_runs(where)
+    [record] = find_dead_runs(where)
     assert record.pid == owner.pid
 
 
@@ -96,9 +96,9 @@ def test_an_unreaped_zombie_is_dead_too(owner, where) -> None:
 @pytest.mark.features("tracefs_instances")
 def test_a_live_run_is_left_alone_even_when_it_is_stopped(owner, where) -> None:
     owner.send_signal(signal.SIGSTOP)
-    assert clean_leftovers(directories=where) == []
+    assert clean_up_dead_runs(directories=where) == []
     assert made_by(owner)[0].exists()
-    [record] = journals(where)
+    [record] = read_journals(where)
     assert (record.dead, record.pid) == (False, owner.pid)
     assert ("instance", f"probeplan-{owner.name}") in record.entries
 
@@ -108,7 +108,7 @@ def test_a_live_run_is_left_alone_even_when_it_is_stopped(owner, where) -> None:
 def test_a_dry_run_tells_and_leaves_everything(owner, where) -> None:
     owner.kill()
     owner.wait()
-    [told] = clean_leftovers(dry_run=True, directories=where)
+    [told] = clean_up_dead_runs(dry_run=True, directories=where)
     assert told.removed
     assert made_by(owner)[0].exists()
 
@@ -132,7 +132,7 @@ def test_an_instance_under_another_name_is_never_touched(where, name: str) -> No
     foreign.mkdir()
     try:
         a_dead_journal(where, ("instance", name))
-        [cleaned] = clean_leftovers(directories=where)
+        [cleaned] = clean_up_dead_runs(directories=where)
         assert cleaned.failed == ((("instance", name), "it does not bear our name"),)
         assert foreign.exists()
     finally:
@@ -146,7 +146,7 @@ def test_an_event_of_somebody_else_is_never_touched(where) -> None:
     define([event], lambda _name: None)
     try:
         a_dead_journal(where, ("event", event.full_name))
-        [cleaned] = clean_leftovers(directories=where)
+        [cleaned] = clean_up_dead_runs(directories=where)
         assert cleaned.failed
         assert (TRACEFS / "events" / event.full_name).exists()
     finally:
@@ -155,22 +155,22 @@ def test_an_event_of_somebody_else_is_never_touched(where) -> None:
 
 def test_what_was_journalled_and_never_made_is_no_error(where) -> None:
     path = a_dead_journal(where, ("instance", "probeplan-never"), ("event", "probeplan_n/never"))
-    [cleaned] = clean_leftovers(directories=where)
+    [cleaned] = clean_up_dead_runs(directories=where)
     assert (cleaned.removed, cleaned.failed) == ((), ())
     assert not path.exists()
 
 
 def test_what_could_not_be_removed_keeps_its_journal(where) -> None:
     path = a_dead_journal(where, ("gadget", "probeplan_x"))
-    [cleaned] = clean_leftovers(directories=where)
+    [cleaned] = clean_up_dead_runs(directories=where)
     assert "does not know how to remove" in cleaned.failed[0][1]
     assert path.exists()
 
 
 def test_a_journal_of_another_boot_names_nothing_that_could_be_there(where) -> None:
     path = a_dead_journal(where, ("instance", "probeplan-old"))
-    path.write_text(path.read_text().replace(boot_id(), "another-boot"))
-    [cleaned] = clean_leftovers(directories=where)
+    path.write_text(path.read_text().replace(read_boot_id(), "another-boot"))
+    [cleaned] = clean_up_dead_runs(directories=where)
     assert (cleaned.removed, cleaned.failed) == ((), ())
     assert not path.exists()
 
@@ -180,7 +180,7 @@ def test_what_is_undone_leaves_the_journal_and_the_last_takes_the_file_along(whe
     journal.add("event", "probeplan_a/one")
     journal.add("event", "probeplan_a/two")
     journal.done("event", "probeplan_a/one")
-    [record] = journals(where)
+    [record] = read_journals(where)
     assert record.entries == (("event", "probeplan_a/two"),)
     journal.done("event", "probeplan_a/two")
     assert journal.close() is None
@@ -191,7 +191,7 @@ def test_what_is_undone_leaves_the_journal_and_the_last_takes_the_file_along(whe
 def test_a_file_that_is_no_journal_is_passed_over(where, text: str) -> None:
     where[0].mkdir(mode=0o700)
     (where[0] / "x.journal").write_text(text)
-    assert list(journals(where)) == []
+    assert list(read_journals(where)) == []
 
 
 def test_a_directory_that_others_may_write_to_is_not_trusted(tmp_path: Path) -> None:

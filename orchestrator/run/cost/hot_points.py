@@ -1,22 +1,25 @@
-"""Attach points that a busy host may pass a hundred thousand times a second and more, each with the
-reason: before a plan is attached to one of them in full, it is worth a second's look.
+"""Attach points that a busy host may hit a hundred thousand times a second or more, each with the
+reason. Before a plan is attached to one of them in full, a second of counting is worthwhile.
 
-Frequencies are by nature of the place: once a context switch, an allocation, a packet, a system
-call or an interrupt (Documentation/trace/events*.rst, and the callers in the kernel's sources).
+How often a point is hit follows from what it is: once a context switch, an allocation, a packet, a
+system call or an interrupt (Documentation/trace/events*.rst, and the callers in the kernel's
+sources).
 """
 
 from collections.abc import Mapping
 
-__all__ = ["HOT_EVENTS", "HOT_FUNCTIONS", "HOT_SYSCALLS", "HOT_USER_FUNCTIONS"]
+from orchestrator.compile.program import Hook, Program
 
-_SWITCH = "it is passed at every context switch or wake-up"
-_CALL = "it is passed at every system call of every process"
-_MEMORY = "it is passed at every allocation or release of memory"
-_PACKET = "it is passed at every packet"
-_INTERRUPT = "it is passed at every interrupt, timer or deferred work"
-_FILE = "it is passed at every read, write or look at a file"
-_WAIT = "programs call it all the time to wait or to look at the clock"
-_LOCK = "it is passed whenever a lock is taken or a section entered"
+__all__ = ["HOT_EVENTS", "HOT_FUNCTIONS", "HOT_SYSCALLS", "HOT_USER_FUNCTIONS", "find_hot_points"]
+
+_SWITCH = "it runs at every context switch or wake-up"
+_CALL = "it runs at every system call of every process"
+_MEMORY = "it runs at every allocation or release of memory"
+_PACKET = "it runs at every packet"
+_INTERRUPT = "it runs at every interrupt, timer or deferred work"
+_FILE = "it runs at every read, write or lookup of a file"
+_WAIT = "programs call it constantly to wait or to read the clock"
+_LOCK = "it runs whenever a lock is taken or a critical section is entered"
 
 #: Tracepoints, as CATEGORY:EVENT or CATEGORY:*.
 HOT_EVENTS: Mapping[str, str] = {
@@ -111,6 +114,32 @@ HOT_USER_FUNCTIONS: Mapping[str, str] = {
     **dict.fromkeys(("clock_gettime", "gettimeofday", "time"), _WAIT),
     **dict.fromkeys(
         ("memcpy", "memmove", "memset", "memcmp", "strlen", "strcmp", "memchr"),
-        "programs call it for almost everything that they do",
+        "programs call it for almost everything they do",
     ),
 }
+#: From so many attach points of one plan on, no one can judge them all beforehand.
+_MANY = 16
+
+
+def find_hot_points(program: Program) -> Mapping[str, str]:
+    """The attach points that may be hit very often, by label (KIND:TARGET), each with the reason.
+    All of them where there are many, and none is known to be hot."""
+    hooks = program.hooks
+    hot = {hook.label: why for hook in hooks if (why := _why_hot(hook))}
+    if not hot and len(hooks) >= _MANY:
+        return {hook.label: f"one of {len(hooks)} attach points" for hook in hooks}
+    return hot
+
+
+def _why_hot(hook: Hook) -> str | None:
+    if hook.path:
+        return HOT_USER_FUNCTIONS.get(hook.symbol)
+    if hook.traits.site == "raw tracepoint":
+        event = hook.event
+        return next((why for name, why in HOT_EVENTS.items() if name.endswith(f":{event}")), None)
+    if hook.tracepoint is None:
+        return HOT_FUNCTIONS.get(hook.symbol)
+    category, event = hook.tracepoint.category, hook.tracepoint.event
+    if category == "syscalls":
+        return HOT_SYSCALLS.get(event.removeprefix("sys_enter_").removeprefix("sys_exit_"))
+    return HOT_EVENTS.get(f"{category}:{event}", HOT_EVENTS.get(f"{category}:*"))

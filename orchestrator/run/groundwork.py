@@ -1,0 +1,76 @@
+"""What a run has in place before its first probe: journal, watchdog and parked command."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.backends.protocol import Artifact, AttachOptions
+from orchestrator.run.command import Command, park_command
+from orchestrator.run.options import RunOptions
+from orchestrator.run.prepare import Prepared
+from orchestrator.run.safety.admission import admit_run
+from orchestrator.run.safety.guard import Guard
+from orchestrator.run.safety.journal import Journal
+from orchestrator.run.safety.leftovers import find_tracefs
+
+__all__ = ["Groundwork", "lay_groundwork"]
+
+_STDERR = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Groundwork:
+    """The open journal of the run, the guard that starts its watchdog, and its command, parked
+    before exec (None: it has none)."""
+
+    run_id: str
+    journal: Journal
+    guard: Guard
+    command: Command | None
+
+    def attach_options(self) -> AttachOptions:
+        """What a backend needs to attach for this run."""
+        return AttachOptions(
+            run_id=self.run_id,
+            root_pid=self.command.pid if self.command else None,
+            journal=self.guard.add,
+            unjournal=self.journal.done,
+            stop=self.guard.stop,
+        )
+
+
+def lay_groundwork(run_id: str, prepared: Prepared, options: RunOptions) -> Groundwork:
+    """Open the journal, ask the policies whether one more run may be live, park the command.
+
+    Raises HostError (no journal can be kept; too many runs are live) and PlanError (there is no
+    such command); nothing is left open then.
+    """
+    journal = _open_journal(run_id, prepared.choice.artifact, options)
+    try:
+        admit_run(prepared.policies, options.journals, run_id)
+        guard = Guard(journal, find_tracefs())
+        command = _park_command(options)
+    except BaseException:
+        journal.close()
+        raise
+    return Groundwork(run_id=run_id, journal=journal, guard=guard, command=command)
+
+
+def _open_journal(run_id: str, artifact: Artifact[Any], options: RunOptions) -> Journal:
+    journal = Journal(
+        run_id,
+        plan=artifact.program.name,
+        backend=artifact.backend,
+        probes=len(artifact.program.probes),
+        directories=options.journals,
+    )
+    first = options.journals[0]
+    if journal.directory != first:
+        options.notify(f"the journal is kept in {journal.directory}: {first} is not writable")
+    return journal
+
+
+def _park_command(options: RunOptions) -> Command | None:
+    """JSON lines on standard output stay whole: the command then writes to standard error."""
+    if not options.command:
+        return None
+    return park_command(options.command, stdout=_STDERR if options.log is None else None)

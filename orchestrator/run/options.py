@@ -1,0 +1,44 @@
+"""The choices of whoever starts a run, apart from the plan, its policies and its backend."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from orchestrator.accounting.count import Count
+from orchestrator.output.sink import Sink
+from orchestrator.run.safety.journal import DIRECTORIES
+
+if TYPE_CHECKING:
+    from orchestrator.run.metrics.run_metrics import Measured
+
+__all__ = ["Bar", "RunOptions"]
+
+
+class Bar(Protocol):
+    """What the loop reports its progress to: a progress bar or a live view."""
+
+    def follow(self, look: Callable[[], "Measured"]) -> None:
+        """Called once when the probes are armed; `look` gives what was measured so far."""
+
+    def update(self, elapsed_s: float, events: int, lost: Count) -> None:
+        """The time since arming, and the events written and lost so far."""
+
+    def hide(self) -> None:
+        """Make room for lines on the same terminal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How to run; each as documented at `run_plan`. `out`: a directory. `log` None: standard
+    output."""
+
+    command: tuple[str, ...] = ()
+    out: str | os.PathLike[str] | None = None
+    log: Sink | None = None
+    progress: Bar | None = None
+    notify: Callable[[str], None] = lambda _text: None
+    journals: tuple[Path, ...] = DIRECTORIES
+    keep_privileges: bool = True
+    canary: bool = False

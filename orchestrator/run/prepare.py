@@ -1,0 +1,111 @@
+"""A plan made ready for one kernel under policies, before anything is attached.
+
+`run`, `explain` and `doctor` all go through here, so that they apply the same policies in the same
+order and cannot disagree. Reads facts about the kernel and changes nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from orchestrator.backends.protocol import Backend
+from orchestrator.compile.lower import compile_plan
+from orchestrator.compile.program import Program
+from orchestrator.compile.redact import salted
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.findings import HostError, PlanError
+from orchestrator.plan.model import Plan
+from orchestrator.policy.ceilings import apply_ceilings
+from orchestrator.policy.model import Policy
+from orchestrator.policy.rules import (
+    attribute_to_ceilings,
+    check_artifact,
+    check_digest,
+    check_program,
+    forbidden_backends,
+)
+from orchestrator.run.choice import BackendChoice, choose_backend
+
+__all__ = ["Prepared", "Resolved", "prepare", "resolve", "select_backend"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """A plan with its limits lowered to the ceilings of `policies`, and its program on the kernel
+    that `facts` describe. The policies forbid nothing of it."""
+
+    plan: Plan
+    facts: KernelFacts
+    policies: tuple[Policy, ...]
+    program: Program
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared(Resolved):
+    """A resolved plan with the backend that will attach it, which the policies allow."""
+
+    choice: BackendChoice
+
+
+def prepare(  # noqa: PLR0913  # a keyword for each input
+    plan: Plan,
+    facts: KernelFacts,
+    policies: Sequence[Policy] = (),
+    *,
+    backend: str = "auto",
+    follow_children: bool = False,
+    backends: Mapping[str, Backend[Any]] | None = None,
+) -> Prepared:
+    """The plan ready to be attached on the kernel that `facts` describe.
+
+    `follow_children`: descendants of the target processes are the target too, as for a command.
+    `backend` is a name from `backends` (None: all there are), or `auto`. Raises PlanError for a
+    plan that does not fit this kernel, and HostError where this host cannot run it or `policies`
+    forbid it.
+    """
+    resolved = resolve(plan, facts, policies, follow_children=follow_children)
+    return select_backend(resolved, backend, backends)
+
+
+def resolve(
+    plan: Plan,
+    facts: KernelFacts,
+    policies: Sequence[Policy] = (),
+    *,
+    follow_children: bool = False,
+) -> Resolved:
+    """The plan under `policies` and its program on this kernel, for any backend. Raises PlanError
+    and HostError as `prepare` does."""
+    policies = tuple(policies)
+    plan = apply_ceilings(plan, policies)
+    check_digest(plan, policies)
+    try:
+        program = salted(_compile(plan, facts, follow_children=follow_children))
+        check_program(program, facts, policies)
+    except (PlanError, HostError) as error:
+        raise attribute_to_ceilings(error, plan, policies) from None
+    return Resolved(plan=plan, facts=facts, policies=policies, program=program)
+
+
+def select_backend(
+    resolved: Resolved, backend: str = "auto", backends: Mapping[str, Backend[Any]] | None = None
+) -> Prepared:
+    """The resolved plan with the backend that runs it. Raises HostError as `prepare` does."""
+    plan, facts, policies = resolved.plan, resolved.facts, resolved.policies
+    try:
+        choice = choose_backend(
+            resolved.program, facts, backend, backends, forbidden_backends(policies)
+        )
+    except HostError as error:
+        raise attribute_to_ceilings(error, plan, policies) from None
+    check_artifact(choice.artifact, policies)
+    return Prepared(
+        plan=plan, facts=facts, policies=policies, program=resolved.program, choice=choice
+    )
+
+
+def _compile(plan: Plan, facts: KernelFacts, *, follow_children: bool) -> Program:
+    program = compile_plan(plan, facts)
+    if not follow_children:
+        return program
+    return replace(program, target=replace(program.target, children=True))

@@ -1,0 +1,89 @@
+"""The end of a run: detach, close the journal, dismiss the watchdog, wait for the command. Each
+step is tried even when one before it failed."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.backends.protocol import Session
+from orchestrator.run.command import Command
+from orchestrator.run.groundwork import Groundwork
+from orchestrator.run.report.faults import Faults
+from orchestrator.run.report.outcome import CommandResult
+from orchestrator.run.safety.guard import Guard
+from orchestrator.run.safety.journal import Journal
+from orchestrator.run.safety.leftovers import clean_up_own
+from orchestrator.run.signals import Signals
+
+__all__ = ["Teardown", "tear_down"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teardown:
+    """What became of the command (None: there was none), and how long detaching took in ms (None:
+    nothing was attached)."""
+
+    command: CommandResult | None = None
+    detach_ms: float | None = None
+
+
+def tear_down(
+    groundwork: Groundwork | None,
+    session: Session | None,
+    faults: Faults,
+    signals: Signals,
+    notify: Callable[[str], None],
+) -> Teardown:
+    """Undo what a run has set up, as far as it came. What stays behind is noted in `faults`."""
+    detach_ms = None if session is None else _detach(session, faults)
+    if groundwork is None:
+        return Teardown(detach_ms=detach_ms)
+    _try(lambda: _close_journal(groundwork.journal, faults), faults)
+    _try(lambda: _dismiss(groundwork.guard, faults), faults)
+    command = groundwork.command
+    if command is None:
+        return Teardown(detach_ms=detach_ms)
+    return Teardown(command=_finish(command, faults, signals, notify), detach_ms=detach_ms)
+
+
+def _try(step: Callable[[], None], faults: Faults) -> None:
+    try:
+        step()
+    except Exception as error:  # noted, and the next step is done all the same
+        faults.left_behind.append(f"cleaning up failed: {error}")
+
+
+def _detach(session: Session, faults: Faults) -> float:
+    began = time.monotonic_ns()
+    _try(session.detach, faults)
+    return (time.monotonic_ns() - began) / 1e6
+
+
+def _close_journal(journal: Journal, faults: Faults) -> None:
+    """What the backend left is tried once more; if it stays, so does the journal."""
+    failed = clean_up_own(journal) if journal.entries else ()
+    journal.close()
+    for (kind, name), why in failed:
+        faults.left_behind.append(
+            f"the {kind} {name} is left behind: {why}; `probeplan cleanup` removes it"
+        )
+
+
+def _dismiss(guard: Guard, faults: Faults) -> None:
+    """The watchdog goes last: until then a kill leaves nothing behind."""
+    guard.end()
+    if guard.trouble:
+        faults.notes.append(
+            f"{guard.trouble}: had this run been killed, `probeplan cleanup` or the next run would "
+            "have cleaned up"
+        )
+
+
+def _finish(
+    command: Command, faults: Faults, signals: Signals, notify: Callable[[str], None]
+) -> CommandResult | None:
+    if not command.ended():
+        notify(f"everything is detached; the command (pid {command.pid}) is still running")
+    result = faults.attempt(lambda: command.finish(signals), None)
+    command.close()
+    return result

@@ -1,6 +1,6 @@
 """probeplan: kernel probes as code.
 
-The public API, loaded when it is first used: start-up is a feature.
+The public API. Each name is imported when it is first used, which keeps start-up fast.
 """
 
 from importlib import import_module
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from orchestrator.kernel.facts import KernelFacts, live_facts, load_facts
     from orchestrator.plan.findings import Finding, HostError, PlanError
     from orchestrator.plan.load import load_plan
+    from orchestrator.policy.file import read_policies
+    from orchestrator.policy.model import Policy
     from orchestrator.run.report.result import RunResult
     from orchestrator.run.runner import run_plan
 
@@ -19,11 +21,13 @@ __all__ = [
     "HostError",
     "KernelFacts",
     "PlanError",
+    "Policy",
     "RunResult",
     "compile_plan",
     "live_facts",
     "load_facts",
     "load_plan",
+    "read_policies",
     "run_plan",
 ]
 
@@ -32,11 +36,13 @@ _HOME = {
     "HostError": "orchestrator.plan.findings",
     "KernelFacts": "orchestrator.kernel.facts",
     "PlanError": "orchestrator.plan.findings",
+    "Policy": "orchestrator.policy.model",
     "RunResult": "orchestrator.run.report.result",
     "compile_plan": "orchestrator.compile.lower",
     "live_facts": "orchestrator.kernel.facts",
     "load_facts": "orchestrator.kernel.facts",
     "load_plan": "orchestrator.plan.load",
+    "read_policies": "orchestrator.policy.file",
     "run_plan": "orchestrator.run.runner",
 }
 

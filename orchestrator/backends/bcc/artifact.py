@@ -8,7 +8,12 @@ from orchestrator.backends.bcc.design.layout import MapLayout
 from orchestrator.backends.bcc.design.maps import MapSpec
 from orchestrator.backends.bcc.design.mechanism import MechanismChoice, choose_mechanism
 from orchestrator.backends.bcc.design.registers import ARCHITECTURES
-from orchestrator.backends.bcc.emit.source import HookError, functions, render, task_offsets
+from orchestrator.backends.bcc.emit.source import (
+    HookError,
+    list_functions,
+    render_source,
+    task_offsets,
+)
 from orchestrator.backends.protocol import Artifact, Enforced, HookPlan
 from orchestrator.compile.program import Hook, Program
 from orchestrator.kernel.facts import KernelFacts
@@ -33,51 +38,53 @@ class BccDetail:
 
 def unsupported(program: Program, facts: KernelFacts) -> tuple[Finding, ...]:
     """Why this backend cannot run `program` on that kernel; empty when it can."""
-    general = tuple(_host(program, facts))
+    general = tuple(_check_host(program, facts))
     if general:
         return general
     choices = {hook.id: choose_mechanism(hook, facts) for hook in program.hooks}
-    findings = [*_unattachable(program, choices), *_too_large(program)]
+    findings = [*_find_unattachable(program, choices), *_find_too_large(program)]
     try:
-        render(program, MapLayout(program), choices, facts)
+        render_source(program, MapLayout(program), choices, facts)
     except HookError as error:
-        findings.append(_finding(f"{error.hook.label}: {error.why}", error.hook.position))
+        findings.append(_make_finding(f"{error.hook.label}: {error.why}", error.hook.position))
     return tuple(findings)
 
 
-def _host(program: Program, facts: KernelFacts) -> Iterator[Finding]:
+def _check_host(program: Program, facts: KernelFacts) -> Iterator[Finding]:
     if program.arch not in ARCHITECTURES:
-        yield _finding(f"registers of {program.arch} are not known", hint="use tracefs")
+        yield _make_finding(f"registers of {program.arch} are not known", hint="use tracefs")
     for name in NEEDED if program.emits else ("bpf", "jiffies64"):
         feature = facts.feature(name)
         if feature.state == "no":
-            yield _finding(f"this kernel lacks {name}: {feature.detail}")
+            yield _make_finding(f"this kernel lacks {name}: {feature.detail}")
     if not facts.recorded and not facts.feature("bcc"):
-        yield _finding(f"the compiler is missing: {facts.feature('bcc').detail}")
+        yield _make_finding(f"the compiler is missing: {facts.feature('bcc').detail}")
     needs_task = [h for h in program.hooks if h.body.task not in (None, "none")]
     if (program.target.children or needs_task) and "comm" not in task_offsets(facts):
-        yield _finding("the layout of task_struct is not known without BTF")
+        yield _make_finding("the layout of task_struct is not known without BTF")
 
 
-def _unattachable(program: Program, choices: Mapping[int, MechanismChoice]) -> Iterator[Finding]:
+def _find_unattachable(
+    program: Program, choices: Mapping[int, MechanismChoice]
+) -> Iterator[Finding]:
     for hook in program.hooks:
         choice = choices[hook.id]
         if choice.mechanism is None and not hook.optional:
             reasons = "; ".join(f"{name}: {why}" for name, why in choice.rejected.items())
-            yield _finding(f"{hook.label} cannot be attached ({reasons})", hook.position)
+            yield _make_finding(f"{hook.label} cannot be attached ({reasons})", hook.position)
 
 
-def _too_large(program: Program) -> Iterator[Finding]:
+def _find_too_large(program: Program) -> Iterator[Finding]:
     for metric in program.metrics:
         if metric.key_size > LARGEST_KEY:
-            yield _finding(
+            yield _make_finding(
                 f"metric {metric.probe}.{metric.name}: its key takes {metric.key_size} bytes, "
                 f"and at most {LARGEST_KEY} fit on the BPF stack",
                 hint="shorten strings in `by`: str(p, 64)",
             )
 
 
-def _finding(message: str, position: Position | None = None, hint: str = "") -> Finding:
+def _make_finding(message: str, position: Position | None = None, hint: str = "") -> Finding:
     if position is None:
         return Finding(code="PP110", message=message, hint=hint)
     return Finding(code="PP110", message=message, position=position, hint=hint)
@@ -106,14 +113,14 @@ def build_artifact(
     detail = BccDetail(
         layout=layout,
         choices=choices,
-        functions=tuple(functions(program, layout, choices)),
+        functions=tuple(list_functions(program, layout, choices)),
         maps=specs,
         ring_bytes=ring,
     )
     return Artifact(
         backend=NAME,
         program=program,
-        text=render(program, layout, choices, facts),
+        text=render_source(program, layout, choices, facts),
         hooks=tuple(_plan_hook(hook, choices[hook.id]) for hook in program.hooks),
         memory=used,
         enforced=_where_enforced(has_fetch=bool(facts.feature("fetch_atomics"))),

@@ -19,7 +19,7 @@ _RETURN_1 = bpf.instruction(bpf.MOV64_IMM, to=0, value=1) + bpf.instruction(bpf.
 def measure_price(kind: str) -> tuple[float, float] | None:
     """ns that a call becomes slower by, and ns a run as the kernel's statistics tell them of a
     program that does nothing. None where this mechanism cannot be tried."""
-    attach = _WAYS.get(kind)
+    attach = _ATTACHERS.get(kind)
     if attach is None:
         return None
     try:
@@ -27,14 +27,14 @@ def measure_price(kind: str) -> tuple[float, float] | None:
     except (OSError, AttachRefused, ValueError, elf.ElfError):
         return None
     try:
-        with_it, run_ns = measure_call_ns(), _run_ns(program)
+        with_it, run_ns = measure_call_ns(), _measure_run(program)
     finally:
         made.detach()
         os.close(program)
     return max(with_it - measure_call_ns(), 0.0), run_ns
 
 
-def _run_ns(program: int) -> float:
+def _measure_run(program: int) -> float:
     """0 where statistics are not allowed: they are then not used later either."""
     statistics = RunTime()
     try:
@@ -48,13 +48,13 @@ def _run_ns(program: int) -> float:
     return found.run_time_ns / found.run_count if found.run_time_ns and found.run_count else 0.0
 
 
-def _empty(kind: int) -> int:
+def _load_empty(kind: int) -> int:
     code = bpf.RETURN_0 if kind == bpf.RAW_TRACEPOINT else _RETURN_1
     return bpf.prog_load(kind, code, name="pp_price")[0]
 
 
-def _with(kind: int, attach: Callable[[int], Attachment]) -> tuple[int, Attachment]:
-    program = _empty(kind)
+def _attach_empty(kind: int, attach: Callable[[int], Attachment]) -> tuple[int, Attachment]:
+    program = _load_empty(kind)
     try:
         return program, attach(program)
     except BaseException:
@@ -62,32 +62,36 @@ def _with(kind: int, attach: Callable[[int], Attachment]) -> tuple[int, Attachme
         raise
 
 
-def _raw() -> tuple[int, Attachment]:
-    return _with(bpf.RAW_TRACEPOINT, lambda fd: links.attach_raw_tracepoint("sys_enter", fd))
+def _attach_raw() -> tuple[int, Attachment]:
+    return _attach_empty(
+        bpf.RAW_TRACEPOINT, lambda fd: links.attach_raw_tracepoint("sys_enter", fd)
+    )
 
 
-def _perf() -> tuple[int, Attachment]:
+def _attach_perf() -> tuple[int, Attachment]:
     number = dynamic_events.event_id(f"syscalls/sys_enter_{CALL}")
-    return _with(bpf.TRACEPOINT, lambda fd: links.attach_perf_tracepoint(number, fd))
+    return _attach_empty(bpf.TRACEPOINT, lambda fd: links.attach_perf_tracepoint(number, fd))
 
 
-def _kernel(*, returns: bool) -> tuple[int, Attachment]:
-    return _with(bpf.KPROBE, lambda fd: links.attach_kprobe_pmu(call_symbol(), fd, returns=returns))
+def _attach_kprobe(*, returns: bool) -> tuple[int, Attachment]:
+    return _attach_empty(
+        bpf.KPROBE, lambda fd: links.attach_kprobe_pmu(call_symbol(), fd, returns=returns)
+    )
 
 
-def _user(*, returns: bool) -> tuple[int, Attachment]:
+def _attach_uprobe(*, returns: bool) -> tuple[int, Attachment]:
     path = elf.resolve_binary(LIBRARY)
     offset = elf.symbol_offset(path, CALL)
-    return _with(
+    return _attach_empty(
         bpf.KPROBE, lambda fd: links.attach_uprobe_pmu(str(path), offset, fd, returns=returns)
     )
 
 
-_WAYS: Mapping[str, Callable[[], tuple[int, Attachment]]] = {
-    "raw tracepoint": _raw,
-    "perf tracepoint": _perf,
-    "kprobe": lambda: _kernel(returns=False),
-    "kretprobe": lambda: _kernel(returns=True),
-    "uprobe": lambda: _user(returns=False),
-    "uretprobe": lambda: _user(returns=True),
+_ATTACHERS: Mapping[str, Callable[[], tuple[int, Attachment]]] = {
+    "raw tracepoint": _attach_raw,
+    "perf tracepoint": _attach_perf,
+    "kprobe": lambda: _attach_kprobe(returns=False),
+    "kretprobe": lambda: _attach_kprobe(returns=True),
+    "uprobe": lambda: _attach_uprobe(returns=False),
+    "uretprobe": lambda: _attach_uprobe(returns=True),
 }

@@ -29,7 +29,7 @@ def attach_perf_clock(frequency: int, program: int) -> Attachment:
     fds: list[int] = []
     try:
         for cpu in perf.online_cpus():
-            fds.append(_open(frequency, cpu))
+            fds.append(_open_clock(frequency, cpu))
             perf.set_program(fds[-1], program)
     except OSError as refused:
         for fd in fds:
@@ -40,7 +40,7 @@ def attach_perf_clock(frequency: int, program: int) -> Attachment:
     return Attachment(mechanism="perf clock", place=f"{frequency}hz", fds=fds)
 
 
-def _open(frequency: int, cpu: int) -> int:
+def _open_clock(frequency: int, cpu: int) -> int:
     attributes = struct.pack(
         "=IIQQQQQ", TYPE_SOFTWARE, perf.ATTRIBUTE_BYTES, 0, frequency, 0, 0, BY_FREQUENCY
     ).ljust(perf.ATTRIBUTE_BYTES, b"\0")

@@ -45,10 +45,10 @@ def load_side(side: HookSide, mechanism: Mechanism, code: bytes, maps: Mapping[i
             attach_btf_id=side.hook.btf_id if tracing else 0,
         )
     except load.LoadError as refused:
-        raise HostError([_refused(side, refused)]) from None
+        raise HostError([_explain_refusal(side, refused)]) from None
 
 
-def _refused(side: HookSide, refused: load.LoadError) -> Finding:
+def _explain_refusal(side: HookSide, refused: load.LoadError) -> Finding:
     """What the verifier said, in terms of the plan; its whole log is kept in a file."""
     hook, hint = side.hook, ""
     tail = [line for line in refused.log.strip().splitlines() if not _is_statistics(line)]
@@ -57,7 +57,7 @@ def _refused(side: HookSide, refused: load.LoadError) -> Finding:
             "w", prefix="probeplan-verifier-", suffix=".log", delete=False
         ) as kept:
             kept.write(refused.log)
-        hint = f"the verifier's log is in {kept.name}; {_about(hook)}"
+        hint = f"the verifier's log is in {kept.name}; {_describe_program(hook)}"
     said = "; ".join(tail[-LOG_LINES:]) or str(refused)
     message = f"the kernel refused the program of {hook.label} ({side.name}): {said}"
     return Finding(code="PP089", message=message, position=hook.position, hint=hint)
@@ -67,7 +67,7 @@ def _is_statistics(line: str) -> bool:
     return re.match(r"processed \d+ insns|verification time", line) is not None
 
 
-def _about(hook: Hook) -> str:
+def _describe_program(hook: Hook) -> str:
     body = hook.body
     told = ", ".join(f"`{describe(node, body)}`" for node in islice(tops(body), 6))
     return f"the program computes {told}" if told else "the program only counts"
@@ -83,12 +83,12 @@ def attach_side(
         case "raw tracepoint":
             return links.attach_raw_tracepoint(hook.event or _tracepoint_name(hook), program)
         case "perf tracepoint":
-            return _perf_tracepoint(side, program)
+            return _attach_perf_tracepoint(side, program)
         case "fentry":
             make = links.attach_fexit if is_at_return(side) else links.attach_fentry
             return make(hook.symbol, program)
         case "dynamic event":
-            event = _event(side, options.run_id)
+            event = _define_event(side, options.run_id)
             return links.attach_dynamic_event(
                 event, program, lambda name: options.journal("event", name)
             )
@@ -112,7 +112,7 @@ def _tracepoint_name(hook: Hook) -> str:
     return hook.tracepoint.event if hook.tracepoint is not None else ""
 
 
-def _perf_tracepoint(side: HookSide, program: int) -> Attachment:
+def _attach_perf_tracepoint(side: HookSide, program: int) -> Attachment:
     hook = side.hook
     found = hook.exit_tracepoint if side.name == "return" else hook.tracepoint
     if found is None or found.id is None:
@@ -120,7 +120,7 @@ def _perf_tracepoint(side: HookSide, program: int) -> Attachment:
     return links.attach_perf_tracepoint(found.id, program, place=f"{found.category}:{found.event}")
 
 
-def _event(side: HookSide, run_id: str) -> Event:
+def _define_event(side: HookSide, run_id: str) -> Event:
     """The definition of our own event; its name holds the run's id, since the kernel's profiles
     list names without groups."""
     hook = side.hook

@@ -15,21 +15,21 @@ UNLIMITED = (1 << 64) - 1
 BURST_PART = 10
 
 
-def control_words(lay: layout.MapLayout, own_tgid: int) -> list[int]:
+def control_words(map_layout: layout.MapLayout, own_tgid: int) -> list[int]:
     """The control element, disarmed. `own_tgid`: our process as the kernel's programs see it."""
-    program = lay.program
-    words = [0] * (lay.control_bytes // layout.WORD)
-    words[lay.plan_word("self")] = own_tgid
-    words[lay.plan_word("cap")] = program.limits.events
-    _put_rate(words, lay.plan_word("rate_gap"), program.limits.rate)
+    program = map_layout.program
+    words = [0] * (map_layout.control_bytes // layout.WORD)
+    words[map_layout.plan_word("self")] = own_tgid
+    words[map_layout.plan_word("cap")] = program.limits.events
+    _put_rate(words, map_layout.plan_word("rate_gap"), program.limits.rate)
     for number, probe in enumerate(program.probes):
-        words[lay.probe_word(number, "sample")] = probe.sample
+        words[map_layout.probe_word(number, "sample")] = probe.sample
         cap = UNLIMITED if probe.events is None else probe.events
-        words[lay.probe_word(number, "cap")] = cap
+        words[map_layout.probe_word(number, "cap")] = cap
         if probe.rate is not None:
-            _put_rate(words, lay.probe_word(number, "rate_gap"), probe.rate)
+            _put_rate(words, map_layout.probe_word(number, "rate_gap"), probe.rate)
     for param in program.params:
-        words[lay.param_word(param.slot)] = param.value & UNLIMITED
+        words[map_layout.param_word(param.slot)] = param.value & UNLIMITED
     return words
 
 
@@ -39,21 +39,21 @@ def _put_rate(words: list[int], gap_at: int, rate: Rate) -> None:
     words[gap_at + 1] = rate.per_ns // BURST_PART
 
 
-def ledger_element(lay: layout.MapLayout, side: layout.HookSide, cpus: int) -> bytes:
+def ledger_element(map_layout: layout.MapLayout, side: layout.HookSide, cpus: int) -> bytes:
     """The first element of one side: zeros, but for the values that minima and maxima start
     from."""
-    specs = {metric.index: metric for metric in lay.program.metrics}
-    words = [0] * (lay.ledger_bytes // layout.WORD)
+    specs = {metric.index: metric for metric in map_layout.program.metrics}
+    words = [0] * (map_layout.ledger_bytes // layout.WORD)
     for number, use in enumerate(side.hook.body.metrics):
-        words[lay.metric_word(number, "value")] = layout.extreme(specs[use.metric])
+        words[map_layout.metric_word(number, "value")] = layout.initial_extreme(specs[use.metric])
     return struct.pack(f"={len(words)}Q", *words) * cpus
 
 
-def span_element(lay: layout.MapLayout, span: SpanProgram, cpus: int) -> bytes:
+def span_element(map_layout: layout.MapLayout, span: SpanProgram, cpus: int) -> bytes:
     """The same of a span: zeros, but for what minima and maxima start from."""
-    words = [0] * (lay.ledger_bytes // layout.WORD)
+    words = [0] * (map_layout.ledger_bytes // layout.WORD)
     for number, metric in enumerate(span.metrics):
-        words[lay.metric_word(number, "value")] = layout.extreme(metric)
+        words[map_layout.metric_word(number, "value")] = layout.initial_extreme(metric)
     return struct.pack(f"={len(words)}Q", *words) * cpus
 
 

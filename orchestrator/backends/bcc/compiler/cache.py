@@ -67,7 +67,7 @@ def read_compiled(key: str, functions: Sequence[str]) -> dict[str, bytes] | None
         return None
     try:
         file = check_own(place) / key
-        found = _decode(file.read_bytes(), functions)
+        found = _decode_compiled(file.read_bytes(), functions)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     with contextlib.suppress(OSError):  # on a read-only file system it is as good
@@ -85,14 +85,14 @@ def write_compiled(key: str, compiled: Mapping[str, bytes]) -> None:
         handle, name = tempfile.mkstemp(dir=check_own(place), prefix=NEW)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(_encode(compiled))
+                file.write(_encode_compiled(compiled))
             Path(name).replace(place / key)
-            _prune(place)
+            _prune_files(place)
         except OSError:
             Path(name).unlink()
 
 
-def _prune(place: Path) -> None:
+def _prune_files(place: Path) -> None:
     """Drop the oldest files beyond KEPT_FILES, and what a killed writer left."""
     files = sorted(place.iterdir(), key=lambda file: file.stat().st_mtime_ns)
     torn = [file for file in files if file.name.startswith(NEW) and _age_s(file) > TORN_SECONDS]
@@ -104,12 +104,12 @@ def _age_s(file: Path) -> float:
     return time.time() - file.stat().st_mtime
 
 
-def _encode(compiled: Mapping[str, bytes]) -> bytes:
+def _encode_compiled(compiled: Mapping[str, bytes]) -> bytes:
     body = json.dumps({name: b64encode(code).decode() for name, code in compiled.items()}).encode()
     return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
 
-def _decode(kept: bytes, functions: Sequence[str]) -> dict[str, bytes]:
+def _decode_compiled(kept: bytes, functions: Sequence[str]) -> dict[str, bytes]:
     digest, _, body = kept.partition(b"\n")
     if hashlib.sha256(body).hexdigest().encode() != digest:
         raise ValueError("the digest does not match")

@@ -75,7 +75,7 @@ def _compile_in_child(text: str, functions: Sequence[str]) -> dict[str, bytes]:
             capture_output=True,
             timeout=COMPILE_SECONDS,
             cwd=HEADERS,
-            env=_environment(),
+            env=_child_environment(),
             check=False,
         )
     except subprocess.TimeoutExpired as late:
@@ -88,7 +88,7 @@ def _compile_in_child(text: str, functions: Sequence[str]) -> dict[str, bytes]:
     return {name: b64decode(code) for name, code in json.loads(child.stdout).items()}
 
 
-def _environment() -> dict[str, str]:
+def _child_environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
     return kept | {"BCC_KERNEL_SOURCE": str(HEADERS), "LC_ALL": "C"}
 
@@ -97,7 +97,7 @@ EXIT_NO_BCC = 3
 EXIT_REFUSED = 4
 
 
-def _child() -> int:
+def _run_child() -> int:
     """Compile the job on standard input. libbcc prints to fd 1 as well as 2: both go to the log."""
     job = json.loads(sys.stdin.buffer.read())
     answer = os.dup(1)
@@ -119,6 +119,6 @@ def _child() -> int:
 
 
 if __name__ == "__main__":
-    status = _child()
+    status = _run_child()
     sys.stderr.flush()
     os._exit(status)  # libbcc's and LLVM's exit handlers have nothing to do for us and cost time

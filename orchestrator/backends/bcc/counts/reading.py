@@ -22,8 +22,8 @@ def unpack_words(value: bytes) -> list[int]:
 class LedgerReader:
     """Elements of the ledger, one list of words a CPU: sides, lost children, spans."""
 
-    def __init__(self, lay: layout.MapLayout, ledger: Map) -> None:
-        self.layout, self.ledger = lay, ledger
+    def __init__(self, map_layout: layout.MapLayout, ledger: Map) -> None:
+        self.layout, self.ledger = map_layout, ledger
 
     def read_rows(self) -> list[Rows]:
         """Every element's words as of now (layout.MapLayout numbers them)."""
@@ -49,25 +49,29 @@ class MetricFeed:
     counted: int
 
 
-def find_feeds(lay: layout.MapLayout) -> dict[int, list[MetricFeed]]:
+def find_feeds(map_layout: layout.MapLayout) -> dict[int, list[MetricFeed]]:
     """By metric, all sides and spans that feed it."""
-    found: dict[int, list[MetricFeed]] = {metric.index: [] for metric in lay.program.metrics}
-    specs = {metric.index: metric for metric in lay.program.metrics}
-    for side in lay.sides:
+    found: dict[int, list[MetricFeed]] = {metric.index: [] for metric in map_layout.program.metrics}
+    specs = {metric.index: metric for metric in map_layout.program.metrics}
+    for side in map_layout.sides:
         body = side.hook.body
         for number, use in enumerate(body.metrics if side.name != "entry" else ()):
             every = counts_all(specs[use.metric], use, body)
-            found[use.metric].append(_make_feed(lay, side.index, number, every=every))
-    for span in lay.program.spans:
-        element = lay.span_element(span.index)
+            found[use.metric].append(_make_feed(map_layout, side.index, number, every=every))
+    for span in map_layout.program.spans:
+        element = map_layout.span_element(span.index)
         for number, spec in enumerate(span.metrics):
-            every = span_counts_all(lay.program, span, number)
-            found[spec.index].append(_make_feed(lay, element, number, every=every))
+            every = span_counts_all(map_layout.program, span, number)
+            found[spec.index].append(_make_feed(map_layout, element, number, every=every))
     return found
 
 
-def _make_feed(lay: layout.MapLayout, element: int, number: int, *, every: bool) -> MetricFeed:
-    word = lay.ledger_word("accepted") if every else lay.metric_word(number, "counted")
+def _make_feed(
+    map_layout: layout.MapLayout, element: int, number: int, *, every: bool
+) -> MetricFeed:
+    word = (
+        map_layout.ledger_word("accepted") if every else map_layout.metric_word(number, "counted")
+    )
     return MetricFeed(element=element, number=number, counted=word)
 
 
@@ -81,7 +85,7 @@ def parse_open_spans(span: SpanProgram, values: bytes) -> OpenSpans:
     at, kept = layout.FRAME_HEAD_BYTES, []
     for one in span.kept:
         kept.append(rows[:, at : at + one.size])
-        at += layout.padded(one.size)
+        at += layout.pad_to_word(one.size)
     return OpenSpans(
         weight=(words[:, 0] >> np.uint64(32)).astype(np.uint32),
         since=words[:, 1],
@@ -95,13 +99,13 @@ class MetricReader:
 
     def __init__(
         self,
-        lay: layout.MapLayout,
+        map_layout: layout.MapLayout,
         spec: MetricSpec,
         maps: Mapping[int, Map],
         fed: Sequence[MetricFeed],
     ) -> None:
         """`fed`: what feeds the metric, of `feeds`."""
-        self.layout, self.spec, self.maps, self._fed = lay, spec, maps, fed
+        self.layout, self.spec, self.maps, self._fed = map_layout, spec, maps, fed
 
     def read_cells(self, rows: Sequence[Rows]) -> list[Cell]:
         """All cells: without a key the only one; with a key, `other` last if it was needed."""

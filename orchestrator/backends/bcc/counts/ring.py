@@ -41,7 +41,7 @@ class RingError(Exception):
     """The ring holds what no kernel writes; nothing of it can be believed any more."""
 
 
-def _stride(length: int) -> int:
+def _stride_of(length: int) -> int:
     """Bytes that a record of `length` takes, with its header."""
     return HEADER_BYTES + -(-length // 8) * 8
 
@@ -76,7 +76,7 @@ class Ring:
     @property
     def pending(self) -> int:
         """Bytes reserved by producers and not yet consumed, headers included."""
-        return self._ready() - self._at
+        return self._check_producer() - self._at
 
     def batch(self, record: np.dtype[Any] | int, limit: int = BATCH_RECORDS) -> Records | None:
         """The records at the front that are complete and all of one size, without copying.
@@ -90,18 +90,18 @@ class Ring:
 
         kind = np.dtype((np.uint8, (record,))) if isinstance(record, int) else record
         self._skip_discarded()
-        self._stride = _stride(kind.itemsize)
-        most = min((self._ready() - self._at) // self._stride, limit)
+        self._stride = _stride_of(kind.itemsize)
+        most = min((self._check_producer() - self._at) // self._stride, limit)
         if most == 0:
             return None
-        self._fence()
+        self._order_loads()
         start = self._at & (self._size - 1)
         headers = np.ndarray((most,), np.uint32, self._data, start, (self._stride,))
         alike = headers == kind.itemsize
         count = most if alike.all() else int(alike.argmin())
         if count == 0:
             return None
-        self._fence()
+        self._order_loads()
         return np.ndarray(
             (count, *kind.shape), kind.base, self._data, start + HEADER_BYTES,
             (self._stride, *(kind.base.itemsize for _ in kind.shape)),
@@ -109,7 +109,7 @@ class Ring:
 
     def advance(self, count: int) -> None:
         """Give the first `count` records of the last batch back to the producers."""
-        self._move(count * self._stride)
+        self._move_on(count * self._stride)
 
     def walk(self, limit: int = BATCH_RECORDS) -> list[bytes]:
         """Copy and consume up to `limit` complete records of any size, passing over discarded ones.
@@ -117,13 +117,13 @@ class Ring:
         Raises RingError.
         """
         found: list[bytes] = []
-        while len(found) < limit and (header := self._header()) is not None:
+        while len(found) < limit and (header := self._read_header()) is not None:
             length = header & LENGTH
             if not header & DISCARDED:
-                self._fence()
+                self._order_loads()
                 start = (self._at & (self._size - 1)) + HEADER_BYTES
                 found.append(bytes(self._data[start : start + length]))
-            self._move(_stride(length))
+            self._move_on(_stride_of(length))
         return found
 
     def wait(self, timeout: float) -> bool:
@@ -156,7 +156,7 @@ class Ring:
             with contextlib.suppress(BufferError):
                 mapping.close()
 
-    def _ready(self) -> int:
+    def _check_producer(self) -> int:
         produced = self._producer[0]
         if not 0 <= produced - self._at <= self._size:
             raise RingError(
@@ -164,29 +164,29 @@ class Ring:
             )
         return produced
 
-    def _header(self) -> int | None:
+    def _read_header(self) -> int | None:
         """The header at the front, or None when it is busy or there is none."""
-        left = self._ready() - self._at
+        left = self._check_producer() - self._at
         if left == 0:
             return None
-        self._fence()
+        self._order_loads()
         header = self._headers[(self._at & (self._size - 1)) // 4]
-        if _stride(header & LENGTH) > left:
+        if _stride_of(header & LENGTH) > left:
             raise RingError(
                 f"a record of {header & LENGTH} bytes at {self._at} where {left} were produced"
             )
         return None if header & BUSY else header
 
     def _skip_discarded(self) -> None:
-        while (header := self._header()) is not None and header & DISCARDED:
-            self._move(_stride(header & LENGTH))
+        while (header := self._read_header()) is not None and header & DISCARDED:
+            self._move_on(_stride_of(header & LENGTH))
 
-    def _move(self, size: int) -> None:
+    def _move_on(self, size: int) -> None:
         self._at += size
-        self._fence()
+        self._order_loads()
         self._consumer[0] = self._at
 
-    def _fence(self) -> None:
+    def _order_loads(self) -> None:
         if self._lock is not None:
             for _ in range(2):
                 with self._lock:

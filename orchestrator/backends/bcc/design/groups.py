@@ -31,16 +31,18 @@ class ProgramGroup:
         return self.sides[0].function
 
 
-def group_sides(lay: MapLayout, choices: Mapping[int, MechanismChoice]) -> tuple[ProgramGroup, ...]:
+def group_sides(
+    map_layout: MapLayout, choices: Mapping[int, MechanismChoice]
+) -> tuple[ProgramGroup, ...]:
     """All programs, in the order of their first sides; hooks without a mechanism have none."""
     found: dict[tuple[object, ...], list[HookSide]] = {}
-    for side in lay.sides:
+    for side in map_layout.sides:
         mechanism = choices[side.hook.id].mechanism
         if mechanism is not None:
-            found.setdefault((mechanism, *_place(side, mechanism)), []).append(side)
+            found.setdefault((mechanism, *_place_key(side, mechanism)), []).append(side)
     return tuple(
         ProgramGroup(
-            mechanism=_mechanism(sides[0], choices), sides=tuple(sorted(sides, key=_order))
+            mechanism=_mechanism_of(sides[0], choices), sides=tuple(sorted(sides, key=_run_order))
         )
         for sides in found.values()
     )
@@ -52,14 +54,14 @@ def cluster_groups(made: Sequence[ProgramGroup]) -> list[tuple[ProgramGroup, ...
     joined: list[list[ProgramGroup]] = []
     for group in made:
         hooks = {side.hook.id for side in group.sides}
-        touching = [one for one in joined if hooks & _hooks(one)]
+        touching = [one for one in joined if hooks & _hook_ids(one)]
         merged = [group for one in touching for group in one]
         joined = [one for one in joined if one not in touching] + [[*merged, group]]
     ordered = [sorted(one, key=lambda g: g.sides[0].name != "return") for one in joined]
-    return sorted(map(tuple, ordered), key=lambda one: min(_hooks(one)))
+    return sorted(map(tuple, ordered), key=lambda one: min(_hook_ids(one)))
 
 
-def _hooks(made: Sequence[ProgramGroup]) -> set[int]:
+def _hook_ids(made: Sequence[ProgramGroup]) -> set[int]:
     return {side.hook.id for group in made for side in group.sides}
 
 
@@ -82,13 +84,13 @@ def price_kind_of(side: HookSide, mechanism: str) -> str:
     return ("u" if side.hook.path else "k") + ("retprobe" if is_at_return(side) else "probe")
 
 
-def _mechanism(side: HookSide, choices: Mapping[int, MechanismChoice]) -> Mechanism:
+def _mechanism_of(side: HookSide, choices: Mapping[int, MechanismChoice]) -> Mechanism:
     mechanism = choices[side.hook.id].mechanism
     assert mechanism is not None
     return mechanism
 
 
-def _place(side: HookSide, mechanism: Mechanism) -> tuple[object, ...]:
+def _place_key(side: HookSide, mechanism: Mechanism) -> tuple[object, ...]:
     hook = side.hook
     match mechanism:
         case "raw tracepoint":
@@ -99,15 +101,15 @@ def _place(side: HookSide, mechanism: Mechanism) -> tuple[object, ...]:
         case "perf clock":
             return (hook.frequency,)
         case _:
-            return (*_code(hook), is_at_return(side))
+            return (*_code_place(hook), is_at_return(side))
 
 
-def _code(hook: Hook) -> tuple[object, ...]:
+def _code_place(hook: Hook) -> tuple[object, ...]:
     if hook.path:
         return (hook.path, hook.file_offset, hook.semaphore)
     return (hook.symbol, hook.offset)
 
 
-def _order(side: HookSide) -> tuple[int, int]:
+def _run_order(side: HookSide) -> tuple[int, int]:
     roles = [ROLE_ORDER[use.role] for use in side.hook.body.spans]
     return (min(roles, default=_NO_SPAN), side.index)

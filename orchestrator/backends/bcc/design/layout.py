@@ -234,14 +234,14 @@ def span_key_bytes(span: SpanProgram) -> int:
 
 def span_bytes(span: SpanProgram) -> int:
     """Size of an open span: the head of a frame, then every kept value on 8 bytes."""
-    return FRAME_HEAD_BYTES + sum(padded(kept.size) for kept in span.kept)
+    return FRAME_HEAD_BYTES + sum(pad_to_word(kept.size) for kept in span.kept)
 
 
 def frame_bytes(hook: Hook) -> int:
     """Size of a paired hook's frame: the head, then every capture on 8 bytes."""
     assert hook.body.entry is not None
     sizes = (size_of(node.type) for node in hook.body.entry.captures)
-    return FRAME_HEAD_BYTES + sum(padded(size) for size in sizes)
+    return FRAME_HEAD_BYTES + sum(pad_to_word(size) for size in sizes)
 
 
 def stack_bytes(depth: int) -> int:
@@ -249,7 +249,7 @@ def stack_bytes(depth: int) -> int:
     return STACK_HEAD_BYTES + depth * WORD
 
 
-def padded(size: int) -> int:
+def pad_to_word(size: int) -> int:
     """`size` rounded up to whole words."""
     return -(-size // WORD) * WORD
 
@@ -288,7 +288,7 @@ def hash_entries(metric: MetricSpec) -> int:
     return metric.keys * (SPARSE_BUCKETS_PER_KEY if metric.kind == "histogram" else 1)
 
 
-def extreme(metric: MetricSpec) -> int:
+def initial_extreme(metric: MetricSpec) -> int:
     """What a min or max starts from, as u64 bits: the value that every other one beats."""
     if metric.kind == "min":
         return (1 << 63) - 1 if metric.signed else (1 << 64) - 1

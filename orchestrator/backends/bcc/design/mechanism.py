@@ -96,24 +96,24 @@ def has_alternatives(kind: AttachKind) -> bool:
     return len(_CANDIDATES[kind]) > 1
 
 
-def _raw_tracepoint(hook: Hook, facts: KernelFacts) -> str:
+def _raw_tracepoint_obstacle(hook: Hook, facts: KernelFacts) -> str:
     if hook.tracepoint is not None and hook.tracepoint.category == "syscalls":
         return "single system calls have no raw tracepoint"
-    if not _event(hook):
+    if not _event_name(hook):
         return "the tracepoint's own name is not known"
     if hook.traits.site == "tracepoint" and any(
         isinstance(node, Field) for node in nodes_at_hook(hook.body)
     ):
         return "the probe reads fields of the event's record"
-    return _missing(facts, "raw_tracepoint")
+    return _missing_feature(facts, "raw_tracepoint")
 
 
-def _perf_tracepoint(hook: Hook, facts: KernelFacts) -> str:
-    return _missing(facts, "perf_tracepoint")
+def _perf_tracepoint_obstacle(hook: Hook, facts: KernelFacts) -> str:
+    return _missing_feature(facts, "perf_tracepoint")
 
 
-def _fentry(hook: Hook, facts: KernelFacts) -> str:
-    missing = _missing(facts, "fentry")
+def _fentry_obstacle(hook: Hook, facts: KernelFacts) -> str:
+    missing = _missing_feature(facts, "fentry")
     if missing:
         return missing
     if not hook.btf_id:
@@ -123,40 +123,40 @@ def _fentry(hook: Hook, facts: KernelFacts) -> str:
     return ""
 
 
-def _dynamic_event(hook: Hook, facts: KernelFacts) -> str:
+def _dynamic_event_obstacle(hook: Hook, facts: KernelFacts) -> str:
     events = "uprobe_events" if hook.traits.space == "user" else "kprobe_events"
-    return _missing(facts, events) or _missing(facts, "perf_tracepoint")
+    return _missing_feature(facts, events) or _missing_feature(facts, "perf_tracepoint")
 
 
-def _kprobe_pmu(hook: Hook, facts: KernelFacts) -> str:
-    return _missing(facts, "kprobe_pmu")
+def _kprobe_pmu_obstacle(hook: Hook, facts: KernelFacts) -> str:
+    return _missing_feature(facts, "kprobe_pmu")
 
 
-def _uprobe_pmu(hook: Hook, facts: KernelFacts) -> str:
-    return _missing(facts, "uprobe_pmu")
+def _uprobe_pmu_obstacle(hook: Hook, facts: KernelFacts) -> str:
+    return _missing_feature(facts, "uprobe_pmu")
 
 
-def _perf_clock(hook: Hook, facts: KernelFacts) -> str:
-    return _missing(facts, "perf_tracepoint")
+def _perf_clock_obstacle(hook: Hook, facts: KernelFacts) -> str:
+    return _missing_feature(facts, "perf_tracepoint")
 
 
 _OBSTACLES: Mapping[Mechanism, Callable[[Hook, KernelFacts], str]] = {
-    "raw tracepoint": _raw_tracepoint,
-    "perf tracepoint": _perf_tracepoint,
-    "fentry": _fentry,
-    "dynamic event": _dynamic_event,
-    "kprobe PMU": _kprobe_pmu,
-    "uprobe PMU": _uprobe_pmu,
-    "perf clock": _perf_clock,
+    "raw tracepoint": _raw_tracepoint_obstacle,
+    "perf tracepoint": _perf_tracepoint_obstacle,
+    "fentry": _fentry_obstacle,
+    "dynamic event": _dynamic_event_obstacle,
+    "kprobe PMU": _kprobe_pmu_obstacle,
+    "uprobe PMU": _uprobe_pmu_obstacle,
+    "perf clock": _perf_clock_obstacle,
 }
 
 
-def _missing(facts: KernelFacts, name: str) -> str:
+def _missing_feature(facts: KernelFacts, name: str) -> str:
     """Why a feature is not there; "" when it is. Unknown counts as there for a recorded kernel
     only where nothing else could tell: what is unknown is not relied upon."""
     feature = facts.feature(name)
     return "" if feature else feature.detail or f"this kernel lacks {name}"
 
 
-def _event(hook: Hook) -> str:
+def _event_name(hook: Hook) -> str:
     return hook.event or (hook.tracepoint.event if hook.tracepoint is not None else "")

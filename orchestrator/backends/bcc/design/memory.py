@@ -18,49 +18,55 @@ HASH_BUCKET_BYTES = 16
 PAGE_BYTES = 4096
 
 
-def map_specs(lay: layout.MapLayout) -> dict[int, MapSpec]:
+def map_specs(map_layout: layout.MapLayout) -> dict[int, MapSpec]:
     """All maps but the ring, by placeholder."""
     specs = {
-        layout.CONTROL: _array("pp_control", lay.control_bytes, 1, MMAPABLE),
-        layout.SHARED: _array("pp_shared", lay.shared_bytes, 1, MMAPABLE),
-        layout.LEDGER: _spec("pp_ledger", "percpu_array", 4, lay.ledger_bytes, lay.elements),
+        layout.CONTROL: _array_spec("pp_control", map_layout.control_bytes, 1, MMAPABLE),
+        layout.SHARED: _array_spec("pp_shared", map_layout.shared_bytes, 1, MMAPABLE),
+        layout.LEDGER: _make_spec(
+            "pp_ledger", "percpu_array", 4, map_layout.ledger_bytes, map_layout.elements
+        ),
     }
-    if lay.frame_bytes:
-        specs[layout.OPEN] = _spec("pp_open", "hash", 16, lay.frame_bytes, layout.OPEN_ENTRIES)
-        if not lay.frames_on_stack:
-            specs[layout.BLANK] = _array("pp_blank", lay.frame_bytes, 1)
-    if lay.program.target.children:
-        specs[layout.TASKS] = _spec("pp_tasks", "hash", 4, 1, layout.TASK_ENTRIES)
-    if lay.stack_depth:
-        specs |= _stack_specs(lay)
-    for metric in lay.program.metrics:
+    if map_layout.frame_bytes:
+        specs[layout.OPEN] = _make_spec(
+            "pp_open", "hash", 16, map_layout.frame_bytes, layout.OPEN_ENTRIES
+        )
+        if not map_layout.frames_on_stack:
+            specs[layout.BLANK] = _array_spec("pp_blank", map_layout.frame_bytes, 1)
+    if map_layout.program.target.children:
+        specs[layout.TASKS] = _make_spec("pp_tasks", "hash", 4, 1, layout.TASK_ENTRIES)
+    if map_layout.stack_depth:
+        specs |= _stack_specs(map_layout)
+    for metric in map_layout.program.metrics:
         specs |= _metric_specs(metric)
-    for span in lay.program.spans:
+    for span in map_layout.program.spans:
         specs |= _span_specs(span)
     return specs
 
 
 def ring_spec(size: int) -> MapSpec:
     """The ring buffer, of `size` bytes."""
-    return _spec("pp_ring", "ringbuf", 0, 0, size)
+    return _make_spec("pp_ring", "ringbuf", 0, 0, size)
 
 
-def _stack_specs(lay: layout.MapLayout) -> dict[int, MapSpec]:
+def _stack_specs(map_layout: layout.MapLayout) -> dict[int, MapSpec]:
     """What is kept for good, and what each CPU takes a stack into, by nesting."""
-    size = layout.stack_bytes(lay.stack_depth)
+    size = layout.stack_bytes(map_layout.stack_depth)
     scratch, words = layout.STACK_NESTING, len(layout.STACK_WORDS)
     return {
-        layout.STACKS: _spec("pp_stacks", "hash", layout.WORD, size, lay.stack_entries),
-        layout.STACK_SCRATCH: _spec("pp_scratch", "percpu_array", 4, layout.WORD + size, scratch),
-        layout.STACK_COUNTS: _array("pp_stack_counts", words * layout.WORD, 1),
+        layout.STACKS: _make_spec("pp_stacks", "hash", layout.WORD, size, map_layout.stack_entries),
+        layout.STACK_SCRATCH: _make_spec(
+            "pp_scratch", "percpu_array", 4, layout.WORD + size, scratch
+        ),
+        layout.STACK_COUNTS: _array_spec("pp_stack_counts", words * layout.WORD, 1),
     }
 
 
 def _span_specs(span: SpanProgram) -> dict[int, MapSpec]:
     key, size = layout.span_key_bytes(span), layout.span_bytes(span)
-    specs = {layout.span_map(span): _spec("pp_span", "hash", key, size, span.max_open)}
+    specs = {layout.span_map(span): _make_spec("pp_span", "hash", key, size, span.max_open)}
     if size > layout.STACK_FRAME_BYTES:
-        specs[layout.span_blank(span)] = _array("pp_span_blank", size, 1)
+        specs[layout.span_blank(span)] = _array_spec("pp_span_blank", size, 1)
     return specs
 
 
@@ -68,9 +74,9 @@ def _metric_specs(metric: MetricSpec) -> dict[int, MapSpec]:
     specs: dict[int, MapSpec] = {}
     if metric.kind == "histogram":
         buckets = layout.bucket_count(metric) + 2
-        specs[layout.dense_map(metric)] = _spec("pp_buckets", "percpu_array", 4, 8, buckets)
+        specs[layout.dense_map(metric)] = _make_spec("pp_buckets", "percpu_array", 4, 8, buckets)
     if metric.key:
-        specs[layout.keyed_map(metric)] = _spec(
+        specs[layout.keyed_map(metric)] = _make_spec(
             "pp_cells",
             "hash",
             layout.hash_key_bytes(metric),
@@ -80,11 +86,11 @@ def _metric_specs(metric: MetricSpec) -> dict[int, MapSpec]:
     return specs
 
 
-def _array(name: str, size: int, entries: int, flags: int = 0) -> MapSpec:
-    return _spec(name, "array", 4, size, entries, flags)
+def _array_spec(name: str, size: int, entries: int, flags: int = 0) -> MapSpec:
+    return _make_spec(name, "array", 4, size, entries, flags)
 
 
-def _spec(  # noqa: PLR0913  # a map has this many properties
+def _make_spec(  # noqa: PLR0913  # a map has this many properties
     name: str, kind: str, key: int, value: int, entries: int, flags: int = 0
 ) -> MapSpec:
     return MapSpec(
@@ -99,7 +105,7 @@ def _spec(  # noqa: PLR0913  # a map has this many properties
 
 def map_bytes(spec: MapSpec, cpus: int) -> int:
     """What the kernel allocates for a map."""
-    value = layout.padded(spec.value_size)
+    value = layout.pad_to_word(spec.value_size)
     match spec.kind:
         case "array":
             size = value * spec.max_entries
@@ -109,12 +115,14 @@ def map_bytes(spec: MapSpec, cpus: int) -> int:
         case "ringbuf":
             return spec.max_entries + 3 * PAGE_BYTES
         case _:
-            element = HASH_ELEMENT_BYTES + layout.padded(spec.key_size) + value
+            element = HASH_ELEMENT_BYTES + layout.pad_to_word(spec.key_size) + value
             buckets = 1 << (spec.max_entries - 1).bit_length()
             return element * (spec.max_entries + cpus) + HASH_BUCKET_BYTES * buckets
 
 
-def by_purpose(lay: layout.MapLayout, specs: Mapping[int, MapSpec], cpus: int) -> dict[str, int]:
+def by_purpose(
+    map_layout: layout.MapLayout, specs: Mapping[int, MapSpec], cpus: int
+) -> dict[str, int]:
     """Bytes of every map but the ring, by what it is for."""
     purposes = {
         layout.CONTROL: "control",
@@ -127,10 +135,10 @@ def by_purpose(lay: layout.MapLayout, specs: Mapping[int, MapSpec], cpus: int) -
         layout.STACK_SCRATCH: "stacks",
         layout.STACK_COUNTS: "stacks",
     }
-    for metric in lay.program.metrics:
+    for metric in map_layout.program.metrics:
         for placeholder in (layout.keyed_map(metric), layout.dense_map(metric)):
             purposes[placeholder] = f"metric {metric.probe}.{metric.name}"
-    for span in lay.program.spans:
+    for span in map_layout.program.spans:
         for placeholder in (layout.span_map(span), layout.span_blank(span)):
             purposes[placeholder] = f"open {span.name}"
     found: dict[str, int] = {}

@@ -67,19 +67,19 @@ def parse_operand(text: str, arch: str) -> OperandAccess | None:
     place = match["place"].strip()
     if re.fullmatch(rf"\$?#?{_NUMBER}", place):
         return OperandAccess(size=size, signed=signed, constant=int(place.lstrip("$#"), 0))
-    register = _register(place.lstrip("%"), arch)
+    register = _find_register(place.lstrip("%"), arch)
     if register is not None:
         return OperandAccess(size=size, signed=signed, register=register)
-    return _memory(place, size, signed, arch)
+    return _parse_memory(place, size, signed, arch)
 
 
-def _memory(place: str, size: int, signed: bool, arch: str) -> OperandAccess | None:
+def _parse_memory(place: str, size: int, signed: bool, arch: str) -> OperandAccess | None:
     pattern = _X86_MEMORY if arch == "x86_64" else _ARM_MEMORY
     match = pattern.fullmatch(place)
     if match is None:
         return None
     parts = match.groupdict()
-    base, index = (_register(parts.get(name) or "", arch) for name in ("base", "index"))
+    base, index = (_find_register(parts.get(name) or "", arch) for name in ("base", "index"))
     if (parts.get("base") and base is None) or (parts.get("index") and index is None):
         return None
     return OperandAccess(
@@ -92,7 +92,7 @@ def _memory(place: str, size: int, signed: bool, arch: str) -> OperandAccess | N
     )
 
 
-def _register(name: str, arch: str) -> int | None:
+def _find_register(name: str, arch: str) -> int | None:
     """A register by any of its names; narrower ones are the low end of the same word."""
     names = _NAMES[arch]
     if name in names:

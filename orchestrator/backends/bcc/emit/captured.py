@@ -49,13 +49,13 @@ class CapturedValues:
                 return False
         return True
 
-    def _clear(self, to: str, size: int) -> None:
+    def _clear_place(self, to: str, size: int) -> None:
         """Equal values have to be equal bytes, and a slot of the ring holds an older record."""
         self.writer.line(f"pp_zero({to}, {size});")
 
     def _store_strings(self, node: ReadStrings, to: str) -> None:
         kind, user = node.type, int(is_user(node.pointer))
-        self._clear(to, size_of(kind))
+        self._clear_place(to, size_of(kind))
         self.writer.line(
             f"pp_strings({user}, {to}, {kind.size}, {_count_steps(kind)}, "
             f"{self.number(node.pointer)}, &fault, &cut);"
@@ -66,7 +66,7 @@ class CapturedValues:
         if not isinstance(kind, Int):
             raise EmitError("the length of a buffer is no number")
         address, length = self.number(node.pointer), self.number(node.length)
-        self._clear(to, size_of(node.type))
+        self._clear_place(to, size_of(node.type))
         with self.writer.block():
             line = self.writer.line
             line(f"u64 from = {address};")
@@ -96,7 +96,7 @@ class CapturedValues:
         offsets = (at.parent, at.name, at.vfsmount, at.root, at.mountpoint, at.around)
         dentry = self.number(node.dentry)
         mount = "0, 0" if node.mount is None else f"1, {self.number(node.mount)}"
-        self._clear(to, size_of(node.type))
+        self._clear_place(to, size_of(node.type))
         with self.writer.block():
             line = self.writer.line
             line(f"const struct pp_path_offsets at = {{{', '.join(map(str, offsets))}}};")
@@ -108,7 +108,7 @@ class CapturedValues:
     def _store_family_ip(self, node: FamilyIp, to: str) -> None:
         family, v4, v6 = map(self.number, (node.family, node.v4, node.v6))
         user = int(is_user(node.v4))
-        self._clear(to, size_of(node.type))
+        self._clear_place(to, size_of(node.type))
         with self.writer.block():
             line = self.writer.line
             line(f"u32 family = {family}, size = family == {AF_INET} ? 4 : 16;")
@@ -124,7 +124,7 @@ class CapturedValues:
         v4, v6, user = self.number(node.v4), self.number(node.v6), int(is_user(node.v4))
         unix = None if node.unix is None else self.number(node.unix)
         length = None if node.length is None else self.number(node.length)
-        self._clear(to, size_of(node.type))
+        self._clear_place(to, size_of(node.type))
         writer = self.writer
         with writer.block():
             writer.line(f"u32 family = {family};")

@@ -33,7 +33,7 @@ class EventContext:
     def _builtin_value(self, node: Builtin) -> str:
         match node.name:
             case "pid" | "tid" | "uid" | "gid":
-                return self._identity(node.name)
+                return self._find_id(node.name)
             case "cpu":
                 return "pp_cpu()"
             case "cgroup":
@@ -60,7 +60,7 @@ class EventContext:
             self.writer.line(f"u64 {name} = {taken};")
         return name
 
-    def _identity(self, name: str) -> str:
+    def _find_id(self, name: str) -> str:
         if self.site.body.task == "none":
             raise EmitError(f"`{name}` means nothing under `task: none`")
         if self.site.body.task is not None:

@@ -23,7 +23,7 @@ class Expressions:
         context = EventContext(site, writer)
         captured = CapturedValues(writer, self.number)
         self._strings = StringExpressions(context, self.number, captured.store)
-        self._numbers = NumberExpressions(context, self._strings.test)
+        self._numbers = NumberExpressions(context, self._strings.test_string)
         self.declare_now, self.declare_ids = context.declare_now, context.declare_ids
 
     def number(self, node: Node) -> str:

@@ -28,24 +28,33 @@ class HookText:
     """The functions of one hook, by `mechanism`."""
 
     def __init__(
-        self, program: Program, lay: layout.MapLayout, probe: ProbeProgram, mechanism: Mechanism
+        self,
+        program: Program,
+        map_layout: layout.MapLayout,
+        probe: ProbeProgram,
+        mechanism: Mechanism,
     ) -> None:
-        self.program, self.layout, self.probe, self.mechanism = program, lay, probe, mechanism
+        self.program, self.layout, self.probe, self.mechanism = (
+            program,
+            map_layout,
+            probe,
+            mechanism,
+        )
 
-    def function(self, side: layout.HookSide, site: EmitSite) -> str:
+    def write_side(self, side: layout.HookSide, site: EmitSite) -> str:
         """One side: an inlined function that does the work."""
-        parts = {"hit": self._hit, "entry": self._entry, "return": self._return}
-        head = self._frame_struct(side.hook) if side.name == "entry" else ""
+        parts = {"hit": self._write_hit, "entry": self._write_entry, "return": self._write_return}
+        head = self._declare_frame(side.hook) if side.name == "entry" else ""
         return head + parts[side.name](side, site)
 
     # -- around --------------------------------------------------------------------------------
 
-    def title(self, side: layout.HookSide) -> str:
+    def describe_side(self, side: layout.HookSide) -> str:
         """The side in words, for a comment."""
         hook = side.hook
         return comment_text(f"{self.probe.name}: {hook.label}, {side.name}, by {self.mechanism}")
 
-    def _work(self, side: layout.HookSide, site: EmitSite) -> tuple[CWriter, Expressions]:
+    def _begin_work(self, side: layout.HookSide, site: EmitSite) -> tuple[CWriter, Expressions]:
         """The beginning of the inlined function: the fuse."""
         writer = CWriter()
         writer.line(
@@ -62,28 +71,28 @@ class HookText:
         return inside, Expressions(site, inside)
 
     @staticmethod
-    def _end(writer: CWriter) -> str:
+    def _end_function(writer: CWriter) -> str:
         writer.lines.append("}")
         return "\n" + writer.text()
 
     # -- unpaired ------------------------------------------------------------------------------
 
-    def _hit(self, side: layout.HookSide, site: EmitSite) -> str:
-        writer, e = self._work(side, site)
-        self._judge(e, site.body.where)
-        self._sample(writer)
-        self._keep(e)
-        return self._end(writer)
+    def _write_hit(self, side: layout.HookSide, site: EmitSite) -> str:
+        writer, e = self._begin_work(side, site)
+        self._judge_event(e, site.body.where)
+        self._sample_event(writer)
+        self._use_event(e)
+        return self._end_function(writer)
 
-    def _judge(self, e: Expressions, where: tuple[Node, ...]) -> None:
+    def _judge_event(self, e: Expressions, where: tuple[Node, ...]) -> None:
         target = TargetTest(e, self.program)
-        target.identify()
+        target.identify_task()
         if e.site.body.tests_target:
-            target.test()
-        self._filter(e, where)
+            target.test_target()
+        self._filter_event(e, where)
 
     @staticmethod
-    def _filter(e: Expressions, where: tuple[Node, ...]) -> None:
+    def _filter_event(e: Expressions, where: tuple[Node, ...]) -> None:
         body, line = e.site.body, e.writer.line
         for node in where:
             e.writer.comment(f"where: {describe(node, body)}")
@@ -100,7 +109,7 @@ class HookText:
                 line(f"if (!({text}))")
                 line("\tDROP(filtered);")
 
-    def _sample(self, writer: CWriter) -> None:
+    def _sample_event(self, writer: CWriter) -> None:
         if not self.probe.samplable:
             writer.line("const u64 weight = 1;")
             return
@@ -111,7 +120,7 @@ class HookText:
         writer.line("if (!weight)")
         writer.line("\tDROP(sampled_out);")
 
-    def _keep(self, e: Expressions) -> None:
+    def _use_event(self, e: Expressions) -> None:
         """What is done with an event that is kept."""
         body = e.site.body
         if self.probe.emit is not None or self._span_records(body):
@@ -123,14 +132,14 @@ class HookText:
         specs = {metric.index: metric for metric in self.program.metrics}
         for number, use in enumerate(body.metrics):
             every = counts_all(specs[use.metric], use, body)
-            MetricBlock(e, specs[use.metric], use, number, every).write()
+            MetricBlock(e, specs[use.metric], use, number, every).write_block()
         if self.probe.emit is not None:
             bounds = RecordBounds(
                 probe=self.probe.index, rate=self.probe.rate, cap=self.probe.events
             )
-            RecordBlock(e, self.program, self.probe.emit, body.emit, bounds).write()
+            RecordBlock(e, self.program, self.probe.emit, body.emit, bounds).write_block()
         for span in body.spans:
-            SpanBlock(e, self.layout, self.program.spans[span.span], span).write()
+            SpanBlock(e, self.layout, self.program.spans[span.span], span).write_block()
 
     def _span_records(self, body: Body) -> bool:
         ending = (use.span for use in body.spans if use.role == "end")
@@ -154,46 +163,46 @@ class HookText:
 
     # -- paired --------------------------------------------------------------------------------
 
-    def _frame_struct(self, hook: Hook) -> str:
+    def _declare_frame(self, hook: Hook) -> str:
         assert hook.body.entry is not None
         kept = [(node.type, describe(node, hook.body)) for node in hook.body.entry.captures]
         return declare_frame(f"frame_{hook.id}", kept)
 
-    def _entry(self, side: layout.HookSide, site: EmitSite) -> str:
+    def _write_entry(self, side: layout.HookSide, site: EmitSite) -> str:
         assert site.body.entry is not None
-        writer, e = self._work(side, site)
-        self._judge(e, site.body.entry.where)
-        self._sample(writer)
-        self._call(writer, side.hook)
+        writer, e = self._begin_work(side, site)
+        self._judge_event(e, site.body.entry.where)
+        self._sample_event(writer)
+        self._declare_call(writer, side.hook)
         if self.layout.frames_on_stack:
             size = self.layout.frame_bytes
             writer.line(f"char space[{size}] __attribute__((aligned(8))) = {{}};")
             writer.line(f"struct frame_{side.hook.id} *frame = (void *)space;")
-            self._capture(e)
-            writer.line(f"if ({_pushed('space')})")
+            self._capture_values(e)
+            writer.line(f"if ({_push_frame('space')})")
             writer.line("\tDROP(map_full);")
         else:
             self._push_blank(e)
         writer.line("COUNT(accepted);")
-        return self._end(writer)
+        return self._end_function(writer)
 
     def _push_blank(self, e: Expressions) -> None:
         """A frame too large for the BPF stack is inserted blank and filled in its place."""
         line, hook = e.writer.line, e.site.hook
         line("u32 none = 0;")
         line(f"void *blank = pp_map_lookup(PP_MAP({layout.BLANK}), &none);")
-        line(f"if (!blank || {_pushed('blank')})")
+        line(f"if (!blank || {_push_frame('blank')})")
         line("\tDROP(map_full);")
         line(f"struct frame_{hook.id} *frame = pp_map_lookup(PP_MAP({layout.OPEN}), &call);")
         line("if (!frame)")
         line("\tDROP(map_full);")
-        self._capture(e)
+        self._capture_values(e)
 
     @staticmethod
-    def _call(writer: CWriter, hook: Hook) -> None:
+    def _declare_call(writer: CWriter, hook: Hook) -> None:
         writer.line(f"struct pp_call call = {{.thread = THREAD(), .hook = {hook.id}}};")
 
-    def _capture(self, e: Expressions) -> None:
+    def _capture_values(self, e: Expressions) -> None:
         body, line = e.site.body, e.writer.line
         assert body.entry is not None
         line("frame->head.weight = (u32)weight;")
@@ -201,7 +210,7 @@ class HookText:
         if _needs_time(e.site.hook):
             line("frame->head.time = pp_ktime_ns();")
 
-    def _return(self, side: layout.HookSide, site: EmitSite) -> str:
+    def _write_return(self, side: layout.HookSide, site: EmitSite) -> str:
         hook = side.hook
         kept = CWriter()
         kept.line(
@@ -215,19 +224,19 @@ class HookText:
         inside.line("u32 fault = 0, cut = 0;")
         inside.mark_top()
         e = Expressions(site, inside)
-        TargetTest(e, self.program).identify()
-        self._filter(e, site.body.where)
+        TargetTest(e, self.program).identify_task()
+        self._filter_event(e, site.body.where)
         weight = "frame->head.weight" if self.probe.samplable else "1"
         inside.line(f"const u64 weight = {weight};")
-        self._keep(e)
-        return self._end(inside) + self._pop(side)
+        self._use_event(e)
+        return self._end_function(inside) + self._pop_frame(side)
 
-    def _pop(self, side: layout.HookSide) -> str:
+    def _pop_frame(self, side: layout.HookSide) -> str:
         """Finds the frame, has it used, and removes it: last, since its bytes are read in place."""
         writer = CWriter(1)
         word, bit = divmod(self.probe.index, 64)
         writer.line(f"FUSE({word}, {bit});")
-        self._call(writer, side.hook)
+        self._declare_call(writer, side.hook)
         writer.line("struct pp_frame *outer = 0;")
         open_map = f"PP_MAP({layout.OPEN})"
         found = f"pp_top({open_map}, &call, &call.depth, PP_DEPTH, &outer)"
@@ -245,7 +254,7 @@ class HookText:
         return head + writer.text() + "}\n"
 
 
-def _pushed(frame: str) -> str:
+def _push_frame(frame: str) -> str:
     return f"pp_push(PP_MAP({layout.OPEN}), &call, &call.depth, PP_DEPTH, {frame})"
 
 

@@ -25,23 +25,23 @@ class MetricBlock:
         self.number = number
         self.line = expressions.writer.line
 
-    def write(self) -> None:
+    def write_block(self) -> None:
         """The whole block."""
         writer = self.e.writer
-        writer.comment(f"metric {self.spec.name}: {self.title()}")
+        writer.comment(f"metric {self.spec.name}: {self.describe_metric()}")
         if self.every and self.spec.kind == "count":
-            self._surplus(f"ledger->metric[{self.number}]")
+            self._add_surplus(f"ledger->metric[{self.number}]")
             return  # `accepted` is the rest of it
         with writer.block("do", "while (0);"):
             self.line(f"struct metric_counts *metric = &ledger->metric[{self.number}];")
-            self._filter()
-            self._value()
+            self._filter_event()
+            self._declare_value()
             if self.spec.key:
-                self._keyed()
+                self._count_keyed()
             else:
-                self._unkeyed()
+                self._count_unkeyed()
 
-    def title(self) -> str:
+    def describe_metric(self) -> str:
         """The metric as the plan says it."""
         spec, use = self.spec, self.use
         value = describe(use.value, self.e.site.body) if use.value is not None else "1"
@@ -49,45 +49,45 @@ class MetricBlock:
         where = f" where {describe(use.where, self.e.site.body)}" if use.where is not None else ""
         return f"{spec.kind} of {value}{by}{where}"
 
-    def _nullable(self, *nodes: Node) -> bool:
+    def _may_be_null(self, *nodes: Node) -> bool:
         return any(may_be_null(node, self.e.site.body) for node in nodes)
 
-    def _filter(self) -> None:
+    def _filter_event(self) -> None:
         where = self.use.where
         if where is not None:
-            text, nullable = self.e.number(where), self._nullable(where)
-            self._reset(nullable)
+            text, nullable = self.e.number(where), self._may_be_null(where)
+            self._reset_fault(nullable)
             self.line(f"u32 holds = {text};")
-            self._refuse("!holds", nullable)
+            self._leave_if("!holds", nullable)
 
-    def _reset(self, nullable: bool) -> None:
+    def _reset_fault(self, nullable: bool) -> None:
         if nullable:
             self.line("fault = 0;")
 
-    def _refuse(self, condition: str, nullable: bool) -> None:
+    def _leave_if(self, condition: str, nullable: bool) -> None:
         """Leave without counting when the condition holds or a read failed."""
         if nullable:
-            self._lines("if (fault)", "\tCOUNT(faulted);")
+            self._write_lines("if (fault)", "\tCOUNT(faulted);")
         tests = [test for test in ("fault" if nullable else "", condition) if test]
         if tests:
             self.line(f"if ({' || '.join(tests)}) {{")
-            self._lines("\tPP_ADD(&metric->filtered, 1);", "\tbreak;", "}")
+            self._write_lines("\tPP_ADD(&metric->filtered, 1);", "\tbreak;", "}")
 
-    def _value(self) -> None:
+    def _declare_value(self) -> None:
         """Declare `value` (64 bits), and for a histogram its bucket."""
         spec, value = self.spec, self.use.value
         if spec.kind == "count" and value is None:
             return
         kind = "s64" if spec.signed else "u64"
         text = self.e.number(value) if value is not None else "1"
-        nullable = value is not None and self._nullable(value)
-        self._reset(nullable)
+        nullable = value is not None and self._may_be_null(value)
+        self._reset_fault(nullable)
         self.line(f"{kind} value = ({kind})({text});")
-        self._refuse("!value" if spec.kind == "count" else "", nullable)
+        self._leave_if("!value" if spec.kind == "count" else "", nullable)
         if spec.kind == "histogram":
-            self.line(f"u32 bucket = {self._bucket()};")
+            self.line(f"u32 bucket = {self._find_bucket()};")
 
-    def _bucket(self) -> str:
+    def _find_bucket(self) -> str:
         count, buckets = layout.bucket_count(self.spec), self.spec.buckets
         if buckets.kind == "log":
             inside = "pp_log_bucket((u64)value)"
@@ -104,20 +104,20 @@ class MetricBlock:
 
     # -- cells ---------------------------------------------------------------------------------
 
-    def _unkeyed(self) -> None:
+    def _count_unkeyed(self) -> None:
         if self.spec.kind == "histogram":
-            self._dense()
+            self._add_dense()
         else:
-            self._surplus("(*metric)")
+            self._add_surplus("(*metric)")
         self._add_value("metric")
         if not self.every:
             self.line("PP_ADD(&metric->counted, 1);")
 
-    def _surplus(self, metric: str) -> None:
+    def _add_surplus(self, metric: str) -> None:
         """What an event counts for beyond itself: without sampling nothing is written."""
-        self._lines("if (weight != 1)", f"\tPP_ADD(&{metric}.count, weight - 1);")
+        self._write_lines("if (weight != 1)", f"\tPP_ADD(&{metric}.count, weight - 1);")
 
-    def _dense(self) -> None:
+    def _add_dense(self) -> None:
         with self.e.writer.block():
             placeholder = layout.dense_map(self.spec)
             self.line(f"u64 *cell = pp_map_lookup(PP_MAP({placeholder}), &bucket);")
@@ -133,14 +133,14 @@ class MetricBlock:
                 better = "<" if self.spec.kind == "min" else ">"
                 self.line(f"PP_SETTLE(({kind} *)&{cell}->value, value, {better});")
 
-    def _keyed(self) -> None:
+    def _count_keyed(self) -> None:
         size = layout.hash_key_bytes(self.spec)
         self.line(f"char key[{size}] __attribute__((aligned(8))) = {{}};")
-        nullable = self._nullable(*self.use.key)
-        self._reset(nullable)
+        nullable = self._may_be_null(*self.use.key)
+        self._reset_fault(nullable)
         for part, node in zip(self.spec.key, self.use.key, strict=True):
             store_key_part(self.e, part, node)
-        self._refuse("", nullable)
+        self._leave_if("", nullable)
         if self.spec.kind == "histogram":
             self.line(f"*(u64 *)(key + {self.spec.key_size}) = bucket;")
         self._find_cell()
@@ -150,8 +150,8 @@ class MetricBlock:
     def _find_cell(self) -> None:
         """Declare `cell`: the key's, made if need be, or the cell `other` when there is no room."""
         placeholder = f"PP_MAP({layout.keyed_map(self.spec)})"
-        initial = f"{{0, {layout.extreme(self.spec):#x}ULL}}"
-        self._lines(
+        initial = f"{{0, {layout.initial_extreme(self.spec):#x}ULL}}"
+        self._write_lines(
             "u32 full = 0;",
             f"struct cell *cell = pp_map_lookup({placeholder}, key);",
             "if (!cell) {",
@@ -163,8 +163,8 @@ class MetricBlock:
             "}",
         )
         with self.e.writer.block("if (full)"):
-            self._other()
-        self._lines(
+            self._count_other()
+        self._write_lines(
             "if (!cell) {",
             "\tPP_ADD(&metric->map_busy, 1);",
             "\tbreak;",
@@ -172,19 +172,19 @@ class MetricBlock:
             "PP_ADD(&metric->counted, 1);",
         )
 
-    def _other(self) -> None:
+    def _count_other(self) -> None:
         """Count in the cell `other` and leave; its parts are per CPU."""
         if self.spec.kind == "histogram":
             dense = f"PP_MAP({layout.dense_map(self.spec)})"
-            self._lines(
+            self._write_lines(
                 f"u64 *other = pp_map_lookup({dense}, &bucket);",
                 "if (other)",
                 "\tPP_ADD(other, weight);",
             )
-        self._lines("PP_ADD(&metric->map_full, 1);", "PP_ADD(&metric->count, weight);")
+        self._write_lines("PP_ADD(&metric->map_full, 1);", "PP_ADD(&metric->count, weight);")
         self._add_value("metric")
         self.line("break;")
 
-    def _lines(self, *lines: str) -> None:
+    def _write_lines(self, *lines: str) -> None:
         for text in lines:
             self.line(text)

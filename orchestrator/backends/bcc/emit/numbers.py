@@ -68,7 +68,7 @@ class NumberExpressions:
             case UsdtArg():
                 return self.context.read_usdt(node)
             case Load():
-                return self._load(node)
+                return self._load_number(node)
             case Address(base=base, offset=offset):
                 return f"({self.number(base)} + {offset}ULL)"
             case Arithmetic():
@@ -88,7 +88,7 @@ class NumberExpressions:
                 swapped = f"__builtin_bswap{kind.bits}({self.number(value)})"
                 return f"({c_type(kind)}){swapped}"
             case LetRef(index=index):
-                return self._let(index)
+                return self._declare_let(index)
             case Captured(index=index):
                 return f"({self.context.captured_guard(index)}frame->c{index})"
             case Kept(index=index):
@@ -100,7 +100,7 @@ class NumberExpressions:
             case _:
                 raise EmitError(f"{describe(node, self.site.body)} is no number")
 
-    def _load(self, node: Load) -> str:
+    def _load_number(self, node: Load) -> str:
         user = is_user(node.base)
         address = f"{self.number(node.base)} + {node.offset}ULL"
         if not node.bit_size:
@@ -111,7 +111,7 @@ class NumberExpressions:
         whole = read_number(f"u{node.type.bits}", user, address)
         return f"({c_type(node.type)})(({c_type(node.type)})({whole} << {up}) >> {down})"
 
-    def _let(self, index: int) -> str:
+    def _declare_let(self, index: int) -> str:
         let = self.site.body.lets[index]
         name = f"let_{index}"
         if isinstance(let.node.type, Stored):

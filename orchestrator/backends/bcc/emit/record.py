@@ -39,23 +39,23 @@ class RecordBlock:
         self.nodes, self.own = nodes, own
         self.line = expressions.writer.line
 
-    def write(self) -> None:
+    def write_block(self) -> None:
         """The whole block. `now` is declared before it."""
         self.e.writer.comment("record")
         with self.e.writer.block("do", "while (0);"):
-            self._bounds()
+            self._check_bounds()
             self.line(
                 f"char *slot = pp_ringbuf_reserve(PP_MAP({layout.RING}), "
                 f"{self.program.record_size}, 0);"
             )
-            self._refuse("!slot", "ring_lost")
-            self._fill()
+            self._leave_if("!slot", "ring_lost")
+            self._fill_record()
             self.line("COUNT(recorded);")
             # Flags 0: the kernel notifies a reader that has caught up, and nobody else
             # (kernel/bpf/ringbuf.c, bpf_ringbuf_commit).
             self.line("pp_ringbuf_submit(slot, 0);")
 
-    def _refuse(self, condition: str, disposition: str) -> None:
+    def _leave_if(self, condition: str, disposition: str) -> None:
         self.line(f"if ({condition}) {{")
         self.line(f"\tCOUNT({disposition});")
         self.line("\tbreak;")
@@ -63,58 +63,60 @@ class RecordBlock:
 
     # -- bounds --------------------------------------------------------------------------------
 
-    def _bounds(self) -> None:
+    def _check_bounds(self) -> None:
         """The probe's own bounds first, so that a noisy probe takes nothing from the plan's. A
         record that then finds no room in the ring has used its place under the caps: they bound
         what is tried, and never undercount."""
         self._rate_and_cap_maps()
         own = self.own
         if own is not None and own.rate is not None:
-            self._rate(f"control->probe[{own.probe}].", self._shared("rate", own.probe))
-        self._rate("control->", self._shared("rate", None))
+            self._check_rate(f"control->probe[{own.probe}].", self._shared_word("rate", own.probe))
+        self._check_rate("control->", self._shared_word("rate", None))
         if own is not None and own.cap is not None:
             cap = f"control->probe[{own.probe}].cap"
-            self._cap(cap, self._shared("emitted", own.probe), None)
-        self._cap("control->cap", self._shared("emitted", None), self.program.limits.at_cap)
+            self._check_cap(cap, self._shared_word("emitted", own.probe), None)
+        self._check_cap(
+            "control->cap", self._shared_word("emitted", None), self.program.limits.at_cap
+        )
 
     def _rate_and_cap_maps(self) -> None:
         self.line("u32 none = 0;")
         self.line(f"struct shared *shared = pp_map_lookup(PP_MAP({layout.SHARED}), &none);")
-        self._refuse("!shared", "rate_limited")
+        self._leave_if("!shared", "rate_limited")
 
     @staticmethod
-    def _shared(what: str, probe: int | None) -> str:
+    def _shared_word(what: str, probe: int | None) -> str:
         line = layout.MapLayout.rate_line(probe)
         if what == "emitted":
             line = layout.MapLayout.emitted_line(probe)
         return f"&shared->line[{line}].word"
 
-    def _rate(self, where: str, word: str) -> None:
+    def _check_rate(self, where: str, word: str) -> None:
         allows = f"pp_rate_allows({word}, now, {where}rate_gap, {where}rate_burst)"
-        self._refuse(f"!{allows}", "rate_limited")
+        self._leave_if(f"!{allows}", "rate_limited")
 
-    def _cap(self, cap: str, word: str, at_cap: str | None) -> None:
+    def _check_cap(self, cap: str, word: str, at_cap: str | None) -> None:
         with self.e.writer.block():
             self.line(f"u64 cap = {cap}, taken = pp_take({word}, cap);")
-            self._refuse("taken >= cap", "over_cap")
+            self._leave_if("taken >= cap", "over_cap")
             if at_cap == "stop":
                 self.line("if (taken + 1 >= cap) /* the last record that is allowed */")
                 self.line("\tdisarm(control);")
 
     # -- contents ------------------------------------------------------------------------------
 
-    def _fill(self) -> None:
+    def _fill_record(self) -> None:
         body = self.e.site.body
         self.line("u32 nulls = 0, truncated = 0, cut = 0;")
         for field, node in zip(self.emit.fields, self.nodes, strict=True):
             self.e.writer.comment(f"{field.name} = {describe(node, body)}, {type_name(node)}")
-            self._field(field, node)
-        self._header()
+            self._fill_field(field, node)
+        self._fill_header()
 
-    def _field(self, field: RecordField, node: Node) -> None:
+    def _fill_field(self, field: RecordField, node: Node) -> None:
         to = f"slot + {field.offset}"
         if isinstance(node.type, Stored):
-            self._memory(field, node, to)
+            self._fill_stored(field, node, to)
             return
         value = self.e.number(node)
         kind = _WIDTHS[field.size]
@@ -125,7 +127,7 @@ class RecordBlock:
         self.line(f"*({kind} *)({to}) = ({kind})({value});")
         self._note_fault(field, node)
 
-    def _memory(self, field: RecordField, node: Node, to: str) -> None:
+    def _fill_stored(self, field: RecordField, node: Node, to: str) -> None:
         self.line("fault = 0;")
         if isinstance(node.type, Cut):
             self.line("cut = 0;")
@@ -149,7 +151,7 @@ class RecordBlock:
         self.line("\tCOUNT(faulted);")
         self.line("}")
 
-    def _header(self) -> None:
+    def _fill_header(self) -> None:
         for text in (
             "*(u64 *)slot = now;",
             f"*(u16 *)(slot + 8) = {self.emit.index};",

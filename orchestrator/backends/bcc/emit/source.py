@@ -90,9 +90,9 @@ int follow_exit(unsigned long long *ctx)
 _TASK_MEMBERS = {"pid": "pid", "tgid": "tgid", "comm": "comm", "cred": "cred", "mm": "mm"}
 
 
-def render(
+def render_source(
     program: Program,
-    lay: layout.MapLayout,
+    map_layout: layout.MapLayout,
     choices: Mapping[int, MechanismChoice],
     facts: KernelFacts,
 ) -> str:
@@ -100,23 +100,25 @@ def render(
     fetch = "#define PP_HAVE_FETCH 1\n" if facts.feature("fetch_atomics") else ""
     parts = [
         f"/* {comment_text(program.name)} */\n",
-        fetch + "#include <probeplan/runtime.h>\n" + emit_stacks.include_stacks(lay) + "\n",
-        structures(lay),
-        common(lay),
+        fetch + "#include <probeplan/runtime.h>\n" + emit_stacks.include_stacks(map_layout) + "\n",
+        declare_elements(map_layout),
+        render_common(map_layout),
     ]
     offsets = task_offsets(facts)
     parts += map(declare_span, program.spans)
-    for side in lay.sides:
+    for side in map_layout.sides:
         if (mechanism := choices[side.hook.id].mechanism) is not None:
-            text = HookText(program, lay, program.probes[side.hook.probe], mechanism)
-            parts.append(_side(text, side, mechanism, program, offsets))
-    parts += [_outer(program, lay, group) for group in group_sides(lay, choices)]
+            text = HookText(program, map_layout, program.probes[side.hook.probe], mechanism)
+            parts.append(_render_side(text, side, mechanism, program, offsets))
+    parts += [
+        _render_outer(program, map_layout, group) for group in group_sides(map_layout, choices)
+    ]
     if program.target.children:
-        parts.append(follow(lay, offsets))
+        parts.append(render_followers(map_layout, offsets))
     return "".join(parts)
 
 
-def _side(
+def _render_side(
     text: HookText,
     side: layout.HookSide,
     mechanism: Mechanism,
@@ -134,19 +136,19 @@ def _side(
         task_offsets=offsets,
     )
     try:
-        return text.function(side, site)
+        return text.write_side(side, site)
     except EmitError as error:
         raise HookError(hook, str(error)) from None
 
 
-def _outer(program: Program, lay: layout.MapLayout, group: ProgramGroup) -> str:
+def _render_outer(program: Program, map_layout: layout.MapLayout, group: ProgramGroup) -> str:
     """The program that the kernel runs: it looks the elements up and calls each side in turn; it
     returns the same number on every path."""
     writer = CWriter()
     writer.line("")
     for side in group.sides:
         probe = program.probes[side.hook.probe]
-        writer.comment(HookText(program, lay, probe, group.mechanism).title(side))
+        writer.comment(HookText(program, map_layout, probe, group.mechanism).describe_side(side))
     writer.line(f"int {group.function}(unsigned long long *ctx)")
     with writer.block():
         writer.line("u32 none = 0;")
@@ -172,49 +174,49 @@ class HookError(EmitError):
         super().__init__(f"{hook.label}: {why}")
 
 
-def structures(lay: layout.MapLayout) -> str:
+def declare_elements(map_layout: layout.MapLayout) -> str:
     """The elements of the maps, in the order of layout.py."""
     writer = CWriter()
     probe_words = ", ".join(layout.PROBE_WORDS)
     writer.line("struct control {")
-    writer.line(f"\tu64 enabled[{lay.enabled_words}]; /* a bit a probe; all 0: disarmed */")
+    writer.line(f"\tu64 enabled[{map_layout.enabled_words}]; /* a bit a probe; all 0: disarmed */")
     writer.line(f"\tu64 {', '.join(layout.PLAN_WORDS)};")
-    writer.line(f"\tstruct {{ u64 {probe_words}; }} probe[{len(lay.program.probes)}];")
-    if lay.param_count:
-        names = ", ".join(f"{param.slot}: {param.name}" for param in lay.program.params)
-        writer.line(f"\tu64 param[{lay.param_count}]; /* {comment_text(names)} */")
+    writer.line(f"\tstruct {{ u64 {probe_words}; }} probe[{len(map_layout.program.probes)}];")
+    if map_layout.param_count:
+        names = ", ".join(f"{param.slot}: {param.name}" for param in map_layout.program.params)
+        writer.line(f"\tu64 param[{map_layout.param_count}]; /* {comment_text(names)} */")
     writer.line("};")
     writer.line(f"struct metric_counts {{ u64 {', '.join(layout.METRIC_WORDS)}; }};")
     writer.line("struct ledger {")
     writer.line(f"\tu64 {', '.join(layout.LEDGER_WORDS)};")
-    if lay.metric_uses:
-        writer.line(f"\tstruct metric_counts metric[{lay.metric_uses}];")
+    if map_layout.metric_uses:
+        writer.line(f"\tstruct metric_counts metric[{map_layout.metric_uses}];")
     writer.line("};")
     return writer.text()
 
 
-def common(lay: layout.MapLayout) -> str:
+def render_common(map_layout: layout.MapLayout) -> str:
     """The functions that all hooks share."""
     numbers = {
         "LINE_PAD": layout.LINE_WORDS - 1,
-        "SHARED_LINES": 2 + 2 * len(lay.program.probes),
-        "ENABLED_WORDS": lay.enabled_words,
+        "SHARED_LINES": 2 + 2 * len(map_layout.program.probes),
+        "ENABLED_WORDS": map_layout.enabled_words,
     }
-    return _filled(_COMMON, numbers)
+    return _define_numbers(_COMMON, numbers)
 
 
-def follow(lay: layout.MapLayout, offsets: Mapping[str, int]) -> str:
+def render_followers(map_layout: layout.MapLayout, offsets: Mapping[str, int]) -> str:
     """The programs on sched_process_fork and sched_process_exit."""
     numbers = {
         "PID": offsets["pid"],
         "TASKS": layout.TASKS,
         "LEDGER": layout.LEDGER,
-        "LOST_SIDE": lay.children_element,
+        "LOST_SIDE": map_layout.children_element,
     }
-    return _filled(_FOLLOW, numbers)
+    return _define_numbers(_FOLLOW, numbers)
 
 
-def _filled(text: str, numbers: Mapping[str, int]) -> str:
+def _define_numbers(text: str, numbers: Mapping[str, int]) -> str:
     return "".join(f"#define {name} {value}\n" for name, value in numbers.items()) + text
 
 
@@ -234,12 +236,12 @@ def task_offsets(facts: KernelFacts) -> dict[str, int]:
     return found
 
 
-def functions(
-    program: Program, lay: layout.MapLayout, choices: Mapping[int, MechanismChoice]
+def list_functions(
+    program: Program, map_layout: layout.MapLayout, choices: Mapping[int, MechanismChoice]
 ) -> Sequence[str]:
     """Names of all programs in the text."""
-    names = [group.function for group in group_sides(lay, choices)]
+    names = [group.function for group in group_sides(map_layout, choices)]
     return [*names, FORK, EXIT] if program.target.children else names
 
 
-__all__ = ["EXIT", "FORK", "HookError", "functions", "render", "task_offsets"]
+__all__ = ["EXIT", "FORK", "HookError", "list_functions", "render_source", "task_offsets"]

@@ -30,44 +30,48 @@ class SpanBlock:
     and `now` where the span makes records."""
 
     def __init__(
-        self, expressions: Expressions, lay: layout.MapLayout, span: SpanProgram, use: SpanUse
+        self,
+        expressions: Expressions,
+        map_layout: layout.MapLayout,
+        span: SpanProgram,
+        use: SpanUse,
     ) -> None:
-        self.e, self.layout, self.span, self.use = expressions, lay, span, use
-        self.program: Program = lay.program
+        self.e, self.layout, self.span, self.use = expressions, map_layout, span, use
+        self.program: Program = map_layout.program
         self.line = expressions.writer.line
         self.map = f"PP_MAP({layout.span_map(span)})"
 
-    def write(self) -> None:
+    def write_block(self) -> None:
         """The whole block."""
         parts: Mapping[SpanRole, Callable[[], None]] = {
-            "start": self._start,
-            "via": self._via,
-            "end": self._end,
-            "cancel": self._cancel,
+            "start": self._start_span,
+            "via": self._see_via,
+            "end": self._end_span,
+            "cancel": self._cancel_span,
         }
         names = ", ".join(part.name for part in self.span.key)
         self.e.writer.comment(f"{self.use.role} of span {self.span.name}, by {names}")
         with self.e.writer.block("do", "while (0);"):
-            self._own()
-            self._key()
+            self._declare_own()
+            self._declare_key()
             parts[self.use.role]()
 
-    def _lines(self, *lines: str) -> None:
+    def _write_lines(self, *lines: str) -> None:
         for text in lines:
             self.line(text)
 
-    def _own(self) -> None:
-        self._lines(
+    def _declare_own(self) -> None:
+        self._write_lines(
             f"u32 place = {self.layout.span_element(self.span.index)};",
             f"struct ledger *own = pp_map_lookup(PP_MAP({layout.LEDGER}), &place);",
             "if (!own)",
             "\tbreak;",
         )
 
-    def _leave(self, condition: str, word: str) -> None:
-        self._lines(f"if ({condition}) {{", f"\tPP_ADD(&own->{word}, 1);", "\tbreak;", "}")
+    def _leave_if(self, condition: str, word: str) -> None:
+        self._write_lines(f"if ({condition}) {{", f"\tPP_ADD(&own->{word}, 1);", "\tbreak;", "}")
 
-    def _key(self) -> None:
+    def _declare_key(self) -> None:
         """Declare `key`. One that cannot be read joins nothing."""
         size = layout.span_key_bytes(self.span)
         self.line(f"char key[{size}] __attribute__((aligned(8))) = {{}};")
@@ -77,37 +81,37 @@ class SpanBlock:
         for part, node in zip(self.span.key, self.use.key, strict=True):
             store_key_part(self.e, part, node)
         if nullable:
-            self._leave("fault", "faulted")
+            self._leave_if("fault", "faulted")
 
     @property
-    def _depth(self) -> str:
+    def _depth_word(self) -> str:
         return f"(u32 *)(key + {self.span.key_size})"
 
     # -- start ---------------------------------------------------------------------------------
 
-    def _start(self) -> None:
+    def _start_span(self) -> None:
         size = layout.span_bytes(self.span)
         on_stack = size <= layout.STACK_FRAME_BYTES
         if on_stack:
             self.line(f"char space[{size}] __attribute__((aligned(8))) = {{}};")
             self.line(f"struct span_{self.span.index} *open = (void *)space;")
-            self._fill()
-            self._insert("space")
+            self._fill_span()
+            self._insert_span("space")
         else:
-            self._lines(
+            self._write_lines(
                 "u32 none = 0;",
                 f"void *blank = pp_map_lookup(PP_MAP({layout.span_blank(self.span)}), &none);",
                 "if (!blank)",
                 "\tbreak;",
             )
-            self._insert("blank")
+            self._insert_span("blank")
             self.line(f"struct span_{self.span.index} *open = pp_map_lookup({self.map}, key);")
             self.line("if (open) {")
-            self._fill()
+            self._fill_span()
             self.line("}")
         self.line("PP_ADD(&own->started, 1);")
 
-    def _fill(self) -> None:
+    def _fill_span(self) -> None:
         self.line("open->head.weight = (u32)weight;")
         if self.span.tests_target:
             self.line(f"open->head.judged = {int(self.e.site.body.task != 'none')};")
@@ -118,18 +122,18 @@ class SpanBlock:
         if self.span.timed:
             self.line(f"open->head.time = {self.e.declare_now()};")
 
-    def _insert(self, frame: str) -> None:
+    def _insert_span(self, frame: str) -> None:
         """Put the frame into the map, by what `again` says of a span that is open already."""
         match self.span.again:
             case "keep":
                 self.line(f"s64 error = pp_map_update({self.map}, key, {frame}, PP_NOEXIST);")
-                self._leave("error == PP_EEXIST", "repeated")
+                self._leave_if("error == PP_EEXIST", "repeated")
             case "nest":
-                push = f"pp_push({self.map}, key, {self._depth}, {layout.SPAN_DEPTH}, {frame})"
+                push = f"pp_push({self.map}, key, {self._depth_word}, {layout.SPAN_DEPTH}, {frame})"
                 self.line(f"s64 error = {push};")
-                self._leave("error == PP_EEXIST", "map_full")
+                self._leave_if("error == PP_EEXIST", "map_full")
             case "replace":
-                self._lines(
+                self._write_lines(
                     f"s64 error = pp_map_update({self.map}, key, {frame}, PP_NOEXIST);",
                     "if (error == PP_EEXIST) {",
                     f"\terror = pp_map_update({self.map}, key, {frame}, PP_EXIST);",
@@ -139,23 +143,23 @@ class SpanBlock:
                     f"\t\terror = pp_map_update({self.map}, key, {frame}, PP_NOEXIST);",
                     "}",
                 )
-        self._leave("error", "map_full")
+        self._leave_if("error", "map_full")
 
     # -- later ---------------------------------------------------------------------------------
 
-    def _find(self) -> None:
+    def _find_span(self) -> None:
         """Declare `open`: the span that is open, the innermost one if they nest."""
         kind = f"struct span_{self.span.index} *"
         if self.span.again == "nest":
             self.line("struct pp_frame *outer = 0;")
-            top = f"pp_top({self.map}, key, {self._depth}, {layout.SPAN_DEPTH}, &outer)"
+            top = f"pp_top({self.map}, key, {self._depth_word}, {layout.SPAN_DEPTH}, &outer)"
             self.line(f"{kind}open = (void *){top};")
         else:
             self.line(f"{kind}open = pp_map_lookup({self.map}, key);")
-        self._leave("!open", "no_start")
-        self._judge()
+        self._leave_if("!open", "no_start")
+        self._judge_target()
 
-    def _judge(self) -> None:
+    def _judge_target(self) -> None:
         """Test the plan's target at the first event of a span that has a task."""
         nobody = self.e.site.body.task == "none"
         if nobody or not self.span.tests_target or self.use.role == "cancel":
@@ -165,36 +169,36 @@ class SpanBlock:
             self.line("int refused = 0;")
             with self.e.writer.block("do", "while (0);"):
                 refuse = "{ refused = 1; break; }"
-                TargetTest(self.e, self.program, refuse).test()
+                TargetTest(self.e, self.program, refuse).test_target()
             with self.e.writer.block("if (refused)"):
-                self._remove("not_target")
+                self._remove_span("not_target")
                 self.line("open = 0;")
-        self._lines("if (!open)", "\tbreak;")
+        self._write_lines("if (!open)", "\tbreak;")
 
-    def _remove(self, word: str, otherwise: str = "") -> None:
+    def _remove_span(self, word: str, otherwise: str = "") -> None:
         if self.span.again == "nest":
-            self._lines("if (outer)", "\touter->nested = 0;")
-        self._lines(
+            self._write_lines("if (outer)", "\touter->nested = 0;")
+        self._write_lines(
             f"if (pp_map_delete({self.map}, key) == 0)",
             f"\tPP_ADD(&own->{word}, 1);",
         )
         if otherwise:
-            self._lines("else", f"\tPP_ADD(&own->{otherwise}, 1);")
+            self._write_lines("else", f"\tPP_ADD(&own->{otherwise}, 1);")
 
-    def _via(self) -> None:
-        self._find()
+    def _see_via(self) -> None:
+        self._find_span()
         mask = sum(1 << index | 1 << index + 32 for index, _ in self.use.kept)
         if mask:
             self.line(f"open->head.nulls &= ~{mask:#x}ULL;")
         fill_frame(self.e, "open", self.use.kept)
         self.line("open->head.seen = 1;")
 
-    def _cancel(self) -> None:
-        self._find()
-        self._remove("cancelled")
+    def _cancel_span(self) -> None:
+        self._find_span()
+        self._remove_span("cancelled")
 
-    def _end(self) -> None:
-        self._find()
+    def _end_span(self) -> None:
+        self._find_span()
         end = self.use.end
         assert end is not None
         if self.span.resource is None:
@@ -202,20 +206,20 @@ class SpanBlock:
                 self.line("struct ledger *ledger = own; /* what follows is the span's */")
                 self.line("const u64 weight = open->head.weight;")
                 for node in end.where:
-                    self._filter(node)
+                    self._filter_span(node)
                 self.line("COUNT(accepted);")
                 for number, use in enumerate(end.metrics):
-                    self._metric(number, use)
+                    self._feed_metric(number, use)
                 if self.span.emit is not None:
-                    RecordBlock(self.e, self.program, self.span.emit, end.emit).write()
-        self._remove("ended", "raced")
+                    RecordBlock(self.e, self.program, self.span.emit, end.emit).write_block()
+        self._remove_span("ended", "raced")
 
-    def _metric(self, number: int, use: MetricUse) -> None:
+    def _feed_metric(self, number: int, use: MetricUse) -> None:
         spec = self.span.metrics[number]
         every = span_counts_all(self.program, self.span, number)
-        MetricBlock(self.e, spec, use, number, every).write()
+        MetricBlock(self.e, spec, use, number, every).write_block()
 
-    def _filter(self, node: Node) -> None:
+    def _filter_span(self, node: Node) -> None:
         self.e.writer.comment(f"where: {describe(node, self.e.site.body)}")
         text = self.e.number(node)
         nullable = may_be_null(node, self.e.site.body)
@@ -224,5 +228,5 @@ class SpanBlock:
                 self.line("fault = 0;")
             self.line(f"u32 holds = {text};")
             if nullable:
-                self._lines("if (fault) {", "\tCOUNT(faulted);", "\tholds = 0;", "}")
-            self._lines("if (!holds) {", "\tCOUNT(filtered);", "\tbreak;", "}")
+                self._write_lines("if (fault) {", "\tCOUNT(faulted);", "\tholds = 0;", "}")
+            self._write_lines("if (!holds) {", "\tCOUNT(filtered);", "\tbreak;", "}")

@@ -4,12 +4,12 @@ from orchestrator.backends.bcc.design import layout
 from orchestrator.plan.attach_kinds import KINDS, AttachKind
 
 
-def include_stacks(lay: layout.MapLayout) -> str:
+def include_stacks(map_layout: layout.MapLayout) -> str:
     """The directives that bring in stacks.h; "" when no stack is taken."""
-    if not lay.stack_depth:
+    if not map_layout.stack_depth:
         return ""
     numbers = {
-        "PP_STACK_DEPTH": lay.stack_depth,
+        "PP_STACK_DEPTH": map_layout.stack_depth,
         "PP_STACK_NESTING": layout.STACK_NESTING,
         "PP_STACKS": layout.STACKS,
         "PP_STACK_SCRATCH": layout.STACK_SCRATCH,

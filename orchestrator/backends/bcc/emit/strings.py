@@ -60,12 +60,12 @@ class StringExpressions:
 
     # -- tests ---------------------------------------------------------------------------------
 
-    def test(self, node: StringTest) -> str:
+    def test_string(self, node: StringTest) -> str:
         """A C expression, 0 or 1. Raises EmitError for a text that is too long."""
-        string, text = self._resolve(node.string), node.text
+        string, text = self._resolve_string(node.string), node.text
         if isinstance(string, Either):
             arms = (StringTest(node.op, arm, text) for arm in (string.yes, string.no))
-            yes, no = map(self.test, arms)
+            yes, no = map(self.test_string, arms)
             return f"({self.number(string.test)} ? {yes} : {no})"
         if isinstance(string, TextConst):
             return str(int(_test_constant(node, string.value)))
@@ -78,9 +78,9 @@ class StringExpressions:
         match node.op:
             case "equal":
                 # One byte more than the text and its NUL shows a longer string.
-                return _compare(at, min(len(text) + 2, size), text + b"\0")
+                return _compare_text(at, min(len(text) + 2, size), text + b"\0")
             case "prefix":
-                return _compare(at, len(text) + 1, text) if text else "1"
+                return _compare_text(at, len(text) + 1, text) if text else "1"
             case "suffix":
                 return _test_suffix(at, size, text) if text else "1"
             case "contains":
@@ -90,7 +90,7 @@ class StringExpressions:
 
     # -- addresses -----------------------------------------------------------------------------
 
-    def _resolve(self, node: Node) -> Node:
+    def _resolve_string(self, node: Node) -> Node:
         """Follow definitions to the node that gives the string."""
         while isinstance(node, LetRef):
             node = self.site.body.lets[node.index].node
@@ -138,7 +138,7 @@ class StringExpressions:
     def store(self, node: Node, to: str, size: int) -> None:  # one case a kind
         """Statements that put a string or address into the `size` bytes at `to`; they set `fault`
         and `cut`."""
-        node, writer = self._resolve(node), self.writer
+        node, writer = self._resolve_string(node), self.writer
         if size == size_of(Ip(0)) and isinstance(node.type, Ip) and node.type.version:
             writer.line(f"pp_zero({to}, {size});")
             writer.line(f"*(u32 *)({to}) = {node.type.version};")
@@ -256,7 +256,7 @@ def _compare_words(text: bytes) -> str:
     return f"({' && '.join(tests)})"
 
 
-def _compare(at: StringAddress, size: int, text: bytes) -> str:
+def _compare_text(at: StringAddress, size: int, text: bytes) -> str:
     words = -(-max(size, len(text)) // 8)
     return (
         f"({{ u64 w[{words}] = {{}}; if (pp_read_str({int(at.user)}, w, {size}, {at.address}) < 0) "

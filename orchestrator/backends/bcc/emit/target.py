@@ -20,7 +20,7 @@ class TargetTest:
         self.e, self.program, self.refuse = expressions, program, refuse
         self.line = expressions.writer.line
 
-    def identify(self) -> None:
+    def identify_task(self) -> None:
         """With `task: EXPR`, read that task's ids; what cannot be read is filtered."""
         task = self.e.site.body.task
         if task in (None, "none"):
@@ -31,15 +31,15 @@ class TargetTest:
         self.line("fault = 0;")
         self.line(f"u64 task = {address};")
         self.line("u32 pid = 0, tid = 0;")
-        self._read("pid", f"task + {offsets['tgid']}ULL")
-        self._read("tid", f"task + {offsets['pid']}ULL")
-        for name in self._credentials():
+        self._read_id("pid", f"task + {offsets['tgid']}ULL")
+        self._read_id("tid", f"task + {offsets['pid']}ULL")
+        for name in self._used_credentials():
             self.line(f"u32 {name} = 0;")
             with self.e.writer.block():
                 self.line("u64 credentials = 0;")
                 place = f"task + {offsets['cred']}ULL"
                 self.line(f"fault |= pp_read(0, &credentials, 8, {place}) != 0;")
-                self._read(name, f"credentials + {offsets[name]}ULL")
+                self._read_id(name, f"credentials + {offsets[name]}ULL")
         self.line("if (fault) {")
         self.line("\tCOUNT(faulted);")
         self.line("\tDROP(filtered);")
@@ -47,42 +47,42 @@ class TargetTest:
         for name in ("pid", "tid", "uid", "gid"):
             self.e.writer.once(name)
 
-    def _read(self, name: str, address: str) -> None:
+    def _read_id(self, name: str, address: str) -> None:
         self.line(f"fault |= pp_read(0, &{name}, 4, {address}) != 0;")
 
-    def _credentials(self) -> list[str]:
+    def _used_credentials(self) -> list[str]:
         body, target = self.e.site.body, self.program.target
         used = {node.name for node in nodes_at_hook(body) if isinstance(node, Builtin)}
         return [name for name in ("uid", "gid") if name in used or (name == "uid" and target.uid)]
 
-    def test(self) -> None:
+    def test_target(self) -> None:
         """Drop what is not the target's, cheapest tests first."""
         target = self.program.target
         if self.e.site.body.task == "none" or not _tests_anything(target):
             return
-        self.e.writer.comment(f"target: {described(target)}")
+        self.e.writer.comment(f"target: {describe_target(target)}")
         if target.exclude_self or target.pid or target.tid or target.children:
             self.e.declare_ids()
         if target.exclude_self:
-            self._drop("pid == (u32)control->self")
-        self._ids(target)
+            self._drop_if("pid == (u32)control->self")
+        self._test_ids(target)
         if target.uid:
             uid = self.e.number(Builtin("uid", U32))
             self.line(f"u32 owner = {uid};")
             self._drop_unless([f"owner == {uid}U" for uid in target.uid])
         if target.cgroup:
-            self._cgroups(target)
+            self._test_cgroups(target)
         if target.comm and "*" not in target.comm:
-            self._comm(target)
+            self._test_comm(target)
 
-    def _ids(self, target: ResolvedTarget) -> None:
+    def _test_ids(self, target: ResolvedTarget) -> None:
         tests = [f"pid == {pid}U" for pid in target.pid]
         if target.children:
             tests.append(f"pp_map_lookup(PP_MAP({layout.TASKS}), &tid) != 0")
         self._drop_unless(tests)
         self._drop_unless([f"tid == {tid}U" for tid in target.tid])
 
-    def _cgroups(self, target: ResolvedTarget) -> None:
+    def _test_cgroups(self, target: ResolvedTarget) -> None:
         if self.e.site.body.task is not None:
             raise EmitError("`target.cgroup` cannot be told for another task than the current one")
         tests = []
@@ -93,7 +93,7 @@ class TargetTest:
             tests.append(f"pp_ancestor_cgroup_id({level}) == {number}ULL")
         self._drop_unless(tests)
 
-    def _comm(self, target: ResolvedTarget) -> None:
+    def _test_comm(self, target: ResolvedTarget) -> None:
         self.line("u64 name[2] = {};")
         if self.e.site.body.task is None:
             self.line("pp_comm(name, sizeof name);")
@@ -104,9 +104,9 @@ class TargetTest:
 
     def _drop_unless(self, tests: list[str]) -> None:
         if tests:
-            self._drop(f"!({' || '.join(tests)})")
+            self._drop_if(f"!({' || '.join(tests)})")
 
-    def _drop(self, condition: str) -> None:
+    def _drop_if(self, condition: str) -> None:
         self.line(f"if ({condition})")
         self.line(f"\t{self.refuse}")
 
@@ -116,7 +116,7 @@ def _tests_anything(target: ResolvedTarget) -> bool:
     return target.exclude_self or target.children or any(lists)
 
 
-def described(target: ResolvedTarget) -> str:
+def describe_target(target: ResolvedTarget) -> str:
     """The target as a line of text."""
     lists = {
         "pid": target.pid,

@@ -34,35 +34,35 @@ class Map:
         return self.spec.transfer_size(perf.possible_cpus())
 
     def lookup(self, key: bytes) -> bytes | None:
-        return bpf_map.map_lookup(self.fd, self._key(key), self.value_bytes)
+        return bpf_map.map_lookup(self.fd, self._check_key(key), self.value_bytes)
 
     def update(self, key: bytes, value: bytes, flags: int = 0) -> None:
         if len(value) != self.value_bytes:
             raise ValueError(
                 f"map {self.spec.name}: a value has {self.value_bytes} bytes, not {len(value)}"
             )
-        bpf_map.map_update(self.fd, self._key(key), value, flags)
+        bpf_map.map_update(self.fd, self._check_key(key), value, flags)
 
     def delete(self, key: bytes) -> bool:
-        return bpf_map.map_delete(self.fd, self._key(key))
+        return bpf_map.map_delete(self.fd, self._check_key(key))
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys and values, in bulk where the kernel can. Not a snapshot: writers go on."""
         try:
-            parts = list(self._batches())
+            parts = list(self._read_batches())
         except OSError as refused:
             if refused.errno not in NO_BATCH:
                 raise
             yield from self._one_by_one()
             return
         for part in parts:
-            yield from self._pairs(part)
+            yield from self._split_pairs(part)
 
     def values(self) -> bytes:
         """All values, one after the other. Not a snapshot: writers go on."""
         try:
             size = self.value_bytes
-            return b"".join(part.values[: part.count * size] for part in self._batches())
+            return b"".join(part.values[: part.count * size] for part in self._read_batches())
         except OSError as refused:
             if refused.errno not in NO_BATCH:
                 raise
@@ -87,14 +87,14 @@ class Map:
     def close(self) -> None:
         os.close(self.fd)
 
-    def _key(self, key: bytes) -> bytes:
+    def _check_key(self, key: bytes) -> bytes:
         if len(key) != self.spec.key_size:
             raise ValueError(
                 f"map {self.spec.name}: a key has {self.spec.key_size} bytes, not {len(key)}"
             )
         return key
 
-    def _batches(self) -> Iterator[bpf_map.Batch]:
+    def _read_batches(self) -> Iterator[bpf_map.Batch]:
         token: bytes | None = None
         while True:
             part = bpf_map.map_lookup_batch(
@@ -109,7 +109,7 @@ class Map:
             if token is None:
                 return
 
-    def _pairs(self, part: bpf_map.Batch) -> Iterator[tuple[bytes, bytes]]:
+    def _split_pairs(self, part: bpf_map.Batch) -> Iterator[tuple[bytes, bytes]]:
         width, size = self.spec.key_size, self.value_bytes
         for n in range(part.count):
             yield part.keys[n * width : (n + 1) * width], part.values[n * size : (n + 1) * size]
@@ -135,14 +135,16 @@ def create_map(spec: MapSpec) -> Map:
     that the kernel does not have.
     """
     try:
-        return Map(spec=spec, fd=_create(spec, spec.flags), mmapable=bool(spec.flags & MMAPABLE))
+        return Map(
+            spec=spec, fd=_call_create(spec, spec.flags), mmapable=bool(spec.flags & MMAPABLE)
+        )
     except OSError as refused:
         if refused.errno != errno.EINVAL or not spec.flags & MMAPABLE:
             raise
-    return Map(spec=spec, fd=_create(spec, spec.flags & ~MMAPABLE), mmapable=False)
+    return Map(spec=spec, fd=_call_create(spec, spec.flags & ~MMAPABLE), mmapable=False)
 
 
-def _create(spec: MapSpec, flags: int) -> int:
+def _call_create(spec: MapSpec, flags: int) -> int:
     return lift_memlock(
         lambda: bpf_map.map_create(
             KINDS[spec.kind],

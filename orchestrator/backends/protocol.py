@@ -1,5 +1,5 @@
-"""What the runner asks of a backend. A backend is one module that offers `NAME`, `unsupported`,
-`emit` and `attach` as below; `orchestrator.backends.BACKENDS` lists the two."""
+"""The interface between a run and a backend: artifacts, sessions, and the counts that they report.
+`orchestrator.backends.BACKENDS` lists the backends."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,10 +31,10 @@ class HookPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact(Generic[DetailT]):
-    """What `explain` prints and `attach` uses. `text` is the C or the tracefs writes; `memory` is
-    bytes by purpose (their sum is what limits.memory bounds); `enforced` says where each limit,
-    filter and aggregate is done; `capabilities` are what attaching needs. `detail` is what
-    only the backend that made the artifact understands."""
+    """A program made ready for one backend: what `explain` prints and `attach` uses. `text`: the C
+    or the tracefs writes; `memory`: bytes by purpose (limits.memory bounds their sum); `enforced`:
+    where each limit, filter and aggregate is done; `capabilities`: those that attaching needs;
+    `detail`: data of the backend that made it."""
 
     backend: str
     program: Program
@@ -48,10 +48,10 @@ class Artifact(Generic[DetailT]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttachOptions:
-    """What a run adds to an artifact. `root_pid`: a parked child whose descendants are the
-    target too; `journal` is told of everything before it is created and `unjournal` after it is
-    gone. `stop` is told of each write (path, text) that has to be done at the deadline to end
-    recording, where the kernel does not end it by itself: whoever outlives us does it."""
+    """What a run adds to an artifact. `root_pid`: a parked child; its descendants are targets too.
+    `journal` is called with (kind, name) before something is created in the kernel, `unjournal`
+    after it is removed. `stop` is called with each write (path, text) that ends recording at the
+    deadline where the kernel does not end it by itself: the watchdog does it if the run is dead."""
 
     run_id: str
     root_pid: int | None = None
@@ -62,7 +62,7 @@ class AttachOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttachedHook:
-    """A hook that is attached: `target` is the resolved symbol or event, `detail` prose."""
+    """A hook that is attached: `target` is the resolved symbol or event, `detail` is for people."""
 
     hook: int
     mechanism: str
@@ -148,8 +148,8 @@ class SpanCounts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackCounts:
     """The counts of all stacks (accounting.vocabulary.STACKS). `kept` are different ones; the
-    others are lost, and null where they were asked for: `map_full` had no room, `map_busy` found no
-    scratch memory or no lock in the kernel."""
+    others are lost, and null in records and keys: at `map_full` there was no room for another
+    stack, at `map_busy` no scratch memory or no lock in the kernel."""
 
     kept: int = 0
     map_full: int = 0
@@ -158,9 +158,9 @@ class StackCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSpans:
-    """The spans that are open, a row each: `weight` by sampling, `since` (CLOCK_MONOTONIC ns; 0
-    where nobody asks), `nulls` (a bit for each kept value that could not be read), and by kept
-    value its bytes as (rows, size)."""
+    """The spans that are open, one in each of n rows: `weight` by sampling; `since`, when it was
+    started (CLOCK_MONOTONIC ns; 0 if the plan does not use it); `nulls`, a bit for each kept value
+    that could not be read; and for each kept value its bytes as (n, size)."""
 
     weight: "NDArray[np.uint32]"
     since: "NDArray[np.uint64]"
@@ -188,11 +188,11 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expense:
-    """What one program or event of a session has cost so far. `number` is its own for as long as it
-    is attached; `probes` are those that it serves. Each of its `hits` (None: unknown) costs
-    `price_ns` (`calibrated`: measured on this host) and the run of a program, if it is one:
-    `run_ns` in `runs` as far as the kernel has measured them (None: it has not), of which
-    `idle_ns` a run are the measuring's own."""
+    """The cost so far of one program or event of a session. `number` identifies it while it is
+    attached; `probes` are those that it serves. Each of its `hits` (None: unknown) costs `price_ns`
+    (`calibrated`: measured on this host), and for a program also its run: `run_ns` in `runs`, as
+    far as the kernel has measured them (None: it has not). `idle_ns` of each run are the overhead
+    of measuring."""
 
     number: int
     probes: tuple[int, ...]
@@ -222,18 +222,18 @@ class Session(Protocol):
 
     def pause(self, probes: Collection[int]) -> None:
         """Switch probes (by index) off while they stay attached. What happens at them meanwhile is
-        not seen, or counted as expired. Raises HostError when one cannot be switched by itself."""
+        not seen, or counted as expired. Raises HostError if one cannot be paused separately."""
 
     def resume(self, probes: Collection[int]) -> None:
-        """Switch paused probes on again, once what they recorded before is read. Calls that began
-        before are not paired with returns after."""
+        """Switch paused probes on again; call it once their earlier records are read. Calls that
+        began before are not paired with returns after."""
 
     def wait(self, timeout_s: float) -> None:
-        """Sleep until there may be records, at most `timeout_s`; cheap when idle and when busy."""
+        """Sleep until there may be records, at most `timeout_s`; cheap whether idle or busy."""
 
     def read(self) -> "Sequence[NDArray[np.uint8]]":
         """Batches of records as (n, record_size) bytes, in time order a batch; valid until
-        `release_batch`. An empty sequence: nothing there."""
+        `release_batch`. Empty if there are none."""
 
     def release_batch(self) -> None:
         """Give the records of the last `read` back to the kernel."""
@@ -242,34 +242,34 @@ class Session(Protocol):
         """True once the plan's event cap is reached."""
 
     def metrics(self) -> Mapping[int, Sequence[Cell]]:
-        """All cells by metric index, as of now (totals since `arm`)."""
+        """All cells by metric index: totals since `arm`."""
 
     def new_stacks(self, numbers: Collection[int] | None = None) -> Sequence[Stack]:
-        """Of the stacks with these numbers, or of all, those that were not returned before. What
-        records and cells show that were read before is there; that 0 and 1 are none is known."""
+        """The stacks with these numbers (None: all) that were not returned before. Those of records
+        and cells that were read are included; the numbers 0 and 1 are no stacks."""
 
     def open_spans(self, span: int) -> OpenSpans:
-        """The spans that are open as of now, of the span with this index."""
+        """What is open now of the span with this index."""
 
     def counts(self) -> Counts:
-        """All counters as of now."""
+        """All counters at this moment."""
 
     def set_run_time_stats(self, on: bool) -> None:
-        """Have the kernel measure run times, or no longer: for moments only, since it makes all
-        programs of the host slower. Raises OSError where it will not."""
+        """Have the kernel measure the run times of programs, or stop that. Only for moments, since
+        it slows all programs of the host. Raises OSError if the kernel refuses."""
 
     def expenses(self) -> Sequence[Expense]:
-        """What everything that is attached has cost since it was armed."""
+        """The cost so far of everything that is attached, since it was armed."""
 
     def resample(self, probe: int, every: int) -> None:
-        """From now on keep one of `every` events of a probe that is samplable, with that weight."""
+        """From now on keep one of `every` events of a samplable probe, with that weight."""
 
     def detach_probe(self, probe: int) -> None:
-        """Detach a probe before the others, for good; its counts and metrics stay. A place that it
-        shares with other probes goes with the last of them."""
+        """Detach a probe before the others, permanently; its counts and metrics remain. An attach
+        point that it shares with other probes is detached with the last of them."""
 
     def disarm(self) -> None:
-        """Stop recording at once; what is in the buffers stays readable."""
+        """Stop recording at once; the contents of the buffers remain readable."""
 
     def detach(self) -> None:
         """Undo everything that attach created, in reverse. Idempotent."""

@@ -261,7 +261,7 @@ def _sum_up(result: RunResult, args: argparse.Namespace) -> None:
             result.finished,
             result.metrics,
             result.limits,
-            derived=result.derived,
+            figures=result.figures,
             warnings=result.warnings,
             outstanding=result.outstanding,
             stopped=result.stopped,

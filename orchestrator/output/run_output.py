@@ -18,7 +18,7 @@ class TeeSink(Sink):
     """Writes the same lines to two sinks. Its counts are those of `first`; an error of either ends
     it."""
 
-    def __init__(self, first: Sink, copy: Sink) -> None:  # no stream of its own
+    def __init__(self, first: Sink, copy: Sink) -> None:  # it has no stream
         self._first, self._copy = first, copy
         self._copy_counts()
 

@@ -25,7 +25,7 @@ from orchestrator.run.options import RunOptions
 from orchestrator.run.prepare import Prepared
 from orchestrator.run.report.account import Account, make_empty_account
 from orchestrator.run.report.faults import Faults
-from orchestrator.run.report.finish import Ending, finished
+from orchestrator.run.report.finish import Ending, finish_run
 from orchestrator.run.report.outcome import Outcome
 from orchestrator.run.report.records import (
     attached_fields,
@@ -208,7 +208,7 @@ class Run:
         self, ending: Ending, live: "Live | None", cleaned: Sequence[CleanedRun]
     ) -> RunResult:
         """Write run.finished and what `out` keeps."""
-        fields, verdict = finished(ending, self._program, self._faults)
+        fields, verdict = finish_run(ending, self._program, self._faults)
         self._output.write_record("run.finished", fields.pop("level"), **fields)
         self._output.flush()
         from orchestrator.run.metrics.run_metrics import Measured  # numpy, imported by now
@@ -221,7 +221,7 @@ class Run:
             complete=verdict.complete,
             finished=self._constants | fields,
             metrics=totals.metrics,
-            derived=totals.derived,
+            figures=totals.derived,
             warnings=totals.warnings,
             outstanding=totals.outstanding,
             stopped=totals.stop,
@@ -240,7 +240,7 @@ class Run:
         kept: dict[str, Any] = {
             "run": result.finished,
             "metrics": list(result.metrics),
-            "derived": result.derived,
+            "figures": result.figures,
             "warnings": list(result.warnings),
             "outstanding": list(result.outstanding),
             "stopped": result.stopped,

@@ -79,7 +79,7 @@ class Stream:
     def _write(self, records: NDArray[np.uint8]) -> None:
         written = 0
         if self._output.failed is None and not self.full:
-            self._stacks.shown(self._columns.numbers(records))
+            self._stacks.shown(self._columns.find_numbers(records))
             lines, fitting = self._fitting(self._renderer.render(records), len(records))
             written = self._output.write_lines(lines, fitting)
         self._count(self._delivered, records[:written])

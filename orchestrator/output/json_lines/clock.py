@@ -1,7 +1,7 @@
 """Record times as RFC 3339 stamps and as nanoseconds since the epoch.
 
-Both texts end in the same nine digits, so these are computed once a batch; what stands before them
-changes once a second and belongs to the template.
+Both texts end in the same nine digits, which are computed once for a batch; the text before them
+changes once a second and is part of the template.
 """
 
 from datetime import UTC, datetime
@@ -36,7 +36,8 @@ class Clock:
         self._wall_n = self._wall[0]
 
     def read(self, records: ByteRows) -> None:
-        """Take the times of `records`; `second` is the batch's first, `others` the rest."""
+        """Read the times of `records`: `second` becomes the first second of the batch, `others` the
+        later ones, each with its rows."""
         n = len(records)
         wall, nano = self._wall[:, :n]
         np.copyto(nano, records[:, 0:8].view("<u8")[:, 0])
@@ -84,7 +85,7 @@ class Clock:
 class StampColumn:
     """`"2026-11-23T02:15:07.123456789Z"` with its quotes."""
 
-    align, phase = 4, 2  # so that the last eight digits are two aligned words
+    align, phase = 4, 2  # the last eight digits are two aligned words
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -94,11 +95,11 @@ class StampColumn:
         return 32
 
     def template(self, width: int) -> bytes:
-        """The text of the batch's first second, digits to be written."""
+        """The text of the batch's first second, with zeros where `write` puts digits."""
         return f'"{_format_date(self._clock.second)}.000000000Z"'.encode()
 
     def write(self, area: ByteRows) -> None:
-        """Write the digits, and the date where the second is not the batch's first."""
+        """Write the digits, and the date of rows after the batch's first second."""
         self._clock.write(area[:, 21:30])
         for second, rows in self._clock.others:
             overlay_tokens(area[:, 1:20], rows, [_format_date(second).encode()])
@@ -117,16 +118,16 @@ class UnixNanoColumn:
         return 20 if max(self._seconds()) >= 10**10 else 19
 
     def template(self, width: int) -> bytes:
-        """The batch's first second, digits to be written."""
+        """The batch's first second, with zeros where `write` puts digits."""
         return f"{self._clock.second:>{width - 9}}000000000".encode()
 
     def write(self, area: ByteRows) -> None:
-        """Write the digits, and the second where it is not the batch's first."""
+        """Write the digits, and the second of rows after the batch's first."""
         width = area.shape[1]
         self._clock.write(area[:, width - 9 :])
         for second, rows in self._clock.others:
             overlay_tokens(area[:, : width - 9], rows, [f"{second:>{width - 9}}".encode()])
-        if self._clock.second == 0:  # JSON knows no leading zeros
+        if self._clock.second == 0:  # JSON allows no leading zeros
             self._write_first_second(area)
 
     def _write_first_second(self, area: ByteRows) -> None:

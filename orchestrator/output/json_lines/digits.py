@@ -1,7 +1,8 @@
-"""Numbers as fixed-width decimal columns: split by ten thousands, four digits a table look-up.
+"""Numbers as fixed-width decimal columns: split by ten thousands, four digits per table look-up.
 
-JSON allows white space before a number, so a column is as wide as its largest number needs and
-the others are padded on the left. A sign stands right before the first digit.
+JSON allows white space before a number. So a column is as wide as its largest number, and the
+others are padded on the left: fixed width makes rendering fast. A sign is right before the first
+digit.
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ _POWERS = np.array([10**exponent for exponent in range(20)], dtype=np.uint64)
 
 
 class Scratch:
-    """Work space for `rows` rows, shared by all columns so that nothing is allocated in a batch."""
+    """Buffers for `rows` rows, shared by all columns, so that rendering allocates nothing."""
 
     __slots__ = ("chunk", "flags", "index", "narrow", "wide")
 
@@ -45,7 +46,7 @@ class Scratch:
 
 
 def overlay_tokens(area: ByteRows, rows: npt.NDArray[np.intp], tokens: Sequence[bytes]) -> None:
-    """Write `tokens` (one for all `rows`, or one a row), padded with blanks, over a column."""
+    """Write `tokens` (one for all `rows`, or one for each), padded with blanks, over a column."""
     width = area.shape[1]
     padded = b"".join(token.ljust(width) for token in tokens)
     area[rows] = np.frombuffer(padded, dtype=np.uint8).reshape(len(tokens), width)
@@ -70,7 +71,7 @@ class NumberColumn:
         self._narrow = size < 8
 
     def fit(self, records: ByteRows) -> int:
-        """Take this column's values out of `records` and tell the width they need, in bytes."""
+        """Read this column's values from `records`; returns the width that they need, in bytes."""
         source = records[:, self._bytes].view(self._source)[:, 0]
         values = self._values[: len(source)]
         self._negative = None
@@ -92,7 +93,7 @@ class NumberColumn:
         return -(-(len(str(largest)) + sign) // 4) * 4
 
     def template(self, width: int) -> bytes:
-        """What the column holds before it is written."""
+        """The column's text before it is written: blanks."""
         return b" " * width
 
     def write(self, area: ByteRows) -> None:

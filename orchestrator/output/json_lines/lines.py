@@ -1,9 +1,9 @@
 """Event records to JSON lines in bulk.
 
-All lines of a batch have one width: they are rows of a byte matrix, filled once from a template
-and then only in the columns that vary. JSON allows white space between tokens, so shorter values
-are padded. What comes out is what structlog's JSON renderer would have written for the same event,
-field for field. Importing this module imports numpy (55 ms): do it lazily.
+All lines of a batch have the same width: they are rows of a byte matrix, filled once from a
+template and then only in the columns that vary. JSON allows white space between tokens, so shorter
+values are padded. The result has the same fields and values as structlog's JSON renderer would
+write for the event. Importing this module imports numpy (55 ms): do it lazily.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,8 +37,8 @@ _AT = {name: offset for name, _, offset in RECORD_HEADER}
 _FORM = {name: form for name, form, _ in RECORD_HEADER}
 _ROWS = 4096  # at about 300 bytes a line the matrix stays within a second-level cache
 _MATRIX_LIMIT = 8 << 20  # bytes; long strings mean fewer rows
-_LAYOUTS = 64  # choices of widths that are kept
-_COMMON = 640  # bytes of a line beside its strings, generously
+_LAYOUTS = 64  # choices of widths that are cached
+_COMMON = 640  # bytes of a line without its strings, generously
 
 
 class _LineColumn(Protocol):
@@ -51,7 +51,7 @@ class _LineColumn(Protocol):
 
 
 class _TruncatedColumn:
-    """The `truncated` key: no width at all in a batch where no field was cut."""
+    """The `truncated` key: of width 0 in a batch where no field was truncated."""
 
     align, phase = 1, 0
 
@@ -71,7 +71,7 @@ class _TruncatedColumn:
 
 
 class _LineLayout:
-    """Where each column stands in a line, for one choice of widths."""
+    """The position of each column in a line, for one choice of widths."""
 
     __slots__ = ("columns", "slices", "width")
 
@@ -90,7 +90,7 @@ class _LineLayout:
         self.width = -(-(at + len(literals[-1])) // 8) * 8
 
     def template(self, literals: Sequence[bytes]) -> bytes:
-        """One line with blanks where the columns will be written."""
+        """One line with the columns' templates in their places."""
         line = b""
         for literal, column, where in zip(literals, self.columns, self.slices, strict=False):
             line = (line + literal).ljust(where.start) + column.template(where.stop - where.start)
@@ -100,9 +100,9 @@ class _LineLayout:
 class LineRenderer:
     """Renders the records of one emit.
 
-    `constants`: what every line carries between `event` and `probe` (run_id, plan, host);
-    `wall_offset_ns`: what turns CLOCK_MONOTONIC into ns since 1970. The size of a batch is bounded
-    by `rows`; `chunks` cuts larger ones. `stacks`: what is shown of stacks, by their numbers.
+    `constants`: fields of every line, between `event` and `probe` (run_id, plan, host);
+    `wall_offset_ns`: CLOCK_MONOTONIC plus this is ns since 1970; `stacks`: the names to show for a
+    stack's number. A batch has at most `rows` records; `chunks` splits larger ones.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class LineRenderer:
             if where.start != where.stop:
                 column.write(lines[:, where])
         self._write_nulls(records, lines, layout)
-        if self._clock.others:  # their dates stand where the template's ought to
+        if self._clock.others:  # their dates have replaced the template's
             self._filled = 0
         return lines
 
@@ -165,7 +165,7 @@ class LineRenderer:
                 overlay_tokens(lines[:, layout.slices[column]], rows, [b"null"])
 
     def _prepare(self, widths: list[int], n: int) -> _LineLayout:
-        """Choose the layout and see that the first `n` lines hold its constant parts."""
+        """Choose the layout, and fill the constant parts of the first `n` lines."""
         key = tuple(widths)
         layout = self._layouts.get(key)
         if layout is None:
@@ -204,12 +204,12 @@ class LineRenderer:
         for i, field in enumerate(emit.fields):
             self._text("," * bool(i) + orjson.dumps(field.name).decode() + ":")
             self._bits.append((len(self._columns), field.bit))
-            self._column(self._of(field))
+            self._column(self._make_column(field))
         self._text("}")
         self._column(_TruncatedColumn(emit, self.rows))
         self._text("}\n")
 
-    def _of(self, field: RecordField) -> _LineColumn:
+    def _make_column(self, field: RecordField) -> _LineColumn:
         if is_number(field):
             return NumberColumn(field.offset, field.form, self._scratch)
         text = field.form == "string"
@@ -234,7 +234,7 @@ class LineRenderer:
 
 
 class RecordRenderer:
-    """Renders batches in which records of several emits follow each other, in their order."""
+    """Renders batches with records of several emits, in their order."""
 
     def __init__(
         self,
@@ -269,7 +269,7 @@ class RecordRenderer:
         return self._interleaved(records, emits)
 
     def _interleaved(self, records: ByteRows, emits: npt.NDArray[np.uint16]) -> ByteRows:
-        """Render each emit's records together, then put every line where its record stood."""
+        """Render the records of each emit together, then copy every line to its record's place."""
         widths = np.empty(len(records), dtype=np.intp)
         parts = []
         for emit in np.unique(emits):
@@ -287,7 +287,8 @@ class RecordRenderer:
 
 
 def _scatter_lines(buffer: ByteRows, starts: npt.NDArray[np.intp], lines: ByteRows) -> None:
-    """Copy each line to its start: a view of one item a byte lets numpy copy whole lines."""
+    """Copy each line to its start. A view with one item at each byte lets numpy copy whole
+    lines."""
     width = lines.shape[1]
     item = np.dtype((np.void, width))
     view = np.ndarray((buffer.size - width + 1,), dtype=item, buffer=buffer.data, strides=(1,))

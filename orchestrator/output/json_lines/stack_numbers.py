@@ -1,4 +1,4 @@
-"""Which stacks a batch of records shows."""
+"""The stacks that a batch of records refers to."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,15 +13,15 @@ _EMIT = next(offset for name, _, offset in RECORD_HEADER if name == "emit")
 
 
 class StackColumns:
-    """Where the numbers of stacks stand in the records of some emits."""
+    """The fields with numbers of stacks, in the records of some emits."""
 
     def __init__(self, emits: Sequence[Emit]) -> None:
         found = {emit.index: tuple(_of_stacks(emit.fields)) for emit in emits}
         self._fields = {index: fields for index, fields in found.items() if fields}
         self._only = len(emits) == 1
 
-    def numbers(self, records: NDArray[np.uint8]) -> set[int]:
-        """The different numbers in `records`."""
+    def find_numbers(self, records: NDArray[np.uint8]) -> set[int]:
+        """The distinct numbers of stacks in `records`."""
         found: set[int] = set()
         for index, fields in self._fields.items():
             rows = records if self._only else records[_words(records, _EMIT, "<u2") == index]

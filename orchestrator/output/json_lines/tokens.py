@@ -1,8 +1,8 @@
 """Text columns: each distinct value is rendered once, then copied in whole words.
 
-A direct-mapped cache (one slot a hash) maps a field's raw bytes to its rendered token, so a batch
-of known values costs a few vector operations and no Python per row. A look-up always compares the
-whole key: a clash of hashes costs time, never truth.
+A direct-mapped cache (one slot for each hash) maps a field's raw bytes to its rendered token, so
+that a batch of known values takes a few vector operations and no Python code for each row. A
+look-up always compares the whole key: a hash collision costs time and is never wrong.
 """
 
 from collections.abc import Callable
@@ -40,8 +40,8 @@ def _split_field(offset: int, size: int) -> list[tuple[slice, str]]:
 class TokenColumn:
     """One field rendered by `render` (raw bytes → JSON token) once per distinct value.
 
-    `until_nul`: a string, which ends at its first NUL. What the kernel left behind it in the buffer
-    is garbage, and must not make one string look like many.
+    `until_nul`: a string, which ends at its first NUL. The bytes after it in the buffer are
+    garbage, and must not make one string look like many.
     """
 
     align, phase = _WORD, 0
@@ -74,7 +74,7 @@ class TokenColumn:
         self._odd: tuple[npt.NDArray[np.intp], list[bytes]] | None = None
 
     def fit(self, records: ByteRows) -> int:
-        """Look up this column's tokens and tell the width they need, in bytes."""
+        """Look up this column's tokens; returns the width that they need, in bytes."""
         n = len(records)
         self._odd = None
         self._load(records)
@@ -91,7 +91,7 @@ class TokenColumn:
         return words * _WORD
 
     def template(self, width: int) -> bytes:
-        """What the column holds before it is written."""
+        """The column's text before it is written: blanks."""
         return b" " * width
 
     def write(self, area: ByteRows) -> None:
@@ -128,7 +128,7 @@ class TokenColumn:
                 self._cut(keys[:n], where.stop - where.start)
 
     def _cut(self, keys: KeyRows, width: int) -> None:
-        """Zero what lies behind the string's first NUL, in this piece and all that follow.
+        """Zero the bytes after the string's first NUL, in this piece and all later ones.
 
         (w - 0x01…) & ~w & 0x80… marks the lowest zero byte of w, and above it perhaps others.
         """

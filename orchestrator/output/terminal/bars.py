@@ -9,7 +9,7 @@ __all__ = ["BarRow", "draw_bar", "group_buckets"]
 
 #: As many rows as can be read at a glance.
 ROWS = 24
-#: An octave is drawn in finer parts where that takes no more rows than this.
+#: An octave is drawn in finer parts if that takes at most so many rows.
 _FINE_ROWS = 16
 _PARTS = (8, 4, 2, 1)
 _EIGHTHS = " ▏▎▍▌▋▊▉"

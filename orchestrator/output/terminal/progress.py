@@ -95,11 +95,16 @@ def _is_terminal(stream: TextIO) -> bool:
 
 
 def measure_terminal(stream: TextIO) -> tuple[int, int]:
-    """Columns and lines to draw in: COLUMNS and LINES, or else the terminal's, or else 80 by 24."""
+    """(columns, lines) to draw in: COLUMNS and LINES, or else the terminal's size, or else 80 by
+    24."""
     try:
-        there: tuple[int, int] = os.get_terminal_size(stream.fileno())
+        size: tuple[int, int] = os.get_terminal_size(stream.fileno())
     except (OSError, ValueError):
-        there = (0, 0)
-    asked = (os.environ.get(name, "") for name in ("COLUMNS", "LINES"))
-    told = [int(text) if text.isascii() and text.isdigit() else 0 for text in asked]
-    return told[0] or there[0] or 80, told[1] or there[1] or 24
+        size = (0, 0)
+    return _read_variable("COLUMNS") or size[0] or 80, _read_variable("LINES") or size[1] or 24
+
+
+def _read_variable(name: str) -> int:
+    """The number in an environment variable; 0 if there is none."""
+    text = os.environ.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() else 0

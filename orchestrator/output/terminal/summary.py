@@ -29,7 +29,7 @@ def print_summary(  # noqa: PLR0913  # the records that a run ends with
     metrics: Sequence[LogRecord] = (),
     limits: Sequence[LogRecord] = (),
     *,
-    derived: LogRecord | None = None,
+    figures: LogRecord | None = None,
     warnings: Sequence[LogRecord] = (),
     outstanding: Sequence[LogRecord] = (),
     stopped: LogRecord | None = None,
@@ -72,11 +72,11 @@ def print_summary(  # noqa: PLR0913  # the records that a run ends with
         console.print()
         for part in drawing.draw_outstanding(held):
             console.print(part)
-    if derived is not None and derived["values"]:
+    if figures is not None and figures["values"]:
         console.print()
-        console.print(make_figure_table(derived))
+        console.print(make_figure_table(figures))
     console.print()
-    units = collect_units(metrics, derived["display_units"] if derived else {})
+    units = collect_units(metrics, figures["display_units"] if figures else {})
     for line in format_warnings(warnings, units):
         console.print(line)
     for limit in limits:

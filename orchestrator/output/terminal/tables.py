@@ -171,12 +171,12 @@ class Drawing:
             yield Text(f"  {outside['above']} the buckets: {cell['above']:,}")
 
 
-def make_figure_table(derived: LogRecord) -> Table:
+def make_figure_table(figures: LogRecord) -> Table:
     """The derived figures, one in a row."""
-    table = make_table(["derived"], ["value"])
-    for name, value in derived["values"].items():
+    table = make_table(["figure"], ["value"])
+    for name, value in figures["values"].items():
         table.add_row(
-            make_printable(name), format_amount(value, derived["display_units"].get(name, ""))
+            make_printable(name), format_amount(value, figures["display_units"].get(name, ""))
         )
     return table
 

@@ -1,4 +1,4 @@
-"""What run.finished says. Pure."""
+"""The fields of run.finished, and the exit code. Pure."""
 
 import signal
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.outcome import CommandResult, Outcome
 from orchestrator.run.report.verdict import Verdict, explain_nothing_seen, judge_ledger
 
-__all__ = ["Ending", "exit_code", "finished"]
+__all__ = ["Ending", "choose_exit_code", "finish_run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """A run that is over. `armed_at` None: it was never armed; `ended_by`: the signal that ended
-    it, if one did; `startup_ms`: from the start of the process to the first attached probe;
-    `detach_ms`: what detaching took; `output_limited`: limits.output was reached; `output_failed`:
-    why the output took no more, "" if it took all; `paused_ns`: by probe that was paused, for how
-    long."""
+    """A run that is over. `armed_at`: RFC 3339, None if it was never armed; `ended_by`: the signal
+    that ended it, if one did; `startup_ms`: from the start of the process to the first attached
+    probe; `detach_ms`: how long detaching took; `output_limited`: limits.output was reached;
+    `output_failed`: why writing the output failed, "" if it did not; `paused_ns`: for how long
+    probes were paused, by name."""
 
     outcome: Outcome
     account: Account
@@ -36,8 +36,8 @@ class Ending:
     paused_ns: Mapping[str, int]
 
 
-def finished(ending: Ending, program: Program, faults: Faults) -> tuple[dict[str, Any], Verdict]:
-    """The fields of run.finished, with its `level`, and the verdict in them."""
+def finish_run(ending: Ending, program: Program, faults: Faults) -> tuple[dict[str, Any], Verdict]:
+    """The fields of run.finished, including its `level`, and the verdict that they contain."""
     account = ending.account
     verdict = judge_ledger(
         account.ledger, account.undelivered, output_limited=ending.output_limited
@@ -46,9 +46,9 @@ def finished(ending: Ending, program: Program, faults: Faults) -> tuple[dict[str
         never = ("nothing was ever attached and armed",)
         verdict = Verdict(complete=False, reasons=never, lost=0, violations=())
     if ending.output_failed:
-        why = (f"the output took no more: {ending.output_failed}", *verdict.reasons)
-        verdict = replace(verdict, complete=False, reasons=why)
-    code = exit_code(ending, verdict, faults, program.limits)
+        failed = f"writing the output failed: {ending.output_failed}"
+        verdict = replace(verdict, complete=False, reasons=(failed, *verdict.reasons))
+    code = choose_exit_code(ending, verdict, faults, program.limits)
     doubtful = code or faults.notes or verdict.complete is False
     fields = {
         "level": "error" if code == 6 else "warning" if doubtful else "info",
@@ -59,7 +59,7 @@ def finished(ending: Ending, program: Program, faults: Faults) -> tuple[dict[str
         "startup_ms": ending.startup_ms,
         "detach_ms": None if ending.detach_ms is None else round(ending.detach_ms, 1),
         "paused_ns": dict(ending.paused_ns),
-        "command_status": _status(ending.command),
+        "command_status": _shell_status(ending.command),
         "command_descendants_left": [
             {"pid": pid, "comm": comm}
             for pid, comm in (ending.command.left if ending.command else ())
@@ -70,21 +70,22 @@ def finished(ending: Ending, program: Program, faults: Faults) -> tuple[dict[str
         "delivered": account.delivered,
         "lost": verdict.lost,
         "ledger": account.ledger,
-        "error": _error(ending, verdict, faults),
+        "error": _describe_error(ending, verdict, faults),
     }
     return fields, verdict
 
 
-def exit_code(ending: Ending, verdict: Verdict, faults: Faults, limits: Limits) -> int:
+def choose_exit_code(ending: Ending, verdict: Verdict, faults: Faults, limits: Limits) -> int:
     """The exit code: 0 done, 2 plan or usage, 3 host, 4 incomplete, 5 workload failed, 6 internal
     or cleanup failure, 130 interrupted.
 
-    The gravest wins: what is wrong with us or was left behind, then the signal (128 + its number,
-    as shells have it: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP), then the workload, then the data: loss,
-    or an output that took no more. Completeness that is "unknown" is told, but fails nothing.
+    The most serious one is chosen: an error of this program or something left in the kernel, then
+    the signal (128 + its number, as in shells: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP), then the
+    workload, then the data: losses, or a failed output. Completeness "unknown" is reported but
+    fails nothing.
 
-    `limits.incomplete: allow` is about losses that run.finished tells: a run that never began, or
-    one whose output took no more, is not what was allowed.
+    `limits.incomplete: allow` is for losses that run.finished reports. It does not cover a run that
+    never began, or one whose output failed.
     """
     if faults.errors:
         return faults.exit_code
@@ -99,31 +100,31 @@ def exit_code(ending: Ending, verdict: Verdict, faults: Faults, limits: Limits) 
     return 4 if verdict.complete is False and limits.incomplete == "fail" else 0
 
 
-def _status(command: CommandResult | None) -> int | None:
-    """As a shell would say it: 128 + signal if one ended it."""
+def _shell_status(command: CommandResult | None) -> int | None:
+    """The exit status as in a shell: 128 + signal if one ended it."""
     if command is None or command.signal is None:
         return None if command is None else command.status
     return 128 + signal.Signals[command.signal]
 
 
-def _error(ending: Ending, verdict: Verdict, faults: Faults) -> str | None:
-    parts = [faults.told(), _of_command(ending.command)]
+def _describe_error(ending: Ending, verdict: Verdict, faults: Faults) -> str | None:
+    parts = [faults.describe(), _describe_command(ending.command)]
     if verdict.violations:
         parts.append("internal error: the accounts do not balance; please report this")
     return "; ".join(part for part in parts if part) or None
 
 
-def _of_command(command: CommandResult | None) -> str | None:
+def _describe_command(command: CommandResult | None) -> str | None:
     if command is None:
         return None
-    told = []
+    parts = []
     if command.ended_by_us:
-        told.append("the command was sent the signal that ended the run")
+        parts.append("the command was sent the signal that ended the run")
     elif command.signal:
-        told.append(f"the command was ended by {command.signal}")
+        parts.append(f"the command was ended by {command.signal}")
     elif command.status:
-        told.append(f"the command failed with status {command.status}")
+        parts.append(f"the command failed with status {command.status}")
     if command.left:
         left = ", ".join(f"{comm} ({pid})" for pid, comm in command.left[:5])
-        told.append(f"{len(command.left)} of its descendants still run: {left}")
-    return "; ".join(told) or None
+        parts.append(f"{len(command.left)} of its descendants still run: {left}")
+    return "; ".join(parts) or None

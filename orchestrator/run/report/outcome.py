@@ -1,4 +1,4 @@
-"""How a run, and the command that it was given, ended."""
+"""How a run and its command ended."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,9 +13,9 @@ Outcome = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandResult:
-    """How COMMAND ended: its exit status, or the signal that ended it; neither while it runs.
+    """How COMMAND ended: its exit `status`, or the `signal` that ended it; neither while it runs.
     `ended_by_us`: it was sent the signal that ended the run. `left`: (pid, comm) of descendants
-    that still run."""
+    that are still running."""
 
     argv: tuple[str, ...]
     pid: int
@@ -26,5 +26,5 @@ class CommandResult:
 
     @property
     def failed(self) -> bool:
-        """True when it ended by itself, and not with status 0."""
+        """True if it ended by itself, with a status other than 0 or by a signal."""
         return not self.ended_by_us and (bool(self.status) or self.signal is not None)

@@ -1,4 +1,4 @@
-"""The fields of lifecycle records, as the log schema has them. Pure."""
+"""The fields of lifecycle records, as in the log schema. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,15 +14,15 @@ __all__ += ["skipped_fields", "skipped_hook_fields", "started_fields", "with_sou
 
 RecordFields = dict[str, Any]
 
-#: Limits that are not a backend's business: the reader bounds the output, the governor the cost,
-#: the compiler what is known beforehand, and the exit code is the run's.
-_OURS = dict.fromkeys(("memory", "probes", "output", "cpu", "incomplete"), "user")
+#: Limits that no backend enforces: the reader bounds the output, the governor the cost, and the
+#: compiler what is known before attaching; `incomplete` is about the exit code.
+_BY_USER_SPACE = dict.fromkeys(("memory", "probes", "output", "cpu", "incomplete"), "user")
 
 
 def started_fields(
     plan: Plan, artifact: Artifact[Any], command: Sequence[str], policies: Sequence[Policy] = ()
 ) -> RecordFields:
-    """Of run.started."""
+    """The fields of run.started."""
     from orchestrator.version import installed_version  # 10 ms, after attaching
 
     program = artifact.program
@@ -32,7 +32,7 @@ def started_fields(
         "backend": artifact.backend,
         "arch": program.arch,
         "params": {name: param.value for name, param in plan.params.items()},
-        "target": _target(program.target),
+        "target": _target_fields(program.target),
         "command": list(command) or None,
         "limits": limits,
         "policies": policy_fields(policies),
@@ -45,28 +45,28 @@ def started_fields(
 
 
 def limits_in_force(artifact: Artifact[Any]) -> dict[str, RecordFields]:
-    """The plan's limits by name, each with its value and who enforces it. A limit of which the
-    backend says nothing is enforced by user space: to claim more could be untrue."""
+    """The plan's limits by name, each with its value and who enforces it. A limit that the backend
+    does not mention is taken to be enforced by user space, which claims no more than is certain."""
     limits = artifact.program.limits
-    enforced = {**artifact.enforced, **_OURS}
+    enforced = {**artifact.enforced, **_BY_USER_SPACE}
     return {
         name: {**value, "enforced_by": enforced.get(name, "user")}
-        for name, value in _values(limits).items()
+        for name, value in _limit_values(limits).items()
     }
 
 
 def policy_fields(policies: Sequence[Policy]) -> list[RecordFields]:
-    """The policies in force, by file and digest."""
+    """The policies in force: file and digest."""
     return [{"file": policy.file, "sha256": policy.sha256} for policy in policies]
 
 
 def with_sources(limits: Mapping[str, RecordFields], plan: Plan) -> dict[str, RecordFields]:
-    """Each limit with where its value comes from."""
+    """Each limit with the source of its value, in `from`."""
     sources = plan.limits_from
     return {name: {**one, "from": sources.get(name, "default")} for name, one in limits.items()}
 
 
-def _values(limits: Limits) -> dict[str, RecordFields]:
+def _limit_values(limits: Limits) -> dict[str, RecordFields]:
     duration = "unlimited" if limits.duration_ns is None else limits.duration_ns
     return {
         "duration": {"value": duration},
@@ -80,7 +80,7 @@ def _values(limits: Limits) -> dict[str, RecordFields]:
     }
 
 
-def _target(target: ResolvedTarget) -> RecordFields:
+def _target_fields(target: ResolvedTarget) -> RecordFields:
     fields = {name: value for name, value in asdict(target).items() if value}
     if target.cgroup:
         fields["cgroup"] = [path for path, _ in target.cgroup]
@@ -88,8 +88,8 @@ def _target(target: ResolvedTarget) -> RecordFields:
 
 
 def attached_fields(program: Program, hook: AttachedHook) -> RecordFields:
-    """Of probe.attached."""
-    probe, label = _place(program, hook.hook)
+    """The fields of probe.attached."""
+    probe, label = _find_hook(program, hook.hook)
     return {
         "probe": probe.name,
         "to": label,
@@ -101,17 +101,17 @@ def attached_fields(program: Program, hook: AttachedHook) -> RecordFields:
 
 
 def skipped_hook_fields(program: Program, hook: SkippedHook) -> RecordFields:
-    """Of probe.skipped, for an optional attach point that could not be attached."""
-    probe, label = _place(program, hook.hook)
+    """The fields of probe.skipped, for an optional attach point that could not be attached."""
+    probe, label = _find_hook(program, hook.hook)
     return {"probe": probe.name, "to": label, "reason": hook.reason}
 
 
 def skipped_fields(program: Program) -> list[RecordFields]:
-    """Of probe.skipped, for the attach points that the compiler did not take."""
+    """The fields of probe.skipped, for each attach point that the compiler did not choose."""
     return [{"probe": one.probe, "to": one.item, "reason": one.reason} for one in program.skipped]
 
 
-def _place(program: Program, hook: int) -> tuple[ProbeProgram, str]:
+def _find_hook(program: Program, hook: int) -> tuple[ProbeProgram, str]:
     for probe in program.probes:
         for one in probe.hooks:
             if one.id == hook:
@@ -125,7 +125,8 @@ def limit_fields(
     action: str,
     own: tuple[str, int] | None = None,
 ) -> RecordFields:
-    """Of limit.reached. `own`: a probe's name and its bound, when it was not the plan's."""
+    """The fields of limit.reached. `own`: a probe's name and its bound, where it was not the
+    plan's."""
     probe, value = own or (None, in_force[limit]["value"])
     return {
         "limit": limit,

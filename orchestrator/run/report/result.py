@@ -1,10 +1,11 @@
-"""What a run returns."""
+"""The result of a run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from orchestrator.run.report.outcome import CommandResult, Outcome
+from orchestrator.run.report.verdict import Completeness
 from orchestrator.run.safety.leftovers import CleanedRun
 
 __all__ = ["RunResult"]
@@ -12,19 +13,20 @@ __all__ = ["RunResult"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """A run that is over. `finished`, `metrics`, `derived`, `warnings` and `outstanding` (of the
-    totals), `stopped` (what `stop_when` held with, if it did) and `limits` are the records as
-    logged; `startup_ms` is from the start of this process to the first attached probe; `cleaned` is
-    what was done about earlier runs that had died; `output_error` is why the log could not be
-    written to its end ("" if it was)."""
+    """A run that is over. Records as logged: `finished` (run.finished), the total `metrics`
+    (metric.reported), `figures` (figure.reported), `warnings` (metric.warned) and `outstanding`
+    (outstanding.reported), `stopped` (stop.reached, if `stop_when` held) and `limits`
+    (limit.reached). `startup_ms`: from the start of this process to the first attached probe;
+    `cleaned`: what was cleaned up after earlier runs that had died; `output_error`: why the log
+    could not be written completely ("" if it was)."""
 
     run_id: str
     exit_code: int
     outcome: Outcome
-    complete: bool | Literal["unknown"]
+    complete: Completeness
     finished: dict[str, Any]
     metrics: Sequence[dict[str, Any]]
-    derived: dict[str, Any] | None
+    figures: dict[str, Any] | None
     warnings: Sequence[dict[str, Any]]
     outstanding: Sequence[dict[str, Any]]
     stopped: dict[str, Any] | None

@@ -57,9 +57,9 @@ def test_the_numbers_in_a_batch_are_those_of_stacks_only() -> None:
     """A number in a field of another kind, or in another probe's record, is no stack."""
     batch = records((0, 7, 100), (1, 200, 8), (0, 7, 101), (1, 201, 9))
     emits = [emit(0, "kstack", "u64"), emit(1, "u64", "ustack")]
-    assert StackColumns(emits).numbers(batch) == {7, 8, 9}
-    assert StackColumns(emits[:1]).numbers(batch[::2]) == {7}
-    assert StackColumns([emit(0, "u64", "u64")]).numbers(batch) == set()
+    assert StackColumns(emits).find_numbers(batch) == {7, 8, 9}
+    assert StackColumns(emits[:1]).find_numbers(batch[::2]) == {7}
+    assert StackColumns([emit(0, "u64", "u64")]).find_numbers(batch) == set()
 
 
 def spec(kind: str, *forms: str) -> MetricSpec:

@@ -193,7 +193,7 @@ def test_derived_figures_and_what_stopped_a_run_are_told() -> None:
     text = summary(
         finished(outcome="stop_when"),
         metric("sum", cells),
-        derived=lifecycle()["figure.reported"],
+        figures=lifecycle()["figure.reported"],
         stopped=stop,
         places=["log: /var/log/x"],
     )

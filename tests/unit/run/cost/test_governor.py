@@ -152,7 +152,7 @@ class Spending(FakeSession):
 
 
 class Records(list[Any]):
-    def record(self, _event: str, _level: str, **fields: Any) -> None:
+    def write_record(self, _event: str, _level: str, **fields: Any) -> None:
         self.append(fields)
 
 

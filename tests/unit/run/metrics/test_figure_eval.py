@@ -245,6 +245,6 @@ def test_windows_and_totals_have_their_figures_and_warnings(ran: Ran) -> None:
         {"key": {"comm": "cat"}, "other": False, "numbers": {"value": 2}}
     ]
     assert warnings[1]["cells"] == [{"key": {}, "other": False, "numbers": {"value": 4.0}}]
-    assert result.derived is not None
-    assert result.derived["display_units"] == {"double": "things"}
+    assert result.figures is not None
+    assert result.figures["display_units"] == {"double": "things"}
     assert len(result.warnings) == 2

@@ -1,6 +1,6 @@
-"""`KIND:TARGET`: the grammar of each kind, strict enough that nothing else can hide in a target.
+"""Parses `KIND:TARGET` strictly by the grammar of its kind.
 
-What passes here may stand in a tracefs line or in generated C: identifiers, numbers, and paths
+What passes may be written into a tracefs line or into generated C: identifiers, numbers, and paths
 without white space, quotes or shell characters.
 """
 
@@ -11,7 +11,7 @@ from orchestrator.plan.nearest import suggest_name
 
 
 class TargetError(ValueError):
-    """A text that is no attach point; `offset` counts characters to the bad part."""
+    """A text that is not an attach point; `offset` is the index of its bad part."""
 
     def __init__(self, code: str, message: str, hint: str = "", offset: int = 0) -> None:
         super().__init__(message)
@@ -52,5 +52,5 @@ def is_symbol(text: str) -> bool:
 
 
 def is_path(text: str) -> bool:
-    """True for a path or library name that may stand in an attach point."""
+    """True for a path or library name that an attach point may contain."""
     return re.fullmatch(PATH, text, re.ASCII) is not None

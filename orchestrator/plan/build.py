@@ -1,4 +1,4 @@
-"""Checked document → `Plan`: units, params, attach points and expressions get their meaning."""
+"""Checked document → `Plan`: reads units, params, attach points and expressions."""
 
 import hashlib
 from collections.abc import Mapping
@@ -204,7 +204,10 @@ def _check_comm(text: str) -> str:
         hint = f"the kernel keeps {COMM_BYTES} bytes of a name: write e.g. {text[:14]}*"
         raise UnitError(f"{text[:40]!r} has {size} bytes", hint)
     if not text or not text.isprintable() or "*" in text.strip("*") or text.count("*") > 1:
-        raise UnitError(f"{text!r} is not a task's name", "one `*` may stand at an end: kworker*")
+        raise UnitError(
+            f"{text!r} is not a task's name",
+            "one `*` is allowed at an end: kworker*",
+        )
     return text
 
 

@@ -79,10 +79,10 @@ class ExpressionChecker:
                 needs - scope.definitions.keys(), f"through {name!r}, ", node, expr, scope
             )
         elif name in names.SPAN_PROBES:
-            what = f"{name}.comm" if scope.span is not None else "it leads to a span's probes"
+            what = f"{name}.comm" if scope.span is not None else "it refers to the probes of a span"
             self._report("PP022", f"`{name}` needs a member, in a span", node, expr, what)
         elif scope.span is not None and name in names.BUILTINS and name not in _IN_SPANS:
-            hint = f"say whose: `start.{name}` or `end.{name}`"
+            hint = f"name the probe: `start.{name}` or `end.{name}`"
             self._report("PP022", f"{name!r} has no meaning by itself in a span", node, expr, hint)
         elif name in ("args", "params"):
             known = self.params if name == "params" else ()
@@ -125,7 +125,7 @@ class ExpressionChecker:
     def _check_situation(
         self, used: frozenset[str], through: str, node: SyntaxNode, expr: Expr, scope: Scope
     ) -> None:
-        """Names that need a return, or a task, where the probe has none."""
+        """Report names that need a return, or a task, where the probe has none."""
         kinds = ", ".join(sorted(scope.kinds))
         for name, having in (("retval", RETURNING_KINDS), ("elapsed", PAIRED_KINDS)):
             if name in used and not scope.is_offered(having):
@@ -133,7 +133,7 @@ class ExpressionChecker:
                 message = f"{through}`{name}` has no meaning at {kinds}"
                 self._report("PP027", message, node, expr, hint)
         for name in sorted(used & names.OF_TASK if not scope.task else ()):
-            hint = "leave it out, or say whose event it is: `task: EXPR`"
+            hint = "leave it out, or name the task: `task: EXPR`"
             self._report("PP028", f"{through}`{name}` under `task: none`", node, expr, hint)
 
     def _check_param(self, name: str, node: SyntaxNode, expr: Expr) -> None:
@@ -144,7 +144,7 @@ class ExpressionChecker:
                 self._report("PP065", f"there is no param {name!r}", node, expr, hint)
         elif param.type in ("ratio", "attach"):
             place = "`sample`" if param.type == "ratio" else "`attach`, as $(params.NAME),"
-            message = f"the param {name!r} of type {param.type} stands in {place} only"
+            message = f"the param {name!r} of type {param.type} is allowed in {place} only"
             self._report("PP065", message, node, expr)
 
     # -- calls
@@ -204,7 +204,7 @@ class ExpressionChecker:
                 self._report("PP029", message, text, expr, hint)
 
 
-#: Builtins that mean something in a span by themselves.
+#: Builtins that are known in a span without a probe's name.
 _IN_SPANS = frozenset({"elapsed", "params"})
 
 
@@ -222,7 +222,7 @@ def _suggest_other_place(name: str, params: Mapping[str, Param]) -> str:
         return f"a param is written `params.{near[0]}`"
     if name in names.FUNCTIONS:
         return f"a function is called: {name}(…)"
-    return f"an argument is written `args.{name}`; own names are defined under `let`"
+    return f"an argument is written `args.{name}`; other names are defined under `let`"
 
 
 def _show_arity(arity: tuple[int, int | None]) -> str:

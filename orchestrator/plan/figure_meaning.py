@@ -52,7 +52,7 @@ def check_figures(plan: Plan, collector: FindingCollector) -> None:
         _check_figure_name(one, collector)
         if one.name in names_used_by(one.name, derived):
             hint = "a figure can use others, but not itself"
-            collector.add("PP025", f"the figure {one.name!r} leans on itself", one.position, hint)
+            collector.add("PP025", f"the figure {one.name!r} refers to itself", one.position, hint)
         else:
             figures.check(one.value, "number", known)
         with_value = FigureScope(metrics=found, derived=known.derived, own=("value",))
@@ -70,7 +70,7 @@ def _has_refused_parts(collector: FindingCollector, owner: str, metric: str) -> 
 def _check_figure_name(one: DerivedFigure, collector: FindingCollector) -> None:
     if keyword.iskeyword(one.name) or one.name in (*names.UNITS, "elapsed", "value"):
         hint = f"call it `{one.name}_figure` or the like"
-        message = f"{one.name!r} is a word of the expression language"
+        message = f"{one.name!r} is a reserved word of the expression language"
         collector.add("PP058", message, one.position, hint)
 
 
@@ -86,7 +86,7 @@ class FigureScope:
 
 
 class _FigureChecker:
-    """Checks expressions over metrics: each node's kind, None where it was refused."""
+    """Checks expressions over metrics: each node's type, None where it was refused."""
 
     def __init__(self, params: Mapping[str, Param], collector: FindingCollector) -> None:
         self.params, self.collector = params, collector
@@ -107,7 +107,7 @@ class _FigureChecker:
         found = self._type_of(node, expr, scope)
         counts = found == "number" and wanted == "truth"  # as in C, and at probes
         if found not in (None, wanted) and not counts:
-            message = f"{_A[found]} stands where {_A[wanted]} is needed"
+            message = f"{_A[found]} where {_A[wanted]} is needed"
             self._report("PP073", message, node, expr, _CURES[wanted])
 
     def _type_of(self, node: SyntaxNode, expr: Expr, scope: FigureScope) -> FigureType | None:  # noqa: PLR0912
@@ -200,7 +200,7 @@ class _FigureChecker:
             case (_, _, *_) as path if scope.of is None:
                 return self._type_metric(path, node, expr, scope)
         hint = f"numbers of this cell: {', '.join(scope.own)}"
-        self._report("PP071", "a `warn` judges its own metric alone", node, expr, hint)
+        self._report("PP071", "a `warn` names numbers of its metric only", node, expr, hint)
         return None
 
     def _type_param(self, name: str, node: SyntaxNode, expr: Expr) -> FigureType | None:
@@ -211,7 +211,7 @@ class _FigureChecker:
                 self._report("PP065", f"there is no param {name!r}", node, expr, hint)
             return None
         if param.type in ("ratio", "attach"):
-            message = f"the param {name!r} of type {param.type} is no number"
+            message = f"the param {name!r} of type {param.type} is not a number"
             self._report("PP065", message, node, expr)
             return None
         if param.type == "bool":
@@ -226,7 +226,7 @@ class _FigureChecker:
         if name in scope.metrics:
             metrics = ", ".join(f"{name}.{one}" for one in scope.metrics[name])
             hint = metrics or "it has no metrics"
-            self._report("PP071", f"{name!r} is no metric by itself", node, expr, hint)
+            self._report("PP071", f"{name!r} is not a metric", node, expr, hint)
         elif scope.of is not None and any(name in every for every in CELL_NUMBERS.values()):
             message = f"a {scope.of} has no {name!r}"
             self._report("PP072", message, node, expr, f"it has {', '.join(scope.own)}")
@@ -238,7 +238,7 @@ class _FigureChecker:
                 *names.UNITS,
                 "elapsed",
             ]
-            otherwise = f"own names: {', '.join([*scope.own, *sorted(scope.derived)])}"
+            otherwise = f"known here: {', '.join([*scope.own, *sorted(scope.derived)])}"
             if scope.of is None:
                 otherwise = "a metric is written PROBE.METRIC"
             hint = suggest_name(name, known, otherwise)
@@ -268,7 +268,7 @@ class _FigureChecker:
         return None
 
 
-_A: Mapping[FigureType, str] = {"number": "a number", "truth": "a condition", "text": "a text"}
+_A: Mapping[FigureType, str] = {"number": "a number", "truth": "a condition", "text": "text"}
 _CURES: Mapping[FigureType, str] = {
     "truth": "compare it with something: `== …`",
     "number": "write `1 if … else 0` to count a condition",

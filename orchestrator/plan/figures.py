@@ -1,9 +1,9 @@
-"""Figures, computed of metrics in user space: what `derive`, `warn` and `stop_when` say.
+"""Figures, which are computed from metrics in user space: `derive`, `warn` and `stop_when`.
 
 `PROBE.METRIC` is a metric's value and `PROBE.METRIC.NUMBER` another number of it; a span's metrics
-go by the span's name. A metric with `by` stands for all its cells together. Other derived figures
-go by their names, `elapsed` is how long was counted (ns), and `total(x)` is x since the run began
-where x by itself is of a window. A `warn` names the numbers of its own cell: `p99 > 10*ms`.
+are `SPAN.METRIC`. A metric with `by` means all its cells together. Derived figures are named
+directly, `elapsed` is the length of the window (ns), and `total(x)` is x since the run began, where
+x alone covers the window. A `warn` names the numbers of one cell: `p99 > 10*ms`.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ FIGURE_FUNCTIONS: Mapping[str, int] = {"min": 2, "max": 2, "total": 1}
 
 
 def metrics_by_owner(plan: Plan) -> dict[str, tuple[Metric, ...]]:
-    """What figures can name: by probe or span, its metrics."""
+    """The metrics that figures can name, by the name of their probe or span."""
     probes = {probe.name: probe.metrics for probe in plan.probes}
     return probes | {span.name: span.metrics for span in plan.spans}
 

@@ -9,14 +9,14 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Position:
-    """A place in a file: `line` and `column` count from 1; 0 means the file as a whole."""
+    """A position in a file: `line` and `column` count from 1; 0 means the file as a whole."""
 
     file: str
     line: int = 0
     column: int = 0
 
     def shifted(self, columns: int) -> "Position":
-        """The place `columns` characters further right on the same line."""
+        """The position `columns` characters further right on the same line."""
         return Position(file=self.file, line=self.line, column=self.column + columns)
 
     def __str__(self) -> str:
@@ -28,7 +28,7 @@ NOWHERE = Position(file="<plan>")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One problem: a stable code (`PP0xx`), its place, what is wrong, and a hint at the cure."""
+    """One problem: a stable code (`PP0xx`), its position, what is wrong, and a hint at the cure."""
 
     code: str
     message: str
@@ -42,13 +42,13 @@ class Finding:
 
 
 def of_command_line(message: str, hint: str = "") -> Finding:
-    """What is wrong with a command line, or with what it asks for."""
+    """A finding about the command line, or about what it asks for."""
     position = Position(file="<command line>")
     return Finding(code="PP092", message=message, position=position, hint=hint)
 
 
 class PlanError(Exception):
-    """A plan that cannot be used; `findings` says why, all at once."""
+    """A plan that cannot be used; `findings` has every reason."""
 
     def __init__(self, findings: Iterable[Finding]) -> None:
         self.findings = tuple(sorted(findings, key=lambda f: (f.position, f.code)))
@@ -56,7 +56,7 @@ class PlanError(Exception):
 
 
 class HostError(Exception):
-    """This host cannot run this plan (exit code 3); `findings` say why and what to do."""
+    """This host cannot run this plan (exit code 3); `findings` has every reason."""
 
     def __init__(self, findings: Iterable[Finding]) -> None:
         self.findings = tuple(findings)

@@ -1,4 +1,4 @@
-"""The way from a file to a `Plan`, all findings at once."""
+"""From a file to a `Plan`, with all findings at once."""
 
 from collections.abc import Mapping, Set
 from pathlib import Path
@@ -69,7 +69,7 @@ def _read_plan(
     faults = check_schema(document, thorough=thorough)
     findings = _first_causes(findings, [finding for _, finding in faults])
     if any(finding.code in ("PP035", "PP036") for finding in findings):
-        return None, findings  # another language: what follows would mislead
+        return None, findings  # another language: further findings would mislead
     refused_paths = frozenset(path for path, _ in faults) | document.lost
     collector = FindingCollector(document=document, refused_paths=refused_paths)
     data: Any = _prune_refused(document.data, (), refused_paths)
@@ -79,13 +79,13 @@ def _read_plan(
 
 
 def _first_causes(before: list[Finding], after: list[Finding]) -> list[Finding]:
-    """Both, without what a later stage says at a place where an earlier one found the cause."""
+    """Both, without later findings at a position where an earlier stage found the cause."""
     known = {finding.position for finding in before if finding.position.line}
     return [*before, *(finding for finding in after if finding.position not in known)]
 
 
 def _prune_refused(value: Data, path: DocumentPath, refused_paths: frozenset[DocumentPath]) -> Data:
-    """`value` without what the schema refused."""
+    """`value` without the parts that the schema refused."""
     if isinstance(value, dict):
         kept = {key: item for key, item in value.items() if (*path, key) not in refused_paths}
         return {
@@ -93,7 +93,7 @@ def _prune_refused(value: Data, path: DocumentPath, refused_paths: frozenset[Doc
         }
     if isinstance(value, list):
         if any((*path, index) in refused_paths for index in range(len(value))):
-            return []  # indexes must go on matching places
+            return []  # the other indexes would no longer match their paths
         return [
             _prune_refused(item, (*path, index), refused_paths) for index, item in enumerate(value)
         ]

@@ -1,7 +1,7 @@
-"""The plan as typed, frozen values: what a checked document means before any kernel is looked at.
+"""The plan as typed, frozen values: what a checked document means on any kernel.
 
 Numbers are in base units: nanoseconds, bytes, events; `None` means "not given" unless said
-otherwise. Every element carries its place in the file for later findings.
+otherwise. Every element has its position in the file, for later findings.
 """
 
 from collections.abc import Mapping
@@ -54,8 +54,8 @@ LimitSource = Literal["plan", "default", "command line", "policy"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """The bounds of a run. `duration_ns` None: unlimited, i.e. a lease that the reader renews.
-    `cpu` is a fraction of one CPU; memory and output are bytes. `incomplete`: what a run that lost
-    data ends with."""
+    `cpu` is a fraction of one CPU; memory and output are bytes. `incomplete`: whether a run that
+    lost data fails."""
 
     duration_ns: int | None = 30_000_000_000
     events: int = 10_000
@@ -70,8 +70,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Whose events count. An empty tuple: anybody's. `comm` holds globs of at most 15 bytes,
-    `cgroup` paths below the cgroup v2 mount."""
+    """The tasks whose events count. An empty tuple: all tasks. `comm` holds globs of at most 15
+    bytes, `cgroup` paths below the cgroup v2 mount."""
 
     pid: tuple[int, ...] = ()
     tid: tuple[int, ...] = ()
@@ -107,7 +107,7 @@ class AttachItem:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """An aggregate in the kernel. `value` None: every kept event counts (`count: true`). `warn` is
-    judged of each cell."""
+    evaluated for each cell."""
 
     name: str
     kind: MetricKind
@@ -135,12 +135,12 @@ class Redact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """A probe: where it attaches, what it keeps, what it makes of it.
+    """A probe: where it attaches, which events it keeps, what it records and counts.
 
     `mode`: `one` (attach), `first` (attach_first) or `all` (attach_all). `emit` None: no records;
     an empty mapping: records with the common fields only. `sample` N keeps one event of N, on the
-    average. `events` and `rate` are the probe's own bounds beside the plan's. `redact`: what is
-    made of strings from user memory; None: they are emitted as they are.
+    average. `events` and `rate` are the probe's own bounds in addition to the plan's. `redact`: how
+    strings from user memory are shown; None: as they are.
     """
 
     name: str
@@ -163,8 +163,8 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A stretch of time from an event of a `start` probe to one of an `end` probe with the same
-    `key`. `again`: what a second start does while one is open. `let`, `where`, `emit` and `metrics`
+    """The time from an event of a `start` probe to one of an `end` probe with the same `key`.
+    `again`: what a second start does while one is open. `let`, `where`, `emit` and `metrics`
     are evaluated at the end, where `start.x`, `via.x` and `end.x` are the three probes' values."""
 
     name: str
@@ -202,8 +202,8 @@ class Outstanding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DerivedFigure:
-    """A figure computed of metrics, in user space. `unit` is for display: durations are in ns and
-    sizes in bytes. `warn` is judged of it and may name it `value`."""
+    """A figure computed from metrics, in user space. `unit` is for display: durations are in ns and
+    sizes in bytes. `warn` is evaluated over it and may name it `value`."""
 
     name: str
     value: Expr
@@ -214,7 +214,7 @@ class DerivedFigure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metadata:
-    """Who the plan is and whom to ask."""
+    """The plan's name, purpose and owner."""
 
     name: str
     summary: str
@@ -229,7 +229,7 @@ class Metadata:
 class Plan:
     """A whole plan. `source` is the file's bytes as read, `sha256` its digest in hex,
     `every_ns` the window length or None. `let` holds definitions shared by all probes.
-    `limits_from` says by the limit's name where its value comes from: unnamed ones are defaults."""
+    `limits_from`: by the name of a limit, where its value comes from; others are defaults."""
 
     metadata: Metadata
     limits: Limits

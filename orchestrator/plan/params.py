@@ -1,4 +1,4 @@
-"""Params: typed values that `--set` may change, and `$(params.x)`, where they stand in text."""
+"""Params: typed values that `--set` may change, and `$(params.x)`, their interpolation in text."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from orchestrator.plan.units import UnitError
 
 ParamValue = int | bool | str
 MAX_TEXT_BYTES = 255
-#: Types whose values are ordered, so that `min` and `max` mean something.
+#: Types whose values are ordered, so that `min` and `max` are allowed.
 ORDERED = frozenset({"int", "duration", "bytes", "ratio"})
 #: Params of these types may stand in expressions as strings.
 TEXT_TYPES = frozenset({"string", "path", "symbol", "choice"})
@@ -87,7 +87,7 @@ _PARSERS: Mapping[ParamType, Callable[[str], ParamValue]] = {
 
 
 def _text_from_yaml(kind: ParamType, value: Any) -> str:
-    """What YAML read, as text; refuses what only looks like the wanted type."""
+    """The value that YAML read, as text; raises UnitError for a value of another type."""
     wanted = {"int": int, "bool": bool}.get(kind, str)
     if type(value) is not wanted:
         shown = str(value).lower()
@@ -247,7 +247,7 @@ _HOLE = re.compile(r"\$\(([^)]*)\)?")
 _PARAM = re.compile(r"params\.([a-z_][a-z0-9_]*)")
 
 
-class Unset(Exception):  # not an error: lint goes on without the value
+class Unset(Exception):  # not an error: lint continues without the value
     """The text needs a required param that has no value yet; `args[0]` is its name."""
 
 
@@ -257,7 +257,7 @@ def interpolate_params(
     """`text` with the values of its `$(params.x)`; None when refused (reported).
 
     Raises Unset. A value cannot change the structure around it: only a param of type `attach`, as
-    the whole text, may bring a colon of its own.
+    the whole text, may contain a colon.
     """
     if "$(" not in text:
         return text
@@ -266,7 +266,7 @@ def interpolate_params(
         inner = _PARAM.fullmatch(match[1].strip())
         here = place.shifted(match.start())
         if inner is None or not match[0].endswith(")"):
-            hint = "only $(params.NAME) can stand here"
+            hint = "only $(params.NAME) is allowed here"
             collector.add("PP064", f"cannot interpolate {match[0]!r}", here, hint)
             return None
         value = _param_text(inner[1], match[0] == text, here, params, collector)
@@ -280,10 +280,10 @@ _ELSEWHERE = re.compile(r"\$\(\s*params\b")
 
 
 def report_stray_interpolation(text: str, place: Position, collector: FindingCollector) -> None:
-    """Report `$(params.x)` in a text where it is not filled in."""
+    """Report `$(params.x)` in a text where it is not replaced."""
     if match := _ELSEWHERE.search(text):
-        hint = "it stands only in attach, by and target"
-        message = f"{text[match.start() :][:40]!r} is not filled in here"
+        hint = "it is replaced in attach, by and target only"
+        message = f"{text[match.start() :][:40]!r} is not replaced here"
         collector.add("PP064", message, place.shifted(match.start()), hint)
 
 
@@ -305,10 +305,10 @@ def _param_text(
     value = show_value(param.type, param.value)
     if param.type == "attach" and not whole:
         hint = "a param of type attach is the whole attach point; use symbol or path for a part"
-        collector.add("PP065", f"{name!r} cannot stand inside other text", place, hint)
+        collector.add("PP065", f"{name!r} cannot be part of other text", place, hint)
         return None
     if ":" in value and not whole:
-        hint = "a part of an attach point cannot bring a colon of its own"
-        collector.add("PP065", f"the value {value!r} of {name!r} cannot stand here", place, hint)
+        hint = "the value of a part of an attach point must not contain a colon"
+        collector.add("PP065", f"the value {value!r} of {name!r} is not allowed here", place, hint)
         return None
     return value

@@ -76,7 +76,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 
 
 def find_used_probes(reader: DocumentReader) -> set[str]:
-    """The probes that a span or something outstanding uses."""
+    """The probes that spans and outstanding resources use."""
     found: set[str] = set()
     for head, keys in ROLES.items():
         for body in reader.get((head,), {}).values():
@@ -93,7 +93,7 @@ def _read_items(reader: DocumentReader, path: DocumentPath) -> tuple[Mode, tuple
     data = reader.get(path)
     keys = [key for key in _MODES if key in data]
     if len(keys) != 1 and not any(reader.collector.has_refused((*path, key)) for key in _MODES):
-        what = f"{' and '.join(keys)} stand together" if keys else "the probe attaches nowhere"
+        what = f"{' and '.join(keys)} together" if keys else "the probe attaches nowhere"
         place = reader.collector.document.key_position((*path, keys[1]) if keys else path)
         hint = "write exactly one of attach, attach_first, attach_all"
         reader.collector.add("PP050", what, place, hint)
@@ -135,7 +135,7 @@ def _read_item(reader: DocumentReader, path: DocumentPath) -> AttachItem | None:
 def _read_attach_point(
     reader: DocumentReader, path: DocumentPath
 ) -> tuple[str, AttachKind, str, str] | None:
-    """Text, kind, target and the param that is waited for; None when refused (reported)."""
+    """Text, kind, target and the param without a value; None when refused (reported)."""
     text = str(reader.get(path))
     try:
         filled = reader.filled_text(path)
@@ -170,7 +170,7 @@ def _read_task(reader: DocumentReader, path: DocumentPath) -> Expr | Literal["no
 
 
 def read_condition(reader: DocumentReader, path: DocumentPath) -> Expr | None:
-    """The expression at `path`; None where everything is kept."""
+    """The condition at `path`; None where every event is kept."""
     expr = reader.expression(path)
     return None if expr and isinstance(expr.root, Boolean) and expr.root.value else expr
 
@@ -192,7 +192,7 @@ def _read_sample(reader: DocumentReader, path: DocumentPath) -> int:
 
 
 def parse_redact(text: str) -> Redact:
-    """`hash` or `truncate(16)`, as the schema lets them through. Raises UnitError."""
+    """`hash` or `truncate(16)`, which the schema has checked. Raises UnitError."""
     if text == "hash":
         return Redact(kind="hash")
     size = int(text.removeprefix("truncate(").removesuffix(")"))
@@ -267,7 +267,7 @@ def _read_metric_value(reader: DocumentReader, path: DocumentPath) -> Expr | Non
 
 
 def read_by(reader: DocumentReader, path: DocumentPath) -> tuple[str, ...]:
-    """What is counted apart by."""
+    """The names by which a metric's cells are distinguished."""
     return tuple(text for text, _ in reader.texts(path) if text != "none")
 
 

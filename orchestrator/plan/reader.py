@@ -1,7 +1,7 @@
-"""Reads values out of a checked document: what is there has the schema's type, the rest is absent.
+"""Reads values from a checked document: what is there has the schema's type, the rest is absent.
 
 Every method takes the path of a value and returns it in the model's terms; what cannot be used is
-reported to the sink, and a default stands in, so that one look finds every problem.
+reported to the collector and replaced by a default, so that one pass finds every problem.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class DocumentReader:
-    """Access to a document's values by path, with the params that may stand in them."""
+    """Access to a document's values by path, with the params that they may refer to."""
 
     def __init__(
         self, data: Mapping[str, Any], params: Mapping[str, Param], collector: FindingCollector
@@ -38,7 +38,7 @@ class DocumentReader:
         return value
 
     def place(self, path: DocumentPath) -> Position:
-        """Where the value at `path` stands."""
+        """The position of the value at `path`."""
         return self.collector.document.value_position(path)
 
     def quantity(self, path: DocumentPath, read: Callable[[str], T], default: T) -> T:
@@ -49,7 +49,7 @@ class DocumentReader:
     def read_quantity_text(
         self, text: str, path: DocumentPath, read: Callable[[str], T], default: T
     ) -> T:
-        """`text`, which stands at `path`, read by `read`."""
+        """`text`, the value at `path`, read by `read`."""
         try:
             return read(text)
         except UnitError as error:
@@ -87,7 +87,8 @@ class DocumentReader:
         )
 
     def texts(self, path: DocumentPath) -> list[tuple[str, DocumentPath]]:
-        """The text or list of texts at `path`, filled in; what waits for a param is left out."""
+        """The text or list of texts at `path`, with their params; without texts whose param has no
+        value."""
         raw = self.get(path, [])
         paths = [(*path, index) for index in range(len(raw))] if isinstance(raw, list) else [path]
         found = []

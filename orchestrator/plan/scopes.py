@@ -1,4 +1,4 @@
-"""Which definitions are in force where, and what they lean on."""
+"""Which definitions apply where, and which names they use."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from orchestrator.plan.findings import NOWHERE
 from orchestrator.plan.model import AttachItem, Plan, Probe, Span
 
 Definitions = Mapping[str, Expr]
-_KEY = Expr(text="", root=Number(0), position=NOWHERE)  # of a key only the name is of interest
+_KEY = Expr(text="", root=Number(0), position=NOWHERE)  # only the name of a key matters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What an expression may name. `kinds` are the attach kinds that it is evaluated at (empty:
-    not known), `every`: it must have a meaning at all of them rather than at one; `task` is False
-    where no task's name means anything; `partial` holds what only some attach points define.
-    In a span, `span` holds by `start`, `via` and `end` the names that its probes define (and stand
-    behind a dot), and no event's own names mean anything; elsewhere it is None."""
+    """The names that an expression may use. `kinds` are the attach kinds at which it is evaluated
+    (empty: not known); `every`: it must be valid at all of them rather than at one; `task` is False
+    where there is no task; `partial` has the names that only some attach points define. In a span,
+    `span` has, for `start`, `via` and `end`, the names that its probes define (written after a
+    dot), and the names of an event are unknown; elsewhere it is None."""
 
     definitions: Definitions
     kinds: frozenset[str] = frozenset()
@@ -33,7 +33,7 @@ class Scope:
 
 
 def plan_scope(plan: Plan) -> Scope:
-    """For the plan's own `let`: it is resolved in each probe, so that any probe's names will do."""
+    """For the plan's own `let`, which is resolved in each probe and may use any probe's names."""
     merged: dict[str, Expr] = {}
     for probe in plan.probes:
         for item in probe.items:
@@ -52,7 +52,7 @@ def item_scope(plan: Plan, probe: Probe, item: AttachItem) -> Scope:
 
 
 def probe_scope(plan: Plan, probe: Probe) -> Scope:
-    """For what a probe says itself: names that all its items define, or (attach_first) one."""
+    """For the probe's own expressions: names that all its items define, or (attach_first) one."""
     shared = set.union if probe.mode == "first" else set.intersection
     names = shared(*(set(item.let) for item in probe.items)) if probe.items else set()
     partial = {name for item in probe.items for name in item.let} - names
@@ -67,7 +67,7 @@ def probe_scope(plan: Plan, probe: Probe) -> Scope:
 
 
 def span_scope(plan: Plan, span: Span) -> Scope:
-    """For what a span says: its own definitions, its key's names, and its probes' behind a dot."""
+    """For a span's expressions: its definitions, names of its key, and its probes' names."""
     roles = {"start": span.start, "via": span.via, "end": span.end}
     named = {role: _shared_definitions(plan, probes) for role, probes in roles.items() if probes}
     own = {name: _KEY for name in span.key if "." not in name}

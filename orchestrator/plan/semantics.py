@@ -1,4 +1,4 @@
-"""What JSON Schema cannot say about a plan, and no kernel is needed to know."""
+"""Checks that JSON Schema cannot express and that need no kernel."""
 
 import keyword
 import re
@@ -97,18 +97,20 @@ def _check_definitions(
     checker: ExpressionChecker,
     collector: FindingCollector,
 ) -> None:
-    """The `let` at `path`, within the definitions in force there."""
+    """Check the `let` at `path` with the definitions that apply there."""
     for name, expr in own.items():
         place = collector.document.key_position((*path, name)) if path else expr.position
         if keyword.iskeyword(name):
             hint = f"call it `{name}_value` or the like"
-            collector.add("PP058", f"{name!r} is a word of the expression language", place, hint)
+            collector.add(
+                "PP058", f"{name!r} is a reserved word of the expression language", place, hint
+            )
         if name in names.BUILTINS or name in names.UNITS or names.ARGUMENT.fullmatch(name):
-            hint = "it is allowed, and hides the builtin; another name would read better"
+            hint = "it is allowed, and hides the builtin; another name would be clearer"
             collector.add("PP070", f"{name!r} is also a builtin's name", place, hint, "warning")
         if name in names_used_by(name, scope.definitions):
             hint = "a definition can use others, but not itself"
-            collector.add("PP025", f"the definition of {name!r} leans on itself", place, hint)
+            collector.add("PP025", f"the definition of {name!r} refers to itself", place, hint)
         else:
             checker.check(expr, scope)
 

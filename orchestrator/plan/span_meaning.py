@@ -1,4 +1,4 @@
-"""What a plan's spans and outstanding resources say of its probes: do the names agree?"""
+"""Checks of spans and outstanding resources: do they fit their probes?"""
 
 from collections.abc import Iterator, Mapping
 
@@ -17,7 +17,7 @@ _OUTSTANDING_ROLES = ("open", "close")
 
 
 def check_spans(plan: Plan, checker: ExpressionChecker, collector: FindingCollector) -> None:
-    """Report to `sink` what is wrong with the plan's spans and outstanding resources."""
+    """Report to `collector` what is wrong with the plan's spans and outstanding resources."""
     _check_names(plan, collector)
     for span in plan.spans:
         _SpanChecker(plan, span, checker, collector).check()
@@ -26,7 +26,7 @@ def check_spans(plan: Plan, checker: ExpressionChecker, collector: FindingCollec
 
 
 def _check_names(plan: Plan, collector: FindingCollector) -> None:
-    """Records and metrics are told apart by the name of what they belong to."""
+    """Check that names are unique: records and metrics are identified by them."""
     taken = {probe.name: "probe" for probe in plan.probes}
     for head, things in (("spans", plan.spans), ("outstanding", plan.outstanding)):
         for thing in things:
@@ -34,7 +34,10 @@ def _check_names(plan: Plan, collector: FindingCollector) -> None:
                 place = collector.document.key_position((head, thing.name))
                 what = f"{thing.name!r} is also the name of a {taken[thing.name]}"
                 collector.add(
-                    "PP062", what, place, "records and metrics go by this name: change one"
+                    "PP062",
+                    what,
+                    place,
+                    "records and metrics have this name: change one",
                 )
             taken[thing.name] = "span"
 
@@ -45,7 +48,7 @@ def _check_probes(
     roles: Mapping[str, tuple[str, ...]],
     collector: FindingCollector,
 ) -> Iterator[tuple[str, Probe, DocumentPath]]:
-    """(role, probe, its place) of all that exist; the others are reported."""
+    """(role, probe, path) of all probes that exist; the others are reported."""
     known = {probe.name: probe for probe in plan.probes}
     for role, named in roles.items():
         for index, name in enumerate(named):
@@ -70,13 +73,13 @@ def _check_key(
     probes: list[Probe],
     checker: ExpressionChecker,
 ) -> None:
-    """Every probe of a span must be able to say the key."""
+    """Check that every probe of a span defines the key."""
     for index, name in enumerate(key):
         place = checker.collector.document.value_position((*path, "key", index))
         for probe in probes:
             if not _defines(plan, probe, name):
-                hint = f"give it one: `let: {{{name.split('.')[0]}: …}}`"
-                message = f"the probe {probe.name!r} has no {name!r}"
+                hint = f"add it: `let: {{{name.split('.')[0]}: …}}`"
+                message = f"the probe {probe.name!r} does not define {name!r}"
                 checker.collector.add("PP062", message, place, hint)
                 break
 
@@ -114,7 +117,7 @@ class _SpanChecker:
                 place = self.collector.document.key_position((*self.path, "let", name))
                 hint = "a definition can use others, but not itself"
                 self.collector.add(
-                    "PP025", f"the definition of {name!r} leans on itself", place, hint
+                    "PP025", f"the definition of {name!r} refers to itself", place, hint
                 )
             else:
                 self.checker.check(expr, scope)

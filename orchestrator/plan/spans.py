@@ -15,7 +15,7 @@ def build_spans(reader: DocumentReader) -> tuple[Span, ...]:
 
 
 def build_outstanding(reader: DocumentReader) -> tuple[Outstanding, ...]:
-    """What the plan calls outstanding, in the order of the file."""
+    """The plan's outstanding resources, in the order of the file."""
     heads = [("outstanding", name) for name in reader.get(("outstanding",), {})]
     found = [_build_one_outstanding(reader, head) for head in heads]
     return tuple(one for one in found if one is not None)

@@ -1,8 +1,8 @@
 """Quantities as people write them: durations, sizes, counts, rates, ratios, percentages.
 
 Each `parse_*` takes the text of a plan and returns base units (nanoseconds, bytes, events), or
-raises UnitError. There are no fractions but in percentages, so every value is exact. The
-`format_*` functions give the shortest text that parses back to the same value.
+raises UnitError. Only percentages have fractions, so every value is exact. The `format_*` functions
+give the shortest text that parses to the same value.
 """
 
 import re
@@ -42,7 +42,7 @@ _PERCENT = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,4}))?%")
 
 
 class UnitError(ValueError):
-    """A quantity that cannot be used. `absurd` tells a value out of range from one misspelt."""
+    """A quantity that cannot be used. `absurd`: it can be read, but is out of range."""
 
     def __init__(self, message: str, hint: str = "", *, absurd: bool = False) -> None:
         super().__init__(message)
@@ -62,7 +62,7 @@ def _check_range(value: int, text: str, low: int, high: int, shown: tuple[str, s
 
 
 def parse_duration(text: str, *, low: int = 1, high: int = MAX_DURATION_NS) -> int:
-    """`30s`, `500ms`, `1m30s` → nanoseconds, from `low` to `high`. Units stand in falling order."""
+    """`30s`, `500ms`, `1m30s` → nanoseconds, from `low` to `high`. Units are in falling order."""
     parts = _DURATION_PART.findall(text)
     order = [list(DURATION_UNITS).index(unit) for _, unit in parts]
     if not parts or "".join(map("".join, parts)) != text or order != sorted(set(order)):

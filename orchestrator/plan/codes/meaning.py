@@ -279,7 +279,7 @@ probes:
         title="no such metric",
         meaning=(
             "Figures name metrics as PROBE.METRIC or SPAN.METRIC. A metric's `warn` is "
-            "evaluated over the numbers of its own cells."
+            "evaluated over the numbers of each of its cells."
         ),
         cure="Correct the name; the hint lists the metrics.",
         example="""\

@@ -1,7 +1,7 @@
-"""YAML events → plain data, with the place of every key and value.
+"""YAML events → plain data, with the position of every key and value.
 
-Reading by events bounds depth, size and the expansion of aliases while they are read, and shows
-scalars as they were written, before YAML 1.1 would retype them.
+Reading events bounds depth, size and the expansion of aliases during parsing, and gives scalars as
+they were written, before YAML 1.1 retypes them.
 """
 
 from collections.abc import Iterator
@@ -99,12 +99,12 @@ class Composer:
         first = self.next_event()
         if isinstance(first, yaml.StreamEndEvent):
             hint = "a plan starts with `apiVersion: probeplan/v1`"
-            raise plan_error("PP005", "the file holds no plan", Position(file=self.file), hint)
+            raise plan_error("PP005", "the file contains no plan", Position(file=self.file), hint)
         data = self.compose_node(self.next_event(), (), 0)
         self.next_event()
         after = self.next_event()
         if isinstance(after, yaml.DocumentStartEvent):
-            hint = "put each plan into a file of its own"
+            hint = "put each plan into a separate file"
             raise plan_error(
                 "PP005", "a second document begins here", self.position_of(after.start_mark), hint
             )
@@ -113,7 +113,7 @@ class Composer:
         shown = "a list" if isinstance(data, list) else f"{data!r:.40}"
         hint = "a plan is a mapping that starts with `apiVersion: probeplan/v1`"
         raise plan_error(
-            "PP005", f"the file holds {shown}, not a plan", self.place_of(()).value, hint
+            "PP005", f"the file contains {shown}, not a plan", self.place_of(()).value, hint
         )
 
     def place_of(self, path: DocumentPath) -> EntryPosition:
@@ -148,7 +148,7 @@ class Composer:
         record = self.anchors.get(event.anchor)
         if record is None:
             place = self.position_of(event.start_mark)
-            hint = f"define it before with `&{event.anchor}`; it may not hold itself"
+            hint = f"define it before with `&{event.anchor}`; it must not contain itself"
             raise plan_error("PP004", f"the alias *{event.anchor} is not defined here", place, hint)
         live, recording = self.events, self.recording
         self.events, self.recording = iter(record[1:]), []
@@ -226,7 +226,7 @@ class Composer:
         return str(event.value)
 
     def join_split(self, split: _Pending, head: Any, entries: dict[str, Any]) -> _Pending | None:
-        """Put the pieces of a split expression together again, so that it is reported once."""
+        """Join the pieces of a split expression again, so that it is reported once."""
         value = self.next_event()
         split.pieces.append(head.value)
         if isinstance(value, yaml.ScalarEvent) and value.value:
@@ -262,13 +262,13 @@ class Composer:
         return None
 
     def report_duplicate(self, name: str, place: Position, first: Position) -> None:
-        message = f"the key {name!r} stands twice"
+        message = f"duplicate key {name!r}"
         self.add_finding(
-            "PP006", message, place, f"it stands first on line {first.line}; remove one"
+            "PP006", message, place, f"first defined on line {first.line}; remove one of them"
         )
 
     def skip_value(self, event: Any, path: DocumentPath, depth: int) -> None:
-        """Read over a value that is not kept, without findings of its own."""
+        """Skip a value that is not kept, and drop its findings."""
         findings = len(self.findings)
         self.compose_node(event, (*path, "\0skipped"), depth + 1)
         del self.findings[findings:]
@@ -299,7 +299,7 @@ def _syntax_hint(problem: str) -> str:
     if "flow" in problem:
         return "inside { } and [ ], put expressions with commas or brackets into quotes"
     if "mapping values are not allowed" in problem:
-        return "put text that holds `: ` into quotes"
+        return "put text that contains `: ` into quotes"
     if "alias" in problem or "anchor" in problem:
         return "text that starts with * or & needs quotes"
     if "cannot start any token" in problem:

@@ -1,4 +1,4 @@
-"""Where the stages between document and plan put their findings."""
+"""Collects the findings of the stages between document and plan."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -25,15 +25,15 @@ class FindingCollector:
         hint: str = "",
         severity: Severity = "error",
     ) -> None:
-        """One more finding."""
+        """Add one finding."""
         self.findings.append(
             Finding(code=code, message=message, position=position, hint=hint, severity=severity)
         )
 
     def extend(self, findings: Iterable[Finding]) -> None:
-        """More findings, as raised by others."""
+        """Add findings that an exception carried."""
         self.findings.extend(findings)
 
     def has_refused(self, path: DocumentPath) -> bool:
-        """True when something at or below `path` was refused, so that its absence says nothing."""
+        """True when something at or below `path` was refused, so that its absence means nothing."""
         return any(bad[: len(path)] == path for bad in self.refused_paths)

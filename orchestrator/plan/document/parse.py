@@ -1,4 +1,4 @@
-"""Bytes → `Document`: plain data in which every key and value knows its place."""
+"""Bytes → `Document`: plain data with the position of every key and value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Document:
     """A plan as data. `places` maps the path of each value to its place; `source` is as read.
 
     `lost` holds the paths of values that were refused and are missing from `data`, `folded` those
-    of texts over several lines, within which columns say nothing.
+    of texts over several lines, within which columns are unknown.
     """
 
     data: dict[str, Any]
@@ -26,11 +26,11 @@ class Document:
     folded: frozenset[DocumentPath] = frozenset()
 
     def key_position(self, path: DocumentPath) -> Position:
-        """The place of the key at `path`, or of the nearest thing above that has one."""
+        """The position of the key at `path`, or of its nearest parent that has one."""
         return self._position_of(path).key
 
     def value_position(self, path: DocumentPath) -> Position:
-        """The place of the value at `path`, or of the nearest thing above that has one."""
+        """The position of the value at `path`, or of its nearest parent that has one."""
         return self._position_of(path).value
 
     def _position_of(self, path: DocumentPath) -> EntryPosition:

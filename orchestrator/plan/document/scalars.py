@@ -1,4 +1,4 @@
-"""How plain scalars are read: what YAML 1.1 would retype is a finding, never a guess."""
+"""Reads plain scalars: what YAML 1.1 would retype is a finding, never a guess."""
 
 import re
 from typing import Any
@@ -37,7 +37,7 @@ def resolve_scalar(
         )
         return None, finding
     if match := _CONTROL.search(text):
-        message = f"the text holds the control character U+{ord(match[0]):04X}"
+        message = f"the text contains the control character U+{ord(match[0]):04X}"
         return None, _make_finding("PP003", message, position, "remove it")
     if not event.implicit[0] or event.tag is not None:
         return text, None

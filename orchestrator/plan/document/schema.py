@@ -12,13 +12,13 @@ from orchestrator.plan.document.parse import Document
 from orchestrator.plan.findings import Finding
 from orchestrator.plan.nearest import suggest_name
 
-#: The release of the language that this program speaks (`metadata.requires`).
+#: The release of the language that this program supports (`metadata.requires`).
 LANGUAGE = (1, 0)
 
 PLAN_SCHEMA = "plan-v1.schema.json"
 POLICY_SCHEMA = "policy-v1.schema.json"
 
-#: Looking for near names takes time; a file of a thousand unknown keys is no misspelt plan.
+#: Finding near names takes time; a file with a thousand unknown keys is not a misspelt plan.
 MAX_SUGGESTIONS = 50
 
 _PACKAGE = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ SchemaFault = tuple[DocumentPath, Finding]
 
 
 def schema_path(name: str) -> Path:
-    """The file of a schema: beside the package when installed, in the source tree otherwise."""
+    """The file of a schema: in the package when installed, in the source tree otherwise."""
     installed = _PACKAGE / "schema" / name
     return installed if installed.exists() else _PACKAGE.parent / "schema" / name
 
@@ -41,9 +41,9 @@ def load_schema(name: str = PLAN_SCHEMA) -> dict[str, Any]:
 def check_schema(
     document: Document, name: str = PLAN_SCHEMA, *, thorough: bool = True
 ) -> list[SchemaFault]:
-    """What in `document` does not fit the schema, each with the path that is of no use.
+    """What in `document` does not fit the schema, each with the path that is refused.
 
-    Not `thorough`: jsonschema is only asked for the words when the quick reader refuses.
+    Not `thorough`: jsonschema is only used to explain what the quick check refuses.
     """
     if newer := _requires_newer(document):
         return [newer]
@@ -66,7 +66,7 @@ def _requires_newer(document: Document) -> SchemaFault | None:
     path: DocumentPath = ("metadata", "requires")
     return path, Finding(
         code="PP036",
-        message=f"the plan needs release {wanted} of the language; this program speaks {spoken}",
+        message=f"the plan needs release {wanted} of the language; this program supports {spoken}",
         position=document.value_position(path),
         hint="update probeplan, or lower `requires`",
     )
@@ -98,7 +98,7 @@ def _show_value(value: Any) -> str:
 
 
 def _show_path(error: Any, path: DocumentPath) -> str:
-    """The place in words; of the whole, what the schema's title calls it: plan or policy."""
+    """The path in words; for the whole document, the noun of the schema's title: plan or policy."""
     if path:
         return "`" + ".".join(map(str, path)) + "`"
     return f"the {error.schema['title'].split()[1].rstrip(',')}"
@@ -193,7 +193,7 @@ def _explain_form(error: Any, path: DocumentPath) -> FaultTexts:
         "maxProperties": f"has more than {limit} entries",
         "minimum": f"is below {limit}",
         "maximum": f"is above {limit}",
-        "uniqueItems": "holds something twice",
+        "uniqueItems": "has a duplicate item",
     }
     title = error.schema.get("title", "what belongs here")
     rule = rules.get(error.validator, f"is not {title}")

@@ -1,9 +1,9 @@
-"""What a plan's expressions may name: builtins, units, functions, types. Literal tables."""
+"""The names that a plan's expressions may use: builtins, units, functions, types."""
 
 import re
 from collections.abc import Mapping
 
-#: Names that mean something at every probe.
+#: Names that are known at every probe.
 BUILTINS: tuple[str, ...] = (
     "args",
     "retval",
@@ -23,7 +23,7 @@ BUILTINS: tuple[str, ...] = (
     "ustack",
     "params",
 )
-#: Builtins that speak of a task; errors under `task: none`.
+#: Builtins that describe a task; errors under `task: none`.
 OF_TASK = frozenset({"pid", "tid", "uid", "gid", "comm", "cgroup", "ppid", "ustack"})
 #: The longest name of a task: TASK_COMM_LEN is 16 with its NUL (include/linux/sched.h).
 COMM_BYTES = 15
@@ -39,7 +39,7 @@ UNITS: Mapping[str, int] = {
     "GiB": 1 << 30,
 }
 
-#: What leads to the values of a span's probes: `start.pid`.
+#: The heads of names that refer to the values of a span's probes: `start.pid`.
 SPAN_PROBES: tuple[str, ...] = ("start", "via", "end")
 
 #: Functions and how many arguments they take: fewest and most (None: any number).

@@ -1,7 +1,7 @@
 """The expression language: a whitelisted subset of Python's expression syntax.
 
-`parse` turns text into untyped nodes that remember their column. Types, and what a name means at
-a given hook, are the compiler's business (`orchestrator.compile`).
+`parse` turns text into untyped nodes with their column. Types, and what a name means at a given
+hook, are determined by the compiler (`orchestrator.compile`).
 """
 
 import ast
@@ -49,8 +49,8 @@ class Expr:
 
 
 def _parse_python(text: str) -> ast.Expression:
-    """Python's tree. What Python merely warns of (odd escapes, `1 is x`) is nothing to print here:
-    it is refused later on, or harmless."""
+    """Python's tree. Its warnings (odd escapes, `1 is x`) are not printed: such text is refused
+    later, or harmless."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(text, mode="eval")
@@ -58,7 +58,7 @@ def _parse_python(text: str) -> ast.Expression:
 
 def parse(text: str, position: Position = NOWHERE, *, fractions: bool = False) -> Expr:
     """Parse one expression; raises PlanError (PP020: syntax, PP021: not part of the language).
-    `fractions`: numbers with a point are allowed, as nothing of it goes into a kernel."""
+    `fractions`: numbers with a point are allowed; only in figures, which no kernel computes."""
     _check_size(text, position)
     _check_foreign_operators(text, position)
     try:
@@ -90,7 +90,7 @@ def _check_size(text: str, position: Position) -> None:
             "split it with `let`",
         )
     if "\0" in text:
-        raise plan_error("PP020", "the expression holds a NUL character", position)
+        raise plan_error("PP020", "the expression contains a NUL character", position)
     depth = deepest = 0
     for char in text:
         depth += (char in "([{") - (char in ")]}")
@@ -116,7 +116,7 @@ _FOREIGN = (
     (re.compile(r"\bp99\.9\b"), "p99.9", "write `p99_9`"),
     (
         re.compile(r"\b\d+(?:ns|us|ms|s|KiB|MiB|GiB)\b"),
-        "a number with a unit glued on",
+        "a number joined to a unit",
         "multiply by the unit: `10*ms`, `4*KiB`",
     ),
 )
@@ -151,7 +151,7 @@ _NEWLINE = re.compile("\r\n|\r|\n")  # as Python's tokenizer counts lines
 
 
 def _is_encodable(value: str) -> bool:
-    """Whether UTF-8 can say it."""
+    """Whether UTF-8 can encode it."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -184,7 +184,7 @@ _UNARY: dict[type[ast.unaryop], str] = {ast.USub: "-", ast.Invert: "~", ast.Not:
 
 
 class _Converter:
-    """Python's tree to ours, keeping character columns (Python counts UTF-8 bytes)."""
+    """Converts Python's tree to ours, with character columns (Python counts UTF-8 bytes)."""
 
     def __init__(self, text: str, lead: int, position: Position, *, fractions: bool) -> None:
         self.text, self.lead, self.position = text, lead, position
@@ -198,8 +198,8 @@ class _Converter:
         return self.lead + start + len(line)
 
     def source_of(self, node: ast.expr) -> str:
-        """What the user wrote there, cut to a line's worth. (`ast.unparse` calls itself once a
-        level, and text may nest deeper than it can.)"""
+        """The source text of `node`, at most 60 characters. (`ast.unparse` recurses once a level,
+        and text may nest deeper than it can.)"""
         return repr((ast.get_source_segment(self.text, node) or "")[:60])
 
     def refuse_node(self, node: ast.expr, message: str, hint: str = "") -> PlanError:
@@ -234,7 +234,7 @@ class _Converter:
             return Number(value, at)
         if isinstance(value, str):
             if not value.isascii() and not _is_encodable(value):
-                raise self.refuse_node(node, "half of a surrogate pair is no character")
+                raise self.refuse_node(node, "half of a surrogate pair is not a character")
             return TextLiteral(value, at)
         if isinstance(value, float) and self.fractions and math.isfinite(value):
             return Fraction(value, at)

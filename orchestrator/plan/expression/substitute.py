@@ -16,7 +16,7 @@ def fill_texts(expr: Expr, texts: Mapping[str, str]) -> Expr:
 
 
 def place_at_start(expr: Expr) -> Expr:
-    """`expr` with every part placed where it begins: for text over several lines."""
+    """`expr` with every node at its first column: for text over several lines."""
     return replace(expr, root=_rebuild_node(expr.root, lambda node: replace(node, at=0)))
 
 

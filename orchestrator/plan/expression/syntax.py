@@ -1,4 +1,4 @@
-"""The untyped nodes of expressions, as written; each remembers its column in the text."""
+"""The untyped nodes of expressions, as written; `at` is the column in the text."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Fraction:
-    """A number with a point; only where figures are computed of metrics, in user space."""
+    """A number with a point; only in figures, which are computed from metrics in user space."""
 
     value: float
     at: int = 0

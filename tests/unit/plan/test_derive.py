@@ -56,9 +56,9 @@ def test_metrics_of_spans_params_and_figures_can_be_named(condition: str) -> Non
 @pytest.mark.parametrize(
     ("condition", "expected"),
     [
-        ("params.one_of > 1", "PP065 the param 'one_of' of type ratio is no number"),
-        ("params.mode > 1", "PP073 a text has no order"),
-        ("back.calls == 'x'", "PP073 a text stands where a number is needed"),
+        ("params.one_of > 1", "PP065 the param 'one_of' of type ratio is not a number"),
+        ("params.mode > 1", "PP073 text has no order"),
+        ("back.calls == 'x'", "PP073 text where a number is needed"),
         ("out.calls > 1", "PP071 there is no metric 'out.calls'"),
         ("total(back.calls, 1) > 1", "PP024 total() takes 1 argument, not 2"),
     ],

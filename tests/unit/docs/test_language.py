@@ -139,3 +139,21 @@ def _yaml_blocks() -> list[Block]:
 def test_every_example_lints_clean(block: Block) -> None:
     _plan, findings = check_plan(whole_plan(block.text).encode())
     assert not findings, "\n".join(map(str, findings))
+
+
+#: Values for the params of examples that have no default.
+SETTINGS = {"pid": "1", "function": "function:vfs_read"}
+
+
+@pytest.mark.parametrize("block", blocks(DOCS / "language.md", "yaml"), ids=str)
+def test_every_example_of_the_language_compiles_on_a_kernel(
+    block: Block, kernel: KernelFacts
+) -> None:
+    text = whole_plan(block.text).encode()
+    plan, _ = check_plan(text)
+    assert plan is not None
+    unset = [name for name, param in plan.params.items() if param.value is None]
+    program = compile_plan(
+        load_plan(text, settings={name: SETTINGS[name] for name in unset}), kernel
+    )
+    assert program.probes

@@ -157,6 +157,16 @@ class StackCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsReading:
+    """All cells by metric index, totals since `arm`. `events_apart`: how many events one of the
+    metrics that were asked for together counted while they were read; 0: they are of one moment,
+    but for an event that a CPU was counting just then (at most one per CPU)."""
+
+    cells: Mapping[int, Sequence[Cell]]
+    events_apart: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSpans:
     """The spans that are open, one in each of n rows: `weight` by sampling; `since`, when it was
     started (CLOCK_MONOTONIC ns; 0 if the plan does not use it); `nulls`, a bit for each kept value
@@ -242,7 +252,11 @@ class Session(Protocol):
         """True once the plan's event cap is reached."""
 
     def metrics(self) -> Mapping[int, Sequence[Cell]]:
-        """All cells by metric index: totals since `arm`."""
+        """All cells by metric index: totals since `arm`. They are not of one moment."""
+
+    def metrics_together(self, together: Collection[int]) -> MetricsReading:
+        """All cells, those of the metrics `together` (by index) read closely one after the other;
+        how far apart they are is reported. Read once: the caller may try again."""
 
     def new_stacks(self, numbers: Collection[int] | None = None) -> Sequence[Stack]:
         """The stacks with these numbers (None: all) that were not returned before. Those of records

@@ -8,7 +8,17 @@ from orchestrator.compile.program import MetricSpec
 from orchestrator.output.fields import StackNames, decode_field, no_stacks
 from orchestrator.output.percentiles import histogram_fields
 
-__all__ = ["cell_fields", "key_fields", "largest_first", "merge_same_names", "metric_fields"]
+__all__ = [
+    "RecordFields",
+    "cell_fields",
+    "key_fields",
+    "largest_first",
+    "merge_same_names",
+    "metric_fields",
+]
+
+#: The fields of a record of the log, as JSON has them.
+RecordFields = dict[str, Any]
 
 
 def metric_fields(  # noqa: PLR0913  # a record has this many properties

@@ -22,7 +22,7 @@ from orchestrator.plan.figures import metrics_by_owner
 from orchestrator.plan.findings import Finding
 from orchestrator.plan.model import Plan
 from orchestrator.run.cost.hot_points import find_hot_points
-from orchestrator.run.metrics.windows import window_ns
+from orchestrator.run.metrics.windows import choose_window_ns
 from orchestrator.run.prepare import Prepared
 from orchestrator.run.report.records import limits_in_force, policy_fields, with_sources
 
@@ -82,7 +82,7 @@ def _figures(plan: Plan, program: Program) -> Fields:
             if metric.warn
         },
         "stop_when": plan.stop_when.text if plan.stop_when else None,
-        "window_ns": window_ns(plan, program.every_ns),
+        "window_ns": choose_window_ns(plan, program.every_ns),
     }
 
 

@@ -211,7 +211,7 @@ class Run:
         fields, verdict = finish_run(ending, self._program, self._faults)
         self._output.write_record("run.finished", fields.pop("level"), **fields)
         self._output.flush()
-        from orchestrator.run.metrics.run_metrics import Measured  # numpy, imported by now
+        from orchestrator.run.metrics.reporter import Measured  # numpy, imported by now
 
         totals = live.totals if live else Measured()
         result = RunResult(

@@ -1,7 +1,7 @@
 """A run with its probes armed: loop, settle. Importing this imports numpy (55 ms)."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ from orchestrator.plan.model import Plan
 from orchestrator.run.arming import Armed
 from orchestrator.run.cost.governor import Governor
 from orchestrator.run.loop import Loop, Supervision
-from orchestrator.run.metrics.run_metrics import Measured, Metrics
-from orchestrator.run.metrics.windows import Totals, window_ns
+from orchestrator.run.metrics.reading import Reading, read_together
+from orchestrator.run.metrics.reporter import Measured, MetricReporter
+from orchestrator.run.metrics.windows import choose_window_ns
 from orchestrator.run.options import Bar
 from orchestrator.run.remote.control import Control
 from orchestrator.run.remote.pausing import Pauses
@@ -50,10 +51,10 @@ class Live:
         )
         self._stream = Stream(session, artifact.program, output, constants, self._stacks)
         self._notices = Notices(artifact, session.attached, output)
-        self._metrics = Metrics(
-            plan, self._program, output, self._cells, self._stacks.names, session.open_spans
+        self._metrics = MetricReporter(
+            plan, self._program, output, self._read_metrics, self._stacks.names, session.open_spans
         )
-        self._window_ns = window_ns(plan, self._program.every_ns)
+        self._window_ns = choose_window_ns(plan, self._program.every_ns)
         self._armed_ns = self._disarmed_ns = armed.at_ns
         self.started = armed.started
         self._metrics.begin(armed.started, armed.at_ns)
@@ -72,11 +73,11 @@ class Live:
         )
         self._control = Control(socket, service.serve)
 
-    def _cells(self) -> Totals:
-        """All cells, and the stacks in them named."""
-        cells = self._session.metrics()
+    def _read_metrics(self, combined: Collection[int]) -> Reading:
+        """All metrics, the `combined` ones at one moment if possible; their stacks are named."""
+        reading = read_together(self._session.metrics_together, combined)
         self._stacks.look()
-        return cells
+        return reading
 
     @property
     def armed_for_ns(self) -> int:
@@ -150,7 +151,7 @@ class Live:
             armed_ns=self._armed_ns,
             look=self._notices.look,
             window_ns=self._window_ns,
-            on_window=self._metrics.window,
+            on_window=self._metrics.end_window,
             serve=self._control.look,
             governor=self._governor,
             bar=self._bar,

@@ -11,7 +11,7 @@ from orchestrator.output.sink import Sink
 from orchestrator.run.safety.journal import DIRECTORIES
 
 if TYPE_CHECKING:
-    from orchestrator.run.metrics.run_metrics import Measured
+    from orchestrator.run.metrics.reporter import Measured
 
 __all__ = ["Bar", "RunOptions"]
 

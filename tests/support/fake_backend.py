@@ -2,7 +2,7 @@
 
 import struct
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from orchestrator.backends.protocol import (
     EmitCounts,
     Expense,
     MetricCounts,
+    MetricsReading,
     OpenSpans,
     SideCounts,
     SkippedHook,
@@ -196,6 +197,10 @@ class FakeSession:
         if not self.recorded:
             return {0: []}
         return {0: [Cell(key=b"cat".ljust(16, b"\0"), count=self.recorded)]}
+
+    def metrics_together(self, together: Collection[int]) -> MetricsReading:
+        self.together = frozenset(together)
+        return MetricsReading(cells=self.metrics())
 
     def new_stacks(self, numbers: Any = None) -> Sequence[Stack]:
         del numbers

@@ -51,15 +51,15 @@ def a_plan() -> Plan:
     )
 
 
-def plan_of(figures: str, warn: str = "value < 0") -> Plan:
-    """The plan of fake.program, with figures."""
+def plan_of(figures: str, warn: str = "value < 0", more: str = "") -> Plan:
+    """The plan of fake.program, with figures. `more`: another metric."""
     return load_plan(
         b"apiVersion: probeplan/v1\nkind: ProbePlan\nmetadata: {name: fake-plan, summary: x}\n"
         b"params: {most: {type: int, default: 3}}\n"
         b"probes:\n  opens:\n    attach: tracepoint:fake:open\n    emit: {n: arg0}\n"
         b"    metrics: {calls: {count: true, by: [comm], warn: '"
         + warn.encode()
-        + b"'}}\n"
+        + (b"'}, " + more.encode() + b"}\n" if more else b"'}}\n")
         + figures.encode()
     )
 

@@ -85,11 +85,11 @@ def lifecycle() -> dict[str, dict[str, Any]]:
         "figure.reported": {
             "values": {"mean": 4093.0, "share": None},
             "display_units": {"mean": "bytes", "share": "%"},
-            "window": {"start": STAMP, "end": STAMP}, "total": True,
+            "window": {"start": STAMP, "end": STAMP}, "total": True, "events_apart": 0,
         },
         "stop.reached": {
             "condition": "total(read.errors) > 10", "numbers": {"total(read.errors)": 11},
-            "window": {"start": STAMP, "end": STAMP},
+            "window": {"start": STAMP, "end": STAMP}, "events_apart": "unknown",
         },
         "stack.named": {
             "id": "b5e9a4c10d2f7e83", "space": "user", "pid": 4217, "names": ["main+0x2f (app)"],

@@ -1,8 +1,8 @@
-"""Figures at run time: the numbers of cells, and expressions over them. Pure.
+"""Evaluates expressions over metrics, and reads the numbers of cells that they name. Pure.
 
-Numbers are Python's own, so that nothing overflows; what has no value (nothing counted, a division
-by 0, a result beyond what JSON can say) is None, and so is everything made of it. A condition made
-of it is None too: it does not hold, and neither does its opposite.
+Numbers are Python's own, so that nothing overflows. What has no value (nothing counted, a division
+by 0, a result that JSON cannot represent) is None, and so is everything computed from it. Such a
+condition is None too: it does not hold, and neither does its opposite.
 """
 
 import math
@@ -32,36 +32,40 @@ from orchestrator.plan.expression.syntax import (
 )
 from orchestrator.plan.figures import dotted_parts
 
-__all__ = ["Look", "Value", "evaluate", "number_of", "references"]
+__all__ = ["FigureValue", "Lookup", "evaluate_figure", "list_references", "number_of_cell"]
 
-Value = int | float | str | bool | None
+FigureValue = int | float | str | bool | None
 #: From the parts of a dotted name to its value.
-Look = Callable[[tuple[str, ...]], Value]
+Lookup = Callable[[tuple[str, ...]], FigureValue]
 
 
-def evaluate(node: SyntaxNode, look: Look, whole: Look) -> Value:
-    """The value of an expression that `check_figures` has passed. `look` knows the names as of a
-    window, `whole` as of the run so far: within total() they are taken from it."""
+def evaluate_figure(node: SyntaxNode, look_up: Lookup, in_total: Lookup) -> FigureValue:
+    """The value of an expression that `check_figures` has passed. `look_up` resolves names in a
+    window, `in_total` in the run so far, which applies within total()."""
     match node:
         case Number() | Fraction() | TextLiteral() | Boolean():
             return node.value
         case Name(id=unit) if unit in UNITS:
             return UNITS[unit]
         case Name() | MemberOf():
-            return look(dotted_parts(node))
+            return look_up(dotted_parts(node))
         case Call(function="total", args=args):
-            return evaluate(args[0], whole, whole)
+            return evaluate_figure(args[0], in_total, in_total)
         case Logic(op=op, operands=operands):
-            return _logic(op, (evaluate(one, look, whole) for one in operands))
+            return _logic(op, (evaluate_figure(operand, look_up, in_total) for operand in operands))
         case IfElse(test=test, yes=yes, no=no):
-            held = evaluate(test, look, whole)
-            return None if held is None else evaluate(yes if held else no, look, whole)
+            holds = evaluate_figure(test, look_up, in_total)
+            if holds is None:
+                return None
+            return evaluate_figure(yes if holds else no, look_up, in_total)
         case _:
-            return _apply(node, [evaluate(one, look, whole) for one in children(node)])
+            return _apply(
+                node, [evaluate_figure(child, look_up, in_total) for child in children(node)]
+            )
 
 
-def _logic(op: str, values: Iterable[Value]) -> bool | None:
-    """What decides wins over what is not known."""
+def _logic(op: str, values: Iterable[FigureValue]) -> bool | None:
+    """One operand that decides is enough, also where others are unknown."""
     decisive, unknown = op == "or", False
     for value in values:
         if value is None:
@@ -71,7 +75,7 @@ def _logic(op: str, values: Iterable[Value]) -> bool | None:
     return None if unknown else not decisive
 
 
-def _apply(node: SyntaxNode, values: list[Any]) -> Value:
+def _apply(node: SyntaxNode, values: list[Any]) -> FigureValue:
     if any(value is None for value in values):
         return None
     match node:
@@ -85,7 +89,7 @@ def _apply(node: SyntaxNode, values: list[Any]) -> Value:
             best: int | float = min(values) if function == "min" else max(values)
             return best
         case BinaryOperation(op=op):
-            return _finite(op, *values)
+            return _compute_finite(op, *values)
         case _:
             raise TypeError(f"{type(node).__name__} has no meaning in figures")
 
@@ -100,8 +104,8 @@ _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def _truncated(left: float, right: float) -> int:
-    """Towards zero, as in C; of whole numbers exactly."""
+def _divide_truncating(left: float, right: float) -> int:
+    """The quotient, rounded towards zero as in C; exact for whole numbers."""
     if isinstance(left, int) and isinstance(right, int):
         quotient = abs(left) // abs(right)
         return quotient if (left < 0) == (right < 0) else -quotient
@@ -113,38 +117,35 @@ _ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
     "-": lambda left, right: left - right,
     "*": lambda left, right: left * right,
     "/": lambda left, right: left / right,
-    "//": _truncated,
-    "%": lambda left, right: left - right * _truncated(left, right),
+    "//": _divide_truncating,
+    "%": lambda left, right: left - right * _divide_truncating(left, right),
 }
 
 
-def _finite(op: str, left: Any, right: Any) -> int | float | None:
+def _compute_finite(op: str, left: Any, right: Any) -> int | float | None:
     try:
-        found: int | float = _ARITHMETIC[op](left, right)
-        return found if math.isfinite(found) else None
+        result: int | float = _ARITHMETIC[op](left, right)
+        return result if math.isfinite(result) else None
     except (ZeroDivisionError, OverflowError, ValueError):
         return None
 
 
-def references(
-    node: SyntaxNode, *, whole: bool = False
+def list_references(
+    node: SyntaxNode, *, in_total: bool = False
 ) -> Iterator[tuple[str, tuple[str, ...], bool]]:
-    """What an expression names, units left out: as it is written, its parts, and whether it stands
-    within total()."""
+    """The names in an expression, without units: as written, its parts, and whether it is within
+    total()."""
     if path := dotted_parts(node):
         if path[0] not in UNITS:
             name = ".".join(path)
-            yield (f"total({name})" if whole else name), path, whole
+            yield (f"total({name})" if in_total else name), path, in_total
         return
-    within = whole or (isinstance(node, Call) and node.function == "total")
+    within = in_total or (isinstance(node, Call) and node.function == "total")
     for child in children(node):
-        yield from references(child, whole=within)
+        yield from list_references(child, in_total=within)
 
 
-# ---------------------------------------------------------------- numbers of cells
-
-
-def number_of(spec: MetricSpec, cell: Cell, name: str) -> int | float | None:
+def number_of_cell(spec: MetricSpec, cell: Cell, name: str) -> int | float | None:
     """A number of a cell by its name, one of those in plan.figures.CELL_NUMBERS for its kind."""
     wanted = spec.kind if name == "value" else name
     match wanted:

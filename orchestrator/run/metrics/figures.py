@@ -1,197 +1,235 @@
-"""What a plan derives of its metrics, warns of, and stops at."""
+"""The figures of a plan at run time: what it derives of its metrics, warns of, and stops at."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from orchestrator.accounting.count import Count
 from orchestrator.cells.cell import Cell, merge_all
 from orchestrator.compile.program import MetricSpec, Program
 from orchestrator.output.fields import StackNames, no_stacks
-from orchestrator.output.metrics import key_fields, largest_first
+from orchestrator.output.metrics import RecordFields, key_fields, largest_first
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.figures import metrics_by_owner
 from orchestrator.plan.model import DerivedFigure, Param, Plan
 from orchestrator.run.metrics.figure_eval import (
-    Look,
-    Value,
-    evaluate,
-    number_of,
-    references,
+    FigureValue,
+    Lookup,
+    evaluate_figure,
+    list_references,
+    number_of_cell,
 )
-from orchestrator.run.metrics.windows import Totals
+from orchestrator.run.metrics.reading import Totals
 
-__all__ = ["Counted", "Figures", "cells_of"]
+__all__ = ["Counted", "PlanFigures", "cells_of_metric", "combined_metrics"]
 
-Fields = dict[str, Any]
-
-#: Of the cells that a warning holds for, those that are named where the metric has no `top`.
-_CELLS = 20
+#: How many of the cells that a warning holds for are listed where the metric has no `top`.
+_LISTED_CELLS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """What was counted, in a window or since the run began, for how long, and until when
-    (CLOCK_MONOTONIC)."""
+    """What was counted in a window or since the run began: the cells, in how many ns, until when
+    (CLOCK_MONOTONIC), and `start` and `end` in RFC 3339. `events_apart`: by how many events the
+    metrics that figures combine may be apart (reading.py)."""
 
     cells: Totals
     elapsed_ns: int
     ended_ns: int = 0
+    window: Mapping[str, str] = field(default_factory=dict)
+    events_apart: Count = 0
 
 
-def cells_of(spec: MetricSpec, totals: Totals) -> Sequence[Cell]:
+def cells_of_metric(spec: MetricSpec, totals: Totals) -> Sequence[Cell]:
     """A metric's cells; one without a key always has its one cell."""
     return totals.get(spec.index) or ([] if spec.key else [Cell(key=b"")])
 
 
-class Figures:
+def combined_metrics(plan: Plan, program: Program) -> frozenset[int]:
+    """The indexes of the metrics that the plan combines with others in a figure or a condition, so
+    that they have to be read at one moment."""
+    specs = {(spec.probe, spec.name): spec.index for spec in program.metrics}
+    figures = {figure.name: figure.value for figure in plan.derive}
+    combined: set[int] = set()
+    for expressions in _judged_together(plan):
+        names = {name for expr in expressions for name in _metric_names(expr, figures)}
+        if len(names) > 1:
+            combined |= {specs[name] for name in names if name in specs}
+    return frozenset(combined)
+
+
+def _judged_together(plan: Plan) -> Iterator[list[Expr]]:
+    """The figures with their `warn`, which refers to them as `value`, and `stop_when`."""
+    for figure in plan.derive:
+        yield [figure.value, *([figure.warn] if figure.warn is not None else [])]
+    if plan.stop_when is not None:
+        yield [plan.stop_when]
+
+
+def _metric_names(expr: Expr, figures: Mapping[str, Expr]) -> Iterator[tuple[str, str]]:
+    """Owner and name of each metric in an expression, also by way of other figures."""
+    for _, path, _ in list_references(expr.root):
+        match path:
+            case ("params", _):
+                pass
+            case (name,) if name in figures:
+                yield from _metric_names(figures[name], figures)
+            case (owner, metric, *_):
+                yield owner, metric
+
+
+class PlanFigures:
     """The figures of one plan. Each method takes what was counted in a window and since the run
-    began; for totals both are the same."""
+    began; for totals both are the same. `units`: each derived figure's unit."""
 
     def __init__(self, plan: Plan, program: Program, stacks: StackNames = no_stacks) -> None:
         self._plan, self._stacks = plan, stacks
         self._specs = {(spec.probe, spec.name): spec for spec in program.metrics}
-        self._warn = {
+        self._conditions = {
             (owner, metric.name): metric.warn
             for owner, metrics in metrics_by_owner(plan).items()
             for metric in metrics
         }
-        self.units = {one.name: one.unit for one in plan.derive}
+        self.units = {figure.name: figure.unit for figure in plan.derive}
 
-    def derived(self, now: Counted, whole: Counted) -> dict[str, Value]:
+    def derive(self, window: Counted, total: Counted) -> dict[str, FigureValue]:
         """The derived figures by name; None: without a value."""
-        names = self._names(now, whole)
-        return {one.name: names.look((one.name,)) for one in self._plan.derive}
+        names = self._resolve(window, total)
+        return {figure.name: names.look_up((figure.name,)) for figure in self._plan.derive}
 
-    def warnings(self, now: Counted, whole: Counted) -> list[Fields]:
-        """Of metric.warned, one for each metric and figure whose `warn` holds."""
-        found = [self._of_metric(spec, now) for spec in self._specs.values()]
-        names = self._names(now, whole)
-        found += [self._of_figure(one, names) for one in self._plan.derive]
-        return [one for one in found if one is not None]
+    def list_warnings(self, window: Counted, total: Counted) -> list[RecordFields]:
+        """Fields of metric.warned, one for each metric and figure whose `warn` holds."""
+        names = self._resolve(window, total)
+        warnings = [self._warning_of_metric(spec, window) for spec in self._specs.values()]
+        warnings += [self._warning_of_figure(figure, names) for figure in self._plan.derive]
+        return [warning for warning in warnings if warning is not None]
 
-    def stop(self, now: Counted, whole: Counted) -> Fields | None:
-        """Of stop.reached, when `stop_when` holds."""
+    def check_stop(self, window: Counted, total: Counted) -> RecordFields | None:
+        """Fields of stop.reached, when `stop_when` holds."""
         condition = self._plan.stop_when
         if condition is None:
             return None
-        names = self._names(now, whole)
-        if not evaluate(condition.root, names.look, names.whole):
+        names = self._resolve(window, total)
+        if not evaluate_figure(condition.root, names.look_up, names.in_total):
             return None
-        numbers = _numbers(condition, names.look, names.whole)
+        numbers = _numbers_in(condition, names.look_up, names.in_total)
         return {"condition": condition.text, "numbers": numbers}
 
-    def _names(self, now: Counted, whole: Counted) -> "_Names":
-        figures = {one.name: one.value for one in self._plan.derive}
-        within = _Names(whole, None, self._specs, figures, self._plan.params)
-        return _Names(now, within, self._specs, figures, self._plan.params)
+    def _resolve(self, window: Counted, total: Counted) -> "_FigureNames":
+        figures = {figure.name: figure.value for figure in self._plan.derive}
+        in_total = _FigureNames(total, None, self._specs, figures, self._plan.params)
+        return _FigureNames(window, in_total, self._specs, figures, self._plan.params)
 
-    def _of_metric(self, spec: MetricSpec, now: Counted) -> Fields | None:
-        condition = self._warn.get((spec.probe, spec.name))
+    def _warning_of_metric(self, spec: MetricSpec, window: Counted) -> RecordFields | None:
+        condition = self._conditions.get((spec.probe, spec.name))
         if condition is None:
             return None
-        held = []
-        for cell in largest_first(spec, cells_of(spec, now.cells)):
-            look = self._of_cell(spec, cell, now.elapsed_ns)
-            if evaluate(condition.root, look, look):
-                numbers = _numbers(condition, look, look)
-                held.append({**key_fields(spec, cell, self._stacks), "numbers": numbers})
-        if not held:
+        warned = []
+        for cell in largest_first(spec, cells_of_metric(spec, window.cells)):
+            look_up = self._lookup_in_cell(spec, cell, window.elapsed_ns)
+            if evaluate_figure(condition.root, look_up, look_up):
+                numbers = _numbers_in(condition, look_up, look_up)
+                warned.append({**key_fields(spec, cell, self._stacks), "numbers": numbers})
+        if not warned:
             return None
-        shown = held[: spec.top or _CELLS]
+        listed = warned[: spec.top or _LISTED_CELLS]
         return {
             "probe": spec.probe,
             "metric": spec.name,
             "condition": condition.text,
             "unit": spec.unit,
             "display_unit": spec.display,
-            "cells": shown,
-            "cells_omitted": len(held) - len(shown),
+            "cells": listed,
+            "cells_omitted": len(warned) - len(listed),
         }
 
-    def _of_cell(self, spec: MetricSpec, cell: Cell, elapsed_ns: int) -> Look:
-        def look(path: tuple[str, ...]) -> Value:
+    def _lookup_in_cell(self, spec: MetricSpec, cell: Cell, elapsed_ns: int) -> Lookup:
+        def look_up(path: tuple[str, ...]) -> FigureValue:
             match path:
                 case ("params", name):
                     return _value_of(self._plan.params[name])
                 case ("elapsed",):
                     return elapsed_ns
                 case _:
-                    return number_of(spec, cell, path[0])
+                    return number_of_cell(spec, cell, path[0])
 
-        return look
+        return look_up
 
-    def _of_figure(self, one: DerivedFigure, names: "_Names") -> Fields | None:
-        if one.warn is None:
+    def _warning_of_figure(
+        self, figure: DerivedFigure, names: "_FigureNames"
+    ) -> RecordFields | None:
+        if figure.warn is None:
             return None
 
-        def look(path: tuple[str, ...]) -> Value:
-            return names.look((one.name,) if path == ("value",) else path)
+        def look_up(path: tuple[str, ...]) -> FigureValue:
+            return names.look_up((figure.name,) if path == ("value",) else path)
 
-        if not evaluate(one.warn.root, look, names.whole):
+        if not evaluate_figure(figure.warn.root, look_up, names.in_total):
             return None
-        numbers = _numbers(one.warn, look, names.whole)
+        numbers = _numbers_in(figure.warn, look_up, names.in_total)
         return {
             "probe": None,
-            "metric": one.name,
-            "condition": one.warn.text,
-            "unit": one.unit,
-            "display_unit": one.unit,
+            "metric": figure.name,
+            "condition": figure.warn.text,
+            "unit": figure.unit,
+            "display_unit": figure.unit,
             "cells": [{"key": {}, "other": False, "numbers": numbers}],
             "cells_omitted": 0,
         }
 
 
-class _Names:
-    """What the names of a figure stand for, each found once. `within`: since the run began."""
+class _FigureNames:
+    """The values of the names in figures, each computed once. `total`: the names as of the whole
+    run, which total() takes; None: these are."""
 
     def __init__(
         self,
         counted: Counted,
-        within: "_Names | None",
+        total: "_FigureNames | None",
         specs: Mapping[tuple[str, str], MetricSpec],
         figures: Mapping[str, Expr],
         params: Mapping[str, Param],
     ) -> None:
         self._counted, self._specs = counted, specs
         self._figures, self._params = figures, params
-        self.whole: Look = self.look if within is None else within.look
-        self._known: dict[tuple[str, ...], Value] = {}
+        self.in_total: Lookup = self.look_up if total is None else total.look_up
+        self._values: dict[tuple[str, ...], FigureValue] = {}
         self._cells: dict[int, Cell] = {}
 
-    def look(self, path: tuple[str, ...]) -> Value:
-        """The value of a dotted name; None: without one, also where the probe was skipped."""
-        if path not in self._known:
-            self._known[path] = self._find(path)
-        return self._known[path]
+    def look_up(self, path: tuple[str, ...]) -> FigureValue:
+        """The value of a dotted name; None: it has none, also where its probe was skipped."""
+        if path not in self._values:
+            self._values[path] = self._compute(path)
+        return self._values[path]
 
-    def _find(self, path: tuple[str, ...]) -> Value:
+    def _compute(self, path: tuple[str, ...]) -> FigureValue:
         match path:
             case ("params", name):
                 return _value_of(self._params[name])
             case ("elapsed",):
                 return self._counted.elapsed_ns
             case (name,):
-                return evaluate(self._figures[name].root, self.look, self.whole)
+                return evaluate_figure(self._figures[name].root, self.look_up, self.in_total)
             case (owner, metric, *rest):
-                return self._number(owner, metric, rest[0] if rest else "value")
+                return self._number_of_metric(owner, metric, rest[0] if rest else "value")
             case _:
                 return None
 
-    def _number(self, owner: str, metric: str, number: str) -> Value:
+    def _number_of_metric(self, owner: str, metric: str, number: str) -> FigureValue:
         spec = self._specs.get((owner, metric))
         if spec is None:
             return None
         if spec.index not in self._cells:
-            self._cells[spec.index] = merge_all(cells_of(spec, self._counted.cells))
-        return number_of(spec, self._cells[spec.index], number)
+            self._cells[spec.index] = merge_all(cells_of_metric(spec, self._counted.cells))
+        return number_of_cell(spec, self._cells[spec.index], number)
 
 
-def _value_of(param: Param) -> Value:
+def _value_of(param: Param) -> FigureValue:
     return param.value
 
 
-def _numbers(condition: Expr, look: Look, whole: Look) -> dict[str, Value]:
-    """What stood in a condition, as it is written there."""
+def _numbers_in(condition: Expr, look_up: Lookup, in_total: Lookup) -> dict[str, FigureValue]:
+    """The numbers of a condition, by the names written there."""
     return {
-        name: (whole if within else look)(path) for name, path, within in references(condition.root)
+        name: (in_total if within else look_up)(path)
+        for name, path, within in list_references(condition.root)
     }

@@ -1,27 +1,25 @@
-"""What is outstanding: the open ones summed up by key, with their growth and the oldest of them."""
+"""Reports what is outstanding: open spans summed by key, their growth and the age of the oldest."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from orchestrator.backends.protocol import OpenSpans
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import Program, Resource, SpanProgram
-from orchestrator.output.metrics import key_fields, largest_first, merge_same_names
+from orchestrator.output.metrics import RecordFields, key_fields, largest_first, merge_same_names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from orchestrator.output.fields import StackNames
 
-__all__ = ["Outstanding", "caveats", "cells_of"]
-
-Fields = dict[str, Any]
+__all__ = ["OutstandingReports", "list_caveats", "sum_open_spans"]
 
 _ALWAYS = "what was opened before the run began is not seen"
 _SAMPLED = "the openings are sampled: the numbers are estimates"
-#: By event, what its kernel does without telling (mm/slub.c, mm/slab_common.c, kernel/rcu/tree.c).
+#: By event, what the kernel does without an event (mm/slub.c, mm/slab_common.c, kernel/rcu/tree.c).
 _CAVEATS: Mapping[str, str] = {
     "kmem:kmem_cache_free": "kmem_cache_free_bulk, and so kfree_rcu, frees without an event on "
     "some kernels: such objects seem outstanding",
@@ -32,18 +30,18 @@ _CAVEATS: Mapping[str, str] = {
 }
 
 
-def caveats(program: Program, span: SpanProgram) -> list[str]:
-    """What the numbers cannot tell, where it applies."""
+def list_caveats(program: Program, span: SpanProgram) -> list[str]:
+    """What the numbers of this span do not include, and where they are estimates."""
     hooks = [hook for hook in program.hooks if any(u.span == span.index for u in hook.body.spans)]
     events = {f"{h.tracepoint.category}:{h.tracepoint.event}" for h in hooks if h.tracepoint}
-    told = [text for event, text in _CAVEATS.items() if event in events]
+    silent = [text for event, text in _CAVEATS.items() if event in events]
     starts = {h.probe for h in hooks if any(u.role == "start" for u in h.body.spans)}
     sampled = any(program.probes[probe].sample != 1 for probe in starts)
-    return [_ALWAYS, *dict.fromkeys(told), *([_SAMPLED] if sampled else [])]
+    return [_ALWAYS, *dict.fromkeys(silent), *([_SAMPLED] if sampled else [])]
 
 
-class Outstanding:
-    """The reports of one run; growth is told from one report to the next."""
+class OutstandingReports:
+    """The reports of one run; each contains the growth since the one before."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
@@ -56,18 +54,18 @@ class Outstanding:
         now_ns: int,
         stacks: "StackNames",
         *,
-        total: bool,
-    ) -> Fields:
-        """The fields of an `outstanding` record but for its window: cells as in a metric, the
-        largest first. Growth is since the report before; in the totals, since the run began."""
+        is_total: bool,
+    ) -> RecordFields:
+        """The fields of an outstanding.reported record without its window: cells as in a metric,
+        the largest first. Growth is since the last report; in the totals, since the run began."""
         resource = span.resource
         assert resource is not None
         spec = resource.shown
-        whole = list(merge_same_names(spec, cells_of(resource, opened, now_ns), stacks))
-        before: dict[str, int] = {} if total else self._before.get(span.name, {})
+        cells = list(merge_same_names(spec, sum_open_spans(resource, opened, now_ns), stacks))
+        before: dict[str, int] = {} if is_total else self._before.get(span.name, {})
         now: dict[str, int] = {}
-        listed: list[Fields] = []
-        for cell in largest_first(spec, whole):
+        listed: list[RecordFields] = []
+        for cell in largest_first(spec, cells):
             shown = key_fields(spec, cell, stacks)["key"]
             name = repr(shown)
             now[name] = cell.sum
@@ -80,32 +78,32 @@ class Outstanding:
                     "oldest_ns": cell.max,
                 }
             )
-        if not total:
+        if not is_total:
             self._before[span.name] = now
-        value = sum(cell.sum for cell in whole)
+        value = sum(cell.sum for cell in cells)
         return {
             "outstanding": span.name,
             "unit": spec.unit,
             "value": value,
-            "count": sum(cell.count for cell in whole),
+            "count": sum(cell.count for cell in cells),
             "growth": value - sum(before.values()),
             "cells": listed[: spec.top],
             "cells_omitted": len(listed) - len(listed[: spec.top]),
             "min_age_ns": resource.min_age_ns,
-            "caveats": caveats(self._program, span),
+            "caveats": list_caveats(self._program, span),
         }
 
 
-def cells_of(resource: Resource, opened: OpenSpans, now_ns: int) -> list[Cell]:
-    """A cell for each key of what is open for at least the least age: `sum` of values and `count`
-    are weighted, `max` is the age of the oldest in ns."""
+def sum_open_spans(resource: Resource, opened: OpenSpans, now_ns: int) -> list[Cell]:
+    """A cell for each key of the spans that are open for at least the resource's least age: `sum`
+    of values and `count` are weighted, `max` is the age of the oldest in ns."""
     age = now_ns - opened.since.astype(np.int64)
     chosen = age >= resource.min_age_ns
     if not chosen.any():
         return []
-    values = _numbers(opened.kept[resource.value][chosen], signed=resource.shown.signed)
+    values = _parse_numbers(opened.kept[resource.value][chosen], signed=resource.shown.signed)
     weights = opened.weight[chosen].astype(np.int64)
-    keys = _keys(resource, opened, chosen)
+    keys = _pack_keys(resource, opened, chosen)
     distinct, which = np.unique(keys, axis=0, return_inverse=True)
     which = which.reshape(-1)
     sums = np.zeros(len(distinct), dtype=np.int64)
@@ -120,7 +118,7 @@ def cells_of(resource: Resource, opened: OpenSpans, now_ns: int) -> list[Cell]:
     ]
 
 
-def _keys(
+def _pack_keys(
     resource: Resource, opened: OpenSpans, chosen: "NDArray[np.bool_]"
 ) -> "NDArray[np.uint8]":
     """The packed keys, a row each; without a key, rows of one zero."""
@@ -131,6 +129,6 @@ def _keys(
     return keys
 
 
-def _numbers(raw: "NDArray[np.uint8]", *, signed: bool) -> "NDArray[np.int64]":
+def _parse_numbers(raw: "NDArray[np.uint8]", *, signed: bool) -> "NDArray[np.int64]":
     kind = f"<{'i' if signed else 'u'}{raw.shape[1]}"
     return np.ascontiguousarray(raw).view(kind)[:, 0].astype(np.int64)

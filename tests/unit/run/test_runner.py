@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from orchestrator.accounting.count import UNKNOWN
-from orchestrator.cells.cell import Cell
 from orchestrator.output.sink import Sink
 from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.plan.model import Limits, Rate
@@ -226,26 +225,6 @@ def test_windows_are_differences_and_totals_come_last(ran: Ran) -> None:
     ends = [m["window"]["end"] for m in windows]
     assert [m["window"]["start"] for m in windows[1:]] == ends[:-1]
     assert len(windows) <= 3  # the end of the run ends the third: there is no sliver of a fourth
-
-
-def test_windows_do_not_shrink_when_a_backend_counts_on_in_its_own_cells(ran: Ran) -> None:
-    shared: dict[int, int] = {}
-
-    def count(_n: int) -> None:
-        shared[5] = shared.get(5, 0) + 1
-
-    def metrics(self) -> dict:
-        return {0: [Cell(key=b"cat".ljust(16, b"\0"), count=sum(shared.values()), buckets=shared)]}
-
-    what = program(Limits(duration_ns=150_000_000), every_ns=50_000_000)
-    [probe] = what.probes
-    spec = replace(probe.metrics[0], kind="histogram")
-    what = replace(what, probes=(replace(probe, metrics=(spec,)),))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tests.support.fake_backend.FakeSession.metrics", metrics)
-        ran.go(Script(on_wait=count), what)
-    windows = [m for m in ran.lines if m["event"] == "metric.reported" and not m["total"]]
-    assert sum(cell["count"] for window in windows for cell in window["cells"]) == shared[5]
 
 
 def test_a_failed_attachment_is_told_and_raised(ran: Ran) -> None:

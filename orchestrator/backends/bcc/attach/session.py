@@ -17,6 +17,7 @@ from orchestrator.backends.protocol import (
     AttachedHook,
     Counts,
     Expense,
+    MetricsReading,
     OpenSpans,
     SkippedHook,
 )
@@ -154,6 +155,10 @@ class BccSession:
     def metrics(self) -> Mapping[int, Sequence[Cell]]:
         """All cells by metric index; after `detach`, as they were then."""
         return self._counters.metrics()
+
+    def metrics_together(self, together: Collection[int]) -> MetricsReading:
+        """All cells, and how many events the metrics `together` counted while they were read."""
+        return self._counters.metrics_together(together)
 
     def new_stacks(self, numbers: Collection[int] | None = None) -> Sequence[Stack]:
         """Stacks with these numbers, or all, that were not returned before; none after `detach`."""

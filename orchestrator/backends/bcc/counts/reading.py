@@ -12,6 +12,7 @@ from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import MetricSpec, SpanProgram
 
 Rows = Sequence[Sequence[int]]  # one list of words a CPU
+Entries = Sequence[tuple[bytes, bytes]]  # keys and values of a map
 
 
 def unpack_words(value: bytes) -> list[int]:
@@ -95,31 +96,31 @@ def parse_open_spans(span: SpanProgram, values: bytes) -> OpenSpans:
 
 
 class MetricReader:
-    """Cells of one metric, from its maps and from the ledger elements of the hooks that feed it."""
+    """Cells of one metric, from what its maps held and from the ledger elements that feed it."""
 
     def __init__(
         self,
         map_layout: layout.MapLayout,
         spec: MetricSpec,
-        maps: Mapping[int, Map],
+        entries: Mapping[int, Entries],
         fed: Sequence[MetricFeed],
     ) -> None:
-        """`fed`: what feeds the metric, of `feeds`."""
-        self.layout, self.spec, self.maps, self._fed = map_layout, spec, maps, fed
+        """`entries`: by placeholder of a map, all that it held; `fed`: of `find_feeds`."""
+        self.layout, self.spec, self._entries, self._fed = map_layout, spec, entries, fed
 
-    def read_cells(self, rows: Sequence[Rows]) -> list[Cell]:
+    def make_cells(self, rows: Sequence[Rows]) -> list[Cell]:
         """All cells: without a key the only one; with a key, `other` last if it was needed."""
-        own = self._read_own(rows)
+        own = self._make_own(rows)
         if not self.spec.key:
             return [own]
-        found = self._read_keyed()
+        found = self._make_keyed()
         return [*found, own] if own.count else found
 
     # -- the cell in the ledger ----------------------------------------------------------------
 
-    def _read_own(self, rows: Sequence[Rows]) -> Cell:
+    def _make_own(self, rows: Sequence[Rows]) -> Cell:
         if self.spec.kind == "histogram":
-            return self._make_histogram(None, self._read_dense())
+            return self._make_histogram(None, self._count_dense())
         count, values = 0, []
         for feed in self._fed:
             for row in rows[feed.element]:
@@ -153,18 +154,18 @@ class MetricReader:
 
     # -- maps ----------------------------------------------------------------------------------
 
-    def _read_dense(self) -> dict[int, int]:
-        buckets = self.maps[layout.dense_map(self.spec)]
-        counts = ((key, sum(unpack_words(value))) for key, value in buckets.items())
+    def _count_dense(self) -> dict[int, int]:
+        buckets = self._entries[layout.dense_map(self.spec)]
+        counts = ((key, sum(unpack_words(value))) for key, value in buckets)
         return {struct.unpack("=I", key)[0]: count for key, count in counts if count}
 
-    def _read_keyed(self) -> list[Cell]:
-        cells = self.maps[layout.keyed_map(self.spec)]
+    def _make_keyed(self) -> list[Cell]:
+        cells = self._entries[layout.keyed_map(self.spec)]
         if self.spec.kind != "histogram":
-            return [self._keyed_cell(key, unpack_words(value)) for key, value in cells.items()]
+            return [self._keyed_cell(key, unpack_words(value)) for key, value in cells]
         by_key: dict[bytes, dict[int, int]] = {}
         size = self.spec.key_size
-        for key, value in cells.items():
+        for key, value in cells:
             bucket = struct.unpack_from("=Q", key, size)[0]
             by_key.setdefault(key[:size], {})[bucket] = unpack_words(value)[0]
         return [self._make_histogram(key, buckets) for key, buckets in by_key.items()]

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from orchestrator.backends.bcc.counts.counting import Accounts
-from orchestrator.backends.bcc.counts.reading import LedgerReader, MetricReader, parse_open_spans
+from orchestrator.backends.bcc.counts.metric_maps import MetricMaps
+from orchestrator.backends.bcc.counts.reading import LedgerReader, parse_open_spans
 from orchestrator.backends.bcc.counts.stacks import StackReader
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.handles.attachment import AttachedSide
 from orchestrator.backends.bcc.handles.maps import Map
-from orchestrator.backends.protocol import Counts, OpenSpans, StackCounts
+from orchestrator.backends.protocol import Counts, MetricsReading, OpenSpans, StackCounts
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import SpanProgram
 from orchestrator.symbols.frames import Stack
@@ -29,20 +30,19 @@ class SessionCounters:
             self._stacks = StackReader(maps[layout.STACKS], maps[layout.STACK_COUNTS])
         reader = LedgerReader(map_layout, maps[layout.LEDGER])
         self.accounts = Accounts(map_layout, reader, self._count_open, self._count_stacks)
+        self._metric_maps = MetricMaps(map_layout, maps, reader, self.accounts.feeds)
         self._final_metrics: Mapping[int, Sequence[Cell]] | None = None
         self._final_open: dict[int, OpenSpans] = {}
 
     def metrics(self) -> Mapping[int, Sequence[Cell]]:
         """All cells by metric index."""
+        return self.metrics_together(()).cells
+
+    def metrics_together(self, together: Collection[int]) -> MetricsReading:
+        """All cells, and how many events the metrics `together` counted while they were read."""
         if self._final_metrics is not None:
-            return self._final_metrics
-        rows, feeds = self.accounts.reader.read_rows(), self.accounts.feeds
-        return {
-            spec.index: MetricReader(self._layout, spec, self._maps, feeds[spec.index]).read_cells(
-                rows
-            )
-            for spec in self._layout.program.metrics
-        }
+            return MetricsReading(cells=self._final_metrics)
+        return self._metric_maps.read(together)
 
     def open_spans(self, span: int) -> OpenSpans:
         """The open spans of one kind."""

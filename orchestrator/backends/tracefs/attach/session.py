@@ -4,12 +4,14 @@ import select
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from orchestrator.accounting.count import UNKNOWN
 from orchestrator.backends.prices import Price
 from orchestrator.backends.protocol import (
     Artifact,
     AttachedHook,
     Counts,
     Expense,
+    MetricsReading,
     OpenSpans,
     SkippedHook,
 )
@@ -20,6 +22,7 @@ from orchestrator.backends.tracefs.counts.event_hits import EventHits
 from orchestrator.backends.tracefs.counts.hist_tables import (
     HistTable,
     cells_of_table,
+    hits_by_metric,
     read_hist_tables,
 )
 from orchestrator.backends.tracefs.design.layout import EventLayout, HistUse, HookEvents
@@ -204,6 +207,19 @@ class TracefsSession:
         for use, table in self._read_tables():
             cells[use.metric] = cells_of_table(use, self.program.metrics[use.metric], table)
         return cells
+
+    def metrics_together(self, together: Collection[int]) -> MetricsReading:
+        """All cells. Metrics that are aggregated here are of one moment, the last read; tables in
+        the kernel are of another, later one, so that it is unknown how far the two are apart."""
+        in_kernel = {use.metric for use in self.layout.hists}.intersection(together)
+        if not in_kernel or self._closed:
+            return MetricsReading(cells=self.metrics())
+        before, cells = hits_by_metric(self._read_tables()), self.metrics()
+        after = hits_by_metric(self._last_tables)
+        if self._armed and len(in_kernel) < len(together):
+            return MetricsReading(cells=cells, events_apart=UNKNOWN)
+        apart = max(after.get(metric, 0) - before.get(metric, 0) for metric in in_kernel)
+        return MetricsReading(cells=cells, events_apart=apart)
 
     def new_stacks(self, numbers: Collection[int] | None = None) -> "Sequence[Stack]":
         """None: programs that take stacks are refused."""

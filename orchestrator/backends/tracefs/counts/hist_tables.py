@@ -4,7 +4,7 @@ Source: Documentation/trace/histogram.rst; hist_show in kernel/trace/trace_event
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.backends.tracefs.design.layout import EventLayout, HistUse
@@ -12,7 +12,7 @@ from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import KeyField, MetricSpec
 
-__all__ = ["HistTable", "cells_of_table", "parse_hist_file", "read_hist_tables"]
+__all__ = ["HistTable", "cells_of_table", "hits_by_metric", "parse_hist_file", "read_hist_tables"]
 
 _ROW = re.compile(r"^\{ (?P<keys>.*) \} hitcount: +(?P<hits>\d+)(?P<rest>.*)$")
 _TOTAL = re.compile(r"^ +(Hits|Entries|Dropped): (\d+)$")
@@ -58,13 +58,18 @@ def read_hist_tables(
     layout: EventLayout, instance: TraceInstance
 ) -> list[tuple[HistUse, HistTable]]:
     """Each trigger's table at this moment; raises OSError where one cannot be read."""
-    read: list[tuple[HistUse, HistTable]] = []
-    for use in layout.hists:
-        category, event = instance.names.event(layout.sources[use.source])
-        table = _table_of(use, parse_hist_file(instance.read_event_file(category, event, "hist")))
-        if table is not None:
-            read.append((use, table))
-    return read
+    texts: dict[int, str] = {}  # all are read before any is parsed, to be of about one moment
+    for source in dict.fromkeys(use.source for use in layout.hists):
+        category, event = instance.names.event(layout.sources[source])
+        texts[source] = instance.read_event_file(category, event, "hist")
+    parsed = {source: parse_hist_file(text) for source, text in texts.items()}
+    tables = [(use, _table_of(use, parsed[use.source])) for use in layout.hists]
+    return [(use, table) for use, table in tables if table is not None]
+
+
+def hits_by_metric(tables: Iterable[tuple[HistUse, HistTable]]) -> dict[int, int]:
+    """How many events each metric's table counted."""
+    return {use.metric: table.hits for use, table in tables}
 
 
 def _table_of(use: HistUse, tables: Sequence[HistTable]) -> HistTable | None:

@@ -13,12 +13,17 @@ from orchestrator.compile.program import MetricSpec
 from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.figures import CELL_NUMBERS
 from orchestrator.plan.model import Limits
-from orchestrator.run.metrics.figure_eval import Value, evaluate, number_of, references
-from orchestrator.run.metrics.figures import Counted, Figures
+from orchestrator.run.metrics.figure_eval import (
+    FigureValue,
+    evaluate_figure,
+    list_references,
+    number_of_cell,
+)
+from orchestrator.run.metrics.figures import Counted, PlanFigures
 from tests.support.fake_backend import Script, program
 from tests.support.fake_runs import Ran, plan_of
 
-NAMES: dict[str, Value] = {
+NAMES: dict[str, FigureValue] = {
     "a": 7,
     "b": -2,
     "zero": 0,
@@ -29,12 +34,14 @@ NAMES: dict[str, Value] = {
     "p.m": 11,
     "p.h.p99": 12_000_000,
 }
-WHOLE: dict[str, Value] = {**NAMES, "a": 700}
+WHOLE: dict[str, FigureValue] = {**NAMES, "a": 700}
 
 
-def value(text: str) -> Value:
+def value(text: str) -> FigureValue:
     root = parse(text, fractions=True).root
-    return evaluate(root, lambda path: NAMES[".".join(path)], lambda path: WHOLE[".".join(path)])
+    return evaluate_figure(
+        root, lambda path: NAMES[".".join(path)], lambda path: WHOLE[".".join(path)]
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,7 +58,7 @@ def value(text: str) -> Value:
         ("1e308 * 10 - 1e308 * 10", None), ("half * half", 0.25),
     ],
 )  # fmt: skip
-def test_what_an_expression_over_metrics_is_worth(text: str, expected: Value) -> None:
+def test_what_an_expression_over_metrics_is_worth(text: str, expected: FigureValue) -> None:
     """Whole numbers divide as in C, `/` makes fractions; what has no value spreads as null."""
     found = value(text)
     assert found == expected
@@ -66,8 +73,8 @@ def test_whole_numbers_divide_exactly_and_towards_zero(left: int, right: int) ->
     """However large: quotient and remainder make the number again, and the remainder is smaller."""
     names = {"l": left, "r": right}
     look = lambda path: names[path[0]]  # noqa: E731
-    quotient = evaluate(parse("l // r").root, look, look)
-    rest = evaluate(parse("l % r").root, look, look)
+    quotient = evaluate_figure(parse("l // r").root, look, look)
+    rest = evaluate_figure(parse("l % r").root, look, look)
     assert isinstance(quotient, int)
     assert isinstance(rest, int)
     assert quotient == int(Fraction(left, right))
@@ -77,7 +84,7 @@ def test_whole_numbers_divide_exactly_and_towards_zero(left: int, right: int) ->
 def test_what_a_condition_names_is_told_as_it_is_written() -> None:
     """Units are none of it; what stands within total() says so."""
     root = parse("total(p.m + q.n) > 3*ms and elapsed > params.x").root
-    assert [name for name, _, _ in references(root)] == [
+    assert [name for name, _, _ in list_references(root)] == [
         *("total(p.m)", "total(q.n)", "elapsed", "params.x")
     ]
 
@@ -98,7 +105,7 @@ FULL = Cell(key=b"", count=4, sum=40, min=1, max=30, buckets={LOG.index(5): 3}, 
 @pytest.mark.parametrize("kind", list(CELL_NUMBERS))
 def test_every_number_that_the_language_names_can_be_read(kind: Any) -> None:
     """Of a cell that holds something, null is but a percentile that lies above all buckets."""
-    found = {name: number_of(spec(kind), FULL, name) for name in CELL_NUMBERS[kind]}
+    found = {name: number_of_cell(spec(kind), FULL, name) for name in CELL_NUMBERS[kind]}
     expected: dict[str, dict[str, Any]] = {
         "count": {"value": 4, "count": 4},
         "sum": {"value": 40, "sum": 40, "count": 4, "avg": 10},
@@ -148,31 +155,31 @@ stop_when: rate > params.most and share < 1
 
 def test_figures_lean_on_each_other_and_on_what_was_counted_so_far() -> None:
     """A metric with a key is all its cells; a window's figure and the total one differ."""
-    figures = Figures(plan_of(FIGURES), program())
+    figures = PlanFigures(plan_of(FIGURES), program())
     now, so_far = counted(2 * 10**9, cat=6, dog=2), counted(8 * 10**9, cat=10, dog=6)
-    assert figures.derived(now, so_far) == {"share": 0.5, "rate": 4.0}
-    assert figures.derived(so_far, so_far) == {"share": 1.0, "rate": 2.0}
-    assert figures.stop(now, so_far) == {
+    assert figures.derive(now, so_far) == {"share": 0.5, "rate": 4.0}
+    assert figures.derive(so_far, so_far) == {"share": 1.0, "rate": 2.0}
+    assert figures.check_stop(now, so_far) == {
         "condition": "rate > params.most and share < 1",
         "numbers": {"rate": 4.0, "params.most": 3, "share": 0.5},
     }
-    assert figures.stop(so_far, so_far) is None
+    assert figures.check_stop(so_far, so_far) is None
 
 
 def test_a_figure_without_a_value_warns_of_nothing_and_stops_nothing() -> None:
     """0 / 0 is null, and so is every comparison with it."""
-    figures = Figures(plan_of(FIGURES), program())
+    figures = PlanFigures(plan_of(FIGURES), program())
     nothing = counted()
-    assert figures.derived(nothing, nothing) == {"share": None, "rate": 0}
-    assert figures.warnings(nothing, nothing) == []
-    assert figures.stop(nothing, nothing) is None
+    assert figures.derive(nothing, nothing) == {"share": None, "rate": 0}
+    assert figures.list_warnings(nothing, nothing) == []
+    assert figures.check_stop(nothing, nothing) is None
 
 
 def test_a_warning_names_the_cells_that_it_holds_for_the_largest_first() -> None:
     """Each with the numbers it was judged by; what is too much is counted."""
-    figures = Figures(plan_of("", warn="value > params.most"), program())
+    figures = PlanFigures(plan_of("", warn="value > params.most"), program())
     many = counted(**{f"c{i:02}": i for i in range(26)})
-    [warning] = figures.warnings(many, many)
+    [warning] = figures.list_warnings(many, many)
     assert (warning["probe"], warning["metric"], warning["condition"]) == (
         *("opens", "calls"),
         "value > params.most",

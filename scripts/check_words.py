@@ -74,6 +74,8 @@ def check_file(path: Path, rules: Sequence[Rule]) -> Iterator[str]:
             continue
         for pattern, advice in rules:
             for match in pattern.finditer(line):
+                if match[0].isupper():  # a constant, such as the user NOBODY
+                    continue
                 yield f"{shown}:{number}: {match[0]!r}: write {advice}"
 
 

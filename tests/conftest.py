@@ -2,7 +2,7 @@
 
 import pytest
 
-# Before anything imports them: judges are no test modules, and should still tell what they saw.
+# Before anything imports them: judges are no test modules, and should still report what they saw.
 pytest.register_assert_rewrite("tests.recipes", "tests.support.product")
 
 pytest_plugins = [

@@ -68,11 +68,11 @@ def test_the_table_names_what_is_missed_and_what_could_not_be_made() -> None:
 
 
 def test_json_keeps_every_sample() -> None:
-    told = json.loads(as_json({"one": [figure([6, 7], [10, 12], HALF)]}))
-    (only,) = told["benchmarks"]["one"]["figures"]
+    reported = json.loads(as_json({"one": [figure([6, 7], [10, 12], HALF)]}))
+    (only,) = reported["benchmarks"]["one"]["figures"]
     assert only["samples"] == {"ours": [6, 7], "theirs": [10, 12]}
     assert only["target"] == "≤ 0.5"
-    assert told["host"]["kernel"] == os.uname().release
+    assert reported["host"]["kernel"] == os.uname().release
 
 
 def test_lines_are_counted_across_the_pieces_in_which_a_file_is_read(

@@ -24,12 +24,12 @@ def main(kills: int = 1000, rounds: int = ROUNDS) -> None:
 
 
 def overloaded(backend: str, rounds: int) -> None:
-    """Several runs beside writers that are far too fast, each with its figures."""
+    """Several runs alongside writers that are far too fast, each with its figures."""
     with tempfile.TemporaryDirectory() as name:
         load = build_load(Path(name))
         for number in range(rounds):
-            told = overload(backend, Path(name), load, CALLS)
-            print(f"{backend}: overload {number + 1} of {rounds}: {told}", flush=True)
+            reported = overload(backend, Path(name), load, CALLS)
+            print(f"{backend}: overload {number + 1} of {rounds}: {reported}", flush=True)
 
 
 def killed_at_random(kills: int) -> None:

@@ -1,4 +1,4 @@
-"""`probeplan run` as a process of its own, which is then stopped, killed or hindered."""
+"""`probeplan run` as a separate process, which is then stopped, killed or hindered."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What these tests share: a workload of their own, and runs of both backends."""
+"""What these tests share: a separate workload, and runs of both backends."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def load(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """tests/support/workload/load.c, in a folder of its own: nobody else's calls are seen."""
+    """tests/support/workload/load.c, in a separate folder: no other process's calls are seen."""
     return build_load(tmp_path_factory.mktemp("load"))
 
 

@@ -70,8 +70,8 @@ def workload(kernel: Any, share: Path, **_: Any) -> dict[str, Any]:
 def disturbed(
     *, plan: str, backend: str, load: str, by: str, argv: Sequence[str], lacks: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """A run beside five times `load argv…`, while a process does `by` (a function of this module,
-    and its argument after a blank) to the machine once the probe is there."""
+    """A run alongside five times `load argv…`, while a process does `by` (a function of this
+    module, and its argument after a blank) to the machine once the probe is there."""
     from orchestrator.output.sink import Sink
     from orchestrator.plan.load import load_plan
     from orchestrator.run.runner import run_plan
@@ -81,7 +81,7 @@ def disturbed(
     lines = io.BytesIO()
     command = [*_IN_PARTS, _here(load), *argv] if argv else []
     name, *words = by.split()
-    with _meanwhile(lambda: str(globals()[name](*words))) as told:
+    with _meanwhile(lambda: str(globals()[name](*words))) as reported:
         began = time.monotonic()
         run_plan(
             load_plan(plan.encode()),
@@ -93,7 +93,7 @@ def disturbed(
         took = time.monotonic() - began
     text = lines.getvalue().decode()
     run_id = text.partition('"run_id":"')[2].partition('"')[0]
-    return {"lines": text, "took_s": took, "left": left_by(run_id), "told": told()}
+    return {"lines": text, "took_s": took, "left": left_by(run_id), "reported": reported()}
 
 
 #: Runs what follows five times, so long that the disturbance falls into it.
@@ -102,7 +102,7 @@ _IN_PARTS = ("sh", "-c", 'for part in 1 2 3 4 5; do "$@" || exit; sleep 0.5; don
 
 @contextmanager
 def _meanwhile(disturb: Callable[[], str]) -> Iterator[Callable[[], str]]:
-    """In a process of its own, until the block ends; what it returned is told then."""
+    """In a separate process, until the block ends; what it returned is reported then."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -119,12 +119,12 @@ def _meanwhile(disturb: Callable[[], str]) -> Iterator[Callable[[], str]]:
             os._exit(0)
     os.close(write)
 
-    def told() -> str:
+    def reported() -> str:
         os.waitpid(pid, 0)
         with os.fdopen(read) as pipe:
             return pipe.read()
 
-    yield told
+    yield reported
 
 
 def step_clock() -> str:

@@ -75,7 +75,7 @@ class Overload:
 
 
 def overload(backend: str, folder: Path, load: Path, calls: int) -> Overload:
-    """One run beside writers that make `calls` calls each. Raises AssertionError when something
+    """One run alongside writers that make `calls` calls each. Raises AssertionError when something
     went away without a trace."""
     log = folder / f"overload-{backend}.log"
     text = PLAN.replace("LOAD", str(load)).replace("MEMORY", MEMORY[backend])
@@ -109,8 +109,8 @@ def _whatever_it_costs(_governor: Governor, _cost: object) -> bool:
 
 
 class _Writers:
-    """Run when the run first tells of its progress, which is when all is armed; then they end it,
-    as Ctrl-C would. They are nobody's children that a plan would follow."""
+    """Run when the run first reports its progress, which is when all is armed; then they end it,
+    as Ctrl-C would. They are no one's children that a plan would follow."""
 
     def __init__(self, argvs: list[list[str]]) -> None:
         self.argvs = argvs
@@ -126,7 +126,7 @@ class _Writers:
             self.argvs = []
 
     def _write(self, argvs: list[list[str]]) -> None:
-        """Beside the reader, which goes on."""
+        """Alongside the reader, which goes on."""
         began = time.monotonic()
         running = [subprocess.Popen(argv, stdout=subprocess.DEVNULL) for argv in argvs]
         for one in running:

@@ -1,4 +1,4 @@
-"""How much stands in a process's ring buffer, without its help: it may be stopped."""
+"""How much is in a process's ring buffer, without its help: it may be stopped."""
 
 import ctypes
 import mmap

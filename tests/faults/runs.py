@@ -26,7 +26,7 @@ from tests.faults.kernel_state import (
 )
 from tests.support.paths import ROOT
 
-LIMIT_S = 10.0  # a second is the promise, told by `make soak`; a loaded machine may take longer
+LIMIT_S = 10.0  # a second is the promise, reported by `make soak`; a loaded machine may take longer
 Answer = dict[str, Any]
 
 PLAN = """
@@ -47,7 +47,7 @@ USER = """
 
 @dataclass(slots=True)
 class Zygote:
-    """tests/faults/zygote.py at work, in a process of its own or (`serve`) in this one: `go` is one
+    """tests/faults/zygote.py at work, in a separate process or (`serve`) in this one: `go` is one
     run."""
 
     process: "subprocess.Popen[str] | None"
@@ -99,7 +99,7 @@ class Zygote:
     # ---------------------------------------------------------------- what has to hold afterwards
 
     def nothing_left_soon(self, run_id: str | None) -> None:
-        """Nobody but the watchdog does anything, and nothing is left within a second: but for the
+        """No one but the watchdog does anything, and nothing is left within a second: but for the
         journal of a run that was killed before it had made anything, and so names nothing."""
         began = time.monotonic()
         if not waited(lambda: not left_but_empty_journals(run_id, self.journals), self.limit_s):
@@ -182,7 +182,7 @@ def check_undone(lines: list[list[str]]) -> None:
 
 @contextmanager
 def foreigners(load: Path) -> Iterator[None]:
-    """Somebody else's instance and event, which are still there afterwards."""
+    """Someone else's instance and event, which are still there afterwards."""
     name = f"other{os.getpid()}"
     event = Event(group=name, name=f"{name}_e", path=str(load), offset=64)
     define([event], lambda _name: None)

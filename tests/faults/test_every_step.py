@@ -1,5 +1,5 @@
 """A run that is killed at any step, or whose attaching fails at any step, leaves nothing behind,
-and nobody else's probes are touched."""
+and no other process's probes are touched."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

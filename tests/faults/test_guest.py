@@ -56,9 +56,9 @@ def in_parts(call: str, count: int, **more: Any) -> pytest.MarkDecorator:
 @in_parts("every_step", 1, parts=2, watchdog=True)
 def test_the_watchdog_cleans_up_after_a_kill_at_any_step(guest: CaseResult) -> None:
     """Every second step: emulation is slow."""
-    told = guest.result()
-    assert told["killed"] >= 8
-    print(told)
+    reported = guest.result()
+    assert reported["killed"] >= 8
+    print(reported)
 
 
 @in_parts("every_step", 1, parts=4, watchdog=False)
@@ -70,17 +70,17 @@ def test_cleanup_cleans_up_when_the_watchdog_was_killed_too(guest: CaseResult) -
 @in_parts("random_kills", 2, times=10)
 def test_forty_random_kills(guest: CaseResult) -> None:
     """Twenty of each backend."""
-    told = guest.result()
-    assert told["killed"] >= 1
-    print(told)
+    reported = guest.result()
+    assert reported["killed"] >= 1
+    print(reported)
 
 
 def undisturbed(guest: CaseResult, disturbance: str) -> Ran:
-    """What the run told, that it was disturbed, and that it left nothing."""
-    told = guest.result()
-    assert told["told"] == disturbance
-    assert told["left"] == []
-    ran = Ran.of(told["lines"])
+    """What the run reported, that it was disturbed, and that it left nothing."""
+    reported = guest.result()
+    assert reported["reported"] == disturbance
+    assert reported["left"] == []
+    ran = Ran.of(reported["lines"])
     check_accounts(ran)
     return ran
 
@@ -100,7 +100,7 @@ def test_a_clock_that_steps_changes_nothing(guest: CaseResult) -> None:
 
 @both("disturbed", ENTRY, by="unplug", argv=["read", str(N // 5)])
 def test_a_cpu_that_leaves_takes_no_count_along(guest: CaseResult) -> None:
-    """All calls are told, or the run says that it is not complete; and it ends."""
+    """All calls are reported, or the run says that it is not complete; and it ends."""
     ran = undisturbed(guest, "unplugged")
     mine = [one for one in ran.data("call") if one["wanted"] == 4093]
     assert len(mine) == N or ran.finished["complete"] is not True
@@ -120,12 +120,12 @@ def test_a_cpu_that_leaves_takes_no_count_along(guest: CaseResult) -> None:
 )  # fmt: skip
 def test_a_module_may_be_unloaded_under_its_probe(guest: CaseResult) -> None:
     """It goes, or it is busy; the run ends as it should and leaves nothing."""
-    told = guest.result()
-    assert told["told"] in (
+    reported = guest.result()
+    assert reported["reported"] in (
         "unloaded",
         "Device or resource busy",
         "Resource temporarily unavailable",
     )
-    assert told["left"] == []
-    assert Ran.of(told["lines"]).finished["outcome"] == "duration"
-    print(told["told"], Ran.of(told["lines"]).finished["error"])
+    assert reported["left"] == []
+    assert Ran.of(reported["lines"]).finished["outcome"] == "duration"
+    print(reported["reported"], Ran.of(reported["lines"]).finished["error"])

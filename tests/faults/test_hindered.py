@@ -30,16 +30,16 @@ def test_two_runs_of_one_plan_do_not_disturb_each_other(backend: str, tmp_path: 
                 first_event(run)
             runs[0].kill()
             assert waited(lambda: not left_by(killed), 10.0), left_by(killed)
-            told = []
+            reported = []
             for run in runs[1:]:
                 first_event(run)
                 run.send_signal(signal.SIGINT)
-                told.append(rest(run))
+                reported.append(rest(run))
         finally:
             for run in runs:
                 gone(run)
-    assert len({one.finished["run_id"] for one in told} | {killed}) == 3
-    assert {one.finished["complete"] for one in told} <= {True, "unknown"}
+    assert len({one.finished["run_id"] for one in reported} | {killed}) == 3
+    assert {one.finished["complete"] for one in reported} <= {True, "unknown"}
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def calls_of(pid: int) -> int:
 
 
 def still(count: Callable[[], int], pid: int) -> bool:
-    """Whether `count` stands still while the process `pid` calls on."""
+    """Whether `count` does not change while the process `pid` calls on."""
     before, calls = count(), calls_of(pid)
     assert waited(lambda: calls_of(pid) > calls + 50, 10)
     return count() == before
@@ -70,7 +70,7 @@ def test_a_stopped_run_records_nothing_after_its_deadline(
     last = max(line["time_unix_nano"] for line in ran.of_kind("event.recorded"))
     assert last - event["time_unix_nano"] <= SHORT_NS
     side = ran.side("call")
-    print(f"{backend}: {side['expired']} calls after the deadline were seen, and none told")
+    print(f"{backend}: {side['expired']} calls after the deadline were seen, and none reported")
     assert backend == "tracefs" or side["fired"] == side["accepted"] + side["expired"]
 
 
@@ -101,11 +101,11 @@ def test_an_unlimited_run_that_was_stopped_goes_on(backend: str, tmp_path: Path)
             assert still(count, pid)
             before = count()
             with ThreadPoolExecutor() as threads:  # it must not wait for a reader
-                told = threads.submit(rest, run)
+                reported = threads.submit(rest, run)
                 os.kill(run.pid, signal.SIGCONT)
                 goes_on = waited(lambda: count() > before + 20, 10)
                 os.kill(run.pid, signal.SIGINT)
-                ran = told.result()
+                ran = reported.result()
             assert goes_on
         finally:
             gone(run)

@@ -20,7 +20,7 @@ MOST_KB = 12 * 1024
 
 @pytest.fixture(params=["bcc", "tracefs"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Process, str]]:
-    """A run in the middle, and its id. A program of its own group, as a unit's is."""
+    """A run in the middle, and its id. A separate program group, as a unit's is."""
     with caller() as pid:
         plan = plan_of(tmp_path, UPROBE, pid)
         process = probeplan("run", plan, "--backend", request.param, start_new_session=True)
@@ -38,7 +38,7 @@ def watchdog_of(run_id: str) -> int:
 
 def test_it_is_small_and_holds_nothing(run: tuple[Process, str]) -> None:
     """Under 12 MB; three standard descriptors and a pidfd, of which none is a terminal or a file;
-    a session of its own; no directory in use."""
+    a separate session; no directory in use."""
     process, run_id = run
     watchdog = watchdog_of(run_id)
     folder = Path(f"/proc/{watchdog}")
@@ -114,7 +114,7 @@ def test_cleanup_does_it_when_a_unit_is_killed_whole(run: tuple[Process, str]) -
 def test_a_kernel_without_pidfds_is_watched_by_looking(
     pidfd: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Linux before 5.3 has no pidfd_open: then process id and start time tell."""
+    """Linux before 5.3 has no pidfd_open: then process id and start time report."""
     from orchestrator.run.safety import guard as module
 
     if not pidfd:

@@ -3,9 +3,9 @@
 Requests are JSON lines on standard input, answers JSON lines on standard output. Everything is
 imported and known before the first fork, so that a run takes some milliseconds. A *step* is what a
 run does to the kernel or to a file system: each opening for writing, making, removing and naming
-(Python's audit hooks tell them), each process started, each bpf(2) and perf_event_open(2). A run is
-killed after some time, or just before its n-th step, that is after the one before it; or its n-th
-step fails. What is done to maps alone is no step to be killed at: they go with the process.
+(Python's audit hooks report them), each process started, each bpf(2) and perf_event_open(2). A run
+is killed after some time, or just before its n-th step, that is after the one before it; or its
+n-th step fails. What is done to maps alone is no step to be killed at: they go with the process.
 """
 
 import ctypes
@@ -94,7 +94,7 @@ class Libc:
 
 
 @dataclass(slots=True)
-class Told:
+class Reported:
     """What is known of a run whatever becomes of it: each part is written at once."""
 
     pipe: int
@@ -125,18 +125,18 @@ def replace(module: Any, **parts: Any) -> None:
         setattr(module, name, part)
 
 
-def spy(told: Told) -> list[Guard]:
-    """Tell the run's id and its journal's lines; returns the list that its guard will be in."""
+def spy(reported: Reported) -> list[Guard]:
+    """Report the run's id and its journal's lines; returns the list that its guard will be in."""
     guards: list[Guard] = []
 
     class SpiedRun(lifecycle.Run):
         def __init__(self, *parts: Any) -> None:
             super().__init__(*parts)
-            told.put(run_id=self._run_id)
+            reported.put(run_id=self._run_id)
 
     class SpiedJournal(Journal):
         def _line(self, sign: str, kind: str, what: str) -> None:
-            told.put(line=[sign, kind, what])
+            reported.put(line=[sign, kind, what])
             super()._line(sign, kind, what)
 
     class SpiedGuard(Guard):
@@ -187,9 +187,9 @@ class Zygote:
             backends=backends,
         ).exit_code
 
-    def child(self, told: Told, request: dict[str, Any]) -> None:
+    def child(self, reported: Reported, request: dict[str, Any]) -> None:
         """Run, and end as asked: {"kill_at", "watchdog"} or {"fail_at"} (of the attach)."""
-        guards, steps, backends = spy(told), Steps(), dict(BACKENDS)
+        guards, steps, backends = spy(reported), Steps(), dict(BACKENDS)
         if at := request.get("fail_at"):
             steps.at, steps.act, steps.on = at, fail, False
             backends = {name: Attaching(one, steps) for name, one in backends.items()}
@@ -202,11 +202,11 @@ class Zygote:
         sys.addaudithook(steps.audit)
         try:
             code = self.run(backends)
-        except Exception as error:  # what the command line tells as 3 or 6
-            told.put(error=str(error))
+        except Exception as error:  # what the command line reports as 3 or 6
+            reported.put(error=str(error))
             code = 3 if isinstance(error, HostError) else 6
         steps.on = False
-        told.put(steps=steps.count, exit_code=code, names=steps.names)
+        reported.put(steps=steps.count, exit_code=code, names=steps.names)
 
     def serve(self, request: dict[str, Any]) -> dict[str, Any]:
         read, write = os.pipe()
@@ -214,7 +214,7 @@ class Zygote:
         if pid == 0:
             try:
                 os.close(read)
-                self.child(Told(write), request)
+                self.child(Reported(write), request)
             finally:
                 os._exit(0)
         os.close(write)

@@ -32,7 +32,7 @@ class Ran:
 
 
 def fuzz(name: str, seconds: int) -> Ran:
-    """Fuzz one target in a process of its own."""
+    """Fuzz one target in a separate process."""
     folder = STORE / name
     for part in ("corpus", "failures"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -48,13 +48,15 @@ def fuzz(name: str, seconds: int) -> Ran:
         errors="replace",
         check=False,
     )
-    told = done.stdout + done.stderr
-    cases, rate = _CASES.search(told), _RATE.search(told)
+    reported = done.stdout + done.stderr
+    cases, rate = _CASES.search(reported), _RATE.search(reported)
     return Ran(
         cases=int(cases[1]) if cases else 0,
         rate=int(rate[1]) if rate else 0,
         failures=tuple(sorted(p for p in (folder / "failures").iterdir() if p.suffix != ".txt")),
-        ended="" if done.returncode == 0 and cases else told[-2000:] or f"exit {done.returncode}",
+        ended=""
+        if done.returncode == 0 and cases
+        else reported[-2000:] or f"exit {done.returncode}",
     )
 
 

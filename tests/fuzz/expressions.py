@@ -78,7 +78,7 @@ def facts() -> KernelFacts:
 
 
 def expression_of(data: bytes) -> tuple[str, str]:
-    """A template and what stands in it. The first byte chooses the template; from GROWN on the
+    """A template and what is in it. The first byte chooses the template; from GROWN on the
     others do not spell the text but choose how it grows."""
     if data[0] < GROWN:
         return TEMPLATES[data[0] % len(TEMPLATES)], data[1:].decode("utf-8", "ignore")

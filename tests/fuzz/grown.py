@@ -17,7 +17,7 @@ _DEPTH = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """What an expression may name where it stands. `paired`: entry and return are one event."""
+    """What an expression may name where it is. `paired`: entry and return are one event."""
 
     numbers: Sequence[str] = ()
     texts: Sequence[str] = ()

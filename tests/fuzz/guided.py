@@ -1,4 +1,4 @@
-"""One target under atheris, in a process of its own.
+"""One target under atheris, in a separate process.
 
 usage: python -m tests.fuzz.guided NAME FOLDER [OPTIONS of libFuzzer]
 
@@ -34,8 +34,8 @@ class Faults:
         self.known.add(place)
         path = self.folder / place
         path.write_bytes(data)
-        told = "".join(traceback.format_exception(error))
-        path.with_suffix(".txt").write_text(told, errors="backslashreplace")
+        reported = "".join(traceback.format_exception(error))
+        path.with_suffix(".txt").write_text(reported, errors="backslashreplace")
 
 
 def _place(error: BaseException) -> str:

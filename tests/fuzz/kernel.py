@@ -98,11 +98,11 @@ BTF = Target(
 
 def check_format(data: bytes) -> None:
     """Fields, and never an exception; what is no field is passed over."""
-    told = parse_format("syscalls", "sys_enter_x", data.decode("utf-8", "replace"))
-    for field in (*told.common, *told.fields):
+    reported = parse_format("syscalls", "sys_enter_x", data.decode("utf-8", "replace"))
+    for field in (*reported.common, *reported.fields):
         assert min(field.offset, field.size, field.count, field.value_size) >= 0
         assert field.element_size >= 0
-        assert told.field(field.name) is not None
+        assert reported.field(field.name) is not None
 
 
 def _formats() -> list[bytes]:

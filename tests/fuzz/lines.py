@@ -38,7 +38,7 @@ def _check_event(head: list[str], fetch: tuple[str, ...]) -> None:
             fetch=fetch,
         )
     except ValueError as error:
-        assert type(error) is ValueError, repr(error)  # noqa: PT017  not one of its kin
+        assert type(error) is ValueError, repr(error)  # noqa: PT017  not a related one
         return
     check_definition(event.line)
     assert event.line.count(" ") == 1 + len(fetch)

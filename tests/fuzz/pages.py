@@ -46,7 +46,7 @@ class Seen(NamedTuple):
 
 def check(data: bytes) -> None:
     """Both walks read the same events, each whole and within its page's committed bytes, the same
-    whatever stands behind those; strings come out of their own event."""
+    whatever follows those; strings come out of their own event."""
     count = max(1, min(len(data) // SIZE, 3))
     raw = data[: count * SIZE].ljust(count * SIZE, b"\0")
     first, second = (_read(_filled(raw, count, fill), count) for fill in (0x00, 0xFF))
@@ -125,12 +125,12 @@ def _layout() -> tuple[EventLayout, dict[str, EventFormat]]:
     assert isinstance(layout, EventLayout)
     readers = {}
     for source in layout.sources:
-        told = facts.tracepoint(source.category, source.event)
-        assert told is not None
-        fields = {field.name: field for field in (*told.common, *told.fields)}
+        reported = facts.tracepoint(source.category, source.event)
+        assert reported is not None
+        fields = {field.name: field for field in (*reported.common, *reported.fields)}
         size = max(fields[name].offset + fields[name].size for name in source.leaves.values())
         readers[source.event] = EventFormat(
-            source=source, kind=told.id or 0, fields=fields, size=size
+            source=source, kind=reported.id or 0, fields=fields, size=size
         )
     return layout, readers
 
@@ -157,9 +157,9 @@ def _relocated(page: bytes, at: int, size: int) -> bytes:
     """The page with the string of each exec event said to be elsewhere."""
     buffer = np.frombuffer(page + bytes(SLACK), dtype=np.uint8)
     events = pages.decode_pages(buffer, 1, SIZE, np.zeros(1, dtype=np.uint16)).events
-    told, changed = _layout()[1]["sched_process_exec"], bytearray(page)
-    for offset in events.offset[told.find_rows(events)].tolist():
-        start = offset + told.fields["filename"].offset
+    reported, changed = _layout()[1]["sched_process_exec"], bytearray(page)
+    for offset in events.offset[reported.find_rows(events)].tolist():
+        start = offset + reported.fields["filename"].offset
         changed[start : start + 4] = (size << 16 | at).to_bytes(4, "little")
     return bytes(changed)
 

@@ -35,9 +35,9 @@ class Forged(Ring):
 
 
 def check(data: bytes) -> None:
-    """Eight bytes say where the consumer stands and what was produced; the rest is the ring. Both
+    """Eight bytes say where the consumer is and what was produced; the rest is the ring. Both
     ways to read give exactly the records that stand between the two positions, or RingError, the
-    same whatever stands elsewhere; the consumer never passes the producer."""
+    same whatever is elsewhere; the consumer never passes the producer."""
     consumed, produced, content = _unpacked(data)
     answers = []
     for fill in (b"\0", b"\xff"):

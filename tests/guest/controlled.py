@@ -19,7 +19,7 @@ apiVersion: probeplan/v1
 kind: ProbePlan
 metadata: {name: guest, summary: for tests}
 limits: {duration: 1m, at_cap: mute, cpu: 100%}
-target: {comm: nobody-at-all}
+target: {comm: no-such-task}
 probes:
   call: {attach: "kprobe:read_zero", emit: {wanted: args.count}}
   other: {attach: "tracepoint:syscalls:sys_enter_getppid", emit: {}}
@@ -27,7 +27,7 @@ probes:
 
 
 def states() -> dict[str, Any]:
-    """By step, what `status` tells of each probe; what `stop` exits with, and what stays."""
+    """By step, what `status` reports each probe; what `stop` exits with, and what stays."""
     if kprobe_states() is None:
         raise Unsupported("debugfs kprobes/list")
     folder = Path("/run/controlled")
@@ -82,8 +82,9 @@ probes:
 
 
 def of_the_group(calls: int) -> dict[str, Any]:
-    """Runs of nobody's while tracefs is mounted for a group (Documentation/trace/ftrace.rst, gid=):
-    of a member, of a stranger, and of a member whom the kernel's settings keep from perf events."""
+    """Another user's runs while tracefs is mounted for a group (Documentation/trace/ftrace.rst,
+    gid=): of a member, of a stranger, and of a member whom the kernel's settings keep from perf
+    events."""
     plan = Path("/tmp/of-the-group.yaml")  # noqa: S108  # a guest has it for itself
     plan.write_text(_CALLS)
     work = ("-c", f"import os\nfor _ in range({calls}): os.getppid()")
@@ -95,11 +96,15 @@ def of_the_group(calls: int) -> dict[str, Any]:
 
     _remount(f"gid={_GROUP},mode=750")
     try:
-        told = {"member": run(_GROUP, "2"), "stranger": run(NOBODY, "2"), "kept": run(_GROUP, "3")}
+        reported = {
+            "member": run(_GROUP, "2"),
+            "stranger": run(NOBODY, "2"),
+            "kept": run(_GROUP, "3"),
+        }
     finally:
         _remount("gid=0,mode=700")
         _PARANOID.write_text(before)
-    return {**told, "left": leftovers()}
+    return {**reported, "left": leftovers()}
 
 
 def _remount(options: str) -> None:

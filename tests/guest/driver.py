@@ -2,7 +2,7 @@
 
 CASES.json: [{"id", "call": "module:function", "kwargs": {…}}, …]. RESULTS.jsonl gets, for each
 case, {"id", "outcome": "started"} and, when it has ended, {"id", "outcome": "returned" |
-"raised" | "unsupported", "value", "text", "seconds"}. A case that only started tells which one
+"raised" | "unsupported", "value", "text", "seconds"}. A case that only started reports which one
 took the machine, or this process, down.
 """
 

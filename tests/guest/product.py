@@ -65,8 +65,9 @@ def run(
     neighbour: bool = False,
 ) -> dict[str, Any]:
     """In the guest: run `plan` and, as its command, the workload `load argv…`. Its JSON lines, and
-    what is left in the kernel afterwards. `neighbour`: the workload is nobody's child and runs once
-    the probes are armed. Raises Unsupported where the kernel lacks the feature `needs`."""
+    what is left in the kernel afterwards. `neighbour`: the workload is not a child of the run and
+    runs once the probes are armed. Raises Unsupported where the kernel lacks the feature
+    `needs`."""
     from orchestrator.output.sink import Sink
     from orchestrator.run.runner import run_plan
 
@@ -87,8 +88,8 @@ def run(
 
 
 class _Neighbour:
-    """Runs a command when it is first told of progress, which is when all is armed, and then ends
-    the run as Ctrl-C would."""
+    """Runs a command when it is first reported of progress, which is when all is armed, and then
+    ends the run as Ctrl-C would."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self.command = list(command)

@@ -33,7 +33,7 @@ divisions_by_zero    | ledger/test_rows.py::test_divisions_by_zero_are_counted |
 children_lost       | live/bcc/test_bounds.py::test_children_that_find_no_room_are_counted | live/tracefs/test_counts.py::test_a_command_and_its_children_are_followed
 lost_unattributed         | ledger/test_rows.py::test_what_several_events_lose_together_is_told_as_a_whole | same
 
-Spans and what is outstanding have rows of their own: tests/live/run/test_spans.py. So have stacks:
+Spans and what is outstanding have separate rows: tests/live/run/test_spans.py. So have stacks:
 tests/live/symbols/test_stacks.py and test_taking.py.
 
 Not to be driven on purpose: a map's lock held on the same CPU (map_busy), and a program of ours

@@ -1,4 +1,4 @@
-"""What these tests share: the workload, built once, under a name that nobody else has."""
+"""What these tests share: the workload, built once, under a name that no other process has."""
 
 from pathlib import Path
 

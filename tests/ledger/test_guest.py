@@ -32,10 +32,10 @@ def missing(backend: str) -> pytest.MarkDecorator:
 
 
 def check_misses(guest: CaseResult) -> None:
-    """At most ROOM of the threads are recorded, all others are told as missed, and with 4."""
-    told = guest.result()
-    assert told["left"] == []
-    ran = Ran.of(told["lines"])
+    """At most ROOM of the threads are recorded, all others are reported as missed, and with 4."""
+    reported = guest.result()
+    assert reported["left"] == []
+    ran = Ran.of(reported["lines"])
     mine = [one for one in ran.of_kind("event.recorded") if one["comm"].startswith("pl")]
     assert len(mine) <= ROOM
     missed = ran.side("p")["kernel_missed"]

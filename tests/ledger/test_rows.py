@@ -26,7 +26,7 @@ T = 12
 
 
 def calls(load: Path, rest: str) -> str:
-    """A probe at target_fn(i, 2 i), which nobody but the workload calls."""
+    """A probe at target_fn(i, 2 i), which no one but the workload calls."""
     return f"""
 probes:
   p:
@@ -36,7 +36,7 @@ probes:
 """
 
 
-#: What the workload's sleeping threads are in, and nobody else ever is.
+#: What the workload's sleeping threads are in, and no other process ever is.
 READS = "probes: {p: {attach: 'syscall:preadv2', emit: {got: retval}}}\n"
 
 
@@ -170,7 +170,8 @@ def _entered(session: Session) -> int:
 
 
 def test_keys_without_room_go_to_other_and_lose_nothing(backend: str, load: Path) -> None:
-    """Eight of twenty keys fit; the others' events are in the cell `other`, told as map_full."""
+    """Eight of twenty keys fit; the others' events are in the cell `other`, reported as
+    map_full."""
     metrics = "metrics: {n: {count: true, by: [args.i], keys: 8}}"
     made = measured(backend, calls(load, metrics), calling(load, "call", 20))
     assert made.side()["accepted"] == 20
@@ -213,10 +214,10 @@ def test_programs_that_are_passed_over_are_told(
 ) -> None:
     """Nothing that a program of ours does fires its own probe, so the counter is given to it: what
     the kernel says is the row, and is what was missed where nothing else can be."""
-    told = bpf.program_statistics
+    reported = bpf.program_statistics
 
     def passed_over(program: int) -> bpf.ProgramStatistics:
-        return replace(told(program), recursion_misses=3)
+        return replace(reported(program), recursion_misses=3)
 
     monkeypatch.setattr(bpf, "program_statistics", passed_over)
     text = "probes: {p: {attach: 'rawtracepoint:sys_enter', metrics: {n: {count: true}}}}"
@@ -229,7 +230,7 @@ def test_programs_that_are_passed_over_are_told(
 
 
 def test_reads_that_fail_are_faulted_or_unknown(backend: str, load: Path) -> None:
-    """Every third address is not mapped. tracefs reads in the kernel, which tells no failure of a
+    """Every third address is not mapped. tracefs reads in the kernel, which reports no failure of a
     number, and says that it does not know."""
     text = calls(load, "emit: {x: \"load('u8', cast(args.i, 'char *'))\"}")
     made = measured(backend, text, calling(load, "call", N))
@@ -263,7 +264,7 @@ def test_divisions_by_zero_are_counted(backend: str, load: Path) -> None:
 def test_records_without_room_are_ring_lost_and_make_a_run_incomplete(
     backend: str, load: Path
 ) -> None:
-    """Nobody reads; what found no room is counted to the unit."""
+    """No one reads; what did not fit is counted to the unit."""
     many = 60_000
     room = ROOM.replace("}", ", memory: 3MiB}" if backend == "bcc" else ", memory: 64KiB}")
     text = calls(load, "emit: {i: args.i}\n    metrics: {n: {count: true}}")
@@ -288,7 +289,7 @@ probes:
 
 
 def test_what_several_events_lose_together_is_told_as_a_whole(backend: str, load: Path) -> None:
-    """Where the kernel tells of one buffer how much did not fit and not what, each probe's part is
+    """Where the kernel reports one buffer how much did not fit and not what, each probe's part is
     unknown, the whole is not, and the run is not complete. A program knows its own."""
     many = 60_000
     room = ROOM.replace("}", ", memory: 3MiB}" if backend == "bcc" else ", memory: 64KiB}")

@@ -1,4 +1,4 @@
-"""The table of this package tells the truth: it has every row, and its tests are there."""
+"""The table of this package reports the truth: it has every row, and its tests are there."""
 
 import ast
 

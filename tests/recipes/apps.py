@@ -18,7 +18,7 @@ LIBC = {"lib": "libc.so.6"}
 
 
 def malloc_calls_seen(ran: "Ran") -> None:
-    """500 allocations of a size that nobody else asks for."""
+    """500 allocations of a size that no other process asks for."""
     sizes = [call["size"] for call in ran.data("malloc")]
     assert sizes.count(54321) == 500
     assert ran.value("malloc", "calls", comm="python3") >= 500
@@ -127,9 +127,9 @@ def tls_text_seen(ran: "Ran") -> None:
 
 def heap_outstanding_seen(ran: "Ran") -> None:
     """What each function kept, in bytes and pieces; nothing of what it gave back."""
-    told = ran.of_kind("outstanding.reported")[-1]
-    assert told["total"]
-    ours = [cell for cell in told["cells"] if cell["key"]["comm"].startswith("pr")]
+    reported = ran.of_kind("outstanding.reported")[-1]
+    assert reported["total"]
+    ours = [cell for cell in reported["cells"] if cell["key"]["comm"].startswith("pr")]
     kept = {"by_malloc": 200 * 1000, "by_calloc": 50 * 770, "by_realloc": 40_000}
     kept["by_aligned"] = 30 * 333 + 20 * 640
     assert kept.items() <= by_function(ours, "ustack").items()

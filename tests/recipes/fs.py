@@ -20,7 +20,7 @@ MISSING = "/nonexistent/probeplan-recipe"
 
 
 def vfs_reads_seen(ran: "Ran") -> None:
-    """50 reads of a size that nobody else asks for."""
+    """50 reads of a size that no other process asks for."""
     reads = [read for read in ran.data("read") if read["wanted"] == 12345]
     assert len(reads) == 50
     assert {read["got"] for read in reads} == {12345}
@@ -70,7 +70,7 @@ def stats_seen(ran: "Ran") -> None:
 
 
 def mounts() -> None:
-    """3 tmpfs mounted and unmounted, in a mount namespace of our own, and one refused."""
+    """3 tmpfs mounted and unmounted, in a private mount namespace, and one refused."""
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.unshare(0x20000) == 0  # CLONE_NEWNS
     assert libc.mount(b"none", b"/", None, 0x44000, None) == 0  # MS_REC | MS_PRIVATE
@@ -132,7 +132,7 @@ TMP = "/tmp"  # noqa: S108  # named, so that tempfile does not try where it can 
 
 
 def file_io() -> None:
-    """40 writes of 100 kB to a file with a name of its own, and 30 reads of it."""
+    """40 writes of 100 kB to a file with a separate name, and 30 reads of it."""
     with tempfile.TemporaryDirectory(dir=TMP) as folder:
         file = os.open(f"{folder}/probeplan-file", os.O_RDWR | os.O_CREAT)
         for _ in range(40):

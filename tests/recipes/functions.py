@@ -42,7 +42,7 @@ def slow_calls_seen(ran: "Ran") -> None:
 
 
 def argument_values_seen(ran: "Ran") -> None:
-    """50 reads of a size that nobody else asks for."""
+    """50 reads of a size that no other process asks for."""
     assert ran.value("call", "values", arg2=12345) == 50
 
 

@@ -105,7 +105,8 @@ def run(
     program: str | None,
     folder: str,
 ) -> dict[str, Any]:
-    """In the guest: the plan beside its workload; its JSON lines and what is left in the kernel."""
+    """In the guest: the plan alongside its workload; its JSON lines and what is left in the
+    kernel."""
     from orchestrator.output.sink import Sink
     from orchestrator.run.runner import run_plan
 
@@ -123,7 +124,7 @@ def run(
 def attach(
     *, plan: str, settings: Mapping[str, str], private: Mapping[str, str], folder: str, **_: Any
 ) -> dict[str, Any]:
-    """In the guest: the plan for a moment, with nothing beside it; as `run`."""
+    """In the guest: the plan for a moment, with nothing alongside it; as `run`."""
     from orchestrator.output.sink import Sink
     from orchestrator.run.runner import run_plan
 

@@ -1,4 +1,4 @@
-"""bpftrace's scripts beside our plans in a booted kernel: those that want kernel functions."""
+"""bpftrace's scripts alongside our plans in a booted kernel: those that want kernel functions."""
 
 import io
 import os
@@ -20,9 +20,9 @@ def prepare(kernel: Any, share: Path, *, path: str, **_: Any) -> dict[str, Any]:
     return {}
 
 
-def run(*, script: str, plan: str, path: str, told: int) -> dict[str, Any]:
-    """In the guest: the script beside the plan, what both told and what of ours is left in the
-    kernel. `told`: how many lines the script prints of the workload."""
+def run(*, script: str, plan: str, path: str, reported: int) -> dict[str, Any]:
+    """In the guest: the script alongside the plan, what both reported and what of ours is left in
+    the kernel. `reported`: how many lines the script prints of the workload."""
     from orchestrator.output.sink import Sink
     from orchestrator.run.runner import run_plan
 
@@ -36,10 +36,10 @@ def run(*, script: str, plan: str, path: str, told: int) -> dict[str, Any]:
         run_plan(
             plan_of(path, {}, {}, FOLDER), here(), backend="bcc", command=command, log=Sink(written)
         )
-        theirs.wait_told(lambda text: text.count(f" {who} ") >= told)
+        theirs.wait_told(lambda text: text.count(f" {who} ") >= reported)
     return {
         "lines": written.getvalue().decode(),
-        "told": theirs.told(),
+        "reported": theirs.reported(),
         "who": who,
         "left": leftovers(),
     }

@@ -28,7 +28,7 @@ class Timespec(ctypes.Structure):
 
 
 def futex_waits() -> None:
-    """6 waits of 20 ms for a lock that nobody gives back."""
+    """6 waits of 20 ms for a lock that no one gives back."""
     libc, word = ctypes.CDLL(None), ctypes.c_int(1)
     for _ in range(6):
         timeout = Timespec(0, 20_000_000)
@@ -46,7 +46,7 @@ def futex_waits_seen(ran: "Ran") -> None:
 
 
 def lock_contention() -> None:
-    """3 waits of 30 ms for the mutex of a pipe, which somebody has who waits for a page."""
+    """3 waits of 30 ms for the mutex of a pipe, which someone has who waits for a page."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p
     libc.mmap.argtypes = [ctypes.c_void_p, *[ctypes.c_size_t] * 5]
@@ -73,7 +73,7 @@ def lock_contention() -> None:
 
 
 def lock_contention_seen(ran: "Ran") -> None:
-    """The three, of which each has a mutex of its own or, at its old address, again the same."""
+    """The three, of which each has a separate mutex or, at its old address, again the same."""
     assert ran.value("wait", "waits", comm="python3", kind="mutex") >= 3
     assert ran.value("wait", "time", comm="python3", kind="mutex") >= 3 * 30_000_000
     long = [cell for cell in ran.cells("wait", "locks") if cell["value"] >= 30_000_000]

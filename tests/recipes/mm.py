@@ -164,7 +164,7 @@ def direct_reclaim_seen(ran: "Ran") -> None:
 
 
 def compactions() -> None:
-    """All zones compacted on demand, twice; and none for a huge page of our own."""
+    """All zones compacted on demand, twice; and none for a huge page of this test."""
     assert ctypes.CDLL(None).prctl(SET_THP_DISABLE, 1, 0, 0, 0) == 0
     for _ in range(2):
         Path("/proc/sys/vm/compact_memory").write_text("1")
@@ -196,12 +196,12 @@ def kernel_outstanding() -> None:
 def kernel_outstanding_seen(ran: "Ran") -> None:
     """Two objects a pipe that is open: the pipe and its buffers, which are larger. What the
     allocator takes for itself while it makes room for them is another cell."""
-    told = ran.of_kind("outstanding.reported")[-1]
-    assert told["total"]
-    stacks = [[frame.partition("+")[0] for frame in c["key"]["kstack"]] for c in told["cells"]]
+    reported = ran.of_kind("outstanding.reported")[-1]
+    assert reported["total"]
+    stacks = [[frame.partition("+")[0] for frame in c["key"]["kstack"]] for c in reported["cells"]]
     pipes = [
         cell
-        for cell, stack in zip(told["cells"], stacks, strict=True)
+        for cell, stack in zip(reported["cells"], stacks, strict=True)
         if "alloc_pipe_info" in stack and not set(stack) & ROOM_FOR_OBJECTS
     ]
     assert {cell["key"]["comm"] for cell in pipes} == {"python3"}

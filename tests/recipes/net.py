@@ -87,7 +87,8 @@ def tcp_events() -> None:
 
 def tcp_events_seen(ran: "Ran") -> None:
     """Each opened by the client, taken by the server and closed by both, the same five pairs of
-    ports; and none for those that were refused. Other programs' connections are told as well."""
+    ports; and none for those that were refused. Other programs' connections are reported as
+    well."""
     servers = Counter(one["to_port"] for one in ran.data("connect") if one["to"] == LOOPBACK)
     [port] = [port for port, count in servers.items() if count == 5]
     opened = ends(one for one in ran.data("connect") if one["to_port"] == port)
@@ -136,7 +137,7 @@ def tcp_rtt() -> None:
 
 def tcp_rtt_seen(ran: "Ran") -> None:
     """Each question and each answer is a segment received, a fraction of a second away: 200 from
-    either port, beside acknowledgements, which an end sends by themselves if it is late."""
+    either port, alongside acknowledgements, which an end sends by themselves if it is late."""
     cells = ran.cells("segment", "rtt")
     assert sum(cell["count"] for cell in cells) == ran.value("segment", "segments")
     ours = [cell for cell in cells if cell["count"] >= 200]
@@ -145,14 +146,14 @@ def tcp_rtt_seen(ran: "Ran") -> None:
 
 
 def packet_drops() -> None:
-    """60 datagrams to a port where nobody listens."""
+    """60 datagrams to a port where no one listens."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
         unused.bind(("127.0.0.1", 0))
-        nobody = unused.getsockname()
+        closed = unused.getsockname()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for _ in range(60):
             with contextlib.suppress(ConnectionRefusedError):
-                sender.sendto(b"x", nobody)
+                sender.sendto(b"x", closed)
 
 
 def packet_drops_seen(ran: "Ran") -> None:
@@ -285,7 +286,7 @@ def tcp_life_seen(ran: "Ran") -> None:
 
 
 def tcp_connect_latency() -> None:
-    """5 connections, and 2 to a port where nobody listens."""
+    """5 connections, and 2 to a port where no one listens."""
     connections(5)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""bpftrace, run beside us: started, attached, interrupted, and what it told."""
+"""bpftrace, run alongside us: started, attached, interrupted, and what it reported."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def bpftrace(program: str, events: Sequence[str]) -> Iterator[Bpftrace]:
 def ended(process: "subprocess.Popen[Any]") -> tuple[Any, Any]:
     """Interrupt bpftrace, again only while it holds its probes: it misses a signal that comes
     between two waits, and at one that comes later it drops what it has still to print. What its
-    pipes told, where it has any."""
+    pipes reported, where it has any."""
     try:
         while True:
             process.send_signal(signal.SIGINT)
@@ -78,9 +78,9 @@ def maps_of(text: str) -> Maps:
     """What bpftrace printed at its end: map name → value, or key → value."""
     found: Maps = {}
     for line in filter(None, text.splitlines()):
-        told: Mapping[str, Any] = json.loads(line)
-        if told["type"] in ("map", "hist", "stats"):
-            found.update(told["data"])
+        reported: Mapping[str, Any] = json.loads(line)
+        if reported["type"] in ("map", "hist", "stats"):
+            found.update(reported["data"])
     return found
 
 
@@ -96,10 +96,10 @@ def private_python(folder: Path) -> str:
 
 
 SCRIPTS = Path("/usr/sbin")
-TOLD_S = 15.0
-#: Whole paths, and room for what a busy host tells beside the workload. Functions by address: for
-#: a name bpftrace looks into the process, and of one that has just ended it finds none and closes
-#: descriptors of its own probes ("failed to close perf event FDs").
+REPORTED_S = 15.0
+#: Whole paths, and room for what a busy host adds to the workload. Functions by address: for
+#: a name bpftrace looks into the process; for one that has just ended it finds none, and closes
+#: descriptors of its probes ("failed to close perf event FDs").
 ROOM = {
     "BPFTRACE_STRLEN": "200",
     "BPFTRACE_PERF_RB_PAGES": "1024",
@@ -122,32 +122,32 @@ class Script:
     process: "subprocess.Popen[bytes]"
     output: Path
 
-    def told(self) -> str:
+    def reported(self) -> str:
         """What it has printed so far."""
         return self.output.read_text(errors="replace")
 
     def wait_attached(self) -> None:
         """Until every probe that it says it attaches has its program in the kernel."""
         self._until(lambda: self._missing() == 0, PATIENCE_S)
-        assert self._missing() == 0, f"{self.name} never attached its probes: {self.told()}"
+        assert self._missing() == 0, f"{self.name} never attached its probes: {self.reported()}"
 
     def wait_told(self, enough: Callable[[str], bool]) -> None:
         """Until it has printed enough; what it has printed by then is all, if that never comes."""
-        self._until(lambda: enough(self.told()), TOLD_S)
+        self._until(lambda: enough(self.reported()), REPORTED_S)
 
     def _until(self, condition: Callable[[], bool], patience_s: float) -> None:
         end = time.monotonic() + patience_s
         while not condition() and time.monotonic() < end:
-            assert self.process.poll() is None, f"{self.name} has ended: {self.told()}"
+            assert self.process.poll() is None, f"{self.name} has ended: {self.reported()}"
             time.sleep(0.05)
 
     def _missing(self) -> int:
         """How many attachments it lacks."""
-        said = re.search(r"^Attaching (\d+) probe", self.told(), re.MULTILINE)
+        said = re.search(r"^Attaching (\d+) probe", self.reported(), re.MULTILINE)
         if said is None:
             return -1
         unnamed = len(UNNAMED.findall((SCRIPTS / self.name).read_text()))
-        given_up = self.told().count("could not attach probe")  # functions of other kernels
+        given_up = self.reported().count("could not attach probe")  # functions of other kernels
         return int(said[1]) - unnamed - given_up - len(attachments(self.process.pid))
 
 
@@ -159,7 +159,7 @@ def shipped(name: str, folder: Path, instead: Mapping[str, Path] | None = None) 
     if instead:
         pairs = [str(word) for place, copy in instead.items() for word in (copy, place)]
         command = ["unshare", "--mount", "sh", "-c", INSTEAD, "sh", *pairs, "--", *command]
-    output = folder / f"{name}.told"
+    output = folder / f"{name}.log"
     with (
         output.open("wb") as file,
         subprocess.Popen(
@@ -176,5 +176,7 @@ def shipped(name: str, folder: Path, instead: Mapping[str, Path] | None = None) 
             yield script
         finally:
             ended(process)
-    assert process.returncode == 0, script.told()
-    assert not re.search(r"^Lost \d+ events", script.told(), re.MULTILINE), "bpftrace lost events"
+    assert process.returncode == 0, script.reported()
+    assert not re.search(r"^Lost \d+ events", script.reported(), re.MULTILINE), (
+        "bpftrace lost events"
+    )

@@ -56,7 +56,7 @@ def exits_seen(ran: "Ran") -> None:
 
 
 def kills() -> None:
-    """5 signals to ourselves, one to nobody, and a question whether we are there."""
+    """5 signals to ourselves, one to no one, and a question whether we are there."""
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     for _ in range(5):
         os.kill(os.getpid(), signal.SIGUSR1)
@@ -93,7 +93,7 @@ def new_processes_seen(ran: "Ran") -> None:
 
 
 def syscall_counts() -> None:
-    """1000 calls of a system call that nobody else here makes."""
+    """1000 calls of a system call that no other process here makes."""
     for _ in range(1000):
         os.getppid()
 

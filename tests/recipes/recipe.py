@@ -18,7 +18,7 @@ class Recipe:
     the workload recipes.c with the name of the plan. `judge` asserts what the run has to have
     seen. `settings`: params of the plan. `needs`: features of
     features.TABLE without which it cannot run. `private`: params that name a library, each with
-    the library that the workload gets a copy of: a probe stands in a file for everyone.
+    the library that the workload gets a copy of: a probe is in a file for everyone.
     `modules`: what the workload needs in a guest. `changes_host`: the workload does what only a
     guest may suffer. `disk`: it writes to a block device, in the current
     directory. `tracefs_cannot`: a word of the reason why that backend refuses it;
@@ -40,7 +40,7 @@ class Recipe:
 
     @property
     def where(self) -> dict[str, Any]:
-        """What a guest is told of it, as JSON has it."""
+        """What a guest is reported of it, as JSON has it."""
         return {"settings": dict(self.settings), "private": dict(self.private)}
 
 

@@ -33,7 +33,7 @@ def context_switches() -> None:
 
 
 def times_left() -> int:
-    """How often this process left the CPU of its own will."""
+    """How often this process left the CPU voluntarily."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
 
 
@@ -110,7 +110,7 @@ def crowd() -> None:
 
 
 def run_queue_latency_seen(ran: "Ran") -> None:
-    """Somebody waited for longer than a tick while another had the CPU."""
+    """Someone waited for longer than a tick while another had the CPU."""
     cells = [cell for cell in ran.cells("queued", "latency") if cell["key"]["comm"] == "python3"]
     assert sum(cell["count"] for cell in cells) >= 4
     assert longest(cells[0]) >= 1_000_000

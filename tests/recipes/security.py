@@ -20,7 +20,7 @@ NOBODY = 65534
 
 
 def capability_checks() -> None:
-    """5 changes of root as root, and 5 as nobody, in a child."""
+    """5 changes of root as root, and 5 as no one, in a child."""
     for _ in range(5):
         os.chroot("/")
     if (child := os.fork()) == 0:
@@ -41,7 +41,7 @@ def capability_checks_seen(ran: "Ran") -> None:
 
 
 def privilege_changes() -> None:
-    """3 children that become nobody, and one of them that cannot go back."""
+    """3 children that become no one, and one of them that cannot go back."""
     for number in range(3):
         if (child := os.fork()) == 0:
             os.setgid(NOBODY)

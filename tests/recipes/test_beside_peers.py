@@ -1,4 +1,4 @@
-"""bpftrace runs beside our plans, on the same workload, and says the same: the same number where
+"""bpftrace runs alongside our plans, on the same workload, and says the same: the same number where
 things are counted, the same bucket where they are timed. The programs here are our own, for plans
 that no script of its distribution answers on this kernel (test_beside_scripts.py runs those that
 do): where a script would need kernel functions or looks at the whole host, cut down from it to the
@@ -24,7 +24,7 @@ LIMITS = [word for name, value in UNBOUND.items() for word in ("--limit", f"{nam
 class Peer:
     """A plan of ours and a program of theirs. `events`: tracepoints that the program attaches.
     In `program`, ME stands for a test of the workload's process. `work`: the row whose workload
-    it is (None: the plan's own). `ours` and `theirs` are told apart from `who`, its comm."""
+    it is (None: the plan's own). `ours` and `theirs` are distinguished from `who`, its comm."""
 
     program: str
     events: tuple[str, ...]
@@ -45,7 +45,7 @@ def cell(probe: str, metric: str, **key: Any) -> Callable[[Ran, str], Any]:
 
 
 def paths(probe: str, part: str) -> Callable[[Ran, str], dict[str, int]]:
-    """How often each path with this part stands in our records."""
+    """How often each path with this part is in our records."""
 
     def counted(ran: Ran, _who: str) -> dict[str, int]:
         found = [one["path"] for one in ran.data(probe) if part in one["path"]]
@@ -173,7 +173,7 @@ COUNTED: Mapping[str, Peer] = {
 }
 
 
-def beside(name: str, peer: Peer, folder: Path) -> tuple[Ran, Maps, str]:
+def run_with_peer(name: str, peer: Peer, folder: Path) -> tuple[Ran, Maps, str]:
     """Our run, their maps, and the name of the workload's process that both looked for."""
     python = private_python(folder)
     who = Path(python).name
@@ -192,7 +192,7 @@ def beside(name: str, peer: Peer, folder: Path) -> tuple[Ran, Maps, str]:
 def test_both_count_the_same(name: str, tmp_path: Path) -> None:
     """Each event that one of them sees the other sees too."""
     peer = COUNTED[name]
-    ran, maps, who = beside(name, peer, tmp_path)
+    ran, maps, who = run_with_peer(name, peer, tmp_path)
     ours = peer.ours(ran, who)
     assert ours == peer.theirs(maps)
     assert ours  # and it was something
@@ -247,7 +247,7 @@ def test_both_time_alike(name: str, tmp_path: Path) -> None:
     """The values in order are the same, within a bucket of theirs: a power of two. Each has what
     the other's probes take in its times, and its own moment of start."""
     peer = TIMED[name]
-    ran, maps, who = beside(name, peer, tmp_path)
+    ran, maps, who = run_with_peer(name, peer, tmp_path)
     ours = octaves([(edge, count) for edge, count in peer.ours(ran, who)["buckets"]])
     theirs = octaves([(one["max"], one["count"]) for one in peer.theirs(maps)])
     assert abs(len(ours) - len(theirs)) <= 2

@@ -1,5 +1,6 @@
-"""The scripts that Debian's bpftrace ships run beside our plans, as they are, on the same workload:
-each line that they print of it we have too, each number is the same, each time is as long."""
+"""The scripts that Debian's bpftrace ships run alongside our plans, as they are, on the same
+workload: each line that they print of it we have too, each number is the same, each time is as
+long."""
 
 import os
 import re
@@ -34,7 +35,7 @@ class Held:
     `own_work`: the workload in peer_work; "" is the plan's row's. `library`: what the plan's
     parameter `lib` names; the script sees the workload's copy of it in place of `at`, which is
     the same library unless said otherwise. `at_end`: it prints when it is interrupted. `disk`:
-    the row's `disk`. `told`: in a guest, how many lines it prints of the workload."""
+    the row's `disk`. `reported`: in a guest, how many lines it prints of the workload."""
 
     script: str
     plan: str
@@ -47,7 +48,7 @@ class Held:
     at: str = ""
     at_end: bool = False
     disk: bool = False
-    told: int = 0
+    reported: int = 0
 
     @property
     def work(self) -> list[str]:
@@ -56,7 +57,7 @@ class Held:
         return ["tests.recipes", AREA_OF[self.plan], self.plan]
 
 
-# ---------------------------------------------------------------- what was told
+# ---------------------------------------------------------------- what was reported
 
 
 def records(ran: Ran, probe: str, who: str | None = None) -> list[Mapping[str, Any]]:
@@ -96,8 +97,8 @@ NUMBERS = {name: number for number, name in errorcode.items()}
 
 def opened(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
     """As opensnoop.bt: descriptor or -1, error, path."""
-    told = [(number_of(one["result"]), one["path"]) for one in records(ran, "open", who)]
-    return Counter((str(max(n, -1)), str(max(-n, 0)), path) for n, path in told)
+    reported = [(number_of(one["result"]), one["path"]) for one in records(ran, "open", who)]
+    return Counter((str(max(n, -1)), str(max(-n, 0)), path) for n, path in reported)
 
 
 def asked(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
@@ -113,10 +114,10 @@ def synced(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
 
 def sent(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
     """As killsnoop.bt: signal, to whom, result."""
-    told = records(ran, "kill", who)
+    reported = records(ran, "kill", who)
     return Counter(
         (str(signal_number(one["signal"])), str(one["to"]), str(number_of(one["result"])))
-        for one in told
+        for one in reported
     )
 
 
@@ -126,10 +127,10 @@ def signal_number(name: Any) -> int:
 
 def changed(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
     """As setuids.bt: by whom, setuid to whom, result."""
-    told = [one for one in records(ran, "change", who) if one["call"] == "setuid"]
+    reported = [one for one in records(ran, "change", who) if one["call"] == "setuid"]
     return Counter(
         (str(one["pid"]), str(one["by"]), str(one["first"]), str(number_of(one["result"])))
-        for one in told
+        for one in reported
     )
 
 
@@ -239,7 +240,7 @@ def lives_alike(ran: Ran, text: str, who: str) -> None:
 
 
 def naps_alike(ran: Ran, text: str, who: str) -> None:
-    """They tell what was asked for, we what it took."""
+    """They report what was asked for, we what it took."""
     theirs = [
         1000 * int(s) + int(ms) for s, ms in re.findall(rf" {who} +(\d+)\.(\d+)$", text, re.M)
     ]
@@ -301,8 +302,10 @@ def call_counts(ran: Ran, who: str) -> tuple[int, int]:
 def their_messages(text: str, _who: str) -> dict[str, int]:
     """Of ssllatency.bt. It takes the lowest byte of a result for the result: with messages of 200
     bytes it counts failures."""
-    told = re.findall(r"^@stat\[(SSL_read|SSL_write)\]: count (\d+),", named(text), re.MULTILINE)
-    return {function: int(count) for function, count in told}
+    reported = re.findall(
+        r"^@stat\[(SSL_read|SSL_write)\]: count (\d+),", named(text), re.MULTILINE
+    )
+    return {function: int(count) for function, count in reported}
 
 
 def our_messages(ran: Ran, who: str) -> dict[str, int]:
@@ -448,7 +451,7 @@ def settings_of(held: Held, folder: Path) -> list[str]:
 @pytest.mark.root
 @pytest.mark.parametrize("held", HELD, ids=lambda held: f"{held.plan}-{held.script}")
 def test_the_script_tells_the_same(held: Held, tmp_path: Path) -> None:
-    """Whatever one of them tells of the workload the other tells too, and nothing else."""
+    """Whatever one of them reports the workload the other reports too, and nothing else."""
     if held.disk and os.major(Path.cwd().stat().st_dev) == 0:
         pytest.skip("the current directory is on no block device")
     python = private_python(tmp_path)
@@ -467,9 +470,9 @@ def test_the_script_tells_the_same(held: Held, tmp_path: Path) -> None:
         if not held.at_end:
             script.wait_told(lambda text: held.theirs(text, who) == ours)
     assert ours
-    assert held.theirs(script.told(), who) == ours
+    assert held.theirs(script.reported(), who) == ours
     if held.alike:
-        held.alike(ran, script.told(), who)
+        held.alike(ran, script.reported(), who)
 
 
 # ---------------------------------------------------------------- in a booted kernel
@@ -481,14 +484,14 @@ IN_GUEST: Sequence[Held] = (
         plan="tcp-accepts",
         ours=accepted,
         theirs=lines(TIME + rf"(\d+) +WHO +{FROM_TO} +\d+/\d+"),
-        told=6,
+        reported=6,
     ),
     Held(
         script="tcpconnect.bt",
         plan="tcp-connects",
         ours=connected,
         theirs=lines(TIME + r"(\d+) +WHO +(\S+) +\d+ +(\S+) +(\d+) *"),
-        told=5,
+        reported=5,
     ),
     Held(
         script="tcplife.bt",
@@ -496,7 +499,7 @@ IN_GUEST: Sequence[Held] = (
         ours=lived,
         theirs=lines(r"(\d+) +WHO +\S+ +(\d+) +(\S+) +(\d+) +(\d+) +(\d+) \d+"),
         alike=lives_alike,
-        told=6,
+        reported=6,
     ),
     Held(
         script="tcpsynbl.bt",
@@ -509,7 +512,7 @@ IN_GUEST: Sequence[Held] = (
         plan="capability-checks",
         ours=checked,
         theirs=lines(TIME + r"\d+ +(\d+) +WHO +\d+ +(\S+) +\d+"),
-        told=11,
+        reported=11,
     ),
 )
 
@@ -522,7 +525,7 @@ def case(held: Held) -> Any:
         script=held.script,
         plan=held.plan,
         path=str(PLANS[held.plan]),
-        told=held.told,
+        reported=held.reported,
     )
     return pytest.param(held, marks=marked, id=f"{held.plan}-{held.script}")
 
@@ -531,9 +534,9 @@ def case(held: Held) -> Any:
 @pytest.mark.parametrize("held", [case(held) for held in IN_GUEST])
 def test_the_script_tells_the_same_in_a_guest(held: Held, guest: CaseResult) -> None:
     """Those that want kernel functions."""
-    told = guest.result()
-    assert told["left"] == []
-    ran, text, who = Ran.of(told["lines"]), told["told"], told["who"]
+    reported = guest.result()
+    assert reported["left"] == []
+    ran, text, who = Ran.of(reported["lines"]), reported["reported"], reported["who"]
     check_accounts(ran)
     ours = held.ours(ran, who)
     assert ours

@@ -94,9 +94,9 @@ def only_in_guests(row: Recipe) -> bool:
 )
 def test_it_sees_its_workload_in_a_guest(name: str, guest: CaseResult) -> None:
     """The kernel's own functions and structures."""
-    told = guest.result()
-    assert told["left"] == []
-    judged(name, Ran.of(told["lines"]))
+    reported = guest.result()
+    assert reported["left"] == []
+    judged(name, Ran.of(reported["lines"]))
 
 
 def elsewhere(name: str) -> Any:
@@ -114,9 +114,9 @@ def test_it_sees_its_workload_where_its_probes_stand_elsewhere(
     name: str, guest: CaseResult
 ) -> None:
     """What another kernel calls otherwise, or has not, is seen by the plan's alternative."""
-    told = guest.result()
-    assert told["left"] == []
-    judged(name, Ran.of(told["lines"]))
+    reported = guest.result()
+    assert reported["left"] == []
+    judged(name, Ran.of(reported["lines"]))
 
 
 @every_plan
@@ -135,9 +135,9 @@ def test_it_is_loaded_and_attached(name: str, guest: CaseResult) -> None:
     """On each kernel, those that ask for more than tracepoints: attached for a moment, whole, and
     gone. That each kernel attaches all plans' programs, tests/guest/bcc/test_mechanisms.py says.
     """
-    told = guest.result()
-    assert told["left"] == []
-    ran = Ran.of(told["lines"])
+    reported = guest.result()
+    assert reported["left"] == []
+    ran = Ran.of(reported["lines"])
     assert ran.finished["outcome"] in ("duration", "cap")
     assert ran.of_kind("probe.attached")
     assert not ran.finished["error"]

@@ -26,8 +26,8 @@ from orchestrator.kernel.btf_blob import (
     vlen_of,
 )
 
-# Functions that macros make for each tracepoint and syscall; nobody probes them by name.
-# `__traceiter_` and `__bpf_trace_` stay: they tell a raw tracepoint's arguments.
+# Functions that macros make for each tracepoint and syscall; no one probes them by name.
+# `__traceiter_` and `__bpf_trace_` stay: they report a raw tracepoint's arguments.
 _GENERATED = re.compile(
     rb"(?:trace_event_raw_event_|trace_event_get_offsets_|trace_raw_output_|perf_trace_"
     rb"|__probestub_|__do_trace_|__ia32_|__se_|__do_sys_|bpf_iter_|trace_event_raw_init_"

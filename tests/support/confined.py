@@ -1,4 +1,4 @@
-"""A run as nobody, with the capabilities named and no other. Imports nothing of pytest's: guests
+"""A run as no one, with the capabilities named and no other. Imports nothing of pytest's: guests
 use it too."""
 
 import os

@@ -118,7 +118,7 @@ def records(numbers: Sequence[int]) -> NDArray[np.uint8]:
 @dataclass
 class Script:
     """What a fake session does. `batches`: records to deliver, one batch a read; `ring_lost`,
-    `filtered` and so on go into the counts beside them. `on_wait` is called at every wait."""
+    `filtered` and so on go into the counts alongside them. `on_wait` is called at every wait."""
 
     batches: list[Sequence[int]] = field(default_factory=list)
     filtered: int = 0

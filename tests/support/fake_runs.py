@@ -72,7 +72,7 @@ class Ran:
         self.stream = io.BytesIO()
         self.backend = FakeBackend()
         self.result: RunResult | None = None
-        self.told: list[str] = []
+        self.reported: list[str] = []
 
     def go(
         self,
@@ -99,7 +99,7 @@ class Ran:
                 command=command,
                 log=sink or Sink(self.stream),
                 journals=self.journals,
-                notify=self.told.append,
+                notify=self.reported.append,
             )
             directory = ResultDirectory(out) if out else None
             self.result = Run(prepared, options, directory, signals).execute()

@@ -10,7 +10,7 @@ are as in guest_cases.Case; other keywords are the case's. A case that raised fa
 lost machine is an error of the test it was lost in, and of no other.
 
 Kernels: 6.1, or those that PROBEPLAN_MATRIX lists (`PROBEPLAN_MATRIX=5.10,6.12,7.x`). For a
-machine of its own a test takes the fixture `guest_kernel` and calls run_in_guest.
+separate machine a test takes the fixture `guest_kernel` and calls run_in_guest.
 """
 
 import os

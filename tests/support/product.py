@@ -1,4 +1,4 @@
-"""The whole product, run and looked at: what a run's JSON lines tell, and whether they add up."""
+"""The whole product, run and looked at: what a run's JSON lines report, and whether they add up."""
 
 import json
 import os
@@ -116,8 +116,10 @@ def _checked_span(name: str, span: Mapping[str, Any], ran: Ran) -> int:
     """Every start is accounted for, and every record and count of the ends; records delivered."""
     counts, emit = span["counts"], span["emit"]
     _adds_up(f"{name}: started", counts["started"], [counts[fate] for fate in SPAN_FATES])
-    for metric, told in span["metrics"].items():
-        _adds_up(f"{name}.{metric}", counts["accepted"], [told[end] for end in METRIC_DISPOSITIONS])
+    for metric, reported in span["metrics"].items():
+        _adds_up(
+            f"{name}.{metric}", counts["accepted"], [reported[end] for end in METRIC_DISPOSITIONS]
+        )
     if emit is None:
         return 0
     _adds_up(f"{name}: records", counts["accepted"], [emit[end] for end in RECORD_DISPOSITIONS])
@@ -140,7 +142,7 @@ def _adds_up(what: str, whole: Any, parts: Sequence[Any]) -> None:
 
 
 def run_cli(*arguments: str, command: Sequence[str], confined: Sequence[str] = ()) -> Ran:
-    """`probeplan run … -- command` in a process of its own, until it ends by itself; its accounts
+    """`probeplan run … -- command` in a separate process, until it ends by itself; its accounts
     are right. `confined`: a program that starts it with less than we have."""
     words = [sys.executable, "-m", "orchestrator.cli", "run", *arguments, "--no-progress"]
     done = subprocess.run(

@@ -66,7 +66,7 @@ def record(emit: Emit, header: dict[str, Any], values: list[bytes], size: int) -
 
 
 def batch(rows: list[bytes]) -> np.ndarray:
-    """Rows as a batch of bytes with a stride of its own, as in a ring buffer."""
+    """Rows as a batch of bytes with a separate stride, as in a ring buffer."""
     wide = np.zeros((len(rows), len(rows[0]) + 8), dtype=np.uint8)
     wide[:, 8:] = np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(len(rows), -1)
     return wide[:, 8:]
@@ -172,7 +172,7 @@ def text(raw: bytes) -> str:
 
 
 def numbers(form: str) -> st.SearchStrategy[bytes]:
-    """Integers of a form as bytes: extremes, powers of ten and what lies beside them, any."""
+    """Integers of a form as bytes: extremes, powers of ten and what lies alongside them, any."""
     bits, signed = int(form[1:]), form[0] == "s"
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     near = [sign * 10**e + d for e in range(20) for d in (-1, 0, 1) for sign in (1, -1)]
@@ -210,7 +210,7 @@ def raw_of(form: str) -> st.SearchStrategy[bytes]:
 
 
 def captured(form: str) -> st.SearchStrategy[bytes]:
-    """A word that says what there is, of a version, family or number of bytes; what stands behind
+    """A word that says what there is, of a version, family or number of bytes; what follows
     is any, and so may be all where a read failed."""
     size = size_of(form)
     words = {

@@ -120,7 +120,7 @@ def test_all_returns_of_blocked_calls_are_seen(guest: CaseResult) -> None:
 @case("blocked-default", BLOCKED, ["load", "threads", "100"], [])
 def test_all_returns_of_blocked_calls_by_the_preferred_mechanism(guest: CaseResult) -> None:
     """The same by trampolines: where a program can be preempted, the kernel passes over another
-    thread's run on that CPU, and every such miss is told."""
+    thread's run on that CPU, and every such miss is reported."""
     entry, back = sides(guest.result())["entry"], sides(guest.result())["return"]
     assert entry["accepted"] + entry["kernel_missed"] >= 100
     assert back["accepted"] + entry["kernel_missed"] + back["kernel_missed"] >= 100
@@ -157,5 +157,5 @@ def part(number: int) -> Any:
 @pytest.mark.parametrize("number", [part(number) for number in range(PARTS)])
 def test_every_shipped_plan_is_accepted_by_the_kernel(number: int, guest: CaseResult) -> None:
     """The verifier takes each program, on the ordinary kernel with and without trampolines; on the
-    others, where no workload runs beside them, each plan is attached, too."""
+    others, where no workload runs alongside them, each plan is attached, too."""
     assert guest.result() == {}

@@ -90,23 +90,23 @@ def _counted(
     """Hits of `calls` calls, and after the detachment of as many more."""
     before = count.hits
     call(calls)
-    told = {"hits": count.hits - before}
+    reported = {"hits": count.hits - before}
     names = [name.partition("/")[2] for name in attached.events]
     for hit in dynamic_events.profile(names).values() if names else ():
-        told |= {"event_hits": hit.hits, "event_misses": hit.misses or 0}
+        reported |= {"event_hits": hit.hits, "event_misses": hit.misses or 0}
     attached.detach()
     before = count.hits
     call(calls)
-    return told | {"after": count.hits - before}
+    return reported | {"after": count.hits - before}
 
 
 def dynamic_kprobe(code: str, calls: int, returns: bool) -> dict[str, Any]:
-    """An event of our own on getppid's function, and what is left of it afterwards."""
+    """A separate event on getppid's function, and what is left of it afterwards."""
     count = Count(code, bpf.KPROBE, os.getpid())
     event = Event(group=GROUP, name=f"{GROUP}_getppid", symbol=GETPPID, returns=returns)
     attached = links.attach_dynamic_event(event, count.program, lambda _: None)
-    told: dict[str, Any] = dict(_counted(count, attached, calls))
-    return told | {"left": GROUP in (dynamic_events.TRACEFS / "kprobe_events").read_text()}
+    reported: dict[str, Any] = dict(_counted(count, attached, calls))
+    return reported | {"left": GROUP in (dynamic_events.TRACEFS / "kprobe_events").read_text()}
 
 
 def kprobe_pmu(code: str, calls: int, returns: bool) -> dict[str, int]:
@@ -202,14 +202,14 @@ def refusals(code: str) -> dict[str, list[int | str]]:
         "mid instruction": lambda: _dynamic(count, symbol="vfs_read", offset=1),
         "pmu missing": lambda: links.attach_kprobe_pmu("no_such_function_at_all", count.program),
     }
-    told: dict[str, list[int | str]] = {}
+    reported: dict[str, list[int | str]] = {}
     for name, attempt in places.items():
         try:
             attempt().detach()
         except AttachRefused as refused:
-            told[name] = [refused.errno, refused.why]
+            reported[name] = [refused.errno, refused.why]
     left = GROUP in (dynamic_events.TRACEFS / "kprobe_events").read_text()
-    return told | {"left": [int(left)]}
+    return reported | {"left": [int(left)]}
 
 
 def _dynamic(count: Count, symbol: str, offset: int = 0) -> Attachment:

@@ -24,10 +24,10 @@ def test_a_kretprobe_event_sees_each_return(guest: CaseResult) -> None:
 
 
 def _exact_event(guest: CaseResult) -> None:
-    told = guest.result()
-    assert (told["hits"], told["after"], told["left"]) == (CALLS, 0, False)
-    assert told["event_hits"] >= CALLS  # other processes may call it too
-    assert told["event_misses"] == 0
+    reported = guest.result()
+    assert (reported["hits"], reported["after"], reported["left"]) == (CALLS, 0, False)
+    assert reported["event_hits"] >= CALLS  # other processes may call it too
+    assert reported["event_misses"] == 0
 
 
 @pytest.mark.guest(f"{CASES}:kprobe_pmu", prepare=COMPILED, calls=CALLS, returns=False)
@@ -66,13 +66,13 @@ def test_all_returns_of_blocked_threads_are_seen(guest: CaseResult) -> None:
 
 @pytest.mark.guest(f"{CASES}:refusals", prepare=COMPILED)
 def test_refused_places_tell_their_reason_and_leave_nothing(guest: CaseResult) -> None:
-    told = guest.result()
-    assert told["missing"][0] in (errno.ENOENT, errno.EINVAL)  # EINVAL since 6.12 or before
-    assert told["missing"][1] == "Invalid probed address or symbol"
-    assert told["blacklisted"][0] == errno.EINVAL
-    assert told["mid instruction"][0] in (errno.EILSEQ, errno.EINVAL)
-    assert told["pmu missing"][0] in (errno.ENOENT, errno.EINVAL)
-    assert told["left"] == [0]
+    reported = guest.result()
+    assert reported["missing"][0] in (errno.ENOENT, errno.EINVAL)  # EINVAL since 6.12 or before
+    assert reported["missing"][1] == "Invalid probed address or symbol"
+    assert reported["blacklisted"][0] == errno.EINVAL
+    assert reported["mid instruction"][0] in (errno.EILSEQ, errno.EINVAL)
+    assert reported["pmu missing"][0] in (errno.ENOENT, errno.EINVAL)
+    assert reported["left"] == [0]
 
 
 @pytest.mark.guest(f"{CASES}:large_ring", size=1 << 25)
@@ -85,11 +85,11 @@ def test_a_low_memlock_limit_does_not_stop_us(guest: CaseResult) -> None:
 @pytest.mark.guest(f"{CASES}:trials")
 def test_trials_find_out_what_the_kernel_has(guest: CaseResult) -> None:
     """5.10 lacks the fetching atomics alone."""
-    told = guest.result()
-    old = told["release"].startswith("5.10.")
-    assert told["fetch_atomics"] == ("no" if old else "yes"), told["fetch_atomics_reason"]
+    reported = guest.result()
+    old = reported["release"].startswith("5.10.")
+    assert reported["fetch_atomics"] == ("no" if old else "yes"), reported["fetch_atomics_reason"]
     rest = ("bpf", "raw_tracepoint", "ringbuf", "mmap_array", "jiffies64")
-    assert {told[name] for name in rest} == {"yes"}
+    assert {reported[name] for name in rest} == {"yes"}
 
 
 @pytest.mark.guest(f"{CASES}:busy_definition", prepare=COMPILED)

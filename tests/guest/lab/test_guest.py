@@ -147,7 +147,7 @@ def test_command_line_passes_output_and_exit_code_on(
 def test_qemu_ends_with_its_owner(
     guest_kernel: Kernel, tmp_path: Path, end: signal.Signals
 ) -> None:
-    # Whoever is started in the background by a shell ignores interrupts, and so do its children.
+    # What is started in the background by a shell ignores interrupts, and so do its children.
     command = ["env", "--default-signal=INT", sys.executable]
     command += ["-m", "orchestrator.lab", "boot", guest_kernel.name]
     command += ["--share", str(tmp_path), "--", "sleep", "infinity"]

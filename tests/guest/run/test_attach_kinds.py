@@ -1,5 +1,5 @@
 """N calls are N, by the whole product in booted kernels that can probe their functions: each
-mechanism of bcc, and tracefs. The guest resolves the plan against itself, runs it beside the
+mechanism of bcc, and tracefs. The guest resolves the plan against itself, runs it alongside the
 workload, and hands out its JSON lines."""
 
 from typing import Any
@@ -12,7 +12,7 @@ from tests.support.product import Ran, check_accounts, check_sums
 RUN, PREPARE = "tests.guest.product:run", "tests.guest.product:compiled"
 N = 500
 THREADS = 100
-SIZE = 4093  # what `load read` asks for, of /dev/zero: read_zero serves it, and nobody else
+SIZE = 4093  # what `load read` asks for, of /dev/zero: read_zero serves it, and no other process
 HEAD = """
 apiVersion: probeplan/v1
 kind: ProbePlan
@@ -30,7 +30,7 @@ COUNT = "    metrics: {calls: {count: true, by: [comm]}}\n"
 def case(
     backend: str, attach: str, body: str, *argv: str, lacks: tuple[str, ...] = (), **more: Any
 ) -> Any:
-    """A plan with one probe, beside `load argv…`; `lacks`: features that this host refuses."""
+    """A plan with one probe, alongside `load argv…`; `lacks`: features that this host refuses."""
     return pytest.mark.guest(
         RUN,
         prepare=PREPARE,
@@ -44,9 +44,9 @@ def case(
 
 def ran_in(guest: CaseResult) -> Ran:
     """The run, whose accounts are right and which left nothing behind."""
-    told = guest.result()
-    assert told["left"] == []
-    ran = Ran.of(told["lines"])
+    reported = guest.result()
+    assert reported["left"] == []
+    ran = Ran.of(reported["lines"])
     check_accounts(ran)
     assert ran.finished["command_status"] == 0
     return ran
@@ -89,7 +89,7 @@ def test_function_by_trampolines(guest: CaseResult) -> None:
 
 @case("bcc", "attach: kprobe:read_zero", ENTRY + COUNT, lacks=("fentry",))
 def test_kprobe_by_a_dynamic_event(guest: CaseResult) -> None:
-    """Its misses are known: the kernel counts what happens beside what we saw."""
+    """Its misses are known: the kernel counts what happens alongside what we saw."""
     ran = ran_in(guest)
     check_reads(ran, "dynamic event", wanted=SIZE)
     assert ran.side("call")["kernel_missed"] == 0
@@ -112,7 +112,7 @@ def test_function_by_dynamic_events(guest: CaseResult) -> None:
 
 @case("bcc", "attach: kprobe:read_zero", ENTRY + COUNT, lacks=("fentry", "kprobe_events"))
 def test_kprobe_by_the_pmu(guest: CaseResult) -> None:
-    """Without tracefs the count is exact too, but nobody can tell that nothing was missed."""
+    """Without tracefs the count is exact too, but no one can know that nothing was missed."""
     ran = ran_in(guest)
     check_reads(ran, "kprobe PMU", wanted=SIZE)
     assert ran.finished["complete"] == "unknown"
@@ -123,7 +123,7 @@ BLOCKED = "    emit: {got: retval}\n"
 
 
 def check_blocked(ran: Ran) -> None:
-    """Each of the blocked threads is a record of its own, and returned its byte."""
+    """Each of the blocked threads is a separate record, and returned its byte."""
     records = [one for one in ran.of_kind("event.recorded") if one["data"]["got"] == 1]
     assert len(records) == len({one["tid"] for one in records}) == THREADS
 
@@ -131,11 +131,11 @@ def check_blocked(ran: Ran) -> None:
 @case("bcc", PIPE.format("function"), BLOCKED, "threads", str(THREADS))
 def test_all_blocked_threads_return_by_trampolines(guest: CaseResult) -> None:
     """100 threads are in the probed function at once; all their returns are seen. A kernel that
-    preempts a program skips it for whoever comes meanwhile (__bpf_prog_enter_recur,
-    kernel/bpf/trampoline.c): each of those is told, and then the run is not complete."""
-    told = guest.result()
-    assert told["left"] == []
-    ran = Ran.of(told["lines"])
+    preempts a program skips it for other tasks that arrive meanwhile (__bpf_prog_enter_recur,
+    kernel/bpf/trampoline.c): each of those is reported, and then the run is not complete."""
+    reported = guest.result()
+    assert reported["left"] == []
+    ran = Ran.of(reported["lines"])
     check_sums(ran)
     [hook] = ran.ledger("call")["hooks"]
     missed = sum(side["kernel_missed"] for side in hook["sides"].values())
@@ -188,10 +188,10 @@ COUNTED = """    where: args.count == 4093
 
 @case("tracefs", "attach: kprobe:read_zero", COUNTED, needs="hist_triggers", neighbour=True)
 def test_metrics_by_hist_triggers(guest: CaseResult) -> None:
-    """Where nothing is recorded the kernel counts by itself, whoever it is that calls."""
-    told = guest.result()
-    assert told["left"] == []
-    ran = Ran.of(told["lines"])
+    """Where nothing is recorded the kernel counts by itself, no matter who calls."""
+    reported = guest.result()
+    assert reported["left"] == []
+    ran = Ran.of(reported["lines"])
     check_accounts(ran)
     enforced = ran.lines[0]["enforced"]
     assert enforced["probes.call.metrics.calls"] == "kernel"

@@ -53,7 +53,7 @@ spans:
 
 
 def case(plan: str, *argv: str, lacks: tuple[str, ...] = ()) -> Any:
-    """The plan beside `load argv…`."""
+    """The plan alongside `load argv…`."""
     return pytest.mark.guest(
         RUN, prepare=PREPARE, plan=HEAD + plan, backend="bcc", argv=list(argv), lacks=list(lacks)
     )

@@ -27,7 +27,7 @@ AT_RETURN = "    where: retval == 4093\n    metrics: {calls: {count: true, by: [
 
 
 def case(attach: str, body: str, *, lacks: tuple[str, ...] = ()) -> Any:
-    """A plan with one probe, beside N reads of /dev/zero by `load`."""
+    """A plan with one probe, alongside N reads of /dev/zero by `load`."""
     return pytest.mark.guest(
         RUN,
         prepare=PREPARE,
@@ -39,9 +39,9 @@ def case(attach: str, body: str, *, lacks: tuple[str, ...] = ()) -> Any:
 
 
 def ran_in(guest: CaseResult) -> Ran:
-    told = guest.result()
-    assert told["left"] == []
-    ran = Ran.of(told["lines"])
+    reported = guest.result()
+    assert reported["left"] == []
+    ran = Ran.of(reported["lines"])
     check_accounts(ran)
     return ran
 

@@ -21,7 +21,7 @@ def need(feature: str) -> None:
         raise Unsupported(feature)
 
 
-def told(outcome: Outcome) -> dict[str, Any]:
+def reported(outcome: Outcome) -> dict[str, Any]:
     """What a test looks at."""
     return {
         "records": outcome.records[:2000],
@@ -47,6 +47,6 @@ def sides(counts: Counts) -> dict[str, Any]:
 
 
 def plan(text: str, mode: str, calls: int, feature: str = "kprobe_events") -> dict[str, Any]:
-    """Run a plan beside `load MODE CALLS`."""
+    """Run a plan alongside `load MODE CALLS`."""
     need(feature)
-    return told(run(text, [load(), mode, str(calls)]))
+    return reported(run(text, [load(), mode, str(calls)]))

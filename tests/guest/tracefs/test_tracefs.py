@@ -21,11 +21,11 @@ probes:
 @pytest.mark.guest(PLAN, prepare=LOAD, text=ENTRY, mode="getppid", calls=CALLS)
 def test_a_kprobe_sees_every_call(guest: CaseResult) -> None:
     """N calls of a kernel function are N records, and the kernel's hits agree."""
-    told = guest.result()
-    assert len(told["records"]) == CALLS
-    assert told["sides"]["hit"]["accepted"] == CALLS
-    assert told["sides"]["hit"]["kernel_missed"] == 0
-    assert told["leftovers"] == []
+    reported = guest.result()
+    assert len(reported["records"]) == CALLS
+    assert reported["sides"]["hit"]["accepted"] == CALLS
+    assert reported["sides"]["hit"]["kernel_missed"] == 0
+    assert reported["leftovers"] == []
 
 
 RETURN = """
@@ -44,10 +44,10 @@ probes:
 @pytest.mark.guest(PLAN, prepare=LOAD, text=RETURN, mode="getppid", calls=CALLS)
 def test_a_kretprobe_sees_every_return_with_its_value(guest: CaseResult) -> None:
     """The return value is the parent's process id in each of N records."""
-    told = guest.result()
-    assert len(told["records"]) == CALLS
-    assert len({record["r"] for record in told["records"]}) == 1
-    assert told["records"][0]["r"] > 0
+    reported = guest.result()
+    assert len(reported["records"]) == CALLS
+    assert len({record["r"] for record in reported["records"]}) == 1
+    assert reported["records"][0]["r"] > 0
 
 
 THREADS = 100
@@ -66,13 +66,13 @@ probes:
 @pytest.mark.guest(PLAN, prepare=LOAD, text=PAIRED, mode="threads", calls=THREADS)
 def test_entry_and_return_of_a_function_are_one_event(guest: CaseResult) -> None:
     """Arguments, memory behind them at entry, and the return value meet in one record."""
-    told = guest.result()
-    assert len(told["records"]) == THREADS
-    assert {(r["n"], r["r"], r["mode"] & 0xF000) for r in told["records"]} == {(1, 1, 0x1000)}
-    assert all(record["took"] > 0 for record in told["records"])
-    assert told["sides"]["return"]["accepted"] == THREADS
-    assert told["sides"]["entry"]["kernel_missed"] == 0
-    assert [count for count, _ in told["cells"]["n"].values()] == [THREADS]
+    reported = guest.result()
+    assert len(reported["records"]) == THREADS
+    assert {(r["n"], r["r"], r["mode"] & 0xF000) for r in reported["records"]} == {(1, 1, 0x1000)}
+    assert all(record["took"] > 0 for record in reported["records"])
+    assert reported["sides"]["return"]["accepted"] == THREADS
+    assert reported["sides"]["entry"]["kernel_missed"] == 0
+    assert [count for count, _ in reported["cells"]["n"].values()] == [THREADS]
 
 
 BLOCKED = """
@@ -88,9 +88,9 @@ probes:
 @pytest.mark.guest(PLAN, prepare=LOAD, text=BLOCKED, mode="threads", calls=THREADS)
 def test_every_return_of_blocked_threads_is_seen(guest: CaseResult) -> None:
     """Threads blocked in the function at once all come back: maxactive is large enough."""
-    told = guest.result()
-    assert len([r for r in told["records"] if r["r"] == 1]) >= THREADS
-    assert told["sides"]["return"]["kernel_missed"] == 0
+    reported = guest.result()
+    assert len([r for r in reported["records"] if r["r"] == 1]) >= THREADS
+    assert reported["sides"]["return"]["kernel_missed"] == 0
 
 
 COUNTED = """
@@ -110,16 +110,16 @@ probes:
     PLAN, prepare=LOAD, text=COUNTED, mode="threads", calls=THREADS, feature="hist_triggers"
 )
 def test_hist_triggers_count_without_records(guest: CaseResult) -> None:
-    """Counts and sums by key, in the kernel; the event's hits tell how many were filtered."""
-    told = guest.result()
+    """Counts and sums by key, in the kernel; the event's hits report how many were filtered."""
+    reported = guest.result()
     comm = b"load".ljust(16, b"\0").hex()
-    assert told["cells"]["bytes"] == {comm: [THREADS, THREADS]}
-    ((key, calls),) = told["cells"]["calls"].items()
+    assert reported["cells"]["bytes"] == {comm: [THREADS, THREADS]}
+    ((key, calls),) = reported["cells"]["calls"].items()
     assert key.startswith(comm)
     assert calls[0] == THREADS
-    assert told["enforced"]["probes.a.metrics.calls"] == "kernel"
-    assert told["sides"]["hit"]["accepted"] == THREADS
-    assert told["leftovers"] == []
+    assert reported["enforced"]["probes.a.metrics.calls"] == "kernel"
+    assert reported["sides"]["hit"]["accepted"] == THREADS
+    assert reported["leftovers"] == []
 
 
 BY_THREAD = """
@@ -136,11 +136,11 @@ probes:
 )
 def test_hist_triggers_count_tracepoints_by_number(guest: CaseResult) -> None:
     """A numeric key is packed as the metric says; the trigger counts only while armed."""
-    told = guest.result()
-    ((key, (count, _)),) = told["cells"]["n"].items()
+    reported = guest.result()
+    ((key, (count, _)),) = reported["cells"]["n"].items()
     assert count == CALLS
     assert int.from_bytes(bytes.fromhex(key)[:4], "little") > 1
-    assert told["enforced"]["probes.a.metrics.n"] == "kernel"
+    assert reported["enforced"]["probes.a.metrics.n"] == "kernel"
 
 
 OPENED = """
@@ -156,8 +156,8 @@ probes:
 @pytest.mark.guest(PLAN, prepare=LOAD, text=OPENED, mode="threads", calls=20)
 def test_names_are_read_at_a_system_call_s_entry(guest: CaseResult) -> None:
     """File names by a kprobe on the call's function, with what its exit tracepoint returned."""
-    told = guest.result()
-    names = [record["name"] for record in told["records"]]
+    reported = guest.result()
+    names = [record["name"] for record in reported["records"]]
     assert len([n for n in names if n and n.startswith("/proc/self/task/")]) >= 20
-    assert all(record["fd"] >= 0 for record in told["records"])
-    assert told["leftovers"] == []
+    assert all(record["fd"] >= 0 for record in reported["records"])
+    assert reported["leftovers"] == []

@@ -1,4 +1,4 @@
-"""Workloads of these tests, under names that nobody else on the host has."""
+"""Workloads of these tests, under names that no other process on the host has."""
 
 import os
 from pathlib import Path

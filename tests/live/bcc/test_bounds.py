@@ -37,7 +37,7 @@ probes:
 def test_children_that_find_no_room_are_counted(
     calls: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Room for the command and one child: all 30 grandchildren are told as lost."""
+    """Room for the command and one child: all 30 grandchildren are reported as lost."""
     monkeypatch.setattr(layout, "TASK_ENTRIES", 2)
     made = run(LIMITS + """
 target: {children: true}
@@ -71,7 +71,7 @@ probes:
 
 
 def test_we_know_our_own_number_in_another_namespace() -> None:
-    """In a PID namespace of its own a process is 1 to itself, and something else to programs."""
+    """In a private PID namespace a process is 1 to itself, and something else to programs."""
     assert own_tgid() == os.getpid()
     code = (
         "import json, os; from orchestrator.backends.bcc.attach.identity import own_tgid;"

@@ -17,7 +17,7 @@ FOLLOWED = LIMITS + "target: {children: true}\n"
 
 
 def shown(made: Run) -> list[dict[str, Any]]:
-    """The records' values as the log tells them, in order, with what was cut."""
+    """The records' values as the log reports them, in order, with what was cut."""
     emits = {emit.probe: emit for emit in made.program.emits}
     return [
         {
@@ -32,7 +32,7 @@ def shown(made: Run) -> list[dict[str, Any]]:
 
 
 def python(script: str, *arguments: str) -> list[str]:
-    """A command: this script by a Python of its own."""
+    """A command: this script by a separate Python."""
     return [sys.executable, "-c", script, *arguments]
 
 
@@ -40,7 +40,7 @@ def python(script: str, *arguments: str) -> list[str]:
 
 
 def test_the_arguments_of_exec_are_told_as_one_would_type_them() -> None:
-    """Blanks, empty arguments and bytes that are no text; what has no room, or is one of too many,
+    """Blanks, empty arguments and bytes that are no text; what does not fit, or is one of too many,
     is said to be cut; an array that is not there is null, and counted."""
     script = (
         "import os, subprocess as s\n"
@@ -92,7 +92,7 @@ ctypes.CDLL(None).write(77, 8, 4)
 
 def test_buffers_are_of_the_length_that_the_event_tells() -> None:
     """As many bytes as were written, at most 256; a constant number of them; a bound of the
-    plan's; more than room is told as cut; what is not there is null, and counted."""
+    plan's; more than room is reported as cut; what is not there is null, and counted."""
     made = run(
         FOLLOWED
         + """
@@ -114,7 +114,7 @@ probes:
     sixteen = b"sixteen bytes...".hex()
     found = shown(made)
     for record in found[:1]:
-        record.pop("four")  # what stands behind an empty string is not ours to know
+        record.pop("four")  # what follows an empty string is not ours to know
     assert found == [
         {"whole": "", "few": "", "made": "", "truncated": []},
         {"whole": "000102ff", "four": "000102ff", "few": "000102ff", "made": "000102ff",
@@ -190,8 +190,8 @@ def test_paths_of_files_lead_to_the_root(tmp_path: Path) -> None:
     finally:
         shared.unlink()
     balanced(made)
-    told, far = shown(made)
-    assert told == {
+    reported, far = shown(made)
+    assert reported == {
         "file": str(shared), "way": str(shared), "short": str(shared), "inside": f"/{name}",
         "truncated": [],
     }  # fmt: skip
@@ -360,12 +360,12 @@ probes:
     balanced(made)
     emits = {emit.probe: emit.fields for emit in made.program.emits}
 
-    def told(probe: str) -> list[object]:
+    def reported(probe: str) -> list[object]:
         field = emits[probe][0]
         mine = (record for record in made.records if record["probe"] == probe)
         return [decode_field(field, r[field.name].to_bytes(field.size, "little")) for r in mine]
 
-    assert told("open") == ["O_RDWR|O_APPEND|O_CLOEXEC"]
-    assert told("call") == ["clock_nanosleep"]
+    assert reported("open") == ["O_RDWR|O_APPEND|O_CLOEXEC"]
+    assert reported("call") == ["clock_nanosleep"]
     assert [r["number"] for r in made.records if r["probe"] == "call"] == [230]
-    assert "hrtimer_wakeup+0x0" in told("sleep")  # the kernel's own timers may start in between
+    assert "hrtimer_wakeup+0x0" in reported("sleep")  # the kernel's own timers may start in between

@@ -90,7 +90,7 @@ def test_nothing_is_recorded_after_the_deadline(calls: Path) -> None:
 
 
 def test_a_full_ring_loses_nothing_unseen(calls: Path) -> None:
-    """What found no room is counted to the unit, and the metric does not suffer."""
+    """What did not fit is counted to the unit, and the metric does not suffer."""
     plan = "limits: {events: 1M, rate: 100M/s, memory: 3MiB}\n" + comm(calls) + GETPPID
     made = run(plan, [str(calls), "both 40000"], drain=False)
     balanced(made)
@@ -139,7 +139,7 @@ def test_exclude_self_is_the_default() -> None:
 
 
 def test_children_of_the_command_are_all_seen(calls: Path) -> None:
-    """300 short-lived children with a child each: every call of theirs, and nobody else's."""
+    """300 short-lived children with a child each: every call of theirs, and no other process's."""
     made = run("limits: {events: 10k, rate: 10M/s}\ntarget: {children: true}\n" + GETPPID,
                [str(calls), "forks 300", "getppid 7"], root=True)  # fmt: skip
     balanced(made)

@@ -81,7 +81,7 @@ def test_nothing_counted_has_no_extreme(calls: Path) -> None:
 
 
 def test_keys_over_the_bound_go_to_other(calls: Path) -> None:
-    """Eight keys fit; the other twelve's events are in `other`, and told as map_full."""
+    """Eight keys fit; the other twelve's events are in `other`, and reported as map_full."""
     made = run(LIMITS + comm(calls) + plan("""
       n: {count: true, by: [args.arg2], keys: 8}
       s: {sum: x, by: [args.arg2], keys: 8}

@@ -23,7 +23,7 @@ FIELD = "emit: {a: args.call_site}"  # a field of the record: no raw tracepoint 
 def test_misses_are_known_where_the_kernel_counts_all_there_can_be(
     load: Path, attach: str, use: str, missed: Count
 ) -> None:
-    """A system call's probe misses nothing, and says so; a kmalloc's cannot tell."""
+    """A system call's probe misses nothing, and says so; a kmalloc's cannot know."""
     made = run(f"probes: {{p: {{attach: '{attach}', {use}}}}}", [str(load), "getppid", "500"])
     balanced(made)
     assert {side.kernel_missed for side in made.counts.sides} == {missed}

@@ -65,16 +65,16 @@ probes:
     broken = replace(broken, tracepoint=replace(broken.tracepoint, id=1 << 30))
     bad = replace(program, probes=(program.probes[0], replace(program.probes[1], hooks=(broken,))))
     artifact = backend("bcc").emit(bad, facts())
-    told: list[str] = []
+    reported: list[str] = []
     options = AttachOptions(
         run_id="broken",
-        journal=lambda _kind, what: told.append(f"+{what}"),
-        unjournal=lambda _kind, what: told.append(f"-{what}"),
+        journal=lambda _kind, what: reported.append(f"+{what}"),
+        unjournal=lambda _kind, what: reported.append(f"-{what}"),
     )
     with pytest.raises(HostError, match="raw_syscalls:sys_enter"):
         backend("bcc").attach(artifact, facts(), options)
     assert str(load) not in Path("/sys/kernel/tracing/uprobe_events").read_text()
-    assert [what[1:] for what in told] == ["probeplan_broken/pp_broken_0_hit"] * 2
+    assert [what[1:] for what in reported] == ["probeplan_broken/pp_broken_0_hit"] * 2
 
 
 def test_an_optional_hook_is_left_out_with_its_reason(calls: Path) -> None:

@@ -13,7 +13,7 @@ DEVIATION = (ROUNDS * CALLS * SAMPLE / 3) ** 0.5
 
 
 def calls(count: int) -> None:
-    """So many that only this process makes: nobody else has its pid."""
+    """So many that only this process makes: no other process has its pid."""
     for _ in range(count):
         os.getppid()
 

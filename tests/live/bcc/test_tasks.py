@@ -33,9 +33,9 @@ probes:
 
 
 def test_without_a_task_nobody_is_tested(calls: Path) -> None:
-    """`task: none`: the target lets everything pass, and records name nobody."""
+    """`task: none`: the target lets everything pass, and records name no one."""
     made = run(LIMITS + """
-target: {comm: nobody-of-this}
+target: {comm: no-such-task}
 probes:
   p:
     attach: tracepoint:raw_syscalls:sys_enter

@@ -69,7 +69,7 @@ def test_nothing_is_left_behind(load: Path) -> None:
 
 def test_strings_kept_from_the_entry_may_be_large(calls: Path) -> None:
     """Frames too large for the BPF stack are filled in the map; what was read at the entry is
-    what is told, cut or not."""
+    what is reported, cut or not."""
     long = "/none/" + "l" * 300
     made = run(LIMITS + f"target: {{comm: {calls.name}}}\n" + """
 probes:

@@ -74,9 +74,9 @@ def loaded() -> Iterator[Loaded]:
         kept.close()
 
 
-def told(strings: Sequence[bytes]) -> tuple[bytes, bool]:
+def reported(strings: Sequence[bytes]) -> tuple[bytes, bool]:
     """The bytes of a list, by the book, and whether they are all: a step is a string's piece of 31
-    bytes, or its end; a list ends in a step of its own."""
+    bytes, or its end; a list ends in a separate step."""
     steps, text = 0, b""
     for string in strings:
         if steps == MOST_STEPS or len(text) >= LIST.size:
@@ -108,7 +108,7 @@ def test_lists_of_strings_are_read_as_they_are(loaded: Loaded, strings: list[byt
     bytes, also behind those in use."""
     pointers = (ctypes.c_char_p * (len(strings) + 1))(*strings, None)
     (flags, _), listed, _ = loaded.read(ctypes.addressof(pointers), 0)
-    text, cut = told(strings)
+    text, cut = reported(strings)
     assert (used_bytes(listed), flags) == (text, (False, cut))
     assert listed[4 + len(text) :].strip(b"\0") == b""
 

@@ -64,7 +64,8 @@ def test_what_could_be_read_differently_is_refused(given: dict[str, Any]) -> Non
 
 
 def test_all_events_are_defined_or_none(workload: Workload, group: str) -> None:
-    """The second definition is refused by the kernel: the first is gone, and the reason is told."""
+    """The second definition is refused by the kernel: the first is gone, and the reason is
+    reported."""
     offset = workload.offset_of("target_fn")
     good = Event(group=group, name="good", path=str(workload.binary), offset=offset)
     bad = Event(group=group, name="bad", path=f"{workload.binary}.not", offset=offset)
@@ -76,7 +77,7 @@ def test_all_events_are_defined_or_none(workload: Workload, group: str) -> None:
 
 
 def test_the_kernels_own_reason_is_passed_on(workload: Workload, group: str) -> None:
-    """EINVAL means many things; error_log tells which."""
+    """EINVAL means many things; error_log reports which."""
     event = Event(
         group=group, name="reg", path=str(workload.binary), offset=64, fetch=("a=%nosuch",)
     )
@@ -96,6 +97,6 @@ def test_a_name_that_occurs_twice_has_no_profile(workload: Workload, group: str)
         for n in ("", "b")
     ]
     dynamic_events.define(twins, lambda _: None)
-    told = dynamic_events.profile([f"{group}_twin"])
+    reported = dynamic_events.profile([f"{group}_twin"])
     dynamic_events.remove([twin.full_name for twin in twins])
-    assert told == {}
+    assert reported == {}

@@ -112,9 +112,9 @@ def test_the_kernel_tells_a_maps_memory() -> None:
     ring = create_map(
         MapSpec(name="r", kind="ringbuf", key_size=0, value_size=0, max_entries=1 << 16)
     )
-    told = ring.memory_bytes()
-    assert told is not None
-    assert told >= 1 << 16
+    reported = ring.memory_bytes()
+    assert reported is not None
+    assert reported >= 1 << 16
     ring.close()
 
 
@@ -125,8 +125,8 @@ def test_run_statistics_are_read() -> None:
     program = load.load_program(
         code, bpf.KPROBE, name="a name-too long for it", maps={COUNTS: made.fd}
     )
-    told = bpf.program_statistics(program)
-    assert (told.run_time_ns, told.run_count) == (0, 0)
+    reported = bpf.program_statistics(program)
+    assert (reported.run_time_ns, reported.run_count) == (0, 0)
     os.close(program)
     made.close()
 
@@ -139,7 +139,7 @@ def test_trials_say_yes_no_and_unknown() -> None:
 
 
 def test_without_rights_trials_are_unknown() -> None:
-    """A child that is nobody learns nothing, and is told that."""
+    """A child that is no one learns nothing, and is reported that."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:

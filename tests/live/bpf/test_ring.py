@@ -85,17 +85,17 @@ def test_each_call_is_a_record_with_its_contents(recorder: Recorder, workload: W
 def test_a_full_ring_loses_and_counts(recorder: Recorder, workload: Workload) -> None:
     """recorded + lost = hits, and what was recorded is the beginning."""
     workload.run("getppid", "5000", before=recorder.watch)
-    told = counts_of(recorder.counts.lookup(KEY))
+    reported = counts_of(recorder.counts.lookup(KEY))
     records = recorder.ring.batch(KIND)
     assert records is not None
-    assert told.hits == 5000
-    assert told.lost > 0
-    assert len(records) + told.lost == 5000
+    assert reported.hits == 5000
+    assert reported.lost > 0
+    assert len(records) + reported.lost == 5000
     assert list(records["arg"]) == list(range(len(records)))
 
 
 def test_records_are_read_across_the_rings_end(recorder: Recorder, workload: Workload) -> None:
-    """Almost five times around, a reader beside the writer: nothing lost, all in order."""
+    """Almost five times around, a reader alongside the writer: nothing lost, all in order."""
     seen: list[int] = []
 
     def read_all() -> None:

@@ -323,7 +323,7 @@ def test_with_log_the_command_keeps_standard_output(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "reported"),
     [
         (("no-such-plan",), 2, "PP001"),
         (("opens", "--duration", "tomorrow"), 2, "tomorrow"),
@@ -332,10 +332,10 @@ def test_with_log_the_command_keeps_standard_output(tmp_path: Path) -> None:
         (("opens", "--", "no-such-program"), 2, "PP092"),
     ],
 )
-def test_what_a_user_can_get_wrong_is_told_without_a_traceback(arguments, code, told) -> None:
+def test_what_a_user_can_get_wrong_is_told_without_a_traceback(arguments, code, reported) -> None:
     found, _, errors = ran("run", *arguments)
     assert found == code
-    assert told in errors
+    assert reported in errors
     assert "Traceback" not in errors
 
 
@@ -368,12 +368,12 @@ def test_without_capabilities_nothing_is_tried(tmp_path: Path) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_explain_prints_what_run_keeps_under_out(tmp_path: Path, backend: str) -> None:
     plan = a_plan(tmp_path, ATTACH["syscall"])
-    told = json.loads(output("explain", plan, "--backend", backend, "--json"))
+    reported = json.loads(output("explain", plan, "--backend", backend, "--json"))
     out = tmp_path / "out"
     ran("run", plan, "--backend", backend, "--duration", "10ms", "--out", str(out))
     name = "program.c" if backend == "bcc" else "program.tracefs"
-    assert (out / name).read_text() == told["program"]
-    attached = [hook["mechanism"] for probe in told["probes"] for hook in probe["hooks"]]
+    assert (out / name).read_text() == reported["program"]
+    attached = [hook["mechanism"] for probe in reported["probes"] for hook in probe["hooks"]]
     [line] = [
         json.loads(line) for line in (out / "events.jsonl").open() if "probe.attached" in line
     ]

@@ -81,12 +81,12 @@ def test_who_holds_the_journal_is_ended_and_nobody_else(tmp_path: Path) -> None:
     path = record(tmp_path, "abc").path
     path.write_text(path.read_text().replace(f"pid {process.pid}", f"pid {stranger.pid}"))
     try:
-        told = record(tmp_path, "abc")
-        assert (told.pid, find_holder(told)) == (stranger.pid, process.pid)
-        assert stop_run(told, 10)
+        reported = record(tmp_path, "abc")
+        assert (reported.pid, find_holder(reported)) == (stranger.pid, process.pid)
+        assert stop_run(reported, 10)
         assert process.wait(10) == -signal.SIGTERM
         assert stranger.poll() is None
-        assert stop_run(told, 0), "one that is gone already is stopped"
+        assert stop_run(reported, 0), "one that is gone already is stopped"
     finally:
         for one in (process, stranger):
             one.kill()
@@ -108,12 +108,12 @@ def test_a_user_ends_no_run_of_another(tmp_path: Path) -> None:
         refuses(held("abc", Path(open_to_all)), record(Path(open_to_all), "abc"))
 
 
-def refuses(process: "subprocess.Popen[bytes]", told: JournalRecord) -> None:
+def refuses(process: "subprocess.Popen[bytes]", reported: JournalRecord) -> None:
     try:
         os.setresuid(65534, 65534, 0)
         try:
             with pytest.raises(HostError, match="belongs to uid 0 and cannot be ended by uid"):
-                stop_run(told, 1)
+                stop_run(reported, 1)
         finally:
             os.setresuid(0, 0, 0)
         assert process.poll() is None
@@ -142,7 +142,8 @@ def test_either_a_run_or_all(words: tuple[str, ...], capsys: pytest.CaptureFixtu
 @needs_a_kernel
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_stop_ends_a_run_cleanly(tmp_path: Path, endless: Target, backend: str) -> None:
-    """It is gone when `stop` returns, has told its end, and left nothing; even a stopped one."""
+    """It is gone when `stop` returns, has reported its end, and left nothing; even a stopped
+    one."""
     plan = a_plan(tmp_path, ATTACH["tracepoint"], ", at_cap: mute")
     process = probeplan("run", plan, *endless, "--duration", "unlimited", "--backend", backend)
     head = first_event(process)

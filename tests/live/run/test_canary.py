@@ -1,5 +1,5 @@
-"""The canary: where a plan is attached to hot places, a second's count tells beforehand whether it
-would break limits.cpu."""
+"""The canary: where a plan is attached to hot places, a second's count reports beforehand whether
+it would break limits.cpu."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ from tests.support.requirements import needs_a_kernel
 
 pytestmark = needs_a_kernel
 
-#: About 50,000 calls a second that hardly anybody else makes.
+#: About 50,000 calls a second that hardly anyone else makes.
 _YIELD = """
 import os, time
 while True:
@@ -80,9 +80,9 @@ def test_a_plan_that_is_too_hot_is_refused_with_a_proposal_that_runs(
     assert done.returncode == 0, done.stderr
     ran = Ran.of(done.stdout)
     check_accounts(ran)
-    told = ran.of_kind("run.started")[0]["canary"]
-    assert 0.0001 < told["cost"] <= int(percent) / 100
-    assert told["probes"]["yield"]["hits_per_s"] > 1000
+    reported = ran.of_kind("run.started")[0]["canary"]
+    assert 0.0001 < reported["cost"] <= int(percent) / 100
+    assert reported["probes"]["yield"]["hits_per_s"] > 1000
     assert ran.value("yield", "calls") > 1000
 
 

@@ -1,5 +1,5 @@
-"""Several runs at once, of one plan and on both backends, beside others who trace the same event
-with the kernel's own means: everybody counts every call, and nobody's switches are touched."""
+"""Several runs at once, of one plan and on both backends, alongside others who trace the same event
+with the kernel's own means: everybody counts every call, and no one's switches are touched."""
 
 import ctypes
 import os
@@ -29,7 +29,7 @@ GLOBAL = (
 
 
 class Workload:
-    """Makes N calls each time that it is told to."""
+    """Makes N calls each time that it is reported to."""
 
     CODE = (
         "import os, sys\nfor _ in sys.stdin:\n"
@@ -70,7 +70,7 @@ def perf_counter(pid: int) -> Iterator[int]:
 
 @contextmanager
 def tracefs_user(pid: int) -> Iterator[Path]:
-    """Somebody's own instance, made by hand, with the same event on for that process."""
+    """Someone's own instance, made by hand, with the same event on for that process."""
     instance = TRACING / "instances" / f"neighbour-{os.getpid()}"
     instance.mkdir()
     try:

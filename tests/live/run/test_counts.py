@@ -33,7 +33,7 @@ backends = pytest.mark.parametrize("backend", ["bcc", "tracefs"])
 
 
 def run_on(backend: str, folder: Path, probes: str, load: Path, *argv: str, **limits: Any) -> Ran:
-    """The plan with these probes, run by the command line beside `load argv…`."""
+    """The plan with these probes, run by the command line alongside `load argv…`."""
     plan = folder / "plan.yaml"
     plan.write_text(HEAD + probes)
     bounds = [word for name, value in limits.items() for word in ("--limit", f"{name}={value}")]
@@ -112,7 +112,7 @@ CALLED = """
 
 @backends
 def test_a_muted_cap_is_exact(backend: str, tmp_path: Path, load: Path) -> None:
-    """As many records as allowed, the first ones; the metric counts on; the rest is told."""
+    """As many records as allowed, the first ones; the metric counts on; the rest is reported."""
     probe = CALLED.replace("LOAD", str(load))
     ran = run_on(backend, tmp_path, probe, load, "call", str(N), events=77)
     assert ran.data("call") == [{"i": i} for i in range(77)]
@@ -123,7 +123,8 @@ def test_a_muted_cap_is_exact(backend: str, tmp_path: Path, load: Path) -> None:
 
 @backends
 def test_the_rate_is_exact(backend: str, tmp_path: Path, load: Path) -> None:
-    """A record for each millisecond and a tenth of a second's worth at once; the rest is told."""
+    """A record for each millisecond and a tenth of a second's worth at once; the rest is
+    reported."""
     calls, gap_ns, burst = 20_000, 1_000_000, 100
     probe = CALLED.replace("LOAD", str(load))
     ran = run_on(backend, tmp_path, probe, load, "call", str(calls), rate="1k/s")

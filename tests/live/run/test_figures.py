@@ -141,7 +141,7 @@ def test_top_leaves_cells_out_of_the_log_and_not_of_figures(
 def test_stop_when_ends_the_run_while_its_command_goes_on(
     backend: str, tmp_path: Path, load: Path
 ) -> None:
-    """Judged at the end of a window, told with its numbers; a success."""
+    """Judged at the end of a window, reported with its numbers; a success."""
     plan = tmp_path / "plan.yaml"
     stop = f"every: 50ms\nstop_when: total(read.calls) >= {N} and mean == {SIZE} / 1\n"
     plan.write_text(READS + stop)
@@ -165,8 +165,8 @@ def test_stop_when_ends_the_run_while_its_command_goes_on(
         assert process.wait(timeout=60) == 0
     ran = Ran.of(text)
     check_accounts(ran)
-    [told] = ran.of_kind("stop.reached")
-    assert told["numbers"] == {"total(read.calls)": N, "mean": float(SIZE)}
+    [reported] = ran.of_kind("stop.reached")
+    assert reported["numbers"] == {"total(read.calls)": N, "mean": float(SIZE)}
     assert (ran.finished["outcome"], ran.finished["exit_code"]) == ("stop_when", 0)
 
 
@@ -176,7 +176,7 @@ def test_stop_when_ends_the_run_while_its_command_goes_on(
 def on_terminal(
     *words: str, columns: int = 90, end_after: str = "", **environment: str
 ) -> tuple[int, str]:
-    """`probeplan run` on a terminal of its own: exit code, and what it was sent. `end_after`: what
+    """`probeplan run` on a separate terminal: exit code, and what it was sent. `end_after`: what
     has to be seen before the command's input ends."""
     command = [sys.executable, "-m", "orchestrator.cli", "run", *words]
     unset = ("NO_COLOR", "COLUMNS", "LINES", "FORCE_COLOR")

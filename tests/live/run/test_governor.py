@@ -111,7 +111,7 @@ def test_over_budget_sampling_is_lowered_and_weighted_counts_stay_right(tmp_path
 
 
 def test_where_sampling_is_not_enough_the_probe_goes_and_then_the_run(tmp_path: Path) -> None:
-    """The command floods after a while: getting to the probe alone is then too dear."""
+    """The command floods after a while: getting to the probe alone is then too expensive."""
     ran, steps = governed(tmp_path, PLAN, "8%", 150, 10_000_000, "--backend", "bcc")
     actions = [step["action"] for step in steps]
     assert actions == ["sample"] * (len(actions) - 2) + ["detach", "stop"]

@@ -1,5 +1,5 @@
-"""`optional: true`: what this kernel does not offer is left out and told, and the rest is exact;
-without it, or when nothing would be left, the run is refused and nothing is attached."""
+"""`optional: true`: what this kernel does not offer is left out and reported, and the rest is
+exact; without it, or when nothing would be left, the run is refused and nothing is attached."""
 
 import subprocess
 import sys

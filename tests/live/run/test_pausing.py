@@ -1,5 +1,5 @@
 """Probes switched off and on while a run goes on: what happens meanwhile is not seen, everything
-else is, to the unit; and `status` tells what it is told by the run itself."""
+else is, to the unit; and `status` reports what it is reported by the run itself."""
 
 import contextlib
 import json
@@ -77,13 +77,13 @@ def test_what_happens_at_a_paused_probe_is_not_seen_and_all_else_is(
     workload.call()
     assert output("pause", run_id[:-1]) == f"{run_id} (pausing): paused call\n"
     workload.call()
-    told = status(run_id)
-    assert [(one["probe"], one["paused"], one["recorded"]) for one in told["probes_now"]] == [
+    reported = status(run_id)
+    assert [(one["probe"], one["paused"], one["recorded"]) for one in reported["probes_now"]] == [
         ("call", True, 2 * N),
         ("user", True, N),
     ]
-    assert (told["delivered"], told["lost"]) == (3 * N, 0)
-    [place] = told["probes_now"][1]["attached"]
+    assert (reported["delivered"], reported["lost"]) == (3 * N, 0)
+    [place] = reported["probes_now"][1]["attached"]
     assert place["to"].startswith("uprobe:")
     assert "event" in place["mechanism"]
     assert output("resume", run_id) == f"{run_id} (pausing): resumed call, user\n"
@@ -138,7 +138,7 @@ def test_a_call_that_outlasts_a_pause_is_not_paired_with_a_later_one(
 
 
 class Sleeper(Workload):
-    """Sleeps 300 ms at a time, and tells each time that it wakes."""
+    """Sleeps 300 ms at a time, and reports each time that it wakes."""
 
     CODE = (
         "import ctypes, os, sys\nlibc = ctypes.CDLL(None)\n"
@@ -147,7 +147,7 @@ class Sleeper(Workload):
     )
 
     def wakes(self) -> None:
-        """The next time, whatever it told before."""
+        """The next time, whatever it reported before."""
         assert self.process.stdout is not None
         pipe = self.process.stdout.fileno()
         os.set_blocking(pipe, False)
@@ -164,9 +164,9 @@ class Sleeper(Workload):
 def test_a_probe_or_run_that_is_not_there_is_told(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text(PLAN)
     run, run_id = started(tmp_path, os.getpid(), "tracefs")
-    for arguments, told in ((("pause", run_id, "cal"), "its probes are call, user"),
+    for arguments, reported in ((("pause", run_id, "cal"), "its probes are call, user"),
                             (("resume", "x"), "there is no live run 'x'")):  # fmt: skip
         process = probeplan(*arguments)
         _, errors = process.communicate(timeout=60)
-        assert (process.returncode, told in errors.decode()) == (2, True), errors
+        assert (process.returncode, reported in errors.decode()) == (2, True), errors
     ended(run, tmp_path)

@@ -206,8 +206,8 @@ def test_explain_names_the_source_of_each_limit(tmp_path: Path) -> None:
     ):
         [line] = [one for one in text.splitlines() if one.startswith(f"  {name} ")][:1]
         assert line.endswith(f", from {source}")
-    told = json.loads(subprocess.check_output([*command, "--json"]))
-    assert told["limits"]["duration"] == {
+    reported = json.loads(subprocess.check_output([*command, "--json"]))
+    assert reported["limits"]["duration"] == {
         "value": 9 * 10**9,
         "enforced_by": "kernel",
         "from": "policy",

@@ -82,7 +82,7 @@ def test_four_capabilities_are_enough_for_a_user_that_is_not_root(
     folder: Path, backend: str, kind: str, tracefs: str
 ) -> None:
     """CAP_BPF, CAP_PERFMON, CAP_SYSLOG, and what opens tracefs, which is root's here: to read, or,
-    for events and instances of our own, to write. Every call is counted, and nothing is left."""
+    for our own events and instances, to write. Every call is counted, and nothing is left."""
     plan = a_plan(folder, ATTACH[kind])
     done = confined(plan, backend, *_NEEDED, tracefs, command=WORKLOAD[1:])
     assert done.returncode == 0, done.stderr
@@ -106,14 +106,14 @@ def test_a_capability_that_is_missing_is_named(folder: Path, missing: str) -> No
 def test_the_group_of_tracefs_stands_in_for_the_right_to_read_it(guest: CaseResult) -> None:
     """Where tracefs is mounted for a group, its members need CAP_BPF and CAP_PERFMON for
     tracepoints, and nothing that opens files. Who is no member, or is kept from perf events by the
-    kernel's settings, is told so."""
-    told = guest.result()
-    assert told["member"]["code"] == 0, told["member"]["errors"]
-    ran = Ran.of(told["member"]["lines"])
+    kernel's settings, is informed."""
+    reported = guest.result()
+    assert reported["member"]["code"] == 0, reported["member"]["errors"]
+    ran = Ran.of(reported["member"]["lines"])
     check_accounts(ran)
     assert len(ran.data("call")) == N
-    assert told["left"] == []
-    assert told["stranger"]["code"] == 3
-    assert "tracefs" in told["stranger"]["errors"]
-    assert told["kept"]["code"] == 3
-    assert "kernel.perf_event_paranoid" in told["kept"]["errors"]
+    assert reported["left"] == []
+    assert reported["stranger"]["code"] == 3
+    assert "tracefs" in reported["stranger"]["errors"]
+    assert reported["kept"]["code"] == 3
+    assert "kernel.perf_event_paranoid" in reported["kept"]["errors"]

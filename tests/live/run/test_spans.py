@@ -73,15 +73,15 @@ def write_plan(folder: Path, workload: Path, spans: str, start: str = "") -> Pat
 def run(
     folder: Path, workload: Path, *words: str, more: str = "", spans: str = SPAN, start: str = ""
 ) -> Ran:
-    """The plan beside `workload WORDS…`."""
+    """The plan alongside `workload WORDS…`."""
     plan = write_plan(folder, workload, spans.replace("MORE", more), start)
     return run_cli(str(plan), "--backend", "bcc", command=[str(workload), *words])
 
 
 def counts(ran: Ran, span: str = "life") -> dict[str, int]:
     """What is not zero of the span's counts."""
-    told = ran.finished["ledger"]["spans"][span]["counts"]
-    return {name: count for name, count in told.items() if count}
+    reported = ran.finished["ledger"]["spans"][span]["counts"]
+    return {name: count for name, count in reported.items() if count}
 
 
 def test_each_start_meets_its_end(tmp_path: Path, workload: Path) -> None:
@@ -103,8 +103,8 @@ def test_each_start_meets_its_end(tmp_path: Path, workload: Path) -> None:
 def test_a_via_joins_its_values(tmp_path: Path, workload: Path) -> None:
     """Every second span sees the middle event; of the others its values are null."""
     ran = run(tmp_path, workload, "via", "100")
-    told = {row["id"]: (row["seen"], row["value"]) for row in ran.data("life")}
-    assert told == {i: (True, 10 * i) if i % 2 == 0 else (False, None) for i in range(1, 101)}
+    reported = {row["id"]: (row["seen"], row["value"]) for row in ran.data("life")}
+    assert reported == {i: (True, 10 * i) if i % 2 == 0 else (False, None) for i in range(1, 101)}
 
 
 def test_a_cancelled_span_is_no_end(tmp_path: Path, workload: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_cancelled_span_is_no_end(tmp_path: Path, workload: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("again", "size", "told"),
+    ("again", "size", "reported"),
     [
         ("replace", 2, {"started": 80, "replaced": 40, "ended": 40, "accepted": 40}),
         ("keep", 1, {"started": 40, "repeated": 40, "ended": 40, "accepted": 40}),
@@ -122,11 +122,11 @@ def test_a_cancelled_span_is_no_end(tmp_path: Path, workload: Path) -> None:
     ],
 )
 def test_a_second_start(
-    tmp_path: Path, workload: Path, again: str, size: int, told: dict[str, int]
+    tmp_path: Path, workload: Path, again: str, size: int, reported: dict[str, int]
 ) -> None:
     """It replaces the first, is passed over, or lies on it; every start is accounted for."""
     ran = run(tmp_path, workload, "again", "40", more=f"again: {again}")
-    assert counts(ran) == told
+    assert counts(ran) == reported
     assert {row["size"] for row in ran.data("life")} == {size}
 
 
@@ -138,7 +138,7 @@ def test_nested_spans_end_from_the_inside(tmp_path: Path, workload: Path) -> Non
 
 
 def test_spans_nest_as_deep_as_is_told(tmp_path: Path, workload: Path) -> None:
-    """Beyond eight a start finds no room: counted, and its end is the one's that has it."""
+    """Beyond eight a start does not fit: counted, and its end is the one's that has it."""
     plan = write_plan(tmp_path, workload, SPAN.replace("MORE", "again: nest"))
     with pytest.raises(AssertionError, match="starts were lost"):
         run_cli(str(plan), "--backend", "bcc", command=[str(workload), "nest", "10"])
@@ -182,17 +182,17 @@ spans:
 def test_weights_travel_with_the_key(tmp_path: Path, workload: Path) -> None:
     """Sampled at the start: an end without a kept start is none, and those kept weigh N each."""
     ran = run(tmp_path, workload, "pairs", "4000", start="sample: 1/10")
-    told = counts(ran)
-    assert told["started"] == told["ended"]
-    assert told["no_start"] == 4000 - told["started"]
-    assert ran.value("life", "all") == 10 * told["started"]
+    reported = counts(ran)
+    assert reported["started"] == reported["ended"]
+    assert reported["no_start"] == 4000 - reported["started"]
+    assert ran.value("life", "all") == 10 * reported["started"]
     assert 3000 < ran.value("life", "all") < 5000  # the gaps' deviation is about 180
 
 
 def test_the_target_is_tested_once_where_a_span_first_has_a_task(
     tmp_path: Path, workload: Path
 ) -> None:
-    """Starts that are nobody's are judged at their ends: others' spans are dropped there."""
+    """Starts that are no one's are judged at their ends: others' spans are dropped there."""
     go, done = tmp_path / "go", tmp_path / "done"
     os.mkfifo(go)
     os.mkfifo(done)
@@ -205,8 +205,8 @@ def test_the_target_is_tested_once_where_a_span_first_has_a_task(
     command = f"echo > {go}; cat {done}; {workload} pairs 44"
     ran = run_cli(str(plan), "--backend", "bcc", command=["sh", "-c", command])
     assert other.wait() == 0
-    told = counts(ran)
-    assert told == {"started": 77, "ended": 44, "accepted": 44, "not_target": 33}
+    reported = counts(ran)
+    assert reported == {"started": 77, "ended": 44, "accepted": 44, "not_target": 33}
 
 
 OUTSTANDING = """
@@ -223,10 +223,10 @@ outstanding:
 def test_what_was_opened_and_not_closed_is_found_exactly(tmp_path: Path, workload: Path) -> None:
     """Planted open objects: their number, what they are worth and whose they are."""
     ran = run(tmp_path, workload, "open", "200", spans=OUTSTANDING)
-    [told] = ran.of_kind("outstanding.reported")
+    [reported] = ran.of_kind("outstanding.reported")
     worth = sum(2 * i for i in range(1, 201))
-    [cell] = told["cells"]
-    assert (told["value"], told["count"], told["growth"], told["total"]) == (
+    [cell] = reported["cells"]
+    assert (reported["value"], reported["count"], reported["growth"], reported["total"]) == (
         worth,
         200,
         worth,
@@ -234,27 +234,27 @@ def test_what_was_opened_and_not_closed_is_found_exactly(tmp_path: Path, workloa
     )
     assert (cell["key"], cell["value"], cell["count"]) == ({"comm": workload.name}, worth, 200)
     assert cell["oldest_ns"] > 0
-    assert any("before the run" in text for text in told["caveats"])
+    assert any("before the run" in text for text in reported["caveats"])
     assert counts(ran, "heap") == {"started": 200, "in_flight": 200}
 
 
 def test_what_was_closed_is_not_outstanding(tmp_path: Path, workload: Path) -> None:
     ran = run(tmp_path, workload, "pairs", "200", spans=OUTSTANDING)
-    [told] = ran.of_kind("outstanding.reported")
-    assert (told["value"], told["count"], told["cells"]) == (0, 0, [])
+    [reported] = ran.of_kind("outstanding.reported")
+    assert (reported["value"], reported["count"], reported["cells"]) == (0, 0, [])
     assert counts(ran, "heap") == {"started": 200, "ended": 200}
 
 
 def test_what_is_young_is_left_out(tmp_path: Path, workload: Path) -> None:
     spans = OUTSTANDING + "    min_age: 10m\n"
     ran = run(tmp_path, workload, "open", "20", spans=spans)
-    [told] = ran.of_kind("outstanding.reported")
-    assert (told["count"], told["min_age_ns"]) == (0, 600_000_000_000)
+    [reported] = ran.of_kind("outstanding.reported")
+    assert (reported["count"], reported["min_age_ns"]) == (0, 600_000_000_000)
     assert counts(ran, "heap")["in_flight"] == 20
 
 
 def test_starts_without_room_are_lost_and_told(tmp_path: Path, workload: Path) -> None:
-    """`max_open` bounds the map; what finds no room makes the run incomplete, exit code 4."""
+    """`max_open` bounds the map; what does not fit makes the run incomplete, exit code 4."""
     plan = write_plan(tmp_path, workload, OUTSTANDING + "    max_open: 64\n")
     done: Any = subprocess.run(
         [*CLI, "run", str(plan), "--no-progress", "--", str(workload), "open", "300"],
@@ -264,10 +264,10 @@ def test_starts_without_room_are_lost_and_told(tmp_path: Path, workload: Path) -
         timeout=60,
     )
     ran = Ran.of(done.stdout)
-    told = counts(ran, "heap")
+    reported = counts(ran, "heap")
     assert done.returncode == 4
-    assert told["started"] + told["map_full"] == 300
-    assert told["started"] == told["in_flight"] >= 64
+    assert reported["started"] + reported["map_full"] == 300
+    assert reported["started"] == reported["in_flight"] >= 64
     assert ran.finished["complete"] is False
 
 

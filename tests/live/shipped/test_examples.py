@@ -1,4 +1,4 @@
-"""The examples, run on this machine's kernel; and the files for other tools beside them."""
+"""The examples, run on this machine's kernel; and the files for other tools alongside them."""
 
 import configparser
 import re
@@ -69,7 +69,7 @@ def another_task(ran: Ran) -> None:
 
 
 def figures(ran: Ran) -> None:
-    """They are of the metrics beside them, exactly."""
+    """They are of the metrics alongside them, exactly."""
     calls = sum(cell["value"] for cell in ran.cells("read", "calls"))
     [derived] = [line for line in ran.of_kind("figure.reported") if line["total"]]
     assert derived["values"]["mean"] == ran.value("read", "bytes") / calls
@@ -79,7 +79,7 @@ def figures(ran: Ran) -> None:
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_an_example_shows_what_it_says(name: str, tmp_path: Path) -> None:
-    """Each beside one workload that does a little of everything."""
+    """Each alongside one workload that does a little of everything."""
     command = [
         *("/usr/bin/python3", "-m", "tests.support.workload.plans", "examples"),
         str(tmp_path),
@@ -90,7 +90,7 @@ def test_an_example_shows_what_it_says(name: str, tmp_path: Path) -> None:
     judge(ran)
 
 
-# ---------------------------------------------------------------- beside the plans
+# ---------------------------------------------------------------- alongside the plans
 
 
 def test_the_ci_job_lints_with_annotations() -> None:

@@ -36,8 +36,9 @@ def run(
     options: Sequence[str] = (),
     **limits: Any,
 ) -> Ran:
-    """The plan beside `argv`, whose first argument after the mode is the file that ends it: made
-    once a stack of the space `waits_for` is told, with at least one record or window after it."""
+    """The plan alongside `argv`, whose first argument after the mode is the file that ends it: made
+    once a stack of the space `waits_for` is reported, with at least one record or window after
+    it."""
     plan, until = folder / "plan.yaml", folder / "until"
     plan.write_text(f"{HEAD}    attach: {attach}\n{probe}")
     bounds = [word for name, value in limits.items() for word in ("--limit", f"{name}={value}")]
@@ -51,8 +52,8 @@ def run(
         lines = []
         for line in running.stdout:
             lines.append(line)
-            told = json.loads(line)
-            if told["event"] == "stack.named" and told["space"] == waits_for:
+            reported = json.loads(line)
+            if reported["event"] == "stack.named" and reported["space"] == waits_for:
                 until.touch()
         errors = running.stderr.read() if running.stderr is not None else ""
         assert running.wait() in (0, 4), errors

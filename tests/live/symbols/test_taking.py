@@ -74,7 +74,7 @@ def call(chain: Path, folder: Path) -> None:
 
 
 def hold(session: BccSession, busy: int) -> None:
-    """Say of all scratch memory that somebody is at work on it, or nobody."""
+    """Say of all scratch memory that someone is at work on it, or no one."""
     scratch = session._maps[layout.STACK_SCRATCH]
     size = scratch.spec.slot_size
     value = struct.pack("=Q", busy).ljust(size, b"\0") * perf.possible_cpus()

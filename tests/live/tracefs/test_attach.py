@@ -87,7 +87,7 @@ def test_a_failure_after_the_writes_leaves_nothing(
 
 
 def fails_cleanly(artifact: Artifact[EventLayout]) -> None:
-    """Attaching fails, and neither the kernel nor the journal tells that it was tried."""
+    """Attaching fails, and neither the kernel nor the journal reports that it was tried."""
     noted: list[tuple[str, str]] = []
     options = AttachOptions(
         run_id=new_run(),

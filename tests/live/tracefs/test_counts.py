@@ -53,7 +53,7 @@ def agree(whole: Count, parts: Sequence[Count]) -> bool:
 
 def test_a_tracepoint_without_filter_counts_exactly(load: str) -> None:
     """fired, accepted and recorded are what happened; the target is chosen in the kernel."""
-    told = run(
+    reported = run(
         """
 target: {comm: load}
 probes:
@@ -61,21 +61,21 @@ probes:
 """,
         [load, "getppid", str(CALLS)],
     )
-    assert len(told.records) == CALLS
-    assert {(r["pid"], r["tid"], r["comm"], r["t"]) for r in told.records} == {
-        (told.pid, told.pid, Path(load).name, told.pid)
+    assert len(reported.records) == CALLS
+    assert {(r["pid"], r["tid"], r["comm"], r["t"]) for r in reported.records} == {
+        (reported.pid, reported.pid, Path(load).name, reported.pid)
     }
-    times = [r["time"] for r in told.records]
+    times = [r["time"] for r in reported.records]
     assert times == sorted(times)
     assert time.monotonic_ns() - times[-1] < 60e9  # CLOCK_MONOTONIC, not another clock
-    assert told.side().accepted == CALLS
-    assert told.artifact.enforced["probes.a.target.comm"] == "kernel"
-    assert balanced(told)
+    assert reported.side().accepted == CALLS
+    assert reported.artifact.enforced["probes.a.target.comm"] == "kernel"
+    assert balanced(reported)
 
 
 def test_a_system_call_is_entry_and_return_in_one(load: str) -> None:
     """Arguments of the entry and the return value meet; elapsed is the time between."""
-    told = run(
+    reported = run(
         """
 target: {comm: load}
 probes:
@@ -90,22 +90,22 @@ probes:
 """,
         [load, "getppid", str(CALLS)],
     )
-    assert len(told.records) == CALLS
-    assert len({record["r"] for record in told.records}) == 1
-    took = [record["took"] for record in told.records]
+    assert len(reported.records) == CALLS
+    assert len({record["r"] for record in reported.records}) == 1
+    took = [record["took"] for record in reported.records]
     assert min(took) > 0
-    assert [cell.count for cell in told.cells["n"]] == [CALLS]
-    assert told.cells["n"][0].key == Path(load).name.encode().ljust(16, b"\0")
-    assert told.cells["sum"][0].sum == sum(took)
-    assert told.cells["longest"][0].max == max(took)
-    assert sum(told.cells["shape"][0].buckets.values()) == CALLS
-    assert told.side("return").unpaired == 0
-    assert balanced(told)
+    assert [cell.count for cell in reported.cells["n"]] == [CALLS]
+    assert reported.cells["n"][0].key == Path(load).name.encode().ljust(16, b"\0")
+    assert reported.cells["sum"][0].sum == sum(took)
+    assert reported.cells["longest"][0].max == max(took)
+    assert sum(reported.cells["shape"][0].buckets.values()) == CALLS
+    assert reported.side("return").unpaired == 0
+    assert balanced(reported)
 
 
 def test_a_user_function_s_arguments_are_read(load: str) -> None:
     """Register arguments, and a condition that only user space can compute."""
-    told = run(
+    reported = run(
         f"""
 probes:
   a:
@@ -116,17 +116,19 @@ probes:
 """,
         [load, "call", str(CALLS)],
     )
-    assert [(r["i"], r["twice"]) for r in told.records] == [(i, 2 * i) for i in range(0, CALLS, 2)]
-    assert {r["comm"] for r in told.records} == {Path(load).name}
-    side = told.side()
+    assert [(r["i"], r["twice"]) for r in reported.records] == [
+        (i, 2 * i) for i in range(0, CALLS, 2)
+    ]
+    assert {r["comm"] for r in reported.records} == {Path(load).name}
+    side = reported.side()
     assert (side.fired, side.filtered, side.accepted) == (CALLS, CALLS // 2, CALLS // 2)
-    assert told.artifact.enforced["probes.a.where"] == "user"
-    assert balanced(told)
+    assert reported.artifact.enforced["probes.a.where"] == "user"
+    assert balanced(reported)
 
 
 def test_a_filter_in_the_kernel_rejects_exactly(load: str) -> None:
-    """The kernel's hits tell how many a pushed filter rejected."""
-    told = run(
+    """The kernel's hits report how many a pushed filter rejected."""
+    reported = run(
         f"""
 probes:
   a:
@@ -138,17 +140,17 @@ probes:
         [load, "call", str(CALLS)],
     )
     wanted = [i for i in range(100, CALLS) if i not in (200, 300, 301)]
-    assert [record["i"] for record in told.records] == wanted
-    side = told.side()
+    assert [record["i"] for record in reported.records] == wanted
+    side = reported.side()
     assert (side.fired, side.accepted) == (CALLS, len(wanted))
     assert side.filtered == CALLS - len(wanted)
-    assert told.artifact.enforced["probes.a.where"] == "kernel"
-    assert balanced(told)
+    assert reported.artifact.enforced["probes.a.where"] == "kernel"
+    assert balanced(reported)
 
 
 def test_entry_and_return_of_a_user_function_meet(load: str) -> None:
     """Both sides filtered in the kernel, paired by thread and stack pointer here."""
-    told = run(
+    reported = run(
         f"""
 probes:
   a:
@@ -160,11 +162,11 @@ probes:
 """,
         [load, "call", str(CALLS)],
     )
-    assert [(r["i"], r["r"]) for r in told.records] == [(i, i + 7) for i in range(1000, 2000)]
-    entry, back = told.side("entry"), told.side("return")
+    assert [(r["i"], r["r"]) for r in reported.records] == [(i, i + 7) for i in range(1000, 2000)]
+    entry, back = reported.side("entry"), reported.side("return")
     assert (entry.fired, entry.filtered, entry.accepted) == (CALLS, 1000, CALLS - 1000)
     assert (back.fired, back.filtered, back.unpaired, back.accepted) == (CALLS, 1000, 1000, 1000)
-    assert balanced(told)
+    assert balanced(reported)
 
 
 def test_a_process_is_chosen_by_number(load: str) -> None:
@@ -184,7 +186,7 @@ probes:
 
 def test_the_cap_is_exact_and_metrics_go_on(load: str) -> None:
     """limits.events bounds records to the unit; metrics count them all."""
-    told = run(
+    reported = run(
         """
 target: {comm: load}
 probes:
@@ -196,15 +198,15 @@ probes:
         [load, "getppid", str(CALLS)],
         room="limits: {events: 123, rate: 10M/s, at_cap: mute}\n",
     )
-    assert len(told.records) == 123
-    assert told.counts.emits[0].over_cap == CALLS - 123
-    assert told.cells["n"][0].count == CALLS
-    assert balanced(told)
+    assert len(reported.records) == 123
+    assert reported.counts.emits[0].over_cap == CALLS - 123
+    assert reported.cells["n"][0].count == CALLS
+    assert balanced(reported)
 
 
 def test_sampling_keeps_its_share_with_its_weight(load: str) -> None:
     """1/10 of many: the estimate is near, every record says 10, and the accounts balance."""
-    told = run(
+    reported = run(
         """
 target: {comm: load}
 probes:
@@ -216,17 +218,17 @@ probes:
 """,
         [load, "getppid", "20000"],
     )
-    kept = len(told.records)
+    kept = len(reported.records)
     assert 1600 < kept < 2400  # 10 standard deviations (about 35 each) around 2000
-    assert {record["weight"] for record in told.records} == {10}
-    assert told.cells["n"][0].count == kept * 10
-    assert told.side().sampled_out == 20000 - kept
-    assert balanced(told)
+    assert {record["weight"] for record in reported.records} == {10}
+    assert reported.cells["n"][0].count == kept * 10
+    assert reported.side().sampled_out == 20000 - kept
+    assert balanced(reported)
 
 
 def test_what_comes_after_the_deadline_is_expired(load: str) -> None:
     """No record is later than the deadline; the rest is counted."""
-    told = run(
+    reported = run(
         """
 target: {comm: load}
 probes:
@@ -235,15 +237,15 @@ probes:
         [load, "getppid", str(CALLS)],
         seconds=0.0,
     )
-    assert told.records == []
-    assert told.side().expired == CALLS
-    assert balanced(told)
+    assert reported.records == []
+    assert reported.side().expired == CALLS
+    assert balanced(reported)
 
 
 def test_losses_of_a_full_buffer_are_counted(load: str) -> None:
     """delivered + lost = what happened, to the unit, when the buffer is far too small."""
     calls = 200_000
-    told = run(
+    reported = run(
         """
 target: {comm: load}
 probes:
@@ -252,14 +254,14 @@ probes:
         [load, "getppid", str(calls)],
         room="limits: {events: 1M, rate: 100M/s, memory: 64KiB}\n",
     )
-    side, emit = told.side(), told.counts.emits[0]
+    side, emit = reported.side(), reported.counts.emits[0]
     assert is_known(emit.ring_lost)
     assert is_known(emit.recorded)
     assert emit.ring_lost > 0
     assert side.accepted == calls
     assert emit.recorded + emit.ring_lost == calls
-    assert len(told.records) == emit.recorded
-    assert balanced(told)
+    assert len(reported.records) == emit.recorded
+    assert balanced(reported)
 
 
 def test_a_run_s_own_threads_are_left_out(load: str) -> None:
@@ -269,7 +271,7 @@ def test_a_run_s_own_threads_are_left_out(load: str) -> None:
         for _ in range(500):
             os.getppid()
 
-    told = run(
+    reported = run(
         """
 probes:
   a: {attach: "tracepoint:syscalls:sys_enter_getppid", emit: {t: pid}}
@@ -277,8 +279,8 @@ probes:
         [load, "getppid", "10"],
         meanwhile=meddle,
     )
-    assert os.getpid() not in {record["t"] for record in told.records}
-    assert len([r for r in told.records if r["t"] == told.pid]) == 10
+    assert os.getpid() not in {record["t"] for record in reported.records}
+    assert len([r for r in reported.records if r["t"] == reported.pid]) == 10
 
 
 CHILDREN = """
@@ -335,7 +337,7 @@ probes:
 
 
 def test_threads_of_a_chosen_process_are_its_own(load: str) -> None:
-    """target.pid follows threads made later; the record tells the process and the thread."""
+    """target.pid follows threads made later; the record reports the process and the thread."""
     facts = live_facts()
     plan = f"""
 target: {{pid: {os.getpid()}, exclude_self: false}}

@@ -69,8 +69,10 @@ def test_the_kernel_agrees_with_the_evaluator(load: str, tracing: Path) -> None:
                 Write(action="write", path=f"{at}/enable", text="1", undo="0"),
             ]
         )
-        told = parse_format(names.group, event.name, instance.read_format(names.group, event.name))
-        field = told.field("a7")
+        reported = parse_format(
+            names.group, event.name, instance.read_format(names.group, event.name)
+        )
+        field = reported.field("a7")
         assert field is not None
         drain = Drain(instance, ordered=False)
         for _ in range(40):

@@ -1,4 +1,4 @@
-"""What an event costs is measured beside the run, on this kernel, and leaves nothing."""
+"""What an event costs is measured alongside the run, on this kernel, and leaves nothing."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +11,16 @@ from orchestrator.backends.tracefs.instance.calibration import (
 from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.kernel.facts import live_facts
 
-Told = list[tuple[str, str]]
+Reported = list[tuple[str, str]]
 
 
-def instance_beside(told: Told, gone: Told) -> TraceInstance:
+def instance_beside(reported: Reported, gone: Reported) -> TraceInstance:
     tracing = live_facts().tracing
     assert tracing is not None
     run = TraceInstance(
         tracefs=Path("/") / tracing,
         names=names_from_run_id("pricetest"),
-        journal=lambda kind, what: told.append((kind, what)),
+        journal=lambda kind, what: reported.append((kind, what)),
         unjournal=lambda kind, what: gone.append((kind, what)),
     )
     return make_calibration_instance(run)
@@ -35,15 +35,15 @@ def test_a_recorded_call_is_slower_and_nothing_of_the_trial_stays() -> None:
     """A breakpoint in user code costs some forty times a tracepoint."""
     found: dict[str, float] = {}
     for kind, made in (("event", ["instance"]), ("uprobe event", ["event", "instance"])):
-        told: Told = []
-        gone: Told = []
-        instance = instance_beside(told, gone)
+        reported: Reported = []
+        gone: Reported = []
+        instance = instance_beside(reported, gone)
         price = measure_event(kind, instance)
         assert price is not None
         found[kind] = price[0]
         assert price[1] == 0
-        assert [name for name, _ in told] == made
-        assert sorted(gone) == sorted(told)
+        assert [name for name, _ in reported] == made
+        assert sorted(gone) == sorted(reported)
         assert left(instance) == []
     assert 0 < found["event"] < found["uprobe event"]
 

@@ -1,5 +1,5 @@
-/* A workload of known call chains. It ends once the file UNTIL exists, so that it lives as long as
- * somebody wants to know what it is.
+/* A workload of known call chains. It ends once the file UNTIL exists, so that it lives until its
+ * memory map has been read.
  *
  *   chain UNTIL N M      getppid N times by main, outer, inner, and M times by main, other, inner
  *   deleted UNTIL N M    the same, its own file deleted before

@@ -1,11 +1,11 @@
 /* A workload whose events are known exactly.
  *
  * load getppid N [CPU]   N getppid system calls, the first argument register counting 0, 1, ...
- * load rare N [CPU]      N sched_get_priority_max system calls: nobody else makes them
+ * load rare N [CPU]      N sched_get_priority_max system calls: no other program makes them
  * load call N [CPU]      N calls of the function target_fn(i, 2 * i), which returns i + 7
  * load read N [CPU]     N reads of 4093 bytes from /dev/zero: no program's start asks for so many
  * load threads T         T threads block reading a pipe each, are seen asleep, and are released
- * load held T            as threads, but by preadv2, which nobody else calls; prints "asleep", and
+ * load held T            as threads, but by preadv2, which no other program calls; prints "asleep", and
  *                        releases them on SIGUSR1
  * load semaphore N       waits until the counter target_semaphore is N (what a USDT probe counts up)
  *

@@ -20,7 +20,7 @@ from tests.support.workload.waiting import READ, RETRANSMITS, tcp_info, wait_asl
 
 
 def vfs_reads(calls: int = 50) -> None:
-    """`calls` reads of 12345 bytes from /dev/zero: nobody else asks for so many."""
+    """`calls` reads of 12345 bytes from /dev/zero: no other process asks for so many."""
     fd = os.open("/dev/zero", os.O_RDONLY)
     for _ in range(calls):
         os.read(fd, 12345)

@@ -1,4 +1,4 @@
-/* Workloads whose stacks are known, for the plans that tell stacks: `recipes NAME`.
+/* Workloads whose stacks are known, for the plans that report stacks: `recipes NAME`.
  *
  *   heap-outstanding   memory that is kept, by a function each, and memory that is given back
  *   cpu-stacks         CPU time by one function, three times as much by another

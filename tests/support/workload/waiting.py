@@ -17,7 +17,7 @@ def wait_asleep(task: str, call: int) -> None:
 
 
 def tcp_info(connection: socket.socket, offset: int) -> int:
-    """A byte of what the kernel tells of a TCP socket."""
+    """A byte of what the kernel reports a TCP socket."""
     return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, offset + 1)[offset]
 
 

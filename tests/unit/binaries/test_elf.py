@@ -48,7 +48,7 @@ def test_a_missing_file_is_told(name: str) -> None:
 
 
 def test_file_offsets_are_those_of_pyelftools(libc: Path) -> None:
-    """All functions of libc whose name stands once, found one by one."""
+    """All functions of libc whose name is once, found one by one."""
     with libc.open("rb") as file:
         elf = ELFFile(file)
         symbols = list(elf.get_section_by_name(".dynsym").iter_symbols())

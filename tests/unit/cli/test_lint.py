@@ -16,7 +16,7 @@ BAD = probe("where: a && b\nemit: {}\nsmaple: 1/10")
 
 
 def lint(*args: object, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a process of its own."""
+    """Run the command as a separate process."""
     done = subprocess.run(
         [sys.executable, "-m", "orchestrator.cli", "lint", *map(str, args)],
         input=stdin,
@@ -58,7 +58,7 @@ def test_every_problem_is_told_at_its_place(tmp_path: Path) -> None:
 
 
 def test_warnings_alone_exit_0(tmp_path: Path) -> None:
-    """A warning is told and counted, and does not fail a build."""
+    """A warning is reported and counted, and does not fail a build."""
     plan = tmp_path / "warned.yaml"
     plan.write_bytes(probe("let: {comm: args.name}\nemit: {who: comm}"))
     done = lint(plan)
@@ -81,7 +81,7 @@ def test_directories_are_searched_for_plans(tmp_path: Path) -> None:
 
 
 def test_pipes_in_a_directory_are_passed_over_and_dead_links_told(tmp_path: Path) -> None:
-    """A pipe would make lint wait for ever; a link to nowhere is somebody's mistake."""
+    """A pipe would make lint wait for ever; a link to nowhere is someone's mistake."""
     os.mkfifo(tmp_path / "pipe.yaml")
     (tmp_path / "link.yaml").symlink_to(tmp_path / "gone.yaml")
     (tmp_path / "plan.yaml").write_bytes(GOOD.read_bytes())
@@ -185,7 +185,7 @@ def test_missing_files_are_findings_beside_the_others(tmp_path: Path) -> None:
 
 @pytest.mark.root
 def test_an_unreadable_file_is_a_finding(tmp_path: Path) -> None:
-    """Permission denied is told as such, and what to do about it."""
+    """Permission denied is reported as such, and what to do about it."""
     plan = tmp_path / "secret.yaml"
     plan.write_bytes(GOOD.read_bytes())
     plan.chmod(0o000)
@@ -249,7 +249,7 @@ FACTS = KERNELS / "6.1.facts.xz"
 
 
 def test_plans_are_checked_against_recorded_kernels(tmp_path: Path) -> None:
-    """A symbol that a kernel lacks is told offline, with the kernel's release."""
+    """A symbol that a kernel lacks is reported offline, with the kernel's release."""
     plan = tmp_path / "plan.yaml"
     plan.write_bytes(probe("emit: {}", attach="function:no_such_function"))
     done = lint(plan, "--kernel", FACTS)
@@ -266,7 +266,7 @@ def test_a_plan_that_waits_for_a_param_is_not_refused_by_kernels() -> None:
 
 
 def test_what_is_no_recording_is_told(tmp_path: Path) -> None:
-    """A wrong or missing file under --kernel is the user's to mend: exit 2."""
+    """A wrong or missing file under --kernel is the user's to fix: exit 2."""
     junk = tmp_path / "junk.facts"
     junk.write_bytes(b"junk")
     done = lint(GOOD, "--kernel", junk)

@@ -46,7 +46,7 @@ def test_each_kind_of_error_has_its_exit_code(
     code: int,
     said: str,
 ) -> None:
-    """Told on standard error in one or two lines, without a traceback."""
+    """Reported on standard error in one or two lines, without a traceback."""
     assert _fails(monkeypatch, error) == code
     captured = capsys.readouterr()
     assert said in captured.err

@@ -54,19 +54,19 @@ def test_dashes_without_a_command_are_refused(capsys) -> None:
 
 
 def test_a_pid_that_nobody_has_is_told(capsys) -> None:
-    """Before a run that would see nothing to its end; one that somebody has is not."""
+    """Before a run that would see nothing to its end; one that someone has is not."""
     text = "probes: {p: {attach: 'syscall:read', emit: {}}}\n"
-    for pid, told in ((4194304, True), (os.getpid(), False)):
+    for pid, reported in ((4194304, True), (os.getpid(), False)):
         _note_absent(load_plan((HEAD + text).encode(), target={"pid": str(pid)}))
-        assert (f"there is no process {pid}" in capsys.readouterr().err) is told
+        assert (f"there is no process {pid}" in capsys.readouterr().err) is reported
 
 
 def test_a_recording_without_root_is_told_to_be_partial(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr("orchestrator.cli.facts.facts_bytes", lambda _facts: b"")
-    for user, told in ((1000, True), (0, False)):
+    for user, reported in ((1000, True), (0, False)):
         monkeypatch.setattr(os, "geteuid", lambda user=user: user)
         assert main(["facts", "-o", str(tmp_path / "facts")]) == 0
-        assert ("recorded as unknown" in capsys.readouterr().err) is told
+        assert ("recorded as unknown" in capsys.readouterr().err) is reported
 
 
 def test_a_second_plan_is_refused(capsys) -> None:
@@ -191,8 +191,8 @@ def test_cleanup_that_cannot_remove_everything_ends_with_6(journal_directory, ca
     dead = Journal("dead1", plan="b", backend="tracefs", probes=1, directories=(journal_directory,))
     dead.add("instance", "somebody-else")
     dead.close()
-    [told] = clean_up_dead_runs(directories=(journal_directory,))
-    assert "could not remove instance somebody-else: it does not bear our name" in str(told)
+    [reported] = clean_up_dead_runs(directories=(journal_directory,))
+    assert "could not remove instance somebody-else: it does not bear our name" in str(reported)
     assert main(["cleanup"]) == 6
     assert "could not remove instance somebody-else" in capsys.readouterr().err
 
@@ -203,10 +203,10 @@ def test_cleanup_that_cannot_remove_everything_ends_with_6(journal_directory, ca
 @pytest.mark.parametrize("kernel", RECORDED, ids=lambda path: path.name.split(".facts")[0])
 def test_explain_works_offline_with_every_recorded_kernel(kernel: Path, capsys) -> None:
     assert main(["explain", "context-switches", "--kernel", str(kernel)]) == 0
-    told = capsys.readouterr().out
+    reported = capsys.readouterr().out
     for heading in ("probe switch", "limits in force", "kernel memory:", "capabilities needed:"):
-        assert heading in told
-    assert "#include" in told
+        assert heading in reported
+    assert "#include" in reported
 
 
 @pytest.mark.parametrize("wrong", [b"", b"kind: ProbePlan", b"\xfd7zXZ\0 and no more"])
@@ -224,11 +224,11 @@ def test_explain_tells_what_is_computed_in_user_space(capsys) -> None:
     kernel = next(path for path in RECORDED if path.name.startswith("6.1"))
     example = str(ROOT / "examples" / "10-figures.yaml")
     assert main(["explain", example, "--kernel", str(kernel)]) == 0
-    told = capsys.readouterr().out
-    assert "  mean = read.bytes / read.calls bytes\n" in told
-    assert "    warn if value > 12.5 and rate > 100\n" in told
-    assert "  warn of read.latency if p99 > params.slow\n" in told
-    assert "  stop when total(read.failed) > 100000 or failing > 99, judged every 1s\n" in told
+    reported = capsys.readouterr().out
+    assert "  mean = read.bytes / read.calls bytes\n" in reported
+    assert "    warn if value > 12.5 and rate > 100\n" in reported
+    assert "  warn of read.latency if p99 > params.slow\n" in reported
+    assert "  stop when total(read.failed) > 100000 or failing > 99, judged every 1s\n" in reported
     assert main(["explain", "opens", "--kernel", str(kernel)]) == 0
     assert "computed of metrics" not in capsys.readouterr().out
 
@@ -242,18 +242,18 @@ def test_explain_shows_params_as_set_takes_them(capsys) -> None:
 def test_explain_tells_alternatives_that_were_not_taken(capsys) -> None:
     lacking = next(path for path in RECORDED if "no-kprobes" in path.name)
     assert main(["explain", "vfs-reads", "--kernel", str(lacking), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["skipped"][0]["to"] == "function:vfs_read"
-    assert "CONFIG_KPROBES" in told["skipped"][0]["reason"]
+    reported = json.loads(capsys.readouterr().out)
+    assert reported["skipped"][0]["to"] == "function:vfs_read"
+    assert "CONFIG_KPROBES" in reported["skipped"][0]["reason"]
 
 
 def test_explain_of_tracefs_shows_the_very_writes_and_who_does_what(capsys) -> None:
     kernel = str(RECORDED[0])
     arguments = ["explain", "context-switches", "--backend", "tracefs", "--kernel", kernel]
     assert main(arguments) == 0
-    told = capsys.readouterr().out
-    assert "events/sched/sched_switch/enable" in told
-    assert "by user space, after the fact" in told
+    reported = capsys.readouterr().out
+    assert "events/sched/sched_switch/enable" in reported
+    assert "by user space, after the fact" in reported
 
 
 # ---------------------------------------------------------------- the public API

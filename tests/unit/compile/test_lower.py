@@ -216,7 +216,7 @@ def test_a_missing_attach_point_is_told_with_its_nearest_names(
 def test_a_system_call_whose_tracepoints_are_closed_is_not_called_missing(
     closed: bool, said: str, monkeypatch
 ) -> None:
-    """read is there for all to see; to propose it for itself would help nobody."""
+    """read is there for all to see; to propose it for itself would help no one."""
     if closed:
         monkeypatch.delitem(FILES, f"{TRACING}/events/sched/sched_switch/format")
     plan = load_plan((HEAD + "probes: {p: {attach: 'syscall:read', emit: {}}}").encode())
@@ -240,7 +240,7 @@ def test_a_system_call_whose_tracepoints_are_closed_is_not_called_missing(
     ],
 )
 def test_type_errors_have_their_codes(compiled: Compile, emit: str, code: str | None) -> None:
-    """Each kind of misfit is told by its own code, with the place of the expression."""
+    """Each kind of misfit is reported by its own code, with the place of the expression."""
     text = f'probes: {{p: {{attach: function:vfs_read, emit: {{x: "{emit}"}}}}}}'
     if code is None:
         assert compiled(text).emits[0].fields[0].form == "u64"

@@ -80,8 +80,8 @@ metrics: {{n: {{count: true, by: [argv]}}}}"""
 
 
 def test_arguments_buffers_and_addresses_that_programs_pass_are_redacted() -> None:
-    """All but an IP address; where strings are cut, a list of them, and what may be a path, is told
-    by its digest: their beginning would tell too much."""
+    """All but an IP address; where strings are cut, a list of them, and what may be a path, is
+    reported by its digest: their beginning would report too much."""
     everything = {"argv", "early", "bytes", "few", "peer", "path"}
     assert hashed(compiled(CAPTURED.format(redact="hash"))) == everything
     cut = compiled(CAPTURED.format(redact="truncate(8)"))
@@ -161,7 +161,7 @@ def test_digests_are_equal_where_strings_are(one: bytes, other: bytes) -> None:
 
 
 def test_digests_of_two_runs_have_nothing_in_common() -> None:
-    """Every run draws a salt of its own; without one nothing is rendered at all."""
+    """Every run draws a separate salt; without one nothing is rendered at all."""
     program = compiled("attach: syscall:openat\nredact: hash\nemit: {path: str(args.filename)}")
     first, second = (salted(program).probes[0].emit for _ in range(2))
     assert first is not None

@@ -111,7 +111,7 @@ spans:
 
 
 def test_the_target_is_tested_at_the_start_alone() -> None:
-    """At later events of a span whose start has a task, nobody asks again whose it is."""
+    """At later events of a span whose start has a task, no one asks again whose it is."""
     made = program(
         HEAD
         + """
@@ -128,7 +128,7 @@ spans:
 
 
 def test_a_probe_that_ends_a_span_keeps_nothing_of_its_own_under_a_target() -> None:
-    """Its own records would be those of tasks that nobody asked for."""
+    """Its own records would be those of tasks that no one asked for."""
     with pytest.raises(PlanError, match="PP063"):
         program(
             HEAD

@@ -91,7 +91,7 @@ def test_the_five_kernels_are_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reported"),
     [
         (b"", "cut short"),
         (b"plain text", "not facts recorded"),
@@ -101,8 +101,8 @@ def test_the_five_kernels_are_there() -> None:
         (lzma.compress(bytes(300 << 20), preset=0), "unfolds to more"),
     ],
 )
-def test_another_file_is_refused_by_name(content: bytes, told: str) -> None:
-    with pytest.raises(RecordingError, match=told) as caught:
+def test_another_file_is_refused_by_name(content: bytes, reported: str) -> None:
+    with pytest.raises(RecordingError, match=reported) as caught:
         read_recording(content, "some.xz")
     assert "some.xz" in str(caught.value)
 

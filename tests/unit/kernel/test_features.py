@@ -55,7 +55,7 @@ def test_tracefs_under_debugfs_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "told"),
+    ("files", "reported"),
     [
         ({"proc/filesystems": b"nodev\ttracefs\n"}, "no"),
         ({"proc/filesystems": b"nodev\tproc\n"}, "no"),
@@ -63,21 +63,21 @@ def test_tracefs_under_debugfs_counts() -> None:
     ],
 )
 def test_tracefs_missing_is_told_from_tracefs_closed(
-    files: dict[str, bytes | int], told: str
+    files: dict[str, bytes | int], reported: str
 ) -> None:
-    assert state("tracefs", files) == told
+    assert state("tracefs", files) == reported
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         (b"[none] integrity confidentiality", "no"),
         (b"none [integrity] confidentiality", "yes"),
         (b"none integrity [confidentiality]", "yes"),
     ],
 )
-def test_lockdown_is_read_from_its_brackets(text: bytes, told: str) -> None:
-    assert state("lockdown", {"sys/kernel/security/lockdown": text}) == told
+def test_lockdown_is_read_from_its_brackets(text: bytes, reported: str) -> None:
+    assert state("lockdown", {"sys/kernel/security/lockdown": text}) == reported
 
 
 def test_lockdown_without_securityfs_is_unknown_and_without_its_file_no() -> None:
@@ -86,10 +86,10 @@ def test_lockdown_without_securityfs_is_unknown_and_without_its_file_no() -> Non
 
 
 @pytest.mark.parametrize(
-    ("bits", "told"), [(0, "no"), (1 << 39, "yes"), (1 << 21, "yes"), (1 << 38, "no")]
+    ("bits", "reported"), [(0, "no"), (1 << 39, "yes"), (1 << 21, "yes"), (1 << 38, "no")]
 )
-def test_cap_sys_admin_stands_for_cap_bpf(bits: int, told: str) -> None:
-    assert state("cap_bpf", {"proc/self/status": f"CapEff:\t{bits:016x}\n".encode()}) == told
+def test_cap_sys_admin_stands_for_cap_bpf(bits: int, reported: str) -> None:
+    assert state("cap_bpf", {"proc/self/status": f"CapEff:\t{bits:016x}\n".encode()}) == reported
 
 
 def test_kprobes_are_seen_by_their_own_function_when_no_file_shows_them() -> None:
@@ -121,8 +121,8 @@ def test_files_that_may_not_be_read_are_not_taken_for_missing(tmp_path: Path) ->
     if child == 0:  # only another user is refused: root reads everything
         os.setgroups([])
         os.setuid(65534)
-        told = live_facts(tmp_path).feature("tracefs").state
-        os._exit(0 if told == "unknown" else 1)
+        reported = live_facts(tmp_path).feature("tracefs").state
+        os._exit(0 if reported == "unknown" else 1)
     for folder in (tmp_path, *tmp_path.parents[:-1]):
         if folder.stat().st_mode & 0o1 == 0 and "pytest" in str(folder):
             folder.chmod(0o755)

@@ -46,7 +46,7 @@ def test_elements_of_an_array_have_their_size() -> None:
 
 
 def test_a_syscalls_slot_is_wider_than_its_value() -> None:
-    """`int dfd` stands in 8 unsigned bytes, of which 4 signed ones were given."""
+    """`int dfd` is in 8 unsigned bytes, of which 4 signed ones were given."""
     dfd = field("int dfd", event="sys_enter_openat")
     assert (dfd.size, dfd.signed, dfd.value_size, dfd.value_signed) == (8, False, 4, True)
     count = field("size_t count", event="sys_enter_read")

@@ -55,7 +55,7 @@ def test_a_device_is_told_by_the_name_that_sysfs_links_to(tmp_path: Path) -> Non
 
 
 def test_equal_values_of_one_run_have_equal_digests_whatever_their_form() -> None:
-    """What stands behind the used bytes does not count; another salt gives another digest."""
+    """What is behind the used bytes does not count; another salt gives another digest."""
     text = field("string", 8, hashed=True, salt=b"s")
     assert decode_field(text, b"ab\0xyz..") == decode_field(text, b"ab\0.....")
     listed = field("strings", 12, hashed=True, salt=b"s")

@@ -38,7 +38,7 @@ def test_a_run_leaves_four_files_for_its_owner_alone(tmp_path: Path) -> None:
 
 
 def test_an_earlier_run_s_results_are_replaced_as_a_whole(tmp_path: Path) -> None:
-    """No file of the earlier run stays beside those of the later."""
+    """No file of the earlier run stays alongside those of the later."""
     fill(tmp_path / "out")
     with ResultDirectory(tmp_path / "out") as results:
         assert list((tmp_path / "out").iterdir()) == []

@@ -1,6 +1,6 @@
 """Files are not opened through what others have put into directories that everybody can write to.
 
-The last directory of the path and all on the way to it are looked at, links of our own included.
+The last directory of the path and all on the way to it are looked at, our own links included.
 """
 
 import os
@@ -111,6 +111,6 @@ def test_devices_and_open_files_can_be_named(tmp_path: Path) -> None:
 
 def test_a_path_that_leads_nowhere_is_told_as_it_was_given(tmp_path: Path) -> None:
     for wrong in (tmp_path / "no" / "log", tmp_path):
-        with pytest.raises(OSError, match=r".") as told:
+        with pytest.raises(OSError, match=r".") as reported:
             append(wrong)
-        assert told.value.filename == str(wrong)
+        assert reported.value.filename == str(wrong)

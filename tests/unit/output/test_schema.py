@@ -62,7 +62,7 @@ def test_records_with_a_misspelt_or_a_missing_field_are_refused(event: str) -> N
 
 
 def test_unknown_is_allowed_where_a_count_may_be_unknown_and_nothing_else_is() -> None:
-    """Unknown is a value of its own."""
+    """Unknown is a separate value."""
     text = json.dumps(record("run.finished"))
     VALIDATOR.validate(json.loads(text.replace('"fired": 12345', '"fired": "unknown"')))
     for wrong in ('"?"', "-1", "null", "1.5"):

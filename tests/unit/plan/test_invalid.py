@@ -1,4 +1,5 @@
-"""Every file in tests/data/plans/invalid has exactly the findings beside it, in CODE[-NAME].txt."""
+"""Every file in tests/data/plans/invalid has exactly the findings alongside it, in
+CODE[-NAME].txt."""
 
 import re
 from pathlib import Path

@@ -109,7 +109,7 @@ def test_where_true_is_no_condition() -> None:
 
 
 def test_settings_override_defaults() -> None:
-    """--set gives a typed value and leaves the default in place beside it."""
+    """--set gives a typed value and leaves the default in place alongside it."""
     param = load_plan(SLOW_READS, settings={"threshold": "5ms"}).params["threshold"]
     assert (param.value, param.default) == (5_000_000, 10_000_000)
 
@@ -150,7 +150,7 @@ def test_limits_and_target_are_overridden() -> None:
     ],
 )
 def test_bad_overrides_name_their_option(given: Any, place: str, hint: str) -> None:
-    """PP067 stands at the option, not at a line of the file."""
+    """PP067 is at the option, not at a line of the file."""
     with pytest.raises(PlanError) as refusal:
         load_plan(SLOW_READS, **given)
     (finding,) = refusal.value.findings
@@ -224,7 +224,7 @@ def test_every_finding_comes_at_once() -> None:
 
 
 def test_warnings_do_not_stop_a_plan() -> None:
-    """A definition that hides a builtin is told by lint and run all the same."""
+    """A definition that hides a builtin is reported by lint and run all the same."""
     content = probe("let: {comm: args.name}\nemit: {who: comm}")
     plan, findings = check_plan(content)
     assert [(finding.code, finding.severity) for finding in findings] == [("PP070", "warning")]

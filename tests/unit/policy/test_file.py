@@ -120,7 +120,7 @@ def _refused(host: Path) -> str:
 @pytest.mark.root
 @pytest.mark.parametrize("mode", [0o664, 0o646, 0o666, 0o620])
 def test_a_file_that_others_may_write_is_refused(host: Path, mode: int) -> None:
-    """By its group or by anybody."""
+    """By its group or by anyone."""
     host.write_bytes(PROD.read_bytes())
     host.chmod(mode)
     assert f"is writable by users other than root (mode {mode:04o})" in _refused(host)
@@ -168,7 +168,7 @@ def test_what_is_no_file_is_refused_and_not_taken_for_missing(host: Path, kind: 
 def test_an_invalid_policy_of_the_host_is_refused_and_not_passed_over(
     host: Path, text: bytes
 ) -> None:
-    """Also an empty file: somebody meant to write something."""
+    """Also an empty file: someone meant to write something."""
     host.write_bytes(text)
     with pytest.raises(HostError):
         read_policies()
@@ -203,7 +203,7 @@ def test_the_environment_leads_to_no_other_policy(
 def test_policy_show_tells_ceilings_and_their_places(
     host: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of several policies the least, each with where it stands."""
+    """Of several policies the least, each with where it is."""
     host.write_bytes(PROD.read_bytes())
     host.chmod(0o600)
     more = tmp_path / "more.yaml"
@@ -211,11 +211,11 @@ def test_policy_show_tells_ceilings_and_their_places(
         "apiVersion: probeplan/v1\nkind: Policy\nlimits: {events: 7, duration: 1h, rate: 1/m}\n"
     )
     assert main(["policy", "show", str(more)]) == 0
-    told = capsys.readouterr().out
-    assert f"events     7            ({more}:3:18)" in told
-    assert f"duration   10s          ({host}:6:13)" in told
-    assert f"rate       1/m          ({more}:3:41)" in told
-    assert "maintained by storage-security" in told
+    reported = capsys.readouterr().out
+    assert f"events     7            ({more}:3:18)" in reported
+    assert f"duration   10s          ({host}:6:13)" in reported
+    assert f"rate       1/m          ({more}:3:41)" in reported
+    assert "maintained by storage-security" in reported
     assert main(["policy", "show"]) == 0
     assert f"events     100          ({host}:7:11)" in capsys.readouterr().out
 

@@ -377,7 +377,7 @@ def test_no_more_runs_are_admitted_than_may_be_live(tmp_path: Path) -> None:
 
 
 def test_a_dead_run_takes_no_place(tmp_path: Path) -> None:
-    """Its journal stands there still, with what it left; its lock is free."""
+    """Its journal is there still, with what it left; its lock is free."""
     directories = (tmp_path / "journals",)
     dead = journal(directories[0], "dead")
     dead.add("instance", "probeplan-nothing")

@@ -71,8 +71,8 @@ def test_a_limit_of_a_probes_own_is_told_as_such(ran: Ran) -> None:
     own = replace(what.probes[0], events=2, rate=Rate(count=7, per_ns=1_000_000_000))
     script = Script(batches=[[1, 2]], over_cap=3, rate_limited=1)
     ran.go(script, replace(what, probes=(own,)))
-    told = [line for line in ran.lines if line["event"] == "limit.reached"]
-    assert [(one["limit"], one["probe"], one["value"], one["action"]) for one in told] == [
+    reported = [line for line in ran.lines if line["event"] == "limit.reached"]
+    assert [(one["limit"], one["probe"], one["value"], one["action"]) for one in reported] == [
         ("events", "opens", 2, "mute"),
         ("rate", "opens", 7, "drop"),
     ]
@@ -119,7 +119,7 @@ def test_a_plan_that_allows_loss_ends_with_0_and_hides_nothing(ran: Ran) -> None
 
 
 def test_allowing_loss_allows_nothing_else(ran: Ran) -> None:
-    """An output that took no more, accounts that do not balance, a workload that failed."""
+    """An output that could not be written, accounts that do not balance, a workload that failed."""
     with Path("/dev/full").open("wb", buffering=0) as full:
         assert ran.go(Script(batches=[[1]]), program(ALLOW), sink=Sink(full)).exit_code == 4
     assert ran.go(Script(batches=[[1]], phantom=1), program(ALLOW)).exit_code == 6
@@ -299,8 +299,8 @@ def test_a_command_that_outlives_the_run_is_waited_for_and_not_ended(ran: Ran) -
     assert finished(ran)["duration_ns"] == 100_000_000
     [limit] = [line for line in ran.lines if line["event"] == "limit.reached"]
     assert (limit["limit"], limit["action"]) == ("duration", "stop")
-    [told] = ran.told
-    assert "is still running" in told
+    [reported] = ran.reported
+    assert "is still running" in reported
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_the_signal_that_ends_the_run_is_passed_on_to_the_command(ran: Ran, comm
     assert result.command.ended_by_us
     if command[0] == "sleep":
         assert finished(ran)["command_status"] == 143
-    else:  # it would not go: it is told, and left to its owner
+    else:  # it would not go: it is reported, and left to its owner
         assert finished(ran)["command_status"] is None
         assert "still run" in finished(ran)["error"]
         for pid, _ in result.command.left:

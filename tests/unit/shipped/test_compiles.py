@@ -121,8 +121,8 @@ def test_a_shipped_plan_is_described_and_bounded(name: str) -> None:
     assert limits.rate.count * 1_000_000_000 <= 1000 * limits.rate.per_ns
     assert limits.memory <= 32 * MIB
     assert all(param.value is not None and param.summary for param in plan.params.values())
-    told = any(probe.emit is not None or probe.metrics for probe in plan.probes)
-    assert told or plan.spans or plan.outstanding
+    reported = any(probe.emit is not None or probe.metrics for probe in plan.probes)
+    assert reported or plan.spans or plan.outstanding
 
 
 def test_lint_finds_nothing_in_them() -> None:

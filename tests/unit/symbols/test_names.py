@@ -121,7 +121,7 @@ def test_a_stripped_file_has_no_names_of_its_own(
 
 
 def test_a_librarys_functions_are_found_at_their_file_offsets() -> None:
-    """libc is stripped: its dynamic symbols tell."""
+    """libc is stripped: its dynamic symbols report."""
     mine = Process(os.getpid(), Binaries())
     libc = ctypes.CDLL(None)
     address = ctypes.cast(libc.getpriority, ctypes.c_void_p).value
@@ -199,7 +199,7 @@ def test_a_code_map_names_what_is_within_its_functions() -> None:
 
 
 def test_a_code_map_is_believed_as_a_plain_file_of_its_process_only(tmp_path: Path) -> None:
-    """A link there could lead to anybody's file."""
+    """A link there could lead to anyone's file."""
     folder = tmp_path / "7" / "root" / "tmp"
     folder.mkdir(parents=True)
     assert read_code_map(tmp_path, 7, 7) is None

@@ -17,7 +17,7 @@ def forms(program: Program) -> dict[str, tuple[str, int]]:
 
 
 def test_what_they_give(compiled: Compile) -> None:
-    """Forms and sizes: a bound of the plan's, or what stands by default; counters, and room for
+    """Forms and sizes: a bound of the plan's, or what is by default; counters, and room for
     the last piece of a list."""
     program = compiled("""
 probes:
@@ -58,7 +58,7 @@ probes:
 
 
 @pytest.mark.parametrize(
-    ("attach", "value", "code", "told"),
+    ("attach", "value", "code", "reported"),
     [
         ("syscall:write", "buf(args.buf, 257)", "PP086", "a buffer of 257 bytes"),
         ("syscall:write", "buf(args.buf, 0)", "PP086", "a buffer of 0 bytes"),
@@ -79,14 +79,14 @@ probes:
     ],
 )
 def test_arguments_that_do_not_fit_are_findings(
-    compiled: Compile, attach: str, value: str, code: str, told: str
+    compiled: Compile, attach: str, value: str, code: str, reported: str
 ) -> None:
     """With the reason, or the cure."""
     with pytest.raises(PlanError) as caught:
         compiled(f"probes: {{p: {{attach: '{attach}', emit: {{x: '{value}'}}}}}}\n")
     (finding,) = caught.value.findings
     assert finding.code == code
-    assert told in f"{finding.message} {finding.hint}"
+    assert reported in f"{finding.message} {finding.hint}"
 
 
 def test_a_system_calls_number_goes_by_its_name(compiled: Compile) -> None:

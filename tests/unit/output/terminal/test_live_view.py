@@ -73,7 +73,7 @@ def test_it_shows_the_metrics_over_its_own_lines_and_goes_away(monkeypatch) -> N
 
 
 def test_it_is_drawn_once_a_second(monkeypatch) -> None:
-    """However often it is told; the metrics are read no more often."""
+    """However often it is reported; the metrics are read no more often."""
     clock = [100.0]
     monkeypatch.setattr(view.time, "monotonic", lambda: clock[0])
     reads = []
@@ -86,7 +86,7 @@ def test_it_is_drawn_once_a_second(monkeypatch) -> None:
 
 
 def test_it_is_no_taller_than_the_terminal(monkeypatch) -> None:
-    """What finds no room is left out: lines that scrolled away could not be drawn over."""
+    """What does not fit is left out: lines that scrolled away could not be drawn over."""
     cells = [{**CELL, "key": {"comm": f"p{i}"}} for i in range(40)]
     many = SimpleNamespace(
         metrics=[metric("count", cells, unit="")] * 3, derived=None, warnings=[], outstanding=[]

@@ -37,7 +37,7 @@ def test_a_probe_s_row_says_where_its_events_went() -> None:
 
 
 def test_a_span_s_row_says_what_became_of_its_starts() -> None:
-    """Ended, still open, kept, and lost: for want of room, or on the way out."""
+    """Ended, still open, kept, and lost: because they did not fit, or on the way out."""
     ends = ("cancelled", "replaced", "not_target", "filtered", "raced", "repeated", "no_start")
     counts = {
         **dict.fromkeys(ends, 0), "started": 748, "ended": 735, "in_flight": 13,
@@ -81,7 +81,7 @@ def test_metrics_are_tables_in_readable_units() -> None:
 
 
 def test_an_empty_histogram_is_said_in_a_word_as_other_metrics_are() -> None:
-    """Its one cell stands in the log; a table of dashes tells people nothing."""
+    """Its one cell is in the log; a table of dashes reports people nothing."""
     cell = {"key": {}, "other": False, **histogram_fields({})}
     assert "read.latency (histogram): nothing counted" in summary(
         finished(), metric("histogram", [cell])
@@ -105,7 +105,7 @@ def test_histograms_show_percentiles_with_their_error_and_bars() -> None:
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_nothing_is_wider_than_the_terminal(width: int) -> None:
-    """Bars shrink with it, and on a narrow one fewer percentiles are told."""
+    """Bars shrink with it, and on a narrow one fewer percentiles are reported."""
     cells = [
         {"key": {"comm": name, "n": 1}, "other": False, **histogram_fields({300: 5000, 400: 2})}
         for name in ("postgres", "kworker/u8:2")
@@ -199,8 +199,8 @@ def test_derived_figures_and_what_stopped_a_run_are_told() -> None:
     )
     assert row(text, "mean") == ["mean", "4", "KiB"]
     assert row(text, "share") == ["share", "-"]
-    told = "total(read.latency) 12 ms, share 2.50 %, read.latency.count 3"
-    assert f"stopped: total(read.latency) > 10*ms: {told}" in text
+    reported = "total(read.latency) 12 ms, share 2.50 %, read.latency.count 3"
+    assert f"stopped: total(read.latency) > 10*ms: {reported}" in text
     assert "ended by its stop_when" in text
     assert text.splitlines()[-1] == "log: /var/log/x"
 
@@ -299,7 +299,7 @@ def test_the_bar_is_drawn_on_a_terminal_and_taken_away() -> None:
 
 
 def test_the_bar_is_drawn_at_most_ten_times_a_second() -> None:
-    """However often it is told."""
+    """However often it is reported."""
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as terminal:
         progress = Progress(None, terminal)

@@ -48,7 +48,7 @@ def test_each_form_has_its_node(text: str, node: ex.SyntaxNode) -> None:
 
 
 def test_chained_comparisons_are_taken_apart() -> None:
-    """`1 < a < 9` means both, and `a` stands where it was written."""
+    """`1 < a < 9` means both, and `a` is where it was written."""
     low = ex.Compare("<", ex.Number(1), ex.Name("a", 4))
     high = ex.Compare("<", ex.Name("a", 4), ex.Number(9, 8))
     assert _root("1 < a < 9") == ex.Logic("and", (low, high))
@@ -74,7 +74,7 @@ def test_columns_count_characters() -> None:
     ],
 )
 def test_signs_of_other_languages_get_the_right_word(text: str, column: int, word: str) -> None:
-    """The error stands at the sign and the hint says what to write."""
+    """The error is at the sign and the hint says what to write."""
     with pytest.raises(PlanError) as refusal:
         parse(text, HERE)
     (finding,) = refusal.value.findings

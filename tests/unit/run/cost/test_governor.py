@@ -85,7 +85,7 @@ def test_what_left_out_events_cost_is_learned_from_two_samplings() -> None:
 
 
 def test_one_measurement_that_was_disturbed_is_not_believed() -> None:
-    """The first at another N tells too much; the next puts it right, and what is learned of it."""
+    """The first at another N reports too much; the next corrects it and what is learned from it."""
     runs = Runs(500.0, 1)
     runs.learn(380.0, 10)
     assert runs.base_ns == pytest.approx(366.7, abs=0.1)
@@ -98,7 +98,7 @@ def test_one_measurement_that_was_disturbed_is_not_believed() -> None:
 
 
 def test_sampling_is_lowered_as_far_as_needed() -> None:
-    """Of the dearest probe; the projection is under the budget."""
+    """Of the most expensive probe; the projection is under the budget."""
     step = choose_step(cost(share(0, 0.01, 0.001), share(1, 0.05, 0.005)), 0.03)
     assert step is not None
     assert (step.action, step.share.probe) == ("sample", 1)
@@ -107,7 +107,7 @@ def test_sampling_is_lowered_as_far_as_needed() -> None:
 
 
 def test_where_sampling_cannot_do_it_the_dearest_probe_goes() -> None:
-    """Getting there alone is too dear; nothing can be sampled; it is as low as it gets."""
+    """Getting there alone is too expensive; nothing can be sampled; it is as low as it gets."""
     fixed = choose_step(cost(share(0, 0.05, 0.04)), 0.03)
     bound = choose_step(cost(share(0, 0.02, 0.0, 0), share(1, 0.05, 0.05, 0)), 0.03)
     lowest = choose_step(cost(share(0, 0.05, 0.0, MAX_SAMPLE)), 0.03)
@@ -159,8 +159,8 @@ class Records(list[Any]):
 def play(session: Spending, budget: float, seconds: float) -> tuple[Records, bool, list[str]]:
     """A governor over so many seconds, until it ends the run."""
     records, limited = Records(), []
-    told = program(Limits(cpu=budget))
-    governor = Governor(session, told, records, limited.append, 0)  # type: ignore[arg-type]  # of Output it needs `record`
+    reported = program(Limits(cpu=budget))
+    governor = Governor(session, reported, records, limited.append, 0)  # type: ignore[arg-type]  # of Output it needs `record`
     while governor.due_ns < seconds * 1e9:
         now = governor.due_ns
         session.to(now)
@@ -242,9 +242,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def sent(cpu: float, sample: int = 1) -> dict[str, Any]:
     """200,000 hits a second: 2 % to get there, and 1.5 % of work for the target's half."""
-    told = program(Limits(cpu=cpu), sample=sample)
+    reported = program(Limits(cpu=cpu), sample=sample)
     options = AttachOptions(run_id="test")
-    return run_canary(told, Host(), None, options, lambda: False)  # type: ignore[arg-type]  # no facts are asked for
+    return run_canary(reported, Host(), None, options, lambda: False)  # type: ignore[arg-type]  # no facts are asked for
 
 
 @pytest.mark.usefixtures("quick")
@@ -260,9 +260,9 @@ def test_a_plan_that_would_break_its_limit_is_refused_with_what_would_fit() -> N
 
 @pytest.mark.usefixtures("quick")
 def test_a_plan_that_fits_is_told_what_it_would_cost() -> None:
-    told = sent(0.5)
-    assert 0.01 < told["cost"] < 0.05
-    opens = told["probes"]["opens"]
+    reported = sent(0.5)
+    assert 0.01 < reported["cost"] < 0.05
+    opens = reported["probes"]["opens"]
     assert opens["target_hits_per_s"] == pytest.approx(opens["hits_per_s"] / 2, abs=1)
 
 

@@ -82,7 +82,7 @@ def test_whole_numbers_divide_exactly_and_towards_zero(left: int, right: int) ->
 
 
 def test_what_a_condition_names_is_told_as_it_is_written() -> None:
-    """Units are none of it; what stands within total() says so."""
+    """Units are none of it; what is within total() says so."""
     root = parse("total(p.m + q.n) > 3*ms and elapsed > params.x").root
     assert [name for name, _, _ in list_references(root)] == [
         *("total(p.m)", "total(q.n)", "elapsed", "params.x")
@@ -201,7 +201,7 @@ def of_kind(ran: Ran, kind: str) -> list[dict[str, Any]]:
 
 
 def test_stop_when_ends_a_run_as_a_success_and_tells_its_numbers(ran: Ran) -> None:
-    """The outcome says so, and the condition with what held is a record of its own."""
+    """The outcome says so, and the condition with what held is a separate record."""
     what = program(Limits(duration_ns=60_000_000_000), every_ns=20_000_000)
     result = ran.go(
         Script(batches=[[1, 2], [3]]),

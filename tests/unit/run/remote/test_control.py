@@ -1,4 +1,4 @@
-"""A run's control channel: who may ask, and that nobody who does can hurt a run or hold it up."""
+"""A run's control channel: who may ask, and that no one who does can hurt a run or hold it up."""
 
 import json
 import os

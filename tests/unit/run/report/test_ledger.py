@@ -130,18 +130,18 @@ def test_an_event_that_never_happened_is_said_to_have_fired_0_times() -> None:
 
 
 def test_the_target_that_filtered_everything_is_named() -> None:
-    told = nothing(ResolvedTarget(comm=("postgres",)), not_target=12345)
-    assert told == "opens fired 12,345 times: all filtered by target.comm"
+    reported = nothing(ResolvedTarget(comm=("postgres",)), not_target=12345)
+    assert reported == "opens fired 12,345 times: all filtered by target.comm"
 
 
 def test_several_ends_are_told_with_their_numbers() -> None:
-    told = nothing(ResolvedTarget(pid=(1,)), not_target=10, filtered=5)
-    assert told == "opens fired 15 times: 10 filtered by target.pid, 5 filtered by where"
+    reported = nothing(ResolvedTarget(pid=(1,)), not_target=10, filtered=5)
+    assert reported == "opens fired 15 times: 10 filtered by target.pid, 5 filtered by where"
 
 
 def test_what_is_not_known_is_not_claimed() -> None:
-    told = nothing(ResolvedTarget(), filtered=UNKNOWN)
-    assert told == (
+    reported = nothing(ResolvedTarget(), filtered=UNKNOWN)
+    assert reported == (
         "opens fired an unknown number of times: an unknown number of events filtered by where"
     )
 
@@ -162,13 +162,13 @@ def test_output_that_its_own_limit_held_back_is_no_loss() -> None:
     assert judge_ledger(ledger, undelivered, output_limited=True).complete is True
 
 
-@pytest.mark.parametrize(("recursion", "told"), [(2, True), (0, False), (UNKNOWN, False)])
-def test_a_program_that_ran_already_is_told_for_the_cause(recursion: Count, told: bool) -> None:
+@pytest.mark.parametrize(("recursion", "reported"), [(2, True), (0, False), (UNKNOWN, False)])
+def test_a_program_that_ran_already_is_told_for_the_cause(recursion: Count, reported: bool) -> None:
     """The kernel counts whom it passed over so: where that is all that was missed, it is why."""
     side = SideCounts(hook=0, side="hit", fired=0, kernel_missed=2, recursion_misses=recursion)
     ledger, undelivered = made(Counts(sides=(side,), emits=(), metrics=()), {0: Delivery()})
     [reason] = [why for why in judge_ledger(ledger, undelivered).reasons if "2 times" in why]
-    assert ("running on that CPU already" in reason) == told
+    assert ("running on that CPU already" in reason) == reported
 
 
 # ---------------------------------------------------------------- spans

@@ -108,13 +108,13 @@ def test_a_live_run_is_left_alone_even_when_it_is_stopped(owner, where) -> None:
 def test_a_dry_run_tells_and_leaves_everything(owner, where) -> None:
     owner.kill()
     owner.wait()
-    [told] = clean_up_dead_runs(dry_run=True, directories=where)
-    assert told.removed
+    [reported] = clean_up_dead_runs(dry_run=True, directories=where)
+    assert reported.removed
     assert made_by(owner)[0].exists()
 
 
 def a_dead_journal(where: tuple[Path, ...], *entries: tuple[str, str]) -> Path:
-    """A journal that nobody holds any more."""
+    """A journal that no one holds any more."""
     journal = Journal("r1", plan="p", backend="bcc", probes=1, directories=where)
     for kind, what in entries:
         journal.add(kind, what)

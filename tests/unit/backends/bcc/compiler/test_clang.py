@@ -80,7 +80,7 @@ def _uncached(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nobody_compiles_the_same_as_root() -> None:
     """An unprivileged process gets the same instructions, and does not import bcc itself.
 
-    The tree is mounted where nobody may look: a user's own folder may be closed to others.
+    The tree is mounted where no one may look: a user's own folder may be closed to others.
     """
     mounted = "mount --bind . /mnt && cd /mnt && exec /usr/bin/python3 -c"
     done = subprocess.run(
@@ -213,7 +213,7 @@ def test_a_damaged_kept_program_is_not_believed(
 def test_a_directory_that_others_may_write_to_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever can write there could load programs as root."""
+    """Anyone who can write there could load programs as root."""
     monkeypatch.setattr(cache_directory, "SYSTEM_DIRECTORY", tmp_path / "probeplan")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     cache.write_compiled("key", {"f": bytes(16)})

@@ -43,7 +43,7 @@ def recorded(name: str = "6.1") -> KernelFacts:
 
 @pytest.mark.parametrize(("name", "plan"), [("slow-reads", SLOW_READS), ("switches", SWITCHES)])
 def test_the_c_reads_as_reviewed(name: str, plan: str) -> None:
-    """The text for a recorded kernel, as it stands in tests/data/golden."""
+    """The text for a recorded kernel, as it is in tests/data/golden."""
     facts = recorded()
     text = backend("bcc").emit(program_of(plan, facts), facts).text
     golden = GOLDEN / f"{name}.c"
@@ -86,7 +86,7 @@ def test_no_text_leaves_its_comment(text: str) -> None:
 
 
 def test_strings_of_a_plan_become_numbers() -> None:
-    """A text to compare with stands in the C as words, and in a comment."""
+    """A text to compare with is in the C as words, and in a comment."""
     facts = recorded()
     plan = """
 probes:

@@ -113,7 +113,7 @@ EDGES = [0, 1, -1, 127, 128, 255, 256, -128, -129, 2**31 - 1, 2**31, 2**32, 2**3
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.type.name)
 def test_every_pair_of_types_compares_right_at_its_edges(field: Register) -> None:
     """Each type of field against each type of constant, values around every change of width or
-    sign: widened, narrowed and reinterpreted values are all told apart."""
+    sign: widened, narrowed and reinterpreted values are all distinguished."""
     assert isinstance(field.type, Int)
     for other, number, op in product(KINDS, EDGES, COMPARISONS):
         kind = promoted(field.type, other)

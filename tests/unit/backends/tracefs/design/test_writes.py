@@ -41,7 +41,7 @@ probes:
 """
 
 WRITES = """\
-# cd /sys/kernel/tracing; every run has names of its own
+# cd /sys/kernel/tracing; every run has unique names
 echo 'p:probeplan_run/h0_entry_run vfs_read a0=$stack:u64 a1=$comm a2=%dx:u64 \
 a3=+64(+32(%di)):u64 a4=+32(%di):u64 a5=%di:u64' >> kprobe_events
 echo 'r1024:probeplan_run/h0_return_run vfs_read a0=$stack:u64 a1=$retval:s64' >> kprobe_events
@@ -65,8 +65,8 @@ echo 1 > instances/probeplan-run/tracing_on
 
 
 def test_a_function_is_two_events_with_what_they_need() -> None:
-    """Arguments by register, memory by chains with the pointers beside them, conditions and params
-    as filters; a private instance that neither overwrites nor outlives us."""
+    """Arguments by register, memory by chains with the pointers alongside them, conditions and
+    params as filters; a private instance that neither overwrites nor outlives us."""
     artifact = emitted(FUNCTION)
     buffer = artifact.memory["ring buffer"] // facts().possible_cpus // 1024
     assert artifact.text == WRITES.replace("BUFFER", str(buffer))
@@ -76,7 +76,7 @@ def test_a_function_is_two_events_with_what_they_need() -> None:
 
 def test_everything_that_user_space_does_is_marked() -> None:
     """`enforced` names each bound and condition once, and does not flatter."""
-    told = emitted("""
+    reported = emitted("""
 probes:
   a:
     attach: syscall:read
@@ -97,7 +97,7 @@ probes:
         "probes.a.comm": "user",
         "probes.a.metrics.n": "user",
     }
-    assert {name: told[name] for name in wanted} == wanted
+    assert {name: reported[name] for name in wanted} == wanted
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ probes:
 
 
 def test_a_plan_whose_filters_the_kernel_does_is_not_refused() -> None:
-    """Nothing is told to be in user space that is not."""
+    """Nothing is reported to be in user space that is not."""
     assert refused(FUNCTION, user_space=False) == ()
 
 

@@ -118,7 +118,7 @@ damaged = st.one_of(
 @settings(deadline=None, max_examples=60)
 @given(st.lists(damaged, min_size=1, max_size=4))
 def test_damaged_pages_neither_hang_nor_lead_outside(raws: list[bytes]) -> None:
-    """Whatever stands in a page: both walks end, agree, and stay within committed bytes."""
+    """Whatever is in a page: both walks end, agree, and stay within committed bytes."""
     few, many = walked(raws, "_walk_few"), walked(raws, "_walk_many")
     assert few == many
     buffer = buffer_of(raws)

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from orchestrator.output.sink import OutputLost, Sink
 
-__all__ = ["EventKind", "Level", "Log", "LogRecord", "OutputLost", "format_timestamp"]
+__all__ = ["EventKind", "Level", "Log", "LogRecord", "OutputLost"]
+__all__ += ["RecordFields", "format_timestamp"]
 
 Level = Literal["debug", "info", "warning", "error"]
 #: What a record reports: a noun, and a verb in the past. Records of the kind `event.recorded` are
@@ -35,6 +36,8 @@ EventKind = Literal[
 
 #: A record as the log schema has it.
 LogRecord = Mapping[str, Any]
+#: The fields of one kind of record, without those that all kinds have.
+RecordFields = dict[str, Any]
 _Queued = tuple[int, str, Level, dict[str, Any]]
 
 

@@ -9,7 +9,6 @@ from orchestrator.output.fields import StackNames, decode_field, no_stacks
 from orchestrator.output.percentiles import histogram_fields
 
 __all__ = [
-    "RecordFields",
     "cell_fields",
     "key_fields",
     "largest_first",
@@ -18,7 +17,6 @@ __all__ = [
 ]
 
 #: The fields of a record of the log, as JSON has them.
-RecordFields = dict[str, Any]
 
 
 def metric_fields(  # noqa: PLR0913  # a record has this many properties

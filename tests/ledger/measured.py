@@ -19,7 +19,7 @@ from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import live_facts
 from orchestrator.plan.load import load_plan
 from orchestrator.run.report.ledger import Delivery, make_ledger
-from orchestrator.run.report.verdict import Verdict, judge_ledger
+from orchestrator.run.report.verdict import LedgerVerdict, judge_ledger
 
 HEAD = """
 apiVersion: probeplan/v1
@@ -36,7 +36,7 @@ class Measured:
 
     program: Program
     ledger: Ledger
-    verdict: Verdict
+    verdict: LedgerVerdict
     cells: dict[str, Sequence[Cell]]
 
     def hook(self, probe: str = "p") -> Any:

@@ -23,11 +23,11 @@ class _Drawn(Protocol):
     def hide(self) -> None: ...
 
 
-Bar = TypeVar("Bar", bound=_Drawn)
+BarT = TypeVar("BarT", bound=_Drawn)
 
 
 @contextmanager
-def hidden_at_end(bar: Bar) -> Iterator[Bar]:
+def hidden_at_end(bar: BarT) -> Iterator[BarT]:
     """Yields the bar (or live view), and hides it after the block."""
     try:
         yield bar

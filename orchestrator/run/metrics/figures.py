@@ -7,7 +7,8 @@ from orchestrator.accounting.count import Count
 from orchestrator.cells.cell import Cell, merge_all
 from orchestrator.compile.program import MetricSpec, Program
 from orchestrator.output.fields import StackNames, no_stacks
-from orchestrator.output.metrics import RecordFields, key_fields, largest_first
+from orchestrator.output.log import RecordFields
+from orchestrator.output.metrics import key_fields, largest_first
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.figures import metrics_by_owner
 from orchestrator.plan.model import DerivedFigure, Param, Plan

@@ -8,7 +8,8 @@ import numpy as np
 from orchestrator.backends.protocol import OpenSpans
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import Program, Resource, SpanProgram
-from orchestrator.output.metrics import RecordFields, key_fields, largest_first, merge_same_names
+from orchestrator.output.log import RecordFields
+from orchestrator.output.metrics import key_fields, largest_first, merge_same_names
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

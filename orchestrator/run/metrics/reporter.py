@@ -9,7 +9,8 @@ from orchestrator.accounting.count import add_counts
 from orchestrator.backends.protocol import OpenSpans
 from orchestrator.compile.program import Program
 from orchestrator.output.fields import StackNames, no_stacks
-from orchestrator.output.metrics import RecordFields, metric_fields
+from orchestrator.output.log import RecordFields
+from orchestrator.output.metrics import metric_fields
 from orchestrator.output.run_output import RunOutput
 from orchestrator.plan.model import Plan
 from orchestrator.run.metrics.figures import (

@@ -10,7 +10,7 @@ from orchestrator.plan.model import Limits
 from orchestrator.run.report.account import Account
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.outcome import CommandResult, Outcome
-from orchestrator.run.report.verdict import Verdict, explain_nothing_seen, judge_ledger
+from orchestrator.run.report.verdict import LedgerVerdict, explain_nothing_seen, judge_ledger
 
 __all__ = ["Ending", "choose_exit_code", "finish_run"]
 
@@ -36,7 +36,9 @@ class Ending:
     paused_ns: Mapping[str, int]
 
 
-def finish_run(ending: Ending, program: Program, faults: Faults) -> tuple[dict[str, Any], Verdict]:
+def finish_run(
+    ending: Ending, program: Program, faults: Faults
+) -> tuple[dict[str, Any], LedgerVerdict]:
     """The fields of run.finished, including its `level`, and the verdict that they contain."""
     account = ending.account
     verdict = judge_ledger(
@@ -44,7 +46,7 @@ def finish_run(ending: Ending, program: Program, faults: Faults) -> tuple[dict[s
     )
     if ending.armed_at is None:
         never = ("nothing was ever attached and armed",)
-        verdict = Verdict(complete=False, reasons=never, lost=0, violations=())
+        verdict = LedgerVerdict(complete=False, reasons=never, lost=0, violations=())
     if ending.output_failed:
         failed = f"writing the output failed: {ending.output_failed}"
         verdict = replace(verdict, complete=False, reasons=(failed, *verdict.reasons))
@@ -75,7 +77,7 @@ def finish_run(ending: Ending, program: Program, faults: Faults) -> tuple[dict[s
     return fields, verdict
 
 
-def choose_exit_code(ending: Ending, verdict: Verdict, faults: Faults, limits: Limits) -> int:
+def choose_exit_code(ending: Ending, verdict: LedgerVerdict, faults: Faults, limits: Limits) -> int:
     """The exit code: 0 done, 2 plan or usage, 3 host, 4 incomplete, 5 workload failed, 6 internal
     or cleanup failure, 130 interrupted.
 
@@ -107,7 +109,7 @@ def _shell_status(command: CommandResult | None) -> int | None:
     return 128 + signal.Signals[command.signal]
 
 
-def _describe_error(ending: Ending, verdict: Verdict, faults: Faults) -> str | None:
+def _describe_error(ending: Ending, verdict: LedgerVerdict, faults: Faults) -> str | None:
     parts = [faults.describe(), _describe_command(ending.command)]
     if verdict.violations:
         parts.append("internal error: the accounts do not balance; please report this")

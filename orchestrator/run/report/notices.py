@@ -5,9 +5,10 @@ from typing import Any
 
 from orchestrator.accounting.count import Count, add_counts, at_least, is_known
 from orchestrator.backends.protocol import Artifact, AttachedHook, Counts
+from orchestrator.output.log import RecordFields
 from orchestrator.output.run_output import RunOutput
 from orchestrator.run.report.ledger import make_ledger
-from orchestrator.run.report.records import RecordFields, limit_fields, limits_in_force
+from orchestrator.run.report.records import limit_fields, limits_in_force
 from orchestrator.run.report.verdict import Loss, describe_losses
 
 __all__ = ["Notices"]

@@ -6,13 +6,12 @@ from typing import Any
 
 from orchestrator.backends.protocol import Artifact, AttachedHook, SkippedHook
 from orchestrator.compile.program import ProbeProgram, Program, ResolvedTarget
+from orchestrator.output.log import RecordFields
 from orchestrator.plan.model import Limits, Plan
 from orchestrator.policy.model import Policy
 
 __all__ = ["attached_fields", "limit_fields", "limits_in_force", "policy_fields"]
 __all__ += ["skipped_fields", "skipped_hook_fields", "started_fields", "with_sources"]
-
-RecordFields = dict[str, Any]
 
 #: Limits that no backend enforces: the reader bounds the output, the governor the cost, and the
 #: compiler what is known before attaching; `incomplete` is about the exit code.

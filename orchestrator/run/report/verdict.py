@@ -28,7 +28,7 @@ from orchestrator.accounting.vocabulary import (
 from orchestrator.compile.program import ResolvedTarget
 from orchestrator.run.report.ledger import add_accepted, find_imbalances
 
-__all__ = ["LOSS_TEXTS", "Completeness", "Loss", "Verdict", "describe_losses"]
+__all__ = ["LOSS_TEXTS", "Completeness", "LedgerVerdict", "Loss", "describe_losses"]
 __all__ += ["explain_nothing_seen", "judge_ledger"]
 
 #: Where data was lost: the buffer was full (ring), the output failed (output), the kernel did not
@@ -97,7 +97,7 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class LedgerVerdict:
     """`complete`, why it is not true, and `lost` in all. `violations` are identities that do not
     hold: a fault of this program or of the kernel's counters."""
 
@@ -109,14 +109,14 @@ class Verdict:
 
 def judge_ledger(
     ledger: Ledger, undelivered: Mapping[str, int], *, output_limited: bool = False
-) -> Verdict:
+) -> LedgerVerdict:
     """The verdict on a run. `undelivered`: by probe or span, records that the output did not take;
     no loss when `output_limited`, that is when limits.output was reached."""
     violations = tuple(find_imbalances(ledger, undelivered))
     losses = list(describe_losses(ledger, {} if output_limited else undelivered))
     known = [loss for loss in losses if loss.count not in (0, UNKNOWN)]
     unknown = [loss for loss in losses if loss.count == UNKNOWN]
-    return Verdict(
+    return LedgerVerdict(
         complete=False if known or violations else (UNKNOWN if unknown else True),
         reasons=tuple(dict.fromkeys((*violations, *map(str, known), *map(str, unknown)))),
         lost=add_counts(loss.count for loss in losses),

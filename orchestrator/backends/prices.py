@@ -1,9 +1,9 @@
-"""What it costs to get to a probe: ns that an event becomes slower by when a probe that does
-nothing is attached to it, by how it is attached.
+"""The price of a hit, by the way in which a probe is attached: how many ns slower an event is when
+a probe that does nothing is attached to it.
 
-Measured on the host at first use, on a system call and a function that nobody else calls much, and
-kept beside the compiled programs by kernel release and CPU model. Where that is not possible the
-DEFAULTS stand, and what is told says so.
+Prices are measured on the host at first use, on a rarely used system call, and cached next to the
+compiled programs by kernel release and CPU model. Where that is not possible DEFAULTS are used, and
+`Price.calibrated` is false.
 """
 
 import json
@@ -17,7 +17,7 @@ from orchestrator.backends.cache_directory import cache_directory, check_own
 
 __all__ = ["DEFAULTS", "Price", "file_name_of", "look_up_prices"]
 
-#: ns. Sources: our measurements on one machine, 6.18, of an event with an empty probe against one
+#: ns. Source: our measurements on one machine, Linux 6.18, of an event with an empty probe and
 #: without (raw and perf tracepoints, uprobes, tracefs events; a kretprobe costs two traps).
 DEFAULTS: Mapping[str, float] = {
     "raw tracepoint": 80,
@@ -40,8 +40,8 @@ _SANE_NS = 1_000_000.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """ns a hit; `calibrated`: measured on this host. `run_ns`: what the kernel's statistics tell of
-    the program that does nothing, which is theirs and not a program's."""
+    """ns per hit. `calibrated`: measured on this host. `run_ns`: the run time that the kernel's
+    statistics report for a program that does nothing, which is the cost of measuring."""
 
     ns: float
     calibrated: bool
@@ -52,22 +52,23 @@ MeasurePrice = Callable[[str], "tuple[float, float] | None"]
 
 
 def look_up_prices(kinds: Collection[str], measure: MeasurePrice) -> dict[str, Price]:
-    """The price of each of `kinds`. `measure` is asked for those that are not kept yet, unless
-    nothing can be kept: (ns, run_ns), or None where it cannot be told."""
+    """The price of each of `kinds` (keys of DEFAULTS). `measure` is called for those that are not
+    cached, unless nothing can be cached; it returns (ns, run_ns), or None where it cannot measure.
+    Raises KeyError for a kind that is not in DEFAULTS."""
     file = _prices_file()
     kept = _read_prices(file) if file is not None else {}
     missing = [kind for kind in kinds if kind not in kept] if file is not None else []
     for kind in missing:
-        found = measure(kind)
-        if found is not None and 0 <= found[0] < _SANE_NS:
-            kept[kind] = Price(ns=found[0], run_ns=found[1], calibrated=True)
+        measured = measure(kind)
+        if measured is not None and 0 <= measured[0] < _SANE_NS:
+            kept[kind] = Price(ns=measured[0], run_ns=measured[1], calibrated=True)
     if file is not None and any(kind in kept for kind in missing):
         _write_prices(file, kept)
     return {kind: kept.get(kind, Price(ns=DEFAULTS[kind], calibrated=False)) for kind in kinds}
 
 
 def file_name_of(release: str, cpuinfo: str) -> str:
-    """The name of the file for a kernel and a CPU model."""
+    """The file name for a kernel release and the CPU model in the text of /proc/cpuinfo."""
     from hashlib import sha256
 
     fields = ("model name", "CPU implementer", "CPU part", "machine")
@@ -78,7 +79,7 @@ def file_name_of(release: str, cpuinfo: str) -> str:
 
 
 def _prices_file() -> Path | None:
-    """Where prices are kept; None where nothing can be."""
+    """The file of cached prices; None where nothing can be cached."""
     place = cache_directory()
     if place is None:
         return None
@@ -86,7 +87,7 @@ def _prices_file() -> Path | None:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         own = check_own(place)
         with _CPUINFO.open(errors="replace") as processors:
-            cpuinfo = processors.read(2048)  # the first one's: a host of hundreds takes its time
+            cpuinfo = processors.read(2048)  # the first CPU is enough; reading hundreds is slow
     except OSError:
         return None
     return own / file_name_of(os.uname().release, cpuinfo) if os.access(own, os.W_OK) else None
@@ -94,10 +95,10 @@ def _prices_file() -> Path | None:
 
 def _read_prices(file: Path) -> dict[str, Price]:
     try:
-        found = json.loads(file.read_text())
+        cached = json.loads(file.read_text())
         return {
             kind: Price(ns=float(ns), run_ns=float(run_ns), calibrated=True)
-            for kind, (ns, run_ns) in found.items()
+            for kind, (ns, run_ns) in cached.items()
             if kind in DEFAULTS and 0 <= ns < _SANE_NS
         }
     except (OSError, ValueError, TypeError, AttributeError):
@@ -105,7 +106,7 @@ def _read_prices(file: Path) -> dict[str, Price]:
 
 
 def _write_prices(file: Path, kept: Mapping[str, Price]) -> None:
-    """Atomically. Two runs that measure at once keep the later one's figures."""
+    """Replace the file atomically. Of two runs that measure at once, the later one wins."""
     from contextlib import suppress
 
     text = json.dumps({kind: [round(p.ns, 1), round(p.run_ns, 1)] for kind, p in kept.items()})

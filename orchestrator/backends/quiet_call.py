@@ -1,5 +1,5 @@
-"""A system call that does next to nothing and that hardly anybody makes: what a probe costs is
-measured by it."""
+"""A system call that does almost nothing and is rarely used. The price of a probe is measured on
+it."""
 
 import ctypes
 import platform
@@ -7,7 +7,7 @@ import time
 
 __all__ = ["CALL", "LIBRARY", "call_symbol", "measure_call_ns"]
 
-#: It only looks at its argument.
+#: It only compares its argument (SYSCALL_DEFINE1(sched_get_priority_min), kernel/sched).
 CALL = "sched_get_priority_min"
 LIBRARY = "libc.so.6"
 _CALLS, _BLOCKS = 100, 30
@@ -16,19 +16,20 @@ _ENTRY = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_", "riscv64": "__riscv
 
 
 def call_symbol() -> str:
-    """The kernel's function for it (arch/*/include/asm/syscall_wrapper.h)."""
+    """The kernel function of the call (arch/*/include/asm/syscall_wrapper.h)."""
     return _ENTRY.get(platform.machine(), "") + CALL
 
 
 def measure_call_ns() -> float:
-    """Of the quickest block: what interrupts one is no part of the price. They are spread over some
-    time, since a neighbour that slows this CPU does so for longer than a block."""
+    """ns per call in the fastest of several blocks of calls, since interruptions are no part of the
+    price. The blocks are spread over 15 ms, because other load slows this CPU for longer than one
+    block."""
     call = getattr(ctypes.CDLL(None), CALL)
-    found = []
+    block_ns = []
     for _ in range(_BLOCKS):
         start = time.perf_counter_ns()
         for _ in range(_CALLS):
             call(0)
-        found.append((time.perf_counter_ns() - start) / _CALLS)
+        block_ns.append((time.perf_counter_ns() - start) / _CALLS)
         time.sleep(_PAUSE_S)
-    return min(found)
+    return min(block_ns)

@@ -98,7 +98,7 @@ def _values(events: Events) -> list[tuple[bytes, bytes]]:
         table = EventColumns(
             reader, mine, Tasks(Path("/nonexistent"), Path("/nonexistent")), Tally()
         )
-        for node, name in reader.source.leaves.items():
+        for node, name in reader.source.field_names.items():
             if name.startswith("common_"):
                 continue
             column = table.column_of(node)
@@ -128,7 +128,7 @@ def _layout() -> tuple[EventLayout, dict[str, EventFormat]]:
         reported = facts.tracepoint(source.category, source.event)
         assert reported is not None
         fields = {field.name: field for field in (*reported.common, *reported.fields)}
-        size = max(fields[name].offset + fields[name].size for name in source.leaves.values())
+        size = max(fields[name].offset + fields[name].size for name in source.field_names.values())
         readers[source.event] = EventFormat(
             source=source, kind=reported.id or 0, fields=fields, size=size
         )

@@ -1,7 +1,8 @@
 """The tracefs backend: no compiler, no BPF, a start-up of milliseconds.
 
-A private instance a run, dynamic events in a group of the run's own, filters where their grammar
-can say what the plan says, pages read in bulk; the rest is done by the reader and marked so.
+Each run has a private tracing instance and dynamic events in a separate group. Conditions become
+kernel filters where the filter grammar can express them. Pages are read in bulk. Everything else is
+done by the reader in user space, and `Artifact.enforced` says so.
 """
 
 from orchestrator.backends.protocol import Artifact, AttachOptions, Session
@@ -15,7 +16,7 @@ NAME = "tracefs"
 
 
 def attach(artifact: Artifact[EventLayout], facts: KernelFacts, options: AttachOptions) -> Session:
-    """Attach all of the artifact or nothing; raises HostError with the kernel's words."""
+    """Attach all of the artifact or nothing. Raises HostError with the kernel's error text."""
     from orchestrator.backends.tracefs.attach import attaching
 
     return attaching.attach(artifact, facts, options)

@@ -1,4 +1,4 @@
-"""From a layout to a session: an instance of our own, with all events or none."""
+"""From an artifact to a session: a private instance with all events, or none."""
 
 from pathlib import Path
 
@@ -24,7 +24,8 @@ __all__ = ["attach"]
 def attach(
     artifact: Artifact[EventLayout], facts: KernelFacts, options: AttachOptions
 ) -> TracefsSession:
-    """Attach everything or nothing; optional hooks that the kernel refuses are left out."""
+    """Attach everything or nothing; optional hooks that the kernel refuses are skipped. Raises
+    HostError with the kernel's error text."""
     layout = artifact.detail
     skipped: list[SkippedHook] = []
     while True:

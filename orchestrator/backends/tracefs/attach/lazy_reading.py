@@ -1,4 +1,4 @@
-"""A session's reading side, made when it is first needed: attaching and arming do not wait for
+"""A session's reading side, created when it is first needed: attaching and arming do not wait for
 numpy, which takes longer to import than a plan takes to attach."""
 
 from dataclasses import dataclass, field
@@ -29,7 +29,8 @@ class LazyReadingSide:
         return self._made is not None
 
     def get(self) -> "ReadingSide":
-        """The reading side. Raises OSError when it is made and an event's format cannot be read."""
+        """The reading side. Raises OSError if it has to be created and an event's format cannot
+        be read."""
         if self._made is None:
             from orchestrator.backends.tracefs.reader.reading_side import make_reading_side
 

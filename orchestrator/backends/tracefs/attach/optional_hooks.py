@@ -1,4 +1,4 @@
-"""What becomes of the hooks that need something which the kernel refused."""
+"""Optional hooks are skipped when the kernel refuses something that they need."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,8 +14,8 @@ __all__ = ["without_refused"]
 def without_refused(
     layout: EventLayout, refused: WriteRefused, skipped: list[SkippedHook]
 ) -> EventLayout:
-    """The layout without the optional hooks that need what the kernel refused; raises HostError
-    where a hook is not optional, or nothing would be left."""
+    """The layout without the optional hooks that need what the kernel refused; they are appended to
+    `skipped`. Raises HostError where such a hook is not optional, or no hook would be left."""
     source = refused.step.source
     users = [h for h in layout.hooks if source in [side.source for side in h.sides]]
     left = tuple(h for h in layout.hooks if h not in users)
@@ -26,7 +26,7 @@ def without_refused(
 
 
 def _keep_hooks(layout: EventLayout, hooks: tuple[HookEvents, ...]) -> EventLayout:
-    """The layout with these hooks only, and the sources that they need."""
+    """The layout with only these hooks, and the sources that they need."""
     needed = sorted({side.source for hook in hooks for side in hook.sides})
     number = {old: new for new, old in enumerate(needed)}
     return replace(

@@ -1,4 +1,4 @@
-"""A run's probes in tracefs: armed, drained, accounted for and taken away."""
+"""A run's probes in tracefs: armed, read, counted and removed."""
 
 import select
 from collections.abc import Collection, Mapping, Sequence
@@ -47,7 +47,7 @@ __all__ = ["TracefsSession"]
 
 
 class TracefsSession:
-    """protocol.Session over one instance. numpy is imported when events are first awaited."""
+    """protocol.Session of one instance. numpy is imported when events are first read."""
 
     def __init__(
         self,
@@ -86,15 +86,16 @@ class TracefsSession:
         self._armed = True
 
     def _switch_triggers(self, state: str) -> None:
-        """Let hist triggers count, or not; they go on counting whatever tracing_on says."""
+        """Set hist triggers to `continue` or `pause`: tracing_on has no effect on them."""
         instance = self.instance
         instance.perform_writes(
             trigger_switch_writes(self.layout, instance.names, instance.own, state)
         )
 
     def extend(self, deadline_ns: int) -> None:
-        """Move the deadline (a lease renewed). One that ran out, since we were stopped, was ended
-        by the watchdog, perhaps just now: what is on already stays on."""
+        """Move the deadline (a lease renewed). If the deadline passed while this process was
+        stopped, the watchdog has ended recording, so everything is switched on again;
+        what is still on stays on."""
         self._deadline_ns = deadline_ns
         if self._armed:
             instance = self.instance
@@ -102,8 +103,8 @@ class TracefsSession:
             instance.perform_writes(resume_writes(self.layout, instance.names, instance.own, off))
 
     def pause(self, probes: Collection[int]) -> None:
-        """Switch probes off by their events' own switches. Raises HostError for one that shares an
-        event with a probe that goes on."""
+        """Disable the events of probes. Raises HostError for a probe that shares an event with one
+        that stays on."""
         paused = self._paused | set(probes)
         sources = self._sources_of(paused)
         if shared := sources & self._sources_of(set(range(len(self.program.probes))) - paused):
@@ -112,8 +113,8 @@ class TracefsSession:
         self._paused = paused
 
     def resume(self, probes: Collection[int]) -> None:
-        """Switch paused probes on again. Calls that were open are forgotten: their returns may have
-        gone by."""
+        """Switch paused probes on again. Open calls are forgotten, since their returns may have
+        been missed."""
         self._reading.get().pipeline.forget_open_calls(
             {hook.hook.id for hook in self._hooks_of(probes)}
         )
@@ -151,14 +152,14 @@ class TracefsSession:
 
     @property
     def samplable(self) -> Collection[int]:
-        """None: what is left out here has been recorded all the same."""
+        """None: sampling is done in user space, so changing it would not save anything."""
         return ()
 
     def set_run_time_stats(self, on: bool) -> None:
-        """Nothing to measure: an event's price is all that it costs."""
+        """Does nothing: there are no programs, and an event costs just its price."""
 
     def expenses(self) -> Sequence[Expense]:
-        """One for each event that is on."""
+        """One for each event that is enabled."""
         return list_expenses(
             self.layout,
             self.instance,
@@ -169,11 +170,11 @@ class TracefsSession:
         )
 
     def resample(self, probe: int, every: int) -> None:
-        """Never asked for: nothing is samplable."""
+        """Never called, since nothing is samplable. Raises NotImplementedError."""
         raise NotImplementedError(f"sampling of probe {probe} to {every}")
 
     def detach_probe(self, probe: int) -> None:
-        """Off by its events' own switches; the definitions go with the rest."""
+        """Disable the probe's events; their definitions are removed by `detach`."""
         self._detached.add(probe)
         everyone = set(range(len(self.program.probes)))
         sources = self._sources_of(self._detached) - self._sources_of(everyone - self._detached)
@@ -186,20 +187,20 @@ class TracefsSession:
         self._poll.poll(max(0, int(timeout_s * 1000)))
 
     def read(self) -> "Sequence[NDArray[np.uint8]]":
-        """Batches of records in time order; none is held back once tracing is off."""
+        """Batches of records in time order. While armed, events of the last 2 ms are held back."""
         if self._closed:
             return ()
         return self._reading.get().read_batches(self._deadline_ns, is_recording=self._armed)
 
     def release_batch(self) -> None:
-        """Records are copies: there is nothing to give back."""
+        """Does nothing: records are copies."""
 
     def capped(self) -> bool:
         """True once the plan's event cap is reached."""
         return self._reading.is_made and self._reading.get().pipeline.bounds.cap.is_reached
 
     def metrics(self) -> Mapping[int, Sequence[Cell]]:
-        """All cells by metric index, as of the last read."""
+        """All cells by metric index, including the events read so far."""
         cells: dict[int, Sequence[Cell]] = {
             aggregate.spec.index: aggregate.cells()
             for aggregate in self._reading.get().pipeline.aggregates
@@ -222,12 +223,12 @@ class TracefsSession:
         return MetricsReading(cells=cells, events_apart=apart)
 
     def new_stacks(self, numbers: Collection[int] | None = None) -> "Sequence[Stack]":
-        """None: programs that take stacks are refused."""
+        """Empty: programs that take stacks are refused."""
         del numbers
         return ()
 
     def open_spans(self, span: int) -> OpenSpans:
-        """None: programs with spans are refused."""
+        """Raises ValueError: programs with spans are refused."""
         raise ValueError(f"tracefs has no span {span}")
 
     def _read_tables(self) -> list[tuple[HistUse, HistTable]]:
@@ -246,7 +247,7 @@ class TracefsSession:
 
 
 def _shared_event_finding(layout: EventLayout, program: Program, sources: Sequence[int]) -> Finding:
-    """Why a probe cannot be paused by itself."""
+    """Why a probe cannot be paused alone."""
     events = ", ".join(layout.sources[source].key for source in sources)
     hooks = [h for h in layout.hooks if any(side.source in sources for side in h.sides)]
     names = dict.fromkeys(program.probes[hook.probe].name for hook in hooks)

@@ -73,7 +73,7 @@ def make_counts(
     buffers = _buffer_counts(layout, instance, reading.corrupt)
     booked = _book_sides(pipeline, layout, tables)
     sources = _count_sources(layout, buffers, booked, hits)
-    has_unchecked_reads = any(source.reads for source in layout.sources)
+    has_unchecked_reads = any(source.unchecked_reads for source in layout.sources)
     return Counts(
         sides=tuple(
             _side_counts(layout, hook, side, booked, sources) for hook, side in _sides_of(layout)

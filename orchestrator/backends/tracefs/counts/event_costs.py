@@ -1,4 +1,4 @@
-"""What each event of a session has cost so far: the governor's input."""
+"""What each event of a session has cost so far. The governor uses it."""
 
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING

@@ -106,4 +106,4 @@ class EventHits:
         return profile(names, tracefs=self._instance.tracefs) if names else {}
 
     def _name(self, number: int) -> str:
-        return self._instance.names.event(self._layout.sources[number])[1]
+        return self._instance.names.event_of(self._layout.sources[number])[1]

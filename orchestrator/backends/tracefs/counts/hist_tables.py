@@ -60,7 +60,7 @@ def read_hist_tables(
     """Each trigger's table at this moment; raises OSError where one cannot be read."""
     texts: dict[int, str] = {}  # all are read before any is parsed, to be of about one moment
     for source in dict.fromkeys(use.source for use in layout.hists):
-        category, event = instance.names.event(layout.sources[source])
+        category, event = instance.names.event_of(layout.sources[source])
         texts[source] = instance.read_event_file(category, event, "hist")
     parsed = {source: parse_hist_file(text) for source, text in texts.items()}
     tables = [(use, _table_of(use, parsed[use.source])) for use in layout.hists]
@@ -80,8 +80,8 @@ def _table_of(use: HistUse, tables: Sequence[HistTable]) -> HistTable | None:
 
 
 def cells_of_table(use: HistUse, spec: MetricSpec, table: HistTable) -> list[Cell]:
-    """The metric's cells. What did not fit is the cell `other`; its sum is not known, which the
-    metric's `map_busy` tells."""
+    """The metric's cells. Events that did not fit are the cell `other` of a count. A sum has no
+    such cell, since their values are unknown; MetricCounts.map_busy counts them instead."""
     parsed = [_cell_of_row(use, spec, row) for row in table.rows]
     cells = [cell for cell in parsed if cell is not None]
     if table.dropped and spec.kind == "count":

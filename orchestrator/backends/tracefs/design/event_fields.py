@@ -1,4 +1,4 @@
-"""Which nodes an event answers by itself, and under which field name."""
+"""Which nodes an event's record holds, and in which fields."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -23,17 +23,17 @@ from orchestrator.compile.expressions.types import U64, Bool, Int, Pointer, Str
 __all__ = ["COMM", "RESULT", "STACK", "STACK_STEP", "DynamicEventFields", "TracepointFields"]
 
 COMM = Builtin("comm", Str(16))
-#: The stack pointer: what tells the calls of a nested or recursive function apart.
+#: The stack pointer distinguishes the calls of a nested or recursive function.
 STACK = Builtin("task", U64)
-#: From the stack pointer at a function's entry to that at its return: a call pushes the return
-#: address on x86-64 and ret takes it off; elsewhere it is in a register.
+#: The stack pointer at a function's return, less that at its entry. On x86-64 a call pushes the
+#: return address and ret removes it; on other architectures it is in a register.
 STACK_STEP = {"x86_64": 8}
 
-THREAD = "common_pid"  # in every trace entry: the thread's number
+THREAD = "common_pid"  # the thread number, in every trace entry
 RESULT = "ret"  # the field of a sys_exit event that holds the return value
-#: What the trace entry and the reader tell at every event.
+#: What the trace entry or the reader provides for every event.
 ALWAYS = frozenset({"pid", "tid", "comm", "cpu", "now", "uid", "gid"})
-_CHAR_POINTERS = ("char *", "const char *")  # the kernel compares what they point to
+_CHAR_POINTERS = ("char *", "const char *")  # a filter compares the string that they point to
 
 
 def _is_always_known(node: Node) -> bool:
@@ -48,8 +48,8 @@ def _unanswered_leaves(nodes: Iterable[Node], answers: Callable[[Node], bool]) -
 
 @dataclass(slots=True)
 class TracepointFields:
-    """A tracepoint's record. `returns`: it is a sys_exit event, whose `ret` is `retval`;
-    `paired`: `elapsed` is known too."""
+    """The fields of a tracepoint's record. `returns`: it is a sys_exit event, where `ret` is
+    `retval`; `paired`: `elapsed` is known too."""
 
     returns: bool = False
     paired: bool = False
@@ -57,7 +57,7 @@ class TracepointFields:
     unchecked_reads: frozenset[Node] = frozenset()
 
     def missing_leaves(self, nodes: Iterable[Node]) -> list[Node]:
-        """Leaves of `nodes` that this event cannot answer."""
+        """The leaves of `nodes` that this event does not have."""
         return _unanswered_leaves(nodes, self._can_answer)
 
     def _can_answer(self, node: Node) -> bool:
@@ -80,7 +80,7 @@ class TracepointFields:
                 return _is_always_known(node)
 
     def field_of(self, node: Node) -> FieldRef | None:
-        """The field that a filter compares for `node`."""
+        """The field that a filter compares for `node`; None where there is none."""
         match node:
             case Builtin(name="tid"):
                 return FieldRef(name=THREAD, type=Int(32, True))
@@ -95,8 +95,8 @@ class TracepointFields:
 
 
 def _field_ref(node: Field) -> FieldRef | None:
-    """None where the plan's type is not the record's: a syscall's narrow argument stands in an
-    8-byte slot whose upper half the ABI leaves undefined."""
+    """None where the type in the plan is not the type in the record: a narrow syscall argument is
+    in an 8-byte slot, and the ABI leaves the upper half undefined."""
     f = node.field
     match node.type, f.kind:
         case Int(bits=bits, signed=signed), "int" if bits == 8 * f.size and signed == f.signed:
@@ -115,11 +115,11 @@ def _field_ref(node: Field) -> FieldRef | None:
 
 @dataclass(slots=True)
 class DynamicEventFields:
-    """An event of our own: each leaf becomes a fetch argument, `a0`, `a1`, …
+    """The fields of an event of our own: each leaf becomes a fetch argument, `a0`, `a1`, …
 
-    Integers read from memory carry garbage when the read fails, and the kernel does not tell
-    (trace_probe_tmpl.h, process_fetch_insn_bottom): the pointers they are read through are fetched
-    beside them, for the reader to judge.
+    Integers read from memory contain garbage when the read fails, and the kernel does not report
+    that (trace_probe_tmpl.h, process_fetch_insn_bottom). So the pointers that they are read through
+    are fetched too, and the reader checks those.
     """
 
     fetcher: Fetcher
@@ -128,12 +128,12 @@ class DynamicEventFields:
     arguments: list[str] = field(default_factory=list)
 
     def missing_leaves(self, nodes: Iterable[Node]) -> list[Node]:
-        """Leaves of `nodes` that cannot be fetched here; the others are from now on."""
+        """The leaves of `nodes` that cannot be fetched here. All others are added as arguments."""
         return _unanswered_leaves(nodes, self._can_answer)
 
     @property
     def unchecked_reads(self) -> frozenset[Node]:
-        """Leaves that read numbers from memory."""
+        """Leaves that read numbers from memory: a failed read of those goes unnoticed."""
         return frozenset(n for n in self.field_names if isinstance(n, Load) and not _is_text(n))
 
     def _can_answer(self, node: Node) -> bool:
@@ -149,19 +149,19 @@ class DynamicEventFields:
             return False
         self.add_argument(node, text)
         for base in _pointers_read(node):
-            beside = self.fetcher.fetch_argument(base)
-            if beside is not None:
-                self.add_argument(base, beside)
+            pointer = self.fetcher.fetch_argument(base)
+            if pointer is not None:
+                self.add_argument(base, pointer)
         return True
 
     def add_argument(self, node: Node, text: str) -> None:
-        """Fetch `node` by `text`, once."""
+        """Add an argument that fetches `node` by `text`, unless there is one."""
         if node not in self.field_names:
             self.field_names[node] = f"a{len(self.arguments)}"
             self.arguments.append(f"{self.field_names[node]}={text}")
 
     def field_of(self, node: Node) -> FieldRef | None:
-        """The field that a filter compares for `node`."""
+        """The field that a filter compares for `node`; None where there is none."""
         match node:
             case Builtin(name="tid"):
                 return FieldRef(name=THREAD, type=Int(32, True))
@@ -196,12 +196,12 @@ def _pointers_read(node: Node) -> list[Node]:
     """The pointers that reading `node` goes through."""
     if isinstance(node, ReadString) or not isinstance(node, Load):
         return []
-    found: list[Node] = []
+    pointers: list[Node] = []
     for part in walk(node):
         base = getattr(part, "base", None) if isinstance(part, Load | Address) else None
         if base is not None and not isinstance(base, Address):
-            found.append(base)
-    return found
+            pointers.append(base)
+    return pointers
 
 
 EventFields = TracepointFields | DynamicEventFields

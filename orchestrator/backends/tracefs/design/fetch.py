@@ -28,9 +28,9 @@ _MOST = 63  # MAX_ARGSTR_LEN: an argument's expression with its type
 
 
 class Fetcher:
-    """Says how a node is fetched: `arch` is uname's word; `user` that the event is one of user
-    code, where plain reads are of user memory; `fields` are the expressions of a tracepoint's
-    fields, where they can be had otherwise."""
+    """Writes fetch arguments. `arch`: as uname prints it. `user`: the event is in user code, where
+    plain reads are of user memory. `fields`: fetch expressions of a tracepoint's fields by name,
+    where the event is a function that has the same arguments."""
 
     def __init__(
         self, arch: str, *, user: bool = False, fields: Mapping[str, str] | None = None
@@ -40,7 +40,7 @@ class Fetcher:
         self.fields = fields or {}
 
     def fetch_argument(self, node: Node) -> str | None:
-        """`EXPRESSION:TYPE`, or None where tracefs has no words for it."""
+        """`EXPRESSION:TYPE`, or None where tracefs cannot fetch the node."""
         text = self._fetch_text(node)
         return text if text is not None and len(text) <= _MOST else None
 
@@ -76,7 +76,7 @@ class Fetcher:
         return f"{address}:{'ustring' if user and kind == 'string' else kind}"
 
     def _dereference(self, base: Node, offset: int) -> str | None:
-        """`±[u]OFFSET(BASE)`: what stands at an address."""
+        """`±[u]OFFSET(BASE)`: what is stored at an address."""
         while isinstance(base, Address):
             offset += base.offset
             base = base.base
@@ -116,17 +116,19 @@ def _type_word(kind: object) -> str:
     return "u8" if isinstance(kind, Bool) else "u64"
 
 
-#: Where a system call's arguments stand in the registers saved at its entry, which its function
-#: gets a pointer to (struct pt_regs; SYSCALL_DEFINEx in arch/x86/include/asm/syscall_wrapper.h).
+#: Of a system call's function: its prefix, the register with its only argument, a pointer to the
+#: registers saved at entry (struct pt_regs; SYSCALL_DEFINEx in
+#: arch/x86/include/asm/syscall_wrapper.h), and the offsets of the call's arguments there.
 _SAVED = {"x86_64": ("__x64_sys_", "%di", (112, 104, 96, 56, 72, 64))}
 
 
 def syscall_function(arch: str, name: str) -> str | None:
-    """The function behind a system call, where its arguments can be read; else None."""
+    """The kernel function of a system call; None where its arguments cannot be read."""
     return _SAVED[arch][0] + name if arch in _SAVED else None
 
 
 def syscall_fields(arch: str, names: Sequence[str]) -> dict[str, str]:
-    """How the arguments, named in order, are read at that function's entry."""
+    """Fetch expressions of the arguments by name, at that function's entry. `names` are in order.
+    Raises KeyError for an architecture where `syscall_function` is None."""
     _, pointer, offsets = _SAVED[arch]
     return {name: f"+{at}({pointer})" for name, at in zip(names, offsets, strict=False)}

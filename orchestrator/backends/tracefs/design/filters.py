@@ -1,8 +1,8 @@
-"""Conditions as tracefs filters, where the grammar can say exactly the same.
+"""Conditions as tracefs filters, where the filter grammar can express exactly the same.
 
 Source: kernel/trace/trace_events_filter.c (parse_pred, filter_parse_regex). A field is compared
-with a constant, in the field's own width and sign: a constant out of its range would be cut down
-by the kernel and mean something else, so it is not handed over. Faulting reads count as no match.
+with a constant in the field's width and sign. The kernel would truncate a constant outside that
+range, which changes its meaning, so such a condition is not pushed. Faulting reads do not match.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ from orchestrator.compile.expressions.types import Bool, Int, Pointer, Str, wrap
 
 __all__ = ["FieldRef", "comm_filter", "field_name_of", "filter_text", "join_filters"]
 
-MOST_BYTES = 4000  # a filter must fit into a page with what the kernel puts around it
+MOST_BYTES = 4000  # a filter and what the kernel adds to it must fit into a page
 MOST_STRING = 255  # MAX_FILTER_STR_VAL is 256 with the NUL
 _NEGATED = {"==": "!=", "!=": "=="}
 _SWAPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
@@ -31,20 +31,20 @@ _PLAIN = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldRef:
-    """How filters name a node's value, and what they compare: an integer of `type`, or a string
-    kept in `size` bytes (0: as long as it is)."""
+    """The name of the field that holds a node's value, and what a filter compares there: an integer
+    of `type`, or a string stored in `size` bytes (0: of variable length)."""
 
     name: str
     type: Int | None
     size: int = 0
 
 
-#: From a node to the field that holds its value, None for what is no field.
+#: From a node to the field that holds its value; None where there is none.
 Lookup = Callable[[Node], FieldRef | None]
 
 
 def filter_text(node: Node, field_of: Lookup) -> str | None:
-    """The filter that holds exactly where `node` is true, or None where there is none."""
+    """The filter that matches exactly where `node` is true; None where there is none."""
     match node:
         case Combination(op="not", operands=(operand,)):
             inner = filter_text(operand, field_of)
@@ -70,7 +70,7 @@ def filter_text(node: Node, field_of: Lookup) -> str | None:
 
 
 def field_name_of(node: Node, names: Mapping[Node, str]) -> str | None:
-    """The field whose number or string `node` is, unchanged; None where it is none."""
+    """The field that holds the number or string `node`, unchanged; None where there is none."""
     while True:
         node = _strip_shown(node)
         if node in names:
@@ -112,14 +112,14 @@ def _compare_field(op: str, ref: FieldRef | None, constant: int) -> str | None:
 
 
 def _test_mask(op: str, node: Node, mask: int, field_of: Lookup) -> str | None:
-    """`(field & mask) != 0`, which filters write `field & mask`."""
+    """`(field & mask) != 0`, which is written `field & mask` in a filter."""
     node = _strip_shown(node)
     if (
         isinstance(node, Convert)
         and _is_widening(_number_type(node.value), node.type)
         and mask >= 0
     ):
-        # The upper bits of a widened signed value repeat its sign: only masks below are the same.
+        # The upper bits of a widened signed value repeat its sign: only lower masks are equal.
         kind = _number_type(node.value)
         if isinstance(kind, Int) and mask < 1 << (kind.bits - kind.signed):
             return _test_mask(op, node.value, mask, field_of)
@@ -132,7 +132,7 @@ def _test_mask(op: str, node: Node, mask: int, field_of: Lookup) -> str | None:
 
 
 def _before_conversion(op: str, constant: int, source: object, target: object) -> int | None:
-    """The constant to compare the unconverted value with, or None where there is none."""
+    """The constant to compare the unconverted value with; None where there is none."""
     if isinstance(source, Bool):
         source = Int(8, False)
     if not isinstance(source, Int):
@@ -166,7 +166,7 @@ def _number_type(node: Node) -> object:
 
 
 def _strip_shown(node: Node) -> Node:
-    """Without what changes no value: what is only shown, conversions to the same type."""
+    """Without the nodes that change no value: presentations, conversions to the same type."""
     while True:
         match node:
             case Shown(value=value):
@@ -191,7 +191,7 @@ def _string_test(node: StringTest, field_of: Lookup) -> str | None:
     if ref is None or ref.type is not None or not isinstance(kind, Str):
         return None
     text = _plain_text(node.text)
-    # The plan sees at most size - 1 bytes; the kernel compares all of the field.
+    # The plan compares at most size - 1 bytes; the kernel compares all of the field.
     if text is None:
         return None
     if not 0 < ref.size <= kind.size and (
@@ -204,8 +204,8 @@ def _string_test(node: StringTest, field_of: Lookup) -> str | None:
 def _match_text(name: str, op: str, text: str) -> str | None:
     if op == "equal":
         return f'{name} == "{text}"'
-    # A bracket makes the kernel use its full glob: a leading digit would be taken for an index,
-    # and its short cut for endings looks at the end of the array, not of the string.
+    # A bracket makes the kernel use its full glob matcher. Without it a leading digit is taken for
+    # an index, and the shortcut for suffixes compares the end of the array, not of the string.
     if not (text[0].isalnum() or text[0] == "_"):
         return None
     glob = f"[{text[0]}]{text[1:]}"
@@ -214,7 +214,7 @@ def _match_text(name: str, op: str, text: str) -> str | None:
 
 
 def _plain_text(text: bytes) -> str | None:
-    """Text that stands for itself in a filter, in quotes and in a pattern."""
+    """Text that has no special meaning in a filter, in quotes and in a pattern; else None."""
     try:
         plain = text.decode("ascii")
     except UnicodeDecodeError:

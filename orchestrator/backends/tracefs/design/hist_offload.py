@@ -1,4 +1,4 @@
-"""Which hooks hist triggers can count altogether, so that nothing of them is recorded."""
+"""Which hooks can be counted entirely by hist triggers, so that they record nothing."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,24 +17,24 @@ def counted_in_kernel(
     hooks: Sequence[HookEvents],
     sources: Sequence[EventSource],
 ) -> tuple[list[HookEvents], tuple[HistUse, ...]]:
-    """The hooks, those marked whose metrics are all counted by triggers, and the triggers."""
+    """The hooks, with `counted` set where triggers count all of their metrics, and the triggers."""
     if not facts.feature("hist_triggers"):
         return list(hooks), ()
-    done: list[HookEvents] = []
+    marked: list[HookEvents] = []
     hists: list[HistUse] = []
     for hook in hooks:
         uses = _hist_uses(program, hook, hooks, sources)
-        done.append(replace(hook, counted=True) if uses else hook)
+        marked.append(replace(hook, counted=True) if uses else hook)
         hists += uses
-    return done, tuple(hists)
+    return marked, tuple(hists)
 
 
 def _hist_uses(
     program: Program, hook: HookEvents, hooks: Sequence[HookEvents], sources: Sequence[EventSource]
 ) -> list[HistUse]:
-    """Empty unless triggers can do all of the hook's work: one side, no records, no sampling, no
-    condition left over, no other hook on the event or feeding the same metric, and no target that
-    only set_event_pid or user space tests."""
+    """Empty unless triggers can do everything that the hook does: it has one side, no records, no
+    sampling, no condition left to user space, no other hook on its event or for its metric, and no
+    target that only set_event_pid or user space tests."""
     side, target = hook.sides[0], program.target
     source = sources[side.source]
     alone = sum(side.source in [s.source for s in other.sides] for other in hooks) == 1
@@ -53,10 +53,10 @@ def _hist_uses(
     ):
         return []
     specs = {spec.index: spec for spec in probe.metrics}
-    found = [
-        hist_use(specs[use.metric], use, side.source, source.leaves, source.filter)
+    candidates = [
+        hist_use(specs[use.metric], use, side.source, source.field_names, source.filter)
         for use in hook.metrics
     ]
-    uses = [use for use in found if use is not None]
+    uses = [use for use in candidates if use is not None]
     shapes = {(use.keys, use.value) for use in uses}
-    return uses if len(uses) == len(found) == len(shapes) else []
+    return uses if len(uses) == len(candidates) == len(shapes) else []

@@ -1,8 +1,9 @@
 """Metrics that the kernel counts by hist triggers.
 
-Source: Documentation/trace/histogram.rst. At most three keys and three values, of which we use
-one; sizes from 2^7 to 2^17 entries (kernel/trace/tracing_map.h). Triggers ignore set_event_pid and
-tracing_on, so a run's own threads are left out by the trigger's filter, and arming is `continue`.
+Source: Documentation/trace/histogram.rst. A table has at most three keys and three values, of which
+one is used here, and from 2^7 to 2^17 entries (kernel/trace/tracing_map.h). Triggers ignore
+set_event_pid and tracing_on: so our own threads are excluded by the trigger's filter, and a trigger
+is armed by `continue`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,14 +17,14 @@ __all__ = ["hist_use", "table_bytes", "trigger_text"]
 
 MOST_KEYS = 3
 _LEAST_BITS, _MOST_BITS = 7, 17
-_ENTRY_BYTES = 256  # of a tracing_map element with its key, key copy and sums, generously
+_ENTRY_BYTES = 256  # upper bound: a tracing_map element with key, key copy and sums
 
 
 def hist_use(
     spec: MetricSpec, use: MetricUse, source: int, names: Mapping[Node, str], condition: str | None
 ) -> HistUse | None:
-    """How a hist trigger counts this metric, or None where it cannot. `names` are the event's own
-    fields, `condition` the filter of what is to be counted."""
+    """How a hist trigger counts this metric; None where it cannot. `names` are the fields of
+    the event by node, `condition` is the filter of what is to be counted."""
     if spec.kind not in ("count", "sum", "avg") or len(use.key) > MOST_KEYS or use.where:
         return None
     keys = [field_name_of(node, names) for node in use.key]
@@ -43,12 +44,12 @@ def hist_use(
 
 
 def table_bytes(use: HistUse) -> int:
-    """Bytes of the table; it is allocated in full, twice as many slots as entries."""
+    """Bytes of the table. It is allocated in full, with twice as many slots as entries."""
     return use.size * (_ENTRY_BYTES + 2 * 16)
 
 
 def trigger_text(use: HistUse, own: Iterable[str], state: str = "") -> str:
-    """The trigger's text; `own` are threads to leave out, `state` is pause or continue."""
+    """The trigger's text. `own` are threads to exclude; `state` is empty, `pause` or `continue`."""
     value = f":vals={use.value}" if use.value else ""
     parts = [f"({use.condition})"] if use.condition else []
     parts += [f"common_pid != {tid}" for tid in own]

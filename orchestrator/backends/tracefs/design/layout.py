@@ -1,4 +1,4 @@
-"""What the tracefs backend makes of a program: the artifact's detail, as plain data."""
+"""The detail of a tracefs artifact, as plain data: events, filters, and what user space does."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ SideName = Literal["hit", "entry", "return"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventDefinition:
-    """A dynamic event to be made: of a kernel function (`symbol`) or of a file (`path`)."""
+    """A dynamic event to create: in a kernel function (`symbol`) or in a file (`path`)."""
 
     symbol: str | None = None
     path: str | None = None
@@ -32,8 +32,8 @@ class EventDefinition:
     ref_counter: int = 0
     fetch: tuple[str, ...] = ()
 
-    def event(self, group: str, name: str) -> Event:
-        """The definition under a name. Raises ValueError where tracefs could misread it."""
+    def make_event(self, group: str, name: str) -> Event:
+        """The event under a name. Raises ValueError where tracefs could misread its definition."""
         return Event(
             group=group,
             name=name,
@@ -48,12 +48,12 @@ class EventDefinition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventSource:
-    """An event of the instance that is switched on.
+    """An event that is enabled in the instance.
 
     `category` and `event` name a tracepoint of the kernel; with a `definition` the event is ours
-    and `event` is its name without the run's part. `filter` is what the kernel tests.
-    `leaves` maps each node that this event's record answers to the name of its field there;
-    `reads` are those of them that read memory without telling when that failed. `tests_comm`:
+    and `event` is its name without the part that is different for every run. `filter` is what the
+    kernel tests. `field_names` maps each node that the event's record holds to its field there;
+    `unchecked_reads` are those of them that read memory without reporting failure. `tests_comm`:
     the filter tests target.comm.
     """
 
@@ -61,20 +61,20 @@ class EventSource:
     event: str
     definition: EventDefinition | None = None
     filter: str | None = None
-    leaves: Mapping[Node, str] = field(default_factory=dict)
-    reads: frozenset[Node] = frozenset()
+    field_names: Mapping[Node, str] = field(default_factory=dict)
+    unchecked_reads: frozenset[Node] = frozenset()
     tests_comm: bool = False
 
     @property
     def key(self) -> str:
-        """The same for every run."""
+        """CATEGORY/EVENT, the same for every run."""
         return f"{self.category}/{self.event}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventSide:
-    """One side of a hook: the event it is seen by (index into Layout.sources), what the kernel
-    filters, and what is left to user space."""
+    """One side of a hook: the event that shows it (`source`, an index into EventLayout.sources),
+    the conditions that the kernel tests (`pushed`) and those that user space tests (`where`)."""
 
     name: SideName
     source: int
@@ -84,9 +84,9 @@ class EventSide:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistUse:
-    """A metric that a hist trigger of a source counts, in a table of `size` entries: `keys` are
-    the names of its key fields in order, `value` that of the summed one, `condition` the filter
-    of what is counted."""
+    """A metric that a hist trigger of a source counts in a table of `size` entries. `keys` are the
+    names of its key fields in order, `value` is the name of the summed field, `condition` the
+    filter of what is counted."""
 
     metric: int
     source: int
@@ -98,7 +98,8 @@ class HistUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookEvents:
-    """A hook in terms of events; `emit` and `metrics` have definitions and params put in.
+    """A hook in terms of events. In `emit` and `metrics`, lets and params are replaced by their
+    values.
 
     `nested` hooks are paired by thread and stack pointer, the others by thread alone. `counted`
     hooks are counted by hist triggers and record nothing.
@@ -118,7 +119,8 @@ class HookEvents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventLayout:
-    """All of a program. `buffer_kb` is each CPU's; `by_pid`: threads are chosen in the kernel."""
+    """A whole program. `buffer_kb` is per CPU; `by_pid`: the kernel selects threads
+    (set_event_pid); `stack_step`: see event_fields.STACK_STEP."""
 
     sources: tuple[EventSource, ...]
     hooks: tuple[HookEvents, ...]

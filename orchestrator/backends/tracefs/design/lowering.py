@@ -1,7 +1,7 @@
-"""Program to layout: which events answer a plan, what they fetch, what the kernel filters.
+"""From a program to a layout: which events a plan needs, what they fetch, what the kernel filters.
 
-Never raises: what cannot be done is told as findings, of two kinds: `missing`, which nobody can
-do here, and `in_user_space`, which only a user who named this backend may want.
+Never raises. What cannot be done is reported as findings of two kinds: `missing` cannot be done
+here at all, and `in_user_space` is acceptable only to a user who named this backend.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,7 +38,7 @@ __all__ = ["LoweredProgram", "lower_program"]
 
 _PAGE = 4096
 _LEAST_KB = 16
-_EXEC = ("execve", "execveat", "prctl")  # their callers change the name that a filter would test
+_EXEC = ("execve", "execveat", "prctl")  # these calls change the name that a filter would test
 
 #: The kinds that tracefs can attach, and the feature that each needs; None: tracefs itself.
 _NEEDS: Mapping[AttachKind, str | None] = {
@@ -56,7 +56,7 @@ _NEEDS: Mapping[AttachKind, str | None] = {
 
 @dataclass(slots=True)
 class LoweredProgram:
-    """A layout, and what stands in its way."""
+    """A layout, and the findings against it."""
 
     layout: EventLayout
     missing: list[Finding] = field(default_factory=list)
@@ -69,7 +69,7 @@ def lower_program(program: Program, facts: KernelFacts) -> LoweredProgram:
 
 
 class _LayoutBuilder:
-    """Goes through the hooks, gathering what they need of events, and findings."""
+    """Collects the events that the hooks need, and the findings."""
 
     def __init__(self, program: Program, facts: KernelFacts) -> None:
         self.program, self.facts = program, facts
@@ -85,10 +85,10 @@ class _LayoutBuilder:
     def lower(self) -> LoweredProgram:
         self._check_target()
         hooks = [
-            placed
+            hook_events
             for probe in self.program.probes
             for hook in probe.hooks
-            if (placed := self._lower_hook(probe, hook)) is not None
+            if (hook_events := self._lower_hook(probe, hook)) is not None
         ]
         sources = tuple(settle_source(draft, self.comm) for draft in self.sources.drafts.values())
         self._check_comm(hooks, sources)
@@ -104,7 +104,7 @@ class _LayoutBuilder:
         return LoweredProgram(layout, self.missing, self.user_space)
 
     def _buffer_kb(self, hooks: Sequence[HookEvents], hists: Sequence[HistUse]) -> int:
-        """Each CPU's share of the memory, less the reader's page and its spare."""
+        """Each CPU's share of limits.memory, less the reader's page and spare pages."""
         if all(hook.counted for hook in hooks):
             return _LEAST_KB
         left = self.program.limits.memory - sum(map(table_bytes, hists))
@@ -112,7 +112,7 @@ class _LayoutBuilder:
         return max(_LEAST_KB, share // 1024)
 
     def _shared_tracepoints(self) -> frozenset[str]:
-        """Tracepoints that several hooks watch: one event has one filter."""
+        """Tracepoints of several hooks. They get no filter, since an event has only one."""
         names = [
             f"{point.category}/{point.event}"
             for hook in self.program.hooks
@@ -127,17 +127,17 @@ class _LayoutBuilder:
         before = len(self.missing)
         if not self._can_attach(hook):
             return None
-        placed = self._lower_pair(probe, hook) if hook.paired else self._lower_hit(probe, hook)
+        hook_events = self._lower_pair(probe, hook) if hook.paired else self._lower_hit(probe, hook)
         if probe.sample > 1:
             self._add_user_space(
-                hook, f"sampling 1/{probe.sample} is done after the kernel recorded all"
+                hook, f"sampling 1/{probe.sample} is done after the kernel has recorded everything"
             )
-        return placed if len(self.missing) == before else None
+        return hook_events if len(self.missing) == before else None
 
     def _can_attach(self, hook: Hook) -> bool:
         if hook.kind not in _NEEDS:
             self._add_missing(
-                hook, f"tracefs cannot attach {hook.kind} probes", "--backend bcc can"
+                hook, f"tracefs cannot attach {hook.kind} probes", "use --backend bcc"
             )
             return False
         feature = _NEEDS[hook.kind]
@@ -150,7 +150,7 @@ class _LayoutBuilder:
             return False
         if hook.body.task not in (None, "none"):
             self._add_missing(
-                hook, "tracefs cannot look at another task (`task:`)", "--backend bcc can"
+                hook, "tracefs cannot read another task (`task:`)", "use --backend bcc"
             )
             return False
         return True
@@ -161,8 +161,8 @@ class _LayoutBuilder:
         metrics = tuple(change_metric_use(use, change) for use in hook.body.metrics)
         where = [change(node) for node in hook.body.where]
         needed = [*where, *emit, *nodes_of(metrics)]
-        key, leaves = self.sources.source_of_side(hook, "hit", needed)
-        self._require_leaves(hook, leaves, needed)
+        key, fields = self.sources.source_of_side(hook, "hit", needed)
+        self._require_leaves(hook, fields, needed)
         side = self._split_conditions(hook, "hit", key, where)
         return HookEvents(
             hook=hook,
@@ -184,8 +184,8 @@ class _LayoutBuilder:
         emit = tuple(map(at_return, body.emit))
         metrics = tuple(change_metric_use(use, at_return) for use in body.metrics)
         where = [at_return(node) for node in body.where]
-        first, leaves = self.sources.source_of_side(hook, "entry", [*before, *captures])
-        self._require_leaves(hook, leaves, [*before, *captures])
+        first, fields = self.sources.source_of_side(hook, "entry", [*before, *captures])
+        self._require_leaves(hook, fields, [*before, *captures])
         second, later = self.sources.source_of_side(hook, "return", ())
         self._require_leaves(hook, later, [*where, *emit, *nodes_of(metrics)])
         sides = (
@@ -206,7 +206,7 @@ class _LayoutBuilder:
 
     def _read_early(self, hook: Hook, change: Change, captures: list[Node]) -> Change:
         """Strings behind arguments, which the language reads at the return, are captured at the
-        entry: no event reads memory at a return through what was an argument."""
+        entry: an event at a return cannot read memory through an argument of the entry."""
 
         def moved(node: Node) -> Node:
             match node:
@@ -227,21 +227,21 @@ class _LayoutBuilder:
     def _split_conditions(
         self, hook: Hook, name: SideName, key: str, where: Sequence[Node]
     ) -> EventSide:
-        """Split the conditions: what the kernel tests, and what is left."""
+        """Split the conditions into those that the kernel tests and those that user space tests."""
         draft = self.sources.drafts[key]
         pushed: list[Node] = []
         texts: list[str] = []
         rest: list[Node] = []
         for node in split_conjuncts(where):
-            text = None if key in self.shared else filter_text(node, draft.leaves.field_of)
-            reads = any(part in draft.leaves.unchecked_reads for part in walk(node))
+            text = None if key in self.shared else filter_text(node, draft.fields.field_of)
+            reads = any(part in draft.fields.unchecked_reads for part in walk(node))
             if text is not None:
                 pushed.append(node)
                 texts.append(text)
-            if text is None or reads:  # a failed read leaves garbage, which is looked at again
+            if text is None or reads:  # a failed read leaves garbage, so it is tested again
                 rest.append(node)
             if text is None:
-                self._add_user_space(hook, "a condition is more than tracefs filters can say")
+                self._add_user_space(hook, "a condition cannot be expressed as a tracefs filter")
         self._push_comm(hook, texts)
         draft.wishes.append(join_filters(texts) if texts else None)
         return EventSide(
@@ -256,13 +256,13 @@ class _LayoutBuilder:
             texts.insert(0, self.comm)
 
     def _kernel_comm(self, hook: Hook) -> bool:
-        """Whether the kernel tests the task's name for this hook: not where others share its event
-        and want another's, and not around calls that change the name."""
+        """Whether the kernel tests the task's name for this hook: not where another hook tests
+        another task, and not around calls that change the name."""
         mixed = {other.body.task for other in self.program.hooks} - {None}
         return hook.body.task is None and not mixed and not hook.label.endswith(_EXEC)
 
-    def _require_leaves(self, hook: Hook, leaves: EventFields, nodes: Iterable[Node]) -> None:
-        for leaf in dict.fromkeys(leaves.missing_leaves(nodes)):
+    def _require_leaves(self, hook: Hook, fields: EventFields, nodes: Iterable[Node]) -> None:
+        for leaf in dict.fromkeys(fields.missing_leaves(nodes)):
             self._add_missing(hook, f"tracefs cannot fetch {label_node(leaf)} here", hint_for(leaf))
 
     def _check_target(self) -> None:
@@ -272,26 +272,26 @@ class _LayoutBuilder:
                 Finding(
                     code="PP110",
                     message="tracefs cannot test target.cgroup",
-                    hint="--backend bcc can, or name processes with target.pid or target.comm",
+                    hint="use --backend bcc, or name processes by target.pid or target.comm",
                 )
             )
-        told = [("target.uid", bool(target.uid))]
-        told += [("target.pid", bool(target.pid or target.tid) and not self.by_pid)]
+        tests = [("target.uid", bool(target.uid))]
+        tests += [("target.pid", bool(target.pid or target.tid) and not self.by_pid)]
         self.user_space += [
             Finding(
                 code="PP112",
-                message=f"{name} would be tested by user space",
+                message=f"{name} would be tested in user space",
                 hint="name --backend tracefs to accept that, or use bcc",
             )
-            for name, wanted in told
+            for name, wanted in tests
             if wanted
         ]
 
     def _check_comm(self, hooks: Iterable[HookEvents], sources: Sequence[EventSource]) -> None:
-        for placed in hooks:
-            wanted = self.program.target.comm and placed.hook.body.task is None
-            if wanted and not sources[placed.sides[0].source].tests_comm:
-                self._add_user_space(placed.hook, "target.comm is tested by user space")
+        for hook_events in hooks:
+            wanted = self.program.target.comm and hook_events.hook.body.task is None
+            if wanted and not sources[hook_events.sides[0].source].tests_comm:
+                self._add_user_space(hook_events.hook, "target.comm is tested in user space")
 
     def _add_missing(self, hook: Hook, message: str, hint: str) -> None:
         self.missing.append(

@@ -1,4 +1,4 @@
-"""How hooks are attached, in words."""
+"""How hooks are attached: mechanisms for people, and kinds of events for prices."""
 
 from orchestrator.backends.protocol import AttachedHook
 from orchestrator.backends.tracefs.design.layout import EventLayout, EventSource, HookEvents
@@ -7,26 +7,26 @@ from orchestrator.backends.tracefs.design.writes import RunNames
 __all__ = ["attached_hook", "mechanism_of", "price_kind"]
 
 
-def attached_hook(placed: HookEvents, layout: EventLayout, names: RunNames) -> AttachedHook:
-    """What is told of an attached hook: the events are in `detail`."""
-    events = [names.event(layout.sources[side.source]) for side in placed.sides]
+def attached_hook(hook_events: HookEvents, layout: EventLayout, names: RunNames) -> AttachedHook:
+    """What is reported of an attached hook; its events are in `detail`."""
+    events = [names.event_of(layout.sources[side.source]) for side in hook_events.sides]
     return AttachedHook(
-        hook=placed.hook.id,
-        mechanism=mechanism_of(placed, layout),
-        target=placed.hook.symbol or placed.hook.label.partition(":")[2],
+        hook=hook_events.hook.id,
+        mechanism=mechanism_of(hook_events, layout),
+        target=hook_events.hook.symbol or hook_events.hook.label.partition(":")[2],
         detail=", ".join("/".join(event) for event in events),
     )
 
 
-def mechanism_of(placed: HookEvents, layout: EventLayout) -> str:
+def mechanism_of(hook_events: HookEvents, layout: EventLayout) -> str:
     """How a hook is attached, for people."""
-    kinds = [price_kind(layout.sources[side.source]) for side in placed.sides]
-    told = ("tracepoint" if kind == "event" else kind for kind in kinds)
-    return " and ".join(dict.fromkeys(told))
+    kinds = [price_kind(layout.sources[side.source]) for side in hook_events.sides]
+    names = ("tracepoint" if kind == "event" else kind for kind in kinds)
+    return " and ".join(dict.fromkeys(names))
 
 
 def price_kind(source: EventSource) -> str:
-    """What an event is, by the names in backends/prices.py."""
+    """The kind of an event, as in the table of backends/prices.py."""
     if (definition := source.definition) is None:
         return "event"
     space = "k" if definition.symbol is not None else "u"

@@ -1,4 +1,4 @@
-"""Nodes in words, for findings."""
+"""What nodes are called in findings."""
 
 from orchestrator.compile.expressions.nodes import Builtin, Node
 
@@ -6,7 +6,7 @@ __all__ = ["hint_for", "label_node"]
 
 
 def label_node(node: Node) -> str:
-    """A node in a word, for people."""
+    """What a node is, for people."""
     match node:
         case Builtin(name=name):
             return f"{name!r}"
@@ -25,10 +25,10 @@ def label_node(node: Node) -> str:
 
 
 def hint_for(node: Node) -> str:
-    """What to do where `node` cannot be had."""
+    """What to do where `node` cannot be fetched."""
     if type(node).__name__ in ("Load", "ReadString"):
         return (
-            "at a return and at tracepoints tracefs reads no memory through arguments; "
-            "--backend bcc does"
+            "tracefs reads no memory through arguments at returns and at tracepoints; "
+            "use --backend bcc"
         )
-    return "--backend bcc can"
+    return "use --backend bcc"

@@ -1,4 +1,4 @@
-"""Program nodes without definitions and params, and the leaves that an event must answer."""
+"""Transformations of program nodes, and the leaves that an event must provide."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -35,8 +35,8 @@ Change = Callable[[Node], Node]
 
 
 def make_expander(lets: Sequence[Let], params: Sequence[ParamSlot]) -> Change:
-    """A function that puts definitions and the params' values in their places: a tracefs run has
-    no control element, so a param is a constant of the run."""
+    """A function that replaces lets by their definitions and params by their values. A tracefs run
+    cannot change params while it runs, so they are constants."""
     values: Mapping[str, int] = {param.name: param.value for param in params}
 
     def change(node: Node) -> Node:
@@ -50,7 +50,7 @@ def make_expander(lets: Sequence[Let], params: Sequence[ParamSlot]) -> Change:
 
 
 def _fold_constant(node: Node) -> Node:
-    """Conversions of constants, done."""
+    """A conversion of a constant becomes a constant."""
     match node:
         case Convert(value=Const(value=value), type=Int() as kind):
             return Const(wrap(value, kind), kind)
@@ -59,8 +59,8 @@ def _fold_constant(node: Node) -> Node:
 
 
 def reads_memory(node: Node) -> bool:
-    """True when the node itself is of memory: only the kernel can compute it. So is an address of
-    either version, which no column holds."""
+    """Whether the node itself reads memory, so that only the kernel can compute it. An IP address
+    of unknown version counts as one, since no column holds it."""
     return (
         isinstance(node, (*READS, Address))
         or (isinstance(node, IpOf) and isinstance(node.value.type, Pointer))
@@ -69,12 +69,12 @@ def reads_memory(node: Node) -> bool:
 
 
 def strip_shown(node: Node) -> Node:
-    """Without what only user space shows."""
+    """The node without presentations, which only user space applies."""
     return strip_shown(node.value) if isinstance(node, Shown) else node
 
 
 def split_conjuncts(conditions: Sequence[Node]) -> Iterator[Node]:
-    """The parts that must all hold: `a and b` is two."""
+    """The conditions, with each `a and b` split into two."""
     for node in conditions:
         if getattr(node, "op", None) == "and":
             yield from split_conjuncts(children(node))
@@ -83,8 +83,8 @@ def split_conjuncts(conditions: Sequence[Node]) -> Iterator[Node]:
 
 
 def leaves_of(node: Node, is_leaf: Callable[[Node], bool]) -> Iterator[Node]:
-    """The largest subtrees that are leaves, and below the others what nobody can take apart: a
-    read of memory is the kernel's to do, or nobody's."""
+    """The largest subtrees that are leaves, and the nodes that cannot be split further. A read of
+    memory is not split: the kernel does it as a whole, or it cannot be done."""
     if is_leaf(node) or not children(node) or reads_memory(node):
         yield node
     else:
@@ -93,7 +93,7 @@ def leaves_of(node: Node, is_leaf: Callable[[Node], bool]) -> Iterator[Node]:
 
 
 def change_metric_use(use: MetricUse, change: Change) -> MetricUse:
-    """The use with all its nodes changed."""
+    """The use with `change` applied to all its nodes."""
     return replace(
         use,
         key=tuple(map(change, use.key)),

@@ -1,4 +1,4 @@
-"""The events that show a program's hooks: which they are, and what each of them answers."""
+"""The events that show a program's hooks, and what each of them provides."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -22,17 +22,17 @@ __all__ = ["SourceDraft", "Sources", "settle_source"]
 
 @dataclass(slots=True, kw_only=True)
 class SourceDraft:
-    """A source before its filter is settled, and what its event answers: `wishes` holds the pushed
-    text of each user."""
+    """A source before its filter is known. `fields`: what its event provides; `wishes`: the filter
+    that each of its sides asks for."""
 
     source: EventSource
-    leaves: EventFields
+    fields: EventFields
     wishes: list[str | None] = field(default_factory=list)
 
 
 class Sources:
-    """Sources as hooks ask for them, by their keys in the order of asking; several hooks may share
-    a tracepoint."""
+    """Sources by key, in the order in which hooks ask for them; several hooks may share a
+    tracepoint."""
 
     def __init__(self, arch: str, facts: KernelFacts) -> None:
         self._arch, self._facts = arch, facts
@@ -41,7 +41,7 @@ class Sources:
     def source_of_side(
         self, hook: Hook, side: str, needed: Iterable[Node]
     ) -> tuple[str, EventFields]:
-        """The event that shows a side, made where it is new, and what it answers."""
+        """The key of the event that shows a side, made where it is new, and what it provides."""
         if hook.tracepoint is not None:
             reads = any(reads_memory(part) for node in needed for part in walk(node))
             function = self._syscall_function(hook) if reads and side != "return" else None
@@ -51,12 +51,12 @@ class Sources:
         event = f"h{hook.id}_{side}"
         in_user_code = hook.traits.space == "user"
         fetcher = Fetcher(self._arch, user=in_user_code)
-        leaves = DynamicEventFields(fetcher, paired=side == "return")
+        fields = DynamicEventFields(fetcher, paired=side == "return")
         returns = side == "return" or hook.traits.moment == "return"
         if hook.paired:
-            leaves.add_argument(STACK, "$stack:u64")
+            fields.add_argument(STACK, "$stack:u64")
         if side != "return":
-            leaves.add_argument(COMM, "$comm")
+            fields.add_argument(COMM, "$comm")
         definition = EventDefinition(
             symbol=None if in_user_code else hook.symbol,
             path=hook.path if in_user_code else None,
@@ -65,13 +65,13 @@ class Sources:
             ref_counter=hook.semaphore,
         )
         source = EventSource(category="", event=event, definition=definition)
-        self.drafts[source.key] = SourceDraft(source=source, leaves=leaves)
-        return source.key, leaves
+        self.drafts[source.key] = SourceDraft(source=source, fields=fields)
+        return source.key, fields
 
     def _syscall_function(self, hook: Hook) -> str | None:
-        """The function of a system call, where kprobes can be set on it. Event probes on the
-        tracepoint would do, but read only the first byte of a `char *` field (trace_eprobe.c,
-        get_event_field, FILTER_PTR_STRING)."""
+        """The function of a system call; None where no kprobe can be set on it. Event probes on the
+        tracepoint would be simpler, but read only the first byte of a `char *` field
+        (trace_eprobe.c, get_event_field, FILTER_PTR_STRING)."""
         if hook.traits.site != "system call" or hook.tracepoint is None:
             return None
         name = hook.tracepoint.event.removeprefix("sys_enter_")
@@ -81,16 +81,16 @@ class Sources:
         return symbol if self._facts.symbols.count(symbol) == 1 else None
 
     def _function_entry(self, hook: Hook, side: str, symbol: str) -> tuple[str, EventFields]:
-        """A system call's entry seen by its function, which can read what arguments point to."""
+        """A system call's entry, probed at its function, which can read behind arguments."""
         assert hook.tracepoint is not None  # as _syscall_function saw
         names = [f.name for f in hook.tracepoint.fields if f.name != "__syscall_nr"]
-        fields = syscall_fields(self._arch, names)
-        leaves = DynamicEventFields(Fetcher(self._arch, fields=fields))
-        leaves.add_argument(COMM, "$comm")
+        argument_texts = syscall_fields(self._arch, names)
+        fields = DynamicEventFields(Fetcher(self._arch, fields=argument_texts))
+        fields.add_argument(COMM, "$comm")
         event = f"h{hook.id}_{side}"
         source = EventSource(category="", event=event, definition=EventDefinition(symbol=symbol))
-        self.drafts[source.key] = SourceDraft(source=source, leaves=leaves)
-        return source.key, leaves
+        self.drafts[source.key] = SourceDraft(source=source, fields=fields)
+        return source.key, fields
 
     def _share_tracepoint(self, hook: Hook, side: str) -> tuple[str, EventFields]:
         point = hook.exit_tracepoint if side == "return" else hook.tracepoint
@@ -98,25 +98,25 @@ class Sources:
         source = EventSource(category=point.category, event=point.event)
         draft = self.drafts.get(source.key)
         if draft is None:
-            leaves = TracepointFields(returns=side == "return", paired=side == "return")
-            draft = self.drafts[source.key] = SourceDraft(source=source, leaves=leaves)
-        return source.key, draft.leaves
+            fields = TracepointFields(returns=side == "return", paired=side == "return")
+            draft = self.drafts[source.key] = SourceDraft(source=source, fields=fields)
+        return source.key, draft.fields
 
 
 def settle_source(draft: SourceDraft, comm: str | None) -> EventSource:
-    """The source with its filter: what its only user asks for, or what all ask for alike. `comm`:
-    the text that tests the target's names."""
+    """The source with its filter: the one that all its sides ask for, or none. `comm`: the filter
+    that tests target.comm."""
     wishes = set(draft.wishes)
     text = wishes.pop() if len(wishes) == 1 else None
-    by_name = comm is not None and (text or "").startswith((comm, f"({comm})"))
+    tests_comm = comm is not None and (text or "").startswith((comm, f"({comm})"))
     source = replace(
         draft.source,
         filter=text,
-        tests_comm=by_name,
-        leaves=dict(draft.leaves.field_names),
-        reads=draft.leaves.unchecked_reads,
+        tests_comm=tests_comm,
+        field_names=dict(draft.fields.field_names),
+        unchecked_reads=draft.fields.unchecked_reads,
     )
-    if source.definition is None or not isinstance(draft.leaves, DynamicEventFields):
+    if source.definition is None or not isinstance(draft.fields, DynamicEventFields):
         return source
-    fetch = tuple(draft.leaves.arguments)
+    fetch = tuple(draft.fields.arguments)
     return replace(source, definition=replace(source.definition, fetch=fetch))

@@ -1,4 +1,4 @@
-"""A layout as tracefs writes, in order: what `explain` prints is what `attach` writes."""
+"""A layout as tracefs writes in order. `explain` prints what `attach` writes."""
 
 import hashlib
 import re
@@ -21,16 +21,16 @@ __all__ = [
 __all__ += ["attach_writes", "source_switch_writes"]
 
 _TOKEN = re.compile(r"[a-z0-9_]{1,24}")
-WAKE_PERCENT = 25  # of a CPU's buffer: how full it wakes the reader, who looks now and then anyway
+WAKE_PERCENT = 25  # of a CPU's buffer: it wakes the reader, which also looks from time to time
 CLOCK = "mono"  # CLOCK_MONOTONIC (Documentation/trace/ftrace.rst, trace_clock)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """One step. `mkdir`: make the directory `path`; `define`: append the event's line; `write`:
-    write `text` to `path`; `add`: append it. Paths are relative to tracefs; `undo` is what takes
-    it back, None where the instance's removal does. An `optional` one may find no such file.
-    `source` is the index of the source that it is for."""
+    """One step. `mkdir`: create the directory `path`; `define`: append the event's line; `write`:
+    write `text` to `path`; `add`: append it. Paths are relative to tracefs. `undo` is the text that
+    reverts it, None where removing the instance does. An `optional` one is skipped where the file
+    does not exist. `source` is the index of the source that it is for."""
 
     action: str
     path: str
@@ -43,8 +43,8 @@ class Write:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunNames:
-    """A run's names in tracefs, all unlike other runs': the kernel's profiles list events without
-    their group."""
+    """A run's names in tracefs. Event names are unique too, since kprobe_profile and uprobe_profile
+    list events without their group."""
 
     instance: str
     group: str
@@ -52,10 +52,10 @@ class RunNames:
 
     @property
     def directory(self) -> str:
-        """Of the instance, relative to tracefs."""
+        """The instance's directory, relative to tracefs."""
         return f"instances/{self.instance}"
 
-    def event(self, source: EventSource) -> tuple[str, str]:
+    def event_of(self, source: EventSource) -> tuple[str, str]:
         """(category, event) of a source."""
         if source.definition is None:
             return source.category, source.event
@@ -73,9 +73,9 @@ def names_from_run_id(run_id: str) -> RunNames:
 def attach_writes(
     layout: EventLayout, names: RunNames, *, pids: Iterable[str] = (), own: Iterable[str] = ()
 ) -> tuple[Write, ...]:
-    """All writes up to the enabled events, which record nothing until tracing_on is 1. `pids` are
-    threads to follow, `own` ours, to leave out."""
-    left_out = tuple(own)
+    """All writes up to enabling the events, which record nothing until tracing_on is 1. `pids` are
+    threads to follow; `own` are threads of this process, to exclude."""
+    excluded = tuple(own)
     at = names.directory
     return (
         *_definition_writes(layout, names),
@@ -87,9 +87,9 @@ def attach_writes(
         Write(action="write", path=f"{at}/options/record-tgid", text="1", optional=True),
         Write(action="write", path=f"{at}/buffer_percent", text=str(WAKE_PERCENT), optional=True),
         Write(action="write", path=f"{at}/buffer_size_kb", text=str(layout.buffer_kb)),
-        *_thread_writes(layout, at, pids, left_out),
+        *_thread_writes(layout, at, pids, excluded),
         *_filter_writes(layout, names),
-        *_trigger_writes(layout, names, left_out),
+        *_trigger_writes(layout, names, excluded),
         *_enable_writes(layout, names),
     )
 
@@ -121,8 +121,8 @@ def trigger_switch_writes(
     state: str,
     paused: Collection[int] = (),
 ) -> tuple[Write, ...]:
-    """The writes that let hist triggers count (`continue`), or not (`pause`); not those of sources
-    that are `paused`."""
+    """The writes that set all hist triggers to `state` (`continue` or `pause`), except those of
+    sources that are `paused`."""
     return tuple(
         Write(
             action="add",
@@ -135,7 +135,8 @@ def trigger_switch_writes(
 
 
 def stop_writes(layout: EventLayout, names: RunNames, own: Iterable[str]) -> tuple[Write, ...]:
-    """The writes that end recording and counting, and then what the probes cost."""
+    """The writes that end recording and counting, and then disable the events, so that they cost
+    nothing."""
     return (
         Write(action="write", path=f"{names.directory}/tracing_on", text="0"),
         *trigger_switch_writes(layout, names, own, "pause"),
@@ -146,7 +147,7 @@ def stop_writes(layout: EventLayout, names: RunNames, own: Iterable[str]) -> tup
 def source_switch_writes(
     layout: EventLayout, names: RunNames, own: Iterable[str], sources: Collection[int], *, on: bool
 ) -> tuple[Write, ...]:
-    """The writes that switch some sources, and their hist triggers, on or off."""
+    """The writes that switch `sources`, and their hist triggers, on or off."""
     others = set(range(len(layout.sources))) - set(sources)
     switches = (step for step in _enable_writes(layout, names) if step.source in sources)
     return (
@@ -158,7 +159,7 @@ def source_switch_writes(
 def resume_writes(
     layout: EventLayout, names: RunNames, own: Iterable[str], paused: Collection[int] = ()
 ) -> tuple[Write, ...]:
-    """The writes that take `stopping` back, but for sources that are `paused`."""
+    """The writes that revert `stop_writes`, except for sources that are `paused`."""
     return (
         *(replace(s, undo=None) for s in _enable_writes(layout, names) if s.source not in paused),
         *trigger_switch_writes(layout, names, own, "continue", paused),
@@ -169,14 +170,14 @@ def resume_writes(
 def _enable_writes(layout: EventLayout, names: RunNames) -> Iterable[Write]:
     counted = {hook.sides[0].source for hook in layout.hooks if hook.counted}
     for number, source in enumerate(layout.sources):
-        if number in counted:  # the trigger switches it on, without records
+        if number in counted:  # the trigger enables it, without records
             continue
         path = f"{_event_path(names, source)}/enable"
         yield Write(action="write", path=path, text="1", undo="0", source=number)
 
 
 def _event_path(names: RunNames, source: EventSource) -> str:
-    category, event = names.event(source)
+    category, event = names.event_of(source)
     return f"{names.directory}/events/{category}/{event}"
 
 
@@ -184,8 +185,8 @@ def _definition_writes(layout: EventLayout, names: RunNames) -> Iterable[Write]:
     for number, source in enumerate(layout.sources):
         if source.definition is None:
             continue
-        group, name = names.event(source)
-        event = source.definition.event(group, name)
+        group, name = names.event_of(source)
+        event = source.definition.make_event(group, name)
         file = "kprobe_events" if event.symbol is not None else "uprobe_events"
         yield Write(
             action="define",
@@ -200,16 +201,17 @@ def _definition_writes(layout: EventLayout, names: RunNames) -> Iterable[Write]:
 def _thread_writes(
     layout: EventLayout, at: str, pids: Iterable[str], own: Iterable[str]
 ) -> Iterable[Write]:
-    # One write each: changing a list waits for a grace period (trace_events.c, event_pid_write).
-    if layout.by_pid:  # before the list: threads made meanwhile are followed
+    # One write for all: changing the list waits for a grace period (trace_events.c,
+    # event_pid_write).
+    if layout.by_pid:  # before the list, so that threads created meanwhile are followed
         yield Write(action="write", path=f"{at}/options/event-fork", text="1")
         yield Write(action="add", path=f"{at}/set_event_pid", text=" ".join(pids))
-    if left_out := " ".join(own):
-        yield Write(action="add", path=f"{at}/set_event_notrace_pid", text=left_out)
+    if excluded := " ".join(own):
+        yield Write(action="add", path=f"{at}/set_event_notrace_pid", text=excluded)
 
 
 def list_as_shell(steps: Iterable[Write]) -> str:
-    """The writes as a shell would do them, under tracefs."""
+    """The writes as shell commands, run in the tracefs directory."""
     lines = []
     for step in steps:
         if step.action == "mkdir":

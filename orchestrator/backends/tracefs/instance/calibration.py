@@ -1,5 +1,5 @@
-"""The price of each kind of event, measured in an instance of its own: what a call becomes slower
-by when it is recorded."""
+"""The price of each kind of event, measured in a separate instance: how much slower a call is when
+it is recorded."""
 
 from dataclasses import replace
 
@@ -11,11 +11,11 @@ from orchestrator.kernel.abi.dynamic_events import Event
 
 __all__ = ["make_calibration_instance", "measure_event"]
 
-_BUFFER_KB = 64  # overwritten as it fills: nobody reads it
+_BUFFER_KB = 64  # overwritten when full; it is never read
 
 
 def make_calibration_instance(run: TraceInstance) -> TraceInstance:
-    """One for measuring, under names of its own in the same journal; not made yet."""
+    """An instance for measuring, with separate names and the journal of `run`; not created yet."""
     return TraceInstance(
         tracefs=run.tracefs,
         names=RunNames(
@@ -29,8 +29,8 @@ def make_calibration_instance(run: TraceInstance) -> TraceInstance:
 
 
 def measure_event(kind: str, instance: TraceInstance) -> tuple[float, float] | None:
-    """ns that a call becomes slower by, and 0: no program runs. `instance` is made and taken away
-    for it. None where this kind of event cannot be tried."""
+    """(ns, 0): how much slower a call is when it is recorded, and 0 ns of program run time. Creates
+    and removes `instance`. None where this kind of event cannot be created."""
     try:
         with_it = _time_recorded(kind, instance)
     except (OSError, WriteRefused, ValueError, elf.ElfError):
@@ -49,7 +49,7 @@ def _time_recorded(kind: str, instance: TraceInstance) -> float:
 
 
 def _calibration_writes(event: Event | None, names: RunNames) -> tuple[Write, ...]:
-    """An event that is recorded from the last write on; None: the tracepoint of the call."""
+    """The writes from the last of which on the event is recorded; None: the call's tracepoint."""
     at = names.directory
     place = f"syscalls/sys_enter_{CALL}" if event is None else event.full_name
     file = "uprobe_events" if event is not None and event.path is not None else "kprobe_events"

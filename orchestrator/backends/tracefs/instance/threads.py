@@ -1,4 +1,4 @@
-"""Threads by number for set_event_pid: those of the target now, and our own."""
+"""Thread numbers for set_event_pid: the target's, and those of this process."""
 
 import os
 from collections.abc import Iterable
@@ -14,11 +14,11 @@ def own_threads() -> list[str]:
 
 
 def target_threads(target: ResolvedTarget, root_pid: int | None) -> list[str]:
-    """Threads that the target has now; those that they make are followed by the kernel. A process
-    that is not there is handed over by its number all the same: it may be about to start."""
+    """Thread numbers that the target has now; the kernel follows the threads that these create. A
+    process that does not exist is included by its number, since it may be about to start."""
     processes = [*target.pid, *([root_pid] if root_pid is not None else [])]
-    found = [tid for pid in processes for tid in _with_children(pid, target.children)]
-    return list(dict.fromkeys([*found, *map(str, target.tid)]))
+    threads = [tid for pid in processes for tid in _with_children(pid, target.children)]
+    return list(dict.fromkeys([*threads, *map(str, target.tid)]))
 
 
 def _with_children(pid: int, children: bool) -> Iterable[str]:
@@ -37,7 +37,7 @@ def _threads_of(pid: int) -> list[str]:
 
 
 def _children_of(pid: int, tid: str) -> list[int]:
-    """proc(5), /proc/PID/task/TID/children: exact only for tasks at rest, as a parked one is."""
+    """proc(5), /proc/PID/task/TID/children: exact only for stopped tasks, such as a parked one."""
     try:
         with open(f"/proc/{pid}/task/{tid}/children") as file:  # noqa: PTH123  # start-up
             return [int(word) for word in file.read().split()]

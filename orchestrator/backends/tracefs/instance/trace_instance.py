@@ -1,4 +1,4 @@
-"""A private tracing instance: made by a list of writes, read page by page, and taken away again."""
+"""A private tracing instance: created by a list of writes, read page by page, and removed."""
 
 import contextlib
 import errno
@@ -13,12 +13,12 @@ from orchestrator.kernel.abi.dynamic_events import DefinitionError, define, remo
 
 __all__ = ["CpuStats", "TraceInstance", "WriteRefused"]
 
-BUSY_SECONDS = 3.0  # a reader of ours or an event being switched off holds it that long at most
+BUSY_SECONDS = 3.0  # the longest that our reader, or disabling an event, keeps it busy
 BUSY_PAUSE = 0.01
 
 
 class WriteRefused(Exception):
-    """The kernel refused a write: which, with what errno, and what its error log says."""
+    """The kernel refused a write: the step, the errno, and the text of its error log."""
 
     def __init__(self, step: Write, code: int, why: str) -> None:
         self.step, self.code, self.why = step, code, why
@@ -27,8 +27,8 @@ class WriteRefused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CpuStats:
-    """One CPU's buffer, from per_cpu/*/stats: `dropped` did not fit (overwrite=0), `overrun` was
-    overwritten, `entries` wait to be read, `read` were."""
+    """Events of one CPU's buffer, from per_cpu/*/stats: `dropped` did not fit (overwrite=0),
+    `overrun` were overwritten, `entries` wait to be read, `read` have been read."""
 
     entries: int
     overrun: int
@@ -39,9 +39,9 @@ class CpuStats:
 
 @dataclass(slots=True)
 class TraceInstance:
-    """The instance of one run. `tracefs` is where tracefs is mounted; `journal` and `unjournal`
-    are told of each thing before it is made and after it is gone; `own` are threads of this
-    process that hist triggers leave out."""
+    """The instance of one run. `tracefs` is where tracefs is mounted. `journal` is called before
+    anything is created and `unjournal` after it is removed. `own` are threads of this process,
+    which hist triggers exclude."""
 
     tracefs: Path
     names: RunNames
@@ -57,11 +57,10 @@ class TraceInstance:
         """The instance's directory."""
         return self.tracefs / self.names.directory
 
-    # ---------------------------------------------------------------- making
+    # ---------------------------------------------------------------- creating
 
     def perform_writes(self, steps: Iterable[Write]) -> None:
-        """Do the writes in order. Raises Refused, with everything done so far still to be undone
-        by `close`."""
+        """Do the writes in order. Raises WriteRefused; `close` undoes the writes that were done."""
         for step in steps:
             try:
                 self._perform_write(step)
@@ -96,7 +95,7 @@ class TraceInstance:
             os.close(handle)
 
     def _explain_refusal(self, step: Write, code: int) -> str:
-        """The instance's error log tells where a filter or trigger is wrong (trace.c,
+        """The instance's error log says where a filter or trigger is wrong (trace.c,
         tracing_log_err): "location: error: TEXT", "  Command: …", and a caret below it."""
         plain = os.strerror(code)
         if not step.path.endswith(("/filter", "/trigger")):
@@ -105,25 +104,25 @@ class TraceInstance:
             lines = (self.path / "error_log").read_text(errors="replace").splitlines()
         except OSError:
             return plain
-        told = [i for i, line in enumerate(lines) if ": error: " in line]
-        if not told:
+        starts = [i for i, line in enumerate(lines) if ": error: " in line]
+        if not starts:
             return plain
-        return "\n".join(lines[told[-1] :]).partition("error: ")[2] or plain
+        return "\n".join(lines[starts[-1] :]).partition("error: ")[2] or plain
 
     def hold_buffer(self) -> None:
-        """Hold `free_buffer` open: when its last holder closes it, however it dies, the kernel
+        """Keep `free_buffer` open. When its last holder closes it, however that ends, the kernel
         stops this instance's tracing (disable_on_free) and frees the buffer. A process forked
-        from here on would hold it too."""
+        from now on holds it too."""
         self._free = os.open(self.path / "free_buffer", os.O_WRONLY | os.O_CLOEXEC)
 
     # ---------------------------------------------------------------- running
 
     def switch_recording(self, on: bool) -> None:
-        """Let events into the buffer, or no more."""
+        """Start or stop recording events."""
         self._write_file(f"{self.names.directory}/tracing_on", "1" if on else "0")
 
     def clear_buffer(self) -> None:
-        """Throw away what is in the buffer."""
+        """Discard the events in the buffers."""
         os.close(os.open(self.path / "trace", os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC))
 
     def open_pipes(self) -> dict[int, int]:
@@ -153,11 +152,11 @@ class TraceInstance:
             for cpu in sorted(self._cpu_numbers())
         ]
 
-    # ---------------------------------------------------------------- taking away
+    # ---------------------------------------------------------------- removing
 
     def close(self) -> None:
-        """Undo everything in reverse; what is gone already is no error. Raises OSError when
-        something could not be removed, after having tried everything else."""
+        """Undo everything in reverse; what no longer exists is no error. Raises OSError when
+        something could not be removed, after everything else has been tried."""
         for handle in self._pipes.values():
             os.close(handle)
         self._pipes = {}
@@ -200,7 +199,7 @@ def _retry_busy(remove_it: Callable[[], None]) -> None:
 
 
 def _parse_stats(text: str) -> CpuStats:
-    """Lines "NAME: VALUE" (trace.c, tracing_stats_read); a name that is missing counts 0."""
+    """Lines "NAME: VALUE" (trace.c, tracing_stats_read); a missing name is 0."""
     values: dict[str, int] = {}
     for line in text.splitlines():
         name, _, value = line.partition(":")
@@ -217,4 +216,4 @@ def _parse_stats(text: str) -> CpuStats:
 
 def sum_stats(stats: Sequence[CpuStats], name: str) -> int:
     """The sum of one counter over all CPUs."""
-    return sum(getattr(one, name) for one in stats)
+    return sum(getattr(cpu_stats, name) for cpu_stats in stats)

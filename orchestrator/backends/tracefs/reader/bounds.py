@@ -1,4 +1,4 @@
-"""Rate, cap and sampling in user space, exact to the unit: events come in time order."""
+"""Rate, cap and sampling in user space, exact to one record: events come in time order."""
 
 import random
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ from orchestrator.plan.model import Rate
 
 __all__ = ["Cap", "Gcra", "RecordLimits", "Sampler"]
 
-#: A rate lets a tenth of its period's records through at once.
+#: A burst of a tenth of a period's records goes through at once.
 BURST_PART = 10
-_BLOCK = 4096  # records looked at together where most go through
-_FEW = 16  # and one by one, before that is worth while
+_BLOCK = 4096  # records tested together where most go through
+_FEW = 16  # records tested one by one before that
 
 
 @dataclass(slots=True)
@@ -32,8 +32,8 @@ class Gcra:
         self.burst = self.rate.per_ns // BURST_PART
 
     def allowed(self, times: U64Array) -> BoolArray:
-        """Which of the records at `times` (ns, ascending) go through. Runs of accepted ones are
-        found at once, runs of refused ones are skipped in one search."""
+        """Which of the records at `times` (ns, ascending) go through. Runs of accepted records are
+        found in blocks, runs of refused ones are skipped by one search."""
         mask = np.zeros(len(times), dtype=bool)
         at = 0
         while at < len(times):
@@ -45,9 +45,9 @@ class Gcra:
         return mask
 
     def _admit_run(self, times: U64Array) -> int:
-        """How many records from the first on go through, one after the other.
+        """How many consecutive records go through, from the first on.
 
-        When all before record i did, it is due at i * gap + max(due, t_j - j * gap for j < i).
+        If all before record i did, it is due at i * gap + max(due, t_j - j * gap for j < i).
         """
         if self.due > int(times[0]) + self.burst:
             return 0
@@ -84,14 +84,14 @@ class Cap:
 
     @property
     def is_reached(self) -> bool:
-        """No record goes through any more."""
+        """Whether all further records are refused."""
         return self.most is not None and self.taken >= self.most
 
 
 @dataclass(slots=True)
 class RecordLimits:
-    """What stands before the records of a plan: each probe's own rate and cap, then the plan's,
-    in the order in which the kernel's programs test them."""
+    """The limits of a plan's records: each probe's rate and cap, then the plan's, in the order in
+    which the bcc backend's programs test them. Refused records are counted by probe."""
 
     rate: Gcra
     cap: Cap
@@ -101,7 +101,7 @@ class RecordLimits:
     over_cap: dict[int, int] = field(default_factory=dict)
 
     def admit_records(self, times: U64Array, probes: IntArray) -> BoolArray:
-        """Which records, in time order, go through; the others are counted by probe."""
+        """Which records go through. `times` (ns) are ascending; `probes` is the probe of each."""
         mask = np.ones(len(times), dtype=bool)
         for probe, gate in self.rates.items():
             rows = np.flatnonzero(probes == probe)
@@ -128,8 +128,8 @@ class RecordLimits:
 
 
 class Sampler:
-    """Keeps one event of N on the average: gaps are uniform in [1, 2N - 1]; the first one is of
-    the equilibrium distribution, P(k) ∝ 2N - k, so that a short run is not undercounted."""
+    """Keeps one event of N on average. Gaps are uniform in [1, 2N - 1]; the first one has the
+    equilibrium distribution, P(k) ∝ 2N - k, so that short runs are not undercounted."""
 
     def __init__(self, ratio: int, chance: random.Random | None = None) -> None:
         self.ratio = ratio

@@ -1,7 +1,7 @@
-"""Expressions over whole columns of integers: numpy computes as C does, in each type's own width.
+"""Expressions over whole columns of integers. numpy computes as C does, in the width of each type.
 
-Only what is exactly the reference evaluator's meaning: division (where zero is counted) and strings
-are left to it.
+Only what gives exactly the reference evaluator's result is computed here. Division, where zeros are
+counted, and strings are left to the evaluator.
 """
 
 from collections.abc import Callable
@@ -47,12 +47,12 @@ _COMPARISONS: dict[str, Callable[[Values, Values], Values]] = {
 
 
 class NotVectorised(Exception):
-    """This expression has to be evaluated event by event."""
+    """The expression has to be evaluated event by event."""
 
 
 def evaluate_columns(node: Node, leaf: Callable[[Node], Values | None], count: int) -> Values:
-    """The values of `node` for `count` events. `leaf` gives the columns of leaves, None for what
-    is none. Raises NotVectorised."""
+    """The values of `node` for `count` events. `leaf` returns the column of a leaf, and None for
+    any other node. Raises NotVectorised."""
     known = leaf(node)
     if known is not None:
         if known.dtype.kind not in "iu":
@@ -110,7 +110,7 @@ def _evaluate_arithmetic(node: Arithmetic, of: Callable[[Node], Values]) -> Valu
 
 
 def _require_one_type(left: Values, right: Values) -> tuple[Values, Values]:
-    """Two columns of one type; numpy would compare mixed signs as floats."""
+    """Both columns, if they have one type: numpy would compare mixed signs as floats."""
     if left.dtype != right.dtype:
         raise NotVectorised
     return left, right

@@ -1,8 +1,8 @@
 """Values of nodes for many events at once, as numpy columns.
 
-Integers are arrays of their type's own width and sign, strings arrays of bytes without what stands
-behind their NUL, addresses rows of bytes. What cannot be computed for all at once, or where a read
-failed, goes through the reference evaluator event by event: same result, more slowly.
+Integers are arrays with their type's width and sign, strings are byte strings up to their NUL, IP
+addresses are rows of bytes. What cannot be computed for all events at once, and events with failed
+reads, go through the reference evaluator one by one: the result is the same, but it is slower.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,7 +40,7 @@ _LEAST_ADDRESS = 4096
 
 @dataclass(slots=True)
 class ValueColumn:
-    """Values, which of them are null (None: none is), and which strings were cut."""
+    """Values by event, which of them are null (None: none), and which strings were truncated."""
 
     values: npt.NDArray[Any]
     nulls: BoolArray | None = None
@@ -49,8 +49,8 @@ class ValueColumn:
 
 @dataclass(slots=True, kw_only=True)
 class EventFormat:
-    """A source as it is now: its event number and where its fields lie. `corrupt` counts events
-    too short for their fields."""
+    """The record of a source on this kernel: its event number (`kind`), its fields by name, and the
+    bytes that they take (`size`). `corrupt` counts events that are shorter than that."""
 
     source: EventSource
     kind: int
@@ -59,7 +59,7 @@ class EventFormat:
     corrupt: int = 0
 
     def find_rows(self, events: Events) -> npt.NDArray[np.intp]:
-        """Which events are of this source, and long enough to hold all its fixed fields."""
+        """Row numbers of the events of this source that are long enough for its fields."""
         mine = events.kind == self.kind
         short = mine & (events.length < self.size)
         self.corrupt += int(np.count_nonzero(short))
@@ -68,24 +68,24 @@ class EventFormat:
 
 @dataclass(slots=True)
 class Pair:
-    """Entry values by capture index, and the times between entry and return (ns)."""
+    """Values captured at the entry, by capture index, and the times from entry to return (ns)."""
 
     captures: Callable[[int], ValueColumn]
     elapsed: U64Array
 
 
 class EventColumns:
-    """The columns of some events of one source."""
+    """The columns of some events of one source, computed when they are first asked for."""
 
     def __init__(
         self,
-        reader: EventFormat,
+        event_format: EventFormat,
         events: Events,
         tasks: Tasks,
         tally: Tally,
         pair: Pair | None = None,
     ) -> None:
-        self.reader, self.events, self.tasks, self.tally = reader, events, tasks, tally
+        self.event_format, self.events, self.tasks, self.tally = event_format, events, tasks, tally
         self.pair = pair
         self.tids = events.read_tids()
         self._known: dict[Node, ValueColumn | None] = {}
@@ -94,14 +94,16 @@ class EventColumns:
         return len(self.events)
 
     def select_rows(self, rows: IntArray) -> "EventColumns":
-        """The same for some of the events."""
+        """The columns of the events in `rows`."""
         pair = None
         if self.pair is not None:
             whole = self.pair
             pair = Pair(
                 lambda index: _select_column(whole.captures(index), rows), whole.elapsed[rows]
             )
-        return EventColumns(self.reader, self.events.select(rows), self.tasks, self.tally, pair)
+        return EventColumns(
+            self.event_format, self.events.select(rows), self.tasks, self.tally, pair
+        )
 
     def column_of(self, node: Node) -> ValueColumn:
         """The values of any node."""
@@ -130,7 +132,7 @@ class EventColumns:
         return self._known[node]
 
     def _leaf_without_nulls(self, node: Node) -> npt.NDArray[Any] | None:
-        """A leaf's values for vectorised evaluation: only without nulls."""
+        """A leaf's values for evaluation by column. Raises NotVectorised if some are null."""
         column = self.leaf_column(node)
         if column is None:
             return None
@@ -163,9 +165,9 @@ class EventColumns:
     # ---------------------------------------------------------------- leaves
 
     def _make_leaf(self, node: Node) -> ValueColumn | None:
-        name = self.reader.source.leaves.get(node)
-        if name is not None and name in self.reader.fields:
-            return self._field_column(node, self.reader.fields[name])
+        name = self.event_format.source.field_names.get(node)
+        if name is not None and name in self.event_format.fields:
+            return self._field_column(node, self.event_format.fields[name])
         match node:
             case Captured(index=index) if self.pair is not None:
                 return self.pair.captures(index)
@@ -211,9 +213,9 @@ class EventColumns:
         return ValueColumn(kept.astype(dtype_of(node.type)), self._failed_reads(node))
 
     def _failed_reads(self, node: Node) -> BoolArray | None:
-        """Where the pointer that a number was read through cannot have been right. The kernel
-        halves of x86-64 and arm64 addresses begin with a 1."""
-        if not isinstance(node, Load) or node not in self.reader.source.reads:
+        """Where the pointer that a number was read through cannot be valid. Kernel addresses of
+        x86-64 and arm64 have their top bit set."""
+        if not isinstance(node, Load) or node not in self.event_format.source.unchecked_reads:
             return None
         base = self.leaf_column(node.base)
         if base is None:
@@ -225,7 +227,7 @@ class EventColumns:
         return bad if base.nulls is None else bad | base.nulls
 
     def _string_column(self, node: Node, field: TraceField, size: int) -> ValueColumn:
-        """Strings up to their NUL, at most size - 1 bytes."""
+        """Strings up to their NUL, of at most size - 1 bytes."""
         if field.kind == "string":
             rows = gather_rows(self.events.buffer, self.events.offset + field.offset, field.size)
             return ValueColumn(_text_rows(rows[:, : max(size - 1, min(size, field.size))]))
@@ -258,7 +260,7 @@ def _select_column(column: ValueColumn, rows: IntArray) -> ValueColumn:
 
 
 def _text_rows(rows: ByteArray) -> npt.NDArray[np.bytes_]:
-    """Rows of bytes as strings that end before their first NUL."""
+    """Rows of bytes as strings that end at their first NUL."""
     rows = np.ascontiguousarray(rows)
     ended = np.logical_or.accumulate(rows == 0, axis=1)
     if ended.any():
@@ -275,7 +277,7 @@ def _is_signed(node: Node, field: TraceField) -> bool:
 
 
 def _extend_sign(values: npt.NDArray[Any], node: Load) -> npt.NDArray[Any]:
-    """A bitfield as fetched, unsigned and right-aligned, with its sign."""
+    """The values of a bitfield, which is fetched unsigned and right-aligned, with their sign."""
     masked = values.astype(np.int64) & ((1 << node.bit_size) - 1)
     if isinstance(node.type, Int) and node.type.signed:
         sign = 1 << (node.bit_size - 1)
@@ -291,7 +293,7 @@ def _wrap_value(value: int, kind: object) -> int:
 
 
 def dtype_of(kind: object) -> str:
-    """numpy's name of a type."""
+    """The numpy dtype of a type."""
     match kind:
         case Int(bits=bits, signed=signed):
             return f"<{'i' if signed else 'u'}{bits // 8}"
@@ -304,7 +306,7 @@ def dtype_of(kind: object) -> str:
 
 
 def bytes_of_column(column: ValueColumn, kind: object) -> ByteArray:
-    """Values as they stand in a record or key: rows of `size_of(kind)` bytes."""
+    """Values as in a record or key: rows of `size_of(kind)` bytes, shape (events, size)."""
     values = column.values
     if values.ndim == 2:
         return values

@@ -1,4 +1,4 @@
-"""Pages out of an instance's buffers, as events in time order."""
+"""Reads pages from an instance's buffers, as events in time order."""
 
 import os
 
@@ -15,8 +15,8 @@ _BATCH = 4 << 20  # bytes of pages at once
 
 
 class Drain:
-    """Reads all CPUs' pages in turn. `ordered`: events are held back until none can come that
-    happened before them, so that entry and return on different CPUs meet in order."""
+    """Reads the pages of all CPUs in turn. `ordered`: an event is held back while an earlier one
+    may still be unread, so that an entry and a return on different CPUs come in order."""
 
     def __init__(self, instance: TraceInstance, *, ordered: bool) -> None:
         self._pipes = instance.open_pipes()
@@ -29,8 +29,8 @@ class Drain:
         self.corrupt = self.missed = 0
 
     def take_events(self, before_ns: int) -> tuple[Events, bool]:
-        """Events in time order, valid until the next call, and whether more wait to be read.
-        Ordered: only those that happened before `before_ns` or the oldest unread one."""
+        """Events in time order, valid until the next call, and whether more wait to be read. If
+        ordered, only events before `before_ns` (CLOCK_MONOTONIC) and before any unread one."""
         cpus, more = self._fill_buffer()
         decoded = decode_pages(self._buffer, len(cpus), self._page, np.array(cpus, dtype=np.uint16))
         self.corrupt += decoded.corrupt
@@ -53,7 +53,7 @@ class Drain:
         return events.select(~late) if late.any() else events
 
     def _fill_buffer(self) -> tuple[list[int], set[int]]:
-        """Fill the buffer: the CPU of each page, and the CPUs that have more."""
+        """Fill the buffer. Returns the CPU of each page, and the CPUs that have more."""
         cpus: list[int] = []
         more: set[int] = set()
         share = max(1, self._pages // len(self._pipes))
@@ -63,7 +63,7 @@ class Drain:
         return cpus, more
 
     def _read_cpu(self, cpu: int, pipe: int, most: int, cpus: list[int]) -> bool:
-        """Read up to `most` pages of one CPU; True when it has more."""
+        """Read up to `most` pages of one CPU; each adds it to `cpus`. True if it has more."""
         for _ in range(most):
             start = len(cpus) * self._page
             try:
@@ -79,7 +79,7 @@ class Drain:
 
 
 def _page_size(instance: TraceInstance) -> int:
-    """Bytes of a page as the kernel says: where its data begin, and how long they are."""
+    """Bytes of a page, from events/header_page: the offset of its data and their length."""
     text = (instance.tracefs / "events/header_page").read_text()
     data = parse_format("", "", text).field("data")
     return data.offset + data.size if data is not None else 4096

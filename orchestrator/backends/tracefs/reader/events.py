@@ -1,4 +1,4 @@
-"""Events in columns: where each one's bytes are, its time, type and CPU."""
+"""Events as arrays: where the bytes of each are, its time, type and CPU."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from orchestrator.backends.tracefs.reader.arrays import BoolArray, ByteArray, In
 __all__ = ["SLACK", "Events", "gather_rows", "join_events", "no_events"]
 
 
-#: Bytes that every buffer has behind its last event, so that a string may be gathered whole.
+#: Spare bytes after the last event of every buffer, so that strings are gathered at full size.
 SLACK = 8192
 
 
@@ -45,7 +45,7 @@ class Events:
         return gather_rows(self.buffer, self.offset + 4, 4).view("<i4")[:, 0]
 
     def copy_packed(self) -> "Events":
-        """A copy that no longer needs the buffer."""
+        """A copy with a buffer of just these events."""
         starts = np.concatenate(([0], np.cumsum(self.length)))
         buffer = np.zeros(int(starts[-1]) + SLACK, dtype=np.uint8)
         rows = np.repeat(self.offset - starts[:-1], self.length) + np.arange(int(starts[-1]))

@@ -1,9 +1,9 @@
-"""Ring buffer pages, as `trace_pipe_raw` gives them, to arrays of events.
+"""Decodes ring buffer pages, as read from `trace_pipe_raw`, to arrays of events.
 
 Layout: include/linux/ring_buffer.h and kernel/trace/ring_buffer.c. A page is a u64 time stamp (ns),
 a u64 commit (low 20 bits: bytes of events; bit 31: events were lost before it) and events. An event
 is a u32 of type_len (5 bits) and time delta (27 bits), then its payload. Importing this module
-imports numpy: do it lazily.
+imports numpy, which is slow: import it lazily.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _MISSED = 1 << 31  # RB_MISSED_EVENTS
 _PADDING, _EXTEND, _STAMP = 29, 30, 31
 _TOP = 0xF8 << 56  # TS_MSB: the five bits that an absolute stamp does not hold
 _LEAST = 8  # bytes of a trace entry: u16 type, u8 flags, u8 preempt count, s32 tid
-_FEW = 24  # pages; below, a plain loop beats numpy's fixed costs
+_FEW = 24  # pages; for fewer, a plain loop is faster than numpy
 
 _PAGE = Struct("<QQ")
 _WORDS = Struct("<II")
@@ -32,8 +32,8 @@ _WORDS = Struct("<II")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """Events of some pages in the order in which they stand there; `corrupt` pages or events were
-    passed over; `missed` pages say that events before them were lost."""
+    """Events of some pages, in their order there. `corrupt` pages or events were skipped; `missed`
+    is the number of pages that are marked as preceded by lost events."""
 
     events: Events
     corrupt: int
@@ -42,7 +42,7 @@ class Decoded:
 
 def decode_pages(pages: ByteArray, count: int, size: int, cpus: npt.NDArray[np.uint16]) -> Decoded:
     """Decode the first `count` pages of `size` bytes each in the flat array `pages`, page i being
-    from CPU `cpus[i]`. Nothing outside of a page's committed bytes is looked at."""
+    from CPU `cpus[i]`. Nothing outside a page's committed bytes is read."""
     walk = _walk_few if count < _FEW else _walk_many
     time, offset, length, page, corrupt = walk(pages[: count * size], count, size)
     kinds = pages[offset].astype(np.uint16) | pages[offset + 1].astype(np.uint16) << np.uint16(8)
@@ -67,16 +67,17 @@ def _page_headers(pages: ByteArray, count: int, size: int) -> U64Array:
 
 
 def _walk_few(pages: ByteArray, count: int, size: int) -> _Walked:
-    found: list[tuple[int, int, int, int]] = []
+    events: list[tuple[int, int, int, int]] = []
     data = pages.tobytes()
-    corrupt = sum(_walk_page(data, page, size, found) for page in range(count))
-    columns = np.array(found, dtype=np.uint64).reshape(-1, 4).T
+    corrupt = sum(_walk_page(data, page, size, events) for page in range(count))
+    columns = np.array(events, dtype=np.uint64).reshape(-1, 4).T
     offset, length, page = (column.astype(np.int64) for column in columns[1:])
     return columns[0].copy(), offset, length, page, corrupt
 
 
-def _walk_page(data: bytes, page: int, size: int, found: list[tuple[int, int, int, int]]) -> int:
-    """Append (time, payload offset, payload length, page) of each event; return errors: 0 or 1."""
+def _walk_page(data: bytes, page: int, size: int, events: list[tuple[int, int, int, int]]) -> int:
+    """Append (time, payload offset, payload length, page) of each event. Returns 1 if the page is
+    corrupt, else 0."""
     start = page * size
     time, commit = _PAGE.unpack_from(data, start)
     at, end = start + HEADER, start + HEADER + (commit & _LENGTH_MASK)
@@ -96,7 +97,7 @@ def _walk_page(data: bytes, page: int, size: int, found: list[tuple[int, int, in
             head = 4 if kind else 8
             if length - head < _LEAST:
                 return 1
-            found.append((time, at + head, length - head, page))
+            events.append((time, at + head, length - head, page))
         at += length
     return 0
 
@@ -123,7 +124,7 @@ _EventArrays = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.N
 
 
 def _walk_many(pages: ByteArray, count: int, size: int) -> _Walked:
-    """Step through all pages at once: the n-th event of every page is one numpy operation."""
+    """Step through all pages at once: one numpy operation takes the n-th event of every page."""
     words = pages.view("<u4")
     headers = _page_headers(pages, count, size)
     live = np.arange(count)
@@ -132,14 +133,14 @@ def _walk_many(pages: ByteArray, count: int, size: int) -> _Walked:
     sound = (end <= start + size) & (end % 4 == 0)
     corrupt = int(np.count_nonzero(~sound))
     at, time = start + HEADER, headers[:, 0].copy()
-    found: list[_EventArrays] = []
+    steps: list[_EventArrays] = []
     keep = sound & (at < end)
     while keep.any():
         if not keep.all():
             live, at, end, time = live[keep], at[keep], end[keep], time[keep]
-        keep, bad = _step_pages(words, live, at, end, time, found)
+        keep, bad = _step_pages(words, live, at, end, time, steps)
         corrupt += bad
-    return _collect_steps(found, corrupt)
+    return _collect_steps(steps, corrupt)
 
 
 def _step_pages(  # noqa: PLR0913  # the columns of one walk, changed in place
@@ -148,14 +149,14 @@ def _step_pages(  # noqa: PLR0913  # the columns of one walk, changed in place
     at: IntArray,
     end: IntArray,
     time: U64Array,
-    found: list[_EventArrays],
+    steps: list[_EventArrays],
 ) -> tuple[BoolArray, int]:
-    """Take the next event of each page; `at` and `time` move on. Returns which pages have more
-    and how many were found to be corrupt."""
+    """Take the next event of each page and advance `at` and `time`. Returns which pages have more
+    events, and how many are corrupt."""
     word = words[at >> 2]
     kind, delta = word & 31, (word >> 5).astype(np.uint64)
     if ((kind - np.uint32(2)) < _PADDING - 2).all():  # small events alone: the usual case
-        return _small_step(live, at, end, time, (kind, delta), found)
+        return _small_step(live, at, end, time, (kind, delta), steps)
     second = at + 4 < end
     extra = np.where(second, words[np.where(second, at + 4, at) >> 2], 0).astype(np.int64)
     done = (kind == _PADDING) & (delta == 0)
@@ -168,7 +169,7 @@ def _step_pages(  # noqa: PLR0913  # the columns of one walk, changed in place
     _advance_times(time, kind, delta, extra.astype(np.uint64))
     taken = data & ~bad & ~done
     if taken.any():
-        found.append((time[taken], (at + head)[taken], (length - head)[taken], live[taken]))
+        steps.append((time[taken], (at + head)[taken], (length - head)[taken], live[taken]))
     at += length
     return ~bad & ~done & (at < end), int(np.count_nonzero(bad))
 
@@ -179,9 +180,9 @@ def _small_step(  # noqa: PLR0913  # as above
     end: IntArray,
     time: U64Array,
     heads: tuple[npt.NDArray[np.uint32], U64Array],
-    found: list[_EventArrays],
+    steps: list[_EventArrays],
 ) -> tuple[BoolArray, int]:
-    """_step where every page's next event is a small one."""
+    """As _step_pages, where the next event of every page is a small one."""
     kind, delta = heads
     length = kind.astype(np.int64) << 2
     time += delta
@@ -189,9 +190,9 @@ def _small_step(  # noqa: PLR0913  # as above
     good = after <= end
     bad = len(good) - int(np.count_nonzero(good))
     if bad:
-        found.append((time[good], at[good] + 4, length[good], live[good]))
+        steps.append((time[good], at[good] + 4, length[good], live[good]))
     else:
-        found.append((time.copy(), at + 4, length, live))
+        steps.append((time.copy(), at + 4, length, live))
     at[:] = after
     return good & (after < end), bad
 
@@ -212,11 +213,11 @@ def _advance_times(
     time[:] = np.where(stamp, absolute, time + np.where(long, wide, delta))
 
 
-def _collect_steps(found: list[_EventArrays], corrupt: int) -> _Walked:
-    if not found:
+def _collect_steps(steps: list[_EventArrays], corrupt: int) -> _Walked:
+    if not steps:
         none = np.empty(0, dtype=np.int64)
         return np.empty(0, dtype=np.uint64), none, none, none, corrupt
-    time, offset, length, page = (np.concatenate(column) for column in zip(*found, strict=True))
+    time, offset, length, page = (np.concatenate(column) for column in zip(*steps, strict=True))
     order = np.argsort(offset, kind="stable")
     offsets, lengths, of_page = (c[order].astype(np.int64) for c in (offset, length, page))
     return time[order], offsets, lengths, of_page, corrupt

@@ -1,7 +1,7 @@
-"""Entries and returns, matched: by thread, and for functions by the stack pointer too.
+"""Matches entries and returns: by thread, and for functions by the stack pointer as well.
 
-The stack pointer tells nested and recursive calls apart, so that a call whose entry or return the
-kernel filtered, missed or jumped over cannot be taken for another.
+The stack pointer distinguishes nested and recursive calls. So a call whose entry or return was
+filtered, missed or skipped cannot be mistaken for another one.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ __all__ = ["MatchedCalls", "match_calls"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchedCalls:
-    """Pairs as indexes into the entries and returns, in the returns' order; `open` are entries
-    whose call goes on."""
+    """Pairs as row numbers of entries and returns, in the order of the returns. `open` are entries
+    without a return so far."""
 
     entries: IntArray
     returns: IntArray
@@ -29,8 +29,8 @@ def match_calls(
     return_keys: tuple[IntArray, IntArray],
     return_order: IntArray,
 ) -> MatchedCalls:
-    """Match each return with the event before it of the same key, if that is an entry. Keys are
-    (thread, stack pointer); orders are positions in time, all different."""
+    """Match each return with the event of the same key just before it, if that is an entry. Keys
+    are (thread, stack pointer); orders are positions in time, all different."""
     count = len(entry_order)
     first = np.concatenate((entry_keys[0], return_keys[0]))
     second = np.concatenate((entry_keys[1], return_keys[1]))

@@ -1,7 +1,7 @@
-"""From events to records and cells: what the kernel's programs would have done, done here.
+"""From events to records and cells: what the bcc backend's programs do in the kernel.
 
-Order, as in the kernel: deadline, target, conditions, sample, pairing, then rate and cap before
-records only. Every event that was read is counted in one place.
+The order is the same as there: deadline, target, conditions, sample, pairing, and, for records
+only, rate and cap. Every event that was read is counted exactly once a side.
 """
 
 from collections.abc import Collection, Sequence
@@ -31,15 +31,15 @@ from orchestrator.compile.program import Program
 
 __all__ = ["Pipeline"]
 
-_MOST_OPEN = 100_000  # calls that are followed at once, each hook
+_MOST_OPEN = 100_000  # open calls of one hook
 
 
 @dataclass(slots=True)
 class _HookState:
-    """A hook at work: its readers, and the entries whose calls go on."""
+    """A hook while events are read: formats and tallies of its sides, and its open calls."""
 
-    placed: HookEvents
-    readers: tuple[EventFormat, ...]
+    hook_events: HookEvents
+    event_formats: tuple[EventFormat, ...]
     sampler: Sampler
     tallies: dict[str, SideTally]
     open: Events = field(default_factory=no_events)
@@ -52,7 +52,7 @@ class Pipeline:
         self,
         program: Program,
         hooks: Sequence[HookEvents],
-        readers: Sequence[EventFormat],
+        event_formats: Sequence[EventFormat],
         tasks: Tasks,
         stack_step: int,
     ) -> None:
@@ -66,8 +66,8 @@ class Pipeline:
         self.faulted = self.truncated = 0
         self.states = [
             _HookState(
-                placed=hook,
-                readers=tuple(readers[side.source] for side in hook.sides),
+                hook_events=hook,
+                event_formats=tuple(event_formats[side.source] for side in hook.sides),
                 sampler=Sampler(hook.sample),
                 tallies={side.name: SideTally() for side in hook.sides},
             )
@@ -80,25 +80,25 @@ class Pipeline:
         self._deadline_ns = deadline_ns
         kept: list[AcceptedEvents] = []
         for state in self.states:
-            take = self._process_pairs if len(state.readers) == 2 else self._process_hits
-            found = take(state, events)
-            if found is not None and len(found.columns):
-                kept.append(found)
-        for one in kept:
-            for use in one.placed.metrics:
-                self.aggregates[use.metric].add(use, one.columns, one.placed.sample)
-        return self._make_records([one for one in kept if one.placed.record is not None])
+            take = self._process_pairs if len(state.event_formats) == 2 else self._process_hits
+            accepted = take(state, events)
+            if accepted is not None and len(accepted.columns):
+                kept.append(accepted)
+        for batch in kept:
+            for use in batch.hook_events.metrics:
+                self.aggregates[use.metric].add(use, batch.columns, batch.hook_events.sample)
+        return self._make_records([batch for batch in kept if batch.hook_events.record is not None])
 
     def forget_open_calls(self, hooks: Collection[int]) -> None:
-        """Give up the open calls of these hooks (by id): their returns went by unseen."""
+        """Forget the open calls of these hooks (by id): their returns may have been missed."""
         for state in self.states:
-            if state.placed.hook.id in hooks:
+            if state.hook_events.hook.id in hooks:
                 state.open = no_events()
 
     def booked_sides(self) -> dict[tuple[int, str], SideTally]:
         """Where the events went so far, by hook id and side."""
         return {
-            (state.placed.hook.id, side): tally
+            (state.hook_events.hook.id, side): tally
             for state in self.states
             for side, tally in state.tallies.items()
         }
@@ -106,64 +106,67 @@ class Pipeline:
     # ---------------------------------------------------------------- hits
 
     def _process_hits(self, state: _HookState, events: Events) -> AcceptedEvents | None:
-        reader, side = state.readers[0], state.placed.sides[0]
-        rows = reader.find_rows(events)
+        event_format, side = state.event_formats[0], state.hook_events.sides[0]
+        rows = event_format.find_rows(events)
         mine = events.select(rows)
-        columns = EventColumns(reader, mine, self.tasks, self.tally)
+        columns = EventColumns(event_format, mine, self.tasks, self.tally)
         keep = self._accept_events(state, side, columns)
         rows, mine = rows[keep], mine.select(keep)
-        columns = EventColumns(reader, mine, self.tasks, self.tally)
+        columns = EventColumns(event_format, mine, self.tasks, self.tally)
         return AcceptedEvents(
-            placed=state.placed, columns=columns, order=rows, comms=_fetched_names(columns)
+            hook_events=state.hook_events,
+            columns=columns,
+            order=rows,
+            comms=_fetched_names(columns),
         )
 
     def _accept_events(
         self, state: _HookState, side: EventSide, columns: EventColumns
     ) -> BoolArray:
-        """Which events of a first side go on, the others counted."""
-        told = state.tallies[side.name]
+        """Which events of a first side are accepted; the others are counted by reason."""
+        tally = state.tallies[side.name]
         alive = columns.events.time <= np.uint64(self._deadline_ns)
-        told.expired += int(np.count_nonzero(~alive))
-        if state.placed.hook.body.task is None:
-            ours = self.targets.find_target(columns, columns.reader.source)
-            told.not_target += int(np.count_nonzero(alive & ~ours))
+        tally.expired += int(np.count_nonzero(~alive))
+        if state.hook_events.hook.body.task is None:
+            ours = self.targets.find_target(columns, columns.event_format.source)
+            tally.not_target += int(np.count_nonzero(alive & ~ours))
             alive &= ours
-        alive = self._test_conditions(told, side, columns, alive)
+        alive = self._test_conditions(tally, side, columns, alive)
         rows = np.flatnonzero(alive)
         sampled = state.sampler.choose_kept(len(rows))
-        told.sampled_out += int(np.count_nonzero(~sampled))
+        tally.sampled_out += int(np.count_nonzero(~sampled))
         alive[rows[~sampled]] = False
-        told.accepted += int(np.count_nonzero(alive))
+        tally.accepted += int(np.count_nonzero(alive))
         return alive
 
     def _test_conditions(
-        self, told: SideTally, side: EventSide, columns: EventColumns, alive: BoolArray
+        self, tally: SideTally, side: EventSide, columns: EventColumns, alive: BoolArray
     ) -> BoolArray:
-        """Tests what the kernel did not, on what is still alive."""
+        """Which events that are still `alive` meet the conditions that the kernel did not test."""
         for node in side.where:
             rows = np.flatnonzero(alive)
             if not rows.size:
                 break
             part = columns if rows.size == len(columns) else columns.select_rows(rows)
             false = rows[~part.is_true_by_row(node)]
-            told.filtered += len(false)
+            tally.filtered += len(false)
             alive[false] = False
         return alive
 
     # ---------------------------------------------------------------- pairs
 
     def _process_pairs(self, state: _HookState, events: Events) -> AcceptedEvents | None:
-        entry_reader, return_reader = state.readers
-        entry_rows, return_rows = entry_reader.find_rows(events), return_reader.find_rows(events)
+        entry_format, return_format = state.event_formats
+        entry_rows, return_rows = entry_format.find_rows(events), return_format.find_rows(events)
         entries = events.select(entry_rows)
-        at_entry = EventColumns(entry_reader, entries, self.tasks, self.tally)
-        accepted = self._accept_events(state, state.placed.sides[0], at_entry)
+        at_entry = EventColumns(entry_format, entries, self.tasks, self.tally)
+        accepted = self._accept_events(state, state.hook_events.sides[0], at_entry)
         before = len(state.open)
         entries = join_events(state.open, entries)
         accepted = np.concatenate((np.ones(before, dtype=bool), accepted))
-        at_entry = EventColumns(entry_reader, entries, self.tasks, self.tally)
+        at_entry = EventColumns(entry_format, entries, self.tasks, self.tally)
         returns = events.select(return_rows)
-        at_return = EventColumns(return_reader, returns, self.tasks, self.tally)
+        at_return = EventColumns(return_format, returns, self.tasks, self.tally)
         matched = match_calls(
             self._pair_keys(state, at_entry, 0),
             np.concatenate((np.arange(before) - before, entry_rows)),
@@ -183,16 +186,16 @@ class Pipeline:
         self, state: _HookState, columns: EventColumns, step: int
     ) -> tuple[IntArray, IntArray]:
         tids = columns.tids.astype(np.int64)
-        if not state.placed.nested:
+        if not state.hook_events.nested:
             return tids, np.zeros(len(columns), dtype=np.int64)
         stack = columns.column_of(STACK).values.astype(np.int64) - step
         return tids, stack
 
     def _keep_open(self, state: _HookState, entries: Events, rows: IntArray) -> None:
         over = max(0, len(rows) - _MOST_OPEN)
-        told = state.tallies["entry"]
-        told.map_full += over
-        told.accepted -= over
+        tally = state.tallies["entry"]
+        tally.map_full += over
+        tally.accepted -= over
         state.open = entries.select(rows[over:]).copy_packed()
 
     def _accept_returns(
@@ -202,24 +205,24 @@ class Pipeline:
         rows: IntArray,
         return_rows: IntArray,
     ) -> AcceptedEvents | None:
-        """What is left of the returns: in time, with an accepted entry, and as wanted."""
+        """The accepted returns: in time, with an accepted entry, and meeting the conditions."""
         at_entry, at_return = sides
-        told, side = state.tallies["return"], state.placed.sides[1]
+        tally, side = state.tallies["return"], state.hook_events.sides[1]
         late = at_return.events.time > np.uint64(self._deadline_ns)
         paired = np.zeros(len(at_return), dtype=bool)
         paired[rows] = True
-        told.expired += int(np.count_nonzero(late))
-        told.unpaired += int(np.count_nonzero(~late & ~paired))
+        tally.expired += int(np.count_nonzero(late))
+        tally.unpaired += int(np.count_nonzero(~late & ~paired))
         in_time = ~late[rows]
         at_entry, rows = at_entry.select_rows(np.flatnonzero(in_time)), rows[in_time]
         columns = self._join_entries(state, at_entry, at_return, rows)
-        alive = self._test_conditions(told, side, columns, np.ones(len(rows), dtype=bool))
-        told.accepted += int(np.count_nonzero(alive))
+        alive = self._test_conditions(tally, side, columns, np.ones(len(rows), dtype=bool))
+        tally.accepted += int(np.count_nonzero(alive))
         if not alive.all():
             at_entry, rows = at_entry.select_rows(np.flatnonzero(alive)), rows[alive]
             columns = self._join_entries(state, at_entry, at_return, rows)
         return AcceptedEvents(
-            placed=state.placed,
+            hook_events=state.hook_events,
             columns=columns,
             order=return_rows[rows],
             comms=_fetched_names(at_entry),
@@ -234,10 +237,10 @@ class Pipeline:
     ) -> EventColumns:
         returns = at_return.events.select(rows)
         pair = Pair(
-            captures=lambda index: at_entry.column_of(state.placed.captures[index]),
+            captures=lambda index: at_entry.column_of(state.hook_events.captures[index]),
             elapsed=returns.time - at_entry.events.time,
         )
-        return EventColumns(at_return.reader, returns, self.tasks, self.tally, pair)
+        return EventColumns(at_return.event_format, returns, self.tasks, self.tally, pair)
 
     # ---------------------------------------------------------------- records
 
@@ -245,20 +248,24 @@ class Pipeline:
         size = self.program.record_size
         if not kept:
             return np.empty((0, size), dtype=np.uint8)
-        order = np.concatenate([one.order for one in kept])
-        times = np.concatenate([one.columns.events.time for one in kept])
-        probes = np.concatenate([np.full(len(one.order), one.placed.probe) for one in kept])
-        hooks = np.concatenate([np.full(len(one.order), i) for i, one in enumerate(kept)])
-        rows = np.concatenate([np.arange(len(one.order)) for one in kept])
+        order = np.concatenate([batch.order for batch in kept])
+        times = np.concatenate([batch.columns.events.time for batch in kept])
+        probes = np.concatenate(
+            [np.full(len(batch.order), batch.hook_events.probe) for batch in kept]
+        )
+        hooks = np.concatenate([np.full(len(batch.order), i) for i, batch in enumerate(kept)])
+        rows = np.concatenate([np.arange(len(batch.order)) for batch in kept])
         by_time = np.lexsort((hooks, order))
         admitted = by_time[self.bounds.admit_records(times[by_time], probes[by_time])]
         records = np.zeros((len(admitted), size), dtype=np.uint8)
-        for i, one in enumerate(kept):
+        for i, batch in enumerate(kept):
             where = np.flatnonzero(hooks[admitted] == i)
             if where.size:
-                records[where] = self._write_and_count(one.select_rows(rows[admitted[where]]), size)
-                done = self.recorded.get(one.placed.probe, 0)
-                self.recorded[one.placed.probe] = done + where.size
+                records[where] = self._write_and_count(
+                    batch.select_rows(rows[admitted[where]]), size
+                )
+                done = self.recorded.get(batch.hook_events.probe, 0)
+                self.recorded[batch.hook_events.probe] = done + where.size
         return records
 
     def _write_and_count(self, kept: AcceptedEvents, size: int) -> ByteArray:
@@ -269,8 +276,8 @@ class Pipeline:
 
 
 def _fetched_names(columns: EventColumns) -> ValueColumn | None:
-    """The name as the kernel fetched it; None: by looking the thread up."""
-    return columns.leaf_column(COMM) if COMM in columns.reader.source.leaves else None
+    """Thread names as fetched by the kernel; None where they are looked up by thread."""
+    return columns.leaf_column(COMM) if COMM in columns.event_format.source.field_names else None
 
 
 def _make_record_limits(program: Program) -> RecordLimits:

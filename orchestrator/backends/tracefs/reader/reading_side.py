@@ -1,6 +1,6 @@
-"""Everything that a session needs to turn pages into records: one object, made as a whole.
+"""Everything that a session needs to turn pages into records, created as one object.
 
-Importing this module imports numpy, so it is imported when events are first awaited.
+Importing this module imports numpy, so it is imported when events are first read.
 """
 
 import time
@@ -27,16 +27,16 @@ _FOREVER = (1 << 63) - 1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingSide:
     """`drain` takes events out of the instance's buffers, `pipeline` makes records and cells of
-    them; `readers` know the events' formats, one a source."""
+    them; `formats` are the records of the sources, in order."""
 
     pipeline: Pipeline
     drain: Drain
-    readers: tuple[EventFormat, ...]
+    formats: tuple[EventFormat, ...]
 
     @property
     def corrupt(self) -> int:
         """How many pages and events could not be read."""
-        return self.drain.corrupt + sum(reader.corrupt for reader in self.readers)
+        return self.drain.corrupt + sum(event_format.corrupt for event_format in self.formats)
 
     def read_batches(self, deadline_ns: int, *, is_recording: bool) -> Sequence[ByteArray]:
         """Batches of records in time order. Events after `deadline_ns` (CLOCK_MONOTONIC) count as
@@ -59,24 +59,24 @@ def make_reading_side(
     program: Program, layout: EventLayout, instance: TraceInstance
 ) -> ReadingSide:
     """The reading side of an instance in which all events of `layout` exist. Raises OSError."""
-    readers = tuple(_make_readers(layout, instance))
+    formats = tuple(_read_formats(layout, instance))
     tasks = Tasks(instance.tracefs)
     is_paired = any(len(hook.sides) > 1 for hook in layout.hooks)
     return ReadingSide(
-        pipeline=Pipeline(program, layout.hooks, readers, tasks, layout.stack_step),
+        pipeline=Pipeline(program, layout.hooks, formats, tasks, layout.stack_step),
         drain=Drain(instance, ordered=is_paired),
-        readers=readers,
+        formats=formats,
     )
 
 
-def _make_readers(layout: EventLayout, instance: TraceInstance) -> Sequence[EventFormat]:
-    readers = []
+def _read_formats(layout: EventLayout, instance: TraceInstance) -> Sequence[EventFormat]:
+    formats = []
     for source in layout.sources:
-        category, event = instance.names.event(source)
+        category, event = instance.names.event_of(source)
         parsed = parse_format(category, event, instance.read_format(category, event))
         fields = {field.name: field for field in (*parsed.common, *parsed.fields)}
-        needed = [fields[name] for name in source.leaves.values() if name in fields]
-        readers.append(
+        needed = [fields[name] for name in source.field_names.values() if name in fields]
+        formats.append(
             EventFormat(
                 source=source,
                 kind=parsed.id or 0,
@@ -84,4 +84,4 @@ def _make_readers(layout: EventLayout, instance: TraceInstance) -> Sequence[Even
                 size=max((f.offset + f.size for f in needed), default=8),
             )
         )
-    return readers
+    return formats

@@ -1,4 +1,4 @@
-"""Kept events to records, as both backends deliver them (compile.program.RECORD_HEADER)."""
+"""From accepted events to records, in the layout of compile.program.RECORD_HEADER."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,21 +22,21 @@ _FORM = {name: _DTYPES.get(form, form) for name, form, _ in RECORD_HEADER}
 
 @dataclass(slots=True, kw_only=True)
 class AcceptedEvents:
-    """Accepted events of one hook: `order` is their place among all events read; `comms` the
-    names as fetched by the kernel, None where user space looks them up."""
+    """Accepted events of one hook. `order` is their position among all events read; `comms` are
+    thread names as fetched by the kernel, None where they are looked up by thread."""
 
-    placed: HookEvents
+    hook_events: HookEvents
     columns: EventColumns
     order: IntArray
     comms: ValueColumn | None
 
     def select_rows(self, rows: IntArray) -> "AcceptedEvents":
-        """Some of them."""
+        """The events in `rows`."""
         if len(rows) == len(self.order) and (rows == np.arange(len(rows))).all():
             return self
         comms = None if self.comms is None else ValueColumn(self.comms.values[rows])
         return AcceptedEvents(
-            placed=self.placed,
+            hook_events=self.hook_events,
             columns=self.columns.select_rows(rows),
             order=self.order[rows],
             comms=comms,
@@ -45,7 +45,7 @@ class AcceptedEvents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenRecords:
-    """Records, and how many of their values are null or were cut."""
+    """Records, and how many of their values are null or truncated."""
 
     records: ByteArray
     nulls: int
@@ -53,8 +53,8 @@ class WrittenRecords:
 
 
 def write_records(kept: AcceptedEvents, tasks: Tasks, size: int) -> WrittenRecords:
-    """The records of `kept`, `size` bytes each."""
-    columns, emit = kept.columns, kept.placed.record
+    """The records of `kept`, `size` bytes each. Raises ValueError if the probe emits none."""
+    columns, emit = kept.columns, kept.hook_events.record
     if emit is None:
         raise ValueError("this probe emits no records")
     records = np.zeros((len(columns), size), dtype=np.uint8)
@@ -69,9 +69,9 @@ def write_records(kept: AcceptedEvents, tasks: Tasks, size: int) -> WrittenRecor
         names = tasks.names_of(tids) if kept.comms is None else kept.comms.values
         rows = names.astype(f"S{COMM_SIZE - 1}").view(np.uint8).reshape(len(columns), -1)
         records[:, _AT["comm"] : _AT["comm"] + COMM_SIZE - 1] = rows
-    put("weight", np.full(len(columns), kept.placed.sample))
+    put("weight", np.full(len(columns), kept.hook_events.sample))
     nulls, cut = np.zeros((2, len(columns)), dtype=np.uint32)
-    for field, node in zip(emit.fields, kept.placed.emit, strict=True):
+    for field, node in zip(emit.fields, kept.hook_events.emit, strict=True):
         column = columns.column_of(node)
         raw = bytes_of_column(column, node.type)[:, : field.size]
         records[:, field.offset : field.offset + raw.shape[1]] = raw
@@ -91,7 +91,7 @@ def _count_bits(words: npt.NDArray[np.uint32]) -> int:
 
 @dataclass(slots=True)
 class _HeaderWriter:
-    """Writes columns of the header."""
+    """Writes columns of the record header."""
 
     records: ByteArray
 

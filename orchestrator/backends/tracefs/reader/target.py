@@ -1,4 +1,4 @@
-"""Whose events count, as far as the kernel did not see to it."""
+"""Tests which events are of the target, as far as the kernel did not."""
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,8 @@ __all__ = ["Targets"]
 
 
 class Targets:
-    """The target, tested for many events at once. With `children` the kernel's own list of
-    threads, which follows forks, is the test."""
+    """The target, tested for many events at once. With `children` the kernel tests it, by its list
+    of threads, which follows forks."""
 
     def __init__(self, target: ResolvedTarget, tasks: Tasks) -> None:
         self.target, self.tasks = target, tasks
@@ -33,7 +33,7 @@ class Targets:
         return mask
 
     def _find_named(self, columns: EventColumns, source: EventSource) -> BoolArray:
-        column = columns.leaf_column(COMM) if COMM in source.leaves else None
+        column = columns.leaf_column(COMM) if COMM in source.field_names else None
         names = self.tasks.names_of(columns.tids) if column is None else column.values
         mask = np.zeros(len(columns), dtype=bool)
         for glob in self.target.comm:

@@ -1,8 +1,8 @@
-"""Threads by number: their process and name, as user space finds them when it reads.
+"""Looks up threads by number: their process, name and user at the time of reading.
 
-A trace entry tells its thread and nothing else. While a thread lives /proc tells its process and
-name; afterwards the kernel's own tables of threads that were switched out after an event do
-(saved_tgids with the instance's record-tgid, saved_cmdlines).
+A trace entry contains only the thread's number. While the thread exists, /proc has the rest.
+Afterwards the kernel's tables of threads that were switched out after an event have its process and
+name (saved_tgids with the instance's record-tgid, saved_cmdlines).
 """
 
 import time
@@ -16,12 +16,12 @@ from orchestrator.compile.expressions.types import COMM_SIZE
 
 __all__ = ["Tasks"]
 
-_KEPT = 65536  # threads remembered; then all is forgotten
-_FRESH_S = 0.5  # thread numbers are used again, and exec changes names
+_KEPT = 65536  # threads cached; beyond that the caches are cleared
+_FRESH_S = 0.5  # thread numbers are reused, and exec changes names
 
 
 class Tasks:
-    """Remembers what was found: asked again after half a second, kept for threads that are gone."""
+    """A cache that is refreshed after half a second, and kept for threads that have exited."""
 
     def __init__(self, tracefs: Path, proc: Path = Path("/proc")) -> None:
         self._tracefs, self._proc = tracefs, proc
@@ -34,7 +34,7 @@ class Tasks:
         self._since = 0.0
 
     def refresh(self) -> None:
-        """A new drain: the kernel's tables are read again where they are needed."""
+        """Before each read: what is in the kernel's tables is read again when it is needed."""
         self._saved = self._groups = None
         if time.monotonic() - self._since > _FRESH_S:
             self._since = time.monotonic()
@@ -44,18 +44,18 @@ class Tasks:
                 table.clear()
 
     def pids_of(self, tids: npt.NDArray[np.int32]) -> npt.NDArray[np.uint32]:
-        """The process of each thread; 0 where it is not known any more."""
+        """The process of each thread; 0 where it is unknown."""
         unique, back = np.unique(tids, return_inverse=True)
         return np.array([self._process_of(int(tid)) for tid in unique], dtype=np.uint32)[back]
 
     def names_of(self, tids: npt.NDArray[np.int32]) -> npt.NDArray[np.bytes_]:
-        """The name of each thread; empty where it is not known any more."""
+        """The name of each thread; empty where it is unknown."""
         unique, back = np.unique(tids, return_inverse=True)
         names = np.array([self._name_of(int(tid)) for tid in unique], dtype=f"S{COMM_SIZE}")
         return names[back]
 
     def users_of(self, tids: npt.NDArray[np.int32], group: bool) -> IntArray:
-        """The effective user (or group) of each thread; -1 where it is not known any more."""
+        """The effective user (or group) of each thread; -1 where it is unknown."""
         unique, back = np.unique(tids, return_inverse=True)
         return np.array([self._user_of(int(tid))[group] for tid in unique], dtype=np.int64)[back]
 
@@ -72,7 +72,7 @@ class Tasks:
         return self._names.get(tid, b"")
 
     def _look_up(self, tid: int) -> None:
-        """One reading of /proc/TID/status answers all (Documentation/filesystems/proc.rst)."""
+        """/proc/TID/status has everything (Documentation/filesystems/proc.rst)."""
         if tid in self._fresh:
             return
         self._fresh.add(tid)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from orchestrator.backends.tracefs.reader.aggregate import Aggregate
-from orchestrator.backends.tracefs.reader.columns import Column
+from orchestrator.backends.tracefs.reader.columns import ValueColumn
 from orchestrator.cells.buckets import LOG, Buckets
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.expressions.nodes import Const
@@ -28,13 +28,13 @@ class FakeColumns:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def column(self, node: Any) -> Column:
+    def column_of(self, node: Any) -> ValueColumn:
         if node is KEY:
-            return Column(np.array(self.keys, dtype=np.uint32))
+            return ValueColumn(np.array(self.keys, dtype=np.uint32))
         values = np.array(self.values, dtype=np.int64)
-        return Column(values, np.isin(values, self.nulls))
+        return ValueColumn(values, np.isin(values, self.nulls))
 
-    def holds(self, node: Any) -> Any:
+    def is_true_by_row(self, node: Any) -> Any:
         assert node is WHERE
         return ~np.isin(np.array(self.values), self.rejected)
 

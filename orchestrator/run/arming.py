@@ -1,4 +1,4 @@
-"""Arming: the moment from which a run sees something, told to the kernel and to the watchdog."""
+"""Arming: the moment from which probes record, set in the kernel and in the watchdog."""
 
 import time
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class Armed:
 
 
 def arm(session: Session, program: Program, guard: Guard | None) -> Armed:
-    """Let records flow until the plan's duration is over, or for the first lease of an unlimited
-    run. Nothing slow may be imported on the way here: it is start-up time."""
+    """Let the probes record until the plan's duration is over, or for the first lease of an
+    unlimited run. Everything imported before this call is start-up time."""
     at_ns = time.monotonic_ns()
     duration = program.limits.duration_ns
     deadline_ns = at_ns + (LEASE_NS if duration is None else duration)

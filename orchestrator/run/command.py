@@ -1,8 +1,8 @@
-"""`-- COMMAND`: a child that is parked before exec, so that it can be watched from its first
-instruction, and is waited for without blocking.
+"""`-- COMMAND`: a child that is parked before exec, so that it is traced from its first
+instruction.
 
-The child stays in our process group: Ctrl-C at the terminal reaches both. While it runs we are the
-reaper of its orphans (prctl(2), PR_SET_CHILD_SUBREAPER), which is how descendants that outlive it
+The child stays in our process group: Ctrl-C at the terminal reaches both. While it runs, its
+orphans become our children (prctl(2), PR_SET_CHILD_SUBREAPER), so that descendants which outlive it
 are found.
 """
 
@@ -25,29 +25,30 @@ _GRACE_S, _PAUSE_S = 2.0, 0.02
 
 
 def park_command(argv: Sequence[str], *, stdout: int | None = None) -> "Command":
-    """Fork a child that waits for `release` before it becomes COMMAND. `stdout`: descriptor that
-    becomes its standard output (None: ours). Raises PlanError when there is no such program."""
+    """Fork a child that waits for `release` before it executes COMMAND. `stdout`: the descriptor
+    that becomes its standard output (None: ours). Raises PlanError when there is no such
+    program."""
     from shutil import which  # 5 ms that only a run with a command pays
 
     if which(argv[0]) is None:
-        raise _cannot_start(argv[0], "there is no such program, or it may not be executed")
+        raise _cannot_start(argv[0], "there is no such program, or it is not executable")
     gate_read, gate_write = os.pipe()
-    told_read, told_write = os.pipe()
+    errno_read, errno_write = os.pipe()
     _reap_orphans(True)
     strangers = frozenset(_read_children())
     pid = os.fork()
     if pid == 0:
         os.close(gate_write)
-        _exec_command(argv, stdout, gate_read, told_write)
+        _exec_command(argv, stdout, gate_read, errno_write)
     os.close(gate_read)
-    os.close(told_write)
-    return Command(tuple(argv), pid, gate_write, told_read, strangers)
+    os.close(errno_write)
+    return Command(tuple(argv), pid, gate_write, errno_read, strangers)
 
 
-def _exec_command(argv: Sequence[str], stdout: int | None, gate: int, told: int) -> NoReturn:
-    """In the child: wait at the gate, then exec; tell the errno of an exec that fails."""
+def _exec_command(argv: Sequence[str], stdout: int | None, gate: int, errno_pipe: int) -> NoReturn:
+    """In the child: wait at the gate, then exec; send the errno if that fails."""
     try:
-        _close_our_descriptors(gate, told)
+        _close_our_descriptors(gate, errno_pipe)
         # Before the gate: a Ctrl-C while parked ends the child, and nothing of ours is undone here.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
@@ -57,13 +58,13 @@ def _exec_command(argv: Sequence[str], stdout: int | None, gate: int, told: int)
             os.dup2(stdout, 1)
         os.execvp(argv[0], list(argv))  # noqa: S606  # the command that the user asked us to run
     except OSError as error:
-        os.write(told, str(error.errno or 0).encode())
+        os.write(errno_pipe, str(error.errno or 0).encode())
     finally:
         os._exit(127)
 
 
 def _close_our_descriptors(*kept: int) -> None:
-    """Close what exec would: a fork that holds the journal's lock would pass for a live run."""
+    """Close what exec would: a fork that holds the journal's lock would look like a live run."""
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # names are all we need
         with contextlib.suppress(OSError):  # the list's own descriptor is closed already
             if int(name) not in kept and not os.get_inheritable(int(name)):
@@ -71,23 +72,23 @@ def _close_our_descriptors(*kept: int) -> None:
 
 
 class Command:
-    """The child. `pid` is in the kernel's target from before its first instruction on."""
+    """The child. Probes can have `pid` as their target before its first instruction."""
 
     def __init__(
-        self, argv: tuple[str, ...], pid: int, gate: int, told: int, strangers: frozenset[int]
+        self, argv: tuple[str, ...], pid: int, gate: int, errno_pipe: int, strangers: frozenset[int]
     ) -> None:
         self.argv, self.pid = argv, pid
-        self._gate, self._told, self._strangers = gate, told, strangers
+        self._gate, self._errno_pipe, self._strangers = gate, errno_pipe, strangers
         self._status: int | None = None
         self._ended_by_us = False
         self._released = False
 
     def release(self) -> None:
-        """Let it run. Raises PlanError when the kernel refuses to execute it."""
+        """Let it run. Raises PlanError if the kernel cannot execute it."""
         with contextlib.suppress(BrokenPipeError):  # a signal ended it while it was parked
             os.write(self._gate, b"x")
         self._released = True
-        if code := os.read(self._told, 16):  # closed by a successful exec
+        if code := os.read(self._errno_pipe, 16):  # closed by a successful exec
             os.waitpid(self.pid, 0)
             self._status = 0
             raise _cannot_start(self.argv[0], os.strerror(int(code)))
@@ -100,9 +101,9 @@ class Command:
         return self._status is not None
 
     def finish(self, signals: Signals) -> CommandResult:
-        """Wait for its end and tell how it went.
+        """Wait until it has ended and return how.
 
-        It is the user's work: a run that is over does not end it. Only a signal that ends us is
+        It is the user's work: the end of the run does not end it. Only a signal that ends us is
         passed on, and then it has two seconds.
         """
         if not self._released:
@@ -131,11 +132,11 @@ class Command:
             time.sleep(_PAUSE_S)
 
     def close(self) -> None:
-        """Give up the descriptors. Idempotent; a child still parked ends."""
-        for descriptor in (self._gate, self._told):
+        """Close the descriptors. Idempotent; a child that is still parked ends."""
+        for descriptor in (self._gate, self._errno_pipe):
             if descriptor >= 0:
                 os.close(descriptor)
-        self._gate = self._told = -1
+        self._gate = self._errno_pipe = -1
 
     def _result(self, left: tuple[tuple[int, str], ...]) -> CommandResult:
         result = CommandResult(
@@ -155,16 +156,16 @@ class Command:
 
 
 def _read_children() -> frozenset[int]:
-    """Our children, adopted orphans among them. Needs CONFIG_PROC_CHILDREN; else none are found."""
-    found: set[int] = set()
+    """Our children and adopted orphans. None are found without CONFIG_PROC_CHILDREN."""
+    pids: set[int] = set()
     for children in Path("/proc/self/task").glob("*/children"):
         with contextlib.suppress(OSError):  # a thread that has just ended
-            found.update(map(int, children.read_text().split()))
-    return frozenset(found)
+            pids.update(map(int, children.read_text().split()))
+    return frozenset(pids)
 
 
 def _still_running(pids: Iterable[int]) -> Iterator[tuple[int, str]]:
-    """(pid, comm) of those that are not dead (proc(5): the state stands after the last bracket)."""
+    """(pid, comm) of those that are not dead (proc(5): the state follows the last bracket)."""
     for pid in sorted(pids):
         with contextlib.suppress(OSError):
             head, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")

@@ -65,7 +65,7 @@ def explain_plan(prepared: Prepared) -> Fields:
 
 
 def _figures(plan: Plan, program: Program) -> Fields:
-    """What is computed of metrics in user space, and how often it is judged."""
+    """What user space computes from metrics, and how often it is checked."""
     return {
         "derive": {
             one.name: {
@@ -111,7 +111,7 @@ def _probe(probe: ProbeProgram, plans: Mapping[int, HookPlan]) -> Fields:
 
 
 def _span(span: SpanProgram, program: Program) -> Fields:
-    """What joins events, what is kept meanwhile, and what is made of it at the end."""
+    """How events are joined, what is kept until the end, and what is emitted then."""
     uses = [(hook, use) for hook in program.hooks for use in hook.body.spans]
     own = [(hook, use) for hook, use in uses if use.span == span.index]
     names = [field.name for field in span.emit.fields] if span.emit else []
@@ -176,11 +176,11 @@ def _hook(hook: Hook, probe: ProbeProgram, plan: HookPlan | None) -> Fields:
 
 
 def _arguments(hook: Hook) -> Iterator[str]:
-    """Where each value that the hook reads of the event itself comes from."""
+    """Where each value of the event itself that the hook reads comes from."""
     for root in _roots(hook.body):
         for node in walk(root):
-            if told := _argument(node):
-                yield told
+            if source := _argument(node):
+                yield source
 
 
 def _roots(body: Body) -> Iterator[Node]:

@@ -28,8 +28,7 @@ __all__ = ["Live"]
 
 
 class Live:
-    """Armed probes, and where their data goes. `started`: when they were armed (RFC 3339);
-    `armed_for_ns`: how long they were."""
+    """Armed probes, and where their data goes. `started`: when they were armed (RFC 3339)."""
 
     def __init__(  # noqa: PLR0913  # the parts of a run meet here
         self,
@@ -81,24 +80,25 @@ class Live:
 
     @property
     def armed_for_ns(self) -> int:
-        """The kernel's deadline holds to the tick, the loop comes to it a little later."""
+        """How long the probes recorded. The kernel keeps the deadline to the tick; the loop gets to
+        it a little later."""
         armed, limit = self._disarmed_ns - self._armed_ns, self._program.limits.duration_ns
         in_kernel = self._artifact.enforced.get("duration") == "kernel"
         return armed if limit is None or not in_kernel else min(armed, limit)
 
     @property
     def paused_ns(self) -> dict[str, int]:
-        """By probe that was paused: for how long."""
+        """By probe that was paused: for how many ns."""
         return self._pauses.totals(self._disarmed_ns)
 
     @property
     def trouble(self) -> str | None:
-        """Why the run could not be asked or paused; None when it could."""
+        """Why the run has no control channel; None if it has one."""
         return self._control.trouble
 
     @property
     def totals(self) -> Measured:
-        """What was measured in the whole run, once it is settled."""
+        """The metrics of the whole run, once it is settled."""
         return self._metrics.totals
 
     @property
@@ -107,7 +107,7 @@ class Live:
         return self._notices.limits
 
     def run(self) -> Outcome:
-        """Let the command go, and loop until something ends the run."""
+        """Release the command, and loop until something ends the run."""
         try:
             self._output.flush()
             if self._watched.command is not None:
@@ -116,7 +116,7 @@ class Live:
         finally:
             self._governor.end()
             self._control.close()
-        self._tell(outcome)
+        self._report_limit(outcome)
         return outcome
 
     def settle(self) -> Account:
@@ -152,14 +152,14 @@ class Live:
             look=self._notices.look,
             window_ns=self._window_ns,
             on_window=self._metrics.end_window,
-            serve=self._control.look,
+            serve=self._control.answer_requests,
             governor=self._governor,
             bar=self._bar,
         )
 
-    def _tell(self, outcome: Outcome) -> None:
-        """Tell the limit that ended the run. The duration is one only where it cut a command short:
-        otherwise it is how a run is meant to end."""
+    def _report_limit(self, outcome: Outcome) -> None:
+        """Write the limit that ended the run. The duration counts as one only if it ended before
+        the command: otherwise it is the normal end of a run."""
         if outcome == "cap":
             self._notices.report_limit("events", "stop")
         elif outcome == "limit":

@@ -1,4 +1,4 @@
-"""The loop between arming and disarming: wait, read, write, look whether to go on."""
+"""The loop between arming and disarming: wait, read, write, check whether to go on."""
 
 import time
 from collections.abc import Callable
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 __all__ = ["LEASE_NS", "Loop", "Supervision"]
 
-#: How long an unlimited run goes on in the kernel when its reader has died or hangs.
+#: How long the kernel goes on recording for an unlimited run whose reader has died or hangs.
 LEASE_NS = 10_000_000_000
 _RENEW_NS = 7_000_000_000
-#: How late a signal, a cap or COMMAND's end is noticed, at most.
+#: The longest delay until a signal, a cap or COMMAND's end is noticed.
 _IDLE_S, _COMMAND_S = 0.1, 0.02
 _LOOK_S = 0.5  # between looks at the counters, which cost system calls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supervision:
-    """What may end a run beside its own limits, and who ends it when we cannot."""
+    """What may end a run apart from its limits, and the guard that ends it when we cannot."""
 
     signals: Signals
     command: Command | None = None
@@ -76,7 +76,7 @@ class Loop:
         self._stop_at_cap = program.limits.at_cap == "stop"
 
     def run(self) -> Outcome:
-        """Go on until something ends the run, and tell what it was."""
+        """Go on until something ends the run; returns what ended it."""
         while (outcome := self._outcome()) is None:
             self._session.wait(self._patience())
             self._stream.drain()
@@ -104,7 +104,7 @@ class Loop:
         return None
 
     def _patience(self) -> float:
-        """Seconds to wait: until the next thing that is due, and not for long."""
+        """Seconds to wait: until the next thing is due, and not too long."""
         longest = _IDLE_S if self._watched.command is None else _COMMAND_S
         due = [self._governor.due_ns]
         if self._deadline_ns is not None:

@@ -1,4 +1,4 @@
-"""Plans that come with the program, by name."""
+"""The plans that are shipped with the program, by name."""
 
 from pathlib import Path
 
@@ -13,13 +13,13 @@ _DIRECTORIES = (_PACKAGE / "plans", _PACKAGE.parent / "plans")
 
 def shipped_plans() -> dict[str, Path]:
     """The shipped plans' files by name: the file's, without `.yaml`."""
-    found = next((directory for directory in _DIRECTORIES if directory.is_dir()), None)
-    return {path.stem: path for path in sorted(found.rglob("*.yaml"))} if found else {}
+    plans = next((directory for directory in _DIRECTORIES if directory.is_dir()), None)
+    return {path.stem: path for path in sorted(plans.rglob("*.yaml"))} if plans else {}
 
 
 def find_plan(name: str) -> str:
-    """The plan that the user means: a path (`-` is standard input), or else a shipped plan's name.
-    Raises PlanError for a bare word that is neither."""
+    """The path of the plan called `name`: `name` itself if it is a path or `-`, else that of the
+    shipped plan. Raises PlanError for a bare word that is neither."""
     if name == "-" or "/" in name or name.endswith((".yaml", ".yml")) or Path(name).exists():
         return name
     plans = shipped_plans()

@@ -1,5 +1,5 @@
-"""Signals that end a run, kept until the loop looks: nothing is interrupted, least of all the
-cleanup, however often somebody presses Ctrl-C."""
+"""Signals that end a run, remembered until the loop looks: nothing is interrupted, least of all the
+cleanup, however often Ctrl-C is pressed."""
 
 import signal
 from types import FrameType, TracebackType
@@ -13,8 +13,8 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Signals:
     """While entered, SIGINT, SIGTERM and SIGHUP are remembered. `received`: the first of them.
 
-    Python takes signal handlers in the main thread only; in another one nothing is changed, and
-    ending the run is the embedding program's business.
+    Python allows signal handlers in the main thread only. In another thread nothing is changed, and
+    the embedding program has to end the run.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,5 @@
-"""The stacks of a run: named as soon as they are seen, each told once before it is first shown."""
+"""The stacks of a run: named as soon as they are seen, and written once, before a record that shows
+them."""
 
 import time
 from collections.abc import Collection, Sequence
@@ -25,10 +26,10 @@ class Read(Protocol):
 
 
 class Stacks:
-    """Reads stacks with `read` (Session.new_stacks) and tells them to `output`."""
+    """Reads stacks with `read` (Session.new_stacks) and writes them to `output`."""
 
     def __init__(self, read: Read, output: RunOutput, *, expected: bool = False) -> None:
-        """`expected`: the plan takes stacks, so that everything is made ready for them."""
+        """`expected`: the plan takes stacks, so that everything for them is loaded now."""
         self._read, self._output = read, output
         self._next_ns = 0
         self._book: StackBook | None = _book() if expected else None
@@ -36,28 +37,28 @@ class Stacks:
             self._book.prepare()
 
     def keep_up(self) -> None:
-        """Now and then look for what no record shows yet: processes go away."""
+        """Read new stacks from time to time, before the processes they are from have ended."""
         if time.monotonic_ns() >= self._next_ns:
             self.look()
 
     def look(self) -> None:
-        """Name and tell all that is new."""
+        """Name and write all new stacks."""
         began = time.monotonic_ns()
         new = self._read()
         took = time.monotonic_ns() - began
         self._next_ns = began + max(_PAUSE_NS, _SHARE * took)
-        self._tell(new)
+        self._write(new)
 
     def shown(self, numbers: Collection[int]) -> None:
-        """Name and tell what is new of these: records that show them follow."""
+        """Name and write the new ones of these; records that show them follow."""
         new = {number for number in numbers if number > EMPTY_STACK and not self._knows(number)}
         if new:
-            self._tell(self._read(new))
+            self._write(self._read(new))
 
     def _knows(self, number: int) -> bool:
         return self._book is not None and number in self._book
 
-    def _tell(self, new: Sequence[Stack]) -> None:
+    def _write(self, new: Sequence[Stack]) -> None:
         if not new:
             return
         if self._book is None:
@@ -66,14 +67,14 @@ class Stacks:
             self._output.write_record("stack.named", **_fields(known))
 
     def names(self, number: int) -> Sequence[str] | None:
-        """What is shown of a stack by its number, of those that were looked at."""
+        """The names of a stack by its number (None: it has not been read)."""
         if number == EMPTY_STACK:
             return ()
         return None if self._book is None else self._book.names(number)
 
     @property
     def unnamed(self) -> int:
-        """Stacks that tell less than they should."""
+        """The number of stacks that could not be named in full."""
         return 0 if self._book is None else self._book.unnamed
 
 

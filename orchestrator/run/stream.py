@@ -1,4 +1,4 @@
-"""Records from the kernel to lines: read, trim, render, write, count. Imports numpy."""
+"""From records of the kernel to lines: read, trim, render, write, count. Imports numpy."""
 
 import time
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ from orchestrator.run.stacks import Stacks
 __all__ = ["Stream"]
 
 _EMIT = next(offset for name, _, offset in RECORD_HEADER if name == "emit")
-_ROWS = 4096  # what the renderer does at once
+_ROWS = 4096  # rendered at once
 
 
 class Stream:
     """The event records of one run.
 
-    `constants`: what every event line carries. `full`: limits.output is reached; what comes
-    after is read and counted, but not written.
+    `constants`: the fields of every event line. `full`: limits.output is reached; later records are
+    read and counted, but not written.
     """
 
     def __init__(
@@ -54,12 +54,14 @@ class Stream:
         """What became of the records of each Emit, by its index."""
         counts = zip(self._delivered, self._trimmed, self._undelivered, strict=True)
         return {
-            index: Delivery(delivered=int(one), trimmed=int(two), undelivered=int(three))
-            for index, (one, two, three) in enumerate(counts)
+            index: Delivery(
+                delivered=int(delivered), trimmed=int(trimmed), undelivered=int(undelivered)
+            )
+            for index, (delivered, trimmed, undelivered) in enumerate(counts)
         }
 
     def drain(self) -> int:
-        """Read what is there and write it; returns the number of records read."""
+        """Read and write the records that are there; returns their number."""
         batches = self._session.read()
         try:
             self._stacks.keep_up()
@@ -86,7 +88,7 @@ class Stream:
         self._count(self._undelivered, records[written:])
 
     def _fitting(self, lines: memoryview | bytes, records: int) -> tuple[memoryview | bytes, int]:
-        """As many whole lines as limits.output leaves room for."""
+        """As many whole lines as fit into limits.output, and their number."""
         room = self._bytes - self._output.sink.bytes
         if len(lines) <= room:
             return lines, records
@@ -104,5 +106,5 @@ class Stream:
 
 
 def _wall_offset() -> int:
-    """ns from CLOCK_MONOTONIC to wall time, as of now."""
+    """The offset from CLOCK_MONOTONIC to wall time, in ns."""
     return time.time_ns() - time.monotonic_ns()

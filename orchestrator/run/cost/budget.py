@@ -1,8 +1,8 @@
-"""What a run costs, and what to do about it. Pure: figures in, one step out.
+"""The cost of a run, and the step that keeps it within limits.cpu. Pure: figures in, one step out.
 
-A hit costs the price of getting to the probe (backends/prices.py) and the run of its program; what
-hits cost in a second is a fraction of one CPU. Lower sampling spares the work of those that are
-left out, and neither their price nor what decides that they are.
+A hit costs the price of reaching the probe (backends/prices.py) and the run of its program. Cost is
+a fraction of one CPU. Sampling saves the work of the hits that are left out, but neither the price
+of reaching the probe nor the test that leaves them out.
 """
 
 import math
@@ -22,19 +22,19 @@ __all__ = [
     "measure_cost",
 ]
 
-#: A run of a program of which nothing is measured yet, or ever without CAP_SYS_ADMIN: that of a
-#: record of 32 bytes by our measurements, the most that a plain probe does.
+#: The run time of a program that is not measured yet, or cannot be without CAP_SYS_ADMIN: our
+#: measurement for a record of 32 bytes, the most that a plain probe does.
 ASSUMED_RUN_NS = 150.0
-#: One of so many is the least that sampling is lowered to: rarer, and a short run sees nothing.
+#: Sampling is lowered to one of so many at most: with less, a short run would see nothing.
 MAX_SAMPLE = 10_000
-_GOAL = 0.8  # of the budget: what is aimed at, so that the next look is not over it again
+_GOAL = 0.8  # of the budget: the target of a step, so that the next look is not over it again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeCost:
-    """One probe's part in the cost, over one look. `cost` is a fraction of one CPU; `fixed` is what
-    of it no sampling takes away; `sample` is the N in force, 0: it cannot be sampled. `hits_s`:
-    hits a second; `hit_ns`: ns a hit."""
+    """The cost of one probe between two looks. `cost` is a fraction of one CPU, and `fixed` the
+    part of it that sampling cannot reduce; `sample` is the N in force (0: it cannot be sampled);
+    `hits_s`: hits per second; `hit_ns`: ns per hit."""
 
     probe: int
     cost: float
@@ -55,8 +55,8 @@ class ProbeCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """A look: the cost of all that is attached, as a fraction of one CPU. `calibrated`: all prices
-    were measured on this host; `measured`: all runs were. `complete`: all hits are known."""
+    """The cost of everything attached, as a fraction of one CPU. `calibrated`: all prices were
+    measured on this host; `measured`: so were all run times; `complete`: all hits are known."""
 
     total: float
     shares: tuple[ProbeCost, ...]
@@ -67,7 +67,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What to do: lower the sampling of `share`'s probe to `sample`, or detach it."""
+    """What to do: sample the probe of `share` one in `sample`, or detach it."""
 
     action: Literal["sample", "detach"]
     share: ProbeCost
@@ -76,8 +76,9 @@ class Step:
 
 @dataclass(slots=True)
 class Runs:
-    """What is known of a program's runs: `ns` a run at the sampling N, `base_ns` of them for events
-    that are left out (what is seen of it at two N; 0 before: that is next to nothing)."""
+    """The measured runs of a program: `ns` per run while one in `sample` is kept; `base_ns`: the
+    part of it that is spent on events that are left out. It is derived from measurements at two
+    sampling rates, and 0 before, since it is small."""
 
     ns: float
     sample: int
@@ -89,8 +90,8 @@ class Runs:
         self._last = self.ns
 
     def learn(self, ns: float, sample: int) -> None:
-        """A new measurement. What interrupts a run makes it look longer and never shorter, so that
-        the lesser of two in a row counts. Another N tells what a run costs that keeps nothing."""
+        """Take a measurement. An interrupt makes a run look longer and never shorter, so the
+        smaller of two in a row counts. With a second sampling rate, `base_ns` can be derived."""
         if sample == self.sample:
             self.ns = min(self._last, ns)
         else:
@@ -119,20 +120,20 @@ def measure_cost(
     runs: Mapping[int, Runs],
     samples: Mapping[int, int],
 ) -> Cost:
-    """The cost between two looks `seconds` apart. `runs`: what is known of programs by number;
-    `samples`: N by probe, for those that can be sampled. A place that several probes share is paid
-    for by each of them alike."""
-    old = {one.number: one.hits for one in before}
+    """The cost between two looks `seconds` apart. `runs`: measured runs by the number of the
+    program; `samples`: N by probe, of those that can be sampled. Probes that share an attach point
+    share its cost equally."""
+    hits_before = {expense.number: expense.hits for expense in before}
     parts: dict[int, _CostParts] = {}
-    for one in now:
-        hits = _count_since(old.get(one.number, 0), one.hits)
-        known = runs.get(one.number)
-        run_ns = 0.0 if one.run_ns is None else known.ns if known else ASSUMED_RUN_NS
-        fixed_ns = one.price_ns + (known.base_ns if known else 0.0)
-        ns = one.price_ns + run_ns
-        for probe in one.probes:
+    for expense in now:
+        hits = _count_since(hits_before.get(expense.number, 0), expense.hits)
+        known = runs.get(expense.number)
+        run_ns = 0.0 if expense.run_ns is None else known.ns if known else ASSUMED_RUN_NS
+        fixed_ns = expense.price_ns + (known.base_ns if known else 0.0)
+        ns = expense.price_ns + run_ns
+        for probe in expense.probes:
             part = parts.setdefault(probe, _CostParts())
-            share = hits / seconds / len(one.probes)
+            share = hits / seconds / len(expense.probes)
             part.cost += share * ns / 1e9
             part.fixed += share * (fixed_ns if probe in samples else ns) / 1e9
             part.hits += share
@@ -150,9 +151,9 @@ def measure_cost(
     return Cost(
         total=sum(share.cost for share in shares),
         shares=shares,
-        calibrated=all(one.calibrated for one in now),
-        measured=all(one.run_ns is None or one.number in runs for one in now),
-        complete=all(one.hits is not None for one in now),
+        calibrated=all(expense.calibrated for expense in now),
+        measured=all(expense.run_ns is None or expense.number in runs for expense in now),
+        complete=all(expense.hits is not None for expense in now),
     )
 
 
@@ -161,20 +162,20 @@ def _count_since(before: int | None, now: int | None) -> int:
 
 
 def choose_step(cost: Cost, budget: float) -> Step | None:
-    """What brings the cost under its budget: lower sampling of the dearest probe where sampling can
-    do it at all, else without the dearest probe. None: there is nothing left to do."""
+    """The step that brings the cost under `budget`: sampling the probe with the most to save, where
+    sampling alone can reach it, else detaching the most expensive probe. None: no probe is left."""
     goal = _GOAL * budget
-    open_to = [share for share in cost.shares if share.sample and share.sample < MAX_SAMPLE]
-    dearest = max(open_to, key=lambda share: share.cost - share.least, default=None)
-    if dearest is not None and sum(share.least for share in cost.shares) <= goal:
-        return Step(action="sample", share=dearest, sample=_sample(dearest, cost.total - goal))
-    costly = max(cost.shares, key=lambda share: share.cost, default=None)
-    return None if costly is None else Step(action="detach", share=costly)
+    reducible = [share for share in cost.shares if share.sample and share.sample < MAX_SAMPLE]
+    savings = max(reducible, key=lambda share: share.cost - share.least, default=None)
+    if savings is not None and sum(share.least for share in cost.shares) <= goal:
+        return Step(action="sample", share=savings, sample=_sample(savings, cost.total - goal))
+    costliest = max(cost.shares, key=lambda share: share.cost, default=None)
+    return None if costliest is None else Step(action="detach", share=costliest)
 
 
 def _sample(share: ProbeCost, too_much: float) -> int:
-    """The N at which the probe costs so much less, if there is one; at least twice what it was, so
-    that a few steps get there."""
+    """The N at which the probe costs less by `too_much`, if there is one; at least twice the N in
+    force, so that a few steps are enough."""
     work = share.cost - share.fixed
     left = work - too_much
     wanted = math.ceil(share.sample * work / left) if left > 0 else MAX_SAMPLE

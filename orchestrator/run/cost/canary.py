@@ -1,6 +1,6 @@
-"""The canary: before a plan is attached to hot places in full, a second in which they are only
-counted. What the plan would cost at that rate is projected, and a plan that would break limits.cpu
-by itself is refused, with a proposal that would fit.
+"""The canary: before a plan is attached to hot points in full, their hits are only counted for a
+second. The cost of the plan at that rate is projected, and a plan that would exceed limits.cpu is
+refused, with proposals that would fit.
 """
 
 import math
@@ -20,14 +20,14 @@ __all__ = ["Projection", "count_only", "run_canary"]
 
 _SECONDS = 1.0
 _STEP_S = 0.05
-_GOAL = 0.8  # of limits.cpu: what a proposal aims at
+_GOAL = 0.8  # of limits.cpu: the target of a proposal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Projection:
-    """What a probe would cost in full: `hits_s` a second, each its price; `kept_s` of them are the
-    target's, and do the probe's work. `fixed` and `work` are fractions of one CPU, the work
-    without sampling."""
+    """What a probe would cost in full. `hits_s`: hits per second; `kept_s`: those of the target,
+    for which the probe does its work. `fixed`: the price of all hits, `work`: the probe's work
+    without sampling, both as fractions of one CPU."""
 
     probe: ProbeProgram
     hits_s: float
@@ -41,7 +41,7 @@ class Projection:
 
     @property
     def cost(self) -> float:
-        """As the plan has it."""
+        """The cost with the plan's own sampling."""
         return self.at(self.probe.sample)
 
 
@@ -49,7 +49,7 @@ class Projection:
 
 
 def count_only(program: Program) -> Program:
-    """The same places and the same target, at which nothing is done but to count."""
+    """A program with the same attach points and target that only counts hits."""
     probes = tuple(
         replace(
             probe,
@@ -64,13 +64,13 @@ def count_only(program: Program) -> Program:
 
 
 def _empty(body: Body) -> Body:
-    nobody = body.task == "none"
+    no_task = body.task == "none"
     return Body(
         lets=(),
         where=(),
         emit=(),
         metrics=(),
-        task="none" if nobody else None,
+        task="none" if no_task else None,
         tests_target=body.tests_target and body.task is None,
     )
 
@@ -82,26 +82,26 @@ def run_canary(
     options: AttachOptions,
     stop: Callable[[], bool],
 ) -> dict[str, Any]:
-    """Count for a second, and tell what the plan would cost. Raises HostError with a proposal where
-    that is more than limits.cpu. `stop`: somebody wants the run to end."""
+    """Count for a second and return the projected cost, as in run.started. Raises HostError with
+    proposals where it is more than limits.cpu. `stop`: whether the run shall end already."""
     artifact = backend.emit(count_only(program), facts)
     session = backend.attach(artifact, facts, options)
     try:
-        found = _project(program, session, *_count(session, stop))
+        projections = _project(program, session, *_count(session, stop))
     finally:
         session.detach()
-    total = sum(one.cost for one in found)
+    total = sum(projection.cost for projection in projections)
     if total > program.limits.cpu and not stop():
-        raise HostError([_refuse(program, found, total)])
+        raise HostError([_refuse(program, projections, total)])
     return {
         "cost": round(total, 6),
         "probes": {
-            one.probe.name: {
-                "hits_per_s": round(one.hits_s),
-                "target_hits_per_s": round(one.kept_s),
-                "cost": round(one.cost, 6),
+            projection.probe.name: {
+                "hits_per_s": round(projection.hits_s),
+                "target_hits_per_s": round(projection.kept_s),
+                "cost": round(projection.cost, 6),
             }
-            for one in found
+            for projection in projections
         },
     }
 
@@ -109,7 +109,7 @@ def run_canary(
 def _count(
     session: Session, stop: Callable[[], bool]
 ) -> tuple[Sequence[Expense], Sequence[Expense], float]:
-    """What was spent before and after, and the seconds between."""
+    """The expenses before and after a second of counting, and the seconds between."""
     start = time.monotonic_ns()
     session.arm(start + int(2 * _SECONDS * 1e9))
     before, begun = session.expenses(), time.monotonic_ns()
@@ -127,17 +127,18 @@ def _project(
     after: Sequence[Expense],
     seconds: float,
 ) -> list[Projection]:
-    old = {one.number: one.hits or 0 for one in before}
+    hits_before = {expense.number: expense.hits or 0 for expense in before}
     hits = dict.fromkeys(range(len(program.probes)), 0.0)
     fixed = dict.fromkeys(range(len(program.probes)), 0.0)
-    runs = any(one.run_ns is not None for one in after)
+    runs = any(expense.run_ns is not None for expense in after)
     paired = {probe.index: any(h.paired for h in probe.hooks) for probe in program.probes}
-    for one in after:
-        a_second = max((one.hits or 0) - old.get(one.number, 0), 0) / seconds
-        for probe in one.probes:
+    for expense in after:
+        new_hits = (expense.hits or 0) - hits_before.get(expense.number, 0)
+        hits_s = max(new_hits, 0) / seconds
+        for probe in expense.probes:
             sides = 2 if paired[probe] else 1
-            hits[probe] += a_second
-            fixed[probe] += a_second * sides * one.price_ns / len(one.probes) / 1e9
+            hits[probe] += hits_s
+            fixed[probe] += hits_s * sides * expense.price_ns / len(expense.probes) / 1e9
     part = _target_parts(program, session) if runs else {}
     return [
         Projection(
@@ -152,7 +153,7 @@ def _project(
 
 
 def _target_parts(program: Program, session: Session) -> dict[int, float]:
-    """By probe, how much of what was counted is the target's."""
+    """By probe, the fraction of the counted hits that is the target's."""
     probe_of = {hook.id: hook.probe for hook in program.hooks}
     accepted = dict.fromkeys(range(len(program.probes)), 0)
     seen = dict.fromkeys(range(len(program.probes)), 0)
@@ -165,26 +166,27 @@ def _target_parts(program: Program, session: Session) -> dict[int, float]:
 # ---------------------------------------------------------------- refusing
 
 
-def _refuse(program: Program, found: Sequence[Projection], total: float) -> Finding:
-    dearest = max(found, key=lambda one: one.cost)
-    told = ", ".join(
-        f"{one.probe.name} {one.hits_s:,.0f} times a second ({one.cost * 100:.3g}%)"
-        for one in sorted(found, key=lambda one: -one.cost)[:3]
+def _refuse(program: Program, projections: Sequence[Projection], total: float) -> Finding:
+    by_cost = sorted(projections, key=lambda projection: -projection.cost)
+    counted = ", ".join(
+        f"{one.probe.name} {one.hits_s:,.0f} times per second ({one.cost * 100:.3g}%)"
+        for one in by_cost[:3]
     )
-    position = dearest.probe.hooks[0].position if dearest.probe.hooks else None
+    hooks = by_cost[0].probe.hooks
+    position = hooks[0].position if hooks else None
     finding = Finding(
         code="PP095",
         message=f"the plan would take {total * 100:.3g}% of one CPU here, and limits.cpu allows "
-        f"{program.limits.cpu * 100:g}%: in a second's count this host passed {told}",
-        hint="; or ".join(_proposals(program, found, total)),
+        f"{program.limits.cpu * 100:g}%: in one second this host hit {counted}",
+        hint="; or ".join(_proposals(program, projections, total)),
     )
     return finding if position is None else replace(finding, position=position)
 
 
-def _proposals(program: Program, found: Sequence[Projection], total: float) -> Iterator[str]:
-    """Each by itself would fit."""
+def _proposals(program: Program, projections: Sequence[Projection], total: float) -> Iterator[str]:
+    """Changes of the plan, each of which would be enough."""
     goal = _GOAL * program.limits.cpu
-    costly = max(found, key=lambda one: one.cost)
+    costly = max(projections, key=lambda projection: projection.cost)
     left = goal - (total - costly.cost) - costly.fixed
     if costly.probe.samplable and costly.work and left > 0:
         sample = max(costly.probe.sample + 1, math.ceil(costly.work / left))
@@ -193,5 +195,5 @@ def _proposals(program: Program, found: Sequence[Projection], total: float) -> I
     percent = math.ceil(total / _GOAL * 100)
     if percent <= 100:
         yield f"`limits.cpu: {percent}%` would fit"
-    yield "attach to a rarer event, or give the run a command (-- COMMAND) of its own"
-    yield "--no-canary leaves it to the governor"
+    yield "attach to a rarer event, or trace a single command (-- COMMAND)"
+    yield "with --no-canary, the governor limits the cost while the plan runs"

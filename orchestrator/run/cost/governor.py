@@ -1,9 +1,9 @@
-"""The governor: watches what a run costs, and keeps it under limits.cpu.
+"""The governor: measures what a run costs, and keeps it within limits.cpu.
 
-Every half second it looks at how often each probe was hit; for a moment of each such look the
-kernel measures run times. What is over the budget twice in a row, or far over it once, is answered
-by one step: lower sampling, then a probe less, then the end of the run.
-"""
+Every half second it looks at how often each probe was hit, and lets the kernel measure run times
+for a moment (a pulse). If the cost is over the budget twice in a row, or far over it once, the
+governor takes one step: it lowers sampling, or detaches a probe; when none is left, it ends the
+run."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -16,14 +16,14 @@ __all__ = ["Governor"]
 
 LOOK_NS = 500_000_000
 PULSE_NS = 20_000_000
-FAR = 4  # times the budget: answered at once
-_FEWEST_RUNS = 5  # in a pulse, for what they took to be believed
+FAR = 4  # times the budget: a step is taken at once
+_FEWEST_RUNS = 5  # in a pulse, for their times to be trusted
 
 
 class Governor:
-    """One run's, from its arming at `now_ns` (CLOCK_MONOTONIC) on. `limited` is told what followed
-    from limits.cpu. `due_ns`: when to look in next; `cost`: the last look's, None before the
-    first; `dropped`: probes that were detached."""
+    """The governor of one run that is armed at `now_ns` (CLOCK_MONOTONIC). `limited` is called with
+    the action that limits.cpu led to. `due_ns`: when to call `look` next; `cost`: of the last look
+    (None before the first); `dropped`: names of the probes that were detached."""
 
     def __init__(
         self,
@@ -36,10 +36,10 @@ class Governor:
         self._session, self._program = session, program
         self._output, self._limited = output, limited
         self._budget = program.limits.cpu
-        self._samples = {one: program.probes[one].sample for one in session.samplable}
+        self._samples = {probe: program.probes[probe].sample for probe in session.samplable}
         self._runs: dict[int, Runs] = {}
         self._pulse: Sequence[Expense] | None = None
-        self._pulsed = True  # until the kernel refuses it
+        self._can_pulse = True  # until the kernel refuses it
         self._before: Sequence[Expense] | None = None
         self._over = False
         self.cost: Cost | None = None
@@ -48,7 +48,7 @@ class Governor:
         self.due_ns = now_ns
 
     def look(self, now_ns: int) -> bool:
-        """Do what is due; True when the run has to end."""
+        """Do what is due at `now_ns`; True when the run has to end."""
         if now_ns < self.due_ns:
             return False
         if self._pulse is not None:
@@ -68,44 +68,44 @@ class Governor:
         return stop
 
     def sample(self, probe: int) -> int:
-        """The N in force: one of so many is kept."""
+        """The N in force for a probe (by index): one in N is kept."""
         return self._samples.get(probe, self._program.probes[probe].sample)
 
     def end(self) -> None:
-        """Leave nothing switched on."""
+        """Switch off the measuring of run times."""
         self._session.set_run_time_stats(False)
 
     # -- run times -----------------------------------------------------------------------------
 
     def _begin_pulse(self, expenses: Sequence[Expense]) -> None:
-        if not self._pulsed or all(one.run_ns is None for one in expenses):
+        if not self._can_pulse or all(expense.run_ns is None for expense in expenses):
             return
         try:
             self._session.set_run_time_stats(True)
         except OSError:
-            self._pulsed = False
+            self._can_pulse = False
             return
         self._pulse = expenses
 
     def _end_pulse(self) -> None:
         self._session.set_run_time_stats(False)
-        before = {one.number: one for one in self._pulse or ()}
+        before = {expense.number: expense for expense in self._pulse or ()}
         self._pulse = None
-        for one in self._session.expenses():
-            old = before.get(one.number)
-            if old is None or None in (old.run_ns, old.runs, one.run_ns, one.runs):
+        for now in self._session.expenses():
+            old = before.get(now.number)
+            if old is None or None in (old.run_ns, old.runs, now.run_ns, now.runs):
                 continue
-            runs = (one.runs or 0) - (old.runs or 0)
+            runs = (now.runs or 0) - (old.runs or 0)
             if runs >= _FEWEST_RUNS:
-                ns = ((one.run_ns or 0) - (old.run_ns or 0)) / runs - one.idle_ns
-                self._learn(one, max(ns, 0.0))
+                ns = ((now.run_ns or 0) - (old.run_ns or 0)) / runs - now.idle_ns
+                self._learn(now, max(ns, 0.0))
 
-    def _learn(self, one: Expense, ns: float) -> None:
-        sample = max((self._samples.get(probe, 1) for probe in one.probes), default=1)
-        if one.number in self._runs:
-            self._runs[one.number].learn(ns, sample)
+    def _learn(self, expense: Expense, ns: float) -> None:
+        sample = max((self._samples.get(probe, 1) for probe in expense.probes), default=1)
+        if expense.number in self._runs:
+            self._runs[expense.number].learn(ns, sample)
         else:
-            self._runs[one.number] = Runs(ns, sample)
+            self._runs[expense.number] = Runs(ns, sample)
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -122,7 +122,7 @@ class Governor:
             self._detach(step, cost)
         if self._session.expenses():
             return False
-        self._record("stop", cost, None, "no probe is left that could be detached")
+        self._record("stop", cost, None, "no probe is left to detach")
         self._limited("stop")
         return True
 
@@ -134,33 +134,34 @@ class Governor:
         self._record("sample", cost, step.share, _why(step.share), step.sample)
 
     def _detach(self, step: Step, cost: Cost) -> None:
-        """The probe, and what is joined to it by a span: the rest of a span has no use."""
+        """The probe, and those joined to it by a span: the rest of a span is useless."""
         self._limited("detach")
-        dearest = step.share.probe
-        for probe in sorted(self._together(dearest)):
+        costliest = step.share.probe
+        for probe in sorted(self._joined_to(costliest)):
             name = self._program.probes[probe].name
             self._session.detach_probe(probe)
             self._samples.pop(probe, None)
             self.dropped.append(name)
-            known = [one for one in cost.shares if one.probe == probe]
-            why = _why(step.share) if probe == dearest else "a part of the same span is detached"
-            share = known[0] if known else None
+            why = _why(step.share) if probe == costliest else "a part of the same span is detached"
+            share = next((share for share in cost.shares if share.probe == probe), None)
             self._record("detach", cost, share, why, name=name)
 
-    def _together(self, probe: int) -> set[int]:
-        """The probe and those that share a span with it, however far, and are still attached."""
-        spans = {one.index: set(_spans(self._program, one.index)) for one in self._program.probes}
-        found = {probe}
+    def _joined_to(self, probe: int) -> set[int]:
+        """The probe and those that share a span with it, directly or through others, as far as they
+        are still attached."""
+        probes = self._program.probes
+        spans = {other.index: set(_spans(self._program, other.index)) for other in probes}
+        joined = {probe}
         while grown := {
             other
             for other, own in spans.items()
-            if other not in found and any(own & spans[one] for one in found)
+            if other not in joined and any(own & spans[member] for member in joined)
         }:
-            found |= grown
-        names = {one.index: one.name for one in self._program.probes}
-        return {one for one in found if names[one] not in self.dropped}
+            joined |= grown
+        names = {other.index: other.name for other in probes}
+        return {member for member in joined if names[member] not in self.dropped}
 
-    def _record(  # noqa: PLR0913  # what a step is
+    def _record(  # noqa: PLR0913  # the fields of a step
         self,
         action: str,
         cost: Cost,
@@ -193,5 +194,5 @@ def _spans(program: Program, probe: int) -> Iterator[int]:
 
 
 def _why(share: ProbeCost) -> str:
-    text = f"{share.hits_s:,.0f} hits a second at {share.hit_ns:,.0f} ns"
-    return f"{text} take {share.cost * 100:.3g}% of one CPU"
+    hits = f"{share.hits_s:,.0f} hits per second of {share.hit_ns:,.0f} ns"
+    return f"{hits} take {share.cost * 100:.3g}% of one CPU"

@@ -1,8 +1,8 @@
-"""A live run's control channel: a socket beside its journal, served between two looks at the ring.
+"""A live run's control channel: a socket next to its journal, served by the loop of the run.
 
-One request a connection, one answer, each a JSON object in one packet (unix(7), SOCK_SEQPACKET).
-Whoever asks must be root or the run's own user: the socket is theirs alone, and the kernel tells
-who connected (SO_PEERCRED).
+One request and one answer per connection, each a JSON object in one packet (unix(7),
+SOCK_SEQPACKET). Only root and the run's own user are answered: the mode of the socket excludes
+others, and the kernel reports the peer's uid (SO_PEERCRED).
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from orchestrator.run.safety.journal import socket_path
 __all__ = ["Control", "ControlAnswer", "send_request"]
 
 ControlAnswer = dict[str, Any]
-#: Takes a request and the uid that asks.
+#: Takes a request and the uid of its sender.
 Serve = Callable[[Mapping[str, Any], int], ControlAnswer]
 
 _BYTES = 1 << 16
@@ -29,7 +29,8 @@ _TIMEOUT_S = 2.0
 
 
 class Control:
-    """The run's end. `trouble`: why there is none, else None; a run goes on without."""
+    """The run's end of the channel. A run can go on without it; `trouble` is then the reason why
+    there is none (None: there is one)."""
 
     def __init__(self, path: Path, serve: Serve) -> None:
         self._path, self._serve = path, serve
@@ -41,8 +42,8 @@ class Control:
         except OSError as error:
             self.trouble = f"the run cannot be paused or asked ({error.strerror})"
 
-    def look(self) -> None:
-        """Answer who has asked. Does not block."""
+    def answer_requests(self) -> None:
+        """Answer the requests that have arrived. Does not block."""
         if self._socket is None:
             return
         for _ in range(_MOST_WAITING):
@@ -54,18 +55,18 @@ class Control:
         for silent in self._waiting[:-_MOST_WAITING]:
             silent.close()
         self._waiting = self._waiting[-_MOST_WAITING:]
-        self._waiting = [one for one in self._waiting if not self._answered(one)]
+        self._waiting = [client for client in self._waiting if not self._try_answer(client)]
 
     def close(self) -> None:
-        """Take the socket away. Idempotent."""
+        """Remove the socket. Idempotent."""
         if self._socket is not None:
             self._path.unlink(missing_ok=True)
-            for one in (*self._waiting, self._socket):
-                one.close()
+            for open_socket in (*self._waiting, self._socket):
+                open_socket.close()
             self._socket, self._waiting = None, []
 
-    def _answered(self, client: socket.socket) -> bool:
-        """Whether this client is done with. One that does not take its answer does without."""
+    def _try_answer(self, client: socket.socket) -> bool:
+        """Whether the client has been answered, or has left."""
         try:
             request = client.recv(_BYTES)
         except BlockingIOError:
@@ -79,22 +80,22 @@ class Control:
 
     def _answer(self, request: bytes, uid: int) -> ControlAnswer:
         if uid not in (0, os.geteuid()):
-            return {"error": f"uid {uid} may not: the run belongs to uid {os.geteuid()}"}
+            return {"error": f"uid {uid} is not permitted: the run belongs to uid {os.geteuid()}"}
         try:
-            told = json.loads(request)
-            if not isinstance(told, dict):
+            fields = json.loads(request)
+            if not isinstance(fields, dict):
                 return {"error": "a request is an object"}
-            return self._serve(told, uid)
+            return self._serve(fields, uid)
         except (ValueError, RecursionError) as error:
             return {"error": f"the request cannot be read: {error}"}
         except (PlanError, HostError) as error:
-            found = error.findings[0]
-            return {"error": found.message, "hint": found.hint}
+            finding = error.findings[0]
+            return {"error": finding.message, "hint": finding.hint}
 
 
 def send_request(journal: Path, request: Mapping[str, Any]) -> ControlAnswer:
-    """What the run of this journal answers. Raises HostError when it does not, and PlanError with
-    what it says is wrong."""
+    """Send `request` to the run with this journal; returns its answer. Raises HostError if it does
+    not answer, and PlanError if it refuses."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
             client.settimeout(_TIMEOUT_S)
@@ -104,7 +105,7 @@ def send_request(journal: Path, request: Mapping[str, Any]) -> ControlAnswer:
             text = client.recv(_BYTES)
         answer: ControlAnswer = json.loads(text)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error) or "it said nothing"
+        why = getattr(error, "strerror", None) or str(error) or "an empty answer"
         raise HostError(
             [of_command_line(f"the run does not answer ({why})", "is it stopped?")]
         ) from None
@@ -116,7 +117,7 @@ def send_request(journal: Path, request: Mapping[str, Any]) -> ControlAnswer:
 def _open_socket(path: Path) -> socket.socket:
     made = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
     try:
-        os.fchmod(made.fileno(), 0o600)  # what bind gives the file, before anybody can open it
+        os.fchmod(made.fileno(), 0o600)  # bind gives the file this mode, before others can open it
         with _address(path) as address:
             made.bind(address)
         made.listen(_MOST_WAITING)
@@ -128,7 +129,7 @@ def _open_socket(path: Path) -> socket.socket:
 
 @contextlib.contextmanager
 def _address(path: Path) -> Any:
-    """The path by way of an open directory: an address holds 107 bytes (unix(7))."""
+    """The path relative to an open directory, since an address holds 107 bytes (unix(7))."""
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{directory}/{path.name}"
@@ -137,7 +138,7 @@ def _address(path: Path) -> Any:
 
 
 def _uid_of(client: socket.socket) -> int:
-    """struct ucred: pid, uid, gid."""
-    told = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    uid: int = struct.unpack("=iII", told)[1]
+    """The peer's uid. struct ucred: pid, uid, gid."""
+    credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    uid: int = struct.unpack("=iII", credentials)[1]
     return uid

@@ -1,7 +1,7 @@
-"""The live runs of this host: found by what people write, and ended by a signal to who they are.
+"""The live runs of this host: selected by their ids, and ended by a signal.
 
-A process number proves nothing: it may have been reused, or be another process here than where the
-run was started (PID namespaces). Who holds the lock on the journal is the run.
+The pid in a journal proves nothing: it may have been reused, or be another process in our PID
+namespace. The run is the process that holds the lock on the journal.
 """
 
 import os
@@ -21,33 +21,33 @@ _LOOK_MS = 50
 
 
 def live_runs(directories: tuple[Path, ...] = DIRECTORIES) -> tuple[JournalRecord, ...]:
-    """The runs whose owners live, oldest first, as far as this user may read their journals."""
+    """The live runs, oldest first, as far as this user can read their journals."""
     return tuple(record for record in read_journals(directories) if not record.dead)
 
 
 def select_run(runs: Sequence[JournalRecord], wanted: str) -> JournalRecord:
-    """The one run whose id is `wanted` or begins with it. Raises PlanError, naming the runs that
-    there are, when there is none or more than one."""
-    found = [run for run in runs if run.run_id.startswith(wanted)] if wanted else []
-    exact = [run for run in found if run.run_id == wanted]
-    if len(exact or found) == 1:
-        return (exact or found)[0]
-    if found:
-        message = f"{wanted!r} is the beginning of {len(found)} runs: {_list_runs(found)}"
-        raise PlanError([of_command_line(message, "write more of its id")])
+    """The one run whose id is `wanted` or begins with it. Raises PlanError, which lists the live
+    runs, when there is none or more than one."""
+    matching = [run for run in runs if run.run_id.startswith(wanted)] if wanted else []
+    exact = [run for run in matching if run.run_id == wanted]
+    if len(exact or matching) == 1:
+        return (exact or matching)[0]
+    if matching:
+        message = f"{wanted!r} is the beginning of {len(matching)} runs: {_list_runs(matching)}"
+        raise PlanError([of_command_line(message, "give more characters of the id")])
     message = f"there is no live run {wanted!r} (live: {_list_runs(runs)})"
     hint = "`probeplan status` lists them"
     if os.geteuid():
-        hint += "; this user sees only runs of its own, root sees all"
+        hint += "; a user sees only their own runs, root sees all"
     raise PlanError([of_command_line(message, hint)])
 
 
 def find_holder(record: JournalRecord) -> int | None:
-    """The process that holds the run's journal, by its number in our PID namespace; None when it is
-    gone, or is none that is seen from here.
+    """The pid, in our PID namespace, of the process that holds the run's journal; None if it is
+    gone or not visible from here.
 
     proc(5), /proc/locks: `N: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE …`; locks of processes
-    that our PID namespace does not hold are left out (fs/locks.c, locks_show).
+    outside our PID namespace are left out (fs/locks.c, locks_show).
     """
     try:
         inode = record.path.lstat().st_ino
@@ -61,9 +61,9 @@ def find_holder(record: JournalRecord) -> int | None:
 
 
 def stop_run(record: JournalRecord, timeout_s: float) -> bool:
-    """End a run as Ctrl-C would, and wait until it is gone; False when it is not after `timeout_s`.
-    One that was stopped (SIGSTOP) goes on for it. Raises HostError when it is not seen from here,
-    or may not be ended by this user."""
+    """End a run as Ctrl-C would, and wait until it has ended; False if it has not after
+    `timeout_s`. A stopped one (SIGSTOP) is continued. Raises HostError if it is not visible from
+    here, or this user is not permitted to end it."""
     pid = find_holder(record)
     if pid is None:
         return _is_gone(record) or _refuse_unseen(record)
@@ -72,7 +72,7 @@ def stop_run(record: JournalRecord, timeout_s: float) -> bool:
     except ProcessLookupError:
         return True
     try:
-        if find_holder(record) != pid:  # it ended, and its number may be somebody else's by now
+        if find_holder(record) != pid:  # it ended, and its pid may be reused by now
             return True
         for number in (signal.SIGTERM, signal.SIGCONT):
             signal.pidfd_send_signal(process, number)
@@ -88,7 +88,7 @@ def stop_run(record: JournalRecord, timeout_s: float) -> bool:
 
 
 def _wait_for_end(process: int, record: JournalRecord, timeout_s: float) -> bool:
-    """Until the process has ended, or has let go of its journal: a program that embeds us stays."""
+    """Wait until the process has ended, or released its journal: a program that embeds us stays."""
     poll = select.poll()
     poll.register(process, select.POLLIN)
     deadline = time.monotonic() + timeout_s
@@ -102,7 +102,7 @@ def _is_gone(record: JournalRecord) -> bool:
     for run in read_journals((record.path.parent,)):
         if run.run_id == record.run_id:
             return run.dead
-    return not os.path.lexists(record.path)  # a link that leads nowhere is there
+    return not os.path.lexists(record.path)  # a dangling link counts as there
 
 
 def _refuse_unseen(record: JournalRecord) -> bool:

@@ -1,4 +1,4 @@
-"""Probes switched off and on again while they are attached, told in the log and kept account of."""
+"""Pausing attached probes: switching them off and on again, with records and times."""
 
 import time
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ __all__ = ["Pauses"]
 
 
 class Pauses:
-    """Which probes of a run are paused, and for how long they were."""
+    """The pauses of the probes of one run."""
 
     def __init__(self, session: Session, program: Program, output: RunOutput) -> None:
         self._session, self._output = session, output
@@ -22,19 +22,19 @@ class Pauses:
 
     @property
     def now(self) -> tuple[str, ...]:
-        """The probes that are paused."""
+        """The names of the probes that are paused."""
         return tuple(self._since)
 
     def totals(self, until_ns: int) -> dict[str, int]:
-        """By probe, for how many ns it was paused up to then (CLOCK_MONOTONIC); those that never
-        were are left out."""
-        running = {name: max(0, until_ns - since) for name, since in self._since.items()}
-        names = [name for name in self._indices if name in running or name in self._total]
-        return {name: self._total.get(name, 0) + running.get(name, 0) for name in names}
+        """By probe, how long it was paused until `until_ns` (CLOCK_MONOTONIC), in ns. Probes that
+        were never paused are left out."""
+        current = {name: max(0, until_ns - since) for name, since in self._since.items()}
+        names = [name for name in self._indices if name in current or name in self._total]
+        return {name: self._total.get(name, 0) + current.get(name, 0) for name in names}
 
     def pause(self, probes: Sequence[str], uid: int) -> list[str]:
-        """Pause these probes, all if none is named, and return those that were not yet. `uid`: who
-        asked for it. Raises PlanError for a name that is no probe's, and HostError."""
+        """Pause these probes (none: all of them) and return those that were not paused before.
+        `uid`: of the user who asked. Raises PlanError for an unknown name, and HostError."""
         names = [name for name in self._chosen(probes) if name not in self._since]
         if names:
             self._session.pause([self._indices[name] for name in names])
@@ -45,8 +45,9 @@ class Pauses:
         return names
 
     def resume(self, probes: Sequence[str], uid: int) -> list[str]:
-        """Resume these probes, or all, and return those that were paused. What was recorded before
-        has been read: calls that it opened are given up. Raises PlanError and HostError."""
+        """Resume these probes (none: all of them) and return those that were paused. Everything
+        that they recorded before has to be read by now; calls that began before are given up.
+        Raises PlanError and HostError."""
         names = [name for name in self._chosen(probes) if name in self._since]
         if names:
             self._session.resume([self._indices[name] for name in names])

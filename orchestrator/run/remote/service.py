@@ -1,4 +1,4 @@
-"""What a live run answers on its control channel: how it stands, and pausing its probes."""
+"""The requests that a live run serves on its control channel: its status, pause and resume."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Service"]
 
-_LATE_S = 0.005  # a backend may hold events back that long, to bring them in order
+_LATE_S = 0.005  # a backend may hold events back for that long, to sort them
 
 
 class Service:
@@ -39,7 +39,7 @@ class Service:
     def serve(self, request: Mapping[str, Any], uid: int) -> ControlAnswer:
         """The answer to a request. Raises PlanError and HostError."""
         probes = request.get("probes") or []
-        if not isinstance(probes, list) or not all(isinstance(one, str) for one in probes):
+        if not isinstance(probes, list) or not all(isinstance(name, str) for name in probes):
             return {"error": "probes is a list of names"}
         match request.get("do"):
             case "status":
@@ -50,7 +50,7 @@ class Service:
                 self._read_all()
                 return {"resumed": self._pauses.resume(probes, uid)}
             case other:
-                return {"error": f"this version does not know how to do {other!r}"}
+                return {"error": f"this version does not know the request {other!r}"}
 
     def _read_all(self) -> None:
         time.sleep(_LATE_S)
@@ -70,7 +70,7 @@ class Service:
                     "detached": probe.name in self._governor.dropped,
                     "sample": self._governor.sample(probe.index),
                     "recorded": _recorded(counts, probe.index),
-                    "attached": _places(self._program, self._session.attached, probe.name),
+                    "attached": _attached(self._program, self._session.attached, probe.name),
                 }
                 for probe in self._program.probes
             ],
@@ -82,7 +82,9 @@ def _recorded(counts: Counts, probe: int) -> Count | None:
     return next((emit.recorded for emit in counts.emits if emit.probe == probe), None)
 
 
-def _places(program: Program, attached: Sequence[AttachedHook], probe: str) -> list[ControlAnswer]:
+def _attached(
+    program: Program, attached: Sequence[AttachedHook], probe: str
+) -> list[ControlAnswer]:
     fields = (attached_fields(program, hook) for hook in attached)
     wanted = ("to", "mechanism", "target", "detail")
     return [{name: one[name] for name in wanted} for one in fields if one["probe"] == probe]

@@ -1,4 +1,4 @@
-"""A run's side of its watchdog: started when there is something that would outlive the run."""
+"""The run's side of its watchdog, which is started when something would outlive the run."""
 
 import contextlib
 import fcntl
@@ -23,9 +23,10 @@ _END_SECONDS, _PAUSE = 1.0, 0.001
 
 
 class Guard:
-    """The journal of a run, and a watchdog from its first entry on.
+    """The journal of a run, with a watchdog from its first entry on.
 
-    A run goes on without: `trouble` then says why there is none (any more), else None.
+    A run can go on without a watchdog; `trouble` is then the reason why there is none (None: there
+    is one).
     """
 
     def __init__(self, journal: Journal, tracefs: Path) -> None:
@@ -46,18 +47,18 @@ class Guard:
         self._journal.add(kind, what)
 
     def stop(self, path: str, text: str) -> None:
-        """Name a write that has to be done at the deadline, whatever becomes of us."""
-        self._say(f"stop {path} {text}")
+        """Have the watchdog write `text` to `path` at the deadline, whatever happens to us."""
+        self._send(f"stop {path} {text}")
 
     def until(self, deadline_ns: int) -> None:
-        """The deadline is now this (CLOCK_MONOTONIC); 0: none."""
-        self._say(f"until {deadline_ns}")
+        """Set the deadline (CLOCK_MONOTONIC, ns); 0: none."""
+        self._send(f"until {deadline_ns}")
 
     def end(self) -> None:
         """The run has cleaned up after itself. Idempotent."""
         if not self._pid:
             return
-        self._say("end")
+        self._send("end")
         os.close(self._pipe)
         deadline = time.monotonic() + _END_SECONDS
         while not self._reaped():
@@ -69,7 +70,7 @@ class Guard:
         self._pid, self._pipe = 0, -1
 
     def _start(self) -> None:
-        """Its descriptors are first moved away from the numbers that they have over there."""
+        """The pipe and the pidfd get high numbers first, away from those that they get there."""
         read, self._pipe = os.pipe()
         pipe, pidfd = _high(read), _high(_pidfd())
         try:
@@ -83,7 +84,7 @@ class Guard:
             if pidfd >= 0:
                 os.close(pidfd)
 
-    def _say(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         if not self._pid:
             return
         try:
@@ -103,7 +104,7 @@ class Guard:
 
 
 def _pidfd() -> int:
-    """A descriptor of ourselves; -1 on a kernel that has none (before 5.3, pidfd_open(2))."""
+    """A descriptor of our own process; -1 before Linux 5.3, which has none (pidfd_open(2))."""
     try:
         return os.pidfd_open(os.getpid())
     except OSError:
@@ -120,7 +121,7 @@ def _high(descriptor: int) -> int:
 
 
 def _spawn(pipe: int, pidfd: int, journal: str, tracefs: str) -> int:
-    """Start it in a session of its own, all signals blocked, without any descriptor of ours."""
+    """Start it in a new session, with all signals blocked and none of our descriptors."""
     null = os.devnull
     actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
         (os.POSIX_SPAWN_DUP2, pipe, PIPE),

@@ -1,11 +1,10 @@
 """The journal: what a run creates in the kernel, written down before it is created.
 
-One file a run, in a directory of root's alone. Its owner holds a lock (flock(2)) on it for as long
-as it lives, so that even from another PID namespace, and however it died, it is known whether
-anybody is left to clean up. Lines: `KEY VALUE` until a blank line, then `+ KIND WHAT` before
-something is created and `- KIND WHAT` after it is gone. Nothing is synced to disk: what is
-journalled does not outlive the boot either.
-"""
+One file per run, in a directory that only root can access. Its owner holds a lock (flock(2)) on it
+while it lives: even from another PID namespace, and however the owner died, it is known whether it
+is still there to clean up. Lines: `KEY VALUE` until a blank line, then `+ KIND NAME` before
+something is created and `- KIND NAME` after it is removed. Nothing is synced to disk, since what
+the journal lists does not survive a reboot either."""
 
 import contextlib
 import errno
@@ -29,10 +28,10 @@ __all__ = [
     "socket_path",
 ]
 
-#: Where journals are kept: the first that can be written to.
+#: Where journals are kept: in the first that is writable.
 DIRECTORIES = (
     Path("/run/probeplan"),
-    Path("/var/tmp/probeplan"),  # noqa: S108  # refused unless it is ours alone, see _is_ours
+    Path("/var/tmp/probeplan"),  # noqa: S108  # refused unless only we can write to it, see _is_ours
     Path("/dev/shm/probeplan"),  # noqa: S108  # the same
 )
 _SUFFIX = ".journal"
@@ -40,22 +39,22 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class JournalError(HostError):
-    """No journal can be written: says where it was tried, and why."""
+    """No journal can be written; the message lists the directories that were tried."""
 
     def __init__(self, why: str) -> None:
         finding = Finding(
             code="PP092",
             message=f"no journal can be kept ({why})",
             position=Position(file="this host"),
-            hint="make room, or one of these directories writable for this user alone",
+            hint="free some space, or make one of these directories writable for this user only",
         )
         super().__init__([finding])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalRecord:
-    """A journal as read. `started` is wall time in s, `owner` a uid, `entries` what was made and
-    not yet undone, in order. `dead`: its owner is provably gone."""
+    """A journal as read. `started` is wall time in s, `owner` a uid, `entries` what was created and
+    not yet removed, in order. `dead`: its owner is certainly gone."""
 
     path: Path
     run_id: str
@@ -71,14 +70,14 @@ class JournalRecord:
 
     @property
     def this_boot(self) -> bool:
-        """Whether what it names can still be there."""
+        """Whether what it lists can still exist."""
         return self.boot_id == read_boot_id()
 
 
 class Journal:
     """The journal of a live run, locked until `close`. Raises JournalError.
 
-    `directory` is where it stands: not the first of DIRECTORIES when that cannot be written to.
+    `directory` is where it is kept: not the first of DIRECTORIES if that is not writable.
     """
 
     def __init__(
@@ -115,18 +114,18 @@ class Journal:
         self._open.append((kind, what))
 
     def done(self, kind: str, what: str) -> None:
-        """Write down that `what` is gone."""
+        """Write down that `what` is removed."""
         self._line("-", kind, what)
         with contextlib.suppress(ValueError):
             self._open.remove((kind, what))
 
     @property
     def entries(self) -> tuple[JournalEntry, ...]:
-        """What was made and is not yet undone, in order."""
+        """What was created and not yet removed, in order."""
         return tuple(self._open)
 
     def close(self) -> None:
-        """Let go of the lock, and of the file unless something is left. Idempotent."""
+        """Release the lock, and remove the file unless something is left. Idempotent."""
         if self._file >= 0:
             if not self._open:
                 self.path.unlink(missing_ok=True)
@@ -143,41 +142,44 @@ class Journal:
 
 
 def socket_path(journal: Path) -> Path:
-    """Where the run of this journal can be asked."""
+    """The control socket of the run with this journal."""
     return journal.with_suffix(".socket")
 
 
 def read_journals(directories: tuple[Path, ...] = DIRECTORIES) -> Iterator[JournalRecord]:
-    """All journals that can be read, oldest first; what is not a journal of ours is passed over."""
-    found = []
-    for directory in directories:
-        if _is_ours(directory):
-            found += [_read(path) for path in directory.glob(f"*{_SUFFIX}")]
-    yield from sorted((one for one in found if one), key=lambda one: (one.started, one.run_id))
+    """All journals that can be read, oldest first; other files are ignored."""
+    records = [
+        _read(path)
+        for directory in directories
+        if _is_ours(directory)
+        for path in directory.glob(f"*{_SUFFIX}")
+    ]
+    journals = (record for record in records if record is not None)
+    yield from sorted(journals, key=lambda record: (record.started, record.run_id))
 
 
 # ---------------------------------------------------------------- writing
 
 
 def _writable(directories: tuple[Path, ...]) -> Path:
-    told = []
+    reasons = []
     for directory in directories:
         try:
             directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            told.append(f"{directory}: {error.strerror}")
+            reasons.append(f"{directory}: {error.strerror}")
             continue
         if not _is_ours(directory):
-            told.append(f"{directory}: belongs to somebody else, or is not a directory")
+            reasons.append(f"{directory}: not a directory, or writable by another user")
         elif not os.access(directory, os.W_OK):
-            told.append(f"{directory}: cannot be written to")
+            reasons.append(f"{directory}: not writable")
         else:
             return directory
-    raise JournalError("; ".join(told))
+    raise JournalError("; ".join(reasons))
 
 
 def _is_ours(directory: Path) -> bool:
-    """A directory (no link) of ours or root's that nobody else may write to."""
+    """Whether it is a directory (no link) of ours or root's that no other user can write to."""
     try:
         status = directory.lstat()
     except OSError:
@@ -187,7 +189,7 @@ def _is_ours(directory: Path) -> bool:
 
 
 def _locked(path: Path, text: str) -> int:
-    """A new journal's descriptor. Nobody sees it with its head before it is locked."""
+    """The descriptor of a new journal. It appears only once it is locked and has its head."""
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         file, named = _created(path.name, directory)
@@ -205,8 +207,8 @@ def _locked(path: Path, text: str) -> int:
 
 
 def _created(name: str, directory: int) -> tuple[int, bool]:
-    """A file without a name (open(2), O_TMPFILE), which is gone if we are killed now; with its name
-    where the file system has none such. Source of the errnos: the same page."""
+    """A file without a name (open(2), O_TMPFILE), which disappears if we are killed now; with its
+    name where the file system does not support that. Source of the errnos: the same page."""
     flags = os.O_WRONLY | os.O_APPEND
     try:
         return os.open(".", flags | os.O_TMPFILE, 0o600, dir_fd=directory), False

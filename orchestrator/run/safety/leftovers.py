@@ -1,5 +1,5 @@
-"""Removing what dead runs left in the kernel: only what their journals name, and only under names
-that begin with ours."""
+"""Removing what dead runs left in the kernel: only what their journals list, and only if the name
+begins with `probeplan`."""
 
 import fcntl
 import os
@@ -30,8 +30,8 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanedRun:
-    """What was done about one dead run: what was removed (or is to be), and what could not be,
-    with the reason."""
+    """The cleanup after one dead run: what was removed (or would be), and what could not be, with
+    the reason."""
 
     record: JournalRecord
     removed: tuple[JournalEntry, ...] = ()
@@ -45,7 +45,7 @@ class CleanedRun:
 
 
 def find_dead_runs(directories: tuple[Path, ...] = DIRECTORIES) -> Iterator[JournalRecord]:
-    """Journals whose owners are provably dead."""
+    """The journals of runs that are certainly dead."""
     return (record for record in read_journals(directories) if record.dead)
 
 
@@ -55,8 +55,8 @@ def clean_up_dead_runs(
     directories: tuple[Path, ...] = DIRECTORIES,
     tracefs: Path | None = None,
 ) -> list[CleanedRun]:
-    """Clean up after every dead run. `dry_run`: only tell what would be removed. `tracefs`: where
-    it is mounted (None: found)."""
+    """Clean up after every dead run. `dry_run`: only report what would be removed. `tracefs`:
+    where it is mounted (None: look it up)."""
     return [
         CleanedRun(record=record, removed=_entries_to_remove(record))
         if dry_run
@@ -70,8 +70,8 @@ def _entries_to_remove(record: JournalRecord) -> tuple[JournalEntry, ...]:
 
 
 def clean_up_run(record: JournalRecord, tracefs: Path | None = None) -> CleanedRun:
-    """Remove what a dead run left, then its journal, which stays when something could not be
-    removed. A run that somebody else is cleaning up is left to them."""
+    """Remove what a dead run left, then its journal, which is kept if something could not be
+    removed. Does nothing if another process is cleaning up the same run."""
     try:
         file = os.open(record.path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
@@ -86,7 +86,7 @@ def clean_up_run(record: JournalRecord, tracefs: Path | None = None) -> CleanedR
 
 
 def clean_up_own(journal: Journal) -> tuple[UndoFailure, ...]:
-    """Remove what a live run's journal still names, before its owner lets go of it; returns what
+    """Remove what the journal of a live run still lists, while its owner holds it; returns what
     could not be removed."""
     file = os.open(journal.path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
@@ -105,6 +105,7 @@ def _clean_up_locked(file: int, record: JournalRecord, tracefs: Path) -> Cleaned
 
 
 def find_tracefs() -> Path:
-    """Where tracefs is; where it belongs if it is nowhere, and then nothing can be removed."""
-    found = tracing_path(LiveTree(Path("/")))
-    return TRACEFS if found is None else Path("/") / found
+    """Where tracefs is mounted. Where it usually is if it is not mounted: then there is nothing to
+    remove."""
+    mounted = tracing_path(LiveTree(Path("/")))
+    return TRACEFS if mounted is None else Path("/") / mounted

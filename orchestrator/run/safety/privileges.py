@@ -1,4 +1,4 @@
-"""Privileges: asked for before anything else is done, and given up once the probes are attached."""
+"""Privileges: checked before anything else is done, and dropped once the probes are attached."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ _OF_PROCESSES = ("CAP_SYS_PTRACE", "CAP_CHECKPOINT_RESTORE", "CAP_DAC_READ_SEARC
 
 def require_privileges(facts: KernelFacts) -> None:
     """Raises HostError unless the process has CAP_SYS_ADMIN, or CAP_BPF with CAP_PERFMON (5.8 and
-    later; capabilities(7)). What is unknown is left for the kernel to refuse."""
+    later; capabilities(7)). If a capability is unknown, the kernel decides."""
     if facts.feature("cap_sys_admin").state != "no":
         return
     missing = [name for name in ("cap_bpf", "cap_perfmon") if facts.feature(name).state == "no"]
@@ -33,7 +33,7 @@ def require_privileges(facts: KernelFacts) -> None:
 
 
 def capabilities_for_names(program: Program) -> tuple[str, ...]:
-    """The capabilities that naming what `program` reads takes: CAP_SYSLOG for the addresses in
+    """The capabilities needed to name what `program` reads: CAP_SYSLOG for the addresses in
     /proc/kallsyms; of other users' processes CAP_SYS_PTRACE for their memory maps,
     CAP_CHECKPOINT_RESTORE to open what is mapped (proc(5), map_files) and CAP_DAC_READ_SEARCH."""
     parts: list[RecordField | KeyField | Kept] = []
@@ -42,25 +42,25 @@ def capabilities_for_names(program: Program) -> tuple[str, ...]:
     parts += [one for span in program.spans for one in span.kept]
     forms = {part.form for part in parts}
     symbols = any(part.presentation and part.presentation.form == "symbol" for part in parts)
-    found = ["CAP_SYSLOG"] if symbols or "kstack" in forms else []
-    found += _OF_PROCESSES if "ustack" in forms else ()
-    return tuple(found)
+    needed = ["CAP_SYSLOG"] if symbols or "kstack" in forms else []
+    needed += _OF_PROCESSES if "ustack" in forms else ()
+    return tuple(needed)
 
 
 def drop_privileges(
     *, command: bool, directory: bool, programs: bool, names: Sequence[str] = ()
 ) -> str | None:
-    """Give up every capability that the rest of a run does not need; returns why it could not be
-    done, None when it was.
+    """Drop every capability that the rest of a run does not need; returns the reason if that
+    failed, else None.
 
     Found by trial: reading the rings and the counters, rewriting the control map, closing programs
-    and events, and removing instances and definitions take no capability from who may open tracefs
-    by its owner or group. What stays: CAP_BPF where the kernel wants it even for maps that are open
+    and events, and removing instances and definitions need no capability if the owner or group of
+    tracefs permits opening it. Kept are: CAP_BPF where the kernel requires it even for open maps
     (before 5.19, kernel/bpf/syscall.c, under kernel.unprivileged_bpf_disabled); CAP_KILL to pass
-    signals on to a `command` that changed its user; what opens files, for who is not root or keeps
-    results in a `directory` of another user's; and those in `names` (needed_for_names). For the
-    moments in which run times of `programs` are measured CAP_SYS_ADMIN stays permitted, without
-    effect at any other time: the kernel asks for no less (kernel/bpf/syscall.c, bpf_enable_stats).
+    signals on to a `command` that changed its user; those that open files, if we are not root or
+    keep results in a `directory` of another user; and those in `names` (capabilities_for_names).
+    CAP_SYS_ADMIN stays permitted, but effective only while run times of `programs` are measured,
+    since the kernel requires it for that (kernel/bpf/syscall.c, bpf_enable_stats).
     """
     from orchestrator.kernel.abi.capabilities import BITS, give_up  # ctypes, once all is attached
 
@@ -71,13 +71,13 @@ def drop_privileges(
         aside = 1 << BITS["CAP_SYS_ADMIN"] if programs else 0
         give_up(keep | bpf if _needed_for_maps(keep) else keep, aside)
     except OSError as error:
-        return f"capabilities could not be given up ({error.strerror})"
+        return f"capabilities could not be dropped ({error.strerror})"
     return None
 
 
 def _needed_for_maps(keep: int) -> bool:
-    """Whether bpf(2) refuses even a look into a map to who has only the capabilities in `keep`:
-    tried with a descriptor that is none, which is refused for the want of either."""
+    """Whether bpf(2) refuses a map lookup with only the capabilities in `keep`. Tried with an
+    invalid descriptor: EPERM means that the capability is checked first, and missing."""
     from orchestrator.kernel.abi import bpf_call
     from orchestrator.kernel.abi.capabilities import held, use
 

@@ -1,7 +1,7 @@
-"""Undoing what a journal names: for `cleanup` and for the watchdog, so that there is one truth.
+"""Undoing what a journal lists, in one way for `cleanup` and for the watchdog.
 
-The watchdog is a process of its own that shall stay small: nothing is imported here that it does
-not need. Order (measured; otherwise EBUSY): instances first, which disables the events in them
+The watchdog is a separate process that has to stay small: nothing is imported here that it does not
+need. Order (measured; otherwise EBUSY): instances first, which disables the events in them
 (kernel/trace/trace_events.c, event_trace_del_tracer), then the definitions of dynamic events.
 """
 
@@ -31,7 +31,7 @@ _BUSY_SECONDS, _BUSY_PAUSE = 3.0, 0.02  # a program's detachment lasts until aft
 
 
 def open_entries(body: str) -> tuple[JournalEntry, ...]:
-    """What the lines of a journal say was made and not yet undone, in order."""
+    """The entries of a journal's lines that were created and not yet removed, in order."""
     made: list[JournalEntry] = []
     for line in body.splitlines():
         sign, _, rest = line.partition(" ")
@@ -52,8 +52,8 @@ def undo_order(entries: tuple[JournalEntry, ...]) -> tuple[JournalEntry, ...]:
 def undo_journal(
     file: int, path: str, tracefs: str
 ) -> tuple[list[JournalEntry], list[UndoFailure]]:
-    """Remove what the journal open as `file` names, and then the journal at `path`, which stays
-    when something could not be removed. Returns what was removed and what could not be."""
+    """Remove what the journal open as `file` lists, and then the journal at `path`, which is kept
+    if something could not be removed. Returns what was removed, and what could not be."""
     with open(os.dup(file), encoding="utf-8", errors="replace") as text:  # noqa: PTH123  # no path
         text.seek(0)
         _, _, body = text.read().partition("\n\n")
@@ -72,8 +72,8 @@ def undo_journal(
 
 
 def undo_entry(entry: JournalEntry, tracefs: str) -> bool:
-    """Remove one thing, waiting up to three seconds for what is busy; False when it was gone
-    already. Raises OSError, and ValueError for what does not bear our name."""
+    """Remove one entry, waiting up to three seconds while it is busy; False if it was already gone.
+    Raises OSError, and ValueError for a name that is not ours."""
     kind, what = entry
     if kind == "instance":
         name = what.rpartition("/")[2]
@@ -87,7 +87,7 @@ def undo_entry(entry: JournalEntry, tracefs: str) -> bool:
 
 def _check_name(pattern: re.Pattern[str], name: str) -> None:
     if not pattern.fullmatch(name):
-        raise ValueError("it does not bear our name")
+        raise ValueError("its name is not one of ours")
 
 
 def _retry_while_busy(remove: Callable[[], bool]) -> bool:
@@ -118,7 +118,7 @@ def _remove_event(name: str, tracefs: str) -> bool:
             lambda path: _append(path, f"-:{name}\n"), f"{tracefs}/{file}"
         )
     if not removed and os.path.exists(f"{tracefs}/events/{name}"):  # noqa: PTH110  # no pathlib
-        raise FileNotFoundError(errno.ENOENT, "the kernel shows it, and knows no such event")
+        raise FileNotFoundError(errno.ENOENT, "the kernel lists it, but knows no such event")
     return removed
 
 

@@ -1,18 +1,18 @@
 """The watchdog: a small process that outlives a run which is killed, and cleans up after it.
 
-It is started by orchestrator.run.safety.guard before the first thing that would stay behind is
-created, and so before `free_buffer` is opened, which an heir would keep from doing its work.
-Standard input is a pipe from the run, descriptor 3 a pidfd of it (not there before Linux 5.3).
+It is started by orchestrator.run.safety.guard before the run creates anything that would stay
+behind, and so before `free_buffer` is opened, which has no effect while a child has it open too.
+Standard input is a pipe from the run, descriptor 3 a pidfd of it (missing before Linux 5.3).
 Lines in the pipe:
 
     until NS          the deadline, CLOCK_MONOTONIC in ns; 0: none
-    stop PATH TEXT    a write to be done at the deadline
+    stop PATH TEXT    a write to do at the deadline
     end               the run has cleaned up after itself
 
-At the deadline it does the writes, a little later than the run itself would: that is how a run
-which is stopped (SIGSTOP) records nothing more. When the run is gone it undoes what the run's
-journal names. Signals were blocked by who started it: what ends a process group or a terminal's
-session does not end it.
+At the deadline it does the writes, a little later than the run itself would, so that a run which is
+stopped (SIGSTOP) records nothing more. When the run is gone, it undoes what the journal of the run
+lists. It starts with all signals blocked: what ends a process group or a terminal's session does
+not end it.
 """
 
 import contextlib
@@ -43,20 +43,20 @@ def main(journal: str, tracefs: str, owner: str) -> None:
 
 
 def _settle_in() -> None:
-    """Keep nothing open and no directory in use, and be found by name."""
+    """Keep no file open and no directory in use, and take a name to be found by."""
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # pathlib is 1 MB
         if int(name) > PIDFD:
             with contextlib.suppress(OSError):
                 os.close(int(name))
     os.chdir("/")
-    with contextlib.suppress(OSError):  # it sleeps, but what it has to do is urgent
+    with contextlib.suppress(OSError):  # it mostly sleeps, but its work is urgent
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
     with contextlib.suppress(OSError), open("/proc/self/comm", "wb") as comm:  # noqa: PTH123
         comm.write(COMM)
 
 
 class Watch:
-    """What is known of the run."""
+    """The watch over one run."""
 
     def __init__(self, owner: str) -> None:
         self._owner = owner
@@ -70,10 +70,10 @@ class Watch:
         self._rest = b""
 
     def ended_well(self) -> bool:
-        """Wait until the run says that it has cleaned up (True), or is gone (False)."""
+        """Wait until the run reports that it has cleaned up (True), or is gone (False)."""
         while True:
             ready = {descriptor for descriptor, _ in self._poll.poll(self._patience_ms())}
-            if PIPE in ready and self._told_end():
+            if PIPE in ready and self._read_pipe():
                 return True
             if PIDFD in ready or (not self._pidfd and identify_process(self._owner) != self._owner):
                 return False
@@ -87,12 +87,13 @@ class Watch:
             times.append((self._until + GRACE_NS - time.monotonic_ns()) / 1e9)
         return max(0, int(min(times) * 1000) + 1) if times else None
 
-    def _told_end(self) -> bool:
-        """Take what the pipe holds. It ends with the run, whose death the pidfd tells."""
-        said = os.read(PIPE, 65536)
-        if not said:
+    def _read_pipe(self) -> bool:
+        """Obey the lines in the pipe; whether `end` was among them. The pipe closes when the run
+        ends, which the pidfd reports as well."""
+        received = os.read(PIPE, 65536)
+        if not received:
             self._poll.unregister(PIPE)
-        *lines, self._rest = (self._rest + said).split(b"\n")
+        *lines, self._rest = (self._rest + received).split(b"\n")
         return any(self._obey(line.decode()) for line in lines)
 
     def _obey(self, line: str) -> bool:
@@ -106,7 +107,9 @@ class Watch:
 
     def _stop(self) -> None:
         for path, text in self._stops:
-            with contextlib.suppress(OSError):  # the run may be taking its instance away just now
+            with contextlib.suppress(
+                OSError
+            ):  # the run may be removing its instance at this moment
                 _write(path, text)
 
 
@@ -127,8 +130,8 @@ def _is_open(descriptor: int) -> bool:
 
 
 def identify_process(owner: str) -> str:
-    """The process of that number ("PID …") as it is now: "PID STARTTIME", or "" when it is gone or
-    a zombie. proc(5), stat: field 3 is the state, field 22 the start time."""
+    """The process with the number in `owner` ("PID …") as it is now: "PID STARTTIME", or "" when it
+    is gone or a zombie. proc(5), stat: field 3 is the state, field 22 the start time."""
     pid = owner.partition(" ")[0]
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123  # pathlib is 1 MB
@@ -139,7 +142,7 @@ def identify_process(owner: str) -> str:
 
 
 def clean_up(journal: str, tracefs: str) -> None:
-    """Undo what the journal names, unless somebody else has done it already."""
+    """Undo what the journal lists, unless another process has done it already."""
     try:
         file = os.open(journal, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
@@ -149,8 +152,8 @@ def clean_up(journal: str, tracefs: str) -> None:
 
 
 def _lock(file: int) -> None:
-    """Wait for whoever holds the journal: a `cleanup`, or the run's child that has not yet become
-    its COMMAND. It is not waited for long: what was undone twice is undone."""
+    """Wait for the process that holds the journal: a `cleanup`, or the run's child before it
+    becomes COMMAND. Not for long, since undoing twice does no harm."""
     deadline = time.monotonic() + LOCK_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(BlockingIOError):

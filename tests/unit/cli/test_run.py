@@ -192,7 +192,7 @@ def test_cleanup_that_cannot_remove_everything_ends_with_6(journal_directory, ca
     dead.add("instance", "somebody-else")
     dead.close()
     [reported] = clean_up_dead_runs(directories=(journal_directory,))
-    assert "could not remove instance somebody-else: it does not bear our name" in str(reported)
+    assert "could not remove instance somebody-else: its name is not one of ours" in str(reported)
     assert main(["cleanup"]) == 6
     assert "could not remove instance somebody-else" in capsys.readouterr().err
 

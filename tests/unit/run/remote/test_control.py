@@ -34,9 +34,9 @@ def control(tmp_path: Path) -> Iterator[Control]:
 def asked(control: Control, path: Path, packet: bytes) -> Any:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
         client.connect(str(path))
-        control.look()  # nothing is said yet: it does not wait
+        control.answer_requests()  # nothing is said yet: it does not wait
         client.send(packet)
-        control.look()
+        control.answer_requests()
         return json.loads(client.recv(65536))
 
 
@@ -62,12 +62,12 @@ def test_who_says_nothing_or_goes_away_holds_nobody_up(control: Control, tmp_pat
         others = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(40)]
         for one in others:
             one.connect(str(path))
-            control.look()
+            control.answer_requests()
         for _ in range(20):
             with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as gone:
                 gone.connect(str(path))
                 gone.send(b'{"do": "x"}')
-            control.look()
+            control.answer_requests()
         assert "did" in asked(control, path, b'{"do": "x"}')
         for one in others:
             one.close()
@@ -90,8 +90,8 @@ def test_another_user_is_refused_even_if_the_socket_let_it_in(
             finally:
                 os.seteuid(0)
             client.send(b'{"do": "x"}')
-            control.look()
-            assert "uid 65534 may not" in json.loads(client.recv(65536))["error"]
+            control.answer_requests()
+            assert "uid 65534 is not permitted" in json.loads(client.recv(65536))["error"]
     finally:
         os.close(directory)
         os.chdir(ROOT)

@@ -133,7 +133,7 @@ def test_an_instance_under_another_name_is_never_touched(where, name: str) -> No
     try:
         a_dead_journal(where, ("instance", name))
         [cleaned] = clean_up_dead_runs(directories=where)
-        assert cleaned.failed == ((("instance", name), "it does not bear our name"),)
+        assert cleaned.failed == ((("instance", name), "its name is not one of ours"),)
         assert foreign.exists()
     finally:
         foreign.rmdir()
@@ -202,7 +202,7 @@ def test_a_directory_that_others_may_write_to_is_not_trusted(tmp_path: Path) -> 
     journal = Journal("r1", plan="p", backend="b", probes=1, directories=(open_to_all, fallback))
     assert journal.directory == fallback
     journal.close()
-    with pytest.raises(JournalError, match="open: belongs to somebody else"):
+    with pytest.raises(JournalError, match="open: not a directory, or writable by another user"):
         Journal("r2", plan="p", backend="b", probes=1, directories=(open_to_all,))
 
 

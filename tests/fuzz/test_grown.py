@@ -3,6 +3,8 @@
 import json
 from random import Random
 
+import pytest
+
 from orchestrator.compile.lower import compile_plan
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import load_plan
@@ -21,6 +23,7 @@ def _compiles(data: bytes) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_nine_of_ten_grown_expressions_reach_the_backends() -> None:
     """Random text hardly ever passes the plan's own checks; these find what lies behind them."""
     random = Random(7)  # noqa: S311  # no secret

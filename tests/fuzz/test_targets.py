@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from tests.fuzz.target import Hang, Target, limited
 from tests.fuzz.targets import TARGETS
 
+pytestmark = pytest.mark.slow
+
 Edit = Callable[[bytes], bytes]
 #: Cases a target: about two seconds each.
 _CASES = {"plans": 150, "pages": 150, "expressions": 300}

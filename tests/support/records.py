@@ -20,6 +20,9 @@ _SIZES |= {"endpoint": 112}
 _STRUCT = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "s8": "b", "s16": "h", "s32": "i"}
 _STRUCT |= {"s64": "q"}
 INTEGERS = tuple(_STRUCT)
+MOST_FIELDS = 6
+#: No record of these emits is longer: a header and the longest fields.
+LONGEST = 48 + MOST_FIELDS * max(_SIZES.values())
 
 
 def size_of(form: str, length: int = 13) -> int:
@@ -49,7 +52,8 @@ def emit_of(forms: list[tuple[str, bool]], *, index: int = 0, has_task: bool = T
 
 
 def record(emit: Emit, header: dict[str, Any], values: list[bytes], size: int) -> bytes:
-    """One raw record; string fields keep garbage after their NUL, as the kernel leaves it."""
+    """One raw record, filled up to `size` bytes; string fields keep garbage after their NUL, as
+    the kernel leaves it."""
     packed = struct.pack(
         "<QHHIIIII16s",
         header["time"],
@@ -242,7 +246,7 @@ FORMS = (*INTEGERS, "bool", "string", "ipv4", "ipv6", *_CAPTURED)
 @st.composite
 def cases(draw: st.DrawFn, index: int = 0) -> tuple[Emit, list[tuple[dict[str, Any], list[bytes]]]]:
     """An emit and some records of it: (header, values) each."""
-    forms = draw(st.lists(st.tuples(st.sampled_from(FORMS), st.booleans()), max_size=6))
+    forms = draw(st.lists(st.tuples(st.sampled_from(FORMS), st.booleans()), max_size=MOST_FIELDS))
     emit = emit_of(forms, index=index, has_task=draw(st.booleans()))
     word = st.integers(0, 2**32 - 1)
     mask = st.one_of(st.just(0), st.integers(0, 2 ** len(forms) - 1))

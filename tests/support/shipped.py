@@ -1,5 +1,7 @@
 """The plans that the repository ships, and what is known of them."""
 
+import pytest
+
 from orchestrator.kernel.facts import KernelFacts
 from tests.recipes.table import RECIPES
 from tests.support.paths import KERNELS as RECORDED
@@ -10,6 +12,11 @@ EXAMPLES = {path.stem: path for path in sorted((ROOT / "examples").glob("[0-9]*.
 KERNELS = {
     path.name.removesuffix(".facts.xz"): path for path in sorted(RECORDED.glob("*.facts.xz"))
 }
+#: Every recorded kernel; most runs are satisfied with the stock one.
+every_kernel = pytest.mark.parametrize(
+    "kernel",
+    [name if name == "6.1" else pytest.param(name, marks=pytest.mark.slow) for name in KERNELS],
+)
 #: Plans and examples that tracefs cannot run, each with a word of the reason that it gives.
 TRACEFS_CANNOT = {
     "09-another-task": "rawtracepoint",

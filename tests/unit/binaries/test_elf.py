@@ -47,6 +47,7 @@ def test_a_missing_file_is_told(name: str) -> None:
         resolve_binary(name)
 
 
+@pytest.mark.slow
 def test_file_offsets_are_those_of_pyelftools(libc: Path) -> None:
     """All functions of libc whose name is once, found one by one."""
     with libc.open("rb") as file:

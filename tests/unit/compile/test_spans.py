@@ -8,6 +8,7 @@ from orchestrator.kernel.facts import load_facts
 from orchestrator.plan.findings import PlanError
 from orchestrator.plan.load import load_plan
 from tests.support.paths import KERNELS, PLAN_DATA
+from tests.support.shipped import every_kernel
 
 RECORDED = KERNELS
 RECIPES = PLAN_DATA / "recipes"
@@ -24,7 +25,7 @@ def program(text: str, kernel: str = "6.1") -> Program:
     return compile_plan(load_plan(text.encode()), load_facts(RECORDED / f"{kernel}.facts.xz"))
 
 
-@pytest.mark.parametrize("kernel", ["5.10", "6.1", "6.12", "7.x", "6.18-no-kprobes"])
+@every_kernel
 @pytest.mark.parametrize("name", EVERYWHERE)
 def test_the_languages_own_recipes_compile(name: str, kernel: str) -> None:
     """Into C too, by bcc, for every recorded kernel."""

@@ -72,6 +72,7 @@ def test_functions_are_found_under_libbpfs_id(btf: Btf, libbpf: ctypes.CDLL, nam
     assert found.btf_id == libbpf.btf__find_by_name_kind(oracle, name.encode(), FUNC)
 
 
+@pytest.mark.slow
 def test_members_stand_where_tracepoint_formats_say(live: KernelFacts, btf: Btf) -> None:
     """Two accounts by the kernel of one record, its format file and its struct, agree."""
     compared = 0

@@ -23,6 +23,7 @@ def again(live: KernelFacts, tmp_path_factory: pytest.TempPathFactory) -> Kernel
     return load_facts(path)
 
 
+@pytest.mark.slow
 def test_a_recording_says_of_the_host_what_it_said_itself(
     live: KernelFacts, again: KernelFacts
 ) -> None:
@@ -33,12 +34,14 @@ def test_a_recording_says_of_the_host_what_it_said_itself(
     assert (again.recorded, live.recorded) == (True, False)
 
 
+@pytest.mark.slow
 def test_a_recording_has_the_same_tracepoints(live: KernelFacts, again: KernelFacts) -> None:
     for category, event in again.tracepoint_names():
         assert again.tracepoint(category, event) == live.tracepoint(category, event)
     assert len(again.tracepoint_names()) > 500
 
 
+@pytest.mark.slow
 def test_a_recording_has_the_same_symbols(live: KernelFacts, again: KernelFacts) -> None:
     assert set(again.symbols.names) ^ set(live.symbols.names) == set()
     assert len(again.symbols.names) == len(live.symbols.names)
@@ -60,6 +63,7 @@ def test_a_recording_has_the_same_types(live: KernelFacts, again: KernelFacts) -
         assert live.btf.type(type_id) == again.btf.type(type_id)
 
 
+@pytest.mark.slow
 def test_a_recording_of_a_recording_is_the_same(tmp_path: Path, debian_6_1: KernelFacts) -> None:
     path = tmp_path / "copy.facts.xz"
     path.write_bytes(facts_bytes(debian_6_1, preset=0))
@@ -90,6 +94,7 @@ def test_the_five_kernels_are_there() -> None:
     assert sum(path.stat().st_size for path in KERNELS.glob("*.xz")) < 6.5e6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "reported"),
     [

@@ -77,6 +77,7 @@ def test_globs_are_sorted_and_bounded() -> None:
     assert symbols.glob("[ab]*", 10) == ()
 
 
+@pytest.mark.slow
 def test_each_live_function_is_found_again_by_its_name(live: KernelFacts) -> None:
     names = live.symbols.names
     assert len(names) > 10_000

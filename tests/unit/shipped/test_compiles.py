@@ -19,7 +19,15 @@ from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import check_plan, load_plan
 from orchestrator.plan.model import Plan
 from orchestrator.run.choice import choose_backend
-from tests.support.shipped import EXAMPLES, KERNELS, PLANS, ROOT, lacking, tracefs_cannot
+from tests.support.shipped import (
+    EXAMPLES,
+    KERNELS,
+    PLANS,
+    ROOT,
+    every_kernel,
+    lacking,
+    tracefs_cannot,
+)
 
 ALL = PLANS | EXAMPLES
 MINUTE = 60_000_000_000
@@ -27,7 +35,6 @@ MIB = 1 << 20
 LINT = ("lint", "--format", "github")
 
 every_plan = pytest.mark.parametrize("name", sorted(ALL))
-every_kernel = pytest.mark.parametrize("kernel", sorted(KERNELS))
 
 
 @cache
@@ -46,6 +53,7 @@ def refuses(name: str, kernel: str) -> None:
     assert {finding.code for finding in caught.value.findings} == {"PP080"}
 
 
+@pytest.mark.slow
 @every_kernel
 @every_plan
 def test_it_compiles_into_instructions(name: str, kernel: str) -> None:

@@ -9,6 +9,8 @@ import pytest
 from tests.support.flaky import MOST, OPTION
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 FLAKY = """
 from pathlib import Path
 

@@ -58,12 +58,14 @@ def outcome(folder: Path, text: str, value: str) -> tuple[int, str]:
     return done.returncode, done.stdout.strip().splitlines()[-1].rpartition(" in ")[0]
 
 
+@pytest.mark.slow
 def test_skips_are_failures_where_told(tmp_path: Path) -> None:
     """By marker and fixture (errors of the set-up), or call; an expected failure stays one."""
     assert outcome(tmp_path, SUITE, "1") == (1, "1 failed, 1 passed, 1 xfailed, 2 errors")
     assert outcome(tmp_path, SUITE, "") == (0, "1 passed, 3 skipped, 1 xfailed")
 
 
+@pytest.mark.slow
 def test_a_module_that_skips_itself_is_an_error_where_told(tmp_path: Path) -> None:
     text = "import pytest\npytest.skip('needs a friday', allow_module_level=True)\n"
     assert outcome(tmp_path, text, "1")[0] != 0

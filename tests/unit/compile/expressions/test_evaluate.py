@@ -12,6 +12,7 @@ from orchestrator.kernel.facts import KernelFacts
 from tests.support.expressions import ARGUMENTS, argument_values, c_values, expressions, typed
 
 
+@pytest.mark.slow
 @settings(
     max_examples=25, deadline=None, suppress_health_check=list(HealthCheck),
     phases=[p for p in settings.get_profile("default").phases if p.name != "shrink"],

@@ -15,7 +15,7 @@ from orchestrator.compile.program import Emit
 from orchestrator.output.json_lines.lines import LineRenderer, RecordRenderer
 from orchestrator.output.json_lines.tokens import TokenColumn
 from tests.support.paths import ROOT
-from tests.support.records import CONSTANTS, batch, cases, emit_of, expected, record
+from tests.support.records import CONSTANTS, LONGEST, batch, cases, emit_of, expected, record
 
 SCHEMA = json.loads((ROOT / "schema" / "log-v1.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -50,6 +50,7 @@ def assert_as_structlog(line: bytes, event: dict[str, Any]) -> None:
     VALIDATOR.validate(json.loads(line))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(case=cases(), offset=st.sampled_from([OFFSET, 0, 2**63]), split=st.integers(1, 12))
 def test_each_line_is_what_structlog_would_have_written(
@@ -60,13 +61,14 @@ def test_each_line_is_what_structlog_would_have_written(
     renderer = LineRenderer(emit, CONSTANTS, offset)
     for part in (rows[:split], rows[split:], rows):
         if part:
-            raw = batch([record(emit, header, values, 400) for header, values in part])
+            raw = batch([record(emit, header, values, LONGEST) for header, values in part])
             lines = lines_of(renderer.render(raw))
             assert len(lines) == len(part)
             for line, (header, values) in zip(lines, part, strict=True):
                 assert_as_structlog(line, expected(emit, header, values, offset))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_mixed_records_keep_the_order_of_the_ring(data: st.DataObject) -> None:
@@ -75,7 +77,7 @@ def test_mixed_records_keep_the_order_of_the_ring(data: st.DataObject) -> None:
     every = [(emit, row) for emit, rows in made for row in rows]
     order = data.draw(st.permutations(every))
     renderer = RecordRenderer([emit for emit, _ in made], CONSTANTS, OFFSET)
-    raw = batch([record(emit, header, values, 400) for emit, (header, values) in order])
+    raw = batch([record(emit, header, values, LONGEST) for emit, (header, values) in order])
     lines = lines_of(renderer.render(raw))
     for line, (emit, (header, values)) in zip(lines, order, strict=True):
         assert_as_structlog(line, expected(emit, header, values, OFFSET))

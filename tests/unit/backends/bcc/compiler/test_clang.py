@@ -144,6 +144,7 @@ def test_errors_carry_the_compilers_text(capfd: pytest.CaptureFixture[str]) -> N
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_memory_reads_are_left_as_they_are_written() -> None:
     """No dereference becomes a helper call, however it is reached."""
     structs = "struct in { int a, b; }; struct outer { long p; struct in *in; };"

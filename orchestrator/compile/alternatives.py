@@ -7,7 +7,7 @@ from orchestrator.compile.choose_tags import choose_tags, with_tag
 from orchestrator.compile.expressions.scope import ScalarParam
 from orchestrator.compile.points import find_points
 from orchestrator.compile.program import Skipped
-from orchestrator.compile.type_hook import Draft, make_draft
+from orchestrator.compile.type_hook import HookDraft, type_hook
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import (
     Finding,
@@ -32,22 +32,22 @@ class Alternatives:
         self._findings: list[Finding] = []
         self._hooks = 0
 
-    def drafts(self) -> list[tuple[Probe, list[Draft]]]:
+    def type_probes(self) -> list[tuple[Probe, list[HookDraft]]]:
         """Each probe that can be here with its hooks. Raises PlanError and HostError, with all
         probes' findings at once."""
-        tags = choose_tags(self._plan, self._resolves)
-        found: list[tuple[Probe, list[Draft]]] = []
+        tags = choose_tags(self._plan, self._can_resolve)
+        found: list[tuple[Probe, list[HookDraft]]] = []
         for probe in self._plan.probes:
             tag = tags.get(probe.name)
             chosen = probe if tag is None else self._with_tag(probe, tag)
-            if (made := self._guarded(chosen)) is not None:
+            if (made := self._try_probe(chosen)) is not None:
                 found.append((probe, made))
         raise_findings(self._findings)
         if not found:
-            raise HostError([self._nothing_left()])
+            raise HostError([self._nothing_left_finding()])
         return found
 
-    def _resolves(self, probe: Probe) -> bool:
+    def _can_resolve(self, probe: Probe) -> bool:
         before = len(self.skipped)
         try:
             self._hooks_of(probe)
@@ -64,21 +64,21 @@ class Alternatives:
                 self.skipped.append(Skipped(probe=probe.name, item=item.text, reason=reason))
         return with_tag(probe, tag)
 
-    def _guarded(self, probe: Probe) -> list[Draft] | None:
+    def _try_probe(self, probe: Probe) -> list[HookDraft] | None:
         """The probe's hooks, or None with its findings noted. One that is left out takes no
         numbers."""
         before = self._hooks
         try:
-            return self._numbered(probe)
+            return self._type_probe(probe)
         except PlanError as error:
             self._hooks = before
             if not (probe.optional and is_about_host(error)):
                 self._findings += error.findings
             elif all(skipped.probe != probe.name for skipped in self.skipped):
-                self._skip(probe, probe.items[0], error)
+                self._note_skipped(probe, probe.items[0], error)
             return None
 
-    def _numbered(self, probe: Probe) -> list[Draft]:
+    def _type_probe(self, probe: Probe) -> list[HookDraft]:
         drafts = self._hooks_of(probe)
         self._hooks += len(drafts)
         if self._hooks > self._plan.limits.probes:
@@ -89,50 +89,50 @@ class Alternatives:
             )
         return drafts
 
-    def _hooks_of(self, probe: Probe) -> list[Draft]:
-        return self._first(probe) if probe.mode == "first" else self._all(probe)
+    def _hooks_of(self, probe: Probe) -> list[HookDraft]:
+        return self._type_first(probe) if probe.mode == "first" else self._type_all(probe)
 
-    def _first(self, probe: Probe) -> list[Draft]:
+    def _type_first(self, probe: Probe) -> list[HookDraft]:
         """The drafts of the first item that this kernel offers, expressions included."""
         refused: list[Finding] = []
         for item in probe.items:
             try:
-                return self._item(probe, item)
+                return self._type_item(probe, item)
             except PlanError as error:
                 if not is_about_host(error):
                     raise
                 refused += error.findings
-                self._skip(probe, item, error)
+                self._note_skipped(probe, item, error)
         raise PlanError(refused)
 
-    def _all(self, probe: Probe) -> list[Draft]:
-        drafts: list[Draft] = []
+    def _type_all(self, probe: Probe) -> list[HookDraft]:
+        drafts: list[HookDraft] = []
         for item in probe.items:
             try:
-                drafts += self._item(probe, item, len(drafts))
+                drafts += self._type_item(probe, item, len(drafts))
             except PlanError as error:
                 if not ((item.optional or probe.optional) and is_about_host(error)):
                     raise
-                self._skip(probe, item, error)
+                self._note_skipped(probe, item, error)
         if not drafts:
             raise plan_error(
                 "PP080", f"no attach point of {probe.name!r} is offered here", probe.position
             )
         return drafts
 
-    def _item(self, probe: Probe, item: AttachItem, before: int = 0) -> list[Draft]:
-        points = find_points(_completed(item, probe), self._facts, self._plan.limits.probes)
+    def _type_item(self, probe: Probe, item: AttachItem, before: int = 0) -> list[HookDraft]:
+        points = find_points(_complete_item(item, probe), self._facts, self._plan.limits.probes)
         first = self._hooks + before
         return [
-            make_draft(self._plan, probe, item, point, self._facts, first + number, self._params)
+            type_hook(self._plan, probe, item, point, self._facts, first + number, self._params)
             for number, point in enumerate(points)
         ]
 
-    def _skip(self, probe: Probe, item: AttachItem, error: PlanError) -> None:
+    def _note_skipped(self, probe: Probe, item: AttachItem, error: PlanError) -> None:
         reason = "; ".join(finding.message for finding in error.findings)
         self.skipped.append(Skipped(probe=probe.name, item=item.text, reason=reason))
 
-    def _nothing_left(self) -> Finding:
+    def _nothing_left_finding(self) -> Finding:
         told = "; ".join(f"{one.probe}: {one.reason}" for one in self.skipped)
         return Finding(
             code="PP080",
@@ -142,6 +142,6 @@ class Alternatives:
         )
 
 
-def _completed(item: AttachItem, probe: Probe) -> AttachItem:
+def _complete_item(item: AttachItem, probe: Probe) -> AttachItem:
     """The item with what it leaves to its probe."""
     return replace(item, args=item.args or probe.args, returns=item.returns or probe.returns)

@@ -7,45 +7,45 @@ from orchestrator.compile.expressions.nodes import Builtin, Node, transform, wal
 from orchestrator.compile.expressions.types import StackId
 from orchestrator.compile.program import Body, MetricUse, SpanEnd, SpanUse
 
-__all__ = ["changed", "metric_tops", "span_tops", "takes_stacks", "tops"]
+__all__ = ["metric_top_nodes", "needs_stacks", "span_top_nodes", "top_nodes", "transform_body"]
 
 
-def tops(body: Body) -> Iterator[Node]:
+def top_nodes(body: Body) -> Iterator[Node]:
     """The outermost nodes of what is evaluated at the hook itself: filters, record, metrics, spans
     and task; not its definitions, nor what its entry keeps."""
     yield from (*body.where, *body.emit)
     for metric in body.metrics:
-        yield from metric_tops(metric)
+        yield from metric_top_nodes(metric)
     for span in body.spans:
-        yield from span_tops(span)
+        yield from span_top_nodes(span)
     if body.task is not None and body.task != "none":
         yield body.task
 
 
-def takes_stacks(body: Body) -> bool:
+def needs_stacks(body: Body) -> bool:
     """Whether a stack is taken at the hook: asked for itself, in a definition, or at its entry."""
-    places = [*tops(body), *(let.node for let in body.lets)]
+    places = [*top_nodes(body), *(let.node for let in body.lets)]
     places += body.entry.captures if body.entry is not None else ()
     parts = (node for place in places for node in walk(place))
     return any(isinstance(node, Builtin) and isinstance(node.type, StackId) for node in parts)
 
 
-def metric_tops(use: MetricUse) -> Iterator[Node]:
+def metric_top_nodes(use: MetricUse) -> Iterator[Node]:
     """The outermost nodes of one metric."""
     yield from use.key
     yield from (node for node in (use.value, use.where) if node is not None)
 
 
-def span_tops(use: SpanUse) -> Iterator[Node]:
+def span_top_nodes(use: SpanUse) -> Iterator[Node]:
     """The outermost nodes of one part in a span."""
     yield from (*use.key, *(node for _, node in use.kept))
     if use.end is not None:
         yield from (*use.end.where, *use.end.emit)
         for metric in use.end.metrics:
-            yield from metric_tops(metric)
+            yield from metric_top_nodes(metric)
 
 
-def changed(body: Body, change: Callable[[Node], Node]) -> Body:
+def transform_body(body: Body, change: Callable[[Node], Node]) -> Body:
     """The body with each node passed through `change` (see nodes.transform); its definitions too,
     but not what its entry holds."""
 
@@ -57,13 +57,13 @@ def changed(body: Body, change: Callable[[Node], Node]) -> Body:
         lets=tuple(replace(let, node=new(let.node)) for let in body.lets),
         where=tuple(map(new, body.where)),
         emit=tuple(map(new, body.emit)),
-        metrics=tuple(_metric(use, new) for use in body.metrics),
-        spans=tuple(_span(use, new) for use in body.spans),
+        metrics=tuple(_transform_metric(use, new) for use in body.metrics),
+        spans=tuple(_transform_span(use, new) for use in body.spans),
         task=body.task if body.task is None or body.task == "none" else new(body.task),
     )
 
 
-def _metric(use: MetricUse, new: Callable[[Node], Node]) -> MetricUse:
+def _transform_metric(use: MetricUse, new: Callable[[Node], Node]) -> MetricUse:
     return replace(
         use,
         key=tuple(map(new, use.key)),
@@ -72,18 +72,18 @@ def _metric(use: MetricUse, new: Callable[[Node], Node]) -> MetricUse:
     )
 
 
-def _span(use: SpanUse, new: Callable[[Node], Node]) -> SpanUse:
+def _transform_span(use: SpanUse, new: Callable[[Node], Node]) -> SpanUse:
     return replace(
         use,
         key=tuple(map(new, use.key)),
         kept=tuple((index, new(node)) for index, node in use.kept),
-        end=None if use.end is None else _end(use.end, new),
+        end=None if use.end is None else _transform_end(use.end, new),
     )
 
 
-def _end(end: SpanEnd, new: Callable[[Node], Node]) -> SpanEnd:
+def _transform_end(end: SpanEnd, new: Callable[[Node], Node]) -> SpanEnd:
     return SpanEnd(
         where=tuple(map(new, end.where)),
         emit=tuple(map(new, end.emit)),
-        metrics=tuple(_metric(use, new) for use in end.metrics),
+        metrics=tuple(_transform_metric(use, new) for use in end.metrics),
     )

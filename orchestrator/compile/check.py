@@ -12,7 +12,7 @@ from orchestrator.plan.model import Plan
 
 
 @cache
-def _recorded(path: str) -> KernelFacts:
+def _load_recorded(path: str) -> KernelFacts:
     """One recording serves all plans of a process: reading it takes most of the time."""
     return load_facts(Path(path))
 
@@ -22,7 +22,7 @@ def check_against_kernels(plan: Plan, facts_paths: Iterable[Path]) -> list[Findi
     which. Raises OSError and RecordingError for a file that is no recording."""
     findings: list[Finding] = []
     for path in facts_paths:
-        facts = _recorded(str(path))
+        facts = _load_recorded(str(path))
         try:
             compile_plan(plan, facts)
         except (PlanError, HostError) as error:

@@ -12,9 +12,9 @@ def choose_tags(plan: Plan, resolves: Callable[[Probe], bool]) -> Mapping[str, s
     """By probe, the tag whose items it may take: the first in the order of the plan with which
     every probe of the span resolves here; where none does, the first, whose reasons are told."""
     chosen: dict[str, str] = {}
-    for names in _joined(plan):
-        probes = [probe for probe in plan.probes if probe.name in names and _tags(probe)]
-        if probes and any(len(_tags(probe)) > 1 for probe in probes):
+    for names in _probes_by_span(plan):
+        probes = [probe for probe in plan.probes if probe.name in names and _tags_of(probe)]
+        if probes and any(len(_tags_of(probe)) > 1 for probe in probes):
             tag = _first_that_fits(probes, chosen, resolves)
             chosen.update({probe.name: chosen.get(probe.name, tag) for probe in probes})
     return chosen
@@ -25,21 +25,21 @@ def with_tag(probe: Probe, tag: str) -> Probe:
     return replace(probe, items=tuple(item for item in probe.items if item.tag in ("", tag)))
 
 
-def _joined(plan: Plan) -> Iterator[Sequence[str]]:
+def _probes_by_span(plan: Plan) -> Iterator[Sequence[str]]:
     for span in plan.spans:
         yield (*span.start, *span.end, *span.via, *span.cancel)
     for one in plan.outstanding:
         yield (*one.open, *one.close)
 
 
-def _tags(probe: Probe) -> list[str]:
+def _tags_of(probe: Probe) -> list[str]:
     return list(dict.fromkeys(item.tag for item in probe.items if item.tag))
 
 
 def _first_that_fits(
     probes: Sequence[Probe], chosen: Mapping[str, str], resolves: Callable[[Probe], bool]
 ) -> str:
-    tags = [tag for probe in probes if (tag := chosen.get(probe.name))] or _tags(probes[0])
+    tags = [tag for probe in probes if (tag := chosen.get(probe.name))] or _tags_of(probes[0])
     for tag in tags:
         tried = [with_tag(probe, tag) for probe in probes]
         if all(probe.items and resolves(probe) for probe in tried):

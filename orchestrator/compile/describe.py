@@ -15,7 +15,6 @@ from orchestrator.compile.expressions.nodes import (
     FamilyIp,
     Field,
     IpOf,
-    Kept,
     LetRef,
     Load,
     Node,
@@ -27,7 +26,8 @@ from orchestrator.compile.expressions.nodes import (
     ReadStrings,
     Register,
     Seen,
-    Shown,
+    ShownAs,
+    SpanValue,
     StringTest,
     TextConst,
     UsdtArg,
@@ -36,21 +36,21 @@ from orchestrator.compile.expressions.types import Int, Str
 from orchestrator.compile.program import Body
 
 
-def describe(node: Node, body: Body | None = None) -> str:
+def describe_node(node: Node, body: Body | None = None) -> str:
     """`node` as text. With `body`, a value kept from the entry is shown as what it was there."""
-    return _Text(body).of(node)
+    return _Describer(body).describe(node)
 
 
-class _Text:
+class _Describer:
     def __init__(self, body: Body | None) -> None:
         self.body = body
 
-    def of(self, node: Node) -> str:
+    def describe(self, node: Node) -> str:
         match node:
             case Const(value=value):
                 return str(value)
             case TextConst(value=value):
-                return _quoted(value)
+                return _quote(value)
             case ParamRef(name=name):
                 return f"params.{name}"
             case Builtin(name="open_for"):
@@ -64,80 +64,80 @@ class _Text:
             case Field(field=field):
                 return f"args.{field.name}"
             case Captured(index=index):
-                return self.captured(index)
-            case Kept(name=name):
+                return self.describe_captured(index)
+            case SpanValue(name=name):
                 return name
             case Seen():
                 return "seen(via)"
             case _:
-                return self.compound(node)
+                return self.describe_compound(node)
 
-    def captured(self, index: int) -> str:
+    def describe_captured(self, index: int) -> str:
         if self.body is None or self.body.entry is None:
             return f"entry#{index}"
-        return self.of(self.body.entry.captures[index])
+        return self.describe(self.body.entry.captures[index])
 
-    def compound(self, node: Node) -> str:
+    def describe_compound(self, node: Node) -> str:
         match node:
             case Load(base=base, offset=offset, type=kind):
                 name = kind.name if isinstance(kind, Int) else str(kind)
-                return f"load({name}, {self.of(base)} + {offset})"
+                return f"load({name}, {self.describe(base)} + {offset})"
             case Address(base=base, offset=offset):
-                return f"{self.of(base)} + {offset}"
+                return f"{self.describe(base)} + {offset}"
             case ReadString(pointer=pointer):
-                return f"str({self.of(pointer)})"
+                return f"str({self.describe(pointer)})"
             case StringTest(op=op, string=string, text=text):
-                return f"{op}({self.of(string)}, {_quoted(text)})"
+                return f"{op}({self.describe(string)}, {_quote(text)})"
             case ByteSwap(value=value, type=kind):
-                return f"{'ntohs' if kind.bits == 16 else 'ntohl'}({self.of(value)})"
+                return f"{'ntohs' if kind.bits == 16 else 'ntohl'}({self.describe(value)})"
             case IpOf(value=value, type=kind):
-                return f"{kind}({self.of(value)})"
-            case Convert(value=value) | Shown(value=value):
-                return self.of(value)
+                return f"{kind}({self.describe(value)})"
+            case Convert(value=value) | ShownAs(value=value):
+                return self.describe(value)
             case ReadBytes() | ReadStrings() | ReadPath() | FamilyIp() | EndpointOf():
-                return self.reading(node)
+                return self.describe_read(node)
             case _:
-                return self.operation(node)
+                return self.describe_operation(node)
 
-    def reading(self, node: Node) -> str:
+    def describe_read(self, node: Node) -> str:
         match node:
             case ReadBytes(pointer=pointer, length=length):
-                return f"buf({self.of(pointer)}, {self.of(length)})"
+                return f"buf({self.describe(pointer)}, {self.describe(length)})"
             case ReadStrings(pointer=pointer):
-                return f"strs({self.of(pointer)})"
+                return f"strs({self.describe(pointer)})"
             case ReadPath(dentry=dentry):
-                return f"path({self.of(dentry)})"
+                return f"path({self.describe(dentry)})"
             case FamilyIp(v4=v4):
-                return f"ip at {self.of(v4)}"
+                return f"ip at {self.describe(v4)}"
             case EndpointOf(v4=v4):
-                return f"endpoint at {self.of(v4)}"
+                return f"endpoint at {self.describe(v4)}"
         return type(node).__name__
 
-    def operation(self, node: Node) -> str:
+    def describe_operation(self, node: Node) -> str:
         match node:
             case Arithmetic(op=op, left=left, right=None):
-                return f"{op}{self.of(left)}"
+                return f"{op}{self.describe(left)}"
             case Arithmetic(op=op, left=left, right=right) if right is not None:
-                return f"({self.of(left)} {op} {self.of(right)})"
+                return f"({self.describe(left)} {op} {self.describe(right)})"
             case Comparison(op=op, left=left, right=right):
-                return f"{self.of(left)} {op} {self.of(right)}"
+                return f"{self.describe(left)} {op} {self.describe(right)}"
             case Combination(op="not", operands=operands):
-                return f"not ({self.of(operands[0])})"
+                return f"not ({self.describe(operands[0])})"
             case Combination(op=op, operands=operands):
-                return f" {op} ".join(map(self.grouped, operands))
+                return f" {op} ".join(map(self.describe_operand, operands))
             case Either(test=test, yes=yes, no=no):
-                return f"({self.of(yes)} if {self.of(test)} else {self.of(no)})"
+                return f"({self.describe(yes)} if {self.describe(test)} else {self.describe(no)})"
         return type(node).__name__
 
-    def grouped(self, node: Node) -> str:
-        text = self.of(node)
+    def describe_operand(self, node: Node) -> str:
+        text = self.describe(node)
         return f"({text})" if isinstance(node, Combination) and node.op != "not" else text
 
 
-def _quoted(text: bytes) -> str:
+def _quote(text: bytes) -> str:
     return '"' + text.decode(errors="replace") + '"'
 
 
-def type_name(node: Node) -> str:
+def describe_type(node: Node) -> str:
     """The type of a value, for comments beside it."""
     return f"string[{node.type.size}]" if isinstance(node.type, Str) else str(node.type)

@@ -3,17 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from orchestrator.compile.body_nodes import changed, tops
+from orchestrator.compile.body_nodes import top_nodes, transform_body
 from orchestrator.compile.expressions.nodes import Captured, Let, LetRef, Node, walk
 from orchestrator.compile.program import Body, EntrySide
 
 
-def tidy(body: Body) -> Body:
+def drop_unused(body: Body) -> Body:
     """The same body with only the lets and captures that its where, emit, metrics and task use."""
-    lets = _used_lets(tops(body), body.lets)
+    lets = _used_lets(top_nodes(body), body.lets)
     let_numbers = {old: new for new, old in enumerate(lets)}
     kept = [body.lets[index] for index in lets]
-    captures = _used_captures([*tops(body), *(let.node for let in kept)])
+    captures = _used_captures([*top_nodes(body), *(let.node for let in kept)])
     capture_numbers = {old: new for new, old in enumerate(captures)}
 
     def renumber(node: Node) -> Node:
@@ -28,7 +28,7 @@ def tidy(body: Body) -> Body:
     entry = body.entry
     if entry is not None:
         entry = EntrySide(where=entry.where, captures=tuple(entry.captures[i] for i in captures))
-    return replace(changed(replace(body, lets=tuple(kept)), renumber), entry=entry)
+    return replace(transform_body(replace(body, lets=tuple(kept)), renumber), entry=entry)
 
 
 def _used_lets(roots: Iterable[Node], lets: tuple[Let, ...]) -> list[int]:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from functools import reduce
 
-from orchestrator.compile.expressions.arithmetic import converted
-from orchestrator.compile.expressions.nodes import Node, Shown
+from orchestrator.compile.expressions.arithmetic import convert_node
+from orchestrator.compile.expressions.nodes import Node, ShownAs
 from orchestrator.compile.expressions.types import (
     U64,
     Array,
@@ -13,11 +13,11 @@ from orchestrator.compile.expressions.types import (
     Endpoint,
     Int,
     Ip,
-    Path,
+    KernelPath,
     Pointer,
     StackId,
     Str,
-    Strings,
+    StringList,
     Struct,
     Type,
     size_of,
@@ -36,18 +36,18 @@ from orchestrator.plan.findings import Position, plan_error
 MAX_FIELDS = 32  # one bit each in the record's `nulls` and `truncated`
 
 #: What is laid out: a name, the type that all hooks share, and how it is shown.
-LaidField = tuple[str, Type, Presentation | None]
+FieldToPlace = tuple[str, Type, Presentation | None]
 
-_SIZED = (Str, Buffer, Strings, Path, Endpoint)
+_SIZED = (Str, Buffer, StringList, KernelPath, Endpoint)
 _IPS: Mapping[int, FieldForm] = {0: "ip", 4: "ipv4", 6: "ipv6"}
 
 
-def unified(types: Sequence[Type], name: str, position: Position) -> Type:
+def unify_types(types: Sequence[Type], name: str, position: Position) -> Type:
     """The one type of a field that several hooks fill (language, rule 7). Raises PlanError."""
-    return reduce(lambda one, other: _two(one, other, name, position), types)
+    return reduce(lambda one, other: _unify_two(one, other, name, position), types)
 
 
-def _two(one: Type, other: Type, name: str, position: Position) -> Type:
+def _unify_two(one: Type, other: Type, name: str, position: Position) -> Type:
     if one == other:
         return one
     if isinstance(one, Pointer) and isinstance(other, Pointer):
@@ -57,7 +57,7 @@ def _two(one: Type, other: Type, name: str, position: Position) -> Type:
     if isinstance(one, _SIZED) and type(one) is type(other):
         return max(one, other, key=size_of)
     if isinstance(one, Int | Pointer) and isinstance(other, Int | Pointer):
-        left, right = _int(one), _int(other)
+        left, right = _as_int(one), _as_int(other)
         if left.signed == right.signed:
             unit = left.unit if left.unit == right.unit else ""
             return Int(max(left.bits, right.bits), left.signed, unit)
@@ -69,11 +69,11 @@ def _two(one: Type, other: Type, name: str, position: Position) -> Type:
     )
 
 
-def _int(kind: Int | Pointer) -> Int:
+def _as_int(kind: Int | Pointer) -> Int:
     return kind if isinstance(kind, Int) else U64
 
 
-def form_of(kind: Type, name: str, position: Position) -> FieldForm:
+def record_form(kind: Type, name: str, position: Position) -> FieldForm:
     """How a value of this type lies in a record. Raises PlanError for what is no value."""
     match kind:
         case Int():
@@ -86,9 +86,9 @@ def form_of(kind: Type, name: str, position: Position) -> FieldForm:
             return _IPS[version]
         case Buffer():
             return "bytes"
-        case Strings():
+        case StringList():
             return "strings"
-        case Path():
+        case KernelPath():
             return "path"
         case Endpoint():
             return "endpoint"
@@ -107,20 +107,20 @@ def form_of(kind: Type, name: str, position: Position) -> FieldForm:
             raise plan_error("PP084", f"{name!r} is a {kind}, which cannot be kept", position)
 
 
-def brought_to(node: Node, kind: Type) -> Node:
+def convert_to_type(node: Node, kind: Type) -> Node:
     """`node` in the form of `kind`, the unified type of its field."""
-    if isinstance(node, Shown):
-        return brought_to(node.value, kind)
+    if isinstance(node, ShownAs):
+        return convert_to_type(node.value, kind)
     if isinstance(kind, Int) and isinstance(node.type, Int | Bool | Pointer):
-        return converted(node, kind)
+        return convert_node(node, kind)
     if isinstance(kind, Pointer):
-        return converted(node, U64)
+        return convert_node(node, U64)
     return node
 
 
-def presentation(nodes: Sequence[Node]) -> Presentation | None:
+def merge_presentations(nodes: Sequence[Node]) -> Presentation | None:
     """The tables of names of all hooks, in one; a string that one hook hashes is hashed for all."""
-    shown = [node for node in nodes if isinstance(node, Shown)]
+    shown = [node for node in nodes if isinstance(node, ShownAs)]
     names = {code: name for node in shown for code, name in node.names.items()}
     hashed = any(node.hashed for node in shown)
     first = next((node for node in shown if node.form), None)
@@ -129,20 +129,22 @@ def presentation(nodes: Sequence[Node]) -> Presentation | None:
     return Presentation(names=names, hashed=hashed) if names or hashed else None
 
 
-def _aligned(offset: int, kind: Type) -> int:
+def _align(offset: int, kind: Type) -> int:
     align = 1 if isinstance(kind, Str) else min(size_of(kind), 8)
     if kind in (Ip(4), Ip(6)):
         align = 4
     return -(-offset // align) * align
 
 
-def record_fields(emit: Mapping[str, Expr], made: Sequence[Mapping[str, Node]]) -> list[LaidField]:
+def record_fields(
+    emit: Mapping[str, Expr], made: Sequence[Mapping[str, Node]]
+) -> list[FieldToPlace]:
     """The fields of a record as all hooks can fill them: `made` is what each puts there."""
     return [
         (
             name,
-            unified([nodes[name].type for nodes in made], name, expr.position),
-            presentation([nodes[name] for nodes in made]),
+            unify_types([nodes[name].type for nodes in made], name, expr.position),
+            merge_presentations([nodes[name] for nodes in made]),
         )
         for name, expr in emit.items()
     ]
@@ -151,7 +153,7 @@ def record_fields(emit: Mapping[str, Expr], made: Sequence[Mapping[str, Node]]) 
 def lay_out_record(
     index: int,
     probe: str,
-    fields: Sequence[LaidField],
+    fields: Sequence[FieldToPlace],
     has_task: bool,
     position: Position,
 ) -> Emit:
@@ -160,11 +162,11 @@ def lay_out_record(
         raise plan_error("PP086", f"{len(fields)} emitted fields; at most {MAX_FIELDS}", position)
     offset, placed = RECORD_HEADER_SIZE, []
     for bit, (name, kind, shown) in enumerate(fields):
-        offset = _aligned(offset, kind)
+        offset = _align(offset, kind)
         placed.append(
             RecordField(
                 name=name,
-                form=form_of(kind, name, position),
+                form=record_form(kind, name, position),
                 offset=offset,
                 size=size_of(kind),
                 bit=bit,
@@ -182,16 +184,16 @@ def record_size(emits: Sequence[Emit]) -> int:
 
 
 def lay_out_key(
-    fields: Sequence[LaidField], position: Position
+    fields: Sequence[FieldToPlace], position: Position
 ) -> tuple[tuple[KeyField, ...], int]:
     """The parts of a metric's key, and the key's size in bytes."""
     offset, placed = 0, []
     for name, kind, shown in fields:
-        offset = _aligned(offset, kind)
+        offset = _align(offset, kind)
         placed.append(
             KeyField(
                 name=name,
-                form=form_of(kind, name, position),
+                form=record_form(kind, name, position),
                 offset=offset,
                 size=size_of(kind),
                 presentation=shown,

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.compile.alternatives import Alternatives
-from orchestrator.compile.drop_unused import tidy
+from orchestrator.compile.drop_unused import drop_unused
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.expressions.scope import ScalarParam
 from orchestrator.compile.expressions.types import BOOL, BYTES, DURATION, S64, Int
 from orchestrator.compile.layout import lay_out_record, record_fields, record_size
-from orchestrator.compile.metrics import in_form, metric_spec, metric_use
+from orchestrator.compile.metrics import convert_to_form, make_metric_spec, make_metric_use
 from orchestrator.compile.program import (
     Body,
     Emit,
@@ -23,9 +23,9 @@ from orchestrator.compile.program import (
     SpanUse,
 )
 from orchestrator.compile.span_draft import SpanDraft, draft_spans
-from orchestrator.compile.span_lower import Numbers, SpanMade, span_program, uses_by_hook
+from orchestrator.compile.span_lower import LoweredSpan, NextNumbers, lower_span, uses_by_hook
 from orchestrator.compile.span_probes import later_probes, role_findings, starting_probes
-from orchestrator.compile.type_hook import Draft
+from orchestrator.compile.type_hook import HookDraft
 from orchestrator.kernel.abi.cgroups import cgroup_id
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, raise_findings
@@ -53,7 +53,7 @@ class _Outline:
 
     index: int
     probe: Probe
-    drafts: Sequence[Draft]
+    drafts: Sequence[HookDraft]
     emit: Emit | None
     metrics: tuple[MetricSpec, ...]
 
@@ -64,7 +64,7 @@ def compile_plan(plan: Plan, facts: KernelFacts) -> Program:
     Raises PlanError when the plan itself is wrong, HostError when only this kernel or host lacks
     something; both carry all findings.
     """
-    return _Lowering(plan, facts).program()
+    return _Lowering(plan, facts).lower_plan()
 
 
 class _Lowering:
@@ -75,19 +75,19 @@ class _Lowering:
         self.metrics = 0
         self.emits: list[Emit] = []
         scalars = [p for p in plan.params.values() if p.type in SCALAR_PARAM_TYPES]
-        self.slots = tuple(_slot(param, index) for index, param in enumerate(scalars))
+        self.slots = tuple(_make_slot(param, index) for index, param in enumerate(scalars))
         self.params = {
             p.name: ScalarParam(slot=i, type=_PARAM_TYPES[p.type]) for i, p in enumerate(scalars)
         }
 
-    def program(self) -> Program:
-        raise_findings(list(_unset(self.plan)))
+    def lower_plan(self) -> Program:
+        raise_findings(list(_find_unset_params(self.plan)))
         alternatives = Alternatives(self.plan, self.facts, self.params)
-        drafts = alternatives.drafts()
+        drafts = alternatives.type_probes()
         spans, wrong = draft_spans(self.plan, {probe.name: hooks for probe, hooks in drafts})
         raise_findings([*role_findings(self.plan, drafts), *wrong])
-        probes = [self._outline(number, *one) for number, one in enumerate(drafts)]
-        made = self._spans(spans)
+        probes = [self._outline_probe(number, *one) for number, one in enumerate(drafts)]
+        made = self._lower_spans(spans)
         uses = uses_by_hook(made)
         return Program(
             name=self.plan.metadata.name,
@@ -95,7 +95,7 @@ class _Lowering:
             limits=self.plan.limits,
             target=resolve_target(self.plan.target),
             params=self.slots,
-            probes=tuple(self._finished(one, uses) for one in probes),
+            probes=tuple(self._finish_probe(one, uses) for one in probes),
             spans=tuple(one.span for one in made),
             skipped=tuple(alternatives.skipped),
             record_size=record_size(self.emits),
@@ -104,26 +104,28 @@ class _Lowering:
             arch=self.facts.arch,
         )
 
-    def _spans(self, drafts: Sequence[tuple[Span | Outstanding, SpanDraft]]) -> list[SpanMade]:
-        made: list[SpanMade] = []
+    def _lower_spans(
+        self, drafts: Sequence[tuple[Span | Outstanding, SpanDraft]]
+    ) -> list[LoweredSpan]:
+        made: list[LoweredSpan] = []
         for span, draft in drafts:
-            numbers = Numbers(span=len(made), emit=len(self.emits), metric=self.metrics)
-            one = span_program(span, draft, numbers)
+            numbers = NextNumbers(span=len(made), emit=len(self.emits), metric=self.metrics)
+            one = lower_span(span, draft, numbers)
             self.emits += [one.span.emit] if one.span.emit is not None else []
             self.metrics += len(one.span.metrics)
             made.append(one)
         return made
 
-    def _outline(self, index: int, probe: Probe, drafts: Sequence[Draft]) -> _Outline:
+    def _outline_probe(self, index: int, probe: Probe, drafts: Sequence[HookDraft]) -> _Outline:
         return _Outline(
             index=index,
             probe=probe,
             drafts=drafts,
-            emit=self._emit(probe, drafts),
-            metrics=self._metrics(probe, drafts),
+            emit=self._lay_out_emit(probe, drafts),
+            metrics=self._make_metrics(probe, drafts),
         )
 
-    def _finished(self, one: _Outline, uses: Mapping[int, tuple[SpanUse, ...]]) -> ProbeProgram:
+    def _finish_probe(self, one: _Outline, uses: Mapping[int, tuple[SpanUse, ...]]) -> ProbeProgram:
         probe = one.probe
         later = probe.name in later_probes(self.plan) - starting_probes(self.plan)
         return ProbeProgram(
@@ -136,12 +138,12 @@ class _Lowering:
             emit=one.emit,
             metrics=one.metrics,
             hooks=tuple(
-                _hook(one, draft, uses.get(draft.id, ()), tests_target=not later)
+                _make_hook(one, draft, uses.get(draft.id, ()), tests_target=not later)
                 for draft in one.drafts
             ),
         )
 
-    def _emit(self, probe: Probe, drafts: Sequence[Draft]) -> Emit | None:
+    def _lay_out_emit(self, probe: Probe, drafts: Sequence[HookDraft]) -> Emit | None:
         if probe.emit is None:
             return None
         fields = record_fields(probe.emit, [draft.emit for draft in drafts])
@@ -150,16 +152,16 @@ class _Lowering:
         self.emits.append(emit)
         return emit
 
-    def _metrics(self, probe: Probe, drafts: Sequence[Draft]) -> tuple[MetricSpec, ...]:
+    def _make_metrics(self, probe: Probe, drafts: Sequence[HookDraft]) -> tuple[MetricSpec, ...]:
         first = self.metrics
         self.metrics += len(probe.metrics)
         return tuple(
-            metric_spec(first + i, probe.name, metric, [draft.metrics[i] for draft in drafts])
+            make_metric_spec(first + i, probe.name, metric, [draft.metrics[i] for draft in drafts])
             for i, metric in enumerate(probe.metrics)
         )
 
 
-def _unset(plan: Plan) -> Iterator[Finding]:
+def _find_unset_params(plan: Plan) -> Iterator[Finding]:
     for param in plan.params.values():
         if param.value is None:
             yield Finding(
@@ -170,14 +172,16 @@ def _unset(plan: Plan) -> Iterator[Finding]:
             )
 
 
-def _hook(one: _Outline, draft: Draft, spans: tuple[SpanUse, ...], *, tests_target: bool) -> Hook:
+def _make_hook(
+    one: _Outline, draft: HookDraft, spans: tuple[SpanUse, ...], *, tests_target: bool
+) -> Hook:
     point = draft.point
     return Hook(
         id=draft.id,
         probe=one.index,
         kind=point.kind,
         label=point.label,
-        body=tidy(replace(_body(one, draft), spans=spans, tests_target=tests_target)),
+        body=drop_unused(replace(_make_body(one, draft), spans=spans, tests_target=tests_target)),
         position=draft.item.position,
         optional=draft.item.optional or one.probe.optional,
         symbol=point.symbol,
@@ -194,25 +198,27 @@ def _hook(one: _Outline, draft: Draft, spans: tuple[SpanUse, ...], *, tests_targ
     )
 
 
-def _body(one: _Outline, draft: Draft) -> Body:
+def _make_body(one: _Outline, draft: HookDraft) -> Body:
     entry = EntrySide(where=draft.pushed, captures=draft.captures) if draft.point.paired else None
     return Body(
         lets=draft.lets,
         where=draft.where,
-        emit=_emitted(draft, one.emit),
-        metrics=tuple(metric_use(s, d) for s, d in zip(one.metrics, draft.metrics, strict=True)),
+        emit=_emit_nodes(draft, one.emit),
+        metrics=tuple(
+            make_metric_use(s, d) for s, d in zip(one.metrics, draft.metrics, strict=True)
+        ),
         entry=entry,
         task=draft.task,
     )
 
 
-def _emitted(draft: Draft, emit: Emit | None) -> tuple[Node, ...]:
+def _emit_nodes(draft: HookDraft, emit: Emit | None) -> tuple[Node, ...]:
     if emit is None:
         return ()
-    return tuple(in_form(draft.emit[field.name], field.form) for field in emit.fields)
+    return tuple(convert_to_form(draft.emit[field.name], field.form) for field in emit.fields)
 
 
-def _slot(param: Param, index: int) -> ParamSlot:
+def _make_slot(param: Param, index: int) -> ParamSlot:
     value = param.value if isinstance(param.value, int) else 0
     return ParamSlot(
         name=param.name, slot=index, type=_PARAM_TYPES[param.type] or BOOL, value=int(value)

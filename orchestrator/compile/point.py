@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from orchestrator.compile.expressions.members import spelled_type
+from orchestrator.compile.expressions.members import parse_type
 from orchestrator.compile.expressions.nodes import Builtin, Node, Register
 from orchestrator.compile.expressions.types import U64, Pointer, Space, Type
 from orchestrator.kernel.facts import KernelFacts
@@ -49,7 +49,7 @@ def return_node(point: Point) -> Node | None:
     return Builtin("retval", point.retval) if point.retval is not None else None
 
 
-def spelled_arguments(item: AttachItem, facts: KernelFacts, space: Space) -> dict[str, Node]:
+def parse_arguments(item: AttachItem, facts: KernelFacts, space: Space) -> dict[str, Node]:
     if len(item.args) > REGISTER_ARGUMENTS:
         raise plan_error(
             "PP084",
@@ -57,12 +57,12 @@ def spelled_arguments(item: AttachItem, facts: KernelFacts, space: Space) -> dic
             item.position,
         )
     return {
-        name: Register(index, spelled_type(facts, text, space, item.position), name)
+        name: Register(index, parse_type(facts, text, space, item.position), name)
         for index, (name, text) in enumerate(item.args.items())
     }
 
 
-def registers(space: Space, count: int | None = None) -> Callable[[int], Node | None]:
+def register_arguments(space: Space, count: int | None = None) -> Callable[[int], Node | None]:
     """`argN`: a number in the kernel, a pointer into user memory for user functions."""
     kind: Type = U64 if space == "kernel" else Pointer("user")
     limit = min(REGISTER_ARGUMENTS, REGISTER_ARGUMENTS if count is None else count)

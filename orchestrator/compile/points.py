@@ -4,15 +4,20 @@ from collections.abc import Callable, Mapping
 
 from orchestrator.compile.expressions.members import (
     FieldNodes,
-    need_btf,
-    register_nodes,
+    argument_nodes,
+    parse_type,
     register_type,
-    spelled_type,
+    require_btf,
 )
 from orchestrator.compile.expressions.nodes import Node, RawArg
 from orchestrator.compile.expressions.types import S64, U64, Space, Type
-from orchestrator.compile.point import REGISTER_ARGUMENTS, Point, registers, spelled_arguments
-from orchestrator.compile.user_points import usdt_probe, user_function
+from orchestrator.compile.point import (
+    REGISTER_ARGUMENTS,
+    Point,
+    parse_arguments,
+    register_arguments,
+)
+from orchestrator.compile.user_points import find_usdt_probes, find_user_function
 from orchestrator.kernel.btf_types import FunctionType
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.tracepoints import Tracepoint
@@ -31,13 +36,13 @@ def find_points(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point
 # ---------------------------------------------------------------- kernel functions
 
 
-def _functions(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
+def _find_functions(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
     if any(char in item.target for char in "*?["):
-        return _matching(item, facts, limit)
-    return (_function(item, facts, item.target),)
+        return _find_matching(item, facts, limit)
+    return (_find_function(item, facts, item.target),)
 
 
-def _matching(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
+def _find_matching(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
     from orchestrator.compile.denied import DENIED
 
     names = [
@@ -59,15 +64,15 @@ def _matching(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, 
             item.position,
             f"narrow the glob, or raise limits.probes (first: {', '.join(names[:3])})",
         )
-    return tuple(_function(item, facts, name) for name in names)
+    return tuple(_find_function(item, facts, name) for name in names)
 
 
-def _function(item: AttachItem, facts: KernelFacts, target: str) -> Point:
+def _find_function(item: AttachItem, facts: KernelFacts, target: str) -> Point:
     symbol, _, offset_text = target.partition("+")
     offset = int(offset_text, 0) if offset_text else 0
     _check_function(item, facts, symbol.rpartition(":")[2])
-    signature = _signature(item, facts, symbol.rpartition(":")[2]) if not offset else None
-    arguments, count = _arguments(item, facts, signature)
+    signature = _find_signature(item, facts, symbol.rpartition(":")[2]) if not offset else None
+    arguments, count = _find_arguments(item, facts, signature)
     traits = KINDS[item.kind]
     has_arguments = traits.has_arguments and not offset
     return Point(
@@ -75,8 +80,8 @@ def _function(item: AttachItem, facts: KernelFacts, target: str) -> Point:
         label=f"{item.kind}:{target}",
         func=symbol,
         arguments=arguments if has_arguments else {},
-        positional=registers("kernel", count) if has_arguments else lambda _index: None,
-        retval=_returned(item, facts, signature, "kernel") if traits.has_return else None,
+        positional=register_arguments("kernel", count) if has_arguments else lambda _index: None,
+        retval=_return_type(item, facts, signature, "kernel") if traits.has_return else None,
         paired=traits.is_paired,
         symbol=symbol,
         offset=offset,
@@ -127,11 +132,11 @@ def _refuse_function(item: AttachItem, facts: KernelFacts, symbol: str) -> None:
     )
 
 
-def _signature(item: AttachItem, facts: KernelFacts, symbol: str) -> FunctionType | None:
+def _find_signature(item: AttachItem, facts: KernelFacts, symbol: str) -> FunctionType | None:
     return facts.btf.function(symbol) if facts.btf is not None else None
 
 
-def _arguments(
+def _find_arguments(
     item: AttachItem, facts: KernelFacts, signature: FunctionType | None
 ) -> tuple[dict[str, Node], int | None]:
     """`args.NAME` and how many there are; the plan's own `args` go before the kernel's."""
@@ -139,18 +144,18 @@ def _arguments(
         # Where the return value lies behind the arguments, the kernel's own count of them holds.
         clear = signature is not None and not signature.ambiguous
         count = len(signature.params) if signature is not None and clear else len(item.args)
-        return spelled_arguments(item, facts, "kernel"), count
+        return parse_arguments(item, facts, "kernel"), count
     if signature is None:
         return {}, None
     pairs = tuple((param.name, param.type_id) for param in signature.params)
-    return register_nodes(facts, pairs[:REGISTER_ARGUMENTS], raw=False), len(pairs)
+    return argument_nodes(facts, pairs[:REGISTER_ARGUMENTS], raw=False), len(pairs)
 
 
-def _returned(
+def _return_type(
     item: AttachItem, facts: KernelFacts, signature: FunctionType | None, space: Space
 ) -> Type | None:
     if item.returns:
-        return spelled_type(facts, item.returns, space, item.position)
+        return parse_type(facts, item.returns, space, item.position)
     if signature is None or facts.btf is None:
         return U64
     return register_type(facts.btf, signature.returns)
@@ -159,9 +164,9 @@ def _returned(
 # ---------------------------------------------------------------- tracepoints and syscalls
 
 
-def _tracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
+def _find_tracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
     category, _, event = item.target.partition(":")
-    found = _existing_tracepoint(item, facts, category, event)
+    found = _require_tracepoint(item, facts, category, event)
     return (
         Point(
             kind="tracepoint",
@@ -174,7 +179,7 @@ def _tracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Poin
     )
 
 
-def _existing_tracepoint(
+def _require_tracepoint(
     item: AttachItem, facts: KernelFacts, category: str, event: str
 ) -> Tracepoint:
     found = facts.tracepoint(category, event)
@@ -191,8 +196,8 @@ def _existing_tracepoint(
     return found
 
 
-def _rawtracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
-    btf = need_btf(facts, item.position, "the arguments of a raw tracepoint need types")
+def _find_raw_tracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
+    btf = require_btf(facts, item.position, "the arguments of a raw tracepoint need types")
     found = btf.raw_tracepoint(item.target)
     if found is None:
         names = tuple(event for _, event in facts.tracepoint_names())
@@ -208,7 +213,7 @@ def _rawtracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[P
             kind="rawtracepoint",
             label=f"rawtracepoint:{item.target}",
             func=item.target,
-            arguments=register_nodes(facts, pairs, raw=True),
+            arguments=argument_nodes(facts, pairs, raw=True),
             positional=lambda index: RawArg(index, U64) if index < len(pairs) else None,
             event=item.target,
             btf_id=found.btf_id,
@@ -217,7 +222,7 @@ def _rawtracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[P
     )
 
 
-def _no_syscall(item: AttachItem, facts: KernelFacts) -> PlanError:
+def _syscall_error(item: AttachItem, facts: KernelFacts) -> PlanError:
     known = facts.syscalls()
     if item.target not in known:
         problem = f"this kernel has no system call {item.target!r} with tracepoints"
@@ -230,11 +235,11 @@ def _no_syscall(item: AttachItem, facts: KernelFacts) -> PlanError:
     return plan_error("PP080", problem, item.position, hint)
 
 
-def _syscall(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
+def _find_syscall(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
     enter = facts.tracepoint("syscalls", f"sys_enter_{item.target}")
     leave = facts.tracepoint("syscalls", f"sys_exit_{item.target}")
     if enter is None or leave is None:
-        raise _no_syscall(item, facts)
+        raise _syscall_error(item, facts)
     arguments = FieldNodes(
         facts, tuple(field for field in enter.fields if field.name != "__syscall_nr")
     )
@@ -257,7 +262,7 @@ def _syscall(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, 
 # ---------------------------------------------------------------- profile
 
 
-def _profile(item: AttachItem, _facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
+def _make_profile_point(item: AttachItem, _facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
     return (
         Point(
             kind="profile",
@@ -270,18 +275,18 @@ def _profile(item: AttachItem, _facts: KernelFacts, _limit: int) -> tuple[Point,
 
 #: How the attach points of an item are found: a function for each kind.
 _FINDERS: Mapping[AttachKind, Callable[[AttachItem, KernelFacts, int], tuple[Point, ...]]] = {
-    "function": _functions,
-    "entry": _functions,
-    "kprobe": _functions,
-    "kretprobe": _functions,
-    "fentry": _functions,
-    "fexit": _functions,
-    "tracepoint": _tracepoint,
-    "rawtracepoint": _rawtracepoint,
-    "syscall": _syscall,
-    "ufunction": user_function,
-    "uprobe": user_function,
-    "uretprobe": user_function,
-    "usdt": usdt_probe,
-    "profile": _profile,
+    "function": _find_functions,
+    "entry": _find_functions,
+    "kprobe": _find_functions,
+    "kretprobe": _find_functions,
+    "fentry": _find_functions,
+    "fexit": _find_functions,
+    "tracepoint": _find_tracepoint,
+    "rawtracepoint": _find_raw_tracepoint,
+    "syscall": _find_syscall,
+    "ufunction": find_user_function,
+    "uprobe": find_user_function,
+    "uretprobe": find_user_function,
+    "usdt": find_usdt_probes,
+    "profile": _make_profile_point,
 }

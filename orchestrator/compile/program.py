@@ -297,7 +297,7 @@ class ProbeProgram:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class KeptField:
     """A value that an open span keeps: `name` as written (`start.comm`), and how it lies there."""
 
     name: str
@@ -331,7 +331,7 @@ class SpanProgram:
     name: str
     key: tuple[KeyField, ...]
     key_size: int
-    kept: tuple[Kept, ...]
+    kept: tuple[KeptField, ...]
     again: Literal["replace", "keep", "nest"]
     max_open: int
     open_at_end: bool

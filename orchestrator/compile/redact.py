@@ -9,7 +9,7 @@ from collections.abc import Iterator, MutableSequence, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from orchestrator.compile.body_nodes import tops
+from orchestrator.compile.body_nodes import top_nodes
 from orchestrator.compile.expressions.nodes import (
     READS,
     Captured,
@@ -25,15 +25,22 @@ from orchestrator.compile.expressions.nodes import (
     ReadBytes,
     ReadString,
     ReadStrings,
-    Shown,
+    ShownAs,
     walk,
 )
-from orchestrator.compile.expressions.types import Buffer, Endpoint, Pointer, Str, Strings, size_of
+from orchestrator.compile.expressions.types import (
+    Buffer,
+    Endpoint,
+    Pointer,
+    Str,
+    StringList,
+    size_of,
+)
 from orchestrator.compile.point import Point
 from orchestrator.compile.program import (
     Body,
     Hook,
-    Kept,
+    KeptField,
     KeyField,
     ProbeProgram,
     Program,
@@ -44,11 +51,11 @@ from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import KINDS
 from orchestrator.plan.model import Redact
 
-__all__ = ["Redactor", "memory_reads", "salted", "user_reads"]
+__all__ = ["Redactor", "draw_salts", "find_memory_reads", "find_user_reads"]
 
 _SALT_BYTES = 16
 #: What may hold the contents of user memory; numbers and IP addresses are not redacted.
-_TEXTS = (Str, Buffer, Strings, Endpoint)
+_TEXTS = (Str, Buffer, StringList, Endpoint)
 
 
 def _is_user(node: Node, tracepoint: Tracepoint | None, in_user_code: bool) -> bool:
@@ -80,50 +87,54 @@ class Redactor:
         self._redact, self._point = redact, point
         self._lets, self._captures = lets, captures
 
-    def shown(self, node: Node) -> Node:
+    def redact_node(self, node: Node) -> Node:
         """`node`, which is emitted or part of a key, in the form in which it may be shown."""
-        if self._redact is None or not isinstance(node.type, _TEXTS) or not self._of_user(node):
+        if (
+            self._redact is None
+            or not isinstance(node.type, _TEXTS)
+            or not self._is_from_user(node)
+        ):
             return node
         if self._redact.kind == "hash":
-            return Shown(node, node.type, hashed=True)
+            return ShownAs(node, node.type, hashed=True)
         if isinstance(node.type, Buffer):
-            return self._cut(node, self._redact.size)
-        if isinstance(node.type, Strings | Endpoint):  # of which a beginning tells too much
-            return Shown(node, node.type, hashed=True)
-        return self._cut(node, self._redact.size + 1)  # and its closing NUL
+            return self._cut_string(node, self._redact.size)
+        if isinstance(node.type, StringList | Endpoint):  # of which a beginning tells too much
+            return ShownAs(node, node.type, hashed=True)
+        return self._cut_string(node, self._redact.size + 1)  # and its closing NUL
 
-    def _of_user(self, node: Node) -> bool:
+    def _is_from_user(self, node: Node) -> bool:
         """True when the string that `node` gives, by one way at least, is of user memory."""
         match node:
             case LetRef() | Captured():
-                return self._of_user(self._behind(node))
-            case Shown(value=value):
-                return self._of_user(value)
+                return self._is_from_user(self._resolve_reference(node))
+            case ShownAs(value=value):
+                return self._is_from_user(value)
             case Either(yes=yes, no=no):
-                return self._of_user(yes) or self._of_user(no)
+                return self._is_from_user(yes) or self._is_from_user(no)
             case _:
                 in_user_code = KINDS[self._point.kind].takes_user_pointers
                 return _is_user(node, self._point.tracepoint, in_user_code)
 
-    def _behind(self, node: LetRef | Captured) -> Node:
+    def _resolve_reference(self, node: LetRef | Captured) -> Node:
         if isinstance(node, Captured):
             return self._captures[node.index]
         return self._lets[node.index].node
 
-    def _cut(self, node: Node, size: int) -> Node:
+    def _cut_string(self, node: Node, size: int) -> Node:
         """The same string, read to at most `size` bytes. A definition is left as it is for those
         who test it, and read anew."""
         if not isinstance(node.type, Str | Buffer) or node.type.size <= size:
             return node
         match node:
             case LetRef():
-                return self._cut(self._behind(node), size)
+                return self._cut_string(self._resolve_reference(node), size)
             case Captured():
-                return self._captured(self._cut(self._behind(node), size))
-            case Shown(value=value):
-                return self._cut(value, size)
+                return self._capture(self._cut_string(self._resolve_reference(node), size))
+            case ShownAs(value=value):
+                return self._cut_string(value, size)
             case Either(yes=yes, no=no):
-                arms = self._cut(yes, size), self._cut(no, size)
+                arms = self._cut_string(yes, size), self._cut_string(no, size)
                 longest = max((arm.type for arm in arms), key=size_of)
                 return replace(node, yes=arms[0], no=arms[1], type=longest)
             case ReadString() | Load() | Field():
@@ -133,7 +144,7 @@ class Redactor:
             case _:
                 return node
 
-    def _captured(self, node: Node) -> Captured:
+    def _capture(self, node: Node) -> Captured:
         if node not in self._captures:
             self._captures.append(node)
         return Captured(self._captures.index(node), node.type)
@@ -142,34 +153,34 @@ class Redactor:
 # ---------------------------------------------------------------- of a program
 
 
-def user_reads(hook: Hook) -> Iterator[Node]:
+def find_user_reads(hook: Hook) -> Iterator[Node]:
     """The parts of what is evaluated at `hook` that read user memory."""
-    for node in _parts(hook.body):
+    for node in _walk_body(hook.body):
         tracepoint = hook.tracepoint
         if _is_user(node, tracepoint, hook.traits.takes_user_pointers):
             yield node
 
 
-def memory_reads(hook: Hook) -> Iterator[Node]:
+def find_memory_reads(hook: Hook) -> Iterator[Node]:
     """The parts of what is evaluated at `hook` that read memory behind any pointer."""
-    for node in _parts(hook.body):
+    for node in _walk_body(hook.body):
         through_pointer = isinstance(node, IpOf) and isinstance(node.value.type, Pointer)
         if isinstance(node, READS) or through_pointer:
             yield node
 
 
-def _parts(body: Body) -> Iterator[Node]:
-    roots = [*(let.node for let in body.lets), *tops(body)]
+def _walk_body(body: Body) -> Iterator[Node]:
+    roots = [*(let.node for let in body.lets), *top_nodes(body)]
     if body.entry is not None:
         roots += [*body.entry.where, *body.entry.captures]
     for root in roots:
         yield from walk(root)
 
 
-_Part = TypeVar("_Part", RecordField, KeyField, Kept)
+_Part = TypeVar("_Part", RecordField, KeyField, KeptField)
 
 
-def salted(program: Program) -> Program:
+def draw_salts(program: Program) -> Program:
     """The program with a salt drawn for its hashed strings: one for each run."""
     salt = os.urandom(_SALT_BYTES)
 

@@ -7,33 +7,33 @@ the start and the via is kept in the open span until then.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from orchestrator.compile.expressions.arithmetic import integer
-from orchestrator.compile.expressions.members import member
+from orchestrator.compile.expressions.arithmetic import require_integer
+from orchestrator.compile.expressions.members import read_member
 from orchestrator.compile.expressions.nodes import (
     Builtin,
-    Kept,
     Node,
     Seen,
     Several,
-    Shown,
+    ShownAs,
+    SpanValue,
     may_be_null,
 )
 from orchestrator.compile.expressions.types import DURATION, Type
 from orchestrator.compile.expressions.typing import Typer
-from orchestrator.compile.expressions.vocabulary import UNITS, constant
-from orchestrator.compile.layout import presentation, unified
+from orchestrator.compile.expressions.vocabulary import UNITS, find_constant
+from orchestrator.compile.layout import merge_presentations, unify_types
 from orchestrator.compile.program import Presentation
 from orchestrator.compile.span_probes import require_probes
-from orchestrator.compile.type_hook import Draft, MetricDraft, conjunction, draft_metric
+from orchestrator.compile.type_hook import HookDraft, MetricDraft, draft_metric, split_conjunction
 from orchestrator.plan.expression import syntax
 from orchestrator.plan.expression.parse import Expr, parse
 from orchestrator.plan.findings import Finding, PlanError, Position, plan_error
 from orchestrator.plan.model import Metric, Outstanding, Plan, Span
 from orchestrator.plan.nearest import suggest_or_list
 
-__all__ = ["EndDraft", "KeptDraft", "SpanDraft", "draft_spans", "flattened"]
+__all__ = ["EndDraft", "KeptDraft", "SpanDraft", "draft_spans", "flatten_key"]
 
-Drafts = Mapping[str, Sequence[Draft]]  # of each probe, by its name
+DraftsByProbe = Mapping[str, Sequence[HookDraft]]  # of each probe, by its name
 _ROLES = ("start", "via", "end", "cancel")
 
 
@@ -65,42 +65,44 @@ class SpanDraft:
 
     name: str
     position: Position
-    hooks: Mapping[str, tuple[Draft, ...]]
+    hooks: Mapping[str, tuple[HookDraft, ...]]
     keys: Mapping[int, tuple[tuple[str, Node], ...]]
     kept: list[KeptDraft] = field(default_factory=list)
     ends: dict[int, EndDraft] = field(default_factory=dict)
     timed: bool = False
 
-    def keep(self, role: str, text: str, position: Position) -> Node:
+    def keep_value(self, role: str, text: str, position: Position) -> Node:
         """The value `text` of the hooks of `role` as the end sees it. Raises PlanError."""
         name = f"{role}.{text}"
         for index, one in enumerate(self.kept):
             if one.name == name:
                 return _seen_at_end(index, one)
         expr = parse(text, position)
-        nodes = {d.id: d.redactor.shown(d.typer.type_expression(expr)) for d in self.hooks[role]}
+        nodes = {
+            d.id: d.redactor.redact_node(d.typer.type_expression(expr)) for d in self.hooks[role]
+        }
         drafts = {draft.id: draft for draft in self.hooks[role]}
         made = KeptDraft(
             name=name,
             role=role,
-            type=unified([node.type for node in nodes.values()], name, position),
+            type=unify_types([node.type for node in nodes.values()], name, position),
             nodes=nodes,
-            presentation=presentation(list(nodes.values())),
-            nullable=role == "via" or any(_nullable(n, drafts[h]) for h, n in nodes.items()),
+            presentation=merge_presentations(list(nodes.values())),
+            nullable=role == "via" or any(_may_be_null_at(n, drafts[h]) for h, n in nodes.items()),
         )
         self.kept.append(made)
         return _seen_at_end(len(self.kept) - 1, made)
 
 
 def _seen_at_end(index: int, kept: KeptDraft) -> Node:
-    value = Kept(index, kept.type, kept.nullable, kept.name)
+    value = SpanValue(index, kept.type, kept.nullable, kept.name)
     shown = kept.presentation
     if shown is None:
         return value
-    return Shown(value, kept.type, shown.names, shown.hashed, shown.form, shown.prefix)
+    return ShownAs(value, kept.type, shown.names, shown.hashed, shown.form, shown.prefix)
 
 
-def _nullable(node: Node, draft: Draft) -> bool:
+def _may_be_null_at(node: Node, draft: HookDraft) -> bool:
     """Whether the value may be unreadable where it is kept."""
     return may_be_null(node, [let.node for let in draft.lets], draft.captures)
 
@@ -108,7 +110,7 @@ def _nullable(node: Node, draft: Draft) -> bool:
 class SpanTyper(Typer):
     """Types a span's expressions at one of its ends, beside what the hook itself evaluates."""
 
-    def __init__(self, hook: Draft, span: SpanDraft, let: Mapping[str, Expr]) -> None:
+    def __init__(self, hook: HookDraft, span: SpanDraft, let: Mapping[str, Expr]) -> None:
         scope = replace(hook.typer.scope, definitions=let, has_elapsed=True, paired=False)
         super().__init__(scope)
         self.hook, self.span = hook, span
@@ -125,7 +127,7 @@ class SpanTyper(Typer):
         if name == "elapsed":
             self.span.timed = True
             return Builtin("open_for", DURATION)
-        found = UNITS.get(name) or constant(name, self.scope.facts)
+        found = UNITS.get(name) or find_constant(name, self.scope.facts)
         if found is None:
             raise plan_error(
                 "PP087",
@@ -138,28 +140,30 @@ class SpanTyper(Typer):
         return found
 
     def _type_member(self, node: syntax.MemberOf) -> Node:
-        head, names = _path(node)
+        head, names = _split_path(node)
         if head in ("start", "via", "end") and names:
             taken = 2 if names[0] == "args" and len(names) > 1 else 1
             place = self._position_of(node)
             value = self._of_probe(head, ".".join(names[:taken]), place)
             for name in names[taken:]:
-                value = member(self.scope.facts, value, name, place)
+                value = read_member(self.scope.facts, value, name, place)
             return value
         return super()._type_member(node)
 
     def _of_probe(self, role: str, text: str, place: Position) -> Node:
         if role == "end":
-            return self.hook.redactor.shown(self.hook.typer.type_expression(parse(text, place)))
+            return self.hook.redactor.redact_node(
+                self.hook.typer.type_expression(parse(text, place))
+            )
         if not self.span.hooks[role]:
             raise plan_error("PP087", f"the span {self.span.name!r} has no `{role}`", place)
-        return self.span.keep(role, text, place)
+        return self.span.keep_value(role, text, place)
 
     def _type_call(self, node: syntax.Call) -> Node:
         return Seen() if node.function == "seen" else super()._type_call(node)
 
 
-def _path(node: syntax.MemberOf) -> tuple[str, list[str]]:
+def _split_path(node: syntax.MemberOf) -> tuple[str, list[str]]:
     """(`start`, [`args`, `count`]) of start.args.count; ("", []) of a member of something else."""
     names = [node.name]
     base = node.base
@@ -173,7 +177,7 @@ def _path(node: syntax.MemberOf) -> tuple[str, list[str]]:
 
 
 def draft_spans(
-    plan: Plan, drafts: Drafts
+    plan: Plan, drafts: DraftsByProbe
 ) -> tuple[list[tuple[Span | Outstanding, SpanDraft]], list[Finding]]:
     """All spans of the plan that can be typed, and what is wrong with the others."""
     found: list[tuple[Span | Outstanding, SpanDraft]] = []
@@ -182,45 +186,45 @@ def draft_spans(
     for span in spans:
         try:
             require_probes(span, drafts)
-            found.append((span, _drafted(span, drafts)))
+            found.append((span, _draft_one(span, drafts)))
         except PlanError as error:
             wrong += error.findings
     return found, wrong
 
 
-def _drafted(span: Span | Outstanding, drafts: Drafts) -> SpanDraft:
+def _draft_one(span: Span | Outstanding, drafts: DraftsByProbe) -> SpanDraft:
     if isinstance(span, Span):
         return _draft_span(span, drafts)
     return _draft_outstanding(span, drafts)
 
 
-def _draft_span(span: Span, drafts: Drafts) -> SpanDraft:
+def _draft_span(span: Span, drafts: DraftsByProbe) -> SpanDraft:
     """The span, typed at all its hooks. Raises PlanError."""
     named = {role: getattr(span, role) for role in _ROLES}
-    made = _begun(span.name, span.position, named, span.key, drafts)
+    made = _begin_draft(span.name, span.position, named, span.key, drafts)
     made.timed = span.open_at_end
     for hook in made.hooks["end"]:
         typer = SpanTyper(hook, made, span.let)
         made.ends[hook.id] = EndDraft(
-            where=tuple(map(typer.type_condition, conjunction(span.where))),
+            where=tuple(map(typer.type_condition, split_conjunction(span.where))),
             emit={name: typer.type_expression(expr) for name, expr in (span.emit or {}).items()},
-            metrics=tuple(_metric(typer, hook, metric) for metric in span.metrics),
+            metrics=tuple(_draft_metric(typer, hook, metric) for metric in span.metrics),
         )
     return made
 
 
-def _metric(typer: SpanTyper, hook: Draft, metric: Metric) -> MetricDraft:
+def _draft_metric(typer: SpanTyper, hook: HookDraft, metric: Metric) -> MetricDraft:
     return draft_metric(typer, hook.redactor, metric)
 
 
-def _draft_outstanding(one: Outstanding, drafts: Drafts) -> SpanDraft:
+def _draft_outstanding(one: Outstanding, drafts: DraftsByProbe) -> SpanDraft:
     """The same of something outstanding: `value` is the first that is kept, then `by`."""
     named = {"start": one.open, "end": one.close, "via": (), "cancel": ()}
-    made = _begun(one.name, one.position, named, one.key, drafts)
+    made = _begin_draft(one.name, one.position, named, one.key, drafts)
     made.timed = True
     _keep_value(made, one)
     for name in one.by:
-        made.keep("start", name, one.position)
+        made.keep_value("start", name, one.position)
     for hook in made.hooks["end"]:
         made.ends[hook.id] = EndDraft(where=(), emit={}, metrics=())
     return made
@@ -229,7 +233,7 @@ def _draft_outstanding(one: Outstanding, drafts: Drafts) -> SpanDraft:
 def _keep_value(made: SpanDraft, one: Outstanding) -> None:
     place = one.value.position
     nodes = {
-        draft.id: integer(draft.typer.type_expression(one.value), place, "value")
+        draft.id: require_integer(draft.typer.type_expression(one.value), place, "value")
         for draft in made.hooks["start"]
     }
     drafts = {draft.id: draft for draft in made.hooks["start"]}
@@ -237,38 +241,40 @@ def _keep_value(made: SpanDraft, one: Outstanding) -> None:
         KeptDraft(
             name="value",
             role="start",
-            type=unified([node.type for node in nodes.values()], "value", place),
+            type=unify_types([node.type for node in nodes.values()], "value", place),
             nodes=nodes,
             presentation=None,
-            nullable=any(_nullable(node, drafts[hook]) for hook, node in nodes.items()),
+            nullable=any(_may_be_null_at(node, drafts[hook]) for hook, node in nodes.items()),
         )
     )
 
 
-def _begun(
+def _begin_draft(
     name: str,
     position: Position,
     named: Mapping[str, Sequence[str]],
     key: Sequence[str],
-    drafts: Drafts,
+    drafts: DraftsByProbe,
 ) -> SpanDraft:
     hooks = {
         role: tuple(draft for probe in probes for draft in drafts.get(probe, ()))
         for role, probes in named.items()
     }
     every = {draft.id: draft for found in hooks.values() for draft in found}
-    keys = {number: _key(draft, key, position) for number, draft in every.items()}
+    keys = {number: _type_key(draft, key, position) for number, draft in every.items()}
     return SpanDraft(name=name, position=position, hooks=hooks, keys=keys)
 
 
-def _key(draft: Draft, names: Sequence[str], position: Position) -> tuple[tuple[str, Node], ...]:
+def _type_key(
+    draft: HookDraft, names: Sequence[str], position: Position
+) -> tuple[tuple[str, Node], ...]:
     """The parts of a span's key at one hook, each by its name."""
     return tuple((name, draft.typer.type_expression(parse(name, position))) for name in names)
 
 
-def flattened(name: str, node: Node) -> list[tuple[str, Node]]:
+def flatten_key(name: str, node: Node) -> list[tuple[str, Node]]:
     """A part of a key, and if it is a tuple each of its items, as `io.0`, `io.1`."""
     if isinstance(node, Several):
-        parts = [flattened(f"{name}.{number}", item) for number, item in enumerate(node.items)]
+        parts = [flatten_key(f"{name}.{number}", item) for number, item in enumerate(node.items)]
         return [one for part in parts for one in part]
     return [(name, node)]

@@ -7,17 +7,17 @@ from orchestrator.cells.buckets import Buckets
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.expressions.types import Int, size_of
 from orchestrator.compile.layout import (
-    form_of,
     lay_out_key,
     lay_out_record,
-    presentation,
+    merge_presentations,
     record_fields,
-    unified,
+    record_form,
+    unify_types,
 )
-from orchestrator.compile.metrics import in_form, metric_spec, metric_use
+from orchestrator.compile.metrics import convert_to_form, make_metric_spec, make_metric_use
 from orchestrator.compile.program import (
     Emit,
-    Kept,
+    KeptField,
     KeyField,
     MetricSpec,
     Resource,
@@ -26,10 +26,10 @@ from orchestrator.compile.program import (
     SpanRole,
     SpanUse,
 )
-from orchestrator.compile.span_draft import SpanDraft, flattened
+from orchestrator.compile.span_draft import SpanDraft, flatten_key
 from orchestrator.plan.model import Outstanding, Span
 
-__all__ = ["Numbers", "SpanMade", "span_program", "uses_by_hook"]
+__all__ = ["LoweredSpan", "NextNumbers", "lower_span", "uses_by_hook"]
 
 _ROLES: tuple[SpanRole, ...] = ("end", "cancel", "start", "via")
 #: Ends before starts, so that one event may end a span and start the next; via last.
@@ -37,7 +37,7 @@ ROLE_ORDER: Mapping[SpanRole, int] = {"end": 0, "cancel": 0, "start": 1, "via": 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Numbers:
+class NextNumbers:
     """The next numbers that are free: of a span, a record and a metric."""
 
     span: int
@@ -46,23 +46,23 @@ class Numbers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpanMade:
+class LoweredSpan:
     """A span of the program, and by hook what the hook does in it."""
 
     span: SpanProgram
     uses: Mapping[int, tuple[SpanUse, ...]]
 
 
-def span_program(plan: Span | Outstanding, draft: SpanDraft, numbers: Numbers) -> SpanMade:
+def lower_span(plan: Span | Outstanding, draft: SpanDraft, numbers: NextNumbers) -> LoweredSpan:
     """The span as the program has it. Raises PlanError where its hooks do not agree on a type."""
-    parts = {hook: _parts(keys) for hook, keys in draft.keys.items()}
-    key, size = _key(draft, list(parts.values()))
+    parts = {hook: _flatten_keys(keys) for hook, keys in draft.keys.items()}
+    key, size = _lay_out_key(draft, list(parts.values()))
     kept = tuple(
-        Kept(
+        KeptField(
             name=one.name,
             role="via" if one.role == "via" else "start",
             type=one.type,
-            form=form_of(one.type, one.name, draft.position),
+            form=record_form(one.type, one.name, draft.position),
             size=size_of(one.type),
             presentation=one.presentation,
         )
@@ -84,29 +84,29 @@ def span_program(plan: Span | Outstanding, draft: SpanDraft, numbers: Numbers) -
         emit=emit,
         metrics=metrics,
         position=draft.position,
-        resource=_resource(plan, draft) if isinstance(plan, Outstanding) else None,
+        resource=_make_resource(plan, draft) if isinstance(plan, Outstanding) else None,
     )
-    return SpanMade(span=span, uses=_uses(span, draft, parts))
+    return LoweredSpan(span=span, uses=_make_uses(span, draft, parts))
 
 
-def _parts(keys: Iterable[tuple[str, Node]]) -> list[tuple[str, Node]]:
-    return [part for name, node in keys for part in flattened(name, node)]
+def _flatten_keys(keys: Iterable[tuple[str, Node]]) -> list[tuple[str, Node]]:
+    return [part for name, node in keys for part in flatten_key(name, node)]
 
 
-def _key(
+def _lay_out_key(
     draft: SpanDraft, hooks: Sequence[Sequence[tuple[str, Node]]]
 ) -> tuple[tuple[KeyField, ...], int]:
     """The key's layout: each part in the type that all hooks' can be brought to."""
     fields = []
     for columns in zip(*hooks, strict=True):
         name, nodes = columns[0][0], [node for _, node in columns]
-        kind = unified([node.type for node in nodes], name, draft.position)
-        fields.append((name, kind, presentation(nodes)))
+        kind = unify_types([node.type for node in nodes], name, draft.position)
+        fields.append((name, kind, merge_presentations(nodes)))
     return lay_out_key(fields, draft.position)
 
 
 def _made_at_end(
-    plan: Span | Outstanding, draft: SpanDraft, numbers: Numbers
+    plan: Span | Outstanding, draft: SpanDraft, numbers: NextNumbers
 ) -> tuple[Emit | None, tuple[MetricSpec, ...]]:
     if isinstance(plan, Outstanding):
         return None, ()
@@ -117,12 +117,12 @@ def _made_at_end(
         has_task = all(hook.task != "none" for hook in draft.hooks["end"])
         emit = lay_out_record(numbers.emit, plan.name, fields, has_task, plan.position)
     return emit, tuple(
-        metric_spec(numbers.metric + i, plan.name, metric, [end.metrics[i] for end in ends])
+        make_metric_spec(numbers.metric + i, plan.name, metric, [end.metrics[i] for end in ends])
         for i, metric in enumerate(plan.metrics)
     )
 
 
-def _resource(plan: Outstanding, draft: SpanDraft) -> Resource:
+def _make_resource(plan: Outstanding, draft: SpanDraft) -> Resource:
     names = [one.name for one in draft.kept]
     by = tuple(names.index(f"start.{name}") for name in plan.by)
     fields = [
@@ -151,7 +151,7 @@ def _resource(plan: Outstanding, draft: SpanDraft) -> Resource:
 # ---------------------------------------------------------------- uses
 
 
-def _uses(
+def _make_uses(
     span: SpanProgram, draft: SpanDraft, parts: Mapping[int, Sequence[tuple[str, Node]]]
 ) -> dict[int, tuple[SpanUse, ...]]:
     found: dict[int, tuple[SpanUse, ...]] = {}
@@ -161,35 +161,37 @@ def _uses(
             use = SpanUse(
                 span=span.index,
                 role=role,
-                key=tuple(in_form(n, f.form) for n, f in zip(nodes, span.key, strict=True)),
-                kept=_kept(span, draft, role, hook.id),
-                end=_end(span, draft, hook.id) if role == "end" else None,
+                key=tuple(convert_to_form(n, f.form) for n, f in zip(nodes, span.key, strict=True)),
+                kept=_kept_nodes(span, draft, role, hook.id),
+                end=_make_end(span, draft, hook.id) if role == "end" else None,
             )
             found[hook.id] = (*found.get(hook.id, ()), use)
     return found
 
 
-def _kept(
+def _kept_nodes(
     span: SpanProgram, draft: SpanDraft, role: SpanRole, hook: int
 ) -> tuple[tuple[int, Node], ...]:
     return tuple(
-        (index, in_form(one.nodes[hook], span.kept[index].form))
+        (index, convert_to_form(one.nodes[hook], span.kept[index].form))
         for index, one in enumerate(draft.kept)
         if one.role == role
     )
 
 
-def _end(span: SpanProgram, draft: SpanDraft, hook: int) -> SpanEnd:
+def _make_end(span: SpanProgram, draft: SpanDraft, hook: int) -> SpanEnd:
     end = draft.ends[hook]
     fields = span.emit.fields if span.emit is not None else ()
     return SpanEnd(
         where=end.where,
-        emit=tuple(in_form(end.emit[field.name], field.form) for field in fields),
-        metrics=tuple(metric_use(s, d) for s, d in zip(span.metrics, end.metrics, strict=True)),
+        emit=tuple(convert_to_form(end.emit[field.name], field.form) for field in fields),
+        metrics=tuple(
+            make_metric_use(s, d) for s, d in zip(span.metrics, end.metrics, strict=True)
+        ),
     )
 
 
-def uses_by_hook(made: Sequence[SpanMade]) -> dict[int, tuple[SpanUse, ...]]:
+def uses_by_hook(made: Sequence[LoweredSpan]) -> dict[int, tuple[SpanUse, ...]]:
     """What each hook does in all spans, ends first."""
     found: dict[int, list[SpanUse]] = {}
     for one in made:

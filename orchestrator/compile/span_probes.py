@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from orchestrator.compile.type_hook import Draft
+from orchestrator.compile.type_hook import HookDraft
 from orchestrator.plan.findings import Finding, plan_error
 from orchestrator.plan.model import Outstanding, Plan, Probe, Span, Target
 
 __all__ = ["later_probes", "require_probes", "role_findings", "starting_probes"]
 
-Drafted = Sequence[tuple[Probe, Sequence[Draft]]]
+ProbeDrafts = Sequence[tuple[Probe, Sequence[HookDraft]]]
 
 
 def later_probes(plan: Plan) -> frozenset[str]:
@@ -23,7 +23,7 @@ def starting_probes(plan: Plan) -> frozenset[str]:
     return frozenset([*names, *(name for one in plan.outstanding for name in one.open)])
 
 
-def role_findings(plan: Plan, drafts: Drafted) -> Iterator[Finding]:
+def role_findings(plan: Plan, drafts: ProbeDrafts) -> Iterator[Finding]:
     """A target is tested once in the life of a span, and so not where it goes on: a probe there
     cannot keep things of its own that are the target's alone."""
     if plan.target == Target(position=plan.target.position):

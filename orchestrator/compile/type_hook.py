@@ -41,7 +41,7 @@ class MetricDraft:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class HookDraft:
     """One hook, typed. `typer` and `redactor` are there for the spans that use the hook: what they
     type joins its definitions and captures, which may be more than is used in the end."""
 
@@ -67,7 +67,7 @@ class Draft:
         return tuple(self.typer.captures)
 
 
-def make_draft(  # noqa: PLR0913
+def type_hook(  # noqa: PLR0913
     plan: Plan,
     probe: Probe,
     item: AttachItem,
@@ -75,20 +75,20 @@ def make_draft(  # noqa: PLR0913
     facts: KernelFacts,
     number: int,
     params: Mapping[str, ScalarParam],
-) -> Draft:
+) -> HookDraft:
     """Type everything that the probe evaluates at `point`. Raises PlanError."""
     task = item.task if item.task is not None else probe.task
-    typer = Typer(_scope(plan, probe, item, point, facts, number, params, task))
-    where = tuple(map(typer.type_condition, conjunction(probe.where)))
+    typer = Typer(_make_scope(plan, probe, item, point, facts, number, params, task))
+    where = tuple(map(typer.type_condition, split_conjunction(probe.where)))
     redactor = Redactor(probe.redact, point, typer.lets, typer.captures)
     emit = {
-        name: redactor.shown(typer.type_expression(expr))
+        name: redactor.redact_node(typer.type_expression(expr))
         for name, expr in (probe.emit or {}).items()
     }
     metrics = tuple(draft_metric(typer, redactor, metric) for metric in probe.metrics)
-    whose = _task(typer, task)
-    pushed, kept = _pushed_down(where, typer) if point.paired else ((), where)
-    return Draft(
+    whose = _type_task(typer, task)
+    pushed, kept = _push_down(where, typer) if point.paired else ((), where)
+    return HookDraft(
         id=number,
         item=item,
         point=point,
@@ -102,7 +102,7 @@ def make_draft(  # noqa: PLR0913
     )
 
 
-def _scope(  # noqa: PLR0913
+def _make_scope(  # noqa: PLR0913
     plan: Plan,
     probe: Probe,
     item: AttachItem,
@@ -129,7 +129,7 @@ def _scope(  # noqa: PLR0913
     )
 
 
-def conjunction(where: Expr | None) -> tuple[Expr, ...]:
+def split_conjunction(where: Expr | None) -> tuple[Expr, ...]:
     """The terms of a top-level `and`, each with its place."""
     if where is None:
         return ()
@@ -145,7 +145,7 @@ def draft_metric(typer: Typer, redactor: Redactor, metric: Metric) -> MetricDraf
     """The metric's expressions, typed by `typer`. Raises PlanError."""
     names = [name for name in metric.by if name != "none"]
     key = tuple(
-        redactor.shown(typer.type_expression(parse(name, metric.position))) for name in names
+        redactor.redact_node(typer.type_expression(parse(name, metric.position))) for name in names
     )
     where = typer.type_condition(metric.where) if metric.where is not None else None
     if metric.value is None:
@@ -154,13 +154,13 @@ def draft_metric(typer: Typer, redactor: Redactor, metric: Metric) -> MetricDraf
         also = typer.type_condition(metric.value)
         both = also if where is None else Combination("and", (where, also))
         return MetricDraft(key=key, value=None, where=both)
-    value = arithmetic.integer(
+    value = arithmetic.require_integer(
         typer.type_expression(metric.value), metric.value.position, metric.kind
     )
     return MetricDraft(key=key, value=value, where=where)
 
 
-def _task(typer: Typer, task: Expr | Literal["none"] | None) -> Node | Literal["none"] | None:
+def _type_task(typer: Typer, task: Expr | Literal["none"] | None) -> Node | Literal["none"] | None:
     if task is None or task == "none":
         return task
     node = typer.type_expression(task)
@@ -182,15 +182,13 @@ def _task(typer: Typer, task: Expr | Literal["none"] | None) -> Node | Literal["
 # ---------------------------------------------------------------- push-down
 
 
-def _pushed_down(
-    where: tuple[Node, ...], typer: Typer
-) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
+def _push_down(where: tuple[Node, ...], typer: Typer) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
     """(terms that can be judged at the entry, in terms of the entry; the rest)."""
     pushed, kept = [], []
     for term in where:
         open_term = _unfold_lets(term, typer)
-        if _of_entry(open_term):
-            pushed.append(transform(open_term, lambda node: _at_entry(node, typer)))
+        if _is_known_at_entry(open_term):
+            pushed.append(transform(open_term, lambda node: _replace_captures(node, typer)))
         else:
             kept.append(term)
     return tuple(pushed), tuple(kept)
@@ -205,7 +203,7 @@ def _unfold_lets(node: Node, typer: Typer) -> Node:
     return transform(node, unfold)
 
 
-def _of_entry(node: Node) -> bool:
+def _is_known_at_entry(node: Node) -> bool:
     """No memory read but inside a capture, and nothing of the return's moment."""
     return not any(
         isinstance(part, READS) or (isinstance(part, Builtin) and part.name not in _OF_ENTRY)
@@ -213,5 +211,5 @@ def _of_entry(node: Node) -> bool:
     )
 
 
-def _at_entry(node: Node, typer: Typer) -> Node:
+def _replace_captures(node: Node, typer: Typer) -> Node:
     return typer.captures[node.index] if isinstance(node, Captured) else node

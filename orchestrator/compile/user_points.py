@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from orchestrator.compile.expressions.members import spelled_type
+from orchestrator.compile.expressions.members import parse_type
 from orchestrator.compile.expressions.nodes import UsdtArg
 from orchestrator.compile.expressions.types import U64, Int
-from orchestrator.compile.point import Point, registers, spelled_arguments
+from orchestrator.compile.point import Point, parse_arguments, register_arguments
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.attach_kinds import KINDS
 from orchestrator.plan.findings import PlanError, plan_error
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from orchestrator.binaries.usdt import UsdtProbe
 
 
-def user_function(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
+def find_user_function(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
     path, _, place = item.target.rpartition(":")
     symbol, _, offset_text = place.partition("+")
     offset = int(offset_text, 0) if offset_text else 0
-    binary, file_offset = _user_place(item, facts, path, symbol)
+    binary, file_offset = _locate_symbol(item, facts, path, symbol)
     traits = KINDS[item.kind]
-    arguments = spelled_arguments(item, facts, "user") if traits.has_arguments else {}
-    returned = spelled_type(facts, item.returns, "user", item.position) if item.returns else U64
+    arguments = parse_arguments(item, facts, "user") if traits.has_arguments else {}
+    returned = parse_type(facts, item.returns, "user", item.position) if item.returns else U64
     return (
         Point(
             kind=item.kind,
             label=f"{item.kind}:{binary}:{place}",
             func=symbol,
             arguments=arguments,
-            positional=registers("user") if traits.has_arguments else lambda _index: None,
+            positional=register_arguments("user") if traits.has_arguments else lambda _index: None,
             retval=returned if traits.has_return else None,
             paired=traits.is_paired,
             symbol=symbol,
@@ -41,7 +41,7 @@ def user_function(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Po
     )
 
 
-def _user_place(item: AttachItem, facts: KernelFacts, path: str, symbol: str) -> tuple[str, int]:
+def _locate_symbol(item: AttachItem, facts: KernelFacts, path: str, symbol: str) -> tuple[str, int]:
     """The binary and the symbol's file offset; for a recorded kernel a binary that is not on this
     machine is taken as it is, since it is the recorded host's matter."""
     from orchestrator.binaries import elf
@@ -52,19 +52,19 @@ def _user_place(item: AttachItem, facts: KernelFacts, path: str, symbol: str) ->
     except elf.NoSuchBinaryError as error:
         if facts.recorded:
             return path, 0
-        raise _refused(error, item) from None
+        raise _error_from_elf(error, item) from None
     except elf.ElfError as error:
-        raise _refused(error, item) from None
+        raise _error_from_elf(error, item) from None
 
 
-def _refused(error: "ElfError", item: AttachItem) -> PlanError:
+def _error_from_elf(error: "ElfError", item: AttachItem) -> PlanError:
     from orchestrator.binaries.elf import IfuncError
 
     code = "PP081" if isinstance(error, IfuncError) else "PP080"
     return plan_error(code, str(error), item.position, error.hint)
 
 
-def usdt_probe(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
+def find_usdt_probes(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
     from orchestrator.binaries import elf, usdt
 
     path, provider, name = item.target.rsplit(":", 2)
@@ -72,15 +72,15 @@ def usdt_probe(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point
         binary = elf.resolve_binary(path)
         chosen = usdt.usdt_probes(binary, provider, name)
     except usdt.NoSuchProbeError as error:
-        raise _refused(error, item) from None
+        raise _error_from_elf(error, item) from None
     except elf.ElfError as error:
         if facts.recorded:
             return ()
-        raise _refused(error, item) from None
-    return tuple(_usdt_point(item, str(binary), probe) for probe in chosen)
+        raise _error_from_elf(error, item) from None
+    return tuple(_make_usdt_point(item, str(binary), probe) for probe in chosen)
 
 
-def _usdt_point(item: AttachItem, binary: str, probe: "UsdtProbe") -> Point:
+def _make_usdt_point(item: AttachItem, binary: str, probe: "UsdtProbe") -> Point:
     """One place of a USDT probe; the compiler may have placed several, with operands of their
     own."""
     operands = tuple(

@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS, descriptor_of
 from orchestrator.backends.protocol import Artifact
 from orchestrator.compile.program import Hook, Program
-from orchestrator.compile.redact import memory_reads, user_reads
+from orchestrator.compile.redact import find_memory_reads, find_user_reads
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError, PlanError, Position
 from orchestrator.plan.model import Plan
@@ -58,7 +58,7 @@ def check_program(program: Program, facts: KernelFacts, policies: Policies) -> N
 def _find_hook_violations(hook: Hook, facts: KernelFacts, policy: Policy) -> Iterator[Finding]:
     yield from find_kind_violations(hook.label, hook.position, policy)
     yield from _find_symbol_violations(hook, facts, policy)
-    if policy.user_strings == "deny" and any(True for _ in user_reads(hook)):
+    if policy.user_strings == "deny" and any(True for _ in find_user_reads(hook)):
         yield Finding(
             code="PP124",
             message=f"{hook.label}: the probe reads user memory, which is forbidden here: "
@@ -155,7 +155,7 @@ def check_artifact(artifact: Artifact[Any], policies: Policies) -> None:
         )
         for policy in restricting
         for hook in hooks
-        if any(True for _ in memory_reads(hook))
+        if any(True for _ in find_memory_reads(hook))
     )
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.backends.protocol import Artifact, HookPlan
-from orchestrator.compile.body_nodes import tops
-from orchestrator.compile.describe import describe
+from orchestrator.compile.body_nodes import top_nodes
+from orchestrator.compile.describe import describe_node
 from orchestrator.compile.expressions.nodes import Field, Node, RawArg, Register, UsdtArg, walk
 from orchestrator.compile.program import (
     Body,
@@ -129,11 +129,13 @@ def _span(span: SpanProgram, program: Program) -> Fields:
                 "role": use.role,
                 "probe": program.probes[hook.probe].name,
                 "to": hook.label,
-                "key": [describe(node, hook.body) for node in use.key],
-                "kept": {span.kept[i].name: describe(node, hook.body) for i, node in use.kept},
-                "where": [describe(node, hook.body) for node in use.end.where] if use.end else [],
+                "key": [describe_node(node, hook.body) for node in use.key],
+                "kept": {span.kept[i].name: describe_node(node, hook.body) for i, node in use.kept},
+                "where": [describe_node(node, hook.body) for node in use.end.where]
+                if use.end
+                else [],
                 "emit": {
-                    name: describe(node, hook.body)
+                    name: describe_node(node, hook.body)
                     for name, node in zip(names, use.end.emit if use.end else (), strict=False)
                 },
             }
@@ -165,10 +167,12 @@ def _hook(hook: Hook, probe: ProbeProgram, plan: HookPlan | None) -> Fields:
         "optional": hook.optional,
         "paired": hook.paired,
         "arguments": list(dict.fromkeys(_arguments(hook))),
-        "at_entry": [describe(test, body) for test in body.entry.where] if body.entry else [],
-        "where": [describe(test, body) for test in body.where],
-        "let": {let.name: describe(let.node, body) for let in body.lets},
-        "emit": {name: describe(node, body) for name, node in zip(names, body.emit, strict=False)},
+        "at_entry": [describe_node(test, body) for test in body.entry.where] if body.entry else [],
+        "where": [describe_node(test, body) for test in body.where],
+        "let": {let.name: describe_node(let.node, body) for let in body.lets},
+        "emit": {
+            name: describe_node(node, body) for name, node in zip(names, body.emit, strict=False)
+        },
     }
 
 
@@ -187,7 +191,7 @@ def _roots(body: Body) -> Iterator[Node]:
     if body.entry is not None:
         yield from (*body.entry.where, *body.entry.captures)
     yield from (let.node for let in body.lets)
-    yield from tops(body)
+    yield from top_nodes(body)
 
 
 def _called(name: str, index: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.backends.protocol import Backend
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
-from orchestrator.compile.redact import salted
+from orchestrator.compile.redact import draw_salts
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.model import Plan
@@ -80,7 +80,7 @@ def resolve(
     plan = apply_ceilings(plan, policies)
     check_digest(plan, policies)
     try:
-        program = salted(_compile(plan, facts, follow_children=follow_children))
+        program = draw_salts(_compile(plan, facts, follow_children=follow_children))
         check_program(program, facts, policies)
     except (PlanError, HostError) as error:
         raise attribute_to_ceilings(error, plan, policies) from None

@@ -14,7 +14,7 @@ from orchestrator.backends.tracefs.reader.arrays import ByteArray
 from orchestrator.backends.tracefs.reader.columns import EventColumns, EventFormat, ValueColumn
 from orchestrator.backends.tracefs.reader.events import SLACK, Events
 from orchestrator.backends.tracefs.reader.tasks import Tasks
-from orchestrator.compile.expressions.evaluate import Tally
+from orchestrator.compile.expressions.evaluate import EvaluationCounts
 from orchestrator.compile.lower import compile_plan
 from orchestrator.kernel.facts import load_facts
 from orchestrator.plan.load import load_plan
@@ -96,7 +96,7 @@ def _values(events: Events) -> list[tuple[bytes, bytes]]:
     for reader in _readers():
         mine = events.select(reader.find_rows(events))
         table = EventColumns(
-            reader, mine, Tasks(Path("/nonexistent"), Path("/nonexistent")), Tally()
+            reader, mine, Tasks(Path("/nonexistent"), Path("/nonexistent")), EvaluationCounts()
         )
         for node, name in reader.source.field_names.items():
             if name.startswith("common_"):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from orchestrator.compile.expressions.nodes import Node, RawArg
 from orchestrator.compile.expressions.scope import HookScope
-from orchestrator.compile.expressions.types import INTEGERS, wrap
+from orchestrator.compile.expressions.types import INTEGERS, wrap_integer
 from orchestrator.compile.expressions.typing import Typer
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.expression import syntax
@@ -75,7 +75,7 @@ expressions = st.recursive(_leaves, _grown, max_leaves=8)
 argument_values = st.fixed_dictionaries(
     {
         name: st.one_of(st.sampled_from(_EDGES), st.integers(0, 2**64 - 1)).map(
-            lambda value, kind=leaf.type: wrap(value, kind)  # type: ignore[misc]
+            lambda value, kind=leaf.type: wrap_integer(value, kind)  # type: ignore[misc]
         )
         for name, leaf in ARGUMENTS.items()
     }

@@ -20,20 +20,20 @@ from orchestrator.compile.expressions.types import (
     Ip,
     Pointer,
     Str,
-    promoted,
-    wrap,
+    promote_types,
+    wrap_integer,
 )
 from orchestrator.plan.findings import Position, plan_error
 
 
-def constant(value: int) -> Const:
+def make_constant(value: int) -> Const:
     """A literal with C's type for it: int if it fits, else s64, else u64."""
     if -(1 << 31) <= value < 1 << 31:
         return Const(value, S32)
     return Const(value, S64 if value < 1 << 63 else U64)
 
 
-def converted(node: Node, kind: Int | Bool | Pointer) -> Node:
+def convert_node(node: Node, kind: Int | Bool | Pointer) -> Node:
     """`node` as `kind`; constants are converted here and now."""
     if node.type == kind:
         return node
@@ -41,21 +41,21 @@ def converted(node: Node, kind: Int | Bool | Pointer) -> Node:
         value = (
             int(node.value != 0)
             if isinstance(kind, Bool)
-            else (wrap(node.value, kind if isinstance(kind, Int) else U64))
+            else (wrap_integer(node.value, kind if isinstance(kind, Int) else U64))
         )
         return Const(value, kind)
     return Convert(node, kind)
 
 
-def integer(node: Node, position: Position, what: str = "this") -> Node:
+def require_integer(node: Node, position: Position, what: str = "this") -> Node:
     """`node` as an integer: bools are 0 or 1, pointers u64. Raises PlanError for the rest."""
     match node.type:
         case Int():
             return node
         case Bool():
-            return converted(node, S32)
+            return convert_node(node, S32)
         case Pointer():
-            return converted(node, U64)
+            return convert_node(node, U64)
         case other:
             raise plan_error(
                 "PP084",
@@ -67,19 +67,19 @@ def integer(node: Node, position: Position, what: str = "this") -> Node:
             )
 
 
-def truth(node: Node, position: Position) -> Node:
+def require_condition(node: Node, position: Position) -> Node:
     """`node` as a condition: numbers and pointers are true when they are not 0."""
     if isinstance(node.type, Bool):
         return node
     if isinstance(node.type, Str):
         raise plan_error("PP084", "a string is not a condition", position, 'compare it: s != ""')
-    number = integer(node, position)
+    number = require_integer(node, position)
     return Comparison("!=", number, _zero(number))
 
 
-def negation(node: Node, position: Position) -> Node:
+def make_negation(node: Node, position: Position) -> Node:
     """`not node`."""
-    return Combination("not", (truth(node, position),))
+    return Combination("not", (require_condition(node, position),))
 
 
 def _zero(number: Node) -> Const:
@@ -87,29 +87,29 @@ def _zero(number: Node) -> Const:
     return Const(0, number.type)
 
 
-def unary(op: str, node: Node, position: Position) -> Node:
+def make_unary(op: str, node: Node, position: Position) -> Node:
     """`-x` or `~x`, at least 32 bits wide as in C."""
-    number = integer(node, position)
+    number = require_integer(node, position)
     kind = _common(number, Const(0, S32))
     if isinstance(number, Const):
-        return Const(wrap(-number.value if op == "-" else ~number.value, kind), kind)
-    return Arithmetic(op, converted(number, kind), None, kind)
+        return Const(wrap_integer(-number.value if op == "-" else ~number.value, kind), kind)
+    return Arithmetic(op, convert_node(number, kind), None, kind)
 
 
-def binary(op: str, left: Node, right: Node, position: Position) -> Node:
+def make_binary(op: str, left: Node, right: Node, position: Position) -> Node:
     """`left op right` in C's common type, with units checked."""
-    left, right = integer(left, position), integer(right, position)
+    left, right = require_integer(left, position), require_integer(right, position)
     unit = _unit_of(op, left, right, position)
     shift = op in ("<<", ">>")
     kind = _common(left, Const(0, S32) if shift else right)
     kind = Int(kind.bits, kind.signed, unit)  # type: ignore[arg-type]  # _unit_of gives units only
-    return Arithmetic(op, converted(left, kind), converted(right, kind), kind)
+    return Arithmetic(op, convert_node(left, kind), convert_node(right, kind), kind)
 
 
 def _common(left: Node, right: Node) -> Int:
     assert isinstance(left.type, Int)
     assert isinstance(right.type, Int)
-    return promoted(left.type, right.type)
+    return promote_types(left.type, right.type)
 
 
 def _units(left: Node, right: Node) -> tuple[str, str]:
@@ -157,26 +157,26 @@ def _check_same_unit(op: str, left: Node, right: Node, position: Position) -> No
     )
 
 
-def extreme(op: str, left: Node, right: Node, position: Position) -> Node:
+def make_extreme(op: str, left: Node, right: Node, position: Position) -> Node:
     """`min(left, right)` or `max(left, right)` in C's common type; each is evaluated once."""
-    left, right = integer(left, position), integer(right, position)
+    left, right = require_integer(left, position), require_integer(right, position)
     _check_same_unit(op, left, right, position)
     kind, units = _common(left, right), _units(left, right)
     kind = Int(kind.bits, kind.signed, units[0] or units[1])  # type: ignore[arg-type]  # units
-    return Arithmetic(op, converted(left, kind), converted(right, kind), kind)
+    return Arithmetic(op, convert_node(left, kind), convert_node(right, kind), kind)
 
 
 # ---------------------------------------------------------------- comparisons
 
 
-def comparison(op: str, left: Node, right: Node, position: Position) -> Node:
+def make_comparison(op: str, left: Node, right: Node, position: Position) -> Node:
     """`left op right`: numbers in their common type; strings with a constant, == and != only."""
     if isinstance(left.type, Str) or isinstance(right.type, Str):
         return _string_comparison(op, left, right, position)
-    left, right = integer(left, position), integer(right, position)
+    left, right = require_integer(left, position), require_integer(right, position)
     _check_same_unit(op, left, right, position)
     kind = _common(left, right)
-    return Comparison(op, converted(left, kind), converted(right, kind))
+    return Comparison(op, convert_node(left, kind), convert_node(right, kind))
 
 
 def _string_comparison(op: str, left: Node, right: Node, position: Position) -> Node:
@@ -196,27 +196,27 @@ def _string_comparison(op: str, left: Node, right: Node, position: Position) -> 
             position,
             'use ==, !=, startswith(s, "…") or glob(s, "*…")',
         )
-    test = string_test("equal", left, right.value)
+    test = make_string_test("equal", left, right.value)
     return test if op == "==" else Combination("not", (test,))
 
 
-def string_test(op: str, string: Node, text: bytes) -> Node:
+def make_string_test(op: str, string: Node, text: bytes) -> Node:
     """A string test; text that cannot fit into the string's bytes is never found."""
     return StringTest(op, string, text)  # type: ignore[arg-type]  # callers name the four tests
 
 
-def either(test: Node, yes: Node, no: Node, position: Position) -> Node:
+def make_if_else(test: Node, yes: Node, no: Node, position: Position) -> Node:
     """`yes if test else no`, both arms brought to one type."""
-    test = truth(test, position)
+    test = require_condition(test, position)
     if yes.type == no.type and not isinstance(yes.type, Str):
         return Either(test, yes, no, yes.type)
     if isinstance(yes.type, Int | Bool | Pointer) and isinstance(no.type, Int | Bool | Pointer):
-        yes, no = integer(yes, position), integer(no, position)
+        yes, no = require_integer(yes, position), require_integer(no, position)
         _check_same_unit("else", yes, no, position)
         kind = _common(yes, no)
         unit = next((u for u in _units(yes, no) if u), "")
         kind = Int(kind.bits, kind.signed, unit)  # type: ignore[arg-type]  # one of the units
-        return Either(test, converted(yes, kind), converted(no, kind), kind)
+        return Either(test, convert_node(yes, kind), convert_node(no, kind), kind)
     if isinstance(yes.type, Ip) and isinstance(no.type, Ip):
         return Either(test, yes, no, Ip(0))
     if isinstance(yes.type, Str) and isinstance(no.type, Str):

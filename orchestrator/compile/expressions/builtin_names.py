@@ -1,13 +1,13 @@
 """What builtin names mean at one hook: those of its task, its return and itself."""
 
-from orchestrator.compile.expressions.members import member
-from orchestrator.compile.expressions.nodes import Builtin, Const, Node, Shown, TextConst
+from orchestrator.compile.expressions.members import read_member
+from orchestrator.compile.expressions.nodes import Builtin, Const, Node, ShownAs, TextConst
 from orchestrator.compile.expressions.scope import HookScope
 from orchestrator.compile.expressions.types import DURATION, U32, Pointer, Str
 from orchestrator.compile.expressions.vocabulary import BUILTINS, TASK_BUILTINS, UNITS
 from orchestrator.plan.findings import Position, plan_error
 
-__all__ = ["builtin", "known_names"]
+__all__ = ["find_builtin", "known_names"]
 
 
 def known_names(scope: HookScope) -> tuple[str, ...]:
@@ -27,26 +27,26 @@ def known_names(scope: HookScope) -> tuple[str, ...]:
     )
 
 
-def builtin(scope: HookScope, name: str, place: Position, *, at_entry: bool) -> Node | None:
+def find_builtin(scope: HookScope, name: str, place: Position, *, at_entry: bool) -> Node | None:
     """The value of `name`, None where it is no builtin's. `at_entry`: as seen inside entry().
     Raises PlanError where it means nothing here."""
     if name in TASK_BUILTINS or name == "ppid":
-        return _of_task(scope, name, place)
+        return _task_builtin(scope, name, place)
     match name:
         case "retval":
             return _return_value(scope, place, at_entry)
         case "elapsed":
-            return _elapsed(scope, place, at_entry)
+            return _elapsed_time(scope, place, at_entry)
         case "func":
             number = Const(scope.hook, U32)
-            return Shown(number, U32, {scope.hook: scope.func})
+            return ShownAs(number, U32, {scope.hook: scope.func})
         case "probe":
             return TextConst(scope.probe.encode(), Str(len(scope.probe) + 1))
         case _:
             return BUILTINS.get(name)
 
 
-def _of_task(scope: HookScope, name: str, place: Position) -> Node:
+def _task_builtin(scope: HookScope, name: str, place: Position) -> Node:
     if not scope.has_task:
         raise plan_error(
             "PP088",
@@ -55,16 +55,16 @@ def _of_task(scope: HookScope, name: str, place: Position) -> Node:
             "say whose event it is with `task: EXPR`",
         )
     if name == "ppid":
-        return _parent(scope, place)
+        return _parent_pid(scope, place)
     return TASK_BUILTINS[name]
 
 
-def _parent(scope: HookScope, place: Position) -> Node:
+def _parent_pid(scope: HookScope, place: Position) -> Node:
     btf = scope.facts.btf
     task = btf.struct("task_struct") if btf is not None else None
     current = Builtin("task", Pointer("kernel", task or 0))
-    parent = member(scope.facts, current, "real_parent", place)
-    return member(scope.facts, parent, "tgid", place)
+    parent = read_member(scope.facts, current, "real_parent", place)
+    return read_member(scope.facts, parent, "tgid", place)
 
 
 def _return_value(scope: HookScope, place: Position, at_entry: bool) -> Node:
@@ -78,7 +78,7 @@ def _return_value(scope: HookScope, place: Position, at_entry: bool) -> Node:
     return scope.retval
 
 
-def _elapsed(scope: HookScope, place: Position, at_entry: bool) -> Node:
+def _elapsed_time(scope: HookScope, place: Position, at_entry: bool) -> Node:
     if not scope.has_elapsed or at_entry:
         raise plan_error(
             "PP088",

@@ -7,8 +7,8 @@ in.h, in6.h, un.h).
 
 from collections.abc import Callable
 
-from orchestrator.compile.expressions.arithmetic import converted
-from orchestrator.compile.expressions.members import member, struct_id
+from orchestrator.compile.expressions.arithmetic import convert_node
+from orchestrator.compile.expressions.members import find_struct, read_member
 from orchestrator.compile.expressions.nodes import (
     Address,
     ByteSwap,
@@ -27,26 +27,28 @@ _UNIX_PATH = 108  # UNIX_PATH_MAX
 _PORT, _V4, _V6, _PATH = 2, 4, 8, 2  # offsets in sockaddr_in, _in, _in6, _un
 
 
-def of_socket(facts: KernelFacts, pointer: Node, remote: bool, position: Position) -> EndpointOf:
+def socket_endpoint(
+    facts: KernelFacts, pointer: Node, remote: bool, position: Position
+) -> EndpointOf:
     """One end of the struct sock at `pointer`. Raises PlanError."""
-    shared = member(facts, _sock(facts, pointer, position), "__sk_common", position)
+    shared = read_member(facts, _as_sock(facts, pointer, position), "__sk_common", position)
 
     def at(name: str) -> Node:
-        return member(facts, shared, name, position)
+        return read_member(facts, shared, name, position)
 
-    port = ByteSwap(at("skc_dport"), U16) if remote else converted(at("skc_num"), U16)
+    port = ByteSwap(at("skc_dport"), U16) if remote else convert_node(at("skc_num"), U16)
     return EndpointOf(
         family=at("skc_family"),
         port=port,
-        v4=_address(at("skc_daddr" if remote else "skc_rcv_saddr")),
-        v6=_address(at("skc_v6_daddr" if remote else "skc_v6_rcv_saddr")),
+        v4=_address_of(at("skc_daddr" if remote else "skc_rcv_saddr")),
+        v6=_address_of(at("skc_v6_daddr" if remote else "skc_v6_rcv_saddr")),
         unix=None,
         length=None,
         type=Endpoint(_IP_BYTES),
     )
 
 
-def _sock(facts: KernelFacts, pointer: Node, position: Position) -> Node:
+def _as_sock(facts: KernelFacts, pointer: Node, position: Position) -> Node:
     """`pointer` as one to struct sock, with which tcp_sock and its kin begin."""
     kind = pointer.type
     assert isinstance(kind, Pointer)
@@ -60,20 +62,20 @@ def _sock(facts: KernelFacts, pointer: Node, position: Position) -> Node:
     if kind.target and facts.btf is not None:
         name = facts.btf.type(kind.target).name
         if name == "socket":
-            return member(facts, pointer, "sk", position)
+            return read_member(facts, pointer, "sk", position)
         if not name.endswith("sock"):
             raise plan_error("PP084", f"a struct {name} is no struct sock", position)
-    sock = Pointer("kernel", struct_id(facts, "struct sock", position))
-    return converted(pointer, sock)
+    sock = Pointer("kernel", find_struct(facts, "struct sock", position))
+    return convert_node(pointer, sock)
 
 
-def _address(node: Node) -> Node:
+def _address_of(node: Node) -> Node:
     """Where a value lies that `member` would read."""
     assert isinstance(node, Load | Address)
     return Address(node.base, node.offset, Pointer("kernel"))
 
 
-def of_sockaddr(pointer: Node, length: Node | None) -> EndpointOf:
+def sockaddr_endpoint(pointer: Node, length: Node | None) -> EndpointOf:
     """What the struct sockaddr at `pointer`, of `length` bytes where that is known, says."""
     kind = pointer.type
     assert isinstance(kind, Pointer)

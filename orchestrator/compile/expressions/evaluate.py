@@ -18,31 +18,34 @@ from orchestrator.compile.expressions.nodes import (
     LetRef,
     Node,
     ParamRef,
-    Shown,
+    ShownAs,
     StringTest,
     TextConst,
 )
-from orchestrator.compile.expressions.types import Bool, Int, wrap
+from orchestrator.compile.expressions.types import Bool, Int, wrap_integer
 
-Value = int | bytes
+NodeValue = int | bytes
 #: Values of leaves: a mapping, or a function that returns None for "not known as a whole".
-Leaves = Mapping[Node, Value] | Callable[[Node], Value | None]
+LeafValues = Mapping[Node, NodeValue] | Callable[[Node], NodeValue | None]
 
 
-class Fault(Exception):
+class ReadFailed(Exception):
     """A read failed: the expression is null."""
 
 
 @dataclass(slots=True)
-class Tally:
+class EvaluationCounts:
     """What evaluation counted beside its value."""
 
     division_by_zero: int = 0
 
 
 def evaluate(
-    node: Node, leaves: Leaves, lets: Mapping[int, Value] | None = None, tally: Tally | None = None
-) -> Value:
+    node: Node,
+    leaves: LeafValues,
+    lets: Mapping[int, NodeValue] | None = None,
+    tally: EvaluationCounts | None = None,
+) -> NodeValue:
     """The value of `node`: an int (bool as 0 or 1) or bytes without the closing NUL.
 
     `leaves` is asked first for every node, so a subtree that the kernel fetched is a leaf; `lets`
@@ -50,79 +53,88 @@ def evaluate(
     may do itself, and for a leaf that nobody knows.
     """
     ask = leaves if callable(leaves) else leaves.get
-    return _Evaluator(ask, lets or {}, tally or Tally()).value(node)
+    return _Evaluator(ask, lets or {}, tally or EvaluationCounts()).evaluate_node(node)
 
 
 class _Evaluator:
     def __init__(
-        self, ask: Callable[[Node], Value | None], lets: Mapping[int, Value], tally: Tally
+        self,
+        ask: Callable[[Node], NodeValue | None],
+        lets: Mapping[int, NodeValue],
+        tally: EvaluationCounts,
     ) -> None:
         self.ask, self.lets, self.tally = ask, lets, tally
 
-    def value(self, node: Node) -> Value:
+    def evaluate_node(self, node: Node) -> NodeValue:
         known = self.ask(node)
-        return self.computed(node) if known is None else known
+        return self.compute_node(node) if known is None else known
 
-    def number(self, node: Node) -> int:
-        value = self.value(node)
+    def evaluate_number(self, node: Node) -> int:
+        value = self.evaluate_node(node)
         if isinstance(value, bytes):
             raise TypeError(f"{node} is a string where a number is needed")
         return value
 
-    def computed(self, node: Node) -> Value:
+    def compute_node(self, node: Node) -> NodeValue:
         match node:
             case Const(value=value) | TextConst(value=value):
                 return value
             case Arithmetic():
-                return self.arithmetic(node)
+                return self.compute_arithmetic(node)
             case Comparison():
-                return int(_compare(node.op, self.number(node.left), self.number(node.right)))
+                return int(
+                    _compare_numbers(
+                        node.op, self.evaluate_number(node.left), self.evaluate_number(node.right)
+                    )
+                )
             case Combination():
-                return self.combination(node)
+                return self.compute_combination(node)
             case Either(test=test, yes=yes, no=no):
-                return self.value(yes if self.number(test) else no)
+                return self.evaluate_node(yes if self.evaluate_number(test) else no)
             case Convert(value=value, type=kind):
-                return _converted(self.number(value), kind)
+                return _convert_number(self.evaluate_number(value), kind)
             case StringTest():
-                return int(_string_test(node, self.value(node.string)))
+                return int(_test_string(node, self.evaluate_node(node.string)))
             case ByteSwap(value=value, type=kind):
                 size = kind.bits // 8
-                return int.from_bytes(wrap(self.number(value), kind).to_bytes(size, "little"))
-            case Shown(value=value):
-                return self.value(value)
+                return int.from_bytes(
+                    wrap_integer(self.evaluate_number(value), kind).to_bytes(size, "little")
+                )
+            case ShownAs(value=value):
+                return self.evaluate_node(value)
             case LetRef(index=index) if index in self.lets:
                 return self.lets[index]
             case ParamRef(name=name):
-                raise Fault(f"param {name} has no value here")
+                raise ReadFailed(f"param {name} has no value here")
             case _:
-                raise Fault(f"{type(node).__name__} is not known here")
+                raise ReadFailed(f"{type(node).__name__} is not known here")
 
-    def combination(self, node: Combination) -> int:
+    def compute_combination(self, node: Combination) -> int:
         if node.op == "not":
-            return int(not self.number(node.operands[0]))
+            return int(not self.evaluate_number(node.operands[0]))
         stop_at = node.op == "or"
         for operand in node.operands:
-            if bool(self.number(operand)) == stop_at:
+            if bool(self.evaluate_number(operand)) == stop_at:
                 return int(stop_at)
         return int(not stop_at)
 
-    def arithmetic(self, node: Arithmetic) -> int:
-        left = self.number(node.left)
+    def compute_arithmetic(self, node: Arithmetic) -> int:
+        left = self.evaluate_number(node.left)
         if node.right is None:
-            return wrap(-left if node.op == "-" else ~left, node.type)
-        right = self.number(node.right)
+            return wrap_integer(-left if node.op == "-" else ~left, node.type)
+        right = self.evaluate_number(node.right)
         if node.op in ("//", "%"):
-            return self.division(node, left, right)
-        return wrap(_OPERATIONS[node.op](left, right, node.type), node.type)
+            return self.compute_division(node, left, right)
+        return wrap_integer(_OPERATIONS[node.op](left, right, node.type), node.type)
 
-    def division(self, node: Arithmetic, left: int, right: int) -> int:
+    def compute_division(self, node: Arithmetic, left: int, right: int) -> int:
         if right == 0:
             self.tally.division_by_zero += 1
             return 0
         quotient = abs(left) // abs(right)
         if (left < 0) != (right < 0):
             quotient = -quotient
-        return wrap(quotient if node.op == "//" else left - quotient * right, node.type)
+        return wrap_integer(quotient if node.op == "//" else left - quotient * right, node.type)
 
 
 _OPERATIONS: dict[str, Callable[[int, int, Int], int]] = {
@@ -139,7 +151,7 @@ _OPERATIONS: dict[str, Callable[[int, int, Int], int]] = {
 }
 
 
-def _compare(op: str, left: int, right: int) -> bool:
+def _compare_numbers(op: str, left: int, right: int) -> bool:
     ordered = {
         "==": left == right,
         "!=": left != right,
@@ -151,13 +163,13 @@ def _compare(op: str, left: int, right: int) -> bool:
     return ordered[op]
 
 
-def _converted(value: int, kind: object) -> int:
+def _convert_number(value: int, kind: object) -> int:
     if isinstance(kind, Bool):
         return int(value != 0)
-    return wrap(value, kind if isinstance(kind, Int) else Int(64, False))
+    return wrap_integer(value, kind if isinstance(kind, Int) else Int(64, False))
 
 
-def _string_test(node: StringTest, value: Value) -> bool:
+def _test_string(node: StringTest, value: NodeValue) -> bool:
     if not isinstance(value, bytes):
         raise TypeError(f"{node.string} is a number where a string is needed")
     tests: dict[str, Callable[[bytes], bool]] = {

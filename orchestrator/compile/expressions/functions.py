@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from orchestrator.compile.expressions.arithmetic import converted, extreme, integer
-from orchestrator.compile.expressions.endpoints import of_sockaddr, of_socket
-from orchestrator.compile.expressions.members import spelled_type, struct_id
+from orchestrator.compile.expressions.arithmetic import convert_node, make_extreme, require_integer
+from orchestrator.compile.expressions.endpoints import sockaddr_endpoint, socket_endpoint
+from orchestrator.compile.expressions.members import find_struct, parse_type
 from orchestrator.compile.expressions.nodes import (
     Address,
     Arithmetic,
@@ -18,11 +18,11 @@ from orchestrator.compile.expressions.nodes import (
     ReadBytes,
     ReadString,
     ReadStrings,
-    Shown,
+    ShownAs,
     StringTest,
     TextConst,
 )
-from orchestrator.compile.expressions.paths import path_of
+from orchestrator.compile.expressions.paths import make_path_node
 from orchestrator.compile.expressions.types import (
     U16,
     U32,
@@ -32,10 +32,10 @@ from orchestrator.compile.expressions.types import (
     Buffer,
     Int,
     Ip,
-    Path,
+    KernelPath,
     Pointer,
     Str,
-    Strings,
+    StringList,
     Struct,
 )
 from orchestrator.kernel.facts import KernelFacts
@@ -51,7 +51,7 @@ DEFAULT_NAMES, MIN_NAMES, MAX_NAMES = 192, 16, 512
 Function = Callable[[KernelFacts, tuple[Node, ...], Position], Node]
 
 
-def _pointer(node: Node, name: str, position: Position) -> Node:
+def _require_pointer(node: Node, name: str, position: Position) -> Node:
     """`node` as something that has an address: pointers as they are, 64-bit numbers taken for
     kernel pointers."""
     match node.type:
@@ -62,25 +62,25 @@ def _pointer(node: Node, name: str, position: Position) -> Node:
         case Array(space=space, element=element) if isinstance(node, Address):
             return replace(node, type=Pointer(space, element))
         case Int(bits=64):
-            return converted(node, Pointer("kernel"))
+            return convert_node(node, Pointer("kernel"))
         case other:
             raise plan_error("PP084", f"{name} needs a pointer, not a {other}", position)
 
 
-def _text(node: Node, name: str, position: Position) -> bytes:
+def _require_text(node: Node, name: str, position: Position) -> bytes:
     if not isinstance(node, TextConst):
         raise plan_error("PP084", f"{name} needs a constant string there", position)
     return node.value
 
 
-def _number(node: Node, name: str, position: Position) -> int:
+def _require_number(node: Node, name: str, position: Position) -> int:
     if not isinstance(node, Const):
         raise plan_error("PP084", f"{name} needs a constant number there", position)
     return node.value
 
 
-def _str(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    size = _number(args[1], "str", position) if len(args) > 1 else DEFAULT_STRING
+def _make_str(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    size = _require_number(args[1], "str", position) if len(args) > 1 else DEFAULT_STRING
     if not 2 <= size <= MAX_STRING:
         raise plan_error(
             "PP086",
@@ -89,61 +89,61 @@ def _str(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Nod
             f"from 2 to {MAX_STRING}, the closing NUL included",
         )
     if isinstance(args[0].type, Str):
-        return args[0] if len(args) == 1 else _resized(args[0], size)
-    return ReadString(_pointer(args[0], "str", position), Str(size))
+        return args[0] if len(args) == 1 else _resize_string(args[0], size)
+    return ReadString(_require_pointer(args[0], "str", position), Str(size))
 
 
-def _resized(node: Node, size: int) -> Node:
+def _resize_string(node: Node, size: int) -> Node:
     if isinstance(node, Field | Load | ReadString):
-        return replace(node, type=Str(min(size, _size(node))))
+        return replace(node, type=Str(min(size, _string_size(node))))
     return node
 
 
-def _size(node: Node) -> int:
+def _string_size(node: Node) -> int:
     return node.type.size if isinstance(node.type, Str) else MAX_STRING
 
 
-def _load(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    pointer = _pointer(args[1], "load", position)
+def _make_load(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    pointer = _require_pointer(args[1], "load", position)
     space = pointer.type.space if isinstance(pointer.type, Pointer) else "kernel"
-    kind = spelled_type(facts, _text(args[0], "load", position).decode(), space, position)
+    kind = parse_type(facts, _require_text(args[0], "load", position).decode(), space, position)
     return Load(pointer, 0, kind)
 
 
-def _cast(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    text = _text(args[1], "cast", position).decode()
+def _make_cast(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    text = _require_text(args[1], "cast", position).decode()
     if isinstance(args[0].type, Int | Bool) and not text.strip().startswith(("struct ", "union ")):
-        kind = spelled_type(facts, text, "kernel", position)
+        kind = parse_type(facts, text, "kernel", position)
         if isinstance(kind, Int | Bool | Pointer):
-            return converted(args[0], kind)
-    pointer = _pointer(args[0], "cast", position)
+            return convert_node(args[0], kind)
+    pointer = _require_pointer(args[0], "cast", position)
     space = pointer.type.space if isinstance(pointer.type, Pointer) else "kernel"
-    target = struct_id(facts, text.removesuffix("*").strip(), position)
-    return _pointing(pointer, Pointer(space, target))
+    target = find_struct(facts, text.removesuffix("*").strip(), position)
+    return _retarget_pointer(pointer, Pointer(space, target))
 
 
-def _pointing(node: Node, kind: Pointer) -> Node:
+def _retarget_pointer(node: Node, kind: Pointer) -> Node:
     """The same address under another pointer type, without a conversion where none is needed."""
     if isinstance(node, Address | Load):
         return replace(node, type=kind)
-    return converted(node, kind)
+    return convert_node(node, kind)
 
 
-def _user(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    pointer = _pointer(args[0], "user", position)
+def _make_user(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    pointer = _require_pointer(args[0], "user", position)
     target = pointer.type.target if isinstance(pointer.type, Pointer) else 0
-    return _pointing(pointer, Pointer("user", target))
+    return _retarget_pointer(pointer, Pointer("user", target))
 
 
-def _ntohs(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    return ByteSwap(converted(integer(args[0], position), U16), U16)
+def _make_ntohs(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    return ByteSwap(convert_node(require_integer(args[0], position), U16), U16)
 
 
-def _ntohl(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    return ByteSwap(converted(integer(args[0], position), U32), U32)
+def _make_ntohl(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    return ByteSwap(convert_node(require_integer(args[0], position), U32), U32)
 
 
-def _ip(version: int) -> Function:
+def _make_ip(version: int) -> Function:
     size = 4 if version == 4 else 16
     kind = Ip(4) if version == 4 else Ip(6)
 
@@ -152,9 +152,9 @@ def _ip(version: int) -> Function:
         if isinstance(node, Field) and node.field.kind == "array" and node.field.size == size:
             return replace(node, type=kind)
         if version == 4 and isinstance(node.type, Int):
-            return IpOf(converted(node, U32), kind)
+            return IpOf(convert_node(node, U32), kind)
         if isinstance(node.type, Pointer | Struct | Array):
-            return IpOf(_pointer(node, f"ipv{version}", position), kind)
+            return IpOf(_require_pointer(node, f"ipv{version}", position), kind)
         raise plan_error(
             "PP084", f"ipv{version} needs an address of {size} bytes, not a {node.type}", position
         )
@@ -162,24 +162,26 @@ def _ip(version: int) -> Function:
     return make
 
 
-def _extreme(op: str) -> Function:
+def _make_min_or_max(op: str) -> Function:
     def make(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
         left, right = args
-        return extreme(op, left, right, position)
+        return make_extreme(op, left, right, position)
 
     return make
 
 
-def _startswith(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+def _make_startswith(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     return StringTest(
-        "prefix", _string(args[0], "startswith", position), _text(args[1], "startswith", position)
+        "prefix",
+        _require_string(args[0], "startswith", position),
+        _require_text(args[1], "startswith", position),
     )
 
 
-def _string(node: Node, name: str, position: Position) -> Node:
+def _require_string(node: Node, name: str, position: Position) -> Node:
     if not isinstance(node.type, Str):
         hint = "read it: str(p)"
-        if isinstance(node.type, Path):
+        if isinstance(node.type, KernelPath):
             hint = (
                 "a path is put together for records alone; its last part is a string: "
                 "str(file.f_path.dentry.d_name.name), str(dentry.d_name.name)"
@@ -188,8 +190,12 @@ def _string(node: Node, name: str, position: Position) -> Node:
     return node
 
 
-def _glob(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    return glob_test(_string(args[0], "glob", position), _text(args[1], "glob", position), position)
+def _make_glob(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    return glob_test(
+        _require_string(args[0], "glob", position),
+        _require_text(args[1], "glob", position),
+        position,
+    )
 
 
 def glob_test(string: Node, pattern: bytes, position: Position) -> Node:
@@ -210,8 +216,8 @@ def glob_test(string: Node, pattern: bytes, position: Position) -> Node:
     return StringTest("equal", string, bare)
 
 
-def _buf(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    pointer, length, most = _pointer(args[0], "buf", position), args[1], MAX_BUFFER
+def _make_buf(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    pointer, length, most = _require_pointer(args[0], "buf", position), args[1], MAX_BUFFER
     match length:
         case Const(value=size):
             most = size
@@ -226,11 +232,11 @@ def _buf(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Nod
             position,
             f"from 1 to {MAX_BUFFER}; buf(p, min(n, 64)) bounds one whose length the event tells",
         )
-    return ReadBytes(pointer, integer(length, position, "the length"), Buffer(most))
+    return ReadBytes(pointer, require_integer(length, position, "the length"), Buffer(most))
 
 
-def _bounded(args: tuple[Node, ...], name: str, position: Position) -> int:
-    size = _number(args[1], name, position) if len(args) > 1 else DEFAULT_NAMES
+def _read_size(args: tuple[Node, ...], name: str, position: Position) -> int:
+    size = _require_number(args[1], name, position) if len(args) > 1 else DEFAULT_NAMES
     if not MIN_NAMES <= size <= MAX_NAMES:
         raise plan_error(
             "PP086", f"{name} of {size} bytes", position, f"from {MIN_NAMES} to {MAX_NAMES}"
@@ -238,74 +244,79 @@ def _bounded(args: tuple[Node, ...], name: str, position: Position) -> int:
     return size // 8 * 8
 
 
-def _strs(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+def _make_strs(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     return ReadStrings(
-        _pointer(args[0], "strs", position), Strings(_bounded(args, "strs", position))
+        _require_pointer(args[0], "strs", position), StringList(_read_size(args, "strs", position))
     )
 
 
-def _path(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    size = _bounded(args, "path", position)
-    return path_of(facts, _pointer(args[0], "path", position), size, position)
+def _make_path(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    size = _read_size(args, "path", position)
+    return make_path_node(facts, _require_pointer(args[0], "path", position), size, position)
 
 
-def _end(name: str) -> Function:
+def _make_end(name: str) -> Function:
     def make(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-        return of_socket(facts, _pointer(args[0], name, position), name == "remote", position)
+        return socket_endpoint(
+            facts, _require_pointer(args[0], name, position), name == "remote", position
+        )
 
     return make
 
 
-def _sockaddr(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    length = integer(args[1], position, "the length") if len(args) > 1 else None
-    return of_sockaddr(_pointer(args[0], "sockaddr", position), length)
+def _make_sockaddr(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    length = require_integer(args[1], position, "the length") if len(args) > 1 else None
+    return sockaddr_endpoint(_require_pointer(args[0], "sockaddr", position), length)
 
 
-def _flags(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    value, (prefix, _) = integer(args[0], position), _group("flags", args, position)
-    return Shown(value, value.type, form="flags", prefix=prefix)
+def _make_flags(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    value, (prefix, _) = (
+        require_integer(args[0], position),
+        _find_constant_group("flags", args, position),
+    )
+    return ShownAs(value, value.type, form="flags", prefix=prefix)
 
 
-def _ksym(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    address = converted(integer(args[0], position), U64)
-    return Shown(address, U64, form="symbol")
+def _make_ksym(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    address = convert_node(require_integer(args[0], position), U64)
+    return ShownAs(address, U64, form="symbol")
 
 
-def _devname(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    number = converted(integer(args[0], position), U32)
-    return Shown(number, U32, form="device")
+def _make_devname(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    number = convert_node(require_integer(args[0], position), U32)
+    return ShownAs(number, U32, form="device")
 
 
-def _hash(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+def _make_hash(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     value = args[0]
     if isinstance(value.type, Struct | Array):
         raise plan_error("PP084", f"hash needs a value, not a {value.type}", position)
-    return Shown(value, value.type, hashed=True)
+    return ShownAs(value, value.type, hashed=True)
 
 
-def _errno(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+def _make_errno(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     from orchestrator.kernel.constants import names_of
 
-    value = integer(args[0], position)
-    return Shown(value, value.type, {-code: name for code, name in names_of("E").items()})
+    value = require_integer(args[0], position)
+    return ShownAs(value, value.type, {-code: name for code, name in names_of("E").items()})
 
 
-def _label(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    value = integer(args[0], position)
+def _make_label(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    value = require_integer(args[0], position)
     if len(args) > 1 and isinstance(args[1], TextConst) and args[1].value == b"SYS_":
         numbers = syscalls(facts.arch)
         calls = {code: name.removeprefix("SYS_") for name, code in numbers.items()}
-        return Shown(value, value.type, calls)
-    return Shown(value, value.type, _group("label", args, position)[1])
+        return ShownAs(value, value.type, calls)
+    return ShownAs(value, value.type, _find_constant_group("label", args, position)[1])
 
 
-def _group(
+def _find_constant_group(
     function: str, args: tuple[Node, ...], position: Position
 ) -> tuple[str, Mapping[int, str]]:
     """The prefix that a plan names, and the constants of that group."""
     from orchestrator.kernel.constants import GROUPS, names_of
 
-    prefix = _text(args[1], function, position).decode() if len(args) > 1 else ""
+    prefix = _require_text(args[1], function, position).decode() if len(args) > 1 else ""
     names = names_of(prefix)
     if not names:
         raise plan_error(
@@ -321,28 +332,28 @@ def _group(
 
 #: name → (fewest arguments, most, how). `either` and `entry` are forms of their own (typing).
 FUNCTIONS: Mapping[str, tuple[int, int, Function]] = {
-    "str": (1, 2, _str),
-    "load": (2, 2, _load),
-    "cast": (2, 2, _cast),
-    "user": (1, 1, _user),
-    "ntohs": (1, 1, _ntohs),
-    "ntohl": (1, 1, _ntohl),
-    "ipv4": (1, 1, _ip(4)),
-    "ipv6": (1, 1, _ip(6)),
-    "min": (2, 2, _extreme("min")),
-    "max": (2, 2, _extreme("max")),
-    "startswith": (2, 2, _startswith),
-    "glob": (2, 2, _glob),
-    "buf": (2, 2, _buf),
-    "strs": (1, 2, _strs),
-    "path": (1, 2, _path),
-    "local": (1, 1, _end("local")),
-    "remote": (1, 1, _end("remote")),
-    "sockaddr": (1, 2, _sockaddr),
-    "flags": (2, 2, _flags),
-    "ksym": (1, 1, _ksym),
-    "devname": (1, 1, _devname),
-    "hash": (1, 1, _hash),
-    "errno": (1, 1, _errno),
-    "label": (1, 2, _label),
+    "str": (1, 2, _make_str),
+    "load": (2, 2, _make_load),
+    "cast": (2, 2, _make_cast),
+    "user": (1, 1, _make_user),
+    "ntohs": (1, 1, _make_ntohs),
+    "ntohl": (1, 1, _make_ntohl),
+    "ipv4": (1, 1, _make_ip(4)),
+    "ipv6": (1, 1, _make_ip(6)),
+    "min": (2, 2, _make_min_or_max("min")),
+    "max": (2, 2, _make_min_or_max("max")),
+    "startswith": (2, 2, _make_startswith),
+    "glob": (2, 2, _make_glob),
+    "buf": (2, 2, _make_buf),
+    "strs": (1, 2, _make_strs),
+    "path": (1, 2, _make_path),
+    "local": (1, 1, _make_end("local")),
+    "remote": (1, 1, _make_end("remote")),
+    "sockaddr": (1, 2, _make_sockaddr),
+    "flags": (2, 2, _make_flags),
+    "ksym": (1, 1, _make_ksym),
+    "devname": (1, 1, _make_devname),
+    "hash": (1, 1, _make_hash),
+    "errno": (1, 1, _make_errno),
+    "label": (1, 2, _make_label),
 }

@@ -27,7 +27,7 @@ from orchestrator.plan.findings import Position, plan_error
 from orchestrator.plan.nearest import suggest_or_list
 
 
-def need_btf(facts: KernelFacts, position: Position, why: str) -> Btf:
+def require_btf(facts: KernelFacts, position: Position, why: str) -> Btf:
     """The kernel's BTF, or a finding that says what needs it."""
     if facts.btf is None:
         raise plan_error(
@@ -55,7 +55,7 @@ def register_type(btf: Btf, type_id: int, space: Space = "kernel") -> Type | Non
     return scalar_type(btf.type(type_id), btf, type_id, space)
 
 
-def in_memory(  # noqa: PLR0913  # a place in memory has this many coordinates
+def read_at(  # noqa: PLR0913  # a place in memory has this many coordinates
     btf: Btf, base: Node, offset: int, type_id: int, space: Space, bits: tuple[int, int] = (0, 0)
 ) -> Node | None:
     """The node for a BTF type at `base + offset`: a read, or an address for what is not read as a
@@ -75,10 +75,10 @@ def in_memory(  # noqa: PLR0913  # a place in memory has this many coordinates
     return Load(base, offset, scalar)
 
 
-def member(facts: KernelFacts, base: Node, name: str, position: Position) -> Node:
+def read_member(facts: KernelFacts, base: Node, name: str, position: Position) -> Node:
     """`base.name` through a pointer or of an embedded struct. Raises PlanError."""
-    btf = need_btf(facts, position, f"the member {name!r} needs type information")
-    owner, space = _owner(btf, base, name, position)
+    btf = require_btf(facts, position, f"the member {name!r} needs type information")
+    owner, space = _find_owner(btf, base, name, position)
     found = btf.member(owner.id, name)
     if found is None:
         raise plan_error(
@@ -87,7 +87,7 @@ def member(facts: KernelFacts, base: Node, name: str, position: Position) -> Nod
             position,
             suggest_or_list(name, btf.member_names(owner.id)),
         )
-    node = _at_member(btf, base, space, found.bit_offset, found.bit_size, found.type_id)
+    node = _read_member_at(btf, base, space, found.bit_offset, found.bit_size, found.type_id)
     if node is None:
         raise plan_error(
             "PP084",
@@ -98,7 +98,7 @@ def member(facts: KernelFacts, base: Node, name: str, position: Position) -> Nod
     return node
 
 
-def _owner(btf: Btf, base: Node, name: str, position: Position) -> tuple[BtfType, Space]:
+def _find_owner(btf: Btf, base: Node, name: str, position: Position) -> tuple[BtfType, Space]:
     match base.type:
         case Struct(space=space, type_id=type_id):
             return btf.type(type_id), space
@@ -127,18 +127,18 @@ def _owner(btf: Btf, base: Node, name: str, position: Position) -> tuple[BtfType
             raise plan_error("PP084", f"{name!r}: a value of type {other} has no members", position)
 
 
-def _at_member(  # noqa: PLR0913
+def _read_member_at(  # noqa: PLR0913
     btf: Btf, base: Node, space: Space, bit_offset: int, bit_size: int, type_id: int
 ) -> Node | None:
     """Reads go by the integer that holds a bitfield, aligned to its size, as the compiler laid it
     out; a bitfield that straddles its aligned integer is read by the bytes from its start."""
     if not bit_size:
-        return in_memory(btf, base, bit_offset // 8, type_id, space)
+        return read_at(btf, base, bit_offset // 8, type_id, space)
     width = btf.type(type_id).size * 8
     start = bit_offset // width * width
     if bit_offset - start + bit_size > width:
         start = bit_offset // 8 * 8
-    return in_memory(btf, base, start // 8, type_id, space, (bit_offset - start, bit_size))
+    return read_at(btf, base, start // 8, type_id, space, (bit_offset - start, bit_size))
 
 
 # ---------------------------------------------------------------- spelled types
@@ -163,7 +163,7 @@ _C_NAMES: Mapping[str, Type] = {
 }
 
 
-def spelled_type(facts: KernelFacts, text: str, space: Space, position: Position) -> Type:
+def parse_type(facts: KernelFacts, text: str, space: Space, position: Position) -> Type:
     """The type that a plan spells: `u32`, `int`, `pointer`, `char *`, `struct file *`."""
     words = " ".join(text.replace("*", " * ").split()).removeprefix("const ")
     if words in _C_NAMES:
@@ -174,7 +174,7 @@ def spelled_type(facts: KernelFacts, text: str, space: Space, position: Position
         return Pointer(space)
     name = words.removesuffix(" *")
     if words.endswith(" *") and name.startswith(("struct ", "union ")):
-        return Pointer(space, struct_id(facts, name, position))
+        return Pointer(space, find_struct(facts, name, position))
     raise plan_error(
         "PP084",
         f"the type {text!r} is not known",
@@ -183,9 +183,9 @@ def spelled_type(facts: KernelFacts, text: str, space: Space, position: Position
     )
 
 
-def struct_id(facts: KernelFacts, name: str, position: Position) -> int:
+def find_struct(facts: KernelFacts, name: str, position: Position) -> int:
     """The BTF id of `struct NAME` or `NAME`. Raises PlanError."""
-    found = need_btf(facts, position, f"{name!r} needs type information").struct(name)
+    found = require_btf(facts, position, f"{name!r} needs type information").struct(name)
     if found is None:
         raise plan_error("PP082", f"this kernel's BTF has no type {name!r}", position)
     return found
@@ -216,7 +216,8 @@ def field_node(facts: KernelFacts, field: TraceField) -> Node:
     """A tracepoint's field, with a pointer's struct looked up by its C type where BTF has it."""
     if field.kind == "pointer":
         return Field(
-            field, Pointer("user" if field.user_pointer else "kernel", _pointee(facts, field.ctype))
+            field,
+            Pointer("user" if field.user_pointer else "kernel", _find_pointee(facts, field.ctype)),
         )
     if field.kind in ("string", "data_loc", "rel_loc"):
         return Field(field, Str(field.size if field.kind == "string" else 256))
@@ -227,14 +228,14 @@ def field_node(facts: KernelFacts, field: TraceField) -> Node:
     return Field(field, Array("kernel", 0, field.count))
 
 
-def _pointee(facts: KernelFacts, ctype: str) -> int:
+def _find_pointee(facts: KernelFacts, ctype: str) -> int:
     name = ctype.replace("const ", "").replace("*", "").strip()
     if not name.startswith(("struct ", "union ")) or facts.btf is None:
         return 0
     return facts.btf.struct(name) or 0
 
 
-def register_nodes(
+def argument_nodes(
     facts: KernelFacts, params: tuple[tuple[str, int], ...], raw: bool, space: Space = "kernel"
 ) -> dict[str, Node]:
     """`args.NAME` of a function or raw tracepoint from (name, BTF type id) pairs; nameless ones

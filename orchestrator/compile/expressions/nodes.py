@@ -17,10 +17,10 @@ from orchestrator.compile.expressions.types import (
     Endpoint,
     Int,
     Ip,
-    Path,
+    KernelPath,
     Pointer,
     Str,
-    Strings,
+    StringList,
     Tuple,
     Type,
 )
@@ -165,7 +165,7 @@ class ReadStrings:
     pointers and the strings lie in `pointer.type.space`."""
 
     pointer: "Node"
-    type: Strings
+    type: StringList
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +189,7 @@ class ReadPath:
     dentry: "Node"
     mount: "Node | None"
     offsets: PathOffsets
-    type: Path
+    type: KernelPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +310,7 @@ class Captured:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class SpanValue:
     """At a span's end, a value that its start or via left: `index` into SpanProgram.kept."""
 
     index: int
@@ -335,7 +335,7 @@ class Several:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownAs:
     """What user space shows in another form: a number with a table of names (`label`, `errno`), or
     in the `form` that it stands for (flags of the group `prefix`, a symbol, a device), any value
     by a digest of it (`hashed`). In the kernel it is the value itself."""
@@ -375,10 +375,10 @@ Node = (
     | IpOf
     | LetRef
     | Captured
-    | Kept
+    | SpanValue
     | Seen
     | Several
-    | Shown
+    | ShownAs
 )
 
 
@@ -414,7 +414,7 @@ _OPERANDS: Mapping[type, tuple[str, ...]] = {
     Convert: ("value",),
     ByteSwap: ("value",),
     IpOf: ("value",),
-    Shown: ("value",),
+    ShownAs: ("value",),
 }
 
 
@@ -449,7 +449,7 @@ def may_be_null(node: Node, lets: Sequence[Node], captures: Sequence[Node]) -> b
             return may_be_null(lets[index], lets, captures)
         case Captured(index=index):
             return may_be_null(captures[index], lets, captures)
-        case Kept(nullable=nullable):
+        case SpanValue(nullable=nullable):
             return nullable
         case StringTest() | UsdtArg():
             return True

@@ -4,17 +4,17 @@ A dentry knows its name and its parent; the root of a mount is where the way goe
 mount point (include/linux/dcache.h; fs/mount.h; fs/d_path.c, prepend_path).
 """
 
-from orchestrator.compile.expressions.members import member, need_btf
+from orchestrator.compile.expressions.members import read_member, require_btf
 from orchestrator.compile.expressions.nodes import Node, PathOffsets, ReadPath
-from orchestrator.compile.expressions.types import Path, Pointer
+from orchestrator.compile.expressions.types import KernelPath, Pointer
 from orchestrator.kernel.btf import Btf
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Position, plan_error
 
 
-def path_of(facts: KernelFacts, pointer: Node, size: int, position: Position) -> ReadPath:
+def make_path_node(facts: KernelFacts, pointer: Node, size: int, position: Position) -> ReadPath:
     """The node for `path(pointer)`, of at most `size` bytes of names. Raises PlanError."""
-    btf = need_btf(facts, position, "path() needs type information")
+    btf = require_btf(facts, position, "path() needs type information")
     kind = pointer.type
     assert isinstance(kind, Pointer)
     name = btf.type(kind.target).name if kind.target else ""
@@ -26,15 +26,15 @@ def path_of(facts: KernelFacts, pointer: Node, size: int, position: Position) ->
             'say what it is: cast(p, "struct file"); a path that a program passes is str(p)',
         )
     if name == "dentry":
-        return ReadPath(pointer, None, _offsets(btf, position), Path(size))
-    way = member(facts, pointer, "f_path", position) if name == "file" else pointer
-    dentry, mount = (member(facts, way, part, position) for part in ("dentry", "mnt"))
+        return ReadPath(pointer, None, _find_offsets(btf, position), KernelPath(size))
+    way = read_member(facts, pointer, "f_path", position) if name == "file" else pointer
+    dentry, mount = (read_member(facts, way, part, position) for part in ("dentry", "mnt"))
     if btf.struct("mount") is None:
-        return ReadPath(dentry, None, _offsets(btf, position), Path(size))
-    return ReadPath(dentry, mount, _offsets(btf, position), Path(size))
+        return ReadPath(dentry, None, _find_offsets(btf, position), KernelPath(size))
+    return ReadPath(dentry, mount, _find_offsets(btf, position), KernelPath(size))
 
 
-def _offsets(btf: Btf, position: Position) -> PathOffsets:
+def _find_offsets(btf: Btf, position: Position) -> PathOffsets:
     def at(struct: str, name: str) -> int:
         owner = btf.struct(struct)
         found = btf.member(owner, name) if owner is not None else None

@@ -63,7 +63,7 @@ class Buffer:
 
 
 @dataclass(frozen=True, slots=True)
-class Strings:
+class StringList:
     """Several strings in at most `size` bytes, their NULs included, behind a 32-bit word that
     tells how many bytes are used. `PIECE` more are room to read the last piece into."""
 
@@ -74,7 +74,7 @@ class Strings:
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class KernelPath:
     """The names of a path, from its end to its root, laid out as Strings; the highest bit of the
     word says that the root was reached (`ROOTED`)."""
 
@@ -156,8 +156,8 @@ Type = (
     | Str
     | Ip
     | Buffer
-    | Strings
-    | Path
+    | StringList
+    | KernelPath
     | Endpoint
     | StackId
     | Pointer
@@ -166,9 +166,9 @@ Type = (
     | Tuple
 )
 #: What is read to where it is wanted, and is no number in a register.
-Stored = Str | Ip | Buffer | Strings | Path | Endpoint
+Stored = Str | Ip | Buffer | StringList | KernelPath | Endpoint
 #: What may not have room for all that there is to say, and then tells so.
-Cut = Str | Buffer | Strings | Path
+Cut = Str | Buffer | StringList | KernelPath
 
 COMM_SIZE = 16  # bytes of a task's name, its NUL included (TASK_COMM_LEN, include/linux/sched.h)
 PIECE = 32  # bytes of a string that are read at once: the NUL of a shorter one ends it
@@ -196,7 +196,7 @@ def size_of(kind: Type) -> int:
             return {0: 24, 4: 4, 6: 16}[version]
         case Buffer(size=size) | Endpoint(size=size):
             return -(-(4 + size) // 8) * 8
-        case Strings(size=size) | Path(size=size):
+        case StringList(size=size) | KernelPath(size=size):
             return -(-(4 + size + PIECE) // 8) * 8
         case Tuple(items=items):
             return sum(map(size_of, items))
@@ -204,7 +204,7 @@ def size_of(kind: Type) -> int:
             return 8
 
 
-def promoted(left: Int, right: Int) -> Int:
+def promote_types(left: Int, right: Int) -> Int:
     """The common type of two integers by C's usual arithmetic conversions (C11 6.3.1.8): at least
     32 bits, the wider wins, at equal width unsigned wins. The unit is the caller's business."""
     left, right = (i if i.bits >= 32 else Int(32, True) for i in (left, right))
@@ -214,7 +214,7 @@ def promoted(left: Int, right: Int) -> Int:
     return Int(left.bits, left.signed and right.signed)
 
 
-def wrap(value: int, kind: Int) -> int:
+def wrap_integer(value: int, kind: Int) -> int:
     """`value` reduced to the range of `kind`, as two's complement hardware does."""
     value &= (1 << kind.bits) - 1
     return value - (1 << kind.bits) if kind.signed and value >> (kind.bits - 1) else value

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from orchestrator.compile.expressions import arithmetic
-from orchestrator.compile.expressions.builtin_names import builtin, known_names
+from orchestrator.compile.expressions.builtin_names import find_builtin, known_names
 from orchestrator.compile.expressions.endpoints import endpoint_member
 from orchestrator.compile.expressions.functions import FUNCTIONS
-from orchestrator.compile.expressions.members import member
+from orchestrator.compile.expressions.members import read_member
 from orchestrator.compile.expressions.nodes import (
     Captured,
     Combination,
@@ -17,13 +17,13 @@ from orchestrator.compile.expressions.nodes import (
     Node,
     ParamRef,
     Several,
-    Shown,
+    ShownAs,
     TextConst,
     walk,
 )
 from orchestrator.compile.expressions.scope import HookScope
 from orchestrator.compile.expressions.types import BOOL, Array, Endpoint, Str, Struct, Tuple
-from orchestrator.compile.expressions.vocabulary import UNITS, constant
+from orchestrator.compile.expressions.vocabulary import UNITS, find_constant
 from orchestrator.plan.expression import syntax
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.findings import PlanError, Position, plan_error
@@ -78,7 +78,7 @@ class Typer:
     def type_condition(self, expr: Expr) -> Node:
         """`expr` as a condition."""
         node = self.type_expression(expr)
-        return arithmetic.truth(node, expr.position)
+        return arithmetic.require_condition(node, expr.position)
 
     # ---------------------------------------------------------------- nodes
 
@@ -89,7 +89,7 @@ class Typer:
     def _type_node(self, node: syntax.SyntaxNode) -> Node:  # noqa: PLR0912  # a branch a kind
         match node:
             case syntax.Number():
-                return arithmetic.constant(node.value)
+                return arithmetic.make_constant(node.value)
             case syntax.TextLiteral():
                 value = node.value.encode()
                 return TextConst(value, Str(len(value) + 1))
@@ -127,7 +127,7 @@ class Typer:
         found = (
             self._type_builtin(name, self._position_of(node))
             or self._type_positional(name, node)
-            or constant(name, self.scope.facts)
+            or find_constant(name, self.scope.facts)
         )
         if found is None:
             raise plan_error(
@@ -139,7 +139,7 @@ class Typer:
         return found
 
     def _type_builtin(self, name: str, place: Position) -> Node | None:
-        found = builtin(self.scope, name, place, at_entry=self._at_entry)
+        found = find_builtin(self.scope, name, place, at_entry=self._at_entry)
         return self._capture_at_return(found) if found is not None and name == "comm" else found
 
     def _type_positional(self, name: str, node: syntax.Name) -> Node | None:
@@ -192,7 +192,7 @@ class Typer:
         free = isinstance(value, Const | TextConst | ParamRef)
         if free or isinstance(value.type, Struct | Array | Tuple | Endpoint):
             return value
-        if isinstance(value, Shown):
+        if isinstance(value, ShownAs):
             return replace(value, value=self._make_let(name, value.value))
         self.weights.append(self._check_weight(value, self.scope.definitions[name].position))
         self.lets.append(Let(name=name, node=value))
@@ -209,7 +209,7 @@ class Typer:
         base, place = self._type_node(node.base), self._position_of(node)
         if isinstance(base.type, Endpoint):
             return self._type_endpoint_member(base, node.name, place)
-        return member(self.scope.facts, base, node.name, place)
+        return read_member(self.scope.facts, base, node.name, place)
 
     def _type_endpoint_member(self, base: Node, name: str, place: Position) -> Node:
         """`entry(remote(sk)).ip` is `entry(remote(sk).ip)`."""
@@ -242,20 +242,20 @@ class Typer:
     def _type_unary(self, node: syntax.UnaryOperation) -> Node:
         operand = self._type_node(node.operand)
         if node.op == "not":
-            return arithmetic.negation(operand, self._position_of(node))
-        return arithmetic.unary(node.op, operand, self._position_of(node))
+            return arithmetic.make_negation(operand, self._position_of(node))
+        return arithmetic.make_unary(node.op, operand, self._position_of(node))
 
     def _type_binary(self, node: syntax.BinaryOperation) -> Node:
         left, right = self._type_node(node.left), self._type_node(node.right)
-        return arithmetic.binary(node.op, left, right, self._position_of(node))
+        return arithmetic.make_binary(node.op, left, right, self._position_of(node))
 
     def _type_comparison(self, node: syntax.Compare) -> Node:
         left, right = self._type_node(node.left), self._type_node(node.right)
-        return arithmetic.comparison(node.op, left, right, self._position_of(node))
+        return arithmetic.make_comparison(node.op, left, right, self._position_of(node))
 
     def _type_logic(self, node: syntax.Logic) -> Node:
         operands = tuple(
-            arithmetic.truth(self._type_node(part), self._position_of(part))
+            arithmetic.require_condition(self._type_node(part), self._position_of(part))
             for part in node.operands
         )
         return Combination("and" if node.op == "and" else "or", operands)
@@ -263,7 +263,9 @@ class Typer:
     def _type_membership(self, node: syntax.Contains) -> Node:
         item = self._type_node(node.item)
         tests = tuple(
-            arithmetic.comparison("==", item, self._type_node(option), self._position_of(option))
+            arithmetic.make_comparison(
+                "==", item, self._type_node(option), self._position_of(option)
+            )
             for option in node.options
         )
         found = tests[0] if len(tests) == 1 else Combination("or", tests)
@@ -271,7 +273,7 @@ class Typer:
 
     def _type_if_else(self, node: syntax.IfElse) -> Node:
         test, yes, no = (self._type_node(part) for part in (node.test, node.yes, node.no))
-        return arithmetic.either(test, yes, no, self._position_of(node))
+        return arithmetic.make_if_else(test, yes, no, self._position_of(node))
 
     def _type_tuple(self, node: syntax.TupleOf) -> Node:
         items = tuple(self._type_node(item) for item in node.items)

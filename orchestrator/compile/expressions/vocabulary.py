@@ -46,7 +46,7 @@ BUILTINS: Mapping[str, Node] = {
 }
 
 
-def constant(name: str, facts: KernelFacts) -> Node | None:
+def find_constant(name: str, facts: KernelFacts) -> Node | None:
     """An UPPER_CASE constant: of the shipped table, else an enumerator of the kernel's BTF."""
     if not name.isupper() and not (name[:1].isupper() and "_" in name):
         return None
@@ -58,4 +58,4 @@ def constant(name: str, facts: KernelFacts) -> Node | None:
         value = syscalls(facts.arch).get(name)
     if value is None and facts.btf is not None:
         value = facts.btf.enumerator(name)
-    return None if value is None else arithmetic.constant(value)
+    return None if value is None else arithmetic.make_constant(value)

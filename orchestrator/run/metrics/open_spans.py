@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from orchestrator.backends.protocol import OpenSpans
 from orchestrator.cells.cell import Cell
-from orchestrator.compile.expressions.evaluate import Fault, Value, evaluate
-from orchestrator.compile.expressions.nodes import Builtin, Kept, LetRef, Node, ParamRef, Seen
+from orchestrator.compile.expressions.evaluate import NodeValue, ReadFailed, evaluate
+from orchestrator.compile.expressions.nodes import Builtin, LetRef, Node, ParamRef, Seen, SpanValue
 from orchestrator.compile.expressions.types import Int
 from orchestrator.compile.program import (
     Body,
@@ -64,13 +64,13 @@ class _SpanAtEnd:
     body: Body
     program: Program
 
-    def value(self, node: Node) -> Value:
-        """The value of a node; raises Fault where a part of it is unknown."""
+    def value(self, node: Node) -> NodeValue:
+        """The value of a node; raises ReadFailed where a part of it is unknown."""
         return evaluate(node, self._leaf)
 
-    def _leaf(self, node: Node) -> Value | None:
+    def _leaf(self, node: Node) -> NodeValue | None:
         match node:
-            case Kept(index=index):
+            case SpanValue(index=index):
                 return self._kept(index)
             case Seen():
                 via = [i for i, kept in enumerate(self.span.kept) if kept.role == "via"]
@@ -84,9 +84,9 @@ class _SpanAtEnd:
             case _:
                 return None
 
-    def _kept(self, index: int) -> Value:
+    def _kept(self, index: int) -> NodeValue:
         if self.open_span.nulls >> index & 1:
-            raise Fault(f"{self.span.kept[index].name} was not read")
+            raise ReadFailed(f"{self.span.kept[index].name} was not read")
         raw, kept = self.open_span.kept[index], self.span.kept[index]
         if kept.form == "string":
             return raw.partition(b"\0")[0]
@@ -118,7 +118,7 @@ def _count_span(totals: CellsByMetric, span: SpanProgram, at_end: _SpanAtEnd, en
     for spec, use in zip(span.metrics, end.metrics, strict=True):
         try:
             key, value = _pack_key(at_end, spec, use), _value_for_metric(at_end, spec, use)
-        except Fault:
+        except ReadFailed:
             continue
         if value is not None:
             cells = totals.setdefault(spec.index, {})
@@ -128,7 +128,7 @@ def _count_span(totals: CellsByMetric, span: SpanProgram, at_end: _SpanAtEnd, en
 def _holds(at_end: _SpanAtEnd, node: Node) -> bool:
     try:
         return bool(at_end.value(node))
-    except Fault:
+    except ReadFailed:
         return False
 
 
@@ -153,7 +153,7 @@ def _pack_key(at_end: _SpanAtEnd, spec: MetricSpec, use: MetricUse) -> bytes | N
     return bytes(key)
 
 
-def _pack(part: KeyField, value: Value) -> bytes:
+def _pack(part: KeyField, value: NodeValue) -> bytes:
     if isinstance(value, bytes):
         return value[: part.size - 1].ljust(part.size, b"\0")
     return (value & (1 << 8 * part.size) - 1).to_bytes(part.size, "little")

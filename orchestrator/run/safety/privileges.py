@@ -4,7 +4,7 @@ import errno
 import os
 from collections.abc import Sequence
 
-from orchestrator.compile.program import Kept, KeyField, Program, RecordField
+from orchestrator.compile.program import KeptField, KeyField, Program, RecordField
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError, Position
 
@@ -36,7 +36,7 @@ def capabilities_for_names(program: Program) -> tuple[str, ...]:
     """The capabilities needed to name what `program` reads: CAP_SYSLOG for the addresses in
     /proc/kallsyms; of other users' processes CAP_SYS_PTRACE for their memory maps,
     CAP_CHECKPOINT_RESTORE to open what is mapped (proc(5), map_files) and CAP_DAC_READ_SEARCH."""
-    parts: list[RecordField | KeyField | Kept] = []
+    parts: list[RecordField | KeyField | KeptField] = []
     parts += [field for emit in program.emits for field in emit.fields]
     parts += [part for metric in program.metrics for part in metric.key]
     parts += [one for span in program.spans for one in span.kept]

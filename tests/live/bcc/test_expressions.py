@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.compile.expressions.evaluate import Tally, evaluate
+from orchestrator.compile.expressions.evaluate import EvaluationCounts, evaluate
 from orchestrator.compile.expressions.nodes import Captured, Field, Node
-from orchestrator.compile.expressions.types import Int, wrap
+from orchestrator.compile.expressions.types import Int, wrap_integer
 from orchestrator.compile.program import Program
 from tests.live.bcc.test_counts import LIMITS, comm
 from tests.support.bcc_runs import balanced, program_of, run
@@ -44,7 +44,7 @@ def truth(dice: random.Random, depth: int) -> str:
     return f"{numeric(dice, max(depth - 1, 0))} {op} {numeric(dice, max(depth - 1, 0))}"
 
 
-def expected(program: Program, node: Node, values: dict[str, int], tally: Tally) -> int:
+def expected(program: Program, node: Node, values: dict[str, int], tally: EvaluationCounts) -> int:
     """By the reference evaluator, from the system call's arguments."""
     entry = program.hooks[0].body.entry
     assert entry is not None
@@ -56,10 +56,13 @@ def expected(program: Program, node: Node, values: dict[str, int], tally: Tally)
             return kept
         if isinstance(asked, Field):
             assert isinstance(asked.type, Int)
-            return wrap(values[asked.field.name], asked.type)
+            return wrap_integer(values[asked.field.name], asked.type)
         return None
 
-    lets = {i: evaluate(let.node, leaf, {}, Tally()) for i, let in enumerate(lets_of(program))}
+    lets = {
+        i: evaluate(let.node, leaf, {}, EvaluationCounts())
+        for i, let in enumerate(lets_of(program))
+    }
     found = evaluate(node, leaf, lets, tally)
     assert isinstance(found, int)
     return found
@@ -92,7 +95,7 @@ probes:
     made = run(program, [str(calls), *(f"prctl 99 {' '.join(map(str, row))}" for row in rows)])
     balanced(made)
     assert len(made.records) == ROWS
-    tally = Tally()
+    tally = EvaluationCounts()
     for row, record in zip(rows, made.records, strict=True):
         values = dict(zip(("arg2", "arg3", "arg4", "arg5"), row, strict=True))
         for i, node in enumerate(program.hooks[0].body.emit):

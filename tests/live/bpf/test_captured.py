@@ -19,11 +19,11 @@ from orchestrator.backends.bcc.emit.site import EmitSite
 from orchestrator.backends.bcc.emit.writer import CWriter
 from orchestrator.backends.bcc.handles.maps import Map, create_map
 from orchestrator.compile.expressions.nodes import RawArg, ReadBytes, ReadStrings
-from orchestrator.compile.expressions.types import S64, Buffer, Pointer, Strings, size_of
+from orchestrator.compile.expressions.types import S64, Buffer, Pointer, StringList, size_of
 from orchestrator.output.forms import used_bytes
 from tests.live.bpf.test_expressions import HOOK, MAP, RAW_TRACEPOINT, test_run
 
-LIST, BUFFER = Strings(64), Buffer(40)
+LIST, BUFFER = StringList(64), Buffer(40)
 AT = {LIST: 8, BUFFER: 8 + size_of(LIST)}
 VALUE = 8 + size_of(LIST) + size_of(BUFFER)
 MOST_STEPS = 40 + 64 // 31

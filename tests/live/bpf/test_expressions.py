@@ -17,7 +17,7 @@ from orchestrator.backends.bcc.emit.expressions import Expressions
 from orchestrator.backends.bcc.emit.site import EmitSite
 from orchestrator.backends.bcc.emit.writer import CWriter
 from orchestrator.backends.bcc.handles.maps import create_map
-from orchestrator.compile.expressions.evaluate import Tally, evaluate
+from orchestrator.compile.expressions.evaluate import EvaluationCounts, evaluate
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.program import Body, Hook
 from orchestrator.kernel.abi import bpf_call
@@ -89,7 +89,7 @@ def test_bpf_agrees_with_the_reference_evaluator(
     leaves = {leaf: values[name] for name, leaf in ARGUMENTS.items()}
     for number, chunk in enumerate(chunks):
         found, by_zero = run(programs[f"run{number}"], [values[name] for name in ARGUMENTS])
-        tally = Tally()
+        tally = EvaluationCounts()
         expected = [int(evaluate(node, leaves, tally=tally)) % 2**64 for node in chunk]
         start = number * A_PROGRAM
         assert dict(zip(texts[start:], found[: len(chunk)], strict=False)) == dict(

@@ -13,7 +13,7 @@ from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.backends.tracefs.reader.drain import Drain
 from orchestrator.compile.expressions.evaluate import evaluate
 from orchestrator.compile.expressions.nodes import Arithmetic, Combination, Comparison, Const, Node
-from orchestrator.compile.expressions.types import Int, wrap
+from orchestrator.compile.expressions.types import Int, wrap_integer
 from orchestrator.kernel.abi.dynamic_events import Event
 from orchestrator.kernel.tracepoints import parse_format
 from tests.support.tracefs_runs import leftovers, new_run
@@ -28,7 +28,9 @@ def random_condition(chance: random.Random, depth: int = 2) -> Node:
         return Combination(op, parts)
     field: Node = chance.choice(list(FIELDS))
     assert isinstance(field.type, Int)
-    constant = wrap(chance.choice([chance.randint(-300, 600), 127, 128, 255, -128]), field.type)
+    constant = wrap_integer(
+        chance.choice([chance.randint(-300, 600), 127, 128, 255, -128]), field.type
+    )
     if chance.random() < 0.3:
         mask = Const(abs(constant) & 127, field.type)
         zero = Const(0, field.type)
@@ -95,7 +97,7 @@ def test_the_kernel_agrees_with_the_evaluator(load: str, tracing: Path) -> None:
 
 
 def _holds(node: Node, number: int) -> bool:
-    return bool(evaluate(node, {f: wrap(number, f.type) for f in FIELDS}))  # type: ignore[arg-type]  # integers
+    return bool(evaluate(node, {f: wrap_integer(number, f.type) for f in FIELDS}))  # type: ignore[arg-type]  # integers
 
 
 def _file_offset(path: str, address: int) -> int:

@@ -8,7 +8,7 @@ from orchestrator.compile.expressions.nodes import Captured, ReadString
 from orchestrator.compile.expressions.types import Str
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Presentation, Program, RecordField
-from orchestrator.compile.redact import salted
+from orchestrator.compile.redact import draw_salts
 from orchestrator.output.fields import bound_token_size, decode_field, make_token_renderer
 from orchestrator.plan.load import check_plan, load_plan
 from orchestrator.plan.model import Redact
@@ -163,7 +163,7 @@ def test_digests_are_equal_where_strings_are(one: bytes, other: bytes) -> None:
 def test_digests_of_two_runs_have_nothing_in_common() -> None:
     """Every run draws a separate salt; without one nothing is rendered at all."""
     program = compiled("attach: syscall:openat\nredact: hash\nemit: {path: str(args.filename)}")
-    first, second = (salted(program).probes[0].emit for _ in range(2))
+    first, second = (draw_salts(program).probes[0].emit for _ in range(2))
     assert first is not None
     assert second is not None
     values = {decode_field(emit.fields[0], b"/etc/passwd") for emit in (first, second)}

@@ -43,7 +43,7 @@ def facts() -> KernelFacts:
 
 
 def _doubled(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    return arithmetic.binary("*", args[0], arithmetic.constant(2), position)
+    return arithmetic.make_binary("*", args[0], arithmetic.make_constant(2), position)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from orchestrator.backends.bcc.design.layout import HookSide
 from orchestrator.backends.bcc.design.mechanism import Mechanism
 from orchestrator.backends.bcc.handles.attachment import Attachment
 from orchestrator.backends.protocol import AttachOptions
-from orchestrator.compile.body_nodes import tops
-from orchestrator.compile.describe import describe
+from orchestrator.compile.body_nodes import top_nodes
+from orchestrator.compile.describe import describe_node
 from orchestrator.compile.program import Hook
 from orchestrator.kernel.abi import bpf
 from orchestrator.kernel.abi.dynamic_events import Event
@@ -69,7 +69,7 @@ def _is_statistics(line: str) -> bool:
 
 def _describe_program(hook: Hook) -> str:
     body = hook.body
-    told = ", ".join(f"`{describe(node, body)}`" for node in islice(tops(body), 6))
+    told = ", ".join(f"`{describe_node(node, body)}`" for node in islice(top_nodes(body), 6))
     return f"the program computes {told}" if told else "the program only counts"
 
 

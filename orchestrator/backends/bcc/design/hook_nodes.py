@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from orchestrator.compile.body_nodes import tops
+from orchestrator.compile.body_nodes import top_nodes
 from orchestrator.compile.expressions import nodes
 from orchestrator.compile.expressions.nodes import Captured, LetRef, Node, walk
 from orchestrator.compile.program import Body
@@ -19,7 +19,7 @@ def may_be_null(node: Node, body: Body) -> bool:
 def nodes_at_hook(body: Body) -> Iterator[Node]:
     """Every node that is evaluated at a hook, definitions and captured values included; one that is
     used twice comes twice."""
-    for top in tops(body):
+    for top in top_nodes(body):
         yield from _walk_deep(top, body)
     if body.entry is not None:
         for top in (*body.entry.where, *body.entry.captures):

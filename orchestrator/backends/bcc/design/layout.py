@@ -7,7 +7,7 @@ byte order.
 from dataclasses import dataclass
 from functools import cached_property
 
-from orchestrator.compile.body_nodes import takes_stacks
+from orchestrator.compile.body_nodes import needs_stacks
 from orchestrator.compile.expressions.types import size_of
 from orchestrator.compile.program import Hook, MetricSpec, Program, SpanProgram
 
@@ -189,7 +189,7 @@ class MapLayout:
     @cached_property
     def stack_depth(self) -> int:
         """Frames that a stack has room for, a word for each; 0 when no hook takes stacks."""
-        if not any(takes_stacks(hook.body) for hook in self.program.hooks):
+        if not any(needs_stacks(hook.body) for hook in self.program.hooks):
             return 0
         return next(
             (n for n in STACK_SIZES if self._stacks_of(n) >= ENOUGH_STACKS), STACK_SIZES[-1]

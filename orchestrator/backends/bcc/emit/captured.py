@@ -16,7 +16,7 @@ from orchestrator.compile.expressions.nodes import (
     ReadPath,
     ReadStrings,
 )
-from orchestrator.compile.expressions.types import Int, Path, Strings, size_of
+from orchestrator.compile.expressions.types import Int, KernelPath, StringList, size_of
 
 __all__ = ["CapturedValues"]
 
@@ -161,7 +161,7 @@ class CapturedValues:
         line("\tfault = 1;")
 
 
-def _count_steps(kind: Strings | Path) -> int:
+def _count_steps(kind: StringList | KernelPath) -> int:
     return _STEPS + kind.size // _PIECE
 
 

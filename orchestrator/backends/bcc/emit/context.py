@@ -8,7 +8,7 @@ from orchestrator.backends.bcc.design.hook_nodes import may_be_null
 from orchestrator.backends.bcc.emit import stacks as emit_stacks
 from orchestrator.backends.bcc.emit.site import EmitError, EmitSite, c_type, read_number
 from orchestrator.backends.bcc.emit.writer import CWriter
-from orchestrator.compile.expressions.nodes import Builtin, Kept, Node, UsdtArg
+from orchestrator.compile.expressions.nodes import Builtin, Node, SpanValue, UsdtArg
 from orchestrator.compile.expressions.types import Pointer, Type
 from orchestrator.kernel.tracepoints import TraceField
 
@@ -178,7 +178,7 @@ class EventContext:
         return f"(frame->head.nulls >> {index} & 1 ? fault = 1 : 0), "
 
     @staticmethod
-    def kept_guard(node: Kept) -> str:
+    def kept_guard(node: SpanValue) -> str:
         """The same for a value that an open span keeps."""
         if not node.nullable:
             return ""

@@ -16,9 +16,9 @@ from orchestrator.backends.bcc.emit.site import EmitSite
 from orchestrator.backends.bcc.emit.span import SpanBlock
 from orchestrator.backends.bcc.emit.target import TargetTest
 from orchestrator.backends.bcc.emit.writer import CWriter, comment_text
-from orchestrator.compile.body_nodes import metric_tops, span_tops
-from orchestrator.compile.describe import describe
-from orchestrator.compile.expressions.nodes import Builtin, Kept, LetRef, Node, Seen, walk
+from orchestrator.compile.body_nodes import metric_top_nodes, span_top_nodes
+from orchestrator.compile.describe import describe_node
+from orchestrator.compile.expressions.nodes import Builtin, LetRef, Node, Seen, SpanValue, walk
 from orchestrator.compile.expressions.types import Stored
 from orchestrator.compile.expressions.vocabulary import STACKS
 from orchestrator.compile.program import Body, Hook, ProbeProgram, Program
@@ -95,7 +95,7 @@ class HookText:
     def _filter_event(e: Expressions, where: tuple[Node, ...]) -> None:
         body, line = e.site.body, e.writer.line
         for node in where:
-            e.writer.comment(f"where: {describe(node, body)}")
+            e.writer.comment(f"where: {describe_node(node, body)}")
             text = e.number(node)
             if may_be_null(node, body):
                 line("fault = 0;")
@@ -149,12 +149,12 @@ class HookText:
         """Evaluate in front what more than one block uses, so that it is evaluated once."""
         body = e.site.body
         blocks: list[list[Node]] = [list(body.emit)]
-        blocks += [list(metric_tops(use)) for use in body.metrics]
-        blocks += [list(span_tops(use)) for use in body.spans]
+        blocks += [list(metric_top_nodes(use)) for use in body.metrics]
+        blocks += [list(span_top_nodes(use)) for use in body.spans]
         uses = [_lets_in(block) for block in blocks]
         for index, let in enumerate(body.lets):
             shared = sum(index in used for used in uses) > 1
-            of_span = any(isinstance(node, Kept | Seen) for node in walk(let.node))
+            of_span = any(isinstance(node, SpanValue | Seen) for node in walk(let.node))
             if shared and not of_span and not isinstance(let.node.type, Stored):
                 e.number(LetRef(index, let.name, let.node.type))
         for stack in STACKS:
@@ -165,7 +165,7 @@ class HookText:
 
     def _declare_frame(self, hook: Hook) -> str:
         assert hook.body.entry is not None
-        kept = [(node.type, describe(node, hook.body)) for node in hook.body.entry.captures]
+        kept = [(node.type, describe_node(node, hook.body)) for node in hook.body.entry.captures]
         return declare_frame(f"frame_{hook.id}", kept)
 
     def _write_entry(self, side: layout.HookSide, site: EmitSite) -> str:
@@ -258,16 +258,16 @@ def _push_frame(frame: str) -> str:
     return f"pp_push(PP_MAP({layout.OPEN}), &call, &call.depth, PP_DEPTH, {frame})"
 
 
-def _written_out(tops: list[Node], body: Body) -> set[Node]:
+def _written_out(top_nodes: list[Node], body: Body) -> set[Node]:
     """The builtins in some expressions and in the definitions that they use."""
-    parts = [node for top in tops for node in walk(top)]
+    parts = [node for top in top_nodes for node in walk(top)]
     lets = [body.lets[node.index].node for node in parts if isinstance(node, LetRef)]
     found: set[Node] = {node for node in parts if isinstance(node, Builtin)}
     return found | _written_out(lets, body) if lets else found
 
 
-def _lets_in(tops: list[Node]) -> set[int]:
-    return {node.index for top in tops for node in walk(top) if isinstance(node, LetRef)}
+def _lets_in(top_nodes: list[Node]) -> set[int]:
+    return {node.index for top in top_nodes for node in walk(top) if isinstance(node, LetRef)}
 
 
 def _needs_time(hook: Hook) -> bool:

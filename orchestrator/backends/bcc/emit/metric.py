@@ -4,7 +4,7 @@ from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.hook_nodes import may_be_null
 from orchestrator.backends.bcc.emit.expressions import Expressions
 from orchestrator.backends.bcc.emit.key import store_key_part
-from orchestrator.compile.describe import describe
+from orchestrator.compile.describe import describe_node
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.program import MetricSpec, MetricUse
 
@@ -44,9 +44,11 @@ class MetricBlock:
     def describe_metric(self) -> str:
         """The metric as the plan says it."""
         spec, use = self.spec, self.use
-        value = describe(use.value, self.e.site.body) if use.value is not None else "1"
+        value = describe_node(use.value, self.e.site.body) if use.value is not None else "1"
         by = f" by {', '.join(part.name for part in spec.key)}" if spec.key else ""
-        where = f" where {describe(use.where, self.e.site.body)}" if use.where is not None else ""
+        where = (
+            f" where {describe_node(use.where, self.e.site.body)}" if use.where is not None else ""
+        )
         return f"{spec.kind} of {value}{by}{where}"
 
     def _may_be_null(self, *nodes: Node) -> bool:

@@ -13,7 +13,7 @@ from orchestrator.backends.bcc.design.hook_nodes import may_be_null
 from orchestrator.backends.bcc.emit.context import EventContext
 from orchestrator.backends.bcc.emit.site import EmitError, c_type, is_user, read_number
 from orchestrator.backends.bcc.emit.writer import comment_text
-from orchestrator.compile.describe import describe
+from orchestrator.compile.describe import describe_node
 from orchestrator.compile.expressions.nodes import (
     Address,
     Arithmetic,
@@ -26,7 +26,6 @@ from orchestrator.compile.expressions.nodes import (
     Convert,
     Either,
     Field,
-    Kept,
     LetRef,
     Load,
     Node,
@@ -34,7 +33,8 @@ from orchestrator.compile.expressions.nodes import (
     RawArg,
     Register,
     Seen,
-    Shown,
+    ShownAs,
+    SpanValue,
     StringTest,
     UsdtArg,
 )
@@ -91,14 +91,14 @@ class NumberExpressions:
                 return self._declare_let(index)
             case Captured(index=index):
                 return f"({self.context.captured_guard(index)}frame->c{index})"
-            case Kept(index=index):
+            case SpanValue(index=index):
                 return f"({self.context.kept_guard(node)}open->c{index})"
             case Seen():
                 return "open->head.seen"
-            case Shown(value=value, type=kind):
+            case ShownAs(value=value, type=kind):
                 return f"({c_type(kind)})({self.number(value)})"
             case _:
-                raise EmitError(f"{describe(node, self.site.body)} is no number")
+                raise EmitError(f"{describe_node(node, self.site.body)} is no number")
 
     def _load_number(self, node: Load) -> str:
         user = is_user(node.base)
@@ -119,7 +119,7 @@ class NumberExpressions:
         nullable = may_be_null(let.node, self.site.body)
         if self.writer.once(name):
             value = self.number(let.node)
-            text = comment_text(f"{let.name} = {describe(let.node, self.site.body)}")
+            text = comment_text(f"{let.name} = {describe_node(let.node, self.site.body)}")
             self.writer.line(f"/* let {text} */")
             if nullable:
                 self.writer.line("fault = 0;")

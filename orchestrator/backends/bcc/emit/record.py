@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.hook_nodes import may_be_null
 from orchestrator.backends.bcc.emit.expressions import Expressions
-from orchestrator.compile.describe import describe, type_name
-from orchestrator.compile.expressions.nodes import Kept, Node, walk
+from orchestrator.compile.describe import describe_node, describe_type
+from orchestrator.compile.expressions.nodes import Node, SpanValue, walk
 from orchestrator.compile.expressions.types import COMM_SIZE, Cut, Stored, Str
 from orchestrator.compile.program import Emit, Program, RecordField
 from orchestrator.plan.model import Rate
@@ -109,7 +109,9 @@ class RecordBlock:
         body = self.e.site.body
         self.line("u32 nulls = 0, truncated = 0, cut = 0;")
         for field, node in zip(self.emit.fields, self.nodes, strict=True):
-            self.e.writer.comment(f"{field.name} = {describe(node, body)}, {type_name(node)}")
+            self.e.writer.comment(
+                f"{field.name} = {describe_node(node, body)}, {describe_type(node)}"
+            )
             self._fill_field(field, node)
         self._fill_header()
 
@@ -143,7 +145,7 @@ class RecordBlock:
 
     def _note_fault(self, field: RecordField, node: Node) -> None:
         """A null is a read that failed, but for what a via would have told that was not seen."""
-        of_via = any(isinstance(n, Kept) and n.name.startswith("via.") for n in walk(node))
+        of_via = any(isinstance(n, SpanValue) and n.name.startswith("via.") for n in walk(node))
         self.line("if (fault) {")
         self.line(f"\tnulls |= {1 << field.bit:#x}U;")
         if of_via:

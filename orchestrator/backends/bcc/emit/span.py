@@ -15,7 +15,7 @@ from orchestrator.backends.bcc.emit.key import store_key_part
 from orchestrator.backends.bcc.emit.metric import MetricBlock
 from orchestrator.backends.bcc.emit.record import RecordBlock
 from orchestrator.backends.bcc.emit.target import TargetTest
-from orchestrator.compile.describe import describe
+from orchestrator.compile.describe import describe_node
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.program import MetricUse, Program, SpanProgram, SpanRole, SpanUse
 
@@ -220,7 +220,7 @@ class SpanBlock:
         MetricBlock(self.e, spec, use, number, every).write_block()
 
     def _filter_span(self, node: Node) -> None:
-        self.e.writer.comment(f"where: {describe(node, self.e.site.body)}")
+        self.e.writer.comment(f"where: {describe_node(node, self.e.site.body)}")
         text = self.e.number(node)
         nullable = may_be_null(node, self.e.site.body)
         with self.e.writer.block():

@@ -12,18 +12,18 @@ from typing import assert_never
 from orchestrator.backends.bcc.emit.context import CUT_BIT, EventContext
 from orchestrator.backends.bcc.emit.site import EmitError, is_user
 from orchestrator.backends.bcc.emit.writer import CWriter
-from orchestrator.compile.describe import describe
+from orchestrator.compile.describe import describe_node
 from orchestrator.compile.expressions.nodes import (
     Builtin,
     Captured,
     Either,
     Field,
     IpOf,
-    Kept,
     LetRef,
     Load,
     Node,
     ReadString,
+    SpanValue,
     StringTest,
     TextConst,
 )
@@ -114,13 +114,13 @@ class StringExpressions:
             case Captured(index=index):
                 guard = self.context.captured_guard(index)
                 return StringAddress(address=f"({guard}(u64)frame->c{index})")
-            case Kept(index=index):
+            case SpanValue(index=index):
                 return StringAddress(
                     address=f"({self.context.kept_guard(node)}(u64)open->c{index})"
                 )
             case Builtin(name="comm"):
                 return self._find_comm()
-        raise EmitError(f"{describe(node)} has no address")
+        raise EmitError(f"{describe_node(node)} has no address")
 
     def _find_comm(self) -> StringAddress:
         task = self.site.body.task
@@ -154,7 +154,7 @@ class StringExpressions:
         elif isinstance(node, Captured):
             guard = self.context.captured_guard(node.index)
             self._copy_kept("frame", guard, node.index, node.type, to)
-        elif isinstance(node, Kept):
+        elif isinstance(node, SpanValue):
             guard = self.context.kept_guard(node)
             self._copy_kept("open", guard, node.index, node.type, to)
         elif self.store_captured(node, to):
@@ -201,7 +201,7 @@ class StringExpressions:
             case Field(field=field):
                 address, user = self.context.field_address(field), False
             case _:
-                raise EmitError(f"{describe(node)} is no network address")
+                raise EmitError(f"{describe_node(node)} is no network address")
         self.writer.line(f"if (pp_read({int(user)}, {to}, {size}, {address}))")
         self.writer.line("\tfault = 1;")
 

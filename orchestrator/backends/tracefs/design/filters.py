@@ -15,10 +15,10 @@ from orchestrator.compile.expressions.nodes import (
     Const,
     Convert,
     Node,
-    Shown,
+    ShownAs,
     StringTest,
 )
-from orchestrator.compile.expressions.types import Bool, Int, Pointer, Str, wrap
+from orchestrator.compile.expressions.types import Bool, Int, Pointer, Str, wrap_integer
 
 __all__ = ["FieldRef", "comm_filter", "field_name_of", "filter_text", "join_filters"]
 
@@ -141,8 +141,8 @@ def _before_conversion(op: str, constant: int, source: object, target: object) -
         return constant if _can_hold(source, constant) else None
     if not isinstance(target, Int) or op not in _NEGATED or target.bits < source.bits:
         return None
-    before = wrap(constant, source)
-    return before if wrap(before, target) == constant else None
+    before = wrap_integer(constant, source)
+    return before if wrap_integer(before, target) == constant else None
 
 
 def _is_widening(source: object, target: object) -> bool:
@@ -157,7 +157,7 @@ def _is_widening(source: object, target: object) -> bool:
 
 
 def _can_hold(kind: Int, value: int) -> bool:
-    return wrap(value, kind) == value
+    return wrap_integer(value, kind) == value
 
 
 def _number_type(node: Node) -> object:
@@ -169,7 +169,7 @@ def _strip_shown(node: Node) -> Node:
     """Without the nodes that change no value: presentations, conversions to the same type."""
     while True:
         match node:
-            case Shown(value=value):
+            case ShownAs(value=value):
                 node = value
             case Convert(value=value, type=kind) if _is_same_type(value.type, kind):
                 node = value

@@ -13,11 +13,11 @@ from orchestrator.compile.expressions.nodes import (
     LetRef,
     Node,
     ParamRef,
-    Shown,
+    ShownAs,
     children,
     transform,
 )
-from orchestrator.compile.expressions.types import Int, Ip, Pointer, wrap
+from orchestrator.compile.expressions.types import Int, Ip, Pointer, wrap_integer
 from orchestrator.compile.program import MetricUse, ParamSlot
 
 __all__ = [
@@ -53,7 +53,7 @@ def _fold_constant(node: Node) -> Node:
     """A conversion of a constant becomes a constant."""
     match node:
         case Convert(value=Const(value=value), type=Int() as kind):
-            return Const(wrap(value, kind), kind)
+            return Const(wrap_integer(value, kind), kind)
         case _:
             return node
 
@@ -70,7 +70,7 @@ def reads_memory(node: Node) -> bool:
 
 def strip_shown(node: Node) -> Node:
     """The node without presentations, which only user space applies."""
-    return strip_shown(node.value) if isinstance(node, Shown) else node
+    return strip_shown(node.value) if isinstance(node, ShownAs) else node
 
 
 def split_conjuncts(conditions: Sequence[Node]) -> Iterator[Node]:

@@ -19,7 +19,7 @@ from orchestrator.compile.expressions.nodes import (
     Convert,
     Either,
     Node,
-    Shown,
+    ShownAs,
 )
 from orchestrator.compile.expressions.types import Bool, Int, Pointer
 
@@ -67,7 +67,7 @@ def evaluate_columns(node: Node, leaf: Callable[[Node], Values | None], count: i
             return np.full(
                 count, value % (1 << _bits_of(kind)), dtype=f"u{_bits_of(kind) // 8}"
             ).view(_dtype_of(kind))
-        case Shown(value=value):
+        case ShownAs(value=value):
             return of(value)
         case Convert(value=value, type=kind):
             return (

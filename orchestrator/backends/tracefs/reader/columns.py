@@ -19,7 +19,7 @@ from orchestrator.backends.tracefs.reader.arrays import BoolArray, ByteArray, In
 from orchestrator.backends.tracefs.reader.column_eval import NotVectorised, evaluate_columns
 from orchestrator.backends.tracefs.reader.events import Events, gather_rows
 from orchestrator.backends.tracefs.reader.tasks import Tasks
-from orchestrator.compile.expressions.evaluate import Fault, Tally, evaluate
+from orchestrator.compile.expressions.evaluate import EvaluationCounts, ReadFailed, evaluate
 from orchestrator.compile.expressions.nodes import (
     Builtin,
     Captured,
@@ -82,7 +82,7 @@ class EventColumns:
         event_format: EventFormat,
         events: Events,
         tasks: Tasks,
-        tally: Tally,
+        tally: EvaluationCounts,
         pair: Pair | None = None,
     ) -> None:
         self.event_format, self.events, self.tasks, self.tally = event_format, events, tasks, tally
@@ -149,7 +149,7 @@ class EventColumns:
             try:
                 value = evaluate(node, partial(self._value_at, i), tally=self.tally)
                 values[i] = value if text else _wrap_value(int(value), node.type)
-            except Fault:
+            except ReadFailed:
                 nulls[i] = True
         return ValueColumn(values, nulls)
 
@@ -158,7 +158,7 @@ class EventColumns:
         if column is None:
             return None
         if column.nulls is not None and column.nulls[row]:
-            raise Fault("a read failed")
+            raise ReadFailed("a read failed")
         value = column.values[row]
         return bytes(value) if isinstance(value, bytes | np.ndarray) else int(value)
 

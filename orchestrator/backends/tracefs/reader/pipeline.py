@@ -26,7 +26,7 @@ from orchestrator.backends.tracefs.reader.records import AcceptedEvents, write_r
 from orchestrator.backends.tracefs.reader.side_tally import SideTally
 from orchestrator.backends.tracefs.reader.target import Targets
 from orchestrator.backends.tracefs.reader.tasks import Tasks
-from orchestrator.compile.expressions.evaluate import Tally
+from orchestrator.compile.expressions.evaluate import EvaluationCounts
 from orchestrator.compile.program import Program
 
 __all__ = ["Pipeline"]
@@ -58,7 +58,7 @@ class Pipeline:
     ) -> None:
         self.program, self.tasks, self.stack_step = program, tasks, stack_step
         self._deadline_ns = 0
-        self.tally = Tally()
+        self.tally = EvaluationCounts()
         self.targets = Targets(program.target, tasks)
         self.aggregates = [Aggregate(spec) for spec in program.metrics]
         self.bounds = _make_record_limits(program)

@@ -20,7 +20,7 @@ from orchestrator.compile.expressions.nodes import (
     Register,
     StringTest,
 )
-from orchestrator.compile.expressions.types import INTEGERS, Int, Str, promoted, wrap
+from orchestrator.compile.expressions.types import INTEGERS, Int, Str, promote_types, wrap_integer
 
 KINDS = list(INTEGERS.values())
 FIELDS = {Register(i, kind): f"a{i}" for i, kind in enumerate(KINDS)}
@@ -45,7 +45,7 @@ def constants(draw: st.DrawFn) -> Const:
     """Numbers near the edges of all types."""
     kind = draw(st.sampled_from(KINDS))
     edges = [0, 1, 127, 128, 255, 256, 2**31 - 1, 2**31, 2**32, 2**63 - 1, -1, -128, -129, -(2**31)]
-    return Const(wrap(draw(st.sampled_from(edges) | st.integers(-300, 300)), kind), kind)
+    return Const(wrap_integer(draw(st.sampled_from(edges) | st.integers(-300, 300)), kind), kind)
 
 
 @st.composite
@@ -55,10 +55,10 @@ def comparisons(draw: st.DrawFn) -> Node:
     assert isinstance(left.type, Int)
     if draw(st.booleans()):
         mask = draw(constants())
-        kind = promoted(left.type, mask.type)  # type: ignore[arg-type]  # both are integers
+        kind = promote_types(left.type, mask.type)  # type: ignore[arg-type]  # both are integers
         left = Arithmetic("&", brought(left, kind), brought(mask, kind), kind)
     right: Node = draw(constants())
-    kind = promoted(left.type, right.type)  # type: ignore[arg-type]  # the same
+    kind = promote_types(left.type, right.type)  # type: ignore[arg-type]  # the same
     pair = [brought(left, kind), brought(right, kind)]
     if draw(st.booleans()):
         pair.reverse()
@@ -89,7 +89,7 @@ def kernel_says(text: str, row: dict[str, int]) -> bool:
         kind = NAMED[name].type
         assert isinstance(kind, Int)
         assert constant >= 0 or kind.signed  # the kernel refuses a negative one of an unsigned
-        return f"bool({row[name]} {op} {wrap(constant, kind)})"
+        return f"bool({row[name]} {op} {wrap_integer(constant, kind)})"
 
     python = re.sub(r"(a\d) (==|!=|<=?|>=?|&) (-?\d+)", one, text)
     python = re.sub(r"!(?=\()", " not ", python).replace("&&", "and").replace("||", "or")
@@ -102,7 +102,7 @@ def test_a_filter_holds_exactly_where_the_expression_does(node: Node, numbers: l
     text = filter_text(node, field_of)
     if text is None:
         return
-    row = {f"a{i}": wrap(number, KINDS[i]) for i, number in enumerate(numbers)}
+    row = {f"a{i}": wrap_integer(number, KINDS[i]) for i, number in enumerate(numbers)}
     leaves: dict[Node, int | bytes] = {node: row[name] for node, name in FIELDS.items()}
     assert kernel_says(text, row) == bool(evaluate(node, leaves)), text
 
@@ -116,14 +116,14 @@ def test_every_pair_of_types_compares_right_at_its_edges(field: Register) -> Non
     sign: widened, narrowed and reinterpreted values are all distinguished."""
     assert isinstance(field.type, Int)
     for other, number, op in product(KINDS, EDGES, COMPARISONS):
-        kind = promoted(field.type, other)
-        constant = brought(Const(wrap(number, other), other), kind)
+        kind = promote_types(field.type, other)
+        constant = brought(Const(wrap_integer(number, other), other), kind)
         node = Comparison(op, brought(field, kind), tidied(constant))
         text = filter_text(node, field_of)
         if text is None:
             continue
         for edge in EDGES:
-            row = {FIELDS[field]: wrap(edge, field.type)}
+            row = {FIELDS[field]: wrap_integer(edge, field.type)}
             holds = evaluate(node, {field: row[FIELDS[field]]})
             assert kernel_says(text, row) == bool(holds), (text, node)
 
@@ -132,7 +132,7 @@ def tidied(node: Node) -> Node:
     """Conversions of constants done, as the compiler does them."""
     match node:
         case Convert(value=Const(value=value), type=Int() as kind):
-            return Const(wrap(value, kind), kind)
+            return Const(wrap_integer(value, kind), kind)
         case _:
             return node
 
@@ -143,9 +143,9 @@ def test_a_constant_within_the_field_s_range_is_always_pushed(
 ) -> None:
     """What filters can say is said: nothing is left to user space for no reason."""
     assert isinstance(field.type, Int)
-    wide = promoted(field.type, field.type)
-    fits = wrap(number, field.type) == number
-    node = Comparison(op, brought(field, wide), Const(wrap(number, wide), wide))
+    wide = promote_types(field.type, field.type)
+    fits = wrap_integer(number, field.type) == number
+    node = Comparison(op, brought(field, wide), Const(wrap_integer(number, wide), wide))
     assert not fits or filter_text(node, field_of) is not None
 
 

@@ -19,7 +19,15 @@ from orchestrator.compile.expressions.nodes import (
     Node,
     Register,
 )
-from orchestrator.compile.expressions.types import BOOL, INTEGERS, U16, U32, Int, promoted, wrap
+from orchestrator.compile.expressions.types import (
+    BOOL,
+    INTEGERS,
+    U16,
+    U32,
+    Int,
+    promote_types,
+    wrap_integer,
+)
 
 KINDS = list(INTEGERS.values())
 LEAVES = [Register(i, kind) for i, kind in enumerate(KINDS)]
@@ -31,7 +39,7 @@ def integers(draw: st.DrawFn, depth: int = 3) -> Node:
     """An expression of any integer type."""
     if not depth or draw(st.booleans()):
         kind = draw(st.sampled_from(KINDS))
-        constant = Const(wrap(draw(st.integers(-(2**63), 2**64)), kind), kind)
+        constant = Const(wrap_integer(draw(st.integers(-(2**63), 2**64)), kind), kind)
         choices: list[Node] = [*LEAVES, constant]
         return draw(st.sampled_from(choices))
     below = integers(depth=depth - 1)
@@ -74,7 +82,7 @@ def conditions(draw: st.DrawFn, depth: int = 3) -> Node:
 def _common(left: Node, right: Node) -> Int:
     assert isinstance(left.type, Int)
     assert isinstance(right.type, Int)
-    return promoted(left.type, right.type)
+    return promote_types(left.type, right.type)
 
 
 rows = st.lists(
@@ -87,7 +95,7 @@ rows = st.lists(
 @given(integers() | conditions(), rows)
 def test_columns_and_the_evaluator_agree(node: Node, numbers: list[list[int]]) -> None:
     """Every row of a column is what the evaluator makes of that row, wraps and signs included."""
-    table = [[wrap(n, k) for n, k in zip(row, KINDS, strict=True)] for row in numbers]
+    table = [[wrap_integer(n, k) for n, k in zip(row, KINDS, strict=True)] for row in numbers]
     columns = {
         leaf: np.array([row[i] for row in table], dtype=f"{'i' if k.signed else 'u'}{k.bits // 8}")
         for i, (leaf, k) in enumerate(zip(LEAVES, KINDS, strict=True))

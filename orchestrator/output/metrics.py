@@ -16,8 +16,6 @@ __all__ = [
     "metric_fields",
 ]
 
-#: The fields of a record of the log, as JSON has them.
-
 
 def metric_fields(  # noqa: PLR0913  # a record has this many properties
     spec: MetricSpec,

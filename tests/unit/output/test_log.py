@@ -6,8 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,44 +84,6 @@ def test_queueing_imports_neither_structlog_nor_numpy() -> None:
     assert done.stdout == "\n"
 
 
-def test_short_writes_are_completed() -> None:
-    """A stream that takes seven bytes at a time gets every byte, once."""
-    stream = Stubborn(step=7)
-    sink = Sink(stream)
-    sink.write(b"one line\nanother line\n", 2)
-    assert stream.taken == b"one line\nanother line\n"
-    assert (sink.delivered, sink.lost, sink.bytes) == (2, 0, 22)
-
-
-def test_a_full_disk_is_reported_with_what_was_lost_and_counted() -> None:
-    """Whole lines count as delivered, the rest as lost; later writes are lost at once."""
-    sink = Sink(Stubborn(step=100, room=20))
-    with pytest.raises(OutputLost, match="full") as caught:
-        sink.write(b"12345678\n" * 5, 5)
-    assert (caught.value.errno, caught.value.records_lost) == (errno.ENOSPC, 3)
-    with pytest.raises(OutputLost):
-        sink.write(b"more\n", 1)
-    assert (sink.delivered, sink.lost) == (2, 4)
-
-
-def test_a_file_of_ours_does_not_end_in_half_a_line(tmp_path: Path) -> None:
-    """A real size limit cuts a write short: the half line is taken back."""
-    script = (
-        "import resource, signal, sys; from orchestrator.output.sink import Sink, OutputLost\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "sink = Sink(open(sys.argv[1], 'wb', buffering=0), owned=True)\n"
-        "try: sink.write(b'123456789012345\\n' * 100, 100)\n"
-        "except OutputLost as lost: print(lost.records_lost, sink.delivered)\n"
-    )
-    path = tmp_path / "events.jsonl"
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == ["38", "62"]
-    assert path.read_bytes() == b"123456789012345\n" * 62
-
-
 def test_a_closed_pipe_is_epipe_and_queued_records_are_counted() -> None:
     """`probeplan run … | head -1` ends in an OutputLost, with all that was queued lost."""
     reader, writer = os.pipe()
@@ -137,28 +97,6 @@ def test_a_closed_pipe_is_epipe_and_queued_records_are_counted() -> None:
             log.flush()
     assert (caught.value.errno, caught.value.records_lost) == (errno.EPIPE, 3)
     assert (sink.delivered, sink.lost) == (0, 3)
-
-
-def test_a_pipe_that_does_not_block_is_waited_for() -> None:
-    """Standard output may be shared with a program that made it non-blocking."""
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    lines = b"x" * 99 + b"\n"
-    got: list[bytes] = []
-
-    def drain() -> None:
-        while part := os.read(reader, 65536):
-            got.append(part)
-
-    thread = threading.Thread(target=drain)
-    with os.fdopen(writer, "wb") as stream:
-        sink = Sink(stream)
-        thread.start()
-        sink.write(lines * 20_000, 20_000)
-    thread.join()
-    os.close(reader)
-    assert b"".join(got) == lines * 20_000
-    assert sink.delivered == 20_000
 
 
 def test_stamps_are_rfc_3339_with_nanoseconds() -> None:

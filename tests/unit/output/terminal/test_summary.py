@@ -12,8 +12,6 @@ import pytest
 
 from orchestrator.cells.buckets import LOG
 from orchestrator.output.percentiles import histogram_fields
-from orchestrator.output.terminal.human_units import format_amount, make_printable
-from orchestrator.output.terminal.progress import Progress, hidden_at_end
 from orchestrator.output.terminal.summary import print_summary
 from tests.support.samples import finished, lifecycle, metric
 
@@ -47,6 +45,15 @@ def test_a_span_s_row_says_what_became_of_its_starts() -> None:
     run = finished()
     run["ledger"]["spans"] = {"blocked": {"counts": counts, "emit": None, "metrics": busy}}
     assert row(summary(run), "blocked") == ["blocked", "748", "735", "13", "700", "-", "6"]
+
+
+def test_records_that_limits_output_left_unwritten_are_no_loss() -> None:
+    """As the verdict has it."""
+    run = finished()
+    run["ledger"]["probes"]["read"]["emit"]["delivered"] -= 10
+    limit = {**lifecycle()["limit.reached"], "limit": "output", "value": 1 << 20}
+    assert "17 + unknown" in summary(run)
+    assert "7 + unknown" in summary(run, limits=[limit]).replace("17 + unknown", "")
 
 
 def test_the_verdict_says_incomplete_and_why() -> None:
@@ -268,52 +275,3 @@ def test_names_from_processes_cannot_drive_the_terminal() -> None:
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "\\x1b[2J[red]x\\u202e" in text
-    assert make_printable("a\nb") == "a\\nb"
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "text"),
-    [
-        (1500, "ns", "1.5 µs"), (30_000_000_000, "us", "30 s"), (0, "ns", "0 ns"),
-        (8 << 20, "bytes", "8 MiB"), (1234567, "", "1,234,567"), (None, "ns", "-"),
-        ("unknown", "ns", "unknown"), (999_999, "ns", "1,000 µs"), (2.5, "pages", "2.50 pages"),
-    ],
-)  # fmt: skip
-def test_amounts_read_well(value: float, unit: str, text: str) -> None:
-    """Durations are ns and sizes bytes, whatever the display unit."""
-    assert format_amount(value, unit) == text
-
-
-def test_the_bar_is_drawn_on_a_terminal_and_taken_away() -> None:
-    """After `hide` the line is empty again, so that a log line can stand there."""
-    ours, theirs = pty.openpty()
-    with os.fdopen(theirs, "w") as terminal:
-        with hidden_at_end(Progress(10, terminal)) as progress:
-            progress.update(5, 1000, "unknown")
-            drawn = os.read(ours, 4096).decode()
-            progress.hide()
-            assert os.read(ours, 4096).decode() == "\r\x1b[K"
-        assert drawn.startswith("\r\x1b[K[############............] 5.0/10 s")
-        assert "1,000 events  200/s  unknown lost" in drawn
-    os.close(ours)
-
-
-def test_the_bar_is_drawn_at_most_ten_times_a_second() -> None:
-    """However often it is reported."""
-    ours, theirs = pty.openpty()
-    with os.fdopen(theirs, "w") as terminal:
-        progress = Progress(None, terminal)
-        progress.update(1, 1, 0)
-        progress.update(1, 2, 0)
-        assert os.read(ours, 4096).decode().count("events") == 1
-    os.close(ours)
-
-
-def test_nothing_is_drawn_where_there_is_no_terminal() -> None:
-    """Nor on a stream that is closed."""
-    out = io.StringIO()
-    with hidden_at_end(Progress(10, out)) as progress:
-        progress.update(5, 1000, 0)
-    assert out.getvalue() == ""
-    out.close()
-    Progress(10, out).update(5, 1000, 0)

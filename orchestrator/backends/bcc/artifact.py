@@ -1,4 +1,4 @@
-"""From a program to what will be attached: pure, needs neither root nor a compiler."""
+"""From a program to its artifact: pure, needs neither root nor a compiler."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from orchestrator.plan.findings import Finding, HostError, Position
 
 NAME = "bcc"
 NEEDED = ("bpf", "ringbuf", "jiffies64")
-LARGEST_KEY = 256  # bytes of a metric's key: it lies on the BPF stack
+LARGEST_KEY = 256  # bytes of a metric's key, which is built on the BPF stack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +134,8 @@ def _plan_hook(hook: Hook, choice: MechanismChoice) -> HookPlan:
 
 
 def _where_enforced(*, has_fetch: bool) -> dict[str, Enforced]:
-    """Everything is done in the kernel; without fetching atomics the reader trims what is over the
-    cap."""
+    """Everything is enforced in the kernel; without fetching atomics the reader drops the records
+    that exceed the cap."""
     names = ["duration", "rate", "target", "where", "sample", "metrics"]
     enforced: dict[str, Enforced] = dict.fromkeys(names, "kernel")
     enforced["events"] = "kernel" if has_fetch else "user"

@@ -3,7 +3,7 @@
 #include <probeplan/runtime.h>
 
 struct control {
-	u64 enabled[1]; /* a bit a probe; all 0: disarmed */
+	u64 enabled[1]; /* one bit per probe; all 0: disarmed */
 	u64 deadline, self, cap, rate_gap, rate_burst;
 	struct { u64 sample, cap, rate_gap, rate_burst; } probe[1];
 	u64 param[1]; /* 0: threshold */
@@ -31,7 +31,7 @@ PP_INLINE void disarm(struct control *control)
 		PP_WRITE(control->enabled[i], 0);
 }
 
-/* A CPU's first look in a tick reads the clock; past the deadline that look disarms all. */
+/* The first event of a CPU in a tick reads the clock; past the deadline it disarms all probes. */
 PP_INLINE int over(struct control *control, struct ledger *ledger)
 {
 	u64 tick = pp_jiffies64();
@@ -51,7 +51,7 @@ PP_INLINE int over(struct control *control, struct ledger *ledger)
 		COUNT(entered);                                                            \
 	} while (0)
 
-/* Idle tasks share pid 0: each CPU's is a thread of its own. */
+/* Idle tasks share pid 0: each CPU's counts as a separate thread. */
 PP_INLINE u64 thread_of(u64 identity)
 {
 	return identity ? identity : 1ULL << 63 | pp_cpu();
@@ -82,7 +82,7 @@ PP_INLINE void hook_0_entry_work(unsigned long long *ctx, struct control *contro
 	/* where: args.count >= 4096 */
 	if (!(((u64)ctx_2 >= (u64)4096ULL)))
 		DROP(filtered);
-	/* sample: 1/10 at first; N lies in the control element */
+	/* sample: 1/10 at first; N is in the control element */
 	u64 weight = PP_READ(control->probe[0].sample);
 	if (weight > 1)
 		weight = pp_sampled(&ledger->gap, &ledger->weight, weight);

@@ -17,25 +17,25 @@ _RETURN_1 = bpf.instruction(bpf.MOV64_IMM, to=0, value=1) + bpf.instruction(bpf.
 
 
 def measure_price(kind: str) -> tuple[float, float] | None:
-    """ns that a call becomes slower by, and ns a run as the kernel's statistics tell them of a
-    program that does nothing. None where this mechanism cannot be tried."""
+    """How much slower a call becomes, in ns, and the run time of a program that does nothing, in
+    ns, by the kernel's statistics. None where this mechanism cannot be tried."""
     attach = _ATTACHERS.get(kind)
     if attach is None:
         return None
     try:
-        program, made = attach()
+        program, attachment = attach()
     except (OSError, AttachRefused, ValueError, elf.ElfError):
         return None
     try:
         with_it, run_ns = measure_call_ns(), _measure_run(program)
     finally:
-        made.detach()
+        attachment.detach()
         os.close(program)
     return max(with_it - measure_call_ns(), 0.0), run_ns
 
 
 def _measure_run(program: int) -> float:
-    """0 where statistics are not allowed: they are then not used later either."""
+    """ns per run; 0 where statistics are not allowed, since they are not used later either."""
     statistics = RunTime()
     try:
         statistics.on()
@@ -44,8 +44,12 @@ def _measure_run(program: int) -> float:
         return 0.0
     finally:
         statistics.off()
-    found = bpf.program_statistics(program)
-    return found.run_time_ns / found.run_count if found.run_time_ns and found.run_count else 0.0
+    measured = bpf.program_statistics(program)
+    return (
+        measured.run_time_ns / measured.run_count
+        if measured.run_time_ns and measured.run_count
+        else 0.0
+    )
 
 
 def _load_empty(kind: int) -> int:

@@ -22,9 +22,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def attach_perf_clock(frequency: int, program: int) -> Attachment:
-    """Attach `program` to every online CPU's clock, `frequency` times a second of its running.
+    """Attach `program` to the clock of every online CPU, `frequency` times per second of CPU time.
 
-    CPUs that come online later are not seen. Raises AttachRefused.
+    CPUs that come online later are not covered. Raises AttachRefused.
     """
     fds: list[int] = []
     try:

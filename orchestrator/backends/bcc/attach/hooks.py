@@ -1,4 +1,4 @@
-"""One hook's programs into the kernel and onto their events."""
+"""The programs of one hook: loaded, and attached to their events."""
 
 import re
 import tempfile
@@ -49,7 +49,7 @@ def load_side(side: HookSide, mechanism: Mechanism, code: bytes, maps: Mapping[i
 
 
 def _explain_refusal(side: HookSide, refused: load.LoadError) -> Finding:
-    """What the verifier said, in terms of the plan; its whole log is kept in a file."""
+    """The verifier's message in terms of the plan; its whole log is kept in a file."""
     hook, hint = side.hook, ""
     tail = [line for line in refused.log.strip().splitlines() if not _is_statistics(line)]
     if refused.log:
@@ -58,8 +58,8 @@ def _explain_refusal(side: HookSide, refused: load.LoadError) -> Finding:
         ) as kept:
             kept.write(refused.log)
         hint = f"the verifier's log is in {kept.name}; {_describe_program(hook)}"
-    said = "; ".join(tail[-LOG_LINES:]) or str(refused)
-    message = f"the kernel refused the program of {hook.label} ({side.name}): {said}"
+    reason = "; ".join(tail[-LOG_LINES:]) or str(refused)
+    message = f"the kernel refused the program of {hook.label} ({side.name}): {reason}"
     return Finding(code="PP089", message=message, position=hook.position, hint=hint)
 
 
@@ -69,15 +69,15 @@ def _is_statistics(line: str) -> bool:
 
 def _describe_program(hook: Hook) -> str:
     body = hook.body
-    told = ", ".join(f"`{describe_node(node, body)}`" for node in islice(top_nodes(body), 6))
-    return f"the program computes {told}" if told else "the program only counts"
+    nodes = ", ".join(f"`{describe_node(node, body)}`" for node in islice(top_nodes(body), 6))
+    return f"the program computes {nodes}" if nodes else "the program only counts"
 
 
 def attach_side(
     side: HookSide, mechanism: Mechanism, program: int, options: AttachOptions
 ) -> Attachment:
-    """Attach a loaded program. Raises links.AttachRefused, ValueError for a place that no
-    definition can name."""
+    """Attach a loaded program. Raises links.AttachRefused, and ValueError for a place that cannot
+    be written as a definition."""
     hook = side.hook
     match mechanism:
         case "raw tracepoint":
@@ -114,14 +114,14 @@ def _tracepoint_name(hook: Hook) -> str:
 
 def _attach_perf_tracepoint(side: HookSide, program: int) -> Attachment:
     hook = side.hook
-    found = hook.exit_tracepoint if side.name == "return" else hook.tracepoint
-    if found is None or found.id is None:
-        raise ValueError(f"{hook.label}: the kernel tells no number for this event")
-    return links.attach_perf_tracepoint(found.id, program, place=f"{found.category}:{found.event}")
+    event = hook.exit_tracepoint if side.name == "return" else hook.tracepoint
+    if event is None or event.id is None:
+        raise ValueError(f"{hook.label}: the kernel reports no number for this event")
+    return links.attach_perf_tracepoint(event.id, program, place=f"{event.category}:{event.event}")
 
 
 def _define_event(side: HookSide, run_id: str) -> Event:
-    """The definition of our own event; its name holds the run's id, since the kernel's profiles
+    """The definition of our own event. Its name contains the run's id, since the kernel's profiles
     list names without groups."""
     hook = side.hook
     run = re.sub(r"[^a-z0-9]", "_", run_id.lower())[:24]

@@ -1,6 +1,7 @@
-"""Programs onto the kernel's probes. An attachment ends with its descriptors, or the process.
+"""Programs attached to the kernel's probes. An attachment ends when its descriptors are closed.
 
-Only dynamic events outlive us; their definitions are journalled before they are made.
+Only dynamic events outlive the process; their definitions are written to the journal before they
+are made.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ __all__ += ["attach_uprobe_pmu"]
 EPERM_ANYWHERE = "not permitted: CAP_BPF and CAP_PERFMON are needed, or the kernel is locked down"
 TRACEPOINT_REASONS = {
     errno.EACCES: "the tracepoint's format differs from what the program reads",
-    errno.EINVAL: "the event is no tracepoint, or the program is of another type",
-    errno.ENOENT: "the kernel has no event of that number any more",
+    errno.EINVAL: "the event is not a tracepoint, or the program has another type",
+    errno.ENOENT: "the kernel no longer has an event with that number",
     errno.EEXIST: "the program is attached to this event already",
     errno.E2BIG: "64 programs are attached to this event already",
 }
 OPEN_REASONS = {**TRACEPOINT_REASONS, errno.EACCES: perf.CLOSED}
 RAW_REASONS = {
     errno.ENOENT: "the kernel has no tracepoint of that name",
-    errno.EINVAL: "the program is no raw tracepoint program, or reads more than the tracepoint has",
+    errno.EINVAL: "the program has another type, or reads more than the tracepoint has",
 }
 TRACING_REASONS = {
     errno.EBUSY: "the function cannot be patched now, or another trampoline is in its way",
@@ -51,7 +52,7 @@ PMU_REASONS = {
 
 
 class AttachRefused(Exception):
-    """Attaching by `mechanism` to `place` failed: the errno, and what it means there."""
+    """Attaching by `mechanism` to `place` failed: the errno, and its meaning there."""
 
     def __init__(self, mechanism: str, place: str, code: int, why: str) -> None:
         self.mechanism, self.place, self.errno, self.why = mechanism, place, code, why
@@ -60,7 +61,8 @@ class AttachRefused(Exception):
 
 
 def attach_raw_tracepoint(name: str, prog_fd: int) -> Attachment:
-    """A raw tracepoint program (ctx[n]: the tracepoint's arguments) to the tracepoint `name`."""
+    """Attach a raw tracepoint program (ctx[n]: the tracepoint's arguments) to the tracepoint
+    `name`. Raises AttachRefused."""
     fd = _attempt(
         "raw tracepoint", name, RAW_REASONS, lambda: bpf.raw_tracepoint_open(name, prog_fd)
     )
@@ -68,12 +70,13 @@ def attach_raw_tracepoint(name: str, prog_fd: int) -> Attachment:
 
 
 def attach_fentry(place: str, prog_fd: int) -> Attachment:
-    """A tracing program to the function that it was loaded for; `place` is for messages."""
+    """Attach a tracing program to the function that it was loaded for; `place` is for messages.
+    Raises AttachRefused."""
     return _attach_tracing("fentry", place, prog_fd)
 
 
 def attach_fexit(place: str, prog_fd: int) -> Attachment:
-    """As fentry, but loaded with TRACE_FEXIT: ctx holds arguments, then the return value."""
+    """As attach_fentry, but loaded with TRACE_FEXIT: ctx holds arguments, then the return value."""
     return _attach_tracing("fexit", place, prog_fd)
 
 
@@ -83,9 +86,10 @@ def _attach_tracing(mechanism: str, place: str, prog_fd: int) -> Attachment:
 
 
 def attach_perf_tracepoint(event_id: int, prog_fd: int, *, place: str = "") -> Attachment:
-    """A tracepoint program to the event with this number. It must return 1 on every path.
+    """Attach a tracepoint program to the event with this number. It must return 1 on every path.
 
-    Returning 0 drops the event for everybody else's perf (measured; trace_call_bpf's callers).
+    Returning 0 drops the event for all other users of perf (measured; callers of trace_call_bpf).
+    Raises AttachRefused.
     """
     return _attach_perf_event("perf tracepoint", place or str(event_id), event_id, prog_fd)
 
@@ -97,9 +101,9 @@ def attach_dynamic_event(
     *,
     tracefs: Path = dynamic_events.TRACEFS,
 ) -> Attachment:
-    """A kprobe program (ctx: struct pt_regs) to a dynamic event of our own, defined here.
+    """Attach a kprobe program (ctx: struct pt_regs) to a dynamic event of our own, defined here.
 
-    Works for kernel functions and files, at entry and return. Nothing is left when it fails.
+    Works for kernel functions and files, at entry and return. Nothing is left behind by a failure.
     Raises AttachRefused with the kernel's reason.
     """
     try:
@@ -109,14 +113,14 @@ def attach_dynamic_event(
         raise AttachRefused("dynamic event", event.line, code, why) from None
     try:
         number = dynamic_events.event_id(event.full_name, tracefs=tracefs)
-        made = _attach_perf_event("dynamic event", event.line, number, prog_fd)
+        attachment = _attach_perf_event("dynamic event", event.line, number, prog_fd)
     except (AttachRefused, OSError):
         dynamic_events.remove([event.full_name], tracefs=tracefs)
         raise
     return Attachment(
-        mechanism=made.mechanism,
+        mechanism=attachment.mechanism,
         place=event.line,
-        fds=made.fds,
+        fds=attachment.fds,
         events=(event.full_name,),
         tracefs=tracefs,
     )
@@ -125,9 +129,11 @@ def attach_dynamic_event(
 def attach_kprobe_pmu(
     symbol: str, prog_fd: int, *, offset: int = 0, returns: bool = False
 ) -> Attachment:
-    """A kprobe program through the kprobe PMU: for hosts without tracefs, since misses are unseen.
+    """Attach a kprobe program through the kprobe PMU, for hosts without tracefs: misses are not
+    counted.
 
-    A return probe loses most nested returns here and nobody counts them (90 of 101, measured).
+    A return probe loses most nested returns here, uncounted (90 of 101, measured). Raises
+    AttachRefused.
     """
     return _attach_pmu("kprobe", symbol, offset, prog_fd, returns=returns)
 
@@ -135,9 +141,10 @@ def attach_kprobe_pmu(
 def attach_uprobe_pmu(
     path: str, offset: int, prog_fd: int, *, returns: bool = False, ref_counter: int = 0
 ) -> Attachment:
-    """A kprobe program to a file's offset through the uprobe PMU, for hosts without tracefs.
+    """Attach a kprobe program to an offset in a file by the uprobe PMU, for hosts without tracefs.
 
     `ref_counter`: file offset of a USDT semaphore, counted up while attached (4.20 and later).
+    Raises AttachRefused.
     """
     return _attach_pmu("uprobe", path, offset, prog_fd, returns=returns, high=ref_counter)
 

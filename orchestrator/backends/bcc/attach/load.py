@@ -1,4 +1,4 @@
-"""Programs into the kernel: placeholders become maps, refusals come with the verifier's reasons."""
+"""Programs loaded into the kernel: placeholders become maps, refusals carry the verifier's log."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def load_program(  # noqa: PLR0913 - what BPF_PROG_LOAD takes
     attach_btf_id: int = 0,
     license: str = "GPL",  # noqa: A002 - bpf(2) calls it so
 ) -> int:
-    """Load instructions, their map placeholders replaced by descriptors, and return a descriptor.
+    """Load instructions, with map placeholders replaced by descriptors; return the descriptor.
 
-    Raises LoadError; the log is made only after a refusal, since making it slows the verifier down.
+    Raises LoadError. The log is made only after a refusal, since making it slows the verifier down.
     """
     load = partial(
         bpf.prog_load,
@@ -68,9 +68,10 @@ def load_program(  # noqa: PLR0913 - what BPF_PROG_LOAD takes
 
 
 def patch_maps(insns: bytes, maps: Mapping[int, int]) -> bytes:
-    """Replace the placeholder of each BPF_PSEUDO_MAP_FD load by its map's descriptor.
+    """Replace the placeholder in each BPF_PSEUDO_MAP_FD load by the descriptor of its map.
 
-    Raises ValueError for a placeholder without a map: loading it would name somebody's descriptor.
+    Raises ValueError for a placeholder without a map: it would be taken for an unrelated
+    descriptor.
     """
     if len(insns) % 8:
         raise ValueError(f"{len(insns)} bytes are not a whole number of instructions")
@@ -83,7 +84,7 @@ def patch_maps(insns: bytes, maps: Mapping[int, int]) -> bytes:
         if code[at + 1] >> 4 == PSEUDO_MAP_FD:
             placeholder: int = struct.unpack_from("=i", code, at + 4)[0]
             if placeholder not in maps:
-                raise ValueError(f"no map stands for placeholder {placeholder}")
+                raise ValueError(f"there is no map for placeholder {placeholder}")
             struct.pack_into("=i", code, at + 4, maps[placeholder])
         at += 16
     return bytes(code)

@@ -10,13 +10,13 @@ from orchestrator.compile.program import SpanProgram
 from orchestrator.plan.model import Rate
 
 UNLIMITED = (1 << 64) - 1
-#: A burst of a tenth of the period is let through at once, so that events that come together are
-#: not cut apart: at most count + count/10 records in a period.
+#: A burst of a tenth of the period passes at once, so that events in quick succession stay
+#: together: at most count + count/10 records in a period.
 BURST_PART = 10
 
 
 def control_words(map_layout: layout.MapLayout, own_tgid: int) -> list[int]:
-    """The control element, disarmed. `own_tgid`: our process as the kernel's programs see it."""
+    """The control element, disarmed. `own_tgid`: our process id as the kernel's programs see it."""
     program = map_layout.program
     words = [0] * (map_layout.control_bytes // layout.WORD)
     words[map_layout.plan_word("self")] = own_tgid
@@ -34,14 +34,13 @@ def control_words(map_layout: layout.MapLayout, own_tgid: int) -> list[int]:
 
 
 def _put_rate(words: list[int], gap_at: int, rate: Rate) -> None:
-    """The gap between two records and the burst, in ns, in two words that follow each other."""
+    """Write the gap between two records and the burst, in ns, into two consecutive words."""
     words[gap_at] = max(rate.per_ns // rate.count, 1)
     words[gap_at + 1] = rate.per_ns // BURST_PART
 
 
 def ledger_element(map_layout: layout.MapLayout, side: layout.HookSide, cpus: int) -> bytes:
-    """The first element of one side: zeros, but for the values that minima and maxima start
-    from."""
+    """The first element of one side: zeros, except the initial values of minima and maxima."""
     specs = {metric.index: metric for metric in map_layout.program.metrics}
     words = [0] * (map_layout.ledger_bytes // layout.WORD)
     for number, use in enumerate(side.hook.body.metrics):
@@ -50,7 +49,7 @@ def ledger_element(map_layout: layout.MapLayout, side: layout.HookSide, cpus: in
 
 
 def span_element(map_layout: layout.MapLayout, span: SpanProgram, cpus: int) -> bytes:
-    """The same of a span: zeros, but for what minima and maxima start from."""
+    """The same for a span."""
     words = [0] * (map_layout.ledger_bytes // layout.WORD)
     for number, metric in enumerate(span.metrics):
         words[map_layout.metric_word(number, "value")] = layout.initial_extreme(metric)
@@ -58,7 +57,7 @@ def span_element(map_layout: layout.MapLayout, span: SpanProgram, cpus: int) -> 
 
 
 def seed_threads(tasks: Map, pid: int) -> None:
-    """All threads of a process; twice, since a thread may be born while we read."""
+    """Put all threads of a process into the map; twice, since a thread may be created meanwhile."""
     for _ in range(2):
         with contextlib.suppress(OSError):
             for thread in Path(f"/proc/{pid}/task").iterdir():

@@ -64,7 +64,7 @@ class BccSession:
         self._control.arm(deadline_ns)
 
     def extend(self, deadline_ns: int) -> None:
-        """Move the deadline. A lease that ran out, since we were stopped, is taken up again."""
+        """Move the deadline. A lease that expired while we were stopped is renewed."""
         self._control.extend(deadline_ns)
 
     def pause(self, probes: Collection[int]) -> None:
@@ -103,7 +103,8 @@ class BccSession:
 
     @property
     def samplable(self) -> Collection[int]:
-        """Probes that are no later part of a span."""
+        """Probes whose sampling can be changed: all but those in a span that another probe
+        starts."""
         return {probe.index for probe in self.program.probes if probe.samplable}
 
     def resample(self, probe: int, every: int) -> None:
@@ -118,11 +119,12 @@ class BccSession:
             self._run_time.off()
 
     def expenses(self) -> Sequence[Expense]:
-        """One for each program that is attached."""
+        """What each attached program has cost."""
         return read_expenses(self._attachments.sides, self._counters.accounts, self._prices)
 
     def detach_probe(self, probe: int) -> None:
-        """Off by the fuse at once; then the programs that serve no other probe are detached."""
+        """Switch a probe off by the fuse at once, then detach the programs that serve no other
+        probe."""
         removed = self._control.remove(probe)
         sides = self._attachments.sides_only_for(removed)
         self._counters.accounts.leave(sides)
@@ -185,7 +187,7 @@ class BccSession:
 
 
 def _sort_by_time(batch: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
-    """Records lie in the order in which they were reserved; their stamps are a little older."""
+    """Records are in the order of their reservation; their time stamps are a little older."""
     import numpy as np
 
     stamps = batch[:, :8].view(np.uint64)[:, 0]

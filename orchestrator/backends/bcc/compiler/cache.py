@@ -1,7 +1,7 @@
 """Compiled instructions on disk, so that a plan that ran before starts without a compiler.
 
-A kept file is used only if its digest matches and its directory is our own: its content is loaded
-into the kernel.
+A file is used only if its digest matches and its directory is our own: its content is loaded into
+the kernel.
 """
 
 from __future__ import annotations
@@ -62,39 +62,39 @@ def _digest_tree(headers: Path) -> str:
 
 def read_compiled(key: str, functions: Sequence[str]) -> dict[str, bytes] | None:
     """The kept instructions by function, or None when there are none that can be trusted."""
-    place = cache_directory()
-    if place is None:
+    directory = cache_directory()
+    if directory is None:
         return None
     try:
-        file = check_own(place) / key
-        found = _decode_compiled(file.read_bytes(), functions)
+        file = check_own(directory) / key
+        compiled = _decode_compiled(file.read_bytes(), functions)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    with contextlib.suppress(OSError):  # on a read-only file system it is as good
-        os.utime(file)  # what is used is kept longest
-    return found
+    with contextlib.suppress(OSError):  # a read-only file system does no harm
+        os.utime(file)  # files in use are kept longest
+    return compiled
 
 
 def write_compiled(key: str, compiled: Mapping[str, bytes]) -> None:
-    """Keep instructions, atomically. An unwritable place is no error: we compile again."""
-    place = cache_directory()
-    if place is None:
+    """Store instructions, atomically. An unwritable directory is not an error: we compile again."""
+    directory = cache_directory()
+    if directory is None:
         return
     with contextlib.suppress(OSError):
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=check_own(place), prefix=NEW)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=check_own(directory), prefix=NEW)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(_encode_compiled(compiled))
-            Path(name).replace(place / key)
-            _prune_files(place)
+            Path(name).replace(directory / key)
+            _prune_files(directory)
         except OSError:
             Path(name).unlink()
 
 
-def _prune_files(place: Path) -> None:
-    """Drop the oldest files beyond KEPT_FILES, and what a killed writer left."""
-    files = sorted(place.iterdir(), key=lambda file: file.stat().st_mtime_ns)
+def _prune_files(directory: Path) -> None:
+    """Delete the oldest files beyond KEPT_FILES, and what a killed writer left."""
+    files = sorted(directory.iterdir(), key=lambda file: file.stat().st_mtime_ns)
     torn = [file for file in files if file.name.startswith(NEW) and _age_s(file) > TORN_SECONDS]
     for file in (*files[:-KEPT_FILES], *torn):
         file.unlink(missing_ok=True)
@@ -114,7 +114,7 @@ def _decode_compiled(kept: bytes, functions: Sequence[str]) -> dict[str, bytes]:
     if hashlib.sha256(body).hexdigest().encode() != digest:
         raise ValueError("the digest does not match")
     table = json.loads(body)
-    found = {name: b64decode(table[name], validate=True) for name in functions}
-    if any(not code or len(code) % INSTRUCTION_SIZE for code in found.values()):
+    compiled = {name: b64decode(table[name], validate=True) for name in functions}
+    if any(not code or len(code) % INSTRUCTION_SIZE for code in compiled.values()):
         raise ValueError("not a whole number of instructions")
-    return found
+    return compiled

@@ -1,17 +1,16 @@
 """Generated C to instructions, by libbcc, without a kernel: no headers, no bpf(2), no privilege.
 
-The compiler runs in a child process of its own. That keeps libbcc's 120 MB, its exit handlers and
-its writes to the standard streams out of the caller, and lets us fix everything that libbcc takes
-from its surroundings: it puts the current directory first in the include path, enters
-BCC_KERNEL_SOURCE, and listens to ARCH, CPATH and BCC_LINUX_VERSION_CODE (bcc 0.26,
-src/cc/frontends/clang/loader.cc).
+The compiler runs in a separate child process. That keeps libbcc's 120 MB, its exit handlers and its
+writes to the standard streams out of the caller, and fixes everything that libbcc takes from its
+surroundings: it puts the current directory first in the include path, enters BCC_KERNEL_SOURCE, and
+reads ARCH, CPATH and BCC_LINUX_VERSION_CODE (bcc 0.26, src/cc/frontends/clang/loader.cc).
 
-Which C libbcc leaves alone (measured with bcc 0.26, and a test watches it): in a function
-`int NAME(unsigned long long *ctx)` nothing that is reached through ctx is rewritten. A parameter of
-type `struct pt_regs *`, `struct bpf_raw_tracepoint_args *` or `struct tracepoint__*` marks
-everything that is read through it, and so does a call of bpf_get_current_task: their dereferences
-become bpf_probe_read, which 5.5 and later kernels of some architectures lack. Static functions and
-functions in included files are never touched. Hence the prelude's own names.
+Which C libbcc leaves unchanged (measured with bcc 0.26, and tested): in a function `int
+NAME(unsigned long long *ctx)` nothing that is reached through ctx is rewritten. A parameter of type
+`struct pt_regs *`, `struct bpf_raw_tracepoint_args *` or `struct tracepoint__*` marks everything
+that is read through it, and so does a call of bpf_get_current_task: their dereferences become
+bpf_probe_read, which 5.5 and later kernels of some architectures lack. Static functions and
+functions in included files are never changed. That is why the prelude uses its own names.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME")
 
 
 class CompileError(Exception):
-    """The C could not be compiled. `log` holds what the compiler said."""
+    """The C could not be compiled. `log` is the compiler's output."""
 
     def __init__(self, log: str) -> None:
         self.log = log.strip()
@@ -48,12 +47,10 @@ class CompilerMissingError(CompileError):
 def compile_c(text: str, functions: Sequence[str]) -> dict[str, bytes]:
     """Return the instructions (struct bpf_insn, 8 bytes each) of each of `functions` in `text`.
 
-    Maps must be placeholders (`PP_MAP(1001)`); load.load_program patches them. Needs no root and
-    makes no bpf(2) call. Compiled text is kept on disk (see cache.py); with a hit no compiler is
-    started.
+    Maps must be placeholders (`PP_MAP(1001)`), which attach/load.py replaces. Needs no root and
+    makes no bpf(2) call. Results are kept on disk (see cache.py); on a hit no compiler is started.
 
-    Raises CompilerMissingError without bcc, CompileError with the compiler's log for everything
-    else.
+    Raises CompilerMissingError without bcc, else CompileError with the compiler's log.
     """
     from orchestrator.backends.bcc.compiler import cache
 
@@ -98,7 +95,7 @@ EXIT_REFUSED = 4
 
 
 def _run_child() -> int:
-    """Compile the job on standard input. libbcc prints to fd 1 as well as 2: both go to the log."""
+    """Compile the job on standard input. libbcc prints to fd 1 and fd 2: both go to the log."""
     job = json.loads(sys.stdin.buffer.read())
     answer = os.dup(1)
     os.dup2(2, 1)
@@ -121,4 +118,4 @@ def _run_child() -> int:
 if __name__ == "__main__":
     status = _run_child()
     sys.stderr.flush()
-    os._exit(status)  # libbcc's and LLVM's exit handlers have nothing to do for us and cost time
+    os._exit(status)  # the exit handlers of libbcc and LLVM do nothing useful and cost time

@@ -1,4 +1,4 @@
-"""The accounts of a session: the ledger's counters, and what the kernel counted by itself."""
+"""The accounts of a session: the ledger's counters, and what the kernel counts by itself."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -59,9 +59,9 @@ class Accounts:
         self._final: Counts | None = None
 
     def start(self, sides: Sequence[AttachedSide]) -> None:
-        """Leave out what fired while programs were being attached, and what the kernel hit between
-        opening an event and giving it its program. Hits are read before the ledger, so that one
-        reading gives too little rather than too much; the largest of a few is taken."""
+        """Exclude what fired while programs were being attached, and what the kernel hit between
+        opening an event and giving it its program. Hits are read before the ledger, so that a
+        reading gives too few rather than too many; the largest of several is used."""
         for _ in range(_LOOKS):
             kernel, rows = KernelCounts(sides), self.reader.read_rows()
             unseen = [
@@ -146,7 +146,7 @@ class Accounts:
     def _count_in_flight(
         self, side: layout.HookSide, accepted: Count, all_rows: Sequence[Rows]
     ) -> Count:
-        """Of the calls that an entry accepted, those whose return has not been judged."""
+        """The calls that an entry accepted and whose return has not been judged."""
         if side.name != "entry" or not is_known(accepted):
             return 0
         back = next(s for s in self.layout.sides if s.hook is side.hook and s.name == "return")
@@ -155,8 +155,8 @@ class Accounts:
         return accepted - sum(sum_word(all_rows[back.index], word) for word in words)
 
     def _count_emits(self, rows: Sequence[Rows]) -> tuple[EmitCounts, ...]:
-        """Of every probe that makes records, over its hooks."""
-        found = []
+        """The records of every probe that makes any, over its hooks."""
+        counts = []
         for probe in self.layout.program.probes:
             if probe.emit is None:
                 continue
@@ -166,8 +166,8 @@ class Accounts:
                 if s.hook.probe == probe.index and s.name != "entry"
             ]
             ends = {name: self._sum_rows(own, name) for name in RECORD_DISPOSITIONS}
-            found.append(EmitCounts(probe=probe.index, **ends))
-        return tuple(found)
+            counts.append(EmitCounts(probe=probe.index, **ends))
+        return tuple(counts)
 
     def _count_span(self, span: SpanProgram, rows: Sequence[Rows]) -> SpanCounts:
         row = rows[self.layout.span_element(span.index)]
@@ -179,7 +179,7 @@ class Accounts:
         return SpanCounts(span=span.index, in_flight=opened, **counts)
 
     def _count_metrics(self, rows: Sequence[Rows]) -> tuple[MetricCounts, ...]:
-        found = []
+        counts = []
         for index, fed in self.feeds.items():
             ends = dict.fromkeys(METRIC_DISPOSITIONS, 0)
             for feed in fed:
@@ -187,5 +187,5 @@ class Accounts:
                     word = self.layout.metric_word(feed.number, name)
                     word = feed.counted if name == "counted" else word
                     ends[name] += sum_word(rows[feed.element], word)
-            found.append(MetricCounts(metric=index, **ends))
-        return tuple(found)
+            counts.append(MetricCounts(metric=index, **ends))
+        return tuple(counts)

@@ -27,7 +27,7 @@ class KernelCounts:
         }
 
     def recursion_misses(self, side: HookSide) -> Count:
-        """How often the program was passed over since it was active already."""
+        """How often the kernel skipped the program because it was already active."""
         return self._recursion_misses.get(side.index, UNKNOWN)
 
     def unseen(self, side: HookSide, fired: int) -> int:
@@ -44,12 +44,12 @@ class KernelCounts:
             return UNKNOWN
         hits = self._hits.get(attached.event)
         if hits is None:
-            return self._passed_over(attached)
+            return self._count_skipped(attached)
         return max(hits.hits - fired, 0) + (hits.misses or 0)
 
-    def _passed_over(self, attached: AttachedSide) -> Count:
-        """Misses where hits are not counted: known where being passed over is the only way to miss
-        an event, and is counted if it happens."""
+    def _count_skipped(self, attached: AttachedSide) -> Count:
+        """Misses where hits are not counted: known only where being skipped is the only way to miss
+        an event, and is counted."""
         if attached.attachment.mechanism in _RECURSION_ONLY or _never_nested(attached.side):
             return at_least(self._recursion_misses.get(attached.side.index, UNKNOWN))
         return UNKNOWN

@@ -1,15 +1,14 @@
-"""Where the kernel may pass a BPF program over, and whether it counts that.
+"""Where the kernel may skip a BPF program, and whether it counts that.
 
-Raw tracepoints, fentry and fexit: a program that is active on this CPU already is passed over, and
-bpf_prog_info.recursion_misses counts each time (__bpf_trace_run in kernel/trace/bpf_trace.c,
+Raw tracepoints, fentry and fexit: a program that is already active on this CPU is skipped, and
+bpf_prog_info.recursion_misses counts it (__bpf_trace_run in kernel/trace/bpf_trace.c,
 __bpf_prog_enter_recur in kernel/bpf/trampoline.c). Kernels without that counter have no such check.
 
-Perf tracepoints: the event is dropped before any program is asked when it happens inside another
-perf event's handler at the same interrupt level (get_recursion_context in
-kernel/events/internal.h), and nobody counts it; then trace_call_bpf passes the program over while
-any other is active on this CPU, which newer kernels count. Neither can happen to events that only a
-task causes by its own doing, since a handler makes no system calls, starts no program and does not
-go to sleep; where handlers can be preempted, the kernel is one that counts.
+Perf tracepoints: an event inside the handler of another perf event at the same interrupt level is
+dropped before any program runs (get_recursion_context in kernel/events/internal.h), uncounted. Then
+trace_call_bpf skips the program while any other is active on this CPU, which newer kernels count.
+Neither can happen to events that only a task itself causes: a handler makes no system calls, starts
+no program and does not sleep; and kernels on which handlers can be preempted count it.
 """
 
 from orchestrator.kernel.tracepoints import Tracepoint
@@ -28,6 +27,7 @@ _TASKS_OWN_EVENTS = frozenset(
 
 
 def only_tasks_cause(tracepoint: Tracepoint) -> bool:
-    """True for an event that no handler and no interrupt can cause, so that none goes unseen."""
+    """True for an event that neither a handler nor an interrupt can cause, so that none is
+    missed."""
     place = (tracepoint.category, tracepoint.event)
     return place[0] in _TASKS_OWN_CATEGORIES or place in _TASKS_OWN_EVENTS

@@ -16,7 +16,7 @@ __all__ = ["read_expenses"]
 def read_expenses(
     sides: Sequence[AttachedSide], accounts: Accounts, prices: Mapping[str, Price]
 ) -> list[Expense]:
-    """One for each attached program. `prices`: of a hit, by how a program is attached."""
+    """One for each attached program. `prices`: per hit, by how a program is attached."""
     rows = accounts.reader.read_rows()
     return [
         _read_expense(of_program, rows, accounts, prices) for of_program in sides_by_program(sides)

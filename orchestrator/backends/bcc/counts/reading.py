@@ -1,4 +1,4 @@
-"""From maps to counters and cells."""
+"""Counters, open spans and cells, read from their maps."""
 
 import struct
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from orchestrator.backends.protocol import OpenSpans
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import MetricSpec, SpanProgram
 
-Rows = Sequence[Sequence[int]]  # one list of words a CPU
+Rows = Sequence[Sequence[int]]  # one list of words per CPU
 Entries = Sequence[tuple[bytes, bytes]]  # keys and values of a map
 
 
@@ -27,7 +27,7 @@ class LedgerReader:
         self.layout, self.ledger = map_layout, ledger
 
     def read_rows(self) -> list[Rows]:
-        """Every element's words as of now (layout.MapLayout numbers them)."""
+        """Every element's words as of now, in the numbering of layout.MapLayout."""
         return [self._read_element(index) for index in range(self.layout.elements)]
 
     def _read_element(self, index: int) -> Rows:
@@ -36,14 +36,14 @@ class LedgerReader:
 
 
 def sum_word(rows: Rows, word: int) -> int:
-    """A counter over all CPUs."""
+    """The sum of a counter over all CPUs."""
     return sum(row[word] for row in rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricFeed:
-    """What feeds a metric: an element of the ledger, in which the metric has the number `number`,
-    and the word there that holds how many events counted."""
+    """A side or span that feeds a metric: its element of the ledger, the number of the metric in
+    it, and the word there that holds how many events counted."""
 
     element: int
     number: int
@@ -51,20 +51,20 @@ class MetricFeed:
 
 
 def find_feeds(map_layout: layout.MapLayout) -> dict[int, list[MetricFeed]]:
-    """By metric, all sides and spans that feed it."""
-    found: dict[int, list[MetricFeed]] = {metric.index: [] for metric in map_layout.program.metrics}
+    """All sides and spans that feed each metric, by its index."""
+    feeds: dict[int, list[MetricFeed]] = {metric.index: [] for metric in map_layout.program.metrics}
     specs = {metric.index: metric for metric in map_layout.program.metrics}
     for side in map_layout.sides:
         body = side.hook.body
         for number, use in enumerate(body.metrics if side.name != "entry" else ()):
             every = counts_all(specs[use.metric], use, body)
-            found[use.metric].append(_make_feed(map_layout, side.index, number, every=every))
+            feeds[use.metric].append(_make_feed(map_layout, side.index, number, every=every))
     for span in map_layout.program.spans:
         element = map_layout.span_element(span.index)
         for number, spec in enumerate(span.metrics):
             every = span_counts_all(map_layout.program, span, number)
-            found[spec.index].append(_make_feed(map_layout, element, number, every=every))
-    return found
+            feeds[spec.index].append(_make_feed(map_layout, element, number, every=every))
+    return feeds
 
 
 def _make_feed(
@@ -77,16 +77,17 @@ def _make_feed(
 
 
 def parse_open_spans(span: SpanProgram, values: bytes) -> OpenSpans:
-    """Open spans from the values of their map: struct pp_frame, then what is kept (layout.py)."""
+    """Open spans from the values of their map: struct pp_frame, then the kept values
+    (layout.py)."""
     import numpy as np
 
     size = layout.span_bytes(span)
     rows = np.frombuffer(values, dtype=np.uint8).reshape(-1, size)
     words = np.ascontiguousarray(rows).view(np.uint64)
     at, kept = layout.FRAME_HEAD_BYTES, []
-    for one in span.kept:
-        kept.append(rows[:, at : at + one.size])
-        at += layout.pad_to_word(one.size)
+    for value in span.kept:
+        kept.append(rows[:, at : at + value.size])
+        at += layout.pad_to_word(value.size)
     return OpenSpans(
         weight=(words[:, 0] >> np.uint64(32)).astype(np.uint32),
         since=words[:, 1],
@@ -96,7 +97,7 @@ def parse_open_spans(span: SpanProgram, values: bytes) -> OpenSpans:
 
 
 class MetricReader:
-    """Cells of one metric, from what its maps held and from the ledger elements that feed it."""
+    """Cells of one metric, from the contents of its maps and the ledger elements that feed it."""
 
     def __init__(
         self,
@@ -105,16 +106,17 @@ class MetricReader:
         entries: Mapping[int, Entries],
         fed: Sequence[MetricFeed],
     ) -> None:
-        """`entries`: by placeholder of a map, all that it held; `fed`: of `find_feeds`."""
+        """`entries`: the contents of the maps, by placeholder; `fed`: what feeds the metric, from
+        `find_feeds`."""
         self.layout, self.spec, self._entries, self._fed = map_layout, spec, entries, fed
 
     def make_cells(self, rows: Sequence[Rows]) -> list[Cell]:
-        """All cells: without a key the only one; with a key, `other` last if it was needed."""
+        """All cells: without a key the only one; with a key, `other` last if it was used."""
         own = self._make_own(rows)
         if not self.spec.key:
             return [own]
-        found = self._make_keyed()
-        return [*found, own] if own.count else found
+        keyed = self._make_keyed()
+        return [*keyed, own] if own.count else keyed
 
     # -- the cell in the ledger ----------------------------------------------------------------
 
@@ -129,22 +131,21 @@ class MetricReader:
         return self._make_cell(None, count, values)
 
     def _weigh_count(self, row: Sequence[int], number: int, counted: int) -> int:
-        """Weighted count: without a key, the events counted and what they counted for beyond
-        themselves."""
+        """The weighted count: without a key, the events counted and their extra weight."""
         weighted = row[self.layout.metric_word(number, "count")]
         return weighted if self.spec.key else row[counted] + weighted
 
     def _make_cell(self, key: bytes | None, count: int, values: Sequence[int]) -> Cell:
-        """A cell of parts: sums add up, extremes compete."""
+        """A cell from its parts: sums are added, of extremes the best is taken."""
         kind = self.spec.kind
         if kind in ("min", "max"):
             best = (min if kind == "min" else max)(map(self._as_signed, values), default=0)
-            found = best if count else None
+            extreme = best if count else None
             return Cell(
                 key=key,
                 count=count,
-                min=found if kind == "min" else None,
-                max=found if kind == "max" else None,
+                min=extreme if kind == "min" else None,
+                max=extreme if kind == "max" else None,
             )
         summed = self._as_signed(sum(values) & (1 << 64) - 1) if kind in ("sum", "avg") else 0
         return Cell(key=key, count=count, sum=summed)

@@ -1,13 +1,13 @@
 """The BPF ring buffer, read in bulk through shared memory without copying.
 
-Layout (kernel/bpf/ringbuf.c): page 0 holds the consumer's position and is ours to write; from page
-1 on come the producer's position and then the data, mapped twice one after the other, so that
-whatever lies between the two positions is contiguous. A record is an 8-byte header (u32 length with
-bit 31 busy and bit 30 discarded, u32 page offset) and its payload, rounded up to 8 bytes.
+Layout (kernel/bpf/ringbuf.c): page 0 holds the consumer's position and is ours to write; page 1
+holds the producer's position; then comes the data, mapped twice in a row, so that everything
+between the two positions is contiguous. A record is an 8-byte header (u32 length with bit 31 busy
+and bit 30 discarded, u32 page offset) and its payload, rounded up to 8 bytes.
 
-Ordering: the producer publishes its position and then each header with release stores. On x86 plain
-loads suffice to read them in order. Elsewhere a lock is taken and released twice between position
-and headers, and between headers and payload, which the interpreter has no cheaper way to say.
+Ordering: the producer publishes its position and then each header with release stores. On x86,
+plain loads read them in order. Elsewhere a lock is taken and released twice between position and
+headers, and between headers and payload: the interpreter has no cheaper fence.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ DISCARDED = 1 << 30
 LENGTH = DISCARDED - 1
 HEADER_BYTES = 8
 BATCH_RECORDS = 1 << 16
-# A pause may never be long enough for the ring to fill: 400 MB/s is about four CPUs' worth of
-# records (2 M a second and CPU, 48 bytes each, measured).
+# The ring must not fill in a pause: 400 MB/s is about the records of four CPUs (2 M per second and
+# CPU, 48 bytes each, measured).
 FILL_BYTES_PER_SECOND = 400e6
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
 MANY = 4  # a quarter of the ring is worth reading at once
 
 
 class RingError(Exception):
-    """The ring holds what no kernel writes; nothing of it can be believed any more."""
+    """The ring holds what no kernel writes; none of its contents can be trusted any more."""
 
 
 def _stride_of(length: int) -> int:
@@ -59,7 +59,7 @@ class Ring:
         self._size = size
         self._own_page = mmap.mmap(map_fd, page)
         self._rest = mmap.mmap(map_fd, page + 2 * size, prot=mmap.PROT_READ, offset=page)
-        # Native "Q" is one 8-byte load or store; struct's "<Q" would go byte by byte and could
+        # Native "Q" is one 8-byte load or store; "<Q" of struct would go byte by byte and could
         # tear.
         self._consumer = memoryview(self._own_page).cast("Q")
         self._producer = memoryview(self._rest)[:page].cast("Q")
@@ -79,12 +79,12 @@ class Ring:
         return self._check_producer() - self._at
 
     def batch(self, record: np.dtype[Any] | int, limit: int = BATCH_RECORDS) -> Records | None:
-        """The records at the front that are complete and all of one size, without copying.
+        """The complete records at the front that have the same size, without copying.
 
         `record` is the payload's structured dtype (an array of it is returned) or its size in bytes
         (an n by size array of bytes is returned). None when nothing is complete at the front, or
-        when what is has another size: then `walk` reads it. Discarded records at the front are
-        passed over. Raises RingError.
+        when the front has another size: `walk` reads that. Discarded records at the front are
+        skipped. Raises RingError.
         """
         import numpy as np
 
@@ -112,27 +112,28 @@ class Ring:
         self._move_on(count * self._stride)
 
     def walk(self, limit: int = BATCH_RECORDS) -> list[bytes]:
-        """Copy and consume up to `limit` complete records of any size, passing over discarded ones.
+        """Copy and consume up to `limit` complete records of any size, skipping discarded ones.
 
         Raises RingError.
         """
-        found: list[bytes] = []
-        while len(found) < limit and (header := self._read_header()) is not None:
+        records: list[bytes] = []
+        while len(records) < limit and (header := self._read_header()) is not None:
             length = header & LENGTH
             if not header & DISCARDED:
                 self._order_loads()
                 start = (self._at & (self._size - 1)) + HEADER_BYTES
-                found.append(bytes(self._data[start : start + length]))
+                records.append(bytes(self._data[start : start + length]))
             self._move_on(_stride_of(length))
-        return found
+        return records
 
     def wait(self, timeout: float) -> bool:
-        """Sleep until there is something to read, at most `timeout` seconds; say whether there is.
+        """Sleep until there is something to read, at most `timeout` seconds; return whether there
+        is.
 
-        While records keep coming it pauses for a time in which the ring cannot fill, so that a
-        batch is worth its price; when none came in a pause it sleeps in epoll. Records submitted
-        with flags 0 wake it: the kernel then notifies only when the reader has caught up, which is
-        once a pause and not once a record.
+        While records keep coming it pauses for a time in which the ring cannot fill, so that
+        batches are large; when none came in a pause it sleeps in epoll. Records submitted with
+        flags 0 wake it: the kernel then notifies only when the reader has caught up, which is once
+        per pause and not once per record.
         """
         if self.pending * MANY >= self._size:
             return True

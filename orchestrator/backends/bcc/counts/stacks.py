@@ -1,4 +1,4 @@
-"""Stacks on their way out of the kernel: each is read once."""
+"""Stacks read from their map, each once."""
 
 import struct
 import sys
@@ -13,7 +13,7 @@ _ONLY = struct.pack("=I", 0)
 
 
 class StackReader:
-    """The map of stacks, and what was counted beside it."""
+    """The map of stacks, and its counters."""
 
     def __init__(self, stacks: Map, counts: Map) -> None:
         self._stacks, self._counts = stacks, counts
@@ -21,17 +21,17 @@ class StackReader:
         self._seen: set[bytes] = set()
 
     def counts(self) -> StackCounts:
-        """As of now."""
+        """The counters as of now."""
         value = self._counts.lookup(_ONLY) or bytes(len(layout.STACK_WORDS) * layout.WORD)
         words = struct.unpack(f"={len(layout.STACK_WORDS)}Q", value)
         return StackCounts(**dict(zip(layout.STACK_WORDS, words, strict=True)))
 
     def read_new(self, numbers: Collection[int] | None = None) -> Sequence[Stack]:
-        """Of those with these numbers, or of all, the ones that were not read before. To find all
-        the map is gone through, but only when there are more; it never loses any."""
-        found = self._read_unseen() if numbers is None else self._read_numbered(numbers)
-        self._seen |= found.keys()
-        return [self._parse(key, value) for key, value in found.items()]
+        """The stacks that were not read before, with these numbers or all. For all, the map is
+        searched only when it has grown; stacks are never deleted from it."""
+        stacks = self._read_unseen() if numbers is None else self._read_numbered(numbers)
+        self._seen |= stacks.keys()
+        return [self._parse(key, value) for key, value in stacks.items()]
 
     def _read_unseen(self) -> dict[bytes, bytes]:
         if self.counts().kept == len(self._seen):
@@ -40,8 +40,8 @@ class StackReader:
 
     def _read_numbered(self, numbers: Collection[int]) -> dict[bytes, bytes]:
         keys = {number.to_bytes(layout.WORD, sys.byteorder) for number in numbers} - self._seen
-        found = ((key, self._stacks.lookup(key)) for key in keys)
-        return {key: value for key, value in found if value is not None}
+        entries = ((key, self._stacks.lookup(key)) for key in keys)
+        return {key: value for key, value in entries if value is not None}
 
     def _parse(self, key: bytes, value: bytes) -> Stack:
         user, tgid, *addresses = struct.unpack(f"=II{self._depth}Q", value)

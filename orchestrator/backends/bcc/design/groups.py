@@ -1,7 +1,7 @@
-"""Which sides of which hooks are one program: those that fire at one and the same place.
+"""Which sides of which hooks become one program: those that fire at the same place.
 
-They run in the order of their parts in spans (ends and cancels, starts, vias), then in the order of
-the plan, so that one event may end a span and start the next, and are dispatched once.
+They run in the order of their roles in spans (ends and cancels, starts, vias), then in the order of
+the plan, so that one event can end a span and start the next. One program means one dispatch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,35 +34,35 @@ class ProgramGroup:
 def group_sides(
     map_layout: MapLayout, choices: Mapping[int, MechanismChoice]
 ) -> tuple[ProgramGroup, ...]:
-    """All programs, in the order of their first sides; hooks without a mechanism have none."""
-    found: dict[tuple[object, ...], list[HookSide]] = {}
+    """All programs, in the order of their first sides. Hooks without a mechanism have none."""
+    by_place: dict[tuple[object, ...], list[HookSide]] = {}
     for side in map_layout.sides:
         mechanism = choices[side.hook.id].mechanism
         if mechanism is not None:
-            found.setdefault((mechanism, *_place_key(side, mechanism)), []).append(side)
+            by_place.setdefault((mechanism, *_place_key(side, mechanism)), []).append(side)
     return tuple(
         ProgramGroup(
             mechanism=_mechanism_of(sides[0], choices), sides=tuple(sorted(sides, key=_run_order))
         )
-        for sides in found.values()
+        for sides in by_place.values()
     )
 
 
-def cluster_groups(made: Sequence[ProgramGroup]) -> list[tuple[ProgramGroup, ...]]:
-    """Groups that stand and fall together: those that share a hook. In each, programs at returns
-    come first, so that no call is opened that nobody closes."""
+def cluster_groups(groups: Sequence[ProgramGroup]) -> list[tuple[ProgramGroup, ...]]:
+    """Groups that are attached together or not at all: those that share a hook. In each, programs
+    at returns come first, so that no call is opened without a program that closes it."""
     joined: list[list[ProgramGroup]] = []
-    for group in made:
+    for group in groups:
         hooks = {side.hook.id for side in group.sides}
-        touching = [one for one in joined if hooks & _hook_ids(one)]
-        merged = [group for one in touching for group in one]
-        joined = [one for one in joined if one not in touching] + [[*merged, group]]
-    ordered = [sorted(one, key=lambda g: g.sides[0].name != "return") for one in joined]
-    return sorted(map(tuple, ordered), key=lambda one: min(_hook_ids(one)))
+        touching = [cluster for cluster in joined if hooks & _hook_ids(cluster)]
+        merged = [group for cluster in touching for group in cluster]
+        joined = [cluster for cluster in joined if cluster not in touching] + [[*merged, group]]
+    ordered = [sorted(cluster, key=lambda g: g.sides[0].name != "return") for cluster in joined]
+    return sorted(map(tuple, ordered), key=lambda cluster: min(_hook_ids(cluster)))
 
 
-def _hook_ids(made: Sequence[ProgramGroup]) -> set[int]:
-    return {side.hook.id for group in made for side in group.sides}
+def _hook_ids(groups: Sequence[ProgramGroup]) -> set[int]:
+    return {side.hook.id for group in groups for side in group.sides}
 
 
 def is_at_return(side: HookSide) -> bool:
@@ -76,7 +76,7 @@ def price_kind(group: ProgramGroup) -> str:
 
 
 def price_kind_of(side: HookSide, mechanism: str) -> str:
-    """The same of one side. All ways to a function are kprobes or uprobes below."""
+    """The same for one side. Apart from fentry, probes of functions are kprobes or uprobes."""
     if mechanism in ("fentry", "fexit"):
         return "fentry"
     if mechanism not in ("dynamic event", "kprobe PMU", "uprobe PMU"):
@@ -96,8 +96,8 @@ def _place_key(side: HookSide, mechanism: Mechanism) -> tuple[object, ...]:
         case "raw tracepoint":
             return (hook.event or (hook.tracepoint.event if hook.tracepoint else ""),)
         case "perf tracepoint":
-            found = hook.exit_tracepoint if side.name == "return" else hook.tracepoint
-            return (found.category, found.event) if found is not None else (hook.id,)
+            event = hook.exit_tracepoint if side.name == "return" else hook.tracepoint
+            return (event.category, event.event) if event is not None else (hook.id,)
         case "perf clock":
             return (hook.frequency,)
         case _:

@@ -17,8 +17,8 @@ def may_be_null(node: Node, body: Body) -> bool:
 
 
 def nodes_at_hook(body: Body) -> Iterator[Node]:
-    """Every node that is evaluated at a hook, definitions and captured values included; one that is
-    used twice comes twice."""
+    """Every node that is evaluated at a hook, including definitions and captured values. A node
+    that is used twice is yielded twice."""
     for top in top_nodes(body):
         yield from _walk_deep(top, body)
     if body.entry is not None:

@@ -1,4 +1,4 @@
-"""What lies where in the maps that programs and reader share.
+"""The layout of the maps that programs and reader share.
 
 The C structures and the reader's offsets both come from here. All words are u64 in the machine's
 byte order.
@@ -19,8 +19,8 @@ FIRST_DENSE = 5000
 FIRST_SPAN = 9000
 FIRST_SPAN_BLANK = 9500
 
-#: Counters of one side of a hook on one CPU. fired = entered + expired; `late` events entered and
-#: then met the deadline.
+#: Counters of one side of a hook on one CPU. fired = entered + expired; `late` events entered
+#: before the deadline and were judged after it.
 LEDGER_WORDS = (
     "entered",
     "expired",
@@ -40,33 +40,34 @@ LEDGER_WORDS = (
     "division_by_zero",
     "tick",  # jiffies at this CPU's last look at the deadline
     "gap",  # events until the next sample
-    "weight",  # the N that the gap was drawn with; 0: none was drawn yet
-    # of a span's own element, beside not_target, filtered, map_full, accepted and the records':
+    "weight",  # the N that the gap was drawn with; 0: not drawn yet
+    # only in a span's element, which also has not_target, filtered, map_full, accepted and
+    # the words of records:
     "started",
     "ended",
     "cancelled",
     "replaced",
     "repeated",  # started again while open, and `again: keep`
     "no_start",
-    "raced",  # judged at an end, and ended by another CPU meanwhile
+    "raced",  # judged at an end, but ended by another CPU in the meantime
 )
-#: Then, for every metric that the hook feeds (uses.counts_all says where `counted` stays 0).
-#: count and value are the cell `other`; of a metric without a key, value is the cell's and count
-#: what its events counted for beyond themselves, by sampling.
+#: Then, for every metric that the hook feeds (implied_counts.py says where `counted` stays 0).
+#: count and value are the cell `other`. Of a metric without a key, value is the value of its only
+#: cell, and count is the extra weight of its events, by sampling.
 METRIC_WORDS = ("counted", "filtered", "map_full", "map_busy", "count", "value")
 PROBE_WORDS = ("sample", "cap", "rate_gap", "rate_burst")
 PLAN_WORDS = ("deadline", "self", "cap", "rate_gap", "rate_burst")
 
-LINE_WORDS = 8  # a cache line of its own for each word that all CPUs write
+LINE_WORDS = 8  # a separate cache line for each word that all CPUs write
 FRAME_HEAD_BYTES = 24  # struct pp_frame
 STACK_FRAME_BYTES = 160  # larger frames are filled in the map and not on the BPF stack of 512 bytes
 OPEN_ENTRIES = 10_240
 TASK_ENTRIES = 16_384
 SPARSE_BUCKETS_PER_KEY = 32
-#: What the map of stacks counts, whoever takes them: kept, no room, no scratch or lock at hand.
+#: Counters of the map of stacks: kept, map full, no scratch memory or lock available.
 STACK_WORDS = ("kept", "map_full", "map_busy")
-#: Words of addresses that a stack has room for: 127 frames are the kernel's own bound by default
-#: (kernel.perf_event_max_stack); less where limits.memory would hold too few stacks.
+#: Words for the addresses of a stack. The kernel's default bound is 127 frames
+#: (kernel.perf_event_max_stack); fewer where limits.memory would hold too few stacks.
 STACK_SIZES = (128, 64, 32)
 ENOUGH_STACKS, FEWEST_STACKS, MOST_STACKS = 4096, 16, 65_536
 STACK_SHARE = 4  # the part of limits.memory that stacks may take: a fourth
@@ -104,7 +105,7 @@ class MapLayout:
 
     @cached_property
     def enabled_words(self) -> int:
-        """Words with one bit a probe."""
+        """Words that hold one bit per probe."""
         return max(1, -(-len(self.program.probes) // 64))
 
     def plan_word(self, name: str) -> int:
@@ -151,11 +152,11 @@ class MapLayout:
 
     @property
     def children_element(self) -> int:
-        """The ledger's element that counts children that found no room."""
+        """The ledger's element that counts children for which the task map was full."""
         return len(self.sides)
 
     def span_element(self, span: int) -> int:
-        """The ledger's element of a span: its metrics are numbered as in SpanProgram.metrics."""
+        """The ledger's element of a span; its metrics are numbered as in SpanProgram.metrics."""
         return len(self.sides) + 1 + span
 
     @property
@@ -165,7 +166,7 @@ class MapLayout:
 
     @cached_property
     def metric_uses(self) -> int:
-        """The most metrics that one hook or span feeds."""
+        """The largest number of metrics that one hook or span feeds."""
         counts = [len(hook.body.metrics) for hook in self.program.hooks]
         return max([*counts, *(len(span.metrics) for span in self.program.spans)], default=0)
 
@@ -188,7 +189,7 @@ class MapLayout:
 
     @cached_property
     def stack_depth(self) -> int:
-        """Frames that a stack has room for, a word for each; 0 when no hook takes stacks."""
+        """Maximum frames of a stack, one word each; 0 when no hook takes stacks."""
         if not any(needs_stacks(hook.body) for hook in self.program.hooks):
             return 0
         return next(
@@ -197,12 +198,12 @@ class MapLayout:
 
     @property
     def stack_entries(self) -> int:
-        """How many different stacks there is room for."""
+        """How many different stacks the map can hold."""
         return min(max(self._stacks_of(self.stack_depth), FEWEST_STACKS), MOST_STACKS)
 
     def _stacks_of(self, depth: int) -> int:
-        beside = 80  # struct htab_elem, key and buckets (memory.py)
-        return self.program.limits.memory // STACK_SHARE // (stack_bytes(depth) + beside)
+        overhead = 80  # struct htab_elem, key and buckets (memory.py)
+        return self.program.limits.memory // STACK_SHARE // (stack_bytes(depth) + overhead)
 
     # -- frames of paired hooks ----------------------------------------------------------------
 
@@ -213,7 +214,7 @@ class MapLayout:
 
     @property
     def frames_on_stack(self) -> bool:
-        """Whether a frame is made on the BPF stack and copied into the map."""
+        """Whether a frame is built on the BPF stack and copied into the map."""
         return self.frame_bytes <= STACK_FRAME_BYTES
 
 
@@ -223,7 +224,7 @@ def span_map(span: SpanProgram) -> int:
 
 
 def span_blank(span: SpanProgram) -> int:
-    """Placeholder of the blank from which a span too large for the BPF stack is made."""
+    """Placeholder of the blank that a span too large for the BPF stack is copied from."""
     return FIRST_SPAN_BLANK + span.index
 
 
@@ -233,12 +234,12 @@ def span_key_bytes(span: SpanProgram) -> int:
 
 
 def span_bytes(span: SpanProgram) -> int:
-    """Size of an open span: the head of a frame, then every kept value on 8 bytes."""
+    """Size of an open span: the head of a frame, then every kept value, aligned to 8 bytes."""
     return FRAME_HEAD_BYTES + sum(pad_to_word(kept.size) for kept in span.kept)
 
 
 def frame_bytes(hook: Hook) -> int:
-    """Size of a paired hook's frame: the head, then every capture on 8 bytes."""
+    """Size of a paired hook's frame: the head, then every capture, aligned to 8 bytes."""
     assert hook.body.entry is not None
     sizes = (size_of(node.type) for node in hook.body.entry.captures)
     return FRAME_HEAD_BYTES + sum(pad_to_word(size) for size in sizes)
@@ -268,28 +269,29 @@ def dense_map(metric: MetricSpec) -> int:
 
 
 def cell_bytes(metric: MetricSpec) -> int:
-    """Size of a keyed cell: its count, and but for counts and histograms a value."""
+    """Size of a keyed cell: its count, and a value unless the metric is a count or a histogram."""
     return WORD if metric.kind in ("count", "histogram") else 2 * WORD
 
 
 def bucket_count(metric: MetricSpec) -> int:
-    """Buckets of a histogram. Two more follow: index `count` is below, `count` + 1 above."""
+    """Buckets of a histogram. Two more follow: index `count` counts values below the range, `count`
+    + 1 values above it."""
     return metric.buckets.count
 
 
 def hash_key_bytes(metric: MetricSpec) -> int:
-    """Size of the hash's key: a histogram's ends with the bucket."""
+    """Size of the hash's key; a histogram's ends with the bucket."""
     return metric.key_size + (WORD if metric.kind == "histogram" else 0)
 
 
 def hash_entries(metric: MetricSpec) -> int:
-    """Entries of the hash: keys, or for histograms (key, bucket) pairs. A key seldom fills more
-    than two octaves of buckets; what finds no room goes to `other` and is counted."""
+    """Entries of the hash: keys, or for histograms (key, bucket) pairs. A key rarely fills more
+    than two octaves of buckets; what finds the map full goes to `other` and is counted."""
     return metric.keys * (SPARSE_BUCKETS_PER_KEY if metric.kind == "histogram" else 1)
 
 
 def initial_extreme(metric: MetricSpec) -> int:
-    """What a min or max starts from, as u64 bits: the value that every other one beats."""
+    """The initial value of a min or max, as u64 bits: every other value replaces it."""
     if metric.kind == "min":
         return (1 << 63) - 1 if metric.signed else (1 << 64) - 1
     if metric.kind == "max":

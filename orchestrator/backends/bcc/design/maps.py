@@ -36,9 +36,10 @@ MMAPABLE: Final = 1 << 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapSpec:
-    """A map that a program needs. Sizes in bytes, a ring's max_entries too; BPF_MAP_CREATE's flags.
+    """A map that a program needs, with the flags of BPF_MAP_CREATE. Sizes are in bytes, also
+    max_entries of a ring.
 
-    MMAPABLE in `flags` is a wish: handles.maps.Map.mmapable says whether the kernel granted it.
+    MMAPABLE in `flags` is a wish: handles.maps.Map.mmapable reports whether the kernel granted it.
     """
 
     name: str
@@ -59,5 +60,5 @@ class MapSpec:
         return (self.value_size + 7) // 8 * 8 if self.per_cpu else self.value_size
 
     def transfer_size(self, cpus: int) -> int:
-        """Bytes of a key's whole value with `cpus` possible CPUs."""
+        """Bytes of a key's whole value on a machine with `cpus` possible CPUs."""
         return self.slot_size * cpus if self.per_cpu else self.slot_size

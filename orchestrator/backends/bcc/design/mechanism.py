@@ -1,7 +1,7 @@
-"""By which mechanism a hook is attached, and why by no other.
+"""The mechanism that attaches a hook, and why the others do not.
 
 In order of preference: tracepoints as raw tracepoints, else through perf; functions through a
-trampoline (fentry, fexit), else a dynamic event of our own, which tells hits and misses, else the
+trampoline (fentry, fexit), else a dynamic event of our own, which counts hits and misses, else the
 perf PMU, which does not.
 """
 
@@ -35,8 +35,8 @@ ACCESS: Mapping[Mechanism, Access] = {
     "uprobe PMU": "registers",
     "perf clock": "registers",
 }
-#: What programs return. At a perf event 0 drops the event for everybody else's perf (measured);
-#: trampolines accept 0 only (kernel/bpf/verifier.c, check_return_code).
+#: The return value of programs. At a perf event 0 drops the event for all other users of perf
+#: (measured); trampolines accept only 0 (kernel/bpf/verifier.c, check_return_code).
 RETURNS: Mapping[Mechanism, int] = {
     "raw tracepoint": 0,
     "perf tracepoint": 1,
@@ -77,18 +77,18 @@ class MechanismChoice:
 def choose_mechanism(
     hook: Hook, facts: KernelFacts, refused: Mapping[Mechanism, str] = _NONE_REFUSED
 ) -> MechanismChoice:
-    """The first mechanism that this kernel and this hook allow. The less preferred ones are
-    listed too, as not needed. `refused`: what was tried in vain, and the kernel's answer."""
-    taken: Mechanism | None = None
+    """The first mechanism that this kernel and this hook allow. Less preferred ones are listed too,
+    as not needed. `refused`: mechanisms that were tried and failed, with the kernel's answer."""
+    chosen: Mechanism | None = None
     rejected: dict[str, str] = {}
     for mechanism in _CANDIDATES[hook.kind]:
-        why = f"{taken} is preferred" if taken else refused.get(mechanism, "")
+        why = f"{chosen} is preferred" if chosen else refused.get(mechanism, "")
         why = why or _OBSTACLES[mechanism](hook, facts)
         if why:
             rejected[mechanism] = why
         else:
-            taken = mechanism
-    return MechanismChoice(mechanism=taken, rejected=rejected)
+            chosen = mechanism
+    return MechanismChoice(mechanism=chosen, rejected=rejected)
 
 
 def has_alternatives(kind: AttachKind) -> bool:
@@ -117,9 +117,9 @@ def _fentry_obstacle(hook: Hook, facts: KernelFacts) -> str:
     if missing:
         return missing
     if not hook.btf_id:
-        return "the kernel's BTF does not have this function, or two of its name"
+        return "the kernel's BTF lacks this function, or has two of its name"
     if hook.offset:
-        return "trampolines stand at a function's entry, not inside it"
+        return "trampolines are at a function's entry, not inside it"
     return ""
 
 
@@ -152,8 +152,7 @@ _OBSTACLES: Mapping[Mechanism, Callable[[Hook, KernelFacts], str]] = {
 
 
 def _missing_feature(facts: KernelFacts, name: str) -> str:
-    """Why a feature is not there; "" when it is. Unknown counts as there for a recorded kernel
-    only where nothing else could tell: what is unknown is not relied upon."""
+    """Why a feature is missing; "" when it is there. An unknown feature counts as missing."""
     feature = facts.feature(name)
     return "" if feature else feature.detail or f"this kernel lacks {name}"
 

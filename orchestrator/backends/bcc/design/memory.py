@@ -1,7 +1,7 @@
-"""The maps that a program needs, and what they take of the kernel's memory.
+"""The maps that a program needs, and the kernel memory that they take.
 
-Computed from possible CPUs, as the kernel allocates. Everything is preallocated: what is promised
-here is what is taken, however busy the host.
+Computed from possible CPUs, as the kernel allocates. Everything is preallocated, so the memory used
+does not depend on the load of the host.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from orchestrator.backends.bcc.design.maps import MMAPABLE, MapSpec
 from orchestrator.compile.program import MetricSpec, Program, SpanProgram
 
 SMALLEST_RING = 64 << 10
-RECORD_HEADER_BYTES = 8  # of the ring, before each record
+RECORD_HEADER_BYTES = 8  # in the ring, before each record
 # struct htab_elem without key and value, and a bucket's head and lock (kernel/bpf/hashtab.c).
 HASH_ELEMENT_BYTES = 48
 HASH_BUCKET_BYTES = 16
@@ -50,7 +50,7 @@ def ring_spec(size: int) -> MapSpec:
 
 
 def _stack_specs(map_layout: layout.MapLayout) -> dict[int, MapSpec]:
-    """What is kept for good, and what each CPU takes a stack into, by nesting."""
+    """The map of kept stacks, and the scratch memory of each CPU by nesting."""
     size = layout.stack_bytes(map_layout.stack_depth)
     scratch, words = layout.STACK_NESTING, len(layout.STACK_WORDS)
     return {
@@ -95,7 +95,7 @@ def _make_spec(  # noqa: PLR0913  # a map has this many properties
 ) -> MapSpec:
     return MapSpec(
         name=name,
-        kind=kind,  # type: ignore[arg-type]  # callers name kinds of maps.Kind
+        kind=kind,  # type: ignore[arg-type]  # callers name kinds of MapKind
         key_size=key,
         value_size=value,
         max_entries=entries,
@@ -104,7 +104,7 @@ def _make_spec(  # noqa: PLR0913  # a map has this many properties
 
 
 def map_bytes(spec: MapSpec, cpus: int) -> int:
-    """What the kernel allocates for a map."""
+    """Bytes that the kernel allocates for a map with `cpus` possible CPUs."""
     value = layout.pad_to_word(spec.value_size)
     match spec.kind:
         case "array":
@@ -123,7 +123,7 @@ def map_bytes(spec: MapSpec, cpus: int) -> int:
 def by_purpose(
     map_layout: layout.MapLayout, specs: Mapping[int, MapSpec], cpus: int
 ) -> dict[str, int]:
-    """Bytes of every map but the ring, by what it is for."""
+    """Bytes of every map but the ring, by purpose."""
     purposes = {
         layout.CONTROL: "control",
         layout.SHARED: "control",
@@ -141,16 +141,17 @@ def by_purpose(
     for span in map_layout.program.spans:
         for placeholder in (layout.span_map(span), layout.span_blank(span)):
             purposes[placeholder] = f"open {span.name}"
-    found: dict[str, int] = {}
+    totals: dict[str, int] = {}
     for placeholder, spec in specs.items():
         purpose = purposes[placeholder]
-        found[purpose] = found.get(purpose, 0) + map_bytes(spec, cpus)
-    return found
+        totals[purpose] = totals.get(purpose, 0) + map_bytes(spec, cpus)
+    return totals
 
 
 def ring_bytes(program: Program, taken: Iterable[int]) -> int:
-    """Size of the ring: the largest power of two that fits into what limits.memory leaves, at most
-    half of it all, and no more than all allowed records together; 0 without records."""
+    """Size of the ring in bytes: the largest power of two that fits into what is left of
+    limits.memory (`taken`: bytes of the other maps), at most half of limits.memory, and not more
+    than all allowed records together. 0 without records."""
     if not program.emits:
         return 0
     budget = program.limits.memory

@@ -1,4 +1,4 @@
-"""Where values of the moment lie in a program's context, by architecture and mechanism."""
+"""Where a program's context holds arguments and return values, by architecture and mechanism."""
 
 import re
 from dataclasses import dataclass
@@ -36,8 +36,8 @@ def find_return(arch: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperandAccess:
-    """A USDT argument: `size` bytes, signed or not; a constant, a register, or memory at
-    base + index * scale + displacement. Registers are words of pt_regs."""
+    """A USDT argument: `size` bytes, signed or not. It is a constant, a register, or memory at base
+    + index * scale + displacement. Registers are words of pt_regs."""
 
     size: int
     signed: bool
@@ -58,8 +58,8 @@ _ARM_MEMORY = re.compile(rf"\[(?P<base>\w+)(?:,\s*#?(?P<displacement>{_NUMBER}))
 
 
 def parse_operand(text: str, arch: str) -> OperandAccess | None:
-    """One argument of a stapsdt note (`-4@%edi`, `8@-8(%rbp)`, `4@$5`, `8@[sp, 16]`), None for
-    a form that we do not know, such as memory relative to a symbol."""
+    """One argument of a stapsdt note (`-4@%edi`, `8@-8(%rbp)`, `4@$5`, `8@[sp, 16]`); None for an
+    unsupported form, such as memory relative to a symbol."""
     match = _SIZED.fullmatch(text.strip())
     if match is None:
         return None
@@ -93,7 +93,8 @@ def _parse_memory(place: str, size: int, signed: bool, arch: str) -> OperandAcce
 
 
 def _find_register(name: str, arch: str) -> int | None:
-    """A register by any of its names; narrower ones are the low end of the same word."""
+    """The word of a register by any of its names; narrower ones are the low end of the same
+    word."""
     names = _NAMES[arch]
     if name in names:
         return names[name]

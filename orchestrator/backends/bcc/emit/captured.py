@@ -1,7 +1,7 @@
-"""Buffers, lists of strings, paths and addresses of sockets, read to where they are wanted.
+"""Buffers, lists of strings, paths and socket addresses, read into the record, key or frame.
 
-All of them are read by helpers straight into the record, key or frame: the BPF stack has no room
-for them. Statements set `fault`, and `cut` where the value was longer than its place.
+Helpers read them straight to their destination, since they do not fit on the BPF stack. Statements
+set `fault`, and `cut` where the value was longer than its destination.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,8 @@ class CapturedValues:
         self.writer, self.number = writer, number
 
     def store(self, node: Node, to: str) -> bool:
-        """Write the statements that put `node` at `to`; False for a node of another kind."""
+        """Write the statements that put `node` at `to`; False, and nothing written, for a node of
+        another kind."""
         match node:
             case ReadBytes():
                 self._store_bytes(node, to)
@@ -64,7 +65,7 @@ class CapturedValues:
     def _store_bytes(self, node: ReadBytes, to: str) -> None:
         most, kind = node.type.size, node.length.type
         if not isinstance(kind, Int):
-            raise EmitError("the length of a buffer is no number")
+            raise EmitError("the length of a buffer is not a number")
         address, length = self.number(node.pointer), self.number(node.length)
         self._clear_place(to, size_of(node.type))
         with self.writer.block():

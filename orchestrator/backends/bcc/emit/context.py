@@ -1,6 +1,6 @@
-"""What a C function takes from the event itself: its context, its task, its open call or span.
+"""What a C function reads from the event itself: its context, its task, its open call or span.
 
-Nothing here evaluates other nodes, so that all who do can build on it.
+Nothing here evaluates other nodes, so the modules that do can build on it.
 """
 
 from orchestrator.backends.bcc.design import registers
@@ -14,7 +14,7 @@ from orchestrator.kernel.tracepoints import TraceField
 
 __all__ = ["CUT_BIT", "EventContext"]
 
-CUT_BIT = 32  # pp_frame.nulls: from here on a bit for each string that was cut
+CUT_BIT = 32  # pp_frame.nulls: from here on one bit for each value that was cut
 CONTEXT_FIRST_FIELD = 8  # perf puts a pointer to the registers over a record's first 8 bytes
 
 
@@ -50,19 +50,19 @@ class EventContext:
                 return "task" if isinstance(self.site.body.task, Node) else "pp_task()"
             case "kstack" | "ustack":
                 return self._declare_stack(node.name)
-        raise EmitError(f"`{node.name}` is no number")
+        raise EmitError(f"`{node.name}` is not a number")
 
     def _declare_stack(self, name: str) -> str:
-        """Declare `kstack` or `ustack`, taken once an event."""
+        """Declare `kstack` or `ustack`, call once per event."""
         if self.writer.once(name):
             mm_offset = self.site.task_offsets.get("mm")
-            taken = emit_stacks.take_stack(name, self.site.hook.kind, mm_offset)
-            self.writer.line(f"u64 {name} = {taken};")
+            call = emit_stacks.take_stack(name, self.site.hook.kind, mm_offset)
+            self.writer.line(f"u64 {name} = {call};")
         return name
 
     def _find_id(self, name: str) -> str:
         if self.site.body.task == "none":
-            raise EmitError(f"`{name}` means nothing under `task: none`")
+            raise EmitError(f"`{name}` has no value under `task: none`")
         if self.site.body.task is not None:
             return name
         if name in ("pid", "tid"):
@@ -98,9 +98,10 @@ class EventContext:
         return self._read_context(f"ctx_{index}", "u64", f"ctx[{index}]")
 
     def _read_context(self, name: str, kind: str, value: str) -> str:
-        """A value of the context, read at the top of the function. Read where it is used, by more
-        than one branch, the compiler takes the address first, and the verifier refuses that:
-        "dereference of modified ctx ptr" (kernel/bpf/verifier.c, check_ptr_off_reg)."""
+        """A value of the context, read at the top of the function. If it were read where it is
+        used, in several branches, the compiler would compute the address first, and the verifier
+        refuses that: "dereference of modified ctx ptr" (kernel/bpf/verifier.c,
+        check_ptr_off_reg)."""
         self.writer.at_top(name, f"{kind} {name} = {value};", f"PP_OPAQUE({name});")
         return name
 
@@ -132,7 +133,7 @@ class EventContext:
         sign = "s" if field.signed else "u"
         whole = f"{sign}{field.size * 8}"
         if field.size not in (1, 2, 4, 8):
-            raise EmitError(f"field {field.name!r} of {field.size} bytes is no number")
+            raise EmitError(f"field {field.name!r} of {field.size} bytes is not a number")
         pointer = f"((char *)ctx + {field.offset})"
         if field.offset % field.size == 0:
             name = self._read_context(f"at_{field.offset}", f"{sign}64", f"*({whole} *){pointer}")
@@ -169,8 +170,8 @@ class EventContext:
     # -- values kept by an open call or span ---------------------------------------------------
 
     def captured_guard(self, index: int) -> str:
-        """What makes an expression null when the value could not be read at the entry: to be put
-        before it. "" where it could always be read."""
+        """A C expression to put before another, which makes it null when the value could not be
+        read at the entry. "" when it can always be read."""
         entry = self.site.body.entry
         assert entry is not None
         if not may_be_null(entry.captures[index], self.site.body):

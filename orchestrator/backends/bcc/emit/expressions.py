@@ -1,6 +1,6 @@
-"""Nodes to C in one function: the façade over numbers, strings and bulk values.
+"""Nodes to C in one function: the façade over numbers, strings and captured values.
 
-Each of the three needs the others for the nodes inside its own. They get them handed in here, so
+Each of the three needs the others for the nodes inside its own nodes. They are handed in here, so
 that none imports another.
 """
 

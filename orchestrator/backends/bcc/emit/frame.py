@@ -1,4 +1,4 @@
-"""Frames: values kept in a map, from a call's entry to its return, or while a span is open."""
+"""Frames: values kept in a map from a call's entry to its return, or while a span is open."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,7 +12,8 @@ from orchestrator.compile.expressions.types import Stored, Type, size_of
 
 
 def declare_frame(name: str, fields: Sequence[tuple[Type, str]]) -> str:
-    """The C structure `name`: a head, then each field on 8 bytes; (type, what it is) of each."""
+    """The C structure `name`: a head, then each field, aligned to 8 bytes. `fields`: the type of
+    each, and a description for a comment."""
     writer = CWriter()
     writer.line(f"struct {name} {{")
     writer.line("\tstruct pp_frame head;")
@@ -27,8 +28,8 @@ def declare_frame(name: str, fields: Sequence[tuple[Type, str]]) -> str:
 
 
 def fill_frame(e: Expressions, frame: str, values: Iterable[tuple[int, Node]]) -> None:
-    """Statements that put values into the frame's fields, and note which could not be read (null)
-    or were cut."""
+    """Statements that write values into the frame's fields (by index), and note which could not be
+    read (null) or were cut. Raises EmitError."""
     line = e.writer.line
     for index, node in values:
         if index >= CUT_BIT:

@@ -1,6 +1,6 @@
-"""The C functions of one hook: a side each, in the order in which events are judged.
+"""The C functions of one hook: one per side, in the order in which events are judged.
 
-Fuse and deadline, target, filters, sampling, and only then work. Every event leaves by exactly one
+Fuse and deadline, target, filters, sampling, and only then work. Every event ends in exactly one
 disposition.
 """
 
@@ -25,7 +25,7 @@ from orchestrator.compile.program import Body, Hook, ProbeProgram, Program
 
 
 class HookText:
-    """The functions of one hook, by `mechanism`."""
+    """The functions of one hook that is attached by `mechanism`."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class HookText:
         )
 
     def write_side(self, side: layout.HookSide, site: EmitSite) -> str:
-        """One side: an inlined function that does the work."""
+        """One side: an inlined function that does the work. Raises EmitError."""
         parts = {"hit": self._write_hit, "entry": self._write_entry, "return": self._write_return}
         head = self._declare_frame(side.hook) if side.name == "entry" else ""
         return head + parts[side.name](side, site)
@@ -50,7 +50,7 @@ class HookText:
     # -- around --------------------------------------------------------------------------------
 
     def describe_side(self, side: layout.HookSide) -> str:
-        """The side in words, for a comment."""
+        """One side described for a comment."""
         hook = side.hook
         return comment_text(f"{self.probe.name}: {hook.label}, {side.name}, by {self.mechanism}")
 
@@ -113,7 +113,7 @@ class HookText:
         if not self.probe.samplable:
             writer.line("const u64 weight = 1;")
             return
-        writer.comment(f"sample: 1/{self.probe.sample} at first; N lies in the control element")
+        writer.comment(f"sample: 1/{self.probe.sample} at first; N is in the control element")
         writer.line(f"u64 weight = PP_READ(control->probe[{self.probe.index}].sample);")
         writer.line("if (weight > 1)")
         writer.line("\tweight = pp_sampled(&ledger->gap, &ledger->weight, weight);")
@@ -121,7 +121,7 @@ class HookText:
         writer.line("\tDROP(sampled_out);")
 
     def _use_event(self, e: Expressions) -> None:
-        """What is done with an event that is kept."""
+        """What is done with an event that was kept: metrics, record, spans."""
         body = e.site.body
         if self.probe.emit is not None or self._span_records(body):
             e.declare_now()
@@ -146,7 +146,7 @@ class HookText:
         return any(self.program.spans[span].emit is not None for span in ending)
 
     def _share_lets(self, e: Expressions) -> None:
-        """Evaluate in front what more than one block uses, so that it is evaluated once."""
+        """Evaluate first what more than one block uses, so that it is evaluated once."""
         body = e.site.body
         blocks: list[list[Node]] = [list(body.emit)]
         blocks += [list(metric_top_nodes(use)) for use in body.metrics]
@@ -187,7 +187,7 @@ class HookText:
         return self._end_function(writer)
 
     def _push_blank(self, e: Expressions) -> None:
-        """A frame too large for the BPF stack is inserted blank and filled in its place."""
+        """A frame too large for the BPF stack is inserted blank and filled in the map."""
         line, hook = e.writer.line, e.site.hook
         line("u32 none = 0;")
         line(f"void *blank = pp_map_lookup(PP_MAP({layout.BLANK}), &none);")
@@ -232,15 +232,15 @@ class HookText:
         return self._end_function(inside) + self._pop_frame(side)
 
     def _pop_frame(self, side: layout.HookSide) -> str:
-        """Finds the frame, has it used, and removes it: last, since its bytes are read in place."""
+        """Find the frame, use it, and remove it last, since its bytes are read in place."""
         writer = CWriter(1)
         word, bit = divmod(self.probe.index, 64)
         writer.line(f"FUSE({word}, {bit});")
         self._declare_call(writer, side.hook)
         writer.line("struct pp_frame *outer = 0;")
         open_map = f"PP_MAP({layout.OPEN})"
-        found = f"pp_top({open_map}, &call, &call.depth, PP_DEPTH, &outer)"
-        writer.line(f"struct pp_frame *frame = {found};")
+        top = f"pp_top({open_map}, &call, &call.depth, PP_DEPTH, &outer)"
+        writer.line(f"struct pp_frame *frame = {top};")
         writer.line("if (!frame)")
         writer.line("\tDROP(unpaired);")
         writer.line(f"{side.function}_kept(ctx, control, ledger, (void *)frame);")
@@ -262,8 +262,8 @@ def _written_out(top_nodes: list[Node], body: Body) -> set[Node]:
     """The builtins in some expressions and in the definitions that they use."""
     parts = [node for top in top_nodes for node in walk(top)]
     lets = [body.lets[node.index].node for node in parts if isinstance(node, LetRef)]
-    found: set[Node] = {node for node in parts if isinstance(node, Builtin)}
-    return found | _written_out(lets, body) if lets else found
+    builtins: set[Node] = {node for node in parts if isinstance(node, Builtin)}
+    return builtins | _written_out(lets, body) if lets else builtins
 
 
 def _lets_in(top_nodes: list[Node]) -> set[int]:

@@ -1,4 +1,4 @@
-"""A part of a key into its place."""
+"""One part of a key, stored at its offset."""
 
 from orchestrator.backends.bcc.emit.expressions import Expressions
 from orchestrator.compile.expressions.nodes import Node
@@ -7,7 +7,7 @@ from orchestrator.compile.program import KeyField
 
 
 def store_key_part(e: Expressions, part: KeyField, node: Node) -> None:
-    """Statements that put `node` at its place in the bytes `key`."""
+    """Statements that store `node` at its offset in the bytes `key`."""
     if isinstance(node.type, Stored):
         e.store(node, f"key + {part.offset}", part.size)
         return

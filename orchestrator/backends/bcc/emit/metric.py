@@ -10,10 +10,10 @@ from orchestrator.compile.program import MetricSpec, MetricUse
 
 
 class MetricBlock:
-    """The block of C in which one hook feeds one metric: number `number` of the ledger's element.
-    `every`: each accepted event counts in it (design/implied_counts.py)."""
+    """The block of C in which one hook feeds one metric, number `number` in the ledger's element.
+    `every`: every accepted event counts in it (design/implied_counts.py)."""
 
-    def __init__(  # what a metric is, and what is known of it here
+    def __init__(  # the metric, and how it is fed here
         self,
         expressions: Expressions,
         spec: MetricSpec,
@@ -31,7 +31,7 @@ class MetricBlock:
         writer.comment(f"metric {self.spec.name}: {self.describe_metric()}")
         if self.every and self.spec.kind == "count":
             self._add_surplus(f"ledger->metric[{self.number}]")
-            return  # `accepted` is the rest of it
+            return  # `accepted` counts its events
         with writer.block("do", "while (0);"):
             self.line(f"struct metric_counts *metric = &ledger->metric[{self.number}];")
             self._filter_event()
@@ -42,7 +42,7 @@ class MetricBlock:
                 self._count_unkeyed()
 
     def describe_metric(self) -> str:
-        """The metric as the plan says it."""
+        """The metric as the plan defines it."""
         spec, use = self.spec, self.use
         value = describe_node(use.value, self.e.site.body) if use.value is not None else "1"
         by = f" by {', '.join(part.name for part in spec.key)}" if spec.key else ""
@@ -94,7 +94,7 @@ class MetricBlock:
         if buckets.kind == "log":
             inside = "pp_log_bucket((u64)value)"
             return f"value < 0 ? {count} : {inside}" if self.spec.signed else inside
-        # As signed numbers, since low may be negative; unsigned values beyond s64 are above.
+        # Compared as signed numbers, since low may be negative; unsigned ones beyond s64 are above.
         value = "(s64)value"
         below = f"{value} < {buckets.low}LL"
         above = f"{value} >= {buckets.high}LL"
@@ -116,7 +116,7 @@ class MetricBlock:
             self.line("PP_ADD(&metric->counted, 1);")
 
     def _add_surplus(self, metric: str) -> None:
-        """What an event counts for beyond itself: without sampling nothing is written."""
+        """The extra weight of an event, by sampling; without sampling nothing is written."""
         self._write_lines("if (weight != 1)", f"\tPP_ADD(&{metric}.count, weight - 1);")
 
     def _add_dense(self) -> None:
@@ -150,7 +150,8 @@ class MetricBlock:
         self._add_value("cell")
 
     def _find_cell(self) -> None:
-        """Declare `cell`: the key's, made if need be, or the cell `other` when there is no room."""
+        """Declare `cell`: the cell of the key, created if needed, or `other` when the map is
+        full."""
         placeholder = f"PP_MAP({layout.keyed_map(self.spec)})"
         initial = f"{{0, {layout.initial_extreme(self.spec):#x}ULL}}"
         self._write_lines(

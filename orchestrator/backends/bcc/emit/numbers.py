@@ -98,7 +98,7 @@ class NumberExpressions:
             case ShownAs(value=value, type=kind):
                 return f"({c_type(kind)})({self.number(value)})"
             case _:
-                raise EmitError(f"{describe_node(node, self.site.body)} is no number")
+                raise EmitError(f"{describe_node(node, self.site.body)} is not a number")
 
     def _load_number(self, node: Load) -> str:
         user = is_user(node.base)

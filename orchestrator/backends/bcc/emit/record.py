@@ -17,7 +17,7 @@ _WIDTHS = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordBounds:
-    """A probe's own bounds beside the plan's, by its index; None: it has none."""
+    """A probe's own bounds, in addition to the plan's, by its index; None: unbounded."""
 
     probe: int
     rate: Rate | None
@@ -40,7 +40,7 @@ class RecordBlock:
         self.line = expressions.writer.line
 
     def write_block(self) -> None:
-        """The whole block. `now` is declared before it."""
+        """The whole block. `now` must be declared before it."""
         self.e.writer.comment("record")
         with self.e.writer.block("do", "while (0);"):
             self._check_bounds()
@@ -51,7 +51,7 @@ class RecordBlock:
             self._leave_if("!slot", "ring_lost")
             self._fill_record()
             self.line("COUNT(recorded);")
-            # Flags 0: the kernel notifies a reader that has caught up, and nobody else
+            # Flags 0: the kernel notifies only a reader that has caught up
             # (kernel/bpf/ringbuf.c, bpf_ringbuf_commit).
             self.line("pp_ringbuf_submit(slot, 0);")
 
@@ -64,9 +64,9 @@ class RecordBlock:
     # -- bounds --------------------------------------------------------------------------------
 
     def _check_bounds(self) -> None:
-        """The probe's own bounds first, so that a noisy probe takes nothing from the plan's. A
-        record that then finds no room in the ring has used its place under the caps: they bound
-        what is tried, and never undercount."""
+        """The probe's own bounds come first, so that a noisy probe does not use up the plan's. A
+        record that then finds the ring full has counted against the caps: they bound the attempts,
+        and never undercount."""
         self._rate_and_cap_maps()
         own = self.own
         if own is not None and own.rate is not None:
@@ -144,7 +144,7 @@ class RecordBlock:
             self.line("}")
 
     def _note_fault(self, field: RecordField, node: Node) -> None:
-        """A null is a read that failed, but for what a via would have told that was not seen."""
+        """A null is a failed read, except for what only a via provides, when no via was seen."""
         of_via = any(isinstance(n, SpanValue) and n.name.startswith("via.") for n in walk(node))
         self.line("if (fault) {")
         self.line(f"\tnulls |= {1 << field.bit:#x}U;")

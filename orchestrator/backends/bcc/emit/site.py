@@ -43,7 +43,7 @@ def c_type(kind: Type) -> str:
         case Pointer() | StackId():
             return "u64"
         case _:
-            raise EmitError(f"a {kind} is no number")
+            raise EmitError(f"a {kind} is not a number")
 
 
 def is_user(pointer: Node) -> bool:

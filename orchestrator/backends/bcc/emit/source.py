@@ -1,4 +1,5 @@
-"""A program's whole C text: structures, a function for each hook's side, and children followed."""
+"""A program's whole C text: structures, one function per side of a hook, and the programs that
+follow children."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +16,7 @@ from orchestrator.kernel.facts import KernelFacts
 
 FORK, EXIT = "follow_fork", "follow_exit"
 
-#: What every function of a program uses. A disarmed program looks at one word and counts.
+#: What every function of a program uses. A disarmed program reads one word and counts.
 _COMMON = """
 struct line { u64 word, pad[LINE_PAD]; };
 struct shared { struct line line[SHARED_LINES]; };
@@ -31,7 +32,7 @@ PP_INLINE void disarm(struct control *control)
 		PP_WRITE(control->enabled[i], 0);
 }
 
-/* A CPU's first look in a tick reads the clock; past the deadline that look disarms all. */
+/* The first event of a CPU in a tick reads the clock; past the deadline it disarms all probes. */
 PP_INLINE int over(struct control *control, struct ledger *ledger)
 {
 	u64 tick = pp_jiffies64();
@@ -51,7 +52,7 @@ PP_INLINE int over(struct control *control, struct ledger *ledger)
 		COUNT(entered);                                                            \\
 	} while (0)
 
-/* Idle tasks share pid 0: each CPU's is a thread of its own. */
+/* Idle tasks share pid 0: each CPU's counts as a separate thread. */
 PP_INLINE u64 thread_of(u64 identity)
 {
 	return identity ? identity : 1ULL << 63 | pp_cpu();
@@ -60,7 +61,7 @@ PP_INLINE u64 thread_of(u64 identity)
 """
 
 _FOLLOW = """
-/* A child of a followed thread is followed too; threads are children here. */
+/* A child of a followed thread is followed too; a new thread is a child here. */
 int follow_fork(unsigned long long *ctx)
 {
 	u32 parent = 0, child = 0;
@@ -96,7 +97,7 @@ def render_source(
     choices: Mapping[int, MechanismChoice],
     facts: KernelFacts,
 ) -> str:
-    """The C of `program`. Raises EmitError, telling the hook, for what cannot be computed."""
+    """The C of `program`. Raises HookError, naming the hook, for what cannot be computed."""
     fetch = "#define PP_HAVE_FETCH 1\n" if facts.feature("fetch_atomics") else ""
     parts = [
         f"/* {comment_text(program.name)} */\n",
@@ -142,7 +143,7 @@ def _render_side(
 
 
 def _render_outer(program: Program, map_layout: layout.MapLayout, group: ProgramGroup) -> str:
-    """The program that the kernel runs: it looks the elements up and calls each side in turn; it
+    """The program that the kernel runs: it looks up the elements and calls each side in turn; it
     returns the same number on every path."""
     writer = CWriter()
     writer.line("")
@@ -158,8 +159,8 @@ def _render_outer(program: Program, map_layout: layout.MapLayout, group: Program
         for side in group.sides:
             with writer.block():
                 writer.line(f"u32 side = {side.index};")
-                found = f"pp_map_lookup(PP_MAP({layout.LEDGER}), &side)"
-                writer.line(f"struct ledger *ledger = {found};")
+                lookup = f"pp_map_lookup(PP_MAP({layout.LEDGER}), &side)"
+                writer.line(f"struct ledger *ledger = {lookup};")
                 writer.line("if (ledger)")
                 writer.line(f"\t{side.function}_work(ctx, control, ledger);")
         writer.line(f"return {RETURNS[group.mechanism]};")
@@ -167,7 +168,7 @@ def _render_outer(program: Program, map_layout: layout.MapLayout, group: Program
 
 
 class HookError(EmitError):
-    """What a hook asks for cannot be computed by the mechanism that it has."""
+    """A hook needs something that its mechanism cannot provide."""
 
     def __init__(self, hook: Hook, why: str) -> None:
         self.hook, self.why = hook, why
@@ -179,7 +180,9 @@ def declare_elements(map_layout: layout.MapLayout) -> str:
     writer = CWriter()
     probe_words = ", ".join(layout.PROBE_WORDS)
     writer.line("struct control {")
-    writer.line(f"\tu64 enabled[{map_layout.enabled_words}]; /* a bit a probe; all 0: disarmed */")
+    writer.line(
+        f"\tu64 enabled[{map_layout.enabled_words}]; /* one bit per probe; all 0: disarmed */"
+    )
     writer.line(f"\tu64 {', '.join(layout.PLAN_WORDS)};")
     writer.line(f"\tstruct {{ u64 {probe_words}; }} probe[{len(map_layout.program.probes)}];")
     if map_layout.param_count:
@@ -221,19 +224,19 @@ def _define_numbers(text: str, numbers: Mapping[str, int]) -> str:
 
 
 def task_offsets(facts: KernelFacts) -> dict[str, int]:
-    """Bytes from a task_struct to its ids and comm, and from its credentials to uid and gid; what
-    the kernel's BTF does not tell is left out."""
+    """Offsets in bytes in task_struct and in cred, by member name; members that the kernel's BTF
+    lacks are left out."""
     btf = facts.btf
     if btf is None:
         return {}
-    found: dict[str, int] = {}
+    offsets: dict[str, int] = {}
     for struct, names in (("task_struct", _TASK_MEMBERS), ("cred", {"uid": "uid", "gid": "gid"})):
         type_id = btf.struct(struct)
         for name, member_name in names.items():
             member = btf.member(type_id, member_name) if type_id is not None else None
             if member is not None:
-                found[name] = member.bit_offset // 8
-    return found
+                offsets[name] = member.bit_offset // 8
+    return offsets
 
 
 def list_functions(

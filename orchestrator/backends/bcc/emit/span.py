@@ -1,7 +1,7 @@
-"""How a hook starts, goes on with, ends and cancels spans.
+"""How a hook starts, continues, ends and cancels spans.
 
-An open span is an element of the span's own map. Everything is counted in the span's own element of
-the ledger: started = ended + cancelled + replaced + not_target + in flight (what the map holds).
+An open span is an element of the span's own map. Everything is counted in the span's element of the
+ledger: started = ended + cancelled + replaced + not_target + in flight (what the map holds).
 """
 
 from collections.abc import Callable, Mapping
@@ -26,8 +26,8 @@ def declare_span(span: SpanProgram) -> str:
 
 
 class SpanBlock:
-    """The block of C in which one hook does its part in one span. `weight` is declared before it,
-    and `now` where the span makes records."""
+    """The block of C in which one hook plays its role in one span. `weight` must be declared before
+    it, and `now` where the span makes records."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class SpanBlock:
         self._write_lines(f"if ({condition}) {{", f"\tPP_ADD(&own->{word}, 1);", "\tbreak;", "}")
 
     def _declare_key(self) -> None:
-        """Declare `key`. One that cannot be read joins nothing."""
+        """Declare `key`. An event with a key that cannot be read takes no part in the span."""
         size = layout.span_key_bytes(self.span)
         self.line(f"char key[{size}] __attribute__((aligned(8))) = {{}};")
         nullable = any(may_be_null(node, self.e.site.body) for node in self.use.key)
@@ -123,7 +123,8 @@ class SpanBlock:
             self.line(f"open->head.time = {self.e.declare_now()};")
 
     def _insert_span(self, frame: str) -> None:
-        """Put the frame into the map, by what `again` says of a span that is open already."""
+        """Put the frame into the map; `again` decides what happens to a span that is open
+        already."""
         match self.span.again:
             case "keep":
                 self.line(f"s64 error = pp_map_update({self.map}, key, {frame}, PP_NOEXIST);")
@@ -139,7 +140,7 @@ class SpanBlock:
                     f"\terror = pp_map_update({self.map}, key, {frame}, PP_EXIST);",
                     "\tif (!error)",
                     "\t\tPP_ADD(&own->replaced, 1);",
-                    "\telse /* ended by another CPU meanwhile */",
+                    "\telse /* ended by another CPU in the meantime */",
                     f"\t\terror = pp_map_update({self.map}, key, {frame}, PP_NOEXIST);",
                     "}",
                 )
@@ -148,7 +149,7 @@ class SpanBlock:
     # -- later ---------------------------------------------------------------------------------
 
     def _find_span(self) -> None:
-        """Declare `open`: the span that is open, the innermost one if they nest."""
+        """Declare `open`: the open span, the innermost one if they nest."""
         kind = f"struct span_{self.span.index} *"
         if self.span.again == "nest":
             self.line("struct pp_frame *outer = 0;")
@@ -161,8 +162,8 @@ class SpanBlock:
 
     def _judge_target(self) -> None:
         """Test the plan's target at the first event of a span that has a task."""
-        nobody = self.e.site.body.task == "none"
-        if nobody or not self.span.tests_target or self.use.role == "cancel":
+        has_no_task = self.e.site.body.task == "none"
+        if has_no_task or not self.span.tests_target or self.use.role == "cancel":
             return
         with self.e.writer.block("if (!open->head.judged)"):
             self.line("open->head.judged = 1;")
@@ -203,7 +204,7 @@ class SpanBlock:
         assert end is not None
         if self.span.resource is None:
             with self.e.writer.block("do", "while (0);"):
-                self.line("struct ledger *ledger = own; /* what follows is the span's */")
+                self.line("struct ledger *ledger = own; /* counts from here on are the span's */")
                 self.line("const u64 weight = open->head.weight;")
                 for node in end.where:
                     self._filter_span(node)

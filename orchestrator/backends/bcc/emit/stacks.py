@@ -1,4 +1,4 @@
-"""Stacks in C: what the header needs to know, and how one is taken at a hook."""
+"""Stacks in C: the definitions for the header, and how a hook takes a stack."""
 
 from orchestrator.backends.bcc.design import layout
 from orchestrator.plan.attach_kinds import KINDS, AttachKind
@@ -22,7 +22,7 @@ def include_stacks(map_layout: layout.MapLayout) -> str:
 def take_stack(name: str, kind: AttachKind, mm_offset: int | None) -> str:
     """A C expression: the number of the current task's stack, `kstack` or `ustack`."""
     user = name == "ustack"
-    # where user code may be interrupted, the registers may be its own: then no kernel stack
+    # where user code may be interrupted, the registers may be user registers: no kernel stack then
     sure = not user and KINDS[kind].space == "kernel"
     offset = -1 if mm_offset is None else mm_offset
     return f"pp_stack(ctx, {int(user)}, {int(sure)}, {offset})"

@@ -1,8 +1,8 @@
-"""Strings and addresses: comparing them in place and reading them to where they are wanted.
+"""Strings and IP addresses: compared in place, and read to their destination.
 
-A string is an address until it is needed: a test reads only the bytes that decide it, an emitted
-string goes straight into the record. So a definition that is a string is read by each of its users;
-what a thread changes between a test and the emission shows in the record.
+A string is an address until it is needed: a test reads only the bytes that decide it, and an
+emitted string goes straight into the record. So every use of a definition that is a string reads it
+again; a change by another thread between a test and the emission shows in the record.
 """
 
 from collections.abc import Callable
@@ -31,9 +31,9 @@ from orchestrator.compile.expressions.types import COMM_SIZE, Ip, Pointer, Str, 
 
 __all__ = ["StringAddress", "StringExpressions", "words_of"]
 
-MOST_COMPARED = 128  # bytes of text in a test: they lie on the BPF stack
+MOST_COMPARED = 128  # bytes of text in a test: they are read onto the BPF stack
 _WORD = (1 << 64) - 1
-MOST_SOUGHT = 16  # bytes of a text that is looked for anywhere
+MOST_SOUGHT = 16  # bytes of a text that may be anywhere in the string
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +45,8 @@ class StringAddress:
 
 
 class StringExpressions:
-    """String and IP nodes at one site. `number` makes the C expression of a number node;
-    `store_captured` writes the statements for a value of many bytes, and says whether it was one.
-    """
+    """String and IP nodes at one site. `number` makes the C expression of a number node.
+    `store_captured` writes the statements for a captured value; False when the node is none."""
 
     def __init__(
         self,
@@ -77,7 +76,7 @@ class StringExpressions:
         at, size = self.find_address(string), string.type.size
         match node.op:
             case "equal":
-                # One byte more than the text and its NUL shows a longer string.
+                # One byte more than the text and its NUL, to notice a longer string.
                 return _compare_text(at, min(len(text) + 2, size), text + b"\0")
             case "prefix":
                 return _compare_text(at, len(text) + 1, text) if text else "1"
@@ -125,7 +124,7 @@ class StringExpressions:
     def _find_comm(self) -> StringAddress:
         task = self.site.body.task
         if task == "none":
-            raise EmitError("`comm` means nothing under `task: none`")
+            raise EmitError("`comm` has no value under `task: none`")
         if task is not None:
             return StringAddress(address=f"(task + {self.site.task_offsets['comm']}ULL)")
         if self.writer.once("comm"):
@@ -201,7 +200,7 @@ class StringExpressions:
             case Field(field=field):
                 address, user = self.context.field_address(field), False
             case _:
-                raise EmitError(f"{describe_node(node)} is no network address")
+                raise EmitError(f"{describe_node(node)} is not a network address")
         self.writer.line(f"if (pp_read({int(user)}, {to}, {size}, {address}))")
         self.writer.line("\tfault = 1;")
 
@@ -240,8 +239,7 @@ def _test_suffix(at: StringAddress, size: int, text: bytes) -> str:
 def _test_contains(at: StringAddress, size: int, text: bytes) -> str:
     if len(text) > MOST_SOUGHT:
         raise EmitError(
-            f"a text of {len(text)} bytes is looked for anywhere in a string; "
-            f"at most {MOST_SOUGHT} are possible"
+            f"a search for a text of {len(text)} bytes; at most {MOST_SOUGHT} are possible"
         )
     sought, mask = (int.from_bytes(part) for part in (text, b"\xff" * len(text)))
     words = (sought >> 64, mask >> 64, sought & _WORD, mask & _WORD)

@@ -1,4 +1,4 @@
-"""Whose event it is, and the plan's test of it."""
+"""The task that an event belongs to, and the plan's test of it."""
 
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.hook_nodes import nodes_at_hook
@@ -11,23 +11,24 @@ from orchestrator.compile.program import Program, ResolvedTarget
 
 
 class TargetTest:
-    """Statements that drop events of tasks that nobody asked for."""
+    """Statements that drop the events of tasks outside the target."""
 
     def __init__(
         self, expressions: Expressions, program: Program, refuse: str = "DROP(not_target);"
     ) -> None:
-        """`refuse`: the statement that leaves with an event that is not the target's."""
+        """`refuse`: the statement for an event outside the target."""
         self.e, self.program, self.refuse = expressions, program, refuse
         self.line = expressions.writer.line
 
     def identify_task(self) -> None:
-        """With `task: EXPR`, read that task's ids; what cannot be read is filtered."""
+        """With `task: EXPR`, read that task's ids; an event where they cannot be read is
+        filtered."""
         task = self.e.site.body.task
         if task in (None, "none"):
             return
         offsets = self.e.site.task_offsets
         address = self.e.number(task)  # type: ignore[arg-type]  # neither None nor "none": a node
-        self.e.writer.comment("the task whose event it is")
+        self.e.writer.comment("the task that the event belongs to")
         self.line("fault = 0;")
         self.line(f"u64 task = {address};")
         self.line("u32 pid = 0, tid = 0;")
@@ -56,7 +57,7 @@ class TargetTest:
         return [name for name in ("uid", "gid") if name in used or (name == "uid" and target.uid)]
 
     def test_target(self) -> None:
-        """Drop what is not the target's, cheapest tests first."""
+        """Drop events outside the target, cheapest tests first. Raises EmitError."""
         target = self.program.target
         if self.e.site.body.task == "none" or not _tests_anything(target):
             return
@@ -84,7 +85,7 @@ class TargetTest:
 
     def _test_cgroups(self, target: ResolvedTarget) -> None:
         if self.e.site.body.task is not None:
-            raise EmitError("`target.cgroup` cannot be told for another task than the current one")
+            raise EmitError("`target.cgroup` is known only for the current task")
         tests = []
         for path, number in target.cgroup:
             level = len([part for part in path.split("/") if part])
@@ -117,7 +118,7 @@ def _tests_anything(target: ResolvedTarget) -> bool:
 
 
 def describe_target(target: ResolvedTarget) -> str:
-    """The target as a line of text."""
+    """The target as one line of text."""
     lists = {
         "pid": target.pid,
         "tid": target.tid,
@@ -143,7 +144,7 @@ def comm_test(glob: str) -> str:
 
 
 def _words_equal(text: bytes, start: int) -> str:
-    """The bytes of `name` from `start` on are `text`."""
+    """A C condition: the bytes of `name` from `start` on are `text`."""
     placed = words_of(b"\0" * start + text)
     masks = words_of(b"\0" * start + b"\xff" * len(text))
     tests = [

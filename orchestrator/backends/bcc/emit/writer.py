@@ -1,4 +1,4 @@
-"""Lines of C with their indentation, and which local variables are already there."""
+"""Lines of C with their indentation, and the local variables that are declared already."""
 
 import re
 from collections.abc import Iterator
@@ -26,12 +26,12 @@ class CWriter:
         self.line(f"/* {comment_text(text)} */")
 
     def mark_top(self) -> None:
-        """What goes to the top of the function comes here."""
+        """Mark this line as the top of the function, for `at_top`."""
         self._top = len(self.lines)
 
     def at_top(self, name: str, *lines: str) -> None:
-        """The lines that declare `name`, at the top of the function and once; where no top is
-        marked, here."""
+        """Write the lines that declare `name` at the top of the function, once; without a marked
+        top, here."""
         if self._top is None:
             for text in lines if self.once(name) else ():
                 self.line(text)
@@ -41,7 +41,7 @@ class CWriter:
             self._top += len(lines)
 
     def once(self, name: str) -> bool:
-        """True the first time that `name` is asked for in this block or those around it."""
+        """True the first time that `name` is asked for in this block or an enclosing one."""
         if name in self._declared:
             return False
         self._declared.add(name)
@@ -64,8 +64,8 @@ class CWriter:
 
 
 def comment_text(text: str) -> str:
-    """`text` so that it can stand in a C comment: printable ASCII without the comment's ends, a
-    trailing backslash or a trigraph. No other text of a plan reaches the C."""
+    """`text` made safe for a C comment: printable ASCII without comment delimiters, backslashes or
+    trigraphs, at most COMMENT_WIDTH bytes. No other text of a plan reaches the C."""
     plain = re.sub(r"[^ -~]", "?", text).replace("*/", "* /").replace("/*", "/ *")
     plain = plain.replace("??", "? ?").replace("\\", "|")
     return plain if len(plain) <= COMMENT_WIDTH else plain[: COMMENT_WIDTH - 3] + "..."

@@ -1,4 +1,4 @@
-"""Programs that are attached: what a session holds of each, and how it lets go."""
+"""Attached programs, and how they are detached."""
 
 import contextlib
 import os

@@ -16,14 +16,14 @@ from orchestrator.kernel.abi import bpf_map, perf
 __all__ = ["Map", "create_map", "lift_memlock"]
 
 BATCH = 4096
-# What a kernel without BPF_MAP_LOOKUP_BATCH, or a kind of map without it, answers; 524 is the
+# Errors of a kernel without BPF_MAP_LOOKUP_BATCH, or of a kind of map without it; 524 is the
 # kernel's own ENOTSUPP (include/linux/errno.h).
 NO_BATCH = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSPC, 524}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Map:
-    """A map in the kernel. Per-CPU values come as the CPUs' slots one after the other."""
+    """A map in the kernel. A per-CPU value is the slots of all CPUs in a row."""
 
     spec: MapSpec
     fd: int
@@ -81,7 +81,7 @@ class Map:
         return mmap.mmap(self.fd, -(-size // mmap.PAGESIZE) * mmap.PAGESIZE)
 
     def memory_bytes(self) -> int | None:
-        """What the kernel says the map takes (fdinfo memlock), None when it does not say."""
+        """The memory of the map according to the kernel (fdinfo memlock); None when not known."""
         return read_memlock(self.fd)
 
     def close(self) -> None:
@@ -129,7 +129,7 @@ class Map:
 
 
 def create_map(spec: MapSpec) -> Map:
-    """Create the map. Without MMAPABLE in the kernel the map is made all the same, unmappable.
+    """Create the map. If the kernel lacks MMAPABLE, the map is created without it.
 
     Raises OSError: EPERM without CAP_BPF, E2BIG or ENOMEM when it is too large, EINVAL for a kind
     that the kernel does not have.
@@ -158,7 +158,7 @@ def _call_create(spec: MapSpec, flags: int) -> int:
 
 
 def lift_memlock(attempt: Callable[[], int]) -> int:
-    """Try; on EPERM lift RLIMIT_MEMLOCK and try again: before 5.11 BPF memory is charged to it."""
+    """Try; on EPERM lift RLIMIT_MEMLOCK and retry: before 5.11, BPF memory is charged to it."""
     try:
         return attempt()
     except PermissionError:
@@ -174,10 +174,10 @@ def lift_memlock(attempt: Callable[[], int]) -> int:
 
 
 def read_memlock(fd: int) -> int | None:
-    """The memlock line of a map's or program's fdinfo in bytes, None when it does not tell.
+    """The memlock line of the fdinfo of a map or program, in bytes; None when there is none.
 
-    6.1 computes it from the sizes of keys and values, and so says 0 for a ring (measured; 5.10 and
-    6.12 tell the truth).
+    6.1 computes it from the sizes of keys and values, and so gives 0 for a ring (measured; 5.10 and
+    6.12 are right).
     """
     for line in Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines():
         name, _, value = line.partition(":")

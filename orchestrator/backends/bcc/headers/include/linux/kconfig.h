@@ -1,2 +1,2 @@
-/* bcc refuses to compile without it; nothing else of the kernel's configuration is needed. */
+/* bcc does not compile without it; the rest of the kernel's configuration is not needed. */
 #define CONFIG_BPF_SYSCALL 1

@@ -1,11 +1,11 @@
-/* What generated programs may use, and nothing else.
+/* Everything that generated programs may use.
  *
  * Helper numbers are UAPI and never change (include/uapi/linux/bpf.h, __BPF_FUNC_MAPPER). The names
  * are our own: bcc defines static pointers called bpf_* with narrower types, and its rewriter follows
  * pointers that come from a function called bpf_get_current_task and turns their dereferences into
- * bpf_probe_read (number 4). It knows nothing of pp_*, nor of static functions, nor of anything in an
- * included file, nor of the parameters of `int NAME(unsigned long long *ctx)`. All returns are 64 bits
- * wide, which is what the registers hold, so that errors compare as negative without extensions.
+ * bpf_probe_read (number 4). It does not touch pp_*, static functions, anything in an included file,
+ * or the parameters of `int NAME(unsigned long long *ctx)`. All returns are 64 bits wide, like the
+ * registers, so that errors compare as negative without extensions.
  */
 #ifndef PROBEPLAN_PRELUDE_H
 #define PROBEPLAN_PRELUDE_H
@@ -20,8 +20,8 @@
 /* A map by its placeholder: a BPF_LD_IMM64 with BPF_PSEUDO_MAP_FD that the loader patches. */
 #define PP_MAP(placeholder) ((void *)bpf_pseudo_fd(1, (placeholder)))
 
-/* Relaxed 64-bit atomics. PP_ADD works on every kernel; the fetching ones need 5.12 or later,
- * and then only where a trial load (can_fetch_atomics) says so. */
+/* Relaxed 64-bit atomics. PP_ADD works on every kernel; the fetching ones need 5.12 or later, and
+ * are used only where a trial load (can_fetch_atomics) succeeds. */
 #define PP_ADD(ptr, n) ((void)__sync_fetch_and_add((ptr), (n)))
 #define PP_FETCH_ADD(ptr, n) __sync_fetch_and_add((ptr), (n))
 #define PP_XCHG(ptr, new) __sync_lock_test_and_set((ptr), (new))
@@ -30,9 +30,9 @@
 /* One load or store that the compiler neither repeats nor drops. */
 #define PP_READ(lvalue) (*(volatile __typeof__(lvalue) *)&(lvalue))
 #define PP_WRITE(lvalue, value) (*(volatile __typeof__(lvalue) *)&(lvalue) = (value))
-/* Stops the compiler from reasoning about a value that the verifier must see bounded. */
+/* Stops the compiler from reasoning about a value whose bounds the verifier must see. */
 #define PP_OPAQUE(variable) __asm__ volatile("" : "+r"(variable))
-/* An arm of a conditional. Without it two loads from the context become one load from a chosen
+/* An arm of a conditional. Without it, two loads from the context become one load from a computed
  * address, which the verifier refuses: "dereference of modified ctx ptr". */
 #define PP_ARM(value) ({ u64 arm = (u64)(value); PP_OPAQUE(arm); arm; })
 
@@ -53,8 +53,8 @@
 #define PP_CURRENT_CPU 0xffffffffULL
 
 static void *(*const pp_map_lookup)(void *map, const void *key) = (void *)1;
-/* int, not s64: up to 6.3 the verifier calls the map's own function, which leaves the upper half of
- * the register clear (6.4: "bpf: return long from bpf_map_ops funcs"), and -EEXIST would be 2^32 - 17. */
+/* int, not s64: up to 6.3 the verifier calls the map's own function, which clears the upper half of
+ * the register (6.4: "bpf: return long from bpf_map_ops funcs"), and -EEXIST would be 2^32 - 17. */
 static int (*const pp_map_update)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
 static int (*const pp_map_delete)(void *map, const void *key) = (void *)3;
 

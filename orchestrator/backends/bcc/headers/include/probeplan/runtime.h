@@ -1,7 +1,6 @@
-/* What every generated program does in the same way: gates, pairing, arithmetic, strings.
+/* What generated programs have in common: gates, pairing, arithmetic, strings.
  *
- * Everything is inlined; nothing loops without a bound that the compiler unrolls (5.10 and older
- * verifiers). Errors are the kernel's negative errnos.
+ * Everything is inlined; every loop has a bound. Errors are the kernel's negative errnos.
  */
 #ifndef PROBEPLAN_RUNTIME_H
 #define PROBEPLAN_RUNTIME_H
@@ -57,22 +56,22 @@ PP_INLINE s64 pp_read(int user, void *to, u32 size, u64 from)
 	return user ? pp_read_user(to, size, (void *)from) : pp_read_kernel(to, size, (void *)from);
 }
 
-/* Bytes read with the closing NUL, at most `size`; negative when the memory is not there. */
+/* Bytes read, with the closing NUL, at most `size`; negative when the memory cannot be read. */
 PP_INLINE s64 pp_read_str(int user, void *to, u32 size, u64 from)
 {
 	return user ? pp_read_user_str(to, size, (void *)from)
 		    : pp_read_kernel_str(to, size, (void *)from);
 }
 
-/* The helpers return `size` for a string that just fits and for one that was cut; the byte that
- * they replaced by NUL tells the two apart. */
+/* The helpers return `size` for a string that just fits and for one that was cut; the byte that they
+ * replaced by NUL distinguishes the two. */
 PP_INLINE int pp_was_cut(int user, s64 got, u32 size, u64 from)
 {
 	u8 last = 0;
 	return got == size && pp_read(user, &last, 1, from + size - 1) == 0 && last != 0;
 }
 
-/* Length of the string at `from` as far as `limit` - 1 bytes, by pieces; negative: not there. */
+/* Length of the string at `from`, at most `limit` - 1, read by pieces; negative: cannot be read. */
 #define PP_PIECE 64
 PP_INLINE s64 pp_length(int user, u64 from, u32 limit)
 {
@@ -93,10 +92,10 @@ PP_INLINE s64 pp_length(int user, u64 from, u32 limit)
 	return length;
 }
 
-/* Whether a text of at most 16 bytes stands anywhere in the string at `from`, of which `limit` - 1
- * bytes count. The last 16 bytes slide by as two words; the text is given the same way, its last
- * byte lowest, with masks of the bytes that it has. Without branches, so that the verifier follows
- * one path. */
+/* Whether the first `limit` - 1 bytes of the string at `from` contain a text of at most 16 bytes. The
+ * last 16 bytes are kept in two words, shifted byte by byte; the text is given in the same form, its
+ * last byte lowest, with masks of its bytes. There are no branches, so that the verifier follows one
+ * path. */
 PP_INLINE int pp_holds(int user, u64 from, u32 limit, u64 high, u64 high_mask, u64 low,
 		       u64 low_mask, u32 *fault)
 {
@@ -112,7 +111,7 @@ PP_INLINE int pp_holds(int user, u64 from, u32 limit, u64 high, u64 high_mask, u
 			return 0;
 		}
 		/* Byte by byte, and the last is a NUL; kept in order, or the compiler would run
-		 * out of stack for what it computes ahead. */
+		 * out of stack for values computed ahead. */
 #define PP_SLIDE(i)                                                                                \
 	do {                                                                                       \
 		above = above << 8 | below >> 56;                                                  \
@@ -132,8 +131,8 @@ PP_INLINE int pp_holds(int user, u64 from, u32 limit, u64 high, u64 high_mask, u
 	return found;
 }
 
-/* Zeroes, copies `size` bytes, a multiple of 8 at a multiple of 8. One by one: of a long piece the
- * compiler would make a call of memset or memcpy, which BPF has not got. */
+/* Zero and copy `size` bytes, a multiple of 8, at an address that is a multiple of 8. Word by word:
+ * the compiler would turn a long piece into a call of memset or memcpy, which BPF lacks. */
 PP_INLINE void pp_zero(char *to, u32 size)
 {
 #pragma clang loop unroll(full)
@@ -150,13 +149,13 @@ PP_INLINE void pp_copy(char *to, const char *from, u32 size)
 
 /* ---------------------------------------------------------------- buffers and lists of strings
  * A list is a word that counts the bytes in use, then strings with their NULs: at most `limit` bytes,
- * and room for the last piece. Strings are appended by pieces of one size, since the verifier must
- * see that any place and the size to read stay inside. */
-#define PP_CHUNK 32 /* PIECE, compile/types.py */
+ * and room for the last piece. Strings are appended in pieces of one size, since the verifier must
+ * see that position and size stay inside. */
+#define PP_CHUNK 32 /* PIECE, compile/expressions/types.py */
 
-/* What the verifier knows of a value it follows by itself, so that each round of a loop doubles its
- * work. The difference of two numbers that it takes for any (`any` is one, from a helper) leaves the
- * value as it is, and makes it forget. */
+/* The verifier follows each known value separately, so that each round of a loop doubles its work.
+ * Adding the difference of two numbers that are unknown to it (both are `any`, from a helper) leaves
+ * the value unchanged and makes it unknown. */
 #define PP_FORGET(value, any)                                                                      \
 	do {                                                                                       \
 		u64 one = (any), other = (any);                                                    \
@@ -165,16 +164,16 @@ PP_INLINE void pp_copy(char *to, const char *from, u32 size)
 		(value) += one - other;                                                            \
 	} while (0)
 
-/* `left` is where the current string goes on, 0 behind its end. `state` holds bits: */
+/* `left` is the address of the rest of the current string, 0 after its end. `state` holds bits: */
 struct pp_list {
 	u64 used, left, state, any;
 };
-#define PP_FAULT 1 /* something was not there */
+#define PP_FAULT 1 /* a read failed */
 #define PP_CUT 2
 #define PP_LAST 4 /* the current string is the last */
-#define PP_DONE 8 /* leave the loop: by its end alone, or its blocks come to lie in an order in which
-		   * kernels such as 6.1 refuse it (check_cfg: "back-edge") */
-#define PP_ROOTED (1ULL << 31) /* the way led to the root */
+#define PP_DONE 8 /* leave the loop: only at its end, or the compiler orders its blocks in a way that
+		   * kernels such as 6.1 refuse (check_cfg: "back-edge") */
+#define PP_ROOTED (1ULL << 31) /* the path reached the root */
 
 /* One piece of the current string. */
 PP_INLINE void pp_append(struct pp_list *list, int user, char *to, u32 limit)
@@ -190,12 +189,12 @@ PP_INLINE void pp_append(struct pp_list *list, int user, char *to, u32 limit)
 		list->state |= PP_FAULT | PP_DONE;
 		return;
 	}
-	/* The helpers put a NUL at the end of a piece that does not hold all: the next overwrites it. */
+	/* The helpers end an incomplete piece with a NUL, which the next piece overwrites. */
 	list->left = got < PP_CHUNK ? 0 : list->left + PP_CHUNK - 1;
 	list->used = used + (got < PP_CHUNK ? got : PP_CHUNK - 1);
 }
 
-/* Writes the counter; what was read beyond the limit is wiped, so that equal lists are equal bytes. */
+/* Write the counter and zero what was read beyond the limit, so that equal lists are equal bytes. */
 PP_INLINE void pp_finish(struct pp_list *list, char *to, u32 limit, u32 *fault, u32 *cut)
 {
 	u64 used = list->used, state = list->state, over;
@@ -211,7 +210,7 @@ PP_INLINE void pp_finish(struct pp_list *list, char *to, u32 limit, u32 *fault, 
 	*cut = (u32)((state >> 1 | over) & ~state & 1);
 }
 
-/* The strings that the pointers at `from` lead to, up to a pointer that is 0. */
+/* The strings that the pointers at `from` point to, up to a null pointer. */
 PP_INLINE void pp_strings(int user, char *to, u32 limit, u32 steps, u64 from, u32 *fault, u32 *cut)
 {
 	struct pp_list list = {.any = pp_jiffies64()};
@@ -236,12 +235,12 @@ PP_INLINE void pp_strings(int user, char *to, u32 limit, u32 steps, u64 from, u3
 	pp_finish(&list, to, limit, fault, cut);
 }
 
-/* Where the parts of a path lie: PathOffsets, compile/nodes.py. */
+/* Offsets of the members that lead along a path: PathOffsets, compile/expressions/nodes.py. */
 struct pp_path_offsets {
 	u32 parent, name, vfsmount, root, mountpoint, around;
 };
 
-/* The u64 at `from`; 0 and PP_FAULT in *state when it is not there. */
+/* The u64 at `from`; 0, and PP_FAULT in *state, when it cannot be read. */
 PP_INLINE u64 pp_follow(u64 from, u64 *state)
 {
 	u64 found = 0;
@@ -249,9 +248,9 @@ PP_INLINE u64 pp_follow(u64 from, u64 *state)
 	return found;
 }
 
-/* The names from `dentry` up to the root: that of the mount namespace where `mount`, a struct
- * vfsmount, is not 0. What has no place in a file system (pipes, sockets, memory files) is its own
- * parent without being the root of a mount: its name is all. */
+/* The names from `dentry` up to the root; with `mounted`, up to the root of the mount namespace, with
+ * `mount`, a struct vfsmount. A file outside of any directory (pipe, socket, memory file) is its own
+ * parent without being the root of a mount: its path is its name. */
 PP_INLINE void pp_path(char *to, u32 limit, u32 steps, u64 dentry, int mounted, u64 mount,
 		       const struct pp_path_offsets *at, u32 *fault, u32 *cut)
 {
@@ -309,7 +308,7 @@ PP_INLINE int pp_rate_allows(u64 *word, u64 now, u64 gap, u64 burst)
 		if (PP_CMPXCHG(word, due, next) == due)
 			return 1;
 #else
-		PP_WRITE(*word, next); /* no compare-and-swap: CPUs that meet here share one step */
+		PP_WRITE(*word, next); /* no compare-and-swap: CPUs that race here share one step */
 		return 1;
 #endif
 	}
@@ -322,19 +321,19 @@ PP_INLINE u64 pp_take(u64 *taken, u64 cap)
 {
 	u64 before = PP_READ(*taken);
 	if (before >= cap)
-		return before; /* spares the shared line once the cap is reached */
+		return before; /* no write to the shared line once the cap is reached */
 #ifdef PP_HAVE_FETCH
 	return PP_FETCH_ADD(taken, 1);
 #else
-	PP_ADD(taken, 1); /* overshoots by at most CPUs times nesting; the reader trims */
+	PP_ADD(taken, 1); /* overshoots by at most CPUs times nesting; the reader drops the excess */
 	return before;
 #endif
 }
 
 /* ---------------------------------------------------------------- sampling: gaps drawn uniformly from [1, 2N - 1]
  * A CPU's first gap after each change of N is drawn from the equilibrium distribution of such gaps,
- * P(k) proportional to 2N - k, so that each event from the first on is kept with chance 1/N. The
- * larger of two different numbers from 0 ... 2N - 1 is j with a chance proportional to j. */
+ * P(k) proportional to 2N - k, so that each event from the first on is kept with probability 1/N. The
+ * larger of two different numbers from 0 ... 2N - 1 is j with a probability proportional to j. */
 PP_INLINE u64 pp_first_gap(u64 every, u64 one, u64 two)
 {
 	u64 most = 2 * every - 1;
@@ -343,10 +342,10 @@ PP_INLINE u64 pp_first_gap(u64 every, u64 one, u64 two)
 	return 2 * every - (a > b ? a : b);
 }
 
-/* The weight of the event, N (`every`, at least 2), or 0 when it is left out. User space changes N
- * and nothing else: each CPU sees that its gap was drawn with another one. What is kept has weight N
- * since N was in force when its gap was drawn.
- * Plain loads and stores: two programs that meet on one CPU (preemption) can lose a step of the
+/* The weight of the event, N (`every`, at least 2), or 0 when it is sampled out. User space changes
+ * only N: each CPU notices that its gap was drawn with another one. A kept event has weight N, since
+ * its gap was drawn with N.
+ * Plain loads and stores: two programs that race on one CPU (preemption) can lose a step of the
  * countdown, which shifts one sample; no event loses its disposition. */
 PP_INLINE u64 pp_sampled(u64 *left, u64 *weight, u64 every)
 {
@@ -364,9 +363,9 @@ PP_INLINE u64 pp_sampled(u64 *left, u64 *weight, u64 every)
 }
 
 /* ---------------------------------------------------------------- pairing entry and return, or start and end
- * A thread's calls of one hook lie on a stack of at most PP_DEPTH frames, one map element each; the
- * depth is part of the key. `nested` says that a deeper frame exists, so that the common case is one
- * update, and one lookup with one delete. Spans that nest do the same with a key of their own. */
+ * A thread's calls of one hook form a stack of at most PP_DEPTH frames, one map element each; the
+ * depth is part of the key. `nested` means that a deeper frame exists, so that the common case is one
+ * update, and one lookup with one delete. Spans that nest do the same with their own key. */
 #define PP_DEPTH 4
 
 struct pp_call {
@@ -381,7 +380,7 @@ struct pp_frame {
 	u8 judged; /* of a span: the plan's target was tested */
 	u32 weight;
 	u64 time; /* ns, when elapsed is used */
-	u64 nulls; /* a bit for each value that could not be read; from 32 on: that was cut */
+	u64 nulls; /* one bit per value that could not be read; from 32 on: that was cut */
 };
 
 PP_INLINE s64 pp_push(void *open, void *key, u32 *at, u32 most, const void *frame)
@@ -439,7 +438,7 @@ PP_INLINE struct pp_frame *pp_top(void *open, void *key, u32 *at, u32 most, stru
 		}                                                                                  \
 	} while (0)
 #else
-/* No compare-and-swap: two programs that meet on one cell can lose the lesser extreme. */
+/* No compare-and-swap: of two programs that race on one cell, the better extreme can be lost. */
 #define PP_SETTLE(cell, value, better)                                                             \
 	do {                                                                                       \
 		if ((value)better PP_READ(*(cell)))                                                \
@@ -447,7 +446,7 @@ PP_INLINE struct pp_frame *pp_top(void *open, void *key, u32 *at, u32 most, stru
 	} while (0)
 #endif
 
-/* Position of the highest bit that is set in a value that is not 0, without loops or calls. */
+/* Position of the highest bit set in a value other than 0, without loops or calls. */
 PP_INLINE u32 pp_top_bit(u64 value)
 {
 	u32 bit = 0, step;

@@ -1,8 +1,8 @@
-/* Stacks: taken into scratch memory, numbered by a hash of their own, kept once.
+/* Stacks: taken into scratch memory, numbered by a hash, kept once.
  *
  * The generated program defines PP_STACK_DEPTH, PP_STACKS, PP_STACK_SCRATCH, PP_STACK_COUNTS and
- * PP_STACK_NESTING before. The number is a hash of 64 bits over who and where; two of n stacks share
- * one with a probability of n * n / 2^65.
+ * PP_STACK_NESTING before. The number is a 64-bit hash of process and addresses; two of n stacks have
+ * the same number with a probability of n * n / 2^65.
  */
 #ifndef PROBEPLAN_STACKS_H
 #define PROBEPLAN_STACKS_H
@@ -35,11 +35,11 @@ struct pp_stack_counts {
 			PP_ADD(&counts->word, 1);                                                  \
 	} while (0)
 
-/* A CPU's scratch that no program at work on it has. A program stays on its CPU; others may come in
- * between: interrupts, and where programs can be preempted other tasks. Kernels without fetching
+/* Scratch memory of this CPU that no running program uses. A program stays on its CPU; others may run
+ * in between: interrupts, and other tasks where programs can be preempted. Kernels without fetching
  * atomics (before 5.12) run tracing programs with preemption off (kernel/trace/bpf_trace.c; 5.10's
- * migrate_disable() is preempt_disable()), so that whoever comes in between has given the scratch
- * back before we go on, and a plain flag will do. */
+ * migrate_disable() is preempt_disable()), so a program that interrupts us has returned its scratch
+ * before we continue, and a plain flag is enough. */
 PP_INLINE struct pp_scratch *pp_scratch(void)
 {
 #pragma clang loop unroll(full)
@@ -68,8 +68,8 @@ PP_INLINE struct pp_scratch *pp_scratch(void)
 		hash ^= hash >> 32;                                                                \
 	} while (0)
 
-/* bpf_get_stack fills what it does not use with zeros (kernel/bpf/stackmap.c), so that eight at a
- * time need one test: the verifier follows few paths. */
+/* bpf_get_stack fills unused words with zeros (kernel/bpf/stackmap.c), so that eight addresses need
+ * one test: the verifier follows few paths. */
 PP_INLINE u64 pp_stack_number(const struct pp_stack *stack)
 {
 	u64 hash = (u64)stack->tgid << 32 | stack->user;
@@ -90,7 +90,7 @@ PP_INLINE u64 pp_stack_number(const struct pp_stack *stack)
 	return hash < PP_STACK_FIRST ? hash + PP_STACK_FIRST : hash;
 }
 
-/* The number of `stack` once it is kept; lost where there is no room. */
+/* The number of `stack`, which is kept if it is new; PP_STACK_LOST when the map is full or busy. */
 PP_INLINE u64 pp_stack_kept(const struct pp_stack *stack)
 {
 	u64 number = pp_stack_number(stack);
@@ -110,7 +110,7 @@ PP_INLINE u64 pp_stack_kept(const struct pp_stack *stack)
 	return PP_STACK_LOST;
 }
 
-/* Whether the current task has no memory of its own: a kernel thread, or one that exits. */
+/* Whether the current task has no user memory: a kernel thread, or an exiting task. */
 PP_INLINE int pp_has_no_memory(s64 mm_offset)
 {
 	u64 memory = 0;
@@ -119,8 +119,8 @@ PP_INLINE int pp_has_no_memory(s64 mm_offset)
 	return pp_read(0, &memory, 8, pp_task() + mm_offset) == 0 && memory == 0;
 }
 
-/* The number of the current task's stack. EFAULT says that there is none, or that the kernel's own
- * buffers are in use: what there must be (`sure`, or a task with memory) was lost. */
+/* The number of the current task's stack. EFAULT means that there is none, or that the kernel's own
+ * buffers are in use: a stack that must exist (`sure`, or a task with memory) was then lost. */
 PP_INLINE u64 pp_stack(void *ctx, int user, int sure, s64 mm_offset)
 {
 	struct pp_scratch *scratch = pp_scratch();

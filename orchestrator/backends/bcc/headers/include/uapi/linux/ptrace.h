@@ -1,2 +1,2 @@
-/* bcc looks only for the name; registers are read by index (probeplan/regs.h). */
+/* bcc needs only the name; registers are read by index (probeplan/regs.h). */
 struct pt_regs;

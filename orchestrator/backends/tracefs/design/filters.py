@@ -40,10 +40,10 @@ class FieldRef:
 
 
 #: From a node to the field that holds its value; None where there is none.
-Lookup = Callable[[Node], FieldRef | None]
+FieldLookup = Callable[[Node], FieldRef | None]
 
 
-def filter_text(node: Node, field_of: Lookup) -> str | None:
+def filter_text(node: Node, field_of: FieldLookup) -> str | None:
     """The filter that matches exactly where `node` is true; None where there is none."""
     match node:
         case Combination(op="not", operands=(operand,)):
@@ -85,14 +85,14 @@ def join_filters(parts: list[str], glue: str = " && ") -> str:
     return parts[0] if len(parts) == 1 else glue.join(f"({part})" for part in parts)
 
 
-def _filter_comparison(op: str, left: Node, right: Node, field_of: Lookup) -> str | None:
+def _filter_comparison(op: str, left: Node, right: Node, field_of: FieldLookup) -> str | None:
     left, right = _strip_shown(left), _strip_shown(right)
     if isinstance(left, Const) and not isinstance(right, Const):
         left, right, op = right, left, _SWAPPED.get(op, op)
     return _compare_number(op, left, right.value, field_of) if isinstance(right, Const) else None
 
 
-def _compare_number(op: str, node: Node, constant: int, field_of: Lookup) -> str | None:
+def _compare_number(op: str, node: Node, constant: int, field_of: FieldLookup) -> str | None:
     """`node op constant`, both in the node's type."""
     node = _strip_shown(node)
     match node:
@@ -111,7 +111,7 @@ def _compare_field(op: str, ref: FieldRef | None, constant: int) -> str | None:
     return f"{ref.name} {op} {constant}"
 
 
-def _test_mask(op: str, node: Node, mask: int, field_of: Lookup) -> str | None:
+def _test_mask(op: str, node: Node, mask: int, field_of: FieldLookup) -> str | None:
     """`(field & mask) != 0`, which is written `field & mask` in a filter."""
     node = _strip_shown(node)
     if (
@@ -186,7 +186,7 @@ def _is_same_type(left: object, right: object) -> bool:
 # ---------------------------------------------------------------- strings
 
 
-def _string_test(node: StringTest, field_of: Lookup) -> str | None:
+def _string_test(node: StringTest, field_of: FieldLookup) -> str | None:
     ref, kind = field_of(_strip_shown(node.string)), node.string.type
     if ref is None or ref.type is not None or not isinstance(kind, Str):
         return None

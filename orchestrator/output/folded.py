@@ -36,12 +36,12 @@ def _find_stacks(metric: LogRecord) -> dict[str, bool]:
     first, since the kernel was called from there."""
     if metric["kind"] not in _NUMBER_FIELDS:
         return {}
-    found: dict[str, bool] = {}
+    is_kernel: dict[str, bool] = {}
     for cell in metric["cells"]:
         for name, value in cell["key"].items():
             if isinstance(value, list):
-                found[name] = found.get(name, True) and _is_kernel_stack(name, value)
-    return dict(sorted(found.items(), key=lambda item: item[1]))
+                is_kernel[name] = is_kernel.get(name, True) and _is_kernel_stack(name, value)
+    return dict(sorted(is_kernel.items(), key=lambda item: item[1]))
 
 
 def _is_kernel_stack(name: str, frames: Sequence[str]) -> bool:

@@ -16,21 +16,21 @@ class StackColumns:
     """The fields with numbers of stacks, in the records of some emits."""
 
     def __init__(self, emits: Sequence[Emit]) -> None:
-        found = {emit.index: tuple(_of_stacks(emit.fields)) for emit in emits}
-        self._fields = {index: fields for index, fields in found.items() if fields}
+        by_emit = {emit.index: tuple(_stack_fields(emit.fields)) for emit in emits}
+        self._fields = {index: fields for index, fields in by_emit.items() if fields}
         self._only = len(emits) == 1
 
     def find_numbers(self, records: NDArray[np.uint8]) -> set[int]:
         """The distinct numbers of stacks in `records`."""
-        found: set[int] = set()
+        numbers: set[int] = set()
         for index, fields in self._fields.items():
             rows = records if self._only else records[_words(records, _EMIT, "<u2") == index]
             for field in fields:
-                found.update(np.unique(_words(rows, field.offset, "<u8")).tolist())
-        return found
+                numbers.update(np.unique(_words(rows, field.offset, "<u8")).tolist())
+        return numbers
 
 
-def _of_stacks(fields: Iterable[RecordField]) -> Iterator[RecordField]:
+def _stack_fields(fields: Iterable[RecordField]) -> Iterator[RecordField]:
     return (field for field in fields if field.form in ("kstack", "ustack"))
 
 

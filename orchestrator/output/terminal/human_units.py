@@ -63,7 +63,9 @@ def collect_units(
 ) -> dict[str, str]:
     """Units by the names in conditions: of metrics (`read.latency`), from their records, and of
     figures, from `display_units` of the figure.reported record."""
-    return {f"{one['probe']}.{one['metric']}": choose_unit(one) for one in metrics} | dict(figures)
+    return {
+        f"{metric['probe']}.{metric['metric']}": choose_unit(metric) for metric in metrics
+    } | dict(figures)
 
 
 def format_numbers(values: Mapping[str, Any], units: Mapping[str, str], own: str = "") -> str:

@@ -183,16 +183,22 @@ def make_figure_table(figures: LogRecord) -> Table:
 
 def format_warnings(warnings: Sequence[LogRecord], units: Mapping[str, str]) -> Iterator[Text]:
     """A line for each cell for which a warning holds. `units`: as collect_units returns them."""
-    for one in warnings:
-        name = one["metric"] if one["probe"] is None else f"{one['probe']}.{one['metric']}"
-        head = f"warning: {make_printable(name)}: {make_printable(one['condition'])}"
-        for cell in one["cells"]:
+    for warning in warnings:
+        name = _warning_name(warning)
+        head = f"warning: {make_printable(name)}: {make_printable(warning['condition'])}"
+        for cell in warning["cells"]:
             key = ", ".join(f"{name}={_in_line(value)}" for name, value in cell["key"].items())
             whose = f" {key or '(other)'}:" if key or cell["other"] else ""
-            numbers = format_numbers(cell["numbers"], units, choose_unit(one))
+            numbers = format_numbers(cell["numbers"], units, choose_unit(warning))
             yield Text(f"{head}:{whose} {make_printable(numbers)}", style=WARNING)
-        if one["cells_omitted"]:
-            yield Text(f"{head}: and {one['cells_omitted']:,} more cells", style=WARNING)
+        if warning["cells_omitted"]:
+            yield Text(f"{head}: and {warning['cells_omitted']:,} more cells", style=WARNING)
+
+
+def _warning_name(warning: LogRecord) -> str:
+    """PROBE.METRIC, or the name of a figure."""
+    owner = warning["probe"]
+    return str(warning["metric"]) if owner is None else f"{owner}.{warning['metric']}"
 
 
 def make_table(texts: list[str], figures: list[str]) -> Table:
@@ -228,9 +234,9 @@ def _warned_cells(metric: LogRecord, warnings: Sequence[LogRecord]) -> list[LogR
     """The cells of a metric for which a warning holds."""
     return [
         {"key": cell["key"], "other": cell["other"]}
-        for one in warnings
-        if (one["probe"], one["metric"]) == (metric["probe"], metric["metric"])
-        for cell in one["cells"]
+        for warning in warnings
+        if (warning["probe"], warning["metric"]) == (metric["probe"], metric["metric"])
+        for cell in warning["cells"]
     ]
 
 

@@ -115,7 +115,7 @@ def _probe_records(
     if probe.emit is None:
         return None
     default = EmitCounts(probe=probe.index)
-    counts = next((one for one in emits if one.probe == probe.index), default)
+    counts = next((emit for emit in emits if emit.probe == probe.index), default)
     return _records_row(counts, accepted, probe.emit, deliveries)
 
 
@@ -123,7 +123,7 @@ def _span_ledger(
     span: SpanProgram, counts: Counts, deliveries: Mapping[int, Delivery]
 ) -> SpanLedger:
     default = SpanCounts(span=span.index)
-    own = next((one for one in counts.spans if one.span == span.index), default)
+    own = next((row for row in counts.spans if row.span == span.index), default)
     return SpanLedger(
         counts=_row(own, SPAN.counts),
         emit=_records_row(own, own.accepted, span.emit, deliveries) if span.emit else None,
@@ -149,9 +149,9 @@ def _records_row(
 
 
 def _metric_row(index: int, counts: Iterable[MetricCounts]) -> LedgerRow:
-    for one in counts:
-        if one.metric == index:
-            return _row(one, METRIC.counts)
+    for metric in counts:
+        if metric.metric == index:
+            return _row(metric, METRIC.counts)
     return dict.fromkeys(METRIC.counts, UNKNOWN)
 
 

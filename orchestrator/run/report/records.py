@@ -62,7 +62,7 @@ def policy_fields(policies: Sequence[Policy]) -> list[RecordFields]:
 def with_sources(limits: Mapping[str, RecordFields], plan: Plan) -> dict[str, RecordFields]:
     """Each limit with the source of its value, in `from`."""
     sources = plan.limits_from
-    return {name: {**one, "from": sources.get(name, "default")} for name, one in limits.items()}
+    return {name: {**limit, "from": sources.get(name, "default")} for name, limit in limits.items()}
 
 
 def _limit_values(limits: Limits) -> dict[str, RecordFields]:
@@ -107,14 +107,16 @@ def skipped_hook_fields(program: Program, hook: SkippedHook) -> RecordFields:
 
 def skipped_fields(program: Program) -> list[RecordFields]:
     """The fields of probe.skipped, for each attach point that the compiler did not choose."""
-    return [{"probe": one.probe, "to": one.item, "reason": one.reason} for one in program.skipped]
+    return [
+        {"probe": item.probe, "to": item.item, "reason": item.reason} for item in program.skipped
+    ]
 
 
 def _find_hook(program: Program, hook: int) -> tuple[ProbeProgram, str]:
     for probe in program.probes:
-        for one in probe.hooks:
-            if one.id == hook:
-                return probe, one.label
+        for candidate in probe.hooks:
+            if candidate.id == hook:
+                return probe, candidate.label
     raise ValueError(f"the program has no hook {hook}")
 
 

@@ -221,7 +221,7 @@ def test_live_shows_metrics_while_it_runs_and_ends_with_the_tables(
     assert text.index("\x1b[1A") < text.index("\x1b[1mprobe"), "and taken away before the end"
     assert f"warning: read.calls: value >= {N}: comm={load.name}, args.fd=3: value {N}" in lines
     assert ["mean", "4", "KiB"] in [line.split() for line in lines]
-    assert "log: not kept; --log FILE keeps it" in lines
+    assert "log: discarded; --log FILE keeps it" in lines
     code, text = on_terminal(str(reads), "--live", "--log", str(log), *command)
     assert Ran.of(log.read_bytes()).finished["exit_code"] == code == 0
     assert f"log: {log}" in plain(text)

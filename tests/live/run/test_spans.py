@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.paths import WORKLOADS
 from tests.support.product import ROOT, Ran, run_cli
 
-WORKLOAD = ROOT / "tests" / "workload" / "spans.c"
+WORKLOAD = WORKLOADS / "spans.c"
 HEAD = """
 apiVersion: probeplan/v1
 kind: ProbePlan

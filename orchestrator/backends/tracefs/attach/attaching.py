@@ -40,7 +40,7 @@ def attach(
             instance.close()
             raise
         else:
-            return TracefsSession(artifact, layout, instance, skipped, prices)
+            return TracefsSession(artifact.program, layout, instance, skipped, prices)
 
 
 def _make_instance(facts: KernelFacts, options: AttachOptions) -> TraceInstance:

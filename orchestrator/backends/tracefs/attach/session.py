@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from orchestrator.accounting.count import UNKNOWN
 from orchestrator.backends.prices import Price
 from orchestrator.backends.protocol import (
-    Artifact,
     AttachedHook,
     Counts,
     Expense,
@@ -51,13 +50,13 @@ class TracefsSession:
 
     def __init__(
         self,
-        artifact: Artifact[EventLayout],
+        program: Program,
         layout: EventLayout,
         instance: TraceInstance,
         skipped: Sequence[SkippedHook],
         prices: Mapping[str, Price],
     ) -> None:
-        self.program, self.layout, self.instance = artifact.program, layout, instance
+        self.program, self.layout, self.instance = program, layout, instance
         self._prices = prices
         self.skipped: Sequence[SkippedHook] = tuple(skipped)
         self.attached: Sequence[AttachedHook] = tuple(
@@ -69,7 +68,7 @@ class TracefsSession:
         for pipe in instance.open_pipes().values():
             self._poll.register(pipe, select.POLLIN)
         self._deadline_ns = 0
-        self._reading = LazyReadingSide(self.program, layout, instance)
+        self._reading = LazyReadingSide(program, layout, instance)
         self._hits = EventHits(layout, instance)
         self._last_counts: Counts | None = None
         self._last_tables: list[tuple[HistUse, HistTable]] = []

@@ -22,8 +22,7 @@ from orchestrator.compile.expressions.types import Bool, Int, Pointer, Str, wrap
 
 __all__ = ["FieldRef", "comm_filter", "field_name_of", "filter_text", "join_filters"]
 
-MOST_BYTES = 4000  # a filter and what the kernel adds to it must fit into a page
-MOST_STRING = 255  # MAX_FILTER_STR_VAL is 256 with the NUL
+_MOST_STRING = 255  # MAX_FILTER_STR_VAL is 256 with the NUL
 _NEGATED = {"==": "!=", "!=": "=="}
 _SWAPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 _PLAIN = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+./:=,@% ")
@@ -219,7 +218,7 @@ def _plain_text(text: bytes) -> str | None:
         plain = text.decode("ascii")
     except UnicodeDecodeError:
         return None
-    return plain if 0 < len(plain) <= MOST_STRING - 4 and set(plain) <= _PLAIN else None
+    return plain if 0 < len(plain) <= _MOST_STRING - 4 and set(plain) <= _PLAIN else None
 
 
 def comm_filter(globs: tuple[str, ...]) -> str | None:

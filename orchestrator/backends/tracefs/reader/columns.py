@@ -117,7 +117,7 @@ class EventColumns:
         try:
             return ValueColumn(evaluate_columns(node, self._leaf_without_nulls, len(self)))
         except NotVectorised:
-            return self._one_by_one(node)
+            return self._evaluate_rows(node)
 
     def is_true_by_row(self, node: Node) -> BoolArray:
         """Where a condition is true; a failed read is false."""
@@ -140,7 +140,7 @@ class EventColumns:
             raise NotVectorised
         return column.values
 
-    def _one_by_one(self, node: Node) -> ValueColumn:
+    def _evaluate_rows(self, node: Node) -> ValueColumn:
         n = len(self)
         text = isinstance(node.type, Str)
         values = np.zeros(n, dtype=dtype_of(node.type))
@@ -205,12 +205,11 @@ class EventColumns:
         rows = gather_rows(self.events.buffer, self.events.offset + field.offset, field.size)
         if isinstance(node.type, Ip):
             return ValueColumn(rows)
-        kept = np.ascontiguousarray(rows).view(_raw_dtype(field.size, _is_signed(node, field)))[
-            :, 0
-        ]
+        raw_dtype = _raw_dtype(field.size, _is_signed(node, field))
+        values = np.ascontiguousarray(rows).view(raw_dtype)[:, 0]
         if isinstance(node, Load) and node.bit_size:
-            kept = _extend_sign(kept, node)
-        return ValueColumn(kept.astype(dtype_of(node.type)), self._failed_reads(node))
+            values = _extend_sign(values, node)
+        return ValueColumn(values.astype(dtype_of(node.type)), self._failed_reads(node))
 
     def _failed_reads(self, node: Node) -> BoolArray | None:
         """Where the pointer that a number was read through cannot be valid. Kernel addresses of
@@ -231,9 +230,8 @@ class EventColumns:
         if field.kind == "string":
             rows = gather_rows(self.events.buffer, self.events.offset + field.offset, field.size)
             return ValueColumn(_text_rows(rows[:, : max(size - 1, min(size, field.size))]))
-        spot = gather_rows(self.events.buffer, self.events.offset + field.offset, 4).view("<u4")[
-            :, 0
-        ]
+        words = gather_rows(self.events.buffer, self.events.offset + field.offset, 4)
+        spot = words.view("<u4")[:, 0]
         start = (spot & 0xFFFF).astype(np.int64)
         if field.kind == "rel_loc":
             start += field.offset + field.size

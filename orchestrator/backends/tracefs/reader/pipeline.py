@@ -13,7 +13,6 @@ from orchestrator.backends.tracefs.design.event_fields import COMM, STACK
 from orchestrator.backends.tracefs.design.layout import EventSide, HookEvents
 from orchestrator.backends.tracefs.reader.aggregate import Aggregate
 from orchestrator.backends.tracefs.reader.arrays import BoolArray, ByteArray, IntArray
-from orchestrator.backends.tracefs.reader.bounds import Cap, Gcra, RecordLimits, Sampler
 from orchestrator.backends.tracefs.reader.columns import (
     EventColumns,
     EventFormat,
@@ -22,6 +21,7 @@ from orchestrator.backends.tracefs.reader.columns import (
 )
 from orchestrator.backends.tracefs.reader.events import Events, join_events, no_events
 from orchestrator.backends.tracefs.reader.pairs import match_calls
+from orchestrator.backends.tracefs.reader.record_limits import Cap, Gcra, RecordLimits, Sampler
 from orchestrator.backends.tracefs.reader.records import AcceptedEvents, write_records
 from orchestrator.backends.tracefs.reader.side_tally import SideTally
 from orchestrator.backends.tracefs.reader.target import Targets

@@ -25,13 +25,17 @@ class Tasks:
 
     def __init__(self, tracefs: Path, proc: Path = Path("/proc")) -> None:
         self._tracefs, self._proc = tracefs, proc
+        self._saved: dict[int, bytes] | None = None
+        self._groups: dict[int, int] | None = None
+        self._since = 0.0
+        self._clear()
+
+    def _clear(self) -> None:
+        """Only the idle thread, which is in no table, is known."""
         self._processes: dict[int, int] = {0: 0}
         self._names: dict[int, bytes] = {0: b"<idle>"}
         self._users: dict[int, tuple[int, int]] = {0: (0, 0)}
-        self._saved: dict[int, bytes] | None = None
-        self._groups: dict[int, int] | None = None
         self._fresh: set[int] = {0}
-        self._since = 0.0
 
     def refresh(self) -> None:
         """Before each read: what is in the kernel's tables is read again when it is needed."""
@@ -39,9 +43,8 @@ class Tasks:
         if time.monotonic() - self._since > _FRESH_S:
             self._since = time.monotonic()
             self._fresh = {0}
-        for table in (self._processes, self._names, self._users):
-            if len(table) > _KEPT:
-                table.clear()
+        if max(len(self._processes), len(self._names), len(self._users)) > _KEPT:
+            self._clear()
 
     def pids_of(self, tids: npt.NDArray[np.int32]) -> npt.NDArray[np.uint32]:
         """The process of each thread; 0 where it is unknown."""

@@ -72,3 +72,13 @@ def test_escaped_names_are_as_the_kernel_has_them(tasks: Tasks, tmp_path: Path) 
     """And never longer than a name can be."""
     status(tmp_path, 41, rb"a\nb\\c")
     assert tasks.names_of(tids(41)).tolist() == [b"a\nb\\c"]
+
+
+def test_a_full_cache_is_filled_again(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, and the idle thread keeps its name."""
+    monkeypatch.setattr(module, "_KEPT", 1)
+    monkeypatch.setattr(module, "_FRESH_S", 1000.0)
+    tasks.refresh()
+    assert tasks.names_of(tids(11, 0)).tolist() == [b"alive", b"<idle>"]
+    tasks.refresh()
+    assert tasks.names_of(tids(11, 0)).tolist() == [b"alive", b"<idle>"]

@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.backends.tracefs.reader.bounds import Cap, Gcra, RecordLimits, Sampler
 from orchestrator.backends.tracefs.reader.pairs import match_calls
+from orchestrator.backends.tracefs.reader.record_limits import Cap, Gcra, RecordLimits, Sampler
 from orchestrator.plan.model import Rate
 
 SECOND = 1_000_000_000

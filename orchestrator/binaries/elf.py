@@ -16,7 +16,7 @@ from orchestrator.binaries.elf_image import (
     NoSuchBinaryError,
     NotElfError,
     Symbol,
-    notes,
+    read_notes,
 )
 from orchestrator.binaries.ld_cache import LIBRARY_FOLDERS, cached_paths
 from orchestrator.binaries.usdt import usdt_probes
@@ -110,9 +110,9 @@ def find_symbol(path: Path, name: str) -> BinarySymbol:
         defined = [entry for entry in entries if entry.section != SHN_UNDEF and entry.address]
         chosen = next((e for e in defined if e.default), None) or next(iter(defined), None)
         if chosen is not None:
-            return _located(image, chosen, defined)
+            return _locate_symbol(image, chosen, defined)
         if entries:
-            libraries = _needed(image)
+            libraries = _needed_libraries(image)
             raise UndefinedSymbolError(
                 f"{path} calls {name} but does not contain it",
                 f"probe the library that does: {', '.join(libraries) or 'it is linked to none'}",
@@ -136,11 +136,11 @@ def build_id(path: Path) -> str | None:
     """The build id as hexadecimal, or None where the linker wrote none."""
     with Image(path) as image:
         section = image.section(".note.gnu.build-id")
-        found = notes(image.content(section)) if section else ()
+        found = read_notes(image.content(section)) if section else ()
         return next((text.hex() for _, kind, text in found if kind == _NT_GNU_BUILD_ID), None)
 
 
-def _located(image: Image, symbol: Symbol, all_defined: list[Symbol]) -> BinarySymbol:
+def _locate_symbol(image: Image, symbol: Symbol, all_defined: list[Symbol]) -> BinarySymbol:
     offset = image.file_offset(symbol.address)
     if offset is None:
         raise NotElfError(f"{image.path}: {symbol.name} is at an address that no segment loads")
@@ -168,7 +168,7 @@ def _no_symbol(image: Image, name: str) -> NoSuchSymbolError:
     return NoSuchSymbolError(f"{image.path} has no function {name}", hint, nearest)
 
 
-def _needed(image: Image) -> tuple[str, ...]:
+def _needed_libraries(image: Image) -> tuple[str, ...]:
     """DT_NEEDED entries of the dynamic section: tag 1, value an offset in .dynstr."""
     dynamic, strings = image.section(".dynamic"), image.section(".dynstr")
     if dynamic is None or strings is None:

@@ -68,7 +68,7 @@ class Image:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._data = _mapped(path)
+        self._data = _map_file(path)
         try:
             head = _HEADER.unpack_from(self._data)
         except struct.error:
@@ -98,7 +98,7 @@ class Image:
             return ()
         names = self.bytes_at(raw[names_index][4], raw[names_index][5])
         return tuple(
-            Section(name=_text(names, r[0]), kind=r[1], address=r[3], offset=r[4], size=r[5],
+            Section(name=_string_at(names, r[0]), kind=r[1], address=r[3], offset=r[4], size=r[5],
                     link=r[6])
             for r in raw
         )  # fmt: skip
@@ -154,7 +154,7 @@ class Image:
             strings = self._strings_of(table)
             for offset, info, _, section, _, _ in self._entries(table):
                 if section != SHN_UNDEF and info & 0xF in (STT_FUNC, STT_GNU_IFUNC):
-                    names.add(_text(strings, offset))
+                    names.add(_string_at(strings, offset))
         return tuple(sorted(names))
 
     def _tables(self) -> Iterator[Section]:
@@ -197,7 +197,7 @@ class Image:
         return layout.unpack(self.bytes_at(offset, layout.size))
 
 
-def notes(content: bytes) -> Iterator[tuple[bytes, int, bytes]]:
+def read_notes(content: bytes) -> Iterator[tuple[bytes, int, bytes]]:
     """(owner, type, description) of each note in a section; stops where one is cut short."""
     at = 0
     while at + 12 <= len(content):
@@ -210,7 +210,7 @@ def notes(content: bytes) -> Iterator[tuple[bytes, int, bytes]]:
         at = start + (size + 3 & ~3)
 
 
-def _mapped(path: Path) -> mmap.mmap:
+def _map_file(path: Path) -> mmap.mmap:
     try:
         with path.open("rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -220,6 +220,6 @@ def _mapped(path: Path) -> mmap.mmap:
         raise NotElfError(f"{path}: an empty file") from None
 
 
-def _text(strings: bytes, offset: int) -> str:
+def _string_at(strings: bytes, offset: int) -> str:
     end = strings.find(b"\0", offset)
     return strings[offset : end if end >= 0 else None].decode("utf-8", "replace")

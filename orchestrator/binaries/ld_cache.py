@@ -32,11 +32,11 @@ def cached_paths(root: Path, name: str) -> tuple[str, ...]:
     start = data.find(_MAGIC)  # an old-format cache may stand before it
     if start < 0:
         return ()
-    found = sorted(_matching(data[start:], name.encode()), key=lambda entry: entry[0] != 0)
+    found = sorted(_find_entries(data[start:], name.encode()), key=lambda entry: entry[0] != 0)
     return tuple(path.decode("utf-8", "surrogateescape") for _, path in found)
 
 
-def _matching(cache: bytes, name: bytes) -> Iterator[tuple[int, bytes]]:
+def _find_entries(cache: bytes, name: bytes) -> Iterator[tuple[int, bytes]]:
     """(hardware capabilities asked for, path) of the entries with this name."""
     count = int.from_bytes(cache[len(_MAGIC) : len(_MAGIC) + 4], "little")
     table = cache[_HEADER_SIZE : _HEADER_SIZE + count * _ENTRY.size]

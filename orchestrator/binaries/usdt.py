@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from orchestrator.binaries.elf_image import ElfError, Image, NotElfError, notes
+from orchestrator.binaries.elf_image import ElfError, Image, NotElfError, read_notes
 
 OperandKind = Literal["register", "memory", "constant", "unsupported"]
 
@@ -23,7 +23,7 @@ _MEMORY = re.compile(rf"^(?P<offset>{_NUMBER})?\(%(?P<register>\w+)\)$")
 _CONSTANT = re.compile(rf"^\$(?P<value>{_NUMBER})$")
 
 
-def _registers() -> dict[str, str]:
+def _name_registers() -> dict[str, str]:
     """Every name of a general register on x86-64 → its name in struct pt_regs."""
     names = {f"r{n}{suffix}": f"r{n}" for n in range(8, 16) for suffix in ("", "d", "w", "b")}
     for letter in "abcd":
@@ -35,11 +35,11 @@ def _registers() -> dict[str, str]:
     return names | {"rip": "ip"}
 
 
-_REGISTERS = _registers()
+_REGISTERS = _name_registers()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operand:
+class UsdtOperand:
     """Where one argument is found when the probe is hit. `size` is in bytes.
 
     kind register: `register` holds it; memory: it is at `register` + `value`; constant: `value`
@@ -68,7 +68,7 @@ class UsdtProbe:
     address: int
     file_offset: int
     semaphore_offset: int | None
-    arguments: tuple[Operand, ...]
+    arguments: tuple[UsdtOperand, ...]
 
 
 class NoSuchProbeError(ElfError):
@@ -99,17 +99,17 @@ def _all_probes(path: Path) -> tuple[UsdtProbe, ...]:
             return ()
         base = image.section(".stapsdt.base")
         return tuple(
-            _probe(image, text, base.address if base else None)
-            for owner, kind, text in notes(image.content(section))
+            _parse_probe(image, text, base.address if base else None)
+            for owner, kind, text in read_notes(image.content(section))
             if owner == b"stapsdt" and kind == _NT_STAPSDT
         )
 
 
-def _probe(image: Image, note: bytes, base_now: int | None) -> UsdtProbe:
+def _parse_probe(image: Image, note: bytes, base_now: int | None) -> UsdtProbe:
     if len(note) < _ADDRESSES.size:
         raise NotElfError(f"{image.path}: damaged: a USDT note of {len(note)} bytes")
     address, base_linked, semaphore = _ADDRESSES.unpack_from(note)
-    provider, name, arguments = (part.decode("utf-8", "replace") for part in _strings(note))
+    provider, name, arguments = (part.decode("utf-8", "replace") for part in _split_strings(note))
     moved = base_now - base_linked if base_now is not None and base_linked else 0
     offset = image.file_offset(address + moved)
     if offset is None:
@@ -124,16 +124,16 @@ def _probe(image: Image, note: bytes, base_now: int | None) -> UsdtProbe:
     )
 
 
-def _strings(note: bytes) -> list[bytes]:
+def _split_strings(note: bytes) -> list[bytes]:
     return [*note[_ADDRESSES.size :].split(b"\0"), b"", b"", b""][:3]
 
 
-def parse_arguments(text: str) -> tuple[Operand, ...]:
+def parse_arguments(text: str) -> tuple[UsdtOperand, ...]:
     """ "-4@%edi 8@-16(%rbp) 4@$5" → three operands; a size below zero marks a signed value."""
-    return tuple(map(_operand, _ARGUMENT.finditer(text)))
+    return tuple(map(_parse_operand, _ARGUMENT.finditer(text)))
 
 
-def _operand(match: re.Match[str]) -> Operand:
+def _parse_operand(match: re.Match[str]) -> UsdtOperand:
     size, text = int(match["size"]), match["operand"]
     memory, constant = _MEMORY.match(text), _CONSTANT.match(text)
     kind: OperandKind = "unsupported"
@@ -147,7 +147,7 @@ def _operand(match: re.Match[str]) -> Operand:
         value = int(memory["offset"] or "0", 0)
     elif constant:
         kind, value = "constant", int(constant["value"], 0)
-    return Operand(
+    return UsdtOperand(
         kind=kind,
         size=abs(size),
         signed=size < 0,

@@ -29,9 +29,16 @@ from orchestrator.kernel.btf_blob import (
     kind_of,
     vlen_of,
 )
-from orchestrator.kernel.btf_types import BtfError, BtfType, FunctionType, Member, Param, TypeKind
+from orchestrator.kernel.btf_types import (
+    BtfError,
+    BtfMember,
+    BtfParam,
+    BtfType,
+    FunctionType,
+    TypeKind,
+)
 
-__all__ = ["Btf", "BtfError", "BtfType", "FunctionType", "Member", "Param"]
+__all__ = ["Btf", "BtfError", "BtfMember", "BtfParam", "BtfType", "FunctionType"]
 
 _POINTER_SIZE = 8
 _INT_SIGNED, _INT_CHAR, _INT_BOOL = 1, 2, 4  # BTF_INT_*, include/uapi/linux/btf.h
@@ -59,8 +66,8 @@ class Btf:
     def __init__(self, blob: Blob) -> None:
         self._blob = blob
         self._enumerators: dict[int, int] | None = None
-        self.type = lru_cache(maxsize=4096)(self._type)
-        self.member = lru_cache(maxsize=4096)(self._member)
+        self.type = lru_cache(maxsize=4096)(self._type_of)
+        self.member = lru_cache(maxsize=4096)(self._search_member)
 
     @classmethod
     def from_bytes(cls, data: bytes, base: "Btf | None" = None) -> "Btf":
@@ -75,7 +82,7 @@ class Btf:
 
     def function(self, name: str) -> FunctionType | None:
         """The signature of a kernel function, or None where BTF has none of this name."""
-        found = [self._signature(func, name) for func in self._blob.ids(name, FUNC)]
+        found = [self._function_type(func, name) for func in self._blob.ids(name, FUNC)]
         if not found:
             return None
         first = found[0]
@@ -100,30 +107,32 @@ class Btf:
         for prefix in ("__traceiter_", "__bpf_trace_"):
             func = self.function(prefix + event)
             if func is not None and all(param.name for param in func.params):
-                return self._without_data(typedef, event, func.params)
+                return self._drop_data_param(typedef, event, func.params)
         proto = self._trace_prototype(typedef)
         if proto is None:
             return None
-        return self._without_data(typedef, event, self._template_params(proto))
+        return self._drop_data_param(typedef, event, self._template_params(proto))
 
-    def _without_data(self, typedef: int, event: str, params: tuple[Param, ...]) -> FunctionType:
+    def _drop_data_param(
+        self, typedef: int, event: str, params: tuple[BtfParam, ...]
+    ) -> FunctionType:
         return FunctionType(btf_id=typedef, name=event, params=params[1:], returns=0)
 
     def _trace_prototype(self, typedef: int) -> int | None:
         """`typedef void (*btf_trace_EVENT)(void *, ...)` → the id of its FUNC_PROTO."""
-        pointer = self._strip(typedef) if typedef else 0
+        pointer = self._strip_modifiers(typedef) if typedef else 0
         if self._kind(pointer) != PTR:
             return None
-        proto = self._strip(self._target(pointer))
+        proto = self._strip_modifiers(self._target(pointer))
         return proto if self._kind(proto) == FUNC_PROTO else None
 
-    def _template_params(self, proto: int) -> tuple[Param, ...]:
+    def _template_params(self, proto: int) -> tuple[BtfParam, ...]:
         """The prototype's parameters, with names if all templates of these types agree on them."""
-        params = self._params(proto)
+        params = self._prototype_params(proto)
         types = [param.type_id for param in params]
         candidates = {
             named
-            for named in map(self._params, self._template_prototypes(len(params)))
+            for named in map(self._prototype_params, self._template_prototypes(len(params)))
             if [param.type_id for param in named] == types
         }
         return candidates.pop() if len(candidates) == 1 else params
@@ -140,20 +149,23 @@ class Btf:
             ):
                 yield proto
 
-    def _signature(self, func: int, name: str) -> FunctionType:
+    def _function_type(self, func: int, name: str) -> FunctionType:
         proto = self._target(func)
         return FunctionType(
-            btf_id=func, name=name, params=self._params(proto), returns=self._target(proto)
+            btf_id=func,
+            name=name,
+            params=self._prototype_params(proto),
+            returns=self._target(proto),
         )
 
-    def _params(self, proto: int) -> tuple[Param, ...]:
+    def _prototype_params(self, proto: int) -> tuple[BtfParam, ...]:
         """Parameters of a FUNC_PROTO; the nameless void that stands for `...` is left out."""
         if self._kind(proto) != FUNC_PROTO:
             raise BtfError(f"type {proto} is not a function's prototype")
         words, at = self._blob.words, self._blob.start(proto) + 3
         pairs = [(words[i], words[i + 1]) for i in self._records(proto, at, 2)]
         return tuple(
-            Param(name=self._blob.text(name), type_id=type_id)
+            BtfParam(name=self._blob.text(name), type_id=type_id)
             for name, type_id in pairs
             if name or type_id
         )
@@ -166,26 +178,26 @@ class Btf:
 
     # -- types ---------------------------------------------------------------------------------
 
-    def _type(self, type_id: int) -> BtfType:
+    def _type_of(self, type_id: int) -> BtfType:
         """The type behind typedefs, qualifiers and type tags. Raises BtfError for a wrong id."""
-        bare = self._strip(type_id)
+        bare = self._strip_modifiers(type_id)
         kind = self._kind(bare)
         name = self._name(bare)
         if kind == INT:
-            return self._int(bare, name)
+            return self._int_type(bare, name)
         if kind == ARRAY:
-            return self._array(bare)
+            return self._array_type(bare)
         size = {PTR: _POINTER_SIZE, FWD: 0, FUNC: 0, FUNC_PROTO: 0}.get(kind, self._target(bare))
         return BtfType(
             id=bare,
             kind=_KINDS.get(kind, "void"),
             name=name,
             size=size,
-            signed=kind in (ENUM, ENUM64) and self._enum_signed(bare),
+            signed=kind in (ENUM, ENUM64) and self._is_signed_enum(bare),
             target=self._target(bare) if kind == PTR else 0,
         )
 
-    def _int(self, type_id: int, name: str) -> BtfType:
+    def _int_type(self, type_id: int, name: str) -> BtfType:
         encoding = self._blob.words[self._blob.start(type_id) + 3] >> 24 & 0x0F
         kind: TypeKind = "int"
         if encoding & _INT_BOOL:
@@ -195,23 +207,23 @@ class Btf:
         signed = bool(encoding & _INT_SIGNED)
         return BtfType(id=type_id, kind=kind, name=name, size=self._target(type_id), signed=signed)
 
-    def _array(self, type_id: int) -> BtfType:
-        element, count = self._elements(type_id)
-        size, inner = count, self._strip(element)
+    def _array_type(self, type_id: int) -> BtfType:
+        element, count = self._array_elements(type_id)
+        size, inner = count, self._strip_modifiers(element)
         for _ in range(_MAX_DEPTH):
             if self._kind(inner) != ARRAY:
                 size *= self.type(inner).size
                 break
-            deeper, many = self._elements(inner)
-            size, inner = size * many, self._strip(deeper)
+            deeper, many = self._array_elements(inner)
+            size, inner = size * many, self._strip_modifiers(deeper)
         return BtfType(id=type_id, kind="array", name="", size=size, target=element, count=count)
 
-    def _elements(self, array: int) -> tuple[int, int]:
+    def _array_elements(self, array: int) -> tuple[int, int]:
         """(type, number) of an array's elements."""
         at = self._blob.start(array) + 3
         return self._blob.words[at], self._blob.words[at + 2]
 
-    def _enum_signed(self, type_id: int) -> bool:
+    def _is_signed_enum(self, type_id: int) -> bool:
         """By the flag where pahole sets it; else by a value that is negative as 32 bits."""
         if self._info(type_id) & _KIND_FLAG:
             return True
@@ -225,12 +237,12 @@ class Btf:
 
         False also where the compiler recorded no tags: ask `has_user_tags` before concluding.
         """
-        pointer = self._strip(type_id)
+        pointer = self._strip_modifiers(type_id)
         if self._kind(pointer) != PTR:
             return False
         return any(
             self._kind(step) == TYPE_TAG and self._name(step) == "user"
-            for step in self._chain(self._target(pointer))
+            for step in self._modifier_chain(self._target(pointer))
         )
 
     @property
@@ -246,12 +258,12 @@ class Btf:
         kinds = {"struct": (STRUCT,), "union": (UNION,)}.get(keyword, (STRUCT, UNION))
         return next(self._blob.ids(bare, *kinds), None)
 
-    def _member(self, type_id: int, name: str) -> Member | None:
+    def _search_member(self, type_id: int, name: str) -> BtfMember | None:
         """A member of a struct or union, looked for in anonymous members too, or None."""
         offsets = set(self._blob.name_offsets(name)) if name else set()
-        return self._find_member(self._strip(type_id), name, offsets) if offsets else None
+        return self._find_member(self._strip_modifiers(type_id), name, offsets) if offsets else None
 
-    def _find_member(self, type_id: int, name: str, offsets: set[int]) -> Member | None:
+    def _find_member(self, type_id: int, name: str, offsets: set[int]) -> BtfMember | None:
         words, seen, waiting = self._blob.words, set[int](), [(type_id, 0)]
         while waiting:
             struct, base = waiting.pop()
@@ -264,26 +276,26 @@ class Btf:
                 if words[at] in offsets:
                     return found
                 if words[at] == 0:
-                    nested.append((self._strip(found.type_id), found.bit_offset))
+                    nested.append((self._strip_modifiers(found.type_id), found.bit_offset))
             waiting += reversed(nested)
         return None
 
-    def _member_at(self, type_id: int, at: int, name: str, base: int) -> Member:
+    def _member_at(self, type_id: int, at: int, name: str, base: int) -> BtfMember:
         member_type, where = self._blob.words[at + 1], self._blob.words[at + 2]
         bits = 0
         if self._info(type_id) & _KIND_FLAG:
             where, bits = where & 0xFFFFFF, where >> 24
-        return Member(name=name, bit_offset=base + where, bit_size=bits, type_id=member_type)
+        return BtfMember(name=name, bit_offset=base + where, bit_size=bits, type_id=member_type)
 
     def member_names(self, type_id: int) -> tuple[str, ...]:
         """All names that `member` would find, in order of declaration."""
-        words, names, outer = self._blob.words, [], self._strip(type_id)
+        words, names, outer = self._blob.words, [], self._strip_modifiers(type_id)
         seen, waiting = {outer}, [*reversed(self._member_records(outer))]
         while waiting:
             at = waiting.pop()
             if words[at]:
                 names.append(self._blob.text(words[at]))
-            elif (inner := self._strip(words[at + 1])) not in seen:
+            elif (inner := self._strip_modifiers(words[at + 1])) not in seen:
                 seen.add(inner)
                 waiting += reversed(self._member_records(inner))
         return tuple(names)
@@ -332,31 +344,31 @@ class Btf:
         if depth > _MAX_DEPTH:
             return "…"
         if kind in _QUALIFIERS:
-            return self._qualified(type_id, _QUALIFIERS[kind], depth)
+            return self._spell_qualified(type_id, _QUALIFIERS[kind], depth)
         if kind == TYPE_TAG:
             return self._spell(self._target(type_id), depth + 1)
         if kind == PTR:
-            return self._pointer_name(type_id, depth)
+            return self._spell_pointer(type_id, depth)
         if kind == ARRAY:
             array = self.type(type_id)
             return f"{self._spell(array.target, depth + 1)}[{array.count}]"
         if kind == FUNC_PROTO:
             return f"{self._spell(self._target(type_id), depth + 1)} ()"
-        return self._tagged(type_id, kind, name)
+        return self._spell_tagged(type_id, kind, name)
 
-    def _qualified(self, type_id: int, qualifier: str, depth: int) -> str:
+    def _spell_qualified(self, type_id: int, qualifier: str, depth: int) -> str:
         target = self._target(type_id)
         inner = self._spell(target, depth + 1)
         return f"{inner} {qualifier}" if self._kind(target) == PTR else f"{qualifier} {inner}"
 
-    def _pointer_name(self, type_id: int, depth: int) -> str:
+    def _spell_pointer(self, type_id: int, depth: int) -> str:
         target = self._target(type_id)
         if self._kind(target) == FUNC_PROTO:
             return f"{self._spell(self._target(target), depth + 1)} (*)()"
         inner = self._spell(target, depth + 1)
         return inner + ("*" if inner.endswith("*") else " *")
 
-    def _tagged(self, type_id: int, kind: int, name: str) -> str:
+    def _spell_tagged(self, type_id: int, kind: int, name: str) -> str:
         if kind == FWD:
             keyword = "union" if self._info(type_id) & _KIND_FLAG else "struct"
             return f"{keyword} {name}"
@@ -381,7 +393,7 @@ class Btf:
     def _records(self, type_id: int, first: int, each: int) -> range:
         return range(first, first + each * vlen_of(self._info(type_id)), each)
 
-    def _chain(self, type_id: int) -> Iterator[int]:
+    def _modifier_chain(self, type_id: int) -> Iterator[int]:
         """The id, then what its typedefs and qualifiers lead to. Raises BtfError for a loop."""
         for _ in range(_MAX_DEPTH):
             yield type_id
@@ -390,6 +402,6 @@ class Btf:
             type_id = self._target(type_id)
         raise BtfError(f"type {type_id} is a loop of typedefs")
 
-    def _strip(self, type_id: int) -> int:
-        *_, last = self._chain(type_id)
+    def _strip_modifiers(self, type_id: int) -> int:
+        *_, last = self._modifier_chain(type_id)
         return last

@@ -24,7 +24,7 @@ class BtfError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Param:
+class BtfParam:
     """One parameter of a function; `name` is "" where the kernel does not tell it."""
 
     name: str
@@ -43,7 +43,7 @@ class FunctionType:
 
     btf_id: int
     name: str
-    params: tuple[Param, ...]
+    params: tuple[BtfParam, ...]
     returns: int
     ambiguous: bool = False
 
@@ -66,7 +66,7 @@ class BtfType:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class BtfMember:
     """A member, with its offset from the start of the type that was asked, in bits.
 
     `bit_size` is 0 unless the member is a bit-field. Offsets count bits as BTF does on a

@@ -175,7 +175,7 @@ def constant(name: str) -> int | None:
     return CONSTANTS.get(name)
 
 
-def names_of(prefix: str) -> Mapping[int, str]:
+def names_by_value(prefix: str) -> Mapping[int, str]:
     """Value → name for one group of GROUPS, in ascending order; {} for a prefix without one."""
     found: dict[int, str] = {}
     for name, value in sorted(GROUPS.get(prefix, {}).items(), key=lambda item: item[1]):
@@ -198,9 +198,9 @@ def flag_names(prefix: str, value: int) -> tuple[str, ...]:
     """
     left, found = value & 0xFFFFFFFF if value < 0 else value, []
     if prefix == "O_":
-        found.append((left & 3, names_of(prefix).get(left & 3, "O_ACCMODE")))
+        found.append((left & 3, names_by_value(prefix).get(left & 3, "O_ACCMODE")))
         left &= ~3
-    by_width = sorted(names_of(prefix).items(), key=lambda item: -item[0].bit_count())
+    by_width = sorted(names_by_value(prefix).items(), key=lambda item: -item[0].bit_count())
     for bits, name in by_width:
         if bits > 0 and bits & left == bits:
             found.append((bits, name))
@@ -209,4 +209,4 @@ def flag_names(prefix: str, value: int) -> tuple[str, ...]:
     return (*(name for _, name in sorted(found)), *rest)
 
 
-_ERRNO_NAMES = names_of("E")
+_ERRNO_NAMES = names_by_value("E")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from orchestrator.kernel.facts import KernelFacts
 
-Verdict = Literal[
+Probeability = Literal[
     "ok",
     "missing",
     "duplicate",
@@ -29,7 +29,7 @@ class Diagnosis:
     variants first, then names that look alike.
     """
 
-    verdict: Verdict
+    verdict: Probeability
     explanation: str
     cure: str = ""
     suggestions: tuple[str, ...] = ()
@@ -45,10 +45,10 @@ def diagnose_function(facts: KernelFacts, name: str) -> Diagnosis:
     be read, but that a list which would tell is closed to us.
     """
     found = (cause(facts, name) for cause in _CAUSES)
-    return next((diagnosis for diagnosis in found if diagnosis), _nothing_against(facts, name))
+    return next((diagnosis for diagnosis in found if diagnosis), _conclude(facts, name))
 
 
-def _symbols_hidden(facts: KernelFacts, _name: str) -> Diagnosis | None:
+def _check_symbols(facts: KernelFacts, _name: str) -> Diagnosis | None:
     if next(iter(facts.symbols.names), None) is not None:
         return None
     return Diagnosis(
@@ -58,7 +58,7 @@ def _symbols_hidden(facts: KernelFacts, _name: str) -> Diagnosis | None:
     )
 
 
-def _no_kprobes(facts: KernelFacts, _name: str) -> Diagnosis | None:
+def _check_kprobes(facts: KernelFacts, _name: str) -> Diagnosis | None:
     feature = facts.feature("kprobes")
     if feature.state != "no" or facts.feature("fentry").state == "yes":
         return None
@@ -69,7 +69,7 @@ def _no_kprobes(facts: KernelFacts, _name: str) -> Diagnosis | None:
     )
 
 
-def _lockdown(facts: KernelFacts, _name: str) -> Diagnosis | None:
+def _check_lockdown(facts: KernelFacts, _name: str) -> Diagnosis | None:
     feature = facts.feature("lockdown")
     if feature.state != "yes" or "[confidentiality]" not in feature.detail:
         return None
@@ -80,7 +80,7 @@ def _lockdown(facts: KernelFacts, _name: str) -> Diagnosis | None:
     )
 
 
-def _no_right(facts: KernelFacts, _name: str) -> Diagnosis | None:
+def _check_capabilities(facts: KernelFacts, _name: str) -> Diagnosis | None:
     lacking = [f for f in ("cap_bpf", "cap_perfmon") if facts.feature(f).state == "no"]
     if facts.recorded or not lacking or facts.feature("cap_sys_admin"):
         return None
@@ -91,13 +91,13 @@ def _no_right(facts: KernelFacts, _name: str) -> Diagnosis | None:
     )
 
 
-def _absent(facts: KernelFacts, name: str) -> Diagnosis | None:
+def _check_absent(facts: KernelFacts, name: str) -> Diagnosis | None:
     if facts.symbols.is_function(name):
         return None
-    return _inlined(facts, name) or _in_module(facts, name) or _missing(facts, name)
+    return _find_inlined(facts, name) or _find_module(facts, name) or _explain_missing(facts, name)
 
 
-def _inlined(facts: KernelFacts, name: str) -> Diagnosis | None:
+def _find_inlined(facts: KernelFacts, name: str) -> Diagnosis | None:
     """Judged by what inlining leaves behind: a changed copy in kallsyms, or the name in BTF."""
     variants = facts.symbols.variants(name)
     if variants:
@@ -115,11 +115,11 @@ def _inlined(facts: KernelFacts, name: str) -> Diagnosis | None:
         explanation=f"{name} is in the kernel's BTF but not in kallsyms: "
         "it was inlined everywhere, or its code was freed after boot",
         cure="probe a caller, or a tracepoint near it",
-        suggestions=_alike(facts, name),
+        suggestions=_find_similar(facts, name),
     )
 
 
-def _in_module(facts: KernelFacts, name: str) -> Diagnosis | None:
+def _find_module(facts: KernelFacts, name: str) -> Diagnosis | None:
     """Judged by the prefix that a subsystem's functions share with its module's name."""
     module = name.lstrip("_").partition("_")[0]
     if module not in _MODULES or facts.symbols.glob(f"{module}_*", 1):
@@ -132,7 +132,7 @@ def _in_module(facts: KernelFacts, name: str) -> Diagnosis | None:
     )
 
 
-def _missing(facts: KernelFacts, name: str) -> Diagnosis:
+def _explain_missing(facts: KernelFacts, name: str) -> Diagnosis:
     renamed = facts.symbols.renamed(name)
     if renamed:
         explanation = f"no function {name} in kallsyms; here it is called {' or '.join(renamed)}"
@@ -144,11 +144,11 @@ def _missing(facts: KernelFacts, name: str) -> Diagnosis:
         verdict="missing",
         explanation=explanation,
         cure=cure,
-        suggestions=tuple(dict.fromkeys([*renamed, *_alike(facts, name)])),
+        suggestions=tuple(dict.fromkeys([*renamed, *_find_similar(facts, name)])),
     )
 
 
-def _blacklisted(facts: KernelFacts, name: str) -> Diagnosis | None:
+def _check_blacklist(facts: KernelFacts, name: str) -> Diagnosis | None:
     if facts.symbols.blacklisted(name) != "yes":
         return None
     return Diagnosis(
@@ -158,7 +158,7 @@ def _blacklisted(facts: KernelFacts, name: str) -> Diagnosis | None:
     )
 
 
-def _duplicate(facts: KernelFacts, name: str) -> Diagnosis | None:
+def _check_duplicate(facts: KernelFacts, name: str) -> Diagnosis | None:
     count = facts.symbols.count(name)
     if count < 2:
         return None
@@ -170,7 +170,7 @@ def _duplicate(facts: KernelFacts, name: str) -> Diagnosis | None:
     )
 
 
-def _notrace(facts: KernelFacts, name: str) -> Diagnosis | None:
+def _check_notrace(facts: KernelFacts, name: str) -> Diagnosis | None:
     if facts.symbols.traceable(name) != "no":
         return None
     return Diagnosis(
@@ -181,7 +181,7 @@ def _notrace(facts: KernelFacts, name: str) -> Diagnosis | None:
     )
 
 
-def _nothing_against(facts: KernelFacts, name: str) -> Diagnosis:
+def _conclude(facts: KernelFacts, name: str) -> Diagnosis:
     closed = list(_closed_lists(facts, name))
     if not closed:
         return Diagnosis(
@@ -202,19 +202,19 @@ def _closed_lists(facts: KernelFacts, name: str) -> Iterator[str]:
         yield "kprobes/blacklist"
 
 
-def _alike(facts: KernelFacts, name: str) -> tuple[str, ...]:
+def _find_similar(facts: KernelFacts, name: str) -> tuple[str, ...]:
     return facts.symbols.nearest(name)
 
 
 _CAUSES: tuple[Cause, ...] = (
-    _lockdown,
-    _no_right,
-    _symbols_hidden,
-    _no_kprobes,
-    _absent,
-    _blacklisted,
-    _duplicate,
-    _notrace,
+    _check_lockdown,
+    _check_capabilities,
+    _check_symbols,
+    _check_kprobes,
+    _check_absent,
+    _check_blacklist,
+    _check_duplicate,
+    _check_notrace,
 )
 
 _MODULES = frozenset(

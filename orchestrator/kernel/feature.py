@@ -1,16 +1,15 @@
 """One thing that a kernel offers or not."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-State = Literal["yes", "no", "unknown"]
+from orchestrator.kernel.answer import Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
     """`detail` says how it was found out and, where the answer is no, what would cure it."""
 
-    state: State
+    state: Answer
     detail: str
 
     def __bool__(self) -> bool:

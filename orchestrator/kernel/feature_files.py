@@ -17,39 +17,41 @@ _NO_TRACEFS = "tracefs is not mounted: mount -t tracefs tracefs /sys/kernel/trac
 _PMU = "sys/bus/event_source/devices"
 
 
-def tracefs(tree: Tree) -> Feature:
+def detect_tracefs(tree: Tree) -> Feature:
     """Whether tracefs is mounted where it can be read."""
     found = tracing_path(tree)
     if found is not None:
         return yes(f"mounted at /{found}")
-    if any(_error(tree, f"{path}/README") == errno.EACCES for path in TRACING_PATHS):
+    if any(_read_error(tree, f"{path}/README") == errno.EACCES for path in TRACING_PATHS):
         return unknown("tracefs is closed to this user: run as root, or remount it with gid=")
-    if "tracefs" in (read_text(tree, "proc/filesystems") or ""):
+    if "detect_tracefs" in (read_text(tree, "proc/filesystems") or ""):
         return no(_NO_TRACEFS)
     return no("/proc/filesystems has no tracefs: the kernel needs CONFIG_TRACING")
 
 
-def tracing_file(name: str, cure: str) -> Test:
+def tracing_file_feature(name: str, cure: str) -> Test:
     """A feature that is there when a file of tracefs is."""
 
     def test(tree: Tree) -> Feature:
         tracing = tracing_path(tree)
         if tracing is None:
-            return unknown(tracefs(tree).detail)
+            return unknown(detect_tracefs(tree).detail)
         path = f"{tracing}/{name}"
         return yes(f"/{path} is there") if tree.exists(path) else no(f"no /{path}: {cure}")
 
     return test
 
 
-def readme(pattern: str, what: str, cure: str, *, needs: str = "README") -> Test:
+def readme_feature(pattern: str, what: str, cure: str, *, needs: str = "README") -> Test:
     """A feature that is there when tracing/README names its syntax, and the file `needs` is."""
 
     def test(tree: Tree) -> Feature:
         tracing = tracing_path(tree)
         text = read_text(tree, f"{tracing}/README") if tracing else None
         if text is None:
-            return unknown(tracefs(tree).detail if tracing is None else "tracing/README is closed")
+            return unknown(
+                detect_tracefs(tree).detail if tracing is None else "tracing/README is closed"
+            )
         if not tree.exists(f"{tracing}/{needs}"):
             return no(f"no /{tracing}/{needs}: {cure}")
         if re.search(pattern, text, re.MULTILINE):
@@ -59,7 +61,7 @@ def readme(pattern: str, what: str, cure: str, *, needs: str = "README") -> Test
     return test
 
 
-def plain_file(path: str, cure: str) -> Test:
+def file_feature(path: str, cure: str) -> Test:
     """A feature that is there when a file outside of tracefs is."""
 
     def test(tree: Tree) -> Feature:
@@ -68,7 +70,7 @@ def plain_file(path: str, cure: str) -> Test:
     return test
 
 
-def kprobes(tree: Tree) -> Feature:
+def detect_kprobes(tree: Tree) -> Feature:
     """Whether the kernel has kprobes at all, whichever way they are reached."""
     tracing = tracing_path(tree)
     for path in (f"{tracing}/kprobe_events", f"{_PMU}/kprobe/type", "sys/kernel/debug/kprobes"):
@@ -83,7 +85,7 @@ def kprobes(tree: Tree) -> Feature:
     return no("the kernel has no function register_kprobe: it needs CONFIG_KPROBES=y")
 
 
-def kprobe_optimization(tree: Tree) -> Feature:
+def detect_kprobe_optimization(tree: Tree) -> Feature:
     """Whether kprobes are turned into jumps where they can be."""
     value = read_text(tree, "proc/sys/debug/kprobes-optimization")
     if value is None:
@@ -95,13 +97,13 @@ def kprobe_optimization(tree: Tree) -> Feature:
     )
 
 
-def filter_functions(tree: Tree) -> Feature:
+def detect_filter_functions(tree: Tree) -> Feature:
     """Whether the list of functions that ftrace can trace may be read."""
     tracing = tracing_path(tree)
     if tracing is None:
-        return unknown(tracefs(tree).detail)
+        return unknown(detect_tracefs(tree).detail)
     path = f"{tracing}/available_filter_functions"
-    code = _error(tree, path)
+    code = _read_error(tree, path)
     if code is None:
         return yes(f"/{path} can be read")
     if code == errno.ENOENT:
@@ -109,19 +111,19 @@ def filter_functions(tree: Tree) -> Feature:
     return unknown(f"/{path}: {errno.errorcode.get(code, code)}, closed on this host")
 
 
-def kprobe_blacklist(tree: Tree) -> Feature:
+def detect_kprobe_blacklist(tree: Tree) -> Feature:
     """Whether the list of functions that kprobes refuse may be read."""
-    code = _error(tree, "sys/kernel/debug/kprobes/blacklist")
+    code = _read_error(tree, "sys/kernel/debug/kprobes/blacklist")
     if code is None:
         return yes("/sys/kernel/debug/kprobes/blacklist can be read")
-    if kprobes(tree).state == "no":
+    if detect_kprobes(tree).state == "no":
         return no("the kernel has no kprobes")
     if not tree.names("sys/kernel/debug"):
         return unknown("debugfs is not mounted: mount -t debugfs debugfs /sys/kernel/debug")
     return unknown(f"/sys/kernel/debug/kprobes/blacklist: {errno.errorcode.get(code, code)}")
 
 
-def lockdown(tree: Tree) -> Feature:
+def detect_lockdown(tree: Tree) -> Feature:
     """Whether kernel lockdown is in force: then "yes", and probing is restricted.
 
     integrity forbids writes through debugfs; confidentiality forbids kprobes, tracefs and reads
@@ -146,7 +148,7 @@ def lockdown(tree: Tree) -> Feature:
     )
 
 
-def cgroup_v2(tree: Tree) -> Feature:
+def detect_cgroup_v2(tree: Tree) -> Feature:
     """Whether a cgroup v2 hierarchy is mounted."""
     mounts = read_text(tree, "proc/mounts") or read_text(tree, "proc/self/mounts")
     if mounts is None:
@@ -160,7 +162,7 @@ def cgroup_v2(tree: Tree) -> Feature:
 _CAP_SYS_ADMIN = 21  # include/uapi/linux/capability.h
 
 
-def capability(name: str, bit: int, purpose: str) -> Test:
+def capability_feature(name: str, bit: int, purpose: str) -> Test:
     """A capability of this process, and what it is for. CAP_SYS_ADMIN stands for those that were
     split off it."""
 
@@ -179,7 +181,7 @@ def capability(name: str, bit: int, purpose: str) -> Test:
     return test
 
 
-def _error(tree: Tree, path: str) -> int | None:
+def _read_error(tree: Tree, path: str) -> int | None:
     """The errno that reading the file gives, or None where it can be read."""
     try:
         tree.read(path)

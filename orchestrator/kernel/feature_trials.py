@@ -2,10 +2,10 @@
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from orchestrator.kernel.btf import Btf, BtfError
 from orchestrator.kernel.feature import Feature, no, unknown, yes
@@ -19,8 +19,9 @@ _BTF = "sys/kernel/btf/vmlinux"
 _FENTRY_FUNCTIONS = ("bpf_fentry_test1", "vfs_read", "do_nanosleep")
 _LIBRARY_FOLDERS = ("usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib64", "usr/lib")
 
-# Each trial as the bpf wrappers name it: what was tried, and the cure where it fails.
-_TRIALS = {
+TrialName = Literal["bpf", "raw_tracepoint", "ringbuf", "mmap_array", "fetch_atomics", "jiffies64"]
+#: What is tried, and the cure where it fails.
+_TRIALS: Mapping[TrialName, tuple[str, str]] = {
     "bpf": ("a program loaded", "needs CONFIG_BPF_SYSCALL=y, CAP_BPF and CAP_PERFMON"),
     "raw_tracepoint": ("a program loaded", "perf tracepoints are used instead"),
     "ringbuf": ("a ring buffer was made", "the bcc backend needs it: use --backend tracefs"),
@@ -30,22 +31,35 @@ _TRIALS = {
 }
 
 
-def trial(name: str) -> Test:
-    """The answer of the bpf wrappers' own trial `can_NAME()`."""
+def trial_feature(name: TrialName) -> Test:
+    """The feature that a trial of the bpf wrappers, `can_NAME()`, shows."""
 
     def test(tree: Tree) -> Feature:
-        from orchestrator.kernel.abi import bpf
-
         refused = _not_tried(tree)
-        if refused is not None:
-            return refused
-        attempt: Callable[[], Trial] = getattr(bpf, f"can_{name}")
-        return _feature(attempt(), *_TRIALS[name])
+        return refused if refused is not None else _feature_from_trial(_try(name), *_TRIALS[name])
 
     return test
 
 
-def fentry(tree: Tree) -> Feature:
+def _try(name: TrialName) -> "Trial":
+    from orchestrator.kernel.abi import bpf
+
+    match name:
+        case "bpf":
+            return bpf.can_bpf()
+        case "raw_tracepoint":
+            return bpf.can_raw_tracepoint()
+        case "ringbuf":
+            return bpf.can_ringbuf()
+        case "mmap_array":
+            return bpf.can_mmap_array()
+        case "fetch_atomics":
+            return bpf.can_fetch_atomics()
+        case "jiffies64":
+            return bpf.can_jiffies64()
+
+
+def detect_fentry(tree: Tree) -> Feature:
     """Whether a program attaches to a function's entry by its BTF id."""
     from orchestrator.kernel.abi import bpf
 
@@ -59,14 +73,14 @@ def fentry(tree: Tree) -> Feature:
     function = next(filter(None, map(btf.function, _FENTRY_FUNCTIONS)), None)
     if function is None:
         return unknown(f"BTF has none of {', '.join(_FENTRY_FUNCTIONS)} to try it on")
-    return _feature(
+    return _feature_from_trial(
         bpf.can_fentry(function.btf_id),
         f"a program attached to {function.name}",
         "dynamic events are used instead",
     )
 
 
-def perf_events(tree: Tree) -> Feature:
+def detect_perf_events(tree: Tree) -> Feature:
     """Whether perf_event_open(2) opens an event that does nothing."""
     from orchestrator.kernel.abi import perf
 
@@ -82,10 +96,10 @@ def perf_events(tree: Tree) -> Feature:
     return yes("an event was opened")
 
 
-def bcc(tree: Tree) -> Feature:
+def detect_bcc(tree: Tree) -> Feature:
     """Whether Python finds bcc, and its library is there; neither is loaded."""
     cure = "apt install python3-bpfcc (Debian, Ubuntu), dnf install python3-bcc (Fedora)"
-    spec = find_spec("bcc")
+    spec = find_spec("detect_bcc")
     if spec is None:
         return no(f"Python finds no module bcc: {cure}; a venv needs --system-site-packages")
     root = tree.root if isinstance(tree, LiveTree) else Path("/")
@@ -101,7 +115,7 @@ def _not_tried(tree: Tree) -> Feature | None:
     return unknown("only the kernel that runs can be tried")
 
 
-def _feature(answer: "Trial", success: str, cure: str) -> Feature:
+def _feature_from_trial(answer: "Trial", success: str, cure: str) -> Feature:
     if answer.state == "yes":
         return yes(success)
     return Feature(state=answer.state, detail=f"tried, and refused: {answer.reason}; {cure}")

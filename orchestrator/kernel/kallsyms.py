@@ -8,7 +8,7 @@ where they are told. Recordings hold the same lines without addresses, functions
 import re
 from collections.abc import Iterator
 
-Bounds = tuple[tuple[bytes, bytes], ...]
+TextRanges = tuple[tuple[bytes, bytes], ...]
 """Ranges of addresses, as fixed-width hexadecimal, that hold the kernel's code; () is unknown."""
 
 _TEXT_TYPES = (b"t", b"T", b"w", b"W")
@@ -19,13 +19,15 @@ _NOT_MODULES = (b"[bpf]", b"[__builtin__ftrace]", b"[__builtin__kprobes]")
 _RANGES = ((b"_stext", b"_etext"), (b"_sinittext", b"_einittext"))  # include/asm-generic/sections.h
 
 
-def text_bounds(kallsyms: bytes) -> Bounds:
+def find_text_ranges(kallsyms: bytes) -> TextRanges:
     """Where code lies, by the linker's own symbols; () where addresses are hidden or recorded."""
-    ranges = [(_address(kallsyms, first), _address(kallsyms, end)) for first, end in _RANGES]
+    ranges = [
+        (_find_address(kallsyms, first), _find_address(kallsyms, end)) for first, end in _RANGES
+    ]
     return tuple((first, end) for first, end in ranges if first.strip(b"0") and end.strip(b"0"))
 
 
-def is_function_line(line: bytes, bounds: Bounds) -> bool:
+def is_function_line(line: bytes, bounds: TextRanges) -> bool:
     """Whether the line is a function's; a module's type is trusted, its range is not told."""
     words = line.split()
     if len(words) < 2 or words[-1] in _NOT_MODULES:
@@ -42,7 +44,7 @@ def is_function_line(line: bytes, bounds: Bounds) -> bool:
 
 def function_lines(kallsyms: bytes) -> Iterator[bytes]:
     """The lines that are functions, without their newlines."""
-    bounds = text_bounds(kallsyms)
+    bounds = find_text_ranges(kallsyms)
     return (line for line in kallsyms.split(b"\n") if is_function_line(line, bounds))
 
 
@@ -52,17 +54,17 @@ def symbol_name(line: bytes) -> bytes:
     return words[-2] if words[-1].startswith(b"[") else words[-1]
 
 
-def aliases(kallsyms: bytes, name: str) -> tuple[bytes, ...]:
+def find_aliases(kallsyms: bytes, name: str) -> tuple[bytes, ...]:
     """Other names of the same address: `__x64_sys_getppid` and `__do_sys_getppid` are one function,
     and ftrace lists it under one of them. () where addresses are hidden or were not recorded."""
-    address = _address(kallsyms, name.encode())
+    address = _find_address(kallsyms, name.encode())
     if not address.strip(b"0") or b" " in address:
         return ()
     found = re.findall(rb"\n%b \w ([^\n\t]+)" % re.escape(address), kallsyms)
     return tuple(other for other in found if other != name.encode())
 
 
-def with_aliases(kallsyms: bytes, names: set[bytes]) -> set[bytes]:
+def add_aliases(kallsyms: bytes, names: set[bytes]) -> set[bytes]:
     """`names` and whatever else their addresses are called."""
     at: dict[bytes, list[bytes]] = {}
     for line in function_lines(kallsyms):
@@ -73,7 +75,7 @@ def with_aliases(kallsyms: bytes, names: set[bytes]) -> set[bytes]:
     return names.union(*alike)
 
 
-def _address(kallsyms: bytes, name: bytes) -> bytes:
+def _find_address(kallsyms: bytes, name: bytes) -> bytes:
     at = kallsyms.find(b" " + name + b"\n")
     start = kallsyms.rfind(b"\n", 0, at) + 1 if at >= 0 else 0
     return kallsyms[start : at - 2] if at >= 0 else b""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestrator.kernel.feature import Feature
-from orchestrator.kernel.kallsyms import function_lines, with_aliases
+from orchestrator.kernel.kallsyms import add_aliases, function_lines
 from orchestrator.kernel.tree import TRACING_PATHS, RecordedTree, Tree
 
 FORMAT = "probeplan-facts/1"
@@ -43,7 +43,7 @@ def write_recording(
 
     What others defined as dynamic events is left out.
     """
-    files = dict(_files(kept.tree, tracepoints, tracing))
+    files = dict(_read_files(kept.tree, tracepoints, tracing))
     head = {
         "format": FORMAT,
         "release": kept.release,
@@ -59,7 +59,7 @@ def write_recording(
 
 def read_recording(data: bytes, source: str) -> Recording:
     """Read what `write_recording` made. Raises RecordingError, quoting `source`."""
-    text = _unfold(data, source)
+    text = _decompress(data, source)
     line, _, body = text.partition(b"\n")
     try:
         head = json.loads(line)
@@ -69,7 +69,7 @@ def read_recording(data: bytes, source: str) -> Recording:
                 "record the host again with `probeplan facts`"
             )
         return Recording(
-            tree=RecordedTree(_unpacked(dict(_split(body, head["files"])))),
+            tree=RecordedTree(_decode_difference(dict(_split_files(body, head["files"])))),
             release=str(head["release"]),
             arch=str(head["arch"]),
             page_size=int(head["page_size"]),
@@ -85,7 +85,7 @@ def read_recording(data: bytes, source: str) -> Recording:
 _MISFITS = (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 
-def _unfold(data: bytes, source: str) -> bytes:
+def _decompress(data: bytes, source: str) -> bytes:
     try:
         unfold = lzma.LZMADecompressor(memlimit=_MAX_BYTES)
         text = unfold.decompress(data, max_length=_MAX_BYTES)
@@ -98,7 +98,7 @@ def _unfold(data: bytes, source: str) -> bytes:
     return text
 
 
-def _split(body: bytes, files: list[tuple[str, int]]) -> Iterator[tuple[str, bytes | int]]:
+def _split_files(body: bytes, files: list[tuple[str, int]]) -> Iterator[tuple[str, bytes | int]]:
     """Negative lengths are the errno that reading the file gave."""
     at = 0
     for path, length in files:
@@ -111,58 +111,58 @@ def _split(body: bytes, files: list[tuple[str, int]]) -> Iterator[tuple[str, byt
         raise ValueError(f"{len(body)} bytes of files, {at} listed")
 
 
-def _files(
+def _read_files(
     tree: Tree, tracepoints: Iterable[tuple[str, str]], tracing: str | None
 ) -> Iterator[tuple[str, bytes | int]]:
     for path, trim in _PLAIN.items():
-        yield path, _read(tree, path, trim)
+        yield path, _read_file(tree, path, trim)
     for name in tree.names(_BTF):
-        yield f"{_BTF}/{name}", _read(tree, f"{_BTF}/{name}", _as_is)
+        yield f"{_BTF}/{name}", _read_file(tree, f"{_BTF}/{name}", _as_is)
     if tracing is None:
         return
     mounted = TRACING_PATHS[0]
-    yield f"{mounted}/README", _read(tree, f"{tracing}/README", _as_is)
-    symbols = _read(tree, _KALLSYMS, _functions)
-    listing = _read(tree, f"{tracing}/{_TRACEABLE}", _as_is)
+    yield f"{mounted}/README", _read_file(tree, f"{tracing}/README", _as_is)
+    symbols = _read_file(tree, _KALLSYMS, _keep_functions)
+    listing = _read_file(tree, f"{tracing}/{_TRACEABLE}", _as_is)
     if isinstance(symbols, bytes) and isinstance(listing, bytes):
-        listing = _difference(symbols, _with_aliases(tree, listing))
+        listing = _encode_difference(symbols, _with_aliases(tree, listing))
     yield f"{mounted}/{_TRACEABLE}", listing
     foreign = _dynamic_events(tree, tracing)
     for category, event in tracepoints:
         if (category, event) not in foreign:
             path = f"events/{category}/{event}/format"
-            yield f"{mounted}/{path}", _read(tree, f"{tracing}/{path}", _without_print_format)
+            yield f"{mounted}/{path}", _read_file(tree, f"{tracing}/{path}", _without_print_format)
 
 
 def _with_aliases(tree: Tree, listing: bytes) -> bytes:
     """The listing with all names of each function: addresses, which would tell, are not kept."""
-    kallsyms = _read(tree, _KALLSYMS, _as_is)
+    kallsyms = _read_file(tree, _KALLSYMS, _as_is)
     names = {line.split()[0] for line in listing.splitlines() if line.strip()}
-    full = with_aliases(kallsyms, names) if isinstance(kallsyms, bytes) else names
+    full = add_aliases(kallsyms, names) if isinstance(kallsyms, bytes) else names
     return b"\n".join(sorted(full)) + b"\n"
 
 
 def _dynamic_events(tree: Tree, tracing: str) -> set[tuple[str, str]]:
     """What somebody's probes added: lines of dynamic_events are `TYPE:GROUP/EVENT DEFINITION`."""
-    listing = _read(tree, f"{tracing}/dynamic_events", _as_is)
+    listing = _read_file(tree, f"{tracing}/dynamic_events", _as_is)
     found = _DYNAMIC.findall(listing) if isinstance(listing, bytes) else []
     return {(group.decode(), event.decode()) for group, event in found}
 
 
-def _read(tree: Tree, path: str, trim: Callable[[bytes], bytes]) -> bytes | int:
+def _read_file(tree: Tree, path: str, trim: Callable[[bytes], bytes]) -> bytes | int:
     try:
         return trim(tree.read(path))
     except OSError as error:
         return error.errno or errno.EIO
 
 
-def _functions(kallsyms: bytes) -> bytes:
+def _keep_functions(kallsyms: bytes) -> bytes:
     """Functions only, without addresses, sorted by name: a third of the size."""
     lines = (re.sub(rb"^[0-9a-f]+ (?=\w )", b"", line) for line in function_lines(kallsyms))
     return b"".join(line + b"\n" for line in sorted(lines, key=lambda line: line[2:]))
 
 
-def _names(listing: bytes) -> bytes:
+def _keep_names(listing: bytes) -> bytes:
     """Sorted; the blacklist without its addresses (`0xstart-0xend<TAB>name`)."""
     return b"\n".join(sorted(line.split(b"\t")[-1] for line in listing.splitlines())) + b"\n"
 
@@ -175,7 +175,7 @@ def _as_is(text: bytes) -> bytes:
     return text
 
 
-def _difference(symbols: bytes, listing: bytes) -> bytes:
+def _encode_difference(symbols: bytes, listing: bytes) -> bytes:
     """The traceable functions as what sets them apart from kallsyms': a sixth of the size."""
     functions = {line.split()[1] for line in symbols.splitlines()}
     listed = {line.split()[0] for line in listing.splitlines()}
@@ -183,7 +183,7 @@ def _difference(symbols: bytes, listing: bytes) -> bytes:
     return b"".join(line + b"\n" for line in sorted(lines))
 
 
-def _unpacked(files: dict[str, bytes | int]) -> dict[str, bytes | int]:
+def _decode_difference(files: dict[str, bytes | int]) -> dict[str, bytes | int]:
     """The files with the list of traceable functions written out again, without modules."""
     path = f"{TRACING_PATHS[0]}/{_TRACEABLE}"
     symbols, difference = files.get(_KALLSYMS), files.get(path)
@@ -200,8 +200,8 @@ _KALLSYMS = "proc/kallsyms"
 _TRACEABLE = "available_filter_functions"
 _BTF = "sys/kernel/btf"
 _PLAIN: dict[str, Callable[[bytes], bytes]] = {
-    _KALLSYMS: _functions,
-    "sys/kernel/debug/kprobes/blacklist": _names,
+    _KALLSYMS: _keep_functions,
+    "sys/kernel/debug/kprobes/blacklist": _keep_names,
     "sys/devices/system/cpu/online": _as_is,
     "sys/devices/system/cpu/possible": _as_is,
 }

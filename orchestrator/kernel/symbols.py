@@ -9,20 +9,18 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Literal
 
+from orchestrator.kernel.answer import Answer
 from orchestrator.kernel.kallsyms import (
-    Bounds,
-    aliases,
+    TextRanges,
+    find_aliases,
+    find_text_ranges,
     function_lines,
     is_function_line,
     symbol_name,
-    text_bounds,
 )
 from orchestrator.kernel.renames import RENAMES
 from orchestrator.kernel.tree import Tree, tracing_path
-
-Answer = Literal["yes", "no", "unknown"]
 
 KALLSYMS = "proc/kallsyms"
 FILTER_FUNCTIONS = "available_filter_functions"
@@ -40,7 +38,7 @@ class Symbols:
 
     def count(self, name: str) -> int:
         """How many functions have this name; kprobes refuse a name that occurs twice."""
-        return len(self._modules(name))
+        return len(self._modules_of(name))
 
     def is_function(self, name: str) -> bool:
         """Whether kallsyms has a function of this name."""
@@ -48,11 +46,11 @@ class Symbols:
 
     def module(self, name: str) -> str | None:
         """The module of the (first) function of this name; None for the kernel proper."""
-        return next(iter(self._modules(name)), None)
+        return next(iter(self._modules_of(name)), None)
 
     def address(self, name: str) -> int | None:
         """Its address; None where it is not a function, is hidden from us, or was not recorded."""
-        at = next(self._found(name), None)
+        at = next(self._find_lines(name), None)
         if at is None:
             return None
         line_start = self._kallsyms.rfind(b"\n", 0, at) + 1
@@ -61,16 +59,16 @@ class Symbols:
     def traceable(self, name: str) -> Answer:
         """Whether ftrace lists it in available_filter_functions, under this or another name of
         the same address; unknown where that is closed."""
-        answer = _listed(self._filter_functions, name, _TRACE_ENDS)
+        answer = _is_listed(self._filter_functions, name, _TRACE_ENDS)
         if answer != "no":
             return answer
-        others = (other.decode("utf-8", "replace") for other in aliases(self._kallsyms, name))
-        listed = (_listed(self._filter_functions, other, _TRACE_ENDS) for other in others)
+        others = (other.decode("utf-8", "replace") for other in find_aliases(self._kallsyms, name))
+        listed = (_is_listed(self._filter_functions, other, _TRACE_ENDS) for other in others)
         return "yes" if "yes" in listed else "no"
 
     def blacklisted(self, name: str) -> Answer:
         """Whether kprobes refuse it by their blacklist; unknown where debugfs is closed."""
-        return _listed(self._blacklist, name, (b"\n",))
+        return _is_listed(self._blacklist, name, (b"\n",))
 
     def nearest(self, name: str, n: int = 3) -> tuple[str, ...]:
         """Up to `n` function names that look most like this one, best first."""
@@ -108,39 +106,41 @@ class Symbols:
 
     @cached_property
     def _kallsyms(self) -> bytes:
-        return self._text(lambda: self._tree.read(KALLSYMS)) or b""
+        return self._read_lines(lambda: self._tree.read(KALLSYMS)) or b""
 
     @cached_property
-    def _bounds(self) -> Bounds:
-        return text_bounds(self._kallsyms)
+    def _text_ranges(self) -> TextRanges:
+        return find_text_ranges(self._kallsyms)
 
     @cached_property
     def _filter_functions(self) -> bytes | None:
         tracing = tracing_path(self._tree)
-        return self._text(lambda: self._tree.read(f"{tracing}/{FILTER_FUNCTIONS}"))
+        return self._read_lines(lambda: self._tree.read(f"{tracing}/{FILTER_FUNCTIONS}"))
 
     @cached_property
     def _blacklist(self) -> bytes | None:
         """Lines are `0xstart-0xend<TAB>name`, kernel/kprobes.c; addresses are not recorded."""
-        text = self._text(lambda: self._tree.read(BLACKLIST))
+        text = self._read_lines(lambda: self._tree.read(BLACKLIST))
         return text and re.sub(rb"\n[^\n\t]*\t", b"\n", text)
 
     @staticmethod
-    def _text(read: Callable[[], bytes]) -> bytes | None:
+    def _read_lines(read: Callable[[], bytes]) -> bytes | None:
         """The file with a newline before it, so that each line has one on both sides."""
         try:
             return b"\n" + read()
         except OSError:
             return None
 
-    def _modules(self, name: str) -> list[str | None]:
+    def _modules_of(self, name: str) -> list[str | None]:
         """The module of each function of this name: kallsyms appends `<TAB>[module]`."""
         text, length = self._kallsyms, len(name.encode())
-        ends = (text.index(b"\n", at) for at in self._found(name))
-        rests = (text[at + length : end] for at, end in zip(self._found(name), ends, strict=True))
+        ends = (text.index(b"\n", at) for at in self._find_lines(name))
+        rests = (
+            text[at + length : end] for at, end in zip(self._find_lines(name), ends, strict=True)
+        )
         return [rest.strip(b"\t []").decode("utf-8", "replace") or None for rest in rests]
 
-    def _found(self, name: str) -> Iterator[int]:
+    def _find_lines(self, name: str) -> Iterator[int]:
         """Where the names of functions called so start in kallsyms."""
         text, needle = self._kallsyms, b" " + name.encode()
         if not name or not name.isprintable() or " " in name:
@@ -149,12 +149,12 @@ class Symbols:
         while at >= 0:
             end = at + len(needle)
             line = text[text.rfind(b"\n", 0, at) + 1 : text.find(b"\n", end)]
-            if text[end : end + 1] in (b"\n", b"\t") and is_function_line(line, self._bounds):
+            if text[end : end + 1] in (b"\n", b"\t") and is_function_line(line, self._text_ranges):
                 yield at + 1
             at = text.find(needle, end)
 
 
-def _listed(text: bytes | None, name: str, ends: tuple[bytes, ...]) -> Answer:
+def _is_listed(text: bytes | None, name: str, ends: tuple[bytes, ...]) -> Answer:
     if text is None:
         return "unknown"
     start = b"\n" + name.encode()

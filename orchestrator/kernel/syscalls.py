@@ -106,7 +106,7 @@ _GENERIC: Mapping[int, str] = {
 _TABLES: Mapping[str, Mapping[int, str]] = {"x86_64": _X86_64, "aarch64": _GENERIC}
 
 
-def syscalls(arch: str) -> Mapping[str, int]:
+def syscall_numbers(arch: str) -> Mapping[str, int]:
     """`SYS_NAME` → number on `arch` (uname's word); {} for an architecture without a table."""
     return {
         f"SYS_{name}": first + index

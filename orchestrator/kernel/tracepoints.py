@@ -88,7 +88,7 @@ class Tracepoint:
 def parse_format(category: str, event: str, text: str) -> Tracepoint:
     """Read the text of `events/CATEGORY/EVENT/format`; lines that are no fields are passed over."""
     in_user_space = category == "syscalls" and event.startswith("sys_enter_")
-    fields = [_field(match, in_user_space) for match in _FIELD.finditer(text)]
+    fields = [_parse_field(match, in_user_space) for match in _FIELD.finditer(text)]
     number = _ID.search(text)
     return Tracepoint(
         category=category,
@@ -99,11 +99,11 @@ def parse_format(category: str, event: str, text: str) -> Tracepoint:
     )
 
 
-def _field(match: re.Match[str], in_user_space: bool) -> TraceField:
+def _parse_field(match: re.Match[str], in_user_space: bool) -> TraceField:
     attributes = [found["text"] for found in _ATTRIBUTE.finditer(match["decl"])]
-    ctype, name, array = _declaration(_ATTRIBUTE.sub("", match["decl"]))
+    ctype, name, array = _parse_declaration(_ATTRIBUTE.sub("", match["decl"]))
     size, signed = int(match["size"]), match["signed"] == "1"
-    kind, count = _kind(ctype, array, size)
+    kind, count = _classify_field(ctype, array, size)
     value = _NARROW.get(ctype.removeprefix("const "), (size, signed))
     return TraceField(
         name=name,
@@ -120,7 +120,7 @@ def _field(match: re.Match[str], in_user_space: bool) -> TraceField:
     )
 
 
-def _declaration(decl: str) -> tuple[str, str, str]:
+def _parse_declaration(decl: str) -> tuple[str, str, str]:
     """ "char comm[16]" → ("char", "comm", "[16]"); a location's type keeps its "[]"."""
     match = _DECLARATION.match(decl.strip())
     if match is None:
@@ -128,7 +128,7 @@ def _declaration(decl: str) -> tuple[str, str, str]:
     return match["type"], match["name"], match["array"]
 
 
-def _kind(ctype: str, array: str, size: int) -> tuple[FieldKind, int]:
+def _classify_field(ctype: str, array: str, size: int) -> tuple[FieldKind, int]:
     if ctype.startswith(("__data_loc", "__rel_loc")):
         if not re.search(r"\bchar\b", ctype) or "unsigned" in ctype:
             return "dynamic", 0

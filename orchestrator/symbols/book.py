@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from orchestrator.symbols.frames import EMPTY_STACK, Frame, KnownStack, Stack, frame
-from orchestrator.symbols.kernel_symbols import KernelSymbols, from_probe_on
-from orchestrator.symbols.process import Binaries, Process
+from orchestrator.symbols.frames import EMPTY_STACK, Frame, KnownStack, Stack, make_frame
+from orchestrator.symbols.kernel_symbols import KernelSymbols, drop_machinery
+from orchestrator.symbols.process import FileCache, Process
 
 __all__ = ["StackBook"]
 
@@ -28,10 +28,10 @@ class StackBook:
         self,
         *,
         kernel: KernelSymbols | None = None,
-        binaries: Binaries | None = None,
+        binaries: FileCache | None = None,
         numbers_are_ours: bool = True,
     ) -> None:
-        self._kernel, self._binaries = kernel, binaries or Binaries()
+        self._kernel, self._binaries = kernel, binaries or FileCache()
         self._numbers_are_ours = numbers_are_ours
         self._processes: dict[int, Process] = {}
         self._known: dict[int, KnownStack] = {}
@@ -47,8 +47,10 @@ class StackBook:
     def learn(self, stacks: Iterable[Stack]) -> list[KnownStack]:
         """Name the stacks that are new; returns these."""
         new = [stack for stack in stacks if stack.id not in self._known]
-        found = [self._of_process(stack) for stack in new if stack.space == "user"]  # these die
-        found += self._of_kernel([stack for stack in new if stack.space == "kernel"])
+        found = [
+            self._name_process_stack(stack) for stack in new if stack.space == "user"
+        ]  # these die
+        found += self._name_kernel_stacks([stack for stack in new if stack.space == "kernel"])
         self._known |= {known.stack.id: known for known in found}
         return found
 
@@ -69,18 +71,18 @@ class StackBook:
             self._kernel = KernelSymbols.live()
         return self._kernel
 
-    def _of_kernel(self, stacks: Sequence[Stack]) -> Iterable[KnownStack]:
+    def _name_kernel_stacks(self, stacks: Sequence[Stack]) -> Iterable[KnownStack]:
         if not stacks:
             return
         kernel = self.prepare()
         frames = kernel.frames([stack.addresses for stack in stacks])
         for stack, found in zip(stacks, frames, strict=True):
             why = _RETURNING if _ends_at_once(found) else "" if kernel.available else _HIDDEN
-            yield KnownStack(stack=stack, frames=from_probe_on(found), why=why)
+            yield KnownStack(stack=stack, frames=drop_machinery(found), why=why)
 
-    def _of_process(self, stack: Stack) -> KnownStack:
+    def _name_process_stack(self, stack: Stack) -> KnownStack:
         if not self._numbers_are_ours:
-            bare = tuple(map(frame, stack.addresses))
+            bare = tuple(map(make_frame, stack.addresses))
             return KnownStack(stack=stack, frames=bare, why=_NAMESPACE)
         process = self._processes.setdefault(stack.pid, Process(stack.pid, self._binaries))
         frames = process.frames(stack.addresses)

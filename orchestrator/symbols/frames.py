@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-__all__ = ["EMPTY_STACK", "LOST_STACK", "Frame", "KnownStack", "Stack", "frame"]
+__all__ = ["EMPTY_STACK", "LOST_STACK", "Frame", "KnownStack", "Stack", "make_frame"]
 
-Space = Literal["kernel", "user"]
+StackSpace = Literal["kernel", "user"]
 
 #: Ids of a stack that could not be taken, and of one without frames; neither is in the map.
 LOST_STACK, EMPTY_STACK = 0, 1
@@ -26,7 +26,7 @@ class Frame(NamedTuple):
     build_id: str | None
 
 
-def frame(
+def make_frame(
     address: int,
     symbol: str | None = None,
     offset: int = 0,
@@ -47,7 +47,7 @@ class Stack:
     user stack, 0 of a kernel stack; `cut`: it filled all the room there is, and may go on."""
 
     id: int
-    space: Space
+    space: StackSpace
     pid: int
     addresses: tuple[int, ...]
     cut: bool = False

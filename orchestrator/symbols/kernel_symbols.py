@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.symbols.frames import Frame, frame
+from orchestrator.symbols.frames import Frame, make_frame
 
-__all__ = ["KernelSymbols", "from_probe_on"]
+__all__ = ["KernelSymbols", "drop_machinery"]
 
 _ADDRESS_DIGITS = 16
 _TYPE_AT, _NAME_AT = 17, 19  # `ffffffff81000000 T _text`
@@ -48,7 +48,7 @@ class KernelSymbols:
         starts, ends = starts[whole], ends[whole]
         code = np.isin(text[starts + _TYPE_AT], _CODE)
         starts, ends = starts[code], ends[code]
-        addresses = _numbers(text, starts)
+        addresses = _parse_addresses(text, starts)
         self._text = kallsyms
         # Of several names for one address the first in the file, as the kernel itself prints it
         # (kernel/kallsyms.c, get_symbol_pos).
@@ -88,7 +88,7 @@ class KernelSymbols:
         if not places:
             return
         if not self.available:
-            self._known |= {place: frame(place[0]) for place in places}
+            self._known |= {place: make_frame(place[0]) for place in places}
             return
         addresses = np.array([address for address, _ in places], dtype=np.uint64)
         sought = addresses - np.array([back for _, back in places], dtype=np.uint64)
@@ -99,15 +99,19 @@ class KernelSymbols:
         for place, index, offset, known in zip(
             places, at.tolist(), offsets, found.tolist(), strict=True
         ):
-            self._known[place] = self._frame(place[0], index, offset) if known else frame(place[0])
+            self._known[place] = (
+                self._frame(place[0], index, offset) if known else make_frame(place[0])
+            )
 
     def _frame(self, address: int, index: int, offset: int) -> Frame:
         line = self._text[self._starts[index] : self._ends[index]].decode("ascii", "replace")
         name, _, module = line.partition("\t")
-        return frame(address, name, offset, module.strip("[]") or "vmlinux")
+        return make_frame(address, name, offset, module.strip("[]") or "vmlinux")
 
 
-def _numbers(text: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+def _parse_addresses(
+    text: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint64]:
     """The fixed-width hexadecimal numbers at `starts`."""
     found = np.zeros(len(starts), dtype=np.uint64)
     for digit in range(_ADDRESS_DIGITS):
@@ -115,7 +119,7 @@ def _numbers(text: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64]) -> npt.
     return found
 
 
-def from_probe_on(frames: Sequence[Frame]) -> Sequence[Frame]:
+def drop_machinery(frames: Sequence[Frame]) -> Sequence[Frame]:
     """A kernel stack without the way from the probed place to the program that took it."""
     inner = [
         at

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.binaries.elf_image import ElfError
-from orchestrator.symbols.binary import Binary
 from orchestrator.symbols.code_map import CodeMap, read_code_map
-from orchestrator.symbols.frames import Frame, frame
+from orchestrator.symbols.file_symbols import FileSymbols
+from orchestrator.symbols.frames import Frame, make_frame
 
-__all__ = ["DENIED", "GONE", "Binaries", "Process", "Region", "regions_of"]
+__all__ = ["DENIED", "GONE", "FileCache", "Process", "Region", "regions_of"]
 
 PROC = Path("/proc")
 GONE = "the process was gone before its memory map could be read"
@@ -59,16 +59,16 @@ def regions_of(maps: str) -> list[Region]:
     return found
 
 
-class Binaries:
+class FileCache:
     """Files that were read, by what they are and not by how they are called."""
 
     def __init__(self, proc: Path = PROC) -> None:
         self.proc = proc
-        self._read: dict[tuple[str, int], Binary | None] = {}
-        self._vdso: Binary | None = None
+        self._read: dict[tuple[str, int], FileSymbols | None] = {}
+        self._vdso: FileSymbols | None = None
         self._vdso_read = False
 
-    def of(self, pid: int, region: Region) -> Binary | None:
+    def file_at(self, pid: int, region: Region) -> FileSymbols | None:
         """The file mapped at `region` of the living process `pid`; None when it cannot be read."""
         if region.path == "[vdso]":
             return self._own_vdso()
@@ -76,40 +76,40 @@ class Binaries:
             return None
         key = (region.device, region.inode)
         if self._read.get(key) is None:
-            self._read[key] = self._open(pid, region)
+            self._read[key] = self._open_file(pid, region)
         return self._read[key]
 
-    def _open(self, pid: int, region: Region) -> Binary | None:
+    def _open_file(self, pid: int, region: Region) -> FileSymbols | None:
         base = self.proc / str(pid)
         mapped = base / "map_files" / f"{region.start:x}-{region.end:x}"
         named = base / "root" / region.path.removesuffix(_DELETED).lstrip("/")
         tries: list[tuple[Path, Callable[[Path], bool]]] = [
             (mapped, lambda _path: True),
-            (base / "exe", lambda path: _is(path, region.inode)),
-            (named, lambda path: _is(path, region.inode)),
+            (base / "exe", lambda path: _is_file(path, region.inode)),
+            (named, lambda path: _is_file(path, region.inode)),
         ]
         for path, trusted in tries:
             try:
                 if trusted(path):
-                    return Binary(path)
+                    return FileSymbols(path)
             except (OSError, ElfError):
                 continue
         return None
 
-    def _own_vdso(self) -> Binary | None:
+    def _own_vdso(self) -> FileSymbols | None:
         """The kernel maps the same page into all; ours is read from our own memory."""
         if not self._vdso_read:
             self._vdso_read = True
-            self._vdso = _vdso()
+            self._vdso = _read_vdso()
         return self._vdso
 
 
-def _is(path: Path, inode: int) -> bool:
+def _is_file(path: Path, inode: int) -> bool:
     status = path.stat()
     return stat.S_ISREG(status.st_mode) and status.st_ino == inode
 
 
-def _vdso() -> Binary | None:
+def _read_vdso() -> FileSymbols | None:
     try:
         maps = Path("/proc/self/maps").read_text(errors="replace")
         region = next(one for one in regions_of(maps) if one.path == "[vdso]")
@@ -119,7 +119,7 @@ def _vdso() -> Binary | None:
         with os.fdopen(os.memfd_create("vdso"), "wb") as copy:
             copy.write(text)
             copy.flush()
-            return Binary(Path(f"/proc/self/fd/{copy.fileno()}"))
+            return FileSymbols(Path(f"/proc/self/fd/{copy.fileno()}"))
     except (OSError, ElfError, StopIteration):
         return None
 
@@ -128,7 +128,7 @@ class Process:
     """The code of process `pid`, looked at when first asked and again when it maps more. `why`:
     what stands in the way of that, "" when nothing does."""
 
-    def __init__(self, pid: int, binaries: Binaries) -> None:
+    def __init__(self, pid: int, binaries: FileCache) -> None:
         self.pid, self._binaries = pid, binaries
         self._regions: list[Region] = []
         self._starts: list[int] = []
@@ -138,11 +138,11 @@ class Process:
 
     def frames(self, addresses: tuple[int, ...]) -> tuple[Frame, ...]:
         """The frames of a stack that was just taken."""
-        if any(self._region(address) is None for address in addresses):
-            self._look()
-        return tuple(self._frame(address, bool(at)) for at, address in enumerate(addresses))
+        if any(self._find_region(address) is None for address in addresses):
+            self._read_maps()
+        return tuple(self._cached_frame(address, bool(at)) for at, address in enumerate(addresses))
 
-    def _look(self) -> None:
+    def _read_maps(self) -> None:
         """Read the process's map; one that is gone keeps what was read of it."""
         try:
             maps = (self._binaries.proc / str(self.pid) / "maps").read_text(errors="replace")
@@ -159,31 +159,31 @@ class Process:
             self._regions = regions
             self._starts = [region.start for region in regions]
 
-    def _region(self, address: int) -> Region | None:
+    def _find_region(self, address: int) -> Region | None:
         at = bisect_right(self._starts, address) - 1
         found = self._regions[at] if at >= 0 else None
         return found if found is not None and address < found.end else None
 
-    def _frame(self, address: int, back: bool) -> Frame:
+    def _cached_frame(self, address: int, back: bool) -> Frame:
         key = (address, back)
         if key not in self._known:
-            found = self._named(address, back)
+            found = self._make_named_frame(address, back)
             if found.symbol is None and found.module is None:
                 return found  # code made at run time may be told later
             self._known[key] = found
         return self._known[key]
 
-    def _named(self, address: int, back: bool) -> Frame:
-        region = self._region(address - back)
+    def _make_named_frame(self, address: int, back: bool) -> Frame:
+        region = self._find_region(address - back)
         if region is None:
-            return frame(address)
-        binary = self._binaries.of(self.pid, region)
+            return make_frame(address)
+        binary = self._binaries.file_at(self.pid, region)
         if binary is None:
             return self._made_at_run_time(address, back, region)
         module = region.path.removesuffix(_DELETED)
         found = binary.symbol(address - region.start + region.offset, back)
         symbol, offset = found or (None, 0)
-        return frame(address, symbol, offset, module, binary.build_id)
+        return make_frame(address, symbol, offset, module, binary.build_id)
 
     def _made_at_run_time(self, address: int, back: bool, region: Region) -> Frame:
         found = self._code.symbol(address, back) if self._code is not None else None
@@ -192,8 +192,8 @@ class Process:
             found = self._code.symbol(address, back) if self._code is not None else None
         module = region.path.removesuffix(_DELETED) or None
         if found is None:
-            return frame(address, module=module)
-        return frame(address, *found, module=module)
+            return make_frame(address, module=module)
+        return make_frame(address, *found, module=module)
 
     def _inner_pid(self) -> int:
         """What the process calls itself, in its own PID namespace (proc(5), NSpid)."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Self
 
-from orchestrator.kernel.abi.dynamic_events import Event, define, remove
+from orchestrator.kernel.abi.dynamic_events import Event, define_events, remove_events
 from orchestrator.run.safety.journal import read_journals as all_journals
 from orchestrator.run.safety.leftovers import clean_up_dead_runs
 from tests.faults.kernel_state import (
@@ -185,7 +185,7 @@ def foreigners(load: Path) -> Iterator[None]:
     """Someone else's instance and event, which are still there afterwards."""
     name = f"other{os.getpid()}"
     event = Event(group=name, name=f"{name}_e", path=str(load), offset=64)
-    define([event], lambda _name: None)
+    define_events([event], lambda _name: None)
     (TRACING / "instances" / name).mkdir()
     try:
         yield
@@ -193,4 +193,4 @@ def foreigners(load: Path) -> Iterator[None]:
         assert any(event.full_name in line for line in definitions())
     finally:
         (TRACING / "instances" / name).rmdir()
-        remove([event.full_name])
+        remove_events([event.full_name])

@@ -39,7 +39,7 @@ from orchestrator.compile.expressions.types import (
     Struct,
 )
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.kernel.syscalls import syscalls
+from orchestrator.kernel.syscalls import syscall_numbers
 from orchestrator.plan.findings import Position, plan_error
 
 DEFAULT_STRING = 128
@@ -295,16 +295,16 @@ def _make_hash(_facts: KernelFacts, args: tuple[Node, ...], position: Position) 
 
 
 def _make_errno(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    from orchestrator.kernel.constants import names_of
+    from orchestrator.kernel.constants import names_by_value
 
     value = require_integer(args[0], position)
-    return ShownAs(value, value.type, {-code: name for code, name in names_of("E").items()})
+    return ShownAs(value, value.type, {-code: name for code, name in names_by_value("E").items()})
 
 
 def _make_label(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     value = require_integer(args[0], position)
     if len(args) > 1 and isinstance(args[1], TextConst) and args[1].value == b"SYS_":
-        numbers = syscalls(facts.arch)
+        numbers = syscall_numbers(facts.arch)
         calls = {code: name.removeprefix("SYS_") for name, code in numbers.items()}
         return ShownAs(value, value.type, calls)
     return ShownAs(value, value.type, _find_constant_group("label", args, position)[1])
@@ -314,10 +314,10 @@ def _find_constant_group(
     function: str, args: tuple[Node, ...], position: Position
 ) -> tuple[str, Mapping[int, str]]:
     """The prefix that a plan names, and the constants of that group."""
-    from orchestrator.kernel.constants import GROUPS, names_of
+    from orchestrator.kernel.constants import GROUPS, names_by_value
 
     prefix = _require_text(args[1], function, position).decode() if len(args) > 1 else ""
-    names = names_of(prefix)
+    names = names_by_value(prefix)
     if not names:
         raise plan_error(
             "PP084",

@@ -51,11 +51,11 @@ def find_constant(name: str, facts: KernelFacts) -> Node | None:
     if not name.isupper() and not (name[:1].isupper() and "_" in name):
         return None
     from orchestrator.kernel.constants import CONSTANTS
-    from orchestrator.kernel.syscalls import syscalls
+    from orchestrator.kernel.syscalls import syscall_numbers
 
     value = CONSTANTS.get(name)
     if name.startswith("SYS_"):
-        value = syscalls(facts.arch).get(name)
+        value = syscall_numbers(facts.arch).get(name)
     if value is None and facts.btf is not None:
         value = facts.btf.enumerator(name)
     return None if value is None else arithmetic.make_constant(value)

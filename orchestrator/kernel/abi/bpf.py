@@ -13,17 +13,16 @@ import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from orchestrator.kernel.abi import bpf_call
-from orchestrator.kernel.abi.bpf_call import address, call, name_field
+from orchestrator.kernel.abi.bpf_call import address_of, call_bpf, name_field
 from orchestrator.kernel.abi.bpf_map import map_create
+from orchestrator.kernel.answer import Answer
 
 # enum bpf_prog_type and bpf_attach_type, include/uapi/linux/bpf.h
 KPROBE, TRACEPOINT, RAW_TRACEPOINT, TRACING = 2, 5, 17, 26
 TRACE_FENTRY, TRACE_FEXIT = 24, 25
 
-State = Literal["yes", "no", "unknown"]
 EXIT = 0x95
 MOV64_IMM = 0xB7
 STORE64_IMM = 0x7A  # BPF_ST | BPF_MEM | BPF_DW
@@ -56,15 +55,15 @@ def prog_load(  # noqa: PLR0913 - what BPF_PROG_LOAD takes
     log = ctypes.create_string_buffer(log_bytes) if log_bytes else None
     attributes = struct.pack(
         "=IIQQIIQII16sIIIIQIIQII",
-        *(kind, len(instructions) // 8, address(code), address(licence)),
-        *(1 if log_bytes else 0, log_bytes, address(log)),
+        *(kind, len(instructions) // 8, address_of(code), address_of(licence)),
+        *(1 if log_bytes else 0, log_bytes, address_of(log)),
         *(0, 0, name_field(name), 0, expected_attach_type),
         *(0, 0, 0, 0, 0, 0, 0, attach_btf_id),
     )
     try:
-        return call(bpf_call.PROG_LOAD, attributes), _text(log)
+        return call_bpf(bpf_call.PROG_LOAD, attributes), _log_text(log)
     except OSError as refused:
-        raise VerifierError(refused.errno or 0, _text(log)) from None
+        raise VerifierError(refused.errno or 0, _log_text(log)) from None
 
 
 class VerifierError(OSError):
@@ -75,7 +74,7 @@ class VerifierError(OSError):
         self.log = log
 
 
-def _text(log: ctypes.Array[ctypes.c_char] | None) -> str:
+def _log_text(log: ctypes.Array[ctypes.c_char] | None) -> str:
     return "" if log is None else log.value.decode(errors="replace")
 
 
@@ -85,7 +84,7 @@ def raw_tracepoint_open(name: str | None, prog_fd: int) -> int:
     The attachment ends with the last copy of the descriptor returned.
     """
     text = None if name is None else ctypes.create_string_buffer(name.encode())
-    return call(bpf_call.RAW_TRACEPOINT_OPEN, struct.pack("=QIxxxx", address(text), prog_fd))
+    return call_bpf(bpf_call.RAW_TRACEPOINT_OPEN, struct.pack("=QIxxxx", address_of(text), prog_fd))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +103,8 @@ class ProgramStatistics:
 def program_statistics(prog_fd: int) -> ProgramStatistics:
     """Read a loaded program's counters."""
     info = ctypes.create_string_buffer(232)
-    attributes = bytearray(struct.pack("=IIQ", prog_fd, len(info), address(info)))
-    call(bpf_call.OBJ_GET_INFO_BY_FD, attributes)
+    attributes = bytearray(struct.pack("=IIQ", prog_fd, len(info), address_of(info)))
+    call_bpf(bpf_call.OBJ_GET_INFO_BY_FD, attributes)
     length: int = struct.unpack_from("=I", attributes, 4)[0]
 
     def field(offset: int) -> int | None:
@@ -119,14 +118,14 @@ def program_statistics(prog_fd: int) -> ProgramStatistics:
 
 def enable_statistics() -> int:
     """Switch run time statistics on for the whole system while the descriptor returned is open."""
-    return call(bpf_call.ENABLE_STATS, struct.pack("=I", 0))  # BPF_STATS_RUN_TIME
+    return call_bpf(bpf_call.ENABLE_STATS, struct.pack("=I", 0))  # BPF_STATS_RUN_TIME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """What a trial found; `reason` is the errno's name and the verifier's last line, if not yes."""
 
-    state: State
+    state: Answer
     reason: str = ""
 
     @property
@@ -134,59 +133,59 @@ class Trial:
         return self.state == "yes"
 
 
-def instruction(
+def make_instruction(
     code: int, *, to: int = 0, source: int = 0, offset: int = 0, value: int = 0
 ) -> bytes:
     """One struct bpf_insn in this machine's byte order (little endian register fields)."""
     return struct.pack("=BBhi", code, to | source << 4, offset, value)
 
 
-RETURN_0 = instruction(MOV64_IMM, to=0) + instruction(EXIT)
+RETURN_0 = make_instruction(MOV64_IMM, to=0) + make_instruction(EXIT)
 
 
 def can_bpf() -> Trial:
     """May this process load a tracing program at all?"""
-    return _loads(KPROBE, RETURN_0)
+    return _try_load(KPROBE, RETURN_0)
 
 
 def can_tracepoint() -> Trial:
     """Programs on perf tracepoints (4.7)."""
-    return _loads(TRACEPOINT, RETURN_0)
+    return _try_load(TRACEPOINT, RETURN_0)
 
 
 def can_raw_tracepoint() -> Trial:
     """Programs on raw tracepoints (4.17)."""
-    return _loads(RAW_TRACEPOINT, RETURN_0)
+    return _try_load(RAW_TRACEPOINT, RETURN_0)
 
 
 def can_ringbuf() -> Trial:
     """The BPF ring buffer (5.8)."""
-    return _makes_map(RINGBUF, 0, 0, os.sysconf("SC_PAGE_SIZE"), 0)
+    return _try_map(RINGBUF, 0, 0, os.sysconf("SC_PAGE_SIZE"), 0)
 
 
 def can_mmap_array() -> Trial:
     """Arrays that can be mapped to memory (5.5)."""
-    return _makes_map(ARRAY, 4, 8, 1, MMAPABLE)
+    return _try_map(ARRAY, 4, 8, 1, MMAPABLE)
 
 
 def can_jiffies64() -> Trial:
     """The helper bpf_jiffies64 in tracing programs (5.6)."""
-    code = instruction(CALL, value=JIFFIES64) + RETURN_0
-    return _loads(KPROBE, code)
+    code = make_instruction(CALL, value=JIFFIES64) + RETURN_0
+    return _try_load(KPROBE, code)
 
 
 def can_fetch_atomics() -> Trial:
     """Atomics that return the old value, compare-and-swap too (5.12, and the JIT's support)."""
     on_stack = {"to": FRAME, "offset": -8}
     code = (
-        instruction(STORE64_IMM, **on_stack)
-        + instruction(MOV64_IMM, to=0)
-        + instruction(MOV64_IMM, to=1, value=1)
-        + instruction(ATOMIC64, source=1, value=FETCH_ADD, **on_stack)
-        + instruction(ATOMIC64, source=1, value=COMPARE_EXCHANGE, **on_stack)
+        make_instruction(STORE64_IMM, **on_stack)
+        + make_instruction(MOV64_IMM, to=0)
+        + make_instruction(MOV64_IMM, to=1, value=1)
+        + make_instruction(ATOMIC64, source=1, value=FETCH_ADD, **on_stack)
+        + make_instruction(ATOMIC64, source=1, value=COMPARE_EXCHANGE, **on_stack)
         + RETURN_0
     )
-    return _loads(KPROBE, code)
+    return _try_load(KPROBE, code)
 
 
 def can_fentry(btf_id: int, *, attach_type: int = TRACE_FENTRY) -> Trial:
@@ -206,34 +205,34 @@ def can_fentry(btf_id: int, *, attach_type: int = TRACE_FENTRY) -> Trial:
         finally:
             os.close(program)
 
-    return _tried(attempt)
+    return _run_trial(attempt)
 
 
-def _loads(kind: int, code: bytes) -> Trial:
-    return _tried(lambda: os.close(prog_load(kind, code, name="pp_trial", log_bytes=4096)[0]))
+def _try_load(kind: int, code: bytes) -> Trial:
+    return _run_trial(lambda: os.close(prog_load(kind, code, name="pp_trial", log_bytes=4096)[0]))
 
 
-def _makes_map(kind: int, key: int, value: int, entries: int, flags: int) -> Trial:
-    return _tried(
+def _try_map(kind: int, key: int, value: int, entries: int, flags: int) -> Trial:
+    return _run_trial(
         lambda: os.close(map_create(kind, key, value, entries, flags=flags, name="pp_trial"))
     )
 
 
-def _tried(attempt: Callable[[], None]) -> Trial:
+def _run_trial(attempt: Callable[[], None]) -> Trial:
     try:
         attempt()
     except OSError as refused:
-        return Trial(state=_answer(refused), reason=_reason(refused))
+        return Trial(state=_answer_from_error(refused), reason=_reason_from_error(refused))
     return Trial(state="yes")
 
 
-def _answer(refused: OSError) -> State:
+def _answer_from_error(refused: OSError) -> Answer:
     if refused.errno in (errno.EPERM, errno.EACCES, errno.ENOMEM, errno.EBUSY):
         return "unknown"
     return "no"
 
 
-def _reason(refused: OSError) -> str:
+def _reason_from_error(refused: OSError) -> str:
     name = errno.errorcode.get(refused.errno or 0, f"errno {refused.errno}")
     lines = refused.log.strip().splitlines() if isinstance(refused, VerifierError) else []
     lines = [line for line in lines if not line.startswith(("processed ", "verification time"))]

@@ -20,7 +20,7 @@ NAME_BYTES = 15  # BPF_OBJ_NAME_LEN with its closing zero
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def call(command: int, attributes: bytes | bytearray) -> int:
+def call_bpf(command: int, attributes: bytes | bytearray) -> int:
     """Do bpf(command, attributes). A bytearray receives what the kernel writes back, failed or not.
 
     Raises OSError with the kernel's errno, ENOSYS on an architecture that we do not know.
@@ -38,7 +38,7 @@ def call(command: int, attributes: bytes | bytearray) -> int:
     return result
 
 
-def address(buffer: ctypes.Array[ctypes.c_char] | None) -> int:
+def address_of(buffer: ctypes.Array[ctypes.c_char] | None) -> int:
     return 0 if buffer is None else ctypes.addressof(buffer)
 
 

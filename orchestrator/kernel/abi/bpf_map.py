@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 
 from orchestrator.kernel.abi import bpf_call
-from orchestrator.kernel.abi.bpf_call import address, call, name_field
+from orchestrator.kernel.abi.bpf_call import address_of, call_bpf, name_field
 
 
 def map_create(  # noqa: PLR0913 - what BPF_MAP_CREATE takes
@@ -18,7 +18,7 @@ def map_create(  # noqa: PLR0913 - what BPF_MAP_CREATE takes
 ) -> int:
     """Create a map (enum bpf_map_type) and return its descriptor."""
     head = struct.pack("=7I", kind, key_size, value_size, max_entries, flags, 0, 0)
-    return call(bpf_call.MAP_CREATE, head + struct.pack("=16s", name_field(name)))
+    return call_bpf(bpf_call.MAP_CREATE, head + struct.pack("=16s", name_field(name)))
 
 
 def map_lookup(fd: int, key: bytes, value_size: int) -> bytes | None:
@@ -26,7 +26,10 @@ def map_lookup(fd: int, key: bytes, value_size: int) -> bytes | None:
     keyed = ctypes.create_string_buffer(key, len(key))
     value = ctypes.create_string_buffer(value_size)
     try:
-        call(bpf_call.MAP_LOOKUP, struct.pack("=IxxxxQQQ", fd, address(keyed), address(value), 0))
+        call_bpf(
+            bpf_call.MAP_LOOKUP,
+            struct.pack("=IxxxxQQQ", fd, address_of(keyed), address_of(value), 0),
+        )
     except FileNotFoundError:
         return None
     return value.raw
@@ -35,14 +38,16 @@ def map_lookup(fd: int, key: bytes, value_size: int) -> bytes | None:
 def map_update(fd: int, key: bytes, value: bytes, flags: int = 0) -> None:
     keyed = ctypes.create_string_buffer(key, len(key))
     new = ctypes.create_string_buffer(value, len(value))
-    call(bpf_call.MAP_UPDATE, struct.pack("=IxxxxQQQ", fd, address(keyed), address(new), flags))
+    call_bpf(
+        bpf_call.MAP_UPDATE, struct.pack("=IxxxxQQQ", fd, address_of(keyed), address_of(new), flags)
+    )
 
 
 def map_delete(fd: int, key: bytes) -> bool:
     """Delete `key`; False when it was not there."""
     keyed = ctypes.create_string_buffer(key, len(key))
     try:
-        call(bpf_call.MAP_DELETE, struct.pack("=IxxxxQQQ", fd, address(keyed), 0, 0))
+        call_bpf(bpf_call.MAP_DELETE, struct.pack("=IxxxxQQQ", fd, address_of(keyed), 0, 0))
     except FileNotFoundError:
         return False
     return True
@@ -56,9 +61,9 @@ def map_next_key(fd: int, key: bytes | None, key_size: int) -> bytes | None:
     keyed = None if key is None else ctypes.create_string_buffer(key, len(key))
     following = ctypes.create_string_buffer(key_size)
     try:
-        call(
+        call_bpf(
             bpf_call.MAP_NEXT_KEY,
-            struct.pack("=IxxxxQQQ", fd, address(keyed), address(following), 0),
+            struct.pack("=IxxxxQQQ", fd, address_of(keyed), address_of(following), 0),
         )
     except FileNotFoundError:
         return None
@@ -86,11 +91,11 @@ def map_lookup_batch(
     after = ctypes.create_string_buffer(max(key_size, 4))
     keys = ctypes.create_string_buffer(key_size * count)
     values = ctypes.create_string_buffer(value_size * count)
-    where = (address(before), address(after), address(keys), address(values))
+    where = (address_of(before), address_of(after), address_of(keys), address_of(values))
     attributes = bytearray(struct.pack("=QQQQIIQQ", *where, count, fd, 0, 0))
     ended = False
     try:
-        call(bpf_call.MAP_LOOKUP_BATCH, attributes)
+        call_bpf(bpf_call.MAP_LOOKUP_BATCH, attributes)
     except FileNotFoundError:  # how the last part is told; its count is valid
         ended = True
     found: int = struct.unpack_from("=I", attributes, 32)[0]

@@ -4,7 +4,7 @@ import ctypes
 import os
 import struct
 
-__all__ = ["BITS", "give_up", "held", "use"]
+__all__ = ["BITS", "drop_capabilities", "held_capabilities", "use_capabilities"]
 
 #: The capabilities that this program has a use for. Source: include/uapi/linux/capability.h.
 BITS = {
@@ -24,46 +24,46 @@ _PR_CAPBSET_DROP, _LAST = 24, 63  # include/uapi/linux/prctl.h
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def held() -> int:
+def held_capabilities() -> int:
     """The effective set, as a mask of bits."""
-    return _sets()[0]
+    return _read_sets()[0]
 
 
-def give_up(keep: int, aside: int = 0) -> None:
+def drop_capabilities(keep: int, aside: int = 0) -> None:
     """Keep of all sets only what is in the mask `keep`, for good: a program that this thread
     executes later gets no more either, not even as root. `aside`: what stays permitted, without
     effect until it is used. Raises OSError."""
-    effective, permitted, inheritable = _sets()
+    effective, permitted, inheritable = _read_sets()
     for bit in range(_LAST + 1):
         if not keep >> bit & 1:
             _libc.prctl(_PR_CAPBSET_DROP, bit, 0, 0, 0)  # refused without CAP_SETPCAP: as it is
-    _set(effective & keep, permitted & (keep | aside), inheritable & keep)
+    _write_sets(effective & keep, permitted & (keep | aside), inheritable & keep)
 
 
-def use(mask: int) -> None:
+def use_capabilities(mask: int) -> None:
     """Make the effective set what of `mask` is permitted. Raises OSError."""
-    _, permitted, inheritable = _sets()
-    _set(permitted & mask, permitted, inheritable)
+    _, permitted, inheritable = _read_sets()
+    _write_sets(permitted & mask, permitted, inheritable)
 
 
-def _sets() -> tuple[int, int, int]:
+def _read_sets() -> tuple[int, int, int]:
     data = ctypes.create_string_buffer(24)
-    _checked(_libc.capget(_header(), data))
+    _check_result(_libc.capget(_make_header(), data))
     words = struct.unpack("=6I", data.raw)
     effective, permitted, inheritable = (words[i] | words[i + 3] << 32 for i in range(3))
     return effective, permitted, inheritable
 
 
-def _set(*sets: int) -> None:
+def _write_sets(*sets: int) -> None:
     low, high = [one & 0xFFFFFFFF for one in sets], [one >> 32 for one in sets]
-    _checked(_libc.capset(_header(), struct.pack("=6I", *low, *high)))
+    _check_result(_libc.capset(_make_header(), struct.pack("=6I", *low, *high)))
 
 
-def _header() -> bytes:
+def _make_header() -> bytes:
     return struct.pack("=Ii", _VERSION_3, 0)
 
 
-def _checked(result: int) -> None:
+def _check_result(result: int) -> None:
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

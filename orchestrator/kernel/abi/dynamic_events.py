@@ -26,7 +26,7 @@ LINE_BYTES = 4095  # MAX_PROBE_EVENT_NAME_LEN and WRITE_BUFSIZE, kernel/trace/tr
 BUSY_SECONDS = 3.0
 BUSY_PAUSE = 0.02
 
-UNTOLD = "Failed to register probe event"  # error_log, whatever the errno was
+GENERIC_REFUSAL = "Failed to register probe event"  # error_log, whatever the errno was
 REASONS = {
     errno.ENOENT: "the kernel has no such symbol or file",
     errno.EADDRNOTAVAIL: "the symbol occurs more than once, so its address is not certain",
@@ -72,18 +72,18 @@ class Event:
 
     def __post_init__(self) -> None:
         for what, text in (("group", self.group), ("event", self.name)):
-            _check(bool(NAME.fullmatch(text)), f"{what} name {text!r} is not [a-z0-9_]{{1,63}}")
-        _check((self.symbol is None) != (self.path is None), "an event has a symbol or a path")
-        _check(self.offset >= 0 and self.ref_counter >= 0, "offsets are not negative")
-        _check(1 <= self.maxactive <= MAXACTIVE_MOST, f"maxactive is 1 to {MAXACTIVE_MOST}")
+            _require(bool(NAME.fullmatch(text)), f"{what} name {text!r} is not [a-z0-9_]{{1,63}}")
+        _require((self.symbol is None) != (self.path is None), "an event has a symbol or a path")
+        _require(self.offset >= 0 and self.ref_counter >= 0, "offsets are not negative")
+        _require(1 <= self.maxactive <= MAXACTIVE_MOST, f"maxactive is 1 to {MAXACTIVE_MOST}")
         if self.symbol is not None:
-            _check(bool(SYMBOL.fullmatch(self.symbol)), f"{self.symbol!r} is not a symbol")
-            _check(not (self.returns and self.offset), "a return probe stands at offset 0")
+            _require(bool(SYMBOL.fullmatch(self.symbol)), f"{self.symbol!r} is not a symbol")
+            _require(not (self.returns and self.offset), "a return probe stands at offset 0")
         else:
             check_path(self.path or "")
         for argument in self.fetch:
-            _check(bool(FETCH.fullmatch(argument)), f"{argument!r} is not a fetch argument")
-        _check(
+            _require(bool(FETCH.fullmatch(argument)), f"{argument!r} is not a fetch argument")
+        _require(
             len(self.line.encode()) <= LINE_BYTES,
             f"the definition is longer than {LINE_BYTES} bytes",
         )
@@ -95,14 +95,14 @@ class Event:
     @property
     def line(self) -> str:
         """What is written to tracefs, without the newline."""
-        return " ".join([f"{self._kind()}:{self.full_name}", self._place(), *self.fetch])
+        return " ".join([f"{self._kind_letter()}:{self.full_name}", self._location(), *self.fetch])
 
-    def _kind(self) -> str:
+    def _kind_letter(self) -> str:
         if not self.returns:
             return "p"
         return "r" if self.symbol is None else f"r{self.maxactive}"
 
-    def _place(self) -> str:
+    def _location(self) -> str:
         if self.symbol is not None:
             return f"{self.symbol}+{self.offset}" if self.offset else self.symbol
         counter = f"({self.ref_counter:#x})" if self.ref_counter else ""
@@ -116,15 +116,15 @@ def check_path(path: str) -> None:
     __trace_uprobe_create).
     """
     plain = path.startswith("/") and path.isprintable() and not re.search(r"[\s:(),;#\\]", path)
-    _check(plain, f"{path!r} is not an absolute path that a probe definition can hold")
+    _require(plain, f"{path!r} is not an absolute path that a probe definition can hold")
 
 
-def _check(right: bool, otherwise: str) -> None:
+def _require(right: bool, otherwise: str) -> None:
     if not right:
         raise ValueError(otherwise)
 
 
-def define(
+def define_events(
     events: Sequence[Event], journal: Callable[[str], None], *, tracefs: Path = TRACEFS
 ) -> None:
     """Define all events, or none: what was made is removed again when one is refused.
@@ -135,10 +135,10 @@ def define(
     for event in events:
         journal(event.full_name)
         try:
-            _append(_file_for(event, tracefs), event.line)
+            _append_line(_file_for(event, tracefs), event.line)
         except OSError as refused:
-            told = explain(refused.errno or 0, event.line, tracefs)
-            remove([one.full_name for one in made], tracefs=tracefs)
+            told = explain_refusal(refused.errno or 0, event.line, tracefs)
+            remove_events([one.full_name for one in made], tracefs=tracefs)
             raise DefinitionError(refused.errno or 0, event.line, told) from None
         made.append(event)
 
@@ -150,7 +150,7 @@ def _file_for(event: Event, tracefs: Path) -> Path:
     return own
 
 
-def _append(file: Path, line: str) -> None:
+def _append_line(file: Path, line: str) -> None:
     handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     try:
         os.write(handle, line.encode() + b"\n")
@@ -158,10 +158,10 @@ def _append(file: Path, line: str) -> None:
         os.close(handle)
 
 
-def explain(code: int, line: str, tracefs: Path = TRACEFS) -> str:
+def explain_refusal(code: int, line: str, tracefs: Path = TRACEFS) -> str:
     """Why the kernel refused `line`: its error_log if it tells, else what the errno can mean."""
     told = _from_error_log(line, tracefs)
-    if told and told != UNTOLD:
+    if told and told != GENERIC_REFUSAL:
         return told
     return REASONS.get(code, os.strerror(code))
 
@@ -178,7 +178,7 @@ def _from_error_log(line: str, tracefs: Path) -> str | None:
     return None
 
 
-def remove(names: Iterable[str], *, tracefs: Path = TRACEFS) -> None:
+def remove_events(names: Iterable[str], *, tracefs: Path = TRACEFS) -> None:
     """Remove events ("group/event"), newest first; one that is gone already is no error.
 
     An event that is still in use is tried again for three seconds: a program's detachment lasts
@@ -186,16 +186,16 @@ def remove(names: Iterable[str], *, tracefs: Path = TRACEFS) -> None:
     """
     for name in reversed(list(names)):
         deadline = time.monotonic() + BUSY_SECONDS
-        while not _removed(name, tracefs):
+        while not _try_remove(name, tracefs):
             if time.monotonic() > deadline:
                 raise OSError(errno.EBUSY, f"event {name} is still in use")
             time.sleep(BUSY_PAUSE)
 
 
-def _removed(name: str, tracefs: Path) -> bool:
+def _try_remove(name: str, tracefs: Path) -> bool:
     for file in ("kprobe_events", "uprobe_events"):
         try:
-            _append(tracefs / file, f"-:{name}")
+            _append_line(tracefs / file, f"-:{name}")
         except FileNotFoundError:
             continue
         except OSError as refused:
@@ -220,7 +220,7 @@ class Hits:
     misses: int | None
 
 
-def profile(names: Iterable[str], *, tracefs: Path = TRACEFS) -> dict[str, Hits]:
+def read_profile(names: Iterable[str], *, tracefs: Path = TRACEFS) -> dict[str, Hits]:
     """Hits of events by name (without group). A name that occurs twice on the host is left out.
 
     kprobe_profile: "NAME HITS MISSES", misses being kprobes' and kretprobes' nmissed together.
@@ -228,17 +228,17 @@ def profile(names: Iterable[str], *, tracefs: Path = TRACEFS) -> dict[str, Hits]
     """
     wanted = set(names)
     found: dict[str, list[Hits]] = {}
-    for words in _words(tracefs / "kprobe_profile"):
+    for words in _read_words(tracefs / "kprobe_profile"):
         if len(words) == 3 and words[0] in wanted:
             hit = Hits(hits=int(words[1]), misses=int(words[2]))
             found.setdefault(words[0], []).append(hit)
-    for words in _words(tracefs / "uprobe_profile"):
+    for words in _read_words(tracefs / "uprobe_profile"):
         if len(words) >= 3 and words[-2] in wanted:
             found.setdefault(words[-2], []).append(Hits(hits=int(words[-1]), misses=None))
     return {name: hits[0] for name, hits in found.items() if len(hits) == 1}
 
 
-def _words(file: Path) -> list[list[str]]:
+def _read_words(file: Path) -> list[list[str]]:
     try:
         return [line.split() for line in file.read_text(errors="replace").splitlines()]
     except OSError:

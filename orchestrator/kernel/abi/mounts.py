@@ -27,11 +27,13 @@ def ensure_tracefs() -> tuple[Path, MountOutcome]:
         return Path("/") / found, "was mounted"
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(b"nodev", os.fsencode(TRACEFS), b"tracefs", 0, None) != 0:
-        raise MountError(ctypes.get_errno(), f"cannot mount tracefs: {_why(ctypes.get_errno())}")
+        raise MountError(
+            ctypes.get_errno(), f"cannot mount tracefs: {_explain_error(ctypes.get_errno())}"
+        )
     return TRACEFS, "mounted"
 
 
-def _why(code: int) -> str:
+def _explain_error(code: int) -> str:
     text = os.strerror(code)
     if code in (1, 13):  # EPERM, EACCES
         return f"{text}: run as root, in the host's own mount namespace"

@@ -3,7 +3,7 @@
 import os
 
 from orchestrator.kernel.abi import bpf
-from orchestrator.kernel.abi.capabilities import BITS, held, use
+from orchestrator.kernel.abi.capabilities import BITS, held_capabilities, use_capabilities
 
 __all__ = ["RunTime"]
 
@@ -21,12 +21,12 @@ class RunTime:
         which it is enough to be permitted; EINVAL before 5.8."""
         if self._descriptor >= 0:
             return
-        before = held()
-        use(before | 1 << BITS["CAP_SYS_ADMIN"])
+        before = held_capabilities()
+        use_capabilities(before | 1 << BITS["CAP_SYS_ADMIN"])
         try:
             self._descriptor = bpf.enable_statistics()
         finally:
-            use(before)
+            use_capabilities(before)
 
     def off(self) -> None:
         """Idempotent."""

@@ -62,14 +62,17 @@ def drop_privileges(
     CAP_SYS_ADMIN stays permitted, but effective only while run times of `programs` are measured,
     since the kernel requires it for that (kernel/bpf/syscall.c, bpf_enable_stats).
     """
-    from orchestrator.kernel.abi.capabilities import BITS, give_up  # ctypes, once all is attached
+    from orchestrator.kernel.abi.capabilities import (  # ctypes, once all is attached
+        BITS,
+        drop_capabilities,
+    )
 
     kept = [*names, *(["CAP_KILL"] if command else [])]
     kept += ["CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"] if os.geteuid() or directory else []
     keep, bpf = sum(1 << BITS[name] for name in set(kept)), 1 << BITS["CAP_BPF"]
     try:
         aside = 1 << BITS["CAP_SYS_ADMIN"] if programs else 0
-        give_up(keep | bpf if _needed_for_maps(keep) else keep, aside)
+        drop_capabilities(keep | bpf if _needed_for_maps(keep) else keep, aside)
     except OSError as error:
         return f"capabilities could not be dropped ({error.strerror})"
     return None
@@ -79,14 +82,14 @@ def _needed_for_maps(keep: int) -> bool:
     """Whether bpf(2) refuses a map lookup with only the capabilities in `keep`. Tried with an
     invalid descriptor: EPERM means that the capability is checked first, and missing."""
     from orchestrator.kernel.abi import bpf_call
-    from orchestrator.kernel.abi.capabilities import held, use
+    from orchestrator.kernel.abi.capabilities import held_capabilities, use_capabilities
 
-    before = held()
-    use(keep)
+    before = held_capabilities()
+    use_capabilities(keep)
     try:
-        bpf_call.call(bpf_call.MAP_LOOKUP, b"\xff" * 4 + bytes(28))
+        bpf_call.call_bpf(bpf_call.MAP_LOOKUP, b"\xff" * 4 + bytes(28))
     except OSError as error:
         return error.errno == errno.EPERM
     finally:
-        use(before)
+        use_capabilities(before)
     return False

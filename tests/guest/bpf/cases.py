@@ -92,7 +92,7 @@ def _counted(
     call(calls)
     reported = {"hits": count.hits - before}
     names = [name.partition("/")[2] for name in attached.events]
-    for hit in dynamic_events.profile(names).values() if names else ():
+    for hit in dynamic_events.read_profile(names).values() if names else ():
         reported |= {"event_hits": hit.hits, "event_misses": hit.misses or 0}
     attached.detach()
     before = count.hits
@@ -181,7 +181,7 @@ def blocked_threads(code: str, workload: str, threads: int) -> dict[str, int]:
         child.stdin.write("go\n")
         child.stdin.close()
         child.wait()
-    misses = dynamic_events.profile([f"{GROUP}_return"])[f"{GROUP}_return"].misses
+    misses = dynamic_events.read_profile([f"{GROUP}_return"])[f"{GROUP}_return"].misses
     for one in attached:
         one.detach()
     return {side: count.hits for side, count in counts.items()} | {"misses": misses or 0}
@@ -246,11 +246,11 @@ def busy_definition(code: str) -> bool:
     """An event that is in use is removed as soon as it is free."""
     count = Count(code, bpf.KPROBE)
     event = Event(group=GROUP, name=f"{GROUP}_busy", symbol=GETPPID)
-    dynamic_events.define([event], lambda _: None)
+    dynamic_events.define_events([event], lambda _: None)
     number = dynamic_events.event_id(event.full_name)
     holder = links.attach_perf_tracepoint(number, count.program)
     releasing = threading.Thread(target=lambda: (time.sleep(0.3), holder.detach()))
     releasing.start()
-    dynamic_events.remove([event.full_name])
+    dynamic_events.remove_events([event.full_name])
     releasing.join()
     return GROUP not in (dynamic_events.TRACEFS / "kprobe_events").read_text()

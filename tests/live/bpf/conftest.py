@@ -115,5 +115,5 @@ def group() -> Iterator[str]:
     name = f"pp_test_{os.getpid()}"
     yield name
     left = re.findall(rf"\S*:{name}/\S+", (dynamic_events.TRACEFS / "dynamic_events").read_text())
-    dynamic_events.remove([line.partition(":")[2] for line in left])
+    dynamic_events.remove_events([line.partition(":")[2] for line in left])
     assert not left

@@ -71,7 +71,7 @@ def test_all_events_are_defined_or_none(workload: Workload, group: str) -> None:
     bad = Event(group=group, name="bad", path=f"{workload.binary}.not", offset=offset)
     journal: list[str] = []
     with pytest.raises(DefinitionError, match=r"bad .*find the given file .*ENOENT"):
-        dynamic_events.define([good, bad], journal.append)
+        dynamic_events.define_events([good, bad], journal.append)
     assert journal == [good.full_name, bad.full_name]
     assert group not in (dynamic_events.TRACEFS / "dynamic_events").read_text()
 
@@ -82,11 +82,11 @@ def test_the_kernels_own_reason_is_passed_on(workload: Workload, group: str) -> 
         group=group, name="reg", path=str(workload.binary), offset=64, fetch=("a=%nosuch",)
     )
     with pytest.raises(DefinitionError, match="Invalid register name"):
-        dynamic_events.define([event], lambda _: None)
+        dynamic_events.define_events([event], lambda _: None)
 
 
 def test_removing_what_is_gone_is_no_error(group: str) -> None:
-    dynamic_events.remove([f"{group}/never_was"])
+    dynamic_events.remove_events([f"{group}/never_was"])
 
 
 def test_a_name_that_occurs_twice_has_no_profile(workload: Workload, group: str) -> None:
@@ -96,7 +96,7 @@ def test_a_name_that_occurs_twice_has_no_profile(workload: Workload, group: str)
         Event(group=f"{group}{n}", name=f"{group}_twin", path=str(workload.binary), offset=offset)
         for n in ("", "b")
     ]
-    dynamic_events.define(twins, lambda _: None)
-    reported = dynamic_events.profile([f"{group}_twin"])
-    dynamic_events.remove([twin.full_name for twin in twins])
+    dynamic_events.define_events(twins, lambda _: None)
+    reported = dynamic_events.read_profile([f"{group}_twin"])
+    dynamic_events.remove_events([twin.full_name for twin in twins])
     assert reported == {}

@@ -62,7 +62,7 @@ def test_run(program: int, arguments: Sequence[int]) -> None:
         "<IIIIQQIIIIQQIII4x", program, 0, 0, 0, 0, 0, 0, 0,
         len(context) - 1, 0, ctypes.addressof(context), 0, 0, 0, 0,
     )  # fmt: skip
-    bpf_call.call(TEST_RUN, bytearray(attributes))
+    bpf_call.call_bpf(TEST_RUN, bytearray(attributes))
 
 
 test_run.__test__ = False  # type: ignore[attr-defined]  # it is BPF's word, not pytest's

@@ -100,7 +100,7 @@ def test_a_uprobe_event_sees_each_call(
     journal: list[str] = []
     attached = links.attach_dynamic_event(event, count.program, journal.append)
     workload.run("call", str(CALLS), before=count.watch)
-    profile = dynamic_events.profile([event.name])
+    profile = dynamic_events.read_profile([event.name])
     attached.detach()
     assert count.counts.hits == CALLS
     assert profile[event.name] == dynamic_events.Hits(hits=CALLS, misses=None)

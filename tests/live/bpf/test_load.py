@@ -134,7 +134,7 @@ def test_run_statistics_are_read() -> None:
 def test_trials_say_yes_no_and_unknown() -> None:
     """yes: can_bpf as root; no, with the verifier's reason: an instruction that no kernel has."""
     assert bpf.can_bpf().yes
-    assert bpf._loads(bpf.KPROBE, b"\xff" * 8 + bpf.RETURN_0).state == "no"
+    assert bpf._try_load(bpf.KPROBE, b"\xff" * 8 + bpf.RETURN_0).state == "no"
     assert bpf.can_fentry(1).state != "yes"
 
 

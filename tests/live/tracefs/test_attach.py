@@ -260,8 +260,8 @@ time.sleep(60)
 
 def _clean(tracing: Path, run_id: str) -> None:
     """What `cleanup` does for a dead run."""
-    from orchestrator.kernel.abi.dynamic_events import remove
+    from orchestrator.kernel.abi.dynamic_events import remove_events
 
     (tracing / f"instances/probeplan-{run_id}").rmdir()
     lines = (tracing / "uprobe_events").read_text().split()
-    remove([word[2:] for word in lines if f"probeplan_{run_id}/" in word])
+    remove_events([word[2:] for word in lines if f"probeplan_{run_id}/" in word])

@@ -17,7 +17,7 @@ from orchestrator.kernel.constants import (
     constant,
     errno_name,
     flag_names,
-    names_of,
+    names_by_value,
 )
 from orchestrator.kernel.facts import KernelFacts
 
@@ -56,7 +56,7 @@ def test_tcp_states_are_those_of_every_recorded_kernel(recorded: KernelFacts) ->
 def test_groups_are_told_apart_by_their_prefix() -> None:
     assert sum(map(len, GROUPS.values())) == len(CONSTANTS)
     assert constant("NO_SUCH") is None
-    assert names_of("NO_SUCH_") == {}
+    assert names_by_value("NO_SUCH_") == {}
 
 
 def test_errno_names_come_back_from_both_signs() -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.symbols.binary import Binary
 from orchestrator.symbols.book import StackBook
 from orchestrator.symbols.code_map import CodeMap, read_code_map
-from orchestrator.symbols.frames import EMPTY_STACK, LOST_STACK, Stack, frame
-from orchestrator.symbols.kernel_symbols import KernelSymbols, from_probe_on
-from orchestrator.symbols.process import DENIED, GONE, Binaries, Process, regions_of
+from orchestrator.symbols.file_symbols import FileSymbols
+from orchestrator.symbols.frames import EMPTY_STACK, LOST_STACK, Stack, make_frame
+from orchestrator.symbols.kernel_symbols import KernelSymbols, drop_machinery
+from orchestrator.symbols.process import DENIED, GONE, FileCache, Process, regions_of
 
 KALLSYMS = b"""\
 0000000000000000 A fixed_percpu_data
@@ -83,9 +83,9 @@ def test_an_empty_kallsyms_names_nothing() -> None:
 
 def test_the_way_from_the_probe_to_our_program_is_left_out() -> None:
     inner = ["bpf_get_stack_raw_tp", "bpf_prog_0123_hook", "bpf_trace_run2", "do_syscall_64"]
-    frames = [frame(at, name) for at, name in enumerate(inner)]
-    assert [one.symbol for one in from_probe_on(frames)] == ["do_syscall_64"]
-    assert from_probe_on(frames[3:]) == frames[3:]
+    frames = [make_frame(at, name) for at, name in enumerate(inner)]
+    assert [one.symbol for one in drop_machinery(frames)] == ["do_syscall_64"]
+    assert drop_machinery(frames[3:]) == frames[3:]
 
 
 # ---------------------------------------------------------------- files
@@ -101,7 +101,7 @@ def nm(chain: Path) -> dict[str, int]:
 
 def test_functions_of_a_file_are_found_where_nm_has_them(chain: Path, nm: dict[str, int]) -> None:
     """The file is linked so that addresses and offsets in it are the same there."""
-    binary = Binary(chain)
+    binary = FileSymbols(chain)
     for name in ("inner", "outer", "other", "way", "main"):
         assert binary.symbol(nm[name]) == (name, 0)
         assert binary.symbol(nm[name] + 3, back=True) == (name, 3)
@@ -115,14 +115,14 @@ def test_a_stripped_file_has_no_names_of_its_own(
 ) -> None:
     bare = tmp_path / "bare"
     subprocess.run(["strip", "-o", bare, chain], check=True)
-    binary = Binary(bare)
+    binary = FileSymbols(bare)
     assert binary.symbol(nm["inner"]) is None
-    assert binary.build_id == Binary(chain).build_id is not None
+    assert binary.build_id == FileSymbols(chain).build_id is not None
 
 
 def test_a_librarys_functions_are_found_at_their_file_offsets() -> None:
     """libc is stripped: its dynamic symbols report."""
-    mine = Process(os.getpid(), Binaries())
+    mine = Process(os.getpid(), FileCache())
     libc = ctypes.CDLL(None)
     address = ctypes.cast(libc.getpriority, ctypes.c_void_p).value
     assert address is not None
@@ -135,7 +135,7 @@ def test_a_librarys_functions_are_found_at_their_file_offsets() -> None:
 
 def test_the_vdso_has_names() -> None:
     region = next(one for one in regions_of(maps_of(os.getpid())) if one.path == "[vdso]")
-    binary = Binaries().of(os.getpid(), region)
+    binary = FileCache().file_at(os.getpid(), region)
     assert binary is not None
     names = {binary.symbol(at) for at in range(0, region.end - region.start, 16)}
     assert any(found and "clock_gettime" in found[0] for found in names)
@@ -151,7 +151,7 @@ def maps_of(pid: int) -> str:
 def test_a_process_that_is_gone_keeps_its_addresses() -> None:
     with subprocess.Popen(["/bin/true"]) as gone:
         gone.wait()
-    process = Process(gone.pid, Binaries())
+    process = Process(gone.pid, FileCache())
     assert [one.name for one in process.frames((0x1234,))] == ["0x1234"]
     assert process.why == GONE
 
@@ -161,7 +161,7 @@ def test_a_map_that_may_not_be_read_is_told_as_such(tmp_path: Path) -> None:
         def read_text(self, *_: object, **__: object) -> str:
             raise PermissionError
 
-    process = Process(1, Binaries(Forbidden(tmp_path)))
+    process = Process(1, FileCache(Forbidden(tmp_path)))
     process.frames((0x1234,))
     assert process.why == DENIED
 
@@ -171,7 +171,7 @@ def test_a_file_mapped_later_is_seen(tmp_path: Path) -> None:
     proc = tmp_path / "7"
     proc.mkdir()
     (proc / "maps").write_text("1000-2000 r-xp 00000000 00:00 0\n")
-    process = Process(7, Binaries(tmp_path))
+    process = Process(7, FileCache(tmp_path))
     assert process.frames((0x1004,))[0].module is None
     (proc / "maps").write_text("1000-2000 r-xp 0 00:00 0\n5000-6000 r-xp 0 00:00 0 [anon:x]\n")
     assert process.frames((0x5004,))[0].name == "0x5004 ([anon:x])"

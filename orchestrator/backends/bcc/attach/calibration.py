@@ -13,7 +13,7 @@ from orchestrator.kernel.abi.run_time import RunTime
 
 __all__ = ["measure_price"]
 
-_RETURN_1 = bpf.instruction(bpf.MOV64_IMM, to=0, value=1) + bpf.instruction(bpf.EXIT)
+_RETURN_1 = bpf.make_instruction(bpf.MOV64_IMM, to=0, value=1) + bpf.make_instruction(bpf.EXIT)
 
 
 def measure_price(kind: str) -> tuple[float, float] | None:

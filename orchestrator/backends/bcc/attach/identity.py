@@ -5,7 +5,7 @@ import struct
 
 from orchestrator.compile.program import ResolvedTarget
 from orchestrator.kernel.abi import bpf
-from orchestrator.kernel.abi.bpf_call import call
+from orchestrator.kernel.abi.bpf_call import call_bpf
 from orchestrator.plan.findings import Finding, HostError
 
 PROG_TEST_RUN = 10  # enum bpf_cmd, include/uapi/linux/bpf.h
@@ -29,7 +29,7 @@ def own_tgid() -> int:
         return os.getpid()
     attributes = bytearray(struct.pack("=II", program, 0).ljust(80, b"\0"))
     try:
-        call(PROG_TEST_RUN, attributes)
+        call_bpf(PROG_TEST_RUN, attributes)
     except OSError:
         return os.getpid()
     finally:

@@ -107,7 +107,7 @@ def attach_dynamic_event(
     Raises AttachRefused with the kernel's reason.
     """
     try:
-        dynamic_events.define([event], journal, tracefs=tracefs)
+        dynamic_events.define_events([event], journal, tracefs=tracefs)
     except dynamic_events.DefinitionError as refused:
         code, why = refused.errno, refused.why
         raise AttachRefused("dynamic event", event.line, code, why) from None
@@ -115,7 +115,7 @@ def attach_dynamic_event(
         number = dynamic_events.event_id(event.full_name, tracefs=tracefs)
         attachment = _attach_perf_event("dynamic event", event.line, number, prog_fd)
     except (AttachRefused, OSError):
-        dynamic_events.remove([event.full_name], tracefs=tracefs)
+        dynamic_events.remove_events([event.full_name], tracefs=tracefs)
         raise
     return Attachment(
         mechanism=attachment.mechanism,

@@ -21,7 +21,7 @@ class KernelCounts:
     def __init__(self, sides: Sequence[AttachedSide]) -> None:
         self._sides = {attached.side.index: attached for attached in sides}
         names = [attached.event for attached in sides if attached.event]
-        self._hits = dynamic_events.profile(names) if names else {}
+        self._hits = dynamic_events.read_profile(names) if names else {}
         self._recursion_misses = {
             attached.side.index: _read_recursion_misses(attached.program) for attached in sides
         }

@@ -37,7 +37,7 @@ class Attachment:
         """
         while self.fds:
             os.close(self.fds.pop())
-        dynamic_events.remove(self.events, tracefs=self.tracefs)
+        dynamic_events.remove_events(self.events, tracefs=self.tracefs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

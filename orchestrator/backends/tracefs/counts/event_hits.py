@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from orchestrator.backends.tracefs.design.layout import EventLayout
 from orchestrator.backends.tracefs.design.writes import Write
 from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
-from orchestrator.kernel.abi.dynamic_events import Hits, profile
+from orchestrator.kernel.abi.dynamic_events import Hits, read_profile
 
 __all__ = ["EventHits", "RunHits"]
 
@@ -103,7 +103,7 @@ class EventHits:
     def _read_all(self) -> Mapping[str, Hits]:
         own = [n for n, source in enumerate(self._layout.sources) if source.definition is not None]
         names = [self._name(number) for number in own]
-        return profile(names, tracefs=self._instance.tracefs) if names else {}
+        return read_profile(names, tracefs=self._instance.tracefs) if names else {}
 
     def _name(self, number: int) -> str:
         return self._instance.names.event_of(self._layout.sources[number])[1]

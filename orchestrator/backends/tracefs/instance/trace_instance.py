@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.backends.tracefs.design.writes import RunNames, Write
-from orchestrator.kernel.abi.dynamic_events import DefinitionError, define, remove
+from orchestrator.kernel.abi.dynamic_events import DefinitionError, define_events, remove_events
 
 __all__ = ["CpuStats", "TraceInstance", "WriteRefused"]
 
@@ -73,9 +73,11 @@ class TraceInstance:
                 raise WriteRefused(step, code, self._explain_refusal(step, code)) from None
 
     def _perform_write(self, step: Write) -> None:
-        if step.action == "define" and step.event is not None:
+        if step.action == "define_events" and step.event is not None:
             self._undo.append(step)
-            define([step.event], lambda name: self.journal("event", name), tracefs=self.tracefs)
+            define_events(
+                [step.event], lambda name: self.journal("event", name), tracefs=self.tracefs
+            )
             return
         if step.action == "mkdir":
             self.journal("instance", self.names.instance)
@@ -178,7 +180,7 @@ class TraceInstance:
             _retry_busy((self.tracefs / step.path).rmdir)
             self.unjournal("instance", self.names.instance)
         elif step.event is not None:
-            remove([step.event.full_name], tracefs=self.tracefs)
+            remove_events([step.event.full_name], tracefs=self.tracefs)
             self.unjournal("event", step.event.full_name)
         elif step.undo is not None:
             with contextlib.suppress(FileNotFoundError):

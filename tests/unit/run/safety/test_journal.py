@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.kernel.abi.dynamic_events import Event, define, remove
+from orchestrator.kernel.abi.dynamic_events import Event, define_events, remove_events
 from orchestrator.plan.findings import HostError
 from orchestrator.run.safety.journal import Journal, JournalError, read_boot_id, read_journals
 from orchestrator.run.safety.leftovers import clean_up_dead_runs, find_dead_runs
@@ -19,7 +19,7 @@ TRACEFS = Path("/sys/kernel/tracing")
 OWNER = """
 import sys, time
 from pathlib import Path
-from orchestrator.kernel.abi.dynamic_events import Event, define
+from orchestrator.kernel.abi.dynamic_events import Event, define_events
 from orchestrator.plan.findings import HostError
 from orchestrator.run.safety.journal import Journal
 
@@ -29,7 +29,7 @@ journal.add("instance", f"probeplan-{name}")
 (Path(tracefs) / "instances" / f"probeplan-{name}").mkdir()
 if path:
     event = Event(group=f"probeplan_{name}", name=f"e_{name}", path=path, offset=64)
-    define([event], lambda what: journal.add("event", what))
+    define_events([event], lambda what: journal.add("event", what))
 print("ready", flush=True)
 time.sleep(600)
 """
@@ -143,14 +143,14 @@ def test_an_instance_under_another_name_is_never_touched(where, name: str) -> No
 @pytest.mark.features("uprobe_events")
 def test_an_event_of_somebody_else_is_never_touched(where) -> None:
     event = Event(group="foreign", name=f"f{os.getpid()}", path=sys.executable, offset=64)
-    define([event], lambda _name: None)
+    define_events([event], lambda _name: None)
     try:
         a_dead_journal(where, ("event", event.full_name))
         [cleaned] = clean_up_dead_runs(directories=where)
         assert cleaned.failed
         assert (TRACEFS / "events" / event.full_name).exists()
     finally:
-        remove([event.full_name])
+        remove_events([event.full_name])
 
 
 def test_what_was_journalled_and_never_made_is_no_error(where) -> None:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from orchestrator.binaries.elf import build_id
 from orchestrator.binaries.elf_image import SHN_UNDEF, STT_FUNC, STT_GNU_IFUNC, ElfError, Image
 
-__all__ = ["Binary"]
+__all__ = ["FileSymbols"]
 
 _ENTRY = np.dtype(
     [
@@ -24,7 +24,7 @@ _CODE = np.array([0, STT_FUNC, STT_GNU_IFUNC], dtype=np.uint8)  # 0: assembly of
 _DEBUG = Path("/usr/lib/debug/.build-id")
 
 
-class Binary:
+class FileSymbols:
     """The functions of one file. `build_id` is hexadecimal, None where the linker wrote none."""
 
     def __init__(self, path: Path) -> None:
@@ -32,14 +32,14 @@ class Binary:
         ElfError."""
         with Image(path) as image:
             self._loads = tuple(image.loads())
-            parts = [_functions(*table) for table in image.symbol_tables()]
+            parts = [_select_functions(*table) for table in image.symbol_tables()]
             stripped = not image.has_symtab
         self.build_id = build_id(path)
         if stripped and self.build_id:
-            parts += _separate(self.build_id)
+            parts += _read_debug_file(self.build_id)
         self._names = [names for names, _ in parts]
-        tables = [_with_table(table, number) for number, (_, table) in enumerate(parts)]
-        self._symbols = _sorted(tables)
+        tables = [_number_table(table, number) for number, (_, table) in enumerate(parts)]
+        self._symbols = _sort_symbols(tables)
 
     def symbol(self, file_offset: int, back: bool = False) -> tuple[str, int] | None:
         """The function at this offset of the file, and how far into it; `back`: it is a return
@@ -54,7 +54,7 @@ class Binary:
         begins, size = int(found["address"]), int(found["size"])
         if size and address >= begins + size:
             return None
-        name = _text(self._names[int(found["table"])], int(found["name"]))
+        name = _string_at(self._names[int(found["table"])], int(found["name"]))
         return name, address + back - begins
 
     def _address(self, file_offset: int) -> int | None:
@@ -64,17 +64,17 @@ class Binary:
         return None
 
 
-Table = npt.NDArray[np.void]
+SymbolTable = npt.NDArray[np.void]
 
 
-def _functions(content: bytes, names: bytes) -> tuple[bytes, Table]:
+def _select_functions(content: bytes, names: bytes) -> tuple[bytes, SymbolTable]:
     entries = np.frombuffer(content[: len(content) // _ENTRY.itemsize * _ENTRY.itemsize], _ENTRY)
     code = np.isin(entries["info"] & 0xF, _CODE) & (entries["section"] != SHN_UNDEF)
     named = (entries["name"] != 0) & (entries["name"] < len(names))
     return names, entries[code & named & (entries["address"] != 0)]
 
 
-def _with_table(entries: Table, number: int) -> Table:
+def _number_table(entries: SymbolTable, number: int) -> SymbolTable:
     found = np.empty(
         len(entries), [("address", "u8"), ("size", "u8"), ("name", "u4"), ("rank", "u4"),
                        ("table", "u4")]
@@ -88,26 +88,26 @@ def _with_table(entries: Table, number: int) -> Table:
     return found
 
 
-def _sorted(tables: list[Table]) -> Table:
+def _sort_symbols(tables: list[SymbolTable]) -> SymbolTable:
     if not tables:
         return np.empty(0, [("address", "u8"), ("size", "u8"), ("name", "u4"), ("table", "u4")])
     entries = np.concatenate(tables)
     entries = entries[np.lexsort((entries["table"], entries["rank"], entries["address"]))]
     first = np.ones(len(entries), dtype=bool)
     first[1:] = entries["address"][1:] != entries["address"][:-1]
-    found: Table = entries[first]
+    found: SymbolTable = entries[first]
     return found
 
 
-def _separate(found: str) -> list[tuple[bytes, Table]]:
+def _read_debug_file(found: str) -> list[tuple[bytes, SymbolTable]]:
     """The functions in the file that a debug package installs for this build id."""
     try:
         with Image(_DEBUG / found[:2] / f"{found[2:]}.debug") as image:
-            return [_functions(*table) for table in image.symbol_tables()]
+            return [_select_functions(*table) for table in image.symbol_tables()]
     except ElfError:
         return []
 
 
-def _text(names: bytes, offset: int) -> str:
+def _string_at(names: bytes, offset: int) -> str:
     end = names.find(b"\0", offset)
     return names[offset : end if end >= 0 else None].decode("utf-8", "replace")

@@ -25,7 +25,7 @@ EPILOG = """\
 examples:
   probeplan explain plans/fs/slow-io.yaml
   probeplan explain slow-io --backend tracefs --set threshold=5ms
-  probeplan explain slow-io --kernel tests/data/kernels/6.1.facts   # no root, on any machine
+  probeplan explain slow-io --kernel tests/data/kernels/6.1.facts.xz  # no root, on any machine
 
 What is printed is what `run` attaches. Nothing is attached here.
 """

@@ -8,7 +8,7 @@ from orchestrator.run.remote.live_runs import live_runs, select_run
 EPILOG = """\
 examples:
   probeplan pause 6568            all probes of the run whose id begins with 6568
-  probeplan pause 6568 opens      its probe `opens`
+  probeplan pause 6568 open       its probe `open`
   probeplan resume 6568           enable them again
 
 Paused probes stay attached but record nothing. What happens there meanwhile does not count as lost;

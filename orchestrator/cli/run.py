@@ -40,7 +40,7 @@ When it ends: after its duration, at its limit on events, when the plan's stop_w
 COMMAND ends, or with Ctrl-C. It always detaches. If COMMAND is still running then, it is waited
 for.
 
-RunOutput: JSON lines go to standard output, or with --log to a file. While they go to standard
+Output: JSON lines go to standard output, or with --log to a file. While they go to standard
 output, what COMMAND prints there goes to standard error. With --live on a terminal, they go only to
 --log and --out. Tables use the width of the terminal or COLUMNS; NO_COLOR turns colours off.
 

@@ -1,0 +1,96 @@
+"""Preparing a plan: policies are applied once, in one order, for every command."""
+
+import pytest
+
+from orchestrator.plan.findings import HostError, PlanError
+from orchestrator.plan.load import load_plan
+from orchestrator.plan.model import Plan
+from orchestrator.policy.model import Policy, parse_policy
+from orchestrator.run.explanation import explain_plan
+from orchestrator.run.prepare import prepare, resolve, select_backend
+from tests.support.recorded import HEAD, recorded
+
+FACTS = recorded("6.1")
+
+
+def a_plan(rest: str = "", attach: str = "function:vfs_read") -> Plan:
+    return load_plan(
+        (HEAD + f"probes:\n  p:\n    attach: {attach}\n    emit: {{}}\n{rest}").encode()
+    )
+
+
+def a_policy(text: str, name: str = "policy.yaml") -> Policy:
+    head = "apiVersion: probeplan/v1\nkind: Policy\n"
+    policy, findings = parse_policy((head + text + "\n").encode(), name)
+    assert policy is not None, findings
+    return policy
+
+
+def test_the_program_has_the_lowered_limits() -> None:
+    """Of several policies the lowest; the plan that was given is not changed."""
+    plan = a_plan()
+    policies = [a_policy("limits: {events: 9}"), a_policy("limits: {events: 7, duration: 2s}")]
+    prepared = prepare(plan, FACTS, policies)
+    assert prepared.plan.limits.events == 7
+    assert prepared.program.limits == prepared.choice.artifact.program.limits
+    assert prepared.program.limits.duration_ns == 2_000_000_000
+    assert prepared.policies == tuple(policies)
+    assert plan.limits.events != 7
+
+
+def test_what_is_explained_is_what_was_prepared() -> None:
+    prepared = prepare(a_plan(), FACTS, [a_policy("limits: {events: 7}")], backend="tracefs")
+    explained = explain_plan(prepared)
+    assert explained["backend"] == "tracefs"
+    assert explained["limits"]["events"]["value"] == 7
+    assert explained["limits"]["events"]["from"] == "policy"
+    assert [policy["file"] for policy in explained["policies"]] == ["policy.yaml"]
+    assert explained["program"] == prepared.choice.artifact.text
+
+
+def test_the_digest_is_checked_before_anything_is_compiled() -> None:
+    """A plan that is not approved gives no other findings."""
+    plan = a_plan(attach="function:no_such_function")
+    with pytest.raises(HostError) as caught:
+        prepare(plan, FACTS, [a_policy("plans: ['" + "0" * 64 + "']")])
+    assert [finding.code for finding in caught.value.findings] == ["PP123"]
+
+
+def test_a_command_makes_its_descendants_the_target() -> None:
+    assert not resolve(a_plan(), FACTS).program.target.children
+    assert resolve(a_plan(), FACTS, follow_children=True).program.target.children
+
+
+def test_auto_takes_the_next_backend_if_a_policy_forbids_the_first() -> None:
+    resolved = resolve(a_plan(), FACTS, [a_policy("allow_backends: [tracefs]")])
+    prepared = select_backend(resolved)
+    assert prepared.choice.artifact.backend == "tracefs"
+    assert [finding.code for finding in prepared.choice.refused["bcc"]] == ["PP126"]
+    with pytest.raises(HostError, match="PP126"):
+        select_backend(resolved, "bcc")
+
+
+def test_a_limit_that_the_policy_made_too_small_is_the_hosts_error() -> None:
+    """The hint names the policy instead of asking for a larger limit in the plan."""
+    with pytest.raises(HostError, match=r"PP091") as caught:
+        prepare(a_plan(), FACTS, [a_policy("limits: {memory: 64KiB}")], backend="bcc")
+    [finding] = caught.value.findings
+    assert "policy.yaml:3:" in finding.hint
+
+
+def test_an_invalid_plan_stays_the_plans_error_under_a_policy() -> None:
+    plan = a_plan("    where: args.count == 'x'\n")
+    with pytest.raises(PlanError):
+        prepare(plan, FACTS, [a_policy("limits: {events: 7}")])
+
+
+def test_each_preparation_draws_its_own_salt() -> None:
+    """A hashed string of one run cannot be compared with that of another."""
+    rest = "    let: {f: str(args.filename)}\n    redact: hash\n"
+    plan = a_plan(rest + "    metrics: {n: {count: true, by: [f]}}\n", "syscall:openat")
+    salts = set()
+    for _ in range(2):
+        [metric] = prepare(plan, FACTS, backend="bcc").program.metrics
+        assert metric.key[0].presentation is not None
+        salts.add(metric.key[0].presentation.salt)
+    assert len(salts) == 2

@@ -169,9 +169,10 @@ def _describe_limit(limit: LogRecord) -> str:
     whose = f" of {make_printable(limit['probe'])}" if limit.get("probe") else ""
     detail = f": {make_printable(limit['detail'])}" if limit.get("detail") else ""
     bound = format_amount(limit["value"], _LIMIT_UNITS.get(limit["limit"], ""))
+    enforcer = "the kernel" if limit["enforced_by"] == "kernel" else "user space"
     return (
-        f"limit reached: {limit['limit']} {bound}{whose}, by the "
-        f"{limit['enforced_by']}, {limit['action']}{detail}"
+        f"limit reached: {limit['limit']} {bound}{whose} (enforced by {enforcer}), "
+        f"{limit['action']}{detail}"
     )
 
 

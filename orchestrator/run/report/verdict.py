@@ -188,11 +188,11 @@ def _fate_words(disposition: str, target: ResolvedTarget) -> str:
         case "expired":
             return "after the deadline"
         case "sampled_out":
-            return "left out by sampling"
+            return "skipped by sampling"
         case "unpaired":
             return "returns whose entry was not seen"
         case _:
-            return "without room in the map"
+            return "dropped because the map was full"
 
 
 def _target_tests(target: ResolvedTarget) -> Iterator[str]:

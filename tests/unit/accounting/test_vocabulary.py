@@ -79,7 +79,7 @@ def test_stacks_are_named_after_they_were_counted() -> None:
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_identities_and_losses_name_counts_of_their_row(kind: RowKind) -> None:
-    """And what the row is given beside them: `accepted` of a metric, `undelivered` of records."""
+    """And what the row gets in addition: `accepted` of a metric, `undelivered` of records."""
     known = {*kind.counts, "accepted", "undelivered"}
     for identity in kind.identities:
         assert {*identity.whole, *identity.parts} <= known

@@ -72,7 +72,7 @@ def test_a_run_that_saw_nothing_says_where_everything_went() -> None:
         limits=(lifecycle()["limit.reached"],),
     )
     assert "nothing was seen: read fired 12,345 times" in text
-    assert "limit reached: events 10,000, by the kernel, stop: after 3.2 s" in text
+    assert "limit reached: events 10,000 (enforced by the kernel), stop: after 3.2 s" in text
 
 
 def test_metrics_are_tables_in_readable_units() -> None:

@@ -1,0 +1,72 @@
+"""The final account: counters are read until they balance, or for a tenth of a second."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.backends.protocol import Counts
+from orchestrator.run.report.account import make_empty_account, settle_account
+from orchestrator.run.report.ledger import Delivery, find_imbalances
+from tests.support.fake_backend import FakeSession, Script, program
+
+
+class LateSession(FakeSession):
+    """Its counters balance only from the `balanced`-th look on."""
+
+    def __init__(self, balanced: int) -> None:
+        super().__init__(Script())
+        self.looks, self._balanced = 0, balanced
+
+    def counts(self) -> Counts:
+        self.looks += 1
+        counts = super().counts()
+        if self.looks >= self._balanced:
+            return counts
+        return replace(counts, sides=(replace(counts.sides[0], fired=1),))
+
+
+class Batches:
+    """A stream with records for a few reads."""
+
+    def __init__(self, reads: int) -> None:
+        self.left = reads
+
+    def drain(self) -> int:
+        self.left -= 1
+        return max(0, self.left)
+
+    def deliveries(self) -> Mapping[int, Delivery]:
+        return {0: Delivery()}
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.run.report.account._PAUSE_S", 0.0)
+
+
+def test_counters_that_do_not_balance_yet_are_read_again() -> None:
+    session = LateSession(balanced=3)
+    account = settle_account(session, Batches(1), program(), session.attached)
+    assert session.looks == 3
+    assert find_imbalances(account.ledger, account.undelivered) == []
+
+
+def test_counters_that_never_balance_are_taken_as_they_are() -> None:
+    session = LateSession(balanced=1000)
+    account = settle_account(session, Batches(1), program(), session.attached)
+    assert session.looks == 20
+    assert find_imbalances(account.ledger, account.undelivered)
+
+
+def test_all_records_are_read_before_the_counters() -> None:
+    stream = Batches(5)
+    session = LateSession(balanced=1)
+    settle_account(session, stream, program(), session.attached)
+    assert stream.left <= 0
+
+
+def test_a_run_that_attached_nothing_has_an_account_that_balances() -> None:
+    account = make_empty_account(program())
+    assert find_imbalances(account.ledger, account.undelivered) == []
+    assert (account.delivered, account.ledger["probes"]["opens"]["hooks"]) == (0, [])

@@ -170,6 +170,33 @@ def test_stop_when_ends_the_run_while_its_command_goes_on(
     assert (ran.finished["outcome"], ran.finished["exit_code"]) == ("stop_when", 0)
 
 
+MANY = 100_000
+
+
+@backends
+def test_a_ratio_of_two_metrics_is_right_in_each_window_while_events_go_on(
+    backend: str, tmp_path: Path, load: Path
+) -> None:
+    """The sum and the count of the same reads are no more events apart than the window reports,
+    which is none as a rule, and for which the mean is then exact."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(READS + "every: 20ms\n")
+    ran = run_cli(str(plan), "--backend", backend, command=[str(load), "read", str(MANY)])
+    for figures in ran.of_kind("figure.reported"):
+        calls, volume = (
+            sum(cell["value"] for cell in line["cells"])
+            for name in ("calls", "bytes")
+            for line in ran.of_kind("metric.reported")
+            if (line["metric"], line["window"]) == (name, figures["window"])
+            and line["total"] == figures["total"]
+        )
+        assert abs(volume - calls * SIZE) <= figures["events_apart"] * SIZE
+        if not figures["events_apart"]:
+            assert figures["values"]["mean"] == (SIZE if calls else None)
+    [whole] = totals(ran, "figure.reported")
+    assert (whole["values"]["mean"], whole["events_apart"]) == (SIZE, 0)
+
+
 # ---------------------------------------------------------------- for people
 
 

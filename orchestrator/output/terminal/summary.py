@@ -153,7 +153,7 @@ def _losses_by_owner(
         }
     losses: dict[str | None, list[Count]] = defaultdict(list)
     for loss in losses_of_ledger(cast("Ledger", ledger), undelivered):
-        losses[loss.owner].append(loss.count)
+        losses[loss.owner].append(loss.lost)
     return losses
 
 

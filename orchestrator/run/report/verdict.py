@@ -130,12 +130,12 @@ def describe_losses(ledger: Ledger, undelivered: Mapping[str, int]) -> Iterator[
     for loss in losses_of_ledger(ledger, undelivered):
         reason, detail = LOSS_TEXTS[loss.kind, loss.name]
         text = detail.format(part=loss.part) + (_RECURSION if _by_recursion(loss) else "")
-        yield Loss(owner=loss.owner, reason=reason, count=loss.count, detail=text)
+        yield Loss(owner=loss.owner, reason=reason, count=loss.lost, detail=text)
 
 
 def _by_recursion(loss: LossCount) -> bool:
     """Whether recursion is the cause of all that was missed."""
-    return loss.name == "kernel_missed" and loss.count == loss.row["recursion_misses"]
+    return loss.name == "kernel_missed" and loss.lost == loss.row["recursion_misses"]
 
 
 # ---------------------------------------------------------------- nothing seen

@@ -213,7 +213,7 @@ def test_starts_without_room_are_the_only_loss_of_a_span(row: dict[str, int]) ->
 def test_the_verdict_loses_what_the_vocabulary_says(made_up) -> None:
     ledger, undelivered = made(*made_up)
     losses = losses_of_ledger(ledger, undelivered)
-    assert judge_ledger(ledger, undelivered).lost == add_counts(loss.count for loss in losses)
+    assert judge_ledger(ledger, undelivered).lost == add_counts(loss.lost for loss in losses)
 
 
 @given(accounts())

@@ -116,3 +116,16 @@ def test_cells_do_not_change_when_others_are_made_of_them() -> None:
     cell.merge(cell)
     cell.minus(cell)
     assert cell.buckets == {5: 1}
+
+
+def test_cells_are_merged_as_if_there_had_been_no_key() -> None:
+    """Counts, sums and buckets add up; extremes compete; cells without any do not matter."""
+    cells = [
+        Cell(key=b"a", count=2, sum=5, min=2, max=9, buckets={3: 1, 4: 1}, below=1),
+        Cell(key=b"b", count=1, sum=7, min=1, max=4, buckets={4: 5}, above=2),
+        Cell(key=None, count=1),
+    ]
+    assert merge_all(cells) == Cell(
+        key=b"", count=4, sum=12, min=1, max=9, buckets={3: 1, 4: 6}, below=1, above=2
+    )
+    assert merge_all([]) == Cell(key=b"")

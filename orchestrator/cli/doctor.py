@@ -127,17 +127,17 @@ def _host_text(facts: KernelFacts) -> str:
         lines += ["", title]
         for name in names:
             feature = facts.feature(name)
-            lines.append(f"  {_mark(name, feature.state)} {name:<20} {feature.detail}")
-    return "\n".join([*lines, "", *_advice(facts)])
+            lines.append(f"  {_state_mark(name, feature.state)} {name:<20} {feature.detail}")
+    return "\n".join([*lines, "", *_advice_lines(facts)])
 
 
-def _mark(name: str, state: str) -> str:
+def _state_mark(name: str, state: str) -> str:
     if name == "lockdown":
         state = {"yes": "no", "no": "yes"}.get(state, state)
     return {"yes": "+", "no": "-"}.get(state, "?")
 
 
-def _advice(facts: KernelFacts) -> Iterator[str]:
+def _advice_lines(facts: KernelFacts) -> Iterator[str]:
     """What the features mean for plans, in a sentence each."""
     kprobes, fentry = facts.feature("kprobes").state, facts.feature("fentry").state
     if "yes" not in (kprobes, fentry):

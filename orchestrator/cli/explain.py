@@ -48,56 +48,66 @@ def main(args: argparse.Namespace) -> int:
     policies = policies_in_force(args) if args.kernel is None else further_policies(args)
     prepared = prepare(plan, facts, policies, backend=args.backend)
     shown = explain_plan(prepared)
-    print(json.dumps(shown, indent=2) if args.json else "\n".join(_text(shown, prepared.plan)))
+    print(
+        json.dumps(shown, indent=2) if args.json else "\n".join(_text_lines(shown, prepared.plan))
+    )
     return 0
 
 
 # ---------------------------------------------------------------- text
 
 
-def _text(shown: Mapping[str, Any], plan: Plan) -> Iterator[str]:
+def _text_lines(shown: Mapping[str, Any], plan: Plan) -> Iterator[str]:
     yield f"plan {shown['plan']} on {shown['kernel']} ({shown['arch']})"
     yield f"backend: {shown['backend']}"
     for name, reasons in shown["refused_backends"].items():
         yield from (f"  not {name}: {reason['reason']} ({reason['at']})" for reason in reasons)
     if plan.params:
-        yield f"params: {', '.join(map(_param, plan.params.values()))}"
+        yield f"params: {', '.join(map(_format_param, plan.params.values()))}"
     for probe in shown["probes"]:
         yield ""
-        yield from _probe(probe)
+        yield from _probe_lines(probe)
     for span in shown["spans"]:
         yield ""
-        yield from _span(span)
+        yield from _span_lines(span)
     if shown["skipped"]:
         yield ""
         yield "alternatives not taken"
         yield from (f"  {one['probe']}: {one['to']}: {one['reason']}" for one in shown["skipped"])
-    for section in (_hot, _figures, _limits, _enforced, _memory, _capabilities, _program):
+    for section in (
+        _hot_lines,
+        _figure_lines,
+        _limit_lines,
+        _enforcement_lines,
+        _memory_lines,
+        _capability_lines,
+        _program_lines,
+    ):
         lines = list(section(shown))
         yield from ("", *lines) if lines else ()
 
 
-def _hot(shown: Mapping[str, Any]) -> Iterator[str]:
+def _hot_lines(shown: Mapping[str, Any]) -> Iterator[str]:
     if shown["hot"]:
         yield "may be hot: `run` counts for a second first, unless it is given a command"
         yield from (f"  {place}: {why}" for place, why in shown["hot"].items())
 
 
-def _param(param: Param) -> str:
+def _format_param(param: Param) -> str:
     """As --set takes it: threshold=10ms."""
     shown = "" if param.value is None else show_value(param.type, param.value)
     return f"{param.name}={shown}"
 
 
-def _probe(probe: Mapping[str, Any]) -> Iterator[str]:
+def _probe_lines(probe: Mapping[str, Any]) -> Iterator[str]:
     sample = f", one of {probe['sample']} sampled" if probe["sample"] > 1 else ""
     yield f"probe {probe['probe']}{sample}"
     for hook in probe["hooks"]:
-        yield from _hook(hook)
-    yield from _made(probe)
+        yield from _hook_lines(hook)
+    yield from _output_lines(probe)
 
 
-def _span(span: Mapping[str, Any]) -> Iterator[str]:
+def _span_lines(span: Mapping[str, Any]) -> Iterator[str]:
     key = ", ".join(f"{part['name']} {part['form']}" for part in span["key"])
     yield f"{'outstanding' if span['outstanding'] else 'span'} {span['span']}, joined by {key}"
     yield f"  a second start: {span['again']}; at most {span['max_open']:,} open"
@@ -106,10 +116,10 @@ def _span(span: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"    keep {name} = {text}" for name, text in part["kept"].items())
         yield from (f"    if {text}" for text in part["where"])
         yield from (f"    emit {name} = {text}" for name, text in part["emit"].items())
-    yield from _made(span)
+    yield from _output_lines(span)
 
 
-def _made(maker: Mapping[str, Any]) -> Iterator[str]:
+def _output_lines(maker: Mapping[str, Any]) -> Iterator[str]:
     """What a probe or a span makes: its record and metrics."""
     if maker["record"] is not None:
         fields = ", ".join(f"{field['name']} {field['form']}" for field in maker["record"])
@@ -120,7 +130,7 @@ def _made(maker: Mapping[str, Any]) -> Iterator[str]:
         yield f"  metric {metric['metric']}: {metric['kind']}{keys}"
 
 
-def _hook(hook: Mapping[str, Any]) -> Iterator[str]:
+def _hook_lines(hook: Mapping[str, Any]) -> Iterator[str]:
     optional = " (optional)" if hook["optional"] else ""
     yield f"  {hook['to']}: {hook['mechanism']}{optional}"
     for name, reason in hook["rejected"].items():
@@ -132,7 +142,7 @@ def _hook(hook: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"    emit {name} = {text}" for name, text in hook["emit"].items())
 
 
-def _figures(shown: Mapping[str, Any]) -> Iterator[str]:
+def _figure_lines(shown: Mapping[str, Any]) -> Iterator[str]:
     figures = shown["figures"]
     if not (figures["derive"] or figures["warn"] or figures["stop_when"]):
         return
@@ -147,22 +157,22 @@ def _figures(shown: Mapping[str, Any]) -> Iterator[str]:
         yield f"  stop when {figures['stop_when']}, judged every {every}"
 
 
-def _limits(shown: Mapping[str, Any]) -> Iterator[str]:
+def _limit_lines(shown: Mapping[str, Any]) -> Iterator[str]:
     for policy in shown["policies"]:
         yield f"policy {policy['file']}"
     yield "limits in force"
     for name, limit in shown["limits"].items():
-        by = _OTHERWISE.get(name) or f"enforced by {_by(limit['enforced_by'])}"
-        yield f"  {name:<10} {_bound(name, limit):<16} {by}, from {_FROM[limit['from']]}"
+        by = _NOT_ENFORCED.get(name) or f"enforced by {_format_enforcer(limit['enforced_by'])}"
+        yield f"  {name:<10} {_format_bound(name, limit):<16} {by}, from {_SOURCES[limit['from']]}"
 
 
-_FROM = {
+_SOURCES = {
     "plan": "the plan",
     "default": "the default",
     "command line": "the command line",
     "policy": "a policy",
 }
-_OTHERWISE = {
+_NOT_ENFORCED = {
     "memory": "computed before attaching",
     "probes": "counted before attaching",
     "output": "enforced by the reader",
@@ -170,51 +180,51 @@ _OTHERWISE = {
 }
 
 
-def _bound(name: str, limit: Mapping[str, Any]) -> str:
+def _format_bound(name: str, limit: Mapping[str, Any]) -> str:
     value = limit["value"]
     if isinstance(value, str):
         return value
     if name == "duration":
         return f"{value / 1e9:g} s"
     if name in ("memory", "output"):
-        return _size(value)
+        return _format_size(value)
     period = f" per {limit['per_ns'] / 1e9:g} s" if "per_ns" in limit else ""
     return f"{value:,}{period}"
 
 
-def _by(where: str) -> str:
+def _format_enforcer(where: str) -> str:
     return "the kernel" if where == "kernel" else "user space, after the fact"
 
 
-def _enforced(shown: Mapping[str, Any]) -> Iterator[str]:
+def _enforcement_lines(shown: Mapping[str, Any]) -> Iterator[str]:
     yield "everything else"
     others = {
         name: where for name, where in shown["enforced"].items() if name not in shown["limits"]
     }
     width = max(map(len, others), default=0)
     for name, where in others.items():
-        yield f"  {name:<{width}}  done by {_by(where)}"
+        yield f"  {name:<{width}}  done by {_format_enforcer(where)}"
 
 
-def _memory(shown: Mapping[str, Any]) -> Iterator[str]:
+def _memory_lines(shown: Mapping[str, Any]) -> Iterator[str]:
     memory = shown["memory"]
-    yield f"kernel memory: {_size(memory['total'])} of {_size(memory['limit'])}"
+    yield f"kernel memory: {_format_size(memory['total'])} of {_format_size(memory['limit'])}"
     for purpose, size in sorted(memory["by_purpose"].items(), key=lambda item: -item[1]):
-        yield f"  {purpose:<24} {_size(size):>12}"
+        yield f"  {purpose:<24} {_format_size(size):>12}"
 
 
-def _size(size: int) -> str:
+def _format_size(size: int) -> str:
     for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
         if size >= 1 << shift:
             return f"{size / (1 << shift):,.1f} {unit}".replace(".0 ", " ")
     return f"{size} bytes"
 
 
-def _capabilities(shown: Mapping[str, Any]) -> Iterator[str]:
+def _capability_lines(shown: Mapping[str, Any]) -> Iterator[str]:
     yield f"capabilities needed: {', '.join(shown['capabilities']) or 'none'}"
 
 
-def _program(shown: Mapping[str, Any]) -> Iterator[str]:
+def _program_lines(shown: Mapping[str, Any]) -> Iterator[str]:
     yield f"the program ({descriptor_of(shown['backend']).program_language})"
     yield ""
     yield shown["program"].rstrip()

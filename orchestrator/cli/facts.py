@@ -36,22 +36,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Write the recording, or show one. Raises OSError for a file that cannot be used."""
     if args.show is not None:
-        return _show(args.show)
+        return _show_recording(args.show)
     if args.output is None and sys.stdout.isatty():
         return _refuse(
             "a recording is binary and this is a terminal",
             "probeplan facts > HOST.facts.xz, or -o HOST.facts.xz",
         )
-    _record(args.output)
+    _write_recording(args.output)
     return 0
 
 
-def _show(path: Path) -> int:
+def _show_recording(path: Path) -> int:
     try:
         facts = load_facts(path)
     except RecordingError as error:
         return _refuse(str(error), "record a host with `probeplan facts -o FILE`")
-    print(_summary(facts))
+    print(_summarize(facts))
     return 0
 
 
@@ -60,7 +60,7 @@ def _refuse(problem: str, hint: str) -> int:
     return 2
 
 
-def _record(output: Path | None) -> None:
+def _write_recording(output: Path | None) -> None:
     if os.geteuid() != 0:
         print_note("without root much of the kernel cannot be read and is recorded as unknown")
     recording = facts_bytes(live_facts())
@@ -70,7 +70,7 @@ def _record(output: Path | None) -> None:
         output.write_bytes(recording)
 
 
-def _summary(facts: KernelFacts) -> str:
+def _summarize(facts: KernelFacts) -> str:
     """The numbers of what plans can name, and a line for each feature."""
     lines = [
         f"{facts.source}: {facts.release} {facts.arch}",

@@ -44,13 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Show or check policies; returns the exit code."""
-    return _check(args) if args.action == "check" else _show(args)
+    return _check_files(args) if args.action == "check" else _show_files(args)
 
 
 # ---------------------------------------------------------------- check
 
 
-def _check(args: argparse.Namespace) -> int:
+def _check_files(args: argparse.Namespace) -> int:
     findings: list[Finding] = []
     code = 0
     for path in args.files:
@@ -80,9 +80,9 @@ def _print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
 # ---------------------------------------------------------------- show
 
 
-def _show(args: argparse.Namespace) -> int:
+def _show_files(args: argparse.Namespace) -> int:
     shown = show_policies(read_policies(args.files))
-    print(json.dumps(shown, indent=2) if args.json else "\n".join(_text(shown)))
+    print(json.dumps(shown, indent=2) if args.json else "\n".join(_text_lines(shown)))
     return 0
 
 
@@ -104,7 +104,7 @@ def show_policies(policies: Sequence[Policy]) -> dict[str, Any]:
             if policy.user_strings != "allow"
         ],
         "max_runs": min((one.max_runs for one in policies if one.max_runs), default=None),
-        **{key: list(_entries(policies, key)) for key in _LISTS},
+        **{key: list(_entry_fields(policies, key)) for key in _LISTS},
     }
 
 
@@ -118,13 +118,13 @@ def _limit_fields(name: str, ceiling: Ceiling) -> dict[str, Any]:
     }
 
 
-def _entries(policies: Iterable[Policy], key: str) -> Iterator[dict[str, str]]:
+def _entry_fields(policies: Iterable[Policy], key: str) -> Iterator[dict[str, str]]:
     for policy in policies:
         entries: tuple[ListEntry, ...] = getattr(policy, key)
         yield from ({"value": entry.text, "at": str(entry.position)} for entry in entries)
 
 
-def _text(shown: Mapping[str, Any]) -> Iterator[str]:
+def _text_lines(shown: Mapping[str, Any]) -> Iterator[str]:
     if not shown["policies"]:
         yield _NO_POLICY
         return

@@ -123,28 +123,34 @@ _HEAD = (
 
 def _print_table(runs: Iterable[dict[str, Any]]) -> None:
     runs = list(runs)
-    rows = [_HEAD, *map(_row, runs)]
+    rows = [_HEAD, *map(_table_row, runs)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    print(_line(_HEAD, widths))
+    print(_join_cells(_HEAD, widths))
     for run, row in zip(runs, rows[1:], strict=True):
-        print(_line(row, widths))
+        print(_join_cells(row, widths))
         for text in _probe_lines(run):
             print(f"  {text}")
 
 
-def _row(run: Mapping[str, Any]) -> tuple[str, ...]:
+def _table_row(run: Mapping[str, Any]) -> tuple[str, ...]:
     names = " ".join(f"{entry['kind']}:{entry['name']}" for entry in run["in_kernel"])
     shown = (run["run_id"], run["plan"], run["state"], run["backend"], run["pid"], run["owner"])
     counts = ("?" if run[key] is None else f"{run[key]}" for key in ("delivered", "lost"))
-    return (*map(str, shown), f"{run['age_s']:.0f}s", *counts, _cost(run["cost"]), names or "-")
+    return (
+        *map(str, shown),
+        f"{run['age_s']:.0f}s",
+        *counts,
+        _format_cost(run["cost"]),
+        names or "-",
+    )
 
 
-def _cost(cost: float | str | None) -> str:
+def _format_cost(cost: float | str | None) -> str:
     """As a share of one CPU."""
     return "?" if cost is None else cost if isinstance(cost, str) else f"{cost * 100:.2g}%"
 
 
-def _line(row: Iterable[str], widths: Iterable[int]) -> str:
+def _join_cells(row: Iterable[str], widths: Iterable[int]) -> str:
     cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
     return "  ".join(cells).rstrip()
 

@@ -28,7 +28,9 @@ Policies = Sequence[Policy]
 
 def check_digest(plan: Plan, policies: Policies) -> None:
     """Raise HostError unless every policy that names digests names the plan's."""
-    _raise(finding for policy in policies for finding in find_digest_violations(plan, policy))
+    _raise_findings(
+        finding for policy in policies for finding in find_digest_violations(plan, policy)
+    )
 
 
 def find_digest_violations(plan: Plan, policy: Policy) -> Iterator[Finding]:
@@ -47,7 +49,7 @@ def find_digest_violations(plan: Plan, policy: Policy) -> Iterator[Finding]:
 def check_program(program: Program, facts: KernelFacts, policies: Policies) -> None:
     """Raise HostError with every attach point, and every read of user memory, that a policy
     forbids."""
-    _raise(
+    _raise_findings(
         finding
         for policy in policies
         for hook in program.hooks
@@ -144,7 +146,7 @@ def check_artifact(artifact: Artifact[Any], policies: Policies) -> None:
     restricting = [policy for policy in policies if policy.user_strings != "allow"]
     hooks = [hook for hook in artifact.program.hooks if hook.traits.site == "kernel function"]
     safe = " or ".join(d.name for d in BACKEND_DESCRIPTORS.values() if d.separates_user_memory)
-    _raise(
+    _raise_findings(
         Finding(
             code="PP124",
             message=f"{hook.label}: with {artifact.backend}, a pointer may be followed into user "
@@ -170,13 +172,13 @@ def attribute_to_ceilings(
 ) -> PlanError | HostError:
     """The same error. Where a policy's ceiling is what is too low, the hint names it instead of
     asking for a larger limit in the plan, and the error becomes one of this host."""
-    findings = [_attribute(finding, plan, policies) for finding in error.findings]
+    findings = [_attribute_finding(finding, plan, policies) for finding in error.findings]
     if tuple(findings) == error.findings:
         return error
     return HostError(findings)
 
 
-def _attribute(finding: Finding, plan: Plan, policies: Policies) -> Finding:
+def _attribute_finding(finding: Finding, plan: Plan, policies: Policies) -> Finding:
     name = _TOO_SMALL.get(finding.code)
     if name is None or plan.limits_from.get(name) != "policy":
         return finding
@@ -201,6 +203,6 @@ def exception_hint(policy: Policy) -> str:
     return f"ask {policy.owner or 'the maintainer of the policy'}"
 
 
-def _raise(findings: Iterator[Finding]) -> None:
+def _raise_findings(findings: Iterator[Finding]) -> None:
     if found := list(findings):
         raise HostError(found)

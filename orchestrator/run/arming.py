@@ -27,6 +27,6 @@ def arm(session: Session, program: Program, guard: Guard | None) -> Armed:
     duration = program.limits.duration_ns
     deadline_ns = at_ns + (LEASE_NS if duration is None else duration)
     if guard is not None:
-        guard.until(deadline_ns)
+        guard.set_deadline(deadline_ns)
     session.arm(deadline_ns)
     return Armed(at_ns=at_ns, started=format_timestamp(time.time_ns()))

@@ -93,14 +93,14 @@ class Command:
             self._status = 0
             raise _cannot_start(self.argv[0], os.strerror(int(code)))
 
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether it has ended. Does not block."""
         if self._status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             self._status = status if pid else None
         return self._status is not None
 
-    def finish(self, signals: Signals) -> CommandResult:
+    def wait_for_result(self, signals: Signals) -> CommandResult:
         """Wait until it has ended and return how.
 
         It is the user's work: the end of the run does not end it. Only a signal that ends us is
@@ -108,13 +108,13 @@ class Command:
         """
         if not self._released:
             self._let_go()
-        while not self.ended() and signals.received is None:
+        while not self.has_ended() and signals.received is None:
             time.sleep(_PAUSE_S)
-        if not self.ended() and signals.received is not None:
+        if not self.has_ended() and signals.received is not None:
             self._pass_on(signals.received)
         left = tuple(_still_running(_read_children() - self._strangers))
         _reap_orphans(False)
-        return self._result(left)
+        return self._result_with(left)
 
     def _let_go(self) -> None:
         """End a child that is still parked."""
@@ -128,7 +128,7 @@ class Command:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, received)
         deadline = time.monotonic() + _GRACE_S
-        while not self.ended() and time.monotonic() < deadline:
+        while not self.has_ended() and time.monotonic() < deadline:
             time.sleep(_PAUSE_S)
 
     def close(self) -> None:
@@ -138,7 +138,7 @@ class Command:
                 os.close(descriptor)
         self._gate = self._errno_pipe = -1
 
-    def _result(self, left: tuple[tuple[int, str], ...]) -> CommandResult:
+    def _result_with(self, left: tuple[tuple[int, str], ...]) -> CommandResult:
         result = CommandResult(
             argv=self.argv, pid=self.pid, ended_by_us=self._ended_by_us, left=left
         )

@@ -44,27 +44,27 @@ def explain_plan(prepared: Prepared) -> Fields:
         "arch": program.arch,
         "backend": artifact.backend,
         "refused_backends": {
-            name: [_finding(finding) for finding in findings]
+            name: [_finding_fields(finding) for finding in findings]
             for name, findings in choice.refused.items()
         },
         "params": {name: param.value for name, param in plan.params.items()},
-        "probes": [_probe(probe, plans) for probe in program.probes],
-        "spans": [_span(span, program) for span in program.spans],
+        "probes": [_probe_fields(probe, plans) for probe in program.probes],
+        "spans": [_span_fields(span, program) for span in program.spans],
         "skipped": [
             {"probe": one.probe, "to": one.item, "reason": one.reason} for one in program.skipped
         ],
-        "figures": _figures(plan, program),
+        "figures": _figure_fields(plan, program),
         "hot": dict(find_hot_points(program)),
         "policies": policy_fields(prepared.policies),
         "limits": with_sources(limits_in_force(artifact), plan),
         "enforced": dict(artifact.enforced),
-        "memory": _memory(artifact),
+        "memory": _memory_fields(artifact),
         "capabilities": list(artifact.capabilities),
         "program": artifact.text,
     }
 
 
-def _figures(plan: Plan, program: Program) -> Fields:
+def _figure_fields(plan: Plan, program: Program) -> Fields:
     """What user space computes from metrics, and how often it is checked."""
     return {
         "derive": {
@@ -86,12 +86,12 @@ def _figures(plan: Plan, program: Program) -> Fields:
     }
 
 
-def _finding(finding: Finding) -> Fields:
+def _finding_fields(finding: Finding) -> Fields:
     place = str(finding.position)
     return {"at": place, "code": finding.code, "reason": finding.message, "hint": finding.hint}
 
 
-def _memory(artifact: Artifact[Any]) -> Fields:
+def _memory_fields(artifact: Artifact[Any]) -> Fields:
     return {
         "by_purpose": dict(artifact.memory),
         "total": sum(artifact.memory.values()),
@@ -99,18 +99,18 @@ def _memory(artifact: Artifact[Any]) -> Fields:
     }
 
 
-def _probe(probe: ProbeProgram, plans: Mapping[int, HookPlan]) -> Fields:
+def _probe_fields(probe: ProbeProgram, plans: Mapping[int, HookPlan]) -> Fields:
     fields = probe.emit.fields if probe.emit else ()
     return {
         "probe": probe.name,
         "sample": probe.sample,
-        "record": [_field(field) for field in fields] if probe.emit else None,
-        "metrics": [_metric(metric) for metric in probe.metrics],
-        "hooks": [_hook(hook, probe, plans.get(hook.id)) for hook in probe.hooks],
+        "record": [_layout_of(field) for field in fields] if probe.emit else None,
+        "metrics": [_metric_fields(metric) for metric in probe.metrics],
+        "hooks": [_hook_fields(hook, probe, plans.get(hook.id)) for hook in probe.hooks],
     }
 
 
-def _span(span: SpanProgram, program: Program) -> Fields:
+def _span_fields(span: SpanProgram, program: Program) -> Fields:
     """How events are joined, what is kept until the end, and what is emitted then."""
     uses = [(hook, use) for hook in program.hooks for use in hook.body.spans]
     own = [(hook, use) for hook, use in uses if use.span == span.index]
@@ -118,12 +118,12 @@ def _span(span: SpanProgram, program: Program) -> Fields:
     return {
         "span": span.name,
         "outstanding": span.resource is not None,
-        "key": [_field(part) for part in span.key],
+        "key": [_layout_of(part) for part in span.key],
         "kept": [{"name": kept.name, "form": kept.form, "size": kept.size} for kept in span.kept],
         "again": span.again,
         "max_open": span.max_open,
-        "record": [_field(field) for field in span.emit.fields] if span.emit else None,
-        "metrics": [_metric(metric) for metric in span.metrics],
+        "record": [_layout_of(field) for field in span.emit.fields] if span.emit else None,
+        "metrics": [_metric_fields(metric) for metric in span.metrics],
         "parts": [
             {
                 "role": use.role,
@@ -144,20 +144,20 @@ def _span(span: SpanProgram, program: Program) -> Fields:
     }
 
 
-def _field(field: RecordField | KeyField) -> Fields:
+def _layout_of(field: RecordField | KeyField) -> Fields:
     return {"name": field.name, "form": field.form, "offset": field.offset, "size": field.size}
 
 
-def _metric(metric: MetricSpec) -> Fields:
+def _metric_fields(metric: MetricSpec) -> Fields:
     return {
         "metric": metric.name,
         "kind": metric.kind,
-        "by": [_field(part) for part in metric.key],
+        "by": [_layout_of(part) for part in metric.key],
         "keys": metric.keys if metric.key else 1,
     }
 
 
-def _hook(hook: Hook, probe: ProbeProgram, plan: HookPlan | None) -> Fields:
+def _hook_fields(hook: Hook, probe: ProbeProgram, plan: HookPlan | None) -> Fields:
     body = hook.body
     names = [field.name for field in probe.emit.fields] if probe.emit else []
     return {
@@ -166,7 +166,7 @@ def _hook(hook: Hook, probe: ProbeProgram, plan: HookPlan | None) -> Fields:
         "rejected": dict(plan.rejected) if plan else {},
         "optional": hook.optional,
         "paired": hook.paired,
-        "arguments": list(dict.fromkeys(_arguments(hook))),
+        "arguments": list(dict.fromkeys(_describe_arguments(hook))),
         "at_entry": [describe_node(test, body) for test in body.entry.where] if body.entry else [],
         "where": [describe_node(test, body) for test in body.where],
         "let": {let.name: describe_node(let.node, body) for let in body.lets},
@@ -179,34 +179,35 @@ def _hook(hook: Hook, probe: ProbeProgram, plan: HookPlan | None) -> Fields:
 # ---------------------------------------------------------------- arguments
 
 
-def _arguments(hook: Hook) -> Iterator[str]:
+def _describe_arguments(hook: Hook) -> Iterator[str]:
     """Where each value of the event itself that the hook reads comes from."""
-    for root in _roots(hook.body):
+    for root in _root_nodes(hook.body):
         for node in walk(root):
-            if source := _argument(node):
+            if source := _describe_argument(node):
                 yield source
 
 
-def _roots(body: Body) -> Iterator[Node]:
+def _root_nodes(body: Body) -> Iterator[Node]:
     if body.entry is not None:
         yield from (*body.entry.where, *body.entry.captures)
     yield from (let.node for let in body.lets)
     yield from top_nodes(body)
 
 
-def _called(name: str, index: int) -> str:
+def _argument_name(name: str, index: int) -> str:
     return f"args.{name}" if name else f"arg{index}"
 
 
-def _argument(node: Node) -> str | None:
+def _describe_argument(node: Node) -> str | None:
     match node:
         case Field(field=field, type=kind):
             where = f"{field.size} bytes at {field.offset} of the record"
             return f"args.{field.name}: {kind} ({field.ctype.strip()}, {where})"
         case Register(index=index, type=kind, name=name):
-            return f"{_called(name, index)}: {kind} (argument {index}, by the calling convention)"
+            argument = _argument_name(name, index)
+            return f"{argument}: {kind} (argument {index}, by the calling convention)"
         case RawArg(index=index, type=kind, name=name):
-            return f"{_called(name, index)}: {kind} (argument {index} of the raw tracepoint)"
+            return f"{_argument_name(name, index)}: {kind} (argument {index} of the raw tracepoint)"
         case UsdtArg(index=index, operand=operand, type=kind):
             return f"arg{index}: {kind} (operand {operand})"
         case _:

@@ -34,7 +34,7 @@ class Groundwork:
             root_pid=self.command.pid if self.command else None,
             journal=self.guard.add,
             unjournal=self.journal.done,
-            stop=self.guard.stop,
+            stop=self.guard.write_at_deadline,
         )
 
 

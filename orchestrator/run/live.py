@@ -75,7 +75,7 @@ class Live:
     def _read_metrics(self, combined: Collection[int]) -> Reading:
         """All metrics, the `combined` ones at one moment if possible; their stacks are named."""
         reading = read_together(self._session.metrics_together, combined)
-        self._stacks.look()
+        self._stacks.write_new()
         return reading
 
     @property
@@ -114,7 +114,7 @@ class Live:
                 self._watched.command.release()
             outcome = self._loop().run()
         finally:
-            self._governor.end()
+            self._governor.stop_measuring()
             self._control.close()
         self._report_limit(outcome)
         return outcome
@@ -139,7 +139,7 @@ class Live:
 
     def _deadline(self, deadline_ns: int) -> None:
         if self._watched.guard is not None:
-            self._watched.guard.until(deadline_ns)
+            self._watched.guard.set_deadline(deadline_ns)
 
     def _loop(self) -> Loop:
         return Loop(

@@ -91,7 +91,7 @@ class Loop:
             return "output"
         if self._stopped:
             return "stop_when"
-        if self._watched.command is not None and self._watched.command.ended():
+        if self._watched.command is not None and self._watched.command.has_ended():
             return "command"
         if self._stop_at_cap and self._session.capped():
             return "cap"
@@ -119,7 +119,7 @@ class Loop:
         if self._deadline_ns is None and self._lease_ns - now < _RENEW_NS:
             self._lease_ns = now + LEASE_NS
             if self._watched.guard is not None:
-                self._watched.guard.until(self._lease_ns)
+                self._watched.guard.set_deadline(self._lease_ns)
             self._session.extend(self._lease_ns)
         over = self._deadline_ns is not None and now >= self._deadline_ns
         if self._every_ns and now >= self._window_ns and not over:  # the end ends the last

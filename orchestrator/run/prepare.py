@@ -80,7 +80,7 @@ def resolve(
     plan = apply_ceilings(plan, policies)
     check_digest(plan, policies)
     try:
-        program = draw_salts(_compile(plan, facts, follow_children=follow_children))
+        program = draw_salts(_compile_for(plan, facts, follow_children=follow_children))
         check_program(program, facts, policies)
     except (PlanError, HostError) as error:
         raise attribute_to_ceilings(error, plan, policies) from None
@@ -104,7 +104,7 @@ def select_backend(
     )
 
 
-def _compile(plan: Plan, facts: KernelFacts, *, follow_children: bool) -> Program:
+def _compile_for(plan: Plan, facts: KernelFacts, *, follow_children: bool) -> Program:
     program = compile_plan(plan, facts)
     if not follow_children:
         return program

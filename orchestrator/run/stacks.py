@@ -32,16 +32,16 @@ class Stacks:
         """`expected`: the plan takes stacks, so that everything for them is loaded now."""
         self._read, self._output = read, output
         self._next_ns = 0
-        self._book: StackBook | None = _book() if expected else None
+        self._book: StackBook | None = _make_book() if expected else None
         if self._book is not None:
             self._book.prepare()
 
-    def keep_up(self) -> None:
+    def write_new_if_due(self) -> None:
         """Read new stacks from time to time, before the processes they are from have ended."""
         if time.monotonic_ns() >= self._next_ns:
-            self.look()
+            self.write_new()
 
-    def look(self) -> None:
+    def write_new(self) -> None:
         """Name and write all new stacks."""
         began = time.monotonic_ns()
         new = self._read()
@@ -49,7 +49,7 @@ class Stacks:
         self._next_ns = began + max(_PAUSE_NS, _SHARE * took)
         self._write(new)
 
-    def shown(self, numbers: Collection[int]) -> None:
+    def write_shown(self, numbers: Collection[int]) -> None:
         """Name and write the new ones of these; records that show them follow."""
         new = {number for number in numbers if number > EMPTY_STACK and not self._knows(number)}
         if new:
@@ -62,9 +62,9 @@ class Stacks:
         if not new:
             return
         if self._book is None:
-            self._book = _book()
+            self._book = _make_book()
         for known in self._book.learn(new):
-            self._output.write_record("stack.named", **_fields(known))
+            self._output.write_record("stack.named", **_stack_fields(known))
 
     def names(self, number: int) -> Sequence[str] | None:
         """The names of a stack by its number (None: it has not been read)."""
@@ -78,7 +78,7 @@ class Stacks:
         return 0 if self._book is None else self._book.unnamed
 
 
-def _book() -> "StackBook":
+def _make_book() -> "StackBook":
     from orchestrator.symbols.book import StackBook  # numpy, and only with stacks
 
     try:
@@ -88,7 +88,7 @@ def _book() -> "StackBook":
     return StackBook(numbers_are_ours=ours)
 
 
-def _fields(known: KnownStack) -> dict[str, Any]:
+def _stack_fields(known: KnownStack) -> dict[str, Any]:
     """Of a stack record."""
     return {
         "id": f"{known.stack.id:016x}",

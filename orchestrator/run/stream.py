@@ -64,7 +64,7 @@ class Stream:
         """Read and write the records that are there; returns their number."""
         batches = self._session.read()
         try:
-            self._stacks.keep_up()
+            self._stacks.write_new_if_due()
             for batch in batches:
                 self._take(batch)
         finally:
@@ -81,7 +81,7 @@ class Stream:
     def _write(self, records: NDArray[np.uint8]) -> None:
         written = 0
         if self._output.failed is None and not self.full:
-            self._stacks.shown(self._columns.find_numbers(records))
+            self._stacks.write_shown(self._columns.find_numbers(records))
             lines, fitting = self._fitting(self._renderer.render(records), len(records))
             written = self._output.write_lines(lines, fitting)
         self._count(self._delivered, records[:written])

@@ -71,7 +71,7 @@ def _close_journal(journal: Journal, faults: Faults) -> None:
 
 def _dismiss(guard: Guard, faults: Faults) -> None:
     """The watchdog goes last: until then a kill leaves nothing behind."""
-    guard.end()
+    guard.dismiss()
     if guard.trouble:
         faults.notes.append(
             f"{guard.trouble}: had this run been killed, `probeplan cleanup` or the next run would "
@@ -82,8 +82,8 @@ def _dismiss(guard: Guard, faults: Faults) -> None:
 def _finish(
     command: Command, faults: Faults, signals: Signals, notify: Callable[[str], None]
 ) -> CommandResult | None:
-    if not command.ended():
+    if not command.has_ended():
         notify(f"everything is detached; the command (pid {command.pid}) is still running")
-    result = faults.attempt(lambda: command.finish(signals), None)
+    result = faults.attempt(lambda: command.wait_for_result(signals), None)
     command.close()
     return result

@@ -168,12 +168,14 @@ def choose_step(cost: Cost, budget: float) -> Step | None:
     reducible = [share for share in cost.shares if share.sample and share.sample < MAX_SAMPLE]
     savings = max(reducible, key=lambda share: share.cost - share.least, default=None)
     if savings is not None and sum(share.least for share in cost.shares) <= goal:
-        return Step(action="sample", share=savings, sample=_sample(savings, cost.total - goal))
+        return Step(
+            action="sample", share=savings, sample=_choose_sample(savings, cost.total - goal)
+        )
     costliest = max(cost.shares, key=lambda share: share.cost, default=None)
     return None if costliest is None else Step(action="detach", share=costliest)
 
 
-def _sample(share: ProbeCost, too_much: float) -> int:
+def _choose_sample(share: ProbeCost, too_much: float) -> int:
     """The N at which the probe costs less by `too_much`, if there is one; at least twice the N in
     force, so that a few steps are enough."""
     work = share.cost - share.fixed

@@ -56,14 +56,14 @@ def count_only(program: Program) -> Program:
             sample=1,
             emit=None,
             metrics=(),
-            hooks=tuple(replace(hook, body=_empty(hook.body)) for hook in probe.hooks),
+            hooks=tuple(replace(hook, body=_counting_body(hook.body)) for hook in probe.hooks),
         )
         for probe in program.probes
     )
     return replace(program, probes=probes, spans=(), params=(), every_ns=None)
 
 
-def _empty(body: Body) -> Body:
+def _counting_body(body: Body) -> Body:
     no_task = body.task == "none"
     return Body(
         lets=(),
@@ -87,12 +87,12 @@ def run_canary(
     artifact = backend.emit(count_only(program), facts)
     session = backend.attach(artifact, facts, options)
     try:
-        projections = _project(program, session, *_count(session, stop))
+        projections = _project_costs(program, session, *_count_hits(session, stop))
     finally:
         session.detach()
     total = sum(projection.cost for projection in projections)
     if total > program.limits.cpu and not stop():
-        raise HostError([_refuse(program, projections, total)])
+        raise HostError([_make_refusal(program, projections, total)])
     return {
         "cost": round(total, 6),
         "probes": {
@@ -106,7 +106,7 @@ def run_canary(
     }
 
 
-def _count(
+def _count_hits(
     session: Session, stop: Callable[[], bool]
 ) -> tuple[Sequence[Expense], Sequence[Expense], float]:
     """The expenses before and after a second of counting, and the seconds between."""
@@ -120,7 +120,7 @@ def _count(
     return before, after, (ended - begun) / 1e9
 
 
-def _project(
+def _project_costs(
     program: Program,
     session: Session,
     before: Sequence[Expense],
@@ -166,7 +166,7 @@ def _target_parts(program: Program, session: Session) -> dict[int, float]:
 # ---------------------------------------------------------------- refusing
 
 
-def _refuse(program: Program, projections: Sequence[Projection], total: float) -> Finding:
+def _make_refusal(program: Program, projections: Sequence[Projection], total: float) -> Finding:
     by_cost = sorted(projections, key=lambda projection: -projection.cost)
     counted = ", ".join(
         f"{one.probe.name} {one.hits_s:,.0f} times per second ({one.cost * 100:.3g}%)"
@@ -178,12 +178,14 @@ def _refuse(program: Program, projections: Sequence[Projection], total: float) -
         code="PP095",
         message=f"the plan would take {total * 100:.3g}% of one CPU here, and limits.cpu allows "
         f"{program.limits.cpu * 100:g}%: in one second this host hit {counted}",
-        hint="; or ".join(_proposals(program, projections, total)),
+        hint="; or ".join(_proposal_texts(program, projections, total)),
     )
     return finding if position is None else replace(finding, position=position)
 
 
-def _proposals(program: Program, projections: Sequence[Projection], total: float) -> Iterator[str]:
+def _proposal_texts(
+    program: Program, projections: Sequence[Projection], total: float
+) -> Iterator[str]:
     """Changes of the plan, each of which would be enough."""
     goal = _GOAL * program.limits.cpu
     costly = max(projections, key=lambda projection: projection.cost)

@@ -67,11 +67,11 @@ class Governor:
         self.due_ns = now_ns + (PULSE_NS if self._pulse is not None else LOOK_NS)
         return stop
 
-    def sample(self, probe: int) -> int:
+    def current_sample(self, probe: int) -> int:
         """The N in force for a probe (by index): one in N is kept."""
         return self._samples.get(probe, self._program.probes[probe].sample)
 
-    def end(self) -> None:
+    def stop_measuring(self) -> None:
         """Switch off the measuring of run times."""
         self._session.set_run_time_stats(False)
 
@@ -131,7 +131,7 @@ class Governor:
         probe = step.share.probe
         self._session.resample(probe, step.sample)
         self._samples[probe] = step.sample
-        self._record("sample", cost, step.share, _why(step.share), step.sample)
+        self._record("sample", cost, step.share, _describe_share(step.share), step.sample)
 
     def _detach(self, step: Step, cost: Cost) -> None:
         """The probe, and those joined to it by a span: the rest of a span is useless."""
@@ -142,7 +142,11 @@ class Governor:
             self._session.detach_probe(probe)
             self._samples.pop(probe, None)
             self.dropped.append(name)
-            why = _why(step.share) if probe == costliest else "a part of the same span is detached"
+            why = (
+                _describe_share(step.share)
+                if probe == costliest
+                else "a part of the same span is detached"
+            )
             share = next((share for share in cost.shares if share.probe == probe), None)
             self._record("detach", cost, share, why, name=name)
 
@@ -150,7 +154,7 @@ class Governor:
         """The probe and those that share a span with it, directly or through others, as far as they
         are still attached."""
         probes = self._program.probes
-        spans = {other.index: set(_spans(self._program, other.index)) for other in probes}
+        spans = {other.index: set(_spans_of(self._program, other.index)) for other in probes}
         joined = {probe}
         while grown := {
             other
@@ -189,10 +193,10 @@ class Governor:
         )
 
 
-def _spans(program: Program, probe: int) -> Iterator[int]:
+def _spans_of(program: Program, probe: int) -> Iterator[int]:
     return (use.span for hook in program.probes[probe].hooks for use in hook.body.spans)
 
 
-def _why(share: ProbeCost) -> str:
+def _describe_share(share: ProbeCost) -> str:
     hits = f"{share.hits_s:,.0f} hits per second of {share.hit_ns:,.0f} ns"
     return f"{hits} take {share.cost * 100:.3g}% of one CPU"

@@ -68,7 +68,7 @@ class Service:
                     "probe": probe.name,
                     "paused": probe.name in self._pauses.now,
                     "detached": probe.name in self._governor.dropped,
-                    "sample": self._governor.sample(probe.index),
+                    "sample": self._governor.current_sample(probe.index),
                     "recorded": _recorded(counts, probe.index),
                     "attached": _attached(self._program, self._session.attached, probe.name),
                 }

@@ -46,15 +46,15 @@ class Guard:
             self._start()
         self._journal.add(kind, what)
 
-    def stop(self, path: str, text: str) -> None:
+    def write_at_deadline(self, path: str, text: str) -> None:
         """Have the watchdog write `text` to `path` at the deadline, whatever happens to us."""
         self._send(f"stop {path} {text}")
 
-    def until(self, deadline_ns: int) -> None:
+    def set_deadline(self, deadline_ns: int) -> None:
         """Set the deadline (CLOCK_MONOTONIC, ns); 0: none."""
         self._send(f"until {deadline_ns}")
 
-    def end(self) -> None:
+    def dismiss(self) -> None:
         """The run has cleaned up after itself. Idempotent."""
         if not self._pid:
             return
@@ -72,7 +72,7 @@ class Guard:
     def _start(self) -> None:
         """The pipe and the pidfd get high numbers first, away from those that they get there."""
         read, self._pipe = os.pipe()
-        pipe, pidfd = _high(read), _high(_pidfd())
+        pipe, pidfd = _move_high(read), _move_high(_open_pidfd())
         try:
             self._pid = _spawn(pipe, pidfd, str(self._journal.path), str(self._tracefs))
             os.set_blocking(self._pipe, False)
@@ -103,7 +103,7 @@ class Guard:
         return True
 
 
-def _pidfd() -> int:
+def _open_pidfd() -> int:
     """A descriptor of our own process; -1 before Linux 5.3, which has none (pidfd_open(2))."""
     try:
         return os.pidfd_open(os.getpid())
@@ -111,7 +111,7 @@ def _pidfd() -> int:
         return -1
 
 
-def _high(descriptor: int) -> int:
+def _move_high(descriptor: int) -> int:
     if descriptor < 0:
         return descriptor
     try:

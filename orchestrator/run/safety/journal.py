@@ -99,11 +99,11 @@ class Journal:
             "owner": os.getuid(),
             "started": f"{time.time():.3f}",
         }
-        self.directory = _writable(directories)
+        self.directory = _first_writable(directories)
         self.path = self.directory / f"{run_id}{_SUFFIX}"
         text = "".join(f"{key} {value}\n" for key, value in head.items()) + "\n"
         try:
-            self._file = _locked(self.path, text)
+            self._file = _create_locked(self.path, text)
         except OSError as error:
             raise JournalError(f"{self.path}: {error.strerror}") from error
         self._open: list[JournalEntry] = []
@@ -149,7 +149,7 @@ def socket_path(journal: Path) -> Path:
 def read_journals(directories: tuple[Path, ...] = DIRECTORIES) -> Iterator[JournalRecord]:
     """All journals that can be read, oldest first; other files are ignored."""
     records = [
-        _read(path)
+        _read_journal(path)
         for directory in directories
         if _is_ours(directory)
         for path in directory.glob(f"*{_SUFFIX}")
@@ -161,7 +161,7 @@ def read_journals(directories: tuple[Path, ...] = DIRECTORIES) -> Iterator[Journ
 # ---------------------------------------------------------------- writing
 
 
-def _writable(directories: tuple[Path, ...]) -> Path:
+def _first_writable(directories: tuple[Path, ...]) -> Path:
     reasons = []
     for directory in directories:
         try:
@@ -188,11 +188,11 @@ def _is_ours(directory: Path) -> bool:
     return stat.S_ISDIR(status.st_mode) and ours and not status.st_mode & 0o022
 
 
-def _locked(path: Path, text: str) -> int:
+def _create_locked(path: Path, text: str) -> int:
     """The descriptor of a new journal. It appears only once it is locked and has its head."""
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        file, named = _created(path.name, directory)
+        file, named = _create_file(path.name, directory)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.write(file, text.encode())
@@ -206,7 +206,7 @@ def _locked(path: Path, text: str) -> int:
         os.close(directory)
 
 
-def _created(name: str, directory: int) -> tuple[int, bool]:
+def _create_file(name: str, directory: int) -> tuple[int, bool]:
     """A file without a name (open(2), O_TMPFILE), which disappears if we are killed now; with its
     name where the file system does not support that. Source of the errnos: the same page."""
     flags = os.O_WRONLY | os.O_APPEND
@@ -221,7 +221,7 @@ def _created(name: str, directory: int) -> tuple[int, bool]:
 # ---------------------------------------------------------------- reading
 
 
-def _read(path: Path) -> JournalRecord | None:
+def _read_journal(path: Path) -> JournalRecord | None:
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
@@ -230,12 +230,14 @@ def _read(path: Path) -> JournalRecord | None:
         unlocked = _lock_is_free(file)
         head, _, body = text.read().partition("\n\n")
     try:
-        return _record(path, dict(line.split(" ", 1) for line in head.splitlines()), body, unlocked)
+        return _record_from(
+            path, dict(line.split(" ", 1) for line in head.splitlines()), body, unlocked
+        )
     except (KeyError, ValueError):
         return None
 
 
-def _record(path: Path, head: dict[str, str], body: str, unlocked: bool) -> JournalRecord:
+def _record_from(path: Path, head: dict[str, str], body: str, unlocked: bool) -> JournalRecord:
     return JournalRecord(
         path=path,
         run_id=head["run"],

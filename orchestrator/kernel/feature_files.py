@@ -24,7 +24,7 @@ def detect_tracefs(tree: Tree) -> Feature:
         return yes(f"mounted at /{found}")
     if any(_read_error(tree, f"{path}/README") == errno.EACCES for path in TRACING_PATHS):
         return unknown("tracefs is closed to this user: run as root, or remount it with gid=")
-    if "detect_tracefs" in (read_text(tree, "proc/filesystems") or ""):
+    if "tracefs" in (read_text(tree, "proc/filesystems") or ""):
         return no(_NO_TRACEFS)
     return no("/proc/filesystems has no tracefs: the kernel needs CONFIG_TRACING")
 

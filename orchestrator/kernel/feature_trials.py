@@ -99,7 +99,7 @@ def detect_perf_events(tree: Tree) -> Feature:
 def detect_bcc(tree: Tree) -> Feature:
     """Whether Python finds bcc, and its library is there; neither is loaded."""
     cure = "apt install python3-bpfcc (Debian, Ubuntu), dnf install python3-bcc (Fedora)"
-    spec = find_spec("detect_bcc")
+    spec = find_spec("bcc")
     if spec is None:
         return no(f"Python finds no module bcc: {cure}; a venv needs --system-site-packages")
     root = tree.root if isinstance(tree, LiveTree) else Path("/")

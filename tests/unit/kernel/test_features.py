@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.kernel.facts import KernelFacts, live_facts
 from orchestrator.kernel.features import TABLE
-from orchestrator.kernel.tree import RecordedTree
+from orchestrator.kernel.tree import LiveTree, RecordedTree
 from tests.support.trees import TRACING
 
 README_6_12 = b"""\
@@ -151,3 +151,18 @@ def test_stock_kernels_offer_what_they_are_known_for(debian_6_1: KernelFacts) ->
         "lockdown",
     }
     assert states["fentry"] == states["ringbuf"] == states["fetch_atomics"] == "yes"
+
+
+def test_bcc_is_looked_for_by_the_name_of_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it every test of bcc would be skipped."""
+    asked: list[str] = []
+    monkeypatch.setattr("orchestrator.kernel.feature_trials.find_spec", asked.append)
+    assert TABLE["bcc"](LiveTree(Path("/"))).state == "no"
+    assert asked == ["bcc"]
+
+
+def test_a_kernel_with_tracefs_that_is_not_mounted_has_it() -> None:
+    """/proc/filesystems lists it; what is missing is the mount."""
+    with_it = TABLE["tracefs"](RecordedTree({"proc/filesystems": b"nodev\ttracefs\n"}))
+    without = TABLE["tracefs"](RecordedTree({"proc/filesystems": b"nodev\tproc\n"}))
+    assert with_it.detail != without.detail

@@ -73,7 +73,7 @@ class TraceInstance:
                 raise WriteRefused(step, code, self._explain_refusal(step, code)) from None
 
     def _perform_write(self, step: Write) -> None:
-        if step.action == "define_events" and step.event is not None:
+        if step.action == "define" and step.event is not None:
             self._undo.append(step)
             define_events(
                 [step.event], lambda name: self.journal("event", name), tracefs=self.tracefs

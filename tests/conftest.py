@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Before anything imports them: judges are no test modules, and should still report what they saw.
 pytest.register_assert_rewrite("tests.recipes", "tests.support.product")
@@ -11,3 +12,9 @@ pytest_plugins = [
     "tests.support.requirements",
     "tests.support.skips",
 ]
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")

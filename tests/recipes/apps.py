@@ -140,7 +140,7 @@ def heap_outstanding_seen(ran: "Ran") -> None:
 
 ROWS: Mapping[str, Recipe] = {
     "heap-outstanding": Recipe(
-        judge=heap_outstanding_seen, private=LIBC, tracefs_cannot="joins events"
+        judge=heap_outstanding_seen, private=LIBC, tracefs_cannot="event joining"
     ),
     "malloc-calls": Recipe(work=workloads.malloc_calls, judge=malloc_calls_seen, private=LIBC),
     "python-gc": Recipe(work=workloads.python_gc, judge=python_gc_seen, tracefs_cannot="usdt"),

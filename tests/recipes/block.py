@@ -72,20 +72,20 @@ ROWS: Mapping[str, Recipe] = {
         judge=block_requests_seen,
         disk=True,
         modules=DISK,
-        tracefs_cannot="joins events",
+        tracefs_cannot="event joining",
     ),
     "block-top": Recipe(
         work=synced_writes,
         judge=block_top_seen,
         disk=True,
         modules=DISK,
-        tracefs_cannot="joins events",
+        tracefs_cannot="event joining",
     ),
     "io-pattern": Recipe(
         work=synced_writes,
         judge=io_pattern_seen,
         disk=True,
         modules=DISK,
-        tracefs_cannot="joins events",
+        tracefs_cannot="event joining",
     ),
 }

@@ -335,7 +335,7 @@ ROWS: Mapping[str, Recipe] = {
         tracefs_cannot="a string from memory",
     ),
     "file-life": Recipe(
-        work=file_life, judge=file_life_seen, needs=KPROBES, tracefs_cannot="joins events"
+        work=file_life, judge=file_life_seen, needs=KPROBES, tracefs_cannot="event joining"
     ),
     "readahead": Recipe(
         differs=("5.10",),
@@ -344,6 +344,6 @@ ROWS: Mapping[str, Recipe] = {
         needs=KPROBES,
         disk=True,
         modules=("loop", "ext4"),
-        tracefs_cannot="joins events",
+        tracefs_cannot="event joining",
     ),
 }

@@ -89,6 +89,6 @@ ROWS: Mapping[str, Recipe] = {
         differs=("5.10",),
         work=lock_contention,
         judge=lock_contention_seen,
-        tracefs_cannot="joins events",
+        tracefs_cannot="event joining",
     ),
 }

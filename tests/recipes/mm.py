@@ -216,7 +216,7 @@ ROWS: Mapping[str, Recipe] = {
         differs=("5.10",),
         work=kernel_outstanding,
         judge=kernel_outstanding_seen,
-        tracefs_cannot="joins events",
+        tracefs_cannot="event joining",
     ),
     "kernel-allocations": Recipe(
         work=workloads.kernel_allocations,
@@ -242,9 +242,9 @@ ROWS: Mapping[str, Recipe] = {
         changes_host=True,
         disk=True,
         modules=("loop", "ext4"),
-        tracefs_cannot="joins events",
+        tracefs_cannot="event joining",
     ),
     "compactions": Recipe(
-        work=compactions, judge=compactions_seen, changes_host=True, tracefs_cannot="joins events"
+        work=compactions, judge=compactions_seen, changes_host=True, tracefs_cannot="event joining"
     ),
 }

@@ -334,8 +334,8 @@ ROWS: Mapping[str, Recipe] = {
         tracefs_cannot="memory behind this pointer",
     ),
     "binds": Recipe(work=binds, judge=binds_seen, tracefs_cannot="memory behind this pointer"),
-    "tcp-life": Recipe(work=tcp_life, judge=tcp_life_seen, tracefs_cannot="joins events"),
+    "tcp-life": Recipe(work=tcp_life, judge=tcp_life_seen, tracefs_cannot="event joining"),
     "tcp-connect-latency": Recipe(
-        work=tcp_connect_latency, judge=tcp_connect_latency_seen, tracefs_cannot="joins events"
+        work=tcp_connect_latency, judge=tcp_connect_latency_seen, tracefs_cannot="event joining"
     ),
 }

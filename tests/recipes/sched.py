@@ -244,6 +244,6 @@ ROWS: Mapping[str, Recipe] = {
     ),
     "off-cpu-time": Recipe(judge=off_cpu_time_seen, tracefs_cannot="rawtracepoint"),
     "wakers": Recipe(work=handshakes, judge=wakers_seen, tracefs_cannot="rawtracepoint"),
-    "softirqs": Recipe(work=datagrams, judge=softirqs_seen, tracefs_cannot="joins events"),
-    "interrupts": Recipe(work=interrupts, judge=interrupts_seen, tracefs_cannot="joins events"),
+    "softirqs": Recipe(work=datagrams, judge=softirqs_seen, tracefs_cannot="event joining"),
+    "interrupts": Recipe(work=interrupts, judge=interrupts_seen, tracefs_cannot="event joining"),
 }

@@ -168,11 +168,13 @@ def test_status_shows_live_and_dead_runs(journal_directory: Path, capsys) -> Non
     live.close()
 
 
+@pytest.mark.root
 def test_status_without_runs_says_so(journal_directory: Path, capsys) -> None:
     assert main(["status"]) == 0
     assert capsys.readouterr().out == "no runs\n"
 
 
+@pytest.mark.root
 def test_cleanup_tells_first_and_then_does(journal_directory: Path, capsys) -> None:
     dead = Journal("dead1", plan="b", backend="tracefs", probes=1, directories=(journal_directory,))
     dead.add("instance", "probeplan-never-made")
@@ -187,6 +189,7 @@ def test_cleanup_tells_first_and_then_does(journal_directory: Path, capsys) -> N
     assert capsys.readouterr().out == "nothing to clean up\n"
 
 
+@pytest.mark.root
 def test_cleanup_that_cannot_remove_everything_ends_with_6(journal_directory, capsys) -> None:
     dead = Journal("dead1", plan="b", backend="tracefs", probes=1, directories=(journal_directory,))
     dead.add("instance", "somebody-else")

@@ -65,6 +65,7 @@ def test_a_format_without_signedness_counts_as_unsigned() -> None:
     assert not field("int old", 4, signed="").signed
 
 
+@pytest.mark.root
 def test_all_live_formats_are_read_without_overlaps(live: KernelFacts) -> None:
     """But for dynamic events, which others may remove meanwhile."""
     names = live.tracepoint_names()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.compile.lower import compile_plan
-from orchestrator.kernel.facts import KernelFacts, live_facts
+from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.build import LIMIT_READERS
 from orchestrator.plan.findings import NOWHERE, Finding, HostError
 from orchestrator.plan.load import load_plan
@@ -248,7 +248,7 @@ def test_another_path_to_a_denied_file_is_denied(tmp_path: Path) -> None:
     denying = a_policy(f"deny_symbols: ['{libc}:*']")
     allowing = a_policy(f"allow_symbols: ['{tmp_path}/*']")
     around = f"{tmp_path}/{'../' * len(tmp_path.parts)}{str(libc).lstrip('/')}"
-    facts = live_facts()
+    facts = FACTS
     for path in (str(link), around):
         [finding] = refusals(a_plan(f"uprobe:{path}:malloc"), denying, facts)
         assert finding.code == "PP122"
@@ -274,7 +274,7 @@ def test_a_ceiling_that_is_too_small_is_told_as_the_policys(rule: str, code: str
     plan = a_plan("tracepoint:sched:sched_switch", "  q:\n    attach: profile:9hz\n    emit: {}\n")
     rules = [a_policy(rule)]
     with pytest.raises(HostError) as caught:
-        prepare(plan, live_facts(), rules, backend="bcc")
+        prepare(plan, FACTS, rules, backend="bcc")
     [finding] = caught.value.findings
     assert finding.code == code
     assert "(policy.yaml:3:" in finding.hint
@@ -295,16 +295,14 @@ def test_only_plans_with_a_named_digest_run() -> None:
 
 def test_a_backend_that_is_not_allowed_is_not_chosen() -> None:
     """`auto` takes the other one; naming it is refused, with the policy's place."""
-    program = compile_plan(a_plan("tracepoint:sched:sched_switch"), live_facts())
+    program = compile_plan(a_plan("tracepoint:sched:sched_switch"), FACTS)
     forbidden = forbidden_backends([a_policy("allow_backends: [tracefs]")])
-    assert (
-        choose_backend(program, live_facts(), "auto", None, forbidden).artifact.backend == "tracefs"
-    )
+    assert choose_backend(program, FACTS, "auto", None, forbidden).artifact.backend == "tracefs"
     with pytest.raises(HostError, match=r"(?s)policy.yaml:3:17.*PP126.*the bcc backend"):
-        choose_backend(program, live_facts(), "bcc", None, forbidden)
+        choose_backend(program, FACTS, "bcc", None, forbidden)
     neither = {**forbidden, **forbidden_backends([a_policy("allow_backends: [bcc]")])}
     with pytest.raises(HostError) as caught:
-        choose_backend(program, live_facts(), "auto", None, neither)
+        choose_backend(program, FACTS, "auto", None, neither)
     assert len(caught.value.findings) == 2
 
 

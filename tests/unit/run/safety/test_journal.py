@@ -153,6 +153,7 @@ def test_an_event_of_somebody_else_is_never_touched(where) -> None:
         remove_events([event.full_name])
 
 
+@pytest.mark.root
 def test_what_was_journalled_and_never_made_is_no_error(where) -> None:
     path = a_dead_journal(where, ("instance", "probeplan-never"), ("event", "probeplan_n/never"))
     [cleaned] = clean_up_dead_runs(directories=where)

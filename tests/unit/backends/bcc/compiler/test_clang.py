@@ -77,6 +77,7 @@ def _uncached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROBEPLAN_CACHE", "off")
 
 
+@pytest.mark.root
 def test_nobody_compiles_the_same_as_root() -> None:
     """An unprivileged process gets the same instructions, and does not import bcc itself.
 

@@ -26,7 +26,7 @@ def fold_stacks(metrics: Iterable[LogRecord]) -> Iterator[str]:
     for metric, stacks in with_stacks:
         name = [f"{metric['probe']}.{metric['metric']}"] if len(with_stacks) > 1 else []
         for cell in metric["cells"]:
-            path = ";".join(map(_clean, [*name, *_path(cell, stacks)]))
+            path = ";".join(map(_replace_separators, [*name, *_list_path(cell, stacks)]))
             numbers[path] = numbers.get(path, 0) + cell[_NUMBER_FIELDS[metric["kind"]]]
     return (f"{path} {number}" for path, number in numbers.items())
 
@@ -53,23 +53,23 @@ def _is_kernel_stack(name: str, frames: Sequence[str]) -> bool:
     return not any(frame.endswith(")") for frame in frames)
 
 
-def _path(cell: LogRecord, stacks: Mapping[str, bool]) -> Iterator[str]:
+def _list_path(cell: LogRecord, stacks: Mapping[str, bool]) -> Iterator[str]:
     if cell["other"]:
         yield "(other)"
         return
     yield from (str(value) for name, value in cell["key"].items() if name not in stacks)
     for name, of_kernel in stacks.items():
-        yield from _frames(cell["key"][name], "_[k]" if of_kernel else "")
+        yield from _list_frames(cell["key"][name], "_[k]" if of_kernel else "")
 
 
-def _frames(names: Sequence[str] | None, mark: str) -> Iterator[str]:
+def _list_frames(names: Sequence[str] | None, mark: str) -> Iterator[str]:
     if names is None:
         yield "[lost]"
         return
-    yield from (f"{_name(frame)}{mark}" for frame in reversed(names))
+    yield from (f"{_function_name(frame)}{mark}" for frame in reversed(names))
 
 
-def _name(frame: str) -> str:
+def _function_name(frame: str) -> str:
     """The function; the file for an address without one."""
     match = _FRAME.fullmatch(frame)
     assert match is not None, "every text is a name without the rest"
@@ -78,6 +78,6 @@ def _name(frame: str) -> str:
     return match["name"]
 
 
-def _clean(frame: str) -> str:
+def _replace_separators(frame: str) -> str:
     """The text without characters that would end a frame or a line."""
     return "".join(char if char.isprintable() else " " for char in frame.replace(";", ":"))

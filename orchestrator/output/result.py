@@ -39,7 +39,7 @@ class ResultDirectory:
         self._directory = _open_directory(self.path)
         self._events: BinaryIO | None = None
         try:
-            self._clear()
+            self._clear_results()
         except BaseException:
             os.close(self._directory)
             raise
@@ -51,21 +51,21 @@ class ResultDirectory:
 
     def write_plan(self, text: bytes) -> None:
         """Write plan.yaml: the plan as it was read."""
-        self._write("plan.yaml", text)
+        self._write_file("plan.yaml", text)
 
     def write_program(self, name: str, text: str) -> None:
         """Write the program that ran, as program.c or program.tracefs."""
         if name not in _PROGRAMS:
             raise ValueError(f"{name!r} is not one of {_PROGRAMS}")
-        self._write(name, text.encode())
+        self._write_file(name, text.encode())
 
     def write_folded(self, text: str) -> None:
         """Write stacks.folded: metrics by stacks as folded text."""
-        self._write(_FOLDED, text.encode())
+        self._write_file(_FOLDED, text.encode())
 
     def open_events(self) -> Sink:
         """Open events.jsonl, once: the sink for the log's lines."""
-        self._events = os.fdopen(self._create(_EVENTS), "wb", buffering=0)
+        self._events = os.fdopen(self._create_file(_EVENTS), "wb", buffering=0)
         return Sink(self._events, owned=True)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
@@ -74,11 +74,11 @@ class ResultDirectory:
 
         text = orjson.dumps(dict(result), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         try:
-            self._write(_PARTIAL, text)
+            self._write_file(_PARTIAL, text)
             at = self._directory
             os.rename(_PARTIAL, _RESULT, src_dir_fd=at, dst_dir_fd=at)
         except OutputLost:
-            self._remove(_PARTIAL)
+            self._remove_file(_PARTIAL)
             raise
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ class ResultDirectory:
     ) -> None:
         self.close()
 
-    def _clear(self) -> None:
+    def _clear_results(self) -> None:
         names = set(os.listdir(self._directory))  # noqa: PTH208 - a path could change meanwhile
         ours = {"plan.yaml", _EVENTS, _FOLDED, _RESULT, _PARTIAL, *_PROGRAMS}
         if names and (names - ours or not names & set(_MARKS)):
@@ -111,24 +111,24 @@ class ResultDirectory:
                 "name a directory that is empty or does not exist"
             )
         for name in names:
-            self._remove(name)
+            self._remove_file(name)
 
-    def _create(self, name: str) -> int:
+    def _create_file(self, name: str) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             return os.open(name, flags, 0o600, dir_fd=self._directory)
         except OSError as error:
             raise OutputLost(error.errno or errno.EIO, 0) from error
 
-    def _write(self, name: str, text: bytes) -> None:
-        with os.fdopen(self._create(name), "wb", buffering=0) as file:
+    def _write_file(self, name: str, text: bytes) -> None:
+        with os.fdopen(self._create_file(name), "wb", buffering=0) as file:
             Sink(file).write(text, 1)
             try:
                 os.fsync(file.fileno())
             except OSError as error:
                 raise OutputLost(error.errno or errno.EIO, 1) from error
 
-    def _remove(self, name: str) -> None:
+    def _remove_file(self, name: str) -> None:
         try:
             os.unlink(name, dir_fd=self._directory)
         except FileNotFoundError:

@@ -65,11 +65,11 @@ class Sink:
         except OSError as error:
             self.failed = error.errno or errno.EIO
             whole = self._whole_lines(view[:done])
-            self._count(done, whole, records - whole)
+            self._count_written(done, whole, records - whole)
             raise OutputLost(self.failed, records - whole) from error
-        self._count(done, records, 0)
+        self._count_written(done, records, 0)
 
-    def _count(self, size: int, delivered: int, lost: int) -> None:
+    def _count_written(self, size: int, delivered: int, lost: int) -> None:
         self.bytes += size
         self.delivered += delivered
         self.lost += lost
@@ -87,11 +87,11 @@ class Sink:
         text = bytes(written)
         half = len(text) - (text.rfind(b"\n") + 1)
         if self._owned and half and isinstance(self._stream, RawIOBase):
-            self._cut(self._stream.fileno(), half)
+            self._cut_off(self._stream.fileno(), half)
         return text.count(b"\n")
 
     @staticmethod
-    def _cut(descriptor: int, size: int) -> None:
+    def _cut_off(descriptor: int, size: int) -> None:
         status = os.fstat(descriptor)
         if stat.S_ISREG(status.st_mode):
             os.ftruncate(descriptor, max(0, status.st_size - size))

@@ -45,8 +45,8 @@ class Clock:
         self._wall_n = wall
         self.second = int(wall.min()) // _SECOND
         np.subtract(wall, np.uint64(self.second * _SECOND), out=nano)
-        self.others = self._later(nano) if int(nano.max()) >= _SECOND else []
-        self._split(nano)
+        self.others = self._split_later(nano) if int(nano.max()) >= _SECOND else []
+        self._split_digits(nano)
 
     def write(self, area: ByteRows) -> None:
         """Write the nine digits of each row's nanoseconds into `area`."""
@@ -55,11 +55,11 @@ class Clock:
         words = area[:, 1:].view(np.uint32)
         words[:, 0], words[:, 1] = self._digits[:, :n]
 
-    def whole(self, rows: npt.NDArray[np.intp]) -> list[int]:
+    def wall_times(self, rows: npt.NDArray[np.intp]) -> list[int]:
         """Wall time in ns of some rows of the batch."""
         return [int(wall) for wall in self._wall_n[rows]]
 
-    def _later(self, nano: npt.NDArray[np.uint64]) -> list[tuple[int, npt.NDArray[np.intp]]]:
+    def _split_later(self, nano: npt.NDArray[np.uint64]) -> list[tuple[int, npt.NDArray[np.intp]]]:
         later = nano // np.uint64(_SECOND)
         np.subtract(nano, later * np.uint64(_SECOND), out=nano)
         return [
@@ -68,7 +68,7 @@ class Clock:
             if step
         ]
 
-    def _split(self, nano: npt.NDArray[np.uint64]) -> None:
+    def _split_digits(self, nano: npt.NDArray[np.uint64]) -> None:
         n = len(nano)
         rest, quotient, part, _ = self._scratch.narrow[:, :n]
         index = self._scratch.index[:n]
@@ -115,7 +115,7 @@ class UnixNanoColumn:
 
     def fit(self, records: ByteRows) -> int:
         """The width in bytes; the clock has read `records` already."""
-        return 20 if max(self._seconds()) >= 10**10 else 19
+        return 20 if max(self._list_seconds()) >= 10**10 else 19
 
     def template(self, width: int) -> bytes:
         """The batch's first second, with zeros where `write` puts digits."""
@@ -134,8 +134,8 @@ class UnixNanoColumn:
         width = area.shape[1]
         rows = np.arange(len(area))
         overlay_tokens(
-            area, rows, [f"{wall:>{width}}".encode() for wall in self._clock.whole(rows)]
+            area, rows, [f"{wall:>{width}}".encode() for wall in self._clock.wall_times(rows)]
         )
 
-    def _seconds(self) -> list[int]:
+    def _list_seconds(self) -> list[int]:
         return [self._clock.second, *(second for second, _ in self._clock.others)]

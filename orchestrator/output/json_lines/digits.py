@@ -18,7 +18,7 @@ WordRows = npt.NDArray[np.uint32]
 _TEN_THOUSAND = 10_000
 
 
-def _chunks(form: str, zero: str) -> WordRows:
+def _make_chunks(form: str, zero: str) -> WordRows:
     texts = (format(value, form) for value in range(1, _TEN_THOUSAND))
     return np.frombuffer((zero + "".join(texts)).encode(), dtype=np.uint32)
 
@@ -26,7 +26,7 @@ def _chunks(form: str, zero: str) -> WordRows:
 #: Four characters for each of 0..9999, as one word: zero-padded; then blank-padded with "   0";
 #: then blank-padded with nothing for zero.
 DIGITS: WordRows = np.concatenate(
-    [_chunks("04d", "0000"), _chunks("4d", "   0"), _chunks("4d", "    ")]
+    [_make_chunks("04d", "0000"), _make_chunks("4d", "   0"), _make_chunks("4d", "    ")]
 )
 _LAST, _LEADING = _TEN_THOUSAND, 2 * _TEN_THOUSAND
 _POWERS = np.array([10**exponent for exponent in range(20)], dtype=np.uint64)
@@ -78,7 +78,7 @@ class NumberColumn:
         if self._signed and source.min() < 0:
             return self._fit_signed(source, values)
         np.copyto(values, source, casting="unsafe")
-        return self._chosen(int(values.max()), 0)
+        return self._choose_width(int(values.max()), 0)
 
     def _fit_signed(
         self, source: npt.NDArray[np.signedinteger], values: npt.NDArray[np.unsignedinteger]
@@ -86,9 +86,9 @@ class NumberColumn:
         self._negative = np.flatnonzero(source < 0)
         np.copyto(values, source, casting="unsafe")
         np.negative(values, out=values, where=source < 0)  # modulo 2**n: the magnitude of any sign
-        return self._chosen(int(values.max()), 1)
+        return self._choose_width(int(values.max()), 1)
 
-    def _chosen(self, largest: int, sign: int) -> int:
+    def _choose_width(self, largest: int, sign: int) -> int:
         self._narrow = largest < 1 << 32
         return -(-(len(str(largest)) + sign) // 4) * 4
 

@@ -42,12 +42,20 @@ _COMMON = 640  # bytes of a line without its strings, generously
 
 
 class _LineColumn(Protocol):
+    """One column of a line. It begins at `phase` bytes after a multiple of `align`, so that its
+    words are aligned."""
+
     align: int
     phase: int
 
-    def fit(self, records: ByteRows) -> int: ...
-    def template(self, width: int) -> bytes: ...
-    def write(self, area: ByteRows) -> None: ...
+    def fit(self, records: ByteRows) -> int:
+        """Read the values of a batch; returns the width that they need, in bytes."""
+
+    def template(self, width: int) -> bytes:
+        """The column's text before it is written."""
+
+    def write(self, area: ByteRows) -> None:
+        """Write the values of the last `fit` into `area`, the column's bytes of as many rows."""
 
 
 class _TruncatedColumn:
@@ -102,7 +110,7 @@ class LineRenderer:
 
     `constants`: fields of every line, between `event` and `probe` (run_id, plan, host);
     `wall_offset_ns`: CLOCK_MONOTONIC plus this is ns since 1970; `stacks`: the names to show for a
-    stack's number. A batch has at most `rows` records; `chunks` splits larger ones.
+    stack's number. A batch has at most `rows` records; `render_chunks` splits larger ones.
     """
 
     def __init__(
@@ -120,7 +128,7 @@ class LineRenderer:
         self._literals: list[bytes] = [b""]
         self._columns: list[_LineColumn] = []
         self._bits: list[tuple[int, int]] = []  # (column, bit in the header's nulls)
-        self._build(emit, constants)
+        self._build_line(emit, constants)
         self._layouts: dict[tuple[int, ...], _LineLayout] = {}
         self._layout: _LineLayout | None = None
         self._second = -1
@@ -132,20 +140,20 @@ class LineRenderer:
         """The JSON lines of `records`; a memoryview is valid until the next call."""
         rows = _view_bytes(records)
         if len(rows) <= self.rows:
-            return self.matrix(rows).data.cast("B") if len(rows) else b""
-        return b"".join(bytes(chunk) for chunk in self.chunks(rows))
+            return self.fill_matrix(rows).data.cast("B") if len(rows) else b""
+        return b"".join(bytes(chunk) for chunk in self.render_chunks(rows))
 
-    def chunks(self, records: Records) -> Iterator[memoryview]:
+    def render_chunks(self, records: Records) -> Iterator[memoryview]:
         """The JSON lines piece by piece: each is valid until the next is asked for."""
         rows = _view_bytes(records)
         for start in range(0, len(rows), self.rows):
-            yield self.matrix(rows[start : start + self.rows]).data.cast("B")
+            yield self.fill_matrix(rows[start : start + self.rows]).data.cast("B")
 
-    def matrix(self, records: ByteRows) -> ByteRows:
+    def fill_matrix(self, records: ByteRows) -> ByteRows:
         """The lines of 1 to `rows` records as rows of bytes; valid until the next call."""
         self._clock.read(records)
         widths = [column.fit(records) for column in self._columns]
-        layout = self._prepare(widths, len(records))
+        layout = self._prepare_lines(widths, len(records))
         lines = self._matrix[: len(records)]
         for column, where in zip(self._columns, layout.slices, strict=True):
             if where.start != where.stop:
@@ -164,7 +172,7 @@ class LineRenderer:
             if rows.size:
                 overlay_tokens(lines[:, layout.slices[column]], rows, [b"null"])
 
-    def _prepare(self, widths: list[int], n: int) -> _LineLayout:
+    def _prepare_lines(self, widths: list[int], n: int) -> _LineLayout:
         """Choose the layout, and fill the constant parts of the first `n` lines."""
         key = tuple(widths)
         layout = self._layouts.get(key)
@@ -174,40 +182,40 @@ class LineRenderer:
             layout = self._layouts[key] = _LineLayout(self._literals, self._columns, widths)
         if layout is not self._layout or self._clock.second != self._second:
             self._layout, self._second, self._filled = layout, self._clock.second, 0
-            self._reshape(layout.width)
+            self._reshape_matrix(layout.width)
         if n > self._filled:
             template = np.frombuffer(layout.template(self._literals), dtype=np.uint8)
             self._matrix[self._filled : n] = template
             self._filled = n
         return layout
 
-    def _reshape(self, width: int) -> None:
+    def _reshape_matrix(self, width: int) -> None:
         need = self.rows * width
         if self._buffer.size < need:
             self._buffer = np.empty(need, dtype=np.uint8)
         self._matrix = self._buffer[:need].reshape(self.rows, width)
 
-    def _build(self, emit: Emit, constants: Mapping[str, str | int]) -> None:
-        self._text('{"ts":')
-        self._column(StampColumn(self._clock))
+    def _build_line(self, emit: Emit, constants: Mapping[str, str | int]) -> None:
+        self._add_text('{"ts":')
+        self._add_column(StampColumn(self._clock))
         fixed = {"level": "info", "event": "event.recorded", **constants, "probe": emit.probe}
-        self._text("," + orjson.dumps(fixed)[1:-1].decode() + ',"time_unix_nano":')
-        self._column(UnixNanoColumn(self._clock))
-        self._header("cpu")
+        self._add_text("," + orjson.dumps(fixed)[1:-1].decode() + ',"time_unix_nano":')
+        self._add_column(UnixNanoColumn(self._clock))
+        self._add_header("cpu")
         if emit.has_task:
-            self._header("pid")
-            self._header("tid")
-            self._text(',"comm":')
-            self._column(TokenColumn(_AT["comm"], COMM_SIZE, _render_comm, self.rows))
-        self._header("weight")
-        self._text(',"data":{')
+            self._add_header("pid")
+            self._add_header("tid")
+            self._add_text(',"comm":')
+            self._add_column(TokenColumn(_AT["comm"], COMM_SIZE, _render_comm, self.rows))
+        self._add_header("weight")
+        self._add_text(',"data":{')
         for i, field in enumerate(emit.fields):
-            self._text("," * bool(i) + orjson.dumps(field.name).decode() + ":")
+            self._add_text("," * bool(i) + orjson.dumps(field.name).decode() + ":")
             self._bits.append((len(self._columns), field.bit))
-            self._column(self._make_column(field))
-        self._text("}")
-        self._column(_TruncatedColumn(emit, self.rows))
-        self._text("}\n")
+            self._add_column(self._make_column(field))
+        self._add_text("}")
+        self._add_column(_TruncatedColumn(emit, self.rows))
+        self._add_text("}\n")
 
     def _make_column(self, field: RecordField) -> _LineColumn:
         if is_number(field):
@@ -221,14 +229,14 @@ class LineRenderer:
             until_nul=text,
         )
 
-    def _header(self, name: str) -> None:
-        self._text(f',"{name}":')
-        self._column(NumberColumn(_AT[name], _FORM[name], self._scratch))
+    def _add_header(self, name: str) -> None:
+        self._add_text(f',"{name}":')
+        self._add_column(NumberColumn(_AT[name], _FORM[name], self._scratch))
 
-    def _text(self, text: str) -> None:
+    def _add_text(self, text: str) -> None:
         self._literals[-1] += text.encode()
 
-    def _column(self, column: _LineColumn) -> None:
+    def _add_column(self, column: _LineColumn) -> None:
         self._columns.append(column)
         self._literals.append(b"")
 
@@ -252,29 +260,29 @@ class RecordRenderer:
     def render(self, records: Records) -> memoryview | bytes:
         """The JSON lines of `records`; a memoryview is valid until the next call."""
         if len(records) <= self._rows:
-            return next(self.chunks(records), b"")
-        return b"".join(bytes(chunk) for chunk in self.chunks(records))
+            return next(self.render_chunks(records), b"")
+        return b"".join(bytes(chunk) for chunk in self.render_chunks(records))
 
-    def chunks(self, records: Records) -> Iterator[memoryview]:
+    def render_chunks(self, records: Records) -> Iterator[memoryview]:
         """The JSON lines piece by piece: each is valid until the next is asked for."""
         rows = _view_bytes(records)
         for start in range(0, len(rows), self._rows):
-            yield self._chunk(rows[start : start + self._rows]).data.cast("B")
+            yield self._render_chunk(rows[start : start + self._rows]).data.cast("B")
 
-    def _chunk(self, records: ByteRows) -> ByteRows:
+    def _render_chunk(self, records: ByteRows) -> ByteRows:
         at = _AT["emit"]
         emits = records[:, at : at + 2].view("<u2")[:, 0]
         if (emits == emits[0]).all():
-            return self._emits[int(emits[0])].matrix(records)
-        return self._interleaved(records, emits)
+            return self._emits[int(emits[0])].fill_matrix(records)
+        return self._interleave(records, emits)
 
-    def _interleaved(self, records: ByteRows, emits: npt.NDArray[np.uint16]) -> ByteRows:
+    def _interleave(self, records: ByteRows, emits: npt.NDArray[np.uint16]) -> ByteRows:
         """Render the records of each emit together, then copy every line to its record's place."""
         widths = np.empty(len(records), dtype=np.intp)
         parts = []
         for emit in np.unique(emits):
             rows = np.flatnonzero(emits == emit)
-            lines = self._emits[int(emit)].matrix(records[rows])
+            lines = self._emits[int(emit)].fill_matrix(records[rows])
             widths[rows] = lines.shape[1]
             parts.append((rows, lines))
         ends = np.cumsum(widths)

@@ -77,15 +77,15 @@ class TokenColumn:
         """Look up this column's tokens; returns the width that they need, in bytes."""
         n = len(records)
         self._odd = None
-        self._load(records)
-        missing = self._missing(n)
+        self._hash_keys(records)
+        missing = self._find_missing(n)
         if missing.size:
-            self._learn(records, missing)
-            missing = self._missing(n)
+            self._learn_tokens(records, missing)
+            missing = self._find_missing(n)
         lengths = np.take(self._slot_lengths, self._slots[:n], out=self._lengths[:n], mode="clip")
         words = int(lengths.max())
         if missing.size:  # two values of this batch share a slot: the second is written by hand
-            tokens = [self._token(key) for key in self._raw(records, missing)]
+            tokens = [self._find_token(key) for key in self._read_raw(records, missing)]
             self._odd = (missing, tokens)
             words = max(words, -(-max(map(len, tokens)) // _WORD))
         return words * _WORD
@@ -105,10 +105,10 @@ class TokenColumn:
         if self._odd is not None:
             overlay_tokens(area, *self._odd)
 
-    def _load(self, records: ByteRows) -> None:
+    def _hash_keys(self, records: ByteRows) -> None:
         n = len(records)
         total, product = self._hash[:, :n]
-        self._read(records)
+        self._read_keys(records)
         total.fill(0)
         for keys, factor in zip(self._keys, self._factors, strict=True):
             np.multiply(keys[:n], factor, out=product)
@@ -119,15 +119,15 @@ class TokenColumn:
         np.right_shift(total, 64 - _SLOT_BITS, out=total)
         np.copyto(self._slots[:n], total, casting="unsafe")
 
-    def _read(self, records: ByteRows) -> None:
+    def _read_keys(self, records: ByteRows) -> None:
         n = len(records)
         self._alive.fill(_MASK)
         for keys, (where, form) in zip(self._keys, self._pieces, strict=True):
             keys[:n] = records[:, where].view(form)[:, 0]
             if self._until_nul:
-                self._cut(keys[:n], where.stop - where.start)
+                self._zero_after_nul(keys[:n], where.stop - where.start)
 
-    def _cut(self, keys: KeyRows, width: int) -> None:
+    def _zero_after_nul(self, keys: KeyRows, width: int) -> None:
         """Zero the bytes after the string's first NUL, in this piece and all later ones.
 
         (w - 0x01…) & ~w & 0x80… marks the lowest zero byte of w, and above it perhaps others.
@@ -148,7 +148,7 @@ class TokenColumn:
         np.bitwise_and(keys, alive, out=keys)
         np.multiply(alive, np.equal(zero, 0, out=self._same[0, :n]), out=alive)
 
-    def _missing(self, n: int) -> npt.NDArray[np.intp]:
+    def _find_missing(self, n: int) -> npt.NDArray[np.intp]:
         known, same = self._same[:, :n]
         found, slots = self._hash[0, :n], self._slots[:n]
         lengths = np.take(self._slot_lengths, slots, out=self._lengths[:n], mode="clip")
@@ -161,28 +161,28 @@ class TokenColumn:
             return np.empty(0, dtype=np.intp)
         return np.flatnonzero(~known)
 
-    def _learn(self, records: ByteRows, missing: npt.NDArray[np.intp]) -> None:
+    def _learn_tokens(self, records: ByteRows, missing: npt.NDArray[np.intp]) -> None:
         slots, first = np.unique(self._slots[missing], return_index=True)
         rows = missing[first]
-        tokens = [self._token(key) for key in self._raw(records, rows)]
+        tokens = [self._find_token(key) for key in self._read_raw(records, rows)]
         longest = -(-max(map(len, tokens)) // _WORD)
-        self._widen(max(longest, len(self._slot_words)))
+        self._widen_slots(max(longest, len(self._slot_words)))
         width = len(self._slot_words) * _WORD
         padded = b"".join(token.ljust(width) for token in tokens)
         self._slot_words[:, slots] = np.frombuffer(padded, np.uint64).reshape(len(tokens), -1).T
         self._slot_lengths[slots] = [-(-len(token) // _WORD) for token in tokens]
         self._slot_keys[:, slots] = self._keys[:, rows]
 
-    def _widen(self, words: int) -> None:
+    def _widen_slots(self, words: int) -> None:
         more = words - len(self._slot_words)
         if more > 0:
             blank = np.full((more, _SLOTS), int.from_bytes(b" " * _WORD, "little"), np.uint64)
             self._slot_words = np.concatenate([self._slot_words, blank])
 
-    def _raw(self, records: ByteRows, rows: npt.NDArray[np.intp]) -> list[bytes]:
+    def _read_raw(self, records: ByteRows, rows: npt.NDArray[np.intp]) -> list[bytes]:
         return [row.tobytes() for row in records[rows, self._bytes]]
 
-    def _token(self, raw: bytes) -> bytes:
+    def _find_token(self, raw: bytes) -> bytes:
         key = raw.partition(b"\0")[0] if self._until_nul else raw
         token = self._memo.get(key)
         if token is None:

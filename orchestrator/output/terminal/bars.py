@@ -61,17 +61,17 @@ def _octave_edges(buckets: Sequence[Sequence[int]], most: int) -> list[int]:
     fine = min(most, _FINE_ROWS)
     parts = next((n for n in _PARTS if (last - first + 1) * n <= fine), 1)
     size = -(-(last - first + 1) // most)  # octaves a row
-    edges = {_start(bits) for bits in range(first, last + 1, size)}
+    edges = {_octave_start(bits) for bits in range(first, last + 1, size)}
     if size == 1:
         edges |= {
-            _start(bits) + _start(bits) * part // parts
+            _octave_start(bits) + _octave_start(bits) * part // parts
             for bits in range(first, last + 1)
             for part in range(parts)
         }
-    return [*sorted(edges), _start(last + 1)]
+    return [*sorted(edges), _octave_start(last + 1)]
 
 
-def _start(bits: int) -> int:
+def _octave_start(bits: int) -> int:
     """The smallest number with so many bits."""
     return 1 << (bits - 1) if bits else 0
 

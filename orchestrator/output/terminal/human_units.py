@@ -46,9 +46,9 @@ def format_amount(value: float | str | None, unit: str) -> str:
     if value is None or isinstance(value, str):
         return format_count(value)
     if unit in _TIME_UNITS:
-        return _scale(value, _TIMES)
+        return _format_scaled(value, _TIMES)
     if unit in _SIZE_UNITS:
-        return _scale(value, _SIZES)
+        return _format_scaled(value, _SIZES)
     return f"{format_count(value)} {unit}".rstrip()
 
 
@@ -97,7 +97,7 @@ def make_printable(text: object) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text))
 
 
-def _scale(value: float, units: tuple[tuple[int, str], ...]) -> str:
+def _format_scaled(value: float, units: tuple[tuple[int, str], ...]) -> str:
     size, name = next(((s, n) for s, n in units if abs(value) >= s), units[-1])
     number = value / size
     return f"{number:.3g} {name}" if abs(number) < 999.5 else f"{number:,.0f} {name}"

@@ -54,12 +54,12 @@ class Drawing:
         yield Text(title, style=WARNING if marked else "bold")
         histogram = metric["kind"] == "histogram"
         if keys or not histogram:
-            yield self._table(metric, keys, marked)
+            yield self._metric_table(metric, keys, marked)
         omitted = metric["cells_omitted"] + max(0, len(metric["cells"]) - self._cells)
         if omitted:
             yield Text(f"… and {omitted:,} more" if not self._ascii else f"and {omitted:,} more")
         if histogram:
-            yield from self._histograms(metric, keys)
+            yield from self._draw_histograms(metric, keys)
 
     def draw_outstanding(self, held: LogRecord) -> Iterator[RenderableType]:
         """What is open, by key, and the caveats."""
@@ -96,11 +96,11 @@ class Drawing:
 
     # -- tables
 
-    def _table(self, metric: LogRecord, keys: list[str], marked: list[LogRecord]) -> Table:
+    def _metric_table(self, metric: LogRecord, keys: list[str], marked: list[LogRecord]) -> Table:
         histogram = metric["kind"] == "histogram"
         values = ["count", *_SHOWN_PERCENTILES] if histogram else [metric["kind"]]
         shown = metric["cells"][: self._cells]
-        shares = self._shares(metric, shown)
+        shares = self._compute_shares(metric, shown)
         table = make_table(
             [make_printable(key) for key in keys], [*values, *(["share"] if shares else [])]
         )
@@ -116,7 +116,9 @@ class Drawing:
         _fill_table(table, [_key_columns(cell, keys) for cell in shown], rows, styles)
         return table
 
-    def _shares(self, metric: LogRecord, shown: Sequence[LogRecord]) -> list[tuple[str, str]]:
+    def _compute_shares(
+        self, metric: LogRecord, shown: Sequence[LogRecord]
+    ) -> list[tuple[str, str]]:
         """For counts and sums: each cell's part of the total, where all cells are known."""
         values = [cell.get("value") for cell in metric["cells"]]
         if metric["kind"] not in _ADDITIVE or len(values) < 2 or metric["cells_omitted"]:
@@ -125,16 +127,16 @@ class Drawing:
         if min(values) < 0 or not total or self._width < 60:
             return []
         return [
-            (f"{100 * cell['value'] / total:.1f} %", self._bar(cell["value"], max(values)))
+            (f"{100 * cell['value'] / total:.1f} %", self._share_bar(cell["value"], max(values)))
             for cell in shown
         ]
 
-    def _bar(self, number: int, most: int) -> str:
+    def _share_bar(self, number: int, most: int) -> str:
         return draw_bar(number, most, _SHARE_BAR, ascii_only=self._ascii)
 
     # -- histograms
 
-    def _histograms(self, metric: LogRecord, keys: list[str]) -> Iterator[RenderableType]:
+    def _draw_histograms(self, metric: LogRecord, keys: list[str]) -> Iterator[RenderableType]:
         unit = choose_unit(metric)
         for cell in metric["cells"][: self._blocks]:
             rows = group_buckets(cell, self._rows)
@@ -143,12 +145,12 @@ class Drawing:
             if key := _key_line(cell):
                 yield Text(key, style="bold")
             yield Text(_percentile_line(cell, unit, self._width))
-            yield from self._bars(cell, rows, unit)
+            yield from self._draw_bars(cell, rows, unit)
         more = len(metric["cells"]) - self._blocks
         if more > 0 and self._blocks:
             yield Text(f"bars of {more:,} more {'key' if more == 1 else 'keys'} are not drawn")
 
-    def _bars(self, cell: LogRecord, rows: list[BarRow], unit: str) -> Iterator[Text]:
+    def _draw_bars(self, cell: LogRecord, rows: list[BarRow], unit: str) -> Iterator[Text]:
         labels = [
             f"[{format_amount(row.low, unit)}, {format_amount(row.high, unit)})" for row in rows
         ]
@@ -244,7 +246,7 @@ def _key_columns(cell: LogRecord, keys: list[str]) -> list[str]:
     """A cell's keys as columns; a stack has one frame in a line."""
     if cell["other"]:
         return ["(other)", *[""] * (len(keys) - 1)] if keys else []
-    return ["\n".join(_lines(cell["key"].get(key, ""))) for key in keys]
+    return ["\n".join(_value_lines(cell["key"].get(key, ""))) for key in keys]
 
 
 def _key_line(cell: LogRecord) -> str:
@@ -252,7 +254,7 @@ def _key_line(cell: LogRecord) -> str:
     return "(other)" if cell["other"] else " ".join(map(_in_line, cell["key"].values()))
 
 
-def _lines(value: Any) -> list[str]:
+def _value_lines(value: Any) -> list[str]:
     if value is None:
         return ["(unknown)"]
     if not isinstance(value, list):
@@ -263,7 +265,7 @@ def _lines(value: Any) -> list[str]:
 
 def _in_line(value: Any) -> str:
     """A key's value in one line; of a stack, only the innermost frames."""
-    lines = _lines(value)
+    lines = _value_lines(value)
     more = ["…"] if len(lines) > _FRAMES_IN_LINE else []
     return " < ".join([*lines[:_FRAMES_IN_LINE], *more])
 

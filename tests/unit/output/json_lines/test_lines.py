@@ -106,7 +106,7 @@ def test_chunks_join_to_what_render_gives() -> None:
     ])  # fmt: skip
     renderer = RecordRenderer([emit], CONSTANTS, OFFSET)
     whole = bytes(renderer.render(raw))
-    assert b"".join(bytes(chunk) for chunk in renderer.chunks(raw)) == whole
+    assert b"".join(bytes(chunk) for chunk in renderer.render_chunks(raw)) == whole
     assert whole.count(b"\n") == 9000
 
 

@@ -20,13 +20,12 @@ class Armed:
     started: str
 
 
-def arm(session: Session, program: Program, guard: Guard | None) -> Armed:
+def arm(session: Session, program: Program, guard: Guard) -> Armed:
     """Let the probes record until the plan's duration is over, or for the first lease of an
     unlimited run. Everything imported before this call is start-up time."""
     at_ns = time.monotonic_ns()
     duration = program.limits.duration_ns
     deadline_ns = at_ns + (LEASE_NS if duration is None else duration)
-    if guard is not None:
-        guard.set_deadline(deadline_ns)
+    guard.set_deadline(deadline_ns)
     session.arm(deadline_ns)
     return Armed(at_ns=at_ns, started=format_timestamp(time.time_ns()))

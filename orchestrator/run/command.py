@@ -48,7 +48,7 @@ def park_command(argv: Sequence[str], *, stdout: int | None = None) -> "Command"
 def _exec_command(argv: Sequence[str], stdout: int | None, gate: int, errno_pipe: int) -> NoReturn:
     """In the child: wait at the gate, then exec; send the errno if that fails."""
     try:
-        _close_our_descriptors(gate, errno_pipe)
+        _close_our_descriptors(gate, errno_pipe, 1 if stdout is None else stdout)
         # Before the gate: a Ctrl-C while parked ends the child, and nothing of ours is undone here.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)

@@ -155,7 +155,7 @@ class Run:
             artifact=self._artifact,
             output=self._output,
             armed=armed,
-            watched=Supervision(
+            supervision=Supervision(
                 signals=self._signals, command=groundwork.command, guard=groundwork.guard
             ),
             constants={name: self._constants[name] for name in _ON_EVENTS},

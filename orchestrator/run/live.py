@@ -37,14 +37,14 @@ class Live:
         session: Session,
         artifact: Artifact[Any],
         output: RunOutput,
-        watched: Supervision,
+        supervision: Supervision,
         constants: Mapping[str, str],
         armed: Armed,
         bar: Bar | None,
         socket: Path,
     ) -> None:
         self._session, self._artifact, self._program = session, artifact, artifact.program
-        self._output, self._watched, self._bar = output, watched, bar
+        self._output, self._supervision, self._bar = output, supervision, bar
         self._stacks = Stacks(
             session.new_stacks, output, expected=session.counts().stacks is not None
         )
@@ -110,8 +110,8 @@ class Live:
         """Release the command, and loop until something ends the run."""
         try:
             self._output.flush()
-            if self._watched.command is not None:
-                self._watched.command.release()
+            if self._supervision.command is not None:
+                self._supervision.command.release()
             outcome = self._loop().run()
         finally:
             self._governor.stop_measuring()
@@ -123,7 +123,7 @@ class Live:
         """Disarm, read the rest, and write the metrics; the probes are still attached."""
         self._session.disarm()
         self._disarmed_ns = time.monotonic_ns()
-        self._deadline(0)
+        self._supervision.guard.set_deadline(0)
         account = settle_account(self._session, self._stream, self._program, self._session.attached)
         self._metrics.finish(self._armed_ns + self.armed_for_ns)
         if "stacks" in account.ledger:
@@ -137,17 +137,13 @@ class Live:
         """Whether limits.output was reached."""
         return self._stream.full
 
-    def _deadline(self, deadline_ns: int) -> None:
-        if self._watched.guard is not None:
-            self._watched.guard.set_deadline(deadline_ns)
-
     def _loop(self) -> Loop:
         return Loop(
             session=self._session,
             stream=self._stream,
             output=self._output,
             program=self._program,
-            watched=self._watched,
+            supervision=self._supervision,
             armed_ns=self._armed_ns,
             look=self._notices.look,
             window_ns=self._window_ns,
@@ -164,5 +160,5 @@ class Live:
             self._notices.report_limit("events", "stop")
         elif outcome == "limit":
             self._notices.report_limit("output", "stop")
-        elif outcome == "duration" and self._watched.command is not None:
+        elif outcome == "duration" and self._supervision.command is not None:
             self._notices.report_limit("duration", "stop")

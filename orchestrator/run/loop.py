@@ -34,8 +34,8 @@ class Supervision:
     """What may end a run apart from its limits, and the guard that ends it when we cannot."""
 
     signals: Signals
+    guard: Guard
     command: Command | None = None
-    guard: Guard | None = None
 
 
 class Loop:
@@ -51,7 +51,7 @@ class Loop:
         stream: "Stream",
         output: RunOutput,
         program: Program,
-        watched: Supervision,
+        supervision: Supervision,
         armed_ns: int,
         look: Callable[[Counts], Count],
         window_ns: int | None,
@@ -61,7 +61,7 @@ class Loop:
         bar: Bar | None = None,
     ) -> None:
         self._session, self._stream, self._output = session, stream, output
-        self._program, self._watched, self._bar = program, watched, bar
+        self._program, self._supervision, self._bar = program, supervision, bar
         self._look, self._on_window, self._serve = look, on_window, serve
         self._governor = governor
         self._armed_ns = armed_ns
@@ -85,13 +85,13 @@ class Loop:
         return outcome
 
     def _outcome(self) -> Outcome | None:
-        if self._watched.signals.received is not None:
+        if self._supervision.signals.received is not None:
             return "interrupted"
         if self._output.failed is not None:
             return "output"
         if self._stopped:
             return "stop_when"
-        if self._watched.command is not None and self._watched.command.has_ended():
+        if self._supervision.command is not None and self._supervision.command.has_ended():
             return "command"
         if self._stop_at_cap and self._session.capped():
             return "cap"
@@ -105,7 +105,7 @@ class Loop:
 
     def _patience(self) -> float:
         """Seconds to wait: until the next thing is due, and not too long."""
-        longest = _IDLE_S if self._watched.command is None else _COMMAND_S
+        longest = _IDLE_S if self._supervision.command is None else _COMMAND_S
         due = [self._governor.due_ns]
         if self._deadline_ns is not None:
             due.append(self._deadline_ns)
@@ -118,8 +118,7 @@ class Loop:
         now = time.monotonic_ns()
         if self._deadline_ns is None and self._lease_ns - now < _RENEW_NS:
             self._lease_ns = now + LEASE_NS
-            if self._watched.guard is not None:
-                self._watched.guard.set_deadline(self._lease_ns)
+            self._supervision.guard.set_deadline(self._lease_ns)
             self._session.extend(self._lease_ns)
         over = self._deadline_ns is not None and now >= self._deadline_ns
         if self._every_ns and now >= self._window_ns and not over:  # the end ends the last

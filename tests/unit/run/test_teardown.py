@@ -1,0 +1,87 @@
+"""The end of a run: every step is tried, whatever failed before it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.run.groundwork import Groundwork
+from orchestrator.run.report.faults import Faults
+from orchestrator.run.safety.guard import Guard
+from orchestrator.run.safety.journal import Journal, read_journals
+from orchestrator.run.signals import Signals
+from orchestrator.run.teardown import Teardown, tear_down
+from tests.support.fake_backend import FakeSession, Script
+
+
+@pytest.fixture
+def groundwork(tmp_path: Path) -> Groundwork:
+    journal = Journal("run1", plan="p", backend="bcc", probes=1, directories=(tmp_path,))
+    guard = Guard(journal, tmp_path / "tracing")
+    return Groundwork(run_id="run1", journal=journal, guard=guard, command=None)
+
+
+def torn_down(groundwork: Groundwork | None, session: Any = None) -> tuple[Teardown, Faults]:
+    faults = Faults()
+    return tear_down(groundwork, session, faults, Signals(), lambda _text: None), faults
+
+
+def test_a_run_that_did_not_begin_has_nothing_to_undo() -> None:
+    teardown, faults = torn_down(None)
+    assert teardown == Teardown()
+    assert faults.describe() is None
+
+
+def test_a_clean_end_leaves_nothing(groundwork: Groundwork, tmp_path: Path) -> None:
+    session = FakeSession(Script())
+    teardown, faults = torn_down(groundwork, session)
+    assert session.diary == ["detach"]
+    assert teardown.detach_ms is not None
+    assert faults.describe() is None
+    assert list(read_journals((tmp_path,))) == []
+
+
+def test_detaching_that_fails_keeps_no_later_step_from_being_done(
+    groundwork: Groundwork, tmp_path: Path
+) -> None:
+    session = FakeSession(Script(detach_error=OSError("busy")))
+    teardown, faults = torn_down(groundwork, session)
+    assert faults.left_behind == ["cleaning up failed: busy"]
+    assert teardown.detach_ms is not None
+    assert list(read_journals((tmp_path,))) == []
+
+
+def test_what_cannot_be_removed_is_named_and_its_journal_kept(
+    groundwork: Groundwork, tmp_path: Path
+) -> None:
+    groundwork.journal.add("unheard-of", "thing")
+    _, faults = torn_down(groundwork)
+    [left] = faults.left_behind
+    assert left.startswith("the unheard-of thing is left behind: ")
+    assert "`probeplan cleanup` removes it" in left
+    [record] = read_journals((tmp_path,))
+    assert record.dead
+
+
+def test_a_missing_watchdog_is_a_note_and_no_fault(groundwork: Groundwork) -> None:
+    groundwork.guard.trouble = "no watchdog could be started (why)"
+    _, faults = torn_down(groundwork)
+    assert faults.left_behind == []
+    assert faults.notes[0].startswith(
+        "no watchdog could be started (why): had this run been killed"
+    )
+
+
+def test_the_guard_is_dismissed_even_if_the_journal_cannot_be_closed(
+    groundwork: Groundwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dismissed = []
+
+    def fail() -> None:
+        raise OSError("no such directory")
+
+    monkeypatch.setattr(groundwork.journal, "close", fail)
+    monkeypatch.setattr(groundwork.guard, "dismiss", lambda: dismissed.append(True))
+    _, faults = torn_down(groundwork)
+    assert faults.left_behind == ["cleaning up failed: no such directory"]
+    assert dismissed == [True]

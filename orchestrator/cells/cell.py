@@ -16,11 +16,11 @@ __all__ = ["Cell", "merge_all"]
 class Cell:
     """What was counted under one key; immutable, its `buckets` too.
 
-    `key` is packed as MetricSpec.key describes; the cell `other`, which takes what found no room,
-    has None. All numbers are weighted by sampling. `count`: values, or events where a metric has no
-    value. `min` and `max` are None when nothing was counted. `buckets`: by index of
-    buckets.Buckets, its count, for histograms; `below` and `above` are values outside of all
-    buckets. A backend may leave at their defaults the numbers that the metric's kind does not need.
+    `key` is packed as MetricSpec.key describes; the cell `other`, for keys that did not fit, has
+    None. All numbers are weighted by sampling. `count`: values, or events where a metric has no
+    value. `min` and `max` are None when nothing was counted. `buckets`: for histograms, the count
+    by index of buckets.Buckets; `below` and `above` are values outside of all buckets. A backend
+    may leave at their defaults the numbers that the metric's kind does not need.
     """
 
     key: bytes | None

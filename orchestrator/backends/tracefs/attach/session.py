@@ -21,7 +21,7 @@ from orchestrator.backends.tracefs.counts.event_hits import EventHits
 from orchestrator.backends.tracefs.counts.hist_tables import (
     HistTable,
     cells_of_table,
-    hits_by_metric,
+    count_events_apart,
     read_hist_tables,
 )
 from orchestrator.backends.tracefs.design.layout import EventLayout, HistUse, HookEvents
@@ -214,11 +214,10 @@ class TracefsSession:
         in_kernel = {use.metric for use in self.layout.hists}.intersection(together)
         if not in_kernel or self._closed:
             return MetricsReading(cells=self.metrics())
-        before, cells = hits_by_metric(self._read_tables()), self.metrics()
-        after = hits_by_metric(self._last_tables)
+        before, cells = self._read_tables(), self.metrics()
         if self._armed and len(in_kernel) < len(together):
             return MetricsReading(cells=cells, events_apart=UNKNOWN)
-        apart = max(after.get(metric, 0) - before.get(metric, 0) for metric in in_kernel)
+        apart = count_events_apart(before, self._last_tables, in_kernel)
         return MetricsReading(cells=cells, events_apart=apart)
 
     def new_stacks(self, numbers: Collection[int] | None = None) -> "Sequence[Stack]":

@@ -12,7 +12,13 @@ from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import KeyField, MetricSpec
 
-__all__ = ["HistTable", "cells_of_table", "hits_by_metric", "parse_hist_file", "read_hist_tables"]
+__all__ = [
+    "HistTable",
+    "cells_of_table",
+    "count_events_apart",
+    "parse_hist_file",
+    "read_hist_tables",
+]
 
 _ROW = re.compile(r"^\{ (?P<keys>.*) \} hitcount: +(?P<hits>\d+)(?P<rest>.*)$")
 _TOTAL = re.compile(r"^ +(Hits|Entries|Dropped): (\d+)$")
@@ -28,6 +34,9 @@ class HistTable:
     rows: tuple[tuple[str, int, int], ...]
     hits: int
     dropped: int
+
+
+MetricTables = Sequence[tuple[HistUse, HistTable]]
 
 
 def parse_hist_file(text: str) -> list[HistTable]:
@@ -67,9 +76,12 @@ def read_hist_tables(
     return [(use, table) for use, table in tables if table is not None]
 
 
-def hits_by_metric(tables: Iterable[tuple[HistUse, HistTable]]) -> dict[int, int]:
-    """How many events each metric's table counted."""
-    return {use.metric: table.hits for use, table in tables}
+def count_events_apart(before: MetricTables, after: MetricTables, metrics: Iterable[int]) -> int:
+    """The most events that the table of one of these metrics counted between two readings. If it
+    is 0, the tables in `after` are of one moment."""
+    hits_before = {use.metric: table.hits for use, table in before}
+    hits_after = {use.metric: table.hits for use, table in after}
+    return max(hits_after.get(metric, 0) - hits_before.get(metric, 0) for metric in metrics)
 
 
 def _table_of(use: HistUse, tables: Sequence[HistTable]) -> HistTable | None:

@@ -1,5 +1,6 @@
 """The text of an event's `hist` file is read exactly, whatever its keys contain."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from orchestrator.backends.tracefs.counts.hist_tables import (
     HistTable,
     cells_of_table,
+    count_events_apart,
     parse_hist_file,
     read_hist_tables,
 )
@@ -108,7 +110,9 @@ def test_a_signed_sum_may_be_negative() -> None:
 
 
 class FakeInstance:
-    """An instance with one hist file."""
+    """An instance with one hist file. `reads`: how often it was read."""
+
+    reads = 0
 
     class names:  # noqa: N801  # an attribute of an instance
         @staticmethod
@@ -117,6 +121,7 @@ class FakeInstance:
 
     def read_event_file(self, category: str, event: str, name: str) -> str:
         assert (category, event, name) == ("sched", "sched_switch", "hist")
+        self.reads += 1
         return FILE
 
 
@@ -131,8 +136,24 @@ def test_each_trigger_gets_its_own_table() -> None:
         by_pid=False,
         stack_step=0,
     )
-    tables: Any = read_hist_tables(layout, FakeInstance())  # type: ignore[arg-type]
+    instance = FakeInstance()
+    tables: Any = read_hist_tables(layout, instance)  # type: ignore[arg-type]
     assert [(use_.keys, table.hits) for use_, table in tables] == [
         (("comm", "ret"), 9),
         (("common_pid",), 302),
     ]
+    assert instance.reads == 1, "tables of one event are read at once"
+
+
+def table_of(metric: int, hits: int) -> tuple[HistUse, HistTable]:
+    shape = replace(use(("common_pid",)), metric=metric)
+    return shape, HistTable(info="", rows=(), hits=hits, dropped=0)
+
+
+def test_tables_are_as_far_apart_as_the_one_that_counted_most_between_two_readings() -> None:
+    """Of the metrics in question; a table that is new counted all its hits."""
+    before = [table_of(0, 5), table_of(1, 7)]
+    after = [table_of(0, 5), table_of(1, 9), table_of(2, 40)]
+    assert count_events_apart(before, after, [0]) == 0
+    assert count_events_apart(before, after, [0, 1]) == 2
+    assert count_events_apart(before, after, [0, 1, 2]) == 40

@@ -11,9 +11,9 @@ from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
 from orchestrator.policy import file as policy_file
-from orchestrator.policy.model import Policy, parse_policy
 from orchestrator.run.prepare import prepare
 from tests.support.paths import KERNELS
+from tests.support.policies import a_policy
 from tests.support.recorded import HEAD, recorded
 
 FACTS = recorded("6.1")
@@ -22,13 +22,6 @@ RECORDED = str(KERNELS / "6.1.facts.xz")
 
 def a_plan(attach: str, rest: str = "") -> Plan:
     return load_plan((HEAD + f"probes:\n  p:\n    {attach}\n    emit: {{}}\n{rest}").encode())
-
-
-def a_policy(text: str) -> Policy:
-    head = "apiVersion: probeplan/v1\nkind: Policy\n"
-    policy, findings = parse_policy((head + text + "\n").encode(), "policy.yaml")
-    assert policy is not None, findings
-    return policy
 
 
 READ = a_plan("attach: function:vfs_read")

@@ -1,23 +1,15 @@
-"""Policies over plans: limits are the least of both, and each rule refuses what it should."""
+"""Each rule of a policy refuses what it should, and nothing else."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from orchestrator.compile.lower import compile_plan
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.plan.build import LIMIT_READERS
-from orchestrator.plan.findings import NOWHERE, Finding, HostError
+from orchestrator.plan.findings import Finding, HostError
 from orchestrator.plan.load import load_plan
-from orchestrator.plan.model import Limits, Plan, Rate, Redact
-from orchestrator.policy.ceilings import apply_ceilings, lower_limits, stricter_redaction
-from orchestrator.policy.model import Ceiling, Policy, parse_policy
-from orchestrator.policy.offline_check import check_offline
+from orchestrator.plan.model import Plan
+from orchestrator.policy.model import Policy
 from orchestrator.policy.rules import (
     check_artifact,
     check_digest,
@@ -26,24 +18,8 @@ from orchestrator.policy.rules import (
 )
 from orchestrator.run.choice import choose_backend
 from orchestrator.run.prepare import prepare
-from orchestrator.run.safety.admission import admit_run
-from orchestrator.run.safety.journal import Journal
+from tests.support.policies import a_plan, a_policy
 from tests.support.recorded import recorded
-
-HEAD = "apiVersion: probeplan/v1\nkind: ProbePlan\nmetadata: {name: t, summary: t}\n"
-
-
-def a_policy(text: str) -> Policy:
-    policy, findings = parse_policy(
-        f"apiVersion: probeplan/v1\nkind: Policy\n{text}\n".encode(), "policy.yaml"
-    )
-    assert policy is not None, findings
-    return policy
-
-
-def a_plan(attach: str, rest: str = "", head: str = "", **limits: str) -> Plan:
-    text = f"{HEAD}{head}\nprobes:\n  p:\n    attach: {attach}\n    emit: {{}}\n{rest}"
-    return load_plan(text.encode(), limits=limits)
 
 
 def refusals(plan: Plan, policy: Policy, facts: KernelFacts) -> tuple[Finding, ...]:
@@ -52,123 +28,6 @@ def refusals(plan: Plan, policy: Policy, facts: KernelFacts) -> tuple[Finding, .
     except HostError as error:
         return error.findings
     return ()
-
-
-# ---------------------------------------------------------------- arithmetic
-
-RATES = st.builds(
-    Rate,
-    count=st.integers(1, 10**6),
-    per_ns=st.integers(10**6, 86_400 * 10**9),
-)
-LIMITS = st.builds(
-    Limits,
-    duration_ns=st.none() | st.integers(10**6, 10**15),
-    events=st.integers(1, 10**9),
-    rate=RATES,
-    cpu=st.floats(1e-6, 1.0),
-    memory=st.integers(1 << 16, 1 << 36),
-    probes=st.integers(1, 10**4),
-    output=st.integers(1 << 12, 1 << 50),
-    incomplete=st.sampled_from(("fail", "allow")),
-)
-
-
-def ceilings_of(limits: Limits, names: Sequence[str]) -> Policy:
-    values = {name: getattr(limits, LIMIT_READERS[name][0]) for name in names}
-    found = {n: Ceiling(value=v, position=NOWHERE) for n, v in values.items() if v is not None}
-    return Policy(file="policy.yaml", sha256="", ceilings=found)
-
-
-NAMES = ("duration", "events", "rate", "cpu", "memory", "probes", "output")
-
-
-@given(LIMITS, LIMITS, st.sets(st.sampled_from(NAMES)))
-def test_the_effective_limit_is_the_minimum(own: Limits, most: Limits, names: set[str]) -> None:
-    """Never above the plan's, never above a ceiling, and one of the two; without one the plan's."""
-    policy = ceilings_of(most, sorted(names))
-    found = lower_limits(own, policy)
-    for name in NAMES:
-        attribute = "duration_ns" if name == "duration" else name
-        mine, ours = getattr(own, attribute), getattr(found, attribute)
-        if name not in policy.ceilings:
-            assert ours == mine
-        elif name != "rate":
-            ceiling = policy.ceilings[name].value
-            assert ours == (ceiling if mine is None else min(mine, ceiling))
-    assert lower_limits(found, policy) == found
-    assert found.at_cap == own.at_cap
-
-
-@pytest.mark.parametrize("most", ["fail", "allow"])
-@pytest.mark.parametrize("own", ["fail", "allow"])
-def test_a_policy_may_forbid_incomplete_runs_and_not_impose_them(
-    own: Literal["fail", "allow"], most: Literal["fail", "allow"]
-) -> None:
-    """`allow` holds only where both say so; a policy that is silent leaves it to the plan."""
-    policy = ceilings_of(Limits(incomplete=most), ["incomplete"])
-    allowed = own == most == "allow"
-    assert lower_limits(Limits(incomplete=own), policy).incomplete == (
-        "allow" if allowed else "fail"
-    )
-    assert lower_limits(Limits(incomplete=own), ceilings_of(Limits(), [])).incomplete == own
-
-
-@given(RATES, RATES)
-def test_a_rate_is_lowered_over_time_and_at_once(one: Rate, other: Rate) -> None:
-    """Above neither in records a time nor in records of a burst; above by no more than rounding;
-    and which of the two was the plan's does not matter."""
-    policies = [ceilings_of(Limits(rate=rate), ["rate"]) for rate in (one, other)]
-    found = lower_limits(Limits(rate=one), policies[1]).rate
-    assert found == lower_limits(Limits(rate=other), policies[0]).rate
-    assert found.count == min(one.count, other.count)
-    for rate in (one, other):
-        assert found.count * rate.per_ns <= rate.count * found.per_ns
-    slack = Rate(count=found.count, per_ns=found.per_ns - 1)
-    assert any(slack.count * r.per_ns > r.count * slack.per_ns for r in (one, other))
-
-
-def test_an_unlimited_run_gets_the_ceiling() -> None:
-    """A policy's duration is the end of every run."""
-    plan = a_plan("tracepoint:sched:sched_switch", duration="unlimited")
-    assert plan.limits.duration_ns is None
-    found = apply_ceilings(plan, [a_policy("limits: {duration: 7s}")])
-    assert found.limits.duration_ns == 7_000_000_000
-    assert apply_ceilings(plan, [a_policy("limits: {events: 7}")]).limits.duration_ns is None
-
-
-def test_each_limit_says_where_it_comes_from() -> None:
-    """Plan, default, command line; a policy only where it is what lowers it; the last of several
-    policies that lowers it makes no difference."""
-    plan = a_plan(
-        "tracepoint:sched:sched_switch", head="limits: {events: 50, rate: 5/s}", memory="1MiB"
-    )
-    policies = [a_policy("limits: {events: 50, rate: 4/s, output: 1MiB, memory: 2MiB}")]
-    assert dict(apply_ceilings(plan, policies).limits_from) == {
-        "events": "plan",
-        "rate": "policy",
-        "memory": "command line",
-        "output": "policy",
-    }
-    assert plan.limits_from == {"events": "plan", "rate": "plan", "memory": "command line"}
-
-
-@pytest.mark.parametrize(
-    ("own", "forced", "expected"),
-    [
-        (None, Redact(kind="hash"), "hash"),
-        (None, Redact(kind="truncate", size=8), "truncate(8)"),
-        (Redact(kind="truncate", size=4), Redact(kind="truncate", size=8), "truncate(4)"),
-        (Redact(kind="truncate", size=16), Redact(kind="truncate", size=8), "truncate(8)"),
-        (Redact(kind="truncate", size=4), Redact(kind="hash"), "hash"),
-        (Redact(kind="hash"), Redact(kind="truncate", size=8), "hash"),
-    ],
-)
-def test_of_two_redactions_the_stricter_holds(
-    own: Redact | None, forced: Redact, expected: str
-) -> None:
-    """A digest shows nothing of a string, fewer bytes show less of it."""
-    assert str(stricter_redaction(own, forced)) == expected
 
 
 # ---------------------------------------------------------------- kinds and symbols
@@ -345,91 +204,3 @@ def test_tracefs_is_refused_where_it_cannot_tell_user_memory() -> None:
         with pytest.raises(HostError, match="PP124"):
             check_artifact(artifact, [a_policy(f"user_strings: {word}")])
     check_artifact(choose_backend(program, FACTS, "bcc").artifact, [a_policy("user_strings: hash")])
-
-
-# ---------------------------------------------------------------- concurrency
-
-
-def journal(directory: Path, run: str) -> Journal:
-    return Journal(run, plan="p", backend="bcc", probes=1, directories=(directory,))
-
-
-def test_no_more_runs_are_admitted_than_may_be_live(tmp_path: Path) -> None:
-    """One's own counts; what has ended does not; the others are named."""
-    directories = (tmp_path / "journals",)
-    two = a_policy("max_runs: 2")
-    mine = journal(directories[0], "mine")
-    admit_run([two], directories, "mine")
-    first = journal(directories[0], "first")
-    admit_run([two], directories, "mine")
-    second = journal(directories[0], "second")
-    with pytest.raises(
-        HostError, match=r"(?s)PP125.*first \(p\), second \(p\); at most 2.*policy.yaml:3:11"
-    ):
-        admit_run([two], directories, "mine")
-    admit_run([], directories, "mine")
-    first.close()
-    admit_run([two], directories, "mine")
-    for one in (mine, second):
-        one.close()
-
-
-def test_a_dead_run_takes_no_place(tmp_path: Path) -> None:
-    """Its journal is there still, with what it left; its lock is free."""
-    directories = (tmp_path / "journals",)
-    dead = journal(directories[0], "dead")
-    dead.add("instance", "probeplan-nothing")
-    dead.close()
-    assert (directories[0] / "dead.journal").exists()
-    mine = journal(directories[0], "mine")
-    admit_run([a_policy("max_runs: 1")], directories, "mine")
-    mine.close()
-
-
-# ---------------------------------------------------------------- lint --policy
-
-
-def test_lint_foresees_what_needs_no_kernel() -> None:
-    """Kinds, outright symbols and digests are errors, lowered limits of the plan are warnings."""
-    plan = a_plan("function:vfs_read", head="limits: {events: 1k, duration: 5s}")
-    policy = a_policy(
-        "limits: {events: 10, duration: 10s, output: 1MiB}\n"
-        "allow_kinds: [tracepoint]\ndeny_symbols: ['vfs_*']\nplans: ['" + "0" * 64 + "']"
-    )
-    found = [(finding.code, finding.severity) for finding in check_offline(plan, policy)]
-    assert found == [
-        ("PP123", "error"),
-        ("PP121", "error"),
-        ("PP122", "error"),
-        ("PP127", "warning"),
-    ]
-    [limit] = [finding for finding in check_offline(plan, policy) if finding.code == "PP127"]
-    assert "limits.events is 1k, and a run gets 10" in limit.message
-
-
-def test_lint_only_warns_of_one_of_several_alternatives() -> None:
-    """Another may be taken; but not when all are denied."""
-    text = "probes: {p: {attach_first: [function:vfs_read, kprobe:vfs_read], emit: {}}}"
-    plan = load_plan((HEAD + text).encode())
-    [one] = check_offline(plan, a_policy("deny_kinds: [function]"))
-    assert one.severity == "warning"
-    both = list(check_offline(plan, a_policy("deny_kinds: [function, kprobe]")))
-    assert [finding.severity for finding in both] == ["error", "error"]
-
-
-@pytest.mark.parametrize(("attach", "rule"), ALLOWED)
-def test_lint_refuses_nothing_that_a_run_would_let_pass(attach: str, rule: str) -> None:
-    """No false alarm."""
-    assert list(check_offline(a_plan(attach), a_policy(rule))) == []
-
-
-def test_applying_ceilings_twice_changes_nothing() -> None:
-    """A prepared plan can be prepared again."""
-    plan = a_plan("tracepoint:sched:sched_switch", "    redact: truncate(9)\n")
-    rules = [a_policy("limits: {events: 5, rate: 3/s, duration: 1s}\nuser_strings: truncate(4)")]
-    once = apply_ceilings(plan, rules)
-    assert apply_ceilings(once, rules) == once
-    assert str(once.probes[0].redact) == "truncate(4)"
-    assert replace(once, limits=plan.limits, limits_from={}, probes=()) == replace(
-        plan, limits_from={}, probes=()
-    )

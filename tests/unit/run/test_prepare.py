@@ -5,9 +5,9 @@ import pytest
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
-from orchestrator.policy.model import Policy, parse_policy
 from orchestrator.run.explanation import explain_plan
 from orchestrator.run.prepare import prepare, resolve, select_backend
+from tests.support.policies import a_policy
 from tests.support.recorded import HEAD, recorded
 
 FACTS = recorded("6.1")
@@ -17,13 +17,6 @@ def a_plan(rest: str = "", attach: str = "function:vfs_read") -> Plan:
     return load_plan(
         (HEAD + f"probes:\n  p:\n    attach: {attach}\n    emit: {{}}\n{rest}").encode()
     )
-
-
-def a_policy(text: str, name: str = "policy.yaml") -> Policy:
-    head = "apiVersion: probeplan/v1\nkind: Policy\n"
-    policy, findings = parse_policy((head + text + "\n").encode(), name)
-    assert policy is not None, findings
-    return policy
 
 
 def test_the_program_has_the_lowered_limits() -> None:

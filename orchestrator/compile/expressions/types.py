@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from orchestrator.plan.expression.names import COMM_BYTES
+
 Space = Literal["kernel", "user"]
 
 
@@ -170,7 +172,7 @@ Stored = Str | Ip | Buffer | StringList | KernelPath | Endpoint
 #: What may not have room for all that there is to say, and then tells so.
 Cut = Str | Buffer | StringList | KernelPath
 
-COMM_SIZE = 16  # bytes of a task's name, its NUL included (TASK_COMM_LEN, include/linux/sched.h)
+COMM_SIZE = COMM_BYTES + 1  # bytes of a task's name with its NUL
 PIECE = 32  # bytes of a string that are read at once: the NUL of a shorter one ends it
 ROOTED = 1 << 31
 

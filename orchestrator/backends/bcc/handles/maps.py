@@ -31,12 +31,17 @@ class Map:
 
     @property
     def value_bytes(self) -> int:
+        """Bytes of a key's value, of all CPUs."""
         return self.spec.transfer_size(perf.possible_cpus())
 
     def lookup(self, key: bytes) -> bytes | None:
+        """The value of a key, None when it is not there. Raises ValueError for a key of another
+        size, OSError."""
         return bpf_map.map_lookup(self.fd, self._check_key(key), self.value_bytes)
 
     def update(self, key: bytes, value: bytes, flags: int = 0) -> None:
+        """Write a value. Raises ValueError for a key or value of another size, OSError (E2BIG when
+        the map is full)."""
         if len(value) != self.value_bytes:
             raise ValueError(
                 f"map {self.spec.name}: a value has {self.value_bytes} bytes, not {len(value)}"
@@ -44,6 +49,7 @@ class Map:
         bpf_map.map_update(self.fd, self._check_key(key), value, flags)
 
     def delete(self, key: bytes) -> bool:
+        """Delete a key; False when it was not there."""
         return bpf_map.map_delete(self.fd, self._check_key(key))
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
@@ -85,6 +91,7 @@ class Map:
         return read_memlock(self.fd)
 
     def close(self) -> None:
+        """Close the descriptor; the map goes with its last user."""
         os.close(self.fd)
 
     def _check_key(self, key: bytes) -> bytes:

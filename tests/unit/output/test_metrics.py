@@ -1,0 +1,88 @@
+"""Records of metrics: keys decoded, values by kind, the largest cells first."""
+
+from typing import Any
+
+import pytest
+
+from orchestrator.cells.buckets import LOG, Buckets
+from orchestrator.cells.cell import Cell
+from orchestrator.compile.program import KeyField, MetricSpec
+from orchestrator.output.metrics import metric_fields
+from orchestrator.output.percentiles import histogram_fields
+from tests.support.records import COMMON
+from tests.support.samples import STAMP
+from tests.unit.output.json_lines.test_lines import VALIDATOR
+
+
+def spec(kind: Any, **changes: Any) -> MetricSpec:
+    """A metric keyed by comm and a signed number."""
+    key = (
+        KeyField(name="comm", form="string", offset=0, size=16),
+        KeyField(name="code", form="s32", offset=16, size=4),
+    )
+    values = {
+        "index": 0, "probe": "read", "name": "m", "kind": kind, "key": key, "key_size": 24,
+        "keys": 10, "buckets": Buckets(), "signed": True, "unit": "ns", **changes,
+    }  # fmt: skip
+    return MetricSpec(**values)
+
+
+def key(comm: bytes, code: int) -> bytes:
+    """A packed key with its padding."""
+    return comm.ljust(16, b"\0") + code.to_bytes(4, "little", signed=True) + bytes(4)
+
+
+@pytest.mark.parametrize("kind", ["count", "sum", "min", "max", "avg", "histogram"])
+def test_metric_records_are_valid_and_sorted_with_other_last(kind: str) -> None:
+    """Keys by name, largest first, `other` last, whatever the kind."""
+    cells = [
+        Cell(key=None, count=99, sum=990, min=1, max=99, buckets={LOG.index(50): 99}),
+        Cell(
+            key=key(b"caf\xe9", -2),
+            count=2,
+            sum=10,
+            min=9,
+            max=9,
+            buckets={LOG.index(9): 2},
+            below=1,
+        ),
+        Cell(key=key(b"big", 5), count=7, sum=70, min=3, max=30, buckets={LOG.index(10): 7}),
+    ]
+    record = metric_fields(spec(kind), cells, start=STAMP, end=STAMP, total=True)
+    VALIDATOR.validate(
+        {"ts": STAMP, "level": "info", "event": "metric.reported", **COMMON, **record}
+    )
+    assert [cell["other"] for cell in record["cells"]] == [False, False, True]
+    assert record["cells"][0]["key"] == {"comm": "big", "code": 5}
+    assert record["cells"][1]["key"] == {"comm": "caf\\xe9", "code": -2}
+
+
+def test_top_bounds_the_cells_and_tells_how_many_are_left_out() -> None:
+    """The cell `other` is not one of them."""
+    cells = [Cell(key=key(b"c", i), count=i) for i in range(5)] + [Cell(key=None, count=3)]
+    record = metric_fields(spec("count", top=2), cells, start=STAMP, end=STAMP, total=False)
+    assert [cell["value"] for cell in record["cells"]] == [4, 3, 3]
+    assert record["cells_omitted"] == 3
+
+
+def test_a_histogram_cell_says_all_of_its_values() -> None:
+    """Count includes what lies outside; edges are whole numbers and included."""
+    linear = Buckets(kind="linear", low=0, high=30, step=10)
+    cell = Cell(key=b"", buckets={0: 4, 2: 5}, below=1, above=2, sum=120)
+    made = metric_fields(
+        spec("histogram", buckets=linear, key=()), [cell], start=STAMP, end=STAMP, total=True
+    )
+    (shown,) = made["cells"]
+    assert shown["count"] == 12
+    assert shown["buckets"] == [[9, 4], [29, 5]]
+    assert shown["percentiles"] == {
+        "p50": 24.5,
+        "p75": 24.5,
+        "p90": None,
+        "p95": None,
+        "p99": None,
+        "p99.9": None,
+    }
+    assert (shown["relative_error"], shown["absolute_error"]) == (None, 5)
+    assert histogram_fields({1: 1})["absolute_error"] is None
+    assert "sum" not in shown, "the kernel keeps none, and 0 would look like one"

@@ -12,7 +12,9 @@ from orchestrator.run.report.ledger import Delivery, find_imbalances, make_ledge
 
 __all__ = ["Account", "RecordStream", "make_account", "make_empty_account", "settle_account"]
 
-_TRIES, _PAUSE_S = 20, 0.005
+#: A program is preempted where the kernel is preemptible, and so is a virtual CPU, for longer than
+#: 100 ms on a busy host.
+_SETTLE_SECONDS, _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 3.0, 0.005, 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +42,18 @@ def settle_account(
     session: Session, stream: RecordStream, program: Program, attached: Sequence[AttachedHook]
 ) -> Account:
     """The account of a run that is disarmed. A program that was running on another CPU when it was
-    disarmed ends within microseconds, so counters that do not balance yet are read again."""
-    for tries_left in reversed(range(_TRIES)):
+    disarmed still ends, so counters that do not balance yet are read again, for at most three
+    seconds."""
+    deadline, pause = time.monotonic() + _SETTLE_SECONDS, _FIRST_PAUSE_S
+    while True:
         while stream.drain():
             pass
         account = make_account(program, attached, session.counts(), stream.deliveries())
-        if not tries_left or not find_imbalances(account.ledger, account.undelivered):
-            break
-        time.sleep(_PAUSE_S)
-    return account
+        balances = not find_imbalances(account.ledger, account.undelivered)
+        if balances or time.monotonic() >= deadline:
+            return account
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_S)
 
 
 def make_account(

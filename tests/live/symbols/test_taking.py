@@ -89,7 +89,7 @@ def test_without_scratch_memory_a_stack_is_lost_and_counted(tmp_path: Path, chai
         arm(session)
         call(chain, tmp_path)
         assert cells(session) == {LOST_STACK: N}
-        assert session.counts().stacks == StackCounts(kept=0, full=0, map_busy=N)
+        assert session.counts().stacks == StackCounts(kept=0, map_full=0, map_busy=N)
         assert not session.new_stacks()
         hold(session, 0)
         call(chain, tmp_path)

@@ -80,3 +80,62 @@ def test_a_refused_backend_is_listed_with_its_reason(
     plan.write_text(HEAD + "probes: {p: {attach: 'function:vfs_read', emit: {}}}\n")
     text = explained(capsys, str(plan), "--policy", str(policy))
     assert "backend: tracefs\n  not bcc: it may not be used here" in text
+
+
+KERNEL_FILES = sorted(KERNELS.glob("*.facts*"))
+
+
+@pytest.mark.parametrize("kernel", KERNEL_FILES, ids=lambda path: path.name.split(".facts")[0])
+def test_explain_works_offline_with_every_recorded_kernel(kernel: Path, capsys) -> None:
+    assert main(["explain", "context-switches", "--kernel", str(kernel)]) == 0
+    reported = capsys.readouterr().out
+    for heading in ("probe switch", "limits in force", "kernel memory:", "capabilities needed:"):
+        assert heading in reported
+    assert "#include" in reported
+
+
+@pytest.mark.parametrize("wrong", [b"", b"kind: ProbePlan", b"\xfd7zXZ\0 and no more"])
+def test_a_file_that_is_no_recording_is_a_finding(tmp_path: Path, capsys, wrong: bytes) -> None:
+    (tmp_path / "facts").write_bytes(wrong)
+    for command in (["explain", "opens"], ["doctor", "opens"], ["doctor"]):
+        assert main([*command, "--kernel", str(tmp_path / "facts")]) == 2
+        assert "--kernel: error[PP001]" in capsys.readouterr().err
+        assert main([*command, "--kernel", str(tmp_path / "nowhere")]) == 2
+        assert "nowhere': No such file" in capsys.readouterr().err
+
+
+def test_explain_tells_what_is_computed_in_user_space(capsys) -> None:
+    """The figures as the plan has them, and how often they are judged, if any."""
+    kernel = next(path for path in KERNEL_FILES if path.name.startswith("6.1"))
+    example = str(ROOT / "examples" / "10-figures.yaml")
+    assert main(["explain", example, "--kernel", str(kernel)]) == 0
+    reported = capsys.readouterr().out
+    assert "  mean = read.bytes / read.calls bytes\n" in reported
+    assert "    warn if value > 12.5 and rate > 100\n" in reported
+    assert "  warn of read.latency if p99 > params.slow\n" in reported
+    assert "  stop when total(read.failed) > 100000 or failing > 99, judged every 1s\n" in reported
+    assert main(["explain", "opens", "--kernel", str(kernel)]) == 0
+    assert "computed of metrics" not in capsys.readouterr().out
+
+
+def test_explain_shows_params_as_set_takes_them(capsys) -> None:
+    arguments = ["--set", "threshold=20ms", "--kernel", str(KERNEL_FILES[0])]
+    assert main(["explain", "slow-io", *arguments]) == 0
+    assert "params: threshold=20ms\n" in capsys.readouterr().out
+
+
+def test_explain_tells_alternatives_that_were_not_taken(capsys) -> None:
+    lacking = next(path for path in KERNEL_FILES if "no-kprobes" in path.name)
+    assert main(["explain", "vfs-reads", "--kernel", str(lacking), "--json"]) == 0
+    reported = json.loads(capsys.readouterr().out)
+    assert reported["skipped"][0]["to"] == "function:vfs_read"
+    assert "CONFIG_KPROBES" in reported["skipped"][0]["reason"]
+
+
+def test_explain_of_tracefs_shows_the_very_writes_and_who_does_what(capsys) -> None:
+    kernel = str(KERNEL_FILES[0])
+    arguments = ["explain", "context-switches", "--backend", "tracefs", "--kernel", kernel]
+    assert main(arguments) == 0
+    reported = capsys.readouterr().out
+    assert "events/sched/sched_switch/enable" in reported
+    assert "by user space, after the fact" in reported

@@ -12,6 +12,7 @@ from orchestrator.cli import main, status
 from orchestrator.kernel.kprobe_list import AFTER_ENDBR
 from orchestrator.plan.findings import HostError, of_command_line
 from orchestrator.run.safety.journal import Journal, read_journals
+from orchestrator.run.safety.leftovers import clean_up_dead_runs
 
 ATTACHED = {"to": "function:vfs_read", "mechanism": "kprobe PMU", "target": "vfs_read"}
 
@@ -111,3 +112,42 @@ def test_an_unknown_cost_is_not_a_number(
     assert (shown["cost"], shown["lost"]) == ("unknown", "unknown")
     _head, row = table(capsys)
     assert row.split()[-3:-1] == ["unknown", "unknown"]
+
+
+@pytest.fixture
+def journal_directory(tmp_path: Path, monkeypatch) -> Path:
+    """A directory of journals of the test's own, which the commands look at."""
+    directories = (tmp_path / "journals",)
+
+    def ours() -> list:
+        return list(read_journals(directories))
+
+    monkeypatch.setattr("orchestrator.cli.status.read_journals", ours)
+    monkeypatch.setattr(
+        "orchestrator.cli.cleanup.clean_up_dead_runs",
+        lambda *, dry_run: clean_up_dead_runs(dry_run=dry_run, directories=directories),
+    )
+    return directories[0]
+
+
+def test_status_shows_live_and_dead_runs(journal_directory: Path, capsys) -> None:
+    live = Journal("live1", plan="a", backend="bcc", probes=2, directories=(journal_directory,))
+    live.add("event", "probeplan_live1/e")
+    dead = Journal("dead1", plan="b", backend="tracefs", probes=1, directories=(journal_directory,))
+    dead.add("instance", "probeplan-dead1")
+    dead.close()
+    assert main(["status", "--json"]) == 0
+    runs = {run["run_id"]: run for run in json.loads(capsys.readouterr().out)}
+    assert (runs["live1"]["state"], runs["dead1"]["state"]) == ("live", "dead")
+    assert runs["live1"]["in_kernel"] == [{"kind": "event", "name": "probeplan_live1/e"}]
+    assert main(["status"]) == 0
+    table = capsys.readouterr().out
+    assert "event:probeplan_live1/e" in table
+    live.done("event", "probeplan_live1/e")
+    live.close()
+
+
+@pytest.mark.root
+def test_status_without_runs_says_so(journal_directory: Path, capsys) -> None:
+    assert main(["status"]) == 0
+    assert capsys.readouterr().out == "no runs\n"

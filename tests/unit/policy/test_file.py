@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli import main
 from orchestrator.plan.attach_kinds import ATTACH_KINDS
 from orchestrator.plan.build import LIMIT_READERS
 from orchestrator.plan.document import quick_check as quick
@@ -16,7 +15,7 @@ from orchestrator.plan.model import Limits, Rate, Redact
 from orchestrator.policy import file as policy_file
 from orchestrator.policy.file import read_host_policy, read_policies, read_policy
 from orchestrator.policy.model import parse_policy
-from tests.support.paths import POLICIES, ROOT
+from tests.support.paths import POLICIES
 from tests.unit.plan.document.test_schema import _properties
 
 PROD = POLICIES / "prod.yaml"
@@ -70,12 +69,6 @@ def test_the_schema_documents_itself() -> None:
         for value in [*rule["examples"], *([rule["default"]] if "default" in rule else [])]:
             fits = value == [] or quick.accepts_data(value, rule, schema)  # []: as if left out
             assert fits, (path, value)
-
-
-def test_the_shipped_example_is_a_policy(capsys: pytest.CaptureFixture[str]) -> None:
-    """And `policy check` says so without a word."""
-    assert main(["policy", "check", str(ROOT / "examples" / "policy.yaml")]) == 0
-    assert capsys.readouterr().out == ""
 
 
 # ---------------------------------------------------------------- trust
@@ -197,40 +190,6 @@ def test_the_environment_leads_to_no_other_policy(
         monkeypatch.setenv(name, "/nonexistent")
     [policy] = read_policies()
     assert policy.file == str(host)
-
-
-@pytest.mark.root
-def test_policy_show_tells_ceilings_and_their_places(
-    host: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Of several policies the least, each with where it is."""
-    host.write_bytes(PROD.read_bytes())
-    host.chmod(0o600)
-    more = tmp_path / "more.yaml"
-    more.write_text(
-        "apiVersion: probeplan/v1\nkind: Policy\nlimits: {events: 7, duration: 1h, rate: 1/m}\n"
-    )
-    assert main(["policy", "show", str(more)]) == 0
-    reported = capsys.readouterr().out
-    assert f"events     7            ({more}:3:18)" in reported
-    assert f"duration   10s          ({host}:6:13)" in reported
-    assert f"rate       1/m          ({more}:3:41)" in reported
-    assert "maintained by storage-security" in reported
-    assert main(["policy", "show"]) == 0
-    assert f"events     100          ({host}:7:11)" in capsys.readouterr().out
-
-
-@pytest.mark.root
-def test_policy_check_says_when_the_hosts_is_not_trusted(
-    host: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With the exit code that runs would have."""
-    host.write_bytes(PROD.read_bytes())
-    host.chmod(0o666)
-    assert main(["policy", "check"]) == 3
-    assert "error[PP120]" in capsys.readouterr().out
-    host.chmod(0o644)
-    assert main(["policy", "check"]) == 0
 
 
 def test_every_limit_can_be_read_from_text() -> None:

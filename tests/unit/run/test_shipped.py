@@ -33,3 +33,16 @@ def test_shipped_names_are_unique() -> None:
     plans = shipped_plans()
     [root] = {path.parents[1] for path in plans.values()}
     assert len(list(root.rglob("*.yaml"))) == len(plans)
+
+
+def test_a_shipped_plan_is_found_by_its_name_and_a_path_stays_a_path(tmp_path) -> None:
+    name, path = next(iter(shipped_plans().items()))
+    assert find_plan(name) == str(path)
+    assert find_plan("some/where.yaml") == "some/where.yaml"
+    assert find_plan("-") == "-"
+
+
+def test_a_plan_that_is_nowhere_gets_a_suggestion() -> None:
+    name = next(iter(shipped_plans()))
+    with pytest.raises(PlanError, match=f"did you mean '{name}'"):
+        find_plan(name[:-1] + "x")

@@ -1,0 +1,60 @@
+"""policy show and policy check: what is printed, and the exit codes."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli import main
+from orchestrator.policy import file as policy_file
+from tests.support.paths import POLICIES, ROOT
+
+PROD = POLICIES / "prod.yaml"
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place for the host's policy, in a directory as trusted as /etc/probeplan."""
+    path = tmp_path / "probeplan" / "policy.yaml"
+    path.parent.mkdir(mode=0o755)
+    monkeypatch.setattr(policy_file, "HOST_POLICY", path)
+    return path
+
+
+def test_the_shipped_example_is_a_policy(capsys: pytest.CaptureFixture[str]) -> None:
+    """And `policy check` says so without a word."""
+    assert main(["policy", "check", str(ROOT / "examples" / "policy.yaml")]) == 0
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.root
+def test_policy_show_tells_ceilings_and_their_places(
+    host: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of several policies the least, each with where it is."""
+    host.write_bytes(PROD.read_bytes())
+    host.chmod(0o600)
+    more = tmp_path / "more.yaml"
+    more.write_text(
+        "apiVersion: probeplan/v1\nkind: Policy\nlimits: {events: 7, duration: 1h, rate: 1/m}\n"
+    )
+    assert main(["policy", "show", str(more)]) == 0
+    reported = capsys.readouterr().out
+    assert f"events     7            ({more}:3:18)" in reported
+    assert f"duration   10s          ({host}:6:13)" in reported
+    assert f"rate       1/m          ({more}:3:41)" in reported
+    assert "maintained by storage-security" in reported
+    assert main(["policy", "show"]) == 0
+    assert f"events     100          ({host}:7:11)" in capsys.readouterr().out
+
+
+@pytest.mark.root
+def test_policy_check_says_when_the_hosts_is_not_trusted(
+    host: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the exit code that runs would have."""
+    host.write_bytes(PROD.read_bytes())
+    host.chmod(0o666)
+    assert main(["policy", "check"]) == 3
+    assert "error[PP120]" in capsys.readouterr().out
+    host.chmod(0o644)
+    assert main(["policy", "check"]) == 0

@@ -23,5 +23,5 @@ def check_own(directory: Path) -> Path:
     """Return `directory`. Raises PermissionError when another user owns it or may write to it."""
     status = directory.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise PermissionError(f"{directory} is not a directory of our own with mode 0700")
+        raise PermissionError(f"{directory} is not a directory that only this user may write to")
     return directory

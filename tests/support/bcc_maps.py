@@ -1,5 +1,6 @@
 """Maps of the bcc backend that are Python dictionaries, and programs for recorded kernels."""
 
+import mmap
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -46,6 +47,9 @@ class FakeMap:
     def update(self, key: bytes, value: bytes) -> None:
         self.contents[key] = value
 
+    def delete(self, key: bytes) -> bool:
+        return self.contents.pop(key, None) is not None
+
     def put_words(self, element: int, words: Mapping[int, int], cpu: int = 0) -> None:
         """Set u64 words (by index) of an array's element, of one CPU."""
         key = struct.pack("=I", element)
@@ -53,6 +57,22 @@ class FakeMap:
         for word, number in words.items():
             struct.pack_into("=Q", value, cpu * self.spec.slot_size + word * 8, number)
         self.contents[key] = bytes(value)
+
+
+class MemoryMap:
+    """A map of one element of u64 words that can be mapped to memory."""
+
+    def __init__(self, size: int) -> None:
+        self.memory = mmap.mmap(-1, size)
+
+    def map_memory(self) -> mmap.mmap:
+        return self.memory
+
+    def word(self, index: int) -> int:
+        return int.from_bytes(self.memory[8 * index : 8 * index + 8], "little")
+
+    def put(self, index: int, word: int) -> None:
+        self.memory[8 * index : 8 * index + 8] = word.to_bytes(8, "little")
 
 
 def fake_maps(program: Program) -> tuple[layout.MapLayout, dict[int, FakeMap]]:

@@ -52,14 +52,14 @@ class ControlElement:
         self._enable()
 
     def remove(self, probe: int) -> Collection[int]:
-        """Switch a probe off for good; returns all that were removed so far."""
+        """Switch a probe off until the end; returns all that were removed so far."""
         self._removed.add(probe)
         self._enable()
         return self._removed
 
     def set_sampling(self, probe: int, every: int) -> None:
-        """Keep one of `every` events. All programs look at this word: each CPU then draws a first
-        gap by itself."""
+        """Keep one of `every` events. All programs read this word: each CPU then draws a new first
+        gap."""
         self._control[self._layout.probe_word(probe, "sample")] = every
 
     def is_capped(self) -> bool:

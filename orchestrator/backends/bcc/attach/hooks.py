@@ -121,8 +121,8 @@ def _attach_perf_tracepoint(side: HookSide, program: int) -> Attachment:
 
 
 def _define_event(side: HookSide, run_id: str) -> Event:
-    """The definition of our own event. Its name contains the run's id, since the kernel's profiles
-    list names without groups."""
+    """The definition of the side's dynamic event. Its name contains the run's id, since the
+    kernel's profiles list names without groups."""
     hook = side.hook
     run = re.sub(r"[^a-z0-9]", "_", run_id.lower())[:24]
     place = (

@@ -101,7 +101,7 @@ def attach_dynamic_event(
     *,
     tracefs: Path = dynamic_events.TRACEFS,
 ) -> Attachment:
-    """Attach a kprobe program (ctx: struct pt_regs) to a dynamic event of our own, defined here.
+    """Define a private dynamic event, and attach a kprobe program (ctx: struct pt_regs) to it.
 
     Works for kernel functions and files, at entry and return. Nothing is left behind by a failure.
     Raises AttachRefused with the kernel's reason.

@@ -57,7 +57,7 @@ def span_element(map_layout: layout.MapLayout, span: SpanProgram, cpus: int) -> 
 
 
 def seed_threads(tasks: Map, pid: int) -> None:
-    """Put all threads of a process into the map; twice, since a thread may be created meanwhile."""
+    """Put all threads of a process into the map; twice, for threads created while it is read."""
     for _ in range(2):
         with contextlib.suppress(OSError):
             for thread in Path(f"/proc/{pid}/task").iterdir():

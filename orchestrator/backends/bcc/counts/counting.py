@@ -1,4 +1,4 @@
-"""The accounts of a session: the ledger's counters, and what the kernel counts by itself."""
+"""The accounts of a session: the ledger's counters, and the kernel's own."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -74,7 +74,7 @@ class Accounts:
         self._expired_before = [sum_word(rows[s.index], expired) for s in self.layout.sides]
 
     def leave(self, sides: Sequence[AttachedSide]) -> None:
-        """Read for the last time what goes away with some of the sides."""
+        """Read for the last time what is lost when some sides are detached."""
         kernel, rows = KernelCounts(sides), self.reader.read_rows()
         for attached in sides:
             side = attached.side
@@ -82,7 +82,7 @@ class Accounts:
             self._left[side.index] = (kernel.missed(side, fired), kernel.recursion_misses(side))
 
     def finish(self, sides: Sequence[AttachedSide]) -> None:
-        """Read for the last time what goes away with all attached sides."""
+        """Read for the last time what is lost when all sides are detached."""
         if self._final is None:
             self._final = self.counts(sides)
 

@@ -1,4 +1,4 @@
-"""What the kernel counts of attached programs by itself: hits of events, misses, recursion."""
+"""The kernel's own counters of attached programs: hits of events, misses, recursion."""
 
 from collections.abc import Sequence
 

@@ -29,12 +29,12 @@ class MetricMaps:
 
     def __init__(
         self,
-        lay: layout.MapLayout,
+        map_layout: layout.MapLayout,
         maps: Mapping[int, Map],
         ledger: LedgerReader,
         feeds: Mapping[int, Sequence[MetricFeed]],
     ) -> None:
-        self._layout, self._maps, self._ledger, self._feeds = lay, maps, ledger, feeds
+        self._layout, self._maps, self._ledger, self._feeds = map_layout, maps, ledger, feeds
 
     def read(self, together: Collection[int]) -> MetricsReading:
         """All cells, and how many events the metrics `together` counted while they were read."""

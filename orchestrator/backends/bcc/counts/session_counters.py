@@ -63,7 +63,7 @@ class SessionCounters:
         return self._stacks.read_new(numbers)
 
     def finish(self, sides: Sequence[AttachedSide]) -> None:
-        """Read for the last time what goes away with the maps and the attached `sides`."""
+        """Read for the last time what is lost with the maps and the attached `sides`."""
         if self._final_metrics is None:
             self._final_metrics = self.metrics()
             spans = self._layout.program.spans

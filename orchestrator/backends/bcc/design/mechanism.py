@@ -1,7 +1,7 @@
 """The mechanism that attaches a hook, and why the others do not.
 
 In order of preference: tracepoints as raw tracepoints, else through perf; functions through a
-trampoline (fentry, fexit), else a dynamic event of our own, which counts hits and misses, else the
+trampoline (fentry, fexit), else a private dynamic event, which counts hits and misses, else the
 perf PMU, which does not.
 """
 

@@ -1,33 +1,15 @@
 """The words by which user space steers programs."""
 
-import mmap
-
 import pytest
 
 from orchestrator.backends.bcc.attach.control import ControlElement
 from orchestrator.backends.bcc.design import layout
 from orchestrator.compile.program import Program
-from tests.support.bcc_maps import recorded_program
+from tests.support.bcc_maps import MemoryMap, recorded_program
 
 PLAN = "limits: {{probes: 100, events: 5, at_cap: {}}}\nprobes:\n" + "".join(
     f"  p{i}: {{{{attach: 'rawtracepoint:sched_switch', emit: {{{{}}}}}}}}\n" for i in range(70)
 )
-
-
-class Memory:
-    """A map of one element that is mapped to memory."""
-
-    def __init__(self, size: int) -> None:
-        self.memory = mmap.mmap(-1, size)
-
-    def map_memory(self) -> mmap.mmap:
-        return self.memory
-
-    def word(self, index: int) -> int:
-        return int.from_bytes(self.memory[8 * index : 8 * index + 8], "little")
-
-    def put(self, index: int, word: int) -> None:
-        self.memory[8 * index : 8 * index + 8] = word.to_bytes(8, "little")
 
 
 class Steered:
@@ -35,8 +17,8 @@ class Steered:
 
     def __init__(self, program: Program) -> None:
         self.layout = layout.MapLayout(program)
-        self.control = Memory(self.layout.control_bytes)
-        self.shared = Memory(self.layout.shared_bytes)
+        self.control = MemoryMap(self.layout.control_bytes)
+        self.shared = MemoryMap(self.layout.shared_bytes)
         self.element = ControlElement(self.layout, self.control, self.shared)  # type: ignore[arg-type]
 
     def enabled(self) -> set[int]:

@@ -54,7 +54,7 @@ def hits(monkeypatch: pytest.MonkeyPatch) -> dict[str, Hits]:
     """The kernel's hits by event; no program was passed over."""
     made: dict[str, Hits] = {}
     statistics = ProgramStatistics(run_time_ns=None, run_count=None, recursion_misses=3)
-    monkeypatch.setattr(kernel_counts.dynamic_events, "profile", lambda _names: dict(made))
+    monkeypatch.setattr(kernel_counts.dynamic_events, "read_profile", lambda _names: dict(made))
     monkeypatch.setattr(kernel_counts.bpf, "program_statistics", lambda _fd: statistics)
     return made
 

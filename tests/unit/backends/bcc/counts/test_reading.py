@@ -67,7 +67,7 @@ def test_an_extreme_of_nothing_is_none() -> None:
 
 
 def test_cells_of_keys_come_from_the_hash_and_other_last() -> None:
-    """`other` is there only where a key found no room."""
+    """`other` is there only when the map was full."""
     metric = Metric("count: true, by: [pid]")
     metric.entries[layout.keyed_map(metric.spec)] = [
         (struct.pack("=II", 7, 0)[: metric.spec.key_size], struct.pack("=Q", 5)),

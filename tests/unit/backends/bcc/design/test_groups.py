@@ -83,7 +83,7 @@ spans:
 
 
 def test_programs_that_share_a_hook_are_one_cluster_returns_first() -> None:
-    """So that no call is opened that is not closed; other hooks are clusters of their own."""
+    """So that no call is opened that is not closed; other hooks are separate clusters."""
     plan = f"""
 probes:
   a: {{attach: "function:vfs_read", emit: {{took: elapsed}}}}

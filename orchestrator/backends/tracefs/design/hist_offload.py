@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from orchestrator.backends.tracefs.design.hist_triggers import hist_use
 from orchestrator.backends.tracefs.design.layout import EventSource, HistUse, HookEvents
-from orchestrator.compile.program import Program
+from orchestrator.compile.program import Program, ResolvedTarget
 from orchestrator.kernel.facts import KernelFacts
 
 __all__ = ["counted_in_kernel"]
@@ -32,24 +32,15 @@ def counted_in_kernel(
 def _hist_uses(
     program: Program, hook: HookEvents, hooks: Sequence[HookEvents], sources: Sequence[EventSource]
 ) -> list[HistUse]:
-    """Empty unless triggers can do everything that the hook does: it has one side, no records, no
-    sampling, no condition left to user space, no other hook on its event or for its metric, and no
-    target that only set_event_pid or user space tests."""
-    side, target = hook.sides[0], program.target
+    """Empty unless triggers can do everything that the hook does, for all of its metrics."""
+    side, probe = hook.sides[0], program.probes[hook.probe]
     source = sources[side.source]
-    alone = sum(side.source in [s.source for s in other.sides] for other in hooks) == 1
-    probe = program.probes[hook.probe]
-    untested = target.pid or target.tid or target.uid or target.children
-    if (
-        len(hook.sides) > 1
-        or hook.record is not None
-        or not hook.metrics
-        or hook.sample > 1
-        or side.where
-        or not alone
-        or len(probe.hooks) > 1
-        or untested
-        or (target.comm and not source.tests_comm)
+    is_alone = sum(side.source in [s.source for s in other.sides] for other in hooks) == 1
+    if not (
+        is_alone
+        and len(probe.hooks) == 1
+        and _only_counts(hook)
+        and _tests_target(program.target, source)
     ):
         return []
     specs = {spec.index: spec for spec in probe.metrics}
@@ -60,3 +51,16 @@ def _hist_uses(
     uses = [use for use in candidates if use is not None]
     shapes = {(use.keys, use.value) for use in uses}
     return uses if len(uses) == len(candidates) == len(shapes) else []
+
+
+def _only_counts(hook: HookEvents) -> bool:
+    """It has one side, no records, no sampling and no condition left to user space."""
+    is_single = len(hook.sides) == 1 and not hook.sides[0].where
+    return is_single and hook.record is None and hook.sample <= 1 and bool(hook.metrics)
+
+
+def _tests_target(target: ResolvedTarget, source: EventSource) -> bool:
+    """The event's filter tests all of the target: nothing is left to set_event_pid, which triggers
+    ignore, or to user space."""
+    is_by_number = target.pid or target.tid or target.uid or target.children
+    return not is_by_number and (not target.comm or source.tests_comm)

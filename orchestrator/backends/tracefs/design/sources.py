@@ -48,11 +48,13 @@ class Sources:
             if function is not None:
                 return self._function_entry(hook, side, function)
             return self._share_tracepoint(hook, side)
-        event = f"h{hook.id}_{side}"
+        return self._define_event(hook, side)
+
+    def _define_event(self, hook: Hook, side: str) -> tuple[str, EventFields]:
+        """A dynamic event at the hook's own place."""
         in_user_code = hook.traits.space == "user"
         fetcher = Fetcher(self._arch, user=in_user_code)
         fields = DynamicEventFields(fetcher, paired=side == "return")
-        returns = side == "return" or hook.traits.moment == "return"
         if hook.paired:
             fields.add_argument(STACK, "$stack:u64")
         if side != "return":
@@ -61,9 +63,14 @@ class Sources:
             symbol=None if in_user_code else hook.symbol,
             path=hook.path if in_user_code else None,
             offset=hook.file_offset if in_user_code else hook.offset,
-            returns=returns,
+            returns=side == "return" or hook.traits.moment == "return",
             ref_counter=hook.semaphore,
         )
+        return self._add_draft(f"h{hook.id}_{side}", definition, fields)
+
+    def _add_draft(
+        self, event: str, definition: EventDefinition, fields: DynamicEventFields
+    ) -> tuple[str, EventFields]:
         source = EventSource(category="", event=event, definition=definition)
         self.drafts[source.key] = SourceDraft(source=source, fields=fields)
         return source.key, fields
@@ -87,10 +94,7 @@ class Sources:
         argument_texts = syscall_fields(self._arch, names)
         fields = DynamicEventFields(Fetcher(self._arch, fields=argument_texts))
         fields.add_argument(COMM, "$comm")
-        event = f"h{hook.id}_{side}"
-        source = EventSource(category="", event=event, definition=EventDefinition(symbol=symbol))
-        self.drafts[source.key] = SourceDraft(source=source, fields=fields)
-        return source.key, fields
+        return self._add_draft(f"h{hook.id}_{side}", EventDefinition(symbol=symbol), fields)
 
     def _share_tracepoint(self, hook: Hook, side: str) -> tuple[str, EventFields]:
         point = hook.exit_tracepoint if side == "return" else hook.tracepoint

@@ -11,7 +11,7 @@ from orchestrator.backends.tracefs.reader.arrays import ByteArray, IntArray
 from orchestrator.backends.tracefs.reader.columns import EventColumns, ValueColumn, bytes_of_column
 from orchestrator.backends.tracefs.reader.tasks import Tasks
 from orchestrator.compile.expressions.types import COMM_SIZE
-from orchestrator.compile.program import RECORD_HEADER
+from orchestrator.compile.program import RECORD_HEADER, Emit
 
 __all__ = ["AcceptedEvents", "WrittenRecords", "write_records"]
 
@@ -54,25 +54,44 @@ class WrittenRecords:
 
 def write_records(kept: AcceptedEvents, tasks: Tasks, size: int) -> WrittenRecords:
     """The records of `kept`, `size` bytes each. Raises ValueError if the probe emits none."""
-    columns, emit = kept.columns, kept.hook_events.record
+    emit = kept.hook_events.record
     if emit is None:
         raise ValueError("this probe emits no records")
-    records = np.zeros((len(columns), size), dtype=np.uint8)
-    tids = columns.tids
-    put = _HeaderWriter(records)
-    put("time", columns.events.time)
-    put("emit", np.full(len(columns), emit.index))
-    put("cpu", columns.events.cpu)
+    records = np.zeros((len(kept.columns), size), dtype=np.uint8)
+    _write_header(records, kept, emit, tasks)
+    nulls, cut = _write_fields(records, kept, emit)
+    return WrittenRecords(records=records, nulls=_count_bits(nulls), cut=_count_bits(cut))
+
+
+def _write_header(records: ByteArray, kept: AcceptedEvents, emit: Emit, tasks: Tasks) -> None:
+    columns, tids = kept.columns, kept.columns.tids
+    _put_column(records, "time", columns.events.time)
+    _put_column(records, "emit", np.full(len(columns), emit.index))
+    _put_column(records, "cpu", columns.events.cpu)
+    _put_column(records, "weight", np.full(len(columns), kept.hook_events.sample))
     if emit.has_task:
-        put("pid", tasks.pids_of(tids))
-        put("tid", tids)
+        _put_column(records, "pid", tasks.pids_of(tids))
+        _put_column(records, "tid", tids)
         names = tasks.names_of(tids) if kept.comms is None else kept.comms.values
         rows = names.astype(f"S{COMM_SIZE - 1}").view(np.uint8).reshape(len(columns), -1)
         records[:, _AT["comm"] : _AT["comm"] + COMM_SIZE - 1] = rows
-    put("weight", np.full(len(columns), kept.hook_events.sample))
-    nulls, cut = np.zeros((2, len(columns)), dtype=np.uint32)
+
+
+def _put_column(records: ByteArray, name: str, values: npt.NDArray[Any]) -> None:
+    """Write a field of the header in all records."""
+    raw = np.ascontiguousarray(values.astype(_FORM[name])).view(np.uint8)
+    raw = raw.reshape(len(values), -1)
+    records[:, _AT[name] : _AT[name] + raw.shape[1]] = raw
+
+
+def _write_fields(
+    records: ByteArray, kept: AcceptedEvents, emit: Emit
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """Write the fields that the plan emits. Returns a word a record with a bit for each field that
+    is null, and one with a bit for each that is truncated."""
+    nulls, cut = np.zeros((2, len(records)), dtype=np.uint32)
     for field, node in zip(emit.fields, kept.hook_events.emit, strict=True):
-        column = columns.column_of(node)
+        column = kept.columns.column_of(node)
         raw = bytes_of_column(column, node.type)[:, : field.size]
         records[:, field.offset : field.offset + raw.shape[1]] = raw
         if column.nulls is not None:
@@ -80,22 +99,10 @@ def write_records(kept: AcceptedEvents, tasks: Tasks, size: int) -> WrittenRecor
             records[np.flatnonzero(column.nulls), field.offset : field.offset + field.size] = 0
         if column.cut is not None:
             cut |= column.cut.astype(np.uint32) << np.uint32(field.bit)
-    put("nulls", nulls)
-    put("truncated", cut)
-    return WrittenRecords(records=records, nulls=_count_bits(nulls), cut=_count_bits(cut))
+    _put_column(records, "nulls", nulls)
+    _put_column(records, "truncated", cut)
+    return nulls, cut
 
 
 def _count_bits(words: npt.NDArray[np.uint32]) -> int:
     return int(np.unpackbits(words.view(np.uint8)).sum()) if words.any() else 0
-
-
-@dataclass(slots=True)
-class _HeaderWriter:
-    """Writes columns of the record header."""
-
-    records: ByteArray
-
-    def __call__(self, name: str, values: npt.NDArray[Any]) -> None:
-        raw = np.ascontiguousarray(values.astype(_FORM[name])).view(np.uint8)
-        raw = raw.reshape(len(values), -1)
-        self.records[:, _AT[name] : _AT[name] + raw.shape[1]] = raw

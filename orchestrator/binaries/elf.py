@@ -1,4 +1,4 @@
-"""User-space binaries: which file is meant, and where in it a function starts."""
+"""User-space binaries: finds the file that is meant, and the offset of a function in it."""
 
 import difflib
 import os
@@ -41,7 +41,7 @@ _NT_GNU_BUILD_ID = 3
 
 
 class NoSuchSymbolError(ElfError):
-    """The file has no such function; `nearest` are those that look like it, best first."""
+    """The file has no such function; `nearest` are the most similar names, best first."""
 
     def __init__(self, text: str, hint: str, nearest: tuple[str, ...]) -> None:
         super().__init__(text, hint)
@@ -57,7 +57,7 @@ class UndefinedSymbolError(ElfError):
 
 
 class IfuncError(ElfError):
-    """The symbol is a resolver that runs once at load time, not the function that is called."""
+    """The symbol is a resolver, which runs once at load time, not the function that is called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +81,8 @@ def resolve_binary(name: str, root: Path = Path("/")) -> Path:
     """The file that is meant: a path, a library (`libc.so.6`) or a program (`bash`).
 
     Libraries are looked up as the dynamic loader would: its cache, then the usual folders. Only
-    files of this machine's architecture count. Raises NoSuchBinaryError, telling where it looked.
-    """
+    files of this machine's architecture count. Raises NoSuchBinaryError, which names the places
+    searched."""
     if "/" in name:
         path = root / name.lstrip("/")
         if not path.is_file():
@@ -104,7 +104,7 @@ def resolve_binary(name: str, root: Path = Path("/")) -> Path:
 
 
 def find_symbol(path: Path, name: str) -> BinarySymbol:
-    """The function `name` of a file. Raises an ElfError that says what is there instead."""
+    """The function `name` of a file. Raises an ElfError that names alternatives."""
     with Image(path) as image:
         entries = [e for e in image.symbols_called(name) if e.kind in _CODE]
         defined = [entry for entry in entries if entry.section != SHN_UNDEF and entry.address]

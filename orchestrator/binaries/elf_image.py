@@ -107,7 +107,7 @@ class Image:
         return next((section for section in self.sections if section.name == name), None)
 
     def content(self, section: Section) -> bytes:
-        """A section's bytes; b"" for one that takes no room in the file."""
+        """A section's bytes; b"" for one without bytes in the file."""
         return b"" if section.kind == _SHT_NOBITS else self.bytes_at(section.offset, section.size)
 
     def bytes_at(self, offset: int, size: int) -> bytes:
@@ -117,7 +117,7 @@ class Image:
         return content
 
     def file_offset(self, address: int) -> int | None:
-        """Where the byte that is loaded at this address stands in the file: what uprobes take."""
+        """The file offset of the byte that is loaded at this address: uprobes take file offsets."""
         offset, size, count = self._segments_at
         for index in range(count):
             kind, _, where, start, _, length, *_ = self._unpack(_SEGMENT, offset + index * size)
@@ -139,7 +139,7 @@ class Image:
         return any(section.kind == _SHT_SYMTAB for section in self.sections)
 
     def symbol_tables(self) -> Iterator[tuple[bytes, bytes]]:
-        """(entries, strings) of both symbol tables as they stand in the file."""
+        """(entries, strings) of both symbol tables, as bytes of the file."""
         for table in self._tables():
             yield self.content(table), self._strings_of(table)
 

@@ -29,7 +29,7 @@ def cached_paths(root: Path, name: str) -> tuple[str, ...]:
         data = (root / "etc/ld.so.cache").read_bytes()
     except OSError:
         return ()
-    start = data.find(_MAGIC)  # an old-format cache may stand before it
+    start = data.find(_MAGIC)  # an old-format cache may precede it
     if start < 0:
         return ()
     found = sorted(_find_entries(data[start:], name.encode()), key=lambda entry: entry[0] != 0)

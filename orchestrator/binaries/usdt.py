@@ -1,4 +1,4 @@
-"""USDT probes of a user-space binary: where they are, and where their arguments stand.
+"""USDT probes of a user-space binary: their places, and where their arguments are.
 
 Source: the SystemTap wiki, UserSpaceProbeImplementation; <sys/sdt.h>. A note holds the probe's
 address, the address of .stapsdt.base at link time (prelink moves one and not the other) and the
@@ -72,13 +72,13 @@ class UsdtProbe:
 
 
 class NoSuchProbeError(ElfError):
-    """The file has no USDT probe of this provider and name; the text says which it has."""
+    """The file has no USDT probe of this provider and name; the hint lists those it has."""
 
 
 def usdt_probes(path: Path, provider: str = "", name: str = "") -> tuple[UsdtProbe, ...]:
     """The probes of a file in the order of its notes: all of them, or all places of one.
 
-    Raises ElfError; NoSuchProbeError where a provider or name is asked for that it has not.
+    Raises ElfError; NoSuchProbeError for a provider or name that the file does not have.
     """
     probes = _all_probes(path)
     found = tuple(p for p in probes if provider in ("", p.provider) and name in ("", p.name))

@@ -1,4 +1,4 @@
-"""Which attach points of each probe this kernel offers: of alternatives the first, else all."""
+"""Chooses the attach points of each probe that this kernel offers: of alternatives the first."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,8 +23,8 @@ __all__ = ["Alternatives"]
 
 
 class Alternatives:
-    """Tries the items of a plan's probes, and numbers the hooks of those that it takes. `skipped`:
-    the others, with the reasons."""
+    """Tries the items of a plan's probes, and numbers the hooks of those that it takes. `skipped`
+    has the others, with the reasons."""
 
     def __init__(self, plan: Plan, facts: KernelFacts, params: Mapping[str, ScalarParam]) -> None:
         self._plan, self._facts, self._params = plan, facts, params
@@ -33,8 +33,8 @@ class Alternatives:
         self._hooks = 0
 
     def type_probes(self) -> list[tuple[Probe, list[HookDraft]]]:
-        """Each probe that can be here with its hooks. Raises PlanError and HostError, with all
-        probes' findings at once."""
+        """Each probe that this kernel offers, with its hooks. Raises PlanError and HostError, with
+        the findings of all probes."""
         tags = choose_tags(self._plan, self._can_resolve)
         found: list[tuple[Probe, list[HookDraft]]] = []
         for probe in self._plan.probes:
@@ -60,12 +60,12 @@ class Alternatives:
     def _with_tag(self, probe: Probe, tag: str) -> Probe:
         for item in probe.items:
             if item.tag not in ("", tag):
-                reason = f"its span attaches by the items that say `as: {tag}`"
+                reason = f"its span attaches by the items with `as: {tag}`"
                 self.skipped.append(Skipped(probe=probe.name, item=item.text, reason=reason))
         return with_tag(probe, tag)
 
     def _try_probe(self, probe: Probe) -> list[HookDraft] | None:
-        """The probe's hooks, or None with its findings noted. One that is left out takes no
+        """The probe's hooks, or None with its findings noted. A probe that is left out uses no
         numbers."""
         before = self._hooks
         try:
@@ -133,15 +133,15 @@ class Alternatives:
         self.skipped.append(Skipped(probe=probe.name, item=item.text, reason=reason))
 
     def _nothing_left_finding(self) -> Finding:
-        told = "; ".join(f"{one.probe}: {one.reason}" for one in self.skipped)
+        reasons = "; ".join(f"{item.probe}: {item.reason}" for item in self.skipped)
         return Finding(
             code="PP080",
-            message=f"every probe is optional, and none can be attached here ({told})",
+            message=f"every probe is optional, and none can be attached here ({reasons})",
             position=self._plan.probes[0].position,
             hint="give one of them an attach point that this kernel has",
         )
 
 
 def _complete_item(item: AttachItem, probe: Probe) -> AttachItem:
-    """The item with what it leaves to its probe."""
+    """The item with its probe's `args` and `returns` where it has none."""
     return replace(item, args=item.args or probe.args, returns=item.returns or probe.returns)

@@ -1,4 +1,4 @@
-"""All expressions of a hook's body, to look at and to change, in one place."""
+"""Walks and transforms all expressions of a hook's body."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,7 +23,7 @@ def top_nodes(body: Body) -> Iterator[Node]:
 
 
 def needs_stacks(body: Body) -> bool:
-    """Whether a stack is taken at the hook: asked for itself, in a definition, or at its entry."""
+    """Whether a stack is taken at the hook: directly, in a definition, or at its entry."""
     places = [*top_nodes(body), *(let.node for let in body.lets)]
     places += body.entry.captures if body.entry is not None else ()
     parts = (node for place in places for node in walk(place))

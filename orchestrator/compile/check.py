@@ -1,4 +1,4 @@
-"""Checking a plan against recorded kernels, without root and without those kernels."""
+"""Checks a plan against recorded kernels, without root and without running them."""
 
 from collections.abc import Iterable
 from dataclasses import replace

@@ -1,4 +1,5 @@
-"""Choosing alternatives together: all probes of one span attach by items of one tag (`as`)."""
+"""Chooses alternatives together: all probes of one span attach by items with the same tag
+(`as`)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,7 +11,8 @@ __all__ = ["choose_tags", "with_tag"]
 
 def choose_tags(plan: Plan, resolves: Callable[[Probe], bool]) -> Mapping[str, str]:
     """By probe, the tag whose items it may take: the first in the order of the plan with which
-    every probe of the span resolves here; where none does, the first, whose reasons are told."""
+    every probe of the span resolves here; where none does, the first, so that its reasons are
+    reported."""
     chosen: dict[str, str] = {}
     for names in _probes_by_span(plan):
         probes = [probe for probe in plan.probes if probe.name in names and _tags_of(probe)]

@@ -1,9 +1,8 @@
 """Kernel functions that must never be probed, each with the reason.
 
-Beside the kernel's own blacklist (kprobes/blacklist), which does not cover everything that is
-known to hang or crash: the lock slow paths run inside the tracing machinery itself, with
-interrupts off and from NMI context (kernel/kprobes.c, kernel/trace/bpf_trace.c; measured).
-"""
+In addition to the kernel's own blacklist (kprobes/blacklist), which does not cover everything that
+is known to hang or crash: the lock slow paths run inside the tracing machinery itself, with
+interrupts off and from NMI context (kernel/kprobes.c, kernel/trace/bpf_trace.c; measured)."""
 
 from collections.abc import Mapping
 

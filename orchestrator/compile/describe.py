@@ -1,4 +1,4 @@
-"""A typed expression as the plan's language would write it, for comments and messages."""
+"""Describes a typed expression in the plan's language, for comments and messages."""
 
 from orchestrator.compile.expressions.nodes import (
     Address,
@@ -139,5 +139,5 @@ def _quote(text: bytes) -> str:
 
 
 def describe_type(node: Node) -> str:
-    """The type of a value, for comments beside it."""
+    """The type of a value, for comments in generated code."""
     return f"string[{node.type.size}]" if isinstance(node.type, Str) else str(node.type)

@@ -1,4 +1,4 @@
-"""Dropping what no expression uses: definitions and captures are numbered anew."""
+"""Drops definitions and captures that no expression uses, and renumbers the others."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -9,7 +9,7 @@ from orchestrator.compile.program import Body, EntrySide
 
 
 def drop_unused(body: Body) -> Body:
-    """The same body with only the lets and captures that its where, emit, metrics and task use."""
+    """The body with only the lets and captures that its where, emit, metrics and task use."""
     lets = _used_lets(top_nodes(body), body.lets)
     let_numbers = {old: new for new, old in enumerate(lets)}
     kept = [body.lets[index] for index in lets]

@@ -1,4 +1,4 @@
-"""Common types of a probe's hooks, and where values lie in records and keys."""
+"""Common types of a probe's hooks, and the layout of records and keys."""
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
@@ -35,7 +35,7 @@ from orchestrator.plan.findings import Position, plan_error
 
 MAX_FIELDS = 32  # one bit each in the record's `nulls` and `truncated`
 
-#: What is laid out: a name, the type that all hooks share, and how it is shown.
+#: A value to place: its name, the type that all hooks share, and how it is shown.
 FieldToPlace = tuple[str, Type, Presentation | None]
 
 _SIZED = (Str, Buffer, StringList, KernelPath, Endpoint)
@@ -74,7 +74,7 @@ def _as_int(kind: Int | Pointer) -> Int:
 
 
 def record_form(kind: Type, name: str, position: Position) -> FieldForm:
-    """How a value of this type lies in a record. Raises PlanError for what is no value."""
+    """The form of a value of this type in a record. Raises PlanError for a type without values."""
     match kind:
         case Int():
             return kind.name  # type: ignore[return-value]  # the eight names are FieldForms
@@ -119,7 +119,7 @@ def convert_to_type(node: Node, kind: Type) -> Node:
 
 
 def merge_presentations(nodes: Sequence[Node]) -> Presentation | None:
-    """The tables of names of all hooks, in one; a string that one hook hashes is hashed for all."""
+    """The presentations of all hooks merged; a string that one hook hashes is hashed for all."""
     shown = [node for node in nodes if isinstance(node, ShownAs)]
     names = {code: name for node in shown for code, name in node.names.items()}
     hashed = any(node.hashed for node in shown)
@@ -139,7 +139,7 @@ def _align(offset: int, kind: Type) -> int:
 def record_fields(
     emit: Mapping[str, Expr], made: Sequence[Mapping[str, Node]]
 ) -> list[FieldToPlace]:
-    """The fields of a record as all hooks can fill them: `made` is what each puts there."""
+    """The fields of a record, in types that all hooks can fill: `made` has each hook's nodes."""
     return [
         (
             name,
@@ -157,7 +157,7 @@ def lay_out_record(
     has_task: bool,
     position: Position,
 ) -> Emit:
-    """The record of one probe, its fields behind the header in the order of the plan."""
+    """The record of one probe, its fields after the header in the order of the plan."""
     if len(fields) > MAX_FIELDS:
         raise plan_error("PP086", f"{len(fields)} emitted fields; at most {MAX_FIELDS}", position)
     offset, placed = RECORD_HEADER_SIZE, []

@@ -49,7 +49,7 @@ _PARAM_TYPES: Mapping[str, Int | None] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outline:
-    """A probe with its hooks typed and its record and metrics laid out."""
+    """A probe with typed hooks, and its record and metrics laid out."""
 
     index: int
     probe: Probe

@@ -1,4 +1,4 @@
-"""Metrics of probes and spans: one specification from all the hooks that feed it."""
+"""Metrics of probes and spans: one specification from all hooks that feed it."""
 
 from collections.abc import Sequence
 
@@ -71,8 +71,8 @@ def convert_to_form(node: Node, form: str) -> Node:
 
 
 def _find_unit(kind: Int, metric: Metric) -> str:
-    """What the values count: as their type says, or sizes where only the plan's `unit` does, since
-    a size that the kernel gives is a plain number."""
+    """The unit of the values: that of their type, or bytes where the plan's `unit` is a size, since
+    sizes from the kernel are plain numbers."""
     if kind.unit == "" and metric.unit.endswith("B"):
         return "bytes"
     return {"duration": "ns", "bytes": "bytes", "": ""}[kind.unit]

@@ -1,4 +1,4 @@
-"""What an attach point is, and how its arguments are named."""
+"""An attach point on a kernel, and the names of its arguments."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ REGISTER_ARGUMENTS = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One place to attach to, and the names that mean something there.
+    """One place to attach to, and the names that are known there.
 
     `arguments` are `args.NAME`, `positional` gives `argN`, `retval` is the return value's type.
     The rest is what program.Hook takes.

@@ -1,4 +1,4 @@
-"""Attach points: what `KIND:TARGET` is on the kernel at hand, and what can be asked there."""
+"""Finds attach points: `KIND:TARGET` on this kernel, and the values that are available there."""
 
 from collections.abc import Callable, Mapping
 
@@ -92,7 +92,7 @@ def _find_function(item: AttachItem, facts: KernelFacts, target: str) -> Point:
 
 def _check_function(item: AttachItem, facts: KernelFacts, symbol: str) -> None:
     """Raise PlanError when the kernel will refuse a probe on `symbol`; the common case, a function
-    with nothing against it, is found out by three quick look-ups."""
+    that can be probed, takes three quick look-ups."""
     from orchestrator.compile.denied import DENIED
 
     if symbol in DENIED:
@@ -139,9 +139,9 @@ def _find_signature(item: AttachItem, facts: KernelFacts, symbol: str) -> Functi
 def _find_arguments(
     item: AttachItem, facts: KernelFacts, signature: FunctionType | None
 ) -> tuple[dict[str, Node], int | None]:
-    """`args.NAME` and how many there are; the plan's own `args` go before the kernel's."""
+    """`args.NAME` and their number; the plan's own `args` take precedence over the kernel's."""
     if item.args:
-        # Where the return value lies behind the arguments, the kernel's own count of them holds.
+        # The return value follows the arguments, whose number is the kernel's, not the plan's.
         clear = signature is not None and not signature.ambiguous
         count = len(signature.params) if signature is not None and clear else len(item.args)
         return parse_arguments(item, facts, "kernel"), count

@@ -1,7 +1,7 @@
 """The backend-neutral program: what `lower` makes of a resolved plan and both backends emit.
 
-A program says *what* is evaluated at which hook; how it is attached and read is the backends'
-business. Nothing in here touches the kernel.
+A program says *what* is evaluated at which hook; how it is attached and read is decided by the
+backends. Nothing in here touches the kernel.
 """
 
 from collections.abc import Mapping
@@ -58,9 +58,9 @@ RECORD_HEADER_SIZE = 48
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presentation:
-    """How user space shows a value: a number through a table of names, or as what it stands for
-    (`form`: flags of the group `prefix`, a kernel symbol, a device), else the number itself; any
-    value, if `hashed`, by a digest of `salt` and its bytes. The salt is drawn for each run."""
+    """How user space shows a value: a number by a table of names, or by its `form` (flags of the
+    group `prefix`, a kernel symbol, a device), else as it is; any value, if `hashed`, by a digest
+    of `salt` and its bytes. The salt is drawn for each run."""
 
     names: Mapping[int, str] = field(default_factory=dict)
     form: ShownForm = ""
@@ -86,8 +86,8 @@ class RecordField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Emit:
-    """The record of one probe or span: `index` is the header's `emit`; `has_task` says whether
-    pid, tid and comm mean anything (they do not under `task: none`)."""
+    """The record of one probe or span: `index` is the header's `emit`; `has_task`: pid, tid and
+    comm are known (they are not under `task: none`)."""
 
     index: int
     probe: str
@@ -112,8 +112,8 @@ class KeyField:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSpec:
     """An aggregate: `index` is its number in the program, `key_size` the bytes of a packed key
-    (padded to 8; 0: no key), `signed` says how values are read, `unit` what they count: "ns",
-    "bytes" or "". `display` is the unit that the plan asks people to be shown."""
+    (padded to 8; 0: no key), `signed`: values are signed; `unit` is "ns", "bytes" or
+    "". `display` is the unit in which the plan wants values shown."""
 
     index: int
     probe: str
@@ -157,7 +157,7 @@ SpanRole = Literal["start", "via", "end", "cancel"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanEnd:
-    """What is made of a span at its end: its own filter, record and metrics."""
+    """What a span evaluates at its end: its filter, record and metrics."""
 
     where: tuple[Node, ...]
     emit: tuple[Node, ...]
@@ -179,7 +179,7 @@ class SpanUse:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
     """What is evaluated at a hook. `entry` is None unless the hook is paired; `task` is the
-    address of the task_struct whose event it is, None for the current task, "none" for nobody's.
+    address of the task_struct of the event, None for the current task, "none" for no task.
     `emit` holds a node for each field of the probe's Emit, in order. `spans` are in the order in
     which they are done: ends before starts. `tests_target` is False where the plan's target was
     tested earlier in a span's life."""
@@ -244,8 +244,8 @@ class Hook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedTarget:
-    """Whose events count; empty: anybody's. `comm` as written (globs with one `*` at an end, or
-    exact), `cgroup` as (path, cgroup v2 id or None when it is unknown here)."""
+    """The tasks whose events count; empty: all tasks. `comm` as written (globs with one `*` at an
+    end, or exact), `cgroup` as (path, cgroup v2 id or None when it is unknown here)."""
 
     pid: tuple[int, ...] = ()
     tid: tuple[int, ...] = ()
@@ -268,7 +268,7 @@ class ParamSlot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """An attach item that was not taken, and why: told by `explain` and logged by `run`."""
+    """An attach item that was not taken, and why: shown by `explain` and logged by `run`."""
 
     probe: str
     item: str
@@ -291,14 +291,14 @@ class ProbeProgram:
 
     @property
     def samplable(self) -> bool:
-        """Whether events may be left out: not where a span goes on or ends, which has the weight
+        """Whether events may be left out: not where a span continues or ends, which has the weight
         of its start."""
         return all(use.role == "start" for hook in self.hooks for use in hook.body.spans)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptField:
-    """A value that an open span keeps: `name` as written (`start.comm`), and how it lies there."""
+    """A value that an open span keeps: `name` as written (`start.comm`), and its layout."""
 
     name: str
     role: Literal["start", "via"]
@@ -310,9 +310,9 @@ class KeptField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """What makes a span a thing outstanding: nothing is done at its end, what is open is shown.
-    `value` is an index into `kept`, and `by` are those of the parts of `shown.key`; `shown` says
-    how the open ones are summed up."""
+    """Makes a span an outstanding resource: nothing is done at its end, and what is open is shown.
+    `value` is an index into `kept`, and `by` has the indexes of the parts of `shown.key`; `shown`
+    specifies how open spans are summed up."""
 
     value: int
     by: tuple[int, ...]
@@ -323,9 +323,9 @@ class Resource:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanProgram:
     """A span: `index` is its number in the program. `key` is packed (`key_size` bytes) and joins
-    its hooks; `kept` are the values carried from start and via to the end. `timed`: somebody asks
-    how long it took. `tests_target`: some of its starts are nobody's, so that whose it is shows
-    later."""
+    its hooks; `kept` are the values carried from start and via to the end. `timed`: its
+    duration is used. `tests_target`: some of its starts have no task, so that the target can only
+    be tested later."""
 
     index: int
     name: str

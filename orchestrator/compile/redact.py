@@ -1,7 +1,7 @@
-"""Strings from user memory: which they are, and what `redact` makes of them.
+"""Finds strings from user memory, and redacts them.
 
-The contents of user memory are what people type and send; names that the kernel keeps of its own
-(comm, file names in its caches) are not. A string that the kernel has copied is the kernel's.
+The contents of user memory are what people type and send; names that the kernel itself keeps (comm,
+file names in its caches) are not. A string that the kernel has copied is the kernel's.
 """
 
 import os
@@ -88,7 +88,7 @@ class Redactor:
         self._lets, self._captures = lets, captures
 
     def redact_node(self, node: Node) -> Node:
-        """`node`, which is emitted or part of a key, in the form in which it may be shown."""
+        """`node`, which is emitted or part of a key, redacted where the probe requires it."""
         if (
             self._redact is None
             or not isinstance(node.type, _TEXTS)
@@ -99,12 +99,12 @@ class Redactor:
             return ShownAs(node, node.type, hashed=True)
         if isinstance(node.type, Buffer):
             return self._cut_string(node, self._redact.size)
-        if isinstance(node.type, StringList | Endpoint):  # of which a beginning tells too much
+        if isinstance(node.type, StringList | Endpoint):  # whose first bytes would reveal too much
             return ShownAs(node, node.type, hashed=True)
         return self._cut_string(node, self._redact.size + 1)  # and its closing NUL
 
     def _is_from_user(self, node: Node) -> bool:
-        """True when the string that `node` gives, by one way at least, is of user memory."""
+        """True when the string may come from user memory."""
         match node:
             case LetRef() | Captured():
                 return self._is_from_user(self._resolve_reference(node))
@@ -122,8 +122,8 @@ class Redactor:
         return self._lets[node.index].node
 
     def _cut_string(self, node: Node, size: int) -> Node:
-        """The same string, read to at most `size` bytes. A definition is left as it is for those
-        who test it, and read anew."""
+        """The same string, read to at most `size` bytes. A definition keeps its size for the
+        conditions that test it, and is read a second time."""
         if not isinstance(node.type, Str | Buffer) or node.type.size <= size:
             return node
         match node:
@@ -181,7 +181,7 @@ _Part = TypeVar("_Part", RecordField, KeyField, KeptField)
 
 
 def draw_salts(program: Program) -> Program:
-    """The program with a salt drawn for its hashed strings: one for each run."""
+    """The program with a new salt for its hashed strings: one for each run."""
     salt = os.urandom(_SALT_BYTES)
 
     def fields(parts: tuple[_Part, ...]) -> tuple[_Part, ...]:

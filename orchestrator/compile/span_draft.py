@@ -1,7 +1,7 @@
 """The expressions of a span, typed at the hooks of its probes.
 
-A span's own expressions are evaluated at its end, in the words of the end's hook: what they name of
-the start and the via is kept in the open span until then.
+A span's expressions are evaluated at its end, in the scope of the end's hook: the values of the
+start and the via that they name are kept in the open span until then.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ _ROLES = ("start", "via", "end", "cancel")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptDraft:
-    """A value that is kept: by hook, what it is there; its common type and how it is shown."""
+    """A value that is kept: its node by hook, the common type and how it is shown."""
 
     name: str
     role: str
@@ -51,7 +51,7 @@ class KeptDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndDraft:
-    """What one hook makes of a span that ends there."""
+    """The expressions of a span at one hook where it ends."""
 
     where: tuple[Node, ...]
     emit: Mapping[str, Node]
@@ -60,8 +60,9 @@ class EndDraft:
 
 @dataclass(slots=True, kw_only=True)
 class SpanDraft:
-    """A span while it is typed: its hooks by role, the parts of its key by hook, what is kept, and
-    what its ends make of it. Something outstanding is a span whose ends make nothing of it."""
+    """A span while it is typed: its hooks by role, the parts of its key by hook, what is kept,
+    and the expressions at its ends. An outstanding resource is a span without expressions at its
+    ends."""
 
     name: str
     position: Position
@@ -108,7 +109,7 @@ def _may_be_null_at(node: Node, draft: HookDraft) -> bool:
 
 
 class SpanTyper(Typer):
-    """Types a span's expressions at one of its ends, beside what the hook itself evaluates."""
+    """Types a span's expressions at one of its ends, in addition to the hook's own expressions."""
 
     def __init__(self, hook: HookDraft, span: SpanDraft, let: Mapping[str, Expr]) -> None:
         scope = replace(hook.typer.scope, definitions=let, has_elapsed=True, paired=False)
@@ -179,7 +180,7 @@ def _split_path(node: syntax.MemberOf) -> tuple[str, list[str]]:
 def draft_spans(
     plan: Plan, drafts: DraftsByProbe
 ) -> tuple[list[tuple[Span | Outstanding, SpanDraft]], list[Finding]]:
-    """All spans of the plan that can be typed, and what is wrong with the others."""
+    """All spans of the plan that can be typed, and the findings of the others."""
     found: list[tuple[Span | Outstanding, SpanDraft]] = []
     wrong: list[Finding] = []
     spans: tuple[Span | Outstanding, ...] = (*plan.spans, *plan.outstanding)
@@ -218,7 +219,7 @@ def _draft_metric(typer: SpanTyper, hook: HookDraft, metric: Metric) -> MetricDr
 
 
 def _draft_outstanding(one: Outstanding, drafts: DraftsByProbe) -> SpanDraft:
-    """The same of something outstanding: `value` is the first that is kept, then `by`."""
+    """The draft of an outstanding resource: `value` is kept first, then `by`."""
     named = {"start": one.open, "end": one.close, "via": (), "cancel": ()}
     made = _begin_draft(one.name, one.position, named, one.key, drafts)
     made.timed = True

@@ -1,4 +1,4 @@
-"""Spans and outstanding resources from what was typed to what the program holds."""
+"""Lowers typed spans and outstanding resources to the program's."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ ROLE_ORDER: Mapping[SpanRole, int] = {"end": 0, "cancel": 0, "start": 1, "via": 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextNumbers:
-    """The next numbers that are free: of a span, a record and a metric."""
+    """The next free numbers: of a span, a record and a metric."""
 
     span: int
     emit: int
@@ -47,14 +47,14 @@ class NextNumbers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoweredSpan:
-    """A span of the program, and by hook what the hook does in it."""
+    """A span of the program, and by hook its parts in the span."""
 
     span: SpanProgram
     uses: Mapping[int, tuple[SpanUse, ...]]
 
 
 def lower_span(plan: Span | Outstanding, draft: SpanDraft, numbers: NextNumbers) -> LoweredSpan:
-    """The span as the program has it. Raises PlanError where its hooks do not agree on a type."""
+    """The span of the program. Raises PlanError where its hooks do not agree on a type."""
     parts = {hook: _flatten_keys(keys) for hook, keys in draft.keys.items()}
     key, size = _lay_out_key(draft, list(parts.values()))
     kept = tuple(
@@ -192,7 +192,7 @@ def _make_end(span: SpanProgram, draft: SpanDraft, hook: int) -> SpanEnd:
 
 
 def uses_by_hook(made: Sequence[LoweredSpan]) -> dict[int, tuple[SpanUse, ...]]:
-    """What each hook does in all spans, ends first."""
+    """The parts of each hook in all spans, ends first."""
     found: dict[int, list[SpanUse]] = {}
     for one in made:
         for hook, uses in one.uses.items():

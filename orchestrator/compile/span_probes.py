@@ -1,4 +1,4 @@
-"""The probes of spans: at which they begin and at which they go on, and whether they can."""
+"""The probes of spans: where spans begin and continue, and whether these probes can be attached."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,7 +12,7 @@ ProbeDrafts = Sequence[tuple[Probe, Sequence[HookDraft]]]
 
 
 def later_probes(plan: Plan) -> frozenset[str]:
-    """Probes at which a span goes on or ends."""
+    """Probes at which a span continues or ends."""
     names = [name for span in plan.spans for name in (*span.via, *span.end, *span.cancel)]
     return frozenset([*names, *(name for one in plan.outstanding for name in one.close)])
 
@@ -24,8 +24,8 @@ def starting_probes(plan: Plan) -> frozenset[str]:
 
 
 def role_findings(plan: Plan, drafts: ProbeDrafts) -> Iterator[Finding]:
-    """A target is tested once in the life of a span, and so not where it goes on: a probe there
-    cannot keep things of its own that are the target's alone."""
+    """A target is tested once in the life of a span, and not where it continues: a probe there
+    cannot also record or count events of the target only."""
     if plan.target == Target(position=plan.target.position):
         return
     later = later_probes(plan)
@@ -35,15 +35,15 @@ def role_findings(plan: Plan, drafts: ProbeDrafts) -> Iterator[Finding]:
         if probe.name in later and own and any(hook.task != "none" for hook in hooks):
             yield Finding(
                 code="PP063",
-                message=f"{probe.name!r} goes on with a span, where `target` was tested "
-                "already, and also begins something of its own",
+                message=f"{probe.name!r} continues a span, for which `target` was already tested, "
+                "and also emits, counts or starts something itself",
                 position=probe.position,
                 hint="make a second probe at the same attach point",
             )
 
 
 def require_probes(span: Span | Outstanding, drafts: Mapping[str, object]) -> None:
-    """Raises PlanError where none of a role's probes is here."""
+    """Raise PlanError where none of a role's probes can be attached."""
     roles = (span.start, span.end) if isinstance(span, Span) else (span.open, span.close)
     for names in roles:
         if not any(name in drafts for name in names):

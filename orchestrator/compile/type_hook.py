@@ -1,4 +1,4 @@
-"""One hook's expressions, typed, before the hooks of a probe are brought to common types."""
+"""Types the expressions of one hook, before the hooks of a probe are brought to common types."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from orchestrator.plan.expression.parse import Expr, parse
 from orchestrator.plan.findings import plan_error
 from orchestrator.plan.model import AttachItem, Metric, Plan, Probe
 
-#: Builtins whose value at the entry is the one meant; the rest are of the return's moment.
+#: Builtins whose value at the entry is meant; the others are evaluated at the return.
 _OF_ENTRY = frozenset({"pid", "tid", "uid", "gid", "comm", "cgroup", "task"})
 
 
@@ -42,8 +42,8 @@ class MetricDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookDraft:
-    """One hook, typed. `typer` and `redactor` are there for the spans that use the hook: what they
-    type joins its definitions and captures, which may be more than is used in the end."""
+    """One hook, typed. `typer` and `redactor` serve the spans that use the hook: what they type is
+    added to its definitions and captures, of which some may end up unused."""
 
     id: int
     item: AttachItem
@@ -183,7 +183,7 @@ def _type_task(typer: Typer, task: Expr | Literal["none"] | None) -> Node | Lite
 
 
 def _push_down(where: tuple[Node, ...], typer: Typer) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
-    """(terms that can be judged at the entry, in terms of the entry; the rest)."""
+    """(terms that can be evaluated at the entry, in terms of the entry; the others)."""
     pushed, kept = [], []
     for term in where:
         open_term = _unfold_lets(term, typer)
@@ -204,7 +204,7 @@ def _unfold_lets(node: Node, typer: Typer) -> Node:
 
 
 def _is_known_at_entry(node: Node) -> bool:
-    """No memory read but inside a capture, and nothing of the return's moment."""
+    """Whether the node reads memory only inside captures, and uses no value of the return."""
     return not any(
         isinstance(part, READS) or (isinstance(part, Builtin) and part.name not in _OF_ENTRY)
         for part in walk(node)

@@ -42,8 +42,8 @@ def find_user_function(item: AttachItem, facts: KernelFacts, _limit: int) -> tup
 
 
 def _locate_symbol(item: AttachItem, facts: KernelFacts, path: str, symbol: str) -> tuple[str, int]:
-    """The binary and the symbol's file offset; for a recorded kernel a binary that is not on this
-    machine is taken as it is, since it is the recorded host's matter."""
+    """The binary and the symbol's file offset; for a recorded kernel, a binary that is missing on
+    this machine is accepted as written, since it belongs to the recorded host."""
     from orchestrator.binaries import elf
 
     try:
@@ -81,8 +81,7 @@ def find_usdt_probes(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple
 
 
 def _make_usdt_point(item: AttachItem, binary: str, probe: "UsdtProbe") -> Point:
-    """One place of a USDT probe; the compiler may have placed several, with operands of their
-    own."""
+    """One place of a USDT probe; the compiler may have placed several, with different operands."""
     operands = tuple(
         UsdtArg(index, operand.text, Int(operand.size * 8, operand.signed))
         for index, operand in enumerate(probe.arguments)

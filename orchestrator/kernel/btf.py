@@ -1,7 +1,7 @@
 """Types and function signatures of one kernel, from its BTF blob.
 
-Lookups go by name and cost microseconds to a few milliseconds each; nothing is built that is not
-asked for. Sizes assume 8-byte pointers: every architecture that we support is 64-bit.
+Lookups are by name and cost microseconds to a few milliseconds each; nothing is built that is not
+needed. Sizes assume 8-byte pointers: every supported architecture is 64-bit.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ __all__ = ["Btf", "BtfError", "BtfMember", "BtfParam", "BtfType", "FunctionType"
 _POINTER_SIZE = 8
 _INT_SIGNED, _INT_CHAR, _INT_BOOL = 1, 2, 4  # BTF_INT_*, include/uapi/linux/btf.h
 _KIND_FLAG = 1 << 31
-_MAX_DEPTH = 64  # deeper chains of modifiers are a broken blob
+_MAX_DEPTH = 64  # deeper chains of modifiers mean a broken blob
 
 _KINDS: dict[int, TypeKind] = {
     PTR: "pointer",
@@ -101,7 +101,7 @@ class Btf:
 
         Names come from `__traceiter_EVENT` or `__bpf_trace_EVENT`, else from the one
         `__bpf_trace_*` template with the same argument types (include/trace/bpf_probe.h); where
-        none tells them they are "".
+        none has them they are "".
         """
         typedef = next(self._blob.ids(f"btf_trace_{event}", TYPEDEF), 0)
         for prefix in ("__traceiter_", "__bpf_trace_"):
@@ -159,7 +159,7 @@ class Btf:
         )
 
     def _prototype_params(self, proto: int) -> tuple[BtfParam, ...]:
-        """Parameters of a FUNC_PROTO; the nameless void that stands for `...` is left out."""
+        """Parameters of a FUNC_PROTO; the nameless void that means `...` is left out."""
         if self._kind(proto) != FUNC_PROTO:
             raise BtfError(f"type {proto} is not a function's prototype")
         words, at = self._blob.words, self._blob.start(proto) + 3
@@ -202,7 +202,7 @@ class Btf:
         kind: TypeKind = "int"
         if encoding & _INT_BOOL:
             kind = "bool"
-        elif encoding & _INT_CHAR or name == "char":  # gcc's char has no encoding of its own
+        elif encoding & _INT_CHAR or name == "char":  # gcc's char has no separate encoding
             kind = "char"
         signed = bool(encoding & _INT_SIGNED)
         return BtfType(id=type_id, kind=kind, name=name, size=self._target(type_id), signed=signed)
@@ -235,7 +235,7 @@ class Btf:
     def is_user_pointer(self, type_id: int) -> bool:
         """Whether the type is a pointer tagged `user`.
 
-        False also where the compiler recorded no tags: ask `has_user_tags` before concluding.
+        False also where the compiler recorded no tags: see `has_user_tags`.
         """
         pointer = self._strip_modifiers(type_id)
         if self._kind(pointer) != PTR:
@@ -267,7 +267,7 @@ class Btf:
         words, seen, waiting = self._blob.words, set[int](), [(type_id, 0)]
         while waiting:
             struct, base = waiting.pop()
-            if struct in seen:  # what was searched once need not be searched again
+            if struct in seen:  # already searched
                 continue
             seen.add(struct)
             nested = []

@@ -98,7 +98,7 @@ class Blob:
 
     @classmethod
     def parse(cls, data: bytes, base: "Blob | None" = None) -> "Blob":
-        """Index a blob; with `base`, a module's split BTF, which goes on counting from the base.
+        """Index a blob; with `base`, a module's split BTF, whose ids continue those of the base.
 
         Raises BtfError where the bytes are not BTF, are cut short or hold an unknown kind.
         """
@@ -133,7 +133,7 @@ class Blob:
             raise BtfError(f"type id {type_id} is beyond the {len(self)} types") from None
 
     def name_offsets(self, name: str) -> list[int]:
-        """Every place where this whole string stands: one, in practice, as linkers merge them."""
+        """Every offset of this whole string: one, in practice, as linkers merge them."""
         needle = b"\0" + name.encode() + b"\0"
         found, at = [], self.strings.find(needle)
         while at >= 0:
@@ -171,7 +171,7 @@ def _sections(data: bytes) -> tuple[bytes, bytes]:
     types = data[header_len + type_off :][:type_len]
     strings = data[header_len + str_off :][:str_len]
     if len(types) != type_len or len(strings) != str_len or type_len % 4:
-        raise BtfError(f"the blob of {len(data)} bytes is shorter than its header says")
+        raise BtfError(f"the blob of {len(data)} bytes is shorter than its header states")
     if not strings.endswith(b"\0"):
         raise BtfError("the string section does not end in NUL")
     return types, strings

@@ -1,4 +1,4 @@
-"""The values that a BTF blob is read into, and the error it raises."""
+"""The values read from a BTF blob, and the error of reading it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -25,7 +25,7 @@ class BtfError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BtfParam:
-    """One parameter of a function; `name` is "" where the kernel does not tell it."""
+    """One parameter of a function; `name` is "" where the kernel does not record it."""
 
     name: str
     type_id: int
@@ -35,7 +35,7 @@ class BtfParam:
 class FunctionType:
     """A function's signature.
 
-    `btf_id` is the id that an attach asks for: the FUNC's for a function (fentry), the
+    `btf_id` is the id that attaching needs: the FUNC's for a function (fentry), the
     `btf_trace_EVENT` typedef's for a raw tracepoint, where 0 means that there is none.
     `ambiguous`: the kernel has several functions of this name with different signatures, and
     this is the first.

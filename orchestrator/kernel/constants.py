@@ -160,7 +160,7 @@ GROUPS: Mapping[str, Mapping[str, int]] = {
     "CAP_": CAPABILITIES,
     "TCP_": TCP_STATES,
 }
-"""Prefix as a plan's `label` and `flags` take it → the names that start so."""
+"""Prefix for a plan's `label` and `flags` → the names with this prefix."""
 
 CONSTANTS: Mapping[str, int] = {
     name: value for group in GROUPS.values() for name, value in group.items()
@@ -193,7 +193,7 @@ def flag_names(prefix: str, value: int) -> tuple[str, ...]:
     """The flags that make up a value, ascending; what none covers comes last, as hexadecimal.
 
     A flag of several bits (O_SYNC, O_TMPFILE) counts when all are set, and then hides its parts.
-    The access mode of `O_` is a number in its low two bits, and always told. Bits beyond a 32-bit
+    The access mode of `O_` is a number in its low two bits, and always shown. Bits beyond a 32-bit
     int's are a sign extension and dropped for a negative value.
     """
     left, found = value & 0xFFFFFFFF if value < 0 else value, []

@@ -1,4 +1,4 @@
-"""Why a function can or cannot be probed: the causes that the kernel reports all as EINVAL."""
+"""Why a function can or cannot be probed: the kernel reports many causes as EINVAL."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,10 +23,11 @@ Probeability = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """`explanation`: what was found, and how; `cure`: what to do, "" when nothing is needed.
+    """Whether a function can be probed. `explanation`: what was found, and how; `cure`: what to do,
+    "" when nothing is needed.
 
     `suggestions` are functions of this kernel that the user may have meant: renames and compiler
-    variants first, then names that look alike.
+    variants first, then similar names.
     """
 
     verdict: Probeability
@@ -39,10 +40,10 @@ Cause = Callable[[KernelFacts, str], Diagnosis | None]
 
 
 def diagnose_function(facts: KernelFacts, name: str) -> Diagnosis:
-    """The first cause, from the host's down to the function's own, that forbids a kprobe on it.
+    """The first cause, from the host's down to the function's, that forbids a kprobe on it.
 
     `name` is a kernel function, without offset. "unknown" says that nothing forbids it that could
-    be read, but that a list which would tell is closed to us.
+    be read, but that a list with the answer is not readable.
     """
     found = (cause(facts, name) for cause in _CAUSES)
     return next((diagnosis for diagnosis in found if diagnosis), _conclude(facts, name))
@@ -98,7 +99,7 @@ def _check_absent(facts: KernelFacts, name: str) -> Diagnosis | None:
 
 
 def _find_inlined(facts: KernelFacts, name: str) -> Diagnosis | None:
-    """Judged by what inlining leaves behind: a changed copy in kallsyms, or the name in BTF."""
+    """Detects inlining by its traces: a changed copy in kallsyms, or the name in BTF."""
     variants = facts.symbols.variants(name)
     if variants:
         return Diagnosis(
@@ -120,13 +121,13 @@ def _find_inlined(facts: KernelFacts, name: str) -> Diagnosis | None:
 
 
 def _find_module(facts: KernelFacts, name: str) -> Diagnosis | None:
-    """Judged by the prefix that a subsystem's functions share with its module's name."""
+    """Detects a missing module by the prefix that its functions share with its name."""
     module = name.lstrip("_").partition("_")[0]
     if module not in _MODULES or facts.symbols.glob(f"{module}_*", 1):
         return None
     return Diagnosis(
         verdict="module_not_loaded",
-        explanation=f"no function {name}, and none at all whose name starts with {module}_: "
+        explanation=f"no function {name}, and no function whose name starts with {module}_: "
         f"the module {module} is not loaded",
         cure=f"modprobe {module}",
     )
@@ -164,9 +165,9 @@ def _check_duplicate(facts: KernelFacts, name: str) -> Diagnosis | None:
         return None
     return Diagnosis(
         verdict="duplicate",
-        explanation=f"kallsyms has {count} functions called {name}: which is meant is not known, "
+        explanation=f"kallsyms has {count} functions called {name}: the one meant is not known, "
         "and a kprobe by this name is refused (EADDRNOTAVAIL)",
-        cure="probe a caller, or a function whose name is its own",
+        cure="probe a caller, or a function with a unique name",
     )
 
 
@@ -190,7 +191,7 @@ def _conclude(facts: KernelFacts, name: str) -> Diagnosis:
         )
     return Diagnosis(
         verdict="unknown",
-        explanation=f"nothing speaks against {name}, but {' and '.join(closed)} cannot be read",
+        explanation=f"no obstacle found for {name}, but {' and '.join(closed)} could not be read",
         cure="try it: `probeplan run`; or mount debugfs and run as root",
     )
 

@@ -1,4 +1,4 @@
-"""Everything that is known of one kernel, in one value: live, or loaded from a recording."""
+"""Everything that is known about one kernel, in one value: live, or loaded from a recording."""
 
 import lzma
 import os
@@ -23,8 +23,8 @@ _SYSCALL = re.compile(r"^__(?:x64|arm64|s390x|riscv)_sys_(\w+)$")
 class KernelFacts:
     """Facts about one kernel. Making one is cheap: each fact is read when first asked for.
 
-    `release`, `arch` (uname's words) and `page_size` (bytes) are the host's own; `recorded` tells
-    a recording from the kernel that runs; `source` says where the facts are from, for messages.
+    `release`, `arch` (uname's words) and `page_size` (bytes) are the host's own; `recorded`: they
+    are from a recording, not from the running kernel; `source` names their origin, for messages.
     """
 
     def __init__(self, kept: Recording, *, recorded: bool, source: str) -> None:
@@ -43,15 +43,15 @@ class KernelFacts:
         return f"KernelFacts({self.release} {self.arch}, {self.source})"
 
     def feature(self, name: str) -> Feature:
-        """A feature by name; unknown, and saying so, where a recording is older than the name."""
+        """A feature by name; unknown where a recording is older than the name."""
         try:
             return self.features[name]
         except KeyError:
-            return Feature(state="unknown", detail=f"{self.source} does not tell about {name}")
+            return Feature(state="unknown", detail=f"{self.source} has no record of {name}")
 
     @cached_property
     def online_cpus(self) -> tuple[int, ...]:
-        """Numbers of the CPUs that are online; perf events are opened on the first of them."""
+        """Numbers of the online CPUs; perf events are opened on the first of them."""
         return cpu_list(read_text(self.tree, "sys/devices/system/cpu/online") or "0")
 
     @cached_property
@@ -117,12 +117,12 @@ class KernelFacts:
 
 
 def _is_name(text: str) -> bool:
-    """Tracefs names are identifiers, with a few dashes; a path never gets further than this."""
+    """Tracefs names are identifiers, with a few dashes; paths are refused here."""
     return re.fullmatch(r"[\w-]+", text) is not None
 
 
 def live_facts(root: Path = Path("/")) -> KernelFacts:
-    """Facts of the kernel that runs, read under `root`, which is "/" but for tests."""
+    """Facts of the running kernel, read under `root`, which is "/" except in tests."""
     tree = LiveTree(root)
     kept = Recording(
         tree=tree,
@@ -147,7 +147,8 @@ def save_facts(facts: KernelFacts, path: Path) -> None:
 
 
 def facts_bytes(facts: KernelFacts, preset: int = 9 | lzma.PRESET_EXTREME) -> bytes:
-    """What `save_facts` writes: some 1 MB. `preset` is xz's; the best takes a few seconds."""
+    """The bytes that `save_facts` writes: about 1 MB. `preset` is xz's; the best takes a few
+    seconds."""
     return write_recording(
         Recording(
             tree=facts.tree,

@@ -1,4 +1,4 @@
-"""One thing that a kernel offers or not."""
+"""One feature of a kernel."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,14 @@ from orchestrator.kernel.answer import Answer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
-    """`detail` says how it was found out and, where the answer is no, what would cure it."""
+    """Whether a kernel has a feature; `detail` says how it was detected and, where the answer is
+    no, how to get it."""
 
     state: Answer
     detail: str
 
     def __bool__(self) -> bool:
-        """True for a yes alone: what is unknown is not relied upon."""
+        """True for "yes" only: what is unknown is not relied upon."""
         return self.state == "yes"
 
 

@@ -1,7 +1,7 @@
-"""Features that a file shows: its presence, or a line in it.
+"""Detects features by a file: its presence, or a line in it.
 
 The mini-HOWTO `tracing/README` names exactly the syntax that the kernel was built with
-(kernel/trace/trace.c, readme_msg), which is why it is asked and not the release.
+(kernel/trace/trace.c, readme_msg), which is why it is read instead of the release.
 """
 
 import errno
@@ -30,7 +30,7 @@ def detect_tracefs(tree: Tree) -> Feature:
 
 
 def tracing_file_feature(name: str, cure: str) -> Test:
-    """A feature that is there when a file of tracefs is."""
+    """A feature that exists when a file of tracefs does."""
 
     def test(tree: Tree) -> Feature:
         tracing = tracing_path(tree)
@@ -43,7 +43,7 @@ def tracing_file_feature(name: str, cure: str) -> Test:
 
 
 def readme_feature(pattern: str, what: str, cure: str, *, needs: str = "README") -> Test:
-    """A feature that is there when tracing/README names its syntax, and the file `needs` is."""
+    """A feature that exists when tracing/README names its syntax and the file `needs` exists."""
 
     def test(tree: Tree) -> Feature:
         tracing = tracing_path(tree)
@@ -62,7 +62,7 @@ def readme_feature(pattern: str, what: str, cure: str, *, needs: str = "README")
 
 
 def file_feature(path: str, cure: str) -> Test:
-    """A feature that is there when a file outside of tracefs is."""
+    """A feature that exists when a file outside of tracefs does."""
 
     def test(tree: Tree) -> Feature:
         return yes(f"/{path} is there") if tree.exists(path) else no(f"no /{path}: {cure}")
@@ -71,7 +71,7 @@ def file_feature(path: str, cure: str) -> Test:
 
 
 def detect_kprobes(tree: Tree) -> Feature:
-    """Whether the kernel has kprobes at all, whichever way they are reached."""
+    """Whether the kernel has kprobes at all, by whatever interface."""
     tracing = tracing_path(tree)
     for path in (f"{tracing}/kprobe_events", f"{_PMU}/kprobe/type", "sys/kernel/debug/kprobes"):
         if tree.exists(path):
@@ -163,14 +163,14 @@ _CAP_SYS_ADMIN = 21  # include/uapi/linux/capability.h
 
 
 def capability_feature(name: str, bit: int, purpose: str) -> Test:
-    """A capability of this process, and what it is for. CAP_SYS_ADMIN stands for those that were
-    split off it."""
+    """A capability of this process, and its purpose. CAP_SYS_ADMIN includes those that were split
+    off it."""
 
     def test(tree: Tree) -> Feature:
         status = read_text(tree, "proc/self/status") or ""
         found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
         if found is None:
-            return unknown("/proc/self/status tells no CapEff")
+            return unknown("/proc/self/status has no CapEff")
         effective = int(found[1], 16)
         if effective >> bit & 1:
             return yes("in CapEff of /proc/self/status")

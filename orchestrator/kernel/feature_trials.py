@@ -1,4 +1,4 @@
-"""Features that only a trial shows: a small program is loaded, and let go at once."""
+"""Detects features by a trial: a small program is loaded, and closed at once."""
 
 import errno
 import os
@@ -26,7 +26,10 @@ _TRIALS: Mapping[TrialName, tuple[str, str]] = {
     "raw_tracepoint": ("a program loaded", "perf tracepoints are used instead"),
     "ringbuf": ("a ring buffer was made", "the bcc backend needs it: use --backend tracefs"),
     "mmap_array": ("a map that can be mapped was made", "maps are read by system call instead"),
-    "fetch_atomics": ("a program with them loaded", "caps may overshoot; what is over is trimmed"),
+    "fetch_atomics": (
+        "a program with them loaded",
+        "caps may be exceeded; excess records are trimmed",
+    ),
     "jiffies64": ("a program that calls it loaded", "the clock is read at each event instead"),
 }
 
@@ -81,7 +84,7 @@ def detect_fentry(tree: Tree) -> Feature:
 
 
 def detect_perf_events(tree: Tree) -> Feature:
-    """Whether perf_event_open(2) opens an event that does nothing."""
+    """Whether perf_event_open(2) can open an event (a dummy)."""
     from orchestrator.kernel.abi import perf
 
     refused = _not_tried(tree)
@@ -97,7 +100,7 @@ def detect_perf_events(tree: Tree) -> Feature:
 
 
 def detect_bcc(tree: Tree) -> Feature:
-    """Whether Python finds bcc, and its library is there; neither is loaded."""
+    """Whether Python finds bcc and its library; neither is loaded."""
     cure = "apt install python3-bpfcc (Debian, Ubuntu), dnf install python3-bcc (Fedora)"
     spec = find_spec("bcc")
     if spec is None:
@@ -109,10 +112,10 @@ def detect_bcc(tree: Tree) -> Feature:
 
 
 def _not_tried(tree: Tree) -> Feature | None:
-    """Trials ask the kernel that runs, whatever the tree is: only "/" speaks of that one."""
+    """Trials ask the running kernel, whatever the tree is: only "/" belongs to it."""
     if isinstance(tree, LiveTree) and tree.root == Path("/"):
         return None
-    return unknown("only the kernel that runs can be tried")
+    return unknown("trials need the running kernel")
 
 
 def _feature_from_trial(answer: "Trial", success: str, cure: str) -> Feature:

@@ -1,7 +1,7 @@
-"""What a kernel offers: a literal table of feature names and how each is found out.
+"""The features of a kernel: a table of their names and how each is detected.
 
 By trying, or by the file that shows it; never by release number. Each answer says how it was
-found and, where it is no, what would cure it.
+detected and, where it is no, how to get the feature.
 """
 
 from collections.abc import Iterator, Mapping
@@ -39,7 +39,9 @@ TABLE: Mapping[str, Test] = {
     "event_fork": tracing_file_feature(
         "options/event-fork", "children are not followed by set_event_pid"
     ),
-    "free_buffer": tracing_file_feature("free_buffer", "ring writes go on after the process dies"),
+    "free_buffer": tracing_file_feature(
+        "free_buffer", "ring writes continue after the process dies"
+    ),
     "per_cpu_stats": tracing_file_feature("per_cpu/cpu0/stats", "losses cannot be counted"),
     "hist_triggers": readme_feature(
         r"hist:keys=", "hist triggers", "the kernel needs CONFIG_HIST_TRIGGERS=y"
@@ -89,7 +91,7 @@ TABLE: Mapping[str, Test] = {
     # rights and the host
     "lockdown": files.detect_lockdown,
     "cap_sys_admin": files.capability_feature(
-        "CAP_SYS_ADMIN", 21, "before Linux 5.8 it stands for the other three"
+        "CAP_SYS_ADMIN", 21, "before Linux 5.8 it replaces the other three"
     ),
     "cap_syslog": files.capability_feature(
         "CAP_SYSLOG", 34, "without it /proc/kallsyms hides the addresses of functions"
@@ -100,19 +102,19 @@ TABLE: Mapping[str, Test] = {
     "cap_dac_override": files.capability_feature(
         "CAP_DAC_OVERRIDE",
         1,
-        "it writes tracefs where that is root's alone (CAP_DAC_READ_SEARCH or tracefs' group is "
+        "it lets root-only tracefs be written (CAP_DAC_READ_SEARCH or tracefs' group is "
         "enough to read it)",
     ),
     "cap_bpf": files.capability_feature(
-        "CAP_BPF", 39, "it allows to load BPF programs and to make maps"
+        "CAP_BPF", 39, "it allows loading BPF programs and making maps"
     ),
     "cgroup_v2": files.detect_cgroup_v2,
 }
-"""Feature name → how it is found out. `lockdown` is the one whose "yes" is bad news."""
+"""Feature name → how it is detected. "yes" is good news for all but `lockdown`."""
 
 
 class LiveFeatures(Mapping[str, Feature]):
-    """Features of the running kernel; each is found out when first asked for, once."""
+    """Features of the running kernel; each is detected when first asked for, once."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree

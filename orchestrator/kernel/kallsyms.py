@@ -2,7 +2,7 @@
 
 Types are nm(1)'s: t, T, w, W are in the text section, or weak. That alone does not make a
 function: 7.3 gives some data the type T (measured: jiffies, init_task), so that addresses decide
-where they are told. Recordings hold the same lines without addresses, functions only.
+where they are known. Recordings hold the same lines without addresses, functions only.
 """
 
 import re
@@ -20,7 +20,8 @@ _RANGES = ((b"_stext", b"_etext"), (b"_sinittext", b"_einittext"))  # include/as
 
 
 def find_text_ranges(kallsyms: bytes) -> TextRanges:
-    """Where code lies, by the linker's own symbols; () where addresses are hidden or recorded."""
+    """The address ranges of code, by the linker's symbols; () where addresses are hidden or not
+    kept."""
     ranges = [
         (_find_address(kallsyms, first), _find_address(kallsyms, end)) for first, end in _RANGES
     ]
@@ -28,7 +29,7 @@ def find_text_ranges(kallsyms: bytes) -> TextRanges:
 
 
 def is_function_line(line: bytes, bounds: TextRanges) -> bool:
-    """Whether the line is a function's; a module's type is trusted, its range is not told."""
+    """Whether the line is a function's; a module's type is trusted, since its range is unknown."""
     words = line.split()
     if len(words) < 2 or words[-1] in _NOT_MODULES:
         return False
@@ -65,7 +66,7 @@ def find_aliases(kallsyms: bytes, name: str) -> tuple[bytes, ...]:
 
 
 def add_aliases(kallsyms: bytes, names: set[bytes]) -> set[bytes]:
-    """`names` and whatever else their addresses are called."""
+    """`names` and all other names of their addresses."""
     at: dict[bytes, list[bytes]] = {}
     for line in function_lines(kallsyms):
         words = line.split()

@@ -1,7 +1,7 @@
-"""What the kernel says of its kprobes: debugfs kprobes/list.
+"""The kernel's list of kprobes: debugfs kprobes/list.
 
 Lines (kernel/kprobes.c, report_probe): ADDRESS, then k or r, SYMBOL+0xOFFSET, the module if there
-is one, and [GONE], [DISABLED], [OPTIMIZED], [FTRACE]. With the addresses hidden, the symbol stays.
+is one, and [GONE], [DISABLED], [OPTIMIZED], [FTRACE]. Hidden addresses do not hide the symbol.
 """
 
 import re
@@ -22,8 +22,8 @@ _LINE = re.compile(
 
 
 def kprobe_states() -> Mapping[str, frozenset[str]] | None:
-    """By place (SYMBOL, or SYMBOL+0xOFFSET inside of it), the flags of all probes there, whoever
-    made them; None where debugfs has no such list or this user may not read it."""
+    """By place (SYMBOL, or SYMBOL+0xOFFSET inside of it), the flags of all probes there, of
+    any owner; None where debugfs has no such list or this user may not read it."""
     try:
         return parse_list(_LIST.read_text(errors="replace"))
     except OSError:
@@ -31,7 +31,7 @@ def kprobe_states() -> Mapping[str, frozenset[str]] | None:
 
 
 def parse_list(text: str) -> Mapping[str, frozenset[str]]:
-    """The same from the file's text."""
+    """The flags by place, from the file's text."""
     found: dict[str, frozenset[str]] = {}
     for line in _LINE.finditer(text):
         place = line["place"].removesuffix("+0x0")

@@ -1,8 +1,8 @@
 """The file format of recorded facts: the files that facts are read from, trimmed, in one xz stream.
 
-Inside: one line of JSON (what the host said of itself, features as found out there, and the list
-of files with their lengths or the errno that reading gave), then the files end to end. Loading
-makes a tree of them, and from there on a recording is read as a live system is.
+Inside: one line of JSON (the host's release and architecture, the features detected there, and the
+list of files with their lengths or the errno that reading gave), then the contents end to end.
+Loading makes a tree of them, which is read like a live system.
 """
 
 import errno
@@ -17,17 +17,17 @@ from orchestrator.kernel.kallsyms import add_aliases, function_lines
 from orchestrator.kernel.tree import TRACING_PATHS, RecordedTree, Tree
 
 FORMAT = "probeplan-facts/1"
-_MAX_BYTES = 256 << 20  # ten times what any kernel needs: a bomb is refused before it unfolds
+_MAX_BYTES = 256 << 20  # ten times what any kernel needs: refuses decompression bombs
 _DYNAMIC = re.compile(rb"^\w+:([\w-]+)/([\w-]+)", re.MULTILINE)
 
 
 class RecordingError(ValueError):
-    """The file is no recording of ours, or is damaged; the text says which file."""
+    """The file is not a recording of probeplan, or is damaged; the text names the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """What a recording holds: the host's own words and the files under them."""
+    """The contents of a recording: facts about the host, and its files."""
 
     tree: Tree
     release: str
@@ -41,7 +41,7 @@ def write_recording(
 ) -> bytes:
     """The recording as bytes, compressed by xz's `preset`.
 
-    What others defined as dynamic events is left out.
+    Dynamic events that exist on the host are left out.
     """
     files = dict(_read_files(kept.tree, tracepoints, tracing))
     head = {
@@ -58,7 +58,7 @@ def write_recording(
 
 
 def read_recording(data: bytes, source: str) -> Recording:
-    """Read what `write_recording` made. Raises RecordingError, quoting `source`."""
+    """Read the bytes that `write_recording` made. Raises RecordingError, quoting `source`."""
     text = _decompress(data, source)
     line, _, body = text.partition(b"\n")
     try:
@@ -87,14 +87,14 @@ _MISFITS = (LookupError, TypeError, ValueError, AttributeError, OverflowError, R
 
 def _decompress(data: bytes, source: str) -> bytes:
     try:
-        unfold = lzma.LZMADecompressor(memlimit=_MAX_BYTES)
-        text = unfold.decompress(data, max_length=_MAX_BYTES)
+        decompressor = lzma.LZMADecompressor(memlimit=_MAX_BYTES)
+        text = decompressor.decompress(data, max_length=_MAX_BYTES)
     except lzma.LZMAError as error:
         raise RecordingError(
             f"{source}: not facts recorded by probeplan, which are an .xz file: {error}"
         ) from error
-    if not unfold.eof:
-        raise RecordingError(f"{source}: cut short, or unfolds to more than {_MAX_BYTES} bytes")
+    if not decompressor.eof:
+        raise RecordingError(f"{source}: cut short, or expands to more than {_MAX_BYTES} bytes")
     return text
 
 
@@ -135,7 +135,8 @@ def _read_files(
 
 
 def _with_aliases(tree: Tree, listing: bytes) -> bytes:
-    """The listing with all names of each function: addresses, which would tell, are not kept."""
+    """The listing with all names of each function, since addresses, which relate them, are not
+    kept."""
     kallsyms = _read_file(tree, _KALLSYMS, _as_is)
     names = {line.split()[0] for line in listing.splitlines() if line.strip()}
     full = add_aliases(kallsyms, names) if isinstance(kallsyms, bytes) else names
@@ -143,7 +144,8 @@ def _with_aliases(tree: Tree, listing: bytes) -> bytes:
 
 
 def _dynamic_events(tree: Tree, tracing: str) -> set[tuple[str, str]]:
-    """What somebody's probes added: lines of dynamic_events are `TYPE:GROUP/EVENT DEFINITION`."""
+    """Events added by existing probes: lines of dynamic_events are `TYPE:GROUP/EVENT
+    DEFINITION`."""
     listing = _read_file(tree, f"{tracing}/dynamic_events", _as_is)
     found = _DYNAMIC.findall(listing) if isinstance(listing, bytes) else []
     return {(group.decode(), event.decode()) for group, event in found}

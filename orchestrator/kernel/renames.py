@@ -1,7 +1,7 @@
-"""Kernel names that moved between releases, for hints; nothing is ever renamed silently.
+"""Kernel functions that were renamed between releases, for hints; nothing is renamed silently.
 
-Each group is one function under the names that it had, with the change that moved it. Kernels
-before and after are asked what they have: no release number decides anything.
+Each group is one function under its names, with the change that renamed it. The symbols of the
+kernel decide, never its release number.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """The functions of one kernel: kallsyms, what ftrace can trace, what kprobes refuse.
 
-The files are read when first asked for, and searched as bytes: they have a hundred thousand lines
-and a plan asks for a handful of names. Recorded files are the same text without addresses.
+The files are read when first needed, and searched as bytes: they have a hundred thousand lines, and
+a plan uses a handful of names. Recorded files are the same text without addresses.
 """
 
 import difflib
@@ -31,7 +31,7 @@ _VARIANT = re.compile(rb"\.(?:isra|constprop|part|cold|llvm|lto_priv|localalias)
 
 
 class Symbols:
-    """Symbol facts of one kernel. Names that are no C identifiers are simply not found."""
+    """Symbol facts of one kernel. Names that are not C identifiers are not found."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
@@ -49,7 +49,7 @@ class Symbols:
         return next(iter(self._modules_of(name)), None)
 
     def address(self, name: str) -> int | None:
-        """Its address; None where it is not a function, is hidden from us, or was not recorded."""
+        """Its address; None where it is not a function, is hidden, or was not recorded."""
         at = next(self._find_lines(name), None)
         if at is None:
             return None
@@ -77,10 +77,10 @@ class Symbols:
         return tuple(difflib.get_close_matches(name, near, n, 0.75))
 
     def renamed(self, name: str) -> tuple[str, ...]:
-        """Functions of this kernel that stand where this name stood in others.
+        """Functions of this kernel that replaced this name of other kernels.
 
         From the table of known renames, then compiler variants (`.isra.0`, `.constprop.0`: other
-        arguments; `.part.0`, `.cold`: fragments). To be shown, never to be taken silently.
+        arguments; `.part.0`, `.cold`: fragments). For hints; never used silently.
         """
         known = [other for other in RENAMES.get(name, ()) if self.is_function(other)]
         return tuple(dict.fromkeys([*known, *self.variants(name)]))
@@ -100,7 +100,7 @@ class Symbols:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """All function names, once each; costs some 50 ms when first asked for."""
+        """All function names, once each; costs about 50 ms when first used."""
         found = dict.fromkeys(map(symbol_name, function_lines(self._kallsyms)))
         return tuple(name.decode("utf-8", "replace") for name in found)
 
@@ -141,7 +141,7 @@ class Symbols:
         return [rest.strip(b"\t []").decode("utf-8", "replace") or None for rest in rests]
 
     def _find_lines(self, name: str) -> Iterator[int]:
-        """Where the names of functions called so start in kallsyms."""
+        """Where the names of functions with this name start in kallsyms."""
         text, needle = self._kallsyms, b" " + name.encode()
         if not name or not name.isprintable() or " " in name:
             return

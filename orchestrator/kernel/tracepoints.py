@@ -1,4 +1,4 @@
-"""What a tracepoint's `format` file says of its record.
+"""Parses a tracepoint's `format` file: the layout of its record.
 
 Source: Documentation/trace/events.rst; the text is made by kernel/trace/trace_events.c
 (f_show) and the types by include/trace/stages.
@@ -49,8 +49,8 @@ class TraceField:
     string kept elsewhere in the record: u32 of length << 16 | offset, from the record's start or
     from the end of this field), dynamic (the same with other elements than char), array.
     `count` is an array's number of elements, 0 where the record does not fix it.
-    `size` and `signed` are the format file's, which filters go by. A syscall's arguments stand
-    in 8-byte slots there: `value_size` and `value_signed` say what the C type holds.
+    `size` and `signed` are the format file's, which filters use. A syscall's arguments are in
+    8-byte slots: `value_size` and `value_signed` describe the C type in the slot.
     """
 
     name: str
@@ -72,7 +72,7 @@ class TraceField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracepoint:
-    """A tracepoint event: `id` is what perf_event_open takes, None where it is not told."""
+    """A tracepoint event: `id` is what perf_event_open takes, None where it is unknown."""
 
     category: str
     event: str
@@ -86,7 +86,7 @@ class Tracepoint:
 
 
 def parse_format(category: str, event: str, text: str) -> Tracepoint:
-    """Read the text of `events/CATEGORY/EVENT/format`; lines that are no fields are passed over."""
+    """Read the text of `events/CATEGORY/EVENT/format`; other lines than fields are skipped."""
     in_user_space = category == "syscalls" and event.startswith("sys_enter_")
     fields = [_parse_field(match, in_user_space) for match in _FIELD.finditer(text)]
     number = _ID.search(text)

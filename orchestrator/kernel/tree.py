@@ -1,7 +1,7 @@
-"""Where facts are read from: the files of a live system, or those kept in a recording.
+"""Where facts are read from: the files of a live system, or those in a recording.
 
-Both answer the same three questions by path relative to the root, and fail with the same OSError
-that the kernel gave, so that all readers of facts have one code path.
+Both have the same three methods, by path relative to the root, and fail with the OSError that the
+kernel gave, so that all readers of facts have one code path.
 """
 
 import os
@@ -21,10 +21,11 @@ class Tree(Protocol):
         """The whole file. Raises OSError as the kernel gave it."""
 
     def names(self, path: str) -> tuple[str, ...]:
-        """Names in a directory, sorted; () where there is no such directory or it is closed."""
+        """Names in a directory, sorted; () where there is no such directory or it cannot be
+        read."""
 
     def exists(self, path: str) -> bool:
-        """Whether the path is there; False also where its directory may not be searched."""
+        """Whether the path exists; False also where its directory may not be searched."""
 
 
 class LiveTree:
@@ -36,7 +37,7 @@ class LiveTree:
         self.root = root
 
     def read(self, path: str) -> bytes:
-        # One read(2) with a large buffer: kallsyms costs its formatting, not the calls.
+        # One read(2) with a large buffer: the cost of kallsyms is its formatting, not the calls.
         with (self.root / path).open("rb", buffering=0) as file:
             return file.readall() or b""
 

@@ -1,2 +1,2 @@
-"""Addresses of stacks to names: the kernel's and its modules', a process's files, code made at run
-time. All but `frames` imports numpy: do it once there are stacks."""
+"""Resolves addresses of stacks to names: of the kernel and its modules, a process's files, code
+made at run time. All modules but `frames` import numpy: import them once there are stacks."""

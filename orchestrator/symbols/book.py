@@ -1,4 +1,4 @@
-"""All stacks of a run: each is given its names once, as soon as it is seen."""
+"""All stacks of a run: each is resolved once, as soon as it is seen."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,10 +8,10 @@ from orchestrator.symbols.process import FileCache, Process
 
 __all__ = ["StackBook"]
 
-_HIDDEN = "the kernel's addresses are hidden from us: CAP_SYSLOG, and kernel.kptr_restrict below 2"
-_NAMESPACE = "we are in a PID namespace, where the kernel's numbers of processes mean nothing"
+_HIDDEN = "kernel addresses are hidden: CAP_SYSLOG and kernel.kptr_restrict below 2 are needed"
+_NAMESPACE = "this is a PID namespace, in which the kernel's process ids are unknown"
 _RETURNING = (
-    "this kernel cannot look past the return of a probed function: ask for entry(kstack), which "
+    "this kernel cannot unwind past the return of a probed function: use entry(kstack), which "
     "needs a kind with entry and return"
 )
 # Where a probed function returns to; before 5.15 unwinding ends there.
@@ -21,8 +21,8 @@ _TRAMPOLINES = frozenset(
 
 
 class StackBook:
-    """What is known of the stacks of one run, by id. `numbers_are_ours` False: in a PID namespace
-    processes cannot be found by the kernel's numbers."""
+    """The resolved stacks of one run, by id. `numbers_are_ours` False: this is a PID namespace, in
+    which processes cannot be found by the kernel's ids."""
 
     def __init__(
         self,
@@ -41,15 +41,15 @@ class StackBook:
 
     @property
     def unnamed(self) -> int:
-        """Stacks that tell less than they should: `why` says it."""
+        """The number of stacks with missing names: their `why` gives the reason."""
         return sum(bool(known.why) for known in self._known.values())
 
     def learn(self, stacks: Iterable[Stack]) -> list[KnownStack]:
-        """Name the stacks that are new; returns these."""
+        """Resolve the new stacks, and return them."""
         new = [stack for stack in stacks if stack.id not in self._known]
         found = [
             self._name_process_stack(stack) for stack in new if stack.space == "user"
-        ]  # these die
+        ]  # processes may exit
         found += self._name_kernel_stacks([stack for stack in new if stack.space == "kernel"])
         self._known |= {known.stack.id: known for known in found}
         return found
@@ -59,14 +59,14 @@ class StackBook:
         return self._known.get(stack_id)
 
     def names(self, stack_id: int) -> tuple[str, ...] | None:
-        """What is shown of a stack: its frames from the innermost outwards; None: it was lost."""
+        """The names of a stack's frames, from the innermost outwards; None: it was lost."""
         if stack_id == EMPTY_STACK:
             return ()
         known = self._known.get(stack_id)
         return None if known is None else known.names
 
     def prepare(self) -> KernelSymbols:
-        """Read the kernel's symbols, which takes a tenth of a second."""
+        """Read the kernel's symbols, which takes about 100 ms."""
         if self._kernel is None:
             self._kernel = KernelSymbols.live()
         return self._kernel

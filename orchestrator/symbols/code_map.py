@@ -14,7 +14,7 @@ _LARGEST = 256 << 20
 
 
 class CodeMap:
-    """The functions in the text of such a map; of two at one place the later holds."""
+    """The functions in the text of such a map; of two at one address the later one counts."""
 
     def __init__(self, text: bytes) -> None:
         found: dict[int, tuple[int, str]] = {}
@@ -30,7 +30,7 @@ class CodeMap:
         self._functions = found
 
     def symbol(self, address: int, back: bool = False) -> tuple[str, int] | None:
-        """The function at this address, and how far into it; `back` as in Binary.symbol."""
+        """The function at this address, and how far into it; `back` as in FileSymbols.symbol."""
         at = bisect_right(self._starts, address - back) - 1
         if at < 0:
             return None
@@ -40,9 +40,9 @@ class CodeMap:
 
 
 def read_code_map(proc: Path, pid: int, inner_pid: int) -> CodeMap | None:
-    """The map of process `pid`, which calls itself `inner_pid`, in its own file system; None where
-    there is none. Believed only if it belongs to the process's user or to root, as perf does, and
-    is a plain file."""
+    """The map of process `pid`, whose id in its PID namespace is `inner_pid`, in its file system;
+    None where there is none. Accepted only if it belongs to the process's user or to root, as perf
+    does, and is a plain file."""
     path = proc / str(pid) / "root" / "tmp" / f"perf-{inner_pid}.map"
     try:
         owner = (proc / str(pid)).stat().st_uid

@@ -1,4 +1,5 @@
-"""Offsets in one ELF file to its functions, in bulk: both symbol tables as sorted arrays."""
+"""Resolves offsets in one ELF file to its functions, in bulk: both symbol tables as sorted
+arrays."""
 
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class FileSymbols:
 
     def symbol(self, file_offset: int, back: bool = False) -> tuple[str, int] | None:
         """The function at this offset of the file, and how far into it; `back`: it is a return
-        address, whose call stands before it."""
+        address, and the call precedes it."""
         address = self._address(file_offset - back)
         if address is None or not len(self._symbols):
             return None

@@ -1,4 +1,4 @@
-"""Stacks as the kernel gave them, and their frames as people read them."""
+"""Stacks as the kernel gave them, and their frames with names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def make_frame(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
     """A stack as it was taken: addresses from the innermost outwards. `pid` is the process of a
-    user stack, 0 of a kernel stack; `cut`: it filled all the room there is, and may go on."""
+    user stack, 0 of a kernel stack; `cut`: it filled the buffer, and may continue."""
 
     id: int
     space: StackSpace
@@ -55,8 +55,7 @@ class Stack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownStack:
-    """A stack with its frames. `why` says why it tells less than it should, "" when it
-    does not."""
+    """A stack with its frames. `why`: the reason why names are missing, "" when none are."""
 
     stack: Stack
     frames: Sequence[Frame]
@@ -64,5 +63,5 @@ class KnownStack:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What records and keys show."""
+        """The names that records and keys show."""
         return tuple(frame.name for frame in self.frames)

@@ -1,6 +1,6 @@
-"""Addresses of the kernel to its symbols, in bulk: /proc/kallsyms as sorted arrays.
+"""Resolves kernel addresses to symbols, in bulk: /proc/kallsyms as sorted arrays.
 
-Addresses are told to readers with CAP_SYSLOG only (kernel.kptr_restrict); to others all are 0.
+Readers need CAP_SYSLOG to see addresses (kernel.kptr_restrict); for others all are 0.
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ __all__ = ["KernelSymbols", "drop_machinery"]
 _ADDRESS_DIGITS = 16
 _TYPE_AT, _NAME_AT = 17, 19  # `ffffffff81000000 T _text`
 _CODE = np.frombuffer(b"tTwW", dtype=np.uint8)
-_FARTHEST = 1 << 20  # no function is as large: beyond lies a hole between sections or modules
+_FARTHEST = 1 << 20  # no function is as large: farther is a hole between sections or modules
 _HEX = np.full(256, 0xFF, dtype=np.uint8)
 for _digit in range(16):
     _HEX[ord(f"{_digit:x}")] = _digit
-# What stands between the probed place and bpf_get_stack: the kernel's own way to the program.
+# Frames between the probed function and bpf_get_stack: the kernel's path to the program.
 _MACHINERY = (
     "bpf_prog_",
     "bpf_get_stack",
@@ -58,7 +58,7 @@ class KernelSymbols:
 
     @classmethod
     def live(cls, path: Path = Path("/proc/kallsyms")) -> "KernelSymbols":
-        """This machine's; without any symbol where they cannot be read."""
+        """This machine's symbols; none where they cannot be read."""
         try:
             return cls(path.read_bytes())
         except OSError:
@@ -66,16 +66,16 @@ class KernelSymbols:
 
     @cached_property
     def available(self) -> bool:
-        """Whether addresses were told."""
+        """Whether addresses are known."""
         return len(self._addresses) > 1
 
     def addresses(self) -> list[int]:
-        """Where functions begin, in order."""
+        """The start addresses of functions, ascending."""
         return [int(address) for address in self._addresses]
 
     def frames(self, stacks: Sequence[Sequence[int]]) -> list[tuple[Frame, ...]]:
         """The frames of some stacks, each address looked up once. All but a stack's first address
-        are return addresses: the call stands before them."""
+        are return addresses: the call precedes them."""
         wanted = {(address, bool(at)) for stack in stacks for at, address in enumerate(stack)}
         self._look_up([place for place in wanted if place not in self._known])
         known = self._known
@@ -120,7 +120,8 @@ def _parse_addresses(
 
 
 def drop_machinery(frames: Sequence[Frame]) -> Sequence[Frame]:
-    """A kernel stack without the way from the probed place to the program that took it."""
+    """A kernel stack without the frames between the probed function and the program that took
+    it."""
     inner = [
         at
         for at, one in enumerate(frames[:_MACHINERY_DEPTH])

@@ -1,8 +1,8 @@
-"""One process's code: which file is mapped where, and what lies at an address.
+"""One process's code: the files that it has mapped, and the symbol at an address.
 
 Everything is read while the process lives: files are opened through /proc/PID/map_files, which
-leads to the very file that is mapped, in whatever mount namespace, also when it has been deleted or
-replaced since (proc(5)).
+refers to the mapped file itself, in any mount namespace, also when it has been deleted or replaced
+since (proc(5)).
 """
 
 import os
@@ -20,8 +20,8 @@ from orchestrator.symbols.frames import Frame, make_frame
 __all__ = ["DENIED", "GONE", "FileCache", "Process", "Region", "regions_of"]
 
 PROC = Path("/proc")
-GONE = "the process was gone before its memory map could be read"
-DENIED = "its memory map may not be read without CAP_SYS_PTRACE"
+GONE = "the process exited before its memory map could be read"
+DENIED = "reading its memory map needs CAP_SYS_PTRACE"
 _DELETED = " (deleted)"
 
 
@@ -60,7 +60,7 @@ def regions_of(maps: str) -> list[Region]:
 
 
 class FileCache:
-    """Files that were read, by what they are and not by how they are called."""
+    """Files that were read, by device and inode and not by name."""
 
     def __init__(self, proc: Path = PROC) -> None:
         self.proc = proc
@@ -97,7 +97,8 @@ class FileCache:
         return None
 
     def _own_vdso(self) -> FileSymbols | None:
-        """The kernel maps the same page into all; ours is read from our own memory."""
+        """The kernel maps the same page into all processes; it is read from this process's
+        memory."""
         if not self._vdso_read:
             self._vdso_read = True
             self._vdso = _read_vdso()
@@ -125,8 +126,8 @@ def _read_vdso() -> FileSymbols | None:
 
 
 class Process:
-    """The code of process `pid`, looked at when first asked and again when it maps more. `why`:
-    what stands in the way of that, "" when nothing does."""
+    """The code of process `pid`, read when first needed and again when it maps more. `why`: the
+    reason why it could not be read, "" when it could."""
 
     def __init__(self, pid: int, binaries: FileCache) -> None:
         self.pid, self._binaries = pid, binaries
@@ -137,13 +138,13 @@ class Process:
         self.why = GONE
 
     def frames(self, addresses: tuple[int, ...]) -> tuple[Frame, ...]:
-        """The frames of a stack that was just taken."""
+        """The frames of a recent stack."""
         if any(self._find_region(address) is None for address in addresses):
             self._read_maps()
         return tuple(self._cached_frame(address, bool(at)) for at, address in enumerate(addresses))
 
     def _read_maps(self) -> None:
-        """Read the process's map; one that is gone keeps what was read of it."""
+        """Read the process's map; after the process has exited, the last one is kept."""
         try:
             maps = (self._binaries.proc / str(self.pid) / "maps").read_text(errors="replace")
         except PermissionError:
@@ -169,7 +170,7 @@ class Process:
         if key not in self._known:
             found = self._make_named_frame(address, back)
             if found.symbol is None and found.module is None:
-                return found  # code made at run time may be told later
+                return found  # the name of code made at run time may appear later
             self._known[key] = found
         return self._known[key]
 
@@ -196,7 +197,7 @@ class Process:
         return make_frame(address, *found, module=module)
 
     def _inner_pid(self) -> int:
-        """What the process calls itself, in its own PID namespace (proc(5), NSpid)."""
+        """The process's id in its PID namespace (proc(5), NSpid)."""
         try:
             status = (self._binaries.proc / str(self.pid) / "status").read_text(errors="replace")
         except OSError:

@@ -192,7 +192,7 @@ LD_CACHE = Target(name="ldcache", check=check_ld_cache, seeds=_caches, longest=4
 
 
 def check_recording(data: bytes) -> None:
-    """Facts, or RecordingError: of the bytes as they are, and as what a sound .xz unfolds to."""
+    """Facts, or RecordingError: of the bytes as they are, and as what a sound .xz expands to."""
     for stored in (data, lzma.compress(data, check=lzma.CHECK_NONE, preset=0)):
         try:
             kept = read_recording(stored, "f")

@@ -34,7 +34,7 @@ def make_constant(value: int) -> Const:
 
 
 def convert_node(node: Node, kind: Int | Bool | Pointer) -> Node:
-    """`node` as `kind`; constants are converted here and now."""
+    """`node` as `kind`; constants are converted at once."""
     if node.type == kind:
         return node
     if isinstance(node, Const):
@@ -153,7 +153,7 @@ def _check_same_unit(op: str, left: Node, right: Node, position: Position) -> No
         "PP085",
         f"`{op}` between a duration and a plain number",
         position,
-        "say the unit: `10*ms`; a duration counts ns, and `N*ns` makes one",
+        "write the unit: `10*ms`; a duration counts ns, and `N*ns` makes one",
     )
 
 
@@ -201,7 +201,7 @@ def _string_comparison(op: str, left: Node, right: Node, position: Position) -> 
 
 
 def make_string_test(op: str, string: Node, text: bytes) -> Node:
-    """A string test; text that cannot fit into the string's bytes is never found."""
+    """A string test; text longer than the string is never found."""
     return StringTest(op, string, text)  # type: ignore[arg-type]  # callers name the four tests
 
 

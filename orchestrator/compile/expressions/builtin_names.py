@@ -1,4 +1,4 @@
-"""What builtin names mean at one hook: those of its task, its return and itself."""
+"""The meaning of builtin names at one hook: of its task, its return and itself."""
 
 from orchestrator.compile.expressions.members import read_member
 from orchestrator.compile.expressions.nodes import Builtin, Const, Node, ShownAs, TextConst
@@ -11,7 +11,7 @@ __all__ = ["find_builtin", "known_names"]
 
 
 def known_names(scope: HookScope) -> tuple[str, ...]:
-    """Names that may be meant where one is not known."""
+    """Names to suggest for an unknown one."""
     return (
         *scope.definitions,
         *TASK_BUILTINS,
@@ -28,8 +28,8 @@ def known_names(scope: HookScope) -> tuple[str, ...]:
 
 
 def find_builtin(scope: HookScope, name: str, place: Position, *, at_entry: bool) -> Node | None:
-    """The value of `name`, None where it is no builtin's. `at_entry`: as seen inside entry().
-    Raises PlanError where it means nothing here."""
+    """The value of `name`, None where it is not a builtin. `at_entry`: inside entry(). Raises
+    PlanError where it has no meaning here."""
     if name in TASK_BUILTINS or name == "ppid":
         return _task_builtin(scope, name, place)
     match name:
@@ -50,9 +50,9 @@ def _task_builtin(scope: HookScope, name: str, place: Position) -> Node:
     if not scope.has_task:
         raise plan_error(
             "PP088",
-            f"{name!r} means nothing here: the probe says `task: none`",
+            f"{name!r} has no meaning here: the probe has `task: none`",
             place,
-            "say whose event it is with `task: EXPR`",
+            "name the task: `task: EXPR`",
         )
     if name == "ppid":
         return _parent_pid(scope, place)

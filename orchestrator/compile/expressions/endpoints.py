@@ -1,4 +1,4 @@
-"""Ends of connections: `local(sk)`, `remote(sk)`, `sockaddr(p)`, and their members.
+"""Endpoints of connections: `local(sk)`, `remote(sk)`, `sockaddr(p)`, and their members.
 
 The kernel keeps a socket's addresses in struct sock_common (include/net/sock.h). What programs pass
 to connect() and bind() is a struct sockaddr, whose layout is UAPI (include/uapi/linux/socket.h,
@@ -49,13 +49,13 @@ def socket_endpoint(
 
 
 def _as_sock(facts: KernelFacts, pointer: Node, position: Position) -> Node:
-    """`pointer` as one to struct sock, with which tcp_sock and its kin begin."""
+    """`pointer` as a pointer to struct sock, with which tcp_sock and similar structs begin."""
     kind = pointer.type
     assert isinstance(kind, Pointer)
     if kind.space == "user":
         raise plan_error(
             "PP084",
-            "a struct sock lies in the kernel, and this is a user pointer",
+            "a struct sock is in kernel memory, and this is a user pointer",
             position,
             "an address that a program passes is read by sockaddr(p)",
         )
@@ -64,19 +64,19 @@ def _as_sock(facts: KernelFacts, pointer: Node, position: Position) -> Node:
         if name == "socket":
             return read_member(facts, pointer, "sk", position)
         if not name.endswith("sock"):
-            raise plan_error("PP084", f"a struct {name} is no struct sock", position)
+            raise plan_error("PP084", f"a struct {name} is not a struct sock", position)
     sock = Pointer("kernel", find_struct(facts, "struct sock", position))
     return convert_node(pointer, sock)
 
 
 def _address_of(node: Node) -> Node:
-    """Where a value lies that `member` would read."""
+    """The address of a value that `member` would read."""
     assert isinstance(node, Load | Address)
     return Address(node.base, node.offset, Pointer("kernel"))
 
 
 def sockaddr_endpoint(pointer: Node, length: Node | None) -> EndpointOf:
-    """What the struct sockaddr at `pointer`, of `length` bytes where that is known, says."""
+    """The endpoint in the struct sockaddr at `pointer`, of `length` bytes where that is known."""
     kind = pointer.type
     assert isinstance(kind, Pointer)
 

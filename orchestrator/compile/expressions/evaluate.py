@@ -35,7 +35,7 @@ class ReadFailed(Exception):
 
 @dataclass(slots=True)
 class EvaluationCounts:
-    """What evaluation counted beside its value."""
+    """Counts made during evaluation."""
 
     division_by_zero: int = 0
 
@@ -49,8 +49,8 @@ def evaluate(
     """The value of `node`: an int (bool as 0 or 1) or bytes without the closing NUL.
 
     `leaves` is asked first for every node, so a subtree that the kernel fetched is a leaf; `lets`
-    holds values of definitions by index. Raises Fault where a read fails, which a leaf function
-    may do itself, and for a leaf that nobody knows.
+    holds values of definitions by index. Raises ReadFailed where a read fails (a leaf function may
+    raise it too), and for a leaf without a value.
     """
     ask = leaves if callable(leaves) else leaves.get
     return _Evaluator(ask, lets or {}, tally or EvaluationCounts()).evaluate_node(node)

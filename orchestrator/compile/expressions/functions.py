@@ -45,7 +45,7 @@ from orchestrator.plan.findings import Position, plan_error
 DEFAULT_STRING = 128
 MAX_STRING = 4096
 MAX_BUFFER = 256
-# Bytes of strs() and path(); as many as stand by default have room in a metric's key.
+# Bytes of strs() and path(); the default fits into a metric's key.
 DEFAULT_NAMES, MIN_NAMES, MAX_NAMES = 192, 16, 512
 
 Function = Callable[[KernelFacts, tuple[Node, ...], Position], Node]
@@ -183,7 +183,7 @@ def _require_string(node: Node, name: str, position: Position) -> Node:
         hint = "read it: str(p)"
         if isinstance(node.type, KernelPath):
             hint = (
-                "a path is put together for records alone; its last part is a string: "
+                "a path is assembled for records only; its last part is a string: "
                 "str(file.f_path.dentry.d_name.name), str(dentry.d_name.name)"
             )
         raise plan_error("PP084", f"{name} needs a string, not a {node.type}", position, hint)
@@ -230,7 +230,7 @@ def _make_buf(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -
             "PP086",
             f"a buffer of {most} bytes",
             position,
-            f"from 1 to {MAX_BUFFER}; buf(p, min(n, 64)) bounds one whose length the event tells",
+            f"from 1 to {MAX_BUFFER}; buf(p, min(n, 64)) bounds one whose length is in the event",
         )
     return ReadBytes(pointer, require_integer(length, position, "the length"), Buffer(most))
 
@@ -313,7 +313,7 @@ def _make_label(facts: KernelFacts, args: tuple[Node, ...], position: Position) 
 def _find_constant_group(
     function: str, args: tuple[Node, ...], position: Position
 ) -> tuple[str, Mapping[int, str]]:
-    """The prefix that a plan names, and the constants of that group."""
+    """The prefix that the call names, and the constants of that group."""
     from orchestrator.kernel.constants import GROUPS, names_by_value
 
     prefix = _require_text(args[1], function, position).decode() if len(args) > 1 else ""
@@ -330,7 +330,7 @@ def _find_constant_group(
     return prefix, names
 
 
-#: name → (fewest arguments, most, how). `either` and `entry` are forms of their own (typing).
+#: name → (fewest arguments, most, how). `either` and `entry` are special forms (typing.py).
 FUNCTIONS: Mapping[str, tuple[int, int, Function]] = {
     "str": (1, 2, _make_str),
     "load": (2, 2, _make_load),

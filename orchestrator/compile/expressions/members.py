@@ -28,7 +28,7 @@ from orchestrator.plan.nearest import suggest_or_list
 
 
 def require_btf(facts: KernelFacts, position: Position, why: str) -> Btf:
-    """The kernel's BTF, or a finding that says what needs it."""
+    """The kernel's BTF. Raises PlanError PP083, with `why`, where there is none."""
     if facts.btf is None:
         raise plan_error(
             "PP083",
@@ -112,14 +112,14 @@ def _find_owner(btf: Btf, base: Node, name: str, position: Position) -> tuple[Bt
         case Pointer():
             raise plan_error(
                 "PP084",
-                f"{name!r}: what this pointer points to is not known",
+                f"{name!r}: the type that this pointer points to is not known",
                 position,
-                'say it: cast(p, "struct NAME")',
+                'name the type: cast(p, "struct NAME")',
             )
         case Endpoint():
             raise plan_error(
                 "PP084",
-                f"{name!r}: an address that is kept has no members",
+                f"{name!r}: a kept address has no members",
                 position,
                 f"keep the member: `let: {{{name}: remote(sk).{name}}}`, and name that",
             )
@@ -130,7 +130,7 @@ def _find_owner(btf: Btf, base: Node, name: str, position: Position) -> tuple[Bt
 def _read_member_at(  # noqa: PLR0913
     btf: Btf, base: Node, space: Space, bit_offset: int, bit_size: int, type_id: int
 ) -> Node | None:
-    """Reads go by the integer that holds a bitfield, aligned to its size, as the compiler laid it
+    """Reads use the integer that contains a bitfield, aligned to its size, as the compiler laid it
     out; a bitfield that straddles its aligned integer is read by the bytes from its start."""
     if not bit_size:
         return read_at(btf, base, bit_offset // 8, type_id, space)
@@ -195,8 +195,8 @@ def find_struct(facts: KernelFacts, name: str, position: Position) -> int:
 
 
 class FieldNodes(Mapping[str, Node]):
-    """`args.NAME` of a tracepoint. Each node is made when it is asked for: what a pointer points to
-    is found in BTF, which takes 15 MB and 30 ms to read, and few plans ask."""
+    """`args.NAME` of a tracepoint. Each node is made on demand: the target of a pointer is looked
+    up in BTF, which takes 15 MB and 30 ms to read, and few plans need it."""
 
     def __init__(self, facts: KernelFacts, fields: tuple[TraceField, ...]) -> None:
         self._facts = facts

@@ -45,7 +45,7 @@ BuiltinName = Literal[
     "ustack",
 ]
 
-#: What a number stands for, when it is not shown as itself.
+#: What a number means, when it is not shown as a number.
 ShownForm = Literal["", "flags", "symbol", "device"]
 
 
@@ -76,8 +76,9 @@ class ParamRef:
 
 @dataclass(frozen=True, slots=True)
 class Builtin:
-    """A value of the moment: the current task's ids and comm, the clock (ns), the return value,
-    the address of the current task_struct (`task`), the age of the span that ends (`open_for`)."""
+    """A value at the time of the event: the current task's ids and comm, the clock (ns), the return
+    value, the address of the current task_struct (`task`), the age of the span that ends
+    (`open_for`)."""
 
     name: BuiltinName
     type: Type
@@ -96,7 +97,7 @@ class Register:
 @dataclass(frozen=True, slots=True)
 class Field:
     """A field of a tracepoint's record (also a syscall's argument, at its sys_enter event).
-    Its type is Int, Pointer or Str; `field.kind` tells how it lies in the record."""
+    Its type is Int, Pointer or Str; `field.kind` is its layout in the record."""
 
     field: TraceField
     type: Type
@@ -161,8 +162,8 @@ class ReadBytes:
 
 @dataclass(frozen=True, slots=True)
 class ReadStrings:
-    """The strings that an array of pointers at `pointer` leads to, up to a pointer that is 0; the
-    pointers and the strings lie in `pointer.type.space`."""
+    """The strings to which an array of pointers at `pointer` points, up to a null pointer; the
+    pointers and the strings are in `pointer.type.space`."""
 
     pointer: "Node"
     type: StringList
@@ -170,7 +171,7 @@ class ReadStrings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathOffsets:
-    """Where a path's parts lie, in bytes: of struct dentry its parent and its name's address; of
+    """Offsets of a path's parts, in bytes: of struct dentry its parent and its name's address; of
     struct mount its struct vfsmount, that one's root, its mount point and the mount around it."""
 
     parent: int
@@ -205,8 +206,8 @@ class FamilyIp:
 @dataclass(frozen=True, slots=True)
 class EndpointOf:
     """One end of a connection, or an address that a program passes: `family` says which of the
-    addresses is read; `unix` leads to the path of a Unix socket, None where there is none; `length`
-    is that of the whole struct sockaddr, which ends the name of an abstract socket."""
+    addresses is read; `unix` is the address of a Unix socket's path, None where there is none;
+    `length` is that of the whole struct sockaddr, which ends the name of an abstract socket."""
 
     family: "Node"
     port: "Node"
@@ -311,7 +312,7 @@ class Captured:
 
 @dataclass(frozen=True, slots=True)
 class SpanValue:
-    """At a span's end, a value that its start or via left: `index` into SpanProgram.kept."""
+    """At a span's end, a value kept by its start or via: `index` into SpanProgram.kept."""
 
     index: int
     type: Type
@@ -328,7 +329,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Several:
-    """Values side by side, which only a key can be."""
+    """A tuple of values; only keys may be tuples."""
 
     items: tuple["Node", ...]
     type: Tuple
@@ -336,9 +337,9 @@ class Several:
 
 @dataclass(frozen=True, slots=True)
 class ShownAs:
-    """What user space shows in another form: a number with a table of names (`label`, `errno`), or
-    in the `form` that it stands for (flags of the group `prefix`, a symbol, a device), any value
-    by a digest of it (`hashed`). In the kernel it is the value itself."""
+    """A value that user space shows in another form: a number by a table of names (`label`,
+    `errno`) or by its `form` (flags of the group `prefix`, a symbol, a device), any value by a
+    digest of it (`hashed`). In the kernel it is the value itself."""
 
     value: "Node"
     type: Type

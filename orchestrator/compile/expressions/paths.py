@@ -1,6 +1,6 @@
-"""`path(x)`: from a struct file, path or dentry to the names on the way to its root.
+"""`path(x)`: from a struct file, path or dentry to the names up to its root.
 
-A dentry knows its name and its parent; the root of a mount is where the way goes on at the mount's
+A dentry has its name and its parent; at the root of a mount the path continues at the mount's
 mount point (include/linux/dcache.h; fs/mount.h; fs/d_path.c, prepend_path).
 """
 
@@ -23,7 +23,7 @@ def make_path_node(facts: KernelFacts, pointer: Node, size: int, position: Posit
             "PP084",
             "path() needs a pointer to a struct file, path or dentry",
             position,
-            'say what it is: cast(p, "struct file"); a path that a program passes is str(p)',
+            'name its type: cast(p, "struct file"); a path that a program passes is str(p)',
         )
     if name == "dentry":
         return ReadPath(pointer, None, _find_offsets(btf, position), KernelPath(size))

@@ -1,4 +1,4 @@
-"""What names mean at one hook."""
+"""The names that expressions may use at one hook."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

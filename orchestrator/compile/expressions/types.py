@@ -45,8 +45,8 @@ class Str:
 
 @dataclass(frozen=True, slots=True)
 class Ip:
-    """An IP address in network byte order: version 4 (4 bytes), 6 (16 bytes) or, where the event
-    tells, 0: the version as a 32-bit word, then 16 bytes and 4 unused."""
+    """An IP address in network byte order: version 4 (4 bytes), 6 (16 bytes) or, where each event
+    has its version, 0: the version as a 32-bit word, then 16 bytes and 4 unused."""
 
     version: Literal[0, 4, 6]
 
@@ -56,7 +56,7 @@ class Ip:
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """At most `size` bytes of memory, as they are: their number as a 32-bit word, then they."""
+    """At most `size` bytes of memory: their number as a 32-bit word, then the bytes."""
 
     size: int
 
@@ -66,8 +66,8 @@ class Buffer:
 
 @dataclass(frozen=True, slots=True)
 class StringList:
-    """Several strings in at most `size` bytes, their NULs included, behind a 32-bit word that
-    tells how many bytes are used. `PIECE` more are room to read the last piece into."""
+    """Several strings in at most `size` bytes, their NULs included, after a 32-bit word with the
+    number of bytes used. `PIECE` more bytes leave space to read the last piece into."""
 
     size: int
 
@@ -77,8 +77,8 @@ class StringList:
 
 @dataclass(frozen=True, slots=True)
 class KernelPath:
-    """The names of a path, from its end to its root, laid out as Strings; the highest bit of the
-    word says that the root was reached (`ROOTED`)."""
+    """The names of a path, from its end to its root, laid out as StringList; the highest bit of the
+    word is set when the root was reached (`ROOTED`)."""
 
     size: int
 
@@ -89,7 +89,7 @@ class KernelPath:
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """An address of a socket: its family and port as 16-bit words in host order, then `size` bytes
-    of address: 16 for IP, more where the path of a Unix socket may stand there."""
+    of address: 16 for IP, more where it may be the path of a Unix socket."""
 
     size: int
 
@@ -99,7 +99,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class StackId:
-    """The number of a stack, 64 bits, under which its addresses are kept; 0: it was lost."""
+    """The id of a stack, 64 bits, under which its addresses are kept; 0: it was lost."""
 
     space: Space
 
@@ -144,7 +144,7 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Tuple:
-    """Several values side by side; only keys may be tuples."""
+    """A tuple of values; only keys may be tuples."""
 
     items: tuple["Type", ...]
 
@@ -167,9 +167,9 @@ Type = (
     | Array
     | Tuple
 )
-#: What is read to where it is wanted, and is no number in a register.
+#: Values that are read directly into memory, and never held in a register.
 Stored = Str | Ip | Buffer | StringList | KernelPath | Endpoint
-#: What may not have room for all that there is to say, and then tells so.
+#: Values that may be truncated, and are then marked as such.
 Cut = Str | Buffer | StringList | KernelPath
 
 COMM_SIZE = COMM_BYTES + 1  # bytes of a task's name with its NUL
@@ -208,7 +208,7 @@ def size_of(kind: Type) -> int:
 
 def promote_types(left: Int, right: Int) -> Int:
     """The common type of two integers by C's usual arithmetic conversions (C11 6.3.1.8): at least
-    32 bits, the wider wins, at equal width unsigned wins. The unit is the caller's business."""
+    32 bits, the wider wins, at equal width unsigned wins. The unit is set by the caller."""
     left, right = (i if i.bits >= 32 else Int(32, True) for i in (left, right))
     if left.bits != right.bits:
         wider = left if left.bits > right.bits else right

@@ -29,7 +29,7 @@ from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.findings import PlanError, Position, plan_error
 from orchestrator.plan.nearest import suggest_or_list
 
-#: How much one expression may unfold to.
+#: The most nodes that one expression may have with its definitions expanded.
 MAX_STEPS = 10_000
 
 
@@ -61,15 +61,15 @@ class Typer:
         return node
 
     def _check_weight(self, node: Node, position: Position) -> int:
-        """Steps that `node` takes with its definitions written out. Raises PlanError for more than
-        anyone means: definitions that double each other would fill the machine's memory."""
+        """Nodes of `node` with its definitions expanded. Raises PlanError above MAX_STEPS:
+        definitions that double each other would fill the machine's memory."""
         weight = 0
         for part in walk(node):
             weight += self.weights[part.index] if isinstance(part, LetRef) else 1
         if weight > MAX_STEPS:
             raise plan_error(
                 "PP086",
-                f"the expression unfolds to {weight} steps; at most {MAX_STEPS} are allowed",
+                f"the expression expands to {weight} steps; at most {MAX_STEPS} are allowed",
                 position,
                 "use fewer definitions in it",
             )

@@ -2,7 +2,7 @@
 
 Descriptors are close-on-exec, as the kernel makes them. Every failure is an OSError with the
 kernel's errno. The can_* functions load tiny programs: no compiler, no version. They answer yes, no
-or, where a missing right may stand before a feature that is there, unknown.
+or, where a missing privilege may hide the answer, unknown.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def prog_load(  # noqa: PLR0913 - what BPF_PROG_LOAD takes
 ) -> tuple[int, str]:
     """Load a program; return its descriptor and the verifier's log ("" when log_bytes is 0).
 
-    Raises VerifierError, an OSError with the log as far as it was asked for.
+    Raises VerifierError, an OSError with the log if one was requested.
     """
     code = ctypes.create_string_buffer(instructions, len(instructions))
     licence = ctypes.create_string_buffer(license_text.encode())
@@ -67,7 +67,7 @@ def prog_load(  # noqa: PLR0913 - what BPF_PROG_LOAD takes
 
 
 class VerifierError(OSError):
-    """BPF_PROG_LOAD failed with `errno`; `log` is the verifier's, if one was asked for."""
+    """BPF_PROG_LOAD failed with `errno`; `log` is the verifier's, if one was requested."""
 
     def __init__(self, code: int, log: str) -> None:
         super().__init__(code, os.strerror(code))
@@ -89,7 +89,7 @@ def raw_tracepoint_open(name: str | None, prog_fd: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramStatistics:
-    """What struct bpf_prog_info tells; None for a field that this kernel does not have.
+    """Counters of struct bpf_prog_info; None for a field that this kernel does not have.
 
     run_count and run_time_ns move only while BPF_ENABLE_STATS is on. recursion_misses (5.12 and
     later) does not count kprobes nested in programs on 5.10 and 6.1 (measured).
@@ -123,7 +123,8 @@ def enable_statistics() -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What a trial found; `reason` is the errno's name and the verifier's last line, if not yes."""
+    """The result of a trial; `reason` is the errno's name and the verifier's last line, if not
+    yes."""
 
     state: Answer
     reason: str = ""
@@ -144,7 +145,7 @@ RETURN_0 = make_instruction(MOV64_IMM, to=0) + make_instruction(EXIT)
 
 
 def can_bpf() -> Trial:
-    """May this process load a tracing program at all?"""
+    """Loading a tracing program at all."""
     return _try_load(KPROBE, RETURN_0)
 
 
@@ -189,7 +190,8 @@ def can_fetch_atomics() -> Trial:
 
 
 def can_fentry(btf_id: int, *, attach_type: int = TRACE_FENTRY) -> Trial:
-    """Attaching to the function with this BTF id: some kernels load what they cannot attach."""
+    """Attaching to the function with this BTF id: some kernels load programs that they cannot
+    attach."""
 
     def attempt() -> None:
         program, _ = prog_load(

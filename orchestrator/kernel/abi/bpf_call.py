@@ -1,7 +1,7 @@
-"""bpf(2) itself.
+"""The system call bpf(2).
 
 Numbers and layouts (enum bpf_cmd, union bpf_attr: include/uapi/linux/bpf.h) are UAPI: an attribute
-shorter than the kernel's is valid, and what it lacks counts as zero.
+shorter than the kernel's is valid, and missing fields count as zero.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def call_bpf(command: int, attributes: bytes | bytearray) -> int:
     """Do bpf(command, attributes). A bytearray receives what the kernel writes back, failed or not.
 
-    Raises OSError with the kernel's errno, ENOSYS on an architecture that we do not know.
+    Raises OSError with the kernel's errno, ENOSYS on an unknown architecture.
     """
     number = SYSCALL.get(platform.machine())
     if number is None:

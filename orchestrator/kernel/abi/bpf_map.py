@@ -1,4 +1,5 @@
-"""Maps by bpf(2): one function a command. Descriptors are close-on-exec, as the kernel makes them.
+"""Maps by bpf(2): one function per command. Descriptors are close-on-exec, as the kernel makes
+them.
 
 Every failure is an OSError with the kernel's errno.
 """
@@ -96,7 +97,7 @@ def map_lookup_batch(
     ended = False
     try:
         call_bpf(bpf_call.MAP_LOOKUP_BATCH, attributes)
-    except FileNotFoundError:  # how the last part is told; its count is valid
+    except FileNotFoundError:  # marks the last part; its count is valid
         ended = True
     found: int = struct.unpack_from("=I", attributes, 32)[0]
     return Batch(

@@ -1,4 +1,4 @@
-"""This thread's capabilities (capabilities(7)): which there are, and giving some of them up."""
+"""This thread's capabilities (capabilities(7)): reads, restricts and drops them."""
 
 import ctypes
 import os
@@ -6,7 +6,7 @@ import struct
 
 __all__ = ["BITS", "drop_capabilities", "held_capabilities", "use_capabilities"]
 
-#: The capabilities that this program has a use for. Source: include/uapi/linux/capability.h.
+#: The capabilities that this program uses. Source: include/uapi/linux/capability.h.
 BITS = {
     "CAP_DAC_OVERRIDE": 1,
     "CAP_DAC_READ_SEARCH": 2,
@@ -30,9 +30,9 @@ def held_capabilities() -> int:
 
 
 def drop_capabilities(keep: int, aside: int = 0) -> None:
-    """Keep of all sets only what is in the mask `keep`, for good: a program that this thread
-    executes later gets no more either, not even as root. `aside`: what stays permitted, without
-    effect until it is used. Raises OSError."""
+    """Drop all capabilities outside of the mask `keep` from all sets, permanently: a program that
+    this thread executes later gets no more either, not even as root. `aside`: what stays permitted,
+    without effect until it is used. Raises OSError."""
     effective, permitted, inheritable = _read_sets()
     for bit in range(_LAST + 1):
         if not keep >> bit & 1:
@@ -41,7 +41,7 @@ def drop_capabilities(keep: int, aside: int = 0) -> None:
 
 
 def use_capabilities(mask: int) -> None:
-    """Make the effective set what of `mask` is permitted. Raises OSError."""
+    """Make the permitted part of `mask` the effective set. Raises OSError."""
     _, permitted, inheritable = _read_sets()
     _write_sets(permitted & mask, permitted, inheritable)
 

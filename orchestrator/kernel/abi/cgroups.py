@@ -1,4 +1,4 @@
-"""cgroup v2 paths and the ids that bpf_get_current_cgroup_id() gives for them."""
+"""cgroup v2 paths and the ids that bpf_get_current_cgroup_id() returns for them."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
-"""Kprobe and uprobe events of our own: defined, counted and removed through tracefs.
+"""Private kprobe and uprobe events: defined, counted and removed through tracefs.
 
 Syntax: Documentation/trace/kprobetrace.rst and uprobetracer.rst. Lines are appended, each with one
-write; opening these files for writing without O_APPEND clears everybody's probes. Every line comes
-from Event.line, and nothing reaches it unvalidated.
+write; opening these files for writing without O_APPEND clears all probes of the host. Every line
+comes from Event.line, whose parts are validated.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ REASONS = {
 
 
 class DefinitionError(Exception):
-    """The kernel refused a definition: its errno, the line, and why as far as it is known."""
+    """The kernel refused a definition: its errno, the line, and the reason as far as it is
+    known."""
 
     def __init__(self, code: int, line: str, why: str) -> None:
         self.errno, self.line, self.why = code, line, why
@@ -78,7 +79,7 @@ class Event:
         _require(1 <= self.maxactive <= MAXACTIVE_MOST, f"maxactive is 1 to {MAXACTIVE_MOST}")
         if self.symbol is not None:
             _require(bool(SYMBOL.fullmatch(self.symbol)), f"{self.symbol!r} is not a symbol")
-            _require(not (self.returns and self.offset), "a return probe stands at offset 0")
+            _require(not (self.returns and self.offset), "a return probe is at offset 0")
         else:
             check_path(self.path or "")
         for argument in self.fetch:
@@ -110,13 +111,13 @@ class Event:
 
 
 def check_path(path: str) -> None:
-    """Refuse a path that a definition line would be read differently with.
+    """Raise ValueError for a path that would change how a definition line is read.
 
     White space separates arguments, and the last colon the offset (trace_uprobe.c,
     __trace_uprobe_create).
     """
     plain = path.startswith("/") and path.isprintable() and not re.search(r"[\s:(),;#\\]", path)
-    _require(plain, f"{path!r} is not an absolute path that a probe definition can hold")
+    _require(plain, f"{path!r} is not an absolute path that a probe definition can contain")
 
 
 def _require(right: bool, otherwise: str) -> None:
@@ -127,7 +128,7 @@ def _require(right: bool, otherwise: str) -> None:
 def define_events(
     events: Sequence[Event], journal: Callable[[str], None], *, tracefs: Path = TRACEFS
 ) -> None:
-    """Define all events, or none: what was made is removed again when one is refused.
+    """Define all events, or none: when one is refused, the others are removed again.
 
     `journal` is called with "group/event" before each is created. Raises DefinitionError.
     """
@@ -137,9 +138,9 @@ def define_events(
         try:
             _append_line(_file_for(event, tracefs), event.line)
         except OSError as refused:
-            told = explain_refusal(refused.errno or 0, event.line, tracefs)
+            reason = explain_refusal(refused.errno or 0, event.line, tracefs)
             remove_events([one.full_name for one in made], tracefs=tracefs)
-            raise DefinitionError(refused.errno or 0, event.line, told) from None
+            raise DefinitionError(refused.errno or 0, event.line, reason) from None
         made.append(event)
 
 
@@ -159,10 +160,11 @@ def _append_line(file: Path, line: str) -> None:
 
 
 def explain_refusal(code: int, line: str, tracefs: Path = TRACEFS) -> str:
-    """Why the kernel refused `line`: its error_log if it tells, else what the errno can mean."""
-    told = _from_error_log(line, tracefs)
-    if told and told != GENERIC_REFUSAL:
-        return told
+    """Why the kernel refused `line`: from its error_log if possible, else what the errno can
+    mean."""
+    logged = _from_error_log(line, tracefs)
+    if logged and logged != GENERIC_REFUSAL:
+        return logged
     return REASONS.get(code, os.strerror(code))
 
 
@@ -179,10 +181,10 @@ def _from_error_log(line: str, tracefs: Path) -> str | None:
 
 
 def remove_events(names: Iterable[str], *, tracefs: Path = TRACEFS) -> None:
-    """Remove events ("group/event"), newest first; one that is gone already is no error.
+    """Remove events ("group/event"), newest first; an event that is already gone is not an error.
 
-    An event that is still in use is tried again for three seconds: a program's detachment lasts
-    until after a grace period. Raises OSError (EBUSY) with the name when that was not enough.
+    An event that is still in use is retried for three seconds: a program is detached after a grace
+    period only. Raises OSError (EBUSY) with the name when that was not enough.
     """
     for name in reversed(list(names)):
         deadline = time.monotonic() + BUSY_SECONDS
@@ -214,7 +216,7 @@ def event_id(name: str, *, tracefs: Path = TRACEFS) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hits:
-    """How often an event fired, and how often it could not run (None: not told)."""
+    """How often an event fired, and how often it could not run (None: unknown)."""
 
     hits: int
     misses: int | None
@@ -224,7 +226,7 @@ def read_profile(names: Iterable[str], *, tracefs: Path = TRACEFS) -> dict[str, 
     """Hits of events by name (without group). A name that occurs twice on the host is left out.
 
     kprobe_profile: "NAME HITS MISSES", misses being kprobes' and kretprobes' nmissed together.
-    uprobe_profile: "FILE NAME HITS"; uprobes tell no misses.
+    uprobe_profile: "FILE NAME HITS"; uprobes report no misses.
     """
     wanted = set(names)
     found: dict[str, list[Hits]] = {}

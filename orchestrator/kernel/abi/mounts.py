@@ -1,4 +1,4 @@
-"""Mount tracefs where it is missing: the one thing here that changes the system."""
+"""Mounts tracefs where it is missing: the only code in this package that changes the system."""
 
 import ctypes
 import os
@@ -13,11 +13,11 @@ MountOutcome = Literal["was mounted", "mounted"]
 
 
 class MountError(OSError):
-    """tracefs is not there and could not be mounted; the text says what to do."""
+    """tracefs is missing and could not be mounted; the text says what to do."""
 
 
 def ensure_tracefs() -> tuple[Path, MountOutcome]:
-    """Where tracefs is, mounting it at /sys/kernel/tracing if it is nowhere; and what was done.
+    """Where tracefs is, mounted at /sys/kernel/tracing if it was nowhere; and what was done.
 
     A mount under debugfs (/sys/kernel/debug/tracing) counts. It is left mounted, as systemd
     would have it. Raises MountError: no permission, or a kernel without tracefs.

@@ -1,4 +1,4 @@
-"""perf_event_open(2) as far as programs are attached with it, and which CPUs there are.
+"""perf_event_open(2), as used to attach programs, and the host's CPUs.
 
 Layout: include/uapi/linux/perf_event.h, struct perf_event_attr, PERF_ATTR_SIZE_VER5 (112 bytes).
 """
@@ -23,7 +23,7 @@ FLAG_FD_CLOEXEC = 8
 DISABLED = 1  # the first bit after read_format
 IOC_SET_BPF = 0x40042408  # _IOW('$', 8, __u32)
 ATTRIBUTE_BYTES = 112
-#: EACCES of perf_event_open where CAP_PERFMON is there (perf_event_paranoid above 2 is a patch of
+#: EACCES of perf_event_open in spite of CAP_PERFMON (perf_event_paranoid above 2 is a patch of
 #: theirs: "if (perf_paranoid_any() && !capable(CAP_SYS_ADMIN)) return -EACCES"; seen on 6.1, 6.12).
 CLOSED = (
     "perf events are closed to this user: with kernel.perf_event_paranoid above 2 the kernels of "
@@ -43,7 +43,7 @@ def open_event(kind: int, config: int, *, config1: int = 0, config2: int = 0) ->
     be offline.
 
     The event is opened disabled and stays so: the program runs all the same (perf_trace_* and
-    kprobe_perf_func look at the program before the list of enabled events), while perf's own
+    kprobe_perf_func check the program before the list of enabled events), while perf's own
     bookkeeping does not. Enabled, it made a call on that CPU 420 ns longer instead of 190
     (measured).
     """

@@ -1,4 +1,4 @@
-"""Run time statistics of BPF programs, switched on for moments."""
+"""Run time statistics of BPF programs, switched on for short periods."""
 
 import os
 
@@ -17,8 +17,8 @@ class RunTime:
         self._descriptor = -1
 
     def on(self) -> None:
-        """Raises OSError: EPERM without CAP_SYS_ADMIN (kernel/bpf/syscall.c, bpf_enable_stats),
-        which it is enough to be permitted; EINVAL before 5.8."""
+        """Raises OSError: EPERM without CAP_SYS_ADMIN (kernel/bpf/syscall.c, bpf_enable_stats) in
+        the permitted set; EINVAL before 5.8."""
         if self._descriptor >= 0:
             return
         before = held_capabilities()

@@ -347,7 +347,7 @@ def test_definitions_that_double_each_other_are_refused_at_once(compiled: Compil
     lets = "".join(f"    l{i}: l{i - 1} + l{i - 1}\n" for i in range(1, 40))
     text = ("probes:\n  p:\n    attach: function:vfs_read\n    let:\n    "
             "  l0: args.count\n{}    emit: {{x: {}}}\n")  # fmt: skip
-    with pytest.raises(PlanError, match="unfolds to"):
+    with pytest.raises(PlanError, match="expands to"):
         compiled(text.format(lets.replace("    l", "      l"), "l39"))
     nested = "args.count"
     for _ in range(30):

@@ -103,7 +103,7 @@ def test_the_five_kernels_are_there() -> None:
         (lzma.compress(b'{"format": "other/9"}\n'), "other/9"),
         (lzma.compress(b"[]\n"), "not facts recorded"),
         (lzma.compress(b'{"format": "probeplan-facts/1"}\n'), "not facts recorded"),
-        (lzma.compress(bytes(300 << 20), preset=0), "unfolds to more"),
+        (lzma.compress(bytes(300 << 20), preset=0), "expands to more"),
     ],
 )
 def test_another_file_is_refused_by_name(content: bytes, reported: str) -> None:

@@ -69,7 +69,7 @@ probes:
         ("function:vfs_read", 'glob(path(args.file), "*.log")', "PP084", "d_name.name"),
         ("rawtracepoint:sched_switch", "path(args.prev)", "PP084", "a struct file, path or dentry"),
         ("syscall:connect", "remote(args.uservaddr)", "PP084", "sockaddr(p)"),
-        ("rawtracepoint:sched_switch", "local(args.prev)", "PP084", "is no struct sock"),
+        ("rawtracepoint:sched_switch", "local(args.prev)", "PP084", "is not a struct sock"),
         ("syscall:connect", "sockaddr(args.uservaddr).name", "PP084", ".ip, .port, .family, .path"),
         ("rawtracepoint:inet_sock_set_state", "local(args.sk).path", "PP084", "has no member"),
         ("syscall:openat", 'flags(args.flags, "NO_")', "PP084", "begin with 'NO_'"),

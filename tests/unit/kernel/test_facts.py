@@ -53,6 +53,7 @@ def test_a_recording_has_the_same_symbols(live: KernelFacts, again: KernelFacts)
     assert live.symbols.glob("tcp_*", 50) == again.symbols.glob("tcp_*", 50)
 
 
+@pytest.mark.slow
 def test_a_recording_has_the_same_types(live: KernelFacts, again: KernelFacts) -> None:
     if live.btf is None:
         pytest.skip("this kernel lacks btf")

@@ -21,6 +21,7 @@ def test_the_bytes_can_be_had_back(raw: bytes) -> None:
     text.encode("utf-8")  # strict: no surrogates
 
 
+@pytest.mark.slow
 @given(text=st.text().filter(lambda text: "\\" not in text and "\0" not in text))
 def test_valid_utf8_without_backslashes_stands_as_it_is(text: str) -> None:
     """People read names, not escapes."""

@@ -159,6 +159,7 @@ def test_any_yaml_like_text_is_a_plan_or_findings(text: str) -> None:
     _judged(text.encode())
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_any_damaged_plan_is_a_plan_or_findings(seed: int) -> None:

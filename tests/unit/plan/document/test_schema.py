@@ -76,6 +76,7 @@ def _document(data: dict[str, Any]) -> Document:
     return Document(data=data, places={}, file="plan.yaml", source=b"")
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_quick_reader_and_jsonschema_agree(seed: int) -> None:

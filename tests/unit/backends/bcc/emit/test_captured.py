@@ -13,6 +13,7 @@ from tests.support.recorded import KERNELS, recorded
 NAMES = sorted(path.name.removesuffix(".facts.xz") for path in KERNELS.glob("*.facts.xz"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", NAMES)
 def test_every_loop_over_memory_is_laid_out_as_old_verifiers_ask(kernel: str) -> None:
     """No way back but along a jump, in any program of a plan with all of them."""

@@ -115,6 +115,7 @@ damaged = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.lists(damaged, min_size=1, max_size=4))
 def test_damaged_pages_neither_hang_nor_lead_outside(raws: list[bytes]) -> None:
@@ -139,6 +140,7 @@ def test_a_commit_beyond_the_page_is_an_error() -> None:
         assert walked([raw], walk) == ([], 1)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.lists(written_pages(), min_size=1, max_size=3))
 def test_events_survive_packing_and_joining(written: list[Page]) -> None:

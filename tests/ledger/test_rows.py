@@ -187,7 +187,7 @@ def test_updates_that_the_kernel_refuses_are_map_busy(
     """A map's lock that is held on the same CPU cannot be had on purpose, so a map stands for it
     that refuses an update with another error than that it is full: a trie, by too long a prefix.
     (tracefs: what the reader did not get is map_busy, as the test of ring_lost has it.)"""
-    monkeypatch.setitem(maps.KINDS, "lpm_trie", 11)  # type: ignore[arg-type]  # no kind of ours
+    monkeypatch.setitem(maps.KINDS, "lpm_trie", 11)  # type: ignore[arg-type, misc]  # no kind of ours
     monkeypatch.setattr(session_maps, "create_map", _refusing)
     text = "where: args.i >= 100\n    metrics: {n: {count: true, by: [args.i]}}"
     made = measured("bcc", calls(load, text), calling(load, "call", N))

@@ -96,8 +96,8 @@ def guest_results(
             parts = list(pool.map(run, range(MACHINES)))
     except GuestLost as lost:
         return lost
-    for lost in (lost for machine in machines for lost in machine.lost_boots):
-        warnings.warn(f"{guest_kernel.name} was booted again: {lost}", stacklevel=1)
+    for loss in (loss for machine in machines for loss in machine.lost_boots):
+        warnings.warn(f"{guest_kernel.name} was booted again: {loss}", stacklevel=1)
     return {name: result for part in parts for name, result in part.items()}
 
 

@@ -8,7 +8,7 @@ What can be installed, and the rights of the user who runs the tests, are never 
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ TABLE_EXCEPTIONS = ("bcc", "lockdown", "cap_")
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[pytest.TestReport]:
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turns a skip that must not be into a failure, before anyone counts it."""
     report = yield
     if call.excinfo and isinstance(call.excinfo.value, pytest.skip.Exception):
@@ -36,7 +36,7 @@ def pytest_runtest_makereport(
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report() -> Iterator[pytest.CollectReport]:
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """The same for a module that skips itself."""
     report = yield
     if report.skipped:

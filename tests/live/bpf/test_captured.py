@@ -51,7 +51,10 @@ class Loaded:
 def loaded() -> Iterator[Loaded]:
     writer = CWriter(1)
     e = Expressions(EmitSite(hook=HOOK, side="hit", access="arguments", arch="x86_64"), writer)
-    nodes = (ReadStrings(POINTER, LIST), ReadBytes(POINTER, RawArg(1, S64), BUFFER))
+    nodes: tuple[ReadStrings | ReadBytes, ...] = (
+        ReadStrings(POINTER, LIST),
+        ReadBytes(POINTER, RawArg(1, S64), BUFFER),
+    )
     for number, node in enumerate(nodes):
         writer.line("fault = cut = 0;")
         e.store(node, f"value + {AT[node.type]}", size_of(node.type))

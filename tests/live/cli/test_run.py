@@ -56,7 +56,11 @@ ATTACH = {
 
 def probeplan(*arguments: str, **options: Any) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "orchestrator.cli", *arguments]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ENVIRONMENT} | options
+    pipes: dict[str, Any] = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "env": ENVIRONMENT,
+    } | options
     return subprocess.Popen(command, **pipes)
 
 
@@ -346,9 +350,9 @@ def test_closed_standard_streams_are_refused_or_done_without(tmp_path: Path) -> 
     assert (found.returncode, "Traceback" in found.stderr) == (2, False)
     assert "PP092" in found.stderr
     shell = f"{run} --duration 10ms 2>&-"
-    found = subprocess.run(["sh", "-c", shell], capture_output=True, check=False)
-    assert found.returncode == 0
-    assert checked_lines(found.stdout)[-1]["event"] == "run.finished"
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, check=False)
+    assert done.returncode == 0
+    assert checked_lines(done.stdout)[-1]["event"] == "run.finished"
 
 
 def test_without_capabilities_nothing_is_tried(tmp_path: Path) -> None:

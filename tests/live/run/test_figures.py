@@ -214,7 +214,9 @@ def on_terminal(
         command,
         cwd=ROOT,
         env={**kept, "TERM": "xterm-256color", **environment},
-        **dict.fromkeys(("stdin", "stdout", "stderr"), theirs),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
     )
     os.close(theirs)
     sent = b""

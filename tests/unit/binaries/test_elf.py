@@ -134,7 +134,7 @@ def python_with_probes() -> Path:
 def test_usdt_probes_are_where_pyelftools_finds_the_notes(python_with_probes: Path) -> None:
     with python_with_probes.open("rb") as file:
         elf = ELFFile(file)
-        count = sum(1 for _ in elf.get_section_by_name(".note.stapsdt").iter_notes())
+        count = len(list(elf.get_section_by_name(".note.stapsdt").iter_notes()))
         probes = usdt_probes(python_with_probes)
         for probe in probes:
             assert probe.file_offset == next(iter(elf.address_offsets(probe.address)))

@@ -1,6 +1,7 @@
 """The command line as a whole: help, versions, exit codes, and errors of all kinds."""
 
 import errno
+import importlib
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ def _fails(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
         raise error
 
     command = SimpleNamespace(add_arguments=lambda _parser: None, main=main)
-    monkeypatch.setattr(cli.importlib, "import_module", lambda _name: command)
+    monkeypatch.setattr(importlib, "import_module", lambda _name: command)
     monkeypatch.delenv("PROBEPLAN_DEBUG", raising=False)
     return cli.main(["status"])
 
@@ -63,7 +64,7 @@ def test_debug_adds_the_traceback(
         raise RuntimeError("boom")
 
     command = SimpleNamespace(add_arguments=lambda _parser: None, main=main)
-    monkeypatch.setattr(cli.importlib, "import_module", lambda _name: command)
+    monkeypatch.setattr(importlib, "import_module", lambda _name: command)
     monkeypatch.setenv("PROBEPLAN_DEBUG", "1")
     assert cli.main(["status"]) == 6
     assert "Traceback" in capsys.readouterr().err

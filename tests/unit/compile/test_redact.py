@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from orchestrator.compile.expressions.nodes import Captured, ReadString
 from orchestrator.compile.expressions.types import Str
 from orchestrator.compile.lower import compile_plan
-from orchestrator.compile.program import Presentation, Program, RecordField
+from orchestrator.compile.program import KeyField, Presentation, Program, RecordField
 from orchestrator.compile.redact import draw_salts
 from orchestrator.output.fields import bound_token_size, decode_field, make_token_renderer
 from orchestrator.plan.load import check_plan, load_plan
@@ -26,7 +26,8 @@ def compiled(body: str) -> Program:
 def hashed(program: Program) -> set[str]:
     """The names of fields and keys that are shown by a digest."""
     [probe] = program.probes
-    parts = [*(probe.emit.fields if probe.emit else ()), *(k for m in probe.metrics for k in m.key)]
+    parts: list[RecordField | KeyField] = [*(probe.emit.fields if probe.emit else ())]
+    parts += [part for metric in probe.metrics for part in metric.key]
     return {part.name for part in parts if part.presentation and part.presentation.hashed}
 
 

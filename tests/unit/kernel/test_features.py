@@ -127,7 +127,7 @@ def test_files_that_may_not_be_read_are_not_taken_for_missing(tmp_path: Path) ->
         "print(live_facts(Path(sys.argv[1])).feature('tracefs').state)"
     )
     # Only another user is refused: root reads everything.
-    user, groups = (65534, []) if os.geteuid() == 0 else (None, None)
+    user, groups = (65534, list[int]()) if os.geteuid() == 0 else (None, None)
     command = [sys.executable, "-c", code, str(tmp_path)]
     found = subprocess.check_output(command, text=True, user=user, extra_groups=groups)
     assert found == "unknown\n"

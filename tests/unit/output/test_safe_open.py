@@ -5,7 +5,6 @@ The last directory of the path and all on the way to it are looked at, our own l
 
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from orchestrator.output.safe_open import open_for_append
 
 
 @pytest.fixture
-def shared(tmp_path: Path) -> Iterator[Path]:
+def shared(tmp_path: Path) -> Path:
     """A directory as /tmp is."""
     directory = tmp_path / "shared"
     directory.mkdir()

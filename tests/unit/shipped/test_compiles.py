@@ -50,6 +50,7 @@ def refuses(name: str, kernel: str) -> None:
     """What the kernel lacks is named at the attach point that needs it."""
     with pytest.raises((PlanError, HostError)) as caught:
         program_of(name, kernel)
+    assert isinstance(caught.value, PlanError | HostError)
     assert {finding.code for finding in caught.value.findings} == {"PP080"}
 
 

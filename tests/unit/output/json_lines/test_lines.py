@@ -29,7 +29,9 @@ HEADER = {
 def structlog_line(event: dict[str, Any]) -> bytes:
     """What structlog's JSON renderer writes for an event dict."""
     renderer = structlog.processors.JSONRenderer(orjson.dumps)
-    return renderer(None, "info", dict(event))
+    line = renderer(None, "info", dict(event))
+    assert isinstance(line, bytes)
+    return line
 
 
 def parsed(line: bytes) -> list[tuple[str, Any]]:

@@ -1,6 +1,7 @@
 """The live view, on a terminal that remembers what it was sent."""
 
 import re
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -75,7 +76,7 @@ def test_it_shows_the_metrics_over_its_own_lines_and_goes_away(monkeypatch) -> N
 def test_it_is_drawn_once_a_second(monkeypatch) -> None:
     """However often it is reported; the metrics are read no more often."""
     clock = [100.0]
-    monkeypatch.setattr(view.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     reads = []
     with terminal() as (stream, _), hidden_at_end(LiveView(None, stream)) as live:
         live.follow(lambda: reads.append(clock[0]) or looked(1))

@@ -1,5 +1,6 @@
 """Metrics that figures combine are read at one moment where events leave a gap for it."""
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,7 +10,6 @@ import pytest
 from orchestrator.accounting.count import UNKNOWN, Count
 from orchestrator.backends.protocol import MetricsReading
 from orchestrator.cells.cell import Cell
-from orchestrator.run.metrics import reading
 from orchestrator.run.metrics.figures import combined_metrics
 from orchestrator.run.metrics.reading import read_together
 from orchestrator.run.metrics.reporter import MetricReporter
@@ -50,8 +50,8 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     def sleep(seconds: float) -> None:
         now[0] += int(seconds * 1e9)
 
-    monkeypatch.setattr(reading.time, "monotonic_ns", lambda: now[0])
-    monkeypatch.setattr(reading.time, "sleep", sleep)
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", sleep)
 
 
 def test_metrics_that_move_between_their_reads_are_read_again_until_they_do_not() -> None:

@@ -90,7 +90,7 @@ def test_a_probe_that_cannot_be_paused_is_not_paused(clock: Clock) -> None:
     def refuse(_probes: list[int]) -> None:
         raise HostError([of_command_line("it cannot be switched")])
 
-    session.pause = refuse  # type: ignore[method-assign]
+    session.pause = refuse  # type: ignore[method-assign, assignment]
     with pytest.raises(HostError):
         pauses.pause(["opens"], uid=0)
     assert (pauses.now, output.records) == ((), [])

@@ -1,6 +1,7 @@
 """The ledger's identities and what is made of them, over random counts."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -185,7 +186,7 @@ def span_rows(draw: st.DrawFn) -> dict[str, int]:
 
 def span_ledger(row: dict[str, int]) -> Ledger:
     ledger = make_ledger(program(), (), Counts(sides=(), emits=(), metrics=()), {})
-    spans = {"blocked": {"counts": row, "emit": None, "metrics": {}}}
+    spans: Any = {"blocked": {"counts": row, "emit": None, "metrics": {}}}
     return {**ledger, "probes": {}, "spans": spans}
 
 

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from orchestrator.accounting.count import UNKNOWN
-from orchestrator.backends.bcc.counts import kernel_counts
 from orchestrator.backends.bcc.counts.counting import Accounts
 from orchestrator.backends.bcc.counts.reading import LedgerReader
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.handles.attachment import AttachedSide, Attachment
 from orchestrator.backends.protocol import SideCounts
+from orchestrator.kernel.abi import bpf, dynamic_events
 from orchestrator.kernel.abi.bpf import ProgramStatistics
 from orchestrator.kernel.abi.dynamic_events import Hits
 from tests.support.bcc_maps import FakeMap, fake_maps, recorded_program
@@ -54,8 +54,8 @@ def hits(monkeypatch: pytest.MonkeyPatch) -> dict[str, Hits]:
     """The kernel's hits by event; no program was passed over."""
     made: dict[str, Hits] = {}
     statistics = ProgramStatistics(run_time_ns=None, run_count=None, recursion_misses=3)
-    monkeypatch.setattr(kernel_counts.dynamic_events, "read_profile", lambda _names: dict(made))
-    monkeypatch.setattr(kernel_counts.bpf, "program_statistics", lambda _fd: statistics)
+    monkeypatch.setattr(dynamic_events, "read_profile", lambda _names: dict(made))
+    monkeypatch.setattr(bpf, "program_statistics", lambda _fd: statistics)
     return made
 
 

@@ -1,5 +1,6 @@
 """Threads are looked up in /proc while they exist, and then in the kernel's tables."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def test_a_name_is_read_again_after_half_a_second(
 ) -> None:
     """exec changes names; within that time the cache answers."""
     clock = iter([100.0, 100.0, 100.4, 100.6, 100.6])
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     tasks.refresh()
     assert tasks.names_of(tids(11)).tolist() == [b"alive"]
     status(tmp_path, 11, b"other")

@@ -10,6 +10,7 @@ from orchestrator.backends.bcc.attach import session_maps as module
 from orchestrator.backends.bcc.attach.session_maps import close_maps, create_maps, fill_ledger
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.maps import MapSpec
+from orchestrator.kernel.abi import perf
 from orchestrator.plan.findings import HostError
 from tests.support.bcc_maps import CPUS, fake_maps, recorded_program
 from tests.support.recorded import recorded
@@ -63,7 +64,7 @@ def test_extremes_of_sides_and_spans_have_their_first_values(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """On every CPU: a signed minimum, and an unsigned maximum and minimum."""
-    monkeypatch.setattr(module.perf, "possible_cpus", lambda: CPUS)
+    monkeypatch.setattr(perf, "possible_cpus", lambda: CPUS)
     map_layout, maps = fake_maps(recorded_program(PLAN))
     fill_ledger(map_layout, maps)  # type: ignore[arg-type]
 

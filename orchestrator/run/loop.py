@@ -39,10 +39,14 @@ class Supervision:
 
 
 class Loop:
-    """One run, armed at `armed_ns` (CLOCK_MONOTONIC). `look` is called with the counters now and
-    then, and tells the records lost so far; `on_window` is called at the end of
-    each window of `window_ns` (None: there are none) and tells whether to stop, `serve` each time
-    round; `governor` ends a run that costs too much."""
+    """One run, armed at `armed_ns` (CLOCK_MONOTONIC).
+
+    look: called with the counters from time to time; returns the records lost so far.
+    on_window: called at the end of each window of `window_ns` (None: there are no windows); returns
+    whether to stop.
+    serve: called in every round, to answer requests.
+    governor: ends a run that costs too much.
+    """
 
     def __init__(  # noqa: PLR0913  # the parts of a run meet here
         self,

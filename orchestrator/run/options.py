@@ -1,4 +1,4 @@
-"""The choices of whoever starts a run, apart from the plan, its policies and its backend."""
+"""The options of a run, apart from the plan, its policies and its backend."""
 
 import os
 from collections.abc import Callable

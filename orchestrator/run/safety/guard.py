@@ -104,7 +104,7 @@ class Guard:
 
 
 def _open_pidfd() -> int:
-    """A descriptor of our own process; -1 before Linux 5.3, which has none (pidfd_open(2))."""
+    """A descriptor of this process; -1 before Linux 5.3, which has none (pidfd_open(2))."""
     try:
         return os.pidfd_open(os.getpid())
     except OSError:

@@ -110,7 +110,7 @@ def _remove_if_there(remove: Callable[[str], None], path: str) -> bool:
 
 
 def _remove_event(name: str, tracefs: str) -> bool:
-    """Each of the two files removes events of its own kind (kernel/trace/trace_dynevent.c,
+    """Each of the two files removes only events of one kind (kernel/trace/trace_dynevent.c,
     dyn_event_release), and answers ENOENT for the other's. A bare write would clear them all."""
     removed = False
     for file in ("kprobe_events", "uprobe_events"):

@@ -43,9 +43,9 @@ def test_cleanup_tells_first_and_then_does(journal_directory: Path, capsys) -> N
 @pytest.mark.root
 def test_cleanup_that_cannot_remove_everything_ends_with_6(journal_directory, capsys) -> None:
     dead = Journal("dead1", plan="b", backend="tracefs", probes=1, directories=(journal_directory,))
-    dead.add("instance", "somebody-else")
+    dead.add("instance", "anothers")
     dead.close()
     [reported] = clean_up_dead_runs(directories=(journal_directory,))
-    assert "could not remove instance somebody-else: its name is not one of ours" in str(reported)
+    assert "could not remove instance anothers: its name is not one of ours" in str(reported)
     assert main(["cleanup"]) == 6
-    assert "could not remove instance somebody-else" in capsys.readouterr().err
+    assert "could not remove instance anothers" in capsys.readouterr().err

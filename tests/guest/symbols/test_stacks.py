@@ -88,7 +88,7 @@ def test_at_the_return(guest: CaseResult) -> None:
     ran = ran_in(guest)
     assert sum(cell["value"] for cell in ran.cells("call", "calls")) == N
     for stack in ran.of_kind("stack.named"):
-        short = "cannot look past the return" in stack["incomplete_because"]
+        short = "cannot unwind past the return" in stack["incomplete_because"]
         assert short != ("do_syscall_64" in functions(stack["names"]))
 
 

@@ -17,7 +17,7 @@ from orchestrator.backends.bcc.handles.attachment import Attachment
 from orchestrator.kernel.abi import bpf, dynamic_events, perf
 from orchestrator.kernel.abi.dynamic_events import Event
 
-Answer = TypeVar("Answer")
+Handle = TypeVar("Handle")
 __all__ = ["AttachRefused", "attach_dynamic_event", "attach_fentry", "attach_fexit"]
 __all__ += ["attach_kprobe_pmu", "attach_perf_tracepoint", "attach_raw_tracepoint"]
 __all__ += ["attach_uprobe_pmu"]
@@ -185,8 +185,8 @@ def _set_program(mechanism: str, place: str, event: int, prog_fd: int) -> Attach
 
 
 def _attempt(
-    mechanism: str, place: str, reasons: dict[int, str], attempt: Callable[[], Answer]
-) -> Answer:
+    mechanism: str, place: str, reasons: dict[int, str], attempt: Callable[[], Handle]
+) -> Handle:
     try:
         return attempt()
     except OSError as refused:

@@ -1,5 +1,5 @@
 # make run    set up this machine and run a shipped plan on its kernel
-# make quick  set up this machine and run the tests that need no root, no virtual machine and no time
+# make quick  set up this machine and run the tests that need neither root nor a virtual machine
 # make test   set up this machine and run the tests (kernels with kprobes are booted under QEMU)
 # make help   the other targets
 
@@ -9,13 +9,14 @@ DURATION ?= 10s
 ARGS ?=
 MATRIX := 5.10,6.12,7.x
 
-.PHONY: help run quick test test-matrix check docs bench soak fuzz facts clean setup
+.PHONY: help run quick test test-matrix check docs measure bench soak fuzz facts clean setup
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
 	@echo "make check        ruff, mypy --strict, import-linter"
 	@echo "make test-matrix  the kernel lanes on $(MATRIX)"
 	@echo "make docs         the site of docs/, in build/docs"
+	@echo "make measure      figures of the code: folders, functions, names, comments, tests"
 	@echo "make bench        figures compared with bpftrace and bcc's tools"
 	@echo "make soak         overload without silent loss; a thousand runs killed at random moments"
 	@echo "make fuzz         coverage-guided fuzzing of everything that reads input"
@@ -28,7 +29,7 @@ run: setup
 	@$(PYTHON) -m orchestrator.cli run $(PLAN) --duration $(DURATION) $(ARGS)
 
 quick:
-	@scripts/setup.sh check
+	@scripts/setup.sh quick
 	@$(PYTHON) -m pytest -q -n auto -m "not root and not guest and not slow" $(ARGS)
 
 test:
@@ -50,6 +51,10 @@ docs:
 	@scripts/setup.sh docs
 	@$(PYTHON) scripts/generate_docs.py
 	@$(PYTHON) -m sphinx --fail-on-warning --keep-going --quiet docs build/docs
+
+measure:
+	@scripts/setup.sh check
+	@$(PYTHON) scripts/measure_code.py
 
 bench:
 	@scripts/setup.sh bench

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what a fresh Debian or Ubuntu machine needs; does nothing if it is already installed.
-# usage: scripts/setup.sh run|check|test|bench|docs
+# usage: scripts/setup.sh run|quick|check|test|bench|docs
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -29,6 +29,10 @@ kind=base
 case "${1:-run}" in
 run) ;;
 check) kind=dev ;;
+quick)
+    packages="$packages gcc libc6-dev busybox-static cpio zstd xz-utils lz4 strace"
+    kind=dev
+    ;;
 docs) kind=docs ;;
 test)
     packages="$packages gcc libc6-dev make strace qemu-system-x86 busybox-static cpio zstd \
@@ -39,7 +43,7 @@ bench)
     packages="$packages gcc libc6-dev make bpftrace bpfcc-tools"
     kind=dev
     ;;
-*) fail "unknown purpose '$1': run, check, test, bench or docs" ;;
+*) fail "unknown purpose '$1': run, quick, check, test, bench or docs" ;;
 esac
 
 command -v dpkg-query >/dev/null ||

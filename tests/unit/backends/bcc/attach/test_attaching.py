@@ -9,6 +9,7 @@ from orchestrator.backends import backend
 from orchestrator.backends.bcc.artifact import BccDetail
 from orchestrator.backends.bcc.attach import attaching as module
 from orchestrator.backends.bcc.attach.attachments import Attachments, TrampolineRefused
+from orchestrator.backends.bcc.compiler import clang
 from orchestrator.backends.bcc.compiler.clang import CompileError
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.protocol import Artifact, AttachOptions
@@ -61,7 +62,7 @@ def test_c_that_does_not_compile_is_a_finding(monkeypatch: pytest.MonkeyPatch) -
     def refuse(_text: str, _functions: object) -> dict[str, bytes]:
         raise CompileError("expected ';'")
 
-    monkeypatch.setattr(module.clang, "compile_c", refuse)
+    monkeypatch.setattr(clang, "compile_c", refuse)
     with pytest.raises(HostError, match="could not be compiled: expected ';'"):
         module.compile_artifact(artifact_of("entry:vfs_read"))
 

@@ -1,0 +1,26 @@
+"""cgroup v2 paths."""
+
+from pathlib import Path
+
+from orchestrator.kernel.abi.cgroups import cgroup2_mount, cgroup_id
+
+
+def test_the_hierarchy_is_found_among_mounts(tmp_path: Path) -> None:
+    """Hosts with both versions mount v2 elsewhere."""
+    (tmp_path / "proc/self").mkdir(parents=True)
+    mounts = (
+        "cgroup /sys/fs/cgroup/cpu cgroup rw 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n"
+    )
+    (tmp_path / "proc/self/mounts").write_text(mounts)
+    assert cgroup2_mount(tmp_path) == tmp_path / "sys/fs/cgroup/unified"
+    group = tmp_path / "sys/fs/cgroup/unified/system.slice"
+    group.mkdir(parents=True)
+    assert cgroup_id("/system.slice", tmp_path) == group.stat().st_ino
+    assert cgroup_id("/nothing", tmp_path) is None
+    assert cgroup_id("/../system.slice", tmp_path) is None
+
+
+def test_a_host_without_it_has_none(tmp_path: Path) -> None:
+    """Nor one whose mounts cannot be read."""
+    assert cgroup2_mount(tmp_path) is None
+    assert cgroup_id("/", tmp_path) is None

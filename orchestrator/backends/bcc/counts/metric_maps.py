@@ -1,12 +1,13 @@
 """Cells of all metrics, from one pass over the ledger and the maps of metrics.
 
-The maps are read one right after the other, and only then parsed, which takes ten times as long.
-Every event that changes a cell also counts in the ledger, so that two equal readings of the ledger
-around the maps prove that no event was counted in between. A program counts first and changes the
-cell then: an event that a CPU is at just then may be in the ledger and not yet in a cell.
+Maps of metrics that have to be of one moment are read one right after the other, and only then
+parsed, which takes five times as long; every other map is parsed when it has been read. Each event
+that changes a cell also counts in the ledger, so that two equal readings of the ledger around the
+maps prove that no event was counted in between. A program counts in the ledger before it changes
+the cell: of an event that a CPU is at just then, the cell may be without it.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from orchestrator.backends.bcc.counts.reading import (
     Entries,
@@ -19,6 +20,7 @@ from orchestrator.backends.bcc.counts.reading import (
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.handles.maps import Map
 from orchestrator.backends.protocol import MetricsReading
+from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import MetricSpec
 
 __all__ = ["MetricMaps"]
@@ -40,23 +42,26 @@ class MetricMaps:
         """All cells, and how many events the metrics `together` counted while they were read."""
         metrics = self._layout.program.metrics
         rows = self._ledger.read_rows()
-        entries = self._read_maps(spec for spec in metrics if spec.index in together)
-        apart = self._count_events_since(rows, together)
-        entries |= self._read_maps(spec for spec in metrics if spec.index not in together)
-        cells = {
-            spec.index: MetricReader(
-                self._layout, spec, entries, self._feeds[spec.index]
-            ).make_cells(rows)
-            for spec in metrics
-        }
-        return MetricsReading(cells=cells, events_apart=apart)
-
-    def _read_maps(self, metrics: Iterable[MetricSpec]) -> dict[int, Entries]:
-        return {
+        read_first = {
             placeholder: list(self._maps[placeholder].items())
             for spec in metrics
-            for placeholder in _maps_of(spec)
+            for placeholder in (_maps_of(spec) if spec.index in together else ())
         }
+        apart = self._count_events_since(rows, together)
+        cells = {spec.index: self._make_cells(spec, rows, read_first) for spec in metrics}
+        return MetricsReading(cells=cells, events_apart=apart)
+
+    def _make_cells(
+        self, spec: MetricSpec, rows: Sequence[Rows], read_first: Mapping[int, Entries]
+    ) -> list[Cell]:
+        entries: dict[int, Entries] = {
+            placeholder: self._maps[placeholder].items()
+            for placeholder in _maps_of(spec)
+            if placeholder not in read_first
+        }
+        return MetricReader(
+            self._layout, spec, {**read_first, **entries}, self._feeds[spec.index]
+        ).make_cells(rows)
 
     def _count_events_since(self, before: Sequence[Rows], together: Collection[int]) -> int:
         """The most events that one of these metrics counted since the ledger was `before`. Metrics

@@ -1,7 +1,7 @@
 """Counters, open spans and cells, read from their maps."""
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.backends.bcc.design import layout
@@ -12,7 +12,7 @@ from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import MetricSpec, SpanProgram
 
 Rows = Sequence[Sequence[int]]  # one list of words per CPU
-Entries = Sequence[tuple[bytes, bytes]]  # keys and values of a map
+Entries = Iterable[tuple[bytes, bytes]]  # keys and values of a map
 
 
 def unpack_words(value: bytes) -> list[int]:

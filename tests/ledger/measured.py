@@ -4,6 +4,7 @@ import signal
 import subprocess
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from orchestrator.kernel.facts import live_facts
 from orchestrator.plan.load import load_plan
 from orchestrator.run.report.ledger import Delivery, make_ledger
 from orchestrator.run.report.verdict import LedgerVerdict, judge_ledger
+from tests.support.settling import settled
 
 HEAD = """
 apiVersion: probeplan/v1
@@ -73,14 +75,20 @@ def measured(
         session.arm(time.monotonic_ns() + int(seconds * 1e9))
         act(session)
         session.disarm()
-        delivered = drained(session)
-        counts = session.counts()
+        delivered: Counter[int] = Counter()
+
+        def look() -> tuple[Ledger, LedgerVerdict]:
+            delivered.update(drained(session))
+            deliveries = {
+                emit.index: Delivery(delivered=delivered[emit.index]) for emit in program.emits
+            }
+            ledger = make_ledger(program, session.attached, session.counts(), deliveries)
+            return ledger, judge_ledger(ledger, {})
+
+        ledger, verdict = settled(look, lambda reading: not reading[1].violations)
         cells = {metric.name: session.metrics()[metric.index] for metric in program.metrics}
     finally:
         session.detach()
-    deliveries = {emit.index: Delivery(delivered=delivered[emit.index]) for emit in program.emits}
-    ledger = make_ledger(program, session.attached, counts, deliveries)
-    verdict = judge_ledger(ledger, {})
     assert verdict.violations == ()
     return Measured(program=program, ledger=ledger, verdict=verdict, cells=cells)
 

@@ -26,6 +26,7 @@ from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Emit, Program
 from orchestrator.kernel.facts import KernelFacts, live_facts
 from orchestrator.plan.load import load_plan
+from tests.support.settling import settled
 
 HEAD = """
 apiVersion: probeplan/v1
@@ -66,6 +67,15 @@ class Run:
     def metric(self, name: str) -> Sequence[Cell]:
         """The cells of a metric."""
         return self.cells[next(m.index for m in self.program.metrics if m.name == name)]
+
+
+def is_balanced(run: Run) -> bool:
+    """Whether the ledger's identities hold."""
+    try:
+        balanced(run)
+    except AssertionError:
+        return False
+    return True
 
 
 def balanced(run: Run) -> None:
@@ -125,15 +135,19 @@ def run_artifact(
         session.arm(deadline)
         output = _act(session, argv, command, during, records if drain else None)
         session.disarm()
-        take(session, program, records)
-        return Run(
-            program=program,
-            counts=session.counts(),
-            cells=session.metrics(),
-            records=records,
-            output=output,
-            deadline_ns=deadline,
-        )
+
+        def look() -> Run:
+            take(session, program, records)
+            return Run(
+                program=program,
+                counts=session.counts(),
+                cells=session.metrics(),
+                records=records,
+                output=output,
+                deadline_ns=deadline,
+            )
+
+        return settled(look, is_balanced)
     finally:
         session.detach()
 

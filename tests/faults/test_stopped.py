@@ -16,8 +16,8 @@ from tests.faults.kernel_state import TRACING, waited, watchdogs
 from tests.faults.rings import produced
 
 JOURNALS = Path("/run/probeplan")
-SHORT = "2s"  # time enough to be stopped before, on a busy host too
-SHORT_NS = 2_000_000_000
+SHORT = "4s"  # time enough to be stopped before, on a busy host too
+SHORT_NS = 4_000_000_000
 LATER_S = 0.3  # as long as that again nothing must happen
 
 

@@ -87,3 +87,12 @@ def test_each_preparation_draws_its_own_salt() -> None:
         assert metric.key[0].presentation is not None
         salts.add(metric.key[0].presentation.salt)
     assert len(salts) == 2
+
+
+def test_a_backend_that_could_read_user_memory_is_refused_after_its_choice() -> None:
+    """What a tracefs event reads behind a pointer is known only from the artifact."""
+    plan = a_plan("    where: args.file.f_flags > 0\n")
+    policy = a_policy("user_strings: deny")
+    assert prepare(plan, FACTS, [policy], backend="bcc").choice.artifact.backend == "bcc"
+    with pytest.raises(HostError, match="PP124"):
+        prepare(plan, FACTS, [policy], backend="tracefs")

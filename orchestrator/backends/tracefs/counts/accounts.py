@@ -2,7 +2,7 @@
 
 With a filter in the kernel the events that it rejected are not recorded. For events of our own
 the kernel counts hits, rejected ones included; for its tracepoints it counts none, and then these
-counts are unknown. Our own threads are left out by the kernel before anything is counted.
+counts are unknown. The kernel excludes our own threads before anything is counted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,8 +50,8 @@ class _SourceCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _BufferCounts:
-    """Of all events together: `lost` did not fit into the buffer, `unread` are
-    still in it. `recorders` is the number of events that are recorded at all."""
+    """Of all events together: `lost` did not fit into the buffer, `unread` are still in it.
+    `recorders` is the number of sources that are recorded at all."""
 
     lost: Count
     unread: int

@@ -49,7 +49,7 @@ def _time_recorded(kind: str, instance: TraceInstance) -> float:
 
 
 def _calibration_writes(event: Event | None, names: RunNames) -> tuple[Write, ...]:
-    """The writes from the last of which on the event is recorded; None: the call's tracepoint."""
+    """The writes after which `event` is recorded; None: the tracepoint of the call."""
     at = names.directory
     place = f"syscalls/sys_enter_{CALL}" if event is None else event.full_name
     file = "uprobe_events" if event is not None and event.path is not None else "kprobe_events"

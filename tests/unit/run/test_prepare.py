@@ -91,7 +91,7 @@ def test_each_preparation_draws_its_own_salt() -> None:
 
 def test_a_backend_that_could_read_user_memory_is_refused_after_its_choice() -> None:
     """What a tracefs event reads behind a pointer is known only from the artifact."""
-    plan = a_plan("    where: args.file.f_flags > 0\n")
+    plan = a_plan("    where: args.file.f_flags > 0\n", "kprobe:vfs_read")
     policy = a_policy("user_strings: deny")
     assert prepare(plan, FACTS, [policy], backend="bcc").choice.artifact.backend == "bcc"
     with pytest.raises(HostError, match="PP124"):

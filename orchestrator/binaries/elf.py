@@ -90,17 +90,17 @@ def resolve_binary(name: str, root: Path = Path("/")) -> Path:
         return path
     folders = (root / folder / name for folder in LIBRARY_FOLDERS)
     candidates = [root / path.lstrip("/") for path in cached_paths(root, name)]
-    found = next((path for path in (*candidates, *folders) if _is_ours(path)), None)
+    file = next((path for path in (*candidates, *folders) if _is_ours(path)), None)
     program = shutil.which(name) if root == Path("/") else None
-    if found is None and program is not None:
-        found = Path(program)
-    if found is None:
+    if file is None and program is not None:
+        file = Path(program)
+    if file is None:
         raise NoSuchBinaryError(
             f"{name}: neither in /etc/ld.so.cache nor in {', '.join(LIBRARY_FOLDERS)}, nor a "
             "program in PATH",
             "give its path",
         )
-    return found
+    return file
 
 
 def find_symbol(path: Path, name: str) -> BinarySymbol:

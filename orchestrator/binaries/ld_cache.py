@@ -32,8 +32,8 @@ def cached_paths(root: Path, name: str) -> tuple[str, ...]:
     start = data.find(_MAGIC)  # an old-format cache may precede it
     if start < 0:
         return ()
-    found = sorted(_find_entries(data[start:], name.encode()), key=lambda entry: entry[0] != 0)
-    return tuple(path.decode("utf-8", "surrogateescape") for _, path in found)
+    entries = sorted(_find_entries(data[start:], name.encode()), key=lambda entry: entry[0] != 0)
+    return tuple(path.decode("utf-8", "surrogateescape") for _, path in entries)
 
 
 def _find_entries(cache: bytes, name: bytes) -> Iterator[tuple[int, bytes]]:

@@ -81,15 +81,15 @@ def usdt_probes(path: Path, provider: str = "", name: str = "") -> tuple[UsdtPro
     Raises ElfError; NoSuchProbeError for a provider or name that the file does not have.
     """
     probes = _all_probes(path)
-    found = tuple(p for p in probes if provider in ("", p.provider) and name in ("", p.name))
-    if not found and (provider or name):
+    matching = tuple(p for p in probes if provider in ("", p.provider) and name in ("", p.name))
+    if not matching and (provider or name):
         have = sorted({f"{p.provider}:{p.name}" for p in probes})
         shown = ", ".join(have[:12]) + (", …" if len(have) > 12 else "")
         raise NoSuchProbeError(
             f"{path} has no USDT probe {provider}:{name}",
             f"it has {shown}" if have else "it was built without USDT probes",
         )
-    return found
+    return matching
 
 
 def _all_probes(path: Path) -> tuple[UsdtProbe, ...]:

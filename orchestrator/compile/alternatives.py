@@ -36,16 +36,16 @@ class Alternatives:
         """Each probe that this kernel offers, with its hooks. Raises PlanError and HostError, with
         the findings of all probes."""
         tags = choose_tags(self._plan, self._can_resolve)
-        found: list[tuple[Probe, list[HookDraft]]] = []
+        typed: list[tuple[Probe, list[HookDraft]]] = []
         for probe in self._plan.probes:
             tag = tags.get(probe.name)
             chosen = probe if tag is None else self._with_tag(probe, tag)
-            if (made := self._try_probe(chosen)) is not None:
-                found.append((probe, made))
+            if (drafts := self._try_probe(chosen)) is not None:
+                typed.append((probe, drafts))
         raise_findings(self._findings)
-        if not found:
+        if not typed:
             raise HostError([self._nothing_left_finding()])
-        return found
+        return typed
 
     def _can_resolve(self, probe: Probe) -> bool:
         before = len(self.skipped)

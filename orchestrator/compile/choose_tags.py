@@ -30,8 +30,8 @@ def with_tag(probe: Probe, tag: str) -> Probe:
 def _probes_by_span(plan: Plan) -> Iterator[Sequence[str]]:
     for span in plan.spans:
         yield (*span.start, *span.end, *span.via, *span.cancel)
-    for one in plan.outstanding:
-        yield (*one.open, *one.close)
+    for resource in plan.outstanding:
+        yield (*resource.open, *resource.close)
 
 
 def _tags_of(probe: Probe) -> list[str]:

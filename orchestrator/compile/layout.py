@@ -44,26 +44,26 @@ _IPS: Mapping[int, FieldForm] = {0: "ip", 4: "ipv4", 6: "ipv6"}
 
 def unify_types(types: Sequence[Type], name: str, position: Position) -> Type:
     """The one type of a field that several hooks fill (language, rule 7). Raises PlanError."""
-    return reduce(lambda one, other: _unify_two(one, other, name, position), types)
+    return reduce(lambda left, right: _unify_two(left, right, name, position), types)
 
 
-def _unify_two(one: Type, other: Type, name: str, position: Position) -> Type:
-    if one == other:
-        return one
-    if isinstance(one, Pointer) and isinstance(other, Pointer):
+def _unify_two(first: Type, second: Type, name: str, position: Position) -> Type:
+    if first == second:
+        return first
+    if isinstance(first, Pointer) and isinstance(second, Pointer):
         return U64
-    if isinstance(one, Ip) and isinstance(other, Ip):
+    if isinstance(first, Ip) and isinstance(second, Ip):
         return Ip(0)
-    if isinstance(one, _SIZED) and type(one) is type(other):
-        return max(one, other, key=size_of)
-    if isinstance(one, Int | Pointer) and isinstance(other, Int | Pointer):
-        left, right = _as_int(one), _as_int(other)
+    if isinstance(first, _SIZED) and type(first) is type(second):
+        return max(first, second, key=size_of)
+    if isinstance(first, Int | Pointer) and isinstance(second, Int | Pointer):
+        left, right = _as_int(first), _as_int(second)
         if left.signed == right.signed:
             unit = left.unit if left.unit == right.unit else ""
             return Int(max(left.bits, right.bits), left.signed, unit)
     raise plan_error(
         "PP090",
-        f"{name!r} is a {one} at one attach point and a {other} at another",
+        f"{name!r} is a {first} at one attach point and a {second} at another",
         position,
         'bring them to one type with cast(x, "s64")',
     )

@@ -86,17 +86,19 @@ class _Lowering:
         drafts = alternatives.type_probes()
         spans, wrong = draft_spans(self.plan, {probe.name: hooks for probe, hooks in drafts})
         raise_findings([*role_findings(self.plan, drafts), *wrong])
-        probes = [self._outline_probe(number, *one) for number, one in enumerate(drafts)]
-        made = self._lower_spans(spans)
-        uses = uses_by_hook(made)
+        probes = [
+            self._outline_probe(number, *probe_drafts) for number, probe_drafts in enumerate(drafts)
+        ]
+        lowered = self._lower_spans(spans)
+        uses = uses_by_hook(lowered)
         return Program(
             name=self.plan.metadata.name,
             sha256=self.plan.sha256,
             limits=self.plan.limits,
             target=resolve_target(self.plan.target),
             params=self.slots,
-            probes=tuple(self._finish_probe(one, uses) for one in probes),
-            spans=tuple(one.span for one in made),
+            probes=tuple(self._finish_probe(probe_drafts, uses) for probe_drafts in probes),
+            spans=tuple(probe_drafts.span for probe_drafts in lowered),
             skipped=tuple(alternatives.skipped),
             record_size=record_size(self.emits),
             every_ns=self.plan.every_ns,
@@ -107,14 +109,14 @@ class _Lowering:
     def _lower_spans(
         self, drafts: Sequence[tuple[Span | Outstanding, SpanDraft]]
     ) -> list[LoweredSpan]:
-        made: list[LoweredSpan] = []
+        lowered: list[LoweredSpan] = []
         for span, draft in drafts:
-            numbers = NextNumbers(span=len(made), emit=len(self.emits), metric=self.metrics)
-            one = lower_span(span, draft, numbers)
-            self.emits += [one.span.emit] if one.span.emit is not None else []
-            self.metrics += len(one.span.metrics)
-            made.append(one)
-        return made
+            numbers = NextNumbers(span=len(lowered), emit=len(self.emits), metric=self.metrics)
+            span_parts = lower_span(span, draft, numbers)
+            self.emits += [span_parts.span.emit] if span_parts.span.emit is not None else []
+            self.metrics += len(span_parts.span.metrics)
+            lowered.append(span_parts)
+        return lowered
 
     def _outline_probe(self, index: int, probe: Probe, drafts: Sequence[HookDraft]) -> _Outline:
         return _Outline(
@@ -125,21 +127,23 @@ class _Lowering:
             metrics=self._make_metrics(probe, drafts),
         )
 
-    def _finish_probe(self, one: _Outline, uses: Mapping[int, tuple[SpanUse, ...]]) -> ProbeProgram:
-        probe = one.probe
+    def _finish_probe(
+        self, outline: _Outline, uses: Mapping[int, tuple[SpanUse, ...]]
+    ) -> ProbeProgram:
+        probe = outline.probe
         later = probe.name in later_probes(self.plan) - starting_probes(self.plan)
         return ProbeProgram(
-            index=one.index,
+            index=outline.index,
             name=probe.name,
             sample=probe.sample,
             events=probe.events,
             rate=probe.rate,
             optional=probe.optional,
-            emit=one.emit,
-            metrics=one.metrics,
+            emit=outline.emit,
+            metrics=outline.metrics,
             hooks=tuple(
-                _make_hook(one, draft, uses.get(draft.id, ()), tests_target=not later)
-                for draft in one.drafts
+                _make_hook(outline, draft, uses.get(draft.id, ()), tests_target=not later)
+                for draft in outline.drafts
             ),
         )
 
@@ -173,17 +177,19 @@ def _find_unset_params(plan: Plan) -> Iterator[Finding]:
 
 
 def _make_hook(
-    one: _Outline, draft: HookDraft, spans: tuple[SpanUse, ...], *, tests_target: bool
+    outline: _Outline, draft: HookDraft, spans: tuple[SpanUse, ...], *, tests_target: bool
 ) -> Hook:
     point = draft.point
     return Hook(
         id=draft.id,
-        probe=one.index,
+        probe=outline.index,
         kind=point.kind,
         label=point.label,
-        body=drop_unused(replace(_make_body(one, draft), spans=spans, tests_target=tests_target)),
+        body=drop_unused(
+            replace(_make_body(outline, draft), spans=spans, tests_target=tests_target)
+        ),
         position=draft.item.position,
-        optional=draft.item.optional or one.probe.optional,
+        optional=draft.item.optional or outline.probe.optional,
         symbol=point.symbol,
         offset=point.offset,
         btf_id=point.btf_id,
@@ -198,14 +204,14 @@ def _make_hook(
     )
 
 
-def _make_body(one: _Outline, draft: HookDraft) -> Body:
+def _make_body(outline: _Outline, draft: HookDraft) -> Body:
     entry = EntrySide(where=draft.pushed, captures=draft.captures) if draft.point.paired else None
     return Body(
         lets=draft.lets,
         where=draft.where,
-        emit=_emit_nodes(draft, one.emit),
+        emit=_emit_nodes(draft, outline.emit),
         metrics=tuple(
-            make_metric_use(s, d) for s, d in zip(one.metrics, draft.metrics, strict=True)
+            make_metric_use(s, d) for s, d in zip(outline.metrics, draft.metrics, strict=True)
         ),
         entry=entry,
         task=draft.task,

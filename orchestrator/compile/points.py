@@ -120,15 +120,15 @@ def can_probe_functions(facts: KernelFacts) -> bool:
 def _refuse_function(item: AttachItem, facts: KernelFacts, symbol: str) -> None:
     from orchestrator.kernel.diagnose import diagnose_function
 
-    found = diagnose_function(facts, symbol)
-    if found.verdict == "ok" or (found.verdict == "unknown" and can_probe_functions(facts)):
+    diagnosis = diagnose_function(facts, symbol)
+    if diagnosis.verdict == "ok" or (diagnosis.verdict == "unknown" and can_probe_functions(facts)):
         return
-    near = f"; nearest: {', '.join(found.suggestions[:4])}" if found.suggestions else ""
+    near = f"; nearest: {', '.join(diagnosis.suggestions[:4])}" if diagnosis.suggestions else ""
     raise plan_error(
-        "PP080" if found.verdict in ("missing", "module_not_loaded", "no_kprobes") else "PP081",
-        f"{symbol!r} cannot be probed: {found.explanation}",
+        "PP080" if diagnosis.verdict in ("missing", "module_not_loaded", "no_kprobes") else "PP081",
+        f"{symbol!r} cannot be probed: {diagnosis.explanation}",
         item.position,
-        found.cure + near,
+        diagnosis.cure + near,
     )
 
 
@@ -166,14 +166,14 @@ def _return_type(
 
 def _find_tracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
     category, _, event = item.target.partition(":")
-    found = _require_tracepoint(item, facts, category, event)
+    tracepoint = _require_tracepoint(item, facts, category, event)
     return (
         Point(
             kind="tracepoint",
             label=f"tracepoint:{item.target}",
             func=event,
-            arguments=FieldNodes(facts, found.fields),
-            tracepoint=found,
+            arguments=FieldNodes(facts, tracepoint.fields),
+            tracepoint=tracepoint,
             event=event,
         ),
     )
@@ -182,8 +182,8 @@ def _find_tracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple
 def _require_tracepoint(
     item: AttachItem, facts: KernelFacts, category: str, event: str
 ) -> Tracepoint:
-    found = facts.tracepoint(category, event)
-    if found is None:
+    tracepoint = facts.tracepoint(category, event)
+    if tracepoint is None:
         names = tuple(":".join(pair) for pair in facts.tracepoint_names())
         raise plan_error(
             "PP080",
@@ -193,13 +193,13 @@ def _require_tracepoint(
             if names
             else "no tracepoints can be seen: is tracefs mounted, and are you root?",
         )
-    return found
+    return tracepoint
 
 
 def _find_raw_tracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
     btf = require_btf(facts, item.position, "the arguments of a raw tracepoint need types")
-    found = btf.raw_tracepoint(item.target)
-    if found is None:
+    signature = btf.raw_tracepoint(item.target)
+    if signature is None:
         names = tuple(event for _, event in facts.tracepoint_names())
         raise plan_error(
             "PP080",
@@ -207,7 +207,7 @@ def _find_raw_tracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> t
             item.position,
             suggest_or_list(item.target, names),
         )
-    pairs = tuple((param.name, param.type_id) for param in found.params)
+    pairs = tuple((param.name, param.type_id) for param in signature.params)
     return (
         Point(
             kind="rawtracepoint",
@@ -216,7 +216,7 @@ def _find_raw_tracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> t
             arguments=argument_nodes(facts, pairs, raw=True),
             positional=lambda index: RawArg(index, U64) if index < len(pairs) else None,
             event=item.target,
-            btf_id=found.btf_id,
+            btf_id=signature.btf_id,
             register_count=len(pairs),
         ),
     )

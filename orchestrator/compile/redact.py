@@ -192,15 +192,23 @@ def draw_salts(program: Program) -> Program:
             for part in parts
         )
 
-    def probe(one: ProbeProgram) -> ProbeProgram:
-        emit = None if one.emit is None else replace(one.emit, fields=fields(one.emit.fields))
-        metrics = tuple(replace(metric, key=fields(metric.key)) for metric in one.metrics)
-        return replace(one, emit=emit, metrics=metrics)
+    def probe(program_probe: ProbeProgram) -> ProbeProgram:
+        emit = (
+            None
+            if program_probe.emit is None
+            else replace(program_probe.emit, fields=fields(program_probe.emit.fields))
+        )
+        metrics = tuple(replace(metric, key=fields(metric.key)) for metric in program_probe.metrics)
+        return replace(program_probe, emit=emit, metrics=metrics)
 
-    def span(one: SpanProgram) -> SpanProgram:
-        emit = None if one.emit is None else replace(one.emit, fields=fields(one.emit.fields))
-        metrics = tuple(replace(metric, key=fields(metric.key)) for metric in one.metrics)
-        return replace(one, emit=emit, metrics=metrics, kept=fields(one.kept))
+    def span(program_span: SpanProgram) -> SpanProgram:
+        emit = (
+            None
+            if program_span.emit is None
+            else replace(program_span.emit, fields=fields(program_span.emit.fields))
+        )
+        metrics = tuple(replace(metric, key=fields(metric.key)) for metric in program_span.metrics)
+        return replace(program_span, emit=emit, metrics=metrics, kept=fields(program_span.kept))
 
     return replace(
         program,

@@ -75,15 +75,15 @@ class SpanDraft:
     def keep_value(self, role: str, text: str, position: Position) -> Node:
         """The value `text` of the hooks of `role` as the end sees it. Raises PlanError."""
         name = f"{role}.{text}"
-        for index, one in enumerate(self.kept):
-            if one.name == name:
-                return _seen_at_end(index, one)
+        for index, kept in enumerate(self.kept):
+            if kept.name == name:
+                return _seen_at_end(index, kept)
         expr = parse(text, position)
         nodes = {
             d.id: d.redactor.redact_node(d.typer.type_expression(expr)) for d in self.hooks[role]
         }
         drafts = {draft.id: draft for draft in self.hooks[role]}
-        made = KeptDraft(
+        value = KeptDraft(
             name=name,
             role=role,
             type=unify_types([node.type for node in nodes.values()], name, position),
@@ -91,8 +91,8 @@ class SpanDraft:
             presentation=merge_presentations(list(nodes.values())),
             nullable=role == "via" or any(_may_be_null_at(n, drafts[h]) for h, n in nodes.items()),
         )
-        self.kept.append(made)
-        return _seen_at_end(len(self.kept) - 1, made)
+        self.kept.append(value)
+        return _seen_at_end(len(self.kept) - 1, value)
 
 
 def _seen_at_end(index: int, kept: KeptDraft) -> Node:
@@ -128,8 +128,8 @@ class SpanTyper(Typer):
         if name == "elapsed":
             self.span.timed = True
             return Builtin("open_for", DURATION)
-        found = UNITS.get(name) or find_constant(name, self.scope.facts)
-        if found is None:
+        value = UNITS.get(name) or find_constant(name, self.scope.facts)
+        if value is None:
             raise plan_error(
                 "PP087",
                 f"the name {name!r} is not known in the span {self.span.name!r}",
@@ -138,7 +138,7 @@ class SpanTyper(Typer):
                     name, (*self.scope.definitions, *self._keys, "start", "via", "end")
                 ),
             )
-        return found
+        return value
 
     def _type_member(self, node: syntax.MemberOf) -> Node:
         head, names = _split_path(node)
@@ -181,16 +181,16 @@ def draft_spans(
     plan: Plan, drafts: DraftsByProbe
 ) -> tuple[list[tuple[Span | Outstanding, SpanDraft]], list[Finding]]:
     """All spans of the plan that can be typed, and the findings of the others."""
-    found: list[tuple[Span | Outstanding, SpanDraft]] = []
-    wrong: list[Finding] = []
+    typed: list[tuple[Span | Outstanding, SpanDraft]] = []
+    findings: list[Finding] = []
     spans: tuple[Span | Outstanding, ...] = (*plan.spans, *plan.outstanding)
     for span in spans:
         try:
             require_probes(span, drafts)
-            found.append((span, _draft_one(span, drafts)))
+            typed.append((span, _draft_one(span, drafts)))
         except PlanError as error:
-            wrong += error.findings
-    return found, wrong
+            findings += error.findings
+    return typed, findings
 
 
 def _draft_one(span: Span | Outstanding, drafts: DraftsByProbe) -> SpanDraft:
@@ -202,43 +202,43 @@ def _draft_one(span: Span | Outstanding, drafts: DraftsByProbe) -> SpanDraft:
 def _draft_span(span: Span, drafts: DraftsByProbe) -> SpanDraft:
     """The span, typed at all its hooks. Raises PlanError."""
     named = {role: getattr(span, role) for role in _ROLES}
-    made = _begin_draft(span.name, span.position, named, span.key, drafts)
-    made.timed = span.open_at_end
-    for hook in made.hooks["end"]:
-        typer = SpanTyper(hook, made, span.let)
-        made.ends[hook.id] = EndDraft(
+    draft = _begin_draft(span.name, span.position, named, span.key, drafts)
+    draft.timed = span.open_at_end
+    for hook in draft.hooks["end"]:
+        typer = SpanTyper(hook, draft, span.let)
+        draft.ends[hook.id] = EndDraft(
             where=tuple(map(typer.type_condition, split_conjunction(span.where))),
             emit={name: typer.type_expression(expr) for name, expr in (span.emit or {}).items()},
             metrics=tuple(_draft_metric(typer, hook, metric) for metric in span.metrics),
         )
-    return made
+    return draft
 
 
 def _draft_metric(typer: SpanTyper, hook: HookDraft, metric: Metric) -> MetricDraft:
     return draft_metric(typer, hook.redactor, metric)
 
 
-def _draft_outstanding(one: Outstanding, drafts: DraftsByProbe) -> SpanDraft:
+def _draft_outstanding(resource: Outstanding, drafts: DraftsByProbe) -> SpanDraft:
     """The draft of an outstanding resource: `value` is kept first, then `by`."""
-    named = {"start": one.open, "end": one.close, "via": (), "cancel": ()}
-    made = _begin_draft(one.name, one.position, named, one.key, drafts)
-    made.timed = True
-    _keep_value(made, one)
-    for name in one.by:
-        made.keep_value("start", name, one.position)
-    for hook in made.hooks["end"]:
-        made.ends[hook.id] = EndDraft(where=(), emit={}, metrics=())
-    return made
+    named = {"start": resource.open, "end": resource.close, "via": (), "cancel": ()}
+    draft = _begin_draft(resource.name, resource.position, named, resource.key, drafts)
+    draft.timed = True
+    _keep_value(draft, resource)
+    for name in resource.by:
+        draft.keep_value("start", name, resource.position)
+    for hook in draft.hooks["end"]:
+        draft.ends[hook.id] = EndDraft(where=(), emit={}, metrics=())
+    return draft
 
 
-def _keep_value(made: SpanDraft, one: Outstanding) -> None:
-    place = one.value.position
+def _keep_value(span_draft: SpanDraft, resource: Outstanding) -> None:
+    place = resource.value.position
     nodes = {
-        draft.id: require_integer(draft.typer.type_expression(one.value), place, "value")
-        for draft in made.hooks["start"]
+        draft.id: require_integer(draft.typer.type_expression(resource.value), place, "value")
+        for draft in span_draft.hooks["start"]
     }
-    drafts = {draft.id: draft for draft in made.hooks["start"]}
-    made.kept.append(
+    drafts = {draft.id: draft for draft in span_draft.hooks["start"]}
+    span_draft.kept.append(
         KeptDraft(
             name="value",
             role="start",
@@ -261,7 +261,7 @@ def _begin_draft(
         role: tuple(draft for probe in probes for draft in drafts.get(probe, ()))
         for role, probes in named.items()
     }
-    every = {draft.id: draft for found in hooks.values() for draft in found}
+    every = {draft.id: draft for hooks_of_role in hooks.values() for draft in hooks_of_role}
     keys = {number: _type_key(draft, key, position) for number, draft in every.items()}
     return SpanDraft(name=name, position=position, hooks=hooks, keys=keys)
 
@@ -277,5 +277,5 @@ def flatten_key(name: str, node: Node) -> list[tuple[str, Node]]:
     """A part of a key, and if it is a tuple each of its items, as `io.0`, `io.1`."""
     if isinstance(node, Several):
         parts = [flatten_key(f"{name}.{number}", item) for number, item in enumerate(node.items)]
-        return [one for part in parts for one in part]
+        return [item_part for part in parts for item_part in part]
     return [(name, node)]

@@ -59,14 +59,14 @@ def lower_span(plan: Span | Outstanding, draft: SpanDraft, numbers: NextNumbers)
     key, size = _lay_out_key(draft, list(parts.values()))
     kept = tuple(
         KeptField(
-            name=one.name,
-            role="via" if one.role == "via" else "start",
-            type=one.type,
-            form=record_form(one.type, one.name, draft.position),
-            size=size_of(one.type),
-            presentation=one.presentation,
+            name=value.name,
+            role="via" if value.role == "via" else "start",
+            type=value.type,
+            form=record_form(value.type, value.name, draft.position),
+            size=size_of(value.type),
+            presentation=value.presentation,
         )
-        for one in draft.kept
+        for value in draft.kept
     )
     emit, metrics = _made_at_end(plan, draft, numbers)
     span = SpanProgram(
@@ -123,7 +123,7 @@ def _made_at_end(
 
 
 def _make_resource(plan: Outstanding, draft: SpanDraft) -> Resource:
-    names = [one.name for one in draft.kept]
+    names = [value.name for value in draft.kept]
     by = tuple(names.index(f"start.{name}") for name in plan.by)
     fields = [
         (name, draft.kept[index].type, draft.kept[index].presentation)
@@ -154,7 +154,7 @@ def _make_resource(plan: Outstanding, draft: SpanDraft) -> Resource:
 def _make_uses(
     span: SpanProgram, draft: SpanDraft, parts: Mapping[int, Sequence[tuple[str, Node]]]
 ) -> dict[int, tuple[SpanUse, ...]]:
-    found: dict[int, tuple[SpanUse, ...]] = {}
+    uses: dict[int, tuple[SpanUse, ...]] = {}
     for role in _ROLES:
         for hook in draft.hooks[role]:
             nodes = [node for _, node in parts[hook.id]]
@@ -165,17 +165,17 @@ def _make_uses(
                 kept=_kept_nodes(span, draft, role, hook.id),
                 end=_make_end(span, draft, hook.id) if role == "end" else None,
             )
-            found[hook.id] = (*found.get(hook.id, ()), use)
-    return found
+            uses[hook.id] = (*uses.get(hook.id, ()), use)
+    return uses
 
 
 def _kept_nodes(
     span: SpanProgram, draft: SpanDraft, role: SpanRole, hook: int
 ) -> tuple[tuple[int, Node], ...]:
     return tuple(
-        (index, convert_to_form(one.nodes[hook], span.kept[index].form))
-        for index, one in enumerate(draft.kept)
-        if one.role == role
+        (index, convert_to_form(value.nodes[hook], span.kept[index].form))
+        for index, value in enumerate(draft.kept)
+        if value.role == role
     )
 
 
@@ -191,13 +191,13 @@ def _make_end(span: SpanProgram, draft: SpanDraft, hook: int) -> SpanEnd:
     )
 
 
-def uses_by_hook(made: Sequence[LoweredSpan]) -> dict[int, tuple[SpanUse, ...]]:
+def uses_by_hook(spans: Sequence[LoweredSpan]) -> dict[int, tuple[SpanUse, ...]]:
     """The parts of each hook in all spans, ends first."""
-    found: dict[int, list[SpanUse]] = {}
-    for one in made:
-        for hook, uses in one.uses.items():
-            found.setdefault(hook, []).extend(uses)
+    by_hook: dict[int, list[SpanUse]] = {}
+    for span in spans:
+        for hook, uses in span.uses.items():
+            by_hook.setdefault(hook, []).extend(uses)
     return {
         hook: tuple(sorted(uses, key=lambda use: ROLE_ORDER[use.role]))
-        for hook, uses in found.items()
+        for hook, uses in by_hook.items()
     }

@@ -14,13 +14,13 @@ ProbeDrafts = Sequence[tuple[Probe, Sequence[HookDraft]]]
 def later_probes(plan: Plan) -> frozenset[str]:
     """Probes at which a span continues or ends."""
     names = [name for span in plan.spans for name in (*span.via, *span.end, *span.cancel)]
-    return frozenset([*names, *(name for one in plan.outstanding for name in one.close)])
+    return frozenset([*names, *(name for resource in plan.outstanding for name in resource.close)])
 
 
 def starting_probes(plan: Plan) -> frozenset[str]:
     """Probes at which a span begins."""
     names = [name for span in plan.spans for name in span.start]
-    return frozenset([*names, *(name for one in plan.outstanding for name in one.open)])
+    return frozenset([*names, *(name for resource in plan.outstanding for name in resource.open)])
 
 
 def role_findings(plan: Plan, drafts: ProbeDrafts) -> Iterator[Finding]:

@@ -82,11 +82,11 @@ class Btf:
 
     def function(self, name: str) -> FunctionType | None:
         """The signature of a kernel function, or None where BTF has none of this name."""
-        found = [self._function_type(func, name) for func in self._blob.ids(name, FUNC)]
-        if not found:
+        signatures = [self._function_type(func, name) for func in self._blob.ids(name, FUNC)]
+        if not signatures:
             return None
-        first = found[0]
-        if all(self._same_signature(first, other) for other in found[1:]):
+        first = signatures[0]
+        if all(self._same_signature(first, other) for other in signatures[1:]):
             return first
         return FunctionType(
             btf_id=first.btf_id,
@@ -170,11 +170,11 @@ class Btf:
             if name or type_id
         )
 
-    def _same_signature(self, one: FunctionType, other: FunctionType) -> bool:
+    def _same_signature(self, first: FunctionType, second: FunctionType) -> bool:
         def spell(func: FunctionType) -> list[str]:
             return [self.type_name(t) for t in (func.returns, *(p.type_id for p in func.params))]
 
-        return spell(one) == spell(other)
+        return spell(first) == spell(second)
 
     # -- types ---------------------------------------------------------------------------------
 
@@ -272,11 +272,11 @@ class Btf:
             seen.add(struct)
             nested = []
             for at in self._member_records(struct):
-                found = self._member_at(struct, at, name, base)
+                member = self._member_at(struct, at, name, base)
                 if words[at] in offsets:
-                    return found
+                    return member
                 if words[at] == 0:
-                    nested.append((self._strip_modifiers(found.type_id), found.bit_offset))
+                    nested.append((self._strip_modifiers(member.type_id), member.bit_offset))
             waiting += reversed(nested)
         return None
 

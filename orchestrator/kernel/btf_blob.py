@@ -135,11 +135,11 @@ class Blob:
     def name_offsets(self, name: str) -> list[int]:
         """Every offset of this whole string: one, in practice, as linkers merge them."""
         needle = b"\0" + name.encode() + b"\0"
-        found, at = [], self.strings.find(needle)
+        offsets, at = [], self.strings.find(needle)
         while at >= 0:
-            found.append(at + 1)
+            offsets.append(at + 1)
             at = self.strings.find(needle, at + 1)
-        return found
+        return offsets
 
     def ids(self, name: str, *kinds: int) -> Iterator[int]:
         """Ids of the types of this name and of one of these kinds, ascending."""

@@ -177,11 +177,11 @@ def constant(name: str) -> int | None:
 
 def names_by_value(prefix: str) -> Mapping[int, str]:
     """Value → name for one group of GROUPS, in ascending order; {} for a prefix without one."""
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     for name, value in sorted(GROUPS.get(prefix, {}).items(), key=lambda item: item[1]):
-        if value not in found or name in _PREFERRED:
-            found[value] = name
-    return found
+        if value not in names or name in _PREFERRED:
+            names[value] = name
+    return names
 
 
 def errno_name(value: int) -> str | None:
@@ -196,17 +196,17 @@ def flag_names(prefix: str, value: int) -> tuple[str, ...]:
     The access mode of `O_` is a number in its low two bits, and always shown. Bits beyond a 32-bit
     int's are a sign extension and dropped for a negative value.
     """
-    left, found = value & 0xFFFFFFFF if value < 0 else value, []
+    left, flags = value & 0xFFFFFFFF if value < 0 else value, []
     if prefix == "O_":
-        found.append((left & 3, names_by_value(prefix).get(left & 3, "O_ACCMODE")))
+        flags.append((left & 3, names_by_value(prefix).get(left & 3, "O_ACCMODE")))
         left &= ~3
     by_width = sorted(names_by_value(prefix).items(), key=lambda item: -item[0].bit_count())
     for bits, name in by_width:
         if bits > 0 and bits & left == bits:
-            found.append((bits, name))
+            flags.append((bits, name))
             left &= ~bits
     rest = (hex(left),) if left else ()
-    return (*(name for _, name in sorted(found)), *rest)
+    return (*(name for _, name in sorted(flags)), *rest)
 
 
 _ERRNO_NAMES = names_by_value("E")

@@ -45,8 +45,8 @@ def diagnose_function(facts: KernelFacts, name: str) -> Diagnosis:
     `name` is a kernel function, without offset. "unknown" says that nothing forbids it that could
     be read, but that a list with the answer is not readable.
     """
-    found = (cause(facts, name) for cause in _CAUSES)
-    return next((diagnosis for diagnosis in found if diagnosis), _conclude(facts, name))
+    diagnoses = (cause(facts, name) for cause in _CAUSES)
+    return next((diagnosis for diagnosis in diagnoses if diagnosis), _conclude(facts, name))
 
 
 def _check_symbols(facts: KernelFacts, _name: str) -> Diagnosis | None:

@@ -105,8 +105,8 @@ class KernelFacts:
         traced = self.tree.names(f"{self.tracing}/events/syscalls")
         names = {name.removeprefix(prefix) for name in traced if name.startswith(prefix)}
         if not names:
-            found = map(_SYSCALL.match, self.symbols.names)
-            names = {match[1] for match in found if match}
+            matches = map(_SYSCALL.match, self.symbols.names)
+            names = {match[1] for match in matches if match}
         return tuple(sorted(names))
 
     def _read_tracepoint(self, category: str, event: str) -> Tracepoint | None:

@@ -19,9 +19,9 @@ _PMU = "sys/bus/event_source/devices"
 
 def detect_tracefs(tree: Tree) -> Feature:
     """Whether tracefs is mounted where it can be read."""
-    found = tracing_path(tree)
-    if found is not None:
-        return yes(f"mounted at /{found}")
+    path_of_mount = tracing_path(tree)
+    if path_of_mount is not None:
+        return yes(f"mounted at /{path_of_mount}")
     if any(_read_error(tree, f"{path}/README") == errno.EACCES for path in TRACING_PATHS):
         return unknown("tracefs is closed to this user: run as root, or remount it with gid=")
     if "tracefs" in (read_text(tree, "proc/filesystems") or ""):
@@ -168,10 +168,10 @@ def capability_feature(name: str, bit: int, purpose: str) -> Test:
 
     def test(tree: Tree) -> Feature:
         status = read_text(tree, "proc/self/status") or ""
-        found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
-        if found is None:
+        line = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+        if line is None:
             return unknown("/proc/self/status has no CapEff")
-        effective = int(found[1], 16)
+        effective = int(line[1], 16)
         if effective >> bit & 1:
             return yes("in CapEff of /proc/self/status")
         if effective >> _CAP_SYS_ADMIN & 1 and bit > _CAP_SYS_ADMIN:

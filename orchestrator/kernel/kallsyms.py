@@ -61,8 +61,8 @@ def find_aliases(kallsyms: bytes, name: str) -> tuple[bytes, ...]:
     address = _find_address(kallsyms, name.encode())
     if not address.strip(b"0") or b" " in address:
         return ()
-    found = re.findall(rb"\n%b \w ([^\n\t]+)" % re.escape(address), kallsyms)
-    return tuple(other for other in found if other != name.encode())
+    names = re.findall(rb"\n%b \w ([^\n\t]+)" % re.escape(address), kallsyms)
+    return tuple(other for other in names if other != name.encode())
 
 
 def add_aliases(kallsyms: bytes, names: set[bytes]) -> set[bytes]:

@@ -32,9 +32,9 @@ def kprobe_states() -> Mapping[str, frozenset[str]] | None:
 
 def parse_list(text: str) -> Mapping[str, frozenset[str]]:
     """The flags by place, from the file's text."""
-    found: dict[str, frozenset[str]] = {}
+    states: dict[str, frozenset[str]] = {}
     for line in _LINE.finditer(text):
         place = line["place"].removesuffix("+0x0")
         flags = frozenset(flag for flag in FLAGS if f"[{flag}]" in line["rest"])
-        found[place] = found.get(place, frozenset()) | flags
-    return found
+        states[place] = states.get(place, frozenset()) | flags
+    return states

@@ -147,8 +147,8 @@ def _dynamic_events(tree: Tree, tracing: str) -> set[tuple[str, str]]:
     """Events added by existing probes: lines of dynamic_events are `TYPE:GROUP/EVENT
     DEFINITION`."""
     listing = _read_file(tree, f"{tracing}/dynamic_events", _as_is)
-    found = _DYNAMIC.findall(listing) if isinstance(listing, bytes) else []
-    return {(group.decode(), event.decode()) for group, event in found}
+    events = _DYNAMIC.findall(listing) if isinstance(listing, bytes) else []
+    return {(group.decode(), event.decode()) for group, event in events}
 
 
 def _read_file(tree: Tree, path: str, trim: Callable[[bytes], bytes]) -> bytes | int:

@@ -80,7 +80,7 @@ def _by_name() -> dict[str, tuple[str, ...]]:
     for group in _GROUPS:
         for name in group:
             others.setdefault(name, []).extend(other for other in group if other != name)
-    return {name: tuple(dict.fromkeys(found)) for name, found in others.items()}
+    return {name: tuple(dict.fromkeys(renamed)) for name, renamed in others.items()}
 
 
 RENAMES: Mapping[str, tuple[str, ...]] = _by_name()

@@ -87,11 +87,11 @@ class Symbols:
 
     def variants(self, name: str) -> tuple[str, ...]:
         """Compiler-made variants of a function: `vfs_fsync.cold`, `foo.isra.0`."""
-        found = []
+        variants = []
         for match in re.finditer(rb" (%b\.[^\s]+)" % re.escape(name.encode()), self._kallsyms):
             if _VARIANT.match(match[1], len(name.encode())):
-                found.append(match[1].decode("utf-8", "replace"))
-        return tuple(dict.fromkeys(found))
+                variants.append(match[1].decode("utf-8", "replace"))
+        return tuple(dict.fromkeys(variants))
 
     def glob(self, pattern: str, limit: int) -> tuple[str, ...]:
         """Functions that match a shell pattern (`*`, `?`, `[a-z]`), sorted, at most `limit`."""
@@ -101,8 +101,8 @@ class Symbols:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """All function names, once each; costs about 50 ms when first used."""
-        found = dict.fromkeys(map(symbol_name, function_lines(self._kallsyms)))
-        return tuple(name.decode("utf-8", "replace") for name in found)
+        unique = dict.fromkeys(map(symbol_name, function_lines(self._kallsyms)))
+        return tuple(name.decode("utf-8", "replace") for name in unique)
 
     @cached_property
     def _kallsyms(self) -> bytes:

@@ -100,7 +100,7 @@ def parse_format(category: str, event: str, text: str) -> Tracepoint:
 
 
 def _parse_field(match: re.Match[str], in_user_space: bool) -> TraceField:
-    attributes = [found["text"] for found in _ATTRIBUTE.finditer(match["decl"])]
+    attributes = [attribute["text"] for attribute in _ATTRIBUTE.finditer(match["decl"])]
     ctype, name, array = _parse_declaration(_ATTRIBUTE.sub("", match["decl"]))
     size, signed = int(match["size"]), match["signed"] == "1"
     kind, count = _classify_field(ctype, array, size)

@@ -175,15 +175,15 @@ def _read_target(reader: DocumentReader) -> Target:
 def _parse_target_list(
     key: str, texts: list[tuple[str, DocumentPath]], collector: FindingCollector
 ) -> tuple[int | str, ...]:
-    found: list[int | str] = []
+    values: list[int | str] = []
     for text, path in texts:
         try:
-            found.append(_parse_target(key, text))
+            values.append(_parse_target(key, text))
         except UnitError as error:
             collector.add(
                 "PP060", f"{key}: {error}", collector.document.value_position(path), error.hint
             )
-    return tuple(found)
+    return tuple(values)
 
 
 def _parse_target(key: str, text: str) -> int | str:

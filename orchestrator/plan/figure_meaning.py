@@ -39,24 +39,26 @@ FigureType = Literal["number", "truth", "text"]
 def check_figures(plan: Plan, collector: FindingCollector) -> None:
     """Report to `sink` what has no meaning in the plan's figures."""
     owners = metrics_by_owner(plan)
-    found = {owner: {one.name: one.kind for one in own} for owner, own in owners.items()}
-    derived = {one.name: one.value for one in plan.derive}
-    known = FigureScope(metrics=found, derived=frozenset(derived))
+    kinds = {owner: {figure.name: figure.kind for figure in own} for owner, own in owners.items()}
+    derived = {figure.name: figure.value for figure in plan.derive}
+    known = FigureScope(metrics=kinds, derived=frozenset(derived))
     figures = _FigureChecker(plan.params, collector)
     for owner, own in owners.items():
         for metric in own:
             of_cell = FigureScope(own=CELL_NUMBERS[metric.kind], of=metric.kind)
             if not _has_refused_parts(collector, owner, metric.name):
                 figures.check(metric.warn, "truth", of_cell)
-    for one in plan.derive:
-        _check_figure_name(one, collector)
-        if one.name in names_used_by(one.name, derived):
+    for figure in plan.derive:
+        _check_figure_name(figure, collector)
+        if figure.name in names_used_by(figure.name, derived):
             hint = "a figure can use others, but not itself"
-            collector.add("PP025", f"the figure {one.name!r} refers to itself", one.position, hint)
+            collector.add(
+                "PP025", f"the figure {figure.name!r} refers to itself", figure.position, hint
+            )
         else:
-            figures.check(one.value, "number", known)
-        with_value = FigureScope(metrics=found, derived=known.derived, own=("value",))
-        figures.check(one.warn, "truth", with_value)
+            figures.check(figure.value, "number", known)
+        with_value = FigureScope(metrics=kinds, derived=known.derived, own=("value",))
+        figures.check(figure.warn, "truth", with_value)
     figures.check(plan.stop_when, "truth", known)
 
 
@@ -67,11 +69,11 @@ def _has_refused_parts(collector: FindingCollector, owner: str, metric: str) -> 
     )
 
 
-def _check_figure_name(one: DerivedFigure, collector: FindingCollector) -> None:
-    if keyword.iskeyword(one.name) or one.name in (*names.UNITS, "elapsed", "value"):
-        hint = f"call it `{one.name}_figure` or the like"
-        message = f"{one.name!r} is a reserved word of the expression language"
-        collector.add("PP058", message, one.position, hint)
+def _check_figure_name(figure: DerivedFigure, collector: FindingCollector) -> None:
+    if keyword.iskeyword(figure.name) or figure.name in (*names.UNITS, "elapsed", "value"):
+        hint = f"call it `{figure.name}_figure` or the like"
+        message = f"{figure.name!r} is a reserved word of the expression language"
+        collector.add("PP058", message, figure.position, hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,10 +106,10 @@ class _FigureChecker:
     def _require_type(
         self, node: SyntaxNode, wanted: FigureType, expr: Expr, scope: FigureScope
     ) -> None:
-        found = self._type_of(node, expr, scope)
-        counts = found == "number" and wanted == "truth"  # as in C, and at probes
-        if found not in (None, wanted) and not counts:
-            message = f"{_A[found]} where {_A[wanted]} is needed"
+        actual = self._type_of(node, expr, scope)
+        counts = actual == "number" and wanted == "truth"  # as in C, and at probes
+        if actual not in (None, wanted) and not counts:
+            message = f"{_A[actual]} where {_A[wanted]} is needed"
             self._report("PP073", message, node, expr, _CURES[wanted])
 
     def _type_of(self, node: SyntaxNode, expr: Expr, scope: FigureScope) -> FigureType | None:  # noqa: PLR0912
@@ -224,7 +226,7 @@ class _FigureChecker:
         if name in scope.own or name in scope.derived or name in (*names.UNITS, "elapsed"):
             return "number"
         if name in scope.metrics:
-            metrics = ", ".join(f"{name}.{one}" for one in scope.metrics[name])
+            metrics = ", ".join(f"{name}.{metric}" for metric in scope.metrics[name])
             hint = metrics or "it has no metrics"
             self._report("PP071", f"{name!r} is not a metric", node, expr, hint)
         elif scope.of is not None and any(name in every for every in CELL_NUMBERS.values()):
@@ -277,4 +279,8 @@ _CURES: Mapping[FigureType, str] = {
 
 
 def _list_metrics(metrics: MetricKinds) -> list[str]:
-    return [f"{owner}.{name}" for owner, found in metrics.items() for name in found]
+    return [
+        f"{owner}.{name}"
+        for owner, metrics_of_owner in metrics.items()
+        for name in metrics_of_owner
+    ]

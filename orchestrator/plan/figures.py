@@ -52,8 +52,8 @@ def dotted_parts(node: SyntaxNode) -> tuple[str, ...]:
 
 def build_figures(reader: DocumentReader) -> tuple[DerivedFigure, ...]:
     """The plan's derived figures, in the order of the file."""
-    found = [_build_figure(reader, ("derive", name)) for name in reader.get(("derive",), {})]
-    return tuple(one for one in found if one is not None)
+    figures = [_build_figure(reader, ("derive", name)) for name in reader.get(("derive",), {})]
+    return tuple(figure for figure in figures if figure is not None)
 
 
 def _build_figure(reader: DocumentReader, path: DocumentPath) -> DerivedFigure | None:

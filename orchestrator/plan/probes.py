@@ -77,13 +77,13 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 
 def find_used_probes(reader: DocumentReader) -> set[str]:
     """The probes that spans and outstanding resources use."""
-    found: set[str] = set()
+    used: set[str] = set()
     for head, keys in ROLES.items():
         for body in reader.get((head,), {}).values():
             for key in keys:
                 named = body.get(key, ())
-                found |= {named} if isinstance(named, str) else set(named)
-    return found
+                used |= {named} if isinstance(named, str) else set(named)
+    return used
 
 
 # ---------------------------------------------------------------- attach points

@@ -68,10 +68,12 @@ class DocumentReader:
             parsed = parse(text, self.place(path), fractions=fractions)
             expr = fill_texts(parsed, text_values(self.params))
         except PlanError as error:
-            found = error.findings
+            findings = error.findings
             if folded:
-                found = tuple(replace(finding, position=self.place(path)) for finding in found)
-            self.collector.extend(found)
+                findings = tuple(
+                    replace(finding, position=self.place(path)) for finding in findings
+                )
+            self.collector.extend(findings)
             return None
         return place_at_start(expr) if folded else expr
 
@@ -91,12 +93,12 @@ class DocumentReader:
         value."""
         raw = self.get(path, [])
         paths = [(*path, index) for index in range(len(raw))] if isinstance(raw, list) else [path]
-        found = []
+        filled = []
         for item in paths:
             try:
                 text = self.filled_text(item)
             except Unset:
                 continue
             if text is not None:
-                found.append((text, item))
-        return found
+                filled.append((text, item))
+        return filled

@@ -76,8 +76,10 @@ def span_scope(plan: Plan, span: Span) -> Scope:
 
 def _shared_definitions(plan: Plan, probes: Sequence[str]) -> frozenset[str]:
     """The definitions that all these probes have."""
-    found = [set(probe_scope(plan, one).definitions) for one in plan.probes if one.name in probes]
-    return frozenset(set.intersection(*found)) if found else frozenset()
+    definitions = [
+        set(probe_scope(plan, probe).definitions) for probe in plan.probes if probe.name in probes
+    ]
+    return frozenset(set.intersection(*definitions)) if definitions else frozenset()
 
 
 def _attach_kinds(items: tuple[AttachItem, ...]) -> frozenset[str]:
@@ -93,11 +95,11 @@ def names_in(expr: Expr) -> Iterator[str]:
 
 def names_used_by(name: str, definitions: Definitions) -> frozenset[str]:
     """All names that the definition `name` uses, through other definitions too."""
-    found: set[str] = set()
+    used: set[str] = set()
     waiting = [name]
     while waiting:
         expr = definitions.get(waiting.pop())
-        fresh = set(names_in(expr)) - found if expr else set()
-        found |= fresh
+        fresh = set(names_in(expr)) - used if expr else set()
+        used |= fresh
         waiting += fresh
-    return frozenset(found)
+    return frozenset(used)

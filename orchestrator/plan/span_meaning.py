@@ -21,8 +21,8 @@ def check_spans(plan: Plan, checker: ExpressionChecker, collector: FindingCollec
     _check_names(plan, collector)
     for span in plan.spans:
         _SpanChecker(plan, span, checker, collector).check()
-    for one in plan.outstanding:
-        _check_outstanding(plan, one, checker, collector)
+    for resource in plan.outstanding:
+        _check_outstanding(plan, resource, checker, collector)
 
 
 def _check_names(plan: Plan, collector: FindingCollector) -> None:
@@ -106,9 +106,9 @@ class _SpanChecker:
     def check(self) -> None:
         span = self.span
         roles = {role: getattr(span, role) for role in _SPAN_ROLES}
-        found = list(_check_probes(self.plan, self.path, roles, self.collector))
-        self._check_roles(found)
-        probes = list({probe.name: probe for _, probe, _ in found}.values())
+        members = list(_check_probes(self.plan, self.path, roles, self.collector))
+        self._check_roles(members)
+        probes = list({probe.name: probe for _, probe, _ in members}.values())
         _check_key(self.plan, self.path, span.key, probes, self.checker)
         self._check_use()
         scope = span_scope(self.plan, span)
@@ -121,17 +121,17 @@ class _SpanChecker:
                 )
             else:
                 self.checker.check(expr, scope)
-        for said in (span.where, *(span.emit or {}).values()):
-            self.checker.check(said, scope)
+        for maybe in (span.where, *(span.emit or {}).values()):
+            self.checker.check(maybe, scope)
         for metric in span.metrics:
             self.checker.check(metric.value, scope)
             self.checker.check(metric.where, scope)
             for name in metric.by:
                 self._check_by(metric.name, name, scope)
 
-    def _check_roles(self, found: list[tuple[str, Probe, DocumentPath]]) -> None:
+    def _check_roles(self, members: list[tuple[str, Probe, DocumentPath]]) -> None:
         seen: dict[str, str] = {}
-        for role, probe, at in found:
+        for role, probe, at in members:
             if probe.name in seen:
                 what = f"{probe.name!r} is both `{seen[probe.name]}` and `{role}` of this span"
                 hint = "make a second probe at the same attach point"
@@ -163,24 +163,24 @@ class _SpanChecker:
 
 
 def _check_outstanding(
-    plan: Plan, one: Outstanding, checker: ExpressionChecker, collector: FindingCollector
+    plan: Plan, resource: Outstanding, checker: ExpressionChecker, collector: FindingCollector
 ) -> None:
-    path: DocumentPath = ("outstanding", one.name)
-    roles = {role: getattr(one, role) for role in _OUTSTANDING_ROLES}
-    found = list(_check_probes(plan, path, roles, collector))
-    both = {probe.name for role, probe, _ in found if role == "open"}
-    for role, probe, at in found:
+    path: DocumentPath = ("outstanding", resource.name)
+    roles = {role: getattr(resource, role) for role in _OUTSTANDING_ROLES}
+    members = list(_check_probes(plan, path, roles, collector))
+    both = {probe.name for role, probe, _ in members if role == "open"}
+    for role, probe, at in members:
         if role == "close" and probe.name in both:
             what = f"{probe.name!r} both opens and closes"
             hint = "make a second probe at the same attach point"
             collector.add("PP063", what, collector.document.value_position(at), hint)
-    probes = list({probe.name: probe for _, probe, _ in found}.values())
-    _check_key(plan, path, one.key, probes, checker)
+    probes = list({probe.name: probe for _, probe, _ in members}.values())
+    _check_key(plan, path, resource.key, probes, checker)
     for probe in probes:
         if probe.name in both:
             scope = probe_scope(plan, probe)
-            checker.check(one.value, scope)
-            for name in one.by:
+            checker.check(resource.value, scope)
+            for name in resource.by:
                 place = collector.document.value_position((*path, "by"))
                 try:
                     checker.check(parse(name, place), scope)

@@ -17,8 +17,8 @@ def build_spans(reader: DocumentReader) -> tuple[Span, ...]:
 def build_outstanding(reader: DocumentReader) -> tuple[Outstanding, ...]:
     """The plan's outstanding resources, in the order of the file."""
     heads = [("outstanding", name) for name in reader.get(("outstanding",), {})]
-    found = [_build_one_outstanding(reader, head) for head in heads]
-    return tuple(one for one in found if one is not None)
+    resources = [_build_one_outstanding(reader, head) for head in heads]
+    return tuple(resource for resource in resources if resource is not None)
 
 
 def _build_span(reader: DocumentReader, path: DocumentPath) -> Span:

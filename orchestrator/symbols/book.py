@@ -47,12 +47,12 @@ class StackBook:
     def learn(self, stacks: Iterable[Stack]) -> list[KnownStack]:
         """Resolve the new stacks, and return them."""
         new = [stack for stack in stacks if stack.id not in self._known]
-        found = [
+        resolved = [
             self._name_process_stack(stack) for stack in new if stack.space == "user"
         ]  # processes may exit
-        found += self._name_kernel_stacks([stack for stack in new if stack.space == "kernel"])
-        self._known |= {known.stack.id: known for known in found}
-        return found
+        resolved += self._name_kernel_stacks([stack for stack in new if stack.space == "kernel"])
+        self._known |= {known.stack.id: known for known in resolved}
+        return resolved
 
     def get(self, stack_id: int) -> KnownStack | None:
         """The stack, None for one that was lost or is not known yet."""
@@ -76,9 +76,9 @@ class StackBook:
             return
         kernel = self.prepare()
         frames = kernel.frames([stack.addresses for stack in stacks])
-        for stack, found in zip(stacks, frames, strict=True):
-            why = _RETURNING if _ends_at_once(found) else "" if kernel.available else _HIDDEN
-            yield KnownStack(stack=stack, frames=drop_machinery(found), why=why)
+        for stack, stack_frames in zip(stacks, frames, strict=True):
+            why = _RETURNING if _ends_at_once(stack_frames) else "" if kernel.available else _HIDDEN
+            yield KnownStack(stack=stack, frames=drop_machinery(stack_frames), why=why)
 
     def _name_process_stack(self, stack: Stack) -> KnownStack:
         if not self._numbers_are_ours:

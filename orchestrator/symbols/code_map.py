@@ -17,7 +17,7 @@ class CodeMap:
     """The functions in the text of such a map; of two at one address the later one counts."""
 
     def __init__(self, text: bytes) -> None:
-        found: dict[int, tuple[int, str]] = {}
+        functions: dict[int, tuple[int, str]] = {}
         for line in text.split(b"\n"):
             words = line.split(None, 2)
             if len(words) == 3:
@@ -25,9 +25,9 @@ class CodeMap:
                     start, size = int(words[0], 16), int(words[1], 16)
                 except ValueError:
                     continue
-                found[start] = (size, words[2].decode("utf-8", "replace"))
-        self._starts = sorted(found)
-        self._functions = found
+                functions[start] = (size, words[2].decode("utf-8", "replace"))
+        self._starts = sorted(functions)
+        self._functions = functions
 
     def symbol(self, address: int, back: bool = False) -> tuple[str, int] | None:
         """The function at this address, and how far into it; `back` as in FileSymbols.symbol."""

@@ -51,11 +51,11 @@ class FileSymbols:
         at = int(np.searchsorted(self._symbols["address"], address, side="right")) - 1
         if at < 0:
             return None
-        found = self._symbols[at]
-        begins, size = int(found["address"]), int(found["size"])
+        entry = self._symbols[at]
+        begins, size = int(entry["address"]), int(entry["size"])
         if size and address >= begins + size:
             return None
-        name = _string_at(self._names[int(found["table"])], int(found["name"]))
+        name = _string_at(self._names[int(entry["table"])], int(entry["name"]))
         return name, address + back - begins
 
     def _address(self, file_offset: int) -> int | None:
@@ -76,17 +76,17 @@ def _select_functions(content: bytes, names: bytes) -> tuple[bytes, SymbolTable]
 
 
 def _number_table(entries: SymbolTable, number: int) -> SymbolTable:
-    found = np.empty(
+    numbered = np.empty(
         len(entries), [("address", "u8"), ("size", "u8"), ("name", "u4"), ("rank", "u4"),
                        ("table", "u4")]
     )  # fmt: skip
     for field in ("address", "size", "name"):
-        found[field] = entries[field]
-    found["table"] = number
+        numbered[field] = entries[field]
+    numbered["table"] = number
     # Of several names for one address: one with a type and a size, then a global one.
     sized = (entries["size"] != 0) & (entries["info"] & 0xF != 0)
-    found["rank"] = 2 * ~sized + (entries["info"] >> 4 == 0)
-    return found
+    numbered["rank"] = 2 * ~sized + (entries["info"] >> 4 == 0)
+    return numbered
 
 
 def _sort_symbols(tables: list[SymbolTable]) -> SymbolTable:
@@ -96,14 +96,14 @@ def _sort_symbols(tables: list[SymbolTable]) -> SymbolTable:
     entries = entries[np.lexsort((entries["table"], entries["rank"], entries["address"]))]
     first = np.ones(len(entries), dtype=bool)
     first[1:] = entries["address"][1:] != entries["address"][:-1]
-    found: SymbolTable = entries[first]
-    return found
+    unique: SymbolTable = entries[first]
+    return unique
 
 
-def _read_debug_file(found: str) -> list[tuple[bytes, SymbolTable]]:
+def _read_debug_file(build_id_text: str) -> list[tuple[bytes, SymbolTable]]:
     """The functions in the file that a debug package installs for this build id."""
     try:
-        with Image(_DEBUG / found[:2] / f"{found[2:]}.debug") as image:
+        with Image(_DEBUG / build_id_text[:2] / f"{build_id_text[2:]}.debug") as image:
             return [_select_functions(*table) for table in image.symbol_tables()]
     except ElfError:
         return []

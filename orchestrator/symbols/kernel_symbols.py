@@ -94,10 +94,10 @@ class KernelSymbols:
         sought = addresses - np.array([back for _, back in places], dtype=np.uint64)
         at = np.searchsorted(self._addresses, sought, side="right") - 1
         begins = self._addresses[np.maximum(at, 0)]
-        found = (at >= 0) & (sought - begins < _FARTHEST)
+        is_known = (at >= 0) & (sought - begins < _FARTHEST)
         offsets = (addresses - begins).tolist()
         for place, index, offset, known in zip(
-            places, at.tolist(), offsets, found.tolist(), strict=True
+            places, at.tolist(), offsets, is_known.tolist(), strict=True
         ):
             self._known[place] = (
                 self._frame(place[0], index, offset) if known else make_frame(place[0])
@@ -113,10 +113,10 @@ def _parse_addresses(
     text: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint64]:
     """The fixed-width hexadecimal numbers at `starts`."""
-    found = np.zeros(len(starts), dtype=np.uint64)
+    numbers = np.zeros(len(starts), dtype=np.uint64)
     for digit in range(_ADDRESS_DIGITS):
-        found = found << np.uint64(4) | _HEX[text[starts + digit]].astype(np.uint64)
-    return found
+        numbers = numbers << np.uint64(4) | _HEX[text[starts + digit]].astype(np.uint64)
+    return numbers
 
 
 def drop_machinery(frames: Sequence[Frame]) -> Sequence[Frame]:
@@ -124,7 +124,7 @@ def drop_machinery(frames: Sequence[Frame]) -> Sequence[Frame]:
     it."""
     inner = [
         at
-        for at, one in enumerate(frames[:_MACHINERY_DEPTH])
-        if one.symbol is not None and one.symbol.startswith(_MACHINERY)
+        for at, inner_frame in enumerate(frames[:_MACHINERY_DEPTH])
+        if inner_frame.symbol is not None and inner_frame.symbol.startswith(_MACHINERY)
     ]
     return frames[inner[-1] + 1 :] if inner else frames

@@ -39,14 +39,14 @@ class Region:
 
 def regions_of(maps: str) -> list[Region]:
     """The executable regions in the text of /proc/PID/maps, by address."""
-    found = []
+    regions = []
     for line in maps.splitlines():
         words = line.split(None, 5)
         if len(words) < 5 or "x" not in words[1]:
             continue
         start, end = (int(word, 16) for word in words[0].split("-"))
         path = words[5] if len(words) == 6 else ""
-        found.append(
+        regions.append(
             Region(
                 start=start,
                 end=end,
@@ -56,7 +56,7 @@ def regions_of(maps: str) -> list[Region]:
                 path=path.encode().decode("unicode_escape") if r"\012" in path else path,
             )
         )
-    return found
+    return regions
 
 
 class FileCache:
@@ -113,7 +113,7 @@ def _is_file(path: Path, inode: int) -> bool:
 def _read_vdso() -> FileSymbols | None:
     try:
         maps = Path("/proc/self/maps").read_text(errors="replace")
-        region = next(one for one in regions_of(maps) if one.path == "[vdso]")
+        region = next(mapped for mapped in regions_of(maps) if mapped.path == "[vdso]")
         with Path("/proc/self/mem").open("rb", buffering=0) as memory:
             memory.seek(region.start)
             text = memory.read(region.end - region.start)
@@ -162,16 +162,16 @@ class Process:
 
     def _find_region(self, address: int) -> Region | None:
         at = bisect_right(self._starts, address) - 1
-        found = self._regions[at] if at >= 0 else None
-        return found if found is not None and address < found.end else None
+        region = self._regions[at] if at >= 0 else None
+        return region if region is not None and address < region.end else None
 
     def _cached_frame(self, address: int, back: bool) -> Frame:
         key = (address, back)
         if key not in self._known:
-            found = self._make_named_frame(address, back)
-            if found.symbol is None and found.module is None:
-                return found  # the name of code made at run time may appear later
-            self._known[key] = found
+            named = self._make_named_frame(address, back)
+            if named.symbol is None and named.module is None:
+                return named  # the name of code made at run time may appear later
+            self._known[key] = named
         return self._known[key]
 
     def _make_named_frame(self, address: int, back: bool) -> Frame:
@@ -182,19 +182,19 @@ class Process:
         if binary is None:
             return self._made_at_run_time(address, back, region)
         module = region.path.removesuffix(_DELETED)
-        found = binary.symbol(address - region.start + region.offset, back)
-        symbol, offset = found or (None, 0)
+        symbol_at = binary.symbol(address - region.start + region.offset, back)
+        symbol, offset = symbol_at or (None, 0)
         return make_frame(address, symbol, offset, module, binary.build_id)
 
     def _made_at_run_time(self, address: int, back: bool, region: Region) -> Frame:
-        found = self._code.symbol(address, back) if self._code is not None else None
-        if found is None:
+        symbol_at = self._code.symbol(address, back) if self._code is not None else None
+        if symbol_at is None:
             self._code = read_code_map(self._binaries.proc, self.pid, self._inner_pid())
-            found = self._code.symbol(address, back) if self._code is not None else None
+            symbol_at = self._code.symbol(address, back) if self._code is not None else None
         module = region.path.removesuffix(_DELETED) or None
-        if found is None:
+        if symbol_at is None:
             return make_frame(address, module=module)
-        return make_frame(address, *found, module=module)
+        return make_frame(address, *symbol_at, module=module)
 
     def _inner_pid(self) -> int:
         """The process's id in its PID namespace (proc(5), NSpid)."""

@@ -112,6 +112,6 @@ def endpoint_member(base: Node, name: str, position: Position) -> Node:
         makers["path"] = lambda: ReadString(base.unix, Str(_UNIX_PATH))  # type: ignore[arg-type]  # as just tested
     if name not in makers:
         what = "a socket's address" if base.unix is None else "an address"
-        known = ", ".join(f".{one}" for one in makers)
+        known = ", ".join(f".{member}" for member in makers)
         raise plan_error("PP084", f"{what} has no member {name!r}", position, f"it has {known}")
     return makers[name]()

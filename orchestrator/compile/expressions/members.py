@@ -79,19 +79,21 @@ def read_member(facts: KernelFacts, base: Node, name: str, position: Position) -
     """`base.name` through a pointer or of an embedded struct. Raises PlanError."""
     btf = require_btf(facts, position, f"the member {name!r} needs type information")
     owner, space = _find_owner(btf, base, name, position)
-    found = btf.member(owner.id, name)
-    if found is None:
+    btf_member = btf.member(owner.id, name)
+    if btf_member is None:
         raise plan_error(
             "PP082",
             f"{owner.kind} {owner.name or '(nameless)'} has no member {name!r} on this kernel",
             position,
             suggest_or_list(name, btf.member_names(owner.id)),
         )
-    node = _read_member_at(btf, base, space, found.bit_offset, found.bit_size, found.type_id)
+    node = _read_member_at(
+        btf, base, space, btf_member.bit_offset, btf_member.bit_size, btf_member.type_id
+    )
     if node is None:
         raise plan_error(
             "PP084",
-            f"{name!r} is a {btf.type_name(found.type_id)}, which cannot be "
+            f"{name!r} is a {btf.type_name(btf_member.type_id)}, which cannot be "
             "read as a number, a string or a pointer",
             position,
         )
@@ -185,10 +187,10 @@ def parse_type(facts: KernelFacts, text: str, space: Space, position: Position) 
 
 def find_struct(facts: KernelFacts, name: str, position: Position) -> int:
     """The BTF id of `struct NAME` or `NAME`. Raises PlanError."""
-    found = require_btf(facts, position, f"{name!r} needs type information").struct(name)
-    if found is None:
+    type_id = require_btf(facts, position, f"{name!r} needs type information").struct(name)
+    if type_id is None:
         raise plan_error("PP082", f"this kernel's BTF has no type {name!r}", position)
-    return found
+    return type_id
 
 
 # ---------------------------------------------------------------- arguments

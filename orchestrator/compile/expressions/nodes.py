@@ -421,11 +421,11 @@ _OPERANDS: Mapping[type, tuple[str, ...]] = {
 
 def children(node: Node) -> tuple[Node, ...]:
     """The direct operands of `node`, in evaluation order."""
-    found: list[Node] = []
+    operands: list[Node] = []
     for name in _OPERANDS.get(type(node), ()):
         part = getattr(node, name)
-        found += part if isinstance(part, tuple) else () if part is None else (part,)
-    return tuple(found)
+        operands += part if isinstance(part, tuple) else () if part is None else (part,)
+    return tuple(operands)
 
 
 def walk(node: Node) -> Iterator[Node]:

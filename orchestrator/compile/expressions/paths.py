@@ -37,10 +37,10 @@ def make_path_node(facts: KernelFacts, pointer: Node, size: int, position: Posit
 def _find_offsets(btf: Btf, position: Position) -> PathOffsets:
     def at(struct: str, name: str) -> int:
         owner = btf.struct(struct)
-        found = btf.member(owner, name) if owner is not None else None
-        if found is None:
+        member = btf.member(owner, name) if owner is not None else None
+        if member is None:
             raise plan_error("PP082", f"struct {struct} has no member {name!r} here", position)
-        return found.bit_offset // 8
+        return member.bit_offset // 8
 
     dentry = {
         "parent": at("dentry", "d_parent"),

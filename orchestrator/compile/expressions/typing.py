@@ -124,33 +124,33 @@ class Typer:
             return self._type_definition(name, node)
         if name in UNITS:
             return UNITS[name]
-        found = (
+        node_of_name = (
             self._type_builtin(name, self._position_of(node))
             or self._type_positional(name, node)
             or find_constant(name, self.scope.facts)
         )
-        if found is None:
+        if node_of_name is None:
             raise plan_error(
                 "PP087",
                 f"the name {name!r} is not known at {self.scope.label}",
                 self._position_of(node),
                 suggest_or_list(name, known_names(self.scope)),
             )
-        return found
+        return node_of_name
 
     def _type_builtin(self, name: str, place: Position) -> Node | None:
-        found = find_builtin(self.scope, name, place, at_entry=self._at_entry)
-        return self._capture_at_return(found) if found is not None and name == "comm" else found
+        value = find_builtin(self.scope, name, place, at_entry=self._at_entry)
+        return self._capture_at_return(value) if value is not None and name == "comm" else value
 
     def _type_positional(self, name: str, node: syntax.Name) -> Node | None:
         if not (name.startswith("arg") and name[3:].isdigit()):
             return None
-        found = self.scope.positional(int(name[3:]))
-        if found is None:
+        argument = self.scope.positional(int(name[3:]))
+        if argument is None:
             raise plan_error(
                 "PP088", f"{self.scope.label} has no argument {name}", self._position_of(node)
             )
-        return self._capture_at_return(found)
+        return self._capture_at_return(argument)
 
     # ---------------------------------------------------------------- captures and definitions
 
@@ -218,15 +218,15 @@ class Typer:
         return endpoint_member(base, name, place)
 
     def _type_argument(self, node: syntax.MemberOf) -> Node:
-        found = self.scope.arguments.get(node.name)
-        if found is None:
+        argument = self.scope.arguments.get(node.name)
+        if argument is None:
             raise plan_error(
                 "PP082",
                 f"{self.scope.label} has no argument {node.name!r}",
                 self._position_of(node),
                 suggest_or_list(node.name, tuple(self.scope.arguments)),
             )
-        return self._capture_at_return(found)
+        return self._capture_at_return(argument)
 
     def _type_param(self, node: syntax.MemberOf) -> Node:
         param = self.scope.params.get(node.name)
@@ -268,8 +268,8 @@ class Typer:
             )
             for option in node.options
         )
-        found = tests[0] if len(tests) == 1 else Combination("or", tests)
-        return Combination("not", (found,)) if node.negated else found
+        any_of = tests[0] if len(tests) == 1 else Combination("or", tests)
+        return Combination("not", (any_of,)) if node.negated else any_of
 
     def _type_if_else(self, node: syntax.IfElse) -> Node:
         test, yes, no = (self._type_node(part) for part in (node.test, node.yes, node.no))

@@ -99,10 +99,10 @@ def map_lookup_batch(
         call_bpf(bpf_call.MAP_LOOKUP_BATCH, attributes)
     except FileNotFoundError:  # marks the last part; its count is valid
         ended = True
-    found: int = struct.unpack_from("=I", attributes, 32)[0]
+    entries: int = struct.unpack_from("=I", attributes, 32)[0]
     return Batch(
-        keys=keys.raw[: found * key_size],
-        values=values.raw[: found * value_size],
-        count=found,
+        keys=keys.raw[: entries * key_size],
+        values=values.raw[: entries * value_size],
+        count=entries,
         token=None if ended else after.raw,
     )

@@ -55,7 +55,7 @@ def _read_sets() -> tuple[int, int, int]:
 
 
 def _write_sets(*sets: int) -> None:
-    low, high = [one & 0xFFFFFFFF for one in sets], [one >> 32 for one in sets]
+    low, high = [mask & 0xFFFFFFFF for mask in sets], [mask >> 32 for mask in sets]
     _check_result(_libc.capset(_make_header(), struct.pack("=6I", *low, *high)))
 
 

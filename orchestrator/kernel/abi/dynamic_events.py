@@ -132,16 +132,16 @@ def define_events(
 
     `journal` is called with "group/event" before each is created. Raises DefinitionError.
     """
-    made: list[Event] = []
+    defined: list[Event] = []
     for event in events:
         journal(event.full_name)
         try:
             _append_line(_file_for(event, tracefs), event.line)
         except OSError as refused:
             reason = explain_refusal(refused.errno or 0, event.line, tracefs)
-            remove_events([one.full_name for one in made], tracefs=tracefs)
+            remove_events([earlier.full_name for earlier in defined], tracefs=tracefs)
             raise DefinitionError(refused.errno or 0, event.line, reason) from None
-        made.append(event)
+        defined.append(event)
 
 
 def _file_for(event: Event, tracefs: Path) -> Path:
@@ -229,15 +229,15 @@ def read_profile(names: Iterable[str], *, tracefs: Path = TRACEFS) -> dict[str, 
     uprobe_profile: "FILE NAME HITS"; uprobes report no misses.
     """
     wanted = set(names)
-    found: dict[str, list[Hits]] = {}
+    by_name: dict[str, list[Hits]] = {}
     for words in _read_words(tracefs / "kprobe_profile"):
         if len(words) == 3 and words[0] in wanted:
             hit = Hits(hits=int(words[1]), misses=int(words[2]))
-            found.setdefault(words[0], []).append(hit)
+            by_name.setdefault(words[0], []).append(hit)
     for words in _read_words(tracefs / "uprobe_profile"):
         if len(words) >= 3 and words[-2] in wanted:
-            found.setdefault(words[-2], []).append(Hits(hits=int(words[-1]), misses=None))
-    return {name: hits[0] for name, hits in found.items() if len(hits) == 1}
+            by_name.setdefault(words[-2], []).append(Hits(hits=int(words[-1]), misses=None))
+    return {name: hits[0] for name, hits in by_name.items() if len(hits) == 1}
 
 
 def _read_words(file: Path) -> list[list[str]]:

@@ -22,9 +22,9 @@ def ensure_tracefs() -> tuple[Path, MountOutcome]:
     A mount under debugfs (/sys/kernel/debug/tracing) counts. It is left mounted, as systemd
     would have it. Raises MountError: no permission, or a kernel without tracefs.
     """
-    found = tracing_path(LiveTree(Path("/")))
-    if found is not None:
-        return Path("/") / found, "was mounted"
+    mounted = tracing_path(LiveTree(Path("/")))
+    if mounted is not None:
+        return Path("/") / mounted, "was mounted"
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(b"nodev", os.fsencode(TRACEFS), b"tracefs", 0, None) != 0:
         raise MountError(

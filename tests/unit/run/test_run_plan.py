@@ -92,7 +92,7 @@ def test_results_need_a_directory(tmp_path: Path, host: list[Policy]) -> None:
 
 
 def test_a_command_and_its_descendants_are_the_target(tmp_path: Path, host: list[Policy]) -> None:
-    result, lines = ran(tmp_path, command=["true"])
+    result, lines = ran(tmp_path, command=["true"], duration_ns=60 * 10**9)
     assert lines[0]["target"]["children"] is True
     assert lines[0]["command"] == ["true"]
     assert result.outcome == "command"

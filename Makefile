@@ -13,7 +13,7 @@ MATRIX := 5.10,6.12,7.x
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
-	@echo "make check        ruff, mypy --strict, import-linter"
+	@echo "make check        ruff, mypy --strict, import-linter, and the words of docs/style.md"
 	@echo "make test-matrix  the kernel lanes on $(MATRIX)"
 	@echo "make docs         the site of docs/, in build/docs"
 	@echo "make measure      figures of the code: folders, functions, names, comments, tests"
@@ -46,6 +46,7 @@ check:
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+	@$(PYTHON) scripts/check_words.py
 
 docs:
 	@scripts/setup.sh docs

@@ -31,7 +31,7 @@ def main(paths: Sequence[str]) -> int:
     if paths:
         roots = [Path(path).resolve() for path in paths]
         files = [file for file in files if any(file.is_relative_to(root) for root in roots)]
-    findings = [line for file in files for line in check_file(file, rules)]
+    findings = [line for file in files for line in check_file(file, rules, ROOT)]
     print("\n".join(findings), end="\n" if findings else "")
     return 1 if findings else 0
 
@@ -66,9 +66,9 @@ def list_files() -> Iterator[Path]:
             yield path
 
 
-def check_file(path: Path, rules: Sequence[Rule]) -> Iterator[str]:
-    """One line per finding."""
-    shown = path.relative_to(ROOT) if path.is_absolute() else path
+def check_file(path: Path, rules: Sequence[Rule], root: Path) -> Iterator[str]:
+    """One line per finding, with the path below `root`."""
+    shown = path.relative_to(root)
     for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
         if ALLOWED in line:
             continue

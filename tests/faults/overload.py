@@ -163,7 +163,7 @@ def check(finished: Any, made: int) -> None:
     assert finished["complete"] is False
     for probe, name, side in _sides(ledger):
         happened = add_counts((side["fired"], side["kernel_missed"]))
-        if happened == "unknown":  # the kernel counts the hits of our own events, not of its own
+        if happened == "unknown":  # hits of static events are not counted
             assert probe == "call", (probe, name, side)
         else:
             assert happened == made, (probe, name, side)

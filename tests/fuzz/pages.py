@@ -46,7 +46,7 @@ class Seen(NamedTuple):
 
 def check(data: bytes) -> None:
     """Both walks read the same events, each whole and within its page's committed bytes, the same
-    whatever follows those; strings come out of their own event."""
+    whatever follows those; strings come out of the right event."""
     count = max(1, min(len(data) // SIZE, 3))
     raw = data[: count * SIZE].ljust(count * SIZE, b"\0")
     first, second = (_read(_filled(raw, count, fill), count) for fill in (0x00, 0xFF))

@@ -1,6 +1,6 @@
 """Failed tests that pass alone: reported as FLAKY where `--report-flaky` is given, as CI does.
 
-After the run each failed test runs once more, alone in a process of its own. If all pass, and they
+After the run each failed test runs once more, alone in a new process. If all pass, and they
 are few, the run passes, and names each in a line `FLAKY nodeid`; the first failure's text stays in
 the log. Without the option nothing runs twice, and a failure is a failure.
 """

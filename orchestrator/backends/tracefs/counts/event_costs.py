@@ -70,7 +70,7 @@ def _probes_by_source(layout: EventLayout) -> list[tuple[int, ...]]:
 def _fired_by_source(
     layout: EventLayout, instance: TraceInstance, pipeline: "Pipeline", hits: EventHits
 ) -> list[int]:
-    """Hits since arming. The kernel counts those of our own events. All other events that went
+    """Hits since arming. The kernel counts those of dynamic events. All other events that went
     through the buffers are divided among the tracepoints in proportion to what was read of each."""
     own = hits.count_so_far()
     read = read_by_source(pipeline.booked_sides(), layout)

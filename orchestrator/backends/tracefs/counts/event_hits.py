@@ -1,7 +1,7 @@
-"""Hits of our own dynamic events, as the kernel counts them, from arming to disarming.
+"""Hits of our dynamic events, as the kernel counts them, from arming to disarming.
 
 The kernel counts every hit, also those that a filter rejects (kernel/trace/trace_kprobe.c,
-kprobe_profile and uprobe_profile). It counts none of its own tracepoints' hits.
+kprobe_profile and uprobe_profile). It does not count hits of static tracepoints.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -115,7 +115,7 @@ def _field_ref(node: Field) -> FieldRef | None:
 
 @dataclass(slots=True)
 class DynamicEventFields:
-    """The fields of an event of our own: each leaf becomes a fetch argument, `a0`, `a1`, …
+    """The fields of a dynamic event: each leaf becomes a fetch argument, `a0`, `a1`, …
 
     Integers read from memory contain garbage when the read fails, and the kernel does not report
     that (trace_probe_tmpl.h, process_fetch_insn_bottom). So the pointers that they are read through

@@ -39,7 +39,7 @@ def refused(source: int | None, path: str = "kprobe_events") -> WriteRefused:
 
 
 def test_an_optional_hook_goes_with_all_its_events() -> None:
-    """Both events of the function; what is left is numbered anew, and still means the same."""
+    """Both events of the function; what is left is renumbered, and still means the same."""
     whole, skipped = layout(1), list[SkippedHook]()
     left = without_refused(whole, refused(2), skipped)
     assert [skip.hook for skip in skipped] == [1]

@@ -1,4 +1,4 @@
-"""Hits of our own events, from arming to disarming, over a profile that the tests write."""
+"""Hits of our dynamic events, from arming to disarming, over a profile that the tests write."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path

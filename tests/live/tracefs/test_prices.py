@@ -31,8 +31,9 @@ def left(instance: TraceInstance) -> list[str]:
     return [str(place) for place in places if place.exists()]
 
 
-def test_a_recorded_call_is_slower_and_nothing_of_the_trial_stays() -> None:
-    """A breakpoint in user code costs some forty times a tracepoint."""
+def test_each_kind_of_event_has_a_price_and_nothing_of_the_trial_stays() -> None:
+    """A breakpoint in user code costs some forty times a tracepoint, whose own price may be lost in
+    the noise of a busy machine."""
     found: dict[str, float] = {}
     for kind, made in (("event", ["instance"]), ("uprobe event", ["event", "instance"])):
         reported: Reported = []
@@ -45,7 +46,7 @@ def test_a_recorded_call_is_slower_and_nothing_of_the_trial_stays() -> None:
         assert [name for name, _ in reported] == made
         assert sorted(gone) == sorted(reported)
         assert left(instance) == []
-    assert 0 < found["event"] < found["uprobe event"]
+    assert 0 <= found["event"] < found["uprobe event"]
 
 
 def test_what_the_kernel_refuses_has_no_price_and_leaves_nothing() -> None:

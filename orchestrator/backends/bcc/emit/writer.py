@@ -67,5 +67,5 @@ def comment_text(text: str) -> str:
     """`text` made safe for a C comment: printable ASCII without comment delimiters, backslashes or
     trigraphs, at most COMMENT_WIDTH bytes. No other text of a plan reaches the C."""
     plain = re.sub(r"[^ -~]", "?", text).replace("*/", "* /").replace("/*", "/ *")
-    plain = plain.replace("??", "? ?").replace("\\", "|")
+    plain = re.sub(r"\?(?=\?)", "? ", plain).replace("\\", "|")  # of three, both pairs
     return plain if len(plain) <= COMMENT_WIDTH else plain[: COMMENT_WIDTH - 3] + "..."

@@ -1,6 +1,6 @@
 """The run's counters: what was booked by side, with what the kernel's own counters add.
 
-With a filter in the kernel the events that it rejected are not recorded. For events of our own
+With a filter in the kernel the events that it rejected are not recorded. For dynamic events
 the kernel counts hits, rejected ones included; for its tracepoints it counts none, and then these
 counts are unknown. The kernel excludes our own threads before anything is counted.
 """

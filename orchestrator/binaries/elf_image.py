@@ -104,6 +104,7 @@ class Image:
         )  # fmt: skip
 
     def section(self, name: str) -> Section | None:
+        """The section with this name, None where there is none."""
         return next((section for section in self.sections if section.name == name), None)
 
     def content(self, section: Section) -> bytes:
@@ -111,6 +112,7 @@ class Image:
         return b"" if section.kind == _SHT_NOBITS else self.bytes_at(section.offset, section.size)
 
     def bytes_at(self, offset: int, size: int) -> bytes:
+        """Bytes of the file. Raises NotElfError beyond its end."""
         content = self._data[offset : offset + size]
         if len(content) != size:
             raise NotElfError(f"{self.path}: damaged: {size} bytes at {offset} are not there")

@@ -50,6 +50,7 @@ def return_node(point: Point) -> Node | None:
 
 
 def parse_arguments(item: AttachItem, facts: KernelFacts, space: Space) -> dict[str, Node]:
+    """`args.NAME` of the item, with the types that it spells. Raises PlanError PP084."""
     if len(item.args) > REGISTER_ARGUMENTS:
         raise plan_error(
             "PP084",

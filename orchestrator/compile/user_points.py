@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def find_user_function(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
+    """The function, or instruction, of a file. Raises PlanError PP080, PP081."""
     path, _, place = item.target.rpartition(":")
     symbol, _, offset_text = place.partition("+")
     offset = int(offset_text, 0) if offset_text else 0
@@ -65,6 +66,7 @@ def _error_from_elf(error: "ElfError", item: AttachItem) -> PlanError:
 
 
 def find_usdt_probes(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
+    """All places of a USDT probe. Raises PlanError PP080."""
     from orchestrator.binaries import elf, usdt
 
     path, provider, name = item.target.rsplit(":", 2)

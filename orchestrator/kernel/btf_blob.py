@@ -66,10 +66,12 @@ _EXTRA = {
 
 
 def kind_of(info: int) -> int:
+    """The kind in a type's info word."""
     return info >> 24 & 0x1F
 
 
 def vlen_of(info: int) -> int:
+    """The number of entries in a type's info word."""
     return info & 0xFFFF
 
 

@@ -19,12 +19,15 @@ class Feature:
 
 
 def yes(detail: str) -> Feature:
+    """The kernel has it."""
     return Feature(state="yes", detail=detail)
 
 
 def no(detail: str) -> Feature:
+    """The kernel does not have it."""
     return Feature(state="no", detail=detail)
 
 
 def unknown(detail: str) -> Feature:
+    """It cannot be known."""
     return Feature(state="unknown", detail=detail)

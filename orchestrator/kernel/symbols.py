@@ -4,7 +4,6 @@ The files are read when first needed, and searched as bytes: they have a hundred
 a plan uses a handful of names. Recorded files are the same text without addresses.
 """
 
-import difflib
 import fnmatch
 import re
 from collections.abc import Callable, Iterator
@@ -72,9 +71,11 @@ class Symbols:
 
     def nearest(self, name: str, n: int = 3) -> tuple[str, ...]:
         """Up to `n` function names that look most like this one, best first."""
+        from difflib import get_close_matches  # for errors only
+
         slack = max(2, len(name) // 3)
         near = [other for other in self.names if abs(len(other) - len(name)) <= slack]
-        return tuple(difflib.get_close_matches(name, near, n, 0.75))
+        return tuple(get_close_matches(name, near, n, 0.75))
 
     def renamed(self, name: str) -> tuple[str, ...]:
         """Functions of this kernel that replaced this name of other kernels.

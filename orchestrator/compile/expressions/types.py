@@ -19,6 +19,7 @@ class Int:
 
     @property
     def name(self) -> str:
+        """The name without the unit: `u32`, `s64`."""
         return f"{'s' if self.signed else 'u'}{self.bits}"
 
     def __str__(self) -> str:

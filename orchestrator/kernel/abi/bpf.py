@@ -131,6 +131,7 @@ class Trial:
 
     @property
     def yes(self) -> bool:
+        """Whether it succeeded."""
         return self.state == "yes"
 
 

@@ -39,6 +39,7 @@ def call_bpf(command: int, attributes: bytes | bytearray) -> int:
 
 
 def address_of(buffer: ctypes.Array[ctypes.c_char] | None) -> int:
+    """The address of a buffer, 0 for None."""
     return 0 if buffer is None else ctypes.addressof(buffer)
 
 

@@ -37,6 +37,7 @@ def map_lookup(fd: int, key: bytes, value_size: int) -> bytes | None:
 
 
 def map_update(fd: int, key: bytes, value: bytes, flags: int = 0) -> None:
+    """Set the value of `key`; `flags` as in enum BPF_ANY, BPF_NOEXIST, BPF_EXIST."""
     keyed = ctypes.create_string_buffer(key, len(key))
     new = ctypes.create_string_buffer(value, len(value))
     call_bpf(

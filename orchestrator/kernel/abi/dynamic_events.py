@@ -91,6 +91,7 @@ class Event:
 
     @property
     def full_name(self) -> str:
+        """ "group/name", as in events/ of tracefs."""
         return f"{self.group}/{self.name}"
 
     @property

@@ -46,6 +46,7 @@ class Composer:
     # -- reading
 
     def read_events(self) -> Iterator[Any]:
+        """The YAML events of the text. Raises PlanError PP004."""
         loader = _LOADER(self.text)
         try:
             while loader.check_event():
@@ -58,6 +59,7 @@ class Composer:
             loader.dispose()
 
     def syntax_error(self, error: yaml.MarkedYAMLError) -> PlanError:
+        """What the YAML reader refused, with a hint, as PlanError PP004."""
         mark = error.problem_mark or error.context_mark
         place = self.position_of(mark) if mark else Position(file=self.file)
         problem = " ".join(filter(None, (error.context, error.problem)))
@@ -66,15 +68,18 @@ class Composer:
         return plan_error("PP004", f"not YAML: {problem}", place, _syntax_hint(problem))
 
     def next_event(self) -> Any:
+        """The next event, which is also added to the anchors that are open."""
         event = next(self.events)
         for record in self.recording:
             record.append(event)
         return event
 
     def position_of(self, mark: Any) -> Position:
+        """The position of a YAML mark."""
         return Position(file=self.file, line=mark.line + 1, column=mark.column + 1)
 
     def source_line(self, number: int) -> str:
+        """A line of the text by its number from 0; "" beyond the end."""
         return self.lines[number] if number < len(self.lines) else ""
 
     def content_start(self, event: Any) -> Position:
@@ -90,11 +95,13 @@ class Composer:
         return start
 
     def add_finding(self, code: str, message: str, position: Position, hint: str = "") -> None:
+        """Add one finding."""
         self.findings.append(Finding(code=code, message=message, position=position, hint=hint))
 
     # -- structure
 
     def compose_document(self) -> dict[str, Any]:
+        """The data of the only document. Raises PlanError PP005 where it is no mapping."""
         self.next_event()
         first = self.next_event()
         if isinstance(first, yaml.StreamEndEvent):
@@ -117,6 +124,7 @@ class Composer:
         )
 
     def place_of(self, path: DocumentPath) -> EntryPosition:
+        """The positions of the entry at `path`; the start of the file where there is none."""
         start = Position(file=self.file, line=1, column=1)
         return self.places.get(path, EntryPosition(key=start, value=start))
 
@@ -145,6 +153,7 @@ class Composer:
     def compose_alias(
         self, event: Any, path: DocumentPath, depth: int, key: Position | None
     ) -> Any:
+        """The value of an alias: its anchor's events again. Raises PlanError PP004."""
         record = self.anchors.get(event.anchor)
         if record is None:
             place = self.position_of(event.start_mark)
@@ -157,6 +166,7 @@ class Composer:
         return value
 
     def compose_value(self, event: Any, path: DocumentPath, depth: int) -> Any:
+        """The value that begins with `event`, whatever its kind."""
         if isinstance(event, yaml.MappingStartEvent):
             return self.compose_mapping(event, path, depth)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -164,6 +174,7 @@ class Composer:
         return self.compose_scalar(event, path)
 
     def compose_scalar(self, event: Any, path: DocumentPath) -> str | int | bool | None:
+        """The value of a scalar; None when it was refused."""
         value, finding = resolve_scalar(event, self.content_start(event))
         if finding:
             self.findings.append(finding)
@@ -174,6 +185,7 @@ class Composer:
         return value
 
     def compose_sequence(self, event: Any, path: DocumentPath, depth: int) -> list[Any]:
+        """The items of a list, without refused ones."""
         self.check_tag(event)
         items: list[Any] = []
         split: str | None = None
@@ -193,6 +205,7 @@ class Composer:
         return items
 
     def compose_mapping(self, event: Any, path: DocumentPath, depth: int) -> dict[str, Any]:
+        """The entries of a mapping, without refused ones."""
         self.check_tag(event)
         entries: dict[str, Any] = {}
         firsts: dict[str, Position] = {}
@@ -217,6 +230,7 @@ class Composer:
         return entries
 
     def report_split(self, event: Any) -> str:
+        """Report an expression that a comma splits; its first part."""
         self.add_finding(
             "PP011",
             f"a comma splits the expression {event.value!r} in two",
@@ -238,6 +252,7 @@ class Composer:
         return None if closes_split(text) else split
 
     def key_name(self, event: Any, path: DocumentPath, depth: int) -> str | None:
+        """The name of a key; None when it was refused."""
         place = self.position_of(event.start_mark)
         if not isinstance(event, yaml.ScalarEvent):
             self.skip_value(event, path, depth)
@@ -262,6 +277,7 @@ class Composer:
         return None
 
     def report_duplicate(self, name: str, place: Position, first: Position) -> None:
+        """Report a key that is already in the mapping."""
         message = f"duplicate key {name!r}"
         self.add_finding(
             "PP006", message, place, f"first defined on line {first.line}; remove one of them"
@@ -274,6 +290,7 @@ class Composer:
         del self.findings[findings:]
 
     def check_tag(self, event: Any) -> None:
+        """Report a tag, which plans must not have."""
         if event.tag and not event.implicit:
             place = self.position_of(event.start_mark)
             self.add_finding("PP009", f"the tag {event.tag!r} is not allowed", place, "remove it")

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Name:
+    """A bare name: `pid`, `ms`, `EAGAIN`."""
+
     id: str
     at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class MemberOf:
+    """`base.name`."""
+
     base: "SyntaxNode"
     name: str
     at: int = 0
@@ -19,6 +23,8 @@ class MemberOf:
 
 @dataclass(frozen=True, slots=True)
 class Number:
+    """A whole number, of at most 64 bits."""
+
     value: int
     at: int = 0
 
@@ -33,18 +39,24 @@ class Fraction:
 
 @dataclass(frozen=True, slots=True)
 class TextLiteral:
+    """A string in quotes."""
+
     value: str
     at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Boolean:
+    """`true` or `false`, also `True` and `False`."""
+
     value: bool
     at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class UnaryOperation:
+    """`-x`, `~x`, `not x`."""
+
     op: str  # - ~ not
     operand: "SyntaxNode"
     at: int = 0
@@ -52,6 +64,8 @@ class UnaryOperation:
 
 @dataclass(frozen=True, slots=True)
 class BinaryOperation:
+    """`left op right`."""
+
     op: str  # + - * // % << >> & | ^ /
     left: "SyntaxNode"
     right: "SyntaxNode"
@@ -60,6 +74,8 @@ class BinaryOperation:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
+    """`left op right`; a chain of comparisons is a Logic of them."""
+
     op: str  # == != < <= > >=
     left: "SyntaxNode"
     right: "SyntaxNode"
@@ -68,6 +84,8 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Logic:
+    """`a and b and …`, or the same with `or`."""
+
     op: str  # and or
     operands: tuple["SyntaxNode", ...]
     at: int = 0
@@ -75,6 +93,8 @@ class Logic:
 
 @dataclass(frozen=True, slots=True)
 class Contains:
+    """`item in (options)`; `negated`: `not in`."""
+
     item: "SyntaxNode"
     options: tuple["SyntaxNode", ...]
     negated: bool
@@ -83,6 +103,8 @@ class Contains:
 
 @dataclass(frozen=True, slots=True)
 class IfElse:
+    """`yes if test else no`."""
+
     test: "SyntaxNode"
     yes: "SyntaxNode"
     no: "SyntaxNode"
@@ -91,6 +113,8 @@ class IfElse:
 
 @dataclass(frozen=True, slots=True)
 class Call:
+    """`function(args)`."""
+
     function: str
     args: tuple["SyntaxNode", ...]
     at: int = 0
@@ -98,6 +122,8 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class TupleOf:
+    """`(a, b)`."""
+
     items: tuple["SyntaxNode", ...]
     at: int = 0
 

@@ -28,6 +28,16 @@ for path in (f"/proc/{os.getppid()}/task/*/status", "/proc/self/status"):
         sets |= set(re.findall("Cap(?:Eff|Prm|Bnd):\\\\s*([0-9a-f]+)", status.read()))
     print(*sorted(sets))
 """
+#: Waits until the run, whose child it is, has given up what has an effect, and no longer than 20 s.
+_WAIT = f"""
+import glob, os, re, time
+end = time.monotonic() + 20
+def effective():
+    for path in glob.glob(f"/proc/{{os.getppid()}}/task/*/status"):
+        yield int(re.search("CapEff:\\\\s*([0-9a-f]+)", open(path).read())[1], 16)
+while any(mask & ~{_CAP_KILL} for mask in effective()) and time.monotonic() < end:
+    time.sleep(.01)
+"""
 
 
 def run(plan: str, *options: str, command: tuple[str, ...]) -> "subprocess.CompletedProcess[str]":
@@ -42,7 +52,7 @@ def test_what_a_run_does_not_need_is_given_up_for_good(tmp_path: Path, backend: 
     """In every thread, while COMMAND keeps what it was started with; and all is cleaned up, here a
     definition in uprobe_events."""
     plan = a_plan(tmp_path, ATTACH["uprobe"])
-    slow = "import time; time.sleep(.3)" + _LOOK
+    slow = _WAIT + _LOOK
     log = tmp_path / "log"
     done = run(plan, "--backend", backend, "--log", str(log), command=(sys.executable, "-c", slow))
     of_the_run, of_the_command = done.stdout.splitlines()

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, TESTS
 
 PACKAGE = ROOT / "orchestrator"
 MODULES_PER_FOLDER = 20
@@ -149,3 +149,15 @@ def _names_a_backend(tree: ast.Module) -> bool:
 
 def test_the_package_is_where_it_is_looked_for() -> None:
     assert {"orchestrator", "orchestrator.cli", "orchestrator.run.runner"} <= modules().keys()
+
+
+def test_unit_tests_are_where_the_package_has_its_code() -> None:
+    """docs and shipped are about docs/ and plans/, support about tests/support."""
+    here = TESTS / "unit"
+    folders = {
+        str(path.parent.relative_to(here))
+        for path in here.rglob("test_*.py")
+        if path.parent != here
+    }
+    apart = {"docs", "shipped", "support"}
+    assert {name for name in folders - apart if not (PACKAGE / name).is_dir()} == set()

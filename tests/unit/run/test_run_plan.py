@@ -29,10 +29,12 @@ def host(monkeypatch: pytest.MonkeyPatch) -> list[Policy]:
     return policies
 
 
-def ran(tmp_path: Path, **options: Any) -> tuple[RunResult, list[dict[str, Any]]]:
+def ran(
+    tmp_path: Path, *, duration: str = "20ms", **options: Any
+) -> tuple[RunResult, list[dict[str, Any]]]:
     lines = io.BytesIO()
     result = run_plan(
-        a_plan("tracepoint:sched:sched_switch", duration="20ms"),
+        a_plan("tracepoint:sched:sched_switch", duration=duration),
         FACTS,
         backends={"bcc": FakeBackend()},
         journals=(tmp_path / "journals",),

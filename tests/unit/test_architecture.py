@@ -152,12 +152,12 @@ def test_the_package_is_where_it_is_looked_for() -> None:
 
 
 def test_unit_tests_are_where_the_package_has_its_code() -> None:
-    """docs and shipped are about docs/ and plans/, support about tests/support."""
+    """docs, scripts, shipped and support are about folders outside of the package."""
     here = TESTS / "unit"
     folders = {
         str(path.parent.relative_to(here))
         for path in here.rglob("test_*.py")
         if path.parent != here
     }
-    apart = {"docs", "shipped", "support"}
+    apart = {"docs", "scripts", "shipped", "support"}
     assert {name for name in folders - apart if not (PACKAGE / name).is_dir()} == set()

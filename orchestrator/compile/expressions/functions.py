@@ -303,7 +303,7 @@ def _make_errno(_facts: KernelFacts, args: tuple[Node, ...], position: Position)
 
 def _make_label(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     value = require_integer(args[0], position)
-    if len(args) > 1 and isinstance(args[1], TextConst) and args[1].value == b"SYS_":
+    if isinstance(args[1], TextConst) and args[1].value == b"SYS_":
         numbers = syscall_numbers(facts.arch)
         calls = {code: name.removeprefix("SYS_") for name, code in numbers.items()}
         return ShownAs(value, value.type, calls)
@@ -316,7 +316,7 @@ def _find_constant_group(
     """The prefix that the call names, and the constants of that group."""
     from orchestrator.kernel.constants import GROUPS, names_by_value
 
-    prefix = _require_text(args[1], function, position).decode() if len(args) > 1 else ""
+    prefix = _require_text(args[1], function, position).decode()
     names = names_by_value(prefix)
     if not names:
         raise plan_error(
@@ -355,5 +355,5 @@ FUNCTIONS: Mapping[str, tuple[int, int, Function]] = {
     "devname": (1, 1, _make_devname),
     "hash": (1, 1, _make_hash),
     "errno": (1, 1, _make_errno),
-    "label": (1, 2, _make_label),
+    "label": (2, 2, _make_label),
 }

@@ -65,7 +65,7 @@ FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
     "local": (1, 1),
     "remote": (1, 1),
     "sockaddr": (1, 2),
-    "label": (1, 2),
+    "label": (2, 2),
     "flags": (2, 2),
     "errno": (1, 1),
     "ksym": (1, 1),

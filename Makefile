@@ -30,7 +30,8 @@ run: setup
 
 quick:
 	@scripts/setup.sh quick
-	@$(PYTHON) -m pytest -q -n auto -m "not root and not guest and not slow" $(ARGS)
+	@$(PYTHON) -m pytest -q -n auto --hypothesis-profile quick \
+		-m "not root and not guest and not slow" $(ARGS)
 
 test:
 	@scripts/setup.sh test

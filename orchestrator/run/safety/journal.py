@@ -25,6 +25,7 @@ __all__ = [
     "JournalError",
     "JournalRecord",
     "read_journals",
+    "remove_orphan_sockets",
     "socket_path",
 ]
 
@@ -144,6 +145,16 @@ class Journal:
 def socket_path(journal: Path) -> Path:
     """The control socket of the run with this journal."""
     return journal.with_suffix(".socket")
+
+
+def remove_orphan_sockets(directories: tuple[Path, ...] = DIRECTORIES) -> None:
+    """Remove control sockets whose journal is gone. A run has its journal before and after its
+    socket, so that such a socket is no live run's."""
+    for directory in filter(_is_ours, directories):
+        for path in directory.glob("*.socket"):
+            if not path.with_suffix(_SUFFIX).exists():
+                with contextlib.suppress(OSError):  # another cleanup was quicker
+                    path.unlink()
 
 
 def read_journals(directories: tuple[Path, ...] = DIRECTORIES) -> Iterator[JournalRecord]:

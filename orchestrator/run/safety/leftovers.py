@@ -14,6 +14,7 @@ from orchestrator.run.safety.journal import (
     Journal,
     JournalRecord,
     read_journals,
+    remove_orphan_sockets,
     socket_path,
 )
 from orchestrator.run.safety.undo import JournalEntry, UndoFailure, undo_journal, undo_order
@@ -57,12 +58,12 @@ def clean_up_dead_runs(
 ) -> list[CleanedRun]:
     """Clean up after every dead run. `dry_run`: only report what would be removed. `tracefs`:
     where it is mounted (None: look it up)."""
-    return [
-        CleanedRun(record=record, removed=_entries_to_remove(record))
-        if dry_run
-        else clean_up_run(record, tracefs)
-        for record in find_dead_runs(directories)
-    ]
+    dead = find_dead_runs(directories)
+    if dry_run:
+        return [CleanedRun(record=record, removed=_entries_to_remove(record)) for record in dead]
+    cleaned = [clean_up_run(record, tracefs) for record in dead]
+    remove_orphan_sockets(directories)
+    return cleaned
 
 
 def _entries_to_remove(record: JournalRecord) -> tuple[JournalEntry, ...]:

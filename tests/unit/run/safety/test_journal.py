@@ -11,7 +11,13 @@ import pytest
 
 from orchestrator.kernel.abi.dynamic_events import Event, define_events, remove_events
 from orchestrator.plan.findings import HostError
-from orchestrator.run.safety.journal import Journal, JournalError, read_boot_id, read_journals
+from orchestrator.run.safety.journal import (
+    Journal,
+    JournalError,
+    read_boot_id,
+    read_journals,
+    socket_path,
+)
 from orchestrator.run.safety.leftovers import clean_up_dead_runs, find_dead_runs
 
 TRACEFS = Path("/sys/kernel/tracing")
@@ -221,3 +227,19 @@ def test_a_full_disk_under_the_journal_is_told_as_the_hosts_fault(where, monkeyp
         with pytest.raises(HostError, match="No space left on device"):
             journal.add("event", "probeplan_x/y")
     journal.close()
+
+
+def test_cleanup_removes_sockets_without_a_journal_and_keeps_a_live_runs(
+    where: tuple[Path, ...],
+) -> None:
+    """A run that was killed between its two last steps leaves one; `dry_run` leaves it there."""
+    live = Journal("live", plan="p", backend="bcc", probes=1, directories=where)
+    orphan = where[0] / "dead.socket"
+    for path in (orphan, socket_path(live.path)):
+        path.touch()
+    clean_up_dead_runs(directories=where, dry_run=True)
+    assert orphan.exists()
+    clean_up_dead_runs(directories=where)
+    assert not orphan.exists()
+    assert socket_path(live.path).exists()
+    live.close()

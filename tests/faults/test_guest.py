@@ -67,6 +67,7 @@ def test_cleanup_cleans_up_when_the_watchdog_was_killed_too(guest: CaseResult) -
     assert guest.result()["killed"] >= 4
 
 
+@pytest.mark.usual_kernel  # the others have the kills at every step
 @in_parts("random_kills", 2, times=10)
 def test_forty_random_kills(guest: CaseResult) -> None:
     """Twenty of each backend."""

@@ -118,7 +118,7 @@ def test_a_kernel_without_pidfds_is_watched_by_looking(
     from orchestrator.run.safety import guard as module
 
     if not pidfd:
-        monkeypatch.setattr(module, "_pidfd", lambda: -1)
+        monkeypatch.setattr(module, "_open_pidfd", lambda: -1)
     directories = (tmp_path / "journals",)
     child = os.fork()
     if child == 0:

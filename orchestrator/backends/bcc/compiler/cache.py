@@ -21,7 +21,7 @@ from pathlib import Path
 
 from orchestrator.backends.cache_directory import cache_directory, check_own
 
-KEPT_FILES = 500  # a few KB each
+KEPT_FILES = 2_000  # about 13 KB each
 NEW = ".new-"
 TORN_SECONDS = 60  # no write takes that long
 INSTRUCTION_SIZE = 8  # struct bpf_insn, include/uapi/linux/bpf.h

@@ -178,6 +178,7 @@ def _walk_body(body: Body) -> Iterator[Node]:
 
 
 _Part = TypeVar("_Part", RecordField, KeyField, KeptField)
+_Maker = TypeVar("_Maker", ProbeProgram, SpanProgram)
 
 
 def draw_salts(program: Program) -> Program:
@@ -192,26 +193,16 @@ def draw_salts(program: Program) -> Program:
             for part in parts
         )
 
-    def probe(program_probe: ProbeProgram) -> ProbeProgram:
-        emit = (
-            None
-            if program_probe.emit is None
-            else replace(program_probe.emit, fields=fields(program_probe.emit.fields))
-        )
-        metrics = tuple(replace(metric, key=fields(metric.key)) for metric in program_probe.metrics)
-        return replace(program_probe, emit=emit, metrics=metrics)
+    def salt_maker(maker: _Maker) -> _Maker:
+        emit = None if maker.emit is None else replace(maker.emit, fields=fields(maker.emit.fields))
+        metrics = tuple(replace(metric, key=fields(metric.key)) for metric in maker.metrics)
+        return replace(maker, emit=emit, metrics=metrics)
 
-    def span(program_span: SpanProgram) -> SpanProgram:
-        emit = (
-            None
-            if program_span.emit is None
-            else replace(program_span.emit, fields=fields(program_span.emit.fields))
-        )
-        metrics = tuple(replace(metric, key=fields(metric.key)) for metric in program_span.metrics)
-        return replace(program_span, emit=emit, metrics=metrics, kept=fields(program_span.kept))
+    def salt_span(span: SpanProgram) -> SpanProgram:
+        return replace(salt_maker(span), kept=fields(span.kept))
 
     return replace(
         program,
-        probes=tuple(map(probe, program.probes)),
-        spans=tuple(map(span, program.spans)),
+        probes=tuple(map(salt_maker, program.probes)),
+        spans=tuple(map(salt_span, program.spans)),
     )

@@ -67,7 +67,7 @@ class HookDraft:
         return tuple(self.typer.captures)
 
 
-def type_hook(  # noqa: PLR0913
+def type_hook(  # noqa: PLR0913  # what a hook is typed from
     plan: Plan,
     probe: Probe,
     item: AttachItem,
@@ -102,7 +102,7 @@ def type_hook(  # noqa: PLR0913
     )
 
 
-def _make_scope(  # noqa: PLR0913
+def _make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
     plan: Plan,
     probe: Probe,
     item: AttachItem,

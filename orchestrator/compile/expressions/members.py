@@ -129,7 +129,7 @@ def _find_owner(btf: Btf, base: Node, name: str, position: Position) -> tuple[Bt
             raise plan_error("PP084", f"{name!r}: a value of type {other} has no members", position)
 
 
-def _read_member_at(  # noqa: PLR0913
+def _read_member_at(  # noqa: PLR0913  # as read_at, in bits
     btf: Btf, base: Node, space: Space, bit_offset: int, bit_size: int, type_id: int
 ) -> Node | None:
     """Reads use the integer that contains a bitfield, aligned to its size, as the compiler laid it

@@ -25,7 +25,12 @@ CODES: tuple[FindingCode, ...] = (
     FindingCode(
         code="PP003",
         title="not clean text",
-        meaning="Plans are UTF-8 without a byte order mark and without control characters.",
+        meaning=(
+            "Plans are UTF-8 without a byte order mark, control characters, and characters that"
+            " hide or reorder text. U+2028, U+0085 and a carriage return alone end a YAML comment,"
+            " and editors show what follows as part of it; bidirectional controls show text in"
+            " another order; a character without width hides in a name."
+        ),
         cure="Save the file as UTF-8, and remove the character.",
         example=r"""apiVersion: probeplan/v1
 kind: ProbePlan

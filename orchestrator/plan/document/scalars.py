@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from orchestrator.plan.document.hidden_characters import HIDDEN, describe_character
 from orchestrator.plan.findings import Finding, Position
 
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+")
@@ -21,7 +22,6 @@ _RETYPED = (
     (re.compile(r"[-+]?\.(?i:inf|nan)"), "a fraction"),
     (re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t].*)?"), "a date"),
 )
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _STR_TAG = "tag:yaml.org,2002:str"
 MAX_DIGITS = 25
 
@@ -36,8 +36,8 @@ def resolve_scalar(
             "PP009", f"the tag {event.tag!r} is not allowed", position, "remove it"
         )
         return None, finding
-    if match := _CONTROL.search(text):
-        message = f"the text contains the control character U+{ord(match[0]):04X}"
+    if match := HIDDEN.search(text):
+        message = f"the text contains the {describe_character(match[0])}"
         return None, _make_finding("PP003", message, position, "remove it")
     if not event.implicit[0] or event.tag is not None:
         return text, None

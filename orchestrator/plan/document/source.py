@@ -4,11 +4,14 @@ import re
 import sys
 from pathlib import Path
 
+from orchestrator.plan.document.hidden_characters import HIDDEN, describe_character
 from orchestrator.plan.findings import Finding, PlanError, Position, plan_error
 
 MAX_BYTES = 1 << 20
 
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: A carriage return is part of a line's end only before a line feed; alone it ends a line for YAML
+#: and for no reviewer.
+_REFUSED = re.compile(rf"\r(?!\n)|(?!\r){HIDDEN.pattern}")
 
 
 def read_source(path: str | Path) -> tuple[bytes, str]:
@@ -63,15 +66,13 @@ def decode_source(source: bytes, file: str) -> str:
         place = _position_after(source[: error.start].decode("utf-8"), file)
         hint = "save the file as UTF-8"
         raise plan_error("PP003", f"byte 0x{bad:02x} is not valid UTF-8", place, hint) from None
-    if match := _UNPRINTABLE.search(text):
+    if match := _REFUSED.search(text):
         place = _position_after(text[: match.start()], file)
-        code = f"U+{ord(match[0]):04X}"
-        raise plan_error(
-            "PP003", f"the control character {code} is not allowed", place, "remove it"
-        )
+        shown = describe_character(match[0])
+        raise plan_error("PP003", f"the {shown} is not allowed", place, "remove it")
     return text
 
 
 def _position_after(before: str, file: str) -> Position:
-    lines = re.split("\r\n|[\r\n\x85\u2028\u2029]", before)
+    lines = before.split("\n")
     return Position(file=file, line=len(lines), column=len(lines[-1]) + 1)

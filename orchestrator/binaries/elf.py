@@ -5,7 +5,6 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from orchestrator.binaries.elf_image import (
     SHN_UNDEF,
@@ -18,25 +17,29 @@ from orchestrator.binaries.elf_image import (
     Symbol,
     read_notes,
 )
+from orchestrator.binaries.instructions import InstructionError, check_instruction_start
 from orchestrator.binaries.ld_cache import LIBRARY_FOLDERS, cached_paths
 from orchestrator.binaries.usdt import usdt_probes
+from orchestrator.kernel.abi.file_identity import FileIdentity
 
 __all__ = [
     "BinarySymbol",
     "ElfError",
     "IfuncError",
+    "InstructionError",
     "NoSuchBinaryError",
     "NoSuchSymbolError",
     "NotElfError",
     "UndefinedSymbolError",
     "build_id",
-    "find_symbol",
+    "find_symbols",
     "resolve_binary",
     "symbol_offset",
     "usdt_probes",
 ]
 
-_CODE = (0, STT_FUNC, STT_GNU_IFUNC)  # 0: hand-written assembly often sets no type
+_NO_TYPE = 0  # hand-written assembly often sets none
+_CODE = (_NO_TYPE, STT_FUNC, STT_GNU_IFUNC)
 _NT_GNU_BUILD_ID = 3
 
 
@@ -62,19 +65,15 @@ class IfuncError(ElfError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BinarySymbol:
-    """A function in a file: its address as linked, and `file_offset`, which uprobes take.
-
-    kind "ifunc": the address is a resolver's, called once at load time; a probe there sees none
-    of the calls. `others`: addresses of further functions of this name (local ones, usually).
-    """
+    """A function in a file: its address as linked, and `file_offset`, which uprobes take. `size` in
+    bytes; 0: the file does not say. `identity`: the file that was read."""
 
     name: str
     path: Path
+    identity: FileIdentity
     address: int
     file_offset: int
     size: int
-    kind: Literal["function", "ifunc"]
-    others: tuple[int, ...] = ()
 
 
 def resolve_binary(name: str, root: Path = Path("/")) -> Path:
@@ -103,33 +102,29 @@ def resolve_binary(name: str, root: Path = Path("/")) -> Path:
     return file
 
 
-def find_symbol(path: Path, name: str) -> BinarySymbol:
-    """The function `name` of a file. Raises an ElfError that names alternatives."""
+def find_symbols(path: Path, name: str, offset: int = 0) -> tuple[BinarySymbol, ...]:
+    """All functions `name` of a file, the default version first: static functions of several source
+    files may have one name, and a function several versions. `NAME@VERSION` is one of them.
+
+    `offset`: where in the function a probe will be; it has to be the start of an instruction.
+    Raises an ElfError that names alternatives.
+    """
+    bare, _, version = name.partition("@")
     with Image(path) as image:
-        entries = [e for e in image.symbols_called(name) if e.kind in _CODE]
+        entries = [e for e in image.symbols_called(bare) if e.kind in _CODE]
         defined = [entry for entry in entries if entry.section != SHN_UNDEF and entry.address]
-        chosen = next((e for e in defined if e.default), None) or next(iter(defined), None)
-        if chosen is not None:
-            return _locate_symbol(image, chosen, defined)
-        if entries:
-            libraries = _needed_libraries(image)
-            raise UndefinedSymbolError(
-                f"{path} calls {name} but does not contain it",
-                f"probe the library that does: {', '.join(libraries) or 'it is linked to none'}",
-                libraries,
-            )
-        raise _no_symbol(image, name)
+        wanted = _with_version(image, defined, version.lstrip("@")) if version else defined
+        if not wanted:
+            raise _none_error(image, bare, entries)
+        found = tuple(_locate_symbol(image, symbol) for symbol in _by_address(wanted))
+        for symbol in found if offset else ():
+            check_instruction_start(image, name, symbol.address, symbol.size, offset)
+        return found
 
 
 def symbol_offset(path: Path, name: str) -> int:
-    """The file offset to put a uprobe at. Raises ElfError, IfuncError for what cannot be probed."""
-    symbol = find_symbol(path, name)
-    if symbol.kind == "ifunc":
-        raise IfuncError(
-            f"{path}: {name} is an IFUNC: its symbol is a resolver that runs once at load time",
-            "probe the variant that this CPU gets, such as NAME_avx2, if the file names it",
-        )
-    return symbol.file_offset
+    """The file offset to put a uprobe at, of the default version. Raises ElfError."""
+    return find_symbols(path, name)[0].file_offset
 
 
 def build_id(path: Path) -> str | None:
@@ -140,19 +135,65 @@ def build_id(path: Path) -> str | None:
         return next((text.hex() for _, kind, text in found if kind == _NT_GNU_BUILD_ID), None)
 
 
-def _locate_symbol(image: Image, symbol: Symbol, all_defined: list[Symbol]) -> BinarySymbol:
+def _by_address(symbols: list[Symbol]) -> tuple[Symbol, ...]:
+    """One symbol for each address, the default version first. Both tables name an exported
+    function, and labels of hand-written assembly are left out where a function has the name."""
+    functions = [symbol for symbol in symbols if symbol.kind != _NO_TYPE] or symbols
+    by_address: dict[int, Symbol] = {}
+    for symbol in sorted(functions, key=lambda symbol: (not symbol.default, not symbol.size)):
+        by_address.setdefault(symbol.address, symbol)
+    return tuple(by_address.values())
+
+
+def _with_version(image: Image, symbols: list[Symbol], version: str) -> list[Symbol]:
+    """Those of a version. Raises NoSuchSymbolError, which names the versions that there are."""
+    names = image.version_names
+    wanted = [symbol for symbol in symbols if names.get(symbol.version) == version]
+    if symbols and not wanted:
+        name = symbols[0].name
+        have = sorted({f"{name}@{names[s.version]}" for s in symbols if s.version in names})
+        raise NoSuchSymbolError(
+            f"{image.path} has no version {version} of {name}",
+            f"it has {', '.join(have)}" if have else f"its {name} has no version",
+            tuple(have),
+        )
+    return wanted
+
+
+def _locate_symbol(image: Image, symbol: Symbol) -> BinarySymbol:
     offset = image.file_offset(symbol.address)
     if offset is None:
         raise NotElfError(f"{image.path}: {symbol.name} is at an address that no segment loads")
-    others = {s.address for s in all_defined if s.default} - {symbol.address}
+    if not image.is_executable(symbol.address):
+        raise InstructionError(
+            f"{image.path}: {symbol.name} is data: a breakpoint there would change it",
+            "name a function",
+        )
+    if symbol.kind == STT_GNU_IFUNC:
+        raise IfuncError(
+            f"{image.path}: {symbol.name} is an IFUNC: its symbol is a resolver that runs once at "
+            "load time",
+            "probe the variant that this CPU gets, such as NAME_avx2, if the file names it",
+        )
     return BinarySymbol(
         name=symbol.name,
         path=image.path,
+        identity=image.identity,
         address=symbol.address,
         file_offset=offset,
         size=symbol.size,
-        kind="ifunc" if symbol.kind == STT_GNU_IFUNC else "function",
-        others=tuple(sorted(others)),
+    )
+
+
+def _none_error(image: Image, name: str, entries: list[Symbol]) -> ElfError:
+    """`entries`: those of the name, none of which is defined in the file."""
+    if not entries:
+        return _no_symbol(image, name)
+    libraries = _needed_libraries(image)
+    return UndefinedSymbolError(
+        f"{image.path} calls {name} but does not contain it",
+        f"probe the library that does: {', '.join(libraries) or 'it is linked to none'}",
+        libraries,
     )
 
 

@@ -5,12 +5,15 @@ of the tracefs path, and tables of a hundred thousand symbols are searched as by
 """
 
 import mmap
+import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
+
+from orchestrator.kernel.abi.file_identity import FileIdentity
 
 STT_FUNC, STT_GNU_IFUNC = 2, 10
 SHN_UNDEF = 0
@@ -20,7 +23,9 @@ _SEGMENT = struct.Struct("<IIQQQQQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
 _SHT_SYMTAB, _SHT_NOBITS, _SHT_DYNSYM = 2, 8, 11
 _PT_LOAD = 1
+_PF_X = 1
 _VERSION_HIDDEN = 0x8000  # an older version, kept for programs linked against it
+_VERDEF = struct.Struct("<HHHHIII")  # Elf64_Verdef; vd_aux and vd_next are relative to it
 
 
 class ElfError(ValueError):
@@ -53,7 +58,8 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Symbol:
-    """A symbol table's entry; `default` is False for an outdated version of the name."""
+    """A symbol table's entry; `default` is False for an outdated version of the name. `version`:
+    the number of its version in the file's definitions, 0 and 1 for none."""
 
     name: str
     kind: int
@@ -61,14 +67,16 @@ class Symbol:
     address: int
     size: int
     default: bool = True
+    version: int = 0
 
 
 class Image:
-    """One file, mapped read-only. Use as a context manager."""
+    """One file, mapped read-only. Use as a context manager. `identity`: the file as it was when it
+    was opened."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._data = _map_file(path)
+        self._data, self.identity = _map_file(path)
         try:
             head = _HEADER.unpack_from(self._data)
         except struct.error:
@@ -118,6 +126,19 @@ class Image:
             raise NotElfError(f"{self.path}: damaged: {size} bytes at {offset} are not there")
         return content
 
+    def bytes_up_to(self, offset: int, size: int) -> bytes:
+        """At most `size` bytes of the file, fewer at its end."""
+        return self._data[offset : offset + size]
+
+    def is_executable(self, address: int) -> bool:
+        """Whether the byte at this address is loaded as code."""
+        offset, size, count = self._segments_at
+        for index in range(count):
+            kind, flags, _, start, _, length, *_ = self._unpack(_SEGMENT, offset + index * size)
+            if kind == _PT_LOAD and start <= address < start + length:
+                return bool(flags & _PF_X)
+        return False
+
     def file_offset(self, address: int) -> int | None:
         """The file offset of the byte that is loaded at this address: uprobes take file offsets."""
         offset, size, count = self._segments_at
@@ -159,6 +180,23 @@ class Image:
                     names.add(_string_at(strings, offset))
         return tuple(sorted(names))
 
+    @cached_property
+    def version_names(self) -> Mapping[int, str]:
+        """By number, the versions of symbols that the file defines (.gnu.version_d)."""
+        section = self.section(".gnu.version_d")
+        if section is None or section.link >= len(self.sections):
+            return {}
+        content, strings = self.content(section), self._strings_of(section)
+        names, at = {}, 0
+        while at + _VERDEF.size <= len(content):
+            _, _, number, _, _, first_name, step = _VERDEF.unpack_from(content, at)
+            name = int.from_bytes(content[at + first_name : at + first_name + 4], "little")
+            names[number] = _string_at(strings, name)
+            if not step:
+                break
+            at += step
+        return names
+
     def _tables(self) -> Iterator[Section]:
         for kind in (_SHT_DYNSYM, _SHT_SYMTAB):
             yield from (section for section in self.sections if section.kind == kind)
@@ -182,6 +220,7 @@ class Image:
                     address=address,
                     size=size,
                     default=not mark & _VERSION_HIDDEN,
+                    version=mark & ~_VERSION_HIDDEN,
                 )
 
     def _strings_of(self, table: Section) -> bytes:
@@ -212,10 +251,11 @@ def read_notes(content: bytes) -> Iterator[tuple[bytes, int, bytes]]:
         at = start + (size + 3 & ~3)
 
 
-def _map_file(path: Path) -> mmap.mmap:
+def _map_file(path: Path) -> tuple[mmap.mmap, FileIdentity]:
     try:
         with path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            identity = FileIdentity.from_stat(os.fstat(file.fileno()))
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), identity
     except OSError as error:
         raise NoSuchBinaryError(f"{path}: {error.strerror}") from None
     except ValueError:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.binaries.elf_image import ElfError, Image, NotElfError, read_notes
+from orchestrator.kernel.abi.file_identity import FileIdentity
 
 OperandKind = Literal["register", "memory", "constant", "unsupported"]
 
@@ -61,10 +62,12 @@ class UsdtProbe:
 
     `file_offset` is what uprobes take; `semaphore_offset` is the reference counter's file offset,
     which the kernel raises while the probe is attached, or None where there is no semaphore.
+    `identity`: the file that was read.
     """
 
     provider: str
     name: str
+    identity: FileIdentity
     address: int
     file_offset: int
     semaphore_offset: int | None
@@ -114,9 +117,12 @@ def _parse_probe(image: Image, note: bytes, base_now: int | None) -> UsdtProbe:
     offset = image.file_offset(address + moved)
     if offset is None:
         raise NotElfError(f"{image.path}: USDT {provider}:{name} is where no segment is loaded")
+    if not image.is_executable(address + moved):
+        raise NotElfError(f"{image.path}: damaged: USDT {provider}:{name} is not in code")
     return UsdtProbe(
         provider=provider,
         name=name,
+        identity=image.identity,
         address=address + moved,
         file_offset=offset,
         semaphore_offset=image.file_offset(semaphore + moved) if semaphore else None,

@@ -198,6 +198,7 @@ def _make_hook(
         exit_tracepoint=point.exit_tracepoint,
         event=point.event,
         path=point.path,
+        identity=point.identity,
         file_offset=point.file_offset,
         semaphore=point.semaphore,
         frequency=point.frequency,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from orchestrator.compile.expressions.members import parse_type
 from orchestrator.compile.expressions.nodes import Builtin, Node, Register
 from orchestrator.compile.expressions.types import U64, Pointer, Space, Type
+from orchestrator.kernel.abi.file_identity import FileIdentity
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import AttachKind
@@ -39,6 +40,7 @@ class Point:
     exit_tracepoint: Tracepoint | None = None
     event: str = ""
     path: str = ""
+    identity: FileIdentity | None = None
     file_offset: int = 0
     semaphore: int = 0
     frequency: int = 0

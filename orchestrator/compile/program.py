@@ -11,6 +11,7 @@ from typing import Literal
 from orchestrator.cells.buckets import Buckets
 from orchestrator.compile.expressions.nodes import Let, Node, ShownForm
 from orchestrator.compile.expressions.types import Bool, Int, Type
+from orchestrator.kernel.abi.file_identity import FileIdentity
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import KINDS, AttachKind, KindTraits
 from orchestrator.plan.findings import Position
@@ -200,7 +201,8 @@ class Hook:
 
     symbol, offset: kernel functions. btf_id, arguments (their number), also of raw tracepoints.
     tracepoint, exit_tracepoint: tracepoints and the two of a syscall. event: a raw tracepoint's.
-    path, file_offset, semaphore (file offset of the reference counter, 0: none), symbol: user code.
+    path, file_offset, semaphore (file offset of the reference counter, 0: none), symbol: user code;
+    identity: the file that `path` named when the offset was found (None: not on this host).
     frequency: profile, in Hz.
     """
 
@@ -219,6 +221,7 @@ class Hook:
     exit_tracepoint: Tracepoint | None = None
     event: str = ""
     path: str = ""
+    identity: FileIdentity | None = None
     file_offset: int = 0
     semaphore: int = 0
     frequency: int = 0

@@ -1,11 +1,13 @@
 """Attach points in user code: functions, offsets and USDT probes of files on this host."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.compile.expressions.members import parse_type
 from orchestrator.compile.expressions.nodes import UsdtArg
 from orchestrator.compile.expressions.types import U64, Int
 from orchestrator.compile.point import Point, parse_arguments, register_arguments
+from orchestrator.kernel.abi.file_identity import FileIdentity
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.attach_kinds import KINDS
 from orchestrator.plan.findings import PlanError, plan_error
@@ -17,51 +19,67 @@ if TYPE_CHECKING:
 
 
 def find_user_function(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
-    """The function, or instruction, of a file. Raises PlanError PP080, PP081."""
+    """All functions of that name in a file, or an instruction in each. Raises PlanError PP080,
+    PP081."""
     path, _, place = item.target.rpartition(":")
     symbol, _, offset_text = place.partition("+")
     offset = int(offset_text, 0) if offset_text else 0
-    binary, file_offset = _locate_symbol(item, facts, path, symbol)
     traits = KINDS[item.kind]
     arguments = parse_arguments(item, facts, "user") if traits.has_arguments else {}
     returned = parse_type(facts, item.returns, "user", item.position) if item.returns else U64
-    return (
+    return tuple(
         Point(
             kind=item.kind,
-            label=f"{item.kind}:{binary}:{place}",
+            label=f"{item.kind}:{found.path}:{place}",
             func=symbol,
             arguments=arguments,
             positional=register_arguments("user") if traits.has_arguments else lambda _index: None,
             retval=returned if traits.has_return else None,
             paired=traits.is_paired,
             symbol=symbol,
-            path=binary,
+            path=found.path,
+            identity=found.identity,
             offset=offset,
-            file_offset=file_offset + offset,
-        ),
+            file_offset=found.file_offset + offset,
+        )
+        for found in _find_places(item, facts, path, symbol, offset)
     )
 
 
-def _locate_symbol(item: AttachItem, facts: KernelFacts, path: str, symbol: str) -> tuple[str, int]:
-    """The binary and the symbol's file offset; for a recorded kernel, a binary that is missing on
-    this machine is accepted as written, since it belongs to the recorded host."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """A function in a file; `identity` None: the file is not on this host."""
+
+    path: str
+    identity: FileIdentity | None = None
+    file_offset: int = 0
+
+
+def _find_places(
+    item: AttachItem, facts: KernelFacts, path: str, symbol: str, offset: int
+) -> tuple[_Place, ...]:
+    """The functions of that name; for a recorded kernel, a binary that is missing on this machine
+    is accepted as written, since it belongs to the recorded host."""
     from orchestrator.binaries import elf
 
     try:
-        binary = elf.resolve_binary(path)
-        return str(binary), elf.symbol_offset(binary, symbol)
+        found = elf.find_symbols(elf.resolve_binary(path), symbol, offset)
     except elf.NoSuchBinaryError as error:
         if facts.recorded:
-            return path, 0
+            return (_Place(path=path),)
         raise _error_from_elf(error, item) from None
     except elf.ElfError as error:
         raise _error_from_elf(error, item) from None
+    return tuple(
+        _Place(path=str(one.path), identity=one.identity, file_offset=one.file_offset)
+        for one in found
+    )
 
 
 def _error_from_elf(error: "ElfError", item: AttachItem) -> PlanError:
-    from orchestrator.binaries.elf import IfuncError
+    from orchestrator.binaries.elf import IfuncError, InstructionError
 
-    code = "PP081" if isinstance(error, IfuncError) else "PP080"
+    code = "PP081" if isinstance(error, IfuncError | InstructionError) else "PP080"
     return plan_error(code, str(error), item.position, error.hint)
 
 
@@ -95,6 +113,7 @@ def _make_usdt_point(item: AttachItem, binary: str, probe: "UsdtProbe") -> Point
         positional=lambda index: operands[index] if index < len(operands) else None,
         symbol=f"{probe.provider}:{probe.name}",
         path=binary,
+        identity=probe.identity,
         file_offset=probe.file_offset,
         semaphore=probe.semaphore_offset or 0,
     )

@@ -80,6 +80,7 @@ class KindTraits:
 
 _SYMBOL = r"[A-Za-z_.$*?][\w.$*?]{0,254}"
 _EXACT = r"[A-Za-z_.$][\w.$]{0,254}"
+_VERSION = r"(?:@@?[A-Za-z_][\w.]{0,63})?"  # of a function of a shared library
 _OFFSET = r"(?:\+(?:0x[0-9a-fA-F]{1,8}|[0-9]{1,9}))?"
 _WORD = r"[A-Za-z_*?][\w*?]{0,63}"
 _SYSTEM = r"[A-Za-z_*?][\w*?-]{0,63}"
@@ -105,7 +106,8 @@ def _kernel_function(
 def _user_function(
     moment: FiringTime, *, has_offset: bool = False, has_arguments: bool = True
 ) -> KindTraits:
-    symbol = SYMBOL_OR_OFFSET if has_offset else _SYMBOL
+    exact = rf"{_EXACT}{_VERSION}{_OFFSET if has_offset else ''}"
+    symbol = rf"{_SYMBOL}|{exact}"
     return KindTraits(
         site="user code",
         moment=moment,

@@ -59,7 +59,7 @@ def _names_in_file(hook: Hook, target: str) -> AttachNames:
     symbol = target.removeprefix(f"{hook.path}:")
     real = os.path.realpath(hook.path)
     plain = ".." not in hook.path.split("/")
-    bare = symbol.partition("+")[0]
+    bare = symbol.partition("+")[0].partition("@")[0]
     files = {os.path.basename(path) for path in (real, hook.path)}  # noqa: PTH119  # text, no path
     also = [f"{path}:{bare}" for path in (real, hook.path, *sorted(files))]
     own = [f"{real}:{symbol}", *([f"{hook.path}:{symbol}"] if plain else [])]

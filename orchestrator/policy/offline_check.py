@@ -52,7 +52,8 @@ def _check_item(item: AttachItem, policy: Policy) -> Iterator[Finding]:
     is_named = site != "timer" and not any(char in item.target for char in "*?[")
     if not is_named or (site == "user code" and not item.target.startswith("/")):
         return
-    target = item.target.partition("+")[0]
+    owner, colon, place = item.target.rpartition(":")  # a path may contain + and @
+    target = owner + colon + place.partition("+")[0].partition("@")[0]
     denying = [entry for entry in policy.deny_symbols if fnmatchcase(target, entry.text)]
     allowed = [entry for entry in policy.allow_symbols if fnmatchcase(item.target, entry.text)]
     against = [describe_rule(policy, "deny_symbols", entry) for entry in denying]

@@ -131,9 +131,10 @@ def check_elf(data: bytes) -> None:
     try:
         os.write(handle, data)
         path = Path(f"/proc/self/fd/{handle}")
-        for name in ("work", "puts", "nonesuch"):
+        for name in ("work", "puts", "nonesuch", "work@V1"):
             with suppress(ElfError):
-                elf.find_symbol(path, name).name.encode()
+                for symbol in elf.find_symbols(path, name, len(data) % 3):
+                    symbol.name.encode()
         with suppress(ElfError):
             elf.build_id(path)
         with suppress(ElfError):

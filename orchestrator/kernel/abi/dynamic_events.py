@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from orchestrator.kernel.abi.file_identity import FileIdentity, require_unchanged
+
 TRACEFS = Path("/sys/kernel/tracing")
 NAME = re.compile(r"[a-z0-9_]{1,63}")
 SYMBOL = re.compile(r"(?:[A-Za-z0-9_]+:)?[A-Za-z_.$][\w.$]*", re.ASCII)
@@ -38,6 +40,7 @@ REASONS = {
     errno.EOPNOTSUPP: "this kernel has no such dynamic events",
     errno.E2BIG: "the definition is too long or has too many arguments",
     errno.ENOMEM: "not enough kernel memory",
+    errno.ESTALE: "the file was replaced or changed after the offset in it was found; run again",
 }
 
 
@@ -57,14 +60,16 @@ class Event:
     `offset` in bytes: from the symbol, or in the file. `maxactive` bounds the calls that a return
     probe of the kernel follows at once; the kernel's own default loses nested returns.
     `ref_counter` is the file offset of a USDT semaphore. `fetch` are fetch arguments
-    ("NAME=ARG:TYPE"). Event names should be unique on the host: the kernel's profiles list them
-    without their group.
+    ("NAME=ARG:TYPE"). `identity`: the file for which `offset` was found (None: whatever `path`
+    names). Event names should be unique on the host: the kernel's profiles list them without their
+    group.
     """
 
     group: str
     name: str
     symbol: str | None = None
     path: str | None = None
+    identity: FileIdentity | None = None
     offset: int = 0
     returns: bool = False
     maxactive: int = MAXACTIVE_DEFAULT
@@ -131,18 +136,37 @@ def define_events(
 ) -> None:
     """Define all events, or none: when one is refused, the others are removed again.
 
-    `journal` is called with "group/event" before each is created. Raises DefinitionError.
+    `journal` is called with "group/event" before each is created. Raises DefinitionError; its errno
+    is ESTALE where a file is no longer the one that the event is for.
     """
     defined: list[Event] = []
     for event in events:
         journal(event.full_name)
         try:
-            _append_line(_file_for(event, tracefs), event.line)
+            _define_event(event, tracefs)
         except OSError as refused:
             reason = explain_refusal(refused.errno or 0, event.line, tracefs)
             remove_events([earlier.full_name for earlier in defined], tracefs=tracefs)
             raise DefinitionError(refused.errno or 0, event.line, reason) from None
         defined.append(event)
+
+
+def _define_event(event: Event, tracefs: Path) -> None:
+    """A definition holds the file that its path named when it was written, and changes nothing in
+    it before the event is enabled. So a file that is the right one afterwards is the one held."""
+    file = _file_for(event, tracefs)
+    _require_file(event)
+    _append_line(file, event.line)
+    try:
+        _require_file(event)
+    except OSError:
+        remove_events([event.full_name], tracefs=tracefs)
+        raise
+
+
+def _require_file(event: Event) -> None:
+    if event.path is not None and event.identity is not None:
+        require_unchanged(event.path, event.identity)
 
 
 def _file_for(event: Event, tracefs: Path) -> Path:

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import shutil
 import struct
 import threading
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from orchestrator.backends.bcc.attach import links
 from orchestrator.backends.bcc.handles.attachment import close_together
 from orchestrator.kernel.abi import bpf, dynamic_events, perf
 from orchestrator.kernel.abi.dynamic_events import Event
+from orchestrator.kernel.abi.file_identity import FileIdentity
 from tests.live.bpf.conftest import Counter, Workload
 
 CALLS = 3000
@@ -117,6 +119,24 @@ def test_the_uprobe_pmu_sees_each_call(counter: Make, workload: Workload, return
     workload.run("call", str(CALLS), before=count.watch)
     attached.detach()
     assert count.counts.hits == CALLS
+
+
+def test_the_uprobe_pmu_attaches_to_the_file_that_was_read_or_not_at_all(
+    counter: Make, workload: Workload, tmp_path: Path
+) -> None:
+    """It is named by a descriptor; another file in its place gets no breakpoint."""
+    count = counter(bpf.KPROBE)
+    path, offset = workload.binary, workload.offset_of("target_fn")
+    identity = FileIdentity.from_stat(path.stat())
+    attached = links.attach_uprobe_pmu(str(path), offset, count.program, identity=identity)
+    assert attached.place == f"{path}+{offset:#x}"
+    workload.run("call", str(CALLS), before=count.watch)
+    attached.detach()
+    assert count.counts.hits == CALLS
+    copy = tmp_path / path.name
+    shutil.copy(path, copy)
+    with pytest.raises(links.AttachRefused, match="replaced or changed"):
+        links.attach_uprobe_pmu(str(copy), offset, count.program, identity=identity)
 
 
 @pytest.mark.parametrize("pmu", [False, True])

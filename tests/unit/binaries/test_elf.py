@@ -18,11 +18,12 @@ from orchestrator.binaries.elf import (
     NotElfError,
     UndefinedSymbolError,
     build_id,
-    find_symbol,
+    find_symbols,
     resolve_binary,
     symbol_offset,
 )
 from orchestrator.binaries.usdt import NoSuchProbeError, parse_arguments, usdt_probes
+from tests.support.binaries import build_twins, build_versions
 
 PYTHON = Path(sys.executable).resolve()
 
@@ -61,8 +62,7 @@ def test_file_offsets_are_those_of_pyelftools(libc: Path) -> None:
         }
     assert len(wanted) > 1000
     for name in list(wanted)[::10]:
-        found = find_symbol(libc, name)
-        assert (found.file_offset, found.kind) == (wanted[name], "function"), name
+        assert [found.file_offset for found in find_symbols(libc, name)] == [wanted[name]], name
 
 
 def test_the_code_at_the_offset_is_what_runs(libc: Path) -> None:
@@ -74,21 +74,20 @@ def test_the_code_at_the_offset_is_what_runs(libc: Path) -> None:
 
 
 def test_an_ifunc_is_told_apart_and_not_probed(libc: Path) -> None:
-    assert find_symbol(libc, "memcpy").kind == "ifunc"
     with pytest.raises(IfuncError, match="resolver"):
         symbol_offset(libc, "memcpy")
 
 
 def test_a_misspelt_function_is_answered_with_its_neighbours(libc: Path) -> None:
     with pytest.raises(NoSuchSymbolError, match="mallloc") as caught:
-        find_symbol(libc, "mallloc")
+        find_symbols(libc, "mallloc")
     assert "malloc" in caught.value.nearest
     assert "malloc" in caught.value.hint
 
 
 def test_a_function_that_is_only_called_names_the_libraries() -> None:
     with pytest.raises(UndefinedSymbolError) as caught:
-        find_symbol(resolve_binary("true"), "setlocale")
+        find_symbols(resolve_binary("true"), "setlocale")
     assert "libc.so.6" in caught.value.libraries
 
 
@@ -98,7 +97,26 @@ def test_a_script_and_an_empty_file_are_no_binaries(tmp_path: Path) -> None:
     empty.touch()
     for path in (script, empty):
         with pytest.raises(NotElfError):
-            find_symbol(path, "main")
+            find_symbols(path, "main")
+
+
+def test_static_functions_of_one_name_are_all_found(tmp_path: Path) -> None:
+    twins = find_symbols(build_twins(tmp_path), "twin")
+    assert len({found.file_offset for found in twins}) == len(twins) == 2
+
+
+def test_all_versions_are_found_the_default_first_or_the_one_named(tmp_path: Path) -> None:
+    library, _ = build_versions(tmp_path)
+    [default, old] = find_symbols(library, "versioned")
+    assert find_symbols(library, "versioned@V2") == find_symbols(library, "versioned@@V2")
+    assert find_symbols(library, "versioned@V2")[0].address == default.address
+    assert [found.address for found in find_symbols(library, "versioned@V1")] == [old.address]
+    assert symbol_offset(library, "versioned") == default.file_offset
+    with pytest.raises(NoSuchSymbolError, match="no version V3 of versioned") as caught:
+        find_symbols(library, "versioned@V3")
+    assert caught.value.nearest == ("versioned@V1", "versioned@V2")
+    with pytest.raises(NoSuchSymbolError, match="no function nothing"):
+        find_symbols(library, "nothing@V1")
 
 
 @given(data=st.data())
@@ -111,7 +129,8 @@ def test_a_damaged_binary_raises_nothing_but_elf_errors(
     path = tmp_path_factory.getbasetemp() / "damaged"
     path.write_bytes(content[: data.draw(st.integers(1, len(content)))])
     try:
-        find_symbol(path, "main")
+        find_symbols(path, "main", 1)
+        find_symbols(path, "main@V1")
         build_id(path)
         usdt_probes(path)
     except ElfError:

@@ -103,6 +103,7 @@ def attach_side(
                 program,
                 returns=is_at_return(side),
                 ref_counter=hook.semaphore,
+                identity=hook.identity,
             )
         case "perf clock":
             return clock.attach_perf_clock(hook.frequency, program)
@@ -125,8 +126,13 @@ def _define_event(side: HookSide, run_id: str) -> Event:
     kernel's profiles list names without groups."""
     hook = side.hook
     run = re.sub(r"[^a-z0-9]", "_", run_id.lower())[:24]
-    place = (
-        {"path": hook.path, "offset": hook.file_offset, "ref_counter": hook.semaphore}
+    place: Mapping[str, object] = (
+        {
+            "path": hook.path,
+            "identity": hook.identity,
+            "offset": hook.file_offset,
+            "ref_counter": hook.semaphore,
+        }
         if hook.traits.space == "user"
         else {"symbol": hook.symbol, "offset": hook.offset}
     )

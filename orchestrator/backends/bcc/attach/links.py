@@ -10,12 +10,15 @@ import ctypes
 import errno
 import os
 from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from orchestrator.backends.bcc.handles.attachment import Attachment
 from orchestrator.kernel.abi import bpf, dynamic_events, perf
 from orchestrator.kernel.abi.dynamic_events import Event
+from orchestrator.kernel.abi.file_identity import FileIdentity, open_unchanged
 
 Handle = TypeVar("Handle")
 __all__ = ["AttachRefused", "attach_dynamic_event", "attach_fentry", "attach_fexit"]
@@ -138,15 +141,36 @@ def attach_kprobe_pmu(
     return _attach_pmu("kprobe", symbol, offset, prog_fd, returns=returns)
 
 
-def attach_uprobe_pmu(
-    path: str, offset: int, prog_fd: int, *, returns: bool = False, ref_counter: int = 0
+def attach_uprobe_pmu(  # noqa: PLR0913 - what makes a PMU event
+    path: str,
+    offset: int,
+    prog_fd: int,
+    *,
+    returns: bool = False,
+    ref_counter: int = 0,
+    identity: FileIdentity | None = None,
 ) -> Attachment:
     """Attach a kprobe program to an offset in a file by the uprobe PMU, for hosts without tracefs.
 
     `ref_counter`: file offset of a USDT semaphore, counted up while attached (4.20 and later).
-    Raises AttachRefused.
+    `identity`: the file that the offset was found in. The kernel writes the breakpoint as soon as
+    the event is opened, so the file is named by a descriptor of it and not by its path. Raises
+    AttachRefused.
     """
-    return _attach_pmu("uprobe", path, offset, prog_fd, returns=returns, high=ref_counter)
+    opened = nullcontext(path) if identity is None else open_unchanged(path, identity)
+    with ExitStack() as undoing:
+        try:
+            with opened as name:
+                attachment = _attach_pmu(
+                    "uprobe", name, offset, prog_fd, returns=returns, high=ref_counter
+                )
+                undoing.callback(attachment.detach)
+        except OSError as refused:
+            code = refused.errno or 0
+            why = dynamic_events.REASONS.get(code, os.strerror(code))
+            raise AttachRefused("uprobe PMU", f"{path}+{offset:#x}", code, why) from None
+        undoing.pop_all()
+    return replace(attachment, place=f"{path}+{offset:#x}")
 
 
 def _attach_pmu(  # noqa: PLR0913 - what makes a PMU event

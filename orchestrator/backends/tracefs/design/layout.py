@@ -7,6 +7,7 @@ from typing import Literal
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.program import Emit, Hook, MetricUse
 from orchestrator.kernel.abi.dynamic_events import Event
+from orchestrator.kernel.abi.file_identity import FileIdentity
 
 __all__ = [
     "EventDefinition",
@@ -27,6 +28,7 @@ class EventDefinition:
 
     symbol: str | None = None
     path: str | None = None
+    identity: FileIdentity | None = None
     offset: int = 0
     returns: bool = False
     ref_counter: int = 0
@@ -39,6 +41,7 @@ class EventDefinition:
             name=name,
             symbol=self.symbol,
             path=self.path,
+            identity=self.identity,
             offset=self.offset,
             returns=self.returns,
             ref_counter=self.ref_counter,

@@ -62,6 +62,7 @@ class Sources:
         definition = EventDefinition(
             symbol=None if in_user_code else hook.symbol,
             path=hook.path if in_user_code else None,
+            identity=hook.identity,
             offset=hook.file_offset if in_user_code else hook.offset,
             returns=side == "return" or hook.traits.moment == "return",
             ref_counter=hook.semaphore,

@@ -1,5 +1,6 @@
 """Definitions of kprobe and uprobe events: the lines that reach tracefs."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from orchestrator.kernel.abi.dynamic_events import (
     explain_refusal,
     read_profile,
 )
+from orchestrator.kernel.abi.file_identity import FileIdentity
 
 
 def test_lines_are_those_of_the_documentation() -> None:
@@ -52,6 +54,35 @@ def test_one_refused_event_removes_the_others(tmp_path: Path) -> None:
         define_events(events, journal.append, tracefs=tmp_path)
     assert journal == ["g/k", "g/u"]
     assert (tmp_path / "kprobe_events").read_text() == "p:g/k vfs_read\n-:g/k\n"
+
+
+def user_event(file: Path) -> Event:
+    """An event in a file that is on this host."""
+    file.write_bytes(b"\x7fELF")
+    identity = FileIdentity.from_stat(file.stat())
+    return Event(group="g", name="u", path=str(file), offset=64, identity=identity)
+
+
+def test_no_event_is_defined_in_a_file_that_was_replaced(tmp_path: Path) -> None:
+    """The offset is of the file that was read, and would be inside an instruction of another."""
+    events, file, other = (tmp_path / name for name in ("uprobe_events", "binary", "other"))
+    event = user_event(file)
+    events.touch()
+    other.write_bytes(b"\x7fELF")
+    other.rename(file)
+    with pytest.raises(DefinitionError, match="replaced or changed") as refused:
+        define_events([event], lambda _name: None, tracefs=tmp_path)
+    assert (refused.value.errno, events.read_text()) == (errno.ESTALE, "")
+
+
+def test_an_event_is_removed_when_its_file_changed_while_it_was_defined(tmp_path: Path) -> None:
+    """Here the definition itself is what changes the file."""
+    event = user_event(tmp_path / "binary")
+    (tmp_path / "kprobe_events").touch()
+    (tmp_path / "uprobe_events").symlink_to(tmp_path / "binary")
+    with pytest.raises(DefinitionError, match="replaced or changed"):
+        define_events([event], lambda _name: None, tracefs=tmp_path)
+    assert (tmp_path / "kprobe_events").read_text() == "-:g/u\n"
 
 
 def test_the_kernels_own_reason_is_preferred(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 Readers need CAP_SYSLOG to see addresses (kernel.kptr_restrict); for others all are 0.
 """
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -21,20 +22,15 @@ _FARTHEST = 1 << 20  # no function is as large: farther is a hole between sectio
 _HEX = np.full(256, 0xFF, dtype=np.uint8)
 for _digit in range(16):
     _HEX[ord(f"{_digit:x}")] = _digit
-# Frames between the probed function and bpf_get_stack: the kernel's path to the program.
-_MACHINERY = (
-    "bpf_prog_",
-    "bpf_get_stack",
-    "bpf_trace_run",
-    "bpf_trampoline_",
-    "__bpf_",
-    "__traceiter_",
-    "perf_trace_",
-    "perf_call_bpf_",
-    "perf_syscall_",
-    "trace_call_bpf",
+# What the kernel runs between a probed place and the program that takes a stack: functions with names
+# of these forms, and generated code (programs, trampolines), which is shown as a module named bpf.
+_MACHINERY = re.compile(
+    r"(_*bpf_get_stack\w*|_+bpf_prog_(run|enter|exit)\w*|_+bpf_trace_\w+|bpf_trace_run\d+"
+    r"|trace_call_bpf|__traceiter_\w+|__do_trace_\w+|(do_)?perf_trace_\w+"
+    r"|perf_call_bpf_(enter|exit)|perf_syscall_(enter|exit)"
+    r"|bpf_(prog_[0-9a-f]{16}|trampoline_\d+)(_\w+)?)(\.[\w.]+)?"
 )
-_MACHINERY_DEPTH = 8
+_GENERATED = "bpf"
 
 
 class KernelSymbols:
@@ -120,11 +116,22 @@ def _parse_addresses(
 
 
 def drop_machinery(frames: Sequence[Frame]) -> Sequence[Frame]:
-    """A kernel stack without the frames between the probed function and the program that took
-    it."""
-    inner = [
-        at
-        for at, inner_frame in enumerate(frames[:_MACHINERY_DEPTH])
-        if inner_frame.symbol is not None and inner_frame.symbol.startswith(_MACHINERY)
-    ]
-    return frames[inner[-1] + 1 :] if inner else frames
+    """A kernel stack without the frames between the probed place and the program that took it.
+
+    Only the innermost frames are dropped, up to the first function of another kind: further out,
+    the same code shows that the way to this place led through another probe. A generated frame
+    without a name (net.core.bpf_jit_kallsyms is 0) is dropped where machinery follows it.
+    """
+    begin = 0
+    for at, frame in enumerate(frames):
+        if _is_machinery(frame):
+            begin = at + 1
+        elif frame.symbol is not None:
+            break
+    return frames[begin:] if begin else frames
+
+
+def _is_machinery(frame: Frame) -> bool:
+    return frame.symbol is not None and (
+        frame.module == _GENERATED or _MACHINERY.fullmatch(frame.symbol) is not None
+    )

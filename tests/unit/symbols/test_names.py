@@ -81,11 +81,42 @@ def test_an_empty_kallsyms_names_nothing() -> None:
     assert not KernelSymbols(b"").available
 
 
-def test_the_way_from_the_probe_to_our_program_is_left_out() -> None:
-    inner = ["bpf_get_stack_raw_tp", "bpf_prog_0123_hook", "bpf_trace_run2", "do_syscall_64"]
-    frames = [make_frame(at, name) for at, name in enumerate(inner)]
-    assert [one.symbol for one in drop_machinery(frames)] == ["do_syscall_64"]
-    assert drop_machinery(frames[3:]) == frames[3:]
+def left_of(*names: str | None) -> list[str | None]:
+    """The symbols that are left of a stack, None being a frame without a name."""
+    frames = [make_frame(at, name) for at, name in enumerate(names)]
+    return [one.symbol for one in drop_machinery(frames)]
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        ("bpf_get_stack_raw_tp", "bpf_prog_0123456789abcdef_hook", "bpf_trace_run2"),
+        ("bpf_prog_0123456789abcdef_hook", "__bpf_trace_sched_switch", "__traceiter_sched_switch"),
+        ("bpf_prog_0123456789abcdef_hook", "bpf_trampoline_6442475041"),
+        ("bpf_prog_0123456789abcdef_hook", "trace_call_bpf", "perf_call_bpf_enter.isra.0",
+         "perf_syscall_enter"),
+        ("trace_call_bpf", "do_perf_trace_sched_switch", "perf_trace_sched_switch"),
+        (None, "bpf_trampoline_6442475041"),
+        (),
+    ],
+)  # fmt: skip
+def test_the_way_from_the_probe_to_our_program_is_left_out(inner: tuple[str | None, ...]) -> None:
+    assert left_of(*inner, "do_syscall_64", "entry") == ["do_syscall_64", "entry"]
+
+
+def test_the_way_through_an_outer_probe_is_kept() -> None:
+    """A probed function that is reached through itself: the outer call runs inside a trampoline."""
+    outer = ["notify_change", "bpf_trampoline_7", "notify_change", "chmod_common", "do_fchmodat"]
+    ours = ["bpf_prog_0123456789abcdef_hook", "bpf_trampoline_7"]
+    whole = ["notify_change", "ovl_setattr", *outer]
+    assert left_of(*ours, *whole) == whole
+    assert left_of(*whole) == whole
+
+
+def test_functions_with_names_like_ours_are_kept() -> None:
+    """Probes in the kernel's own BPF code."""
+    for name in ("bpf_prog_load", "__bpf_prog_put", "bpf_trampoline_link_prog", "perf_syscalls"):
+        assert left_of(name, "__sys_bpf", "do_syscall_64") == [name, "__sys_bpf", "do_syscall_64"]
 
 
 # ---------------------------------------------------------------- files

@@ -29,6 +29,7 @@ EventKind = Literal[
     "outstanding.reported",
     "stop.reached",
     "limit.reached",
+    "clock.stepped",
     "governor.stepped",
     "events.lost",
     "run.finished",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from orchestrator.backends.protocol import Session
 from orchestrator.compile.program import Program
-from orchestrator.output.log import format_timestamp
+from orchestrator.output.wall_clock import WallClock
 from orchestrator.run.loop import LEASE_NS
 from orchestrator.run.safety.guard import Guard
 
@@ -14,10 +14,11 @@ __all__ = ["Armed", "arm"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Armed:
-    """When probes were armed: `at_ns` by CLOCK_MONOTONIC, `started` as RFC 3339."""
+    """When probes were armed: `at_ns` by CLOCK_MONOTONIC, `started` as RFC 3339, by `clock`."""
 
     at_ns: int
     started: str
+    clock: WallClock
 
 
 def arm(session: Session, program: Program, guard: Guard) -> Armed:
@@ -28,4 +29,5 @@ def arm(session: Session, program: Program, guard: Guard) -> Armed:
     deadline_ns = at_ns + (LEASE_NS if duration is None else duration)
     guard.set_deadline(deadline_ns)
     session.arm(deadline_ns)
-    return Armed(at_ns=at_ns, started=format_timestamp(time.time_ns()))
+    clock = WallClock()
+    return Armed(at_ns=at_ns, started=clock.stamp(at_ns), clock=clock)

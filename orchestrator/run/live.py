@@ -48,15 +48,23 @@ class Live:
         self._stacks = Stacks(
             session.new_stacks, output, expected=session.counts().stacks is not None
         )
-        self._stream = Stream(session, artifact.program, output, constants, self._stacks)
+        self._stream = Stream(
+            session, artifact.program, output, constants, self._stacks, armed.clock
+        )
         self._notices = Notices(artifact, session.attached, output)
         self._metrics = MetricReporter(
-            plan, self._program, output, self._read_metrics, self._stacks.names, session.open_spans
+            plan,
+            self._program,
+            output,
+            armed.clock,
+            self._read_metrics,
+            self._stacks.names,
+            session.open_spans,
         )
         self._window_ns = choose_window_ns(plan, self._program.every_ns)
         self._armed_ns = self._disarmed_ns = armed.at_ns
         self.started = armed.started
-        self._metrics.begin(armed.started, armed.at_ns)
+        self._metrics.begin(armed.at_ns)
         if bar is not None:
             bar.follow(self._metrics.snapshot)
         self._pauses = Pauses(session, self._program, output)

@@ -1,6 +1,5 @@
 """From records of the kernel to lines: read, trim, render, write, count. Imports numpy."""
 
-import time
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,6 +10,7 @@ from orchestrator.compile.program import RECORD_HEADER, Program
 from orchestrator.output.json_lines.lines import RecordRenderer
 from orchestrator.output.json_lines.stack_numbers import StackColumns
 from orchestrator.output.run_output import RunOutput
+from orchestrator.output.wall_clock import WallClock
 from orchestrator.run.report.ledger import Delivery
 from orchestrator.run.stacks import Stacks
 
@@ -18,28 +18,30 @@ __all__ = ["Stream"]
 
 _EMIT = next(offset for name, _, offset in RECORD_HEADER if name == "emit")
 _ROWS = 4096  # rendered at once
+_WORTH_A_RECORD_NS = 100_000_000  # smaller steps of the clock are followed silently
 
 
 class Stream:
     """The event records of one run.
 
-    `constants`: the fields of every event line. `full`: limits.output is reached; later records are
-    read and counted, but not written.
+    `constants`: the fields of every event line. `clock`: followed at every read. `full`:
+    limits.output is reached; later records are read and counted, but not written.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # where records come from, and all that makes them lines
         self,
         session: Session,
         program: Program,
         output: RunOutput,
         constants: Mapping[str, str],
         stacks: Stacks,
+        clock: WallClock,
     ) -> None:
-        self._session, self._stacks = session, stacks
+        self._session, self._stacks, self._clock = session, stacks, clock
         self._output = output
         self._room = program.limits.events
         self._bytes = program.limits.output
-        self._renderer = RecordRenderer(program.emits, constants, _wall_offset(), stacks.names)
+        self._renderer = RecordRenderer(program.emits, constants, clock.offset_ns, stacks.names)
         self._columns = StackColumns(program.emits)
         kinds = max((emit.index for emit in program.emits), default=-1) + 1
         self._delivered, self._trimmed, self._undelivered = np.zeros((3, kinds), dtype=np.int64)
@@ -63,6 +65,7 @@ class Stream:
     def drain(self) -> int:
         """Read and write the records that are there; returns their number."""
         batches = self._session.read()
+        self._follow_clock()
         try:
             self._stacks.write_new_if_due()
             for batch in batches:
@@ -70,6 +73,14 @@ class Stream:
         finally:
             self._session.release_batch()
         return sum(map(len, batches))
+
+    def _follow_clock(self) -> None:
+        """Where the system's clock was set, the records that follow have the new time."""
+        step = self._clock.follow()
+        if step:
+            self._renderer.set_wall_offset(self._clock.offset_ns)
+        if abs(step) >= _WORTH_A_RECORD_NS:
+            self._output.write_record("clock.stepped", "warning", by_ns=step)
 
     def _take(self, batch: NDArray[np.uint8]) -> None:
         kept, over = batch[: self._room], batch[self._room :]
@@ -103,8 +114,3 @@ class Stream:
         elif len(records):
             emits = np.ascontiguousarray(records[:, _EMIT : _EMIT + 2]).view("<u2")[:, 0]
             into += np.bincount(emits, minlength=len(into))
-
-
-def _wall_offset() -> int:
-    """The offset from CLOCK_MONOTONIC to wall time, in ns."""
-    return time.time_ns() - time.monotonic_ns()

@@ -22,8 +22,8 @@ _FARTHEST = 1 << 20  # no function is as large: farther is a hole between sectio
 _HEX = np.full(256, 0xFF, dtype=np.uint8)
 for _digit in range(16):
     _HEX[ord(f"{_digit:x}")] = _digit
-# What the kernel runs between a probed place and the program that takes a stack: functions with names
-# of these forms, and generated code (programs, trampolines), which is shown as a module named bpf.
+# What the kernel runs between a probed place and the program that takes a stack: functions with
+# names of these forms, and generated code (programs, trampolines), shown as a module named bpf.
 _MACHINERY = re.compile(
     r"(_*bpf_get_stack\w*|_+bpf_prog_(run|enter|exit)\w*|_+bpf_trace_\w+|bpf_trace_run\d+"
     r"|trace_call_bpf|__traceiter_\w+|__do_trace_\w+|(do_)?perf_trace_\w+"

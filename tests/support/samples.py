@@ -113,6 +113,7 @@ def lifecycle() -> dict[str, dict[str, Any]]:
             "caveats": ["what was opened before the run began is not seen"],
             "window": {"start": STAMP, "end": STAMP}, "total": False,
         },
+        "clock.stepped": {"by_ns": -7_200_000_000_000},
         "governor.stepped": {
             "action": "sample", "probe": "read", "cost": 0.031, "budget": 0.02, "sample": 20,
         },

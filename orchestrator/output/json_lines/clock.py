@@ -25,7 +25,7 @@ class Clock:
     """The times of one batch: CLOCK_MONOTONIC of the records plus `offset` (ns) is wall time."""
 
     def __init__(self, offset: int, scratch: Scratch) -> None:
-        self._offset = np.uint64(offset % _MODULUS)
+        self.set_offset(offset)
         self._scratch = scratch
         rows = scratch.index.size
         self._wall = np.empty((2, rows), dtype=np.uint64)
@@ -34,6 +34,10 @@ class Clock:
         self.second = 0
         self.others: list[tuple[int, npt.NDArray[np.intp]]] = []
         self._wall_n = self._wall[0]
+
+    def set_offset(self, offset: int) -> None:
+        """Use another offset from now on: the system's clock was set."""
+        self._offset = np.uint64(offset % _MODULUS)
 
     def read(self, records: ByteRows) -> None:
         """Read the times of `records`: `second` becomes the first second of the batch, `others` the

@@ -136,6 +136,10 @@ class LineRenderer:
         self._matrix: ByteRows = np.empty((0, 0), dtype=np.uint8)
         self._buffer: ByteRows = np.empty(0, dtype=np.uint8)
 
+    def set_wall_offset(self, offset_ns: int) -> None:
+        """Use another `wall_offset_ns` from now on."""
+        self._clock.set_offset(offset_ns)
+
     def render(self, records: Records) -> memoryview | bytes:
         """The JSON lines of `records`; a memoryview is valid until the next call."""
         rows = _view_bytes(records)
@@ -256,6 +260,11 @@ class RecordRenderer:
         }
         self._rows = min((lines.rows for lines in self._emits.values()), default=_ROWS)
         self._buffer: ByteRows = np.empty(0, dtype=np.uint8)
+
+    def set_wall_offset(self, offset_ns: int) -> None:
+        """Use another `wall_offset_ns` from now on."""
+        for lines in self._emits.values():
+            lines.set_wall_offset(offset_ns)
 
     def render(self, records: Records) -> memoryview | bytes:
         """The JSON lines of `records`; a memoryview is valid until the next call."""

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from orchestrator.accounting.count import Count, is_known
 from orchestrator.backends.protocol import MetricsReading
 from orchestrator.cells.cell import Cell
-from orchestrator.output.log import format_timestamp
 
 __all__ = ["Reading", "Totals", "read_together"]
 
@@ -34,12 +33,11 @@ _FIRST_PAUSE_S = 50e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """All cells at `at_ns` (CLOCK_MONOTONIC), which is `at` in RFC 3339. `events_apart`: how many
-    events were counted while the metrics that figures combine were read, as in MetricsReading."""
+    """All cells at `at_ns` (CLOCK_MONOTONIC). `events_apart`: how many events were counted while
+    the metrics that figures combine were read, as in MetricsReading."""
 
     cells: Totals
     at_ns: int
-    at: str
     events_apart: Count = 0
 
 
@@ -72,8 +70,5 @@ def _read_once(
 ) -> Reading:
     reading = read(metrics)
     return Reading(
-        cells=reading.cells,
-        at_ns=time.monotonic_ns(),
-        at=format_timestamp(time.time_ns()),
-        events_apart=reading.events_apart,
+        cells=reading.cells, at_ns=time.monotonic_ns(), events_apart=reading.events_apart
     )

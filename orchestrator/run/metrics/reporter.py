@@ -12,6 +12,7 @@ from orchestrator.output.fields import StackNames, no_stacks
 from orchestrator.output.log import RecordFields
 from orchestrator.output.metrics import metric_fields
 from orchestrator.output.run_output import RunOutput
+from orchestrator.output.wall_clock import WallClock
 from orchestrator.plan.model import Plan
 from orchestrator.run.metrics.figures import (
     Counted,
@@ -41,34 +42,35 @@ class Measured:
 
 class MetricReporter:
     """Reads the metrics with `read`, which is given the metrics that figures combine, and open
-    spans with `read_open`. `totals`: the records of the whole run, once it is over."""
+    spans with `read_open`. Windows are shown by `clock`. `totals`: the records of the whole run,
+    once it is over."""
 
     def __init__(  # noqa: PLR0913  # what a run measures, and where it goes
         self,
         plan: Plan,
         program: Program,
         output: RunOutput,
+        clock: WallClock,
         read: Callable[[Collection[int]], Reading],
         stacks: StackNames = no_stacks,
         read_open: Callable[[int], OpenSpans] | None = None,
     ) -> None:
-        self._read_with, self._read_open = read, read_open
+        self._clock, self._read_with, self._read_open = clock, read, read_open
         self._outstanding = OutstandingReports(program)
         self._stacks = stacks
         self._program, self._output = program, output
         self._samples = _sample_ratios(plan, program)
         self._figures = PlanFigures(plan, program, stacks)
         self._combined = combined_metrics(plan, program)
-        self._start = ""
         self._start_ns = 0
-        self._last = Reading(cells={}, at_ns=0, at="")
+        self._last = Reading(cells={}, at_ns=0)
         self._stop: RecordFields | None = None
         self.totals = Measured()
 
-    def begin(self, started: str, armed_ns: int) -> None:
-        """Counting began at `started` (RFC 3339), when the probes were armed (CLOCK_MONOTONIC)."""
-        self._start, self._start_ns = started, armed_ns
-        self._last = Reading(cells={}, at_ns=armed_ns, at=started)
+    def begin(self, armed_ns: int) -> None:
+        """Counting began at `armed_ns` (CLOCK_MONOTONIC)."""
+        self._start_ns = armed_ns
+        self._last = Reading(cells={}, at_ns=armed_ns)
 
     def end_window(self) -> bool:
         """Write what was counted since the last window, if the plan has windows; whether
@@ -88,9 +90,7 @@ class MetricReporter:
         cells = reading.cells
         if self._read_open is not None:
             cells = count_open_spans(cells, self._program, self._read_open, ended_ns)
-        last = Reading(
-            cells=cells, at_ns=ended_ns, at=reading.at, events_apart=reading.events_apart
-        )
+        last = Reading(cells=cells, at_ns=ended_ns, events_apart=reading.events_apart)
         total = self._since_start(last)
         if self._program.every_ns:
             self._write(self._measure(self._since_last(last), total, is_total=False))
@@ -111,7 +111,7 @@ class MetricReporter:
             cells=subtract_totals(reading.cells, self._last.cells),
             elapsed_ns=reading.at_ns - self._last.at_ns,
             ended_ns=reading.at_ns,
-            window={"start": self._last.at, "end": reading.at},
+            window=self._clock.window(self._last.at_ns, reading.at_ns),
             events_apart=add_counts((self._last.events_apart, reading.events_apart)),
         )
 
@@ -120,7 +120,7 @@ class MetricReporter:
             cells=reading.cells,
             elapsed_ns=reading.at_ns - self._start_ns,
             ended_ns=reading.at_ns,
-            window={"start": self._start, "end": reading.at},
+            window=self._clock.window(self._start_ns, reading.at_ns),
             events_apart=reading.events_apart,
         )
 

@@ -100,3 +100,52 @@ def test_both_stacks_of_one_event(guest: CaseResult) -> None:
     for one in ran.data("call"):
         assert functions(one["kstack"])[:2] == ["read_zero", "vfs_read"]
         assert one["ustack"]
+
+
+NESTED = """
+apiVersion: probeplan/v1
+kind: ProbePlan
+metadata: {name: guest-nested, summary: for tests}
+limits: {duration: 1m, events: 100k, rate: 1M/s, memory: 32MiB, cpu: 100%}
+probes:
+"""
+TASKS = "tests.guest.tasks:run"
+
+
+def nested(*kinds: str, lacks: tuple[str, ...] = ()) -> Any:
+    """Probes of these kinds at a function that calls itself through overlayfs."""
+    probes = "".join(
+        f'  {kind}: {{attach: "{kind}:notify_change", where: comm == "chmod", emit: {{k: kstack}}}}'
+        "\n"
+        for kind in kinds
+    )
+    return pytest.mark.guest(
+        TASKS,
+        prepare="tests.guest.tasks:prepare",
+        plan=NESTED + probes,
+        backend="bcc",
+        argv=["overlay-chmod"],
+        lacks=list(lacks),
+        modules=["overlay"],
+    )
+
+
+def check_nested(ran: Ran, *kinds: str) -> None:
+    """The inner call was reached through the outer one, and both are named down to the call."""
+    for kind in kinds:
+        stacks = [functions(record["k"]) for record in ran.data(kind)]
+        inner, outer = sorted(stacks, key=len, reverse=True)
+        assert outer[:2] == ["notify_change", "chmod_common"], kind
+        assert inner[:3] == ["notify_change", "ovl_setattr", "notify_change"], kind
+        assert inner[-len(outer) + 1 :] == outer[1:], kind
+
+
+@nested("fentry", "fexit", "function", "entry")
+def test_a_function_that_is_reached_through_itself(guest: CaseResult) -> None:
+    """By trampolines, which are also among the frames of the outer call."""
+    check_nested(ran_in(guest), "fentry", "fexit", "function", "entry")
+
+
+@nested("entry", "kprobe", lacks=("fentry",))
+def test_a_function_that_is_reached_through_itself_by_kprobes(guest: CaseResult) -> None:
+    check_nested(ran_in(guest), "entry", "kprobe")

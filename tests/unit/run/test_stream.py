@@ -1,9 +1,12 @@
 """Records of several probes in one stream: each probe's are counted apart, whatever is written."""
 
 import io
+import json
+import time
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 from orchestrator.compile.program import Program
 from orchestrator.output.run_output import RunOutput, TeeSink
 from orchestrator.output.sink import OutputLost, Sink
+from orchestrator.output.wall_clock import WallClock
 from orchestrator.plan.model import Limits
 from orchestrator.run.report.ledger import Delivery
 from orchestrator.run.stacks import Stacks
@@ -79,7 +83,7 @@ def test_each_record_is_delivered_trimmed_or_undelivered_in_order(
     output = RunOutput(Counting(room), CONSTANTS)
     session = Batches(*made)
     stacks = Stacks(session.new_stacks, output)
-    stream = Stream(session, two_probes(Limits(events=cap)), output, CONSTANTS, stacks)
+    stream = Stream(session, two_probes(Limits(events=cap)), output, CONSTANTS, stacks, WallClock())
     while stream.drain():
         pass
     emits = [emit for batch in made for emit in batch]
@@ -101,13 +105,35 @@ def test_limits_output_is_never_passed_and_cuts_no_line(made, size: int) -> None
     output = RunOutput(Sink(written), CONSTANTS)
     session = Batches(*made)
     stacks = Stacks(session.new_stacks, output)
-    stream = Stream(session, two_probes(Limits(output=size)), output, CONSTANTS, stacks)
+    stream = Stream(
+        session, two_probes(Limits(output=size)), output, CONSTANTS, stacks, WallClock()
+    )
     while stream.drain():
         pass
     lines = checked_lines(written.getvalue())
     assert len(written.getvalue()) <= size
     assert len(lines) == stream.delivered
     assert stream.full == (len(lines) < sum(map(len, made)))
+
+
+def test_records_follow_a_clock_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the log says by how much it was set."""
+    written = io.BytesIO()
+    output = RunOutput(Sink(written), CONSTANTS)
+    output.flush()
+    session = Batches([0], [0])
+    clock = WallClock()
+    stacks = Stacks(session.new_stacks, output)
+    stream = Stream(session, two_probes(Limits()), output, CONSTANTS, stacks, clock)
+    stream.drain()
+    real, hours = time.time_ns, -7_200_000_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: real() + hours)
+    stream.drain()
+    first, stepped, second = map(json.loads, written.getvalue().splitlines())
+    assert stepped["event"] == "clock.stepped"
+    assert stepped["by_ns"] == pytest.approx(hours, abs=1_000_000)
+    apart = second["time_unix_nano"] - first["time_unix_nano"]
+    assert apart == pytest.approx(hours, abs=60_000_000_000)
 
 
 def test_a_tee_writes_to_both_and_counts_what_one_of_them_did_not_take() -> None:

@@ -10,6 +10,7 @@ import pytest
 from orchestrator.accounting.count import UNKNOWN, Count
 from orchestrator.backends.protocol import MetricsReading
 from orchestrator.cells.cell import Cell
+from orchestrator.output.wall_clock import WallClock
 from orchestrator.run.metrics.figures import combined_metrics
 from orchestrator.run.metrics.reading import read_together
 from orchestrator.run.metrics.reporter import MetricReporter
@@ -150,9 +151,10 @@ def reporter(session: MovingSession, figures: str) -> tuple[MetricReporter, Reco
         plan_of(figures, more="bytes: {sum: arg0}"),
         two_metrics(),
         records,  # type: ignore[arg-type]  # only write_record is called
+        WallClock(),
         lambda metrics: read_together(session.metrics_together, metrics),
     )
-    made.begin("2026-11-23T02:15:07.000000000Z", 0)
+    made.begin(0)
     return made, records
 
 

@@ -76,7 +76,7 @@ def test_the_kernel_agrees_with_the_evaluator(load: str, tracing: Path) -> None:
         )
         field = reported.field("a7")
         assert field is not None
-        drain = Drain(instance, ordered=False)
+        drain = Drain(instance)
         for _ in range(40):
             node = random_condition(chance)
             text = filter_text(node, field_of)

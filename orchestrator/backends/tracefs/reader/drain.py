@@ -1,4 +1,4 @@
-"""Reads pages from an instance's buffers, as events in time order."""
+"""Reads pages from an instance's buffers, as events of all CPUs in time order."""
 
 import os
 
@@ -12,42 +12,54 @@ from orchestrator.kernel.tracepoints import parse_format
 __all__ = ["Drain"]
 
 _BATCH = 4 << 20  # bytes of pages at once
+_MOST_HELD = 16_384  # events of a CPU that wait for other CPUs: beyond that it is not read
 
 
 class Drain:
-    """Reads the pages of all CPUs in turn. `ordered`: an event is held back while an earlier one
-    may still be unread, so that an entry and a return on different CPUs come in order."""
+    """Reads the pages of all CPUs in turn and merges them by time. An event is held back while an
+    earlier one of another CPU may still be unread: everything after this is in time order, so that
+    returns come after their entries, names are those of the time, and rates see time pass.
 
-    def __init__(self, instance: TraceInstance, *, ordered: bool) -> None:
+    A CPU that is far ahead of another is not read until that one has caught up, so that what is
+    held back is bounded; its events wait in its buffer.
+    """
+
+    def __init__(self, instance: TraceInstance) -> None:
         self._pipes = instance.open_pipes()
-        self._ordered = ordered
         self._page = _page_size(instance)
         self._pages = max(len(self._pipes), _BATCH // self._page)
         self._buffer = np.zeros(self._pages * self._page + SLACK, dtype=np.uint8)
         self._view = memoryview(self._buffer.data)
         self._held: Events = no_events()
+        self._unread: dict[
+            int, int
+        ] = {}  # CPUs that may have more: the time up to which it is known
         self.corrupt = self.missed = 0
 
     def take_events(self, before_ns: int) -> tuple[Events, bool]:
-        """Events in time order, valid until the next call, and whether more wait to be read. If
-        ordered, only events before `before_ns` (CLOCK_MONOTONIC) and before any unread one."""
+        """Events in time order, valid until the next call, and whether more wait to be read: only
+        those before `before_ns` (CLOCK_MONOTONIC) and before any unread one."""
         cpus, more = self._fill_buffer()
         decoded = decode_pages(self._buffer, len(cpus), self._page, np.array(cpus, dtype=np.uint16))
         self.corrupt += decoded.corrupt
         self.missed += decoded.missed
-        events = join_events(self._held, decoded.events)
-        if self._ordered:
-            events = self._hold_back(events, decoded.events, more, before_ns)
-        else:
-            self._held = no_events()
+        self._note_unread(decoded.events, more)
+        events = self._hold_back(join_events(self._held, decoded.events), before_ns)
         order = np.lexsort((np.arange(len(events)), events.time))
         return events.select(order), bool(more)
 
-    def _hold_back(self, events: Events, new: Events, more: set[int], before_ns: int) -> Events:
+    def _note_unread(self, new: Events, more: set[int]) -> None:
+        """Up to which time the events of each CPU that has more are known; of one without any new
+        event it is what it was."""
+        known = {cpu: self._unread.get(cpu, 0) for cpu in more}
         for cpu in more:
             times = new.time[new.cpu == cpu]
             if times.size:
-                before_ns = min(before_ns, int(times.max()))
+                known[cpu] = int(times.max())
+        self._unread = known
+
+    def _hold_back(self, events: Events, before_ns: int) -> Events:
+        before_ns = min([before_ns, *self._unread.values()])
         late = events.time > np.uint64(before_ns)
         self._held = events.select(late).copy_packed() if late.any() else no_events()
         return events.select(~late) if late.any() else events
@@ -55,12 +67,24 @@ class Drain:
     def _fill_buffer(self) -> tuple[list[int], set[int]]:
         """Fill the buffer. Returns the CPU of each page, and the CPUs that have more."""
         cpus: list[int] = []
-        more: set[int] = set()
-        share = max(1, self._pages // len(self._pipes))
+        ahead = self._find_ahead()
+        more = set(ahead)
+        share = max(1, self._pages // max(1, len(self._pipes) - len(ahead)))
         for cpu, pipe in self._pipes.items():
-            if self._read_cpu(cpu, pipe, share, cpus):
+            if cpu not in ahead and self._read_cpu(cpu, pipe, share, cpus):
                 more.add(cpu)
         return cpus, more
+
+    def _find_ahead(self) -> set[int]:
+        """The CPUs that have many events held back. Events that are held back for a CPU are later
+        than all of its own, so that this is never all of those that have more."""
+        if len(self._held) <= _MOST_HELD:
+            return set()
+        held = np.bincount(self._held.cpu, minlength=max(self._pipes, default=0) + 1)
+        ahead = {cpu for cpu in self._pipes if held[cpu] > _MOST_HELD}
+        for cpu in ahead:
+            self._unread[cpu] = int(self._held.time[self._held.cpu == cpu].max())
+        return ahead
 
     def _read_cpu(self, cpu: int, pipe: int, most: int, cpus: list[int]) -> bool:
         """Read up to `most` pages of one CPU; each adds it to `cpus`. True if it has more."""

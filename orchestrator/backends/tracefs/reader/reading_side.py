@@ -61,10 +61,9 @@ def make_reading_side(
     """The reading side of an instance in which all events of `layout` exist. Raises OSError."""
     formats = tuple(_read_formats(layout, instance))
     tasks = Tasks(instance.tracefs)
-    is_paired = any(len(hook.sides) > 1 for hook in layout.hooks)
     return ReadingSide(
         pipeline=Pipeline(program, layout.hooks, formats, tasks, layout.stack_step),
-        drain=Drain(instance, ordered=is_paired),
+        drain=Drain(instance),
         formats=formats,
     )
 

@@ -20,10 +20,11 @@ _FEW = 16  # records tested one by one before that
 @dataclass(slots=True)
 class Gcra:
     """The generic cell rate algorithm (ITU-T I.371): a record is due every `gap` ns, and may come
-    up to `burst` ns early."""
+    up to `burst` ns early. `latest`: the latest time seen so far."""
 
     rate: Rate
     due: int = 0
+    latest: int = 0
     gap: int = field(init=False)
     burst: int = field(init=False)
 
@@ -32,8 +33,13 @@ class Gcra:
         self.burst = self.rate.per_ns // BURST_PART
 
     def allowed(self, times: U64Array) -> BoolArray:
-        """Which of the records at `times` (ns, ascending) go through. Runs of accepted records are
-        found in blocks, runs of refused ones are skipped by one search."""
+        """Which of the records at `times` (ns) go through. Runs of accepted records are found in
+        blocks, runs of refused ones are skipped by one search.
+
+        A record that was committed late, after its CPU was halted in between, comes after later
+        ones: for the rate it is of the latest time, or it would be refused as far too early.
+        """
+        times = self._keep_ascending(times)
         mask = np.zeros(len(times), dtype=bool)
         at = 0
         while at < len(times):
@@ -43,6 +49,13 @@ class Gcra:
             if run < _BLOCK and at < len(times) and self.due > int(times[at]) + self.burst:
                 at += int(np.searchsorted(times[at:], np.uint64(self.due - self.burst)))
         return mask
+
+    def _keep_ascending(self, times: U64Array) -> U64Array:
+        if not len(times):
+            return times
+        times = np.maximum(np.maximum.accumulate(times), np.uint64(self.latest))
+        self.latest = int(times[-1])
+        return times
 
     def _admit_run(self, times: U64Array) -> int:
         """How many consecutive records go through, from the first on.
@@ -101,7 +114,8 @@ class RecordLimits:
     over_cap: dict[int, int] = field(default_factory=dict)
 
     def admit_records(self, times: U64Array, probes: IntArray) -> BoolArray:
-        """Which records go through. `times` (ns) are ascending; `probes` is the probe of each."""
+        """Which records go through. `times` are in ns, in the order of reading; `probes` is the
+        probe of each."""
         mask = np.ones(len(times), dtype=bool)
         for probe, gate in self.rates.items():
             rows = np.flatnonzero(probes == probe)

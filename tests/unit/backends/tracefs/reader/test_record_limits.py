@@ -41,6 +41,15 @@ def test_a_long_burst_is_cut_to_the_rate() -> None:
     assert int(allowed.sum()) == 300 + 10
 
 
+def test_a_rate_that_is_not_reached_refuses_no_record_out_of_order() -> None:
+    """A CPU whose records are read later than newer ones of another."""
+    gate = Gcra(Rate(count=10**9, per_ns=SECOND))
+    ahead = np.arange(5 * SECOND, 7 * SECOND, SECOND // 100, dtype=np.uint64)
+    behind = np.arange(4 * SECOND, 5 * SECOND, SECOND // 100_000, dtype=np.uint64)
+    assert gate.allowed(ahead).all()
+    assert gate.allowed(behind).all()
+
+
 @given(st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=60), st.integers(0, 20))
 def test_caps_are_exact_and_everything_is_accounted_for(
     events: list[tuple[int, bool]], most: int

@@ -31,9 +31,8 @@ class Drain:
         self._buffer = np.zeros(self._pages * self._page + SLACK, dtype=np.uint8)
         self._view = memoryview(self._buffer.data)
         self._held: Events = no_events()
-        self._unread: dict[
-            int, int
-        ] = {}  # CPUs that may have more: the time up to which it is known
+        #: Of CPUs that may have more: the time until which all is read.
+        self._unread: dict[int, int] = {}
         self.corrupt = self.missed = 0
 
     def take_events(self, before_ns: int) -> tuple[Events, bool]:

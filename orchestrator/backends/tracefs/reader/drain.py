@@ -75,8 +75,8 @@ class Drain:
         return cpus, more
 
     def _find_ahead(self) -> set[int]:
-        """The CPUs that have many events held back. Events that are held back for a CPU are later
-        than all of its own, so that this is never all of those that have more."""
+        """The CPUs that have many events held back. Events of a CPU are held back because of
+        another one that is behind: so this is never all of those that have more."""
         if len(self._held) <= _MOST_HELD:
             return set()
         held = np.bincount(self._held.cpu, minlength=max(self._pipes, default=0) + 1)

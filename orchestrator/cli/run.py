@@ -16,7 +16,7 @@ from orchestrator.kernel.facts import live_facts
 from orchestrator.output.result import ResultDirectoryError
 from orchestrator.output.safe_open import open_for_append
 from orchestrator.output.sink import OutputLost, Sink
-from orchestrator.output.terminal.human_units import describe_ending
+from orchestrator.output.terminal.human_units import describe_ending, describe_shares
 from orchestrator.output.terminal.progress import Progress, hidden_at_end
 from orchestrator.plan.findings import PlanError, of_command_line
 from orchestrator.plan.load import load_plan
@@ -48,7 +48,8 @@ exit codes:
   0  done, also after stop_when and if metrics warn
   2  invalid plan or usage
   3  this host cannot run the plan
-  4  data was lost (0 with `limits.incomplete: allow`), or writing the output failed
+  4  data was lost (0 with `limits.incomplete: allow`), limits.cpu ended the run before its time,
+     or writing the output failed
   5  COMMAND failed
   6  internal or cleanup failure
   130 Ctrl-C, 143 SIGTERM
@@ -268,8 +269,8 @@ def _sum_up(result: RunResult, args: argparse.Namespace) -> None:
             places=list(_output_files(args)),
             file=sys.stderr,
         )
-    elif (result.exit_code or result.complete is False) and not result.output_error:
-        print_message("; ".join(_reasons(result)))
+    elif not result.output_error and (text := _describe_result(result)):
+        print_message(text)
 
 
 def _prints_summary(args: argparse.Namespace) -> bool:
@@ -290,10 +291,24 @@ def _output_files(args: argparse.Namespace) -> Iterator[str]:
         yield f"files: {args.out}: plan.yaml, the program, events.jsonl, result.json"
 
 
+def _describe_result(result: RunResult) -> str:
+    """What has to be said where no summary is printed; "" of a run that saw and wrote all."""
+    if result.exit_code or result.complete is False:
+        return "; ".join(_reasons(result))
+    if held_back := result.finished["held_back_because"]:
+        return f"{describe_shares(result.finished)}: {held_back}"
+    return ""
+
+
 def _reasons(result: RunResult) -> list[str]:
     """Why the exit code is not 0 or the data is incomplete, where no summary is printed."""
     finished = result.finished
-    reasons = [finished["error"], *finished["incomplete_because"], finished["nothing_seen_because"]]
+    reasons = [
+        finished["error"],
+        *finished["incomplete_because"],
+        finished["held_back_because"],
+        finished["nothing_seen_because"],
+    ]
     by = f"ended by {describe_ending(result.outcome)}"
     known = [reason for reason in reasons if reason] or [by]
     return [by, *known] if result.outcome == "interrupted" and known != [by] else known

@@ -113,7 +113,9 @@ def _read_limits(reader: DocumentReader) -> Limits:
     values: dict[str, Any] = {
         attribute: reader.quantity(("limits", key), cast(Any, read), getattr(default, attribute))
         for key, (attribute, read) in LIMIT_READERS.items()
+        if key != "rate"
     }
+    values["rate"] = reader.rate(("limits", "rate")) or default.rate
     return Limits(at_cap=reader.get(("limits", "at_cap"), default.at_cap), **values)
 
 

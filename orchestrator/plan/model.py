@@ -41,10 +41,26 @@ class Param:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """`count` records per `per_ns` nanoseconds."""
+    """`count` records per `per_ns` nanoseconds, of which `burst` may come at once (0: as many as
+    `count`): after a pause so many are taken however fast they come, and a period takes at most
+    `count + burst`."""
 
     count: int
     per_ns: int
+    burst: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "burst", self.burst or self.count)
+
+    @property
+    def gap_ns(self) -> int:
+        """The time between two records at this rate; one is due so long after the last."""
+        return max(self.per_ns // self.count, 1)
+
+    @property
+    def early_ns(self) -> int:
+        """How long before it is due a record is taken, which makes the burst."""
+        return (self.burst - 1) * self.gap_ns
 
 
 #: Where a limit's value comes from.

@@ -48,7 +48,7 @@ def build_probe(reader: DocumentReader, name: str) -> Probe:
         where=read_condition(reader, (*path, "where")),
         sample=_read_sample(reader, (*path, "sample")),
         events=reader.quantity((*path, "events"), units.parse_count, None),
-        rate=reader.quantity((*path, "rate"), units.parse_rate, None),
+        rate=reader.rate((*path, "rate")),
         optional=data.get("optional", False),
         redact=reader.quantity((*path, "redact"), parse_redact, None),
         emit=read_emit(reader, (*path, "emit")),

@@ -6,14 +6,16 @@ reported to the collector and replaced by a default, so that one pass finds ever
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
+from orchestrator.plan import units
 from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.expression.parse import Expr, parse
 from orchestrator.plan.expression.substitute import fill_texts, place_at_start
 from orchestrator.plan.findings import PlanError, Position
-from orchestrator.plan.model import Param
+from orchestrator.plan.model import Param, Rate
 from orchestrator.plan.params import Unset, interpolate_params, text_values
 from orchestrator.plan.units import UnitError
 
@@ -45,6 +47,17 @@ class DocumentReader:
         """A number with a unit, read by `read`."""
         raw = self.get(path)
         return default if raw is None else self.read_quantity_text(str(raw), path, read, default)
+
+    def rate(self, path: DocumentPath) -> Rate | None:
+        """A rate: text such as 1k/s, or a mapping of `per` (such text) and `burst` (a count). None:
+        there is none, or it cannot be read."""
+        raw = self.get(path)
+        if not isinstance(raw, dict):
+            return self.quantity(path, units.parse_rate, None)
+        rate = self.quantity((*path, "per"), units.parse_rate, None)
+        if rate is None:
+            return None
+        return self.quantity((*path, "burst"), partial(units.add_burst, rate), rate)
 
     def read_quantity_text(
         self, text: str, path: DocumentPath, read: Callable[[str], T], default: T

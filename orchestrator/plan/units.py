@@ -7,6 +7,7 @@ give the shortest text that parses to the same value.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from orchestrator.plan.model import Rate
 
@@ -14,6 +15,9 @@ from orchestrator.plan.model import Rate
 MAX_COUNT = 1 << 53
 MAX_DURATION_NS = 30 * 86_400 * 1_000_000_000
 MAX_SAMPLE = 1_000_000
+#: A burst takes as long to earn as its records take at their rate. Times are signed 64-bit
+#: nanoseconds where they are compared, and need room above this.
+MAX_BURST_NS = MAX_DURATION_NS
 
 DURATION_UNITS: Mapping[str, int] = {
     "d": 86_400_000_000_000,
@@ -106,6 +110,15 @@ def parse_rate(text: str) -> Rate:
     return Rate(count=count, per_ns=per_ns)
 
 
+def add_burst(rate: Rate, burst: str) -> Rate:
+    """`rate`, of which as many records may come at once as the count `burst` says, e.g. `5k`."""
+    bursting = replace(rate, burst=parse_count(burst))
+    if bursting.early_ns > MAX_BURST_NS:
+        most = f"as many records as {format_rate(rate)} gives in {format_duration(MAX_BURST_NS)}"
+        raise UnitError(f"{burst!r} is out of range", f"at most {most}", absurd=True)
+    return bursting
+
+
 def parse_ratio(text: str) -> int:
     """`1/10` → 10: one of how many, from 1 to a million."""
     match = _RATIO.fullmatch(text)
@@ -143,10 +156,11 @@ def format_count(count: int) -> str:
 
 
 def format_rate(rate: Rate) -> str:
-    """`rate` as `parse_rate` reads it, e.g. `1k/s`."""
+    """`rate` as `parse_rate` reads it, e.g. `1k/s`; a burst of another size follows in words."""
     period = format_duration(rate.per_ns)
     unit = period.removeprefix("1")
-    return f"{format_count(rate.count)}/{unit if unit in DURATION_UNITS else f'{rate.per_ns}ns'}"
+    per = f"{format_count(rate.count)}/{unit if unit in DURATION_UNITS else f'{rate.per_ns}ns'}"
+    return per if rate.burst == rate.count else f"{per}, at most {rate.burst:,} at once"
 
 
 def _format_in_units(value: int, units: Mapping[str, int]) -> str:

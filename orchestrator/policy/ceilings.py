@@ -60,11 +60,11 @@ def _lower_limit(name: str, asked: Any, ceiling: Any) -> Any:
 
 
 def _lower_rate(asked: Rate, ceiling: Rate) -> Rate:
-    """A rate that exceeds neither, over time or in a burst. A burst is bounded by the count: 1k/s
-    and 60k/m are the same over time only."""
+    """A rate that exceeds neither, over time or in a burst: 1k/s and 60k/m are the same over time
+    only."""
     count = min(asked.count, ceiling.count)
     periods = (-(-count * rate.per_ns // rate.count) for rate in (asked, ceiling))  # rounded up
-    return Rate(count=count, per_ns=max(periods))
+    return Rate(count=count, per_ns=max(periods), burst=min(asked.burst, ceiling.burst))
 
 
 def stricter_redaction(own: Redact | None, forced: Redact) -> Redact:

@@ -93,6 +93,11 @@ class Command:
             self._status = 0
             raise _cannot_start(self.argv[0], os.strerror(int(code)))
 
+    @property
+    def was_released(self) -> bool:
+        """Whether it was let run: a child that is still parked has not begun."""
+        return self._released
+
     def has_ended(self) -> bool:
         """Whether it has ended. Does not block."""
         if self._status is None:

@@ -202,6 +202,7 @@ class Run:
             output_limited=live is not None and live.output_limited,
             output_failed=self._output.why_failed,
             paused_ns=live.paused_ns if live else {},
+            dropped=live.dropped if live else {},
         )
 
     def _conclude(

@@ -100,6 +100,11 @@ class Live:
         return self._pauses.totals(self._disarmed_ns)
 
     @property
+    def dropped(self) -> dict[str, int]:
+        """Probes that limits.cpu detached, each with how long after arming (ns)."""
+        return self._governor.dropped
+
+    @property
     def trouble(self) -> str | None:
         """Why the run has no control channel; None if it has one."""
         return self._control.trouble

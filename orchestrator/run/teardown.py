@@ -82,7 +82,7 @@ def _dismiss(guard: Guard, faults: Faults) -> None:
 def _finish(
     command: Command, faults: Faults, signals: Signals, notify: Callable[[str], None]
 ) -> CommandResult | None:
-    if not command.has_ended():
+    if command.was_released and not command.has_ended():
         notify(f"everything is detached; the command (pid {command.pid}) is still running")
     result = faults.attempt(lambda: command.wait_for_result(signals), None)
     command.close()

@@ -49,3 +49,43 @@ def test_a_run_that_lost_records_ends_with_4_unless_allowed(
     emit = ledger["probes"]["p"]["emit"]
     lost = ledger["lost_unattributed"] if emit["ring_lost"] == "unknown" else emit["ring_lost"]
     assert lost + emit["delivered"] == N, json.dumps(emit)
+
+
+def run_calls(plan: Path, *words: str) -> tuple[subprocess.CompletedProcess[bytes], Ran]:
+    """`run` with these words; what it said, and its records."""
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator.cli", "run", str(plan), "--no-progress", *words],
+        cwd=ROOT, capture_output=True, timeout=120, check=False,
+    )  # fmt: skip
+    return done, Ran.of(done.stdout)
+
+
+@pytest.mark.root
+def test_a_run_whose_rate_held_records_back_says_so_at_its_end(
+    backend: str, load: Path, tmp_path: Path
+) -> None:
+    """500 calls in one burst: by default all are recorded and nothing is said; at 100 a second,
+    how many were held back by what is on standard error and in run.finished, with exit code 0."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(f"""
+apiVersion: probeplan/v1
+kind: ProbePlan
+metadata: {{name: burst, summary: for tests}}
+limits: {{cpu: 100%, incomplete: fail}}
+probes: {{p: {{attach: "uprobe:{load}:target_fn", emit: {{i: arg0}}}}}}
+""")
+    words = ["--backend", backend, "--", str(load), "call", "500"]
+    done, ran = run_calls(plan, *words)
+    assert (done.returncode, len(ran.data("p"))) == (0, 500)
+    assert b"held back" not in done.stderr
+    assert (ran.finished["counted"], ran.finished["recorded"]) == ("all", "all")
+
+    done, ran = run_calls(plan, "--limit", "rate=100/s", *words)
+    got = ran.finished["delivered"]
+    assert (done.returncode, ran.finished["complete"]) == (0, True)
+    assert 100 <= got < 500
+    assert (
+        "counted all, recorded part: "
+        f"{got} of 500 records; {500 - got} held back by rate 100/s; raise it with --limit rate=…"
+    ) in done.stderr.decode()
+    assert (ran.finished["counted"], ran.finished["recorded"]) == ("all", "part")

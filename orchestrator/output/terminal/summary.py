@@ -11,6 +11,7 @@ from orchestrator.output.log import LogRecord
 from orchestrator.output.terminal.human_units import (
     collect_units,
     describe_ending,
+    describe_shares,
     format_amount,
     format_count,
     format_numbers,
@@ -188,6 +189,8 @@ def _print_verdict(console: "Console", finished: LogRecord) -> None:
     took = format_amount(finished["duration_ns"], "ns")
     records = "record" if finished["delivered"] == 1 else "records"
     verdict, style = _VERDICTS[finished["complete"]]
+    if finished["complete"] is True and finished["recorded"] == "part":
+        verdict = describe_shares(finished)
     console.print(
         f"{make_printable(finished['plan'])}: {verdict}. "
         f"{format_count(finished['delivered'])} {records} in {took}, "
@@ -197,6 +200,14 @@ def _print_verdict(console: "Console", finished: LogRecord) -> None:
     )
     for reason in finished["incomplete_because"]:
         console.print(f"  {make_printable(reason)}")
+    if finished["held_back_because"]:
+        console.print(f"  {make_printable(finished['held_back_because'])}")
+    if failed := at_least(finished["ledger"]["faulted"]):
+        values = "value" if failed == 1 else "values"
+        console.print(
+            f"  {failed:,} {values} could not be read: null in records, and a condition on one is "
+            "false"
+        )
     if finished["nothing_seen_because"]:
         console.print(f"nothing was seen: {make_printable(finished['nothing_seen_because'])}")
     if finished.get("error"):

@@ -23,7 +23,8 @@ _FEWEST_RUNS = 5  # in a pulse, for their times to be trusted
 class Governor:
     """The governor of one run that is armed at `now_ns` (CLOCK_MONOTONIC). `limited` is called with
     the action that limits.cpu led to. `due_ns`: when to call `look` next; `cost`: of the last look
-    (None before the first); `dropped`: names of the probes that were detached."""
+    (None before the first); `dropped`: the probes that were detached, each
+    with how long after arming (ns)."""
 
     def __init__(
         self,
@@ -43,7 +44,8 @@ class Governor:
         self._before: Sequence[Expense] | None = None
         self._over = False
         self.cost: Cost | None = None
-        self.dropped: list[str] = []
+        self.dropped: dict[str, int] = {}
+        self._armed_ns = self._now_ns = now_ns
         self._look_ns = now_ns
         self.due_ns = now_ns
 
@@ -51,6 +53,7 @@ class Governor:
         """Do what is due at `now_ns`; True when the run has to end."""
         if now_ns < self.due_ns:
             return False
+        self._now_ns = now_ns
         if self._pulse is not None:
             self._end_pulse()
             self.due_ns = self._look_ns + LOOK_NS
@@ -141,7 +144,7 @@ class Governor:
             name = self._program.probes[probe].name
             self._session.detach_probe(probe)
             self._samples.pop(probe, None)
-            self.dropped.append(name)
+            self.dropped[name] = self._now_ns - self._armed_ns
             why = (
                 _describe_share(step.share)
                 if probe == costliest

@@ -1,14 +1,19 @@
 """The fields of run.finished, and the exit code. Pure."""
 
 import signal
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from orchestrator.compile.program import Program
 from orchestrator.plan.model import Limits
 from orchestrator.run.report.account import Account
 from orchestrator.run.report.faults import Faults
+from orchestrator.run.report.held_back import (
+    describe_held_back,
+    find_held_back,
+    judge_records,
+)
 from orchestrator.run.report.outcome import CommandResult, Outcome
 from orchestrator.run.report.verdict import LedgerVerdict, explain_nothing_seen, judge_ledger
 
@@ -21,7 +26,8 @@ class Ending:
     that ended it, if one did; `startup_ms`: from the start of the process to the first attached
     probe; `detach_ms`: how long detaching took; `output_limited`: limits.output was reached;
     `output_failed`: why writing the output failed, "" if it did not; `paused_ns`: for how long
-    probes were paused, by name."""
+    probes were paused, by name; `dropped`: probes that limits.cpu detached before the end, each
+    with how long after arming (ns)."""
 
     outcome: Outcome
     account: Account
@@ -34,6 +40,7 @@ class Ending:
     output_limited: bool
     output_failed: str
     paused_ns: Mapping[str, int]
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 def finish_run(
@@ -41,15 +48,10 @@ def finish_run(
 ) -> tuple[dict[str, Any], LedgerVerdict]:
     """The fields of run.finished, including its `level`, and the verdict that they contain."""
     account = ending.account
-    verdict = judge_ledger(
-        account.ledger, account.undelivered, output_limited=ending.output_limited
-    )
-    if ending.armed_at is None:
-        never = ("nothing was ever attached and armed",)
-        verdict = LedgerVerdict(complete=False, reasons=never, lost=0, violations=())
-    if ending.output_failed:
-        failed = f"writing the output failed: {ending.output_failed}"
-        verdict = replace(verdict, complete=False, reasons=(failed, *verdict.reasons))
+    verdict = _judge_run(ending, program)
+    made, recorded = judge_records(account.ledger)
+    unwritten = account.undelivered if ending.output_limited else {}
+    held_back = find_held_back(account.ledger, program, unwritten)
     code = choose_exit_code(ending, verdict, faults, program.limits)
     doubtful = code or faults.notes or verdict.complete is False
     fields = {
@@ -68,6 +70,10 @@ def finish_run(
         ],
         "complete": verdict.complete,
         "incomplete_because": list(verdict.reasons),
+        "counted": verdict.counted,
+        "recorded": recorded,
+        "held_back": [asdict(held) for held in held_back],
+        "held_back_because": describe_held_back(account.delivered, made, held_back) or None,
         "nothing_seen_because": explain_nothing_seen(account.ledger, program.target),
         "delivered": account.delivered,
         "lost": verdict.lost,
@@ -77,17 +83,49 @@ def finish_run(
     return fields, verdict
 
 
+def _judge_run(ending: Ending, program: Program) -> LedgerVerdict:
+    """The ledger's verdict, and what ended or narrowed the run before its time."""
+    account = ending.account
+    if ending.armed_at is None:
+        never = LedgerVerdict(complete=True, reasons=(), lost=0, violations=())
+        return never.spoil("nothing was ever attached and armed")
+    verdict = judge_ledger(
+        account.ledger, account.undelivered, output_limited=ending.output_limited
+    )
+    if missed := tuple(_missed_by_cost(ending, program.limits)):
+        verdict = verdict.spoil(*missed)
+    if ending.output_failed:
+        failed = f"writing the output failed: {ending.output_failed}"
+        verdict = verdict.spoil(failed, counted=True)
+    return verdict
+
+
+def _missed_by_cost(ending: Ending, limits: Limits) -> Iterator[str]:
+    """What limits.cpu kept the run from seeing."""
+    bound = f"limits.cpu ({limits.cpu * 100:g}% of one CPU)"
+    after = f"{ending.armed_for_ns / 1e9:.3g} s"
+    if ending.outcome == "cost":
+        whole = "" if limits.duration_ns is None else f" of {limits.duration_ns / 1e9:.3g} s"
+        yield f"{bound} ended the run after {after}{whole}; raise it with --limit cpu=…"
+        return
+    for name, at_ns in ending.dropped.items():
+        yield (
+            f"{name}: {bound} detached it after {at_ns / 1e9:.3g} s of {after}; raise it with "
+            "--limit cpu=…"
+        )
+
+
 def choose_exit_code(ending: Ending, verdict: LedgerVerdict, faults: Faults, limits: Limits) -> int:
     """The exit code: 0 done, 2 plan or usage, 3 host, 4 incomplete, 5 workload failed, 6 internal
     or cleanup failure, 130 interrupted.
 
     The most serious one is chosen: an error of this program or something left in the kernel, then
     the signal (128 + its number, as in shells: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP), then the
-    workload, then the data: losses, or a failed output. Completeness "unknown" is reported but
-    fails nothing.
+    workload, then the data: losses, an end by limits.cpu, or a failed output. Completeness
+    "unknown" is reported but fails nothing.
 
     `limits.incomplete: allow` is for losses that run.finished reports. It does not cover a run that
-    never began, or one whose output failed.
+    never began or that limits.cpu ended, or one whose output failed.
     """
     if faults.errors:
         return faults.exit_code
@@ -97,7 +135,7 @@ def choose_exit_code(ending: Ending, verdict: LedgerVerdict, faults: Faults, lim
         return 128 + (ending.ended_by or signal.SIGINT)
     if ending.command is not None and ending.command.failed:
         return 5
-    if ending.output_failed or ending.armed_at is None:
+    if ending.output_failed or ending.armed_at is None or ending.outcome == "cost":
         return 4
     return 4 if verdict.complete is False and limits.incomplete == "fail" else 0
 

@@ -5,11 +5,11 @@ held back, and records that `limits.output` left unwritten, are in the ledger bu
 they make no run incomplete.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from orchestrator.accounting.count import UNKNOWN, Count, add_counts, is_known
+from orchestrator.accounting.count import UNKNOWN, Count, add_counts, at_least, is_known
 from orchestrator.accounting.losses import LossCount, losses_of_ledger
 from orchestrator.accounting.vocabulary import (
     METRIC,
@@ -28,13 +28,14 @@ from orchestrator.accounting.vocabulary import (
 from orchestrator.compile.program import ResolvedTarget
 from orchestrator.run.report.ledger import add_accepted, find_imbalances
 
-__all__ = ["LOSS_TEXTS", "Completeness", "LedgerVerdict", "Loss", "describe_losses"]
+__all__ = ["LOSS_TEXTS", "Completeness", "LedgerVerdict", "Loss", "Share", "describe_losses"]
 __all__ += ["explain_nothing_seen", "judge_ledger"]
 
 #: Where data was lost: the buffer was full (ring), the output failed (output), the kernel did not
 #: run the program (missed), a map was full or busy (map).
 LossReason = Literal["ring", "output", "missed", "map"]
 Completeness = bool | Literal["unknown"]
+Share = Literal["all", "part", "unknown"]
 
 _UNKNOWN_LOSS: Mapping[LossReason, str] = {
     "ring": "it is not known how many records were lost because the buffer was full",
@@ -83,12 +84,13 @@ _RECURSION = ": it was running on that CPU already, nested or preempted"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
     """One way in which data was, or may have been, lost. `owner`: the probe or span; None: the run
-    as a whole."""
+    as a whole; `is_record`: only a record is lost, and its event is counted."""
 
     owner: str | None
     reason: LossReason
     count: Count
     detail: str
+    is_record: bool = False
 
     def __str__(self) -> str:
         known = is_known(self.count)
@@ -99,12 +101,24 @@ class Loss:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerVerdict:
     """`complete`, why it is not true, and `lost` in all. `violations` are identities that do not
-    hold: a fault of this program or of the kernel's counters."""
+    hold: a fault of this program or of the kernel's counters. `counted`: whether every event is in
+    the counts, whatever became of its record."""
 
     complete: Completeness
     reasons: tuple[str, ...]
     lost: Count
     violations: tuple[str, ...]
+    counted: Share = "all"
+
+    def spoil(self, *reasons: str, counted: bool = False) -> "LedgerVerdict":
+        """This verdict on a run that is not complete for further reasons, which come first;
+        `counted`: the events are in the counts all the same."""
+        return replace(
+            self,
+            complete=False,
+            reasons=(*reasons, *self.reasons),
+            counted=self.counted if counted else "part",
+        )
 
 
 def judge_ledger(
@@ -121,7 +135,16 @@ def judge_ledger(
         reasons=tuple(dict.fromkeys((*violations, *map(str, known), *map(str, unknown)))),
         lost=add_counts(loss.count for loss in losses),
         violations=violations,
+        counted=_judge_counts(losses, violations),
     )
+
+
+def _judge_counts(losses: Sequence["Loss"], violations: Sequence[str]) -> Share:
+    """Whether the events are counted: a record that is lost is counted all the same."""
+    uncounted = [loss.count for loss in losses if not loss.is_record]
+    if violations or any(count not in (0, UNKNOWN) for count in uncounted):
+        return "part"
+    return "unknown" if UNKNOWN in uncounted else "all"
 
 
 def describe_losses(ledger: Ledger, undelivered: Mapping[str, int]) -> Iterator[Loss]:
@@ -130,7 +153,13 @@ def describe_losses(ledger: Ledger, undelivered: Mapping[str, int]) -> Iterator[
     for loss in losses_of_ledger(ledger, undelivered):
         reason, detail = LOSS_TEXTS[loss.kind, loss.name]
         text = detail.format(part=loss.part) + (_RECURSION if _by_recursion(loss) else "")
-        yield Loss(owner=loss.owner, reason=reason, count=loss.lost, detail=text)
+        yield Loss(
+            owner=loss.owner,
+            reason=reason,
+            count=loss.lost,
+            detail=text,
+            is_record=loss.kind is RECORDS,
+        )
 
 
 def _by_recursion(loss: LossCount) -> bool:
@@ -146,10 +175,22 @@ def explain_nothing_seen(ledger: Ledger, target: ResolvedTarget) -> str | None:
     probes = ledger["probes"]
     if any(add_accepted(probe["hooks"]) != 0 for probe in probes.values()):
         return None
-    return "; ".join(f"{name} {_fate_text(probe, target)}" for name, probe in probes.items())
+    filtered = _sum_filtered(ledger)
+    unread = filtered != 0 and ledger["faulted"] == filtered
+    fates = [f"{name} {_fate_text(probe, target, unread)}" for name, probe in probes.items()]
+    if filtered != 0 and not unread and at_least(ledger["faulted"]):
+        fates.append(f"where could not read a value {ledger['faulted']:,} times, and is false then")
+    return "; ".join(fates)
 
 
-def _fate_text(probe: ProbeLedger, target: ResolvedTarget) -> str:
+def _sum_filtered(ledger: Ledger) -> Count:
+    """How many events where rejected. A value that it cannot read makes it false."""
+    hooks = (hook for probe in ledger["probes"].values() for hook in probe["hooks"])
+    return add_counts(side["filtered"] for hook in hooks for side in hook["sides"].values())
+
+
+def _fate_text(probe: ProbeLedger, target: ResolvedTarget, unread: bool) -> str:
+    """`unread`: where rejected events only because it could not read its values."""
     if not probe["hooks"]:
         return "is attached nowhere"
     fired = add_counts(_first_side(hook)["fired"] for hook in probe["hooks"] if hook["sides"])
@@ -162,9 +203,10 @@ def _fate_text(probe: ProbeLedger, target: ResolvedTarget) -> str:
         if name != "accepted" and (count := add_counts(side[name] for side in sides)) != 0
     }
     if len(fates) == 1 and fired in fates.values() and is_known(fired):
-        return f"fired {fired:,} times: all {_fate_words(next(iter(fates)), target)}"
+        return f"fired {fired:,} times: all {_fate_words(next(iter(fates)), target, unread)}"
     parts = [
-        f"{_number(count)} {'' if is_known(count) else 'events '}{_fate_words(name, target)}"
+        f"{_number(count)}{'' if is_known(count) else ' events'} "
+        + _fate_words(name, target, unread)
         for name, count in fates.items()
     ]
     return f"fired {_number(fired)} times: {', '.join(parts)}"
@@ -179,8 +221,10 @@ def _number(count: Count) -> str:
     return f"{count:,}" if is_known(count) else "an unknown number of"
 
 
-def _fate_words(disposition: str, target: ResolvedTarget) -> str:
+def _fate_words(disposition: str, target: ResolvedTarget, unread: bool) -> str:
     match disposition:
+        case "filtered" if unread:
+            return "filtered because where could not read its values"
         case "filtered":
             return "filtered by where"
         case "not_target":

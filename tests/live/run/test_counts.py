@@ -123,16 +123,31 @@ def test_a_muted_cap_is_exact(backend: str, tmp_path: Path, load: Path) -> None:
 
 @backends
 def test_the_rate_is_exact(backend: str, tmp_path: Path, load: Path) -> None:
-    """A record for each millisecond and a tenth of a second's worth at once; the rest is
-    reported."""
+    """A record for each millisecond, and a burst of 100 at once; the rest is reported."""
     calls, gap_ns, burst = 20_000, 1_000_000, 100
-    probe = CALLED.replace("LOAD", str(load))
-    ran = run_on(backend, tmp_path, probe, load, "call", str(calls), rate="1k/s")
+    probe = CALLED.replace("LOAD", str(load)) + "    rate: {per: 1k/s, burst: 100}\n"
+    ran = run_on(backend, tmp_path, probe, load, "call", str(calls))
     times = [line["time_unix_nano"] for line in ran.of_kind("event.recorded")]
     allowed = (times[-1] - times[0]) // gap_ns + burst
     assert allowed - 1 <= len(times) <= allowed + 2
     assert ran.ledger("call")["emit"]["rate_limited"] == calls - len(times)
     assert ran.value("call", "calls") == calls
+    held = {"limit": "rate", "probe": "call", "bound": "1k/s, at most 100 at once"}
+    assert ran.finished["held_back"] == [{**held, "records": calls - len(times)}]
+    assert (ran.finished["counted"], ran.finished["recorded"]) == ("all", "part")
+    assert ran.finished["complete"] is True
+
+
+@backends
+def test_a_whole_period_s_records_may_come_at_once(
+    backend: str, tmp_path: Path, load: Path
+) -> None:
+    """A thousand in a few milliseconds, by default: none is held back."""
+    probe = CALLED.replace("LOAD", str(load))
+    ran = run_on(backend, tmp_path, probe, load, "call", "1000", rate="1k/s")
+    assert ran.data("call") == [{"i": i} for i in range(1000)]
+    assert ran.finished["held_back"] == []
+    assert (ran.finished["counted"], ran.finished["recorded"]) == ("all", "all")
 
 
 # ---------------------------------------------------------------- others

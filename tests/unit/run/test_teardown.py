@@ -1,10 +1,12 @@
 """The end of a run: every step is tried, whatever failed before it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.run.command import park_command
 from orchestrator.run.groundwork import Groundwork
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.safety.guard import Guard
@@ -85,3 +87,14 @@ def test_the_guard_is_dismissed_even_if_the_journal_cannot_be_closed(
     _, faults = torn_down(groundwork)
     assert faults.left_behind == ["cleaning up failed: no such directory"]
     assert dismissed == [True]
+
+
+def test_a_command_that_never_began_is_not_said_to_run(groundwork: Groundwork) -> None:
+    """Nothing was attached, so the child is still parked when the run ends."""
+    parked = replace(groundwork, command=park_command(["true"]))
+    notes: list[str] = []
+    faults = Faults()
+    teardown = tear_down(parked, None, faults, Signals(), notes.append)
+    assert notes == []
+    assert teardown.command is not None
+    assert (teardown.command.status, teardown.command.failed) == (None, False)

@@ -10,9 +10,6 @@ from orchestrator.compile.program import SpanProgram
 from orchestrator.plan.model import Rate
 
 UNLIMITED = (1 << 64) - 1
-#: A burst of a tenth of the period passes at once, so that events in quick succession stay
-#: together: at most count + count/10 records in a period.
-BURST_PART = 10
 
 
 def control_words(map_layout: layout.MapLayout, own_tgid: int) -> list[int]:
@@ -34,9 +31,10 @@ def control_words(map_layout: layout.MapLayout, own_tgid: int) -> list[int]:
 
 
 def _put_rate(words: list[int], gap_at: int, rate: Rate) -> None:
-    """Write the gap between two records and the burst, in ns, into two consecutive words."""
-    words[gap_at] = max(rate.per_ns // rate.count, 1)
-    words[gap_at + 1] = rate.per_ns // BURST_PART
+    """Write the gap between two records, and how early one may come, in ns, into two consecutive
+    words."""
+    words[gap_at] = rate.gap_ns
+    words[gap_at + 1] = rate.early_ns
 
 
 def ledger_element(map_layout: layout.MapLayout, side: layout.HookSide, cpus: int) -> bytes:

@@ -11,8 +11,6 @@ from orchestrator.plan.model import Rate
 
 __all__ = ["Cap", "Gcra", "RecordLimits", "Sampler"]
 
-#: A burst of a tenth of a period's records goes through at once.
-BURST_PART = 10
 _BLOCK = 4096  # records tested together where most go through
 _FEW = 16  # records tested one by one before that
 
@@ -29,8 +27,7 @@ class Gcra:
     burst: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.gap = max(1, self.rate.per_ns // max(1, self.rate.count))
-        self.burst = self.rate.per_ns // BURST_PART
+        self.gap, self.burst = self.rate.gap_ns, self.rate.early_ns
 
     def allowed(self, times: U64Array) -> BoolArray:
         """Which of the records at `times` (ns) go through. Runs of accepted records are found in

@@ -61,7 +61,9 @@ def test_the_verdict_says_incomplete_and_why() -> None:
     text = summary(finished())
     assert "slow-reads: INCOMPLETE. 340 records in 30 s, 5 lost; ended by its duration" in text
     assert "5 records of read were lost: the buffer was full" in text
-    assert "slow-reads: complete." in summary(finished(complete=True, incomplete_because=[]))
+    assert "slow-reads: complete." in summary(
+        finished(complete=True, recorded="all", incomplete_because=[])
+    )
     assert "completeness unknown" in summary(finished(complete="unknown"))
 
 

@@ -90,6 +90,77 @@ def test_incomplete_runs_may_be_allowed_but_not_a_failed_output() -> None:
     assert failed["incomplete_because"] == ["writing the output failed: No space left on device"]
 
 
+def test_a_run_that_limits_cpu_ended_is_incomplete_and_never_0() -> None:
+    """Whoever asked for a duration did not get it, whatever losses are allowed."""
+    run = ending(outcome="cost", armed_for_ns=1_500_000_000, dropped={"opens": 900_000_000})
+    for incomplete in ("fail", "allow"):
+        fields = finish(run, incomplete=incomplete, duration_ns=10_000_000_000)
+        assert (fields["exit_code"], fields["complete"], fields["counted"]) == (4, False, "part")
+        assert fields["incomplete_because"] == [
+            "limits.cpu (2% of one CPU) ended the run after 1.5 s of 10 s; raise it with "
+            "--limit cpu=…"
+        ]
+
+
+def test_a_probe_that_limits_cpu_detached_makes_a_run_incomplete() -> None:
+    run = ending(armed_for_ns=2_000_000_000, dropped={"opens": 900_000_000})
+    fields = finish(run)
+    assert (fields["exit_code"], fields["complete"], fields["counted"]) == (4, False, "part")
+    assert fields["incomplete_because"] == [
+        "opens: limits.cpu (2% of one CPU) detached it after 0.9 s of 2 s; raise it with "
+        "--limit cpu=…"
+    ]
+    assert finish(run, incomplete="allow")["exit_code"] == 0
+
+
+@pytest.mark.parametrize(
+    ("held", "unwritten", "text"),
+    [
+        ({}, 0, None),
+        (
+            {"rate_limited": 397},
+            0,
+            "103 of 500 records; 397 held back by rate 1k/s; raise it with --limit rate=…",
+        ),
+        (
+            {"rate_limited": 1000, "over_cap": 20},
+            0,
+            "103 of 1,123 records; 1,000 held back by rate 1k/s; raise it with --limit rate=…; 20 "
+            "held back by events 10k; raise it with --limit events=…",
+        ),
+        (
+            {},
+            7,
+            "103 of 110 records; 7 held back by output 1GiB; raise it with --limit output=…",
+        ),
+    ],
+)
+def test_what_bounds_hold_back_is_counted_all_and_recorded_part(
+    held: dict[str, int], unwritten: int, text: str | None
+) -> None:
+    session = FakeSession(Script(**held))
+    session.recorded = 103 + unwritten
+    delivered = {0: Delivery(delivered=103, undelivered=unwritten)}
+    account = make_account(program(), session.attached, session.counts(), delivered)
+    fields = finish(ending(account=account, output_limited=bool(unwritten)))
+    assert (fields["exit_code"], fields["complete"], fields["lost"]) == (0, True, 0)
+    assert (fields["counted"], fields["recorded"]) == ("all", "part" if text else "all")
+    assert fields["held_back_because"] == text
+    total = sum(one["records"] for one in fields["held_back"])
+    assert total == sum(held.values()) + unwritten
+
+
+def test_a_lost_record_is_counted_all_the_same() -> None:
+    session = FakeSession(Script(ring_lost=3))
+    account = make_account(program(), session.attached, session.counts(), {0: Delivery()})
+    fields = finish(ending(account=account))
+    assert (fields["complete"], fields["counted"], fields["recorded"]) == (False, "all", "part")
+    session = FakeSession(Script(kernel_missed=3))
+    account = make_account(program(), session.attached, session.counts(), {0: Delivery()})
+    fields = finish(ending(account=account))
+    assert (fields["complete"], fields["counted"], fields["recorded"]) == (False, "part", "all")
+
+
 def test_a_run_that_was_never_armed_saw_nothing() -> None:
     fields = finish(ending(armed_at=None, account=make_empty_account(program())))
     assert (fields["exit_code"], fields["complete"], fields["lost"]) == (4, False, 0)

@@ -120,9 +120,9 @@ def test_the_ledger_is_what_the_schema_says(made_up) -> None:
     log_validator().evolve(schema=part).validate(ledger)
 
 
-def nothing(target: ResolvedTarget, **ends: Count) -> str | None:
+def nothing(target: ResolvedTarget, faulted: Count = 0, **ends: Count) -> str | None:
     side = SideCounts(hook=0, side="hit", fired=add_counts(ends.values()), **ends)
-    counts = Counts(sides=(side,), emits=(), metrics=())
+    counts = Counts(sides=(side,), emits=(), metrics=(), faulted=faulted)
     return explain_nothing_seen(make_ledger(program(), ATTACHED, counts, {}), target)
 
 
@@ -138,6 +138,16 @@ def test_the_target_that_filtered_everything_is_named() -> None:
 def test_several_ends_are_told_with_their_numbers() -> None:
     reported = nothing(ResolvedTarget(pid=(1,)), not_target=10, filtered=5)
     assert reported == "opens fired 15 times: 10 filtered by target.pid, 5 filtered by where"
+
+
+def test_a_condition_whose_values_could_not_be_read_is_not_blamed() -> None:
+    assert nothing(ResolvedTarget(), filtered=5, faulted=5) == (
+        "opens fired 5 times: all filtered because where could not read its values"
+    )
+    assert nothing(ResolvedTarget(), filtered=5, faulted=2) == (
+        "opens fired 5 times: all filtered by where; where could not read a value 2 times, and is "
+        "false then"
+    )
 
 
 def test_what_is_not_known_is_not_claimed() -> None:

@@ -35,10 +35,21 @@ def test_a_rate_is_the_cell_rate_algorithm(
 
 
 def test_a_long_burst_is_cut_to_the_rate() -> None:
-    """100 a second for three seconds flat out: 300 and the burst of a tenth of a second."""
+    """100 a second for three seconds flat out: 300, and the burst, 100 unless it is given. One
+    record of a burst is due anyway."""
     when = np.arange(SECOND, 4 * SECOND, 10_000, dtype=np.uint64)
     allowed = Gcra(Rate(count=100, per_ns=SECOND)).allowed(when)
-    assert int(allowed.sum()) == 300 + 10
+    assert int(allowed.sum()) == 300 + 100 - 1
+    allowed = Gcra(Rate(count=100, per_ns=SECOND, burst=7)).allowed(when)
+    assert int(allowed.sum()) == 300 + 7 - 1
+
+
+def test_a_burst_is_exact() -> None:
+    """Everything at one moment: as many as the burst has, and then none."""
+    when = np.full(500, SECOND, dtype=np.uint64)
+    for burst in (1, 7, 100, 499):
+        rate = Rate(count=100, per_ns=SECOND, burst=burst)
+        assert int(Gcra(rate).allowed(when).sum()) == burst
 
 
 def test_a_rate_that_is_not_reached_refuses_no_record_out_of_order() -> None:

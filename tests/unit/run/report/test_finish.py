@@ -91,7 +91,7 @@ def test_incomplete_runs_may_be_allowed_but_not_a_failed_output() -> None:
 
 
 def test_a_run_that_limits_cpu_ended_is_incomplete_and_never_0() -> None:
-    """Whoever asked for a duration did not get it, whatever losses are allowed."""
+    """A caller who asked for a duration did not get it, whatever losses are allowed."""
     run = ending(outcome="cost", armed_for_ns=1_500_000_000, dropped={"opens": 900_000_000})
     for incomplete in ("fail", "allow"):
         fields = finish(run, incomplete=incomplete, duration_ns=10_000_000_000)

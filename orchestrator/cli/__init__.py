@@ -6,14 +6,12 @@ internal or cleanup failure, 130 interrupted.
 """
 
 import argparse
-import errno
 import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
 
 from orchestrator.cli.messages import print_error, print_message
-from orchestrator.plan.findings import HostError, PlanError
 
 PROGRAM = "probeplan"
 
@@ -50,6 +48,13 @@ exit codes:
 """
 
 
+_STDERR = 2
+_INTERNAL = (
+    "\n  hint: this is a fault of probeplan, not of your plan. Please report it with the plan and "
+    "the output of the same command under PROBEPLAN_DEBUG=1"
+)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and never raises for what a user can cause."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -57,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="backslashreplace")  # file names need not be UTF-8
     try:
+        _occupy_closed_descriptors()
         return _flush_output(_run_command(arguments))
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else 0
@@ -113,7 +119,8 @@ class _Version(argparse.Action):
 
 def _flush_output(code: int) -> int:
     """`code`, once all output is out: a full disk or a closed pipe shows only now."""
-    sys.stdout.flush()
+    if sys.stdout is not None:  # None: it was closed before we began
+        sys.stdout.flush()
     return code
 
 
@@ -123,33 +130,30 @@ def report_error(error: BaseException) -> int:
         import traceback  # only for debugging
 
         traceback.print_exception(error)
-    match error:
-        case PlanError() | HostError():
-            print_error(str(error))
-            return 2 if isinstance(error, PlanError) else 3
-        case KeyboardInterrupt():
-            print_error("interrupted")
-            return 130
-        case BrokenPipeError():
-            return _leave_broken_pipe()
-        case OSError(errno=errno.ENOSPC | errno.EIO | errno.EDQUOT, filename=None):
-            print_message(f"writing to standard output failed: {error.strerror}")
-            return 2
-        case OSError(filename=str() as name, strerror=str() as reason):
-            print_message(f"{name!r}: {reason}")
-            return 3 if name.startswith(("/sys/", "/proc/", "/dev/")) else 2
-        case _:
-            print_message(
-                f"internal error: {type(error).__name__}: {error}\n"
-                "  hint: this is a fault of probeplan, not of your plan. Please report it with the "
-                "plan and the output of the same command under PROBEPLAN_DEBUG=1"
-            )
-            return 6
+    if isinstance(error, BrokenPipeError) and error.filename is None:
+        return _leave_broken_pipe()
+    from orchestrator.run.report.errors import report_of  # only where something went wrong
+
+    report = report_of(error)
+    if report.bare:
+        print_error(report.text)
+    else:
+        print_message(report.text + (_INTERNAL if report.internal else ""))
+    return report.exit_code
+
+
+def _occupy_closed_descriptors() -> None:
+    """A standard stream that was closed is the null device from now on. Otherwise the next file
+    that is opened would get its number, and with it whatever a child or a library prints."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 def _leave_broken_pipe() -> int:
     """Nothing reads our output any more: exit quietly, as if by SIGPIPE (128 + 13)."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())  # or the interpreter's last flush complains
+    if sys.stdout is not None:
+        os.dup2(nowhere, sys.stdout.fileno())  # or the interpreter's last flush complains
     os.close(nowhere)
     return 141

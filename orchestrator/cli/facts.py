@@ -37,6 +37,8 @@ def main(args: argparse.Namespace) -> int:
     """Write the recording, or show one. Raises OSError for a file that cannot be used."""
     if args.show is not None:
         return _show_recording(args.show)
+    if args.output is None and sys.stdout is None:
+        return _refuse("standard output is closed", "give the recording a file: -o FILE")
     if args.output is None and sys.stdout.isatty():
         return _refuse(
             "a recording is binary and this is a terminal",

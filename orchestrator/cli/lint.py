@@ -4,12 +4,12 @@ import argparse
 import json
 import os
 import re
-import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.cli.messages import print_error
 from orchestrator.cli.options import (
     add_override_options,
     add_policy_option,
@@ -73,7 +73,7 @@ def main(args: argparse.Namespace) -> int:
         return _explain_code(args.explain)
     if not args.paths:
         before = ", before --kernel, which takes all that follows it" if args.kernel else ""
-        print(f"probeplan lint: name plans or directories to check{before}", file=sys.stderr)
+        print_error(f"probeplan lint: name plans or directories to check{before}")
         return 2
     findings: list[Finding] = []
     plans = 0
@@ -82,7 +82,7 @@ def main(args: argparse.Namespace) -> int:
             plans += 1
             findings += _check_file(plan, args)
     _print_text(FORMATS[args.format](findings))
-    print(_summarize(plans, findings), file=sys.stderr)
+    print_error(_summarize(plans, findings))
     return 2 if has_errors(findings) else 0
 
 
@@ -271,7 +271,7 @@ def _explain_code(code: str) -> int:
     if not code:
         return 0
     hint = suggest_name(code.upper(), CODES, f"codes: {min(CODES)} to {max(CODES)}")
-    print(f"there is no code {code!r}\n  hint: {hint}", file=sys.stderr)
+    print_error(f"there is no code {code!r}\n  hint: {hint}")
     return 2
 
 

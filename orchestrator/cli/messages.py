@@ -1,8 +1,12 @@
 """Messages for people, on standard error."""
 
+import select
 import sys
+from typing import TextIO
 
 __all__ = ["print_error", "print_message", "print_note"]
+
+_PATIENCE_MS = 2000
 
 
 def print_error(text: str) -> None:
@@ -10,9 +14,21 @@ def print_error(text: str) -> None:
     if sys.stderr is None:  # print would take standard output instead
         return
     try:
-        print(text, file=sys.stderr)
+        if _is_read(sys.stderr):
+            print(text, file=sys.stderr)
     except OSError:
         return  # the exit code has to do
+
+
+def _is_read(stream: TextIO) -> bool:
+    """Whether a pipe or terminal takes text, soon at least. A message must not hold up the end of
+    a run whose reader has stopped reading."""
+    poll = select.poll()
+    try:
+        poll.register(stream.fileno(), select.POLLOUT)
+    except (OSError, ValueError):  # it is no file
+        return True
+    return bool(poll.poll(_PATIENCE_MS))
 
 
 def print_message(text: str) -> None:

@@ -15,9 +15,10 @@ from orchestrator.kernel.abi.mounts import MountError, ensure_tracefs
 from orchestrator.kernel.facts import live_facts
 from orchestrator.output.result import ResultDirectoryError
 from orchestrator.output.safe_open import open_for_append
-from orchestrator.output.sink import OutputLost, Sink
+from orchestrator.output.sink import Sink
 from orchestrator.output.terminal.human_units import describe_ending, describe_shares
 from orchestrator.output.terminal.progress import Progress, hidden_at_end
+from orchestrator.output.unblocked import make_log_sink, unblocked_text
 from orchestrator.plan.findings import PlanError, of_command_line
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
@@ -137,6 +138,7 @@ def main(args: argparse.Namespace) -> int:
             command=command,
             out=args.out,
             log=_open_log(args, stack),
+            folded=stacks,
             progress=_make_progress(prepared.plan, args, stack),
             notify=print_message,
             keep_privileges=args.keep_privileges,
@@ -146,8 +148,6 @@ def main(args: argparse.Namespace) -> int:
             result = run_prepared(prepared, options)
         except ResultDirectoryError as error:
             raise PlanError([of_command_line(str(error))]) from None
-        if stacks is not None:
-            _write_folded(result, stacks)
     _sum_up(result, args)
     return result.exit_code
 
@@ -185,7 +185,7 @@ def _open_log(args: argparse.Namespace, stack: ExitStack) -> Sink | None:
     if args.log is None or args.log == "-":
         _require_stdout()
         return None
-    return Sink(
+    return make_log_sink(
         stack.enter_context(os.fdopen(open_for_append(args.log), "wb", buffering=0)), owned=True
     )
 
@@ -201,18 +201,6 @@ def _open_emptied(path: str, stack: ExitStack) -> BinaryIO:
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         os.ftruncate(file.fileno(), 0)
     return file
-
-
-def _write_folded(result: RunResult, file: BinaryIO) -> None:
-    from orchestrator.output.folded import fold_stacks  # only for flame graphs
-
-    text = "".join(f"{line}\n" for line in fold_stacks(result.metrics))
-    if not text:
-        print_note("no metric with a stack in its key counted anything: no stacks are written")
-    try:
-        Sink(file).write(text.encode(errors="backslashreplace"), 1)
-    except OutputLost as error:
-        print_message(f"the stacks could not be written: {os.strerror(error.errno)}")
 
 
 def _require_terminal() -> None:
@@ -238,10 +226,10 @@ def _make_progress(plan: Plan, args: argparse.Namespace, stack: ExitStack) -> Ba
             LiveView,  # rich: 40 ms, with --live only
         )
 
-        return stack.enter_context(hidden_at_end(LiveView(duration_s, sys.stderr)))
+        return stack.enter_context(hidden_at_end(LiveView(duration_s, unblocked_text(sys.stderr))))
     if args.no_progress or sys.stderr is None:
         return None
-    return stack.enter_context(hidden_at_end(Progress(duration_s, sys.stderr)))
+    return stack.enter_context(hidden_at_end(Progress(duration_s, unblocked_text(sys.stderr))))
 
 
 # ---------------------------------------------------------------- for people
@@ -250,8 +238,8 @@ def _make_progress(plan: Plan, args: argparse.Namespace, stack: ExitStack) -> Ba
 def _sum_up(result: RunResult, args: argparse.Namespace) -> None:
     if result.output_error:
         print_message(
-            f"writing the output failed ({result.output_error}): the run was ended, and everything "
-            "is detached"
+            f"writing the output failed: {result.output_error}; the run is over, and everything is "
+            "detached"
         )
     if _prints_summary(args):
         from orchestrator.output.terminal.summary import (

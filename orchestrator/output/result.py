@@ -69,7 +69,7 @@ class ResultDirectory:
         return Sink(self._events, owned=True)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        """Write result.json: whole, or not at all."""
+        """Write result.json, in place of one that is there: whole, or not at all."""
         import orjson  # lazy: 5 ms, paid only by runs with --out, at their end
 
         text = orjson.dumps(dict(result), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
@@ -77,9 +77,10 @@ class ResultDirectory:
             self._write_file(_PARTIAL, text)
             at = self._directory
             os.rename(_PARTIAL, _RESULT, src_dir_fd=at, dst_dir_fd=at)
-        except OutputLost:
-            self._remove_file(_PARTIAL)
-            raise
+        except (OutputLost, OSError) as error:
+            with contextlib.suppress(ResultDirectoryError):
+                self._remove_file(_PARTIAL)
+            raise OutputLost(error.errno or errno.EIO, 1) from error
 
     def close(self) -> None:
         """Close what is open. Idempotent."""

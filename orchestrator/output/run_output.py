@@ -4,12 +4,12 @@ A failed output ends the run but nothing else: the error is kept in `failed`, la
 counted as lost, and cleaning up goes on.
 """
 
-import os
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestrator.output.log import EventKind, Level, Log
-from orchestrator.output.sink import OutputLost, Sink
+from orchestrator.output.sink import OnLost, OutputLost, Sink, explain_failure, ignore_loss
 
 __all__ = ["RunOutput", "TeeSink"]
 
@@ -22,17 +22,46 @@ class TeeSink(Sink):
         self._first, self._copy = first, copy
         self._copy_counts()
 
-    def write(self, lines: bytes | memoryview, records: int) -> None:
-        """Write to both, even when one fails. Raises OutputLost."""
-        failures = []
-        for sink in (self._first, self._copy):
-            try:
-                sink.write(lines, records)
-            except OutputLost as error:
-                failures.append(error)
+    def write(self, lines: bytes | memoryview, records: int, on_lost: OnLost = ignore_loss) -> None:
+        """Write to both, even when one fails. Raises OutputLost when `first` does; `failed` is set
+        by either."""
+        failure: OutputLost | None = None
+        try:
+            self._first.write(lines, records, on_lost)
+        except OutputLost as error:
+            failure = error
+        with contextlib.suppress(OutputLost):
+            self._copy.write(lines, records)
         self._copy_counts()
-        if failures:
-            raise max(failures, key=lambda error: error.records_lost)
+        if failure is not None:
+            raise failure
+
+    @property
+    def usable(self) -> bool:
+        """Whether either still takes lines."""
+        return self._first.usable or self._copy.usable
+
+    @property
+    def congested(self) -> bool:
+        """Whether either waits for its reader."""
+        return self._first.congested or self._copy.congested
+
+    def push(self, patience_s: float) -> bool:
+        """As of Sink."""
+        taken = [sink.push(patience_s) for sink in (self._first, self._copy) if sink.congested]
+        self._copy_counts()
+        return any(taken)
+
+    def give_up(self) -> None:
+        """As of Sink."""
+        self._first.give_up()
+        self._copy.give_up()
+        self._copy_counts()
+
+    def close(self) -> None:
+        """As of Sink."""
+        self._first.close()
+        self._copy.close()
 
     def _copy_counts(self) -> None:
         self.delivered, self.lost = self._first.delivered, self._first.lost
@@ -62,6 +91,7 @@ class RunOutput:
             self.log.write(event, level, **fields)
         except OutputLost as error:
             self.failed = self.failed or error
+        self._notice_failure()
 
     def flush(self) -> None:
         """Write the queued records, and later ones at once."""
@@ -69,18 +99,46 @@ class RunOutput:
             self.log.flush()
         except OutputLost as error:
             self.failed = self.failed or error
+        self._notice_failure()
 
-    def write_lines(self, lines: bytes | memoryview, records: int) -> int:
-        """Write event lines; returns how many records were written."""
+    def write_lines(
+        self, lines: bytes | memoryview, records: int, on_lost: OnLost = ignore_loss
+    ) -> int:
+        """Write event lines; returns how many records were accepted. `on_lost` gets the number
+        of those that are lost after all."""
         self._before()
         try:
-            self.sink.write(lines, records)
+            self.sink.write(lines, records, on_lost)
         except OutputLost as error:
             self.failed = self.failed or error
             return records - error.records_lost
+        finally:
+            self._notice_failure()
         return records
+
+    @property
+    def congested(self) -> bool:
+        """Whether lines wait for a reader."""
+        return self.sink.congested
+
+    def push(self, patience_s: float) -> bool:
+        """Write what waits for a reader, for at most `patience_s`; whether any was taken."""
+        self._before()
+        taken = self.sink.push(patience_s)
+        self._notice_failure()
+        return taken
+
+    def give_up(self) -> None:
+        """Count what waits for a reader as lost."""
+        self.sink.give_up()
+        self._notice_failure()
+
+    def _notice_failure(self) -> None:
+        """A sink that does not wait may fail after it has accepted lines."""
+        if self.failed is None and self.sink.failed is not None:
+            self.failed = OutputLost(self.sink.failed, 0)
 
     @property
     def why_failed(self) -> str:
         """Why writing failed, for people; "" if it did not."""
-        return "" if self.failed is None else os.strerror(self.failed.errno)
+        return "" if self.failed is None else explain_failure(self.failed.errno)

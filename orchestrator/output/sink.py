@@ -4,10 +4,18 @@ import errno
 import os
 import select
 import stat
+from collections.abc import Callable
 from io import RawIOBase
 from typing import BinaryIO, Protocol
 
-__all__ = ["OutputLost", "Sink"]
+__all__ = ["OnLost", "OutputLost", "Sink", "explain_failure", "ignore_loss"]
+
+#: Gets the number of records of a write that were lost after it was accepted.
+OnLost = Callable[[int], None]
+
+
+def ignore_loss(_records: int) -> None:
+    """For records that only the sink's own counts have to know of."""
 
 
 class OutputLost(Exception):
@@ -20,14 +28,21 @@ class OutputLost(Exception):
         self.records_lost = records_lost
 
     def __str__(self) -> str:
-        reasons = {
-            errno.EPIPE: "the reader of the output has closed it",
-            errno.ENOSPC: "the disk that holds the output is full",
-            errno.EDQUOT: "the quota on the disk that holds the output is used up",
-            errno.EFBIG: "the output file may not grow further",
-        }
-        reason = reasons.get(self.errno, os.strerror(self.errno))
-        return f"{self.records_lost} records could not be written: {reason}"
+        what = f"{self.records_lost:,} records could not be written: " if self.records_lost else ""
+        return what + explain_failure(self.errno)
+
+
+def explain_failure(code: int) -> str:
+    """Why an output failed with this errno, for people."""
+    reasons = {
+        errno.EAGAIN: "its reader has stopped reading",
+        errno.EPIPE: "the reader of the output has closed it",
+        errno.ENOSPC: "the disk that holds the output is full",
+        errno.EDQUOT: "the quota on the disk that holds the output is used up",
+        errno.EFBIG: "the output file may not grow further",
+    }
+    text = os.strerror(code)
+    return f"{reasons[code]} ({text})" if code in reasons else text
 
 
 class _RawStream(Protocol):
@@ -52,8 +67,31 @@ class Sink:
         self.bytes = 0
         self.failed: int | None = None  # the errno that ended this output
 
-    def write(self, lines: bytes | memoryview, records: int) -> None:
-        """Write `lines`, which hold `records` records, one a line. Raises OutputLost."""
+    @property
+    def usable(self) -> bool:
+        """Whether it still takes lines."""
+        return self.failed is None
+
+    @property
+    def congested(self) -> bool:
+        """Whether accepted lines wait for a reader; never here, where `write` waits."""
+        return False
+
+    def push(self, patience_s: float) -> bool:
+        """Write what waits for a reader, for at most `patience_s`; whether any was taken."""
+        del patience_s
+        return False
+
+    def give_up(self) -> None:
+        """Drop what waits for a reader."""
+
+    def close(self) -> None:
+        """Close what was opened for the sink, not its stream. Idempotent."""
+
+    def write(self, lines: bytes | memoryview, records: int, on_lost: OnLost = ignore_loss) -> None:
+        """Write `lines`, which hold `records` records, one a line. Raises OutputLost; records that
+        were accepted are never lost here, so that `on_lost` is not called."""
+        del on_lost
         if self.failed is not None:
             self.lost += records
             raise OutputLost(self.failed, records)

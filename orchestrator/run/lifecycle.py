@@ -7,26 +7,29 @@ loop needs comes with orchestrator.run.live.
 import os
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orchestrator.backends.descriptors import descriptor_of
 from orchestrator.backends.protocol import Session
 from orchestrator.output.folded import fold_stacks
 from orchestrator.output.result import ResultDirectory
 from orchestrator.output.run_output import RunOutput, TeeSink
-from orchestrator.output.sink import OutputLost, Sink
+from orchestrator.output.sink import OutputLost
+from orchestrator.output.unblocked import make_log_sink
 from orchestrator.run.arming import Armed, arm
 from orchestrator.run.cost.canary_choice import why_no_canary
+from orchestrator.run.delivery import deliver_rest
 from orchestrator.run.groundwork import Groundwork, lay_groundwork
 from orchestrator.run.loop import Supervision
 from orchestrator.run.options import RunOptions
 from orchestrator.run.prepare import Prepared
-from orchestrator.run.report.account import Account, make_empty_account
+from orchestrator.run.report.account import make_empty_account
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.finish import Ending, finish_run
-from orchestrator.run.report.outcome import Outcome
+from orchestrator.run.report.outcome import CommandResult, Outcome
 from orchestrator.run.report.records import (
     attached_fields,
     skipped_fields,
@@ -39,7 +42,7 @@ from orchestrator.run.safety.leftovers import CleanedRun, clean_up_dead_runs
 from orchestrator.run.safety.privileges import capabilities_for_names, drop_privileges
 from orchestrator.run.signals import Signals
 from orchestrator.run.startup import measure_startup_ms
-from orchestrator.run.teardown import Teardown, tear_down
+from orchestrator.run.teardown import detach_all, finish_command
 
 if TYPE_CHECKING:
     from orchestrator.run.live import Live
@@ -48,6 +51,15 @@ __all__ = ["Run"]
 
 #: Of the common fields, those that every event line carries.
 _ON_EVENTS = ("run_id", "plan", "host")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Teardown:
+    """What became of the command (None: there was none), and how long detaching took in ms (None:
+    nothing was attached)."""
+
+    command: CommandResult | None
+    detach_ms: float | None
 
 
 class Run:
@@ -76,6 +88,7 @@ class Run:
         self._faults = Faults()
         self._startup_ms: float | None = None
         self._canary: dict[str, Any] = {"skipped": "the run was not asked for one"}
+        self._account = make_empty_account(self._program)
         self._output = _open_output(options, directory, self._constants)
 
     def execute(self) -> RunResult:
@@ -94,12 +107,15 @@ class Run:
         if groundwork and session and armed and not self._faults.errors:
             live = attempt(lambda: self._go_live(groundwork, session, armed), None)
         outcome: Outcome = "error"
-        account = make_empty_account(self._program)
         if live is not None:
             outcome = attempt(live.run, outcome)
-            account = attempt(live.settle, account)
-        teardown = tear_down(groundwork, session, self._faults, self._signals, self._options.notify)
-        result = self._conclude(self._ending(live, outcome, account, teardown), live, cleaned)
+            self._account = attempt(live.settle, self._account)
+        detach_ms = detach_all(groundwork, session, self._faults)
+        self._deliver(live)
+        command = finish_command(groundwork, self._faults, self._signals, self._options.notify)
+        teardown = _Teardown(command=command, detach_ms=detach_ms)
+        result = self._conclude(live, outcome, teardown, cleaned)
+        self._output.sink.close()
         if self._faults.errors:
             raise self._faults.errors[0]
         return result
@@ -185,41 +201,58 @@ class Run:
 
     # ------------------------------------------------------------ ending
 
-    def _ending(
-        self, live: "Live | None", outcome: Outcome, account: Account, teardown: Teardown
-    ) -> Ending:
-        if live is not None and live.trouble:
-            self._faults.notes.append(live.trouble)
-        return Ending(
-            outcome=outcome,
-            account=account,
-            command=teardown.command,
-            ended_by=self._signals.received,
-            armed_at=live.started if live else None,
-            armed_for_ns=live.armed_for_ns if live else 0,
-            startup_ms=self._startup_ms,
-            detach_ms=teardown.detach_ms,
-            output_limited=live is not None and live.output_limited,
-            output_failed=self._output.why_failed,
-            paused_ns=live.paused_ns if live else {},
-            dropped=live.dropped if live else {},
-        )
+    def _deliver(self, live: "Live | None") -> None:
+        if live is not None:
+            self._account = self._faults.attempt(
+                lambda: live.deliver(self._account, self._options.notify), self._account
+            )
 
     def _conclude(
-        self, ending: Ending, live: "Live | None", cleaned: Sequence[CleanedRun]
+        self,
+        live: "Live | None",
+        outcome: Outcome,
+        teardown: _Teardown,
+        cleaned: Sequence[CleanedRun],
     ) -> RunResult:
-        """Write run.finished and what `out` keeps."""
-        fields, verdict = finish_run(ending, self._program, self._faults)
-        self._output.write_record("run.finished", fields.pop("level"), **fields)
+        """Keep the result, then write run.finished. If one of them cannot be written, what is
+        written later, the exit code and what is returned say so."""
+        made = self._make_result(live, outcome, teardown, cleaned)
+        self._keep_stacks(made)
+        self._keep_result(made)
+        if self._output.why_failed != made.output_error:
+            made = self._make_result(live, outcome, teardown, cleaned)
+        self._write_finished(made)
+        if self._output.why_failed != made.output_error:
+            made = self._make_result(live, outcome, teardown, cleaned)
+            self._keep_result(made)
+        return made
+
+    def _write_finished(self, result: RunResult) -> None:
+        fields = {
+            name: value for name, value in result.finished.items() if name not in self._constants
+        }
+        self._output.write_record("run.finished", result.level, **fields)
         self._output.flush()
+        deliver_rest(self._output, self._signals, self._options.notify)
+
+    def _make_result(
+        self,
+        live: "Live | None",
+        outcome: Outcome,
+        teardown: _Teardown,
+        cleaned: Sequence[CleanedRun],
+    ) -> RunResult:
+        ending = self._ending(live, outcome, teardown)
+        fields, verdict = finish_run(ending, self._program, self._faults)
         from orchestrator.run.metrics.reporter import Measured  # numpy, imported by now
 
         totals = live.totals if live else Measured()
-        result = RunResult(
+        return RunResult(
             run_id=self._run_id,
             exit_code=fields["exit_code"],
             outcome=ending.outcome,
             complete=verdict.complete,
+            level=fields.pop("level"),
             finished=self._constants | fields,
             metrics=totals.metrics,
             figures=totals.derived,
@@ -232,12 +265,47 @@ class Run:
             cleaned=cleaned,
             output_error=self._output.why_failed,
         )
-        if self._directory is not None:
-            self._keep(result, self._directory)
-        return result
 
-    def _keep(self, result: RunResult, directory: ResultDirectory) -> None:
-        """In the result directory: stacks.folded, if there are stacks, and result.json."""
+    def _ending(self, live: "Live | None", outcome: Outcome, teardown: _Teardown) -> Ending:
+        if live is not None and live.trouble and live.trouble not in self._faults.notes:
+            self._faults.notes.append(live.trouble)
+        return Ending(
+            outcome=outcome,
+            account=self._account,
+            command=teardown.command,
+            ended_by=self._signals.received,
+            armed_at=live.started if live else None,
+            armed_for_ns=live.armed_for_ns if live else 0,
+            startup_ms=self._startup_ms,
+            detach_ms=teardown.detach_ms,
+            output_limited=live is not None and live.output_limited,
+            output_failed=self._output.why_failed,
+            paused_ns=live.paused_ns if live else {},
+            dropped=live.dropped if live else {},
+        )
+
+    def _keep_stacks(self, result: RunResult) -> None:
+        """Write metrics by stacks to the result directory and to the file that was asked for."""
+        text = "".join(f"{line}\n" for line in fold_stacks(result.metrics))
+        if self._directory is not None and text:
+            self._try_output(partial(self._directory.write_folded, text))
+        if self._options.folded is not None:
+            if not text:
+                self._options.notify(
+                    "note: no metric with a stack in its key counted anything: no stacks are "
+                    "written"
+                )
+            self._try_output(partial(self._write_folded, self._options.folded, text))
+
+    def _write_folded(self, file: BinaryIO, text: str) -> None:
+        sink = make_log_sink(file)
+        sink.write(text.encode(errors="backslashreplace"), 1)
+        deliver_rest(sink, self._signals, self._options.notify)
+        sink.close()
+        if sink.failed is not None:
+            raise OutputLost(sink.failed, 0)
+
+    def _keep_result(self, result: RunResult) -> None:
         kept: dict[str, Any] = {
             "run": result.finished,
             "metrics": list(result.metrics),
@@ -248,10 +316,12 @@ class Run:
             "limits": list(result.limits),
             "startup_ms": result.startup_ms,
         }
+        if self._directory is not None:
+            self._try_output(partial(self._directory.write_result, kept))
+
+    def _try_output(self, write: Callable[[], None]) -> None:
         try:
-            if lines := [f"{line}\n" for line in fold_stacks(result.metrics)]:
-                directory.write_folded("".join(lines))
-            directory.write_result(kept)
+            write()
         except OutputLost as error:
             self._output.failed = self._output.failed or error
 
@@ -260,7 +330,7 @@ def _open_output(
     options: RunOptions, directory: ResultDirectory | None, constants: dict[str, str]
 ) -> RunOutput:
     bar = options.progress
-    sink = options.log or Sink(sys.stdout.buffer)
+    sink = options.log or make_log_sink(sys.stdout.buffer)
     if directory is not None:
         sink = TeeSink(sink, directory.open_events())
     lines_hide_the_bar = bar is not None and options.log is None and sys.stdout.isatty()

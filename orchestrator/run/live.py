@@ -1,7 +1,7 @@
 """A run with its probes armed: loop, settle. Importing this imports numpy (55 ms)."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from orchestrator.output.run_output import RunOutput
 from orchestrator.plan.model import Plan
 from orchestrator.run.arming import Armed
 from orchestrator.run.cost.governor import Governor
+from orchestrator.run.delivery import deliver_rest
 from orchestrator.run.loop import Loop, Supervision
 from orchestrator.run.metrics.reading import Reading, read_together
 from orchestrator.run.metrics.reporter import Measured, MetricReporter
@@ -18,7 +19,7 @@ from orchestrator.run.options import Bar
 from orchestrator.run.remote.control import Control
 from orchestrator.run.remote.pausing import Pauses
 from orchestrator.run.remote.service import Service
-from orchestrator.run.report.account import Account, settle_account
+from orchestrator.run.report.account import Account, make_account, settle_account
 from orchestrator.run.report.notices import Notices
 from orchestrator.run.report.outcome import Outcome
 from orchestrator.run.stacks import Stacks
@@ -139,6 +140,18 @@ class Live:
         self._supervision.guard.set_deadline(0)
         account = settle_account(self._session, self._stream, self._program, self._session.attached)
         self._metrics.finish(self._armed_ns + self.armed_for_ns)
+        return self._report_account(account)
+
+    def deliver(self, account: Account, notify: Callable[[str], None]) -> Account:
+        """Write what the reader of the output has not taken yet, once all is detached; returns the
+        account with what became of it."""
+        deliver_rest(self._output, self._supervision.signals, notify, self._stream)
+        attached, deliveries = self._session.attached, self._stream.deliveries()
+        return self._report_account(
+            make_account(self._program, attached, account.counts, deliveries)
+        )
+
+    def _report_account(self, account: Account) -> Account:
         if "stacks" in account.ledger:
             incomplete = {"incomplete": self._stacks.unnamed}
             account.ledger["stacks"] = {**account.ledger["stacks"], **incomplete}

@@ -82,7 +82,10 @@ class Loop:
     def run(self) -> Outcome:
         """Go on until something ends the run; returns what ended it."""
         while (outcome := self._outcome()) is None:
-            self._session.wait(self._patience())
+            if self._output.congested:  # its reader, not the kernel, says when there is more to do
+                self._output.push(self._patience())
+            else:
+                self._session.wait(self._patience())
             self._stream.drain()
             self._keep_time()
             self._serve()

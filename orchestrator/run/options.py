@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from orchestrator.accounting.count import Count
 from orchestrator.output.sink import Sink
@@ -32,11 +32,12 @@ class Bar(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """How to run; each as documented at `run_plan`. `out`: a directory. `log` None: standard
-    output."""
+    output. `folded`: an open file for metrics by stacks, as folded text."""
 
     command: tuple[str, ...] = ()
     out: str | os.PathLike[str] | None = None
     log: Sink | None = None
+    folded: BinaryIO | None = None
     progress: Bar | None = None
     notify: Callable[[str], None] = lambda _text: None
     journals: tuple[Path, ...] = DIRECTORIES

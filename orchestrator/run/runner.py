@@ -48,8 +48,8 @@ def run_plan(  # noqa: PLR0913  # the face of the package: one keyword a choice 
     `policies`: those that apply (None: the host's policy, read from its file). `read_policies`
     reads the host's together with further files.
     `out`: a directory that keeps the results.
-    `log`: where the JSON lines go. None: standard output; `command` then writes to standard error,
-    so that the lines stay whole.
+    `log`: where the JSON lines go; `make_log_sink` makes one that never waits for a slow reader.
+    None: standard output; `command` then writes to standard error, so that the lines stay whole.
     `progress` follows the run, and `notify` gets messages that people should see at once.
     `keep_privileges` False: once all is attached, this process gives up for good the capabilities
     that the rest of the run does not need.

@@ -1,5 +1,6 @@
 """From records of the kernel to lines: read, trim, render, write, count. Imports numpy."""
 
+from collections import deque
 from collections.abc import Mapping
 
 import numpy as np
@@ -45,6 +46,7 @@ class Stream:
         self._columns = StackColumns(program.emits)
         kinds = max((emit.index for emit in program.emits), default=-1) + 1
         self._delivered, self._trimmed, self._undelivered = np.zeros((3, kinds), dtype=np.int64)
+        self._held: deque[NDArray[np.uint8]] = deque()
         self.full = False
 
     @property
@@ -53,8 +55,12 @@ class Stream:
         return int(self._delivered.sum())
 
     def deliveries(self) -> dict[int, Delivery]:
-        """What became of the records of each Emit, by its index."""
-        counts = zip(self._delivered, self._trimmed, self._undelivered, strict=True)
+        """What became of the records of each Emit, by its index. Those that wait for the reader of
+        the output count as delivered until they are given up."""
+        waiting = np.zeros_like(self._delivered)
+        for records in self._held:
+            self._count(waiting, records)
+        counts = zip(self._delivered + waiting, self._trimmed, self._undelivered, strict=True)
         return {
             index: Delivery(
                 delivered=int(delivered), trimmed=int(trimmed), undelivered=int(undelivered)
@@ -63,7 +69,26 @@ class Stream:
         }
 
     def drain(self) -> int:
-        """Read and write the records that are there; returns their number."""
+        """Read and write the records that are there, as long as the output takes them; returns the
+        number that was read."""
+        self.write_held()
+        return 0 if self._output.congested else self._read()
+
+    def read_all(self) -> int:
+        """Read all records that are there, whether the output takes them or not, and return their
+        number. What it does not take is held, which costs no more memory than the kernel's buffers
+        have."""
+        total = 0
+        while count := self._read():
+            total += count
+        return total
+
+    def write_held(self) -> None:
+        """Write held records, as long as the output takes them."""
+        while self._held and not self._output.congested:
+            self._write(self._held.popleft())
+
+    def _read(self) -> int:
         batches = self._session.read()
         self._follow_clock()
         try:
@@ -87,16 +112,34 @@ class Stream:
         self._room -= len(kept)
         self._count(self._trimmed, over)
         for start in range(0, len(kept), _ROWS):
-            self._write(kept[start : start + _ROWS])
+            records = kept[start : start + _ROWS]
+            if self._held or self._output.congested:
+                self._hold(records)
+            else:
+                self._write(records)
+
+    def _hold(self, records: NDArray[np.uint8]) -> None:
+        """Keep records for later. Their stacks are named now: the kernel has them now."""
+        self._stacks.write_shown(self._columns.find_numbers(records))
+        self._held.append(records.copy())
 
     def _write(self, records: NDArray[np.uint8]) -> None:
         written = 0
-        if self._output.failed is None and not self.full:
+        if self._output.sink.usable and not self.full:
             self._stacks.write_shown(self._columns.find_numbers(records))
             lines, fitting = self._fitting(self._renderer.render(records), len(records))
-            written = self._output.write_lines(lines, fitting)
+            kinds = _kinds_of(records[:fitting])
+            written = self._output.write_lines(
+                lines, fitting, lambda lost: self._take_back(kinds[fitting - lost :])
+            )
         self._count(self._delivered, records[:written])
         self._count(self._undelivered, records[written:])
+
+    def _take_back(self, kinds: NDArray[np.uint16]) -> None:
+        """Records that the output had accepted were lost after all."""
+        lost = np.bincount(kinds, minlength=len(self._delivered))
+        self._delivered -= lost
+        self._undelivered += lost
 
     def _fitting(self, lines: memoryview | bytes, records: int) -> tuple[memoryview | bytes, int]:
         """As many whole lines as fit into limits.output, and their number."""
@@ -112,5 +155,9 @@ class Stream:
         if len(into) == 1:
             into[0] += len(records)
         elif len(records):
-            emits = np.ascontiguousarray(records[:, _EMIT : _EMIT + 2]).view("<u2")[:, 0]
-            into += np.bincount(emits, minlength=len(into))
+            into += np.bincount(_kinds_of(records), minlength=len(into))
+
+
+def _kinds_of(records: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """By record: the index of its Emit. A copy, since the records' memory is used again."""
+    return records[:, _EMIT : _EMIT + 2].copy().view("<u2")[:, 0]

@@ -3,10 +3,8 @@ step is tried even when one before it failed."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from orchestrator.backends.protocol import Session
-from orchestrator.run.command import Command
 from orchestrator.run.groundwork import Groundwork
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.outcome import CommandResult
@@ -15,35 +13,33 @@ from orchestrator.run.safety.journal import Journal
 from orchestrator.run.safety.leftovers import clean_up_own
 from orchestrator.run.signals import Signals
 
-__all__ = ["Teardown", "tear_down"]
+__all__ = ["detach_all", "finish_command"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Teardown:
-    """What became of the command (None: there was none), and how long detaching took in ms (None:
-    nothing was attached)."""
-
-    command: CommandResult | None = None
-    detach_ms: float | None = None
-
-
-def tear_down(
-    groundwork: Groundwork | None,
-    session: Session | None,
-    faults: Faults,
-    signals: Signals,
-    notify: Callable[[str], None],
-) -> Teardown:
-    """Undo what a run has set up, as far as it came. What stays behind is noted in `faults`."""
+def detach_all(
+    groundwork: Groundwork | None, session: Session | None, faults: Faults
+) -> float | None:
+    """Undo what a run has set up in the kernel, as far as it came, and return how long detaching
+    took in ms (None: nothing was attached). What stays behind is noted in `faults`."""
     detach_ms = None if session is None else _detach(session, faults)
-    if groundwork is None:
-        return Teardown(detach_ms=detach_ms)
-    _try(lambda: _close_journal(groundwork.journal, faults), faults)
-    _try(lambda: _dismiss(groundwork.guard, faults), faults)
-    command = groundwork.command
+    if groundwork is not None:
+        _try(lambda: _close_journal(groundwork.journal, faults), faults)
+        _try(lambda: _dismiss(groundwork.guard, faults), faults)
+    return detach_ms
+
+
+def finish_command(
+    groundwork: Groundwork | None, faults: Faults, signals: Signals, notify: Callable[[str], None]
+) -> CommandResult | None:
+    """Wait for the run's command, if it has one, and return how it ended."""
+    command = groundwork.command if groundwork is not None else None
     if command is None:
-        return Teardown(detach_ms=detach_ms)
-    return Teardown(command=_finish(command, faults, signals, notify), detach_ms=detach_ms)
+        return None
+    if command.was_released and not command.has_ended():
+        notify(f"everything is detached; the command (pid {command.pid}) is still running")
+    result = faults.attempt(lambda: command.wait_for_result(signals), None)
+    command.close()
+    return result
 
 
 def _try(step: Callable[[], None], faults: Faults) -> None:
@@ -77,13 +73,3 @@ def _dismiss(guard: Guard, faults: Faults) -> None:
             f"{guard.trouble}: had this run been killed, `probeplan cleanup` or the next run would "
             "have cleaned up"
         )
-
-
-def _finish(
-    command: Command, faults: Faults, signals: Signals, notify: Callable[[str], None]
-) -> CommandResult | None:
-    if command.was_released and not command.has_ended():
-        notify(f"everything is detached; the command (pid {command.pid}) is still running")
-    result = faults.attempt(lambda: command.wait_for_result(signals), None)
-    command.close()
-    return result

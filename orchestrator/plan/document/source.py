@@ -1,5 +1,6 @@
 """Files and standard input → the text of a plan, bounded and clean."""
 
+import errno
 import re
 import sys
 from pathlib import Path
@@ -22,13 +23,19 @@ def read_source(path: str | Path) -> tuple[bytes, str]:
     name = "<stdin>" if str(path) == "-" else str(path)
     try:
         if name == "<stdin>":
-            source = sys.stdin.buffer.read(MAX_BYTES + 1)
+            source = _read_standard_input()
         else:
             with Path(path).open("rb") as file:
                 source = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise PlanError([_unreadable_finding(name, error)]) from None
     return source, name
+
+
+def _read_standard_input() -> bytes:
+    if sys.stdin is None:  # Python's sign that descriptor 0 was closed
+        raise OSError(errno.EBADF, "it is closed")
+    return sys.stdin.buffer.read(MAX_BYTES + 1)
 
 
 def _unreadable_finding(name: str, error: OSError | ValueError) -> Finding:

@@ -54,8 +54,7 @@ class Service:
 
     def _read_all(self) -> None:
         time.sleep(_LATE_S)
-        while self._stream.drain():
-            pass
+        self._stream.read_all()
 
     def _status(self) -> ControlAnswer:
         counts = self._session.counts()

@@ -31,8 +31,8 @@ class Account:
 class RecordStream(Protocol):
     """What settling needs of the stream of records."""
 
-    def drain(self) -> int:
-        """Read and write the records that are there; returns how many were read."""
+    def read_all(self) -> int:
+        """Read all records that are there; returns how many."""
 
     def deliveries(self) -> Mapping[int, Delivery]:
         """What became of the records of each Emit, by its index."""
@@ -46,8 +46,7 @@ def settle_account(
     seconds."""
     deadline, pause = time.monotonic() + _SETTLE_SECONDS, _FIRST_PAUSE_S
     while True:
-        while stream.drain():
-            pass
+        stream.read_all()
         account = make_account(program, attached, session.counts(), stream.deliveries())
         balances = not find_imbalances(account.ledger, account.undelivered)
         if balances or time.monotonic() >= deadline:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from orchestrator.plan.findings import HostError, PlanError
+from orchestrator.run.report.errors import report_of
 
 __all__ = ["Faults"]
 
@@ -29,15 +29,11 @@ class Faults:
 
     def describe(self) -> str | None:
         """What went wrong, for people; None when nothing did."""
-        texts = [str(error) or type(error).__name__ for error in self.errors]
+        reports = zip(self.errors, map(report_of, self.errors), strict=True)
+        texts = [str(error) if one.internal and str(error) else one.text for error, one in reports]
         return "; ".join([*texts, *self.left_behind, *self.notes]) or None
 
     @property
     def exit_code(self) -> int:
-        """2 for a fault of the plan or the command line, 3 for one of the host, else 6."""
-        match self.errors[:1]:
-            case [PlanError()]:
-                return 2
-            case [HostError()]:
-                return 3
-        return 6
+        """The exit code of the first error, which the run raises in the end; 6 without one."""
+        return report_of(self.errors[0]).exit_code if self.errors else 6

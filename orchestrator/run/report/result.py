@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.output.log import Level
 from orchestrator.run.report.outcome import CommandResult, Outcome
 from orchestrator.run.report.verdict import Completeness
 from orchestrator.run.safety.leftovers import CleanedRun
@@ -13,17 +14,18 @@ __all__ = ["RunResult"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """A run that is over. Records as logged: `finished` (run.finished), the total `metrics`
-    (metric.reported), `figures` (figure.reported), `warnings` (metric.warned) and `outstanding`
-    (outstanding.reported), `stopped` (stop.reached, if `stop_when` held) and `limits`
+    """A run that is over. Records as logged: `finished` (run.finished, with its `level`), the total
+    `metrics` (metric.reported), `figures` (figure.reported), `warnings` (metric.warned) and
+    `outstanding` (outstanding.reported), `stopped` (stop.reached, if `stop_when` held) and `limits`
     (limit.reached). `startup_ms`: from the start of this process to the first attached probe;
-    `cleaned`: what was cleaned up after earlier runs that had died; `output_error`: why the log
+    `cleaned`: what was cleaned up after earlier runs that had died; `output_error`: why the output
     could not be written completely ("" if it was)."""
 
     run_id: str
     exit_code: int
     outcome: Outcome
     complete: Completeness
+    level: Level
     finished: dict[str, Any]
     metrics: Sequence[dict[str, Any]]
     figures: dict[str, Any] | None

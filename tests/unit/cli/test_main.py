@@ -10,7 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator import cli
+from orchestrator.output.sink import OutputLost
 from orchestrator.plan.findings import Finding, HostError, PlanError
+from tests.support.paths import ROOT
 
 FINDING = Finding(code="PP080", message="no such function")
 
@@ -35,7 +37,15 @@ def _fails(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
         (PermissionError(errno.EPERM, "Not permitted", "/sys/kernel/tracing"), 3, "Not permitted"),
         (RuntimeError("boom"), 6, "internal error: RuntimeError: boom"),
         (OSError(errno.EIO, "I/O error"), 2, "writing to standard output failed: I/O error"),
+        (OSError(errno.EFBIG, "File too large"), 2, "writing to standard output failed"),
         (OSError(errno.EINVAL, "Invalid"), 6, "internal error"),
+        (OSError(errno.EMFILE, "Too many open files", "/proc/1"), 3, "raise it with `ulimit -n`"),
+        (ImportError("libx.so: cannot open: Too many open files"), 3, "too many open files"),
+        (MemoryError(), 3, "not enough memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), 3, "not enough memory"),
+        (BlockingIOError(errno.EAGAIN, "Try again"), 3, "no further process"),
+        (RuntimeError("can't start new thread"), 3, "no further process or thread"),
+        (OutputLost(errno.ENOSPC, 0), 4, "writing the output failed: the disk"),
         (RecursionError("deep"), 6, "internal error"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
@@ -133,3 +143,29 @@ def test_a_reader_that_leaves_ends_the_command_quietly() -> None:
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["lint", "plans/fs/opens.yaml"], ["lint", "--explain", "PP080"], ["status"]]
+)
+def test_a_closed_standard_output_changes_no_exit_code(arguments: list[str]) -> None:
+    """As cron and daemons may have it."""
+    script = 'exec "$0" -m orchestrator.cli "$@" >&-'
+    done = subprocess.run(
+        ["sh", "-c", script, sys.executable, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_with_all_standard_streams_closed_no_file_takes_their_place() -> None:
+    code = (
+        "import os\nfrom orchestrator.cli import main\nmain(['status'])\n"
+        "places = [os.readlink(f'/proc/self/fd/{number}') for number in (0, 1, 2)]\n"
+        "os._exit(places != ['/dev/null'] * 3)"
+    )
+    script = 'exec "$0" -c "$1" <&- >&- 2>&-'
+    assert subprocess.run(["sh", "-c", script, sys.executable, code], check=False).returncode == 0

@@ -45,7 +45,7 @@ class Parts:
         self.waits: list[float] = []
         self.at: dict[int, Callable[[], None]] = {}
         self.signals = SimpleNamespace(received=None)
-        self.output = SimpleNamespace(failed=None)
+        self.output = SimpleNamespace(failed=None, congested=False)
         self.stream = SimpleNamespace(full=False, delivered=0, drain=lambda: 0)
         self.governor = Governor()
         self.deadlines: list[int] = []
@@ -194,3 +194,20 @@ def test_with_a_command_the_loop_looks_more_often(clock: Clock) -> None:
     with_command.run()
     assert max(alone.waits) == 0.1
     assert max(with_command.waits) == 0.02
+
+
+def test_a_reader_that_has_stopped_holds_up_neither_deadline_nor_windows(clock: Clock) -> None:
+    """The loop waits for the reader then, and not for the kernel."""
+    parts = Parts(clock, SECOND, window_ns=250_000_000)
+    pushes: list[float] = []
+
+    def push(patience_s: float) -> bool:
+        pushes.append(patience_s)
+        clock.now_ns += int(patience_s * 1e9) + 1
+        return False
+
+    parts.output = SimpleNamespace(failed=None, congested=True, push=push)
+    assert parts.run() == "duration"
+    assert 10**9 <= clock.now_ns < 10**9 + 10**6
+    assert (len(parts.windows), parts.waits, len(parts.looks)) == (3, [], 2)
+    assert max(pushes) <= 0.1

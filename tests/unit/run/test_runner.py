@@ -1,18 +1,25 @@
 """The runner against a fake session: every way in which a run can end."""
 
+import errno
+import json
 import os
+import select
 import signal
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator.accounting.count import UNKNOWN
-from orchestrator.output.sink import Sink
+from orchestrator.output.result import ResultDirectory
+from orchestrator.output.sink import OnLost, OutputLost, Sink, ignore_loss
+from orchestrator.output.unblocked import make_log_sink
 from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.plan.model import Limits, Rate
 from tests.support.fake_backend import Script, program
-from tests.support.fake_runs import Ran
+from tests.support.fake_runs import Ran, checked_lines
 
 
 def finished(ran: Ran) -> dict:
@@ -190,7 +197,45 @@ def test_a_closed_output_ends_a_run_and_everything_is_detached(ran: Ran) -> None
     with os.fdopen(writer, "wb", buffering=0) as stream:
         result = ran.go(Script(batches=[[1], [2]]), sink=Sink(stream))
     assert (result.outcome, result.exit_code, ran.diary[-1]) == ("output", 4, "detach")
-    assert result.output_error == "Broken pipe"
+    assert "Broken pipe" in result.output_error
+
+
+@pytest.fixture
+def stopped_reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
+    """A pipe that is full, and that no one reads; patience ends at once."""
+    for name in ("_PATIENCE_S", "_SIGNALLED_S"):
+        monkeypatch.setattr(f"orchestrator.run.delivery.{name}", 0.1)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    while select.select([], [writer], [], 0)[1]:
+        os.write(writer, b" " * 4096)
+    with os.fdopen(writer, "wb", buffering=0) as stream:
+        yield make_log_sink(stream)
+    os.close(reader)
+
+
+def test_a_reader_that_has_stopped_does_not_keep_a_run_from_detaching(
+    ran: Ran, stopped_reader: Sink, tmp_path: Path
+) -> None:
+    """What it did not take is counted and reported; the result directory has all of it."""
+    out = tmp_path / "out"
+    result = ran.go(Script(batches=[[1, 2], [3]]), sink=stopped_reader, out=out)
+    assert (result.outcome, result.exit_code, ran.diary[-1]) == ("duration", 4, "detach")
+    assert "stopped reading" in result.output_error
+    emit = result.finished["ledger"]["probes"]["opens"]["emit"]
+    assert (emit["recorded"], emit["delivered"], result.finished["lost"]) == (3, 0, 3)
+    events = checked_lines((out / "events.jsonl").read_bytes())
+    assert sum(line["event"] == "event.recorded" for line in events) == 3
+    assert (events[-1]["event"], events[-1]["exit_code"]) == ("run.finished", 4)
+
+
+def test_a_signal_ends_a_run_whose_reader_has_stopped(ran: Ran, stopped_reader: Sink) -> None:
+    script, limits = Script(batches=[[1]]), Limits(duration_ns=60_000_000_000)
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    result = ran.go(script, program(limits), sink=stopped_reader)
+    timer.join()
+    assert (result.outcome, result.exit_code, ran.diary[-1]) == ("interrupted", 130, "detach")
 
 
 def test_a_full_disk_ends_a_run_and_the_lost_records_are_counted(ran: Ran) -> None:
@@ -201,12 +246,54 @@ def test_a_full_disk_ends_a_run_and_the_lost_records_are_counted(ran: Ran) -> No
     assert ran.diary[-1] == "detach"
 
 
+@pytest.mark.parametrize("name", ["plan.yaml", "result.json.partial", "stacks.folded"])
+def test_a_result_that_cannot_be_kept_is_no_success(
+    ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """run.finished, which is written after it, has the exit code of the process."""
+    create = ResultDirectory._create_file
+
+    def fail(self: ResultDirectory, wanted: str) -> int:
+        if wanted == name:
+            raise OutputLost(errno.ENOSPC, 0)
+        return create(self, wanted)
+
+    monkeypatch.setattr(ResultDirectory, "_create_file", fail)
+    monkeypatch.setattr("orchestrator.run.lifecycle.fold_stacks", lambda _metrics: ["a;b 1"])
+    if name == "plan.yaml":
+        with pytest.raises(OutputLost):
+            ran.go(Script(batches=[[1]]), out=tmp_path / "out")
+    else:
+        assert ran.go(Script(batches=[[1]]), out=tmp_path / "out").exit_code == 4
+    assert finished(ran)["exit_code"] == 4
+    assert finished(ran)["complete"] is False
+
+
+def test_a_log_that_fails_with_its_last_line_is_told_in_the_result(
+    ran: Ran, tmp_path: Path
+) -> None:
+    class Full(Sink):
+        def write(
+            self, lines: bytes | memoryview, records: int, on_lost: OnLost = ignore_loss
+        ) -> None:
+            if b"run.finished" in bytes(lines):
+                self.failed = errno.ENOSPC
+            super().write(lines, records, on_lost)
+
+    out = tmp_path / "out"
+    result = ran.go(Script(batches=[[1]]), sink=Full(ran.stream), out=out)
+    kept = json.loads((out / "result.json").read_bytes())["run"]
+    assert (result.exit_code, kept["exit_code"], kept["complete"]) == (4, 4, False)
+
+
 def test_records_that_came_out_before_the_disk_was_full_are_counted_apart(ran: Ran) -> None:
     class Filling(Sink):
-        def write(self, lines: bytes | memoryview, records: int) -> None:
+        def write(
+            self, lines: bytes | memoryview, records: int, on_lost: OnLost = ignore_loss
+        ) -> None:
             if b"event.recorded" in bytes(lines) and self.delivered > 5:
                 self._stream = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
-            super().write(lines, records)
+            super().write(lines, records, on_lost)
 
     result = ran.go(Script(batches=[[1, 2, 3, 4], [5, 6]]), sink=Filling(ran.stream))
     emit = result.finished["ledger"]["probes"]["opens"]["emit"]

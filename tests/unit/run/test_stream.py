@@ -1,5 +1,6 @@
 """Records of several probes in one stream: each probe's are counted apart, whatever is written."""
 
+import errno
 import io
 import json
 import time
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from orchestrator.compile.program import Program
 from orchestrator.output.run_output import RunOutput, TeeSink
-from orchestrator.output.sink import OutputLost, Sink
+from orchestrator.output.sink import OnLost, OutputLost, Sink, ignore_loss
 from orchestrator.output.wall_clock import WallClock
 from orchestrator.plan.model import Limits
 from orchestrator.run.report.ledger import Delivery
@@ -65,7 +66,7 @@ class Counting(Sink):
         super().__init__(io.BytesIO())
         self.room = room
 
-    def write(self, lines: bytes | memoryview, records: int) -> None:
+    def write(self, lines: bytes | memoryview, records: int, on_lost: OnLost = ignore_loss) -> None:
         taken = min(records, self.room)
         self.room -= taken
         self.delivered += taken
@@ -134,6 +135,85 @@ def test_records_follow_a_clock_that_is_set(monkeypatch: pytest.MonkeyPatch) -> 
     assert stepped["by_ns"] == pytest.approx(hours, abs=1_000_000)
     apart = second["time_unix_nano"] - first["time_unix_nano"]
     assert apart == pytest.approx(hours, abs=60_000_000_000)
+
+
+class Slow(Sink):
+    """A sink whose reader reads when `push` is called, or never again."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO())
+        self.waiting: list[OnLost] = []
+        self.sizes: list[int] = []
+
+    @property
+    def congested(self) -> bool:
+        return bool(self.waiting)
+
+    def write(self, lines: bytes | memoryview, records: int, on_lost: OnLost = ignore_loss) -> None:
+        if self.failed is not None:
+            raise OutputLost(self.failed, records)
+        assert not self.waiting, "nothing is added to what waits"
+        super().write(lines, records)
+        self.waiting.append(on_lost)
+        self.sizes.append(records)
+
+    def push(self, patience_s: float) -> bool:
+        del patience_s
+        self.waiting.clear()
+        return True
+
+    def give_up(self) -> None:
+        self.failed = errno.EAGAIN
+        for on_lost in self.waiting:
+            on_lost(self.sizes[-1])
+        self.waiting.clear()
+
+
+def slow_stream(*made: list[int]) -> tuple[Slow, RunOutput, Stream, Batches]:
+    slow = Slow()
+    output = RunOutput(slow, CONSTANTS)
+    session = Batches(*made)
+    stacks = Stacks(session.new_stacks, output)
+    stream = Stream(session, two_probes(Limits()), output, CONSTANTS, stacks, WallClock())
+    return slow, output, stream, session
+
+
+def test_the_kernel_keeps_what_the_output_does_not_take() -> None:
+    """Its buffer is bounded, and it counts what it loses."""
+    slow, output, stream, session = slow_stream([0] * 5, [1] * 3, [0])
+    assert (stream.drain(), stream.drain()) == (5, 0)
+    assert len(session.left) == 2
+    output.push(0.0)
+    assert (stream.drain(), stream.drain()) == (3, 0)
+    assert slow.sizes == [5, 3]
+
+
+def test_all_is_read_before_detaching_and_written_once_the_reader_takes_it() -> None:
+    slow, output, stream, session = slow_stream([0] * 5, [1] * 3, [0])
+    assert stream.read_all() == 9
+    assert session.left == []
+    assert [one.delivered for one in stream.deliveries().values()] == [6, 3]
+    assert slow.sizes == [5]
+    while output.congested:
+        output.push(0.0)
+        stream.write_held()
+    assert slow.sizes == [5, 3, 1]
+    assert stream.deliveries() == {0: Delivery(delivered=6), 1: Delivery(delivered=3)}
+
+
+def test_what_a_reader_never_took_is_counted_as_undelivered() -> None:
+    """What waited in the queue, and what was held back because of it."""
+    _, output, stream, _ = slow_stream([0, 1, 0], [1] * 3, [0])
+    stream.drain()
+    output.push(0.0)
+    stream.read_all()
+    output.give_up()
+    stream.write_held()
+    assert stream.deliveries() == {
+        0: Delivery(delivered=2, undelivered=1),
+        1: Delivery(delivered=1, undelivered=3),
+    }
+    assert output.failed is not None
 
 
 def test_a_tee_writes_to_both_and_counts_what_one_of_them_did_not_take() -> None:

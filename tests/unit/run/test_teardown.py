@@ -12,7 +12,7 @@ from orchestrator.run.report.faults import Faults
 from orchestrator.run.safety.guard import Guard
 from orchestrator.run.safety.journal import Journal, read_journals
 from orchestrator.run.signals import Signals
-from orchestrator.run.teardown import Teardown, tear_down
+from orchestrator.run.teardown import detach_all, finish_command
 from tests.support.fake_backend import FakeSession, Script
 
 
@@ -23,22 +23,24 @@ def groundwork(tmp_path: Path) -> Groundwork:
     return Groundwork(run_id="run1", journal=journal, guard=guard, command=None)
 
 
-def torn_down(groundwork: Groundwork | None, session: Any = None) -> tuple[Teardown, Faults]:
+def torn_down(groundwork: Groundwork | None, session: Any = None) -> tuple[float | None, Faults]:
     faults = Faults()
-    return tear_down(groundwork, session, faults, Signals(), lambda _text: None), faults
+    detach_ms = detach_all(groundwork, session, faults)
+    assert finish_command(groundwork, faults, Signals(), lambda _text: None) is None
+    return detach_ms, faults
 
 
 def test_a_run_that_did_not_begin_has_nothing_to_undo() -> None:
-    teardown, faults = torn_down(None)
-    assert teardown == Teardown()
+    detach_ms, faults = torn_down(None)
+    assert detach_ms is None
     assert faults.describe() is None
 
 
 def test_a_clean_end_leaves_nothing(groundwork: Groundwork, tmp_path: Path) -> None:
     session = FakeSession(Script())
-    teardown, faults = torn_down(groundwork, session)
+    detach_ms, faults = torn_down(groundwork, session)
     assert session.diary == ["detach"]
-    assert teardown.detach_ms is not None
+    assert detach_ms is not None
     assert faults.describe() is None
     assert list(read_journals((tmp_path,))) == []
 
@@ -47,9 +49,9 @@ def test_detaching_that_fails_keeps_no_later_step_from_being_done(
     groundwork: Groundwork, tmp_path: Path
 ) -> None:
     session = FakeSession(Script(detach_error=OSError("busy")))
-    teardown, faults = torn_down(groundwork, session)
+    detach_ms, faults = torn_down(groundwork, session)
     assert faults.left_behind == ["cleaning up failed: busy"]
-    assert teardown.detach_ms is not None
+    assert detach_ms is not None
     assert list(read_journals((tmp_path,))) == []
 
 
@@ -94,7 +96,8 @@ def test_a_command_that_never_began_is_not_said_to_run(groundwork: Groundwork) -
     parked = replace(groundwork, command=park_command(["true"]))
     notes: list[str] = []
     faults = Faults()
-    teardown = tear_down(parked, None, faults, Signals(), notes.append)
+    detach_all(parked, None, faults)
+    command = finish_command(parked, faults, Signals(), notes.append)
     assert notes == []
-    assert teardown.command is not None
-    assert (teardown.command.status, teardown.command.failed) == (None, False)
+    assert command is not None
+    assert (command.status, command.failed) == (None, False)

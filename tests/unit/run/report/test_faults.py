@@ -1,5 +1,6 @@
 """A step that fails does not keep later steps from being done."""
 
+from orchestrator.output.sink import OutputLost
 from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.run.report.faults import Faults
 
@@ -11,7 +12,13 @@ def fail(error: BaseException) -> int:
 
 
 def test_the_first_error_chooses_the_exit_code() -> None:
-    for first, code in ((PlanError([FINDING]), 2), (HostError([FINDING]), 3), (OSError("x"), 6)):
+    for first, code in (
+        (PlanError([FINDING]), 2),
+        (HostError([FINDING]), 3),
+        (PermissionError(1, "no", "/sys/kernel/tracing"), 3),
+        (OutputLost(28, 3), 4),
+        (OSError("x"), 6),
+    ):
         faults = Faults()
         assert faults.attempt(lambda first=first: fail(first), 5) == 5  # type: ignore[misc]  # a default
         assert faults.attempt(lambda: fail(KeyboardInterrupt()), 7) == 7
@@ -30,6 +37,4 @@ def test_everything_that_went_wrong_is_described_in_order() -> None:
     faults.notes.append("the journal is elsewhere")
     faults.left_behind.append("event x is left behind")
     faults.attempt(lambda: fail(KeyboardInterrupt()), 0)
-    assert faults.describe() == (
-        "KeyboardInterrupt; event x is left behind; the journal is elsewhere"
-    )
+    assert faults.describe() == ("interrupted; event x is left behind; the journal is elsewhere")

@@ -1,0 +1,135 @@
+"""A reader of the output that stops reading: deadline, cap and signals detach the probes all the
+same, and what could not be written is counted and reported."""
+
+import json
+import os
+import pty
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.faults.cli import UPROBE, Process, caller, gone, plan_of, probeplan
+from tests.faults.kernel_state import left_by, waited
+from tests.faults.rings import produced
+from tests.support.product import Ran
+
+backends = pytest.mark.parametrize("backend", ["bcc", "tracefs"])
+STUCK = 100_000  # bytes of records: far more lines than a terminal holds
+JOURNALS = Path("/run/probeplan")
+
+
+@dataclass(kw_only=True)
+class Pipe:
+    """A pipe that has room for a page, and whose reader reads nothing."""
+
+    reader: int
+    writer: int
+
+    def read_rest(self) -> bytes:
+        """All that is in it, until its last writer has ended."""
+        os.close(self.writer)
+        self.writer = -1
+        with os.fdopen(os.dup(self.reader), "rb") as file:
+            return file.read().lstrip()
+
+
+@pytest.fixture
+def full_pipe() -> Iterator[Pipe]:
+    pipe = Pipe(**dict(zip(("reader", "writer"), os.pipe(), strict=True)))
+    os.write(pipe.writer, b" " * ((1 << 16) - 4096))
+    yield pipe
+    for end in (pipe.reader, pipe.writer):
+        if end >= 0:
+            os.close(end)
+
+
+def run_id_of(process: Process) -> str:
+    """The name of its journal: the run is attached soon after that exists."""
+    found: list[str] = []
+
+    def find() -> bool:
+        for journal in JOURNALS.glob("*.journal"):
+            if f"\npid {process.pid}\n" in journal.read_text() and "+ " in journal.read_text():
+                found.append(journal.stem)
+        return bool(found)
+
+    assert waited(find, 20)
+    return found[0]
+
+
+def is_attached(run_id: str) -> bool:
+    return bool(left_by(run_id))
+
+
+@backends
+def test_the_deadline_detaches_whatever_the_reader_does(
+    backend: str, tmp_path: Path, full_pipe: Pipe
+) -> None:
+    """The result directory has everything; what the reader did not take is counted as lost."""
+    out = tmp_path / "out"
+    with caller() as pid:
+        plan = plan_of(tmp_path, UPROBE, pid, "2s")
+        run = probeplan(
+            "run", plan, "--backend", backend, "--out", str(out), stdout=full_pipe.writer
+        )
+        try:
+            run_id = run_id_of(run)
+            assert waited(lambda: not is_attached(run_id), 6)
+            assert run.poll() is None  # it waits for its reader, but nothing of it is attached
+            run.send_signal(signal.SIGTERM)
+            _, errors = run.communicate(timeout=30)
+        finally:
+            gone(run)
+    assert run.returncode == 4, errors
+    assert b"stopped reading" in errors
+    kept = json.loads((out / "result.json").read_bytes())["run"]
+    assert (kept["outcome"], kept["exit_code"], kept["complete"]) == ("duration", 4, False)
+    emit = kept["ledger"]["probes"]["call"]["emit"]
+    assert emit["recorded"] > 500
+    assert emit["recorded"] == emit["delivered"] + kept["lost"] - emit["ring_lost"]
+    assert kept["lost"] > 400
+
+
+@backends
+def test_a_reader_that_goes_on_in_time_gets_everything(
+    backend: str, tmp_path: Path, full_pipe: Pipe
+) -> None:
+    with caller() as pid:
+        plan = plan_of(tmp_path, UPROBE, pid, "1s")
+        run = probeplan("run", plan, "--backend", backend, stdout=full_pipe.writer)
+        try:
+            run_id = run_id_of(run)
+            assert waited(lambda: not is_attached(run_id), 6)
+            text = full_pipe.read_rest()
+            run.wait(timeout=30)
+        finally:
+            gone(run)
+    ran = Ran.of(text)
+    assert run.returncode == 0
+    assert ran.finished["complete"] in (True, "unknown")
+    emit = ran.finished["ledger"]["probes"]["call"]["emit"]
+    assert emit["recorded"] == emit["delivered"] == len(ran.of_kind("event.recorded")) > 100
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_detaches_although_a_terminal_was_stopped(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """As Ctrl-S does: neither lines nor the progress bar get through."""
+    reader, terminal = pty.openpty()
+    with caller() as pid:
+        plan = plan_of(tmp_path, UPROBE, pid, "60s")
+        run = probeplan("run", plan, "--backend", "bcc", stdout=terminal, stderr=terminal)
+        try:
+            run_id = run_id_of(run)
+            assert waited(lambda: produced(run.pid) > STUCK, 20)
+            run.send_signal(number)
+            assert waited(lambda: not is_attached(run_id), 5)
+            os.close(reader)
+            assert run.wait(timeout=30) == 128 + number
+        finally:
+            gone(run)
+            os.close(terminal)

@@ -4,6 +4,7 @@ import argparse
 import os
 
 from orchestrator.cli.messages import print_error
+from orchestrator.cli.tracefs import mount_tracefs
 from orchestrator.plan.findings import Finding, HostError, Position
 from orchestrator.run.safety.leftovers import CleanedRun, clean_up_dead_runs
 
@@ -14,7 +15,8 @@ examples:
 
 It removes only what the journal of a dead run lists, and only if its name begins with `probeplan`.
 A run that is alive, even if it is stopped (SIGSTOP), is never touched. Every `probeplan run` starts
-with a cleanup.
+with a cleanup. Both mount tracefs where it is not mounted, and keep a journal until everything that
+it lists is gone.
 
 exit codes: 0 done; 3 not root; 6 something could not be removed
 """
@@ -33,6 +35,8 @@ def main(args: argparse.Namespace) -> int:
     root."""
     if os.geteuid() != 0 and not args.dry_run:
         raise HostError([_needs_root()])
+    if not args.dry_run:
+        mount_tracefs()
     done = clean_up_dead_runs(dry_run=args.dry_run)
     for cleaned in done:
         _print_cleaned(cleaned, "would remove" if args.dry_run else "removed")

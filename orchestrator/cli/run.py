@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from orchestrator.cli.messages import print_message, print_note
 from orchestrator.cli.options import add_plan_options, overrides, policies_in_force
-from orchestrator.kernel.abi.mounts import MountError, ensure_tracefs
+from orchestrator.cli.tracefs import mount_tracefs
 from orchestrator.kernel.facts import live_facts
 from orchestrator.output.result import ResultDirectoryError
 from orchestrator.output.safe_open import open_for_append
@@ -128,7 +128,7 @@ def main(args: argparse.Namespace) -> int:
     require_privileges(facts)
     plan = load_plan(find_plan(args.plan), **_overrides(args))
     policies = policies_in_force(args)
-    _mount_tracefs()
+    mount_tracefs()
     _note_absent(plan)
     command = tuple(args.workload)
     prepared = prepare(plan, facts, policies, backend=args.backend, follow_children=bool(command))
@@ -157,17 +157,6 @@ def _overrides(args: argparse.Namespace) -> dict[str, dict[str, str]]:
     if args.duration is not None:
         overriding["limits"]["duration"] = args.duration
     return overriding
-
-
-def _mount_tracefs() -> None:
-    """Some plans run without tracefs; those that need it are refused with a reason."""
-    try:
-        where, outcome = ensure_tracefs()
-    except MountError as error:
-        print_note(str(error.strerror))
-    else:
-        if outcome == "mounted":
-            print_note(f"tracefs was not mounted; it is now, at {where}")
 
 
 def _note_absent(plan: Plan) -> None:

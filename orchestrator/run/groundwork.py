@@ -11,6 +11,7 @@ from orchestrator.run.safety.admission import admit_run
 from orchestrator.run.safety.guard import Guard
 from orchestrator.run.safety.journal import Journal
 from orchestrator.run.safety.leftovers import find_tracefs
+from orchestrator.run.safety.pin import TracefsPin
 
 __all__ = ["Groundwork", "lay_groundwork"]
 
@@ -19,12 +20,13 @@ _STDERR = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Groundwork:
-    """The open journal of the run, the guard that starts its watchdog, and its command, parked
-    before exec (None: it has none)."""
+    """The open journal of the run, the guard that starts its watchdog, tracefs, held so that it can
+    be cleaned up, and the command, parked before exec (None: it has none)."""
 
     run_id: str
     journal: Journal
     guard: Guard
+    tracefs: TracefsPin
     command: Command | None
 
     def attach_options(self) -> AttachOptions:
@@ -45,14 +47,16 @@ def lay_groundwork(run_id: str, prepared: Prepared, options: RunOptions) -> Grou
     such command); nothing is left open then.
     """
     journal = _open_journal(run_id, prepared.choice.artifact, options)
+    tracefs = TracefsPin(find_tracefs())
     try:
         admit_run(prepared.policies, options.journals, run_id)
         guard = Guard(journal, find_tracefs())
         command = _park_command(options)
     except BaseException:
+        tracefs.close()
         journal.close()
         raise
-    return Groundwork(run_id=run_id, journal=journal, guard=guard, command=command)
+    return Groundwork(run_id=run_id, journal=journal, guard=guard, tracefs=tracefs, command=command)
 
 
 def _open_journal(run_id: str, artifact: Artifact[Any], options: RunOptions) -> Journal:

@@ -23,7 +23,8 @@ def detach_all(
     took in ms (None: nothing was attached). What stays behind is noted in `faults`."""
     detach_ms = None if session is None else _detach(session, faults)
     if groundwork is not None:
-        _try(lambda: _close_journal(groundwork.journal, faults), faults)
+        _try(lambda: _close_journal(groundwork.journal, groundwork.tracefs.path, faults), faults)
+        _try(groundwork.tracefs.close, faults)
         _try(lambda: _dismiss(groundwork.guard, faults), faults)
     return detach_ms
 
@@ -55,9 +56,9 @@ def _detach(session: Session, faults: Faults) -> float:
     return (time.monotonic_ns() - began) / 1e6
 
 
-def _close_journal(journal: Journal, faults: Faults) -> None:
+def _close_journal(journal: Journal, tracefs: str, faults: Faults) -> None:
     """What the backend left is tried once more; if it stays, so does the journal."""
-    failed = clean_up_own(journal) if journal.entries else ()
+    failed = clean_up_own(journal, tracefs) if journal.entries else ()
     journal.close()
     for (kind, name), why in failed:
         faults.left_behind.append(

@@ -206,7 +206,8 @@ def _from_error_log(line: str, tracefs: Path) -> str | None:
 
 
 def remove_events(names: Iterable[str], *, tracefs: Path = TRACEFS) -> None:
-    """Remove events ("group/event"), newest first; an event that is already gone is not an error.
+    """Remove events ("group/event"), newest first; an event that is proven to be gone is not an
+    error.
 
     An event that is still in use is retried for three seconds: a program is detached after a grace
     period only. Raises OSError (EBUSY) with the name when that was not enough.
@@ -231,7 +232,15 @@ def _try_remove(name: str, tracefs: Path) -> bool:
             raise
         else:
             return True
+    require_tracefs(tracefs)
     return not (tracefs / "events" / name).exists()
+
+
+def require_tracefs(tracefs: Path) -> None:
+    """Raise OSError where tracefs is not mounted, or covered: that nothing is found there does not
+    prove that it is gone."""
+    if not (tracefs / "events").is_dir():
+        raise OSError(errno.ENOENT, "tracefs is not mounted any more, or covered", str(tracefs))
 
 
 def event_id(name: str, *, tracefs: Path = TRACEFS) -> int:

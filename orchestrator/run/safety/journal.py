@@ -9,6 +9,7 @@ the journal lists does not survive a reboot either."""
 import contextlib
 import errno
 import fcntl
+import math
 import os
 import stat
 import time
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.plan.findings import Finding, HostError, Position
-from orchestrator.run.safety.undo import JournalEntry, open_entries
+from orchestrator.run.safety.undo import JOURNAL_BYTES, JournalEntry, open_entries
 
 __all__ = [
     "DIRECTORIES",
@@ -136,10 +137,13 @@ class Journal:
     def _line(self, sign: str, kind: str, what: str) -> None:
         if "\n" in what or " " in kind:
             raise ValueError(f"{kind!r} {what!r} does not fit on a line of the journal")
+        line = f"{sign} {kind} {what}\n".encode()
         try:
-            os.write(self._file, f"{sign} {kind} {what}\n".encode())
+            written = os.write(self._file, line)
         except OSError as error:
             raise JournalError(f"{self.path}: {error.strerror}") from error
+        if written < len(line):  # a limit on file sizes, or a disk that is full now, cuts it
+            raise JournalError(f"{self.path}: {os.strerror(errno.EFBIG)}")
 
 
 def socket_path(journal: Path) -> Path:
@@ -234,12 +238,20 @@ def _create_file(name: str, directory: int) -> tuple[int, bool]:
 
 def _read_journal(path: Path) -> JournalRecord | None:
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    with os.fdopen(file, encoding="utf-8", errors="replace") as text:
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > JOURNAL_BYTES:
+            return None
         unlocked = _lock_is_free(file)
-        head, _, body = text.read().partition("\n\n")
+        with open(os.dup(file), encoding="utf-8", errors="replace") as text:  # noqa: PTH123  # no path
+            head, _, body = text.read(JOURNAL_BYTES).partition("\n\n")
+    except OSError:  # of a damaged disk, for instance
+        return None
+    finally:
+        os.close(file)
     try:
         return _record_from(
             path, dict(line.split(" ", 1) for line in head.splitlines()), body, unlocked
@@ -249,6 +261,9 @@ def _read_journal(path: Path) -> JournalRecord | None:
 
 
 def _record_from(path: Path, head: dict[str, str], body: str, unlocked: bool) -> JournalRecord:
+    started = float(head["started"])
+    if not math.isfinite(started) or not all(value.isprintable() for value in head.values()):
+        raise ValueError("no run has written that")
     return JournalRecord(
         path=path,
         run_id=head["run"],
@@ -257,7 +272,7 @@ def _record_from(path: Path, head: dict[str, str], body: str, unlocked: bool) ->
         probes=int(head["probes"]),
         pid=int(head["pid"]),
         owner=int(head["owner"]),
-        started=float(head["started"]),
+        started=started,
         boot_id=head["boot"],
         entries=open_entries(body),
         dead=head["boot"] != read_boot_id() or unlocked,

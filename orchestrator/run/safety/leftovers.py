@@ -86,12 +86,12 @@ def clean_up_run(record: JournalRecord, tracefs: Path | None = None) -> CleanedR
         os.close(file)
 
 
-def clean_up_own(journal: Journal) -> tuple[UndoFailure, ...]:
-    """Remove what the journal of a live run still lists, while its owner holds it; returns what
-    could not be removed."""
+def clean_up_own(journal: Journal, tracefs: str) -> tuple[UndoFailure, ...]:
+    """Remove from `tracefs` what the journal of a live run still lists, while its owner holds it;
+    returns what could not be removed."""
     file = os.open(journal.path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
-        return tuple(undo_journal(file, str(journal.path), str(find_tracefs()))[1])
+        return tuple(undo_journal(file, str(journal.path), tracefs)[1])
     finally:
         os.close(file)
 
@@ -106,7 +106,7 @@ def _clean_up_locked(file: int, record: JournalRecord, tracefs: Path) -> Cleaned
 
 
 def find_tracefs() -> Path:
-    """Where tracefs is mounted. Where it usually is if it is not mounted: then there is nothing to
-    remove."""
+    """Where tracefs is mounted. Where it usually is if it is not mounted: then nothing can be
+    removed, and all journals are kept."""
     mounted = tracing_path(LiveTree(Path("/")))
     return TRACEFS if mounted is None else Path("/") / mounted

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 __all__ = [
+    "JOURNAL_BYTES",
     "JournalEntry",
     "UndoFailure",
     "open_entries",
@@ -24,6 +25,9 @@ JournalEntry = tuple[str, str]
 """Kind and name: ("event", "group/event") or ("instance", "name")."""
 UndoFailure = tuple[JournalEntry, str]
 """What could not be removed, and why."""
+
+JOURNAL_BYTES = 16 << 20
+"""No journal is longer: each of a run's events, a thousand at most, has two lines in it."""
 
 _INSTANCE = re.compile(r"probeplan[a-z0-9_-]*", re.IGNORECASE)
 _EVENT = re.compile(r"probeplan[a-z0-9_]*/[a-z0-9_]+", re.IGNORECASE)
@@ -56,7 +60,7 @@ def undo_journal(
     if something could not be removed. Returns what was removed, and what could not be."""
     with open(os.dup(file), encoding="utf-8", errors="replace") as text:  # noqa: PTH123  # no path
         text.seek(0)
-        _, _, body = text.read().partition("\n\n")
+        _, _, body = text.read(JOURNAL_BYTES).partition("\n\n")
     removed: list[JournalEntry] = []
     failed: list[UndoFailure] = []
     for entry in undo_order(open_entries(body)):
@@ -72,17 +76,25 @@ def undo_journal(
 
 
 def undo_entry(entry: JournalEntry, tracefs: str) -> bool:
-    """Remove one entry, waiting up to three seconds while it is busy; False if it was already gone.
-    Raises OSError, and ValueError for a name that is not ours."""
+    """Remove one entry, waiting up to three seconds while it is busy; False if it is proven to be
+    gone already. Raises OSError, and ValueError for a name that is not ours."""
     kind, what = entry
     if kind == "instance":
         name = what.rpartition("/")[2]
         _check_name(_INSTANCE, name)
-        return _retry_while_busy(lambda: _remove_if_there(os.rmdir, f"{tracefs}/instances/{name}"))
+        _require_tracefs(tracefs)
+        return _retry_while_busy(lambda: _remove_instance(f"{tracefs}/instances/{name}"))
     if kind == "event":
         _check_name(_EVENT, what)
+        _require_tracefs(tracefs)
         return _retry_while_busy(lambda: _remove_event(what, tracefs))
     raise ValueError(f"this version does not know how to remove a {kind!r}")
+
+
+def _require_tracefs(tracefs: str) -> None:
+    """Without tracefs nothing is found there, which does not prove that it is gone."""
+    if not os.path.isdir(f"{tracefs}/events"):  # noqa: PTH112  # no pathlib
+        raise FileNotFoundError(errno.ENOENT, f"tracefs is not mounted at {tracefs}, or hidden")
 
 
 def _check_name(pattern: re.Pattern[str], name: str) -> None:
@@ -109,15 +121,31 @@ def _remove_if_there(remove: Callable[[str], None], path: str) -> bool:
     return True
 
 
+def _exists(path: str) -> bool:
+    """Raises OSError where that cannot be known."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _remove_instance(path: str) -> bool:
+    """Looked for first: where tracefs is read-only, removing what is not there is an error too."""
+    return _exists(path) and _remove_if_there(os.rmdir, path)
+
+
 def _remove_event(name: str, tracefs: str) -> bool:
     """Each of the two files removes only events of one kind (kernel/trace/trace_dynevent.c,
     dyn_event_release), and answers ENOENT for the other's. A bare write would clear them all."""
+    if not _exists(f"{tracefs}/events/{name}"):
+        return False
     removed = False
     for file in ("kprobe_events", "uprobe_events"):
         removed = removed or _remove_if_there(
             lambda path: _append(path, f"-:{name}\n"), f"{tracefs}/{file}"
         )
-    if not removed and os.path.exists(f"{tracefs}/events/{name}"):  # noqa: PTH110  # no pathlib
+    if not removed:
         raise FileNotFoundError(errno.ENOENT, "the kernel lists it, but knows no such event")
     return removed
 

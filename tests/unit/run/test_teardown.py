@@ -11,6 +11,7 @@ from orchestrator.run.groundwork import Groundwork
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.safety.guard import Guard
 from orchestrator.run.safety.journal import Journal, read_journals
+from orchestrator.run.safety.pin import TracefsPin
 from orchestrator.run.signals import Signals
 from orchestrator.run.teardown import detach_all, finish_command
 from tests.support.fake_backend import FakeSession, Script
@@ -20,7 +21,8 @@ from tests.support.fake_backend import FakeSession, Script
 def groundwork(tmp_path: Path) -> Groundwork:
     journal = Journal("run1", plan="p", backend="bcc", probes=1, directories=(tmp_path,))
     guard = Guard(journal, tmp_path / "tracing")
-    return Groundwork(run_id="run1", journal=journal, guard=guard, command=None)
+    pin = TracefsPin(tmp_path / "tracing")
+    return Groundwork(run_id="run1", journal=journal, guard=guard, tracefs=pin, command=None)
 
 
 def torn_down(groundwork: Groundwork | None, session: Any = None) -> tuple[float | None, Faults]:

@@ -179,11 +179,13 @@ class BccSession:
 
         Raises OSError (EBUSY) when an event's definition could not be removed, after the rest.
         """
-        self._run_time.off()
-        self._control.disarm()
-        self._counters.finish(self._attachments.sides)
-        self._ring = None
-        self._undoing.close()  # goes on after an error, and raises it at its end
+        try:
+            self._run_time.off()
+            self._control.disarm()
+            self._counters.finish(self._attachments.sides)
+            self._ring = None
+        finally:
+            self._undoing.close()  # goes on after an error, and raises it at its end
 
 
 def _sort_by_time(batch: "NDArray[np.uint8]") -> "NDArray[np.uint8]":

@@ -142,10 +142,12 @@ class TracefsSession:
         """Undo everything that attach created, in reverse. Idempotent."""
         if self._closed:
             return
-        if self._reading.is_made:
-            self._last_counts = self._count_now()
-        self._closed = True
-        self.instance.close()
+        try:
+            if self._reading.is_made:
+                self._last_counts = self._count_now()
+        finally:
+            self._closed = True
+            self.instance.close()
 
     # ---------------------------------------------------------------- what it costs
 

@@ -9,7 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.backends.tracefs.design.writes import RunNames, Write
-from orchestrator.kernel.abi.dynamic_events import DefinitionError, define_events, remove_events
+from orchestrator.kernel.abi.dynamic_events import (
+    DefinitionError,
+    define_events,
+    remove_events,
+    require_tracefs,
+)
 
 __all__ = ["CpuStats", "TraceInstance", "WriteRefused"]
 
@@ -177,6 +182,7 @@ class TraceInstance:
 
     def _take_back(self, step: Write) -> None:
         if step.action == "mkdir":
+            require_tracefs(self.tracefs)
             _retry_busy((self.tracefs / step.path).rmdir)
             self.unjournal("instance", self.names.instance)
         elif step.event is not None:

@@ -1,5 +1,6 @@
 """The journal: who is dead, what they left, and that nothing else is touched."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -199,6 +200,73 @@ def test_a_file_that_is_no_journal_is_passed_over(where, text: str) -> None:
     where[0].mkdir(mode=0o700)
     (where[0] / "x.journal").write_text(text)
     assert list(read_journals(where)) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("run", "r\x1b[31m"), ("started", "nan"), ("pid", "many"), ("plan", "a\x85")]
+)
+def test_a_head_that_no_run_has_written_is_no_journal(where, key: str, value: str) -> None:
+    path = a_dead_journal(where, ("event", "probeplan_x/y"))
+    lines = path.read_text().splitlines()
+    changed = [f"{key} {value}" if line.startswith(f"{key} ") else line for line in lines]
+    path.write_text("\n".join(changed) + "\n\n")
+    assert list(read_journals(where)) == []
+
+
+def test_what_is_no_plain_file_is_no_journal(where) -> None:
+    """A directory, a FIFO that no one writes to, a link, a file too large to be one."""
+    where[0].mkdir(mode=0o700)
+    (where[0] / "directory.journal").mkdir()
+    os.mkfifo(where[0] / "fifo.journal")
+    (where[0] / "link.journal").symlink_to("/etc/passwd")
+    with (where[0] / "large.journal").open("wb") as large:
+        large.truncate(10 << 30)
+    (where[0] / "directory.socket").mkdir()
+    assert list(read_journals(where)) == []
+    assert clean_up_dead_runs(directories=where) == []
+
+
+ENTRIES = (("instance", "probeplan-gone"), ("event", "probeplan_gone/hit"))
+
+
+@pytest.mark.parametrize("kind", ["nothing", "another file system"])
+def test_a_journal_is_kept_while_tracefs_is_out_of_reach(where, tmp_path: Path, kind: str) -> None:
+    """That nothing is found there does not prove that it is gone."""
+    tracefs = tmp_path / "tracing"
+    if kind != "nothing":
+        (tracefs / "instances").mkdir(parents=True)
+    path = a_dead_journal(where, *ENTRIES)
+    [cleaned] = clean_up_dead_runs(directories=where, tracefs=tracefs)
+    assert [entry for entry, _ in cleaned.failed] == list(ENTRIES)
+    assert "tracefs is not mounted" in cleaned.failed[0][1]
+    assert path.exists()
+
+
+def test_what_is_gone_from_a_read_only_tracefs_is_proven_to_be_gone(
+    where, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Removing what is not there fails there too: with EROFS, before the kernel looks for it."""
+
+    def refuse(*_arguments: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("orchestrator.run.safety.undo.os.rmdir", refuse)
+    monkeypatch.setattr("orchestrator.run.safety.undo._append", refuse)
+    (tmp_path / "tracing" / "events").mkdir(parents=True)
+    path = a_dead_journal(where, *ENTRIES)
+    [cleaned] = clean_up_dead_runs(directories=where, tracefs=tmp_path / "tracing")
+    assert (cleaned.removed, cleaned.failed) == ((), ())
+    assert not path.exists()
+
+
+def test_a_line_that_was_cut_off_is_an_error_of_the_host(where, monkeypatch) -> None:
+    """A limit on file sizes shortens the last write, and reports nothing."""
+    journal = Journal("r1", plan="p", backend="b", probes=1, directories=where)
+    with monkeypatch.context() as patch:
+        patch.setattr("orchestrator.run.safety.journal.os.write", lambda _file, _text: 3)
+        with pytest.raises(HostError, match="File too large"):
+            journal.add("event", "probeplan_x/y")
+    journal.close()
 
 
 def test_a_directory_that_others_may_write_to_is_not_trusted(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from orchestrator.compile.expressions.types import (
     Struct,
     Type,
     size_of,
+    space_of,
+    with_space,
 )
 from orchestrator.compile.program import (
     RECORD_HEADER_SIZE,
@@ -49,9 +51,10 @@ def unify_types(types: Sequence[Type], name: str, position: Position) -> Type:
 
 def _unify_two(first: Type, second: Type, name: str, position: Position) -> Type:
     if first == second:
-        return first
+        return with_space(first, space_of(first), space_of(second))
+    spaces = space_of(first), space_of(second)
     if isinstance(first, Pointer) and isinstance(second, Pointer):
-        return U64
+        return with_space(U64, *spaces)
     if isinstance(first, Ip) and isinstance(second, Ip):
         return Ip(0)
     if isinstance(first, _SIZED) and type(first) is type(second):
@@ -60,7 +63,7 @@ def _unify_two(first: Type, second: Type, name: str, position: Position) -> Type
         left, right = _as_int(first), _as_int(second)
         if left.signed == right.signed:
             unit = left.unit if left.unit == right.unit else ""
-            return Int(max(left.bits, right.bits), left.signed, unit)
+            return with_space(Int(max(left.bits, right.bits), left.signed, unit), *spaces)
     raise plan_error(
         "PP090",
         f"{name!r} is a {first} at one attach point and a {second} at another",

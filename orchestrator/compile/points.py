@@ -10,7 +10,7 @@ from orchestrator.compile.expressions.members import (
     require_btf,
 )
 from orchestrator.compile.expressions.nodes import Node, RawArg
-from orchestrator.compile.expressions.types import S64, U64, Space, Type
+from orchestrator.compile.expressions.types import S64, U64, Space, Type, with_space
 from orchestrator.compile.point import (
     REGISTER_ARGUMENTS,
     Point,
@@ -164,6 +164,10 @@ def _return_type(
 # ---------------------------------------------------------------- tracepoints and syscalls
 
 
+#: Categories of tracepoints whose numbers are those that a program passes or gets.
+_SPACES: Mapping[str, Space] = {"syscalls": "user", "raw_syscalls": "user"}
+
+
 def _find_tracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
     category, _, event = item.target.partition(":")
     tracepoint = _require_tracepoint(item, facts, category, event)
@@ -172,7 +176,7 @@ def _find_tracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple
             kind="tracepoint",
             label=f"tracepoint:{item.target}",
             func=event,
-            arguments=FieldNodes(facts, tracepoint.fields),
+            arguments=FieldNodes(facts, tracepoint.fields, _SPACES.get(category, "kernel")),
             tracepoint=tracepoint,
             event=event,
         ),
@@ -241,7 +245,7 @@ def _find_syscall(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Po
     if enter is None or leave is None:
         raise _syscall_error(item, facts)
     arguments = FieldNodes(
-        facts, tuple(field for field in enter.fields if field.name != "__syscall_nr")
+        facts, tuple(field for field in enter.fields if field.name != "__syscall_nr"), "user"
     )
     names = tuple(arguments)
     return (
@@ -251,7 +255,7 @@ def _find_syscall(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Po
             func=item.target,
             arguments=arguments,
             positional=lambda index: arguments[names[index]] if index < len(names) else None,
-            retval=S64,
+            retval=with_space(S64, "user"),
             paired=True,
             tracepoint=enter,
             exit_tracepoint=leave,

@@ -1,11 +1,13 @@
 """Attach points in user code: functions, offsets and USDT probes of files on this host."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.compile.expressions.arithmetic import convert_node
 from orchestrator.compile.expressions.members import parse_type
-from orchestrator.compile.expressions.nodes import UsdtArg
-from orchestrator.compile.expressions.types import U64, Int
+from orchestrator.compile.expressions.nodes import Node, UsdtArg
+from orchestrator.compile.expressions.types import U64, Bool, Int, Pointer, with_space
 from orchestrator.compile.point import Point, parse_arguments, register_arguments
 from orchestrator.kernel.abi.file_identity import FileIdentity
 from orchestrator.kernel.facts import KernelFacts
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from orchestrator.binaries.elf import ElfError
     from orchestrator.binaries.usdt import UsdtProbe
 
+#: What a user function returns where the plan does not say: a number, or an address.
+_WORD = with_space(U64, "user")
+
 
 def find_user_function(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
     """All functions of that name in a file, or an instruction in each. Raises PlanError PP080,
@@ -26,7 +31,7 @@ def find_user_function(item: AttachItem, facts: KernelFacts, _limit: int) -> tup
     offset = int(offset_text, 0) if offset_text else 0
     traits = KINDS[item.kind]
     arguments = parse_arguments(item, facts, "user") if traits.has_arguments else {}
-    returned = parse_type(facts, item.returns, "user", item.position) if item.returns else U64
+    returned = parse_type(facts, item.returns, "user", item.position) if item.returns else _WORD
     return tuple(
         Point(
             kind=item.kind,
@@ -97,19 +102,22 @@ def find_usdt_probes(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple
         if facts.recorded:
             return ()
         raise _error_from_elf(error, item) from None
-    return tuple(_make_usdt_point(item, str(binary), probe) for probe in chosen)
+    return tuple(_make_usdt_point(item, facts, str(binary), probe) for probe in chosen)
 
 
-def _make_usdt_point(item: AttachItem, binary: str, probe: "UsdtProbe") -> Point:
+def _make_usdt_point(
+    item: AttachItem, facts: KernelFacts, binary: str, probe: "UsdtProbe"
+) -> Point:
     """One place of a USDT probe; the compiler may have placed several, with different operands."""
     operands = tuple(
-        UsdtArg(index, operand.text, Int(operand.size * 8, operand.signed))
+        UsdtArg(index, operand.text, with_space(Int(operand.size * 8, operand.signed), "user"))
         for index, operand in enumerate(probe.arguments)
     )
     return Point(
         kind="usdt",
         label=f"usdt:{binary}:{probe.provider}:{probe.name}",
         func=probe.name,
+        arguments=_name_operands(item, facts, operands),
         positional=lambda index: operands[index] if index < len(operands) else None,
         symbol=f"{probe.provider}:{probe.name}",
         path=binary,
@@ -117,3 +125,23 @@ def _make_usdt_point(item: AttachItem, binary: str, probe: "UsdtProbe") -> Point
         file_offset=probe.file_offset,
         semaphore=probe.semaphore_offset or 0,
     )
+
+
+def _name_operands(
+    item: AttachItem, facts: KernelFacts, operands: Sequence[UsdtArg]
+) -> dict[str, Node]:
+    """`args.NAME`, which the plan names by position, in the types that it gives them. Raises
+    PlanError PP084."""
+    if len(item.args) > len(operands):
+        raise plan_error(
+            "PP084",
+            f"{len(item.args)} arguments are named; the probe {item.target!r} has {len(operands)}",
+            item.position,
+            "`args` names them by position, from the first",
+        )
+    named: dict[str, Node] = {}
+    for (name, text), operand in zip(item.args.items(), operands, strict=False):
+        kind = parse_type(facts, text, "user", item.position)
+        assert isinstance(kind, Int | Bool | Pointer)  # parse_type knows no others
+        named[name] = convert_node(operand, kind)
+    return named

@@ -159,9 +159,11 @@ class ExpressionChecker:
         if node.function == "seen" and node.args:
             self._check_seen(node, expr, scope)
             return
-        skipped = self._check_type_name(node, expr)
-        for arg in node.args[skipped:]:
-            self._check_node(arg, expr, scope)
+        for index, arg in enumerate(node.args):
+            if isinstance(arg, Name) and names.TYPE_ARGUMENTS.get(node.function) == index:
+                self._check_type_name(arg, expr)
+            else:
+                self._check_node(arg, expr, scope)
         if node.function == "entry":
             self._check_entry(node, expr)
         if node.function in ("glob", "startswith"):
@@ -172,15 +174,10 @@ class ExpressionChecker:
         hint = suggest_name(name, names.FUNCTIONS, f"functions: {', '.join(names.FUNCTIONS)}")
         self._report("PP023", f"unknown function {name!r}", node, expr, hint)
 
-    def _check_type_name(self, node: Call, expr: Expr) -> int:
-        """How many leading arguments are types; a misspelt one is reported."""
-        first = node.args[0] if node.args else None
-        if node.function != "load" or not isinstance(first, Name):
-            return 0
-        if first.id not in names.LOAD_TYPES:
-            hint = suggest_name(first.id, names.LOAD_TYPES, f"types: {', '.join(names.LOAD_TYPES)}")
-            self._report("PP022", f"unknown type {first.id!r}", first, expr, hint)
-        return 1
+    def _check_type_name(self, node: Name, expr: Expr) -> None:
+        if node.id not in names.BARE_TYPES:
+            hint = suggest_name(node.id, names.BARE_TYPES, f"types: {', '.join(names.BARE_TYPES)}")
+            self._report("PP022", f"unknown type {node.id!r}", node, expr, hint)
 
     def _check_entry(self, node: Call, expr: Expr) -> None:
         for inner in (child for arg in node.args for child in walk(arg)):

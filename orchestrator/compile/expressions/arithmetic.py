@@ -1,5 +1,7 @@
 """Typing of operators: C's conversions, and units that must fit."""
 
+from dataclasses import replace
+
 from orchestrator.compile.expressions.nodes import (
     Arithmetic,
     Combination,
@@ -21,6 +23,8 @@ from orchestrator.compile.expressions.types import (
     Pointer,
     Str,
     promote_types,
+    space_of,
+    with_space,
     wrap_integer,
 )
 from orchestrator.plan.findings import Position, plan_error
@@ -34,9 +38,12 @@ def make_constant(value: int) -> Const:
 
 
 def convert_node(node: Node, kind: Int | Bool | Pointer) -> Node:
-    """`node` as `kind`; constants are converted at once."""
+    """`node` as `kind`; constants are converted at once. A number of an address goes on being
+    one."""
     if node.type == kind:
         return node
+    if isinstance(kind, Int):
+        kind = _in_space_of(node, kind)
     if isinstance(node, Const):
         value = (
             int(node.value != 0)
@@ -45,6 +52,12 @@ def convert_node(node: Node, kind: Int | Bool | Pointer) -> Node:
         )
         return Const(value, kind)
     return Convert(node, kind)
+
+
+def _in_space_of(node: Node, kind: Int) -> Int:
+    marked = with_space(kind, space_of(node.type))
+    assert isinstance(marked, Int)
+    return marked
 
 
 def require_integer(node: Node, position: Position, what: str = "this") -> Node:
@@ -101,9 +114,12 @@ def make_binary(op: str, left: Node, right: Node, position: Position) -> Node:
     left, right = require_integer(left, position), require_integer(right, position)
     unit = _unit_of(op, left, right, position)
     shift = op in ("<<", ">>")
-    kind = _common(left, Const(0, S32) if shift else right)
-    kind = Int(kind.bits, kind.signed, unit)  # type: ignore[arg-type]  # _unit_of gives units only
+    kind = _with_unit(_common(left, Const(0, S32) if shift else right), unit)
     return Arithmetic(op, convert_node(left, kind), convert_node(right, kind), kind)
+
+
+def _with_unit(kind: Int, unit: str) -> Int:
+    return replace(kind, unit=unit)  # type: ignore[arg-type]  # callers take units of types
 
 
 def _common(left: Node, right: Node) -> Int:
@@ -161,8 +177,8 @@ def make_extreme(op: str, left: Node, right: Node, position: Position) -> Node:
     """`min(left, right)` or `max(left, right)` in C's common type; each is evaluated once."""
     left, right = require_integer(left, position), require_integer(right, position)
     _check_same_unit(op, left, right, position)
-    kind, units = _common(left, right), _units(left, right)
-    kind = Int(kind.bits, kind.signed, units[0] or units[1])  # type: ignore[arg-type]  # units
+    units = _units(left, right)
+    kind = _with_unit(_common(left, right), units[0] or units[1])
     return Arithmetic(op, convert_node(left, kind), convert_node(right, kind), kind)
 
 
@@ -209,14 +225,14 @@ def make_if_else(test: Node, yes: Node, no: Node, position: Position) -> Node:
     """`yes if test else no`, both arms brought to one type."""
     test = require_condition(test, position)
     if yes.type == no.type and not isinstance(yes.type, Str):
-        return Either(test, yes, no, yes.type)
+        kind = with_space(yes.type, space_of(yes.type), space_of(no.type))
+        return Either(test, yes, no, kind)
     if isinstance(yes.type, Int | Bool | Pointer) and isinstance(no.type, Int | Bool | Pointer):
         yes, no = require_integer(yes, position), require_integer(no, position)
         _check_same_unit("else", yes, no, position)
-        kind = _common(yes, no)
         unit = next((u for u in _units(yes, no) if u), "")
-        kind = Int(kind.bits, kind.signed, unit)  # type: ignore[arg-type]  # one of the units
-        return Either(test, convert_node(yes, kind), convert_node(no, kind), kind)
+        common = _with_unit(_common(yes, no), unit)
+        return Either(test, convert_node(yes, common), convert_node(no, common), common)
     if isinstance(yes.type, Ip) and isinstance(no.type, Ip):
         return Either(test, yes, no, Ip(0))
     if isinstance(yes.type, Str) and isinstance(no.type, Str):

@@ -5,7 +5,12 @@ from dataclasses import replace
 
 from orchestrator.compile.expressions.arithmetic import convert_node, make_extreme, require_integer
 from orchestrator.compile.expressions.endpoints import sockaddr_endpoint, socket_endpoint
-from orchestrator.compile.expressions.members import find_struct, parse_type
+from orchestrator.compile.expressions.members import (
+    find_number_type,
+    find_struct,
+    is_bare_pointer,
+    parse_type,
+)
 from orchestrator.compile.expressions.nodes import (
     Address,
     Arithmetic,
@@ -52,8 +57,8 @@ Function = Callable[[KernelFacts, tuple[Node, ...], Position], Node]
 
 
 def _require_pointer(node: Node, name: str, position: Position) -> Node:
-    """`node` as something that has an address: pointers as they are, 64-bit numbers taken for
-    kernel pointers."""
+    """`node` as something that has an address: pointers as they are, 64-bit numbers as pointers
+    into the memory of which they are an address."""
     match node.type:
         case Pointer():
             return node
@@ -61,8 +66,15 @@ def _require_pointer(node: Node, name: str, position: Position) -> Node:
             return replace(node, type=Pointer(space, type_id))
         case Array(space=space, element=element) if isinstance(node, Address):
             return replace(node, type=Pointer(space, element))
-        case Int(bits=64):
-            return convert_node(node, Pointer("kernel"))
+        case Int(bits=64, space="both"):
+            raise plan_error(
+                "PP084",
+                f"{name} of an address that is made of a kernel pointer and one of user memory",
+                position,
+                "say which it is: user(p) for an address of user memory",
+            )
+        case Int(bits=64, space=space):
+            return convert_node(node, Pointer("user" if space == "user" else "kernel"))
         case other:
             raise plan_error("PP084", f"{name} needs a pointer, not a {other}", position)
 
@@ -112,12 +124,14 @@ def _make_load(facts: KernelFacts, args: tuple[Node, ...], position: Position) -
 
 def _make_cast(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     text = _require_text(args[1], "cast", position).decode()
-    if isinstance(args[0].type, Int | Bool) and not text.strip().startswith(("struct ", "union ")):
-        kind = parse_type(facts, text, "kernel", position)
-        if isinstance(kind, Int | Bool | Pointer):
-            return convert_node(args[0], kind)
+    number = find_number_type(text)
+    if number is not None:
+        source = args[0] if isinstance(args[0].type, Int | Bool) else None
+        return convert_node(source or _require_pointer(args[0], "cast", position), number)
     pointer = _require_pointer(args[0], "cast", position)
     space = pointer.type.space if isinstance(pointer.type, Pointer) else "kernel"
+    if is_bare_pointer(text):
+        return _retarget_pointer(pointer, Pointer(space))
     target = find_struct(facts, text.removesuffix("*").strip(), position)
     return _retarget_pointer(pointer, Pointer(space, target))
 
@@ -130,6 +144,8 @@ def _retarget_pointer(node: Node, kind: Pointer) -> Node:
 
 
 def _make_user(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    if isinstance(args[0].type, Int) and args[0].type.bits == 64:
+        return convert_node(args[0], Pointer("user"))
     pointer = _require_pointer(args[0], "user", position)
     target = pointer.type.target if isinstance(pointer.type, Pointer) else 0
     return _retarget_pointer(pointer, Pointer("user", target))

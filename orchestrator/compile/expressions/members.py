@@ -1,6 +1,7 @@
 """Values in memory: from a BTF type and an address to the node that reads it."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from orchestrator.compile.expressions.nodes import Address, Field, Load, Node, RawArg, Register
 from orchestrator.compile.expressions.types import (
@@ -11,6 +12,7 @@ from orchestrator.compile.expressions.types import (
     S64,
     U64,
     Array,
+    Bool,
     Endpoint,
     Int,
     Pointer,
@@ -18,6 +20,7 @@ from orchestrator.compile.expressions.types import (
     Str,
     Struct,
     Type,
+    with_space,
 )
 from orchestrator.kernel.btf import Btf
 from orchestrator.kernel.btf_types import BtfType
@@ -40,14 +43,19 @@ def require_btf(facts: KernelFacts, position: Position, why: str) -> Btf:
 
 
 def scalar_type(kind: BtfType, btf: Btf, type_id: int, space: Space) -> Type | None:
-    """The type of a value that fits a register; None for structs, arrays, floats and the like."""
+    """The type of a value that fits a register; None for structs, arrays, floats and the like. A
+    number in user memory, if it is an address, is one of user memory."""
     if kind.kind in ("int", "char", "enum") and kind.size in (1, 2, 4, 8):
-        return Int(kind.size * 8, kind.signed)
+        return _mark_user(Int(kind.size * 8, kind.signed), space)
     if kind.kind == "bool":
         return BOOL
     if kind.kind == "pointer":
         return Pointer("user" if btf.is_user_pointer(type_id) else space, kind.target)
     return None
+
+
+def _mark_user(kind: Type, space: Space) -> Type:
+    return with_space(kind, "user") if space == "user" else kind
 
 
 def register_type(btf: Btf, type_id: int, space: Space = "kernel") -> Type | None:
@@ -97,7 +105,38 @@ def read_member(facts: KernelFacts, base: Node, name: str, position: Position) -
             "read as a number, a string or a pointer",
             position,
         )
-    return node
+    holds = _USER_ADDRESSES.get(owner.name, ())
+    return _point_to_user(node) if name in holds or "" in holds else node
+
+
+#: Members of kernel structures that are addresses of user memory, though no type says so: "" for
+#: all. A struct pt_regs that a plan can reach is nearly always a program's (system calls).
+_USER_ADDRESSES: Mapping[str, tuple[str, ...]] = {
+    "pt_regs": ("",),
+    "mm_struct": (
+        "arg_start",
+        "arg_end",
+        "env_start",
+        "env_end",
+        "start_stack",
+        "start_brk",
+        "brk",
+    ),
+    "vm_area_struct": ("vm_start", "vm_end"),
+    "iovec": ("iov_base",),
+    "user_msghdr": ("msg_name", "msg_iov", "msg_control"),
+}
+
+
+def _point_to_user(node: Node) -> Node:
+    """A value in kernel memory that is an address of user memory."""
+    match node:
+        case Load(type=Pointer(target=target)):
+            return replace(node, type=Pointer("user", target))
+        case Load(type=kind):
+            return replace(node, type=with_space(kind, "user"))
+        case _:
+            return node
 
 
 def _find_owner(btf: Btf, base: Node, name: str, position: Position) -> tuple[BtfType, Space]:
@@ -145,7 +184,7 @@ def _read_member_at(  # noqa: PLR0913  # as read_at, in bits
 
 # ---------------------------------------------------------------- spelled types
 
-_C_NAMES: Mapping[str, Type] = {
+_C_NAMES: Mapping[str, Int | Bool] = {
     **INTEGERS,
     "bool": BOOL,
     "duration": DURATION,
@@ -165,15 +204,29 @@ _C_NAMES: Mapping[str, Type] = {
 }
 
 
+def _normalize_type(text: str) -> str:
+    return " ".join(text.replace("*", " * ").split()).removeprefix("const ")
+
+
+def find_number_type(text: str) -> Int | Bool | None:
+    """The number or bool that a plan spells: `u32`, `unsigned long`; None for other types."""
+    return _C_NAMES.get(_normalize_type(text))
+
+
+def is_bare_pointer(text: str) -> bool:
+    """Whether a plan spells a pointer to nothing in particular, or to characters."""
+    return _normalize_type(text) in ("pointer", "void *", "char *", "unsigned char *")
+
+
 def parse_type(facts: KernelFacts, text: str, space: Space, position: Position) -> Type:
-    """The type that a plan spells: `u32`, `int`, `pointer`, `char *`, `struct file *`."""
-    words = " ".join(text.replace("*", " * ").split()).removeprefix("const ")
-    if words in _C_NAMES:
-        return _C_NAMES[words]
-    if words in ("pointer", "void *"):
+    """The type that a plan spells: `u32`, `int`, `pointer`, `char *`, `struct file *`. Pointers
+    are into `space`, and numbers of user memory are marked as such."""
+    number = find_number_type(text)
+    if number is not None:
+        return _mark_user(number, space)
+    if is_bare_pointer(text):
         return Pointer(space)
-    if words in ("char *", "unsigned char *"):
-        return Pointer(space)
+    words = _normalize_type(text)
     name = words.removesuffix(" *")
     if words.endswith(" *") and name.startswith(("struct ", "union ")):
         return Pointer(space, find_struct(facts, name, position))
@@ -197,15 +250,18 @@ def find_struct(facts: KernelFacts, name: str, position: Position) -> int:
 
 
 class FieldNodes(Mapping[str, Node]):
-    """`args.NAME` of a tracepoint. Each node is made on demand: the target of a pointer is looked
-    up in BTF, which takes 15 MB and 30 ms to read, and few plans need it."""
+    """`args.NAME` of a tracepoint, whose numbers are addresses in `space`, if they are addresses.
+    Each node is made on demand: the target of a pointer is looked up in BTF, which takes 15 MB and
+    30 ms to read, and few plans need it."""
 
-    def __init__(self, facts: KernelFacts, fields: tuple[TraceField, ...]) -> None:
-        self._facts = facts
+    def __init__(
+        self, facts: KernelFacts, fields: tuple[TraceField, ...], space: Space = "kernel"
+    ) -> None:
+        self._facts, self._space = facts, space
         self._fields = {field.name: field for field in fields}
 
     def __getitem__(self, name: str) -> Node:
-        return field_node(self._facts, self._fields[name])
+        return field_node(self._facts, self._fields[name], self._space)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._fields)
@@ -214,7 +270,7 @@ class FieldNodes(Mapping[str, Node]):
         return len(self._fields)
 
 
-def field_node(facts: KernelFacts, field: TraceField) -> Node:
+def field_node(facts: KernelFacts, field: TraceField, space: Space = "kernel") -> Node:
     """A tracepoint's field, with a pointer's struct looked up by its C type where BTF has it."""
     if field.kind == "pointer":
         return Field(
@@ -224,9 +280,8 @@ def field_node(facts: KernelFacts, field: TraceField) -> Node:
     if field.kind in ("string", "data_loc", "rel_loc"):
         return Field(field, Str(field.size if field.kind == "string" else 256))
     if field.kind == "int" and field.value_size in (1, 2, 4, 8):
-        return Field(
-            field, BOOL if field.ctype == "bool" else Int(field.value_size * 8, field.value_signed)
-        )
+        number = _mark_user(Int(field.value_size * 8, field.value_signed), space)
+        return Field(field, BOOL if field.ctype == "bool" else number)
     return Field(field, Array("kernel", 0, field.count))
 
 

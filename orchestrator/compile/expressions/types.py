@@ -1,21 +1,26 @@
 """Types of expressions, as the compiler sees them (language, rule 7)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from orchestrator.plan.expression.names import COMM_BYTES
 
 Space = Literal["kernel", "user"]
+#: Of which memory a number is an address, should it be read through: "" where nothing says so,
+#: which means the kernel's; "both" where it is made of addresses of either.
+NumberSpace = Literal["", "kernel", "user", "both"]
 
 
 @dataclass(frozen=True, slots=True)
 class Int:
     """An integer of C: `bits` 8, 16, 32 or 64. `unit` says what a number of it counts:
-    a duration (ns), bytes, or nothing in particular."""
+    a duration (ns), bytes, or nothing in particular. `space` follows numbers of 64 bits through
+    arithmetic and definitions (language, rule 8); types that differ by it alone are equal."""
 
     bits: int
     signed: bool
     unit: Literal["", "duration", "bytes"] = ""
+    space: NumberSpace = field(default="", compare=False)
 
     @property
     def name(self) -> str:
@@ -207,14 +212,33 @@ def size_of(kind: Type) -> int:
             return 8
 
 
+def space_of(kind: Type) -> NumberSpace:
+    """Of which memory a value of this type is an address."""
+    return kind.space if isinstance(kind, Pointer | Int) else ""
+
+
+def with_space(kind: Type, *spaces: NumberSpace) -> Type:
+    """`kind` as the type of a number made of addresses in `spaces`. Only 64 bits hold an address,
+    and a pointer's type has a space of its own."""
+    if not isinstance(kind, Int) or kind.bits != 64:
+        return kind
+    named = {space for space in spaces if space}
+    return replace(kind, space="both" if len(named) > 1 else next(iter(named), ""))
+
+
 def promote_types(left: Int, right: Int) -> Int:
     """The common type of two integers by C's usual arithmetic conversions (C11 6.3.1.8): at least
     32 bits, the wider wins, at equal width unsigned wins. The unit is set by the caller."""
+    spaces = left.space, right.space
     left, right = (i if i.bits >= 32 else Int(32, True) for i in (left, right))
     if left.bits != right.bits:
         wider = left if left.bits > right.bits else right
-        return Int(wider.bits, wider.signed)
-    return Int(left.bits, left.signed and right.signed)
+        common = Int(wider.bits, wider.signed)
+    else:
+        common = Int(left.bits, left.signed and right.signed)
+    marked = with_space(common, *spaces)
+    assert isinstance(marked, Int)
+    return marked
 
 
 def wrap_integer(value: int, kind: Int) -> int:

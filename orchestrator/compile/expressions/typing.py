@@ -1,6 +1,5 @@
 """Untyped expressions to typed nodes at one hook."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from orchestrator.compile.expressions import arithmetic
@@ -25,6 +24,7 @@ from orchestrator.compile.expressions.scope import HookScope
 from orchestrator.compile.expressions.types import BOOL, Array, Endpoint, Str, Struct, Tuple
 from orchestrator.compile.expressions.vocabulary import UNITS, find_constant
 from orchestrator.plan.expression import syntax
+from orchestrator.plan.expression.names import TYPE_ARGUMENTS
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.findings import PlanError, Position, plan_error
 from orchestrator.plan.nearest import suggest_or_list
@@ -301,12 +301,12 @@ class Typer:
                 f"{node.function} takes {_show_count(fewest, most)}, not {len(node.args)}",
                 self._position_of(node),
             )
-        args = self._spell_type_names(node) if node.function in _TYPE_ARGUMENTS else node.args
+        args = self._spell_type_names(node) if node.function in TYPE_ARGUMENTS else node.args
         return make(self.scope.facts, tuple(map(self._type_node, args)), self._position_of(node))
 
     def _spell_type_names(self, node: syntax.Call) -> tuple[syntax.SyntaxNode, ...]:
         """The arguments with a bare type's name as text: `load(u64, p)`, `cast(x, s32)`."""
-        at = _TYPE_ARGUMENTS[node.function]
+        at = TYPE_ARGUMENTS[node.function]
         return tuple(
             syntax.TextLiteral(arg.id, arg.at) if i == at and isinstance(arg, syntax.Name) else arg
             for i, arg in enumerate(node.args)
@@ -343,10 +343,6 @@ class Typer:
         finally:
             self._at_entry = was
         return inner if was or isinstance(inner, Const) else self._capture(inner)
-
-
-#: Functions that take a type, and which argument it is.
-_TYPE_ARGUMENTS: Mapping[str, int] = {"load": 0, "cast": 1}
 
 
 def _show_count(fewest: int, most: int) -> str:

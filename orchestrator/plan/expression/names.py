@@ -72,8 +72,10 @@ FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
     "devname": (1, 1),
     "hash": (1, 1),
 }
-#: What `load(TYPE, p)` reads.
-LOAD_TYPES: tuple[str, ...] = (
+#: Functions that take a type, which may be written without quotes, and which argument it is.
+TYPE_ARGUMENTS: Mapping[str, int] = {"load": 0, "cast": 1}
+#: The types that are written so.
+BARE_TYPES: tuple[str, ...] = (
     *("u8", "u16", "u32", "u64"),
     *("s8", "s16", "s32", "s64"),
     *("bool", "pointer"),

@@ -1,0 +1,76 @@
+"""Text in user memory is read as such, however its address was reached."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.live.bcc.test_counts import LIMITS
+from tests.support.bcc_runs import balanced, build, run
+from tests.support.paths import WORKLOADS
+
+ROUNDS = 5
+TEXTS = [f"text-{i}".encode() for i in range(ROUNDS)]
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workload of known texts."""
+    return build(WORKLOADS / "texts.c", tmp_path_factory.mktemp("texts") / f"pt{os.getpid()}")
+
+
+def test_text_behind_numbers_of_user_code_is_read_from_user_memory(texts: Path) -> None:
+    """USDT operands, what functions return, numbers in a program's structures and sums of all of
+    them: each gives the program's text, in every round."""
+    made = run(LIMITS + f"""
+target: {{children: true}}
+probes:
+  note:
+    attach: usdt:{texts}:texts:text
+    args: {{line: "char *", below: s64}}
+    emit: {{whole: str(arg0), later: str(arg0 + 5), named: str(args.line), below: args.below,
+           same: 'str(arg0) == "text-3"'}}
+  given:
+    attach: uretprobe:{texts}:give
+    emit: {{whole: str(retval), later: str(retval + 5), first: "load(u8, retval)"}}
+  taken:
+    attach: ufunction:{texts}:take
+    args: {{holder: u64}}
+    let: {{address: "load(u64, args.holder + 8)"}}
+    returns: s64
+    emit: {{whole: str(address), later: str(address + retval - 1)}}
+""", [str(texts), str(ROUNDS)], root=True)  # fmt: skip
+    balanced(made)
+    probes = ("note", "given", "taken")
+    by = {name: [r for r in made.records if r["probe"] == name] for name in probes}
+    for probe in probes:
+        assert [r["whole"] for r in by[probe]] == TEXTS
+        assert [r["later"] for r in by[probe]] == [text[5:] for text in TEXTS]
+    assert [r["named"] for r in by["note"]] == TEXTS
+    assert [r["below"] for r in by["note"]] == [-i for i in range(ROUNDS)]
+    assert [r["same"] for r in by["note"]] == [i == 3 for i in range(ROUNDS)]
+    assert [r["first"] for r in by["given"]] == [ord("t")] * ROUNDS
+
+
+def test_text_behind_numbers_of_system_calls_is_read_from_user_memory(texts: Path) -> None:
+    """prctl's second argument is a number to the kernel; what it points to is the program's."""
+    made = run(LIMITS + """
+target: {children: true}
+probes:
+  name:
+    attach: syscall:prctl
+    where: args.option == 15
+    emit: {whole: str(args.arg2), later: str(args.arg2 + 5)}
+  bare:
+    attach: tracepoint:syscalls:sys_enter_prctl
+    where: args.option == 15
+    emit: {whole: str(args.arg2)}
+  raw:
+    attach: rawtracepoint:sys_enter
+    where: args.id == SYS_prctl and args.regs.di == 15
+    emit: {whole: str(args.regs.si)}
+""", [str(texts), str(ROUNDS)], root=True)  # fmt: skip
+    balanced(made)
+    for probe in ("name", "bare", "raw"):
+        assert [r["whole"] for r in made.records if r["probe"] == probe] == TEXTS
+    assert [r["later"] for r in made.records if r["probe"] == "name"] == [t[5:] for t in TEXTS]

@@ -1,0 +1,61 @@
+/* Texts in user memory, reached in every way that a probe can reach them. COUNT rounds; the text of
+ * round I is "text-I", and its length is passed along.
+ *
+ * USDT notes are written here by hand, as <sys/sdt.h> would: that header is not on every machine.
+ */
+#define _GNU_SOURCE
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#define NOTE(name, operands, ...)                                                                  \
+	__asm__ volatile("990: nop\n"                                                              \
+			 ".pushsection .note.stapsdt,\"\",\"note\"\n"                              \
+			 ".balign 4\n"                                                             \
+			 ".4byte 992f-991f, 994f-993f, 3\n"                                        \
+			 "991: .asciz \"stapsdt\"\n"                                               \
+			 "992: .balign 4\n"                                                        \
+			 "993: .8byte 990b, 0, 0\n"                                                \
+			 ".asciz \"texts\"\n"                                                      \
+			 ".asciz \"" name "\"\n"                                                   \
+			 ".asciz \"" operands "\"\n"                                               \
+			 "994: .balign 4\n"                                                        \
+			 ".popsection\n" ::__VA_ARGS__)
+
+/* What a program keeps as numbers may be addresses too. */
+struct holder {
+	uint64_t length;
+	uint64_t address;
+};
+
+__attribute__((noinline)) char *give(char *text)
+{
+	__asm__ volatile("" ::: "memory");
+	return text;
+}
+
+__attribute__((noinline)) long take(struct holder *holder)
+{
+	__asm__ volatile("" ::: "memory");
+	return (long)holder->length;
+}
+
+int main(int argc, char **argv)
+{
+	long count = argc > 1 ? atol(argv[1]) : 1;
+	for (long i = 0; i < count; i++) {
+		char text[32];
+		struct holder holder;
+		holder.length = (uint64_t)snprintf(text, sizeof text, "text-%ld", i);
+		holder.address = (uintptr_t)text;
+		NOTE("text", "8@%0 -4@%1", "r"(text), "r"((int)-i));
+		NOTE("glob_one", "8@%0", "r"(text));
+		NOTE("glob_two", "8@%0", "r"(text));
+		give(text);
+		take(&holder);
+		prctl(PR_SET_NAME, text);
+	}
+	return 0;
+}

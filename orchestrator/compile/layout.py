@@ -189,10 +189,12 @@ def record_size(emits: Sequence[Emit]) -> int:
 def lay_out_key(
     fields: Sequence[FieldToPlace], position: Position
 ) -> tuple[tuple[KeyField, ...], int]:
-    """The parts of a metric's key, and the key's size in bytes."""
+    """The parts of a metric's key, and the key's size in bytes. Strings begin at whole words: keys
+    are built on the BPF stack, where constant text is stored by words, which must be aligned
+    (kernel/bpf/verifier.c, check_ptr_alignment)."""
     offset, placed = 0, []
     for name, kind, shown in fields:
-        offset = _align(offset, kind)
+        offset = _align(offset, U64 if isinstance(kind, Str) else kind)
         placed.append(
             KeyField(
                 name=name,

@@ -97,3 +97,50 @@ def test_keys_over_the_bound_go_to_other(calls: Path) -> None:
         assert (counts.counted, counts.map_full, counts.map_busy) == (8, 12, 0)
     assert sum(cell.sum for cell in made.metric("s")) == sum(range(100, 120))
     assert max(cell.max or 0 for cell in made.metric("m")) == 119
+
+
+def test_a_text_follows_a_number_of_any_size_in_a_key(calls: Path) -> None:
+    """Chosen, constant, read, kept and task names after 1 to 8 bytes, in metrics and in a span: the
+    kernel accepts each program, and each key is whole."""
+    numbers = {"flag": 1, "half": 0, "number": 0, "wide": 0}
+    texts = {"chosen": "asked", "probe": "p", "read": "/dev/nul", "kept": "/dev/nul",
+             "comm": calls.name}  # fmt: skip
+    keys = [(number, text) for number in numbers for text in texts]
+    metrics = "".join(
+        f"      m{i}: {{count: true, by: [{', '.join(key)}]}}\n" for i, key in enumerate(keys)
+    )
+    made = run(LIMITS + comm(calls) + """
+let:
+  flag: args.flags == 0
+  half: cast(args.flags, u16)
+  number: cast(args.flags, u32)
+  wide: cast(args.flags, u64)
+  chosen: '"asked" if args.flags == 0 else "declined"'
+  read: str(args.filename, 9)
+  kept: entry(str(args.filename, 9))
+probes:
+  p:
+    attach: syscall:openat
+    where: str(args.filename) == "/dev/null"
+    metrics:
+""" + metrics + """
+  start:
+    attach: syscall:openat
+    where: str(args.filename) == "/dev/null"
+    let: {here: '"x" if retval >= 0 else "y"'}
+  end: {attach: syscall:close, let: {here: '"x" if retval >= 0 else "y"'}}
+spans:
+  s: {start: start, end: end, key: [tid, here], metrics: {n: {count: true}}}
+""", [str(calls), "open /dev/null", "open /dev/null"])  # fmt: skip
+    balanced(made)
+    for index, (number, text) in enumerate(keys):
+        (cell,) = made.metric(f"m{index}")
+        spec = next(m for m in made.program.metrics if m.name == f"m{index}")
+        assert cell.key is not None
+        first, second = (cell.key[part.offset : part.offset + part.size] for part in spec.key)
+        assert (int.from_bytes(first, "little"), second.rstrip(b"\0").decode()) == (
+            numbers[number],
+            texts[text],
+        )
+        assert cell.count == 2
+    assert [cell.count for cell in made.metric("n")] == [2]

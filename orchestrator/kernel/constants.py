@@ -34,6 +34,12 @@ ERRNO: Mapping[str, int] = {
     "ENOMEDIUM": 123, "EMEDIUMTYPE": 124, "ECANCELED": 125, "ENOKEY": 126, "EKEYEXPIRED": 127,
     "EKEYREVOKED": 128, "EKEYREJECTED": 129, "EOWNERDEAD": 130, "ENOTRECOVERABLE": 131,
     "ERFKILL": 132, "EHWPOISON": 133,
+    # include/linux/errno.h: programs do not see them, but probes do, at a call's return
+    "ERESTARTSYS": 512, "ERESTARTNOINTR": 513, "ERESTARTNOHAND": 514, "ENOIOCTLCMD": 515,
+    "ERESTART_RESTARTBLOCK": 516, "EPROBE_DEFER": 517, "EOPENSTALE": 518, "ENOPARAM": 519,
+    "EBADHANDLE": 521, "ENOTSYNC": 522, "EBADCOOKIE": 523, "ENOTSUPP": 524, "ETOOSMALL": 525,
+    "ESERVERFAULT": 526, "EBADTYPE": 527, "EJUKEBOX": 528, "EIOCBQUEUED": 529,
+    "ERECALLCONFLICT": 530, "ENOGRACE": 531,
 }
 # arch/x86/include/uapi/asm/fcntl.h, which is asm-generic/fcntl.h
 OPEN: Mapping[str, int] = {

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestrator.cells.cell import Cell, merge_all
+from orchestrator.cells.sums import fits_into_word, saturate
 from orchestrator.compile.program import MetricSpec
 from orchestrator.output.fields import StackNames, decode_field, no_stacks
 from orchestrator.output.percentiles import histogram_fields
@@ -14,6 +15,7 @@ __all__ = [
     "largest_first",
     "merge_same_names",
     "metric_fields",
+    "sum_fields",
 ]
 
 
@@ -88,18 +90,24 @@ def _value(spec: MetricSpec, cell: Cell) -> dict[str, Any]:
         case "count":
             return {"value": cell.count}
         case "sum":
-            return {"value": cell.sum, "count": cell.count}
+            return {**sum_fields("value", cell.sum), "count": cell.count}
         case "min":
             return {"value": cell.min}
         case "max":
             return {"value": cell.max}
         case "avg":
             average = cell.sum / cell.count if cell.count else None
-            return {"value": average, "sum": cell.sum, "count": cell.count}
+            return {"value": average, **sum_fields("sum", cell.sum), "count": cell.count}
         case "histogram":
             return histogram_fields(
                 cell.buckets, below=cell.below, above=cell.above, buckets=spec.buckets
             )
+
+
+def sum_fields(name: str, total: int) -> dict[str, Any]:
+    """The sum as `name`, and where it left 64 bits the mark that it is the nearest they hold."""
+    mark = {} if fits_into_word(total) else {"saturated": True}
+    return {name: saturate(total), **mark}
 
 
 def _weight(spec: MetricSpec, cell: Cell) -> float:

@@ -219,7 +219,7 @@ def space_of(kind: Type) -> NumberSpace:
 
 def with_space(kind: Type, *spaces: NumberSpace) -> Type:
     """`kind` as the type of a number made of addresses in `spaces`. Only 64 bits hold an address,
-    and a pointer's type has a space of its own."""
+    and a pointer's type has a space already."""
     if not isinstance(kind, Int) or kind.bits != 64:
         return kind
     named = {space for space in spaces if space}

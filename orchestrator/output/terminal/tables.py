@@ -273,7 +273,8 @@ def _in_line(value: Any) -> str:
 def _format_value(cell: LogRecord, metric: LogRecord) -> str:
     if metric["kind"] == "count":
         return format_count(cell["value"])
-    return format_amount(cell["value"], choose_unit(metric))
+    beyond = "beyond " if cell.get("saturated") and metric["kind"] == "sum" else ""
+    return beyond + format_amount(cell["value"], choose_unit(metric))
 
 
 def _format_histogram(cell: LogRecord, unit: str) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.accounting.count import Count
 from orchestrator.cells.cell import Cell, merge_all
+from orchestrator.cells.sums import fits_into_word
 from orchestrator.compile.program import MetricSpec, Program
 from orchestrator.output.fields import StackNames, no_stacks
 from orchestrator.output.log import RecordFields
@@ -95,7 +96,7 @@ class PlanFigures:
     def derive(self, window: Counted, total: Counted) -> dict[str, FigureValue]:
         """The derived figures by name; None: without a value."""
         names = self._resolve(window, total)
-        return {figure.name: names.look_up((figure.name,)) for figure in self._plan.derive}
+        return {figure.name: _shown(names.look_up((figure.name,))) for figure in self._plan.derive}
 
     def list_warnings(self, window: Counted, total: Counted) -> list[RecordFields]:
         """Fields of metric.warned, one for each metric and figure whose `warn` holds."""
@@ -228,9 +229,14 @@ def _value_of(param: Param) -> FigureValue:
     return param.value
 
 
+def _shown(value: FigureValue) -> FigureValue:
+    """The value as it is logged: whole numbers beyond 64 bits are rounded to floating point."""
+    return float(value) if isinstance(value, int) and not fits_into_word(value) else value
+
+
 def _numbers_in(condition: Expr, look_up: Lookup, in_total: Lookup) -> dict[str, FigureValue]:
     """The numbers of a condition, by the names written there."""
     return {
-        name: (in_total if within else look_up)(path)
+        name: _shown((in_total if within else look_up)(path))
         for name, path, within in list_references(condition.root)
     }

@@ -7,9 +7,15 @@ import numpy as np
 
 from orchestrator.backends.protocol import OpenSpans
 from orchestrator.cells.cell import Cell
+from orchestrator.cells.sums import restore_sum, saturate
 from orchestrator.compile.program import Program, Resource, SpanProgram
 from orchestrator.output.log import RecordFields
-from orchestrator.output.metrics import key_fields, largest_first, merge_same_names
+from orchestrator.output.metrics import (
+    key_fields,
+    largest_first,
+    merge_same_names,
+    sum_fields,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,9 +79,9 @@ class OutstandingReports:
             listed.append(
                 {
                     "key": shown,
-                    "value": cell.sum,
+                    **sum_fields("value", cell.sum),
                     "count": cell.count,
-                    "growth": cell.sum - before.get(name, 0),
+                    "growth": saturate(cell.sum - before.get(name, 0)),
                     "oldest_ns": cell.max,
                 }
             )
@@ -85,9 +91,9 @@ class OutstandingReports:
         return {
             "outstanding": span.name,
             "unit": spec.unit,
-            "value": value,
+            **sum_fields("value", value),
             "count": sum(cell.count for cell in cells),
-            "growth": value - sum(before.values()),
+            "growth": saturate(value - sum(before.values())),
             "cells": listed[: spec.top],
             "cells_omitted": len(listed) - len(listed[: spec.top]),
             "min_age_ns": resource.min_age_ns,
@@ -107,15 +113,22 @@ def sum_open_spans(resource: Resource, opened: OpenSpans, now_ns: int) -> list[C
     keys = _pack_keys(resource, opened, chosen)
     distinct, which = np.unique(keys, axis=0, return_inverse=True)
     which = which.reshape(-1)
-    sums = np.zeros(len(distinct), dtype=np.int64)
+    lows = np.zeros(len(distinct), dtype=np.uint64)
+    highs = np.zeros(len(distinct), dtype=np.int64)
     counts = np.zeros(len(distinct), dtype=np.int64)
     oldest = np.zeros(len(distinct), dtype=np.int64)
-    np.add.at(sums, which, values * weights)
+    np.add.at(lows, which, values.astype(np.uint64) * weights.astype(np.uint64))
+    np.add.at(highs, which, (values >> 32).astype(np.int64) * weights)
     np.add.at(counts, which, weights)
     np.maximum.at(oldest, which, age[chosen])
     return [
-        Cell(key=key.tobytes(), sum=int(total), count=int(count), max=int(old))
-        for key, total, count, old in zip(distinct, sums, counts, oldest, strict=True)
+        Cell(
+            key=key.tobytes(),
+            sum=restore_sum(int(low), int(high), int(count), signed=resource.shown.signed),
+            count=int(count),
+            max=int(old),
+        )
+        for key, low, high, count, old in zip(distinct, lows, highs, counts, oldest, strict=True)
     ]
 
 
@@ -130,6 +143,9 @@ def _pack_keys(
     return keys
 
 
-def _parse_numbers(raw: "NDArray[np.uint8]", *, signed: bool) -> "NDArray[np.int64]":
+def _parse_numbers(
+    raw: "NDArray[np.uint8]", *, signed: bool
+) -> "NDArray[np.int64] | NDArray[np.uint64]":
     kind = f"<{'i' if signed else 'u'}{raw.shape[1]}"
-    return np.ascontiguousarray(raw).view(kind)[:, 0].astype(np.int64)
+    numbers = np.ascontiguousarray(raw).view(kind)[:, 0]
+    return numbers.astype(np.int64) if signed else numbers.astype(np.uint64)

@@ -8,7 +8,7 @@ struct control {
 	struct { u64 sample, cap, rate_gap, rate_burst; } probe[1];
 	u64 param[1]; /* 0: threshold */
 };
-struct metric_counts { u64 counted, filtered, map_full, map_busy, count, value; };
+struct metric_counts { u64 counted, filtered, map_full, map_busy, count, high, value; };
 struct ledger {
 	u64 entered, expired, late, not_target, filtered, sampled_out, unpaired, map_full, accepted, rate_limited, over_cap, ring_lost, recorded, faulted, truncated, division_by_zero, tick, gap, weight, started, ended, cancelled, replaced, repeated, no_start, raced;
 	struct metric_counts metric[2];
@@ -20,6 +20,7 @@ struct ledger {
 struct line { u64 word, pad[LINE_PAD]; };
 struct shared { struct line line[SHARED_LINES]; };
 struct cell { u64 count, value; };
+struct sum_cell { u64 count, high, value; };
 
 #define COUNT(word) PP_ADD(&ledger->word, 1)
 #define DROP(word) do { COUNT(word); return; } while (0)

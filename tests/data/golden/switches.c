@@ -7,7 +7,7 @@ struct control {
 	u64 deadline, self, cap, rate_gap, rate_burst;
 	struct { u64 sample, cap, rate_gap, rate_burst; } probe[1];
 };
-struct metric_counts { u64 counted, filtered, map_full, map_busy, count, value; };
+struct metric_counts { u64 counted, filtered, map_full, map_busy, count, high, value; };
 struct ledger {
 	u64 entered, expired, late, not_target, filtered, sampled_out, unpaired, map_full, accepted, rate_limited, over_cap, ring_lost, recorded, faulted, truncated, division_by_zero, tick, gap, weight, started, ended, cancelled, replaced, repeated, no_start, raced;
 	struct metric_counts metric[1];
@@ -19,6 +19,7 @@ struct ledger {
 struct line { u64 word, pad[LINE_PAD]; };
 struct shared { struct line line[SHARED_LINES]; };
 struct cell { u64 count, value; };
+struct sum_cell { u64 count, high, value; };
 
 #define COUNT(word) PP_ADD(&ledger->word, 1)
 #define DROP(word) do { COUNT(word); return; } while (0)

@@ -101,7 +101,7 @@ probes:
     where: args.count == 1
     metrics:
       calls: {count: true, by: [comm, cpu_of]}
-      bytes: {sum: args.count, by: [comm]}
+      bytes: {sum: "cast(args.count, u32)", by: [comm]}
     let: {cpu_of: args.count}
 """
 

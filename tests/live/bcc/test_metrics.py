@@ -144,3 +144,25 @@ spans:
         )
         assert cell.count == 2
     assert [cell.count for cell in made.metric("n")] == [2]
+
+
+def test_sums_beyond_64_bits_are_whole(calls: Path) -> None:
+    """Unsigned and signed, up and down, with and without a key, sampled weights apart: the cells
+    are Python's sums of the values."""
+    values = (2**64 - 1, 2**64 - 1, 5, 2**63, 2**63 - 1, 2**32, 2**32 - 1)
+    signed = [value - 2**64 if value >> 63 else value for value in values]
+    low = (2**63, 2**63, 2**63 + 1)
+    made = run(LIMITS + comm(calls) + plan("""
+      u: {sum: x}
+      s: {sum: s, by: [comm]}
+      mean: {avg: x, by: [comm]}
+      small: {sum: "cast(x, u32)"}
+"""), [str(calls), *prctl(*values)])  # fmt: skip
+    balanced(made)
+    sums = {name: made.metric(name)[0] for name in ("u", "s", "mean", "small")}
+    assert (sums["u"].count, sums["u"].sum) == (len(values), sum(values))
+    assert sums["s"].sum == sum(signed)
+    assert sums["mean"].sum == sum(values)
+    assert sums["small"].sum == sum(value % 2**32 for value in values)
+    below = run(LIMITS + comm(calls) + plan("{s: {sum: s}}"), [str(calls), *prctl(*low)])
+    assert below.metric("s")[0].sum == sum(value - 2**64 for value in low)

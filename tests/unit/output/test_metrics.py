@@ -1,7 +1,9 @@
 """Records of metrics: keys decoded, values by kind, the largest cells first."""
 
+import json
 from typing import Any
 
+import orjson
 import pytest
 
 from orchestrator.cells.buckets import LOG, Buckets
@@ -86,3 +88,24 @@ def test_a_histogram_cell_says_all_of_its_values() -> None:
     assert (shown["relative_error"], shown["absolute_error"]) == (None, 5)
     assert histogram_fields({1: 1})["absolute_error"] is None
     assert "sum" not in shown, "the kernel keeps none, and 0 would look like one"
+
+
+@pytest.mark.parametrize(
+    ("total", "shown"), [(1 << 65, (1 << 64) - 1), (-(1 << 64), -(1 << 63)), (1 << 63, 1 << 63)]
+)
+def test_sums_beyond_64_bits_are_marked_and_the_nearest_word(total: int, shown: int) -> None:
+    """Readers of JSON expect 64 bits; an average is of the whole sum."""
+    cell = Cell(key=b"", count=4, sum=total)
+    mark = {} if shown == total else {"saturated": True}
+    for kind, name in (("sum", "value"), ("avg", "sum")):
+        record = metric_fields(
+            spec(kind, key=()), [cell], start=STAMP, end=STAMP, total=True
+        )  # fmt: skip
+        VALIDATOR.validate(
+            {"ts": STAMP, "level": "info", "event": "metric.reported", **COMMON, **record}
+        )
+        (made,) = record["cells"]
+        assert made[name] == shown
+        assert {key: made[key] for key in made if key == "saturated"} == mark
+        assert json.loads(orjson.dumps(made)) == made
+    assert made["value"] == total / 4

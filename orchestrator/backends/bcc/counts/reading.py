@@ -9,6 +9,7 @@ from orchestrator.backends.bcc.design.implied_counts import counts_all, span_cou
 from orchestrator.backends.bcc.handles.maps import Map
 from orchestrator.backends.protocol import OpenSpans
 from orchestrator.cells.cell import Cell
+from orchestrator.cells.sums import restore_sum
 from orchestrator.compile.program import MetricSpec, SpanProgram
 
 Rows = Sequence[Sequence[int]]  # one list of words per CPU
@@ -123,19 +124,22 @@ class MetricReader:
     def _make_own(self, rows: Sequence[Rows]) -> Cell:
         if self.spec.kind == "histogram":
             return self._make_histogram(None, self._count_dense())
-        count, values = 0, []
+        count, highs, values = 0, [], []
         for feed in self._fed:
             for row in rows[feed.element]:
                 count += self._weigh_count(row, feed.number, feed.counted)
+                highs.append(row[self.layout.metric_word(feed.number, "high")])
                 values.append(row[self.layout.metric_word(feed.number, "value")])
-        return self._make_cell(None, count, values)
+        return self._make_cell(None, count, highs, values)
 
     def _weigh_count(self, row: Sequence[int], number: int, counted: int) -> int:
         """The weighted count: without a key, the events counted and their extra weight."""
         weighted = row[self.layout.metric_word(number, "count")]
         return weighted if self.spec.key else row[counted] + weighted
 
-    def _make_cell(self, key: bytes | None, count: int, values: Sequence[int]) -> Cell:
+    def _make_cell(
+        self, key: bytes | None, count: int, highs: Sequence[int], values: Sequence[int]
+    ) -> Cell:
         """A cell from its parts: sums are added, of extremes the best is taken."""
         kind = self.spec.kind
         if kind in ("min", "max"):
@@ -147,8 +151,10 @@ class MetricReader:
                 min=extreme if kind == "min" else None,
                 max=extreme if kind == "max" else None,
             )
-        summed = self._as_signed(sum(values) & (1 << 64) - 1) if kind in ("sum", "avg") else 0
-        return Cell(key=key, count=count, sum=summed)
+        if kind not in layout.SUMS:
+            return Cell(key=key, count=count)
+        total = restore_sum(sum(values), sum(highs), count, signed=self.spec.signed)
+        return Cell(key=key, count=count, sum=total)
 
     def _as_signed(self, word: int) -> int:
         return word - (1 << 64) if self.spec.signed and word >> 63 else word
@@ -172,7 +178,7 @@ class MetricReader:
         return [self._make_histogram(key, buckets) for key, buckets in by_key.items()]
 
     def _keyed_cell(self, key: bytes, words: Sequence[int]) -> Cell:
-        return self._make_cell(key, words[0], words[1:] or [0])
+        return self._make_cell(key, words[0], words[1:-1], words[-1:])
 
     def _make_histogram(self, key: bytes | None, counts: Mapping[int, int]) -> Cell:
         end = layout.bucket_count(self.spec)

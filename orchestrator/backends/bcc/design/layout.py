@@ -53,8 +53,11 @@ LEDGER_WORDS = (
 )
 #: Then, for every metric that the hook feeds (implied_counts.py says where `counted` stays 0).
 #: count and value are the cell `other`. Of a metric without a key, value is the value of its only
-#: cell, and count is the extra weight of its events, by sampling.
-METRIC_WORDS = ("counted", "filtered", "map_full", "map_busy", "count", "value")
+#: cell, and count is the extra weight of its events, by sampling. `high` is of
+#: sums (cells/sums.py), and comes before value, so that it is read first: it never knows of more.
+METRIC_WORDS = ("counted", "filtered", "map_full", "map_busy", "count", "high", "value")
+#: The kinds of metrics that add values up.
+SUMS = ("sum", "avg")
 PROBE_WORDS = ("sample", "cap", "rate_gap", "rate_burst")
 PLAN_WORDS = ("deadline", "self", "cap", "rate_gap", "rate_burst")
 
@@ -269,8 +272,11 @@ def dense_map(metric: MetricSpec) -> int:
 
 
 def cell_bytes(metric: MetricSpec) -> int:
-    """Size of a keyed cell: its count, and a value unless the metric is a count or a histogram."""
-    return WORD if metric.kind in ("count", "histogram") else 2 * WORD
+    """Size of a keyed cell: its count, and a value unless the metric is a count or a histogram; of
+    a sum two words."""
+    if metric.kind in ("count", "histogram"):
+        return WORD
+    return (3 if metric.kind in SUMS else 2) * WORD
 
 
 def bucket_count(metric: MetricSpec) -> int:

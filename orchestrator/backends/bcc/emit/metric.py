@@ -5,7 +5,8 @@ from orchestrator.backends.bcc.design.hook_nodes import may_be_null
 from orchestrator.backends.bcc.emit.expressions import Expressions
 from orchestrator.backends.bcc.emit.key import store_key_part
 from orchestrator.compile.describe import describe_node
-from orchestrator.compile.expressions.nodes import Node
+from orchestrator.compile.expressions.nodes import Convert, Node
+from orchestrator.compile.expressions.types import Bool, Int
 from orchestrator.compile.program import MetricSpec, MetricUse
 
 
@@ -131,9 +132,18 @@ class MetricBlock:
         match self.spec.kind:
             case "sum" | "avg":
                 self.line(f"PP_ADD(&{cell}->value, (u64)value * weight);")
+                if not self._is_below_2_to_32():
+                    self.line("if (value >> 32)")
+                    self.line(f"\tPP_ADD(&{cell}->high, (u64)(value >> 32) * weight);")
             case "min" | "max":
                 better = "<" if self.spec.kind == "min" else ">"
                 self.line(f"PP_SETTLE(({kind} *)&{cell}->value, value, {better});")
+
+    def _is_below_2_to_32(self) -> bool:
+        """Whether the type of the value says that it has no upper half."""
+        source = self.use.value.value.type if isinstance(self.use.value, Convert) else None
+        unsigned = isinstance(source, Int) and source.bits < 64 and not source.signed
+        return unsigned or isinstance(source, Bool)
 
     def _count_keyed(self) -> None:
         size = layout.hash_key_bytes(self.spec)
@@ -153,12 +163,13 @@ class MetricBlock:
         """Declare `cell`: the cell of the key, created if needed, or `other` when the map is
         full."""
         placeholder = f"PP_MAP({layout.keyed_map(self.spec)})"
+        kind = "sum_cell" if self.spec.kind in layout.SUMS else "cell"
         initial = f"{{0, {layout.initial_extreme(self.spec):#x}ULL}}"
         self._write_lines(
             "u32 full = 0;",
-            f"struct cell *cell = pp_map_lookup({placeholder}, key);",
+            f"struct {kind} *cell = pp_map_lookup({placeholder}, key);",
             "if (!cell) {",
-            f"\tstruct cell fresh = {initial};",
+            f"\tstruct {kind} fresh = {initial};",
             f"\ts64 error = pp_map_update({placeholder}, key, &fresh, PP_NOEXIST);",
             "\tif (error == 0 || error == PP_EEXIST)",
             f"\t\tcell = pp_map_lookup({placeholder}, key);",

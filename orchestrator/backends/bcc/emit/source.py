@@ -21,6 +21,7 @@ _COMMON = """
 struct line { u64 word, pad[LINE_PAD]; };
 struct shared { struct line line[SHARED_LINES]; };
 struct cell { u64 count, value; };
+struct sum_cell { u64 count, high, value; };
 
 #define COUNT(word) PP_ADD(&ledger->word, 1)
 #define DROP(word) do { COUNT(word); return; } while (0)

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 
 from orchestrator.backends.tracefs.design.filters import field_name_of
 from orchestrator.backends.tracefs.design.layout import HistUse
-from orchestrator.compile.expressions.nodes import Node
+from orchestrator.compile.expressions.nodes import Convert, Node, ShownAs
+from orchestrator.compile.expressions.types import Bool, Int
 from orchestrator.compile.program import MetricSpec, MetricUse
 
 __all__ = ["hist_use", "table_bytes", "trigger_text"]
@@ -28,7 +29,7 @@ def hist_use(
     if spec.kind not in ("count", "sum", "avg") or len(use.key) > MOST_KEYS or use.where:
         return None
     keys = [field_name_of(node, names) for node in use.key]
-    value = None if use.value is None else field_name_of(use.value, names)
+    value = None if use.value is None else _summed_field(use.value, names)
     known = [key for key in keys if key is not None]
     if len(known) != len(keys) or not known or (use.value is not None and value is None):
         return None
@@ -41,6 +42,18 @@ def hist_use(
         size=1 << bits,
         condition=condition,
     )
+
+
+def _summed_field(value: Node, names: Mapping[Node, str]) -> str | None:
+    """The field that a trigger sums; None where it cannot, or must not: sums are kept modulo 2^64,
+    without a sign that one left them, so only values of at most 32 bits are left to it."""
+    source = value
+    while isinstance(source, Convert | ShownAs):
+        source = source.value
+    narrow = isinstance(source.type, Bool) or (
+        isinstance(source.type, Int) and source.type.bits <= 32
+    )
+    return field_name_of(value, names) if narrow else None
 
 
 def table_bytes(use: HistUse) -> int:

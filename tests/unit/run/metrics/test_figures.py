@@ -57,3 +57,20 @@ def test_a_warning_names_the_cells_that_it_holds_for_the_largest_first() -> None
     }
     assert [cell["numbers"]["value"] for cell in warning["cells"]] == list(range(25, 5, -1))
     assert warning["cells_omitted"] == 2
+
+
+def test_a_figure_beyond_64_bits_is_rounded_to_floating_point() -> None:
+    """In the figure itself, and in the numbers of warnings and of the end."""
+    text = """
+derive: {all: {value: 4611686018427387904 * opens.calls, warn: value > 1}}
+stop_when: all > 1
+"""
+    figures = PlanFigures(plan_of(text), program())
+    many = counted(cat=8)
+    derived = figures.derive(many, many)["all"]
+    assert (derived, type(derived)) == (float(1 << 65), float)
+    [warning] = figures.list_warnings(many, many)
+    stop = figures.check_stop(many, many)
+    assert stop is not None
+    numbers = [warning["cells"][0]["numbers"]["value"], stop["numbers"]["all"]]
+    assert [(number, type(number)) for number in numbers] == [(float(1 << 65), float)] * 2

@@ -49,3 +49,13 @@ def test_growth_is_since_the_last_report_and_in_the_totals_since_the_run_began()
     assert (cells(total), total["growth"]) == ({"cat": (8, 1, 8)}, 8)
     third = report(reports, open_spans((S, 9, "cat")))
     assert cells(third) == {"cat": (9, 1, 1)}
+
+
+def test_sums_beyond_64_bits_are_marked_and_the_nearest_word() -> None:
+    """Of one key, and of all."""
+    word = 1 << 64
+    spans = open_spans((S, word - 1, "cat"), (S, word - 1, "cat"), (S, 1, "dog"), weights=[3, 1, 1])
+    fields = report(OutstandingReports(spans_program()), spans)
+    assert (fields["value"], fields["saturated"]) == (word - 1, True)
+    assert cells(fields) == {"cat": (word - 1, 4, word - 1), "dog": (1, 1, 1)}
+    assert ["saturated" in cell for cell in fields["cells"]] == [True, False]

@@ -112,3 +112,19 @@ spans:
     assert spans.nulls.tolist() == [1, 0]
     assert [bytes(row) for row in spans.kept[0]] == [struct.pack("=Q", n) for n in (4096, 1)]
     assert [bytes(row).rstrip(b"\0") for row in spans.kept[1]] == [b"cat", b"dd"]
+
+
+@pytest.mark.parametrize("kind", ["sum", "avg"])
+def test_sums_beyond_64_bits_come_from_two_words(kind: str) -> None:
+    """Without a key they are of all CPUs, with a key of one cell."""
+    largest = (1 << 64) - 1
+    metric = Metric(f"{kind}: args.count")
+    for cpu in range(2):
+        metric.put(cpu, accepted=2, value=2 * largest, high=2 * (largest >> 32))
+    assert [(cell.count, cell.sum) for cell in metric.cells()] == [(4, 4 * largest)]
+    keyed = Metric(f"{kind}: retval, by: [pid]")
+    words = (2, -(1 << 32), 0)
+    keyed.entries[layout.keyed_map(keyed.spec)] = [
+        (struct.pack("=II", 7, 0), struct.pack("=Qqq", *words))
+    ]
+    assert [(cell.count, cell.sum) for cell in keyed.cells()] == [(2, -(1 << 64))]

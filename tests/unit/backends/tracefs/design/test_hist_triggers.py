@@ -12,8 +12,8 @@ from orchestrator.backends.tracefs.design.hist_triggers import (
 )
 from orchestrator.backends.tracefs.design.layout import HistUse
 from orchestrator.cells.buckets import LOG
-from orchestrator.compile.expressions.nodes import Builtin, Comparison, Const, Node
-from orchestrator.compile.expressions.types import U32, U64
+from orchestrator.compile.expressions.nodes import Builtin, Comparison, Const, Convert, Node
+from orchestrator.compile.expressions.types import U32, U64, Int
 from orchestrator.compile.program import KeyField, MetricSpec, MetricUse
 
 TID, COUNT = Builtin("tid", U32), Builtin("retval", U64)
@@ -50,8 +50,11 @@ def test_a_count_by_a_field_is_a_trigger() -> None:
     assert (made.metric, made.source, made.keys, made.value) == (4, 2, ("common_pid",), None)
 
 
-def test_a_sum_needs_its_field() -> None:
-    made = hist_use(spec("sum"), metric(TID, value=COUNT), 2, NAMES, None)
+@pytest.mark.parametrize(("kind", "to"), [(U32, U64), (Int(16, True), Int(64, True))])
+def test_a_sum_needs_its_field(kind: Int, to: Int) -> None:
+    field = Builtin("retval", kind)
+    names: dict[Node, str] = {TID: "common_pid", field: "ret"}
+    made = hist_use(spec("sum"), metric(TID, value=Convert(field, to)), 2, names, None)
     assert made is not None
     assert made.value == "ret"
     unknown = metric(TID, value=Builtin("elapsed", U64))
@@ -72,6 +75,13 @@ def test_a_sum_needs_its_field() -> None:
 )
 def test_everything_else_is_aggregated_in_user_space(kind: str, uses: MetricUse) -> None:
     assert hist_use(spec(kind), uses, 2, NAMES, None) is None
+
+
+@pytest.mark.parametrize("value", [COUNT, Convert(COUNT, Int(64, True))])
+def test_values_whose_sum_may_leave_64_bits_are_not_summed_by_the_kernel(value: Node) -> None:
+    """A table keeps sums modulo 2^64, without a sign that one left them."""
+    for kind in ("sum", "avg"):
+        assert hist_use(spec(kind), metric(TID, value=value), 2, NAMES, None) is None
 
 
 @pytest.mark.parametrize(

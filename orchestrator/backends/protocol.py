@@ -303,6 +303,10 @@ class Backend(Protocol[DetailT]):
     def emit(self, program: Program, facts: KernelFacts) -> Artifact[DetailT]:
         """The artifact: pure, needs no root. Raises HostError when `unsupported` is not empty."""
 
+    def try_artifact(self, artifact: Artifact[DetailT]) -> None:
+        """Do what of attaching needs neither privileges nor the kernel. Raises HostError where the
+        artifact cannot be attached for a reason that is found so."""
+
     def attach(
         self, artifact: Artifact[DetailT], facts: KernelFacts, options: AttachOptions
     ) -> Session:

@@ -27,7 +27,8 @@ examples:
   probeplan explain slow-io --backend tracefs --set threshold=5ms
   probeplan explain slow-io --kernel tests/data/kernels/6.1.facts.xz  # no root, on any machine
 
-What is printed is what `run` attaches. Nothing is attached here.
+What is printed is what `run` attaches; for this kernel it is also compiled, to see that it can be.
+Nothing is attached here, so the kernel's verifier has not judged it: `run` reports what it refuses.
 """
 
 
@@ -42,11 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Explain the plan; returns 0."""
+    """Explain the plan; returns 0. Raises PlanError and HostError as `run` does before it attaches
+    anything."""
     plan = load_plan(find_plan(args.plan), **overrides(args))
     facts = facts_of(args.kernel)
     policies = policies_in_force(args) if args.kernel is None else further_policies(args)
     prepared = prepare(plan, facts, policies, backend=args.backend)
+    if args.kernel is None:
+        prepared.choice.backend.try_artifact(prepared.choice.artifact)
     shown = explain_plan(prepared)
     print(
         json.dumps(shown, indent=2) if args.json else "\n".join(_text_lines(shown, prepared.plan))

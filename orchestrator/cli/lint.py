@@ -88,11 +88,14 @@ def main(args: argparse.Namespace) -> int:
 
 def _check_file(path: str, args: argparse.Namespace) -> list[Finding]:
     plan, findings = check_plan(path, **overrides(args))
-    if plan is not None and args.policy:
-        findings = [*findings, *_check_policies(plan, further_policies(args))]
+    policies = further_policies(args) if plan is not None and args.policy else ()
+    if plan is not None and policies:
+        findings = [*findings, *_check_policies(plan, policies)]
     if plan is None or not args.kernel:
         return findings
-    return [*findings, *(_warn_of_unset_params(plan) or _check_kernels(plan, args.kernel))]
+    known = {(finding.code, finding.position) for finding in findings}
+    on_kernels = _warn_of_unset_params(plan) or _check_kernels(plan, args.kernel, policies)
+    return [*findings, *(f for f in on_kernels if (f.code, f.position) not in known)]
 
 
 def _warn_of_unset_params(plan: Plan) -> list[Finding]:
@@ -116,12 +119,14 @@ def _check_policies(plan: Plan, policies: Sequence[Policy]) -> list[Finding]:
     return [finding for policy in policies for finding in check_offline(plan, policy)]
 
 
-def _check_kernels(plan: Plan, recordings: Sequence[str]) -> list[Finding]:
-    from orchestrator.compile.check import check_against_kernels  # needed for --kernel only
+def _check_kernels(
+    plan: Plan, recordings: Sequence[str], policies: Sequence[Policy]
+) -> list[Finding]:
     from orchestrator.kernel.recording import RecordingError
+    from orchestrator.run.recorded_check import check_against_kernels  # needed for --kernel only
 
     try:
-        return check_against_kernels(plan, map(Path, recordings))
+        return check_against_kernels(plan, map(Path, recordings), policies)
     except RecordingError as error:
         hint = "record it with `probeplan facts > FILE`"
         place = Position(file="--kernel")

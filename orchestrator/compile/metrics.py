@@ -47,6 +47,7 @@ def make_metric_spec(
         unit=_find_unit(kind, metric),
         display=metric.unit,
         top=metric.top,
+        position=metric.position,
     )
 
 

@@ -14,7 +14,7 @@ from orchestrator.compile.expressions.types import Bool, Int, Type
 from orchestrator.kernel.abi.file_identity import FileIdentity
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import KINDS, AttachKind, KindTraits
-from orchestrator.plan.findings import Position
+from orchestrator.plan.findings import NOWHERE, Position
 from orchestrator.plan.model import Limits, Rate
 
 # ---------------------------------------------------------------- records
@@ -128,6 +128,7 @@ class MetricSpec:
     unit: str
     display: str = ""
     top: int | None = None
+    position: Position = NOWHERE
 
 
 # ---------------------------------------------------------------- hooks

@@ -13,7 +13,7 @@ from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
 from orchestrator.backends.protocol import Artifact, Backend
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.plan.findings import Finding, HostError
+from orchestrator.plan.findings import NOWHERE, Finding, HostError, Position
 
 __all__ = ["BackendChoice", "choose_backend"]
 
@@ -77,10 +77,22 @@ def _check_memory(artifact: Artifact[Any]) -> None:
         f"{purpose} {size:,}"
         for purpose, size in sorted(artifact.memory.items(), key=lambda part: -part[1])
     )
+    largest = max(artifact.memory, key=lambda purpose: artifact.memory[purpose])
     finding = Finding(
         code="PP091",
+        position=_position_of(largest, artifact.program),
         message=f"the plan needs {needed:,} bytes of kernel memory on this host ({parts}), "
         f"and limits.memory allows {limit:,}",
         hint=f"set limits.memory to at least {-(-needed >> 20)}MiB, or lower `keys` of the metrics",
     )
     raise HostError([finding])
+
+
+def _position_of(purpose: str, program: Program) -> Position:
+    """Where the plan asks for memory: the metric or span that it is for, else the plan."""
+    named = [
+        (f"metric {metric.probe}.{metric.name}", metric.position) for metric in program.metrics
+    ]
+    named += [(f"open {span.name}", span.position) for span in program.spans]
+    file = Position(file=program.hooks[0].position.file) if program.hooks else NOWHERE
+    return dict(named).get(purpose, file)

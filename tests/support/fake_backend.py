@@ -273,6 +273,9 @@ class FakeBackend:
             detail=None,
         )
 
+    def try_artifact(self, artifact: Artifact[Any]) -> None:
+        """Nothing to try."""
+
     def attach(
         self, artifact: Artifact[Any], facts: KernelFacts, options: AttachOptions
     ) -> FakeSession:

@@ -1,9 +1,10 @@
 """From a program to its artifact: pure, needs neither root nor a compiler."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestrator.backends.bcc.design import memory
+from orchestrator.backends.bcc.design.groups import ProgramGroup, group_sides
 from orchestrator.backends.bcc.design.layout import MapLayout
 from orchestrator.backends.bcc.design.maps import MapSpec
 from orchestrator.backends.bcc.design.mechanism import MechanismChoice, choose_mechanism
@@ -14,6 +15,7 @@ from orchestrator.backends.bcc.emit.source import (
     render_source,
     task_offsets,
 )
+from orchestrator.backends.bcc.emit.used_maps import MOST_MAPS, count_used_maps
 from orchestrator.backends.protocol import Artifact, Enforced, HookPlan
 from orchestrator.compile.program import Hook, Program
 from orchestrator.kernel.facts import KernelFacts
@@ -21,7 +23,7 @@ from orchestrator.plan.findings import Finding, HostError, Position
 
 NAME = "bcc"
 NEEDED = ("bpf", "ringbuf", "jiffies64")
-LARGEST_KEY = 256  # bytes of a metric's key, which is built on the BPF stack
+LARGEST_KEY = 256  # bytes of a key, which is built on the BPF stack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +45,13 @@ def unsupported(program: Program, facts: KernelFacts) -> tuple[Finding, ...]:
         return general
     choices = {hook.id: choose_mechanism(hook, facts) for hook in program.hooks}
     findings = [*_find_unattachable(program, choices), *_find_too_large(program)]
+    layout = MapLayout(program)
     try:
-        render_source(program, MapLayout(program), choices, facts)
+        text = render_source(program, layout, choices, facts)
     except HookError as error:
         findings.append(_make_finding(f"{error.hook.label}: {error.why}", error.hook.position))
+    else:
+        findings += _find_too_many_maps(text, group_sides(layout, choices))
     return tuple(findings)
 
 
@@ -75,12 +80,29 @@ def _find_unattachable(
 
 
 def _find_too_large(program: Program) -> Iterator[Finding]:
-    for metric in program.metrics:
-        if metric.key_size > LARGEST_KEY:
+    """Keys that do not fit on the BPF stack, where they are built."""
+    keys = [(f"metric {m.probe}.{m.name}", m.key_size, m.position) for m in program.metrics]
+    keys += [(f"span {span.name}", span.key_size, span.position) for span in program.spans]
+    for name, size, position in keys:
+        if size > LARGEST_KEY:
             yield _make_finding(
-                f"metric {metric.probe}.{metric.name}: its key takes {metric.key_size} bytes, "
-                f"and at most {LARGEST_KEY} fit on the BPF stack",
-                hint="shorten strings in `by`: str(p, 64)",
+                f"{name}: its key takes {size} bytes, and at most {LARGEST_KEY} fit on the BPF "
+                "stack",
+                position,
+                "shorten the strings in it: str(p, 64)",
+            )
+
+
+def _find_too_many_maps(text: str, groups: Iterable[ProgramGroup]) -> Iterator[Finding]:
+    for group, count in count_used_maps(text, groups).items():
+        if count > MOST_MAPS:
+            hook = group.sides[0].hook
+            yield _make_finding(
+                f"{hook.label}: the program of its probes uses {count} maps, and the kernel allows "
+                f"{MOST_MAPS}",
+                hook.position,
+                "a metric with a key has a map, a histogram with a key two: count less there, or "
+                "in two plans",
             )
 
 

@@ -32,6 +32,13 @@ def emit(program: "Program", facts: "KernelFacts") -> "Artifact[BccDetail]":
     return artifact.emit(program, facts)
 
 
+def try_artifact(artifact: "Artifact[BccDetail]") -> None:
+    """Compile it. Raises HostError, where the compiler or the length of a program says no."""
+    from orchestrator.backends.bcc.attach import attaching
+
+    attaching.compile_artifact(artifact)
+
+
 def attach(
     artifact: "Artifact[BccDetail]", facts: "KernelFacts", options: "AttachOptions"
 ) -> "Session":

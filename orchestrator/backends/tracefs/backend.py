@@ -10,9 +10,13 @@ from orchestrator.backends.tracefs.design.artifact import emit, unsupported
 from orchestrator.backends.tracefs.design.layout import EventLayout
 from orchestrator.kernel.facts import KernelFacts
 
-__all__ = ["NAME", "attach", "emit", "unsupported"]
+__all__ = ["NAME", "attach", "emit", "try_artifact", "unsupported"]
 
 NAME = "tracefs"
+
+
+def try_artifact(artifact: Artifact[EventLayout]) -> None:
+    """Nothing of it can be tried without the kernel."""
 
 
 def attach(artifact: Artifact[EventLayout], facts: KernelFacts, options: AttachOptions) -> Session:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli import main
+from orchestrator.backends.bcc import backend as bcc_backend
+from orchestrator.cli import explain, main
+from orchestrator.plan.findings import Finding, HostError
 from orchestrator.policy import file as policy_file
 from tests.support.paths import KERNELS, ROOT
-from tests.support.recorded import HEAD
+from tests.support.recorded import HEAD, recorded
 
 RECORDED = str(KERNELS / "6.1.facts.xz")
 SLOW_IO = str(ROOT / "plans" / "fs" / "slow-io.yaml")
@@ -139,3 +141,19 @@ def test_explain_of_tracefs_shows_the_very_writes_and_who_does_what(capsys) -> N
     reported = capsys.readouterr().out
     assert "events/sched/sched_switch/enable" in reported
     assert "by user space, after the fact" in reported
+
+
+def test_what_cannot_be_compiled_on_this_kernel_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `run` would, before it attaches anything; a recorded kernel's program is only printed."""
+
+    def refuse(_artifact: object) -> None:
+        raise HostError([Finding(code="PP089", message="too long")])
+
+    monkeypatch.setattr(bcc_backend, "try_artifact", refuse)
+    monkeypatch.setattr(explain, "policies_in_force", lambda _args: ())
+    monkeypatch.setattr(explain, "facts_of", lambda _kernel: recorded("6.1"))
+    explained(capsys, SLOW_IO, "--backend", "bcc")
+    assert main(["explain", SLOW_IO, "--backend", "bcc"]) == 3
+    assert "PP089" in capsys.readouterr().err

@@ -257,6 +257,27 @@ def test_plans_are_checked_against_recorded_kernels(tmp_path: Path) -> None:
     assert f"{plan}:7:13: error[PP080]: on 6.1." in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("metric", "code", "place"),
+    [
+        ("{count: true, by: [f, comm]}", "PP110", "10:7"),
+        ("{count: true, by: [g], keys: 1M}", "PP091", "10:7"),
+    ],
+    ids=["key", "memory"],
+)
+def test_what_no_backend_can_run_is_an_error(
+    tmp_path: Path, metric: str, code: str, place: str
+) -> None:
+    """As for `explain`: keys that do not fit on the stack, memory beyond limits.memory."""
+    plan = tmp_path / "plan.yaml"
+    lines = ['let: {f: "str(args.filename, 512)", g: "str(args.filename, 200)"}', "metrics:"]
+    plan.write_bytes(probe("\n".join([*lines, f"  n: {metric}"]), attach="syscall:openat"))
+    done = lint(plan, "--kernel", FACTS)
+    assert done.returncode == 2
+    assert f"{plan}:{place}: error[{code}]: on 6.1." in done.stdout
+    assert lint(plan).returncode == 0
+
+
 def test_a_plan_that_waits_for_a_param_is_not_refused_by_kernels() -> None:
     """It cannot be resolved yet: a warning says so, and how to have it checked."""
     latency = next(path for path in RECIPES if path.stem == "latency-of")

@@ -28,6 +28,9 @@ from orchestrator.plan.findings import Finding, HostError
 
 __all__ = ["attach", "attach_compiled", "compile_artifact"]
 
+_INSTRUCTION_BYTES = 8  # struct bpf_insn
+_MOST_INSTRUCTIONS = (1 << 15) - 1
+
 
 def attach(artifact: Artifact[BccDetail], facts: KernelFacts, options: AttachOptions) -> BccSession:
     """Attach everything or nothing, disarmed; optional hooks may be left out. Raises HostError."""
@@ -53,10 +56,27 @@ def compile_artifact(artifact: Artifact[BccDetail]) -> Mapping[str, bytes]:
     """The instructions of every function of the artifact. Needs the compiler or its cache, but
     neither root nor the kernel that they are for. Raises HostError."""
     try:
-        return clang.compile_c(artifact.text, artifact.detail.functions)
+        code = clang.compile_c(artifact.text, artifact.detail.functions)
     except clang.CompileError as error:
         message = f"the generated program could not be compiled: {error}"
         raise HostError([Finding(code="PP089", message=message)]) from None
+    _check_lengths(artifact, code)
+    return code
+
+
+def _check_lengths(artifact: Artifact[BccDetail], code: Mapping[str, bytes]) -> None:
+    """Jumps have 16 bits: in a longer program, older compilers write wrong ones without a word."""
+    for group in group_sides(artifact.detail.layout, artifact.detail.choices):
+        length = len(code[group.function]) // _INSTRUCTION_BYTES
+        if length > _MOST_INSTRUCTIONS:
+            hook = group.sides[0].hook
+            message = (
+                f"the program of {hook.label} has {length:,} instructions; its jumps reach "
+                f"{_MOST_INSTRUCTIONS:,}"
+            )
+            hint = "test and emit less there: searches in strings take the most"
+            finding = Finding(code="PP089", message=message, position=hook.position, hint=hint)
+            raise HostError([finding])
 
 
 def attach_compiled(

@@ -1,6 +1,7 @@
 """From an artifact to a session: by another mechanism where one is refused, or not at all."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -91,3 +92,20 @@ def test_what_was_made_is_undone_when_a_later_part_fails(monkeypatch: pytest.Mon
     with pytest.raises(HostError, match="no trampoline"):
         module.attach_compiled(artifact, {}, OPTIONS)
     assert undone == ["attachments", "maps"]
+
+
+def test_a_program_that_jumps_cannot_cross_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its length, before the kernel sees it: at its attach point."""
+    lengths = iter([0x7FFF, 0x8000])
+
+    def compile_c(_text: str, functions: Sequence[str]) -> dict[str, bytes]:
+        return dict.fromkeys(functions, bytes(8 * next(lengths)))
+
+    monkeypatch.setattr(clang, "compile_c", compile_c)
+    artifact = artifact_of("entry:vfs_read")
+    assert module.compile_artifact(artifact)
+    with pytest.raises(HostError, match="32,768 instructions") as refused:
+        module.compile_artifact(artifact)
+    [finding] = refused.value.findings
+    assert finding.code == "PP089"
+    assert finding.position == artifact.program.hooks[0].position

@@ -33,6 +33,7 @@ __all__ = [
     "UndefinedSymbolError",
     "build_id",
     "find_symbols",
+    "function_names",
     "resolve_binary",
     "symbol_offset",
     "usdt_probes",
@@ -120,6 +121,12 @@ def find_symbols(path: Path, name: str, offset: int = 0) -> tuple[BinarySymbol, 
         for symbol in found if offset else ():
             check_instruction_start(image, name, symbol.address, symbol.size, offset)
         return found
+
+
+def function_names(path: Path) -> tuple[str, ...]:
+    """Names of all functions that the file defines, sorted. Raises ElfError."""
+    with Image(path) as image:
+        return image.function_names()
 
 
 def symbol_offset(path: Path, name: str) -> int:

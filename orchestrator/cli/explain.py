@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.backends.descriptors import descriptor_of
+from orchestrator.cli.messages import print_error
 from orchestrator.cli.options import (
     add_plan_options,
     facts_of,
@@ -49,6 +50,8 @@ def main(args: argparse.Namespace) -> int:
     facts = facts_of(args.kernel)
     policies = policies_in_force(args) if args.kernel is None else further_policies(args)
     prepared = prepare(plan, facts, policies, backend=args.backend)
+    for doubt in prepared.program.doubts:
+        print_error(str(doubt))
     if args.kernel is None:
         prepared.choice.backend.try_artifact(prepared.choice.artifact)
     shown = explain_plan(prepared)

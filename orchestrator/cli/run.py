@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from orchestrator.cli.messages import print_message, print_note
+from orchestrator.cli.messages import print_error, print_message, print_note
 from orchestrator.cli.options import add_plan_options, overrides, policies_in_force
 from orchestrator.cli.tracefs import mount_tracefs
 from orchestrator.kernel.facts import live_facts
@@ -132,6 +132,8 @@ def main(args: argparse.Namespace) -> int:
     _note_absent(plan)
     command = tuple(args.workload)
     prepared = prepare(plan, facts, policies, backend=args.backend, follow_children=bool(command))
+    for doubt in prepared.program.doubts:
+        print_error(str(doubt))
     with ExitStack() as stack:
         stacks = None if args.folded is None else _open_emptied(args.folded, stack)
         options = RunOptions(

@@ -123,14 +123,26 @@ class Alternatives:
     def _type_item(self, probe: Probe, item: AttachItem, before: int = 0) -> list[HookDraft]:
         points = find_points(_complete_item(item, probe), self._facts, self._plan.limits.probes)
         first = self._hooks + before
-        return [
-            type_hook(self._plan, probe, item, point, self._facts, first + number, self._params)
-            for number, point in enumerate(points)
-        ]
+        try:
+            return [
+                type_hook(self._plan, probe, item, point, self._facts, first + number, self._params)
+                for number, point in enumerate(points)
+            ]
+        except PlanError as error:
+            raise _ExpressionError(error.findings) from None
 
     def _note_skipped(self, probe: Probe, item: AttachItem, error: PlanError) -> None:
         reason = "; ".join(finding.message for finding in error.findings)
-        self.skipped.append(Skipped(probe=probe.name, item=item.text, reason=reason))
+        doubts = _list_doubts(item, error) if item.optional or probe.optional else ()
+        self.skipped.append(
+            Skipped(
+                probe=probe.name,
+                item=item.text,
+                reason=reason,
+                position=item.position,
+                doubts=doubts,
+            )
+        )
 
     def _nothing_left_finding(self) -> Finding:
         reasons = "; ".join(f"{item.probe}: {item.reason}" for item in self.skipped)
@@ -140,6 +152,26 @@ class Alternatives:
             position=self._plan.probes[0].position,
             hint="give one of them an attach point that this kernel has",
         )
+
+
+class _ExpressionError(PlanError):
+    """The attach point is there; an expression does not resolve at it."""
+
+
+def _list_doubts(item: AttachItem, error: PlanError) -> tuple[Finding, ...]:
+    """Warnings about names that an optional attach point does not know: it is left out for them, as
+    the plan wants it where a kernel lacks a member, and as it looks where a name is misspelt."""
+    if not isinstance(error, _ExpressionError):
+        return ()
+    return tuple(
+        replace(
+            finding,
+            message=f"{item.text} is left out: {finding.message}",
+            severity="warning",
+        )
+        for finding in error.findings
+        if finding.code == "PP082"
+    )
 
 
 def _complete_item(item: AttachItem, probe: Probe) -> AttachItem:

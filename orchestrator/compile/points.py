@@ -11,13 +11,15 @@ from orchestrator.compile.expressions.members import (
 )
 from orchestrator.compile.expressions.nodes import Node, RawArg
 from orchestrator.compile.expressions.types import S64, U64, Space, Type, with_space
+from orchestrator.compile.globs import is_glob, match_names
 from orchestrator.compile.point import (
     REGISTER_ARGUMENTS,
     Point,
     parse_arguments,
     register_arguments,
 )
-from orchestrator.compile.user_points import find_usdt_probes, find_user_function
+from orchestrator.compile.user_points import find_usdt_probes, find_user_functions
+from orchestrator.kernel.btf import Btf
 from orchestrator.kernel.btf_types import FunctionType
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.tracepoints import Tracepoint
@@ -28,8 +30,8 @@ from orchestrator.plan.nearest import suggest_or_list
 
 
 def find_points(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
-    """All attach points of an item: one, or for a glob each function that matches, at most
-    `limit` of them. Raises PlanError (PP080 … PP083 where this kernel or host lacks something)."""
+    """All attach points of an item: one, or for a glob each that matches, at most `limit` of them.
+    Raises PlanError (PP080 … PP083 where this kernel or host lacks something)."""
     return _FINDERS[item.kind](item, facts, limit)
 
 
@@ -37,7 +39,7 @@ def find_points(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point
 
 
 def _find_functions(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
-    if any(char in item.target for char in "*?["):
+    if is_glob(item.target):
         return _find_matching(item, facts, limit)
     return (_find_function(item, facts, item.target),)
 
@@ -45,26 +47,16 @@ def _find_functions(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[P
 def _find_matching(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
     from orchestrator.compile.denied import DENIED
 
-    names = [
+    names = (
         name
         for name in facts.symbols.glob(item.target, 1 << 20)
         if name not in DENIED
         and facts.symbols.count(name) == 1
         and facts.symbols.traceable(name) != "no"
         and facts.symbols.blacklisted(name) != "yes"
-    ]
-    if not names:
-        raise plan_error(
-            "PP080", f"no function that can be probed matches {item.target!r}", item.position
-        )
-    if len(names) > limit:
-        raise plan_error(
-            "PP094",
-            f"{item.target!r} matches {len(names)} functions; at most {limit} probes are allowed",
-            item.position,
-            f"narrow the glob, or raise limits.probes (first: {', '.join(names[:3])})",
-        )
-    return tuple(_find_function(item, facts, name) for name in names)
+    )
+    found = match_names(item, names, limit, "functions")
+    return tuple(_find_function(item, facts, name) for name in found)
 
 
 def _find_function(item: AttachItem, facts: KernelFacts, target: str) -> Point:
@@ -164,22 +156,34 @@ def _return_type(
 # ---------------------------------------------------------------- tracepoints and syscalls
 
 
+#: How categories of the dynamic events begin that runs, perhaps this one, define for themselves.
+_EVENTS_OF_RUNS = "probeplan_"
 #: Categories of tracepoints whose numbers are those that a program passes or gets.
 _SPACES: Mapping[str, Space] = {"syscalls": "user", "raw_syscalls": "user"}
 
 
-def _find_tracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
-    category, _, event = item.target.partition(":")
+def _find_tracepoints(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
+    names: tuple[str, ...] = (item.target,)
+    if is_glob(item.target):
+        known = (
+            ":".join(pair)
+            for pair in facts.tracepoint_names()
+            if not pair[0].startswith(_EVENTS_OF_RUNS)
+        )
+        names = match_names(item, known, limit, "tracepoints")
+    return tuple(_find_tracepoint(item, facts, name) for name in names)
+
+
+def _find_tracepoint(item: AttachItem, facts: KernelFacts, name: str) -> Point:
+    category, _, event = name.partition(":")
     tracepoint = _require_tracepoint(item, facts, category, event)
-    return (
-        Point(
-            kind="tracepoint",
-            label=f"tracepoint:{item.target}",
-            func=event,
-            arguments=FieldNodes(facts, tracepoint.fields, _SPACES.get(category, "kernel")),
-            tracepoint=tracepoint,
-            event=event,
-        ),
+    return Point(
+        kind="tracepoint",
+        label=f"tracepoint:{name}",
+        func=event,
+        arguments=FieldNodes(facts, tracepoint.fields, _SPACES.get(category, "kernel")),
+        tracepoint=tracepoint,
+        event=event,
     )
 
 
@@ -200,38 +204,45 @@ def _require_tracepoint(
     return tracepoint
 
 
-def _find_raw_tracepoint(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
+def _find_raw_tracepoints(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
     btf = require_btf(facts, item.position, "the arguments of a raw tracepoint need types")
-    signature = btf.raw_tracepoint(item.target)
+    names: tuple[str, ...] = (item.target,)
+    if is_glob(item.target):
+        events = {event for _, event in facts.tracepoint_names()}
+        known = (event for event in events if btf.has_raw_tracepoint(event))
+        names = match_names(item, known, limit, "raw tracepoints")
+    return tuple(_find_raw_tracepoint(item, facts, btf, name) for name in names)
+
+
+def _find_raw_tracepoint(item: AttachItem, facts: KernelFacts, btf: Btf, event: str) -> Point:
+    signature = btf.raw_tracepoint(event)
     if signature is None:
         names = tuple(event for _, event in facts.tracepoint_names())
         raise plan_error(
             "PP080",
-            f"this kernel has no raw tracepoint {item.target!r}",
+            f"this kernel has no raw tracepoint {event!r}",
             item.position,
-            suggest_or_list(item.target, names),
+            suggest_or_list(event, names),
         )
     pairs = tuple((param.name, param.type_id) for param in signature.params)
-    return (
-        Point(
-            kind="rawtracepoint",
-            label=f"rawtracepoint:{item.target}",
-            func=item.target,
-            arguments=argument_nodes(facts, pairs, raw=True),
-            positional=lambda index: RawArg(index, U64) if index < len(pairs) else None,
-            event=item.target,
-            btf_id=signature.btf_id,
-            register_count=len(pairs),
-        ),
+    return Point(
+        kind="rawtracepoint",
+        label=f"rawtracepoint:{event}",
+        func=event,
+        arguments=argument_nodes(facts, pairs, raw=True),
+        positional=lambda index: RawArg(index, U64) if index < len(pairs) else None,
+        event=event,
+        btf_id=signature.btf_id,
+        register_count=len(pairs),
     )
 
 
-def _syscall_error(item: AttachItem, facts: KernelFacts) -> PlanError:
+def _syscall_error(item: AttachItem, facts: KernelFacts, name: str) -> PlanError:
     known = facts.syscalls()
-    if item.target not in known:
-        problem = f"this kernel has no system call {item.target!r} with tracepoints"
-        return plan_error("PP080", problem, item.position, suggest_or_list(item.target, known))
-    problem = f"the tracepoints of system call {item.target!r} cannot be seen"
+    if name not in known:
+        problem = f"this kernel has no system call {name!r} with tracepoints"
+        return plan_error("PP080", problem, item.position, suggest_or_list(name, known))
+    problem = f"the tracepoints of system call {name!r} cannot be seen"
     if facts.tracepoint_names():
         hint = "the kernel needs CONFIG_FTRACE_SYSCALLS=y"
     else:
@@ -239,27 +250,32 @@ def _syscall_error(item: AttachItem, facts: KernelFacts) -> PlanError:
     return plan_error("PP080", problem, item.position, hint)
 
 
-def _find_syscall(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
-    enter = facts.tracepoint("syscalls", f"sys_enter_{item.target}")
-    leave = facts.tracepoint("syscalls", f"sys_exit_{item.target}")
+def _find_syscalls(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
+    names: tuple[str, ...] = (item.target,)
+    if is_glob(item.target):
+        names = match_names(item, facts.syscalls(), limit, "system calls")
+    return tuple(_find_syscall(item, facts, name) for name in names)
+
+
+def _find_syscall(item: AttachItem, facts: KernelFacts, name: str) -> Point:
+    enter = facts.tracepoint("syscalls", f"sys_enter_{name}")
+    leave = facts.tracepoint("syscalls", f"sys_exit_{name}")
     if enter is None or leave is None:
-        raise _syscall_error(item, facts)
+        raise _syscall_error(item, facts, name)
     arguments = FieldNodes(
         facts, tuple(field for field in enter.fields if field.name != "__syscall_nr"), "user"
     )
     names = tuple(arguments)
-    return (
-        Point(
-            kind="syscall",
-            label=f"syscall:{item.target}",
-            func=item.target,
-            arguments=arguments,
-            positional=lambda index: arguments[names[index]] if index < len(names) else None,
-            retval=with_space(S64, "user"),
-            paired=True,
-            tracepoint=enter,
-            exit_tracepoint=leave,
-        ),
+    return Point(
+        kind="syscall",
+        label=f"syscall:{name}",
+        func=name,
+        arguments=arguments,
+        positional=lambda index: arguments[names[index]] if index < len(names) else None,
+        retval=with_space(S64, "user"),
+        paired=True,
+        tracepoint=enter,
+        exit_tracepoint=leave,
     )
 
 
@@ -285,12 +301,12 @@ _FINDERS: Mapping[AttachKind, Callable[[AttachItem, KernelFacts, int], tuple[Poi
     "kretprobe": _find_functions,
     "fentry": _find_functions,
     "fexit": _find_functions,
-    "tracepoint": _find_tracepoint,
-    "rawtracepoint": _find_raw_tracepoint,
-    "syscall": _find_syscall,
-    "ufunction": find_user_function,
-    "uprobe": find_user_function,
-    "uretprobe": find_user_function,
+    "tracepoint": _find_tracepoints,
+    "rawtracepoint": _find_raw_tracepoints,
+    "syscall": _find_syscalls,
+    "ufunction": find_user_functions,
+    "uprobe": find_user_functions,
+    "uretprobe": find_user_functions,
     "usdt": find_usdt_probes,
     "profile": _make_profile_point,
 }

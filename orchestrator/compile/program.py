@@ -14,7 +14,7 @@ from orchestrator.compile.expressions.types import Bool, Int, Type
 from orchestrator.kernel.abi.file_identity import FileIdentity
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import KINDS, AttachKind, KindTraits
-from orchestrator.plan.findings import NOWHERE, Position
+from orchestrator.plan.findings import NOWHERE, Finding, Position
 from orchestrator.plan.model import Limits, Rate
 
 # ---------------------------------------------------------------- records
@@ -272,11 +272,15 @@ class ParamSlot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """An attach item that was not taken, and why: shown by `explain` and logged by `run`."""
+    """An attach item that was not taken, and why: shown by `explain` and logged by `run`. `doubts`:
+    warnings, where an optional attach point is there and a name in its expressions is not, which
+    is how a misspelt name looks. `position`: the item's."""
 
     probe: str
     item: str
     reason: str
+    position: Position = NOWHERE
+    doubts: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -370,6 +374,11 @@ class Program:
     def hooks(self) -> tuple[Hook, ...]:
         """All hooks, in order of their ids."""
         return tuple(hook for probe in self.probes for hook in probe.hooks)
+
+    @property
+    def doubts(self) -> tuple[Finding, ...]:
+        """Warnings about what was left out, and perhaps only misspelt."""
+        return tuple(finding for skipped in self.skipped for finding in skipped.doubts)
 
     @property
     def emits(self) -> tuple[Emit, ...]:

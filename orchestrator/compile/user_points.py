@@ -1,5 +1,6 @@
 """Attach points in user code: functions, offsets and USDT probes of files on this host."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,6 +9,7 @@ from orchestrator.compile.expressions.arithmetic import convert_node
 from orchestrator.compile.expressions.members import parse_type
 from orchestrator.compile.expressions.nodes import Node, UsdtArg
 from orchestrator.compile.expressions.types import U64, Bool, Int, Pointer, with_space
+from orchestrator.compile.globs import is_glob, match_names
 from orchestrator.compile.point import Point, parse_arguments, register_arguments
 from orchestrator.kernel.abi.file_identity import FileIdentity
 from orchestrator.kernel.facts import KernelFacts
@@ -21,12 +23,54 @@ if TYPE_CHECKING:
 
 #: What a user function returns where the plan does not say: a number, or an address.
 _WORD = with_space(U64, "user")
+#: Names in files are whatever their makers wrote; globs match only those that a plan could spell.
+_PLAIN_NAME = re.compile(r"[\w.$]{1,255}", re.ASCII)
+_PLAIN_PROBE = re.compile(r"[\w-]{1,64}:[\w-]{1,128}", re.ASCII)
+_ASSUMED_OPERAND, _MOST_OPERANDS = "8@$0", 12  # <sys/sdt.h> has macros for up to 12
 
 
-def find_user_function(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
-    """All functions of that name in a file, or an instruction in each. Raises PlanError PP080,
-    PP081."""
+def find_user_functions(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
+    """All functions of that name, or that match that glob, in a file, or an instruction in each.
+    Raises PlanError PP080, PP081, PP094."""
     path, _, place = item.target.rpartition(":")
+    if not is_glob(place):
+        return _find_user_function(item, facts, path, place)
+    names = _list_functions(item, facts, path, place, limit)
+    found: dict[int, Point] = {}  # several names of one function are one attach point
+    refused: PlanError | None = None
+    for name in names:
+        try:
+            for point in _find_user_function(item, facts, path, name):
+                found.setdefault(point.file_offset, point)
+        except PlanError as error:  # what a glob matches and cannot be probed is passed over
+            refused = refused or error
+    if not found and refused is not None:
+        raise refused
+    return tuple(found.values())
+
+
+def _list_functions(
+    item: AttachItem, facts: KernelFacts, path: str, pattern: str, limit: int
+) -> tuple[str, ...]:
+    """The functions of a file that match; for a recorded kernel and a file that is missing on this
+    machine, the pattern itself."""
+    from orchestrator.binaries import elf
+
+    try:
+        names = elf.function_names(elf.resolve_binary(path))
+    except elf.NoSuchBinaryError as error:
+        if facts.recorded:
+            return (pattern,)
+        raise _error_from_elf(error, item) from None
+    except elf.ElfError as error:
+        raise _error_from_elf(error, item) from None
+    plain = (name for name in names if _PLAIN_NAME.fullmatch(name))
+    return match_names(item, plain, limit, "functions", pattern)
+
+
+def _find_user_function(
+    item: AttachItem, facts: KernelFacts, path: str, place: str
+) -> tuple[Point, ...]:
     symbol, _, offset_text = place.partition("+")
     offset = int(offset_text, 0) if offset_text else 0
     traits = KINDS[item.kind]
@@ -88,21 +132,46 @@ def _error_from_elf(error: "ElfError", item: AttachItem) -> PlanError:
     return plan_error(code, str(error), item.position, error.hint)
 
 
-def find_usdt_probes(item: AttachItem, facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
-    """All places of a USDT probe. Raises PlanError PP080."""
+def find_usdt_probes(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
+    """All places of a USDT probe, or of those that match a glob. For a recorded kernel, a file that
+    is missing on this machine is accepted as written. Raises PlanError PP080, PP094."""
     from orchestrator.binaries import elf, usdt
 
     path, provider, name = item.target.rsplit(":", 2)
     try:
         binary = elf.resolve_binary(path)
-        chosen = usdt.usdt_probes(binary, provider, name)
-    except usdt.NoSuchProbeError as error:
+        if not is_glob(provider + name):
+            chosen = usdt.usdt_probes(binary, provider, name)
+        else:
+            probes = {f"{p.provider}:{p.name}": p for p in usdt.usdt_probes(binary)}
+            plain = (name for name in probes if _PLAIN_PROBE.fullmatch(name))
+            names = match_names(item, plain, limit, "USDT probes", f"{provider}:{name}")
+            chosen = tuple(
+                p for p in usdt.usdt_probes(binary) if f"{p.provider}:{p.name}" in set(names)
+            )
+    except elf.NoSuchBinaryError as error:
+        if facts.recorded:
+            return (_assume_usdt_point(item, facts, path, provider, name),)
         raise _error_from_elf(error, item) from None
     except elf.ElfError as error:
-        if facts.recorded:
-            return ()
         raise _error_from_elf(error, item) from None
     return tuple(_make_usdt_point(item, facts, str(binary), probe) for probe in chosen)
+
+
+def _assume_usdt_point(
+    item: AttachItem, facts: KernelFacts, path: str, provider: str, name: str
+) -> Point:
+    """A USDT probe of a file that only the recorded host has: with as many operands as it takes."""
+    operands = [UsdtArg(index, _ASSUMED_OPERAND, _WORD) for index in range(_MOST_OPERANDS)]
+    return Point(
+        kind="usdt",
+        label=f"usdt:{path}:{provider}:{name}",
+        func=name,
+        arguments=_name_operands(item, facts, operands),
+        positional=lambda index: operands[index] if index < len(operands) else None,
+        symbol=f"{provider}:{name}",
+        path=path,
+    )
 
 
 def _make_usdt_point(

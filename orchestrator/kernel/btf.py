@@ -96,6 +96,10 @@ class Btf:
             ambiguous=True,
         )
 
+    def has_raw_tracepoint(self, event: str) -> bool:
+        """Whether there is a raw tracepoint of this name: quicker than asking for its arguments."""
+        return next(self._blob.ids(f"btf_trace_{event}", TYPEDEF), None) is not None
+
     def raw_tracepoint(self, event: str) -> FunctionType | None:
         """The arguments of a raw tracepoint, without the leading `void *__data`.
 

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from orchestrator.kernel.facts import KernelFacts, load_facts
-from orchestrator.plan.findings import Finding, HostError, PlanError
+from orchestrator.plan.findings import Finding, HostError, PlanError, Position
 from orchestrator.plan.model import Plan
 from orchestrator.policy.model import Policy
 from orchestrator.run.prepare import prepare
@@ -23,16 +23,28 @@ def _load_recorded(path: str) -> KernelFacts:
 def check_against_kernels(
     plan: Plan, facts_paths: Iterable[Path], policies: Sequence[Policy] = ()
 ) -> list[Finding]:
-    """Why the plan cannot run on each recorded kernel under `policies`, by any backend; each
-    message says on which. Raises OSError and RecordingError for a file that is no recording."""
+    """Why the plan cannot run on each recorded kernel under `policies`, by any backend, and
+    warnings about optional attach points that no kernel takes because of a name that it does not
+    know; each message says on which kernel. Raises OSError and RecordingError for a file that is no
+    recording."""
     findings: list[Finding] = []
+    doubts: list[tuple[Position, Finding]] = []
+    taken: set[Position] = set()
     for path in facts_paths:
         facts = _load_recorded(str(path))
         try:
-            prepare(plan, facts, policies)
+            program = prepare(plan, facts, policies).program
         except (PlanError, HostError) as error:
-            findings += [
-                replace(finding, message=f"on {facts.release}: {finding.message}")
-                for finding in error.findings
-            ]
-    return findings
+            findings += [_on_kernel(facts, finding) for finding in error.findings]
+            continue
+        taken |= {hook.position for hook in program.hooks}
+        doubts += [
+            (skipped.position, _on_kernel(facts, finding))
+            for skipped in program.skipped
+            for finding in skipped.doubts
+        ]
+    return findings + [finding for position, finding in doubts if position not in taken]
+
+
+def _on_kernel(facts: KernelFacts, finding: Finding) -> Finding:
+    return replace(finding, message=f"on {facts.release}: {finding.message}")

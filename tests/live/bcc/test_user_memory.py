@@ -74,3 +74,34 @@ probes:
     for probe in ("name", "bare", "raw"):
         assert [r["whole"] for r in made.records if r["probe"] == probe] == TEXTS
     assert [r["later"] for r in made.records if r["probe"] == "name"] == [t[5:] for t in TEXTS]
+
+
+def test_globs_attach_to_each_place_that_matches(texts: Path) -> None:
+    """USDT probes, user functions, system calls, tracepoints and raw tracepoints: each is counted
+    by its name, and what does not match is not."""
+    made = run(LIMITS + f"""
+target: {{children: true}}
+probes:
+  note: {{attach: "usdt:{texts}:texts:glob_*", metrics: {{note: {{count: true, by: [func]}}}}}}
+  user: {{attach: "uprobe:{texts}:?i?e", metrics: {{user: {{count: true, by: [func]}}}}}}
+  call: {{attach: "syscall:prct?", metrics: {{call: {{count: true, by: [func]}}}}}}
+  event:
+    attach: "tracepoint:syscalls:sys_ent?r_prctl"
+    metrics: {{event: {{count: true, by: [func]}}}}
+  raw: {{attach: "rawtracepoint:sys_e*", metrics: {{raw: {{count: true, by: [func]}}}}}}
+""", [str(texts), str(ROUNDS)], root=True)  # fmt: skip
+    balanced(made)
+    names = {
+        "note": {"glob_one", "glob_two"},
+        "user": {"give"},
+        "call": {"prctl"},
+        "event": {"sys_enter_prctl"},
+        "raw": {"sys_enter", "sys_exit"},
+    }
+    for probe, expected in names.items():
+        hooks = [h for h in made.program.hooks if made.program.probes[h.probe].name == probe]
+        assert {hook.label.rpartition(":")[2] for hook in hooks} == expected
+        counts = [cell.count for cell in made.metric(probe)]
+        if probe != "raw":
+            assert counts == [ROUNDS] * len(expected)
+        assert len(counts) == len(expected)

@@ -278,6 +278,58 @@ def test_what_no_backend_can_run_is_an_error(
     assert lint(plan).returncode == 0
 
 
+OPTIONAL = """attach_all:
+  - entry:tcp_connect
+  - {to: "entry:%s", optional: true, let: {port: %s}}
+let: {port: args.sk.__sk_common.skc_num}
+metrics: {n: {count: true, by: [port]}}"""
+
+
+@pytest.mark.parametrize(
+    ("function", "port", "said"),
+    [
+        ("tcp_close", "args.skk.__sk_common.skc_num", "did you mean 'sk'?"),
+        ("tcp_close", "args.sk.__sk_common.skc_nun", "did you mean 'skc_num'"),
+        ("tcp_close", "args.sk.__sk_common.skc_num", ""),
+        ("no_such_function", "args.skk", ""),
+    ],
+    ids=["argument", "member", "right", "absent"],
+)
+def test_a_name_that_an_optional_attach_point_does_not_know_is_warned_of(
+    tmp_path: Path, function: str, port: str, said: str
+) -> None:
+    """With its place; not where the attach point itself is what the kernel lacks."""
+    plan = tmp_path / "plan.yaml"
+    text = probe(OPTIONAL % (function, port)).replace(b"    attach: function:vfs_read\n", b"")
+    plan.write_bytes(text)
+    done = lint(plan, "--kernel", FACTS, KERNELS / "6.12.facts.xz")
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("warning[PP082]: on 6.") == (2 if said else 0)
+    assert said in done.stdout
+    if said:
+        assert f"{plan}:9:" in done.stdout
+        assert f"entry:{function} is left out: " in done.stdout
+
+
+def test_what_one_of_the_kernels_knows_is_not_warned_of(tmp_path: Path) -> None:
+    """task_struct's `state` was renamed to `__state`: the item is for those that have it."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_bytes(
+        HEAD.encode()
+        + b"""probes:
+  p:
+    attach_all:
+      - {to: rawtracepoint:sched_wakeup, let: {state: 0}}
+      - {to: rawtracepoint:sched_switch, optional: true, let: {state: args.prev.state}}
+    where: state == 0
+    metrics: {n: {count: true}}
+"""
+    )
+    old, new = KERNELS / "5.10.facts.xz", KERNELS / "6.12.facts.xz"
+    assert "PP082" in lint(plan, "--kernel", new).stdout
+    assert lint(plan, "--kernel", old, new).stdout == ""
+
+
 def test_a_plan_that_waits_for_a_param_is_not_refused_by_kernels() -> None:
     """It cannot be resolved yet: a warning says so, and how to have it checked."""
     latency = next(path for path in RECIPES if path.stem == "latency-of")

@@ -283,7 +283,7 @@ def test_a_glob_expands_to_functions_that_can_be_probed(compiled: Compile) -> No
 
 def test_globs_never_reach_what_must_not_be_probed(compiled: Compile) -> None:
     """Named outright, such a function is refused with the reason of its entry."""
-    with pytest.raises(HostError, match="no function that can be probed matches"):
+    with pytest.raises(HostError, match="none of the functions that can be probed matches"):
         compiled("probes: {p: {attach: 'entry:_raw_spin_lock*', emit: {}}}")
     with pytest.raises(HostError) as refused:
         compiled("probes: {p: {attach: 'entry:_raw_spin_lock', emit: {}}}")

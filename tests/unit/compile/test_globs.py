@@ -1,0 +1,117 @@
+"""Globs in attach points of every kind match names of this kernel and host."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.compile.lower import compile_plan
+from orchestrator.compile.program import Program
+from orchestrator.plan.findings import HostError, PlanError
+from orchestrator.plan.load import load_plan
+from tests.support.bcc_runs import build
+from tests.support.paths import WORKLOADS
+from tests.support.recorded import HEAD, recorded
+
+Compile = Callable[..., Program]
+
+
+def labels(program: Program) -> list[str]:
+    return [hook.label for hook in program.hooks]
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program with three USDT probes and the functions give, take and main."""
+    return build(WORKLOADS / "texts.c", tmp_path_factory.mktemp("texts") / "texts")
+
+
+@pytest.mark.parametrize(
+    ("attach", "names"),
+    [
+        ("tracepoint:sched:sched_wakeup*", ["sched_wakeup", "sched_wakeup_new"]),
+        ("tracepoint:*:sched_wakeup_n?w", ["sched_wakeup_new"]),
+        ("rawtracepoint:sched_wakeup*", ["sched_wakeup", "sched_wakeup_new"]),
+        ("syscall:preadv*", ["preadv", "preadv2"]),
+        ("syscall:*openat?", ["openat2"]),
+        ("function:vfs_rea?", ["vfs_read"]),
+    ],
+)
+def test_names_of_the_kernel_are_matched(compiled: Compile, attach: str, names: list[str]) -> None:
+    """Each is a hook, in order, with its own `func`."""
+    program = compiled(
+        f"probes: {{p: {{attach: '{attach}', metrics: {{n: {{count: true, by: [func]}}}}}}}}"
+    )
+    assert [label.rpartition(":")[2] for label in labels(program)] == names
+    (part,) = program.metrics[0].key
+    assert part.presentation is not None
+    assert list(part.presentation.names.values()) == names
+
+
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [
+        ("usdt:{}:texts:glob_*", ["glob_one", "glob_two"]),
+        ("usdt:{}:t*:text", ["text"]),
+        ("uprobe:{}:?ive", ["give"]),
+        ("ufunction:{}:ta*", ["take"]),
+        ("uretprobe:{}:*ive", ["give"]),
+    ],
+)
+def test_names_of_a_file_are_matched(
+    compiled: Compile, texts: Path, target: str, names: list[str]
+) -> None:
+    program = compiled(f"probes: {{p: {{attach: '{target.format(texts)}', emit: {{}}}}}}")
+    assert [label.rpartition(":")[2] for label in labels(program)] == names
+
+
+def test_several_names_of_one_function_are_one_attach_point(compiled: Compile) -> None:
+    """libc has aliases; counting both would count each call twice."""
+    program = compiled("probes: {p: {attach: 'uprobe:libc.so.6:*malloc', emit: {}}}")
+    places = [hook.file_offset for hook in program.hooks]
+    assert len(places) == len(set(places)) > 0
+
+
+@pytest.mark.parametrize(
+    ("attach", "code"),
+    [
+        ("tracepoint:sched:no_such_*", "PP080"),
+        ("rawtracepoint:no_such_*", "PP080"),
+        ("syscall:no_such_*", "PP080"),
+        ("usdt:{}:texts:no_such_*", "PP080"),
+        ("uprobe:{}:no_such_*", "PP080"),
+        ("tracepoint:syscalls:*", "PP094"),
+        ("syscall:*", "PP094"),
+        ("rawtracepoint:*", "PP094"),
+        ("uprobe:libc.so.6:*", "PP094"),
+    ],
+)
+def test_none_and_too_many_are_findings(
+    compiled: Compile, texts: Path, attach: str, code: str
+) -> None:
+    """With the pattern as written; never a part of what matches."""
+    target = attach.format(texts)
+    try:
+        compiled(f"probes: {{p: {{attach: '{target}', emit: {{}}}}}}")
+    except (PlanError, HostError) as refused:
+        [finding] = refused.findings
+    else:
+        pytest.fail("nothing was refused")
+    assert finding.code == code
+    assert repr(target.partition(":")[2]) in finding.message
+
+
+def test_files_of_a_recorded_host_are_accepted_as_written() -> None:
+    """Its USDT probes take any operands that a probe can have, and its functions any name."""
+    plan = """
+probes:
+  a: {attach: "usdt:/usr/sbin/none-such:mysql:query__start", emit: {x: str(arg0)}}
+  b: {attach: {to: "usdt:/usr/sbin/none-such:mysql:*", args: {q: "char *"}}, emit: {x: str(args.q)}}
+  c: {attach: "uprobe:/usr/sbin/none-such:*_query", emit: {}}
+"""
+    program = compile_plan(load_plan((HEAD + plan).encode()), recorded("6.1"))
+    assert labels(program) == [
+        "usdt:/usr/sbin/none-such:mysql:query__start",
+        "usdt:/usr/sbin/none-such:mysql:*",
+        "uprobe:/usr/sbin/none-such:*_query",
+    ]

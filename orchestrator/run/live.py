@@ -145,6 +145,7 @@ class Live:
     def deliver(self, account: Account, notify: Callable[[str], None]) -> Account:
         """Write what the reader of the output has not taken yet, once all is detached; returns the
         account with what became of it."""
+        self._stacks.close()
         deliver_rest(self._output, self._supervision.signals, notify, self._stream)
         attached, deliveries = self._session.attached, self._stream.deliveries()
         return self._report_account(

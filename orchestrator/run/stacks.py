@@ -36,6 +36,11 @@ class Stacks:
         if self._book is not None:
             self._book.prepare()
 
+    def close(self) -> None:
+        """No more stacks follow. Idempotent."""
+        if self._book is not None:
+            self._book.close()
+
     def write_new_if_due(self) -> None:
         """Read new stacks from time to time, before the processes they are from have ended."""
         if time.monotonic_ns() >= self._next_ns:
@@ -80,12 +85,13 @@ class Stacks:
 
 def _make_book() -> "StackBook":
     from orchestrator.symbols.book import StackBook  # numpy, and only with stacks
+    from orchestrator.symbols.isolated import IsolatedNames  # the same
 
     try:
         ours = str(Path("/proc/self/ns/pid").readlink()) == _FIRST_NAMESPACE
     except OSError:
         ours = False
-    return StackBook(numbers_are_ours=ours)
+    return StackBook(users=IsolatedNames(), numbers_are_ours=ours)
 
 
 def _stack_fields(known: KnownStack) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """All stacks of a run: each is resolved once, as soon as it is seen."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Protocol
 
 from orchestrator.symbols.frames import EMPTY_STACK, Frame, KnownStack, Stack, make_frame
 from orchestrator.symbols.kernel_symbols import KernelSymbols, drop_machinery
-from orchestrator.symbols.process import FileCache, Process
+from orchestrator.symbols.process import FileCache, NamedStacks, ProcessNames
 
 __all__ = ["StackBook"]
 
@@ -20,20 +22,30 @@ _TRAMPOLINES = frozenset(
 )
 
 
+class UserNames(Protocol):
+    """Names the stacks of processes: ProcessNames, or IsolatedNames, which bounds what it costs."""
+
+    def name_stacks(self, pid: int, stacks: Sequence[Sequence[int]]) -> NamedStacks:
+        """The frames of some stacks of process `pid`."""
+
+    def close(self) -> None:
+        """No more stacks follow. Idempotent."""
+
+
 class StackBook:
-    """The resolved stacks of one run, by id. `numbers_are_ours` False: this is a PID namespace, in
+    """The resolved stacks of one run, by id. `users` names those of processes (None: this process
+    does, without bounds). `numbers_are_ours` False: this is a PID namespace, in
     which processes cannot be found by the kernel's ids."""
 
     def __init__(
         self,
         *,
         kernel: KernelSymbols | None = None,
-        binaries: FileCache | None = None,
+        users: UserNames | None = None,
         numbers_are_ours: bool = True,
     ) -> None:
-        self._kernel, self._binaries = kernel, binaries or FileCache()
+        self._kernel, self._users = kernel, users or ProcessNames(FileCache())
         self._numbers_are_ours = numbers_are_ours
-        self._processes: dict[int, Process] = {}
         self._known: dict[int, KnownStack] = {}
 
     def __contains__(self, stack_id: int) -> bool:
@@ -47,9 +59,7 @@ class StackBook:
     def learn(self, stacks: Iterable[Stack]) -> list[KnownStack]:
         """Resolve the new stacks, and return them."""
         new = [stack for stack in stacks if stack.id not in self._known]
-        resolved = [
-            self._name_process_stack(stack) for stack in new if stack.space == "user"
-        ]  # processes may exit
+        resolved = list(self._name_user_stacks(new))  # first, since processes may exit
         resolved += self._name_kernel_stacks([stack for stack in new if stack.space == "kernel"])
         self._known |= {known.stack.id: known for known in resolved}
         return resolved
@@ -64,6 +74,10 @@ class StackBook:
             return ()
         known = self._known.get(stack_id)
         return None if known is None else known.names
+
+    def close(self) -> None:
+        """No more stacks of processes follow."""
+        self._users.close()
 
     def prepare(self) -> KernelSymbols:
         """Read the kernel's symbols, which takes about 100 ms."""
@@ -80,13 +94,22 @@ class StackBook:
             why = _RETURNING if _ends_at_once(stack_frames) else "" if kernel.available else _HIDDEN
             yield KnownStack(stack=stack, frames=drop_machinery(stack_frames), why=why)
 
-    def _name_process_stack(self, stack: Stack) -> KnownStack:
-        if not self._numbers_are_ours:
-            bare = tuple(map(make_frame, stack.addresses))
-            return KnownStack(stack=stack, frames=bare, why=_NAMESPACE)
-        process = self._processes.setdefault(stack.pid, Process(stack.pid, self._binaries))
-        frames = process.frames(stack.addresses)
-        return KnownStack(stack=stack, frames=frames, why=process.why)
+    def _name_user_stacks(self, new: Sequence[Stack]) -> Iterator[KnownStack]:
+        users = sorted((stack for stack in new if stack.space == "user"), key=_pid_of)
+        for pid, group in groupby(users, _pid_of):
+            stacks = list(group)
+            addresses = [stack.addresses for stack in stacks]
+            if self._numbers_are_ours:
+                named = self._users.name_stacks(pid, addresses)
+            else:
+                bare = [tuple(map(make_frame, stack)) for stack in addresses]
+                named = NamedStacks(frames=bare, why=_NAMESPACE)
+            for stack, frames in zip(stacks, named.frames, strict=True):
+                yield KnownStack(stack=stack, frames=frames, why=named.why)
+
+
+def _pid_of(stack: Stack) -> int:
+    return stack.pid
 
 
 def _ends_at_once(frames: Sequence[Frame]) -> bool:

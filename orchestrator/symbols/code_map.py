@@ -8,9 +8,9 @@ import stat
 from bisect import bisect_right
 from pathlib import Path
 
-__all__ = ["CodeMap", "read_code_map"]
+__all__ = ["CodeMap", "code_map_version", "read_code_map"]
 
-_LARGEST = 256 << 20
+_LARGEST = 16 << 20  # 300,000 functions and more
 
 
 class CodeMap:
@@ -39,11 +39,20 @@ class CodeMap:
         return (name, address - start) if address - back < start + size else None
 
 
+def code_map_version(proc: Path, pid: int, inner_pid: int) -> tuple[int, ...]:
+    """Changes with the file that `read_code_map` reads; () where there is none."""
+    try:
+        status = _path_of(proc, pid, inner_pid).lstat()
+    except OSError:
+        return ()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def read_code_map(proc: Path, pid: int, inner_pid: int) -> CodeMap | None:
     """The map of process `pid`, whose id in its PID namespace is `inner_pid`, in its file system;
     None where there is none. Accepted only if it belongs to the process's user or to root, as perf
     does, and is a plain file."""
-    path = proc / str(pid) / "root" / "tmp" / f"perf-{inner_pid}.map"
+    path = _path_of(proc, pid, inner_pid)
     try:
         owner = (proc / str(pid)).stat().st_uid
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -54,3 +63,7 @@ def read_code_map(proc: Path, pid: int, inner_pid: int) -> CodeMap | None:
         if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, owner):
             return None
         return CodeMap(opened.read(_LARGEST))
+
+
+def _path_of(proc: Path, pid: int, inner_pid: int) -> Path:
+    return proc / str(pid) / "root" / "tmp" / f"perf-{inner_pid}.map"

@@ -22,6 +22,7 @@ _ENTRY = np.dtype(
     ]
 )  # Elf64_Sym, elf(5)
 _CODE = np.array([0, STT_FUNC, STT_GNU_IFUNC], dtype=np.uint8)  # 0: assembly often sets no type
+_LONGEST_NAME = 4096  # names of templates are long; longer ones are cut
 _DEBUG = Path("/usr/lib/debug/.build-id")
 
 
@@ -110,5 +111,5 @@ def _read_debug_file(build_id_text: str) -> list[tuple[bytes, SymbolTable]]:
 
 
 def _string_at(names: bytes, offset: int) -> str:
-    end = names.find(b"\0", offset)
-    return names[offset : end if end >= 0 else None].decode("utf-8", "replace")
+    end = names.find(b"\0", offset, offset + _LONGEST_NAME)
+    return names[offset : end if end >= 0 else offset + _LONGEST_NAME].decode("utf-8", "replace")

@@ -8,21 +8,23 @@ since (proc(5)).
 import os
 import stat
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.binaries.elf_image import ElfError
-from orchestrator.symbols.code_map import CodeMap, read_code_map
+from orchestrator.symbols.code_map import CodeMap, code_map_version, read_code_map
 from orchestrator.symbols.file_symbols import FileSymbols
 from orchestrator.symbols.frames import Frame, make_frame
 
-__all__ = ["DENIED", "GONE", "FileCache", "Process", "Region", "regions_of"]
+__all__ = ["DENIED", "GONE", "FileCache", "NamedStacks", "Process", "ProcessNames", "Region"]
+__all__ += ["regions_of"]
 
 PROC = Path("/proc")
 GONE = "the process exited before its memory map could be read"
 DENIED = "reading its memory map needs CAP_SYS_PTRACE"
 _DELETED = " (deleted)"
+_MAPS_CHARACTERS = 16 << 20  # 65,530 mappings at most by default (vm.max_map_count), of 100 each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,7 @@ class Region:
 def regions_of(maps: str) -> list[Region]:
     """The executable regions in the text of /proc/PID/maps, by address."""
     regions = []
-    for line in maps.splitlines():
+    for line in maps.split("\n"):  # a name may have what else ends lines
         words = line.split(None, 5)
         if len(words) < 5 or "x" not in words[1]:
             continue
@@ -53,7 +55,7 @@ def regions_of(maps: str) -> list[Region]:
                 offset=int(words[2], 16),
                 device=words[3],
                 inode=int(words[4]),
-                path=path.encode().decode("unicode_escape") if r"\012" in path else path,
+                path=path.replace(r"\012", "\n"),  # all that the kernel escapes there
             )
         )
     return regions
@@ -64,7 +66,8 @@ class FileCache:
 
     def __init__(self, proc: Path = PROC) -> None:
         self.proc = proc
-        self._read: dict[tuple[str, int], FileSymbols | None] = {}
+        self._read: dict[tuple[str, int], FileSymbols] = {}
+        self._unreadable: set[tuple[str, int, int]] = set()
         self._vdso: FileSymbols | None = None
         self._vdso_read = False
 
@@ -75,9 +78,13 @@ class FileCache:
         if not region.inode:
             return None
         key = (region.device, region.inode)
-        if self._read.get(key) is None:
-            self._read[key] = self._open_file(pid, region)
-        return self._read[key]
+        if key not in self._read and (*key, pid) not in self._unreadable:
+            opened = self._open_file(pid, region)
+            if opened is not None:
+                self._read[key] = opened
+            else:  # another process may have a way to it
+                self._unreadable.add((*key, pid))
+        return self._read.get(key)
 
     def _open_file(self, pid: int, region: Region) -> FileSymbols | None:
         base = self.proc / str(pid)
@@ -103,6 +110,38 @@ class FileCache:
             self._vdso_read = True
             self._vdso = _read_vdso()
         return self._vdso
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedStacks:
+    """The frames of some stacks of one process, and the reason why names are missing, "" when none
+    are."""
+
+    frames: Sequence[Sequence[Frame]]
+    why: str
+
+
+class ProcessNames:
+    """Names the stacks of processes."""
+
+    def __init__(self, binaries: FileCache) -> None:
+        self._binaries = binaries
+        self._processes: dict[int, Process] = {}
+
+    def name_stacks(self, pid: int, stacks: Sequence[Sequence[int]]) -> NamedStacks:
+        """The frames of some stacks of process `pid`."""
+        process = self._processes.setdefault(pid, Process(pid, self._binaries))
+        frames = [process.frames(tuple(stack)) for stack in stacks]
+        return NamedStacks(frames=frames, why=process.why)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _read_bounded(path: Path) -> str:
+    """The text of a file in procfs, without what is beyond any use."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.read(_MAPS_CHARACTERS)
 
 
 def _is_file(path: Path, inode: int) -> bool:
@@ -134,6 +173,7 @@ class Process:
         self._regions: list[Region] = []
         self._starts: list[int] = []
         self._code: CodeMap | None = None
+        self._code_version: tuple[int, ...] | None = None
         self._known: dict[tuple[int, bool], Frame] = {}
         self.why = GONE
 
@@ -146,7 +186,7 @@ class Process:
     def _read_maps(self) -> None:
         """Read the process's map; after the process has exited, the last one is kept."""
         try:
-            maps = (self._binaries.proc / str(self.pid) / "maps").read_text(errors="replace")
+            maps = _read_bounded(self._binaries.proc / str(self.pid) / "maps")
         except PermissionError:
             self.why = DENIED
             return
@@ -188,13 +228,22 @@ class Process:
 
     def _made_at_run_time(self, address: int, back: bool, region: Region) -> Frame:
         symbol_at = self._code.symbol(address, back) if self._code is not None else None
-        if symbol_at is None:
-            self._code = read_code_map(self._binaries.proc, self.pid, self._inner_pid())
+        if symbol_at is None and self._read_code_map_if_new():
             symbol_at = self._code.symbol(address, back) if self._code is not None else None
         module = region.path.removesuffix(_DELETED) or None
         if symbol_at is None:
             return make_frame(address, module=module)
         return make_frame(address, *symbol_at, module=module)
+
+    def _read_code_map_if_new(self) -> bool:
+        """Whether the map of code made at run time has changed, and was read again."""
+        proc, inner = self._binaries.proc, self._inner_pid()
+        version = code_map_version(proc, self.pid, inner)
+        if version == self._code_version:
+            return False
+        self._code_version = version
+        self._code = read_code_map(proc, self.pid, inner)
+        return True
 
     def _inner_pid(self) -> int:
         """The process's id in its PID namespace (proc(5), NSpid)."""

@@ -4,6 +4,7 @@ import ctypes
 import os
 import subprocess
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
@@ -189,7 +190,7 @@ def test_a_process_that_is_gone_keeps_its_addresses() -> None:
 
 def test_a_map_that_may_not_be_read_is_told_as_such(tmp_path: Path) -> None:
     class Forbidden(type(tmp_path)):  # type: ignore[misc]  # of this platform's own Path
-        def read_text(self, *_: object, **__: object) -> str:
+        def open(self, *_: object, **__: object) -> IO[Any]:
             raise PermissionError
 
     process = Process(1, FileCache(Forbidden(tmp_path)))

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -24,6 +25,8 @@ _SYMBOL = struct.Struct("<IBBHQQ")
 _SHT_SYMTAB, _SHT_NOBITS, _SHT_DYNSYM = 2, 8, 11
 _PT_LOAD = 1
 _PF_X = 1
+_MOST_BYTES = 512 << 20
+_LONGEST_NAME = 4096  # of symbols; longer ones are cut
 _VERSION_HIDDEN = 0x8000  # an older version, kept for programs linked against it
 _VERDEF = struct.Struct("<HHHHIII")  # Elf64_Verdef; vd_aux and vd_next are relative to it
 
@@ -120,7 +123,10 @@ class Image:
         return b"" if section.kind == _SHT_NOBITS else self.bytes_at(section.offset, section.size)
 
     def bytes_at(self, offset: int, size: int) -> bytes:
-        """Bytes of the file. Raises NotElfError beyond its end."""
+        """Bytes of the file. Raises NotElfError beyond its end, and for more than any table has: a
+        sparse file costs its author nothing."""
+        if size > _MOST_BYTES:
+            raise NotElfError(f"{self.path}: damaged: a part of {size:,} bytes, at {offset:,}")
         content = self._data[offset : offset + size]
         if len(content) != size:
             raise NotElfError(f"{self.path}: damaged: {size} bytes at {offset} are not there")
@@ -199,7 +205,8 @@ class Image:
 
     def _tables(self) -> Iterator[Section]:
         for kind in (_SHT_DYNSYM, _SHT_SYMTAB):
-            yield from (section for section in self.sections if section.kind == kind)
+            # A file has at most one of each (gABI, section types).
+            yield from islice((one for one in self.sections if one.kind == kind), 1)
 
     def _matching(self, table: Section, name: str) -> Iterator[Symbol]:
         """A name may be the tail of a longer string: linkers share them."""
@@ -263,5 +270,5 @@ def _map_file(path: Path) -> tuple[mmap.mmap, FileIdentity]:
 
 
 def _string_at(strings: bytes, offset: int) -> str:
-    end = strings.find(b"\0", offset)
-    return strings[offset : end if end >= 0 else None].decode("utf-8", "replace")
+    end = strings.find(b"\0", offset, offset + _LONGEST_NAME)
+    return strings[offset : end if end >= 0 else offset + _LONGEST_NAME].decode("utf-8", "replace")

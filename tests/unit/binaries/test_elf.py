@@ -22,8 +22,10 @@ from orchestrator.binaries.elf import (
     resolve_binary,
     symbol_offset,
 )
+from orchestrator.binaries.elf_image import Image
 from orchestrator.binaries.usdt import NoSuchProbeError, parse_arguments, usdt_probes
 from tests.support.binaries import build_twins, build_versions
+from tests.support.hostile_elf import write_hostile_elf
 
 PYTHON = Path(sys.executable).resolve()
 
@@ -135,6 +137,19 @@ def test_a_damaged_binary_raises_nothing_but_elf_errors(
         usdt_probes(path)
     except ElfError:
         pass
+
+
+def test_a_sparse_file_of_ten_gigabytes_is_refused_unread(tmp_path: Path) -> None:
+    """Reading what it seems to contain would take minutes, and more memory than there is."""
+    write_hostile_elf(tmp_path / "large", table_bytes=10 << 30)
+    with pytest.raises(NotElfError, match="damaged: a part of 10,737,418,240 bytes"):
+        find_symbols(tmp_path / "large", "main")
+
+
+def test_of_many_symbol_tables_one_is_read(tmp_path: Path) -> None:
+    write_hostile_elf(tmp_path / "many", table_bytes=1 << 20)
+    with Image(tmp_path / "many") as image:
+        assert sum(1 for _ in image.symbol_tables()) == 1
 
 
 def test_the_build_id_is_the_notes(libc: Path) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import struct
 import time
@@ -21,6 +22,7 @@ from orchestrator.symbols.process import (
     ProcessNames,
     regions_of,
 )
+from tests.support.hostile_elf import write_hostile_elf
 
 HOSTILE, HARMLESS = 7, 8
 
@@ -168,3 +170,24 @@ def test_an_image_that_cannot_be_read_is_tried_once(tmp_path: Path) -> None:
     damaged.mkdir()  # opening it now would be another error
     assert process.frames((0x2001,))[0].symbol is None
     assert len(cache._unreadable) == 1
+
+
+@pytest.mark.parametrize("size", [10 << 30, 32 << 20])
+def test_a_file_that_is_made_to_be_expensive_costs_no_more_than_its_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """It has no symbols for us, and the process keeps its addresses."""
+    monkeypatch.setattr(module, "_PATIENCE_S", 20.0)  # not the patience ends it
+    proc = tmp_path / "7"
+    (proc / "map_files").mkdir(parents=True)
+    (proc / "maps").write_text("1000-9000 r-xp 00000000 08:01 5 /x\n")
+    write_hostile_elf(proc / "map_files" / "1000-9000", table_bytes=size)
+    names = IsolatedNames(FileCache(tmp_path))
+    try:
+        [[frame]] = names.name_stacks(7, [(0x2000,)]).frames
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    finally:
+        names.close()
+    assert frame.symbol is None
+    assert frame.name.startswith("0x2000")
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < peak + (1 << 20)

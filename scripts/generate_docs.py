@@ -2,9 +2,9 @@
 
 usage: scripts/generate_docs.py [--check]
 
-`docs/log.md`, `docs/policy.md` and `docs/finding-codes.md` are generated whole. In
-`docs/language.md` the tables of keys are generated: they lie between comments that name the object
-of the schema. With `--check` nothing is written; the exit code is 1 when a page is not current.
+`docs/log.md` and `docs/finding-codes.md` are generated whole. In `docs/language.md` and
+`docs/policy.md` the tables of keys are generated: they lie between comments that name the object of
+the schema. With `--check` nothing is written; the exit code is 1 when a page is not current.
 """
 
 import json
@@ -31,10 +31,10 @@ _KEYS = re.compile(r"(<!-- begin keys: (\S+) -->\n).*?(<!-- end keys -->)", re.D
 def pages() -> dict[Path, str]:
     """The text that each generated page has to have, by its path."""
     plan, log, policy = (_schema(name) for name in ("plan", "log", "policy"))
-    language = DOCS / "language.md"
+    language, policies = DOCS / "language.md", DOCS / "policy.md"
     return {
         DOCS / "log.md": _log_page(log),
-        DOCS / "policy.md": _policy_page(policy),
+        policies: _with_key_tables(policies.read_text(), policy),
         DOCS / "finding-codes.md": _codes_page(),
         language: _with_key_tables(language.read_text(), plan),
     }
@@ -80,8 +80,9 @@ def _with_key_tables(text: str, schema: Schema) -> str:
 
 
 def _object(schema: Schema, name: str) -> Schema:
-    """An object of the schema: `plan` itself, a definition, or a property of the top level."""
-    if name == "plan":
+    """An object of the schema: `plan` or `policy` itself, a definition, or a property of the top
+    level."""
+    if name in ("plan", "policy"):
         return schema
     found: Schema = schema["$defs"].get(name) or schema["properties"][name]
     return found
@@ -226,39 +227,6 @@ def _nested(key: Schema, schema: Schema) -> Iterator[str]:
     for part in (key, inner, key.get("items")):
         if isinstance(part, Mapping) and part.get("properties"):
             yield from (f"Within it: {key['description']}", "", _field_table(part, schema), "")
-
-
-# ---------------------------------------------------------------- policies
-
-_POLICY = """\
-# Policies
-
-{note}
-
-{description} A host without that file has no policy. `run --policy FILE` adds more of them, and can
-only make the rules stricter; `probeplan policy show` prints what is in force on this host, and
-`probeplan policy check FILE` checks a file before it is installed. The file has to belong to root
-and be writable by root alone; while it cannot be trusted, nothing runs
-([PP120](finding-codes.md#pp120)). The schema is `schema/policy-v1.schema.json`; an example is
-`examples/policy.yaml`.
-
-## Keys
-
-{keys}
-
-## limits
-
-{limits}
-"""
-
-
-def _policy_page(schema: Schema) -> str:
-    return _POLICY.format(
-        note=_generated_note("schema/policy-v1.schema.json"),
-        description=schema["description"],
-        keys=_key_table(schema, schema),
-        limits=_key_table(schema["properties"]["limits"], schema),
-    )
 
 
 # ---------------------------------------------------------------- finding codes

@@ -34,6 +34,7 @@ __all__ = [
     "build_id",
     "find_symbols",
     "function_names",
+    "names_at_offset",
     "resolve_binary",
     "symbol_offset",
     "usdt_probes",
@@ -127,6 +128,21 @@ def function_names(path: Path) -> tuple[str, ...]:
     """Names of all functions that the file defines, sorted. Raises ElfError."""
     with Image(path) as image:
         return image.function_names()
+
+
+def names_at_offset(path: Path, offset: int) -> tuple[str, ...]:
+    """All names of what is at an offset of the file: functions that contain it, and USDT probes
+    (PROVIDER:NAME) that are placed there; () for a file that cannot be read."""
+    try:
+        with Image(path) as image:
+            starts = ((at - place, size, place) for at, place, size in image.loads())
+            gaps = [gap for gap, size, place in starts if place <= offset < place + size]
+            names = [name for gap in gaps for name in image.functions_at(offset + gap)]
+        probes = usdt_probes(path)
+    except ElfError:
+        return ()
+    placed = [f"{one.provider}:{one.name}" for one in probes if one.file_offset == offset]
+    return tuple(dict.fromkeys([*names, *placed]))
 
 
 def symbol_offset(path: Path, name: str) -> int:

@@ -16,8 +16,9 @@ from typing import Self
 
 from orchestrator.kernel.abi.file_identity import FileIdentity
 
-STT_FUNC, STT_GNU_IFUNC = 2, 10
+STT_NOTYPE, STT_FUNC, STT_GNU_IFUNC = 0, 2, 10
 SHN_UNDEF = 0
+_CODE_TYPES = (STT_NOTYPE, STT_FUNC, STT_GNU_IFUNC)  # hand-written assembly often sets no type
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _SECTION = struct.Struct("<IIQQQQIIQQ")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
@@ -183,6 +184,17 @@ class Image:
             strings = self._strings_of(table)
             for offset, info, _, section, _, _ in self._entries(table):
                 if section != SHN_UNDEF and info & 0xF in (STT_FUNC, STT_GNU_IFUNC):
+                    names.add(_string_at(strings, offset))
+        return tuple(sorted(names))
+
+    def functions_at(self, address: int) -> tuple[str, ...]:
+        """Names of all functions that contain this address, in both symbol tables."""
+        names = set()
+        for table in self._tables():
+            strings = self._strings_of(table)
+            for offset, info, _, section, start, size in self._entries(table):
+                is_code = section != SHN_UNDEF and info & 0xF in _CODE_TYPES
+                if is_code and start <= address < start + max(size, 1):
                     names.add(_string_at(strings, offset))
         return tuple(sorted(names))
 

@@ -26,7 +26,10 @@ exit codes: 0 valid, or there is no policy; 2 FILE is not a valid policy; 3 the 
 valid or cannot be trusted, so nothing runs
 """
 
-_LISTS = ("allow_kinds", "deny_kinds", "allow_symbols", "deny_symbols", "allow_backends", "plans")
+_LISTS = (
+    *("allow_kinds", "deny_kinds", "allow_symbols", "deny_symbols", "allow_backends", "plans"),
+    *("allow_params", "allow_limits", "allow_targets", "allow_user"),
+)
 _NO_POLICY = f"there is no {HOST_POLICY}: only the limits of each plan apply"
 
 
@@ -103,6 +106,11 @@ def show_policies(policies: Sequence[Policy]) -> dict[str, Any]:
             for policy in policies
             if policy.user_strings != "allow"
         ],
+        "kernel_memory": [
+            {"value": policy.kernel_memory, "at": str(policy.position_of(policy.kernel_memory_key))}
+            for policy in policies
+            if policy.kernel_memory != "any"
+        ],
         "max_runs": min((one.max_runs for one in policies if one.max_runs), default=None),
         **{key: list(_entry_fields(policies, key)) for key in _LISTS},
     }
@@ -122,6 +130,8 @@ def _entry_fields(policies: Iterable[Policy], key: str) -> Iterator[dict[str, st
     for policy in policies:
         entries: tuple[ListEntry, ...] = getattr(policy, key)
         yield from ({"value": entry.text, "at": str(entry.position)} for entry in entries)
+        if key in policy.positions and not entries:
+            yield {"value": "(none)", "at": str(policy.position_of(key))}
 
 
 def _text_lines(shown: Mapping[str, Any]) -> Iterator[str]:
@@ -140,6 +150,8 @@ def _text_lines(shown: Mapping[str, Any]) -> Iterator[str]:
         yield "  none"
     for rule in shown["user_strings"]:
         yield f"user_strings: {rule['value']} ({rule['at']})"
+    for rule in shown["kernel_memory"]:
+        yield f"kernel_memory: {rule['value']} ({rule['at']})"
     if shown["max_runs"]:
         yield f"max_runs: {shown['max_runs']}"
     for key in _LISTS:

@@ -1,42 +1,29 @@
-"""Finds strings from user memory, and redacts them.
+"""Redacts text that is user data, where a plan or a policy asks for it.
 
-The contents of user memory are what people type and send; names that the kernel itself keeps (comm,
-file names in its caches) are not. A string that the kernel has copied is the kernel's.
+`orchestrator.compile.expressions.data_sources` decides what is user data. Numbers are shown as they
+are; a policy that protects user data refuses them (`orchestrator.policy.user_data`).
 """
 
 import os
-from collections.abc import Iterator, MutableSequence, Sequence
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from orchestrator.compile.body_nodes import top_nodes
+from orchestrator.compile.expressions.data_sources import DataSources, SourcedNode, address_of_read
 from orchestrator.compile.expressions.nodes import (
-    READS,
     Captured,
     Either,
-    EndpointOf,
-    FamilyIp,
     Field,
-    IpOf,
-    Let,
     LetRef,
     Load,
     Node,
     ReadBytes,
     ReadString,
-    ReadStrings,
     ShownAs,
     walk,
 )
-from orchestrator.compile.expressions.types import (
-    Buffer,
-    Endpoint,
-    Pointer,
-    Str,
-    StringList,
-    size_of,
-)
-from orchestrator.compile.point import Point
+from orchestrator.compile.expressions.types import Buffer, Endpoint, Str, StringList, size_of
 from orchestrator.compile.program import (
     Body,
     Hook,
@@ -47,30 +34,13 @@ from orchestrator.compile.program import (
     RecordField,
     SpanProgram,
 )
-from orchestrator.kernel.tracepoints import Tracepoint
-from orchestrator.plan.attach_kinds import KINDS
 from orchestrator.plan.model import Redact
 
-__all__ = ["Redactor", "draw_salts", "find_memory_reads", "find_user_reads"]
+__all__ = ["Redactor", "draw_salts", "find_kernel_reads", "walk_body"]
 
 _SALT_BYTES = 16
 #: What may hold the contents of user memory; numbers and IP addresses are not redacted.
 _TEXTS = (Str, Buffer, StringList, Endpoint)
-
-
-def _is_user(node: Node, tracepoint: Tracepoint | None, in_user_code: bool) -> bool:
-    """True when `node` itself, not what it is computed from, is read from user memory."""
-    match node:
-        case ReadString(pointer=at) | Load(base=at):
-            return in_user_code or getattr(at.type, "space", "kernel") == "user"
-        case ReadBytes(pointer=at) | ReadStrings(pointer=at) | EndpointOf(v4=at):
-            return in_user_code or getattr(at.type, "space", "kernel") == "user"
-        case IpOf(value=at) | FamilyIp(v4=at) if isinstance(at.type, Pointer):
-            return in_user_code or at.type.space == "user"
-        case Field(type=Str()):  # later kernels record what a system call's argument points to
-            return tracepoint is not None and tracepoint.category == "syscalls"
-        case _:
-            return False
 
 
 class Redactor:
@@ -78,22 +48,24 @@ class Redactor:
     entry to return in another size."""
 
     def __init__(
-        self,
-        redact: Redact | None,
-        point: Point,
-        lets: Sequence[Let],
-        captures: MutableSequence[Node],
+        self, redact: Redact | None, sources: DataSources, captures: MutableSequence[Node]
     ) -> None:
-        self._redact, self._point = redact, point
-        self._lets, self._captures = lets, captures
+        self._redact, self.sources, self._captures = redact, sources, captures
+
+    def with_kept(self, kept: Callable[[int], Sequence[SourcedNode]]) -> "Redactor":
+        """The redactor of a span's end at this attach point; `kept` gives the nodes that the span
+        keeps."""
+        return Redactor(self._redact, self.sources.with_kept(kept), self._captures)
 
     def redact_node(self, node: Node) -> Node:
         """`node`, which is emitted or part of a key, redacted where the probe requires it."""
         if (
             self._redact is None
             or not isinstance(node.type, _TEXTS)
-            or not self._is_from_user(node)
+            or not self.sources.origins(node)
         ):
+            return node
+        if isinstance(node, ShownAs) and node.hashed:
             return node
         if self._redact.kind == "hash":
             return ShownAs(node, node.type, hashed=True)
@@ -103,35 +75,16 @@ class Redactor:
             return ShownAs(node, node.type, hashed=True)
         return self._cut_string(node, self._redact.size + 1)  # and its closing NUL
 
-    def _is_from_user(self, node: Node) -> bool:
-        """True when the string may come from user memory."""
-        match node:
-            case LetRef() | Captured():
-                return self._is_from_user(self._resolve_reference(node))
-            case ShownAs(value=value):
-                return self._is_from_user(value)
-            case Either(yes=yes, no=no):
-                return self._is_from_user(yes) or self._is_from_user(no)
-            case _:
-                in_user_code = KINDS[self._point.kind].takes_user_pointers
-                return _is_user(node, self._point.tracepoint, in_user_code)
-
-    def _resolve_reference(self, node: LetRef | Captured) -> Node:
-        if isinstance(node, Captured):
-            return self._captures[node.index]
-        return self._lets[node.index].node
-
     def _cut_string(self, node: Node, size: int) -> Node:
         """The same string, read to at most `size` bytes. A definition keeps its size for the
         conditions that test it, and is read a second time."""
         if not isinstance(node.type, Str | Buffer) or node.type.size <= size:
             return node
         match node:
-            case LetRef():
-                return self._cut_string(self._resolve_reference(node), size)
-            case Captured():
-                return self._capture(self._cut_string(self._resolve_reference(node), size))
-            case ShownAs(value=value):
+            case Captured(index=index):
+                return self._capture(self._cut_string(self._captures[index], size))
+            case LetRef() | ShownAs():
+                [(_, value)] = self.sources.referents(node) or ()
                 return self._cut_string(value, size)
             case Either(yes=yes, no=no):
                 arms = self._cut_string(yes, size), self._cut_string(no, size)
@@ -153,23 +106,16 @@ class Redactor:
 # ---------------------------------------------------------------- of a program
 
 
-def find_user_reads(hook: Hook) -> Iterator[Node]:
-    """The parts of what is evaluated at `hook` that read user memory."""
-    for node in _walk_body(hook.body):
-        tracepoint = hook.tracepoint
-        if _is_user(node, tracepoint, hook.traits.takes_user_pointers):
+def find_kernel_reads(hook: Hook) -> Iterator[Node]:
+    """The parts of what is evaluated at `hook` that read memory behind a kernel pointer."""
+    for node in walk_body(hook.body):
+        at = address_of_read(node)
+        if at is not None and getattr(at.type, "space", "kernel") == "kernel":
             yield node
 
 
-def find_memory_reads(hook: Hook) -> Iterator[Node]:
-    """The parts of what is evaluated at `hook` that read memory behind any pointer."""
-    for node in _walk_body(hook.body):
-        through_pointer = isinstance(node, IpOf) and isinstance(node.value.type, Pointer)
-        if isinstance(node, READS) or through_pointer:
-            yield node
-
-
-def _walk_body(body: Body) -> Iterator[Node]:
+def walk_body(body: Body) -> Iterator[Node]:
+    """Every node that is evaluated at a hook, with its definitions and what its entry keeps."""
     roots = [*(let.node for let in body.lets), *top_nodes(body)]
     if body.entry is not None:
         roots += [*body.entry.where, *body.entry.captures]

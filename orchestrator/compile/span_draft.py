@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.compile.expressions.arithmetic import require_integer
+from orchestrator.compile.expressions.data_sources import SourcedNode
 from orchestrator.compile.expressions.members import read_member
 from orchestrator.compile.expressions.nodes import (
     Builtin,
@@ -28,7 +29,7 @@ from orchestrator.compile.type_hook import HookDraft, MetricDraft, draft_metric,
 from orchestrator.plan.expression import syntax
 from orchestrator.plan.expression.parse import Expr, parse
 from orchestrator.plan.findings import Finding, PlanError, Position, plan_error
-from orchestrator.plan.model import Metric, Outstanding, Plan, Span
+from orchestrator.plan.model import Outstanding, Plan, Span
 from orchestrator.plan.nearest import suggest_or_list
 
 __all__ = ["EndDraft", "KeptDraft", "SpanDraft", "draft_spans", "flatten_key"]
@@ -93,6 +94,15 @@ class SpanDraft:
         )
         self.kept.append(value)
         return _seen_at_end(len(self.kept) - 1, value)
+
+    def kept_nodes(self, index: int) -> Sequence[SourcedNode]:
+        """What each hook keeps as the value `index`, with the sources of that hook."""
+        kept = self.kept[index]
+        return [
+            (draft.redactor.sources, kept.nodes[draft.id])
+            for draft in self.hooks[kept.role]
+            if draft.id in kept.nodes
+        ]
 
 
 def _seen_at_end(index: int, kept: KeptDraft) -> Node:
@@ -206,16 +216,16 @@ def _draft_span(span: Span, drafts: DraftsByProbe) -> SpanDraft:
     draft.timed = span.open_at_end
     for hook in draft.hooks["end"]:
         typer = SpanTyper(hook, draft, span.let)
+        redactor = hook.redactor.with_kept(draft.kept_nodes)
         draft.ends[hook.id] = EndDraft(
             where=tuple(map(typer.type_condition, split_conjunction(span.where))),
-            emit={name: typer.type_expression(expr) for name, expr in (span.emit or {}).items()},
-            metrics=tuple(_draft_metric(typer, hook, metric) for metric in span.metrics),
+            emit={
+                name: redactor.redact_node(typer.type_expression(expr))
+                for name, expr in (span.emit or {}).items()
+            },
+            metrics=tuple(draft_metric(typer, redactor, metric) for metric in span.metrics),
         )
     return draft
-
-
-def _draft_metric(typer: SpanTyper, hook: HookDraft, metric: Metric) -> MetricDraft:
-    return draft_metric(typer, hook.redactor, metric)
 
 
 def _draft_outstanding(resource: Outstanding, drafts: DraftsByProbe) -> SpanDraft:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.compile.expressions import arithmetic
+from orchestrator.compile.expressions.data_sources import DataSources
 from orchestrator.compile.expressions.nodes import (
     READS,
     Builtin,
@@ -22,6 +23,7 @@ from orchestrator.compile.expressions.typing import Typer
 from orchestrator.compile.point import Point, return_node
 from orchestrator.compile.redact import Redactor
 from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.attach_kinds import KINDS
 from orchestrator.plan.expression import syntax
 from orchestrator.plan.expression.parse import Expr, parse
 from orchestrator.plan.findings import plan_error
@@ -80,7 +82,9 @@ def type_hook(  # noqa: PLR0913  # what a hook is typed from
     task = item.task if item.task is not None else probe.task
     typer = Typer(_make_scope(plan, probe, item, point, facts, number, params, task))
     where = tuple(map(typer.type_condition, split_conjunction(probe.where)))
-    redactor = Redactor(probe.redact, point, typer.lets, typer.captures)
+    traits = KINDS[point.kind]
+    sources = DataSources(traits, point.tracepoint, facts, typer.lets, typer.captures)
+    redactor = Redactor(probe.redact, sources, typer.captures)
     emit = {
         name: redactor.redact_node(typer.type_expression(expr))
         for name, expr in (probe.emit or {}).items()

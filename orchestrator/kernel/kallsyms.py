@@ -65,6 +65,19 @@ def find_aliases(kallsyms: bytes, name: str) -> tuple[bytes, ...]:
     return tuple(other for other in names if other != name.encode())
 
 
+def find_containing(kallsyms: bytes, address: int) -> tuple[bytes, ...]:
+    """The names of the function that begins last before `address`, or at it."""
+    best, names = b"", []
+    target = b"%016x" % address
+    for line in function_lines(kallsyms):
+        start = line.split(b" ", 1)[0]
+        if best < start <= target:
+            best, names = start, [symbol_name(line)]
+        elif start == best:
+            names.append(symbol_name(line))
+    return tuple(names)
+
+
 def add_aliases(kallsyms: bytes, names: set[bytes]) -> set[bytes]:
     """`names` and all other names of their addresses."""
     at: dict[bytes, list[bytes]] = {}

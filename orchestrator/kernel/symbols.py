@@ -13,6 +13,7 @@ from orchestrator.kernel.answer import Answer
 from orchestrator.kernel.kallsyms import (
     TextRanges,
     find_aliases,
+    find_containing,
     find_text_ranges,
     function_lines,
     is_function_line,
@@ -54,6 +55,16 @@ class Symbols:
             return None
         line_start = self._kallsyms.rfind(b"\n", 0, at) + 1
         return int(self._kallsyms[line_start : at - 2] or b"0", 16) or None
+
+    def names_at(self, name: str, offset: int = 0) -> tuple[str, ...]:
+        """All names of the function that contains the byte at `name` + `offset`; () where addresses
+        are hidden or were not recorded."""
+        if not offset:
+            return tuple(map(_decode_name, find_aliases(self._kallsyms, name)))
+        address = self.address(name)
+        if address is None:
+            return ()
+        return tuple(map(_decode_name, find_containing(self._kallsyms, address + offset)))
 
     def traceable(self, name: str) -> Answer:
         """Whether ftrace lists it in available_filter_functions, under this or another name of
@@ -153,6 +164,10 @@ class Symbols:
             if text[end : end + 1] in (b"\n", b"\t") and is_function_line(line, self._text_ranges):
                 yield at + 1
             at = text.find(needle, end)
+
+
+def _decode_name(name: bytes) -> str:
+    return name.decode("utf-8", "replace")
 
 
 def _is_listed(text: bytes | None, name: str, ends: tuple[bytes, ...]) -> Answer:

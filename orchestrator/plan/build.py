@@ -11,7 +11,15 @@ from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.expression.names import COMM_BYTES
 from orchestrator.plan.figures import build_figures
 from orchestrator.plan.findings import Position
-from orchestrator.plan.model import Limits, LimitSource, Metadata, Plan, Target
+from orchestrator.plan.model import (
+    Limits,
+    LimitSource,
+    Metadata,
+    OverrideOption,
+    Plan,
+    PlanOverride,
+    Target,
+)
 from orchestrator.plan.nearest import suggest_name
 from orchestrator.plan.params import build_params
 from orchestrator.plan.probes import build_probe
@@ -54,6 +62,7 @@ def build_plan(data: Mapping[str, Any], collector: FindingCollector, overrides: 
         source=document.source,
         sha256=hashlib.sha256(document.source).hexdigest(),
         limits_from=_limits_from(data, overrides),
+        overridden=_list_overrides(overrides),
     )
 
 
@@ -145,6 +154,15 @@ def _override_limits(
 def _limits_from(data: Mapping[str, Any], overrides: Overrides) -> dict[str, LimitSource]:
     given: dict[str, LimitSource] = dict.fromkeys(data.get("limits", {}), "plan")
     return given | dict.fromkeys(overrides.limits, "command line")
+
+
+def _list_overrides(overrides: Overrides) -> tuple[PlanOverride, ...]:
+    given: tuple[tuple[OverrideOption, Mapping[str, str]], ...] = (
+        ("set", overrides.settings),
+        ("limit", overrides.limits),
+        ("target", overrides.target),
+    )
+    return tuple(PlanOverride(option=option, name=name) for option, of in given for name in of)
 
 
 def _read_window(reader: DocumentReader, limits: Limits) -> int | None:

@@ -64,6 +64,7 @@ class Rate:
 
 
 #: Where a limit's value comes from.
+OverrideOption = Literal["set", "limit", "target"]
 LimitSource = Literal["plan", "default", "command line", "policy"]
 
 
@@ -242,10 +243,19 @@ class Metadata:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOverride:
+    """A param, a limit or a key of the target that the command line set, by its name."""
+
+    option: OverrideOption
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A whole plan. `source` is the file's bytes as read, `sha256` its digest in hex,
     `every_ns` the window length or None. `let` holds definitions shared by all probes.
-    `limits_from`: by the name of a limit, where its value comes from; others are defaults."""
+    `limits_from`: by the name of a limit, where its value comes from; others are defaults.
+    `overridden`: what the command line set, in addition to the file."""
 
     metadata: Metadata
     limits: Limits
@@ -262,3 +272,4 @@ class Plan:
     source: bytes = b""
     sha256: str = ""
     limits_from: Mapping[str, LimitSource] = field(default_factory=dict)
+    overridden: tuple[PlanOverride, ...] = ()

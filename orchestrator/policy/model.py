@@ -20,6 +20,9 @@ from orchestrator.plan.reader import DocumentReader
 
 __all__ = ["Ceiling", "ListEntry", "Policy", "parse_policy"]
 
+#: What becomes of strings that are user data.
+UserStrings = Literal["allow", "deny"] | Redact
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceiling:
@@ -39,9 +42,11 @@ class ListEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """A whole policy. `ceilings` by the name of the limit; an empty list restricts nothing.
+    """A whole policy. `ceilings` by the name of the limit; an empty list restricts nothing, but for
+    what the command line may set (`orchestrator.policy.overrides`).
     `positions`: by key, where its value is in the file. `user_strings`: strings from user memory
-    may be shown (`allow`), must not be read (`deny`), or are redacted."""
+    may be shown (`allow`), must not be read (`deny`), or are redacted. `allow_user`: what else of
+    user data may leave all the same. `kernel_memory`: which kernel memory may be read."""
 
     file: str
     sha256: str
@@ -52,11 +57,22 @@ class Policy:
     deny_kinds: tuple[ListEntry, ...] = ()
     allow_symbols: tuple[ListEntry, ...] = ()
     deny_symbols: tuple[ListEntry, ...] = ()
-    user_strings: Literal["allow", "deny"] | Redact = "allow"
+    user_strings: UserStrings = "allow"
+    allow_user: tuple[ListEntry, ...] = ()
+    kernel_memory: Literal["typed", "any"] = "any"
     plans: tuple[ListEntry, ...] = ()
+    allow_params: tuple[ListEntry, ...] = ()
+    allow_limits: tuple[ListEntry, ...] = ()
+    allow_targets: tuple[ListEntry, ...] = ()
     max_runs: int | None = None
     allow_backends: tuple[ListEntry, ...] = ()
     positions: Mapping[str, Position] = field(default_factory=dict)
+
+    @property
+    def kernel_memory_key(self) -> str:
+        """The key that says which kernel memory may be read: `user_strings` where the other is left
+        out."""
+        return "kernel_memory" if "kernel_memory" in self.positions else "user_strings"
 
     def position_of(self, key: str) -> Position:
         """Where the value of `key` is in the file; the file as a whole when it is left out."""
@@ -82,6 +98,8 @@ def parse_policy(content: bytes, file: str) -> tuple[Policy | None, list[Finding
 
 def _policy_from(reader: DocumentReader) -> Policy:
     document, data = reader.collector.document, reader.data
+    allowed: UserStrings = "allow"
+    user_strings = reader.quantity(("user_strings",), _user_strings_from, allowed)
     return Policy(
         file=document.file,
         sha256=hashlib.sha256(document.source).hexdigest(),
@@ -92,8 +110,13 @@ def _policy_from(reader: DocumentReader) -> Policy:
         deny_kinds=_entries_from(reader, "deny_kinds"),
         allow_symbols=_entries_from(reader, "allow_symbols"),
         deny_symbols=_entries_from(reader, "deny_symbols"),
-        user_strings=reader.quantity(("user_strings",), _user_strings_from, "allow"),
+        user_strings=user_strings,
+        allow_user=_entries_from(reader, "allow_user"),
+        kernel_memory=data.get("kernel_memory", "any" if user_strings == "allow" else "typed"),
         plans=_entries_from(reader, "plans"),
+        allow_params=_entries_from(reader, "allow_params"),
+        allow_limits=_entries_from(reader, "allow_limits"),
+        allow_targets=_entries_from(reader, "allow_targets"),
         max_runs=data.get("max_runs"),
         allow_backends=_entries_from(reader, "allow_backends"),
         positions={key: document.value_position((key,)) for key in data},
@@ -114,7 +137,7 @@ def _entries_from(reader: DocumentReader, key: str) -> tuple[ListEntry, ...]:
     )
 
 
-def _user_strings_from(text: str) -> Literal["allow", "deny"] | Redact:
+def _user_strings_from(text: str) -> UserStrings:
     if text in ("allow", "deny"):
         return cast(Literal["allow", "deny"], text)
     return parse_redact(text)

@@ -13,14 +13,16 @@ from orchestrator.plan.attach_kinds import KINDS
 from orchestrator.plan.build import LIMIT_READERS
 from orchestrator.plan.findings import Finding, Position
 from orchestrator.plan.model import AttachItem, Plan, Probe, Rate
+from orchestrator.policy.attach_names import other_names
 from orchestrator.policy.ceilings import apply_ceilings
 from orchestrator.policy.model import Policy
+from orchestrator.policy.overrides import find_override_violations
 from orchestrator.policy.rules import (
-    describe_rule,
     find_digest_violations,
     find_kind_violations,
     symbol_violation,
 )
+from orchestrator.policy.wording import describe_rule
 
 __all__ = ["check_offline", "format_limit"]
 
@@ -32,6 +34,7 @@ def check_offline(plan: Plan, policy: Policy) -> Iterator[Finding]:
     """Errors for what a run would refuse; warnings for limits that it would lower, and for
     alternatives that it would refuse while others remain."""
     yield from find_digest_violations(plan, policy)
+    yield from find_override_violations(plan, policy)
     for probe in plan.probes:
         yield from _check_probe(probe, policy)
     yield from _check_limits(plan, policy)
@@ -54,7 +57,12 @@ def _check_item(item: AttachItem, policy: Policy) -> Iterator[Finding]:
         return
     owner, colon, place = item.target.rpartition(":")  # a path may contain + and @
     target = owner + colon + place.partition("+")[0].partition("@")[0]
-    denying = [entry for entry in policy.deny_symbols if fnmatchcase(target, entry.text)]
+    named = (target, *other_names(site, target))
+    denying = [
+        entry
+        for entry in policy.deny_symbols
+        if any(fnmatchcase(name, entry.text) for name in named)
+    ]
     allowed = [entry for entry in policy.allow_symbols if fnmatchcase(item.target, entry.text)]
     against = [describe_rule(policy, "deny_symbols", entry) for entry in denying]
     # a name that is not allowed may be by the file's real path or the tracepoint's full name

@@ -12,24 +12,34 @@ from typing import Any
 from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS, descriptor_of
 from orchestrator.backends.protocol import Artifact
 from orchestrator.compile.program import Hook, Program
-from orchestrator.compile.redact import find_memory_reads, find_user_reads
+from orchestrator.compile.redact import find_kernel_reads
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError, PlanError, Position
 from orchestrator.plan.model import Plan
 from orchestrator.policy.attach_names import find_names, match_globs
-from orchestrator.policy.model import ListEntry, Policy
+from orchestrator.policy.kinds import kinds_given
+from orchestrator.policy.model import Policy
+from orchestrator.policy.overrides import find_override_violations
+from orchestrator.policy.user_data import find_user_data_violations
+from orchestrator.policy.wording import describe_rule, exception_hint
 
-__all__ = ["attribute_to_ceilings", "check_artifact", "check_digest", "check_program"]
-__all__ += ["describe_rule", "exception_hint", "find_digest_violations", "find_kind_violations"]
-__all__ += ["forbidden_backends", "symbol_violation"]
+__all__ = ["attribute_to_ceilings", "check_artifact", "check_origin", "check_program"]
+__all__ += ["find_digest_violations", "find_kind_violations", "forbidden_backends"]
+__all__ += ["symbol_violation"]
 
 Policies = Sequence[Policy]
 
 
-def check_digest(plan: Plan, policies: Policies) -> None:
-    """Raise HostError unless every policy that names digests names the plan's."""
+def check_origin(plan: Plan, policies: Policies) -> None:
+    """Raise HostError unless every policy that names digests names the plan's, and allows what the
+    command line has set."""
     _raise_findings(
-        finding for policy in policies for finding in find_digest_violations(plan, policy)
+        finding
+        for policy in policies
+        for finding in (
+            *find_digest_violations(plan, policy),
+            *find_override_violations(plan, policy),
+        )
     )
 
 
@@ -47,34 +57,37 @@ def find_digest_violations(plan: Plan, policy: Policy) -> Iterator[Finding]:
 
 
 def check_program(program: Program, facts: KernelFacts, policies: Policies) -> None:
-    """Raise HostError with every attach point, and every read of user memory, that a policy
-    forbids."""
+    """Raise HostError with every attach point, every read and every way for user data to leave that
+    a policy forbids."""
     _raise_findings(
         finding
         for policy in policies
-        for hook in program.hooks
-        for finding in _find_hook_violations(hook, facts, policy)
+        for finding in (
+            *_find_attach_violations(program, facts, policy),
+            *find_user_data_violations(program, facts, policy),
+        )
     )
 
 
-def _find_hook_violations(hook: Hook, facts: KernelFacts, policy: Policy) -> Iterator[Finding]:
-    yield from find_kind_violations(hook.label, hook.position, policy)
-    yield from _find_symbol_violations(hook, facts, policy)
-    if policy.user_strings == "deny" and any(True for _ in find_user_reads(hook)):
-        yield Finding(
-            code="PP124",
-            message=f"{hook.label}: the probe reads user memory, which is forbidden here: "
-            f"{describe_rule(policy, 'user_strings')}",
-            position=hook.position,
-            hint=f"do not follow pointers into user memory, or {exception_hint(policy)}",
-        )
+def _find_attach_violations(
+    program: Program, facts: KernelFacts, policy: Policy
+) -> Iterator[Finding]:
+    for hook in program.hooks:
+        yield from find_kind_violations(hook.label, hook.position, policy)
+        yield from _find_symbol_violations(hook, facts, policy)
 
 
 def find_kind_violations(label: str, position: Position, policy: Policy) -> Iterator[Finding]:
-    """A finding when the kind of `label` (KIND:TARGET) is denied, or not among those allowed."""
-    kind = label.partition(":")[0]
-    allowed, denied = policy.allow_kinds, policy.deny_kinds
-    against = [describe_rule(policy, "deny_kinds", entry) for entry in denied if entry.text == kind]
+    """A finding when the kind of `label` (KIND:TARGET), or one that it is as good as, is denied, or
+    when it is not among those allowed."""
+    kind, _, target = label.partition(":")
+    allowed = policy.allow_kinds
+    given = kinds_given(kind, target)
+    against = [
+        f"{_compare_kinds(kind, entry.text)}{describe_rule(policy, 'deny_kinds', entry)}"
+        for entry in policy.deny_kinds
+        if entry.text in given
+    ]
     if allowed and kind not in {entry.text for entry in allowed}:
         against.append(describe_rule(policy, "allow_kinds"))
     if against:
@@ -86,6 +99,10 @@ def find_kind_violations(label: str, position: Position, policy: Policy) -> Iter
             position=position,
             hint=f"{other}, or {exception_hint(policy)}",
         )
+
+
+def _compare_kinds(kind: str, denied: str) -> str:
+    return "" if kind == denied else f"it sees what a {denied} sees, and "
 
 
 def _find_symbol_violations(hook: Hook, facts: KernelFacts, policy: Policy) -> Iterator[Finding]:
@@ -144,7 +161,7 @@ def check_artifact(artifact: Artifact[Any], policies: Policies) -> None:
     if descriptor_of(artifact.backend).separates_user_memory:
         return
     restricting = [policy for policy in policies if policy.user_strings != "allow"]
-    hooks = [hook for hook in artifact.program.hooks if hook.traits.site == "kernel function"]
+    hooks = [hook for hook in artifact.program.hooks if hook.traits.site != "user code"]
     safe = " or ".join(d.name for d in BACKEND_DESCRIPTORS.values() if d.separates_user_memory)
     _raise_findings(
         Finding(
@@ -157,7 +174,7 @@ def check_artifact(artifact: Artifact[Any], policies: Policies) -> None:
         )
         for policy in restricting
         for hook in hooks
-        if any(True for _ in find_memory_reads(hook))
+        if any(True for _ in find_kernel_reads(hook))
     )
 
 
@@ -186,21 +203,6 @@ def _attribute_finding(finding: Finding, plan: Plan, policies: Policies) -> Find
     position = min(ceilings, key=lambda ceiling: ceiling.value).position
     hint = f"the policy allows no more ({position}): reduce what the plan needs"
     return replace(finding, hint=hint)
-
-
-# ---------------------------------------------------------------- wording
-
-
-def describe_rule(policy: Policy, key: str, entry: ListEntry | None = None) -> str:
-    """The rule, and its position in the policy's file."""
-    if entry is None:
-        return f"{key} of the policy ({policy.position_of(key)})"
-    return f"{key} of the policy names {entry.text!r} ({entry.position})"
-
-
-def exception_hint(policy: Policy) -> str:
-    """A hint that says who can grant an exception."""
-    return f"ask {policy.owner or 'the maintainer of the policy'}"
 
 
 def _raise_findings(findings: Iterator[Finding]) -> None:

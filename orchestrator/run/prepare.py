@@ -20,7 +20,7 @@ from orchestrator.policy.model import Policy
 from orchestrator.policy.rules import (
     attribute_to_ceilings,
     check_artifact,
-    check_digest,
+    check_origin,
     check_program,
     forbidden_backends,
 )
@@ -78,7 +78,7 @@ def resolve(
     and HostError as `prepare` does."""
     policies = tuple(policies)
     plan = apply_ceilings(plan, policies)
-    check_digest(plan, policies)
+    check_origin(plan, policies)
     try:
         program = draw_salts(_compile_for(plan, facts, follow_children=follow_children))
         check_program(program, facts, policies)

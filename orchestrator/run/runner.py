@@ -11,7 +11,7 @@ from orchestrator.backends.protocol import Backend
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.output.result import ResultDirectory
 from orchestrator.output.sink import Sink
-from orchestrator.plan.model import LimitSource, Plan
+from orchestrator.plan.model import LimitSource, Plan, PlanOverride
 from orchestrator.policy.model import Policy
 from orchestrator.run.lifecycle import Run
 from orchestrator.run.options import Bar, RunOptions
@@ -102,4 +102,5 @@ def _host_policies() -> tuple[Policy, ...]:
 def _with_duration(plan: Plan, duration_ns: int) -> Plan:
     sources: Mapping[str, LimitSource] = {**plan.limits_from, "duration": "command line"}
     limits = replace(plan.limits, duration_ns=duration_ns)
-    return replace(plan, limits=limits, limits_from=sources)
+    changed = (*plan.overridden, PlanOverride(option="limit", name="duration"))
+    return replace(plan, limits=limits, limits_from=sources, overridden=changed)

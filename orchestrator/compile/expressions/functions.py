@@ -42,6 +42,8 @@ from orchestrator.compile.expressions.types import (
     Str,
     StringList,
     Struct,
+    Type,
+    size_of,
 )
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.syscalls import syscall_numbers
@@ -74,7 +76,9 @@ def _require_pointer(node: Node, name: str, position: Position) -> Node:
                 "say which it is: user(p) for an address of user memory",
             )
         case Int(bits=64, space=space):
-            return convert_node(node, Pointer("user" if space == "user" else "kernel"))
+            return convert_node(
+                node, Pointer("user" if space == "user" else "kernel", assumed=True)
+            )
         case other:
             raise plan_error("PP084", f"{name} needs a pointer, not a {other}", position)
 
@@ -119,7 +123,18 @@ def _make_load(facts: KernelFacts, args: tuple[Node, ...], position: Position) -
     pointer = _require_pointer(args[1], "load", position)
     space = pointer.type.space if isinstance(pointer.type, Pointer) else "kernel"
     kind = parse_type(facts, _require_text(args[0], "load", position).decode(), space, position)
-    return Load(pointer, 0, kind)
+    return Load(_assume_pointee(facts, pointer, kind), 0, kind)
+
+
+def _assume_pointee(facts: KernelFacts, pointer: Node, kind: Type) -> Node:
+    """`pointer` as one that is assumed to lead to a `kind`, unless its own type says so."""
+    declared = pointer.type
+    assert isinstance(declared, Pointer)  # as _require_pointer returned it
+    if declared.target and facts.btf is not None:
+        pointee = facts.btf.type(declared.target)
+        if pointee.kind in ("int", "char", "bool", "enum") and pointee.size == size_of(kind):
+            return pointer
+    return replace(pointer, type=replace(declared, assumed=True))  # type: ignore[arg-type]  # has one
 
 
 def _make_cast(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
@@ -131,9 +146,9 @@ def _make_cast(facts: KernelFacts, args: tuple[Node, ...], position: Position) -
     pointer = _require_pointer(args[0], "cast", position)
     space = pointer.type.space if isinstance(pointer.type, Pointer) else "kernel"
     if is_bare_pointer(text):
-        return _retarget_pointer(pointer, Pointer(space))
+        return _retarget_pointer(pointer, Pointer(space, assumed=True))
     target = find_struct(facts, text.removesuffix("*").strip(), position)
-    return _retarget_pointer(pointer, Pointer(space, target))
+    return _retarget_pointer(pointer, Pointer(space, target, assumed=True))
 
 
 def _retarget_pointer(node: Node, kind: Pointer) -> Node:
@@ -145,10 +160,10 @@ def _retarget_pointer(node: Node, kind: Pointer) -> Node:
 
 def _make_user(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     if isinstance(args[0].type, Int) and args[0].type.bits == 64:
-        return convert_node(args[0], Pointer("user"))
+        return convert_node(args[0], Pointer("user", assumed=True))
     pointer = _require_pointer(args[0], "user", position)
     target = pointer.type.target if isinstance(pointer.type, Pointer) else 0
-    return _retarget_pointer(pointer, Pointer("user", target))
+    return _retarget_pointer(pointer, Pointer("user", target, assumed=True))
 
 
 def _make_ntohs(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:

@@ -220,16 +220,16 @@ def is_bare_pointer(text: str) -> bool:
 
 def parse_type(facts: KernelFacts, text: str, space: Space, position: Position) -> Type:
     """The type that a plan spells: `u32`, `int`, `pointer`, `char *`, `struct file *`. Pointers
-    are into `space`, and numbers of user memory are marked as such."""
+    are `assumed`, and into `space`; numbers of user memory are marked as such."""
     number = find_number_type(text)
     if number is not None:
         return _mark_user(number, space)
     if is_bare_pointer(text):
-        return Pointer(space)
+        return Pointer(space, assumed=True)
     words = _normalize_type(text)
     name = words.removesuffix(" *")
     if words.endswith(" *") and name.startswith(("struct ", "union ")):
-        return Pointer(space, find_struct(facts, name, position))
+        return Pointer(space, find_struct(facts, name, position), assumed=True)
     raise plan_error(
         "PP084",
         f"the type {text!r} is not known",

@@ -116,10 +116,11 @@ class StackId:
 @dataclass(frozen=True, slots=True)
 class Pointer:
     """A pointer into kernel or user memory; `target` is the BTF id of what it points to, 0 when
-    that is unknown or void."""
+    that is unknown or void. `assumed`: only the plan says so, and no type of the kernel."""
 
     space: Space
     target: int = 0
+    assumed: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.space} pointer"

@@ -71,9 +71,17 @@ plans: ["0000000000000000000000000000000000000000000000000000000000000000"]
     ),
     FindingCode(
         code="PP124",
-        title="user memory that may not be read",
-        meaning=("The policy protects user memory (`user_strings`), and the plan would read it."),
-        cure="Leave out what is behind user pointers, or ask the owner of the policy.",
+        title="user data that would leave",
+        meaning=(
+            "The policy protects user data (`user_strings`): with `deny` the plan must not use it;"
+            " with `hash` and `truncate` it may only emit text that is read from its beginning."
+            " Numbers, filters, choices, sums, registers of user code and user stacks are refused,"
+            " except for what `allow_user` names."
+        ),
+        cure=(
+            "Emit whole strings (`str(p)`), leave out filters and numbers of user data, or ask the"
+            " owner of the policy."
+        ),
         example="""\
 probes:
   open:
@@ -134,5 +142,52 @@ kind: Policy
 limits: {duration: 1m}
 """,
         command="probeplan lint plan.yaml --policy policy.yaml",
+    ),
+    FindingCode(
+        code="PP128",
+        title="set on the command line, and not allowed",
+        meaning=(
+            "The policy names the params, limits and keys of the target that the command line may"
+            " set (`allow_params`, `allow_limits`, `allow_targets`). While it lists plans by their"
+            " digests, others may not be set: a digest covers the file alone."
+        ),
+        cure="Leave the option out, or ask the owner of the policy.",
+        example="""\
+probes:
+  read:
+    attach: function:vfs_read
+    emit: [pid]
+""",
+        policy="""\
+apiVersion: probeplan/v1
+kind: Policy
+allow_limits: [events]
+""",
+        command=(
+            "probeplan explain plan.yaml --limit duration=1m --policy policy.yaml"
+            " --kernel 6.1.facts.xz"
+        ),
+    ),
+    FindingCode(
+        code="PP129",
+        title="kernel memory at a computed address",
+        meaning=(
+            "The policy allows only typed reads of kernel memory (`kernel_memory`): members of the"
+            " arguments' own types. An address that is computed, or whose type only the plan"
+            " states, can lead to every byte of the machine, by page tables also to user memory."
+        ),
+        cure="Read members of typed arguments, or ask the owner of the policy.",
+        example="""\
+probes:
+  read:
+    attach: kprobe:vfs_read
+    emit: {word: "load(u64, arg0)"}
+""",
+        policy="""\
+apiVersion: probeplan/v1
+kind: Policy
+kernel_memory: typed
+""",
+        command="probeplan explain plan.yaml --policy policy.yaml --kernel 6.1.facts.xz",
     ),
 )

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from orchestrator.plan.findings import Finding, HostError, Position
 from orchestrator.policy.model import Policy
-from orchestrator.policy.rules import describe_rule, exception_hint
+from orchestrator.policy.wording import describe_rule, exception_hint
 from orchestrator.run.safety.journal import read_journals
 
 __all__ = ["admit_run"]

@@ -4,6 +4,7 @@ The host's own policy is tried in a mount namespace with a copy of /etc: no othe
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def test_a_policy_hashes_strings_of_a_plan_that_would_show_them(
     """Equal strings stay equal within a run and nowhere else; no log holds a word of them; the
     filter still saw them whole, and a task's name is not user memory."""
     plan = a_plan(tmp_path, SPEAK_PROBE)
-    policy = a_policy(tmp_path, "user_strings: hash\n")
+    policy = a_policy(tmp_path, "user_strings: hash\nallow_user: [conditions]\n")
     seen = []
     for number in "12":
         out = tmp_path / number
@@ -104,7 +105,7 @@ def test_a_policy_hashes_strings_of_a_plan_that_would_show_them(
 def test_a_policy_cuts_strings_in_records(tmp_path: Path, backend: str) -> None:
     """To its bytes, marked as truncated, though the plan says more bytes."""
     plan = a_plan(tmp_path, SPEAK_PROBE + "    redact: truncate(9)\n")
-    policy = a_policy(tmp_path, "user_strings: truncate(3)\n")
+    policy = a_policy(tmp_path, "user_strings: truncate(3)\nallow_user: [conditions]\n")
     code, lines, errors = ran(plan, "--backend", backend, "--", *SPEAK)
     assert code == 0, errors
     assert texts(lines) == ["correct h", "correct h", "battery s"]
@@ -140,6 +141,56 @@ def test_keys_are_redacted_as_records_are(tmp_path: Path) -> None:
     assert sorted(cells["hash"].values()) == [1, 1]
     assert {row["path"] for row in emitted["hash"]} == set(cells["hash"])
     assert all(row["path"] == row["now_path"] for row in emitted["hash"])
+
+
+PLANTED = "swordfish"
+#: Says the planted word to a function, a system call, a USDT probe and exec, none of which the log
+#: names: the command spells it backwards.
+PLANT = """
+import ctypes, os, sys
+word = sys.argv[1][::-1]
+ctypes.CDLL(None).getenv(word.encode())
+for path in (word, sys.argv[2] + "/" + word + "/true"):
+    try: open("/" + path.lstrip("/")).close()
+    except OSError: pass
+try: __import__(word)
+except ImportError: pass
+os.waitpid(os.posix_spawn(sys.argv[2] + "/" + word + "/true", ["true"], {}), 0)
+"""
+PLANTED_PROBES = {
+    "function": "attach: uprobe:libc.so.6:getenv, emit: {text: str(arg0)}",
+    "exec": "attach: tracepoint:sched:sched_process_exec, emit: {text: args.filename}",
+    "call": "attach: syscall:openat, emit: {text: str(args.filename)}",
+    "usdt": f"attach: 'usdt:{os.path.realpath(sys.executable)}:python:import__find__load__start', "
+    "emit: {text: str(user(arg0))}",
+}
+#: tracefs attaches to no USDT probe, and reads nothing through arguments of system calls.
+PLANTED_FOR = {"bcc": ("function", "exec", "call", "usdt"), "tracefs": ("function", "exec")}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_planted_secret_is_shown_by_no_probe(tmp_path: Path, backend: str) -> None:
+    """An argument of a function, of a system call and of a USDT probe, and the file name of an
+    exec: each probe shows it without a policy, and none of it with one."""
+    probes = set(PLANTED_FOR[backend])
+    plan = a_plan(tmp_path, "".join(f"  {n}: {{{PLANTED_PROBES[n]}}}\n" for n in sorted(probes)))
+    folder = tmp_path / "x" / PLANTED
+    folder.mkdir(parents=True)
+    shutil.copy("/bin/true", folder / "true")
+    command = (sys.executable, "-c", PLANT, PLANTED[::-1], str(tmp_path / "x"))
+    for rule, shown in (("allow", probes), ("hash", set()), ("truncate(2)", set())):
+        policy = a_policy(tmp_path, f"user_strings: {rule}\n")
+        code, lines, errors = ran(*(plan, "--policy", policy, "--backend", backend, "--", *command))
+        assert code == 0, errors
+        events = [line for line in lines if line["event"] == "event.recorded"]
+        assert {event["probe"] for event in events} == probes
+        texts_of = [(event["probe"], event["data"]["text"] or "") for event in events]
+        assert {probe for probe, text in texts_of if PLANTED in text} == shown
+        assert (PLANTED in f"{lines}{errors}") == bool(shown)
+    policy = a_policy(tmp_path, "user_strings: deny\n")
+    code, lines, errors = ran(plan, "--policy", policy, "--backend", backend, "--", *command)
+    assert (code, lines) == (3, [])
+    assert errors.count("error[PP124]") == len(probes)
 
 
 # ---------------------------------------------------------------- limits and rules

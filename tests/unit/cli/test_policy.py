@@ -48,6 +48,24 @@ def test_policy_show_tells_ceilings_and_their_places(
 
 
 @pytest.mark.root
+def test_policy_show_reports_what_protects_user_data_and_what_may_be_set(
+    host: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also what follows of another key, and a list that allows nothing."""
+    host.write_text(
+        "apiVersion: probeplan/v1\nkind: Policy\nuser_strings: hash\nallow_user: [stacks]\n"
+        "allow_params: []\nallow_limits: [duration]\n"
+    )
+    host.chmod(0o600)
+    assert main(["policy", "show"]) == 0
+    reported = capsys.readouterr().out
+    assert f"kernel_memory: typed ({host}:3:15)" in reported
+    assert f"allow_user:\n  stacks ({host}:4:14)" in reported
+    assert f"allow_params:\n  (none) ({host}:5:15)" in reported
+    assert f"allow_limits:\n  duration ({host}:6:16)" in reported
+
+
+@pytest.mark.root
 def test_policy_check_says_when_the_hosts_is_not_trusted(
     host: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from orchestrator.kernel.kallsyms import (
     add_aliases,
     find_aliases,
+    find_containing,
     find_text_ranges,
     function_lines,
     symbol_name,
@@ -43,3 +44,15 @@ def test_other_names_of_an_address_are_found() -> None:
     assert find_aliases(LINES, "__x64_sys_read") == (b"__do_sys_read",)
     assert find_aliases(LINES, "vfs_read") == ()
     assert add_aliases(LINES, {b"__do_sys_read"}) == {b"__do_sys_read", b"__x64_sys_read"}
+
+
+def test_an_address_is_in_the_function_that_begins_last_before_it() -> None:
+    """All names that the function has; nothing is before the first."""
+    lines = (
+        b"\nffffffff81000100 T first\nffffffff81000200 t second\nffffffff81000200 T alias"
+        b"\nffffffff81000300 D data\n"
+    )
+    assert find_containing(lines, 0xFFFFFFFF810001FF) == (b"first",)
+    assert set(find_containing(lines, 0xFFFFFFFF81000200)) == {b"second", b"alias"}
+    assert set(find_containing(lines, 0xFFFFFFFF81000310)) == {b"second", b"alias"}
+    assert find_containing(lines, 0x100) == ()

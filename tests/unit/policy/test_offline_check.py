@@ -37,6 +37,21 @@ def test_lint_only_warns_of_one_of_several_alternatives() -> None:
     assert [finding.severity for finding in both] == ["error", "error"]
 
 
+@pytest.mark.parametrize(
+    ("attach", "rule", "code"),
+    [
+        ("function:__x64_sys_execve", "deny_symbols: [execve]", "PP122"),
+        ("syscall:execve", "deny_symbols: [__x64_sys_execve]", "PP122"),
+        ("tracepoint:sched:sched_switch", "deny_symbols: [sched_switch]", "PP122"),
+        ("ufunction:libc.so.6:malloc", "deny_kinds: [uprobe]", "PP121"),
+        ("syscall:getppid", "deny_kinds: [tracepoint]", "PP121"),
+    ],
+)
+def test_lint_foresees_other_names_and_kinds(attach: str, rule: str, code: str) -> None:
+    """Those that names alone show."""
+    assert [finding.code for finding in check_offline(a_plan(attach), a_policy(rule))] == [code]
+
+
 @pytest.mark.parametrize(("attach", "rule"), ALLOWED)
 def test_lint_refuses_nothing_that_a_run_would_let_pass(attach: str, rule: str) -> None:
     """No false alarm."""

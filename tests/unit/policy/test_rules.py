@@ -12,7 +12,7 @@ from orchestrator.plan.model import Plan
 from orchestrator.policy.model import Policy
 from orchestrator.policy.rules import (
     check_artifact,
-    check_digest,
+    check_origin,
     check_program,
     forbidden_backends,
 )
@@ -43,6 +43,13 @@ ALLOWED = [
     ("tracepoint:sched:sched_switch", "allow_symbols: ['sched:*']"),
     ("rawtracepoint:sched_switch", "allow_symbols: ['sched:*']"),
     ("syscall:openat", "allow_symbols: [openat]"),
+    ("syscall:openat", "deny_symbols: [open, openat2, '__x64_sys_open']"),
+    ("tracepoint:sched:sched_switch", "deny_symbols: [sched_wakeup]"),
+    ("tracepoint:sched:sched_switch", "deny_kinds: [rawtracepoint, syscall]"),
+    ("tracepoint:raw_syscalls:sys_enter", "deny_symbols: ['crypto_*', 'vfs_read']"),
+    ("kprobe:vfs_read", "deny_kinds: [syscall, tracepoint]"),
+    ("uprobe:libc.so.6:malloc", "deny_kinds: [ufunction, uretprobe, usdt]"),
+    ("uprobe:libc.so.6:malloc", "deny_symbols: ['libc.so.6:free', 'libm.so*:*']"),
     ("profile:99hz", "deny_symbols: ['*']"),
     ("uprobe:libc.so.6:malloc", "allow_symbols: ['/*/libc.so.6:malloc']"),
 ]
@@ -56,6 +63,55 @@ DENIED = [
     ("PP122", "function:vfs_rea?", "deny_symbols: [vfs_read]"),
     ("PP122", "kprobe:vfs_read+0x1", "allow_symbols: ['vfs_read']"),
     ("PP122", "kprobe:vfs_read+0x1", "deny_symbols: ['vfs_write']"),
+    *(
+        ("PP121", attach, f"deny_kinds: [{kinds}]")
+        for attach, kinds in (
+            ("ufunction:libc.so.6:malloc", "uprobe"),
+            ("ufunction:libc.so.6:malloc", "uretprobe"),
+            ("function:vfs_read", "kretprobe"),
+            ("function:vfs_read", "fentry"),
+            ("entry:vfs_read", "kprobe"),
+            ("kprobe:vfs_read", "fentry"),
+            ("kretprobe:vfs_read", "fexit"),
+            ("syscall:openat", "tracepoint"),
+            ("rawtracepoint:sched_switch", "tracepoint"),
+            ("rawtracepoint:sys_enter", "syscall"),
+            ("tracepoint:raw_syscalls:sys_enter", "syscall"),
+            ("tracepoint:syscalls:sys_exit_openat", "syscall"),
+            ("kprobe:__x64_sys_openat", "syscall"),
+            ("kprobe:do_sys_openat2", "syscall"),
+            ("kprobe:__traceiter_sched_switch", "tracepoint"),
+        )
+    ),
+    *(
+        ("PP122", attach, f"deny_symbols: ['{glob}']")
+        for attach, glob in (
+            ("tracepoint:sched:sched_switch", "sched_switch"),
+            ("kprobe:__traceiter_sched_switch", "sched:sched_switch"),
+            ("kprobe:__x64_sys_execve", "execve"),
+            ("kprobe:__x64_sys_execve", "syscalls:sys_enter_execve"),
+            ("kprobe:__ia32_compat_sys_execve", "execve"),
+            ("kprobe:do_sys_openat2", "openat"),
+            ("kprobe:kernel_clone", "clone3"),
+            ("kprobe:ZSTD_execSequenceEnd.isra.0", "ZSTD_execSequenceEnd"),
+            ("syscall:execve", "__x64_sys_execve"),
+            ("syscall:openat", "do_sys_openat2"),
+            ("syscall:newstat", "stat"),
+            ("syscall:openat", "sys_enter_openat"),
+            ("tracepoint:syscalls:sys_enter_execve", "__x64_sys_execve"),
+            ("tracepoint:raw_syscalls:sys_enter", "execve"),
+            ("rawtracepoint:sys_exit", "syscalls:sys_exit_openat"),
+            ("kprobe:__audit_syscall_entry", "openat"),
+            ("uprobe:libc.so.6:__libc_malloc", "*/libc.so.6:malloc"),
+            ("ufunction:libc.so.6:__libc_malloc", "libc.so.6:malloc"),
+            ("uprobe:libc.so.6:malloc+0x0", "*/libc.so.6:__libc_malloc"),
+        )
+    ),
+    (
+        "PP122",
+        "uprobe:libc.so.6:__libc_malloc+0x4",
+        "allow_symbols: ['*+0x*']\ndeny_symbols: ['*/libc.so.6:malloc']",
+    ),
     ("PP122", "tracepoint:sched:sched_switch", "deny_symbols: ['sched:*']"),
     ("PP122", "rawtracepoint:sched_switch", "deny_symbols: ['sched:*']"),
     ("PP122", "rawtracepoint:sched_switch", "deny_symbols: [sched_switch]"),
@@ -91,11 +147,16 @@ def test_another_name_of_a_denied_function_is_denied() -> None:
         def address(self, name: str) -> int | None:
             return {"vfs_read": 0x1000, "vfs_read_alias": 0x1000}.get(name, 0x2000)
 
+        def names_at(self, name: str, offset: int) -> tuple[str, ...]:
+            return ("vfs_read_alias",) if (name, offset) == ("vfs_read", 0) else ()
+
     facts = type("Facts", (), {"symbols": Symbols(), "tracepoint_names": tuple})()
     program = compile_plan(a_plan("function:vfs_read"), FACTS)
     with pytest.raises(HostError) as caught:
         check_program(program, facts, [a_policy("deny_symbols: [vfs_read_alias]")])
     assert [finding.code for finding in caught.value.findings] == ["PP122"]
+    with pytest.raises(HostError):
+        check_program(program, facts, [a_policy("deny_symbols: ['*_alias']")])
     check_program(program, facts, [a_policy("deny_symbols: [vfs_other]")])
 
 
@@ -114,13 +175,41 @@ def test_another_path_to_a_denied_file_is_denied(tmp_path: Path) -> None:
     assert refusals(a_plan(f"uprobe:{around}:malloc"), allowing, facts)
 
 
+def test_another_name_of_the_same_file_is_denied(tmp_path: Path) -> None:
+    """A hard link has another path and no link to follow; a copy is another file."""
+    library, hard, copy = (tmp_path / name for name in ("lib.so", "hard.so", "copy.so"))
+    content = next(Path("/lib").glob("*/libc.so.6")).read_bytes()
+    library.write_bytes(content)
+    copy.write_bytes(content)
+    hard.hardlink_to(library)
+    for glob in (f"{library}:malloc", f"{tmp_path}/l*.so:mal*", f"{library}:__libc_malloc"):
+        for attach in (f"ufunction:{hard}:malloc", f"uprobe:{hard}:__libc_malloc"):
+            [finding] = refusals(a_plan(attach), a_policy(f"deny_symbols: ['{glob}']"), FACTS)
+            assert finding.code == "PP122", (glob, attach)
+    rule = a_policy(f"deny_symbols: ['{library}:malloc']")
+    assert refusals(a_plan(f"uprobe:{copy}:malloc"), rule, FACTS) == ()
+    assert refusals(a_plan(f"uprobe:{hard}:free"), rule, FACTS) == ()
+
+
+def test_an_allowing_glob_follows_no_link_that_others_can_make(tmp_path: Path) -> None:
+    """In a folder that others may write, a name says nothing about the file."""
+    link = tmp_path / "harmless.so"
+    link.symlink_to(next(Path("/lib").glob("*/libc.so.6")).resolve())
+    tmp_path.chmod(0o777)
+    rule = a_policy(f"allow_symbols: ['{tmp_path}/*']")
+    [finding] = refusals(a_plan(f"uprobe:{link}:malloc"), rule, FACTS)
+    assert finding.code == "PP122"
+
+
 def test_all_violations_are_told_at_once_and_whom_to_ask() -> None:
     """Of all policies."""
     plan = a_plan("function:vfs_read", "  q:\n    attach: kprobe:vfs_write\n    emit: {}\n")
     rules = [a_policy("owner: storage\ndeny_kinds: [kprobe]"), a_policy("deny_symbols: ['vfs_*']")]
     with pytest.raises(HostError) as caught:
         check_program(compile_plan(plan, FACTS), FACTS, rules)
-    assert [finding.code for finding in caught.value.findings] == ["PP121", "PP122", "PP122"]
+    codes = [finding.code for finding in caught.value.findings]
+    assert codes == ["PP121", "PP121", "PP122", "PP122"]
+    assert "sees what a kprobe sees" in caught.value.findings[0].message
     assert "ask storage" in caught.value.findings[0].hint
 
 
@@ -145,11 +234,11 @@ def test_a_ceiling_that_is_too_small_is_told_as_the_policys(rule: str, code: str
 def test_only_plans_with_a_named_digest_run() -> None:
     """Byte for byte: a comment makes another plan."""
     plan = a_plan("function:vfs_read")
-    check_digest(plan, [a_policy(f"plans: ['{plan.sha256}']")])
-    check_digest(plan, [a_policy("limits: {}")])
+    check_origin(plan, [a_policy(f"plans: ['{plan.sha256}']")])
+    check_origin(plan, [a_policy("limits: {}")])
     other = load_plan(plan.source + b"# more\n")
     with pytest.raises(HostError, match=r"(?s)PP123.*policy.yaml:3:8.*hint: "):
-        check_digest(other, [a_policy(f"plans: ['{plan.sha256}']")])
+        check_origin(other, [a_policy(f"plans: ['{plan.sha256}']")])
 
 
 def test_a_backend_that_is_not_allowed_is_not_chosen() -> None:
@@ -176,21 +265,21 @@ READS = [
 READS_NOT = [
     ("syscall:openat", "where: retval > 3 and comm == 'cat'"),
     ("function:vfs_read", "where: args.file.f_flags > 0"),
-    ("uprobe:libc.so.6:puts", "where: arg0 != 0"),
+    ("uprobe:libc.so.6:puts", "where: pid != 0"),
 ]
 
 
 @pytest.mark.parametrize(("attach", "rest"), READS)
 def test_deny_refuses_every_read_of_user_memory(attach: str, rest: str) -> None:
     """In filters, definitions, keys, values and captures; also through numbers in user code."""
-    [finding] = refusals(a_plan(attach, f"    {rest}\n"), a_policy("user_strings: deny"), FACTS)
+    rules = a_policy("user_strings: deny\nkernel_memory: any")
+    [finding] = refusals(a_plan(attach, f"    {rest}\n"), rules, FACTS)
     assert (finding.code, "policy.yaml:3:15" in finding.message) == ("PP124", True)
-    assert refusals(a_plan(attach, f"    {rest}\n"), a_policy("user_strings: hash"), FACTS) == ()
 
 
 @pytest.mark.parametrize(("attach", "rest"), READS_NOT)
 def test_deny_lets_pass_what_reads_none(attach: str, rest: str) -> None:
-    """Arguments themselves, task names, and the kernel's own memory are not user memory."""
+    """Arguments of system calls, task names, and the kernel's own memory are no user data."""
     assert refusals(a_plan(attach, f"    {rest}\n"), a_policy("user_strings: deny"), FACTS) == ()
 
 

@@ -1,0 +1,78 @@
+"""Whether a policy's glob means a file that is reached by another path: a hard link, another mount.
+
+Files are the same that have one device and inode. A copy is another file: what runs from the one
+does not run from the other.
+"""
+
+import os
+import re
+from collections.abc import Collection, Iterator
+from fnmatch import fnmatchcase
+from itertools import islice
+from pathlib import Path
+
+from orchestrator.binaries.ld_cache import LIBRARY_FOLDERS
+
+__all__ = ["FileNames"]
+
+_MOST_PATHS = 10_000  # of one glob
+
+
+class FileNames:
+    """A file by its path, and the names of a place in it."""
+
+    def __init__(self, path: str, places: Collection[str]) -> None:
+        self._path, self._places = path, places
+
+    def is_meant(self, text: str) -> bool:
+        """Whether the glob `text` (FILE:SYMBOL or FILE:PROVIDER:NAME) means the place in the file,
+        by another path of the file."""
+        own = _identity_of(self._path)
+        if own is None:
+            return False
+        words = text.split(":")
+        return any(
+            any(fnmatchcase(place, ":".join(words[split:])) for place in self._places)
+            and any(_identity_of(path) == own for path in _paths_of(":".join(words[:split])))
+            for split in range(1, len(words))
+        )
+
+
+def _identity_of(path: str) -> tuple[int, int] | None:
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _paths_of(pattern: str) -> Iterator[str]:
+    """The files that a policy's glob means: a path, a glob of paths, or of the names of libraries
+    and programs, in whose folders a leading `*` is looked up too."""
+    if "/" in pattern and not any(char in pattern for char in "*?["):
+        yield pattern
+        return
+    if pattern.startswith("/"):
+        within_folders = re.sub(r"\*+", "*", pattern[1:])
+        yield from map(str, islice(Path("/").glob(within_folders), _MOST_PATHS))
+    for folder in _known_folders():
+        try:
+            entries = os.scandir(folder)
+        except OSError:
+            continue
+        with entries:
+            for entry in entries:
+                if fnmatchcase(entry.name, pattern) or fnmatchcase(entry.path, pattern):
+                    yield entry.path
+
+
+def _known_folders() -> Iterator[str]:
+    """Folders of libraries and programs, each once."""
+    folders = [f"/{folder}" for folder in LIBRARY_FOLDERS]
+    folders += [path for path in os.environ.get("PATH", "").split(":") if path.startswith("/")]
+    seen = set()
+    for folder in folders:
+        identity = _identity_of(folder)
+        if identity is not None and identity not in seen:
+            seen.add(identity)
+            yield folder

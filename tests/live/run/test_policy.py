@@ -162,7 +162,7 @@ PLANTED_PROBES = {
     "exec": "attach: tracepoint:sched:sched_process_exec, emit: {text: args.filename}",
     "call": "attach: syscall:openat, emit: {text: str(args.filename)}",
     "usdt": f"attach: 'usdt:{os.path.realpath(sys.executable)}:python:import__find__load__start', "
-    "emit: {text: str(user(arg0))}",
+    "emit: {text: str(arg0)}",
 }
 #: tracefs attaches to no USDT probe, and reads nothing through arguments of system calls.
 PLANTED_FOR = {"bcc": ("function", "exec", "call", "usdt"), "tracefs": ("function", "exec")}

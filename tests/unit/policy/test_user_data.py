@@ -105,6 +105,8 @@ TEXTS = [
     ("syscall:connect", emitting("sockaddr(args.uservaddr)")),
     ("syscall:write", emitting("buf(args.buf, 64)")),
     (PUTS, emitting("str(arg0)")),
+    (PUTS, "    args: {text: u64}\n" + emitting("str(args.text)")),
+    ("rawtracepoint:sys_enter", emitting("str(args.regs.si)")),
     ("function:kern_path", emitting("str(args.name)")),
     ("tracepoint:sched:sched_process_exec", emitting("args.filename")),
     ("rawtracepoint:sched_process_exec", emitting("args.bprm.buf")),

@@ -18,6 +18,8 @@ _NOT_FUNCTIONS = (b"__pfx_", b"__cfi_")
 _NOT_MODULES = (b"[bpf]", b"[__builtin__ftrace]", b"[__builtin__kprobes]")
 _RANGES = ((b"_stext", b"_etext"), (b"_sinittext", b"_einittext"))  # include/asm-generic/sections.h
 
+_CODE_LINE = re.compile(rb"\n([0-9a-f]{16}) [tTwW] ")
+
 
 def find_text_ranges(kallsyms: bytes) -> TextRanges:
     """The address ranges of code, by the linker's symbols; () where addresses are hidden or not
@@ -67,15 +69,12 @@ def find_aliases(kallsyms: bytes, name: str) -> tuple[bytes, ...]:
 
 def find_containing(kallsyms: bytes, address: int) -> tuple[bytes, ...]:
     """The names of the function that begins last before `address`, or at it."""
-    best, names = b"", []
     target = b"%016x" % address
-    for line in function_lines(kallsyms):
-        start = line.split(b" ", 1)[0]
-        if best < start <= target:
-            best, names = start, [symbol_name(line)]
-        elif start == best:
-            names.append(symbol_name(line))
-    return tuple(names)
+    starts = (match[1] for match in _CODE_LINE.finditer(kallsyms))
+    best = max((start for start in starts if start <= target), default=b"")
+    if not best.strip(b"0"):
+        return ()
+    return tuple(re.findall(rb"\n%b [tTwW] ([^\n\t]+)" % best, kallsyms))
 
 
 def add_aliases(kallsyms: bytes, names: set[bytes]) -> set[bytes]:

@@ -22,11 +22,13 @@ DetailT = TypeVar("DetailT")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookPlan:
-    """How one hook will be attached: the mechanism chosen, and why each other one was not."""
+    """How one hook will be attached: the mechanism chosen, and why each other one was not. `scope`:
+    which processes have a probe in user code, in words."""
 
     hook: int
     mechanism: str
     rejected: Mapping[str, str] = field(default_factory=dict)
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

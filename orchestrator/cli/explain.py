@@ -142,6 +142,8 @@ def _hook_lines(hook: Mapping[str, Any]) -> Iterator[str]:
     yield f"  {hook['to']}: {hook['mechanism']}{optional}"
     for name, reason in hook["rejected"].items():
         yield f"    not {name}: {reason}"
+    if hook["scope"]:
+        yield f"    {hook['scope']}"
     yield from (f"    {argument}" for argument in hook["arguments"])
     yield from (f"    at entry, if {test}" for test in hook["at_entry"])
     yield from (f"    let {name} = {text}" for name, text in hook["let"].items())

@@ -164,6 +164,7 @@ def _hook_fields(hook: Hook, probe: ProbeProgram, plan: HookPlan | None) -> Fiel
         "to": hook.label,
         "mechanism": plan.mechanism if plan else "none",
         "rejected": dict(plan.rejected) if plan else {},
+        "scope": plan.scope if plan else "",
         "optional": hook.optional,
         "paired": hook.paired,
         "arguments": list(dict.fromkeys(_describe_arguments(hook))),

@@ -9,6 +9,7 @@ from orchestrator.backends.bcc.design.layout import MapLayout
 from orchestrator.backends.bcc.design.maps import MapSpec
 from orchestrator.backends.bcc.design.mechanism import MechanismChoice, choose_mechanism
 from orchestrator.backends.bcc.design.registers import ARCHITECTURES
+from orchestrator.backends.bcc.design.scope import describe_scope
 from orchestrator.backends.bcc.emit.source import (
     HookError,
     list_functions,
@@ -143,7 +144,7 @@ def build_artifact(
         backend=NAME,
         program=program,
         text=render_source(program, layout, choices, facts),
-        hooks=tuple(_plan_hook(hook, choices[hook.id]) for hook in program.hooks),
+        hooks=tuple(_plan_hook(hook, choices[hook.id], program) for hook in program.hooks),
         memory=used,
         enforced=_where_enforced(has_fetch=bool(facts.feature("fetch_atomics"))),
         capabilities=("CAP_BPF", "CAP_PERFMON"),
@@ -151,8 +152,13 @@ def build_artifact(
     )
 
 
-def _plan_hook(hook: Hook, choice: MechanismChoice) -> HookPlan:
-    return HookPlan(hook=hook.id, mechanism=choice.mechanism or "none", rejected=choice.rejected)
+def _plan_hook(hook: Hook, choice: MechanismChoice, program: Program) -> HookPlan:
+    return HookPlan(
+        hook=hook.id,
+        mechanism=choice.mechanism or "none",
+        rejected=choice.rejected,
+        scope=describe_scope(hook, choice.mechanism, program.target),
+    )
 
 
 def _where_enforced(*, has_fetch: bool) -> dict[str, Enforced]:

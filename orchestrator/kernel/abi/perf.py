@@ -20,7 +20,7 @@ SYSCALL = {"x86_64": 298, "aarch64": 241, "riscv64": 241, "s390x": 331, "ppc64le
 TYPE_SOFTWARE, SOFTWARE_DUMMY = 1, 9
 TYPE_TRACEPOINT = 2
 FLAG_FD_CLOEXEC = 8
-DISABLED = 1  # the first bit after read_format
+DISABLED, INHERIT = 1, 2  # the first bits after read_format
 IOC_SET_BPF = 0x40042408  # _IOW('$', 8, __u32)
 ATTRIBUTE_BYTES = 112
 #: EACCES of perf_event_open in spite of CAP_PERFMON (perf_event_paranoid above 2 is a patch of
@@ -49,14 +49,34 @@ def open_event(kind: int, config: int, *, config1: int = 0, config2: int = 0) ->
     """
     attributes = struct.pack(
         "=IIQQQQQIIQQ", kind, ATTRIBUTE_BYTES, config, 1, 0, 0, DISABLED, 1, 0, config1, config2
-    ).ljust(ATTRIBUTE_BYTES, b"\0")
-    buffer = ctypes.create_string_buffer(attributes, ATTRIBUTE_BYTES)
+    )
+    return _perf_event_open(attributes, -1, online_cpus()[0])
+
+
+def open_task_event(event_id: int, thread: int, *, inherit: bool = True) -> int:
+    """Open a tracepoint event for one thread, on all CPUs, and return its descriptor. `inherit`:
+    threads and processes that the thread starts later have it too, and theirs.
+
+    At a probe in user code the kernel then writes the breakpoint into the thread's process alone,
+    and other processes that have mapped the file run as without it (kernel/trace/trace_uprobe.c,
+    uprobe_perf_filter). It stays when the process executes another program, and goes with the last
+    of the process's threads that has the event. Disabled, as in `open_event`. OSError, ESRCH:
+    there is no such thread.
+    """
+    attributes = struct.pack(
+        "=IIQQQQQ",
+        *(TYPE_TRACEPOINT, ATTRIBUTE_BYTES, event_id, 1, 0, 0),
+        DISABLED | (INHERIT if inherit else 0),
+    )
+    return _perf_event_open(attributes, thread, -1)
+
+
+def _perf_event_open(attributes: bytes, pid: int, cpu: int) -> int:
+    buffer = ctypes.create_string_buffer(attributes.ljust(ATTRIBUTE_BYTES, b"\0"), ATTRIBUTE_BYTES)
     number = SYSCALL.get(platform.machine())
     if number is None:
         raise OSError(errno.ENOSYS, f"perf_event_open has no known number on {platform.machine()}")
-    fd: int = _libc.syscall(
-        number, buffer, -1, online_cpus()[0], -1, ctypes.c_ulong(FLAG_FD_CLOEXEC)
-    )
+    fd: int = _libc.syscall(number, buffer, pid, cpu, -1, ctypes.c_ulong(FLAG_FD_CLOEXEC))
     if fd < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

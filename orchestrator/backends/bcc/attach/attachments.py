@@ -9,6 +9,7 @@ from orchestrator.backends.bcc.attach.links import AttachRefused, attach_raw_tra
 from orchestrator.backends.bcc.attach.load import LoadError, load_program
 from orchestrator.backends.bcc.design.groups import ProgramGroup
 from orchestrator.backends.bcc.design.mechanism import MechanismChoice, has_alternatives
+from orchestrator.backends.bcc.design.scope import why_in_every_process
 from orchestrator.backends.bcc.handles.attachment import (
     AttachedSide,
     Attachment,
@@ -17,7 +18,7 @@ from orchestrator.backends.bcc.handles.attachment import (
     sides_by_program,
 )
 from orchestrator.backends.protocol import AttachedHook, AttachOptions, SkippedHook
-from orchestrator.compile.program import Hook
+from orchestrator.compile.program import Hook, ResolvedTarget
 from orchestrator.kernel.abi import bpf
 from orchestrator.plan.findings import Finding, HostError
 
@@ -41,7 +42,10 @@ class Attachments:
         choices: Mapping[int, MechanismChoice],
         options: AttachOptions,
         maps: Mapping[int, int],
+        target: ResolvedTarget | None = None,
     ) -> None:
+        """`target`: probes in user code are bound to its processes where that is possible."""
+        self._target = target or ResolvedTarget()
         self._choices, self._options, self._maps = choices, options, maps
         self.sides: list[AttachedSide] = []
         self.attached: list[AttachedHook] = []
@@ -110,13 +114,24 @@ class Attachments:
         try:
             program = load_side(first, group.mechanism, code, self._maps)
             self._programs.append(program)
-            attachment = attach_side(first, group.mechanism, program, self._options)
+            attachment = attach_side(
+                first, group.mechanism, program, self._options, self._processes_for(group)
+            )
         except (AttachRefused, ValueError, OSError) as error:
             finding = Finding(code="PP089", message=str(error), position=first.hook.position)
             raise HostError([finding]) from None
         return [
             AttachedSide(side=side, program=program, attachment=attachment) for side in group.sides
         ]
+
+    def _processes_for(self, group: ProgramGroup) -> tuple[int, ...]:
+        """The processes that get a probe in user code; none where all do."""
+        hooks = {side.hook.id: side.hook for side in group.sides}.values()
+        if any(why_in_every_process(h, group.mechanism, self._target) for h in hooks):
+            return ()
+        root = self._options.root_pid
+        own = self._target.pid or self._target.tid
+        return own if root is None else (*self._target.pid, root)
 
     def sides_only_for(self, probes: Collection[int]) -> list[AttachedSide]:
         """The sides whose programs serve no other probes than these."""

@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from orchestrator.backends.bcc.attach import clock, links, load
@@ -74,9 +74,14 @@ def _describe_program(hook: Hook) -> str:
 
 
 def attach_side(
-    side: HookSide, mechanism: Mechanism, program: int, options: AttachOptions
+    side: HookSide,
+    mechanism: Mechanism,
+    program: int,
+    options: AttachOptions,
+    processes: Sequence[int] = (),
 ) -> Attachment:
-    """Attach a loaded program. Raises links.AttachRefused, and ValueError for a place that cannot
+    """Attach a loaded program; `processes`: those that get a probe in user code (none: all do).
+    Raises links.AttachRefused, and ValueError for a place that cannot
     be written as a definition."""
     hook = side.hook
     match mechanism:
@@ -90,7 +95,10 @@ def attach_side(
         case "dynamic event":
             event = _define_event(side, options.run_id)
             return links.attach_dynamic_event(
-                event, program, lambda name: options.journal("event", name)
+                event,
+                program,
+                lambda name: options.journal("event", name),
+                processes=processes,
             )
         case "kprobe PMU":
             return links.attach_kprobe_pmu(

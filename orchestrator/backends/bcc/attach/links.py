@@ -9,12 +9,13 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from orchestrator.backends.bcc.attach.thread_events import open_thread_events
 from orchestrator.backends.bcc.handles.attachment import Attachment
 from orchestrator.kernel.abi import bpf, dynamic_events, perf
 from orchestrator.kernel.abi.dynamic_events import Event
@@ -102,12 +103,15 @@ def attach_dynamic_event(
     prog_fd: int,
     journal: Callable[[str], None],
     *,
+    processes: Iterable[int] = (),
     tracefs: Path = dynamic_events.TRACEFS,
 ) -> Attachment:
     """Define a private dynamic event, and attach a kprobe program (ctx: struct pt_regs) to it.
 
-    Works for kernel functions and files, at entry and return. Nothing is left behind by a failure.
-    Raises AttachRefused with the kernel's reason.
+    Works for kernel functions and files, at entry and return. `processes`: for a file, those that
+    get the probe, with all threads and what they start; without any, or where they cannot be
+    followed, all processes do. Nothing is left behind by a failure. Raises AttachRefused with the
+    kernel's reason.
     """
     try:
         dynamic_events.define_events([event], journal, tracefs=tracefs)
@@ -116,17 +120,37 @@ def attach_dynamic_event(
         raise AttachRefused("dynamic event", event.line, code, why) from None
     try:
         number = dynamic_events.event_id(event.full_name, tracefs=tracefs)
-        attachment = _attach_perf_event("dynamic event", event.line, number, prog_fd)
+        attachment = _attach_defined(event, number, prog_fd, tuple(processes))
     except (AttachRefused, OSError):
         dynamic_events.remove_events([event.full_name], tracefs=tracefs)
         raise
     return Attachment(
         mechanism=attachment.mechanism,
-        place=event.line,
+        place=attachment.place,
         fds=attachment.fds,
         events=(event.full_name,),
         tracefs=tracefs,
     )
+
+
+def _attach_defined(
+    event: Event, number: int, prog_fd: int, processes: Sequence[int]
+) -> Attachment:
+    """The program runs at every hit; the threads that have an event only say whose processes are
+    hit."""
+    if not processes:
+        return _attach_perf_event("dynamic event", event.line, number, prog_fd)
+    try:
+        fds = open_thread_events(number, processes, lambda fd: perf.set_program(fd, prog_fd))
+    except OSError as refused:
+        why = refused.strerror or str(refused)
+    else:
+        count = len(fds) - 1
+        threads = "1 thread" if count == 1 else f"{count} threads"
+        place = f"{event.line} in {threads} of the target and what they start"
+        return Attachment(mechanism="dynamic event", place=place, fds=fds)
+    attachment = _attach_perf_event("dynamic event", event.line, number, prog_fd)
+    return replace(attachment, place=f"{event.line} in every process: {why}")
 
 
 def attach_kprobe_pmu(

@@ -113,11 +113,17 @@ def _example_threads(layout: EventLayout) -> list[str]:
     return ["TARGET"] if layout.by_pid else []
 
 
+_ALL_PROCESSES = (
+    "in every process that maps the file: a trace instance cannot bind it to the target's"
+)
+
+
 def _hook_plan(hook_events: HookEvents, layout: EventLayout) -> HookPlan:
     return HookPlan(
         hook=hook_events.hook.id,
         mechanism=mechanism_of(hook_events, layout),
         rejected=_rejected_mechanisms(hook_events.hook),
+        scope=_ALL_PROCESSES if hook_events.hook.traits.space == "user" else "",
     )
 
 

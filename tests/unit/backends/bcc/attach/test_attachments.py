@@ -1,7 +1,7 @@
 """All programs are attached, or none; optional ones may be left out."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -40,7 +40,12 @@ class Kernel:
         return os.open(os.devnull, os.O_RDONLY)
 
     def attach(
-        self, side: HookSide, mechanism: Mechanism, _program: int, _options: AttachOptions
+        self,
+        side: HookSide,
+        mechanism: Mechanism,
+        _program: int,
+        _options: AttachOptions,
+        _processes: Sequence[int],
     ) -> Attachment:
         if side.function in self.refuses:
             raise AttachRefused(mechanism, side.function, 22, "no")

@@ -40,8 +40,16 @@ Share = Literal["all", "part", "unknown"]
 _UNKNOWN_LOSS: Mapping[LossReason, str] = {
     "ring": "it is not known how many records were lost because the buffer was full",
     "output": "it is not known how many records were lost because writing the output failed",
-    "missed": "it is not known how often the event happened and the kernel did not run the probe",
+    "missed": "it is not known how often {part} happened and the kernel did not run the probe",
     "map": "it is not known how much was lost because a map was full",
+}
+#: What can be missed uncounted, and how likely that is, by mechanism.
+_UNSEEN: Mapping[str, str] = {
+    "perf tracepoint": "only inside the handler of another probe on that CPU, which is rare",
+    "perf clock": "only while another BPF program runs on that CPU, which takes microseconds",
+    "kprobe PMU": "inside the handler of another probe, which is rare, and more returns than the "
+    "kernel has room for, which is common where many threads wait in the function",
+    "uprobe PMU": "only calls deeper than the kernel follows, which is rare",
 }
 #: For each count that is a loss: where it was lost, and a text to follow the number. `{part}`: the
 #: attach point or metric.
@@ -84,17 +92,19 @@ _RECURSION = ": it was running on that CPU already, nested or preempted"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
     """One way in which data was, or may have been, lost. `owner`: the probe or span; None: the run
-    as a whole; `is_record`: only a record is lost, and its event is counted."""
+    as a whole; `detail`: a text to follow the number, `unknown`: one for an unknown number;
+    `is_record`: only a record is lost, and its event is counted."""
 
     owner: str | None
     reason: LossReason
     count: Count
     detail: str
+    unknown: str
     is_record: bool = False
 
     def __str__(self) -> str:
         known = is_known(self.count)
-        text = f"{self.count:,} {self.detail}" if known else _UNKNOWN_LOSS[self.reason]
+        text = f"{self.count:,} {self.detail}" if known else self.unknown
         return f"{self.owner}: {text}" if self.owner else text
 
 
@@ -158,8 +168,15 @@ def describe_losses(ledger: Ledger, undelivered: Mapping[str, int]) -> Iterator[
             reason=reason,
             count=loss.lost,
             detail=text,
+            unknown=_describe_unknown(reason, loss),
             is_record=loss.kind is RECORDS,
         )
+
+
+def _describe_unknown(reason: LossReason, loss: LossCount) -> str:
+    text = _UNKNOWN_LOSS[reason].format(part=loss.part)
+    likely = _UNSEEN.get(loss.mechanism, "") if reason == "missed" else ""
+    return f"{text}: {likely}" if likely else text
 
 
 def _by_recursion(loss: LossCount) -> bool:

@@ -98,7 +98,7 @@ class Attachments:
         sides: list[AttachedSide] = []
         for group in cluster:
             try:
-                sides += self._attach(group, code[group.function])
+                sides += self._attach(group, code)
             except HostError as error:
                 for attachment in distinct_attachments(sides):
                     self._detach(attachment)
@@ -108,21 +108,55 @@ class Attachments:
                 raise
         return sides
 
-    def _attach(self, group: ProgramGroup, code: bytes) -> list[AttachedSide]:
-        """One program, which does the work of all the group's sides. Raises HostError."""
+    def _attach(self, group: ProgramGroup, code: Mapping[str, bytes]) -> list[AttachedSide]:
+        """One program, which does the work of all the group's sides, and its witness before it.
+        Raises HostError."""
         first = group.sides[0]
+        witness, link = self._attach_witness(group, code)
         try:
-            program = load_side(first, group.mechanism, code, self._maps)
+            program = load_side(first, group.mechanism, code[group.function], self._maps)
             self._programs.append(program)
             attachment = attach_side(
                 first, group.mechanism, program, self._options, self._processes_for(group)
             )
         except (AttachRefused, ValueError, OSError) as error:
+            self._close_all(link)
             finding = Finding(code="PP089", message=str(error), position=first.hook.position)
             raise HostError([finding]) from None
+        except HostError:
+            self._close_all(link)
+            raise
+        attachment.fds.extend(link)
         return [
-            AttachedSide(side=side, program=program, attachment=attachment) for side in group.sides
+            AttachedSide(
+                side=side,
+                program=program,
+                attachment=attachment,
+                witness=witness,
+                witnessed_in=None if witness is None else first.index,
+            )
+            for side in group.sides
         ]
+
+    def _attach_witness(
+        self, group: ProgramGroup, code: Mapping[str, bytes]
+    ) -> tuple[int | None, list[int]]:
+        """The program that counts the group's events, and the descriptors that keep it attached.
+        Where the kernel refuses it, misses are unknown."""
+        if not group.witness:
+            return None, []
+        name = group.witness_function
+        try:
+            program = load_program(code[name], bpf.RAW_TRACEPOINT, name=name, maps=self._maps)
+            self._programs.append(program)
+            return program, attach_raw_tracepoint(group.witness, program).fds
+        except (LoadError, AttachRefused):
+            return None, []
+
+    @staticmethod
+    def _close_all(fds: Sequence[int]) -> None:
+        for fd in fds:
+            os.close(fd)
 
     def _processes_for(self, group: ProgramGroup) -> tuple[int, ...]:
         """The processes that get a probe in user code; none where all do."""
@@ -146,6 +180,7 @@ class Attachments:
         """Detach some before the others. Raises OSError (EBUSY) as `detach_all` does."""
         self.sides = [attached for attached in self.sides if attached not in sides]
         programs = {attached.program for attached in sides}
+        programs |= {attached.witness for attached in sides if attached.witness is not None}
         self._programs = [program for program in self._programs if program not in programs]
         self._undo(programs, distinct_attachments(sides))
 

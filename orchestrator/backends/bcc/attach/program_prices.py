@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from orchestrator.backends.bcc.design.groups import ProgramGroup, price_kind
+from orchestrator.backends.bcc.design.groups import WITNESS_PRICE, ProgramGroup, price_kind
 from orchestrator.backends.prices import Price, look_up_prices
 
 __all__ = ["read_prices"]
@@ -10,7 +10,9 @@ __all__ = ["read_prices"]
 
 def read_prices(groups: Sequence[ProgramGroup]) -> Mapping[str, Price]:
     """The price of each way that `groups` are attached by, as named in backends/prices.py."""
-    return look_up_prices({price_kind(group) for group in groups}, _measure)
+    kinds = {price_kind(group) for group in groups}
+    kinds |= {WITNESS_PRICE for group in groups if group.witness}
+    return look_up_prices(kinds, _measure)
 
 
 def _measure(kind: str) -> tuple[float, float] | None:

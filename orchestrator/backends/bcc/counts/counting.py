@@ -13,6 +13,7 @@ from orchestrator.accounting.vocabulary import (
 )
 from orchestrator.backends.bcc.counts.kernel_counts import KernelCounts
 from orchestrator.backends.bcc.counts.reading import LedgerReader, Rows, find_feeds, sum_word
+from orchestrator.backends.bcc.counts.witnesses import Witnesses
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.handles.attachment import AttachedSide
 from orchestrator.backends.protocol import (
@@ -50,6 +51,7 @@ class Accounts:
         stacks (None: none are taken)."""
         self.layout, self.reader, self.feeds = map_layout, reader, find_feeds(map_layout)
         self._count_open, self._count_stacks = count_open, count_stacks
+        self._witnesses = Witnesses(reader)
         #: By span: open ones that were deleted from user space.
         self.forgotten = [0] * len(map_layout.program.spans)
         self._expired_before = [0] * len(map_layout.sides)
@@ -62,8 +64,9 @@ class Accounts:
         """Exclude what fired while programs were being attached, and what the kernel hit between
         opening an event and giving it its program. Hits are read before the ledger, so that a
         reading gives too few rather than too many; the largest of several is used."""
+        self._witnesses.start(sides)
         for _ in range(_LOOKS):
-            kernel, rows = KernelCounts(sides), self.reader.read_rows()
+            kernel, rows = self._read_kernel(sides), self.reader.read_rows()
             unseen = [
                 kernel.unseen(side, self.count_fired(rows[side.index]))
                 for side in self.layout.sides
@@ -73,9 +76,12 @@ class Accounts:
         expired = self.layout.ledger_word("expired")
         self._expired_before = [sum_word(rows[s.index], expired) for s in self.layout.sides]
 
+    def _read_kernel(self, sides: Sequence[AttachedSide]) -> KernelCounts:
+        return KernelCounts(sides, self._witnesses.count_missed(sides))
+
     def leave(self, sides: Sequence[AttachedSide]) -> None:
         """Read for the last time what is lost when some sides are detached."""
-        kernel, rows = KernelCounts(sides), self.reader.read_rows()
+        kernel, rows = self._read_kernel(sides), self.reader.read_rows()
         for attached in sides:
             side = attached.side
             fired = self.count_fired(rows[side.index]) + self._unseen_before[side.index]
@@ -90,7 +96,7 @@ class Accounts:
         """Everything; `sides` are those that are attached."""
         if self._final is not None:
             return self._final
-        kernel = KernelCounts(sides)
+        kernel = self._read_kernel(sides)
         rows = self.reader.read_rows()
         lost = self.layout.children_element
         own = [row for element, row in enumerate(rows) if element != lost]

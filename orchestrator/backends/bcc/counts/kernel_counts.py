@@ -1,16 +1,17 @@
 """The kernel's own counters of attached programs: hits of events, misses, recursion."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from orchestrator.accounting.count import UNKNOWN, Count, at_least, count_from_number
-from orchestrator.backends.bcc.counts.misses import only_tasks_cause
 from orchestrator.backends.bcc.design.layout import HookSide
+from orchestrator.backends.bcc.design.misses import only_tasks_cause
 from orchestrator.backends.bcc.handles.attachment import AttachedSide
 from orchestrator.kernel.abi import bpf, dynamic_events
 
 __all__ = ["KernelCounts"]
 
-#: Mechanisms whose only misses are counted as recursion (see misses.py).
+_NONE: Mapping[int, int] = {}
+#: Mechanisms whose only misses are counted as recursion (see design/misses.py).
 _RECURSION_ONLY = frozenset({"raw tracepoint", "fentry", "fexit"})
 
 
@@ -18,7 +19,9 @@ class KernelCounts:
     """The kernel's counters for the sides that are attached, read at once. They have to be read
     before the ledger: an event between the two must not count as missed."""
 
-    def __init__(self, sides: Sequence[AttachedSide]) -> None:
+    def __init__(self, sides: Sequence[AttachedSide], witnessed: Mapping[int, int] = _NONE) -> None:
+        """`witnessed`: by side that has a witness, the events that its program missed."""
+        self._witnessed = witnessed
         self._sides = {attached.side.index: attached for attached in sides}
         names = [attached.event for attached in sides if attached.event]
         self._hits = dynamic_events.read_profile(names) if names else {}
@@ -42,6 +45,8 @@ class KernelCounts:
         attached = self._sides.get(side.index)
         if attached is None:
             return UNKNOWN
+        if side.index in self._witnessed:
+            return self._witnessed[side.index]
         hits = self._hits.get(attached.event)
         if hits is None:
             return self._count_skipped(attached)

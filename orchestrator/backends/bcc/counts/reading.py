@@ -29,9 +29,10 @@ class LedgerReader:
 
     def read_rows(self) -> list[Rows]:
         """Every element's words as of now, in the numbering of layout.MapLayout."""
-        return [self._read_element(index) for index in range(self.layout.elements)]
+        return [self.read_element(index) for index in range(self.layout.elements)]
 
-    def _read_element(self, index: int) -> Rows:
+    def read_element(self, index: int) -> Rows:
+        """One element's words as of now."""
         value = self.ledger.lookup(struct.pack("=I", index)) or b""
         return [unpack_words(slot) for slot in self.ledger.slots(value)]
 

@@ -12,23 +12,39 @@ from orchestrator.backends.bcc.design.mechanism import Mechanism, MechanismChoic
 from orchestrator.compile.program import Hook
 from orchestrator.compile.span_lower import ROLE_ORDER
 
-__all__ = ["ProgramGroup", "cluster_groups", "group_sides", "is_at_return", "price_kind"]
+__all__ = [
+    "WITNESS_PRICE",
+    "ProgramGroup",
+    "cluster_groups",
+    "group_sides",
+    "is_at_return",
+    "price_kind",
+]
 __all__ += ["price_kind_of"]
 
+#: How witnesses are attached, by the names in backends/prices.py.
+WITNESS_PRICE = "raw tracepoint"
 _NO_SPAN = max(ROLE_ORDER.values()) + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramGroup:
-    """One program: its sides in the order in which they run."""
+    """One program: its sides in the order in which they run. `witness`: the raw tracepoint at which
+    a second program counts the same events (MechanismChoice)."""
 
     mechanism: Mechanism
     sides: tuple[HookSide, ...]
+    witness: str = ""
 
     @property
     def function(self) -> str:
         """The C function's name."""
         return self.sides[0].function
+
+    @property
+    def witness_function(self) -> str:
+        """The C function's name of the witness."""
+        return f"witness_{self.sides[0].index}"
 
 
 def group_sides(
@@ -42,7 +58,9 @@ def group_sides(
             by_place.setdefault((mechanism, *_place_key(side, mechanism)), []).append(side)
     return tuple(
         ProgramGroup(
-            mechanism=_mechanism_of(sides[0], choices), sides=tuple(sorted(sides, key=_run_order))
+            mechanism=_mechanism_of(sides[0], choices),
+            sides=tuple(sorted(sides, key=_run_order)),
+            witness=choices[sides[0].hook.id].witness,
         )
         for sides in by_place.values()
     )

@@ -22,6 +22,7 @@ FIRST_SPAN_BLANK = 9500
 #: Counters of one side of a hook on one CPU. fired = entered + expired; `late` events entered
 #: before the deadline and were judged after it.
 LEDGER_WORDS = (
+    "happened",  # as the witness of a perf tracepoint saw; before `entered`, as it is read first
     "entered",
     "expired",
     "late",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestrator.backends.bcc.design.hook_nodes import nodes_at_hook
+from orchestrator.backends.bcc.design.misses import only_tasks_cause
 from orchestrator.backends.bcc.design.registers import Access
 from orchestrator.compile.expressions.nodes import Field
 from orchestrator.compile.program import Hook
@@ -68,9 +69,12 @@ _NONE_REFUSED: Mapping[Mechanism, str] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MechanismChoice:
-    """The mechanism of a hook (None: there is none) and why each other one was not taken."""
+    """The mechanism of a hook (None: there is none) and why each other one was not taken.
+    `witness`: the raw tracepoint at which a second program counts the events, "" where the kernel
+    keeps none from the first without counting it."""
 
     mechanism: Mechanism | None
+    witness: str = ""
     rejected: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -88,7 +92,16 @@ def choose_mechanism(
             rejected[mechanism] = why
         else:
             chosen = mechanism
-    return MechanismChoice(mechanism=chosen, rejected=rejected)
+    witness = _choose_witness(hook, facts) if chosen == "perf tracepoint" else ""
+    return MechanismChoice(mechanism=chosen, rejected=rejected, witness=witness)
+
+
+def _choose_witness(hook: Hook, facts: KernelFacts) -> str:
+    """System calls have no raw tracepoints of their own, and need no witness."""
+    tracepoint = hook.tracepoint
+    if tracepoint is None or only_tasks_cause(tracepoint) or not facts.feature("raw_tracepoint"):
+        return ""
+    return tracepoint.event
 
 
 def has_alternatives(kind: AttachKind) -> bool:

@@ -165,7 +165,22 @@ def _render_outer(program: Program, map_layout: layout.MapLayout, group: Program
                 writer.line("if (ledger)")
                 writer.line(f"\t{side.function}_work(ctx, control, ledger);")
         writer.line(f"return {RETURNS[group.mechanism]};")
+    if group.witness:
+        _write_witness(writer, group)
     return writer.text()
+
+
+def _write_witness(writer: CWriter, group: ProgramGroup) -> None:
+    """A program at the same event that counts it, also where the kernel keeps it from the other."""
+    writer.line("")
+    writer.comment(f"counts every {group.witness}, also those that the program above misses")
+    writer.line(f"int {group.witness_function}(unsigned long long *ctx)")
+    with writer.block():
+        writer.line(f"u32 side = {group.sides[0].index};")
+        writer.line(f"struct ledger *ledger = pp_map_lookup(PP_MAP({layout.LEDGER}), &side);")
+        writer.line("if (ledger)")
+        writer.line("\tCOUNT(happened);")
+        writer.line("return 0;")
 
 
 class HookError(EmitError):
@@ -244,7 +259,9 @@ def list_functions(
     program: Program, map_layout: layout.MapLayout, choices: Mapping[int, MechanismChoice]
 ) -> Sequence[str]:
     """Names of all programs in the text."""
-    names = [group.function for group in group_sides(map_layout, choices)]
+    groups = group_sides(map_layout, choices)
+    names = [group.function for group in groups]
+    names += [group.witness_function for group in groups if group.witness]
     return [*names, FORK, EXIT] if program.target.children else names
 
 

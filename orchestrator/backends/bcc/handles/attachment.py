@@ -42,11 +42,15 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttachedSide:
-    """A side of a hook that fires: its program's descriptor and its attachment."""
+    """A side of a hook that fires: its program's descriptor and its attachment. `witness`: the
+    descriptor of the program that counts the same events, `witnessed_in`: the element of the ledger
+    in which it does so; None where there is none."""
 
     side: HookSide
     program: int
     attachment: Attachment
+    witness: int | None = None
+    witnessed_in: int | None = None
 
     @property
     def event(self) -> str:

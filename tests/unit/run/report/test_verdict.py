@@ -73,5 +73,6 @@ def test_what_may_have_been_lost_leaves_completeness_unknown() -> None:
     verdict = judge_ledger(ledger({"kernel_missed": UNKNOWN}), {})
     assert (verdict.complete, verdict.lost) == (UNKNOWN, UNKNOWN)
     assert verdict.reasons == (
-        "p: it is not known how often the event happened and the kernel did not run the probe",
+        "p: it is not known how often function:f (entry) happened and the kernel did not run the "
+        "probe",
     )

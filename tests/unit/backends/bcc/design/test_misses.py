@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.backends.bcc.counts.misses import only_tasks_cause
+from orchestrator.backends.bcc.design.misses import only_tasks_cause
 from orchestrator.kernel.tracepoints import Tracepoint
 
 

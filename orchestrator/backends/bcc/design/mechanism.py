@@ -97,7 +97,7 @@ def choose_mechanism(
 
 
 def _choose_witness(hook: Hook, facts: KernelFacts) -> str:
-    """System calls have no raw tracepoints of their own, and need no witness."""
+    """System calls have no separate raw tracepoints, and need no witness."""
     tracepoint = hook.tracepoint
     if tracepoint is None or only_tasks_cause(tracepoint) or not facts.feature("raw_tracepoint"):
         return ""

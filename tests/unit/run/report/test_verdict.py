@@ -76,3 +76,18 @@ def test_what_may_have_been_lost_leaves_completeness_unknown() -> None:
         "p: it is not known how often function:f (entry) happened and the kernel did not run the "
         "probe",
     )
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "likely"),
+    [
+        ("perf tracepoint", "only inside the handler of another probe on that CPU, which is rare"),
+        ("perf clock", "only while another BPF program runs on that CPU, which takes microseconds"),
+    ],
+)
+def test_where_misses_are_unknown_it_is_said_how_likely_they_are(
+    mechanism: str, likely: str
+) -> None:
+    unsure = ledger({"kernel_missed": UNKNOWN})
+    unsure["probes"]["p"]["hooks"][0]["mechanism"] = mechanism
+    assert judge_ledger(unsure, {}).reasons[0].endswith(f"did not run the probe: {likely}")

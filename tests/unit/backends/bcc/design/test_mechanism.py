@@ -56,3 +56,17 @@ def test_tracepoints_are_raw_unless_fields_are_read() -> None:
     plan = one("tracepoint:sched:sched_switch", "emit: {pid: args.next_pid}")
     assert mechanism(plan, recorded())[0] == "perf tracepoint"
     assert mechanism(one("syscall:read"), recorded())[0] == "perf tracepoint"
+
+
+def test_perf_tracepoints_have_a_witness_unless_only_tasks_cause_them() -> None:
+    """System calls and switches cannot be missed; without raw tracepoints there is none."""
+    plan = one("tracepoint:kmem:kmalloc", "emit: {size: args.bytes_req}")
+    for text, facts, witnesses in (
+        (plan, recorded(), ["witness_0"]),
+        (plan, without(recorded(), "raw_tracepoint"), []),
+        (one("tracepoint:kmem:kmalloc"), recorded(), []),
+        (one("syscall:read"), recorded(), []),
+        (one("tracepoint:sched:sched_switch", "emit: {p: args.prev_pid}"), recorded(), []),
+    ):
+        functions = backend("bcc").emit(program_of(text, facts), facts).detail.functions
+        assert [name for name in functions if name.startswith("witness")] == witnesses

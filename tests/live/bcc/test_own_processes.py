@@ -16,6 +16,7 @@ from tests.live.bcc.test_counts import LIMITS
 from tests.support.bcc_runs import Run, balanced, run
 
 N = 100
+NOBODY = 65534
 #: A function of libc that no program here calls by itself.
 PROBE = """
 probes:
@@ -62,12 +63,10 @@ _OF_TARGET, _OF_CHILD = 4 * N, 2 * N
 
 
 @contextmanager
-def waiting() -> Iterator["subprocess.Popen[str]"]:
+def waiting(user: int | None = None) -> Iterator["subprocess.Popen[str]"]:
     """The target, ready and without a call so far."""
     words = [sys.executable, "-c", _TARGET]
-    with subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as target:
+    with subprocess.Popen(words, stdin=-1, stdout=-1, text=True, user=user, group=user) as target:
         assert target.stdout is not None
         assert target.stdout.readline() == "ready\n"
         try:
@@ -113,6 +112,20 @@ def test_the_calls_of_a_process_are_counted_and_no_other_process_is_hit(
     with waiting() as target:
         plan = f"{LIMITS}target: {{pid: {target.pid}{children}}}\n{PROBE}"
         assert entry(run(plan, during=go(target))) == counts
+
+
+def test_children_that_may_gain_privileges_are_followed_in_every_process() -> None:
+    """Their events would go when they execute a set-user-ID program."""
+    with waiting(NOBODY) as target:
+        plan = f"{LIMITS}target: {{pid: {target.pid}, children: true}}\n{PROBE}"
+        counts = entry(run(plan, during=go(target)))
+    assert counts == (1000 + _OF_TARGET + _OF_CHILD, _OF_TARGET + _OF_CHILD, 1000, 0)
+
+
+def test_a_process_of_any_user_has_it_alone_while_children_are_not_followed() -> None:
+    with waiting(NOBODY) as target:
+        made = run(f"{LIMITS}target: {{pid: {target.pid}}}\n{PROBE}", during=go(target))
+    assert entry(made) == (_OF_TARGET + _OF_CHILD, _OF_TARGET, _OF_CHILD, 0)
 
 
 def test_a_thread_is_a_target_as_well() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from orchestrator.backends.bcc.attach.hooks import attach_side, load_side
 from orchestrator.backends.bcc.attach.links import AttachRefused, attach_raw_tracepoint
 from orchestrator.backends.bcc.attach.load import LoadError, load_program
+from orchestrator.backends.bcc.attach.thread_events import may_gain_privileges
 from orchestrator.backends.bcc.design.groups import ProgramGroup
 from orchestrator.backends.bcc.design.mechanism import MechanismChoice, has_alternatives
 from orchestrator.backends.bcc.design.scope import why_in_every_process
@@ -165,7 +166,8 @@ class Attachments:
             return ()
         root = self._options.root_pid
         own = self._target.pid or self._target.tid
-        return own if root is None else (*self._target.pid, root)
+        own = own if root is None else (*self._target.pid, root)
+        return () if self._target.children and may_gain_privileges(own) else own
 
     def sides_only_for(self, probes: Collection[int]) -> list[AttachedSide]:
         """The sides whose programs serve no other probes than these."""

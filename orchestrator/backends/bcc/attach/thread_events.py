@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator.kernel.abi import perf
 
-__all__ = ["open_thread_events"]
+__all__ = ["may_gain_privileges", "open_thread_events"]
 
 #: New threads inherit the event, so a second look finds only those that a thread without it started
 #: meanwhile; a process that starts threads faster than this is given up.
@@ -79,3 +79,20 @@ def _threads_of(processes: Iterable[int]) -> set[int]:
         with contextlib.suppress(OSError):  # it has ended, or never was
             threads.update(int(entry.name) for entry in Path(f"/proc/{process}/task").iterdir())
     return threads
+
+
+def may_gain_privileges(processes: Iterable[int]) -> bool:
+    """Whether children of these processes may execute a program with more privileges than theirs,
+    such as a set-user-ID one. The kernel then takes inherited events from the child
+    (fs/exec.c, begin_new_exec: perf_event_exit_task), uncounted. Root has no more to gain. A
+    process that is gone gains none."""
+    for process in processes:
+        try:
+            status = Path(f"/proc/{process}/status").read_text(errors="replace")
+        except OSError:
+            continue
+        fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+        is_root = set(fields.get("Uid", "").split()) == {"0"}
+        if not is_root and fields.get("NoNewPrivs", "0").strip() != "1":
+            return True
+    return False

@@ -217,3 +217,35 @@ def test_a_shipped_plan_takes_the_function_where_it_can(guest: CaseResult) -> No
     emit = ran.ledger("read")["emit"]
     assert {read["symbol"] for read in mine} == {"vfs_read"}
     assert len(mine) + emit["rate_limited"] >= N
+
+
+# ---------------------------------------------------------------- what is known of misses
+
+
+@case(
+    "bcc",
+    "attach: ufunction:libc.so.6:syscall",
+    "    args: {number: s64}\n    where: args.number == 146\n    emit: {wanted: args.number}\n"
+    + COUNT,
+    "rare",
+    str(N),
+)
+def test_user_function_in_the_command_alone(guest: CaseResult) -> None:
+    """Each of its calls (sched_get_priority_max), no miss, and no breakpoint elsewhere."""
+    ran = ran_in(guest)
+    check_reads(ran, "dynamic event", wanted=146)
+    [attached] = ran.of_kind("probe.attached")
+    assert "in 1 thread of the target and what they start" in attached["detail"]
+    assert [side["kernel_missed"] for side in ran.ledger("call")["hooks"][0]["sides"].values()] == [
+        0,
+        0,
+    ]
+
+
+@case("bcc", "attach: tracepoint:sched:sched_waking", "    metrics: {calls: {max: args.prio}}\n")
+def test_perf_tracepoint_with_a_witness(guest: CaseResult) -> None:
+    """An event of all contexts, whose record is read: what was missed is a number."""
+    ran = ran_in(guest)
+    assert ran.mechanisms() == {"tracepoint:sched:sched_waking": "perf tracepoint"}
+    assert ran.side("call")["kernel_missed"] != "unknown"
+    assert ran.finished["complete"] is (ran.side("call")["kernel_missed"] == 0)

@@ -1,12 +1,11 @@
 """Runs in a guest with the workload `tasks`: tasks that exec, take names, set the clock."""
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.guest import product
-from tests.support.paths import WORKLOADS
+from tests.support.product import build_tasks
 
 NAME = "tasks"
 
@@ -14,17 +13,8 @@ NAME = "tasks"
 def prepare(kernel: Any, share: Path, *, plan: str, backend: str, **more: Any) -> dict[str, Any]:
     """On the host: warm the cache for `plan`, and put the workload into the share."""
     product.compiled(kernel, share, plan=plan, backend=backend, **more)
-    build_tasks(share)
+    build_tasks(share, NAME)
     return {}
-
-
-def build_tasks(folder: Path, name: str = NAME) -> Path:
-    """The workload; static, so that it runs anywhere."""
-    binary = folder / name
-    source = WORKLOADS / "tasks.c"
-    words = ["gcc", "-O1", "-static", "-pthread", "-o", str(binary), str(source)]
-    subprocess.run(words, check=True)
-    return binary
 
 
 def run(*, plan: str, backend: str, argv: Sequence[str], lacks: Sequence[str] = ()) -> Any:

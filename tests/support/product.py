@@ -164,3 +164,13 @@ def build_load(folder: Path) -> Path:
     if not binary.exists():
         subprocess.run(["gcc", "-O2", "-pthread", "-o", binary, LOAD], check=True)
     return binary
+
+
+def build_tasks(folder: Path, name: str = "") -> Path:
+    """The workload of tasks that change what they are (workload/tasks.c), under `name` or a name of
+    this process alone; static, so that it runs anywhere."""
+    binary = folder / (name or f"pt{os.getpid()}")
+    if not binary.exists():
+        words = ["gcc", "-O1", "-static", "-pthread", "-o", str(binary), str(WORKLOADS / "tasks.c")]
+        subprocess.run(words, check=True)
+    return binary

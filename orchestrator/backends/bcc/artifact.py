@@ -46,7 +46,7 @@ def unsupported(program: Program, facts: KernelFacts) -> tuple[Finding, ...]:
         return general
     choices = {hook.id: choose_mechanism(hook, facts) for hook in program.hooks}
     findings = [*_find_unattachable(program, choices), *_find_too_large(program)]
-    layout = MapLayout(program)
+    layout = _lay_out(program, facts)
     try:
         text = render_source(program, layout, choices, facts)
     except HookError as error:
@@ -66,7 +66,7 @@ def _check_host(program: Program, facts: KernelFacts) -> Iterator[Finding]:
     if not facts.recorded and not facts.feature("bcc"):
         yield _make_finding(f"the compiler is missing: {facts.feature('bcc').detail}")
     needs_task = [h for h in program.hooks if h.body.task not in (None, "none")]
-    if (program.target.children or needs_task) and "comm" not in task_offsets(facts):
+    if (program.target.children or needs_task) and "live" not in task_offsets(facts):
         yield _make_finding("the layout of task_struct is not known without BTF")
 
 
@@ -126,7 +126,7 @@ def build_artifact(
     program: Program, facts: KernelFacts, choices: Mapping[int, MechanismChoice]
 ) -> Artifact[BccDetail]:
     """The artifact with the mechanisms given."""
-    layout = MapLayout(program)
+    layout = _lay_out(program, facts)
     specs = memory.map_specs(layout)
     cpus = facts.possible_cpus
     used = memory.by_purpose(layout, specs, cpus)
@@ -150,6 +150,11 @@ def build_artifact(
         capabilities=("CAP_BPF", "CAP_PERFMON"),
         detail=detail,
     )
+
+
+def _lay_out(program: Program, facts: KernelFacts) -> MapLayout:
+    can_follow = "live" in task_offsets(facts) and bool(facts.feature("raw_tracepoint"))
+    return MapLayout(program, can_follow=can_follow)
 
 
 def _plan_hook(hook: Hook, choice: MechanismChoice, program: Program) -> HookPlan:

@@ -3,7 +3,7 @@
  *
  *   getppid N            N getppid system calls
  *   name TEXT            takes this name (prctl)
- *   thread-exec          a thread that does not lead the process executes this program again
+ *   thread               goes on in a thread that does not lead the process; the leader waits
  *   execve, execveat     executes this program again, by that call
  *   fexecve              the same, by a descriptor (execveat with an empty path)
  *   failing-exec         an execve and an execveat that fail
@@ -52,18 +52,13 @@ static char **arguments(void)
 	return rest - 1;
 }
 
-static void *execute(void *unused)
-{
-	execv(self, arguments());
-	check(1, "execv");
-	return unused;
-}
+static void *run_rest(void *unused);
 
-static void execute_from_thread(void)
+static void go_on_in_thread(void)
 {
 	pthread_t thread;
 
-	check(pthread_create(&thread, NULL, execute, NULL) != 0, "pthread_create");
+	check(pthread_create(&thread, NULL, run_rest, NULL) != 0, "pthread_create");
 	for (;;)
 		pause();
 }
@@ -168,10 +163,10 @@ static void step(const char *word)
 			syscall(SYS_getppid);
 	else if (!strcmp(word, "name"))
 		prctl(PR_SET_NAME, next());
-	else if (!strcmp(word, "thread-exec"))
-		execute_from_thread();
+	else if (!strcmp(word, "thread"))
+		go_on_in_thread();
 	else if (!strcmp(word, "execve"))
-		execute(NULL);
+		check(execv(self, arguments()), word);
 	else if (!strcmp(word, "execveat"))
 		check(syscall(SYS_execveat, AT_FDCWD, self, arguments(), none, 0), word);
 	else if (!strcmp(word, "fexecve"))
@@ -197,6 +192,14 @@ static void step(const char *word)
 		check(1, word);
 }
 
+static void *run_rest(void *unused)
+{
+	while (*rest)
+		step(*rest++);
+	exit(0);
+	return unused;
+}
+
 int main(int argc, char **argv)
 {
 	char path[4096];
@@ -207,7 +210,5 @@ int main(int argc, char **argv)
 	path[length] = 0;
 	self = path;
 	rest = argv + 1;
-	while (*rest)
-		step(*rest++);
-	return 0;
+	run_rest(NULL);
 }

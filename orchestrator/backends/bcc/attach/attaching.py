@@ -20,7 +20,7 @@ from orchestrator.backends.bcc.counts.session_counters import SessionCounters
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.groups import ProgramGroup, cluster_groups, group_sides
 from orchestrator.backends.bcc.design.mechanism import choose_mechanism
-from orchestrator.backends.bcc.emit.source import EXIT, FORK
+from orchestrator.backends.bcc.emit.followers import EXEC, EXIT, FORK
 from orchestrator.backends.bcc.handles.maps import Map
 from orchestrator.backends.protocol import Artifact, AttachOptions
 from orchestrator.kernel.facts import KernelFacts
@@ -125,20 +125,20 @@ def _attach_all(  # noqa: PLR0913  # everything that was made before
     maps: Mapping[int, Map],
     options: AttachOptions,
 ) -> None:
-    """All programs; those that follow children around the others."""
-    target = artifact.program.target
-    if target.children:
+    """All programs; those that follow the target's tasks around the others."""
+    follows = artifact.detail.layout.follows_numbers
+    if follows:
         attachments.attach_follower(FORK, code[FORK], "sched_process_fork")
-        # Seed the task map; the fork program catches later children.
-        for pid in target.pid if options.root_pid is None else (options.root_pid,):
-            seed.seed_threads(maps[layout.TASKS], pid)
+        attachments.attach_follower(EXEC, code[EXEC], "sched_process_exec")
+        # What is read from /proc now; the programs see what happens later.
+        seed.seed_tasks(maps[layout.TASKS], artifact.program.target, options.root_pid)
     for hook in artifact.program.hooks:
         choice = artifact.detail.choices[hook.id]
         if choice.mechanism is None:
             attachments.skip_hook(hook, "; ".join(choice.rejected.values()))
     for cluster in cluster_groups(groups):
         attachments.attach_cluster(cluster, code)
-    if target.children:  # a probe at the same event sees the task before it is removed
+    if follows:  # a probe at the same event sees the task before it is removed
         attachments.attach_follower(EXIT, code[EXIT], "sched_process_exit")
 
 

@@ -61,7 +61,7 @@ class Attachments:
             self._programs.append(program)
             self._followers.append(attach_raw_tracepoint(event, program))
         except (LoadError, AttachRefused) as error:
-            message = f"children cannot be followed: {error}"
+            message = f"the tasks of the target cannot be followed: {error}"
             raise HostError([Finding(code="PP089", message=message)]) from None
 
     def attach_cluster(self, cluster: Sequence[ProgramGroup], code: Mapping[str, bytes]) -> None:

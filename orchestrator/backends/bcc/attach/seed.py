@@ -1,12 +1,11 @@
 """What user space writes before programs are armed: parameters, bounds, extremes, tasks."""
 
-import contextlib
 import struct
 from pathlib import Path
 
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.handles.maps import Map
-from orchestrator.compile.program import SpanProgram
+from orchestrator.compile.program import ResolvedTarget, SpanProgram
 from orchestrator.plan.model import Rate
 
 UNLIMITED = (1 << 64) - 1
@@ -54,9 +53,39 @@ def span_element(map_layout: layout.MapLayout, span: SpanProgram, cpus: int) -> 
     return struct.pack(f"={len(words)}Q", *words) * cpus
 
 
-def seed_threads(tasks: Map, pid: int) -> None:
-    """Put all threads of a process into the map; twice, for threads created while it is read."""
+def seed_tasks(tasks: Map, target: ResolvedTarget, root_pid: int | None) -> None:
+    """Put the numbers of the target into the map, each with what it is there for; twice, for
+    threads created while it is read. `root_pid`: the run's command, which is followed."""
     for _ in range(2):
-        with contextlib.suppress(OSError):
-            for thread in Path(f"/proc/{pid}/task").iterdir():
-                tasks.update(struct.pack("=I", int(thread.name)), b"\1")
+        for number, bits in target_numbers(target, root_pid).items():
+            tasks.update(struct.pack("=I", number), bytes([bits]))
+
+
+def target_numbers(target: ResolvedTarget, root_pid: int | None) -> dict[int, int]:
+    """The bits of each number that the target has now. A process or thread that does not exist is
+    awaited: the first task with its number is meant."""
+    found: dict[int, int] = {}
+
+    def add(number: int, name: str) -> None:
+        found[number] = found.get(number, 0) | layout.NUMBER_BITS[name]
+
+    for number in target.tid:
+        add(number, "thread")
+    for number in target.pid:
+        add(number, "process")
+    if target.children:
+        for process in target.pid if root_pid is None else (root_pid,):
+            for number in _threads_of(process):
+                add(number, "followed")
+    for number in (*target.tid, *target.pid):
+        if not Path(f"/proc/{number}").exists():
+            add(number, "awaited")
+    return found
+
+
+def _threads_of(process: int) -> list[int]:
+    """The threads of a process; its own number where it does not exist."""
+    try:
+        return [int(thread.name) for thread in Path(f"/proc/{process}/task").iterdir()]
+    except OSError:
+        return [process]

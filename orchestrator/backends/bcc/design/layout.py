@@ -67,6 +67,10 @@ FRAME_HEAD_BYTES = 24  # struct pp_frame
 STACK_FRAME_BYTES = 160  # larger frames are filled in the map and not on the BPF stack of 512 bytes
 OPEN_ENTRIES = 10_240
 TASK_ENTRIES = 16_384
+#: What a task's number is in the map of the target's tasks for: a followed thread; a thread or a
+#: process that the target names; `awaited`: such a one does not exist yet.
+NUMBER_BITS = {"followed": 1, "thread": 2, "process": 4, "awaited": 8}
+SPARE_TASKS = 16  # numbers that are changing hands
 SPARSE_BUCKETS_PER_KEY = 32
 #: Counters of the map of stacks: kept, map full, no scratch memory or lock available.
 STACK_WORDS = ("kept", "map_full", "map_busy")
@@ -98,8 +102,13 @@ class HookSide:
 class MapLayout:
     """Offsets and sizes for one program."""
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    def __init__(self, program: Program, *, can_follow: bool = True) -> None:
+        """`can_follow`: this kernel shows where tasks fork, exec and end."""
+        self.program, target = program, program.target
+        named = len(target.pid) + len(target.tid)
+        #: Whether the numbers of the target's tasks are kept in a map, and how many it holds.
+        self.follows_numbers = target.children or (can_follow and named > 0)
+        self.task_entries = TASK_ENTRIES if target.children else 2 * named + SPARE_TASKS
         pairs = [(hook, side) for hook in program.hooks for side in hook.sides]
         self.sides = tuple(
             HookSide(index=index, hook=hook, name=name) for index, (hook, name) in enumerate(pairs)

@@ -33,8 +33,8 @@ def map_specs(map_layout: layout.MapLayout) -> dict[int, MapSpec]:
         )
         if not map_layout.frames_on_stack:
             specs[layout.BLANK] = _array_spec("pp_blank", map_layout.frame_bytes, 1)
-    if map_layout.program.target.children:
-        specs[layout.TASKS] = _make_spec("pp_tasks", "hash", 4, 1, layout.TASK_ENTRIES)
+    if map_layout.follows_numbers:
+        specs[layout.TASKS] = _make_spec("pp_tasks", "hash", 4, 1, map_layout.task_entries)
     if map_layout.stack_depth:
         specs |= _stack_specs(map_layout)
     for metric in map_layout.program.metrics:

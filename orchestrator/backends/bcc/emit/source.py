@@ -7,14 +7,17 @@ from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.groups import ProgramGroup, group_sides
 from orchestrator.backends.bcc.design.mechanism import ACCESS, RETURNS, Mechanism, MechanismChoice
 from orchestrator.backends.bcc.emit import stacks as emit_stacks
+from orchestrator.backends.bcc.emit.followers import (
+    follower_functions,
+    render_followers,
+    render_numbers,
+)
 from orchestrator.backends.bcc.emit.hook import HookText
 from orchestrator.backends.bcc.emit.site import EmitError, EmitSite
 from orchestrator.backends.bcc.emit.span import declare_span
 from orchestrator.backends.bcc.emit.writer import CWriter, comment_text
 from orchestrator.compile.program import Hook, Program
 from orchestrator.kernel.facts import KernelFacts
-
-FORK, EXIT = "follow_fork", "follow_exit"
 
 #: What every function of a program uses. A disarmed program reads one word and counts.
 _COMMON = """
@@ -61,35 +64,11 @@ PP_INLINE u64 thread_of(u64 identity)
 #define THREAD() thread_of(pp_pid_tgid())
 """
 
-_FOLLOW = """
-/* A child of a followed thread is followed too; a new thread is a child here. */
-int follow_fork(unsigned long long *ctx)
-{
-	u32 parent = 0, child = 0;
-	u8 one = 1;
-	u32 side = LOST_SIDE;
-	if (pp_read(0, &parent, 4, ctx[0] + PID) || pp_read(0, &child, 4, ctx[1] + PID))
-		return 0;
-	if (!pp_map_lookup(PP_MAP(TASKS), &parent))
-		return 0;
-	if (pp_map_update(PP_MAP(TASKS), &child, &one, PP_ANY)) {
-		struct ledger *ledger = pp_map_lookup(PP_MAP(LEDGER), &side);
-		if (ledger)
-			COUNT(map_full);
-	}
-	return 0;
+_MEMBERS = {
+    "task_struct": ("pid", "tgid", "comm", "cred", "mm", "signal"),
+    "cred": ("uid", "gid"),
+    "signal_struct": ("live",),
 }
-
-int follow_exit(unsigned long long *ctx)
-{
-	u32 gone = 0;
-	if (pp_read(0, &gone, 4, ctx[0] + PID) == 0)
-		pp_map_delete(PP_MAP(TASKS), &gone);
-	return 0;
-}
-"""
-
-_TASK_MEMBERS = {"pid": "pid", "tgid": "tgid", "comm": "comm", "cred": "cred", "mm": "mm"}
 
 
 def render_source(
@@ -105,6 +84,7 @@ def render_source(
         fetch + "#include <probeplan/runtime.h>\n" + emit_stacks.include_stacks(map_layout) + "\n",
         declare_elements(map_layout),
         render_common(map_layout),
+        render_numbers(map_layout),
     ]
     offsets = task_offsets(facts)
     parts += map(declare_span, program.spans)
@@ -115,8 +95,7 @@ def render_source(
     parts += [
         _render_outer(program, map_layout, group) for group in group_sides(map_layout, choices)
     ]
-    if program.target.children:
-        parts.append(render_followers(map_layout, offsets))
+    parts.append(render_followers(map_layout, offsets))
     return "".join(parts)
 
 
@@ -224,32 +203,21 @@ def render_common(map_layout: layout.MapLayout) -> str:
     return _define_numbers(_COMMON, numbers)
 
 
-def render_followers(map_layout: layout.MapLayout, offsets: Mapping[str, int]) -> str:
-    """The programs on sched_process_fork and sched_process_exit."""
-    numbers = {
-        "PID": offsets["pid"],
-        "TASKS": layout.TASKS,
-        "LEDGER": layout.LEDGER,
-        "LOST_SIDE": map_layout.children_element,
-    }
-    return _define_numbers(_FOLLOW, numbers)
-
-
 def _define_numbers(text: str, numbers: Mapping[str, int]) -> str:
     return "".join(f"#define {name} {value}\n" for name, value in numbers.items()) + text
 
 
 def task_offsets(facts: KernelFacts) -> dict[str, int]:
-    """Offsets in bytes in task_struct and in cred, by member name; members that the kernel's BTF
+    """Offsets in bytes in the structures of _MEMBERS, by member name; members that the kernel's BTF
     lacks are left out."""
     btf = facts.btf
     if btf is None:
         return {}
     offsets: dict[str, int] = {}
-    for struct, names in (("task_struct", _TASK_MEMBERS), ("cred", {"uid": "uid", "gid": "gid"})):
+    for struct, names in _MEMBERS.items():
         type_id = btf.struct(struct)
-        for name, member_name in names.items():
-            member = btf.member(type_id, member_name) if type_id is not None else None
+        for name in names:
+            member = btf.member(type_id, name) if type_id is not None else None
             if member is not None:
                 offsets[name] = member.bit_offset // 8
     return offsets
@@ -262,7 +230,7 @@ def list_functions(
     groups = group_sides(map_layout, choices)
     names = [group.function for group in groups]
     names += [group.witness_function for group in groups if group.witness]
-    return [*names, FORK, EXIT] if program.target.children else names
+    return [*names, *follower_functions(map_layout)]
 
 
-__all__ = ["EXIT", "FORK", "HookError", "list_functions", "render_source", "task_offsets"]
+__all__ = ["HookError", "list_functions", "render_source", "task_offsets"]

@@ -1,6 +1,5 @@
 """The task that an event belongs to, and the plan's test of it."""
 
-from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.hook_nodes import nodes_at_hook
 from orchestrator.backends.bcc.emit.expressions import Expressions
 from orchestrator.backends.bcc.emit.site import EmitError
@@ -77,11 +76,10 @@ class TargetTest:
             self._test_comm(target)
 
     def _test_ids(self, target: ResolvedTarget) -> None:
-        tests = [f"pid == {pid}U" for pid in target.pid]
-        if target.children:
-            tests.append(f"pp_map_lookup(PP_MAP({layout.TASKS}), &tid) != 0")
+        tests = ["is_target_process(pid)"] if target.pid else []
+        tests += ["is_followed(tid)"] if target.children else []
         self._drop_unless(tests)
-        self._drop_unless([f"tid == {tid}U" for tid in target.tid])
+        self._drop_unless(["is_target_thread(tid)"] if target.tid else [])
 
     def _test_cgroups(self, target: ResolvedTarget) -> None:
         if self.e.site.body.task is not None:

@@ -1,10 +1,12 @@
 """What user space writes before programs are armed."""
 
+import os
 import struct
 import threading
 
 from orchestrator.backends.bcc.attach import seed
 from orchestrator.backends.bcc.design import layout
+from orchestrator.compile.program import ResolvedTarget
 from tests.support.bcc_maps import CPUS, fake_maps, recorded_program
 
 PLAN = """
@@ -60,23 +62,44 @@ def test_extremes_start_from_what_every_value_replaces() -> None:
     assert sum(words) == 2 * ((1 << 63) - 1)
 
 
+OWN, GONE = os.getpid(), 1 << 30
+BITS = layout.NUMBER_BITS
+
+
 def test_all_threads_of_a_process_are_followed() -> None:
-    plan = "target: {children: true}\nprobes: {p: {attach: 'entry:vfs_read', emit: {}}}"
-    _, maps = fake_maps(recorded_program(plan))
     done = threading.Event()
-    threads = [threading.Thread(target=done.wait) for _ in range(3)]
+    threads = [threading.Thread(target=done.wait, daemon=True) for _ in range(3)]
     for thread in threads:
         thread.start()
-    seed.seed_threads(maps[layout.TASKS], threading.main_thread().native_id or 0)  # type: ignore[arg-type]
+    numbers = seed.target_numbers(ResolvedTarget(children=True), OWN)
     done.set()
-    followed = {struct.unpack("=I", key)[0] for key in maps[layout.TASKS].contents}
-    assert {thread.native_id for thread in threads} <= followed
-    for thread in threads:
-        thread.join()
+    assert {thread.native_id for thread in threads} <= numbers.keys()
+    assert {*numbers.values()} == {BITS["followed"]}
 
 
-def test_a_process_that_is_gone_has_no_threads() -> None:
-    plan = "target: {children: true}\nprobes: {p: {attach: 'entry:vfs_read', emit: {}}}"
-    _, maps = fake_maps(recorded_program(plan))
-    seed.seed_threads(maps[layout.TASKS], 1 << 30)  # type: ignore[arg-type]
-    assert not maps[layout.TASKS].contents
+def test_a_number_has_all_that_it_is_there_for() -> None:
+    """A process that is named and followed; its leader is a thread too."""
+    target = ResolvedTarget(pid=(OWN,), tid=(OWN,), children=True)
+    number = seed.target_numbers(target, None)[OWN]
+    assert number == BITS["process"] | BITS["thread"] | BITS["followed"]
+
+
+def test_what_does_not_exist_yet_is_awaited() -> None:
+    target = ResolvedTarget(pid=(GONE, OWN), children=True)
+    assert seed.target_numbers(target, None)[GONE] == (
+        BITS["process"] | BITS["followed"] | BITS["awaited"]
+    )
+    alone = seed.target_numbers(ResolvedTarget(tid=(GONE, OWN)), None)
+    assert alone == {GONE: BITS["thread"] | BITS["awaited"], OWN: BITS["thread"]}
+
+
+def test_the_numbers_are_in_the_map() -> None:
+    plan = "target: {pid: [1, 2]}\nprobes: {p: {attach: 'entry:vfs_read', emit: {}}}"
+    program = recorded_program(plan)
+    _, maps = fake_maps(program)
+    seed.seed_tasks(maps[layout.TASKS], program.target, None)  # type: ignore[arg-type]
+    found = {
+        struct.unpack("=I", key)[0]: value[0] for key, value in maps[layout.TASKS].contents.items()
+    }
+    assert found[1] == BITS["process"]
+    assert set(found) == {1, 2}

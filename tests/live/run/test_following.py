@@ -23,8 +23,7 @@ probes:
   call: {attach: "syscall:getppid", emit: {}}
 """
 
-#: Where the kernel itself keeps the numbers (set_event_pid), it lets go of one a little later.
-in_programs = pytest.mark.parametrize("backend", ["bcc"])
+
 backends = pytest.mark.parametrize("backend", ["bcc", "tracefs"])
 
 
@@ -82,7 +81,7 @@ def test_a_command_stays_the_target_when_a_thread_of_it_execs(
     assert ran.finished["ledger"]["children_lost"] == 0
 
 
-@in_programs
+@backends
 def test_a_stranger_with_the_number_of_a_thread_that_executed_is_not_the_target(
     backend: str, plan: str, tasks: Path, tmp_path: Path
 ) -> None:
@@ -111,7 +110,7 @@ def during(arguments: Sequence[str], act: Callable[[], None]) -> Ran:
     return run.end()
 
 
-@in_programs
+@backends
 def test_a_thread_that_is_named_is_the_target_under_its_new_number(
     backend: str, plan: str, tasks: Path, tmp_path: Path
 ) -> None:
@@ -131,7 +130,7 @@ def test_a_thread_that_is_named_is_the_target_under_its_new_number(
     assert comms(ran) == [tasks.name] * 5
 
 
-@in_programs
+@backends
 def test_a_process_that_is_named_is_not_the_next_one_with_its_number(
     backend: str, plan: str, tasks: Path, tmp_path: Path
 ) -> None:

@@ -113,7 +113,7 @@ def test_everything_is_journalled_before_it_is_made(load: str, tracing: Path) ->
         run_id=new_run(), journal=note, unjournal=lambda *entry: noted.remove(entry)
     )
     session = tracefs.attach(artifact_of(load), live_facts(), options)
-    assert sorted(kind for kind, _ in noted) == ["event", "event", "instance"]
+    assert sorted(kind for kind, _ in noted) == ["event", "event", "instance", "instance"]
     assert all(what.startswith("probeplan") for _, what in noted)
     session.detach()
     session.detach()
@@ -253,7 +253,8 @@ time.sleep(60)
         process.kill()
     assert not alive(process.pid)
     try:
-        assert (instance / "tracing_on").read_text() == "0\n"
+        for stopped in (tracing / "instances").glob(f"probeplan-{run_id}*"):
+            assert (stopped / "tracing_on").read_text() == "0\n"
     finally:
         _clean(tracing, run_id)
 
@@ -262,6 +263,7 @@ def _clean(tracing: Path, run_id: str) -> None:
     """What `cleanup` does for a dead run."""
     from orchestrator.kernel.abi.dynamic_events import remove_events
 
-    (tracing / f"instances/probeplan-{run_id}").rmdir()
+    for instance in (tracing / "instances").glob(f"probeplan-{run_id}*"):
+        instance.rmdir()
     lines = (tracing / "uprobe_events").read_text().split()
     remove_events([word[2:] for word in lines if f"probeplan_{run_id}/" in word])

@@ -50,13 +50,14 @@ int follow_fork(unsigned long long *ctx)
 	return 0;
 }
 
-/* A thread that takes the number of its process's leader is what it was, under the new number. */
+/* A thread that takes the number of its process's leader is what it was, under the new number, and
+ * the process is what it was. The old number may be another task's by now. */
 int follow_exec(unsigned long long *ctx)
 {
 	u32 number = 0, old = (u32)ctx[1];
 	if (pp_read(0, &number, 4, ctx[0] + PID) || number == old)
 		return 0;
-	u8 bits = number_bits(old) | (number_bits(number) & BIT_PROCESS);
+	u8 bits = number_bits(old) | (number_bits(number) & ~BIT_THREAD);
 	set_number_bits(number, bits);
 	set_number_bits(old, 0);
 	return 0;

@@ -1,5 +1,6 @@
 """From an artifact to a session: a private instance with all events, or none."""
 
+import contextlib
 from pathlib import Path
 
 from orchestrator.backends.protocol import Artifact, AttachOptions, SkippedHook
@@ -7,11 +8,13 @@ from orchestrator.backends.tracefs.attach.optional_hooks import without_refused
 from orchestrator.backends.tracefs.attach.session import TracefsSession
 from orchestrator.backends.tracefs.counts.event_costs import price_events
 from orchestrator.backends.tracefs.design.layout import EventLayout
+from orchestrator.backends.tracefs.design.task_events import task_stop_writes
 from orchestrator.backends.tracefs.design.writes import (
     attach_writes,
     names_from_run_id,
     stop_writes,
 )
+from orchestrator.backends.tracefs.instance.task_instance import TaskInstance, make_task_instance
 from orchestrator.backends.tracefs.instance.threads import own_threads, target_threads
 from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance, WriteRefused
 from orchestrator.compile.program import ResolvedTarget
@@ -30,17 +33,23 @@ def attach(
     skipped: list[SkippedHook] = []
     while True:
         instance = _make_instance(facts, options)
+        watching = contextlib.ExitStack()
         try:
+            tasks = _watch_tasks(instance, layout, artifact.program.target, options)
+            if tasks is not None:
+                watching.callback(tasks.instance.close)
             _perform_attach(instance, layout, artifact.program.target, options)
             prices = price_events(layout, instance)
         except WriteRefused as refused:
+            watching.close()
             instance.close()
             layout = without_refused(layout, refused, skipped)
         except BaseException:
+            watching.close()
             instance.close()
             raise
         else:
-            return TracefsSession(artifact.program, layout, instance, skipped, prices)
+            return TracefsSession(artifact.program, layout, instance, tasks, skipped, prices)
 
 
 def _make_instance(facts: KernelFacts, options: AttachOptions) -> TraceInstance:
@@ -60,6 +69,18 @@ def _make_instance(facts: KernelFacts, options: AttachOptions) -> TraceInstance:
         journal=options.journal,
         unjournal=options.unjournal,
     )
+
+
+def _watch_tasks(
+    instance: TraceInstance, layout: EventLayout, target: ResolvedTarget, options: AttachOptions
+) -> TaskInstance | None:
+    """What becomes of tasks is recorded from before the target's numbers are looked up."""
+    if not layout.task_buffer_kb:
+        return None
+    tasks = make_task_instance(instance, target, options.root_pid, layout.task_buffer_kb)
+    for step in task_stop_writes(tasks.instance.names):
+        options.stop(str(instance.tracefs / step.path), step.text)
+    return tasks
 
 
 def _perform_attach(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orchestrator.backends.tracefs.design.layout import EventLayout
+from orchestrator.backends.tracefs.instance.task_instance import TaskInstance
 from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.compile.program import Program
 
@@ -21,6 +22,7 @@ class LazyReadingSide:
     program: Program
     layout: EventLayout
     instance: TraceInstance
+    tasks: TaskInstance | None
     _made: "ReadingSide | None" = field(default=None, init=False)
 
     @property
@@ -34,5 +36,5 @@ class LazyReadingSide:
         if self._made is None:
             from orchestrator.backends.tracefs.reader.reading_side import make_reading_side
 
-            self._made = make_reading_side(self.program, self.layout, self.instance)
+            self._made = make_reading_side(self.program, self.layout, self.instance, self.tasks)
         return self._made

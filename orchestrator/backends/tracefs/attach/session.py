@@ -1,5 +1,6 @@
 """A run's probes in tracefs: armed, read, counted and removed."""
 
+import contextlib
 import select
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ from orchestrator.backends.tracefs.design.writes import (
     source_switch_writes,
     trigger_switch_writes,
 )
+from orchestrator.backends.tracefs.instance.task_instance import TaskInstance
 from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import Program
@@ -48,15 +50,17 @@ __all__ = ["TracefsSession"]
 class TracefsSession:
     """protocol.Session of one instance. numpy is imported when events are first read."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # everything that was made before
         self,
         program: Program,
         layout: EventLayout,
         instance: TraceInstance,
+        tasks: TaskInstance | None,
         skipped: Sequence[SkippedHook],
         prices: Mapping[str, Price],
     ) -> None:
         self.program, self.layout, self.instance = program, layout, instance
+        self._tasks = tasks
         self._prices = prices
         self.skipped: Sequence[SkippedHook] = tuple(skipped)
         self.attached: Sequence[AttachedHook] = tuple(
@@ -65,10 +69,11 @@ class TracefsSession:
         self._armed = False
         self._closed = False
         self._poll = select.poll()
-        for pipe in instance.open_pipes().values():
-            self._poll.register(pipe, select.POLLIN)
+        for recording in (instance, *([tasks.instance] if tasks else [])):
+            for pipe in recording.open_pipes().values():
+                self._poll.register(pipe, select.POLLIN)
         self._deadline_ns = 0
-        self._reading = LazyReadingSide(program, layout, instance)
+        self._reading = LazyReadingSide(program, layout, instance, tasks)
         self._hits = EventHits(layout, instance)
         self._last_counts: Counts | None = None
         self._last_tables: list[tuple[HistUse, HistTable]] = []
@@ -142,12 +147,13 @@ class TracefsSession:
         """Undo everything that attach created, in reverse. Idempotent."""
         if self._closed:
             return
-        try:
+        with contextlib.ExitStack() as closing:
+            closing.callback(self.instance.close)
+            if self._tasks is not None:
+                closing.callback(self._tasks.instance.close)
+            closing.callback(setattr, self, "_closed", True)
             if self._reading.is_made:
                 self._last_counts = self._count_now()
-        finally:
-            self._closed = True
-            self.instance.close()
 
     # ---------------------------------------------------------------- what it costs
 

@@ -83,7 +83,12 @@ def make_counts(
         faulted=UNKNOWN if has_unchecked_reads else pipeline.faulted,
         truncated=pipeline.truncated,
         divisions_by_zero=pipeline.tally.division_by_zero,
-        lost_unattributed=_lost_unattributed(buffers.lost, [source.lost for source in sources]),
+        lost_unattributed=add_counts(
+            (
+                _lost_unattributed(buffers.lost, [source.lost for source in sources]),
+                reading.lost_of_tasks,
+            )
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from orchestrator.backends.tracefs.design.hist_triggers import table_bytes
 from orchestrator.backends.tracefs.design.layout import EventLayout, HookEvents
 from orchestrator.backends.tracefs.design.lowering import LoweredProgram, lower_program
 from orchestrator.backends.tracefs.design.mechanism import mechanism_of
+from orchestrator.backends.tracefs.design.task_events import task_event_writes, task_names
 from orchestrator.backends.tracefs.design.writes import (
     attach_writes,
     list_as_shell,
@@ -94,6 +95,8 @@ def emit(program: Program, facts: KernelFacts) -> Artifact[EventLayout]:
 
 def _memory_by_purpose(layout: EventLayout, cpus: int) -> Mapping[str, int]:
     by_purpose = {"ring buffer": layout.buffer_kb * 1024 * cpus}
+    if layout.task_buffer_kb:
+        by_purpose["events about tasks"] = layout.task_buffer_kb * 1024 * cpus
     if layout.hists:
         by_purpose["hist tables"] = sum(map(table_bytes, layout.hists))
     return by_purpose
@@ -101,8 +104,10 @@ def _memory_by_purpose(layout: EventLayout, cpus: int) -> Mapping[str, int]:
 
 def _program_text(lowered: LoweredProgram) -> str:
     names = names_from_run_id("run")
-    steps = attach_writes(
-        lowered.layout, names, pids=_example_threads(lowered.layout), own=["SELF"]
+    layout = lowered.layout
+    steps = (
+        *task_event_writes(task_names(names), layout.task_buffer_kb),
+        *attach_writes(layout, names, pids=_example_threads(layout), own=["SELF"]),
     )
     start = f"echo 1 > {names.directory}/tracing_on\n"
     comment = "# cd /sys/kernel/tracing; every run has unique names\n"

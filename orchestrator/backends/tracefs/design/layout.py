@@ -122,12 +122,14 @@ class HookEvents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventLayout:
-    """A whole program. `buffer_kb` is per CPU; `by_pid`: the kernel selects threads
-    (set_event_pid); `stack_step`: see event_fields.STACK_STEP."""
+    """A whole program. `buffer_kb` and `task_buffer_kb` (task_events.py; 0: none) are per CPU;
+    `by_pid`: the kernel selects threads (set_event_pid); `stack_step`: see
+    event_fields.STACK_STEP."""
 
     sources: tuple[EventSource, ...]
     hooks: tuple[HookEvents, ...]
     hists: tuple[HistUse, ...]
     buffer_kb: int
+    task_buffer_kb: int
     by_pid: bool
     stack_step: int

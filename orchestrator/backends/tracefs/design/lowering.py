@@ -38,6 +38,7 @@ __all__ = ["LoweredProgram", "lower_program"]
 
 _PAGE = 4096
 _LEAST_KB = 16
+_ENOUGH_TASK_KB = 256  # per CPU: some 2000 forks and execs between two reads
 _EXEC = ("execve", "execveat", "prctl")  # these calls change the name that a filter would test
 
 #: The kinds that tracefs can attach, and the feature that each needs; None: tracefs itself.
@@ -98,6 +99,7 @@ class _LayoutBuilder:
             hooks=tuple(hooks),
             hists=hists,
             buffer_kb=self._buffer_kb(hooks, hists),
+            task_buffer_kb=self._task_buffer_kb(hooks, hists),
             by_pid=self.by_pid,
             stack_step=STACK_STEP.get(self.program.arch, 0),
         )
@@ -107,9 +109,18 @@ class _LayoutBuilder:
         """Each CPU's share of limits.memory, less the reader's page and spare pages."""
         if all(hook.counted for hook in hooks):
             return _LEAST_KB
+        return max(_LEAST_KB, self._share_kb(hists) - self._task_buffer_kb(hooks, hists))
+
+    def _task_buffer_kb(self, hooks: Sequence[HookEvents], hists: Sequence[HistUse]) -> int:
+        """As much as events about tasks need, but no more than an eighth of the share; none where
+        the kernel counts all events."""
+        if all(hook.counted for hook in hooks):
+            return 0
+        return max(_LEAST_KB, min(_ENOUGH_TASK_KB, self._share_kb(hists) // 8))
+
+    def _share_kb(self, hists: Sequence[HistUse]) -> int:
         left = self.program.limits.memory - sum(map(table_bytes, hists))
-        share = left // max(1, self.facts.possible_cpus) - 3 * _PAGE
-        return max(_LEAST_KB, share // 1024)
+        return (left // max(1, self.facts.possible_cpus) - 3 * _PAGE) // 1024
 
     def _shared_tracepoints(self) -> frozenset[str]:
         """Tracepoints of several hooks. They get no filter, since an event has only one."""

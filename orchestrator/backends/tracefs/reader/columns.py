@@ -185,7 +185,7 @@ class EventColumns:
             case "pid":
                 return ValueColumn(self.tasks.pids_of(self.tids).astype(dtype_of(node.type)))
             case "comm":
-                names = self.tasks.names_of(self.tids)
+                names = self.tasks.names_at(self.events)
                 return ValueColumn(names, names == b"")
             case "cpu":
                 return ValueColumn(self.events.cpu.astype(dtype_of(node.type)))

@@ -17,7 +17,8 @@ SLACK = 8192
 @dataclass(slots=True, kw_only=True)
 class Events:
     """`buffer` holds the payloads; `offset` and `length` say where (bytes); `time` is
-    CLOCK_MONOTONIC ns, `kind` the event type's number, `cpu` where it happened."""
+    CLOCK_MONOTONIC ns, `kind` the event type's number, `cpu` where it happened; `task` is the life
+    of its task (lives.py), once it is identified."""
 
     buffer: ByteArray
     time: U64Array
@@ -25,6 +26,7 @@ class Events:
     length: IntArray
     kind: npt.NDArray[np.uint16]
     cpu: npt.NDArray[np.uint16]
+    task: IntArray
 
     def __len__(self) -> int:
         return len(self.time)
@@ -38,6 +40,7 @@ class Events:
             length=self.length[rows],
             kind=self.kind[rows],
             cpu=self.cpu[rows],
+            task=self.task[rows],
         )
 
     def read_tids(self) -> npt.NDArray[np.int32]:
@@ -57,6 +60,7 @@ class Events:
             length=self.length.copy(),
             kind=self.kind.copy(),
             cpu=self.cpu.copy(),
+            task=self.task.copy(),
         )
 
 
@@ -70,6 +74,7 @@ def no_events() -> Events:
         length=none,
         kind=none.astype(np.uint16),
         cpu=none.astype(np.uint16),
+        task=none,
     )
 
 
@@ -85,6 +90,7 @@ def join_events(first: Events, second: Events) -> Events:
         length=np.concatenate((first.length, second.length)),
         kind=np.concatenate((first.kind, second.kind)),
         cpu=np.concatenate((first.cpu, second.cpu)),
+        task=np.concatenate((first.task, second.task)),
     )
 
 

@@ -49,7 +49,13 @@ def decode_pages(pages: ByteArray, count: int, size: int, cpus: npt.NDArray[np.u
     commits = _page_headers(pages, count, size)[:, 1]
     return Decoded(
         events=Events(
-            buffer=pages, time=time, offset=offset, length=length, kind=kinds, cpu=cpus[page]
+            buffer=pages,
+            time=time,
+            offset=offset,
+            length=length,
+            kind=kinds,
+            cpu=cpus[page],
+            task=np.zeros(len(time), dtype=np.int64),
         ),
         corrupt=corrupt,
         missed=int(np.count_nonzero(commits & np.uint64(_MISSED))),

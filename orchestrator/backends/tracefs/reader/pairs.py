@@ -1,4 +1,4 @@
-"""Matches entries and returns: by thread, and for functions by the stack pointer as well.
+"""Matches entries and returns: by task, and for functions by the stack pointer as well.
 
 The stack pointer distinguishes nested and recursive calls. So a call whose entry or return was
 filtered, missed or skipped cannot be mistaken for another one.
@@ -30,7 +30,7 @@ def match_calls(
     return_order: IntArray,
 ) -> MatchedCalls:
     """Match each return with the event of the same key just before it, if that is an entry. Keys
-    are (thread, stack pointer); orders are positions in time, all different."""
+    are (task, stack pointer); orders are positions in time, all different."""
     count = len(entry_order)
     first = np.concatenate((entry_keys[0], return_keys[0]))
     second = np.concatenate((entry_keys[1], return_keys[1]))

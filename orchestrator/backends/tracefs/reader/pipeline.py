@@ -75,8 +75,8 @@ class Pipeline:
         ]
 
     def process_events(self, events: Events, deadline_ns: int) -> ByteArray:
-        """Take events in time order; returns the records they make, in time order. Events after
-        `deadline_ns` (CLOCK_MONOTONIC) count as expired."""
+        """Take events in time order, with their tasks identified; returns the records they make, in
+        time order. Events after `deadline_ns` (CLOCK_MONOTONIC) count as expired."""
         self._deadline_ns = deadline_ns
         kept: list[AcceptedEvents] = []
         for state in self.states:
@@ -185,11 +185,11 @@ class Pipeline:
     def _pair_keys(
         self, state: _HookState, columns: EventColumns, step: int
     ) -> tuple[IntArray, IntArray]:
-        tids = columns.tids.astype(np.int64)
+        tasks = columns.events.task
         if not state.hook_events.nested:
-            return tids, np.zeros(len(columns), dtype=np.int64)
+            return tasks, np.zeros(len(columns), dtype=np.int64)
         stack = columns.column_of(STACK).values.astype(np.int64) - step
-        return tids, stack
+        return tasks, stack
 
     def _keep_open(self, state: _HookState, entries: Events, rows: IntArray) -> None:
         over = max(0, len(rows) - _MOST_OPEN)

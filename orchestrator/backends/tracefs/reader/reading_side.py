@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestrator.backends.tracefs.design.layout import EventLayout
+from orchestrator.backends.tracefs.instance.task_instance import TaskInstance
 from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.backends.tracefs.reader.arrays import ByteArray
 from orchestrator.backends.tracefs.reader.columns import EventFormat
 from orchestrator.backends.tracefs.reader.drain import Drain
+from orchestrator.backends.tracefs.reader.events import Events
+from orchestrator.backends.tracefs.reader.lives import Lives
 from orchestrator.backends.tracefs.reader.pipeline import Pipeline
+from orchestrator.backends.tracefs.reader.task_watch import TaskWatch
 from orchestrator.backends.tracefs.reader.tasks import Tasks
 from orchestrator.compile.program import Program
 from orchestrator.kernel.tracepoints import parse_format
@@ -27,16 +31,23 @@ _FOREVER = (1 << 63) - 1
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingSide:
     """`drain` takes events out of the instance's buffers, `pipeline` makes records and cells of
-    them; `formats` are the records of the sources, in order."""
+    them; `formats` are the records of the sources, in order; `watch` knows whose events they
+    are."""
 
     pipeline: Pipeline
     drain: Drain
     formats: tuple[EventFormat, ...]
+    watch: TaskWatch | None
 
     @property
     def corrupt(self) -> int:
         """How many pages and events could not be read."""
         return self.drain.corrupt + sum(event_format.corrupt for event_format in self.formats)
+
+    @property
+    def lost_of_tasks(self) -> int:
+        """How many events about tasks were lost."""
+        return 0 if self.watch is None else self.watch.count_lost()
 
     def read_batches(self, deadline_ns: int, *, is_recording: bool) -> Sequence[ByteArray]:
         """Batches of records in time order. Events after `deadline_ns` (CLOCK_MONOTONIC) count as
@@ -47,6 +58,7 @@ class ReadingSide:
         while True:
             before = time.monotonic_ns() - _LATE_NS if is_recording else _FOREVER
             events, has_more = self.drain.take_events(before)
+            self._identify_tasks(events, before)
             if len(events):
                 records = self.pipeline.process_events(events, deadline_ns)
                 if len(records):
@@ -54,17 +66,29 @@ class ReadingSide:
             if not has_more or (is_recording and time.monotonic() > until):
                 return batches
 
+    def _identify_tasks(self, events: Events, before_ns: int) -> None:
+        """Whose events these are, of all before `before_ns`: what happened to tasks until then has
+        been recorded by now."""
+        if self.watch is None:
+            return
+        lives = self.watch.lives
+        self.watch.catch_up()
+        events.task = lives.identify(events.read_tids(), events.time)
+        lives.forget_before(int(events.time[0]) if len(events) else before_ns)
+
 
 def make_reading_side(
-    program: Program, layout: EventLayout, instance: TraceInstance
+    program: Program, layout: EventLayout, instance: TraceInstance, tasks: TaskInstance | None
 ) -> ReadingSide:
     """The reading side of an instance in which all events of `layout` exist. Raises OSError."""
     formats = tuple(_read_formats(layout, instance))
-    tasks = Tasks(instance.tracefs)
+    watch = None if tasks is None else TaskWatch(tasks.instance, Lives(tasks.target))
+    names = Tasks(instance.tracefs, watch=watch)
     return ReadingSide(
-        pipeline=Pipeline(program, layout.hooks, formats, tasks, layout.stack_step),
+        pipeline=Pipeline(program, layout.hooks, formats, names, layout.stack_step),
         drain=Drain(instance),
         formats=formats,
+        watch=watch,
     )
 
 

@@ -72,7 +72,7 @@ def _write_header(records: ByteArray, kept: AcceptedEvents, emit: Emit, tasks: T
     if emit.has_task:
         _put_column(records, "pid", tasks.pids_of(tids))
         _put_column(records, "tid", tids)
-        names = tasks.names_of(tids) if kept.comms is None else kept.comms.values
+        names = tasks.names_at(columns.events) if kept.comms is None else kept.comms.values
         rows = names.astype(f"S{COMM_SIZE - 1}").view(np.uint8).reshape(len(columns), -1)
         records[:, _AT["comm"] : _AT["comm"] + COMM_SIZE - 1] = rows
 

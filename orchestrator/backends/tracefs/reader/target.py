@@ -14,8 +14,9 @@ __all__ = ["Targets"]
 
 
 class Targets:
-    """The target, tested for many events at once. With `children` the kernel tests it, by its list
-    of threads, which follows forks."""
+    """The target, tested for many events at once. The kernel tests numbers first, by its list of
+    threads; it lets go of a number a little after its task's end, and cannot follow a thread to
+    another number. So numbers are tested again, by the lives that they stand for."""
 
     def __init__(self, target: ResolvedTarget, tasks: Tasks) -> None:
         self.target, self.tasks = target, tasks
@@ -24,17 +25,28 @@ class Targets:
         """Which events are of the target."""
         target, tids = self.target, columns.tids
         mask = np.ones(len(columns), dtype=bool)
-        if (target.pid or target.tid) and not target.children:
-            mask &= np.isin(self.tasks.pids_of(tids), target.pid) | np.isin(tids, target.tid)
+        if target.pid or target.tid or target.children:
+            mask &= self._find_numbered(columns)
         if target.uid:
             mask &= np.isin(self.tasks.users_of(tids, group=False), target.uid)
         if target.comm and not source.tests_comm:
             mask &= self._find_named(columns, source)
         return mask
 
+    def _find_numbered(self, columns: EventColumns) -> BoolArray:
+        target, tids, lives = self.target, columns.tids, self.tasks.lives
+        if lives.is_whole:
+            return lives.is_target(columns.events.task)
+        mask = np.ones(len(columns), dtype=bool)
+        if target.pid and not target.children:
+            mask &= np.isin(self.tasks.pids_of(tids), target.pid)
+        if target.tid:
+            mask &= np.isin(tids, target.tid)
+        return mask
+
     def _find_named(self, columns: EventColumns, source: EventSource) -> BoolArray:
         column = columns.leaf_column(COMM) if COMM in source.field_names else None
-        names = self.tasks.names_of(columns.tids) if column is None else column.values
+        names = self.tasks.names_at(columns.events) if column is None else column.values
         mask = np.zeros(len(columns), dtype=bool)
         for glob in self.target.comm:
             mask |= _match_names(names, glob.encode())

@@ -80,7 +80,7 @@ def counted(
     )
     stats = CpuStats(entries=unread, overrun=0, commit_overrun=0, dropped=dropped, read=0)
     known = [None if n is None else Hits(hits=n, misses=0) for n in hits]
-    reading: Any = SimpleNamespace(pipeline=pipeline, corrupt=corrupt)
+    reading: Any = SimpleNamespace(pipeline=pipeline, corrupt=corrupt, lost_of_tasks=0)
     instance: Any = SimpleNamespace(read_stats=lambda: [stats])
     run = RunHits(by_source=known or [None] * len(layout.sources), is_exact=is_exact)
     return make_counts(

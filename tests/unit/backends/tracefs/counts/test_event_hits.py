@@ -18,6 +18,7 @@ LAYOUT = EventLayout(
     hooks=(),
     hists=(),
     buffer_kb=16,
+    task_buffer_kb=16,
     by_pid=False,
     stack_step=0,
 )

@@ -133,6 +133,7 @@ def test_each_trigger_gets_its_own_table() -> None:
         hooks=(),
         hists=uses,
         buffer_kb=16,
+        task_buffer_kb=16,
         by_pid=False,
         stack_step=0,
     )

@@ -69,7 +69,11 @@ def test_a_function_is_two_events_with_what_they_need() -> None:
     params as filters; a private instance that neither overwrites nor outlives us."""
     artifact = emitted(FUNCTION)
     buffer = artifact.memory["ring buffer"] // facts().possible_cpus // 1024
-    assert artifact.text == WRITES.replace("BUFFER", str(buffer))
+    comment, plan = artifact.text.split("\n", 1)
+    tasks, plan = plan[: plan.index("echo 'p:")], plan[plan.index("echo 'p:") :]
+    assert f"{comment}\n{plan}" == WRITES.replace("BUFFER", str(buffer))
+    assert all("instances/probeplan-run-tasks" in line for line in tasks.splitlines())
+    assert "events/task/task_rename/enable" in tasks
     assert sum(artifact.memory.values()) <= artifact.program.limits.memory
     assert artifact.hooks[0].mechanism == "kprobe event and kretprobe event"
 

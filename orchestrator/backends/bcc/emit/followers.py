@@ -89,7 +89,7 @@ def follower_functions(map_layout: layout.MapLayout) -> tuple[str, ...]:
 
 
 def render_numbers(map_layout: layout.MapLayout) -> str:
-    """The functions that tell whether a task's number is the target's."""
+    """The functions that test whether a task's number is the target's."""
     target, follows = map_layout.program.target, map_layout.follows_numbers
     parts = []
     if follows:

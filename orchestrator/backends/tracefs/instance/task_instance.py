@@ -25,15 +25,15 @@ class TaskInstance:
 
 
 def make_task_instance(
-    beside: TraceInstance, target: ResolvedTarget, root_pid: int | None, buffer_kb: int
+    plan: TraceInstance, target: ResolvedTarget, root_pid: int | None, buffer_kb: int
 ) -> TaskInstance:
-    """A second instance for the run of `beside`, recording, with buffers of `buffer_kb` per CPU.
+    """A second instance for the run of `plan`, recording, with buffers of `buffer_kb` per CPU.
     Raises WriteRefused, having undone everything."""
     instance = TraceInstance(
-        tracefs=beside.tracefs,
-        names=task_names(beside.names),
-        journal=beside.journal,
-        unjournal=beside.unjournal,
+        tracefs=plan.tracefs,
+        names=task_names(plan.names),
+        journal=plan.journal,
+        unjournal=plan.unjournal,
     )
     try:
         instance.perform_writes(task_event_writes(instance.names, buffer_kb))

@@ -19,6 +19,7 @@ from orchestrator.binaries.elf_image import (
 )
 from orchestrator.binaries.instructions import InstructionError, check_instruction_start
 from orchestrator.binaries.ld_cache import LIBRARY_FOLDERS, cached_paths
+from orchestrator.binaries.return_hazards import ReturnHazardError, check_return_probe, is_go
 from orchestrator.binaries.usdt import usdt_probes
 from orchestrator.kernel.abi.file_identity import FileIdentity
 
@@ -30,6 +31,7 @@ __all__ = [
     "NoSuchBinaryError",
     "NoSuchSymbolError",
     "NotElfError",
+    "ReturnHazardError",
     "UndefinedSymbolError",
     "build_id",
     "find_symbols",
@@ -68,7 +70,8 @@ class IfuncError(ElfError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BinarySymbol:
     """A function in a file: its address as linked, and `file_offset`, which uprobes take. `size` in
-    bytes; 0: the file does not say. `identity`: the file that was read."""
+    bytes; 0: the file does not say. `identity`: the file that was read. `is_go`: it is
+    called in Go's own way, unlike C code in a file of Go."""
 
     name: str
     path: Path
@@ -76,6 +79,7 @@ class BinarySymbol:
     address: int
     file_offset: int
     size: int
+    is_go: bool = False
 
 
 def resolve_binary(name: str, root: Path = Path("/")) -> Path:
@@ -104,12 +108,15 @@ def resolve_binary(name: str, root: Path = Path("/")) -> Path:
     return file
 
 
-def find_symbols(path: Path, name: str, offset: int = 0) -> tuple[BinarySymbol, ...]:
+def find_symbols(
+    path: Path, name: str, offset: int = 0, *, safe_return: bool = False
+) -> tuple[BinarySymbol, ...]:
     """All functions `name` of a file, the default version first: static functions of several source
     files may have one name, and a function several versions. `NAME@VERSION` is one of them.
 
     `offset`: where in the function a probe will be; it has to be the start of an instruction.
-    Raises an ElfError that names alternatives.
+    `safe_return`: its return will be probed, which must not kill programs. Raises an ElfError that
+    names alternatives.
     """
     bare, _, version = name.partition("@")
     with Image(path) as image:
@@ -121,6 +128,8 @@ def find_symbols(path: Path, name: str, offset: int = 0) -> tuple[BinarySymbol, 
         found = tuple(_locate_symbol(image, symbol) for symbol in _by_address(wanted))
         for symbol in found if offset else ():
             check_instruction_start(image, name, symbol.address, symbol.size, offset)
+        for symbol in found if safe_return else ():
+            check_return_probe(image, bare, symbol.address)
         return found
 
 
@@ -205,6 +214,7 @@ def _locate_symbol(image: Image, symbol: Symbol) -> BinarySymbol:
         address=symbol.address,
         file_offset=offset,
         size=symbol.size,
+        is_go=is_go(image) and "." in symbol.name,
     )
 
 
@@ -212,7 +222,7 @@ def _none_error(image: Image, name: str, entries: list[Symbol]) -> ElfError:
     """`entries`: those of the name, none of which is defined in the file."""
     if not entries:
         return _no_symbol(image, name)
-    libraries = _needed_libraries(image)
+    libraries = image.needed
     return UndefinedSymbolError(
         f"{image.path} calls {name} but does not contain it",
         f"probe the library that does: {', '.join(libraries) or 'it is linked to none'}",
@@ -230,19 +240,6 @@ def _no_symbol(image: Image, name: str) -> NoSuchSymbolError:
     else:
         hint = "it may be inlined, or stripped of local symbols"
     return NoSuchSymbolError(f"{image.path} has no function {name}", hint, nearest)
-
-
-def _needed_libraries(image: Image) -> tuple[str, ...]:
-    """DT_NEEDED entries of the dynamic section: tag 1, value an offset in .dynstr."""
-    dynamic, strings = image.section(".dynamic"), image.section(".dynstr")
-    if dynamic is None or strings is None:
-        return ()
-    content, text = image.content(dynamic), image.content(strings)
-    pairs = (content[at : at + 16] for at in range(0, len(content) - 15, 16))
-    offsets = [
-        int.from_bytes(pair[8:], "little") for pair in pairs if pair[:8] == b"\x01" + bytes(7)
-    ]
-    return tuple(text[at:].split(b"\0", 1)[0].decode("utf-8", "replace") for at in offsets)
 
 
 _MACHINES = {"x86_64": 62, "aarch64": 183, "riscv64": 243, "s390x": 22, "ppc64le": 21}  # EM_*

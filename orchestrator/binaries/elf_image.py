@@ -7,7 +7,7 @@ of the tracefs path, and tables of a hundred thousand symbols are searched as by
 import mmap
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -25,6 +25,7 @@ _SEGMENT = struct.Struct("<IIQQQQQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
 _SHT_SYMTAB, _SHT_NOBITS, _SHT_DYNSYM = 2, 8, 11
 _PT_LOAD = 1
+_DT_NEEDED, _DT_SONAME = 1, 14
 _PF_X = 1
 _MOST_BYTES = 512 << 20
 _LONGEST_NAME = 4096  # of symbols; longer ones are cut
@@ -63,7 +64,8 @@ class Section:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Symbol:
     """A symbol table's entry; `default` is False for an outdated version of the name. `version`:
-    the number of its version in the file's definitions, 0 and 1 for none."""
+    the number of its version in the file's definitions, 0 and 1 for none. `is_dynamic`: it is in
+    the table that the loader reads."""
 
     name: str
     kind: int
@@ -72,6 +74,7 @@ class Symbol:
     size: int
     default: bool = True
     version: int = 0
+    is_dynamic: bool = False
 
 
 class Image:
@@ -177,6 +180,46 @@ class Image:
         """The entries of this name in both symbol tables, the dynamic one first."""
         return [s for table in self._tables() for s in self._matching(table, name)]
 
+    def names_among(self, names: Iterable[bytes]) -> frozenset[bytes]:
+        """Those of the names that are in a symbol table, also as the end of a longer one."""
+        wanted = tuple(names)
+        return frozenset(
+            name
+            for table in self._tables()
+            for strings in (self._strings_of(table),)
+            for name in wanted
+            if name + b"\0" in strings
+        )
+
+    @cached_property
+    def needed(self) -> tuple[str, ...]:
+        """The libraries that the file is linked to."""
+        return self._dynamic_strings(_DT_NEEDED)
+
+    @cached_property
+    def soname(self) -> str:
+        """The name by which programs are linked to this library; "" where it is none."""
+        return next(iter(self._dynamic_strings(_DT_SONAME)), "")
+
+    def _dynamic_strings(self, wanted: int) -> tuple[str, ...]:
+        """Entries of the dynamic section with this tag: their values are offsets in .dynstr."""
+        dynamic, strings = self.section(".dynamic"), self.section(".dynstr")
+        if dynamic is None or strings is None:
+            return ()
+        content, text = self.content(dynamic), self.content(strings)
+        entries = struct.iter_unpack("<QQ", content[: len(content) // 16 * 16])
+        return tuple(_string_at(text, value) for tag, value in entries if tag == wanted)
+
+    def names_at(self, address: int) -> frozenset[str]:
+        """The names of what the file defines at this address."""
+        return frozenset(
+            _string_at(strings, offset)
+            for table in self._tables()
+            for strings in (self._strings_of(table),)
+            for offset, _, _, section, where, _ in self._entries(table)
+            if where == address and section != SHN_UNDEF
+        )
+
     def function_names(self) -> tuple[str, ...]:
         """Names of all functions that the file defines, sorted."""
         names = set()
@@ -227,6 +270,8 @@ class Image:
         while at >= 0:
             offsets.add(at)
             at = strings.find(needle, at + 1)
+        if not offsets:
+            return
         versions = self.section(".gnu.version") if table.kind == _SHT_DYNSYM else None
         marks = self.content(versions) if versions else b""
         for index, (offset, info, _, section, address, size) in enumerate(self._entries(table)):
@@ -240,6 +285,7 @@ class Image:
                     size=size,
                     default=not mark & _VERSION_HIDDEN,
                     version=mark & ~_VERSION_HIDDEN,
+                    is_dynamic=table.kind == _SHT_DYNSYM,
                 )
 
     def _strings_of(self, table: Section) -> bytes:

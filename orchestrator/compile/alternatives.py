@@ -175,5 +175,11 @@ def _list_doubts(item: AttachItem, error: PlanError) -> tuple[Finding, ...]:
 
 
 def _complete_item(item: AttachItem, probe: Probe) -> AttachItem:
-    """The item with its probe's `args` and `returns` where it has none."""
-    return replace(item, args=item.args or probe.args, returns=item.returns or probe.returns)
+    """The item with its probe's `args` and `returns` where it has none, and what the probe
+    accepts."""
+    return replace(
+        item,
+        args=item.args or probe.args,
+        returns=item.returns or probe.returns,
+        unsafe_return=probe.unsafe_return,
+    )

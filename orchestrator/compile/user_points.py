@@ -31,7 +31,7 @@ _ASSUMED_OPERAND, _MOST_OPERANDS = "8@$0", 12  # <sys/sdt.h> has macros for up t
 
 def find_user_functions(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
     """All functions of that name, or that match that glob, in a file, or an instruction in each.
-    Raises PlanError PP080, PP081, PP094."""
+    Raises PlanError PP080, PP081, PP088, PP094."""
     path, _, place = item.target.rpartition(":")
     if not is_glob(place):
         return _find_user_function(item, facts, path, place)
@@ -74,24 +74,28 @@ def _find_user_function(
     symbol, _, offset_text = place.partition("+")
     offset = int(offset_text, 0) if offset_text else 0
     traits = KINDS[item.kind]
-    arguments = parse_arguments(item, facts, "user") if traits.has_arguments else {}
+    found = _find_places(item, facts, path, symbol, offset)
+    has_arguments = traits.has_arguments and not any(function.is_go for function in found)
+    if item.args and traits.has_arguments and not has_arguments:
+        raise _go_arguments_error(item, symbol)
+    arguments = parse_arguments(item, facts, "user") if has_arguments else {}
     returned = parse_type(facts, item.returns, "user", item.position) if item.returns else _WORD
     return tuple(
         Point(
             kind=item.kind,
-            label=f"{item.kind}:{found.path}:{place}",
+            label=f"{item.kind}:{function.path}:{place}",
             func=symbol,
             arguments=arguments,
-            positional=register_arguments("user") if traits.has_arguments else lambda _index: None,
+            positional=register_arguments("user") if has_arguments else lambda _index: None,
             retval=returned if traits.has_return else None,
             paired=traits.is_paired,
             symbol=symbol,
-            path=found.path,
-            identity=found.identity,
+            path=function.path,
+            identity=function.identity,
             offset=offset,
-            file_offset=found.file_offset + offset,
+            file_offset=function.file_offset + offset,
         )
-        for found in _find_places(item, facts, path, symbol, offset)
+        for function in found
     )
 
 
@@ -102,6 +106,7 @@ class _Place:
     path: str
     identity: FileIdentity | None = None
     file_offset: int = 0
+    is_go: bool = False
 
 
 def _find_places(
@@ -111,8 +116,9 @@ def _find_places(
     is accepted as written, since it belongs to the recorded host."""
     from orchestrator.binaries import elf
 
+    safe_return = KINDS[item.kind].has_return and not item.unsafe_return
     try:
-        found = elf.find_symbols(elf.resolve_binary(path), symbol, offset)
+        found = elf.find_symbols(elf.resolve_binary(path), symbol, offset, safe_return=safe_return)
     except elf.NoSuchBinaryError as error:
         if facts.recorded:
             return (_Place(path=path),)
@@ -120,15 +126,30 @@ def _find_places(
     except elf.ElfError as error:
         raise _error_from_elf(error, item) from None
     return tuple(
-        _Place(path=str(one.path), identity=one.identity, file_offset=one.file_offset)
+        _Place(
+            path=str(one.path),
+            identity=one.identity,
+            file_offset=one.file_offset,
+            is_go=one.is_go,
+        )
         for one in found
     )
 
 
-def _error_from_elf(error: "ElfError", item: AttachItem) -> PlanError:
-    from orchestrator.binaries.elf import IfuncError, InstructionError
+def _go_arguments_error(item: AttachItem, symbol: str) -> PlanError:
+    return plan_error(
+        "PP088",
+        f"{symbol!r} is a function of Go, which has its own way to pass arguments",
+        item.position,
+        "leave out `args`",
+    )
 
-    code = "PP081" if isinstance(error, IfuncError | InstructionError) else "PP080"
+
+def _error_from_elf(error: "ElfError", item: AttachItem) -> PlanError:
+    from orchestrator.binaries.elf import IfuncError, InstructionError, ReturnHazardError
+
+    unsafe = isinstance(error, IfuncError | InstructionError | ReturnHazardError)
+    code = "PP081" if unsafe else "PP080"
     return plan_error(code, str(error), item.position, error.hint)
 
 

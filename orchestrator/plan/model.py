@@ -104,7 +104,8 @@ class Target:
 class AttachItem:
     """One attach point as written, after `$(params.x)`: `kind` and `target` of `KIND:TARGET`.
 
-    `let`, `args`, `returns`, `task` override the probe's own. `deferred` names a required param
+    `let`, `args`, `returns`, `task` override the probe's own, and `unsafe_return` is the probe's
+    alone. `deferred` names a required param
     that is not set yet, so that kind and target are not known (lint only).
     """
 
@@ -117,6 +118,7 @@ class AttachItem:
     args: Mapping[str, str] = field(default_factory=dict)
     returns: str = ""
     task: Expr | Literal["none"] | None = None
+    unsafe_return: bool = False
     deferred: str = ""
     position: Position = NOWHERE
 
@@ -157,7 +159,8 @@ class Probe:
     `mode`: `one` (attach), `first` (attach_first) or `all` (attach_all). `emit` None: no records;
     an empty mapping: records with the common fields only. `sample` N keeps one event of N, on the
     average. `events` and `rate` are the probe's own bounds in addition to the plan's. `redact`: how
-    strings from user memory are shown; None: as they are.
+    strings from user memory are shown; None: as they are. `unsafe_return`: the return of a user
+    function may be probed even if that may kill the programs that call it.
     """
 
     name: str
@@ -172,6 +175,7 @@ class Probe:
     events: int | None = None
     rate: Rate | None = None
     optional: bool = False
+    unsafe_return: bool = False
     redact: Redact | None = None
     emit: Mapping[str, Expr] | None = None
     metrics: tuple[Metric, ...] = ()

@@ -50,6 +50,7 @@ def build_probe(reader: DocumentReader, name: str) -> Probe:
         events=reader.quantity((*path, "events"), units.parse_count, None),
         rate=reader.rate((*path, "rate")),
         optional=data.get("optional", False),
+        unsafe_return=data.get("unsafe_return", False),
         redact=reader.quantity((*path, "redact"), parse_redact, None),
         emit=read_emit(reader, (*path, "emit")),
         metrics=read_metrics(reader, path),

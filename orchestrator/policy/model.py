@@ -46,7 +46,8 @@ class Policy:
     what the command line may set (`orchestrator.policy.overrides`).
     `positions`: by key, where its value is in the file. `user_strings`: strings from user memory
     may be shown (`allow`), must not be read (`deny`), or are redacted. `allow_user`: what else of
-    user data may leave all the same. `kernel_memory`: which kernel memory may be read."""
+    user data may leave all the same. `kernel_memory`: which kernel memory may be read.
+    `unsafe_return`: whether plans may accept that a return probe kills programs."""
 
     file: str
     sha256: str
@@ -60,6 +61,7 @@ class Policy:
     user_strings: UserStrings = "allow"
     allow_user: tuple[ListEntry, ...] = ()
     kernel_memory: Literal["typed", "any"] = "any"
+    unsafe_return: Literal["allow", "deny"] = "deny"
     plans: tuple[ListEntry, ...] = ()
     allow_params: tuple[ListEntry, ...] = ()
     allow_limits: tuple[ListEntry, ...] = ()
@@ -113,6 +115,7 @@ def _policy_from(reader: DocumentReader) -> Policy:
         user_strings=user_strings,
         allow_user=_entries_from(reader, "allow_user"),
         kernel_memory=data.get("kernel_memory", "any" if user_strings == "allow" else "typed"),
+        unsafe_return=data.get("unsafe_return", "deny"),
         plans=_entries_from(reader, "plans"),
         allow_params=_entries_from(reader, "allow_params"),
         allow_limits=_entries_from(reader, "allow_limits"),

@@ -20,6 +20,7 @@ from orchestrator.policy.overrides import find_override_violations
 from orchestrator.policy.rules import (
     find_digest_violations,
     find_kind_violations,
+    find_unsafe_returns,
     symbol_violation,
 )
 from orchestrator.policy.wording import describe_rule
@@ -35,6 +36,7 @@ def check_offline(plan: Plan, policy: Policy) -> Iterator[Finding]:
     alternatives that it would refuse while others remain."""
     yield from find_digest_violations(plan, policy)
     yield from find_override_violations(plan, policy)
+    yield from find_unsafe_returns(plan, policy)
     for probe in plan.probes:
         yield from _check_probe(probe, policy)
     yield from _check_limits(plan, policy)

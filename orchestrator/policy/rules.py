@@ -24,7 +24,8 @@ from orchestrator.policy.user_data import find_user_data_violations
 from orchestrator.policy.wording import describe_rule, exception_hint
 
 __all__ = ["attribute_to_ceilings", "check_artifact", "check_origin", "check_program"]
-__all__ += ["find_digest_violations", "find_kind_violations", "forbidden_backends"]
+__all__ += ["check_unsafe_returns", "find_digest_violations", "find_kind_violations"]
+__all__ += ["find_unsafe_returns", "forbidden_backends"]
 __all__ += ["symbol_violation"]
 
 Policies = Sequence[Policy]
@@ -54,6 +55,24 @@ def find_digest_violations(plan: Plan, policy: Policy) -> Iterator[Finding]:
             hint="run the approved plan unchanged, or have the digest of this one added: "
             + exception_hint(policy),
         )
+
+
+def check_unsafe_returns(plan: Plan, policies: Policies) -> None:
+    """Raise HostError where the plan accepts a risk for programs that a policy does not."""
+    _raise_findings(finding for policy in policies for finding in find_unsafe_returns(plan, policy))
+
+
+def find_unsafe_returns(plan: Plan, policy: Policy) -> Iterator[Finding]:
+    """A finding for each probe that sets `unsafe_return`, unless the policy allows it."""
+    for probe in plan.probes:
+        if probe.unsafe_return and policy.unsafe_return == "deny":
+            yield Finding(
+                code="PP130",
+                message=f"the probe {probe.name!r} sets unsafe_return, which may kill programs: "
+                f"{describe_rule(policy, 'unsafe_return')}",
+                position=probe.position,
+                hint=f"leave it out and attach at the entry, or {exception_hint(policy)}",
+            )
 
 
 def check_program(program: Program, facts: KernelFacts, policies: Policies) -> None:

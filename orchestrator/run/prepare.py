@@ -22,6 +22,7 @@ from orchestrator.policy.rules import (
     check_artifact,
     check_origin,
     check_program,
+    check_unsafe_returns,
     forbidden_backends,
 )
 from orchestrator.run.choice import BackendChoice, choose_backend
@@ -79,6 +80,7 @@ def resolve(
     policies = tuple(policies)
     plan = apply_ceilings(plan, policies)
     check_origin(plan, policies)
+    check_unsafe_returns(plan, policies)
     try:
         program = draw_salts(_compile_for(plan, facts, follow_children=follow_children))
         check_program(program, facts, policies)

@@ -69,3 +69,24 @@ def build_versions(folder: Path) -> tuple[Path, Path]:
     command = ["gcc", "-O0", source, *flags, "-o", program]
     subprocess.run(command, check=True, capture_output=True)
     return library, program
+
+
+def build_library(folder: Path, source: str, *flags: str, by: str = "gcc") -> Path:
+    """A shared library of this C source; what it takes from others may be missing."""
+    file = folder / "library.c"
+    file.write_text(source)
+    return compile_to(folder / "library.so", file, flags=("-shared", "-fPIC", *flags), by=by)
+
+
+def import_of(name: str) -> str:
+    """C source of a library with a function `work` that imports `name`."""
+    return f"extern char {name}[]; char *work(void) {{ return {name}; }}\n"
+
+
+#: C source of a library as Go marks its files, with a function of Go and one of C.
+GO_SOURCE = """
+__attribute__((section(".go.buildinfo"), used)) static const char mark[32] = "\\xff Go buildinf:";
+__attribute__((noinline)) long go_work(long v) __asm__("main.work");
+__attribute__((noinline)) long go_work(long v) { __asm__ volatile(""); return v + 1; }
+__attribute__((noinline)) long c_work(long v) { return go_work(v); }
+"""

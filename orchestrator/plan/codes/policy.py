@@ -190,4 +190,26 @@ kernel_memory: typed
 """,
         command="probeplan explain plan.yaml --policy policy.yaml --kernel 6.1.facts.xz",
     ),
+    FindingCode(
+        code="PP130",
+        title="a risk for programs that is not allowed",
+        meaning=(
+            "The plan sets `unsafe_return`: a return probe that may kill the programs that call "
+            "the function. The policy's unsafe_return does not allow that."
+        ),
+        cure="Attach at the entry (`uprobe`), or ask the owner of the policy.",
+        example="""\
+probes:
+  throw:
+    attach: ufunction:/usr/bin/gdb:main
+    unsafe_return: true
+    emit: [pid]
+""",
+        policy="""\
+apiVersion: probeplan/v1
+kind: Policy
+unsafe_return: deny
+""",
+        command="probeplan lint plan.yaml --policy policy.yaml",
+    ),
 )

@@ -14,6 +14,7 @@ from orchestrator.policy.rules import (
     check_artifact,
     check_origin,
     check_program,
+    check_unsafe_returns,
     forbidden_backends,
 )
 from orchestrator.run.choice import choose_backend
@@ -293,3 +294,15 @@ def test_tracefs_is_refused_where_it_cannot_tell_user_memory() -> None:
         with pytest.raises(HostError, match="PP124"):
             check_artifact(artifact, [a_policy(f"user_strings: {word}")])
     check_artifact(choose_backend(program, FACTS, "bcc").artifact, [a_policy("user_strings: hash")])
+
+
+def test_accepting_that_a_return_probe_kills_programs_takes_the_policys_word() -> None:
+    risky = a_plan("ufunction:libc.so.6:malloc", "    unsafe_return: true\n")
+    with pytest.raises(HostError, match="sets unsafe_return") as refused:
+        check_unsafe_returns(risky, [a_policy("unsafe_return: allow"), a_policy("max_runs: 1")])
+    assert [finding.code for finding in refused.value.findings] == ["PP130"]
+    check_unsafe_returns(risky, [a_policy("unsafe_return: allow")])
+    check_unsafe_returns(risky, [])
+    check_unsafe_returns(a_plan("ufunction:libc.so.6:malloc"), [a_policy("max_runs: 1")])
+    with pytest.raises(HostError, match="sets unsafe_return"):
+        prepare(risky, FACTS, [a_policy("max_runs: 1")])

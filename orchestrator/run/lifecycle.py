@@ -39,7 +39,11 @@ from orchestrator.run.report.records import (
 from orchestrator.run.report.result import RunResult
 from orchestrator.run.safety.journal import socket_path
 from orchestrator.run.safety.leftovers import CleanedRun, clean_up_dead_runs
-from orchestrator.run.safety.privileges import capabilities_for_names, drop_privileges
+from orchestrator.run.safety.privileges import (
+    capabilities_for_files,
+    capabilities_for_names,
+    drop_privileges,
+)
 from orchestrator.run.signals import Signals
 from orchestrator.run.startup import measure_startup_ms
 from orchestrator.run.teardown import detach_all, finish_command
@@ -194,7 +198,10 @@ class Run:
             command=bool(self._options.command),
             directory=self._directory is not None and not self._directory.is_ours,
             programs=descriptor_of(self._artifact.backend).has_bpf_programs,
-            names=capabilities_for_names(self._program),
+            names=(
+                *capabilities_for_names(self._program),
+                *capabilities_for_files(self._program),
+            ),
         )
         if why:
             self._faults.notes.append(why)
@@ -280,6 +287,7 @@ class Run:
             detach_ms=teardown.detach_ms,
             output_limited=live is not None and live.output_limited,
             output_failed=self._output.why_failed,
+            blind_because=live.blind_because if live else (),
             paused_ns=live.paused_ns if live else {},
             dropped=live.dropped if live else {},
         )

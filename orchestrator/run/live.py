@@ -24,6 +24,7 @@ from orchestrator.run.report.notices import Notices
 from orchestrator.run.report.outcome import Outcome
 from orchestrator.run.stacks import Stacks
 from orchestrator.run.stream import Stream
+from orchestrator.run.watched_names import WatchedNames
 
 __all__ = ["Live"]
 
@@ -80,6 +81,7 @@ class Live:
             session, self._program, self._stream, self._notices, self._pauses, self._governor
         )
         self._control = Control(socket, service.serve)
+        self._names = WatchedNames(self._program, session.detach_probe)
 
     def _read_metrics(self, combined: Collection[int]) -> Reading:
         """All metrics, the `combined` ones at one moment if possible; their stacks are named."""
@@ -111,6 +113,11 @@ class Live:
         return self._control.trouble
 
     @property
+    def blind_because(self) -> tuple[str, ...]:
+        """Names that no longer stood for what is probed, and what was not seen because of it."""
+        return self._names.changes
+
+    @property
     def totals(self) -> Measured:
         """The metrics of the whole run, once it is settled."""
         return self._metrics.totals
@@ -135,6 +142,7 @@ class Live:
 
     def settle(self) -> Account:
         """Disarm, read the rest, and write the metrics; the probes are still attached."""
+        self._names.look()
         self._session.disarm()
         self._disarmed_ns = time.monotonic_ns()
         self._supervision.guard.set_deadline(0)
@@ -175,10 +183,14 @@ class Live:
             look=self._notices.look,
             window_ns=self._window_ns,
             on_window=self._metrics.end_window,
-            serve=self._control.answer_requests,
+            serve=self._serve,
             governor=self._governor,
             bar=self._bar,
         )
+
+    def _serve(self) -> None:
+        self._control.answer_requests()
+        self._names.look()
 
     def _report_limit(self, outcome: Outcome) -> None:
         """Write the limit that ended the run. The duration counts as one only if it ended before

@@ -27,7 +27,8 @@ class Ending:
     probe; `detach_ms`: how long detaching took; `output_limited`: limits.output was reached;
     `output_failed`: why writing the output failed, "" if it did not; `paused_ns`: for how long
     probes were paused, by name; `dropped`: probes that limits.cpu detached before the end, each
-    with how long after arming (ns)."""
+    with how long after arming (ns); `blind_because`: what was not seen from some moment on, and
+    why."""
 
     outcome: Outcome
     account: Account
@@ -41,6 +42,7 @@ class Ending:
     output_failed: str
     paused_ns: Mapping[str, int]
     dropped: Mapping[str, int] = field(default_factory=dict)
+    blind_because: tuple[str, ...] = ()
 
 
 def finish_run(
@@ -94,6 +96,8 @@ def _judge_run(ending: Ending, program: Program) -> LedgerVerdict:
     )
     if missed := tuple(_missed_by_cost(ending, program.limits)):
         verdict = verdict.spoil(*missed)
+    if ending.blind_because:
+        verdict = verdict.spoil(*ending.blind_because)
     if ending.output_failed:
         failed = f"writing the output failed: {ending.output_failed}"
         verdict = verdict.spoil(failed, counted=True)

@@ -2,13 +2,16 @@
 
 import errno
 import os
+import stat
 from collections.abc import Sequence
+from pathlib import Path
 
 from orchestrator.compile.program import KeptField, KeyField, Program, RecordField
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError, Position
 
-__all__ = ["capabilities_for_names", "drop_privileges", "require_privileges"]
+__all__ = ["capabilities_for_files", "capabilities_for_names", "drop_privileges"]
+__all__ += ["require_privileges"]
 
 
 _OF_PROCESSES = ("CAP_SYS_PTRACE", "CAP_CHECKPOINT_RESTORE", "CAP_DAC_READ_SEARCH")
@@ -45,6 +48,24 @@ def capabilities_for_names(program: Program) -> tuple[str, ...]:
     needed = ["CAP_SYSLOG"] if symbols or "kstack" in forms else []
     needed += _OF_PROCESSES if "ustack" in forms else ()
     return tuple(needed)
+
+
+def capabilities_for_files(program: Program) -> tuple[str, ...]:
+    """CAP_DAC_READ_SEARCH where probed files are in directories of other users that are closed to
+    this one: whether a file is still the one that was probed is looked at during the run."""
+    parents = {
+        parent for hook in program.hooks if hook.identity for parent in Path(hook.path).parents
+    }
+    return ("CAP_DAC_READ_SEARCH",) if any(map(_is_closed, parents)) else ()
+
+
+def _is_closed(directory: Path) -> bool:
+    try:
+        status = directory.stat()
+    except OSError:
+        return True
+    is_ours = status.st_uid == os.geteuid()
+    return not status.st_mode & (stat.S_IXUSR if is_ours else stat.S_IXOTH)
 
 
 def drop_privileges(

@@ -88,6 +88,12 @@ def resolve_binary(name: str, root: Path = Path("/")) -> Path:
     Libraries are looked up as the dynamic loader would: its cache, then the usual folders. Only
     files of this machine's architecture count. Raises NoSuchBinaryError, which names the places
     searched."""
+    if "/" in name and not name.startswith("/"):
+        raise NoSuchBinaryError(
+            f"{name}: a path that does not begin with /",
+            "a plan means the same wherever it is run from: give the whole path, such as "
+            f"{Path(name).absolute()}",
+        )
     if "/" in name:
         path = root / name.lstrip("/")
         if not path.is_file():

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
-from orchestrator.cli.messages import print_note
+from orchestrator.cli.messages import print_note, print_text
 from orchestrator.cli.options import add_override_options, facts_of, overrides
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
@@ -74,10 +74,12 @@ def main(args: argparse.Namespace) -> int:
     if not args.kernel:
         _mount_tracefs()
     if args.plan is None:
-        print(json.dumps(_host_fields(facts), indent=2) if args.json else _host_text(facts))
+        print_text(json.dumps(_host_fields(facts), indent=2) if args.json else _host_text(facts))
         return 0 if _can_trace(facts) else 3
     checkup = _examine(args, facts)
-    print(json.dumps(_plan_fields(checkup), indent=2) if args.json else _plan_text(checkup, facts))
+    print_text(
+        json.dumps(_plan_fields(checkup), indent=2) if args.json else _plan_text(checkup, facts)
+    )
     return 0 if checkup.runs_on else 3
 
 

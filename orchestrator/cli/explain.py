@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.backends.descriptors import descriptor_of
-from orchestrator.cli.messages import print_error
+from orchestrator.cli.messages import print_error, print_text
 from orchestrator.cli.options import (
     add_plan_options,
     facts_of,
@@ -17,6 +17,7 @@ from orchestrator.cli.options import (
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Param, Plan
 from orchestrator.plan.params import show_value
+from orchestrator.plan.printable import make_printable
 from orchestrator.plan.units import format_duration
 from orchestrator.run.explanation import explain_plan
 from orchestrator.run.prepare import prepare
@@ -55,9 +56,11 @@ def main(args: argparse.Namespace) -> int:
     if args.kernel is None:
         prepared.choice.backend.try_artifact(prepared.choice.artifact)
     shown = explain_plan(prepared)
-    print(
-        json.dumps(shown, indent=2) if args.json else "\n".join(_text_lines(shown, prepared.plan))
-    )
+    if args.json:
+        print(json.dumps(shown, indent=2))
+    else:
+        *lines, program = _text_lines(shown, prepared.plan)
+        print_text("\n".join([*map(make_printable, lines), program]))
     return 0
 
 

@@ -20,6 +20,7 @@ from orchestrator.plan.findings import Finding, PlanError, Position, has_errors
 from orchestrator.plan.load import check_plan
 from orchestrator.plan.model import Plan
 from orchestrator.plan.nearest import suggest_name
+from orchestrator.plan.printable import make_printable
 from orchestrator.policy.model import Policy
 from orchestrator.run.shipped import find_plan
 
@@ -240,7 +241,8 @@ def _format_annotation(finding: Finding) -> str:
 
 def _escape(text: str, more: str = "") -> str:
     """GitHub's workflow commands percent-encode what would end a field or a line."""
-    return "".join(f"%{ord(char):02X}" if char in f"%\r\n{more}" else char for char in text)
+    lines = "\n".join(map(make_printable, text.split("\n")))
+    return "".join(f"%{ord(char):02X}" if char in f"%\r\n{more}" else char for char in lines)
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Finding]], str]] = {

@@ -4,20 +4,28 @@ import select
 import sys
 from typing import TextIO
 
-__all__ = ["print_error", "print_message", "print_note"]
+from orchestrator.plan.printable import make_printable_lines
+
+__all__ = ["print_error", "print_message", "print_note", "print_text"]
 
 _PATIENCE_MS = 2000
 
 
 def print_error(text: str) -> None:
-    """Print `text` as it is. Does nothing if standard error is closed, or nothing reads it."""
+    """Print `text`, with what could command a terminal escaped. Does nothing if standard error is
+    closed, or nothing reads it."""
     if sys.stderr is None:  # print would take standard output instead
         return
     try:
         if _is_read(sys.stderr):
-            print(text, file=sys.stderr)
+            print(make_printable_lines(text), file=sys.stderr)
     except OSError:
         return  # the exit code has to do
+
+
+def print_text(text: str) -> None:
+    """Print lines on standard output, with what could command a terminal escaped."""
+    print(make_printable_lines(text))
 
 
 def _is_read(stream: TextIO) -> bool:

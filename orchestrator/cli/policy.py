@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from orchestrator.cli.messages import print_error
+from orchestrator.cli.messages import print_error, print_text
 from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.plan.model import Rate
 from orchestrator.policy.ceilings import combine_ceilings
@@ -85,7 +85,7 @@ def _print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
 
 def _show_files(args: argparse.Namespace) -> int:
     shown = show_policies(read_policies(args.files))
-    print(json.dumps(shown, indent=2) if args.json else "\n".join(_text_lines(shown)))
+    print_text(json.dumps(shown, indent=2) if args.json else "\n".join(_text_lines(shown)))
     return 0
 
 

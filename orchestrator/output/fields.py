@@ -5,6 +5,7 @@ from typing import Protocol
 
 from orchestrator.compile.program import Emit, FieldForm, Presentation
 from orchestrator.output.forms import LENGTH_PREFIXED, NUMBER_TEXTS, TEXTS, used_bytes
+from orchestrator.output.text import dump_json
 
 __all__ = [
     "FieldValue",
@@ -74,9 +75,7 @@ def make_token_renderer(
     field: RenderedField, stacks: StackNames = no_stacks
 ) -> Callable[[bytes], bytes]:
     """The function from this field's raw bytes to its JSON."""
-    from orjson import dumps  # lazy: 5 ms that tables of metrics need not pay
-
-    return lambda raw: dumps(decode_field(field, raw, stacks))
+    return lambda raw: dump_json(decode_field(field, raw, stacks))
 
 
 def bound_token_size(field: RenderedField) -> int:
@@ -94,12 +93,11 @@ def bound_token_size(field: RenderedField) -> int:
 
 def make_truncated_renderer(emit: Emit) -> Callable[[bytes], bytes]:
     """The function from the header's `truncated` word to the JSON that lists those fields."""
-    from orjson import dumps  # lazy: see make_token_renderer
 
     def render(raw: bytes) -> bytes:
         mask = int.from_bytes(raw, "little")
         names = [field.name for field in emit.fields if mask >> field.bit & 1]
-        return b',"truncated":' + dumps(names) if names else b" "
+        return b',"truncated":' + dump_json(names) if names else b" "
 
     return render
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Literal
 
 from orchestrator.output.sink import OutputLost, Sink
+from orchestrator.output.text import dump_json
 
 __all__ = ["EventKind", "Level", "Log", "LogRecord", "OutputLost"]
 __all__ += ["RecordFields", "format_timestamp"]
@@ -90,12 +91,11 @@ class Log:
                 raise OutputLost(error.errno, left) from error
 
     def _configure_structlog(self) -> Callable[[_Queued], None]:
-        import orjson  # lazy: with structlog, see the module's docstring
         import structlog  # lazy: see the module's docstring
 
         logger = structlog.wrap_logger(
             _LineLogger(self._sink),
-            processors=[self._add_common_fields, structlog.processors.JSONRenderer(orjson.dumps)],
+            processors=[self._add_common_fields, structlog.processors.JSONRenderer(_dump_record)],
             wrapper_class=structlog.BoundLogger,
             context_class=dict,
             cache_logger_on_first_use=True,
@@ -118,6 +118,10 @@ class Log:
             **self._constants,
             **event["fields"],
         }
+
+
+def _dump_record(record: Mapping[str, Any], **_options: object) -> bytes:
+    return dump_json(record)
 
 
 def format_timestamp(unix_nano: int) -> str:

@@ -7,8 +7,29 @@ original bytes.
 """
 
 import re
+from typing import Any
 
-__all__ = ["kernel_from_text", "text_from_kernel"]
+__all__ = ["dump_json", "kernel_from_text", "text_from_kernel"]
+
+#: In UTF-8: DEL and C1, and what hides or reorders text, all of which a terminal obeys.
+_OBEYED = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f]|\xc2\xad|\xd8\x9c|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]"
+    rb"|\xef\xbb\xbf"
+)
+
+
+def dump_json(value: Any) -> bytes:
+    """`value` as JSON that a terminal shows and does not obey: names of tasks and files may have
+    control characters, which JSON permits unescaped above U+001F. It means the same."""
+    from orjson import dumps  # lazy: 5 ms that tables of metrics need not pay
+
+    text = dumps(value)
+    return _OBEYED.sub(_escape_character, text) if not text.isascii() or b"\x7f" in text else text
+
+
+def _escape_character(match: re.Match[bytes]) -> bytes:
+    return b"\\u%04x" % ord(match[0].decode())
+
 
 _ESCAPE = re.compile(rb"\\(?:\\|x([0-9a-f]{2}))")
 

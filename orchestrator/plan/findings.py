@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from orchestrator.plan.printable import make_printable_lines, make_printable_name
+
 Severity = Literal["error", "warning"]
 
 
@@ -20,7 +22,8 @@ class Position:
         return Position(file=self.file, line=self.line, column=self.column + columns)
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        file = make_printable_name(self.file)
+        return f"{file}:{self.line}:{self.column}" if self.line else file
 
 
 NOWHERE = Position(file="<plan>")
@@ -37,8 +40,14 @@ class Finding:
     severity: Severity = "error"
 
     def __str__(self) -> str:
-        hint = f"\n  hint: {self.hint}" if self.hint else ""
-        return f"{self.position}: {self.severity}[{self.code}]: {self.message}{hint}"
+        hint = f"\n  hint: {_indent(self.hint)}" if self.hint else ""
+        message = _indent(self.message)
+        return f"{self.position}: {self.severity}[{self.code}]: {message}{hint}"
+
+
+def _indent(text: str) -> str:
+    """No line but the first begins at the margin, where a CI system looks for commands."""
+    return make_printable_lines(text).replace("\n", "\n  ")
 
 
 def of_command_line(message: str, hint: str = "") -> Finding:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from orchestrator.output.text import text_from_kernel
 from orchestrator.plan.findings import PlanError, of_command_line
 from orchestrator.run.report.outcome import CommandResult
 from orchestrator.run.signals import Signals
@@ -50,8 +51,11 @@ def _exec_command(argv: Sequence[str], stdout: int | None, gate: int, errno_pipe
     try:
         _close_our_descriptors(gate, errno_pipe, 1 if stdout is None else stdout)
         # Before the gate: a Ctrl-C while parked ends the child, and nothing of ours is undone here.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        # SIGPIPE and SIGXFSZ are ignored by Python alone.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup means the command too
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
         if not os.read(gate, 1):  # the parent is gone, or gave up
             os._exit(0)
         if stdout is not None:
@@ -173,9 +177,9 @@ def _still_running(pids: Iterable[int]) -> Iterator[tuple[int, str]]:
     """(pid, comm) of those that are not dead (proc(5): the state follows the last bracket)."""
     for pid in sorted(pids):
         with contextlib.suppress(OSError):
-            head, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
-            if rest.split()[0] not in ("Z", "X"):
-                yield pid, head.partition("(")[2]
+            head, _, rest = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")
+            if rest.split()[0] not in (b"Z", b"X"):
+                yield pid, text_from_kernel(head.partition(b"(")[2])
 
 
 def _reap_orphans(wanted: bool) -> None:

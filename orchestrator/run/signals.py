@@ -12,6 +12,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 class Signals:
     """While entered, SIGINT, SIGTERM and SIGHUP are remembered. `received`: the first of them.
+    SIGHUP stays ignored where it was: nohup(1) means it.
 
     Python allows signal handlers in the main thread only. In another thread nothing is changed, and
     the embedding program has to end the run.
@@ -24,6 +25,8 @@ class Signals:
     def __enter__(self) -> Self:
         try:
             for number in _ENDING:
+                if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                    continue
                 self._before[number] = signal.signal(number, self._remember)
         except ValueError:  # not the main thread
             self._before.clear()

@@ -1,19 +1,26 @@
 """cgroup v2 paths and the ids that bpf_get_current_cgroup_id() returns for them."""
 
+import os
+import re
 from pathlib import Path
 
 
 def cgroup2_mount(root: Path = Path("/")) -> Path | None:
     """Where the cgroup v2 hierarchy is mounted, under `root`; None where it is not."""
     try:
-        mounts = (root / "proc/self/mounts").read_text()
+        mounts = (root / "proc/self/mounts").read_bytes()
     except OSError:
         return None
-    for line in mounts.splitlines():
-        _device, where, kind, *_ = line.split(" ")
-        if kind == "cgroup2":
-            return root / where.lstrip("/")
+    for line in mounts.split(b"\n"):
+        words = line.split(b" ")
+        if len(words) > 2 and words[2] == b"cgroup2":
+            return root / os.fsdecode(_unescape(words[1])).lstrip("/")
     return None
+
+
+def _unescape(name: bytes) -> bytes:
+    """White space, `\\` and `#` are written as octal numbers (fs/proc_namespace.c, mangle)."""
+    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8) & 0xFF]), name)
 
 
 def cgroup_id(path: str, root: Path = Path("/")) -> int | None:

@@ -11,7 +11,6 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from orchestrator.compile.expressions.types import COMM_SIZE
 from orchestrator.compile.program import RECORD_HEADER, Emit, RecordField
@@ -26,7 +25,7 @@ from orchestrator.output.fields import (
 from orchestrator.output.json_lines.clock import Clock, StampColumn, UnixNanoColumn
 from orchestrator.output.json_lines.digits import ByteRows, NumberColumn, Scratch, overlay_tokens
 from orchestrator.output.json_lines.tokens import TokenColumn
-from orchestrator.output.text import text_from_kernel
+from orchestrator.output.text import dump_json, text_from_kernel
 
 __all__ = ["LineRenderer", "RecordRenderer", "Records"]
 
@@ -203,7 +202,7 @@ class LineRenderer:
         self._add_text('{"ts":')
         self._add_column(StampColumn(self._clock))
         fixed = {"level": "info", "event": "event.recorded", **constants, "probe": emit.probe}
-        self._add_text("," + orjson.dumps(fixed)[1:-1].decode() + ',"time_unix_nano":')
+        self._add_text("," + dump_json(fixed)[1:-1].decode() + ',"time_unix_nano":')
         self._add_column(UnixNanoColumn(self._clock))
         self._add_header("cpu")
         if emit.has_task:
@@ -214,7 +213,7 @@ class LineRenderer:
         self._add_header("weight")
         self._add_text(',"data":{')
         for i, field in enumerate(emit.fields):
-            self._add_text("," * bool(i) + orjson.dumps(field.name).decode() + ":")
+            self._add_text("," * bool(i) + dump_json(field.name).decode() + ":")
             self._bits.append((len(self._columns), field.bit))
             self._add_column(self._make_column(field))
         self._add_text("}")
@@ -313,7 +312,7 @@ def _scatter_lines(buffer: ByteRows, starts: npt.NDArray[np.intp], lines: ByteRo
 
 
 def _render_comm(raw: bytes) -> bytes:
-    return orjson.dumps(text_from_kernel(raw))
+    return dump_json(text_from_kernel(raw))
 
 
 def _view_bytes(records: Records) -> ByteRows:

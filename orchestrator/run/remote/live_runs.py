@@ -51,7 +51,7 @@ def find_holder(record: JournalRecord) -> int | None:
     """
     try:
         inode = record.path.lstat().st_ino
-        lines = _LOCKS.read_text().splitlines()
+        lines = _LOCKS.read_text(errors="replace").splitlines()
     except FileNotFoundError:
         return None
     for words in map(str.split, lines):

@@ -139,6 +139,14 @@ def test_a_damaged_binary_raises_nothing_but_elf_errors(
         pass
 
 
+def test_a_path_relative_to_nowhere_is_refused(tmp_path: Path) -> None:
+    """It would mean another file in each directory that a plan is run from."""
+    for name in ("./libc.so.6", "bin/true", "../x"):
+        with pytest.raises(NoSuchBinaryError, match="does not begin with /") as refused:
+            resolve_binary(name, tmp_path)
+        assert refused.value.hint.startswith("a plan means the same")
+
+
 def test_a_sparse_file_of_ten_gigabytes_is_refused_unread(tmp_path: Path) -> None:
     """Reading what it seems to contain would take minutes, and more memory than there is."""
     write_hostile_elf(tmp_path / "large", table_bytes=10 << 30)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.output.text import kernel_from_text, text_from_kernel
+from orchestrator.output.text import dump_json, kernel_from_text, text_from_kernel
 
 ODD = st.lists(st.sampled_from([b"\\", b"x", b"4", b"1", b"\xff", b"\xc3", b"\xa9", b'"'])).map(
     b"".join
@@ -42,3 +42,24 @@ def test_valid_utf8_without_backslashes_stands_as_it_is(text: str) -> None:
 def test_the_schema_s_rule_by_example(raw: bytes, text: str) -> None:
     """Up to the NUL; bytes that are no UTF-8 by number; backslashes doubled."""
     assert text_from_kernel(raw) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain",
+        "ü €",
+        "\x7f",
+        "\x85\x9b",
+        "a\u202eb",
+        "\u2028",
+        "\u200b",
+        "\u2066",
+        "\ufeff",
+        "\u061c",
+    ],
+)
+def test_json_is_obeyed_by_no_terminal_and_means_the_same(text: str) -> None:
+    dumped = dump_json({"comm": text}).decode()
+    assert json.loads(dumped) == {"comm": text}
+    assert dumped.isprintable()

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -144,3 +145,22 @@ def test_no_descriptor_of_ours_reaches_the_command() -> None:
         with Signals() as signals:
             command.wait_for_result(signals)
         command.close()
+
+
+def test_a_descendant_whose_name_is_no_text_is_reported() -> None:
+    """The name of a task is any fifteen bytes."""
+    code = (
+        "import os, time\n"
+        "named, done = os.pipe()\n"
+        "if os.fork() == 0:\n"
+        "    open('/proc/self/comm', 'wb').write(b'odd\\xff)( R')\n"
+        "    os.write(done, b'.'); time.sleep(60)\n"
+        "os.read(named, 1)\n"
+    )
+    command = park_command([sys.executable, "-c", code])
+    command.release()
+    result = command.wait_for_result(Signals())
+    command.close()
+    [(pid, comm)] = [(pid, comm) for pid, comm in result.left if "odd" in comm]
+    os.kill(pid, signal.SIGKILL)
+    assert comm == r"odd\xff)( R"

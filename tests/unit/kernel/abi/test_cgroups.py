@@ -24,3 +24,14 @@ def test_a_host_without_it_has_none(tmp_path: Path) -> None:
     """Nor one whose mounts cannot be read."""
     assert cgroup2_mount(tmp_path) is None
     assert cgroup_id("/", tmp_path) is None
+
+
+def test_a_mount_with_an_odd_name_hides_no_other(tmp_path: Path) -> None:
+    """Names in the kernel's table are bytes, with white space and backslashes in octal."""
+    odd = "a b\\c"
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / odd / "web").mkdir(parents=True)
+    lines = [b"tmpfs /mnt/\xff tmpfs rw 0 0", b"broken", rb"cgroup2 /a\040b\134c cgroup2 rw 0 0"]
+    (tmp_path / "proc/self/mounts").write_bytes(b"\n".join(lines) + b"\n")
+    assert cgroup2_mount(tmp_path) == tmp_path / odd
+    assert cgroup_id("web", tmp_path) == (tmp_path / odd / "web").stat().st_ino

@@ -9,6 +9,7 @@ from orchestrator.run.options import RunOptions
 from orchestrator.run.prepare import Prepared
 from orchestrator.run.safety.admission import admit_run
 from orchestrator.run.safety.guard import Guard
+from orchestrator.run.safety.host_limits import require_host
 from orchestrator.run.safety.journal import Journal
 from orchestrator.run.safety.leftovers import find_tracefs
 from orchestrator.run.safety.pin import TracefsPin
@@ -43,9 +44,10 @@ class Groundwork:
 def lay_groundwork(run_id: str, prepared: Prepared, options: RunOptions) -> Groundwork:
     """Open the journal, ask the policies whether one more run may be live, park the command.
 
-    Raises HostError (no journal can be kept; too many runs are live) and PlanError (there is no
-    such command); nothing is left open then.
+    Raises HostError (too little memory; no journal can be kept; too many runs are live) and
+    PlanError (there is no such command); nothing is left open then.
     """
+    require_host(prepared.choice.artifact.program)
     journal = _open_journal(run_id, prepared.choice.artifact, options)
     tracefs = TracefsPin(find_tracefs())
     try:

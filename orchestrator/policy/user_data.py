@@ -169,6 +169,7 @@ class _ProgramCheck:
             self._facts,
             body.lets,
             body.entry.captures if body.entry is not None else (),
+            event=hook.event,
             spare_conditions="conditions" in self._allowed,
         )
         if span is None:

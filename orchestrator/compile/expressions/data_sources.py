@@ -93,8 +93,8 @@ def _origins_of_struct(name: str, node: Node) -> Origins:
 
 class DataSources:
     """The origins of nodes at one hook. `lets` and `captures` are what references there mean, and
-    `kept` gives the nodes behind a SpanValue. `spare_conditions`: the result of a test has no
-    origins."""
+    `kept` gives the nodes behind a SpanValue; `event` is the name of a raw tracepoint.
+    `spare_conditions`: the result of a test has no origins."""
 
     def __init__(  # noqa: PLR0913  # what a node's meaning depends on
         self,
@@ -105,11 +105,12 @@ class DataSources:
         captures: Sequence[Node],
         kept: Callable[[int], Sequence[SourcedNode]] = lambda _index: (),
         *,
+        event: str = "",
         spare_conditions: bool = False,
     ) -> None:
         self._traits, self._tracepoint, self._facts = traits, tracepoint, facts
         self._lets, self._captures, self._kept = lets, captures, kept
-        self._spare_conditions = spare_conditions
+        self._event, self._spare_conditions = event, spare_conditions
         self._of_lets: dict[int, Origins] = {}
 
     def with_kept(self, kept: Callable[[int], Sequence[SourcedNode]]) -> "DataSources":
@@ -121,6 +122,7 @@ class DataSources:
             self._lets,
             self._captures,
             kept,
+            event=self._event,
             spare_conditions=self._spare_conditions,
         )
 
@@ -251,21 +253,47 @@ class DataSources:
     def is_plain(self, at: Node) -> bool:
         """Whether the address is one that the program or the kernel states: an argument, a return
         value or a number in memory, with nothing added. Text that is read there is read from its
-        beginning."""
+        beginning. An address of user memory must be of the current task: what another task states
+        would be an offset into this one's memory."""
+        return self._is_stated(at, of_current=self.reads_user_memory(at))
+
+    def _is_stated(self, at: Node, *, of_current: bool) -> bool:
         behind = self.referents(at)
         if behind is not None:
-            return all(sources.is_plain(node) for sources, node in behind)
+            return all(s._is_stated(node, of_current=of_current) for s, node in behind)
         match at:
             case Register() | RawArg() | UsdtArg() | Field() | Builtin(name="retval"):
                 return True
-            case Load(bit_size=bits):
-                return not bits and size_of(at.type) == _ADDRESS_BYTES
+            case Load(base=base, bit_size=bits):
+                is_whole = not bits and size_of(at.type) == _ADDRESS_BYTES
+                return is_whole and (not of_current or self._is_of_current_task(base))
             case Convert(value=value):
-                return size_of(at.type) == _ADDRESS_BYTES and self.is_plain(value)
+                is_whole = size_of(at.type) == _ADDRESS_BYTES
+                return is_whole and self._is_stated(value, of_current=of_current)
             case Address(base=base, offset=0):
-                return self.is_plain(base)
+                return self._is_stated(base, of_current=of_current)
             case Address():
-                return not self.reads_user_memory(at) and self.is_typed(at)
+                return not of_current and self.is_typed(at)
+            case _:
+                return False
+
+    def _is_of_current_task(self, at: Node) -> bool:
+        """Whether what is at the address belongs to the current task: its memory, its saved
+        registers, or what its task_struct leads to."""
+        if self.reads_user_memory(at):
+            return True
+        if not REGISTER_STRUCTS.isdisjoint(self._structs_around(at)):
+            return True
+        return all(sources._starts_at_current(node) for sources, node in self.resolve(at))
+
+    def _starts_at_current(self, node: Node) -> bool:
+        match node:
+            case Load(base=base) | Address(base=base):
+                return self._is_of_current_task(base)
+            case Builtin(name="task"):
+                return True
+            case RawArg(index=0):  # include/trace/events/sched.h: called by the task that execs
+                return self._event == "sched_process_exec"
             case _:
                 return False
 

@@ -2,7 +2,7 @@
 
 An event holds its thread's number. What that number stands for, and the thread's name, are known
 only from these events. They are rare, and are recorded for all tasks and apart from the plan's
-events, so that a full buffer loses none of them, and the plan's counts are separate events.
+events, so that a buffer full of those loses none of these, and counts of the plan are exact.
 """
 
 from dataclasses import dataclass, replace

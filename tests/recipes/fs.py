@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import mmap
 import os
+import struct
 import tempfile
 import time
 from collections.abc import Mapping
@@ -12,11 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from tests.recipes.recipe import Recipe
 from tests.support.workload import plans as workloads
+from tests.support.workload.raw_calls import (
+    AT_FDCWD,
+    FSYNC,
+    OPENAT,
+    READ,
+    STATX,
+    Ring,
+    address_of,
+    call,
+)
 
 if TYPE_CHECKING:
     from tests.support.product import Ran
 
 MISSING = "/nonexistent/probeplan-recipe"
+#: struct open_how: flags, mode, resolve.
+HOW = struct.Struct("3Q")
 
 
 def vfs_reads_seen(ran: "Ran") -> None:
@@ -29,36 +42,125 @@ def vfs_reads_seen(ran: "Ran") -> None:
     assert ran.value("read", "bytes", comm="python3") >= 50 * 12345
 
 
+def open_through_ring(ring: Ring, path: Path) -> int:
+    """A file that is created by a request instead of a call."""
+    name = ctypes.create_string_buffer(bytes(path))
+    return ring.request(OPENAT, AT_FDCWD, address_of(name), 0o600)
+
+
+def opens() -> None:
+    """20 opens that work and 20 that fail; then each of the family by itself, and 3 requests."""
+    workloads.opens()
+    with tempfile.TemporaryDirectory(prefix="probeplan-opens-") as folder:
+        made, null = (ctypes.create_string_buffer(path) for path in (
+            f"{folder}/made".encode(), b"/dev/null"
+        ))  # fmt: skip
+        assert call("creat", made, 0o600) > 0
+        assert call("open", null, os.O_WRONLY) > 0
+        how = HOW.pack(os.O_RDWR | os.O_CREAT, 0o600, 0)
+        assert call("openat2", AT_FDCWD, made, how, HOW.size) > 0
+        ring = Ring()
+        for _ in range(3):
+            assert open_through_ring(ring, Path("/dev/null")) > 0
+
+
 def opens_seen(ran: "Ran") -> None:
-    """20 opens that work and 20 that fail."""
-    results = [(one["path"], one["result"]) for one in ran.data("open")]
+    records = ran.data("open")
+    results = [(one["path"], one["result"]) for one in records]
     assert results.count(("/nonexistent/probeplan-opens", "ENOENT")) == 20
-    assert [path for path, _ in results].count("/dev/null") == 20
+    opened = [one["call"] for one in records if one["path"] == "/dev/null"]
+    assert opened == [*["openat"] * 20, "open"]
+    made = [(one["call"], one["flags"]) for one in records if "/made" in one["path"]]
+    creat = os.O_CREAT | os.O_WRONLY | os.O_TRUNC
+    assert made == [("creat", creat), ("openat2", os.O_RDWR | os.O_CREAT)]
     assert ran.value("open", "failed", comm="python3") >= 20
-    assert ran.value("open", "opens", comm="python3") >= 40
+    assert ran.value("open", "opens", comm="python3") >= 43
+    assert ran.value("ring", "opens", comm="python3") == 3
+
+
+def slow_io() -> None:
+    """3 reads that wait for 50 ms, a byte each; each of both families by itself, with a size of
+    its own or with as many vectors; 2 requests."""
+    workloads.slow_io()
+    size = 1111
+    with tempfile.TemporaryFile(buffering=0) as file:
+        fd, data = file.fileno(), bytearray(size)
+        os.write(fd, data)
+        os.pwrite(fd, data, 0)
+        os.writev(fd, [data] * 2)
+        call("pwritev", fd, *vectors(data, 3), 0, 0)
+        call("pwritev2", fd, *vectors(data, 4), 0, 0, 0)
+        os.lseek(fd, 0, os.SEEK_SET)
+        os.read(fd, size)
+        os.pread(fd, size, 0)
+        os.readv(fd, [data] * 2)
+        call("preadv", fd, *vectors(data, 3), 0, 0)
+        call("preadv2", fd, *vectors(data, 4), 0, 0, 0)
+        ring, room = Ring(), ctypes.create_string_buffer(size)
+        for _ in range(2):
+            assert ring.request(READ, fd, address_of(room), size) >= 0
+
+
+def vectors(data: bytearray, count: int) -> tuple[object, int]:
+    """An array of struct iovec for `count` times the same memory, and the number."""
+    place = ctypes.addressof(ctypes.c_char.from_buffer(data))
+    return (ctypes.c_uint64 * (2 * count))(*[place, len(data)] * count), count
 
 
 def slow_io_seen(ran: "Ran") -> None:
-    """3 reads that waited for 50 ms, a byte each; little else is slow."""
+    """Every call, since the threshold is 0; the first three waited."""
     waited = [read for read in ran.data("read") if read["wanted"] == 1]
-    assert len(waited) == 3
-    assert all(read["took"] >= 10_000_000 for read in ran.data("read"))
-    assert ran.value("read", "slow", comm="python3") >= 3
+    assert sum(read["took"] >= 40_000_000 for read in waited) >= 3
+    for probe, family in (
+        ("read", ["read", "pread64", "readv", "preadv", "preadv2"]),
+        ("write", ["write", "pwrite64", "writev", "pwritev", "pwritev2"]),
+    ):
+        ours = [
+            (one["call"], one["vectors"], one["got"])
+            for one in ran.data(probe)
+            if one["wanted"] == 1111 or one["vectors"] > 1
+        ]
+        assert ours == [
+            (call, vectors, 1111 * max(vectors, 1))
+            for call, vectors in zip(family, (0, 0, 2, 3, 4), strict=True)
+        ]
+        assert ran.value(probe, "slow", comm="python3") == len(ran.data(probe))
+    assert ran.value("ring", "requests", comm="python3", opcode=READ) == 2
+
+
+def fsync() -> None:
+    """5 fsyncs; each of the family by itself, but sync, which writes out all of the host; a
+    request."""
+    workloads.fsync()
+    with tempfile.TemporaryFile(buffering=0) as file:
+        fd = file.fileno()
+        file.write(bytes(mmap.PAGESIZE))
+        os.fdatasync(fd)
+        assert call("sync_file_range", fd, 0, 0, 2) == 0  # SYNC_FILE_RANGE_WRITE
+        assert call("syncfs", fd) == 0
+        with mmap.mmap(fd, mmap.PAGESIZE) as mapped:
+            mapped.flush()
+        assert Ring().request(FSYNC, fd) == 0
 
 
 def fsync_seen(ran: "Ran") -> None:
-    """5 fsyncs."""
-    assert [sync["call"] for sync in ran.data("sync")] == ["fsync"] * 5
+    calls = ["fdatasync", "sync_file_range", "syncfs", "msync"]
+    assert [sync["call"] for sync in ran.data("sync")] == [*["fsync"] * 5, *calls]
     assert ran.value("sync", "calls", comm="python3", func="fsync") == 5
+    assert ran.value("ring", "requests", comm="python3") == 1
 
 
 def stats() -> None:
-    """12 questions about a file that is there, and 9 about one that is not."""
+    """12 questions about a file that is there, and 9 about one that is not; 2 requests, which fail
+    since they say nothing of where to put the answer."""
     for _ in range(12):
         Path("/dev/null").stat()
     for _ in range(9):
         with contextlib.suppress(FileNotFoundError):
             Path(MISSING).stat()
+    ring, name = Ring(), ctypes.create_string_buffer(b"/dev/null")
+    for _ in range(2):
+        assert ring.request(STATX, AT_FDCWD, address_of(name)) < 0
 
 
 def stats_seen(ran: "Ran") -> None:
@@ -67,6 +169,7 @@ def stats_seen(ran: "Ran") -> None:
     assert asked.count((MISSING, "ENOENT")) == 9
     assert ran.value("stat", "calls", comm="python3") == len(asked)
     assert ran.value("stat", "failed", comm="python3") >= 9
+    assert ran.value("ring", "requests", comm="python3") == 2
 
 
 def mounts() -> None:
@@ -93,7 +196,8 @@ def mounts_seen(ran: "Ran") -> None:
 
 
 def file_changes() -> None:
-    """A file that is created, renamed and removed, 7 times; then a removal that fails."""
+    """A file that is created, renamed and removed, 7 times; then a removal that fails, each of the
+    families by itself, and a request."""
     with tempfile.TemporaryDirectory(prefix="probeplan-changes") as folder:
         for number in range(7):
             file = Path(folder) / f"made{number}"
@@ -102,22 +206,69 @@ def file_changes() -> None:
             file.with_suffix(".new").unlink()
         with contextlib.suppress(FileNotFoundError):
             (Path(folder) / "never").unlink()
+        change_by_each_call(Path(folder))
+        assert open_through_ring(Ring(), Path("/dev/null")) > 0
+
+
+def change_by_each_call(folder: Path) -> None:
+    """A file by each call that makes one, under the call's name."""
+
+    def named(name: str) -> "ctypes.Array[ctypes.c_char]":
+        return ctypes.create_string_buffer(bytes(folder / name))
+
+    creates = HOW.pack(os.O_CREAT | os.O_RDWR, 0o600, 0)
+    results = [
+        call("open", named("open"), os.O_CREAT, 0o600),
+        call("openat2", AT_FDCWD, named("openat2"), creates, HOW.size),
+        call("openat2", AT_FDCWD, named("openat2"), HOW.pack(os.O_RDWR, 0, 0), HOW.size),
+        call("creat", named("creat"), 0o600),
+        call("mkdirat", AT_FDCWD, named("mkdirat"), 0o700),
+        call("mkdir", named("mkdir"), 0o700),
+        call("mknodat", AT_FDCWD, named("mknodat"), 0o010600, 0),  # S_IFIFO
+        call("mknod", named("mknod"), 0o010600, 0),
+        call("linkat", AT_FDCWD, named("creat"), AT_FDCWD, named("linkat"), 0),
+        call("link", named("creat"), named("link")),
+        call("symlinkat", named("creat"), AT_FDCWD, named("symlinkat")),
+        call("symlink", named("creat"), named("symlink")),
+        call("rename", named("open"), named("rename")),
+        call("renameat", AT_FDCWD, named("creat"), AT_FDCWD, named("renameat")),
+        call("rmdir", named("mkdir")),
+        call("unlink", named("mknod")),
+    ]
+    assert all(result >= 0 for result in results), results
+
+
+CREATES = ("open", "openat2", "creat", "mkdirat", "mkdir", "mknodat", "mknod")
+LINKS = ("linkat", "link", "symlinkat", "symlink")
 
 
 def file_changes_seen(ran: "Ran") -> None:
     made = [one for one in ran.data("create") if "probeplan-changes" in one["path"]]
-    assert len(made) == 7
     assert all(one["result"] >= 0 for one in made)
-    moved = ran.data("rename")
-    assert [Path(one["to"]).name for one in moved] == [f"made{n}.new" for n in range(7)]
-    assert [one["to"] for one in moved] == [f"{one['from']}.new" for one in moved]
+    names = [(one["call"], Path(one["path"]).name) for one in made]
+    assert [pair for pair in names if pair[1].startswith("made")] == [
+        ("openat", f"made{n}") for n in range(7)
+    ]
+    assert names[-len(CREATES) :] == [(call, call) for call in CREATES]
+    linked = [
+        (one["call"], Path(one["path"]).name, Path(one["to"]).name) for one in ran.data("link")
+    ]
+    assert linked == [(call, call, "creat") for call in LINKS]
+    moved = [(one["from"], one["to"]) for one in ran.data("rename")]
+    assert [Path(to).name for _, to in moved] == [
+        *(f"made{n}.new" for n in range(7)), "rename", "renameat"
+    ]  # fmt: skip
+    assert [to for _, to in moved[:7]] == [f"{was}.new" for was, _ in moved[:7]]
     results = [(Path(one["path"]).name, one["result"]) for one in ran.data("remove")]
     assert [pair for pair in results if pair[0].startswith("made")] == [
         (f"made{n}.new", 0) for n in range(7)
     ]
     assert ("never", "ENOENT") in results
-    assert ran.value("rename", "renamed", comm="python3") == 7
-    assert ran.value("remove", "removed", comm="python3") >= 7
+    assert {("mkdir", 0), ("mknod", 0)} < set(results)
+    assert ran.value("rename", "renamed", comm="python3") == 9
+    assert ran.value("remove", "removed", comm="python3") >= 9
+    assert ran.value("link", "linked", comm="python3") == 4
+    assert ran.value("ring", "requests", comm="python3", opcode=OPENAT) == 1
 
 
 def named(records: list[dict[str, Any]], field: str, value: object) -> list[dict[str, Any]]:
@@ -285,22 +436,29 @@ def readahead_seen(ran: "Ran") -> None:
 ROWS: Mapping[str, Recipe] = {
     "vfs-reads": Recipe(work=workloads.vfs_reads, judge=vfs_reads_seen),
     "opens": Recipe(
-        work=workloads.opens,
+        differs=("6.12", "7.x"),
+        work=opens,
         judge=opens_seen,
         tracefs_cannot_without_kprobes="a string from memory",
     ),
-    "slow-io": Recipe(work=workloads.slow_io, judge=slow_io_seen),
-    "fsync": Recipe(work=workloads.fsync, judge=fsync_seen),
+    "slow-io": Recipe(
+        differs=("6.12", "7.x"), work=slow_io, judge=slow_io_seen, settings={"threshold": "0ns"}
+    ),
+    "fsync": Recipe(differs=("6.12", "7.x"), work=fsync, judge=fsync_seen),
     "stats": Recipe(
-        work=stats, judge=stats_seen, tracefs_cannot_without_kprobes="a string from memory"
+        differs=("6.12", "7.x"),
+        work=stats,
+        judge=stats_seen,
+        tracefs_cannot_without_kprobes="a string from memory",
     ),
     "mounts": Recipe(
         work=mounts, judge=mounts_seen, tracefs_cannot_without_kprobes="a string from memory"
     ),
     "file-changes": Recipe(
+        differs=("6.12", "7.x"),
         work=file_changes,
         judge=file_changes_seen,
-        tracefs_cannot_without_kprobes="a string from memory",
+        tracefs_cannot="memory behind this pointer",
     ),
     "slow-files": Recipe(
         work=file_io,

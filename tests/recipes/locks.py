@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tests.recipes.recipe import Recipe, total
+from tests.support.workload.raw_calls import call
 from tests.support.workload.waiting import WRITE, wait_asleep
 
 if TYPE_CHECKING:
     from tests.support.product import Ran
 
 FUTEX, USERFAULTFD = 202, 323  # arch/x86/entry/syscalls/syscall_64.tbl
+FUTEX2_SIZE_U32 = 2  # include/uapi/linux/futex.h
 # include/uapi/linux/userfaultfd.h
 UFFDIO_API, UFFDIO_REGISTER, UFFDIO_ZEROPAGE = 0xC018AA3F, 0xC020AA00, 0xC020AA04
 
@@ -28,18 +30,27 @@ class Timespec(ctypes.Structure):
 
 
 def futex_waits() -> None:
-    """6 waits of 20 ms for a lock that no one gives back."""
+    """6 waits of 20 ms for a lock that no one gives back; then one by each newer call, as far as
+    this kernel has it."""
     libc, word = ctypes.CDLL(None), ctypes.c_int(1)
     for _ in range(6):
         timeout = Timespec(0, 20_000_000)
         libc.syscall(FUTEX, ctypes.byref(word), 128, 1, ctypes.byref(timeout), None, 0)
+    end, private = Timespec(time.monotonic_ns() // 10**9 + 1, 0), FUTEX2_SIZE_U32 | 128
+    one = (ctypes.c_uint64 * 3)(1, ctypes.addressof(word), private)  # struct futex_waitv
+    call("futex_waitv", one, 1, 0, ctypes.byref(end), time.CLOCK_MONOTONIC)
+    end.seconds += 1
+    everyone = 0xFFFFFFFF
+    call("futex_wait", ctypes.byref(word), 1, everyone, private, ctypes.byref(end), 1)
 
 
 def futex_waits_seen(ran: "Ran") -> None:
     """Each with its lock and its time."""
     waits = [one for one in ran.data("wait") if one["result"] == "ETIMEDOUT"]
-    assert len(waits) == 6
-    assert len({one["lock"] for one in waits}) == 1
+    attached = {line["to"].removeprefix("syscall:") for line in ran.of_kind("probe.attached")}
+    newer = [call for call in ("futex_waitv", "futex_wait") if call in attached]
+    assert [one["call"] for one in waits] == [*["futex"] * 6, *newer]
+    assert len({one["lock"] for one in waits if one["call"] != "futex_waitv"}) == 1
     assert all(one["took"] >= 20_000_000 for one in waits)
     assert ran.value("wait", "waits", comm="python3") >= 6
     assert ran.value("wait", "time", comm="python3") >= 6 * 20_000_000
@@ -84,7 +95,9 @@ def lock_contention_seen(ran: "Ran") -> None:
 
 
 ROWS: Mapping[str, Recipe] = {
-    "futex-waits": Recipe(work=futex_waits, judge=futex_waits_seen),
+    "futex-waits": Recipe(
+        differs=("5.10", "6.12", "7.x"), work=futex_waits, judge=futex_waits_seen
+    ),
     "lock-contention": Recipe(
         differs=("5.10",),
         work=lock_contention,

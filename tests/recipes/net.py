@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.recipes.recipe import Recipe, longest, total
 from tests.support.workload import plans as workloads
+from tests.support.workload.raw_calls import BIND, Ring
 from tests.support.workload.waiting import wait_closed, wait_queued
 
 if TYPE_CHECKING:
@@ -237,7 +238,8 @@ def fd_passing_seen(ran: "Ran") -> None:
 
 
 def binds() -> None:
-    """3 sockets bound, one of them for IPv6; and one that cannot be, since the port is taken."""
+    """3 sockets bound, one of them for IPv6; one that cannot be, since the port is taken; and a
+    request, of no socket."""
     with socket.socket() as first, socket.socket() as second:
         first.bind(("127.0.0.1", 0))
         with contextlib.suppress(OSError):
@@ -246,6 +248,7 @@ def binds() -> None:
         another.bind(("127.0.0.1", 0))
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as six:
         six.bind(("::1", 34567))
+    Ring().request(BIND, -1)
 
 
 def binds_seen(ran: "Ran") -> None:
@@ -258,6 +261,7 @@ def binds_seen(ran: "Ran") -> None:
     assert ran.data("bind")[1]["port"] > 0
     assert all(one["port"] == 34567 and one["address"] == "::1" for one in ran.data("bind")[3:])
     assert ran.value("bind", "binds", comm="python3") == len(seen)
+    assert ran.value("ring", "requests", comm="python3") in (0, 1)  # 0: unknown before Linux 6.11
 
 
 def tcp_life() -> None:
@@ -333,7 +337,12 @@ ROWS: Mapping[str, Recipe] = {
         needs=KPROBES,
         tracefs_cannot="memory behind this pointer",
     ),
-    "binds": Recipe(work=binds, judge=binds_seen, tracefs_cannot="memory behind this pointer"),
+    "binds": Recipe(
+        differs=("6.12", "7.x"),
+        work=binds,
+        judge=binds_seen,
+        tracefs_cannot="memory behind this pointer",
+    ),
     "tcp-life": Recipe(work=tcp_life, judge=tcp_life_seen, tracefs_cannot="event joining"),
     "tcp-connect-latency": Recipe(
         work=tcp_connect_latency, judge=tcp_connect_latency_seen, tracefs_cannot="event joining"

@@ -2,8 +2,10 @@
 system calls than a program of today makes, or at all processes together.
 `python -m tests.recipes.peer_work NAME`"""
 
+import contextlib
 import ctypes
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -41,6 +43,17 @@ def syncs() -> None:
             os.fdatasync(file.fileno())
         for _ in range(2):
             libc.syncfs(file.fileno())
+
+
+def kills() -> None:
+    """The call that killsnoop.bt knows: 5 signals to ourselves, one to no one, and a question
+    whether we are there."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    for _ in range(5):
+        os.kill(os.getpid(), signal.SIGUSR1)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(2**22, signal.SIGTERM)  # the largest pid there can be
+    os.kill(os.getpid(), 0)
 
 
 def many_calls() -> None:
@@ -92,7 +105,9 @@ def tls_end(end: socket.socket, side: str) -> tuple[ctypes.CDLL, ctypes.c_void_p
     return library, connection
 
 
-WORK = {work.__name__.replace("_", "-"): work for work in (stats, syncs, many_calls, naps, tls)}
+WORK = {
+    work.__name__.replace("_", "-"): work for work in (stats, syncs, kills, many_calls, naps, tls)
+}
 
 if __name__ == "__main__":
     WORK[sys.argv[1]]()

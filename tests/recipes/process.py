@@ -6,15 +6,18 @@ import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import threading
+import time
 import tty
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tests.recipes.recipe import Recipe
 from tests.support.workload import plans as workloads
+from tests.support.workload.raw_calls import call
 
 if TYPE_CHECKING:
     from tests.support.product import Ran
@@ -32,7 +35,8 @@ def execs_seen(ran: "Ran") -> None:
 
 
 def exits() -> None:
-    """4 shells that end with 3, 2 that kill themselves, and a thread of ours that ends early."""
+    """4 shells that end with 3, 2 that kill themselves, a thread of ours that ends early, and a
+    process that another of its threads outlives."""
     for _ in range(4):
         subprocess.run(["/bin/sh", "-c", "exit 3"], check=False)
     for _ in range(2):
@@ -40,38 +44,114 @@ def exits() -> None:
     thread = threading.Thread(target=int)
     thread.start()
     thread.join()
+    if (child := os.fork()) == 0:
+        end_before_worker()
+    os.waitpid(child, 0)
+
+
+def end_before_worker() -> NoReturn:
+    """This process lives for 50 ms; then a thread with another name begins, which ends the process
+    with 6 when it is alone."""
+    first = Path(f"/proc/self/task/{os.getpid()}/status")
+    rename_thread("first")
+    time.sleep(0.05)
+
+    def work() -> None:
+        rename_thread("worker")
+        while "State:\tZ" not in first.read_text():
+            time.sleep(0.001)
+        os._exit(6)
+
+    threading.Thread(target=work).start()
+    call("exit", 0)
+    raise AssertionError("a thread that has ended runs on")
+
+
+def rename_thread(name: str) -> None:
+    """The current thread, as `comm` has it."""
+    Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(name)
 
 
 def exits_seen(ran: "Ran") -> None:
-    """Seven processes with status or signal; the shells are younger than the workload."""
+    """Eight processes with status or signal; the shells are younger than the workload. Name and
+    age are the process's, whichever thread ended last."""
     ends = [(one["status"], one["signal"], one["core"]) for one in ran.data("exit")]
     assert sorted(ends, key=str) == sorted(
-        [*[(3, 0, False)] * 4, *[(0, "SIGTERM", False)] * 2, (0, 0, False)], key=str
+        [*[(3, 0, False)] * 4, *[(0, "SIGTERM", False)] * 2, (6, 0, False), (0, 0, False)], key=str
     )
     ages = [one["age"] for one in ran.data("exit")]
     assert 0 < min(ages) <= max(ages) == ages[-1]
+    assert ages[-2] >= 50_000_000
+    assert [line["comm"] for line in ran.of_kind("event.recorded")][-2:] == ["first", "python3"]
     assert ran.value("exit", "exits", comm="sh") == 6
     assert ran.value("exit", "failed", comm="sh") == 6
     assert ran.value("exit", "killed", comm="sh") == 2
+    assert ran.value("exit", "failed", comm="first") == 1
 
 
 def kills() -> None:
-    """5 signals to ourselves, one to no one, and a question whether we are there."""
+    """5 signals to ourselves, one by each other call that sends, two to a group of two, one to no
+    one, and a question whether we are there."""
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    ourselves = os.getpid()
     for _ in range(5):
-        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(ourselves, signal.SIGUSR1)
+    descriptor = os.pidfd_open(ourselves)
+    information = struct.pack("iii116x", signal.SIGUSR1, 0, -1)  # siginfo_t: SI_QUEUE
+    results = [
+        call("tkill", ourselves, signal.SIGUSR1),
+        call("tgkill", ourselves, ourselves, signal.SIGUSR1),
+        call("rt_sigqueueinfo", ourselves, signal.SIGUSR1, information),
+        call("rt_tgsigqueueinfo", ourselves, ourselves, signal.SIGUSR1, information),
+        call("pidfd_send_signal", descriptor, signal.SIGUSR1, 0, 0),
+    ]
+    assert results == [0] * 5
+    signal_group(2)
     with contextlib.suppress(ProcessLookupError):
         os.kill(2**22, signal.SIGTERM)  # the largest pid there can be
-    os.kill(os.getpid(), 0)
+    os.kill(ourselves, 0)
+
+
+def signal_group(size: int) -> None:
+    """A signal that is ignored and one that is not, to a group of so many children."""
+    children = []
+    for _ in range(size):
+        if (child := os.fork()) == 0:
+            signal.pause()
+        children.append(child)
+    for child in children:
+        os.setpgid(child, children[0])
+    os.killpg(children[0], signal.SIGUSR1)
+    os.killpg(children[0], signal.SIGKILL)
+    for child in children:
+        os.waitpid(child, 0)
 
 
 def kills_seen(ran: "Ran") -> None:
-    """The six with their names and results; the question is left out."""
-    sent = [(one["call"], one["signal"], one["result"]) for one in ran.data("kill")]
-    assert sent == [*[("kill", "SIGUSR1", 0)] * 5, ("kill", "SIGTERM", "ESRCH")]
-    assert ran.data("kill")[5]["to"] == 2**22
-    assert ran.value("kill", "sent", comm="python3") == 6
-    assert ran.value("kill", "failed", comm="python3") == 1
+    """Each by its victim, with the sender's parent; the question is left out. The group is two
+    victims. What failed is a call."""
+    sent = [(one["signal"], one["group"], one["code"]) for one in ran.data("kill")]
+    tkill, queue = -6, -1  # SI_TKILL, SI_QUEUE
+    assert sent == [
+        *[("SIGUSR1", True, 0)] * 5,
+        *[("SIGUSR1", False, tkill)] * 2,
+        *[("SIGUSR1", True, queue), ("SIGUSR1", False, queue)],
+        ("SIGUSR1", True, 0),
+        *[("SIGUSR1", True, 0)] * 2,
+        *[("SIGKILL", True, 0)] * 2,
+    ]
+    assert {one["victim"] for one in ran.data("kill")} == {"python3"}
+    assert len({one["to"] for one in ran.data("kill")}) == 3
+    ourselves, parent = (ran.data("kill")[0][name] for name in ("to", "parent"))
+    assert {line["pid"] for line in ran.of_kind("event.recorded")} == {ourselves}
+    assert parent not in (0, ourselves)
+    assert ran.data("refused") == [
+        {"call": "kill", "signal": "SIGTERM", "to": 2**22, "result": "ESRCH", "parent": parent}
+    ]
+    assert ran.value("kill", "sent", comm="python3") == 14
+    key = {"comm": "python3", "victim": "python3", "signal": "SIGKILL"}
+    assert ran.value("kill", "victims", **key) == 2
+    assert ran.value("refused", "failed", comm="python3") == 1
 
 
 def new_processes() -> None:
@@ -155,7 +235,7 @@ ROWS: Mapping[str, Recipe] = {
         work=workloads.execs, judge=execs_seen, tracefs_cannot="memory behind this pointer"
     ),
     "exits": Recipe(work=exits, judge=exits_seen, tracefs_cannot="rawtracepoint"),
-    "kills": Recipe(work=kills, judge=kills_seen),
+    "kills": Recipe(work=kills, judge=kills_seen, tracefs_cannot="'task'"),
     "new-processes": Recipe(
         work=new_processes, judge=new_processes_seen, tracefs_cannot="rawtracepoint"
     ),

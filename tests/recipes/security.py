@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import os
 import tempfile
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.recipes.recipe import Recipe
+from tests.support.workload.raw_calls import AT_FDCWD, call
 
 if TYPE_CHECKING:
     from tests.support.product import Ran
@@ -41,9 +43,13 @@ def capability_checks_seen(ran: "Ran") -> None:
 
 
 def privilege_changes() -> None:
-    """3 children that become no one, and one of them that cannot go back."""
+    """3 children that become no one, one of them also for files alone first, and it cannot go
+    back."""
     for number in range(3):
         if (child := os.fork()) == 0:
+            if number == 2:
+                call("setfsgid", NOBODY)
+                call("setfsuid", NOBODY)
             os.setgid(NOBODY)
             os.setuid(NOBODY)
             if number == 2:
@@ -56,11 +62,13 @@ def privilege_changes() -> None:
 def privilege_changes_seen(ran: "Ran") -> None:
     changes = [(one["call"], one["first"], one["result"]) for one in ran.data("change")]
     assert changes == [
-        *[("setgid", NOBODY, 0), ("setuid", NOBODY, 0)] * 3,
+        *[("setgid", NOBODY, 0), ("setuid", NOBODY, 0)] * 2,
+        *[("setfsgid", NOBODY, 0), ("setfsuid", NOBODY, 0)],
+        *[("setgid", NOBODY, 0), ("setuid", NOBODY, 0)],
         ("setuid", 0, "EPERM"),
     ]
     by = [one["by"] for one in ran.data("change")]
-    assert by in ([0] * 6 + [NOBODY], [None] * 7)  # tracefs does not know whose call it is
+    assert by in ([0] * 8 + [NOBODY], [None] * 9)  # tracefs does not know whose call it is
     assert ran.value("change", "changes", comm="python3", func="setuid") == 4
     assert ran.value("change", "failed", comm="python3", func="setuid") == 1
 
@@ -101,7 +109,8 @@ def process_access_seen(ran: "Ran") -> None:
 
 
 def permission_changes() -> None:
-    """6 changes of mode and 2 of owner."""
+    """6 changes of mode and 2 of owner; then each of the families by itself, as far as this kernel
+    has it."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "probeplan-mode"
         file.touch()
@@ -109,13 +118,43 @@ def permission_changes() -> None:
             file.chmod(0o751)
         for _ in range(2):
             os.chown(file, NOBODY, NOBODY)
+        change_by_each_call(ctypes.create_string_buffer(bytes(file)))
+
+
+def change_by_each_call(name: "ctypes.Array[ctypes.c_char]") -> None:
+    """Modes are told apart by their last digits, owners by their numbers."""
+    fd = call("open", name, 0)
+    results = [
+        call("chmod", name, 0o701),
+        call("fchmodat", AT_FDCWD, name, 0o702),
+        call("fchmod", fd, 0o703),
+        call("chown", name, 1, 11),
+        call("lchown", name, 2, 12),
+        call("fchownat", AT_FDCWD, name, 3, 13, 0),
+        call("fchown", fd, 4, 14),
+    ]
+    assert results == [0] * 7
+    assert call("fchmodat2", AT_FDCWD, name, 0o704, 0) in (0, -errno.ENOSYS)
 
 
 def permission_changes_seen(ran: "Ran") -> None:
-    modes = [one for one in ran.data("mode") if one["path"].endswith("/probeplan-mode")]
-    assert [(one["mode"] & 0o7777, one["result"]) for one in modes] == [(0o751, 0)] * 6
-    owners = [(one["user"], one["group"], one["result"]) for one in ran.data("owner")]
-    assert owners == [(NOBODY, NOBODY, 0)] * 2
+    modes = [one for one in ran.data("mode") if one["mode"] & 0o7777 == 0o751]
+    assert [one["path"].endswith("/probeplan-mode") for one in modes] == [True] * 6
+    assert {one["result"] for one in ran.data("mode")} == {0}
+    changed = [(one["call"], one["mode"]) for one in ran.data("mode") if one["mode"] < 0o750]
+    assert changed[:2] == [("chmod", 0o701), ("fchmodat", 0o702)]
+    assert changed[2:] == ([("fchmodat2", 0o704)] if has_fchmodat2(ran) else [])
+    assert [one["mode"] for one in ran.data("mode_by_fd")] == [0o703]
+    owners = [(one["call"], one["user"], one["group"]) for one in ran.data("owner")]
+    assert owners[:2] == [("chown", NOBODY, NOBODY)] * 2
+    assert owners[2:] == [("chown", 1, 11), ("lchown", 2, 12), ("fchownat", 3, 13)]
+    assert {one["result"] for one in ran.data("owner")} == {0}
+    assert [(one["user"], one["group"]) for one in ran.data("owner_by_fd")] == [(4, 14)]
+
+
+def has_fchmodat2(ran: "Ran") -> bool:
+    """Whether the kernel of the run has the call."""
+    return "syscall:fchmodat2" in {line["to"] for line in ran.of_kind("probe.attached")}
 
 
 ROWS: Mapping[str, Recipe] = {
@@ -126,6 +165,7 @@ ROWS: Mapping[str, Recipe] = {
     "bpf-calls": Recipe(work=bpf_calls, judge=bpf_calls_seen),
     "process-access": Recipe(work=process_access, judge=process_access_seen),
     "permission-changes": Recipe(
+        differs=("6.12", "7.x"),
         work=permission_changes,
         judge=permission_changes_seen,
         tracefs_cannot_without_kprobes="a string from memory",

@@ -96,8 +96,9 @@ NUMBERS = {name: number for number, name in errorcode.items()}
 
 
 def opened(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
-    """As opensnoop.bt: descriptor or -1, error, path."""
-    reported = [(number_of(one["result"]), one["path"]) for one in records(ran, "open", who)]
+    """As opensnoop.bt, which knows open and openat: descriptor or -1, error, path."""
+    known = [one for one in records(ran, "open", who) if one["call"] in ("open", "openat")]
+    reported = [(number_of(one["result"]), one["path"]) for one in known]
     return Counter((str(max(n, -1)), str(max(-n, 0)), path) for n, path in reported)
 
 
@@ -114,10 +115,10 @@ def synced(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
 
 def sent(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
     """As killsnoop.bt: signal, to whom, result."""
-    reported = records(ran, "kill", who)
+    worked = [{**one, "result": 0} for one in records(ran, "kill", who)]
     return Counter(
         (str(signal_number(one["signal"])), str(one["to"]), str(number_of(one["result"])))
-        for one in reported
+        for one in [*worked, *records(ran, "refused", who)]
     )
 
 
@@ -358,6 +359,7 @@ HELD: Sequence[Held] = (
         plan="kills",
         ours=sent,
         theirs=lines(TIME + r"\d+ +WHO +(\d+) +(-?\d+) +(-?\d+)"),
+        own_work="kills",
         settings={"probes_too": "true"},
     ),
     Held(

@@ -22,6 +22,8 @@ _TASKS_OWN_EVENTS = frozenset(
         ("sched", "sched_process_fork"),
         ("sched", "sched_process_wait"),
         ("exceptions", "page_fault_user"),
+        ("io_uring", "io_uring_submit_req"),  # io_submit_sqes, which only io_uring_enter
+        ("io_uring", "io_uring_submit_sqe"),  # and the thread that polls for it call
     }
 )
 

@@ -32,7 +32,7 @@ from orchestrator.compile.expressions.nodes import (
     TextConst,
     UsdtArg,
 )
-from orchestrator.compile.expressions.types import Int, Str
+from orchestrator.compile.expressions.types import Int, Str, StringList
 from orchestrator.compile.program import Body
 
 
@@ -101,6 +101,8 @@ class _Describer:
 
     def describe_read(self, node: Node) -> str:
         match node:
+            case ReadBytes(type=StringList()):
+                return "argv()"
             case ReadBytes(pointer=pointer, length=length):
                 return f"buf({self.describe(pointer)}, {self.describe(length)})"
             case ReadStrings(pointer=pointer):

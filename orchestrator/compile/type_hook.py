@@ -30,7 +30,7 @@ from orchestrator.plan.findings import plan_error
 from orchestrator.plan.model import AttachItem, Metric, Plan, Probe
 
 #: Builtins whose value at the entry is meant; the others are evaluated at the return.
-_OF_ENTRY = frozenset({"pid", "tid", "uid", "gid", "comm", "cgroup", "task"})
+_OF_ENTRY = frozenset({"pid", "tid", "uid", "gid", "comm", "cgroup", "task", "compat"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +124,7 @@ def _make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
         retval=return_node(point),
         paired=point.paired,
         has_task=task != "none",
+        is_running_task=task is None,
         has_elapsed=point.paired,
         hook=number,
         probe=probe.name,

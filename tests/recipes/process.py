@@ -2,12 +2,15 @@
 
 import contextlib
 import ctypes
+import errno
+import mmap
 import os
 import pty
 import re
 import signal
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 import tty
@@ -17,21 +20,41 @@ from typing import TYPE_CHECKING, NoReturn
 
 from tests.recipes.recipe import Recipe
 from tests.support.workload import plans as workloads
-from tests.support.workload.raw_calls import call
+from tests.support.workload.raw_calls import call, call_32bit
 
 if TYPE_CHECKING:
     from tests.support.product import Ran
 
-GETPPID = 110  # arch/x86/entry/syscalls/syscall_64.tbl
-PRCTL = 157
+GETPPID_32, READ_32 = 64, 3  # arch/x86/entry/syscalls/syscall_32.tbl
 SHOWN = [*(f"line {number}\a".encode() for number in range(5)), b"long " * 60]
 
 
+def execs() -> None:
+    """5 programs; then one whose strings are not in memory before the exec reads them, from the
+    pages of a file."""
+    workloads.execs()
+    with tempfile.TemporaryFile() as file:
+        file.write(b"from a file\0".ljust(mmap.PAGESIZE, b"\0"))
+        file.flush()
+        os.fsync(file.fileno())
+        if (child := os.fork()) == 0:
+            absent = mmap.mmap(file.fileno(), mmap.PAGESIZE, flags=mmap.MAP_PRIVATE)
+            place = ctypes.addressof(ctypes.c_char.from_buffer(absent))
+            name = ctypes.create_string_buffer(b"/bin/true")
+            argv = (ctypes.c_void_p * 3)(ctypes.addressof(name), place, None)
+            call("execve", name, argv, 0)
+            os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+
+
 def execs_seen(ran: "Ran") -> None:
-    """5 programs, and before them the workload itself."""
+    """Those, and before them the workload itself, each with its command line."""
     files = [program["file"] for program in ran.data("exec")]
-    assert files == ["/usr/bin/python3", *["/bin/true"] * 5]
-    assert ran.value("exec", "execs", comm="true") == 5
+    assert files == ["/usr/bin/python3", *["/bin/true"] * 6]
+    lines = [program["argv"] for program in ran.data("exec")]
+    assert lines[0] == "/usr/bin/python3 -S -m tests.recipes process execs"
+    assert lines[1:] == [*["/bin/true"] * 5, "/bin/true 'from a file'"]
+    assert ran.value("exec", "execs", comm="true") == 6
 
 
 def exits() -> None:
@@ -173,29 +196,41 @@ def new_processes_seen(ran: "Ran") -> None:
 
 
 def syscall_counts() -> None:
-    """1000 calls of a system call that no other process here makes."""
+    """1000 calls of a system call that no other process here makes, and 70 of it as 32-bit code
+    makes it; 20 that fail, which the other table calls close."""
     for _ in range(1000):
         os.getppid()
+    for _ in range(70):
+        assert call_32bit(GETPPID_32) > 0
+    for _ in range(20):
+        assert call_32bit(READ_32, -1) == -errno.EBADF
 
 
 def syscall_counts_seen(ran: "Ran") -> None:
-    """By the call's number, and by the program."""
-    assert ran.value("call", "calls", number=GETPPID) == 1000
-    assert ran.value("call", "programs", comm="python3") >= 1000
-    assert ran.value("call", "failed", number=GETPPID) == 0
+    """By the call's name, and by the program; 64 is semget in the table of 64-bit calls."""
+    assert ran.value("call", "calls", call="getppid") == 1000
+    assert ran.value("call", "calls", call="getppid (32-bit)") == 70
+    assert ran.value("call", "calls", call="semget") == 0
+    assert ran.value("call", "programs", comm="python3") >= 1090
+    assert ran.value("call", "failed", call="getppid") == 0
+    assert ran.value("call", "failed", call="read (32-bit)") == 20
 
 
 def failing_syscalls() -> None:
-    """70 calls that are refused for their argument."""
+    """70 calls that are refused for their argument, and 30 of 32-bit code."""
     libc = ctypes.CDLL(None)
     for _ in range(70):
         libc.prctl(-1, 0, 0, 0, 0)
+    for _ in range(30):
+        assert call_32bit(READ_32, -1) == -errno.EBADF
 
 
 def failing_syscalls_seen(ran: "Ran") -> None:
-    """With the error's name."""
-    key = {"comm": "python3", "number": PRCTL, "error": "EINVAL"}
+    """With the names of call and error."""
+    key = {"comm": "python3", "call": "prctl", "error": "EINVAL"}
     assert ran.value("call", "failures", **key) == 70
+    key = {"comm": "python3", "call": "read (32-bit)", "error": "EBADF"}
+    assert ran.value("call", "failures", **key) == 30
 
 
 def slow_syscalls_seen(ran: "Ran") -> None:
@@ -232,15 +267,24 @@ def terminal_output_seen(ran: "Ran") -> None:
 
 ROWS: Mapping[str, Recipe] = {
     "execs": Recipe(
-        work=workloads.execs, judge=execs_seen, tracefs_cannot="memory behind this pointer"
+        work=execs, judge=execs_seen, everywhere=True, tracefs_cannot="memory behind this pointer"
     ),
-    "exits": Recipe(work=exits, judge=exits_seen, tracefs_cannot="rawtracepoint"),
-    "kills": Recipe(work=kills, judge=kills_seen, tracefs_cannot="'task'"),
+    "exits": Recipe(work=exits, judge=exits_seen, everywhere=True, tracefs_cannot="rawtracepoint"),
+    "kills": Recipe(
+        work=kills, judge=kills_seen, everywhere=True, tracefs_cannot="memory behind this pointer"
+    ),
     "new-processes": Recipe(
         work=new_processes, judge=new_processes_seen, tracefs_cannot="rawtracepoint"
     ),
-    "syscall-counts": Recipe(work=syscall_counts, judge=syscall_counts_seen),
-    "failing-syscalls": Recipe(work=failing_syscalls, judge=failing_syscalls_seen),
+    "syscall-counts": Recipe(
+        work=syscall_counts,
+        judge=syscall_counts_seen,
+        everywhere=True,
+        tracefs_cannot="'compat'",
+    ),
+    "failing-syscalls": Recipe(
+        work=failing_syscalls, judge=failing_syscalls_seen, tracefs_cannot="'compat'"
+    ),
     "terminal-output": Recipe(
         work=terminal_output,
         judge=terminal_output_seen,

@@ -23,7 +23,8 @@ class Recipe:
     guest may suffer. `disk`: it writes to a block device, in the current
     directory. `tracefs_cannot`: a word of the reason why that backend refuses it;
     `tracefs_cannot_without_kprobes`: the same where it could with them. `differs`: kernels on which
-    its probes stand elsewhere than on 6.1; there it is run too.
+    its probes stand elsewhere than on 6.1; there it is run too. `everywhere`: it is run on every
+    kernel, since it reads structures that differ, or events whose meaning has changed.
     """
 
     work: Callable[[], None] | None = None
@@ -37,6 +38,7 @@ class Recipe:
     tracefs_cannot: str = ""
     tracefs_cannot_without_kprobes: str = ""
     differs: tuple[str, ...] = ()
+    everywhere: bool = False
 
     @property
     def where(self) -> dict[str, Any]:

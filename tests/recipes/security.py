@@ -122,7 +122,7 @@ def permission_changes() -> None:
 
 
 def change_by_each_call(name: "ctypes.Array[ctypes.c_char]") -> None:
-    """Modes are told apart by their last digits, owners by their numbers."""
+    """Modes are distinguished by their last digits, owners by their numbers."""
     fd = call("open", name, 0)
     results = [
         call("chmod", name, 0o701),

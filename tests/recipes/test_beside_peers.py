@@ -4,6 +4,7 @@ that no script of its distribution answers on this kernel (test_beside_scripts.p
 do): where a script would need kernel functions or looks at the whole host, cut down from it to the
 workload's own process."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 
 import pytest
 
+from orchestrator.kernel.syscalls import syscall_names
 from tests.recipes.guest import UNBOUND
 from tests.recipes.peers import Maps, bpftrace, private_python
 from tests.recipes.table import AREA_OF
 from tests.support.product import Ran, check_accounts, run_cli
 from tests.support.shipped import PLANS
 
+NUMBERS = {name: number for number, name in syscall_names(os.uname().machine).items()}
 LIMITS = [word for name, value in UNBOUND.items() for word in ("--limit", f"{name}={value}")]
 
 
@@ -87,7 +90,7 @@ COUNTED: Mapping[str, Peer] = {
         "{ @[args->id] = count(); }",
         events=("sys_exit",),
         ours=lambda ran, who: {
-            str(one["key"]["number"]): one["value"]
+            str(NUMBERS[one["key"]["call"]]): one["value"]
             for one in ran.cells("call", "failures")
             if one["key"]["comm"] == who and one["key"]["error"] == "EINVAL"
         },
@@ -167,7 +170,9 @@ COUNTED: Mapping[str, Peer] = {
     "futex-waits": Peer(
         program="tracepoint:syscalls:sys_exit_futex /ME && args->ret == -110/ { @ = count(); }",
         events=("sys_exit_futex",),
-        ours=lambda ran, _who: sum(one["result"] == "ETIMEDOUT" for one in ran.data("wait")),
+        ours=lambda ran, _who: sum(
+            (one["call"], one["result"]) == ("futex", "ETIMEDOUT") for one in ran.data("wait")
+        ),
         theirs=number("@"),
     ),
 }

@@ -83,9 +83,9 @@ def case(call: str, name: str) -> Any:
 
 
 def only_in_guests(row: Recipe) -> bool:
-    """Whether a row can see its workload in a booted kernel alone: what it asks for is not to be
-    had everywhere, or its workload is nothing for a host."""
-    return bool(row.needs) or row.changes_host
+    """Whether a row is run in a booted kernel: what it asks for is not to be had everywhere, its
+    workload is nothing for a host, or kernels differ in what it reads."""
+    return bool(row.needs) or row.changes_host or row.everywhere
 
 
 @pytest.mark.usual_kernel
@@ -99,16 +99,21 @@ def test_it_sees_its_workload_in_a_guest(name: str, guest: CaseResult) -> None:
     judged(name, Ran.of(reported["lines"]))
 
 
+def other_kernels(row: Recipe) -> tuple[str, ...]:
+    """Kernels on which a row is run in addition to the usual one."""
+    return MATRIX if row.everywhere else row.differs
+
+
 def elsewhere(name: str) -> Any:
     """The same, on the kernels where the plan's probes stand elsewhere."""
     param = case(RUN, name)
     return pytest.param(
-        name, marks=[*param.marks, pytest.mark.kernels(*RECIPES[name].differs)], id=name
+        name, marks=[*param.marks, pytest.mark.kernels(*other_kernels(RECIPES[name]))], id=name
     )
 
 
 @pytest.mark.parametrize(
-    "name", [elsewhere(name) for name, row in sorted(RECIPES.items()) if row.differs]
+    "name", [elsewhere(name) for name, row in sorted(RECIPES.items()) if other_kernels(row)]
 )
 def test_it_sees_its_workload_where_its_probes_stand_elsewhere(
     name: str, guest: CaseResult
@@ -129,7 +134,12 @@ def test_where_probes_stand_elsewhere_is_known(name: str) -> None:
 
 @pytest.mark.other_kernels
 @pytest.mark.parametrize(
-    "name", [case(ATTACH, name) for name, row in sorted(RECIPES.items()) if only_in_guests(row)]
+    "name",
+    [
+        case(ATTACH, name)
+        for name, row in sorted(RECIPES.items())
+        if only_in_guests(row) and not row.everywhere
+    ],
 )
 def test_it_is_loaded_and_attached(name: str, guest: CaseResult) -> None:
     """On each kernel, those that ask for more than tracepoints: attached for a moment, whole, and

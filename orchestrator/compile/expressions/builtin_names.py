@@ -4,7 +4,7 @@ from orchestrator.compile.expressions.members import read_member
 from orchestrator.compile.expressions.nodes import Builtin, Const, Node, ShownAs, TextConst
 from orchestrator.compile.expressions.scope import HookScope
 from orchestrator.compile.expressions.types import DURATION, U32, Pointer, Str
-from orchestrator.compile.expressions.vocabulary import BUILTINS, TASK_BUILTINS, UNITS
+from orchestrator.compile.expressions.vocabulary import BUILTINS, TASK_BUILTINS, UNITS, compat_node
 from orchestrator.plan.findings import Position, plan_error
 
 __all__ = ["find_builtin", "known_names"]
@@ -17,6 +17,7 @@ def known_names(scope: HookScope) -> tuple[str, ...]:
         *TASK_BUILTINS,
         *BUILTINS,
         *UNITS,
+        "compat",
         "ppid",
         "retval",
         "elapsed",
@@ -42,6 +43,8 @@ def find_builtin(scope: HookScope, name: str, place: Position, *, at_entry: bool
             return ShownAs(number, U32, {scope.hook: scope.func})
         case "probe":
             return TextConst(scope.probe.encode(), Str(len(scope.probe) + 1))
+        case "compat":
+            return compat_node(scope.facts)
         case _:
             return BUILTINS.get(name)
 

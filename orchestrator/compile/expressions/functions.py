@@ -46,7 +46,6 @@ from orchestrator.compile.expressions.types import (
     size_of,
 )
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.kernel.syscalls import syscall_numbers
 from orchestrator.plan.findings import Position, plan_error
 
 DEFAULT_STRING = 128
@@ -83,7 +82,8 @@ def _require_pointer(node: Node, name: str, position: Position) -> Node:
             raise plan_error("PP084", f"{name} needs a pointer, not a {other}", position)
 
 
-def _require_text(node: Node, name: str, position: Position) -> bytes:
+def require_text(node: Node, name: str, position: Position) -> bytes:
+    """The constant string that function `name` is given. Raises PlanError."""
     if not isinstance(node, TextConst):
         raise plan_error("PP084", f"{name} needs a constant string there", position)
     return node.value
@@ -122,7 +122,7 @@ def _string_size(node: Node) -> int:
 def _make_load(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     pointer = _require_pointer(args[1], "load", position)
     space = pointer.type.space if isinstance(pointer.type, Pointer) else "kernel"
-    kind = parse_type(facts, _require_text(args[0], "load", position).decode(), space, position)
+    kind = parse_type(facts, require_text(args[0], "load", position).decode(), space, position)
     return Load(_assume_pointee(facts, pointer, kind), 0, kind)
 
 
@@ -138,7 +138,7 @@ def _assume_pointee(facts: KernelFacts, pointer: Node, kind: Type) -> Node:
 
 
 def _make_cast(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    text = _require_text(args[1], "cast", position).decode()
+    text = require_text(args[1], "cast", position).decode()
     number = find_number_type(text)
     if number is not None:
         source = args[0] if isinstance(args[0].type, Int | Bool) else None
@@ -205,7 +205,7 @@ def _make_startswith(_facts: KernelFacts, args: tuple[Node, ...], position: Posi
     return StringTest(
         "prefix",
         _require_string(args[0], "startswith", position),
-        _require_text(args[1], "startswith", position),
+        require_text(args[1], "startswith", position),
     )
 
 
@@ -224,7 +224,7 @@ def _require_string(node: Node, name: str, position: Position) -> Node:
 def _make_glob(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     return glob_test(
         _require_string(args[0], "glob", position),
-        _require_text(args[1], "glob", position),
+        require_text(args[1], "glob", position),
         position,
     )
 
@@ -266,8 +266,10 @@ def _make_buf(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -
     return ReadBytes(pointer, require_integer(length, position, "the length"), Buffer(most))
 
 
-def _read_size(args: tuple[Node, ...], name: str, position: Position) -> int:
-    size = _require_number(args[1], name, position) if len(args) > 1 else DEFAULT_NAMES
+def read_size(args: tuple[Node, ...], name: str, position: Position, *, at: int = 1) -> int:
+    """The bytes that a list of names may take: argument `at` of function `name`, or the default.
+    Raises PlanError."""
+    size = _require_number(args[at], name, position) if len(args) > at else DEFAULT_NAMES
     if not MIN_NAMES <= size <= MAX_NAMES:
         raise plan_error(
             "PP086", f"{name} of {size} bytes", position, f"from {MIN_NAMES} to {MAX_NAMES}"
@@ -277,12 +279,12 @@ def _read_size(args: tuple[Node, ...], name: str, position: Position) -> int:
 
 def _make_strs(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     return ReadStrings(
-        _require_pointer(args[0], "strs", position), StringList(_read_size(args, "strs", position))
+        _require_pointer(args[0], "strs", position), StringList(read_size(args, "strs", position))
     )
 
 
 def _make_path(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    size = _read_size(args, "path", position)
+    size = read_size(args, "path", position)
     return make_path_node(facts, _require_pointer(args[0], "path", position), size, position)
 
 
@@ -303,7 +305,7 @@ def _make_sockaddr(_facts: KernelFacts, args: tuple[Node, ...], position: Positi
 def _make_flags(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     value, (prefix, _) = (
         require_integer(args[0], position),
-        _find_constant_group("flags", args, position),
+        find_constant_group("flags", args, position),
     )
     return ShownAs(value, value.type, form="flags", prefix=prefix)
 
@@ -334,22 +336,13 @@ def _make_errno(_facts: KernelFacts, args: tuple[Node, ...], position: Position)
     return ShownAs(value, value.type, {-code: name for code, name in names_by_value("E").items()})
 
 
-def _make_label(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    value = require_integer(args[0], position)
-    if isinstance(args[1], TextConst) and args[1].value == b"SYS_":
-        numbers = syscall_numbers(facts.arch)
-        calls = {code: name.removeprefix("SYS_") for name, code in numbers.items()}
-        return ShownAs(value, value.type, calls)
-    return ShownAs(value, value.type, _find_constant_group("label", args, position)[1])
-
-
-def _find_constant_group(
+def find_constant_group(
     function: str, args: tuple[Node, ...], position: Position
 ) -> tuple[str, Mapping[int, str]]:
     """The prefix that the call names, and the constants of that group."""
     from orchestrator.kernel.constants import GROUPS, names_by_value
 
-    prefix = _require_text(args[1], function, position).decode()
+    prefix = require_text(args[1], function, position).decode()
     names = names_by_value(prefix)
     if not names:
         raise plan_error(
@@ -363,7 +356,8 @@ def _find_constant_group(
     return prefix, names
 
 
-#: name → (fewest arguments, most, how). `either` and `entry` are special forms (typing.py).
+#: name → (fewest arguments, most, how). `either` and `entry` are special forms (typing.py); those
+#: that look at the task are in task_functions.py.
 FUNCTIONS: Mapping[str, tuple[int, int, Function]] = {
     "str": (1, 2, _make_str),
     "load": (2, 2, _make_load),
@@ -388,5 +382,4 @@ FUNCTIONS: Mapping[str, tuple[int, int, Function]] = {
     "devname": (1, 1, _make_devname),
     "hash": (1, 1, _make_hash),
     "errno": (1, 1, _make_errno),
-    "label": (2, 2, _make_label),
 }

@@ -34,6 +34,7 @@ BuiltinName = Literal[
     "comm",
     "cpu",
     "cgroup",
+    "compat",
     "now",
     "elapsed",
     "retval",
@@ -76,7 +77,8 @@ class ParamRef:
 
 @dataclass(frozen=True, slots=True)
 class Builtin:
-    """A value at the time of the event: the current task's ids and comm, the clock (ns), the return
+    """A value at the time of the event: the current task's ids and comm, whether it is in a 32-bit
+    system call (`compat`), the clock (ns), the return
     value, the address of the current task_struct (`task`), the age of the span that ends
     (`open_for`)."""
 
@@ -153,11 +155,12 @@ class ReadString:
 
 @dataclass(frozen=True, slots=True)
 class ReadBytes:
-    """The `length` bytes at `pointer`, at most `type.size`; none for a length below 0."""
+    """The `length` bytes at `pointer`, at most `type.size`; none for a length below 0. As a list of
+    strings they are strings, one after another, each with its NUL."""
 
     pointer: "Node"
     length: "Node"
-    type: Buffer
+    type: Buffer | StringList
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from orchestrator.plan.expression.parse import Expr
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookScope:
     """Names at a hook. `arguments` are `args.NAME`; `positional` gives `argN`; `retval` is None
-    where there is no return. `paired`: values of the entry are captured."""
+    where there is no return. `paired`: values of the entry are captured. `has_task`: the event
+    belongs to a task, which is the one that runs unless `is_running_task` is false."""
 
     facts: KernelFacts
     label: str
@@ -21,6 +22,7 @@ class HookScope:
     retval: Node | None = None
     paired: bool = False
     has_task: bool = True
+    is_running_task: bool = True
     has_elapsed: bool = False
     hook: int = 0
     probe: str = ""

@@ -21,7 +21,8 @@ from orchestrator.compile.expressions.nodes import (
     walk,
 )
 from orchestrator.compile.expressions.scope import HookScope
-from orchestrator.compile.expressions.types import BOOL, Array, Endpoint, Str, Struct, Tuple
+from orchestrator.compile.expressions.task_functions import TASK_FUNCTIONS, tag_call_number
+from orchestrator.compile.expressions.types import BOOL, Array, Endpoint, Int, Str, Struct, Tuple
 from orchestrator.compile.expressions.vocabulary import UNITS, find_constant
 from orchestrator.plan.expression import syntax
 from orchestrator.plan.expression.names import TYPE_ARGUMENTS
@@ -250,8 +251,32 @@ class Typer:
         return arithmetic.make_binary(node.op, left, right, self._position_of(node))
 
     def _type_comparison(self, node: syntax.Compare) -> Node:
-        left, right = self._type_node(node.left), self._type_node(node.right)
-        return arithmetic.make_comparison(node.op, left, right, self._position_of(node))
+        place = self._position_of(node)
+        left, right = self._type_compared(node.left, node.right)
+        return arithmetic.make_comparison(node.op, left, right, place)
+
+    def _type_compared(
+        self, left: syntax.SyntaxNode, right: syntax.SyntaxNode
+    ) -> tuple[Node, Node]:
+        """Both sides of a comparison. Next to the constant SYS_NAME a number is that of a system
+        call, and one of a 32-bit call equals none of them."""
+        typed = [self._type_node(left), self._type_node(right)]
+        named = [self._names_system_call(left), self._names_system_call(right)]
+        if any(named):
+            typed = [
+                one
+                if is_name or not isinstance(one.type, Int)
+                else tag_call_number(self.scope.facts, one, self._position_of(side))
+                for one, is_name, side in zip(typed, named, (left, right), strict=True)
+            ]
+        return typed[0], typed[1]
+
+    def _names_system_call(self, node: syntax.SyntaxNode) -> bool:
+        return (
+            isinstance(node, syntax.Name)
+            and node.id.startswith("SYS_")
+            and node.id not in self.scope.definitions
+        )
 
     def _type_logic(self, node: syntax.Logic) -> Node:
         operands = tuple(
@@ -261,10 +286,9 @@ class Typer:
         return Combination("and" if node.op == "and" else "or", operands)
 
     def _type_membership(self, node: syntax.Contains) -> Node:
-        item = self._type_node(node.item)
         tests = tuple(
             arithmetic.make_comparison(
-                "==", item, self._type_node(option), self._position_of(option)
+                "==", *self._type_compared(node.item, option), self._position_of(option)
             )
             for option in node.options
         )
@@ -286,23 +310,22 @@ class Typer:
             return self._type_first_that_resolves(node)
         if node.function == "entry":
             return self._type_entry(node)
+        place = self._position_of(node)
+        if of_task := TASK_FUNCTIONS.get(node.function):
+            _check_count(node, *of_task[:2], place)
+            return of_task[2](self.scope, tuple(map(self._type_node, node.args)), place)
         known = FUNCTIONS.get(node.function)
         if known is None:
             raise plan_error(
                 "PP087",
                 f"there is no function {node.function!r}",
-                self._position_of(node),
-                suggest_or_list(node.function, (*FUNCTIONS, "either", "entry")),
+                place,
+                suggest_or_list(node.function, (*FUNCTIONS, *TASK_FUNCTIONS, "either", "entry")),
             )
         fewest, most, make = known
-        if not fewest <= len(node.args) <= most:
-            raise plan_error(
-                "PP087",
-                f"{node.function} takes {_show_count(fewest, most)}, not {len(node.args)}",
-                self._position_of(node),
-            )
+        _check_count(node, fewest, most, place)
         args = self._spell_type_names(node) if node.function in TYPE_ARGUMENTS else node.args
-        return make(self.scope.facts, tuple(map(self._type_node, args)), self._position_of(node))
+        return make(self.scope.facts, tuple(map(self._type_node, args)), place)
 
     def _spell_type_names(self, node: syntax.Call) -> tuple[syntax.SyntaxNode, ...]:
         """The arguments with a bare type's name as text: `load(u64, p)`, `cast(x, s32)`."""
@@ -343,6 +366,15 @@ class Typer:
         finally:
             self._at_entry = was
         return inner if was or isinstance(inner, Const) else self._capture(inner)
+
+
+def _check_count(node: syntax.Call, fewest: int, most: int, place: Position) -> None:
+    if not fewest <= len(node.args) <= most:
+        raise plan_error(
+            "PP087",
+            f"{node.function} takes {_show_count(fewest, most)}, not {len(node.args)}",
+            place,
+        )
 
 
 def _show_count(fewest: int, most: int) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from orchestrator.compile.expressions import arithmetic
 from orchestrator.compile.expressions.nodes import Builtin, Const, Node
 from orchestrator.compile.expressions.types import (
+    BOOL,
     BYTES,
     COMM_SIZE,
     DURATION,
@@ -59,3 +60,12 @@ def find_constant(name: str, facts: KernelFacts) -> Node | None:
     if value is None and facts.btf is not None:
         value = facts.btf.enumerator(name)
     return None if value is None else arithmetic.make_constant(value)
+
+
+def compat_node(facts: KernelFacts) -> Builtin | Const:
+    """Whether the running task is in a system call of 32-bit code: a constant on kernels that offer
+    none (CONFIG_IA32_EMULATION, CONFIG_COMPAT), as far as their symbols are known."""
+    from orchestrator.kernel.syscalls import COMPAT_SYMBOLS
+
+    offered = any(map(facts.symbols.count, COMPAT_SYMBOLS)) or not facts.symbols.names
+    return Builtin("compat", BOOL) if offered else Const(0, BOOL)

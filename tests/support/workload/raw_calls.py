@@ -4,6 +4,8 @@ import ctypes
 import mmap
 import os
 import struct
+from collections.abc import Callable
+from functools import cache
 
 from orchestrator.kernel.syscalls import syscall_numbers
 
@@ -22,6 +24,25 @@ def call(name: str, *arguments: object) -> int:
     words = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
     result = _LIBC.syscall(ctypes.c_long(number), *words)
     return -ctypes.get_errno() if result == -1 else int(result)
+
+
+#: A function of (number, argument) that makes a 32-bit system call from 64-bit code, on x86-64:
+#: push rbx; mov eax, edi; mov ebx, esi; xor ecx, ecx; xor edx, edx; int 0x80; cdqe; pop rbx; ret
+_INT80 = bytes.fromhex("53 89f8 89f3 31c9 31d2 cd80 4898 5b c3")
+
+
+def call_32bit(number: int, argument: int = 0) -> int:
+    """The result of the 32-bit system call with this number (syscall_32.tbl)."""
+    return int(_int80_function()[0](number, argument))
+
+
+@cache
+def _int80_function() -> tuple[Callable[..., int], mmap.mmap]:
+    """And the memory that holds it."""
+    code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    code.write(_INT80)
+    place = ctypes.addressof(ctypes.c_char.from_buffer(code))
+    return ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_int, ctypes.c_int)(place), code
 
 
 class Ring:

@@ -71,8 +71,8 @@ def test_every_function_is_described_with_its_arity() -> None:
 
 
 def _arity(text: str) -> tuple[int, int | None]:
-    """Of `(p) or (p, n)`: 1 to 2; of `(E, E, …)`: 2 and more."""
-    forms = [form.split(", ") for form in re.findall(r"\(([^)]*)\)", text)]
+    """Of `(p) or (p, n)`: 1 to 2; of `() or (n)`: 0 to 1; of `(E, E, …)`: 2 and more."""
+    forms = [form.split(", ") if form else [] for form in re.findall(r"\(([^)]*)\)", text)]
     if any("…" in form for form in forms):
         return len(forms[0]) - 1, None
     return min(map(len, forms)), max(map(len, forms))

@@ -10,6 +10,7 @@ from orchestrator.backends.bcc.emit.site import EmitError, EmitSite, c_type, rea
 from orchestrator.backends.bcc.emit.writer import CWriter
 from orchestrator.compile.expressions.nodes import Builtin, Node, SpanValue, UsdtArg
 from orchestrator.compile.expressions.types import Pointer, Type
+from orchestrator.kernel.syscalls import COMPAT_FLAGS
 from orchestrator.kernel.tracepoints import TraceField
 
 __all__ = ["CUT_BIT", "EventContext"]
@@ -38,6 +39,8 @@ class EventContext:
                 return "pp_cpu()"
             case "cgroup":
                 return "pp_cgroup_id()"
+            case "compat":
+                return self._in_compat_call()
             case "now":
                 return self.declare_now()
             case "elapsed":
@@ -51,6 +54,17 @@ class EventContext:
             case "kstack" | "ustack":
                 return self._declare_stack(node.name)
         raise EmitError(f"`{node.name}` is not a number")
+
+    def _in_compat_call(self) -> str:
+        """A C expression, 0 or 1: a bit of the running task's thread_info, which can be read."""
+        at = self.site.task_offsets.get("compat")
+        flag = COMPAT_FLAGS.get(self.site.arch)
+        if at is None or flag is None:
+            raise EmitError("`compat` cannot be read: this kernel's thread_info is not known")
+        return (
+            f"({{ u32 v = 0; pp_read(0, &v, sizeof v, pp_task() + {at}ULL); "
+            f"(v & {flag.mask:#x}U) != 0; }})"
+        )
 
     def _declare_stack(self, name: str) -> str:
         """Declare `kstack` or `ustack`, call once per event."""

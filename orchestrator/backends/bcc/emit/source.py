@@ -17,7 +17,9 @@ from orchestrator.backends.bcc.emit.site import EmitError, EmitSite
 from orchestrator.backends.bcc.emit.span import declare_span
 from orchestrator.backends.bcc.emit.writer import CWriter, comment_text
 from orchestrator.compile.program import Hook, Program
+from orchestrator.kernel.btf import Btf
 from orchestrator.kernel.facts import KernelFacts
+from orchestrator.kernel.syscalls import COMPAT_FLAGS
 
 #: What every function of a program uses. A disarmed program reads one word and counts.
 _COMMON = """
@@ -208,8 +210,8 @@ def _define_numbers(text: str, numbers: Mapping[str, int]) -> str:
 
 
 def task_offsets(facts: KernelFacts) -> dict[str, int]:
-    """Offsets in bytes in the structures of _MEMBERS, by member name; members that the kernel's BTF
-    lacks are left out."""
+    """Offsets in bytes in the structures of _MEMBERS, by member name, and of the word with
+    COMPAT_FLAGS in task_struct; what the kernel's BTF lacks is left out."""
     btf = facts.btf
     if btf is None:
         return {}
@@ -220,7 +222,21 @@ def task_offsets(facts: KernelFacts) -> dict[str, int]:
             member = btf.member(type_id, name) if type_id is not None else None
             if member is not None:
                 offsets[name] = member.bit_offset // 8
-    return offsets
+    compat = _compat_offset(facts.arch, btf)
+    return offsets if compat is None else {**offsets, "compat": compat}
+
+
+def _compat_offset(arch: str, btf: Btf) -> int | None:
+    """Where in task_struct the word with COMPAT_FLAGS is."""
+    path = ("task_struct", "thread_info"), ("thread_info", COMPAT_FLAGS[arch].word)
+    offset = 0
+    for struct, name in path if arch in COMPAT_FLAGS else ():
+        type_id = btf.struct(struct)
+        member = btf.member(type_id, name) if type_id is not None else None
+        if member is None:
+            return None
+        offset += member.bit_offset // 8
+    return offset
 
 
 def list_functions(

@@ -15,6 +15,7 @@ from orchestrator.compile.expressions.nodes import (
     ReadStrings,
     UsdtArg,
 )
+from orchestrator.compile.expressions.types import StringList
 
 __all__ = ["hint_for", "label_node"]
 
@@ -35,11 +36,18 @@ def label_node(node: Node) -> str:
     """What a node is, for people."""
     if isinstance(node, Builtin):
         return f"{node.name!r}"
+    if isinstance(node, ReadBytes) and isinstance(node.type, StringList):
+        return "a command line (argv)"
     return _LABELS.get(type(node), f"a {type(node).__name__.lower()}")
 
 
 def hint_for(node: Node) -> str:
     """What to do where `node` cannot be fetched."""
+    if isinstance(node, Builtin) and node.name == "compat":
+        return (
+            "no record says which system calls are 32-bit ones, whose numbers differ: "
+            "show the bare number, or use --backend bcc"
+        )
     if isinstance(node, Load | ReadString):
         return (
             "tracefs reads no memory through arguments at returns and at tracepoints; "

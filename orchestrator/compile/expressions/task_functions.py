@@ -1,0 +1,79 @@
+"""Functions whose value depends on the task that runs at the event, not on arguments alone."""
+
+from collections.abc import Callable, Mapping
+
+from orchestrator.compile.expressions.arithmetic import convert_node, require_integer
+from orchestrator.compile.expressions.functions import (
+    find_constant_group,
+    read_size,
+    require_text,
+)
+from orchestrator.compile.expressions.members import read_member, require_btf
+from orchestrator.compile.expressions.nodes import (
+    Arithmetic,
+    Builtin,
+    Const,
+    Node,
+    ReadBytes,
+    ShownAs,
+)
+from orchestrator.compile.expressions.scope import HookScope
+from orchestrator.compile.expressions.types import S64, U64, Pointer, StringList
+from orchestrator.compile.expressions.vocabulary import compat_node
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.kernel.syscalls import COMPAT_BIT, syscall_names
+from orchestrator.plan.findings import Position, plan_error
+
+__all__ = ["TASK_FUNCTIONS", "tag_call_number"]
+
+TaskFunction = Callable[[HookScope, tuple[Node, ...], Position], Node]
+
+
+def tag_call_number(facts: KernelFacts, number: Node, position: Position) -> Node:
+    """The number of the running task's system call, with COMPAT_BIT if it is one of 32-bit code,
+    whose numbers have another meaning."""
+    value = require_integer(number, position)
+    compat = compat_node(facts)
+    if isinstance(compat, Const):
+        return value
+    flag = Arithmetic("<<", convert_node(compat, S64), Const(COMPAT_BIT, S64), S64)
+    return Arithmetic("|", convert_node(value, S64), flag, S64)
+
+
+def _make_label(scope: HookScope, args: tuple[Node, ...], position: Position) -> Node:
+    if require_text(args[1], "label", position) == b"SYS_":
+        number = tag_call_number(scope.facts, args[0], position)
+        return ShownAs(number, number.type, syscall_names(scope.facts.arch))
+    value = require_integer(args[0], position)
+    return ShownAs(value, value.type, find_constant_group("label", args, position)[1])
+
+
+def _make_argv(scope: HookScope, args: tuple[Node, ...], position: Position) -> Node:
+    """The kernel keeps where the strings of the last exec are (create_elf_tables in
+    fs/binfmt_elf.c sets it before sched_process_exec): one piece of memory, just written."""
+    if not scope.is_running_task:
+        raise plan_error(
+            "PP088",
+            f"argv() has no meaning at {scope.label}: it is read from the memory of the running "
+            "task, and the probe's event belongs to another, or to none",
+            position,
+            "leave out the probe's `task`",
+        )
+    btf = require_btf(scope.facts, position, "argv() needs type information")
+    task = Builtin("task", Pointer("kernel", btf.struct("task_struct") or 0))
+    memory = read_member(scope.facts, task, "mm", position)
+    start, end = (
+        convert_node(read_member(scope.facts, memory, name, position), U64)
+        for name in ("arg_start", "arg_end")
+    )
+    size = read_size(args, "argv", position, at=0)
+    return ReadBytes(
+        convert_node(start, Pointer("user")), Arithmetic("-", end, start, U64), StringList(size)
+    )
+
+
+#: name → (fewest arguments, most, how).
+TASK_FUNCTIONS: Mapping[str, tuple[int, int, TaskFunction]] = {
+    "argv": (0, 1, _make_argv),
+    "label": (2, 2, _make_label),
+}

@@ -216,6 +216,16 @@ def syscall_counts_seen(ran: "Ran") -> None:
     assert ran.value("call", "failed", call="read (32-bit)") == 20
 
 
+def compat_calls_seen(ran: "Ran") -> None:
+    """Those of 32-bit code alone."""
+    cells = {
+        one["key"]["call"]: one["value"]
+        for one in ran.cells("call", "calls")
+        if one["key"]["comm"] == "python3"
+    }
+    assert cells == {"getppid (32-bit)": 70, "read (32-bit)": 20}
+
+
 def failing_syscalls() -> None:
     """70 calls that are refused for their argument, and 30 of 32-bit code."""
     libc = ctypes.CDLL(None)
@@ -270,9 +280,7 @@ ROWS: Mapping[str, Recipe] = {
         work=execs, judge=execs_seen, everywhere=True, tracefs_cannot="memory behind this pointer"
     ),
     "exits": Recipe(work=exits, judge=exits_seen, everywhere=True, tracefs_cannot="rawtracepoint"),
-    "kills": Recipe(
-        work=kills, judge=kills_seen, everywhere=True, tracefs_cannot="memory behind this pointer"
-    ),
+    "kills": Recipe(work=kills, judge=kills_seen, everywhere=True, tracefs_cannot="rawtracepoint"),
     "new-processes": Recipe(
         work=new_processes, judge=new_processes_seen, tracefs_cannot="rawtracepoint"
     ),
@@ -281,6 +289,9 @@ ROWS: Mapping[str, Recipe] = {
         judge=syscall_counts_seen,
         everywhere=True,
         tracefs_cannot="'compat'",
+    ),
+    "compat-calls": Recipe(
+        work=syscall_counts, judge=compat_calls_seen, tracefs_cannot="rawtracepoint"
     ),
     "failing-syscalls": Recipe(
         work=failing_syscalls, judge=failing_syscalls_seen, tracefs_cannot="'compat'"

@@ -13,6 +13,7 @@ from orchestrator.compile.expressions.nodes import (
     Either,
     EndpointOf,
     FamilyIp,
+    FamilyPort,
     Field,
     IpOf,
     LetRef,
@@ -94,6 +95,8 @@ class _Describer:
                 return f"{kind}({self.describe(value)})"
             case Convert(value=value) | ShownAs(value=value):
                 return self.describe(value)
+            case FamilyPort(port=port):
+                return f"port {self.describe(port)}"
             case ReadBytes() | ReadStrings() | ReadPath() | FamilyIp() | EndpointOf():
                 return self.describe_read(node)
             case _:

@@ -61,15 +61,25 @@ def _unify_two(first: Type, second: Type, name: str, position: Position) -> Type
         return max(first, second, key=size_of)
     if isinstance(first, Int | Pointer) and isinstance(second, Int | Pointer):
         left, right = _as_int(first), _as_int(second)
-        if left.signed == right.signed:
+        bits = _bits_of_both(left, right)
+        if bits <= 64:
             unit = left.unit if left.unit == right.unit else ""
-            return with_space(Int(max(left.bits, right.bits), left.signed, unit), *spaces)
+            return with_space(Int(bits, left.signed or right.signed, unit), *spaces)
     raise plan_error(
         "PP090",
         f"{name!r} is a {first} at one attach point and a {second} at another",
         position,
         'bring them to one type with cast(x, "s64")',
     )
+
+
+def _bits_of_both(left: Int, right: Int) -> int:
+    """Bits of an integer that holds all values of both: of a signed and an unsigned one, twice
+    those of the unsigned."""
+    if left.signed == right.signed:
+        return max(left.bits, right.bits)
+    signed, unsigned = (left, right) if left.signed else (right, left)
+    return max(signed.bits, 2 * unsigned.bits)
 
 
 def _as_int(kind: Int | Pointer) -> Int:
@@ -142,15 +152,14 @@ def _align(offset: int, kind: Type) -> int:
 def record_fields(
     emit: Mapping[str, Expr], made: Sequence[Mapping[str, Node]]
 ) -> list[FieldToPlace]:
-    """The fields of a record, in types that all hooks can fill: `made` has each hook's nodes."""
-    return [
-        (
-            name,
-            unify_types([nodes[name].type for nodes in made], name, expr.position),
-            merge_presentations([nodes[name] for nodes in made]),
-        )
-        for name, expr in emit.items()
-    ]
+    """The fields of a record, in types that all hooks can fill: `made` has each hook's nodes.
+    Raises PlanError at the expression that gives no value to record."""
+    fields: list[FieldToPlace] = []
+    for name, expr in emit.items():
+        kind = unify_types([nodes[name].type for nodes in made], name, expr.position)
+        record_form(kind, name, expr.position)
+        fields.append((name, kind, merge_presentations([nodes[name] for nodes in made])))
+    return fields
 
 
 def lay_out_record(

@@ -193,6 +193,7 @@ def _make_hook(
         symbol=point.symbol,
         offset=point.offset,
         btf_id=point.btf_id,
+        module=point.module,
         arguments=point.register_count,
         tracepoint=point.tracepoint,
         exit_tracepoint=point.exit_tracepoint,

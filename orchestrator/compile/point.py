@@ -35,6 +35,7 @@ class Point:
     symbol: str = ""
     offset: int = 0
     btf_id: int = 0
+    module: str = ""
     register_count: int | None = None
     tracepoint: Tracepoint | None = None
     exit_tracepoint: Tracepoint | None = None

@@ -78,6 +78,7 @@ def _find_function(item: AttachItem, facts: KernelFacts, target: str) -> Point:
         symbol=symbol,
         offset=offset,
         btf_id=signature.btf_id if signature is not None and not signature.ambiguous else 0,
+        module=signature.module if signature is not None else "",
         register_count=count,
     )
 
@@ -125,7 +126,8 @@ def _refuse_function(item: AttachItem, facts: KernelFacts, symbol: str) -> None:
 
 
 def _find_signature(item: AttachItem, facts: KernelFacts, symbol: str) -> FunctionType | None:
-    return facts.btf.function(symbol) if facts.btf is not None else None
+    """The function's types, of the module that it is in."""
+    return facts.btf.function(symbol, facts.symbols.module(symbol)) if facts.btf else None
 
 
 def _find_arguments(
@@ -197,7 +199,7 @@ def _require_tracepoint(
             "PP080",
             f"this kernel has no tracepoint {category}:{event}",
             item.position,
-            suggest_or_list(f"{category}:{event}", names)
+            _suggest_module(event) + suggest_or_list(f"{category}:{event}", names)
             if names
             else "no tracepoints can be seen: is tracefs mounted, and are you root?",
         )
@@ -222,7 +224,7 @@ def _find_raw_tracepoint(item: AttachItem, facts: KernelFacts, btf: Btf, event: 
             "PP080",
             f"this kernel has no raw tracepoint {event!r}",
             item.position,
-            suggest_or_list(event, names),
+            _suggest_module(event) + suggest_or_list(event, names),
         )
     pairs = tuple((param.name, param.type_id) for param in signature.params)
     return Point(
@@ -235,6 +237,14 @@ def _find_raw_tracepoint(item: AttachItem, facts: KernelFacts, btf: Btf, event: 
         btf_id=signature.btf_id,
         register_count=len(pairs),
     )
+
+
+def _suggest_module(event: str) -> str:
+    """What to load, where the events of a module begin like this one."""
+    from orchestrator.kernel.diagnose import module_of_prefix
+
+    module = module_of_prefix(event)
+    return f"if it is of the module {module}: modprobe {module}; " if module is not None else ""
 
 
 def _syscall_error(item: AttachItem, facts: KernelFacts, name: str) -> PlanError:

@@ -200,7 +200,8 @@ class Body:
 class Hook:
     """One attach point with its body. Only what its kind needs is set:
 
-    symbol, offset: kernel functions. btf_id, arguments (their number), also of raw tracepoints.
+    symbol, offset: kernel functions. btf_id (in the BTF of `module`, "": the kernel's), arguments
+    (their number), also of raw tracepoints.
     tracepoint, exit_tracepoint: tracepoints and the two of a syscall. event: a raw tracepoint's.
     path, file_offset, semaphore (file offset of the reference counter, 0: none), symbol: user code;
     identity: the file that `path` named when the offset was found (None: not on this host).
@@ -217,6 +218,7 @@ class Hook:
     symbol: str = ""
     offset: int = 0
     btf_id: int = 0
+    module: str = ""
     arguments: int | None = None
     tracepoint: Tracepoint | None = None
     exit_tracepoint: Tracepoint | None = None

@@ -82,7 +82,15 @@ class Btf:
 
     def function(self, name: str) -> FunctionType | None:
         """The signature of a kernel function, or None where BTF has none of this name."""
-        signatures = [self._function_type(func, name) for func in self._blob.ids(name, FUNC)]
+        return self.function_from(name, 0)
+
+    def function_from(self, name: str, first_id: int) -> FunctionType | None:
+        """The same among the types from `first_id` on, such as those of a module alone."""
+        signatures = [
+            self._function_type(func, name)
+            for func in self._blob.ids(name, FUNC)
+            if func >= first_id
+        ]
         if not signatures:
             return None
         first = signatures[0]

@@ -38,7 +38,7 @@ class FunctionType:
     `btf_id` is the id that attaching needs: the FUNC's for a function (fentry), the
     `btf_trace_EVENT` typedef's for a raw tracepoint, where 0 means that there is none.
     `ambiguous`: the kernel has several functions of this name with different signatures, and
-    this is the first.
+    this is the first. `module`: the module whose it is, "" for the kernel's own.
     """
 
     btf_id: int
@@ -46,6 +46,7 @@ class FunctionType:
     params: tuple[BtfParam, ...]
     returns: int
     ambiguous: bool = False
+    module: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

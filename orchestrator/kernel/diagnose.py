@@ -121,16 +121,26 @@ def _find_inlined(facts: KernelFacts, name: str) -> Diagnosis | None:
 
 
 def _find_module(facts: KernelFacts, name: str) -> Diagnosis | None:
-    """Detects a missing module by the prefix that its functions share with its name."""
-    module = name.lstrip("_").partition("_")[0]
-    if module not in _MODULES or facts.symbols.glob(f"{module}_*", 1):
+    """Detects a missing module by the prefix that its functions share."""
+    module = module_of_prefix(name)
+    prefix = _prefix_of(name)
+    if module is None or facts.symbols.glob(f"{prefix}_*", 1):
         return None
     return Diagnosis(
         verdict="module_not_loaded",
-        explanation=f"no function {name}, and no function whose name starts with {module}_: "
+        explanation=f"no function {name}, and no function whose name starts with {prefix}_: "
         f"the module {module} is not loaded",
         cure=f"modprobe {module}",
     )
+
+
+def module_of_prefix(name: str) -> str | None:
+    """The module that names beginning like this are known to be of: `overlay` of ovl_read_iter."""
+    return _MODULES.get(_prefix_of(name))
+
+
+def _prefix_of(name: str) -> str:
+    return name.lstrip("_").partition("_")[0]
 
 
 def _explain_missing(facts: KernelFacts, name: str) -> Diagnosis:
@@ -218,6 +228,40 @@ _CAUSES: tuple[Cause, ...] = (
     _check_notrace,
 )
 
-_MODULES = frozenset(
-    {"btrfs", "ext4", "f2fs", "fuse", "kvm", "md", "nfs", "nfsd", "nvme", "ovl", "virtblk", "xfs"}
-)
+#: By the prefix of its functions and events, what is often built as a module (the kernel's
+#: Makefiles: `obj-$(CONFIG_…) += MODULE.o`).
+_MODULES = {
+    "btrfs": "btrfs",
+    "ceph": "ceph",
+    "cifs": "cifs",
+    "dm": "dm_mod",
+    "erofs": "erofs",
+    "ext4": "ext4",
+    "f2fs": "f2fs",
+    "fuse": "fuse",
+    "gfs2": "gfs2",
+    "jbd2": "jbd2",
+    "kvm": "kvm",
+    "md": "md_mod",
+    "nf": "nf_tables",
+    "nfs": "nfs",
+    "nfs4": "nfsv4",
+    "nfsd": "nfsd",
+    "nft": "nf_tables",
+    "nvme": "nvme_core",
+    "nvmet": "nvmet",
+    "ovl": "overlay",
+    "rpc": "sunrpc",
+    "scsi": "scsi_mod",
+    "smb2": "cifs",
+    "smb3": "cifs",
+    "svc": "sunrpc",
+    "tun": "tun",
+    "veth": "veth",
+    "vhost": "vhost",
+    "virtblk": "virtio_blk",
+    "vxlan": "vxlan",
+    "wg": "wireguard",
+    "xfs": "xfs",
+    "xprt": "sunrpc",
+}

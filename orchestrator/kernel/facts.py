@@ -7,8 +7,10 @@ from functools import cached_property
 from pathlib import Path
 
 from orchestrator.kernel.btf import Btf
+from orchestrator.kernel.btf_blob import Blob
 from orchestrator.kernel.feature import Feature
 from orchestrator.kernel.features import LiveFeatures
+from orchestrator.kernel.module_types import KernelTypes
 from orchestrator.kernel.recording import Recording, read_recording, write_recording
 from orchestrator.kernel.symbols import Symbols
 from orchestrator.kernel.tracepoints import Tracepoint, parse_format
@@ -65,20 +67,26 @@ class KernelFacts:
         return tracing_path(self.tree)
 
     @cached_property
-    def btf(self) -> Btf | None:
-        """The kernel's types, or None where it has no BTF. Raises BtfError for a broken blob."""
-        return self._read_btf("vmlinux", None)
+    def btf(self) -> KernelTypes | None:
+        """The types of the kernel and its modules, or None where it has no BTF. Raises BtfError for
+        a broken blob."""
+        try:
+            blob = Blob.parse(self.tree.read(f"{_BTF}/vmlinux"))
+        except OSError:
+            return None
+        modules = [name for name in self.tree.names(_BTF) if name != "vmlinux"]
+        return KernelTypes(blob, modules, self.module_btf)
 
     def module_btf(self, module: str) -> Btf | None:
         """The kernel's types and, after them, a module's own; None where it has none loaded."""
         if module not in self._module_types:
             known = self.btf is not None and module in self.tree.names(_BTF)
-            self._module_types[module] = self._read_btf(module, self.btf) if known else None
+            self._module_types[module] = self._read_btf(module) if known else None
         return self._module_types[module]
 
-    def _read_btf(self, name: str, base: Btf | None) -> Btf | None:
+    def _read_btf(self, module: str) -> Btf | None:
         try:
-            return Btf.from_bytes(self.tree.read(f"{_BTF}/{name}"), base)
+            return Btf.from_bytes(self.tree.read(f"{_BTF}/{module}"), self.btf)
         except OSError:
             return None
 

@@ -14,6 +14,7 @@ from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.expression.parse import Expr, parse
 from orchestrator.plan.expression.substitute import fill_texts, place_at_start
+from orchestrator.plan.expression.syntax import Number
 from orchestrator.plan.findings import PlanError, Position
 from orchestrator.plan.model import Param, Rate
 from orchestrator.plan.params import Unset, interpolate_params, text_values
@@ -91,9 +92,15 @@ class DocumentReader:
         return place_at_start(expr) if folded else expr
 
     def expressions(self, path: DocumentPath) -> dict[str, Expr]:
-        """A mapping of names to expressions."""
-        parsed = {name: self.expression((*path, name)) for name in self.get(path, {})}
-        return {name: expr for name, expr in parsed.items() if expr is not None}
+        """A mapping of names to expressions. One that cannot be parsed is 0 instead, so that its
+        name is known and what uses it is not reported too."""
+        return {
+            name: self.expression((*path, name)) or self._stand_in((*path, name))
+            for name in self.get(path, {})
+        }
+
+    def _stand_in(self, path: DocumentPath) -> Expr:
+        return Expr(text="0", root=Number(0), position=self.place(path))
 
     def filled_text(self, path: DocumentPath) -> str | None:
         """The text at `path` with its params; None when refused. Raises Unset."""

@@ -9,16 +9,19 @@ FUNC, FUNC_PROTO, TYPE_TAG, ENUM64 = 12, 13, 18, 19
 
 
 class Blob:
-    """Collects records; each `add` returns the new type's id."""
+    """Collects records; each `add` returns the new type's id. With a `base` it is a module's split
+    BTF, whose ids and strings continue those of the base."""
 
-    def __init__(self) -> None:
-        self.types, self.strings, self.count = b"", b"\0", 0
+    def __init__(self, base: "Blob | None" = None) -> None:
+        self.types, self.strings = b"", b"\0"
+        self.count: int = base.count if base else 0
+        self._strings_before: int = len(base.strings) if base else 0
 
     def name(self, text: str) -> int:
         if not text:
             return 0
         self.strings += text.encode() + b"\0"
-        return len(self.strings) - len(text) - 1
+        return self._strings_before + len(self.strings) - len(text) - 1
 
     def add(
         self, kind: int, name: str, third: int, *extra: int, vlen: int = 0, flag: int = 0

@@ -14,6 +14,7 @@ from orchestrator.compile.expressions.nodes import (
     ByteSwap,
     EndpointOf,
     FamilyIp,
+    FamilyPort,
     Load,
     Node,
     ReadString,
@@ -105,7 +106,7 @@ def endpoint_member(base: Node, name: str, position: Position) -> Node:
         )
     makers: dict[str, Callable[[], Node]] = {
         "ip": lambda: FamilyIp(base.family, base.v4, base.v6, Ip(0)),
-        "port": lambda: base.port,
+        "port": lambda: FamilyPort(base.family, base.port, U16),
         "family": lambda: base.family,
     }
     if base.unix is not None:

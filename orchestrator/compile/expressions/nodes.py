@@ -207,6 +207,15 @@ class FamilyIp:
 
 
 @dataclass(frozen=True, slots=True)
+class FamilyPort:
+    """The port of an address whose `family` has ports (AF_INET, AF_INET6); null for others."""
+
+    family: "Node"
+    port: "Node"
+    type: Int
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointOf:
     """One end of a connection, or an address that a program passes: `family` says which of the
     addresses is read; `unix` is the address of a Unix socket's path, None where there is none;
@@ -368,6 +377,7 @@ Node = (
     | ReadStrings
     | ReadPath
     | FamilyIp
+    | FamilyPort
     | EndpointOf
     | Arithmetic
     | Comparison
@@ -395,7 +405,7 @@ class Let:
 
 
 #: Nodes whose value needs memory to be read, so that it can fail.
-READS = (Load, ReadString, ReadBytes, ReadStrings, ReadPath, FamilyIp, EndpointOf)
+READS = (Load, ReadString, ReadBytes, ReadStrings, ReadPath, FamilyIp, FamilyPort, EndpointOf)
 
 
 #: The fields of each kind of node that hold its operands, in evaluation order: a node, a tuple of
@@ -408,6 +418,7 @@ _OPERANDS: Mapping[type, tuple[str, ...]] = {
     ReadStrings: ("pointer",),
     ReadPath: ("dentry", "mount"),
     FamilyIp: ("family", "v4", "v6"),
+    FamilyPort: ("family", "port"),
     EndpointOf: ("family", "port", "v4", "v6", "unix", "length"),
     Arithmetic: ("left", "right"),
     Comparison: ("left", "right"),

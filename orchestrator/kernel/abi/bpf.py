@@ -44,9 +44,11 @@ def prog_load(  # noqa: PLR0913 - what BPF_PROG_LOAD takes
     license_text: str = "GPL",
     expected_attach_type: int = 0,
     attach_btf_id: int = 0,
+    attach_btf_fd: int = 0,
     log_bytes: int = 0,
 ) -> tuple[int, str]:
     """Load a program; return its descriptor and the verifier's log ("" when log_bytes is 0).
+    `attach_btf_fd`: the BTF of a module that `attach_btf_id` is of (5.11; 0: the kernel's).
 
     Raises VerifierError, an OSError with the log if one was requested.
     """
@@ -54,11 +56,11 @@ def prog_load(  # noqa: PLR0913 - what BPF_PROG_LOAD takes
     licence = ctypes.create_string_buffer(license_text.encode())
     log = ctypes.create_string_buffer(log_bytes) if log_bytes else None
     attributes = struct.pack(
-        "=IIQQIIQII16sIIIIQIIQII",
+        "=IIQQIIQII16sIIIIQIIQIII",
         *(kind, len(instructions) // 8, address_of(code), address_of(licence)),
         *(1 if log_bytes else 0, log_bytes, address_of(log)),
         *(0, 0, name_field(name), 0, expected_attach_type),
-        *(0, 0, 0, 0, 0, 0, 0, attach_btf_id),
+        *(0, 0, 0, 0, 0, 0, 0, attach_btf_id, attach_btf_fd),
     )
     try:
         return call_bpf(bpf_call.PROG_LOAD, attributes), _log_text(log)

@@ -105,3 +105,30 @@ probes:
         if probe != "raw":
             assert counts == [ROUNDS] * len(expected)
         assert len(counts) == len(expected)
+
+
+CONNECTS = """
+import socket
+for family, to in ((socket.AF_UNIX, "/none/such"), (socket.AF_INET, ("127.0.0.1", 9)),
+                   (socket.AF_INET6, ("::1", 7))):
+    with socket.socket(family, socket.SOCK_STREAM) as one:
+        one.connect_ex(to)
+"""
+
+
+def test_an_address_without_ports_has_none() -> None:
+    """Of a Unix socket, the letters of its path are no port: null, in records and in conditions."""
+    made = run(LIMITS + """
+target: {children: true}
+probes:
+  all: {attach: "syscall:connect", emit: {port: sockaddr(args.uservaddr).port}}
+  kept: {attach: "syscall:connect", emit: {port: entry(sockaddr(args.uservaddr).port)}}
+  other:
+    attach: syscall:connect
+    where: not (sockaddr(args.uservaddr).port == 9)
+    emit: {port: sockaddr(args.uservaddr).port}
+""", ["/usr/bin/python3", "-c", CONNECTS], root=True)  # fmt: skip
+    balanced(made)
+    ports = {name: [r["port"] for r in made.records if r["probe"] == name]
+             for name in ("all", "kept", "other")}  # fmt: skip
+    assert ports == {"all": [None, 9, 7], "kept": [None, 9, 7], "other": [7]}

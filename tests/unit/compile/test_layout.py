@@ -5,6 +5,8 @@ import pytest
 from orchestrator.compile.expressions.types import (
     BOOL,
     DURATION,
+    S8,
+    S16,
     S32,
     S64,
     U8,
@@ -29,6 +31,9 @@ from orchestrator.plan.findings import NOWHERE, PlanError
         ([Ip(4), Ip(6)], Ip(0)),
         ([Pointer("user"), Pointer("kernel")], U64),
         ([DURATION, U64], U64),
+        ([S32, U32], S64),
+        ([U8, S64], S64),
+        ([S8, U8], S16),
     ],
 )
 def test_hooks_share_the_type_that_holds_all_values(types: list[Type], common: Type) -> None:
@@ -36,7 +41,7 @@ def test_hooks_share_the_type_that_holds_all_values(types: list[Type], common: T
     assert unify_types(types, "x", NOWHERE) == common
 
 
-@pytest.mark.parametrize("types", [[S32, U32], [U32, Str(16)], [BOOL, U8]])
+@pytest.mark.parametrize("types", [[S64, U64], [U32, Str(16)], [BOOL, U8]])
 def test_types_that_cannot_be_shared_are_refused(types: list[Type]) -> None:
     """A sign or a string would be read wrongly."""
     with pytest.raises(PlanError, match="PP090"):
@@ -59,3 +64,10 @@ def test_a_key_is_padded_to_eight_bytes() -> None:
     assert [field.offset for field in fields] == [0, 4]
     assert size == 8
     assert lay_out_key([], NOWHERE) == ((), 0)
+
+
+def test_strings_of_a_key_begin_at_whole_words() -> None:
+    """Constant text is stored by words, which must be aligned on the BPF stack."""
+    for first in (U8, U32, U64, Ip(4)):
+        fields, size = lay_out_key([("a", first, None), ("b", Str(10), None)], NOWHERE)
+        assert (fields[1].offset, size) == (8, 24)

@@ -353,3 +353,22 @@ def test_definitions_that_double_each_other_are_refused_at_once(compiled: Compil
     for _ in range(30):
         nested = f"min(pid, {nested})"
     assert compiled(text.format("", f'"{nested}"')).emits[0].fields[0].form == "u64"
+
+
+def test_a_field_that_has_no_value_is_reported_where_it_is_written(compiled: Compile) -> None:
+    """Not at its probe."""
+    with pytest.raises(PlanError, match="'whole' is a whole struct") as refused:
+        compiled(
+            "probes:\n  p:\n    attach: entry:tcp_connect\n    emit:\n"
+            "      fine: args.sk.sk_protocol\n      whole: args.sk.__sk_common.skc_v6_daddr\n"
+        )
+    [finding] = refused.value.findings
+    assert (finding.position.line - HEAD.count("\n"), finding.position.column) == (6, 14)
+
+
+@pytest.mark.parametrize("text", ["cast(args.prev, u64)", 'cast(args.prev, "u64") + 0'])
+def test_a_pointer_may_be_cast_to_a_number(compiled: Compile, text: str) -> None:
+    program = compiled(
+        f"probes: {{p: {{attach: 'rawtracepoint:sched_switch', emit: {{x: {text!r}}}}}}}"
+    )
+    assert [field.form for field in program.emits[0].fields] == ["u64"]

@@ -1,8 +1,10 @@
 """The programs of one hook: loaded, and attached to their events."""
 
+import contextlib
+import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from orchestrator.backends.bcc.attach import clock, links, load
@@ -14,7 +16,7 @@ from orchestrator.backends.protocol import AttachOptions
 from orchestrator.compile.body_nodes import top_nodes
 from orchestrator.compile.describe import describe_node
 from orchestrator.compile.program import Hook
-from orchestrator.kernel.abi import bpf
+from orchestrator.kernel.abi import bpf, btf_objects
 from orchestrator.kernel.abi.dynamic_events import Event
 from orchestrator.plan.findings import Finding, HostError
 
@@ -35,17 +37,38 @@ def load_side(side: HookSide, mechanism: Mechanism, code: bytes, maps: Mapping[i
     """Load one side's program and return its descriptor. Raises HostError."""
     tracing = mechanism == "fentry"
     expected = bpf.TRACE_FEXIT if is_at_return(side) else bpf.TRACE_FENTRY
+    with _opened_types(side.hook if tracing else None) as types:
+        try:
+            return load.load_program(
+                code,
+                PROGRAM_TYPES[mechanism],
+                name=side.function,
+                maps=maps,
+                expected_attach_type=expected if tracing else 0,
+                attach_btf_id=side.hook.btf_id if tracing else 0,
+                attach_btf_fd=types,
+            )
+        except load.LoadError as refused:
+            raise HostError([_explain_refusal(side, refused)]) from None
+
+
+@contextlib.contextmanager
+def _opened_types(hook: Hook | None) -> Iterator[int]:
+    """A descriptor of the BTF that has the hook's `btf_id`; 0: the kernel's own. Raises
+    HostError where a module's cannot be opened: it was unloaded, or the kernel is too old."""
+    if hook is None or not hook.module:
+        yield 0
+        return
     try:
-        return load.load_program(
-            code,
-            PROGRAM_TYPES[mechanism],
-            name=side.function,
-            maps=maps,
-            expected_attach_type=expected if tracing else 0,
-            attach_btf_id=side.hook.btf_id if tracing else 0,
-        )
-    except load.LoadError as refused:
-        raise HostError([_explain_refusal(side, refused)]) from None
+        types = btf_objects.open_module_btf(hook.module)
+    except OSError as error:
+        message = f"the types of the module {hook.module} cannot be opened: {error.strerror}"
+        finding = Finding(code="PP089", message=message, position=hook.position)
+        raise HostError([finding]) from None
+    try:
+        yield types
+    finally:
+        os.close(types)
 
 
 def _explain_refusal(side: HookSide, refused: load.LoadError) -> Finding:

@@ -38,6 +38,7 @@ def load_program(  # noqa: PLR0913 - what BPF_PROG_LOAD takes
     maps: Mapping[int, int],
     expected_attach_type: int = 0,
     attach_btf_id: int = 0,
+    attach_btf_fd: int = 0,
     license: str = "GPL",  # noqa: A002 - bpf(2) calls it so
 ) -> int:
     """Load instructions, with map placeholders replaced by descriptors; return the descriptor.
@@ -52,6 +53,7 @@ def load_program(  # noqa: PLR0913 - what BPF_PROG_LOAD takes
         license_text=license,
         expected_attach_type=expected_attach_type,
         attach_btf_id=attach_btf_id,
+        attach_btf_fd=attach_btf_fd,
     )
     try:
         return lift_memlock(lambda: load()[0])

@@ -25,6 +25,7 @@ from orchestrator.compile.expressions.nodes import (
     Const,
     Convert,
     Either,
+    FamilyPort,
     Field,
     LetRef,
     Load,
@@ -41,6 +42,8 @@ from orchestrator.compile.expressions.nodes import (
 from orchestrator.compile.expressions.types import Bool, Int, Stored, Type
 
 __all__ = ["NumberExpressions"]
+
+_AF_INET, _AF_INET6 = 2, 10  # include/linux/socket.h
 
 
 class NumberExpressions:
@@ -69,6 +72,8 @@ class NumberExpressions:
                 return self.context.read_usdt(node)
             case Load():
                 return self._load_number(node)
+            case FamilyPort():
+                return self._family_port(node)
             case Address(base=base, offset=offset):
                 return f"({self.number(base)} + {offset}ULL)"
             case Arithmetic():
@@ -99,6 +104,14 @@ class NumberExpressions:
                 return f"({c_type(kind)})({self.number(value)})"
             case _:
                 raise EmitError(f"{describe_node(node, self.site.body)} is not a number")
+
+    def _family_port(self, node: FamilyPort) -> str:
+        """Read only where the family has ports: what is in its place elsewhere is none."""
+        has_port = f"family == {_AF_INET} || family == {_AF_INET6}"
+        return (
+            f"({{ u32 family = {self.number(node.family)}; u16 port = 0; "
+            f"if ({has_port}) port = {self.number(node.port)}; else fault = 1; port; }})"
+        )
 
     def _load_number(self, node: Load) -> str:
         user = is_user(node.base)

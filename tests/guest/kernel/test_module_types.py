@@ -1,0 +1,39 @@
+"""Functions and events of modules are probed with the types of their modules."""
+
+from collections import Counter
+
+import pytest
+
+from tests.guest.kernel.module_types import OPENS
+from tests.support.guest_cases import CaseResult
+
+
+@pytest.mark.guest("tests.guest.kernel.module_types:probe_module", modules=["ext4"])
+def test_arguments_and_casts_take_the_types_of_the_module(guest: CaseResult) -> None:
+    """Each open of a file on 9p, at a pair, a trampoline and a dynamic event: its path by the
+    kernel's structures and its kind by a structure of the module. A raw tracepoint of another
+    module attaches with its arguments."""
+    reported = guest.result()
+    ran = reported["bcc"]
+    assert ran["complete"] is True
+    assert ran["mechanisms"] == {
+        "call": "fentry",
+        "trampoline": "fentry",
+        "event": "dynamic event",
+        "raw": "raw tracepoint",
+    }
+    assert Counter(probe for probe, _ in ran["data"]) == dict.fromkeys(
+        ("call", "trampoline", "event"), OPENS
+    )
+    for probe, data in ran["data"]:
+        failed = {"failed": 0} if probe == "call" else {}
+        assert data == {"file": "/etc/hostname", "kind": 0, **failed}
+    assert reported["left"] == []
+
+
+@pytest.mark.guest("tests.guest.kernel.module_types:probe_module", modules=["ext4"])
+def test_tracefs_reads_arguments_of_a_module_by_its_types(guest: CaseResult) -> None:
+    ran = guest.result()["tracefs"]
+    modes = Counter(data["mode"] for _, data in ran["data"])
+    assert ran["complete"] is True
+    assert sum(n for mode, n in modes.items() if mode >> 12 == 8) >= OPENS

@@ -49,30 +49,43 @@ _NAMED_EACH = {4: 3, 5: 3, 6: 2, 13: 2, 19: 3}  # words of a member, parameter o
 def trim(data: bytes) -> bytes:
     """The blob without variables, sections, far functions and unused parameter lists.
 
-    Not for a module's split blob, which counts its ids and strings from its base's. Raises
-    BtfError for bytes that are not BTF.
+    Not for a module's split blob: see `trim_module`. Raises BtfError for bytes that are not BTF.
     """
     blob = Blob.parse(data)
-    words, strings = array("I"), _Strings(blob)
+    return _rewrite(blob, 1, _Strings(blob, bytearray(b"\0")))
+
+
+def trim_module(data: bytes, base: bytes) -> bytes:
+    """A module's split blob, which counts its ids and strings from those of `base`, on top of what
+    is left of the base by `trim`. Raises BtfError."""
+    whole = Blob.parse(base)
+    first_string = len(Blob.parse(trim(base)).strings)
+    blob = Blob.parse(data, whole)
+    return _rewrite(blob, len(whole), _Strings(blob, bytearray(), first_string))
+
+
+def _rewrite(blob: Blob, first_id: int, strings: "_Strings") -> bytes:
+    words = array("I")
     wanted = _wanted_prototypes(blob)
-    for type_id in range(1, len(blob)):
+    for type_id in range(first_id, len(blob)):
         words.extend(_record(blob, type_id, type_id in wanted, strings))
-    types, text = words.tobytes(), bytes(strings.text)
+    types, text = words.tobytes(), bytes(strings.text) or b"\0"
     header = HEADER.pack(MAGIC, 1, 0, HEADER.size, 0, len(types), len(types), len(text))
     return header + types + text
 
 
 class _Strings:
-    """A new string section that holds what is used, in the order of use."""
+    """A new string section that holds what is used, in the order of use; `first`: the offset of its
+    first byte."""
 
-    def __init__(self, blob: Blob) -> None:
+    def __init__(self, blob: Blob, text: bytearray, first: int = 0) -> None:
         self._old = blob
         self._new = {0: 0}
-        self.text = bytearray(b"\0")
+        self.text, self._first = text, first
 
     def moved(self, offset: int) -> int:
         if offset not in self._new:
-            self._new[offset] = len(self.text)
+            self._new[offset] = self._first + len(self.text)
             end = self._old.strings.index(b"\0", offset)
             self.text += self._old.strings[offset : end + 1]
         return self._new[offset]

@@ -18,7 +18,7 @@ from orchestrator.kernel.facts import KernelFacts, facts_bytes, live_facts, load
 from orchestrator.kernel.recording import Recording
 from orchestrator.kernel.tree import Tree
 from orchestrator.lab import KERNELS, fetch, run_in_guest
-from tests.support.btf_trim import trim
+from tests.support.btf_trim import trim, trim_module
 from tests.support.paths import KERNELS as FACTS
 from tests.support.paths import ROOT
 
@@ -85,7 +85,11 @@ class Trimmed:
         content = self._tree.read(path)
         if path == "proc/kallsyms":
             return re.sub(rb"^(?:[0-9a-f]+ )?[tT] _R.*\n", b"", content, flags=re.MULTILINE)
-        return trim(content) if path.endswith("/btf/vmlinux") else content
+        if path.endswith("/btf/vmlinux"):
+            return trim(content)
+        folder, _, name = path.rpartition("/")
+        is_module = folder.endswith("/btf") and name in KEPT_BTF
+        return trim_module(content, self._tree.read(f"{folder}/vmlinux")) if is_module else content
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from tests.support.guest_cases import CaseResult
 
 @pytest.mark.guest("tests.guest.kernel.module_types:probe_module", modules=["ext4"])
 def test_arguments_and_casts_take_the_types_of_the_module(guest: CaseResult) -> None:
-    """Each open of a file on 9p, at a pair, a trampoline and a dynamic event: its path by the
+    """Each open of a file on 9p, at a pair, a trampoline and an entry: its path by the
     kernel's structures and its kind by a structure of the module. A raw tracepoint of another
     module attaches with its arguments."""
     reported = guest.result()
@@ -19,7 +19,7 @@ def test_arguments_and_casts_take_the_types_of_the_module(guest: CaseResult) -> 
     assert ran["mechanisms"] == {
         "call": "fentry",
         "trampoline": "fentry",
-        "event": "dynamic event",
+        "event": "fentry",
         "raw": "raw tracepoint",
     }
     assert Counter(probe for probe, _ in ran["data"]) == dict.fromkeys(

@@ -21,7 +21,7 @@ from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import RECORD_HEADER_SIZE, Program
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import load_plan
-from tests.support.recorded import HEAD
+from tests.support.recorded import HEAD, recorded
 from tests.support.trees import FILES, TRACING
 from tests.support.trees import facts as made_up
 
@@ -372,3 +372,18 @@ def test_a_pointer_may_be_cast_to_a_number(compiled: Compile, text: str) -> None
         f"probes: {{p: {{attach: 'rawtracepoint:sched_switch', emit: {{x: {text!r}}}}}}}"
     )
     assert [field.form for field in program.emits[0].fields] == ["u64"]
+
+
+@pytest.mark.parametrize("kernel", ["6.1", "6.12", "7.x"])
+def test_a_function_of_a_module_has_the_arguments_of_its_types(kernel: str) -> None:
+    """ext4 is a module of stock kernels; its structures and the kernel's lead into each other."""
+    plan = """
+probes:
+  read: {attach: "function:ext4_file_read_iter", emit: {file: path(args.iocb.ki_filp)}}
+  inode:
+    attach: function:vfs_read
+    emit: {size: 'cast(args.file.f_inode, "struct ext4_inode_info").i_disksize'}
+  sync: {attach: "rawtracepoint:ext4_sync_file_enter", emit: {number: args.file.f_inode.i_ino}}
+"""
+    program = compile_plan(load_plan((HEAD + plan).encode()), recorded(kernel))
+    assert [hook.module for hook in program.hooks] == ["ext4", "", ""]

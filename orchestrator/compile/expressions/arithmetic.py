@@ -195,6 +195,12 @@ def make_comparison(op: str, left: Node, right: Node, position: Position) -> Nod
     return Comparison(op, convert_node(left, kind), convert_node(right, kind))
 
 
+_ADDRESS_HINT = (
+    "addresses are emitted and counted by, not compared; the number that an IPv4 address is can "
+    "be, in network order: `ntohl(args.sk.__sk_common.skc_daddr) == 0x7f000001` is 127.0.0.1"
+)
+
+
 def _string_comparison(op: str, left: Node, right: Node, position: Position) -> Node:
     if isinstance(left, TextConst):
         left, right = right, left
@@ -203,7 +209,9 @@ def _string_comparison(op: str, left: Node, right: Node, position: Position) -> 
             "PP084",
             f"`{op}` between {left.type} and {right.type}",
             position,
-            "a string compares with a constant string",
+            _ADDRESS_HINT
+            if isinstance(left.type, Ip) or isinstance(right.type, Ip)
+            else "a string compares with a constant string",
         )
     if op not in ("==", "!="):
         raise plan_error(

@@ -387,3 +387,12 @@ probes:
 """
     program = compile_plan(load_plan((HEAD + plan).encode()), recorded(kernel))
     assert [hook.module for hook in program.hooks] == ["ext4", "", ""]
+
+
+def test_an_address_is_not_compared_with_text_and_the_hint_says_with_what(
+    compiled: Compile,
+) -> None:
+    plan = "probes: {{p: {{attach: entry:tcp_connect, emit: {{}}, where: {}}}}}"
+    with pytest.raises(PlanError, match=r"`ntohl\(args.sk.__sk_common.skc_daddr\) == 0x7f000001`"):
+        compiled(plan.format("remote(args.sk).ip == '127.0.0.1'"))
+    compiled(plan.format("ntohl(args.sk.__sk_common.skc_daddr) == 0x7f000001"))

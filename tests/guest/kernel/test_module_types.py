@@ -26,8 +26,9 @@ def test_arguments_and_casts_take_the_types_of_the_module(guest: CaseResult) -> 
         ("call", "trampoline", "event"), OPENS
     )
     for probe, data in ran["data"]:
-        failed = {"failed": 0} if probe == "call" else {}
-        assert data == {"file": "/etc/hostname", "kind": 0, **failed}
+        assert data["file"].endswith("/etc/hostname")  # below the root of the guest's job
+        assert data["kind"] == 0
+        assert data.get("failed", 0) == 0, probe
     assert reported["left"] == []
 
 

@@ -13,8 +13,8 @@ from orchestrator.accounting.count import Count
 
 __all__ = ["METRIC", "RECORDS", "RUN", "SIDE", "SPAN", "STACKS", "HookLedger", "Identity", "Ledger"]
 __all__ += ["LedgerRow", "MakerLedger", "ProbeLedger", "RowKind", "SpanLedger"]
-__all__ += ["METRIC_DISPOSITIONS", "RECORD_DISPOSITIONS", "SIDE_DISPOSITIONS", "SPAN_CLOSED"]
-__all__ += ["SPAN_FATES", "SPAN_JUDGEMENTS"]
+__all__ += ["CALL_FATES", "METRIC_DISPOSITIONS", "RECORD_DISPOSITIONS", "SIDE_DISPOSITIONS"]
+__all__ += ["SPAN_CLOSED", "SPAN_FATES", "SPAN_JUDGEMENTS"]
 
 #: What becomes of an event on a side of an attach point: exactly one of these.
 SIDE_DISPOSITIONS = (
@@ -24,8 +24,13 @@ SIDE_DISPOSITIONS = (
     "sampled_out",
     "unpaired",
     "map_full",
+    "too_deep",
     "accepted",
 )
+#: What becomes of a call that was accepted at its entry and did not return: it was left by a jump
+#: (longjmp, an exception) or ends in another way (rt_sigreturn); its program was replaced by exec;
+#: its thread ended (exit, a signal that kills); or it is still open.
+CALL_FATES = ("abandoned", "execed", "exited", "in_flight")
 #: What becomes of the record of an accepted event.
 RECORD_DISPOSITIONS = ("rate_limited", "over_cap", "ring_lost", "recorded")
 #: What becomes of a recorded record. `undelivered`: the output did not take it; it is not in the
@@ -65,7 +70,7 @@ class RowKind(NamedTuple):
 SIDE = RowKind(
     counts=("fired", *SIDE_DISPOSITIONS, "kernel_missed", "recursion_misses"),
     identities=(Identity(("fired",), SIDE_DISPOSITIONS),),
-    losses=("kernel_missed", "map_full"),
+    losses=("kernel_missed", "map_full", "too_deep"),
 )
 #: `accepted` events of the last sides of a probe's hooks, or of a span.
 RECORDS = RowKind(
@@ -113,11 +118,14 @@ LedgerRow = Mapping[str, Count]
 
 class HookLedger(TypedDict):
     """One attach point: a row of SIDE by side (entry and return, or hit). Where calls are paired,
-    `in_flight` are those that were accepted and whose return was not seen."""
+    CALL_FATES are those that were accepted and did not return."""
 
     to: str
     mechanism: str
     sides: dict[str, LedgerRow]
+    abandoned: NotRequired[Count]
+    execed: NotRequired[Count]
+    exited: NotRequired[Count]
     in_flight: NotRequired[Count]
 
 

@@ -83,8 +83,8 @@ class SkippedHook:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideCounts:
     """The counts of one side of one hook (accounting.vocabulary.SIDE), each exact or unknown.
-    `side` is entry, return or hit. `in_flight`, of an entry: calls that were accepted and whose
-    return was not seen by the end."""
+    `side` is entry, return or hit. The counts of CALL_FATES, of an entry: calls that were accepted
+    and did not return."""
 
     hook: int
     side: str
@@ -95,9 +95,13 @@ class SideCounts:
     sampled_out: Count = 0
     unpaired: Count = 0
     map_full: Count = 0
+    too_deep: Count = 0
     accepted: Count = 0
     kernel_missed: Count = UNKNOWN
     recursion_misses: Count = UNKNOWN
+    abandoned: Count = 0
+    execed: Count = 0
+    exited: Count = 0
     in_flight: Count = 0
 
 

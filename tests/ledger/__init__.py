@@ -13,6 +13,10 @@ filtered            | ledger/test_rows.py::test_what_where_refuses_is_filtered |
 sampled_out         | ledger/test_rows.py::test_what_sampling_leaves_out_is_sampled_out | same
 unpaired            | ledger/test_rows.py::test_returns_without_their_entry_are_unpaired | same
 map_full            | ledger/test_rows.py::test_calls_without_room_are_map_full_and_make_a_run_incomplete | same
+too_deep            | live/run/test_pairs.py::test_calls_deeper_than_the_kernel_follows_make_a_run_incomplete | same
+abandoned           | live/run/test_pairs.py::test_a_call_that_was_left_by_longjmp_meets_no_later_return | same
+execed              | live/run/test_pairs.py::test_a_call_in_which_the_program_is_replaced_does_not_return | same
+exited              | ledger/test_rows.py::test_calls_that_end_with_their_thread_leave_their_room | same
 accepted            | live/run/test_counts.py::test_user_functions_are_counted_with_their_arguments_and_results | same
 in_flight           | ledger/test_rows.py::test_calls_that_are_open_at_the_end_are_in_flight | same
 kernel_missed       | ledger/test_guest.py::test_returns_without_room_are_kernel_missed_by_bcc | ledger/test_guest.py::test_returns_without_room_are_kernel_missed_by_tracefs

@@ -160,6 +160,19 @@ def test_calls_without_room_are_map_full_and_make_a_run_incomplete(
     assert made.verdict.lost == T - 4
 
 
+def test_calls_that_end_with_their_thread_leave_their_room(
+    backend: str, frames: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten processes, each of which ends with four threads in the call, and frames for eight."""
+    monkeypatch.setattr(bcc_layout, "OPEN_ENTRIES", 8)
+    text = f"probes: {{p: {{attach: 'ufunction:{frames}:hold', emit: {{}}}}}}\n"
+    made = measured(backend, text, calling(frames, "waves", 4))
+    assert made.side("entry") == {"fired": 40, "accepted": 40, **_unknown(backend)}
+    assert made.verdict.complete is True
+    if backend == "bcc":
+        assert (made.hook()["exited"], made.hook()["in_flight"]) == (40, 0)
+
+
 def _entered(session: Session) -> int:
     """Entries that have been judged so far."""
     entry = session.counts().sides[0]

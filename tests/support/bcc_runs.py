@@ -82,7 +82,7 @@ def balanced(run: Run) -> None:
     """The ledger's identities hold."""
     for side in run.counts.sides:
         ends = (side.expired, side.not_target, side.filtered, side.sampled_out, side.unpaired,
-                side.map_full, side.accepted)  # fmt: skip
+                side.map_full, side.too_deep, side.accepted)  # fmt: skip
         assert side.fired == add_counts(ends)
     for emit in run.counts.emits:
         records = (emit.rate_limited, emit.over_cap, emit.ring_lost, emit.recorded)

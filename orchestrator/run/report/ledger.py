@@ -100,8 +100,11 @@ def _hook_ledger(hook: Hook, mechanism: str, counts: Sequence[SideCounts]) -> Ho
     by_side = {side.side: side for side in counts if side.hook == hook.id}
     sides = {name: _row(by_side[name], SIDE.counts) for name in hook.sides if name in by_side}
     ledger = HookLedger(to=hook.label, mechanism=mechanism, sides=sides)
-    if "entry" in by_side:
-        ledger["in_flight"] = by_side["entry"].in_flight
+    if entry := by_side.get("entry"):
+        ledger["abandoned"], ledger["execed"] = entry.abandoned, entry.execed
+        ledger["exited"], ledger["in_flight"] = entry.exited, entry.in_flight
+    elif hook.traits.space == "user" and hook.traits.moment == "return":
+        ledger["in_flight"] = by_side["hit"].in_flight
     return ledger
 
 

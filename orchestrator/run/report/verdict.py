@@ -75,6 +75,11 @@ LOSS_TEXTS: Mapping[tuple[RowKind, str], tuple[LossReason, str]] = {
         "times {part} happened and the kernel did not run the probe",
     ),
     (SIDE, "map_full"): ("map", "calls of {part} could not be followed: no room in the map"),
+    (SIDE, "too_deep"): (
+        "missed",
+        "calls of {part} could not be followed: the kernel sees at most 64 nested returns of user "
+        "functions in a thread",
+    ),
     (RECORDS, "ring_lost"): ("ring", "records were lost: the buffer was full"),
     (RECORDS, "undelivered"): ("output", "records were lost: writing the output failed"),
     (METRIC, "map_busy"): (
@@ -251,7 +256,9 @@ def _fate_words(disposition: str, target: ResolvedTarget, unread: bool) -> str:
         case "sampled_out":
             return "skipped by sampling"
         case "unpaired":
-            return "returns whose entry was not seen"
+            return "returns whose entry was not accepted or not seen"
+        case "too_deep":
+            return "nested too deep"
         case _:
             return "dropped because the map was full"
 

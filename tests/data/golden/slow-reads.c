@@ -5,14 +5,18 @@
 struct control {
 	u64 enabled[1]; /* one bit per probe; all 0: disarmed */
 	u64 deadline, self, cap, rate_gap, rate_burst;
-	struct { u64 sample, cap, rate_gap, rate_burst; } probe[1];
+	struct { u64 sample, cap, rate_gap, rate_burst, epoch; } probe[1];
 	u64 param[1]; /* 0: threshold */
 };
 struct metric_counts { u64 counted, filtered, map_full, map_busy, count, high, value; };
 struct ledger {
-	u64 happened, entered, expired, late, not_target, filtered, sampled_out, unpaired, map_full, accepted, rate_limited, over_cap, ring_lost, recorded, faulted, truncated, division_by_zero, tick, gap, weight, started, ended, cancelled, replaced, repeated, no_start, raced;
+	u64 entered, expired, late, not_target, filtered, sampled_out, unpaired, map_full, too_deep, accepted, rate_limited, over_cap, ring_lost, recorded, faulted, truncated, division_by_zero, tick, gap, weight, abandoned, execed, exited, at_bound, started, ended, cancelled, replaced, repeated, no_start, raced;
 	struct metric_counts metric[2];
 };
+#define PP_OPEN 5
+#define PP_CALLERS 8
+#define PP_LEDGER 3
+#include <probeplan/calls.h>
 #define LINE_PAD 7
 #define SHARED_LINES 4
 #define ENABLED_WORDS 1
@@ -52,15 +56,8 @@ PP_INLINE int over(struct control *control, struct ledger *ledger)
 		COUNT(entered);                                                            \
 	} while (0)
 
-/* Idle tasks share pid 0: each CPU's counts as a separate thread. */
-PP_INLINE u64 thread_of(u64 identity)
-{
-	return identity ? identity : 1ULL << 63 | pp_cpu();
-}
-#define THREAD() thread_of(pp_pid_tgid())
-
 struct frame_0 {
-	struct pp_frame head;
+	PP_CALL_HEAD;
 	u64 c0 __attribute__((aligned(8))); /* args.count */
 	char c1[16] __attribute__((aligned(8))); /* comm */
 };
@@ -71,6 +68,10 @@ PP_INLINE void hook_0_entry_work(unsigned long long *ctx, struct control *contro
 	u32 fault = 0, cut = 0;
 	u64 ctx_2 = ctx[2];
 	PP_OPAQUE(ctx_2);
+	struct pp_call call = {.task = pp_task(), .place = pp_address(ctx), .hook = 0};
+	struct pp_caller *caller = pp_map_lookup(PP_MAP(8), &call);
+	if (caller)
+		pp_leave(caller, &call, PP_FUNCTION, 0);
 	/* target: comm in (postgres*), not probeplan itself */
 	u64 identity = pp_pid_tgid();
 	u32 pid = (u32)(identity >> 32), tid = (u32)identity;
@@ -89,16 +90,21 @@ PP_INLINE void hook_0_entry_work(unsigned long long *ctx, struct control *contro
 		weight = pp_sampled(&ledger->gap, &ledger->weight, weight);
 	if (!weight)
 		DROP(sampled_out);
-	struct pp_call call = {.thread = THREAD(), .hook = 0};
-	char space[48] __attribute__((aligned(8))) = {};
+	if (!caller)
+		caller = pp_caller_of(&call.task);
+	if (!caller)
+		DROP(map_full);
+	char space[72] __attribute__((aligned(8))) = {};
 	struct frame_0 *frame = (void *)space;
 	frame->head.weight = (u32)weight;
+	pp_open((void *)frame, caller, PP_FUNCTION, 0, (u32)PP_READ(control->probe[0].epoch));
 	frame->c0 = (u64)ctx_2;
 	fault = cut = 0;
 	pp_comm((char *)frame->c1, 16);
 	frame->head.time = pp_ktime_ns();
 	if (pp_push(PP_MAP(5), &call, &call.depth, PP_DEPTH, space))
 		DROP(map_full);
+	pp_link(caller, &call);
 	COUNT(accepted);
 }
 
@@ -205,15 +211,16 @@ PP_INLINE void hook_0_return_kept(unsigned long long *ctx, struct control *contr
 PP_INLINE void hook_0_return_work(unsigned long long *ctx, struct control *control, struct ledger *ledger)
 {
 	FUSE(0, 0);
-	struct pp_call call = {.thread = THREAD(), .hook = 0};
+	u32 fault = 0, cut = 0;
+	struct pp_call call = {.task = pp_task(), .place = pp_address(ctx), .hook = 0};
 	struct pp_frame *outer = 0;
-	struct pp_frame *frame = pp_top(PP_MAP(5), &call, &call.depth, PP_DEPTH, &outer);
-	if (!frame)
+	struct pp_opened *frame = (void *)pp_top(PP_MAP(5), &call, &call.depth, PP_DEPTH, &outer);
+	if (!frame || frame->epoch != (u32)PP_READ(control->probe[0].epoch))
 		DROP(unpaired);
 	hook_0_return_kept(ctx, control, ledger, (void *)frame);
 	if (outer)
 		outer->nested = 0;
-	pp_map_delete(PP_MAP(5), &call);
+	pp_close(&call, frame);
 }
 
 /* read: function:vfs_read, entry, by fentry */
@@ -245,5 +252,25 @@ int hook_0_return(unsigned long long *ctx)
 		if (ledger)
 			hook_0_return_work(ctx, control, ledger);
 	}
+	return 0;
+}
+
+/* Calls that are open when a thread ends, or another program takes its place. */
+int end_calls(unsigned long long *ctx)
+{
+	pp_end_task(pp_task());
+	return 0;
+}
+
+/* What the thread did after that, on its way to its end. */
+int free_calls(unsigned long long *ctx)
+{
+	pp_end_task(ctx[0]);
+	return 0;
+}
+
+int replace_calls(unsigned long long *ctx)
+{
+	pp_exec_task(pp_task());
 	return 0;
 }

@@ -5,11 +5,11 @@
 struct control {
 	u64 enabled[1]; /* one bit per probe; all 0: disarmed */
 	u64 deadline, self, cap, rate_gap, rate_burst;
-	struct { u64 sample, cap, rate_gap, rate_burst; } probe[1];
+	struct { u64 sample, cap, rate_gap, rate_burst, epoch; } probe[1];
 };
 struct metric_counts { u64 counted, filtered, map_full, map_busy, count, high, value; };
 struct ledger {
-	u64 happened, entered, expired, late, not_target, filtered, sampled_out, unpaired, map_full, accepted, rate_limited, over_cap, ring_lost, recorded, faulted, truncated, division_by_zero, tick, gap, weight, started, ended, cancelled, replaced, repeated, no_start, raced;
+	u64 entered, expired, late, not_target, filtered, sampled_out, unpaired, map_full, too_deep, accepted, rate_limited, over_cap, ring_lost, recorded, faulted, truncated, division_by_zero, tick, gap, weight, abandoned, execed, exited, at_bound, started, ended, cancelled, replaced, repeated, no_start, raced;
 	struct metric_counts metric[1];
 };
 #define LINE_PAD 7
@@ -50,13 +50,6 @@ PP_INLINE int over(struct control *control, struct ledger *ledger)
 			DROP(expired);                                                     \
 		COUNT(entered);                                                            \
 	} while (0)
-
-/* Idle tasks share pid 0: each CPU's counts as a separate thread. */
-PP_INLINE u64 thread_of(u64 identity)
-{
-	return identity ? identity : 1ULL << 63 | pp_cpu();
-}
-#define THREAD() thread_of(pp_pid_tgid())
 
 PP_INLINE void hook_0_hit_work(unsigned long long *ctx, struct control *control, struct ledger *ledger)
 {

@@ -41,8 +41,7 @@ probes:
 
 
 def test_recursion_is_paired_rightly(calls: Path) -> None:
-    """Nested calls of one function: each return meets its own entry, up to four deep; deeper ones
-    are map_full at the entry, and their returns close what is open."""
+    """Nested calls of one function: each return meets its own entry."""
     made = run(LIMITS + f"""
 probes:
   p:

@@ -3,6 +3,7 @@
 import dataclasses
 
 from orchestrator.accounting.vocabulary import (
+    CALL_FATES,
     METRIC_DISPOSITIONS,
     RECORD_DISPOSITIONS,
     SIDE_DISPOSITIONS,
@@ -17,6 +18,7 @@ def test_the_ledger_map_of_bcc_has_a_word_for_each_disposition() -> None:
     """Except open spans, which are counted by looking at their map."""
     words = set(layout.LEDGER_WORDS)
     assert {*SIDE_DISPOSITIONS, *RECORD_DISPOSITIONS} <= words
+    assert set(CALL_FATES) - words == {"in_flight"}
     assert set(SPAN.counts) - words == {"in_flight"}
     assert set(METRIC_DISPOSITIONS) <= set(layout.METRIC_WORDS)
     assert set(layout.STACK_WORDS) == set(STACKS.counts) - {"incomplete"}

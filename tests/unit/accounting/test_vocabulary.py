@@ -50,7 +50,7 @@ def test_the_schema_describes_every_count_of_the_run() -> None:
 @pytest.mark.parametrize(
     ("record", "kind", "others"),
     [
-        (SideCounts, SIDE, {"hook", "side", "in_flight"}),
+        (SideCounts, SIDE, {"hook", "side", *vocabulary.CALL_FATES}),
         (MetricCounts, METRIC, {"metric"}),
         (Counts, RUN, {"sides", "emits", "metrics", "spans", "stacks"}),
     ],
@@ -71,6 +71,12 @@ def test_a_backend_counts_what_becomes_of_records_and_the_reader_what_is_deliver
         }
     )
     assert fields(SpanCounts) - {"span"} == records | set(SPAN.counts)
+
+
+def test_the_schema_describes_what_becomes_of_calls_that_do_not_return() -> None:
+    hook = DEFS["hook_ledger"]
+    assert set(hook["properties"]) - {"to", "mechanism", "sides"} == set(vocabulary.CALL_FATES)
+    assert not set(hook["required"]) & set(vocabulary.CALL_FATES)
 
 
 def test_stacks_are_named_after_they_were_counted() -> None:

@@ -20,6 +20,7 @@ from orchestrator.backends.bcc.counts.session_counters import SessionCounters
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.groups import ProgramGroup, cluster_groups, group_sides
 from orchestrator.backends.bcc.design.mechanism import choose_mechanism
+from orchestrator.backends.bcc.emit.calls import ENDED, REPLACED
 from orchestrator.backends.bcc.emit.followers import EXEC, EXIT, FORK
 from orchestrator.backends.bcc.handles.maps import Map
 from orchestrator.backends.protocol import Artifact, AttachOptions
@@ -30,6 +31,8 @@ __all__ = ["attach", "attach_compiled", "compile_artifact"]
 
 _INSTRUCTION_BYTES = 8  # struct bpf_insn
 _MOST_INSTRUCTIONS = (1 << 15) - 1
+#: Where the programs of emit.calls run: at the end of a thread, when it is freed, at exec.
+_ENDS = ("sched_process_exit", "sched_process_free", "sched_process_exec")
 
 
 def attach(artifact: Artifact[BccDetail], facts: KernelFacts, options: AttachOptions) -> BccSession:
@@ -138,6 +141,9 @@ def _attach_all(  # noqa: PLR0913  # everything that was made before
             attachments.skip_hook(hook, "; ".join(choice.rejected.values()))
     for cluster in cluster_groups(groups):
         attachments.attach_cluster(cluster, code)
+    if artifact.detail.layout.frame_bytes:
+        for name, event in zip((*ENDED, REPLACED), _ENDS, strict=True):
+            attachments.attach_follower(name, code[name], event)
     if follows:  # a probe at the same event sees the task before it is removed
         attachments.attach_follower(EXIT, code[EXIT], "sched_process_exit")
 

@@ -55,13 +55,13 @@ class Attachments:
         self._followers: list[Attachment] = []
 
     def attach_follower(self, name: str, code: bytes, event: str) -> None:
-        """Attach a program that keeps the map of followed tasks. Raises HostError."""
+        """Attach a program that follows threads: their children, their end. Raises HostError."""
         try:
             program = load_program(code, bpf.RAW_TRACEPOINT, name=name, maps=self._maps)
             self._programs.append(program)
             self._followers.append(attach_raw_tracepoint(event, program))
         except (LoadError, AttachRefused) as error:
-            message = f"the tasks of the target cannot be followed: {error}"
+            message = f"threads cannot be followed: {error}"
             raise HostError([Finding(code="PP089", message=message)]) from None
 
     def attach_cluster(self, cluster: Sequence[ProgramGroup], code: Mapping[str, bytes]) -> None:

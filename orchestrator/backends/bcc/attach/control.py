@@ -1,6 +1,6 @@
 """The words in shared memory by which user space steers the programs of a session."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.handles.maps import Map
@@ -38,6 +38,8 @@ class ControlElement:
 
     def extend(self, deadline_ns: int) -> None:
         """Move the deadline. Probes that were disabled because it had passed are enabled again."""
+        if self._is_disabled():
+            self._begin_epoch(probe.index for probe in self._layout.program.probes)
         self._control[self._layout.plan_word("deadline")] = deadline_ns
         self._enable()
 
@@ -47,7 +49,9 @@ class ControlElement:
         self._enable()
 
     def resume(self, probes: Collection[int]) -> None:
-        """Switch paused probes on again."""
+        """Switch paused probes on again. Calls that were open are not paired: their returns may
+        have been missed."""
+        self._begin_epoch(probes)
         self._paused -= set(probes)
         self._enable()
 
@@ -91,6 +95,13 @@ class ControlElement:
             self._write_enabled(
                 sum(1 << probe.index for probe in program.probes if probe.index not in off)
             )
+
+    def _is_disabled(self) -> bool:
+        return not any(self._control[word] for word in range(self._layout.enabled_words))
+
+    def _begin_epoch(self, probes: Iterable[int]) -> None:
+        for probe in probes:
+            self._control[self._layout.probe_word(probe, "epoch")] += 1
 
     def _write_enabled(self, bits: int) -> None:
         for word in range(self._layout.enabled_words):

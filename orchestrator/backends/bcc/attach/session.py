@@ -1,7 +1,6 @@
 """Attached programs: armed, drained, counted and detached."""
 
 import contextlib
-import struct
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -75,12 +74,6 @@ class BccSession:
         """Switch paused probes on again. Calls that were open are forgotten: their returns may have
         been missed."""
         hooks = [hook for probe in probes for hook in self.program.probes[probe].hooks]
-        if layout.OPEN in self._maps:
-            ids = {hook.id for hook in hooks}
-            calls = self._maps[layout.OPEN]
-            for key in [key for key, _ in calls.items()]:
-                if struct.unpack_from("=QI", key)[1] in ids:  # struct pp_call: thread, hook
-                    calls.delete(key)
         for span in {use.span for hook in hooks for use in hook.body.spans}:
             self._forget_spans(span)
         self._control.resume(probes)

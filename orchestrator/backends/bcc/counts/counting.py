@@ -1,10 +1,12 @@
 """The accounts of a session: the ledger's counters, and the kernel's own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from orchestrator.accounting.count import Count, is_known
+from orchestrator.accounting.count import UNKNOWN, Count, is_known
 from orchestrator.accounting.vocabulary import (
+    CALL_FATES,
     METRIC_DISPOSITIONS,
     RECORD_DISPOSITIONS,
     SIDE_DISPOSITIONS,
@@ -15,6 +17,7 @@ from orchestrator.backends.bcc.counts.kernel_counts import KernelCounts
 from orchestrator.backends.bcc.counts.reading import LedgerReader, Rows, find_feeds, sum_word
 from orchestrator.backends.bcc.counts.witnesses import Witnesses
 from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.design.groups import is_at_return
 from orchestrator.backends.bcc.handles.attachment import AttachedSide
 from orchestrator.backends.protocol import (
     Counts,
@@ -84,8 +87,8 @@ class Accounts:
         kernel, rows = self._read_kernel(sides), self.reader.read_rows()
         for attached in sides:
             side = attached.side
-            fired = self.count_fired(rows[side.index]) + self._unseen_before[side.index]
-            self._left[side.index] = (kernel.missed(side, fired), kernel.recursion_misses(side))
+            missed = self._count_missed(side, rows, kernel)
+            self._left[side.index] = (missed, kernel.recursion_misses(side))
 
     def finish(self, sides: Sequence[AttachedSide]) -> None:
         """Read for the last time what is lost when all sides are detached."""
@@ -137,28 +140,68 @@ class Accounts:
             expired=count("expired") + count("late") - before,
             **{name: count(name) for name in _DISPOSITIONS},
         )
-        now = (
-            kernel.missed(side, fired + self._unseen_before[side.index]),
-            kernel.recursion_misses(side),
-        )
+        now = (self._count_missed(side, all_rows, kernel), kernel.recursion_misses(side))
         missed, recursion = self._left.get(side.index, now)
-        return replace(
-            counts,
-            kernel_missed=missed,
-            recursion_misses=recursion,
-            in_flight=self._count_in_flight(side, counts.accepted, all_rows),
-        )
+        fates: Mapping[str, Any] = self._count_fates(side, all_rows, kernel)
+        return replace(counts, kernel_missed=missed, recursion_misses=recursion, **fates)
 
-    def _count_in_flight(
-        self, side: layout.HookSide, accepted: Count, all_rows: Sequence[Rows]
+    def _count_word(self, element: int, name: str, all_rows: Sequence[Rows]) -> int:
+        return sum_word(all_rows[element], self.layout.ledger_word(name))
+
+    def _other_side(self, side: layout.HookSide) -> layout.HookSide:
+        sides = self.layout.sides
+        return next(s for s in sides if s.hook is side.hook and s.name != side.name)
+
+    # -- calls that do not return --------------------------------------------------------------
+
+    def _count_missed(
+        self, side: layout.HookSide, all_rows: Sequence[Rows], kernel: KernelCounts
     ) -> Count:
-        """The calls that an entry accepted and whose return has not been judged."""
-        if side.name != "entry" or not is_known(accepted):
-            return 0
-        back = next(s for s in self.layout.sides if s.hook is side.hook and s.name == "return")
-        ends = ("filtered", "accepted")
-        words = [self.layout.ledger_word(name) for name in ends]
-        return accepted - sum(sum_word(all_rows[back.index], word) for word in words)
+        """Events that happened while the program did not run.
+
+        The kernel counts a hit of a user function's return event at the entry (uprobe_dispatcher,
+        kernel/trace/trace_uprobe.c), also for a call that is still open or never returns. A call
+        that a kernel function left without a return was missed at its return.
+        """
+        fired = self.count_fired(all_rows[side.index]) + self._unseen_before[side.index]
+        if is_at_return(side) and side.hook.traits.space == "user":
+            unreturned = self._count_unreturned(side, all_rows, kernel)
+            if unreturned and self._count_word(side.index, "at_bound", all_rows):
+                return UNKNOWN
+            return kernel.missed(side, fired + unreturned)
+        missed = kernel.missed(side, fired)
+        if side.name != "return" or side.hook.traits.site != "kernel function":
+            return missed
+        left = self._count_word(self._other_side(side).index, "abandoned", all_rows)
+        return max(missed, left) if is_known(missed) else left or UNKNOWN
+
+    def _count_unreturned(
+        self, side: layout.HookSide, all_rows: Sequence[Rows], kernel: KernelCounts
+    ) -> int:
+        """Calls of a user function that were entered and did not return so far."""
+        fired = self.count_fired(all_rows[side.index])
+        if side.name == "return":
+            return max(self.count_fired(all_rows[self._other_side(side).index]) - fired, 0)
+        return kernel.unseen(side, fired + self._unseen_before[side.index])
+
+    def _count_fates(
+        self, side: layout.HookSide, all_rows: Sequence[Rows], kernel: KernelCounts
+    ) -> dict[str, int]:
+        """Accepted calls without a judged return: those that are known not to return, and all
+        others, which are in flight. Where only returns are probed, all of them are."""
+        if side.name == "hit" and is_at_return(side) and side.hook.traits.space == "user":
+            return {"in_flight": self._count_unreturned(side, all_rows, kernel)}
+        if side.name != "entry":
+            return {}
+        count, back = self._count_word, self._other_side(side).index
+        ended = {
+            name: count(side.index, name, all_rows) for name in CALL_FATES if name != "in_flight"
+        }
+        returned = sum(count(back, name, all_rows) for name in ("filtered", "accepted"))
+        accepted = count(side.index, "accepted", all_rows)
+        return {**ended, "in_flight": accepted - returned - sum(ended.values())}
+
+    # -- records, spans, metrics ---------------------------------------------------------------
 
     def _count_emits(self, rows: Sequence[Rows]) -> tuple[EmitCounts, ...]:
         """The records of every probe that makes any, over its hooks."""

@@ -12,7 +12,7 @@ from orchestrator.compile.expressions.types import size_of
 from orchestrator.compile.program import Hook, MetricSpec, Program, SpanProgram
 
 # Placeholders of maps in the C; metrics have two each (layout.keyed_map, layout.dense_map).
-CONTROL, SHARED, LEDGER, RING, OPEN, BLANK, TASKS = range(1, 8)
+CONTROL, SHARED, LEDGER, RING, OPEN, BLANK, TASKS, CALLERS = range(1, 9)
 STACKS, STACK_SCRATCH, STACK_COUNTS = range(50, 53)
 FIRST_KEYED = 1000
 FIRST_DENSE = 5000
@@ -31,6 +31,7 @@ LEDGER_WORDS = (
     "sampled_out",
     "unpaired",
     "map_full",
+    "too_deep",
     "accepted",
     "rate_limited",
     "over_cap",
@@ -42,6 +43,11 @@ LEDGER_WORDS = (
     "tick",  # jiffies at this CPU's last look at the deadline
     "gap",  # events until the next sample
     "weight",  # the N that the gap was drawn with; 0: not drawn yet
+    # of an entry, calls that were accepted and did not return (accounting.vocabulary.CALL_FATES):
+    "abandoned",
+    "execed",
+    "exited",
+    "at_bound",  # of a user function's return: so deep that the kernel may not show deeper ones
     # only in a span's element, which also has not_target, filtered, map_full, accepted and
     # the words of records:
     "started",
@@ -59,13 +65,19 @@ LEDGER_WORDS = (
 METRIC_WORDS = ("counted", "filtered", "map_full", "map_busy", "count", "high", "value")
 #: The kinds of metrics that add values up.
 SUMS = ("sum", "avg")
-PROBE_WORDS = ("sample", "cap", "rate_gap", "rate_burst")
+PROBE_WORDS = ("sample", "cap", "rate_gap", "rate_burst", "epoch")
 PLAN_WORDS = ("deadline", "self", "cap", "rate_gap", "rate_burst")
 
 LINE_WORDS = 8  # a separate cache line for each word that all CPUs write
 FRAME_HEAD_BYTES = 24  # struct pp_frame
+CALL_HEAD_BYTES = 48  # struct pp_opened: a call's frame
+CALL_KEY_BYTES = 24  # struct pp_call
+CALLER_BYTES = 16  # struct pp_caller
 STACK_FRAME_BYTES = 160  # larger frames are filled in the map and not on the BPF stack of 512 bytes
 OPEN_ENTRIES = 10_240
+#: Tasks that have made a call. When there are more, the kernel forgets one that made none for long;
+#: then only its end does not drop what it left open.
+CALLER_ENTRIES = 16_384
 TASK_ENTRIES = 16_384
 #: What a task's number is in the map of the target's tasks for: a followed thread; a thread or a
 #: process that the target names; `awaited`: such a one does not exist yet.
@@ -255,7 +267,7 @@ def frame_bytes(hook: Hook) -> int:
     """Size of a paired hook's frame: the head, then every capture, aligned to 8 bytes."""
     assert hook.body.entry is not None
     sizes = (size_of(node.type) for node in hook.body.entry.captures)
-    return FRAME_HEAD_BYTES + sum(pad_to_word(size) for size in sizes)
+    return CALL_HEAD_BYTES + sum(pad_to_word(size) for size in sizes)
 
 
 def stack_bytes(depth: int) -> int:

@@ -29,7 +29,14 @@ def map_specs(map_layout: layout.MapLayout) -> dict[int, MapSpec]:
     }
     if map_layout.frame_bytes:
         specs[layout.OPEN] = _make_spec(
-            "pp_open", "hash", 16, map_layout.frame_bytes, layout.OPEN_ENTRIES
+            "pp_open",
+            "hash",
+            layout.CALL_KEY_BYTES,
+            map_layout.frame_bytes,
+            layout.OPEN_ENTRIES,
+        )
+        specs[layout.CALLERS] = _make_spec(
+            "pp_callers", "lru_hash", 8, layout.CALLER_BYTES, layout.CALLER_ENTRIES
         )
         if not map_layout.frames_on_stack:
             specs[layout.BLANK] = _array_spec("pp_blank", map_layout.frame_bytes, 1)
@@ -130,6 +137,7 @@ def by_purpose(
         layout.LEDGER: "ledger",
         layout.OPEN: "open calls",
         layout.BLANK: "open calls",
+        layout.CALLERS: "open calls",
         layout.TASKS: "followed tasks",
         layout.STACKS: "stacks",
         layout.STACK_SCRATCH: "stacks",

@@ -21,6 +21,10 @@ _ARGUMENTS = {
 _RETURNED = {"x86_64": _X86["ax"], "aarch64": 0}
 _NAMES = {"x86_64": _X86, "aarch64": _ARM64}
 ARCHITECTURES = tuple(_NAMES)
+_STACK = {"x86_64": _X86["sp"], "aarch64": _ARM64["sp"]}
+# On x86-64 a call pushes the return address, and ret removes it.
+_RETURN_STEP = {"x86_64": 8, "aarch64": 0}
+_LINK = {"aarch64": 30}
 
 
 def find_argument(arch: str, index: int) -> int | None:
@@ -32,6 +36,22 @@ def find_argument(arch: str, index: int) -> int | None:
 def find_return(arch: str) -> int:
     """Word of pt_regs that holds a function's return value."""
     return _RETURNED[arch]
+
+
+def find_stack(arch: str) -> int:
+    """Word of pt_regs that holds the stack pointer."""
+    return _STACK[arch]
+
+
+def return_step(arch: str) -> int:
+    """The stack pointer after a function's return, less that at its entry, in bytes."""
+    return _RETURN_STEP[arch]
+
+
+def find_link(arch: str) -> int | None:
+    """Word of pt_regs that holds the address to return to at a function's entry; None where it is
+    on the stack."""
+    return _LINK.get(arch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

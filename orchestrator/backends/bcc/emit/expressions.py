@@ -25,6 +25,7 @@ class Expressions:
         self._strings = StringExpressions(context, self.number, captured.store)
         self._numbers = NumberExpressions(context, self._strings.test_string)
         self.declare_now, self.declare_ids = context.declare_now, context.declare_ids
+        self.read_word = context.read_word
 
     def number(self, node: Node) -> str:
         """A C expression of type c_type(node.type). Raises EmitError."""

@@ -11,12 +11,14 @@ from orchestrator.compile.expressions.nodes import Builtin, Node
 from orchestrator.compile.expressions.types import Stored, Type, size_of
 
 
-def declare_frame(name: str, fields: Sequence[tuple[Type, str]]) -> str:
+def declare_frame(
+    name: str, fields: Sequence[tuple[Type, str]], head: str = "struct pp_frame head"
+) -> str:
     """The C structure `name`: a head, then each field, aligned to 8 bytes. `fields`: the type of
     each, and a description for a comment."""
     writer = CWriter()
     writer.line(f"struct {name} {{")
-    writer.line("\tstruct pp_frame head;")
+    writer.line(f"\t{head};")
     for index, (kind, text) in enumerate(fields):
         if isinstance(kind, Stored):
             field = f"char c{index}[{size_of(kind)}]"

@@ -5,11 +5,11 @@ disposition.
 """
 
 from orchestrator.backends.bcc.design import layout
-from orchestrator.backends.bcc.design.hook_nodes import may_be_null, nodes_at_hook
+from orchestrator.backends.bcc.design.hook_nodes import may_be_null
 from orchestrator.backends.bcc.design.implied_counts import counts_all
 from orchestrator.backends.bcc.design.mechanism import Mechanism
+from orchestrator.backends.bcc.emit.calls import CallBlock, declare_call_frame, is_fixed
 from orchestrator.backends.bcc.emit.expressions import Expressions
-from orchestrator.backends.bcc.emit.frame import declare_frame, fill_frame
 from orchestrator.backends.bcc.emit.metric import MetricBlock
 from orchestrator.backends.bcc.emit.record import RecordBlock, RecordBounds
 from orchestrator.backends.bcc.emit.site import EmitSite
@@ -21,7 +21,7 @@ from orchestrator.compile.describe import describe_node
 from orchestrator.compile.expressions.nodes import Builtin, LetRef, Node, Seen, SpanValue, walk
 from orchestrator.compile.expressions.types import Stored
 from orchestrator.compile.expressions.vocabulary import STACKS
-from orchestrator.compile.program import Body, Hook, ProbeProgram, Program
+from orchestrator.compile.program import Body, ProbeProgram, Program
 
 
 class HookText:
@@ -44,7 +44,7 @@ class HookText:
     def write_side(self, side: layout.HookSide, site: EmitSite) -> str:
         """One side: an inlined function that does the work. Raises EmitError."""
         parts = {"hit": self._write_hit, "entry": self._write_entry, "return": self._write_return}
-        head = self._declare_frame(side.hook) if side.name == "entry" else ""
+        head = declare_call_frame(side.hook) if side.name == "entry" else ""
         return head + parts[side.name](side, site)
 
     # -- around --------------------------------------------------------------------------------
@@ -79,10 +79,21 @@ class HookText:
 
     def _write_hit(self, side: layout.HookSide, site: EmitSite) -> str:
         writer, e = self._begin_work(side, site)
+        self._notice_bound(writer, site)
         self._judge_event(e, site.body.where)
         self._sample_event(writer)
         self._use_event(e)
         return self._end_function(writer)
+
+    @staticmethod
+    def _notice_bound(writer: CWriter, site: EmitSite) -> None:
+        """Count returns of user functions so deep that the kernel may not show deeper ones."""
+        traits, offsets = site.hook.traits, site.task_offsets
+        is_return = traits.space == "user" and traits.moment == "return"
+        if is_return and {"utask", "depth"} <= offsets.keys():
+            followed = f"pp_followed(pp_task(), {offsets['utask']}, {offsets['depth']})"
+            writer.line(f"if ({followed} + 1 >= PP_MOST_FOLLOWED)")
+            writer.line("\tCOUNT(at_bound);")
 
     def _judge_event(self, e: Expressions, where: tuple[Node, ...]) -> None:
         target = TargetTest(e, self.program)
@@ -163,52 +174,25 @@ class HookText:
 
     # -- paired --------------------------------------------------------------------------------
 
-    def _declare_frame(self, hook: Hook) -> str:
-        assert hook.body.entry is not None
-        kept = [(node.type, describe_node(node, hook.body)) for node in hook.body.entry.captures]
-        return declare_frame(f"frame_{hook.id}", kept)
-
     def _write_entry(self, side: layout.HookSide, site: EmitSite) -> str:
         assert site.body.entry is not None
         writer, e = self._begin_work(side, site)
-        self._judge_event(e, site.body.entry.where)
+        calls = CallBlock(e, self.layout, side.index, self.probe.index)
+        calls.declare_call()
+        fixed = site.body.task is None and is_fixed(self.program.target)
+        if not fixed:
+            calls.leave_calls()
+        target = TargetTest(e, self.program)
+        target.identify_task()
+        if site.body.tests_target:
+            target.test_target()
+        if fixed:
+            calls.leave_calls()
+        self._filter_event(e, site.body.entry.where)
         self._sample_event(writer)
-        self._declare_call(writer, side.hook)
-        if self.layout.frames_on_stack:
-            size = self.layout.frame_bytes
-            writer.line(f"char space[{size}] __attribute__((aligned(8))) = {{}};")
-            writer.line(f"struct frame_{side.hook.id} *frame = (void *)space;")
-            self._capture_values(e)
-            writer.line(f"if ({_push_frame('space')})")
-            writer.line("\tDROP(map_full);")
-        else:
-            self._push_blank(e)
+        calls.open_call()
         writer.line("COUNT(accepted);")
         return self._end_function(writer)
-
-    def _push_blank(self, e: Expressions) -> None:
-        """A frame too large for the BPF stack is inserted blank and filled in the map."""
-        line, hook = e.writer.line, e.site.hook
-        line("u32 none = 0;")
-        line(f"void *blank = pp_map_lookup(PP_MAP({layout.BLANK}), &none);")
-        line(f"if (!blank || {_push_frame('blank')})")
-        line("\tDROP(map_full);")
-        line(f"struct frame_{hook.id} *frame = pp_map_lookup(PP_MAP({layout.OPEN}), &call);")
-        line("if (!frame)")
-        line("\tDROP(map_full);")
-        self._capture_values(e)
-
-    @staticmethod
-    def _declare_call(writer: CWriter, hook: Hook) -> None:
-        writer.line(f"struct pp_call call = {{.thread = THREAD(), .hook = {hook.id}}};")
-
-    def _capture_values(self, e: Expressions) -> None:
-        body, line = e.site.body, e.writer.line
-        assert body.entry is not None
-        line("frame->head.weight = (u32)weight;")
-        fill_frame(e, "frame", enumerate(body.entry.captures))
-        if _needs_time(e.site.hook):
-            line("frame->head.time = pp_ktime_ns();")
 
     def _write_return(self, side: layout.HookSide, site: EmitSite) -> str:
         hook = side.hook
@@ -229,33 +213,14 @@ class HookText:
         weight = "frame->head.weight" if self.probe.samplable else "1"
         inside.line(f"const u64 weight = {weight};")
         self._use_event(e)
-        return self._end_function(inside) + self._pop_frame(side)
+        return self._end_function(inside) + self._take_call(side, site)
 
-    def _pop_frame(self, side: layout.HookSide) -> str:
-        """Find the frame, use it, and remove it last, since its bytes are read in place."""
-        writer = CWriter(1)
-        word, bit = divmod(self.probe.index, 64)
-        writer.line(f"FUSE({word}, {bit});")
-        self._declare_call(writer, side.hook)
-        writer.line("struct pp_frame *outer = 0;")
-        open_map = f"PP_MAP({layout.OPEN})"
-        top = f"pp_top({open_map}, &call, &call.depth, PP_DEPTH, &outer)"
-        writer.line(f"struct pp_frame *frame = {top};")
-        writer.line("if (!frame)")
-        writer.line("\tDROP(unpaired);")
-        writer.line(f"{side.function}_kept(ctx, control, ledger, (void *)frame);")
-        writer.line("if (outer)")
-        writer.line("\touter->nested = 0;")
-        writer.line(f"pp_map_delete({open_map}, &call);")
-        head = (
-            f"\nPP_INLINE void {side.function}_work(unsigned long long *ctx, "
-            "struct control *control, struct ledger *ledger)\n{\n"
-        )
-        return head + writer.text() + "}\n"
-
-
-def _push_frame(frame: str) -> str:
-    return f"pp_push(PP_MAP({layout.OPEN}), &call, &call.depth, PP_DEPTH, {frame})"
+    def _take_call(self, side: layout.HookSide, site: EmitSite) -> str:
+        writer, e = self._begin_work(side, site)
+        calls = CallBlock(e, self.layout, side.index, self.probe.index)
+        calls.declare_call()
+        calls.take_call(f"{side.function}_kept(ctx, control, ledger, (void *)frame);")
+        return self._end_function(writer)
 
 
 def _written_out(top_nodes: list[Node], body: Body) -> set[Node]:
@@ -268,7 +233,3 @@ def _written_out(top_nodes: list[Node], body: Body) -> set[Node]:
 
 def _lets_in(top_nodes: list[Node]) -> set[int]:
     return {node.index for top in top_nodes for node in walk(top) if isinstance(node, LetRef)}
-
-
-def _needs_time(hook: Hook) -> bool:
-    return any(isinstance(n, Builtin) and n.name == "elapsed" for n in nodes_at_hook(hook.body))

@@ -7,6 +7,7 @@ from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.groups import ProgramGroup, group_sides
 from orchestrator.backends.bcc.design.mechanism import ACCESS, RETURNS, Mechanism, MechanismChoice
 from orchestrator.backends.bcc.emit import stacks as emit_stacks
+from orchestrator.backends.bcc.emit.calls import ENDED, REPLACED, include_calls, render_enders
 from orchestrator.backends.bcc.emit.followers import (
     follower_functions,
     render_followers,
@@ -57,19 +58,13 @@ PP_INLINE int over(struct control *control, struct ledger *ledger)
 			DROP(expired);                                                     \\
 		COUNT(entered);                                                            \\
 	} while (0)
-
-/* Idle tasks share pid 0: each CPU's counts as a separate thread. */
-PP_INLINE u64 thread_of(u64 identity)
-{
-	return identity ? identity : 1ULL << 63 | pp_cpu();
-}
-#define THREAD() thread_of(pp_pid_tgid())
 """
 
 _MEMBERS = {
-    "task_struct": ("pid", "tgid", "comm", "cred", "mm", "signal"),
+    "task_struct": ("pid", "tgid", "comm", "cred", "mm", "signal", "utask"),
     "cred": ("uid", "gid"),
     "signal_struct": ("live",),
+    "uprobe_task": ("depth",),
 }
 
 
@@ -85,6 +80,7 @@ def render_source(
         f"/* {comment_text(program.name)} */\n",
         fetch + "#include <probeplan/runtime.h>\n" + emit_stacks.include_stacks(map_layout) + "\n",
         declare_elements(map_layout),
+        include_calls() if map_layout.frame_bytes else "",
         render_common(map_layout),
         render_numbers(map_layout),
     ]
@@ -97,6 +93,8 @@ def render_source(
     parts += [
         _render_outer(program, map_layout, group) for group in group_sides(map_layout, choices)
     ]
+    if map_layout.frame_bytes:
+        parts.append(render_enders())
     parts.append(render_followers(map_layout, offsets))
     return "".join(parts)
 
@@ -246,6 +244,7 @@ def list_functions(
     groups = group_sides(map_layout, choices)
     names = [group.function for group in groups]
     names += [group.witness_function for group in groups if group.witness]
+    names += [*ENDED, REPLACED] if map_layout.frame_bytes else []
     return [*names, *follower_functions(map_layout)]
 
 

@@ -207,6 +207,7 @@ def _side_counts(
         sampled_out=tally.sampled_out,
         unpaired=tally.unpaired,
         map_full=tally.map_full,
+        too_deep=tally.too_deep,
         accepted=add_counts([tally.accepted, kernel.lost]),
         kernel_missed=kernel.missed,
         in_flight=_in_flight(hook, booked, sources) if side.name == "entry" else 0,

@@ -15,6 +15,7 @@ class SideTally:
     sampled_out: int = 0
     unpaired: int = 0
     map_full: int = 0
+    too_deep: int = 0
     accepted: int = 0
 
     @property
@@ -27,5 +28,6 @@ class SideTally:
             + self.sampled_out
             + self.unpaired
             + self.map_full
+            + self.too_deep
             + self.accepted
         )

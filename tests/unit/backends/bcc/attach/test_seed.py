@@ -42,7 +42,8 @@ def test_the_control_element_has_all_bounds_and_is_disarmed() -> None:
         "rate_burst": 9 * 10**8,
     }
     probe = {name: words[map_layout.probe_word(0, name)] for name in layout.PROBE_WORDS}
-    assert probe == {"sample": 5, "cap": 9, "rate_gap": 25 * 10**7, "rate_burst": 75 * 10**7}
+    bounds = {"sample": 5, "cap": 9, "rate_gap": 25 * 10**7, "rate_burst": 75 * 10**7}
+    assert probe == {**bounds, "epoch": 0}
     assert words[map_layout.probe_word(1, "cap")] == (1 << 64) - 1
     assert words[map_layout.param_word(0)] == (1 << 64) - 2
 

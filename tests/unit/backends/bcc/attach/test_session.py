@@ -66,9 +66,9 @@ class Made:
             undoing=undoing,
         )
 
-    def open_call(self, thread: int, hook: int) -> None:
-        calls: FakeMap = self.maps[layout.OPEN]
-        calls.update(struct.pack("=QII", thread, hook, 0), bytes(calls.spec.value_size))
+    def epochs(self) -> list[int]:
+        probes = range(len(self.layout.program.probes))
+        return [self.control.word(self.layout.probe_word(probe, "epoch")) for probe in probes]
 
     def open_span(self, key: int) -> None:
         spans: FakeMap = self.maps[layout.span_map(self.layout.program.spans[0])]
@@ -80,12 +80,17 @@ def made() -> Made:
     return Made()
 
 
-def test_resuming_forgets_the_open_calls_of_the_probe_alone(made: Made) -> None:
-    made.open_call(1, hook=0)
-    made.open_call(2, hook=1)
+def test_calls_that_were_open_while_their_probe_was_off_are_of_another_epoch(made: Made) -> None:
+    """Of the probe that is resumed; of all when a lease had run out."""
+    made.session.arm(10**9)
+    before = made.epochs()
     made.session.resume([0])
-    [key] = made.maps[layout.OPEN].contents
-    assert struct.unpack("=QII", key)[:2] == (2, 1)
+    assert [now - then for now, then in zip(made.epochs(), before, strict=True)] == [1, 0, 0]
+    made.session.extend(2 * 10**9)
+    assert made.epochs()[1:] == before[1:]
+    made.control.put(0, 0)  # the kernel disarms past the deadline
+    made.session.extend(3 * 10**9)
+    assert [now - then for now, then in zip(made.epochs(), before, strict=True)] == [2, 1, 1]
 
 
 def test_resuming_a_probe_of_a_span_cancels_its_open_spans(made: Made) -> None:

@@ -28,8 +28,8 @@ spans:
 class Booked:
     """The accounts of PLAN over a ledger of ordinary memory."""
 
-    def __init__(self) -> None:
-        self.layout, maps = fake_maps(recorded_program(PLAN))
+    def __init__(self, plan: str = PLAN) -> None:
+        self.layout, maps = fake_maps(recorded_program(plan))
         self.ledger: FakeMap = maps[layout.LEDGER]
         reader = LedgerReader(self.layout, self.ledger)  # type: ignore[arg-type]
         self.open: int | None = None
@@ -89,6 +89,63 @@ def test_calls_are_in_flight_until_their_return_is_judged(booked: Booked) -> Non
     booked.count(1, entered=7, filtered=2, accepted=5)
     assert booked.side(0).in_flight == 3
     assert booked.side(1).in_flight == 0
+
+
+def test_calls_that_are_known_not_to_return_are_not_in_flight(booked: Booked) -> None:
+    booked.count(0, entered=10, accepted=10, abandoned=1, execed=2, exited=3)
+    booked.count(1, entered=1, accepted=1)
+    side = booked.side(0)
+    assert (side.abandoned, side.execed, side.exited, side.in_flight) == (1, 2, 3, 3)
+
+
+def test_a_kernel_function_that_was_left_was_missed_at_its_return(
+    booked: Booked, hits: dict[str, Hits]
+) -> None:
+    """Kernel code does not jump out of functions. The kernel may have counted the same miss."""
+    sides = [attached(booked, 1)]
+    booked.count(0, entered=5, accepted=5, abandoned=2)
+    booked.count(1, entered=3, accepted=3)
+    assert booked.side(1).kernel_missed == 2
+    for misses, missed in ((0, 2), (1, 2), (4, 4)):
+        hits["pp_0"] = Hits(hits=3, misses=misses)
+        assert booked.side(1, sides).kernel_missed == missed
+
+
+USER = """
+probes:
+  p: {attach: "ufunction:libc.so.6:getenv", emit: {took: elapsed}}
+  r: {attach: "uretprobe:libc.so.6:getenv", emit: {}}
+"""
+
+
+def test_calls_of_a_user_function_without_a_return_are_no_misses(hits: dict[str, Hits]) -> None:
+    """The kernel counts a hit of the return event at the entry, also of a call that is filtered
+    there, and of one that is open."""
+    booked = Booked(USER)
+    sides = [attached(booked, 1)]
+    booked.count(0, entered=10, accepted=4, filtered=6)
+    booked.count(1, entered=3, accepted=1, unpaired=2)
+    hits["pp_0"] = Hits(hits=10, misses=None)
+    assert booked.side(1, sides).kernel_missed == 0
+    assert booked.side(0).in_flight == 3
+    hits["pp_0"] = Hits(hits=12, misses=None)
+    assert booked.side(1, sides).kernel_missed == 2
+
+
+def test_where_returns_alone_are_probed_calls_without_one_are_in_flight(
+    hits: dict[str, Hits],
+) -> None:
+    """Unless calls were nested so deep that the kernel may not have shown their returns."""
+    booked = Booked(USER)
+    sides = [attached(booked, 2)]
+    booked.count(2, entered=3, accepted=3)
+    hits["pp_0"] = Hits(hits=5, misses=None)
+    side = booked.side(2, sides)
+    assert (side.kernel_missed, side.in_flight) == (0, 2)
+    booked.count(2, entered=3, accepted=3, at_bound=1)
+    assert booked.side(2, sides).kernel_missed == UNKNOWN
+    hits["pp_0"] = Hits(hits=3, misses=None)
+    assert booked.side(2, sides).kernel_missed == 0
 
 
 def test_hits_without_a_run_are_missed(booked: Booked, hits: dict[str, Hits]) -> None:

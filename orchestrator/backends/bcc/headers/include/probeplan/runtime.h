@@ -362,21 +362,12 @@ PP_INLINE u64 pp_sampled(u64 *left, u64 *weight, u64 every)
 	return every;
 }
 
-/* ---------------------------------------------------------------- pairing entry and return, or start and end
- * A thread's calls of one hook form a stack of at most PP_DEPTH frames, one map element each; the
- * depth is part of the key. `nested` means that a deeper frame exists, so that the common case is one
- * update, and one lookup with one delete. Spans that nest do the same with their own key. */
-#define PP_DEPTH 4
-
-struct pp_call {
-	u64 thread; /* tgid << 32 | tid */
-	u32 hook;
-	u32 depth;
-};
-
+/* ---------------------------------------------------------------- frames: what a call or a span keeps
+ * Frames of one key form a stack, one map element each; the depth is part of the key. `nested` means
+ * that a deeper frame exists, so that the common case is one update, and one lookup with one delete. */
 struct pp_frame {
 	u16 nested;
-	u8 seen; /* of a span: its via was seen */
+	u8 seen; /* of a span: its via was seen; of a call: pp_site */
 	u8 judged; /* of a span: the plan's target was tested */
 	u32 weight;
 	u64 time; /* ns, when elapsed is used */
@@ -423,6 +414,23 @@ PP_INLINE struct pp_frame *pp_top(void *open, void *key, u32 *at, u32 most, stru
 		top = inner;
 	}
 	return top;
+}
+
+/* ---------------------------------------------------------------- depth of user functions
+ * The kernel follows the returns of 64 nested calls of user functions in a thread, and shows no
+ * return of deeper ones (MAX_URETPROBE_DEPTH, include/linux/uprobes.h). */
+#define PP_MOST_FOLLOWED 64
+
+/* How many returns of `task` the kernel follows now. `utask` and `depth`: the offsets of
+ * task_struct.utask and uprobe_task.depth. */
+PP_INLINE u32 pp_followed(u64 task, u32 utask, u32 depth)
+{
+	u64 state = 0;
+	u32 followed = 0;
+	if (pp_read(0, &state, sizeof state, task + utask) || !state)
+		return 0;
+	pp_read(0, &followed, sizeof followed, state + depth);
+	return followed;
 }
 
 /* ---------------------------------------------------------------- metrics */

@@ -1,0 +1,243 @@
+/* Open calls: a frame from the entry of a call to its return, found by task, hook and stack pointer.
+ *
+ * So a call whose entry was filtered, sampled out or missed has no frame, and its return cannot take
+ * another call's. A task is the address of its task_struct: the same before and after exec, also where
+ * a thread takes another number, and one a CPU for idle tasks. `place` tells nested calls of a task
+ * apart: the stack pointer at the entry; at a trampoline the address of its context, which is on its
+ * stack and the same for fentry and fexit; 0 for a system call, of which a task makes one at a time.
+ *
+ * The frames of a task are a list, the newest first, in which calls end in order. What is left
+ * without a return (longjmp, an exception, rt_sigreturn) is dropped as soon as the stack pointer shows
+ * that it is over, and what a task leaves behind at exec or at its end is dropped then.
+ *
+ * The generated program defines PP_OPEN, PP_CALLERS, PP_LEDGER and struct ledger before.
+ */
+#ifndef PROBEPLAN_CALLS_H
+#define PROBEPLAN_CALLS_H
+
+#include <probeplan/runtime.h>
+
+#define PP_DEPTH 4 /* calls of one hook at one place: functions that jump to each other at their end */
+#define PP_MOST_OVER 160 /* frames looked at in one step; the kernel follows 64 user functions a task */
+#define PP_STACK_BLOCK 14 /* a kernel stack has 16 KiB or more, aligned to its size: THREAD_SIZE */
+
+enum pp_site { PP_FUNCTION, PP_SYSTEM_CALL, PP_USER_CODE };
+
+struct pp_call {
+	u64 task;
+	u64 place;
+	u32 hook;
+	u32 depth;
+};
+
+#define PP_NO_HOOK 0xffffffffU
+struct pp_link {
+	u64 place;
+	u32 hook; /* PP_NO_HOOK: there is no frame */
+	u32 depth;
+};
+
+/* The frames of a task. */
+struct pp_caller {
+	struct pp_link newest;
+};
+
+/* The head of a frame: around it `outer`; `element` of the ledger is the side that opened it; calls
+ * that were open while their probe was off are not paired, since its `epoch` is another one. */
+#define PP_CALL_HEAD                                                                               \
+	struct pp_frame head;                                                                      \
+	struct pp_link outer;                                                                      \
+	u32 element;                                                                               \
+	u32 epoch
+
+struct pp_opened {
+	PP_CALL_HEAD;
+};
+
+/* The address of `pointer` as a number, which the verifier does not take for the pointer. */
+PP_INLINE u64 pp_address(const void *pointer)
+{
+	u64 address = 0;
+	const void *kept = pointer;
+	pp_read_kernel(&address, sizeof address, &kept);
+	return address;
+}
+
+/* The newest frame of `caller`, with its key in *at, where the task is set. */
+PP_INLINE struct pp_opened *pp_newest(const struct pp_caller *caller, struct pp_call *at)
+{
+	at->place = caller->newest.place;
+	at->hook = caller->newest.hook;
+	at->depth = caller->newest.depth;
+	return at->hook == PP_NO_HOOK ? 0 : pp_map_lookup(PP_MAP(PP_OPEN), at);
+}
+
+/* Delete a frame and count `fate` where its entry was counted. */
+#define PP_END_CALL(at, element_of, fate)                                                          \
+	do {                                                                                       \
+		u32 element = (element_of);                                                        \
+		if (pp_map_delete(PP_MAP(PP_OPEN), (at)) == 0) {                                   \
+			struct ledger *opener = pp_map_lookup(PP_MAP(PP_LEDGER), &element);        \
+			if (opener)                                                                \
+				PP_ADD(&opener->fate, 1);                                          \
+		}                                                                                  \
+	} while (0)
+
+/* Whether the user function at `call` was jumped to by another one at its end. It then returns to the
+ * kernel's trampoline for return probes, the first word of a page of its own
+ * (kernel/events/uprobes.c, get_trampoline_vaddr). */
+PP_INLINE int pp_is_chained(const struct pp_call *call, u64 link)
+{
+#if defined(__x86_64__)
+	pp_read_user(&link, sizeof link, (void *)call->place);
+#endif
+	return (link & 4095) == 0;
+}
+
+/* Whether the call at `at` is over now that `call` begins. User functions: as the kernel itself finds
+ * calls that were left by longjmp (arch_uretprobe_is_alive). */
+PP_INLINE int pp_is_over(const struct pp_opened *frame, const struct pp_call *at,
+			 const struct pp_call *call, int site, u64 link)
+{
+	if (site == PP_SYSTEM_CALL)
+		return frame->head.seen != PP_USER_CODE;
+	if (site == PP_USER_CODE) {
+		if (frame->head.seen != PP_USER_CODE || at->place < call->place)
+			return 1;
+		return at->place == call->place && !pp_is_chained(call, link);
+	}
+	if (frame->head.seen != PP_FUNCTION || (at->place ^ call->place) >> PP_STACK_BLOCK)
+		return 0;
+	return at->place < call->place || (at->place == call->place && at->hook == call->hook);
+}
+
+/* Drop what is over now that `call` begins: before its entry is judged, since also a call that is
+ * filtered ends those that were left. */
+PP_INLINE void pp_leave(struct pp_caller *caller, const struct pp_call *call, int site, u64 link)
+{
+	struct pp_call at = {.task = call->task};
+	u32 step = 0, more;
+#pragma clang loop unroll(disable)
+	do {
+		struct pp_opened *frame = pp_newest(caller, &at);
+		more = frame && pp_is_over(frame, &at, call, site, link);
+		if (more) {
+			caller->newest = frame->outer;
+			PP_END_CALL(&at, frame->element, abandoned);
+		}
+		PP_OPAQUE(more);
+	} while (more && ++step < PP_MOST_OVER);
+}
+
+/* The frames of a task, made at its first call. */
+PP_INLINE struct pp_caller *pp_caller_of(u64 *task)
+{
+	struct pp_caller none = {.newest = {.hook = PP_NO_HOOK}};
+	pp_map_update(PP_MAP(PP_CALLERS), task, &none, PP_NOEXIST);
+	return pp_map_lookup(PP_MAP(PP_CALLERS), task);
+}
+
+/* Fill in what pairing needs of a frame. */
+PP_INLINE void pp_open(struct pp_opened *frame, const struct pp_caller *caller, int site,
+		       u32 element, u32 epoch)
+{
+	frame->head.seen = site;
+	frame->outer = caller->newest;
+	frame->element = element;
+	frame->epoch = epoch;
+}
+
+PP_INLINE void pp_link(struct pp_caller *caller, const struct pp_call *call)
+{
+	caller->newest.place = call->place;
+	caller->newest.hook = call->hook;
+	caller->newest.depth = call->depth;
+}
+
+/* Close the call that has returned, and drop those that were opened in it and left. */
+PP_INLINE void pp_close(const struct pp_call *call, struct pp_opened *frame)
+{
+	struct pp_caller *caller = pp_map_lookup(PP_MAP(PP_CALLERS), &call->task);
+	if (caller) {
+		struct pp_call at = {.task = call->task};
+		u32 step = 0, more;
+#pragma clang loop unroll(disable)
+		do {
+			struct pp_opened *inner = pp_newest(caller, &at);
+			more = inner && (at.place != call->place || at.hook != call->hook ||
+					 at.depth != call->depth);
+			if (more) {
+				caller->newest = inner->outer;
+				PP_END_CALL(&at, inner->element, abandoned);
+			}
+			PP_OPAQUE(more);
+		} while (more && ++step < PP_MOST_OVER);
+		caller->newest = frame->outer;
+	}
+	pp_map_delete(PP_MAP(PP_OPEN), call);
+}
+
+/* The task has ended: nothing that is open returns. */
+PP_INLINE void pp_end_task(u64 task)
+{
+	struct pp_call at = {.task = task};
+	struct pp_caller *caller = pp_map_lookup(PP_MAP(PP_CALLERS), &task);
+	u32 step = 0, more;
+
+	if (!caller)
+		return;
+#pragma clang loop unroll(disable)
+	do {
+		struct pp_opened *frame = pp_newest(caller, &at);
+		more = frame != 0;
+		if (more) {
+			caller->newest = frame->outer;
+			PP_END_CALL(&at, frame->element, exited);
+		}
+		PP_OPAQUE(more);
+	} while (more && ++step < PP_MOST_OVER);
+	if (!more)
+		pp_map_delete(PP_MAP(PP_CALLERS), &task);
+}
+
+/* Another program runs in the task: its user functions do not return; what it does in the kernel, the
+ * system call that did it included, goes on. */
+PP_INLINE void pp_exec_task(u64 task)
+{
+	struct pp_call at = {.task = task}, inner = {.task = task};
+	struct pp_caller *caller = pp_map_lookup(PP_MAP(PP_CALLERS), &task);
+	u32 step = 0, more = 1, has_inner = 0;
+
+	if (!caller)
+		return;
+	struct pp_opened *frame = pp_newest(caller, &at);
+#pragma clang loop unroll(disable)
+	do {
+		if (frame) {
+			struct pp_link outer = frame->outer;
+			if (frame->head.seen == PP_USER_CODE) {
+				struct pp_opened *from = 0;
+				PP_END_CALL(&at, frame->element, execed);
+				if (has_inner)
+					from = pp_map_lookup(PP_MAP(PP_OPEN), &inner);
+				if (from)
+					from->outer = outer;
+				else
+					caller->newest = outer;
+			} else {
+				inner.place = at.place;
+				inner.hook = at.hook;
+				inner.depth = at.depth;
+				has_inner = 1;
+			}
+			at.place = outer.place;
+			at.hook = outer.hook;
+			at.depth = outer.depth;
+			frame = at.hook == PP_NO_HOOK ? 0 : pp_map_lookup(PP_MAP(PP_OPEN), &at);
+		}
+		more = frame != 0;
+		PP_OPAQUE(more);
+	} while (more && ++step < PP_MOST_OVER);
+}
+
+#endif

@@ -169,13 +169,15 @@ class SpanEnd:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanUse:
     """A hook's part in a span: `key` in the forms of SpanProgram.key; `kept`: (index into
-    SpanProgram.kept, value) of what a start or via contributes; `end` of an end only."""
+    SpanProgram.kept, value) of what a start or via contributes; `end` of an end only. `samplable`:
+    events may be left out."""
 
     span: int
     role: SpanRole
     key: tuple[Node, ...]
     kept: tuple[tuple[int, Node], ...] = ()
     end: SpanEnd | None = None
+    samplable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,8 +304,8 @@ class ProbeProgram:
     @property
     def samplable(self) -> bool:
         """Whether events may be left out: not where a span continues or ends, which has the weight
-        of its start."""
-        return all(use.role == "start" for hook in self.hooks for use in hook.body.spans)
+        of its start, nor where a start would take the place of one that was left out."""
+        return all(use.samplable for hook in self.hooks for use in hook.body.spans)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

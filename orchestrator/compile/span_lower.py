@@ -164,6 +164,7 @@ def _make_uses(
                 key=tuple(convert_to_form(n, f.form) for n, f in zip(nodes, span.key, strict=True)),
                 kept=_kept_nodes(span, draft, role, hook.id),
                 end=_make_end(span, draft, hook.id) if role == "end" else None,
+                samplable=role == "start" and span.again != "keep",
             )
             uses[hook.id] = (*uses.get(hook.id, ()), use)
     return uses

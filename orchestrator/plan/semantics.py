@@ -2,7 +2,7 @@
 
 import keyword
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.plan.document.document_paths import DocumentPath
@@ -47,18 +47,29 @@ def _walk_texts(value: Any, path: DocumentPath) -> Iterator[tuple[DocumentPath, 
 
 
 def _check_sampling(data: Mapping[str, Any], collector: FindingCollector) -> None:
-    """Sampling is decided at the start of a span; its ends must all be seen."""
-    roles = (("spans", ("end", "via", "cancel")), ("outstanding", ("close",)))
-    bodies = [(body, keys) for head, keys in roles for body in data.get(head, {}).values()]
-    ends: set[str] = set()
-    for body, keys in bodies:
-        for key in keys:
-            ends |= {body[key]} if isinstance(body.get(key), str) else set(body.get(key, ()))
+    """Sampling is decided at the start of a span; its ends must all be seen, and where `again` is
+    `keep` its starts, too: one that was left out would not keep the next from starting."""
+    spans, resources = data.get("spans", {}).values(), data.get("outstanding", {}).values()
+    kept = [body for body in spans if body.get("again") == "keep"]
+    ends = _name_probes(spans, ("end", "via", "cancel")) | _name_probes(resources, ("close",))
+    starts = _name_probes(kept, ("start",))
     for name, probe in data.get("probes", {}).items():
-        if name in ends and "sample" in probe:
-            place = collector.document.key_position(("probes", name, "sample"))
+        if "sample" not in probe or name not in ends | starts:
+            continue
+        place = collector.document.key_position(("probes", name, "sample"))
+        if name in ends:
             hint = "sample where the span starts; the weight travels with its key"
             collector.add("PP061", f"{name!r} ends a span and must see every event", place, hint)
+        else:
+            message = f"{name!r} starts a span with `again: keep` and must see every event"
+            hint = "leave out `sample`, or use `again: replace`"
+            collector.add("PP061", message, place, hint)
+
+
+def _name_probes(bodies: Iterable[Mapping[str, Any]], keys: Sequence[str]) -> set[str]:
+    """The names under these keys of spans or resources, each one name or a list."""
+    values = [body[key] for body in bodies for key in keys if key in body]
+    return {name for value in values for name in ([value] if isinstance(value, str) else value)}
 
 
 # ---------------------------------------------------------------- probes

@@ -142,8 +142,11 @@ probes:
     ),
     FindingCode(
         code="PP061",
-        title="sampling at the end of a span",
-        meaning="Sampling is decided where a span starts; its ends must see every event.",
+        title="sampling where a span must see every event",
+        meaning=(
+            "Sampling is decided where a span starts; its ends must see every event. So must its "
+            "starts under `again: keep`: one that was left out would not keep the next."
+        ),
         cure="Sample at the probe that starts the span.",
         example="""\
 probes:

@@ -88,8 +88,9 @@ PP_INLINE void hook_0_entry_work(unsigned long long *ctx, struct control *contro
 	u64 weight = PP_READ(control->probe[0].sample);
 	if (weight > 1)
 		weight = pp_sampled(&ledger->gap, &ledger->weight, weight);
-	if (!weight)
+	if (!weight) {
 		DROP(sampled_out);
+	}
 	if (!caller)
 		caller = pp_caller_of(&call.task);
 	if (!caller)

@@ -77,8 +77,9 @@ PP_INLINE void hook_0_hit_work(unsigned long long *ctx, struct control *control,
 	u64 weight = PP_READ(control->probe[0].sample);
 	if (weight > 1)
 		weight = pp_sampled(&ledger->gap, &ledger->weight, weight);
-	if (!weight)
+	if (!weight) {
 		DROP(sampled_out);
+	}
 	COUNT(accepted);
 	/* metric runs: count of 1 by tid */
 	do {

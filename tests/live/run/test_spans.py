@@ -22,7 +22,7 @@ probes:
 PROBES = {
     "opened": ("begin", "{key: u64, size: s64}", "{id: args.key, size: args.size}"),
     "between": ("middle", "{key: u64, value: s64}", "{id: args.key, value: args.value}"),
-    "closed": ("finish", "{key: u64}", "{id: args.key}"),
+    "closed": ("finish", "{key: u64, value: s64}", "{id: args.key, value: args.value}"),
     "dropped": ("drop", "{key: u64}", "{id: args.key}"),
     "stepped": ("step", "{key: u64}", "{id: args.key}"),
     "halted": ("step", "{key: u64}", "{id: args.key}"),
@@ -138,11 +138,46 @@ def test_nested_spans_end_from_the_inside(tmp_path: Path, workload: Path) -> Non
     assert [row["size"] for row in ran.data("life")] == [1, 2, 3, 4, 5]
 
 
+NESTED = """
+spans:
+  life: {start: opened, end: closed, key: [pid, id], again: nest,
+    emit: {size: start.size, depth: end.value}}
+"""
+
+
 def test_spans_nest_as_deep_as_is_told(tmp_path: Path, workload: Path) -> None:
-    """Beyond eight a start does not fit: counted, and its end is the one's that has it."""
-    plan = write_plan(tmp_path, workload, SPAN.replace("MORE", "again: nest"))
-    with pytest.raises(AssertionError, match="starts were lost"):
-        run_cli(str(plan), "--backend", "bcc", command=[str(workload), "nest", "10"])
+    """Beyond eight a start is lost, and its end ends no other's span."""
+    plan = write_plan(tmp_path, workload, NESTED)
+    command = [str(workload), "nest", "10"]
+    ran = run_cli(str(plan), "--backend", "bcc", command=command, exit_code=4)
+    assert counts(ran) == {
+        "started": 8, "ended": 8, "accepted": 8, "map_full": 2, "no_start": 2,
+    }  # fmt: skip
+    assert [(row["size"], row["depth"]) for row in ran.data("life")] == [
+        (depth, depth) for depth in range(3, 11)
+    ]
+
+
+def test_a_start_that_is_sampled_out_gives_its_end_to_no_other(
+    tmp_path: Path, workload: Path
+) -> None:
+    """Nested spans: eight deep, each with its own end or with none."""
+    for _ in range(4):
+        ran = run(tmp_path, workload, "nest", "8", spans=NESTED, start="sample: 1/2")
+        assert all(row["size"] == row["depth"] for row in ran.data("life"))
+        reported = counts(ran)
+        started = reported.get("started", 0)
+        assert reported.get("ended", 0) == started == len(ran.data("life"))
+        assert reported.get("no_start", 0) == 8 - started
+
+
+def test_a_start_that_is_sampled_out_replaces_what_was_open(tmp_path: Path, workload: Path) -> None:
+    """A hundred times begin, begin, end: no end is the first's."""
+    ran = run(tmp_path, workload, "again", "100", start="sample: 1/2")
+    assert {row["size"] for row in ran.data("life")} == {2}
+    reported = counts(ran)
+    assert reported["replaced"] > 0
+    assert reported["ended"] + reported["replaced"] == reported["started"]
 
 
 def test_ends_without_a_start_are_no_loss(tmp_path: Path, workload: Path) -> None:

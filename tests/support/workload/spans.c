@@ -4,7 +4,7 @@
  * spans via N       begin(i), middle(i, 10 * i) if i is even, finish(i)
  * spans cancel N    begin(i), drop(i)
  * spans again N     begin(i), begin(i), finish(i)
- * spans nest D      begin(7) D times, each deeper than the one before, then finish(7) as often
+ * spans nest D      begin(7) D times, each deeper than the one before, then finish(7, depth) as often
  * spans orphans N   finish(i)
  * spans open N      begin(i)
  * spans restart N   begin(1), then step(1) N times, then finish(1)
@@ -20,7 +20,10 @@
 
 PROBED void begin(long key, long size) { __asm__ volatile("" : : "r"(key), "r"(size) : "memory"); }
 PROBED void middle(long key, long value) { __asm__ volatile("" : : "r"(key), "r"(value) : "memory"); }
-PROBED void finish(long key) { __asm__ volatile("" : : "r"(key), "r"(1) : "memory"); }
+PROBED void finish(long key, long value)
+{
+	__asm__ volatile("" : : "r"(key), "r"(value), "r"(1) : "memory");
+}
 PROBED void drop(long key) { __asm__ volatile("" : : "r"(key), "r"(2) : "memory"); }
 PROBED void step(long key) { __asm__ volatile("" : : "r"(key), "r"(3) : "memory"); }
 
@@ -30,7 +33,7 @@ static void nest(long depth)
 		return;
 	begin(7, depth);
 	nest(depth - 1);
-	finish(7);
+	finish(7, depth);
 }
 
 int main(int argc, char **argv)
@@ -50,21 +53,21 @@ int main(int argc, char **argv)
 	for (long i = 1; i <= n; i++) {
 		if (strcmp(mode, "pairs") == 0) {
 			begin(i, 2 * i);
-			finish(i);
+			finish(i, i);
 		} else if (strcmp(mode, "via") == 0) {
 			begin(i, 2 * i);
 			if (i % 2 == 0)
 				middle(i, 10 * i);
-			finish(i);
+			finish(i, i);
 		} else if (strcmp(mode, "cancel") == 0) {
 			begin(i, 0);
 			drop(i);
 		} else if (strcmp(mode, "again") == 0) {
 			begin(i, 1);
 			begin(i, 2);
-			finish(i);
+			finish(i, i);
 		} else if (strcmp(mode, "orphans") == 0) {
-			finish(i);
+			finish(i, i);
 		} else if (strcmp(mode, "open") == 0) {
 			begin(i, 2 * i);
 		} else if (strcmp(mode, "restart") == 0) {
@@ -72,7 +75,7 @@ int main(int argc, char **argv)
 		}
 	}
 	if (strcmp(mode, "restart") == 0)
-		finish(1);
+		finish(1, 1);
 	puts("done");
 	return 0;
 }

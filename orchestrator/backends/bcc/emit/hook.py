@@ -81,7 +81,7 @@ class HookText:
         writer, e = self._begin_work(side, site)
         self._notice_bound(writer, site)
         self._judge_event(e, site.body.where)
-        self._sample_event(writer)
+        self._sample_event(e)
         self._use_event(e)
         return self._end_function(writer)
 
@@ -120,7 +120,8 @@ class HookText:
                 line(f"if (!({text}))")
                 line("\tDROP(filtered);")
 
-    def _sample_event(self, writer: CWriter) -> None:
+    def _sample_event(self, e: Expressions) -> None:
+        writer = e.writer
         if not self.probe.samplable:
             writer.line("const u64 weight = 1;")
             return
@@ -128,8 +129,10 @@ class HookText:
         writer.line(f"u64 weight = PP_READ(control->probe[{self.probe.index}].sample);")
         writer.line("if (weight > 1)")
         writer.line("\tweight = pp_sampled(&ledger->gap, &ledger->weight, weight);")
-        writer.line("if (!weight)")
-        writer.line("\tDROP(sampled_out);")
+        with writer.block("if (!weight)"):
+            for use in e.site.body.spans:
+                SpanBlock(e, self.layout, self.program.spans[use.span], use).write_skip()
+            writer.line("DROP(sampled_out);")
 
     def _use_event(self, e: Expressions) -> None:
         """What is done with an event that was kept: metrics, record, spans."""
@@ -189,7 +192,10 @@ class HookText:
         if fixed:
             calls.leave_calls()
         self._filter_event(e, site.body.entry.where)
-        self._sample_event(writer)
+        if site.body.spans:  # sampled at the return, which starts the span
+            writer.line("const u64 weight = 1;")
+        else:
+            self._sample_event(e)
         calls.open_call()
         writer.line("COUNT(accepted);")
         return self._end_function(writer)
@@ -210,8 +216,11 @@ class HookText:
         e = Expressions(site, inside)
         TargetTest(e, self.program).identify_task()
         self._filter_event(e, site.body.where)
-        weight = "frame->head.weight" if self.probe.samplable else "1"
-        inside.line(f"const u64 weight = {weight};")
+        if site.body.spans:
+            self._sample_event(e)
+        else:
+            weight = "frame->head.weight" if self.probe.samplable else "1"
+            inside.line(f"const u64 weight = {weight};")
         self._use_event(e)
         return self._end_function(inside) + self._take_call(side, site)
 

@@ -56,6 +56,25 @@ class SpanBlock:
             self._declare_key()
             parts[self.use.role]()
 
+    def write_skip(self) -> None:
+        """The block for a start that is sampled out: an open span of its key goes on no longer, or,
+        where spans nest, the next end is not its own."""
+        self.e.writer.comment(f"a start of span {self.span.name} is left out")
+        with self.e.writer.block("do", "while (0);"):
+            self._declare_own()
+            self._declare_key()
+            if self.span.again == "nest":
+                self._skip_nested()
+            else:
+                self._remove_span("replaced")
+
+    def _skip_nested(self) -> None:
+        self.line("struct pp_frame *outer = 0;")
+        self.line(f"pp_skip({self._top_frame()});")
+
+    def _top_frame(self) -> str:
+        return f"pp_top({self.map}, key, {self._depth_word}, {layout.SPAN_DEPTH}, &outer)"
+
     def _write_lines(self, *lines: str) -> None:
         for text in lines:
             self.line(text)
@@ -132,7 +151,8 @@ class SpanBlock:
             case "nest":
                 push = f"pp_push({self.map}, key, {self._depth_word}, {layout.SPAN_DEPTH}, {frame})"
                 self.line(f"s64 error = {push};")
-                self._leave_if("error == PP_EEXIST", "map_full")
+                with self.e.writer.block("if (error)"):
+                    self._skip_nested()
             case "replace":
                 self._write_lines(
                     f"s64 error = pp_map_update({self.map}, key, {frame}, PP_NOEXIST);",
@@ -153,8 +173,11 @@ class SpanBlock:
         kind = f"struct span_{self.span.index} *"
         if self.span.again == "nest":
             self.line("struct pp_frame *outer = 0;")
-            top = f"pp_top({self.map}, key, {self._depth_word}, {layout.SPAN_DEPTH}, &outer)"
-            self.line(f"{kind}open = (void *){top};")
+            self.line(f"{kind}open = (void *){self._top_frame()};")
+            with self.e.writer.block("if (open && open->head.skipped)"):
+                if self.use.role != "via":
+                    self.line("open->head.skipped--;")
+                self.line("open = 0;")
         else:
             self.line(f"{kind}open = pp_map_lookup({self.map}, key);")
         self._leave_if("!open", "no_start")

@@ -100,13 +100,13 @@ PP_INLINE int pp_is_over(const struct pp_opened *frame, const struct pp_call *at
 			 const struct pp_call *call, int site, u64 link)
 {
 	if (site == PP_SYSTEM_CALL)
-		return frame->head.seen != PP_USER_CODE;
+		return frame->head.site != PP_USER_CODE;
 	if (site == PP_USER_CODE) {
-		if (frame->head.seen != PP_USER_CODE || at->place < call->place)
+		if (frame->head.site != PP_USER_CODE || at->place < call->place)
 			return 1;
 		return at->place == call->place && !pp_is_chained(call, link);
 	}
-	if (frame->head.seen != PP_FUNCTION || (at->place ^ call->place) >> PP_STACK_BLOCK)
+	if (frame->head.site != PP_FUNCTION || (at->place ^ call->place) >> PP_STACK_BLOCK)
 		return 0;
 	return at->place < call->place || (at->place == call->place && at->hook == call->hook);
 }
@@ -141,7 +141,7 @@ PP_INLINE struct pp_caller *pp_caller_of(u64 *task)
 PP_INLINE void pp_open(struct pp_opened *frame, const struct pp_caller *caller, int site,
 		       u32 element, u32 epoch)
 {
-	frame->head.seen = site;
+	frame->head.site = site;
 	frame->outer = caller->newest;
 	frame->element = element;
 	frame->epoch = epoch;
@@ -215,7 +215,7 @@ PP_INLINE void pp_exec_task(u64 task)
 	do {
 		if (frame) {
 			struct pp_link outer = frame->outer;
-			if (frame->head.seen == PP_USER_CODE) {
+			if (frame->head.site == PP_USER_CODE) {
 				struct pp_opened *from = 0;
 				PP_END_CALL(&at, frame->element, execed);
 				if (has_inner)

@@ -366,9 +366,11 @@ PP_INLINE u64 pp_sampled(u64 *left, u64 *weight, u64 every)
  * Frames of one key form a stack, one map element each; the depth is part of the key. `nested` means
  * that a deeper frame exists, so that the common case is one update, and one lookup with one delete. */
 struct pp_frame {
-	u16 nested;
-	u8 seen; /* of a span: its via was seen; of a call: pp_site */
-	u8 judged; /* of a span: the plan's target was tested */
+	u16 skipped; /* of a span: starts inside it that were sampled out or found no room */
+	u8 nested;
+	u8 seen : 1, /* of a span: its via was seen */
+		judged : 1, /* of a span: the plan's target was tested */
+		site : 2; /* of a call: pp_site */
 	u32 weight;
 	u64 time; /* ns, when elapsed is used */
 	u64 nulls; /* one bit per value that could not be read; from 32 on: that was cut */
@@ -385,7 +387,7 @@ PP_INLINE s64 pp_push(void *open, void *key, u32 *at, u32 most, const void *fram
 		struct pp_frame *parent = pp_map_lookup(open, key);
 		if (!parent)
 			return PP_E2BIG;
-		u16 was = parent->nested;
+		u8 was = parent->nested;
 		parent->nested = 1;
 		*at = depth;
 		error = pp_map_update(open, key, frame, PP_NOEXIST);
@@ -393,6 +395,13 @@ PP_INLINE s64 pp_push(void *open, void *key, u32 *at, u32 most, const void *fram
 			parent->nested = was;
 	}
 	return error;
+}
+
+/* A start inside the innermost frame is left out: so will be the next end. */
+PP_INLINE void pp_skip(struct pp_frame *top)
+{
+	if (top && top->skipped != 0xffff)
+		top->skipped++;
 }
 
 /* The innermost open frame, with *at its depth; *outer is the one around it, if any. */

@@ -21,7 +21,13 @@ from orchestrator.accounting.count import (
 from orchestrator.backends.protocol import Counts, EmitCounts, MetricCounts, SideCounts
 from orchestrator.backends.tracefs.counts.event_hits import RunHits
 from orchestrator.backends.tracefs.counts.hist_tables import HistTable
-from orchestrator.backends.tracefs.design.layout import EventLayout, EventSide, HistUse, HookEvents
+from orchestrator.backends.tracefs.design.layout import (
+    EventLayout,
+    EventSide,
+    EventSource,
+    HistUse,
+    HookEvents,
+)
 from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance, sum_stats
 from orchestrator.backends.tracefs.reader.side_tally import SideTally
 from orchestrator.kernel.abi.dynamic_events import Hits
@@ -157,6 +163,7 @@ def _count_sources(
             lost=lost[number],
             hits=hits.by_source[number],
             is_exact=is_exact,
+            is_late=_is_user_return(layout.sources[number]),
         )
         for number in numbers
     ]
@@ -169,10 +176,23 @@ def _lost_by_source(layout: EventLayout, buffers: _BufferCounts) -> list[Count]:
     return [0 if number in by_trigger else each for number in range(len(layout.sources))]
 
 
-def _source_counts(
-    *, has_filter: bool, read: int, lost: Count, hits: Hits | None, is_exact: bool
+def _is_user_return(source: EventSource) -> bool:
+    definition = source.definition
+    return definition is not None and definition.returns and definition.path is not None
+
+
+def _source_counts(  # noqa: PLR0913  # what is known of a source
+    *,
+    has_filter: bool,
+    read: int,
+    lost: Count,
+    hits: Hits | None,
+    is_exact: bool,
+    is_late: bool,
 ) -> _SourceCounts:
-    """`hits` is None for the kernel's tracepoints, and where the hits are not known."""
+    """`hits` is None for the kernel's tracepoints, and where the hits are not known. `is_late`: of
+    a user function's return, of which the kernel counts a hit at the entry (uprobe_dispatcher,
+    kernel/trace/trace_uprobe.c). Hits beyond those that were read may be calls without a return."""
     missed = 0 if hits is None else count_from_number(hits.misses)
     if hits is None or not is_exact:
         return _SourceCounts(lost=lost, rejected=UNKNOWN if has_filter else 0, missed=missed)
@@ -180,6 +200,8 @@ def _source_counts(
         lost = 0 if lost == 0 else max(0, hits.hits - read)
         return _SourceCounts(lost=lost, rejected=0, missed=missed)
     rejected = subtract_counts(hits.hits, read, lost)
+    if is_late and rejected != 0:
+        rejected = UNKNOWN
     return _SourceCounts(lost=lost, rejected=rejected, missed=missed)
 
 

@@ -199,10 +199,8 @@ class _LayoutBuilder:
         self._require_leaves(hook, fields, [*before, *captures])
         second, later = self.sources.source_of_side(hook, "return", ())
         self._require_leaves(hook, later, [*where, *emit, *nodes_of(metrics)])
-        sides = (
-            self._split_conditions(hook, "entry", first, before),
-            self._split_conditions(hook, "return", second, where),
-        )
+        back = self._split_conditions(hook, "return", second, where)
+        sides = (self._split_entry_conditions(hook, first, before, back), back)
         return HookEvents(
             hook=hook,
             probe=probe.index,
@@ -234,6 +232,18 @@ class _LayoutBuilder:
                     return node
 
         return lambda node: transform(change(node), moved)
+
+    def _split_entry_conditions(
+        self, hook: Hook, key: str, where: Sequence[Node], back: EventSide
+    ) -> EventSide:
+        """The same for the entry of a pair. User space has to see every entry where a call may end
+        without a return that it sees: a user function that is left by a jump, a return that a
+        filter rejects. It would otherwise take the next return for that call's."""
+        if where and (hook.traits.space == "user" or back.pushed):
+            self._add_user_space(hook, "conditions on the entry are tested in user space")
+            side = self._split_conditions(hook, "entry", key, ())
+            return replace(side, where=tuple(split_conjuncts(where)))
+        return self._split_conditions(hook, "entry", key, where)
 
     def _split_conditions(
         self, hook: Hook, name: SideName, key: str, where: Sequence[Node]

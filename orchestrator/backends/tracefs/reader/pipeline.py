@@ -19,6 +19,7 @@ from orchestrator.backends.tracefs.reader.columns import (
     Pair,
     ValueColumn,
 )
+from orchestrator.backends.tracefs.reader.depth import NEVER, BatchCalls, find_too_deep
 from orchestrator.backends.tracefs.reader.events import Events, join_events, no_events
 from orchestrator.backends.tracefs.reader.pairs import match_calls
 from orchestrator.backends.tracefs.reader.record_limits import Cap, Gcra, RecordLimits, Sampler
@@ -36,13 +37,32 @@ _MOST_OPEN = 100_000  # open calls of one hook
 
 @dataclass(slots=True)
 class _HookState:
-    """A hook while events are read: formats and tallies of its sides, and its open calls."""
+    """A hook while events are read: formats and tallies of its sides, and its open calls. Of user
+    functions also those are kept that were not accepted, since they count for the depth."""
 
     hook_events: HookEvents
     event_formats: tuple[EventFormat, ...]
     sampler: Sampler
     tallies: dict[str, SideTally]
     open: Events = field(default_factory=no_events)
+    open_accepted: BoolArray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether the kernel follows only so many of the hook's calls at a time."""
+        return self.hook_events.hook.traits.space == "user"
+
+
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    """The entries of a hook's calls in a batch, those from before first, and what is known of the
+    calls: whether they were accepted, which are open, and what find_too_deep needs."""
+
+    state: _HookState
+    events: Events
+    accepted: BoolArray
+    open: IntArray
+    calls: BatchCalls
 
 
 class Pipeline:
@@ -58,6 +78,7 @@ class Pipeline:
     ) -> None:
         self.program, self.tasks, self.stack_step = program, tasks, stack_step
         self._deadline_ns = 0
+        self._batch: list[_Entries] = []
         self.tally = EvaluationCounts()
         self.targets = Targets(program.target, tasks)
         self.aggregates = [Aggregate(spec) for spec in program.metrics]
@@ -79,11 +100,13 @@ class Pipeline:
         time order. Events after `deadline_ns` (CLOCK_MONOTONIC) count as expired."""
         self._deadline_ns = deadline_ns
         kept: list[AcceptedEvents] = []
+        self._batch = []
         for state in self.states:
             take = self._process_pairs if len(state.event_formats) == 2 else self._process_hits
             accepted = take(state, events)
             if accepted is not None and len(accepted.columns):
                 kept.append(accepted)
+        self._keep_open_calls()
         for batch in kept:
             for use in batch.hook_events.metrics:
                 self.aggregates[use.metric].add(use, batch.columns, batch.hook_events.sample)
@@ -94,6 +117,7 @@ class Pipeline:
         for state in self.states:
             if state.hook_events.hook.id in hooks:
                 state.open = no_events()
+                state.open_accepted = np.zeros(0, dtype=bool)
 
     def booked_sides(self) -> dict[tuple[int, str], SideTally]:
         """Where the events went so far, by hook id and side."""
@@ -163,17 +187,27 @@ class Pipeline:
         accepted = self._accept_events(state, state.hook_events.sides[0], at_entry)
         before = len(state.open)
         entries = join_events(state.open, entries)
-        accepted = np.concatenate((np.ones(before, dtype=bool), accepted))
+        accepted = np.concatenate((state.open_accepted, accepted))
         at_entry = EventColumns(entry_format, entries, self.tasks, self.tally)
         returns = events.select(return_rows)
         at_return = EventColumns(return_format, returns, self.tasks, self.tally)
+        keys = self._pair_keys(state, at_entry, 0)
         matched = match_calls(
-            self._pair_keys(state, at_entry, 0),
+            keys,
             np.concatenate((np.arange(before) - before, entry_rows)),
             self._pair_keys(state, at_return, self.stack_step),
             return_rows,
         )
-        self._keep_open(state, entries, matched.open[accepted[matched.open]])
+        ends = np.full(len(entries), NEVER)
+        ends[matched.entries] = returns.time[matched.returns]
+        calls = BatchCalls(
+            threads=keys[0],
+            places=keys[1],
+            entered=entries.time.astype(np.int64),
+            returned=ends,
+            is_new=np.arange(len(entries)) >= before,
+        )
+        self._batch.append(_Entries(state, entries, accepted, matched.open, calls))
         good = accepted[matched.entries]
         return self._accept_returns(
             state,
@@ -191,12 +225,34 @@ class Pipeline:
         stack = columns.column_of(STACK).values.astype(np.int64) - step
         return tasks, stack
 
-    def _keep_open(self, state: _HookState, entries: Events, rows: IntArray) -> None:
-        over = max(0, len(rows) - _MOST_OPEN)
-        tally = state.tallies["entry"]
-        tally.map_full += over
-        tally.accepted -= over
-        state.open = entries.select(rows[over:]).copy_packed()
+    def _keep_open_calls(self) -> None:
+        """Keep the calls that may return later."""
+        followed = [entries for entries in self._batch if entries.state.is_deep]
+        too_deep = find_too_deep([entries.calls for entries in followed])
+        for entries, deep in zip(followed, too_deep, strict=True):
+            tally, lost = entries.state.tallies["entry"], deep & entries.accepted
+            tally.too_deep += int(np.count_nonzero(lost))
+            tally.accepted -= int(np.count_nonzero(lost))
+            self._keep_open(entries, entries.open[~deep[entries.open]])
+        for entries in self._batch:
+            if not entries.state.is_deep:
+                self._keep_open(entries, entries.open[entries.accepted[entries.open]])
+
+    @staticmethod
+    def _keep_open(entries: _Entries, rows: IntArray) -> None:
+        """Keep these rows; where they are too many, the newest, and accepted ones rather than
+        others."""
+        state, tally = entries.state, entries.state.tallies["entry"]
+        over = len(rows) - _MOST_OPEN
+        if over > 0:
+            others = rows[~entries.accepted[rows]]
+            rows = rows[~np.isin(rows, others[:over])]
+            full = max(0, over - len(others))
+            tally.map_full += full
+            tally.accepted -= full
+            rows = rows[full:]
+        state.open = entries.events.select(rows).copy_packed()
+        state.open_accepted = entries.accepted[rows]
 
     def _accept_returns(
         self,

@@ -199,8 +199,7 @@ class _LayoutBuilder:
         self._require_leaves(hook, fields, [*before, *captures])
         second, later = self.sources.source_of_side(hook, "return", ())
         self._require_leaves(hook, later, [*where, *emit, *nodes_of(metrics)])
-        back = self._split_conditions(hook, "return", second, where)
-        sides = (self._split_entry_conditions(hook, first, before, back), back)
+        sides = self._split_pair(hook, (first, second), before, where)
         return HookEvents(
             hook=hook,
             probe=probe.index,
@@ -233,17 +232,25 @@ class _LayoutBuilder:
 
         return lambda node: transform(change(node), moved)
 
-    def _split_entry_conditions(
-        self, hook: Hook, key: str, where: Sequence[Node], back: EventSide
-    ) -> EventSide:
-        """The same for the entry of a pair. User space has to see every entry where a call may end
-        without a return that it sees: a user function that is left by a jump, a return that a
-        filter rejects. It would otherwise take the next return for that call's."""
-        if where and (hook.traits.space == "user" or back.pushed):
-            self._add_user_space(hook, "conditions on the entry are tested in user space")
-            side = self._split_conditions(hook, "entry", key, ())
-            return replace(side, where=tuple(split_conjuncts(where)))
-        return self._split_conditions(hook, "entry", key, where)
+    def _split_pair(
+        self, hook: Hook, keys: tuple[str, str], before: Sequence[Node], where: Sequence[Node]
+    ) -> tuple[EventSide, EventSide]:
+        """The same for a pair. User space has to see every entry where it may not see the return of
+        a call that it saw begin: of a user function that is left by a jump, or where a filter
+        rejects the return. It would take the next return for that call's otherwise."""
+        if before and hook.traits.space == "user":
+            entry = self._test_later(hook, "entry", keys[0], before)
+        else:
+            entry = self._split_conditions(hook, "entry", keys[0], before)
+        split = self._test_later if entry.pushed and where else self._split_conditions
+        return entry, split(hook, "return", keys[1], where)
+
+    def _test_later(self, hook: Hook, name: SideName, key: str, where: Sequence[Node]) -> EventSide:
+        """All conditions in user space."""
+        message = f"conditions on the {name} are tested in user space, or calls would be mixed up"
+        self._add_user_space(hook, message)
+        side = self._split_conditions(hook, name, key, ())
+        return replace(side, where=tuple(split_conjuncts(where)))
 
     def _split_conditions(
         self, hook: Hook, name: SideName, key: str, where: Sequence[Node]

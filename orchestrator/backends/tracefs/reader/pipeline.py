@@ -54,7 +54,7 @@ class _HookState:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entries:
+class _BatchEntries:
     """The entries of a hook's calls in a batch, those from before first, and what is known of the
     calls: whether they were accepted, which are open, and what find_too_deep needs."""
 
@@ -78,7 +78,7 @@ class Pipeline:
     ) -> None:
         self.program, self.tasks, self.stack_step = program, tasks, stack_step
         self._deadline_ns = 0
-        self._batch: list[_Entries] = []
+        self._batch: list[_BatchEntries] = []
         self.tally = EvaluationCounts()
         self.targets = Targets(program.target, tasks)
         self.aggregates = [Aggregate(spec) for spec in program.metrics]
@@ -207,7 +207,7 @@ class Pipeline:
             returned=ends,
             is_new=np.arange(len(entries)) >= before,
         )
-        self._batch.append(_Entries(state, entries, accepted, matched.open, calls))
+        self._batch.append(_BatchEntries(state, entries, accepted, matched.open, calls))
         good = accepted[matched.entries]
         return self._accept_returns(
             state,
@@ -239,7 +239,7 @@ class Pipeline:
                 self._keep_open(entries, entries.open[entries.accepted[entries.open]])
 
     @staticmethod
-    def _keep_open(entries: _Entries, rows: IntArray) -> None:
+    def _keep_open(entries: _BatchEntries, rows: IntArray) -> None:
         """Keep these rows; where they are too many, the newest, and accepted ones rather than
         others."""
         state, tally = entries.state, entries.state.tallies["entry"]

@@ -56,7 +56,7 @@ echo 'BUFFER' > instances/probeplan-run/buffer_size_kb
 echo 'SELF' >> instances/probeplan-run/set_event_notrace_pid
 echo '(COMM == "postgres") && (a2 >= 4096)' \
 > instances/probeplan-run/events/probeplan_run/h0_entry_run/filter
-echo '(COMM == "postgres") && (a1 > 0)' \
+echo 'COMM == "postgres"' \
 > instances/probeplan-run/events/probeplan_run/h0_return_run/filter
 echo '1' > instances/probeplan-run/events/probeplan_run/h0_entry_run/enable
 echo '1' > instances/probeplan-run/events/probeplan_run/h0_return_run/enable
@@ -136,7 +136,26 @@ probes:
 
 def test_a_plan_whose_filters_the_kernel_does_is_not_refused() -> None:
     """Nothing is reported to be in user space that is not."""
-    assert refused(FUNCTION, user_space=False) == ()
+    assert refused(FUNCTION.replace(" and retval > 0", ""), user_space=False) == ()
+
+
+@pytest.mark.parametrize(
+    ("attach", "where", "entry", "back"),
+    [
+        ("function:vfs_read", "args.count > 7 and retval > 0", "a2 > 7", None),
+        ("function:vfs_read", "args.count > 7", "a2 > 7", None),
+        ("function:vfs_read", "retval > 0", None, "a1 > 0"),
+        ("ufunction:libc.so.6:getenv", "entry(arg1 > 7) and retval > 0", None, "a1 > 0"),
+    ],
+)
+def test_no_filter_hides_the_end_of_a_call_that_was_seen_to_begin(
+    attach: str, where: str, entry: str | None, back: str | None
+) -> None:
+    """With filters at both sides, a return would meet the entry of an earlier call, whose own was
+    rejected; and a user function may be left without a return."""
+    plan = f"probes:\n  p: {{attach: '{attach}', where: {where}, emit: {{r: retval}}}}\n"
+    sources = emitted(plan).detail.sources
+    assert [source.filter for source in sources] == [entry, back]
 
 
 def test_emitting_what_is_refused_raises() -> None:

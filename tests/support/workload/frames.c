@@ -6,7 +6,7 @@
  * frames pass N     even(N), which jumps to odd(N - 1) at its end, and so on; 7 at last
  * frames held N     N threads in hold(), in which the process ends
  * frames waves N    ten times one after the other N processes, each of which ends inside hold()
- * frames exec N     replace(i) in a process of its own for i from 1 to N: it becomes /bin/true
+ * frames exec N     replace(i) in a separate process for i from 1 to N: it becomes /bin/true
  * frames raise N    N signals, each handled
  */
 #define _GNU_SOURCE

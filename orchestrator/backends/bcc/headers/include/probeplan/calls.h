@@ -2,8 +2,8 @@
  *
  * So a call whose entry was filtered, sampled out or missed has no frame, and its return cannot take
  * another call's. A task is the address of its task_struct: the same before and after exec, also where
- * a thread takes another number, and one a CPU for idle tasks. `place` tells nested calls of a task
- * apart: the stack pointer at the entry; at a trampoline the address of its context, which is on its
+ * a thread takes another number, and one a CPU for idle tasks. `place` distinguishes nested calls of
+ * a task: the stack pointer at the entry; at a trampoline the address of its context, which is on its
  * stack and the same for fentry and fexit; 0 for a system call, of which a task makes one at a time.
  *
  * The frames of a task are a list, the newest first, in which calls end in order. What is left
@@ -84,7 +84,7 @@ PP_INLINE struct pp_opened *pp_newest(const struct pp_caller *caller, struct pp_
 	} while (0)
 
 /* Whether the user function at `call` was jumped to by another one at its end. It then returns to the
- * kernel's trampoline for return probes, the first word of a page of its own
+ * kernel's trampoline for return probes, the first word of a separate page
  * (kernel/events/uprobes.c, get_trampoline_vaddr). */
 PP_INLINE int pp_is_chained(const struct pp_call *call, u64 link)
 {

@@ -366,7 +366,7 @@ PP_INLINE u64 pp_sampled(u64 *left, u64 *weight, u64 every)
  * Frames of one key form a stack, one map element each; the depth is part of the key. `nested` means
  * that a deeper frame exists, so that the common case is one update, and one lookup with one delete. */
 struct pp_frame {
-	u16 skipped; /* of a span: starts inside it that were sampled out or found no room */
+	u16 skipped; /* of a span: starts inside it that were sampled out or did not fit */
 	u8 nested;
 	u8 seen : 1, /* of a span: its via was seen */
 		judged : 1, /* of a span: the plan's target was tested */

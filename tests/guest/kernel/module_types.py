@@ -33,8 +33,6 @@ probes:
 {_OPENED}      failed: retval
   trampoline:
     attach: fentry:v9fs_file_open
-{_OPENED}  event:
-    attach: kprobe:v9fs_file_open
 {_OPENED}  raw:
     attach: rawtracepoint:ext4_sync_file_enter
     emit: {{only_data: args.datasync, number: args.file.f_inode.i_ino}}
@@ -45,21 +43,18 @@ probes:
 """
 
 
-def probe_module() -> dict[str, Any]:
-    """What both backends see of OPENS opens of one file, by probe; and what is left behind."""
+def probe_module(backend: str) -> dict[str, Any]:
+    """What the backend sees of OPENS opens of one file, by probe; and what is left behind."""
     facts = live_facts()
     if facts.btf is None or facts.module_btf("9p") is None:
         raise Unsupported("this kernel has no types of modules")
-    return {
-        "bcc": _run("bcc", _BCC, lacks=not facts.feature("fentry")),
-        "tracefs": _run("tracefs", _TRACEFS),
-        "left": leftovers(),
-    }
-
-
-def _run(backend: str, plan: str, *, lacks: bool = False) -> Mapping[str, Any]:
-    if lacks:
+    if backend == "bcc" and not facts.feature("fentry"):
         raise Unsupported("this kernel refuses trampolines")
+    ran = _run(backend, _BCC if backend == "bcc" else _TRACEFS)
+    return {**ran, "left": leftovers()}
+
+
+def _run(backend: str, plan: str) -> Mapping[str, Any]:
     lines = io.BytesIO()
     run_plan(
         load_plan((_HEAD + plan).encode()),

@@ -162,6 +162,7 @@ def test_a_process_that_does_not_exist_yet_is_awaited(backend: str, plan: str, t
 def test_a_record_has_the_name_that_its_task_had_then(backend: str, plan: str, tasks: Path) -> None:
     """Before and after it takes another one, and of what it executes; none is read later."""
     steps = "name first getppid 3 name second getppid 2 execve getppid 1 forks 2 getppid 1"
+    steps += " thread name other getppid 1 execve getppid 1"
     ran = run_cli(plan, "--backend", backend, command=[str(tasks), *steps.split()])
     by_name = {name: comms(ran).count(name) for name in comms(ran)}
-    assert by_name == {"first": 3, "second": 2, tasks.name: 1 + 2}
+    assert by_name == {"first": 3, "second": 2, tasks.name: 1 + 2 + 2, "other": 2}

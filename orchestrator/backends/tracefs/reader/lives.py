@@ -7,7 +7,7 @@ each task has a life here: the number that it had when it was first seen, with a
 they are valid.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -66,6 +66,13 @@ class _Timeline(Generic[_Value]):
         begins = np.array(self.times, dtype=np.uint64)
         values = np.array([self.first, *self.values], dtype=kind)
         return values[np.searchsorted(begins, times, side="right")]
+
+    def cut_from(self, time: int) -> list[tuple[int, _Value]]:
+        """Take the values out that begin at `time` or later."""
+        at = bisect_left(self.times, time)
+        cut = list(zip(self.times[at:], self.values[at:], strict=True))
+        del self.times[at:], self.values[at:]
+        return cut
 
     def forget_before(self, time: int) -> None:
         """Keep of what was before `time` only the value then."""
@@ -133,14 +140,23 @@ class Lives:
         self._names.setdefault(life, _Timeline(change.old_name)).add(change.time, change.name)
 
     def _take_exec(self, change: TaskChange) -> None:
-        """The number of the leader was given up when the leader ended, a little before."""
+        """The number of the leader was given up when the leader ended, a little before; the name
+        that was taken under it since then is the executing thread's."""
         if change.number == change.other:
             return
         since = self._number_of_end.get(change.number, change.time)
         life = self._life_of(change.other, since)
+        self._move_names(self._life_of(change.number, since), life, since)
         self._timeline(change.number).add(since, life)
         if self._life_of(change.other, change.time) == life:
             self._timeline(change.other).add(change.time, self._begin(change.other))
+
+    def _move_names(self, source: int, life: int, since: int) -> None:
+        names = self._names.get(source)
+        if names is None:
+            return
+        for time, name in names.cut_from(since):
+            self._names.setdefault(life, _Timeline(names.at(since))).add(time, name)
 
     def _take_end(self, change: TaskChange) -> None:
         life = self._life_of(change.number, change.time)

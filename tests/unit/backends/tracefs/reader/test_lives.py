@@ -73,6 +73,18 @@ def test_names_are_those_of_the_time() -> None:
     assert not lives.knows_name(LEADER)
 
 
+def test_the_name_taken_by_executing_is_the_threads() -> None:
+    """It is taken under the leader's number, before the exec itself is recorded."""
+    lives = Lives()
+    taken = TaskChange(time=25, kind="renamed", number=LEADER, name=b"sh", old_name=b"app")
+    lives.learn([ended(20, LEADER), taken, executed(30, LEADER, THREAD)])
+    times = np.array([10, 24, 26, 40], dtype=np.uint64)
+    numbers = np.array([THREAD, LEADER, LEADER, LEADER], dtype=np.int32)
+    [life] = set(lives.identify(numbers, times).tolist())
+    assert lives.names_of(life, times, 16)[-2:].tolist() == [b"sh", b"sh"]
+    assert lives.names_of(LEADER, times, 16).tolist() == [b"last"] * 4
+
+
 def test_what_has_long_ended_is_forgotten() -> None:
     """So that a host which forks all the time does not fill the memory."""
     lives = Lives(TargetNumbers(followed=frozenset({LEADER}), children=True))

@@ -33,20 +33,19 @@ def attach(
     skipped: list[SkippedHook] = []
     while True:
         instance = _make_instance(facts, options)
-        watching = contextlib.ExitStack()
+        made = contextlib.ExitStack()  # undone in reverse
         try:
             tasks = _watch_tasks(instance, layout, artifact.program.target, options)
             if tasks is not None:
-                watching.callback(tasks.instance.close)
+                made.callback(tasks.instance.close)
+            made.callback(instance.close)
             _perform_attach(instance, layout, artifact.program.target, options)
             prices = price_events(layout, instance)
         except WriteRefused as refused:
-            watching.close()
-            instance.close()
+            made.close()
             layout = without_refused(layout, refused, skipped)
         except BaseException:
-            watching.close()
-            instance.close()
+            made.close()
             raise
         else:
             return TracefsSession(artifact.program, layout, instance, tasks, skipped, prices)

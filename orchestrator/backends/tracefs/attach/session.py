@@ -148,9 +148,9 @@ class TracefsSession:
         if self._closed:
             return
         with contextlib.ExitStack() as closing:
-            closing.callback(self.instance.close)
-            if self._tasks is not None:
+            if self._tasks is not None:  # made first, removed last
                 closing.callback(self._tasks.instance.close)
+            closing.callback(self.instance.close)
             closing.callback(setattr, self, "_closed", True)
             if self._reading.is_made:
                 self._last_counts = self._count_now()

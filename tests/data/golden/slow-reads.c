@@ -69,9 +69,6 @@ PP_INLINE void hook_0_entry_work(unsigned long long *ctx, struct control *contro
 	u64 ctx_2 = ctx[2];
 	PP_OPAQUE(ctx_2);
 	struct pp_call call = {.task = pp_task(), .place = pp_address(ctx), .hook = 0};
-	struct pp_caller *caller = pp_map_lookup(PP_MAP(8), &call);
-	if (caller)
-		pp_leave(caller, &call, PP_FUNCTION, 0);
 	/* target: comm in (postgres*), not probeplan itself */
 	u64 identity = pp_pid_tgid();
 	u32 pid = (u32)(identity >> 32), tid = (u32)identity;
@@ -91,14 +88,13 @@ PP_INLINE void hook_0_entry_work(unsigned long long *ctx, struct control *contro
 	if (!weight) {
 		DROP(sampled_out);
 	}
-	if (!caller)
-		caller = pp_caller_of(&call.task);
+	struct pp_caller *caller = pp_caller_of(&call.task);
 	if (!caller)
 		DROP(map_full);
 	char space[72] __attribute__((aligned(8))) = {};
 	struct frame_0 *frame = (void *)space;
 	frame->head.weight = (u32)weight;
-	pp_open((void *)frame, caller, PP_FUNCTION, 0, (u32)PP_READ(control->probe[0].epoch));
+	pp_open((void *)frame, caller, PP_FUNCTION, 0, 0, (u32)PP_READ(control->probe[0].epoch));
 	frame->c0 = (u64)ctx_2;
 	fault = cut = 0;
 	pp_comm((char *)frame->c1, 16);
@@ -216,12 +212,10 @@ PP_INLINE void hook_0_return_work(unsigned long long *ctx, struct control *contr
 	struct pp_call call = {.task = pp_task(), .place = pp_address(ctx), .hook = 0};
 	struct pp_frame *outer = 0;
 	struct pp_opened *frame = (void *)pp_top(PP_MAP(5), &call, &call.depth, PP_DEPTH, &outer);
-	if (!frame || frame->epoch != (u32)PP_READ(control->probe[0].epoch))
+	if (!frame || frame->head.returned || frame->epoch != (u32)PP_READ(control->probe[0].epoch))
 		DROP(unpaired);
+	frame->head.returned = 1;
 	hook_0_return_kept(ctx, control, ledger, (void *)frame);
-	if (outer)
-		outer->nested = 0;
-	pp_close(&call, frame);
 }
 
 /* read: function:vfs_read, entry, by fentry */
@@ -231,6 +225,8 @@ int hook_0_entry(unsigned long long *ctx)
 	struct control *control = pp_map_lookup(PP_MAP(1), &none);
 	if (!control)
 		return 0;
+	if (PP_READ(control->enabled[0]) & 0x1ULL)
+		pp_leave(pp_address(ctx), PP_FUNCTION, 0, 0);
 	{
 		u32 side = 0;
 		struct ledger *ledger = pp_map_lookup(PP_MAP(3), &side);
@@ -253,6 +249,8 @@ int hook_0_return(unsigned long long *ctx)
 		if (ledger)
 			hook_0_return_work(ctx, control, ledger);
 	}
+	if (PP_READ(control->enabled[0]) & 0x1ULL)
+		pp_return(pp_address(ctx), PP_FUNCTION, 0);
 	return 0;
 }
 

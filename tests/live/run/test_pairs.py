@@ -114,6 +114,24 @@ def test_functions_that_jump_to_each_other_at_their_end_all_return(
 
 
 @backends
+def test_probes_of_one_attach_point_each_see_every_call(
+    backend: str, tmp_path: Path, frames: Path
+) -> None:
+    """Two of a user function and three of a system call, of which some refuse calls."""
+    first, second = probe(frames, "count"), probe(frames, "count", "where: entry(args.n > 3)")
+    calls = "".join(
+        f"  {name}: {{attach: syscall:execve, where: {where}, emit: {{r: retval}}}}\n"
+        for name, where in (("x", "'true'"), ("y", "entry(args.argv == 0)"), ("z", "'true'"))
+    )
+    probes = first + second.replace("  count:", "  again:", 1) + calls
+    ran = run_frames(backend, tmp_path, frames, probes, "count", "9")
+    assert pairs(ran, "count") == [(n, n) for n in range(10)]
+    assert pairs(ran, "again") == [(n, n) for n in range(4, 10)]
+    assert len(ran.data("x")) == len(ran.data("z")) >= 1
+    assert ran.data("y") == []
+
+
+@backends
 def test_calls_deeper_than_the_kernel_follows_make_a_run_incomplete(
     backend: str, tmp_path: Path, frames: Path
 ) -> None:

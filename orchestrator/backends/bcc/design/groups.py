@@ -66,6 +66,12 @@ def group_sides(
     )
 
 
+def find_spots(groups: Sequence[ProgramGroup]) -> Mapping[int, int]:
+    """By the id of a hook that is paired: the first id of those at the same attach point."""
+    entries = [[s.hook.id for s in group.sides if s.name == "entry"] for group in groups]
+    return {hook: min(hooks) for hooks in entries for hook in hooks}
+
+
 def cluster_groups(groups: Sequence[ProgramGroup]) -> list[tuple[ProgramGroup, ...]]:
     """Groups that are attached together or not at all: those that share a hook. In each, programs
     at returns come first, so that no call is opened without a program that closes it."""

@@ -6,10 +6,10 @@ from orchestrator.backends.bcc.emit.expressions import Expressions
 from orchestrator.backends.bcc.emit.frame import declare_frame, fill_frame
 from orchestrator.compile.describe import describe_node
 from orchestrator.compile.expressions.nodes import Builtin
-from orchestrator.compile.program import Hook, ResolvedTarget
+from orchestrator.compile.program import Hook
 
-__all__ = ["CallBlock", "declare_call_frame", "include_calls", "is_fixed", "render_enders"]
-__all__ += ["ENDED", "REPLACED"]
+__all__ = ["ENDED", "REPLACED", "CallBlock", "close_calls", "declare_call_frame"]
+__all__ += ["include_calls", "leave_calls", "render_enders"]
 
 #: Programs at sched_process_exit and sched_process_free, and at sched_process_exec.
 ENDED, REPLACED = ("end_calls", "free_calls"), "replace_calls"
@@ -49,11 +49,6 @@ def render_enders() -> str:
     return _ENDERS
 
 
-def is_fixed(target: ResolvedTarget) -> bool:
-    """Whether a thread cannot become a part of the target, or leave it, while a call is open."""
-    return not (target.uid or target.comm or target.cgroup)
-
-
 def declare_call_frame(hook: Hook) -> str:
     """The C structure of a call's frame."""
     assert hook.body.entry is not None
@@ -61,15 +56,55 @@ def declare_call_frame(hook: Hook) -> str:
     return declare_frame(f"frame_{hook.id}", kept, head="PP_CALL_HEAD")
 
 
+def leave_calls(access: registers.Access, arch: str, spot: Hook) -> str:
+    """The statement that drops the calls of this task that were left without a return, before one
+    begins at the attach point of `spot`."""
+    site = _site_of(spot)
+    link = registers.find_link(arch) if site == "PP_USER_CODE" else None
+    place = _place_of(access, f"ctx[{registers.find_stack(arch)}]")
+    return f"pp_leave({place}, {site}, {spot.id}, {'0' if link is None else f'ctx[{link}]'});"
+
+
+def close_calls(access: registers.Access, arch: str, spot: Hook) -> str:
+    """The statement that removes the calls that have returned from the attach point of `spot`."""
+    stack = f"ctx[{registers.find_stack(arch)}] - {registers.return_step(arch)}"
+    return f"pp_return({_place_of(access, stack)}, {_site_of(spot)}, {spot.id});"
+
+
+def _place_of(access: registers.Access, stack: str) -> str:
+    match access:
+        case "registers":
+            return stack
+        case "arguments":
+            return "pp_address(ctx)"
+        case "record":
+            return "0"
+
+
+def _site_of(hook: Hook) -> str:
+    match hook.traits.site:
+        case "user code":
+            return "PP_USER_CODE"
+        case "system call":
+            return "PP_SYSTEM_CALL"
+        case _:
+            return "PP_FUNCTION"
+
+
 class CallBlock:
-    """The statements of one side that find, open and close its calls. `element`: the ledger's
-    element of the side; `probe`: the probe's index."""
+    """The statements of one side that find, open and close its calls. `spot`: the id of the first
+    hook at the same attach point."""
 
     def __init__(
-        self, expressions: Expressions, map_layout: layout.MapLayout, element: int, probe: int
+        self,
+        expressions: Expressions,
+        map_layout: layout.MapLayout,
+        side: layout.HookSide,
+        spot: int,
     ) -> None:
         self.e, self.layout = expressions, map_layout
-        self.element, self.epoch = element, f"(u32)PP_READ(control->probe[{probe}].epoch)"
+        self.element, self.spot = side.index, spot
+        self.epoch = f"(u32)PP_READ(control->probe[{side.hook.probe}].epoch)"
         self.hook, self.arch = expressions.site.hook, expressions.site.arch
         self.line = expressions.writer.line
 
@@ -81,41 +116,18 @@ class CallBlock:
         )
 
     def _place(self) -> str:
-        match self.e.site.access:
-            case "registers":
-                stack = self.e.read_word(registers.find_stack(self.arch))
-                step = registers.return_step(self.arch) if self.e.site.side == "return" else 0
-                return f"{stack} - {step}" if step else stack
-            case "arguments":
-                return "pp_address(ctx)"
-            case "record":
-                return "0"
-
-    @property
-    def _site(self) -> str:
-        match self.hook.traits.site:
-            case "user code":
-                return "PP_USER_CODE"
-            case "system call":
-                return "PP_SYSTEM_CALL"
-            case _:
-                return "PP_FUNCTION"
+        if self.e.site.access != "registers":
+            return _place_of(self.e.site.access, "")
+        stack = self.e.read_word(registers.find_stack(self.arch))
+        step = registers.return_step(self.arch) if self.e.site.side == "return" else 0
+        return f"{stack} - {step}" if step else stack
 
     # -- entry ---------------------------------------------------------------------------------
-
-    def leave_calls(self) -> None:
-        """Drop the calls of this task that were left without a return."""
-        link = registers.find_link(self.arch) if self._site == "PP_USER_CODE" else None
-        address = "0" if link is None else self.e.read_word(link)
-        self.line(f"struct pp_caller *caller = pp_map_lookup(PP_MAP({layout.CALLERS}), &call);")
-        self.line("if (caller)")
-        self.line(f"\tpp_leave(caller, &call, {self._site}, {address});")
 
     def open_call(self) -> None:
         """Keep what the return needs. The event is dropped where that is impossible."""
         self._drop_too_deep()
-        self.line("if (!caller)")
-        self.line("\tcaller = pp_caller_of(&call.task);")
+        self.line("struct pp_caller *caller = pp_caller_of(&call.task);")
         self.line("if (!caller)")
         self.line("\tDROP(map_full);")
         if self.layout.frames_on_stack:
@@ -131,7 +143,7 @@ class CallBlock:
 
     def _drop_too_deep(self) -> None:
         offsets = self.e.site.task_offsets
-        if self._site == "PP_USER_CODE" and {"utask", "depth"} <= offsets.keys():
+        if _site_of(self.hook) == "PP_USER_CODE" and {"utask", "depth"} <= offsets.keys():
             followed = f"pp_followed(call.task, {offsets['utask']}, {offsets['depth']})"
             self.line(f"if ({followed} >= PP_MOST_FOLLOWED)")
             self.line("\tDROP(too_deep);")
@@ -153,8 +165,8 @@ class CallBlock:
         body = self.e.site.body
         assert body.entry is not None
         self.line("frame->head.weight = (u32)weight;")
-        opened = f"(void *)frame, caller, {self._site}, {self.element}, {self.epoch}"
-        self.line(f"pp_open({opened});")
+        opened = f"{_site_of(self.hook)}, {self.element}, {self.spot}, {self.epoch}"
+        self.line(f"pp_open((void *)frame, caller, {opened});")
         fill_frame(self.e, "frame", enumerate(body.entry.captures))
         if _needs_time(self.hook):
             self.line("frame->head.time = pp_ktime_ns();")
@@ -162,18 +174,16 @@ class CallBlock:
     # -- return --------------------------------------------------------------------------------
 
     def take_call(self, use: str) -> None:
-        """Find the frame, run the statement `use` on it, and remove it last, since its bytes are
-        read in place."""
+        """Find the frame, and run the statement `use` on it. Its bytes are read in place; it is
+        removed when all hooks at this attach point are done."""
         top = f"pp_top(PP_MAP({layout.OPEN}), &call, &call.depth, PP_DEPTH, &outer)"
         for text in (
             "struct pp_frame *outer = 0;",
             f"struct pp_opened *frame = (void *){top};",
-            f"if (!frame || frame->epoch != {self.epoch})",
+            f"if (!frame || frame->head.returned || frame->epoch != {self.epoch})",
             "\tDROP(unpaired);",
+            "frame->head.returned = 1;",
             use,
-            "if (outer)",
-            "\touter->nested = 0;",
-            "pp_close(&call, frame);",
         ):
             self.line(text)
 

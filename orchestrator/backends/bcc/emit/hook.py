@@ -4,11 +4,13 @@ Fuse and deadline, target, filters, sampling, and only then work. Every event en
 disposition.
 """
 
+from collections.abc import Mapping
+
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.hook_nodes import may_be_null
 from orchestrator.backends.bcc.design.implied_counts import counts_all
 from orchestrator.backends.bcc.design.mechanism import Mechanism
-from orchestrator.backends.bcc.emit.calls import CallBlock, declare_call_frame, is_fixed
+from orchestrator.backends.bcc.emit.calls import CallBlock, declare_call_frame
 from orchestrator.backends.bcc.emit.expressions import Expressions
 from orchestrator.backends.bcc.emit.metric import MetricBlock
 from orchestrator.backends.bcc.emit.record import RecordBlock, RecordBounds
@@ -33,7 +35,10 @@ class HookText:
         map_layout: layout.MapLayout,
         probe: ProbeProgram,
         mechanism: Mechanism,
+        spots: Mapping[int, int],
     ) -> None:
+        """`spots`: by hook, the first hook at the same attach point."""
+        self.spots = spots
         self.program, self.layout, self.probe, self.mechanism = (
             program,
             map_layout,
@@ -180,18 +185,9 @@ class HookText:
     def _write_entry(self, side: layout.HookSide, site: EmitSite) -> str:
         assert site.body.entry is not None
         writer, e = self._begin_work(side, site)
-        calls = CallBlock(e, self.layout, side.index, self.probe.index)
+        calls = CallBlock(e, self.layout, side, self.spots[side.hook.id])
         calls.declare_call()
-        fixed = site.body.task is None and is_fixed(self.program.target)
-        if not fixed:
-            calls.leave_calls()
-        target = TargetTest(e, self.program)
-        target.identify_task()
-        if site.body.tests_target:
-            target.test_target()
-        if fixed:
-            calls.leave_calls()
-        self._filter_event(e, site.body.entry.where)
+        self._judge_event(e, site.body.entry.where)
         if site.body.spans:  # sampled at the return, which starts the span
             writer.line("const u64 weight = 1;")
         else:
@@ -226,7 +222,7 @@ class HookText:
 
     def _take_call(self, side: layout.HookSide, site: EmitSite) -> str:
         writer, e = self._begin_work(side, site)
-        calls = CallBlock(e, self.layout, side.index, self.probe.index)
+        calls = CallBlock(e, self.layout, side, self.spots[side.hook.id])
         calls.declare_call()
         calls.take_call(f"{side.function}_kept(ctx, control, ledger, (void *)frame);")
         return self._end_function(writer)

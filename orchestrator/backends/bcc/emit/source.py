@@ -4,10 +4,17 @@ follow children."""
 from collections.abc import Mapping, Sequence
 
 from orchestrator.backends.bcc.design import layout
-from orchestrator.backends.bcc.design.groups import ProgramGroup, group_sides
+from orchestrator.backends.bcc.design.groups import ProgramGroup, find_spots, group_sides
 from orchestrator.backends.bcc.design.mechanism import ACCESS, RETURNS, Mechanism, MechanismChoice
 from orchestrator.backends.bcc.emit import stacks as emit_stacks
-from orchestrator.backends.bcc.emit.calls import ENDED, REPLACED, include_calls, render_enders
+from orchestrator.backends.bcc.emit.calls import (
+    ENDED,
+    REPLACED,
+    close_calls,
+    include_calls,
+    leave_calls,
+    render_enders,
+)
 from orchestrator.backends.bcc.emit.followers import (
     follower_functions,
     render_followers,
@@ -85,14 +92,15 @@ def render_source(
         render_numbers(map_layout),
     ]
     offsets = task_offsets(facts)
+    groups = group_sides(map_layout, choices)
+    spots = find_spots(groups)
     parts += map(declare_span, program.spans)
     for side in map_layout.sides:
         if (mechanism := choices[side.hook.id].mechanism) is not None:
-            text = HookText(program, map_layout, program.probes[side.hook.probe], mechanism)
+            probe = program.probes[side.hook.probe]
+            text = HookText(program, map_layout, probe, mechanism, spots)
             parts.append(_render_side(text, side, mechanism, program, offsets))
-    parts += [
-        _render_outer(program, map_layout, group) for group in group_sides(map_layout, choices)
-    ]
+    parts += [_render_outer(program, map_layout, group, spots) for group in groups]
     if map_layout.frame_bytes:
         parts.append(render_enders())
     parts.append(render_followers(map_layout, offsets))
@@ -122,20 +130,27 @@ def _render_side(
         raise HookError(hook, str(error)) from None
 
 
-def _render_outer(program: Program, map_layout: layout.MapLayout, group: ProgramGroup) -> str:
+def _render_outer(
+    program: Program,
+    map_layout: layout.MapLayout,
+    group: ProgramGroup,
+    spots: Mapping[int, int],
+) -> str:
     """The program that the kernel runs: it looks up the elements and calls each side in turn; it
     returns the same number on every path."""
     writer = CWriter()
     writer.line("")
     for side in group.sides:
         probe = program.probes[side.hook.probe]
-        writer.comment(HookText(program, map_layout, probe, group.mechanism).describe_side(side))
+        text = HookText(program, map_layout, probe, group.mechanism, spots)
+        writer.comment(text.describe_side(side))
     writer.line(f"int {group.function}(unsigned long long *ctx)")
     with writer.block():
         writer.line("u32 none = 0;")
         writer.line(f"struct control *control = pp_map_lookup(PP_MAP({layout.CONTROL}), &none);")
         writer.line("if (!control)")
         writer.line(f"\treturn {RETURNS[group.mechanism]};")
+        _leave_calls(writer, program, group)
         for side in group.sides:
             with writer.block():
                 writer.line(f"u32 side = {side.index};")
@@ -143,10 +158,39 @@ def _render_outer(program: Program, map_layout: layout.MapLayout, group: Program
                 writer.line(f"struct ledger *ledger = {lookup};")
                 writer.line("if (ledger)")
                 writer.line(f"\t{side.function}_work(ctx, control, ledger);")
+        _close_calls(writer, program, group)
         writer.line(f"return {RETURNS[group.mechanism]};")
     if group.witness:
         _write_witness(writer, group)
     return writer.text()
+
+
+def _leave_calls(writer: CWriter, program: Program, group: ProgramGroup) -> None:
+    """Where calls begin and a probe of them is enabled."""
+    if spot := _find_spot(group, "entry"):
+        _write_enabled(writer, group, leave_calls(ACCESS[group.mechanism], program.arch, spot))
+
+
+def _close_calls(writer: CWriter, program: Program, group: ProgramGroup) -> None:
+    """The same where calls return."""
+    if spot := _find_spot(group, "return"):
+        _write_enabled(writer, group, close_calls(ACCESS[group.mechanism], program.arch, spot))
+
+
+def _find_spot(group: ProgramGroup, name: str) -> Hook | None:
+    hooks = [side.hook for side in group.sides if side.name == name]
+    return min(hooks, key=lambda hook: hook.id, default=None)
+
+
+def _write_enabled(writer: CWriter, group: ProgramGroup, statement: str) -> None:
+    """A statement for when a probe of the group is enabled."""
+    enabled: dict[int, int] = {}
+    for side in group.sides:
+        word, bit = divmod(side.hook.probe, 64)
+        enabled[word] = enabled.get(word, 0) | 1 << bit
+    tests = (f"PP_READ(control->enabled[{word}]) & {bits:#x}ULL" for word, bits in enabled.items())
+    writer.line(f"if ({' || '.join(tests)})")
+    writer.line("\t" + statement)
 
 
 def _write_witness(writer: CWriter, group: ProgramGroup) -> None:

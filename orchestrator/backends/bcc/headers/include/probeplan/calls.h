@@ -42,12 +42,13 @@ struct pp_caller {
 	struct pp_link newest;
 };
 
-/* The head of a frame: around it `outer`; `element` of the ledger is the side that opened it; calls
- * that were open while their probe was off are not paired, since its `epoch` is another one. */
+/* The head of a frame: around it `outer`; `element` of the ledger is the side that opened it, at the
+ * attach point `spot`, which several hooks may share; calls that were open while their probe was off
+ * are not paired, since its `epoch` is another one. */
 #define PP_CALL_HEAD                                                                               \
 	struct pp_frame head;                                                                      \
 	struct pp_link outer;                                                                      \
-	u32 element;                                                                               \
+	u16 element, spot;                                                                         \
 	u32 epoch
 
 struct pp_opened {
@@ -72,11 +73,11 @@ PP_INLINE struct pp_opened *pp_newest(const struct pp_caller *caller, struct pp_
 	return at->hook == PP_NO_HOOK ? 0 : pp_map_lookup(PP_MAP(PP_OPEN), at);
 }
 
-/* Delete a frame and count `fate` where its entry was counted. */
-#define PP_END_CALL(at, element_of, fate)                                                          \
+/* Delete a frame, and count `fate` where its entry was counted, unless the call has returned. */
+#define PP_END_CALL(at, frame, fate)                                                               \
 	do {                                                                                       \
-		u32 element = (element_of);                                                        \
-		if (pp_map_delete(PP_MAP(PP_OPEN), (at)) == 0) {                                   \
+		u32 element = (frame)->element, has_returned = (frame)->head.returned;             \
+		if (pp_map_delete(PP_MAP(PP_OPEN), (at)) == 0 && !has_returned) {                  \
 			struct ledger *opener = pp_map_lookup(PP_MAP(PP_LEDGER), &element);        \
 			if (opener)                                                                \
 				PP_ADD(&opener->fate, 1);                                          \
@@ -94,10 +95,10 @@ PP_INLINE int pp_is_chained(const struct pp_call *call, u64 link)
 	return (link & 4095) == 0;
 }
 
-/* Whether the call at `at` is over now that `call` begins. User functions: as the kernel itself finds
+/* Whether the call at `at` is over now that `call` begins at `spot`. User functions: as the kernel itself finds
  * calls that were left by longjmp (arch_uretprobe_is_alive). */
 PP_INLINE int pp_is_over(const struct pp_opened *frame, const struct pp_call *at,
-			 const struct pp_call *call, int site, u64 link)
+			 const struct pp_call *call, int site, u32 spot, u64 link)
 {
 	if (site == PP_SYSTEM_CALL)
 		return frame->head.site != PP_USER_CODE;
@@ -108,22 +109,28 @@ PP_INLINE int pp_is_over(const struct pp_opened *frame, const struct pp_call *at
 	}
 	if (frame->head.site != PP_FUNCTION || (at->place ^ call->place) >> PP_STACK_BLOCK)
 		return 0;
-	return at->place < call->place || (at->place == call->place && at->hook == call->hook);
+	return at->place < call->place || (at->place == call->place && frame->spot == spot);
 }
 
-/* Drop what is over now that `call` begins: before its entry is judged, since also a call that is
- * filtered ends those that were left. */
-PP_INLINE void pp_leave(struct pp_caller *caller, const struct pp_call *call, int site, u64 link)
+/* Drop what is over now that a call begins at `spot`: once for all hooks there, before the first of
+ * them opens a frame, and before they judge the event, since also a call that is filtered ends those
+ * that were left. */
+PP_INLINE void pp_leave(u64 place, int site, u32 spot, u64 link)
 {
+	const struct pp_call begun = {.task = pp_task(), .place = place}, *call = &begun;
 	struct pp_call at = {.task = call->task};
+	struct pp_caller *caller = pp_map_lookup(PP_MAP(PP_CALLERS), &at);
 	u32 step = 0, more;
+
+	if (!caller)
+		return;
 #pragma clang loop unroll(disable)
 	do {
 		struct pp_opened *frame = pp_newest(caller, &at);
-		more = frame && pp_is_over(frame, &at, call, site, link);
+		more = frame && pp_is_over(frame, &at, call, site, spot, link);
 		if (more) {
 			caller->newest = frame->outer;
-			PP_END_CALL(&at, frame->element, abandoned);
+			PP_END_CALL(&at, frame, abandoned);
 		}
 		PP_OPAQUE(more);
 	} while (more && ++step < PP_MOST_OVER);
@@ -133,17 +140,21 @@ PP_INLINE void pp_leave(struct pp_caller *caller, const struct pp_call *call, in
 PP_INLINE struct pp_caller *pp_caller_of(u64 *task)
 {
 	struct pp_caller none = {.newest = {.hook = PP_NO_HOOK}};
+	struct pp_caller *known = pp_map_lookup(PP_MAP(PP_CALLERS), task);
+	if (known)
+		return known;
 	pp_map_update(PP_MAP(PP_CALLERS), task, &none, PP_NOEXIST);
 	return pp_map_lookup(PP_MAP(PP_CALLERS), task);
 }
 
 /* Fill in what pairing needs of a frame. */
 PP_INLINE void pp_open(struct pp_opened *frame, const struct pp_caller *caller, int site,
-		       u32 element, u32 epoch)
+		       u32 element, u32 spot, u32 epoch)
 {
 	frame->head.site = site;
 	frame->outer = caller->newest;
 	frame->element = element;
+	frame->spot = spot;
 	frame->epoch = epoch;
 }
 
@@ -154,27 +165,41 @@ PP_INLINE void pp_link(struct pp_caller *caller, const struct pp_call *call)
 	caller->newest.depth = call->depth;
 }
 
-/* Close the call that has returned, and drop those that were opened in it and left. */
-PP_INLINE void pp_close(const struct pp_call *call, struct pp_opened *frame)
+/* Whether the call at `at` is over when calls at `spot` and `place` have returned, and those of them
+ * that are followed are marked: they themselves, and what was left inside them. */
+PP_INLINE int pp_is_inside(const struct pp_opened *frame, const struct pp_call *at, u64 place,
+			   int site, u32 spot)
 {
-	struct pp_caller *caller = pp_map_lookup(PP_MAP(PP_CALLERS), &call->task);
-	if (caller) {
-		struct pp_call at = {.task = call->task};
-		u32 step = 0, more;
+	if (frame->spot == spot && at->place == place)
+		return frame->head.returned;
+	if (site == PP_SYSTEM_CALL)
+		return frame->head.site == PP_FUNCTION;
+	if (site == PP_USER_CODE)
+		return frame->head.site != PP_USER_CODE || at->place < place;
+	return frame->head.site == PP_FUNCTION && !((at->place ^ place) >> PP_STACK_BLOCK) &&
+	       at->place < place;
+}
+
+/* Close the calls at `spot` that have returned, for all hooks there: once each of them has judged the
+ * event, since they have frames between each other's. */
+PP_INLINE void pp_return(u64 place, int site, u32 spot)
+{
+	struct pp_call at = {.task = pp_task()};
+	struct pp_caller *caller = pp_map_lookup(PP_MAP(PP_CALLERS), &at);
+	u32 step = 0, more;
+
+	if (!caller)
+		return;
 #pragma clang loop unroll(disable)
-		do {
-			struct pp_opened *inner = pp_newest(caller, &at);
-			more = inner && (at.place != call->place || at.hook != call->hook ||
-					 at.depth != call->depth);
-			if (more) {
-				caller->newest = inner->outer;
-				PP_END_CALL(&at, inner->element, abandoned);
-			}
-			PP_OPAQUE(more);
-		} while (more && ++step < PP_MOST_OVER);
-		caller->newest = frame->outer;
-	}
-	pp_map_delete(PP_MAP(PP_OPEN), call);
+	do {
+		struct pp_opened *frame = pp_newest(caller, &at);
+		more = frame && pp_is_inside(frame, &at, place, site, spot);
+		if (more) {
+			caller->newest = frame->outer;
+			PP_END_CALL(&at, frame, abandoned);
+		}
+		PP_OPAQUE(more);
+	} while (more && ++step < PP_MOST_OVER);
 }
 
 /* The task has ended: nothing that is open returns. */
@@ -192,7 +217,7 @@ PP_INLINE void pp_end_task(u64 task)
 		more = frame != 0;
 		if (more) {
 			caller->newest = frame->outer;
-			PP_END_CALL(&at, frame->element, exited);
+			PP_END_CALL(&at, frame, exited);
 		}
 		PP_OPAQUE(more);
 	} while (more && ++step < PP_MOST_OVER);
@@ -217,7 +242,7 @@ PP_INLINE void pp_exec_task(u64 task)
 			struct pp_link outer = frame->outer;
 			if (frame->head.site == PP_USER_CODE) {
 				struct pp_opened *from = 0;
-				PP_END_CALL(&at, frame->element, execed);
+				PP_END_CALL(&at, frame, execed);
 				if (has_inner)
 					from = pp_map_lookup(PP_MAP(PP_OPEN), &inner);
 				if (from)

@@ -149,7 +149,9 @@ probes:
 
 
 def test_entry_and_return_of_a_user_function_meet(load: str) -> None:
-    """Both sides filtered in the kernel, paired by thread and stack pointer here."""
+    """Paired by thread and stack pointer here. The kernel filters the returns, and counts a hit of
+    a user function's return at its entry: one that it did not record may be a call that never
+    returned."""
     reported = run(
         f"""
 probes:
@@ -165,7 +167,8 @@ probes:
     assert [(r["i"], r["r"]) for r in reported.records] == [(i, i + 7) for i in range(1000, 2000)]
     entry, back = reported.side("entry"), reported.side("return")
     assert (entry.fired, entry.filtered, entry.accepted) == (CALLS, 1000, CALLS - 1000)
-    assert (back.fired, back.filtered, back.unpaired, back.accepted) == (CALLS, 1000, 1000, 1000)
+    assert (back.fired, back.filtered) == (UNKNOWN, UNKNOWN)
+    assert (back.unpaired, back.accepted) == (1000, 1000)
     assert balanced(reported)
 
 

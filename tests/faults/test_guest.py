@@ -53,9 +53,9 @@ def in_parts(call: str, count: int, **more: Any) -> pytest.MarkDecorator:
     return pytest.mark.parametrize((), [case(call, a, CALL, part=b, **more) for a, b in made])
 
 
-@in_parts("every_step", 1, parts=2, watchdog=True)
+@in_parts("every_step", 1, parts=3, watchdog=True)
 def test_the_watchdog_cleans_up_after_a_kill_at_any_step(guest: CaseResult) -> None:
-    """Every second step: emulation is slow."""
+    """Every third step: emulation is slow."""
     reported = guest.result()
     assert reported["killed"] >= 8
     print(reported)

@@ -77,7 +77,7 @@ def test_the_deadline_detaches_whatever_the_reader_does(
         )
         try:
             run_id = run_id_of(run)
-            assert waited(lambda: not is_attached(run_id), 6)
+            assert waited(lambda: not is_attached(run_id), 30)
             assert run.poll() is None  # it waits for its reader, but nothing of it is attached
             run.send_signal(signal.SIGTERM)
             _, errors = run.communicate(timeout=30)
@@ -88,9 +88,9 @@ def test_the_deadline_detaches_whatever_the_reader_does(
     kept = json.loads((out / "result.json").read_bytes())["run"]
     assert (kept["outcome"], kept["exit_code"], kept["complete"]) == ("duration", 4, False)
     emit = kept["ledger"]["probes"]["call"]["emit"]
-    assert emit["recorded"] > 500
+    assert emit["recorded"] > 100
     assert emit["recorded"] == emit["delivered"] + kept["lost"] - emit["ring_lost"]
-    assert kept["lost"] > 400
+    assert kept["lost"] > 50  # a page holds fewer
 
 
 @backends
@@ -102,7 +102,7 @@ def test_a_reader_that_goes_on_in_time_gets_everything(
         run = probeplan("run", plan, "--backend", backend, stdout=full_pipe.writer)
         try:
             run_id = run_id_of(run)
-            assert waited(lambda: not is_attached(run_id), 6)
+            assert waited(lambda: not is_attached(run_id), 30)
             text = full_pipe.read_rest()
             run.wait(timeout=30)
         finally:

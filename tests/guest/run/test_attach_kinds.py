@@ -179,7 +179,8 @@ def test_all_blocked_threads_return_by_tracefs(guest: CaseResult) -> None:
     check_blocked(ran_in(guest))
 
 
-COUNTED = """    where: args.count == 4093
+COUNTED = """    args: {file: u64, buf: u64, count: u32}
+    where: args.count == 4093
     metrics:
       calls: {count: true, by: [comm]}
       bytes: {sum: args.count, by: [comm]}

@@ -98,10 +98,11 @@ target: {comm: load}
 probes:
   a:
     attach: entry:vfs_read
+    args: {file: u64, buf: u64, count: u32}
     where: args.count == 1
     metrics:
       calls: {count: true, by: [comm, cpu_of]}
-      bytes: {sum: "cast(args.count, u32)", by: [comm]}
+      bytes: {sum: args.count, by: [comm]}
     let: {cpu_of: args.count}
 """
 

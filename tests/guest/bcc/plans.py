@@ -17,6 +17,7 @@ from orchestrator.backends.bcc.design.groups import group_sides
 from orchestrator.backends.bcc.handles.maps import create_map
 from orchestrator.backends.protocol import Artifact, AttachOptions
 from orchestrator.compile.lower import compile_plan
+from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts, load_facts
 from orchestrator.kernel.feature import Feature
 from orchestrator.lab import Kernel
@@ -127,10 +128,23 @@ def prepare_plans(kernel: Kernel, share: Path, part: int) -> dict[str, Any]:
         for name, program in programs.items():
             if without and not any(hook.kind == "function" for hook in program.hooks):
                 continue
-            artifact = backend("bcc").emit(program, facts)
+            artifact = backend("bcc").emit(_elsewhere(program), facts)
             made[f"{name}{'-'.join(without)}"] = (artifact, compile_artifact(artifact))
     (share / f"plans{part}.pickle").write_bytes(pickle.dumps(made))
     return {"whole": kernel.name != ORDINARY}
+
+
+def _elsewhere(program: Program) -> Program:
+    """The program for the guest, in which the files are the same and have other numbers: which file
+    a path names is known for this machine alone."""
+    probes = tuple(
+        dataclasses.replace(
+            probe,
+            hooks=tuple(dataclasses.replace(hook, identity=None) for hook in probe.hooks),
+        )
+        for probe in program.probes
+    )
+    return dataclasses.replace(program, probes=probes)
 
 
 def load_plans(part: int, whole: bool) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Checks: workloads measured by a plan, and judged."""

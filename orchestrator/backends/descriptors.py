@@ -18,6 +18,8 @@ class BackendDescriptor:
     program_file: the name of the program's text in a result directory.
     program_language: what that text is, for people.
     has_bpf_programs: it attaches BPF programs, whose run times the kernel can measure.
+    disables_at_cap: where `limits.at_cap` is `stop`, its probes count nothing any more from the
+    moment when limits.events is reached.
     separates_user_memory: a probe on a kernel function never reads user memory through a pointer
     that the plan declares as a kernel pointer.
     """
@@ -27,6 +29,7 @@ class BackendDescriptor:
     program_file: str
     program_language: str
     has_bpf_programs: bool
+    disables_at_cap: bool
     separates_user_memory: bool
 
 
@@ -40,6 +43,7 @@ BACKEND_DESCRIPTORS: Mapping[str, BackendDescriptor] = {
             program_file="program.c",
             program_language="C",
             has_bpf_programs=True,
+            disables_at_cap=True,
             separates_user_memory=True,  # bpf_probe_read_kernel and bpf_probe_read_user
         ),
         BackendDescriptor(
@@ -48,6 +52,7 @@ BACKEND_DESCRIPTORS: Mapping[str, BackendDescriptor] = {
             program_file="program.tracefs",
             program_language="writes below the tracefs mount",
             has_bpf_programs=False,
+            disables_at_cap=False,  # all that was recorded is read and counted
             # kernel/trace/trace_probe_kernel.h, fetch_store_string: where address spaces do not
             # overlap, a user address is read as one.
             separates_user_memory=False,

@@ -49,8 +49,8 @@ exit codes:
   0  done, also after stop_when and if metrics warn
   2  invalid plan or usage
   3  this host cannot run the plan
-  4  data was lost (0 with `limits.incomplete: allow`), limits.cpu ended the run before its time,
-     or writing the output failed
+  4  data was lost, or limits.events or limits.output ended the run before its time (0 with
+     `limits.incomplete: allow`); limits.cpu ended it, or writing the output failed
   5  COMMAND failed
   6  internal or cleanup failure
   130 Ctrl-C, 143 SIGTERM

@@ -286,6 +286,7 @@ class Run:
             startup_ms=self._startup_ms,
             detach_ms=teardown.detach_ms,
             output_limited=live is not None and live.output_limited,
+            capped=live is not None and live.capped,
             output_failed=self._output.why_failed,
             blind_because=live.blind_because if live else (),
             paused_ns=live.paused_ns if live else {},

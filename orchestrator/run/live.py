@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestrator.backends.descriptors import descriptor_of
 from orchestrator.backends.protocol import Artifact, Session
 from orchestrator.output.run_output import RunOutput
 from orchestrator.plan.model import Plan
@@ -30,7 +31,8 @@ __all__ = ["Live"]
 
 
 class Live:
-    """Armed probes, and where their data goes. `started`: when they were armed (RFC 3339)."""
+    """Armed probes, and where their data goes. `started`: when they were armed (RFC 3339);
+    `capped`: the kernel disabled them when limits.events was reached, as it is once settled."""
 
     def __init__(  # noqa: PLR0913  # the parts of a run meet here
         self,
@@ -65,6 +67,7 @@ class Live:
         )
         self._window_ns = choose_window_ns(plan, self._program.every_ns)
         self._armed_ns = self._disarmed_ns = armed.at_ns
+        self.capped = False
         self.started = armed.started
         self._metrics.begin(armed.at_ns)
         if bar is not None:
@@ -147,6 +150,9 @@ class Live:
         self._disarmed_ns = time.monotonic_ns()
         self._supervision.guard.set_deadline(0)
         account = settle_account(self._session, self._stream, self._program, self._session.attached)
+        stops = self._program.limits.at_cap == "stop"
+        disables = descriptor_of(self._artifact.backend).disables_at_cap
+        self.capped = stops and disables and self._session.capped()
         self._metrics.finish(self._armed_ns + self.armed_for_ns)
         return self._report_account(account)
 

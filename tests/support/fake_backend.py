@@ -129,6 +129,7 @@ class Script:
     kernel_missed: Count = 0
     phantom: int = 0  # fired, but never accounted for
     capped: bool = False
+    expired: int = 0
     on_wait: Callable[[int], None] = lambda _n: None
     detach_error: Exception | None = None
     attach_error: BaseException | None = None
@@ -213,7 +214,7 @@ class FakeSession:
         script = self.script
         held_back = script.rate_limited + script.over_cap + script.ring_lost
         accepted = self.recorded + held_back
-        fired = accepted + script.filtered + script.not_target + script.phantom
+        fired = accepted + script.filtered + script.not_target + script.expired + script.phantom
         return Counts(
             sides=(
                 SideCounts(
@@ -222,6 +223,7 @@ class FakeSession:
                     fired=fired,
                     filtered=script.filtered,
                     not_target=script.not_target,
+                    expired=script.expired,
                     accepted=accepted,
                     kernel_missed=script.kernel_missed,
                 ),

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from orchestrator.accounting.count import Count, add_counts
 from orchestrator.compile.program import Program
 from orchestrator.plan.model import Limits
+from orchestrator.plan.units import format_bytes, format_count
 from orchestrator.run.report.account import Account
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.held_back import (
@@ -27,8 +29,8 @@ class Ending:
     probe; `detach_ms`: how long detaching took; `output_limited`: limits.output was reached;
     `output_failed`: why writing the output failed, "" if it did not; `paused_ns`: for how long
     probes were paused, by name; `dropped`: probes that limits.cpu detached before the end, each
-    with how long after arming (ns); `blind_because`: what was not seen from some moment on, and
-    why."""
+    with how long after arming (ns); `capped`: the kernel disabled all probes at limits.events;
+    `blind_because`: what was not seen from some moment on, and why."""
 
     outcome: Outcome
     account: Account
@@ -42,6 +44,7 @@ class Ending:
     output_failed: str
     paused_ns: Mapping[str, int]
     dropped: Mapping[str, int] = field(default_factory=dict)
+    capped: bool = False
     blind_because: tuple[str, ...] = ()
 
 
@@ -94,7 +97,10 @@ def _judge_run(ending: Ending, program: Program) -> LedgerVerdict:
     verdict = judge_ledger(
         account.ledger, account.undelivered, output_limited=ending.output_limited
     )
-    if missed := tuple(_missed_by_cost(ending, program.limits)):
+    if missed := (
+        *_missed_by_cost(ending, program.limits),
+        *_missed_at_bounds(ending, program.limits),
+    ):
         verdict = verdict.spoil(*missed)
     if ending.blind_because:
         verdict = verdict.spoil(*ending.blind_because)
@@ -107,16 +113,41 @@ def _judge_run(ending: Ending, program: Program) -> LedgerVerdict:
 def _missed_by_cost(ending: Ending, limits: Limits) -> Iterator[str]:
     """What limits.cpu kept the run from seeing."""
     bound = f"limits.cpu ({limits.cpu * 100:g}% of one CPU)"
-    after = f"{ending.armed_for_ns / 1e9:.3g} s"
     if ending.outcome == "cost":
-        whole = "" if limits.duration_ns is None else f" of {limits.duration_ns / 1e9:.3g} s"
-        yield f"{bound} ended the run after {after}{whole}; raise it with --limit cpu=…"
+        yield f"{_describe_end(bound, ending, limits)}; raise it with --limit cpu=…"
         return
+    after = f"{ending.armed_for_ns / 1e9:.3g} s"
     for name, at_ns in ending.dropped.items():
         yield (
             f"{name}: {bound} detached it after {at_ns / 1e9:.3g} s of {after}; raise it with "
             "--limit cpu=…"
         )
+
+
+def _missed_at_bounds(ending: Ending, limits: Limits) -> Iterator[str]:
+    """What the bounds of the log kept the run from seeing: where it ended at one of them, nothing
+    counts what came later."""
+    cap = f"limits.events ({format_count(limits.events)})"
+    cure = "raise it with --limit events=…, or count on without records with --limit at_cap=mute"
+    if ending.outcome == "cap":
+        yield f"{_describe_end(cap, ending, limits)}; {cure}"
+    elif ending.outcome == "limit":
+        output = f"limits.output ({format_bytes(limits.output)})"
+        yield f"{_describe_end(output, ending, limits)}; raise it with --limit output=…"
+    elif ending.capped and _count_expired(ending) != 0:
+        yield f"{cap} was reached before the end, from when on nothing was counted; {cure}"
+
+
+def _describe_end(bound: str, ending: Ending, limits: Limits) -> str:
+    whole = "" if limits.duration_ns is None else f" of {limits.duration_ns / 1e9:.3g} s"
+    return f"{bound} ended the run after {ending.armed_for_ns / 1e9:.3g} s{whole}"
+
+
+def _count_expired(ending: Ending) -> Count:
+    """How often a probe was hit once it was disabled."""
+    probes = ending.account.ledger["probes"].values()
+    hooks = (hook for probe in probes for hook in probe["hooks"])
+    return add_counts(side["expired"] for hook in hooks for side in hook["sides"].values())
 
 
 def choose_exit_code(ending: Ending, verdict: LedgerVerdict, faults: Faults, limits: Limits) -> int:
@@ -125,11 +156,12 @@ def choose_exit_code(ending: Ending, verdict: LedgerVerdict, faults: Faults, lim
 
     The most serious one is chosen: an error of this program or something left in the kernel, then
     the signal (128 + its number, as in shells: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP), then the
-    workload, then the data: losses, an end by limits.cpu, or a failed output. Completeness
-    "unknown" is reported but fails nothing.
+    workload, then the data: losses, an end by limits.cpu, limits.events or limits.output, or a
+    failed output. Completeness "unknown" is reported but fails nothing.
 
-    `limits.incomplete: allow` is for losses that run.finished reports. It does not cover a run that
-    never began or that limits.cpu ended, or one whose output failed.
+    `limits.incomplete: allow` is for losses that run.finished reports, and for runs that are to end
+    with the first so many records. It does not cover a run that never began or that limits.cpu
+    ended, or one whose output failed.
     """
     if faults.errors:
         return faults.exit_code

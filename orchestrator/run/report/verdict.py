@@ -2,7 +2,7 @@
 
 What counts as lost is declared with the counts (accounting.vocabulary). What the plan's own bounds
 held back, and records that `limits.output` left unwritten, are in the ledger but were asked for:
-they make no run incomplete.
+they make no run incomplete. That a bound ended a run before its time does (report.finish).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

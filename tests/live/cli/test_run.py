@@ -251,8 +251,10 @@ def test_a_full_disk_under_out_ends_the_run_and_is_told(
 def test_the_cap_is_kept_to_the_unit(tmp_path: Path, endless: Target, backend: str) -> None:
     plan = a_plan(tmp_path, ATTACH["tracepoint"])
     code, lines, errors = ran("run", plan, *endless, "--backend", backend, "--limit", "events=37")
-    assert code == 0, errors
+    assert code == 4, errors
     assert (lines[-1]["outcome"], lines[-1]["delivered"]) == ("cap", 37)
+    assert lines[-1]["complete"] is False
+    assert " of 60 s; raise it with --limit events=…" in lines[-1]["incomplete_because"][0]
     assert sum(line["event"] == "event.recorded" for line in lines) == 37
     assert [line["limit"] for line in lines if line["event"] == "limit.reached"] == ["events"]
 

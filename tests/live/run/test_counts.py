@@ -18,7 +18,7 @@ from orchestrator.kernel.facts import live_facts
 from orchestrator.output.sink import Sink
 from orchestrator.plan.load import load_plan
 from orchestrator.run.runner import run_plan
-from tests.support.product import Ran, check_accounts, run_cli
+from tests.support.product import Ran, check_accounts, check_sums, run_cli
 
 N = 700
 HEAD = """
@@ -119,6 +119,21 @@ def test_a_muted_cap_is_exact(backend: str, tmp_path: Path, load: Path) -> None:
     assert ran.value("call", "calls") == N
     assert ran.ledger("call")["emit"]["over_cap"] == N - 77
     assert [line["limit"] for line in ran.of_kind("limit.reached")] == ["events"]
+
+
+def test_a_run_whose_probes_are_disabled_at_its_cap_is_incomplete(
+    tmp_path: Path, load: Path
+) -> None:
+    """Whether or not the command ends before the cap is noticed. On tracefs it is then counted."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(HEAD + CALLED.replace("LOAD", str(load)))
+    words = (str(plan), "--backend", "bcc", "--limit", "events=77", "--limit", "at_cap=stop")
+    ran = run_cli(*words, command=[str(load), "call", str(N)], exit_code=4)
+    check_sums(ran)
+    assert ran.data("call") == [{"i": i} for i in range(77)]
+    assert (ran.finished["complete"], ran.finished["counted"]) == (False, "part")
+    [why] = ran.finished["incomplete_because"]
+    assert why.startswith("limits.events (77) ")
 
 
 @backends

@@ -311,7 +311,7 @@ def under(etc: Path) -> tuple[str, ...]:
 
 def test_the_hosts_policy_holds_without_being_named(tmp_path: Path, etc: Path) -> None:
     """A further one makes it stricter, never laxer; one that others may write stops every run."""
-    plan = a_plan(tmp_path, GETPPID_PROBE)
+    plan = a_plan(tmp_path, GETPPID_PROBE, "at_cap: mute")
     host = a_policy(etc / "probeplan", "limits: {events: 7}\n")
     lax = a_policy(tmp_path, "limits: {events: 100, output: 1MiB}\n", "lax.yaml")
     options = (plan, "--policy", lax, "--backend", "tracefs", "--", *CALLS)

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -100,7 +101,39 @@ def test_limits_output_bounds_the_bytes_of_events_and_ends_the_run(ran: Ran) -> 
     assert 0 < len(events) < 100
     before_the_end = ran.stream.getvalue().partition(b'"event":"limit.reached"')[0]
     assert len(before_the_end[: before_the_end.rfind(b"\n")]) <= 4096
-    assert (result.outcome, result.complete, result.exit_code) == ("limit", True, 0)
+    assert (result.outcome, result.complete, result.exit_code) == ("limit", False, 4)
+    [why] = finished(ran)["incomplete_because"]
+    assert why.startswith("limits.output (4KiB) ended the run after 0")
+    assert why.endswith("raise it with --limit output=…")
+
+
+@pytest.mark.parametrize(("incomplete", "code"), [("fail", 4), ("allow", 0)])
+def test_a_run_that_its_cap_ended_is_incomplete_and_ends_with_4_unless_allowed(
+    ran: Ran, incomplete: Literal["fail", "allow"], code: int
+) -> None:
+    limits = Limits(duration_ns=60 * 10**9, events=2, incomplete=incomplete)
+    result = ran.go(Script(batches=[[1, 2]], capped=True), program(limits))
+    assert (result.outcome, result.complete, result.exit_code) == ("cap", False, code)
+    assert (finished(ran)["counted"], finished(ran)["lost"]) == ("part", 0)
+    [why] = finished(ran)["incomplete_because"]
+    assert why.startswith("limits.events (2) ended the run after 0")
+    assert " of 60 s; raise it with --limit events=…" in why
+    assert "--limit at_cap=mute" in why
+
+
+@pytest.mark.parametrize(("expired", "complete"), [(0, True), (3, False)])
+def test_a_cap_that_disabled_probes_before_the_end_is_told_if_they_were_hit_after_it(
+    ran: Ran, expired: int, complete: bool
+) -> None:
+    """The command's end, or a signal, may be noticed before the cap is."""
+    script = Script(batches=[[1, 2], [3]], capped=True, expired=expired)
+    limits = Limits(duration_ns=1, events=3)
+    result = ran.go(script, program(limits))
+    assert (result.outcome, result.complete) == ("duration", complete)
+    said = "limits.events (3) was reached before the end, from when on nothing was counted"
+    assert [why.startswith(said) for why in finished(ran)["incomplete_because"]] == (
+        [] if complete else [True]
+    )
 
 
 def test_loss_in_the_kernel_makes_a_run_incomplete_with_4(ran: Ran) -> None:

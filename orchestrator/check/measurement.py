@@ -27,11 +27,13 @@ class MeasuredCell:
     """What was counted under one key. `key`: by the names of the metric's `by` (empty without
     `by`); None: the cell `other`, of keys that did not fit. `value`: the metric's figure by its
     kind, that is the count, the sum, the least or the greatest value (None: nothing was counted);
-    of avg and histogram, the count. `count`: values, or events. The rest as in cells.Cell."""
+    of avg and histogram, the count. `count`: values, or events. `names`: of the parts of the key
+    whose number stands for something, its text (`fdatasync`). The rest as in cells.Cell."""
 
     key: Mapping[str, CellValue] | None
     value: int | None
     count: int
+    names: Mapping[str, str] = field(default_factory=dict)
     sum: int = 0
     min: int | None = None
     max: int | None = None
@@ -61,14 +63,15 @@ class Repeat:
     events; under "" what was lost of it is not known whose. `faulted`: values that could not be
     read in conditions and keys, of all probes together. `others`: (probe, metric) with keys in
     `other`. `would_have`: what the governor would have done to keep limits.cpu; nothing was done.
-    Times and memory are the command's with its waited-for children's."""
+    Times and memory are the command's with its waited-for children's; `maxrss_bytes` None: less
+    than the process that it was forked from, which hides it."""
 
     ops: int
     cells: Mapping[str, Mapping[str, tuple[MeasuredCell, ...]]]
     wall_ns: int
     user_ns: int
     sys_ns: int
-    maxrss_bytes: int
+    maxrss_bytes: int | None
     command: CommandEnd
     outcome: str
     ledger: Mapping[str, ProbeLedger]

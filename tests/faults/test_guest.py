@@ -61,6 +61,7 @@ def test_the_watchdog_cleans_up_after_a_kill_at_any_step(guest: CaseResult) -> N
     print(reported)
 
 
+@pytest.mark.usual_kernel  # what the watchdog undoes on the others is undone by the same code
 @in_parts("every_step", 1, parts=4, watchdog=False)
 def test_cleanup_cleans_up_when_the_watchdog_was_killed_too(guest: CaseResult) -> None:
     """Every fourth step: all of them are tried on the machine's own kernel."""

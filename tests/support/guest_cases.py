@@ -2,7 +2,6 @@
 
 import json
 import sys
-import threading
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ from tests.guest.driver import call
 from tests.support.paths import ROOT
 
 BOOT_SECONDS, SECONDS_PER_CASE = 120, 20
-PREPARING = threading.Lock()  # a compiler in this process is not for two threads at once
 
 
 class CaseFailed(AssertionError):
@@ -95,8 +93,7 @@ class GuestCases:
         kwargs = dict(case.kwargs)
         if case.prepare:
             try:
-                with PREPARING:
-                    more = call(case.prepare, {"kernel": self.kernel, "share": self.share} | kwargs)
+                more = call(case.prepare, {"kernel": self.kernel, "share": self.share} | kwargs)
             except Exception:
                 text = traceback.format_exc()
                 self.results[case.id] = CaseResult(outcome="raised", text=text, kernel=self.kernel)

@@ -5,6 +5,7 @@ import pytest
 from tests.support.guest_cases import CaseResult
 
 
+@pytest.mark.usual_kernel  # five commands of ten emulated seconds each
 @pytest.mark.guest("tests.guest.controlled:states")
 def test_status_tells_what_the_kernel_says_of_a_kprobe(guest: CaseResult) -> None:
     """At a function's first instruction it is ftrace's or optimized, and paused it is disabled; of

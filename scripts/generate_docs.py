@@ -2,9 +2,10 @@
 
 usage: scripts/generate_docs.py [--check]
 
-`docs/log.md` and `docs/finding-codes.md` are generated whole. In `docs/language.md` and
-`docs/policy.md` the tables of keys are generated: they lie between comments that name the object of
-the schema. With `--check` nothing is written; the exit code is 1 when a page is not current.
+`docs/log.md` and `docs/finding-codes.md` are generated whole. In `docs/language.md`,
+`docs/policy.md` and `docs/checks.md` the tables of keys are generated: they lie between comments
+that name the object of the schema. With `--check` nothing is written; the exit code is 1 when a
+page is not current.
 """
 
 import json
@@ -30,11 +31,12 @@ _KEYS = re.compile(r"(<!-- begin keys: (\S+) -->\n).*?(<!-- end keys -->)", re.D
 
 def pages() -> dict[Path, str]:
     """The text that each generated page has to have, by its path."""
-    plan, log, policy = (_schema(name) for name in ("plan", "log", "policy"))
-    language, policies = DOCS / "language.md", DOCS / "policy.md"
+    plan, log, policy, check = (_schema(name) for name in ("plan", "log", "policy", "check"))
+    language, policies, checks = (DOCS / f"{name}.md" for name in ("language", "policy", "checks"))
     return {
         DOCS / "log.md": _log_page(log),
         policies: _with_key_tables(policies.read_text(), policy),
+        checks: _with_key_tables(checks.read_text(), check),
         DOCS / "finding-codes.md": _codes_page(),
         language: _with_key_tables(language.read_text(), plan),
     }
@@ -80,9 +82,9 @@ def _with_key_tables(text: str, schema: Schema) -> str:
 
 
 def _object(schema: Schema, name: str) -> Schema:
-    """An object of the schema: `plan` or `policy` itself, a definition, or a property of the top
-    level."""
-    if name in ("plan", "policy"):
+    """An object of the schema: `plan`, `policy` or `check` itself, a definition, or a property of
+    the top level."""
+    if name in ("plan", "policy", "check"):
         return schema
     found: Schema = schema["$defs"].get(name) or schema["properties"][name]
     return found
@@ -236,7 +238,7 @@ _CODES = """\
 
 {note}
 
-A finding is one problem of a plan, a policy or a host, reported as
+A finding is one problem of a plan, a check, a policy or a host, reported as
 `file:line:column: error[CODE]: what is wrong` with a hint. Codes are stable:
 a code keeps its meaning, and a new meaning gets a new code.
 `probeplan lint --explain PP022` prints what one means. All findings are reported at once.
@@ -244,7 +246,8 @@ a code keeps its meaning, and a new meaning gets a new code.
 Examples that do not begin with `apiVersion` leave out the head of the plan: `apiVersion`, `kind`
 and `metadata`. Files of recorded kernels, such as `6.1.facts.xz`, are made by `probeplan facts`.
 
-Errors about the plan end with exit code 2, errors about this kernel or host with exit code 3.
+Errors about the plan or the check end with exit code 2, errors about this kernel or host with exit
+code 3.
 
 """
 

@@ -86,7 +86,7 @@ class Check:
 
     `plan_source` is what `plan:` says: a shipped plan's name or a path; "" for a body that is
     part of the check. `plan` is the plan itself, with `settings` (the check's `set`). `params` are
-    the check's own. `baseline` is the file of recorded figures.
+    the check's own. `baseline` is the file of recorded figures. `position` is that of its name.
     """
 
     name: str
@@ -102,3 +102,4 @@ class Check:
     baseline: Path
     source: bytes = b""
     sha256: str = ""
+    position: Position = NOWHERE

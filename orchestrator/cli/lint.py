@@ -1,4 +1,4 @@
-"""`probeplan lint`: every problem of many plans at once, for people, programs and CI."""
+"""`probeplan lint`: every problem of many plans and checks at once, for people, programs and CI."""
 
 import argparse
 import json
@@ -6,6 +6,7 @@ import os
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,9 @@ from orchestrator.cli.options import (
     further_policies,
     overrides,
 )
+from orchestrator.plan.document.parse import Document
 from orchestrator.plan.findings import Finding, PlanError, Position, has_errors
-from orchestrator.plan.load import check_plan
+from orchestrator.plan.load import check_document, read_document
 from orchestrator.plan.model import Plan
 from orchestrator.plan.nearest import suggest_name
 from orchestrator.plan.printable import make_printable
@@ -25,11 +27,13 @@ from orchestrator.policy.model import Policy
 from orchestrator.run.shipped import find_plan
 
 if TYPE_CHECKING:
+    from orchestrator.check.model import Check
     from orchestrator.plan.codes import FindingCode
 
 EPILOG = """\
 examples:
-  probeplan lint plans/                     every *.yaml and *.yml that is a plan, recursively
+  probeplan lint plans/                     every *.yaml and *.yml that is a plan or a check,
+                                            recursively
   probeplan lint --format github plans/     annotations for a pull request
   probeplan lint plans/ --kernel *.facts    would they attach on these kernels?
   probeplan lint plans/ --policy prod.yaml  would hosts with this policy allow them?
@@ -37,15 +41,18 @@ examples:
 
 Nothing is attached and no root is needed. Exit code: 0 no errors, 2 errors.
 """
-#: What distinguishes a plan from other YAML in a directory; a file that is named is always checked.
-_PLAN = re.compile(rb"probeplan/v|ProbePlan")
+#: What distinguishes a plan or a check from other YAML in a directory; a file that is named is
+#: always checked.
+_PLAN = re.compile(rb"probeplan/v|ProbePlan|ProbeCheck")
 _POLICY = re.compile(rb"^kind:\s*[\"']?Policy\b", re.MULTILINE)  # for `policy check`
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `lint`."""
     parser.epilog = EPILOG
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="plan files, directories, or -")
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help="files of plans or checks, directories, or -"
+    )
     parser.add_argument(
         "--format", choices=tuple(FORMATS), default="text", help="how to print (default: text)"
     )
@@ -76,19 +83,64 @@ def main(args: argparse.Namespace) -> int:
         before = ", before --kernel, which takes all that follows it" if args.kernel else ""
         print_error(f"probeplan lint: name plans or directories to check{before}")
         return 2
-    findings: list[Finding] = []
-    plans = 0
+    linted = _Linted()
     for path in args.paths:
-        for plan in _find_plans(path, findings):
-            plans += 1
-            findings += _check_file(plan, args)
-    _print_text(FORMATS[args.format](findings))
-    print_error(_summarize(plans, findings))
-    return 2 if has_errors(findings) else 0
+        for file in _find_plans(path, linted.findings):
+            _check_file(file, args, linted)
+    linted.findings += _find_repeated_names(linted.checks)
+    _print_text(FORMATS[args.format](linted.findings))
+    print_error(_summarize(linted))
+    return 2 if has_errors(linted.findings) else 0
 
 
-def _check_file(path: str, args: argparse.Namespace) -> list[Finding]:
-    plan, findings = check_plan(path, **overrides(args))
+@dataclass(slots=True)
+class _Linted:
+    """What was read: how many files of each kind, the checks without an error, and all findings."""
+
+    findings: list[Finding] = field(default_factory=list)
+    plans: int = 0
+    check_files: int = 0
+    checks: list["Check"] = field(default_factory=list)
+
+
+def _check_file(path: str, args: argparse.Namespace, linted: _Linted) -> None:
+    """Check one file, of either kind, and the plan that it is or has."""
+    document, findings = read_document(path)
+    if document is not None and document.data.get("kind") == "ProbeCheck":
+        linted.check_files += 1
+        plan, findings = _check_check(document, findings, args, linted)
+    else:
+        linted.plans += 1
+        plan = None
+        if document is not None:
+            plan, findings = check_document(document, findings, **overrides(args))
+    linted.findings += _check_on_hosts(plan, findings, args)
+
+
+def _check_check(
+    document: Document, findings: list[Finding], args: argparse.Namespace, linted: _Linted
+) -> tuple[Plan | None, list[Finding]]:
+    from orchestrator.check.document.load import inspect_check  # for checks only
+
+    check, findings = inspect_check(document, findings, settings=overrides(args)["settings"])
+    if check is None:
+        return None, findings
+    linted.checks.append(check)
+    return check.plan, findings
+
+
+def _find_repeated_names(checks: Sequence["Check"]) -> list[Finding]:
+    if not checks:
+        return []
+    from orchestrator.check.document.load import find_repeated_names  # for checks only
+
+    return find_repeated_names(checks)
+
+
+def _check_on_hosts(
+    plan: Plan | None, findings: list[Finding], args: argparse.Namespace
+) -> list[Finding]:
+    """The findings, and those about the hosts and kernels that the command line names."""
     policies = further_policies(args) if plan is not None and args.policy else ()
     if plan is not None and policies:
         findings = [*findings, *_check_policies(plan, policies)]
@@ -149,9 +201,9 @@ def _find_plans(path: str, findings: list[Finding]) -> Iterator[str]:
             found = True
             yield file
     if not found:
-        hint = "plans end in .yaml or .yml and contain `kind: ProbePlan`"
+        hint = "plans end in .yaml or .yml and contain `kind: ProbePlan`, checks `kind: ProbeCheck`"
         place = Position(file=path)
-        message = f"no plans in the directory {path!r}"
+        message = f"no plans and no checks in the directory {path!r}"
         findings.append(Finding(code="PP012", message=message, position=place, hint=hint))
 
 
@@ -252,10 +304,13 @@ FORMATS: Mapping[str, Callable[[Sequence[Finding]], str]] = {
 }
 
 
-def _summarize(plans: int, findings: Sequence[Finding]) -> str:
+def _summarize(linted: _Linted) -> str:
+    findings = linted.findings
     errors = sum(finding.severity == "error" for finding in findings)
     warnings = len(findings) - errors
-    parts = [_count(plans, "plan"), _count(errors, "error") if errors else "no errors"]
+    files = [_count(linted.plans, "plan")] if linted.plans or not linted.check_files else []
+    files += [_count(linted.check_files, "check")] if linted.check_files else []
+    parts = [*files, _count(errors, "error") if errors else "no errors"]
     return ", ".join(parts + ([_count(warnings, "warning")] if warnings else []))
 
 

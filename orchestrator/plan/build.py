@@ -47,7 +47,7 @@ def build_plan(data: Mapping[str, Any], collector: FindingCollector, overrides: 
     reader = DocumentReader(data, params, collector)
     bounds = _override_limits(_read_limits(reader), overrides.limits, collector)
     return Plan(
-        metadata=_read_metadata(data.get("metadata", {})),
+        metadata=read_metadata(data.get("metadata", {})),
         limits=bounds,
         target=_override_target(_read_target(reader), overrides.target, collector),
         probes=tuple(build_probe(reader, name) for name in data.get("probes", {})),
@@ -66,7 +66,8 @@ def build_plan(data: Mapping[str, Any], collector: FindingCollector, overrides: 
     )
 
 
-def _read_metadata(data: Mapping[str, Any]) -> Metadata:
+def read_metadata(data: Mapping[str, Any]) -> Metadata:
+    """The head of a document, a plan or a check."""
     return Metadata(
         name=data.get("name", ""),
         summary=data.get("summary", ""),

@@ -1,14 +1,15 @@
 """From a file to a `Plan`, with all findings at once."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.plan.build import Overrides, build_plan
 from orchestrator.plan.document.document_paths import Data, DocumentPath
 from orchestrator.plan.document.finding_collector import FindingCollector
-from orchestrator.plan.document.parse import parse_document
-from orchestrator.plan.document.schema import check_schema
+from orchestrator.plan.document.parse import Document, parse_document
+from orchestrator.plan.document.schema import PLAN_SCHEMA, check_schema
 from orchestrator.plan.document.source import read_source
 from orchestrator.plan.findings import Finding, PlanError, has_errors
 from orchestrator.plan.model import Plan
@@ -30,7 +31,9 @@ def load_plan(
     Raises PlanError with every error; required params must have a value (PP068).
     """
     overrides = Overrides(settings=settings, target=target, limits=limits)
-    plan, findings = _read_plan(source, overrides, thorough=False)
+    plan, (document, findings) = None, read_document(source)
+    if document is not None:
+        plan, findings = plan_from_document(document, findings, overrides, thorough=False)
     if plan is not None:
         refused = {finding.position.file for finding in findings if finding.code == "PP067"}
         findings = [*findings, *_find_unset_params(plan, refused)]
@@ -50,36 +53,80 @@ def check_plan(
 
     Required params need no value; attach points that wait for one are `deferred`.
     """
-    overrides = Overrides(settings=settings, target=target, limits=limits)
-    plan, findings = _read_plan(source, overrides, thorough=True)
-    ordered = sorted(findings, key=lambda finding: (finding.position, finding.code))
-    return (None if has_errors(findings) else plan), ordered
+    document, findings = read_document(source)
+    if document is None:
+        return None, order_findings(findings)
+    return check_document(document, findings, settings=settings, target=target, limits=limits)
 
 
-def _read_plan(
-    source: str | Path | bytes, overrides: Overrides, *, thorough: bool
+def check_document(
+    document: Document,
+    findings: list[Finding],
+    *,
+    settings: Mapping[str, str] = _NONE,
+    target: Mapping[str, str] = _NONE,
+    limits: Mapping[str, str] = _NONE,
 ) -> tuple[Plan | None, list[Finding]]:
+    """As `check_plan`, of a document that has been read, with the `findings` from that."""
+    overrides = Overrides(settings=settings, target=target, limits=limits)
+    plan, findings = plan_from_document(document, findings, overrides)
+    return (None if has_errors(findings) else plan), order_findings(findings)
+
+
+def order_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings in order of place."""
+    return sorted(findings, key=lambda finding: (finding.position, finding.code))
+
+
+def read_document(source: str | Path | bytes) -> tuple[Document | None, list[Finding]]:
+    """The document at a path (`-`: standard input) or in bytes, whatever its kind. Without one the
+    findings say why."""
     try:
         content, file = (source, "<plan>") if isinstance(source, bytes) else read_source(source)
     except PlanError as error:
         return None, list(error.findings)
-    document, findings = parse_document(content, file)
-    if document is None:
-        return None, findings
-    faults = check_schema(document, thorough=thorough)
-    findings = _first_causes(findings, [finding for _, finding in faults])
-    if any(finding.code in ("PP035", "PP036") for finding in findings):
-        return None, findings  # another language: further findings would mislead
+    return parse_document(content, file)
+
+
+def plan_from_document(
+    document: Document, findings: list[Finding], overrides: Overrides, *, thorough: bool = True
+) -> tuple[Plan | None, list[Finding]]:
+    """The plan that a document means, where it means one, and `findings` with those about it."""
+    checked = check_content(document, findings, PLAN_SCHEMA, thorough=thorough)
+    if checked.data is None:
+        return None, checked.findings
+    collector = checked.collector
+    plan = build_plan(checked.data, collector, overrides)
+    check_meaning(plan, checked.data, collector)
+    return plan, join_findings(checked.findings, collector.findings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedContent:
+    """What the schema left of a document: its `data` (None: the document is of another language),
+    a collector for what is found later, and the findings so far."""
+
+    data: Any
+    collector: FindingCollector
+    findings: list[Finding]
+
+
+def check_content(
+    document: Document, findings: list[Finding], schema: str, *, thorough: bool
+) -> CheckedContent:
+    """Compare a document with a schema, and take away what the schema refuses."""
+    faults = check_schema(document, schema, thorough=thorough)
+    findings = join_findings(findings, [finding for _, finding in faults])
     refused_paths = frozenset(path for path, _ in faults) | document.lost
     collector = FindingCollector(document=document, refused_paths=refused_paths)
-    data: Any = _prune_refused(document.data, (), refused_paths)
-    plan = build_plan(data, collector, overrides)
-    check_meaning(plan, data, collector)
-    return plan, _first_causes(findings, collector.findings)
+    # Of another language: further findings would mislead.
+    foreign = any(finding.code in ("PP035", "PP036") for finding in findings)
+    data: Any = None if foreign else _prune_refused(document.data, (), refused_paths)
+    return CheckedContent(data=data, collector=collector, findings=findings)
 
 
-def _first_causes(before: list[Finding], after: list[Finding]) -> list[Finding]:
-    """Both, without later findings at a position where an earlier stage found the cause."""
+def join_findings(before: list[Finding], after: list[Finding]) -> list[Finding]:
+    """Both lists, without later findings at a position where an earlier stage found the cause."""
     known = {finding.position for finding in before if finding.position.line}
     return [*before, *(finding for finding in after if finding.position not in known)]
 

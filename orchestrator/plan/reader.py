@@ -71,7 +71,9 @@ class DocumentReader:
             self.collector.add(code, f"{path[-1]}: {error}", self.place(path), error.hint)
             return default
 
-    def expression(self, path: DocumentPath, *, fractions: bool = False) -> Expr | None:
+    def expression(
+        self, path: DocumentPath, *, fractions: bool = False, filters: bool = False
+    ) -> Expr | None:
         """The expression at `path`; None when there is none or it cannot be parsed."""
         raw = self.get(path)
         if raw is None:
@@ -79,7 +81,7 @@ class DocumentReader:
         text = str(raw).lower() if isinstance(raw, bool) else str(raw)
         folded = path in self.collector.document.folded
         try:
-            parsed = parse(text, self.place(path), fractions=fractions)
+            parsed = parse(text, self.place(path), fractions=fractions, filters=filters)
             expr = fill_texts(parsed, text_values(self.params))
         except PlanError as error:
             findings = error.findings

@@ -208,12 +208,12 @@ def syscall_counts() -> None:
 
 def syscall_counts_seen(ran: "Ran") -> None:
     """By the call's name, and by the program; 64 is semget in the table of 64-bit calls."""
-    assert ran.value("call", "calls", call="getppid") == 1000
-    assert ran.value("call", "calls", call="getppid (32-bit)") == 70
-    assert ran.value("call", "calls", call="semget") == 0
+    assert ran.value("call", "calls", number="getppid") == 1000
+    assert ran.value("call", "calls", number="getppid (32-bit)") == 70
+    assert ran.value("call", "calls", number="semget") == 0
     assert ran.value("call", "programs", comm="python3") >= 1090
-    assert ran.value("call", "failed", call="getppid") == 0
-    assert ran.value("call", "failed", call="read (32-bit)") == 20
+    assert ran.value("call", "failed", number="getppid") == 0
+    assert ran.value("call", "failed", number="read (32-bit)") == 20
 
 
 def compat_calls_seen(ran: "Ran") -> None:

@@ -296,8 +296,8 @@ def their_counts(text: str, who: str) -> tuple[int, int]:
 def call_counts(ran: Ran, who: str) -> tuple[int, int]:
     """They count entries, we returns: for the program its exec, of which it only sees the end,
     makes up for its exit, of which there is only the beginning."""
-    assert ran.value("call", "failed", call="getpmsg") == MANY
-    return ran.value("call", "calls", call="getpmsg"), ran.value("call", "programs", comm=who)
+    assert ran.value("call", "failed", number="getpmsg") == MANY
+    return ran.value("call", "calls", number="getpmsg"), ran.value("call", "programs", comm=who)
 
 
 def their_messages(text: str, _who: str) -> dict[str, int]:

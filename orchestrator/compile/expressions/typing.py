@@ -116,8 +116,8 @@ class Typer:
                 return self._type_call(node)
             case syntax.TupleOf():
                 return self._type_tuple(node)
-            case syntax.Fraction():
-                raise AssertionError("fractions are parsed for figures only")
+            case syntax.Fraction() | syntax.Filtered():
+                raise AssertionError("fractions and filters are parsed for figures only")
 
     def _type_name(self, node: syntax.Name) -> Node:
         name = node.id

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from orchestrator.plan.codes import (
     backend,
+    checks,
     document,
     expressions,
     kernel,
@@ -24,6 +25,7 @@ GROUPS: Mapping[str, tuple[FindingCode, ...]] = {
     "On a kernel": kernel.CODES,
     "Backends": backend.CODES,
     "Policies": policy.CODES,
+    "Checks": checks.CODES,
 }
 CODES: Mapping[str, FindingCode] = {
     entry.code: entry for entries in GROUPS.values() for entry in entries

@@ -1,4 +1,4 @@
-"""The JSON Schema of plans, and findings for what does not fit it."""
+"""The JSON Schemas of documents, and findings for what does not fit it."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +17,7 @@ LANGUAGE = (1, 0)
 
 PLAN_SCHEMA = "plan-v1.schema.json"
 POLICY_SCHEMA = "policy-v1.schema.json"
+CHECK_SCHEMA = "check-v1.schema.json"
 
 #: Finding near names takes time; a file with a thousand unknown keys is not a misspelt plan.
 MAX_SUGGESTIONS = 50
@@ -72,7 +73,7 @@ def _requires_newer(document: Document) -> SchemaFault | None:
     )
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _make_validator(name: str) -> Any:
     from jsonschema import Draft202012Validator, ValidationError, validators  # 50 ms: lazily
 
@@ -98,7 +99,8 @@ def _show_value(value: Any) -> str:
 
 
 def _show_path(error: Any, path: DocumentPath) -> str:
-    """The path in words; for the whole document, the noun of the schema's title: plan or policy."""
+    """The path in words; for the whole document, the noun of the schema's title: plan, policy or
+    check."""
     if path:
         return "`" + ".".join(map(str, path)) + "`"
     return f"the {error.schema['title'].split()[1].rstrip(',')}"

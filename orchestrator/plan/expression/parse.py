@@ -18,6 +18,7 @@ from orchestrator.plan.expression.syntax import (
     Call,
     Compare,
     Contains,
+    Filtered,
     Fraction,
     IfElse,
     Logic,
@@ -56,9 +57,12 @@ def _parse_python(text: str) -> ast.Expression:
         return ast.parse(text, mode="eval")
 
 
-def parse(text: str, position: Position = NOWHERE, *, fractions: bool = False) -> Expr:
+def parse(
+    text: str, position: Position = NOWHERE, *, fractions: bool = False, filters: bool = False
+) -> Expr:
     """Parse one expression; raises PlanError (PP020: syntax, PP021: not part of the language).
-    `fractions`: numbers with a point are allowed; only in figures, which no kernel computes."""
+    `fractions`: numbers with a point are allowed; only in figures, which no kernel computes.
+    `filters`: METRIC[CONDITION] is allowed; only in what a check expects."""
     _check_size(text, position)
     _check_foreign_operators(text, position)
     try:
@@ -68,7 +72,7 @@ def parse(text: str, position: Position = NOWHERE, *, fractions: bool = False) -
     except (ValueError, RecursionError, MemoryError) as error:
         raise plan_error("PP020", f"cannot parse {_quote(text)}: {error}", position) from None
     lead = len(text) - len(text.lstrip())
-    converter = _Converter(text.strip(), lead, position, fractions=fractions)
+    converter = _Converter(text.strip(), lead, position, fractions=fractions, filters=filters)
     return Expr(text=text, root=converter.convert_node(tree.body), position=position)
 
 
@@ -186,9 +190,11 @@ _UNARY: dict[type[ast.unaryop], str] = {ast.USub: "-", ast.Invert: "~", ast.Not:
 class _Converter:
     """Converts Python's tree to ours, with character columns (Python counts UTF-8 bytes)."""
 
-    def __init__(self, text: str, lead: int, position: Position, *, fractions: bool) -> None:
+    def __init__(
+        self, text: str, lead: int, position: Position, *, fractions: bool, filters: bool
+    ) -> None:
         self.text, self.lead, self.position = text, lead, position
-        self.fractions = fractions
+        self.fractions, self.filters = fractions, filters
         self.starts = [0, *(match.end() for match in _NEWLINE.finditer(text))]
         self.depth = 0
 
@@ -211,7 +217,7 @@ class _Converter:
         if self.depth > 4 * MAX_DEPTH:
             raise self.refuse_node(node, "the expression nests too deeply", "split it with `let`")
         handler = _HANDLERS.get(type(node))
-        if handler is None:
+        if handler is None or (isinstance(node, ast.Subscript) and not self.filters):
             raise self.refuse_node(
                 node,
                 f"{self.source_of(node)} ({type(node).__name__}) is not part of the "
@@ -237,7 +243,7 @@ class _Converter:
                 raise self.refuse_node(node, "half of a surrogate pair is not a character")
             return TextLiteral(value, at)
         if isinstance(value, float) and self.fractions and math.isfinite(value):
-            return Fraction(value, at)
+            return Fraction(value, at, ast.get_source_segment(self.text, node) or "")
         hint = "there are no fractions: scale the number, e.g. `10*us` for 0.01 ms"
         raise self.refuse_node(
             node, f"the constant {value!r} is not allowed", hint if isinstance(value, float) else ""
@@ -335,6 +341,10 @@ class _Converter:
             )
         return Call(node.func.id, tuple(map(self.convert_node, node.args)), self.column_of(node))
 
+    def convert_filtered(self, node: ast.Subscript) -> SyntaxNode:
+        base, condition = self.convert_node(node.value), self.convert_node(node.slice)
+        return Filtered(base, condition, self.column_of(node))
+
     def convert_tuple(self, node: ast.Tuple) -> SyntaxNode:
         return TupleOf(tuple(map(self.convert_node, node.elts)), self.column_of(node))
 
@@ -349,5 +359,6 @@ _HANDLERS: dict[type[ast.expr], Callable[[_Converter, "ast.expr"], SyntaxNode]] 
     ast.BoolOp: _Converter.convert_logic,  # type: ignore[dict-item]
     ast.IfExp: _Converter.convert_if_else,  # type: ignore[dict-item]
     ast.Call: _Converter.convert_call,  # type: ignore[dict-item]
+    ast.Subscript: _Converter.convert_filtered,  # type: ignore[dict-item]
     ast.Tuple: _Converter.convert_tuple,  # type: ignore[dict-item]
 }

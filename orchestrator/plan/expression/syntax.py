@@ -1,7 +1,7 @@
 """The untyped nodes of expressions, as written; `at` is the column in the text."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,12 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Fraction:
-    """A number with a point; only in figures, which are computed from metrics in user space."""
+    """A number with a point; only in figures, which are computed from metrics in user space.
+    `text`: its digits as written, where a float would round them."""
 
     value: float
     at: int = 0
+    text: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,15 @@ class TupleOf:
     at: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """`base[condition]`: some of a metric's cells; only in what a check expects."""
+
+    base: "SyntaxNode"
+    condition: "SyntaxNode"
+    at: int = 0
+
+
 SyntaxNode = (
     Name
     | MemberOf
@@ -143,6 +154,7 @@ SyntaxNode = (
     | IfElse
     | Call
     | TupleOf
+    | Filtered
 )
 
 
@@ -172,5 +184,7 @@ def children(node: SyntaxNode) -> tuple[SyntaxNode, ...]:
             return args
         case TupleOf(items=items):
             return items
+        case Filtered(base=base, condition=condition):
+            return (base, condition)
         case _:
             return ()

@@ -94,7 +94,7 @@ def test_a_directory_without_plans_is_an_error(tmp_path: Path) -> None:
     """A gate must not pass because it checked nothing."""
     done = lint(tmp_path)
     assert done.returncode == 2
-    assert f"{tmp_path}: error[PP012]: no plans in the directory" in done.stdout
+    assert f"{tmp_path}: error[PP012]: no plans and no checks in the directory" in done.stdout
 
 
 def test_json_holds_every_part_of_a_finding(tmp_path: Path) -> None:
@@ -346,3 +346,49 @@ def test_what_is_no_recording_is_told(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert str(junk) in done.stderr
     assert lint(GOOD, "--kernel", tmp_path / "none").returncode == 2
+
+
+# ---------------------------------------------------------------- checks
+
+CHECK = """\
+apiVersion: probeplan/v1
+kind: ProbeCheck
+metadata: {name: quiet, summary: Tests make nothing durable}
+plan: fsync
+workload: {run: [make, test]}
+expect: {syncs: sync.calls == 0}
+"""
+
+
+def test_checks_are_linted_beside_plans(tmp_path: Path) -> None:
+    (tmp_path / "check.yaml").write_text(CHECK)
+    (tmp_path / "plan.yaml").write_bytes(GOOD.read_bytes())
+    done = lint(tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "1 plan, 1 check, no errors\n"
+
+
+def test_a_check_is_refused_at_its_place_and_two_of_one_name_are_one_too_many(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.yaml").write_text(CHECK)
+    (tmp_path / "b.yaml").write_text(CHECK)
+    done = lint(tmp_path)
+    assert done.returncode == 2
+    assert f"{tmp_path}/b.yaml:3:18: error[PP210]" in done.stdout
+    (tmp_path / "b.yaml").write_text(CHECK.replace("sync.calls", "sync.cals"))
+    done = lint(tmp_path)
+    assert done.returncode == 2
+    assert f"{tmp_path}/b.yaml:6:17: error[PP071]: there is no metric 'sync.cals'" in done.stdout
+    assert done.stderr == "2 checks, 1 error\n"
+
+
+def test_the_plan_of_a_check_is_checked_against_kernels_and_policies(tmp_path: Path) -> None:
+    body = "{probes: {sync: {attach: 'function:no_such', metrics: {calls: {count: true}}}}}"
+    file = tmp_path / "a.yaml"
+    file.write_text(CHECK.replace("plan: fsync", f"plan: {body}"))
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("apiVersion: probeplan/v1\nkind: Policy\ndeny_kinds: [function]\n")
+    assert lint(file).returncode == 0
+    assert f"{file}:4:" in lint(file, "--kernel", FACTS).stdout
+    assert "PP121" in lint(file, "--policy", policy).stdout

@@ -6,13 +6,14 @@ import re
 import pytest
 
 from orchestrator.backends import backend
+from orchestrator.check.document.load import inspect_check, is_check
 from orchestrator.compile.lower import compile_plan
 from orchestrator.kernel.constants import GROUPS
 from orchestrator.kernel.facts import KernelFacts, load_facts
 from orchestrator.plan import figures as plan_figures
 from orchestrator.plan.attach_kinds import ATTACH_KINDS, KINDS
 from orchestrator.plan.expression import names
-from orchestrator.plan.load import check_plan, load_plan
+from orchestrator.plan.load import check_document, check_plan, load_plan, read_document
 from tests.support.paths import KERNELS, ROOT
 from tests.unit.docs.pages import DOCS, HEAD, PAGES, Block, blocks, rows, section, whole_plan
 
@@ -137,7 +138,10 @@ def _yaml_blocks() -> list[Block]:
 
 @pytest.mark.parametrize("block", _yaml_blocks(), ids=str)
 def test_every_example_lints_clean(block: Block) -> None:
-    _plan, findings = check_plan(whole_plan(block.text).encode())
+    document, findings = read_document(whole_plan(block.text).encode())
+    assert document is not None
+    inspect = inspect_check if is_check(document) else check_document
+    _, findings = inspect(document, findings)
     assert not findings, "\n".join(map(str, findings))
 
 

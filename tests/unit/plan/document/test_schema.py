@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from orchestrator.plan.document import quick_check as quick
 from orchestrator.plan.document.parse import Document, parse_document
-from orchestrator.plan.document.schema import check_schema, load_schema
+from orchestrator.plan.document.schema import CHECK_SCHEMA, check_schema, load_schema
 from tests.support.plans import RECIPES, VALID, damaged, data_of
 
 SCHEMA = load_schema()
+CHECKS = load_schema(CHECK_SCHEMA)
 PLANS = [data_of(path) for path in (*VALID, *RECIPES)]
 
 
@@ -31,16 +32,32 @@ def _properties(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, An
             yield from _properties(value, path)
 
 
-PROPERTIES = list(_properties(SCHEMA))
+PROPERTIES = [
+    *((path, rule, required, SCHEMA) for path, rule, required in _properties(SCHEMA)),
+    *((f"check{path}", rule, required, CHECKS) for path, rule, required in _properties(CHECKS)),
+]
 
 
-def test_schema_is_valid_2020_12() -> None:
+@pytest.mark.parametrize("schema", [SCHEMA, CHECKS], ids=["plan", "check"])
+def test_schema_is_valid_2020_12(schema: dict[str, Any]) -> None:
     """The schema follows its own meta-schema."""
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 
 
-@pytest.mark.parametrize(("rule", "required"), [pytest.param(r, n, id=p) for p, r, n in PROPERTIES])
+def test_what_plans_and_checks_share_is_the_same_in_both() -> None:
+    """Schemas do not refer to each other's files; a change to one has to be made to the other."""
+    shared = SCHEMA["$defs"].keys() & CHECKS["$defs"].keys()
+    assert shared == {"name", "expression", "duration", "param"}
+    assert all(SCHEMA["$defs"][name] == CHECKS["$defs"][name] for name in shared)
+    heads = [schema["properties"]["metadata"] for schema in (SCHEMA, CHECKS)]
+    assert heads[0]["properties"].keys() == heads[1]["properties"].keys()
+    assert heads[0]["properties"]["name"]["pattern"] == heads[1]["properties"]["name"]["pattern"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "required"), [pytest.param(r, n, id=p) for p, r, n, _ in PROPERTIES]
+)
 def test_every_property_is_documented(rule: dict[str, Any], required: bool) -> None:
     """Each has a description and examples, and a default or a word on what its absence means."""
     assert rule["description"].endswith(".")
@@ -49,17 +66,21 @@ def test_every_property_is_documented(rule: dict[str, Any], required: bool) -> N
     assert required != ("default" in rule or absence) or absence
 
 
-@pytest.mark.parametrize(("rule"), [pytest.param(r, id=p) for p, r, _ in PROPERTIES])
-def test_examples_and_defaults_fit_their_own_rule(rule: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("rule", "schema"), [pytest.param(r, s, id=p) for p, r, _, s in PROPERTIES]
+)
+def test_examples_and_defaults_fit_their_own_rule(
+    rule: dict[str, Any], schema: dict[str, Any]
+) -> None:
     """What an editor offers is accepted."""
     values = [*rule["examples"], *([rule["default"]] if "default" in rule else [])]
     for value in values:
-        assert quick.accepts_data(value, rule, SCHEMA), value
+        assert quick.accepts_data(value, rule, schema), value
 
 
 def test_schema_has_no_alternatives() -> None:
     """Without anyOf and its like, an error points at the one real cause."""
-    text = str(SCHEMA)
+    text = str(SCHEMA) + str(CHECKS)
     assert not any(word in text for word in ("anyOf", "oneOf", "allOf", "'not'", "'if'"))
 
 

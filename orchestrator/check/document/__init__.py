@@ -1,0 +1,1 @@
+"""From a file of kind ProbeCheck to a check."""

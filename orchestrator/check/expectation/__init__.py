@@ -1,0 +1,1 @@
+"""Expectations: their form, what they may name, and their exact values."""

@@ -33,9 +33,11 @@ class UserNames(Protocol):
 
 
 class StackBook:
-    """The resolved stacks of one run, by id. `users` names those of processes (None: this process
-    does, without bounds). `numbers_are_ours` False: this is a PID namespace, in
-    which processes cannot be found by the kernel's ids."""
+    """The names of one run's stacks, by id. A stack is kept as the names of its frames alone, each
+    text once, which takes about as much memory as the kernel's map of stacks; that map bounds their
+    number, and the kernel counts what did not fit. `users` names those of processes (None: this
+    process does, without bounds). `numbers_are_ours` False: this is a PID namespace, in which
+    processes cannot be found by the kernel's ids."""
 
     def __init__(
         self,
@@ -46,34 +48,30 @@ class StackBook:
     ) -> None:
         self._kernel, self._users = kernel, users or ProcessNames(FileCache())
         self._numbers_are_ours = numbers_are_ours
-        self._known: dict[int, KnownStack] = {}
+        self._names: dict[int, tuple[str, ...]] = {}
+        self._texts: dict[str, str] = {}
+        #: The number of stacks with missing names: their `why` gave the reason.
+        self.unnamed = 0
 
     def __contains__(self, stack_id: int) -> bool:
-        return stack_id in self._known
-
-    @property
-    def unnamed(self) -> int:
-        """The number of stacks with missing names: their `why` gives the reason."""
-        return sum(bool(known.why) for known in self._known.values())
+        return stack_id in self._names
 
     def learn(self, stacks: Iterable[Stack]) -> list[KnownStack]:
-        """Resolve the new stacks, and return them."""
-        new = [stack for stack in stacks if stack.id not in self._known]
+        """Resolve the new stacks, and return them: their frames are not kept."""
+        new = [stack for stack in stacks if stack.id not in self._names]
         resolved = list(self._name_user_stacks(new))  # first, since processes may exit
         resolved += self._name_kernel_stacks([stack for stack in new if stack.space == "kernel"])
-        self._known |= {known.stack.id: known for known in resolved}
+        once = self._texts.setdefault
+        for known in resolved:
+            self._names[known.stack.id] = tuple([once(name, name) for name in known.names])
+            self.unnamed += bool(known.why)
         return resolved
-
-    def get(self, stack_id: int) -> KnownStack | None:
-        """The stack, None for one that was lost or is not known yet."""
-        return self._known.get(stack_id)
 
     def names(self, stack_id: int) -> tuple[str, ...] | None:
         """The names of a stack's frames, from the innermost outwards; None: it was lost."""
         if stack_id == EMPTY_STACK:
             return ()
-        known = self._known.get(stack_id)
-        return None if known is None else known.names
+        return self._names.get(stack_id)
 
     def close(self) -> None:
         """No more stacks of processes follow."""

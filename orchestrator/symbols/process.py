@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from orchestrator.binaries.elf_image import ElfError
 from orchestrator.symbols.code_map import CodeMap, code_map_version, read_code_map
@@ -20,9 +21,14 @@ from orchestrator.symbols.frames import Frame, make_frame
 __all__ = ["DENIED", "GONE", "FileCache", "NamedStacks", "Process", "ProcessNames", "Region"]
 __all__ += ["regions_of"]
 
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 PROC = Path("/proc")
 GONE = "the process exited before its memory map could be read"
 DENIED = "reading its memory map needs CAP_SYS_PTRACE"
+#: What is kept at most; beyond it what was not used for longest is forgotten, and read again if it
+#: is needed. A process that has exited by then is one without names.
+_MOST_PROCESSES, _MOST_FILES, _MOST_UNREADABLE = 512, 256, 4096
 _DELETED = " (deleted)"
 _MAPS_CHARACTERS = 16 << 20  # 65,530 mappings at most by default (vm.max_map_count), of 100 each
 
@@ -78,13 +84,16 @@ class FileCache:
         if not region.inode:
             return None
         key = (region.device, region.inode)
-        if key not in self._read and (*key, pid) not in self._unreadable:
-            opened = self._open_file(pid, region)
-            if opened is not None:
-                self._read[key] = opened
-            else:  # another process may have a way to it
+        known = self._read.pop(key, None)
+        if known is None and (*key, pid) not in self._unreadable:
+            known = self._open_file(pid, region)
+            if known is None:  # another process may have a way to it
+                if len(self._unreadable) >= _MOST_UNREADABLE:
+                    self._unreadable.clear()
                 self._unreadable.add((*key, pid))
-        return self._read.get(key)
+        if known is not None:
+            _keep_latest(self._read, key, known, _MOST_FILES)
+        return known
 
     def _open_file(self, pid: int, region: Region) -> FileSymbols | None:
         base = self.proc / str(pid)
@@ -121,6 +130,13 @@ class NamedStacks:
     why: str
 
 
+def _keep_latest(kept: dict[_Key, _Value], key: _Key, value: _Value, most: int) -> None:
+    """Put `value` behind the others, and forget the first where there are more than `most`."""
+    kept[key] = value
+    if len(kept) > most:
+        del kept[next(iter(kept))]
+
+
 class ProcessNames:
     """Names the stacks of processes."""
 
@@ -130,7 +146,8 @@ class ProcessNames:
 
     def name_stacks(self, pid: int, stacks: Sequence[Sequence[int]]) -> NamedStacks:
         """The frames of some stacks of process `pid`."""
-        process = self._processes.setdefault(pid, Process(pid, self._binaries))
+        process = self._processes.pop(pid, None) or Process(pid, self._binaries)
+        _keep_latest(self._processes, pid, process, _MOST_PROCESSES)
         frames = [process.frames(tuple(stack)) for stack in stacks]
         return NamedStacks(frames=frames, why=process.why)
 

@@ -3,6 +3,8 @@
 import ctypes
 import os
 import subprocess
+import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,7 +15,15 @@ from orchestrator.symbols.code_map import CodeMap, read_code_map
 from orchestrator.symbols.file_symbols import FileSymbols
 from orchestrator.symbols.frames import EMPTY_STACK, LOST_STACK, Stack, make_frame
 from orchestrator.symbols.kernel_symbols import KernelSymbols, drop_machinery
-from orchestrator.symbols.process import DENIED, GONE, FileCache, Process, regions_of
+from orchestrator.symbols.process import (
+    DENIED,
+    GONE,
+    FileCache,
+    NamedStacks,
+    Process,
+    ProcessNames,
+    regions_of,
+)
 
 KALLSYMS = b"""\
 0000000000000000 A fixed_percpu_data
@@ -262,3 +272,54 @@ def test_a_lost_stack_is_null_and_one_without_frames_is_empty() -> None:
     book = StackBook()
     assert book.names(LOST_STACK) is None
     assert book.names(EMPTY_STACK) == ()
+
+
+class FreshNames:
+    """Names user stacks as a child does: no two answers share a text. Few names, many
+    stacks."""
+
+    def name_stacks(self, pid: int, stacks: Sequence[Sequence[int]]) -> NamedStacks:
+        del pid
+        frames = [
+            [make_frame(at, f"a_function_with_a_long_name_{at % 64}") for at in addresses]
+            for addresses in stacks
+        ]
+        return NamedStacks(frames=frames, why="")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_the_book_keeps_no_more_of_a_stack_than_the_kernels_map_of_them_does() -> None:
+    """So limits.memory bounds it, too: 8 bytes an address, and what a dictionary costs."""
+    count, depth = 2_000, 40
+    book = StackBook(users=FreshNames())
+    tracemalloc.start()
+    try:
+        for number in range(2, 2 + count):
+            addresses = [(number + step) % 64 for step in range(depth)]
+            assert len(book.learn([stack(number, *addresses, pid=7)])) == 1
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < count * (8 * depth + 256)
+    assert book.names(2) is not None
+
+
+def test_processes_that_were_named_long_ago_are_forgotten_and_the_latest_are_not(
+    tmp_path: Path,
+) -> None:
+    """As the reason shows once they have exited: only what was read before has a map."""
+    names = ProcessNames(FileCache(tmp_path))
+    for pid in range(1, 601):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "maps").write_text("1000-2000 r-xp 0 00:00 0 [anon:x]\n")
+        assert names.name_stacks(pid, [(0x1004,)]).why == ""
+        assert names.name_stacks(1, [(0x1004,)]).why == ""  # it is used all the time
+    for maps in tmp_path.glob("*/maps"):
+        maps.unlink()
+    assert names.name_stacks(600, [(0x1004,)]).frames[0][0].name == "0x1004 ([anon:x])"
+    assert names.name_stacks(1, [(0x1004,)]).why == ""
+    assert names.name_stacks(2, [(0x1004,)]) == NamedStacks(
+        frames=[(make_frame(0x1004),)], why=GONE
+    )

@@ -3,11 +3,14 @@
 import lzma
 import os
 import re
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from orchestrator.kernel.btf import Btf
 from orchestrator.kernel.btf_blob import Blob
+from orchestrator.kernel.btf_types import BtfError
 from orchestrator.kernel.feature import Feature
 from orchestrator.kernel.features import LiveFeatures
 from orchestrator.kernel.module_types import KernelTypes
@@ -19,6 +22,7 @@ from orchestrator.kernel.tree import LiveTree, cpu_list, read_text, tracing_path
 __all__ = ["Feature", "KernelFacts", "live_facts", "load_facts", "save_facts"]
 
 _BTF = "sys/kernel/btf"
+_Types = TypeVar("_Types", Blob, Btf)
 _SYSCALL = re.compile(r"^__(?:x64|arm64|s390x|riscv)_sys_(\w+)$")
 
 
@@ -40,6 +44,7 @@ class KernelFacts:
         self.symbols = Symbols(kept.tree)
         self._tracepoints: dict[tuple[str, str], Tracepoint | None] = {}
         self._module_types: dict[str, Btf | None] = {}
+        self._unread_types: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"KernelFacts({self.release} {self.arch}, {self.source})"
@@ -68,11 +73,10 @@ class KernelFacts:
 
     @cached_property
     def btf(self) -> KernelTypes | None:
-        """The types of the kernel and its modules, or None where it has no BTF. Raises BtfError for
-        a broken blob."""
-        try:
-            blob = Blob.parse(self.tree.read(f"{_BTF}/vmlinux"))
-        except OSError:
+        """The types of the kernel and its modules, or None where there are none that can be read:
+        `why_no_types` says why."""
+        blob = self._read_types("vmlinux", Blob.parse)
+        if blob is None:
             return None
         modules = [name for name in self.tree.names(_BTF) if name != "vmlinux"]
         return KernelTypes(blob, modules, self.module_btf)
@@ -84,11 +88,30 @@ class KernelFacts:
             self._module_types[module] = self._read_btf(module) if known else None
         return self._module_types[module]
 
+    @property
+    def why_no_types(self) -> str:
+        """Why types that this kernel or a loaded module has could not be used, as far as they were
+        asked for; "" where there are none, or none failed."""
+        if self.btf is None and not self._unread_types:
+            missing = self.feature("btf")
+            return missing.detail if missing.state == "unknown" else ""
+        return "; ".join(self._unread_types.values())
+
     def _read_btf(self, module: str) -> Btf | None:
+        return self._read_types(module, lambda data: Btf.from_bytes(data, self.btf))
+
+    def _read_types(self, name: str, parse: Callable[[bytes], _Types]) -> _Types | None:
+        """None where there are none, and also where they cannot be read, which is kept."""
+        path = f"{_BTF}/{name}"
         try:
-            return Btf.from_bytes(self.tree.read(f"{_BTF}/{module}"), self.btf)
-        except OSError:
+            return parse(self.tree.read(path))
+        except FileNotFoundError:
             return None
+        except OSError as error:
+            self._unread_types[name] = f"/{path} cannot be read: {error.strerror}"
+        except BtfError as error:
+            self._unread_types[name] = f"/{path} cannot be used: {error}"
+        return None
 
     def tracepoint(self, category: str, event: str) -> Tracepoint | None:
         """The event's record layout, or None where the kernel has no such tracepoint."""

@@ -5,16 +5,25 @@ The mini-HOWTO `tracing/README` names exactly the syntax that the kernel was bui
 """
 
 import errno
+import os
 import re
 from collections.abc import Callable
 
 from orchestrator.kernel.feature import Feature, no, unknown, yes
-from orchestrator.kernel.tree import TRACING_PATHS, Tree, read_text, tracing_path
+from orchestrator.kernel.tree import (
+    NO_SYSFS,
+    TRACING_PATHS,
+    Tree,
+    lacks_sysfs,
+    read_text,
+    tracing_path,
+)
 
 Test = Callable[[Tree], Feature]
 
 _NO_TRACEFS = "tracefs is not mounted: mount -t tracefs tracefs /sys/kernel/tracing"
 _PMU = "sys/bus/event_source/devices"
+_BTF = "sys/kernel/btf/vmlinux"
 
 
 def detect_tracefs(tree: Tree) -> Feature:
@@ -24,6 +33,8 @@ def detect_tracefs(tree: Tree) -> Feature:
         return yes(f"mounted at /{path_of_mount}")
     if any(_read_error(tree, f"{path}/README") == errno.EACCES for path in TRACING_PATHS):
         return unknown("tracefs is closed to this user: run as root, or remount it with gid=")
+    if lacks_sysfs(tree):
+        return no(NO_SYSFS)
     if "tracefs" in (read_text(tree, "proc/filesystems") or ""):
         return no(_NO_TRACEFS)
     return no("/proc/filesystems has no tracefs: the kernel needs CONFIG_TRACING")
@@ -65,9 +76,23 @@ def file_feature(path: str, cure: str) -> Test:
     """A feature that exists when a file outside of tracefs does."""
 
     def test(tree: Tree) -> Feature:
+        if not tree.exists(path) and path.startswith("sys/") and lacks_sysfs(tree):
+            return unknown(NO_SYSFS)
         return yes(f"/{path} is there") if tree.exists(path) else no(f"no /{path}: {cure}")
 
     return test
+
+
+def detect_btf(tree: Tree) -> Feature:
+    """Whether the kernel's types can be read."""
+    code = _read_error(tree, _BTF)
+    if code is None:
+        return yes(f"/{_BTF} is there")
+    if code != errno.ENOENT:
+        return unknown(f"/{_BTF} cannot be read: {os.strerror(code)}")
+    if lacks_sysfs(tree):
+        return unknown(NO_SYSFS)
+    return no(f"no /{_BTF}: the kernel needs CONFIG_DEBUG_INFO_BTF=y")
 
 
 def detect_kprobes(tree: Tree) -> Feature:
@@ -118,6 +143,8 @@ def detect_kprobe_blacklist(tree: Tree) -> Feature:
         return yes("/sys/kernel/debug/kprobes/blacklist can be read")
     if detect_kprobes(tree).state == "no":
         return no("the kernel has no kprobes")
+    if lacks_sysfs(tree):
+        return unknown(NO_SYSFS)
     if not tree.names("sys/kernel/debug"):
         return unknown("debugfs is not mounted: mount -t debugfs debugfs /sys/kernel/debug")
     return unknown(f"/sys/kernel/debug/kprobes/blacklist: {errno.errorcode.get(code, code)}")
@@ -135,6 +162,8 @@ def detect_lockdown(tree: Tree) -> Feature:
         return no(f"no /{path}: the kernel is built without lockdown")
     if text is None and "securityfs" not in (read_text(tree, "proc/filesystems") or "securityfs"):
         return no("/proc/filesystems has no securityfs: the kernel is built without lockdown")
+    if text is None and lacks_sysfs(tree):
+        return unknown(NO_SYSFS)
     if text is None:
         return unknown(
             f"/{path} cannot be read: mount -t securityfs securityfs /sys/kernel/security"

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import re
+import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from orchestrator.kernel.btf import Btf, BtfError
 from orchestrator.kernel.feature import Feature, no, unknown, yes
-from orchestrator.kernel.feature_files import Test
+from orchestrator.kernel.feature_files import Test, detect_btf
 from orchestrator.kernel.tree import LiveTree, Tree
 
 if TYPE_CHECKING:
@@ -18,6 +20,14 @@ if TYPE_CHECKING:
 _BTF = "sys/kernel/btf/vmlinux"
 _FENTRY_FUNCTIONS = ("bpf_fentry_test1", "vfs_read", "do_nanosleep")
 _LIBRARY_FOLDERS = ("usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib64", "usr/lib")
+
+_BCC_PACKAGES = "apt install python3-bpfcc (Debian, Ubuntu), dnf install python3-bcc (Fedora)"
+#: Where distributions put the module: Debian's for every Python 3, Fedora's by version.
+_SYSTEM_MODULES = (
+    "usr/lib/python3/dist-packages/bcc",
+    "usr/lib/python3.*/site-packages/bcc",
+    "usr/lib64/python3.*/site-packages/bcc",
+)
 
 TrialName = Literal["bpf", "raw_tracepoint", "ringbuf", "mmap_array", "fetch_atomics", "jiffies64"]
 #: What is tried, and the cure where it fails.
@@ -71,8 +81,10 @@ def detect_fentry(tree: Tree) -> Feature:
         return refused
     try:
         btf = Btf.from_bytes(tree.read(_BTF))
-    except (OSError, BtfError) as error:
-        return no(f"needs BTF, which cannot be read: /{_BTF}: {error}")
+    except OSError:
+        return no(f"needs BTF: {detect_btf(tree).detail}")
+    except BtfError as error:
+        return no(f"needs BTF, which cannot be used: /{_BTF}: {error}")
     function = next(filter(None, map(btf.function, _FENTRY_FUNCTIONS)), None)
     if function is None:
         return unknown(f"BTF has none of {', '.join(_FENTRY_FUNCTIONS)} to try it on")
@@ -100,15 +112,44 @@ def detect_perf_events(tree: Tree) -> Feature:
 
 
 def detect_bcc(tree: Tree) -> Feature:
-    """Whether Python finds bcc and its library; neither is loaded."""
-    cure = "apt install python3-bpfcc (Debian, Ubuntu), dnf install python3-bcc (Fedora)"
+    """Whether this Python finds bcc and its library; neither is loaded."""
+    root = tree.root if isinstance(tree, LiveTree) else Path("/")
     spec = find_spec("bcc")
     if spec is None:
-        return no(f"Python finds no module bcc: {cure}; a venv needs --system-site-packages")
-    root = tree.root if isinstance(tree, LiveTree) else Path("/")
+        return no(f"{sys.executable} finds no module bcc: {_cure_for_module(root)}")
     if any((root / folder / "libbcc.so.0").exists() for folder in _LIBRARY_FOLDERS):
         return yes(f"Python module {spec.origin}, and libbcc.so.0")
-    return no(f"Python module {spec.origin}, but no libbcc.so.0: {cure}")
+    return no(f"Python module {spec.origin}, but no libbcc.so.0: {_BCC_PACKAGES}")
+
+
+def _cure_for_module(root: Path) -> str:
+    """How this interpreter gets the module. Distributions install it for their own Python alone: no
+    package helps another one (of pyenv, conda, or built by hand), and a virtual environment sees it
+    only if it was made so."""
+    installed = any(True for pattern in _SYSTEM_MODULES for _ in root.glob(pattern))
+    packages = "" if installed else f"{_BCC_PACKAGES}; then "
+    has = "has it" if installed else "can have it"
+    if sys.base_prefix != "/usr":
+        return (
+            f"it is a Python of {sys.base_prefix}, and only the system's {has}: {packages}install "
+            "probeplan for that: /usr/bin/python3 -m venv --system-site-packages DIRECTORY"
+        )
+    if sys.prefix != sys.base_prefix and not _sees_system_modules():
+        return (
+            f"its virtual environment does not show it the system's modules: {packages}make it "
+            f"again: /usr/bin/python3 -m venv --clear --system-site-packages {sys.prefix}"
+        )
+    return _BCC_PACKAGES
+
+
+def _sees_system_modules() -> bool:
+    """Of a virtual environment: https://docs.python.org/3/library/site.html, pyvenv.cfg."""
+    try:
+        text = Path(sys.prefix, "pyvenv.cfg").read_text(errors="replace")
+    except OSError:
+        return True
+    switch = re.search(r"^include-system-site-packages\s*=\s*(\w+)", text, re.MULTILINE)
+    return switch is not None and switch[1].lower() == "true"
 
 
 def _not_tried(tree: Tree) -> Feature | None:

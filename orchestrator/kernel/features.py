@@ -80,7 +80,7 @@ TABLE: Mapping[str, Test] = {
     "perf_events": trials.detect_perf_events,
     # BPF
     "bpf": trials.trial_feature("bpf"),
-    "btf": file_feature("sys/kernel/btf/vmlinux", "the kernel needs CONFIG_DEBUG_INFO_BTF=y"),
+    "btf": files.detect_btf,
     "raw_tracepoint": trials.trial_feature("raw_tracepoint"),
     "fentry": trials.detect_fentry,
     "ringbuf": trials.trial_feature("ringbuf"),

@@ -14,6 +14,10 @@ TRACING_PATHS = ("sys/kernel/tracing", "sys/kernel/debug/tracing")
 """Where tracefs is mounted: by itself (4.1+), or under debugfs. Source: trace/ftrace.rst."""
 
 
+NO_SYSFS = "sysfs is not mounted: mount -t sysfs sysfs /sys"
+"""What is missing where `lacks_sysfs`, and how to get it."""
+
+
 class Tree(Protocol):
     """Read-only files under a root; paths have no leading slash."""
 
@@ -101,6 +105,14 @@ def read_text(tree: Tree, path: str) -> str | None:
         return tree.read(path).decode("utf-8", "replace").strip()
     except OSError:
         return None
+
+
+def lacks_sysfs(tree: Tree) -> bool:
+    """Whether all files below /sys are missing only because sysfs is not mounted there."""
+    if tree.exists("sys/kernel"):
+        return False
+    kinds = (read_text(tree, "proc/filesystems") or "").splitlines()
+    return any(line.split()[-1:] == ["sysfs"] for line in kinds)
 
 
 _CPUS = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?", re.ASCII)

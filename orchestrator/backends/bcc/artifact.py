@@ -67,7 +67,8 @@ def _check_host(program: Program, facts: KernelFacts) -> Iterator[Finding]:
         yield _make_finding(f"the compiler is missing: {facts.feature('bcc').detail}")
     needs_task = [h for h in program.hooks if h.body.task not in (None, "none")]
     if (program.target.children or needs_task) and "live" not in task_offsets(facts):
-        yield _make_finding("the layout of task_struct is not known without BTF")
+        why = f": {facts.why_no_types}" if facts.why_no_types else ""
+        yield _make_finding(f"the layout of task_struct is not known without BTF{why}")
 
 
 def _find_unattachable(

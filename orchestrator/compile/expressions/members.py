@@ -31,13 +31,18 @@ from orchestrator.plan.nearest import suggest_or_list
 
 
 def require_btf(facts: KernelFacts, position: Position, why: str) -> Btf:
-    """The kernel's BTF. Raises PlanError PP083, with `why`, where there is none."""
+    """The kernel's BTF. Raises PlanError PP083, with `why`, where there is none that can be
+    read."""
     if facts.btf is None:
+        unread = facts.why_no_types
         raise plan_error(
             "PP083",
-            f"{why}, and this kernel has no BTF",
+            f"{why}, and {unread}" if unread else f"{why}, and this kernel has no BTF",
             position,
-            "use a kernel with CONFIG_DEBUG_INFO_BTF, or a tracepoint whose fields need no types",
+            "give this process what it needs to read the types"
+            if unread
+            else "use a kernel with CONFIG_DEBUG_INFO_BTF, or a tracepoint whose fields need no "
+            "types",
         )
     return facts.btf
 

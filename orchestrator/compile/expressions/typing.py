@@ -225,7 +225,8 @@ class Typer:
                 "PP082",
                 f"{self.scope.label} has no argument {node.name!r}",
                 self._position_of(node),
-                suggest_or_list(node.name, tuple(self.scope.arguments)),
+                suggest_or_list(node.name, tuple(self.scope.arguments))
+                or self.scope.facts.why_no_types,
             )
         return self._capture_at_return(argument)
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from orchestrator.kernel.tree import LiveTree, tracing_path
+from orchestrator.kernel.tree import NO_SYSFS, LiveTree, lacks_sysfs, tracing_path
 
 TRACEFS = Path("/sys/kernel/tracing")
 
@@ -37,6 +37,8 @@ def _explain_error(code: int) -> str:
     text = os.strerror(code)
     if code in (1, 13):  # EPERM, EACCES
         return f"{text}: run as root, in the host's own mount namespace"
+    if lacks_sysfs(LiveTree(Path("/"))):
+        return f"{text}: {NO_SYSFS}"
     if code in (2, 19):  # ENOENT, ENODEV
         return f"{text}: the kernel needs CONFIG_TRACING=y"
     return text

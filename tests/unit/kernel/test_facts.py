@@ -1,5 +1,6 @@
 """A recording answers as the kernel did that it was taken of; a damaged one is refused."""
 
+import errno
 import lzma
 import random
 import time
@@ -9,8 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.compile.lower import compile_plan
 from orchestrator.kernel.facts import KernelFacts, facts_bytes, live_facts, load_facts, save_facts
-from orchestrator.kernel.recording import RecordingError, read_recording
+from orchestrator.kernel.recording import Recording, RecordingError, read_recording
+from orchestrator.kernel.tree import RecordedTree
+from orchestrator.plan.findings import HostError
+from orchestrator.plan.load import load_plan
+from tests.support.recorded import HEAD
 from tests.support.trees import facts
 from tests.unit.kernel.conftest import KERNELS, RECORDED
 
@@ -144,3 +150,53 @@ def test_cpus_are_counted_by_the_kernels_lists() -> None:
 
 def test_syscalls_come_from_kallsyms_where_they_are_not_traced() -> None:
     assert facts().syscalls() == ("read",)
+
+
+def changed(kernel: KernelFacts, files: dict[str, bytes | int]) -> KernelFacts:
+    """The recorded kernel with these files, or errors, in the place of what was recorded."""
+    assert isinstance(kernel.tree, RecordedTree)
+    kept = Recording(
+        tree=RecordedTree({**kernel.tree.files, **files}),
+        release=kernel.release,
+        arch=kernel.arch,
+        page_size=kernel.page_size,
+        features={**kernel.features},
+    )
+    return KernelFacts(kept, recorded=True, source="changed")
+
+
+@pytest.mark.parametrize(
+    ("content", "reported"),
+    [
+        (errno.EACCES, "/sys/kernel/btf/vmlinux cannot be read: Permission denied"),
+        (errno.EIO, "/sys/kernel/btf/vmlinux cannot be read: Input/output error"),
+        (b"no types at all, and no header", "/sys/kernel/btf/vmlinux cannot be used: no BTF"),
+    ],
+)
+def test_types_that_cannot_be_read_are_told_from_a_kernel_without_types(
+    debian_6_1: KernelFacts, content: bytes | int, reported: str
+) -> None:
+    """A plan that needs none runs; one that needs them is refused with the reason."""
+    there = changed(debian_6_1, {"sys/kernel/btf/vmlinux": content})
+    assert there.btf is None
+    assert there.why_no_types.startswith(reported)
+    attach = f"{HEAD}probes: {{p: {{attach: 'function:vfs_read', metrics: {{n: {{count: true}}}}"
+    assert compile_plan(load_plan(f"{attach}}}}}".encode()), there).hooks
+    for where in ("args.count > 1", 'cast(arg0, "struct file").f_flags > 0'):
+        with pytest.raises(HostError) as refused:
+            compile_plan(load_plan(f"{attach}, where: '{where}'}}}}".encode()), there)
+        assert reported in str(refused.value)
+    without = changed(debian_6_1, {"sys/kernel/btf/vmlinux": errno.ENOENT})
+    assert (without.btf, without.why_no_types) == (None, "")
+
+
+def test_a_modules_types_that_cannot_be_read_are_told_from_a_module_without_types(
+    debian_6_1: KernelFacts,
+) -> None:
+    there = changed(debian_6_1, {"sys/kernel/btf/one": errno.EIO, "sys/kernel/btf/two": b""})
+    assert there.module_btf("none") is None
+    assert there.why_no_types == ""
+    assert there.module_btf("one") is None
+    assert there.why_no_types == "/sys/kernel/btf/one cannot be read: Input/output error"
+    assert there.module_btf("two") is None
+    assert "; /sys/kernel/btf/two cannot be used: " in there.why_no_types

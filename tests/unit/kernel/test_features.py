@@ -166,3 +166,72 @@ def test_a_kernel_with_tracefs_that_is_not_mounted_has_it() -> None:
     with_it = TABLE["tracefs"](RecordedTree({"proc/filesystems": b"nodev\ttracefs\n"}))
     without = TABLE["tracefs"](RecordedTree({"proc/filesystems": b"nodev\tproc\n"}))
     assert with_it.detail != without.detail
+
+
+#: A kernel with everything, and nothing mounted at /sys.
+BARE: dict[str, bytes | int] = {
+    "proc/filesystems": b"nodev\tsysfs\nnodev\ttracefs\nnodev\tsecurityfs\n",
+    "proc/kallsyms": b"1 T register_kprobe\n",
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("tracefs", "hist_triggers", "btf", "kprobe_pmu", "uprobe_pmu", "perf_tracepoint"),
+        *("kprobe_blacklist", "lockdown"),
+    ],
+)
+def test_a_sysfs_that_is_not_mounted_is_no_fault_of_the_kernels_configuration(name: str) -> None:
+    found = TABLE[name](RecordedTree(BARE))
+    assert not found
+    assert "sysfs is not mounted: mount -t sysfs sysfs /sys" in found.detail
+    assert "CONFIG" not in found.detail
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO])
+def test_types_that_cannot_be_read_are_not_taken_for_missing(code: int) -> None:
+    found = TABLE["btf"](RecordedTree({"sys/kernel/btf/vmlinux": code}))
+    assert (found.state, os.strerror(code) in found.detail) == ("unknown", True)
+
+
+def python_without_bcc(
+    monkeypatch: pytest.MonkeyPatch, root: Path, prefix: Path | str, base: str
+) -> str:
+    """What is said of an interpreter at `prefix`, of the Python at `base`, on the host `root`."""
+    monkeypatch.setattr("orchestrator.kernel.feature_trials.find_spec", lambda _name: None)
+    monkeypatch.setattr(sys, "executable", f"{prefix}/bin/python3")
+    monkeypatch.setattr(sys, "prefix", str(prefix))
+    monkeypatch.setattr(sys, "base_prefix", base)
+    found = TABLE["bcc"](LiveTree(root))
+    assert found.state == "no"
+    assert found.detail.startswith(f"{prefix}/bin/python3 finds no module bcc: ")
+    return found.detail
+
+
+def test_a_python_of_pyenv_is_not_told_to_install_what_is_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The package is for the system's Python, which probeplan has to be installed for."""
+    pyenv = "/root/.pyenv/versions/3.12.1"
+    said = python_without_bcc(monkeypatch, tmp_path, pyenv, pyenv)
+    assert "only the system's can have it: apt install python3-bpfcc" in said
+    (tmp_path / "usr/lib/python3/dist-packages/bcc").mkdir(parents=True)
+    said = python_without_bcc(monkeypatch, tmp_path, pyenv, pyenv)
+    assert f"it is a Python of {pyenv}, and only the system's has it" in said
+    assert "apt install" not in said
+    assert "/usr/bin/python3 -m venv --system-site-packages" in said
+
+
+def test_a_virtual_environment_is_made_again_unless_it_sees_the_systems_modules(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "usr/lib64/python3.13/site-packages/bcc").mkdir(parents=True)
+    settings = tmp_path / "pyvenv.cfg"
+    settings.write_text("home = /usr/bin\ninclude-system-site-packages = false\n")
+    said = python_without_bcc(monkeypatch, tmp_path, tmp_path, "/usr")
+    assert f"/usr/bin/python3 -m venv --clear --system-site-packages {tmp_path}" in said
+    assert "apt install" not in said
+    settings.write_text("home = /usr/bin\ninclude-system-site-packages = true\n")
+    said = python_without_bcc(monkeypatch, tmp_path, tmp_path, "/usr")
+    assert said.endswith("dnf install python3-bcc (Fedora)")

@@ -102,7 +102,10 @@ def _run_child() -> int:
     try:
         from bcc import BPF
     except (ImportError, OSError) as missing:
-        sys.stderr.write(f"cannot load Python's bcc module ({missing}): install python3-bpfcc\n")
+        sys.stderr.write(
+            f"{sys.executable} cannot load its module bcc: {missing}; install python3-bpfcc "
+            "(Debian, Ubuntu) or python3-bcc (Fedora) again\n"
+        )
         return EXIT_NO_BCC
     try:
         module = BPF(text=job["text"], cflags=list(CFLAGS))

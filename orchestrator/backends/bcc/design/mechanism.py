@@ -130,7 +130,8 @@ def _fentry_obstacle(hook: Hook, facts: KernelFacts) -> str:
     if missing:
         return missing
     if not hook.btf_id:
-        return "the kernel's BTF lacks this function, or has two of its name"
+        lacking = "the kernel's BTF lacks this function, or has two of its name"
+        return facts.why_no_types or lacking
     if hook.offset:
         return "trampolines are at a function's entry, not inside it"
     return ""

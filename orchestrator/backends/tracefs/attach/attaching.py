@@ -7,6 +7,7 @@ from orchestrator.backends.protocol import Artifact, AttachOptions, SkippedHook
 from orchestrator.backends.tracefs.attach.optional_hooks import without_refused
 from orchestrator.backends.tracefs.attach.session import TracefsSession
 from orchestrator.backends.tracefs.counts.event_costs import price_events
+from orchestrator.backends.tracefs.design.artifact import describe_missing_tracefs
 from orchestrator.backends.tracefs.design.layout import EventLayout
 from orchestrator.backends.tracefs.design.task_events import task_stop_writes
 from orchestrator.backends.tracefs.design.writes import (
@@ -19,7 +20,7 @@ from orchestrator.backends.tracefs.instance.threads import own_threads, target_t
 from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance, WriteRefused
 from orchestrator.compile.program import ResolvedTarget
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.plan.findings import Finding, HostError
+from orchestrator.plan.findings import HostError
 
 __all__ = ["attach"]
 
@@ -53,15 +54,7 @@ def attach(
 
 def _make_instance(facts: KernelFacts, options: AttachOptions) -> TraceInstance:
     if facts.tracing is None:
-        raise HostError(
-            [
-                Finding(
-                    code="PP113",
-                    message="tracefs is not mounted",
-                    hint="mount -t tracefs tracefs /sys/kernel/tracing",
-                )
-            ]
-        )
+        raise HostError([describe_missing_tracefs(facts)])
     return TraceInstance(
         tracefs=Path("/") / facts.tracing,
         names=names_from_run_id(options.run_id),

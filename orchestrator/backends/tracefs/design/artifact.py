@@ -17,7 +17,7 @@ from orchestrator.compile.program import Hook, Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
 
-__all__ = ["emit", "unsupported"]
+__all__ = ["describe_missing_tracefs", "emit", "unsupported"]
 
 
 def unsupported(program: Program, facts: KernelFacts, *, user_space: bool) -> tuple[Finding, ...]:
@@ -27,18 +27,20 @@ def unsupported(program: Program, facts: KernelFacts, *, user_space: bool) -> tu
     return (*findings, *_span_findings(program))
 
 
+def describe_missing_tracefs(facts: KernelFacts) -> Finding:
+    """What is not mounted, or closed, and how to change that."""
+    feature = facts.feature("tracefs")
+    text = "tracefs cannot be found: mount -t tracefs tracefs /sys/kernel/tracing"
+    message, _, hint = (text if feature else feature.detail).partition(": ")
+    return Finding(code="PP113", message=message, hint=hint)
+
+
 def _list_findings(
     lowered: LoweredProgram, facts: KernelFacts, *, user_space: bool
 ) -> tuple[Finding, ...]:
     lacking = []
     if facts.tracing is None:
-        lacking.append(
-            Finding(
-                code="PP113",
-                message="tracefs is not mounted",
-                hint="mount -t tracefs tracefs /sys/kernel/tracing",
-            )
-        )
+        lacking.append(describe_missing_tracefs(facts))
     lacking += _definition_findings(lowered.layout)
     return (*lacking, *lowered.missing, *(() if user_space else lowered.in_user_space))
 

@@ -82,7 +82,8 @@ def detect_fentry(tree: Tree) -> Feature:
     try:
         btf = Btf.from_bytes(tree.read(_BTF))
     except OSError:
-        return no(f"needs BTF: {detect_btf(tree).detail}")
+        types = detect_btf(tree)
+        return Feature(state=types.state, detail=f"needs BTF: {types.detail}")
     except BtfError as error:
         return no(f"needs BTF, which cannot be used: /{_BTF}: {error}")
     function = next(filter(None, map(btf.function, _FENTRY_FUNCTIONS)), None)

@@ -6,6 +6,10 @@ interrupts off and from NMI context (kernel/kprobes.c, kernel/trace/bpf_trace.c;
 
 from collections.abc import Mapping
 
+from orchestrator.kernel.facts import KernelFacts
+
+__all__ = ["DENIED", "find_denied"]
+
 _LOCK = "a lock that the tracing machinery itself takes: a return probe on it hangs the machine"
 _ENTRY = "it runs before the kernel's entry state is set up"
 _TRACE = "it is part of the path that runs probes: a probe on it would call itself"
@@ -45,3 +49,21 @@ DENIED: Mapping[str, str] = {
         _TRACE,
     ),
 }
+_NAMES = tuple(DENIED)
+
+
+def find_denied(facts: KernelFacts, symbol: str, offset: int = 0) -> str | None:
+    """The name in DENIED of the function at `symbol` + `offset`, by whatever name the plan reaches
+    it: another symbol of the same address, a part or variant that the compiler made, or an offset
+    that leads there from another function. None where it is none of them, as far as addresses are
+    known."""
+    names = [symbol]
+    if offset:
+        names += facts.symbols.names_at(symbol, offset)
+    for name in names:
+        plain = name.partition(".")[0]
+        if plain in DENIED:
+            return plain
+        if same := facts.symbols.find_same(name, _NAMES):
+            return same
+    return None

@@ -45,12 +45,12 @@ def _find_functions(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[P
 
 
 def _find_matching(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
-    from orchestrator.compile.denied import DENIED
+    from orchestrator.compile.denied import find_denied
 
     names = (
         name
         for name in facts.symbols.glob(item.target, 1 << 20)
-        if name not in DENIED
+        if find_denied(facts, name) is None
         and facts.symbols.count(name) == 1
         and facts.symbols.traceable(name) != "no"
         and facts.symbols.blacklisted(name) != "yes"
@@ -62,7 +62,7 @@ def _find_matching(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Po
 def _find_function(item: AttachItem, facts: KernelFacts, target: str) -> Point:
     symbol, _, offset_text = target.partition("+")
     offset = int(offset_text, 0) if offset_text else 0
-    _check_function(item, facts, symbol.rpartition(":")[2])
+    _check_function(item, facts, symbol.rpartition(":")[2], offset)
     signature = _find_signature(item, facts, symbol.rpartition(":")[2]) if not offset else None
     arguments, count = _find_arguments(item, facts, signature)
     traits = KINDS[item.kind]
@@ -83,17 +83,10 @@ def _find_function(item: AttachItem, facts: KernelFacts, target: str) -> Point:
     )
 
 
-def _check_function(item: AttachItem, facts: KernelFacts, symbol: str) -> None:
-    """Raise PlanError when the kernel will refuse a probe on `symbol`; the common case, a function
-    that can be probed, takes three quick look-ups."""
-    from orchestrator.compile.denied import DENIED
-
-    if symbol in DENIED:
-        raise plan_error(
-            "PP081",
-            f"{symbol!r} is on the list of functions that must not be probed: {DENIED[symbol]}",
-            item.position,
-        )
+def _check_function(item: AttachItem, facts: KernelFacts, symbol: str, offset: int) -> None:
+    """Raise PlanError when a probe at `symbol` + `offset` must not be, or when the kernel will
+    refuse it; the common case, a function that can be probed, takes a few quick look-ups."""
+    _refuse_denied(item, facts, symbol, offset)
     symbols = facts.symbols
     if (
         can_probe_functions(facts)
@@ -103,6 +96,28 @@ def _check_function(item: AttachItem, facts: KernelFacts, symbol: str) -> None:
     ):
         return
     _refuse_function(item, facts, symbol)
+
+
+def _refuse_denied(item: AttachItem, facts: KernelFacts, symbol: str, offset: int) -> None:
+    from orchestrator.compile.denied import DENIED, find_denied
+
+    name = find_denied(facts, symbol, offset)
+    if name is not None:
+        same = "" if name == symbol else f", as a name or a part of {name}"
+        raise plan_error(
+            "PP081",
+            f"{symbol!r} is on the list of functions that must not be probed{same}: {DENIED[name]}",
+            item.position,
+        )
+    if offset and not facts.recorded and facts.symbols.address(symbol) is None:
+        raise plan_error(
+            "PP081",
+            f"the function that {symbol}+{offset:#x} is in is not known, and some must not be "
+            "probed: addresses are hidden",
+            item.position,
+            "run as root, or with CAP_SYSLOG, and with sysctl kernel.kptr_restrict below 2; or "
+            "probe the function's entry",
+        )
 
 
 def can_probe_functions(facts: KernelFacts) -> bool:

@@ -25,7 +25,7 @@ def find_text_ranges(kallsyms: bytes) -> TextRanges:
     """The address ranges of code, by the linker's symbols; () where addresses are hidden or not
     kept."""
     ranges = [
-        (_find_address(kallsyms, first), _find_address(kallsyms, end)) for first, end in _RANGES
+        (find_address(kallsyms, first), find_address(kallsyms, end)) for first, end in _RANGES
     ]
     return tuple((first, end) for first, end in ranges if first.strip(b"0") and end.strip(b"0"))
 
@@ -60,7 +60,7 @@ def symbol_name(line: bytes) -> bytes:
 def find_aliases(kallsyms: bytes, name: str) -> tuple[bytes, ...]:
     """Other names of the same address: `__x64_sys_getppid` and `__do_sys_getppid` are one function,
     and ftrace lists it under one of them. () where addresses are hidden or were not recorded."""
-    address = _find_address(kallsyms, name.encode())
+    address = find_address(kallsyms, name.encode())
     if not address.strip(b"0") or b" " in address:
         return ()
     names = re.findall(rb"\n%b \w ([^\n\t]+)" % re.escape(address), kallsyms)
@@ -88,7 +88,8 @@ def add_aliases(kallsyms: bytes, names: set[bytes]) -> set[bytes]:
     return names.union(*alike)
 
 
-def _find_address(kallsyms: bytes, name: bytes) -> bytes:
+def find_address(kallsyms: bytes, name: bytes) -> bytes:
+    """The address of a symbol of the kernel proper, as it is written; b"" where there is none."""
     at = kallsyms.find(b" " + name + b"\n")
     start = kallsyms.rfind(b"\n", 0, at) + 1 if at >= 0 else 0
     return kallsyms[start : at - 2] if at >= 0 else b""

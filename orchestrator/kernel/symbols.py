@@ -12,6 +12,7 @@ from functools import cached_property
 from orchestrator.kernel.answer import Answer
 from orchestrator.kernel.kallsyms import (
     TextRanges,
+    find_address,
     find_aliases,
     find_containing,
     find_text_ranges,
@@ -35,6 +36,7 @@ class Symbols:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
+        self._places: dict[tuple[str, ...], dict[bytes, str]] = {}
 
     def count(self, name: str) -> int:
         """How many functions have this name; kprobes refuse a name that occurs twice."""
@@ -55,6 +57,15 @@ class Symbols:
             return None
         line_start = self._kallsyms.rfind(b"\n", 0, at) + 1
         return int(self._kallsyms[line_start : at - 2] or b"0", 16) or None
+
+    def find_same(self, name: str, others: tuple[str, ...]) -> str | None:
+        """Which of `others` is a name of the same address; None where none is, or where addresses
+        are hidden or were not recorded. The addresses of `others` are looked up once."""
+        if others not in self._places:
+            text = self._kallsyms
+            self._places[others] = {find_address(text, other.encode()): other for other in others}
+        address = find_address(self._kallsyms, name.encode())
+        return self._places[others].get(address) if address.strip(b"0") else None
 
     def names_at(self, name: str, offset: int = 0) -> tuple[str, ...]:
         """All names of the function that contains the byte at `name` + `offset`; () where addresses

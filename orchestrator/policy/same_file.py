@@ -1,7 +1,9 @@
 """Whether a policy's glob means a file that is reached by another path: a hard link, another mount.
 
 Files are the same that have one device and inode. A copy is another file: what runs from the one
-does not run from the other.
+does not run from the other. On an overlay file system a file has numbers that are not those of the
+file below it, whose code runs all the same: there, files of one size and time of writing are taken
+for the same one, which can only deny too much.
 """
 
 import os
@@ -12,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from orchestrator.binaries.ld_cache import LIBRARY_FOLDERS
+from orchestrator.kernel.abi.file_identity import FileIdentity, is_on_overlay
 
 __all__ = ["FileNames"]
 
@@ -27,23 +30,31 @@ class FileNames:
     def is_meant(self, text: str) -> bool:
         """Whether the glob `text` (FILE:SYMBOL or FILE:PROVIDER:NAME) means the place in the file,
         by another path of the file."""
-        own = _identity_of(self._path)
+        own = _identify(self._path)
         if own is None:
             return False
         words = text.split(":")
         return any(
             any(fnmatchcase(place, ":".join(words[split:])) for place in self._places)
-            and any(_identity_of(path) == own for path in _paths_of(":".join(words[:split])))
+            and any(self._may_be_same(path, own) for path in _paths_of(":".join(words[:split])))
             for split in range(1, len(words))
         )
 
+    def _may_be_same(self, path: str, own: FileIdentity) -> bool:
+        other = _identify(path)
+        if other is None:
+            return False
+        if other.is_same_file(own):
+            return True
+        alike = (other.size, other.modified_ns) == (own.size, own.modified_ns)
+        return alike and (is_on_overlay(path) or is_on_overlay(self._path))
 
-def _identity_of(path: str) -> tuple[int, int] | None:
+
+def _identify(path: str) -> FileIdentity | None:
     try:
-        status = Path(path).stat()
+        return FileIdentity.from_stat(Path(path).stat())
     except (OSError, ValueError):
         return None
-    return status.st_dev, status.st_ino
 
 
 def _paths_of(pattern: str) -> Iterator[str]:
@@ -72,7 +83,7 @@ def _known_folders() -> Iterator[str]:
     folders += [path for path in os.environ.get("PATH", "").split(":") if path.startswith("/")]
     seen = set()
     for folder in folders:
-        identity = _identity_of(folder)
-        if identity is not None and identity not in seen:
-            seen.add(identity)
+        found = _identify(folder)
+        if found is not None and (found.device, found.inode) not in seen:
+            seen.add((found.device, found.inode))
             yield folder

@@ -4,8 +4,10 @@ A probe is an offset in a file. Where the file has changed since the offset was 
 breakpoint would land inside another instruction and damage the program.
 """
 
+import ctypes
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +45,21 @@ class FileIdentity:
         changes ctime alone."""
         same = (self.size, self.modified_ns) == (other.size, other.modified_ns)
         return same and self.is_same_file(other)
+
+
+_OVERLAY = 0x794C7630  # OVERLAYFS_SUPER_MAGIC, include/uapi/linux/magic.h
+_STATFS_BYTES = 256  # more than struct statfs has anywhere
+
+
+def is_on_overlay(path: str) -> bool:
+    """Whether a file is on an overlay file system, where its device and inode are not those of the
+    file that the kernel runs code of (Documentation/filesystems/overlayfs.rst, inode properties).
+    True where it cannot be found out."""
+    buffer = ctypes.create_string_buffer(_STATFS_BYTES)
+    if ctypes.CDLL(None).statfs(os.fsencode(path), buffer) != 0:
+        return True
+    word = ctypes.sizeof(ctypes.c_long)  # f_type is the first member
+    return int.from_bytes(buffer.raw[:word], sys.byteorder) & 0xFFFFFFFF == _OVERLAY
 
 
 class FileChanged(OSError):

@@ -196,6 +196,36 @@ def test_a_planted_secret_is_shown_by_no_probe(tmp_path: Path, backend: str) -> 
 # ---------------------------------------------------------------- limits and rules
 
 
+def test_a_file_below_an_overlay_is_denied_with_the_merged_one(tmp_path: Path) -> None:
+    """They have different numbers, and a breakpoint in either is one in both. A copy is another
+    file."""
+    if "overlay" not in Path("/proc/filesystems").read_text():
+        pytest.skip("this kernel lacks overlay file systems")
+    lower, other = tmp_path / "lower" / "lib.so", tmp_path / "other" / "lib.so"
+    for name in ("lower", "upper", "work", "merged", "other"):
+        (tmp_path / name).mkdir()
+    libc = next(Path("/lib").glob("*/libc.so.6")).resolve()
+    shutil.copy2(libc, lower)
+    shutil.copy(libc, other)
+    merged = tmp_path / "merged" / "lib.so"
+    mount = (
+        f"mount -t overlay overlay {tmp_path}/merged "
+        f"-o lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+    )
+    before = ("unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh")
+    for denied, probed, code in (
+        (merged, lower, 3),
+        (lower, merged, 3),
+        (merged, merged, 3),
+        (merged, other, 0),
+    ):
+        probe = f"  say: {{attach: 'uprobe:{probed}:getenv', metrics: {{n: {{count: true}}}}}}\n"
+        policy = a_policy(tmp_path, f"deny_symbols: ['{denied}:getenv']\n")
+        command = (a_plan(tmp_path, probe), "--policy", policy, "--", "true")
+        status, _, errors = ran(*command, before=before)
+        assert (status, "error[PP122]" in errors) == (code, code == 3), (denied, probed, errors)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_ceilings_hold_and_say_that_they_are_the_policys(tmp_path: Path, backend: str) -> None:
     """No more records than the policy allows, whatever plan and command line say; metrics go on."""

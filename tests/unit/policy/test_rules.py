@@ -1,5 +1,7 @@
 """Each rule of a policy refuses what it should, and nothing else."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
+from orchestrator.policy import same_file
 from orchestrator.policy.model import Policy
 from orchestrator.policy.rules import (
     check_artifact,
@@ -190,6 +193,48 @@ def test_another_name_of_the_same_file_is_denied(tmp_path: Path) -> None:
     rule = a_policy(f"deny_symbols: ['{library}:malloc']")
     assert refusals(a_plan(f"uprobe:{copy}:malloc"), rule, FACTS) == ()
     assert refusals(a_plan(f"uprobe:{hard}:free"), rule, FACTS) == ()
+
+
+def test_a_denied_file_is_denied_by_every_path_through_procfs(tmp_path: Path) -> None:
+    """A process's root, its descriptors, and the name of a library that the loader knows."""
+    libc = next(Path("/lib").glob("*/libc.so.6")).resolve()
+    with libc.open("rb") as opened:
+        paths = (
+            f"/proc/self/root{libc}",
+            f"/proc/{os.getpid()}/root{libc}",
+            f"/proc/self/fd/{opened.fileno()}",
+            f"/proc/{os.getpid()}/fd/{opened.fileno()}",
+            "libc.so.6",
+            str(libc),
+        )
+        for glob in (f"{libc}:malloc", "libc.so.6:malloc", "libc.so*:__libc_malloc"):
+            rule = a_policy(f"deny_symbols: ['{glob}']")
+            for path in paths:
+                [finding] = refusals(a_plan(f"uprobe:{path}:malloc"), rule, FACTS)
+                assert finding.code == "PP122", (glob, path)
+                assert refusals(a_plan(f"uprobe:{path}:getenv"), rule, FACTS) == ()
+
+
+def test_on_an_overlay_a_file_of_the_same_size_and_time_is_denied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The merged file and the one below it have different numbers, and the same code."""
+    libc = next(Path("/lib").glob("*/libc.so.6")).resolve()
+    for name in ("lower", "merged", "other"):
+        (tmp_path / name).mkdir()
+        shutil.copy2(libc, tmp_path / name / "lib.so")
+    os.utime(tmp_path / "other" / "lib.so", (1, 1))
+    rule = a_policy(f"deny_symbols: ['{tmp_path}/merged/lib.so:malloc']")
+    lower, other = (
+        a_plan(f"uprobe:{tmp_path}/{name}/lib.so:malloc") for name in ("lower", "other")
+    )
+    assert refusals(lower, rule, FACTS) == ()
+    monkeypatch.setattr(same_file, "is_on_overlay", lambda path: "/merged/" in path)
+    [finding] = refusals(lower, rule, FACTS)
+    assert finding.code == "PP122"
+    assert refusals(other, rule, FACTS) == ()
+    monkeypatch.setattr(same_file, "is_on_overlay", lambda path: "/lower/" in path)
+    assert refusals(lower, rule, FACTS) != ()
 
 
 def test_an_allowing_glob_follows_no_link_that_others_can_make(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from itertools import groupby
 from typing import Protocol
 
 from orchestrator.symbols.frames import EMPTY_STACK, Frame, KnownStack, Stack, make_frame
-from orchestrator.symbols.kernel_symbols import KernelSymbols, drop_machinery
+from orchestrator.symbols.kernel_symbols import KernelSymbols
+from orchestrator.symbols.machinery import begin_at_function, drop_machinery
 from orchestrator.symbols.process import FileCache, NamedStacks, ProcessNames
 
 __all__ = ["StackBook"]
@@ -90,7 +91,8 @@ class StackBook:
         frames = kernel.frames([stack.addresses for stack in stacks])
         for stack, stack_frames in zip(stacks, frames, strict=True):
             why = _RETURNING if _ends_at_once(stack_frames) else "" if kernel.available else _HIDDEN
-            yield KnownStack(stack=stack, frames=drop_machinery(stack_frames), why=why)
+            shown = _begin_at_probe(stack, stack_frames, kernel)
+            yield KnownStack(stack=stack, frames=shown, why=why)
 
     def _name_user_stacks(self, new: Sequence[Stack]) -> Iterator[KnownStack]:
         users = sorted((stack for stack in new if stack.space == "user"), key=_pid_of)
@@ -108,6 +110,14 @@ class StackBook:
 
 def _pid_of(stack: Stack) -> int:
     return stack.pid
+
+
+def _begin_at_probe(
+    stack: Stack, frames: Sequence[Frame], kernel: KernelSymbols
+) -> Sequence[Frame]:
+    """A kernel stack without the way from the probed place to the program that took it."""
+    probed = kernel.function(stack.probed) if stack.probed is not None else None
+    return drop_machinery(frames) if probed is None else begin_at_function(frames, probed)
 
 
 def _ends_at_once(frames: Sequence[Frame]) -> bool:

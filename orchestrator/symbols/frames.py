@@ -4,12 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-__all__ = ["EMPTY_STACK", "LOST_STACK", "Frame", "KnownStack", "Stack", "make_frame"]
+__all__ = ["EMPTY_STACK", "LOST_STACK", "Frame", "KernelFunction", "KnownStack", "Stack"]
+__all__ += ["make_frame"]
 
 StackSpace = Literal["kernel", "user"]
 
 #: Ids of a stack that could not be taken, and of one without frames; neither is in the map.
 LOST_STACK, EMPTY_STACK = 0, 1
+
+
+class KernelFunction(NamedTuple):
+    """A function of the kernel, or of one of its modules. `module` as in Frame."""
+
+    symbol: str
+    module: str = "vmlinux"
 
 
 class Frame(NamedTuple):
@@ -44,13 +52,16 @@ def make_frame(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
     """A stack as it was taken: addresses from the innermost outwards. `pid` is the process of a
-    user stack, 0 of a kernel stack; `cut`: it filled the buffer, and may continue."""
+    user stack, 0 of a kernel stack; `cut`: it filled the buffer, and may continue; `probed`: the
+    function whose trampoline called the program that took it, which may be missing among the
+    addresses (None: it was taken otherwise)."""
 
     id: int
     space: StackSpace
     pid: int
     addresses: tuple[int, ...]
     cut: bool = False
+    probed: KernelFunction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 Readers need CAP_SYSLOG to see addresses (kernel.kptr_restrict); for others all are 0.
 """
 
-import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.symbols.frames import Frame, make_frame
+from orchestrator.symbols.frames import Frame, KernelFunction, make_frame
 
-__all__ = ["KernelSymbols", "drop_machinery"]
+__all__ = ["KernelSymbols"]
 
 _ADDRESS_DIGITS = 16
 _TYPE_AT, _NAME_AT = 17, 19  # `ffffffff81000000 T _text`
@@ -22,15 +21,6 @@ _FARTHEST = 1 << 20  # no function is as large: farther is a hole between sectio
 _HEX = np.full(256, 0xFF, dtype=np.uint8)
 for _digit in range(16):
     _HEX[ord(f"{_digit:x}")] = _digit
-# What the kernel runs between a probed place and the program that takes a stack: functions with
-# names of these forms, and generated code (programs, trampolines), shown as a module named bpf.
-_MACHINERY = re.compile(
-    r"(_*bpf_get_stack\w*|_+bpf_prog_(run|enter|exit)\w*|_+bpf_trace_\w+|bpf_trace_run\d+"
-    r"|trace_call_bpf|__traceiter_\w+|__do_trace_\w+|(do_)?perf_trace_\w+"
-    r"|perf_call_bpf_(enter|exit)|perf_syscall_(enter|exit)"
-    r"|bpf_(prog_[0-9a-f]{16}|trampoline_\d+)(_\w+)?)(\.[\w.]+)?"
-)
-_GENERATED = "bpf"
 
 
 class KernelSymbols:
@@ -51,6 +41,7 @@ class KernelSymbols:
         self._addresses, first = np.unique(addresses, return_index=True)
         self._starts, self._ends = starts[first] + _NAME_AT, ends[first]
         self._known: dict[tuple[int, bool], Frame] = {}
+        self._functions: dict[KernelFunction, Frame | None] = {}
 
     @classmethod
     def live(cls, path: Path = Path("/proc/kallsyms")) -> "KernelSymbols":
@@ -79,6 +70,26 @@ class KernelSymbols:
             tuple([known[address, bool(at)] for at, address in enumerate(stack)])
             for stack in stacks
         ]
+
+    def function(self, function: KernelFunction) -> Frame | None:
+        """The start of a function, looked up once; None where it is not known."""
+        if function not in self._functions:
+            at = self._find_function(function)
+            self._functions[function] = None if at is None else self.frames([(at,)])[0][0]
+        return self._functions[function]
+
+    def _find_function(self, function: KernelFunction) -> int | None:
+        """The address of the first function of this name, as the kernel finds it for a trampoline
+        (kallsyms_lookup_name); None where it is not there, or hidden."""
+        end = "" if function.module == "vmlinux" else f"\t[{function.module}]"
+        needle = f" {function.symbol}{end}\n".encode()
+        at = self._text.find(needle)
+        while at >= 0:
+            line_start = at + 1 - _NAME_AT
+            if self._text[line_start + _TYPE_AT] in _CODE:
+                return int(self._text[line_start : line_start + _ADDRESS_DIGITS], 16) or None
+            at = self._text.find(needle, at + 1)
+        return None
 
     def _look_up(self, places: Sequence[tuple[int, bool]]) -> None:
         if not places:
@@ -113,25 +124,3 @@ def _parse_addresses(
     for digit in range(_ADDRESS_DIGITS):
         numbers = numbers << np.uint64(4) | _HEX[text[starts + digit]].astype(np.uint64)
     return numbers
-
-
-def drop_machinery(frames: Sequence[Frame]) -> Sequence[Frame]:
-    """A kernel stack without the frames between the probed place and the program that took it.
-
-    Only the innermost frames are dropped, up to the first function of another kind: further out,
-    the same code shows that the way to this place led through another probe. A generated frame
-    without a name (net.core.bpf_jit_kallsyms is 0) is dropped where machinery follows it.
-    """
-    begin = 0
-    for at, frame in enumerate(frames):
-        if _is_machinery(frame):
-            begin = at + 1
-        elif frame.symbol is not None:
-            break
-    return frames[begin:] if begin else frames
-
-
-def _is_machinery(frame: Frame) -> bool:
-    return frame.symbol is not None and (
-        frame.module == _GENERATED or _MACHINERY.fullmatch(frame.symbol) is not None
-    )

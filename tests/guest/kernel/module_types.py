@@ -24,6 +24,7 @@ _OPENED = """\
     emit:
       file: path(args.file)
       kind: cast(args.inode, "struct v9fs_inode").qid.type
+      way: kstack
 """
 _BCC = f"""
 probes:

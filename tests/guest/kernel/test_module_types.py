@@ -14,8 +14,8 @@ CASE = "tests.guest.kernel.module_types:probe_module"
 @pytest.mark.guest(CASE, modules=["ext4"], backend="bcc")
 def test_arguments_and_casts_take_the_types_of_the_module(guest: CaseResult) -> None:
     """Each open of a file on 9p, at a pair and a trampoline: its path by the kernel's
-    structures and its kind by a structure of the module. A raw tracepoint of another
-    module attaches with its arguments."""
+    structures, its kind by a structure of the module, and its way, which begins with the probed
+    function. A raw tracepoint of another module attaches with its arguments."""
     ran = guest.result()
     assert ran["complete"] is True
     assert ran["mechanisms"] == {
@@ -29,6 +29,8 @@ def test_arguments_and_casts_take_the_types_of_the_module(guest: CaseResult) -> 
     for probe, data in ran["data"]:
         assert data["file"].endswith("/etc/hostname")  # below the root of the guest's job
         assert data["kind"] == 0
+        assert data["way"][0] == "v9fs_file_open+0x0 [9p]"
+        assert data["way"][1].startswith("do_dentry_open+")
         assert data.get("failed", 0) == 0, probe
     assert ran["left"] == []
 

@@ -13,8 +13,14 @@ import pytest
 from orchestrator.symbols.book import StackBook
 from orchestrator.symbols.code_map import CodeMap, read_code_map
 from orchestrator.symbols.file_symbols import FileSymbols
-from orchestrator.symbols.frames import EMPTY_STACK, LOST_STACK, Stack, make_frame
-from orchestrator.symbols.kernel_symbols import KernelSymbols, drop_machinery
+from orchestrator.symbols.frames import (
+    EMPTY_STACK,
+    LOST_STACK,
+    KernelFunction,
+    Stack,
+    make_frame,
+)
+from orchestrator.symbols.kernel_symbols import KernelSymbols
 from orchestrator.symbols.process import (
     DENIED,
     GONE,
@@ -68,6 +74,24 @@ def test_data_names_no_code() -> None:
     assert kernel_names(0xFFFFFFFF81001304) == ["__vfs_read+0x104"]
 
 
+def test_a_function_is_found_with_its_module() -> None:
+    """Data of the same name is no function, and neither is one of another module."""
+    symbols = KernelSymbols(KALLSYMS + b"ffffffffc0300000 d weak_one\t[dm]\n")
+    for name, module, at in (
+        ("weak_one", "vmlinux", 0xFFFFFFFF81001400),
+        ("jbd2_journal_start", "jbd2", 0xFFFFFFFFC0200100),
+    ):
+        frame = symbols.function(KernelFunction(name, module))
+        assert frame is not None
+        assert (frame.symbol, frame.address, frame.offset, frame.module) == (name, at, 0, module)
+    for name, module in (
+        ("read", "vmlinux"),
+        ("jbd2_journal_start", "vmlinux"),
+        ("weak_one", "dm"),
+    ):
+        assert symbols.function(KernelFunction(name, module)) is None
+
+
 def test_a_modules_name_is_told() -> None:
     assert kernel_names(0xFFFFFFFFC0200004) == ["start_this_handle+0x4 [jbd2]"]
 
@@ -86,48 +110,11 @@ def test_hidden_addresses_name_nothing() -> None:
     [known] = book.learn([stack(2, 0xFFFFFFFF81001000)])
     assert "CAP_SYSLOG" in known.why
     assert book.unnamed == 1
+    assert symbols.function(KernelFunction("vfs_read")) is None
 
 
 def test_an_empty_kallsyms_names_nothing() -> None:
     assert not KernelSymbols(b"").available
-
-
-def left_of(*names: str | None) -> list[str | None]:
-    """The symbols that are left of a stack, None being a frame without a name."""
-    frames = [make_frame(at, name) for at, name in enumerate(names)]
-    return [one.symbol for one in drop_machinery(frames)]
-
-
-@pytest.mark.parametrize(
-    "inner",
-    [
-        ("bpf_get_stack_raw_tp", "bpf_prog_0123456789abcdef_hook", "bpf_trace_run2"),
-        ("bpf_prog_0123456789abcdef_hook", "__bpf_trace_sched_switch", "__traceiter_sched_switch"),
-        ("bpf_prog_0123456789abcdef_hook", "bpf_trampoline_6442475041"),
-        ("bpf_prog_0123456789abcdef_hook", "trace_call_bpf", "perf_call_bpf_enter.isra.0",
-         "perf_syscall_enter"),
-        ("trace_call_bpf", "do_perf_trace_sched_switch", "perf_trace_sched_switch"),
-        (None, "bpf_trampoline_6442475041"),
-        (),
-    ],
-)  # fmt: skip
-def test_the_way_from_the_probe_to_our_program_is_left_out(inner: tuple[str | None, ...]) -> None:
-    assert left_of(*inner, "do_syscall_64", "entry") == ["do_syscall_64", "entry"]
-
-
-def test_the_way_through_an_outer_probe_is_kept() -> None:
-    """A probed function that is reached through itself: the outer call runs inside a trampoline."""
-    outer = ["notify_change", "bpf_trampoline_7", "notify_change", "chmod_common", "do_fchmodat"]
-    ours = ["bpf_prog_0123456789abcdef_hook", "bpf_trampoline_7"]
-    whole = ["notify_change", "ovl_setattr", *outer]
-    assert left_of(*ours, *whole) == whole
-    assert left_of(*whole) == whole
-
-
-def test_functions_with_names_like_ours_are_kept() -> None:
-    """Probes in the kernel's own BPF code."""
-    for name in ("bpf_prog_load", "__bpf_prog_put", "bpf_trampoline_link_prog", "perf_syscalls"):
-        assert left_of(name, "__sys_bpf", "do_syscall_64") == [name, "__sys_bpf", "do_syscall_64"]
 
 
 # ---------------------------------------------------------------- files

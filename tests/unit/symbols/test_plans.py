@@ -1,5 +1,6 @@
 """Stacks in plans: where they may be asked for, and what they take of the kernel's memory."""
 
+import re
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from orchestrator.kernel.facts import KernelFacts, load_facts
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import load_plan
 from orchestrator.run.safety.privileges import capabilities_for_names
+from tests.support.bcc_maps import recorded_program
 from tests.support.paths import KERNELS
 
 HEAD = """
@@ -93,6 +95,18 @@ def test_a_plan_without_stacks_pays_for_none() -> None:
 def test_a_stack_of_several_uses_is_taken_once() -> None:
     made = artifact(f"    emit: {{a: ustack, b: kstack}}\n{BY}")
     assert made.text.count("pp_stack(ctx, 1,") == made.text.count("pp_stack(ctx, 0,") == 1
+
+
+def test_a_kernel_stack_is_marked_with_the_hook_whose_trampoline_takes_it() -> None:
+    """No other kind of probe marks it, and no user stack is."""
+    body = "    emit: {k: kstack, u: ustack}\n"
+    places = ("fentry:vfs_read", "fexit:vfs_write", "rawtracepoint:sched_switch")
+    probes = (f"  p{n}:\n    attach: {place}\n{body}" for n, place in enumerate(places))
+    text = bcc.emit(recorded_program("probes:\n" + "".join(probes)), facts()).text
+    assert [re.findall(rf"pp_stack\(ctx, {user}, (\d+),", text) for user in (0, 1)] == [
+        ["1", "2", "0"],
+        ["0", "0", "0"],
+    ]
 
 
 def test_what_names_take_of_privileges_is_kept_and_no_more() -> None:

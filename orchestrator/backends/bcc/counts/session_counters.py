@@ -27,7 +27,9 @@ class SessionCounters:
         self._layout, self._maps, self._is_armed = map_layout, maps, is_armed
         self._stacks: StackReader | None = None
         if map_layout.stack_depth:
-            self._stacks = StackReader(maps[layout.STACKS], maps[layout.STACK_COUNTS])
+            self._stacks = StackReader(
+                maps[layout.STACKS], maps[layout.STACK_COUNTS], map_layout.program.hooks
+            )
         reader = LedgerReader(map_layout, maps[layout.LEDGER])
         self.accounts = Accounts(map_layout, reader, self._count_open, self._count_stacks)
         self._metric_maps = MetricMaps(map_layout, maps, reader, self.accounts.feeds)

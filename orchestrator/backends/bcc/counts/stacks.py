@@ -2,23 +2,28 @@
 
 import struct
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.handles.maps import Map
 from orchestrator.backends.protocol import StackCounts
-from orchestrator.symbols.frames import Stack
+from orchestrator.compile.program import Hook
+from orchestrator.symbols.frames import KernelFunction, Stack
 
 _ONLY = struct.pack("=I", 0)
 
 
 class StackReader:
-    """The map of stacks, and its counters."""
+    """The map of stacks, and its counters. `hooks`: those of the program that takes them."""
 
-    def __init__(self, stacks: Map, counts: Map) -> None:
+    def __init__(self, stacks: Map, counts: Map, hooks: Iterable[Hook]) -> None:
         self._stacks, self._counts = stacks, counts
         self._depth = (stacks.spec.value_size - layout.STACK_HEAD_BYTES) // layout.WORD
         self._seen: set[bytes] = set()
+        self._places = {
+            layout.stack_place(hook): KernelFunction(hook.symbol, hook.module or "vmlinux")
+            for hook in hooks
+        }
 
     def counts(self) -> StackCounts:
         """The counters as of now."""
@@ -44,12 +49,13 @@ class StackReader:
         return {key: value for key, value in entries if value is not None}
 
     def _parse(self, key: bytes, value: bytes) -> Stack:
-        user, tgid, *addresses = struct.unpack(f"=II{self._depth}Q", value)
+        user, owner, *addresses = struct.unpack(f"=II{self._depth}Q", value)
         end = addresses.index(0) if 0 in addresses else self._depth
         return Stack(
             id=int.from_bytes(key, sys.byteorder),
             space="user" if user else "kernel",
-            pid=tgid,
+            pid=owner if user else 0,
             addresses=tuple(addresses[:end]),
             cut=end >= self._depth - 1,
+            probed=None if user else self._places.get(owner),
         )

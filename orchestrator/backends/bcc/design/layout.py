@@ -275,6 +275,11 @@ def stack_bytes(depth: int) -> int:
     return STACK_HEAD_BYTES + depth * WORD
 
 
+def stack_place(hook: Hook) -> int:
+    """What names the hook in a kernel stack that was taken at a trampoline; 0 is no such place."""
+    return hook.id + 1
+
+
 def pad_to_word(size: int) -> int:
     """`size` rounded up to whole words."""
     return -(-size // WORD) * WORD

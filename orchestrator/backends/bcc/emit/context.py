@@ -69,8 +69,7 @@ class EventContext:
     def _declare_stack(self, name: str) -> str:
         """Declare `kstack` or `ustack`, call once per event."""
         if self.writer.once(name):
-            mm_offset = self.site.task_offsets.get("mm")
-            call = emit_stacks.take_stack(name, self.site.hook.kind, mm_offset)
+            call = emit_stacks.take_stack(name, self.site)
             self.writer.line(f"u64 {name} = {call};")
         return name
 

@@ -32,6 +32,11 @@ class EmitSite:
         """What is evaluated here."""
         return self.hook.body
 
+    @property
+    def at_trampoline(self) -> bool:
+        """Whether a trampoline of a kernel function calls the program."""
+        return self.access == "arguments" and bool(self.hook.symbol)
+
 
 def c_type(kind: Type) -> str:
     """The C type that holds a number of this type; pointers are u64. Raises EmitError."""

@@ -1,7 +1,7 @@
 """Stacks in C: the definitions for the header, and how a hook takes a stack."""
 
 from orchestrator.backends.bcc.design import layout
-from orchestrator.plan.attach_kinds import KINDS, AttachKind
+from orchestrator.backends.bcc.emit.site import EmitSite
 
 
 def include_stacks(map_layout: layout.MapLayout) -> str:
@@ -19,10 +19,11 @@ def include_stacks(map_layout: layout.MapLayout) -> str:
     return f"{defines}#include <probeplan/stacks.h>\n"
 
 
-def take_stack(name: str, kind: AttachKind, mm_offset: int | None) -> str:
+def take_stack(name: str, site: EmitSite) -> str:
     """A C expression: the number of the current task's stack, `kstack` or `ustack`."""
     user = name == "ustack"
+    place = layout.stack_place(site.hook) if site.at_trampoline and not user else 0
     # where user code may be interrupted, the registers may be user registers: no kernel stack then
-    sure = not user and KINDS[kind].space == "kernel"
-    offset = -1 if mm_offset is None else mm_offset
-    return f"pp_stack(ctx, {int(user)}, {int(sure)}, {offset})"
+    sure = not user and site.hook.traits.space == "kernel"
+    mm_offset = site.task_offsets.get("mm", -1)
+    return f"pp_stack(ctx, {int(user)}, {place}, {int(sure)}, {mm_offset})"

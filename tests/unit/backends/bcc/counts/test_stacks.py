@@ -6,23 +6,25 @@ import pytest
 
 from orchestrator.backends.bcc.counts.stacks import StackReader
 from orchestrator.backends.bcc.design import layout
+from orchestrator.symbols.frames import KernelFunction
 from tests.support.bcc_maps import FakeMap, fake_maps, recorded_program
 
-PLAN = "limits: {memory: 2MiB}\nprobes: {p: {attach: 'entry:vfs_read', emit: {s: kstack}}}"
+PLAN = "limits: {memory: 2MiB}\nprobes: {p: {attach: 'fentry:vfs_read', emit: {s: kstack}}}"
 
 
 class Kept:
     """A map of stacks of 32 frames, and its counters."""
 
     def __init__(self) -> None:
-        _, maps = fake_maps(recorded_program(PLAN))
+        map_layout, maps = fake_maps(recorded_program(PLAN))
         self.stacks: FakeMap = maps[layout.STACKS]
         self.counts: FakeMap = maps[layout.STACK_COUNTS]
-        self.reader = StackReader(self.stacks, self.counts)  # type: ignore[arg-type]
+        [self.hook] = map_layout.program.hooks
+        self.reader = StackReader(self.stacks, self.counts, [self.hook])  # type: ignore[arg-type]
 
-    def keep(self, number: int, *addresses: int, user: int = 0, tgid: int = 0) -> None:
+    def keep(self, number: int, *addresses: int, user: int = 0, owner: int = 0) -> None:
         padded = (*addresses, *[0] * (32 - len(addresses)))
-        self.stacks.update(struct.pack("=Q", number), struct.pack("=II32Q", user, tgid, *padded))
+        self.stacks.update(struct.pack("=Q", number), struct.pack("=II32Q", user, owner, *padded))
         self.counts.put_words(0, {0: len(self.stacks.contents), 1: 5, 2: 6})
 
 
@@ -34,7 +36,7 @@ def kept() -> Kept:
 def test_a_stack_ends_at_its_first_zero(kept: Kept) -> None:
     """A user's belongs to a process, a kernel's to none."""
     kept.keep(10, 1, 2, 3)
-    kept.keep(11, 4, user=1, tgid=77)
+    kept.keep(11, 4, user=1, owner=77)
     kernel, user = kept.reader.read_new()
     assert (kernel.id, kernel.space, kernel.addresses, kernel.cut) == (
         10,
@@ -43,6 +45,16 @@ def test_a_stack_ends_at_its_first_zero(kept: Kept) -> None:
         False,
     )
     assert (user.id, user.space, user.pid, user.addresses) == (11, "user", 77, (4,))
+
+
+def test_a_kernels_stack_names_the_function_whose_trampoline_took_it(kept: Kept) -> None:
+    """By the hook that its program belongs to. A process with that number is none."""
+    place = layout.stack_place(kept.hook)
+    kept.keep(10, 1, owner=place)
+    kept.keep(11, 2)
+    kept.keep(12, 3, user=1, owner=place)
+    probed = [(stack.probed, stack.pid) for stack in kept.reader.read_new()]
+    assert probed == [(KernelFunction("vfs_read", "vmlinux"), 0), (None, 0), (None, place)]
 
 
 def test_a_stack_that_fills_its_room_may_be_cut(kept: Kept) -> None:

@@ -1,7 +1,7 @@
 /* Stacks: taken into scratch memory, numbered by a hash, kept once.
  *
  * The generated program defines PP_STACK_DEPTH, PP_STACKS, PP_STACK_SCRATCH, PP_STACK_COUNTS and
- * PP_STACK_NESTING before. The number is a 64-bit hash of process and addresses; two of n stacks have
+ * PP_STACK_NESTING before. The number is a 64-bit hash of owner and addresses; two of n stacks have
  * the same number with a probability of n * n / 2^65.
  */
 #ifndef PROBEPLAN_STACKS_H
@@ -16,7 +16,7 @@
 
 struct pp_stack {
 	u32 user;
-	u32 tgid; /* of a user stack */
+	u32 owner; /* the process; of a kernel stack the place that it was taken at, as pp_stack takes it */
 	u64 ip[PP_STACK_DEPTH];
 };
 struct pp_scratch {
@@ -72,7 +72,7 @@ PP_INLINE struct pp_scratch *pp_scratch(void)
  * one test: the verifier follows few paths. */
 PP_INLINE u64 pp_stack_number(const struct pp_stack *stack)
 {
-	u64 hash = (u64)stack->tgid << 32 | stack->user;
+	u64 hash = (u64)stack->owner << 32 | stack->user;
 #pragma clang loop unroll(disable)
 	for (u32 at = 0; at < PP_STACK_DEPTH; at += 8) {
 		const u64 *ip = &stack->ip[at];
@@ -119,9 +119,12 @@ PP_INLINE int pp_has_no_memory(s64 mm_offset)
 	return pp_read(0, &memory, 8, pp_task() + mm_offset) == 0 && memory == 0;
 }
 
-/* The number of the current task's stack. EFAULT means that there is none, or that the kernel's own
+/* The number of the current task's stack. `place`: at a trampoline the hook's number and 1, else 0. The
+ * probed function may be missing among the addresses: where the trampoline also calls the function,
+ * newer kernels enter it by a jump from the function's start instead of a call (bpf_trampoline_use_jmp
+ * in include/linux/bpf.h). EFAULT means that there is none, or that the kernel's own
  * buffers are in use: a stack that must exist (`sure`, or a task with memory) was then lost. */
-PP_INLINE u64 pp_stack(void *ctx, int user, int sure, s64 mm_offset)
+PP_INLINE u64 pp_stack(void *ctx, int user, u32 place, int sure, s64 mm_offset)
 {
 	struct pp_scratch *scratch = pp_scratch();
 	if (!scratch) {
@@ -130,7 +133,7 @@ PP_INLINE u64 pp_stack(void *ctx, int user, int sure, s64 mm_offset)
 	}
 	u64 number = PP_STACK_EMPTY;
 	scratch->stack.user = user;
-	scratch->stack.tgid = user ? pp_pid_tgid() >> 32 : 0;
+	scratch->stack.owner = user ? pp_pid_tgid() >> 32 : place;
 	s64 got = pp_get_stack(ctx, scratch->stack.ip, sizeof scratch->stack.ip,
 			       user ? PP_STACK_USER : 0);
 	if (got > 0) {

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
@@ -30,7 +29,8 @@ PROGRAM_TYPES: Mapping[Mechanism, int] = {
     "uprobe PMU": bpf.KPROBE,
     "perf clock": PERF_EVENT,
 }
-LOG_LINES = 3
+LOG_LINES = 3  # of the verifier's log, in the message
+HINT_LINES = 20  # in the hint: what led to the refusal
 
 
 def load_side(side: HookSide, mechanism: Mechanism, code: bytes, maps: Mapping[int, int]) -> int:
@@ -72,16 +72,14 @@ def _opened_types(hook: Hook | None) -> Iterator[int]:
 
 
 def _explain_refusal(side: HookSide, refused: load.LoadError) -> Finding:
-    """The verifier's message in terms of the plan; its whole log is kept in a file."""
+    """The verifier's message in terms of the plan, with the end of its log: the rest, up to
+    megabytes, is the way there."""
     hook, hint = side.hook, ""
-    tail = [line for line in refused.log.strip().splitlines() if not _is_statistics(line)]
-    if refused.log:
-        with tempfile.NamedTemporaryFile(
-            "w", prefix="probeplan-verifier-", suffix=".log", delete=False
-        ) as kept:
-            kept.write(refused.log)
-        hint = f"the verifier's log is in {kept.name}; {_describe_program(hook)}"
-    reason = "; ".join(tail[-LOG_LINES:]) or str(refused)
+    log = [line for line in refused.log.strip().splitlines() if not _is_statistics(line)]
+    if log:
+        end = "\n".join(log[-HINT_LINES:])
+        hint = f"{_describe_program(hook)}; the verifier's log ends with\n{end}"
+    reason = "; ".join(log[-LOG_LINES:]) or str(refused)
     message = f"the kernel refused the program of {hook.label} ({side.name}): {reason}"
     return Finding(code="PP089", message=message, position=hook.position, hint=hint)
 

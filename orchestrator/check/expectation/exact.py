@@ -6,6 +6,7 @@ is computed from it.
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -32,9 +33,19 @@ from orchestrator.plan.expression.syntax import (
 )
 
 __all__ = ["ExactValue", "UnlikeKey", "compare_exactly", "evaluate_bound", "evaluate_exact"]
-__all__ += ["evaluate_filter"]
+__all__ += ["NamedNumber", "evaluate_filter"]
 
-ExactValue = Fraction | str | bool | None
+
+@dataclass(frozen=True, slots=True)
+class NamedNumber:
+    """A number of a cell's key that stands for something, such as a system call: it is compared
+    with a number by itself, and with text by its `name`."""
+
+    number: Fraction
+    name: str
+
+
+ExactValue = Fraction | str | bool | NamedNumber | None
 #: From a name as written to its value.
 NameValues = Callable[[Reference], ExactValue]
 
@@ -106,6 +117,8 @@ def _decide(op: str, values: Iterable[ExactValue]) -> bool | None:
 def _apply(node: SyntaxNode, values: list[Any]) -> ExactValue:
     if any(value is None for value in values):
         return None
+    by_name = isinstance(node, Compare | Contains) and any(isinstance(v, str) for v in values)
+    values = [_take_side(value, by_name=by_name) for value in values]
     match node:
         case UnaryOperation(op="not"):
             return not values[0]
@@ -123,6 +136,12 @@ def _apply(node: SyntaxNode, values: list[Any]) -> ExactValue:
             return _compute(op, _number(values[0]), _number(values[1]))
         case _:
             raise UnlikeKey(f"{type(node).__name__} has no exact value")
+
+
+def _take_side(value: Any, *, by_name: bool) -> Any:
+    if not isinstance(value, NamedNumber):
+        return value
+    return value.name if by_name else value.number
 
 
 def _number(value: ExactValue) -> Fraction:
@@ -193,9 +212,14 @@ def evaluate_bound(
 
 
 def evaluate_filter(
-    node: SyntaxNode, key: Mapping[str, CellValue], params: Names, constants: Names
+    node: SyntaxNode,
+    key: Mapping[str, CellValue],
+    params: Names,
+    constants: Names,
+    names: Mapping[str, str] | None = None,
 ) -> bool | None:
     """Whether a cell with this key is meant; None where a part of its key could not be read.
+    `names`: of parts of the key whose number stands for something, its text.
 
     Raises UnlikeKey where a key is compared with a value of another type.
     """
@@ -203,7 +227,8 @@ def evaluate_filter(
     def look_up(reference: Reference) -> ExactValue:
         name = ".".join(reference.parts)
         if name in key:
-            return _exact(key[name])
+            value, text = _exact(key[name]), (names or {}).get(name)
+            return NamedNumber(value, text) if isinstance(value, Fraction) and text else value
         if reference.parts[0] == "params" and len(reference.parts) == 2:
             return _exact(params.get(reference.parts[1]))
         return _exact(constants.get(name))

@@ -137,4 +137,38 @@ CODES: tuple[FindingCode, ...] = (
         cure="Use metrics with the same `by`, or leave out `each`.",
         example=_check("{that: workload.maxrss <= 64*MiB, each: true}"),
     ),
+    FindingCode(
+        code="PP220",
+        title="a damaged baseline",
+        meaning=(
+            "The file is no baseline: not JSON, or not what its schema describes. It is not "
+            "overwritten, since it may be another file."
+        ),
+        cure="Restore it from version control, or delete it and record again.",
+        arises="When a check is run whose baseline cannot be understood.",
+    ),
+    FindingCode(
+        code="PP221",
+        title="a newer baseline",
+        meaning="The file was written by a later release, in a format that this one does not read.",
+        cure="Update probeplan, or record another file.",
+        arises="When a check is run whose baseline has a newer format.",
+    ),
+    FindingCode(
+        code="PP222",
+        title="a baseline that is no file",
+        meaning=(
+            "Baselines are not read or written through links, since a check may run as root in a "
+            "folder of another user."
+        ),
+        cure="Put the file itself there, or name its place with `baseline`.",
+        arises="When the baseline of a check is a symbolic link, a pipe or a device.",
+    ),
+    FindingCode(
+        code="PP223",
+        title="a baseline without access",
+        meaning="The file cannot be read, or its folder cannot be written.",
+        cure="Make the folder writable, or name another file with `baseline`.",
+        arises="When a check is run whose baseline cannot be read, or updated with --update.",
+    ),
 )

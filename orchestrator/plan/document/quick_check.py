@@ -17,6 +17,7 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
     "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "boolean": lambda value: isinstance(value, bool),
+    "null": lambda value: value is None,
 }
 #: Keywords that do not affect validity, or are read together with another one.
 _SILENT = frozenset(

@@ -18,6 +18,7 @@ LANGUAGE = (1, 0)
 PLAN_SCHEMA = "plan-v1.schema.json"
 POLICY_SCHEMA = "policy-v1.schema.json"
 CHECK_SCHEMA = "check-v1.schema.json"
+BASELINE_SCHEMA = "baseline-v1.schema.json"
 
 #: Finding near names takes time; a file with a thousand unknown keys is not a misspelt plan.
 MAX_SUGGESTIONS = 50

@@ -1,0 +1,1 @@
+"""Baselines: recorded figures of a check, in a file next to it."""

@@ -1,0 +1,127 @@
+"""A baseline: raw repeats of a check, by where they were measured.
+
+An entry has what was counted, not what was expected of it: a bound or an expectation may change,
+and its left side is computed from the recorded cells again.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from orchestrator.check.expectation.figures import RunCounts
+from orchestrator.check.measurement import Environment, MeasuredCell, Measurement, ProbePlace
+
+__all__ = ["MAX_CELLS", "Baseline", "BaselineEntry", "EntryKey", "RecordedMetric"]
+__all__ += ["RecordedProbe", "RecordedRepeat", "key_of_measurement", "series_of_kernel"]
+
+#: How many cells of a metric one repeat keeps; the others are added up in one without a key.
+MAX_CELLS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class EntryKey:
+    """Where an entry compares. `series`: the kernel's, such as 6.12; "" where all that is read is
+    what the program does itself, which is the same on each kernel."""
+
+    arch: str
+    series: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.arch}, kernel {self.series}" if self.series else self.arch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedRepeat:
+    """The cells of one metric in one repeat."""
+
+    ops: int
+    cells: tuple[MeasuredCell, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedMetric:
+    """A metric's repeats, and the digest of its definition when they were recorded."""
+
+    digest: str
+    repeats: tuple[RecordedRepeat, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedProbe:
+    """How a probe was attached when it was recorded."""
+
+    mechanisms: tuple[str, ...]
+    alternative: str
+    place: ProbePlace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineEntry:
+    """What was recorded under one key. `recorded`: when, in UTC. `metrics`: by PROBE.METRIC.
+    `maxrss`: for each repeat its operations and the largest resident size in bytes, where known."""
+
+    key: EntryKey
+    environment: Environment
+    recorded: str
+    probes: Mapping[str, RecordedProbe]
+    metrics: Mapping[str, RecordedMetric]
+    maxrss: tuple[tuple[int, int | None], ...] = ()
+
+    def list_counted(self, metrics: Iterable[tuple[str, str]]) -> Iterator[RunCounts]:
+        """The recorded repeats of these metrics (owner and name), those of one size together."""
+        wanted = {pair: _by_ops(self.metrics[".".join(pair)].repeats) for pair in metrics}
+        sizes = [set(repeats) for repeats in wanted.values()] or [{ops for ops, _ in self.maxrss}]
+        for ops in sorted(set.intersection(*sizes)):
+            memory = [size for at, size in self.maxrss if at == ops]
+            count = min((len(repeats[ops]) for repeats in wanted.values()), default=len(memory))
+            for index in range(count):
+                cells = {pair: repeats[ops][index].cells for pair, repeats in wanted.items()}
+                known = memory[index] if index < len(memory) else None
+                yield RunCounts(ops=ops, cells=cells, workload={"maxrss": known})
+
+
+def _by_ops(repeats: Iterable[RecordedRepeat]) -> dict[int, list[RecordedRepeat]]:
+    grouped: dict[int, list[RecordedRepeat]] = {}
+    for repeat in repeats:
+        grouped.setdefault(repeat.ops, []).append(repeat)
+    return grouped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """All that is recorded for one check; each key once."""
+
+    check: str
+    entries: tuple[BaselineEntry, ...] = ()
+
+    def find_entry(self, key: EntryKey, *, kernel_side: bool) -> BaselineEntry | None:
+        """The entry to compare with. What is not `kernel_side` compares with any kernel of the
+        architecture: then the key's own entry, or else the latest."""
+        own = next((entry for entry in self.entries if entry.key == key), None)
+        if own is not None or kernel_side:
+            return own
+        return max(
+            (entry for entry in self.entries if entry.key.arch == key.arch),
+            key=lambda entry: (entry.recorded, entry.key),
+            default=None,
+        )
+
+    def find_nearest(self, key: EntryKey) -> BaselineEntry | None:
+        """The entry that is most like the key: of its architecture, and of the closest kernel."""
+        return min(
+            self.entries,
+            key=lambda entry: (entry.key.arch != key.arch, entry.key.series, entry.key.arch),
+            default=None,
+        )
+
+
+def series_of_kernel(release: str) -> str:
+    """The series of a kernel release: `6.12.10-amd64` is of 6.12."""
+    return ".".join(release.split("-", maxsplit=1)[0].split(".")[:2])
+
+
+def key_of_measurement(measurement: Measurement) -> EntryKey:
+    """The key under which a measurement is recorded."""
+    kernel_side = any(probe.place == "kernel-side" for probe in measurement.probes.values())
+    environment = measurement.environment
+    series = series_of_kernel(environment.kernel) if kernel_side else ""
+    return EntryKey(arch=environment.arch, series=series)

@@ -1,0 +1,1 @@
+"""Verdicts: is what was measured valid, and does it hold?"""

@@ -172,6 +172,8 @@ _GENERIC: Mapping[int, str] = {
 }
 
 _TABLES: Mapping[str, Mapping[int, str]] = {"x86_64": _X86_64, "aarch64": _GENERIC}
+#: The architectures whose calls are known by name.
+SYSCALL_ARCHITECTURES: tuple[str, ...] = tuple(_TABLES)
 _COMPAT_TABLES: Mapping[str, Mapping[int, str]] = {"x86_64": _I386}
 _COMPAT_CALLS = 512  # more than any table has
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from orchestrator.check.expectation.constants import is_constant_name
 from orchestrator.check.expectation.references import Reference, read_reference
 from orchestrator.check.measurement import CellValue
 from orchestrator.plan.expression import syntax
@@ -221,7 +222,8 @@ def evaluate_filter(
     """Whether a cell with this key is meant; None where a part of its key could not be read.
     `names`: of parts of the key whose number stands for something, its text.
 
-    Raises UnlikeKey where a key is compared with a value of another type.
+    Raises UnlikeKey where a key is compared with a value of another type, or with a constant that
+    this machine does not have.
     """
 
     def look_up(reference: Reference) -> ExactValue:
@@ -231,6 +233,8 @@ def evaluate_filter(
             return NamedNumber(value, text) if isinstance(value, Fraction) and text else value
         if reference.parts[0] == "params" and len(reference.parts) == 2:
             return _exact(params.get(reference.parts[1]))
+        if is_constant_name(name) and name not in constants:
+            raise UnlikeKey(f"{name} has no value on this machine")
         return _exact(constants.get(name))
 
     value = evaluate_exact(node, look_up)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Literal
 
+from orchestrator.check.expectation.constants import explain_unknown_constant, is_constant_name
 from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.expression import syntax
-from orchestrator.plan.expression.names import CONSTANT, UNITS
+from orchestrator.plan.expression.names import UNITS
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.expression.syntax import (
     BinaryOperation,
@@ -110,7 +111,11 @@ class _ConditionTypes:
             return _TYPES.get(name)
         if parts[:1] == ("params",) and len(parts) == 2:
             return self._type_param(parts[1], node)
-        if len(parts) == 1 and (name in UNITS or CONSTANT.fullmatch(name)):
+        if name in UNITS:
+            return "number"
+        if len(parts) == 1 and is_constant_name(name):
+            if (hint := explain_unknown_constant(name)) is not None:
+                self._report("PP022", f"unknown constant {name!r}", node, hint)
             return "number"
         hint = suggest_name(name, self.metric.by, f"its keys: {', '.join(self.metric.by)}")
         self._report("PP203", f"{self.name} has no key {name!r}", node, hint)

@@ -9,6 +9,7 @@ from orchestrator.check.expectation.claim import (
     compares_with_baseline,
     read_claim,
 )
+from orchestrator.check.expectation.constants import explain_unknown_constant, is_constant_name
 from orchestrator.check.expectation.exact import evaluate_bound
 from orchestrator.check.expectation.filters import FilterChecker
 from orchestrator.check.expectation.references import (
@@ -21,7 +22,7 @@ from orchestrator.check.expectation.references import (
 from orchestrator.check.model import Expectation, Workload
 from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.expression import syntax
-from orchestrator.plan.expression.names import CONSTANT, UNITS
+from orchestrator.plan.expression.names import UNITS
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.expression.syntax import (
     BinaryOperation,
@@ -50,7 +51,7 @@ _RESOLUTION = Fraction(31, 1000)
 def _is_constant(name: str) -> bool:
     """Whether a bare name has a value without any measurement. (`baseline` at the left is reported
     for the whole side.)"""
-    return name in ("ops", "baseline") or name in UNITS or CONSTANT.fullmatch(name) is not None
+    return name in ("ops", "baseline") or name in UNITS or is_constant_name(name)
 
 
 def check_expectations(
@@ -216,6 +217,9 @@ class _ExpectationChecker:
         elif name == "ops" and not subject:
             message = "`ops` is at the right: the number of operations belongs to the value"
             self._report("PP201", message, node, expr, "write e.g. `call.calls / ops <= 4`")
+        elif is_constant_name(name) and name not in self.figures.derived:
+            if (unknown := explain_unknown_constant(name)) is not None:
+                self._report("PP022", f"unknown constant {name!r}", node, expr, unknown)
         elif not _is_constant(name) and name not in self.figures.derived:
             known = [*self.figures.derived, *self._list_metrics(), *UNITS, "ops", "baseline"]
             otherwise = "a metric is written PROBE.METRIC"

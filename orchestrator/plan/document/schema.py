@@ -172,11 +172,20 @@ def _explain_wrong_type(error: Any, path: DocumentPath) -> FaultTexts:
     )
 
 
+#: Documents of other kinds, and what reads them.
+_READERS: Mapping[str, str] = {
+    "ProbePlan": "this is a plan: `probeplan run` reads it",
+    "ProbeCheck": "this is a check: `probeplan check` reads it",
+    "Policy": "this is a policy: `probeplan policy check` reads it",
+}
+
+
 def _explain_choice(error: Any, path: DocumentPath) -> FaultTexts:
     options = [option for option in error.validator_value if option != ""]
     if len(options) == 1:
         message = f"{_show_path(error, path)} is {_show_value(error.instance)}"
-        yield path, "PP035", message, f"this program reads {path[-1]}: {options[0]} only"
+        otherwise = f"this program reads {path[-1]}: {options[0]} only"
+        yield path, "PP035", message, _READERS.get(str(error.instance), otherwise)
         return
     hint = suggest_name(str(error.instance), options, f"one of: {', '.join(options)}")
     yield path, "PP033", f"{_show_path(error, path)} cannot be {_show_value(error.instance)}", hint

@@ -243,3 +243,9 @@ def test_loading_a_good_plan_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_document_of_another_kind_says_what_reads_it() -> None:
+    text = b"apiVersion: probeplan/v1\nkind: ProbeCheck\nmetadata: {name: a, summary: A}\n"
+    with pytest.raises(PlanError, match="this is a check: `probeplan check` reads it"):
+        load_plan(text)

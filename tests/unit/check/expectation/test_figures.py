@@ -37,7 +37,7 @@ COUNTS = {
 def value(text: str, less: RunCounts | None = None, ops: int = 1) -> Valued:
     check = good_check(f"'{text} <= 5'")
     reader = SubjectReader(
-        names=PlanNames(check.plan), params={}, constants={"SYS_fsync": 74, "SYS_x": 5}
+        names=PlanNames(check.plan), params={}, constants={"SYS_fsync": 74, "SYS_read": 5}
     )
     run = counted_from_repeat(repeat(COUNTS, check, ops=ops))
     return reader.value(read_claim(check.expectations[0].that).subject, run, less)
@@ -66,7 +66,7 @@ def value(text: str, less: RunCounts | None = None, ops: int = 1) -> Valued:
         ("workload.maxrss / KiB", 4),
         ("share", Fraction(3, 10 + 2**70)),
         ("rate", Fraction(8 * 10**9, 5000)),
-        ("call.calls[number == 74] + SYS_x", 9),
+        ("call.calls[number == 74] + SYS_read", 9),
     ],
 )
 def test_a_subject_has_this_value(text: str, expected: Fraction | int | None) -> None:

@@ -35,6 +35,7 @@ GOOD = (
     "wait.waits <= 100",
     "call.calls % 2 == 0",
     "ops * write.calls // 3 <= 5",
+    "call.calls[number in (SYS_open, SYS_openat)] <= E2BIG",
 )
 
 
@@ -88,6 +89,8 @@ BAD = (
     ('call.named[glob(comm, "a*")] == 0', "PP204", 12, "no meaning in a filter"),
     ("call.stacks[kstack == 3] == 0", "PP204", 13, "a stack cannot be compared"),
     ("write.calls <= 1e-400", "PP204", 16, "too small"),
+    ("call.calls[number == SYS_fdatasnc] == 0", "PP022", 22, "did you mean 'SYS_fdatasync'"),
+    ("call.calls <= PAGE_SIZE", "PP022", 15, "unknown constant 'PAGE_SIZE'"),
     ("total(write.calls) == 0", "PP023", 1, "total() has no meaning in expectations"),
     ("max(write.calls) == 0", "PP024", 1, "takes 2 arguments"),
     ("rare.calls == 3", "PP206", 1, "sampled 1/10"),

@@ -79,6 +79,16 @@ class SubjectReader:
         doubts = tuple(sorted(run.doubts))
         return Valued(value if isinstance(value, Fraction) else None, doubts)
 
+    def counts_all(self, subject: SyntaxNode, counted: RunCounts) -> bool:
+        """Whether every metric of a subject counted something in the cells that are meant. Raises
+        UnlikeKey."""
+        return all(
+            not merge_all(
+                map(_plain_cell, _RunValues(self, counted, None, None).select_cells(one, counted))
+            ).is_empty
+            for one in self.names.list_metrics(subject)
+        )
+
     def list_keys(self, subject: SyntaxNode, counted: RunCounts) -> Iterator[CellKey]:
         """The keys of the cells that a subject reads. Raises UnlikeKey."""
         for reference in self.names.list_metrics(subject):

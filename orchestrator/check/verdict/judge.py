@@ -108,18 +108,19 @@ class _Judge:
         evidence = self._gather(claim)
         obstacles = list_obstacles(evidence)
         _require(not obstacles, *obstacles)
-        recorded = self._find_recorded(claim, evidence)
-        stored = self._list_recorded(recorded)
-        series = list_series(
-            claim.subject,
-            self.reader,
-            [*self.runs, *stored],
-            each=expectation.each,
-            ops=self.check.workload.ops,
-        )
+        measured = self._list_series(claim, expectation, self.runs)
+        values = [value for one in measured for value in self._read_values(one, claim, self.runs)]
+        self._require_proof_of_zero(claim, values)
+        stored = self._list_recorded(self._find_recorded(claim, evidence))
+        series = self._list_series(claim, expectation, [*self.runs, *stored])
         judged = tuple(self._judge_series(one, claim, expectation, stored) for one in series)
-        self._require_proof_of_zero(claim, expectation, judged)
         return _conclude(expectation, judged)
+
+    def _list_series(
+        self, claim: Claim, expectation: Expectation, runs: Sequence[RunCounts]
+    ) -> list[SeriesId]:
+        ops = self.check.workload.ops
+        return list_series(claim.subject, self.reader, runs, each=expectation.each, ops=ops)
 
     def _gather(self, claim: Claim) -> Evidence:
         metrics = {(one.owner, one.metric.name) for one in self.names.list_metrics(claim.subject)}
@@ -153,7 +154,7 @@ class _Judge:
         expectation: Expectation,
         stored: Sequence[RunCounts],
     ) -> JudgedSeries:
-        values = self._read_values(series, claim, self.runs, "")
+        values = self._read_values(series, claim, self.runs)
         baseline = self._read_baseline(series, claim, expectation, stored)
         bounds = [self._bound_value(bound, baseline) for bound in claim.bounds]
         pairs = list(zip(claim.bounds, bounds, strict=True))
@@ -178,7 +179,7 @@ class _Judge:
         )
 
     def _read_values(
-        self, series: SeriesId, claim: Claim, runs: Sequence[RunCounts], whose: str
+        self, series: SeriesId, claim: Claim, runs: Sequence[RunCounts], whose: str = ""
     ) -> list[Fraction]:
         """The values of a series, all of which have to be there and without doubt."""
         valued = build_series(series, claim.subject, self.reader, runs)
@@ -216,19 +217,19 @@ class _Judge:
 
     # -- zero
 
-    def _require_proof_of_zero(
-        self, claim: Claim, expectation: Expectation, judged: Sequence[JudgedSeries]
-    ) -> None:
+    def _require_proof_of_zero(self, claim: Claim, values: Sequence[Fraction]) -> None:
         """A value that is 0 in all repeats has to be shown to be possible otherwise: by a witness
-        that counts, or by events of any process of the host."""
-        if any(value for series in judged for value in series.values):
+        that counts, or by events of any process of the host. A baseline of 0 needs that too."""
+        if any(values):
             return
         if self.measurement.witness is not None:
-            counts = self._does_witness_count(claim)
-            zero_bounded = any(0 in series.bounds for series in judged)
-            if counts:
+            if self._does_witness_count(claim):
                 return
-            _require(not zero_bounded, "the witness did not make it count")
+            zeros = [
+                evaluate_bound(bound.value, self.params, 0, self.constants)
+                for bound in claim.bounds
+            ]
+            _require(0 not in zeros, "the witness did not make it count")
         silent = [
             name
             for name in self.names.list_read(claim.subject)
@@ -246,7 +247,7 @@ class _Judge:
     def _does_witness_count(self, claim: Claim) -> bool:
         assert self.measurement.witness is not None
         counted = counted_from_repeat(self.measurement.witness)
-        return bool(self.reader.value(claim.subject, counted).value)
+        return self.reader.counts_all(claim.subject, counted)
 
 
 def _require(condition: bool, *reasons: str, unrecorded: bool = False) -> None:

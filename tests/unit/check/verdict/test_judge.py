@@ -292,6 +292,8 @@ def quiet(check: Check, fired: Mapping[str, Any], witness: int | None = None) ->
         ("write.calls == 0", {"write": 0}, 0, "inconclusive"),
         ("write.calls <= 5", {"write": 9}, 0, "ok"),
         ("write.calls <= 5", {"write": 0}, 0, "inconclusive"),
+        ("write.calls - call.calls == 0", {"write": 9, "call": 9}, 1, "inconclusive"),
+        ("2 * write.calls - write.calls == 0", {"write": 0}, 1, "ok"),
         ("wait.waits == 0", {"begin": 9, "end": 9}, None, "ok"),
         ("wait.waits == 0", {"begin": 9}, None, "inconclusive"),
     ],
@@ -304,6 +306,14 @@ def test_zero_has_to_be_shown_to_be_possible_otherwise(
     assert (one.verdict, one.unrecorded) == (verdict, False)
     if verdict == "inconclusive":
         assert "never fired" in one.reasons[0] or "witness did not" in one.reasons[0]
+
+
+def test_a_zero_that_proves_nothing_is_not_recorded_as_a_baseline() -> None:
+    check = good_check("write.calls <= baseline")
+    for fired, witness, proven in ((0, None, False), (9, None, True), (9, 0, False), (0, 1, True)):
+        found = judge_check(check, quiet(check, {"write": fired}, witness), None)
+        assert found.expectations[0].verdict == "inconclusive"
+        assert found.may_be_recorded is proven, (fired, witness)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from orchestrator.check.baseline.model import (
     BaselineEntry,
     EntryKey,
     key_of_measurement,
-    series_of_kernel,
 )
 from orchestrator.check.verdict.validity import Evidence
 
@@ -35,10 +34,7 @@ def find_recorded(evidence: Evidence, baseline: Baseline | None, check_file: str
         for name, probe in measurement.probes.items()
         if name in evidence.reads
     )
-    key = key_of_measurement(measurement)
-    if kernel_side:
-        series = series_of_kernel(measurement.environment.kernel)
-        key = EntryKey(arch=measurement.environment.arch, series=series)
+    key = key_of_measurement(measurement)  # which has the series, if any probe needs it
     entry = baseline.find_entry(key, kernel_side=kernel_side) if baseline else None
     command = f"probeplan check {check_file} --update"
     return Recorded(evidence=evidence, baseline=baseline, entry=entry, key=key, command=command)

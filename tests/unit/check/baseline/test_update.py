@@ -111,3 +111,26 @@ def test_cells_that_are_cut_off_keep_every_number() -> None:
     rest = record_entry(measured(CHECK, run), FIRST).metrics["call.calls"].repeats[0].cells[-1]
     assert (rest.count, rest.sum, rest.min, rest.max) == (2, 3, 1, 2)
     assert (rest.buckets, rest.below) == ({1: 1, 2: 1}, 3)
+
+
+def test_the_entry_to_compare_with_is_the_keys_own_or_for_any_kernel_the_latest() -> None:
+    base = update_baseline(None, "x", kernel_side(measure(3)), SECOND, "new")
+    base = update_baseline(base, "x", kernel_side(measure(4, kernel="6.1.0")), FIRST, "new")
+    own, other_series = EntryKey(arch="x86_64", series="6.1"), EntryKey(arch="x86_64")
+    assert base.find_entry(own, kernel_side=True) is base.entries[1]
+    assert base.find_entry(own, kernel_side=False) is base.entries[1]
+    assert base.find_entry(other_series, kernel_side=True) is None
+    assert base.find_entry(other_series, kernel_side=False) is base.entries[0]
+    foreign = EntryKey(arch="aarch64", series="6.12")
+    assert base.find_entry(foreign, kernel_side=False) is None
+    base = update_baseline(base, "x", measure(5, arch="aarch64"), FIRST, "new")
+    nearest = base.find_nearest(EntryKey(arch="x86_64", series="6.6"))
+    assert nearest is not None
+    assert nearest.key.arch == "x86_64"
+
+
+def test_one_kernel_side_probe_makes_the_key_one_of_its_series() -> None:
+    good = measure(3)
+    probes = {**good.probes, "call": replace(good.probes["call"], place="kernel-side")}
+    (entry,) = update_baseline(None, "x", replace(good, probes=probes), FIRST, "new").entries
+    assert entry.key.series == "6.12"

@@ -104,6 +104,8 @@ def test_a_constant_bound(text: str, values: Sequence[int], verdict: str) -> Non
         ("0.9 * baseline <= write.calls <= 1.1 * baseline", (89,), (100,), "fail"),
         ("write.calls <= baseline", (0, 0, 1), (0, 0, 0), "fail"),  # a bound of 0
         ("write.calls <= baseline", (0, 0), (0, 0), "ok"),
+        ("write.calls <= baseline", (0, 3, 3), (3, 3), "ok"),
+        ("write.calls >= baseline - 100", (5,), (100,), "ok"),
     ],
 )
 def test_a_bound_over_the_baseline(
@@ -123,6 +125,17 @@ def test_what_was_judged_is_there_to_be_shown() -> None:
         "write.calls <= 1.5 * baseline: 4, 7, 8 was measured, the bound is 6, the baseline 4",
     )
     assert one.notes == ("varies: 4 to 8",)
+
+
+def test_a_chain_varies_where_one_of_its_bounds_does() -> None:
+    check = good_check("4 <= write.calls <= 9")
+    one = judge(check, measure(check, (3, 5, 6)))
+    assert (one.verdict, one.notes) == ("ok", ("varies: 3 to 6",))
+
+
+def test_a_fraction_is_shown_as_one() -> None:
+    check = good_check("write.calls / 2 <= 1")
+    assert "2.5 was measured, the bound is 1" in judge(check, measure(check, (5,))).reasons[0]
 
 
 def test_repeats_that_disagree_are_noted_and_undecided_where_that_is_asked() -> None:
@@ -169,6 +182,14 @@ def test_no_value_is_undecided(text: str) -> None:
     one = judge(check, measure(check, (4, 4)))
     assert (one.verdict, one.unrecorded) == ("inconclusive", False)
     assert "has no value" in one.reasons[0]
+
+
+def test_one_repeat_without_a_value_is_one_too_many() -> None:
+    check = good_check("write.least >= 1")
+    least = MeasuredCell(key={}, value=4, count=1, min=4)
+    one = judge(check, measure(check, [[least], []], "write.least"))
+    assert one.verdict == "inconclusive"
+    assert judge(check, measure(check, [[least], [least]], "write.least")).verdict == "ok"
 
 
 def test_a_bound_without_a_value_is_undecided() -> None:
@@ -308,6 +329,16 @@ def test_zero_has_to_be_shown_to_be_possible_otherwise(
         assert "never fired" in one.reasons[0] or "witness did not" in one.reasons[0]
 
 
+def test_one_event_of_one_repeat_is_proof_enough() -> None:
+    check = good_check("write.calls <= 5")
+    silent = {"fired_on_host": {"write": 0}}
+    zero, seen = repeat({}, check, **silent), repeat({"write.calls": 1}, check, **silent)
+    assert judge(check, measured(check, zero, seen)).verdict == "ok"
+    fired = repeat({}, check, fired_on_host={"write": 1})
+    assert judge(check, measured(check, zero, fired)).verdict == "ok"
+    assert judge(check, measured(check, zero, zero)).verdict == "inconclusive"
+
+
 def test_a_zero_that_proves_nothing_is_not_recorded_as_a_baseline() -> None:
     check = good_check("write.calls <= baseline")
     for fired, witness, proven in ((0, None, False), (9, None, True), (9, 0, False), (0, 1, True)):
@@ -363,6 +394,42 @@ def test_what_may_be_compared(place: str, changes: Mapping[str, str], verdict: s
         assert "no baseline for x86_64" in one.reasons[0]
         assert "the nearest is of " in one.reasons[0]
         assert "probeplan check check.yaml --update new" in one.reasons[0]
+
+
+def test_each_expectation_compares_as_far_as_its_own_probes_allow() -> None:
+    check = good_check("write.calls <= baseline", "call.calls <= baseline")
+    good = measured(check, repeat({"write.calls": 3, "call.calls": 3}, check))
+    probes = {**good.probes, "call": replace(good.probes["call"], place="kernel-side")}
+    here = replace(good, probes=probes)
+    there = replace(here, environment=replace(HERE, kernel="6.1.0-50-amd64"))
+    verdicts = judge_check(check, here, record(check, there)).expectations
+    assert [one.verdict for one in verdicts] == ["ok", "inconclusive"]
+    assert "no baseline for x86_64, kernel 6.12" in verdicts[1].reasons[0]
+    assert "the nearest is of x86_64, kernel 6.1)" in verdicts[1].reasons[0]
+
+
+def test_memory_is_compared_with_that_of_the_same_size() -> None:
+    check = good_check("workload.maxrss <= baseline", workload=TWO)
+
+    def run(low: int, high: int) -> Measurement:
+        sizes = ((10, low), (30, high))
+        return measured(check, *(repeat({}, check, ops=n, maxrss_bytes=b) for n, b in sizes))
+
+    before = record(check, run(100, 200))
+    assert judge(check, run(100, 200), before).verdict == "ok"
+    assert judge(check, run(101, 200), before).verdict == "fail"
+    assert [series.baseline for series in judge(check, run(1, 2), before).series] == [100, 200]
+
+
+def test_metrics_that_were_recorded_apart_are_combined_as_far_as_both_go() -> None:
+    check = good_check("write.calls + call.calls <= baseline")
+    runs = [repeat({"write.calls": n, "call.calls": n}, check) for n in (1, 2, 9)]
+    (entry,) = record(check, measured(check, *runs)).entries
+    short = replace(entry.metrics["call.calls"], repeats=entry.metrics["call.calls"].repeats[:1])
+    changed = replace(entry, metrics={**entry.metrics, "call.calls": short})
+    one = judge(check, measured(check, runs[0]), Baseline(check="x", entries=(changed,)))
+    assert one.verdict == "ok"
+    assert one.series[0].baseline == 2
 
 
 def test_a_check_without_a_baseline_says_how_to_record_one() -> None:

@@ -82,7 +82,7 @@ def _read_workload(reader: DocumentReader) -> Workload:
         setup=_read_commands(data, "setup"),
         teardown=_read_commands(data, "teardown"),
         serve=_read_server(reader),
-        ops=tuple(ops) if isinstance(ops, list) else (ops,),
+        ops=tuple(ops or default.ops) if isinstance(ops, list) else (ops,),
         warmup=data.get("warmup", default.warmup),
         repeats=data.get("repeats", default.repeats),
         timeout_ns=reader.quantity((*head, "timeout"), units.parse_duration, default.timeout_ns),
@@ -119,7 +119,7 @@ def _read_server(reader: DocumentReader) -> Server | None:
 def _check_operations(workload: Workload, reader: DocumentReader) -> None:
     """Two numbers of operations have to differ, and the workload has to be given them."""
     path: DocumentPath = ("workload", "ops")
-    if not isinstance(reader.get(path), list):
+    if not isinstance(reader.get(path), list) or reader.collector.has_refused(path):
         return
     if len(set(workload.ops)) < 2:
         message = f"`ops` has one size, {workload.ops[0]}: a difference needs two"

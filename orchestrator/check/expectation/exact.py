@@ -76,7 +76,8 @@ def evaluate_exact(node: SyntaxNode, look_up: NameValues) -> ExactValue:
         case Number():
             return Fraction(node.value)
         case syntax.Fraction():
-            return Fraction(node.text or str(node.value))
+            # Of 0e-999999999 the text would be a fraction with a billion digits.
+            return Fraction(node.text or str(node.value)) if node.value else Fraction(0)
         case TextLiteral() | Boolean():
             return node.value
         case Name() | MemberOf() | Filtered():

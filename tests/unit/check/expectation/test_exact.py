@@ -106,6 +106,7 @@ def test_every_value_is_that_of_exact_rationals(text: str, values: tuple[Fractio
         ("-7 % 2", Fraction(-1)),
         ("2*ms / us", Fraction(2000)),
         ("1e-3", Fraction(1, 1000)),
+        ("0e-999999999 + 0.0", Fraction(0)),
         ("1 / 0", None),
         ("1 % 0", None),
         ("missing + 1", None),

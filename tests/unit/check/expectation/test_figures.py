@@ -99,3 +99,27 @@ def test_memory_that_is_not_known_has_no_value() -> None:
     reader = SubjectReader(names=PlanNames(check.plan), params={}, constants={})
     run = counted_from_repeat(repeat({}, check, maxrss_bytes=None))
     assert reader.value(read_claim(check.expectations[0].that).subject, run) == Valued(None)
+
+
+def test_a_metric_without_figures_has_no_value_and_is_not_0() -> None:
+    check = good_check("write.calls <= 5")
+    reader = SubjectReader(names=PlanNames(check.plan), params={}, constants={})
+    subject = read_claim(check.expectations[0].that).subject
+    assert reader.value(subject, RunCounts(ops=1, cells={})) == Valued(None)
+    assert reader.value(subject, RunCounts(ops=1, cells={("write", "calls"): ()})).value == 0
+
+
+def test_params_are_the_checks_in_expectations_and_the_plans_in_its_figures() -> None:
+    plan = """\
+plan:
+  params: {n: {type: int, default: 10}}
+  probes: {write: {attach: "syscall:write", metrics: {calls: {count: true}}}}
+  derive: {scaled: {value: write.calls * params.n}}
+set: {n: 100}
+params: {n: {type: int, default: 3}}
+"""
+    check = good_check("scaled + write.calls * params.n <= 5", plan=plan)
+    params = {name: param.value for name, param in check.params.items()}
+    reader = SubjectReader(names=PlanNames(check.plan), params=params, constants={})
+    run = counted_from_repeat(repeat({"write.calls": 2}, check))
+    assert reader.value(read_claim(check.expectations[0].that).subject, run).value == 206

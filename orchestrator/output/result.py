@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Self
 
 from orchestrator.output.safe_open import refuse_unsafe_directory, resolve_entry
 from orchestrator.output.sink import OutputLost, Sink
+from orchestrator.output.unblocked import make_log_sink
 
 __all__ = ["ResultDirectory", "ResultDirectoryError"]
 
@@ -66,7 +67,7 @@ class ResultDirectory:
     def open_events(self) -> Sink:
         """Open events.jsonl, once: the sink for the log's lines."""
         self._events = os.fdopen(self._create_file(_EVENTS), "wb", buffering=0)
-        return Sink(self._events, owned=True)
+        return make_log_sink(self._events, owned=True)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write result.json, in place of one that is there: whole, or not at all."""

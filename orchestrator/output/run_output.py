@@ -46,6 +46,11 @@ class TeeSink(Sink):
         """Whether either waits for its reader."""
         return self._first.congested or self._copy.congested
 
+    @property
+    def silence(self) -> int:
+        """Of the one that waits."""
+        return (self._first if self._first.congested else self._copy).silence
+
     def push(self, patience_s: float) -> bool:
         """As of Sink."""
         taken = [sink.push(patience_s) for sink in (self._first, self._copy) if sink.congested]
@@ -120,6 +125,11 @@ class RunOutput:
     def congested(self) -> bool:
         """Whether lines wait for a reader."""
         return self.sink.congested
+
+    @property
+    def silence(self) -> int:
+        """The errno that stands for an output which takes nothing."""
+        return self.sink.silence
 
     def push(self, patience_s: float) -> bool:
         """Write what waits for a reader, for at most `patience_s`; whether any was taken."""

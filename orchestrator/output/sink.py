@@ -36,6 +36,7 @@ def explain_failure(code: int) -> str:
     """Why an output failed with this errno, for people."""
     reasons = {
         errno.EAGAIN: "its reader has stopped reading",
+        errno.ETIMEDOUT: "its file system does not answer",
         errno.EPIPE: "the reader of the output has closed it",
         errno.ENOSPC: "the disk that holds the output is full",
         errno.EDQUOT: "the quota on the disk that holds the output is used up",
@@ -76,6 +77,11 @@ class Sink:
     def congested(self) -> bool:
         """Whether accepted lines wait for a reader; never here, where `write` waits."""
         return False
+
+    @property
+    def silence(self) -> int:
+        """The errno that stands for an output which takes nothing."""
+        return errno.EAGAIN
 
     def push(self, patience_s: float) -> bool:
         """Write what waits for a reader, for at most `patience_s`; whether any was taken."""

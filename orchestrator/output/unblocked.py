@@ -1,7 +1,7 @@
 """A sink that never waits: what a slow reader does not take yet is kept in a bounded queue.
 
-A pipe, a terminal or a socket whose reader stops reading would otherwise hold up the writer, and
-a run could not detach its probes at its deadline. Regular files are written as ever.
+A pipe, a terminal or a socket whose reader stops reading, or a file whose file system does not
+answer, would otherwise hold up the writer, and a run could not detach its probes at its deadline.
 
 The descriptor that we were given may be shared with other programs, for whom O_NONBLOCK must not
 change. So a pipe or terminal is opened once more through procfs, which gives a separate file
@@ -20,6 +20,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TextIO, cast
 
+from orchestrator.output.file_writer import FileWriter
 from orchestrator.output.sink import OnLost, OutputLost, Sink, ignore_loss
 
 __all__ = ["UnblockedSink", "UnblockedWriter", "make_log_sink", "open_unblocked", "unblocked_text"]
@@ -31,21 +32,27 @@ _ATOMIC = 512  # a pipe or terminal that is ready takes as much (POSIX, PIPE_BUF
 
 
 class UnblockedWriter(Protocol):
-    """Writes to a descriptor without waiting. `fileno` can be polled for POLLOUT."""
+    """Writes to a descriptor without waiting. `silence`: the errno that stands for an output which
+    takes nothing."""
 
-    def fileno(self) -> int: ...
+    @property
+    def silence(self) -> int: ...
+
+    def wait(self, patience_s: float) -> bool:
+        """Whether `write` may do more now, waited for at most `patience_s`."""
 
     def write(self, data: memoryview, /) -> int | None:
-        """The number of bytes that were taken, None when none can be now. Raises OSError."""
+        """The number of bytes that were taken, None when none can be now: the same bytes have to be
+        given again. Raises OSError."""
 
     def close(self) -> None:
         """Close what was opened for this writer."""
 
 
 def make_log_sink(stream: BinaryIO | io.RawIOBase, *, owned: bool = False) -> Sink:
-    """The sink for the lines of a run: one that never waits, where the reader of `stream` could
-    make it. `owned` as of Sink."""
-    writer = open_unblocked(stream)
+    """The sink for the lines of a run: one that never waits, where the reader or the file system of
+    `stream` could make it. `owned` as of Sink."""
+    writer = open_unblocked(stream) or _open_file(stream, owned=owned)
     return Sink(stream, owned=owned) if writer is None else UnblockedSink(stream, writer)
 
 
@@ -63,6 +70,16 @@ def open_unblocked(stream: object) -> UnblockedWriter | None:
     return None
 
 
+def _open_file(stream: object, *, owned: bool) -> FileWriter | None:
+    """A writer to the same regular file; None where `stream` is none."""
+    try:
+        descriptor: int = stream.fileno()  # type: ignore[attr-defined]  # it may have none
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return FileWriter(descriptor, owned=owned) if is_file else None
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
 class UnblockedSink(Sink):
     """Writes as much as the reader takes now, and queues the rest, which `push` writes later.
 
@@ -75,8 +92,11 @@ class UnblockedSink(Sink):
         self._writer = writer
         self._queue: deque[_Chunk] = deque()
         self._queued = 0
-        self._poll = select.poll()
-        self._poll.register(writer.fileno(), select.POLLOUT)
+
+    @property
+    def silence(self) -> int:
+        """As of the writer."""
+        return self._writer.silence
 
     @property
     def congested(self) -> bool:
@@ -89,7 +109,7 @@ class UnblockedSink(Sink):
         view = memoryview(lines).cast("B")
         self._flush()
         if self._queue and self._queued + len(view) > _MOST_BYTES:
-            self._fail(errno.EAGAIN)
+            self._fail(self.silence)
         if self.failed is not None:
             self.lost += records
             raise OutputLost(self.failed, records)
@@ -103,14 +123,14 @@ class UnblockedSink(Sink):
     def push(self, patience_s: float) -> bool:
         """Write what waits, for at most `patience_s`; whether the reader took any of it."""
         before = self._queued
-        if self._queue and self._poll.poll(patience_s * 1e3):
+        if self._queue and self._writer.wait(patience_s):
             self._flush()
         return self._queued < before
 
     def give_up(self) -> None:
         """Drop what waits, and all that is written from now on."""
         if self._queue:
-            self._fail(errno.EAGAIN)
+            self._fail(self.silence)
 
     def close(self) -> None:
         """Close what was opened for this sink, not its stream."""
@@ -187,14 +207,22 @@ class _Chunk:
     on_lost: OnLost
 
 
+def _is_writable(descriptor: int, patience_s: float) -> bool:
+    """Whether a pipe, terminal or socket takes bytes, or has failed, within this time."""
+    ready = select.poll()
+    ready.register(descriptor, select.POLLOUT)
+    return bool(ready.poll(patience_s * 1e3))
+
+
 @dataclass(frozen=True, slots=True)
 class _OwnWriter:
     """A pipe or terminal that was opened again, by a separate descriptor that does not block."""
 
     descriptor: int
+    silence: int = errno.EAGAIN
 
-    def fileno(self) -> int:
-        return self.descriptor
+    def wait(self, patience_s: float) -> bool:
+        return _is_writable(self.descriptor, patience_s)
 
     def write(self, data: memoryview, /) -> int | None:
         try:
@@ -221,14 +249,13 @@ class _CautiousWriter:
     """A pipe or terminal that cannot be opened again: asked before each small write."""
 
     descriptor: int
+    silence: int = errno.EAGAIN
 
-    def fileno(self) -> int:
-        return self.descriptor
+    def wait(self, patience_s: float) -> bool:
+        return _is_writable(self.descriptor, patience_s)
 
     def write(self, data: memoryview, /) -> int | None:
-        ready = select.poll()
-        ready.register(self.descriptor, select.POLLOUT)
-        if not ready.poll(0):
+        if not _is_writable(self.descriptor, 0.0):
             return None
         try:
             return os.write(self.descriptor, data[:_ATOMIC])
@@ -242,11 +269,13 @@ class _CautiousWriter:
 class _SocketWriter:
     """A socket, by a separate descriptor."""
 
+    silence = errno.EAGAIN
+
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=os.dup(descriptor))
 
-    def fileno(self) -> int:
-        return self._socket.fileno()
+    def wait(self, patience_s: float) -> bool:
+        return _is_writable(self._socket.fileno(), patience_s)
 
     def write(self, data: memoryview, /) -> int | None:
         try:

@@ -5,8 +5,9 @@ Nothing is held up by that but the end of this process. A slow reader gets every
 it takes, as long as it goes on reading.
 """
 
+import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from orchestrator.run.signals import Signals
@@ -17,6 +18,11 @@ __all__ = ["HeldRecords", "WaitingOutput", "deliver_rest"]
 _PATIENCE_S, _SIGNALLED_S = 10.0, 2.0
 _SAID_AFTER_S = 1.0
 _PAUSE_S = 0.05
+#: What takes nothing, by the errno that stands for it.
+_SILENT: Mapping[int, str] = {
+    errno.EAGAIN: "the reader of the output has stopped reading",
+    errno.ETIMEDOUT: "the file system of the output does not answer",
+}
 
 
 class WaitingOutput(Protocol):
@@ -25,6 +31,10 @@ class WaitingOutput(Protocol):
     @property
     def congested(self) -> bool:
         """Whether lines wait for the reader."""
+
+    @property
+    def silence(self) -> int:
+        """The errno that stands for an output which takes nothing."""
 
     def push(self, patience_s: float) -> bool:
         """Write what waits, for at most `patience_s`; whether any was taken."""
@@ -62,6 +72,6 @@ def deliver_rest(
         elif silent_s > _SAID_AFTER_S and not said:
             said = True
             notify(
-                "everything is detached; the reader of the output has stopped reading, and is "
-                f"waited for: {_PATIENCE_S:g} s at most, less after Ctrl-C"
+                f"everything is detached; {_SILENT[output.silence]}, and is waited for: "
+                f"{_PATIENCE_S:g} s at most, less after Ctrl-C"
             )

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,3 +137,57 @@ def test_a_signal_detaches_although_a_terminal_was_stopped(
         finally:
             gone(run)
             os.close(terminal)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small file system for this test alone, which it may freeze."""
+    if not Path("/dev/loop-control").exists():
+        pytest.skip("this kernel lacks loop devices")
+    image, folder = tmp_path / "image", tmp_path / "disk"
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(32 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, folder], check=True)
+    try:
+        yield folder
+    finally:
+        freeze(folder, on=False)
+        subprocess.run(["umount", folder], check=True)
+
+
+def freeze(folder: Path, *, on: bool) -> None:
+    """Nothing can be written to the file system, or again. Thawing one that is not frozen fails."""
+    subprocess.run(["fsfreeze", "-f" if on else "-u", folder], check=on, stderr=subprocess.DEVNULL)
+
+
+@backends
+def test_the_deadline_detaches_although_the_file_system_does_not_answer(
+    backend: str, tmp_path: Path, disk: Path
+) -> None:
+    """Both the redirected log and the result directory are on it. Once it answers in time, both
+    get everything."""
+    log, out = disk / "log", disk / "out"
+    with caller() as pid, log.open("wb") as file:
+        plan = plan_of(tmp_path, UPROBE, pid, "3s")
+        run = probeplan("run", plan, "--backend", backend, "--out", str(out), stdout=file)
+        try:
+            run_id = run_id_of(run)
+            assert waited(lambda: log.stat().st_size > 0, 20)
+            freeze(disk, on=True)
+            assert run.stderr is not None
+            assert any(b"the file system of the output does not" in line for line in run.stderr)
+            assert not is_attached(run_id)
+            freeze(disk, on=False)
+            _, errors = run.communicate(timeout=60)
+        finally:
+            freeze(disk, on=False)
+            gone(run)
+    assert run.returncode == 0, errors
+    ran = Ran.of(log.read_bytes())
+    assert ran.finished["complete"] in (True, "unknown")
+    emit = ran.finished["ledger"]["probes"]["call"]["emit"]
+    assert emit["recorded"] == emit["delivered"] == len(ran.of_kind("event.recorded")) > 100
+    kept = Ran.of((out / "events.jsonl").read_bytes())
+    assert len(kept.of_kind("event.recorded")) == emit["delivered"]

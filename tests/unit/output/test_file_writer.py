@@ -1,10 +1,11 @@
-"""A file whose file system does not answer holds nobody up; what is written is counted exactly."""
+"""A file whose file system does not answer holds up nothing; what is written is counted exactly."""
 
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import BinaryIO
 
 import pytest
@@ -26,6 +27,11 @@ def content(file: BinaryIO) -> bytes:
     return Path(f"/proc/self/fd/{file.fileno()}").read_bytes()
 
 
+def replace_write(monkeypatch: pytest.MonkeyPatch, write: Callable[[int, bytes], int]) -> None:
+    """Of the module under test alone."""
+    monkeypatch.setattr(module, "os", SimpleNamespace(**{**vars(os), "write": write}))
+
+
 @pytest.fixture
 def frozen(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """write(2) does not return before this is set."""
@@ -35,7 +41,7 @@ def frozen(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
         thawed.wait(60)
         return write(descriptor, data)
 
-    monkeypatch.setattr(module.os, "write", wait_and_write)
+    replace_write(monkeypatch, wait_and_write)
     yield thawed
     thawed.set()
 
@@ -100,7 +106,7 @@ def test_a_full_disk_leaves_whole_lines_in_a_file_that_is_ours(
         room[0] -= taken
         return taken
 
-    monkeypatch.setattr(module.os, "write", write_what_fits)
+    replace_write(monkeypatch, write_what_fits)
     sink, reported = make_log_sink(file, owned=owned), list[int]()
     sink.write(LINE, 1, reported.append)
     sink.write(LINE * 5, 5, reported.append)
@@ -116,7 +122,7 @@ def test_without_a_thread_the_file_is_written_as_well_as_it_can_be(
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(module.threading.Thread, "start", refuse)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
     sink = make_log_sink(file)
     sink.write(LINE * 3, 3)
     sink.close()
@@ -125,14 +131,13 @@ def test_without_a_thread_the_file_is_written_as_well_as_it_can_be(
 
 
 def test_what_was_opened_is_closed_and_the_callers_descriptor_is_not(file: BinaryIO) -> None:
-    before = set(Path("/proc/self/fd").iterdir())
+    before, others = set(Path("/proc/self/fd").iterdir()), threading.enumerate()
     for _ in range(20):
         sink = make_log_sink(file)
         sink.write(LINE, 1)
         pushed(sink)
         sink.close()
-    for thread in threading.enumerate():
-        if thread.name == "probeplan-write":
-            thread.join(10)
+    for thread in set(threading.enumerate()).difference(others):
+        thread.join(10)
     assert set(Path("/proc/self/fd").iterdir()) == before
     assert file.write(b"y") == 1

@@ -25,7 +25,7 @@ from orchestrator.run.report.notices import Notices
 from orchestrator.run.report.outcome import Outcome
 from orchestrator.run.stacks import Stacks
 from orchestrator.run.stream import Stream
-from orchestrator.run.watched_names import WatchedNames
+from orchestrator.run.watched_names import WatchedNames, WatchedPrograms
 
 __all__ = ["Live"]
 
@@ -85,6 +85,12 @@ class Live:
         )
         self._control = Control(socket, service.serve)
         self._names = WatchedNames(self._program, session.detach_probe)
+        command = supervision.command
+        self._programs = (
+            WatchedPrograms(self._program)
+            if command is None
+            else WatchedPrograms(self._program, command.argv, command.pid)
+        )
 
     def _read_metrics(self, combined: Collection[int]) -> Reading:
         """All metrics, the `combined` ones at one moment if possible; their stacks are named."""
@@ -117,8 +123,9 @@ class Live:
 
     @property
     def blind_because(self) -> tuple[str, ...]:
-        """Names that no longer stood for what is probed, and what was not seen because of it."""
-        return self._names.changes
+        """Names that no longer stood for what is probed, programs whose calls no probe sees,
+        and what was not seen because of it."""
+        return (*self._names.changes, *self._programs.changes)
 
     @property
     def totals(self) -> Measured:
@@ -146,6 +153,7 @@ class Live:
     def settle(self) -> Account:
         """Disarm, read the rest, and write the metrics; the probes are still attached."""
         self._names.look()
+        self._programs.look()
         self._session.disarm()
         self._disarmed_ns = time.monotonic_ns()
         self._supervision.guard.set_deadline(0)
@@ -197,6 +205,7 @@ class Live:
     def _serve(self) -> None:
         self._control.answer_requests()
         self._names.look()
+        self._programs.look()
 
     def _report_limit(self, outcome: Outcome) -> None:
         """Write the limit that ended the run. The duration counts as one only if it ended before

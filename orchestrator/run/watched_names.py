@@ -1,17 +1,23 @@
-"""Whether the names that a plan was resolved by still stand for the same things.
+"""Whether what a plan names still is what its probes see.
 
 A probe is in a file and a target is a cgroup, not in their names: when an upgrade replaces the file
-or a restart makes the cgroup again, the run sees nothing of what bears the name from then on.
+or a restart makes the cgroup again, the run sees nothing of what bears the name from then on. And a
+probe on a system call sees none of those that a 32-bit program makes.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from orchestrator.compile.program import Program
+from orchestrator.compile.program import Hook, Program
 from orchestrator.kernel.abi.cgroups import cgroup_id
 from orchestrator.kernel.abi.file_identity import FileIdentity
 
-__all__ = ["WatchedNames"]
+__all__ = ["WatchedNames", "WatchedPrograms"]
+
+#: The beginning of a 32-bit program: elf(5), EI_MAG and EI_CLASS.
+_ELF32 = b"\x7fELF\x01"
 
 
 class WatchedNames:
@@ -69,3 +75,67 @@ def _find_remade(cgroups: Mapping[str, int]) -> Iterator[str]:
     for path, number in cgroups.items():
         if cgroup_id(path) not in (number, None):
             yield path
+
+
+class WatchedPrograms:
+    """The programs that the processes of the target run, where these are named by number or are the
+    command, `argv` (() where there is none) in the process `pid`. Their children are not looked at:
+    a host can have any number."""
+
+    def __init__(
+        self, program: Program, argv: Sequence[str] = (), pid: int | None = None,
+        *, proc: Path = Path("/proc"),
+    ) -> None:  # fmt: skip
+        hooks = () if any(map(_sees_every_call, program.hooks)) else program.hooks
+        blind = {program.probes[hook.probe].name for hook in hooks if _is_of_64_bit_calls(hook)}
+        self._blind = sorted(blind)
+        named = {*program.target.pid, *program.target.tid, *(() if pid is None else (pid,))}
+        self._programs = [proc / str(number) / "exe" for number in sorted(named)]
+        self._seen: dict[Path, tuple[int, int]] = {}
+        self._noted: dict[str, None] = {}
+        if argv and self._blind and (found := shutil.which(argv[0])):
+            self._judge(Path(found))
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The 32-bit programs so far, and what was not seen because of them."""
+        return tuple(self._noted)
+
+    def look(self) -> None:
+        """Look at the programs that are new since the last time, which takes microseconds."""
+        for program in self._programs if self._blind else ():
+            try:
+                status = program.stat()
+            except OSError:  # it has ended, or is another user's
+                continue
+            identity = (status.st_dev, status.st_ino)
+            if self._seen.get(program) != identity:
+                self._seen[program] = identity
+                self._judge(program)
+
+    def _judge(self, program: Path) -> None:
+        try:
+            name = os.path.realpath(program)
+            with program.open("rb") as file:
+                is_32_bit = file.read(len(_ELF32)) == _ELF32
+        except OSError:
+            return
+        if is_32_bit:
+            self._noted[
+                f"{name} is a 32-bit program: {' and '.join(self._blind)} did not see its system "
+                "calls; tracepoint:raw_syscalls:sys_enter with `compat` does"
+            ] = None
+
+
+def _sees_every_call(hook: Hook) -> bool:
+    """Whether the plan looks at calls by number, and so may look at the 32-bit ones apart."""
+    raw = hook.tracepoint is not None and hook.tracepoint.category == "raw_syscalls"
+    return raw or (hook.kind == "rawtracepoint" and hook.event in ("sys_enter", "sys_exit"))
+
+
+def _is_of_64_bit_calls(hook: Hook) -> bool:
+    """Whether the kernel leaves 32-bit calls out (ARCH_TRACE_IGNORE_COMPAT_SYSCALLS,
+    kernel/trace/trace_syscalls.c)."""
+    if hook.traits.site == "system call":
+        return True
+    return hook.tracepoint is not None and hook.tracepoint.category == "syscalls"

@@ -9,7 +9,8 @@ import pytest
 from orchestrator.compile.program import Program, ResolvedTarget
 from orchestrator.kernel.abi.file_identity import FileIdentity
 from orchestrator.run import watched_names
-from orchestrator.run.watched_names import WatchedNames
+from orchestrator.run.watched_names import WatchedNames, WatchedPrograms
+from tests.support.bcc_maps import recorded_program
 from tests.support.fake_backend import program
 
 
@@ -104,3 +105,61 @@ def test_a_cgroup_that_was_made_again_is_noted_and_one_that_is_gone_is_not(
         names.look()
         assert len(names.changes) == expected
     assert names.changes[0].startswith("the cgroup /service was removed and made again")
+
+
+# ---------------------------------------------------------------- 32-bit programs
+
+BY_NAME = "  p: {attach: 'syscall:getppid', emit: {}}\n"
+BY_EVENT = "  p: {attach: 'tracepoint:syscalls:sys_enter_getppid', emit: {}}\n"
+BY_NUMBER = "  q: {attach: 'tracepoint:raw_syscalls:sys_enter', where: compat, emit: {}}\n"
+OF_A_FILE = "  p: {attach: 'uprobe:libc.so.6:malloc', emit: {}}\n"
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Path:
+    """Process 7 runs a 32-bit program, process 8 a 64-bit one."""
+    for pid, word in ((7, 1), (8, 2)):
+        file = tmp_path / f"program{pid}"
+        file.write_bytes(b"\x7fELF" + bytes([word]))
+        file.chmod(0o755)
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "exe").symlink_to(file)
+    return tmp_path
+
+
+def noted(probes: str, proc: Path, pid: int) -> tuple[str, ...]:
+    plan = f"target: {{pid: {pid}}}\nprobes:\n{probes}"
+    programs = WatchedPrograms(recorded_program(plan), proc=proc)
+    programs.look()
+    programs.look()
+    return programs.changes
+
+
+@pytest.mark.parametrize("probes", [BY_NAME, BY_EVENT])
+def test_a_32_bit_target_of_probes_on_named_calls_is_noted_once(probes: str, proc: Path) -> None:
+    [change] = noted(probes, proc, 7)
+    assert change.startswith(f"{proc}/program7 is a 32-bit program: p did not see its system calls")
+    assert noted(probes, proc, 8) == ()
+    assert noted(probes, proc, 9) == ()  # it has ended
+
+
+@pytest.mark.parametrize("probes", [BY_NAME + BY_NUMBER, OF_A_FILE])
+def test_a_plan_that_sees_the_calls_or_asks_for_none_is_not_blind(probes: str, proc: Path) -> None:
+    assert noted(probes, proc, 7) == ()
+
+
+def test_a_process_that_executes_a_32_bit_program_is_noted_and_so_is_the_command(
+    proc: Path,
+) -> None:
+    """The command may have ended before it is looked at for the first time."""
+    plan = recorded_program(f"target: {{pid: 8}}\nprobes:\n{BY_NAME}")
+    programs = WatchedPrograms(plan, proc=proc)
+    programs.look()
+    assert programs.changes == ()
+    (proc / "8" / "exe").unlink()
+    (proc / "8" / "exe").symlink_to(proc / "program7")
+    programs.look()
+    assert len(programs.changes) == 1
+    for number, count in ((7, 1), (8, 0)):
+        of_command = WatchedPrograms(plan, [str(proc / f"program{number}")], 99, proc=proc)
+        assert len(of_command.changes) == count

@@ -13,6 +13,12 @@ from orchestrator.compile.program import Hook, ResolvedTarget
 __all__ = ["describe_scope", "why_in_every_process"]
 
 _OF_PROCESS = ("pid", "tid")
+_ALONE = "in the target's processes alone, and their children: others run as without it"
+#: Decided when it is attached (thread_events.may_gain_privileges): who the target is then.
+_UNLESS = (
+    "in every process that maps the file if the target is not root's and may gain privileges "
+    "(NoNewPrivs 0), since a child that executes a set-user-ID program would lose it"
+)
 
 
 def why_in_every_process(
@@ -50,5 +56,5 @@ def describe_scope(hook: Hook, mechanism: Mechanism | None, target: ResolvedTarg
         return ""
     why = why_in_every_process(hook, mechanism, target)
     if why is None:
-        return "in the target's processes alone, and their children: others run as without it"
+        return f"{_ALONE}; {_UNLESS}" if target.children else _ALONE
     return f"in every process that maps the file: {why}"

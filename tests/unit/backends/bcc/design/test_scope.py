@@ -23,9 +23,18 @@ def scopes(plan: str, name: str = "bcc") -> list[str]:
     return [hook.scope for hook in backend(name).emit(program, recorded("6.1")).hooks]
 
 
-@pytest.mark.parametrize("target", ["pid: 7", "tid: 7", "children: true", "pid: 7, comm: x"])
+@pytest.mark.parametrize("target", ["pid: 7", "tid: 7", "pid: 7, comm: x"])
 def test_processes_that_are_named_have_it_alone(target: str) -> None:
     assert scopes(f"target: {{{target}}}\n{MALLOC}") == [ALONE]
+
+
+@pytest.mark.parametrize("target", ["children: true", "pid: 7, children: true"])
+def test_what_is_decided_when_it_is_attached_is_said_where_children_are_followed(
+    target: str,
+) -> None:
+    """Whose process the target is then. The live tests of own processes see both."""
+    [scope] = scopes(f"target: {{{target}}}\n{MALLOC}")
+    assert scope.startswith(f"{ALONE}; {EVERY.strip(': ')} if the target is not root's")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,11 @@ __all__ = ["Stream"]
 
 _EMIT = next(offset for name, _, offset in RECORD_HEADER if name == "emit")
 _ROWS = 4096  # rendered at once
+#: Bytes of records that are held for the reader of the output; beyond it they stay in the kernel's
+#: buffers. Reading goes on until then, since only what was read counts against a cap in user space.
+#: Records with stacks are not held while the run goes on: their stacks are written when they are
+#: read, which would fill the output's queue.
+_MOST_HELD = 8 << 20
 _WORTH_A_RECORD_NS = 100_000_000  # smaller steps of the clock are followed silently
 
 
@@ -47,6 +52,7 @@ class Stream:
         kinds = max((emit.index for emit in program.emits), default=-1) + 1
         self._delivered, self._trimmed, self._undelivered = np.zeros((3, kinds), dtype=np.int64)
         self._held: deque[NDArray[np.uint8]] = deque()
+        self._held_bytes = 0
         self.full = False
 
     @property
@@ -69,10 +75,11 @@ class Stream:
         }
 
     def drain(self) -> int:
-        """Read and write the records that are there, as long as the output takes them; returns the
-        number that was read."""
+        """Read and write the records that are there, as long as the output takes them, or what it
+        did not take is little; returns the number that was read."""
         self.write_held()
-        return 0 if self._output.congested else self._read()
+        most = 0 if self._columns.are_there else _MOST_HELD
+        return 0 if self._output.congested and self._held_bytes >= most else self._read()
 
     def read_all(self) -> int:
         """Read all records that are there, whether the output takes them or not, and return their
@@ -86,7 +93,9 @@ class Stream:
     def write_held(self) -> None:
         """Write held records, as long as the output takes them."""
         while self._held and not self._output.congested:
-            self._write(self._held.popleft())
+            records = self._held.popleft()
+            self._held_bytes -= records.nbytes
+            self._write(records)
 
     def _read(self) -> int:
         batches = self._session.read()
@@ -122,6 +131,7 @@ class Stream:
         """Keep records for later. Their stacks are named now: the kernel has them now."""
         self._stacks.write_shown(self._columns.find_numbers(records))
         self._held.append(records.copy())
+        self._held_bytes += records.nbytes
 
     def _write(self, records: NDArray[np.uint8]) -> None:
         written = 0

@@ -98,6 +98,27 @@ def test_the_deadline_detaches_whatever_the_reader_does(
 
 
 @backends
+def test_the_cap_detaches_whatever_the_reader_does(
+    backend: str, tmp_path: Path, full_pipe: Pipe
+) -> None:
+    """Long before the deadline; what was recorded arrives when the reader goes on."""
+    with caller() as pid:
+        plan = plan_of(tmp_path, UPROBE, pid, "10m")
+        words = ("--backend", backend, "--limit", "events=1000", "--limit", "incomplete=allow")
+        run = probeplan("run", plan, *words, stdout=full_pipe.writer)
+        try:
+            run_id = run_id_of(run)
+            assert waited(lambda: not is_attached(run_id), 60)
+            ran = Ran.of(full_pipe.read_rest())
+            run.wait(timeout=30)
+        finally:
+            gone(run)
+    assert (run.returncode, ran.finished["outcome"]) == (0, "cap")
+    assert len(ran.of_kind("event.recorded")) == ran.finished["delivered"] == 1000
+    assert ran.finished["lost"] == 0
+
+
+@backends
 def test_a_reader_that_goes_on_in_time_gets_everything(
     backend: str, tmp_path: Path, full_pipe: Pipe
 ) -> None:

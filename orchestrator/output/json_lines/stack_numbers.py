@@ -20,6 +20,11 @@ class StackColumns:
         self._fields = {index: fields for index, fields in by_emit.items() if fields}
         self._only = len(emits) == 1
 
+    @property
+    def are_there(self) -> bool:
+        """Whether any record has one."""
+        return bool(self._fields)
+
     def find_numbers(self, records: NDArray[np.uint8]) -> set[int]:
         """The distinct numbers of stacks in `records`."""
         numbers: set[int] = set()

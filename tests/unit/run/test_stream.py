@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from orchestrator.compile.program import Program
+from orchestrator.output.json_lines.stack_numbers import StackColumns
 from orchestrator.output.run_output import RunOutput, TeeSink
 from orchestrator.output.sink import OnLost, OutputLost, Sink, ignore_loss
 from orchestrator.output.wall_clock import WallClock
@@ -178,14 +179,30 @@ def slow_stream(*made: list[int]) -> tuple[Slow, RunOutput, Stream, Batches]:
     return slow, output, stream, session
 
 
-def test_the_kernel_keeps_what_the_output_does_not_take() -> None:
-    """Its buffer is bounded, and it counts what it loses."""
+def test_the_kernel_keeps_what_the_output_does_not_take_beyond_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its buffer is bounded, and it counts what it loses; what was read counts against caps."""
+    monkeypatch.setattr("orchestrator.run.stream._MOST_HELD", 1)
     slow, output, stream, session = slow_stream([0] * 5, [1] * 3, [0])
-    assert (stream.drain(), stream.drain()) == (5, 0)
-    assert len(session.left) == 2
+    assert (stream.drain(), stream.drain(), stream.drain()) == (5, 3, 0)
+    assert len(session.left) == 1
+    assert slow.sizes == [5]
     output.push(0.0)
-    assert (stream.drain(), stream.drain()) == (3, 0)
-    assert slow.sizes == [5, 3]
+    assert (stream.drain(), slow.sizes) == (1, [5, 3])
+    output.push(0.0)
+    assert (stream.drain(), slow.sizes) == (0, [5, 3, 1])
+
+
+def test_records_with_stacks_stay_in_the_kernel_while_the_output_takes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Their stacks are written when they are read."""
+    monkeypatch.setattr(StackColumns, "are_there", True)
+    slow, output, stream, _ = slow_stream([0] * 5, [1] * 3)
+    assert (stream.drain(), stream.drain()) == (5, 0)
+    output.push(0.0)
+    assert (stream.drain(), slow.sizes) == (3, [5, 3])
 
 
 def test_all_is_read_before_detaching_and_written_once_the_reader_takes_it() -> None:

@@ -233,6 +233,11 @@ class Session(Protocol):
     def arm(self, deadline_ns: int) -> None:
         """Let records and metrics flow until `deadline_ns` (CLOCK_MONOTONIC)."""
 
+    def clear(self) -> None:
+        """Forget what was counted so far, and open calls and spans, as if it had never been armed.
+        Only while disarmed and once everything is read; `arm` then begins again. The stacks stay
+        known, and so do counts of what was lost of them."""
+
     def extend(self, deadline_ns: int) -> None:
         """Move the deadline (a lease renewed)."""
 
@@ -244,8 +249,9 @@ class Session(Protocol):
         """Switch paused probes on again; call it once their earlier records are read. Calls that
         began before are not paired with returns after."""
 
-    def wait(self, timeout_s: float) -> None:
-        """Sleep until there may be records, at most `timeout_s`; cheap whether idle or busy."""
+    def wait(self, timeout_s: float, also: Sequence[int] = ()) -> None:
+        """Sleep until there may be records, at most `timeout_s`; cheap whether idle or busy.
+        `also`: descriptors that end it when one of them can be read."""
 
     def read(self) -> "Sequence[NDArray[np.uint8]]":
         """Batches of records as (n, record_size) bytes, in time order a batch; valid until

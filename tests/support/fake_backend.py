@@ -153,6 +153,10 @@ class FakeSession:
         self.diary.append("arm")
         self.deadline_ns = deadline_ns
 
+    def clear(self) -> None:
+        self.diary.append("clear")
+        self.recorded = 0
+
     def extend(self, deadline_ns: int) -> None:
         self.diary.append("extend")
         self.deadline_ns = deadline_ns
@@ -173,7 +177,7 @@ class FakeSession:
     def detach_probe(self, probe: int) -> None:
         self.diary.append(f"detach_probe {probe}")
 
-    def wait(self, timeout_s: float) -> None:
+    def wait(self, timeout_s: float, also: Sequence[int] = ()) -> None:
         self._waits += 1
         self.script.on_wait(self._waits)
         if not self._left:

@@ -1,6 +1,6 @@
 """The loop: what ends a run, in which order it is asked, and what is done in time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -52,7 +52,7 @@ class Parts:
         self.command: Any = None
         self._limits, self._window_ns = limits, window_ns
 
-    def wait(self, timeout_s: float) -> None:
+    def wait(self, timeout_s: float, also: Sequence[int] = ()) -> None:
         self.waits.append(timeout_s)
         self.clock.now_ns += min(int(timeout_s * 1e9) + 1, 10_000_000)
         if act := self.at.pop(len(self.waits), None):

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from orchestrator.backends.bcc.attach.attachments import Attachments
 from orchestrator.backends.bcc.attach.control import ControlElement
+from orchestrator.backends.bcc.attach.session_maps import fill_ledger
 from orchestrator.backends.bcc.counts.probe_costs import read_expenses
 from orchestrator.backends.bcc.counts.session_counters import SessionCounters
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.handles.maps import Map
+from orchestrator.backends.descriptor_poll import poll_descriptors
 from orchestrator.backends.prices import Price
 from orchestrator.backends.protocol import (
     AttachedHook,
@@ -61,6 +63,12 @@ class BccSession:
         """Let records and metrics flow until `deadline_ns`."""
         self._counters.accounts.start(self._attachments.sides)
         self._control.arm(deadline_ns)
+
+    def clear(self) -> None:
+        """Forget what was counted so far, as if it had never been armed; only while disarmed. Calls
+        that are open are not paired: `arm` begins a new epoch."""
+        self._counters.clear()
+        fill_ledger(self._counters.layout, self._maps)
 
     def extend(self, deadline_ns: int) -> None:
         """Move the deadline. A lease that expired while we were stopped is renewed."""
@@ -125,9 +133,12 @@ class BccSession:
 
     # -- reading -------------------------------------------------------------------------------
 
-    def wait(self, timeout_s: float) -> None:
-        """Sleep until there may be records, at most `timeout_s`."""
-        if self._ring is None:
+    def wait(self, timeout_s: float, also: Sequence[int] = ()) -> None:
+        """Sleep until there may be records or one of `also` can be read, at most `timeout_s`."""
+        if also:
+            ring = () if self._ring is None else (self._ring.fileno(),)
+            poll_descriptors((*ring, *also), timeout_s)
+        elif self._ring is None:
             time.sleep(timeout_s)
         else:
             self._ring.wait(timeout_s)

@@ -13,7 +13,7 @@ from orchestrator.accounting.vocabulary import (
     SPAN,
     SPAN_CLOSED,
 )
-from orchestrator.backends.bcc.counts.kernel_counts import KernelCounts
+from orchestrator.backends.bcc.counts.kernel_counts import KernelCounts, KernelMisses, count_misses
 from orchestrator.backends.bcc.counts.reading import LedgerReader, Rows, find_feeds, sum_word
 from orchestrator.backends.bcc.counts.witnesses import Witnesses
 from orchestrator.backends.bcc.design import layout
@@ -59,15 +59,25 @@ class Accounts:
         self.forgotten = [0] * len(map_layout.program.spans)
         self._expired_before = [0] * len(map_layout.sides)
         self._unseen_before = [0] * len(map_layout.sides)
+        self._misses_before: Mapping[int, KernelMisses] = {}
+        self._is_again = False
         #: By side that was detached before the others: kernel_missed and recursion_misses.
         self._left: dict[int, tuple[Count, Count]] = {}
         self._final: Counts | None = None
+
+    def forget(self) -> None:
+        """The ledger's words begin at zero again: so do these accounts, at the next `start`."""
+        self._is_again = True
+        self.forgotten = [0] * len(self.forgotten)
+        self._unseen_before = [0] * len(self._unseen_before)
 
     def start(self, sides: Sequence[AttachedSide]) -> None:
         """Exclude what fired while programs were being attached, and what the kernel hit between
         opening an event and giving it its program. Hits are read before the ledger, so that a
         reading gives too few rather than too many; the largest of several is used."""
         self._witnesses.start(sides)
+        if self._is_again:
+            self._misses_before = count_misses(sides)
         for _ in range(_LOOKS):
             kernel, rows = self._read_kernel(sides), self.reader.read_rows()
             unseen = [
@@ -80,7 +90,8 @@ class Accounts:
         self._expired_before = [sum_word(rows[s.index], expired) for s in self.layout.sides]
 
     def _read_kernel(self, sides: Sequence[AttachedSide]) -> KernelCounts:
-        return KernelCounts(sides, self._witnesses.count_missed(sides))
+        missed = self._witnesses.count_missed(sides)
+        return KernelCounts(sides, missed, self._misses_before)
 
     def leave(self, sides: Sequence[AttachedSide]) -> None:
         """Read for the last time what is lost when some sides are detached."""

@@ -1,32 +1,56 @@
 """The kernel's own counters of attached programs: hits of events, misses, recursion."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from orchestrator.accounting.count import UNKNOWN, Count, at_least, count_from_number
+from orchestrator.accounting.count import UNKNOWN, Count, at_least, count_from_number, is_known
 from orchestrator.backends.bcc.design.layout import HookSide
 from orchestrator.backends.bcc.design.misses import only_tasks_cause
 from orchestrator.backends.bcc.handles.attachment import AttachedSide
 from orchestrator.kernel.abi import bpf, dynamic_events
 
-__all__ = ["KernelCounts"]
+__all__ = ["KernelCounts", "KernelMisses", "count_misses"]
 
 _NONE: Mapping[int, int] = {}
 #: Mechanisms whose only misses are counted as recursion (see design/misses.py).
 _RECURSION_ONLY = frozenset({"raw tracepoint", "fentry", "fexit"})
 
 
+class KernelMisses(NamedTuple):
+    """Misses of a side: its program was running already (`recursion`), or the probe itself missed
+    the call."""
+
+    recursion: int
+    of_probe: int
+
+
+_NO_MISSES = KernelMisses(0, 0)
+_NOTHING: Mapping[int, KernelMisses] = {}
+
+
 class KernelCounts:
     """The kernel's counters for the sides that are attached, read at once. They have to be read
     before the ledger: an event between the two must not count as missed."""
 
-    def __init__(self, sides: Sequence[AttachedSide], witnessed: Mapping[int, int] = _NONE) -> None:
-        """`witnessed`: by side that has a witness, the events that its program missed."""
+    def __init__(
+        self,
+        sides: Sequence[AttachedSide],
+        witnessed: Mapping[int, int] = _NONE,
+        before: Mapping[int, "KernelMisses"] = _NOTHING,
+    ) -> None:
+        """`witnessed`: by side that has a witness, the events that its program missed; `before`:
+        by side, what is not to be counted, as `count_misses` gave it."""
         self._witnessed = witnessed
         self._sides = {attached.side.index: attached for attached in sides}
         names = [attached.event for attached in sides if attached.event]
         self._hits = dynamic_events.read_profile(names) if names else {}
+        self._before = before
         self._recursion_misses = {
-            attached.side.index: _read_recursion_misses(attached.program) for attached in sides
+            attached.side.index: _less(
+                _read_recursion_misses(attached.program),
+                before.get(attached.side.index, _NO_MISSES).recursion,
+            )
+            for attached in sides
         }
 
     def recursion_misses(self, side: HookSide) -> Count:
@@ -50,7 +74,8 @@ class KernelCounts:
         hits = self._hits.get(attached.event)
         if hits is None:
             return self._count_skipped(attached)
-        return max(hits.hits - fired, 0) + (hits.misses or 0)
+        own = (hits.misses or 0) - self._before.get(side.index, _NO_MISSES).of_probe
+        return max(hits.hits - fired, 0) + own
 
     def _count_skipped(self, attached: AttachedSide) -> Count:
         """Misses where hits are not counted: known only where being skipped is the only way to miss
@@ -64,6 +89,23 @@ def _never_nested(side: HookSide) -> bool:
     hook = side.hook
     tracepoint = hook.exit_tracepoint if side.name == "return" else hook.tracepoint
     return tracepoint is not None and only_tasks_cause(tracepoint)
+
+
+def count_misses(sides: Sequence[AttachedSide]) -> dict[int, KernelMisses]:
+    """By side, all misses since it was attached, as far as they are counted."""
+    names = [attached.event for attached in sides if attached.event]
+    hits = dynamic_events.read_profile(names) if names else {}
+    return {
+        attached.side.index: KernelMisses(
+            recursion=at_least(_read_recursion_misses(attached.program)),
+            of_probe=(found.misses or 0) if (found := hits.get(attached.event)) else 0,
+        )
+        for attached in sides
+    }
+
+
+def _less(count: Count, before: int) -> Count:
+    return count - before if is_known(count) else count
 
 
 def _read_recursion_misses(program: int) -> Count:

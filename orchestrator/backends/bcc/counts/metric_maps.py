@@ -51,6 +51,12 @@ class MetricMaps:
         cells = {spec.index: self._make_cells(spec, rows, read_first) for spec in metrics}
         return MetricsReading(cells=cells, events_apart=apart)
 
+    def clear(self) -> None:
+        """Delete all cells; those in the ledger are not here."""
+        for spec in self._layout.program.metrics:
+            for placeholder in _maps_of(spec):
+                self._maps[placeholder].clear()
+
     def _make_cells(
         self, spec: MetricSpec, rows: Sequence[Rows], read_first: Mapping[int, Entries]
     ) -> list[Cell]:

@@ -147,6 +147,10 @@ class Ring:
         self._was_busy = self.pending > 0
         return self._was_busy
 
+    def fileno(self) -> int:
+        """A descriptor that can be read when the kernel says that there are records."""
+        return self._epoll.fileno()
+
     def close(self) -> None:
         """Unmap; what batch() returned and is still held keeps its part mapped."""
         self._epoll.close()

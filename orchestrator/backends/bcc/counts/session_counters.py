@@ -24,7 +24,7 @@ class SessionCounters:
     def __init__(
         self, map_layout: layout.MapLayout, maps: Mapping[int, Map], is_armed: Callable[[], bool]
     ) -> None:
-        self._layout, self._maps, self._is_armed = map_layout, maps, is_armed
+        self.layout, self._maps, self._is_armed = map_layout, maps, is_armed
         self._stacks: StackReader | None = None
         if map_layout.stack_depth:
             self._stacks = StackReader(
@@ -50,7 +50,7 @@ class SessionCounters:
         """The open spans of one kind."""
         if (final := self._final_open.get(span)) is not None:
             return final
-        program = self._layout.program.spans[span]
+        program = self.layout.program.spans[span]
         return parse_open_spans(program, self._maps[layout.span_map(program)].values())
 
     def counts(self, sides: Sequence[AttachedSide]) -> Counts:
@@ -68,9 +68,16 @@ class SessionCounters:
         """Read for the last time what is lost with the maps and the attached `sides`."""
         if self._final_metrics is None:
             self._final_metrics = self.metrics()
-            spans = self._layout.program.spans
+            spans = self.layout.program.spans
             self._final_open = {span.index: self.open_spans(span.index) for span in spans}
             self.accounts.finish(sides)
+
+    def clear(self) -> None:
+        """Forget cells, open spans and accounts; the ledger's words are the session's to write."""
+        self._metric_maps.clear()
+        for span in self.layout.program.spans:
+            self._maps[layout.span_map(span)].clear()
+        self.accounts.forget()
 
     def _count_open(self, span: SpanProgram) -> int | None:
         """How many elements the map holds, which checks the accounts once nothing is recorded any

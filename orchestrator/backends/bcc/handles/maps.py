@@ -86,6 +86,15 @@ class Map:
         size = (self.spec.value_size + 7) // 8 * 8 * self.spec.max_entries
         return mmap.mmap(self.fd, -(-size // mmap.PAGESIZE) * mmap.PAGESIZE)
 
+    def clear(self) -> None:
+        """Delete all keys; an array's values become zero. Raises OSError."""
+        is_array = self.spec.kind in ("array", "percpu_array")
+        for key, value in list(self.items()):
+            if not is_array:
+                self.delete(key)
+            elif any(value):
+                self.update(key, bytes(self.value_bytes))
+
     def memory_bytes(self) -> int | None:
         """The memory of the map according to the kernel (fdinfo memlock); None when not known."""
         return read_memlock(self.fd)

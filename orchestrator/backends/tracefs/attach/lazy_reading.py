@@ -38,3 +38,8 @@ class LazyReadingSide:
 
             self._made = make_reading_side(self.program, self.layout, self.instance, self.tasks)
         return self._made
+
+    def restart(self) -> None:
+        """Forget what was read and counted; what is known of tasks stays."""
+        if self._made is not None:
+            self._made = self._made.restarted(self.program, self.layout)

@@ -90,11 +90,19 @@ class TracefsSession:
         self._armed = True
 
     def _switch_triggers(self, state: str) -> None:
-        """Set hist triggers to `continue` or `pause`: tracing_on has no effect on them."""
+        """Set hist triggers to `continue` or `pause`, since tracing_on has no effect on them, or
+        `clear` their tables."""
         instance = self.instance
         instance.perform_writes(
             trigger_switch_writes(self.layout, instance.names, instance.own, state)
         )
+
+    def clear(self) -> None:
+        """Forget what was counted so far, as if it had never been armed; only while disarmed."""
+        self._switch_triggers("clear")
+        self.instance.clear_buffer()
+        self._reading.restart()
+        self._last_tables = []
 
     def extend(self, deadline_ns: int) -> None:
         """Move the deadline (a lease renewed). If the deadline passed while this process was
@@ -189,9 +197,14 @@ class TracefsSession:
 
     # ---------------------------------------------------------------- reading
 
-    def wait(self, timeout_s: float) -> None:
-        """Sleep until a buffer is a quarter full, or for `timeout_s`."""
+    def wait(self, timeout_s: float, also: Sequence[int] = ()) -> None:
+        """Sleep until a buffer is a quarter full or one of `also` can be read, or for
+        `timeout_s`."""
+        for descriptor in also:
+            self._poll.register(descriptor, select.POLLIN)
         self._poll.poll(max(0, int(timeout_s * 1000)))
+        for descriptor in also:
+            self._poll.unregister(descriptor)
 
     def read(self) -> "Sequence[NDArray[np.uint8]]":
         """Batches of records in time order. While armed, events of the last 2 ms are held back."""

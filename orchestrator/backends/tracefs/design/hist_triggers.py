@@ -62,7 +62,8 @@ def table_bytes(use: HistUse) -> int:
 
 
 def trigger_text(use: HistUse, own: Iterable[str], state: str = "") -> str:
-    """The trigger's text. `own` are threads to exclude; `state` is empty, `pause` or `continue`."""
+    """The trigger's text. `own` are threads to exclude; `state` is empty, `pause`, `continue`
+    or `clear`."""
     value = f":vals={use.value}" if use.value else ""
     parts = [f"({use.condition})"] if use.condition else []
     parts += [f"common_pid != {tid}" for tid in own]

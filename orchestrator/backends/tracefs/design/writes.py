@@ -121,8 +121,8 @@ def trigger_switch_writes(
     state: str,
     paused: Collection[int] = (),
 ) -> tuple[Write, ...]:
-    """The writes that set all hist triggers to `state` (`continue` or `pause`), except those of
-    sources that are `paused`."""
+    """The writes that set all hist triggers to `state` (`continue`, `pause`, `clear`), except those
+    of sources that are `paused`."""
     return tuple(
         Write(
             action="add",

@@ -5,7 +5,7 @@ Importing this module imports numpy, so it is imported when events are first rea
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.backends.tracefs.design.layout import EventLayout
 from orchestrator.backends.tracefs.instance.task_instance import TaskInstance
@@ -65,6 +65,12 @@ class ReadingSide:
                     batches.append(records)
             if not has_more or (is_recording and time.monotonic() > until):
                 return batches
+
+    def restarted(self, program: Program, layout: EventLayout) -> "ReadingSide":
+        """The same with nothing counted and no call open; what is known of tasks stays."""
+        tasks = self.pipeline.tasks
+        pipeline = Pipeline(program, layout.hooks, self.formats, tasks, layout.stack_step)
+        return replace(self, pipeline=pipeline)
 
     def _identify_tasks(self, events: Events, before_ns: int) -> None:
         """Whose events these are, of all before `before_ns`: what happened to tasks until then has

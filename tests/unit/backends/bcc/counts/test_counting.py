@@ -162,6 +162,27 @@ def test_hits_without_a_run_are_missed(booked: Booked, hits: dict[str, Hits]) ->
     assert side.recursion_misses == 3
 
 
+def test_accounts_that_begin_again_leave_out_all_from_before(
+    booked: Booked, hits: dict[str, Hits]
+) -> None:
+    """Hits, misses of the probe, recursion, and open spans that were forgotten."""
+    sides = [attached(booked, 0)]
+    booked.accounts.start(sides)
+    booked.count(0, entered=7, accepted=7)
+    booked.accounts.forgotten[0] = 2
+    hits["pp_0"] = Hits(hits=9, misses=4)
+    assert booked.side(0, sides).kernel_missed == (9 - 7) + 4
+    booked.count(0, entered=0, accepted=0)
+    booked.accounts.forget()
+    booked.accounts.start(sides)
+    before = booked.side(0, sides)
+    assert (before.fired, before.kernel_missed, before.recursion_misses) == (0, 0, 0)
+    assert booked.accounts.forgotten == [0]
+    booked.count(0, entered=5, accepted=5)
+    hits["pp_0"] = Hits(hits=15, misses=5)
+    assert booked.side(0, sides).kernel_missed == (15 - 9 - 5) + (5 - 4)
+
+
 def test_where_hits_are_not_counted_misses_are_unknown(
     booked: Booked, hits: dict[str, Hits]
 ) -> None:

@@ -1,5 +1,7 @@
 """What a run has in place before its first probe: journal, watchdog and parked command."""
 
+import os
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +16,7 @@ from orchestrator.run.safety.journal import Journal
 from orchestrator.run.safety.leftovers import find_tracefs
 from orchestrator.run.safety.pin import TracefsPin
 
-__all__ = ["Groundwork", "lay_groundwork"]
+__all__ = ["Groundwork", "draw_run_id", "lay_groundwork"]
 
 _STDERR = 2
 
@@ -22,27 +24,37 @@ _STDERR = 2
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Groundwork:
     """The open journal of the run, the guard that starts its watchdog, tracefs, held so that it can
-    be cleaned up, and the command, parked before exec (None: it has none)."""
+    be cleaned up, and the command, parked before exec (None: it has none). `root_pid`: the process
+    whose descendants are the target (None: there is none)."""
 
     run_id: str
     journal: Journal
     guard: Guard
     tracefs: TracefsPin
     command: Command | None
+    root_pid: int | None = None
 
     def attach_options(self) -> AttachOptions:
         """What a backend needs to attach for this run."""
         return AttachOptions(
             run_id=self.run_id,
-            root_pid=self.command.pid if self.command else None,
+            root_pid=self.root_pid,
             journal=self.guard.add,
             unjournal=self.journal.done,
             stop=self.guard.write_at_deadline,
         )
 
 
-def lay_groundwork(run_id: str, prepared: Prepared, options: RunOptions) -> Groundwork:
+def draw_run_id() -> str:
+    """The identity of a run: when it began, and a random part."""
+    return f"{int(time.time()):08x}{os.urandom(3).hex()}"
+
+
+def lay_groundwork(
+    run_id: str, prepared: Prepared, options: RunOptions, *, root_pid: int | None = None
+) -> Groundwork:
     """Open the journal, ask the policies whether one more run may be live, park the command.
+    `root_pid`: a process whose descendants are the target, where there is no command.
 
     Raises HostError (too little memory; no journal can be kept; too many runs are live) and
     PlanError (there is no such command); nothing is left open then.
@@ -58,7 +70,14 @@ def lay_groundwork(run_id: str, prepared: Prepared, options: RunOptions) -> Grou
         tracefs.close()
         journal.close()
         raise
-    return Groundwork(run_id=run_id, journal=journal, guard=guard, tracefs=tracefs, command=command)
+    return Groundwork(
+        run_id=run_id,
+        journal=journal,
+        guard=guard,
+        tracefs=tracefs,
+        command=command,
+        root_pid=root_pid if command is None else command.pid,
+    )
 
 
 def _open_journal(run_id: str, artifact: Artifact[Any], options: RunOptions) -> Journal:

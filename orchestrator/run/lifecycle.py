@@ -6,7 +6,6 @@ loop needs comes with orchestrator.run.live.
 
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,7 +21,7 @@ from orchestrator.output.unblocked import make_log_sink
 from orchestrator.run.arming import Armed, arm
 from orchestrator.run.cost.canary_choice import why_no_canary
 from orchestrator.run.delivery import deliver_rest
-from orchestrator.run.groundwork import Groundwork, lay_groundwork
+from orchestrator.run.groundwork import Groundwork, draw_run_id, lay_groundwork
 from orchestrator.run.loop import Supervision
 from orchestrator.run.options import RunOptions
 from orchestrator.run.prepare import Prepared
@@ -81,7 +80,7 @@ class Run:
         self._directory, self._signals = directory, signals
         self._artifact = prepared.choice.artifact
         self._program = self._artifact.program
-        self._run_id = f"{int(time.time()):08x}{os.urandom(3).hex()}"
+        self._run_id = draw_run_id()
         self._constants = {
             "run_id": self._run_id,
             "plan": self._program.name,

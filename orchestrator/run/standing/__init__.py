@@ -1,0 +1,1 @@
+"""Probes that are attached once and count one stretch after another."""

@@ -1,0 +1,192 @@
+"""Probes that are attached once and count one stretch after another, from `begin` to `end`.
+
+Nothing is written and nothing is limited but by time: the plan makes no records, the governor only
+observes, and while they count this process sleeps, unless a buffer fills.
+"""
+
+import select
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from orchestrator.accounting.count import Count, add_counts
+from orchestrator.backends.protocol import Expense, Session
+from orchestrator.run.arming import Armed, arm
+from orchestrator.run.cost.observed import describe_excess
+from orchestrator.run.groundwork import Groundwork, draw_run_id, lay_groundwork
+from orchestrator.run.metrics.open_spans import count_open_spans
+from orchestrator.run.metrics.reading import Totals
+from orchestrator.run.options import RunOptions
+from orchestrator.run.prepare import Prepared
+from orchestrator.run.report.account import Account, settle_account
+from orchestrator.run.report.faults import Faults
+from orchestrator.run.report.ledger import Delivery
+from orchestrator.run.safety.leftovers import clean_up_dead_runs
+from orchestrator.run.teardown import detach_all
+from orchestrator.run.watched_names import WatchedNames
+
+__all__ = ["StandingProbes", "Stretch"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """What was counted from `began_ns` to `ended_ns` (CLOCK_MONOTONIC). `cells`: by metric index.
+    `expired`: it was longer than limits.duration, after which nothing was counted. `fired`: by
+    probe, how often it fired, for any process. `blind_because`: names that no longer stood for what
+    is probed. `would_have`: what limits.cpu would have led to; nothing was done."""
+
+    began_ns: int
+    ended_ns: int
+    expired: bool
+    cells: Totals
+    account: Account
+    fired: Mapping[str, Count]
+    blind_because: tuple[str, ...]
+    would_have: str | None
+
+
+class StandingProbes:
+    """The probes of a plan that `make_silent` made, attached while entered. `root_pid`: a process
+    whose descendants are the target. Raises what attaching raises, with all undone."""
+
+    def __init__(self, prepared: Prepared, options: RunOptions, *, root_pid: int) -> None:
+        self._prepared, self._options, self._root_pid = prepared, options, root_pid
+        self._program = prepared.choice.artifact.program
+        self._faults = Faults()
+        self._groundwork: Groundwork | None = None
+        self._session: Session | None = None
+        self._names: WatchedNames | None = None
+        self._armed: Armed | None = None
+        self._expenses: Sequence[Expense] = ()
+        self._is_fresh = True
+
+    def __enter__(self) -> Self:
+        try:
+            self._attach()
+        except BaseException:
+            self._detach()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._detach()
+
+    @property
+    def faults(self) -> Faults:
+        """What could not be undone, once it was left."""
+        return self._faults
+
+    @property
+    def session(self) -> Session:
+        """The attached probes."""
+        assert self._session is not None, "the probes are attached while entered"
+        return self._session
+
+    def _attach(self) -> None:
+        for leftovers in clean_up_dead_runs(directories=self._options.journals):
+            self._options.notify(str(leftovers))
+        self._groundwork = lay_groundwork(
+            draw_run_id(), self._prepared, self._options, root_pid=self._root_pid
+        )
+        choice = self._prepared.choice
+        self._session = choice.backend.attach(
+            choice.artifact, self._prepared.facts, self._groundwork.attach_options()
+        )
+        self._names = WatchedNames(self._program, self._session.detach_probe)
+
+    def _detach(self) -> None:
+        if self._session is not None:
+            self._faults.attempt(self._session.disarm, None)
+        detach_all(self._groundwork, self._session, self._faults)
+        self._groundwork = self._session = None
+
+    # -- one stretch ---------------------------------------------------------------------------
+
+    def begin(self) -> int:
+        """Count from now on, from zero; returns the time (CLOCK_MONOTONIC, ns)."""
+        assert self._groundwork is not None, "the probes are attached while entered"
+        if not self._is_fresh:
+            self.session.clear()
+        self._is_fresh = False
+        self._expenses = self.session.expenses()
+        self._armed = arm(self.session, self._program, self._groundwork.guard)
+        return time.monotonic_ns()
+
+    def wait(self, descriptors: Sequence[int], until_ns: int) -> Sequence[int]:
+        """Sleep until some of `descriptors` can be read, and return these; none at `until_ns`
+        (CLOCK_MONOTONIC). What fills the buffers meanwhile is read."""
+        while not (readable := _find_readable(descriptors)):
+            left_ns = until_ns - time.monotonic_ns()
+            if left_ns <= 0:
+                break
+            self.session.wait(left_ns / 1e9, descriptors)
+            if not (readable := _find_readable(descriptors)):
+                _Unrecorded(self.session).read_all()
+        return readable
+
+    def end(self) -> Stretch:
+        """Stop counting and read everything."""
+        session, armed = self.session, self._armed
+        assert armed is not None, "end follows begin"
+        assert self._groundwork is not None
+        assert self._names is not None
+        ended_ns = time.monotonic_ns()
+        session.disarm()
+        self._groundwork.guard.set_deadline(0)
+        self._armed = None
+        now = session.expenses()
+        account = settle_account(session, _Unrecorded(session), self._program, session.attached)
+        self._names.look()
+        duration_ns = self._program.limits.duration_ns
+        return Stretch(
+            began_ns=armed.at_ns,
+            ended_ns=ended_ns,
+            expired=duration_ns is not None and ended_ns >= armed.at_ns + duration_ns,
+            cells=count_open_spans(session.metrics(), self._program, session.open_spans, ended_ns),
+            account=account,
+            fired=_count_fired(account),
+            blind_because=self._names.changes,
+            would_have=describe_excess(self._program, self._expenses, now, ended_ns - armed.at_ns),
+        )
+
+
+class _Unrecorded:
+    """The records of a plan that makes none (report.account.RecordStream): reading them counts
+    events, where a backend does so in user space."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def read_all(self) -> int:
+        """Read all that is there; no record comes of it."""
+        self._session.read()
+        self._session.release_batch()
+        return 0
+
+    def deliveries(self) -> Mapping[int, Delivery]:
+        """None: there are no records."""
+        return {}
+
+
+def _find_readable(descriptors: Sequence[int]) -> Sequence[int]:
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return [descriptor for descriptor, _ in poll.poll(0)]
+
+
+def _count_fired(account: Account) -> dict[str, Count]:
+    """By probe: events that came in, that is of the first side of each attach point."""
+    return {
+        name: add_counts(
+            next(iter(hook["sides"].values()))["fired"] for hook in probe["hooks"] if hook["sides"]
+        )
+        for name, probe in account.ledger["probes"].items()
+    }

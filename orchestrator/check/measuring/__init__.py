@@ -1,0 +1,1 @@
+"""Measuring: a check's workload repeated, its probes counting each time."""

@@ -34,6 +34,10 @@ EventKind = Literal[
     "governor.stepped",
     "events.lost",
     "run.finished",
+    "check.started",
+    "check.repeat",
+    "check.verdict",
+    "check.finished",
 ]
 
 #: A record as the log schema has it.

@@ -123,6 +123,32 @@ def lifecycle() -> dict[str, dict[str, Any]]:
         },
         "events.lost": {"probe": "read", "lost": 120, "reason": "ring"},
         "run.finished": finished(),
+        "check.started": {
+            "check": "bulk", "file": "checks/bulk.yaml", "backend": "bcc",
+            "expectations": ["syncs"], "ops": [50, 100], "warmup": 1, "repeats": 3,
+        },
+        "check.repeat": {
+            "check": "bulk", "number": 3, "total": 8, "warmup": False, "ops": 50,
+            "outcome": "command", "wall_ns": 1_530_000, "user_ns": 900_000, "sys_ns": 610_000,
+            "maxrss_bytes": None, "command_status": 0, "timed_out": False,
+            "command_descendants_left": [], "cost_exceeded": None,
+        },
+        "check.verdict": {
+            "check": "bulk", "expectation": "syncs", "that": "sync.calls / ops == 4",
+            "at": "checks/bulk.yaml:9:10", "severity": "fail", "verdict": "ok", "reasons": [],
+            "notes": [],
+            "series": [
+                {
+                    "label": "", "values": [4, 4, 4], "value": 4, "bounds": [4], "baseline": None,
+                    "exact": True, "holds": True, "varies": False, "improved": False,
+                }
+            ],
+        },
+        "check.finished": {
+            "check": "bulk", "exit_code": 0,
+            "verdicts": {"ok": 1, "fail": 0, "inconclusive": 0, "workload": 0}, "warnings": [],
+            "baseline_written": None, "duration_ns": 2_400_000_000,
+        },
     }  # fmt: skip
 
 

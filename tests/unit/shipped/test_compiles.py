@@ -144,7 +144,7 @@ def test_lint_finds_nothing_in_them() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == f"{len(ALL)} plans, no errors\n"
+    assert done.stderr == f"{len(ALL)} plans, 1 check, no errors\n"
 
 
 def test_names_are_unique() -> None:

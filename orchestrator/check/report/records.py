@@ -1,0 +1,121 @@
+"""The fields of a check's records, as in the log schema. Pure."""
+
+import signal
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from orchestrator.check.measurement import CommandEnd
+from orchestrator.check.measuring.measure import RepeatProgress
+from orchestrator.check.model import Check
+from orchestrator.check.verdict.model import (
+    CheckVerdict,
+    ExpectationVerdict,
+    JudgedSeries,
+    Verdict,
+    find_exit_code,
+)
+
+__all__ = ["count_verdicts", "finished_fields", "repeat_fields", "started_fields", "verdict_fields"]
+
+_VERDICTS: tuple[Verdict, ...] = ("ok", "fail", "inconclusive", "workload")
+
+
+def started_fields(check: Check, backend: str) -> dict[str, Any]:
+    """The fields of check.started."""
+    return {
+        "check": check.name,
+        "file": check.path,
+        "backend": backend,
+        "expectations": [expectation.name for expectation in check.expectations],
+        "ops": list(check.workload.ops),
+        "warmup": check.workload.warmup,
+        "repeats": check.workload.repeats,
+    }
+
+
+def repeat_fields(check: Check, progress: RepeatProgress) -> dict[str, Any]:
+    """The fields of check.repeat."""
+    repeat = progress.repeat
+    return {
+        "check": check.name,
+        "number": progress.number,
+        "total": progress.total,
+        "warmup": progress.is_warmup,
+        "ops": repeat.ops,
+        "outcome": repeat.outcome,
+        "wall_ns": repeat.wall_ns,
+        "user_ns": repeat.user_ns,
+        "sys_ns": repeat.sys_ns,
+        "maxrss_bytes": repeat.maxrss_bytes,
+        "command_status": _shell_status(repeat.command),
+        "timed_out": repeat.command.timed_out,
+        "command_descendants_left": [
+            {"pid": pid, "comm": comm} for pid, comm in repeat.command.left
+        ],
+        "cost_exceeded": "; ".join(repeat.would_have) or None,
+    }
+
+
+def _shell_status(end: CommandEnd) -> int:
+    """128 and the number of a signal that has a name; of others 128."""
+    if end.code is not None:
+        return end.code
+    numbers = {one.name: one.value for one in signal.Signals}
+    return 128 + numbers.get(end.signal or "", 0)
+
+
+def verdict_fields(check: Check, judged: ExpectationVerdict) -> dict[str, Any]:
+    """The fields of check.verdict."""
+    expectation = judged.expectation
+    return {
+        "check": check.name,
+        "expectation": expectation.name,
+        "that": expectation.that.text,
+        "at": str(expectation.position),
+        "severity": expectation.severity,
+        "verdict": judged.verdict,
+        "reasons": list(judged.reasons),
+        "notes": list(judged.notes),
+        "series": [_series_fields(series) for series in judged.series],
+    }
+
+
+def _series_fields(series: JudgedSeries) -> dict[str, Any]:
+    return {
+        "label": series.label,
+        "values": [_number(value) for value in series.values],
+        "value": _number(series.value),
+        "bounds": [_number(value) for value in series.bounds],
+        "baseline": None if series.baseline is None else _number(series.baseline),
+        "exact": series.is_exact,
+        "holds": series.holds,
+        "varies": series.varies,
+        "improved": series.improved,
+    }
+
+
+def _number(value: Fraction) -> int | float:
+    """Whole numbers exactly; others as near as a float is."""
+    return value.numerator if value.denominator == 1 else float(value)
+
+
+def finished_fields(
+    verdict: CheckVerdict, *, exit_codes: list[int], baseline: str | None, duration_ns: int
+) -> dict[str, Any]:
+    """The fields of check.finished. `exit_codes`: those that the check asks for; `baseline`: the
+    file that was written."""
+    return {
+        "check": verdict.check.name,
+        "exit_code": find_exit_code(exit_codes),
+        "verdicts": dict(count_verdicts(verdict)),
+        "warnings": list(verdict.warnings),
+        "baseline_written": baseline,
+        "duration_ns": duration_ns,
+    }
+
+
+def count_verdicts(verdict: CheckVerdict) -> Mapping[Verdict, int]:
+    """How many expectations came to each verdict."""
+    found = [one.verdict for one in verdict.expectations]
+    return {name: found.count(name) for name in _VERDICTS}

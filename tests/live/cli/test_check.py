@@ -1,0 +1,167 @@
+"""`probeplan check`, the whole command: verdicts, exit codes, lines and baselines."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.paths import ROOT
+from tests.support.product import Ran
+
+CHECK = """
+apiVersion: probeplan/v1
+kind: ProbeCheck
+metadata: {name: steps, summary: for tests}
+params: {n: {type: int, default: 20}}
+plan:
+  probes:
+    call:
+      attach: "tracepoint:raw_syscalls:sys_enter"
+      let: {number: args.id}
+      metrics: {calls: {count: true, by: [number]}}
+    sync: {attach: "syscall:fsync", metrics: {calls: {count: true}}}
+workload:
+  run: [python3, -c, "import os; [os.getppid() for _ in range($(params.n))]"]
+  repeats: 2
+expect:
+"""
+GETPPID = "call.calls[number == SYS_getppid]"
+
+
+class Folder:
+    """A folder with a check, and the command line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.errors = ""
+
+    def check(self, expectations: str, *options: str, text: str = CHECK, code: int) -> Ran:
+        file = self.path / "steps.yaml"
+        file.write_text(text + "".join(f"  {line}\n" for line in expectations.splitlines()))
+        return self.run(str(file), *options, code=code)
+
+    def run(self, *words: str, code: int, environment: dict[str, str] | None = None) -> Ran:
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestrator.cli", "check", *words],
+            check=False,
+            capture_output=True,
+            timeout=240,
+            cwd=ROOT,
+            env={**os.environ, "CI": "", **(environment or {})},
+        )
+        self.errors = done.stderr.decode()
+        assert done.returncode == code, (done.returncode, self.errors)
+        return Ran.of(done.stdout)
+
+    @property
+    def baseline(self) -> Path:
+        return self.path / "steps.baseline.json"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+def verdicts(ran: Ran) -> dict[str, str]:
+    return {line["expectation"]: line["verdict"] for line in ran.of_kind("check.verdict")}
+
+
+def series(ran: Ran, name: str) -> dict[str, Any]:
+    [line] = [one for one in ran.of_kind("check.verdict") if one["expectation"] == name]
+    [only] = line["series"]
+    return dict(only)
+
+
+def test_exact_counts_hold_or_fail(folder: Folder) -> None:
+    ran = folder.check(f"same: '{GETPPID} == 20'\nfew: '{GETPPID} <= 19'", code=1)
+    assert verdicts(ran) == {"same": "ok", "few": "fail"}
+    assert series(ran, "same")["values"] == [20, 20]
+    assert series(ran, "same")["exact"] is True
+    assert [line["warmup"] for line in ran.of_kind("check.repeat")] == [True, False, False]
+    [finished] = ran.of_kind("check.finished")
+    assert finished["exit_code"] == 1
+    assert "FAIL" in folder.errors
+    assert "exact" in folder.errors
+
+
+def test_a_warning_fails_nothing(folder: Folder) -> None:
+    ran = folder.check(f"few: {{that: '{GETPPID} <= 19', severity: warn}}", code=0)
+    assert verdicts(ran) == {"few": "fail"}
+
+
+def test_a_zero_that_nothing_proves_is_inconclusive_and_a_witness_proves_it(
+    folder: Folder,
+) -> None:
+    """On a host where no one calls fsync meanwhile, that is: otherwise it is proven already."""
+    witness = CHECK.replace("  repeats: 2", "  repeats: 2\n  witness: [WITNESS]")
+    script = "[python3, -c, \"import os; os.fsync(os.open('w', os.O_CREAT | os.O_RDWR))\"]"
+    proven = folder.check(
+        "none: sync.calls == 0", text=witness.replace("[WITNESS]", script), code=0
+    )
+    assert verdicts(proven) == {"none": "ok"}
+    idle = folder.check(
+        "none: sync.calls == 0", text=witness.replace("[WITNESS]", "['true']"), code=4
+    )
+    assert verdicts(idle) == {"none": "inconclusive"}
+    folder.check(
+        "none: sync.calls == 0",
+        "--on-inconclusive",
+        "warn",
+        text=witness.replace("[WITNESS]", "['true']"),
+        code=0,
+    )
+
+
+def test_a_baseline_is_recorded_once_and_compared_then(folder: Folder) -> None:
+    more = f"more: '{GETPPID} <= 1.1 * baseline'"
+    assert verdicts(folder.check(more, code=4)) == {"more": "inconclusive"}
+    assert not folder.baseline.exists()
+    assert verdicts(folder.check(more, "--update", "new", code=0)) == {"more": "ok"}
+    recorded = folder.baseline.read_bytes()
+    assert json.loads(recorded)
+    assert series(folder.check(more, code=0), "more")["baseline"] == 20
+    assert verdicts(folder.check(more, "--set", "n=23", code=1)) == {"more": "fail"}
+    folder.check(more, "--set", "n=23", "--update", "new", code=1)
+    assert folder.baseline.read_bytes() == recorded
+    folder.check(more, "--set", "n=23", "--update", "all", code=0)
+    assert series(folder.check(more, "--set", "n=23", code=0), "more")["baseline"] == 23
+    recorded = folder.baseline.read_bytes()
+    failing = CHECK.replace("[python3, -c,", "[python3, -c, 'raise SystemExit(3)',")
+    folder.check(more, "--update", "all", text=failing, code=5)
+    assert folder.baseline.read_bytes() == recorded
+
+
+def test_a_workload_that_fails_outranks_what_is_inconclusive(folder: Folder) -> None:
+    text = CHECK.replace("[python3, -c,", "[python3, -c, 'raise SystemExit(3)',")
+    ran = folder.check("few: call.calls >= 0", text=text, code=5)
+    assert verdicts(ran) == {"few": "workload"}
+    assert "status 3" in folder.errors
+
+
+def test_the_exit_code_is_the_most_serious_of_all_checks(folder: Folder) -> None:
+    (folder.path / "missing.yaml").write_text(
+        CHECK.replace("name: steps", "name: missing").replace("[python3,", "[no-such-program,")
+        + "  any: call.calls >= 0\n"
+    )
+    (folder.path / "steps.yaml").write_text(CHECK + "  any: call.calls >= 0\n")
+    ran = folder.run(str(folder.path), code=2)
+    assert "no-such-program" in folder.errors
+    assert verdicts(ran) == {"any": "ok"}
+
+
+def test_lines_go_to_a_file(folder: Folder) -> None:
+    out = folder.path / "lines.jsonl"
+    nothing = folder.check("any: call.calls >= 0", "--out", str(out), code=0)
+    assert nothing.lines == []
+    assert Ran.of(out.read_bytes()).of_kind("check.finished")
+
+
+def test_the_example_holds(folder: Folder) -> None:
+    ran = folder.run(str(ROOT / "examples" / "checks"), code=0)
+    assert set(verdicts(ran).values()) == {"ok"}
+    assert series(ran, "syncs")["values"] == [4, 4, 4]

@@ -128,7 +128,7 @@ probes:
     finding = refused.value.findings[0]
     assert "tracepoint:raw_syscalls:sys_enter" in finding.message
     assert finding.position.line > 0
-    assert finding.hint.startswith("the program computes `args.id`")
+    assert finding.hint.startswith("the program computes `args.id == 110`, `args.id`;")
     assert "the verifier's log ends with\n" in finding.hint
 
 

@@ -150,14 +150,19 @@ def test_memory_that_the_launcher_hides_is_unknown(launcher: Launcher) -> None:
     assert launcher.reap(process).maxrss_bytes is None
 
 
-def test_descendants_that_still_run_are_found_and_killed(launcher: Launcher) -> None:
+def test_descendants_that_still_run_are_found_and_killed(
+    launcher: Launcher, tmp_path: Path
+) -> None:
     """Also those with a separate session, whose parents have ended."""
-    script = "setsid sh -c 'setsid sleep 600 & sleep 600' >/dev/null 2>&1 & sleep 0.1"
-    process = launcher.start(settings("/bin/sh", "-c", script))
+    script = (
+        'setsid sh -c \'setsid sleep 600 & : > "$0"; exec sleep 600\' "$0" >/dev/null 2>&1 &'
+        'until [ -e "$0" ]; do sleep 0.01; done'
+    )
+    process = launcher.start(settings("/bin/sh", "-c", script, str(tmp_path / "up")))
     assert wait_for(process)
     left = launcher.reap(process).left
-    assert {comm for _, comm in left} <= {"sleep", "sh"}
-    assert len(left) >= 2
+    assert {comm for _, comm in left} <= {"sleep", "sh", "setsid"}
+    assert len(left) == 2
     assert launcher.end_all()
     assert find_descendants(launcher.pid) == {}
 

@@ -31,6 +31,7 @@ class Alternatives:
         self.skipped: list[Skipped] = []
         self._findings: list[Finding] = []
         self._hooks = 0
+        self._func_numbers: dict[str, int] = {}
 
     def type_probes(self) -> list[tuple[Probe, list[HookDraft]]]:
         """Each probe that this kernel offers, with its hooks. Raises PlanError and HostError, with
@@ -125,11 +126,24 @@ class Alternatives:
         first = self._hooks + before
         try:
             return [
-                type_hook(self._plan, probe, item, point, self._facts, first + number, self._params)
+                type_hook(
+                    self._plan,
+                    probe,
+                    item,
+                    point,
+                    self._facts,
+                    first + number,
+                    self._number_func(point.func),
+                    self._params,
+                )
                 for number, point in enumerate(points)
             ]
         except PlanError as error:
             raise _ExpressionError(error.findings) from None
+
+    def _number_func(self, func: str) -> int:
+        """The number that `func` has in keys: several attach points of one name are one cell."""
+        return self._func_numbers.setdefault(func, len(self._func_numbers))
 
     def _note_skipped(self, probe: Probe, item: AttachItem, error: PlanError) -> None:
         reason = "; ".join(finding.message for finding in error.findings)

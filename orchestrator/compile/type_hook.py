@@ -76,11 +76,13 @@ def type_hook(  # noqa: PLR0913  # what a hook is typed from
     point: Point,
     facts: KernelFacts,
     number: int,
+    func_number: int,
     params: Mapping[str, ScalarParam],
 ) -> HookDraft:
-    """Type everything that the probe evaluates at `point`. Raises PlanError."""
+    """Type everything that the probe evaluates at `point`. `func_number` is what `func` is in
+    keys. Raises PlanError."""
     task = item.task if item.task is not None else probe.task
-    typer = Typer(_make_scope(plan, probe, item, point, facts, number, params, task))
+    typer = Typer(_make_scope(plan, probe, item, point, facts, func_number, params, task))
     where = tuple(map(typer.type_condition, split_conjunction(probe.where)))
     traits = KINDS[point.kind]
     sources = DataSources(traits, point.tracepoint, facts, typer.lets, typer.captures)
@@ -112,7 +114,7 @@ def _make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
     item: AttachItem,
     point: Point,
     facts: KernelFacts,
-    number: int,
+    func_number: int,
     params: Mapping[str, ScalarParam],
     task: Expr | Literal["none"] | None,
 ) -> HookScope:
@@ -126,9 +128,9 @@ def _make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
         has_task=task != "none",
         is_running_task=task is None,
         has_elapsed=point.paired,
-        hook=number,
         probe=probe.name,
         func=point.func,
+        func_number=func_number,
         params=params,
         definitions={**plan.let, **probe.let, **item.let},
     )

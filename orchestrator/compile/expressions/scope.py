@@ -13,7 +13,8 @@ from orchestrator.plan.expression.parse import Expr
 class HookScope:
     """Names at a hook. `arguments` are `args.NAME`; `positional` gives `argN`; `retval` is None
     where there is no return. `paired`: values of the entry are captured. `has_task`: the event
-    belongs to a task, which is the one that runs unless `is_running_task` is false."""
+    belongs to a task, which is the one that runs unless `is_running_task` is false. `func_number`
+    stands for `func` in the kernel: hooks whose `func` is the same have one number."""
 
     facts: KernelFacts
     label: str
@@ -24,9 +25,9 @@ class HookScope:
     has_task: bool = True
     is_running_task: bool = True
     has_elapsed: bool = False
-    hook: int = 0
     probe: str = ""
     func: str = ""
+    func_number: int = 0
     params: Mapping[str, "ScalarParam"] = field(default_factory=dict)
     definitions: Mapping[str, Expr] = field(default_factory=dict)
 

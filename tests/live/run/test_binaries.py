@@ -59,6 +59,19 @@ def test_two_static_functions_of_one_name_are_both_seen(backend: str, tmp_path: 
 
 
 @backends
+def test_functions_of_one_name_are_one_cell(backend: str, tmp_path: Path) -> None:
+    """Two static functions; a key that is shown twice would split the count."""
+    program = build_twins(tmp_path)
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(f"""{HEAD}
+  calls: {{attach: "uprobe:{program}:twin", metrics: {{n: {{count: true, by: [func]}}}}}}
+""")
+    ran = run_cli(str(plan), "--backend", backend, command=[str(program), str(FIRST), str(SECOND)])
+    cells = [(cell["key"], cell["value"]) for cell in ran.cells("calls", "n")]
+    assert cells == [({"func": "twin"}, FIRST + SECOND)]
+
+
+@backends
 def test_all_versions_of_a_function_are_seen_or_the_one_that_is_named(
     backend: str, tmp_path: Path
 ) -> None:

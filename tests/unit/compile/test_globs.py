@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.compile.expressions.nodes import Const
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import load_plan
 from tests.support.bcc_runs import build
+from tests.support.binaries import build_twins
 from tests.support.paths import WORKLOADS
 from tests.support.recorded import HEAD, recorded
 
@@ -46,6 +48,29 @@ def test_names_of_the_kernel_are_matched(compiled: Compile, attach: str, names: 
     (part,) = program.metrics[0].key
     assert part.presentation is not None
     assert list(part.presentation.names.values()) == names
+
+
+def test_attach_points_of_one_name_have_one_key(compiled: Compile, tmp_path: Path) -> None:
+    """Also where others are between them, and by which kind they are attached."""
+    twins = build_twins(tmp_path)
+    program = compiled(f"""
+probes:
+  other: {{attach: "syscall:close", emit: {{x: func}}}}
+  p:
+    attach_all:
+      - uprobe:{twins}:twin
+      - uprobe:{twins}:main
+      - tracepoint:sched:sched_switch
+      - rawtracepoint:sched_switch
+    metrics: {{n: {{count: true, by: [func]}}}}
+""")
+    (part,) = program.metrics[0].key
+    assert part.presentation is not None
+    keys = [hook.body.metrics[0].key[0] for hook in program.hooks if hook.body.metrics]
+    assert all(isinstance(key, Const) for key in keys)
+    names = [part.presentation.names[key.value] for key in keys if isinstance(key, Const)]
+    assert names == ["twin", "twin", "main", "sched_switch", "sched_switch"]
+    assert sorted(part.presentation.names.values()) == ["main", "sched_switch", "twin"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from orchestrator.cli.messages import print_error, print_message
+from orchestrator.cli.messages import CommandParser, print_error, print_message
 
 PROGRAM = "probeplan"
 
@@ -85,7 +85,7 @@ def _run_command(arguments: Sequence[str]) -> int:
 
 def _make_parser(chosen: str | None) -> argparse.ArgumentParser:
     """The parser of all commands, with the options of the one that is `chosen`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=PROGRAM,
         description="Kernel probes as code: plans in YAML, limits that the kernel enforces.",
         epilog=EPILOG,

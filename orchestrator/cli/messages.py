@@ -1,12 +1,16 @@
 """Messages for people, on standard error."""
 
+import argparse
 import select
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from orchestrator.plan.printable import make_printable_lines
 
-__all__ = ["print_error", "print_message", "print_note", "print_text"]
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
+__all__ = ["CommandParser", "print_error", "print_message", "print_note", "print_text"]
 
 _PATIENCE_MS = 2000
 
@@ -47,3 +51,12 @@ def print_message(text: str) -> None:
 def print_note(text: str) -> None:
     """Print something that people should know and that fails nothing."""
     print_message(f"note: {text}")
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose exit code stays what it is when no stream is open for its text."""
+
+    def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
+        stream = file if file is not None else sys.stderr
+        if stream is not None:
+            super()._print_message(message, stream)

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from orchestrator.cli.messages import print_error, print_message, print_note
+from orchestrator.cli.messages import CommandParser, print_error, print_message, print_note
 from orchestrator.cli.options import add_plan_options, overrides, policies_in_force
 from orchestrator.cli.tracefs import mount_tracefs
 from orchestrator.kernel.facts import live_facts
@@ -57,7 +57,7 @@ exit codes:
 """
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(CommandParser):
     """Takes the words after `--` as COMMAND before argparse sees them: a positional that may be
     empty is filled, empty, before the first option that follows PLAN."""
 

@@ -1,15 +1,24 @@
 """Foreign text in messages: file names and strings of plans must not command a terminal or a CI
 system that reads our lines."""
 
+import re
+
 __all__ = ["make_printable", "make_printable_lines", "make_printable_name"]
+
+#: GitHub Actions obeys `::command::` at the beginning of a line, after white space too, and
+#: `##[command]` within a line (actions/runner, src/Runner.Common/ActionCommand.cs); Azure Pipelines
+#: `##vso[command]`, and TeamCity `##teamcity[command]`.
+_LINE_COMMAND = re.compile(r"^(?P<margin>\s*)::", re.MULTILINE)
+_COMMAND = re.compile(r"##(?=\w*\[)")
 
 
 def make_printable(text: str) -> str:
     """`text` as part of a line: control characters, line ends and characters that reorder or hide
-    text are written as Python escapes."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _escape(char) for char in text)
+    text are written as Python escapes, and so is what begins a command of a CI system anywhere in
+    a line."""
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else _escape(char) for char in text)
+    return _COMMAND.sub(r"\\x23#", text) if "##" in text else text
 
 
 def make_printable_name(name: str) -> str:
@@ -19,10 +28,11 @@ def make_printable_name(name: str) -> str:
 
 
 def make_printable_lines(text: str) -> str:
-    """`text` with its lines and tabs; each line as of `make_printable`."""
-    return "\n".join(
+    """`text` with its lines and tabs; each line as of `make_printable`, and none a command."""
+    lines = "\n".join(
         "\t".join(make_printable(part) for part in line.split("\t")) for line in text.split("\n")
     )
+    return _LINE_COMMAND.sub(r"\g<margin>\\x3a:", lines) if "::" in lines else lines
 
 
 def _escape(char: str) -> str:

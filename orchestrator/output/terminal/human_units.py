@@ -4,6 +4,8 @@ characters that a terminal would execute."""
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from orchestrator.plan import printable
+
 __all__ = [
     "choose_unit",
     "collect_units",
@@ -102,7 +104,7 @@ def describe_shares(finished: Mapping[str, Any]) -> str:
 def make_printable(text: object) -> str:
     """A text with its control characters escaped, so that no process can control the terminal by
     its name."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text))
+    return printable.make_printable(str(text))
 
 
 def _format_scaled(value: float, units: tuple[tuple[int, str], ...]) -> str:

@@ -161,6 +161,15 @@ def test_a_closed_standard_output_changes_no_exit_code(arguments: list[str]) -> 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["--help"], 0), (["run", "--help"], 0), (["lint", "--none-such"], 2)]
+)
+def test_closed_streams_change_no_exit_code_of_the_parser(arguments: list[str], code: int) -> None:
+    script = 'exec "$0" -m orchestrator.cli "$@" >&- 2>&-'
+    done = subprocess.run(["sh", "-c", script, sys.executable, *arguments], cwd=ROOT, check=False)
+    assert done.returncode == code
+
+
 def test_with_all_standard_streams_closed_no_file_takes_their_place() -> None:
     code = (
         "import os\nfrom orchestrator.cli import main\nmain(['status'])\n"

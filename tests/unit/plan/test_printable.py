@@ -16,6 +16,8 @@ from orchestrator.plan.printable import make_printable, make_printable_lines, ma
         ("\u2028", r"\u2028"),
         ("\udcff", r"\xff"),
         ("\U000e0001", r"\U000e0001"),
+        ("a ##[error]b ##vso[task.x]c", r"a \x23#[error]b \x23#vso[task.x]c"),
+        ("## heading [1]", "## heading [1]"),
     ],
 )
 def test_what_is_obeyed_is_escaped(text: str, shown: str) -> None:
@@ -27,6 +29,13 @@ def test_lines_and_tabs_of_ours_stay() -> None:
     assert make_printable_lines("a\tb\n\x1bc") == "a\tb\n\\x1bc"
 
 
+@pytest.mark.parametrize("margin", ["", "  ", "\t", " \t "])
+def test_no_line_begins_with_a_workflow_command_after_white_space(margin: str) -> None:
+    """GitHub's runner trims lines before it looks for commands."""
+    shown = make_printable_lines(f"a::b\n{margin}::error::x\n\n{margin}::y")
+    assert shown == f"a::b\n{margin}\\x3a:error::x\n\n{margin}\\x3a:y"
+
+
 def test_no_line_of_a_finding_begins_with_a_workflow_command() -> None:
     """File names and values come from the author of the plan."""
     finding = Finding(
@@ -36,6 +45,6 @@ def test_no_line_of_a_finding_begins_with_a_workflow_command() -> None:
         position=Position(file="::warning::z\n::b", line=1, column=2),
     )
     lines = str(finding).split("\n")
-    assert not any(line.startswith("::") for line in lines)
+    assert not any(line.lstrip().startswith("::") for line in lines)
     assert "\x1b" not in str(finding)
     assert make_printable_name("::x") == "./::x"

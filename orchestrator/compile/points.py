@@ -87,6 +87,7 @@ def _check_function(item: AttachItem, facts: KernelFacts, symbol: str, offset: i
     """Raise PlanError when a probe at `symbol` + `offset` must not be, or when the kernel will
     refuse it; the common case, a function that can be probed, takes a few quick look-ups."""
     _refuse_denied(item, facts, symbol, offset)
+    _refuse_outside(item, facts, symbol, offset)
     symbols = facts.symbols
     if (
         can_probe_functions(facts)
@@ -117,6 +118,21 @@ def _refuse_denied(item: AttachItem, facts: KernelFacts, symbol: str, offset: in
             item.position,
             "run as root, or with CAP_SYSLOG, and with sysctl kernel.kptr_restrict below 2; or "
             "probe the function's entry",
+        )
+
+
+def _refuse_outside(item: AttachItem, facts: KernelFacts, symbol: str, offset: int) -> None:
+    """The kernel adds the offset to the symbol's address, and probes the function that is there."""
+    if not offset or facts.symbols.address(symbol) is None:
+        return
+    names = facts.symbols.names_at(symbol, offset)
+    if symbol not in names:
+        place = f"in {names[0]}" if names else "in none"
+        raise plan_error(
+            "PP081",
+            f"{symbol}+{offset:#x} is outside the function: it is {place}",
+            item.position,
+            "give an offset within the function, or name the one that is meant",
         )
 
 

@@ -64,6 +64,17 @@ def test_other_functions_are_not_refused(attach: str) -> None:
     assert why_refused(attach, kernel()) == ""
 
 
+@pytest.mark.parametrize("attach", ["kprobe:vfs_read+0x80", "kprobe:vfs_read_too+0x90"])
+def test_a_place_in_another_function_is_refused(attach: str) -> None:
+    """The kernel would probe that function, and the run would name this one."""
+    line = b"ffffffff81000280 T vfs_write\n"
+    there = kernel(KALLSYMS.replace(b"ffffffff81000300", line + b"ffffffff81000300"))
+    said = why_refused(attach, there)
+    assert "error[PP081]" in said
+    assert "is outside the function: it is in vfs_write" in said
+    assert why_refused("kprobe:vfs_read+0x7f", there) == ""
+
+
 def test_a_glob_reaches_no_denied_function_by_another_name() -> None:
     assert find_denied(kernel(), "vfs_read_too") is None
     assert "none of the functions that can be probed" in why_refused("entry:__a*", kernel())

@@ -197,6 +197,7 @@ def _make_hook(
         arguments=point.register_count,
         tracepoint=point.tracepoint,
         exit_tracepoint=point.exit_tracepoint,
+        other_exit=point.other_exit,
         event=point.event,
         path=point.path,
         identity=point.identity,

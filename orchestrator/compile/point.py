@@ -39,6 +39,7 @@ class Point:
     register_count: int | None = None
     tracepoint: Tracepoint | None = None
     exit_tracepoint: Tracepoint | None = None
+    other_exit: Tracepoint | None = None
     event: str = ""
     path: str = ""
     identity: FileIdentity | None = None

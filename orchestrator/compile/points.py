@@ -22,6 +22,7 @@ from orchestrator.compile.user_points import find_usdt_probes, find_user_functio
 from orchestrator.kernel.btf import Btf
 from orchestrator.kernel.btf_types import FunctionType
 from orchestrator.kernel.facts import KernelFacts
+from orchestrator.kernel.syscalls import RETURNS_AS
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import KINDS, AttachKind
 from orchestrator.plan.findings import PlanError, plan_error
@@ -317,7 +318,14 @@ def _find_syscall(item: AttachItem, facts: KernelFacts, name: str) -> Point:
         paired=True,
         tracepoint=enter,
         exit_tracepoint=leave,
+        other_exit=_find_other_exit(facts, name),
     )
+
+
+def _find_other_exit(facts: KernelFacts, name: str) -> Tracepoint | None:
+    """The exit of another call, by which the kernel may leave this one."""
+    other = RETURNS_AS.get(facts.arch, {}).get(name)
+    return None if other is None else facts.tracepoint("syscalls", f"sys_exit_{other}")
 
 
 # ---------------------------------------------------------------- profile

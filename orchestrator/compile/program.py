@@ -204,7 +204,8 @@ class Hook:
 
     symbol, offset: kernel functions. btf_id (in the BTF of `module`, "": the kernel's), arguments
     (their number), also of raw tracepoints.
-    tracepoint, exit_tracepoint: tracepoints and the two of a syscall. event: a raw tracepoint's.
+    tracepoint, exit_tracepoint: tracepoints and the two of a syscall; other_exit: that of another
+    syscall, as which this one may return. event: a raw tracepoint's.
     path, file_offset, semaphore (file offset of the reference counter, 0: none), symbol: user code;
     identity: the file that `path` named when the offset was found (None: not on this host).
     frequency: profile, in Hz.
@@ -224,6 +225,7 @@ class Hook:
     arguments: int | None = None
     tracepoint: Tracepoint | None = None
     exit_tracepoint: Tracepoint | None = None
+    other_exit: Tracepoint | None = None
     event: str = ""
     path: str = ""
     identity: FileIdentity | None = None

@@ -195,6 +195,10 @@ COMPAT_FLAGS: Mapping[str, CompatFlag] = {
 }
 #: The bit that is added to the number of a 32-bit call.
 COMPAT_BIT = 32
+#: Calls that the kernel may leave by another one's number, by architecture. On x86 it gives a task
+#: that executes a program the number of execve (set_personality_64bit in
+#: arch/x86/kernel/process_64.c); elsewhere the number stays (arm64: start_thread_common).
+RETURNS_AS: Mapping[str, Mapping[str, str]] = {"x86_64": {"execveat": "execve"}}
 #: A system call that every kernel with 32-bit calls has: arch/*/include/asm/syscall_wrapper.h
 COMPAT_SYMBOLS = ("__ia32_compat_sys_execve", "__arm64_compat_sys_execve")
 

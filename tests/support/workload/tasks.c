@@ -6,6 +6,7 @@
  *   thread               goes on in a thread that does not lead the process; the leader waits
  *   execve, execveat     executes this program again, by that call
  *   fexecve              the same, by a descriptor (execveat with an empty path)
+ *   become FILE          executes a file by a descriptor that stays open, as a script needs
  *   failing-exec         an execve and an execveat that fail
  *   forks N              N children, one after the other, which go on with the rest; then the end
  *   overlay-chmod        chmod of a file on overlayfs: notify_change calls itself
@@ -171,7 +172,10 @@ static void step(const char *word)
 		check(syscall(SYS_execveat, AT_FDCWD, self, arguments(), none, 0), word);
 	else if (!strcmp(word, "fexecve"))
 		check(fexecve(open(self, O_RDONLY | O_CLOEXEC), arguments(), none), word);
-	else if (!strcmp(word, "failing-exec"))
+	else if (!strcmp(word, "become")) {
+		char *file = next();
+		check(fexecve(open(file, O_RDONLY), arguments(), none), file);
+	} else if (!strcmp(word, "failing-exec"))
 		fail_to_execute();
 	else if (!strcmp(word, "forks"))
 		fork_children(atol(next()));

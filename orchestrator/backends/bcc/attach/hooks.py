@@ -143,10 +143,9 @@ def _tracepoint_name(hook: Hook) -> str:
 
 
 def _attach_perf_tracepoint(side: HookSide, program: int) -> Attachment:
-    hook = side.hook
-    event = hook.exit_tracepoint if side.name == "return" else hook.tracepoint
+    event = side.tracepoint
     if event is None or event.id is None:
-        raise ValueError(f"{hook.label}: the kernel reports no number for this event")
+        raise ValueError(f"{side.hook.label}: the kernel reports no number for this event")
     return links.attach_perf_tracepoint(event.id, program, place=f"{event.category}:{event.event}")
 
 

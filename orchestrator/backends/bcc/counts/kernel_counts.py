@@ -3,7 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from orchestrator.accounting.count import UNKNOWN, Count, at_least, count_from_number, is_known
+from orchestrator.accounting.count import (
+    UNKNOWN,
+    Count,
+    add_counts,
+    at_least,
+    count_from_number,
+    is_known,
+)
 from orchestrator.backends.bcc.design.layout import HookSide
 from orchestrator.backends.bcc.design.misses import only_tasks_cause
 from orchestrator.backends.bcc.handles.attachment import AttachedSide
@@ -46,11 +53,8 @@ class KernelCounts:
         self._hits = dynamic_events.read_profile(names) if names else {}
         self._before = before
         self._recursion_misses = {
-            attached.side.index: _less(
-                _read_recursion_misses(attached.program),
-                before.get(attached.side.index, _NO_MISSES).recursion,
-            )
-            for attached in sides
+            index: _less(misses, before.get(index, _NO_MISSES).recursion)
+            for index, misses in _sum_recursion_misses(sides).items()
         }
 
     def recursion_misses(self, side: HookSide) -> Count:
@@ -86,18 +90,17 @@ class KernelCounts:
 
 
 def _never_nested(side: HookSide) -> bool:
-    hook = side.hook
-    tracepoint = hook.exit_tracepoint if side.name == "return" else hook.tracepoint
-    return tracepoint is not None and only_tasks_cause(tracepoint)
+    return side.tracepoint is not None and only_tasks_cause(side.tracepoint)
 
 
 def count_misses(sides: Sequence[AttachedSide]) -> dict[int, KernelMisses]:
     """By side, all misses since it was attached, as far as they are counted."""
     names = [attached.event for attached in sides if attached.event]
     hits = dynamic_events.read_profile(names) if names else {}
+    recursion = _sum_recursion_misses(sides)
     return {
         attached.side.index: KernelMisses(
-            recursion=at_least(_read_recursion_misses(attached.program)),
+            recursion=at_least(recursion[attached.side.index]),
             of_probe=(found.misses or 0) if (found := hits.get(attached.event)) else 0,
         )
         for attached in sides
@@ -106,6 +109,16 @@ def count_misses(sides: Sequence[AttachedSide]) -> dict[int, KernelMisses]:
 
 def _less(count: Count, before: int) -> Count:
     return count - before if is_known(count) else count
+
+
+def _sum_recursion_misses(sides: Sequence[AttachedSide]) -> dict[int, Count]:
+    """By side, of all its programs: two where it has returns at two places."""
+    misses: dict[int, Count] = {}
+    for attached in sides:
+        so_far = misses.get(attached.side.index, 0)
+        own = _read_recursion_misses(attached.program)
+        misses[attached.side.index] = add_counts((so_far, own))
+    return misses
 
 
 def _read_recursion_misses(program: int) -> Count:

@@ -4,8 +4,8 @@ They run in the order of their roles in spans (ends and cancels, starts, vias), 
 the plan, so that one event can end a span and start the next. One program means one dispatch.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from orchestrator.backends.bcc.design.layout import HookSide, MapLayout
 from orchestrator.backends.bcc.design.mechanism import Mechanism, MechanismChoice
@@ -39,7 +39,8 @@ class ProgramGroup:
     @property
     def function(self) -> str:
         """The C function's name."""
-        return self.sides[0].function
+        first = self.sides[0]
+        return f"{first.function}_by_other" if first.by_other else first.function
 
     @property
     def witness_function(self) -> str:
@@ -52,7 +53,7 @@ def group_sides(
 ) -> tuple[ProgramGroup, ...]:
     """All programs, in the order of their first sides. Hooks without a mechanism have none."""
     by_place: dict[tuple[object, ...], list[HookSide]] = {}
-    for side in map_layout.sides:
+    for side in _list_sides(map_layout):
         mechanism = choices[side.hook.id].mechanism
         if mechanism is not None:
             by_place.setdefault((mechanism, *_place_key(side, mechanism)), []).append(side)
@@ -64,6 +65,14 @@ def group_sides(
         )
         for sides in by_place.values()
     )
+
+
+def _list_sides(map_layout: MapLayout) -> Iterator[HookSide]:
+    """All sides; those that have returns at two places once for each."""
+    for side in map_layout.sides:
+        yield side
+        if side.name == "return" and side.hook.other_exit is not None:
+            yield replace(side, by_other=True)
 
 
 def find_spots(groups: Sequence[ProgramGroup]) -> Mapping[int, int]:
@@ -120,7 +129,7 @@ def _place_key(side: HookSide, mechanism: Mechanism) -> tuple[object, ...]:
         case "raw tracepoint":
             return (hook.event or (hook.tracepoint.event if hook.tracepoint else ""),)
         case "perf tracepoint":
-            event = hook.exit_tracepoint if side.name == "return" else hook.tracepoint
+            event = side.tracepoint
             return (event.category, event.event) if event is not None else (hook.id,)
         case "perf clock":
             return (hook.frequency,)

@@ -10,6 +10,7 @@ from functools import cached_property
 from orchestrator.compile.body_nodes import needs_stacks
 from orchestrator.compile.expressions.types import size_of
 from orchestrator.compile.program import Hook, MetricSpec, Program, SpanProgram
+from orchestrator.kernel.tracepoints import Tracepoint
 
 # Placeholders of maps in the C; metrics have two each (layout.keyed_map, layout.dense_map).
 CONTROL, SHARED, LEDGER, RING, OPEN, BLANK, TASKS, CALLERS = range(1, 9)
@@ -99,16 +100,25 @@ WORD = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookSide:
-    """One side of a hook: `index` is its element in the ledger."""
+    """One side of a hook: `index` is its element in the ledger. `by_other`: the returns of its
+    calls that come by another call's exit (Hook.other_exit), which are counted with the others."""
 
     index: int
     hook: Hook
     name: str
+    by_other: bool = False
 
     @property
     def function(self) -> str:
         """The C function's name."""
         return f"hook_{self.hook.id}_{self.name}"
+
+    @property
+    def tracepoint(self) -> Tracepoint | None:
+        """The tracepoint that shows it; None where a side is at no tracepoint."""
+        if self.by_other:
+            return self.hook.other_exit
+        return self.hook.exit_tracepoint if self.name == "return" else self.hook.tracepoint
 
 
 class MapLayout:

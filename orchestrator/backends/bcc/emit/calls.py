@@ -9,7 +9,7 @@ from orchestrator.compile.expressions.nodes import Builtin
 from orchestrator.compile.program import Hook
 
 __all__ = ["ENDED", "REPLACED", "CallBlock", "close_calls", "declare_call_frame"]
-__all__ += ["include_calls", "leave_calls", "render_enders"]
+__all__ += ["find_open_call", "include_calls", "leave_calls", "render_enders"]
 
 #: Programs at sched_process_exit and sched_process_free, and at sched_process_exec.
 ENDED, REPLACED = ("end_calls", "free_calls"), "replace_calls"
@@ -71,6 +71,15 @@ def close_calls(access: registers.Access, arch: str, spot: Hook) -> str:
     return f"pp_return({_place_of(access, stack)}, {_site_of(spot)}, {spot.id});"
 
 
+def find_open_call(side: layout.HookSide) -> str:
+    """The C expression: whether a system call of this side's hook is open in this task."""
+    return f"pp_is_open({side.hook.id}, {_epoch_of(side)})"
+
+
+def _epoch_of(side: layout.HookSide) -> str:
+    return f"(u32)PP_READ(control->probe[{side.hook.probe}].epoch)"
+
+
 def _place_of(access: registers.Access, stack: str) -> str:
     match access:
         case "registers":
@@ -104,7 +113,7 @@ class CallBlock:
     ) -> None:
         self.e, self.layout = expressions, map_layout
         self.element, self.spot = side.index, spot
-        self.epoch = f"(u32)PP_READ(control->probe[{side.hook.probe}].epoch)"
+        self.epoch = _epoch_of(side)
         self.hook, self.arch = expressions.site.hook, expressions.site.arch
         self.line = expressions.writer.line
 

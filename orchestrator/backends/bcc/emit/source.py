@@ -11,6 +11,7 @@ from orchestrator.backends.bcc.emit.calls import (
     ENDED,
     REPLACED,
     close_calls,
+    find_open_call,
     include_calls,
     leave_calls,
     render_enders,
@@ -115,13 +116,12 @@ def _render_side(
     offsets: dict[str, int],
 ) -> str:
     hook = side.hook
-    record = hook.exit_tracepoint if side.name == "return" else hook.tracepoint
     site = EmitSite(
         hook=hook,
         side=side.name,
         access=ACCESS[mechanism],
         arch=program.arch,
-        record=record,
+        record=side.tracepoint,
         task_offsets=offsets,
     )
     try:
@@ -151,14 +151,15 @@ def _render_outer(
         writer.line("if (!control)")
         writer.line(f"\treturn {RETURNS[group.mechanism]};")
         _leave_calls(writer, program, group)
+        _find_others(writer, group)
         for side in group.sides:
-            with writer.block():
+            with writer.block(_test_others(side, group)):
                 writer.line(f"u32 side = {side.index};")
                 lookup = f"pp_map_lookup(PP_MAP({layout.LEDGER}), &side)"
                 writer.line(f"struct ledger *ledger = {lookup};")
                 writer.line("if (ledger)")
                 writer.line(f"\t{side.function}_work(ctx, control, ledger);")
-        _close_calls(writer, program, group)
+        _close_calls(writer, program.arch, group, spots)
         writer.line(f"return {RETURNS[group.mechanism]};")
     if group.witness:
         _write_witness(writer, group)
@@ -167,19 +168,39 @@ def _render_outer(
 
 def _leave_calls(writer: CWriter, program: Program, group: ProgramGroup) -> None:
     """Where calls begin and a probe of them is enabled."""
-    if spot := _find_spot(group, "entry"):
+    hooks = [side.hook for side in group.sides if side.name == "entry"]
+    if hooks:
+        spot = min(hooks, key=lambda hook: hook.id)
         _write_enabled(writer, group, leave_calls(ACCESS[group.mechanism], program.arch, spot))
 
 
-def _close_calls(writer: CWriter, program: Program, group: ProgramGroup) -> None:
-    """The same where calls return."""
-    if spot := _find_spot(group, "return"):
-        _write_enabled(writer, group, close_calls(ACCESS[group.mechanism], program.arch, spot))
+def _find_others(writer: CWriter, group: ProgramGroup) -> None:
+    """Variables that say which calls this event returns from although it is another call's."""
+    for side in _others_of(group):
+        writer.line(f"u32 {_name_other(side)} = {find_open_call(side)};")
 
 
-def _find_spot(group: ProgramGroup, name: str) -> Hook | None:
-    hooks = [side.hook for side in group.sides if side.name == name]
-    return min(hooks, key=lambda hook: hook.id, default=None)
+def _test_others(side: layout.HookSide, group: ProgramGroup) -> str:
+    """The condition on a side: an event returns from one call only. "" where there is none."""
+    if side.by_other:
+        return f"if ({_name_other(side)})"
+    others = " || ".join(map(_name_other, _others_of(group))) if side.name == "return" else ""
+    return f"if (!({others}))" if others else ""
+
+
+def _others_of(group: ProgramGroup) -> list[layout.HookSide]:
+    return [side for side in group.sides if side.by_other]
+
+
+def _name_other(side: layout.HookSide) -> str:
+    return f"returns_{side.hook.id}"
+
+
+def _close_calls(writer: CWriter, arch: str, group: ProgramGroup, spots: Mapping[int, int]) -> None:
+    """The same where calls return, for each attach point at which they may have begun."""
+    hooks = {side.hook.id: side.hook for side in group.sides if side.name == "return"}
+    for spot in sorted({spots[hook] for hook in hooks}):
+        _write_enabled(writer, group, close_calls(ACCESS[group.mechanism], arch, hooks[spot]))
 
 
 def _write_enabled(writer: CWriter, group: ProgramGroup, statement: str) -> None:

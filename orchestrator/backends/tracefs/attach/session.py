@@ -142,7 +142,12 @@ class TracefsSession:
         return [hook for hook in self.layout.hooks if hook.probe in probes]
 
     def _sources_of(self, probes: Collection[int]) -> set[int]:
-        return {side.source for hook in self._hooks_of(probes) for side in hook.sides}
+        return {
+            source
+            for hook in self._hooks_of(probes)
+            for side in hook.sides
+            for source in side.sources
+        }
 
     def disarm(self) -> None:
         """Stop recording at once; what is in the buffers stays readable."""
@@ -268,7 +273,8 @@ class TracefsSession:
 def _shared_event_finding(layout: EventLayout, program: Program, sources: Sequence[int]) -> Finding:
     """Why a probe cannot be paused alone."""
     events = ", ".join(layout.sources[source].key for source in sources)
-    hooks = [h for h in layout.hooks if any(side.source in sources for side in h.sides)]
+    shared = set(sources)
+    hooks = [h for h in layout.hooks if any(shared.intersection(s.sources) for s in h.sides)]
     names = dict.fromkeys(program.probes[hook.probe].name for hook in hooks)
     return Finding(
         code="PP093",

@@ -127,8 +127,11 @@ def _book_sides(pipeline: "Pipeline", layout: EventLayout, tables: Tables) -> Bo
 
 
 def read_by_source(booked: Booked, layout: EventLayout) -> dict[int, int]:
-    """Events that were booked of each source; every hook on it has booked them all."""
-    return {side.source: booked[hook.hook.id, side.name].read for hook, side in _sides_of(layout)}
+    """Events that were booked of each source; every hook on it has booked them all. Those of a
+    source that only shows some returns of a side are booked with the side's own."""
+    others = dict.fromkeys(range(len(layout.sources)), 0)
+    sides = _sides_of(layout)
+    return others | {side.source: booked[hook.hook.id, side.name].read for hook, side in sides}
 
 
 # ---------------------------------------------------------------- what the kernel knows

@@ -63,7 +63,8 @@ def _probes_by_source(layout: EventLayout) -> list[tuple[int, ...]]:
     probes: list[dict[int, None]] = [{} for _ in layout.sources]
     for hook in layout.hooks:
         for side in hook.sides:
-            probes[side.source][hook.probe] = None
+            for source in side.sources:
+                probes[source][hook.probe] = None
     return [tuple(numbers) for numbers in probes]
 
 

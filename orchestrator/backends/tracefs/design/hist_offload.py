@@ -35,9 +35,9 @@ def _hist_uses(
     """Empty unless triggers can do everything that the hook does, for all of its metrics."""
     side, probe = hook.sides[0], program.probes[hook.probe]
     source = sources[side.source]
-    is_alone = sum(side.source in [s.source for s in other.sides] for other in hooks) == 1
+    users = [h for h in hooks if any(side.source in s.sources for s in h.sides)]
     if not (
-        is_alone
+        len(users) == 1
         and len(probe.hooks) == 1
         and _only_counts(hook)
         and _tests_target(program.target, source)

@@ -77,12 +77,19 @@ class EventSource:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventSide:
     """One side of a hook: the event that shows it (`source`, an index into EventLayout.sources),
-    the conditions that the kernel tests (`pushed`) and those that user space tests (`where`)."""
+    the conditions that the kernel tests (`pushed`) and those that user space tests (`where`).
+    `other`: a source whose events are returns too, where they are those of an open call."""
 
     name: SideName
     source: int
+    other: int | None = None
     pushed: tuple[Node, ...] = ()
     where: tuple[Node, ...] = ()
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """All sources whose events are looked at for this side."""
+        return (self.source,) if self.other is None else (self.source, self.other)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

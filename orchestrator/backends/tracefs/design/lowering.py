@@ -31,6 +31,7 @@ from orchestrator.backends.tracefs.design.sources import Sources, settle_source
 from orchestrator.compile.expressions.nodes import Captured, Node, ReadString, transform, walk
 from orchestrator.compile.program import Hook, ProbeProgram, Program
 from orchestrator.kernel.facts import KernelFacts
+from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import AttachKind
 from orchestrator.plan.findings import Finding
 
@@ -123,11 +124,12 @@ class _LayoutBuilder:
         return (left // max(1, self.facts.possible_cpus) - 3 * _PAGE) // 1024
 
     def _shared_tracepoints(self) -> frozenset[str]:
-        """Tracepoints of several hooks. They get no filter, since an event has only one."""
+        """Tracepoints of several hooks, and several of one side. They get no filter, since an event
+        has only one."""
         names = [
             f"{point.category}/{point.event}"
             for hook in self.program.hooks
-            for point in (hook.tracepoint, hook.exit_tracepoint)
+            for point in (hook.tracepoint, hook.exit_tracepoint, *_both_exits(hook))
             if point is not None
         ]
         return frozenset(name for name in names if names.count(name) > 1)
@@ -199,7 +201,8 @@ class _LayoutBuilder:
         self._require_leaves(hook, fields, [*before, *captures])
         second, later = self.sources.source_of_side(hook, "return", ())
         self._require_leaves(hook, later, [*where, *emit, *nodes_of(metrics)])
-        sides = self._split_pair(hook, (first, second), before, where)
+        at_entry, at_exit = self._split_pair(hook, (first, second), before, where)
+        sides = (at_entry, replace(at_exit, other=self._other_source(hook)))
         return HookEvents(
             hook=hook,
             probe=probe.index,
@@ -244,6 +247,13 @@ class _LayoutBuilder:
             entry = self._split_conditions(hook, "entry", keys[0], before)
         split = self._test_later if entry.pushed and where else self._split_conditions
         return entry, split(hook, "return", keys[1], where)
+
+    def _other_source(self, hook: Hook) -> int | None:
+        """The event by which calls of `hook` may return instead."""
+        if hook.other_exit is None:
+            return None
+        key = self.sources.share_exit(hook.other_exit)
+        return list(self.sources.drafts).index(key)
 
     def _test_later(self, hook: Hook, name: SideName, key: str, where: Sequence[Node]) -> EventSide:
         """All conditions in user space."""
@@ -337,3 +347,10 @@ class _LayoutBuilder:
         )
         if finding not in self.user_space:
             self.user_space.append(finding)
+
+
+def _both_exits(hook: Hook) -> tuple[Tracepoint, ...]:
+    """Both exits of a call that may return by another one's, so often that they count as shared."""
+    if hook.other_exit is None or hook.exit_tracepoint is None:
+        return ()
+    return (hook.exit_tracepoint, hook.other_exit, hook.other_exit)

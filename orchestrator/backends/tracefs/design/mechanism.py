@@ -9,7 +9,8 @@ __all__ = ["attached_hook", "mechanism_of", "price_kind"]
 
 def attached_hook(hook_events: HookEvents, layout: EventLayout, names: RunNames) -> AttachedHook:
     """What is reported of an attached hook; its events are in `detail`."""
-    events = [names.event_of(layout.sources[side.source]) for side in hook_events.sides]
+    numbers = [source for side in hook_events.sides for source in side.sources]
+    events = [names.event_of(layout.sources[number]) for number in numbers]
     return AttachedHook(
         hook=hook_events.hook.id,
         mechanism=mechanism_of(hook_events, layout),

@@ -16,6 +16,7 @@ from orchestrator.backends.tracefs.design.nodes import reads_memory
 from orchestrator.compile.expressions.nodes import Node, walk
 from orchestrator.compile.program import Hook
 from orchestrator.kernel.facts import KernelFacts
+from orchestrator.kernel.tracepoints import Tracepoint
 
 __all__ = ["SourceDraft", "Sources", "settle_source"]
 
@@ -97,9 +98,16 @@ class Sources:
         fields.add_argument(COMM, "$comm")
         return self._add_draft(f"h{hook.id}_{side}", EventDefinition(symbol=symbol), fields)
 
+    def share_exit(self, exit_tracepoint: Tracepoint) -> str:
+        """The key of a system call's exit, made where it is new."""
+        return self._share(exit_tracepoint, "return")[0]
+
     def _share_tracepoint(self, hook: Hook, side: str) -> tuple[str, EventFields]:
         point = hook.exit_tracepoint if side == "return" else hook.tracepoint
         assert point is not None
+        return self._share(point, side)
+
+    def _share(self, point: Tracepoint, side: str) -> tuple[str, EventFields]:
         source = EventSource(category=point.category, event=point.event)
         draft = self.drafts.get(source.key)
         if draft is None:

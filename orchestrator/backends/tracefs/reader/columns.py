@@ -58,9 +58,12 @@ class EventFormat:
     size: int
     corrupt: int = 0
 
-    def find_rows(self, events: Events) -> npt.NDArray[np.intp]:
-        """Row numbers of the events of this source that are long enough for its fields."""
+    def find_rows(self, events: Events, other: "EventFormat | None" = None) -> npt.NDArray[np.intp]:
+        """Row numbers of the events of this source, and of another one of the same fields, that are
+        long enough for its fields."""
         mine = events.kind == self.kind
+        if other is not None:
+            mine |= events.kind == other.kind
         short = mine & (events.length < self.size)
         self.corrupt += int(np.count_nonzero(short))
         return np.flatnonzero(mine & ~short)

@@ -4,11 +4,11 @@ The stack pointer distinguishes nested and recursive calls. So a call whose entr
 filtered, missed or skipped cannot be mistaken for another one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from orchestrator.backends.tracefs.reader.arrays import IntArray
+from orchestrator.backends.tracefs.reader.arrays import BoolArray, IntArray
 
 __all__ = ["MatchedCalls", "match_calls"]
 
@@ -21,6 +21,14 @@ class MatchedCalls:
     entries: IntArray
     returns: IntArray
     open: IntArray
+
+    def without_others(self, is_own: BoolArray) -> tuple[IntArray, "MatchedCalls"]:
+        """Where returns may be those of other calls: the rows of returns that are left without
+        those that are not ours and have no entry, and the pairs with their new numbers."""
+        kept = is_own.copy()
+        kept[self.returns] = True
+        numbers = np.cumsum(kept) - 1
+        return np.flatnonzero(kept), replace(self, returns=numbers[self.returns])
 
 
 def match_calls(

@@ -37,11 +37,12 @@ _MOST_OPEN = 100_000  # open calls of one hook
 
 @dataclass(slots=True)
 class _HookState:
-    """A hook while events are read: formats and tallies of its sides, and its open calls. Of user
-    functions also those are kept that were not accepted, since they count for the depth."""
+    """A hook while events are read: formats and tallies of its sides, and its open calls.
+    `other_exit`: of the event by which its calls may return too (EventSide.other)."""
 
     hook_events: HookEvents
     event_formats: tuple[EventFormat, ...]
+    other_exit: EventFormat | None
     sampler: Sampler
     tallies: dict[str, SideTally]
     open: Events = field(default_factory=no_events)
@@ -51,6 +52,12 @@ class _HookState:
     def is_deep(self) -> bool:
         """Whether the kernel follows only so many of the hook's calls at a time."""
         return self.hook_events.hook.traits.space == "user"
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether open calls are kept also where they were not accepted: they count for the depth,
+        or take a return that would be another call's."""
+        return self.is_deep or self.other_exit is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,7 @@ class Pipeline:
         self.program, self.tasks, self.stack_step = program, tasks, stack_step
         self._deadline_ns = 0
         self._batch: list[_BatchEntries] = []
+        self._claimed = np.zeros(0, dtype=bool)  # events that are returns of another call
         self.tally = EvaluationCounts()
         self.targets = Targets(program.target, tasks)
         self.aggregates = [Aggregate(spec) for spec in program.metrics]
@@ -89,6 +97,7 @@ class Pipeline:
             _HookState(
                 hook_events=hook,
                 event_formats=tuple(event_formats[side.source] for side in hook.sides),
+                other_exit=_find_other_exit(hook, event_formats),
                 sampler=Sampler(hook.sample),
                 tallies={side.name: SideTally() for side in hook.sides},
             )
@@ -99,18 +108,23 @@ class Pipeline:
         """Take events in time order, with their tasks identified; returns the records they make, in
         time order. Events after `deadline_ns` (CLOCK_MONOTONIC) count as expired."""
         self._deadline_ns = deadline_ns
-        kept: list[AcceptedEvents] = []
         self._batch = []
-        for state in self.states:
-            take = self._process_pairs if len(state.event_formats) == 2 else self._process_hits
-            accepted = take(state, events)
-            if accepted is not None and len(accepted.columns):
-                kept.append(accepted)
+        self._claimed = np.zeros(len(events), dtype=bool)
+        accepted = {n: self._take_events(self.states[n], events) for n in self._in_claiming_order()}
+        kept = [accepted[n] for n in sorted(accepted) if len(accepted[n].columns)]
         self._keep_open_calls()
         for batch in kept:
             for use in batch.hook_events.metrics:
                 self.aggregates[use.metric].add(use, batch.columns, batch.hook_events.sample)
         return self._make_records([batch for batch in kept if batch.hook_events.record is not None])
+
+    def _in_claiming_order(self) -> list[int]:
+        """The numbers of the hooks: first those whose calls may return by another call's exit."""
+        return sorted(range(len(self.states)), key=lambda n: self.states[n].other_exit is None)
+
+    def _take_events(self, state: _HookState, events: Events) -> AcceptedEvents:
+        take = self._process_pairs if len(state.event_formats) == 2 else self._process_hits
+        return take(state, events)
 
     def forget_open_calls(self, hooks: Collection[int]) -> None:
         """Forget the open calls of these hooks (by id): their returns may have been missed."""
@@ -129,7 +143,7 @@ class Pipeline:
 
     # ---------------------------------------------------------------- hits
 
-    def _process_hits(self, state: _HookState, events: Events) -> AcceptedEvents | None:
+    def _process_hits(self, state: _HookState, events: Events) -> AcceptedEvents:
         event_format, side = state.event_formats[0], state.hook_events.sides[0]
         rows = event_format.find_rows(events)
         mine = events.select(rows)
@@ -179,9 +193,12 @@ class Pipeline:
 
     # ---------------------------------------------------------------- pairs
 
-    def _process_pairs(self, state: _HookState, events: Events) -> AcceptedEvents | None:
+    def _process_pairs(self, state: _HookState, events: Events) -> AcceptedEvents:
         entry_format, return_format = state.event_formats
-        entry_rows, return_rows = entry_format.find_rows(events), return_format.find_rows(events)
+        entry_rows = entry_format.find_rows(events)
+        return_rows = return_format.find_rows(events, state.other_exit)
+        if state.other_exit is None:
+            return_rows = return_rows[~self._claimed[return_rows]]
         entries = events.select(entry_rows)
         at_entry = EventColumns(entry_format, entries, self.tasks, self.tally)
         accepted = self._accept_events(state, state.hook_events.sides[0], at_entry)
@@ -198,6 +215,12 @@ class Pipeline:
             self._pair_keys(state, at_return, self.stack_step),
             return_rows,
         )
+        if state.other_exit is not None:
+            is_own = returns.kind == return_format.kind
+            mine, matched = matched.without_others(is_own)
+            self._claimed[return_rows[mine]] |= ~is_own[mine]
+            returns, return_rows = returns.select(mine), return_rows[mine]
+            at_return = at_return.select_rows(mine)
         ends = np.full(len(entries), NEVER)
         ends[matched.entries] = returns.time[matched.returns]
         calls = BatchCalls(
@@ -236,7 +259,8 @@ class Pipeline:
             self._keep_open(entries, entries.open[~deep[entries.open]])
         for entries in self._batch:
             if not entries.state.is_deep:
-                self._keep_open(entries, entries.open[entries.accepted[entries.open]])
+                keeps = entries.accepted[entries.open] | entries.state.keeps_all
+                self._keep_open(entries, entries.open[keeps])
 
     @staticmethod
     def _keep_open(entries: _BatchEntries, rows: IntArray) -> None:
@@ -260,7 +284,7 @@ class Pipeline:
         sides: tuple[EventColumns, EventColumns],
         rows: IntArray,
         return_rows: IntArray,
-    ) -> AcceptedEvents | None:
+    ) -> AcceptedEvents:
         """The accepted returns: in time, with an accepted entry, and meeting the conditions."""
         at_entry, at_return = sides
         tally, side = state.tallies["return"], state.hook_events.sides[1]
@@ -334,6 +358,11 @@ class Pipeline:
 def _fetched_names(columns: EventColumns) -> ValueColumn | None:
     """Thread names as fetched by the kernel; None where they are looked up by thread."""
     return columns.leaf_column(COMM) if COMM in columns.event_format.source.field_names else None
+
+
+def _find_other_exit(hook: HookEvents, event_formats: Sequence[EventFormat]) -> EventFormat | None:
+    other = hook.sides[-1].other
+    return None if other is None else event_formats[other]
 
 
 def _make_record_limits(program: Program) -> RecordLimits:

@@ -55,6 +55,35 @@ probes:
     assert shown(groups_of(plan)) == [("hook_0_entry", "hook_1_hit"), ("hook_0_return",)]
 
 
+def test_a_call_that_may_return_by_another_exit_is_looked_for_there_too() -> None:
+    """Once in the program at that exit, which has the other call's returns as well, or alone."""
+    both = """
+probes:
+  a: {attach_all: [syscall:execve, syscall:execveat], emit: {r: retval}}
+"""
+    groups = groups_of(both)
+    assert shown(groups) == [
+        ("hook_0_entry",),
+        ("hook_0_return", "hook_1_return"),
+        ("hook_1_entry",),
+        ("hook_1_return",),
+    ]
+    assert [[side.by_other for side in group.sides] for group in groups][1] == [False, True]
+    assert len(cluster_groups(groups)) == 1
+    alone = groups_of("probes:\n  a: {attach: syscall:execveat, emit: {r: retval}}\n")
+    assert [group.function for group in alone] == [
+        "hook_0_entry",
+        "hook_0_return",
+        "hook_0_return_by_other",
+    ]
+    places = [side.tracepoint for group in alone for side in group.sides]
+    assert [place.event for place in places if place] == [
+        "sys_enter_execveat",
+        "sys_exit_execveat",
+        "sys_exit_execve",
+    ]
+
+
 def test_other_mechanisms_are_other_programs() -> None:
     """At the same function: a program can be attached in one way only."""
     plan = f"""

@@ -53,6 +53,20 @@ def test_an_optional_hook_goes_with_all_its_events() -> None:
     assert len(left.sources) == 2
 
 
+def test_an_exit_that_a_left_hook_may_return_by_is_kept() -> None:
+    facts = load_facts(KERNELS / "6.1.facts.xz")
+    plan = "probes:\n  a: {attach_all: [syscall:chdir, syscall:execveat], emit: {r: retval}}\n"
+    whole = tracefs.emit(compiled(plan, facts), facts).detail
+    hooks = tuple(replace(h, hook=replace(h.hook, optional=True)) for h in whole.hooks)
+    left = without_refused(replace(whole, hooks=hooks), refused(0), [])
+    [only] = left.hooks
+    assert [left.sources[n].event for side in only.sides for n in side.sources] == [
+        "sys_enter_execveat",
+        "sys_exit_execveat",
+        "sys_exit_execve",
+    ]
+
+
 @pytest.mark.parametrize("source", [0, 1, None])
 def test_what_is_needed_is_an_error_with_the_kernel_s_words(source: int | None) -> None:
     """Of a hook that is not optional, or of the instance as a whole."""

@@ -202,6 +202,14 @@ PP_INLINE void pp_return(u64 place, int site, u32 spot)
 	} while (more && ++step < PP_MOST_OVER);
 }
 
+/* Whether the call of `hook` that this task is in has a frame: of a system call. */
+PP_INLINE u32 pp_is_open(u32 hook, u32 epoch)
+{
+	struct pp_call call = {.task = pp_task(), .hook = hook};
+	struct pp_opened *frame = pp_map_lookup(PP_MAP(PP_OPEN), &call);
+	return frame && !frame->head.returned && frame->epoch == epoch;
+}
+
 /* The task has ended: nothing that is open returns. */
 PP_INLINE void pp_end_task(u64 task)
 {

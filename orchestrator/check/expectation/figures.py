@@ -138,6 +138,8 @@ class _RunValues:
     def _workload_figure(self, name: str) -> Fraction | None:
         now = self.counted.workload.get(name)
         before = self.less.workload.get(name) if self.less else 0
+        if now is None or before is None:
+            self.doubts.add(f"workload.{name} is not known: the starting process used more")
         return None if now is None or before is None else Fraction(now - before)
 
     def _metric_number(self, metric: MetricReference) -> Fraction | None:

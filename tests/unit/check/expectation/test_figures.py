@@ -98,7 +98,9 @@ def test_memory_that_is_not_known_has_no_value() -> None:
     check = good_check("workload.maxrss <= 5")
     reader = SubjectReader(names=PlanNames(check.plan), params={}, constants={})
     run = counted_from_repeat(repeat({}, check, maxrss_bytes=None))
-    assert reader.value(read_claim(check.expectations[0].that).subject, run) == Valued(None)
+    found = reader.value(read_claim(check.expectations[0].that).subject, run)
+    assert found.value is None
+    assert found.doubts == ("workload.maxrss is not known: the starting process used more",)
 
 
 def test_a_metric_without_figures_has_no_value_and_is_not_0() -> None:

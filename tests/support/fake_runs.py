@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from orchestrator.run.report.result import RunResult
 from orchestrator.run.signals import Signals
 from tests.support.fake_backend import FakeBackend, Script, program
 from tests.support.paths import ROOT
+
+#: What runs import once they are armed: on a busy machine it takes longer than a test's duration.
+import_module("orchestrator.run.live")
 
 SCHEMA = ROOT / "schema" / "log-v1.schema.json"
 

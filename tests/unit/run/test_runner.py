@@ -335,7 +335,7 @@ def test_records_that_came_out_before_the_disk_was_full_are_counted_apart(ran: R
 
 def test_windows_are_differences_and_totals_come_last(ran: Ran) -> None:
     script = Script(batches=[[1, 2], [3], [], [4]])
-    ran.go(script, program(Limits(duration_ns=500_000_000), every_ns=50_000_000))
+    ran.go(script, program(Limits(duration_ns=500_000_000), every_ns=200_000_000))
     metrics = [line for line in ran.lines if line["event"] == "metric.reported"]
     windows = [m for m in metrics if not m["total"]]
     assert windows

@@ -20,7 +20,14 @@ from orchestrator.plan.expression.syntax import (
 )
 from orchestrator.plan.model import Param
 from orchestrator.plan.nearest import find_nearest, suggest_name
-from orchestrator.plan.scopes import Scope, names_used_by
+from orchestrator.plan.scopes import MAX_LEVELS, Scope, is_too_deep, names_used_by
+
+
+def report_too_deep(expr: Expr, collector: FindingCollector) -> None:
+    """The finding about an expression that nests too deep with its definitions in place."""
+    message = f"the expression nests deeper than {MAX_LEVELS} levels with its definitions in place"
+    hint = "use fewer definitions that build on each other"
+    collector.add("PP020", message, expr.position, hint)
 
 
 class ExpressionChecker:
@@ -31,7 +38,11 @@ class ExpressionChecker:
 
     def check(self, expr: Expr | None, scope: Scope) -> None:
         """Report everything in `expr` that can have no meaning on any kernel."""
-        if expr is not None:
+        if expr is None:
+            return
+        if is_too_deep(expr, scope.definitions):
+            report_too_deep(expr, self.collector)
+        else:
             self._check_node(expr.root, expr, scope)
 
     def _report(

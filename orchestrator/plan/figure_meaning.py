@@ -25,10 +25,11 @@ from orchestrator.plan.expression.syntax import (
     TupleOf,
     UnaryOperation,
 )
+from orchestrator.plan.expression_meaning import report_too_deep
 from orchestrator.plan.figures import CELL_NUMBERS, FIGURE_FUNCTIONS, dotted_parts, metrics_by_owner
 from orchestrator.plan.model import DerivedFigure, MetricKind, Param, Plan
 from orchestrator.plan.nearest import suggest_name
-from orchestrator.plan.scopes import names_used_by
+from orchestrator.plan.scopes import Definitions, is_too_deep, names_used_by
 
 _ARITHMETIC = ("+", "-", "*", "/", "//", "%")
 
@@ -41,7 +42,7 @@ def check_figures(plan: Plan, collector: FindingCollector) -> None:
     owners = metrics_by_owner(plan)
     kinds = {owner: {figure.name: figure.kind for figure in own} for owner, own in owners.items()}
     derived = {figure.name: figure.value for figure in plan.derive}
-    known = FigureScope(metrics=kinds, derived=frozenset(derived))
+    known = FigureScope(metrics=kinds, derived=derived)
     figures = _FigureChecker(plan.params, collector)
     for owner, own in owners.items():
         for metric in own:
@@ -82,7 +83,7 @@ class FigureScope:
     `warn`, the metric's kind."""
 
     metrics: MetricKinds = field(default_factory=dict)
-    derived: frozenset[str] = frozenset()
+    derived: Definitions = field(default_factory=dict)
     own: tuple[str, ...] = ()
     of: MetricKind | None = None
 
@@ -95,7 +96,11 @@ class _FigureChecker:
 
     def check(self, expr: Expr | None, wanted: FigureType, scope: FigureScope) -> None:
         """Report what has no meaning in `expr`, which is to be of the kind `wanted`."""
-        if expr is not None:
+        if expr is None:
+            return
+        if is_too_deep(expr, scope.derived):
+            report_too_deep(expr, self.collector)
+        else:
             self._require_type(expr.root, wanted, expr, scope)
 
     def _report(

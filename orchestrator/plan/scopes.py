@@ -4,11 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.plan.expression.parse import Expr
-from orchestrator.plan.expression.syntax import Name, Number, walk
+from orchestrator.plan.expression.syntax import Name, Number, children, walk
 from orchestrator.plan.findings import NOWHERE
 from orchestrator.plan.model import AttachItem, Plan, Probe, Span
 
 Definitions = Mapping[str, Expr]
+#: The most levels of an expression with its definitions in place: all that follows goes down them.
+MAX_LEVELS = 160
 _KEY = Expr(text="", root=Number(0), position=NOWHERE)  # only the name of a key matters
 
 
@@ -103,3 +105,32 @@ def names_used_by(name: str, definitions: Definitions) -> frozenset[str]:
         used |= fresh
         waiting += fresh
     return frozenset(used)
+
+
+def is_too_deep(expr: Expr, definitions: Definitions) -> bool:
+    """Whether `expr` nests deeper than MAX_LEVELS with its definitions in place, and none of these
+    does by itself, so that a chain of them is reported once."""
+    known: dict[str, int] = {}
+    levels = _count_levels(expr, definitions, known)
+    used = set(names_in(expr)) & known.keys()
+    return levels > MAX_LEVELS >= max((known[name] for name in used), default=0)
+
+
+def _count_levels(expr: Expr, definitions: Definitions, known: dict[str, int]) -> int:
+    """How many levels `expr` has, a definition being one more than what it stands for. `known`:
+    those of definitions; one that refers to itself, which is reported elsewhere, ends there."""
+    deepest, waiting = 0, [(expr.root, 1)]
+    while waiting:
+        node, level = waiting.pop()
+        if isinstance(node, Name) and node.id in definitions:
+            level += _levels_of_definition(node.id, definitions, known)
+        deepest = max(deepest, level)
+        waiting += [(child, level + 1) for child in children(node)]
+    return deepest
+
+
+def _levels_of_definition(name: str, definitions: Definitions, known: dict[str, int]) -> int:
+    if name not in known:
+        known[name] = 0
+        known[name] = _count_levels(definitions[name], definitions, known)
+    return known[name]

@@ -34,6 +34,12 @@ from orchestrator.plan.nearest import suggest_or_list
 MAX_STEPS = 10_000
 
 
+def _too_many_steps(position: Position) -> PlanError:
+    message = f"the expression expands to more than {MAX_STEPS:,} steps"
+    hint = "use fewer definitions, or fewer `in`, in each other"
+    return plan_error("PP086", message, position, hint)
+
+
 class Typer:
     """Types the expressions of one hook, collecting the definitions and captures that they use.
 
@@ -50,30 +56,26 @@ class Typer:
         self._open: list[str] = []
         self._at_entry = False
         self._expr: Expr | None = None
+        self._steps = 0  # nodes of this expression so far: `in` types its item for each option
 
     def type_expression(self, expr: Expr) -> Node:
         """The typed node of `expr`. Raises PlanError with its place."""
-        outer, self._expr = self._expr, expr
+        outer, self._expr, self._steps = (self._expr, self._steps), expr, 0
         try:
             node = self._type_node(expr.root)
         finally:
-            self._expr = outer
+            self._expr, self._steps = outer
         self._check_weight(node, expr.position)
         return node
 
     def _check_weight(self, node: Node, position: Position) -> int:
-        """Nodes of `node` with its definitions expanded. Raises PlanError above MAX_STEPS:
-        definitions that double each other would fill the machine's memory."""
+        """Nodes of `node` with its definitions expanded. Raises PlanError above MAX_STEPS, and
+        looks at no more: what doubles itself would fill the machine's memory."""
         weight = 0
         for part in walk(node):
             weight += self.weights[part.index] if isinstance(part, LetRef) else 1
-        if weight > MAX_STEPS:
-            raise plan_error(
-                "PP086",
-                f"the expression expands to {weight} steps; at most {MAX_STEPS} are allowed",
-                position,
-                "use fewer definitions in it",
-            )
+            if weight > MAX_STEPS:
+                raise _too_many_steps(position)
         return weight
 
     def type_condition(self, expr: Expr) -> Node:
@@ -88,6 +90,7 @@ class Typer:
         return self._expr.place(node)
 
     def _type_node(self, node: syntax.SyntaxNode) -> Node:  # noqa: PLR0912  # a branch a kind
+        self._count_step(node)
         match node:
             case syntax.Number():
                 return arithmetic.make_constant(node.value)
@@ -118,6 +121,11 @@ class Typer:
                 return self._type_tuple(node)
             case syntax.Fraction() | syntax.Filtered():
                 raise AssertionError("fractions and filters are parsed for figures only")
+
+    def _count_step(self, node: syntax.SyntaxNode) -> None:
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            raise _too_many_steps(self._position_of(node))
 
     def _type_name(self, node: syntax.Name) -> Node:
         name = node.id

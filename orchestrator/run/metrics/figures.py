@@ -53,7 +53,7 @@ def combined_metrics(plan: Plan, program: Program) -> frozenset[int]:
     figures = {figure.name: figure.value for figure in plan.derive}
     combined: set[int] = set()
     for expressions in _judged_together(plan):
-        names = {name for expr in expressions for name in _metric_names(expr, figures)}
+        names = _metric_names(expressions, figures)
         if len(names) > 1:
             combined |= {specs[name] for name in names if name in specs}
     return frozenset(combined)
@@ -67,16 +67,23 @@ def _judged_together(plan: Plan) -> Iterator[list[Expr]]:
         yield [plan.stop_when]
 
 
-def _metric_names(expr: Expr, figures: Mapping[str, Expr]) -> Iterator[tuple[str, str]]:
-    """Owner and name of each metric in an expression, also by way of other figures."""
-    for _, path, _ in list_references(expr.root):
-        match path:
-            case ("params", _):
-                pass
-            case (name,) if name in figures:
-                yield from _metric_names(figures[name], figures)
-            case (owner, metric, *_):
-                yield owner, metric
+def _metric_names(
+    expressions: Sequence[Expr], figures: Mapping[str, Expr]
+) -> frozenset[tuple[str, str]]:
+    """Owner and name of each metric in the expressions, also by way of other figures. Each figure
+    is looked into once, however many others use it."""
+    metrics, seen, waiting = set[tuple[str, str]](), set[str](), list(expressions)
+    while waiting:
+        for _, path, _ in list_references(waiting.pop().root):
+            match path:
+                case ("params", _):
+                    pass
+                case (name,) if name in figures and name not in seen:
+                    seen.add(name)
+                    waiting.append(figures[name])
+                case (owner, metric, *_):
+                    metrics.add((owner, metric))
+    return frozenset(metrics)
 
 
 class PlanFigures:

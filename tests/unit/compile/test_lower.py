@@ -355,6 +355,15 @@ def test_definitions_that_double_each_other_are_refused_at_once(compiled: Compil
     assert compiled(text.format("", f'"{nested}"')).emits[0].fields[0].form == "u64"
 
 
+def test_an_item_of_many_options_is_not_typed_over_and_over(compiled: Compile) -> None:
+    """Each `in` of three options has its item three times: 25 of them, 3^25."""
+    item = "args.count"
+    for _ in range(25):
+        item = f"(1 if {item} in (1, 2, 3) else 0)"
+    with pytest.raises(PlanError, match="expands to more than 10,000 steps"):
+        compiled(f"probes: {{p: {{attach: 'function:vfs_read', emit: {{x: '{item}'}}}}}}")
+
+
 def test_a_field_that_has_no_value_is_reported_where_it_is_written(compiled: Compile) -> None:
     """Not at its probe."""
     with pytest.raises(PlanError, match="'whole' is a whole struct") as refused:

@@ -70,6 +70,16 @@ def test_errno_names_come_back_from_both_signs() -> None:
     ]
 
 
+def test_results_that_only_the_kernel_sees_are_named() -> None:
+    """include/linux/errno.h: what a system call returns when a signal interrupts it."""
+    assert [errno_name(-value) for value in (512, 513, 514, 516)] == [
+        "ERESTARTSYS",
+        "ERESTARTNOINTR",
+        "ERESTARTNOHAND",
+        "ERESTART_RESTARTBLOCK",
+    ]
+
+
 @pytest.mark.parametrize(
     ("prefix", "value", "names"),
     [

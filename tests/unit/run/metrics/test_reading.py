@@ -129,6 +129,14 @@ def test_only_metrics_in_one_expression_have_to_be_of_one_moment(
     assert combined_metrics(plan_of(figures, more="bytes: {sum: arg0}"), two_metrics()) == combined
 
 
+def test_a_figure_that_many_use_is_looked_into_once() -> None:
+    """Sixty that double each other have 2^60 ways to the metric."""
+    figures = "derive:\n  f0: {value: opens.calls}\n"
+    figures += "".join(f"  f{n}: {{value: f{n - 1} + f{n - 1}}}\n" for n in range(1, 60))
+    plan = plan_of(f"{figures}stop_when: f59 > opens.bytes", more="bytes: {sum: arg0}")
+    assert combined_metrics(plan, two_metrics()) == {0, 1}
+
+
 # ---------------------------------------------------------------- in the log
 
 

@@ -158,7 +158,8 @@ def test_the_index_lists_every_plan_and_nothing_else(folder: str) -> None:
     """README.md of both folders; in plans/ it also says truly which of them tracefs can run."""
     text = (ROOT / folder / "README.md").read_text()
     linked = {Path(link).stem for link in re.findall(r"^\|.*?\]\(([\w/-]+\.yaml)\)", text, re.M)}
-    assert linked - {"github-lint"} == set(PLANS if folder == "plans" else EXAMPLES)
+    checks = {file.stem for file in (ROOT / folder / "checks").glob("*.yaml")}
+    assert linked - {"github-lint"} == checks | set(PLANS if folder == "plans" else EXAMPLES)
     refused = set(re.findall(r"^\|[^|]*\| \[([\w-]+)\].*\| no[^|]*\|$", text, re.M))
     cannot = tracefs_cannot(kprobes=False)
     assert refused == (set(cannot) & set(PLANS) if folder == "plans" else set())

@@ -24,7 +24,8 @@ __all__ = ["LossCount", "losses_of_ledger"]
 class LossCount(NamedTuple):  # quicker to define than a dataclass, by 0.7 ms at start-up
     """One count that is a loss if it is not 0. `owner`: the probe or span (None: the run as a
     whole); `part`: the attach point with its side, or the metric, within it; `row`: the row that
-    holds `name`; `mechanism`: how an attach point is attached."""
+    holds `name`; `mechanism`: how an attach point is attached; `is_repeated`: it counts events that
+    another loss counts already, and adds nothing to their sum."""
 
     kind: RowKind
     name: str
@@ -32,6 +33,7 @@ class LossCount(NamedTuple):  # quicker to define than a dataclass, by 0.7 ms at
     owner: str | None = None
     part: str = ""
     mechanism: str = ""
+    is_repeated: bool = False
 
     @property
     def lost(self) -> Count:
@@ -79,5 +81,13 @@ def _of_hook(owner: str, hook: HookLedger) -> Iterator[LossCount]:
 def _of_maker(owner: str, maker: MakerLedger, undelivered: Count) -> Iterator[LossCount]:
     if records := maker["emit"]:
         yield from _losses(RECORDS, {**records, "undelivered": undelivered}, owner)
+    yield from _of_metrics(owner, maker)
+
+
+def _of_metrics(owner: str, maker: MakerLedger) -> Iterator[LossCount]:
+    """Events whose records were lost are lost to all metrics that are computed from these."""
+    is_counted = bool(maker["emit"])
     for metric, row in maker["metrics"].items():
-        yield from _losses(METRIC, row, owner, metric)
+        for loss in _losses(METRIC, row, owner, metric):
+            yield loss._replace(is_repeated=is_counted and loss.name == "ring_lost")
+        is_counted = True

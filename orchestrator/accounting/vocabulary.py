@@ -36,8 +36,9 @@ RECORD_DISPOSITIONS = ("rate_limited", "over_cap", "ring_lost", "recorded")
 #: What becomes of a recorded record. `undelivered`: the output did not take it; it is not in the
 #: log, where it is `recorded` less `delivered`.
 DELIVERIES = ("delivered", "undelivered")
-#: What a metric makes of an accepted event.
-METRIC_DISPOSITIONS = ("counted", "filtered", "map_full", "map_busy")
+#: What a metric makes of an accepted event. `ring_lost`: it is computed from records (tracefs), and
+#: the event's was lost.
+METRIC_DISPOSITIONS = ("counted", "filtered", "map_full", "map_busy", "ring_lost")
 #: What becomes of a span that was started: it is closed in one of these ways, or still open.
 SPAN_CLOSED = ("ended", "cancelled", "replaced", "not_target")
 SPAN_FATES = (*SPAN_CLOSED, "in_flight")
@@ -85,7 +86,7 @@ RECORDS = RowKind(
 METRIC = RowKind(
     counts=METRIC_DISPOSITIONS,
     identities=(Identity(("accepted",), METRIC_DISPOSITIONS),),
-    losses=("map_busy",),
+    losses=("map_busy", "ring_lost"),
 )
 #: `raced`: judged at an end and then found to be gone. `repeated`: started again while open, and
 #: left as it was. `no_start`: ends and the like of what was not open. `map_full`: not started.

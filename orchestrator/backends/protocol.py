@@ -119,13 +119,14 @@ class EmitCounts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricCounts:
     """The counts of one metric (accounting.vocabulary.METRIC): `map_full` went to the cell
-    `other`, `map_busy` is lost."""
+    `other`, `map_busy` is lost, and so is `ring_lost` with the event's record."""
 
     metric: int
     counted: Count = 0
     filtered: Count = 0
     map_full: Count = 0
     map_busy: Count = 0
+    ring_lost: Count = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -199,7 +199,7 @@ def test_updates_that_the_kernel_refuses_are_map_busy(
 ) -> None:
     """A map's lock that is held on the same CPU cannot be had on purpose, so a map stands for it
     that refuses an update with another error than that it is full: a trie, by too long a prefix.
-    (tracefs: what the reader did not get is map_busy, as the test of ring_lost has it.)"""
+    (tracefs: what the reader did not get is ring_lost, as the test of that has it.)"""
     monkeypatch.setitem(maps.KINDS, "lpm_trie", 11)  # type: ignore[arg-type, misc]  # no kind of ours
     monkeypatch.setattr(session_maps, "create_map", _refusing)
     text = "where: args.i >= 100\n    metrics: {n: {count: true, by: [args.i]}}"
@@ -290,8 +290,9 @@ def test_records_without_room_are_ring_lost_and_make_a_run_incomplete(
     if backend == "bcc":
         assert metric == {"counted": many}
     else:  # counted by the reader: what it did not get is lost to the metric too
-        assert metric == {"counted": emit["delivered"], "map_busy": emit["ring_lost"]}
+        assert metric == {"counted": emit["delivered"], "ring_lost": emit["ring_lost"]}
     assert made.verdict.complete is False
+    assert made.verdict.lost == emit["ring_lost"]
 
 
 TWO = """

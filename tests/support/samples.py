@@ -26,7 +26,7 @@ def finished(**changes: Any) -> dict[str, Any]:
         "accepted": 345, "rate_limited": 0, "over_cap": 0, "ring_lost": 5, "recorded": 340,
         "delivered": 340,
     }  # fmt: skip
-    metric = {"counted": 345, "filtered": 0, "map_full": 0, "map_busy": 0}
+    metric = {"counted": 345, "filtered": 0, "map_full": 0, "map_busy": 0, "ring_lost": 0}
     probe = {"hooks": [hook], "emit": emit, "metrics": {"latency": metric}}
     return {
         "outcome": "duration",

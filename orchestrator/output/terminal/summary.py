@@ -154,7 +154,8 @@ def _losses_by_owner(
         }
     losses: dict[str | None, list[Count]] = defaultdict(list)
     for loss in losses_of_ledger(cast("Ledger", ledger), undelivered):
-        losses[loss.owner].append(loss.lost)
+        if not loss.is_repeated:
+            losses[loss.owner].append(loss.lost)
     return losses
 
 

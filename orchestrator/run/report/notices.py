@@ -32,7 +32,7 @@ class Notices:
     def look(self, counts: Counts, undelivered: Mapping[str, int] = _NONE) -> Count:
         """Report what is new in the counters; returns the records and updates lost so far."""
         ledger = make_ledger(self._program, self._attached, counts, {})
-        losses = list(describe_losses(ledger, undelivered))
+        losses = [loss for loss in describe_losses(ledger, undelivered) if not loss.is_repeated]
         for loss in losses:
             self._report_loss(loss)
         self._report_limits(counts)

@@ -86,6 +86,7 @@ LOSS_TEXTS: Mapping[tuple[RowKind, str], tuple[LossReason, str]] = {
         "map",
         "updates of {part} were lost: the kernel could not update the map",
     ),
+    (METRIC, "ring_lost"): ("ring", "updates of {part} were lost: the buffer was full"),
     (SPAN, "map_full"): (
         "map",
         "starts were lost: the map was full; raise max_open, or start fewer",
@@ -98,7 +99,8 @@ _RECURSION = ": it was running on that CPU already, nested or preempted"
 class Loss:
     """One way in which data was, or may have been, lost. `owner`: the probe or span; None: the run
     as a whole; `detail`: a text to follow the number, `unknown`: one for an unknown number;
-    `is_record`: only a record is lost, and its event is counted."""
+    `is_record`: only a record is lost, and its event is counted; `is_repeated`: another one has
+    the same events."""
 
     owner: str | None
     reason: LossReason
@@ -106,6 +108,7 @@ class Loss:
     detail: str
     unknown: str
     is_record: bool = False
+    is_repeated: bool = False
 
     def __str__(self) -> str:
         known = is_known(self.count)
@@ -143,12 +146,13 @@ def judge_ledger(
     no loss when `output_limited`, that is when limits.output was reached."""
     violations = tuple(find_imbalances(ledger, undelivered))
     losses = list(describe_losses(ledger, {} if output_limited else undelivered))
-    known = [loss for loss in losses if loss.count not in (0, UNKNOWN)]
-    unknown = [loss for loss in losses if loss.count == UNKNOWN]
+    once = [loss for loss in losses if not loss.is_repeated]
+    known = [loss for loss in once if loss.count not in (0, UNKNOWN)]
+    unknown = [loss for loss in once if loss.count == UNKNOWN]
     return LedgerVerdict(
         complete=False if known or violations else (UNKNOWN if unknown else True),
         reasons=tuple(dict.fromkeys((*violations, *map(str, known), *map(str, unknown)))),
-        lost=add_counts(loss.count for loss in losses),
+        lost=add_counts(loss.count for loss in once),
         violations=violations,
         counted=_judge_counts(losses, violations),
     )
@@ -175,6 +179,7 @@ def describe_losses(ledger: Ledger, undelivered: Mapping[str, int]) -> Iterator[
             detail=text,
             unknown=_describe_unknown(reason, loss),
             is_record=loss.kind is RECORDS,
+            is_repeated=loss.is_repeated,
         )
 
 

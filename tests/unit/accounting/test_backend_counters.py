@@ -15,12 +15,13 @@ from orchestrator.backends.tracefs.reader.side_tally import SideTally
 
 
 def test_the_ledger_map_of_bcc_has_a_word_for_each_disposition() -> None:
-    """Except open spans, which are counted by looking at their map."""
+    """Except open spans, which are counted by looking at their map; and no metric is computed from
+    records."""
     words = set(layout.LEDGER_WORDS)
     assert {*SIDE_DISPOSITIONS, *RECORD_DISPOSITIONS} <= words
     assert set(CALL_FATES) - words == {"in_flight"}
     assert set(SPAN.counts) - words == {"in_flight"}
-    assert set(METRIC_DISPOSITIONS) <= set(layout.METRIC_WORDS)
+    assert set(METRIC_DISPOSITIONS) - set(layout.METRIC_WORDS) == {"ring_lost"}
     assert set(layout.STACK_WORDS) == set(STACKS.counts) - {"incomplete"}
 
 

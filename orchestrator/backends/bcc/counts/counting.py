@@ -31,6 +31,8 @@ from orchestrator.compile.program import SpanProgram
 
 #: Those that are a word each; what is expired is counted in two.
 _DISPOSITIONS = tuple(name for name in SIDE_DISPOSITIONS if name != "expired")
+#: No metric is computed from records.
+_METRIC_WORDS = tuple(name for name in METRIC_DISPOSITIONS if name != "ring_lost")
 _LOOKS = 3
 #: Spans that are open are counted by looking at them.
 _SPAN_WORDS = (
@@ -241,9 +243,9 @@ class Accounts:
     def _count_metrics(self, rows: Sequence[Rows]) -> tuple[MetricCounts, ...]:
         counts = []
         for index, fed in self.feeds.items():
-            ends = dict.fromkeys(METRIC_DISPOSITIONS, 0)
+            ends = dict.fromkeys(_METRIC_WORDS, 0)
             for feed in fed:
-                for name in METRIC_DISPOSITIONS:
+                for name in _METRIC_WORDS:
                     word = self.layout.metric_word(feed.number, name)
                     word = feed.counted if name == "counted" else word
                     ends[name] += sum_word(rows[feed.element], word)

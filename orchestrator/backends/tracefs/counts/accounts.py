@@ -307,7 +307,7 @@ def _aggregate_counts(aggregate: "Aggregate", lost: Count) -> MetricCounts:
         counted=aggregate.counted,
         filtered=aggregate.filtered,
         map_full=aggregate.map_full,
-        map_busy=lost,
+        ring_lost=lost,
     )
 
 

@@ -41,7 +41,7 @@ def test_a_span_s_row_says_what_became_of_its_starts() -> None:
         **dict.fromkeys(ends, 0), "started": 748, "ended": 735, "in_flight": 13,
         "accepted": 700, "map_full": 4,
     }  # fmt: skip
-    busy = {"time": {"counted": 700, "filtered": 0, "map_full": 0, "map_busy": 2}}
+    busy = {"time": {"counted": 700, "filtered": 0, "map_full": 0, "map_busy": 2, "ring_lost": 0}}
     run = finished()
     run["ledger"]["spans"] = {"blocked": {"counts": counts, "emit": None, "metrics": busy}}
     assert row(summary(run), "blocked") == ["blocked", "748", "735", "13", "700", "-", "6"]

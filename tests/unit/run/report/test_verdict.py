@@ -69,6 +69,20 @@ def test_a_loss_makes_a_run_incomplete_and_says_where(lost: Ledger, reason: str)
     assert any(one.startswith(reason) for one in verdict.reasons)
 
 
+@pytest.mark.parametrize("emits", [True, False])
+@pytest.mark.parametrize("lost", [3, UNKNOWN])
+def test_an_event_whose_record_was_lost_is_lost_once(emits: bool, lost: int | str) -> None:
+    """Whatever was made of it: a record, and two metrics that are computed from it."""
+    made = ledger()
+    probe = made["probes"]["p"]
+    probe["hooks"][0]["sides"] = {"hit": row(SIDE, fired=lost, accepted=lost)}
+    probe["emit"] = row(RECORDS, accepted=lost, ring_lost=lost) if emits else None
+    probe["metrics"] = {name: row(METRIC, ring_lost=lost) for name in ("calls", "most")}
+    verdict = judge_ledger(made, {})
+    assert (verdict.lost, len(verdict.reasons)) == (lost, 1)
+    assert verdict.counted == ("part" if lost == 3 else UNKNOWN)
+
+
 def test_what_may_have_been_lost_leaves_completeness_unknown() -> None:
     verdict = judge_ledger(ledger({"kernel_missed": UNKNOWN}), {})
     assert (verdict.complete, verdict.lost) == (UNKNOWN, UNKNOWN)

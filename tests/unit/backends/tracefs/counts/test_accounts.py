@@ -34,6 +34,7 @@ probes:
     where: args.count > 7
     metrics: {n: {count: true, by: [tid]}}
 """
+BOTH = "emit: {}\n    metrics: {n: {count: true}, most: {max: args.count}}"
 SHARED = """
 probes:
   p: {attach: 'entry:vfs_read', metrics: {n: {count: true, by: [tid]}}}
@@ -162,6 +163,27 @@ def test_a_trigger_s_hook_is_booked_from_its_table() -> None:
     assert balances(side)
     (metric,) = counts.metrics
     assert (metric.counted, metric.map_full, metric.map_busy) == (16, 4, 0)
+
+
+def test_a_sum_loses_what_finds_no_room_in_its_table() -> None:
+    """Its values are unknown, so that they are in no cell."""
+    summed = """
+probes:
+  p:
+    attach: entry:chmod_common
+    where: args.mode > 7
+    metrics: {n: {sum: args.mode, by: [tid]}}
+"""
+    (metric,) = counted(summed, {}, hits=(30,), table=table(20, dropped=4)).metrics
+    assert (metric.counted, metric.map_full, metric.map_busy) == (16, 0, 4)
+
+
+def test_what_the_reader_did_not_get_is_lost_to_each_metric_with_its_record() -> None:
+    both = COUNTED.replace("metrics: {n: {count: true, by: [tid]}}", BOTH)
+    tally = SideTally(accepted=6)
+    counts = counted(both, {"hit": tally}, hits=(9,), dropped=3)
+    assert [emit.ring_lost for emit in counts.emits] == [3]
+    assert [(metric.ring_lost, metric.map_busy) for metric in counts.metrics] == [(3, 0)] * 2
 
 
 def test_a_trigger_s_hook_loses_nothing_to_a_full_buffer() -> None:

@@ -50,7 +50,7 @@ def check_execs(guest: CaseResult) -> None:
             assert back["unpaired"] == entry["not_target"]
 
 
-@pytest.mark.kernels("6.1", "6.12")
+@pytest.mark.kernels("6.1", "6.12", "7.x")
 @exec_case("bcc")
 def test_execs_are_pairs_by_bcc(guest: CaseResult) -> None:
     check_execs(guest)

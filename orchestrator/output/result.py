@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Self
 
 from orchestrator.output.safe_open import refuse_unsafe_directory, resolve_entry
 from orchestrator.output.sink import OutputLost, Sink
+from orchestrator.output.text import dump_json
 from orchestrator.output.unblocked import make_log_sink
 
 __all__ = ["ResultDirectory", "ResultDirectoryError"]
@@ -73,7 +74,7 @@ class ResultDirectory:
         """Write result.json, in place of one that is there: whole, or not at all."""
         import orjson  # lazy: 5 ms, paid only by runs with --out, at their end
 
-        text = orjson.dumps(dict(result), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        text = dump_json(dict(result), orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         try:
             self._write_file(_PARTIAL, text)
             at = self._directory

@@ -7,6 +7,7 @@ original bytes.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 __all__ = ["dump_json", "kernel_from_text", "text_from_kernel"]
@@ -18,13 +19,31 @@ _OBEYED = re.compile(
 )
 
 
-def dump_json(value: Any) -> bytes:
+#: Bytes that are not UTF-8, as Python has them in arguments and file names (PEP 383).
+_UNDECODED = re.compile("[\ud800-\udfff]")
+
+
+def dump_json(value: Any, options: int = 0) -> bytes:
     """`value` as JSON that a terminal shows and does not obey: names of tasks and files may have
-    control characters, which JSON permits unescaped above U+001F. It means the same."""
+    control characters, which JSON permits unescaped above U+001F. It means the same. A byte of a
+    command or a file name that is not UTF-8 becomes `\\xNN`. `options` are orjson's."""
     from orjson import dumps  # lazy: 5 ms that tables of metrics need not pay
 
-    text = dumps(value)
+    try:
+        text = dumps(value, option=options)
+    except TypeError:  # rare: looking at every string first would cost each record
+        text = dumps(_escape_undecoded(value), option=options)
     return _OBEYED.sub(_escape_character, text) if not text.isascii() or b"\x7f" in text else text
+
+
+def _escape_undecoded(value: Any) -> Any:
+    if isinstance(value, str):
+        return _UNDECODED.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", value)
+    if isinstance(value, Mapping):
+        return {_escape_undecoded(key): _escape_undecoded(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escape_undecoded(part) for part in value]
+    return value
 
 
 def _escape_character(match: re.Match[bytes]) -> bytes:

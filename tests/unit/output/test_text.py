@@ -63,3 +63,9 @@ def test_json_is_obeyed_by_no_terminal_and_means_the_same(text: str) -> None:
     dumped = dump_json({"comm": text}).decode()
     assert json.loads(dumped) == {"comm": text}
     assert dumped.isprintable()
+
+
+def test_bytes_of_commands_and_file_names_are_written_as_escapes() -> None:
+    """Words of a command need not be UTF-8, and must not end the run."""
+    record = {"command": ["/bin/echo", b"caf\xe9".decode("utf-8", "surrogateescape"), "ü"], "n": 1}
+    assert json.loads(dump_json(record)) == {"command": ["/bin/echo", "caf\\xe9", "ü"], "n": 1}

@@ -16,15 +16,21 @@ from tests.support.requirements import needs_a_kernel
 
 pytestmark = needs_a_kernel
 
-#: Calls in bursts, so that the machine's speed hardly matters; then, if asked for, without pause.
+#: Calls in bursts, each followed by a pause of 8 ms, or `even`: by one as long as a burst in which
+#: every call is counted, on a machine of any speed. Then, if asked for, calls without pause.
 _WORKLOAD = """
 import os, sys, time
-bursts, flood = map(int, sys.argv[1:])
+bursts, flood = map(int, sys.argv[1:3])
+is_even = sys.argv[3] == "even"
 call = os.getppid
-for _ in range(bursts):
+pause = 1.0 if is_even else 0.008
+for number in range(bursts):
+    start = time.perf_counter()
     for _ in range({burst}):
         call()
-    time.sleep(.008)
+    if is_even and number < 5:
+        pause = min(pause, time.perf_counter() - start)
+    time.sleep(pause)
 for _ in range(flood):
     call()
 """
@@ -66,11 +72,12 @@ def governed(
     flood: int,
     *options: str,
     codes: tuple[int, ...] = (0,),
+    pauses: str = "fixed",
 ) -> tuple[Ran, Any]:
     (folder / "plan.yaml").write_text(plan.replace("CPU", cpu))
     script = _WORKLOAD.format(burst=BURST)
     words = [sys.executable, "-m", "orchestrator.cli", "run", str(folder / "plan.yaml"), *options]
-    workload = [sys.executable, "-c", script, str(bursts), str(flood)]
+    workload = [sys.executable, "-c", script, str(bursts), str(flood), pauses]
     done = subprocess.run(
         [*words, "--no-progress", "--", *workload],
         cwd=ROOT,
@@ -91,7 +98,7 @@ def test_over_budget_sampling_is_lowered_and_weighted_counts_stay_right(tmp_path
     """Each step says why. What is kept counts for what is not: all of three metrics estimate the
     true number of calls, to within eight standard deviations of such gaps."""
     bursts = 300
-    ran, steps = governed(tmp_path, PLAN, "18%", bursts, 0, "--backend", "bcc")
+    ran, steps = governed(tmp_path, PLAN, "18%", bursts, 0, "--backend", "bcc", pauses="even")
     assert {step["action"] for step in steps} == {"sample"}, steps
     first, last = steps[0], steps[-1]
     assert (first["probe"], first["sample_before"], first["budget"]) == ("call", 1, 0.18)

@@ -57,8 +57,8 @@ def until(holds: Callable[[], bool], seconds: float = 20) -> bool:
     return True
 
 
-#: Signals 32 and 33, which the C library keeps for itself and lets no program set; make(1) leaves them
-#: ignored in what it starts.
+#: Signals 32 and 33, which the C library keeps for itself and lets no program set; make(1) leaves
+#: them ignored in what it starts.
 OF_THE_C_LIBRARY = 3 << 31
 
 

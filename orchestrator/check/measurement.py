@@ -10,6 +10,7 @@ from typing import Literal
 
 from orchestrator.accounting.count import Count
 from orchestrator.accounting.vocabulary import ProbeLedger
+from orchestrator.cells.cell import Cell
 
 __all__ = ["CellValue", "CommandEnd", "Environment", "MeasuredCell", "Measurement"]
 __all__ += ["MetricIdentity", "ProbeIdentity", "ProbePlace", "Repeat", "WorkloadTrouble"]
@@ -40,6 +41,19 @@ class MeasuredCell:
     buckets: Mapping[int, int] = field(default_factory=dict)
     below: int = 0
     above: int = 0
+
+    def to_cell(self) -> Cell:
+        """Its numbers as a cell without its key, to be added to others."""
+        return Cell(
+            key=b"",
+            count=self.count,
+            sum=self.sum,
+            min=self.min,
+            max=self.max,
+            buckets=self.buckets,
+            below=self.below,
+            above=self.above,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

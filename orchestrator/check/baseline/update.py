@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
-from orchestrator.cells.cell import Cell, merge_all
+from orchestrator.cells.cell import merge_all
 from orchestrator.check.baseline.model import (
     MAX_CELLS,
     Baseline,
@@ -94,19 +94,7 @@ def _order(cell: MeasuredCell) -> str:
 
 
 def _merge_cells(cells: list[MeasuredCell]) -> MeasuredCell:
-    merged = merge_all(
-        Cell(
-            key=None,
-            count=cell.count,
-            sum=cell.sum,
-            min=cell.min,
-            max=cell.max,
-            buckets=cell.buckets,
-            below=cell.below,
-            above=cell.above,
-        )
-        for cell in cells
-    )
+    merged = merge_all(cell.to_cell() for cell in cells)
     return MeasuredCell(
         key=None,
         value=merged.count,

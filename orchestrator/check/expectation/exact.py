@@ -5,7 +5,7 @@ is computed from it.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -32,6 +32,7 @@ from orchestrator.plan.expression.syntax import (
     UnaryOperation,
     children,
 )
+from orchestrator.plan.expression.truth import COMPARISONS, decide_logic
 
 __all__ = ["ExactValue", "UnlikeKey", "compare_exactly", "evaluate_bound", "evaluate_exact"]
 __all__ += ["NamedNumber", "evaluate_filter"]
@@ -50,15 +51,6 @@ ExactValue = Fraction | str | bool | NamedNumber | None
 #: From a name as written to its value.
 NameValues = Callable[[Reference], ExactValue]
 
-COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
-    "==": lambda left, right: bool(left == right),
-    "!=": lambda left, right: bool(left != right),
-    "<": lambda left, right: bool(left < right),
-    "<=": lambda left, right: bool(left <= right),
-    ">": lambda left, right: bool(left > right),
-    ">=": lambda left, right: bool(left >= right),
-}
-
 
 class UnlikeKey(Exception):  # the data decide, not the check alone
     """A filter compares a key with a value of another type; the text says which."""
@@ -66,7 +58,7 @@ class UnlikeKey(Exception):  # the data decide, not the check alone
 
 def compare_exactly(op: str, left: Fraction, right: Fraction) -> bool:
     """Whether `left op right`."""
-    return COMPARE[op](left, right)
+    return COMPARISONS[op](left, right)
 
 
 def evaluate_exact(node: SyntaxNode, look_up: NameValues) -> ExactValue:
@@ -85,7 +77,7 @@ def evaluate_exact(node: SyntaxNode, look_up: NameValues) -> ExactValue:
         case Call(function="total", args=args):  # of a whole run
             return evaluate_exact(args[0], look_up)
         case Logic(op=op, operands=operands):
-            return _decide(op, (evaluate_exact(operand, look_up) for operand in operands))
+            return decide_logic(op, (evaluate_exact(operand, look_up) for operand in operands))
         case IfElse(test=test, yes=yes, no=no):
             holds = evaluate_exact(test, look_up)
             if holds is None:
@@ -105,17 +97,6 @@ def _evaluate_name(node: SyntaxNode, look_up: NameValues) -> ExactValue:
     return value
 
 
-def _decide(op: str, values: Iterable[ExactValue]) -> bool | None:
-    """One operand that decides is enough, also where others are unknown."""
-    decisive, unknown = op == "or", False
-    for value in values:
-        if value is None:
-            unknown = True
-        elif bool(value) == decisive:
-            return decisive
-    return None if unknown else not decisive
-
-
 def _apply(node: SyntaxNode, values: list[Any]) -> ExactValue:
     if any(value is None for value in values):
         return None
@@ -128,7 +109,7 @@ def _apply(node: SyntaxNode, values: list[Any]) -> ExactValue:
             return -_number(values[0])
         case Compare(op=op):
             _require_alike(values)
-            return COMPARE[op](*values)
+            return COMPARISONS[op](*values)
         case Contains(negated=negated):
             _require_alike(values)
             return (values[0] in values[1:]) != negated

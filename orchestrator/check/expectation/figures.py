@@ -84,7 +84,10 @@ class SubjectReader:
         UnlikeKey."""
         return all(
             not merge_all(
-                map(_plain_cell, _RunValues(self, counted, None, None).select_cells(one, counted))
+                map(
+                    MeasuredCell.to_cell,
+                    _RunValues(self, counted, None, None).select_cells(one, counted),
+                )
             ).is_empty
             for one in self.names.list_metrics(subject)
         )
@@ -151,7 +154,7 @@ class _RunValues:
         return _number_of_cell(metric, cell)
 
     def _merged(self, metric: MetricReference, counted: RunCounts) -> Cell:
-        return merge_all(map(_plain_cell, self.select_cells(metric, counted)))
+        return merge_all(map(MeasuredCell.to_cell, self.select_cells(metric, counted)))
 
     def select_cells(self, metric: MetricReference, counted: RunCounts) -> list[MeasuredCell]:
         """The cells that a reference means."""
@@ -180,19 +183,6 @@ def _as_exact(value: Any) -> ExactValue:
     if isinstance(value, int) and not isinstance(value, bool):
         return Fraction(value)
     return value if isinstance(value, str | bool) else None
-
-
-def _plain_cell(cell: MeasuredCell) -> Cell:
-    return Cell(
-        key=b"",
-        count=cell.count,
-        sum=cell.sum,
-        min=cell.min,
-        max=cell.max,
-        buckets=cell.buckets,
-        below=cell.below,
-        above=cell.above,
-    )
 
 
 def _number_of_cell(metric: MetricReference, cell: Cell) -> Fraction | None:

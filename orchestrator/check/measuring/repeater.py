@@ -1,7 +1,6 @@
 """One repeat of a workload: setup, the command or the server with its driver, teardown."""
 
 import os
-import select
 import shutil
 import signal
 import time
@@ -9,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.backends.descriptor_poll import poll_descriptors
 from orchestrator.check.measurement import CommandEnd, Repeat, WorkloadTrouble
 from orchestrator.check.measuring.commands import CommandMaker, cannot_start
 from orchestrator.check.measuring.figures import make_repeat
@@ -245,11 +245,7 @@ def empty_folder(folder: Path) -> None:
 def poll_readable(descriptors: Sequence[int], until_ns: int) -> Sequence[int]:
     """Those of `descriptors` that can be read by `until_ns` (CLOCK_MONOTONIC), as soon as there is
     one."""
-    poll = select.poll()
-    for descriptor in descriptors:
-        poll.register(descriptor, select.POLLIN)
-    left_ms = max(0, until_ns - time.monotonic_ns()) / 1e6
-    return [descriptor for descriptor, _ in poll.poll(left_ms)]
+    return poll_descriptors(descriptors, (until_ns - time.monotonic_ns()) / 1e9)
 
 
 # ---------------------------------------------------------------- how it ended

@@ -6,7 +6,7 @@ condition is None too: it does not hold, and neither does its opposite.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from orchestrator.cells.cell import Cell
@@ -30,6 +30,7 @@ from orchestrator.plan.expression.syntax import (
     UnaryOperation,
     children,
 )
+from orchestrator.plan.expression.truth import COMPARISONS, decide_logic
 from orchestrator.plan.figures import dotted_parts
 
 __all__ = ["FigureValue", "Lookup", "evaluate_figure", "list_references", "number_of_cell"]
@@ -52,7 +53,8 @@ def evaluate_figure(node: SyntaxNode, look_up: Lookup, in_total: Lookup) -> Figu
         case Call(function="total", args=args):
             return evaluate_figure(args[0], in_total, in_total)
         case Logic(op=op, operands=operands):
-            return _logic(op, (evaluate_figure(operand, look_up, in_total) for operand in operands))
+            values = (evaluate_figure(operand, look_up, in_total) for operand in operands)
+            return decide_logic(op, values)
         case IfElse(test=test, yes=yes, no=no):
             holds = evaluate_figure(test, look_up, in_total)
             if holds is None:
@@ -64,17 +66,6 @@ def evaluate_figure(node: SyntaxNode, look_up: Lookup, in_total: Lookup) -> Figu
             )
 
 
-def _logic(op: str, values: Iterable[FigureValue]) -> bool | None:
-    """One operand that decides is enough, also where others are unknown."""
-    decisive, unknown = op == "or", False
-    for value in values:
-        if value is None:
-            unknown = True
-        elif bool(value) == decisive:
-            return decisive
-    return None if unknown else not decisive
-
-
 def _apply(node: SyntaxNode, values: list[Any]) -> FigureValue:
     if any(value is None for value in values):
         return None
@@ -82,7 +73,7 @@ def _apply(node: SyntaxNode, values: list[Any]) -> FigureValue:
         case UnaryOperation(op=op):
             return not values[0] if op == "not" else -values[0]
         case Compare(op=op):
-            return bool(_COMPARE[op](*values))
+            return bool(COMPARISONS[op](*values))
         case Contains(negated=negated):
             return (values[0] in values[1:]) != negated
         case Call(function=function):
@@ -92,16 +83,6 @@ def _apply(node: SyntaxNode, values: list[Any]) -> FigureValue:
             return _compute_finite(op, *values)
         case _:
             raise TypeError(f"{type(node).__name__} has no meaning in figures")
-
-
-_COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
-    "==": lambda left, right: left == right,
-    "!=": lambda left, right: left != right,
-    "<": lambda left, right: left < right,
-    "<=": lambda left, right: left <= right,
-    ">": lambda left, right: left > right,
-    ">=": lambda left, right: left >= right,
-}
 
 
 def _divide_truncating(left: float, right: float) -> int:

@@ -4,7 +4,6 @@ Nothing is written and nothing is limited but by time: the plan makes no records
 observes, and while they count this process sleeps, unless a buffer fills.
 """
 
-import select
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from orchestrator.accounting.count import Count, add_counts
+from orchestrator.backends.descriptor_poll import poll_descriptors
 from orchestrator.backends.protocol import Expense, Session
 from orchestrator.run.arming import Armed, arm
 from orchestrator.run.cost.observed import describe_excess
@@ -122,12 +122,12 @@ class StandingProbes:
     def wait(self, descriptors: Sequence[int], until_ns: int) -> Sequence[int]:
         """Sleep until some of `descriptors` can be read, and return these; none at `until_ns`
         (CLOCK_MONOTONIC). What fills the buffers meanwhile is read."""
-        while not (readable := _find_readable(descriptors)):
+        while not (readable := poll_descriptors(descriptors, 0)):
             left_ns = until_ns - time.monotonic_ns()
             if left_ns <= 0:
                 break
             self.session.wait(left_ns / 1e9, descriptors)
-            if not (readable := _find_readable(descriptors)):
+            if not (readable := poll_descriptors(descriptors, 0)):
                 _Unrecorded(self.session).read_all()
         return readable
 
@@ -173,13 +173,6 @@ class _Unrecorded:
     def deliveries(self) -> Mapping[int, Delivery]:
         """None: there are no records."""
         return {}
-
-
-def _find_readable(descriptors: Sequence[int]) -> Sequence[int]:
-    poll = select.poll()
-    for descriptor in descriptors:
-        poll.register(descriptor, select.POLLIN)
-    return [descriptor for descriptor, _ in poll.poll(0)]
 
 
 def _count_fired(account: Account) -> dict[str, Count]:

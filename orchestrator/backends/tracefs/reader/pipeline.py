@@ -53,12 +53,6 @@ class _HookState:
         """Whether the kernel follows only so many of the hook's calls at a time."""
         return self.hook_events.hook.traits.space == "user"
 
-    @property
-    def keeps_all(self) -> bool:
-        """Whether open calls are kept also where they were not accepted: they count for the depth,
-        or take a return that would be another call's."""
-        return self.is_deep or self.other_exit is not None
-
 
 @dataclass(frozen=True, slots=True)
 class _BatchEntries:
@@ -259,7 +253,9 @@ class Pipeline:
             self._keep_open(entries, entries.open[~deep[entries.open]])
         for entries in self._batch:
             if not entries.state.is_deep:
-                keeps = entries.accepted[entries.open] | entries.state.keeps_all
+                # One that was not accepted still takes a return that would be another call's.
+                takes_all = entries.state.other_exit is not None
+                keeps = entries.accepted[entries.open] | takes_all
                 self._keep_open(entries, entries.open[keeps])
 
     @staticmethod

@@ -29,7 +29,7 @@ def find_descendants(root: int) -> dict[int, str]:
 def name_of(pid: int) -> str:
     """The name of a process, "?" of one that has ended."""
     try:
-        with open(f"/proc/{pid}/comm", errors="replace") as file:  # noqa: PTH123
+        with open(f"/proc/{pid}/comm", errors="replace") as file:  # noqa: PTH123  # without pathlib
             return file.read().strip()
     except OSError:
         return "?"

@@ -20,7 +20,7 @@ class Kept:
         self.stacks: FakeMap = maps[layout.STACKS]
         self.counts: FakeMap = maps[layout.STACK_COUNTS]
         [self.hook] = map_layout.program.hooks
-        self.reader = StackReader(self.stacks, self.counts, [self.hook])  # type: ignore[arg-type]
+        self.reader = StackReader(self.stacks, self.counts, [self.hook])  # type: ignore[arg-type]  # fakes
 
     def keep(self, number: int, *addresses: int, user: int = 0, owner: int = 0) -> None:
         padded = (*addresses, *[0] * (32 - len(addresses)))

@@ -20,7 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "lint": ("orchestrator.cli.lint", "check plans offline, without root"),
     "explain": ("orchestrator.cli.explain", "show exactly what a run would attach"),
     "doctor": ("orchestrator.cli.doctor", "show what this host supports, and what a plan lacks"),
-    "check": ("orchestrator.cli.check", "measure workloads and judge what they did"),
+    "check": ("orchestrator.cli.check.command", "measure workloads and judge what they did"),
     "run": ("orchestrator.cli.run", "run a plan within its limits and log what it sees"),
     "status": ("orchestrator.cli.status", "list the runs of this host and their probes"),
     "stop": ("orchestrator.cli.stop", "end live runs cleanly"),

@@ -1,0 +1,1 @@
+"""`probeplan check`: its options, its course, and what it prints."""

@@ -1,0 +1,76 @@
+"""`probeplan check`: measure workloads by the probes of a plan, and judge what they did."""
+
+import argparse
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from orchestrator.cli import report_error
+from orchestrator.cli.check.options import add_arguments
+from orchestrator.cli.messages import print_message
+from orchestrator.cli.options import policies_in_force
+from orchestrator.cli.tracefs import mount_tracefs
+from orchestrator.kernel.facts import live_facts
+from orchestrator.plan.findings import Finding, PlanError, of_command_line
+from orchestrator.run.safety.privileges import require_privileges
+
+if TYPE_CHECKING:
+    from orchestrator.check.model import Check
+
+__all__ = ["add_arguments", "main"]
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the checks; returns the exit code."""
+    _require_updates_allowed(args)
+    checks = _load_checks(args)
+    facts = live_facts()
+    require_privileges(facts)
+    policies = policies_in_force(args)
+    mount_tracefs()
+    from orchestrator.check.measuring.repeater import Interrupted
+    from orchestrator.check.verdict.model import find_exit_code
+    from orchestrator.cli.check.invocation import Invocation, open_lines
+    from orchestrator.run.signals import Signals
+
+    codes: list[int] = []
+    with ExitStack() as stack:
+        signals = stack.enter_context(Signals())
+        invocation = Invocation(args, facts, policies, signals, open_lines(args, stack))
+        for check in checks:
+            try:
+                codes += invocation.run(check)
+            except Interrupted as interrupted:
+                print_message(f"{check.name}: interrupted; everything is detached and ended")
+                return 128 + interrupted.received
+            except Exception as error:  # the other checks are done all the same
+                codes.append(report_error(error))
+            if signals.received is not None:
+                return 128 + signals.received
+    return find_exit_code(codes)
+
+
+def _require_updates_allowed(args: argparse.Namespace) -> None:
+    in_ci = os.environ.get("CI", "").lower() in ("true", "1")
+    if args.update and in_ci and not args.ci_writes:
+        message = f"--update {args.update} writes baselines, which CI (CI=true) does not"
+        hint = "record them where they are reviewed, or allow it with --ci-writes"
+        raise PlanError([of_command_line(message, hint)])
+
+
+def _load_checks(args: argparse.Namespace) -> "list[Check]":
+    """All checks; raises PlanError with the findings of all of them."""
+    from orchestrator.check.document.load import find_repeated_names, load_check
+    from orchestrator.check.find import find_check_files
+
+    checks: list[Check] = []
+    findings: list[Finding] = []
+    for file in find_check_files(args.paths):
+        try:
+            checks.append(load_check(file, settings=dict(args.settings)))
+        except PlanError as error:
+            findings += error.findings
+    findings += find_repeated_names(checks)
+    if findings:
+        raise PlanError(findings)
+    return checks

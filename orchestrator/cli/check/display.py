@@ -1,0 +1,78 @@
+"""What `probeplan check` shows to people while it measures and once it has judged."""
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.messages import print_error
+
+if TYPE_CHECKING:
+    from orchestrator.check.measurement import Measurement
+    from orchestrator.check.measuring.measure import RepeatProgress
+    from orchestrator.check.model import Check
+    from orchestrator.check.verdict.model import CheckVerdict
+
+
+class RepeatLine:
+    """One line on a terminal that says which repeat is done; nothing elsewhere."""
+
+    def __init__(self, check: str) -> None:
+        self._check = check
+        self._is_shown = sys.stderr is not None and sys.stderr.isatty()
+
+    def show(self, done: "RepeatProgress") -> None:
+        """Say that a repeat is done."""
+        warmup = " (warm-up)" if done.is_warmup else ""
+        self._draw(f"{self._check}: repeat {done.number} of {done.total}{warmup}")
+
+    def hide(self) -> None:
+        """Take the line off the terminal."""
+        self._draw("")
+
+    def _draw(self, text: str) -> None:
+        if self._is_shown:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+
+
+def print_verdict(verdict: "CheckVerdict", measurement: "Measurement") -> None:
+    """The table of a check, and what there is to say of it."""
+    if sys.stderr is None:
+        return
+    from rich.console import Console  # 23 ms, once all is measured
+
+    from orchestrator.check.report.rows import HEADINGS, list_remarks, list_rows
+    from orchestrator.output.terminal.human_units import make_printable
+    from orchestrator.output.terminal.progress import measure_terminal
+    from orchestrator.output.terminal.tables import WARNING, make_table
+    from orchestrator.output.unblocked import unblocked_text
+
+    width, lines = measure_terminal(sys.stderr)
+    console = Console(
+        file=unblocked_text(sys.stderr),
+        width=width,
+        height=lines,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    table = make_table([HEADINGS[0]], list(HEADINGS[1:]))
+    for row in list_rows(verdict):
+        style = None if row.is_good else WARNING
+        table.add_row(*map(make_printable, row.texts), style=style)
+    console.print(f"{make_printable(verdict.check.name)}: {_describe(verdict.check)}")
+    console.print(table)
+    for remark in (*list_remarks(verdict), *_list_costs(measurement)):
+        print_error(f"  {remark}")
+
+
+def _describe(check: "Check") -> str:
+    sizes = "" if len(check.workload.ops) == 1 else f" of {len(check.workload.ops)} sizes each"
+    return f"{check.metadata.summary} ({check.workload.repeats} repeats{sizes})"
+
+
+def _list_costs(measurement: "Measurement") -> Iterator[str]:
+    """What the probes cost, where a run would have been limited: times are not the workload's."""
+    costs = dict.fromkeys(cost for repeat in measurement.repeats for cost in repeat.would_have)
+    for cost in list(costs)[:1]:
+        yield f"note: {cost}; the counts are whole, and times include that"

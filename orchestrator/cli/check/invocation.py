@@ -1,0 +1,157 @@
+"""The course of one invocation: each check is measured, judged, recorded and printed."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.check.display import RepeatLine, print_verdict
+from orchestrator.cli.messages import print_error, print_message, print_note
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.output.log import Level
+from orchestrator.output.run_output import RunOutput
+from orchestrator.policy.model import Policy
+
+if TYPE_CHECKING:
+    from orchestrator.check.measurement import Measurement
+    from orchestrator.check.measuring.measure import RepeatProgress
+    from orchestrator.check.model import Check
+    from orchestrator.check.verdict.model import CheckVerdict
+    from orchestrator.run.signals import Signals
+
+
+def open_lines(args: argparse.Namespace, stack: ExitStack) -> "Callable[[Check], RunOutput]":
+    """Where the JSON lines go; of one run_id for all checks."""
+    from orchestrator.output.safe_open import open_for_append
+    from orchestrator.output.unblocked import make_log_sink
+    from orchestrator.run.groundwork import draw_run_id
+
+    if args.out is None:
+        sink = make_log_sink(sys.stdout.buffer)
+    else:
+        file = os.fdopen(open_for_append(args.out), "wb", buffering=0)
+        sink = make_log_sink(stack.enter_context(file), owned=True)
+    stack.callback(sink.close)
+    run_id, host = draw_run_id(), os.uname().nodename or "unknown"
+
+    def open_output(check: "Check") -> RunOutput:
+        constants = {
+            "run_id": run_id,
+            "plan": check.plan.metadata.name,
+            "plan_sha256": check.plan.sha256,
+            "host": host,
+            "kernel": os.uname().release,
+        }
+        output = RunOutput(sink, constants)
+        output.flush()
+        return output
+
+    return open_output
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What the checks of one invocation share."""
+
+    args: argparse.Namespace
+    facts: KernelFacts
+    policies: Sequence[Policy]
+    signals: "Signals"
+    open_output: "Callable[[Check], RunOutput]"
+
+    def run(self, check: "Check") -> list[int]:
+        """Measure and judge one check; returns the exit codes that it asks for."""
+        from orchestrator.check.baseline.store import read_baseline
+        from orchestrator.check.verdict.judge import judge_check
+
+        began_ns = time.monotonic_ns()
+        baseline, constants = read_baseline(check.baseline), _constants(self.facts.arch)
+        output = self.open_output(check)
+        measurement = self._measure(check, output)
+        verdict = judge_check(check, measurement, baseline, constants)
+        written = self._update(verdict, measurement)
+        if written:
+            verdict = judge_check(check, measurement, read_baseline(check.baseline), constants)
+        codes = verdict.list_exit_codes(inconclusive=self.args.on_inconclusive)
+        _write_verdict(output, verdict, codes, written=written, began_ns=began_ns)
+        print_verdict(verdict, measurement)
+        if written:
+            print_message(f"{check.name}: recorded in {check.baseline}; review and commit it")
+        return codes + ([4] if output.why_failed else [])
+
+    def _measure(self, check: "Check", output: RunOutput) -> "Measurement":
+        from orchestrator.check.measuring.measure import measure_check, prepare_check
+        from orchestrator.check.report.records import repeat_fields, started_fields
+        from orchestrator.run.options import RunOptions
+
+        prepared = prepare_check(check, self.facts, self.policies, backend=self.args.backend)
+        for doubt in prepared.program.doubts:
+            print_error(str(doubt))
+        backend = prepared.choice.artifact.backend
+        output.write_record("check.started", "info", **started_fields(check, backend))
+        line = RepeatLine(check.name)
+
+        def on_repeat(done: "RepeatProgress") -> None:
+            output.write_record("check.repeat", "info", **repeat_fields(check, done))
+            line.show(done)
+
+        try:
+            return measure_check(
+                check,
+                prepared,
+                self.signals,
+                options=RunOptions(notify=print_message),
+                on_repeat=on_repeat,
+            )
+        finally:
+            line.hide()
+
+    def _update(self, verdict: "CheckVerdict", measurement: "Measurement") -> bool:
+        """Write the baseline if that is asked for and allowed; whether it was written."""
+        if not self.args.update:
+            return False
+        check = verdict.check
+        if not verdict.may_be_recorded:
+            print_note(f"{check.name}: nothing is recorded: the figures are not valid")
+            return False
+        from orchestrator.check.baseline.store import change_baseline
+        from orchestrator.check.baseline.update import update_baseline
+
+        recorded = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        return change_baseline(
+            check.baseline,
+            lambda stored: update_baseline(
+                stored, check.name, measurement, recorded, self.args.update
+            ),
+        )
+
+
+def _write_verdict(
+    output: RunOutput, verdict: "CheckVerdict", codes: list[int], *, written: bool, began_ns: int
+) -> None:
+    """The records of what a check came to. `codes`: the exit codes that it asks for."""
+    from orchestrator.check.report.records import finished_fields, verdict_fields
+
+    check = verdict.check
+    for judged in verdict.expectations:
+        level: Level = "info" if judged.verdict == "ok" else "warning"
+        output.write_record("check.verdict", level, **verdict_fields(check, judged))
+    fields = finished_fields(
+        verdict,
+        exit_codes=codes,
+        baseline=str(check.baseline) if written else None,
+        duration_ns=time.monotonic_ns() - began_ns,
+    )
+    output.write_record("check.finished", "warning" if any(codes) else "info", **fields)
+
+
+def _constants(arch: str) -> Mapping[str, int]:
+    """The constants of expressions by name; system calls as on this machine."""
+    from orchestrator.kernel.constants import CONSTANTS
+    from orchestrator.kernel.syscalls import syscall_numbers
+
+    return {**CONSTANTS, **syscall_numbers(arch)}

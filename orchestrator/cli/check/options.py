@@ -1,0 +1,85 @@
+"""The options of `probeplan check`, and its help."""
+
+import argparse
+
+from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
+from orchestrator.cli.options import add_policy_option
+
+EPILOG = """\
+A check says what a workload may do, and is a file next to the code that it is about:
+
+  apiVersion: probeplan/v1
+  kind: ProbeCheck
+  metadata: {name: start, summary: What the start of the program costs}
+  plan: opens                                what is counted: a shipped plan, or one's own
+  workload: {run: [./server, --version]}     measured from its first instruction to its end
+  expect:
+    few: open.opens <= 300                   an absolute bound
+    no-more: open.opens <= 1.01 * baseline   relative to what was recorded
+
+examples:
+  probeplan check checks/start.yaml                one check; a table on standard error
+  probeplan check checks/ > checks.jsonl           all checks below a folder
+  probeplan check checks/ --update new             record what has no baseline yet; commit the file
+  probeplan check checks/ --on-inconclusive warn   only what is proven turns CI red
+  probeplan lint checks/                           are they valid? needs no root
+
+The workload runs as the user who called sudo, with a clean environment, in a scratch folder that is
+removed afterwards. Verdicts: ok, fail, inconclusive (the figures prove neither: the reason is
+said), workload (the command failed). Baselines are written by --update alone, and under CI=true
+only with --ci-writes.
+
+exit codes, the first that applies:
+  6  internal or cleanup failure       5  the workload failed
+  2  invalid check or usage            4  inconclusive (0 with --on-inconclusive warn)
+  3  this host cannot attach the plan  0  all expectations hold
+  1  an expectation fails              130 Ctrl-C, 143 SIGTERM
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `check`."""
+    parser.epilog = EPILOG
+    parser.add_argument(
+        "paths", nargs="+", metavar="PATH", help="files of checks, folders with checks, or -"
+    )
+    parser.add_argument(
+        "--update",
+        choices=("new", "all"),
+        help="record what the baseline lacks (new), or everything again (all)",
+    )
+    parser.add_argument(
+        "--ci-writes", action="store_true", help="let --update write although CI=true"
+    )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        type=_setting,
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a param of the checks",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", help="append the JSON lines to FILE (default: standard output)"
+    )
+    parser.add_argument(
+        "--on-inconclusive",
+        choices=("fail", "warn"),
+        default="fail",
+        help="whether what is inconclusive fails (the default) or is only said",
+    )
+    add_policy_option(parser)
+    parser.add_argument(
+        "--backend",
+        choices=("auto", *BACKEND_DESCRIPTORS),
+        default="auto",
+        help="how to attach; auto (the default) takes the first that supports the plan",
+    )
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value

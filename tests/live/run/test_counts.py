@@ -6,7 +6,6 @@ import io
 import os
 import platform
 import struct
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from orchestrator.output.sink import Sink
 from orchestrator.plan.load import load_plan
 from orchestrator.run.runner import run_plan
 from tests.support.product import Ran, check_accounts, check_sums, run_cli
+from tests.support.small_programs import build_32_bit_program, require_it_runs
 
 N = 700
 HEAD = """
@@ -137,34 +137,13 @@ def test_a_run_whose_probes_are_disabled_at_its_cap_is_incomplete(
     assert why.startswith("limits.events (77) ")
 
 
-#: x86: mov eax, 64 (getppid); int 0x80; mov eax, 1 (exit); xor ebx, ebx; int 0x80
-_I386_CODE = bytes.fromhex("b840000000 cd80 b801000000 31db cd80")
-
-
-def build_32_bit_program(path: Path) -> None:
-    """One that calls getppid and ends: elf(5), one segment that holds the file."""
-    base, heads = 0x10000, 52 + 32
-    size = heads + len(_I386_CODE)
-    head = struct.pack("<16sHHIIIIIHHHHHH", b"\x7fELF\x01\x01\x01", 2, 3, 1, base + heads, 52, 0, 0,
-                       52, 32, 1, 0, 0, 0)  # fmt: skip
-    segment = struct.pack("<8I", 1, 0, base, base, size, size, 5, 0x1000)
-    path.write_bytes(head + segment + _I386_CODE)
-    path.chmod(0o755)
-
-
 @backends
 def test_a_32_bit_command_whose_calls_are_not_seen_is_incomplete(
     backend: str, tmp_path: Path
 ) -> None:
     """The kernel leaves its calls out of those by name."""
-    if platform.machine() != "x86_64":
-        pytest.skip("this machine lacks the code of x86")
-    command, plan = tmp_path / "small", tmp_path / "plan.yaml"
-    build_32_bit_program(command)
-    try:
-        subprocess.run([command], check=True)
-    except OSError:
-        pytest.skip("this kernel lacks 32-bit programs")
+    command, plan = build_32_bit_program(tmp_path / "small"), tmp_path / "plan.yaml"
+    require_it_runs(command)
     plan.write_text(HEAD + SYSTEM)
     ran = run_cli(str(plan), "--backend", backend, command=[str(command)], exit_code=4)
     assert [line for line in ran.of_kind("event.recorded") if line["comm"] == "small"] == []

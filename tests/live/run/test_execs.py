@@ -11,6 +11,7 @@ import pytest
 
 from tests.live.run.test_counts import HEAD, backends
 from tests.support.product import Ran, run_cli
+from tests.support.small_programs import build_32_bit_program, require_it_runs
 
 EXECVE, EXECVEAT = "syscall:execve", "syscall:execveat"
 BOTH = f"attach_all: [{EXECVE}, {EXECVEAT}]"
@@ -156,3 +157,23 @@ spans:
     counts = ran.finished["ledger"]["spans"]["exec"]["counts"]
     assert counts["ended"] == counts["started"] in (6, 7)
     assert counts["in_flight"] == 0
+
+
+@backends
+def test_an_exec_whose_return_was_not_seen_takes_no_return_of_another(
+    backend: str, tmp_path: Path
+) -> None:
+    """The shell's execve starts a 32-bit program, which executes a 64-bit one: the return from the
+    first and the entry of the second are a 32-bit program's, which the tracepoints omit."""
+    small = build_32_bit_program(tmp_path / "small", becomes="/bin/true")
+    require_it_runs(small)
+    plan = tmp_path / "execs.yaml"
+    plan.write_text(HEAD + f"  ex: {{attach: {EXECVE}, emit: {{comm: comm, r: retval}}}}\n")
+    ran = run_cli(str(plan), "--backend", backend, command=["sh", "-c", f"exec {small}"])
+    succeeded = [record["comm"] for record in ran.data("ex") if record["r"] == 0]
+    assert "sh" not in succeeded
+    entry, back = ran.side("ex", "entry"), ran.side("ex", "return")
+    assert back["unpaired"] >= 1
+    assert entry["accepted"] == back["accepted"] + 1
+    if backend == "bcc":
+        assert ran.ledger("ex")["hooks"][0]["execed"] == 1

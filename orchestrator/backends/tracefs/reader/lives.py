@@ -24,6 +24,8 @@ _Value = TypeVar("_Value")
 MOST_NUMBERS = (1 << 22) + 1  # PID_MAX_LIMIT, include/linux/threads.h
 #: What is known of a task is kept for so long after its end (ns): its last events are read by then.
 _KEPT_NS = 2_000_000_000
+#: Times of exec that are kept of a life: far more than it has in one reading.
+_MOST_EXECS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,7 @@ class Lives:
         self._is_moved = np.zeros(MOST_NUMBERS, dtype=bool)  # the keys of _numbers
         self._names: dict[int, _Timeline[bytes]] = {}
         self._number_of_end: dict[int, int] = {}  # when the last task with a number ended
+        self._execs: dict[int, list[int]] = {}  # when each life executed a program, ascending
         self._ended: list[tuple[int, int, int]] = []  # (time, number, life)
         self._born = 0
         self.is_whole = True
@@ -143,13 +146,21 @@ class Lives:
         """The number of the leader was given up when the leader ended, a little before; the name
         that was taken under it since then is the executing thread's."""
         if change.number == change.other:
+            self._note_exec(self._life_of(change.number, change.time), change.time)
             return
         since = self._number_of_end.get(change.number, change.time)
         life = self._life_of(change.other, since)
+        self._note_exec(life, change.time)
         self._move_names(self._life_of(change.number, since), life, since)
         self._timeline(change.number).add(since, life)
         if self._life_of(change.other, change.time) == life:
             self._timeline(change.other).add(change.time, self._begin(change.other))
+
+    def _note_exec(self, life: int, time: int) -> None:
+        times = self._execs.setdefault(life, [])
+        times.append(time)
+        if len(times) > _MOST_EXECS:
+            del times[: _MOST_EXECS // 2]
 
     def _move_names(self, source: int, life: int, since: int) -> None:
         names = self._names.get(source)
@@ -184,6 +195,7 @@ class Lives:
         self._ended = [end for end in self._ended if end[0] >= time - _KEPT_NS]
         for ended, number, life in gone:
             self._names.pop(life, None)
+            self._execs.pop(life, None)
             for lives in (self._followed, self._named):
                 if lives is not None:
                     lives.discard(life)
@@ -208,6 +220,17 @@ class Lives:
                 rows = moved[back == at]
                 lives[rows] = self._numbers[number].along(times[rows], np.int64)
         return lives
+
+    def count_execs(self, lives: IntArray, begins: U64Array, ends: U64Array) -> IntArray:
+        """How often each life executed a program from a time to another one."""
+        counts = np.zeros(len(lives), dtype=np.int64)
+        if not self._execs:
+            return counts
+        known = np.fromiter(self._execs, dtype=np.int64, count=len(self._execs))
+        for row in np.flatnonzero(np.isin(lives, known)).tolist():
+            times = self._execs[int(lives[row])]
+            counts[row] = bisect_right(times, int(ends[row])) - bisect_left(times, int(begins[row]))
+        return counts
 
     def is_target(self, lives: IntArray) -> BoolArray:
         """Which lives are of the target, as far as it names processes and threads."""

@@ -22,6 +22,10 @@ class MatchedCalls:
     returns: IntArray
     open: IntArray
 
+    def only(self, kept: BoolArray) -> "MatchedCalls":
+        """Without the pairs that are not `kept`: their entries have returned unseen."""
+        return replace(self, entries=self.entries[kept], returns=self.returns[kept])
+
     def without_others(self, is_own: BoolArray) -> tuple[IntArray, "MatchedCalls"]:
         """Where returns may be those of other calls: the rows of returns that are left without
         those that are not ours and have no entry, and the pairs with their new numbers."""

@@ -21,7 +21,7 @@ from orchestrator.backends.tracefs.reader.columns import (
 )
 from orchestrator.backends.tracefs.reader.depth import NEVER, BatchCalls, find_too_deep
 from orchestrator.backends.tracefs.reader.events import Events, join_events, no_events
-from orchestrator.backends.tracefs.reader.pairs import match_calls
+from orchestrator.backends.tracefs.reader.pairs import MatchedCalls, match_calls
 from orchestrator.backends.tracefs.reader.record_limits import Cap, Gcra, RecordLimits, Sampler
 from orchestrator.backends.tracefs.reader.records import AcceptedEvents, write_records
 from orchestrator.backends.tracefs.reader.side_tally import SideTally
@@ -209,6 +209,8 @@ class Pipeline:
             self._pair_keys(state, at_return, self.stack_step),
             return_rows,
         )
+        if not state.hook_events.nested:
+            matched = matched.only(self._find_real_pairs(matched, entries, returns))
         if state.other_exit is not None:
             is_own = returns.kind == return_format.kind
             mine, matched = matched.without_others(is_own)
@@ -232,6 +234,16 @@ class Pipeline:
             matched.returns[good],
             return_rows,
         )
+
+    def _find_real_pairs(
+        self, matched: MatchedCalls, entries: Events, returns: Events
+    ) -> BoolArray:
+        """Which of these pairs of a system call are one call: a call executes one program. Where
+        two were executed, the first call's return and the last one's entry were not seen: those of
+        a 32-bit program, which the tracepoints of system calls omit."""
+        tasks, begins = entries.task[matched.entries], entries.time[matched.entries]
+        ends = returns.time[matched.returns]
+        return self.tasks.lives.count_execs(tasks, begins, ends) < 2
 
     def _pair_keys(
         self, state: _HookState, columns: EventColumns, step: int

@@ -97,3 +97,13 @@ def test_what_has_long_ended_is_forgotten() -> None:
     lives.forget_before(100 * second)
     assert lives._names == {}
     assert lives._numbers == {}
+
+
+def test_programs_are_counted_by_life_between_two_times() -> None:
+    """Under whichever number, both ends included; a task that never executed has none."""
+    lives = Lives()
+    lives.learn([executed(10, LEADER, LEADER), executed(20, LEADER, LEADER)])
+    asked = np.array([LEADER, LEADER, LEADER, THREAD], dtype=np.int64)
+    begins = np.array([10, 11, 21, 0], dtype=np.uint64)
+    ends = np.array([20, 20, 30, 99], dtype=np.uint64)
+    assert lives.count_execs(asked, begins, ends).tolist() == [2, 1, 0, 0]

@@ -233,6 +233,21 @@ PP_INLINE void pp_end_task(u64 task)
 		pp_map_delete(PP_MAP(PP_CALLERS), &task);
 }
 
+/* Whether the call ends with this exec. A system call puts one program into its task: one that has done
+ * so and sees another exec has returned unseen. Its return was that of a 32-bit program, which the
+ * kernel's tracepoints of system calls omit, and so was the call that executes now. */
+PP_INLINE int pp_ends_at_exec(struct pp_opened *frame)
+{
+	if (frame->head.site == PP_USER_CODE)
+		return 1;
+	if (frame->head.site == PP_SYSTEM_CALL) {
+		if (frame->head.execed)
+			return 1;
+		frame->head.execed = 1;
+	}
+	return 0;
+}
+
 /* Another program runs in the task: its user functions do not return; what it does in the kernel, the
  * system call that did it included, goes on. */
 PP_INLINE void pp_exec_task(u64 task)
@@ -248,7 +263,7 @@ PP_INLINE void pp_exec_task(u64 task)
 	do {
 		if (frame) {
 			struct pp_link outer = frame->outer;
-			if (frame->head.site == PP_USER_CODE) {
+			if (pp_ends_at_exec(frame)) {
 				struct pp_opened *from = 0;
 				PP_END_CALL(&at, frame, execed);
 				if (has_inner)

@@ -371,7 +371,8 @@ struct pp_frame {
 	u8 seen : 1, /* of a span: its via was seen */
 		judged : 1, /* of a span: the plan's target was tested */
 		site : 2, /* of a call: pp_site */
-		returned : 1; /* of a call: its return was judged */
+		returned : 1, /* of a call: its return was judged */
+		execed : 1; /* of a system call: it has put another program into its task */
 	u32 weight;
 	u64 time; /* ns, when elapsed is used */
 	u64 nulls; /* one bit per value that could not be read; from 32 on: that was cut */

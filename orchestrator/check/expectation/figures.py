@@ -18,6 +18,7 @@ from orchestrator.output.percentiles import PERCENTILES, percentile
 from orchestrator.plan.expression.syntax import SyntaxNode
 
 __all__ = ["CellKey", "RunCounts", "SubjectReader", "Valued", "counted_from_repeat", "key_of_cell"]
+__all__ += ["number_of_cell"]
 
 #: A cell's key as a value: its parts in order of their names.
 CellKey = tuple[tuple[str, CellValue], ...]
@@ -92,6 +93,13 @@ class SubjectReader:
             for one in self.names.list_metrics(subject)
         )
 
+    def select_cells(
+        self, metric: MetricReference, counted: RunCounts, key: CellKey | None = None
+    ) -> list[MeasuredCell]:
+        """The cells that a reference means. `key`: of the only one that is meant. Raises
+        UnlikeKey."""
+        return _RunValues(self, counted, None, key).select_cells(metric, counted)
+
     def list_keys(self, subject: SyntaxNode, counted: RunCounts) -> Iterator[CellKey]:
         """The keys of the cells that a subject reads. Raises UnlikeKey."""
         for reference in self.names.list_metrics(subject):
@@ -151,7 +159,7 @@ class _RunValues:
         cell = self._merged(metric, self.counted)
         if self.less is not None:
             cell = cell.minus(self._merged(metric, self.less))
-        return _number_of_cell(metric, cell)
+        return number_of_cell(metric, cell)
 
     def _merged(self, metric: MetricReference, counted: RunCounts) -> Cell:
         return merge_all(map(MeasuredCell.to_cell, self.select_cells(metric, counted)))
@@ -185,7 +193,7 @@ def _as_exact(value: Any) -> ExactValue:
     return value if isinstance(value, str | bool) else None
 
 
-def _number_of_cell(metric: MetricReference, cell: Cell) -> Fraction | None:
+def number_of_cell(metric: MetricReference, cell: Cell) -> Fraction | None:
     """A number by its name, exact: figures.CELL_NUMBERS lists those of each kind."""
     kind = metric.metric.kind
     wanted = kind if metric.number == "value" else metric.number

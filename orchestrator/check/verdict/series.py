@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from orchestrator.check.expectation.figures import CellKey, RunCounts, SubjectReader, Valued
 from orchestrator.plan.expression.syntax import SyntaxNode
 
-__all__ = ["SeriesId", "build_series", "list_series"]
+__all__ = ["SeriesId", "build_series", "list_series", "runs_of_series"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,15 @@ def build_series(
     series: SeriesId, subject: SyntaxNode, reader: SubjectReader, runs: Iterable[RunCounts]
 ) -> list[Valued]:
     """The values of a series, in order of the repeats. Raises UnlikeKey."""
+    pairs = runs_of_series(series, runs)
+    return [reader.value(subject, run, less, series.key) for run, less in pairs]
+
+
+def runs_of_series(
+    series: SeriesId, runs: Iterable[RunCounts]
+) -> list[tuple[RunCounts, RunCounts | None]]:
+    """The runs that a series has a value of, in order of the repeats: each with the smaller run
+    that is subtracted, if one is."""
     by_size: dict[int, list[RunCounts]] = {}
     everything: list[RunCounts] = []
     for run in runs:
@@ -59,7 +68,7 @@ def build_series(
     match series.sizes:
         case (low, high):
             pairs = zip(by_size.get(low, []), by_size.get(high, []), strict=False)
-            return [reader.value(subject, more, less, series.key) for less, more in pairs]
+            return [(more, less) for less, more in pairs]
         case (size,):
             everything = by_size.get(size, [])
-    return [reader.value(subject, run, None, series.key) for run in everything]
+    return [(run, None) for run in everything]

@@ -1,0 +1,1 @@
+"""Why a gate over counts failed: the cells that grew, and records of what was counted."""

@@ -1,39 +1,26 @@
 """Measuring a check: attach once, repeat its workload, and return all that was counted."""
 
-import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from orchestrator.check.document.fillings import fill_workload, fillings_of
 from orchestrator.check.measurement import Measurement, Repeat, WorkloadTrouble
 from orchestrator.check.measuring.commands import CommandMaker
 from orchestrator.check.measuring.environment import describe_environment
 from orchestrator.check.measuring.identity import identify_metrics, identify_probes
 from orchestrator.check.measuring.repeater import Repeater, WorkloadFailed
-from orchestrator.check.measuring.users import WorkloadUser, find_user
-from orchestrator.check.measuring.wakeups import SignalWakeup
+from orchestrator.check.measuring.stage import set_stage
 from orchestrator.check.model import Check
-from orchestrator.check.processes.launcher import Launcher
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.policy.model import Policy
 from orchestrator.run.options import RunOptions
 from orchestrator.run.prepare import Prepared, prepare
 from orchestrator.run.signals import Signals
-from orchestrator.run.standing.probes import StandingProbes
 from orchestrator.run.standing.silence import make_silent
 
-__all__ = ["CleanupFailed", "RepeatProgress", "measure_check", "prepare_check"]
+__all__ = ["RepeatProgress", "measure_check", "prepare_check"]
 
 _BEYOND_TIMEOUT_NS = 1_000_000_000
-
-
-class CleanupFailed(Exception):
-    """Something of a check could not be removed from the kernel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,33 +64,12 @@ def measure_check(  # noqa: PLR0913  # what a measurement takes, each by its nam
     Raises Interrupted; PlanError for a command that is not there; HostError where the plan cannot
     be attached; CleanupFailed. No process and nothing in the kernel is left by any of them.
     """
-    user = find_user(check.workload.user, check.workload.position, environment)
     collected = _Collected()
-    with ExitStack() as stack:
-        scratch = _make_scratch(user)
-        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
-        helper = stack.enter_context(Launcher(scratch))
-        measured = stack.enter_context(Launcher())
-        makers = {
-            ops: _make_maker(check, user, scratch, ops, environment) for ops in check.workload.ops
-        }
-        _require_programs(makers[check.workload.ops[0]])
-        wakeup = stack.enter_context(SignalWakeup())
-        probes = stack.enter_context(StandingProbes(prepared, options, root_pid=measured.pid))
-        session = probes.session
+    with set_stage((check,), prepared, signals, options=options, environment=environment) as stage:
+        session = stage.probes.session
         program = prepared.choice.artifact.program
         identities = identify_probes(program, session.attached, session.skipped)
-        repeater = Repeater(
-            program=program,
-            probes=probes,
-            measured=measured,
-            helper=helper,
-            signals=signals,
-            wakeup=wakeup.fileno(),
-        )
-        _collect(check, repeater, makers, collected, on_repeat)
-    if trouble := probes.faults.describe():
-        raise CleanupFailed(trouble)
+        _collect(check, stage.repeater, stage.makers[0], collected, on_repeat)
     return Measurement(
         repeats=tuple(collected.repeats),
         probes=identities,
@@ -112,39 +78,6 @@ def measure_check(  # noqa: PLR0913  # what a measurement takes, each by its nam
         witness=collected.witness,
         trouble=collected.trouble,
     )
-
-
-def _make_scratch(user: WorkloadUser) -> Path:
-    """A folder of the user's, whose name is always as long: it is in arguments, which the kernel
-    copies."""
-    scratch = Path(tempfile.mkdtemp(prefix="probeplan-check-"))
-    with contextlib.suppress(PermissionError):  # it is ours then
-        os.chown(scratch, user.uid, user.gid)
-    return scratch
-
-
-def _make_maker(
-    check: Check, user: WorkloadUser, scratch: Path, ops: int, environment: Mapping[str, str]
-) -> CommandMaker:
-    values = fillings_of(check, scratch=str(scratch), ops=ops)
-    return CommandMaker(
-        workload=fill_workload(check.workload, values),
-        user=user,
-        here=check.here,
-        scratch=scratch,
-        inherited=environment,
-    )
-
-
-def _require_programs(maker: CommandMaker) -> None:
-    """Raise PlanError for the first command that setup cannot make: a program in the scratch folder
-    may not be there yet."""
-    workload = maker.workload
-    server = () if workload.serve is None else (workload.serve.run,)
-    witness = (workload.witness,) if workload.witness else ()
-    for argv in (*workload.setup, *server, workload.run, *witness, *workload.teardown):
-        if "/" not in argv[0]:
-            maker.make(argv)
 
 
 def _collect(

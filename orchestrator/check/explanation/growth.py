@@ -53,7 +53,7 @@ def find_growth(
     claim = read_claim(judged.expectation.that)
     runs = tuple(map(counted_from_repeat, measurement.repeats))
     stored = _list_recorded(check, claim, reader, measurement, baseline)
-    comparison = _Comparison(claim=claim, reader=reader, runs=runs, stored=stored)
+    comparison = _CellComparison(claim=claim, reader=reader, runs=runs, stored=stored)
     ops, each = check.workload.ops, judged.expectation.each
     listed = list_series(claim.subject, reader, (*runs, *stored), each=each, ops=ops)
     by_label = {series.label: series for series in listed}
@@ -123,7 +123,7 @@ def _list_recorded(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Comparison:
+class _CellComparison:
     """The runs of a check next to those of the baseline, cell by cell."""
 
     claim: Claim

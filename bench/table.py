@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bench.bounds import bounds
+from bench.checks import checks
 from bench.cost import cost
 from bench.drain import drain
 from bench.figures import Figure
@@ -36,5 +37,6 @@ TABLE: Mapping[str, Benchmark] = {
     "spans": Benchmark(summary="off-CPU time at full speed, a million live objects", run=spans),
     "bounds": Benchmark(summary="fused probes, detaching, the watchdog's memory", run=bounds),
     "governor": Benchmark(summary="a flood over limits.cpu, and the reaction", run=governor),
+    "checks": Benchmark(summary="what a check adds, and whether its counts repeat", run=checks),
     "lines": Benchmark(summary="rendering alone, from memory to memory", run=lines, root=False),
 }

@@ -37,6 +37,7 @@ EventKind = Literal[
     "check.started",
     "check.repeat",
     "check.verdict",
+    "check.explained",
     "check.finished",
 ]
 

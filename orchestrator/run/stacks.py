@@ -12,7 +12,7 @@ from orchestrator.symbols.frames import EMPTY_STACK, KnownStack, Stack
 if TYPE_CHECKING:
     from orchestrator.symbols.book import StackBook  # numpy, and only with stacks
 
-__all__ = ["Stacks"]
+__all__ = ["Stacks", "make_stack_book"]
 
 _FIRST_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 _PAUSE_NS = 10_000_000  # between looks at all of them: as soon as it costs little
@@ -32,7 +32,7 @@ class Stacks:
         """`expected`: the plan takes stacks, so that everything for them is loaded now."""
         self._read, self._output = read, output
         self._next_ns = 0
-        self._book: StackBook | None = _make_book() if expected else None
+        self._book: StackBook | None = make_stack_book() if expected else None
         if self._book is not None:
             self._book.prepare()
 
@@ -67,7 +67,7 @@ class Stacks:
         if not new:
             return
         if self._book is None:
-            self._book = _make_book()
+            self._book = make_stack_book()
         for known in self._book.learn(new):
             self._output.write_record("stack.named", **_stack_fields(known))
 
@@ -83,7 +83,8 @@ class Stacks:
         return 0 if self._book is None else self._book.unnamed
 
 
-def _make_book() -> "StackBook":
+def make_stack_book() -> "StackBook":
+    """An empty book, which names the stacks of processes in a child process."""
     from orchestrator.symbols.book import StackBook  # numpy, and only with stacks
     from orchestrator.symbols.isolated import IsolatedNames  # the same
 

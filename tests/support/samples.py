@@ -144,6 +144,24 @@ def lifecycle() -> dict[str, dict[str, Any]]:
                 }
             ],
         },
+        "check.explained": {
+            "check": "bulk", "expectation": "syncs", "compared_with": "baseline",
+            "cells": [
+                {
+                    "metric": "call.calls", "key": {"number": 74}, "names": {"number": "fsync"},
+                    "value": 5, "before": 4, "growth": 1,
+                }
+            ],
+            "cells_omitted": 0,
+            "records": [
+                {
+                    "ts": STAMP, "probe": "call", "time_unix_nano": 1_795_400_107_123_456_789,
+                    "cpu": 3, "pid": 4711, "tid": 4711, "comm": "python3", "weight": 1,
+                    "data": {"fd": 3, "ustack": ["fsync+0xb (libc.so.6)"], "number": "fsync"},
+                }
+            ],
+            "records_seen": 5, "no_records_because": None,
+        },
         "check.finished": {
             "check": "bulk", "exit_code": 0,
             "verdicts": {"ok": 1, "fail": 0, "inconclusive": 0, "workload": 0}, "warnings": [],

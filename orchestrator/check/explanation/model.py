@@ -46,7 +46,8 @@ class Growth:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptRecords:
     """Records of events that an expectation counts, as the log has them (event.recorded), at most
-    MAX_RECORDS. `seen`: how many there were of them in the records that were looked at;
+    MAX_RECORDS: those of cells that grew, or where there are none those of all its cells. `seen`:
+    how many there were of them in the records that were looked at;
     `unavailable_because`: why there are none, "" where there are, or there was nothing to see."""
 
     records: tuple[Mapping[str, Any], ...] = ()

@@ -7,13 +7,13 @@ from orchestrator.cells.cell import Cell
 from orchestrator.check.measurement import CellValue, CommandEnd, MeasuredCell, Repeat
 from orchestrator.check.processes.launcher import Ended
 from orchestrator.compile.program import KeyField, MetricSpec, Program
-from orchestrator.output.fields import decode_field
+from orchestrator.output.fields import RenderedField, decode_field
 from orchestrator.output.forms import TEXTS
 from orchestrator.run.report.ledger import find_imbalances
 from orchestrator.run.report.verdict import describe_losses
 from orchestrator.run.standing.probes import Stretch
 
-__all__ = ["make_repeat", "measure_cell", "probes_of_span"]
+__all__ = ["make_repeat", "measure_cell", "name_of_number", "probes_of_span", "value_of_field"]
 
 
 def make_repeat(  # noqa: PLR0913  # all that a repeat consists of
@@ -89,10 +89,10 @@ def measure_cell(spec: MetricSpec, cell: Cell) -> MeasuredCell:
     parts = () if cell.key is None else [(part, _raw(part, cell.key)) for part in spec.key]
     has_key = cell.key is not None or not spec.key
     return MeasuredCell(
-        key={part.name: _key_value(part, raw) for part, raw in parts} if has_key else None,
+        key={part.name: value_of_field(part, raw) for part, raw in parts} if has_key else None,
         value=values.get(spec.kind, count),
         count=count,
-        names={part.name: name for part, raw in parts if (name := _name_of_number(part, raw))},
+        names={part.name: name for part, raw in parts if (name := name_of_number(part, raw))},
         sum=cell.sum,
         min=cell.min,
         max=cell.max,
@@ -106,24 +106,25 @@ def _raw(part: KeyField, key: bytes) -> bytes:
     return key[part.offset : part.offset + part.size]
 
 
-def _is_hashed(part: KeyField) -> bool:
+def _is_hashed(part: RenderedField) -> bool:
     return part.presentation is not None and part.presentation.hashed
 
 
-def _stands_for_something(part: KeyField) -> bool:
+def _stands_for_something(part: RenderedField) -> bool:
     shown = part.presentation
     is_number = part.form not in (*TEXTS, "bool", "kstack", "ustack")
     return is_number and shown is not None and bool(shown.names or shown.form)
 
 
-def _key_value(part: KeyField, raw: bytes) -> CellValue:
+def value_of_field(part: RenderedField, raw: bytes) -> CellValue:
+    """The value of a part of a key, or of a record: a number as it is, whatever it stands for."""
     if _stands_for_something(part) and not _is_hashed(part):
         return int.from_bytes(raw, "little", signed=part.form[0] == "s")
     value = decode_field(part, raw)
     return tuple(value) if isinstance(value, list) else value
 
 
-def _name_of_number(part: KeyField, raw: bytes) -> str:
+def name_of_number(part: RenderedField, raw: bytes) -> str:
     """What the number of a key stands for; "" where it is just a number."""
     if not _stands_for_something(part) or _is_hashed(part):
         return ""

@@ -14,6 +14,7 @@ from orchestrator.check.measuring.commands import CommandMaker, cannot_start
 from orchestrator.check.measuring.figures import make_repeat
 from orchestrator.check.measuring.readiness import is_at_rest, make_test
 from orchestrator.check.model import Argv, Server, Workload
+from orchestrator.check.processes.held_exits import HeldExits
 from orchestrator.check.processes.launcher import CannotStart, Ended, Launcher, StartedProcess
 from orchestrator.compile.program import Program
 from orchestrator.run.signals import Signals
@@ -22,6 +23,7 @@ from orchestrator.run.standing.probes import StandingProbes, Stretch
 __all__ = ["Interrupted", "Repeater", "WorkloadFailed"]
 
 _READY_LOOK_S, _REST_S, _KILL_S = 0.01, 1.0, 10.0
+_STOP_LOOK_NS = 1_000_000
 
 
 class WorkloadFailed(Exception):
@@ -45,7 +47,8 @@ class Interrupted(Exception):
 class Repeater:
     """Repeats a workload. `measured`: the launcher whose descendants are the probes' target;
     `helper`: another one, for what is not measured; `wakeup`: a descriptor that can be read once a
-    signal has come."""
+    signal has come; `before_exit`: called before a process of the command ends (None: none is
+    held for it)."""
 
     program: Program
     probes: StandingProbes
@@ -53,6 +56,7 @@ class Repeater:
     helper: Launcher
     signals: Signals
     wakeup: int
+    before_exit: Callable[[], object] | None = None
 
     def repeat(self, maker: CommandMaker, ops: int) -> Repeat:
         """One repeat of the filled workload of `maker`. Raises WorkloadFailed, Interrupted, and
@@ -92,8 +96,7 @@ class Repeater:
         before_ns = self.measured.time_before(process)
         self._begin()
         began_ns = time.monotonic_ns()
-        self.measured.let_go(process)
-        self._wait([process.pidfd], began_ns + maker.workload.timeout_ns, self.probes.wait)
+        self._run_to_end(process, began_ns + maker.workload.timeout_ns)
         ended_ns = time.monotonic_ns()
         stretch = self.probes.end()
         ended, timed_out = self._end(self.measured, process)
@@ -106,6 +109,23 @@ class Repeater:
             ended=ended,
             command=_describe_end(ended, timed_out=timed_out),
         )
+
+    def _run_to_end(self, process: StartedProcess, until_ns: int) -> None:
+        """Let a stopped process go and wait until it has ended, or until `until_ns`."""
+        if self.before_exit is None:
+            self.measured.let_go(process)
+            self._wait([process.pidfd], until_ns, self.probes.wait)
+            return
+        held = HeldExits(process.pid, self.before_exit)
+        held.let_go()
+        try:
+            while (now_ns := time.monotonic_ns()) < until_ns:
+                held.handle_stops()
+                look_ns = min(until_ns, now_ns + _STOP_LOOK_NS)
+                if self._wait([process.pidfd], look_ns, self.probes.wait):
+                    break
+        finally:
+            held.release()
 
     def _begin(self) -> None:
         """Arm, once the launcher's own process is asleep: it is a part of the target."""

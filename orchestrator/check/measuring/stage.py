@@ -5,11 +5,12 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.backends.protocol import Session
 from orchestrator.check.document.fillings import fill_workload, fillings_of
 from orchestrator.check.measuring.commands import CommandMaker
 from orchestrator.check.measuring.repeater import Repeater
@@ -20,7 +21,7 @@ from orchestrator.check.processes.launcher import Launcher
 from orchestrator.run.options import RunOptions
 from orchestrator.run.prepare import Prepared
 from orchestrator.run.signals import Signals
-from orchestrator.run.standing.probes import StandingProbes
+from orchestrator.run.standing.probes import StandingProbes, StretchRecords
 
 __all__ = ["CleanupFailed", "Stage", "set_stage"]
 
@@ -40,16 +41,19 @@ class Stage:
 
 
 @contextmanager
-def set_stage(  # what a measurement takes, each by its name
+def set_stage(  # noqa: PLR0913  # what a measurement takes, each by its name
     sides: Sequence[Check],
     prepared: Prepared,
     signals: Signals,
     *,
     options: RunOptions,
     environment: Mapping[str, str],
+    records: Callable[[Session], StretchRecords] | None = None,
+    before_exit: Callable[[], object] | None = None,
 ) -> Iterator[Stage]:
     """Everything in place for repeats of the workload of a check, or of sides of it that differ in
-    the values of its params. Raises PlanError for a command that is not there, HostError where the
+    the values of its params. `records` as StandingProbes has it,
+    `before_exit` as Repeater. Raises PlanError for a command that is not there, HostError where the
     plan cannot be attached; afterwards CleanupFailed."""
     workload = sides[0].workload
     user = find_user(workload.user, workload.position, environment)
@@ -62,7 +66,7 @@ def set_stage(  # what a measurement takes, each by its name
         for own in makers:
             _require_programs(own[workload.ops[0]])
         wakeup = stack.enter_context(SignalWakeup())
-        probes = StandingProbes(prepared, options, root_pid=measured.pid)
+        probes = StandingProbes(prepared, options, root_pid=measured.pid, records=records)
         stack.enter_context(probes)
         repeater = Repeater(
             program=prepared.choice.artifact.program,
@@ -71,6 +75,7 @@ def set_stage(  # what a measurement takes, each by its name
             helper=helper,
             signals=signals,
             wakeup=wakeup.fileno(),
+            before_exit=before_exit,
         )
         yield Stage(repeater=repeater, probes=probes, makers=makers)
     if trouble := probes.faults.describe():

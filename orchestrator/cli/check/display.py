@@ -1,7 +1,7 @@
 """What `probeplan check` shows to people while it measures and once it has judged."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.messages import print_error
@@ -37,11 +37,22 @@ class RepeatLine:
 
 def print_verdict(verdict: "CheckVerdict", measurement: "Measurement") -> None:
     """The table of a check, and what there is to say of it."""
+    from orchestrator.check.report.rows import HEADINGS, list_remarks, list_rows
+
+    title = f"{verdict.check.name}: {_describe(verdict.check)}"
+    print_table(title, HEADINGS, ((row.texts, row.is_good) for row in list_rows(verdict)))
+    for remark in (*list_remarks(verdict), *_list_costs(measurement)):
+        print_error(f"  {remark}")
+
+
+def print_table(
+    title: str, headings: Sequence[str], rows: Iterable[tuple[Sequence[str], bool]]
+) -> None:
+    """A table on standard error; each row with whether it is good."""
     if sys.stderr is None:
         return
     from rich.console import Console  # 23 ms, once all is measured
 
-    from orchestrator.check.report.rows import HEADINGS, list_remarks, list_rows
     from orchestrator.output.terminal.human_units import make_printable
     from orchestrator.output.terminal.progress import measure_terminal
     from orchestrator.output.terminal.tables import WARNING, make_table
@@ -56,14 +67,11 @@ def print_verdict(verdict: "CheckVerdict", measurement: "Measurement") -> None:
         markup=False,
         emoji=False,
     )
-    table = make_table([HEADINGS[0]], list(HEADINGS[1:]))
-    for row in list_rows(verdict):
-        style = None if row.is_good else WARNING
-        table.add_row(*map(make_printable, row.texts), style=style)
-    console.print(f"{make_printable(verdict.check.name)}: {_describe(verdict.check)}")
+    table = make_table([headings[0]], list(headings[1:]))
+    for texts, is_good in rows:
+        table.add_row(*map(make_printable, texts), style=None if is_good else WARNING)
+    console.print(make_printable(title))
     console.print(table)
-    for remark in (*list_remarks(verdict), *_list_costs(measurement)):
-        print_error(f"  {remark}")
 
 
 def _describe(check: "Check") -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.check.display import RepeatLine, print_verdict
+from orchestrator.cli.check.failures import FailureExplainer, print_explanation
 from orchestrator.cli.messages import print_error, print_message, print_note
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.output.log import Level
@@ -17,6 +18,7 @@ from orchestrator.output.run_output import RunOutput
 from orchestrator.policy.model import Policy
 
 if TYPE_CHECKING:
+    from orchestrator.check.baseline.model import Baseline
     from orchestrator.check.measurement import Measurement
     from orchestrator.check.measuring.measure import RepeatProgress
     from orchestrator.check.model import Check
@@ -75,10 +77,13 @@ class Invocation:
         verdict = judge_check(check, measurement, baseline, constants)
         written = self._update(verdict, measurement)
         if written:
-            verdict = judge_check(check, measurement, read_baseline(check.baseline), constants)
+            baseline = read_baseline(check.baseline)
+            verdict = judge_check(check, measurement, baseline, constants)
         codes = verdict.list_exit_codes(inconclusive=self.args.on_inconclusive)
-        _write_verdict(output, verdict, codes, written=written, began_ns=began_ns)
+        _write_verdicts(output, verdict)
         print_verdict(verdict, measurement)
+        self._explain(output, verdict, measurement, baseline, constants)
+        _write_finished(output, verdict, codes, written=written, began_ns=began_ns)
         if written:
             print_message(f"{check.name}: recorded in {check.baseline}; review and commit it")
         return codes + ([4] if output.why_failed else [])
@@ -110,6 +115,29 @@ class Invocation:
         finally:
             line.hide()
 
+    def _explain(
+        self,
+        output: RunOutput,
+        verdict: "CheckVerdict",
+        measurement: "Measurement",
+        baseline: "Baseline | None",
+        constants: Mapping[str, int],
+    ) -> None:
+        """Report and show why gates over counts failed."""
+        from orchestrator.check.report.explained import explained_fields
+
+        explainer = FailureExplainer(
+            facts=self.facts,
+            policies=self.policies,
+            signals=self.signals,
+            backend=self.args.backend,
+            constants=constants,
+        )
+        for explanation in explainer.explain(verdict, measurement, baseline):
+            fields = explained_fields(verdict.check, explanation)
+            output.write_record("check.explained", "warning", **fields)
+            print_explanation(explanation)
+
     def _update(self, verdict: "CheckVerdict", measurement: "Measurement") -> bool:
         """Write the baseline if that is asked for and allowed; whether it was written."""
         if not self.args.update:
@@ -130,20 +158,25 @@ class Invocation:
         )
 
 
-def _write_verdict(
-    output: RunOutput, verdict: "CheckVerdict", codes: list[int], *, written: bool, began_ns: int
-) -> None:
-    """The records of what a check came to. `codes`: the exit codes that it asks for."""
-    from orchestrator.check.report.records import finished_fields, verdict_fields
+def _write_verdicts(output: RunOutput, verdict: "CheckVerdict") -> None:
+    """The records of what each expectation came to."""
+    from orchestrator.check.report.records import verdict_fields
 
-    check = verdict.check
     for judged in verdict.expectations:
         level: Level = "info" if judged.verdict == "ok" else "warning"
-        output.write_record("check.verdict", level, **verdict_fields(check, judged))
+        output.write_record("check.verdict", level, **verdict_fields(verdict.check, judged))
+
+
+def _write_finished(
+    output: RunOutput, verdict: "CheckVerdict", codes: list[int], *, written: bool, began_ns: int
+) -> None:
+    """The record of what the check came to. `codes`: the exit codes that it asks for."""
+    from orchestrator.check.report.records import finished_fields
+
     fields = finished_fields(
         verdict,
         exit_codes=codes,
-        baseline=str(check.baseline) if written else None,
+        baseline=str(verdict.check.baseline) if written else None,
         duration_ns=time.monotonic_ns() - began_ns,
     )
     output.write_record("check.finished", "warning" if any(codes) else "info", **fields)

@@ -27,7 +27,8 @@ examples:
 The workload runs as the user who called sudo, with a clean environment, in a scratch folder that is
 removed afterwards. Verdicts: ok, fail, inconclusive (the figures prove neither: the reason is
 said), workload (the command failed). Baselines are written by --update alone, and under CI=true
-only with --ci-writes.
+only with --ci-writes. Where a gate over counts fails, the workload runs once more, with records:
+the cells that grew are shown, and up to 20 events.
 
 exit codes, the first that applies:
   6  internal or cleanup failure       5  the workload failed

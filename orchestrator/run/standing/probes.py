@@ -4,11 +4,12 @@ Nothing is written and nothing is limited but by time: the plan makes no records
 observes, and while they count this process sleeps, unless a buffer fills.
 """
 
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from orchestrator.accounting.count import Count, add_counts
 from orchestrator.backends.descriptor_poll import poll_descriptors
@@ -20,14 +21,14 @@ from orchestrator.run.metrics.open_spans import count_open_spans
 from orchestrator.run.metrics.reading import Totals
 from orchestrator.run.options import RunOptions
 from orchestrator.run.prepare import Prepared
-from orchestrator.run.report.account import Account, settle_account
+from orchestrator.run.report.account import Account, RecordStream, settle_account
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.ledger import Delivery
 from orchestrator.run.safety.leftovers import clean_up_dead_runs
 from orchestrator.run.teardown import detach_all
 from orchestrator.run.watched_names import WatchedNames
 
-__all__ = ["StandingProbes", "Stretch"]
+__all__ = ["StandingProbes", "Stretch", "StretchRecords"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +48,28 @@ class Stretch:
     would_have: str | None
 
 
+class StretchRecords(RecordStream, Protocol):
+    """What becomes of the records of stretches. `pause_s`: they are read so often at least."""
+
+    @property
+    def pause_s(self) -> float: ...
+
+
 class StandingProbes:
     """The probes of a plan that `make_silent` made, attached while entered. `root_pid`: a process
-    whose descendants are the target. Raises what attaching raises, with all undone."""
+    whose descendants are the target; `records`: makes what takes the records, of a plan that makes
+    some. Raises what attaching raises, with all undone."""
 
-    def __init__(self, prepared: Prepared, options: RunOptions, *, root_pid: int) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        options: RunOptions,
+        *,
+        root_pid: int,
+        records: Callable[[Session], StretchRecords] | None = None,
+    ) -> None:
+        self._make_records = records or _Unrecorded
+        self._records: StretchRecords | None = None
         self._prepared, self._options, self._root_pid = prepared, options, root_pid
         self._program = prepared.choice.artifact.program
         self._faults = Faults()
@@ -100,6 +118,7 @@ class StandingProbes:
             choice.artifact, self._prepared.facts, self._groundwork.attach_options()
         )
         self._names = WatchedNames(self._program, self._session.detach_probe)
+        self._records = self._make_records(self._session)
 
     def _detach(self) -> None:
         if self._session is not None:
@@ -122,13 +141,14 @@ class StandingProbes:
     def wait(self, descriptors: Sequence[int], until_ns: int) -> Sequence[int]:
         """Sleep until some of `descriptors` can be read, and return these; none at `until_ns`
         (CLOCK_MONOTONIC). What fills the buffers meanwhile is read."""
+        assert self._records is not None, "the probes are attached while entered"
         while not (readable := poll_descriptors(descriptors, 0)):
             left_ns = until_ns - time.monotonic_ns()
             if left_ns <= 0:
                 break
-            self.session.wait(left_ns / 1e9, descriptors)
+            self.session.wait(min(left_ns / 1e9, self._records.pause_s), descriptors)
             if not (readable := poll_descriptors(descriptors, 0)):
-                _Unrecorded(self.session).read_all()
+                self._records.read_all()
         return readable
 
     def end(self) -> Stretch:
@@ -137,12 +157,13 @@ class StandingProbes:
         assert armed is not None, "end follows begin"
         assert self._groundwork is not None
         assert self._names is not None
+        assert self._records is not None
         ended_ns = time.monotonic_ns()
         session.disarm()
         self._groundwork.guard.set_deadline(0)
         self._armed = None
         now = session.expenses()
-        account = settle_account(session, _Unrecorded(session), self._program, session.attached)
+        account = settle_account(session, self._records, self._program, session.attached)
         self._names.look()
         duration_ns = self._program.limits.duration_ns
         return Stretch(
@@ -158,8 +179,10 @@ class StandingProbes:
 
 
 class _Unrecorded:
-    """The records of a plan that makes none (report.account.RecordStream): reading them counts
-    events, where a backend does so in user space."""
+    """The records of a plan that makes none: reading them counts events, where a backend does so in
+    user space."""
+
+    pause_s = math.inf
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -165,3 +165,77 @@ def test_the_example_holds(folder: Folder) -> None:
     ran = folder.run(str(ROOT / "examples" / "checks"), code=0)
     assert set(verdicts(ran).values()) == {"ok"}
     assert series(ran, "syncs")["values"] == [4, 4, 4]
+
+
+# ---------------------------------------------------------------- why a gate failed
+
+SYNCS = """
+apiVersion: probeplan/v1
+kind: ProbeCheck
+metadata: {name: steps, summary: for tests}
+params: {n: {type: int, default: 2}}
+plan:
+  probes:
+    call:
+      attach: "tracepoint:raw_syscalls:sys_enter"
+      let: {number: 'label(args.id, "SYS_")'}
+      metrics: {calls: {count: true, by: [number]}}
+    sync: {attach: "syscall:fsync", metrics: {calls: {count: true, by: [comm]}}}
+workload:
+  run: [sh, -c, "python3 $(here)/syncs.py $(params.n); exit $?"]
+  repeats: 2
+expect:
+"""
+SCRIPT = """
+import os, sys
+files = [os.open(name, os.O_CREAT | os.O_RDWR) for name in "ab"]
+for number in range(int(sys.argv[1])): os.fsync(files[number == 2])
+"""
+
+
+def test_one_more_fsync_is_explained_by_its_process_its_file_and_its_stack(folder: Folder) -> None:
+    """Of a child that ends at once: it is held until its stack has names."""
+    (folder.path / "syncs.py").write_text(SCRIPT)
+    gates = "few: sync.calls <= baseline\nall: call.calls <= baseline"
+    ran = folder.check(gates, "--update", "new", text=SYNCS, code=0)
+    assert ran.of_kind("check.explained") == []
+    ran = folder.check(gates, "--set", "n=3", text=SYNCS, code=1)
+    few, every = ran.of_kind("check.explained")
+    assert (few["expectation"], few["compared_with"]) == ("few", "baseline")
+    [cell] = few["cells"]
+    assert cell["key"] == {"comm": "python3"}
+    assert (cell["value"], cell["before"], cell["growth"]) == (3, 2, 1)
+    assert few["records_seen"] == 3
+    first, second, added = few["records"]
+    assert first["comm"] == added["comm"] == "python3"
+    assert first["data"]["fd"] == second["data"]["fd"] == added["data"]["fd"] - 1
+    assert added["data"]["ustack"][0].startswith("fsync+")
+    [cell] = every["cells"]
+    assert (cell["names"], cell["growth"]) == ({"number": "fsync"}, 1)
+    assert [one["data"]["number"] for one in every["records"]] == ["fsync"] * 3
+    assert "+1" in folder.errors
+
+
+def test_a_further_repeat_that_fails_says_so_and_changes_no_verdict(folder: Folder) -> None:
+    (folder.path / "syncs.py").write_text(
+        SCRIPT + "os.mkdir(f'{sys.path[0]}/{len(os.listdir(sys.path[0]))}')\n"
+        "sys.exit(5 if len(os.listdir(sys.path[0])) > 5 else 0)\n"  # 2 files, 1 + 2 + 1 repeats
+    )
+    ran = folder.check("none: sync.calls == 0", text=SYNCS, code=1)
+    assert verdicts(ran) == {"none": "fail"}
+    [explained] = ran.of_kind("check.explained")
+    assert [cell["growth"] for cell in explained["cells"]] == [2]
+    assert explained["records"] == []
+    assert "'sh' ended with status 5" in explained["no_records_because"]
+
+
+def test_a_warning_is_explained_too_and_what_holds_is_not(folder: Folder) -> None:
+    (folder.path / "syncs.py").write_text(SCRIPT)
+    ran = folder.check(
+        "none: {that: sync.calls == 0, severity: warn}\nfew: sync.calls <= 2",
+        "--backend",
+        "bcc",
+        text=SYNCS,
+        code=0,
+    )
+    assert [line["expectation"] for line in ran.of_kind("check.explained")] == ["none"]

@@ -2,13 +2,20 @@
 
 import json
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from orchestrator.check.explanation.model import Explanation, GrownCell, Growth, KeptRecords
 from orchestrator.check.measurement import CommandEnd, WorkloadTrouble
 from orchestrator.check.measuring.measure import RepeatProgress
+from orchestrator.check.report.explained import (
+    explained_fields,
+    list_cell_rows,
+    list_record_lines,
+)
 from orchestrator.check.report.records import (
     finished_fields,
     repeat_fields,
@@ -107,3 +114,79 @@ def test_what_went_wrong_is_said_below_the_table() -> None:
     trouble = WorkloadTrouble(stage="setup", message="'false' ended with status 1")
     verdict = judge("write.calls <= 5", (), trouble=trouble)
     assert any("setup: 'false' ended with status 1" in text for text in list_remarks(verdict))
+
+
+# ---------------------------------------------------------------- explanations
+
+RECORD = {
+    "ts": "2026-11-23T02:15:07.123456789Z",
+    "probe": "write",
+    "time_unix_nano": 1,
+    "cpu": 0,
+    "pid": 7,
+    "tid": 7,
+    "comm": "make",
+    "weight": 1,
+    "data": {"fd": 3, "ustack": ["write+0x1 (libc.so.6)"], "failed": True},
+}
+
+
+def explanation(**changes: Any) -> Explanation:
+    cells = (
+        GrownCell(
+            metric="write.calls",
+            key={"number": 1, "ustack": ("write+0x1 (libc.so.6)", "main+0x5 (make)")},
+            names={"number": "write"},
+            value=Fraction(1205),
+            before=Fraction(5),
+        ),
+        GrownCell(metric="x.y", key={}, names={}, value=Fraction(1, 2), before=None),
+    )
+    fields: dict[str, Any] = {
+        "expectation": good_check("write.calls == 0").expectations[0],
+        "growth": Growth(compared_with="baseline", cells=cells, omitted=2),
+        "records": KeptRecords(records=(RECORD, RECORD), seen=1200),
+    }
+    return Explanation(**{**fields, **changes})
+
+
+def test_an_explanation_is_a_record_as_the_schema_says() -> None:
+    fields = explained_fields(good_check("write.calls == 0"), explanation())
+    require_valid("check.explained", fields)
+    assert fields["cells"][0]["key"]["ustack"] == ["write+0x1 (libc.so.6)", "main+0x5 (make)"]
+    assert [cell["growth"] for cell in fields["cells"]] == [1200, None]
+    none = KeptRecords(unavailable_because="the further repeat failed: 'make' ended with status 2")
+    fields = explained_fields(good_check("write.calls == 0"), explanation(records=none))
+    require_valid("check.explained", fields)
+    assert "status 2" in fields["no_records_because"]
+
+
+def test_cells_that_grew_have_their_names_and_a_sign() -> None:
+    assert list(list_cell_rows(explanation())) == [
+        (
+            "write.calls (number write, ustack write+0x1 (libc.so.6) < main+0x5 (make))",
+            "1,205",
+            "5",
+            "+1,200",
+        ),
+        ("x.y", "0.5", "", ""),
+    ]
+
+
+def test_equal_records_are_one_line_and_their_stack_is_below() -> None:
+    assert list(list_record_lines(explanation())) == [
+        "2 of 1,200 such events of one more repeat:",
+        "  2 times write make (pid 7): fd=3 failed=true",
+        "    write+0x1 (libc.so.6)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("records", "line"),
+    [
+        (KeptRecords(), "one more repeat had no such event"),
+        (KeptRecords(unavailable_because="it took too long"), "no records: it took too long"),
+    ],
+)
+def test_where_there_are_no_records_it_says_why(records: KeptRecords, line: str) -> None:
+    assert list(list_record_lines(explanation(records=records))) == [line]

@@ -1,0 +1,168 @@
+"""One more repeat of a workload that broke its bounds, with records: what was it that counted?
+
+It decides nothing. Where it cannot be measured, or its plan cannot make records, it says why.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from orchestrator.backends.protocol import Session
+from orchestrator.check.expectation.references import MetricReference
+from orchestrator.check.explanation.model import KeptRecords
+from orchestrator.check.explanation.recording import ExtraField, make_recording
+from orchestrator.check.explanation.selection import RecordSelection
+from orchestrator.check.measurement import Measurement
+from orchestrator.check.measuring.record_keeper import RecordKeeper
+from orchestrator.check.measuring.repeater import WorkloadFailed
+from orchestrator.check.measuring.stage import set_stage
+from orchestrator.check.model import Check
+from orchestrator.check.processes.launcher import LauncherGone
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.findings import HostError, PlanError
+from orchestrator.policy.model import Policy
+from orchestrator.run.options import RunOptions
+from orchestrator.run.prepare import Prepared, prepare
+from orchestrator.run.signals import Signals
+
+__all__ = ["record_again"]
+
+_BEYOND_TIMEOUT_NS = 1_000_000_000
+
+
+def record_again(  # noqa: PLR0913  # what a repeat takes, each by its name
+    check: Check,
+    measurement: Measurement,
+    selections: Sequence[RecordSelection],
+    facts: KernelFacts,
+    policies: Sequence[Policy],
+    signals: Signals,
+    *,
+    options: RunOptions,
+    backend: str = "auto",
+    environment: Mapping[str, str] = os.environ,
+) -> list[KeptRecords]:
+    """The records that each of `selections` chooses of one more repeat, in their order. Raises
+    Interrupted and CleanupFailed; whatever else goes wrong is the reason why there are none."""
+    preparing = _Preparing(check, measurement, selections, facts, policies, backend)
+    try:
+        prepared = preparing.prepare()
+    except (PlanError, HostError) as error:
+        return _none_because(_first_line(error), selections)
+    if not prepared.choice.artifact.program.emits:
+        return _none_because(
+            "the policies of this host allow only the plan's own records, and it "
+            "makes none of these probes",
+            selections,
+        )
+    try:
+        return _repeat_once(check, prepared, selections, signals, options, environment)
+    except (WorkloadFailed, LauncherGone, PlanError, HostError, OSError) as failed:
+        return _none_because(f"the further repeat failed: {_first_line(failed)}", selections)
+
+
+def _repeat_once(  # noqa: PLR0913  # as record_again
+    check: Check,
+    prepared: Prepared,
+    selections: Sequence[RecordSelection],
+    signals: Signals,
+    options: RunOptions,
+    environment: Mapping[str, str],
+) -> list[KeptRecords]:
+    program = prepared.choice.artifact.program
+    keepers: list[RecordKeeper] = []
+
+    def make_keeper(session: Session) -> RecordKeeper:
+        keepers.append(RecordKeeper(session, program, selections))
+        return keepers[0]
+
+    def name_stacks() -> None:
+        keepers[0].read_all()
+
+    try:
+        with set_stage(
+            (check,),
+            prepared,
+            signals,
+            options=options,
+            environment=environment,
+            records=make_keeper,
+            before_exit=name_stacks if _takes_user_stacks(prepared) else None,
+        ) as stage:
+            ops = max(check.workload.ops)
+            stage.repeater.repeat(stage.makers[0][ops], ops)
+            return keepers[0].list_kept()
+    finally:
+        for keeper in keepers:
+            keeper.close()
+
+
+def _takes_user_stacks(prepared: Prepared) -> bool:
+    emits = prepared.choice.artifact.program.emits
+    return any(part.form == "ustack" for emit in emits for part in emit.fields)
+
+
+def _none_because(why: str, selections: Sequence[RecordSelection]) -> list[KeptRecords]:
+    return [KeptRecords(unavailable_because=why) for _ in selections]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+# ---------------------------------------------------------------- the plan
+
+
+@dataclass(frozen=True, slots=True)
+class _Preparing:
+    """Prepares the plan that records, with as much besides as this host can take."""
+
+    check: Check
+    measurement: Measurement
+    selections: Sequence[RecordSelection]
+    facts: KernelFacts
+    policies: Sequence[Policy]
+    backend: str
+
+    @property
+    def references(self) -> tuple[MetricReference, ...]:
+        """All metrics that the failed expectations read."""
+        return tuple(one for selection in self.selections for one in selection.references)
+
+    def prepare(self) -> Prepared:
+        """The plan with every field besides with which it can still be attached. Raises PlanError
+        and HostError."""
+        best = self._try(())
+        taken: list[ExtraField] = []
+        for one in self._list_extra():
+            try:
+                best = self._try((*taken, one))
+            except (PlanError, HostError):
+                continue
+            taken.append(one)
+        return best
+
+    def _try(self, extra: Sequence[ExtraField]) -> Prepared:
+        plan = make_recording(
+            self.check.plan,
+            self.references,
+            extra=extra,
+            duration_ns=self.check.workload.timeout_ns + _BEYOND_TIMEOUT_NS,
+            only_recorded=bool(self.policies),
+        )
+        return prepare(plan, self.facts, self.policies, backend=self.backend, follow_children=True)
+
+    def _list_extra(self) -> Iterator[ExtraField]:
+        """What else there is to know: the file of a system call, and the way there, of the program and for
+        what the kernel does also in it. Policies allow a plan for what it records, so that under
+        them nothing is added."""
+        if self.policies:
+            return
+        spans = {span.name for span in self.check.plan.spans}
+        for owner in dict.fromkeys(one.owner for one in self.references):
+            if owner in spans:
+                continue
+            yield ExtraField(owner, "fd", "args.fd")
+            yield ExtraField(owner, "ustack", "ustack")
+            if self.measurement.probes[owner].place == "kernel-side":
+                yield ExtraField(owner, "kstack", "kstack")

@@ -1,0 +1,115 @@
+"""What explains a failure, as a record of the log and as rows for people. Pure."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+from orchestrator.check.explanation.model import Explanation, GrownCell
+from orchestrator.check.model import Check
+from orchestrator.check.report.rows import show_number
+
+__all__ = ["CELL_HEADINGS", "explained_fields", "list_cell_rows", "list_record_lines"]
+
+CELL_HEADINGS = ("cell", "now", "before", "growth")
+_SHOWN_FRAMES = 8
+_SHOWN_TEXT = 200  # characters of a value
+
+
+def explained_fields(check: Check, explanation: Explanation) -> dict[str, Any]:
+    """The fields of check.explained."""
+    growth, kept = explanation.growth, explanation.records
+    return {
+        "check": check.name,
+        "expectation": explanation.expectation.name,
+        "compared_with": growth.compared_with,
+        "cells": [_cell_fields(cell) for cell in growth.cells],
+        "cells_omitted": growth.omitted,
+        "records": [dict(record) for record in kept.records],
+        "records_seen": kept.seen,
+        "no_records_because": kept.unavailable_because or None,
+    }
+
+
+def _cell_fields(cell: GrownCell) -> dict[str, Any]:
+    return {
+        "metric": cell.metric,
+        "key": {
+            name: list(part) if isinstance(part, tuple) else part for name, part in cell.key.items()
+        },
+        "names": dict(cell.names),
+        "value": _number(cell.value),
+        "before": None if cell.before is None else _number(cell.before),
+        "growth": None if cell.growth is None else _number(cell.growth),
+    }
+
+
+def _number(value: Fraction) -> int | float:
+    return value.numerator if value.denominator == 1 else float(value)
+
+
+# ---------------------------------------------------------------- for people
+
+
+def list_cell_rows(explanation: Explanation) -> Iterator[tuple[str, ...]]:
+    """The texts of each cell, in the order of CELL_HEADINGS."""
+    for cell in explanation.growth.cells:
+        growth = "" if cell.growth is None else show_number(cell.growth)
+        yield (
+            _name_cell(cell),
+            show_number(cell.value),
+            "" if cell.before is None else show_number(cell.before),
+            growth if growth.startswith("-") or not growth else f"+{growth}",
+        )
+
+
+def _name_cell(cell: GrownCell) -> str:
+    parts = [f"{name} {_show(cell.names.get(name, part))}" for name, part in cell.key.items()]
+    return f"{cell.metric} ({', '.join(parts)})" if parts else cell.metric
+
+
+def list_record_lines(explanation: Explanation) -> Iterator[str]:
+    """The records, a line each, its stacks on lines below."""
+    kept = explanation.records
+    if kept.unavailable_because:
+        yield f"no records: {kept.unavailable_because}"
+        return
+    if not kept.records:
+        yield "one more repeat had no such event"
+        return
+    texts = Counter(tuple(_describe(record)) for record in kept.records)
+    yield f"{len(kept.records)} of {kept.seen:,} such events of one more repeat:"
+    for (first, *stack), times in texts.items():
+        yield f"  {first}" if times == 1 else f"  {times} times {first}"
+        yield from stack
+
+
+def _describe(record: Mapping[str, Any]) -> Iterator[str]:
+    """What happened, and the frames of its stacks."""
+    yield _describe_values(record)
+    for name, part in record["data"].items():
+        if _is_stack(name, part):
+            yield from (f"    {frame}" for frame in part[:_SHOWN_FRAMES])
+            if len(part) > _SHOWN_FRAMES:
+                yield f"    … and {len(part) - _SHOWN_FRAMES} more"
+
+
+def _is_stack(name: str, part: Any) -> bool:
+    return isinstance(part, list) and name.rpartition(".")[2] in ("kstack", "ustack")
+
+
+def _describe_values(record: Mapping[str, Any]) -> str:
+    task = f" {record['comm']} (pid {record['pid']})" if "comm" in record else ""
+    values = (
+        f"{name}={_show(part)}"
+        for name, part in record["data"].items()
+        if not _is_stack(name, part)
+    )
+    return f"{record['probe']}{task}: {' '.join(values)}".rstrip(": ")
+
+
+def _show(part: Any) -> str:
+    if isinstance(part, tuple | list):
+        return " < ".join(map(str, part[:_SHOWN_FRAMES])) or "none"
+    text = str(part).lower() if isinstance(part, bool) else "unknown" if part is None else str(part)
+    return text if len(text) <= _SHOWN_TEXT else f"{text[:_SHOWN_TEXT]}…"

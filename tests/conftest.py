@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 pytest.register_assert_rewrite("tests.recipes", "tests.support.product")
 
 pytest_plugins = [
+    "pytester",
     "tests.support.flaky",
     "tests.support.guests",
     "tests.support.requirements",

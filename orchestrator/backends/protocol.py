@@ -174,6 +174,17 @@ class MetricsReading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeSwitch:
+    """Memory by which any process that has mapped it switches the probes of an armed session,
+    without a system call. `descriptor`: of a file that is mapped from its start for `size` bytes;
+    `words`: what its first words of 64 bits are while the probes are on. All 0: they are off."""
+
+    descriptor: int
+    size: int
+    words: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSpans:
     """The spans that are open, one in each of n rows: `weight` by sampling; `since`, when it was
     started (CLOCK_MONOTONIC ns; 0 if the plan does not use it); `nulls`, a bit for each kept value
@@ -249,6 +260,9 @@ class Session(Protocol):
     def resume(self, probes: Collection[int]) -> None:
         """Switch paused probes on again; call it once their earlier records are read. Calls that
         began before are not paired with returns after."""
+
+    def find_switch(self) -> ProbeSwitch | None:
+        """The memory that switches the probes; None where this backend has none."""
 
     def wait(self, timeout_s: float, also: Sequence[int] = ()) -> None:
         """Sleep until there may be records, at most `timeout_s`; cheap whether idle or busy.

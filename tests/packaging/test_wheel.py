@@ -113,6 +113,13 @@ def test_installed_plans_are_in_order(installed: Path) -> None:
     _run(installed, "probeplan", "lint", str(plans))
 
 
+def test_pytest_loads_the_plugin_of_an_installed_probeplan(installed: Path) -> None:
+    options = ("-p", "no:cacheprovider", "-c", "/dev/null")
+    assert "@pytest.mark.probeplan(plan, " in _run(
+        installed, "python", "-m", "pytest", "--markers", *options
+    )
+
+
 @pytest.mark.root
 @pytest.mark.parametrize(
     ("backend", "plan"), [("bcc", "opens"), ("tracefs", "page-faults --set sample=1/1")]

@@ -14,6 +14,7 @@ from typing import Protocol, Self
 from orchestrator.accounting.count import Count, add_counts
 from orchestrator.backends.descriptor_poll import poll_descriptors
 from orchestrator.backends.protocol import Expense, Session
+from orchestrator.compile.program import Program
 from orchestrator.run.arming import Armed, arm
 from orchestrator.run.cost.observed import describe_excess
 from orchestrator.run.groundwork import Groundwork, draw_run_id, lay_groundwork
@@ -107,6 +108,11 @@ class StandingProbes:
         assert self._session is not None, "the probes are attached while entered"
         return self._session
 
+    @property
+    def program(self) -> Program:
+        """What is attached."""
+        return self._program
+
     def _attach(self) -> None:
         for leftovers in clean_up_dead_runs(directories=self._options.journals):
             self._options.notify(str(leftovers))
@@ -128,13 +134,16 @@ class StandingProbes:
 
     # -- one stretch ---------------------------------------------------------------------------
 
-    def begin(self) -> int:
-        """Count from now on, from zero; returns the time (CLOCK_MONOTONIC, ns)."""
+    def begin(self, *, held: bool = False) -> int:
+        """Count from now on, from zero; returns the time (CLOCK_MONOTONIC, ns). `held`: from when
+        the probes are switched on by the memory that `Session.find_switch` returns."""
         assert self._groundwork is not None, "the probes are attached while entered"
         if not self._is_fresh:
             self.session.clear()
         self._is_fresh = False
         self._expenses = self.session.expenses()
+        if held:
+            self.session.pause(range(len(self._program.probes)))
         self._armed = arm(self.session, self._program, self._groundwork.guard)
         return time.monotonic_ns()
 

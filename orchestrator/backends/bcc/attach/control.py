@@ -61,6 +61,10 @@ class ControlElement:
         self._enable()
         return self._removed
 
+    def words_when_on(self) -> tuple[int, ...]:
+        """The element's first words while all probes are on that were not removed."""
+        return self._split_bits(self._bits_of_all() & ~self._bits_of(self._removed))
+
     def set_sampling(self, probe: int, every: int) -> None:
         """Keep one of `every` events. All programs read this word: each CPU then draws a new first
         gap."""
@@ -88,13 +92,20 @@ class ControlElement:
 
     def _enable(self) -> None:
         """Set a bit for each probe that is neither paused nor removed, unless all are disarmed."""
-        program = self._layout.program
-        stopped = program.limits.at_cap == "stop" and self.is_capped()
+        stopped = self._layout.program.limits.at_cap == "stop" and self.is_capped()
         if self._armed and not stopped:
-            off = self._paused | self._removed
-            self._write_enabled(
-                sum(1 << probe.index for probe in program.probes if probe.index not in off)
-            )
+            off = self._bits_of(self._paused | self._removed)
+            self._write_enabled(self._bits_of_all() & ~off)
+
+    def _bits_of_all(self) -> int:
+        return self._bits_of(probe.index for probe in self._layout.program.probes)
+
+    @staticmethod
+    def _bits_of(probes: Iterable[int]) -> int:
+        return sum(1 << probe for probe in probes)
+
+    def _split_bits(self, bits: int) -> tuple[int, ...]:
+        return tuple(bits >> 64 * word & _WORD_MASK for word in range(self._layout.enabled_words))
 
     def _is_disabled(self) -> bool:
         return not any(self._control[word] for word in range(self._layout.enabled_words))
@@ -104,5 +115,5 @@ class ControlElement:
             self._control[self._layout.probe_word(probe, "epoch")] += 1
 
     def _write_enabled(self, bits: int) -> None:
-        for word in range(self._layout.enabled_words):
-            self._control[word] = bits >> 64 * word & _WORD_MASK
+        for index, word in enumerate(self._split_bits(bits)):
+            self._control[index] = word

@@ -74,12 +74,27 @@ def target_numbers(target: ResolvedTarget, root_pid: int | None) -> dict[int, in
     for number in target.pid:
         add(number, "process")
     if target.children:
-        for process in target.pid if root_pid is None else (root_pid,):
+        processes = target.pid if root_pid is None else _family_of(root_pid)
+        for process in processes:
             for number in _threads_of(process):
                 add(number, "followed")
     for number in (*target.tid, *target.pid):
         if not Path(f"/proc/{number}").exists():
             add(number, "awaited")
+    return found
+
+
+def _family_of(process: int) -> list[int]:
+    """The process and its descendants (proc(5), children)."""
+    found = [process]
+    for parent in found:
+        for thread in _threads_of(parent):
+            try:
+                found += map(
+                    int, Path(f"/proc/{parent}/task/{thread}/children").read_text().split()
+                )
+            except OSError:  # it has ended, or CONFIG_PROC_CHILDREN is off
+                continue
     return found
 
 

@@ -20,6 +20,7 @@ from orchestrator.backends.protocol import (
     Expense,
     MetricsReading,
     OpenSpans,
+    ProbeSwitch,
     SkippedHook,
 )
 from orchestrator.cells.cell import Cell
@@ -85,6 +86,14 @@ class BccSession:
         for span in {use.span for hook in hooks for use in hook.body.spans}:
             self._forget_spans(span)
         self._control.resume(probes)
+
+    def find_switch(self) -> ProbeSwitch:
+        """The control element, which begins with a bit for each probe."""
+        return ProbeSwitch(
+            descriptor=self._maps[layout.CONTROL].fd,
+            size=self._maps[layout.CONTROL].mapped_bytes,
+            words=self._control.words_when_on(),
+        )
 
     def _forget_spans(self, span: int) -> None:
         """Spans that are open may have ended while one of their probes was off."""

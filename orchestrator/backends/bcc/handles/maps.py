@@ -83,8 +83,13 @@ class Map:
         """An array's values as shared, writable memory (5.5 and later, with MMAPABLE)."""
         if not self.mmapable:
             raise OSError(errno.EOPNOTSUPP, f"map {self.spec.name} cannot be mapped to memory")
+        return mmap.mmap(self.fd, self.mapped_bytes)
+
+    @property
+    def mapped_bytes(self) -> int:
+        """The size of an array's values in memory: whole pages."""
         size = (self.spec.value_size + 7) // 8 * 8 * self.spec.max_entries
-        return mmap.mmap(self.fd, -(-size // mmap.PAGESIZE) * mmap.PAGESIZE)
+        return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
 
     def clear(self) -> None:
         """Delete all keys; an array's values become zero. Raises OSError."""

@@ -114,6 +114,9 @@ class TracefsSession:
             off = self._sources_of(self._paused)
             instance.perform_writes(resume_writes(self.layout, instance.names, instance.own, off))
 
+    def find_switch(self) -> None:
+        """None: tracing is switched by writes."""
+
     def pause(self, probes: Collection[int]) -> None:
         """Disable the events of probes. Raises HostError for a probe that shares an event with one
         that stays on."""

@@ -24,8 +24,8 @@ _SECTION = struct.Struct("<IIQQQQIIQQ")
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
 _SHT_SYMTAB, _SHT_NOBITS, _SHT_DYNSYM = 2, 8, 11
-_PT_LOAD = 1
-_DT_NEEDED, _DT_SONAME = 1, 14
+_PT_LOAD, _PT_INTERP = 1, 3
+_DT_NEEDED, _DT_SONAME, _DT_RPATH, _DT_RUNPATH = 1, 14, 15, 29
 _PF_X = 1
 _MOST_BYTES = 512 << 20
 _LONGEST_NAME = 4096  # of symbols; longer ones are cut
@@ -195,6 +195,23 @@ class Image:
     def needed(self) -> tuple[str, ...]:
         """The libraries that the file is linked to."""
         return self._dynamic_strings(_DT_NEEDED)
+
+    @property
+    def interpreter(self) -> str:
+        """The dynamic loader that starts the file; "" for libraries and static programs."""
+        offset, size, count = self._segments_at
+        for index in range(count):
+            kind, _, where, _, _, length, *_ = self._unpack(_SEGMENT, offset + index * size)
+            if kind == _PT_INTERP:
+                return _string_at(self.bytes_at(where, length), 0)
+        return ""
+
+    @property
+    def library_folders(self) -> tuple[str, ...]:
+        """Where the file has its libraries looked for first (DT_RUNPATH, else DT_RPATH), with
+        `$ORIGIN` as written."""
+        paths = self._dynamic_strings(_DT_RUNPATH) or self._dynamic_strings(_DT_RPATH)
+        return tuple(folder for path in paths for folder in path.split(":") if folder)
 
     @cached_property
     def soname(self) -> str:

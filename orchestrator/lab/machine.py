@@ -93,16 +93,16 @@ def run_machine(settings: MachineSettings, archive: bytes, timeout_s: float) -> 
             *("-initrd", f"/dev/fd/{image}", "-chardev", f"file,id=result,path=/dev/fd/{result}"),
             *("-serial", "stdio", "-serial", "chardev:result"),
         ]
-        watched = _watch(command, timeout_s, (image, result))
+        ended = _watch(command, timeout_s, (image, result))
         given = os.pread(result, _MOST_RESULT_BYTES, 0)
     found = _parse_result(given)
-    if found is None or watched.boot_seconds is None:
-        raise GuestLost(_explain_loss(watched, given, timeout_s), watched.console)
+    if found is None or ended.boot_seconds is None:
+        raise GuestLost(_explain_loss(ended, given, timeout_s), ended.console)
     return MachineRun(
         result=found,
-        console=watched.console,
-        boot_seconds=watched.boot_seconds,
-        wall_seconds=watched.wall_seconds,
+        console=ended.console,
+        boot_seconds=ended.boot_seconds,
+        wall_seconds=ended.wall_seconds,
     )
 
 
@@ -150,14 +150,14 @@ def _make_command(settings: MachineSettings) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Watched:
+class _MachineEnd:
     console: str
     timed_out: bool
     boot_seconds: float | None
     wall_seconds: float
 
 
-def _watch(command: Sequence[str], timeout_s: float, inherited: Sequence[int]) -> _Watched:
+def _watch(command: Sequence[str], timeout_s: float, inherited: Sequence[int]) -> _MachineEnd:
     """Run QEMU to its end or to the time-out, reading its console."""
     start = time.monotonic()
     console, boot_seconds, timed_out = bytearray(), None, False
@@ -185,7 +185,7 @@ def _watch(command: Sequence[str], timeout_s: float, inherited: Sequence[int]) -
                     boot_seconds = time.monotonic() - start
         finally:
             process.kill()
-    return _Watched(
+    return _MachineEnd(
         console=console.decode(errors="replace").replace("\r", ""),
         timed_out=timed_out,
         boot_seconds=boot_seconds,
@@ -206,15 +206,13 @@ def _parse_result(given: bytes) -> bytes | None:
     return result if hashlib.sha256(result).hexdigest() == found[1] else None
 
 
-def _explain_loss(watched: _Watched, given: bytes, timeout_s: float) -> str:
-    stage = "before its program started" if watched.boot_seconds is None else "with its program"
-    if watched.timed_out:
+def _explain_loss(ended: _MachineEnd, given: bytes, timeout_s: float) -> str:
+    stage = "before its program started" if ended.boot_seconds is None else "with its program"
+    if ended.timed_out:
         return f"no end within {timeout_s:g} s ({stage})"
-    if panic := re.search(r"Kernel panic - not syncing: (.*)", watched.console):
+    if panic := re.search(r"Kernel panic - not syncing: (.*)", ended.console):
         return f"the kernel panicked {stage}: {panic[1]}"
-    if ended := re.search(
-        r"probeplan-machine: (failed: .*|program ended with \d+)", watched.console
-    ):
+    if stopped := re.search(r"probeplan-machine: (failed: .*|program ended with \d+)", ended.console):
         damaged = " and a damaged result" if given else " and no result"
-        return f"{ended[1]}{damaged if watched.boot_seconds else ''}"
-    return f"the machine stopped {stage} after {watched.wall_seconds:.1f} s"
+        return f"{stopped[1]}{damaged if ended.boot_seconds else ''}"
+    return f"the machine stopped {stage} after {ended.wall_seconds:.1f} s"

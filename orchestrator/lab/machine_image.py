@@ -35,7 +35,7 @@ _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONPATH": GUEST_PACKAGES,
-    "PROBEPLAN_CACHE": "off",  # prices would be measured, and kept for nobody
+    "PROBEPLAN_CACHE": "off",  # prices would be measured in each boot
 }
 _MKFS = Path("/sbin/mke2fs")
 _MKFS_OPTIONS = (

@@ -43,7 +43,7 @@ def make_link(name: str, target: str) -> ArchiveEntry:
 
 def pack_archive(entries: Iterable[ArchiveEntry]) -> bytes:
     """The archive of `entries`, in their order: folders come before what is in them. Raises
-    ValueError for a file that the format has no room for."""
+    ValueError for a file that is too large for the format."""
     return b"".join(
         [*map(_pack_entry, entries), _pack_entry(ArchiveEntry(name="TRAILER!!!", mode=0))]
     )

@@ -51,14 +51,14 @@ class _SymbolicLink:
     target: str
 
 
-_Node = _Folder | _HostFile | _MadeFile | _SymbolicLink
+_PackedNode = _Folder | _HostFile | _MadeFile | _SymbolicLink
 
 
 class FileTree:
     """Files by their path in the guest. Adding what is there already changes nothing."""
 
     def __init__(self) -> None:
-        self._nodes: dict[str, _Node] = {}
+        self._nodes: dict[str, _PackedNode] = {}
 
     def copy(self) -> Self:
         """A tree with the same files, to which others can be added."""
@@ -135,7 +135,7 @@ class FileTree:
             if path.is_dir():
                 self._add_content(path, keeps)
 
-    def _put(self, path: str, node: _Node) -> None:
+    def _put(self, path: str, node: _PackedNode) -> None:
         before = self._nodes.get(path)
         if before is not None and type(before) is not type(node):
             kinds = f"{_name_kind(before)} and {_name_kind(node)}"
@@ -180,7 +180,7 @@ class FileTree:
                     yield replace(entry, inode=numbers[node.identity], names=len(same))
 
 
-def _read_node(path: Path, status: os.stat_result) -> _Node:
+def _read_node(path: Path, status: os.stat_result) -> _PackedNode:
     if stat.S_ISDIR(status.st_mode):
         return _Folder(sticky=bool(status.st_mode & stat.S_ISVTX))
     if stat.S_ISREG(status.st_mode):
@@ -192,6 +192,6 @@ def _read_node(path: Path, status: os.stat_result) -> _Node:
     raise LabError(f"{path} cannot be packed: it is neither a file, a folder nor a link")
 
 
-def _name_kind(node: _Node) -> str:
+def _name_kind(node: _PackedNode) -> str:
     names = {_Folder: "a folder", _SymbolicLink: "a symbolic link"}
     return names.get(type(node), "a file")

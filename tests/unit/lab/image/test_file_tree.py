@@ -49,7 +49,7 @@ def test_an_image_has_the_files_of_the_host_at_their_paths(source: Path, tmp_pat
 
 
 def test_order_and_times_of_files_are_not_in_an_image(source: Path) -> None:
-    """Whoever adds them, in whichever order, at whatever time."""
+    """Added in any order, at any time."""
     paths = [path for path in sorted(source.rglob("*")) if not path.is_symlink()]
     digests = set()
     for seed in range(4):

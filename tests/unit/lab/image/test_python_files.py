@@ -17,7 +17,7 @@ from orchestrator.lab.image.python_files import (
 
 
 def test_the_python_runs_without_its_sources_and_the_hosts_library(tmp_path: Path) -> None:
-    """From another place: it is not told where its library is."""
+    """From another place: nothing says where its library is."""
     tree = FileTree()
     add_python(tree)
     add_packages(tree, ["yaml"])

@@ -153,9 +153,9 @@ class _Preparing:
         return prepare(plan, self.facts, self.policies, backend=self.backend, follow_children=True)
 
     def _list_extra(self) -> Iterator[ExtraField]:
-        """What else there is to know: the file of a system call, and the way there, of the program and for
-        what the kernel does also in it. Policies allow a plan for what it records, so that under
-        them nothing is added."""
+        """What else there is to know: the file of a system call, and the way there in the program,
+        for what the kernel does also in the kernel. Policies allow a plan for what it records, so
+        that under them nothing is added."""
         if self.policies:
             return
         spans = {span.name for span in self.check.plan.spans}

@@ -1,5 +1,6 @@
 """Checked document → `Check`: reads the workload, the plan and the expectations."""
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from orchestrator.plan import units
 from orchestrator.plan.build import read_metadata
 from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.document.finding_collector import FindingCollector
-from orchestrator.plan.params import build_params, report_stray_interpolation
+from orchestrator.plan.params import Unset, build_params
 from orchestrator.plan.reader import DocumentReader
 
 __all__ = ["build_check"]
@@ -61,11 +62,16 @@ def build_check(
 
 
 def _read_settings(reader: DocumentReader) -> dict[str, str]:
-    """The values of the plan's params as `--set` would give them."""
+    """The values of the plan's params as `--set` would give them, with the check's params in place
+    of `$(params.NAME)`; without those whose param has no value yet, or that were refused."""
     given: dict[str, str] = {}
     for name, value in reader.get(("set",), {}).items():
-        given[name] = str(value).lower() if isinstance(value, bool) else str(value)
-        report_stray_interpolation(given[name], reader.place(("set", name)), reader.collector)
+        if not isinstance(value, str):
+            given[name] = str(value).lower() if isinstance(value, bool) else str(value)
+            continue
+        with contextlib.suppress(Unset):
+            if (text := reader.filled_text(("set", name))) is not None:
+                given[name] = text
     return given
 
 

@@ -34,7 +34,7 @@ def read_inner_plan(
     if document is not None:
         plan, findings = plan_from_document(document, findings, overrides)
         if plan is not None:
-            findings = [*findings, *_find_unset_params(plan, findings, collector)]
+            findings = [*findings, *_find_unset_params(plan, collector)]
     collector.extend(_place_in_check(finding, collector) for finding in findings)
     return None if has_errors(findings) else plan
 
@@ -79,11 +79,10 @@ def _cut_document(body: Mapping[str, Any], check: Document) -> Document:
     )
 
 
-def _find_unset_params(
-    plan: Plan, findings: list[Finding], collector: FindingCollector
-) -> list[Finding]:
-    """Params without a value, but for those whose value in `set` was refused."""
-    refused = {finding.position.file for finding in findings if finding.code == "PP067"}
+def _find_unset_params(plan: Plan, collector: FindingCollector) -> list[Finding]:
+    """Params without a value, but for those whose value in `set` was refused, or is that of a param
+    of the check which has none yet."""
+    given = collector.document.data.get("set")
     place = collector.document.key_position(("set",) if "set" in collector.document.data else _PLAN)
     return [
         Finding(
@@ -94,7 +93,7 @@ def _find_unset_params(
         )
         for param in plan.params.values()
         if param.value is None
-        and f"--set {param.name}" not in refused
+        and not (isinstance(given, dict) and param.name in given)
         and not collector.has_refused(("set", param.name))
     ]
 

@@ -190,7 +190,8 @@ spans:
     FindingCode(
         code="PP064",
         title="interpolation out of place",
-        meaning="$(params.NAME) is replaced under attach, by and target only.",
+        meaning="$(params.NAME) is replaced under attach, by and target only, and in a check under "
+        "set and workload.",
         cure="In an expression, write `params.NAME`.",
         example="""\
 apiVersion: probeplan/v1

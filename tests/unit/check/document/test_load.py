@@ -102,7 +102,15 @@ def test_a_plan_within_a_check_is_refused_for_what_plans_are_refused_for() -> No
         ("plan: ./fsync.yaml\n", "PP001", 0, "cannot read"),
         ("plan: opens\nset: {failed: true}\n", "PP067", 5, "no param 'failed'"),
         ("plan: opens\nset: {failed_only: 3}\n", "PP067", 5, "neither true nor false"),
-        ("plan: opens\nset: {failed_only: $(params.x)}\n", "PP064", 5, "not replaced here"),
+        ("plan: opens\nset: {failed_only: $(params.x)}\n", "PP065", 5, "no param 'x'"),
+        ("plan: opens\nset: {failed_only: $(ops)}\n", "PP064", 5, "only $(params.NAME)"),
+        (
+            "params: {how: {type: int, default: 3}}\nplan: opens\n"
+            "set: {failed_only: $(params.how)}\n",
+            "PP067",
+            6,
+            "'3' is neither true nor false",
+        ),
         (
             "plan: {params: {f: {type: attach}}, probes: {open: {attach: $(params.f), "
             "metrics: {opens: {count: true}}}}}\n",
@@ -128,6 +136,45 @@ def test_the_plans_params_have_what_set_gives_them() -> None:
     check, findings = inspect(text.replace("sync.calls", "fault.faults"))
     assert check is not None, shown(findings)
     assert check.plan.probes[0].sample == 1
+
+
+PASSED_ON = """\
+params:
+  least: {type: duration, default: 1500us}
+  name: {type: symbol, default: vfs_read}
+  all: {type: bool, default: true}
+plan:
+  params: {slow: {type: duration}, at: {type: attach}, whole: {type: bool, default: false}}
+  probes:
+    sync:
+      attach: $(params.at)
+      where: elapsed > params.slow or params.whole
+      metrics: {calls: {count: true}}
+set: {slow: $(params.least), at: "function:$(params.name)", whole: $(params.all)}
+"""
+
+
+def test_a_param_of_the_check_reaches_the_plans_params(tmp_path: Path) -> None:
+    file = tmp_path / "check.yaml"
+    file.write_text(HEAD + PASSED_ON + REST)
+    check = load_check(file)
+    values = {name: param.value for name, param in check.plan.params.items()}
+    assert values == {"slow": 1_500_000, "at": "function:vfs_read", "whole": True}
+    check = load_check(file, settings={"least": "2ms", "name": "vfs_write", "all": "false"})
+    values = {name: param.value for name, param in check.plan.params.items()}
+    assert values == {"slow": 2_000_000, "at": "function:vfs_write", "whole": False}
+    assert check.plan.probes[0].items[0].target == "vfs_write"
+
+
+def test_a_param_without_a_value_is_reported_once_and_not_by_lint(tmp_path: Path) -> None:
+    text = HEAD + PASSED_ON.replace(", default: 1500us", "") + REST
+    check, findings = inspect(text)
+    assert check is not None, shown(findings)
+    (tmp_path / "check.yaml").write_text(text)
+    with pytest.raises(PlanError) as caught:
+        load_check(tmp_path / "check.yaml")
+    assert [finding.code for finding in caught.value.findings] == ["PP068"]
+    assert "'least' has no value" in str(caught.value)
 
 
 # ---------------------------------------------------------------- the document

@@ -125,6 +125,13 @@ def _flush_output(code: int) -> int:
     return code
 
 
+def describe_error(error: BaseException) -> str:
+    """What the user needs to know about `error`, as `report_error` prints it."""
+    from orchestrator.run.report.errors import report_of
+
+    return report_of(error).text
+
+
 def report_error(error: BaseException) -> int:
     """Print what the user needs to know about `error`; returns the exit code."""
     if os.environ.get("PROBEPLAN_DEBUG") == "1":

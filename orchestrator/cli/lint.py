@@ -17,12 +17,12 @@ from orchestrator.cli.options import (
     further_policies,
     overrides,
 )
+from orchestrator.output.workflow_commands import format_annotation
 from orchestrator.plan.document.parse import Document
 from orchestrator.plan.findings import Finding, PlanError, Position, has_errors
 from orchestrator.plan.load import check_document, read_document
 from orchestrator.plan.model import Plan
 from orchestrator.plan.nearest import suggest_name
-from orchestrator.plan.printable import make_printable
 from orchestrator.policy.model import Policy
 from orchestrator.run.shipped import find_plan
 
@@ -281,20 +281,10 @@ def _format_github(findings: Sequence[Finding]) -> str:
 
 
 def _format_annotation(finding: Finding) -> str:
-    place = finding.position
-    fields = {"file": place.file}
-    if place.line:
-        fields |= {"line": str(place.line), "col": str(place.column)}
-    fields["title"] = finding.code
-    shown = ",".join(f"{key}={_escape(value, ':,')}" for key, value in fields.items())
     hint = f"\nhint: {finding.hint}" if finding.hint else ""
-    return f"::{finding.severity} {shown}::{_escape(finding.message + hint)}"
-
-
-def _escape(text: str, more: str = "") -> str:
-    """GitHub's workflow commands percent-encode what would end a field or a line."""
-    lines = "\n".join(map(make_printable, text.split("\n")))
-    return "".join(f"%{ord(char):02X}" if char in f"%\r\n{more}" else char for char in lines)
+    return format_annotation(
+        finding.severity, finding.message + hint, title=finding.code, position=finding.position
+    )
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Finding]], str]] = {

@@ -3,6 +3,7 @@
 import argparse
 import select
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
 from orchestrator.plan.printable import make_printable_lines
@@ -10,7 +11,8 @@ from orchestrator.plan.printable import make_printable_lines
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
-__all__ = ["CommandParser", "print_error", "print_message", "print_note", "print_text"]
+__all__ = ["CommandParser", "print_annotations", "print_error", "print_message", "print_note"]
+__all__ += ["print_text"]
 
 _PATIENCE_MS = 2000
 
@@ -18,11 +20,22 @@ _PATIENCE_MS = 2000
 def print_error(text: str) -> None:
     """Print `text`, with what could command a terminal escaped. Does nothing if standard error is
     closed, or nothing reads it."""
+    _print_line(make_printable_lines(text))
+
+
+def print_annotations(lines: Iterable[str]) -> None:
+    """Print lines of `workflow_commands` as they are, for GitHub's runner to obey; as `print_error`
+    where standard error takes nothing. The runner reads it as it does standard output."""
+    for line in lines:
+        _print_line(line)
+
+
+def _print_line(text: str) -> None:
     if sys.stderr is None:  # print would take standard output instead
         return
     try:
         if _is_read(sys.stderr):
-            print(make_printable_lines(text), file=sys.stderr)
+            print(text, file=sys.stderr)
     except OSError:
         return  # the exit code has to do
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import NoReturn
 
-__all__ = ["DirectoryEntry", "open_for_append", "refuse_unsafe_directory", "resolve_entry"]
+__all__ = ["DirectoryEntry", "give_to_owner_of", "open_for_append", "open_public"]
+__all__ += ["refuse_unsafe_directory", "resolve_entry"]
 
 _OTHERS = "and every user can make links there"
+_PUBLIC = 0o644
 _MOST_LINKS = 40  # as the kernel: include/linux/namei.h, MAXSYMLINKS
 
 
@@ -47,17 +49,44 @@ class DirectoryEntry:
 def open_for_append(path: str | os.PathLike[str]) -> int:
     """A descriptor that appends to the file at `path`, made with mode 0600 if need be. Raises
     OSError, which says why nothing is written there."""
+    return _open_or_make(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def open_public(path: str | os.PathLike[str]) -> int:
+    """A descriptor that reads and appends to the file at `path`, made if need be for all to read,
+    and by root for the owner of its folder. Raises OSError as `open_for_append`."""
+    return _open_or_make(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, _PUBLIC)
+
+
+def _open_or_make(path: str | os.PathLike[str], flags: int, mode: int) -> int:
     place = resolve_entry(path)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | _no_follow_flag(place.parent)
+    flags |= _no_follow_flag(place.parent)
     try:
         place.check_owner(path)
         if place.status() is None:
-            flags |= os.O_CREAT | os.O_EXCL
-        return os.open(place.name, flags, 0o600, dir_fd=place.parent)
+            return _make_file(place, flags | os.O_CREAT | os.O_EXCL, mode)
+        return os.open(place.name, flags, dir_fd=place.parent)
+    except FileExistsError:  # made by another process in the meantime
+        return _open_or_make(path, flags, mode)
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from None
     finally:
         os.close(place.parent)
+
+
+def _make_file(place: DirectoryEntry, flags: int, mode: int) -> int:
+    made = os.open(place.name, flags, mode, dir_fd=place.parent)
+    if mode == _PUBLIC:
+        give_to_owner_of(place.parent, made)
+    return made
+
+
+def give_to_owner_of(folder: int, file: int) -> None:
+    """Give an open file to the owner of an open folder, if root made it: who called sudo has to be
+    able to move, commit or remove it. Raises OSError."""
+    if os.geteuid() == 0:
+        owner = os.fstat(folder)
+        os.fchown(file, owner.st_uid, owner.st_gid)
 
 
 def resolve_entry(path: str | os.PathLike[str], *, last_link: bool = True) -> DirectoryEntry:

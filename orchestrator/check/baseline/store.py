@@ -20,6 +20,7 @@ from orchestrator.check.baseline.text import (
     parse_baseline,
     show_baseline,
 )
+from orchestrator.output.safe_open import give_to_owner_of
 from orchestrator.plan.findings import PlanError, Position, plan_error
 
 __all__ = ["change_baseline", "read_baseline"]
@@ -114,7 +115,7 @@ def _replace(folder: int, path: Path, text: bytes) -> None:
     file = os.open(temporary, flags, 0o644, dir_fd=folder)
     try:
         with os.fdopen(file, "wb") as target:
-            _keep_owner(folder, file)
+            give_to_owner_of(folder, file)
             target.write(text)
             target.flush()
             os.fsync(file)
@@ -124,13 +125,6 @@ def _replace(folder: int, path: Path, text: bytes) -> None:
             os.unlink(temporary, dir_fd=folder)
         raise
     os.fsync(folder)
-
-
-def _keep_owner(folder: int, file: int) -> None:
-    """Root writes for the owner of the folder, who has to be able to commit the file."""
-    if os.geteuid() == 0:
-        owner = os.fstat(folder)
-        os.fchown(file, owner.st_uid, owner.st_gid)
 
 
 # ---------------------------------------------------------------- refusals

@@ -2,11 +2,14 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from orchestrator.cli import report_error
+from orchestrator.cli import describe_error, report_error
+from orchestrator.cli.check.github import report_to_github
 from orchestrator.cli.check.options import add_arguments
+from orchestrator.cli.check.report_files import refuse_reports, write_reports
 from orchestrator.cli.messages import print_message
 from orchestrator.cli.options import policies_in_force
 from orchestrator.cli.tracefs import mount_tracefs
@@ -16,6 +19,8 @@ from orchestrator.run.safety.privileges import require_privileges
 
 if TYPE_CHECKING:
     from orchestrator.check.model import Check
+    from orchestrator.check.report.check_report import CheckReport
+    from orchestrator.cli.check.invocation import Invocation
 
 __all__ = ["add_arguments", "main"]
 
@@ -24,30 +29,53 @@ def main(args: argparse.Namespace) -> int:
     """Run the checks; returns the exit code."""
     _require_updates_allowed(args)
     checks = _load_checks(args)
+    refuse_reports(args, checks)
     facts = live_facts()
     require_privileges(facts)
     policies = policies_in_force(args)
     mount_tracefs()
-    from orchestrator.check.measuring.repeater import Interrupted
     from orchestrator.check.verdict.model import find_exit_code
     from orchestrator.cli.check.invocation import Invocation, open_lines
     from orchestrator.run.signals import Signals
 
-    codes: list[int] = []
     with ExitStack() as stack:
         signals = stack.enter_context(Signals())
         invocation = Invocation(args, facts, policies, signals, open_lines(args, stack))
-        for check in checks:
-            try:
-                codes += invocation.run(check)
-            except Interrupted as interrupted:
-                print_message(f"{check.name}: interrupted; everything is detached and ended")
-                return 128 + interrupted.received
-            except Exception as error:  # the other checks are done all the same
-                codes.append(report_error(error))
-            if signals.received is not None:
-                return 128 + signals.received
-    return find_exit_code(codes)
+        reports, interrupted = _run_checks(checks, invocation)
+    report_to_github(reports, args.on_inconclusive, os.environ)
+    codes = [code for report in reports for code in report.exit_codes]
+    codes += write_reports(args, reports)
+    return interrupted or find_exit_code(codes)
+
+
+def _run_checks(
+    checks: "Sequence[Check]", invocation: "Invocation"
+) -> "tuple[list[CheckReport], int]":
+    """A report for each check, also for those that an interruption left out; and the exit code of
+    that, or 0."""
+    from orchestrator.check.measuring.repeater import Interrupted
+    from orchestrator.check.report.check_report import CheckReport
+
+    reports: list[CheckReport] = []
+    interrupted = 0
+    for check in checks:
+        if interrupted:
+            reports.append(
+                CheckReport(check=check, trouble="the invocation was interrupted before")
+            )
+            continue
+        try:
+            reports.append(invocation.run(check))
+        except Interrupted as interruption:
+            print_message(f"{check.name}: interrupted; everything is detached and ended")
+            reports.append(CheckReport(check=check, trouble="it was interrupted"))
+            interrupted = 128 + interruption.received
+        except Exception as error:  # the other checks are done all the same
+            trouble, code = describe_error(error), report_error(error)
+            reports.append(CheckReport(check=check, trouble=trouble, exit_codes=(code,)))
+        if invocation.signals.received is not None:
+            interrupted = 128 + invocation.signals.received
+    return reports, interrupted
 
 
 def _require_updates_allowed(args: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.check.display import RepeatLine, print_verdict
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.check.measurement import Measurement
     from orchestrator.check.measuring.measure import RepeatProgress
     from orchestrator.check.model import Check
+    from orchestrator.check.report.check_report import CheckReport
     from orchestrator.check.verdict.model import CheckVerdict
     from orchestrator.run.signals import Signals
 
@@ -65,12 +67,13 @@ class Invocation:
     signals: "Signals"
     open_output: "Callable[[Check], RunOutput]"
 
-    def run(self, check: "Check") -> list[int]:
-        """Measure and judge one check; returns the exit codes that it asks for."""
+    def run(self, check: "Check") -> "CheckReport":
+        """Measure and judge one check."""
         from orchestrator.check.baseline.store import read_baseline
+        from orchestrator.check.report.check_report import CheckReport
         from orchestrator.check.verdict.judge import judge_check
 
-        began_ns = time.monotonic_ns()
+        began, began_ns = datetime.now(UTC), time.monotonic_ns()
         baseline, constants = read_baseline(check.baseline), _constants(self.facts.arch)
         output = self.open_output(check)
         measurement = self._measure(check, output)
@@ -86,7 +89,14 @@ class Invocation:
         _write_finished(output, verdict, codes, written=written, began_ns=began_ns)
         if written:
             print_message(f"{check.name}: recorded in {check.baseline}; review and commit it")
-        return codes + ([4] if output.why_failed else [])
+        return CheckReport(
+            check=check,
+            verdict=verdict,
+            began=began,
+            duration_ns=time.monotonic_ns() - began_ns,
+            commit=measurement.environment.commit,
+            exit_codes=(*codes, *([4] if output.why_failed else [])),
+        )
 
     def _measure(self, check: "Check", output: RunOutput) -> "Measurement":
         from orchestrator.check.measuring.measure import measure_check, prepare_check

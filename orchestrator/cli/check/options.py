@@ -22,13 +22,15 @@ examples:
   probeplan check checks/ > checks.jsonl           all checks below a folder
   probeplan check checks/ --update new             record what has no baseline yet; commit the file
   probeplan check checks/ --on-inconclusive warn   only what is proven turns CI red
+  probeplan check checks/ --junit checks.xml       a report that CI systems show
   probeplan lint checks/                           are they valid? needs no root
 
 The workload runs as the user who called sudo, with a clean environment, in a scratch folder that is
 removed afterwards. Verdicts: ok, fail, inconclusive (the figures prove neither: the reason is
 said), workload (the command failed). Baselines are written by --update alone, and under CI=true
 only with --ci-writes. Where a gate over counts fails, the workload runs once more, with records:
-the cells that grew are shown, and up to 20 events.
+the cells that grew are shown, and up to 20 events. Where GITHUB_ACTIONS=true, what is not ok is
+annotated at its line, and the step's summary has all tables.
 
 exit codes, the first that applies:
   6  internal or cleanup failure       5  the workload failed
@@ -70,12 +72,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="fail",
         help="whether what is inconclusive fails (the default) or is only said",
     )
+    _add_report_options(parser)
     add_policy_option(parser)
     parser.add_argument(
         "--backend",
         choices=("auto", *BACKEND_DESCRIPTORS),
         default="auto",
         help="how to attach; auto (the default) takes the first that supports the plan",
+    )
+
+
+def _add_report_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("reports, written once all checks are done")
+    group.add_argument(
+        "--junit", metavar="FILE", help="JUnit XML (needs: pip install 'probeplan[check]')"
+    )
+    group.add_argument(
+        "--openmetrics", metavar="FILE", help="OpenMetrics text, for GitLab's metrics reports"
+    )
+    group.add_argument("--bmf", metavar="FILE", help="JSON for Bencher (Bencher Metric Format)")
+    group.add_argument(
+        "--csv", metavar="FILE", help="append a row of the values to FILE, for Apache Otava"
     )
 
 

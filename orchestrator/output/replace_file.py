@@ -1,0 +1,96 @@
+"""Files that are written whole or not at all, as reports for other programs are.
+
+Directories and links are as for safe_open. What is no regular file (a pipe, a terminal,
+/dev/stdout) cannot be replaced and is written to.
+"""
+
+import errno
+import os
+import stat
+from contextlib import suppress
+
+from orchestrator.output.safe_open import (
+    DirectoryEntry,
+    give_to_owner_of,
+    open_for_append,
+    resolve_entry,
+)
+
+__all__ = ["check_replaceable", "replace_file"]
+
+_MODE = 0o644
+
+
+def check_replaceable(path: str | os.PathLike[str]) -> None:
+    """Raise the OSError that `replace_file` would meet now; the file stays as it is."""
+    place = resolve_entry(path)
+    try:
+        if _is_replaced(place, path):
+            name, file = _make_temporary(place)
+            os.close(file)
+            os.unlink(name, dir_fd=place.parent)
+        else:
+            os.close(open_for_append(path))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+    finally:
+        os.close(place.parent)
+
+
+def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a new file and give it the name: readers see what was there, or all of `content`.
+    Raises OSError; then the file is as it was."""
+    place = resolve_entry(path)
+    try:
+        if _is_replaced(place, path):
+            _replace(place, content)
+        else:
+            with os.fdopen(open_for_append(path), "wb") as target:
+                target.write(content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+    finally:
+        os.close(place.parent)
+
+
+def _is_replaced(place: DirectoryEntry, path: str | os.PathLike[str]) -> bool:
+    """Whether there is nothing, or a regular file which may be replaced. Raises OSError."""
+    place.check_owner(path)
+    status = place.status()
+    if status is not None and stat.S_ISLNK(status.st_mode):  # of procfs: all others are followed
+        return False
+    if status is not None and stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    return status is None or stat.S_ISREG(status.st_mode)
+
+
+def _replace(place: DirectoryEntry, content: bytes) -> None:
+    name, file = _make_temporary(place)
+    try:
+        with os.fdopen(file, "wb") as target:
+            _keep_mode(place, file)
+            target.write(content)
+            target.flush()
+            os.fsync(file)
+        os.rename(name, place.name, src_dir_fd=place.parent, dst_dir_fd=place.parent)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name, dir_fd=place.parent)
+        raise
+
+
+def _make_temporary(place: DirectoryEntry) -> tuple[str, int]:
+    name = f".probeplan.{os.getpid()}.{os.urandom(4).hex()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return name, os.open(name, flags, _MODE, dir_fd=place.parent)
+
+
+def _keep_mode(place: DirectoryEntry, file: int) -> None:
+    """The new file has the mode and the owner of the old one; the first one the folder's owner."""
+    old = place.status()
+    if old is None:
+        give_to_owner_of(place.parent, file)
+        return
+    os.fchmod(file, stat.S_IMODE(old.st_mode))
+    if os.geteuid() == 0:
+        os.fchown(file, old.st_uid, old.st_gid)

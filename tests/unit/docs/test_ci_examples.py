@@ -1,0 +1,84 @@
+"""The jobs in examples/ci are valid for the systems that they are for, and call us rightly."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from orchestrator.cli import _make_parser
+from tests.support.paths import ROOT
+
+FOLDER = ROOT / "examples" / "ci"
+SCHEMAS = {"github": "vendor.github-workflows", "gitlab": "vendor.gitlab-ci"}
+JOBS = sorted(FOLDER.iterdir())
+
+
+def lint(file: Path, schema: str) -> subprocess.CompletedProcess[str]:
+    """What check-jsonschema says of it, by the schema that the vendor publishes."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(file)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def texts(node: Any) -> Iterator[str]:
+    """All text of a document."""
+    match node:
+        case str():
+            yield node
+        case dict():
+            for value in node.values():
+                yield from texts(value)
+        case list():
+            for value in node:
+                yield from texts(value)
+
+
+def commands(file: Path) -> list[list[str]]:
+    """The arguments of probeplan wherever it is called."""
+    found = []
+    for text in texts(yaml.safe_load(file.read_text())):
+        words = shlex.split(text)
+        for at, word in enumerate(words):
+            if re.fullmatch(r"(.*/bin/)?probeplan", word) and words[at + 1 :]:
+                found.append(words[at + 1 :])
+    return found
+
+
+def test_each_job_is_for_a_system_that_is_known() -> None:
+    assert {job.name.partition("-")[0] for job in JOBS} == SCHEMAS.keys()
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+def test_a_job_is_as_its_system_wants_it(job: Path) -> None:
+    linted = lint(job, SCHEMAS[job.name.partition("-")[0]])
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+@pytest.mark.parametrize("system", SCHEMAS)
+def test_a_mistake_in_a_job_is_found(tmp_path: Path, system: str) -> None:
+    text = (FOLDER / f"{system}-check.yaml").read_text()
+    (tmp_path / "job.yaml").write_text(re.sub(r"timeout(-minutes)?: .*", r"timeout\1: [1]", text))
+    assert lint(tmp_path / "job.yaml", SCHEMAS[system]).returncode == 1
+
+
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
+def test_a_job_calls_a_command_with_options_that_it_has(job: Path) -> None:
+    [words] = commands(job)
+    args = _make_parser(words[0]).parse_args(words)
+    assert args.command == re.search(r"-(\w+)\.yaml", job.name).group(1)
+
+
+def test_what_a_job_keeps_is_what_it_writes() -> None:
+    for job in JOBS:
+        [words] = commands(job)
+        written = {words[at + 1] for at, word in enumerate(words) if word in _FILES}
+        kept = set(re.findall(r"\b(\w+\.(?:jsonl|xml|txt))\b", job.read_text()))
+        assert written == kept
+
+
+_FILES = ("--out", "--junit", "--openmetrics", "--bmf", "--csv")

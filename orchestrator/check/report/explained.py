@@ -69,7 +69,7 @@ def _name_cell(cell: GrownCell) -> str:
 
 
 def list_record_lines(explanation: Explanation) -> Iterator[str]:
-    """The records, a line each, its stacks on lines below."""
+    """The records, a line each; those of one stack together, with its frames on lines below."""
     kept = explanation.records
     if kept.unavailable_because:
         yield f"no records: {kept.unavailable_because}"
@@ -77,16 +77,19 @@ def list_record_lines(explanation: Explanation) -> Iterator[str]:
     if not kept.records:
         yield "one more repeat had no such event"
         return
-    texts = Counter(tuple(_describe(record)) for record in kept.records)
     yield f"{len(kept.records)} of {kept.seen:,} such events of one more repeat:"
-    for (first, *stack), times in texts.items():
-        yield f"  {first}" if times == 1 else f"  {times} times {first}"
-        yield from stack
+    by_stack: dict[tuple[str, ...], Counter[str]] = {}
+    for record in kept.records:
+        texts = by_stack.setdefault(tuple(_list_frames(record)), Counter())
+        texts[_describe_values(record)] += 1
+    for frames, texts in by_stack.items():
+        for text, times in texts.items():
+            yield f"  {text}" if times == 1 else f"  {times} times {text}"
+        yield from frames
 
 
-def _describe(record: Mapping[str, Any]) -> Iterator[str]:
-    """What happened, and the frames of its stacks."""
-    yield _describe_values(record)
+def _list_frames(record: Mapping[str, Any]) -> Iterator[str]:
+    """The frames of its stacks."""
     for name, part in record["data"].items():
         if _is_stack(name, part):
             yield from (f"    {frame}" for frame in part[:_SHOWN_FRAMES])

@@ -181,6 +181,20 @@ def test_equal_records_are_one_line_and_their_stack_is_below() -> None:
     ]
 
 
+def test_different_records_of_one_stack_are_above_it() -> None:
+    other = {**RECORD, "data": {**RECORD["data"], "fd": 4}}
+    elsewhere = {**RECORD, "data": {**RECORD["data"], "ustack": ["puts+0x2 (libc.so.6)"]}}
+    records = KeptRecords(records=(RECORD, elsewhere, other), seen=3)
+    assert list(list_record_lines(explanation(records=records))) == [
+        "3 of 3 such events of one more repeat:",
+        "  write make (pid 7): fd=3 failed=true",
+        "  write make (pid 7): fd=4 failed=true",
+        "    write+0x1 (libc.so.6)",
+        "  write make (pid 7): fd=3 failed=true",
+        "    puts+0x2 (libc.so.6)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("records", "line"),
     [

@@ -176,8 +176,11 @@ class _RunValues:
         if cell.key is None:
             self.doubts.add(f"{name} has cells without a key, which may be meant")
             return False
-        if self.key is not None and key_of_cell(cell) != self.key:
-            return False
+        if self.key is not None:
+            if None in cell.key.values():
+                self.doubts.add(f"{name} has a cell whose key could not be read")
+            if key_of_cell(cell) != self.key:
+                return False
         if metric.condition is None:
             return True
         params, constants = self.reader.params, self.reader.constants

@@ -7,8 +7,9 @@ from orchestrator.cells.cell import Cell
 from orchestrator.check.measurement import CellValue, CommandEnd, MeasuredCell, Repeat
 from orchestrator.check.processes.launcher import Ended
 from orchestrator.compile.program import KeyField, MetricSpec, Program
-from orchestrator.output.fields import RenderedField, decode_field
+from orchestrator.output.fields import RenderedField, StackNames, decode_field, no_stacks
 from orchestrator.output.forms import TEXTS
+from orchestrator.output.metrics import merge_same_names
 from orchestrator.run.report.ledger import find_imbalances
 from orchestrator.run.report.verdict import describe_losses
 from orchestrator.run.standing.probes import Stretch
@@ -71,7 +72,8 @@ def _measure_cells(
     cells: dict[str, dict[str, tuple[MeasuredCell, ...]]] = {}
     for spec in program.metrics:
         found = sorted(stretch.cells.get(spec.index, ()), key=_by_key)
-        measured = tuple(measure_cell(spec, cell) for cell in found if not cell.is_empty)
+        there = merge_same_names(spec, (one for one in found if not one.is_empty), stretch.stacks)
+        measured = tuple(measure_cell(spec, cell, stretch.stacks) for cell in there)
         cells.setdefault(spec.probe, {})[spec.name] = measured
     return cells
 
@@ -81,15 +83,17 @@ def _by_key(cell: Cell) -> tuple[bool, bytes]:
     return cell.key is None, cell.key or b""
 
 
-def measure_cell(spec: MetricSpec, cell: Cell) -> MeasuredCell:
-    """The cell of a metric, its key taken apart."""
+def measure_cell(spec: MetricSpec, cell: Cell, stacks: StackNames = no_stacks) -> MeasuredCell:
+    """The cell of a metric, its key taken apart. `stacks`: the functions of a stack."""
     count = cell.count if spec.kind != "histogram" else sum(cell.buckets.values())
     count += (cell.below + cell.above) if spec.kind == "histogram" else 0
     values = {"sum": cell.sum, "min": cell.min, "max": cell.max}
     parts = () if cell.key is None else [(part, _raw(part, cell.key)) for part in spec.key]
     has_key = cell.key is not None or not spec.key
     return MeasuredCell(
-        key={part.name: value_of_field(part, raw) for part, raw in parts} if has_key else None,
+        key={part.name: value_of_field(part, raw, stacks) for part, raw in parts}
+        if has_key
+        else None,
         value=values.get(spec.kind, count),
         count=count,
         names={part.name: name for part, raw in parts if (name := name_of_number(part, raw))},
@@ -116,11 +120,12 @@ def _stands_for_something(part: RenderedField) -> bool:
     return is_number and shown is not None and bool(shown.names or shown.form)
 
 
-def value_of_field(part: RenderedField, raw: bytes) -> CellValue:
-    """The value of a part of a key, or of a record: a number as it is, whatever it stands for."""
+def value_of_field(part: RenderedField, raw: bytes, stacks: StackNames = no_stacks) -> CellValue:
+    """The value of a part of a key, or of a record: a number as it is, whatever it stands for; of a
+    stack its functions."""
     if _stands_for_something(part) and not _is_hashed(part):
         return int.from_bytes(raw, "little", signed=part.form[0] == "s")
-    value = decode_field(part, raw)
+    value = decode_field(part, raw, stacks)
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -75,7 +75,8 @@ def set_stage(  # noqa: PLR0913  # what a measurement takes, each by its name
             helper=helper,
             signals=signals,
             wakeup=wakeup.fileno(),
-            before_exit=before_exit,
+            before_exit=before_exit
+            or (probes.name_stacks if probes.key_stacks.are_of_processes else None),
         )
         yield Stage(repeater=repeater, probes=probes, makers=makers)
     if trouble := probes.faults.describe():

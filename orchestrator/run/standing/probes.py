@@ -15,6 +15,7 @@ from orchestrator.accounting.count import Count, add_counts
 from orchestrator.backends.descriptor_poll import poll_descriptors
 from orchestrator.backends.protocol import Expense, Session
 from orchestrator.compile.program import Program
+from orchestrator.output.fields import StackNames, no_stacks
 from orchestrator.run.arming import Armed, arm
 from orchestrator.run.cost.observed import describe_excess
 from orchestrator.run.groundwork import Groundwork, draw_run_id, lay_groundwork
@@ -26,10 +27,13 @@ from orchestrator.run.report.account import Account, RecordStream, settle_accoun
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.ledger import Delivery
 from orchestrator.run.safety.leftovers import clean_up_dead_runs
+from orchestrator.run.standing.stack_names import KeyStacks
 from orchestrator.run.teardown import detach_all
 from orchestrator.run.watched_names import WatchedNames
 
 __all__ = ["StandingProbes", "Stretch", "StretchRecords"]
+
+_STACKS_LOOK_S = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +41,8 @@ class Stretch:
     """What was counted from `began_ns` to `ended_ns` (CLOCK_MONOTONIC). `cells`: by metric index.
     `expired`: it was longer than limits.duration, after which nothing was counted. `fired`: by
     probe, how often it fired, for any process. `blind_because`: names that no longer stood for what
-    is probed. `would_have`: what limits.cpu would have led to; nothing was done."""
+    is probed. `would_have`: what limits.cpu would have led to; nothing was done. `stacks`: the
+    functions of a stack by its number, where there are any in keys."""
 
     began_ns: int
     ended_ns: int
@@ -47,6 +52,7 @@ class Stretch:
     fired: Mapping[str, Count]
     blind_because: tuple[str, ...]
     would_have: str | None
+    stacks: StackNames = no_stacks
 
 
 class StretchRecords(RecordStream, Protocol):
@@ -73,6 +79,7 @@ class StandingProbes:
         self._records: StretchRecords | None = None
         self._prepared, self._options, self._root_pid = prepared, options, root_pid
         self._program = prepared.choice.artifact.program
+        self._stacks = KeyStacks(self._program)
         self._faults = Faults()
         self._groundwork: Groundwork | None = None
         self._session: Session | None = None
@@ -113,6 +120,11 @@ class StandingProbes:
         """What is attached."""
         return self._program
 
+    @property
+    def key_stacks(self) -> KeyStacks:
+        """The stacks in the keys of its metrics."""
+        return self._stacks
+
     def _attach(self) -> None:
         for leftovers in clean_up_dead_runs(directories=self._options.journals):
             self._options.notify(str(leftovers))
@@ -130,6 +142,7 @@ class StandingProbes:
         if self._session is not None:
             self._faults.attempt(self._session.disarm, None)
         detach_all(self._groundwork, self._session, self._faults)
+        self._stacks.close()
         self._groundwork = self._session = None
 
     # -- one stretch ---------------------------------------------------------------------------
@@ -155,10 +168,22 @@ class StandingProbes:
             left_ns = until_ns - time.monotonic_ns()
             if left_ns <= 0:
                 break
-            self.session.wait(min(left_ns / 1e9, self._records.pause_s), descriptors)
+            self.session.wait(min(left_ns / 1e9, self._pause_s), descriptors)
             if not (readable := poll_descriptors(descriptors, 0)):
                 self._records.read_all()
+                self.name_stacks()
         return readable
+
+    @property
+    def _pause_s(self) -> float:
+        """How long `wait` may sleep: stacks have no names once their processes have ended."""
+        assert self._records is not None
+        looks_s = _STACKS_LOOK_S if self._stacks.are_of_processes else math.inf
+        return min(self._records.pause_s, looks_s)
+
+    def name_stacks(self) -> None:
+        """Name the stacks in keys that are new, while their processes live."""
+        self._stacks.learn_new(self.session)
 
     def end(self) -> Stretch:
         """Stop counting and read everything."""
@@ -174,16 +199,19 @@ class StandingProbes:
         now = session.expenses()
         account = settle_account(session, self._records, self._program, session.attached)
         self._names.look()
+        cells = count_open_spans(session.metrics(), self._program, session.open_spans, ended_ns)
+        self.name_stacks()
         duration_ns = self._program.limits.duration_ns
         return Stretch(
             began_ns=armed.at_ns,
             ended_ns=ended_ns,
             expired=duration_ns is not None and ended_ns >= armed.at_ns + duration_ns,
-            cells=count_open_spans(session.metrics(), self._program, session.open_spans, ended_ns),
+            cells=cells,
             account=account,
             fired=_count_fired(account),
             blind_because=self._names.changes,
             would_have=describe_excess(self._program, self._expenses, now, ended_ns - armed.at_ns),
+            stacks=self._stacks.names,
         )
 
 

@@ -541,3 +541,15 @@ def test_figures_that_are_not_valid_are_not_recorded() -> None:
     assert not judge_check(check, measured(check, lost), None).may_be_recorded
     slow = repeat({}, check, command=replace(lost.command, code=1))
     assert not judge_check(check, measured(check, slow), None).may_be_recorded
+
+
+def test_with_each_a_stack_without_names_is_undecided_and_in_total_it_counts() -> None:
+    cells = [cell(3, kstack=("vfs_read",)), cell(2, kstack=None)]
+    check = good_check("{that: call.stacks <= 9, each: true}")
+    one = judge(check, measure(check, [cells], "call.stacks"))
+    assert (one.verdict, one.reasons) == (
+        "inconclusive",
+        ("call.stacks has a cell whose key could not be read",),
+    )
+    check = good_check("call.stacks <= 5")
+    assert judge(check, measure(check, [cells], "call.stacks")).verdict == "ok"

@@ -4,13 +4,14 @@ import argparse
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from orchestrator.cli.messages import CommandParser, print_error, print_message, print_note
-from orchestrator.cli.options import add_plan_options, overrides, policies_in_force
+from orchestrator.cli.messages import print_error, print_message, print_note
+from orchestrator.cli.options import policies_in_force
+from orchestrator.cli.run_options import add_run_options, plan_overrides
 from orchestrator.cli.tracefs import mount_tracefs
 from orchestrator.kernel.facts import live_facts
 from orchestrator.output.result import ResultDirectoryError
@@ -57,66 +58,13 @@ exit codes:
 """
 
 
-class _Parser(CommandParser):
-    """Takes the words after `--` as COMMAND before argparse sees them: a positional that may be
-    empty is filled, empty, before the first option that follows PLAN."""
-
-    def parse_known_args(  # type: ignore[override]  # the overloads of typeshed
-        self, args: Sequence[str] | None = None, namespace: Any = None
-    ) -> tuple[Any, list[str]]:
-        words = list(args or ())
-        at = words.index("--") if "--" in words else len(words)
-        if at == len(words) - 1:  # an empty variable would trace the whole host instead
-            self.error("no command follows `--`: name one, or leave `--` out")
-        parsed, rest = super().parse_known_args(words[:at], namespace)
-        parsed.workload = words[at + 1 :]
-        return parsed, rest
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `run`."""
-    parser.__class__ = _Parser
     parser.usage = "probeplan run PLAN [options] [-- COMMAND [ARG ...]]"
     parser.epilog = EPILOG
-    plan = add_plan_options(parser)
-    plan.add_argument("--duration", metavar="TIME", help="same as --limit duration=TIME")
-    _add_output_options(parser.add_argument_group("output"))
-    _add_safety_options(parser.add_argument_group("safety"))
-
-
-def _add_output_options(options: argparse._ArgumentGroup) -> None:
-    options.add_argument(
-        "--log", metavar="FILE", help="append the JSON lines to FILE (default: standard output)"
-    )
-    options.add_argument(
-        "--out", metavar="DIR", help="keep the plan, the program, the events and the result in DIR"
-    )
-    options.add_argument(
-        "--folded", metavar="FILE", help="write metrics keyed by stacks to FILE, for flame graphs"
-    )
-    options.add_argument(
+    output = add_run_options(parser)
+    output.add_argument(
         "--live", action="store_true", help="show the metrics on the terminal, once a second"
-    )
-    options.add_argument(
-        "--summary",
-        choices=("auto", "always", "never"),
-        default="auto",
-        help="print tables to standard error at the end; auto (the default): only to a terminal",
-    )
-    options.add_argument("--no-progress", action="store_true", help="show no progress bar")
-
-
-def _add_safety_options(options: argparse._ArgumentGroup) -> None:
-    options.add_argument(
-        "--keep-privileges",
-        action="store_true",
-        help="keep all capabilities after attaching (default: drop those no longer needed)",
-    )
-    options.add_argument(
-        "--no-canary",
-        dest="canary",
-        action="store_false",
-        help="skip the one-second pre-flight count on hot attach points",
     )
 
 
@@ -126,7 +74,7 @@ def main(args: argparse.Namespace) -> int:
         _require_terminal()
     facts = live_facts()
     require_privileges(facts)
-    plan = load_plan(find_plan(args.plan), **_overrides(args))
+    plan = load_plan(find_plan(args.plan), **plan_overrides(args))
     policies = policies_in_force(args)
     mount_tracefs()
     _note_absent(plan)
@@ -152,13 +100,6 @@ def main(args: argparse.Namespace) -> int:
             raise PlanError([of_command_line(str(error))]) from None
     _sum_up(result, args)
     return result.exit_code
-
-
-def _overrides(args: argparse.Namespace) -> dict[str, dict[str, str]]:
-    overriding = overrides(args)
-    if args.duration is not None:
-        overriding["limits"]["duration"] = args.duration
-    return overriding
 
 
 def _note_absent(plan: Plan) -> None:

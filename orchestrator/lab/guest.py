@@ -2,7 +2,8 @@
 
 The guest is a small machine under QEMU's software emulation. It sees this host's root file
 system read-only at the same paths, with its own /proc, /sys, /dev and empty /run, /tmp and
-/var/tmp, and one writable folder of the host, the share.
+/var/tmp, and one writable folder of the host, the share. With `overlay` it can write to this host's
+files as well: what it writes stays in its memory, and /tmp and /var/tmp are the host's, too.
 """
 
 import os
@@ -16,6 +17,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from orchestrator.lab import initramfs
 from orchestrator.lab.errors import GuestLost, LabError
@@ -23,8 +25,11 @@ from orchestrator.lab.kernels import Kernel
 from orchestrator.lab.modules import load_order
 
 GUEST_SHARE = Path("/run/share")
+REPORT = ".guest"  # the folder of the share with the job, its output and its exit code
 JOB_STARTS = b"probeplan-guest: job starts"
 BOOT_MODULES = ("virtio_pci", "9pnet_virtio", "9p")
+OVERLAY, OVERLAY_MODULE = "probeplan_files=overlay", "overlay"
+LOOK_S = 0.05
 QEMU = "qemu-system-x86_64"
 # quiet: an emulated serial line is slow. oops=panic: after an oops the kernel proves nothing.
 # nokaslr, mitigations=off, tsc=reliable, no_timer_check: measured, each shortens the boot.
@@ -53,6 +58,16 @@ class GuestResult:
     wall_seconds: float
 
 
+class GuestObserver(Protocol):
+    """Follows a job before it ends."""
+
+    def job_started(self, boot_seconds: float) -> None:
+        """Called once, `boot_seconds` after QEMU's start."""
+
+    def look(self) -> None:
+        """Called about twenty times a second while QEMU runs, and once when it has ended."""
+
+
 def run_in_guest(  # noqa: PLR0913  (a machine has this many knobs; all but three have defaults)
     kernel: Kernel,
     argv: Sequence[str],
@@ -65,13 +80,16 @@ def run_in_guest(  # noqa: PLR0913  (a machine has this many knobs; all but thre
     modules: Iterable[str] = (),
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    overlay: bool = False,
+    observer: GuestObserver | None = None,
 ) -> GuestResult:
     """Boots `kernel`, runs `argv` there as root, powers off; takes about 5 s longer than the job.
 
     `share` is the host folder that the guest has as /run/share (also in PROBEPLAN_SHARE); its
     .guest subfolder is ours. `modules` are loaded with what they need before the job starts.
-    `cwd` defaults to the current folder. `env` adds to a small fixed environment. QEMU never
-    outlives the call or the calling thread.
+    `cwd` defaults to the current folder. `env` adds to a small fixed environment. The job's output
+    grows in the files stdout and stderr of .guest, where `observer` may look. QEMU never outlives
+    the call or the calling thread.
 
     Raises GuestLost when the machine gave no exit code within `timeout_s` seconds, LabError
     when it cannot be started.
@@ -80,11 +98,14 @@ def run_in_guest(  # noqa: PLR0913  (a machine has this many knobs; all but thre
     report = _prepare(share, argv, cwd=cwd or Path.cwd(), env=ENVIRONMENT | dict(env or {}))
     # A file without a name: nothing is left behind, however this process ends.
     with os.fdopen(os.memfd_create("initramfs"), "wb") as archive:
-        archive.write(initramfs.build(load_order(kernel.modules, (*BOOT_MODULES, *modules))))
+        wanted = (*BOOT_MODULES, *((OVERLAY_MODULE,) if overlay else ()), *modules)
+        archive.write(initramfs.build(load_order(kernel.modules, wanted)))
         archive.flush()
         machine = ["-m", memory, "-smp", str(cpus), "-initrd", f"/proc/self/fd/{archive.fileno()}"]
-        machine += ["-append", f"{CMDLINE} {extra_cmdline}".strip()]
-        watched = _watch([*_qemu(kernel, share), *machine], timeout_s, archive.fileno())
+        cmdline = (CMDLINE, OVERLAY if overlay else "", extra_cmdline)
+        machine += ["-append", " ".join(part for part in cmdline if part)]
+        command = [*_qemu(kernel, share), *machine]
+        watched = _watch(command, timeout_s, archive.fileno(), observer)
     return _outcome(report, watched, timeout_s)
 
 
@@ -101,7 +122,7 @@ def _require_host() -> None:
 
 def _prepare(share: Path, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Path:
     """Writes the job where init.sh looks for it; returns the folder of its report."""
-    report = share / ".guest"
+    report = share / REPORT
     shutil.rmtree(report, ignore_errors=True)
     report.mkdir(parents=True)
     exports = [f"export {name}={shlex.quote(value)}" for name, value in env.items()]
@@ -112,7 +133,10 @@ def _prepare(share: Path, argv: Sequence[str], *, cwd: Path, env: Mapping[str, s
 
 def _qemu(kernel: Kernel, share: Path) -> list[str]:
     root = "local,path=/,mount_tag=hostroot,security_model=none,readonly=on,multidevs=remap"
-    ours = f"local,path={_escaped(share)},mount_tag=share,security_model=none,multidevs=remap"
+    # QEMU that is not root cannot give files the owner that they have in the guest. There, root
+    # would find itself surrounded by another user's files, so owners are kept in files apart.
+    owners = "none" if os.geteuid() == 0 else "mapped-file"
+    ours = f"local,path={_escaped(share)},mount_tag=share,security_model={owners},multidevs=remap"
     return [
         # The kernel ends QEMU when this process dies, for whatever reason.
         *("setpriv", "--pdeathsig", "KILL", "--", QEMU),
@@ -137,10 +161,12 @@ class _Watched:
     wall_seconds: float
 
 
-def _watch(command: Sequence[str], timeout_s: float, inherited: int) -> _Watched:
+def _watch(
+    command: Sequence[str], timeout_s: float, inherited: int, observer: GuestObserver | None
+) -> _Watched:
     """Runs QEMU to its end or to the time-out, reading its console."""
     start = time.monotonic()
-    console, boot_seconds = bytearray(), None
+    console, boot_seconds, timed_out = bytearray(), None, False
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -149,26 +175,33 @@ def _watch(command: Sequence[str], timeout_s: float, inherited: int) -> _Watched
         pass_fds=[inherited],
     ) as process:
         try:
-            while chunk := _read(process, start + timeout_s):
-                console += chunk
+            while (chunk := _read(process, LOOK_S)) != b"" and not timed_out:
+                console += chunk or b""
                 if boot_seconds is None and JOB_STARTS in console:
                     boot_seconds = time.monotonic() - start
+                    if observer is not None:
+                        observer.job_started(boot_seconds)
+                if observer is not None:
+                    observer.look()
+                timed_out = time.monotonic() >= start + timeout_s
         finally:
             process.kill()
+    if observer is not None:
+        observer.look()
     return _Watched(
         console=console.decode(errors="replace").replace("\r", ""),
-        timed_out=chunk is None,
+        timed_out=timed_out,
         boot_seconds=boot_seconds,
         wall_seconds=time.monotonic() - start,
     )
 
 
-def _read(process: subprocess.Popen[bytes], deadline: float) -> bytes | None:
-    """The next console output; b"" when QEMU has ended, None when the deadline has passed."""
+def _read(process: subprocess.Popen[bytes], patience_s: float) -> bytes | None:
+    """The next console output; b"" when QEMU has ended, None when there was none so long."""
     assert process.stdout is not None  # for the type checker: we asked for a pipe
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        if not selector.select(max(0.0, deadline - time.monotonic())):
+        if not selector.select(patience_s):
             return None
     return os.read(process.stdout.fileno(), 65536)
 

@@ -1,5 +1,7 @@
 #!/bin/sh
-# First process of a guest: enter the host's file system (read-only), run one job, power off.
+# First process of a guest: enter the host's file system, run one job, power off.
+# The host's files are read-only; with probeplan_files=overlay on the kernel's command line, from
+# which init has its environment, they can be written to, and what is written is lost.
 # The job and its outcome travel in the share's folder .guest; the console gets the story.
 
 give_up() {
@@ -17,28 +19,38 @@ done
 
 nine=trans=virtio,version=9p2000.L,msize=512000
 must mount -t 9p -o "ro,$nine,cache=loose" hostroot /host
-for folder in run tmp var/tmp; do
-    must mount -t tmpfs -o mode=1777 tmpfs "/host/$folder"
+if [ "$probeplan_files" = overlay ]; then
+    root=/merged folders=run
+    must mkdir /merged /written
+    must mount -t tmpfs -o mode=755 tmpfs /written
+    must mkdir /written/upper /written/work
+    layers=lowerdir=/host,upperdir=/written/upper,workdir=/written/work
+    must mount -t overlay -o "$layers" overlay /merged
+else
+    root=/host folders="run tmp var/tmp"
+fi
+for folder in $folders; do
+    must mount -t tmpfs -o mode=1777 tmpfs "$root/$folder"
 done
-must mkdir /host/run/share
-must mount -t 9p -o "$nine" share /host/run/share
+must mkdir "$root/run/share"
+must mount -t 9p -o "$nine" share "$root/run/share"
 
-must mount -t proc proc /host/proc
-must mount -t sysfs sys /host/sys
-must mount -t devtmpfs dev /host/dev
-mkdir -p /host/dev/pts /host/dev/shm
-must mount -t devpts devpts /host/dev/pts
-must mount -t tmpfs tmpfs /host/dev/shm
-must mount -t tracefs tracefs /host/sys/kernel/tracing
-must mount -t debugfs debugfs /host/sys/kernel/debug
-must mount -t bpf bpf /host/sys/fs/bpf
-must mount -t cgroup2 cgroup2 /host/sys/fs/cgroup
-mount -t securityfs securityfs /host/sys/kernel/security
+must mount -t proc proc "$root/proc"
+must mount -t sysfs sys "$root/sys"
+must mount -t devtmpfs dev "$root/dev"
+mkdir -p "$root/dev/pts" "$root/dev/shm"
+must mount -t devpts devpts "$root/dev/pts"
+must mount -t tmpfs tmpfs "$root/dev/shm"
+must mount -t tracefs tracefs "$root/sys/kernel/tracing"
+must mount -t debugfs debugfs "$root/sys/kernel/debug"
+must mount -t bpf bpf "$root/sys/fs/bpf"
+must mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
+mount -t securityfs securityfs "$root/sys/kernel/security"
 must ip link set lo up
 
-report=/host/run/share/.guest
+report=$root/run/share/.guest
 echo "probeplan-guest: job starts"
-chroot /host /bin/sh /run/share/.guest/job >"$report/stdout" 2>"$report/stderr" </dev/null
+chroot "$root" /bin/sh /run/share/.guest/job >>"$report/stdout" 2>>"$report/stderr" </dev/null
 echo $? >"$report/code.new"
 mv "$report/code.new" "$report/code"
 poweroff -f

@@ -51,16 +51,18 @@ DROPPED_MODULES = ("drivers/net/ethernet", "drivers/net/wireless")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
-    """One kernel in the cache. `name` is a key of KERNELS, `release` what `uname -r` says."""
+    """One kernel. `name` is a key of KERNELS, `release` what `uname -r` says. `image`: what boots,
+    where that is not the cache's own."""
 
     name: str
     release: str
     directory: Path
+    image: Path | None = None
 
     @property
     def vmlinux(self) -> Path:
-        """The uncompressed ELF image."""
-        return self.directory / "vmlinux"
+        """What boots: in the cache the uncompressed ELF image."""
+        return self.image or self.directory / "vmlinux"
 
     @property
     def config(self) -> Path:

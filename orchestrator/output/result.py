@@ -8,6 +8,7 @@ directory that contains other files is refused.
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,7 @@ _RESULT = "result.json"
 _PARTIAL = "result.json.partial"
 _FOLDED = "stacks.folded"
 _PROGRAMS = ("program.c", "program.tracefs")
+_COPIED_BYTES = 1 << 20
 
 
 class ResultDirectoryError(Exception):
@@ -84,6 +86,15 @@ class ResultDirectory:
                 self._remove_file(_PARTIAL)
             raise OutputLost(error.errno or errno.EIO, 1) from error
 
+    def copy_from(self, source: Path) -> None:
+        """Take over the files of a run that wrote to the directory `source`, result.json last and
+        whole. What is no file, or not there, is passed over. Raises OutputLost."""
+        for name in ("plan.yaml", *_PROGRAMS, _EVENTS, _FOLDED):
+            self._copy_file(source / name, name)
+        if self._copy_file(source / _RESULT, _PARTIAL):
+            at = self._directory
+            os.rename(_PARTIAL, _RESULT, src_dir_fd=at, dst_dir_fd=at)
+
     def close(self) -> None:
         """Close what is open. Idempotent."""
         if self._events is not None:
@@ -130,6 +141,20 @@ class ResultDirectory:
                 os.fsync(file.fileno())
             except OSError as error:
                 raise OutputLost(error.errno or errno.EIO, 1) from error
+
+    def _copy_file(self, source: Path, name: str) -> bool:
+        """Copy one file; whether there was one."""
+        try:
+            descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return False
+        with os.fdopen(descriptor, "rb", buffering=0) as origin:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return False
+            with os.fdopen(self._create_file(name), "wb", buffering=0) as copy:
+                while chunk := origin.read(_COPIED_BYTES):
+                    Sink(copy).write(chunk, 1)
+        return True
 
     def _remove_file(self, name: str) -> None:
         try:

@@ -107,3 +107,31 @@ def test_only_our_own_names_are_programs(tmp_path: Path) -> None:
     """A name is never a path."""
     with ResultDirectory(tmp_path / "out") as results, pytest.raises(ValueError, match="evil"):
         results.write_program("../evil", "")
+
+
+def test_the_files_of_a_run_elsewhere_are_taken_over(tmp_path: Path) -> None:
+    """All that there are, for their owner alone; no link is followed, and nothing else is taken."""
+    elsewhere = tmp_path / "elsewhere"
+    fill(elsewhere)
+    elsewhere.chmod(0o755)
+    (elsewhere / "plan.yaml").chmod(0o644)
+    (elsewhere / "notes.txt").write_text("not ours")
+    (elsewhere / "program.c").unlink()
+    (elsewhere / "program.c").symlink_to(elsewhere / "notes.txt")
+    with ResultDirectory(tmp_path / "out") as results:
+        results.copy_from(elsewhere)
+    out = tmp_path / "out"
+    files = {path.name: stat.S_IMODE(path.stat().st_mode) for path in out.iterdir()}
+    assert files == dict.fromkeys(["plan.yaml", "events.jsonl", "result.json"], 0o600)
+    for name in files:
+        assert (out / name).read_bytes() == (elsewhere / name).read_bytes()
+
+
+def test_a_run_elsewhere_that_was_cut_short_leaves_what_it_wrote(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "events.jsonl").write_text("one\n")
+    with ResultDirectory(tmp_path / "out") as results:
+        results.copy_from(elsewhere)
+        results.copy_from(tmp_path / "none")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["events.jsonl"]

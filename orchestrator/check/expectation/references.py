@@ -1,6 +1,6 @@
 """What the subject of an expectation names: metrics with their cells, and the plan's figures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,7 +8,7 @@ from orchestrator.plan.expression.names import UNITS
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.expression.syntax import Filtered, MemberOf, Name, SyntaxNode, children
 from orchestrator.plan.figures import metrics_by_owner
-from orchestrator.plan.model import Metric, Plan, Probe, Span
+from orchestrator.plan.model import Metric, Outstanding, Plan, Probe, Span
 from orchestrator.plan.scopes import Definitions, names_in, names_used_by, probe_scope, span_scope
 
 __all__ = ["WORKLOAD_TIMES", "MetricReference", "PlanNames", "Reference", "read_reference"]
@@ -81,11 +81,14 @@ class PlanNames:
 
     @cached_property
     def metrics(self) -> dict[str, dict[str, Metric]]:
-        """The metrics by owner and name."""
-        return {
-            owner: {metric.name: metric for metric in own}
-            for owner, own in metrics_by_owner(self.plan).items()
-        }
+        """The metrics by owner and name; those of an outstanding resource are its value and its
+        count."""
+        own = {name: _by_name(metrics) for name, metrics in metrics_by_owner(self.plan).items()}
+        return own | {one.name: _by_name(_metrics_of(one)) for one in self.plan.outstanding}
+
+    def is_outstanding(self, reference: MetricReference) -> bool:
+        """Whether a number is of what is still open at the end, and not of events."""
+        return any(one.name == reference.owner for one in self.plan.outstanding)
 
     def find_metric(self, reference: Reference) -> MetricReference | None:
         """The metric that a name means; None where it is none."""
@@ -130,11 +133,14 @@ class PlanNames:
             yield reference
 
     def list_probes(self, owner: str) -> tuple[str, ...]:
-        """The probe of this name, or the span and all its probes."""
-        span = next((span for span in self.plan.spans if span.name == owner), None)
-        if span is None:
-            return (owner,)
-        return (owner, *dict.fromkeys((*span.start, *span.via, *span.end, *span.cancel)))
+        """The probe of this name, or the span or outstanding resource and all its probes."""
+        for span in self.plan.spans:
+            if span.name == owner:
+                return (owner, *dict.fromkeys((*span.start, *span.via, *span.end, *span.cancel)))
+        for one in self.plan.outstanding:
+            if one.name == owner:
+                return (owner, *dict.fromkeys((*one.open, *one.close)))
+        return (owner,)
 
     def list_read(self, node: SyntaxNode) -> tuple[str, ...]:
         """The probes and spans that an expression reads, in order of name."""
@@ -169,7 +175,22 @@ class PlanNames:
         for found in self.plan.spans:
             if found.name == owner:
                 return span_scope(self.plan, found).definitions
+        for resource in self.plan.outstanding:
+            if resource.name == owner:
+                return self._definitions(resource.open[0])
         return {}
+
+
+def _by_name(metrics: Iterable[Metric]) -> dict[str, Metric]:
+    return {metric.name: metric for metric in metrics}
+
+
+def _metrics_of(resource: Outstanding) -> tuple[Metric, ...]:
+    """What an expectation can name of an outstanding resource."""
+    return (
+        Metric(name="value", kind="sum", value=resource.value, by=resource.by),
+        Metric(name="count", kind="count", value=None, by=resource.by),
+    )
 
 
 def _uses_time(expr: Expr, definitions: Definitions) -> bool:

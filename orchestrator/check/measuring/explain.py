@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.backends.protocol import Session
-from orchestrator.check.expectation.references import MetricReference
+from orchestrator.check.expectation.references import MetricReference, PlanNames
 from orchestrator.check.explanation.model import KeptRecords
 from orchestrator.check.explanation.recording import ExtraField, make_recording
 from orchestrator.check.explanation.selection import RecordSelection
@@ -28,6 +28,7 @@ from orchestrator.run.signals import Signals
 __all__ = ["record_again"]
 
 _BEYOND_TIMEOUT_NS = 1_000_000_000
+_NOT_OF_EVENTS = "records are of events, and not of what is still outstanding at the end"
 
 
 def record_again(  # noqa: PLR0913  # what a repeat takes, each by its name
@@ -44,6 +45,8 @@ def record_again(  # noqa: PLR0913  # what a repeat takes, each by its name
 ) -> list[KeptRecords]:
     """The records that each of `selections` chooses of one more repeat, in their order. Raises
     Interrupted and CleanupFailed; whatever else goes wrong is the reason why there are none."""
+    if not any(_events_of(check, selection) for selection in selections):
+        return _none_because(_NOT_OF_EVENTS, selections)
     preparing = _Preparing(check, measurement, selections, facts, policies, backend)
     try:
         prepared = preparing.prepare()
@@ -97,6 +100,12 @@ def _repeat_once(  # noqa: PLR0913  # as record_again
             keeper.close()
 
 
+def _events_of(check: Check, selection: RecordSelection) -> list[MetricReference]:
+    """The metrics that count events, and not what is left open at the end."""
+    names = PlanNames(check.plan)
+    return [one for one in selection.references if not names.is_outstanding(one)]
+
+
 def _takes_user_stacks(prepared: Prepared) -> bool:
     emits = prepared.choice.artifact.program.emits
     return any(part.form == "ustack" for emit in emits for part in emit.fields)
@@ -126,8 +135,9 @@ class _Preparing:
 
     @property
     def references(self) -> tuple[MetricReference, ...]:
-        """All metrics that the failed expectations read."""
-        return tuple(one for selection in self.selections for one in selection.references)
+        """All metrics of events that the failed expectations read."""
+        found = (_events_of(self.check, selection) for selection in self.selections)
+        return tuple(one for references in found for one in references)
 
     def prepare(self) -> Prepared:
         """The plan with every field besides with which it can still be attached. Raises PlanError

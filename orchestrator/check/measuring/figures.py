@@ -1,12 +1,13 @@
 """From what the probes counted in a stretch to the figures of a repeat."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from orchestrator.accounting.count import Count, add_counts
 from orchestrator.cells.cell import Cell
 from orchestrator.check.measurement import CellValue, CommandEnd, MeasuredCell, Repeat
 from orchestrator.check.processes.launcher import Ended
-from orchestrator.compile.program import KeyField, MetricSpec, Program
+from orchestrator.compile.program import KeyField, MetricSpec, Program, SpanProgram
 from orchestrator.output.fields import RenderedField, StackNames, decode_field, no_stacks
 from orchestrator.output.forms import TEXTS
 from orchestrator.output.metrics import merge_same_names
@@ -14,7 +15,8 @@ from orchestrator.run.report.ledger import find_imbalances
 from orchestrator.run.report.verdict import describe_losses
 from orchestrator.run.standing.probes import Stretch
 
-__all__ = ["make_repeat", "measure_cell", "name_of_number", "probes_of_span", "value_of_field"]
+__all__ = ["make_repeat", "measure_cell", "name_of_number", "outstanding_metrics"]
+__all__ += ["probes_of_span", "value_of_field"]
 
 
 def make_repeat(  # noqa: PLR0913  # all that a repeat consists of
@@ -70,12 +72,25 @@ def _measure_cells(
     program: Program, stretch: Stretch
 ) -> dict[str, dict[str, tuple[MeasuredCell, ...]]]:
     cells: dict[str, dict[str, tuple[MeasuredCell, ...]]] = {}
-    for spec in program.metrics:
-        found = sorted(stretch.cells.get(spec.index, ()), key=_by_key)
-        there = merge_same_names(spec, (one for one in found if not one.is_empty), stretch.stacks)
-        measured = tuple(measure_cell(spec, cell, stretch.stacks) for cell in there)
+    found = [(spec, stretch.cells.get(spec.index, ())) for spec in program.metrics]
+    for span in program.spans:
+        opened = stretch.outstanding.get(span.index, ())
+        found += [(spec, opened) for spec in outstanding_metrics(span)]
+    for spec, read in found:
+        there = (cell for cell in sorted(read, key=_by_key) if not cell.is_empty)
+        merged = merge_same_names(spec, there, stretch.stacks)
+        measured = tuple(measure_cell(spec, cell, stretch.stacks) for cell in merged)
         cells.setdefault(spec.probe, {})[spec.name] = measured
     return cells
+
+
+def outstanding_metrics(span: SpanProgram) -> tuple[MetricSpec, ...]:
+    """What is measured of an outstanding resource: the sum of the values of what is open, and how
+    many there are; of another span nothing."""
+    if span.resource is None:
+        return ()
+    shown = span.resource.shown
+    return (replace(shown, name="value"), replace(shown, name="count", kind="count", unit=""))
 
 
 def _by_key(cell: Cell) -> tuple[bool, bytes]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.backends.protocol import AttachedHook, SkippedHook
 from orchestrator.check.measurement import MetricIdentity, ProbeIdentity, ProbePlace
-from orchestrator.check.measuring.figures import probes_of_span
+from orchestrator.check.measuring.figures import outstanding_metrics, probes_of_span
 from orchestrator.compile.program import Hook, MetricSpec, Program
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.model import Metric, Outstanding, Plan, Probe, Span
@@ -37,7 +37,8 @@ _PARAM = re.compile(r"\bparams\.([A-Za-z_][A-Za-z0-9_]*)")
 def identify_metrics(plan: Plan, program: Program) -> dict[str, dict[str, MetricIdentity]]:
     """By probe (or span) and name."""
     found: dict[str, dict[str, MetricIdentity]] = {}
-    for spec in program.metrics:
+    of_spans = (spec for span in program.spans for spec in outstanding_metrics(span))
+    for spec in (*program.metrics, *of_spans):
         found.setdefault(spec.probe, {})[spec.name] = MetricIdentity(
             kind=spec.kind,
             unit=spec.unit,

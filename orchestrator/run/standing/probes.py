@@ -7,19 +7,21 @@ observes, and while they count this process sleeps, unless a buffer fills.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
 from orchestrator.accounting.count import Count, add_counts
 from orchestrator.backends.descriptor_poll import poll_descriptors
 from orchestrator.backends.protocol import Expense, Session
+from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import Program
 from orchestrator.output.fields import StackNames, no_stacks
 from orchestrator.run.arming import Armed, arm
 from orchestrator.run.cost.observed import describe_excess
 from orchestrator.run.groundwork import Groundwork, draw_run_id, lay_groundwork
 from orchestrator.run.metrics.open_spans import count_open_spans
+from orchestrator.run.metrics.outstanding import sum_open_spans
 from orchestrator.run.metrics.reading import Totals
 from orchestrator.run.options import RunOptions
 from orchestrator.run.prepare import Prepared
@@ -39,6 +41,7 @@ _STACKS_LOOK_S = 0.02
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
     """What was counted from `began_ns` to `ended_ns` (CLOCK_MONOTONIC). `cells`: by metric index.
+    `outstanding`: by the index of a span, what was open at its end, as sum_open_spans has it.
     `expired`: it was longer than limits.duration, after which nothing was counted. `fired`: by
     probe, how often it fired, for any process. `blind_because`: names that no longer stood for what
     is probed. `would_have`: what limits.cpu would have led to; nothing was done. `stacks`: the
@@ -53,6 +56,7 @@ class Stretch:
     blind_because: tuple[str, ...]
     would_have: str | None
     stacks: StackNames = no_stacks
+    outstanding: Mapping[int, Sequence[Cell]] = field(default_factory=dict)
 
 
 class StretchRecords(RecordStream, Protocol):
@@ -199,6 +203,7 @@ class StandingProbes:
         now = session.expenses()
         account = settle_account(session, self._records, self._program, session.attached)
         self._names.look()
+        outstanding = self._sum_outstanding(ended_ns)
         cells = count_open_spans(session.metrics(), self._program, session.open_spans, ended_ns)
         self.name_stacks()
         duration_ns = self._program.limits.duration_ns
@@ -212,7 +217,15 @@ class StandingProbes:
             blind_because=self._names.changes,
             would_have=describe_excess(self._program, self._expenses, now, ended_ns - armed.at_ns),
             stacks=self._stacks.names,
+            outstanding=outstanding,
         )
+
+    def _sum_outstanding(self, ended_ns: int) -> dict[int, Sequence[Cell]]:
+        return {
+            span.index: sum_open_spans(span.resource, self.session.open_spans(span.index), ended_ns)
+            for span in self._program.spans
+            if span.resource is not None
+        }
 
 
 class _Unrecorded:

@@ -21,10 +21,11 @@ _UNKNOWN = "?"
 
 
 class KeyStacks:
-    """The stacks in the keys of a program's metrics, by their numbers."""
+    """The stacks in the keys of a program's metrics and of what is outstanding, by number."""
 
     def __init__(self, program: Program) -> None:
-        forms = {part.form for spec in program.metrics for part in spec.key}
+        shown = (span.resource.shown for span in program.spans if span.resource is not None)
+        forms = {part.form for spec in (*program.metrics, *shown) for part in spec.key}
         self.are_taken = bool(forms & {"kstack", "ustack"})
         self.are_of_processes = "ustack" in forms
         self._book: StackBook | None = None

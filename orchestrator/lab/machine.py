@@ -212,7 +212,9 @@ def _explain_loss(ended: _MachineEnd, given: bytes, timeout_s: float) -> str:
         return f"no end within {timeout_s:g} s ({stage})"
     if panic := re.search(r"Kernel panic - not syncing: (.*)", ended.console):
         return f"the kernel panicked {stage}: {panic[1]}"
-    if stopped := re.search(r"probeplan-machine: (failed: .*|program ended with \d+)", ended.console):
+    if stopped := re.search(
+        r"probeplan-machine: (failed: .*|program ended with \d+)", ended.console
+    ):
         damaged = " and a damaged result" if given else " and no result"
         return f"{stopped[1]}{damaged if ended.boot_seconds else ''}"
     return f"the machine stopped {stage} after {ended.wall_seconds:.1f} s"

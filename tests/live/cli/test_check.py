@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -239,3 +240,51 @@ def test_a_warning_is_explained_too_and_what_holds_is_not(folder: Folder) -> Non
         code=0,
     )
     assert [line["expectation"] for line in ran.of_kind("check.explained")] == ["none"]
+
+
+def test_all_reports_of_an_invocation_are_of_what_was_measured(folder: Folder) -> None:
+    """One check that holds and fails, and one that this kernel cannot attach."""
+    missing = CHECK.replace("name: steps", "name: missing").replace("raw_syscalls:", "no_such:")
+    (folder.path / "missing.yaml").write_text(f"{missing}  none: call.calls == 0\n")
+    expectations = f"exact: {GETPPID} == 20\nfew: {GETPPID} <= 5"
+    (folder.path / "steps.yaml").write_text(
+        CHECK + "".join(f"  {line}\n" for line in expectations.splitlines())
+    )
+    options = ("junit", "openmetrics", "bmf", "csv")
+    paths = {name: folder.path / f"report.{name}" for name in options}
+    words = [word for name, path in paths.items() for word in (f"--{name}", str(path))]
+    (folder.path / "summary").touch()
+    environment = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_WORKSPACE": str(folder.path),
+        "GITHUB_STEP_SUMMARY": str(folder.path / "summary"),
+    }
+    folder.run(str(folder.path), *words, code=3, environment=environment)
+
+    suites = {one.get("name"): one for one in ElementTree.parse(paths["junit"]).getroot()}  # noqa: S314  # it is our own
+    assert [suites["steps"].get(name) for name in ("tests", "failures", "errors")] == [
+        "2",
+        "1",
+        "0",
+    ]
+    assert suites["missing"].get("errors") == "1"
+    exact = {"value": 20, "lower_value": 20, "upper_value": 20}
+    assert json.loads(paths["bmf"].read_text()) == {"steps": {"exact": exact, "few": exact}}
+    metrics = paths["openmetrics"].read_text()
+    assert 'probeplan_check_value{check="steps",expectation="exact"} 20\n' in metrics
+    assert 'expectation="none",probeplan_check_verdict="unmeasured"} 1\n' in metrics
+    assert not paths["csv"].exists()  # a row would not be whole
+    lines = [line for line in folder.errors.splitlines() if line.startswith("::")]
+    assert lines[0].startswith("::error file=steps.yaml,line=18,col=3,title=steps%3A few%3A fail::")
+    assert lines[1].startswith(
+        "::error file=missing.yaml,line=4,col=18,title=missing::not measured"
+    )
+    summary = (folder.path / "summary").read_text()
+    assert summary.index("### missing") < summary.index("| few | 20 | exact |")
+
+    csv = ("--csv", str(paths["csv"]))
+    for _ in range(2):
+        folder.run(str(folder.path / "steps.yaml"), *csv, code=1)
+    header, *rows = paths["csv"].read_text().splitlines()
+    assert header == "time,commit,steps.exact,steps.few"
+    assert [row.split(",")[2:] for row in rows] == [["20", "20"]] * 2

@@ -5,14 +5,21 @@ import argparse
 import importlib.metadata
 import importlib.util
 import json
+import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from orchestrator.check.measuring.repeater import Interrupted
+from orchestrator.check.model import Check
+from orchestrator.check.report.check_report import CheckReport
 from orchestrator.cli import main
+from orchestrator.cli.check.command import _run_checks
 from orchestrator.cli.check.github import report_to_github
 from orchestrator.cli.check.report_files import write_reports
+from orchestrator.plan.findings import PlanError, of_command_line
 from tests.support.check_reports import all_reports, failed_report, ok_report, undecided_report
 
 CHECK = """
@@ -139,6 +146,49 @@ def test_a_report_that_fails_does_not_keep_the_others_from_being_written(
     assert write_reports(changed, all_reports()[:2]) == [2]
     assert "gone/report'" in capsys.readouterr().err
     assert (tmp_path / "bmf").exists()
+
+
+# ---------------------------------------------------------------- all checks
+
+
+class Course:
+    """Stands for an invocation: runs what is given for each check."""
+
+    def __init__(self, *ends: CheckReport | Exception, received: int | None = None) -> None:
+        self._ends, self._received, self._ran = list(ends), received, 0
+
+    def run(self, _check: Check) -> CheckReport:
+        end = self._ends[self._ran]
+        self._ran += 1
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+    @property
+    def signals(self) -> SimpleNamespace:
+        return SimpleNamespace(received=self._received if self._ran else None)
+
+
+def course(*ends: CheckReport | Exception, received: int | None = None) -> list[Any]:
+    checks = [report.check for report in all_reports()[:3]]
+    reports, code = _run_checks(checks, Course(*ends, received=received))
+    return [*(report.trouble or report.verdict is not None for report in reports), code]
+
+
+def test_a_check_that_cannot_be_measured_has_a_report_that_says_why() -> None:
+    error = PlanError([of_command_line("no such probe")])
+    assert course(ok_report(), error, ok_report()) == [
+        True,
+        "<command line>: error[PP092]: no such probe",
+        True,
+        0,
+    ]
+
+
+def test_after_an_interruption_no_check_is_missing_from_the_reports() -> None:
+    left_out = "the invocation was interrupted before"
+    assert course(Interrupted(signal.SIGINT)) == ["it was interrupted", left_out, left_out, 130]
+    assert course(ok_report(), received=15) == [True, left_out, left_out, 143]
 
 
 # ---------------------------------------------------------------- GitHub

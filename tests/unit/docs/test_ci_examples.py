@@ -59,6 +59,28 @@ def test_a_job_is_as_its_system_wants_it(job: Path) -> None:
     assert linted.returncode == 0, linted.stdout + linted.stderr
 
 
+def audit(folder: Path, *files: Path) -> subprocess.CompletedProcess[str]:
+    """What zizmor finds in workflows; tags of GitHub's own actions are taken for pinned."""
+    (folder / "zizmor.yml").write_text(
+        "rules: {unpinned-uses: {config: {policies: {'actions/*': ref-pin}}}}\n"
+    )
+    zizmor = Path(sys.executable).parent / "zizmor"
+    command = [zizmor, "--offline", "--no-progress", "--config", folder / "zizmor.yml", *files]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_workflows_keep_no_credentials_and_take_no_foreign_code(tmp_path: Path) -> None:
+    audited = audit(tmp_path, *FOLDER.glob("github-*"))
+    assert audited.returncode == 0, audited.stdout
+
+
+def test_a_workflow_that_runs_foreign_text_is_found(tmp_path: Path) -> None:
+    text = (FOLDER / "github-check.yaml").read_text()
+    text = text.replace("check checks/", "check ${{ github.event.pull_request.title }}")
+    (tmp_path / "job.yaml").write_text(text)
+    assert "template-injection" in audit(tmp_path, tmp_path / "job.yaml").stdout
+
+
 @pytest.mark.parametrize("system", SCHEMAS)
 def test_a_mistake_in_a_job_is_found(tmp_path: Path, system: str) -> None:
     text = (FOLDER / f"{system}-check.yaml").read_text()

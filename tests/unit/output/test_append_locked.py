@@ -1,5 +1,6 @@
 """Appending to a file as other processes do."""
 
+import fcntl
 import os
 import stat
 import threading
@@ -37,6 +38,16 @@ def test_writers_wait_for_each_other_and_one_writes_the_header(tmp_path: Path) -
     for thread in threads:
         thread.join()
     assert (tmp_path / "rows").read_bytes() == b"head\n" + b"row\n" * 200
+
+
+def test_others_are_kept_out_while_it_is_decided_what_to_append(tmp_path: Path) -> None:
+    def look(_content: bytes) -> bytes:
+        with (tmp_path / "rows").open("rb") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return b"row\n"
+
+    append_locked(tmp_path / "rows", look)
+    assert (tmp_path / "rows").read_bytes() == b"row\n"
 
 
 def test_a_row_that_is_written_in_part_is_taken_back(

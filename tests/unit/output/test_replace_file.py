@@ -92,6 +92,16 @@ def test_a_link_that_was_planted_is_not_followed(shared: Path, tmp_path: Path) -
     assert victim.read_text() == "as it was"
 
 
+@pytest.mark.root
+def test_a_file_that_another_user_has_put_there_is_refused(shared: Path) -> None:
+    (shared / "report").write_bytes(b"theirs")
+    os.chown(shared / "report", 1234, 1235)
+    for use in (check_replaceable, lambda where: replace_file(where, b"x")):
+        with pytest.raises(OSError, match="it is not our own"):
+            use(shared / "report")
+    assert (shared / "report").read_bytes() == b"theirs"
+
+
 def test_a_link_of_ones_own_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("target")
     replace_file(tmp_path / "link", b"x")

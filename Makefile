@@ -35,6 +35,7 @@ quick:
 
 test:
 	@scripts/setup.sh test
+	@scripts/fetch_projects.sh
 	@$(PYTHON) -m pytest $(ARGS)
 
 test-matrix:

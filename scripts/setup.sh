@@ -36,7 +36,7 @@ quick)
 docs) kind=docs ;;
 test)
     packages="$packages gcc libc6-dev make strace qemu-system-x86 busybox-static cpio zstd \
-        xz-utils lz4 util-linux dpkg debian-archive-keyring bpftrace e2fsprogs mount"
+        xz-utils lz4 util-linux dpkg debian-archive-keyring bpftrace e2fsprogs mount apache2-utils"
     kind=dev
     ;;
 bench)

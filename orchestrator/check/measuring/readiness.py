@@ -21,8 +21,8 @@ def make_test(ready: str, read_output: Callable[[], bytes]) -> Callable[[int], b
     match kind:
         case "tcp":
             host, _, port = rest.rpartition(":")
-            addresses = _resolve(host.strip("[]"))
-            return lambda pid: listens(pid, addresses, int(port))
+            addresses, number = _resolve(host.strip("[]")), int(port)
+            return lambda pid: listens(pid, addresses, number)
         case "file":
             return lambda _pid: Path(rest).exists()
         case "line":

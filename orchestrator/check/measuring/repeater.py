@@ -204,7 +204,11 @@ class Repeater:
         )
 
     def _await_ready(self, workload: Workload, serve: Server, server: StartedProcess) -> None:
-        test = make_test(serve.ready, self.measured.read_output)
+        try:
+            test = make_test(serve.ready, self.measured.read_output)
+        except (ValueError, OSError) as error:
+            text = f"whether the server is ready ({serve.ready}) cannot be found out: {error}"
+            raise WorkloadFailed("ready", text) from None
         until_ns = time.monotonic_ns() + workload.timeout_ns
         while not test(server.pid):
             look_ns = time.monotonic_ns() + int(_READY_LOOK_S * 1e9)

@@ -202,6 +202,11 @@ def _look_around(measured: Measured) -> None:
             "was not ready",
         ),
         (
+            "serve: {run: [sleep, '60'], ready: 'tcp:a..b:1'}\nrun: ['true']",
+            "ready",
+            "whether the server is ready .* cannot be found out",
+        ),
+        (
             "serve: {run: ['false'], ready: 'tcp:127.0.0.1:1'}\nrun: ['true']",
             "ready",
             "ended before it was ready",

@@ -33,6 +33,21 @@ def test_every_text_of_a_workload_is_filled() -> None:
     assert filled.ops == (7,)
 
 
+@pytest.mark.parametrize(
+    ("ready", "is_good"),
+    [("$(params.port)", True), ("$(ops)", False), ("$(params.port)0", False), ("http", False)],
+)
+def test_the_port_of_a_server_may_be_a_param(ready: str, is_good: bool) -> None:
+    workload = f'run: [make]\nserve: {{run: [a], ready: "tcp:127.0.0.1:{ready}"}}'
+    before = "params: {port: {type: int, default: 18080}}\n"
+    check, findings = inspect(check_text("write.calls == 0", before=before, workload=workload))
+    assert ([finding.code for finding in findings] == []) is is_good, shown(findings)
+    if is_good and check is not None and check.workload.serve is not None:
+        filled = fill_workload(check.workload, fillings_of(check, scratch="/s", ops=1))
+        assert filled.serve is not None
+        assert filled.serve.ready == "tcp:127.0.0.1:18080"
+
+
 def test_a_value_is_not_searched_for_more() -> None:
     assert fill_text("$(a)$(b)", {"a": "$(b)", "b": "x $(a)"}) == "$(b)x $(a)"
 

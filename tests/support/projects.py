@@ -1,0 +1,18 @@
+"""Programs of others, which scripts/fetch_projects.sh has put into the cache."""
+
+import os
+from pathlib import Path
+
+__all__ = ["NGINX", "PLUGGY", "find_project"]
+
+PLUGGY, NGINX = "pluggy-1.6.0", "nginx"
+
+
+def find_project(name: str) -> Path:
+    """The folder of a program; raises FileNotFoundError with what fetches it."""
+    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    cache = Path(os.environ.get("PROBEPLAN_CACHE") or Path(user) / "probeplan")
+    folder = cache / "projects" / name
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not there: run scripts/fetch_projects.sh")
+    return folder

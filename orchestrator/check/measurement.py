@@ -5,7 +5,7 @@ integers. Cells are all there are, uncut by `top`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from orchestrator.accounting.count import Count
@@ -14,6 +14,7 @@ from orchestrator.cells.cell import Cell
 
 __all__ = ["CellValue", "CommandEnd", "Environment", "MeasuredCell", "Measurement"]
 __all__ += ["MetricIdentity", "ProbeIdentity", "ProbePlace", "Repeat", "WorkloadTrouble"]
+__all__ += ["join_measurements"]
 
 #: A part of a cell's key: a number as the probe read it (never its name), a text,
 #: a truth value, the frames of a stack; None: it could not be read.
@@ -156,3 +157,13 @@ class Measurement:
     environment: Environment
     witness: Repeat | None = None
     trouble: WorkloadTrouble | None = None
+
+
+def join_measurements(first: Measurement, more: Measurement) -> Measurement:
+    """A measurement with the repeats of both, of one check that was attached twice alike."""
+    return replace(
+        first,
+        repeats=(*first.repeats, *more.repeats),
+        witness=first.witness or more.witness,
+        trouble=first.trouble or more.trouble,
+    )

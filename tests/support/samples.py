@@ -126,10 +126,12 @@ def lifecycle() -> dict[str, dict[str, Any]]:
         "check.started": {
             "check": "bulk", "file": "checks/bulk.yaml", "backend": "bcc",
             "expectations": ["syncs"], "ops": [50, 100], "warmup": 1, "repeats": 3,
+            "sides": {"param": "build", "A": "./old", "B": "./new"},
         },
         "check.repeat": {
-            "check": "bulk", "number": 3, "total": 8, "warmup": False, "ops": 50,
-            "outcome": "command", "wall_ns": 1_530_000, "user_ns": 900_000, "sys_ns": 610_000,
+            "check": "bulk", "side": "B", "measurement": 1, "number": 3, "total": 8,
+            "warmup": False, "ops": 50, "outcome": "command", "wall_ns": 1_530_000,
+            "user_ns": 900_000, "sys_ns": 610_000,
             "maxrss_bytes": None, "command_status": 0, "timed_out": False,
             "command_descendants_left": [], "cost_exceeded": None,
         },
@@ -141,6 +143,14 @@ def lifecycle() -> dict[str, dict[str, Any]]:
                 {
                     "label": "", "values": [4, 4, 4], "value": 4, "bounds": [4], "baseline": None,
                     "exact": True, "holds": True, "varies": False, "improved": False,
+                    "times": [
+                        {
+                            "a": 571_000, "b": 845_000.5, "ratio": 1.48, "p": 4e-7, "repeats": 20,
+                            "tolerance": 0.1, "detectable": 0.083, "repeats_needed": 14,
+                            "blunt": False, "worse": True, "worse_at_first": True,
+                            "ratio_again": 1.51,
+                        }
+                    ],
                 }
             ],
         },

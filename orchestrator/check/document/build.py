@@ -3,13 +3,15 @@
 import contextlib
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from orchestrator.check.document.fillings import check_fillings, names_operations
 from orchestrator.check.document.inner_plan import read_inner_plan
 from orchestrator.check.expectation.meaning import check_expectations
+from orchestrator.check.expectation.references import PlanNames
+from orchestrator.check.expectation.time_bounds import compares_times
 from orchestrator.check.model import Argv, Check, Expectation, Server, Workload
 from orchestrator.plan import units
 from orchestrator.plan.build import read_metadata
@@ -21,11 +23,20 @@ from orchestrator.plan.reader import DocumentReader
 __all__ = ["build_check"]
 
 
+#: How often times of two sides are measured, unless the check says it.
+_REPEATS_WITH_TIMES = 20
+
+
 def build_check(
-    data: Mapping[str, Any], collector: FindingCollector, settings: Mapping[str, str]
+    data: Mapping[str, Any],
+    collector: FindingCollector,
+    settings: Mapping[str, str],
+    *,
+    sided: bool | None = None,
 ) -> Check | None:
     """The check that `data` (what the schema left of the document) means; None where it has no
-    usable plan. Problems go to `collector`. `settings`: the params that `--set` gave."""
+    usable plan. Problems go to `collector`. `settings`: the params that `--set` gave; `sided`: it
+    is one of two sides, and `baseline` the other one; None: it may be, if it has a param."""
     document = collector.document
     params = build_params(data.get("params", {}), settings, collector)
     reader = DocumentReader(data, params, collector)
@@ -41,7 +52,10 @@ def build_check(
     expectations = _read_expectations(reader)
     if plan is None:
         return None
-    check_expectations(expectations, plan, workload, params, collector)
+    may_be = bool(params) if sided is None else sided
+    check_expectations(expectations, plan, workload, params, collector, sided=may_be)
+    if sided and reader.get(("workload", "repeats")) is None:
+        workload = _repeat_for_times(workload, expectations, PlanNames(plan))
     metadata = read_metadata(data.get("metadata", {}))
     return Check(
         name=metadata.name,
@@ -59,6 +73,14 @@ def build_check(
         sha256=hashlib.sha256(document.source).hexdigest(),
         position=document.value_position(("metadata", "name")),
     )
+
+
+def _repeat_for_times(
+    workload: Workload, expectations: tuple[Expectation, ...], names: PlanNames
+) -> Workload:
+    if any(compares_times(expectation, names) for expectation in expectations):
+        return replace(workload, repeats=_REPEATS_WITH_TIMES)
+    return workload
 
 
 def _read_settings(reader: DocumentReader) -> dict[str, str]:

@@ -10,7 +10,7 @@ from orchestrator.plan.document.schema import CHECK_SCHEMA
 from orchestrator.plan.findings import Finding, PlanError, has_errors
 from orchestrator.plan.load import check_content, join_findings, order_findings, read_document
 
-__all__ = ["find_repeated_names", "inspect_check", "is_check", "load_check"]
+__all__ = ["find_repeated_names", "inspect_check", "is_check", "load_check", "require_check"]
 
 _NONE: Mapping[str, str] = {}
 
@@ -27,9 +27,21 @@ def load_check(source: str | Path | bytes, *, settings: Mapping[str, str] = _NON
     must have a value (PP068).
     """
     document, findings = read_document(source)
+    return require_check(document, findings, settings=settings)
+
+
+def require_check(
+    document: Document | None,
+    findings: list[Finding],
+    *,
+    settings: Mapping[str, str] = _NONE,
+    sided: bool = False,
+) -> Check:
+    """The check that a document means, ready to be measured. Raises as `load_check`. `sided`: its
+    `baseline` is another side, measured along with it, and not a stored one."""
     check = None
     if document is not None:
-        check, findings = inspect_check(document, findings, settings=settings)
+        check, findings = inspect_check(document, findings, settings=settings, sided=sided)
     if check is not None:
         findings = [*findings, *_find_unset_params(check)]
     if check is None or has_errors(findings):
@@ -38,15 +50,20 @@ def load_check(source: str | Path | bytes, *, settings: Mapping[str, str] = _NON
 
 
 def inspect_check(
-    document: Document, findings: list[Finding], *, settings: Mapping[str, str] = _NONE
+    document: Document,
+    findings: list[Finding],
+    *,
+    settings: Mapping[str, str] = _NONE,
+    sided: bool | None = None,
 ) -> tuple[Check | None, list[Finding]]:
     """The check that a document means, if there is no error, and every finding in order of place,
-    with the `findings` from reading it. Required params need no value."""
+    with the `findings` from reading it. Required params need no value. `sided`: as in
+    `build_check`."""
     content = check_content(document, findings, CHECK_SCHEMA, thorough=True)
     if content.data is None:
         return None, order_findings(content.findings)
     collector = content.collector
-    check = build_check(content.data, collector, settings)
+    check = build_check(content.data, collector, settings, sided=sided)
     every = join_findings(content.findings, collector.findings)
     return (None if has_errors(every) else check), order_findings(every)
 

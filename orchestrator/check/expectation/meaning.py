@@ -19,6 +19,7 @@ from orchestrator.check.expectation.references import (
     Reference,
     read_reference,
 )
+from orchestrator.check.expectation.time_bounds import list_time_bounds
 from orchestrator.check.model import Expectation, Workload
 from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.expression import syntax
@@ -54,15 +55,18 @@ def _is_constant(name: str) -> bool:
     return name in ("ops", "baseline") or name in UNITS or is_constant_name(name)
 
 
-def check_expectations(
+def check_expectations(  # noqa: PLR0913  # the parts of a check, which is not made yet
     expectations: tuple[Expectation, ...],
     plan: Plan,
     workload: Workload,
     params: Mapping[str, Param],
     collector: FindingCollector,
+    *,
+    sided: bool = False,
 ) -> None:
-    """Report what has no meaning in these expectations, and what could never be decided."""
-    checker = _ExpectationChecker(plan, workload, params, collector)
+    """Report what has no meaning in these expectations, and what could never be decided. `sided`:
+    `baseline` is another side, measured in the same session; otherwise it was recorded."""
+    checker = _ExpectationChecker(plan, workload, params, collector, sided=sided)
     for expectation in expectations:
         checker.check(expectation)
 
@@ -74,8 +78,10 @@ class _ExpectationChecker:
         workload: Workload,
         params: Mapping[str, Param],
         collector: FindingCollector,
+        *,
+        sided: bool,
     ) -> None:
-        self.figures, self.workload = PlanNames(plan), workload
+        self.figures, self.workload, self.sided = PlanNames(plan), workload, sided
         self.params, self.collector = params, collector
         self.filters = FilterChecker(params, collector)
         self.sampled = {probe.name: probe.sample for probe in plan.probes if probe.sample != 1}
@@ -257,8 +263,8 @@ class _ExpectationChecker:
     def _check_decidable(self, claim: Claim, expectation: Expectation) -> None:
         subject, expr = claim.subject, expectation.that
         metrics = list(self.figures.list_metrics(subject))
-        if any(compares_with_baseline(bound.value) for bound in claim.bounds):
-            self._check_no_stored_time(subject, expr)
+        if times := list_time_bounds(claim, self.figures):
+            self._check_times([claim.bounds[number] for number in times], claim, expectation)
         if len(self.workload.ops) > 1 and self.figures.reads_operations(subject):
             self._check_difference(subject, metrics, expr)
         if expectation.each:
@@ -267,11 +273,27 @@ class _ExpectationChecker:
             self._check_resolution(bound, subject, metrics, expr)
             self._check_sampling(bound, subject, expr)
 
-    def _check_no_stored_time(self, subject: SyntaxNode, expr: Expr) -> None:
-        if self.figures.names_time(subject):
-            hint = "compare it with a constant, or gate what is counted"
+    def _check_times(self, bounds: list[Bound], claim: Claim, expectation: Expectation) -> None:
+        """Times are compared between two sides, and as a whole."""
+        expr = expectation.that
+        if not self.sided:
             message = "a time is compared with a stored baseline, which machines do not reproduce"
-            self._report("PP208", message, subject, expr, hint)
+            hint = (
+                "compare it with a constant, or gate what is counted; or give the check a param, "
+                "and compare two of its values in turns: `--ab NAME=A,B`"
+            )
+            self._report("PP208", message, claim.subject, expr, hint)
+            return
+        hint = "write e.g. `workload.wall <= 1.10 * baseline`"
+        for bound in bounds:
+            if bound.op in ("==", "!="):
+                message = f"times of two sides are compared by `{bound.op}`: they always differ"
+                self._report("PP212", message, bound.value, expr, hint)
+        if expectation.of != "median":
+            message = (
+                f"times of two sides are judged by all repeats, and not by `of: {expectation.of}`"
+            )
+            self._report("PP212", message, claim.subject, expr, "leave out `of`")
 
     def _check_difference(
         self, subject: SyntaxNode, metrics: list[MetricReference], expr: Expr

@@ -1,5 +1,10 @@
-"""Measuring a check: attach once, repeat its workload, and return all that was counted."""
+"""Measuring a check: attach once, repeat its workload, and return all that was counted.
 
+Two sides of a check, which differ in the value of one of its params, are measured by the same
+probes in turns, so that whatever changes on the machine touches both.
+"""
+
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +15,7 @@ from orchestrator.check.measuring.environment import describe_environment
 from orchestrator.check.measuring.identity import identify_metrics, identify_probes
 from orchestrator.check.measuring.repeater import Repeater, WorkloadFailed
 from orchestrator.check.measuring.stage import set_stage
+from orchestrator.check.measuring.turns import list_turns
 from orchestrator.check.model import Check
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.policy.model import Policy
@@ -18,20 +24,21 @@ from orchestrator.run.prepare import Prepared, prepare
 from orchestrator.run.signals import Signals
 from orchestrator.run.standing.silence import make_silent
 
-__all__ = ["RepeatProgress", "measure_check", "prepare_check"]
+__all__ = ["RepeatProgress", "measure_check", "measure_sides", "prepare_check"]
 
 _BEYOND_TIMEOUT_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepeatProgress:
-    """A repeat that is over: the `number`-th of `total`, of which the first `warmup` do not
-    count."""
+    """A repeat that is over: the `number`-th of `total`, of which those of the warm-up do not
+    count. `side`: the number of its side, from 0."""
 
     number: int
     total: int
     is_warmup: bool
     repeat: Repeat
+    side: int = 0
 
 
 @dataclass(slots=True)
@@ -64,56 +71,90 @@ def measure_check(  # noqa: PLR0913  # what a measurement takes, each by its nam
     Raises Interrupted; PlanError for a command that is not there; HostError where the plan cannot
     be attached; CleanupFailed. No process and nothing in the kernel is left by any of them.
     """
-    collected = _Collected()
-    with set_stage((check,), prepared, signals, options=options, environment=environment) as stage:
+    (measurement,) = measure_sides(
+        (check,),
+        prepared,
+        signals,
+        options=options,
+        on_repeat=on_repeat,
+        environment=environment,
+    )
+    return measurement
+
+
+def measure_sides(  # noqa: PLR0913  # what a measurement takes, each by its name
+    sides: Sequence[Check],
+    prepared: Prepared,
+    signals: Signals,
+    *,
+    options: RunOptions,
+    on_repeat: Callable[[RepeatProgress], None] = lambda _progress: None,
+    environment: Mapping[str, str] = os.environ,
+) -> tuple[Measurement, ...]:
+    """Repeat the workloads of one check with different values of its params, in turns (ABBA): one
+    measurement for each side. Where one fails, no other goes on. Otherwise as `measure_check`."""
+    collected = [_Collected() for _ in sides]
+    with set_stage(sides, prepared, signals, options=options, environment=environment) as stage:
         session = stage.probes.session
         program = prepared.choice.artifact.program
         identities = identify_probes(program, session.attached, session.skipped)
-        _collect(check, stage.repeater, stage.makers[0], collected, on_repeat)
-    return Measurement(
-        repeats=tuple(collected.repeats),
-        probes=identities,
-        metrics=identify_metrics(prepared.plan, program),
-        environment=describe_environment(prepared, check.here),
-        witness=collected.witness,
-        trouble=collected.trouble,
+        _collect(sides[0], stage.repeater, stage.makers, collected, on_repeat)
+    metrics = identify_metrics(prepared.plan, program)
+    described = describe_environment(prepared, sides[0].here)
+    return tuple(
+        Measurement(
+            repeats=tuple(one.repeats),
+            probes=identities,
+            metrics=metrics,
+            environment=described,
+            witness=one.witness,
+            trouble=one.trouble,
+        )
+        for one in collected
     )
+
+
+#: By the number of operations.
+_Makers = Mapping[int, CommandMaker]
 
 
 def _collect(
     check: Check,
     repeater: Repeater,
-    makers: Mapping[int, CommandMaker],
-    collected: _Collected,
+    makers: Sequence[_Makers],
+    collected: Sequence[_Collected],
     on_repeat: Callable[[RepeatProgress], None],
 ) -> None:
-    try:
-        for progress in _repeat_all(check, repeater, makers):
+    workload = check.workload
+    turns = list_turns(workload, len(makers))
+    for number, turn in enumerate(turns, 1):
+        side = collected[turn.side]
+        with _noting_trouble(side):
+            repeat = repeater.repeat(makers[turn.side][turn.ops], turn.ops)
+            progress = RepeatProgress(
+                number=number,
+                total=len(turns),
+                is_warmup=turn.is_warmup,
+                repeat=repeat,
+                side=turn.side,
+            )
             on_repeat(progress)
-            if not progress.is_warmup:
-                collected.repeats.append(progress.repeat)
-        if check.workload.witness:
-            first = check.workload.ops[0]
-            collected.witness = repeater.run_witness(makers[first], first)
+            if not turn.is_warmup:
+                side.repeats.append(repeat)
+        if side.trouble is not None:
+            return
+    if workload.witness:
+        first = workload.ops[0]
+        for own, side in zip(makers, collected, strict=True):
+            with _noting_trouble(side):
+                side.witness = repeater.run_witness(own[first], first)
+
+
+@contextlib.contextmanager
+def _noting_trouble(collected: _Collected) -> Iterator[None]:
+    try:
+        yield
     except WorkloadFailed as failed:
         collected.trouble = failed.trouble
         if failed.repeat is not None and failed.trouble.stage == "run":
             collected.repeats.append(failed.repeat)
-
-
-def _repeat_all(
-    check: Check, repeater: Repeater, makers: Mapping[int, CommandMaker]
-) -> Iterator[RepeatProgress]:
-    """All repeats; those of different sizes take turns, so that a drift touches both."""
-    workload = check.workload
-    rounds = workload.warmup + workload.repeats
-    total, number = rounds * len(workload.ops), 0
-    for turn in range(rounds):
-        for ops in workload.ops:
-            number += 1
-            yield RepeatProgress(
-                number=number,
-                total=total,
-                is_warmup=turn < workload.warmup,
-                repeat=repeater.repeat(makers[ops], ops),
-            )

@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator.check.explanation.model import Explanation, GrownCell
 from orchestrator.check.model import Check
-from orchestrator.check.report.rows import show_number
+from orchestrator.check.verdict.wording import show_number
 
 __all__ = ["CELL_HEADINGS", "explained_fields", "list_cell_rows", "list_record_lines"]
 

@@ -1,5 +1,6 @@
 """The fields of a check's records, as in the log schema. Pure."""
 
+import math
 import signal
 from collections.abc import Mapping
 from fractions import Fraction
@@ -8,6 +9,9 @@ from typing import Any
 from orchestrator.check.measurement import CommandEnd
 from orchestrator.check.measuring.measure import RepeatProgress
 from orchestrator.check.model import Check
+from orchestrator.check.sides import SIDE_NAMES, SideChoice
+from orchestrator.check.times.looks import TimeOutcome
+from orchestrator.check.times.samples import TimeSamples
 from orchestrator.check.verdict.model import (
     CheckVerdict,
     ExpectationVerdict,
@@ -21,8 +25,8 @@ __all__ = ["count_verdicts", "finished_fields", "repeat_fields", "started_fields
 _VERDICTS: tuple[Verdict, ...] = ("ok", "fail", "inconclusive", "workload")
 
 
-def started_fields(check: Check, backend: str) -> dict[str, Any]:
-    """The fields of check.started."""
+def started_fields(check: Check, backend: str, sides: SideChoice | None = None) -> dict[str, Any]:
+    """The fields of check.started. `sides`: those that are compared, if there are two."""
     return {
         "check": check.name,
         "file": check.path,
@@ -31,14 +35,22 @@ def started_fields(check: Check, backend: str) -> dict[str, Any]:
         "ops": list(check.workload.ops),
         "warmup": check.workload.warmup,
         "repeats": check.workload.repeats,
+        "sides": None
+        if sides is None
+        else {"param": sides.param, **dict(zip(SIDE_NAMES, sides.values, strict=True))},
     }
 
 
-def repeat_fields(check: Check, progress: RepeatProgress) -> dict[str, Any]:
-    """The fields of check.repeat."""
+def repeat_fields(
+    check: Check, progress: RepeatProgress, *, measurement: int = 0
+) -> dict[str, Any]:
+    """The fields of check.repeat. `measurement`: of two sides, the how many-th it is, from 1; 0:
+    there is one side."""
     repeat = progress.repeat
     return {
         "check": check.name,
+        "side": SIDE_NAMES[progress.side] if measurement else None,
+        "measurement": max(1, measurement),
         "number": progress.number,
         "total": progress.total,
         "warmup": progress.is_warmup,
@@ -92,7 +104,31 @@ def _series_fields(series: JudgedSeries) -> dict[str, Any]:
         "holds": series.holds,
         "varies": series.varies,
         "improved": series.improved,
+        "times": [_times_fields(outcome) for outcome in series.times],
     }
+
+
+def _times_fields(outcome: TimeOutcome) -> dict[str, Any]:
+    look, again = outcome.first, outcome.again
+    samples = look.samples
+    return {
+        "a": _number(samples.base_median),
+        "b": _number(samples.candidate_median),
+        "ratio": _ratio(samples),
+        "p": look.p,
+        "repeats": samples.repeats,
+        "tolerance": float(samples.tolerance),
+        "detectable": samples.detectable if math.isfinite(samples.detectable) else None,
+        "repeats_needed": samples.repeats_needed,
+        "blunt": outcome.is_blunt,
+        "worse": outcome.is_worse,
+        "worse_at_first": look.is_worse,
+        "ratio_again": None if again is None else _ratio(again.samples),
+    }
+
+
+def _ratio(samples: TimeSamples) -> float | None:
+    return None if samples.ratio is None else float(samples.ratio)
 
 
 def _number(value: Fraction) -> int | float:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from orchestrator.check.report.check_report import CheckReport
-from orchestrator.check.report.rows import HEADINGS, list_remarks, list_rows
+from orchestrator.check.report.rows import list_headings, list_remarks, list_rows
 from orchestrator.check.verdict.model import CheckVerdict
 from orchestrator.plan.printable import make_printable
 
@@ -46,8 +46,9 @@ def _list_lines(report: CheckReport) -> Iterator[str]:
 
 
 def _list_table(verdict: CheckVerdict) -> Iterator[str]:
-    yield _show_cells(HEADINGS)
-    yield "|---|--:|--:|--:|--:|---|"
+    headings = list_headings(verdict)
+    yield _show_cells(headings)
+    yield f"|---|{'--:|' * (len(headings) - 2)}---|"
     for row in list_rows(verdict):
         name, *figures, outcome = map(_escape, row.texts)
         yield _show_cells((name, *figures, outcome if row.is_good else f"**{outcome}**"))

@@ -6,6 +6,8 @@ from fractions import Fraction
 from typing import Literal
 
 from orchestrator.check.model import Check, Expectation
+from orchestrator.check.sides import SideChoice
+from orchestrator.check.times.looks import TimeOutcome
 
 __all__ = ["CheckVerdict", "ExpectationVerdict", "JudgedSeries", "Verdict", "find_exit_code"]
 
@@ -25,6 +27,8 @@ class JudgedSeries:
     `bounds`: in the order of the comparison. `baseline`: the recorded value that they use.
     `value`: the one that was judged, as `of` says. `varies`: repeats disagree about the bound.
     `improved`: better than the baseline by more than the tolerance allows it to be worse.
+    `times`: how the times of two sides compare, for each bound that is about that. Then `values`
+    are those of side B, and `baseline` is the median of side A.
     """
 
     label: str
@@ -35,11 +39,17 @@ class JudgedSeries:
     holds: bool
     varies: bool
     improved: bool
+    times: tuple[TimeOutcome, ...] = ()
 
     @property
     def is_exact(self) -> bool:
         """Whether all repeats agree."""
         return len(set(self.values)) == 1
+
+    @property
+    def is_blunt(self) -> bool:
+        """Whether a time may be worse by as much as the tolerance without that being seen."""
+        return any(one.is_blunt for one in self.times)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +64,21 @@ class ExpectationVerdict:
     series: tuple[JudgedSeries, ...] = ()
     unrecorded: bool = False
 
+    @property
+    def is_blunt(self) -> bool:
+        """Whether it is ok, and a change as large as the tolerance might not have been seen."""
+        return self.verdict == "ok" and any(series.is_blunt for series in self.series)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckVerdict:
-    """What a check comes to. `warnings`: about the check as a whole."""
+    """What a check comes to. `warnings`: about the check as a whole. `sides`: what its two sides
+    are, if it was measured with two; `check` is side B then."""
 
     check: Check
     expectations: tuple[ExpectationVerdict, ...]
     warnings: tuple[str, ...] = ()
+    sides: SideChoice | None = None
 
     @property
     def may_be_recorded(self) -> bool:

@@ -10,6 +10,7 @@ from orchestrator.cli import describe_error, report_error
 from orchestrator.cli.check.github import report_to_github
 from orchestrator.cli.check.options import add_arguments
 from orchestrator.cli.check.report_files import refuse_reports, write_reports
+from orchestrator.cli.check.side_loading import load_all_sides
 from orchestrator.cli.messages import print_message
 from orchestrator.cli.options import policies_in_force
 from orchestrator.cli.tracefs import mount_tracefs
@@ -28,7 +29,8 @@ __all__ = ["add_arguments", "main"]
 def main(args: argparse.Namespace) -> int:
     """Run the checks; returns the exit code."""
     _require_updates_allowed(args)
-    checks = _load_checks(args)
+    all_sides = None if args.sides is None else load_all_sides(args)
+    checks = _load_checks(args) if all_sides is None else [one.candidate for one in all_sides]
     refuse_reports(args, checks)
     facts = live_facts()
     require_privileges(facts)
@@ -36,12 +38,16 @@ def main(args: argparse.Namespace) -> int:
     mount_tracefs()
     from orchestrator.check.verdict.model import find_exit_code
     from orchestrator.cli.check.invocation import Invocation, open_lines
+    from orchestrator.cli.check.sides import run_sides
     from orchestrator.run.signals import Signals
 
     with ExitStack() as stack:
         signals = stack.enter_context(Signals())
         invocation = Invocation(args, facts, policies, signals, open_lines(args, stack))
-        reports, interrupted = _run_checks(checks, invocation)
+        if all_sides is None:
+            reports, interrupted = _run_checks(checks, invocation)
+        else:
+            reports, interrupted = run_sides(all_sides, invocation)
     report_to_github(reports, args.on_inconclusive, os.environ)
     codes = [code for report in reports for code in report.exit_codes]
     codes += write_reports(args, reports)

@@ -9,7 +9,6 @@ from orchestrator.cli.messages import print_error
 if TYPE_CHECKING:
     from orchestrator.check.measurement import Measurement
     from orchestrator.check.measuring.measure import RepeatProgress
-    from orchestrator.check.model import Check
     from orchestrator.check.verdict.model import CheckVerdict
 
 
@@ -37,10 +36,11 @@ class RepeatLine:
 
 def print_verdict(verdict: "CheckVerdict", measurement: "Measurement") -> None:
     """The table of a check, and what there is to say of it."""
-    from orchestrator.check.report.rows import HEADINGS, list_remarks, list_rows
+    from orchestrator.check.report.rows import list_headings, list_remarks, list_rows
 
-    title = f"{verdict.check.name}: {_describe(verdict.check)}"
-    print_table(title, HEADINGS, ((row.texts, row.is_good) for row in list_rows(verdict)))
+    title = f"{verdict.check.name}: {_describe(verdict)}"
+    rows = ((row.texts, row.is_good) for row in list_rows(verdict))
+    print_table(title, list_headings(verdict), rows)
     for remark in (*list_remarks(verdict), *_list_costs(measurement)):
         print_error(f"  {remark}")
 
@@ -74,9 +74,14 @@ def print_table(
     console.print(table)
 
 
-def _describe(check: "Check") -> str:
+def _describe(verdict: "CheckVerdict") -> str:
+    check, sides = verdict.check, verdict.sides
     sizes = "" if len(check.workload.ops) == 1 else f" of {len(check.workload.ops)} sizes each"
-    return f"{check.metadata.summary} ({check.workload.repeats} repeats{sizes})"
+    text = f"{check.metadata.summary} ({check.workload.repeats} repeats{sizes})"
+    if sides is not None:
+        base, candidate = sides.values
+        text += f"; A: {sides.param}={base}, B: {sides.param}={candidate}"
+    return text
 
 
 def _list_costs(measurement: "Measurement") -> Iterator[str]:

@@ -74,7 +74,7 @@ class Invocation:
         from orchestrator.check.verdict.judge import judge_check
 
         began, began_ns = datetime.now(UTC), time.monotonic_ns()
-        baseline, constants = read_baseline(check.baseline), _constants(self.facts.arch)
+        baseline, constants = read_baseline(check.baseline), find_constants(self.facts.arch)
         output = self.open_output(check)
         measurement = self._measure(check, output)
         verdict = judge_check(check, measurement, baseline, constants)
@@ -83,10 +83,10 @@ class Invocation:
             baseline = read_baseline(check.baseline)
             verdict = judge_check(check, measurement, baseline, constants)
         codes = verdict.list_exit_codes(inconclusive=self.args.on_inconclusive)
-        _write_verdicts(output, verdict)
+        write_verdicts(output, verdict)
         print_verdict(verdict, measurement)
         self._explain(output, verdict, measurement, baseline, constants)
-        _write_finished(output, verdict, codes, written=written, began_ns=began_ns)
+        write_finished(output, verdict, codes, written=written, began_ns=began_ns)
         if written:
             print_message(f"{check.name}: recorded in {check.baseline}; review and commit it")
         return CheckReport(
@@ -168,7 +168,7 @@ class Invocation:
         )
 
 
-def _write_verdicts(output: RunOutput, verdict: "CheckVerdict") -> None:
+def write_verdicts(output: RunOutput, verdict: "CheckVerdict") -> None:
     """The records of what each expectation came to."""
     from orchestrator.check.report.records import verdict_fields
 
@@ -177,7 +177,7 @@ def _write_verdicts(output: RunOutput, verdict: "CheckVerdict") -> None:
         output.write_record("check.verdict", level, **verdict_fields(verdict.check, judged))
 
 
-def _write_finished(
+def write_finished(
     output: RunOutput, verdict: "CheckVerdict", codes: list[int], *, written: bool, began_ns: int
 ) -> None:
     """The record of what the check came to. `codes`: the exit codes that it asks for."""
@@ -192,7 +192,7 @@ def _write_finished(
     output.write_record("check.finished", "warning" if any(codes) else "info", **fields)
 
 
-def _constants(arch: str) -> Mapping[str, int]:
+def find_constants(arch: str) -> Mapping[str, int]:
     """The constants of expressions by name; system calls as on this machine."""
     from orchestrator.kernel.constants import CONSTANTS
     from orchestrator.kernel.syscalls import syscall_numbers

@@ -3,6 +3,7 @@
 import argparse
 
 from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
+from orchestrator.check.sides import SideChoice
 from orchestrator.cli.options import add_policy_option
 
 EPILOG = """\
@@ -23,6 +24,8 @@ examples:
   probeplan check checks/ --update new             record what has no baseline yet; commit the file
   probeplan check checks/ --on-inconclusive warn   only what is proven turns CI red
   probeplan check checks/ --junit checks.xml       a report that CI systems show
+  probeplan check speed.yaml --ab build=./old,./new
+                                                   both builds in turns; times may be compared
   probeplan lint checks/                           are they valid? needs no root
 
 The workload runs as the user who called sudo, with a clean environment, in a scratch folder that is
@@ -64,6 +67,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="set a param of the checks",
     )
     parser.add_argument(
+        "--ab",
+        dest="sides",
+        type=_read_sides,
+        metavar="NAME=A,B",
+        help="run the workload with both values of a param, in turns: `baseline` is what A takes, "
+        "B is judged; times need: pip install 'probeplan[check]'",
+    )
+    parser.add_argument(
         "--out", metavar="FILE", help="append the JSON lines to FILE (default: standard output)"
     )
     parser.add_argument(
@@ -94,6 +105,16 @@ def _add_report_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--csv", metavar="FILE", help="append a row of the values to FILE, for Apache Otava"
     )
+
+
+def _read_sides(text: str) -> SideChoice:
+    name, equals, values = text.partition("=")
+    sides = values.split(",")
+    if not name or not equals or len(sides) != 2 or not all(sides):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NAME=A,B: a param and two values without commas"
+        )
+    return SideChoice(param=name, values=(sides[0], sides[1]))
 
 
 def _setting(text: str) -> tuple[str, str]:

@@ -110,7 +110,11 @@ CODES: tuple[FindingCode, ...] = (
             "Times depend on the machine and on what else runs on it, so that a recorded time is "
             "no measure for a later one."
         ),
-        cure="Compare the time with a constant, or judge what is counted.",
+        cure=(
+            "Give the check a param, and compare two of its values, such as two builds, in turns: "
+            "`probeplan check FILE --ab build=./old,./new`. Otherwise compare the time with a "
+            "constant, or judge what is counted."
+        ),
         example=_check("workload.wall <= 1.10 * baseline"),
     ),
     FindingCode(
@@ -136,6 +140,21 @@ CODES: tuple[FindingCode, ...] = (
         meaning="`each` judges every cell of a metric, so the metric needs a key.",
         cure="Use metrics with the same `by`, or leave out `each`.",
         example=_check("{that: workload.maxrss <= 64*MiB, each: true}"),
+    ),
+    FindingCode(
+        code="PP212",
+        title="no comparison of two sides",
+        meaning=(
+            "Two sides (`check --ab`) are measured by the same probes, so that their param is one "
+            "of the workload and not of the plan. Their times are judged by all repeats at once: "
+            "the minimum, the lower quartile and the median of one side are beyond a bound that "
+            "those of the other set. They are never equal, and no single repeat is judged."
+        ),
+        cure="Write `VALUE <= 1.10 * baseline`, without `of`; use the param in `workload`.",
+        arises=(
+            "When a check is run with --ab that compares times by `==`, has `of` with them, or "
+            "hands the param to its plan or to nothing."
+        ),
     ),
     FindingCode(
         code="PP220",

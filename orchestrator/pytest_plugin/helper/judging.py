@@ -18,8 +18,9 @@ from orchestrator.check.expectation.meaning import check_expectations
 from orchestrator.check.expectation.references import PlanNames, read_reference
 from orchestrator.check.measurement import MeasuredCell, Measurement, Repeat
 from orchestrator.check.model import Check, Expectation, Workload
-from orchestrator.check.verdict.judge import judge_check, show_number
+from orchestrator.check.verdict.judge import judge_check
 from orchestrator.check.verdict.model import ExpectationVerdict
+from orchestrator.check.verdict.wording import show_number
 from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.expression.parse import Expr, parse
 from orchestrator.plan.expression.syntax import Compare, Logic, Number, SyntaxNode, walk

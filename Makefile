@@ -9,7 +9,7 @@ DURATION ?= 10s
 ARGS ?=
 MATRIX := 5.10,6.12,7.x
 
-.PHONY: help run quick test test-matrix check docs measure bench soak fuzz facts clean setup
+.PHONY: help run quick test test-matrix check docs measure bench trends soak fuzz facts clean setup
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
@@ -18,6 +18,7 @@ help:
 	@echo "make docs         the site of docs/, in build/docs"
 	@echo "make measure      figures of the code: folders, functions, names, comments, tests"
 	@echo "make bench        figures compared with bpftrace and bcc's tools"
+	@echo "make trends       does Apache Otava find a step in the series that checks write?"
 	@echo "make soak         overload without silent loss; a thousand runs killed at random moments"
 	@echo "make fuzz         coverage-guided fuzzing of everything that reads input"
 	@echo "make facts        record the facts of the booted kernels again"
@@ -62,6 +63,10 @@ measure:
 bench:
 	@scripts/setup.sh bench
 	@$(PYTHON) -m bench $(ARGS)
+
+trends:
+	@scripts/setup.sh test
+	@$(PYTHON) -m bench.trends
 
 soak:
 	@scripts/setup.sh test

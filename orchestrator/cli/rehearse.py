@@ -21,6 +21,7 @@ from orchestrator.cli.rehearsal_files import (
 from orchestrator.cli.run_options import add_run_options, plan_overrides
 from orchestrator.lab.errors import GuestLost, LabError, tail
 from orchestrator.lab.given_kernel import find_kernel
+from orchestrator.lab.guest import require_host
 from orchestrator.lab.rehearsal import MachineSize, RehearsalOutput, run_rehearsal
 from orchestrator.lab.rehearsal_job import RehearsalJob
 from orchestrator.plan.load import load_plan
@@ -121,6 +122,7 @@ def _rehearse(args: argparse.Namespace) -> int:
         cwd = guest_folder()
         outputs = open_outputs(args, stack)
         stdin = open_stdin(plan, stack, has_command=bool(args.workload))
+        require_host()  # before a kernel is downloaded
         kernel = find_kernel(args.kernel, modules=args.modules)
         say = (lambda _text: None) if args.no_progress else print_message
         say(f"booting {kernel.release} ({args.cpus} CPUs, {args.memory})")

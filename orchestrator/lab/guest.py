@@ -94,7 +94,7 @@ def run_in_guest(  # noqa: PLR0913  (a machine has this many knobs; all but thre
     Raises GuestLost when the machine gave no exit code within `timeout_s` seconds, LabError
     when it cannot be started.
     """
-    _require_host()
+    require_host()
     report = _prepare(share, argv, cwd=cwd or Path.cwd(), env=ENVIRONMENT | dict(env or {}))
     # A file without a name: nothing is left behind, however this process ends.
     with os.fdopen(os.memfd_create("initramfs"), "wb") as archive:
@@ -109,7 +109,8 @@ def run_in_guest(  # noqa: PLR0913  (a machine has this many knobs; all but thre
     return _outcome(report, watched, timeout_s)
 
 
-def _require_host() -> None:
+def require_host() -> None:
+    """Raises LabError where no guest can be started here, with what to install."""
     if platform.machine() != "x86_64":
         raise LabError(
             f"this host is {platform.machine()}, the kernels are x86_64: a guest runs this "
@@ -118,6 +119,7 @@ def _require_host() -> None:
     for tool, package in ((QEMU, "qemu-system-x86"), ("setpriv", "util-linux")):
         if shutil.which(tool) is None:
             raise LabError(f"`{tool}` is not installed: install the package {package}")
+    initramfs.static_busybox()
 
 
 def _prepare(share: Path, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Path:

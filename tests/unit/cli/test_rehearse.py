@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import platform
 import signal
 import stat
 from collections.abc import Callable
@@ -101,6 +102,7 @@ def rehearsed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], dict[str, Any]
             given.update(more, kernel=kernel, job=job, output=output)
             return machine()
 
+        monkeypatch.setattr(rehearse, "require_host", lambda: None)
         monkeypatch.setattr(rehearse, "find_kernel", lambda _name, **_more: KERNEL)
         monkeypatch.setattr(rehearse, "run_rehearsal", run)
         return given
@@ -132,13 +134,39 @@ def test_a_lost_machine_is_3_with_the_end_of_its_console(rehearsed, plan: str, c
     assert "\x1b" not in said
 
 
-def test_a_machine_that_cannot_start_is_3_with_what_to_install(
-    rehearsed, plan: str, capsys
+@pytest.mark.parametrize(
+    ("tool", "package"),
+    [
+        ("qemu-system-x86_64", "qemu-system-x86"),
+        ("setpriv", "util-linux"),
+        ("busybox", "busybox-static"),
+    ],
+)
+def test_what_a_machine_lacks_here_is_3_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, plan: str, capsys, tool: str, package: str
 ) -> None:
-    rehearsed(raiser(LabError("`qemu` is not installed: install the package qemu-system-x86")))
+    """Before a kernel is downloaded for nothing."""
+
+    def find(name: str, **_more: object) -> str | None:
+        return None if name == tool else f"/usr/bin/{name}"
+
+    def fetch(name: str, **_more: object) -> Kernel:
+        raise AssertionError(name)
+
+    monkeypatch.setattr("shutil.which", find)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(rehearse, "find_kernel", fetch)
     assert rehearse.main(parsed(plan, "--kernel", "6.1")) == 3
     said = capsys.readouterr().err
-    assert "install the package qemu-system-x86" in said
+    assert f"install the package {package}" in said
+    assert "lost" not in said
+
+
+def test_a_machine_that_cannot_start_is_3_and_not_lost(rehearsed, plan: str, capsys) -> None:
+    rehearsed(raiser(LabError("the kernel image is damaged")))
+    assert rehearse.main(parsed(plan, "--kernel", "6.1")) == 3
+    said = capsys.readouterr().err
+    assert "the machine cannot be used: the kernel image is damaged" in said
     assert "lost" not in said
 
 

@@ -1,5 +1,8 @@
 """What is known of a machine before it ends: with a shell in QEMU's place."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from orchestrator.lab.guest import _watch
@@ -36,3 +39,22 @@ def test_a_silent_machine_is_looked_at_until_its_time_is_up() -> None:
     assert watched.timed_out
     assert notes.looks >= 3
     assert notes.boots == []
+
+
+class ClosedPipe(Notes):
+    """An observer whose reader has gone."""
+
+    def look(self) -> None:
+        if self.boots:
+            raise BrokenPipeError
+
+
+@pytest.mark.timeout(30)
+def test_a_machine_whose_output_nobody_takes_is_ended(tmp_path: Path) -> None:
+    """`probeplan rehearse … | head`."""
+    script = f"echo $$ > {tmp_path}/pid; {STARTS}; exec sleep infinity"
+    with pytest.raises(BrokenPipeError):
+        _watch(["sh", "-c", script], 60, 0, ClosedPipe())
+    pid = int((tmp_path / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

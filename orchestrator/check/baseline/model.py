@@ -4,6 +4,7 @@ An entry has what was counted, not what was expected of it: a bound or an expect
 and its left side is computed from the recorded cells again.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -106,12 +107,28 @@ class Baseline:
         )
 
     def find_nearest(self, key: EntryKey) -> BaselineEntry | None:
-        """The entry that is most like the key: of its architecture, and of the closest kernel."""
-        return min(
-            self.entries,
-            key=lambda entry: (entry.key.arch != key.arch, entry.key.series, entry.key.arch),
-            default=None,
-        )
+        """The entry that is most like the key: of its architecture, of the kernel series that is
+        the fewest versions away, and of two such of the newer."""
+
+        def unlikeness(entry: BaselineEntry) -> tuple[object, ...]:
+            newer = tuple(-number for number in _series_numbers(entry.key.series))
+            away = _versions_between(key.series, entry.key.series)
+            return entry.key.arch != key.arch, away, newer, entry.key.arch
+
+        return min(self.entries, key=unlikeness, default=None)
+
+
+def _series_numbers(series: str) -> tuple[int, ...]:
+    """6.12 → (6, 12); of what is no series, nothing."""
+    return tuple(int(part) for part in series.split(".") if part.isdecimal())
+
+
+def _versions_between(one: str, other: str) -> tuple[float, ...]:
+    """How far two kernel series are apart: major versions, then minor ones."""
+    numbers = _series_numbers(one), _series_numbers(other)
+    if min(map(len, numbers)) < 2:  # one of them is of any kernel
+        return (math.inf,)
+    return tuple(abs(mine - theirs) for mine, theirs in zip(*numbers, strict=False))
 
 
 def series_of_kernel(release: str) -> str:

@@ -1,8 +1,11 @@
 """What is recorded, and what `--update new` and `all` change."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from orchestrator.check.baseline.model import MAX_CELLS, EntryKey, series_of_kernel
+import pytest
+
+from orchestrator.check.baseline.model import MAX_CELLS, Baseline, EntryKey, series_of_kernel
 from orchestrator.check.baseline.update import record_entry, update_baseline
 from orchestrator.check.measurement import MeasuredCell, Measurement
 from tests.support.checks import good_check
@@ -127,6 +130,30 @@ def test_the_entry_to_compare_with_is_the_keys_own_or_for_any_kernel_the_latest(
     nearest = base.find_nearest(EntryKey(arch="x86_64", series="6.6"))
     assert nearest is not None
     assert nearest.key.arch == "x86_64"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "here", "nearest"),
+    [
+        (("5.10", "6.12", "7.3"), "6.1", "6.12"),
+        (("5.10", "6.12", "6.9"), "6.10", "6.9"),
+        (("6.2", "6.12"), "6.7", "6.12"),
+        (("", "5.10"), "6.1", "5.10"),
+        (("",), "6.1", ""),
+    ],
+)
+def test_the_nearest_entry_is_the_fewest_versions_away(
+    recorded: Sequence[str], here: str, nearest: str
+) -> None:
+    """By the numbers of the series, not by their text; the newer of two."""
+    [entry] = update_baseline(None, "x", measure(3), FIRST, "new").entries
+    entries = [replace(entry, key=EntryKey(arch="x86_64", series=one)) for one in recorded]
+    stranger = replace(entry, key=EntryKey(arch="aarch64", series=here))
+    found = Baseline(check="x", entries=(*entries, stranger)).find_nearest(
+        EntryKey(arch="x86_64", series=here)
+    )
+    assert found is not None
+    assert (found.key.arch, found.key.series) == ("x86_64", nearest)
 
 
 def test_one_kernel_side_probe_makes_the_key_one_of_its_series() -> None:

@@ -16,7 +16,6 @@ __all__ = ["DirectoryEntry", "give_to_owner_of", "open_for_append", "open_public
 __all__ += ["refuse_unsafe_directory", "resolve_entry"]
 
 _OTHERS = "and every user can make links there"
-_PUBLIC = 0o644
 _MOST_LINKS = 40  # as the kernel: include/linux/namei.h, MAXSYMLINKS
 
 
@@ -46,37 +45,37 @@ class DirectoryEntry:
             return None
 
 
-def open_for_append(path: str | os.PathLike[str]) -> int:
-    """A descriptor that appends to the file at `path`, made with mode 0600 if need be. Raises
-    OSError, which says why nothing is written there."""
-    return _open_or_make(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+def open_for_append(path: str | os.PathLike[str], *, give: bool = False) -> int:
+    """A descriptor that appends to the file at `path`, made with mode 0600 if need be; `give`: by
+    root for the owner of its folder. Raises OSError, which says why nothing is written there."""
+    return _open_or_make(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600, give=give)
 
 
 def open_public(path: str | os.PathLike[str]) -> int:
     """A descriptor that reads and appends to the file at `path`, made if need be for all to read,
     and by root for the owner of its folder. Raises OSError as `open_for_append`."""
-    return _open_or_make(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, _PUBLIC)
+    return _open_or_make(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o644, give=True)
 
 
-def _open_or_make(path: str | os.PathLike[str], flags: int, mode: int) -> int:
+def _open_or_make(path: str | os.PathLike[str], flags: int, mode: int, *, give: bool) -> int:
     place = resolve_entry(path)
     flags |= _no_follow_flag(place.parent)
     try:
         place.check_owner(path)
         if place.status() is None:
-            return _make_file(place, flags | os.O_CREAT | os.O_EXCL, mode)
+            return _make_file(place, flags | os.O_CREAT | os.O_EXCL, mode, give=give)
         return os.open(place.name, flags, dir_fd=place.parent)
     except FileExistsError:  # made by another process in the meantime
-        return _open_or_make(path, flags, mode)
+        return _open_or_make(path, flags, mode, give=give)
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from None
     finally:
         os.close(place.parent)
 
 
-def _make_file(place: DirectoryEntry, flags: int, mode: int) -> int:
+def _make_file(place: DirectoryEntry, flags: int, mode: int, *, give: bool) -> int:
     made = os.open(place.name, flags, mode, dir_fd=place.parent)
-    if mode == _PUBLIC:
+    if give:
         give_to_owner_of(place.parent, made)
     return made
 

@@ -10,6 +10,7 @@ from orchestrator.check.report.check_report import CheckReport
 from orchestrator.check.verdict.judge import judge_check
 from tests.support.checks import good_check
 from tests.support.measurements import Counts, cell, measured, repeat
+from tests.support.sides import judge_pairs, measure_pair, two_sides
 
 BEGAN = datetime(2026, 11, 27, 1, 30, tzinfo=UTC)
 #: What ends a line, a field, a cell, a label, an attribute, a tag or a command somewhere.
@@ -68,6 +69,15 @@ def hostile_report(name: str = "hostile") -> CheckReport:
     cells = (cell(9, number=1, comm=HOSTILE), cell(2, number=1, comm="b"))
     that = "{that: call.named <= 5, each: true}"
     return check_report(that, counts=[{"call.named": cells}] * 3, name=name)
+
+
+def sided_report(name: str = "sided") -> CheckReport:
+    """One of two sides, of which the second takes half as long again."""
+    sides = two_sides("workload.wall <= 1.1 * baseline")
+    pair = measure_pair(sides, range(1000, 1020), range(1500, 1520))
+    check = replace(sides.candidate, name=name)
+    verdict = replace(judge_pairs(sides, pair), check=check)
+    return CheckReport(check=check, verdict=verdict, began=BEGAN, duration_ns=1_000_000)
 
 
 def repeated(report: CheckReport, times: int) -> list[CheckReport]:

@@ -71,6 +71,9 @@ def _list_properties(report: CheckReport) -> Iterator[tuple[str, str]]:
     yield "file", report.check.path
     if report.commit:
         yield "commit", report.commit
+    if report.verdict is not None and report.verdict.sides is not None:
+        sides = report.verdict.sides
+        yield "sides", f"{sides.param}={','.join(sides.values)}"
     for judged in report.judged:
         expectation = judged.expectation
         yield f"{expectation.name}.that", expectation.that.text
@@ -90,6 +93,8 @@ def _list_figures(judged: ExpectationVerdict, series: JudgedSeries) -> Iterator[
     yield f"{whose}.bounds", ", ".join(f"{b.op} {number_text(value)}" for b, value in bounds)
     if series.baseline is not None:
         yield f"{whose}.baseline", number_text(series.baseline)
+    if series.times:
+        yield f"{whose}.p", " ".join(f"{outcome.first.p:.2g}" for outcome in series.times)
 
 
 def _make_case(

@@ -48,9 +48,9 @@ def main(args: argparse.Namespace) -> int:
             reports, interrupted = _run_checks(checks, invocation)
         else:
             reports, interrupted = run_sides(all_sides, invocation)
-    report_to_github(reports, args.on_inconclusive, os.environ)
     codes = [code for report in reports for code in report.exit_codes]
     codes += write_reports(args, reports)
+    report_to_github(reports, args.on_inconclusive, os.environ)
     return interrupted or find_exit_code(codes)
 
 

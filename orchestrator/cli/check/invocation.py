@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def open_lines(args: argparse.Namespace, stack: ExitStack) -> "Callable[[Check], RunOutput]":
-    """Where the JSON lines go; of one run_id for all checks."""
+    """Where the JSON lines go; of one run_id for all checks. Who called sudo can read them."""
     from orchestrator.output.safe_open import open_for_append
     from orchestrator.output.unblocked import make_log_sink
     from orchestrator.run.groundwork import draw_run_id
@@ -37,7 +37,7 @@ def open_lines(args: argparse.Namespace, stack: ExitStack) -> "Callable[[Check],
     if args.out is None:
         sink = make_log_sink(sys.stdout.buffer)
     else:
-        file = os.fdopen(open_for_append(args.out), "wb", buffering=0)
+        file = os.fdopen(open_for_append(args.out, give=True), "wb", buffering=0)
         sink = make_log_sink(stack.enter_context(file), owned=True)
     stack.callback(sink.close)
     run_id, host = draw_run_id(), os.uname().nodename or "unknown"

@@ -95,6 +95,14 @@ def test_a_job_calls_a_command_with_options_that_it_has(job: Path) -> None:
     assert args.command == re.search(r"-(\w+)\.yaml", job.name).group(1)
 
 
+def test_sudo_passes_on_what_says_that_github_reads_our_output() -> None:
+    source = ROOT / "orchestrator" / "cli" / "check"
+    read = set(re.findall(r'"(GITHUB_\w+|CI)"', (source / "github.py").read_text()))
+    read |= set(re.findall(r'environ\.get\("(\w+)"', (source / "command.py").read_text()))
+    job = (FOLDER / "github-check.yaml").read_text()
+    assert set(re.search(r"--preserve-env=(\S+)", job).group(1).split(",")) == read
+
+
 def test_what_a_job_keeps_is_what_it_writes() -> None:
     for job in JOBS:
         [words] = commands(job)

@@ -35,6 +35,22 @@ def test_a_file_is_made_for_its_owner_alone_and_appended_to(shared: Path) -> Non
     assert stat.S_IMODE((shared / "log").stat().st_mode) == 0o600
 
 
+@pytest.mark.root
+@pytest.mark.parametrize(("give", "owner"), [(False, 0), (True, 1234)])
+def test_root_gives_a_new_file_to_the_owner_of_its_folder_where_it_should(
+    tmp_path: Path, give: bool, owner: int
+) -> None:
+    os.chown(tmp_path, 1234, 1235)
+    os.close(open_for_append(tmp_path / "log", give=give))
+    assert (tmp_path / "log").stat().st_uid == owner
+    assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o600
+    os.chown(tmp_path / "log", 0, 0)
+    os.close(
+        open_for_append(tmp_path / "log", give=give)
+    )  # what is there already stays whose it is
+    assert (tmp_path / "log").stat().st_uid == 0
+
+
 def test_a_link_that_was_planted_is_not_followed(shared: Path, tmp_path: Path) -> None:
     """Neither one to a file, nor one to nothing, which open(2) would make, nor a directory's."""
     victim = tmp_path / "victim"

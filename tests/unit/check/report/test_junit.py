@@ -12,6 +12,7 @@ from tests.support.check_reports import (
     failed_report,
     hostile_report,
     ok_report,
+    sided_report,
     undecided_report,
     unmeasured_report,
 )
@@ -53,7 +54,7 @@ def properties(root: ET.Element) -> dict[str | None, str | None]:
 
 
 def test_elements_and_attributes_are_those_of_the_schema() -> None:
-    root = read(*all_reports())
+    root = read(*all_reports(), sided_report())
     assert root.tag == "testsuites"
     for element in root.iter():
         attributes, children = ALLOWED[element.tag]
@@ -107,6 +108,14 @@ def test_values_bounds_and_where_they_are_from_are_properties() -> None:
     assert found["e2.that"] == "1 <= write.calls <= 8"
     assert found["commit"] == "c0ffee"
     assert "e1.baseline" not in found
+
+
+def test_two_sides_and_how_likely_their_difference_is_by_chance_are_properties() -> None:
+    found = properties(read(sided_report()))
+    assert found["sides"] == "build=./old,./new"
+    assert (found["e1.baseline"], found["e1.value"]) == ("1009.5", "1509.5")
+    assert float(found["e1.p"]) < 0.0001
+    assert results(read(sided_report())) == {"sided.e1": "failure fail"}
 
 
 def test_a_failure_says_where_and_why() -> None:

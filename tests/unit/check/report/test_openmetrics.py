@@ -11,6 +11,7 @@ from tests.support.check_reports import (
     all_reports,
     hostile_report,
     ok_report,
+    sided_report,
     undecided_report,
     unmeasured_report,
 )
@@ -45,6 +46,12 @@ def test_values_and_bounds_are_as_judged() -> None:
         ("good", "e2", "<="): 8,
     }
     assert samples(found["probeplan_check_baseline"]) == {}
+
+
+def test_the_baseline_of_two_sides_is_the_first_of_them() -> None:
+    found = families(sided_report())
+    assert samples(found["probeplan_check_baseline"]) == {("sided", "e1"): 1009.5}
+    assert samples(found["probeplan_check_value"]) == {("sided", "e1"): 1509.5}
 
 
 @pytest.mark.parametrize(

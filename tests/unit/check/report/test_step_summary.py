@@ -13,6 +13,7 @@ from tests.support.check_reports import (
     hostile_report,
     ok_report,
     repeated,
+    sided_report,
     unmeasured_report,
 )
 
@@ -39,6 +40,13 @@ def test_each_check_has_a_table_and_each_expectation_a_row() -> None:
         ["e2", "9", "exact", "&lt;= 2", "", "<strong>fails (warn)</strong>"],
         ["e3", "9", "exact", "== 9", "", "ok"],
     ]
+
+
+def test_two_sides_have_columns_of_their_own() -> None:
+    headings, row = rows(make_summary([sided_report()]))
+    assert headings == ["expectation", "A", "B", "B / A", "bound", "p", "shows", "verdict"]
+    assert row[:4] == ["e1", "1,009.5", "1,509.5", "1.495"]
+    assert row[-1] == "<strong>FAIL</strong>"
 
 
 def test_what_went_wrong_is_said() -> None:

@@ -30,13 +30,14 @@ case "${1:-run}" in
 run) ;;
 check) kind=dev ;;
 quick)
-    packages="$packages gcc libc6-dev busybox-static cpio zstd xz-utils lz4 strace"
+    packages="$packages gcc libc6-dev busybox-static cpio zstd xz-utils lz4 strace openssh-client"
     kind=dev
     ;;
 docs) kind=docs ;;
 test)
     packages="$packages gcc libc6-dev make strace qemu-system-x86 busybox-static cpio zstd \
-        xz-utils lz4 util-linux dpkg debian-archive-keyring bpftrace e2fsprogs mount apache2-utils"
+        xz-utils lz4 util-linux dpkg debian-archive-keyring bpftrace e2fsprogs mount apache2-utils \
+        openssh-client"
     kind=dev
     ;;
 bench)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
 from orchestrator.cli.messages import print_note, print_text
 from orchestrator.cli.options import add_override_options, facts_of, overrides
+from orchestrator.cli.signatures import describe_signature
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
 from orchestrator.plan.model import Plan
@@ -49,12 +50,14 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkup:
     """A plan on this host. `runs_on`: the backends that can run it; `alternatives`: attach points
-    that the kernel lacks and the plan has a substitute for; `problems`: why no backend can."""
+    that the kernel lacks and the plan has a substitute for; `problems`: why no backend can;
+    `signatures`: by what policies accept it, as in run.started."""
 
     plan: str
     runs_on: tuple[str, ...] = ()
     alternatives: tuple[str, ...] = ()
     problems: tuple[Finding, ...] = ()
+    signatures: tuple[Mapping[str, object], ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -160,6 +163,7 @@ def examine(plan: Plan, facts: KernelFacts, policies: Sequence[Policy] = ()) -> 
     """Which backends can run the plan on this host, and if none can, why not. Raises PlanError for
     a plan that does not fit this kernel."""
     from orchestrator.run.prepare import resolve, select_backend  # for a plan only
+    from orchestrator.run.report.records import acceptance_fields
 
     try:
         resolved = resolve(plan, facts, policies)
@@ -180,6 +184,7 @@ def examine(plan: Plan, facts: KernelFacts, policies: Sequence[Policy] = ()) -> 
         runs_on=tuple(runs_on),
         alternatives=tuple(f"{one.probe}: skips {one.item}: {one.reason}" for one in skipped),
         problems=() if runs_on else tuple(problems),
+        signatures=tuple(acceptance_fields(resolved.acceptances)),
     )
 
 
@@ -188,6 +193,7 @@ def _plan_fields(checkup: Checkup) -> dict[str, object]:
         "plan": checkup.plan,
         "runs_on": list(checkup.runs_on),
         "alternatives": list(checkup.alternatives),
+        "signatures": list(checkup.signatures),
         "problems": [asdict(problem) for problem in checkup.problems],
     }
 
@@ -195,7 +201,13 @@ def _plan_fields(checkup: Checkup) -> dict[str, object]:
 def _plan_text(checkup: Checkup, facts: KernelFacts) -> str:
     lines = [f"plan {checkup.plan!r} on kernel {facts.release}"]
     lines += [f"  ? {text}" for text in checkup.alternatives]
+    lines += [f"  {_signature_line(signature)}" for signature in checkup.signatures]
     if checkup.runs_on:
         return "\n".join([*lines, f"  + it can run, on {' and on '.join(checkup.runs_on)}"])
     lines += [f"  - {problem}".replace("\n", "\n    ") for problem in checkup.problems]
     return "\n".join([*lines, "  it cannot run here"])
+
+
+def _signature_line(signature: Mapping[str, object]) -> str:
+    mark = "+" if signature["status"] in ("accepted", "shipped") else "?"
+    return f"{mark} signature: {describe_signature(signature)}"

@@ -14,6 +14,7 @@ from orchestrator.cli.options import (
     overrides,
     policies_in_force,
 )
+from orchestrator.cli.signatures import describe_signature
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Param, Plan
 from orchestrator.plan.params import show_value
@@ -172,6 +173,8 @@ def _figure_lines(shown: Mapping[str, Any]) -> Iterator[str]:
 def _limit_lines(shown: Mapping[str, Any]) -> Iterator[str]:
     for policy in shown["policies"]:
         yield f"policy {policy['file']}"
+    for signature in shown["signatures"]:
+        yield f"signature: {describe_signature(signature)}"
     yield "limits in force"
     for name, limit in shown["limits"].items():
         by = _NOT_ENFORCED.get(name) or f"enforced by {_format_enforcer(limit['enforced_by'])}"

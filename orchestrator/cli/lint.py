@@ -24,7 +24,7 @@ from orchestrator.plan.load import check_document, read_document
 from orchestrator.plan.model import Plan
 from orchestrator.plan.nearest import suggest_name
 from orchestrator.policy.model import Policy
-from orchestrator.run.shipped import find_plan
+from orchestrator.run.shipped import find_plan, is_shipped
 
 if TYPE_CHECKING:
     from orchestrator.check.model import Check
@@ -168,8 +168,10 @@ def _warn_of_unset_params(plan: Plan) -> list[Finding]:
 
 def _check_policies(plan: Plan, policies: Sequence[Policy]) -> list[Finding]:
     from orchestrator.policy.offline_check import check_offline  # needed for --policy only
+    from orchestrator.policy.signed_files import find_signature_problems
 
-    return [finding for policy in policies for finding in check_offline(plan, policy)]
+    offline = [finding for policy in policies for finding in check_offline(plan, policy)]
+    return [*offline, *find_signature_problems(plan.source, plan.file, policies, is_shipped)]
 
 
 def _check_kernels(

@@ -58,7 +58,7 @@ def _check_files(args: argparse.Namespace) -> int:
     code = 0
     for path in args.files:
         try:
-            read_policy(path)
+            findings += _warn_of_unreadable(read_policy(path))
         except PlanError as error:
             findings += error.findings
             code = 2
@@ -71,6 +71,19 @@ def _check_files(args: argparse.Namespace) -> int:
             code = 3
     _print_findings(findings, as_json=args.json)
     return code
+
+
+def _warn_of_unreadable(policy: Policy) -> Iterator[Finding]:
+    """A warning where the files that the policy names are not here: it may be for another host."""
+    rules = policy.signatures
+    if rules is not None and rules.lists is None:
+        yield Finding(
+            code="PP133",
+            message=f"signatures could not be checked on this host: {rules.unreadable}",
+            position=policy.position_of("signatures"),
+            hint="nothing to do if the policy is meant for another host",
+            severity="warning",
+        )
 
 
 def _print_findings(findings: Sequence[Finding], *, as_json: bool) -> None:
@@ -110,6 +123,18 @@ def show_policies(policies: Sequence[Policy]) -> dict[str, Any]:
             {"value": policy.kernel_memory, "at": str(policy.position_of(policy.kernel_memory_key))}
             for policy in policies
             if policy.kernel_memory != "any"
+        ],
+        "signatures": [
+            {
+                "required": rules.required,
+                "signers": rules.signers,
+                "revoked": rules.revoked or None,
+                "shipped": rules.shipped,
+                "unreadable": rules.unreadable or None,
+                "at": str(policy.position_of("signatures")),
+            }
+            for policy in policies
+            if (rules := policy.signatures) is not None
         ],
         "max_runs": min((one.max_runs for one in policies if one.max_runs), default=None),
         **{key: list(_entry_fields(policies, key)) for key in _LISTS},
@@ -152,9 +177,22 @@ def _text_lines(shown: Mapping[str, Any]) -> Iterator[str]:
         yield f"user_strings: {rule['value']} ({rule['at']})"
     for rule in shown["kernel_memory"]:
         yield f"kernel_memory: {rule['value']} ({rule['at']})"
+    for rule in shown["signatures"]:
+        yield _describe_signatures(rule)
     if shown["max_runs"]:
         yield f"max_runs: {shown['max_runs']}"
     for key in _LISTS:
         if shown[key]:
             yield f"{key}:"
             yield from (f"  {entry['value']} ({entry['at']})" for entry in shown[key])
+
+
+def _describe_signatures(rule: Mapping[str, Any]) -> str:
+    """Its rules in a line."""
+    needed = "required" if rule["required"] else "not required, but refused if not good"
+    revoked = f", except what {rule['revoked']} revokes" if rule["revoked"] else ""
+    shipped = ", shipped plans run without" if rule["shipped"] == "trusted" else ""
+    unreadable = f"; here, {rule['unreadable']}" if rule["unreadable"] else ""
+    return (
+        f"signatures: {needed}; by {rule['signers']}{revoked}{shipped}{unreadable} ({rule['at']})"
+    )

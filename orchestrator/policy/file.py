@@ -3,22 +3,33 @@
 The host's policy has one place, HOST_POLICY, and no environment variable or option changes it:
 anyone who can set root's environment (sudo's env_keep, a unit's drop-in) could replace it.
 `--policy FILE` names further policies, which apply in addition and can only be stricter.
+
+The files that a policy names (`signatures`) are read with it, once: those of the host's policy by
+the same rule as the policy itself.
 """
 
+import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from orchestrator.plan.document.source import MAX_BYTES, read_source
 from orchestrator.plan.findings import Finding, HostError, PlanError, Position
-from orchestrator.policy.model import Policy, parse_policy
+from orchestrator.policy.model import Policy, SignatureRules, parse_policy
+from orchestrator.policy.trusted_file import (
+    UntrustedFile,
+    read_trusted,
+    read_trusted_anywhere,
+)
+from orchestrator.signatures.model import SignerLists
 
 __all__ = ["HOST_POLICY", "read_host_policy", "read_policies", "read_policy"]
 
 HOST_POLICY = Path("/etc/probeplan/policy.yaml")
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH  # an access control list shows in the group's bits
+_MOST_LIST_BYTES = 16 << 20
 
 
 def read_policies(further: Iterable[str | Path] = ()) -> tuple[Policy, ...]:
@@ -32,59 +43,85 @@ def read_policies(further: Iterable[str | Path] = ()) -> tuple[Policy, ...]:
 
 
 def read_policy(path: str | Path) -> Policy:
-    """A policy file, regardless of its owner. Raises PlanError."""
+    """A policy file, regardless of its owner. Raises PlanError. Where the files that it names
+    cannot be read, its rules say so: it may be meant for another host."""
     policy, findings = parse_policy(*read_source(path))
     if policy is None:
         raise PlanError(findings)
-    return policy
+    if policy.signatures is None:
+        return policy
+    try:
+        rules = _with_lists(policy.signatures, _read_any)
+    except OSError as error:
+        unreadable = (
+            f"{error.filename or policy.signatures.signers} cannot be read: {error.strerror}"
+        )
+        rules = replace(policy.signatures, unreadable=unreadable)
+    return replace(policy, signatures=rules)
 
 
 def read_host_policy(path: Path | None = None) -> Policy | None:
     """The policy of this host (`path` None: HOST_POLICY); None where there is no such file.
 
-    Raises HostError when it cannot be read, is invalid, or could have been written by anyone but
-    root: a policy that cannot be trusted allows nothing.
+    Raises HostError when it or a file that it names cannot be read, is invalid, or could have been
+    written by anyone but root: a policy that cannot be trusted allows nothing.
     """
     path = HOST_POLICY if path is None else path
     try:
-        content = _read_trusted(path)
+        content = read_trusted(path, MAX_BYTES)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        hint = "it must be a file that this user can read, e.g. with mode 0644"
-        _refuse(path, f"{path} cannot be read: {error.strerror}", hint)
+    except (OSError, UntrustedFile) as error:
+        _refuse(path, error)
     policy, findings = parse_policy(content, str(path))
     if policy is None:
         raise HostError(findings)
-    return policy
+    if policy.signatures is None:
+        return policy
+    return replace(policy, signatures=_with_lists(policy.signatures, _read_trusted_list))
 
 
-def _read_trusted(path: Path) -> bytes:
-    """The content of the very file that was checked, not of one put in its place meanwhile."""
-    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+def _with_lists(rules: SignatureRules, read: Callable[[Path], bytes]) -> SignatureRules:
+    lists = SignerLists(
+        signers=read(Path(rules.signers)),
+        signers_file=rules.signers,
+        revoked=read(Path(rules.revoked)) if rules.revoked else None,
+        revoked_file=rules.revoked,
+    )
+    return replace(rules, lists=lists, unreadable="")
+
+
+def _read_trusted_list(path: Path) -> bytes:
+    """Raises HostError also where the file is missing."""
     try:
-        _check_trust(path, os.fstat(file))
-        with os.fdopen(file, "rb", closefd=False) as source:
-            return source.read(MAX_BYTES + 1)
-    finally:
-        os.close(file)
+        return _bounded(read_trusted_anywhere(path, _MOST_LIST_BYTES), path)
+    except (OSError, UntrustedFile) as error:
+        _refuse(path, error)
 
 
-def _check_trust(path: Path, status: os.stat_result) -> None:
-    """Raise HostError unless root alone can have written the file (`status`) and put it there."""
-    if not stat.S_ISREG(status.st_mode):
-        _refuse(path, f"{path} is not a regular file", "put the policy itself there")
-    for checked, its_status in ((path, status), (path.parent, path.parent.stat())):
-        if its_status.st_uid != 0:
-            why = f"{checked} belongs to user {its_status.st_uid}, not to root"
-            _refuse(path, why, f"chown root: {checked}")
-        if its_status.st_mode & _OTHERS_WRITE:
-            mode = stat.S_IMODE(its_status.st_mode)
-            why = f"{checked} is writable by users other than root (mode {mode:04o})"
-            _refuse(path, why, f"chmod go-w {checked}")
+def _read_any(path: Path) -> bytes:
+    """A regular file. Raises OSError."""
+    with open(
+        path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)
+    ) as source:
+        if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        return _bounded(source.read(_MOST_LIST_BYTES + 1), path)
 
 
-def _refuse(path: Path, why: str, hint: str) -> NoReturn:
+def _bounded(content: bytes, path: Path) -> bytes:
+    if len(content) > _MOST_LIST_BYTES:
+        why = f"it is larger than {_MOST_LIST_BYTES >> 20} MiB"
+        raise OSError(errno.EFBIG, why, str(path))
+    return content
+
+
+def _refuse(path: Path, error: OSError | UntrustedFile) -> NoReturn:
+    if isinstance(error, UntrustedFile):
+        why, hint = str(error), error.hint
+    else:
+        why = f"{path} cannot be read: {error.strerror}"
+        hint = "it must be a file that this user can read, e.g. with mode 0644"
     message = f"the host's policy cannot be used, so nothing may run: {why}"
     position = Position(file=str(path))
     raise HostError([Finding(code="PP120", message=message, position=position, hint=hint)])

@@ -17,8 +17,9 @@ from orchestrator.plan.findings import Finding, Position, has_errors
 from orchestrator.plan.model import Redact
 from orchestrator.plan.probes import parse_redact
 from orchestrator.plan.reader import DocumentReader
+from orchestrator.signatures.model import SignerLists
 
-__all__ = ["Ceiling", "ListEntry", "Policy", "parse_policy"]
+__all__ = ["Ceiling", "ListEntry", "Policy", "SignatureRules", "parse_policy"]
 
 #: What becomes of strings that are user data.
 UserStrings = Literal["allow", "deny"] | Redact
@@ -41,13 +42,29 @@ class ListEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureRules:
+    """Whose signatures on plans count. `required`: without one, a plan does not run. `shipped`:
+    whether that holds for the plans that come with probeplan (`signed`), or not (`trusted`).
+    `signers` and `revoked` are absolute paths ("": none); `lists` are their contents, None where
+    they could not be read, and then `unreadable` says why."""
+
+    signers: str
+    revoked: str = ""
+    required: bool = False
+    shipped: Literal["signed", "trusted"] = "signed"
+    lists: SignerLists | None = None
+    unreadable: str = "they have not been read"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """A whole policy. `ceilings` by the name of the limit; an empty list restricts nothing, but for
     what the command line may set (`orchestrator.policy.overrides`).
     `positions`: by key, where its value is in the file. `user_strings`: strings from user memory
     may be shown (`allow`), must not be read (`deny`), or are redacted. `allow_user`: what else of
     user data may leave all the same. `kernel_memory`: which kernel memory may be read.
-    `unsafe_return`: whether plans may accept that a return probe kills programs."""
+    `unsafe_return`: whether plans may accept that a return probe kills programs. `signatures`: who
+    may sign plans; None: signatures are not looked at."""
 
     file: str
     sha256: str
@@ -68,6 +85,7 @@ class Policy:
     allow_targets: tuple[ListEntry, ...] = ()
     max_runs: int | None = None
     allow_backends: tuple[ListEntry, ...] = ()
+    signatures: SignatureRules | None = None
     positions: Mapping[str, Position] = field(default_factory=dict)
 
     @property
@@ -75,6 +93,11 @@ class Policy:
         """The key that says which kernel memory may be read: `user_strings` where the other is left
         out."""
         return "kernel_memory" if "kernel_memory" in self.positions else "user_strings"
+
+    @property
+    def requires_signatures(self) -> bool:
+        """Whether a plan needs a signature to run."""
+        return self.signatures is not None and self.signatures.required
 
     def position_of(self, key: str) -> Position:
         """Where the value of `key` is in the file; the file as a whole when it is left out."""
@@ -122,6 +145,7 @@ def _policy_from(reader: DocumentReader) -> Policy:
         allow_targets=_entries_from(reader, "allow_targets"),
         max_runs=data.get("max_runs"),
         allow_backends=_entries_from(reader, "allow_backends"),
+        signatures=SignatureRules(**data["signatures"]) if "signatures" in data else None,
         positions={key: document.value_position((key,)) for key in data},
     )
 

@@ -1,4 +1,4 @@
-"""What the command line may change of a plan: a digest covers the plan's file alone. Pure."""
+"""What the command line may change of a plan: digests and signatures cover its file alone. Pure."""
 
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
@@ -19,15 +19,17 @@ _KEYS: Mapping[OverrideOption, str] = {
 
 def find_override_violations(plan: Plan, policy: Policy) -> Iterator[Finding]:
     """A finding for each param, limit and target that was set and that the policy does not allow to
-    be set. Without a rule any may be, but none where the policy lists plans by their digests."""
+    be set. Without a rule any may be, but none where the policy lists plans by their digests or
+    wants them signed."""
     for one in plan.overridden:
         key = _KEYS[one.option]
         has_rule = key in policy.positions
         allowed: tuple[ListEntry, ...] = getattr(policy, key)
         may_be_set = any(fnmatchcase(one.name, entry.text) for entry in allowed)
-        if may_be_set or not (has_rule or policy.plans):
+        if may_be_set or not (has_rule or policy.plans or policy.requires_signatures):
             continue
-        rule = describe_rule(policy, key if has_rule else "plans")
+        approved_by = "plans" if policy.plans else "signatures"
+        rule = describe_rule(policy, key if has_rule else approved_by)
         without = "" if has_rule else f", and there is no {key}"
         yield Finding(
             code="PP128",

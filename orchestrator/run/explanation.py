@@ -24,7 +24,12 @@ from orchestrator.plan.model import Plan
 from orchestrator.run.cost.hot_points import find_hot_points
 from orchestrator.run.metrics.windows import choose_window_ns
 from orchestrator.run.prepare import Prepared
-from orchestrator.run.report.records import limits_in_force, policy_fields, with_sources
+from orchestrator.run.report.records import (
+    acceptance_fields,
+    limits_in_force,
+    policy_fields,
+    with_sources,
+)
 
 __all__ = ["explain_plan"]
 
@@ -56,6 +61,7 @@ def explain_plan(prepared: Prepared) -> Fields:
         "figures": _figure_fields(plan, program),
         "hot": dict(find_hot_points(program)),
         "policies": policy_fields(prepared.policies),
+        "signatures": acceptance_fields(prepared.acceptances),
         "limits": with_sources(limits_in_force(artifact), plan),
         "enforced": dict(artifact.enforced),
         "memory": _memory_fields(artifact),

@@ -30,6 +30,7 @@ from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.finish import Ending, finish_run
 from orchestrator.run.report.outcome import CommandResult, Outcome
 from orchestrator.run.report.records import (
+    acceptance_fields,
     attached_fields,
     skipped_fields,
     skipped_hook_fields,
@@ -159,7 +160,11 @@ class Run:
 
     def _record_started(self) -> None:
         fields = started_fields(
-            self._prepared.plan, self._artifact, self._options.command, self._prepared.policies
+            self._prepared.plan,
+            self._artifact,
+            self._options.command,
+            self._prepared.policies,
+            self._prepared.acceptances,
         )
         self._output.write_record("run.started", **fields, canary=self._canary)
 
@@ -323,6 +328,7 @@ class Run:
             "stopped": result.stopped,
             "limits": list(result.limits),
             "startup_ms": result.startup_ms,
+            "signatures": acceptance_fields(self._prepared.acceptances),
         }
         if self._directory is not None:
             self._try_output(partial(self._directory.write_result, kept))

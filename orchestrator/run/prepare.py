@@ -1,7 +1,8 @@
 """A plan made ready for one kernel under policies, before anything is attached.
 
 `run`, `explain` and `doctor` all go through here, so that they apply the same policies in the same
-order and cannot disagree. Reads facts about the kernel and changes nothing.
+order and cannot disagree. Reads facts about the kernel and the plan's signature, and changes
+nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,9 @@ from orchestrator.policy.rules import (
     check_unsafe_returns,
     forbidden_backends,
 )
+from orchestrator.policy.signed_files import Acceptance, check_signatures
 from orchestrator.run.choice import BackendChoice, choose_backend
+from orchestrator.run.shipped import is_shipped
 
 __all__ = ["Prepared", "Resolved", "prepare", "resolve", "select_backend"]
 
@@ -33,12 +36,14 @@ __all__ = ["Prepared", "Resolved", "prepare", "resolve", "select_backend"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
     """A plan with its limits lowered to the ceilings of `policies`, and its program on the kernel
-    that `facts` describe. The policies forbid nothing of it."""
+    that `facts` describe. The policies forbid nothing of it; `acceptances`: by what those that have
+    rules for signatures accept its file."""
 
     plan: Plan
     facts: KernelFacts
     policies: tuple[Policy, ...]
     program: Program
+    acceptances: tuple[Acceptance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +85,16 @@ def resolve(
     policies = tuple(policies)
     plan = apply_ceilings(plan, policies)
     check_origin(plan, policies)
+    acceptances = check_signatures(plan.source, plan.file, policies, is_shipped)
     check_unsafe_returns(plan, policies)
     try:
         program = draw_salts(_compile_for(plan, facts, follow_children=follow_children))
         check_program(program, facts, policies)
     except (PlanError, HostError) as error:
         raise attribute_to_ceilings(error, plan, policies) from None
-    return Resolved(plan=plan, facts=facts, policies=policies, program=program)
+    return Resolved(
+        plan=plan, facts=facts, policies=policies, program=program, acceptances=acceptances
+    )
 
 
 def select_backend(
@@ -102,7 +110,12 @@ def select_backend(
         raise attribute_to_ceilings(error, plan, policies) from None
     check_artifact(choice.artifact, policies)
     return Prepared(
-        plan=plan, facts=facts, policies=policies, program=resolved.program, choice=choice
+        plan=plan,
+        facts=facts,
+        policies=policies,
+        program=resolved.program,
+        acceptances=resolved.acceptances,
+        choice=choice,
     )
 
 

@@ -25,8 +25,10 @@ def check_against_kernels(
 ) -> list[Finding]:
     """Why the plan cannot run on each recorded kernel under `policies`, by any backend, and
     warnings about optional attach points that no kernel takes because of a name that it does not
-    know; each message says on which kernel. Raises OSError and RecordingError for a file that is no
+    know; each message says on which kernel. Signatures are not looked at: they are the same for all
+    kernels. Raises OSError and RecordingError for a file that is no
     recording."""
+    policies = [replace(policy, signatures=None) for policy in policies]
     findings: list[Finding] = []
     doubts: list[tuple[Position, Finding]] = []
     taken: set[Position] = set()

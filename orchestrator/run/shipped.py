@@ -4,7 +4,7 @@ from pathlib import Path
 
 from orchestrator.plan.findings import Finding, PlanError, Position
 
-__all__ = ["find_plan", "shipped_plans"]
+__all__ = ["find_plan", "is_shipped", "shipped_plans"]
 
 _PACKAGE = Path(__file__).parents[1]
 #: In an installed package, and in a source tree.
@@ -15,6 +15,11 @@ def shipped_plans() -> dict[str, Path]:
     """The shipped plans' files by name: the file's, without `.yaml`."""
     plans = next((directory for directory in _DIRECTORIES if directory.is_dir()), None)
     return {path.stem: path for path in sorted(plans.rglob("*.yaml"))} if plans else {}
+
+
+def is_shipped(content: bytes) -> bool:
+    """Whether these are the bytes of a shipped plan, wherever they were read from."""
+    return any(path.read_bytes() == content for path in shipped_plans().values())
 
 
 def find_plan(name: str) -> str:

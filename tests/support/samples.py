@@ -67,6 +67,12 @@ def lifecycle() -> dict[str, dict[str, Any]]:
                 "rate": {"value": 1000, "per_ns": 10**9, "enforced_by": "kernel", "from": "policy"},
             },
             "policies": [{"file": "/etc/probeplan/policy.yaml", "sha256": "0" * 64}],
+            "signatures": [
+                {
+                    "policy": "/etc/probeplan/policy.yaml", "status": "accepted",
+                    "principal": "ci@example.com", "key": f"SHA256:{'a' * 43}",
+                }
+            ],
             "enforced": {"read.where": "kernel"}, "memory": {"ring": 8 << 20}, "every_ns": None,
         },
         "probe.attached": {
@@ -124,7 +130,7 @@ def lifecycle() -> dict[str, dict[str, Any]]:
         "events.lost": {"probe": "read", "lost": 120, "reason": "ring"},
         "run.finished": finished(),
         "check.started": {
-            "check": "bulk", "file": "checks/bulk.yaml", "backend": "bcc",
+            "check": "bulk", "file": "checks/bulk.yaml", "backend": "bcc", "signatures": [],
             "expectations": ["syncs"], "ops": [50, 100], "warmup": 1, "repeats": 3,
             "sides": {"param": "build", "A": "./old", "B": "./new"},
         },

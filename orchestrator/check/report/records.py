@@ -2,7 +2,7 @@
 
 import math
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -19,18 +19,27 @@ from orchestrator.check.verdict.model import (
     Verdict,
     find_exit_code,
 )
+from orchestrator.policy.signed_files import Acceptance
+from orchestrator.run.report.records import acceptance_fields
 
 __all__ = ["count_verdicts", "finished_fields", "repeat_fields", "started_fields", "verdict_fields"]
 
 _VERDICTS: tuple[Verdict, ...] = ("ok", "fail", "inconclusive", "workload")
 
 
-def started_fields(check: Check, backend: str, sides: SideChoice | None = None) -> dict[str, Any]:
-    """The fields of check.started. `sides`: those that are compared, if there are two."""
+def started_fields(
+    check: Check,
+    backend: str,
+    sides: SideChoice | None = None,
+    acceptances: Sequence[Acceptance] = (),
+) -> dict[str, Any]:
+    """The fields of check.started. `sides`: those that are compared, if there are two;
+    `acceptances`: by what policies accept the plan."""
     return {
         "check": check.name,
         "file": check.path,
         "backend": backend,
+        "signatures": acceptance_fields(acceptances),
         "expectations": [expectation.name for expectation in check.expectations],
         "ops": list(check.workload.ops),
         "warmup": check.workload.warmup,

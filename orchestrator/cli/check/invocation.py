@@ -107,7 +107,8 @@ class Invocation:
         for doubt in prepared.program.doubts:
             print_error(str(doubt))
         backend = prepared.choice.artifact.backend
-        output.write_record("check.started", "info", **started_fields(check, backend))
+        started = started_fields(check, backend, acceptances=prepared.acceptances)
+        output.write_record("check.started", "info", **started)
         line = RepeatLine(check.name)
 
         def on_repeat(done: "RepeatProgress") -> None:

@@ -127,7 +127,7 @@ class _Course:
         check = self._sides.candidate
         output = self._invocation.open_output(check)
         backend = prepared.choice.artifact.backend
-        fields = started_fields(check, backend, self._sides.choice)
+        fields = started_fields(check, backend, self._sides.choice, prepared.acceptances)
         output.write_record("check.started", "info", **fields)
         return output
 

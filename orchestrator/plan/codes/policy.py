@@ -7,10 +7,11 @@ CODES: tuple[FindingCode, ...] = (
         code="PP120",
         title="a policy that cannot be trusted",
         meaning=(
-            "/etc/probeplan/policy.yaml cannot be read, or users other than root may have "
-            "written it. No plan runs until this is corrected."
+            "/etc/probeplan/policy.yaml, or a file that it names under `signatures`, cannot be "
+            "read, or users other than root may have written it. No plan runs until this is "
+            "corrected."
         ),
-        cure="Let root own the file and its directories, writable for root only.",
+        cure="Let root own the files and their directories, writable for root only.",
         arises="Any command that applies the host's policy.",
     ),
     FindingCode(
@@ -211,5 +212,50 @@ kind: Policy
 unsafe_return: deny
 """,
         command="probeplan lint plan.yaml --policy policy.yaml",
+    ),
+    FindingCode(
+        code="PP131",
+        title="a plan that is not signed",
+        meaning=(
+            "The policy requires a signature (`signatures.required`), and there is no FILE.sig next"
+            " to the plan. A plan from standard input has none. Plans that come with probeplan need"
+            " one, too, unless `signatures.shipped` is `trusted`."
+        ),
+        cure="Sign it: `ssh-keygen -Y sign -n probeplan -f KEY FILE` makes FILE.sig.",
+        example="""\
+probes:
+  read:
+    attach: function:vfs_read
+    emit: [pid]
+""",
+        policy="""\
+apiVersion: probeplan/v1
+kind: Policy
+signatures: {required: true, signers: /etc/probeplan/allowed_signers}
+""",
+        command="probeplan lint plan.yaml --policy policy.yaml",
+    ),
+    FindingCode(
+        code="PP132",
+        title="a signature that is refused",
+        meaning=(
+            "FILE.sig is not the signature of an allowed signer over the plan as it was read: the"
+            " plan was changed, the signature is for another namespace than `probeplan`, the key is"
+            " unknown, expired or revoked. A policy with `signatures` refuses that also where it"
+            " requires none."
+        ),
+        cure="Have the plan, as it is now, signed by one of the policy's signers.",
+        arises="`run`, `explain`, `doctor`, `check` and `lint --policy`, where FILE.sig exists.",
+    ),
+    FindingCode(
+        code="PP133",
+        title="a signature that cannot be checked",
+        meaning=(
+            "There is no ssh-keygen on this host, it gave no answer, or the files that the policy"
+            " names under `signatures` cannot be read. `lint` only warns of it: it may run on"
+            " another host than the plan."
+        ),
+        cure="Install openssh-client; make the files readable.",
+        arises="`run`, `explain`, `doctor`, `check` and `lint --policy`, where FILE.sig exists.",
     ),
 )

@@ -9,9 +9,16 @@ from orchestrator.compile.program import ProbeProgram, Program, ResolvedTarget
 from orchestrator.output.log import RecordFields
 from orchestrator.plan.model import Limits, Plan
 from orchestrator.policy.model import Policy
+from orchestrator.policy.signed_files import Acceptance
 
 __all__ = ["attached_fields", "limit_fields", "limits_in_force", "policy_fields"]
-__all__ += ["skipped_fields", "skipped_hook_fields", "started_fields", "with_sources"]
+__all__ += [
+    "acceptance_fields",
+    "skipped_fields",
+    "skipped_hook_fields",
+    "started_fields",
+    "with_sources",
+]
 
 #: Limits that no backend enforces: the reader bounds the output, the governor the cost, and the
 #: compiler what is known before attaching; `incomplete` is about the exit code.
@@ -19,7 +26,11 @@ _BY_USER_SPACE = dict.fromkeys(("memory", "probes", "output", "cpu", "incomplete
 
 
 def started_fields(
-    plan: Plan, artifact: Artifact[Any], command: Sequence[str], policies: Sequence[Policy] = ()
+    plan: Plan,
+    artifact: Artifact[Any],
+    command: Sequence[str],
+    policies: Sequence[Policy] = (),
+    acceptances: Sequence[Acceptance] = (),
 ) -> RecordFields:
     """The fields of run.started."""
     from orchestrator.version import installed_version  # 10 ms, after attaching
@@ -35,6 +46,7 @@ def started_fields(
         "command": list(command) or None,
         "limits": limits,
         "policies": policy_fields(policies),
+        "signatures": acceptance_fields(acceptances),
         "enforced": {
             name: where for name, where in artifact.enforced.items() if name not in limits
         },
@@ -57,6 +69,19 @@ def limits_in_force(artifact: Artifact[Any]) -> dict[str, RecordFields]:
 def policy_fields(policies: Sequence[Policy]) -> list[RecordFields]:
     """The policies in force: file and digest."""
     return [{"file": policy.file, "sha256": policy.sha256} for policy in policies]
+
+
+def acceptance_fields(acceptances: Sequence[Acceptance]) -> list[RecordFields]:
+    """By what each policy with rules for signatures accepts the plan: whose signature, if any."""
+    return [
+        {
+            "policy": acceptance.policy,
+            "status": acceptance.status,
+            "principal": acceptance.signer.principal if acceptance.signer else None,
+            "key": acceptance.signer.key if acceptance.signer else None,
+        }
+        for acceptance in acceptances
+    ]
 
 
 def with_sources(limits: Mapping[str, RecordFields], plan: Plan) -> dict[str, RecordFields]:

@@ -17,6 +17,7 @@ import pytest
 from orchestrator.kernel.facts import live_facts
 from tests.support.fake_runs import checked_lines
 from tests.support.requirements import needs_a_kernel
+from tests.support.signing import allow_line, make_key, sign_file
 
 BACKENDS = ("bcc", "tracefs")
 FACTS = live_facts()
@@ -359,3 +360,49 @@ def test_the_hosts_policy_holds_without_being_named(tmp_path: Path, etc: Path) -
     code, lines, errors = ran(*options, before=under(etc))
     assert (code, lines) == (3, [])
     assert "/etc/probeplan/policy.yaml:1:" in errors
+
+
+# ---------------------------------------------------------------- signatures
+
+
+def test_a_signed_plan_runs_under_the_hosts_policy_and_the_log_names_its_signer(
+    tmp_path: Path, etc: Path
+) -> None:
+    """Principal and fingerprint, in run.started and result.json; unsigned, changed or revoked it
+    attaches nothing."""
+    ann = make_key(tmp_path, "ann")
+    plan = a_plan(tmp_path, GETPPID_PROBE, "at_cap: mute")
+    lists = etc / "probeplan"
+    for name, content in (("allowed_signers", allow_line("ann@x", ann)), ("revoked", "")):
+        (lists / name).write_text(content)
+        (lists / name).chmod(0o644)
+    rules = "signers: /etc/probeplan/allowed_signers, revoked: /etc/probeplan/revoked"
+    host = a_policy(lists, f"signatures: {{required: true, {rules}}}\n")
+    out = tmp_path / "out"
+    options = (plan, "--backend", "tracefs", "--out", str(out), "--", *CALLS)
+
+    def refused(code: str) -> None:
+        status, lines, errors = ran(*options, before=under(etc))
+        assert (status, lines) == (3, []), errors
+        assert f"error[{code}]" in errors
+
+    refused("PP131")
+    sign_file(ann, Path(plan))
+    status, lines, errors = ran(*options, before=under(etc))
+    assert status == 0, errors
+    file = "/etc/probeplan/policy.yaml"
+    named = {"policy": file, "status": "accepted", "principal": "ann@x", "key": ann.fingerprint}
+    assert lines[0]["signatures"] == [named]
+    assert json.loads((out / "result.json").read_bytes())["signatures"] == [named]
+    shutil.rmtree(out)
+    (lists / "revoked").write_text(ann.public)
+    refused("PP132")
+    (lists / "revoked").write_text("")
+    with Path(plan).open("a") as text:
+        text.write("\n")
+    refused("PP132")
+    Path(f"{plan}.sig").unlink()
+    Path(host).write_text(Path(host).read_text().replace("required: true", "required: false"))
+    status, lines, errors = ran(*options, before=under(etc))
+    assert status == 0, errors
+    assert (lines[0]["level"], lines[0]["signatures"][0]["status"]) == ("info", "absent")

@@ -15,6 +15,7 @@ from orchestrator.run.prepare import prepare
 from tests.support.paths import KERNELS
 from tests.support.policies import a_policy
 from tests.support.recorded import HEAD, recorded
+from tests.support.signing import allow_line, make_key, sign_file
 
 FACTS = recorded("6.1")
 RECORDED = str(KERNELS / "6.1.facts.xz")
@@ -62,6 +63,7 @@ def test_a_missing_attach_point_is_a_problem() -> None:
         "deny_symbols: ['vfs_*']",
         "limits: {memory: 64KiB}",
         "plans: ['" + "0" * 64 + "']",
+        "signatures: {required: true, signers: /etc/signers}",
     ],
 )
 def test_doctor_and_run_apply_the_same_policy(rule: str) -> None:
@@ -86,6 +88,37 @@ def test_the_hosts_policy_applies_here_and_not_to_a_recorded_kernel(
     monkeypatch.setattr("orchestrator.cli.doctor.facts_of", lambda _name: FACTS)
     assert main(["doctor", str(plan)]) == 3
     assert main(["doctor", str(plan), "--kernel", RECORDED]) == 0
+
+
+def test_doctor_says_whether_a_signature_is_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By whom, or why not; and a plan that needs none is shown to have none."""
+    plan, signers = tmp_path / "plan.yaml", tmp_path / "signers"
+    plan.write_bytes(READ.source)
+    ann = make_key(tmp_path, "ann")
+    signers.write_text(allow_line("ann@x", ann))
+    file = tmp_path / "policy.yaml"
+
+    def doctor(required: str) -> tuple[int, str]:
+        rules = f"signatures: {{required: {required}, signers: {signers}}}"
+        file.write_text(f"apiVersion: probeplan/v1\nkind: Policy\n{rules}\n")
+        code = main(["doctor", str(plan)])
+        return code, capsys.readouterr().out
+
+    monkeypatch.setattr(policy_file, "read_host_policy", lambda: policy_file.read_policy(file))
+    monkeypatch.setattr("orchestrator.cli.doctor.facts_of", lambda _name: FACTS)
+    code, text = doctor("false")
+    assert (code, f"? signature: none, and {file} requires none" in text) == (0, True)
+    code, text = doctor("true")
+    assert (code, "error[PP131]: this plan is not signed" in text) == (3, True)
+    sign_file(ann, plan)
+    code, text = doctor("true")
+    assert f"+ signature: by ann@x ({ann.fingerprint}), accepted by {file}" in text
+    assert code == 0
+    plan.write_bytes(READ.source + b"\n")
+    code, text = doctor("false")
+    assert (code, "incorrect signature" in text) == (3, True)
 
 
 def test_text_and_json_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

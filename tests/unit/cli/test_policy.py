@@ -1,5 +1,6 @@
 """policy show and policy check: what is printed, and the exit codes."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,36 @@ def test_policy_check_says_when_the_hosts_is_not_trusted(
     assert "error[PP120]" in capsys.readouterr().out
     host.chmod(0o644)
     assert main(["policy", "check"]) == 0
+
+
+def test_policy_show_and_check_say_who_may_sign(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And that the lists of another host are not here, which is no error of the policy."""
+    signers, file = tmp_path / "signers", tmp_path / "policy.yaml"
+    file.write_text(
+        "apiVersion: probeplan/v1\nkind: Policy\n"
+        f"signatures: {{required: true, signers: {signers}, shipped: trusted}}\n"
+    )
+    assert main(["policy", "check", str(file)]) == 0
+    checked = capsys.readouterr().out
+    assert f"{file}:3:13: warning[PP133]: signatures could not be checked on this host" in checked
+    assert main(["policy", "show", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert f"here, {signers} cannot be read: No such file or directory ({file}:3:13)" in shown
+    signers.write_text("")
+    assert main(["policy", "check", str(file)]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["policy", "show", str(file)]) == 0
+    line = f"signatures: required; by {signers}, shipped plans run without ({file}:3:13)"
+    assert line in capsys.readouterr().out
+    assert main(["policy", "show", str(file), "--json"]) == 0
+    [rules] = json.loads(capsys.readouterr().out)["signatures"]
+    assert rules == {
+        "required": True,
+        "signers": str(signers),
+        "revoked": None,
+        "shipped": "trusted",
+        "unreadable": None,
+        "at": f"{file}:3:13",
+    }

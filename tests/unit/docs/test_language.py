@@ -14,6 +14,7 @@ from orchestrator.plan import figures as plan_figures
 from orchestrator.plan.attach_kinds import ATTACH_KINDS, KINDS
 from orchestrator.plan.expression import names
 from orchestrator.plan.load import check_document, check_plan, load_plan, read_document
+from orchestrator.policy.model import parse_policy
 from tests.support.paths import KERNELS, ROOT
 from tests.unit.docs.pages import DOCS, HEAD, PAGES, Block, blocks, rows, section, whole_plan
 
@@ -140,6 +141,9 @@ def _yaml_blocks() -> list[Block]:
 def test_every_example_lints_clean(block: Block) -> None:
     document, findings = read_document(whole_plan(block.text).encode())
     assert document is not None
+    if document.data.get("kind") == "Policy":
+        assert parse_policy(block.text.encode(), str(block))[1] == []
+        return
     inspect = inspect_check if is_check(document) else check_document
     _, findings = inspect(document, findings)
     assert not findings, "\n".join(map(str, findings))

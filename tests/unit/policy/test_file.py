@@ -179,6 +179,91 @@ def test_further_policies_hold_beside_the_hosts(host: Path, tmp_path: Path) -> N
         read_policies([tmp_path / "missing.yaml"])
 
 
+# ---------------------------------------------------------------- the files that it names
+
+
+@pytest.fixture
+def lists(host: Path) -> Path:
+    """The host's policy names this folder's `signers` and `revoked`, which root alone may write."""
+    folder = host.parent / "lists"
+    folder.mkdir(mode=0o755)
+    for name in ("signers", "revoked"):
+        (folder / name).write_text(f"{name}\n")
+        (folder / name).chmod(0o644)
+    names = f"signers: {folder}/signers, revoked: {folder}/revoked"
+    host.write_text(
+        f"apiVersion: probeplan/v1\nkind: Policy\nsignatures: {{required: true, {names}}}\n"
+    )
+    host.chmod(0o644)
+    return folder
+
+
+@pytest.mark.root
+def test_the_signers_are_read_with_the_policy(lists: Path) -> None:
+    policy = read_host_policy()
+    assert policy is not None
+    rules = policy.signatures
+    assert rules is not None
+    assert rules.lists is not None
+    assert (rules.lists.signers, rules.lists.revoked) == (b"signers\n", b"revoked\n")
+    assert (rules.lists.signers_file, rules.unreadable) == (f"{lists}/signers", "")
+    assert (rules.required, rules.shipped) == (True, "signed")
+
+
+def replace_by_link(path: Path) -> None:
+    path.rename(path.with_name("moved"))
+    path.symlink_to(path.with_name("moved"))
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", ["signers", "revoked"])
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda file: file.unlink(), "cannot be read: No such file or directory"),
+        (lambda file: file.chmod(0o666), "is writable by users other than root (mode 0666)"),
+        (lambda file: os.chown(file, 65534, 0), "belongs to user 65534, not to root"),
+        (lambda file: file.parent.chmod(0o777), "is writable by users other than root"),
+        (lambda file: file.parent.parent.chmod(0o777), "is writable by users other than root"),
+        (lambda file: os.chown(file.parent.parent, 65534, 0), "belongs to user 65534"),
+        (replace_by_link, "cannot be read: Too many levels of symbolic links"),
+        (lambda file: replace_by_link(file.parent), "cannot be read"),
+        (lambda file: (file.unlink(), os.mkfifo(file)), "is not a regular file"),
+        (lambda file: os.truncate(file, (16 << 20) + 1), "it is larger than 16 MiB"),
+    ],
+)
+def test_signers_that_others_could_have_written_stop_everything(
+    lists: Path, name: str, change, why: str
+) -> None:
+    """A missing file is not an empty one. Folders above count too, since they could be renamed, but
+    not those with the sticky bit that are root's, such as /tmp."""
+    change(lists / name)
+    with pytest.raises(HostError) as caught:
+        read_host_policy()
+    [finding] = caught.value.findings
+    assert finding.code == "PP120"
+    assert why in finding.message
+
+
+def test_a_further_policys_signers_may_belong_to_anyone_and_may_be_missing(tmp_path: Path) -> None:
+    """As the policy itself; a run is refused then, and a linter warns."""
+    signers = tmp_path / "signers"
+    further = tmp_path / "further.yaml"
+    further.write_text(
+        f"apiVersion: probeplan/v1\nkind: Policy\nsignatures: {{signers: {signers}}}\n"
+    )
+    rules = read_policy(further).signatures
+    assert rules is not None
+    assert (rules.lists, rules.required) == (None, False)
+    assert rules.unreadable == f"{signers} cannot be read: No such file or directory"
+    os.mkfifo(signers)
+    assert "it is not a regular file" in read_policy(further).signatures.unreadable
+    signers.unlink()
+    signers.write_text("ann\n")
+    signers.chmod(0o666)
+    assert read_policy(further).signatures.lists.signers == b"ann\n"
+
+
 @pytest.mark.root
 def test_the_environment_leads_to_no_other_policy(
     host: Path, monkeypatch: pytest.MonkeyPatch

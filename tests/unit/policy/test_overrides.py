@@ -30,6 +30,9 @@ def refused(changed: Plan, rules: str) -> list[str]:
     return [str(finding.position).removeprefix("--") for finding in found]
 
 
+SIGNED = "signatures: {required: true, signers: /etc/probeplan/allowed_signers}"
+
+
 CHANGED = {
     "settings": {"slow": "5ms", "top_n": "9"},
     "limits": {"duration": "5s"},
@@ -50,13 +53,16 @@ CHANGED = {
             f"plans: ['{DIGEST}']\nallow_params: ['*']\nallow_limits: ['*']\nallow_targets: ['*']",
             [],
         ),
+        (SIGNED, ["set slow", "set top_n", "limit duration", "target comm"]),
+        (f"{SIGNED}\nallow_params: ['*']", ["limit duration", "target comm"]),
+        (SIGNED.replace("true", "false"), []),
         ("allow_params: []", ["set slow", "set top_n"]),
         ("allow_limits: [events]", ["limit duration"]),
         ("allow_targets: [pid]", ["target comm"]),
     ],
 )
 def test_what_may_be_set_is_what_the_policy_names(rules: str, expected: list[str]) -> None:
-    """Without a rule anything; with digests nothing that no rule names."""
+    """Without a rule anything; with digests or needed signatures nothing that no rule names."""
     assert refused(plan(**CHANGED), rules) == expected
     assert refused(plan(), rules) == []
 

@@ -7,6 +7,7 @@ from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
 from orchestrator.run.explanation import explain_plan
 from orchestrator.run.prepare import prepare, resolve, select_backend
+from orchestrator.run.shipped import is_shipped, shipped_plans
 from tests.support.policies import a_policy
 from tests.support.recorded import HEAD, recorded
 
@@ -47,6 +48,29 @@ def test_the_digest_is_checked_before_anything_is_compiled() -> None:
     with pytest.raises(HostError) as caught:
         prepare(plan, FACTS, [a_policy("plans: ['" + "0" * 64 + "']")])
     assert [finding.code for finding in caught.value.findings] == ["PP123"]
+
+
+def test_a_plan_that_is_not_signed_is_refused_before_anything_is_compiled() -> None:
+    """The policies' signers are asked in every command that prepares a plan."""
+    plan = a_plan(attach="function:no_such_function")
+    with pytest.raises(HostError) as caught:
+        prepare(plan, FACTS, [a_policy("signatures: {required: true, signers: /etc/signers}")])
+    assert [finding.code for finding in caught.value.findings] == ["PP131"]
+
+
+def test_what_policies_accept_a_plan_by_is_explained() -> None:
+    prepared = prepare(a_plan(), FACTS, [a_policy("signatures: {signers: /etc/signers}")])
+    assert explain_plan(prepared)["signatures"] == [
+        {"policy": "policy.yaml", "status": "absent", "principal": None, "key": None}
+    ]
+    assert explain_plan(prepare(a_plan(), FACTS))["signatures"] == []
+
+
+def test_shipped_plans_are_known_by_their_content() -> None:
+    """A copy is one, and a change makes another plan of it."""
+    content = shipped_plans()["opens"].read_bytes()
+    assert is_shipped(content)
+    assert not is_shipped(content + b"\n")
 
 
 def test_a_command_makes_its_descendants_the_target() -> None:

@@ -1,0 +1,145 @@
+"""Whether the policies accept a file by its signature, FILE.sig next to it.
+
+What is judged are bytes that were read before, never the file again: a file that is replaced
+meanwhile changes nothing. Reads the signature and has ssh-keygen check it; all else is pure.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from orchestrator.plan.findings import Finding, HostError, Position
+from orchestrator.policy.model import Policy, SignatureRules
+from orchestrator.policy.wording import describe_rule, exception_hint
+from orchestrator.signatures.detached import read_detached, signature_path
+from orchestrator.signatures.model import (
+    NAMESPACE,
+    SignatureRefused,
+    SignatureUnchecked,
+    Signer,
+)
+
+__all__ = ["Acceptance", "SignatureStatus", "check_signatures", "find_signature_problems"]
+
+SignatureStatus = Literal["accepted", "absent", "shipped", "unchecked"]
+#: What has no place where a signature could be: standard input, and bytes of a caller.
+_NO_FILE = ("<stdin>", "<plan>")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """By what a policy accepts a file: `accepted`, its signature, by `signer`; `absent`, it has
+    none and needs none; `shipped`, it comes with probeplan; `unchecked`, there is no ssh-keygen,
+    and it needs no signature. `policy`: the policy's file."""
+
+    policy: str
+    status: SignatureStatus
+    signer: Signer | None = None
+
+
+def check_signatures(
+    content: bytes, file: str, policies: Sequence[Policy], is_shipped: Callable[[bytes], bool]
+) -> tuple[Acceptance, ...]:
+    """By what each policy that has rules for signatures accepts `content`, which was read from
+    `file`. `is_shipped`: whether bytes are those of a plan that comes with probeplan.
+
+    Raises HostError where one does not: unsigned though a signature is required (PP131), refused
+    (PP132), or not to be checked (PP133).
+    """
+    judged = list(_judge_all(content, file, policies, is_shipped))
+    if findings := [one for one in judged if isinstance(one, Finding)]:
+        raise HostError(findings)
+    return tuple(one for one in judged if isinstance(one, Acceptance))
+
+
+def find_signature_problems(
+    content: bytes, file: str, policies: Sequence[Policy], is_shipped: Callable[[bytes], bool]
+) -> list[Finding]:
+    """Why `check_signatures` would refuse; a warning for what cannot be checked on this host, for
+    which the policies need not be meant."""
+    return [
+        replace(one, severity="warning") if one.code == "PP133" else one
+        for one in _judge_all(content, file, policies, is_shipped)
+        if isinstance(one, Finding)
+    ]
+
+
+def _judge_all(
+    content: bytes, file: str, policies: Sequence[Policy], is_shipped: Callable[[bytes], bool]
+) -> Iterator[Acceptance | Finding]:
+    judging = [(policy, policy.signatures) for policy in policies if policy.signatures is not None]
+    if not judging:
+        return
+    path = signature_path(file)
+    try:
+        signature = None if file in _NO_FILE else read_detached(path)
+    except SignatureRefused as error:
+        yield from (_refused(path, policy, error) for policy, _ in judging)
+        return
+    for policy, rules in judging:
+        if signature is not None:
+            yield _judge_signature(content, path, signature, policy, rules)
+        elif not rules.required:
+            yield Acceptance(policy=policy.file, status="absent")
+        elif not is_shipped(content):
+            yield _unsigned(file, policy, "sign it")
+        elif rules.shipped == "trusted":
+            yield Acceptance(policy=policy.file, status="shipped")
+        else:
+            yield _unsigned(file, policy, "copy it to FILE, and sign that")
+
+
+def _judge_signature(
+    content: bytes, path: str, signature: bytes, policy: Policy, rules: SignatureRules
+) -> Acceptance | Finding:
+    from orchestrator.signatures.verify import verify_signature  # subprocess, for signed files only
+
+    if rules.lists is None:
+        return _unchecked(path, policy, rules.unreadable, exception_hint(policy))
+    try:
+        signer = verify_signature(content, signature, rules.lists)
+    except SignatureRefused as error:
+        return _refused(path, policy, error)
+    except SignatureUnchecked as error:
+        if error.missing and not rules.required:
+            return Acceptance(policy=policy.file, status="unchecked")
+        hint = "install openssh-client" if error.missing else exception_hint(policy)
+        return _unchecked(path, policy, str(error), hint)
+    return Acceptance(policy=policy.file, status="accepted", signer=signer)
+
+
+# ---------------------------------------------------------------- findings
+
+
+def _unsigned(file: str, policy: Policy, cure: str) -> Finding:
+    if file in _NO_FILE:
+        what = "it does not come from a file, so that it has no signature"
+        hint = "name the file, with its signature next to it"
+    else:
+        what = f"there is no {signature_path(file)}"
+        hint = f"{cure}: ssh-keygen -Y sign -n {NAMESPACE} -f KEY FILE"
+    return Finding(
+        code="PP131",
+        message=f"this plan is not signed: {what}: {describe_rule(policy, 'signatures')}",
+        position=Position(file=file),
+        hint=f"{hint}; or {exception_hint(policy)}",
+    )
+
+
+def _refused(path: str, policy: Policy, error: SignatureRefused) -> Finding:
+    return Finding(
+        code="PP132",
+        message=f"the signature is refused: {error}: {describe_rule(policy, 'signatures')}",
+        position=Position(file=path),
+        hint=f"have the plan, as it is now, signed by an allowed signer: {exception_hint(policy)}",
+    )
+
+
+def _unchecked(path: str, policy: Policy, why: str, hint: str) -> Finding:
+    rule = describe_rule(policy, "signatures")
+    return Finding(
+        code="PP133",
+        message=f"the signature cannot be checked: {why}: {rule}",
+        position=Position(file=path),
+        hint=hint,
+    )

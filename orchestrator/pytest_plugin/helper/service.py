@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.check.measurement import MeasuredCell, Repeat
 from orchestrator.plan.figures import metrics_by_owner
-from orchestrator.plan.findings import HostError, PlanError, Position
+from orchestrator.plan.findings import HostError, PlanError, Position, is_about_host
 from orchestrator.pytest_plugin.helper.attached import (
     AttachedPlan,
     PlanHost,
@@ -60,7 +60,7 @@ class _HelperService:
         except HostError as error:
             return {"refused": "host", "text": str(error)}
         except PlanError as error:
-            return {"refused": "plan", "text": str(error)}
+            return {"refused": "host" if is_about_host(error) else "plan", "text": str(error)}
         except Exception:
             return {"refused": "internal", "text": traceback.format_exc()}
 

@@ -163,8 +163,13 @@ def test_j_unknown_plan(): ...
 @pytest.mark.probeplan("slow-files", "file.files == 0", set={"threshold": "soon"})
 def test_k_wrong_param(): ...
 
-@pytest.mark.probeplan({"probes": {"p": {"attach": "entry:no_such_function"}}}, "p.n == 0")
+@pytest.mark.probeplan({"probes": {"p": {"attach": "syscall:fsink"}}}, "p.n == 0")
 def test_l_plan_with_findings(): ...
+
+P = {"attach": "tracepoint:none:such", "metrics": {"n": {"count": True}}}
+
+@pytest.mark.probeplan({"probes": {"p": P}}, "p.n == 0")
+def test_m_not_on_this_kernel(): ...
 """,
         "-v",
     )
@@ -174,6 +179,7 @@ def test_l_plan_with_findings(): ...
         **dict.fromkeys("ef", "PASSED"),
         **dict.fromkeys("gh", "FAILED"),
         **dict.fromkeys("ijkl", "ERROR"),
+        "m": "SKIPPED",
     }
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     places = [

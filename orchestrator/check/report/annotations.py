@@ -15,9 +15,9 @@ from orchestrator.check.report.check_report import (
     list_texts,
 )
 from orchestrator.output.workflow_commands import AnnotationLevel, format_annotation
-from orchestrator.plan.findings import Position
+from orchestrator.plan.findings import Finding, Position
 
-__all__ = ["list_annotations"]
+__all__ = ["list_annotations", "list_finding_annotations"]
 
 _MOST = 9
 _LONGEST = 4000  # characters of a message; GitHub cuts what is far longer
@@ -41,6 +41,19 @@ def list_annotations(
     the checks have them relative to the working `folder`."""
     found = [remark for report in reports for remark in _list_remarks(report, rule)]
     found.sort(key=lambda remark: remark.rank)
+    more = "the summary of the step has all of them"
+    yield from _show_worst(found, more, folder, workspace)
+
+
+def list_finding_annotations(
+    findings: Sequence[Finding], *, folder: str, workspace: str
+) -> Iterator[str]:
+    """The lines for what is wrong with checks that could not be read; as `list_annotations`."""
+    found = [_remark_from_finding(finding) for finding in findings]
+    yield from _show_worst(found, "`probeplan lint` reports all of them", folder, workspace)
+
+
+def _show_worst(found: Sequence[_Remark], more: str, folder: str, workspace: str) -> Iterator[str]:
     for remark in found[:_MOST]:
         yield format_annotation(
             remark.level,
@@ -49,8 +62,19 @@ def list_annotations(
             position=_place_in(remark.position, folder, workspace),
         )
     if len(found) > _MOST:
-        message = f"and {len(found) - _MOST} more; the summary of the step has all of them"
+        message = f"and {len(found) - _MOST} more; {more}"
         yield format_annotation(found[_MOST].level, message, title="probeplan check")
+
+
+def _remark_from_finding(finding: Finding) -> _Remark:
+    hint = f"\nhint: {finding.hint}" if finding.hint else ""
+    return _Remark(
+        rank=0,
+        level=finding.severity,
+        title=finding.code,
+        message=finding.message + hint,
+        position=finding.position,
+    )
 
 
 def _list_remarks(report: CheckReport, rule: InconclusiveRule) -> Iterator[_Remark]:
@@ -82,8 +106,8 @@ def _shorten(text: str) -> str:
 
 
 def _place_in(position: Position, folder: str, workspace: str) -> Position | None:
-    """The place as seen from the workspace; None for standard input, and for what is outside."""
-    if position.file == "-":
+    """The place as seen from the workspace; None for what is no file, and for what is outside."""
+    if position.file == "-" or position.file.startswith("<"):
         return None
     path = os.path.relpath(os.path.join(folder, position.file), workspace)  # noqa: PTH118  # pure
     if path.split("/", 1)[0] == "..":

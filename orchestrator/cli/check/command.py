@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from orchestrator.cli import describe_error, report_error
-from orchestrator.cli.check.github import report_to_github
+from orchestrator.cli.check.github import findings_on_github, report_to_github
 from orchestrator.cli.check.options import add_arguments
 from orchestrator.cli.check.report_files import refuse_reports, write_reports
 from orchestrator.cli.check.side_loading import load_all_sides
@@ -29,8 +29,9 @@ __all__ = ["add_arguments", "main"]
 def main(args: argparse.Namespace) -> int:
     """Run the checks; returns the exit code."""
     _require_updates_allowed(args)
-    all_sides = None if args.sides is None else load_all_sides(args)
-    checks = _load_checks(args) if all_sides is None else [one.candidate for one in all_sides]
+    with findings_on_github(os.environ):
+        all_sides = None if args.sides is None else load_all_sides(args)
+        checks = _load_checks(args) if all_sides is None else [one.candidate for one in all_sides]
     refuse_reports(args, checks)
     facts = live_facts()
     require_privileges(facts)

@@ -1,17 +1,19 @@
 """What a step of GitHub Actions shows of checks: annotations, and the summary of the step."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.messages import print_annotations, print_note
+from orchestrator.plan.findings import PlanError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.check.report.check_report import CheckReport, InconclusiveRule
 
-__all__ = ["report_to_github"]
+__all__ = ["findings_on_github", "report_to_github"]
 
 
 def report_to_github(
@@ -23,7 +25,10 @@ def report_to_github(
     """
     if environment.get("GITHUB_ACTIONS") != "true":
         return
-    _print_annotations(reports, rule, environment.get("GITHUB_WORKSPACE", ""))
+    from orchestrator.check.report.annotations import list_annotations
+
+    here, workspace = _find_folders(environment)
+    print_annotations(list_annotations(reports, rule, folder=here, workspace=workspace))
     if summary := environment.get("GITHUB_STEP_SUMMARY", ""):
         try:
             _append_summary(summary, reports)
@@ -31,17 +36,26 @@ def report_to_github(
             print_note(f"the summary of the step was not written: {summary!r}: {error.strerror}")
 
 
-def _print_annotations(
-    reports: "Sequence[CheckReport]", rule: "InconclusiveRule", workspace: str
-) -> None:
-    """On standard error, which the runner reads, too: standard output has JSON lines."""
-    from orchestrator.check.report.annotations import list_annotations
+@contextmanager
+def findings_on_github(environment: Mapping[str, str]) -> Iterator[None]:
+    """Annotate also what is wrong with checks that cannot be read; the error is passed on."""
+    try:
+        yield
+    except PlanError as error:
+        if environment.get("GITHUB_ACTIONS") == "true":
+            from orchestrator.check.report.annotations import list_finding_annotations
 
+            here, workspace = _find_folders(environment)
+            print_annotations(
+                list_finding_annotations(error.findings, folder=here, workspace=workspace)
+            )
+        raise
+
+
+def _find_folders(environment: Mapping[str, str]) -> tuple[str, str]:
+    """The working folder and the workspace."""
     here = os.path.realpath(".")
-    lines = list_annotations(
-        reports, rule, folder=here, workspace=os.path.realpath(workspace or here)
-    )
-    print_annotations(lines)
+    return here, os.path.realpath(environment.get("GITHUB_WORKSPACE") or here)
 
 
 def _append_summary(path: str, reports: "Sequence[CheckReport]") -> None:

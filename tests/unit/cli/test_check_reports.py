@@ -214,6 +214,27 @@ def test_a_step_of_github_gets_annotations_and_a_summary(
     assert (tmp_path / "summary").read_text().startswith("before\n### good: An example\n")
 
 
+def test_what_is_wrong_with_a_check_is_annotated_where_it_is(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(folder))
+    (folder / "one" / "check.yaml").write_text(CHECK.replace("sync.calls", "::sink.calls"))
+    error = refusal(capsys, "one", "two")
+    [line] = [line for line in error.splitlines() if line.startswith("::")]
+    assert line.startswith("::error file=one/check.yaml,line=7,col=")
+    assert ",title=PP" in line
+    many = "".join(f"  e{number}: sink.calls == 0\n" for number in range(30))
+    (folder / "one" / "check.yaml").write_text(
+        CHECK.replace("{none: sync.calls == 0}", f"\n{many}")
+    )
+    lines = [line for line in refusal(capsys, "one").splitlines() if line.startswith("::")]
+    assert len(lines) == 10
+    assert lines[-1].endswith("::and 21 more; `probeplan lint` reports all of them")
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    assert "\n::" not in refusal(capsys, "one")
+
+
 def test_the_summary_keeps_to_the_room_that_the_step_has_left(tmp_path: Path) -> None:
     summary = tmp_path / "summary"
     summary.write_bytes(b"x" * 999_999)

@@ -99,6 +99,8 @@ def test_nine_are_shown_and_the_number_of_the_others(failing: int, shown: int, l
         ("/w/repo", "..a/a.yaml", "file=..a/a.yaml,"),
         ("/elsewhere", "a.yaml", "title="),
         ("/w/repo", "-", "title="),
+        ("/w/repo", "<command line>", "title="),
+        ("/w/repo", "-a.yaml", "file=-a.yaml,"),
     ],
 )
 def test_files_are_as_the_workspace_has_them(folder: str, file: str, place: str) -> None:

@@ -22,14 +22,15 @@ _MODE = 0o644
 
 
 def check_replaceable(path: str | os.PathLike[str]) -> None:
-    """Raise the OSError that `replace_file` would meet now; the file stays as it is."""
+    """Raise the OSError that `replace_file` would meet now; the file stays as it is. A named pipe
+    is not opened: that waits for its reader, who would see its end."""
     place = resolve_entry(path)
     try:
         if _is_replaced(place, path):
             name, file = _make_temporary(place)
             os.close(file)
             os.unlink(name, dir_fd=place.parent)
-        else:
+        elif not _is_pipe(place):
             os.close(open_for_append(path))
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from None
@@ -62,6 +63,11 @@ def _is_replaced(place: DirectoryEntry, path: str | os.PathLike[str]) -> bool:
     if status is not None and stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     return status is None or stat.S_ISREG(status.st_mode)
+
+
+def _is_pipe(place: DirectoryEntry) -> bool:
+    status = place.status()
+    return status is not None and stat.S_ISFIFO(status.st_mode)
 
 
 def _replace(place: DirectoryEntry, content: bytes) -> None:

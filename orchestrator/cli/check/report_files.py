@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -171,7 +172,8 @@ def _require_junitparser() -> None:
         found = version("junitparser")
     except PackageNotFoundError:
         return  # a copy that says nothing of its version
-    if int(found.partition(".")[0]) < _LEAST_JUNITPARSER:
+    leading = re.match(r"\d+", found)
+    if leading is not None and int(leading[0]) < _LEAST_JUNITPARSER:
         _refuse_junitparser(f"is too old ({found})")
 
 

@@ -123,7 +123,7 @@ def options(folder: Path, **changes: Any) -> argparse.Namespace:
 
 def test_each_report_is_written_to_its_file(tmp_path: Path) -> None:
     assert write_reports(options(tmp_path), [ok_report(), failed_report()]) == []
-    assert (tmp_path / "junit").read_bytes().startswith(b"<?xml version='1.0' encoding='utf-8'?>\n")
+    assert (tmp_path / "junit").read_bytes().startswith(b"<?xml version='1.0' encoding='")
     assert (tmp_path / "openmetrics").read_text().endswith("# EOF\n")
     assert list(json.loads((tmp_path / "bmf").read_text())) == ["good", "bad"]
     assert write_reports(options(tmp_path), [ok_report(), failed_report()]) == []

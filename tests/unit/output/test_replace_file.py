@@ -2,6 +2,7 @@
 
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,15 @@ def test_a_link_of_ones_own_stays_a_link(tmp_path: Path) -> None:
     replace_file(tmp_path / "link", b"x")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "target").read_bytes() == b"x"
+
+
+def test_a_named_pipe_waits_for_its_reader_only_when_it_is_written(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    check_replaceable(tmp_path / "pipe")  # nothing reads it yet
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit((tmp_path / "pipe").read_bytes)
+        replace_file(tmp_path / "pipe", b"whole")
+        assert reading.result() == b"whole"
 
 
 def test_a_pipe_is_written_to() -> None:

@@ -20,7 +20,8 @@ examples:
   probeplan policy check prod.yaml         is prod.yaml a valid policy? for CI, needs no root
   probeplan policy check                   can this host's policy be read and trusted?
 
-A run gets the smaller of the plan's limit and the policy's.
+A run gets the smaller of the plan's limit and the policy's. With `signatures`, a plan runs only as
+it was signed (PLAN.sig, made by: ssh-keygen -Y sign -n probeplan -f KEY PLAN).
 
 exit codes: 0 valid, or there is no policy; 2 FILE is not a valid policy; 3 the host's policy is not
 valid or cannot be trusted, so nothing runs

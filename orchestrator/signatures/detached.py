@@ -1,5 +1,6 @@
 """FILE.sig: where the signature of a file is, and reading it, bounded."""
 
+import errno
 import os
 import stat
 
@@ -8,6 +9,7 @@ from orchestrator.signatures.model import SignatureRefused
 
 __all__ = ["read_detached", "signature_path"]
 
+_CANNOT_EXIST = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 _MOST_BYTES = 64 << 10  # RSA-16384 with a certificate of 256 principals is below that
 
 
@@ -27,9 +29,11 @@ def read_detached(path: str) -> bytes | None:
             if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
                 raise SignatureRefused(_describe(path, "is not a regular file"))
             content = source.read(_MOST_BYTES + 1)
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
+    except ValueError:  # a NUL in the name
         return None
     except OSError as error:
+        if error.errno in _CANNOT_EXIST:
+            return None
         raise SignatureRefused(_describe(path, f"cannot be read: {error.strerror}")) from None
     if len(content) > _MOST_BYTES:
         raise SignatureRefused(_describe(path, f"is larger than {_MOST_BYTES >> 10} KiB"))

@@ -183,9 +183,10 @@ def test_further_policies_hold_beside_the_hosts(host: Path, tmp_path: Path) -> N
 
 
 @pytest.fixture
-def lists(host: Path) -> Path:
+def lists(host: Path, tmp_path: Path) -> Path:
     """The host's policy names this folder's `signers` and `revoked`, which root alone may write."""
-    folder = host.parent / "lists"
+    folder = tmp_path / "above" / "lists"
+    folder.parent.mkdir(mode=0o755)
     folder.mkdir(mode=0o755)
     for name in ("signers", "revoked"):
         (folder / name).write_text(f"{name}\n")
@@ -228,6 +229,7 @@ def replace_by_link(path: Path) -> None:
         (lambda file: os.chown(file.parent.parent, 65534, 0), "belongs to user 65534"),
         (replace_by_link, "cannot be read: Too many levels of symbolic links"),
         (lambda file: replace_by_link(file.parent), "cannot be read"),
+        (lambda file: replace_by_link(file.parent.parent), "cannot be read"),
         (lambda file: (file.unlink(), os.mkfifo(file)), "is not a regular file"),
         (lambda file: os.truncate(file, (16 << 20) + 1), "it is larger than 16 MiB"),
     ],
@@ -243,6 +245,20 @@ def test_signers_that_others_could_have_written_stop_everything(
     [finding] = caught.value.findings
     assert finding.code == "PP120"
     assert why in finding.message
+
+
+@pytest.mark.root
+def test_a_sticky_folder_above_is_as_good_as_one_that_root_alone_may_write(lists: Path) -> None:
+    """There others cannot rename what is root's; in the folder itself they could add a file."""
+    lists.parent.chmod(0o1777)
+    assert read_host_policy() is not None
+    os.chown(lists.parent, 65534, 0)  # whose owner can rename all in it
+    with pytest.raises(HostError, match=r"above belongs to user 65534"):
+        read_host_policy()
+    os.chown(lists.parent, 0, 0)
+    lists.chmod(0o1777)
+    with pytest.raises(HostError, match=r"lists is writable by users other than root"):
+        read_host_policy()
 
 
 def test_a_further_policys_signers_may_belong_to_anyone_and_may_be_missing(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ help:
 	@echo "make measure      figures of the code: folders, functions, names, comments, tests"
 	@echo "make bench        figures compared with bpftrace and bcc's tools"
 	@echo "make trends       does Apache Otava find a step in the series that checks write?"
-	@echo "make soak         overload without silent loss; a thousand runs killed at random moments"
+	@echo "make soak         overload without silent loss; runs killed at random; checks, many times"
 	@echo "make fuzz         coverage-guided fuzzing of everything that reads input"
 	@echo "make facts        record the facts of the booted kernels again"
 
@@ -71,6 +71,7 @@ trends:
 soak:
 	@scripts/setup.sh test
 	@$(PYTHON) -m tests.faults $(ARGS)
+	@$(PYTHON) -m tests.soak
 
 fuzz:
 	@scripts/setup.sh test

@@ -70,11 +70,12 @@ class Invocation:
     def run(self, check: "Check") -> "CheckReport":
         """Measure and judge one check."""
         from orchestrator.check.baseline.store import read_baseline
+        from orchestrator.check.expectation.constants import constants_of
         from orchestrator.check.report.check_report import CheckReport
         from orchestrator.check.verdict.judge import judge_check
 
         began, began_ns = datetime.now(UTC), time.monotonic_ns()
-        baseline, constants = read_baseline(check.baseline), find_constants(self.facts.arch)
+        baseline, constants = read_baseline(check.baseline), constants_of(self.facts.arch)
         output = self.open_output(check)
         measurement = self._measure(check, output)
         verdict = judge_check(check, measurement, baseline, constants)
@@ -85,7 +86,7 @@ class Invocation:
         codes = verdict.list_exit_codes(inconclusive=self.args.on_inconclusive)
         write_verdicts(output, verdict)
         print_verdict(verdict, measurement)
-        self._explain(output, verdict, measurement, baseline, constants)
+        self.explain(output, verdict, measurement, baseline, constants)
         write_finished(output, verdict, codes, written=written, began_ns=began_ns)
         if written:
             print_message(f"{check.name}: recorded in {check.baseline}; review and commit it")
@@ -126,7 +127,7 @@ class Invocation:
         finally:
             line.hide()
 
-    def _explain(
+    def explain(
         self,
         output: RunOutput,
         verdict: "CheckVerdict",
@@ -191,11 +192,3 @@ def write_finished(
         duration_ns=time.monotonic_ns() - began_ns,
     )
     output.write_record("check.finished", "warning" if any(codes) else "info", **fields)
-
-
-def find_constants(arch: str) -> Mapping[str, int]:
-    """The constants of expressions by name; system calls as on this machine."""
-    from orchestrator.kernel.constants import CONSTANTS
-    from orchestrator.kernel.syscalls import syscall_numbers
-
-    return {**CONSTANTS, **syscall_numbers(arch)}

@@ -1,7 +1,7 @@
 """The course of `check --ab`: all checks are measured with both values, then judged together."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,6 @@ from orchestrator.cli import describe_error, report_error
 from orchestrator.cli.check.display import RepeatLine, print_verdict
 from orchestrator.cli.check.invocation import (
     Invocation,
-    find_constants,
     write_finished,
     write_verdicts,
 )
@@ -32,31 +31,34 @@ def run_sides(
 ) -> "tuple[list[CheckReport], int]":
     """A report for each check; and the exit code of an interruption, or 0. Nothing is judged before
     all is measured, and so nothing where that was interrupted."""
+    from orchestrator.check.expectation.constants import constants_of
     from orchestrator.check.measuring.repeater import Interrupted
     from orchestrator.check.measuring.side_source import SideSource
     from orchestrator.check.report.check_report import CheckReport
     from orchestrator.check.times.looks import decide_times
     from orchestrator.check.verdict.judge import judge_sides
 
-    constants = find_constants(invocation.facts.arch)
+    constants = constants_of(invocation.facts.arch)
     courses = {sides.candidate.path: _Course(sides, invocation) for sides in all_sides}
 
     def measure(sides: CheckSides) -> "SideMeasurements | None":
         return courses[sides.candidate.path].measure()
 
     source = SideSource(all_sides, measure, constants)
+    reports: list[CheckReport] = []
     try:
         outcomes = decide_times(source)
+        for number, (sides, course) in enumerate(zip(all_sides, courses.values(), strict=True)):
+            measured = source.judged[number]
+            times = {gate: one for (owner, gate), one in outcomes.items() if owner == number}
+            verdict = None if measured is None else judge_sides(sides, measured, times, constants)
+            reports.append(course.conclude(verdict, measured, constants))
     except Interrupted as interrupted:
+        print_message("interrupted; everything is detached and ended")
         trouble = "the invocation was interrupted"
-        reports = [CheckReport(check=one.candidate, trouble=trouble) for one in all_sides]
+        left = all_sides[len(reports) :]
+        reports += (CheckReport(check=one.candidate, trouble=trouble) for one in left)
         return reports, 128 + interrupted.received
-    reports = []
-    for number, (sides, course) in enumerate(zip(all_sides, courses.values(), strict=True)):
-        measured = source.judged[number]
-        times = {gate: one for (owner, gate), one in outcomes.items() if owner == number}
-        verdict = None if measured is None else judge_sides(sides, measured, times, constants)
-        reports.append(course.conclude(verdict, measured))
     return reports, 0
 
 
@@ -81,8 +83,6 @@ class _Course:
         try:
             return self._measure()
         except Interrupted:
-            name = self._sides.candidate.name
-            print_message(f"{name}: interrupted; everything is detached and ended")
             raise
         except Exception as error:  # the other checks are done all the same
             self._troubles.append((describe_error(error), report_error(error)))
@@ -132,9 +132,12 @@ class _Course:
         return output
 
     def conclude(
-        self, verdict: "CheckVerdict | None", measured: "SideMeasurements | None"
+        self,
+        verdict: "CheckVerdict | None",
+        measured: "SideMeasurements | None",
+        constants: Mapping[str, int],
     ) -> "CheckReport":
-        """Report what the check came to. None: it could not be measured."""
+        """Report what the check came to. None: it could not be measured. Raises Interrupted."""
         from orchestrator.check.report.check_report import CheckReport
 
         codes = [code for _, code in self._troubles]
@@ -143,6 +146,7 @@ class _Course:
             codes += verdict.list_exit_codes(inconclusive=rule)
             write_verdicts(self._output, verdict)
             print_verdict(verdict, measured[1])
+            codes += self._explain(self._output, verdict, measured, constants)
             write_finished(self._output, verdict, codes, written=False, began_ns=self._began_ns)
             codes += [4] if self._output.why_failed else []
         return CheckReport(
@@ -154,3 +158,25 @@ class _Course:
             commit="" if measured is None else measured[1].environment.commit,
             exit_codes=tuple(codes),
         )
+
+    def _explain(
+        self,
+        output: RunOutput,
+        verdict: "CheckVerdict",
+        measured: "SideMeasurements",
+        constants: Mapping[str, int],
+    ) -> list[int]:
+        """Report and show why gates over counts failed: side A is what would be recorded. Returns
+        the exit codes of what went wrong meanwhile."""
+        from orchestrator.check.baseline.update import update_baseline
+        from orchestrator.check.measuring.repeater import Interrupted
+
+        base, candidate = measured
+        recorded = update_baseline(None, verdict.check.name, base, "", "new")
+        try:
+            self._invocation.explain(output, verdict, candidate, recorded, constants)
+        except Interrupted:
+            raise
+        except Exception as error:  # the verdict is there all the same
+            return [report_error(error)]
+        return []

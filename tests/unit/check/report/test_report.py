@@ -22,12 +22,13 @@ from orchestrator.check.report.records import (
     started_fields,
     verdict_fields,
 )
-from orchestrator.check.report.rows import list_remarks, list_rows
+from orchestrator.check.report.rows import list_headings, list_remarks, list_rows
 from orchestrator.check.verdict.judge import judge_check
 from orchestrator.check.verdict.model import CheckVerdict
 from tests.support.checks import good_check
 from tests.support.measurements import measured, repeat
 from tests.support.paths import ROOT
+from tests.support.sides import judge_pairs, measure_pair, two_sides
 
 SCHEMA = json.loads((ROOT / "schema" / "log-v1.schema.json").read_text())
 COMMON = {
@@ -204,3 +205,58 @@ def test_different_records_of_one_stack_are_above_it() -> None:
 )
 def test_where_there_are_no_records_it_says_why(records: KeptRecords, line: str) -> None:
     assert list(list_record_lines(explanation(records=records))) == [line]
+
+
+# ---------------------------------------------------------------- two sides
+
+FAST, SLOW = [1000 + n for n in range(20)], [1500 + n for n in range(20)]
+NOISY = [int(10 * 1.3**n) for n in range(20)]
+
+
+def compare(*expectations: str, a: Sequence[Any], b: Sequence[Any]) -> CheckVerdict:
+    sides = two_sides(*expectations)
+    return judge_pairs(sides, measure_pair(sides, a, b))
+
+
+def test_the_table_of_two_sides_has_both_their_ratio_and_what_shows() -> None:
+    verdict = compare("workload.wall <= 1.1 * baseline", "write.calls <= 9", a=FAST, b=SLOW)
+    headings = list_headings(verdict)
+    time, count = list_rows(verdict)
+    shown = dict(zip(headings, time.texts, strict=True))
+    assert (shown["A"], shown["B"], shown["B / A"]) == ("1,009.5", "1,509.5", "1.495")
+    assert (shown["bound"], shown["shows"], shown["verdict"]) == ("<= 1,110.45", "0.526 %", "FAIL")
+    assert 0 < float(shown["p"]) < 0.005
+    assert not time.is_good
+    shown = dict(zip(headings, count.texts, strict=True))
+    assert (shown["A"], shown["B"], shown["p"], shown["shows"]) == ("", "5", "", "exact")
+
+
+def test_what_is_blunt_is_shown_as_that() -> None:
+    verdict = compare("workload.wall <= 1.1 * baseline", a=NOISY, b=NOISY)
+    [row] = list_rows(verdict)
+    assert (row.texts[-1], row.is_good) == ("ok, blunt", True)
+
+
+@pytest.mark.parametrize("values", [(FAST, SLOW), (FAST, FAST), (NOISY, NOISY), ([0] * 20,) * 2])
+def test_records_of_two_sides_are_as_the_schema_says(values: tuple[Any, Any]) -> None:
+    a, b = values
+    verdict = compare("workload.wall <= 1.1 * baseline", "write.calls <= baseline", a=a, b=b)
+    for judged in verdict.expectations:
+        require_valid("check.verdict", verdict_fields(verdict.check, judged))
+    require_valid("check.started", started_fields(verdict.check, "bcc", verdict.sides))
+    done = RepeatProgress(
+        number=1, total=80, is_warmup=False, repeat=repeat({}, verdict.check), side=1
+    )
+    fields = repeat_fields(verdict.check, done, measurement=2)
+    require_valid("check.repeat", fields)
+    assert (fields["side"], fields["measurement"]) == ("B", 2)
+
+
+def test_the_record_of_a_time_has_what_was_compared() -> None:
+    verdict = compare("workload.wall <= 1.1 * baseline", a=FAST, b=SLOW)
+    [series] = verdict_fields(verdict.check, verdict.expectations[0])["series"]
+    [times] = series["times"]
+    assert (times["a"], times["b"], times["repeats"]) == (1009.5, 1509.5, 20)
+    assert times["ratio"] == times["ratio_again"] == pytest.approx(1.495, abs=1e-3)
+    assert (times["worse"], times["worse_at_first"], times["blunt"]) == (True, True, False)
+    assert times["tolerance"] == pytest.approx(0.1)

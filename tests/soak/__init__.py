@@ -1,0 +1,1 @@
+"""Checks, many times over: how often an unchanged program fails, and what is caught."""

@@ -12,6 +12,8 @@ from orchestrator.policy.ceilings import combine_ceilings
 from orchestrator.policy.file import HOST_POLICY, read_host_policy, read_policies, read_policy
 from orchestrator.policy.model import Ceiling, ListEntry, Policy
 from orchestrator.policy.offline_check import format_limit
+from orchestrator.signatures.model import SignatureUnchecked
+from orchestrator.signatures.ssh_keygen import find_ssh_keygen
 
 EPILOG = f"""\
 examples:
@@ -65,8 +67,10 @@ def _check_files(args: argparse.Namespace) -> int:
             code = 2
     if not args.files:
         try:
-            if read_host_policy() is None:
+            if (host := read_host_policy()) is None:
                 print_error(_NO_POLICY)
+            else:
+                findings += _warn_of_missing_tool(host)
         except HostError as error:
             findings += error.findings
             code = 3
@@ -83,6 +87,23 @@ def _warn_of_unreadable(policy: Policy) -> Iterator[Finding]:
             message=f"signatures could not be checked on this host: {rules.unreadable}",
             position=policy.position_of("signatures"),
             hint="nothing to do if the policy is meant for another host",
+            severity="warning",
+        )
+
+
+def _warn_of_missing_tool(policy: Policy) -> Iterator[Finding]:
+    """A warning where this host cannot check the signatures that its policy has rules for."""
+    if policy.signatures is None:
+        return
+    try:
+        find_ssh_keygen()
+    except SignatureUnchecked as error:
+        refused = ", so that no signed plan runs" if policy.requires_signatures else ""
+        yield Finding(
+            code="PP133",
+            message=f"signatures cannot be checked on this host{refused}: {error}",
+            position=policy.position_of("signatures"),
+            hint="install openssh-client",
             severity="warning",
         )
 

@@ -72,7 +72,7 @@ def _judge_all(
         return
     path = signature_path(file)
     try:
-        signature = None if file in _NO_FILE else read_detached(path)
+        signature = read_detached(path) if _is_from_file(content, file) else None
     except SignatureRefused as error:
         yield from (_refused(path, policy, error) for policy, _ in judging)
         return
@@ -82,11 +82,17 @@ def _judge_all(
         elif not rules.required:
             yield Acceptance(policy=policy.file, status="absent")
         elif not is_shipped(content):
-            yield _unsigned(file, policy, "sign it")
+            yield _unsigned(content, file, policy, "sign it")
         elif rules.shipped == "trusted":
             yield Acceptance(policy=policy.file, status="shipped")
         else:
-            yield _unsigned(file, policy, "copy it to FILE, and sign that")
+            yield _unsigned(content, file, policy, "copy it to FILE, and sign that")
+
+
+def _is_from_file(content: bytes, file: str) -> bool:
+    """Whether a signature of the file would cover what is judged. Without content it was built by a
+    caller: a test's plan is in Python, and a signature of nothing must not be one of it."""
+    return bool(content) and file not in _NO_FILE
 
 
 def _judge_signature(
@@ -111,8 +117,8 @@ def _judge_signature(
 # ---------------------------------------------------------------- findings
 
 
-def _unsigned(file: str, policy: Policy, cure: str) -> Finding:
-    if file in _NO_FILE:
+def _unsigned(content: bytes, file: str, policy: Policy, cure: str) -> Finding:
+    if not _is_from_file(content, file):
         what = "it does not come from a file, so that it has no signature"
         hint = "name the file, with its signature next to it"
     else:

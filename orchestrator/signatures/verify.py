@@ -82,7 +82,9 @@ class _Question:
     def find_signer(self) -> Signer:
         """The first principal of the key for whom the signature is good."""
         found = self._ask("find-principals", [*self._signature(), *self._signers()])
-        principals = [line for line in found.output.splitlines() if line.strip()]
+        # `!PATTERN` excludes principals: it names none
+        lines = found.output.splitlines()
+        principals = [line for line in lines if line.strip() and not line.startswith(b"!")]
         if found.code != 0 or not principals:
             raise SignatureRefused(self._why_unknown(found))
         refusals = []

@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.cli import main
 from orchestrator.policy import file as policy_file
+from orchestrator.signatures import ssh_keygen
 from tests.support.paths import POLICIES, ROOT
 
 PROD = POLICIES / "prod.yaml"
@@ -110,3 +111,20 @@ def test_policy_show_and_check_say_who_may_sign(
         "unreadable": None,
         "at": f"{file}:3:13",
     }
+
+
+@pytest.mark.root
+def test_policy_check_warns_where_this_host_cannot_check_signatures(
+    host: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is valid all the same."""
+    (host.parent / "signers").write_text("")
+    rules = f"signatures: {{required: true, signers: {host.parent}/signers}}"
+    host.write_text(f"apiVersion: probeplan/v1\nkind: Policy\n{rules}\n")
+    assert main(["policy", "check"]) == 0
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(ssh_keygen, "DIRECTORIES", (str(tmp_path),))
+    assert main(["policy", "check"]) == 0
+    warned = capsys.readouterr().out
+    assert f"{host}:3:13: warning[PP133]: signatures cannot be checked on this host" in warned
+    assert f"no signed plan runs: there is no ssh-keygen in {tmp_path}" in warned

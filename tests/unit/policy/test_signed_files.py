@@ -204,6 +204,15 @@ def test_what_comes_from_no_file_has_no_signature(
     assert caught.value.findings[0].code == "PP131"
 
 
+def test_a_signature_of_nothing_is_none_of_a_plan_that_was_built_without_a_text(
+    plan_file, make_policy, ann
+) -> None:
+    """A plan within a test in Python has the test's file, and no bytes that could be signed."""
+    plan_file.write_bytes(b"")
+    sign_file(ann, plan_file)
+    assert refusals(plan_file, make_policy(ann))[0][0] == "PP131"
+
+
 def test_without_ssh_keygen_a_required_signature_cannot_be_accepted(
     plan_file, make_policy, ann, tmp_path, monkeypatch
 ) -> None:

@@ -155,6 +155,13 @@ def test_a_principal_is_taken_as_written_and_shown_without_control_characters(ke
         assert verify_signature(CONTENT, ann.sign(CONTENT), lists).principal == shown
 
 
+@pytest.mark.parametrize("pattern", ["*@x", "!bob@x,*@x"])
+def test_of_a_pattern_of_principals_the_part_that_matches_is_named(keys, pattern: str) -> None:
+    ann = keys("ann")
+    lists = signer_lists(allow_line(pattern, ann))
+    assert verify_signature(CONTENT, ann.sign(CONTENT), lists).principal == "*@x"
+
+
 # ---------------------------------------------------------------- ssh-keygen itself
 
 

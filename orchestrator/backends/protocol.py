@@ -32,11 +32,20 @@ class HookPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenNumber:
+    """A number of the host that a text leaves open: `name` says what it is, `value` its value."""
+
+    name: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact(Generic[DetailT]):
     """A program made ready for one backend: what `explain` prints and `attach` uses. `text`: the C
     or the tracefs writes; `memory`: bytes by purpose (limits.memory bounds their sum); `enforced`:
     where each limit, filter and aggregate is done; `capabilities`: those that attaching needs;
-    `detail`: data of the backend that made it."""
+    `numbers`: those of the host that `text` leaves open, by slot; `detail`: data of the backend
+    that made it."""
 
     backend: str
     program: Program
@@ -45,6 +54,7 @@ class Artifact(Generic[DetailT]):
     memory: Mapping[str, int]
     enforced: Mapping[str, Enforced]
     capabilities: tuple[str, ...]
+    numbers: tuple[OpenNumber, ...] = ()
     detail: DetailT
 
 

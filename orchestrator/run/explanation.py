@@ -66,6 +66,7 @@ def explain_plan(prepared: Prepared) -> Fields:
         "enforced": dict(artifact.enforced),
         "memory": _memory_fields(artifact),
         "capabilities": list(artifact.capabilities),
+        "numbers": [{"name": one.name, "value": one.value} for one in artifact.numbers],
         "program": artifact.text,
     }
 

@@ -42,7 +42,7 @@ def _compile(plan: Plan, facts: KernelFacts) -> None:
     from orchestrator.run.prepare import resolve
 
     artifact = BACKENDS["bcc"].emit(resolve(plan, facts, follow_children=True).program, facts)
-    compile_c(artifact.text, artifact.detail.functions)  # type: ignore[attr-defined]  # bcc's own
+    compile_c(artifact.text, artifact.detail.functions, artifact.numbers)  # type: ignore[attr-defined]  # bcc's own
 
 
 #: An emulated machine takes so long for a hit that a governor would step in.

@@ -10,6 +10,7 @@ from orchestrator.backends.bcc.design.maps import MapSpec
 from orchestrator.backends.bcc.design.mechanism import MechanismChoice, choose_mechanism
 from orchestrator.backends.bcc.design.registers import ARCHITECTURES
 from orchestrator.backends.bcc.design.scope import describe_scope
+from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
 from orchestrator.backends.bcc.emit.source import (
     HookError,
     list_functions,
@@ -48,7 +49,7 @@ def unsupported(program: Program, facts: KernelFacts) -> tuple[Finding, ...]:
     findings = [*_find_unattachable(program, choices), *_find_too_large(program)]
     layout = _lay_out(program, facts)
     try:
-        text = render_source(program, layout, choices, facts)
+        text = render_source(program, layout, choices, facts, OpenNumbers())
     except HookError as error:
         findings.append(_make_finding(f"{error.hook.label}: {error.why}", error.hook.position))
     else:
@@ -141,14 +142,17 @@ def build_artifact(
         maps=specs,
         ring_bytes=ring,
     )
+    numbers = OpenNumbers()
+    text = render_source(program, layout, choices, facts, numbers)
     return Artifact(
         backend=NAME,
         program=program,
-        text=render_source(program, layout, choices, facts),
+        text=text,
         hooks=tuple(_plan_hook(hook, choices[hook.id], program) for hook in program.hooks),
         memory=used,
         enforced=_where_enforced(has_fetch=bool(facts.feature("fetch_atomics"))),
         capabilities=("CAP_BPF", "CAP_PERFMON"),
+        numbers=numbers.list_numbers(),
         detail=detail,
     )
 

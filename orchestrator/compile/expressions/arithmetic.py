@@ -50,7 +50,7 @@ def convert_node(node: Node, kind: Int | Bool | Pointer) -> Node:
             if isinstance(kind, Bool)
             else (wrap_integer(node.value, kind if isinstance(kind, Int) else U64))
         )
-        return Const(value, kind)
+        return Const(value, kind, "" if isinstance(kind, Bool) else node.enumerator)
     return Convert(node, kind)
 
 

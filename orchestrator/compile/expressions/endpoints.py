@@ -73,7 +73,7 @@ def _as_sock(facts: KernelFacts, pointer: Node, position: Position) -> Node:
 def _address_of(node: Node) -> Node:
     """The address of a value that `member` would read."""
     assert isinstance(node, Load | Address)
-    return Address(node.base, node.offset, Pointer("kernel"))
+    return Address(node.base, node.offset, Pointer("kernel"), member=node.member)
 
 
 def sockaddr_endpoint(pointer: Node, length: Node | None) -> EndpointOf:

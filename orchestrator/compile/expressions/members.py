@@ -110,6 +110,8 @@ def read_member(facts: KernelFacts, base: Node, name: str, position: Position) -
             "read as a number, a string or a pointer",
             position,
         )
+    assert isinstance(node, Load | Address)
+    node = replace(node, member=f"{owner.name or owner.kind}.{name}")
     holds = _USER_ADDRESSES.get(owner.name, ())
     return _point_to_user(node) if name in holds or "" in holds else node
 

@@ -52,10 +52,12 @@ ShownForm = Literal["", "flags", "symbol", "device"]
 
 @dataclass(frozen=True, slots=True)
 class Const:
-    """An integer or boolean known at compile time."""
+    """An integer or boolean known at compile time. `enumerator`: the kernel's own name of it, where
+    only its BTF says the value."""
 
     value: int
     type: Int | Bool | Pointer
+    enumerator: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,22 +129,26 @@ class UsdtArg:
 class Load:
     """The value of `type` at address `base + offset`, read from `base.type.space`; a bitfield when
     `bit_size` is not 0 (then `bit_offset` bits into an integer of `type.bits` bits). A Str type
-    reads a char array of that size up to its NUL."""
+    reads a char array of that size up to its NUL. `member`: the member, `STRUCT.NAME`, whose offset
+    in its structure `offset` is; "" where it is no member's."""
 
     base: "Node"
     offset: int
     type: Type
     bit_offset: int = 0
     bit_size: int = 0
+    member: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`base + offset` as a pointer: an embedded struct or array that is not read itself."""
+    """`base + offset` as a pointer: an embedded struct or array that is not read itself. `member`:
+    as in Load."""
 
     base: "Node"
     offset: int
     type: Type
+    member: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

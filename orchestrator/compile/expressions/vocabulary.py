@@ -1,6 +1,7 @@
 """Names that mean the same at every hook: units, builtins, constants."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from orchestrator.compile.expressions import arithmetic
 from orchestrator.compile.expressions.nodes import Builtin, Const, Node
@@ -59,6 +60,8 @@ def find_constant(name: str, facts: KernelFacts) -> Node | None:
         value = syscall_numbers(facts.arch).get(name)
     if value is None and facts.btf is not None:
         value = facts.btf.enumerator(name)
+        if value is not None:
+            return replace(arithmetic.make_constant(value), enumerator=name)
     return None if value is None else arithmetic.make_constant(value)
 
 

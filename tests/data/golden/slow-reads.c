@@ -1,4 +1,6 @@
 /* test */
+/* slot 0: vfs_read(count) = 16 */
+/* slot 1: vfs_read(return value) = 32 */
 #define PP_HAVE_FETCH 1
 #include <probeplan/runtime.h>
 
@@ -66,8 +68,8 @@ PP_INLINE void hook_0_entry_work(unsigned long long *ctx, struct control *contro
 {
 	FUSE(0, 0);
 	u32 fault = 0, cut = 0;
-	u64 ctx_2 = ctx[2];
-	PP_OPAQUE(ctx_2);
+	u64 word_0 = PP_RECORD(u64, 0);
+	PP_OPAQUE(word_0);
 	struct pp_call call = {.task = pp_task(), .place = pp_address(ctx), .hook = 0};
 	/* target: comm in (postgres*), not probeplan itself */
 	u64 identity = pp_pid_tgid();
@@ -79,7 +81,7 @@ PP_INLINE void hook_0_entry_work(unsigned long long *ctx, struct control *contro
 	if (!(((name[0] & 0xffffffffffffffffULL) == 0x7365726774736f70ULL)))
 		DROP(not_target);
 	/* where: args.count >= 4096 */
-	if (!(((u64)ctx_2 >= (u64)4096ULL)))
+	if (!(((u64)word_0 >= (u64)4096ULL)))
 		DROP(filtered);
 	/* sample: 1/10 at first; N is in the control element */
 	u64 weight = PP_READ(control->probe[0].sample);
@@ -95,7 +97,7 @@ PP_INLINE void hook_0_entry_work(unsigned long long *ctx, struct control *contro
 	struct frame_0 *frame = (void *)space;
 	frame->head.weight = (u32)weight;
 	pp_open((void *)frame, caller, PP_FUNCTION, 0, 0, (u32)PP_READ(control->probe[0].epoch));
-	frame->c0 = (u64)ctx_2;
+	frame->c0 = (u64)word_0;
 	fault = cut = 0;
 	pp_comm((char *)frame->c1, 16);
 	frame->head.time = pp_ktime_ns();
@@ -108,8 +110,8 @@ PP_INLINE void hook_0_entry_work(unsigned long long *ctx, struct control *contro
 PP_INLINE void hook_0_return_kept(unsigned long long *ctx, struct control *control, struct ledger *ledger, struct frame_0 *frame)
 {
 	u32 fault = 0, cut = 0;
-	u64 ctx_4 = ctx[4];
-	PP_OPAQUE(ctx_4);
+	u64 word_0 = PP_RECORD(u64, 1);
+	PP_OPAQUE(word_0);
 	/* where: elapsed > params.threshold */
 	u64 now = pp_ktime_ns();
 	if (!(((u64)((u64)(now - frame->head.time)) > (u64)((u64)control->param[0]))))
@@ -186,7 +188,7 @@ PP_INLINE void hook_0_return_kept(unsigned long long *ctx, struct control *contr
 		/* wanted = args.count, u64 */
 		*(u64 *)(slot + 48) = (u64)((frame->c0));
 		/* got = retval, s64 */
-		*(u64 *)(slot + 56) = (u64)((s64)ctx_4);
+		*(u64 *)(slot + 56) = (u64)((s64)word_0);
 		/* took = elapsed, u64 */
 		*(u64 *)(slot + 64) = (u64)((u64)((u64)(now - frame->head.time)));
 		*(u64 *)slot = now;

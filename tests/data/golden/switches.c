@@ -1,4 +1,7 @@
 /* test */
+/* slot 0: sched_switch(next) = 16 */
+/* slot 1: task_struct.tgid = 2420 */
+/* slot 2: task_struct.pid = 2416 */
 #define PP_HAVE_FETCH 1
 #include <probeplan/runtime.h>
 
@@ -55,14 +58,14 @@ PP_INLINE void hook_0_hit_work(unsigned long long *ctx, struct control *control,
 {
 	FUSE(0, 0);
 	u32 fault = 0, cut = 0;
-	u64 ctx_2 = ctx[2];
-	PP_OPAQUE(ctx_2);
+	u64 word_0 = PP_RECORD(u64, 0);
+	PP_OPAQUE(word_0);
 	/* the task that the event belongs to */
 	fault = 0;
-	u64 task = (u64)ctx_2;
+	u64 task = (u64)word_0;
 	u32 pid = 0, tid = 0;
-	fault |= pp_read(0, &pid, 4, task + 2420ULL) != 0;
-	fault |= pp_read(0, &tid, 4, task + 2416ULL) != 0;
+	fault |= pp_read(0, &pid, 4, PP_MEMBER(task, 1)) != 0;
+	fault |= pp_read(0, &tid, 4, PP_MEMBER(task, 2)) != 0;
 	if (fault) {
 		COUNT(faulted);
 		DROP(filtered);

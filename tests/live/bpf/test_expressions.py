@@ -5,6 +5,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,11 +15,12 @@ from orchestrator.backends.bcc.attach.load import load_program
 from orchestrator.backends.bcc.compiler.clang import compile_c
 from orchestrator.backends.bcc.design.maps import MapSpec
 from orchestrator.backends.bcc.emit.expressions import Expressions
+from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
 from orchestrator.backends.bcc.emit.site import EmitSite
 from orchestrator.backends.bcc.emit.writer import CWriter
 from orchestrator.backends.bcc.handles.maps import create_map
 from orchestrator.compile.expressions.evaluate import EvaluationCounts, evaluate
-from orchestrator.compile.expressions.nodes import Node
+from orchestrator.compile.expressions.nodes import Node, RawArg, transform
 from orchestrator.compile.program import Body, Hook
 from orchestrator.kernel.abi import bpf_call
 from orchestrator.kernel.facts import KernelFacts, live_facts
@@ -39,12 +41,11 @@ struct ledger { u64 division_by_zero, value[16]; };
 """
 
 
-def function(number: int, nodes: Sequence[Node]) -> str:
-    """A program that leaves each node's value in the map."""
+def function(number: int, nodes: Sequence[Node], numbers: OpenNumbers) -> str:
+    """A program that leaves each node's value in the map. The numbers of the arguments are open."""
     writer = CWriter(1)
-    computing = Expressions(
-        EmitSite(hook=HOOK, side="hit", access="arguments", arch="x86_64"), writer
-    )
+    site = EmitSite(hook=HOOK, side="hit", access="arguments", arch="x86_64", numbers=numbers)
+    computing = Expressions(site, writer)
     for index, node in enumerate(nodes):
         writer.line(f"ledger->value[{index}] = (u64)({computing.number(node)});")
     return (
@@ -81,14 +82,19 @@ def live() -> KernelFacts:
 def test_bpf_agrees_with_the_reference_evaluator(
     live: KernelFacts, texts: list[str], values: dict[str, int]
 ) -> None:
-    """Values and the number of divisions by zero are the same, expression by expression."""
-    nodes = [typed(text, live) for text in texts]
+    """Values and the number of divisions by zero are the same, expression by expression; and so
+    they are where the context has the arguments in another order, by the same compiled program with
+    other numbers in it."""
+    nodes = [named_arguments(typed(text, live)) for text in texts]
     chunks = [nodes[i : i + A_PROGRAM] for i in range(0, len(nodes), A_PROGRAM)]
-    source = HEAD + "".join(function(i, chunk) for i, chunk in enumerate(chunks))
-    programs = compile_c(source, [f"run{i}" for i in range(len(chunks))])
+    source, programs = compiled(chunks)
+    mirrored, of_mirrored = compiled([list(map(mirror_arguments, chunk)) for chunk in chunks])
+    assert mirrored == source
     leaves = {leaf: values[name] for name, leaf in ARGUMENTS.items()}
+    arguments = [values[name] for name in ARGUMENTS]
     for number, chunk in enumerate(chunks):
-        found, by_zero = run(programs[f"run{number}"], [values[name] for name in ARGUMENTS])
+        found, by_zero = run(programs[f"run{number}"], arguments)
+        assert (found, by_zero) == run(of_mirrored[f"run{number}"], arguments[::-1])
         tally = EvaluationCounts()
         expected = [int(evaluate(node, leaves, tally=tally)) % 2**64 for node in chunk]
         start = number * A_PROGRAM
@@ -110,10 +116,35 @@ def test_arms_of_a_conditional_may_both_read_the_context(
     live: KernelFacts, text: str, value: int
 ) -> None:
     """The verifier takes no load from a context pointer that was chosen before."""
-    program = compile_c(HEAD + function(0, [typed(text, live)]), ["run0"])["run0"]
+    program = compiled([[typed(text, live)]])[1]["run0"]
     arguments = {"a_u64": 7, "a_s8": 1, "a_s64": 8, "a_s16": 1}
     found, _ = run(program, [arguments.get(name, 0) for name in ARGUMENTS])
     assert found[0] == value
+
+
+def named_arguments(node: Node) -> Node:
+    """The node with arguments that are known by their names, and so may be in any place."""
+    names = {leaf: name for name, leaf in ARGUMENTS.items()}
+    return transform(
+        node, lambda part: replace(part, name=names[part]) if isinstance(part, RawArg) else part
+    )
+
+
+def mirror_arguments(node: Node) -> Node:
+    """The node for a context that has its arguments in the opposite order."""
+    last = len(ARGUMENTS) - 1
+    return transform(
+        node,
+        lambda part: replace(part, index=last - part.index) if isinstance(part, RawArg) else part,
+    )
+
+
+def compiled(chunks: Sequence[Sequence[Node]]) -> tuple[str, dict[str, bytes]]:
+    """The text with one function a chunk, and its instructions with the numbers in them."""
+    numbers = OpenNumbers()
+    source = HEAD + "".join(function(i, chunk, numbers) for i, chunk in enumerate(chunks))
+    names = [f"run{i}" for i in range(len(chunks))]
+    return source, compile_c(source, names, numbers.list_numbers())
 
 
 def run(instructions: bytes, arguments: list[int]) -> tuple[list[int], int]:

@@ -33,6 +33,15 @@ def test_text_ends_with_the_program_that_the_json_contains(
         assert f"\nprobe {probe['probe']}" in text
 
 
+def test_the_numbers_of_the_kernel_are_listed_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the order of their slots; in the program they are comments."""
+    shown = json.loads(explained(capsys, SLOW_IO, "--backend", "bcc", "--json"))
+    assert {"name": "syscalls:sys_enter_read.count", "value": 32} in shown["numbers"]
+    for slot, one in enumerate(shown["numbers"]):
+        assert f"/* slot {slot}: {one['name']} = {one['value']} */\n" in shown["program"]
+    assert json.loads(explained(capsys, SLOW_IO, "--backend", "tracefs", "--json"))["numbers"] == []
+
+
 def test_each_limit_has_its_source_and_who_enforces_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.backends import BACKENDS
-from orchestrator.backends.bcc.compiler.clang import compile_c
+from orchestrator.backends.bcc.compiler.cache import make_key
+from orchestrator.backends.bcc.compiler.clang import CFLAGS, HEADERS, compile_c, compile_open
+from orchestrator.backends.bcc.compiler.places import fill_program
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts, load_facts
@@ -72,9 +74,55 @@ def test_it_compiles_into_instructions(name: str, kernel: str) -> None:
     artifact = choose_backend(program_of(name, kernel), facts, "bcc").artifact
     assert all(hook.mechanism != "none" for hook in artifact.hooks)
     functions = artifact.detail.functions  # type: ignore[attr-defined]  # the backend's own
-    compiled = compile_c(artifact.text, functions)
+    compiled = compile_c(artifact.text, functions, artifact.numbers)
     assert set(compiled) == set(functions)
     assert all(code and len(code) % 8 == 0 for code in compiled.values())
+
+
+#: What no other recorded kernel has the program of: an alternative, a field or a glob that differs
+#: in more than a number.
+OWN_SHAPE = {
+    "6.1": {"function-calls", "futex-waits", "permission-changes"},
+    "6.12": set[str](),
+    "7.x": set[str](),
+}
+
+
+@cache
+def keys_of(kernel: str) -> dict[str, str]:
+    """The name of each plan's compiled program in the cache."""
+    facts, keys = facts_of(kernel), {}
+    for name in ALL:
+        if not lacking(name, facts):
+            artifact = choose_backend(program_of(name, kernel), facts, "bcc").artifact
+            functions = artifact.detail.functions  # type: ignore[attr-defined]  # the backend's own
+            keys[name] = make_key(artifact.text, functions, headers=HEADERS, flags=CFLAGS)
+    return keys
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kernel", sorted(OWN_SHAPE))
+def test_a_kernel_runs_what_was_compiled_for_others(kernel: str) -> None:
+    """A kernel's numbers are filled into a program when it is loaded: after an update nearly every
+    plan starts without a compiler."""
+    others = {key for other in KERNELS if other != kernel for key in keys_of(other).values()}
+    assert {name for name, key in keys_of(kernel).items() if key not in others} == OWN_SHAPE[kernel]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["file-life", "off-cpu-time", "tcp-accepts", "block-latency", "permission-changes"]
+)
+def test_other_placeholders_give_the_same_program(name: str) -> None:
+    """What is found as the place of a number is none by accident, and none is overlooked."""
+    artifact = choose_backend(program_of(name, "6.12"), facts_of("6.12"), "bcc").artifact
+    functions = artifact.detail.functions  # type: ignore[attr-defined]  # the backend's own
+    first, second = (compile_open(artifact.text, functions, attempt) for attempt in (0, 1))
+    assert first.places == second.places != ()
+    assert first.code != second.code
+    numbers = artifact.numbers
+    assert fill_program(first, numbers) == fill_program(second, numbers)
+    assert {place.slot for place in first.places} == set(range(len(numbers)))
 
 
 @every_kernel

@@ -16,6 +16,7 @@ from orchestrator.backends.bcc.attach.program_prices import read_prices
 from orchestrator.backends.bcc.attach.session import BccSession
 from orchestrator.backends.bcc.attach.session_maps import close_maps, create_maps, fill_ledger
 from orchestrator.backends.bcc.compiler import clang
+from orchestrator.backends.bcc.compiler.places import FillError
 from orchestrator.backends.bcc.counts.session_counters import SessionCounters
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.groups import ProgramGroup, cluster_groups, group_sides
@@ -59,9 +60,12 @@ def compile_artifact(artifact: Artifact[BccDetail]) -> Mapping[str, bytes]:
     """The instructions of every function of the artifact. Needs the compiler or its cache, but
     neither root nor the kernel that they are for. Raises HostError."""
     try:
-        code = clang.compile_c(artifact.text, artifact.detail.functions)
+        code = clang.compile_c(artifact.text, artifact.detail.functions, artifact.numbers)
     except clang.CompileError as error:
         message = f"the generated program could not be compiled: {error}"
+        raise HostError([Finding(code="PP089", message=message)]) from None
+    except FillError as error:
+        message = f"the numbers of this host do not fit into the compiled program: {error}"
         raise HostError([Finding(code="PP089", message=message)]) from None
     _check_lengths(artifact, code)
     return code

@@ -1,7 +1,8 @@
 """Compiled instructions on disk, so that a plan that ran before starts without a compiler.
 
-A file is used only if its digest matches and its directory is our own: its content is loaded into
-the kernel.
+The numbers that a text leaves open are no part of them: a plan that ran with another target, or on
+another kernel of the same shape, starts without a compiler too. A file is used only if its digest
+matches and its directory is our own: its content is loaded into the kernel.
 """
 
 from __future__ import annotations
@@ -11,26 +12,33 @@ import hashlib
 import json
 import os
 import platform
+import re
 import tempfile
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import get_args
 
+from orchestrator.backends.bcc.compiler.places import OpenPlace, OpenProgram, PlaceForm
 from orchestrator.backends.cache_directory import cache_directory, check_own
 
 KEPT_FILES = 2_000  # about 13 KB each
 NEW = ".new-"
 TORN_SECONDS = 60  # no write takes that long
 INSTRUCTION_SIZE = 8  # struct bpf_insn, include/uapi/linux/bpf.h
+FORMAT = "probeplan-program/2"  # a part of the key: files of another form are not looked for
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 
 def make_key(text: str, functions: Sequence[str], *, headers: Path, flags: Sequence[str]) -> str:
-    """A name for everything that the instructions depend on: 64 hexadecimal digits."""
+    """A name for everything that the instructions depend on: 64 hexadecimal digits. Comments say
+    what only people need, such as the open numbers of the host."""
     parts = [
-        text,
+        FORMAT,
+        _COMMENT.sub(" ", text),
         *functions,
         *flags,
         platform.machine(),
@@ -60,8 +68,8 @@ def _digest_tree(headers: Path) -> str:
     return digest.hexdigest()
 
 
-def read_compiled(key: str, functions: Sequence[str]) -> dict[str, bytes] | None:
-    """The kept instructions by function, or None when there are none that can be trusted."""
+def read_compiled(key: str, functions: Sequence[str]) -> OpenProgram | None:
+    """The kept instructions, or None when there are none that can be trusted."""
     directory = cache_directory()
     if directory is None:
         return None
@@ -75,7 +83,7 @@ def read_compiled(key: str, functions: Sequence[str]) -> dict[str, bytes] | None
     return compiled
 
 
-def write_compiled(key: str, compiled: Mapping[str, bytes]) -> None:
+def write_compiled(key: str, compiled: OpenProgram) -> None:
     """Store instructions, atomically. An unwritable directory is not an error: we compile again."""
     directory = cache_directory()
     if directory is None:
@@ -104,17 +112,27 @@ def _age_s(file: Path) -> float:
     return time.time() - file.stat().st_mtime
 
 
-def _encode_compiled(compiled: Mapping[str, bytes]) -> bytes:
-    body = json.dumps({name: b64encode(code).decode() for name, code in compiled.items()}).encode()
+def _encode_compiled(compiled: OpenProgram) -> bytes:
+    code = {name: b64encode(function).decode() for name, function in compiled.code.items()}
+    places = [
+        [place.function, place.instruction, place.form, place.slot] for place in compiled.places
+    ]
+    body = json.dumps({"code": code, "places": places}).encode()
     return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
 
-def _decode_compiled(kept: bytes, functions: Sequence[str]) -> dict[str, bytes]:
+def _decode_compiled(kept: bytes, functions: Sequence[str]) -> OpenProgram:
     digest, _, body = kept.partition(b"\n")
     if hashlib.sha256(body).hexdigest().encode() != digest:
         raise ValueError("the digest does not match")
     table = json.loads(body)
-    compiled = {name: b64decode(table[name], validate=True) for name in functions}
-    if any(not code or len(code) % INSTRUCTION_SIZE for code in compiled.values()):
+    code = {name: b64decode(table["code"][name], validate=True) for name in functions}
+    if any(not function or len(function) % INSTRUCTION_SIZE for function in code.values()):
         raise ValueError("not a whole number of instructions")
-    return compiled
+    return OpenProgram(code=code, places=tuple(_decode_place(*row) for row in table["places"]))
+
+
+def _decode_place(function: str, instruction: int, form: PlaceForm, slot: int) -> OpenPlace:
+    if form not in get_args(PlaceForm) or not all(isinstance(n, int) for n in (instruction, slot)):
+        raise ValueError("not a place")
+    return OpenPlace(function=function, instruction=instruction, form=form, slot=slot)

@@ -23,11 +23,17 @@ import sys
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.backends.bcc.compiler.places import OpenProgram
+    from orchestrator.backends.protocol import OpenNumber
 
 HEADERS = Path(__file__).resolve().parents[1] / "headers"
 PRELUDE = "#include <probeplan/prelude.h>\n"
 # -g0: with debug information libbcc would load it into the kernel as BTF, by bpf(2) (measured).
 CFLAGS = ("-g0", "-Wall", "-Wno-unused", "-Werror=implicit-function-declaration")
+ATTEMPTS = 4  # at placeholders that are not among the numbers of a text: one in 10^5 fails
 COMPILE_SECONDS = 120  # 0.25 s natively, 2-4 s under emulation (measured)
 KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME")
 
@@ -44,23 +50,43 @@ class CompilerMissingError(CompileError):
     """Python's bcc module is not installed, so nothing can be compiled on this host."""
 
 
-def compile_c(text: str, functions: Sequence[str]) -> dict[str, bytes]:
-    """Return the instructions (struct bpf_insn, 8 bytes each) of each of `functions` in `text`.
+def compile_c(
+    text: str, functions: Sequence[str], numbers: Sequence[OpenNumber] = ()
+) -> dict[str, bytes]:
+    """Return the instructions (struct bpf_insn, 8 bytes each) of each of `functions` in `text`,
+    with the `numbers` that it leaves open, by slot.
 
     Maps must be placeholders (`PP_MAP(1001)`), which attach/load.py replaces. Needs no root and
     makes no bpf(2) call. Results are kept on disk (see cache.py); on a hit no compiler is started.
 
-    Raises CompilerMissingError without bcc, else CompileError with the compiler's log.
+    Raises CompilerMissingError without bcc, else CompileError with the compiler's log; FillError
+    for a number that its place cannot hold.
     """
-    from orchestrator.backends.bcc.compiler import cache
+    from orchestrator.backends.bcc.compiler import cache, places
 
     key = cache.make_key(text, functions, headers=HEADERS, flags=CFLAGS)
-    kept = cache.read_compiled(key, functions)
-    if kept is not None:
-        return kept
-    compiled = _compile_in_child(text, functions)
-    cache.write_compiled(key, compiled)
-    return compiled
+    program = cache.read_compiled(key, functions)
+    if program is None:
+        program = compile_open(text, functions)
+        cache.write_compiled(key, program)
+    return places.fill_program(program, numbers)
+
+
+def compile_open(text: str, functions: Sequence[str], first_attempt: int = 0) -> OpenProgram:
+    """As `compile_c`, with the places of the open numbers instead of the numbers, and nothing kept.
+    `first_attempt` chooses among the placeholders. Raises CompileError."""
+    from orchestrator.backends.bcc.compiler import places
+
+    for attempt in range(first_attempt, first_attempt + ATTEMPTS):
+        placeholders = places.choose_placeholders(text, attempt)
+        code = _compile_in_child(placeholders.define() + text, functions)
+        try:
+            found = places.find_places(code, placeholders)
+        except places.StrayPlaceholderError as error:
+            stray = error
+        else:
+            return places.OpenProgram(code=code, places=found)
+    raise CompileError(f"a placeholder is among the program's own numbers: {stray}")
 
 
 def _compile_in_child(text: str, functions: Sequence[str]) -> dict[str, bytes]:

@@ -4,12 +4,20 @@ from orchestrator.backends.bcc.design import layout, registers
 from orchestrator.backends.bcc.design.hook_nodes import nodes_at_hook
 from orchestrator.backends.bcc.emit.expressions import Expressions
 from orchestrator.backends.bcc.emit.frame import declare_frame, fill_frame
+from orchestrator.backends.bcc.emit.site import EmitSite
 from orchestrator.compile.describe import describe_node
 from orchestrator.compile.expressions.nodes import Builtin
 from orchestrator.compile.program import Hook
 
-__all__ = ["ENDED", "REPLACED", "CallBlock", "close_calls", "declare_call_frame"]
-__all__ += ["find_open_call", "include_calls", "leave_calls", "render_enders"]
+__all__ = ["ENDED", "REPLACED", "CallBlock", "can_count_followed", "close_calls"]
+__all__ += [
+    "count_followed",
+    "declare_call_frame",
+    "find_open_call",
+    "include_calls",
+    "leave_calls",
+    "render_enders",
+]
 
 #: Programs at sched_process_exit and sched_process_free, and at sched_process_exec.
 ENDED, REPLACED = ("end_calls", "free_calls"), "replace_calls"
@@ -100,6 +108,16 @@ def _site_of(hook: Hook) -> str:
             return "PP_FUNCTION"
 
 
+def can_count_followed(site: EmitSite) -> bool:
+    """Whether `count_followed` can be computed on this kernel."""
+    return {"utask", "depth"} <= site.task_offsets.keys()
+
+
+def count_followed(task: str, site: EmitSite) -> str:
+    """A C expression: how many returns of user functions the kernel follows in `task`."""
+    return f"pp_followed({site.task_member(task, 'utask')}, {site.task_offset('depth')})"
+
+
 class CallBlock:
     """The statements of one side that find, open and close its calls. `spot`: the id of the first
     hook at the same attach point."""
@@ -151,9 +169,8 @@ class CallBlock:
         self.line("pp_link(caller, &call);")
 
     def _drop_too_deep(self) -> None:
-        offsets = self.e.site.task_offsets
-        if _site_of(self.hook) == "PP_USER_CODE" and {"utask", "depth"} <= offsets.keys():
-            followed = f"pp_followed(call.task, {offsets['utask']}, {offsets['depth']})"
+        if _site_of(self.hook) == "PP_USER_CODE" and can_count_followed(self.e.site):
+            followed = count_followed("call.task", self.e.site)
             self.line(f"if ({followed} >= PP_MOST_FOLLOWED)")
             self.line("\tDROP(too_deep);")
 

@@ -4,8 +4,9 @@ Helpers read them straight to their destination, since they do not fit on the BP
 set `fault`, and `cut` where the value was longer than its destination.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
 from orchestrator.backends.bcc.emit.site import EmitError, is_user
 from orchestrator.backends.bcc.emit.writer import CWriter
 from orchestrator.compile.expressions.nodes import (
@@ -27,10 +28,13 @@ _UNIX_PATH, _PATH_AT = 108, 2  # sun_path (include/uapi/linux/un.h)
 
 
 class CapturedValues:
-    """Values of many bytes in one C function. `number` makes the C expression of a number node."""
+    """Values of many bytes in one C function. `number` makes the C expression of a number node;
+    `numbers`: those that the text leaves open."""
 
-    def __init__(self, writer: CWriter, number: Callable[[Node], str]) -> None:
-        self.writer, self.number = writer, number
+    def __init__(
+        self, writer: CWriter, number: Callable[[Node], str], numbers: OpenNumbers
+    ) -> None:
+        self.writer, self.number, self.numbers = writer, number, numbers
 
     def store(self, node: Node, to: str) -> bool:
         """Write the statements that put `node` at `to`; False, and nothing written, for a node of
@@ -93,14 +97,14 @@ class CapturedValues:
         line(f"\tsize = {most};")
 
     def _store_path(self, node: ReadPath, to: str) -> None:
-        at = node.offsets
-        offsets = (at.parent, at.name, at.vfsmount, at.root, at.mountpoint, at.around)
+        offsets = [self.numbers.offset(name, offset) for name, offset in _name_offsets(node)]
+        offsets += ["0"] * (6 - len(offsets))
         dentry = self.number(node.dentry)
         mount = "0, 0" if node.mount is None else f"1, {self.number(node.mount)}"
         self._clear_place(to, size_of(node.type))
         with self.writer.block():
             line = self.writer.line
-            line(f"const struct pp_path_offsets at = {{{', '.join(map(str, offsets))}}};")
+            line(f"const struct pp_path_offsets at = {{{', '.join(offsets)}}};")
             line(
                 f"pp_path({to}, {node.type.size}, {_count_steps(node.type)}, {dentry}, {mount}, "
                 "&at, &fault, &cut);"
@@ -160,6 +164,20 @@ class CapturedValues:
         name = _read_text(user, to, 5, _UNIX_PATH - 1)
         line(f"else if (first ? {path} : {name})")
         line("\tfault = 1;")
+
+
+def _name_offsets(node: ReadPath) -> Iterator[tuple[str, int]]:
+    """The offsets in the order of struct pp_path_offsets, each with its member's name; of a path
+    without a mount only the first two are used."""
+    at = node.offsets
+    yield "dentry.d_parent", at.parent
+    yield "dentry.d_name.name", at.name
+    if node.mount is None:
+        return
+    yield "mount.mnt", at.vfsmount
+    yield "vfsmount.mnt_root", at.root
+    yield "mount.mnt_mountpoint", at.mountpoint
+    yield "mount.mnt_parent", at.around
 
 
 def _count_steps(kind: StringList | KernelPath) -> int:

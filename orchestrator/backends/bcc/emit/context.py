@@ -16,6 +16,7 @@ from orchestrator.kernel.tracepoints import TraceField
 __all__ = ["CUT_BIT", "EventContext"]
 
 CUT_BIT = 32  # pp_frame.nulls: from here on one bit for each value that was cut
+WORD_BYTES = 8
 CONTEXT_FIRST_FIELD = 8  # perf puts a pointer to the registers over a record's first 8 bytes
 
 
@@ -24,6 +25,7 @@ class EventContext:
 
     def __init__(self, site: EmitSite, writer: CWriter) -> None:
         self.site, self.writer = site, writer
+        self._words: dict[str, str] = {}
 
     # -- values of the moment ------------------------------------------------------------------
 
@@ -57,14 +59,11 @@ class EventContext:
 
     def _in_compat_call(self) -> str:
         """A C expression, 0 or 1: a bit of the running task's thread_info, which can be read."""
-        at = self.site.task_offsets.get("compat")
         flag = COMPAT_FLAGS.get(self.site.arch)
-        if at is None or flag is None:
+        if "compat" not in self.site.task_offsets or flag is None:
             raise EmitError("`compat` cannot be read: this kernel's thread_info is not known")
-        return (
-            f"({{ u32 v = 0; pp_read(0, &v, sizeof v, pp_task() + {at}ULL); "
-            f"(v & {flag.mask:#x}U) != 0; }})"
-        )
+        at = self.site.task_member("pp_task()", "compat")
+        return f"({{ u32 v = 0; pp_read(0, &v, sizeof v, {at}); (v & {flag.mask:#x}U) != 0; }})"
 
     def _declare_stack(self, name: str) -> str:
         """Declare `kstack` or `ustack`, call once per event."""
@@ -97,24 +96,32 @@ class EventContext:
 
     # -- the program's context -----------------------------------------------------------------
 
-    def read_argument(self, index: int) -> str:
-        """The function's argument number `index`, as u64. Raises EmitError."""
+    def read_argument(self, index: int, name: str = "") -> str:
+        """The function's argument number `index`, as u64, called `name` where it was found by its
+        name. Raises EmitError."""
         if self.site.access == "arguments":
-            return self.read_word(index)
+            return self.read_word(index, name)
         word = registers.find_argument(self.site.arch, index)
         if word is None:
             raise EmitError(f"argument {index} is not in a register on {self.site.arch}")
-        return self.read_word(word)
+        return self.read_word(word, name)
 
-    def read_word(self, index: int) -> str:
-        """A u64 word of the context."""
-        return self._read_context(f"ctx_{index}", "u64", f"ctx[{index}]")
+    def read_word(self, index: int, name: str = "") -> str:
+        """A u64 word of the context. `name`: of the argument in it, if it was found by its name, so
+        that another kernel may have it in another word."""
+        if not name:
+            return self._read_context("u64", f"ctx[{index}]")
+        hook = self.site.hook
+        owner = hook.symbol or hook.event
+        word = self.site.numbers.record("u64", f"{owner}({name})", index * WORD_BYTES)
+        return self._read_context("u64", word)
 
-    def _read_context(self, name: str, kind: str, value: str) -> str:
+    def _read_context(self, kind: str, value: str) -> str:
         """A value of the context, read at the top of the function. If it were read where it is
         used, in several branches, the compiler would compute the address first, and the verifier
         refuses that: "dereference of modified ctx ptr" (kernel/bpf/verifier.c,
         check_ptr_off_reg)."""
+        name = self._words.setdefault(value, f"word_{len(self._words)}")
         self.writer.at_top(name, f"{kind} {name} = {value};", f"PP_OPAQUE({name});")
         return name
 
@@ -125,7 +132,7 @@ class EventContext:
             case "arguments":
                 if self.site.hook.arguments is None:
                     raise EmitError("the number of arguments is unknown, so `retval` is too")
-                return self.read_word(self.site.hook.arguments)
+                return self.read_word(self.site.hook.arguments, "return value")
             case "record":
                 ret = self.site.record.field("ret") if self.site.record else None
                 if ret is None:
@@ -147,21 +154,30 @@ class EventContext:
         whole = f"{sign}{field.size * 8}"
         if field.size not in (1, 2, 4, 8):
             raise EmitError(f"field {field.name!r} of {field.size} bytes is not a number")
-        pointer = f"((char *)ctx + {field.offset})"
         if field.offset % field.size == 0:
-            name = self._read_context(f"at_{field.offset}", f"{sign}64", f"*({whole} *){pointer}")
-            return f"({whole}){name}"
-        return f"({{ {whole} v = 0; pp_read(0, &v, sizeof v, (u64){pointer}); v; }})"
+            word = self._record_word(f"u{field.size * 8}", field)
+            return f"({whole}){self._read_context(f'{sign}64', f'({whole}){word}')}"
+        return f"({{ {whole} v = 0; pp_read(0, &v, sizeof v, {self._record_address(field)}); v; }})"
+
+    def _record_word(self, kind: str, field: TraceField) -> str:
+        return self.site.numbers.record(kind, self._name_field(field), field.offset)
+
+    def _record_address(self, field: TraceField) -> str:
+        return self.site.numbers.member("(u64)ctx", self._name_field(field), field.offset)
+
+    def _name_field(self, field: TraceField) -> str:
+        record = self.site.record
+        return f"{record.category}:{record.event}.{field.name}" if record else field.name
 
     def field_address(self, field: TraceField) -> str:
         """The address of a string or array of the record."""
         if field.kind not in ("data_loc", "rel_loc", "dynamic"):
-            return f"(u64)((char *)ctx + {field.offset})"
+            return self._record_address(field)
         relative = field.kind == "rel_loc" or field.ctype.startswith("__rel_loc")
-        word = f"*(u32 *)((char *)ctx + {field.offset})"
-        location = f"({self._read_context(f'at_{field.offset}', 'u64', word)} & 0xffff)"
-        start = f" + {field.offset + 4}" if relative else ""
-        return f"((u64)(char *)ctx + {location}{start})"
+        word = self._record_word("u32", field)
+        location = f"({self._read_context('u64', word)} & 0xffff)"
+        start = f"{self._record_address(field)} + 4" if relative else "(u64)ctx"
+        return f"({start} + {location})"
 
     def read_usdt(self, node: UsdtArg) -> str:
         """A USDT argument as a number. Raises EmitError for an operand of unknown form."""

@@ -21,7 +21,7 @@ class Expressions:
     def __init__(self, site: EmitSite, writer: CWriter) -> None:
         self.site, self.writer = site, writer
         context = EventContext(site, writer)
-        captured = CapturedValues(writer, self.number)
+        captured = CapturedValues(writer, self.number, site.numbers)
         self._strings = StringExpressions(context, self.number, captured.store)
         self._numbers = NumberExpressions(context, self._strings.test_string)
         self.declare_now, self.declare_ids = context.declare_now, context.declare_ids

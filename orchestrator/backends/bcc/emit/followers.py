@@ -9,6 +9,9 @@ what each of them is there for (layout.NUMBER_BITS).
 from collections.abc import Iterable, Mapping
 
 from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
+from orchestrator.backends.bcc.emit.site import TASK_MEMBERS
+from orchestrator.backends.bcc.emit.target import compare_ids
 
 __all__ = ["EXEC", "EXIT", "FORK", "follower_functions", "render_followers", "render_numbers"]
 
@@ -36,7 +39,7 @@ PP_INLINE s64 set_number_bits(u32 number, u8 bits)
 int follow_fork(unsigned long long *ctx)
 {
 	u32 parent = 0, child = 0, side = LOST_SIDE;
-	if (pp_read(0, &parent, 4, ctx[0] + PID) || pp_read(0, &child, 4, ctx[1] + PID))
+	if (pp_read(0, &parent, 4, PID_OF(ctx[0])) || pp_read(0, &child, 4, PID_OF(ctx[1])))
 		return 0;
 	u8 before = number_bits(child);
 	u8 bits = number_bits(parent) & BIT_FOLLOWED;
@@ -55,7 +58,7 @@ int follow_fork(unsigned long long *ctx)
 int follow_exec(unsigned long long *ctx)
 {
 	u32 number = 0, old = (u32)ctx[1];
-	if (pp_read(0, &number, 4, ctx[0] + PID) || number == old)
+	if (pp_read(0, &number, 4, PID_OF(ctx[0])) || number == old)
 		return 0;
 	u8 bits = number_bits(old) | (number_bits(number) & ~BIT_THREAD);
 	set_number_bits(number, bits);
@@ -70,10 +73,10 @@ int follow_exit(unsigned long long *ctx)
 	u32 number = 0, process = 0;
 	s32 living = 0;
 	u64 together = 0;
-	if (pp_read(0, &number, 4, ctx[0] + PID) || pp_read(0, &process, 4, ctx[0] + TGID))
+	if (pp_read(0, &number, 4, PID_OF(ctx[0])) || pp_read(0, &process, 4, TGID_OF(ctx[0])))
 		return 0;
-	if (!pp_read(0, &together, 8, ctx[0] + SIGNAL))
-		pp_read(0, &living, 4, together + LIVE);
+	if (!pp_read(0, &together, 8, SIGNAL_OF(ctx[0])))
+		pp_read(0, &living, 4, LIVE_OF(together));
 	if (number != process || living == 0)
 		set_number_bits(number, 0);
 	if (living == 0)
@@ -88,7 +91,7 @@ def follower_functions(map_layout: layout.MapLayout) -> tuple[str, ...]:
     return (FORK, EXEC, EXIT) if map_layout.follows_numbers else ()
 
 
-def render_numbers(map_layout: layout.MapLayout) -> str:
+def render_numbers(map_layout: layout.MapLayout, numbers: OpenNumbers) -> str:
     """The functions that test whether a task's number is the target's."""
     target, follows = map_layout.program.target, map_layout.follows_numbers
     parts = []
@@ -97,9 +100,10 @@ def render_numbers(map_layout: layout.MapLayout) -> str:
         parts = [_define({"TASKS": layout.TASKS} | bits), _NUMBERS]
     if target.pid:
         kept = "number_bits(pid) & BIT_PROCESS" if follows else ""
-        parts.append(_render_test("is_target_process(u32 pid)", _any_of("pid", target.pid), kept))
+        test = _any_of(compare_ids("pid", "pid", target.pid, numbers))
+        parts.append(_render_test("is_target_process(u32 pid)", test, kept))
     if target.tid:
-        test = "" if follows else _any_of("tid", target.tid)
+        test = "" if follows else _any_of(compare_ids("tid", "tid", target.tid, numbers))
         kept = "number_bits(tid) & BIT_THREAD" if follows else ""
         parts.append(_render_test("is_target_thread(u32 tid)", test, kept))
     if target.children:
@@ -107,8 +111,8 @@ def render_numbers(map_layout: layout.MapLayout) -> str:
     return "".join(parts)
 
 
-def _any_of(name: str, numbers: Iterable[int]) -> str:
-    return f"({' || '.join(f'{name} == {number}U' for number in numbers)})"
+def _any_of(tests: Iterable[str]) -> str:
+    return f"({' || '.join(tests)})"
 
 
 def _render_test(head: str, listed: str, kept: str) -> str:
@@ -117,21 +121,20 @@ def _render_test(head: str, listed: str, kept: str) -> str:
     return f"\nPP_INLINE int {head}\n{{\n\treturn {test};\n}}\n"
 
 
-def render_followers(map_layout: layout.MapLayout, offsets: Mapping[str, int]) -> str:
+def render_followers(
+    map_layout: layout.MapLayout, offsets: Mapping[str, int], numbers: OpenNumbers
+) -> str:
     """The programs on sched_process_fork, sched_process_exec and sched_process_exit; "" where
     nothing is followed."""
     if not map_layout.follows_numbers:
         return ""
-    numbers = {
-        "PID": offsets["pid"],
-        "TGID": offsets["tgid"],
-        "SIGNAL": offsets["signal"],
-        "LIVE": offsets["live"],
-        "LEDGER": layout.LEDGER,
-        "LOST_SIDE": map_layout.children_element,
+    members: dict[str, int | str] = {
+        name.upper() + "_OF(base)": numbers.member("base", TASK_MEMBERS[name], offsets[name])
+        for name in ("pid", "tgid", "signal", "live")
     }
-    return _define(numbers) + _FOLLOW
+    fixed = {"LEDGER": layout.LEDGER, "LOST_SIDE": map_layout.children_element}
+    return _define(members | fixed) + _FOLLOW
 
 
-def _define(numbers: Mapping[str, int]) -> str:
+def _define(numbers: Mapping[str, int | str]) -> str:
     return "".join(f"#define {name} {value}\n" for name, value in numbers.items())

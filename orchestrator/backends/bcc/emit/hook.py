@@ -10,7 +10,12 @@ from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.hook_nodes import may_be_null
 from orchestrator.backends.bcc.design.implied_counts import counts_all
 from orchestrator.backends.bcc.design.mechanism import Mechanism
-from orchestrator.backends.bcc.emit.calls import CallBlock, declare_call_frame
+from orchestrator.backends.bcc.emit.calls import (
+    CallBlock,
+    can_count_followed,
+    count_followed,
+    declare_call_frame,
+)
 from orchestrator.backends.bcc.emit.expressions import Expressions
 from orchestrator.backends.bcc.emit.metric import MetricBlock
 from orchestrator.backends.bcc.emit.record import RecordBlock, RecordBounds
@@ -93,10 +98,10 @@ class HookText:
     @staticmethod
     def _notice_bound(writer: CWriter, site: EmitSite) -> None:
         """Count returns of user functions so deep that the kernel may not show deeper ones."""
-        traits, offsets = site.hook.traits, site.task_offsets
+        traits = site.hook.traits
         is_return = traits.space == "user" and traits.moment == "return"
-        if is_return and {"utask", "depth"} <= offsets.keys():
-            followed = f"pp_followed(pp_task(), {offsets['utask']}, {offsets['depth']})"
+        if is_return and can_count_followed(site):
+            followed = count_followed("pp_task()", site)
             writer.line(f"if ({followed} + 1 >= PP_MOST_FOLLOWED)")
             writer.line("\tCOUNT(at_bound);")
 

@@ -56,16 +56,16 @@ class NumberExpressions:
     def number(self, node: Node) -> str:  # noqa: PLR0912  # one case a node kind
         """A C expression of type c_type(node.type). Raises EmitError."""
         match node:
-            case Const(value=value, type=kind):
-                return _literal(value, kind)
+            case Const():
+                return self._constant(node)
             case ParamRef(slot=slot, type=kind):
                 return f"({c_type(kind)})control->param[{slot}]"
             case Builtin():
                 return self.context.read_builtin(node)
-            case Register(index=index, type=kind):
-                return f"({c_type(kind)}){self.context.read_argument(index)}"
-            case RawArg(index=index, type=kind):
-                return f"({c_type(kind)}){self.context.read_word(index)}"
+            case Register(index=index, type=kind, name=name):
+                return f"({c_type(kind)}){self.context.read_argument(index, name)}"
+            case RawArg(index=index, type=kind, name=name):
+                return f"({c_type(kind)}){self.context.read_word(index, name)}"
             case Field(field=field, type=kind):
                 return self.context.read_field(field, kind)
             case UsdtArg():
@@ -74,8 +74,8 @@ class NumberExpressions:
                 return self._load_number(node)
             case FamilyPort():
                 return self._family_port(node)
-            case Address(base=base, offset=offset):
-                return f"({self.number(base)} + {offset}ULL)"
+            case Address(base=base, offset=offset, member=member):
+                return self.site.numbers.member(self.number(base), member, offset)
             case Arithmetic():
                 return self._arithmetic(node)
             case Comparison(op=op, left=left, right=right):
@@ -105,6 +105,12 @@ class NumberExpressions:
             case _:
                 raise EmitError(f"{describe_node(node, self.site.body)} is not a number")
 
+    def _constant(self, node: Const) -> str:
+        if not node.enumerator:
+            return _literal(node.value, node.type)
+        value = self.site.numbers.number(node.enumerator, node.value & (1 << 64) - 1)
+        return f"({c_type(node.type)}){value}"
+
     def _family_port(self, node: FamilyPort) -> str:
         """Read only where the family has ports: what is in its place elsewhere is none."""
         has_port = f"family == {_AF_INET} || family == {_AF_INET6}"
@@ -115,7 +121,8 @@ class NumberExpressions:
 
     def _load_number(self, node: Load) -> str:
         user = is_user(node.base)
-        address = f"{self.number(node.base)} + {node.offset}ULL"
+        base = self.number(node.base)
+        address = self.site.numbers.member(base, node.member, node.offset)
         if not node.bit_size:
             return read_number(c_type(node.type), user, address)
         assert isinstance(node.type, Int)

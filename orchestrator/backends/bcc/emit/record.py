@@ -172,8 +172,8 @@ class RecordBlock:
             self.e.declare_ids()
             self.line(f"pp_comm(slot + 32, {COMM_SIZE});")
         else:
-            comm = self.e.site.task_offsets["comm"]
-            self.line(f"if (pp_read(0, slot + 32, {COMM_SIZE}, task + {comm}ULL))")
+            comm = self.e.site.task_member("task", "comm")
+            self.line(f"if (pp_read(0, slot + 32, {COMM_SIZE}, {comm}))")
             self.line("\t*(u64 *)(slot + 32) = 0;")
         self.line("*(u32 *)(slot + 12) = pid;")
         self.line("*(u32 *)(slot + 16) = tid;")

@@ -3,12 +3,30 @@
 from dataclasses import dataclass, field
 
 from orchestrator.backends.bcc.design import registers
+from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.expressions.types import Bool, Int, Pointer, StackId, Type
 from orchestrator.compile.program import Body, Hook
 from orchestrator.kernel.tracepoints import Tracepoint
 
-__all__ = ["EmitError", "EmitSite", "c_type", "is_user", "read_number"]
+__all__ = ["TASK_MEMBERS", "EmitError", "EmitSite", "c_type", "is_user", "read_number"]
+
+
+#: Members that programs read although no plan names them: the whole name by that in `task_offsets`.
+TASK_MEMBERS = {
+    "pid": "task_struct.pid",
+    "tgid": "task_struct.tgid",
+    "comm": "task_struct.comm",
+    "cred": "task_struct.cred",
+    "mm": "task_struct.mm",
+    "signal": "task_struct.signal",
+    "utask": "task_struct.utask",
+    "compat": "task_struct.thread_info.flags",
+    "uid": "cred.uid",
+    "gid": "cred.gid",
+    "live": "signal_struct.live",
+    "depth": "uprobe_task.depth",
+}
 
 
 class EmitError(Exception):
@@ -18,7 +36,8 @@ class EmitError(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmitSite:
     """What one C function can see: the form of its context, the event's record, and the offsets of
-    members in task_struct and cred, in bytes by name."""
+    members in task_struct and cred, in bytes by name. `numbers`: those that the text leaves
+    open."""
 
     hook: Hook
     side: str
@@ -26,6 +45,15 @@ class EmitSite:
     arch: str
     record: Tracepoint | None = None
     task_offsets: dict[str, int] = field(default_factory=dict)
+    numbers: OpenNumbers = field(default_factory=OpenNumbers)
+
+    def task_member(self, base: str, name: str) -> str:
+        """The address of the member `name` (of TASK_MEMBERS) of the structure at `base`."""
+        return self.numbers.member(base, TASK_MEMBERS[name], self.task_offsets[name])
+
+    def task_offset(self, name: str) -> str:
+        """The offset of the member `name` (of TASK_MEMBERS) in its structure."""
+        return self.numbers.number(TASK_MEMBERS[name], self.task_offsets[name])
 
     @property
     def body(self) -> Body:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.groups import ProgramGroup, find_spots, group_sides
-from orchestrator.backends.bcc.design.mechanism import ACCESS, RETURNS, Mechanism, MechanismChoice
+from orchestrator.backends.bcc.design.mechanism import ACCESS, RETURNS, MechanismChoice
 from orchestrator.backends.bcc.emit import stacks as emit_stacks
 from orchestrator.backends.bcc.emit.calls import (
     ENDED,
@@ -22,6 +22,7 @@ from orchestrator.backends.bcc.emit.followers import (
     render_numbers,
 )
 from orchestrator.backends.bcc.emit.hook import HookText
+from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
 from orchestrator.backends.bcc.emit.site import EmitError, EmitSite
 from orchestrator.backends.bcc.emit.span import declare_span
 from orchestrator.backends.bcc.emit.writer import CWriter, comment_text
@@ -81,8 +82,10 @@ def render_source(
     map_layout: layout.MapLayout,
     choices: Mapping[int, MechanismChoice],
     facts: KernelFacts,
+    numbers: OpenNumbers,
 ) -> str:
-    """The C of `program`. Raises HookError, naming the hook, for what cannot be computed."""
+    """The C of `program`, whose open numbers go to `numbers`. Raises HookError, naming the hook,
+    for what cannot be computed."""
     fetch = "#define PP_HAVE_FETCH 1\n" if facts.feature("fetch_atomics") else ""
     parts = [
         f"/* {comment_text(program.name)} */\n",
@@ -90,7 +93,7 @@ def render_source(
         declare_elements(map_layout),
         include_calls() if map_layout.frame_bytes else "",
         render_common(map_layout),
-        render_numbers(map_layout),
+        render_numbers(map_layout, numbers),
     ]
     offsets = task_offsets(facts)
     groups = group_sides(map_layout, choices)
@@ -100,34 +103,37 @@ def render_source(
         if (mechanism := choices[side.hook.id].mechanism) is not None:
             probe = program.probes[side.hook.probe]
             text = HookText(program, map_layout, probe, mechanism, spots)
-            parts.append(_render_side(text, side, mechanism, program, offsets))
+            site = EmitSite(
+                hook=side.hook,
+                side=side.name,
+                access=ACCESS[mechanism],
+                arch=program.arch,
+                record=side.tracepoint,
+                task_offsets=offsets,
+                numbers=numbers,
+            )
+            parts.append(_render_side(text, side, site))
     parts += [_render_outer(program, map_layout, group, spots) for group in groups]
     if map_layout.frame_bytes:
         parts.append(render_enders())
-    parts.append(render_followers(map_layout, offsets))
+    parts.append(render_followers(map_layout, offsets, numbers))
+    parts.insert(1, _list_open(numbers))
     return "".join(parts)
 
 
-def _render_side(
-    text: HookText,
-    side: layout.HookSide,
-    mechanism: Mechanism,
-    program: Program,
-    offsets: dict[str, int],
-) -> str:
-    hook = side.hook
-    site = EmitSite(
-        hook=hook,
-        side=side.name,
-        access=ACCESS[mechanism],
-        arch=program.arch,
-        record=side.tracepoint,
-        task_offsets=offsets,
-    )
+def _list_open(numbers: OpenNumbers) -> str:
+    """The numbers that the text leaves open, in comments."""
+    writer = CWriter()
+    for slot, number in enumerate(numbers.list_numbers()):
+        writer.comment(f"slot {slot}: {number.name} = {number.value}")
+    return writer.text() if writer.lines else ""
+
+
+def _render_side(text: HookText, side: layout.HookSide, site: EmitSite) -> str:
     try:
         return text.write_side(side, site)
     except EmitError as error:
-        raise HookError(hook, str(error)) from None
+        raise HookError(side.hook, str(error)) from None
 
 
 def _render_outer(

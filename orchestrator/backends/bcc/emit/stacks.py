@@ -25,5 +25,5 @@ def take_stack(name: str, site: EmitSite) -> str:
     place = layout.stack_place(site.hook) if site.at_trampoline and not user else 0
     # where user code may be interrupted, the registers may be user registers: no kernel stack then
     sure = not user and site.hook.traits.space == "kernel"
-    mm_offset = site.task_offsets.get("mm", -1)
+    mm_offset = site.task_offset("mm") if user and "mm" in site.task_offsets else "-1"
     return f"pp_stack(ctx, {int(user)}, {place}, {int(sure)}, {mm_offset})"

@@ -105,8 +105,8 @@ class StringExpressions:
         match node:
             case ReadString(pointer=pointer):
                 return StringAddress(address=self.number(pointer), user=is_user(pointer))
-            case Load(base=base, offset=offset):
-                address = f"({self.number(base)} + {offset}ULL)"
+            case Load(base=base, offset=offset, member=member):
+                address = self.site.numbers.member(self.number(base), member, offset)
                 return StringAddress(address=address, user=is_user(base))
             case Field(field=field):
                 return StringAddress(address=self.context.field_address(field))
@@ -126,7 +126,7 @@ class StringExpressions:
         if task == "none":
             raise EmitError("`comm` has no value under `task: none`")
         if task is not None:
-            return StringAddress(address=f"(task + {self.site.task_offsets['comm']}ULL)")
+            return StringAddress(address=self.site.task_member("task", "comm"))
         if self.writer.once("comm"):
             self.writer.line("u64 comm[2] = {};")
             self.writer.line("pp_comm(comm, sizeof comm);")
@@ -195,8 +195,9 @@ class StringExpressions:
             case IpOf(value=value):
                 self.writer.line(f"*(u32 *)({to}) = {self.number(value)};")
                 return
-            case Load(base=base, offset=offset):
-                address, user = f"{self.number(base)} + {offset}ULL", is_user(base)
+            case Load(base=base, offset=offset, member=member):
+                address = self.site.numbers.member(self.number(base), member, offset)
+                user = is_user(base)
             case Field(field=field):
                 address, user = self.context.field_address(field), False
             case _:

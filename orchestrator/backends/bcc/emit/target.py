@@ -1,7 +1,10 @@
 """The task that an event belongs to, and the plan's test of it."""
 
+from collections.abc import Sequence
+
 from orchestrator.backends.bcc.design.hook_nodes import nodes_at_hook
 from orchestrator.backends.bcc.emit.expressions import Expressions
+from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
 from orchestrator.backends.bcc.emit.site import EmitError
 from orchestrator.backends.bcc.emit.strings import words_of
 from orchestrator.compile.expressions.nodes import Builtin
@@ -25,21 +28,21 @@ class TargetTest:
         task = self.e.site.body.task
         if task in (None, "none"):
             return
-        offsets = self.e.site.task_offsets
+        site = self.e.site
         address = self.e.number(task)  # type: ignore[arg-type]  # neither None nor "none": a node
         self.e.writer.comment("the task that the event belongs to")
         self.line("fault = 0;")
         self.line(f"u64 task = {address};")
         self.line("u32 pid = 0, tid = 0;")
-        self._read_id("pid", f"task + {offsets['tgid']}ULL")
-        self._read_id("tid", f"task + {offsets['pid']}ULL")
+        self._read_id("pid", site.task_member("task", "tgid"))
+        self._read_id("tid", site.task_member("task", "pid"))
         for name in self._used_credentials():
             self.line(f"u32 {name} = 0;")
             with self.e.writer.block():
                 self.line("u64 credentials = 0;")
-                place = f"task + {offsets['cred']}ULL"
+                place = site.task_member("task", "cred")
                 self.line(f"fault |= pp_read(0, &credentials, 8, {place}) != 0;")
-                self._read_id(name, f"credentials + {offsets[name]}ULL")
+                self._read_id(name, site.task_member("credentials", name))
         self.line("if (fault) {")
         self.line("\tCOUNT(faulted);")
         self.line("\tDROP(filtered);")
@@ -69,7 +72,7 @@ class TargetTest:
         if target.uid:
             uid = self.e.number(Builtin("uid", U32))
             self.line(f"u32 owner = {uid};")
-            self._drop_unless([f"owner == {uid}U" for uid in target.uid])
+            self._drop_unless(compare_ids("owner", "uid", target.uid, self.e.site.numbers))
         if target.cgroup:
             self._test_cgroups(target)
         if target.comm and "*" not in target.comm:
@@ -89,7 +92,8 @@ class TargetTest:
             level = len([part for part in path.split("/") if part])
             if number is None:
                 raise EmitError(f"cgroup {path!r} is not known on this host")
-            tests.append(f"pp_ancestor_cgroup_id({level}) == {number}ULL")
+            known = self.e.site.numbers.number(f"target.cgroup {path}", number)
+            tests.append(f"pp_ancestor_cgroup_id({level}) == {known}")
         self._drop_unless(tests)
 
     def _test_comm(self, target: ResolvedTarget) -> None:
@@ -97,8 +101,8 @@ class TargetTest:
         if self.e.site.body.task is None:
             self.line("pp_comm(name, sizeof name);")
         else:
-            comm = self.e.site.task_offsets["comm"]
-            self.line(f"pp_read_str(0, name, sizeof name, task + {comm}ULL);")
+            comm = self.e.site.task_member("task", "comm")
+            self.line(f"pp_read_str(0, name, sizeof name, {comm});")
         self._drop_unless([comm_test(glob) for glob in target.comm])
 
     def _drop_unless(self, tests: list[str]) -> None:
@@ -113,6 +117,17 @@ class TargetTest:
 def _tests_anything(target: ResolvedTarget) -> bool:
     lists = (target.pid, target.tid, target.uid, target.comm, target.cgroup)
     return target.exclude_self or target.children or any(lists)
+
+
+def compare_ids(variable: str, kind: str, ids: Sequence[int], numbers: OpenNumbers) -> list[str]:
+    """C conditions: `variable` is one of the `target` entry's ids, whose numbers stay open."""
+    names = [f"target.{kind}[{index}]" for index in range(len(ids))]
+    if len(ids) == 1:
+        names = [f"target.{kind}"]
+    return [
+        f"{variable} == (u32){numbers.number(name, one)}"
+        for name, one in zip(names, ids, strict=True)
+    ]
 
 
 def describe_target(target: ResolvedTarget) -> str:

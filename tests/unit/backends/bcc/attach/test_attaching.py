@@ -60,7 +60,7 @@ def test_a_plan_that_asks_for_a_trampoline_gets_no_other(tried: list[Artifact[Bc
 
 
 def test_c_that_does_not_compile_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_text: str, _functions: object) -> dict[str, bytes]:
+    def refuse(_text: str, _functions: object, _numbers: object) -> dict[str, bytes]:
         raise CompileError("expected ';'")
 
     monkeypatch.setattr(clang, "compile_c", refuse)
@@ -98,7 +98,7 @@ def test_a_program_that_jumps_cannot_cross_is_refused(monkeypatch: pytest.Monkey
     """By its length, before the kernel sees it: at its attach point."""
     lengths = iter([0x7FFF, 0x8000])
 
-    def compile_c(_text: str, functions: Sequence[str]) -> dict[str, bytes]:
+    def compile_c(_text: str, functions: Sequence[str], _numbers: object) -> dict[str, bytes]:
         return dict.fromkeys(functions, bytes(8 * next(lengths)))
 
     monkeypatch.setattr(clang, "compile_c", compile_c)

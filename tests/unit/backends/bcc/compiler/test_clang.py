@@ -1,5 +1,6 @@
 """Compilation needs no kernel and no right, and what it gives depends on the text alone."""
 
+import hashlib
 import json
 import os
 import struct
@@ -11,6 +12,7 @@ import pytest
 
 from orchestrator.backends import cache_directory
 from orchestrator.backends.bcc.compiler import cache, clang
+from orchestrator.backends.bcc.compiler.places import OpenPlace, OpenProgram
 from tests.support.bpf_programs import COUNT
 from tests.support.paths import ROOT
 
@@ -26,6 +28,9 @@ import sys
 from orchestrator.backends.bcc.compiler import clang
 clang.compile_c(sys.stdin.read(), ["count"])
 """
+PROGRAM = OpenProgram(
+    code={"f": bytes(16)}, places=(OpenPlace(function="f", instruction=1, form="add", slot=3),)
+)
 PP_HELPERS = {
     "pp_map_lookup": "map_lookup_elem",
     "pp_map_update": "map_update_elem",
@@ -201,8 +206,8 @@ def test_a_damaged_kept_program_is_not_believed(
     """Empty, foreign or with other instructions: compiled again."""
     monkeypatch.setattr(cache_directory, "SYSTEM_DIRECTORY", tmp_path / "kept")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    cache.write_compiled("key", {"f": bytes(16)})
-    assert cache.read_compiled("key", ["f"]) == {"f": bytes(16)}
+    cache.write_compiled("key", PROGRAM)
+    assert cache.read_compiled("key", ["f"]) == PROGRAM
     place = cache_directory.cache_directory()
     assert place is not None
     kept = place / "key"
@@ -212,13 +217,37 @@ def test_a_damaged_kept_program_is_not_believed(
     assert cache.read_compiled("key", ["f"]) is None
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"f": "AAAAAAAAAAA="},  # as before numbers were left open
+        {"code": {"f": "AAAAAAAAAAA="}},
+        {"code": {"f": "AAAAAAAAAAA="}, "places": [["f", 0, "sub", 0]]},
+        {"code": {"f": "AAAAAAAAAAA="}, "places": [["f", "0", "add", 0]]},
+        {"code": {"f": "AAAAAAAAAAA="}, "places": [["f", 0, "add"]]},
+        {"code": {"f": "AAAA"}, "places": []},
+    ],
+)
+def test_a_kept_program_of_another_form_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: object
+) -> None:
+    """Although its digest is right."""
+    monkeypatch.setattr(cache_directory, "SYSTEM_DIRECTORY", tmp_path / "probeplan")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache.write_compiled("key", PROGRAM)
+    body = json.dumps(content).encode()
+    digest = hashlib.sha256(body).hexdigest().encode()
+    (tmp_path / "probeplan" / "key").write_bytes(digest + b"\n" + body)
+    assert cache.read_compiled("key", ["f"]) is None
+
+
 def test_a_directory_that_others_may_write_to_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Anyone who can write there could load programs as root."""
     monkeypatch.setattr(cache_directory, "SYSTEM_DIRECTORY", tmp_path / "probeplan")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    cache.write_compiled("key", {"f": bytes(16)})
+    cache.write_compiled("key", PROGRAM)
     (tmp_path / "probeplan").chmod(0o777)
     assert cache.read_compiled("key", ["f"]) is None
 
@@ -229,7 +258,7 @@ def test_the_oldest_kept_programs_go_first(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(cache, "KEPT_FILES", 2)
     for n in range(4):
-        cache.write_compiled(f"key{n}", {"f": bytes(8)})
+        cache.write_compiled(f"key{n}", PROGRAM)
         os.utime(tmp_path / "probeplan" / f"key{n}", ns=(n, n))
     assert {file.name for file in (tmp_path / "probeplan").iterdir()} == {"key2", "key3"}
 
@@ -240,10 +269,10 @@ def test_what_a_killed_writer_left_goes_too(
     """After a minute; what is being written just now is left alone."""
     monkeypatch.setattr(cache_directory, "SYSTEM_DIRECTORY", tmp_path / "probeplan")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    cache.write_compiled("key", {"f": bytes(8)})
+    cache.write_compiled("key", PROGRAM)
     for name in (".new-old", ".new-now"):
         (tmp_path / "probeplan" / name).write_bytes(b"half")
     os.utime(tmp_path / "probeplan" / ".new-old", ns=(1, 1))
-    cache.write_compiled("key2", {"f": bytes(8)})
+    cache.write_compiled("key2", PROGRAM)
     left = {file.name for file in (tmp_path / "probeplan").iterdir()}
     assert left == {"key", "key2", ".new-now"}

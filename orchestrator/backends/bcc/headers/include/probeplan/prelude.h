@@ -36,6 +36,45 @@
  * address, which the verifier refuses: "dereference of modified ctx ptr". */
 #define PP_ARM(value) ({ u64 arm = (u64)(value); PP_OPAQUE(arm); arm; })
 
+/* Numbers of the host, by slot, open until a program is loaded (compiler/places.py): one program serves
+ * all hosts of its shape. The placeholders are the compiler's caller's to choose. Each form is one
+ * instruction that the compiler cannot change: a 64-bit immediate, the addition of a 32-bit immediate,
+ * and a load from the context at a 16-bit offset: the verifier wants a constant one there. */
+#ifndef PP_OPEN_IMMEDIATE
+#define PP_OPEN_IMMEDIATE 0x20000000
+#define PP_OPEN_HIGH 0x20000000ULL
+#define PP_OPEN_BELOW 0x7fff
+#endif
+#define PP_NUMBER(slot)                                                                            \
+	({                                                                                         \
+		u64 pp_number;                                                                     \
+		__asm__("%0 = %1 ll"                                                               \
+			: "=r"(pp_number)                                                          \
+			: "i"((PP_OPEN_HIGH << 32) + PP_OPEN_IMMEDIATE + (slot)));                 \
+		pp_number;                                                                         \
+	})
+
+#define PP_MEMBER(base, slot)                                                                      \
+	({                                                                                         \
+		u64 pp_member = (u64)(base);                                                       \
+		__asm__("%0 += %1" : "+r"(pp_member) : "i"(PP_OPEN_IMMEDIATE + (slot)));           \
+		pp_member;                                                                         \
+	})
+/* The same for inlined functions, which get offsets as constants: PP_SLOT(slot), or the offset itself. */
+#define PP_SLOT(slot) (0x40000000U + (slot))
+#define PP_IS_SLOT(offset) ((offset) >= PP_SLOT(0))
+#define PP_AT(base, offset)                                                                        \
+	(PP_IS_SLOT(offset) ? PP_MEMBER(base, (offset) - PP_SLOT(0)) : (u64)(base) + (offset))
+#define PP_OFFSET(offset) (PP_IS_SLOT(offset) ? PP_NUMBER((offset) - PP_SLOT(0)) : (u64)(offset))
+#define PP_RECORD(kind, slot)                                                                      \
+	({                                                                                         \
+		u64 pp_field;                                                                      \
+		__asm__ volatile("%0 = *(" #kind " *)(%1 - %2)"                                    \
+				 : "=r"(pp_field)                                                  \
+				 : "r"(ctx), "i"(PP_OPEN_BELOW - (slot)));                        \
+		(kind)pp_field;                                                                    \
+	})
+
 /* bpf_map_update_elem flags */
 #define PP_ANY 0
 #define PP_NOEXIST 1

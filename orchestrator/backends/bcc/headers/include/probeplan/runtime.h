@@ -259,8 +259,8 @@ PP_INLINE void pp_path(char *to, u32 limit, u32 steps, u64 dentry, int mounted, 
 
 	list.state = PP_CUT;
 	if (mounted) {
-		root = pp_follow(mount + at->root, &list.state);
-		mount -= at->vfsmount;
+		root = pp_follow(PP_AT(mount, at->root), &list.state);
+		mount -= PP_OFFSET(at->vfsmount);
 	}
 	u32 step = 0;
 #pragma clang loop unroll(disable)
@@ -272,19 +272,19 @@ PP_INLINE void pp_path(char *to, u32 limit, u32 steps, u64 dentry, int mounted, 
 		} else if (list.state & PP_LAST) {
 			list.state = (list.state & ~PP_CUT) | PP_DONE;
 		} else if (mounted && dentry == root) {
-			up = pp_follow(mount + at->around, &list.state);
+			up = pp_follow(PP_AT(mount, at->around), &list.state);
 			if (up == mount)
 				list.state = (list.state & ~PP_CUT) | PP_DONE | PP_ROOTED;
-			dentry = pp_follow(mount + at->mountpoint, &list.state);
+			dentry = pp_follow(PP_AT(mount, at->mountpoint), &list.state);
 			mount = up;
-			root = pp_follow(mount + at->vfsmount + at->root, &list.state);
+			root = pp_follow(PP_AT(PP_AT(mount, at->vfsmount), at->root), &list.state);
 		} else {
-			up = pp_follow(dentry + at->parent, &list.state);
+			up = pp_follow(PP_AT(dentry, at->parent), &list.state);
 			if (up == dentry)
 				list.state |= PP_LAST;
 			if (up == dentry && !mounted)
 				list.state = (list.state & ~PP_CUT) | PP_DONE | PP_ROOTED;
-			list.left = pp_follow(dentry + at->name, &list.state);
+			list.left = pp_follow(PP_AT(dentry, at->name), &list.state);
 			dentry = up;
 		}
 		PP_OPAQUE(list.state);
@@ -432,13 +432,13 @@ PP_INLINE struct pp_frame *pp_top(void *open, void *key, u32 *at, u32 most, stru
  * return of deeper ones (MAX_URETPROBE_DEPTH, include/linux/uprobes.h). */
 #define PP_MOST_FOLLOWED 64
 
-/* How many returns of `task` the kernel follows now. `utask` and `depth`: the offsets of
- * task_struct.utask and uprobe_task.depth. */
-PP_INLINE u32 pp_followed(u64 task, u32 utask, u32 depth)
+/* How many returns of a task the kernel follows now. `utask`: the address of its task_struct.utask;
+ * `depth`: the offset of uprobe_task.depth. */
+PP_INLINE u32 pp_followed(u64 utask, u64 depth)
 {
 	u64 state = 0;
 	u32 followed = 0;
-	if (pp_read(0, &state, sizeof state, task + utask) || !state)
+	if (pp_read(0, &state, sizeof state, utask) || !state)
 		return 0;
 	pp_read(0, &followed, sizeof followed, state + depth);
 	return followed;

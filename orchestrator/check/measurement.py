@@ -125,7 +125,8 @@ class ProbeIdentity:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """Where it was measured. `libc`: name and version; `commit`: of the repository that the check
-    is in, "" if it is in none."""
+    is in, "" if it is in none. `machine`: what identifies a deterministic machine; "": it was this
+    host."""
 
     kernel: str
     arch: str
@@ -135,6 +136,7 @@ class Environment:
     probeplan: str
     backend: str
     commit: str = ""
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.findings import NOWHERE, Position
 from orchestrator.plan.model import Metadata, Param, Plan
 
-__all__ = ["Argv", "Check", "Expectation", "RepeatChoice", "Server", "Workload"]
+__all__ = ["Argv", "Check", "Expectation", "MachineSpec", "RepeatChoice", "Server", "Workload"]
 
 #: A program and its arguments; never a shell's line.
 Argv = tuple[str, ...]
@@ -66,6 +66,21 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MachineSpec:
+    """The deterministic machine that a check is measured in. `kernel` is `debian:SERIES` or the
+    path of a kernel image. `memory` and `disk` in bytes (`disk` 0: there is none). `files`: what
+    the workload needs besides its programs and their libraries. Each of `seeds` boots is one
+    repeat."""
+
+    kernel: str
+    memory: int = 1 << 30
+    disk: int = 0
+    files: tuple[str, ...] = ()
+    seeds: int = 3
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
     """One comparison that has to hold. `of`: which repeat is judged; `each`: every cell of its
     metrics by itself. `resolve` strict: a figure too unsteady for the bound is inconclusive."""
@@ -87,6 +102,7 @@ class Check:
     `plan_source` is what `plan:` says: a shipped plan's name or a path; "" for a body that is
     part of the check. `plan` is the plan itself, with `settings` (the check's `set`). `params` are
     the check's own. `baseline` is the file of recorded figures. `position` is that of its name.
+    `machine` None: it is measured on this host.
     """
 
     name: str
@@ -102,4 +118,5 @@ class Check:
     baseline: Path
     source: bytes = b""
     sha256: str = ""
+    machine: MachineSpec | None = None
     position: Position = NOWHERE

@@ -7,25 +7,22 @@ everything that happens from the boot to the result depends on the image, the ke
 QEMU's version alone.
 """
 
-import base64
-import binascii
 import functools
-import hashlib
 import os
 import re
-import selectors
+import select
 import shutil
 import subprocess
 import time
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.lab.errors import GuestLost, LabError
+from orchestrator.output.framed_bytes import find_framed
 
-__all__ = ["MachineRun", "MachineSettings", "format_result", "read_qemu_version", "run_machine"]
+__all__ = ["MachineCancelled", "MachineRun", "MachineSettings", "read_qemu_version", "run_machine"]
 
 _QEMU = "qemu-system-x86_64"
 _STARTS = b"probeplan-machine: program starts"
@@ -33,10 +30,10 @@ _CMDLINE = (
     "console=ttyS0 quiet panic=-1 oops=panic nokaslr norandmaps mitigations=off tsc=reliable "
     "no_timer_check random.trust_cpu=on"
 )
-_RESULT = re.compile(r"probeplan-result ([0-9a-f]{64})\n([A-Za-z0-9+/=\n]*)\nprobeplan-end")
 _MOST_RESULT_BYTES = 256 << 20
 _IMAGE_SHARE = 3  # of memory: the archive, its files, and as much for the rest
 _MIB = 1 << 20
+_LOOK_S = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +58,8 @@ class MachineRun:
     wall_seconds: float
 
 
-def format_result(result: bytes) -> bytes:
-    """What the machine's program writes to its second serial line."""
-    text = base64.encodebytes(zlib.compress(result, 1))
-    digest = hashlib.sha256(result).hexdigest().encode()
-    return b"probeplan-result " + digest + b"\n" + text.rstrip() + b"\nprobeplan-end\n"
+class MachineCancelled(LabError):
+    """The caller did not want to wait for the machine any longer."""
 
 
 @functools.cache
@@ -80,11 +74,16 @@ def read_qemu_version() -> str:
     return found[1]
 
 
-def run_machine(settings: MachineSettings, archive: bytes, timeout_s: float) -> MachineRun:
+def run_machine(
+    settings: MachineSettings,
+    archive: bytes,
+    timeout_s: float,
+    is_cancelled: Callable[[], bool] = lambda: False,
+) -> MachineRun:
     """Boot once; returns what the program gave back. QEMU never outlives the call.
 
     Raises GuestLost when the machine gave no result within `timeout_s` seconds of this host,
-    LabError when it cannot be started.
+    MachineCancelled within a second of `is_cancelled`, LabError when it cannot be started.
     """
     _require_host(settings, archive)
     with _make_nameless("image", archive) as image, _make_nameless("result", b"") as result:
@@ -93,9 +92,9 @@ def run_machine(settings: MachineSettings, archive: bytes, timeout_s: float) -> 
             *("-initrd", f"/dev/fd/{image}", "-chardev", f"file,id=result,path=/dev/fd/{result}"),
             *("-serial", "stdio", "-serial", "chardev:result"),
         ]
-        ended = _watch(command, timeout_s, (image, result))
+        ended = _watch(command, timeout_s, (image, result), is_cancelled)
         given = os.pread(result, _MOST_RESULT_BYTES, 0)
-    found = _parse_result(given)
+    found = find_framed(given)
     if found is None or ended.boot_seconds is None:
         raise GuestLost(_explain_loss(ended, given, timeout_s), ended.console)
     return MachineRun(
@@ -157,29 +156,25 @@ class _MachineEnd:
     wall_seconds: float
 
 
-def _watch(command: Sequence[str], timeout_s: float, inherited: Sequence[int]) -> _MachineEnd:
+def _watch(
+    command: Sequence[str],
+    timeout_s: float,
+    inherited: Sequence[int],
+    is_cancelled: Callable[[], bool],
+) -> _MachineEnd:
     """Run QEMU to its end or to the time-out, reading its console."""
     start = time.monotonic()
-    console, boot_seconds, timed_out = bytearray(), None, False
-    with (
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=inherited,
-        ) as process,
-        selectors.DefaultSelector() as selector,
-    ):
+    console, boot_seconds = bytearray(), None
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=inherited,
+    ) as process:
         try:
             assert process.stdout is not None  # for the type checker: we asked for a pipe
-            selector.register(process.stdout, selectors.EVENT_READ)
-            while True:
-                left_s = start + timeout_s - time.monotonic()
-                timed_out = not selector.select(max(0.0, left_s))
-                chunk = b"" if timed_out else os.read(process.stdout.fileno(), 65536)
-                if not chunk:
-                    break
+            while chunk := _read(process.stdout.fileno(), start + timeout_s, is_cancelled):
                 console += chunk
                 if boot_seconds is None and _STARTS in console:
                     boot_seconds = time.monotonic() - start
@@ -187,23 +182,21 @@ def _watch(command: Sequence[str], timeout_s: float, inherited: Sequence[int]) -
             process.kill()
     return _MachineEnd(
         console=console.decode(errors="replace").replace("\r", ""),
-        timed_out=timed_out,
+        timed_out=chunk is None,
         boot_seconds=boot_seconds,
         wall_seconds=time.monotonic() - start,
     )
 
 
-def _parse_result(given: bytes) -> bytes | None:
-    """The result on the serial line; None where there is none, or it is damaged."""
-    found = _RESULT.search(given.decode("ascii", "replace").replace("\r", ""))
-    if found is None:
-        return None
-    try:
-        unpacking = zlib.decompressobj()
-        result = unpacking.decompress(base64.b64decode(found[2]), _MOST_RESULT_BYTES)
-    except (binascii.Error, zlib.error):
-        return None
-    return result if hashlib.sha256(result).hexdigest() == found[1] else None
+def _read(descriptor: int, deadline: float, is_cancelled: Callable[[], bool]) -> bytes | None:
+    """The next console output; b"" when QEMU has ended, None when the deadline has passed."""
+    while time.monotonic() < deadline:
+        if is_cancelled():
+            raise MachineCancelled("the machine was ended before it gave a result")
+        left_s = deadline - time.monotonic()
+        if select.select([descriptor], [], [], min(_LOOK_S, max(0.0, left_s)))[0]:
+            return os.read(descriptor, 65536)
+    return None
 
 
 def _explain_loss(ended: _MachineEnd, given: bytes, timeout_s: float) -> str:

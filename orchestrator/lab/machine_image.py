@@ -24,7 +24,7 @@ from orchestrator.lab.modules import load_order
 __all__ = ["DISK_FOLDER", "RamDisk", "add_disk", "make_machine_tree"]
 
 #: Where the disk is mounted.
-DISK_FOLDER = "/disk"
+DISK_FOLDER = "/data"
 _INIT = Path(__file__).with_name("machine_init.sh")
 _APPLETS = ("sh", "mount", "mkdir", "insmod", "ip", "poweroff", "chmod")
 _FOLDERS = ("/dev", "/proc", "/sys", "/root", "/run", "/etc", "/var/log", "/probeplan/modules")

@@ -11,23 +11,29 @@ from dataclasses import dataclass
 from orchestrator.check.expectation.figures import RunCounts
 from orchestrator.check.measurement import Environment, MeasuredCell, Measurement, ProbePlace
 
-__all__ = ["MAX_CELLS", "Baseline", "BaselineEntry", "EntryKey", "RecordedMetric"]
+__all__ = ["MAX_CELLS", "WORKLOAD_TIMES", "Baseline", "BaselineEntry", "EntryKey", "RecordedMetric"]
 __all__ += ["RecordedProbe", "RecordedRepeat", "key_of_measurement", "series_of_kernel"]
 
 #: How many cells of a metric one repeat keeps; the others are added up in one without a key.
 MAX_CELLS = 1000
+#: The figures of the workload that are times, in the order that they are recorded in.
+WORKLOAD_TIMES = ("wall", "user", "sys")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class EntryKey:
     """Where an entry compares. `series`: the kernel's, such as 6.12; "" where all that is read is
-    what the program does itself, which is the same on each kernel."""
+    what the program does itself, which is the same on each kernel. `machine`: what identifies a
+    deterministic machine; "": any host."""
 
     arch: str
     series: str = ""
+    machine: str = ""
 
     def __str__(self) -> str:
-        return f"{self.arch}, kernel {self.series}" if self.series else self.arch
+        kernel = f", kernel {self.series}" if self.series else ""
+        machine = f", machine ({self.machine})" if self.machine else ""
+        return f"{self.arch}{kernel}{machine}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +64,8 @@ class RecordedProbe:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineEntry:
     """What was recorded under one key. `recorded`: when, in UTC. `metrics`: by PROBE.METRIC.
-    `maxrss`: for each repeat its operations and the largest resident size in bytes, where known."""
+    `maxrss`: for each repeat its operations and the largest resident size in bytes, where known.
+    `times`: of a machine for each repeat its operations and its times in ns, as WORKLOAD_TIMES."""
 
     key: EntryKey
     environment: Environment
@@ -66,6 +73,7 @@ class BaselineEntry:
     probes: Mapping[str, RecordedProbe]
     metrics: Mapping[str, RecordedMetric]
     maxrss: tuple[tuple[int, int | None], ...] = ()
+    times: tuple[tuple[int, int, int, int], ...] = ()
 
     def list_counted(self, metrics: Iterable[tuple[str, str]]) -> Iterator[RunCounts]:
         """The recorded repeats of these metrics (owner and name), those of one size together."""
@@ -73,11 +81,15 @@ class BaselineEntry:
         sizes = [set(repeats) for repeats in wanted.values()] or [{ops for ops, _ in self.maxrss}]
         for ops in sorted(set.intersection(*sizes)):
             memory = [size for at, size in self.maxrss if at == ops]
+            times = [own for at, *own in self.times if at == ops]
             count = min((len(repeats[ops]) for repeats in wanted.values()), default=len(memory))
             for index in range(count):
                 cells = {pair: repeats[ops][index].cells for pair, repeats in wanted.items()}
-                known = memory[index] if index < len(memory) else None
-                yield RunCounts(ops=ops, cells=cells, workload={"maxrss": known})
+                workload: dict[str, int | None] = {}
+                workload["maxrss"] = memory[index] if index < len(memory) else None
+                if index < len(times):
+                    workload |= dict(zip(WORKLOAD_TIMES, times[index], strict=True))
+                yield RunCounts(ops=ops, cells=cells, workload=workload)
 
 
 def _by_ops(repeats: Iterable[RecordedRepeat]) -> dict[int, list[RecordedRepeat]]:
@@ -96,24 +108,31 @@ class Baseline:
 
     def find_entry(self, key: EntryKey, *, kernel_side: bool) -> BaselineEntry | None:
         """The entry to compare with. What is not `kernel_side` compares with any kernel of the
-        architecture: then the key's own entry, or else the latest."""
+        architecture: then the key's own entry, or else the latest. A machine's figures compare with
+        those of the same machine alone."""
         own = next((entry for entry in self.entries if entry.key == key), None)
-        if own is not None or kernel_side:
+        if own is not None or kernel_side or key.machine:
             return own
         return max(
-            (entry for entry in self.entries if entry.key.arch == key.arch),
+            (
+                entry
+                for entry in self.entries
+                if entry.key.arch == key.arch and not entry.key.machine
+            ),
             key=lambda entry: (entry.recorded, entry.key),
             default=None,
         )
 
     def find_nearest(self, key: EntryKey) -> BaselineEntry | None:
-        """The entry that is most like the key: of its architecture, of the kernel series that is
-        the fewest versions away, and of two such of the newer."""
+        """The entry that is most like the key: of a machine or a host as it is, of its
+        architecture, of the kernel series that is the fewest versions away, and of two such of the
+        newer."""
 
         def unlikeness(entry: BaselineEntry) -> tuple[object, ...]:
             newer = tuple(-number for number in _series_numbers(entry.key.series))
             away = _versions_between(key.series, entry.key.series)
-            return entry.key.arch != key.arch, away, newer, entry.key.arch
+            is_other = bool(entry.key.machine) != bool(key.machine)
+            return is_other, entry.key.arch != key.arch, away, newer, entry.key.arch
 
         return min(self.entries, key=unlikeness, default=None)
 
@@ -141,4 +160,4 @@ def key_of_measurement(measurement: Measurement) -> EntryKey:
     kernel_side = any(probe.place == "kernel-side" for probe in measurement.probes.values())
     environment = measurement.environment
     series = series_of_kernel(environment.kernel) if kernel_side else ""
-    return EntryKey(arch=environment.arch, series=series)
+    return EntryKey(arch=environment.arch, series=series, machine=environment.machine)

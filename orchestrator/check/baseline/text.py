@@ -18,7 +18,8 @@ from orchestrator.check.measurement import CellValue, Environment, MeasuredCell
 from orchestrator.plan.document.quick_check import accepts_data
 from orchestrator.plan.document.schema import BASELINE_SCHEMA, load_schema
 
-__all__ = ["FORMAT", "NewerBaseline", "UnreadableBaseline", "parse_baseline", "show_baseline"]
+__all__ = ["FORMAT", "NewerBaseline", "UnreadableBaseline", "cell_from_data", "data_of_cell"]
+__all__ += ["parse_baseline", "show_baseline"]
 
 FORMAT = "probeplan/baseline-v1"
 _FORMAT = re.compile(r"probeplan/baseline-v([0-9]{1,6})")
@@ -51,10 +52,12 @@ def _data_of_entry(entry: BaselineEntry) -> dict[str, Any]:
     return {
         "arch": entry.key.arch,
         "series": entry.key.series,
+        **({"machine": entry.key.machine} if entry.key.machine else {}),
         "recorded": entry.recorded,
-        "environment": asdict(entry.environment),
+        "environment": _data_of_environment(entry.environment),
         "probes": {name: asdict(probe) for name, probe in sorted(entry.probes.items())},
         "maxrss": [list(pair) for pair in entry.maxrss],
+        **({"times": [list(one) for one in entry.times]} if entry.times else {}),
         "metrics": {
             name: {
                 "digest": metric.digest,
@@ -65,12 +68,18 @@ def _data_of_entry(entry: BaselineEntry) -> dict[str, Any]:
     }
 
 
+def _data_of_environment(environment: Environment) -> dict[str, Any]:
+    """Without the machine, which is in the entry's key."""
+    return {name: value for name, value in asdict(environment).items() if name != "machine"}
+
+
 def _data_of_repeat(repeat: RecordedRepeat) -> dict[str, Any]:
-    return {"ops": repeat.ops, "cells": [_data_of_cell(cell) for cell in repeat.cells]}
+    return {"ops": repeat.ops, "cells": [data_of_cell(cell) for cell in repeat.cells]}
 
 
-def _data_of_cell(cell: MeasuredCell) -> dict[str, Any]:
-    """Without the numbers that are 0, or that a metric of its kind does not have."""
+def data_of_cell(cell: MeasuredCell) -> dict[str, Any]:
+    """A cell as JSON has it, without the numbers that are 0, or that a metric of its kind does not
+    have."""
     key = None if cell.key is None else {name: cell.key[name] for name in sorted(cell.key)}
     data: dict[str, Any] = {"key": key, "count": cell.count}
     data |= {"value": cell.value} if cell.value != cell.count else {}
@@ -117,14 +126,14 @@ def parse_baseline(text: bytes) -> Baseline:
         raise UnreadableBaseline("it does not fit schema/baseline-v1.schema.json")
     entries = tuple(map(_entry_from, data["entries"]))
     if len({entry.key for entry in entries}) < len(entries):
-        raise UnreadableBaseline("two entries are for the same architecture and kernel")
+        raise UnreadableBaseline("two entries are for the same architecture, kernel and machine")
     return Baseline(check=data["check"], entries=entries)
 
 
 def _entry_from(data: Mapping[str, Any]) -> BaselineEntry:
     return BaselineEntry(
-        key=EntryKey(arch=data["arch"], series=data["series"]),
-        environment=Environment(**data["environment"]),
+        key=EntryKey(arch=data["arch"], series=data["series"], machine=data.get("machine", "")),
+        environment=Environment(**data["environment"], machine=data.get("machine", "")),
         recorded=data["recorded"],
         probes={
             name: RecordedProbe(
@@ -141,6 +150,7 @@ def _entry_from(data: Mapping[str, Any]) -> BaselineEntry:
             for name, metric in data["metrics"].items()
         },
         maxrss=tuple(map(_memory_from, data["maxrss"])),
+        times=tuple((ops, wall, user, sys) for ops, wall, user, sys in data.get("times", ())),
     )
 
 
@@ -152,10 +162,11 @@ def _memory_from(pair: Sequence[int | None]) -> tuple[int, int | None]:
 
 
 def _repeat_from(data: Mapping[str, Any]) -> RecordedRepeat:
-    return RecordedRepeat(ops=data["ops"], cells=tuple(map(_cell_from, data["cells"])))
+    return RecordedRepeat(ops=data["ops"], cells=tuple(map(cell_from_data, data["cells"])))
 
 
-def _cell_from(data: Mapping[str, Any]) -> MeasuredCell:
+def cell_from_data(data: Mapping[str, Any]) -> MeasuredCell:
+    """The cell that `data_of_cell` wrote. `data` fits `cell` of the schema of baselines."""
     key = data["key"]
     return MeasuredCell(
         key=None if key is None else {name: _part_from(part) for name, part in key.items()},

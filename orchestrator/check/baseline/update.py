@@ -1,6 +1,6 @@
 """What `--update` makes of a baseline. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -77,7 +77,15 @@ def record_entry(measurement: Measurement, recorded: str) -> BaselineEntry:
             for name, identity in metrics.items()
         },
         maxrss=tuple((run.ops, run.maxrss_bytes) for run in measurement.repeats),
+        times=tuple(_list_times(measurement)),
     )
+
+
+def _list_times(measurement: Measurement) -> Iterator[tuple[int, int, int, int]]:
+    """Of a machine alone: those of a host are no measure for later ones."""
+    if measurement.environment.machine:
+        for run in measurement.repeats:
+            yield run.ops, run.wall_ns, run.user_ns, run.sys_ns
 
 
 def _keep_cells(cells: Iterable[MeasuredCell]) -> tuple[MeasuredCell, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.check.document.fillings import check_fillings, names_operations
 from orchestrator.check.document.inner_plan import read_inner_plan
+from orchestrator.check.document.machine_spec import read_machine
 from orchestrator.check.expectation.meaning import check_expectations
 from orchestrator.check.expectation.references import PlanNames
 from orchestrator.check.expectation.time_bounds import compares_times
@@ -47,13 +48,18 @@ def build_check(
     if source is not None:
         plan = read_inner_plan(source, given, here, collector)
     workload = _read_workload(reader)
-    check_fillings(workload, params, collector)
+    machine = read_machine(reader, sided=bool(sided))
+    if machine is not None:
+        workload = replace(workload, repeats=machine.seeds)
+    check_fillings(workload, params, collector, machine)
     _check_operations(workload, reader)
     expectations = _read_expectations(reader)
     if plan is None:
         return None
     may_be = bool(params) if sided is None else sided
-    check_expectations(expectations, plan, workload, params, collector, sided=may_be)
+    check_expectations(
+        expectations, plan, workload, params, collector, sided=may_be, seeded=machine is not None
+    )
     if sided and reader.get(("workload", "repeats")) is None:
         workload = _repeat_for_times(workload, expectations, PlanNames(plan))
     metadata = read_metadata(data.get("metadata", {}))
@@ -71,6 +77,7 @@ def build_check(
         baseline=here / data.get("baseline", f"{metadata.name}.baseline.json"),
         source=document.source,
         sha256=hashlib.sha256(document.source).hexdigest(),
+        machine=machine,
         position=document.value_position(("metadata", "name")),
     )
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from orchestrator.check.model import Check, Workload
+from orchestrator.check.model import Check, MachineSpec, Workload
 from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.model import Param
@@ -72,7 +72,10 @@ def names_operations(workload: Workload) -> bool:
 
 
 def check_fillings(
-    workload: Workload, params: Mapping[str, Param], collector: FindingCollector
+    workload: Workload,
+    params: Mapping[str, Param],
+    collector: FindingCollector,
+    machine: MachineSpec | None = None,
 ) -> None:
     """Report what is not defined: any `$(…)` where no other program reads it, in programs' names
     and paths; elsewhere only what looks like one of ours."""
@@ -90,6 +93,10 @@ def check_fillings(
     check(workload.stdin, (*head, "stdin"), True)
     for name, text in workload.env.items():
         check(text, (*head, "env", name), False)
+    if machine is not None:
+        check(machine.kernel, ("machine", "kernel"), True)
+        for index, file in enumerate(machine.files):
+            check(file, ("machine", "files", index), True)
 
 
 def _check_argv(

@@ -29,6 +29,7 @@ __all__ = ["record_again"]
 
 _BEYOND_TIMEOUT_NS = 1_000_000_000
 _NOT_OF_EVENTS = "records are of events, and not of what is still outstanding at the end"
+_IN_A_MACHINE = "it was measured in a machine, where no records are made"
 
 
 def record_again(  # noqa: PLR0913  # what a repeat takes, each by its name
@@ -47,6 +48,8 @@ def record_again(  # noqa: PLR0913  # what a repeat takes, each by its name
     Interrupted and CleanupFailed; whatever else goes wrong is the reason why there are none."""
     if not any(_events_of(check, selection) for selection in selections):
         return _none_because(_NOT_OF_EVENTS, selections)
+    if check.machine is not None:
+        return _none_because(_IN_A_MACHINE, selections)
     preparing = _Preparing(check, measurement, selections, facts, policies, backend)
     try:
         prepared = preparing.prepare()

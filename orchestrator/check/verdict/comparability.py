@@ -93,9 +93,25 @@ def find_other_alternative(recorded: Recorded) -> Iterator[str]:
             )
 
 
+def find_other_mechanism(recorded: Recorded) -> Iterator[str]:
+    """In a machine, what a probe costs is in the figures."""
+    if recorded.entry is None or not recorded.key.machine:
+        return
+    for name in recorded.evidence.reads:
+        stored = recorded.entry.probes.get(name)
+        probe = recorded.evidence.measurement.probes.get(name)
+        if stored is not None and probe is not None and stored.mechanisms != probe.mechanisms:
+            yield (
+                f"{name} is attached by {', '.join(probe.mechanisms)}, and was by "
+                f"{', '.join(stored.mechanisms)} when the baseline was recorded: record it again "
+                f"with `{recorded.command} all`"
+            )
+
+
 COMPARISON_RULES: tuple[Callable[[Recorded], Iterator[str]], ...] = (
     find_no_entry,
     find_unrecorded_metric,
     find_redefinition,
     find_other_alternative,
+    find_other_mechanism,
 )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from orchestrator.check.model import Expectation
 from orchestrator.check.sides import SIDE_NAMES
 from orchestrator.check.verdict.model import ExpectationVerdict, JudgedSeries, Verdict
+from orchestrator.check.verdict.seeds import describe_noise
 from orchestrator.check.verdict.time_wording import describe_worse, list_time_doubts, list_time_gaps
 from orchestrator.check.verdict.wording import name_series, show_number
 
@@ -35,6 +36,7 @@ def conclude(
         verdict = "inconclusive" if reasons else "ok"
     notes = [f"varies: {_show_spread(series)}" for series in varying]
     notes += _list_improvements(judged, is_stored=is_stored)
+    notes += dict.fromkeys(filter(None, map(describe_noise, judged)))
     return ExpectationVerdict(
         expectation=expectation,
         verdict=verdict,

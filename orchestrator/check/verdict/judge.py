@@ -23,6 +23,7 @@ from orchestrator.check.verdict.references import (
     SideBaseline,
     StoredBaseline,
 )
+from orchestrator.check.verdict.seeds import judge_seeds
 from orchestrator.check.verdict.series import SeriesId
 from orchestrator.check.verdict.time_gates import SideMeasurements, TimeGate
 from orchestrator.check.verdict.validity import list_obstacles, list_workload_troubles
@@ -155,9 +156,15 @@ class _Judge:
         other: ReferenceRuns | None,
     ) -> JudgedSeries:
         values = self.readings.read_values(series, claim, self.runs)
-        baseline = None
-        if other is not None:
-            baseline = choose_value(other.read_values(series, claim), expectation.of)
+        recorded = other.read_values(series, claim) if other is not None else []
+        baseline = choose_value(recorded, expectation.of) if recorded else None
+        if other and baseline and not any(values) and _has_only_relative_bounds(claim):
+            what = series.label or "the value"
+            reason = f"{what} is 0 now, and was {baseline} {other.where}"
+            raise Undecided((reason,), unrecorded=other.is_stored)
+        if other and other.is_stored and self.measurement.environment.machine:
+            require(len(recorded) == len(values), "the baseline has other repeats", unrecorded=True)
+            return judge_seeds(series, claim, values, recorded, self.readings.read_bound)
         bounds = [self.readings.read_bound(bound, baseline) for bound in claim.bounds]
         times = self._find_times(series, claim, expectation)
         counted = [
@@ -172,10 +179,6 @@ class _Judge:
             for op, limit in counted
         )
         value = choose_value(values, expectation.of)
-        if other and baseline and not any(values) and _has_only_relative_bounds(claim):
-            what = series.label or "the value"
-            reason = f"{what} is 0 now, and was {baseline} {other.where}"
-            raise Undecided((reason,), unrecorded=other.is_stored)
         improved = baseline is not None and not times
         return JudgedSeries(
             label=series.label,

@@ -28,7 +28,8 @@ class JudgedSeries:
     `value`: the one that was judged, as `of` says. `varies`: repeats disagree about the bound.
     `improved`: better than the baseline by more than the tolerance allows it to be worse.
     `times`: how the times of two sides compare, for each bound that is about that. Then `values`
-    are those of side B, and `baseline` is the median of side A.
+    are those of side B, and `baseline` is the median of side A. `is_seeded`: the repeats are those
+    of a machine's seeds, each compared with the same seed's before.
     """
 
     label: str
@@ -40,6 +41,7 @@ class JudgedSeries:
     varies: bool
     improved: bool
     times: tuple[TimeOutcome, ...] = ()
+    is_seeded: bool = False
 
     @property
     def is_exact(self) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.cli.check.display import RepeatLine, print_verdict
 from orchestrator.cli.check.failures import FailureExplainer, print_explanation
+from orchestrator.cli.check.machine_course import measure_booted
 from orchestrator.cli.messages import print_error, print_message, print_note
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.output.log import Level
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.check.model import Check
     from orchestrator.check.report.check_report import CheckReport
     from orchestrator.check.verdict.model import CheckVerdict
+    from orchestrator.run.prepare import Prepared
     from orchestrator.run.signals import Signals
 
 
@@ -104,19 +106,31 @@ class Invocation:
         from orchestrator.check.report.records import repeat_fields, started_fields
         from orchestrator.run.options import RunOptions
 
-        prepared = prepare_check(check, self.facts, self.policies, backend=self.args.backend)
-        for doubt in prepared.program.doubts:
-            print_error(str(doubt))
-        backend = prepared.choice.artifact.backend
-        started = started_fields(check, backend, acceptances=prepared.acceptances)
-        output.write_record("check.started", "info", **started)
         line = RepeatLine(check.name)
+
+        def on_start(prepared: "Prepared") -> None:
+            for doubt in prepared.program.doubts:
+                print_error(str(doubt))
+            backend, acceptances = prepared.choice.artifact.backend, prepared.acceptances
+            started = started_fields(check, backend, acceptances=acceptances)
+            output.write_record("check.started", "info", **started)
 
         def on_repeat(done: "RepeatProgress") -> None:
             output.write_record("check.repeat", "info", **repeat_fields(check, done))
             line.show(done)
 
         try:
+            if check.machine is not None:
+                return measure_booted(
+                    check,
+                    self.policies,
+                    self.signals,
+                    backend=self.args.backend,
+                    on_start=on_start,
+                    on_repeat=on_repeat,
+                )
+            prepared = prepare_check(check, self.facts, self.policies, backend=self.args.backend)
+            on_start(prepared)
             return measure_check(
                 check,
                 prepared,

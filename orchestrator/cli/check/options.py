@@ -35,6 +35,9 @@ only with --ci-writes. Where a gate over counts fails, the workload runs once mo
 the cells that grew are shown, and up to 20 events. Where GITHUB_ACTIONS=true, what is not ok is
 annotated at its line, and the step's summary has all tables.
 
+With `machine: {kernel: debian:6.1}` it is measured in a virtual machine whose clock counts
+instructions: times are exact there, and compared with a baseline. That needs QEMU, and no root.
+
 exit codes, the first that applies:
   6  internal or cleanup failure       5  the workload failed
   2  invalid check or usage            4  inconclusive (0 with --on-inconclusive warn)

@@ -55,7 +55,7 @@ _PackedNode = _Folder | _HostFile | _MadeFile | _SymbolicLink
 
 
 class FileTree:
-    """Files by their path in the guest. Adding what is there already changes nothing."""
+    """Files by their path in the guest. Of two for one path, the later one is there."""
 
     def __init__(self) -> None:
         self._nodes: dict[str, _PackedNode] = {}
@@ -68,6 +68,10 @@ class FileTree:
 
     def __contains__(self, path: str) -> bool:
         return path in self._nodes
+
+    def list_paths(self) -> list[str]:
+        """All paths, sorted."""
+        return sorted(self._nodes, key=os.fsencode)
 
     # -- files that are made here --------------------------------------------------------------
 
@@ -137,7 +141,7 @@ class FileTree:
 
     def _put(self, path: str, node: _PackedNode) -> None:
         before = self._nodes.get(path)
-        if before is not None and type(before) is not type(node):
+        if before is not None and _name_kind(before) != _name_kind(node):
             kinds = f"{_name_kind(before)} and {_name_kind(node)}"
             raise LabError(f"{path} cannot be packed: it would be {kinds}")
         self._nodes[path] = node
@@ -157,7 +161,7 @@ class FileTree:
         return hashlib.sha256(self.pack()).hexdigest()
 
     def _list_entries(self) -> Iterator[ArchiveEntry]:
-        paths = sorted(self._nodes, key=os.fsencode)
+        paths = self.list_paths()
         names: dict[tuple[int, int], list[str]] = {}
         for path in paths:
             if isinstance(node := self._nodes[path], _HostFile):

@@ -190,4 +190,15 @@ CODES: tuple[FindingCode, ...] = (
         cure="Make the folder writable, or name another file with `baseline`.",
         arises="When a check is run whose baseline cannot be read, or updated with --update.",
     ),
+    FindingCode(
+        code="PP230",
+        title="no meaning in a machine",
+        meaning=(
+            "A deterministic machine has one CPU, and repeating in it would give the same figures "
+            "again: each of its boots, which differ in their random numbers, is one repeat."
+        ),
+        cure="Leave it out; `machine: {seeds: N}` says how many boots there are.",
+        example=_check("sync.calls == 0", workload="run: [make]\n  repeats: 5")
+        + "machine: {kernel: debian:6.1}\n",
+    ),
 )

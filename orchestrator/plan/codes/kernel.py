@@ -203,4 +203,18 @@ probes:
         cure="Sample, narrow the plan, or raise limits.cpu; --force skips the count.",
         arises="`probeplan run` of a plan that attaches to hot places, on a busy host.",
     ),
+    FindingCode(
+        code="PP096",
+        title="no machine",
+        meaning=(
+            "The deterministic machine of a check cannot be made on this host, or was lost before "
+            "it gave a result: nothing is known about the workload. A workload that fails in the "
+            "machine is reported as anywhere else."
+        ),
+        cure=(
+            "Do what the message says: install what is missing, name the file, give it memory. A "
+            "lost machine's last words are in the message."
+        ),
+        arises="When a check with `machine` is measured.",
+    ),
 )

@@ -21,7 +21,6 @@ from orchestrator.run.arming import Armed, arm
 from orchestrator.run.cost.observed import describe_excess
 from orchestrator.run.groundwork import Groundwork, draw_run_id, lay_groundwork
 from orchestrator.run.metrics.open_spans import count_open_spans
-from orchestrator.run.metrics.outstanding import sum_open_spans
 from orchestrator.run.metrics.reading import Totals
 from orchestrator.run.options import RunOptions
 from orchestrator.run.prepare import Prepared
@@ -221,9 +220,14 @@ class StandingProbes:
         )
 
     def _sum_outstanding(self, ended_ns: int) -> dict[int, Sequence[Cell]]:
+        spans = [span for span in self._program.spans if span.resource is not None]
+        if not spans:
+            return {}
+        from orchestrator.run.metrics.outstanding import sum_open_spans  # imports numpy
+
         return {
             span.index: sum_open_spans(span.resource, self.session.open_spans(span.index), ended_ns)
-            for span in self._program.spans
+            for span in spans
             if span.resource is not None
         }
 

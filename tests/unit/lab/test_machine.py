@@ -7,7 +7,8 @@ import pytest
 
 from orchestrator.lab import machine
 from orchestrator.lab.errors import GuestLost, LabError
-from orchestrator.lab.machine import MachineSettings, format_result, run_machine
+from orchestrator.lab.machine import MachineSettings, run_machine
+from orchestrator.output.framed_bytes import frame_bytes
 
 SETTINGS = MachineSettings(vmlinux=Path("vmlinux"))
 
@@ -32,7 +33,7 @@ def play(script: Path, lines: str) -> None:
 
 def test_the_result_is_what_the_program_wrote(qemu: Path, tmp_path: Path) -> None:
     result = bytes(range(256)) * 1000
-    written = format_result(result).replace(b"\n", b"\r\n")  # as a terminal line has it
+    written = frame_bytes(result).replace(b"\n", b"\r\n")  # as a terminal line has it
     (tmp_path / "written").write_bytes(b"noise\r\n" + written)
     play(qemu, f"echo 'probeplan-machine: program starts'; cat {tmp_path}/written >$result\n")
     run = run_machine(SETTINGS, b"image", 60)
@@ -41,7 +42,7 @@ def test_the_result_is_what_the_program_wrote(qemu: Path, tmp_path: Path) -> Non
 
 
 def test_a_damaged_result_is_no_result(qemu: Path, tmp_path: Path) -> None:
-    written = format_result(b"figures").replace(b"probeplan-result 0", b"probeplan-result 1")
+    written = frame_bytes(b"figures").replace(b"probeplan-result 0", b"probeplan-result 1")
     digest = written.split()[1]
     written = written.replace(digest, bytes(reversed(digest)))
     (tmp_path / "written").write_bytes(written)

@@ -1,0 +1,67 @@
+"""The kernel of a machine, as a user names it."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.binaries.elf_image import ElfError, Image, read_notes
+from orchestrator.lab.errors import LabError
+from orchestrator.lab.kernels import KERNELS, fetch
+
+__all__ = ["MachineKernel", "find_machine_kernel"]
+
+_DISTRIBUTION = "debian:"
+_BUILD_ID = (b"GNU", 3)  # NT_GNU_BUILD_ID
+_SETUP_MAGIC_AT, _SETUP_MAGIC = 0x202, b"HdrS"  # Documentation/arch/x86/boot.rst
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineKernel:
+    """`image`: a vmlinux or a bzImage. `modules`: the folder with `kernel/` and modules.builtin;
+    None: none are known. `identity`: the build id, or else the digest of the file."""
+
+    image: Path
+    modules: Path | None
+    identity: str
+
+
+def find_machine_kernel(name: str, here: Path) -> MachineKernel:
+    """The kernel `debian:SERIES`, fetched if it is not there, or the one in a file, a path from
+    `here`; its modules are next to it. Raises LabError for one that there is not."""
+    if name.startswith(_DISTRIBUTION):
+        series = name.removeprefix(_DISTRIBUTION)
+        if series not in KERNELS:
+            known = ", ".join(f"{_DISTRIBUTION}{one}" for one in KERNELS)
+            raise LabError(f"there is no kernel {name!r}: known are {known}, and paths of images")
+        kernel = fetch(series)
+        return MachineKernel(
+            image=kernel.vmlinux, modules=kernel.directory, identity=_identify(kernel.vmlinux)
+        )
+    image = here / name
+    if not image.is_file():
+        raise LabError(f"the kernel {str(image)!r} is not there: name {_DISTRIBUTION}6.1 or a file")
+    has_modules = (image.parent / "modules.builtin").is_file()
+    return MachineKernel(
+        image=image, modules=image.parent if has_modules else None, identity=_identify(image)
+    )
+
+
+def _identify(path: Path) -> str:
+    try:
+        with Image(path) as image:
+            section = image.section(".notes")
+            notes = read_notes(image.content(section)) if section else ()
+            found = next((text for owner, kind, text in notes if (owner, kind) == _BUILD_ID), b"")
+        if len(found) == hashlib.sha1(usedforsecurity=False).digest_size:
+            return found.hex()
+    except ElfError:
+        _require_boot_image(path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:40]
+
+
+def _require_boot_image(path: Path) -> None:
+    with path.open("rb") as file:
+        file.seek(_SETUP_MAGIC_AT)
+        if file.read(len(_SETUP_MAGIC)) != _SETUP_MAGIC:
+            raise LabError(f"{str(path)!r} is neither a vmlinux nor a bzImage")

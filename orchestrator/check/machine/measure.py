@@ -29,10 +29,11 @@ from orchestrator.policy.model import Policy
 from orchestrator.run.prepare import Prepared
 from orchestrator.run.signals import Signals
 
-__all__ = ["PreparedMachine", "measure_in_machine", "prepare_machine"]
+__all__ = ["PACKAGES", "PROGRAM", "PreparedMachine", "measure_in_machine", "prepare_machine"]
 
-_PROGRAM = ("-m", "orchestrator.check.machine.guest_process")
-_PACKAGES = ("orchestrator", "yaml")
+#: What a machine's Python runs, and the packages that it has.
+PROGRAM = ("-m", "orchestrator.check.machine.guest_process")
+PACKAGES = ("orchestrator", "yaml")
 # Of this host's time: for the boot and the answer, and for each second of the workload's timeout,
 # which is the machine's time (measured: 0.7 to 3 of this host's, on a busy host).
 _BOOT_S, _PER_SECOND = 300.0, 10.0
@@ -84,7 +85,7 @@ def _fill_kernel(check: Check, spec: MachineSpec) -> str:
 
 
 def _make_base(spec: MachineSpec, kernel: MachineKernel) -> FileTree:
-    base = make_machine_tree(_PROGRAM, _PACKAGES)
+    base = make_machine_tree(PROGRAM, PACKAGES)
     if spec.disk:
         if kernel.modules is None:
             raise LabError(

@@ -3,11 +3,13 @@ their ratio, bound, what shows and how likely it is by chance, verdict. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from orchestrator.check.expectation.claim import read_claim
 from orchestrator.check.verdict.model import CheckVerdict, ExpectationVerdict, JudgedSeries
 from orchestrator.check.verdict.time_wording import show_share
 from orchestrator.check.verdict.wording import show_number
+from orchestrator.output.terminal.human_units import format_amount
 
 __all__ = ["VerdictRow", "list_headings", "list_remarks", "list_rows"]
 
@@ -69,8 +71,8 @@ def _show_side_figures(judged: ExpectationVerdict, series: JudgedSeries) -> tupl
     looks = [outcome.first for outcome in series.times]
     shows = [show_share(look.samples.detectable) for look in looks]
     return (
-        "" if base is None else show_number(base),
-        show_number(series.value),
+        "" if base is None else _show_value(series, base),
+        _show_value(series, series.value),
         f"{float(series.value / base):.4g}" if base else "",
         _show_bounds(judged, series),
         ", ".join(f"{look.p:.2g}" for look in looks),
@@ -97,7 +99,12 @@ def _show_spread(series: JudgedSeries) -> str:
 def _show_bounds(judged: ExpectationVerdict, series: JudgedSeries) -> str:
     bounds = read_claim(judged.expectation.that).bounds
     pairs = zip(bounds, series.bounds, strict=True)
-    return ", ".join(f"{bound.op} {show_number(value)}" for bound, value in pairs)
+    return ", ".join(f"{bound.op} {_show_value(series, value)}" for bound, value in pairs)
+
+
+def _show_value(series: JudgedSeries, value: Fraction) -> str:
+    """Times that were compared are in ns."""
+    return format_amount(float(value), "ns") if series.times else show_number(value)
 
 
 def list_remarks(verdict: CheckVerdict) -> Iterator[str]:

@@ -223,8 +223,8 @@ def test_the_table_of_two_sides_has_both_their_ratio_and_what_shows() -> None:
     headings = list_headings(verdict)
     time, count = list_rows(verdict)
     shown = dict(zip(headings, time.texts, strict=True))
-    assert (shown["A"], shown["B"], shown["B / A"]) == ("1,009.5", "1,509.5", "1.495")
-    assert (shown["bound"], shown["shows"], shown["verdict"]) == ("<= 1,110.45", "0.526 %", "FAIL")
+    assert (shown["A"], shown["B"], shown["B / A"]) == ("1.01 µs", "1.51 µs", "1.495")
+    assert (shown["bound"], shown["shows"], shown["verdict"]) == ("<= 1.11 µs", "0.526 %", "FAIL")
     assert 0 < float(shown["p"]) < 0.005
     assert not time.is_good
     shown = dict(zip(headings, count.texts, strict=True))

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from orchestrator.binaries.elf_image import ElfError, Image
 from orchestrator.binaries.ld_cache import LIBRARY_FOLDERS, cached_paths
@@ -22,12 +23,13 @@ _LONGEST_LINE = 256  # BINPRM_BUF_SIZE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundLibrary:
-    """A library or dynamic loader. `name`: by which it is looked up, a path for a loader. `listed`:
-    it was found in the loader's cache alone, which a guest does not have."""
+    """A library or dynamic loader. `name`: by which it is looked up, a path for a loader. `found`:
+    in a folder that the loader always searches (`usual`), in one that a file names (`named`), or in
+    the loader's cache alone, which a guest does not have (`listed`)."""
 
     name: str
     path: Path
-    listed: bool = False
+    found: Literal["usual", "named", "listed"] = "usual"
 
 
 def list_interpreters(program: Path, search: str) -> list[Path]:
@@ -104,14 +106,15 @@ def _fill_origin(folder: str, origin: str) -> str:
 
 def _find_library(binary: Path, name: str, own: list[Path], machine: int) -> FoundLibrary:
     if "/" in name:
-        candidates = [(Path(name), False)]
+        candidates: list[tuple[Path, Literal["usual", "named", "listed"]]] = [(Path(name), "usual")]
     else:
         usual = [Path("/") / folder for folder in LIBRARY_FOLDERS]
-        candidates = [(folder / name, False) for folder in (*own, *usual)]
-        candidates += [(Path(path), True) for path in cached_paths(Path("/"), name)]
-    for path, listed in candidates:
+        candidates = [(folder / name, "named") for folder in own]
+        candidates += [(folder / name, "usual") for folder in usual]
+        candidates += [(Path(path), "listed") for path in cached_paths(Path("/"), name)]
+    for path, found in candidates:
         if _is_for(path, machine):
-            return FoundLibrary(name=name, path=path, listed=listed)
+            return FoundLibrary(name=name, path=path, found=found)
     raise LabError(
         f"{binary} needs the library {name}, which is neither in its own folders, nor in the usual "
         "ones, nor in /etc/ld.so.cache: install the package that has it"

@@ -20,13 +20,15 @@ def add_program(tree: FileTree, program: Path, search: str) -> None:
     add_libraries(tree, files)
 
 
-def add_libraries(tree: FileTree, binaries: Iterable[Path]) -> None:
-    """Add the libraries that these files are linked to. Raises LabError for one that is not
-    there."""
+def add_libraries(tree: FileTree, binaries: Iterable[Path], *, moved: bool = False) -> None:
+    """Add the libraries that these files are linked to. `moved`: the files themselves are at other
+    paths in the guest, from where the folders that they name may be others. Raises LabError for one
+    that is not there."""
     libraries = list_libraries(binaries)
     for library in libraries:
         tree.add_host_path(library.path)
-        if library.listed and (folder := _find_usual_folder(libraries)):
+        is_lost = library.found == "listed" or (moved and library.found == "named")
+        if is_lost and (folder := _find_usual_folder(libraries)):
             tree.make_link(str(folder / library.name), str(library.path))
 
 

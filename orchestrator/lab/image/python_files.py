@@ -60,7 +60,7 @@ def add_python(tree: FileTree) -> None:
     extensions = sorted((library / "lib-dynload").glob("*.so"))
     for file in extensions:
         tree.make_file(f"{place}/lib-dynload/{file.name}", file.read_bytes(), executable=True)
-    add_libraries(tree, [interpreter, *extensions])
+    add_libraries(tree, [interpreter, *extensions], moved=True)
 
 
 def add_packages(tree: FileTree, names: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.lab.errors import LabError
 from orchestrator.lab.image.file_tree import FileTree
 from orchestrator.lab.image.libraries import list_interpreters, list_libraries
-from orchestrator.lab.image.programs import add_program
+from orchestrator.lab.image.programs import add_libraries, add_program
 
 SOURCE = b"int f(void) { return 0; } int main(void) { return 0; }"
 
@@ -83,3 +83,18 @@ def test_a_program_comes_with_its_libraries() -> None:
     libc = next(one.path for one in list_libraries([Path("/bin/ls")]) if one.name == "libc.so.6")
     assert str(Path("/bin/ls").resolve()) in tree
     assert str(libc.resolve()) in tree
+
+
+def test_a_program_at_another_path_finds_the_libraries_of_its_own_folder(tmp_path: Path) -> None:
+    """As a Python that is built with a shared library has it."""
+    (tmp_path / "lib").mkdir()
+    build(tmp_path, "-shared", "-fPIC", "-o", "lib/libours.so", "-Wl,-soname,libours.so")
+    flags = "-Wl,--no-as-needed,-rpath,$ORIGIN/lib"
+    build(tmp_path, flags, "-o", "program", "lib/libours.so")
+    stays, moves = FileTree(), FileTree()
+    add_libraries(stays, [tmp_path / "program"])
+    add_libraries(moves, [tmp_path / "program"], moved=True)
+    links = [path for path in moves.list_paths() if path not in stays]
+    assert [Path(link).name for link in links] == ["libours.so"]
+    libc = next(one.path for one in list_libraries([Path("/bin/ls")]) if one.name == "libc.so.6")
+    assert Path(links[0]).parent == libc.resolve().parent

@@ -1,5 +1,6 @@
 """Measuring a check in the deterministic machine: one boot for each seed."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -8,8 +9,8 @@ from orchestrator.check.document.fillings import fill_text, fillings_of
 from orchestrator.check.machine.answer import UnreadableAnswer, read_answer
 from orchestrator.check.machine.job import JOB_FILE, MachineJob, pack_job
 from orchestrator.check.machine.kernel_facts import read_machine_facts
-from orchestrator.check.machine.workload_files import add_workload_files
-from orchestrator.check.measurement import Measurement
+from orchestrator.check.machine.workload_files import add_workload_files, list_missed_files
+from orchestrator.check.measurement import Measurement, WorkloadTrouble
 from orchestrator.check.measuring.environment import find_commit
 from orchestrator.check.measuring.measure import RepeatProgress, prepare_check
 from orchestrator.check.measuring.repeater import Interrupted
@@ -37,6 +38,7 @@ PACKAGES = ("orchestrator", "yaml")
 # Of this host's time: for the boot and the answer, and for each second of the workload's timeout,
 # which is the machine's time (measured: 0.7 to 3 of this host's, on a busy host).
 _BOOT_S, _PER_SECOND = 300.0, 10.0
+_MOST_MISSED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +119,8 @@ def measure_in_machine(
     the machine was lost.
     """
     try:
-        image = _pack_image(machine, environment)
+        tree = _make_tree(machine, environment)
+        image = tree.pack()
         measured: list[Measurement] = []
         for seed in range(1, machine.spec.seeds + 1):
             measured.append(_boot(machine, image, seed, signals))
@@ -129,10 +132,10 @@ def measure_in_machine(
         raise Interrupted(signals.received) from None
     except (LabError, UnreadableAnswer) as error:
         raise _refuse(machine.spec, error) from None
-    return _join(machine, measured)
+    return _join(machine, measured, tree)
 
 
-def _pack_image(machine: PreparedMachine, environment: Mapping[str, str]) -> bytes:
+def _make_tree(machine: PreparedMachine, environment: Mapping[str, str]) -> FileTree:
     check, artifact = machine.check, machine.prepared.choice.artifact
     tree = machine.base.copy()
     add_workload_files(tree, check, machine.spec)
@@ -145,7 +148,7 @@ def _pack_image(machine: PreparedMachine, environment: Mapping[str, str]) -> byt
         environment=passed,
     )
     tree.make_file(JOB_FILE, pack_job(job))
-    return tree.pack()
+    return tree
 
 
 def _boot(machine: PreparedMachine, image: bytes, seed: int, signals: Signals) -> Measurement:
@@ -180,7 +183,7 @@ def _report_repeats(
         on_repeat(RepeatProgress(number=number, total=total, is_warmup=False, repeat=repeat))
 
 
-def _join(machine: PreparedMachine, measured: Sequence[Measurement]) -> Measurement:
+def _join(machine: PreparedMachine, measured: Sequence[Measurement], tree: FileTree) -> Measurement:
     """One measurement of all boots. What is not known in the machine is filled in."""
     from orchestrator.version import installed_version
 
@@ -196,7 +199,16 @@ def _join(machine: PreparedMachine, measured: Sequence[Measurement]) -> Measurem
         last,
         repeats=tuple(repeat for one in measured for repeat in one.repeats),
         environment=environment,
+        trouble=last.trouble and _explain_trouble(last.trouble, tree),
     )
+
+
+def _explain_trouble(trouble: WorkloadTrouble, tree: FileTree) -> WorkloadTrouble:
+    """With what it may be for: the machine has few of this host's files."""
+    missed = ", ".join(list_missed_files(tree, trouble.message)[:_MOST_MISSED])
+    hint = f"the machine did not have {missed}" if missed else "the machine has few files"
+    text = f"{trouble.message.rstrip()}{os.linesep}({hint}: name in machine.files what it needs)"
+    return replace(trouble, message=text)
 
 
 def _refuse(spec: MachineSpec, error: Exception) -> HostError:

@@ -2,6 +2,7 @@
 
 import grp
 import pwd
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from orchestrator.check.model import Argv, Check, MachineSpec, Workload
 from orchestrator.lab.image.file_tree import FileTree
 from orchestrator.lab.image.programs import add_program
 
-__all__ = ["SEARCHED", "add_workload_files"]
+__all__ = ["SEARCHED", "add_workload_files", "list_missed_files"]
 
 #: A scratch folder's name in the machine is not known yet; it is as long.
 _SCRATCH = Path("/tmp/probeplan-check-????????")  # noqa: S108  (of the machine)
 SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#: A path in a message, as programs write it: between white space, quotes, colons or brackets.
+_PATH = re.compile(r"(?<![\w./-])/[^\s'\"`:;,()\[\]<>\0]+")
 _ROOT = WorkloadUser(uid=0, gid=0, groups=(0,), name="root", home="/root")
 
 
@@ -42,6 +45,19 @@ def add_workload_files(tree: FileTree, check: Check, spec: MachineSpec) -> None:
         tree.add_host_path(path, keeps=_is_no_cache)
         if path.is_file():
             add_program(tree, path, SEARCHED)
+
+
+def list_missed_files(tree: FileTree, output: str) -> list[str]:
+    """Files of this host that the `output` of a workload names and the machine did not have."""
+    named = dict.fromkeys(match.rstrip(".") for match in _PATH.findall(output))
+    return [path for path in named if path not in tree and _is_file(Path(path))]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # too long, or not ours to see
+        return False
 
 
 def _make_maker(check: Check, ops: int) -> CommandMaker:

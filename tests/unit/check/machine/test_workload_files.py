@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.check.document.load import load_check
-from orchestrator.check.machine.workload_files import add_workload_files
+from orchestrator.check.machine.workload_files import add_workload_files, list_missed_files
 from orchestrator.lab.errors import LabError
 from orchestrator.lab.image.file_tree import FileTree
 from orchestrator.plan.findings import PlanError
@@ -88,3 +88,15 @@ def test_the_user_of_a_workload_is_known_there(here: Path, tmp_path: Path) -> No
     )
     assert known.splitlines()[0].startswith("root:x:0:")
     assert known.splitlines()[1].startswith(f"{name}:x:")
+
+
+def test_files_that_a_workload_missed_are_named(here: Path) -> None:
+    """Those of this host that its last output names, once each, and no others."""
+    tree = pack(here, "run: [./job]")
+    rows, nothing = here / "data/rows", here / "nothing"
+    output = (
+        f"{here}/job: line 1: {rows}: No such file or directory\n"
+        f"cannot open '{rows}', see {nothing} or x{rows}. It is {rows}."
+    )
+    assert list_missed_files(tree, output) == [str(rows)]
+    assert list_missed_files(tree, "/" + "x" * 5000 + " \udcff/\udcff") == []

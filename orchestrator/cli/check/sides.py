@@ -39,16 +39,17 @@ def run_sides(
     from orchestrator.check.verdict.judge import judge_sides
 
     constants = constants_of(invocation.facts.arch)
-    courses = {sides.candidate.path: _Course(sides, invocation) for sides in all_sides}
+    courses = [_Course(sides, invocation) for sides in all_sides]
+    by_identity = {id(sides): course for sides, course in zip(all_sides, courses, strict=True)}
 
     def measure(sides: CheckSides) -> "SideMeasurements | None":
-        return courses[sides.candidate.path].measure()
+        return by_identity[id(sides)].measure()
 
     source = SideSource(all_sides, measure, constants)
     reports: list[CheckReport] = []
     try:
         outcomes = decide_times(source)
-        for number, (sides, course) in enumerate(zip(all_sides, courses.values(), strict=True)):
+        for number, (sides, course) in enumerate(zip(all_sides, courses, strict=True)):
             measured = source.judged[number]
             times = {gate: one for (owner, gate), one in outcomes.items() if owner == number}
             verdict = None if measured is None else judge_sides(sides, measured, times, constants)

@@ -1,11 +1,18 @@
 """`probeplan check --ab`: what is refused before anything is attached."""
 
+import signal
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from orchestrator.check.measuring import measure
 from orchestrator.check.times import rank_test
 from orchestrator.cli import main
+from orchestrator.cli.check.sides import run_sides
+from orchestrator.plan.findings import PlanError, of_command_line
+from tests.support.sides import two_sides
 
 CHECK = """
 apiVersion: probeplan/v1
@@ -69,3 +76,36 @@ def test_a_time_without_two_sides_names_the_option(
     error = capsys.readouterr().err
     assert "PP208" in error
     assert "--ab NAME=A,B" in error
+
+
+def an_invocation(received: signal.Signals | None = None) -> Any:
+    return SimpleNamespace(
+        args=SimpleNamespace(backend="auto", on_inconclusive="fail"),
+        facts=SimpleNamespace(arch="x86_64"),
+        policies=(),
+        signals=SimpleNamespace(received=received),
+    )
+
+
+def test_an_interruption_leaves_a_report_of_every_check() -> None:
+    checks = [two_sides("write.calls <= baseline") for _ in range(2)]
+    reports, code = run_sides(checks, an_invocation(signal.SIGINT))
+    assert code == 128 + signal.SIGINT
+    assert [report.trouble for report in reports] == ["the invocation was interrupted"] * 2
+    assert [report.verdict for report in reports] == [None] * 2
+
+
+def test_a_check_that_cannot_be_measured_is_reported_with_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def prepare(*_args: Any, **_options: Any) -> None:
+        raise PlanError([of_command_line("no such thing")])
+
+    monkeypatch.setattr(measure, "prepare_check", prepare)
+    checks = [two_sides("write.calls <= baseline") for _ in range(2)]
+    reports, code = run_sides(checks, an_invocation())
+    assert code == 0
+    for report in reports:
+        assert (report.verdict, report.exit_codes) == (None, (2,))
+        assert "no such thing" in report.trouble
+    assert "no such thing" in capsys.readouterr().err

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from orchestrator.backends import BACKENDS
+from orchestrator.backends.bcc.artifact import BccDetail
 from orchestrator.backends.bcc.compiler.cache import make_key
 from orchestrator.backends.bcc.compiler.clang import CFLAGS, HEADERS, compile_c, compile_open
 from orchestrator.backends.bcc.compiler.places import fill_program
+from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
+from orchestrator.backends.bcc.emit.source import render_source
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts, load_facts
@@ -123,6 +126,22 @@ def test_other_placeholders_give_the_same_program(name: str) -> None:
     numbers = artifact.numbers
     assert fill_program(first, numbers) == fill_program(second, numbers)
     assert {place.slot for place in first.places} == set(range(len(numbers)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["io-sizes", "softirqs", "tcp-listens"])
+def test_open_numbers_cost_few_instructions(name: str) -> None:
+    """The two plans with the most more, and the one with the most less, against the same text with
+    the numbers written out."""
+    facts, program = facts_of("6.1"), program_of(name, "6.1")
+    artifact = choose_backend(program, facts, "bcc").artifact
+    detail = artifact.detail
+    assert isinstance(detail, BccDetail)
+    text = render_source(program, detail.layout, detail.choices, facts, OpenNumbers(literal=True))
+    literal = compile_open(text, detail.functions)
+    assert literal.places == ()
+    filled = compile_c(artifact.text, detail.functions, artifact.numbers)
+    assert sum(map(len, filled.values())) <= 1.1 * sum(map(len, literal.code.values()))
 
 
 @every_kernel

@@ -28,6 +28,9 @@ from orchestrator.run.signals import Signals
 __all__ = ["record_again"]
 
 _BEYOND_TIMEOUT_NS = 1_000_000_000
+_ONLY_OWN = (
+    "the policies of this host allow only the plan's own records, and it makes none of these events"
+)
 _NOT_OF_EVENTS = "records are of events, and not of what is still outstanding at the end"
 _IN_A_MACHINE = "it was measured in a machine, where no records are made"
 
@@ -55,16 +58,15 @@ def record_again(  # noqa: PLR0913  # what a repeat takes, each by its name
         prepared = preparing.prepare()
     except (PlanError, HostError) as error:
         return _none_because(_first_line(error), selections)
-    if not prepared.choice.artifact.program.emits:
-        return _none_because(
-            "the policies of this host allow only the plan's own records, and it "
-            "makes none of these probes",
-            selections,
-        )
+    absent = [_find_why_absent(check, one, prepared) for one in selections]
+    if all(absent):
+        return [KeptRecords(unavailable_because=why) for why in absent]
     try:
-        return _repeat_once(check, prepared, selections, signals, options, environment)
+        kept = _repeat_once(check, prepared, selections, signals, options, environment)
     except (WorkloadFailed, LauncherGone, PlanError, HostError, OSError) as failed:
         return _none_because(f"the further repeat failed: {_first_line(failed)}", selections)
+    pairs = zip(absent, kept, strict=True)
+    return [KeptRecords(unavailable_because=why) if why else one for why, one in pairs]
 
 
 def _repeat_once(  # noqa: PLR0913  # as record_again
@@ -107,6 +109,14 @@ def _events_of(check: Check, selection: RecordSelection) -> list[MetricReference
     """The metrics that count events, and not what is left open at the end."""
     names = PlanNames(check.plan)
     return [one for one in selection.references if not names.is_outstanding(one)]
+
+
+def _find_why_absent(check: Check, selection: RecordSelection, prepared: Prepared) -> str:
+    """Why there can be no records for a selection; "" where there can."""
+    if not (events := _events_of(check, selection)):
+        return _NOT_OF_EVENTS
+    recorded = {emit.probe for emit in prepared.choice.artifact.program.emits}
+    return "" if any(one.owner in recorded for one in events) else _ONLY_OWN
 
 
 def _takes_user_stacks(prepared: Prepared) -> bool:

@@ -90,7 +90,7 @@ def test_a_machine_that_is_lost_is_3_with_its_last_words(
     """Not 5, as if the command had failed; the records until then have come."""
     script = """
     dd if=/dev/zero of=/dev/null count=1
-    until grep -q event.recorded /run/share/.guest/stdout; do :; done
+    until grep -q '"event":"event.recorded"' /run/share/.guest/stdout; do :; done
     echo c > /proc/sysrq-trigger
     """
     done = subprocess.run(

@@ -1,17 +1,28 @@
 """Numbers of the host that the C leaves open: which text is one text."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from orchestrator.backends import backend
 from orchestrator.backends.bcc.attach.attaching import compile_artifact
 from orchestrator.backends.bcc.compiler import cache, clang
+from orchestrator.backends.bcc.compiler.places import fill_program
+from orchestrator.backends.bcc.emit.expressions import Expressions
 from orchestrator.backends.bcc.emit.open_numbers import MOST_SLOTS, OpenNumbers
+from orchestrator.backends.bcc.emit.site import EmitSite
+from orchestrator.backends.bcc.emit.writer import CWriter
 from orchestrator.backends.protocol import Artifact, OpenNumber
-from orchestrator.plan.findings import HostError
+from orchestrator.compile.expressions.nodes import Load, Node, RawArg, transform
+from orchestrator.compile.expressions.types import Pointer
+from orchestrator.compile.program import Body, Hook
+from orchestrator.plan.findings import NOWHERE, HostError
 from tests.support.bcc_runs import program_of
+from tests.support.expressions import ARGUMENTS, expressions, typed
 from tests.support.recorded import recorded
 
 SWITCHES = """
@@ -155,6 +166,54 @@ def test_a_number_that_its_place_cannot_hold_is_a_finding() -> None:
     object.__setattr__(artifact, "numbers", numbers)
     with pytest.raises(HostError, match=r"sched:sched_switch\.prev_pid is 32768, and its place"):
         compile_artifact(artifact)
+
+
+def members_of_arguments(node: Node) -> Node:
+    """The node with every second argument replaced by a member of a structure, the others by
+    arguments that are known by their names."""
+    names = {leaf: name for name, leaf in ARGUMENTS.items()}
+    structure = RawArg(0, Pointer("kernel"), "p")
+
+    def change(part: Node) -> Node:
+        if not isinstance(part, RawArg):
+            return part
+        name = names[part]
+        if part.index % 2:
+            return replace(part, name=name)
+        return Load(structure, 8 * part.index, part.type, member=f"s.{name}")
+
+    return transform(node, change)
+
+
+@settings(max_examples=4, deadline=None)
+@given(st.lists(expressions, min_size=8, max_size=8))
+def test_random_expressions_are_the_same_program_but_for_their_places(texts: list[str]) -> None:
+    """Compiled with other placeholders they differ at the places and nowhere else."""
+    numbers, writer = OpenNumbers(), CWriter(1)
+    hook = Hook(
+        id=0, probe=0, kind="rawtracepoint", label="test", position=NOWHERE,
+        body=Body(lets=(), where=(), emit=(), metrics=()),
+    )  # fmt: skip
+    site = EmitSite(hook=hook, side="hit", access="arguments", arch="x86_64", numbers=numbers)
+    computing = Expressions(site, writer)
+    for index, text in enumerate(texts):
+        node = members_of_arguments(typed(text, recorded("6.1")))
+        writer.line(f"PP_WRITE(ledger->value[{index}], (u64)({computing.number(node)}));")
+    source = (
+        "#include <probeplan/runtime.h>\nstruct ledger { u64 division_by_zero, value[8]; };\n"
+        "int run(unsigned long long *ctx)\n{\n\tu32 none = 0, fault = 0;\n"
+        "\tstruct ledger *ledger = pp_map_lookup(PP_MAP(1001), &none);\n"
+        f"\tif (!ledger)\n\t\treturn 0;\n{writer.text()}\treturn fault;\n}}\n"
+    )
+    first, second = (clang.compile_open(source, ["run"], attempt) for attempt in (0, 1))
+    assert first.places == second.places
+    filled = fill_program(first, numbers.list_numbers())
+    assert filled == fill_program(second, numbers.list_numbers())
+    touched = {place.instruction for place in first.places}
+    for at in range(0, len(first.code["run"]), 8):
+        changed = first.code["run"][at : at + 8] != second.code["run"][at : at + 8]
+        high = at // 8 - 1 in touched and first.code["run"][at] == 0  # the second half of `wide`
+        assert changed == (at // 8 in touched or high)
 
 
 def test_the_program_says_its_numbers_in_comments() -> None:

@@ -65,6 +65,12 @@ def busy() -> Iterator[None]:
     process.wait()
 
 
+def read_proposal(refused: "subprocess.CompletedProcess[str]") -> int:
+    """The limits.cpu, in per cent, that a refusal names."""
+    [percent] = re.findall(r"`limits.cpu: (\d+)%` would fit", refused.stderr)
+    return int(percent)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.usefixtures("busy")
 def test_a_plan_that_is_too_hot_is_refused_with_a_proposal_that_runs(
@@ -75,13 +81,17 @@ def test_a_plan_that_is_too_hot_is_refused_with_a_proposal_that_runs(
     assert refused.returncode == 3
     assert "error[PP095]: the plan would take" in refused.stderr
     assert not Ran.of(refused.stdout).of_kind("probe.attached")
-    [percent] = re.findall(r"`limits.cpu: (\d+)%` would fit", refused.stderr)
-    done = run(plan, "--backend", backend, "--limit", f"cpu={percent}%")
+    for _ in range(10):  # another second of a busy host may have more such calls
+        percent = read_proposal(refused)
+        done = run(plan, "--backend", backend, "--limit", f"cpu={percent}%")
+        if done.returncode != 3 or read_proposal(done) <= percent:
+            break
+        refused = done
     assert done.returncode == 0, done.stderr
     ran = Ran.of(done.stdout)
     check_accounts(ran)
     reported = ran.of_kind("run.started")[0]["canary"]
-    assert 0.0001 < reported["cost"] <= int(percent) / 100
+    assert 0.0001 < reported["cost"] <= percent / 100
     assert reported["probes"]["yield"]["hits_per_s"] > 1000
     assert ran.value("yield", "calls") > 1000
 

@@ -16,25 +16,31 @@ from tests.support.requirements import needs_a_kernel
 
 pytestmark = needs_a_kernel
 
-#: Calls in bursts, each followed by a pause of 8 ms, or `even`: by one as long as a burst in which
-#: every call is counted, on a machine of any speed. Then, if asked for, calls without pause.
+#: Calls in bursts, each followed by a pause of 8 ms, or `even`, for a machine of any speed: by one
+#: as long as a burst in which every call is counted, and for several times as long as the governor
+#: takes to act. Then, if asked for, calls without pause. The number of bursts is written to a file.
 _WORKLOAD = """
 import os, sys, time
 bursts, flood = map(int, sys.argv[1:3])
 is_even = sys.argv[3] == "even"
 call = os.getppid
 pause = 1.0 if is_even else 0.008
-for number in range(bursts):
+number = 0
+until = time.monotonic() + ({seconds} if is_even else 0)
+while number < bursts or time.monotonic() < until:
     start = time.perf_counter()
     for _ in range({burst}):
         call()
     if is_even and number < 5:
         pause = min(pause, time.perf_counter() - start)
     time.sleep(pause)
+    number += 1
+with open(sys.argv[4], "w") as file:
+    file.write(str(number))
 for _ in range(flood):
     call()
 """
-BURST = 2000
+BURST, EVEN_SECONDS = 2000, 8
 #: Work enough that getting to the probe is the least of it.
 METRICS = "".join(
     f"\n      m{number}: {{histogram: 'pid * {number + 1}', by: [comm, pid, tid]}}"
@@ -75,9 +81,10 @@ def governed(
     pauses: str = "fixed",
 ) -> tuple[Ran, Any]:
     (folder / "plan.yaml").write_text(plan.replace("CPU", cpu))
-    script = _WORKLOAD.format(burst=BURST)
+    script = _WORKLOAD.format(burst=BURST, seconds=EVEN_SECONDS)
     words = [sys.executable, "-m", "orchestrator.cli", "run", str(folder / "plan.yaml"), *options]
-    workload = [sys.executable, "-c", script, str(bursts), str(flood), pauses]
+    made = str(folder / "bursts")
+    workload = [sys.executable, "-c", script, str(bursts), str(flood), pauses, made]
     done = subprocess.run(
         [*words, "--no-progress", "--", *workload],
         cwd=ROOT,
@@ -97,8 +104,7 @@ def governed(
 def test_over_budget_sampling_is_lowered_and_weighted_counts_stay_right(tmp_path: Path) -> None:
     """Each step says why. What is kept counts for what is not: all of three metrics estimate the
     true number of calls, to within eight standard deviations of such gaps."""
-    bursts = 300
-    ran, steps = governed(tmp_path, PLAN, "12%", bursts, 0, "--backend", "bcc", pauses="even")
+    ran, steps = governed(tmp_path, PLAN, "12%", 300, 0, "--backend", "bcc", pauses="even")
     assert {step["action"] for step in steps} == {"sample"}, steps
     first, last = steps[0], steps[-1]
     assert (first["probe"], first["sample_before"], first["budget"]) == ("call", 1, 0.12)
@@ -107,7 +113,7 @@ def test_over_budget_sampling_is_lowered_and_weighted_counts_stay_right(tmp_path
     assert first["hits_per_s"] > 0
     for before, after in pairwise(steps):
         assert after["sample_before"] == before["sample"] < after["sample"]
-    side, calls = ran.side("call"), bursts * BURST
+    side, calls = ran.side("call"), int((tmp_path / "bursts").read_text()) * BURST
     assert side["fired"] - side["not_target"] == calls
     assert side["sampled_out"] > calls / 4
     bound = 8 * math.sqrt(calls * last["sample"] / 3) + 4 * last["sample"]

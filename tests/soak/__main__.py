@@ -1,7 +1,9 @@
-"""False alarms and misses of checks: `python -m tests.soak [counts|times] [SAME [CHANGED]]`.
+"""False alarms and misses of checks: `python -m tests.soak [WHAT [SAME [CHANGED]]]`, where WHAT is
+counts, times, machine, or "" for all.
 
 Each line says how many of so many invocations of the whole command ended in each exit code. Counts
-are those of a program of known work; times are compared between two sides next to another job.
+are those of a program of known work; times are compared between two sides next to another job, and
+in the deterministic machine with those of another build of the program.
 Raises AssertionError where more failed, or fewer were caught, than promised: times on a machine
 that does little else, since where all CPUs are busy they are ok, blunt.
 """
@@ -51,10 +53,33 @@ plan:
 expect:
   wall: workload.wall <= 1.1 * baseline
 """
+#: Additions and reads take a good part of the time each, of which 0.2 % more are tolerated.
+MACHINE = """\
+apiVersion: probeplan/v1
+kind: ProbeCheck
+metadata: {name: measured, summary: for soaking}
+params:
+  adds: {type: int, default: 10000000}
+  bytes: {type: int, default: 200000}
+  calls: {type: int, default: 10000}
+plan:
+  probes:
+    parent: {attach: "syscall:getppid", metrics: {calls: {count: true}}}
+workload: {run: [./measured, $(params.adds), $(params.bytes), $(params.calls)]}
+machine: {kernel: "debian:6.1", seeds: 2}
+expect:
+  time: workload.wall <= 1.002 * baseline
+  calls: parent.calls <= baseline
+"""
+CHANGES = {
+    "1 % more additions": ("adds", 10_100_000),
+    "1 % more bytes in each read": ("bytes", 202_000),
+    "one call more in 10,000": ("calls", 10_001),
+}
 
 
 def main(what: str = "", same: str = str(SAME), changed: str = str(CHANGED)) -> None:
-    """Both, or one of them; so many invocations of an unchanged and of each changed program."""
+    """All, or one of them; so many invocations of an unchanged and of each changed program."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -63,6 +88,8 @@ def main(what: str = "", same: str = str(SAME), changed: str = str(CHANGED)) -> 
             soak_counts(folder, int(same), int(changed))
         if what in ("", "times"):
             soak_times(folder, int(same), int(changed))
+        if what in ("", "machine"):
+            soak_machine(folder, int(same), int(changed))
 
 
 def soak_counts(folder: Path, same: int, changed: int) -> None:
@@ -95,6 +122,30 @@ def soak_times(folder: Path, same: int, changed: int) -> None:
         found = Counter(run_check(check, "--ab", slow) for _ in report(label, changed))
         show(label, found)
         assert found[_FAIL] >= LEAST_CAUGHT_TIMES * changed, found
+
+
+def soak_machine(folder: Path, same: int, changed: int) -> None:
+    """One per cent and one call in ten thousand are caught in each build; another build alone never
+    fails. The work is recorded as its first build does it."""
+    check = folder / "measured.yaml"
+    check.write_text(MACHINE)
+    build_measured(folder, 0)
+    assert run_check(check, "--update", "new") == _OK
+    changes = {"unchanged": "", **{label: f"{name}={n}" for label, (name, n) in CHANGES.items()}}
+    for label, setting in changes.items():
+        found: Counter[int] = Counter()
+        for number in report(f"machine, {label}", changed if setting else same):
+            build_measured(folder, number + 1)
+            found[run_check(check, *(("--set", setting) if setting else ()))] += 1
+        show(f"machine, {label}", found)
+        wanted = _FAIL if setting else _OK
+        assert set(found) == {wanted}, found
+
+
+def build_measured(folder: Path, number: int) -> None:
+    """A build whose code is elsewhere than in the others."""
+    flags = (f"-DPADDING={48 * number}",)
+    compile_to(folder / "measured", WORKLOADS / "measured.c", flags=flags)
 
 
 def write_check(folder: Path, rest: str, work: dict[str, int]) -> Path:

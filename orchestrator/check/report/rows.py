@@ -1,15 +1,17 @@
 """The rows of a check's table: value, spread, bound, baseline, verdict; or of two sides, A, B,
 their ratio, bound, what shows and how likely it is by chance, verdict. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from orchestrator.check.baseline.model import WORKLOAD_TIMES
 from orchestrator.check.expectation.claim import read_claim
 from orchestrator.check.verdict.model import CheckVerdict, ExpectationVerdict, JudgedSeries
 from orchestrator.check.verdict.time_wording import show_share
 from orchestrator.check.verdict.wording import show_number
 from orchestrator.output.terminal.human_units import format_amount
+from orchestrator.plan.expression.syntax import BinaryOperation, MemberOf, Name, SyntaxNode
 
 __all__ = ["VerdictRow", "list_headings", "list_remarks", "list_rows"]
 
@@ -58,25 +60,26 @@ def _make_row(
 
 
 def _show_figures(judged: ExpectationVerdict, series: JudgedSeries) -> tuple[str, ...]:
+    show = _choose_form(judged, series)
     return (
-        show_number(series.value),
-        _show_spread(series),
+        show(series.value),
+        _show_spread(series, show),
         _show_bounds(judged, series),
-        "" if series.baseline is None else show_number(series.baseline),
+        "" if series.baseline is None else show(series.baseline),
     )
 
 
 def _show_side_figures(judged: ExpectationVerdict, series: JudgedSeries) -> tuple[str, ...]:
-    base = series.baseline
+    base, show = series.baseline, _choose_form(judged, series)
     looks = [outcome.first for outcome in series.times]
     shows = [show_share(look.samples.detectable) for look in looks]
     return (
-        "" if base is None else _show_value(series, base),
-        _show_value(series, series.value),
+        "" if base is None else show(base),
+        show(series.value),
         f"{float(series.value / base):.4g}" if base else "",
         _show_bounds(judged, series),
         ", ".join(f"{look.p:.2g}" for look in looks),
-        ", ".join(dict.fromkeys(shows)) if shows else _show_spread(series),
+        ", ".join(dict.fromkeys(shows)) if shows else _show_spread(series, show),
     )
 
 
@@ -86,25 +89,41 @@ def _show_verdict(judged: ExpectationVerdict) -> str:
     return judged.verdict
 
 
-def _show_spread(series: JudgedSeries) -> str:
+def _show_spread(series: JudgedSeries, show: Callable[[Fraction], str]) -> str:
     if len(series.values) > 1 and series.is_exact:
         return "exact"
     if series.is_exact:
         return ""
     low, high = min(series.values), max(series.values)
     share = f" ({float((high - low) / series.value) * 100:.2g}%)" if series.value else ""
-    return f"{show_number(low)} to {show_number(high)}{share}"
+    return f"{show(low)} to {show(high)}{share}"
 
 
 def _show_bounds(judged: ExpectationVerdict, series: JudgedSeries) -> str:
-    bounds = read_claim(judged.expectation.that).bounds
+    bounds, show = read_claim(judged.expectation.that).bounds, _choose_form(judged, series)
     pairs = zip(bounds, series.bounds, strict=True)
-    return ", ".join(f"{bound.op} {_show_value(series, value)}" for bound, value in pairs)
+    return ", ".join(f"{bound.op} {show(value)}" for bound, value in pairs)
 
 
-def _show_value(series: JudgedSeries, value: Fraction) -> str:
-    """Times that were compared are in ns."""
-    return format_amount(float(value), "ns") if series.times else show_number(value)
+def _choose_form(judged: ExpectationVerdict, series: JudgedSeries) -> Callable[[Fraction], str]:
+    """How the numbers of a series are shown: times, in ns, in the unit that reads best."""
+    is_time = bool(series.times) or _is_workload_time(read_claim(judged.expectation.that).subject)
+    return _show_duration if is_time else show_number
+
+
+def _is_workload_time(subject: SyntaxNode) -> bool:
+    """Of the workload, or of each of its operations."""
+    match subject:
+        case BinaryOperation(op="/", left=whole, right=Name(id="ops")):
+            return _is_workload_time(whole)
+        case MemberOf(base=Name(id="workload"), name=name):
+            return name in WORKLOAD_TIMES
+        case _:
+            return False
+
+
+def _show_duration(value: Fraction) -> str:
+    return format_amount(float(value), "ns", digits=6)
 
 
 def list_remarks(verdict: CheckVerdict) -> Iterator[str]:

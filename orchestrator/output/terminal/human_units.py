@@ -43,15 +43,15 @@ def format_count(value: int | float | str | None) -> str:
     return value if isinstance(value, str) else f"{int(value):,}"
 
 
-def format_amount(value: float | str | None, unit: str) -> str:
-    """A value in the unit that reads best. Durations are in ns and sizes in bytes, whatever `unit`
-    a plan names for them; any other unit is appended to the number."""
+def format_amount(value: float | str | None, unit: str, digits: int = 3) -> str:
+    """A value in the unit that reads best, with so many digits. Durations are in ns and sizes in
+    bytes, whatever `unit` a plan names for them; any other unit is appended to the number."""
     if value is None or isinstance(value, str):
         return format_count(value)
     if unit in _TIME_UNITS:
-        return _format_scaled(value, _TIMES)
+        return _format_scaled(value, _TIMES, digits)
     if unit in _SIZE_UNITS:
-        return _format_scaled(value, _SIZES)
+        return _format_scaled(value, _SIZES, digits)
     return f"{format_count(value)} {unit}".rstrip()
 
 
@@ -107,7 +107,7 @@ def make_printable(text: object) -> str:
     return printable.make_printable(str(text))
 
 
-def _format_scaled(value: float, units: tuple[tuple[int, str], ...]) -> str:
+def _format_scaled(value: float, units: tuple[tuple[int, str], ...], digits: int) -> str:
     size, name = next(((s, n) for s, n in units if abs(value) >= s), units[-1])
     number = value / size
-    return f"{number:.3g} {name}" if abs(number) < 999.5 else f"{number:,.0f} {name}"
+    return f"{number:.{digits}g} {name}" if abs(number) < 999.5 else f"{number:,.0f} {name}"

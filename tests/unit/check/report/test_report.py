@@ -111,6 +111,22 @@ def test_rows_have_value_spread_bound_and_verdict(
     assert found.is_good == is_good
 
 
+@pytest.mark.parametrize(
+    ("that", "value", "bound"),
+    [
+        ("workload.wall <= 6*us", "5 µs", "<= 6 µs"),
+        ("workload.user / ops <= 1*ms", "300 ns", "<= 1 ms"),
+        ("workload.wall / workload.user <= 20", "16.6667", "<= 20"),
+        ("workload.maxrss <= 5000", "4,096", "<= 5,000"),
+    ],
+)
+def test_times_of_the_workload_have_a_unit_and_their_ratios_none(
+    that: str, value: str, bound: str
+) -> None:
+    [found] = list_rows(judge(that, (1, 1)))
+    assert (found.texts[1], found.texts[3]) == (value, bound)
+
+
 def test_what_went_wrong_is_said_below_the_table() -> None:
     trouble = WorkloadTrouble(stage="setup", message="'false' ended with status 1")
     verdict = judge("write.calls <= 5", (), trouble=trouble)
@@ -223,8 +239,12 @@ def test_the_table_of_two_sides_has_both_their_ratio_and_what_shows() -> None:
     headings = list_headings(verdict)
     time, count = list_rows(verdict)
     shown = dict(zip(headings, time.texts, strict=True))
-    assert (shown["A"], shown["B"], shown["B / A"]) == ("1.01 µs", "1.51 µs", "1.495")
-    assert (shown["bound"], shown["shows"], shown["verdict"]) == ("<= 1.11 µs", "0.526 %", "FAIL")
+    assert (shown["A"], shown["B"], shown["B / A"]) == ("1.0095 µs", "1.5095 µs", "1.495")
+    assert (shown["bound"], shown["shows"], shown["verdict"]) == (
+        "<= 1.11045 µs",
+        "0.526 %",
+        "FAIL",
+    )
     assert 0 < float(shown["p"]) < 0.005
     assert not time.is_good
     shown = dict(zip(headings, count.texts, strict=True))

@@ -45,7 +45,7 @@ def test_each_check_has_a_table_and_each_expectation_a_row() -> None:
 def test_two_sides_have_columns_of_their_own() -> None:
     headings, row = rows(make_summary([sided_report()]))
     assert headings == ["expectation", "A", "B", "B / A", "bound", "p", "shows", "verdict"]
-    assert row[:4] == ["e1", "1.01 µs", "1.51 µs", "1.495"]
+    assert row[:4] == ["e1", "1.0095 µs", "1.5095 µs", "1.495"]
     assert row[-1] == "<strong>FAIL</strong>"
 
 

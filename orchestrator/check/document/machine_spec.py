@@ -12,7 +12,7 @@ _LEAST_MEMORY, _MOST_MEMORY = 256 * _MIB, 64 << 30
 _LEAST_DISK, _MOST_DISK = 8 * _MIB, 16 << 30
 #: What of a workload has no meaning in a machine, and why.
 _UNFIT = {
-    "repeats": "each boot is one repeat: write `machine: {seeds: N}`",
+    "repeats": "each seed is one repeat: write `machine: {seeds: N}`",
     "cpu": "a machine has one CPU",
 }
 

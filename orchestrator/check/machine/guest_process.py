@@ -30,6 +30,7 @@ def _record_facts() -> bytes:
 
 def _measure(packed: bytes) -> bytes:
     from orchestrator.check.machine.answer import write_error, write_measurement
+    from orchestrator.check.machine.waiting import wait_to_be_stored
     from orchestrator.check.measuring.measure import measure_check
     from orchestrator.plan.findings import HostError, PlanError
     from orchestrator.run.options import RunOptions
@@ -44,6 +45,7 @@ def _measure(packed: bytes) -> bytes:
                 signals,
                 options=RunOptions(notify=print),
                 environment=job.environment,
+                before_repeats=wait_to_be_stored,
             )
         except (PlanError, HostError) as error:
             return write_error(error)

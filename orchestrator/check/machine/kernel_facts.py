@@ -12,7 +12,8 @@ from orchestrator.kernel.features import TABLE
 from orchestrator.kernel.recording import FORMAT, RecordingError
 from orchestrator.lab.image.file_tree import FileTree
 from orchestrator.lab.kernels import cache_directory
-from orchestrator.lab.machine import MachineSettings, read_qemu_version, run_machine
+from orchestrator.lab.machine import run_machine
+from orchestrator.lab.machine_command import MachineSettings, read_qemu_version
 from orchestrator.lab.machine_kernel import MachineKernel
 
 __all__ = ["read_machine_facts"]

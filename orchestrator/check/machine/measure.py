@@ -1,7 +1,9 @@
-"""Measuring a check in the deterministic machine: one boot for each seed."""
+"""Measuring a check in the deterministic machine: one boot, which is stored before the
+first repeat, and from there on each seed."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from orchestrator.backends import compiled
@@ -17,14 +19,12 @@ from orchestrator.check.measuring.repeater import Interrupted
 from orchestrator.check.model import Check, MachineSpec
 from orchestrator.lab.errors import LabError
 from orchestrator.lab.image.file_tree import FileTree
-from orchestrator.lab.machine import (
-    MachineCancelled,
-    MachineSettings,
-    read_qemu_version,
-    run_machine,
-)
+from orchestrator.lab.machine import MachineRun
+from orchestrator.lab.machine_command import MachineSettings, read_qemu_version
 from orchestrator.lab.machine_image import RamDisk, add_disk, make_machine_tree
 from orchestrator.lab.machine_kernel import MachineKernel, find_machine_kernel
+from orchestrator.lab.machine_process import MachineCancelled
+from orchestrator.lab.snapshot.stored_machine import store_machine
 from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.policy.model import Policy
 from orchestrator.run.prepare import Prepared
@@ -101,7 +101,7 @@ def _make_base(spec: MachineSpec, kernel: MachineKernel) -> FileTree:
 def _make_key(spec: MachineSpec, kernel: MachineKernel, base: FileTree) -> str:
     return (
         f"qemu {read_qemu_version()}, kernel {kernel.identity}, image {base.digest()[:40]}, "
-        f"memory {spec.memory}, disk {spec.disk}, seeds {spec.seeds}"
+        f"memory {spec.memory}, disk {spec.disk}, stored, seeds {spec.seeds}"
     )
 
 
@@ -112,21 +112,21 @@ def measure_in_machine(
     environment: Mapping[str, str],
     on_repeat: Callable[[RepeatProgress], None] = lambda _progress: None,
 ) -> Measurement:
-    """The repeats of all seeds, a boot for each. Where the workload fails, there are no
-    further ones.
+    """The repeats of all seeds, of one boot. Where the workload fails, there are no further
+    ones.
 
     Raises Interrupted; PlanError; HostError where the plan cannot be attached in the machine, or
     the machine was lost.
     """
     try:
         tree = _make_tree(machine, environment)
-        image = tree.pack()
         measured: list[Measurement] = []
-        for seed in range(1, machine.spec.seeds + 1):
-            measured.append(_boot(machine, image, seed, signals))
-            _report_repeats(machine, measured, on_repeat)
-            if measured[-1].trouble is not None:
-                break
+        with closing(_run_seeds(machine, tree.pack(), signals)) as runs:
+            for run in runs:
+                measured.append(_read_measurement(machine, run))
+                _report_repeats(machine, measured, on_repeat)
+                if measured[-1].trouble is not None:
+                    break
     except MachineCancelled:
         assert signals.received is not None
         raise Interrupted(signals.received) from None
@@ -151,11 +151,25 @@ def _make_tree(machine: PreparedMachine, environment: Mapping[str, str]) -> File
     return tree
 
 
-def _boot(machine: PreparedMachine, image: bytes, seed: int, signals: Signals) -> Measurement:
-    settings = replace(machine.settings, seed=seed)
-    run = run_machine(
-        settings, image, _limit_time(machine.check), lambda: signals.received is not None
-    )
+def _run_seeds(
+    machine: PreparedMachine, image: bytes, signals: Signals
+) -> Generator[MachineRun, None, None]:
+    """A run for each seed; one alone where the machine ends before it can be stored, because the
+    plan cannot be attached, or a warm-up fails."""
+
+    def is_cancelled() -> bool:
+        return signals.received is not None
+
+    limit_s = _limit_time(machine.check)
+    with store_machine(machine.settings, image, limit_s, is_cancelled) as stored:
+        if stored.early is not None:
+            yield stored.early
+            return
+        for seed in range(1, machine.spec.seeds + 1):
+            yield stored.go_on(seed, limit_s, is_cancelled)
+
+
+def _read_measurement(machine: PreparedMachine, run: MachineRun) -> Measurement:
     try:
         return read_answer(run.result)
     except (PlanError, HostError) as error:

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.check.measurement import Measurement, Repeat, WorkloadTrouble
-from orchestrator.check.measuring.commands import CommandMaker
 from orchestrator.check.measuring.environment import describe_environment
 from orchestrator.check.measuring.identity import identify_metrics, identify_probes
-from orchestrator.check.measuring.repeater import Repeater, WorkloadFailed
-from orchestrator.check.measuring.stage import set_stage
+from orchestrator.check.measuring.repeater import WorkloadFailed
+from orchestrator.check.measuring.stage import Stage, set_stage
 from orchestrator.check.measuring.turns import list_turns
 from orchestrator.check.model import Check
 from orchestrator.kernel.facts import KernelFacts
@@ -64,9 +63,11 @@ def measure_check(  # noqa: PLR0913  # what a measurement takes, each by its nam
     options: RunOptions,
     on_repeat: Callable[[RepeatProgress], None] = lambda _progress: None,
     environment: Mapping[str, str] = os.environ,
+    before_repeats: Callable[[], None] = lambda: None,
 ) -> Measurement:
     """Repeat the workload of a check, its plan as `prepare_check` made it. `signals`, entered, end
-    it. Where the workload fails, what was measured until then is returned, with the trouble.
+    it; `before_repeats` is called once, before the first repeat that counts. Where the workload
+    fails, what was measured until then is returned, with the trouble.
 
     Raises Interrupted; PlanError for a command that is not there; HostError where the plan cannot
     be attached; CleanupFailed. No process and nothing in the kernel is left by any of them.
@@ -78,6 +79,7 @@ def measure_check(  # noqa: PLR0913  # what a measurement takes, each by its nam
         options=options,
         on_repeat=on_repeat,
         environment=environment,
+        before_repeats=before_repeats,
     )
     return measurement
 
@@ -90,6 +92,7 @@ def measure_sides(  # noqa: PLR0913  # what a measurement takes, each by its nam
     options: RunOptions,
     on_repeat: Callable[[RepeatProgress], None] = lambda _progress: None,
     environment: Mapping[str, str] = os.environ,
+    before_repeats: Callable[[], None] = lambda: None,
 ) -> tuple[Measurement, ...]:
     """Repeat the workloads of one check with different values of its params, in turns (ABBA): one
     measurement for each side. Where one fails, no other goes on. Otherwise as `measure_check`."""
@@ -98,7 +101,7 @@ def measure_sides(  # noqa: PLR0913  # what a measurement takes, each by its nam
         session = stage.probes.session
         program = prepared.choice.artifact.program
         identities = identify_probes(program, session.attached, session.skipped)
-        _collect(sides[0], stage.repeater, stage.makers, collected, on_repeat)
+        _collect(sides[0], stage, collected, on_repeat, before_repeats)
     metrics = identify_metrics(prepared.plan, program)
     described = describe_environment(prepared, sides[0].here)
     return tuple(
@@ -114,20 +117,19 @@ def measure_sides(  # noqa: PLR0913  # what a measurement takes, each by its nam
     )
 
 
-#: By the number of operations.
-_Makers = Mapping[int, CommandMaker]
-
-
 def _collect(
     check: Check,
-    repeater: Repeater,
-    makers: Sequence[_Makers],
+    stage: Stage,
     collected: Sequence[_Collected],
     on_repeat: Callable[[RepeatProgress], None],
+    before_repeats: Callable[[], None],
 ) -> None:
-    workload = check.workload
+    workload, repeater, makers = check.workload, stage.repeater, stage.makers
     turns = list_turns(workload, len(makers))
+    warmups = sum(turn.is_warmup for turn in turns)
     for number, turn in enumerate(turns, 1):
+        if number == warmups + 1:
+            before_repeats()
         side = collected[turn.side]
         with _noting_trouble(side):
             repeat = repeater.repeat(makers[turn.side][turn.ops], turn.ops)

@@ -195,9 +195,9 @@ CODES: tuple[FindingCode, ...] = (
         title="no meaning in a machine",
         meaning=(
             "A deterministic machine has one CPU, and repeating in it would give the same figures "
-            "again: each of its boots, which differ in their random numbers, is one repeat."
+            "again: each of its seeds, which differ in their random numbers, is one repeat."
         ),
-        cure="Leave it out; `machine: {seeds: N}` says how many boots there are.",
+        cure="Leave it out; `machine: {seeds: N}` says how many there are.",
         example=_check("sync.calls == 0", workload="run: [make]\n  repeats: 5")
         + "machine: {kernel: debian:6.1}\n",
     ),

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.lab import machine
+from orchestrator.lab import machine_command
 from orchestrator.lab.errors import GuestLost, LabError
-from orchestrator.lab.machine import MachineSettings, run_machine
+from orchestrator.lab.machine import run_machine
+from orchestrator.lab.machine_command import MachineSettings
 from orchestrator.output.framed_bytes import frame_bytes
 
 SETTINGS = MachineSettings(vmlinux=Path("vmlinux"))
@@ -17,7 +18,7 @@ SETTINGS = MachineSettings(vmlinux=Path("vmlinux"))
 def qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A stand-in for QEMU: a script that a test fills in; `result` is its second serial line."""
     script = tmp_path / "qemu-system-x86_64"
-    monkeypatch.setattr(machine, "_QEMU", str(script))
+    monkeypatch.setattr(machine_command, "_QEMU", str(script))
     return script
 
 
@@ -28,7 +29,7 @@ def play(script: Path, lines: str) -> None:
     find = "for word; do case $word in file,*) result=${word##*path=};; esac; done\n"
     script.write_text(start + find + lines)
     script.chmod(stat.S_IRWXU)
-    machine.read_qemu_version.cache_clear()
+    machine_command.read_qemu_version.cache_clear()
 
 
 def test_the_result_is_what_the_program_wrote(qemu: Path, tmp_path: Path) -> None:
@@ -88,6 +89,6 @@ def test_an_image_that_does_not_fit_into_memory_is_refused(qemu: Path) -> None:
 
 
 def test_a_missing_qemu_is_named(qemu: Path) -> None:
-    machine.read_qemu_version.cache_clear()
+    machine_command.read_qemu_version.cache_clear()
     with pytest.raises(LabError, match="install the package qemu-system-x86"):
         run_machine(SETTINGS, b"", 60)

@@ -14,6 +14,7 @@ from orchestrator.lab.machine_image import make_machine_tree
 #: What the program imports once it has a job, and while it attaches and counts.
 MODULES = (
     "orchestrator.check.machine.guest_process",
+    "orchestrator.check.machine.waiting",
     "orchestrator.check.machine.answer",
     "orchestrator.check.measuring.measure",
     "orchestrator.backends.compiled",

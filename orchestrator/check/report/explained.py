@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from fractions import Fraction
 from typing import Any
 
 from orchestrator.check.explanation.model import Explanation, GrownCell
 from orchestrator.check.model import Check
+from orchestrator.check.report.numbers import number_from
 from orchestrator.check.verdict.wording import show_number
 
 __all__ = ["CELL_HEADINGS", "explained_fields", "list_cell_rows", "list_record_lines"]
@@ -38,14 +38,10 @@ def _cell_fields(cell: GrownCell) -> dict[str, Any]:
             name: list(part) if isinstance(part, tuple) else part for name, part in cell.key.items()
         },
         "names": dict(cell.names),
-        "value": _number(cell.value),
-        "before": None if cell.before is None else _number(cell.before),
-        "growth": None if cell.growth is None else _number(cell.growth),
+        "value": number_from(cell.value),
+        "before": None if cell.before is None else number_from(cell.before),
+        "growth": None if cell.growth is None else number_from(cell.growth),
     }
-
-
-def _number(value: Fraction) -> int | float:
-    return value.numerator if value.denominator == 1 else float(value)
 
 
 # ---------------------------------------------------------------- for people

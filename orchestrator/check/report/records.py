@@ -3,12 +3,12 @@
 import math
 import signal
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 from orchestrator.check.measurement import CommandEnd
 from orchestrator.check.measuring.measure import RepeatProgress
 from orchestrator.check.model import Check
+from orchestrator.check.report.numbers import number_from
 from orchestrator.check.sides import SIDE_NAMES, SideChoice
 from orchestrator.check.times.looks import TimeOutcome
 from orchestrator.check.times.samples import TimeSamples
@@ -105,10 +105,10 @@ def verdict_fields(check: Check, judged: ExpectationVerdict) -> dict[str, Any]:
 def _series_fields(series: JudgedSeries) -> dict[str, Any]:
     return {
         "label": series.label,
-        "values": [_number(value) for value in series.values],
-        "value": _number(series.value),
-        "bounds": [_number(value) for value in series.bounds],
-        "baseline": None if series.baseline is None else _number(series.baseline),
+        "values": [number_from(value) for value in series.values],
+        "value": number_from(series.value),
+        "bounds": [number_from(value) for value in series.bounds],
+        "baseline": None if series.baseline is None else number_from(series.baseline),
         "exact": series.is_exact,
         "holds": series.holds,
         "varies": series.varies,
@@ -121,8 +121,8 @@ def _times_fields(outcome: TimeOutcome) -> dict[str, Any]:
     look, again = outcome.first, outcome.again
     samples = look.samples
     return {
-        "a": _number(samples.base_median),
-        "b": _number(samples.candidate_median),
+        "a": number_from(samples.base_median),
+        "b": number_from(samples.candidate_median),
         "ratio": _ratio(samples),
         "p": look.p,
         "repeats": samples.repeats,
@@ -138,11 +138,6 @@ def _times_fields(outcome: TimeOutcome) -> dict[str, Any]:
 
 def _ratio(samples: TimeSamples) -> float | None:
     return None if samples.ratio is None else float(samples.ratio)
-
-
-def _number(value: Fraction) -> int | float:
-    """Whole numbers exactly; others as near as a float is."""
-    return value.numerator if value.denominator == 1 else float(value)
 
 
 def finished_fields(

@@ -25,6 +25,7 @@ from orchestrator.check.report.records import (
 from orchestrator.check.report.rows import list_headings, list_remarks, list_rows
 from orchestrator.check.verdict.judge import judge_check
 from orchestrator.check.verdict.model import CheckVerdict
+from orchestrator.output.text import dump_json
 from tests.support.checks import good_check
 from tests.support.measurements import measured, repeat
 from tests.support.paths import ROOT
@@ -72,6 +73,14 @@ def test_records_are_as_the_schema_says(that: str, values: Sequence[Any]) -> Non
     finished = finished_fields(verdict, exit_codes=codes, baseline=None, duration_ns=5)
     require_valid("check.finished", finished)
     assert sum(finished["verdicts"].values()) == 1
+
+
+def test_a_figure_beyond_64_bits_is_a_record_too() -> None:
+    """JSON's integers end there for those who read and write it."""
+    verdict = judge("write.calls * 2305843009213693952 * 16 >= 0", (4,))
+    [judged] = verdict.expectations
+    line = dump_json(verdict_fields(verdict.check, judged))
+    assert json.loads(line)["series"][0]["value"] == 4.0 * 2**65
 
 
 @pytest.mark.parametrize(

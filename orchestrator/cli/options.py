@@ -61,6 +61,16 @@ def add_policy_option(options: Options) -> None:
     )
 
 
+def add_backend_option(options: argparse._ActionsContainer) -> None:
+    """--backend, which chooses how to attach."""
+    options.add_argument(
+        "--backend",
+        choices=("auto", *BACKEND_DESCRIPTORS),
+        default="auto",
+        help="how to attach; auto (the default) takes the first that supports the plan",
+    )
+
+
 def add_plan_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """PLAN, what may be changed of it, its policies and its backend; returns their group."""
     parser.add_argument(
@@ -69,12 +79,7 @@ def add_plan_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup
     plan = parser.add_argument_group("plan options")
     add_override_options(plan)
     add_policy_option(plan)
-    plan.add_argument(
-        "--backend",
-        choices=("auto", *BACKEND_DESCRIPTORS),
-        default="auto",
-        help="how to attach; auto (the default) takes the first that supports the plan",
-    )
+    add_backend_option(plan)
     return plan
 
 

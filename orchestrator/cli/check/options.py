@@ -2,9 +2,8 @@
 
 import argparse
 
-from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
 from orchestrator.check.sides import SideChoice
-from orchestrator.cli.options import add_policy_option
+from orchestrator.cli.options import add_backend_option, add_policy_option
 
 EPILOG = """\
 A check says what a workload may do, and is a file next to the code that it is about:
@@ -88,12 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_report_options(parser)
     add_policy_option(parser)
-    parser.add_argument(
-        "--backend",
-        choices=("auto", *BACKEND_DESCRIPTORS),
-        default="auto",
-        help="how to attach; auto (the default) takes the first that supports the plan",
-    )
+    add_backend_option(parser)
 
 
 def _add_report_options(parser: argparse.ArgumentParser) -> None:

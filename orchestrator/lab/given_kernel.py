@@ -6,7 +6,7 @@ from pathlib import Path
 
 from orchestrator.lab.errors import LabError
 from orchestrator.lab.kernels import KERNELS, Kernel, fetch
-from orchestrator.lab.vmlinux import ELF_MAGIC, HEADER_MAGIC
+from orchestrator.lab.vmlinux import ELF_MAGIC, is_boot_image
 
 DISTRIBUTION = "debian:"
 MODULES = Path("/lib/modules")
@@ -60,7 +60,7 @@ def release_of(image: bytes) -> str | None:
     if image.startswith(ELF_MAGIC):
         found = re.search(rb"Linux version ([\w.+~-]{1,64}) \(", image)
         return found[1].decode() if found else None
-    if image[HEADER_MAGIC : HEADER_MAGIC + 4] != b"HdrS":
+    if not is_boot_image(image):
         return None
     (pointer,) = struct.unpack_from("<H", image, _VERSION_POINTER)
     start = pointer + _BOOT_SECTOR

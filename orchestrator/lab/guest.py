@@ -8,7 +8,6 @@ files as well: what it writes stays in its memory, and /tmp and /var/tmp are the
 
 import os
 import platform
-import re
 import selectors
 import shlex
 import shutil
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from orchestrator.lab import initramfs
+from orchestrator.lab.console import describe_loss, read_console
 from orchestrator.lab.errors import GuestLost, LabError
 from orchestrator.lab.kernels import Kernel
 from orchestrator.lab.modules import load_order
@@ -191,7 +191,7 @@ def _watch(
     if observer is not None:
         observer.look()
     return _Watched(
-        console=console.decode(errors="replace").replace("\r", ""),
+        console=read_console(console),
         timed_out=timed_out,
         boot_seconds=boot_seconds,
         wall_seconds=time.monotonic() - start,
@@ -224,8 +224,10 @@ def _outcome(report: Path, watched: _Watched, timeout_s: float) -> GuestResult:
 
 def _why_lost(watched: _Watched, timeout_s: float) -> str:
     stage = "before the job started" if watched.boot_seconds is None else "during the job"
-    if watched.timed_out:
-        return f"no end within {timeout_s:g} s ({stage})"
-    if panic := re.search(r"Kernel panic - not syncing: (.*)", watched.console):
-        return f"the kernel panicked {stage}: {panic[1]}"
-    return f"the machine stopped {stage} after {watched.wall_seconds:.1f} s"
+    return describe_loss(
+        watched.console,
+        stage=stage,
+        is_late=watched.timed_out,
+        timeout_s=timeout_s,
+        wall_seconds=watched.wall_seconds,
+    )

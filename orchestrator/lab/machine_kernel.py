@@ -6,13 +6,13 @@ from pathlib import Path
 
 from orchestrator.binaries.elf_image import ElfError, Image, read_notes
 from orchestrator.lab.errors import LabError
+from orchestrator.lab.given_kernel import DISTRIBUTION
 from orchestrator.lab.kernels import KERNELS, fetch
+from orchestrator.lab.vmlinux import SECTOR, is_boot_image
 
 __all__ = ["MachineKernel", "find_machine_kernel"]
 
-_DISTRIBUTION = "debian:"
 _BUILD_ID = (b"GNU", 3)  # NT_GNU_BUILD_ID
-_SETUP_MAGIC_AT, _SETUP_MAGIC = 0x202, b"HdrS"  # Documentation/arch/x86/boot.rst
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +28,10 @@ class MachineKernel:
 def find_machine_kernel(name: str, here: Path) -> MachineKernel:
     """The kernel `debian:SERIES`, fetched if it is not there, or the one in a file, a path from
     `here`; its modules are next to it. Raises LabError for one that there is not."""
-    if name.startswith(_DISTRIBUTION):
-        series = name.removeprefix(_DISTRIBUTION)
+    if name.startswith(DISTRIBUTION):
+        series = name.removeprefix(DISTRIBUTION)
         if series not in KERNELS:
-            known = ", ".join(f"{_DISTRIBUTION}{one}" for one in KERNELS)
+            known = ", ".join(f"{DISTRIBUTION}{one}" for one in KERNELS)
             raise LabError(f"there is no kernel {name!r}: known are {known}, and paths of images")
         kernel = fetch(series)
         return MachineKernel(
@@ -39,7 +39,7 @@ def find_machine_kernel(name: str, here: Path) -> MachineKernel:
         )
     image = here / name
     if not image.is_file():
-        raise LabError(f"the kernel {str(image)!r} is not there: name {_DISTRIBUTION}6.1 or a file")
+        raise LabError(f"the kernel {str(image)!r} is not there: name {DISTRIBUTION}6.1 or a file")
     has_modules = (image.parent / "modules.builtin").is_file()
     return MachineKernel(
         image=image, modules=image.parent if has_modules else None, identity=_identify(image)
@@ -62,6 +62,5 @@ def _identify(path: Path) -> str:
 
 def _require_boot_image(path: Path) -> None:
     with path.open("rb") as file:
-        file.seek(_SETUP_MAGIC_AT)
-        if file.read(len(_SETUP_MAGIC)) != _SETUP_MAGIC:
+        if not is_boot_image(file.read(SECTOR * 2)):
             raise LabError(f"{str(path)!r} is neither a vmlinux nor a bzImage")

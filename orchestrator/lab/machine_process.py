@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from orchestrator.lab.console import describe_loss, read_console
 from orchestrator.lab.errors import GuestLost, LabError
 from orchestrator.lab.machine_monitor import MachineMonitor
 
 __all__ = ["MachineCancelled", "MachineProcess", "Patience"]
 
 _STARTS = b"probeplan-machine: program starts"
-_LOOK_S = 0.25
+_LOOK_S, _PAUSE_S = 0.25, 0.01
 
 
 class MachineCancelled(LabError):
@@ -80,7 +81,7 @@ class MachineProcess:
     @property
     def console(self) -> str:
         """What the machine, and QEMU, have printed so far."""
-        return self._console.decode(errors="replace").replace("\r", "")
+        return read_console(self._console)
 
     @property
     def wall_seconds(self) -> float:
@@ -165,15 +166,19 @@ class MachineProcess:
     def _describe_loss(self, given: bytes) -> str:
         has_started = self.boot_seconds is not None
         stage = "with its program" if has_started else "before its program started"
-        if self.is_late:
-            return f"no end within {self.patience.timeout_s:g} s ({stage})"
-        console = self.console
-        if panic := re.search(r"Kernel panic - not syncing: (.*)", console):
-            return f"the kernel panicked {stage}: {panic[1]}"
-        if stopped := re.search(r"probeplan-machine: (failed: .*|program ended with \d+)", console):
-            damaged = " and a damaged result" if given else " and no result"
-            return f"{stopped[1]}{damaged if has_started else ''}"
-        return f"the machine stopped {stage} after {self.wall_seconds:.1f} s"
+        return describe_loss(
+            self.console,
+            stage=stage,
+            is_late=self.is_late,
+            timeout_s=self.patience.timeout_s,
+            wall_seconds=self.wall_seconds,
+            said=self._describe_program(given if has_started else None),
+        )
 
-
-_PAUSE_S = 0.01
+    def _describe_program(self, given: bytes | None) -> str:
+        """What the machine's first process says of its program; "" where it says nothing."""
+        stopped = re.search(r"probeplan-machine: (failed: .*|program ended with \d+)", self.console)
+        if stopped is None:
+            return ""
+        damaged = "" if given is None else " and a damaged result" if given else " and no result"
+        return f"{stopped[1]}{damaged}"

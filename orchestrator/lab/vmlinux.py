@@ -21,6 +21,11 @@ SECTOR = 512
 ELF_MAGIC = b"\x7fELF"
 
 
+def is_boot_image(start: bytes) -> bool:
+    """Whether a file that begins so (two sectors are enough) is a bzImage."""
+    return start[HEADER_MAGIC : HEADER_MAGIC + 4] == b"HdrS"
+
+
 def _gzip(data: bytes) -> bytes:
     return zlib.decompressobj(wbits=31).decompress(data)  # 31: a gzip header, any window
 
@@ -88,7 +93,7 @@ def extract_vmlinux(vmlinuz: bytes) -> bytes:
 
 
 def _payload(vmlinuz: bytes) -> bytes:
-    if vmlinuz[HEADER_MAGIC : HEADER_MAGIC + 4] != b"HdrS":
+    if not is_boot_image(vmlinuz):
         raise LabError("this is no x86 bzImage: the boot header's `HdrS` is missing")
     (version,) = struct.unpack_from("<H", vmlinuz, VERSION)
     if version < PAYLOAD_FIELDS_SINCE:

@@ -7,7 +7,9 @@ Directories and links are as for safe_open. What is no regular file (a pipe, a t
 import errno
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from orchestrator.output.safe_open import (
     DirectoryEntry,
@@ -16,7 +18,7 @@ from orchestrator.output.safe_open import (
     resolve_entry,
 )
 
-__all__ = ["check_replaceable", "replace_file"]
+__all__ = ["check_replaceable", "replace_file", "replace_in_folder"]
 
 _MODE = 0o644
 
@@ -27,7 +29,7 @@ def check_replaceable(path: str | os.PathLike[str]) -> None:
     place = resolve_entry(path)
     try:
         if _is_replaced(place, path):
-            name, file = _make_temporary(place)
+            name, file = _make_temporary(place.parent)
             os.close(file)
             os.unlink(name, dir_fd=place.parent)
         elif not _is_pipe(place):
@@ -44,7 +46,7 @@ def replace_file(path: str | os.PathLike[str], content: bytes) -> None:
     place = resolve_entry(path)
     try:
         if _is_replaced(place, path):
-            _replace(place, content)
+            replace_in_folder(place.parent, place.name, content, partial(_keep_mode, place))
         else:
             with os.fdopen(open_for_append(path), "wb") as target:
                 target.write(content)
@@ -70,25 +72,30 @@ def _is_pipe(place: DirectoryEntry) -> bool:
     return status is not None and stat.S_ISFIFO(status.st_mode)
 
 
-def _replace(place: DirectoryEntry, content: bytes) -> None:
-    name, file = _make_temporary(place)
+def replace_in_folder(
+    folder: int, name: str, content: bytes, prepare: Callable[[int], None]
+) -> None:
+    """Write a new file in an open folder and give it the name; what has the name now, a link too,
+    is replaced and not followed. `prepare` gets the new file's descriptor while it is empty. Raises
+    OSError, and what `prepare` raises; then nothing has changed."""
+    temporary, file = _make_temporary(folder)
     try:
         with os.fdopen(file, "wb") as target:
-            _keep_mode(place, file)
+            prepare(file)
             target.write(content)
             target.flush()
             os.fsync(file)
-        os.rename(name, place.name, src_dir_fd=place.parent, dst_dir_fd=place.parent)
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with suppress(OSError):
-            os.unlink(name, dir_fd=place.parent)
+            os.unlink(temporary, dir_fd=folder)
         raise
 
 
-def _make_temporary(place: DirectoryEntry) -> tuple[str, int]:
+def _make_temporary(folder: int) -> tuple[str, int]:
     name = f".probeplan.{os.getpid()}.{os.urandom(4).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    return name, os.open(name, flags, _MODE, dir_fd=place.parent)
+    return name, os.open(name, flags, _MODE, dir_fd=folder)
 
 
 def _keep_mode(place: DirectoryEntry, file: int) -> None:

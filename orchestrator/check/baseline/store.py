@@ -10,7 +10,8 @@ import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from orchestrator.check.baseline.model import Baseline
@@ -20,6 +21,7 @@ from orchestrator.check.baseline.text import (
     parse_baseline,
     show_baseline,
 )
+from orchestrator.output.replace_file import replace_in_folder
 from orchestrator.output.safe_open import give_to_owner_of
 from orchestrator.plan.findings import PlanError, Position, plan_error
 
@@ -56,7 +58,9 @@ def change_baseline(path: Path, change: Callable[[Baseline | None], Baseline]) -
             changed = change(stored)
             if changed == stored:
                 return False
-            _replace(folder, path, show_baseline(changed).encode())
+            text = show_baseline(changed).encode()
+            replace_in_folder(folder, path.name, text, partial(give_to_owner_of, folder))
+            os.fsync(folder)
             return True
     except OSError as error:
         raise _refuse_access(path, "written", error) from None
@@ -105,26 +109,6 @@ def _parse(text: bytes, path: Path) -> Baseline:
         raise plan_error("PP221", message, Position(file=str(path)), hint) from None
     except UnreadableBaseline as error:
         raise _refuse_text(path, str(error)) from None
-
-
-def _replace(folder: int, path: Path, text: bytes) -> None:
-    """Write a new file in the folder and give it the name; what has the name now, a link too, is
-    replaced and not followed."""
-    temporary = f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    file = os.open(temporary, flags, 0o644, dir_fd=folder)
-    try:
-        with os.fdopen(file, "wb") as target:
-            give_to_owner_of(folder, file)
-            target.write(text)
-            target.flush()
-            os.fsync(file)
-        os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary, dir_fd=folder)
-        raise
-    os.fsync(folder)
 
 
 # ---------------------------------------------------------------- refusals

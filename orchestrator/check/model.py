@@ -19,6 +19,7 @@ __all__ = ["Argv", "Check", "Expectation", "MachineSpec", "RepeatChoice", "Serve
 Argv = tuple[str, ...]
 #: Which of the repeats' values is judged.
 RepeatChoice = Literal["median", "min", "max"]
+_BEYOND_TIMEOUT_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,11 @@ class Workload:
     steady: bool = True
     witness: Argv = ()
     position: Position = NOWHERE
+
+    @property
+    def longest_stretch_ns(self) -> int:
+        """How long a command is counted at the most: a little longer than it may take."""
+        return self.timeout_ns + _BEYOND_TIMEOUT_NS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,6 @@ from orchestrator.run.signals import Signals
 
 __all__ = ["record_again"]
 
-_BEYOND_TIMEOUT_NS = 1_000_000_000
 _ONLY_OWN = (
     "the policies of this host allow only the plan's own records, and it makes none of these events"
 )
@@ -170,7 +169,7 @@ class _Preparing:
             self.check.plan,
             self.references,
             extra=extra,
-            duration_ns=self.check.workload.timeout_ns + _BEYOND_TIMEOUT_NS,
+            duration_ns=self.check.workload.longest_stretch_ns,
             only_recorded=bool(self.policies),
         )
         return prepare(plan, self.facts, self.policies, backend=self.backend, follow_children=True)

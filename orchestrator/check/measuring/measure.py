@@ -25,8 +25,6 @@ from orchestrator.run.standing.silence import make_silent
 
 __all__ = ["RepeatProgress", "measure_check", "measure_sides", "prepare_check"]
 
-_BEYOND_TIMEOUT_NS = 1_000_000_000
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepeatProgress:
@@ -51,7 +49,7 @@ def prepare_check(
     check: Check, facts: KernelFacts, policies: Sequence[Policy], *, backend: str = "auto"
 ) -> Prepared:
     """The plan of a check ready to be attached, with its metrics alone. Raises as `prepare`."""
-    plan = make_silent(check.plan, check.workload.timeout_ns + _BEYOND_TIMEOUT_NS)
+    plan = make_silent(check.plan, check.workload.longest_stretch_ns)
     return prepare(plan, facts, policies, backend=backend, follow_children=True)
 
 

@@ -7,8 +7,10 @@ from orchestrator.check.baseline.model import (
     Baseline,
     BaselineEntry,
     EntryKey,
+    RecordedProbe,
     key_of_measurement,
 )
+from orchestrator.check.measurement import ProbeIdentity
 from orchestrator.check.verdict.validity import Evidence
 
 __all__ = ["COMPARISON_RULES", "Recorded", "find_recorded", "list_mismatches"]
@@ -81,12 +83,8 @@ def find_redefinition(recorded: Recorded) -> Iterator[str]:
 
 def find_other_alternative(recorded: Recorded) -> Iterator[str]:
     """Another attach point than the baseline's was measured."""
-    if recorded.entry is None:
-        return
-    for name in recorded.evidence.reads:
-        stored = recorded.entry.probes.get(name)
-        probe = recorded.evidence.measurement.probes.get(name)
-        if stored is not None and probe is not None and stored.alternative != probe.alternative:
+    for name, stored, probe in _pair_probes(recorded):
+        if stored.alternative != probe.alternative:
             yield (
                 f"{name} is attached at {probe.alternative}, and was at {stored.alternative} when "
                 f"the baseline was recorded: record it again with `{recorded.command} all`"
@@ -95,17 +93,26 @@ def find_other_alternative(recorded: Recorded) -> Iterator[str]:
 
 def find_other_mechanism(recorded: Recorded) -> Iterator[str]:
     """In a machine, what a probe costs is in the figures."""
-    if recorded.entry is None or not recorded.key.machine:
+    if not recorded.key.machine:
         return
-    for name in recorded.evidence.reads:
-        stored = recorded.entry.probes.get(name)
-        probe = recorded.evidence.measurement.probes.get(name)
-        if stored is not None and probe is not None and stored.mechanisms != probe.mechanisms:
+    for name, stored, probe in _pair_probes(recorded):
+        if stored.mechanisms != probe.mechanisms:
             yield (
                 f"{name} is attached by {', '.join(probe.mechanisms)}, and was by "
                 f"{', '.join(stored.mechanisms)} when the baseline was recorded: record it again "
                 f"with `{recorded.command} all`"
             )
+
+
+def _pair_probes(recorded: Recorded) -> Iterator[tuple[str, RecordedProbe, ProbeIdentity]]:
+    """The probes that are read and were recorded: as they were attached then, and are now."""
+    if recorded.entry is None:
+        return
+    for name in recorded.evidence.reads:
+        stored = recorded.entry.probes.get(name)
+        probe = recorded.evidence.measurement.probes.get(name)
+        if stored is not None and probe is not None:
+            yield name, stored, probe
 
 
 COMPARISON_RULES: tuple[Callable[[Recorded], Iterator[str]], ...] = (

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.check.measuring.measure import RepeatProgress
     from orchestrator.check.model import Check
     from orchestrator.check.report.check_report import CheckReport
+    from orchestrator.check.sides import SideChoice
     from orchestrator.check.verdict.model import CheckVerdict
     from orchestrator.run.prepare import Prepared
     from orchestrator.run.signals import Signals
@@ -103,17 +104,13 @@ class Invocation:
 
     def _measure(self, check: "Check", output: RunOutput) -> "Measurement":
         from orchestrator.check.measuring.measure import measure_check, prepare_check
-        from orchestrator.check.report.records import repeat_fields, started_fields
+        from orchestrator.check.report.records import repeat_fields
         from orchestrator.run.options import RunOptions
 
         line = RepeatLine(check.name)
 
         def on_start(prepared: "Prepared") -> None:
-            for doubt in prepared.program.doubts:
-                print_error(str(doubt))
-            backend, acceptances = prepared.choice.artifact.backend, prepared.acceptances
-            started = started_fields(check, backend, acceptances=acceptances)
-            output.write_record("check.started", "info", **started)
+            write_started(output, check, prepared)
 
         def on_repeat(done: "RepeatProgress") -> None:
             output.write_record("check.repeat", "info", **repeat_fields(check, done))
@@ -182,6 +179,19 @@ class Invocation:
                 stored, check.name, measurement, recorded, self.args.update
             ),
         )
+
+
+def write_started(
+    output: RunOutput, check: "Check", prepared: "Prepared", sides: "SideChoice | None" = None
+) -> None:
+    """The record of the beginning; and what is doubtful about the plan, for people."""
+    from orchestrator.check.report.records import started_fields
+
+    for doubt in prepared.program.doubts:
+        print_error(str(doubt))
+    backend = prepared.choice.artifact.backend
+    fields = started_fields(check, backend, sides, prepared.acceptances)
+    output.write_record("check.started", "info", **fields)
 
 
 def write_verdicts(output: RunOutput, verdict: "CheckVerdict") -> None:

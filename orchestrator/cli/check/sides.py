@@ -11,9 +11,10 @@ from orchestrator.cli.check.display import RepeatLine, print_verdict
 from orchestrator.cli.check.invocation import (
     Invocation,
     write_finished,
+    write_started,
     write_verdicts,
 )
-from orchestrator.cli.messages import print_error, print_message
+from orchestrator.cli.messages import print_message
 from orchestrator.output.run_output import RunOutput
 
 if TYPE_CHECKING:
@@ -121,15 +122,9 @@ class _Course:
 
     def _start(self, prepared: "Prepared") -> RunOutput:
         """Report once that the check begins."""
-        from orchestrator.check.report.records import started_fields
-
-        for doubt in prepared.program.doubts:
-            print_error(str(doubt))
         check = self._sides.candidate
         output = self._invocation.open_output(check)
-        backend = prepared.choice.artifact.backend
-        fields = started_fields(check, backend, self._sides.choice, prepared.acceptances)
-        output.write_record("check.started", "info", **fields)
+        write_started(output, check, prepared, self._sides.choice)
         return output
 
     def conclude(

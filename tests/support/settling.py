@@ -1,4 +1,4 @@
-"""Counters that are read while programs may still run."""
+"""What becomes so after a while: counters of programs that still run, ends of processes."""
 
 import time
 from collections.abc import Callable
@@ -17,3 +17,13 @@ def settled(read: Callable[[], Reading], balances: Callable[[Reading], bool]) ->
         if balances(reading) or time.monotonic() > deadline:
             return reading
         time.sleep(0.01)
+
+
+def until(holds: Callable[[], object], seconds: float = 30) -> bool:
+    """Wait for a condition; False where it does not come."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True

@@ -1,10 +1,6 @@
 """The further repeat of a check that failed: its records, and that it leaves nothing."""
 
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +10,6 @@ from orchestrator.check.explanation.failures import list_failures
 from orchestrator.check.explanation.model import KeptRecords
 from orchestrator.check.measuring.explain import record_again
 from orchestrator.check.measuring.measure import measure_check, prepare_check
-from orchestrator.check.processes.tree import find_descendants
 from orchestrator.check.verdict.judge import judge_check
 from orchestrator.kernel.facts import live_facts
 from orchestrator.policy.model import Policy
@@ -22,7 +17,7 @@ from orchestrator.run.options import RunOptions
 from orchestrator.run.safety.leftovers import clean_up_dead_runs
 from orchestrator.run.signals import Signals
 from tests.faults.kernel_state import everything_left
-from tests.support.paths import ROOT
+from tests.live.check.ended import end_in_the_midst
 from tests.support.policies import a_policy
 
 TEXT = """
@@ -110,29 +105,6 @@ explain(Path(sys.argv[1]))
 def test_a_further_repeat_that_is_ended_leaves_nothing(tmp_path: Path, number: int) -> None:
     write_check(tmp_path, WAITS)
     (tmp_path / "at").mkdir()
-    ended = subprocess.Popen(
-        [sys.executable, "-c", ENDED, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-    )
-    assert ended.stderr is not None
-    with ended.stderr:
-        assert until((tmp_path / "at" / "here").exists), ended.poll()
-        started = set(find_descendants(ended.pid))
-        ended.send_signal(number)
-        ended.wait(30)
-        error = ended.stderr.read()
-    assert started
-    assert number == 9 or b"Interrupted" in error
-    assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))
+    assert end_in_the_midst(ENDED, tmp_path, number)
     clean_up_dead_runs(directories=(tmp_path / "journals",))  # as the next run does
     assert everything_left(None, tmp_path / "journals") == []
-
-
-def until(holds: Callable[[], bool], seconds: float = 30) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True

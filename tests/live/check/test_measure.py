@@ -4,11 +4,8 @@ left."""
 import os
 import re
 import socket
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,8 +19,10 @@ from orchestrator.plan.findings import PlanError
 from orchestrator.run.options import RunOptions
 from orchestrator.run.signals import Signals
 from tests.faults.kernel_state import everything_left
+from tests.live.check.ended import end_in_the_midst
 from tests.support.binaries import compile_to
-from tests.support.paths import ROOT, WORKLOADS
+from tests.support.paths import WORKLOADS
+from tests.support.settling import until
 
 backends = pytest.mark.parametrize("backend", ["bcc", "tracefs"])
 
@@ -323,28 +322,6 @@ def test_a_check_that_is_ended_in_any_phase_leaves_nothing(
     (tmp_path / "at").mkdir()
     (tmp_path / "workload").write_text(PHASES[phase] + "\nwarmup: 0\nrepeats: 1")
     before = _scratch_folders()
-    check = subprocess.Popen(
-        [sys.executable, "-c", _ENDED, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-    )
-    assert check.stderr is not None
-    with check.stderr:
-        assert _until((tmp_path / "at" / "here").exists), check.poll()
-        started = set(find_descendants(check.pid))
-        check.send_signal(number)
-        check.wait(30)
-        error = check.stderr.read()
-    assert number == 9 or b"Interrupted" in error
-    assert _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))
-    assert _until(lambda: everything_left(None, tmp_path / "journals") == [])
-    assert _until(lambda: _scratch_folders() <= before)
-
-
-def _until(holds: Callable[[], bool], seconds: float = 30) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
+    end_in_the_midst(_ENDED, tmp_path, number)
+    assert until(lambda: everything_left(None, tmp_path / "journals") == [])
+    assert until(lambda: _scratch_folders() <= before)

@@ -5,8 +5,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from tests.faults.kernel_state import everything_left
 from tests.support.paths import ROOT
 from tests.support.plugin_sessions import PLUGIN, isolate_session
+from tests.support.settling import until
 
 #: All system calls by their number, and what the tests do.
 HEAD = """
@@ -279,12 +278,3 @@ def helpers_of(pid: int) -> list[int]:
         if str(pid).encode() in words and any(b"helper.start" in word for word in words):
             found.append(int(process.name))
     return found
-
-
-def until(holds: Callable[[], object], seconds: float = 30) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True

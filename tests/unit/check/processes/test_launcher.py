@@ -20,6 +20,7 @@ from orchestrator.check.processes.launcher import (
 from orchestrator.check.processes.settings import ProcessSettings
 from orchestrator.check.processes.tree import find_descendants
 from tests.support.paths import ROOT
+from tests.support.settling import until
 
 
 @pytest.fixture
@@ -46,15 +47,6 @@ def settings(*argv: str, steady: bool = True, cpu: int | None = None) -> Process
 
 def wait_for(process: StartedProcess, seconds: float = 20) -> bool:
     return bool(poll_readable([process.pidfd], time.monotonic_ns() + int(seconds * 1e9)))
-
-
-def until(holds: Callable[[], bool], seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 #: Signals 32 and 33, which the C library keeps for itself and lets no program set; make(1) leaves
@@ -112,7 +104,7 @@ def test_a_process_that_was_started_stopped_waits_and_then_runs_untraced(
     process = launcher.start_stopped(settings("/bin/grep", "TracerPid", "/proc/self/status"))
     assert Path(f"/proc/{process.pid}/exe").resolve() == Path("/bin/grep").resolve()
     assert not poll_readable([process.pidfd], 0)
-    assert until(launcher.is_asleep)
+    assert until(launcher.is_asleep, 20)
     launcher.let_go(process)
     assert wait_for(process)
     assert launcher.reap(process).status == 0
@@ -223,9 +215,9 @@ def test_a_launcher_that_is_killed_leaves_no_process_and_no_scratch_folder(
     with killed.stdout:
         own, pid = map(int, killed.stdout.readline().split())
     if when == "running":
-        assert until(lambda: len(find_descendants(pid)) == 1)
+        assert until(lambda: len(find_descendants(pid)) == 1, 20)
     gone = [own, pid, *find_descendants(pid)]
     killed.send_signal(number)
     killed.wait()
-    assert until(lambda: not any(Path(f"/proc/{one}").exists() for one in gone))
+    assert until(lambda: not any(Path(f"/proc/{one}").exists() for one in gone), 20)
     assert not scratch.exists()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.handles.maps import Map
+from orchestrator.backends.process_family import list_family, list_threads
 from orchestrator.compile.program import ResolvedTarget, SpanProgram
 from orchestrator.plan.model import Rate
 
@@ -74,33 +75,11 @@ def target_numbers(target: ResolvedTarget, root_pid: int | None) -> dict[int, in
     for number in target.pid:
         add(number, "process")
     if target.children:
-        processes = target.pid if root_pid is None else _family_of(root_pid)
+        processes = target.pid if root_pid is None else list_family(root_pid)
         for process in processes:
-            for number in _threads_of(process):
+            for number in list_threads(process) or [process]:
                 add(number, "followed")
     for number in (*target.tid, *target.pid):
         if not Path(f"/proc/{number}").exists():
             add(number, "awaited")
     return found
-
-
-def _family_of(process: int) -> list[int]:
-    """The process and its descendants (proc(5), children)."""
-    found = [process]
-    for parent in found:
-        for thread in _threads_of(parent):
-            try:
-                found += map(
-                    int, Path(f"/proc/{parent}/task/{thread}/children").read_text().split()
-                )
-            except OSError:  # it has ended, or CONFIG_PROC_CHILDREN is off
-                continue
-    return found
-
-
-def _threads_of(process: int) -> list[int]:
-    """The threads of a process; its own number where it does not exist."""
-    try:
-        return [int(thread.name) for thread in Path(f"/proc/{process}/task").iterdir()]
-    except OSError:
-        return [process]

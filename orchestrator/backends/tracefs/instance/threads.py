@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from orchestrator.backends.process_family import list_family, list_threads
 from orchestrator.compile.program import ResolvedTarget
 
 __all__ = ["own_threads", "process_threads", "target_threads"]
@@ -11,7 +12,7 @@ __all__ = ["own_threads", "process_threads", "target_threads"]
 
 def own_threads() -> list[str]:
     """This process's threads."""
-    return _threads_of(os.getpid())
+    return [str(tid) for tid in list_threads(os.getpid())]
 
 
 def target_threads(target: ResolvedTarget, root_pid: int | None) -> list[str]:
@@ -39,24 +40,5 @@ def _leader_of(tid: int) -> list[str]:
 
 
 def _with_children(pid: int, children: bool) -> Iterable[str]:
-    yield from _threads_of(pid) or [str(pid)]
-    if children:
-        for tid in _threads_of(pid):
-            for child in _children_of(pid, tid):
-                yield from _with_children(child, children)
-
-
-def _threads_of(pid: int) -> list[str]:
-    try:
-        return sorted(os.listdir(f"/proc/{pid}/task"), key=int)  # noqa: PTH208  # names alone
-    except OSError:
-        return []
-
-
-def _children_of(pid: int, tid: str) -> list[int]:
-    """proc(5), /proc/PID/task/TID/children: exact only for stopped tasks, such as a parked one."""
-    try:
-        with open(f"/proc/{pid}/task/{tid}/children") as file:  # noqa: PTH123  # start-up
-            return [int(word) for word in file.read().split()]
-    except OSError:
-        return []
+    for process in list_family(pid) if children else [pid]:
+        yield from map(str, list_threads(process) or [process])

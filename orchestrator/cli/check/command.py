@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.cli import describe_error, report_error
 from orchestrator.cli.check.github import findings_on_github, report_to_github
+from orchestrator.cli.check.loading import load_all
 from orchestrator.cli.check.options import add_arguments
 from orchestrator.cli.check.report_files import refuse_reports, write_reports
 from orchestrator.cli.check.side_loading import load_all_sides
@@ -15,7 +16,7 @@ from orchestrator.cli.messages import print_message
 from orchestrator.cli.options import policies_in_force
 from orchestrator.cli.tracefs import mount_tracefs
 from orchestrator.kernel.facts import live_facts
-from orchestrator.plan.findings import Finding, PlanError, of_command_line
+from orchestrator.plan.findings import PlanError, of_command_line
 from orchestrator.run.safety.privileges import require_privileges
 
 if TYPE_CHECKING:
@@ -96,17 +97,7 @@ def _require_updates_allowed(args: argparse.Namespace) -> None:
 
 def _load_checks(args: argparse.Namespace) -> "list[Check]":
     """All checks; raises PlanError with the findings of all of them."""
-    from orchestrator.check.document.load import find_repeated_names, load_check
-    from orchestrator.check.find import find_check_files
+    from orchestrator.check.document.load import load_check
 
-    checks: list[Check] = []
-    findings: list[Finding] = []
-    for file in find_check_files(args.paths):
-        try:
-            checks.append(load_check(file, settings=dict(args.settings)))
-        except PlanError as error:
-            findings += error.findings
-    findings += find_repeated_names(checks)
-    if findings:
-        raise PlanError(findings)
-    return checks
+    settings = dict(args.settings)
+    return load_all(args.paths, lambda file: load_check(file, settings=settings), lambda one: one)

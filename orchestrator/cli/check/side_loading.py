@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orchestrator.plan.findings import Finding, PlanError, of_command_line
+from orchestrator.cli.check.loading import load_all
+from orchestrator.plan.findings import PlanError, of_command_line
 
 if TYPE_CHECKING:
     from orchestrator.check.sides import CheckSides
@@ -15,21 +16,13 @@ __all__ = ["load_all_sides"]
 def load_all_sides(args: argparse.Namespace) -> "list[CheckSides]":
     """The sides of all checks. Raises PlanError with the findings of all of them, and for what
     `--ab` does not go with, or lacks, before anything is measured."""
-    from orchestrator.check.document.load import find_repeated_names
     from orchestrator.check.document.load_sides import load_sides
-    from orchestrator.check.find import find_check_files
 
     _require_sides_alone(args)
-    loaded: list[CheckSides] = []
-    findings: list[Finding] = []
-    for file in find_check_files(args.paths):
-        try:
-            loaded.append(load_sides(file, args.sides, dict(args.settings)))
-        except PlanError as error:
-            findings += error.findings
-    findings += find_repeated_names([sides.candidate for sides in loaded])
-    if findings:
-        raise PlanError(findings)
+    settings = dict(args.settings)
+    loaded = load_all(
+        args.paths, lambda file: load_sides(file, args.sides, settings), lambda one: one.candidate
+    )
     _require_rank_test(loaded)
     return loaded
 

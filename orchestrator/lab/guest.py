@@ -18,11 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from orchestrator.kernel.abi.memory_file import hold_in_memory
 from orchestrator.lab import initramfs
 from orchestrator.lab.console import describe_loss, read_console
 from orchestrator.lab.errors import GuestLost, LabError
 from orchestrator.lab.kernels import Kernel
 from orchestrator.lab.modules import load_order
+from orchestrator.lab.qemu import list_starting_words, require_qemu
 
 GUEST_SHARE = Path("/run/share")
 REPORT = ".guest"  # the folder of the share with the job, its output and its exit code
@@ -30,7 +32,6 @@ JOB_STARTS = b"probeplan-guest: job starts"
 BOOT_MODULES = ("virtio_pci", "9pnet_virtio", "9p")
 OVERLAY, OVERLAY_MODULE = "probeplan_files=overlay", "overlay"
 LOOK_S = 0.05
-QEMU = "qemu-system-x86_64"
 # quiet: an emulated serial line is slow. oops=panic: after an oops the kernel proves nothing.
 # nokaslr, mitigations=off, tsc=reliable, no_timer_check: measured, each shortens the boot.
 CMDLINE = (
@@ -96,16 +97,14 @@ def run_in_guest(  # noqa: PLR0913  (a machine has this many knobs; all but thre
     """
     require_host()
     report = _prepare(share, argv, cwd=cwd or Path.cwd(), env=ENVIRONMENT | dict(env or {}))
-    # A file without a name: nothing is left behind, however this process ends.
-    with os.fdopen(os.memfd_create("initramfs"), "wb") as archive:
-        wanted = (*BOOT_MODULES, *((OVERLAY_MODULE,) if overlay else ()), *modules)
-        archive.write(initramfs.build(load_order(kernel.modules, wanted)))
-        archive.flush()
-        machine = ["-m", memory, "-smp", str(cpus), "-initrd", f"/proc/self/fd/{archive.fileno()}"]
+    wanted = (*BOOT_MODULES, *((OVERLAY_MODULE,) if overlay else ()), *modules)
+    image = initramfs.build(load_order(kernel.modules, wanted))
+    with hold_in_memory(image, "initramfs") as archive:
+        machine = ["-m", memory, "-smp", str(cpus), "-initrd", f"/proc/self/fd/{archive}"]
         cmdline = (CMDLINE, OVERLAY if overlay else "", extra_cmdline)
         machine += ["-append", " ".join(part for part in cmdline if part)]
         command = [*_qemu(kernel, share), *machine]
-        watched = _watch(command, timeout_s, archive.fileno(), observer)
+        watched = _watch(command, timeout_s, archive, observer)
     return _outcome(report, watched, timeout_s)
 
 
@@ -116,9 +115,7 @@ def require_host() -> None:
             f"this host is {platform.machine()}, the kernels are x86_64: a guest runs this "
             "host's own programs, so the two must be the same"
         )
-    for tool, package in ((QEMU, "qemu-system-x86"), ("setpriv", "util-linux")):
-        if shutil.which(tool) is None:
-            raise LabError(f"`{tool}` is not installed: install the package {package}")
+    require_qemu()
     initramfs.static_busybox()
 
 
@@ -140,8 +137,7 @@ def _qemu(kernel: Kernel, share: Path) -> list[str]:
     owners = "none" if os.geteuid() == 0 else "mapped-file"
     ours = f"local,path={_escaped(share)},mount_tag=share,security_model={owners},multidevs=remap"
     return [
-        # The kernel ends QEMU when this process dies, for whatever reason.
-        *("setpriv", "--pdeathsig", "KILL", "--", QEMU),
+        *list_starting_words(),
         *("-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"),
         # CPUs take turns in one thread. With a thread each, QEMU 7.2 sometimes runs code that
         # the guest has just patched, and the guest dies of a stray breakpoint (seen: an int3

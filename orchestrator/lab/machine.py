@@ -8,10 +8,10 @@ QEMU's version alone.
 """
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from orchestrator.kernel.abi.memory_file import hold_in_memory
 from orchestrator.lab.machine_command import MachineSettings, make_command, require_host
 from orchestrator.lab.machine_process import MachineProcess, Patience
 from orchestrator.output.framed_bytes import find_framed
@@ -19,7 +19,6 @@ from orchestrator.output.framed_bytes import find_framed
 __all__ = [
     "MachineRun",
     "list_result_options",
-    "make_nameless",
     "read_run",
     "run_machine",
 ]
@@ -50,7 +49,7 @@ def run_machine(
     MachineCancelled within a second of `is_cancelled`, LabError when it cannot be started.
     """
     require_host(settings, archive)
-    with make_nameless("image", archive) as image, make_nameless("result", b"") as result:
+    with hold_in_memory(archive, "image") as image, hold_in_memory(b"", "result") as result:
         process = MachineProcess(
             command=[
                 *make_command(settings),
@@ -82,16 +81,3 @@ def read_run(process: MachineProcess, result: int) -> MachineRun:
         boot_seconds=process.boot_seconds,
         wall_seconds=process.wall_seconds,
     )
-
-
-@contextmanager
-def make_nameless(name: str, content: bytes) -> Iterator[int]:
-    """A file without a name: nothing is left behind, however this process ends."""
-    descriptor = os.memfd_create(name)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        yield descriptor
-    finally:
-        os.close(descriptor)

@@ -3,18 +3,18 @@
 import functools
 import os
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.lab import qemu
 from orchestrator.lab.errors import LabError
+from orchestrator.lab.qemu import list_starting_words, require_qemu
 
 __all__ = ["CLOCK_SHIFT", "MachineSettings", "make_command", "read_qemu_version", "require_host"]
 
 #: A power of two: nanoseconds of the machine's clock for each instruction.
 CLOCK_SHIFT = 1
-_QEMU = "qemu-system-x86_64"
 _CMDLINE = (
     "console=ttyS0 quiet panic=-1 oops=panic nokaslr norandmaps mitigations=off tsc=reliable "
     "no_timer_check random.trust_cpu=on"
@@ -37,12 +37,13 @@ class MachineSettings:
 @functools.cache
 def read_qemu_version() -> str:
     """The version of QEMU, such as `7.2.22`. Raises LabError where it is not installed."""
-    if shutil.which(_QEMU) is None:
-        raise LabError(f"`{_QEMU}` is not installed: install the package qemu-system-x86")
-    text = subprocess.run([_QEMU, "--version"], capture_output=True, text=True, check=False).stdout
+    require_qemu()
+    text = subprocess.run(
+        [qemu.QEMU, "--version"], capture_output=True, text=True, check=False
+    ).stdout
     found = re.search(r"version (\d[\w.]*)", text)
     if found is None:
-        raise LabError(f"`{_QEMU} --version` does not say its version: {text.strip()!r}")
+        raise LabError(f"`{qemu.QEMU} --version` does not say its version: {text.strip()!r}")
     return found[1]
 
 
@@ -53,9 +54,7 @@ def require_host(settings: MachineSettings, archive: bytes) -> None:
             f"this host is {os.uname().machine}, the machine an x86_64 one that runs this host's "
             "programs: the two must be the same"
         )
-    read_qemu_version()
-    if shutil.which("setpriv") is None:
-        raise LabError("`setpriv` is not installed: install the package util-linux")
+    require_qemu()
     if len(archive) * _IMAGE_SHARE > settings.memory:
         raise LabError(
             f"the machine's files have {len(archive) / _MIB:,.0f} MiB, and it has "
@@ -67,8 +66,7 @@ def require_host(settings: MachineSettings, archive: bytes) -> None:
 def make_command(settings: MachineSettings) -> list[str]:
     """The command without its files and lines."""
     return [
-        # The kernel ends QEMU when this process dies, for whatever reason.
-        *("setpriv", "--pdeathsig", "KILL", "--", _QEMU),
+        *list_starting_words(),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-M", "pc"),
         *("-cpu", settings.cpu, "-smp", "1", "-accel", "tcg,thread=single"),
         *("-icount", f"shift={CLOCK_SHIFT},sleep=off", "-seed", str(settings.seed)),

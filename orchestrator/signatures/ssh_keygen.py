@@ -9,14 +9,14 @@ import os
 import selectors
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.kernel.abi.memory_file import hold_in_memory
 from orchestrator.signatures.model import SignatureUnchecked
 
-__all__ = ["ToolAnswer", "find_ssh_keygen", "in_memory", "run_ssh_keygen"]
+__all__ = ["ToolAnswer", "find_ssh_keygen", "run_ssh_keygen"]
 
 #: Where it is looked for. PATH is not asked: who can set root's environment could replace it.
 DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin", "/run/current-system/sw/bin")
@@ -45,19 +45,6 @@ def find_ssh_keygen() -> str:
     raise SignatureUnchecked(why, missing=True)
 
 
-@contextmanager
-def in_memory(content: bytes) -> Iterator[int]:
-    """A descriptor of a file in memory with this content, at its beginning."""
-    file = os.memfd_create("probeplan", os.MFD_CLOEXEC)
-    try:
-        with os.fdopen(file, "wb", closefd=False) as writer:
-            writer.write(content)
-        os.lseek(file, 0, os.SEEK_SET)
-        yield file
-    finally:
-        os.close(file)
-
-
 def run_ssh_keygen(
     tool: str, arguments: Sequence[str], data: bytes, files: Sequence[int]
 ) -> ToolAnswer:
@@ -67,7 +54,7 @@ def run_ssh_keygen(
     Raises SignatureUnchecked where it cannot be run, takes more than 10 s, or prints more than 64
     KiB; it is killed then.
     """
-    with in_memory(data) as stdin:
+    with hold_in_memory(data) as stdin:
         try:
             process = subprocess.Popen(
                 [tool, *arguments],

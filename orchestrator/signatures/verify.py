@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from orchestrator.kernel.abi.memory_file import hold_in_memory
 from orchestrator.plan.printable import make_printable
 from orchestrator.signatures.model import (
     NAMESPACE,
@@ -17,7 +18,6 @@ from orchestrator.signatures.model import (
 from orchestrator.signatures.ssh_keygen import (
     ToolAnswer,
     find_ssh_keygen,
-    in_memory,
     run_ssh_keygen,
 )
 
@@ -44,7 +44,7 @@ def verify_signature(content: bytes, signature: bytes, lists: SignerLists) -> Si
     with ExitStack() as stack:
 
         def place(held: bytes) -> int:
-            return stack.enter_context(in_memory(held))
+            return stack.enter_context(hold_in_memory(held))
 
         revoked = None if lists.revoked is None else place(lists.revoked)
         question = _Question(

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import IO
 
+from orchestrator.kernel.abi.memory_file import hold_in_memory
 from orchestrator.lab.errors import GuestLost, LabError
-from orchestrator.lab.machine import MachineRun, list_result_options, make_nameless, read_run
+from orchestrator.lab.machine import MachineRun, list_result_options, read_run
 from orchestrator.lab.machine_command import (
     CLOCK_SHIFT,
     MachineSettings,
@@ -57,7 +58,7 @@ class StoredMachine:
         """Let it go on, to its end. Raises as `run_machine`."""
         assert self.early is None
         patience = Patience(timeout_s=timeout_s, is_cancelled=is_cancelled)
-        with _open_anew(self.file) as file, make_nameless("result", b"") as result:
+        with _open_anew(self.file) as file, hold_in_memory(b"", "result") as result:
             settings = replace(self.settings, seed=seed)
             command = [*_make_command(settings, self.image, result), "-incoming", f"fd:{file}"]
             inherited = (self.image, result, file)
@@ -84,8 +85,8 @@ def store_machine(
     require_host(settings, archive)
     patience = Patience(timeout_s=timeout_s, is_cancelled=is_cancelled)
     with (
-        make_nameless("image", archive) as image,
-        make_nameless("result", b"") as result,
+        hold_in_memory(archive, "image") as image,
+        hold_in_memory(b"", "result") as result,
         _make_file() as stored,
     ):
         command, file = _make_command(settings, image, result), stored.fileno()

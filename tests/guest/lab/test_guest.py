@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator.lab import GuestLost, Kernel, LabError, run_in_guest
 from orchestrator.lab.__main__ import main
-from orchestrator.lab.guest import QEMU
+from orchestrator.lab.qemu import QEMU
 from tests.support.guest_cases import Case, CaseFailed, CaseResult, GuestCases
 
 BASICS = "tests.guest.basics"

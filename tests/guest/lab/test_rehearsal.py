@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.lab import Kernel
-from orchestrator.lab.guest import QEMU
+from orchestrator.lab.qemu import QEMU
 from tests.guest.lab.test_guest import wait_until
 from tests.support.product import Ran
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.lab import machine_command
+from orchestrator.lab import qemu as emulator
 from orchestrator.lab.errors import GuestLost, LabError
 from orchestrator.lab.machine import run_machine
 from orchestrator.lab.machine_command import MachineSettings
@@ -18,7 +19,7 @@ SETTINGS = MachineSettings(vmlinux=Path("vmlinux"))
 def qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A stand-in for QEMU: a script that a test fills in; `result` is its second serial line."""
     script = tmp_path / "qemu-system-x86_64"
-    monkeypatch.setattr(machine_command, "_QEMU", str(script))
+    monkeypatch.setattr(emulator, "QEMU", str(script))
     return script
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.lab import machine_command
+from orchestrator.lab import machine_command, qemu
 from orchestrator.lab.errors import GuestLost, LabError
 from orchestrator.lab.machine_command import MachineSettings
 from orchestrator.lab.machine_process import MachineCancelled
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[4]
 def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
     """Makes the stand-in, in which one thing goes wrong."""
     script = tmp_path / "qemu-system-x86_64"
-    monkeypatch.setattr(machine_command, "_QEMU", str(script))
+    monkeypatch.setattr(qemu, "QEMU", str(script))
     machine_command.read_qemu_version.cache_clear()
 
     def write(mode: str = "") -> None:

@@ -1,0 +1,84 @@
+"""What a bundle holds. Kept free of files, compilers and kernels: these are in other modules."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from orchestrator.backends.bcc.compiler.places import OpenProgram
+
+__all__ = ["Bundle", "BundledProgram", "Fetching", "MatrixRow", "Settings", "Trampolines"]
+
+BUNDLE_FORMAT = "probeplan-bundle/1"
+
+#: Whether the programs of a variant use what a kernel may lack: `as recorded`, what the recorded
+#: kernel has; `none`, made as for a host that has none.
+Fetching = Literal["as recorded", "none"]
+Trampolines = Literal["as recorded", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What was given to the plan, as text: `params` by --set, `target` by --target. `command`: for
+    runs with `-- COMMAND`, whose descendants are followed."""
+
+    params: Mapping[str, str] = field(default_factory=dict)
+    target: Mapping[str, str] = field(default_factory=dict)
+    command: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundledProgram:
+    """Instructions with their open places. `slots`: what each open number is, by slot. `shape`:
+    everything that the text depends on besides those numbers, aspect by aspect, in words."""
+
+    program: OpenProgram
+    slots: tuple[str, ...]
+    shape: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixRow:
+    """What the plan comes to on one recorded kernel, under one of the settings and one variant.
+
+    `kernel`: the recording's name for people; `build_id`: None where it was not recorded.
+    `backend`: None where none will do, and `reasons` say why, one finding each; where tracefs is
+    taken, they say why not bcc. `key`: the program's, None unless the backend is bcc.
+    `mechanisms`: by attach point; `alternatives`: by probe, the one taken, with those not taken
+    and why in `skipped`. `memory`: bytes in the kernel.
+    """
+
+    kernel: str
+    release: str
+    arch: str
+    build_id: str | None
+    trimmed: bool
+    settings: Settings
+    fetching: Fetching
+    trampolines: Trampolines
+    backend: str | None
+    key: str | None
+    mechanisms: Mapping[str, str]
+    alternatives: Mapping[str, str]
+    skipped: Mapping[str, str]
+    memory: int | None
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A plan with its programs by key. `created` and `expires`: seconds since the epoch.
+    `builder`: the release of probeplan; `compiler`: bcc's version line, a part of every key;
+    `arch`: of the kernels that the programs are for; `plan_file`: the plan's file name, for
+    positions in findings; `plan_text`: its bytes, as they were read."""
+
+    created: int
+    expires: int | None
+    builder: str
+    compiler: str
+    arch: str
+    plan_name: str
+    plan_file: str
+    plan_text: bytes
+    settings: tuple[Settings, ...]
+    matrix: tuple[MatrixRow, ...]
+    programs: Mapping[str, BundledProgram]

@@ -14,7 +14,7 @@ from tests.recipes.recipe import Recipe
 from tests.recipes.table import RECIPES
 from tests.support.guest_cases import CaseResult
 from tests.support.guests import ORDINARY
-from tests.support.product import Ran, check_accounts, run_cli
+from tests.support.product import Ran, check_accounts, run_undisturbed
 from tests.support.shipped import PLANS
 
 RUN, ATTACH = "tests.recipes.guest:run", "tests.recipes.guest:attach"
@@ -56,7 +56,7 @@ def test_it_sees_its_workload_here(name: str, tmp_path: Path) -> None:
     libraries = {param: str(tmp_path / library) for param, library in row.private.items()}
     more = [w for pair in {**row.settings, **libraries}.items() for w in ("--set", "=".join(pair))]
     command = command_of(name, folder, build_program(name, tmp_path))
-    ran = run_cli(str(PLANS[name]), "--backend", "bcc", *LIMITS, *more, command=command)
+    ran = run_undisturbed(str(PLANS[name]), "--backend", "bcc", *LIMITS, *more, command=command)
     judged(name, ran)
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator.backends.bcc.compiler.places import FillError, OpenProgram, fill_program
 from orchestrator.backends.protocol import Artifact, AttachOptions, Session
 
-__all__ = ["NAME", "attach_compiled", "compile_artifact"]
+__all__ = ["NAME", "FillError", "attach_compiled", "compile_artifact", "compile_program"]
+__all__ += ["fill_artifact", "fill_program", "make_program_key", "read_compiler_version"]
 
 NAME = "bcc"
 
@@ -16,6 +18,39 @@ def compile_artifact(artifact: Artifact[Any]) -> Mapping[str, bytes]:
     from orchestrator.backends.bcc.attach import attaching
 
     return attaching.compile_artifact(artifact)
+
+
+def compile_program(artifact: Artifact[Any]) -> OpenProgram:
+    """As `compile_artifact`, without the numbers of the artifact's host: one program for all hosts
+    of its key. Raises HostError."""
+    from orchestrator.backends.bcc.attach import attaching
+
+    return attaching.compile_program(artifact)
+
+
+def fill_artifact(artifact: Artifact[Any], program: OpenProgram) -> Mapping[str, bytes]:
+    """The instructions by function: the program with the artifact's numbers at its places. Raises
+    HostError for a number that its place cannot hold."""
+    from orchestrator.backends.bcc.attach import attaching
+
+    return attaching.fill_artifact(artifact, program)
+
+
+def make_program_key(artifact: Artifact[Any], compiler: str | None = None) -> str:
+    """The name of the artifact's program in the cache and in bundles: 64 hexadecimal digits.
+    `compiler`: the version of bcc that makes or made it; None: that of the one installed here."""
+    from orchestrator.backends.bcc.compiler.key import make_key
+
+    functions, arch = artifact.detail.functions, artifact.program.arch
+    return make_key(artifact.text, functions, arch=arch, compiler=compiler)
+
+
+def read_compiler_version() -> str:
+    """The version of the bcc that is installed here, read without importing it; "absent" without
+    one."""
+    from orchestrator.backends.bcc.compiler import key
+
+    return key.read_compiler_version()
 
 
 def attach_compiled(

@@ -67,7 +67,7 @@ class MatrixRow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
     """A plan with its programs by key. `created` and `expires`: seconds since the epoch.
-    `builder`: the release of probeplan; `compiler`: bcc's version line, a part of every key;
+    `builder`: the release of probeplan; `compiler`: bcc's version, a part of every key;
     `arch`: of the kernels that the programs are for; `plan_file`: the plan's file name, for
     positions in findings; `plan_text`: its bytes, as they were read."""
 

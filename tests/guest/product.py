@@ -38,11 +38,10 @@ def compiled(
 
 def _compile(plan: Plan, facts: KernelFacts) -> None:
     from orchestrator.backends import BACKENDS
-    from orchestrator.backends.bcc.compiler.clang import compile_c
     from orchestrator.run.prepare import resolve
 
     artifact = BACKENDS["bcc"].emit(resolve(plan, facts, follow_children=True).program, facts)
-    compile_c(artifact.text, artifact.detail.functions, artifact.numbers)  # type: ignore[attr-defined]  # bcc's own
+    BACKENDS["bcc"].try_artifact(artifact)
 
 
 #: An emulated machine takes so long for a hit that a governor would step in.

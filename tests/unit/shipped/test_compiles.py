@@ -12,11 +12,11 @@ import pytest
 
 from orchestrator.backends import BACKENDS
 from orchestrator.backends.bcc.artifact import BccDetail
-from orchestrator.backends.bcc.compiler.cache import make_key
-from orchestrator.backends.bcc.compiler.clang import CFLAGS, HEADERS, compile_c, compile_open
+from orchestrator.backends.bcc.compiler.clang import compile_c, compile_open
 from orchestrator.backends.bcc.compiler.places import fill_program
 from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
 from orchestrator.backends.bcc.emit.source import render_source
+from orchestrator.backends.compiled import make_program_key
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts, load_facts
@@ -98,8 +98,7 @@ def keys_of(kernel: str) -> dict[str, str]:
     for name in ALL:
         if not lacking(name, facts):
             artifact = choose_backend(program_of(name, kernel), facts, "bcc").artifact
-            functions = artifact.detail.functions  # type: ignore[attr-defined]  # the backend's own
-            keys[name] = make_key(artifact.text, functions, headers=HEADERS, flags=CFLAGS)
+            keys[name] = make_program_key(artifact)
     return keys
 
 

@@ -16,7 +16,7 @@ from orchestrator.backends.bcc.attach.program_prices import read_prices
 from orchestrator.backends.bcc.attach.session import BccSession
 from orchestrator.backends.bcc.attach.session_maps import close_maps, create_maps, fill_ledger
 from orchestrator.backends.bcc.compiler import clang
-from orchestrator.backends.bcc.compiler.places import FillError
+from orchestrator.backends.bcc.compiler.places import FillError, OpenProgram, fill_program
 from orchestrator.backends.bcc.counts.session_counters import SessionCounters
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.groups import ProgramGroup, cluster_groups, group_sides
@@ -28,7 +28,7 @@ from orchestrator.backends.protocol import Artifact, AttachOptions
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
 
-__all__ = ["attach", "attach_compiled", "compile_artifact"]
+__all__ = ["attach", "attach_compiled", "compile_artifact", "compile_program", "fill_artifact"]
 
 _INSTRUCTION_BYTES = 8  # struct bpf_insn
 _MOST_INSTRUCTIONS = (1 << 15) - 1
@@ -59,16 +59,29 @@ def _without_trampoline(
 def compile_artifact(artifact: Artifact[BccDetail]) -> Mapping[str, bytes]:
     """The instructions of every function of the artifact. Needs the compiler or its cache, but
     neither root nor the kernel that they are for. Raises HostError."""
+    return fill_artifact(artifact, compile_program(artifact))
+
+
+def compile_program(artifact: Artifact[BccDetail]) -> OpenProgram:
+    """As `compile_artifact`, without the numbers of the artifact's host: one program for all hosts
+    of its key. Raises HostError."""
     try:
-        code = clang.compile_c(artifact.text, artifact.detail.functions, artifact.numbers)
+        functions, arch = artifact.detail.functions, artifact.program.arch
+        program = clang.compile_kept(artifact.text, functions, arch)
     except clang.CompileError as error:
         message = f"the generated program could not be compiled: {error}"
         raise HostError([Finding(code="PP089", message=message)]) from None
+    _check_lengths(artifact, program.code)
+    return program
+
+
+def fill_artifact(artifact: Artifact[BccDetail], program: OpenProgram) -> Mapping[str, bytes]:
+    """The program with the artifact's numbers at its places. Raises HostError."""
+    try:
+        return fill_program(program, artifact.numbers)
     except FillError as error:
         message = f"the numbers of this host do not fit into the compiled program: {error}"
         raise HostError([Finding(code="PP089", message=message)]) from None
-    _check_lengths(artifact, code)
-    return code
 
 
 def _check_lengths(artifact: Artifact[BccDetail], code: Mapping[str, bytes]) -> None:

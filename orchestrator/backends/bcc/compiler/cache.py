@@ -11,14 +11,10 @@ import contextlib
 import hashlib
 import json
 import os
-import platform
-import re
 import tempfile
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
@@ -29,43 +25,6 @@ KEPT_FILES = 2_000  # about 13 KB each
 NEW = ".new-"
 TORN_SECONDS = 60  # no write takes that long
 INSTRUCTION_SIZE = 8  # struct bpf_insn, include/uapi/linux/bpf.h
-FORMAT = "probeplan-program/2"  # a part of the key: files of another form are not looked for
-_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-
-
-def make_key(text: str, functions: Sequence[str], *, headers: Path, flags: Sequence[str]) -> str:
-    """A name for everything that the instructions depend on: 64 hexadecimal digits. Comments say
-    what only people need, such as the open numbers of the host."""
-    parts = [
-        FORMAT,
-        _COMMENT.sub(" ", text),
-        *functions,
-        *flags,
-        platform.machine(),
-        read_bcc_version(),
-        _digest_tree(headers),
-    ]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-@cache
-def read_bcc_version() -> str:
-    """The installed bcc's version line, read without importing it; "absent" without bcc."""
-    spec = find_spec("bcc")
-    if spec is None or spec.origin is None:
-        return "absent"
-    try:
-        return Path(spec.origin).with_name("version.py").read_text()
-    except OSError:
-        return "unknown"
-
-
-@cache
-def _digest_tree(headers: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(headers.rglob("*.h")):
-        digest.update(f"{path.relative_to(headers)}\0".encode() + path.read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 def read_compiled(key: str, functions: Sequence[str]) -> OpenProgram | None:

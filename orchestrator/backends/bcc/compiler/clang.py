@@ -18,21 +18,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import subprocess
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from orchestrator.backends.bcc.compiler.places import OpenProgram
     from orchestrator.backends.protocol import OpenNumber
 
-HEADERS = Path(__file__).resolve().parents[1] / "headers"
 PRELUDE = "#include <probeplan/prelude.h>\n"
-# -g0: with debug information libbcc would load it into the kernel as BTF, by bpf(2) (measured).
-CFLAGS = ("-g0", "-Wall", "-Wno-unused", "-Werror=implicit-function-declaration")
 ATTEMPTS = 4  # at placeholders that are not among the numbers of a text: one in 10^5 fails
 COMPILE_SECONDS = 120  # 0.25 s natively, 2-4 s under emulation (measured)
 KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME")
@@ -53,28 +52,38 @@ class CompilerMissingError(CompileError):
 def compile_c(
     text: str, functions: Sequence[str], numbers: Sequence[OpenNumber] = ()
 ) -> dict[str, bytes]:
-    """Return the instructions (struct bpf_insn, 8 bytes each) of each of `functions` in `text`,
-    with the `numbers` that it leaves open, by slot.
+    """Return the instructions (struct bpf_insn, 8 bytes each) of each of `functions` in `text`, for
+    this machine, with the `numbers` that it leaves open, by slot.
+
+    Raises CompileError as `compile_kept`; FillError for a number that its place cannot hold.
+    """
+    from orchestrator.backends.bcc.compiler import places
+
+    return places.fill_program(compile_kept(text, functions, platform.machine()), numbers)
+
+
+def compile_kept(text: str, functions: Sequence[str], arch: str) -> OpenProgram:
+    """The instructions of each of `functions` in `text`, for kernels of `arch`, with the places of
+    the numbers that it leaves open.
 
     Maps must be placeholders (`PP_MAP(1001)`), which attach/load.py replaces. Needs no root and
     makes no bpf(2) call. Results are kept on disk (see cache.py); on a hit no compiler is started.
 
-    Raises CompilerMissingError without bcc, else CompileError with the compiler's log; FillError
-    for a number that its place cannot hold.
+    Raises CompilerMissingError without bcc, else CompileError with the compiler's log.
     """
-    from orchestrator.backends.bcc.compiler import cache, places
+    from orchestrator.backends.bcc.compiler import cache, key
 
-    key = cache.make_key(text, functions, headers=HEADERS, flags=CFLAGS)
-    program = cache.read_compiled(key, functions)
+    name = key.make_key(text, functions, arch=arch)
+    program = cache.read_compiled(name, functions)
     if program is None:
         program = compile_open(text, functions)
-        cache.write_compiled(key, program)
-    return places.fill_program(program, numbers)
+        cache.write_compiled(name, program)
+    return program
 
 
 def compile_open(text: str, functions: Sequence[str], first_attempt: int = 0) -> OpenProgram:
-    """As `compile_c`, with the places of the open numbers instead of the numbers, and nothing kept.
-    `first_attempt` chooses among the placeholders. Raises CompileError."""
+    """As `compile_kept`, with nothing kept. `first_attempt` chooses among the placeholders. Raises
+    CompileError."""
     from orchestrator.backends.bcc.compiler import places
 
     for attempt in range(first_attempt, first_attempt + ATTEMPTS):
@@ -90,7 +99,9 @@ def compile_open(text: str, functions: Sequence[str], first_attempt: int = 0) ->
 
 
 def _compile_in_child(text: str, functions: Sequence[str]) -> dict[str, bytes]:
-    job = json.dumps({"text": text, "functions": list(functions)})
+    from orchestrator.backends.bcc.compiler.key import CFLAGS, HEADERS
+
+    job = json.dumps({"text": text, "functions": list(functions), "flags": CFLAGS})
     try:
         child = subprocess.run(
             [sys.executable, "-P", __file__],
@@ -98,7 +109,7 @@ def _compile_in_child(text: str, functions: Sequence[str]) -> dict[str, bytes]:
             capture_output=True,
             timeout=COMPILE_SECONDS,
             cwd=HEADERS,
-            env=_child_environment(),
+            env=_child_environment(HEADERS),
             check=False,
         )
     except subprocess.TimeoutExpired as late:
@@ -111,9 +122,9 @@ def _compile_in_child(text: str, functions: Sequence[str]) -> dict[str, bytes]:
     return {name: b64decode(code) for name, code in json.loads(child.stdout).items()}
 
 
-def _child_environment() -> dict[str, str]:
+def _child_environment(headers: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
-    return kept | {"BCC_KERNEL_SOURCE": str(HEADERS), "LC_ALL": "C"}
+    return kept | {"BCC_KERNEL_SOURCE": str(headers), "LC_ALL": "C"}
 
 
 EXIT_NO_BCC = 3
@@ -134,7 +145,7 @@ def _run_child() -> int:
         )
         return EXIT_NO_BCC
     try:
-        module = BPF(text=job["text"], cflags=list(CFLAGS))
+        module = BPF(text=job["text"], cflags=job["flags"])
         code = {name: b64encode(module.dump_func(name)).decode() for name in job["functions"]}
     except Exception as refused:
         sys.stderr.write(f"{refused}\n")

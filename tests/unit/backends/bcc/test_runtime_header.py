@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import count
 from pathlib import Path
 
-from orchestrator.backends.bcc.compiler.clang import HEADERS
+from orchestrator.backends.bcc.compiler.key import HEADERS
 
 _MAIN = """
 #include <stdio.h>

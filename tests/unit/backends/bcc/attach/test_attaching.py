@@ -12,6 +12,7 @@ from orchestrator.backends.bcc.attach import attaching as module
 from orchestrator.backends.bcc.attach.attachments import Attachments, TrampolineRefused
 from orchestrator.backends.bcc.compiler import clang
 from orchestrator.backends.bcc.compiler.clang import CompileError
+from orchestrator.backends.bcc.compiler.places import OpenProgram
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.protocol import Artifact, AttachOptions
 from orchestrator.plan.findings import Finding, HostError
@@ -60,10 +61,10 @@ def test_a_plan_that_asks_for_a_trampoline_gets_no_other(tried: list[Artifact[Bc
 
 
 def test_c_that_does_not_compile_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_text: str, _functions: object, _numbers: object) -> dict[str, bytes]:
+    def refuse(_text: str, _functions: object, _arch: str) -> OpenProgram:
         raise CompileError("expected ';'")
 
-    monkeypatch.setattr(clang, "compile_c", refuse)
+    monkeypatch.setattr(clang, "compile_kept", refuse)
     with pytest.raises(HostError, match="could not be compiled: expected ';'"):
         module.compile_artifact(artifact_of("entry:vfs_read"))
 
@@ -98,10 +99,10 @@ def test_a_program_that_jumps_cannot_cross_is_refused(monkeypatch: pytest.Monkey
     """By its length, before the kernel sees it: at its attach point."""
     lengths = iter([0x7FFF, 0x8000])
 
-    def compile_c(_text: str, functions: Sequence[str], _numbers: object) -> dict[str, bytes]:
-        return dict.fromkeys(functions, bytes(8 * next(lengths)))
+    def compile_kept(_text: str, functions: Sequence[str], _arch: str) -> OpenProgram:
+        return OpenProgram(code=dict.fromkeys(functions, bytes(8 * next(lengths))))
 
-    monkeypatch.setattr(clang, "compile_c", compile_c)
+    monkeypatch.setattr(clang, "compile_kept", compile_kept)
     artifact = artifact_of("entry:vfs_read")
     assert module.compile_artifact(artifact)
     with pytest.raises(HostError, match="32,768 instructions") as refused:

@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.backends import cache_directory
 from orchestrator.backends.bcc.compiler import cache, clang
+from orchestrator.backends.bcc.compiler.key import HEADERS
 from orchestrator.backends.bcc.compiler.places import OpenPlace, OpenProgram
 from tests.support.bpf_programs import COUNT
 from tests.support.paths import ROOT
@@ -168,7 +169,7 @@ def test_memory_reads_are_left_as_they_are_written() -> None:
 
 def test_helpers_have_the_numbers_that_bcc_knows() -> None:
     """Each pp_ name of the prelude calls what bcc's copy of the UAPI calls so."""
-    prelude = (clang.HEADERS / "include/probeplan/prelude.h").read_text()
+    prelude = (HEADERS / "include/probeplan/prelude.h").read_text()
     named = {part.partition(")")[0] for part in prelude.split("(*const ")[1:]}
     assert named == set(PP_HELPERS)
     checks = "".join(

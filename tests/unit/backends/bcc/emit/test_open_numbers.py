@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from orchestrator.backends import backend
 from orchestrator.backends.bcc.attach.attaching import compile_artifact
-from orchestrator.backends.bcc.compiler import cache, clang
+from orchestrator.backends.bcc.compiler import clang
 from orchestrator.backends.bcc.compiler.places import fill_program
 from orchestrator.backends.bcc.emit.expressions import Expressions
 from orchestrator.backends.bcc.emit.open_numbers import MOST_SLOTS, OpenNumbers
 from orchestrator.backends.bcc.emit.site import EmitSite
 from orchestrator.backends.bcc.emit.writer import CWriter
+from orchestrator.backends.compiled import make_program_key
 from orchestrator.backends.protocol import Artifact, OpenNumber
 from orchestrator.compile.expressions.nodes import Load, Node, RawArg, transform
 from orchestrator.compile.expressions.types import Pointer
@@ -84,11 +85,6 @@ def switches(kernel: str = "6.1", pid: object = 7, uid: object = 0) -> Artifact[
     return backend("bcc").emit(program_of(SWITCHES % (pid, uid), facts), facts)
 
 
-def key_of(artifact: Artifact[Any]) -> str:
-    functions = artifact.detail.functions
-    return cache.make_key(artifact.text, functions, headers=clang.HEADERS, flags=clang.CFLAGS)
-
-
 def named(artifact: Artifact[Any]) -> Mapping[str, int]:
     return {one.name: one.value for one in artifact.numbers}
 
@@ -120,7 +116,7 @@ def test_the_host_changes_the_numbers_and_not_the_key(change: dict[str, Any], sa
     one, other = switches(), switches(**change)
     assert one.numbers != other.numbers
     assert one.text != other.text  # the comments say the numbers
-    assert (key_of(one) == key_of(other)) == same
+    assert (make_program_key(one) == make_program_key(other)) == same
 
 
 def test_another_pid_starts_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,7 @@ class Btf:
         self._enumerators: dict[int, int] | None = None
         self.type = lru_cache(maxsize=4096)(self._type_of)
         self.member = lru_cache(maxsize=4096)(self._search_member)
+        self.struct = lru_cache(maxsize=1024)(self._find_struct)  # by name, a scan of all types
 
     @classmethod
     def from_bytes(cls, data: bytes, base: "Btf | None" = None) -> "Btf":
@@ -264,7 +265,7 @@ class Btf:
 
     # -- structures and constants --------------------------------------------------------------
 
-    def struct(self, name: str) -> int | None:
+    def _find_struct(self, name: str) -> int | None:
         """The type id of a struct or union: "task_struct", "struct task_struct", "union …"."""
         keyword, _, bare = name.rpartition(" ")
         kinds = {"struct": (STRUCT,), "union": (UNION,)}.get(keyword, (STRUCT, UNION))

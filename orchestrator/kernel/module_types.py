@@ -60,9 +60,9 @@ class KernelTypes(Btf):
             return None
         return self._mark_signature(signature, module)
 
-    def struct(self, name: str) -> int | None:
+    def _find_struct(self, name: str) -> int | None:
         """The type id of a struct or union of the kernel, else of the first module with one."""
-        known = super().struct(name)
+        known = super()._find_struct(name)
         if known is not None:
             return known
         for module in self._modules:

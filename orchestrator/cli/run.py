@@ -93,6 +93,7 @@ def main(args: argparse.Namespace) -> int:
             notify=print_message,
             keep_privileges=args.keep_privileges,
             canary=args.canary,
+            label=args.label,
         )
         try:
             result = run_prepared(prepared, options)

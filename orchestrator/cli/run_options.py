@@ -7,6 +7,8 @@ from typing import Any
 from orchestrator.cli.messages import CommandParser
 from orchestrator.cli.options import add_plan_options, overrides
 
+_LONGEST_LABEL = 200
+
 
 class WorkloadParser(CommandParser):
     """Takes the words after `--` as COMMAND before argparse sees them: a positional that may be
@@ -51,6 +53,12 @@ def _add_output_options(options: argparse._ArgumentGroup) -> None:
         "--out", metavar="DIR", help="keep the plan, the program, the events and the result in DIR"
     )
     options.add_argument(
+        "--label",
+        metavar="TEXT",
+        type=_read_label,
+        help="a text that the log and the result carry, such as a ticket or the ring of a rollout",
+    )
+    options.add_argument(
         "--folded", metavar="FILE", help="write metrics keyed by stacks to FILE, for flame graphs"
     )
     options.add_argument(
@@ -60,6 +68,16 @@ def _add_output_options(options: argparse._ArgumentGroup) -> None:
         help="print tables to standard error at the end; auto (the default): only to a terminal",
     )
     options.add_argument("--no-progress", action="store_true", help="show no progress bar")
+
+
+def _read_label(text: str) -> str:
+    """The text, if a table and a file can show it in one line."""
+    if not text or not text.isprintable() or len(text) > _LONGEST_LABEL:
+        raise argparse.ArgumentTypeError(
+            f"{text[:_LONGEST_LABEL]!r} is no label: write 1 to {_LONGEST_LABEL} printable "
+            "characters"
+        )
+    return text
 
 
 def _add_safety_options(options: argparse._ArgumentGroup) -> None:

@@ -1,6 +1,6 @@
 """A metric's cells as a record of the log: keys decoded, values by kind, `other` last."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestrator.cells.cell import Cell, merge_all
@@ -10,7 +10,9 @@ from orchestrator.output.fields import StackNames, decode_field, no_stacks
 from orchestrator.output.percentiles import histogram_fields
 
 __all__ = [
+    "bound_cells",
     "cell_fields",
+    "describe_layout",
     "key_fields",
     "largest_first",
     "merge_same_names",
@@ -27,14 +29,15 @@ def metric_fields(  # noqa: PLR0913  # a record has this many properties
     end: str,
     total: bool,
     stacks: StackNames = no_stacks,
+    whole: bool = False,
 ) -> dict[str, Any]:
-    """The fields of a `metric` record: the largest cells first, at most `spec.top` of them.
+    """The fields of a `metric` record: the largest cells first, at most `spec.top` of them unless
+    it is to be `whole`.
 
     `start`, `end`: RFC 3339 times between which was counted; `total`: since the run began.
     """
     listed = largest_first(spec, merge_same_names(spec, cells, stacks))
-    named = [cell for cell in listed if cell.key is not None]
-    shown = named[: spec.top] + [cell for cell in listed if cell.key is None]
+    shown = listed if whole else _bound(spec, listed)
     return {
         "probe": spec.probe,
         "metric": spec.name,
@@ -46,6 +49,30 @@ def metric_fields(  # noqa: PLR0913  # a record has this many properties
         "cells": [cell_fields(spec, cell, stacks) for cell in shown],
         "cells_omitted": len(listed) - len(shown),
     }
+
+
+def bound_cells(spec: MetricSpec, record: Mapping[str, Any]) -> dict[str, Any]:
+    """A whole `metric` record with as many cells as are shown: `spec.top`, and `other`."""
+    cells = record["cells"]
+    named = [cell for cell in cells if not cell["other"]]
+    shown = named[: spec.top] + [cell for cell in cells if cell["other"]]
+    return {**record, "cells": shown, "cells_omitted": len(cells) - len(shown)}
+
+
+def describe_layout(spec: MetricSpec) -> str | None:
+    """The buckets of a histogram as the plan writes them, with the numbers of this run; None:
+    it has none. Only histograms of one layout can be added."""
+    if spec.kind != "histogram":
+        return None
+    buckets = spec.buckets
+    if buckets.kind == "log":
+        return "log(16)"
+    return f"linear({buckets.low}, {buckets.high}, {buckets.step})"
+
+
+def _bound(spec: MetricSpec, listed: list[Cell]) -> list[Cell]:
+    named = [cell for cell in listed if cell.key is not None]
+    return named[: spec.top] + [cell for cell in listed if cell.key is None]
 
 
 def largest_first(spec: MetricSpec, cells: Iterable[Cell]) -> list[Cell]:

@@ -28,6 +28,13 @@ from orchestrator.run.prepare import Prepared
 from orchestrator.run.report.account import make_empty_account
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.finish import Ending, finish_run
+from orchestrator.run.report.host_identity import describe_clock, describe_host
+from orchestrator.run.report.kept_result import (
+    RESULT_FORMAT,
+    list_mechanisms,
+    metric_to_keep,
+    settings_fields,
+)
 from orchestrator.run.report.outcome import CommandResult, Outcome
 from orchestrator.run.report.records import (
     acceptance_fields,
@@ -47,6 +54,7 @@ from orchestrator.run.safety.privileges import (
 from orchestrator.run.signals import Signals
 from orchestrator.run.startup import measure_startup_ms
 from orchestrator.run.teardown import detach_all, finish_command
+from orchestrator.version import installed_version
 
 if TYPE_CHECKING:
     from orchestrator.run.live import Live
@@ -166,7 +174,8 @@ class Run:
             self._prepared.policies,
             self._prepared.acceptances,
         )
-        self._output.write_record("run.started", **fields, canary=self._canary)
+        label = self._options.label
+        self._output.write_record("run.started", **fields, canary=self._canary, label=label)
 
     def _go_live(self, groundwork: Groundwork, session: Session, armed: Armed) -> "Live":
         self._record_attached(session)
@@ -185,6 +194,7 @@ class Run:
             constants={name: self._constants[name] for name in _ON_EVENTS},
             bar=self._options.progress,
             socket=socket_path(groundwork.journal.path),
+            keep_whole=self._directory is not None,
         )
 
     def _record_attached(self, session: Session) -> None:
@@ -229,13 +239,13 @@ class Run:
         written later, the exit code and what is returned say so."""
         made = self._make_result(live, outcome, teardown, cleaned)
         self._keep_stacks(made)
-        self._keep_result(made)
+        self._keep_result(made, live)
         if self._output.why_failed != made.output_error:
             made = self._make_result(live, outcome, teardown, cleaned)
         self._write_finished(made)
         if self._output.why_failed != made.output_error:
             made = self._make_result(live, outcome, teardown, cleaned)
-            self._keep_result(made)
+            self._keep_result(made, live)
         return made
 
     def _write_finished(self, result: RunResult) -> None:
@@ -318,20 +328,39 @@ class Run:
         if sink.failed is not None:
             raise OutputLost(sink.failed, 0)
 
-    def _keep_result(self, result: RunResult) -> None:
+    def _keep_result(self, result: RunResult, live: "Live | None") -> None:
+        if self._directory is None:
+            return
         kept: dict[str, Any] = {
+            "format": RESULT_FORMAT,
+            "version": installed_version() or "0",
+            **describe_host(self._prepared.facts),
+            "clock": describe_clock(live.clock_steps if live else 0),
+            "label": self._options.label,
+            "backend": self._artifact.backend,
+            "mechanisms": list_mechanisms(self._account.ledger),
+            "settings": settings_fields(self._prepared.plan, self._program, self._options.command),
+            "resampled": list(live.resampled) if live else [],
             "run": result.finished,
-            "metrics": list(result.metrics),
+            "metrics": self._metrics_to_keep(live),
             "figures": result.figures,
             "warnings": list(result.warnings),
-            "outstanding": list(result.outstanding),
+            "outstanding": live.totals.whole_outstanding if live else [],
             "stopped": result.stopped,
             "limits": list(result.limits),
             "startup_ms": result.startup_ms,
             "signatures": acceptance_fields(self._prepared.acceptances),
         }
-        if self._directory is not None:
-            self._try_output(partial(self._directory.write_result, kept))
+        self._try_output(partial(self._directory.write_result, kept))
+
+    def _metrics_to_keep(self, live: "Live | None") -> list[dict[str, Any]]:
+        if live is None or not live.totals.whole:
+            return []
+        starts = {span.name: span.start for span in self._prepared.plan.spans}
+        return [
+            metric_to_keep(spec, record, live.resampled, starts.get(spec.probe, ()))
+            for spec, record in zip(self._program.metrics, live.totals.whole, strict=True)
+        ]
 
     def _try_output(self, write: Callable[[], None]) -> None:
         try:

@@ -32,7 +32,8 @@ __all__ = ["Live"]
 
 class Live:
     """Armed probes, and where their data goes. `started`: when they were armed (RFC 3339);
-    `capped`: the kernel disabled them when limits.events was reached, as it is once settled."""
+    `capped`: the kernel disabled them when limits.events was reached, as it is once settled;
+    `keep_whole`: the totals are kept with all cells, too."""
 
     def __init__(  # noqa: PLR0913  # the parts of a run meet here
         self,
@@ -46,6 +47,7 @@ class Live:
         armed: Armed,
         bar: Bar | None,
         socket: Path,
+        keep_whole: bool = False,
     ) -> None:
         self._session, self._artifact, self._program = session, artifact, artifact.program
         self._output, self._supervision, self._bar = output, supervision, bar
@@ -64,6 +66,7 @@ class Live:
             self._read_metrics,
             self._stacks.names,
             session.open_spans,
+            keep_whole=keep_whole,
         )
         self._window_ns = choose_window_ns(plan, self._program.every_ns)
         self._armed_ns = self._disarmed_ns = armed.at_ns
@@ -115,6 +118,16 @@ class Live:
     def dropped(self) -> dict[str, int]:
         """Probes that limits.cpu detached, each with how long after arming (ns)."""
         return self._governor.dropped
+
+    @property
+    def resampled(self) -> tuple[str, ...]:
+        """Probes whose sampling limits.cpu lowered: from then on one of fewer events was kept."""
+        return self._governor.resampled
+
+    @property
+    def clock_steps(self) -> int:
+        """How often the system's clock was set."""
+        return self._stream.clock_steps
 
     @property
     def trouble(self) -> str | None:

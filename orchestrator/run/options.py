@@ -32,7 +32,8 @@ class Bar(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """How to run; each as documented at `run_plan`. `out`: a directory. `log` None: standard
-    output. `folded`: an open file for metrics by stacks, as folded text."""
+    output. `folded`: an open file for metrics by stacks, as folded text. `label`: a text of the
+    user that the log and the result carry."""
 
     command: tuple[str, ...] = ()
     out: str | os.PathLike[str] | None = None
@@ -43,3 +44,4 @@ class RunOptions:
     journals: tuple[Path, ...] = DIRECTORIES
     keep_privileges: bool = True
     canary: bool = False
+    label: str | None = None

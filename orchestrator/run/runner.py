@@ -39,6 +39,7 @@ def run_plan(  # noqa: PLR0913  # the face of the package: one keyword a choice 
     journals: tuple[Path, ...] = DIRECTORIES,
     keep_privileges: bool = True,
     canary: bool = False,
+    label: str | None = None,
 ) -> RunResult:
     """Run `plan` on this host and return when it is over and everything is detached.
 
@@ -55,6 +56,7 @@ def run_plan(  # noqa: PLR0913  # the face of the package: one keyword a choice 
     that the rest of the run does not need.
     `canary`: where attach points may be hot, count for a second first, and refuse a plan that would
     break limits.cpu.
+    `label`: a text that the log and the result carry.
 
     Raises PlanError (the plan does not fit this kernel; the command cannot be started), HostError
     (this host cannot run it, or a policy forbids it), ResultDirectoryError; after detaching,
@@ -79,6 +81,7 @@ def run_plan(  # noqa: PLR0913  # the face of the package: one keyword a choice 
         journals=journals,
         keep_privileges=keep_privileges,
         canary=canary,
+        label=label,
     )
     return run_prepared(prepared, options)
 

@@ -54,6 +54,7 @@ class Stream:
         self._held: deque[NDArray[np.uint8]] = deque()
         self._held_bytes = 0
         self.full = False
+        self.clock_steps = 0
 
     @property
     def delivered(self) -> int:
@@ -114,6 +115,7 @@ class Stream:
         if step:
             self._renderer.set_wall_offset(self._clock.offset_ns)
         if abs(step) >= _WORTH_A_RECORD_NS:
+            self.clock_steps += 1
             self._output.write_record("clock.stepped", "warning", by_ns=step)
 
     def _take(self, batch: NDArray[np.uint8]) -> None:

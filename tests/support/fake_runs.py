@@ -24,6 +24,7 @@ from orchestrator.run.report.result import RunResult
 from orchestrator.run.signals import Signals
 from tests.support.fake_backend import FakeBackend, Script, program
 from tests.support.paths import ROOT
+from tests.support.results import checked_result
 
 #: What runs import once they are armed: on a busy machine it takes longer than a test's duration.
 import_module("orchestrator.run.live")
@@ -87,6 +88,7 @@ class Ran:
         command: tuple[str, ...] = (),
         out: Path | None = None,
         plan: Plan | None = None,
+        label: str | None = None,
     ) -> RunResult:
         self.backend = FakeBackend(script)
         facts = live_facts()
@@ -104,9 +106,12 @@ class Ran:
                 log=sink or Sink(self.stream),
                 journals=self.journals,
                 notify=self.reported.append,
+                label=label,
             )
             directory = ResultDirectory(out) if out else None
             self.result = Run(prepared, options, directory, signals).execute()
+        if out and (out / "result.json").exists():
+            checked_result(out)
         return self.result
 
     @property

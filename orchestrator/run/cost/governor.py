@@ -45,6 +45,7 @@ class Governor:
         self._over = False
         self.cost: Cost | None = None
         self.dropped: dict[str, int] = {}
+        self._resampled: dict[str, None] = {}
         self._armed_ns = self._now_ns = now_ns
         self._look_ns = now_ns
         self.due_ns = now_ns
@@ -73,6 +74,11 @@ class Governor:
     def current_sample(self, probe: int) -> int:
         """The N in force for a probe (by index): one in N is kept."""
         return self._samples.get(probe, self._program.probes[probe].sample)
+
+    @property
+    def resampled(self) -> tuple[str, ...]:
+        """The probes whose sampling was lowered, by name."""
+        return tuple(self._resampled)
 
     def stop_measuring(self) -> None:
         """Switch off the measuring of run times."""
@@ -134,6 +140,7 @@ class Governor:
         probe = step.share.probe
         self._session.resample(probe, step.sample)
         self._samples[probe] = step.sample
+        self._resampled[self._program.probes[probe].name] = None
         self._record("sample", cost, step.share, _describe_share(step.share), step.sample)
 
     def _detach(self, step: Step, cost: Cost) -> None:

@@ -1,14 +1,14 @@
 """Reports what is outstanding: open spans summed by key, their growth and the age of the oldest."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from orchestrator.backends.protocol import OpenSpans
 from orchestrator.cells.cell import Cell
 from orchestrator.cells.sums import restore_sum, saturate
-from orchestrator.compile.program import Program, Resource, SpanProgram
+from orchestrator.compile.program import MetricSpec, Program, Resource, SpanProgram
 from orchestrator.output.log import RecordFields
 from orchestrator.output.metrics import (
     key_fields,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from orchestrator.output.fields import StackNames
 
-__all__ = ["OutstandingReports", "list_caveats", "sum_open_spans"]
+__all__ = ["OutstandingReports", "bound_outstanding", "list_caveats", "sum_open_spans"]
 
 _ALWAYS = "what was opened before the run began is not seen"
 _SAMPLED = "the openings are sampled: the numbers are estimates"
@@ -63,8 +63,9 @@ class OutstandingReports:
         *,
         is_total: bool,
     ) -> RecordFields:
-        """The fields of an outstanding.reported record without its window: cells as in a metric,
-        the largest first. Growth is since the last report; in the totals, since the run began."""
+        """The fields of an outstanding.reported record without its window and with all its cells,
+        as in a metric, the largest first. Growth is since the last report; in the totals, since the
+        run began."""
         resource = span.resource
         assert resource is not None
         spec = resource.shown
@@ -94,11 +95,17 @@ class OutstandingReports:
             **sum_fields("value", value),
             "count": sum(cell.count for cell in cells),
             "growth": saturate(value - sum(before.values())),
-            "cells": listed[: spec.top],
-            "cells_omitted": len(listed) - len(listed[: spec.top]),
+            "cells": listed,
+            "cells_omitted": 0,
             "min_age_ns": resource.min_age_ns,
             "caveats": list_caveats(self._program, span),
         }
+
+
+def bound_outstanding(spec: MetricSpec, report: Mapping[str, Any]) -> RecordFields:
+    """An outstanding.reported record with as many cells as are shown: `spec.top`."""
+    shown = report["cells"][: spec.top]
+    return {**report, "cells": shown, "cells_omitted": len(report["cells"]) - len(shown)}
 
 
 def sum_open_spans(resource: Resource, opened: OpenSpans, now_ns: int) -> list[Cell]:

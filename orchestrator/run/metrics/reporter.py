@@ -10,7 +10,7 @@ from orchestrator.backends.protocol import OpenSpans
 from orchestrator.compile.program import Program
 from orchestrator.output.fields import StackNames, no_stacks
 from orchestrator.output.log import RecordFields
-from orchestrator.output.metrics import metric_fields
+from orchestrator.output.metrics import bound_cells, metric_fields
 from orchestrator.output.run_output import RunOutput
 from orchestrator.output.wall_clock import WallClock
 from orchestrator.plan.model import Plan
@@ -21,7 +21,7 @@ from orchestrator.run.metrics.figures import (
     combined_metrics,
 )
 from orchestrator.run.metrics.open_spans import count_open_spans
-from orchestrator.run.metrics.outstanding import OutstandingReports
+from orchestrator.run.metrics.outstanding import OutstandingReports, bound_outstanding
 from orchestrator.run.metrics.reading import Reading
 from orchestrator.run.metrics.windows import subtract_totals
 
@@ -31,9 +31,12 @@ __all__ = ["Measured", "MetricReporter"]
 @dataclass(slots=True)
 class Measured:
     """The records of one window, or of the totals, as logged: metrics, derived figures, warnings,
-    and what is outstanding at its end. In the totals, `stop` is the stop.reached record, if any."""
+    and what is outstanding at its end. In the totals, `stop` is the stop.reached record, if any,
+    and `whole` and `whole_outstanding` are the records with all cells, where they are kept."""
 
     metrics: list[RecordFields] = field(default_factory=list)
+    whole: list[RecordFields] = field(default_factory=list)
+    whole_outstanding: list[RecordFields] = field(default_factory=list)
     derived: RecordFields | None = None
     warnings: list[RecordFields] = field(default_factory=list)
     outstanding: list[RecordFields] = field(default_factory=list)
@@ -43,7 +46,7 @@ class Measured:
 class MetricReporter:
     """Reads the metrics with `read`, which is given the metrics that figures combine, and open
     spans with `read_open`. Windows are shown by `clock`. `totals`: the records of the whole run,
-    once it is over."""
+    once it is over; with all cells too, if `keep_whole`."""
 
     def __init__(  # noqa: PLR0913  # what a run measures, and where it goes
         self,
@@ -54,7 +57,10 @@ class MetricReporter:
         read: Callable[[Collection[int]], Reading],
         stacks: StackNames = no_stacks,
         read_open: Callable[[int], OpenSpans] | None = None,
+        *,
+        keep_whole: bool = False,
     ) -> None:
+        self._keep_whole = keep_whole
         self._clock, self._read_with, self._read_open = clock, read, read_open
         self._outstanding = OutstandingReports(program)
         self._stacks = stacks
@@ -94,7 +100,7 @@ class MetricReporter:
         total = self._since_start(last)
         if self._program.every_ns:
             self._write(self._measure(self._since_last(last), total, is_total=False))
-        self.totals = self._measure(total, total, is_total=True)
+        self.totals = self._measure(total, total, is_total=True, whole=self._keep_whole)
         self.totals.stop = self._stop
         self._write(self.totals)
 
@@ -131,20 +137,40 @@ class MetricReporter:
             self._stop = {**stop, "window": dict(window.window), "events_apart": apart}
             self._output.write_record("stop.reached", "info", **self._stop)
 
-    def _measure(self, counted: Counted, total: Counted, *, is_total: bool) -> Measured:
+    def _measure(
+        self, counted: Counted, total: Counted, *, is_total: bool, whole: bool = False
+    ) -> Measured:
         stretch: dict[str, Any] = {"window": dict(counted.window), "total": is_total}
         warnings = self._figures.list_warnings(counted, total)
+        metrics = self._metric_records(counted, is_total=is_total, whole=whole)
+        outstanding = [
+            {**report, **stretch}
+            for report in self._report_outstanding(counted.ended_ns, is_total=is_total)
+        ]
         return Measured(
-            metrics=self._metric_records(counted, is_total=is_total),
+            metrics=self._bound(metrics) if whole else metrics,
+            whole=metrics if whole else [],
+            whole_outstanding=outstanding if whole else [],
             derived=self._derived_record(counted, total, stretch),
-            outstanding=[
-                {**report, **stretch}
-                for report in self._report_outstanding(counted.ended_ns, is_total=is_total)
-            ],
+            outstanding=self._bound_outstanding(outstanding),
             warnings=[{**warning, **stretch} for warning in warnings],
         )
 
-    def _metric_records(self, counted: Counted, *, is_total: bool) -> list[RecordFields]:
+    def _bound(self, metrics: list[RecordFields]) -> list[RecordFields]:
+        """The records with as many cells as are logged."""
+        specs = self._program.metrics
+        return [bound_cells(spec, record) for spec, record in zip(specs, metrics, strict=True)]
+
+    def _bound_outstanding(self, outstanding: list[RecordFields]) -> list[RecordFields]:
+        specs = [span.resource.shown for span in self._program.spans if span.resource is not None]
+        return [
+            bound_outstanding(spec, report)
+            for spec, report in zip(specs, outstanding, strict=False)  # none where none are read
+        ]
+
+    def _metric_records(
+        self, counted: Counted, *, is_total: bool, whole: bool
+    ) -> list[RecordFields]:
         records = []
         for spec in self._program.metrics:
             fields = metric_fields(
@@ -154,6 +180,7 @@ class MetricReporter:
                 end=counted.window["end"],
                 total=is_total,
                 stacks=self._stacks,
+                whole=whole,
             )
             records.append({**fields, "sample": self._samples.get(spec.probe, 1)})
         return records

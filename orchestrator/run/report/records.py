@@ -11,7 +11,7 @@ from orchestrator.plan.model import Limits, Plan
 from orchestrator.policy.model import Policy
 from orchestrator.policy.signed_files import Acceptance
 
-__all__ = ["attached_fields", "limit_fields", "limits_in_force", "policy_fields"]
+__all__ = ["attached_fields", "limit_fields", "limit_values", "limits_in_force", "policy_fields"]
 __all__ += [
     "acceptance_fields",
     "skipped_fields",
@@ -62,7 +62,7 @@ def limits_in_force(artifact: Artifact[Any]) -> dict[str, RecordFields]:
     enforced = {**artifact.enforced, **_BY_USER_SPACE}
     return {
         name: {**value, "enforced_by": enforced.get(name, "user")}
-        for name, value in _limit_values(limits).items()
+        for name, value in limit_values(limits).items()
     }
 
 
@@ -90,7 +90,8 @@ def with_sources(limits: Mapping[str, RecordFields], plan: Plan) -> dict[str, Re
     return {name: {**limit, "from": sources.get(name, "default")} for name, limit in limits.items()}
 
 
-def _limit_values(limits: Limits) -> dict[str, RecordFields]:
+def limit_values(limits: Limits) -> dict[str, RecordFields]:
+    """The limits by name, each with its value in the units of `Limits`."""
     duration = "unlimited" if limits.duration_ns is None else limits.duration_ns
     return {
         "duration": {"value": duration},

@@ -14,6 +14,7 @@ from orchestrator.lab import Kernel
 from orchestrator.lab.qemu import QEMU
 from tests.guest.lab.test_guest import wait_until
 from tests.support.product import Ran
+from tests.support.results import checked_result
 
 PLAN = """
 apiVersion: probeplan/v1
@@ -76,7 +77,7 @@ def test_a_kprobe_counts_exactly_and_a_failed_command_is_5(
     assert ran.data("zero") == [{"wanted": 512}] * 7
     assert ran.finished["complete"] is True
     assert (ran.finished["exit_code"], ran.finished["command_status"]) == (5, 9)
-    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    result = checked_result(tmp_path / "out")
     assert result["run"]["exit_code"] == 5
     assert (tmp_path / "out" / "events.jsonl").read_bytes() == (tmp_path / "log").read_bytes()
     assert (tmp_path / "given").read_text() == "mine\n"

@@ -52,12 +52,13 @@ def test_options_of_run_are_passed_on_and_the_machine_s_are_not() -> None:
         *("plan.yaml", "--kernel", "6.1", "--cpus", "4", "--memory", "1G", "--duration", "10s"),
         *("--set", "a=1=2", "--set", "b=x y", "--target", "comm=x", "--limit", "cpu=100%"),
         *("--policy", "p", "--backend", "tracefs", "--no-canary", "--keep-privileges"),
+        *("--label", "ring 1"),
         *("--summary", "always", "--", "make", "--set", "c=d"),
     )
     assert list(rehearse._words_of(args, {})) == [
         *("--set=a=1=2", "--set=b=x y", "--target=comm=x", "--limit=cpu=100%", "--policy=p"),
-        *("--backend=tracefs", "--duration=10s", "--keep-privileges", "--no-canary"),
-        *("--summary=always", "--", "make", "--set", "c=d"),
+        *("--backend=tracefs", "--duration=10s", "--label=ring 1", "--keep-privileges"),
+        *("--no-canary", "--summary=always", "--", "make", "--set", "c=d"),
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.cells.buckets import LOG, Buckets
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import KeyField, MetricSpec
-from orchestrator.output.metrics import metric_fields
+from orchestrator.output.metrics import bound_cells, describe_layout, metric_fields
 from orchestrator.output.percentiles import histogram_fields
 from tests.support.records import COMMON
 from tests.support.samples import STAMP
@@ -65,6 +65,23 @@ def test_top_bounds_the_cells_and_tells_how_many_are_left_out() -> None:
     record = metric_fields(spec("count", top=2), cells, start=STAMP, end=STAMP, total=False)
     assert [cell["value"] for cell in record["cells"]] == [4, 3, 3]
     assert record["cells_omitted"] == 3
+
+
+def test_a_whole_record_has_all_cells_and_is_bounded_like_the_logged_one() -> None:
+    cells = [Cell(key=key(b"c", i), count=i) for i in range(5)] + [Cell(key=None, count=3)]
+    bounded = spec("count", top=2)
+    times = {"start": STAMP, "end": STAMP, "total": True}
+    whole = metric_fields(bounded, cells, **times, whole=True)
+    assert [cell["value"] for cell in whole["cells"]] == [4, 3, 2, 1, 0, 3]
+    assert whole["cells_omitted"] == 0
+    assert bound_cells(bounded, whole) == metric_fields(bounded, cells, **times)
+
+
+def test_a_layout_is_written_as_in_a_plan() -> None:
+    linear = Buckets(kind="linear", low=-10, high=30, step=10)
+    assert describe_layout(spec("histogram", buckets=linear)) == "linear(-10, 30, 10)"
+    assert describe_layout(spec("histogram")) == "log(16)"
+    assert describe_layout(spec("sum")) is None
 
 
 def test_a_histogram_cell_says_all_of_its_values() -> None:

@@ -21,6 +21,7 @@ from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.plan.model import Limits, Rate
 from tests.support.fake_backend import Script, program
 from tests.support.fake_runs import Ran, checked_lines
+from tests.support.results import checked_result
 
 
 def finished(ran: Ran) -> dict:
@@ -317,6 +318,24 @@ def test_a_log_that_fails_with_its_last_line_is_told_in_the_result(
     result = ran.go(Script(batches=[[1]]), sink=Full(ran.stream), out=out)
     kept = json.loads((out / "result.json").read_bytes())["run"]
     assert (result.exit_code, kept["exit_code"], kept["complete"]) == (4, 4, False)
+
+
+def test_a_result_has_the_host_the_settings_and_the_label(ran: Ran, tmp_path: Path) -> None:
+    """What it takes to add it to the results of other hosts."""
+    ran.go(Script(batches=[[1, 2]]), out=tmp_path / "out", label="ring 1")
+    result = checked_result(tmp_path / "out")
+    assert result["format"] == "probeplan-result/1"
+    assert (result["label"], result["mechanisms"]) == ("ring 1", {"opens": ["fake"]})
+    assert result["settings"]["limits"]["duration"] == {"value": 100_000_000}
+    assert result["settings"]["limits"]["at_cap"] == {"value": "stop"}
+    assert ran.lines[0]["label"] == "ring 1"
+
+
+def test_a_run_that_was_never_armed_leaves_a_valid_result(ran: Ran, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="no"):
+        ran.go(Script(attach_error=OSError("no")), out=tmp_path / "out")
+    result = checked_result(tmp_path / "out")
+    assert (result["metrics"], result["run"]["outcome"]) == ([], "error")
 
 
 def test_records_that_came_out_before_the_disk_was_full_are_counted_apart(ran: Ran) -> None:

@@ -21,7 +21,7 @@ def main(words: Sequence[str] | None = None) -> int:
     run."""
     args = _parser().parse_args(words)
     if args.list:
-        print("\n".join(f"{name:10}{row.summary}" for name, row in TABLE.items()))
+        print("\n".join(f"{name:14}{row.summary}" for name, row in TABLE.items()))
         return 0
     with _setting(args) as setting:
         found = {name: _run(name, setting) for name in args.names or TABLE}

@@ -11,6 +11,7 @@ from bench.figures import Figure
 from bench.flood import flood
 from bench.governor import governor
 from bench.lines import lines
+from bench.open_numbers import open_numbers
 from bench.setting import Setting
 from bench.spans import spans
 from bench.stacks import stacks
@@ -34,6 +35,7 @@ TABLE: Mapping[str, Benchmark] = {
     "flood": Benchmark(summary="loss at full speed, and in overload", run=flood),
     "startup": Benchmark(summary="time and memory to the first attached probe", run=startup),
     "cost": Benchmark(summary="ns that a probe adds to each call", run=cost),
+    "open-numbers": Benchmark(summary="what open numbers add: instructions, ns", run=open_numbers),
     "spans": Benchmark(summary="off-CPU time at full speed, a million live objects", run=spans),
     "bounds": Benchmark(summary="fused probes, detaching, the watchdog's memory", run=bounds),
     "governor": Benchmark(summary="a flood over limits.cpu, and the reaction", run=governor),

@@ -114,3 +114,16 @@ def test_every_call_of_a_flood_is_a_line_or_a_loss(tmp_path: Path) -> None:
     assert values["32 MiB ring: calls not accounted for"] == 0
     assert values["128 KiB ring: calls not accounted for"] == 0
     assert values["32 MiB ring: events made"] > 0
+
+
+@pytest.mark.root
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_open_numbers_are_compared_with_numbers_written_out(tmp_path: Path) -> None:
+    """Both are attached and see the calls, and a plan is compiled for every recorded kernel."""
+    file = tmp_path / "figures.json"
+    done = bench("open-numbers", "--rounds", "1", "--scale", "0.01", "--json", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(file.read_text())["benchmarks"]["open-numbers"]["figures"]
+    values = {one["name"]: one["ours"] for one in figures}
+    assert set(values) > {"added: count", "added: histogram", "added: record", "added: span"}
+    assert -10 < values["more instructions, most of 5 pairs of plan and kernel"] <= 10

@@ -20,12 +20,13 @@ def compile_artifact(artifact: Artifact[Any]) -> Mapping[str, bytes]:
     return attaching.compile_artifact(artifact)
 
 
-def compile_program(artifact: Artifact[Any]) -> OpenProgram:
+def compile_program(artifact: Artifact[Any], *, for_others: bool = False) -> OpenProgram:
     """As `compile_artifact`, without the numbers of the artifact's host: one program for all hosts
-    of its key. Raises HostError."""
+    of its key. `for_others`: it leaves this machine, so it is compiled twice and the places of its
+    open numbers are checked. Raises HostError."""
     from orchestrator.backends.bcc.attach import attaching
 
-    return attaching.compile_program(artifact)
+    return attaching.compile_program(artifact, for_others=for_others)
 
 
 def fill_artifact(artifact: Artifact[Any], program: OpenProgram) -> Mapping[str, bytes]:

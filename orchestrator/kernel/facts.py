@@ -3,10 +3,12 @@
 import lzma
 import os
 import re
-from collections.abc import Callable
+from collections import ChainMap
+from collections.abc import Callable, Mapping
+from copy import copy
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from orchestrator.kernel.btf import Btf
 from orchestrator.kernel.btf_blob import Blob
@@ -55,6 +57,13 @@ class KernelFacts:
             return self.features[name]
         except KeyError:
             return Feature(state="unknown", detail=f"{self.source} has no record of {name}")
+
+    def with_features(self, others: Mapping[str, Feature]) -> "KernelFacts":
+        """The same kernel with the features `others` instead. What was read of it before
+        serves both."""
+        changed = copy(self)
+        changed.features = ChainMap(dict(others), cast("dict[str, Feature]", self.features))
+        return changed
 
     @cached_property
     def online_cpus(self) -> tuple[int, ...]:

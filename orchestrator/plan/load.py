@@ -31,7 +31,24 @@ def load_plan(
     Raises PlanError with every error; required params must have a value (PP068).
     """
     overrides = Overrides(settings=settings, target=target, limits=limits)
-    plan, (document, findings) = None, read_document(source)
+    return _require_plan(*read_document(source), overrides)
+
+
+def load_plan_of(
+    content: bytes,
+    file: str,
+    *,
+    settings: Mapping[str, str] = _NONE,
+    target: Mapping[str, str] = _NONE,
+    limits: Mapping[str, str] = _NONE,
+) -> Plan:
+    """As `load_plan`, from bytes that were read already, which findings call `file`."""
+    overrides = Overrides(settings=settings, target=target, limits=limits)
+    return _require_plan(*parse_document(content, file), overrides)
+
+
+def _require_plan(document: Document | None, findings: list[Finding], overrides: Overrides) -> Plan:
+    plan = None
     if document is not None:
         plan, findings = plan_from_document(document, findings, overrides, thorough=False)
     if plan is not None:

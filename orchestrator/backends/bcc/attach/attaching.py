@@ -62,12 +62,17 @@ def compile_artifact(artifact: Artifact[BccDetail]) -> Mapping[str, bytes]:
     return fill_artifact(artifact, compile_program(artifact))
 
 
-def compile_program(artifact: Artifact[BccDetail]) -> OpenProgram:
+def compile_program(artifact: Artifact[BccDetail], *, for_others: bool = False) -> OpenProgram:
     """As `compile_artifact`, without the numbers of the artifact's host: one program for all hosts
-    of its key. Raises HostError."""
+    of its key. `for_others`: it is compiled twice, and its places are checked. Raises HostError."""
+    compile_text = clang.compile_kept
+    if for_others:
+        from orchestrator.backends.bcc.compiler import checked  # no run needs it
+
+        compile_text = checked.compile_checked
     try:
         functions, arch = artifact.detail.functions, artifact.program.arch
-        program = clang.compile_kept(artifact.text, functions, arch)
+        program = compile_text(artifact.text, functions, arch)
     except clang.CompileError as error:
         message = f"the generated program could not be compiled: {error}"
         raise HostError([Finding(code="PP089", message=message)]) from None

@@ -99,9 +99,15 @@ def compile_open(text: str, functions: Sequence[str], first_attempt: int = 0) ->
 
 
 def _compile_in_child(text: str, functions: Sequence[str]) -> dict[str, bytes]:
+    return compile_texts([text], functions)[0]
+
+
+def compile_texts(texts: Sequence[str], functions: Sequence[str]) -> list[dict[str, bytes]]:
+    """The instructions of each of `functions` in each of `texts`, which one child compiles one
+    after the other. Raises CompileError."""
     from orchestrator.backends.bcc.compiler.key import CFLAGS, HEADERS
 
-    job = json.dumps({"text": text, "functions": list(functions), "flags": CFLAGS})
+    job = json.dumps({"texts": list(texts), "functions": list(functions), "flags": CFLAGS})
     try:
         child = subprocess.run(
             [sys.executable, "-P", __file__],
@@ -119,7 +125,10 @@ def _compile_in_child(text: str, functions: Sequence[str]) -> dict[str, bytes]:
         raise CompilerMissingError(log)
     if child.returncode != 0:
         raise CompileError(log or f"the compiler ended with status {child.returncode}")
-    return {name: b64decode(code) for name, code in json.loads(child.stdout).items()}
+    return [
+        {name: b64decode(code) for name, code in codes.items()}
+        for codes in json.loads(child.stdout)
+    ]
 
 
 def _child_environment(headers: Path) -> dict[str, str]:
@@ -145,13 +154,15 @@ def _run_child() -> int:
         )
         return EXIT_NO_BCC
     try:
-        module = BPF(text=job["text"], cflags=job["flags"])
-        code = {name: b64encode(module.dump_func(name)).decode() for name in job["functions"]}
+        codes = []
+        for text in job["texts"]:
+            module = BPF(text=text, cflags=job["flags"])
+            codes.append({f: b64encode(module.dump_func(f)).decode() for f in job["functions"]})
     except Exception as refused:
         sys.stderr.write(f"{refused}\n")
         return EXIT_REFUSED
     with contextlib.closing(os.fdopen(answer, "wb")) as out:
-        out.write(json.dumps(code).encode())
+        out.write(json.dumps(codes).encode())
     return 0
 
 

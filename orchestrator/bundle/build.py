@@ -1,0 +1,186 @@
+"""From a plan and recorded kernels to a bundle: what it comes to there, and its programs.
+
+Each program is compiled once, by its key, for all kernels and variants of its text: twice, in fact,
+with other placeholders, so that a host cannot meet a place that was overlooked.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+from typing import Any
+
+from orchestrator.backends import compiled
+from orchestrator.backends.protocol import Artifact
+from orchestrator.bundle.matrix import RecordedKernel, plan_rows
+from orchestrator.bundle.model import Bundle, BundledProgram, MatrixRow, Settings
+from orchestrator.bundle.shape import describe_shape
+from orchestrator.plan.document.source import read_source
+from orchestrator.plan.findings import Finding, HostError, PlanError, of_command_line
+from orchestrator.plan.load import load_plan_of
+from orchestrator.version import installed_version
+
+__all__ = ["Blueprint", "BuildOptions", "build_bundle", "compile_bundle", "draw_blueprint"]
+
+_COMPILERS = 2  # at a time; each is a process that takes one CPU and about 120 MB
+_MOST_SETTINGS = 64
+
+#: Called with how many programs are compiled, of how many.
+CompileProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """What a bundle is made for. `params` and `target`: values by name, as --set and --target give
+    them; programs are made for each combination. `with_command`: also for runs with a command.
+    `created`, `expires`: seconds since the epoch; `expires` None: it does not."""
+
+    params: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    target: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    with_command: bool = False
+    created: int = 0
+    expires: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blueprint:
+    """A bundle before anything is compiled: `bundle` has no programs yet, and `artifacts` are those
+    that they are made of, by key."""
+
+    bundle: Bundle
+    artifacts: Mapping[str, Artifact[Any]]
+
+    @property
+    def unserved(self) -> tuple[MatrixRow, ...]:
+        """The rows of kernels, as they were recorded, that no backend serves."""
+        return tuple(row for row in self.bundle.matrix if is_recorded(row) and row.backend is None)
+
+
+def is_recorded(row: MatrixRow) -> bool:
+    """Whether the row is of the kernel as it was recorded."""
+    return row.fetching == row.trampolines == "as recorded"
+
+
+def build_bundle(
+    source: str | bytes,
+    kernels: Sequence[RecordedKernel],
+    options: BuildOptions,
+    report: CompileProgress = lambda _done, _total: None,
+) -> Bundle:
+    """A bundle of the plan at a path (`-`: standard input) or in bytes, for `kernels`. Raises what
+    `draw_blueprint` and `compile_bundle` raise."""
+    return compile_bundle(draw_blueprint(source, kernels, options), report)
+
+
+# ---------------------------------------------------------------- what is to be compiled
+
+
+def draw_blueprint(
+    source: str | bytes, kernels: Sequence[RecordedKernel], options: BuildOptions
+) -> Blueprint:
+    """What the plan comes to on each kernel, and what is to be compiled for it. Needs no compiler.
+    Raises PlanError for a plan that is none, and for kernels of several architectures."""
+    arch = _find_arch(kernels)
+    content, file = (source, "<plan>") if isinstance(source, bytes) else read_source(source)
+    rows: list[MatrixRow] = []
+    artifacts: dict[str, Artifact[Any]] = {}
+    all_settings = tuple(_list_settings(options))
+    plans = [
+        load_plan_of(content, file, settings=one.params, target=one.target) for one in all_settings
+    ]
+    for plan, settings in zip(plans, all_settings, strict=True):
+        for planned in plan_rows(plan, settings, kernels):
+            rows.append(planned.row)
+            if planned.row.key is not None and planned.artifact is not None:
+                artifacts.setdefault(planned.row.key, planned.artifact)
+    bundle = Bundle(
+        created=options.created,
+        expires=options.expires,
+        builder=installed_version() or "0",
+        compiler=compiled.read_compiler_version(),
+        arch=arch,
+        plan_name=plans[0].metadata.name,
+        plan_file=PurePath(file).name,
+        plan_text=content,
+        settings=all_settings,
+        matrix=tuple(rows),
+        programs={},
+    )
+    return Blueprint(bundle=bundle, artifacts=artifacts)
+
+
+def _find_arch(kernels: Sequence[RecordedKernel]) -> str:
+    """The architecture of all kernels. Raises PlanError for several."""
+    by_arch = {kernel.facts.arch: kernel.name for kernel in kernels}
+    if len(by_arch) > 1:
+        named = ", ".join(f"{name} is of {arch}" for arch, name in by_arch.items())
+        message = f"the kernels are of several architectures: {named}"
+        raise PlanError([of_command_line(message, "build a bundle for each")])
+    return next(iter(by_arch))
+
+
+def _list_settings(options: BuildOptions) -> Iterator[Settings]:
+    """Each combination of the values, without a command and then with one. Raises PlanError for too
+    many."""
+    params, targets = _combine(options.params), _combine(options.target)
+    commands = (False, True) if options.with_command else (False,)
+    count = len(params) * len(targets) * len(commands)
+    if count > _MOST_SETTINGS:
+        message = f"these values give {count:,} combinations, and a bundle has {_MOST_SETTINGS}"
+        raise PlanError([of_command_line(message, "build several bundles")])
+    for one_params, one_target, command in itertools.product(params, targets, commands):
+        yield Settings(params=one_params, target=one_target, command=command)
+
+
+def _combine(values: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+    return [
+        dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())
+    ]
+
+
+# ---------------------------------------------------------------- compiling
+
+
+def compile_bundle(
+    blueprint: Blueprint, report: CompileProgress = lambda _done, _total: None
+) -> Bundle:
+    """The bundle with all its programs. Raises HostError where one cannot be compiled, or without a
+    compiler; then the others are given up."""
+    _require_compiler()
+    total = len(blueprint.artifacts)
+    programs: dict[str, BundledProgram] = {}
+    with ThreadPoolExecutor(_COMPILERS) as pool:
+        running = {
+            pool.submit(_compile, artifact): key for key, artifact in blueprint.artifacts.items()
+        }
+        try:
+            for done, future in enumerate(as_completed(running), start=1):
+                programs[running[future]] = future.result()
+                report(done, total)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return replace(blueprint.bundle, programs=dict(sorted(programs.items())))
+
+
+def _require_compiler() -> None:
+    if compiled.read_compiler_version() == "absent":
+        message = "there is no compiler here: Python's module bcc is not installed"
+        hint = "install python3-bpfcc (Debian, Ubuntu) or python3-bcc (Fedora)"
+        raise HostError([Finding(code="PP089", message=message, hint=hint)])
+
+
+def _compile(artifact: Artifact[Any]) -> BundledProgram:
+    try:
+        program = compiled.compile_program(artifact, for_others=True)
+    except HostError as error:
+        raise HostError(
+            replace(finding, message=f"for {artifact.program.kernel}: {finding.message}")
+            for finding in error.findings
+        ) from None
+    return BundledProgram(
+        program=program,
+        slots=tuple(number.name for number in artifact.numbers),
+        shape=describe_shape(artifact),
+    )

@@ -1,0 +1,141 @@
+"""What a plan comes to on recorded kernels: a row for each kernel, setting and variant.
+
+Needs neither root nor a compiler, and writes nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Any
+
+from orchestrator.backends import compiled
+from orchestrator.backends.protocol import Artifact
+from orchestrator.bundle.model import MatrixRow, Settings
+from orchestrator.bundle.variants import Variant, list_variants
+from orchestrator.compile.program import Program
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.findings import Finding, HostError, PlanError
+from orchestrator.plan.model import Plan
+from orchestrator.run.prepare import Resolved, resolve, select_backend
+
+__all__ = ["PlannedRow", "RecordedKernel", "name_kernel", "plan_rows"]
+
+_SUFFIXES = (".xz", ".facts")
+_SOME_CGROUP = 1  # an id, whichever: it is an open number, and every host fills in its own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedKernel:
+    """A recording and its name for people."""
+
+    name: str
+    facts: KernelFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRow:
+    """A row, and the artifact whose program has the row's key: None where there is no key."""
+
+    row: MatrixRow
+    artifact: Artifact[Any] | None = None
+
+
+def name_kernel(file: str) -> str:
+    """A recording's name for people: its file's, without `.facts.xz`."""
+    name = PurePath(file).name
+    for suffix in _SUFFIXES:
+        name = name.removesuffix(suffix) or name
+    return name
+
+
+def plan_rows(
+    plan: Plan, settings: Settings, kernels: Sequence[RecordedKernel]
+) -> Iterator[PlannedRow]:
+    """The rows of `plan`, which has the params and the target of `settings`, in the order of the
+    kernels, each as it was recorded first."""
+    for kernel in kernels:
+        for variant in list_variants(kernel.facts):
+            yield _plan_row(plan, settings, kernel, variant)
+
+
+def _plan_row(
+    plan: Plan, settings: Settings, kernel: RecordedKernel, variant: Variant
+) -> PlannedRow:
+    facts = kernel.facts
+    row = MatrixRow(
+        kernel=kernel.name,
+        release=facts.release,
+        arch=facts.arch,
+        build_id=getattr(facts, "build_id", None),
+        trimmed=bool(getattr(facts, "trimmed", False)),
+        settings=settings,
+        fetching=variant.fetching,
+        trampolines=variant.trampolines,
+        backend=None,
+        key=None,
+        mechanisms={},
+        alternatives={},
+        skipped={},
+        memory=None,
+        reasons=(),
+    )
+    try:
+        resolved = resolve(plan, variant.facts, follow_children=settings.command)
+    except (PlanError, HostError) as error:
+        return PlannedRow(row=replace(row, reasons=_describe_findings(error.findings)))
+    row = replace(
+        row,
+        alternatives=dict(_list_alternatives(plan, resolved.program)),
+        skipped={f"{one.probe}: {one.item}": one.reason for one in resolved.program.skipped},
+    )
+    try:
+        choice = select_backend(_with_cgroups(resolved)).choice
+    except HostError as error:
+        return PlannedRow(row=replace(row, reasons=_describe_findings(error.findings)))
+    artifact = choice.artifact
+    row = replace(
+        row,
+        backend=artifact.backend,
+        mechanisms=_list_mechanisms(artifact),
+        memory=sum(artifact.memory.values()),
+        reasons=_describe_findings(f for refused in choice.refused.values() for f in refused),
+    )
+    if artifact.backend != compiled.NAME:
+        return PlannedRow(row=row)
+    key = compiled.make_program_key(artifact)
+    return PlannedRow(row=replace(row, key=key), artifact=artifact)
+
+
+def _with_cgroups(resolved: Resolved) -> Resolved:
+    """The target's cgroups need not exist on the machine that builds."""
+    target = resolved.program.target
+    known = tuple((path, _SOME_CGROUP) for path, _ in target.cgroup)
+    program = replace(resolved.program, target=replace(target, cgroup=known))
+    return replace(resolved, program=program)
+
+
+def _list_alternatives(plan: Plan, program: Program) -> Iterator[tuple[str, str]]:
+    """By probe that has alternatives, the one taken."""
+    places = {hook.position for hook in program.hooks}
+    for probe in plan.probes:
+        taken = [item.text for item in probe.items if item.position in places]
+        if probe.mode == "first" and taken:
+            yield probe.name, ", ".join(taken)
+
+
+def _list_mechanisms(artifact: Artifact[Any]) -> dict[str, str]:
+    """By attach point; two probes at one may be attached in different ways."""
+    mechanisms: dict[str, str] = {}
+    for hook, chosen in zip(artifact.program.hooks, artifact.hooks, strict=True):
+        known = mechanisms.setdefault(hook.label, chosen.mechanism)
+        if chosen.mechanism not in known.split(", "):
+            mechanisms[hook.label] = f"{known}, {chosen.mechanism}"
+    return mechanisms
+
+
+def _describe_findings(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """Findings as text, with the plan's file as a bundle names it."""
+    return tuple(
+        str(replace(one, position=replace(one.position, file=PurePath(one.position.file).name)))
+        for one in findings
+    )

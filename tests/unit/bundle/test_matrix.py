@@ -1,0 +1,127 @@
+"""The matrix: what a plan comes to on recorded kernels, without a compiler and without root."""
+
+import pytest
+
+from orchestrator.backends.bcc.compiler import clang
+from orchestrator.bundle.build import BuildOptions, draw_blueprint
+from orchestrator.bundle.matrix import RecordedKernel, name_kernel
+from orchestrator.bundle.model import Bundle, MatrixRow
+from tests.support.recorded import HEAD, recorded
+from tests.support.shipped import KERNELS, PLANS
+
+ALL = [RecordedKernel(name=name, facts=recorded(name)) for name in KERNELS]
+NO_KPROBES = "6.18-no-kprobes"
+
+
+@pytest.fixture(autouse=True)
+def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile_texts(*_: object) -> None:
+        raise AssertionError("the compiler was started")
+
+    monkeypatch.setattr(clang, "compile_texts", compile_texts)
+
+
+def draw(plan: str | bytes, **options: object) -> Bundle:
+    source = plan if isinstance(plan, bytes) else str(PLANS[plan])
+    return draw_blueprint(source, ALL, BuildOptions(**options)).bundle
+
+
+def as_recorded(bundle: Bundle) -> dict[str, MatrixRow]:
+    return {r.kernel: r for r in bundle.matrix if r.fetching == r.trampolines == "as recorded"}
+
+
+@pytest.mark.parametrize(
+    ("plan", "backends", "mechanisms"),
+    [
+        ("slow-io", dict.fromkeys(KERNELS, "bcc"), None),
+        ("file-life", {**dict.fromkeys(KERNELS, "bcc"), NO_KPROBES: None}, "fentry"),
+    ],
+)
+def test_a_plan_has_the_expected_backend_on_each_kernel(plan, backends, mechanisms) -> None:
+    rows = as_recorded(draw(plan))
+    assert {name: row.backend for name, row in rows.items()} == backends
+    for row in rows.values():
+        assert (row.backend == "bcc") == (row.key is not None)
+        if mechanisms and row.backend:
+            assert mechanisms in row.mechanisms.values()
+
+
+def test_alternatives_are_named_with_those_not_taken_and_why() -> None:
+    rows = as_recorded(draw("vfs-reads"))
+    assert rows["6.1"].alternatives == {"read": "function:vfs_read"}
+    assert rows[NO_KPROBES].alternatives["read"].startswith("syscall:")
+    [reason] = [why for name, why in rows[NO_KPROBES].skipped.items() if "vfs_read" in name]
+    assert "CONFIG_KPROBES" in reason
+
+
+def test_without_trampolines_functions_take_their_next_mechanism() -> None:
+    rows = {
+        row.trampolines: row
+        for row in draw("vfs-reads").matrix
+        if row.kernel == "6.1" and row.fetching == "as recorded"
+    }
+    assert rows["as recorded"].mechanisms == {"function:vfs_read": "fentry"}
+    assert rows["none"].mechanisms == {"function:vfs_read": "dynamic event"}
+    assert rows["none"].key != rows["as recorded"].key
+
+
+def test_a_kernel_with_fetching_atomics_gives_the_program_of_one_without() -> None:
+    """5.10 is served whether or not it was recorded."""
+    matrix = draw("vfs-reads").matrix
+    assert as_recorded(draw("vfs-reads"))["5.10"].key in {
+        row.key for row in matrix if row.kernel == "6.1" and row.fetching == "none"
+    }
+
+
+def test_where_nothing_serves_a_kernel_the_reasons_are_findings_of_the_plan() -> None:
+    blueprint = draw_blueprint(str(PLANS["file-life"]), ALL, BuildOptions())
+    assert {row.kernel for row in blueprint.unserved} == {NO_KPROBES}
+    assert all(
+        reason.startswith("file-life.yaml:21:13: error[PP080]: ")
+        for row in blueprint.unserved
+        for reason in row.reasons[:1]
+    )
+
+
+def test_each_combination_of_values_is_planned_and_one_program_serves_all_of_its_text() -> None:
+    plan = (
+        HEAD
+        + """\
+params:
+  call: {type: choice, choices: [read, write], default: read}
+probes: {p: {attach: 'syscall:$(params.call)', emit: [pid]}}
+"""
+    ).encode()
+    bundle = draw(plan, params={"call": ["read", "write"]}, with_command=True)
+    assert [(one.params["call"], one.command) for one in bundle.settings] == [
+        ("read", False),
+        ("read", True),
+        ("write", False),
+        ("write", True),
+    ]
+    rows = {r.settings.params["call"]: r for r in bundle.matrix if not r.settings.command}
+    assert rows["read"].mechanisms == {"syscall:read": "perf tracepoint"}
+    assert rows["write"].mechanisms == {"syscall:write": "perf tracepoint"}
+    assert rows["read"].key == rows["write"].key
+
+
+def test_a_cgroup_that_is_not_here_is_an_open_number() -> None:
+    rows = as_recorded(draw("slow-io", target={"cgroup": ["/no-such.slice"]}))
+    assert {row.backend for row in rows.values()} == {"bcc"}
+
+
+def test_a_command_has_programs_that_follow_descendants() -> None:
+    keys = {
+        row.settings.command: row.key
+        for row in draw("slow-io", with_command=True).matrix
+        if row.kernel == "6.1" and row.fetching == row.trampolines == "as recorded"
+    }
+    assert keys[False] != keys[True]
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("a/b/6.1.facts.xz", "6.1"), ("web.xz", "web"), ("host", "host"), (".facts.xz", ".facts")],
+)
+def test_a_kernel_has_the_name_of_its_recording(file: str, name: str) -> None:
+    assert name_kernel(file) == name

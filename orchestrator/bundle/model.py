@@ -40,7 +40,8 @@ class BundledProgram:
 class MatrixRow:
     """What the plan comes to on one recorded kernel, under one of the settings and one variant.
 
-    `kernel`: the recording's name for people; `build_id`: None where it was not recorded.
+    `kernel`: the recording's name for people; `build_id` and `trimmed`: None where that
+    was not recorded.
     `backend`: None where none will do, and `reasons` say why, one finding each; where tracefs is
     taken, they say why not bcc. `key`: the program's, None unless the backend is bcc.
     `mechanisms`: by attach point; `alternatives`: by probe, the one taken, with those not taken
@@ -51,7 +52,7 @@ class MatrixRow:
     release: str
     arch: str
     build_id: str | None
-    trimmed: bool
+    trimmed: bool | None
     settings: Settings
     fetching: Fetching
     trampolines: Trampolines

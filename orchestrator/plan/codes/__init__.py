@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from orchestrator.plan.codes import (
     backend,
+    bundles,
     checks,
     document,
     expressions,
@@ -26,6 +27,7 @@ GROUPS: Mapping[str, tuple[FindingCode, ...]] = {
     "Backends": backend.CODES,
     "Policies": policy.CODES,
     "Checks": checks.CODES,
+    "Bundles": bundles.CODES,
 }
 CODES: Mapping[str, FindingCode] = {
     entry.code: entry for entries in GROUPS.values() for entry in entries

@@ -16,7 +16,8 @@ from orchestrator.backends.bcc.emit.open_numbers import MOST_SLOTS
 from orchestrator.backends.protocol import OpenNumber
 
 __all__ = ["FillError", "OpenPlace", "OpenProgram", "PlaceForm", "Placeholders"]
-__all__ += ["StrayPlaceholderError", "choose_placeholders", "fill_program", "find_places"]
+__all__ += ["StrayPlaceholderError", "check_places", "choose_placeholders", "fill_program"]
+__all__ += ["find_places"]
 
 #: add: a 32-bit immediate added to a register; wide: a 64-bit immediate; record: the 16-bit offset
 #: of a load from the context.
@@ -150,22 +151,43 @@ def fill_program(program: OpenProgram, numbers: Sequence[OpenNumber]) -> dict[st
     return {name: bytes(function) for name, function in code.items()}
 
 
-def _fill_place(function: bytearray, place: OpenPlace, number: OpenNumber) -> None:
-    at, value = place.instruction * _INSTRUCTION.size, number.value
-    wide = place.form == "wide"
-    if not 0 <= at <= len(function) - _INSTRUCTION.size * (2 if wide else 1):
+def check_places(program: OpenProgram, slots: int) -> None:
+    """Raises FillError for a place outside the instructions or at one of another form, for two at
+    one instruction, and for one whose slot is not among the first `slots`."""
+    taken = set()
+    for place in program.places:
+        if place.function not in program.code:
+            raise FillError(f"there is no function {place.function!r}")
+        _locate_place(program.code[place.function], place)
+        if not 0 <= place.slot < slots:
+            raise FillError(f"slot {place.slot} has no name; there are {slots}")
+        if (place.function, place.instruction) in taken:
+            where = f"instruction {place.instruction} of {place.function!r}"
+            raise FillError(f"{where} has two places")
+        taken.add((place.function, place.instruction))
+
+
+def _locate_place(function: bytes | bytearray, place: OpenPlace) -> int:
+    """Where the place's instruction begins, in bytes."""
+    at = place.instruction * _INSTRUCTION.size
+    if not 0 <= at <= len(function) - _INSTRUCTION.size * (2 if place.form == "wide" else 1):
         raise FillError(f"{place.function!r} has no instruction {place.instruction}")
     if not _has_form(function[at], place.form):
         raise FillError(
             f"instruction {place.instruction} of {place.function!r} has opcode "
             f"{function[at]:#x}, and is not of the form {place.form!r}"
         )
+    return at
+
+
+def _fill_place(function: bytearray, place: OpenPlace, number: OpenNumber) -> None:
+    at, value = _locate_place(function, place), number.value
     lowest, highest = _BOUNDS[place.form]
     if not lowest <= value <= highest:
         raise FillError(
             f"{number.name} is {value}, and its place takes numbers from {lowest} to {highest}"
         )
-    if wide:
+    if place.form == "wide":
         struct.pack_into("=I", function, at + 4, value % _WORD)
         struct.pack_into("=I", function, at + 12, value // _WORD)
     elif place.form == "add":

@@ -21,7 +21,8 @@ from orchestrator.plan.findings import Finding, HostError, PlanError, of_command
 from orchestrator.plan.load import load_plan_of
 from orchestrator.version import installed_version
 
-__all__ = ["Blueprint", "BuildOptions", "build_bundle", "compile_bundle", "draw_blueprint"]
+__all__ = ["Blueprint", "BuildOptions", "build_bundle", "compile_blueprints", "draw_blueprint"]
+__all__ += ["is_recorded"]
 
 _COMPILERS = 2  # at a time; each is a process that takes one CPU and about 120 MB
 _MOST_SETTINGS = 64
@@ -53,8 +54,12 @@ class Blueprint:
 
     @property
     def unserved(self) -> tuple[MatrixRow, ...]:
-        """The rows of kernels, as they were recorded, that no backend serves."""
-        return tuple(row for row in self.bundle.matrix if is_recorded(row) and row.backend is None)
+        """For each kernel that no backend serves as it was recorded, its first such row."""
+        rows: dict[str, MatrixRow] = {}
+        for row in self.bundle.matrix:
+            if is_recorded(row) and row.backend is None:
+                rows.setdefault(row.kernel, row)
+        return tuple(rows.values())
 
 
 def is_recorded(row: MatrixRow) -> bool:
@@ -69,8 +74,9 @@ def build_bundle(
     report: CompileProgress = lambda _done, _total: None,
 ) -> Bundle:
     """A bundle of the plan at a path (`-`: standard input) or in bytes, for `kernels`. Raises what
-    `draw_blueprint` and `compile_bundle` raise."""
-    return compile_bundle(draw_blueprint(source, kernels, options), report)
+    `draw_blueprint` and `compile_blueprints` raise."""
+    [bundle] = compile_blueprints([draw_blueprint(source, kernels, options)], report)
+    return bundle
 
 
 # ---------------------------------------------------------------- what is to be compiled
@@ -142,26 +148,34 @@ def _combine(values: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
 # ---------------------------------------------------------------- compiling
 
 
-def compile_bundle(
-    blueprint: Blueprint, report: CompileProgress = lambda _done, _total: None
-) -> Bundle:
-    """The bundle with all its programs. Raises HostError where one cannot be compiled, or without a
-    compiler; then the others are given up."""
+def compile_blueprints(
+    blueprints: Sequence[Blueprint], report: CompileProgress = lambda _done, _total: None
+) -> list[Bundle]:
+    """The bundles with all their programs. Raises HostError where one cannot be compiled, or
+    without a compiler; then the others are given up."""
     _require_compiler()
-    total = len(blueprint.artifacts)
+    artifacts = {key: made for one in blueprints for key, made in one.artifacts.items()}
+    programs = _compile_programs(artifacts, report)
+    return [
+        replace(one.bundle, programs={key: programs[key] for key in sorted(one.artifacts)})
+        for one in blueprints
+    ]
+
+
+def _compile_programs(
+    artifacts: Mapping[str, Artifact[Any]], report: CompileProgress
+) -> dict[str, BundledProgram]:
     programs: dict[str, BundledProgram] = {}
     with ThreadPoolExecutor(_COMPILERS) as pool:
-        running = {
-            pool.submit(_compile, artifact): key for key, artifact in blueprint.artifacts.items()
-        }
+        running = {pool.submit(_compile, artifact): key for key, artifact in artifacts.items()}
         try:
             for done, future in enumerate(as_completed(running), start=1):
                 programs[running[future]] = future.result()
-                report(done, total)
+                report(done, len(artifacts))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return replace(blueprint.bundle, programs=dict(sorted(programs.items())))
+    return programs
 
 
 def _require_compiler() -> None:

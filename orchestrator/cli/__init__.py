@@ -28,6 +28,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "pause": ("orchestrator.cli.pause", "disable probes of a live run, and keep them attached"),
     "resume": ("orchestrator.cli.resume", "enable paused probes again"),
     "cleanup": ("orchestrator.cli.cleanup", "remove what killed runs left in the kernel"),
+    "bundle": (
+        "orchestrator.cli.bundle.command",
+        "build a plan's programs for hosts of other kernels",
+    ),
     "policy": ("orchestrator.cli.policy", "show or check what this host allows plans to do"),
     "facts": ("orchestrator.cli.facts", "record this kernel, to check plans for it elsewhere"),
 }

@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 Options = argparse._ActionsContainer
 
 
-def add_override_options(options: Options) -> None:
-    """`--set`, `--target` and `--limit`, each repeatable and written KEY=VALUE."""
+def add_override_options(options: Options, *, limits: bool = True) -> None:
+    """`--set`, `--target` and, unless there are no `limits`, `--limit`, each repeatable and written
+    KEY=VALUE."""
     overriding = (
         ("--set", "settings", "NAME=VALUE", "set a param of the plan, e.g. threshold=5ms"),
         ("--target", "target", "KEY=VALUE", "replace the target, e.g. pid=1234 or comm=nginx"),
         ("--limit", "limits", "KEY=VALUE", "replace a limit, e.g. duration=10s or events=1k"),
     )
-    for flag, name, metavar, text in overriding:
+    for flag, name, metavar, text in overriding if limits else overriding[:-1]:
         options.add_argument(
             flag, dest=name, action="append", type=_pair, default=[], metavar=metavar, help=text
         )

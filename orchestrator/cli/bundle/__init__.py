@@ -1,0 +1,1 @@
+"""`probeplan bundle`: its options, its course, and what it prints."""

@@ -81,6 +81,7 @@ class Loop:
 
     def run(self) -> Outcome:
         """Go on until something ends the run; returns what ended it."""
+        self._stream.drain()  # what has come since arming waits for no pause of the reader
         while (outcome := self._outcome()) is None:
             if self._output.congested:  # its reader, not the kernel, says when there is more to do
                 self._output.push(self._patience())

@@ -105,6 +105,14 @@ def test_the_duration_ends_a_run_at_its_deadline(clock: Clock) -> None:
     assert parts.served == len(parts.waits)
 
 
+def test_records_that_came_since_arming_are_written_before_the_first_wait(clock: Clock) -> None:
+    parts = Parts(clock, SECOND)
+    waits_before: list[int] = []
+    parts.stream.drain = lambda: waits_before.append(len(parts.waits))
+    parts.run()
+    assert waits_before == list(range(len(parts.waits) + 1))
+
+
 def test_windows_end_on_time_and_the_deadline_ends_the_last(clock: Clock) -> None:
     parts = Parts(clock, SECOND, window_ns=250_000_000)
     assert parts.run() == "duration"

@@ -1,5 +1,8 @@
 """How a hook opens a call at its entry and closes it at its return (headers, probeplan/calls.h)."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
 from orchestrator.backends.bcc.design import layout, registers
 from orchestrator.backends.bcc.design.hook_nodes import nodes_at_hook
 from orchestrator.backends.bcc.emit.expressions import Expressions
@@ -21,6 +24,8 @@ __all__ += [
 
 #: Programs at sched_process_exit and sched_process_free, and at sched_process_exec.
 ENDED, REPLACED = ("end_calls", "free_calls"), "replace_calls"
+
+_MOST_FRAMES = 160  # the kernel follows 64 user functions a task
 
 _ENDERS = """
 /* Calls that are open when a thread ends, or another program takes its place. */
@@ -45,11 +50,29 @@ int replace_calls(unsigned long long *ctx)
 """
 
 
-def include_calls() -> str:
-    """The C that follows the elements of the maps where calls are paired."""
-    maps = {"OPEN": layout.OPEN, "CALLERS": layout.CALLERS, "LEDGER": layout.LEDGER}
-    defines = (f"#define PP_{name} {number}\n" for name, number in maps.items())
+def include_calls(hooks: Iterable[Hook], spots: Mapping[int, int]) -> str:
+    """The C that follows the elements of the maps where calls are paired. `hooks` are those of the
+    program, `spots` as HookText has them."""
+    numbers = {
+        "OPEN": layout.OPEN,
+        "CALLERS": layout.CALLERS,
+        "LEDGER": layout.LEDGER,
+        "MOST_OVER": _most_frames(hooks, spots),
+    }
+    defines = (f"#define PP_{name} {number}\n" for name, number in numbers.items())
     return "".join(defines) + "#include <probeplan/calls.h>\n"
+
+
+def _most_frames(hooks: Iterable[Hook], spots: Mapping[int, int]) -> int:
+    """How many frames of a task a program looks at. The verifier walks through as many rounds of
+    its loops: 160 rounds took 16 to 190 ms of CPU time a program. A task makes one system call at a
+    time, and each begins by dropping what is left of the one before, so that there are no more
+    frames than hooks at one attach point; twice as many are looked at."""
+    paired = [hook for hook in hooks if hook.id in spots]
+    if any(_site_of(hook) != "PP_SYSTEM_CALL" for hook in paired):
+        return _MOST_FRAMES
+    most = max(Counter(spots[hook.id] for hook in paired).values(), default=1)
+    return min(2 * most + 2, _MOST_FRAMES)
 
 
 def render_enders() -> str:

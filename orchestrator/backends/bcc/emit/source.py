@@ -87,17 +87,17 @@ def render_source(
     """The C of `program`, whose open numbers go to `numbers`. Raises HookError, naming the hook,
     for what cannot be computed."""
     fetch = "#define PP_HAVE_FETCH 1\n" if facts.feature("fetch_atomics") else ""
+    groups = group_sides(map_layout, choices)
+    spots = find_spots(groups)
     parts = [
         f"/* {comment_text(program.name)} */\n",
         fetch + "#include <probeplan/runtime.h>\n" + emit_stacks.include_stacks(map_layout) + "\n",
         declare_elements(map_layout),
-        include_calls() if map_layout.frame_bytes else "",
+        include_calls(program.hooks, spots) if map_layout.frame_bytes else "",
         render_common(map_layout),
         render_numbers(map_layout, numbers),
     ]
     offsets = task_offsets(facts)
-    groups = group_sides(map_layout, choices)
-    spots = find_spots(groups)
     parts += map(declare_span, program.spans)
     for side in map_layout.sides:
         if (mechanism := choices[side.hook.id].mechanism) is not None:

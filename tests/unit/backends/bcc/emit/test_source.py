@@ -47,6 +47,22 @@ def test_the_c_reads_as_reviewed(name: str, plan: str) -> None:
     assert text == golden.read_text()
 
 
+@pytest.mark.parametrize(
+    ("probes", "most"),
+    [
+        ("a: {attach: 'syscall:read', emit: [pid]}", 4),
+        ("a: {attach_all: ['syscall:read', 'syscall:write'], emit: [pid]}", 4),
+        ("a: {attach: 'syscall:read', emit: [pid]}\n  b: {attach: 'syscall:read', emit: [tid]}", 6),
+        ("a: {attach_all: ['syscall:read', 'function:vfs_read'], emit: [pid]}", 160),
+    ],
+)
+def test_as_many_frames_are_looked_at_as_a_task_may_have(probes: str, most: int) -> None:
+    """The verifier walks through every round: system calls of a task do not nest, functions do."""
+    facts = recorded()
+    text = backend("bcc").emit(program_of(f"probes:\n  {probes}\n", facts), facts).text
+    assert f"#define PP_MOST_OVER {most}\n" in text
+
+
 def test_without_fetching_atomics_none_is_emitted() -> None:
     """On 5.10 the text lacks PP_HAVE_FETCH, and the cap is the reader's to trim."""
     for name, fetch in (("5.10", False), ("6.1", True)):

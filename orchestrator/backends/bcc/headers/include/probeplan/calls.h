@@ -10,7 +10,8 @@
  * without a return (longjmp, an exception, rt_sigreturn) is dropped as soon as the stack pointer shows
  * that it is over, and what a task leaves behind at exec or at its end is dropped then.
  *
- * The generated program defines PP_OPEN, PP_CALLERS, PP_LEDGER and struct ledger before.
+ * The generated program defines PP_OPEN, PP_CALLERS, PP_LEDGER, PP_MOST_OVER (how many frames of a
+ * task one program looks at) and struct ledger before.
  */
 #ifndef PROBEPLAN_CALLS_H
 #define PROBEPLAN_CALLS_H
@@ -18,7 +19,6 @@
 #include <probeplan/runtime.h>
 
 #define PP_DEPTH 4 /* calls of one hook at one place: functions that jump to each other at their end */
-#define PP_MOST_OVER 160 /* frames looked at in one step; the kernel follows 64 user functions a task */
 #define PP_STACK_BLOCK 14 /* a kernel stack has 16 KiB or more, aligned to its size: THREAD_SIZE */
 
 enum pp_site { PP_FUNCTION, PP_SYSTEM_CALL, PP_USER_CODE };

@@ -1,6 +1,6 @@
 """All targets, by name."""
 
-from tests.fuzz import expressions, front, kernel, lines, pages, rings
+from tests.fuzz import bundles, expressions, front, kernel, lines, pages, rings
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
@@ -11,6 +11,7 @@ TARGETS: dict[str, Target] = {
         lines.TARGET,
         pages.TARGET,
         rings.TARGET,
+        bundles.TARGET,
         *kernel.TARGETS,
     )
 }

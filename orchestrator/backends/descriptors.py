@@ -4,7 +4,8 @@ This module is imported at start-up by every command, so it imports no backend.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from orchestrator.values import dataclass
 
 __all__ = ["BACKEND_DESCRIPTORS", "BackendDescriptor", "descriptor_of"]
 

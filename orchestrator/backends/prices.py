@@ -10,10 +10,10 @@ import json
 import os
 import platform
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.backends.cache_directory import cache_directory, check_own
+from orchestrator.values import dataclass
 
 __all__ = ["DEFAULTS", "Price", "file_name_of", "look_up_prices"]
 

@@ -2,7 +2,7 @@
 `orchestrator.backends.BACKENDS` lists the backends."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from orchestrator.accounting.count import UNKNOWN, Count
@@ -11,6 +11,7 @@ from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding
 from orchestrator.symbols.frames import Stack
+from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
     import numpy as np

@@ -3,7 +3,6 @@
 import difflib
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.binaries.elf_image import (
@@ -22,6 +21,7 @@ from orchestrator.binaries.ld_cache import LIBRARY_FOLDERS, cached_paths
 from orchestrator.binaries.return_hazards import ReturnHazardError, check_return_probe, is_go
 from orchestrator.binaries.usdt import usdt_probes
 from orchestrator.kernel.abi.file_identity import FileIdentity
+from orchestrator.values import dataclass
 
 __all__ = [
     "BinarySymbol",

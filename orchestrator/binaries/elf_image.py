@@ -8,13 +8,13 @@ import mmap
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Self
 
 from orchestrator.kernel.abi.file_identity import FileIdentity
+from orchestrator.values import dataclass
 
 STT_NOTYPE, STT_FUNC, STT_GNU_IFUNC = 0, 2, 10
 SHN_UNDEF = 0

@@ -7,12 +7,12 @@ semaphore's address, then provider, name and arguments as NUL-ended strings.
 
 import re
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from orchestrator.binaries.elf_image import ElfError, Image, NotElfError, read_notes
 from orchestrator.kernel.abi.file_identity import FileIdentity
+from orchestrator.values import dataclass
 
 OperandKind = Literal["register", "memory", "constant", "unsupported"]
 

@@ -7,7 +7,7 @@ with other placeholders, so that a host cannot meet a place that was overlooked.
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -19,6 +19,7 @@ from orchestrator.bundle.shape import describe_shape
 from orchestrator.plan.document.source import read_source
 from orchestrator.plan.findings import Finding, HostError, PlanError, of_command_line
 from orchestrator.plan.load import load_plan_of
+from orchestrator.values import dataclass
 from orchestrator.version import installed_version
 
 __all__ = ["Blueprint", "BuildOptions", "build_bundle", "compile_blueprints", "draw_blueprint"]

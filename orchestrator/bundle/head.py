@@ -4,7 +4,6 @@ Both directions are here, so that they agree. Reading checks the type and range 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from orchestrator.backends.bcc.compiler.places import OpenPlace
 from orchestrator.bundle.json_values import JsonValue
@@ -16,6 +15,7 @@ from orchestrator.bundle.model import (
     Settings,
     Trampolines,
 )
+from orchestrator.values import dataclass
 
 __all__ = ["Head", "HeadProgram", "decode_head", "encode_head"]
 

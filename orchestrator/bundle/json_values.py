@@ -2,8 +2,9 @@
 said to be, or its place is named in the refusal."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
+
+from orchestrator.values import dataclass
 
 __all__ = ["JsonValue", "JsonValueError"]
 

@@ -4,7 +4,7 @@ Needs neither root nor a compiler, and writes nothing.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -17,6 +17,7 @@ from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.plan.model import Plan
 from orchestrator.run.prepare import Resolved, resolve, select_backend
+from orchestrator.values import dataclass
 
 __all__ = ["PlannedRow", "RecordedKernel", "name_kernel", "plan_rows"]
 

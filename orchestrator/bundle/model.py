@@ -1,10 +1,11 @@
 """What a bundle holds. Kept free of files, compilers and kernels: these are in other modules."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from orchestrator.backends.bcc.compiler.places import OpenProgram
+from orchestrator.values import dataclass
 
 __all__ = ["Bundle", "BundledProgram", "Fetching", "MatrixRow", "Settings", "Trampolines"]
 

@@ -6,7 +6,6 @@ Pure.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from orchestrator.backends.bcc.artifact import BccDetail
 from orchestrator.backends.bcc.design.hook_nodes import nodes_at_hook
@@ -34,6 +33,7 @@ from orchestrator.compile.program import (
     ResolvedTarget,
     SpanProgram,
 )
+from orchestrator.values import dataclass
 
 __all__ = ["Nearest", "describe_shape", "find_nearest"]
 

@@ -5,11 +5,11 @@ attach trampolines, whether or not such a kernel was recorded. Pure.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from orchestrator.bundle.model import Fetching, Trampolines
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.feature import Feature, no
+from orchestrator.values import dataclass
 
 __all__ = ["Variant", "list_variants", "without_trampolines"]
 

@@ -9,8 +9,9 @@ The C for log-linear buckets is `pp_log_bucket` in backends/bcc/headers/include/
 for linear ones it is written by backends/bcc/emit/metric.py.
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+from orchestrator.values import dataclass
 
 __all__ = ["LOG", "LOG_BUCKETS", "RELATIVE_ERROR", "Buckets"]
 

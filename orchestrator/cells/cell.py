@@ -5,9 +5,10 @@ host, the processes behind one name, the keys of a metric, the results of severa
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from orchestrator.cells.buckets import Buckets
+from orchestrator.values import dataclass
 
 __all__ = ["Cell", "merge_all"]
 

@@ -5,12 +5,13 @@ integers. Cells are all there are, uncut by `top`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
 
 from orchestrator.accounting.count import Count
 from orchestrator.accounting.vocabulary import ProbeLedger
 from orchestrator.cells.cell import Cell
+from orchestrator.values import dataclass
 
 __all__ = ["CellValue", "CommandEnd", "Environment", "MeasuredCell", "Measurement"]
 __all__ += ["MetricIdentity", "ProbeIdentity", "ProbePlace", "Repeat", "WorkloadTrouble"]

@@ -5,13 +5,14 @@ replaces those when a run begins.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.findings import NOWHERE, Position
 from orchestrator.plan.model import Metadata, Param, Plan
+from orchestrator.values import dataclass
 
 __all__ = ["Argv", "Check", "Expectation", "MachineSpec", "RepeatChoice", "Server", "Workload"]
 

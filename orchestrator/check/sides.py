@@ -1,8 +1,7 @@
 """Two sides of one check: it with two values of one of its params, such as two builds."""
 
-from dataclasses import dataclass
-
 from orchestrator.check.model import Check
+from orchestrator.values import dataclass
 
 __all__ = ["SIDE_NAMES", "CheckSides", "SideChoice"]
 

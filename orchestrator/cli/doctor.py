@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
 from orchestrator.cli.messages import print_note, print_text
@@ -13,6 +13,7 @@ from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
 from orchestrator.plan.model import Plan
 from orchestrator.policy.model import Policy
+from orchestrator.values import dataclass
 
 EPILOG = """\
 examples:

@@ -6,7 +6,7 @@ import os
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from orchestrator.plan.model import Plan
 from orchestrator.plan.nearest import suggest_name
 from orchestrator.policy.model import Policy
 from orchestrator.run.shipped import find_plan, is_shipped
+from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
     from orchestrator.check.model import Check

@@ -8,7 +8,6 @@ import stat
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -22,6 +21,7 @@ from orchestrator.output.safe_open import open_for_append
 from orchestrator.plan.document.source import read_source
 from orchestrator.plan.findings import PlanError, of_command_line
 from orchestrator.run.shipped import find_plan
+from orchestrator.values import dataclass
 
 _OUT = "out"
 

@@ -1,7 +1,7 @@
 """A plan and a kernel's facts to the backend-neutral program."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from orchestrator.compile.alternatives import Alternatives
 from orchestrator.compile.drop_unused import drop_unused
@@ -38,6 +38,7 @@ from orchestrator.plan.model import (
     Span,
     Target,
 )
+from orchestrator.values import dataclass
 
 _PARAM_TYPES: Mapping[str, Int | None] = {
     "int": S64,

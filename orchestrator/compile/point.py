@@ -1,7 +1,7 @@
 """An attach point on a kernel, and the names of its arguments."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from orchestrator.compile.expressions.members import parse_type
 from orchestrator.compile.expressions.nodes import Builtin, Node, Register
@@ -12,6 +12,7 @@ from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import AttachKind
 from orchestrator.plan.findings import plan_error
 from orchestrator.plan.model import AttachItem
+from orchestrator.values import dataclass
 
 #: Functions take this many arguments in registers (x86-64 System V ABI; arm64 has eight).
 REGISTER_ARGUMENTS = 6

@@ -5,7 +5,7 @@ backends. Nothing in here touches the kernel.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from orchestrator.cells.buckets import Buckets
@@ -16,6 +16,7 @@ from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import KINDS, AttachKind, KindTraits
 from orchestrator.plan.findings import NOWHERE, Finding, Position
 from orchestrator.plan.model import Limits, Rate
+from orchestrator.values import dataclass
 
 # ---------------------------------------------------------------- records
 

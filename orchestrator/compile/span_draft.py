@@ -5,7 +5,7 @@ start and the via that they name are kept in the open span until then.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from orchestrator.compile.expressions.arithmetic import require_integer
 from orchestrator.compile.expressions.data_sources import SourcedNode
@@ -31,6 +31,7 @@ from orchestrator.plan.expression.parse import Expr, parse
 from orchestrator.plan.findings import Finding, PlanError, Position, plan_error
 from orchestrator.plan.model import Outstanding, Plan, Span
 from orchestrator.plan.nearest import suggest_or_list
+from orchestrator.values import dataclass
 
 __all__ = ["EndDraft", "KeptDraft", "SpanDraft", "draft_spans", "flatten_key"]
 

@@ -1,7 +1,6 @@
 """Lowers typed spans and outstanding resources to the program's."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from orchestrator.cells.buckets import Buckets
 from orchestrator.compile.expressions.nodes import Node
@@ -28,6 +27,7 @@ from orchestrator.compile.program import (
 )
 from orchestrator.compile.span_draft import SpanDraft, flatten_key
 from orchestrator.plan.model import Outstanding, Span
+from orchestrator.values import dataclass
 
 __all__ = ["LoweredSpan", "NextNumbers", "lower_span", "uses_by_hook"]
 

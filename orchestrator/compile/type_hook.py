@@ -1,7 +1,6 @@
 """Types the expressions of one hook, before the hooks of a probe are brought to common types."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.compile.expressions import arithmetic
@@ -28,6 +27,7 @@ from orchestrator.plan.expression import syntax
 from orchestrator.plan.expression.parse import Expr, parse
 from orchestrator.plan.findings import plan_error
 from orchestrator.plan.model import AttachItem, Metric, Plan, Probe
+from orchestrator.values import dataclass
 
 #: Builtins whose value at the entry is meant; the others are evaluated at the return.
 _OF_ENTRY = frozenset({"pid", "tid", "uid", "gid", "comm", "cgroup", "task", "compat"})

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.compile.expressions.arithmetic import convert_node
@@ -16,6 +15,7 @@ from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.attach_kinds import KINDS
 from orchestrator.plan.findings import PlanError, plan_error
 from orchestrator.plan.model import AttachItem
+from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
     from orchestrator.binaries.elf import ElfError

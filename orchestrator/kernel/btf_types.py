@@ -1,7 +1,8 @@
 """The values read from a BTF blob, and the error of reading it."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from orchestrator.values import dataclass
 
 TypeKind = Literal[
     "void",

@@ -1,10 +1,10 @@
 """Why a function can or cannot be probed: the kernel reports many causes as EINVAL."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.kernel.facts import KernelFacts
+from orchestrator.values import dataclass
 
 Probeability = Literal[
     "ok",

@@ -1,8 +1,7 @@
 """One feature of a kernel."""
 
-from dataclasses import dataclass
-
 from orchestrator.kernel.answer import Answer
+from orchestrator.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

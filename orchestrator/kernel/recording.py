@@ -10,11 +10,11 @@ import json
 import lzma
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from orchestrator.kernel.feature import Feature
 from orchestrator.kernel.kallsyms import add_aliases, function_lines
 from orchestrator.kernel.tree import TRACING_PATHS, RecordedTree, Tree
+from orchestrator.values import dataclass
 
 FORMAT = "probeplan-facts/1"
 _MAX_BYTES = 256 << 20  # ten times what any kernel needs: refuses decompression bombs

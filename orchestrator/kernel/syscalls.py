@@ -1,7 +1,8 @@
 """Numbers of system calls, which are UAPI: they grow and never change."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from orchestrator.values import dataclass
 
 #: From 424 on the numbers of all architectures are the same.
 _FROM_424 = (

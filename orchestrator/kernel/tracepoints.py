@@ -5,8 +5,9 @@ Source: Documentation/trace/events.rst; the text is made by kernel/trace/trace_e
 """
 
 import re
-from dataclasses import dataclass
 from typing import Literal
+
+from orchestrator.values import dataclass
 
 FieldKind = Literal["int", "pointer", "string", "data_loc", "rel_loc", "dynamic", "array"]
 

@@ -8,10 +8,10 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.lab.errors import LabError, tail
+from orchestrator.values import dataclass
 
 MIRROR_VARIABLE = "PROBEPLAN_DEBIAN_MIRROR"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")

@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +24,7 @@ from orchestrator.lab.errors import GuestLost, LabError
 from orchestrator.lab.kernels import Kernel
 from orchestrator.lab.modules import load_order
 from orchestrator.lab.qemu import list_starting_words, require_qemu
+from orchestrator.values import dataclass
 
 GUEST_SHARE = Path("/run/share")
 REPORT = ".guest"  # the folder of the share with the job, its output and its exit code

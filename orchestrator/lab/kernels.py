@@ -14,12 +14,12 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.lab.apt import Archive, open_archive
 from orchestrator.lab.errors import LabError
 from orchestrator.lab.vmlinux import extract_vmlinux
+from orchestrator.values import dataclass
 
 # Release name of a Debian kernel: 6.1.0-50-amd64, 6.12.95+deb12-amd64. Not rt, cloud, unsigned.
 _REST = r"\.[\d.]+(?:\+deb\d+[\d.]*)?(?:-\d+)?-amd64"

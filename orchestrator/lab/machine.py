@@ -9,12 +9,12 @@ QEMU's version alone.
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from orchestrator.kernel.abi.memory_file import hold_in_memory
 from orchestrator.lab.machine_command import MachineSettings, make_command, require_host
 from orchestrator.lab.machine_process import MachineProcess, Patience
 from orchestrator.output.framed_bytes import find_framed
+from orchestrator.values import dataclass
 
 __all__ = [
     "MachineRun",

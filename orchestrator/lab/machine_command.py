@@ -4,12 +4,12 @@ import functools
 import os
 import re
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.lab import qemu
 from orchestrator.lab.errors import LabError
 from orchestrator.lab.qemu import list_starting_words, require_qemu
+from orchestrator.values import dataclass
 
 __all__ = ["CLOCK_SHIFT", "MachineSettings", "make_command", "read_qemu_version", "require_host"]
 

@@ -6,7 +6,6 @@ own time (measured: 0.01-0.7 % over boots, against none).
 
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.lab.errors import LabError
@@ -20,6 +19,7 @@ from orchestrator.lab.image.python_files import (
 )
 from orchestrator.lab.initramfs import static_busybox
 from orchestrator.lab.modules import load_order
+from orchestrator.values import dataclass
 
 __all__ = ["DISK_FOLDER", "RamDisk", "add_disk", "make_machine_tree"]
 

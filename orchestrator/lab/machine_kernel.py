@@ -1,7 +1,6 @@
 """The kernel of a machine, as a user names it."""
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.binaries.elf_image import ElfError, Image, read_notes
@@ -9,6 +8,7 @@ from orchestrator.lab.errors import LabError
 from orchestrator.lab.given_kernel import DISTRIBUTION
 from orchestrator.lab.kernels import KERNELS, fetch
 from orchestrator.lab.vmlinux import SECTOR, is_boot_image
+from orchestrator.values import dataclass
 
 __all__ = ["MachineKernel", "find_machine_kernel"]
 

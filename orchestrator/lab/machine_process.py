@@ -6,13 +6,14 @@ import select
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import TracebackType
 from typing import Any, Self
 
 from orchestrator.lab.console import describe_loss, read_console
 from orchestrator.lab.errors import GuestLost, LabError
 from orchestrator.lab.machine_monitor import MachineMonitor
+from orchestrator.values import dataclass
 
 __all__ = ["MachineCancelled", "MachineProcess", "Patience"]
 

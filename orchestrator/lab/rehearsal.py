@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +19,7 @@ from orchestrator.lab.rehearsal_job import (
     RehearsalJob,
     job_script,
 )
+from orchestrator.values import dataclass
 
 STDOUT, STDERR = f"{REPORT}/stdout", f"{REPORT}/stderr"
 #: What `probeplan run` exits with: run.report.finish, and the signals that end it.

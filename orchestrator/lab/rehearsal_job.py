@@ -4,10 +4,10 @@ and becomes `probeplan run`. Every word in it is quoted."""
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.lab.guest import GUEST_SHARE
+from orchestrator.values import dataclass
 
 #: Folders that are the guest's: nothing of the host's is in them.
 OWN_FOLDERS = tuple(map(Path, ("/dev", "/proc", "/run", "/sys")))

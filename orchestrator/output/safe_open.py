@@ -8,9 +8,10 @@ can replace our file at any time.
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import NoReturn
+
+from orchestrator.values import dataclass
 
 __all__ = ["DirectoryEntry", "give_to_owner_of", "open_for_append", "open_public"]
 __all__ += ["refuse_unsafe_directory", "resolve_entry"]

@@ -17,11 +17,11 @@ import select
 import socket
 import stat
 from collections import deque
-from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TextIO, cast
 
 from orchestrator.output.file_writer import FileWriter
 from orchestrator.output.sink import OnLost, OutputLost, Sink, ignore_loss
+from orchestrator.values import dataclass
 
 __all__ = ["UnblockedSink", "UnblockedWriter", "make_log_sink", "open_unblocked", "unblocked_text"]
 

@@ -5,8 +5,9 @@ Everything that depends on an attach kind asks this table. How a target is found
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, get_args
+
+from orchestrator.values import dataclass
 
 __all__ = ["ATTACH_KINDS", "KINDS", "PAIRED_KINDS", "PATH", "RETURNING_KINDS", "SYMBOL_OR_OFFSET"]
 __all__ += ["AttachKind", "KindTraits"]

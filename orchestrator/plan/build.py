@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, cast
 
 from orchestrator.plan import units
@@ -26,6 +26,7 @@ from orchestrator.plan.probes import build_probe
 from orchestrator.plan.reader import DocumentReader
 from orchestrator.plan.spans import build_outstanding, build_spans
 from orchestrator.plan.units import UnitError
+from orchestrator.values import dataclass
 
 MAX_PID = 1 << 22  # PID_MAX_LIMIT (include/linux/threads.h)
 MAX_UID = (1 << 32) - 2  # (uid_t)-1 is no user (include/linux/uidgid.h)

@@ -2,7 +2,7 @@
 
 import keyword
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from orchestrator.plan.document.finding_collector import FindingCollector
@@ -30,6 +30,7 @@ from orchestrator.plan.figures import CELL_NUMBERS, FIGURE_FUNCTIONS, dotted_par
 from orchestrator.plan.model import DerivedFigure, MetricKind, Param, Plan
 from orchestrator.plan.nearest import suggest_name
 from orchestrator.plan.scopes import Definitions, is_too_deep, names_used_by
+from orchestrator.values import dataclass
 
 _ARITHMETIC = ("+", "-", "*", "/", "//", "%")
 

@@ -1,7 +1,6 @@
 """From a file to a `Plan`, with all findings at once."""
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from orchestrator.plan.document.source import read_source
 from orchestrator.plan.findings import Finding, PlanError, has_errors
 from orchestrator.plan.model import Plan
 from orchestrator.plan.semantics import check_meaning
+from orchestrator.values import dataclass
 
 _NONE: Mapping[str, str] = {}
 

@@ -5,13 +5,14 @@ otherwise. Every element has its position in the file, for later findings.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, get_args
 
 from orchestrator.cells.buckets import LOG, Buckets
 from orchestrator.plan.attach_kinds import AttachKind
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.findings import NOWHERE, Position
+from orchestrator.values import dataclass
 
 ParamType = Literal[
     "int", "duration", "bytes", "ratio", "string", "bool", "path", "symbol", "attach", "choice"

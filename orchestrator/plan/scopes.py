@@ -1,12 +1,12 @@
 """Which definitions apply where, and which names they use."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.expression.syntax import Name, Number, children, walk
 from orchestrator.plan.findings import NOWHERE
 from orchestrator.plan.model import AttachItem, Plan, Probe, Span
+from orchestrator.values import dataclass
 
 Definitions = Mapping[str, Expr]
 #: The most levels of an expression with its definitions in place: all that follows goes down them.

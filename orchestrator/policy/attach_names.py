@@ -7,7 +7,6 @@ thing: the kernel function at an address, the event, the system call, the bytes 
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from orchestrator.policy.kinds import event_of_function
 from orchestrator.policy.model import ListEntry
 from orchestrator.policy.same_file import FileNames
 from orchestrator.policy.system_calls import calls_of_event, calls_of_function, names_of_calls
+from orchestrator.values import dataclass
 
 __all__ = ["AttachNames", "find_names", "match_globs", "other_names"]
 

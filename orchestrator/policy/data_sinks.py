@@ -1,7 +1,6 @@
 """Where values that are evaluated at a hook leave the kernel, or decide what leaves it. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.compile.expressions.nodes import Node
@@ -16,6 +15,7 @@ from orchestrator.compile.program import (
     RecordField,
     SpanUse,
 )
+from orchestrator.values import dataclass
 
 __all__ = ["DataSink", "find_data_sinks"]
 

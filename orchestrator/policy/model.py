@@ -6,7 +6,7 @@ rule behind it. Nothing here looks at a file system or a kernel: `orchestrator.p
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, cast
 
 from orchestrator.plan.build import LIMIT_READERS
@@ -18,6 +18,7 @@ from orchestrator.plan.model import Redact
 from orchestrator.plan.probes import parse_redact
 from orchestrator.plan.reader import DocumentReader
 from orchestrator.signatures.model import SignerLists
+from orchestrator.values import dataclass
 
 __all__ = ["Ceiling", "ListEntry", "Policy", "SignatureRules", "parse_policy"]
 

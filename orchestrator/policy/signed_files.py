@@ -5,7 +5,7 @@ meanwhile changes nothing. Reads the signature and has ssh-keygen check it; all 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from orchestrator.plan.findings import Finding, HostError, Position
@@ -18,6 +18,7 @@ from orchestrator.signatures.model import (
     SignatureUnchecked,
     Signer,
 )
+from orchestrator.values import dataclass
 
 __all__ = ["Acceptance", "SignatureStatus", "check_signatures", "find_signature_problems"]
 

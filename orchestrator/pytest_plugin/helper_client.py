@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from orchestrator.pytest_plugin.wire import (
     receive_with_descriptor,
     send_message,
 )
+from orchestrator.values import dataclass
 
 __all__ = ["Asked", "HelperClient", "Refused", "UsedPlan"]
 

@@ -1,13 +1,13 @@
 """What `@pytest.mark.probeplan(…)` says."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from orchestrator.pytest_plugin.helper_client import Asked
 from orchestrator.pytest_plugin.source_places import MARK, SourcePlace, find_mark
+from orchestrator.values import dataclass
 
 __all__ = ["PlanMark", "read_marks", "read_settings", "refuse_use"]
 

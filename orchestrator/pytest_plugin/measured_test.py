@@ -1,7 +1,7 @@
 """A test with marks: measured while its function runs, and judged when that has returned."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from orchestrator.plan.printable import make_printable_lines
 from orchestrator.pytest_plugin.helper_client import HelperClient, UsedPlan
 from orchestrator.pytest_plugin.marks import PlanMark
 from orchestrator.pytest_plugin.seen import Inconclusive
+from orchestrator.values import dataclass
 
 __all__ = ["MeasuredTest", "WitnessFunctions"]
 

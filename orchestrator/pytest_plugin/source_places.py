@@ -2,10 +2,11 @@
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import FrameType
+
+from orchestrator.values import dataclass
 
 __all__ = ["SourcePlace", "find_mark", "place_of_caller"]
 

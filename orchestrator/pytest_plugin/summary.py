@@ -1,8 +1,10 @@
 """The table at the end of a test session: what was measured, and its bounds. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from orchestrator.values import dataclass
 
 __all__ = ["SummaryTable"]
 

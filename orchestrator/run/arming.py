@@ -1,13 +1,13 @@
 """Arming: the moment from which probes record, set in the kernel and in the watchdog."""
 
 import time
-from dataclasses import dataclass
 
 from orchestrator.backends.protocol import Session
 from orchestrator.compile.program import Program
 from orchestrator.output.wall_clock import WallClock
 from orchestrator.run.loop import LEASE_NS
 from orchestrator.run.safety.guard import Guard
+from orchestrator.values import dataclass
 
 __all__ = ["Armed", "arm"]
 

@@ -6,7 +6,7 @@ rule 9).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
@@ -14,6 +14,7 @@ from orchestrator.backends.protocol import Artifact, Backend
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import NOWHERE, Finding, HostError, Position
+from orchestrator.values import dataclass
 
 __all__ = ["BackendChoice", "choose_backend"]
 

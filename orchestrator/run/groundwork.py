@@ -2,7 +2,6 @@
 
 import os
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.backends.protocol import Artifact, AttachOptions
@@ -15,6 +14,7 @@ from orchestrator.run.safety.host_limits import require_host
 from orchestrator.run.safety.journal import Journal
 from orchestrator.run.safety.leftovers import find_tracefs
 from orchestrator.run.safety.pin import TracefsPin
+from orchestrator.values import dataclass
 
 __all__ = ["Groundwork", "draw_run_id", "lay_groundwork"]
 

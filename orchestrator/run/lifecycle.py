@@ -7,7 +7,7 @@ loop needs comes with orchestrator.run.live.
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -54,6 +54,7 @@ from orchestrator.run.safety.privileges import (
 from orchestrator.run.signals import Signals
 from orchestrator.run.startup import measure_startup_ms
 from orchestrator.run.teardown import detach_all, finish_command
+from orchestrator.values import dataclass
 from orchestrator.version import installed_version
 
 if TYPE_CHECKING:

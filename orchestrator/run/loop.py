@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.accounting.count import Count
@@ -15,6 +14,7 @@ from orchestrator.run.options import Bar
 from orchestrator.run.report.outcome import Outcome
 from orchestrator.run.safety.guard import Guard
 from orchestrator.run.signals import Signals
+from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
     from orchestrator.run.stream import Stream  # numpy

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from orchestrator.accounting.count import Count
 from orchestrator.output.sink import Sink
 from orchestrator.run.safety.journal import DIRECTORIES
+from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
     from orchestrator.run.metrics.reporter import Measured

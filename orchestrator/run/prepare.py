@@ -6,7 +6,7 @@ nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.backends.protocol import Backend
@@ -29,6 +29,7 @@ from orchestrator.policy.rules import (
 from orchestrator.policy.signed_files import Acceptance, check_signatures
 from orchestrator.run.choice import BackendChoice, choose_backend
 from orchestrator.run.shipped import is_shipped
+from orchestrator.values import dataclass
 
 __all__ = ["Prepared", "Resolved", "prepare", "resolve", "select_backend"]
 

@@ -1,6 +1,6 @@
 """Who may sign, who has signed, and why a signature is refused."""
 
-from dataclasses import dataclass
+from orchestrator.values import dataclass
 
 __all__ = ["NAMESPACE", "SignatureRefused", "SignatureUnchecked", "Signer", "SignerLists"]
 

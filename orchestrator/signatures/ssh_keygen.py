@@ -10,11 +10,11 @@ import selectors
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.kernel.abi.memory_file import hold_in_memory
 from orchestrator.signatures.model import SignatureUnchecked
+from orchestrator.values import dataclass
 
 __all__ = ["ToolAnswer", "find_ssh_keygen", "run_ssh_keygen"]
 

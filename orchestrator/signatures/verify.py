@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from orchestrator.kernel.abi.memory_file import hold_in_memory
 from orchestrator.plan.printable import make_printable
@@ -20,6 +20,7 @@ from orchestrator.signatures.ssh_keygen import (
     find_ssh_keygen,
     run_ssh_keygen,
 )
+from orchestrator.values import dataclass
 
 __all__ = ["verify_signature"]
 

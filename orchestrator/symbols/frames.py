@@ -1,8 +1,9 @@
 """Stacks as the kernel gave them, and their frames with names."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+from orchestrator.values import dataclass
 
 __all__ = ["EMPTY_STACK", "LOST_STACK", "Frame", "KernelFunction", "KnownStack", "Stack"]
 __all__ += ["make_frame"]

@@ -9,7 +9,6 @@ import os
 import stat
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from orchestrator.binaries.elf_image import ElfError
 from orchestrator.symbols.code_map import CodeMap, code_map_version, read_code_map
 from orchestrator.symbols.file_symbols import FileSymbols
 from orchestrator.symbols.frames import Frame, make_frame
+from orchestrator.values import dataclass
 
 __all__ = ["DENIED", "GONE", "FileCache", "NamedStacks", "Process", "ProcessNames", "Region"]
 __all__ += ["regions_of"]

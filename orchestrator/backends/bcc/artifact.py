@@ -1,7 +1,6 @@
 """From a program to its artifact: pure, needs neither root nor a compiler."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from orchestrator.backends.bcc.design import memory
 from orchestrator.backends.bcc.design.groups import ProgramGroup, group_sides
@@ -22,6 +21,7 @@ from orchestrator.backends.protocol import Artifact, Enforced, HookPlan
 from orchestrator.compile.program import Hook, Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError, Position
+from orchestrator.values import dataclass
 
 NAME = "bcc"
 NEEDED = ("bpf", "ringbuf", "jiffies64")

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.params import Unset, build_params
 from orchestrator.plan.reader import DocumentReader
+from orchestrator.values import dataclass
 
 __all__ = ["build_check"]
 

@@ -5,11 +5,11 @@ The value that is judged, the subject, is at the left, and in a chain in the mid
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.expression.syntax import Compare, Logic, Name, SyntaxNode, walk
 from orchestrator.plan.findings import PlanError, plan_error
+from orchestrator.values import dataclass
 
 __all__ = ["Bound", "Claim", "compares_with_baseline", "read_claim"]
 

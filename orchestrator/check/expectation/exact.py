@@ -6,7 +6,6 @@ is computed from it.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -33,6 +32,7 @@ from orchestrator.plan.expression.syntax import (
     children,
 )
 from orchestrator.plan.expression.truth import COMPARISONS, decide_logic
+from orchestrator.values import dataclass
 
 __all__ = ["ExactValue", "UnlikeKey", "compare_exactly", "evaluate_bound", "evaluate_exact"]
 __all__ += ["NamedNumber", "evaluate_filter"]

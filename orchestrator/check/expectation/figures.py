@@ -1,7 +1,7 @@
 """The exact value of a subject, from what one repeat counted, or two of different size."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fractions import Fraction
 from typing import Any
 
@@ -16,6 +16,7 @@ from orchestrator.check.expectation.references import (
 from orchestrator.check.measurement import CellValue, MeasuredCell, Repeat
 from orchestrator.output.percentiles import PERCENTILES, percentile
 from orchestrator.plan.expression.syntax import SyntaxNode
+from orchestrator.values import dataclass
 
 __all__ = ["CellKey", "RunCounts", "SubjectReader", "Valued", "counted_from_repeat", "key_of_cell"]
 __all__ += ["number_of_cell"]

@@ -1,7 +1,6 @@
 """What the subject of an expectation names: metrics with their cells, and the plan's figures."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 from orchestrator.plan.expression.names import UNITS
@@ -10,6 +9,7 @@ from orchestrator.plan.expression.syntax import Filtered, MemberOf, Name, Syntax
 from orchestrator.plan.figures import metrics_by_owner
 from orchestrator.plan.model import Metric, Outstanding, Plan, Probe, Span
 from orchestrator.plan.scopes import Definitions, names_in, names_used_by, probe_scope, span_scope
+from orchestrator.values import dataclass
 
 __all__ = ["WORKLOAD_TIMES", "MetricReference", "PlanNames", "Reference", "read_reference"]
 __all__ += ["WORKLOAD_FIGURES"]

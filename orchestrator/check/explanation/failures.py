@@ -2,7 +2,6 @@
 are wanted. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from orchestrator.check.baseline.model import Baseline
 from orchestrator.check.expectation.claim import read_claim
@@ -13,6 +12,7 @@ from orchestrator.check.explanation.selection import RecordSelection, grown_keys
 from orchestrator.check.measurement import Measurement
 from orchestrator.check.model import Expectation
 from orchestrator.check.verdict.model import CheckVerdict, ExpectationVerdict
+from orchestrator.values import dataclass
 
 __all__ = ["Failure", "list_failures"]
 

@@ -2,7 +2,6 @@
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from orchestrator.check.baseline.model import Baseline
@@ -24,6 +23,7 @@ from orchestrator.check.verdict.comparability import find_recorded, list_mismatc
 from orchestrator.check.verdict.model import ExpectationVerdict, JudgedSeries
 from orchestrator.check.verdict.series import SeriesId, list_series, runs_of_series
 from orchestrator.check.verdict.validity import Evidence
+from orchestrator.values import dataclass
 
 __all__ = ["find_growth", "is_explainable"]
 

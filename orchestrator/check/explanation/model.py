@@ -1,12 +1,12 @@
 """What explains a failure: cells that grew, and records."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
 from orchestrator.check.measurement import CellValue
 from orchestrator.check.model import Expectation
+from orchestrator.values import dataclass
 
 __all__ = ["MAX_RECORDS", "Explanation", "GrownCell", "Growth", "KeptRecords"]
 

@@ -2,12 +2,13 @@
 records, the keys of its metrics and, where that is asked for, stacks. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from orchestrator.check.expectation.references import MetricReference, PlanNames
 from orchestrator.plan.expression.parse import Expr, parse
 from orchestrator.plan.model import LimitSource, Metric, Plan, Probe, Rate, Span
+from orchestrator.values import dataclass
 
 __all__ = ["MOST_LOOKED_AT", "OWN_PREFIX", "ExtraField", "counted_field", "key_field"]
 __all__ += ["make_recording", "value_field"]

@@ -2,7 +2,7 @@
 cells that grew. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from orchestrator.check.expectation.exact import UnlikeKey, evaluate_filter
@@ -10,6 +10,7 @@ from orchestrator.check.expectation.references import MetricReference
 from orchestrator.check.explanation.model import Growth
 from orchestrator.check.explanation.recording import counted_field, key_field
 from orchestrator.check.measurement import CellValue
+from orchestrator.values import dataclass
 
 __all__ = ["RecordRank", "RecordSelection", "grown_keys"]
 

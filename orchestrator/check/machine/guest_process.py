@@ -1,12 +1,12 @@
 """The program of a deterministic machine: does its job and writes the answer to a serial line."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.check.machine.job import FACTS_FILE, JOB_FILE, MachineJob, unpack_job
 from orchestrator.output.framed_bytes import frame_bytes
+from orchestrator.values import dataclass
 
 __all__ = ["main"]
 

@@ -7,12 +7,12 @@ done outside, once, and take most of the time of a start.
 import io
 import pickle  # our own values, which never come back as pickles
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.backends.protocol import Artifact
 from orchestrator.check.model import Check
 from orchestrator.plan.model import Plan
+from orchestrator.values import dataclass
 
 __all__ = ["FACTS_FILE", "JOB_FILE", "MachineJob", "pack_job", "unpack_job"]
 

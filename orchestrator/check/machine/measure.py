@@ -4,7 +4,7 @@ first repeat, and from there on each seed."""
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from orchestrator.backends import compiled
 from orchestrator.check.document.fillings import fill_text, fillings_of
@@ -29,6 +29,7 @@ from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.policy.model import Policy
 from orchestrator.run.prepare import Prepared
 from orchestrator.run.signals import Signals
+from orchestrator.values import dataclass
 
 __all__ = ["PACKAGES", "PROGRAM", "PreparedMachine", "measure_in_machine", "prepare_machine"]
 

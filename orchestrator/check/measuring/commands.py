@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.check.measuring.users import WorkloadUser
 from orchestrator.check.model import Argv, Workload
 from orchestrator.check.processes.settings import ProcessSettings
 from orchestrator.plan.findings import Finding, PlanError
+from orchestrator.values import dataclass
 
 __all__ = ["CommandMaker", "cannot_start"]
 

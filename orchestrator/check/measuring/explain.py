@@ -5,7 +5,6 @@ It decides nothing. Where it cannot be measured, or its plan cannot make records
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from orchestrator.backends.protocol import Session
 from orchestrator.check.expectation.references import MetricReference, PlanNames
@@ -24,6 +23,7 @@ from orchestrator.policy.model import Policy
 from orchestrator.run.options import RunOptions
 from orchestrator.run.prepare import Prepared, prepare
 from orchestrator.run.signals import Signals
+from orchestrator.values import dataclass
 
 __all__ = ["record_again"]
 

@@ -7,7 +7,7 @@ probes in turns, so that whatever changes on the machine touches both.
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from orchestrator.check.measurement import Measurement, Repeat, WorkloadTrouble
 from orchestrator.check.measuring.environment import describe_environment
@@ -22,6 +22,7 @@ from orchestrator.run.options import RunOptions
 from orchestrator.run.prepare import Prepared, prepare
 from orchestrator.run.signals import Signals
 from orchestrator.run.standing.silence import make_silent
+from orchestrator.values import dataclass
 
 __all__ = ["RepeatProgress", "measure_check", "measure_sides", "prepare_check"]
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from orchestrator.output.json_lines.lines import RecordRenderer
 from orchestrator.output.wall_clock import WallClock
 from orchestrator.run.report.ledger import Delivery
 from orchestrator.run.stacks import make_stack_book
+from orchestrator.values import dataclass
 
 __all__ = ["RecordKeeper"]
 

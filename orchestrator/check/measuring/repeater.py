@@ -5,7 +5,6 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.backends.descriptor_poll import poll_descriptors
@@ -19,6 +18,7 @@ from orchestrator.check.processes.launcher import CannotStart, Ended, Launcher, 
 from orchestrator.compile.program import Program
 from orchestrator.run.signals import Signals
 from orchestrator.run.standing.probes import StandingProbes, Stretch
+from orchestrator.values import dataclass
 
 __all__ = ["Interrupted", "Repeater", "WorkloadFailed"]
 

@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.backends.protocol import Session
@@ -22,6 +21,7 @@ from orchestrator.run.options import RunOptions
 from orchestrator.run.prepare import Prepared
 from orchestrator.run.signals import Signals
 from orchestrator.run.standing.probes import StandingProbes, StretchRecords
+from orchestrator.values import dataclass
 
 __all__ = ["CleanupFailed", "Stage", "set_stage"]
 

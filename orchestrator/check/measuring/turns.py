@@ -1,8 +1,7 @@
 """In which order a workload is run: sizes and sides take turns, so that a drift touches all."""
 
-from dataclasses import dataclass
-
 from orchestrator.check.model import Workload
+from orchestrator.values import dataclass
 
 __all__ = ["Turn", "list_turns"]
 

@@ -3,9 +3,9 @@
 import os
 import pwd
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from orchestrator.plan.findings import Finding, PlanError, Position
+from orchestrator.values import dataclass
 
 __all__ = ["WorkloadUser", "find_user"]
 

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +14,7 @@ from typing import Any, Self
 from orchestrator.check.processes.messages import receive_message, send_message
 from orchestrator.check.processes.settings import ProcessSettings
 from orchestrator.kernel.abi import ptrace
+from orchestrator.values import dataclass
 
 __all__ = ["CannotStart", "Ended", "Launcher", "LauncherGone", "StartedProcess"]
 

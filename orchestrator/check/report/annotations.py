@@ -6,7 +6,6 @@ nine, the worst first, and one that says how many more there are.
 
 import os.path
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from orchestrator.check.report.check_report import (
     CheckReport,
@@ -16,6 +15,7 @@ from orchestrator.check.report.check_report import (
 )
 from orchestrator.output.workflow_commands import AnnotationLevel, format_annotation
 from orchestrator.plan.findings import Finding, Position
+from orchestrator.values import dataclass
 
 __all__ = ["list_annotations", "list_finding_annotations"]
 

@@ -1,12 +1,12 @@
 """What the reports of an invocation have of each check, and how each verdict counts. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from orchestrator.check.model import Check
 from orchestrator.check.verdict.model import CheckVerdict, ExpectationVerdict
+from orchestrator.values import dataclass
 
 __all__ = ["CheckReport", "InconclusiveRule", "Standing", "find_standing", "list_texts"]
 

@@ -2,7 +2,6 @@
 their ratio, bound, what shows and how likely it is by chance, verdict. Pure."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from orchestrator.check.baseline.model import WORKLOAD_TIMES
@@ -12,6 +11,7 @@ from orchestrator.check.verdict.time_wording import show_share
 from orchestrator.check.verdict.wording import show_number
 from orchestrator.output.terminal.human_units import format_amount
 from orchestrator.plan.expression.syntax import BinaryOperation, MemberOf, Name, SyntaxNode
+from orchestrator.values import dataclass
 
 __all__ = ["VerdictRow", "list_headings", "list_remarks", "list_rows"]
 

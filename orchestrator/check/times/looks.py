@@ -6,12 +6,12 @@ a burst of load that hit one side alone does not come twice.
 """
 
 from collections.abc import Collection, Hashable, Mapping
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from orchestrator.check.times.holm import adjust_p_values
 from orchestrator.check.times.rank_test import find_least_p, find_p
 from orchestrator.check.times.samples import TimeSamples
+from orchestrator.values import dataclass
 
 __all__ = ["LEVEL", "Look", "SampleSource", "TimeOutcome", "decide_times"]
 

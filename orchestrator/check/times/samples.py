@@ -6,8 +6,9 @@ Only order statistics are used, so that the order of the repeats within a side h
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
+
+from orchestrator.values import dataclass
 
 __all__ = ["TimeSamples", "measure_noise"]
 

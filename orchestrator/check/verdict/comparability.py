@@ -1,7 +1,6 @@
 """May what was measured be compared with the baseline? One small rule for each reason why not."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from orchestrator.check.baseline.model import (
     Baseline,
@@ -12,6 +11,7 @@ from orchestrator.check.baseline.model import (
 )
 from orchestrator.check.measurement import ProbeIdentity
 from orchestrator.check.verdict.validity import Evidence
+from orchestrator.values import dataclass
 
 __all__ = ["COMPARISON_RULES", "Recorded", "find_recorded", "list_mismatches"]
 

@@ -1,13 +1,13 @@
 """What a check comes to."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
 from orchestrator.check.model import Check, Expectation
 from orchestrator.check.sides import SideChoice
 from orchestrator.check.times.looks import TimeOutcome
+from orchestrator.values import dataclass
 
 __all__ = ["CheckVerdict", "ExpectationVerdict", "JudgedSeries", "Verdict", "find_exit_code"]
 

@@ -2,7 +2,6 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from orchestrator.check.expectation.claim import Bound, Claim
@@ -13,6 +12,7 @@ from orchestrator.check.measurement import Measurement
 from orchestrator.check.model import Check, Expectation, RepeatChoice
 from orchestrator.check.verdict.series import SeriesId, build_series, list_series
 from orchestrator.check.verdict.validity import Evidence
+from orchestrator.values import dataclass
 
 __all__ = ["Readings", "Undecided", "choose_value", "require"]
 

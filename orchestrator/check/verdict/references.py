@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from orchestrator.check.verdict.like_work import require_like_work
 from orchestrator.check.verdict.readings import Readings, require
 from orchestrator.check.verdict.series import SeriesId
 from orchestrator.check.verdict.validity import Evidence, list_obstacles
+from orchestrator.values import dataclass
 
 __all__ = ["BaselineSource", "ReferenceRuns", "SideBaseline", "StoredBaseline"]
 

@@ -1,10 +1,10 @@
 """The values of an expectation's subject over the repeats, as series that are judged alone."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from orchestrator.check.expectation.figures import CellKey, RunCounts, SubjectReader, Valued
 from orchestrator.plan.expression.syntax import SyntaxNode
+from orchestrator.values import dataclass
 
 __all__ = ["SeriesId", "build_series", "list_series", "runs_of_series"]
 

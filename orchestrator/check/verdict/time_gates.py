@@ -1,7 +1,6 @@
 """The comparisons of times between two sides of a check, as samples for the rule."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
 from orchestrator.check.expectation.claim import Claim, read_claim
@@ -16,6 +15,7 @@ from orchestrator.check.verdict.readings import Readings, Undecided, require
 from orchestrator.check.verdict.references import SideBaseline
 from orchestrator.check.verdict.series import SeriesId
 from orchestrator.check.verdict.validity import list_obstacles
+from orchestrator.values import dataclass
 
 __all__ = ["SideMeasurements", "TimeGate", "list_time_gates"]
 

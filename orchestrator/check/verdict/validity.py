@@ -6,12 +6,12 @@ of another probe does not matter.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from orchestrator.accounting.count import UNKNOWN, Count
 from orchestrator.check.measurement import Measurement, Repeat
 from orchestrator.check.model import Workload
 from orchestrator.plan.model import Plan
+from orchestrator.values import dataclass
 
 __all__ = ["RULES", "Evidence", "list_obstacles", "list_workload_troubles"]
 

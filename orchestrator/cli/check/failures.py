@@ -1,13 +1,13 @@
 """Why gates over counts failed: one more repeat with records, reported and shown."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.check.display import print_table
 from orchestrator.cli.messages import print_error, print_message
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.policy.model import Policy
+from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
     from orchestrator.check.baseline.model import Baseline

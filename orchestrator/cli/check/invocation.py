@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from orchestrator.kernel.facts import KernelFacts
 from orchestrator.output.log import Level
 from orchestrator.output.run_output import RunOutput
 from orchestrator.policy.model import Policy
+from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
     from orchestrator.check.baseline.model import Baseline

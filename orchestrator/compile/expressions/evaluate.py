@@ -5,7 +5,6 @@ kernel does not compute.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from orchestrator.compile.expressions.nodes import (
     Arithmetic,
@@ -23,6 +22,7 @@ from orchestrator.compile.expressions.nodes import (
     TextConst,
 )
 from orchestrator.compile.expressions.types import Bool, Int, wrap_integer
+from orchestrator.values import dataclass
 
 NodeValue = int | bytes
 #: Values of leaves: a mapping, or a function that returns None for "not known as a whole".

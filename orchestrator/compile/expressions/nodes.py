@@ -7,7 +7,7 @@ Nodes compare by value, so equal subexpressions are found by equality.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Literal
 
 from orchestrator.compile.expressions.types import (
@@ -25,6 +25,7 @@ from orchestrator.compile.expressions.types import (
     Type,
 )
 from orchestrator.kernel.tracepoints import TraceField
+from orchestrator.values import dataclass
 
 BuiltinName = Literal[
     "pid",

@@ -1,12 +1,13 @@
 """The names that expressions may use at one hook."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.expressions.types import Int
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.expression.parse import Expr
+from orchestrator.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,10 @@
 """Types of expressions, as the compiler sees them (language, rule 7)."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
 
 from orchestrator.plan.expression.names import COMM_BYTES
+from orchestrator.values import dataclass
 
 Space = Literal["kernel", "user"]
 #: Of which memory a number is an address, should it be read through: "" where nothing says so,

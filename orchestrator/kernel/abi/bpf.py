@@ -12,12 +12,12 @@ import errno
 import os
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from orchestrator.kernel.abi import bpf_call
 from orchestrator.kernel.abi.bpf_call import address_of, call_bpf, name_field
 from orchestrator.kernel.abi.bpf_map import map_create
 from orchestrator.kernel.answer import Answer
+from orchestrator.values import dataclass
 
 # enum bpf_prog_type and bpf_attach_type, include/uapi/linux/bpf.h
 KPROBE, TRACEPOINT, RAW_TRACEPOINT, TRACING = 2, 5, 17, 26

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from dataclasses import dataclass
 
 from orchestrator.kernel.abi import bpf_call
 from orchestrator.kernel.abi.bpf_call import address_of, call_bpf, name_field
+from orchestrator.values import dataclass
 
 
 def map_create(  # noqa: PLR0913 - what BPF_MAP_CREATE takes

@@ -1,7 +1,8 @@
 """Whether this machine's clock is kept by another one, and how far it may be off: adjtimex(2)."""
 
 import ctypes
-from dataclasses import dataclass
+
+from orchestrator.values import dataclass
 
 __all__ = ["ClockState", "read_clock_state"]
 

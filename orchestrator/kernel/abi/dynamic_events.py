@@ -12,11 +12,11 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from orchestrator.kernel.abi.file_identity import FileIdentity, require_unchanged
+from orchestrator.values import dataclass
 
 TRACEFS = Path("/sys/kernel/tracing")
 NAME = re.compile(r"[a-z0-9_]{1,63}")

@@ -10,8 +10,9 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Self
+
+from orchestrator.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ times and device numbers 0: the bytes depend on names, modes and contents alone.
 
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from orchestrator.values import dataclass
 
 __all__ = ["ArchiveEntry", "make_file", "make_folder", "make_link", "pack_archive"]
 

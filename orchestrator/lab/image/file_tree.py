@@ -8,7 +8,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Self
 
@@ -20,6 +20,7 @@ from orchestrator.lab.image.archive import (
     make_link,
     pack_archive,
 )
+from orchestrator.values import dataclass
 
 __all__ = ["FileTree"]
 

@@ -7,13 +7,13 @@ by itself later (dlopen, name services, modules of a language) is not known here
 
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from orchestrator.binaries.elf_image import ElfError, Image
 from orchestrator.binaries.ld_cache import LIBRARY_FOLDERS, cached_paths
 from orchestrator.lab.errors import LabError
+from orchestrator.values import dataclass
 
 __all__ = ["FoundLibrary", "list_interpreters", "list_libraries"]
 

@@ -11,7 +11,7 @@ import resource
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import IO
 
 from orchestrator.kernel.abi.memory_file import hold_in_memory
@@ -26,6 +26,7 @@ from orchestrator.lab.machine_command import (
 from orchestrator.lab.machine_monitor import MachineMonitor
 from orchestrator.lab.machine_process import MachineProcess, Patience
 from orchestrator.lab.snapshot.stored_clock import settle_clock
+from orchestrator.values import dataclass
 
 __all__ = ["StoredMachine", "store_machine"]
 

@@ -2,8 +2,9 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from orchestrator.values import dataclass
 
 __all__ = ["BarRow", "draw_bar", "group_buckets"]
 

@@ -1,6 +1,6 @@
 """What `lint --explain CODE` prints of a finding's code."""
 
-from dataclasses import dataclass
+from orchestrator.values import dataclass
 
 __all__ = ["EXAMPLE_HEAD", "FindingCode"]
 

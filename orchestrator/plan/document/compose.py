@@ -5,7 +5,7 @@ they were written, before YAML 1.1 retypes them.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import yaml
@@ -13,6 +13,7 @@ import yaml
 from orchestrator.plan.document.document_paths import DocumentPath, EntryPosition
 from orchestrator.plan.document.scalars import closes_split, opens_split, resolve_scalar
 from orchestrator.plan.findings import Finding, PlanError, Position, plan_error
+from orchestrator.values import dataclass
 
 MAX_DEPTH = 24
 MAX_NODES = 20_000

@@ -1,9 +1,9 @@
 """Paths into a document, and the positions of their keys and values."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.plan.findings import Position
+from orchestrator.values import dataclass
 
 #: The values of a document; null is refused while reading.
 Data = dict[str, Any] | list[Any] | str | int | bool

@@ -1,11 +1,12 @@
 """Collects the findings of the stages between document and plan."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.document.parse import Document
 from orchestrator.plan.findings import Finding, Position, Severity
+from orchestrator.values import dataclass
 
 
 @dataclass(slots=True)

@@ -1,13 +1,13 @@
 """Bytes → `Document`: plain data with the position of every key and value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.plan.document.compose import Composer
 from orchestrator.plan.document.document_paths import DocumentPath, EntryPosition
 from orchestrator.plan.document.source import decode_source
 from orchestrator.plan.findings import Finding, PlanError, Position
+from orchestrator.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

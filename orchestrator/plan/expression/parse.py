@@ -10,7 +10,6 @@ import math
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from orchestrator.plan.expression.syntax import (
     BinaryOperation,
@@ -31,6 +30,7 @@ from orchestrator.plan.expression.syntax import (
     UnaryOperation,
 )
 from orchestrator.plan.findings import NOWHERE, PlanError, Position, plan_error
+from orchestrator.values import dataclass
 
 MAX_LENGTH = 4096
 MAX_DEPTH = 60

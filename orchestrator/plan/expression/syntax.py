@@ -1,7 +1,9 @@
 """The untyped nodes of expressions, as written; `at` is the column in the text."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from orchestrator.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from orchestrator.run.prepare import prepare
 from orchestrator.run.safety.privileges import require_privileges
 from orchestrator.run.standing.probes import StandingProbes
 from orchestrator.run.standing.silence import make_silent
+from orchestrator.values import dataclass
 
 __all__ = ["AttachedPlan", "PlanHost", "PlanRequest", "make_collector", "read_plan"]
 

@@ -1,7 +1,7 @@
 """Judges a block as a check is judged: validity first, then the comparison. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from orchestrator.plan.findings import PlanError, Position, has_errors
 from orchestrator.plan.model import Plan
 from orchestrator.plan.printable import make_printable
 from orchestrator.pytest_plugin.helper.attached import make_collector
+from orchestrator.values import dataclass
 
 __all__ = ["BlockJudge", "ExpectationText"]
 

@@ -4,7 +4,6 @@ import select
 import socket
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from orchestrator.pytest_plugin.helper.attached import (
 )
 from orchestrator.pytest_plugin.helper.judging import BlockJudge, ExpectationText
 from orchestrator.pytest_plugin.wire import Closed, Message, receive_message, send_message
+from orchestrator.values import dataclass
 
 __all__ = ["serve"]
 

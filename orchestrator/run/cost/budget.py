@@ -7,10 +7,11 @@ of reaching the probe nor the test that leaves them out.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from orchestrator.backends.protocol import Expense
+from orchestrator.values import dataclass
 
 __all__ = [
     "ASSUMED_RUN_NS",

@@ -6,7 +6,7 @@ refused, with proposals that would fit.
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.accounting.count import at_least
@@ -15,6 +15,7 @@ from orchestrator.compile.program import Body, ProbeProgram, Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
 from orchestrator.run.cost.budget import ASSUMED_RUN_NS, MAX_SAMPLE
+from orchestrator.values import dataclass
 
 __all__ = ["Projection", "count_only", "run_canary"]
 

@@ -1,7 +1,7 @@
 """The figures of a plan at run time: what it derives of its metrics, warns of, and stops at."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from orchestrator.accounting.count import Count
 from orchestrator.cells.cell import Cell, merge_all
@@ -21,6 +21,7 @@ from orchestrator.run.metrics.figure_eval import (
     number_of_cell,
 )
 from orchestrator.run.metrics.reading import Totals
+from orchestrator.values import dataclass
 
 __all__ = ["Counted", "PlanFigures", "cells_of_metric", "combined_metrics"]
 

@@ -5,7 +5,6 @@ ended. Evaluated in user space, once.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from orchestrator.backends.protocol import OpenSpans
 from orchestrator.cells.cell import Cell
@@ -22,6 +21,7 @@ from orchestrator.compile.program import (
     SpanProgram,
 )
 from orchestrator.run.metrics.reading import Totals
+from orchestrator.values import dataclass
 
 __all__ = ["count_open_spans"]
 

@@ -15,11 +15,11 @@ event that it was counting at that moment.
 import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from orchestrator.accounting.count import Count, is_known
 from orchestrator.backends.protocol import MetricsReading
 from orchestrator.cells.cell import Cell
+from orchestrator.values import dataclass
 
 __all__ = ["Reading", "Totals", "read_together"]
 

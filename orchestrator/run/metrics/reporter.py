@@ -2,7 +2,7 @@
 the derived figures, the warnings and what is outstanding."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from orchestrator.accounting.count import add_counts
@@ -24,6 +24,7 @@ from orchestrator.run.metrics.open_spans import count_open_spans
 from orchestrator.run.metrics.outstanding import OutstandingReports, bound_outstanding
 from orchestrator.run.metrics.reading import Reading
 from orchestrator.run.metrics.windows import subtract_totals
+from orchestrator.values import dataclass
 
 __all__ = ["Measured", "MetricReporter"]
 

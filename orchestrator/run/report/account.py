@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from orchestrator.accounting.vocabulary import Ledger
 from orchestrator.backends.protocol import AttachedHook, Counts, Session
 from orchestrator.compile.program import Program
 from orchestrator.run.report.ledger import Delivery, find_imbalances, make_ledger
+from orchestrator.values import dataclass
 
 __all__ = ["Account", "RecordStream", "make_account", "make_empty_account", "settle_account"]
 

@@ -4,11 +4,11 @@ the process agree."""
 import errno
 import os
 import resource
-from dataclasses import dataclass
 
 from orchestrator.output.result import ResultDirectoryError
 from orchestrator.output.sink import OutputLost
 from orchestrator.plan.findings import HostError, PlanError
+from orchestrator.values import dataclass
 
 __all__ = ["ErrorReport", "report_of"]
 

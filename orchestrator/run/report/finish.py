@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 from orchestrator.accounting.count import Count, add_counts
@@ -18,6 +18,7 @@ from orchestrator.run.report.held_back import (
 )
 from orchestrator.run.report.outcome import CommandResult, Outcome
 from orchestrator.run.report.verdict import LedgerVerdict, explain_nothing_seen, judge_ledger
+from orchestrator.values import dataclass
 
 __all__ = ["Ending", "choose_exit_code", "finish_run"]
 

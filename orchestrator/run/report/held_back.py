@@ -6,12 +6,12 @@ was, so it is said how many records are missing and which bound to raise.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from orchestrator.accounting.count import Count, add_counts, at_least, is_known
 from orchestrator.accounting.vocabulary import Ledger, LedgerRow
 from orchestrator.compile.program import Program
 from orchestrator.plan.units import format_bytes, format_count, format_rate
+from orchestrator.values import dataclass
 
 __all__ = ["HeldBack", "describe_held_back", "find_held_back", "judge_records"]
 

@@ -5,7 +5,6 @@ With an unknown count no identity can be proved or refuted.
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from orchestrator.accounting.count import UNKNOWN, Count, add_counts, is_known, subtract_counts
 from orchestrator.accounting.vocabulary import (
@@ -31,6 +30,7 @@ from orchestrator.backends.protocol import (
     SpanCounts,
 )
 from orchestrator.compile.program import Emit, Hook, ProbeProgram, Program, SpanProgram
+from orchestrator.values import dataclass
 
 __all__ = ["Delivery", "add_accepted", "find_imbalances", "make_ledger"]
 

@@ -1,7 +1,8 @@
 """How a run and its command ended."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from orchestrator.values import dataclass
 
 __all__ = ["CommandResult", "Outcome"]
 

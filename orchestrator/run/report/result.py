@@ -1,13 +1,13 @@
 """The result of a run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.output.log import Level
 from orchestrator.run.report.outcome import CommandResult, Outcome
 from orchestrator.run.report.verdict import Completeness
 from orchestrator.run.safety.leftovers import CleanedRun
+from orchestrator.values import dataclass
 
 __all__ = ["RunResult"]
 

@@ -6,7 +6,7 @@ they make no run incomplete. That a bound ended a run before its time does (repo
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from orchestrator.accounting.count import UNKNOWN, Count, add_counts, at_least, is_known
@@ -27,6 +27,7 @@ from orchestrator.accounting.vocabulary import (
 )
 from orchestrator.compile.program import ResolvedTarget
 from orchestrator.run.report.ledger import add_accepted, find_imbalances
+from orchestrator.values import dataclass
 
 __all__ = ["LOSS_TEXTS", "Completeness", "LedgerVerdict", "Loss", "Share", "describe_losses"]
 __all__ += ["explain_nothing_seen", "judge_ledger"]

@@ -14,11 +14,11 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.plan.findings import Finding, HostError, Position
 from orchestrator.run.safety.undo import JOURNAL_BYTES, JournalEntry, open_entries
+from orchestrator.values import dataclass
 
 __all__ = [
     "DIRECTORIES",

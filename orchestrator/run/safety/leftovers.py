@@ -4,7 +4,6 @@ begins with `probeplan`."""
 import fcntl
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.kernel.abi.mounts import TRACEFS
@@ -18,6 +17,7 @@ from orchestrator.run.safety.journal import (
     socket_path,
 )
 from orchestrator.run.safety.undo import JournalEntry, UndoFailure, undo_journal, undo_order
+from orchestrator.values import dataclass
 
 __all__ = [
     "CleanedRun",

@@ -7,7 +7,7 @@ observes, and while they count this process sleeps, unless a buffer fills.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -31,6 +31,7 @@ from orchestrator.run.safety.leftovers import clean_up_dead_runs
 from orchestrator.run.standing.stack_names import KeyStacks
 from orchestrator.run.teardown import detach_all
 from orchestrator.run.watched_names import WatchedNames
+from orchestrator.values import dataclass
 
 __all__ = ["StandingProbes", "Stretch", "StretchRecords"]
 

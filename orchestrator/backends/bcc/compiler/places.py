@@ -9,11 +9,11 @@ import hashlib
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.backends.bcc.emit.open_numbers import MOST_SLOTS
 from orchestrator.backends.protocol import OpenNumber
+from orchestrator.values import dataclass
 
 __all__ = ["FillError", "OpenPlace", "OpenProgram", "PlaceForm", "Placeholders"]
 __all__ += ["StrayPlaceholderError", "check_places", "choose_placeholders", "fill_program"]

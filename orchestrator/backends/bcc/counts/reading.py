@@ -2,7 +2,6 @@
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.implied_counts import counts_all, span_counts_all
@@ -11,6 +10,7 @@ from orchestrator.backends.protocol import OpenSpans
 from orchestrator.cells.cell import Cell
 from orchestrator.cells.sums import restore_sum
 from orchestrator.compile.program import MetricSpec, SpanProgram
+from orchestrator.values import dataclass
 
 Rows = Sequence[Sequence[int]]  # one list of words per CPU
 Entries = Iterable[tuple[bytes, bytes]]  # keys and values of a map

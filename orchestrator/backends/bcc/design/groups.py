@@ -5,12 +5,13 @@ the plan, so that one event can end a span and start the next. One program means
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from orchestrator.backends.bcc.design.layout import HookSide, MapLayout
 from orchestrator.backends.bcc.design.mechanism import Mechanism, MechanismChoice
 from orchestrator.compile.program import Hook
 from orchestrator.compile.span_lower import ROLE_ORDER
+from orchestrator.values import dataclass
 
 __all__ = [
     "WITNESS_PRICE",

@@ -4,13 +4,13 @@ The C structures and the reader's offsets both come from here. All words are u64
 byte order.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 
 from orchestrator.compile.body_nodes import needs_stacks
 from orchestrator.compile.expressions.types import size_of
 from orchestrator.compile.program import Hook, MetricSpec, Program, SpanProgram
 from orchestrator.kernel.tracepoints import Tracepoint
+from orchestrator.values import dataclass
 
 # Placeholders of maps in the C; metrics have two each (layout.keyed_map, layout.dense_map).
 CONTROL, SHARED, LEDGER, RING, OPEN, BLANK, TASKS, CALLERS = range(1, 9)

@@ -1,7 +1,8 @@
 """The maps that a program asks for, as bpf(2) takes them."""
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from orchestrator.values import dataclass
 
 __all__ = ["KINDS", "MMAPABLE", "NO_PREALLOC", "MapKind", "MapSpec"]
 

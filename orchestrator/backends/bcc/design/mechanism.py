@@ -6,7 +6,7 @@ perf PMU, which does not.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from orchestrator.backends.bcc.design.hook_nodes import nodes_at_hook
@@ -16,6 +16,7 @@ from orchestrator.compile.expressions.nodes import Field
 from orchestrator.compile.program import Hook
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.attach_kinds import AttachKind
+from orchestrator.values import dataclass
 
 Mechanism = Literal[
     "raw tracepoint",

@@ -1,8 +1,9 @@
 """Where a program's context holds arguments and return values, by architecture and mechanism."""
 
 import re
-from dataclasses import dataclass
 from typing import Literal
+
+from orchestrator.values import dataclass
 
 Access = Literal["registers", "arguments", "record"]
 

@@ -1,7 +1,6 @@
 """How a hook's record is made: rate, cap, a slot of the ring, and the fields read into it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.hook_nodes import may_be_null
@@ -11,6 +10,7 @@ from orchestrator.compile.expressions.nodes import Node, SpanValue, walk
 from orchestrator.compile.expressions.types import COMM_SIZE, Cut, Stored, Str
 from orchestrator.compile.program import Emit, Program, RecordField
 from orchestrator.plan.model import Rate
+from orchestrator.values import dataclass
 
 _WIDTHS = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
 

@@ -1,6 +1,6 @@
 """What one C function can see, and the C types that hold numbers."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from orchestrator.backends.bcc.design import registers
 from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
@@ -8,6 +8,7 @@ from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.expressions.types import Bool, Int, Pointer, StackId, Type
 from orchestrator.compile.program import Body, Hook
 from orchestrator.kernel.tracepoints import Tracepoint
+from orchestrator.values import dataclass
 
 __all__ = ["TASK_MEMBERS", "EmitError", "EmitSite", "c_type", "is_user", "read_number"]
 

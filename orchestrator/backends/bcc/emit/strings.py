@@ -6,7 +6,6 @@ again; a change by another thread between a test and the emission shows in the r
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import assert_never
 
 from orchestrator.backends.bcc.emit.context import CUT_BIT, EventContext
@@ -28,6 +27,7 @@ from orchestrator.compile.expressions.nodes import (
     TextConst,
 )
 from orchestrator.compile.expressions.types import COMM_SIZE, Ip, Pointer, Str, Type, size_of
+from orchestrator.values import dataclass
 
 __all__ = ["StringAddress", "StringExpressions", "words_of"]
 

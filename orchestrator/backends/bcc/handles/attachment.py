@@ -5,11 +5,12 @@ import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from orchestrator.backends.bcc.design.layout import HookSide
 from orchestrator.kernel.abi import dynamic_events
+from orchestrator.values import dataclass
 
 __all__ = ["AttachedSide", "Attachment", "close_together", "distinct_attachments"]
 __all__ += ["sides_by_program"]

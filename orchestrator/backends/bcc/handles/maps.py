@@ -7,11 +7,11 @@ import mmap
 import os
 import resource
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.backends.bcc.design.maps import KINDS, MMAPABLE, MapSpec
 from orchestrator.kernel.abi import bpf_map, perf
+from orchestrator.values import dataclass
 
 __all__ = ["Map", "create_map", "lift_memlock"]
 

@@ -1,13 +1,14 @@
 """A session's reading side, created when it is first needed: attaching and arming do not wait for
 numpy, which takes longer to import than a plan takes to attach."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from orchestrator.backends.tracefs.design.layout import EventLayout
 from orchestrator.backends.tracefs.instance.task_instance import TaskInstance
 from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.compile.program import Program
+from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
     from orchestrator.backends.tracefs.reader.reading_side import ReadingSide

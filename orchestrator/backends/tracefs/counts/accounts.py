@@ -6,7 +6,6 @@ counts are unknown. The kernel excludes our own threads before anything is count
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.accounting.count import (
@@ -31,6 +30,7 @@ from orchestrator.backends.tracefs.design.layout import (
 from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance, sum_stats
 from orchestrator.backends.tracefs.reader.side_tally import SideTally
 from orchestrator.kernel.abi.dynamic_events import Hits
+from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
     from orchestrator.backends.tracefs.reader.aggregate import Aggregate

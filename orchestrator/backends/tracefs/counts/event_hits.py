@@ -5,12 +5,12 @@ kprobe_profile and uprobe_profile). It does not count hits of static tracepoints
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from orchestrator.backends.tracefs.design.layout import EventLayout
 from orchestrator.backends.tracefs.design.writes import Write
 from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.kernel.abi.dynamic_events import Hits, read_profile
+from orchestrator.values import dataclass
 
 __all__ = ["EventHits", "RunHits"]
 

@@ -5,12 +5,12 @@ Source: Documentation/trace/histogram.rst; hist_show in kernel/trace/trace_event
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from orchestrator.backends.tracefs.design.layout import EventLayout, HistUse
 from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import KeyField, MetricSpec
+from orchestrator.values import dataclass
 
 __all__ = [
     "HistTable",

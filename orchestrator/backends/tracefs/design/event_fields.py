@@ -1,7 +1,7 @@
 """Which nodes an event's record holds, and in which fields."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from orchestrator.backends.tracefs.design.fetch import Fetcher
 from orchestrator.backends.tracefs.design.filters import FieldRef
@@ -19,6 +19,7 @@ from orchestrator.compile.expressions.nodes import (
     walk,
 )
 from orchestrator.compile.expressions.types import U64, Bool, Int, Pointer, Str
+from orchestrator.values import dataclass
 
 __all__ = ["COMM", "RESULT", "STACK", "STACK_STEP", "DynamicEventFields", "TracepointFields"]
 

@@ -6,7 +6,6 @@ range, which changes its meaning, so such a condition is not pushed. Faulting re
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from orchestrator.compile.expressions.nodes import (
     Arithmetic,
@@ -19,6 +18,7 @@ from orchestrator.compile.expressions.nodes import (
     StringTest,
 )
 from orchestrator.compile.expressions.types import Bool, Int, Pointer, Str, wrap_integer
+from orchestrator.values import dataclass
 
 __all__ = ["FieldRef", "comm_filter", "field_name_of", "filter_text", "join_filters"]
 

@@ -1,13 +1,14 @@
 """The detail of a tracefs artifact, as plain data: events, filters, and what user space does."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.program import Emit, Hook, MetricUse
 from orchestrator.kernel.abi.dynamic_events import Event
 from orchestrator.kernel.abi.file_identity import FileIdentity
+from orchestrator.values import dataclass
 
 __all__ = [
     "EventDefinition",

@@ -5,7 +5,7 @@ here at all, and `in_user_space` is acceptable only to a user who named this bac
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from orchestrator.backends.tracefs.design.event_fields import STACK_STEP, EventFields
 from orchestrator.backends.tracefs.design.filters import comm_filter, filter_text, join_filters
@@ -34,6 +34,7 @@ from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import AttachKind
 from orchestrator.plan.findings import Finding
+from orchestrator.values import dataclass
 
 __all__ = ["LoweredProgram", "lower_program"]
 

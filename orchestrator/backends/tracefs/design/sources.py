@@ -1,7 +1,7 @@
 """The events that show a program's hooks, and what each of them provides."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from orchestrator.backends.tracefs.design.event_fields import (
     COMM,
@@ -17,6 +17,7 @@ from orchestrator.compile.expressions.nodes import Node, walk
 from orchestrator.compile.program import Hook
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.tracepoints import Tracepoint
+from orchestrator.values import dataclass
 
 __all__ = ["SourceDraft", "Sources", "settle_source"]
 

@@ -5,9 +5,10 @@ only from these events. They are rare, and are recorded for all tasks and apart 
 events, so that a buffer full of those loses none of these, and counts of the plan are exact.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from orchestrator.backends.tracefs.design.writes import CLOCK, RunNames, Write
+from orchestrator.values import dataclass
 
 __all__ = ["TASK_EVENTS", "TargetNumbers", "task_event_writes", "task_names", "task_stop_writes"]
 

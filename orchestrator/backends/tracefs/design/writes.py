@@ -3,11 +3,12 @@
 import hashlib
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from orchestrator.backends.tracefs.design.hist_triggers import trigger_text
 from orchestrator.backends.tracefs.design.layout import EventLayout, EventSource
 from orchestrator.kernel.abi.dynamic_events import Event
+from orchestrator.values import dataclass
 
 __all__ = [
     "RunNames",

@@ -1,7 +1,6 @@
 """The instance that records what becomes of tasks, and the numbers that the target had then."""
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.backends.tracefs.design.task_events import (
@@ -12,6 +11,7 @@ from orchestrator.backends.tracefs.design.task_events import (
 from orchestrator.backends.tracefs.instance.threads import process_threads
 from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.compile.program import ResolvedTarget
+from orchestrator.values import dataclass
 
 __all__ = ["TaskInstance", "make_task_instance"]
 

@@ -5,7 +5,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from orchestrator.backends.tracefs.design.writes import RunNames, Write
@@ -15,6 +15,7 @@ from orchestrator.kernel.abi.dynamic_events import (
     remove_events,
     require_tracefs,
 )
+from orchestrator.values import dataclass
 
 __all__ = ["CpuStats", "TraceInstance", "WriteRefused"]
 

@@ -6,7 +6,6 @@ reads, go through the reference evaluator one by one: the result is the same, bu
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -31,6 +30,7 @@ from orchestrator.compile.expressions.nodes import (
 )
 from orchestrator.compile.expressions.types import Bool, Int, Ip, Pointer, Str, size_of
 from orchestrator.kernel.tracepoints import TraceField
+from orchestrator.values import dataclass
 
 __all__ = ["EventColumns", "EventFormat", "Pair", "ValueColumn", "bytes_of_column", "dtype_of"]
 

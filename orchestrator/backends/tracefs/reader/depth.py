@@ -6,11 +6,11 @@ and forgets those that were left by a jump as soon as the stack pointer shows it
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from orchestrator.backends.tracefs.reader.arrays import BoolArray, IntArray
+from orchestrator.values import dataclass
 
 __all__ = ["FOLLOWED", "NEVER", "BatchCalls", "find_too_deep"]
 

@@ -1,11 +1,10 @@
 """Events as arrays: where the bytes of each are, its time, type and CPU."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from orchestrator.backends.tracefs.reader.arrays import BoolArray, ByteArray, IntArray, U64Array
+from orchestrator.values import dataclass
 
 __all__ = ["SLACK", "Events", "gather_rows", "join_events", "no_events"]
 

@@ -9,7 +9,6 @@ they are valid.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from orchestrator.backends.tracefs.design.task_events import TargetNumbers
 from orchestrator.backends.tracefs.reader.arrays import BoolArray, IntArray, U64Array
+from orchestrator.values import dataclass
 
 __all__ = ["MOST_NUMBERS", "Lives", "TaskChange"]
 

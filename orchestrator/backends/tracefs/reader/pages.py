@@ -6,7 +6,6 @@ is a u32 of type_len (5 bits) and time delta (27 bits), then its payload. Import
 imports numpy, which is slow: import it lazily.
 """
 
-from dataclasses import dataclass
 from struct import Struct
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from orchestrator.backends.tracefs.reader.arrays import BoolArray, ByteArray, IntArray, U64Array
 from orchestrator.backends.tracefs.reader.events import Events
+from orchestrator.values import dataclass
 
 __all__ = ["Decoded", "decode_pages"]
 

@@ -4,11 +4,12 @@ The stack pointer distinguishes nested and recursive calls. So a call whose entr
 filtered, missed or skipped cannot be mistaken for another one.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from orchestrator.backends.tracefs.reader.arrays import BoolArray, IntArray
+from orchestrator.values import dataclass
 
 __all__ = ["MatchedCalls", "match_calls"]
 

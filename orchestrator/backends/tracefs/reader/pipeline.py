@@ -5,7 +5,7 @@ only, rate and cap. Every event that was read is counted exactly once a side.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from orchestrator.backends.tracefs.reader.target import Targets
 from orchestrator.backends.tracefs.reader.tasks import Tasks
 from orchestrator.compile.expressions.evaluate import EvaluationCounts
 from orchestrator.compile.program import Program
+from orchestrator.values import dataclass
 
 __all__ = ["Pipeline"]
 

@@ -5,7 +5,7 @@ Importing this module imports numpy, so it is imported when events are first rea
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from orchestrator.backends.tracefs.design.layout import EventLayout
 from orchestrator.backends.tracefs.instance.task_instance import TaskInstance
@@ -20,6 +20,7 @@ from orchestrator.backends.tracefs.reader.task_watch import TaskWatch
 from orchestrator.backends.tracefs.reader.tasks import Tasks
 from orchestrator.compile.program import Program
 from orchestrator.kernel.tracepoints import parse_format
+from orchestrator.values import dataclass
 
 __all__ = ["ReadingSide", "make_reading_side"]
 

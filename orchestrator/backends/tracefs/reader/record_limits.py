@@ -1,13 +1,14 @@
 """Rate, cap and sampling in user space, exact to one record: events come in time order."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 import numpy.typing as npt
 
 from orchestrator.backends.tracefs.reader.arrays import BoolArray, IntArray, U64Array
 from orchestrator.plan.model import Rate
+from orchestrator.values import dataclass
 
 __all__ = ["Cap", "Gcra", "RecordLimits", "Sampler"]
 

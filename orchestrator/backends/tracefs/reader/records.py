@@ -1,6 +1,5 @@
 """From accepted events to records, in the layout of compile.program.RECORD_HEADER."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from orchestrator.backends.tracefs.reader.columns import EventColumns, ValueColu
 from orchestrator.backends.tracefs.reader.tasks import Tasks
 from orchestrator.compile.expressions.types import COMM_SIZE
 from orchestrator.compile.program import RECORD_HEADER, Emit
+from orchestrator.values import dataclass
 
 __all__ = ["AcceptedEvents", "WrittenRecords", "write_records"]
 

@@ -1,6 +1,6 @@
 """Where the events of one side of one hook went, as user space booked them."""
 
-from dataclasses import dataclass
+from orchestrator.values import dataclass
 
 __all__ = ["SideTally"]
 

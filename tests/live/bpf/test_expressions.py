@@ -4,8 +4,8 @@ BPF by our generator, are run by the kernel itself (BPF_PROG_TEST_RUN) on random
 import ctypes
 import os
 import struct
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,7 +20,8 @@ from orchestrator.backends.bcc.emit.site import EmitSite
 from orchestrator.backends.bcc.emit.writer import CWriter
 from orchestrator.backends.bcc.handles.maps import create_map
 from orchestrator.compile.expressions.evaluate import EvaluationCounts, evaluate
-from orchestrator.compile.expressions.nodes import Node, RawArg, transform
+from orchestrator.compile.expressions.nodes import Load, Node, RawArg, transform
+from orchestrator.compile.expressions.types import Int, Pointer
 from orchestrator.compile.program import Body, Hook
 from orchestrator.kernel.abi import bpf_call
 from orchestrator.kernel.facts import KernelFacts, live_facts
@@ -122,6 +123,93 @@ def test_arms_of_a_conditional_may_both_read_the_context(
     assert found[0] == value
 
 
+# ---------------------------------------------------------------- structures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Where the pointer to the structure is among the arguments, and the structure's members by
+    the names of ARGUMENTS; only every second argument has become a member."""
+
+    pointer: int
+    members: Mapping[str, int]
+    size: int
+
+    def read_from(self, node: Node) -> Node:
+        """The node with its arguments where this layout has them."""
+        names = {leaf: name for name, leaf in ARGUMENTS.items()}
+        structure = RawArg(self.pointer, Pointer("user"), "p")
+
+        def change(part: Node) -> Node:
+            if not isinstance(part, RawArg):
+                return part
+            name = names[part]
+            if name not in self.members:
+                return replace(part, index=part.index + (self.pointer == 0), name=name)
+            return Load(structure, self.members[name], part.type, member=f"s.{name}")
+
+        return transform(node, change)
+
+    def lay_out(self, values: Mapping[str, int]) -> tuple[list[int], "ctypes.Array[ctypes.c_char]"]:
+        """The arguments, and the structure that one of them points to."""
+        content = bytearray(b"\xa5" * self.size)
+        for name, offset in self.members.items():
+            kind = ARGUMENTS[name].type
+            assert isinstance(kind, Int)
+            pattern = (values[name] % 2**64).to_bytes(8, "little")[: kind.bits // 8]
+            content[offset : offset + len(pattern)] = pattern
+        structure = ctypes.create_string_buffer(bytes(content), self.size)
+        arguments = [values[name] for name in ARGUMENTS]
+        arguments.insert(self.pointer, ctypes.addressof(structure))
+        return arguments, structure
+
+
+_MEMBERS = list(ARGUMENTS)[::2]
+LAYOUTS = (
+    Layout(pointer=0, members={name: 16 * n for n, name in enumerate(_MEMBERS)}, size=256),
+    Layout(
+        pointer=len(ARGUMENTS),
+        members={name: 5000 - 24 * n for n, name in enumerate(_MEMBERS)},
+        size=8192,
+    ),
+)
+
+
+@settings(
+    max_examples=5, deadline=None, suppress_health_check=list(HealthCheck),
+    phases=[p for p in settings.get_profile("default").phases if p.name != "shrink"],
+)  # fmt: skip
+@given(st.lists(expressions, min_size=15, max_size=15), argument_values)
+def test_filled_programs_agree_with_those_whose_numbers_are_written_out(
+    live: KernelFacts, texts: list[str], values: dict[str, int]
+) -> None:
+    """One program with the offsets of either layout computes what the one written for that layout
+    does, and what the expressions mean."""
+    nodes = [typed(text, live) for text in texts]
+    leaves = {leaf: values[name] for name, leaf in ARGUMENTS.items()}
+    expected = [int(evaluate(node, leaves)) % 2**64 for node in nodes]
+    sources = set()
+    for layout in LAYOUTS:
+        there = [layout.read_from(node) for node in nodes]
+        chunks = [there[i : i + A_PROGRAM] for i in range(0, len(there), A_PROGRAM)]
+        source, filled = compiled(chunks)
+        _, literal = compiled(chunks, literal=True)
+        sources.add(source)
+        arguments, _structure = layout.lay_out(values)
+        of_filled, of_literal = (
+            [value for name in code for value in run(code[name], arguments)[0][:A_PROGRAM]]
+            for code in (filled, literal)
+        )
+        assert dict(zip(texts, of_filled, strict=True)) == dict(
+            zip(texts, expected, strict=True)
+        ), values
+        assert of_literal == of_filled
+    assert len(sources) == 1
+
+
+# ---------------------------------------------------------------- arguments
+
+
 def named_arguments(node: Node) -> Node:
     """The node with arguments that are known by their names, and so may be in any place."""
     names = {leaf: name for name, leaf in ARGUMENTS.items()}
@@ -139,9 +227,12 @@ def mirror_arguments(node: Node) -> Node:
     )
 
 
-def compiled(chunks: Sequence[Sequence[Node]]) -> tuple[str, dict[str, bytes]]:
-    """The text with one function a chunk, and its instructions with the numbers in them."""
-    numbers = OpenNumbers()
+def compiled(
+    chunks: Sequence[Sequence[Node]], *, literal: bool = False
+) -> tuple[str, dict[str, bytes]]:
+    """The text with one function a chunk, and its instructions with the numbers in them; `literal`:
+    the text has them already."""
+    numbers = OpenNumbers(literal=literal)
     source = HEAD + "".join(function(i, chunk, numbers) for i, chunk in enumerate(chunks))
     names = [f"run{i}" for i in range(len(chunks))]
     return source, compile_c(source, names, numbers.list_numbers())

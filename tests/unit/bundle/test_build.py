@@ -1,0 +1,134 @@
+"""Building bundles: each program once, the same input the same bytes, all or nothing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.backends import compiled as programs_of
+from orchestrator.backends.bcc.compiler import clang
+from orchestrator.bundle.build import BuildOptions, build_bundle, draw_blueprint
+from orchestrator.bundle.file import read_bundle, write_bundle
+from orchestrator.bundle.matrix import RecordedKernel
+from orchestrator.plan.findings import HostError, PlanError
+from orchestrator.plan.load import load_plan
+from orchestrator.run.prepare import prepare
+from tests.support.compiling import compile_to_nothing
+from tests.support.paths import KERNELS, ROOT
+from tests.support.recorded import HEAD, recorded
+from tests.support.shipped import PLANS
+
+TWO = [RecordedKernel(name=name, facts=recorded(name)) for name in ("6.1", "6.12")]
+OPTIONS = BuildOptions(created=1_700_000_000)
+VFS_READS = str(PLANS["vfs-reads"])
+
+
+def test_each_program_is_compiled_once_and_twice_with_other_placeholders(monkeypatch) -> None:
+    """Two kernels with four variants each, of four texts: all programs serve both."""
+    texts = compile_to_nothing(monkeypatch)
+    reports: list[tuple[int, int]] = []
+    bundle = build_bundle(VFS_READS, TWO, OPTIONS, lambda *progress: reports.append(progress))
+    assert len(bundle.matrix) == 8
+    assert len(bundle.programs) == 4
+    assert len(texts) == len(set(texts)) == 2 * 4
+    assert reports == [(done, 4) for done in (1, 2, 3, 4)]
+
+
+def test_a_plan_that_needs_nothing_that_a_kernel_may_lack_has_one_program_less(monkeypatch) -> None:
+    """Its probes take no trampolines: only fetching atomics make another text."""
+    compile_to_nothing(monkeypatch)
+    plan = f"{HEAD}probes: {{p: {{attach: 'syscall:read', emit: [pid]}}}}\n".encode()
+    assert len(build_bundle(plan, TWO, OPTIONS).programs) == 2
+
+
+def test_a_bundle_has_the_program_that_a_host_would_compile() -> None:
+    """Found by its key, filled with the host's numbers, it has the very same instructions."""
+    plan = (
+        f"{HEAD}probes: {{p: {{attach: 'tracepoint:sched:sched_switch', emit: [args.next_pid]}}}}"
+    )
+    bundle = build_bundle(f"{plan}\n".encode(), TWO[:1], OPTIONS)
+    artifact = prepare(load_plan(f"{plan}\n".encode()), recorded("6.12")).choice.artifact
+    kept = bundle.programs[programs_of.make_program_key(artifact, bundle.compiler)]
+    filled = programs_of.fill_artifact(artifact, kept.program)
+    assert filled == programs_of.compile_artifact(artifact)
+    assert kept.program.places
+    assert [number.name for number in artifact.numbers] == list(kept.slots)
+
+
+def test_what_is_written_is_what_was_built(monkeypatch) -> None:
+    compile_to_nothing(monkeypatch)
+    options = BuildOptions(created=5, expires=6, with_command=True, target={"pid": ["1"]})
+    bundle = build_bundle(VFS_READS, TWO, options)
+    assert read_bundle(write_bundle(bundle), "x.ppb") == bundle
+
+
+def test_a_plan_in_another_directory_gives_the_same_bytes(monkeypatch, tmp_path: Path) -> None:
+    compile_to_nothing(monkeypatch)
+    (tmp_path / "vfs-reads.yaml").write_bytes(PLANS["vfs-reads"].read_bytes())
+    first, second = (
+        write_bundle(build_bundle(str(path), TWO, OPTIONS))
+        for path in (PLANS["vfs-reads"], tmp_path / "vfs-reads.yaml")
+    )
+    assert first == second
+
+
+@pytest.mark.slow
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    """In two processes with other hash seeds and salts, each with the compiler, none with a
+    cache."""
+    bundle = [sys.executable, "-m", "orchestrator.cli", "bundle", "execs"]
+    recording = str(KERNELS / "6.1.facts.xz")
+    fixed = {"SOURCE_DATE_EPOCH": "1700000000", "PROBEPLAN_CACHE": "off"}
+    for seed in ("1", "2"):
+        subprocess.run(
+            [*bundle, "--kernel", recording, "-o", str(tmp_path / f"{seed}.ppb")],
+            env={**os.environ, **fixed, "PYTHONHASHSEED": seed},
+            cwd=ROOT,
+            check=True,
+        )
+    assert (tmp_path / "1.ppb").read_bytes() == (tmp_path / "2.ppb").read_bytes()
+
+
+# ---------------------------------------------------------------- refusals
+
+
+def test_kernels_of_two_architectures_are_refused() -> None:
+    other = recorded("6.12").with_features({})
+    other.arch = "aarch64"
+    kernels = [TWO[0], RecordedKernel(name="arm", facts=other)]
+    with pytest.raises(PlanError, match=r"6\.1 is of x86_64, arm is of aarch64"):
+        draw_blueprint(VFS_READS, kernels, OPTIONS)
+
+
+def test_too_many_combinations_are_refused() -> None:
+    values = [str(number) for number in range(65)]
+    with pytest.raises(PlanError, match="65 combinations, and a bundle has 64"):
+        draw_blueprint(VFS_READS, TWO, BuildOptions(target={"pid": values}))
+
+
+def test_without_a_compiler_nothing_is_built(monkeypatch) -> None:
+    monkeypatch.setattr(programs_of, "read_compiler_version", lambda: "absent")
+    with pytest.raises(HostError, match=r"no compiler here: Python's module bcc"):
+        build_bundle(VFS_READS, TWO, OPTIONS)
+
+
+def test_a_program_that_cannot_be_compiled_ends_the_build_and_names_the_kernel(monkeypatch) -> None:
+    def compile_texts(*_):
+        raise clang.CompileError("no such luck")
+
+    monkeypatch.setenv("PROBEPLAN_CACHE", "off")
+    monkeypatch.setattr(clang, "compile_texts", compile_texts)
+    with pytest.raises(HostError, match=r"for 6\.\d+\S*: .*could not be compiled: no such luck"):
+        build_bundle(VFS_READS, TWO, OPTIONS)
+
+
+def test_salts_of_hashed_strings_are_in_no_program() -> None:
+    """They are drawn for each run."""
+    plan = (
+        f"{HEAD}probes: {{p: {{attach: 'syscall:openat', redact: hash, "
+        "emit: {file: str(args.filename)}}}\n"
+    ).encode()
+    first, second = (draw_blueprint(plan, TWO, OPTIONS).artifacts.keys() for _ in range(2))
+    assert first == second

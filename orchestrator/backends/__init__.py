@@ -9,7 +9,7 @@ from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS, descriptor_of
 if TYPE_CHECKING:
     from orchestrator.backends.protocol import Backend
 
-__all__ = ["BACKENDS", "backend"]
+__all__ = ["BACKENDS", "backend", "offer_instead"]
 
 
 def backend(name: str) -> "Backend[Any]":
@@ -18,10 +18,13 @@ def backend(name: str) -> "Backend[Any]":
 
 
 class _Backends(Mapping[str, "Backend[Any]"]):
-    """Imports a backend when it is looked up."""
+    """Imports a backend when it is looked up. `instead`: those that take another's place."""
+
+    def __init__(self, instead: "Mapping[str, Backend[Any]] | None" = None) -> None:
+        self._instead = instead or {}
 
     def __getitem__(self, name: str) -> "Backend[Any]":
-        return backend(name)
+        return self._instead[name] if name in self._instead else backend(name)
 
     def __contains__(self, name: object) -> bool:
         return name in BACKEND_DESCRIPTORS
@@ -31,6 +34,11 @@ class _Backends(Mapping[str, "Backend[Any]"]):
 
     def __len__(self) -> int:
         return len(BACKEND_DESCRIPTORS)
+
+
+def offer_instead(own: "Backend[Any]") -> "Mapping[str, Backend[Any]]":
+    """All backends, with `own` in the place of the one of its name."""
+    return _Backends({own.NAME: own})
 
 
 BACKENDS: Mapping[str, "Backend[Any]"] = _Backends()

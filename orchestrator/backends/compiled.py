@@ -5,9 +5,13 @@ from typing import Any
 
 from orchestrator.backends.bcc.compiler.places import FillError, OpenProgram, fill_program
 from orchestrator.backends.protocol import Artifact, AttachOptions, Session
+from orchestrator.compile.program import Program
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.findings import Finding
 
-__all__ = ["NAME", "FillError", "attach_compiled", "compile_artifact", "compile_program"]
-__all__ += ["fill_artifact", "fill_program", "make_program_key", "read_compiler_version"]
+__all__ = ["NAME", "FillError", "attach_compiled", "build_artifact", "compile_artifact"]
+__all__ += ["compile_program", "fill_artifact", "fill_program", "find_obstacles"]
+__all__ += ["make_program_key", "read_compiler_version"]
 
 NAME = "bcc"
 
@@ -35,6 +39,20 @@ def fill_artifact(artifact: Artifact[Any], program: OpenProgram) -> Mapping[str,
     from orchestrator.backends.bcc.attach import attaching
 
     return attaching.fill_artifact(artifact, program)
+
+
+def find_obstacles(program: Program, facts: KernelFacts) -> tuple[Finding, ...]:
+    """Why this backend cannot run `program` on that kernel, even if it need not compile it."""
+    from orchestrator.backends.bcc import artifact
+
+    return artifact.unsupported(program, facts, is_compiled=True)
+
+
+def build_artifact(program: Program, facts: KernelFacts) -> Artifact[Any]:
+    """The artifact of a program without obstacles on that kernel."""
+    from orchestrator.backends.bcc import artifact
+
+    return artifact.build_artifact(program, facts)
 
 
 def make_program_key(artifact: Artifact[Any], compiler: str | None = None) -> str:

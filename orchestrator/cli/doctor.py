@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
 from orchestrator.cli.messages import print_note, print_text
@@ -11,18 +12,23 @@ from orchestrator.cli.options import add_override_options, facts_of, overrides
 from orchestrator.cli.signatures import describe_signature
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
-from orchestrator.plan.model import Plan
 from orchestrator.policy.model import Policy
 from orchestrator.values import dataclass
+
+if TYPE_CHECKING:
+    from orchestrator.cli.named_plan import NamedPlan
+    from orchestrator.run.prepare import Prepared
 
 EPILOG = """\
 examples:
   probeplan doctor                          what can be probed on this host, and how
   probeplan doctor plans/fs/vfs-reads.yaml  can this plan run here? if not, why, and what to do
   probeplan doctor slow-io --kernel 6.1.xz  the same on a recorded kernel (`probeplan facts`)
+  probeplan doctor slow-io.ppb              does this bundle serve this host?
   probeplan doctor --json                   JSON, for programs
 
 A plan is examined as `run` would run it: this host's policy applies, but not to a recorded kernel.
+A bundle serves a host for which it has a program, or which can run its plan on tracefs.
 
 exit codes: 0 the host can trace, or the plan can run; 2 the plan is invalid; 3 it cannot run here
 """
@@ -52,20 +58,25 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 class Checkup:
     """A plan on this host. `runs_on`: the backends that can run it; `alternatives`: attach points
     that the kernel lacks and the plan has a substitute for; `problems`: why no backend can;
-    `signatures`: by what policies accept it, as in run.started."""
+    `signatures`: by what policies accept it, and `bundle`: the bundle that it is from and its
+    program for this host, as in run.started."""
 
     plan: str
     runs_on: tuple[str, ...] = ()
     alternatives: tuple[str, ...] = ()
     problems: tuple[Finding, ...] = ()
     signatures: tuple[Mapping[str, object], ...] = ()
+    bundle: Mapping[str, object] | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `doctor`."""
     parser.epilog = EPILOG
     parser.add_argument(
-        "plan", nargs="?", metavar="PLAN", help="examine this plan (default: only the host)"
+        "plan",
+        nargs="?",
+        metavar="PLAN",
+        help="examine this plan or bundle (default: only the host)",
     )
     parser.add_argument("--kernel", metavar="FACTS", help="use a recorded kernel, not this one")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -88,12 +99,16 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _examine(args: argparse.Namespace, facts: KernelFacts) -> Checkup:
-    from orchestrator.plan.load import load_plan  # for a plan only
+    from orchestrator.cli.named_plan import load_named_plan, read_named  # for a plan only
     from orchestrator.policy.file import read_policies
-    from orchestrator.run.shipped import find_plan
 
-    plan = load_plan(find_plan(args.plan), **overrides(args))
-    return examine(plan, facts, () if args.kernel else read_policies())
+    content, file = read_named(args.plan)
+    policies = () if args.kernel else read_policies()
+    try:
+        named = load_named_plan(content, file, policies, facts.arch, overrides(args))
+    except HostError as error:
+        return Checkup(plan=file, problems=error.findings)
+    return examine(named, facts, policies)
 
 
 def _mount_tracefs() -> None:
@@ -160,33 +175,49 @@ def _advice_lines(facts: KernelFacts) -> Iterator[str]:
 # ---------------------------------------------------------------- a plan
 
 
-def examine(plan: Plan, facts: KernelFacts, policies: Sequence[Policy] = ()) -> Checkup:
+def examine(named: "NamedPlan", facts: KernelFacts, policies: Sequence[Policy] = ()) -> Checkup:
     """Which backends can run the plan on this host, and if none can, why not. Raises PlanError for
     a plan that does not fit this kernel."""
     from orchestrator.run.prepare import resolve, select_backend  # for a plan only
     from orchestrator.run.report.records import acceptance_fields
 
+    plan = named.plan
     try:
-        resolved = resolve(plan, facts, policies)
+        resolved = resolve(plan, facts, policies, acceptances=named.acceptances)
     except HostError as error:
         return Checkup(plan=plan.metadata.name, problems=error.findings)
     runs_on: list[str] = []
     problems: list[Finding] = []
+    bundles: list[dict[str, Any] | None] = []
     for name in BACKEND_DESCRIPTORS:
         try:
-            select_backend(resolved, name)
+            prepared = select_backend(resolved, name, named.backends)
+            _try_bundled(named, prepared)
         except HostError as error:
             problems += error.findings
         else:
             runs_on.append(name)
+            bundles.append(named.describe_bundle(prepared.choice.artifact))
     skipped = resolved.program.skipped
     return Checkup(
         plan=plan.metadata.name,
         runs_on=tuple(runs_on),
         alternatives=tuple(f"{one.probe}: skips {one.item}: {one.reason}" for one in skipped),
-        problems=() if runs_on else tuple(problems),
+        problems=() if runs_on and not _lacks_program(named, runs_on) else tuple(problems),
         signatures=tuple(acceptance_fields(resolved.acceptances)),
+        bundle=next(iter(bundles), None),
     )
+
+
+def _try_bundled(named: "NamedPlan", prepared: "Prepared") -> None:
+    """Fill a bundle's program, which takes no compiler. Raises HostError."""
+    if named.bundle is not None:
+        prepared.choice.backend.try_artifact(prepared.choice.artifact)
+
+
+def _lacks_program(named: "NamedPlan", runs_on: Sequence[str]) -> bool:
+    """Whether the plan is from a bundle that does not serve this host by a program."""
+    return named.bundle is not None and named.bundle.programs.NAME not in runs_on
 
 
 def _plan_fields(checkup: Checkup) -> dict[str, object]:
@@ -195,6 +226,7 @@ def _plan_fields(checkup: Checkup) -> dict[str, object]:
         "runs_on": list(checkup.runs_on),
         "alternatives": list(checkup.alternatives),
         "signatures": list(checkup.signatures),
+        "bundle": checkup.bundle,
         "problems": [asdict(problem) for problem in checkup.problems],
     }
 
@@ -203,9 +235,11 @@ def _plan_text(checkup: Checkup, facts: KernelFacts) -> str:
     lines = [f"plan {checkup.plan!r} on kernel {facts.release}"]
     lines += [f"  ? {text}" for text in checkup.alternatives]
     lines += [f"  {_signature_line(signature)}" for signature in checkup.signatures]
+    if checkup.bundle and checkup.bundle["key"]:
+        lines.append(f"  + the bundle has a program for this host: {checkup.bundle['key']}")
+    lines += [f"  - {problem}".replace("\n", "\n    ") for problem in checkup.problems]
     if checkup.runs_on:
         return "\n".join([*lines, f"  + it can run, on {' and on '.join(checkup.runs_on)}"])
-    lines += [f"  - {problem}".replace("\n", "\n    ") for problem in checkup.problems]
     return "\n".join([*lines, "  it cannot run here"])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.backends.descriptors import descriptor_of
 from orchestrator.cli.messages import print_error, print_text
+from orchestrator.cli.named_plan import load_named_plan, read_named
 from orchestrator.cli.options import (
     add_plan_options,
     facts_of,
@@ -15,22 +16,22 @@ from orchestrator.cli.options import (
     policies_in_force,
 )
 from orchestrator.cli.signatures import describe_signature
-from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Param, Plan
 from orchestrator.plan.params import show_value
 from orchestrator.plan.printable import make_printable
 from orchestrator.plan.units import format_duration
 from orchestrator.run.explanation import explain_plan
 from orchestrator.run.prepare import prepare
-from orchestrator.run.shipped import find_plan
 
 EPILOG = """\
 examples:
   probeplan explain plans/fs/slow-io.yaml
   probeplan explain slow-io --backend tracefs --set threshold=5ms
   probeplan explain slow-io --kernel tests/data/kernels/6.1.facts.xz  # no root, on any machine
+  probeplan explain slow-io.ppb --kernel web7.facts.xz    which program of a bundle serves it
 
 What is printed is what `run` attaches; for this kernel it is also compiled, to see that it can be.
+Of a bundle, the numbers that are filled into its program are shown by name and value.
 Nothing is attached here, so the kernel's verifier has not judged it: `run` reports what it refuses.
 """
 
@@ -48,15 +49,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Explain the plan; returns 0. Raises PlanError and HostError as `run` does before it attaches
     anything."""
-    plan = load_plan(find_plan(args.plan), **overrides(args))
+    content, file = read_named(args.plan)
     facts = facts_of(args.kernel)
     policies = policies_in_force(args) if args.kernel is None else further_policies(args)
-    prepared = prepare(plan, facts, policies, backend=args.backend)
+    named = load_named_plan(content, file, policies, facts.arch, overrides(args))
+    prepared = prepare(
+        named.plan,
+        facts,
+        policies,
+        backend=args.backend,
+        backends=named.backends,
+        acceptances=named.acceptances,
+    )
     for doubt in prepared.program.doubts:
         print_error(str(doubt))
-    if args.kernel is None:
+    if args.kernel is None or named.bundle is not None:  # filling a program needs no compiler
         prepared.choice.backend.try_artifact(prepared.choice.artifact)
     shown = explain_plan(prepared)
+    shown["bundle"] = named.describe_bundle(prepared.choice.artifact)
     if args.json:
         print(json.dumps(shown, indent=2))
     else:
@@ -72,7 +82,12 @@ def _text_lines(shown: Mapping[str, Any], plan: Plan) -> Iterator[str]:
     yield f"plan {shown['plan']} on {shown['kernel']} ({shown['arch']})"
     yield f"backend: {shown['backend']}"
     for name, reasons in shown["refused_backends"].items():
-        yield from (f"  not {name}: {reason['reason']} ({reason['at']})" for reason in reasons)
+        for reason in reasons:
+            why, *details = reason["reason"].split("\n")
+            yield f"  not {name}: {why} ({reason['at']})"
+            yield from (f"    {detail}" for detail in details)
+    if shown["bundle"] is not None:
+        yield from _bundle_lines(shown)
     if plan.params:
         yield f"params: {', '.join(map(_format_param, plan.params.values()))}"
     for probe in shown["probes"]:
@@ -96,6 +111,17 @@ def _text_lines(shown: Mapping[str, Any], plan: Plan) -> Iterator[str]:
     ):
         lines = list(section(shown))
         yield from ("", *lines) if lines else ()
+
+
+def _bundle_lines(shown: Mapping[str, Any]) -> Iterator[str]:
+    """The bundle, its program for this kernel, and the numbers that are filled in."""
+    bundle = shown["bundle"]
+    yield f"bundle {bundle['file']}, made by probeplan {bundle['builder']} at {bundle['created']}"
+    if bundle["key"] is None:
+        return
+    yield f"  its program for this kernel: {bundle['key']}"
+    for slot, number in enumerate(shown["numbers"]):
+        yield f"  slot {slot}: {number['name']} = {number['value']}"
 
 
 def _hot_lines(shown: Mapping[str, Any]) -> Iterator[str]:

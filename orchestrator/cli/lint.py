@@ -8,9 +8,10 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.messages import print_error
+from orchestrator.cli.named_plan import is_bundle, read_named
 from orchestrator.cli.options import (
     add_override_options,
     add_policy_option,
@@ -18,9 +19,9 @@ from orchestrator.cli.options import (
     overrides,
 )
 from orchestrator.output.workflow_commands import format_annotation
-from orchestrator.plan.document.parse import Document
+from orchestrator.plan.document.parse import Document, parse_document
 from orchestrator.plan.findings import Finding, PlanError, Position, has_errors
-from orchestrator.plan.load import check_document, read_document
+from orchestrator.plan.load import check_document
 from orchestrator.plan.model import Plan
 from orchestrator.plan.nearest import suggest_name
 from orchestrator.policy.model import Policy
@@ -28,6 +29,7 @@ from orchestrator.run.shipped import find_plan, is_shipped
 from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
+    from orchestrator.backends.protocol import Backend
     from orchestrator.check.model import Check
     from orchestrator.plan.codes import FindingCode
 
@@ -38,6 +40,7 @@ examples:
   probeplan lint --format github plans/     annotations for a pull request
   probeplan lint plans/ --kernel *.facts    would they attach on these kernels?
   probeplan lint plans/ --policy prod.yaml  would hosts with this policy allow them?
+  probeplan lint slow-io.ppb --kernel *.facts    is this bundle whole? has it programs for these?
   probeplan lint --explain PP022            what a code means, with an example
 
 Nothing is attached and no root is needed. Exit code: 0 no errors, 2 errors.
@@ -52,7 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `lint`."""
     parser.epilog = EPILOG
     parser.add_argument(
-        "paths", nargs="*", metavar="PATH", help="files of plans or checks, directories, or -"
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="files of plans or checks, bundles (FILE.ppb), directories, or -",
     )
     parser.add_argument(
         "--format", choices=tuple(FORMATS), default="text", help="how to print (default: text)"
@@ -100,13 +106,24 @@ class _Linted:
 
     findings: list[Finding] = field(default_factory=list)
     plans: int = 0
+    bundles: int = 0
     check_files: int = 0
     checks: list["Check"] = field(default_factory=list)
 
 
 def _check_file(path: str, args: argparse.Namespace, linted: _Linted) -> None:
     """Check one file, of either kind, and the plan that it is or has."""
-    document, findings = read_document(path)
+    try:
+        content, file = read_named(path)
+    except PlanError as error:
+        linted.plans += 1
+        linted.findings += error.findings
+        return
+    if is_bundle(content):
+        linted.bundles += 1
+        linted.findings += _check_bundle(content, file, args)
+        return
+    document, findings = parse_document(content, file)
     if document is not None and document.data.get("kind") == "ProbeCheck":
         linted.check_files += 1
         plan, findings = _check_check(document, findings, args, linted)
@@ -116,6 +133,27 @@ def _check_file(path: str, args: argparse.Namespace, linted: _Linted) -> None:
         if document is not None:
             plan, findings = check_document(document, findings, **overrides(args))
     linted.findings += _check_on_hosts(plan, findings, args)
+
+
+def _check_bundle(content: bytes, file: str, args: argparse.Namespace) -> list[Finding]:
+    """The findings about a bundle, its plan, and on the hosts that the command line names."""
+    from orchestrator.bundle.inspection import inspect_bundle  # for bundles only
+
+    policies = further_policies(args)
+    inspected = inspect_bundle(content, file, policies)
+    if inspected.bundle is None:
+        return inspected.findings
+    document, findings = parse_document(inspected.bundle.plan_text, inspected.plan_file)
+    plan = None
+    if document is not None:
+        plan, findings = check_document(document, findings, **overrides(args))
+    if plan is not None:
+        findings += [finding for policy in policies for finding in _check_offline(plan, policy)]
+        if args.kernel:
+            findings += _warn_of_unset_params(plan) or _check_kernels(
+                plan, args.kernel, policies, inspected.offer_backends()
+            )
+    return [*inspected.findings, *findings]
 
 
 def _check_check(
@@ -168,21 +206,29 @@ def _warn_of_unset_params(plan: Plan) -> list[Finding]:
 
 
 def _check_policies(plan: Plan, policies: Sequence[Policy]) -> list[Finding]:
-    from orchestrator.policy.offline_check import check_offline  # needed for --policy only
-    from orchestrator.policy.signed_files import find_signature_problems
+    from orchestrator.policy.signed_files import find_signature_problems  # for --policy only
 
-    offline = [finding for policy in policies for finding in check_offline(plan, policy)]
+    offline = [finding for policy in policies for finding in _check_offline(plan, policy)]
     return [*offline, *find_signature_problems(plan.source, plan.file, policies, is_shipped)]
 
 
+def _check_offline(plan: Plan, policy: Policy) -> list[Finding]:
+    from orchestrator.policy.offline_check import check_offline  # needed for --policy only
+
+    return list(check_offline(plan, policy))
+
+
 def _check_kernels(
-    plan: Plan, recordings: Sequence[str], policies: Sequence[Policy]
+    plan: Plan,
+    recordings: Sequence[str],
+    policies: Sequence[Policy],
+    backends: "Mapping[str, Backend[Any]] | None" = None,
 ) -> list[Finding]:
     from orchestrator.kernel.recording import RecordingError
     from orchestrator.run.recorded_check import check_against_kernels  # needed for --kernel only
 
     try:
-        return check_against_kernels(plan, map(Path, recordings), policies)
+        return check_against_kernels(plan, map(Path, recordings), policies, backends)
     except RecordingError as error:
         hint = "record it with `probeplan facts > FILE`"
         place = Position(file="--kernel")
@@ -301,7 +347,9 @@ def _summarize(linted: _Linted) -> str:
     findings = linted.findings
     errors = sum(finding.severity == "error" for finding in findings)
     warnings = len(findings) - errors
-    files = [_count(linted.plans, "plan")] if linted.plans or not linted.check_files else []
+    others = linted.check_files or linted.bundles
+    files = [_count(linted.plans, "plan")] if linted.plans or not others else []
+    files += [_count(linted.bundles, "bundle")] if linted.bundles else []
     files += [_count(linted.check_files, "check")] if linted.check_files else []
     parts = [*files, _count(errors, "error") if errors else "no errors"]
     return ", ".join(parts + ([_count(warnings, "warning")] if warnings else []))

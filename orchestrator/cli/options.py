@@ -75,7 +75,9 @@ def add_backend_option(options: argparse._ActionsContainer) -> None:
 def add_plan_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """PLAN, what may be changed of it, its policies and its backend; returns their group."""
     parser.add_argument(
-        "plan", metavar="PLAN", help="a plan file, the name of a shipped plan, or - for stdin"
+        "plan",
+        metavar="PLAN",
+        help="a plan file, a bundle (FILE.ppb), the name of a shipped plan, or - for stdin",
     )
     plan = parser.add_argument_group("plan options")
     add_override_options(plan)

@@ -4,12 +4,13 @@ import argparse
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
 from orchestrator.cli.messages import print_error, print_message, print_note
+from orchestrator.cli.named_plan import NamedPlan, load_named_plan, read_named
 from orchestrator.cli.options import policies_in_force
 from orchestrator.cli.run_options import add_run_options, plan_overrides
 from orchestrator.cli.tracefs import mount_tracefs
@@ -21,14 +22,12 @@ from orchestrator.output.terminal.human_units import describe_ending, describe_s
 from orchestrator.output.terminal.progress import Progress, hidden_at_end
 from orchestrator.output.unblocked import make_log_sink, unblocked_text
 from orchestrator.plan.findings import PlanError, of_command_line
-from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
 from orchestrator.run.options import Bar, RunOptions
-from orchestrator.run.prepare import prepare
+from orchestrator.run.prepare import Prepared, prepare
 from orchestrator.run.report.result import RunResult
 from orchestrator.run.runner import run_prepared
 from orchestrator.run.safety.privileges import require_privileges
-from orchestrator.run.shipped import find_plan
 
 EPILOG = """\
 examples:
@@ -74,12 +73,22 @@ def main(args: argparse.Namespace) -> int:
         _require_terminal()
     facts = live_facts()
     require_privileges(facts)
-    plan = load_plan(find_plan(args.plan), **plan_overrides(args))
+    content, file = read_named(args.plan)
     policies = policies_in_force(args)
+    named = load_named_plan(content, file, policies, facts.arch, plan_overrides(args))
     mount_tracefs()
-    _note_absent(plan)
+    _note_absent(named.plan)
     command = tuple(args.workload)
-    prepared = prepare(plan, facts, policies, backend=args.backend, follow_children=bool(command))
+    prepared = prepare(
+        named.plan,
+        facts,
+        policies,
+        backend=args.backend,
+        follow_children=bool(command),
+        backends=named.backends,
+        acceptances=named.acceptances,
+    )
+    _note_unused(named, prepared)
     for doubt in prepared.program.doubts:
         print_error(str(doubt))
     with ExitStack() as stack:
@@ -94,13 +103,33 @@ def main(args: argparse.Namespace) -> int:
             keep_privileges=args.keep_privileges,
             canary=args.canary,
             label=args.label,
+            describe_bundle=lambda: named.describe_bundle(prepared.choice.artifact),
         )
         try:
             result = run_prepared(prepared, options)
         except ResultDirectoryError as error:
             raise PlanError([of_command_line(str(error))]) from None
-    _sum_up(result, args)
+    _sum_up(result, args, _origin_lines(named, prepared))
     return result.exit_code
+
+
+def _note_unused(named: NamedPlan, prepared: Prepared) -> None:
+    """Why the programs of a bundle are not used, since they are what it is for."""
+    for name, findings in prepared.choice.refused.items() if named.bundle else ():
+        used = prepared.choice.artifact.backend
+        reasons = "; ".join(finding.message for finding in findings)
+        print_note(f"this run is on {used}, and not on {name}: {reasons}")
+
+
+def _origin_lines(named: NamedPlan, prepared: Prepared) -> Iterator[str]:
+    """Which program of a bundle ran, or which backend instead, for the summary."""
+    used = named.describe_bundle(prepared.choice.artifact)
+    if used is None:
+        return
+    if used["key"] is None:
+        yield f"programs: none of {used['file']}; run on {prepared.choice.artifact.backend}"
+    else:
+        yield f"program: {used['key']} of {used['file']}, by probeplan {used['builder']}"
 
 
 def _note_absent(plan: Plan) -> None:
@@ -168,7 +197,7 @@ def _make_progress(plan: Plan, args: argparse.Namespace, stack: ExitStack) -> Ba
 # ---------------------------------------------------------------- for people
 
 
-def _sum_up(result: RunResult, args: argparse.Namespace) -> None:
+def _sum_up(result: RunResult, args: argparse.Namespace, origin: Iterable[str]) -> None:
     if result.output_error:
         print_message(
             f"writing the output failed: {result.output_error}; the run is over, and everything is "
@@ -187,7 +216,7 @@ def _sum_up(result: RunResult, args: argparse.Namespace) -> None:
             warnings=result.warnings,
             outstanding=result.outstanding,
             stopped=result.stopped,
-            places=list(_output_files(args)),
+            places=[*origin, *_output_files(args)],
             file=sys.stderr,
         )
     elif not result.output_error and (text := _describe_result(result)):

@@ -19,7 +19,6 @@ from orchestrator.compile.program import (
     SpanProgram,
 )
 from orchestrator.plan.figures import metrics_by_owner
-from orchestrator.plan.findings import Finding
 from orchestrator.plan.model import Plan
 from orchestrator.run.cost.hot_points import find_hot_points
 from orchestrator.run.metrics.windows import choose_window_ns
@@ -28,6 +27,7 @@ from orchestrator.run.report.records import (
     acceptance_fields,
     limits_in_force,
     policy_fields,
+    refused_fields,
     with_sources,
 )
 
@@ -48,10 +48,7 @@ def explain_plan(prepared: Prepared) -> Fields:
         "kernel": program.kernel,
         "arch": program.arch,
         "backend": artifact.backend,
-        "refused_backends": {
-            name: [_finding_fields(finding) for finding in findings]
-            for name, findings in choice.refused.items()
-        },
+        "refused_backends": refused_fields(choice.refused),
         "params": {name: param.value for name, param in plan.params.items()},
         "probes": [_probe_fields(probe, plans) for probe in program.probes],
         "spans": [_span_fields(span, program) for span in program.spans],
@@ -91,11 +88,6 @@ def _figure_fields(plan: Plan, program: Program) -> Fields:
         "stop_when": plan.stop_when.text if plan.stop_when else None,
         "window_ns": choose_window_ns(plan, program.every_ns),
     }
-
-
-def _finding_fields(finding: Finding) -> Fields:
-    place = str(finding.position)
-    return {"at": place, "code": finding.code, "reason": finding.message, "hint": finding.hint}
 
 
 def _memory_fields(artifact: Artifact[Any]) -> Fields:

@@ -39,6 +39,7 @@ from orchestrator.run.report.outcome import CommandResult, Outcome
 from orchestrator.run.report.records import (
     acceptance_fields,
     attached_fields,
+    refused_fields,
     skipped_fields,
     skipped_hook_fields,
     started_fields,
@@ -175,8 +176,14 @@ class Run:
             self._prepared.policies,
             self._prepared.acceptances,
         )
-        label = self._options.label
-        self._output.write_record("run.started", **fields, canary=self._canary, label=label)
+        self._output.write_record(
+            "run.started",
+            **fields,
+            refused_backends=refused_fields(self._prepared.choice.refused),
+            bundle=self._options.describe_bundle(),
+            canary=self._canary,
+            label=self._options.label,
+        )
 
     def _go_live(self, groundwork: Groundwork, session: Session, armed: Armed) -> "Live":
         self._record_attached(session)
@@ -351,6 +358,7 @@ class Run:
             "limits": list(result.limits),
             "startup_ms": result.startup_ms,
             "signatures": acceptance_fields(self._prepared.acceptances),
+            "bundle": self._options.describe_bundle(),
         }
         self._try_output(partial(self._directory.write_result, kept))
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from orchestrator.accounting.count import Count
 from orchestrator.output.sink import Sink
@@ -33,7 +33,8 @@ class Bar(Protocol):
 class RunOptions:
     """How to run; each as documented at `run_plan`. `out`: a directory. `log` None: standard
     output. `folded`: an open file for metrics by stacks, as folded text. `label`: a text of the
-    user that the log and the result carry."""
+    user that the log and the result carry. `describe_bundle`: what they say of the bundle that the
+    plan is from, asked after attaching."""
 
     command: tuple[str, ...] = ()
     out: str | os.PathLike[str] | None = None
@@ -45,3 +46,4 @@ class RunOptions:
     keep_privileges: bool = True
     canary: bool = False
     label: str | None = None
+    describe_bundle: Callable[[], dict[str, Any] | None] = lambda: None

@@ -62,15 +62,19 @@ def prepare(  # noqa: PLR0913  # a keyword for each input
     backend: str = "auto",
     follow_children: bool = False,
     backends: Mapping[str, Backend[Any]] | None = None,
+    acceptances: tuple[Acceptance, ...] | None = None,
 ) -> Prepared:
     """The plan ready to be attached on the kernel that `facts` describe.
 
     `follow_children`: descendants of the target processes are the target too, as for a command.
-    `backend` is a name from `backends` (None: all there are), or `auto`. Raises PlanError for a
-    plan that does not fit this kernel, and HostError where this host cannot run it or `policies`
-    forbid it.
+    `backend` is a name from `backends` (None: all there are), or `auto`. `acceptances`: by what the
+    policies accept the file that the plan was in, which the caller has checked (None: the plan's
+    own signature is checked). Raises PlanError for a plan that does not fit this kernel, and
+    HostError where this host cannot run it or `policies` forbid it.
     """
-    resolved = resolve(plan, facts, policies, follow_children=follow_children)
+    resolved = resolve(
+        plan, facts, policies, follow_children=follow_children, acceptances=acceptances
+    )
     return select_backend(resolved, backend, backends)
 
 
@@ -80,13 +84,15 @@ def resolve(
     policies: Sequence[Policy] = (),
     *,
     follow_children: bool = False,
+    acceptances: tuple[Acceptance, ...] | None = None,
 ) -> Resolved:
-    """The plan under `policies` and its program on this kernel, for any backend. Raises PlanError
-    and HostError as `prepare` does."""
+    """The plan under `policies` and its program on this kernel, for any backend; `acceptances` as
+    for `prepare`. Raises PlanError and HostError as `prepare` does."""
     policies = tuple(policies)
     plan = apply_ceilings(plan, policies)
     check_origin(plan, policies)
-    acceptances = check_signatures(plan.source, plan.file, policies, is_shipped)
+    if acceptances is None:
+        acceptances = check_signatures(plan.source, plan.file, policies, is_shipped)
     check_unsafe_returns(plan, policies)
     try:
         program = draw_salts(_compile_for(plan, facts, follow_children=follow_children))

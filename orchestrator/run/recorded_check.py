@@ -1,10 +1,12 @@
 """Checks a plan against recorded kernels, as `explain` would: without root, and without running."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from orchestrator.backends.protocol import Backend
 from orchestrator.kernel.facts import KernelFacts, load_facts
 from orchestrator.plan.findings import Finding, HostError, PlanError, Position
 from orchestrator.plan.model import Plan
@@ -21,13 +23,16 @@ def _load_recorded(path: str) -> KernelFacts:
 
 
 def check_against_kernels(
-    plan: Plan, facts_paths: Iterable[Path], policies: Sequence[Policy] = ()
+    plan: Plan,
+    facts_paths: Iterable[Path],
+    policies: Sequence[Policy] = (),
+    backends: Mapping[str, Backend[Any]] | None = None,
 ) -> list[Finding]:
     """Why the plan cannot run on each recorded kernel under `policies`, by any backend, and
     warnings about optional attach points that no kernel takes because of a name that it does not
     know; each message says on which kernel. Signatures are not looked at: they are the same for all
-    kernels. Raises OSError and RecordingError for a file that is no
-    recording."""
+    kernels. `backends`: those of a bundle (None: all there are); a kernel that only a later one of
+    them serves is warned of. Raises OSError and RecordingError for a file that is no recording."""
     policies = [replace(policy, signatures=None) for policy in policies]
     findings: list[Finding] = []
     doubts: list[tuple[Position, Finding]] = []
@@ -35,10 +40,13 @@ def check_against_kernels(
     for path in facts_paths:
         facts = _load_recorded(str(path))
         try:
-            program = prepare(plan, facts, policies).program
+            prepared = prepare(plan, facts, policies, backends=backends)
         except (PlanError, HostError) as error:
             findings += [_on_kernel(facts, finding) for finding in error.findings]
             continue
+        program = prepared.program
+        if backends is not None:
+            findings += _warn_of_refused(facts, prepared.choice.refused)
         taken |= {hook.position for hook in program.hooks}
         doubts += [
             (skipped.position, _on_kernel(facts, finding))
@@ -46,6 +54,14 @@ def check_against_kernels(
             for finding in skipped.doubts
         ]
     return findings + [finding for position, finding in doubts if position not in taken]
+
+
+def _warn_of_refused(facts: KernelFacts, refused: Mapping[str, Sequence[Finding]]) -> list[Finding]:
+    return [
+        replace(_on_kernel(facts, finding), severity="warning")
+        for reasons in refused.values()
+        for finding in reasons
+    ]
 
 
 def _on_kernel(facts: KernelFacts, finding: Finding) -> Finding:

@@ -60,7 +60,15 @@ def lifecycle() -> dict[str, dict[str, Any]]:
     """One record of each kind but event.recorded and metric.reported: event → fields."""
     return {
         "run.started": {
-            "version": "0.1.0", "backend": "bcc", "arch": "x86_64", "params": {"threshold": 10},
+            "version": "0.1.0", "backend": "tracefs", "arch": "x86_64",
+            "refused_backends": {
+                "bcc": [{"at": "a.ppb", "code": "PP244", "reason": "no program", "hint": "add it"}]
+            },
+            "bundle": {
+                "file": "a.ppb", "sha256": "0" * 64, "builder": "0.1.0", "created": STAMP,
+                "key": None,
+            },
+            "params": {"threshold": 10},
             "target": {"comm": ["postgres"]}, "command": None,
             "limits": {
                 "duration": {"value": "unlimited", "enforced_by": "kernel", "from": "default"},

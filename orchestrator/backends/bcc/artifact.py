@@ -40,9 +40,12 @@ class BccDetail:
     ring_bytes: int
 
 
-def unsupported(program: Program, facts: KernelFacts) -> tuple[Finding, ...]:
-    """Why this backend cannot run `program` on that kernel; empty when it can."""
-    general = tuple(_check_host(program, facts))
+def unsupported(
+    program: Program, facts: KernelFacts, *, is_compiled: bool = False
+) -> tuple[Finding, ...]:
+    """Why this backend cannot run `program` on that kernel; empty when it can. `is_compiled`: this
+    host need not compile it."""
+    general = tuple(_check_host(program, facts, is_compiled=is_compiled))
     if general:
         return general
     choices = {hook.id: choose_mechanism(hook, facts) for hook in program.hooks}
@@ -57,14 +60,14 @@ def unsupported(program: Program, facts: KernelFacts) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def _check_host(program: Program, facts: KernelFacts) -> Iterator[Finding]:
+def _check_host(program: Program, facts: KernelFacts, *, is_compiled: bool) -> Iterator[Finding]:
     if program.arch not in ARCHITECTURES:
         yield _make_finding(f"registers of {program.arch} are not known", hint="use tracefs")
     for name in NEEDED if program.emits else ("bpf", "jiffies64"):
         feature = facts.feature(name)
         if feature.state == "no":
             yield _make_finding(f"this kernel lacks {name}: {feature.detail}")
-    if not facts.recorded and not facts.feature("bcc"):
+    if not (is_compiled or facts.recorded or facts.feature("bcc")):
         yield _make_finding(f"the compiler is missing: {facts.feature('bcc').detail}")
     needs_task = [h for h in program.hooks if h.body.task not in (None, "none")]
     if (program.target.children or needs_task) and "live" not in task_offsets(facts):
@@ -120,14 +123,16 @@ def emit(program: Program, facts: KernelFacts) -> Artifact[BccDetail]:
     findings = unsupported(program, facts)
     if findings:
         raise HostError(findings)
-    choices = {hook.id: choose_mechanism(hook, facts) for hook in program.hooks}
-    return build_artifact(program, facts, choices)
+    return build_artifact(program, facts)
 
 
 def build_artifact(
-    program: Program, facts: KernelFacts, choices: Mapping[int, MechanismChoice]
+    program: Program, facts: KernelFacts, choices: Mapping[int, MechanismChoice] | None = None
 ) -> Artifact[BccDetail]:
-    """The artifact with the mechanisms given."""
+    """The artifact with the mechanisms given (None: the first that this kernel allows), where
+    `unsupported` is empty."""
+    if choices is None:
+        choices = {hook.id: choose_mechanism(hook, facts) for hook in program.hooks}
     layout = _lay_out(program, facts)
     specs = memory.map_specs(layout)
     cpus = facts.possible_cpus

@@ -44,4 +44,20 @@ CODES: tuple[FindingCode, ...] = (
         cure="Build it again from facts of this host; set the clock.",
         arises="`run` and `doctor` with a FILE.ppb.",
     ),
+    FindingCode(
+        code="PP244",
+        title="a bundle without a program for this host",
+        meaning=(
+            "A bundle has programs by the digest of their text, and none is of the text that this"
+            " host would compile. The finding says what is wanted, and in what the nearest program"
+            " there differs: another alternative or mechanism of a probe, another width or length"
+            " of a value, other settings, fetching atomics, another release of probeplan."
+            " `--backend auto` then tries tracefs."
+        ),
+        cure=(
+            "Record this host (`probeplan facts > HOST.facts.xz`) and add it to the build, with the"
+            " `--set` and `--target` that are used here."
+        ),
+        arises="`run`, `explain`, `doctor` and `lint --kernel` with a FILE.ppb.",
+    ),
 )

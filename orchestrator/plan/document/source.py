@@ -15,27 +15,28 @@ MAX_BYTES = 1 << 20
 _REFUSED = re.compile(rf"\r(?!\n)|(?!\r){HIDDEN.pattern}")
 
 
-def read_source(path: str | Path) -> tuple[bytes, str]:
-    """The bytes of a plan file (`-`: standard input) and the name to report it by.
+def read_source(path: str | Path, most: int = MAX_BYTES) -> tuple[bytes, str]:
+    """The bytes of a plan file (`-`: standard input) and the name to report it by. Of a file that
+    has more than `most` bytes, `most` and one are read.
 
     Raises PlanError PP001 (cannot be read) or PP002 (too large; it is not read to the end).
     """
     name = "<stdin>" if str(path) == "-" else str(path)
     try:
         if name == "<stdin>":
-            source = _read_standard_input()
+            source = _read_standard_input(most)
         else:
             with Path(path).open("rb") as file:
-                source = file.read(MAX_BYTES + 1)
+                source = file.read(most + 1)
     except (OSError, ValueError) as error:
         raise PlanError([_unreadable_finding(name, error)]) from None
     return source, name
 
 
-def _read_standard_input() -> bytes:
+def _read_standard_input(most: int) -> bytes:
     if sys.stdin is None:  # Python's sign that descriptor 0 was closed
         raise OSError(errno.EBADF, "it is closed")
-    return sys.stdin.buffer.read(MAX_BYTES + 1)
+    return sys.stdin.buffer.read(most + 1)
 
 
 def _unreadable_finding(name: str, error: OSError | ValueError) -> Finding:

@@ -7,6 +7,7 @@ from typing import Any
 from orchestrator.backends.protocol import Artifact, AttachedHook, SkippedHook
 from orchestrator.compile.program import ProbeProgram, Program, ResolvedTarget
 from orchestrator.output.log import RecordFields
+from orchestrator.plan.findings import Finding
 from orchestrator.plan.model import Limits, Plan
 from orchestrator.policy.model import Policy
 from orchestrator.policy.signed_files import Acceptance
@@ -14,6 +15,7 @@ from orchestrator.policy.signed_files import Acceptance
 __all__ = ["attached_fields", "limit_fields", "limit_values", "limits_in_force", "policy_fields"]
 __all__ += [
     "acceptance_fields",
+    "refused_fields",
     "skipped_fields",
     "skipped_hook_fields",
     "started_fields",
@@ -32,7 +34,8 @@ def started_fields(
     policies: Sequence[Policy] = (),
     acceptances: Sequence[Acceptance] = (),
 ) -> RecordFields:
-    """The fields of run.started."""
+    """The fields of run.started, but for those of the backends that were refused, the bundle and
+    the canary."""
     from orchestrator.version import installed_version  # 10 ms, after attaching
 
     program = artifact.program
@@ -52,6 +55,22 @@ def started_fields(
         },
         "memory": dict(artifact.memory),
         "every_ns": program.every_ns,
+    }
+
+
+def refused_fields(refused: Mapping[str, Sequence[Finding]]) -> RecordFields:
+    """By the name of each backend that was refused, the reasons."""
+    return {
+        name: [
+            {
+                "at": str(finding.position),
+                "code": finding.code,
+                "reason": finding.message,
+                "hint": finding.hint,
+            }
+            for finding in findings
+        ]
+        for name, findings in refused.items()
     }
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from orchestrator.cli import main
 from orchestrator.cli.doctor import SECTIONS, examine
+from orchestrator.cli.named_plan import NamedPlan
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
@@ -29,7 +30,7 @@ READ = a_plan("attach: function:vfs_read")
 
 
 def test_a_plan_runs_on_every_backend_that_supports_it() -> None:
-    checkup = examine(READ, FACTS)
+    checkup = examine(NamedPlan(plan=READ), FACTS)
     assert (checkup.runs_on, checkup.problems) == (("bcc", "tracefs"), ())
 
 
@@ -37,9 +38,9 @@ def test_problems_are_listed_only_if_no_backend_can_run_the_plan() -> None:
     """Each names its backend."""
     stacks = "    let: {s: kstack}\n    metrics: {n: {count: true, by: [s]}}\n"
     by_stack = a_plan("attach: function:vfs_read", stacks)
-    assert examine(by_stack, FACTS).runs_on == ("bcc",)
-    assert examine(by_stack, FACTS).problems == ()
-    checkup = examine(by_stack, FACTS, [a_policy("allow_backends: [tracefs]")])
+    assert examine(NamedPlan(plan=by_stack), FACTS).runs_on == ("bcc",)
+    assert examine(NamedPlan(plan=by_stack), FACTS).problems == ()
+    checkup = examine(NamedPlan(plan=by_stack), FACTS, [a_policy("allow_backends: [tracefs]")])
     assert checkup.runs_on == ()
     assert {problem.code for problem in checkup.problems} >= {"PP126", "PP110"}
     assert all(f"the {name} backend" in str(checkup.problems) for name in ("bcc", "tracefs"))
@@ -47,12 +48,12 @@ def test_problems_are_listed_only_if_no_backend_can_run_the_plan() -> None:
 
 def test_alternatives_that_the_kernel_lacks_are_listed() -> None:
     plan = a_plan("attach_first: [function:no_such_function, function:vfs_read]")
-    [alternative] = examine(plan, FACTS).alternatives
+    [alternative] = examine(NamedPlan(plan=plan), FACTS).alternatives
     assert alternative.startswith("p: skips function:no_such_function: ")
 
 
 def test_a_missing_attach_point_is_a_problem() -> None:
-    checkup = examine(a_plan("attach: function:no_such_function"), FACTS)
+    checkup = examine(NamedPlan(plan=a_plan("attach: function:no_such_function")), FACTS)
     assert [problem.code for problem in checkup.problems] == ["PP080"]
 
 
@@ -73,7 +74,7 @@ def test_doctor_and_run_apply_the_same_policy(rule: str) -> None:
         prepare(READ, FACTS, policies, backend="bcc")
     except HostError as error:
         refused = error.findings
-    checkup = examine(READ, FACTS, policies)
+    checkup = examine(NamedPlan(plan=READ), FACTS, policies)
     assert set(refused) <= set(checkup.problems) or checkup.runs_on == ("tracefs",)
     assert "bcc" not in checkup.runs_on
 
@@ -141,5 +142,6 @@ def test_the_host_record_has_every_feature(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_plan_that_does_not_fit_the_kernel_is_invalid() -> None:
+    plan = a_plan("attach: function:vfs_read", "    where: args.count == 'x'\n")
     with pytest.raises(PlanError):
-        examine(a_plan("attach: function:vfs_read", "    where: args.count == 'x'\n"), FACTS)
+        examine(NamedPlan(plan=plan), FACTS)

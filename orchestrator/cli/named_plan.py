@@ -1,0 +1,76 @@
+"""The PLAN of a command line, read once: a plan's file or a bundle, as its first bytes show.
+
+What a bundle needs is imported for bundles alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.backends.protocol import Artifact, Backend
+from orchestrator.plan.document.source import read_source
+from orchestrator.plan.load import load_plan_of
+from orchestrator.plan.model import Plan
+from orchestrator.policy.model import Policy
+from orchestrator.policy.signed_files import Acceptance
+from orchestrator.run.shipped import find_plan
+from orchestrator.values import dataclass
+
+if TYPE_CHECKING:
+    from orchestrator.bundle.opening import OpenedBundle
+
+__all__ = ["NamedPlan", "is_bundle", "load_named_plan", "read_named"]
+
+_XZ_MAGIC = b"\xfd7zXZ\0"  # plans are text, which cannot begin so
+_MOST_BYTES = 16 << 20  # a bundle cannot be larger, even unfolded; of plans less is accepted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedPlan:
+    """A plan, and the bundle that it is from (None: it is from a file of its own)."""  # words: ok
+
+    plan: Plan
+    bundle: "OpenedBundle | None" = None
+
+    @property
+    def backends(self) -> Mapping[str, Backend[Any]] | None:
+        """What to choose a backend from, as `prepare` takes it."""
+        return self.bundle.offer_backends() if self.bundle else None
+
+    @property
+    def acceptances(self) -> tuple[Acceptance, ...] | None:
+        """By what the policies accept the bundle, as `prepare` takes it."""
+        return self.bundle.acceptances if self.bundle else None
+
+    def describe_bundle(self, artifact: Artifact[Any]) -> dict[str, Any] | None:
+        """What records say of the bundle where `artifact` is attached; None without one."""
+        return self.bundle.describe(artifact) if self.bundle else None
+
+
+def read_named(name: str) -> tuple[bytes, str]:
+    """The bytes of the file, or of the shipped plan, called `name`, and the name to report it by.
+    Raises PlanError."""
+    return read_source(find_plan(name), _MOST_BYTES)
+
+
+def is_bundle(content: bytes) -> bool:
+    """Whether this is a bundle, or at least no plan."""
+    return content.startswith(_XZ_MAGIC)
+
+
+def load_named_plan(
+    content: bytes,
+    file: str,
+    policies: Sequence[Policy],
+    arch: str,
+    overrides: Mapping[str, Mapping[str, str]],
+) -> NamedPlan:
+    """The plan in `content`, the bytes of `file`, changed by `overrides` (keyword arguments of
+    `load_plan`). Raises PlanError, and HostError for a bundle that `policies` or this time refuse,
+    or that is for another architecture than `arch`."""
+    if not is_bundle(content):
+        return NamedPlan(plan=load_plan_of(content, file, **overrides))
+    from orchestrator.bundle.opening import open_bundle
+
+    bundle = open_bundle(content, file, policies, arch)
+    plan = load_plan_of(bundle.bundle.plan_text, bundle.plan_file, **overrides)
+    return NamedPlan(plan=plan, bundle=bundle)

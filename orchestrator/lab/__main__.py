@@ -8,7 +8,8 @@ from pathlib import Path
 
 from orchestrator.lab.errors import GuestLost, LabError
 from orchestrator.lab.guest import GUEST_SHARE, run_in_guest
-from orchestrator.lab.kernels import KERNELS, fetch
+from orchestrator.lab.kernels import ALL_KERNELS, KERNELS, fetch
+from orchestrator.lab.userland import GUEST_HOST
 
 EXIT_LAB_FAILED = 3
 EXIT_INTERRUPTED = 130
@@ -24,16 +25,18 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = root.add_subparsers(dest="command", required=True)
     get = commands.add_parser("fetch", help="download and unpack kernels into the cache")
-    get.add_argument("kernels", nargs="*", metavar="KERNEL", help=f"of {', '.join(KERNELS)}")
+    known = f"of {', '.join(ALL_KERNELS)}"
+    get.add_argument("kernels", nargs="*", metavar="KERNEL", help=known)
     get.add_argument("--update", action="store_true", help="look for a newer release")
     boot = commands.add_parser(
         "boot",
         help="boot a kernel and run a command in it",
-        description=f"""Boots KERNEL and runs CMD as root, with this host's files read-only and
+        description=f"""Boots KERNEL and runs CMD as root, with this host's files read-only (a
+        kernel of another architecture has its own programs, and them below {GUEST_HOST}) and
         --share writable as {GUEST_SHARE}. Exits with CMD's exit code; {EXIT_GUEST_LOST} when
         the machine was lost; {EXIT_LAB_FAILED} when it could not be started.""",
     )
-    boot.add_argument("kernel", choices=KERNELS, metavar="KERNEL", help=f"of {', '.join(KERNELS)}")
+    boot.add_argument("kernel", choices=ALL_KERNELS, metavar="KERNEL", help=known)
     boot.add_argument("argv", nargs="+", metavar="CMD", help="the command, after `--`")
     boot.add_argument("--share", type=Path, help="host folder to share (default: a temporary one)")
     boot.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS")

@@ -27,20 +27,32 @@ class Archive:
 
     suite: str
     directory: Path
+    architecture: str = "amd64"
 
     def packages(self) -> list[str]:
         """The names of all packages in this suite."""
-        return _run(["apt-cache", *_options(self.directory), "pkgnames"]).split()
+        return _run(["apt-cache", *self._options, "pkgnames"]).split()
 
     def download(self, names: list[str], target: Path) -> list[Path]:
         """The named packages as .deb files in `target`."""
         target.mkdir(parents=True, exist_ok=True)
-        _run(["apt-get", *_options(self.directory), "download", *names], cwd=target)
+        _run(["apt-get", *self._options, "download", *names], cwd=target)
         return sorted(target.glob("*.deb"))
 
+    def download_with_dependencies(self, names: list[str]) -> list[Path]:
+        """The named packages and all that they need on a machine that has none, as .deb files in
+        the archive's own folder."""
+        options = [*self._options, "-o", "APT::Install-Recommends=false"]
+        _run(["apt-get", *options, "install", "--yes", "--download-only", *names])
+        return sorted((self.directory / "cache/archives").glob("*.deb"))
 
-def open_archive(suite: str, directory: Path) -> Archive:
-    """Fetches the index of `suite` (main, amd64) with its state in `directory`.
+    @property
+    def _options(self) -> list[str]:
+        return _options(self.directory, self.architecture)
+
+
+def open_archive(suite: str, directory: Path, architecture: str = "amd64") -> Archive:
+    """Fetches the index of `suite` (main, for a Debian architecture) with its state in `directory`.
 
     Raises LabError when the mirror, the suite or the key that signs it is missing.
     """
@@ -50,13 +62,14 @@ def open_archive(suite: str, directory: Path) -> Archive:
         (directory / folder).mkdir(parents=True, exist_ok=True)
     (directory / "status").touch()
     (directory / "hooks.conf").write_text("".join(f"#clear {name};\n" for name in HOOKS))
-    source = f"deb [arch=amd64 signed-by={KEYRING}] {mirror(suite)} {suite} main\n"
+    source = f"deb [arch={architecture} signed-by={KEYRING}] {mirror(suite)} {suite} main\n"
     (directory / "sources.list").write_text(source)
     try:
-        _run(["apt-get", *_options(directory), "-o", "APT::Update::Error-Mode=any", "update"])
+        options = _options(directory, architecture)
+        _run(["apt-get", *options, "-o", "APT::Update::Error-Mode=any", "update"])
     except LabError as error:
         raise LabError(f"{error}{_key_hint(str(error))}") from error
-    return Archive(suite=suite, directory=directory)
+    return Archive(suite=suite, directory=directory, architecture=architecture)
 
 
 def mirror(suite: str) -> str:
@@ -80,7 +93,7 @@ def mirror(suite: str) -> str:
     )
 
 
-def _options(directory: Path) -> list[str]:
+def _options(directory: Path, architecture: str) -> list[str]:
     values = {
         "Dir::State": directory,
         "Dir::State::lists": directory / "lists",
@@ -88,7 +101,8 @@ def _options(directory: Path) -> list[str]:
         "Dir::Cache": directory / "cache",
         "Dir::Etc::sourcelist": directory / "sources.list",
         "Dir::Etc::sourceparts": "-",
-        "APT::Architecture": "amd64",
+        "APT::Architecture": architecture,
+        "APT::Architectures": architecture,
         # The download user could not write into our private folders.
         "APT::Sandbox::User": "",
     }

@@ -4,6 +4,9 @@ The guest is a small machine under QEMU's software emulation. It sees this host'
 system read-only at the same paths, with its own /proc, /sys, /dev and empty /run, /tmp and
 /var/tmp, and one writable folder of the host, the share. With `overlay` it can write to this host's
 files as well: what it writes stays in its memory, and /tmp and /var/tmp are the host's, too.
+
+A kernel of another architecture has programs of its own (userland.py), read-only too, and this
+host's files below /host.
 """
 
 import os
@@ -12,6 +15,7 @@ import selectors
 import shlex
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +27,8 @@ from orchestrator.lab.console import describe_loss, read_console
 from orchestrator.lab.errors import GuestLost, LabError
 from orchestrator.lab.kernels import Kernel
 from orchestrator.lab.modules import load_order
-from orchestrator.lab.qemu import list_starting_words, require_qemu
+from orchestrator.lab.qemu import EMULATORS, list_starting_words, require_qemu
+from orchestrator.lab.userland import GUEST_HOST, GUEST_PYTHON3, fetch_userland
 from orchestrator.values import dataclass
 
 GUEST_SHARE = Path("/run/share")
@@ -31,12 +36,12 @@ REPORT = ".guest"  # the folder of the share with the job, its output and its ex
 JOB_STARTS = b"probeplan-guest: job starts"
 BOOT_MODULES = ("virtio_pci", "9pnet_virtio", "9p")
 OVERLAY, OVERLAY_MODULE = "probeplan_files=overlay", "overlay"
+ROOT = "probeplan_root="
 LOOK_S = 0.05
 # quiet: an emulated serial line is slow. oops=panic: after an oops the kernel proves nothing.
 # nokaslr, mitigations=off, tsc=reliable, no_timer_check: measured, each shortens the boot.
-CMDLINE = (
-    "console=ttyS0 quiet panic=-1 oops=panic nokaslr mitigations=off tsc=reliable no_timer_check"
-)
+CMDLINE = "quiet panic=-1 oops=panic nokaslr mitigations=off"
+CMDLINES = {"x86_64": f"{CMDLINE} tsc=reliable no_timer_check", "aarch64": CMDLINE}
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/tmp",  # noqa: S108  (inside the guest, where it is a separate, empty tmpfs)
@@ -86,7 +91,7 @@ def run_in_guest(  # noqa: PLR0913  (a machine has this many knobs; all but thre
 ) -> GuestResult:
     """Boots `kernel`, runs `argv` there as root, powers off; takes about 5 s longer than the job.
 
-    `share` is the host folder that the guest has as /run/share (also in PROBEPLAN_SHARE); its
+    `argv` and `env` are words of the guest; `cwd` is a folder of this host. `share` is the folder that the guest has as /run/share (also in PROBEPLAN_SHARE); its
     .guest subfolder is ours. `modules` are loaded with what they need before the job starts.
     `cwd` defaults to the current folder. `env` adds to a small fixed environment. The job's output
     grows in the files stdout and stderr of .guest, where `observer` may look. QEMU never outlives
@@ -95,28 +100,60 @@ def run_in_guest(  # noqa: PLR0913  (a machine has this many knobs; all but thre
     Raises GuestLost when the machine gave no exit code within `timeout_s` seconds, LabError
     when it cannot be started.
     """
-    require_host()
-    report = _prepare(share, argv, cwd=cwd or Path.cwd(), env=ENVIRONMENT | dict(env or {}))
+    require_host(kernel.arch)
+    userland = fetch_userland(kernel.arch) if is_foreign(kernel) else None
+    if userland and overlay:
+        raise LabError(f"the kernel {kernel.name} has programs of its own: they have no overlay")
+    folder = find_in_guest(kernel, cwd or Path.cwd())
+    report = _prepare(share, argv, cwd=folder, env=ENVIRONMENT | dict(env or {}))
     wanted = (*BOOT_MODULES, *((OVERLAY_MODULE,) if overlay else ()), *modules)
-    image = initramfs.build(load_order(kernel.modules, wanted))
+    busybox = initramfs.static_busybox(userland)
+    image = initramfs.build(load_order(kernel.modules, wanted), busybox)
     with hold_in_memory(image, "initramfs") as archive:
         machine = ["-m", memory, "-smp", str(cpus), "-initrd", f"/proc/self/fd/{archive}"]
-        cmdline = (CMDLINE, OVERLAY if overlay else "", extra_cmdline)
+        console = f"console={EMULATORS[kernel.arch].console}"
+        root = f"{ROOT}{_unspaced(userland)}" if userland else ""
+        more = (OVERLAY if overlay else "", root, extra_cmdline)
+        cmdline = (console, CMDLINES[kernel.arch], *more)
         machine += ["-append", " ".join(part for part in cmdline if part)]
         command = [*_qemu(kernel, share), *machine]
         watched = _watch(command, timeout_s, archive, observer)
     return _outcome(report, watched, timeout_s)
 
 
-def require_host() -> None:
+def require_host(arch: str = "x86_64") -> None:
     """Raises LabError where no guest can be started here, with what to install."""
-    if platform.machine() != "x86_64":
+    if arch == "x86_64" and platform.machine() != arch:
         raise LabError(
             f"this host is {platform.machine()}, the kernels are x86_64: a guest runs this "
             "host's own programs, so the two must be the same"
         )
-    require_qemu()
-    initramfs.static_busybox()
+    require_qemu(arch)
+    if arch == platform.machine():
+        initramfs.static_busybox()
+
+
+def is_foreign(kernel: Kernel) -> bool:
+    """Whether a guest with this kernel runs programs other than this host's."""
+    return kernel.arch != platform.machine()
+
+
+def find_in_guest(kernel: Kernel, path: Path) -> Path:
+    """Where a guest with this kernel sees a file of this host."""
+    return GUEST_HOST / path.absolute().relative_to("/") if is_foreign(kernel) else path
+
+
+def find_python(kernel: Kernel) -> str:
+    """The Python interpreter of a guest with this kernel."""
+    return GUEST_PYTHON3 if is_foreign(kernel) else sys.executable
+
+
+def _unspaced(path: Path) -> Path:
+    """A path for the kernel's command line, which has no way to quote a blank for init."""
+    if any(letter.isspace() for letter in str(path)):
+        raise LabError(f"{str(path)!r} has a blank in its name: set PROBEPLAN_CACHE to a folder "
+                       "without one")
+    return path
 
 
 def _prepare(share: Path, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Path:
@@ -137,12 +174,12 @@ def _qemu(kernel: Kernel, share: Path) -> list[str]:
     owners = "none" if os.geteuid() == 0 else "mapped-file"
     ours = f"local,path={_escaped(share)},mount_tag=share,security_model={owners},multidevs=remap"
     return [
-        *list_starting_words(),
+        *list_starting_words(kernel.arch),
         *("-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"),
         # CPUs take turns in one thread. With a thread each, QEMU 7.2 sometimes runs code that
         # the guest has just patched, and the guest dies of a stray breakpoint (seen: an int3
         # in try_to_wake_up next to a static key that was switched, while probes came and went).
-        *("-M", "pc", "-cpu", "max", "-accel", "tcg,thread=single"),
+        *(*EMULATORS[kernel.arch].board, "-accel", "tcg,thread=single"),
         *("-virtfs", root, "-virtfs", ours, "-kernel", str(kernel.vmlinux)),
     ]
 

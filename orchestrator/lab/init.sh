@@ -2,6 +2,7 @@
 # First process of a guest: enter the host's file system, run one job, power off.
 # The host's files are read-only; with probeplan_files=overlay on the kernel's command line, from
 # which init has its environment, they can be written to, and what is written is lost.
+# probeplan_root=FOLDER: the guest's root is that folder of the host, whose files are below /host.
 # The job and its outcome travel in the share's folder .guest; the console gets the story.
 
 give_up() {
@@ -27,7 +28,8 @@ if [ "$probeplan_files" = overlay ]; then
     layers=lowerdir=/host,upperdir=/written/upper,workdir=/written/work
     must mount -t overlay -o "$layers" overlay /merged
 else
-    root=/host folders="run tmp var/tmp"
+    root=/host$probeplan_root folders="run tmp var/tmp"
+    [ ! "$probeplan_root" ] || must mount -o bind /host "$root/host"
 fi
 for folder in $folders; do
     must mount -t tmpfs -o mode=1777 tmpfs "$root/$folder"

@@ -13,20 +13,23 @@ DIRECTORIES = ("bin", "dev", "modules", "host")
 PT_INTERP = 3
 
 
-def build(modules: Sequence[tuple[str, bytes]]) -> bytes:
-    """The archive that boots into init.sh and loads `modules` ((name, image)) in this order."""
+def build(modules: Sequence[tuple[str, bytes]], busybox: Path) -> bytes:
+    """The archive that boots into init.sh by the static program `busybox` and loads `modules`
+    ((name, image)) in this order."""
     entries = [make_folder(name) for name in DIRECTORIES]
     entries.append(make_file("init", INIT.read_bytes(), executable=True))
-    entries.append(make_file("bin/busybox", static_busybox().read_bytes(), executable=True))
+    entries.append(make_file("bin/busybox", busybox.read_bytes(), executable=True))
     entries += [make_link(f"bin/{name}", "busybox") for name in APPLETS]
     for number, (name, image) in enumerate(modules):
         entries.append(make_file(f"modules/{number:03}-{name}.ko", image))
     return pack_archive(entries)
 
 
-def static_busybox() -> Path:
-    """Where this host's statically linked busybox is; LabError without one."""
-    found = shutil.which("busybox")
+def static_busybox(userland: Path | None = None) -> Path:
+    """Where the statically linked busybox is, this host's or that of a userland; LabError without
+    one."""
+    search = None if userland is None else f"{userland}/usr/bin"
+    found = shutil.which("busybox", path=search)
     if found is None or _needs_loader(Path(found).read_bytes()):
         raise LabError("no statically linked `busybox`: install the package busybox-static")
     return Path(found)

@@ -18,27 +18,42 @@ from pathlib import Path
 
 from orchestrator.lab.apt import Archive, open_archive
 from orchestrator.lab.errors import LabError
-from orchestrator.lab.vmlinux import extract_vmlinux
+from orchestrator.lab.qemu import EMULATORS
+from orchestrator.lab.vmlinux import extract_image, extract_vmlinux
 from orchestrator.values import dataclass
 
-# Release name of a Debian kernel: 6.1.0-50-amd64, 6.12.95+deb12-amd64. Not rt, cloud, unsigned.
-_REST = r"\.[\d.]+(?:\+deb\d+[\d.]*)?(?:-\d+)?-amd64"
+# Release name of a Debian kernel: 6.1.0-50-amd64, 6.12.95+deb12-arm64. Not rt, cloud, unsigned.
+_REST = r"\.[\d.]+(?:\+deb\d+[\d.]*)?(?:-\d+)?-"
+_AMD64, _ARM64 = _REST + "amd64", _REST + "arm64"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a kernel series is published: suites in order of preference, and a release pattern."""
+    """Where a kernel series is published: suites in order of preference, and a release pattern.
+    `arch`: as `uname -m` has it."""
 
     suites: tuple[str, ...]
     release: str
+    arch: str = "x86_64"
 
 
+#: The kernels on which a host's own programs run.
 KERNELS: dict[str, Source] = {
-    "5.10": Source(suites=("bullseye", "bullseye-security"), release=r"5\.10" + _REST),
-    "6.1": Source(suites=("bookworm", "bookworm-security"), release=r"6\.1" + _REST),
-    "6.12": Source(suites=("bookworm-backports",), release=r"6\.12" + _REST),
-    "7.x": Source(suites=("trixie-backports",), release=r"7\.\d+" + _REST),
+    "5.10": Source(suites=("bullseye", "bullseye-security"), release=r"5\.10" + _AMD64),
+    "6.1": Source(suites=("bookworm", "bookworm-security"), release=r"6\.1" + _AMD64),
+    "6.12": Source(suites=("bookworm-backports",), release=r"6\.12" + _AMD64),
+    "7.x": Source(suites=("trixie-backports",), release=r"7\.\d+" + _AMD64),
 }
+#: Kernels of another architecture, which boot with programs of their own (userland.py).
+FOREIGN_KERNELS: dict[str, Source] = {
+    "6.1-arm64": Source(
+        suites=("bookworm", "bookworm-security"), release=r"6\.1" + _ARM64, arch="aarch64"
+    ),
+    "6.12-arm64": Source(
+        suites=("bookworm-backports",), release=r"6\.12" + _ARM64, arch="aarch64"
+    ),
+}
+ALL_KERNELS = KERNELS | FOREIGN_KERNELS
 # A release is split over these packages, or all in the first (up to 6.12).
 PACKAGES = ("image", "base", "binary", "modules")
 # Modules worth their disk space: file systems, networking, block devices and what they need.
@@ -51,17 +66,18 @@ DROPPED_MODULES = ("drivers/net/ethernet", "drivers/net/wireless")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
-    """One kernel. `name` is a key of KERNELS, `release` what `uname -r` says. `image`: what boots,
-    where that is not the cache's own."""
+    """One kernel. `name` is a key of ALL_KERNELS, `release` what `uname -r` says. `image`: what
+    boots, where that is not the cache's own. `arch`: as `uname -m` has it."""
 
     name: str
     release: str
     directory: Path
     image: Path | None = None
+    arch: str = "x86_64"
 
     @property
     def vmlinux(self) -> Path:
-        """What boots: in the cache the uncompressed ELF image."""
+        """What boots: in the cache the uncompressed image, for x86-64 an ELF file."""
         return self.image or self.directory / "vmlinux"
 
     @property
@@ -84,17 +100,17 @@ def cache_directory() -> Path:
 
 
 def fetch(name: str, *, cache: Path | None = None, update: bool = False) -> Kernel:
-    """The kernel `name` (a key of KERNELS), from the cache or else from Debian's archive.
+    """The kernel `name` (a key of ALL_KERNELS), from the cache or else from Debian's archive.
 
     With `update` the archive is asked for a newer release even if one is cached. Progress goes to
     stderr; the cache never shows a partial kernel, and concurrent calls wait for each other. Raises
     LabError with what is missing.
     """
-    if name not in KERNELS:
-        raise LabError(f"no kernel `{name}`: known are {', '.join(KERNELS)}")
+    if name not in ALL_KERNELS:
+        raise LabError(f"no kernel `{name}`: known are {', '.join(ALL_KERNELS)}")
     cache = cache or cache_directory()
     cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / ".lock"):
+    with locked(cache / ".lock"):
         cached = None if update else _cached(cache, name)
         return cached or _fetch(name, cache)
 
@@ -104,7 +120,8 @@ def _cached(cache: Path, name: str) -> Kernel | None:
     if not (link / "vmlinux").exists():
         return None
     directory = link.resolve()
-    return Kernel(name=name, release=directory.name, directory=directory)
+    arch = ALL_KERNELS[name].arch
+    return Kernel(name=name, release=directory.name, directory=directory, arch=arch)
 
 
 def _fetch(name: str, cache: Path) -> Kernel:
@@ -116,30 +133,32 @@ def _fetch(name: str, cache: Path) -> Kernel:
             _say(f"kernel {name}: downloading {', '.join(packages)} from {archive.suite}")
             packed = archive.download(packages, work / "debs")
             _say(f"kernel {name}: unpacking {release}")
-            _unpack(packed, work / release)
+            _unpack(packed, work / release, ALL_KERNELS[name].arch)
             (work / release).rename(directory)
         link = work / "link"
         link.symlink_to(release)
         link.rename(cache / name)
         _say(f"kernel {name}: {directory}")
-    return Kernel(name=name, release=release, directory=directory)
+    arch = ALL_KERNELS[name].arch
+    return Kernel(name=name, release=release, directory=directory, arch=arch)
 
 
 def _find(name: str, work: Path) -> tuple[str, Archive, list[str]]:
     """(release, suite, packages) of the newest release that Debian has of this series."""
     refusals = []
-    for suite in KERNELS[name].suites:
+    source = ALL_KERNELS[name]
+    for suite in source.suites:
         _say(f"kernel {name}: reading the index of {suite}")
         try:
-            archive = open_archive(suite, work / suite)
+            archive = open_archive(suite, work / suite, EMULATORS[source.arch].debian)
             known = frozenset(archive.packages())
         except LabError as error:
             refusals.append(f"{suite}: {error}")
             continue
-        if release := newest_release(known, KERNELS[name].release):
+        if release := newest_release(known, source.release):
             parts = [f"linux-{part}-{release}" for part in PACKAGES]
             return release, archive, [part for part in parts if part in known]
-        refusals.append(f"{suite}: has no package linux-image-{KERNELS[name].release}")
+        refusals.append(f"{suite}: has no package linux-image-{source.release}")
     raise LabError(f"kernel {name} cannot be fetched:\n" + "\n".join(refusals))
 
 
@@ -152,10 +171,10 @@ def newest_release(packages: frozenset[str], pattern: str) -> str | None:
 
 def _numbers(release: str) -> list[int]:
     """6.12.90+deb12.1-amd64 → [6, 12, 90, 12, 1]: the numbers that Debian increments."""
-    return [int(digits) for digits in re.findall(r"\d+", release.removesuffix("-amd64"))]
+    return [int(digits) for digits in re.findall(r"\d+", release.rpartition("-")[0])]
 
 
-def _unpack(packages: list[Path], target: Path) -> None:
+def _unpack(packages: list[Path], target: Path, arch: str) -> None:
     """Fills a kernel's folder from its packages."""
     target.mkdir()
     for package in packages:
@@ -163,7 +182,8 @@ def _unpack(packages: list[Path], target: Path) -> None:
     vmlinuz = target / "vmlinuz"
     if not vmlinuz.exists():
         raise LabError(f"no vmlinuz in {', '.join(package.name for package in packages)}")
-    (target / "vmlinux").write_bytes(extract_vmlinux(vmlinuz.read_bytes()))
+    extract = extract_vmlinux if arch == "x86_64" else extract_image
+    (target / "vmlinux").write_bytes(extract(vmlinuz.read_bytes()))
     vmlinuz.unlink()
 
 
@@ -208,7 +228,8 @@ def kept_as(path: str) -> str | None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Only one process of this host at a time, by a lock on the file `path`."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

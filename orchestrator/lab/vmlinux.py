@@ -19,6 +19,9 @@ SETUP_SECTS, HEADER_MAGIC, VERSION, PAYLOAD_OFFSET = 0x1F1, 0x202, 0x206, 0x248
 PAYLOAD_FIELDS_SINCE = 0x0208  # boot protocol 2.08
 SECTOR = 512
 ELF_MAGIC = b"\x7fELF"
+# Documentation/arch/arm64/booting.rst, "Call the kernel image"; drivers/firmware/efi/libstub.
+IMAGE_MAGIC, IMAGE_MAGIC_AT = b"ARM\x64", 56
+ZBOOT, ZBOOT_AT = b"zimg", 4
 
 
 def is_boot_image(start: bytes) -> bool:
@@ -89,6 +92,23 @@ def extract_vmlinux(vmlinuz: bytes) -> bytes:
         raise LabError(f"the kernel's payload starts with {payload[:6].hex()}: no format we know")
     if len(image) != size:
         raise LabError(f"the kernel unpacks to {len(image)} bytes, but its header says {size}")
+    return image
+
+
+def extract_image(vmlinuz: bytes) -> bytes:
+    """The uncompressed Image of an arm64 kernel: the file itself, compressed, or inside an EFI
+    program that unpacks it (drivers/firmware/efi/libstub/zboot-header.S). Raises LabError for
+    another file."""
+    packed = vmlinuz
+    if vmlinuz[ZBOOT_AT : ZBOOT_AT + len(ZBOOT)] == ZBOOT:
+        start, size = struct.unpack_from("<II", vmlinuz, ZBOOT_AT + len(ZBOOT))
+        packed = vmlinuz[start : start + size]
+    try:
+        image = decompress(packed)
+    except ValueError as error:
+        raise LabError(f"the kernel image is damaged: {error}") from error
+    if image[IMAGE_MAGIC_AT : IMAGE_MAGIC_AT + len(IMAGE_MAGIC)] != IMAGE_MAGIC:
+        raise LabError("this is no arm64 kernel image: the header's `ARM\\x64` is missing")
     return image
 
 

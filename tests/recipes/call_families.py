@@ -129,10 +129,10 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 _OTHERS = """
-    accept accept4 acct add_key adjtimex alarm arch_prctl cachestat capget chdir chroot
+    accept accept4 acct add_key adjtimex alarm arch_prctl arm64_personality cachestat capget chdir chroot
     clock_adjtime clock_getres clock_gettime clock_nanosleep clock_settime clone clone3 close
     close_range connect delete_module dup dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_pwait
-    epoll_pwait2 epoll_wait eventfd eventfd2 execve execveat exit exit_group fadvise64 fanotify_init
+    epoll_pwait2 epoll_wait eventfd eventfd2 execve execveat exit exit_group fadvise64 fadvise64_64 fanotify_init
     fanotify_mark fchdir fchroot fcntl fgetxattr finit_module flistxattr flock fork futimesat
     get_mempolicy get_robust_list getcpu getcwd getdents getdents64 getegid geteuid getgid getgroups
     getitimer getpeername getpgid getpgrp getpid getppid getpriority getrandom getresgid getresuid

@@ -17,7 +17,9 @@ from pathlib import Path
 from orchestrator.kernel.facts import KernelFacts, facts_bytes, live_facts, load_facts, save_facts
 from orchestrator.kernel.recording import Recording
 from orchestrator.kernel.tree import Tree
-from orchestrator.lab import KERNELS, fetch, run_in_guest
+from orchestrator.lab import fetch, run_in_guest
+from orchestrator.lab.guest import find_python
+from orchestrator.lab.kernels import ALL_KERNELS
 from tests.support.btf_trim import trim, trim_module
 from tests.support.paths import KERNELS as FACTS
 from tests.support.paths import ROOT
@@ -29,7 +31,7 @@ QUICK = 0
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kernels", nargs="*", metavar="KERNEL", help=f"of {', '.join(KERNELS)}")
+    parser.add_argument("kernels", nargs="*", metavar="KERNEL", help=f"of {', '.join(ALL_KERNELS)}")
     parser.add_argument("--here", metavar="NAME", help="record this machine's kernel as NAME")
     parser.add_argument("--raw", type=Path, help=argparse.SUPPRESS)  # the guest's half
     options = parser.parse_args()
@@ -38,7 +40,7 @@ def main() -> int:
     elif options.here:
         keep(live_facts(), options.here)
     else:
-        for name in options.kernels or KERNELS:
+        for name in options.kernels or ALL_KERNELS:
             record(name)
     return 0
 
@@ -47,9 +49,15 @@ def record(name: str) -> None:
     """Boot the stock kernel `name` and write its recording. Raises LabError, GuestLost."""
     with tempfile.TemporaryDirectory() as folder:
         share = Path(folder)
-        inside = [sys.executable, "-m", "tests.support.record_facts", "--raw", "/run/share/raw"]
+        kernel = fetch(name)
+        inside = ["-m", "tests.support.record_facts", "--raw", "/run/share/raw"]
         result = run_in_guest(
-            fetch(name), inside, share=share, timeout_s=300, modules=MODULES, cwd=ROOT
+            kernel,
+            [find_python(kernel), *inside],
+            share=share,
+            timeout_s=300,
+            modules=MODULES,
+            cwd=ROOT,
         )
         if result.returncode:
             raise SystemExit(f"{name}: recording failed in the guest:\n{result.stderr}")
@@ -57,13 +65,14 @@ def record(name: str) -> None:
 
 
 def keep(facts: KernelFacts, name: str) -> None:
-    """Write the facts with their types trimmed (btf_trim): a third smaller."""
+    """Write the facts with their types trimmed (btf_trim): a third smaller. A guest with programs of
+    its own has no compiler, which says nothing of its kernel: programs are compiled here."""
     kept = Recording(
         tree=Trimmed(facts.tree),
         release=facts.release,
         arch=facts.arch,
         page_size=facts.page_size,
-        features=facts.features,
+        features={**facts.features, "bcc": live_facts().features["bcc"]},
     )
     path = FACTS / f"{name}.facts.xz"
     save_facts(KernelFacts(kept, recorded=True, source=name), path)

@@ -31,6 +31,9 @@ TRACEFS_CANNOT_WITHOUT_KPROBES = {
         if row.tracefs_cannot_without_kprobes
     },
 }
+#: Plans and examples for a recorded kernel of another architecture than this host's, each with a
+#: word of the reason: they read this host's programs.
+FOREIGN_CANNOT = {"python-gc": "USDT argument .* registers of aarch64"}
 
 
 def lacking(name: str, facts: KernelFacts) -> list[str]:

@@ -14,7 +14,7 @@ MODULES = [("zz_first", b"\x7fELF one"), ("aa_second", b"\x7fELF two!")]
 
 @pytest.fixture
 def unpacked(tmp_path: Path) -> Path:
-    archive = initramfs.build(MODULES)
+    archive = initramfs.build(MODULES, initramfs.static_busybox())
     subprocess.run(["cpio", "-i", "--quiet"], input=archive, cwd=tmp_path, check=True)
     return tmp_path
 

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.lab import KERNELS, LabError, fetch
 from orchestrator.lab.apt import MIRROR_VARIABLE, mirror
-from orchestrator.lab.kernels import kept_as, newest_release
+from orchestrator.lab.kernels import ALL_KERNELS, kept_as, newest_release
 
 PUBLISHED = frozenset(
     f"linux-image-{release}"
@@ -15,6 +15,7 @@ PUBLISHED = frozenset(
         *("5.10.0-9-amd64", "5.10.0-32-amd64", "5.10.0-46-rt-amd64", "5.10.0-46-cloud-amd64"),
         *("6.1.0-47-amd64", "6.1.0-50-amd64", "6.1.0-51-amd64-unsigned", "6.1-amd64"),
         *("6.12.90+deb12-amd64", "6.12.90+deb12.1-amd64", "6.12.88+deb12-amd64", "6.12.99-dbg"),
+        *("6.1.0-51-arm64", "6.12.95+deb12-arm64", "6.12.95+deb12-rt-arm64", "6.1.0-52-cloud-arm64"),
         *("7.0.4+deb13-amd64", "7.10.1+deb13-amd64", "7.9.9+deb13-amd64", "amd64"),
     )
 )
@@ -27,10 +28,12 @@ PUBLISHED = frozenset(
         ("6.1", "6.1.0-50-amd64"),
         ("6.12", "6.12.90+deb12.1-amd64"),
         ("7.x", "7.10.1+deb13-amd64"),
+        ("6.1-arm64", "6.1.0-51-arm64"),
+        ("6.12-arm64", "6.12.95+deb12-arm64"),
     ],
 )
 def test_newest_stock_release_of_each_series(name: str, release: str) -> None:
-    assert newest_release(PUBLISHED, KERNELS[name].release) == release
+    assert newest_release(PUBLISHED, ALL_KERNELS[name].release) == release
 
 
 def test_suite_without_the_series_has_no_release() -> None:

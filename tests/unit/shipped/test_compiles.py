@@ -2,6 +2,7 @@
 instructions and its tracefs writes can be laid out, or tracefs says why not. None of it needs root
 or the kernel meant."""
 
+import platform
 import re
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from orchestrator.plan.model import Plan
 from orchestrator.run.choice import choose_backend
 from tests.support.shipped import (
     EXAMPLES,
+    FOREIGN_CANNOT,
     KERNELS,
     PLANS,
     ROOT,
@@ -73,6 +75,10 @@ def test_it_compiles_into_instructions(name: str, kernel: str) -> None:
     facts = facts_of(kernel)
     if lacking(name, facts):
         refuses(name, kernel)
+        return
+    if facts.arch != platform.machine() and name in FOREIGN_CANNOT:
+        with pytest.raises(HostError, match=FOREIGN_CANNOT[name]):
+            choose_backend(program_of(name, kernel), facts, "bcc")
         return
     artifact = choose_backend(program_of(name, kernel), facts, "bcc").artifact
     assert all(hook.mechanism != "none" for hook in artifact.hooks)

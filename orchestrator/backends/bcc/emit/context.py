@@ -183,7 +183,10 @@ class EventContext:
         """A USDT argument as a number. Raises EmitError for an operand of unknown form."""
         operand = registers.parse_operand(node.operand, self.site.arch)
         if operand is None:
-            raise EmitError(f"USDT argument {node.operand!r} has a form that is not supported")
+            raise EmitError(
+                f"USDT argument {node.operand!r} is none of the forms that are supported, with "
+                f"registers of {self.site.arch}"
+            )
         raw = f"{'s' if operand.signed else 'u'}{operand.size * 8}"
         if operand.constant is not None:
             return f"({c_type(node.type)})({raw}){operand.constant}LL"

@@ -118,8 +118,12 @@ def _type_word(kind: object) -> str:
 
 #: Of a system call's function: its prefix, the register with its only argument, a pointer to the
 #: registers saved at entry (struct pt_regs; SYSCALL_DEFINEx in
-#: arch/x86/include/asm/syscall_wrapper.h), and the offsets of the call's arguments there.
-_SAVED = {"x86_64": ("__x64_sys_", "%di", (112, 104, 96, 56, 72, 64))}
+#: arch/*/include/asm/syscall_wrapper.h), and the offsets of the call's arguments there. On arm64
+#: the result replaces the first of them only after the function.
+_SAVED = {
+    "x86_64": ("__x64_sys_", "%di", (112, 104, 96, 56, 72, 64)),
+    "aarch64": ("__arm64_sys_", "%x0", (0, 8, 16, 24, 32, 40)),
+}
 
 
 def syscall_function(arch: str, name: str) -> str | None:

@@ -91,11 +91,11 @@ def run_in_guest(  # noqa: PLR0913  (a machine has this many knobs; all but thre
 ) -> GuestResult:
     """Boots `kernel`, runs `argv` there as root, powers off; takes about 5 s longer than the job.
 
-    `argv` and `env` are words of the guest; `cwd` is a folder of this host. `share` is the folder that the guest has as /run/share (also in PROBEPLAN_SHARE); its
+    `argv` and `env` are the guest's; `cwd` is a folder of this host, as a rule the current one.
+    `share` is the host folder that the guest has as /run/share (also in PROBEPLAN_SHARE); its
     .guest subfolder is ours. `modules` are loaded with what they need before the job starts.
-    `cwd` defaults to the current folder. `env` adds to a small fixed environment. The job's output
-    grows in the files stdout and stderr of .guest, where `observer` may look. QEMU never outlives
-    the call or the calling thread.
+    `env` adds to a small fixed environment. The job's output grows in the files stdout and stderr
+    of .guest, where `observer` may look. QEMU never outlives the call or the calling thread.
 
     Raises GuestLost when the machine gave no exit code within `timeout_s` seconds, LabError
     when it cannot be started.
@@ -151,8 +151,9 @@ def find_python(kernel: Kernel) -> str:
 def _unspaced(path: Path) -> Path:
     """A path for the kernel's command line, which has no way to quote a blank for init."""
     if any(letter.isspace() for letter in str(path)):
-        raise LabError(f"{str(path)!r} has a blank in its name: set PROBEPLAN_CACHE to a folder "
-                       "without one")
+        raise LabError(
+            f"{str(path)!r} has a blank in its name: set PROBEPLAN_CACHE to a folder without one"
+        )
     return path
 
 

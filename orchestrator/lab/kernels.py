@@ -49,9 +49,7 @@ FOREIGN_KERNELS: dict[str, Source] = {
     "6.1-arm64": Source(
         suites=("bookworm", "bookworm-security"), release=r"6\.1" + _ARM64, arch="aarch64"
     ),
-    "6.12-arm64": Source(
-        suites=("bookworm-backports",), release=r"6\.12" + _ARM64, arch="aarch64"
-    ),
+    "6.12-arm64": Source(suites=("bookworm-backports",), release=r"6\.12" + _ARM64, arch="aarch64"),
 }
 ALL_KERNELS = KERNELS | FOREIGN_KERNELS
 # A release is split over these packages, or all in the first (up to 6.12).

@@ -5,9 +5,6 @@ here: its programs are another processor's. Kept in the cache, one folder for ea
 """
 
 import hashlib
-import os
-import re
-import shutil
 import subprocess
 import sys
 import tempfile

@@ -129,17 +129,17 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 _OTHERS = """
-    accept accept4 acct add_key adjtimex alarm arch_prctl arm64_personality cachestat capget chdir chroot
-    clock_adjtime clock_getres clock_gettime clock_nanosleep clock_settime clone clone3 close
+    accept accept4 acct add_key adjtimex alarm arch_prctl arm64_personality cachestat capget chdir
+    chroot clock_adjtime clock_getres clock_gettime clock_nanosleep clock_settime clone clone3 close
     close_range connect delete_module dup dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_pwait
-    epoll_pwait2 epoll_wait eventfd eventfd2 execve execveat exit exit_group fadvise64 fadvise64_64 fanotify_init
-    fanotify_mark fchdir fchroot fcntl fgetxattr finit_module flistxattr flock fork futimesat
-    get_mempolicy get_robust_list getcpu getcwd getdents getdents64 getegid geteuid getgid getgroups
-    getitimer getpeername getpgid getpgrp getpid getppid getpriority getrandom getresgid getresuid
-    getrlimit getrusage getsid getsockname getsockopt gettid gettimeofday getuid getxattr getxattrat
-    init_module inotify_add_watch inotify_init inotify_init1 inotify_rm_watch io_cancel io_destroy
-    io_getevents io_pgetevents io_setup io_uring_enter io_uring_register io_uring_setup ioctl ioperm
-    iopl ioprio_get ioprio_set kexec_file_load kexec_load keyctl landlock_add_rule
+    epoll_pwait2 epoll_wait eventfd eventfd2 execve execveat exit exit_group fadvise64 fadvise64_64
+    fanotify_init fanotify_mark fchdir fchroot fcntl fgetxattr finit_module flistxattr flock fork
+    futimesat get_mempolicy get_robust_list getcpu getcwd getdents getdents64 getegid geteuid getgid
+    getgroups getitimer getpeername getpgid getpgrp getpid getppid getpriority getrandom getresgid
+    getresuid getrlimit getrusage getsid getsockname getsockopt gettid gettimeofday getuid getxattr
+    getxattrat init_module inotify_add_watch inotify_init inotify_init1 inotify_rm_watch io_cancel
+    io_destroy io_getevents io_pgetevents io_setup io_uring_enter io_uring_register io_uring_setup
+    ioctl ioperm iopl ioprio_get ioprio_set kexec_file_load kexec_load keyctl landlock_add_rule
     landlock_create_ruleset landlock_restrict_self lgetxattr listen listns listxattr listxattrat
     llistxattr lookup_dcookie lseek lsm_get_self_attr lsm_list_modules lsm_set_self_attr mbind
     membarrier memfd_create memfd_secret mincore mlock mlock2 mlockall modify_ldt mq_getsetattr

@@ -1,16 +1,19 @@
 """The small programs that the tests of the BPF layer load, and what they count into."""
 
+import platform
 import struct
 from dataclasses import dataclass
 
 from orchestrator.backends.bcc.compiler.clang import PRELUDE
 from orchestrator.backends.bcc.design.maps import MMAPABLE, MapSpec
+from orchestrator.backends.bcc.design.registers import find_argument
 
 COUNTS, RING = 1001, 1002
 COUNTS_SPEC = MapSpec(
     name="counts", kind="array", key_size=4, value_size=32, max_entries=1, flags=MMAPABLE
 )
 KEY = bytes(4)
+_ARGUMENT = find_argument(platform.machine(), 0)  # a word of pt_regs
 NOBODY = (
     1 << 32
 )  # no process has this number: what others do before the workload starts is not ours
@@ -63,7 +66,7 @@ int record(unsigned long long *ctx)
   r->pid = pp_pid_tgid() >> 32;
   r->cpu = pp_cpu();
   r->arg = 0;
-  pp_read_kernel(&r->arg, 8, (void *)(ctx[0] + PP_REG_ARG0 * 8));
+  pp_read_kernel(&r->arg, 8, (void *)(ctx[0] + {_ARGUMENT} * 8));
   pp_ringbuf_submit(r, 0);
   return 0;
 }}

@@ -12,6 +12,8 @@ EXAMPLES = {path.stem: path for path in sorted((ROOT / "examples").glob("[0-9]*.
 KERNELS = {
     path.name.removesuffix(".facts.xz"): path for path in sorted(RECORDED.glob("*.facts.xz"))
 }
+#: Those whose programs one bundle may have together.
+X86_KERNELS = [name for name in KERNELS if not name.endswith("-arm64")]
 #: Every recorded kernel; most runs are satisfied with the stock one.
 every_kernel = pytest.mark.parametrize(
     "kernel",

@@ -7,9 +7,9 @@ from orchestrator.bundle.build import BuildOptions, draw_blueprint
 from orchestrator.bundle.matrix import RecordedKernel, name_kernel
 from orchestrator.bundle.model import Bundle, MatrixRow
 from tests.support.recorded import HEAD, recorded
-from tests.support.shipped import KERNELS, PLANS
+from tests.support.shipped import PLANS, X86_KERNELS
 
-ALL = [RecordedKernel(name=name, facts=recorded(name)) for name in KERNELS]
+ALL = [RecordedKernel(name=name, facts=recorded(name)) for name in X86_KERNELS]
 NO_KPROBES = "6.18-no-kprobes"
 
 
@@ -33,8 +33,8 @@ def as_recorded(bundle: Bundle) -> dict[str, MatrixRow]:
 @pytest.mark.parametrize(
     ("plan", "backends", "mechanisms"),
     [
-        ("slow-io", dict.fromkeys(KERNELS, "bcc"), None),
-        ("file-life", {**dict.fromkeys(KERNELS, "bcc"), NO_KPROBES: None}, "fentry"),
+        ("slow-io", dict.fromkeys(X86_KERNELS, "bcc"), None),
+        ("file-life", {**dict.fromkeys(X86_KERNELS, "bcc"), NO_KPROBES: None}, "fentry"),
     ],
 )
 def test_a_plan_has_the_expected_backend_on_each_kernel(plan, backends, mechanisms) -> None:

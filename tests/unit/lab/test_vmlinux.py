@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.lab.errors import LabError
-from orchestrator.lab.vmlinux import decompress, extract_vmlinux
+from orchestrator.lab.vmlinux import decompress, extract_image, extract_vmlinux
 
 KERNEL = b"\x7fELF" + os.urandom(70_000) + bytes(30_000)
 
@@ -78,3 +78,37 @@ def test_bad_image_is_refused_with_its_reason(image: bytes, reason: str) -> None
 
 def test_plain_data_passes_through_decompress() -> None:
     assert decompress(b"plain") == b"plain"
+
+
+TORN = lzma.compress(bytes(99))[:20] + b"~" * 60
+IMAGE = bytes(56) + b"ARM\x64" + bytes(range(256))
+
+
+def in_efi_program(kind: str) -> bytes:
+    """As CONFIG_EFI_ZBOOT packs it: the payload's place and size follow the magic."""
+    packed = COMPRESSORS[kind](IMAGE)
+    head = b"MZ\0\0zimg" + struct.pack("<II", 512, len(packed))
+    return head.ljust(512, b"\0") + packed + b"trailer"
+
+
+@pytest.mark.parametrize(
+    "vmlinuz",
+    [IMAGE, gzip.compress(IMAGE), in_efi_program("gzip"), in_efi_program("zstd")],
+    ids=["plain", "gzip", "efi gzip", "efi zstd"],
+)
+def test_an_arm64_image_is_found_as_it_is_packed_or_in_an_efi_program(vmlinuz: bytes) -> None:
+    assert extract_image(vmlinuz) == IMAGE
+
+
+@pytest.mark.parametrize(
+    ("vmlinuz", "why"),
+    [
+        (KERNEL, "no arm64 kernel"),
+        (b"", "no arm64 kernel"),
+        (TORN, "damaged"),
+    ],
+    ids=["x86", "empty", "torn"],
+)
+def test_what_is_no_arm64_image_is_refused(vmlinuz: bytes, why: str) -> None:
+    with pytest.raises(LabError, match=why):
+        extract_image(vmlinuz)

@@ -50,7 +50,7 @@ int replace_calls(unsigned long long *ctx)
 """
 
 
-def include_calls(hooks: Iterable[Hook], spots: Mapping[int, int]) -> str:
+def include_calls(arch: str, hooks: Iterable[Hook], spots: Mapping[int, int]) -> str:
     """The C that follows the elements of the maps where calls are paired. `hooks` are those of the
     program, `spots` as HookText has them."""
     numbers = {
@@ -58,6 +58,7 @@ def include_calls(hooks: Iterable[Hook], spots: Mapping[int, int]) -> str:
         "CALLERS": layout.CALLERS,
         "LEDGER": layout.LEDGER,
         "MOST_OVER": _most_frames(hooks, spots),
+        "LINK_ON_STACK": int(registers.find_link(arch) is None),
     }
     defines = (f"#define PP_{name} {number}\n" for name, number in numbers.items())
     return "".join(defines) + "#include <probeplan/calls.h>\n"

@@ -93,7 +93,7 @@ def render_source(
         f"/* {comment_text(program.name)} */\n",
         fetch + "#include <probeplan/runtime.h>\n" + emit_stacks.include_stacks(map_layout) + "\n",
         declare_elements(map_layout),
-        include_calls(program.hooks, spots) if map_layout.frame_bytes else "",
+        include_calls(program.arch, program.hooks, spots) if map_layout.frame_bytes else "",
         render_common(map_layout),
         render_numbers(map_layout, numbers),
     ]

@@ -10,8 +10,9 @@
  * without a return (longjmp, an exception, rt_sigreturn) is dropped as soon as the stack pointer shows
  * that it is over, and what a task leaves behind at exec or at its end is dropped then.
  *
- * The generated program defines PP_OPEN, PP_CALLERS, PP_LEDGER, PP_MOST_OVER (how many frames of a
- * task one program looks at) and struct ledger before.
+ * The generated program defines PP_OPEN, PP_CALLERS, PP_LEDGER, PP_LINK_ON_STACK, PP_MOST_OVER (how
+ * many frames of a task one program looks at) and
+ * struct ledger before.
  */
 #ifndef PROBEPLAN_CALLS_H
 #define PROBEPLAN_CALLS_H
@@ -86,12 +87,12 @@ PP_INLINE struct pp_opened *pp_newest(const struct pp_caller *caller, struct pp_
 
 /* Whether the user function at `call` was jumped to by another one at its end. It then returns to the
  * kernel's trampoline for return probes, the first word of a separate page
- * (kernel/events/uprobes.c, get_trampoline_vaddr). */
+ * (kernel/events/uprobes.c, get_trampoline_vaddr). The compiler's own macros say for which machine it
+ * was built, not for which kernels it compiles. */
 PP_INLINE int pp_is_chained(const struct pp_call *call, u64 link)
 {
-#if defined(__x86_64__)
-	pp_read_user(&link, sizeof link, (void *)call->place);
-#endif
+	if (PP_LINK_ON_STACK)
+		pp_read_user(&link, sizeof link, (void *)call->place);
 	return (link & 4095) == 0;
 }
 

@@ -11,7 +11,6 @@
 #define PROBEPLAN_PRELUDE_H
 
 #include <linux/types.h>
-#include <probeplan/regs.h>
 
 #define PP_INLINE static inline __attribute__((always_inline))
 #define PP_LIKELY(x) __builtin_expect(!!(x), 1)

@@ -1,2 +1,2 @@
-/* bcc needs only the name; registers are read by index (probeplan/regs.h). */
+/* bcc needs only the name; registers are read by index (design/registers.py). */
 struct pt_regs;

@@ -5,7 +5,7 @@ system read-only at the same paths, with its own /proc, /sys, /dev and empty /ru
 /var/tmp, and one writable folder of the host, the share. With `overlay` it can write to this host's
 files as well: what it writes stays in its memory, and /tmp and /var/tmp are the host's, too.
 
-A kernel of another architecture has programs of its own (userland.py), read-only too, and this
+A kernel of another architecture has separate programs (userland.py), read-only too, and this
 host's files below /host.
 """
 
@@ -103,7 +103,7 @@ def run_in_guest(  # noqa: PLR0913  (a machine has this many knobs; all but thre
     require_host(kernel.arch)
     userland = fetch_userland(kernel.arch) if is_foreign(kernel) else None
     if userland and overlay:
-        raise LabError(f"the kernel {kernel.name} has programs of its own: they have no overlay")
+        raise LabError(f"the kernel {kernel.name} has separate programs: they have no overlay")
     folder = find_in_guest(kernel, cwd or Path.cwd())
     report = _prepare(share, argv, cwd=folder, env=ENVIRONMENT | dict(env or {}))
     wanted = (*BOOT_MODULES, *((OVERLAY_MODULE,) if overlay else ()), *modules)

@@ -29,8 +29,8 @@ _FOLDERS = ("dev", "proc", "sys", "run", "tmp", "var/tmp", "etc", "root", GUEST_
 _MERGED = ("bin", "sbin", "lib")  # links into usr, as on installed systems
 _LEFT_OUT = ("./usr/share/doc", "./usr/share/man", "./usr/share/locale", "./usr/share/info")
 _ACCOUNTS = {
-    "passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
-    "group": "root:x:0:\nnogroup:x:65534:\n",
+    "passwd": "root:x:0:0:root:/root:/bin/sh\n",
+    "group": "root:x:0:\n",
 }
 _PACKAGE_FOLDER = "usr/lib/python3/dist-packages"
 

@@ -65,8 +65,8 @@ def record(name: str) -> None:
 
 
 def keep(facts: KernelFacts, name: str) -> None:
-    """Write the facts with their types trimmed (btf_trim): a third smaller. A guest with programs
-    of its own has no compiler, which says nothing of its kernel: programs are compiled here."""
+    """Write the facts with their types trimmed (btf_trim): a third smaller. A guest of
+    another architecture has no compiler, which says nothing of its kernel."""
     kept = Recording(
         tree=Trimmed(facts.tree),
         release=facts.release,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from orchestrator.lab.errors import GuestLost, LabError
 from orchestrator.lab.guest import GUEST_SHARE, run_in_guest
+from orchestrator.lab.image.userland import GUEST_HOST
 from orchestrator.lab.kernels import ALL_KERNELS, KERNELS, fetch
-from orchestrator.lab.userland import GUEST_HOST
 
 EXIT_LAB_FAILED = 3
 EXIT_INTERRUPTED = 130

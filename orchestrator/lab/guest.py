@@ -5,7 +5,7 @@ system read-only at the same paths, with its own /proc, /sys, /dev and empty /ru
 /var/tmp, and one writable folder of the host, the share. With `overlay` it can write to this host's
 files as well: what it writes stays in its memory, and /tmp and /var/tmp are the host's, too.
 
-A kernel of another architecture has separate programs (userland.py), read-only too, and this
+A kernel of another architecture has separate programs (image/userland.py), read-only too, and this
 host's files below /host.
 """
 
@@ -25,10 +25,10 @@ from orchestrator.kernel.abi.memory_file import hold_in_memory
 from orchestrator.lab import initramfs
 from orchestrator.lab.console import describe_loss, read_console
 from orchestrator.lab.errors import GuestLost, LabError
+from orchestrator.lab.image.userland import GUEST_HOST, GUEST_PYTHON3, fetch_userland
 from orchestrator.lab.kernels import Kernel
 from orchestrator.lab.modules import load_order
 from orchestrator.lab.qemu import EMULATORS, list_starting_words, require_qemu
-from orchestrator.lab.userland import GUEST_HOST, GUEST_PYTHON3, fetch_userland
 from orchestrator.values import dataclass
 
 GUEST_SHARE = Path("/run/share")

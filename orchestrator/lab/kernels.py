@@ -44,7 +44,7 @@ KERNELS: dict[str, Source] = {
     "6.12": Source(suites=("bookworm-backports",), release=r"6\.12" + _AMD64),
     "7.x": Source(suites=("trixie-backports",), release=r"7\.\d+" + _AMD64),
 }
-#: Kernels of another architecture, which boot with separate programs (userland.py).
+#: Kernels of another architecture, which boot with separate programs (image/userland.py).
 FOREIGN_KERNELS: dict[str, Source] = {
     "6.1-arm64": Source(
         suites=("bookworm", "bookworm-security"), release=r"6\.1" + _ARM64, arch="aarch64"

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.lab import LabError, guest, userland
+from orchestrator.lab import LabError, guest
 from orchestrator.lab.guest import find_in_guest, find_python
+from orchestrator.lab.image import userland
 from orchestrator.lab.kernels import Kernel
 
 FOREIGN = Kernel(name="x", release="x", directory=Path("/x"), arch="riscv64")

@@ -101,6 +101,9 @@ def draw_blueprint(
             rows.append(planned.row)
             if planned.row.key is not None and planned.artifact is not None:
                 artifacts.setdefault(planned.row.key, planned.artifact)
+            if planned.counting is not None:
+                key = compiled.make_program_key(planned.counting)
+                artifacts.setdefault(key, planned.counting)
     bundle = Bundle(
         created=options.created,
         expires=options.expires,

@@ -16,6 +16,8 @@ from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.plan.model import Plan
+from orchestrator.run.cost.canary import count_only
+from orchestrator.run.cost.hot_points import find_hot_points
 from orchestrator.run.prepare import Resolved, resolve, select_backend
 from orchestrator.values import dataclass
 
@@ -35,10 +37,13 @@ class RecordedKernel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRow:
-    """A row, and the artifact whose program has the row's key: None where there is no key."""
+    """A row, and the artifact whose program has the row's key: None where there is no key.
+    `counting`: that of the program that counts hits for a second first; None where a run does
+    not."""
 
     row: MatrixRow
     artifact: Artifact[Any] | None = None
+    counting: Artifact[Any] | None = None
 
 
 def name_kernel(file: str) -> str:
@@ -104,7 +109,24 @@ def _plan_row(
     if artifact.backend != compiled.NAME:
         return PlannedRow(row=row)
     key = compiled.make_program_key(artifact)
-    return PlannedRow(row=replace(row, key=key), artifact=artifact)
+    return PlannedRow(
+        row=replace(row, key=key),
+        artifact=artifact,
+        counting=None if settings.command else _plan_counting(artifact.program, variant.facts),
+    )
+
+
+def _plan_counting(program: Program, facts: KernelFacts) -> Artifact[Any] | None:
+    """What the canary of a run attaches. Whether there is one depends on the run's duration too,
+    which is given on the host."""
+    if not find_hot_points(program):
+        return None
+    counting = count_only(program)
+    return (
+        None
+        if compiled.find_obstacles(counting, facts)
+        else compiled.build_artifact(counting, facts)
+    )
 
 
 def _with_cgroups(resolved: Resolved) -> Resolved:

@@ -52,7 +52,7 @@ def _compare(wanted: dict[str, str], bundle: Bundle) -> list[str]:
         return ["it has no programs", *release]
     name = f"the nearest one there ({nearest.key[:_SHOWN_DIGITS]})"
     if not nearest.differences:
-        return [f"{name} differs in nothing that has a name", *release]
+        return [f"{name} has this shape: another build of probeplan wrote its text", *release]
     shown = nearest.differences[:_MOST_DIFFERENCES]
     omitted = len(nearest.differences) - len(shown)
     more = [f"- and {omitted} more"] if omitted else []

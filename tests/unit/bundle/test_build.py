@@ -14,6 +14,7 @@ from orchestrator.bundle.file import read_bundle, write_bundle
 from orchestrator.bundle.matrix import RecordedKernel
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import load_plan
+from orchestrator.run.cost.canary import count_only
 from orchestrator.run.prepare import prepare
 from tests.support.compiling import compile_to_nothing
 from tests.support.paths import KERNELS, ROOT
@@ -26,20 +27,32 @@ VFS_READS = str(PLANS["vfs-reads"])
 
 
 def test_each_program_is_compiled_once_and_twice_with_other_placeholders(monkeypatch) -> None:
-    """Two kernels with four variants each, of four texts: all programs serve both."""
+    """Two kernels with four variants each, of four texts: all programs serve both. The plan is of a
+    hot function, so that as many only count."""
     texts = compile_to_nothing(monkeypatch)
     reports: list[tuple[int, int]] = []
     bundle = build_bundle(VFS_READS, TWO, OPTIONS, lambda *progress: reports.append(progress))
     assert len(bundle.matrix) == 8
-    assert len(bundle.programs) == 4
-    assert len(texts) == len(set(texts)) == 2 * 4
-    assert reports == [(done, 4) for done in (1, 2, 3, 4)]
+    assert len(bundle.programs) == 8
+    assert len(texts) == len(set(texts)) == 2 * 8
+    assert reports == [(done, 8) for done in range(1, 9)]
+
+
+def test_hot_plans_have_programs_that_count_first_unless_a_command_runs(monkeypatch) -> None:
+    """A run counts for a second before it attaches to hot places, also where no compiler is."""
+    compile_to_nothing(monkeypatch)
+    bundle = build_bundle(VFS_READS, TWO, OPTIONS)
+    prepared = prepare(load_plan(PLANS["vfs-reads"]), recorded("6.12"), backend="bcc")
+    counting = programs_of.build_artifact(count_only(prepared.program), recorded("6.12"))
+    assert programs_of.make_program_key(counting) in bundle.programs
+    with_command = build_bundle(VFS_READS, TWO, BuildOptions(created=1, with_command=True))
+    assert len(with_command.programs) == len(bundle.programs) + 4
 
 
 def test_a_plan_that_needs_nothing_that_a_kernel_may_lack_has_one_program_less(monkeypatch) -> None:
     """Its probes take no trampolines: only fetching atomics make another text."""
     compile_to_nothing(monkeypatch)
-    plan = f"{HEAD}probes: {{p: {{attach: 'syscall:read', emit: [pid]}}}}\n".encode()
+    plan = f"{HEAD}probes: {{p: {{attach: 'syscall:sync', emit: [pid]}}}}\n".encode()
     assert len(build_bundle(plan, TWO, OPTIONS).programs) == 2
 
 

@@ -14,12 +14,12 @@ from orchestrator.binaries.elf_image import (
     NoSuchBinaryError,
     NotElfError,
     Symbol,
-    read_notes,
 )
 from orchestrator.binaries.instructions import InstructionError, check_instruction_start
 from orchestrator.binaries.ld_cache import LIBRARY_FOLDERS, cached_paths
 from orchestrator.binaries.return_hazards import ReturnHazardError, check_return_probe, is_go
 from orchestrator.binaries.usdt import usdt_probes
+from orchestrator.kernel.abi.elf_notes import find_build_id
 from orchestrator.kernel.abi.file_identity import FileIdentity
 from orchestrator.values import dataclass
 
@@ -44,7 +44,6 @@ __all__ = [
 
 _NO_TYPE = 0  # hand-written assembly often sets none
 _CODE = (_NO_TYPE, STT_FUNC, STT_GNU_IFUNC)
-_NT_GNU_BUILD_ID = 3
 
 
 class NoSuchSymbolError(ElfError):
@@ -169,8 +168,7 @@ def build_id(path: Path) -> str | None:
     """The build id as hexadecimal, or None where the linker wrote none."""
     with Image(path) as image:
         section = image.section(".note.gnu.build-id")
-        found = read_notes(image.content(section)) if section else ()
-        return next((text.hex() for _, kind, text in found if kind == _NT_GNU_BUILD_ID), None)
+        return find_build_id(image.content(section)) if section else None
 
 
 def _by_address(symbols: list[Symbol]) -> tuple[Symbol, ...]:

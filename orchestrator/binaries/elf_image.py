@@ -320,19 +320,6 @@ class Image:
         return layout.unpack(self.bytes_at(offset, layout.size))
 
 
-def read_notes(content: bytes) -> Iterator[tuple[bytes, int, bytes]]:
-    """(owner, type, description) of each note in a section; stops where one is cut short."""
-    at = 0
-    while at + 12 <= len(content):
-        name_size, size, kind = struct.unpack_from("<III", content, at)
-        name = content[at + 12 : at + 12 + name_size].rstrip(b"\0")
-        start = at + 12 + (name_size + 3 & ~3)
-        if start + size > len(content):
-            return
-        yield name, kind, content[start : start + size]
-        at = start + (size + 3 & ~3)
-
-
 def _map_file(path: Path) -> tuple[mmap.mmap, FileIdentity]:
     try:
         with path.open("rb") as file:

@@ -10,7 +10,8 @@ import struct
 from pathlib import Path
 from typing import Literal
 
-from orchestrator.binaries.elf_image import ElfError, Image, NotElfError, read_notes
+from orchestrator.binaries.elf_image import ElfError, Image, NotElfError
+from orchestrator.kernel.abi.elf_notes import read_notes
 from orchestrator.kernel.abi.file_identity import FileIdentity
 from orchestrator.values import dataclass
 

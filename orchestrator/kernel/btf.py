@@ -79,6 +79,10 @@ class Btf:
         """The number of types, void included."""
         return len(self._blob)
 
+    def has_placeholders(self) -> bool:
+        """Whether types were left out after the kernel gave them."""
+        return self._blob.has_placeholders()
+
     # -- functions -----------------------------------------------------------------------------
 
     def function(self, name: str) -> FunctionType | None:

@@ -151,6 +151,11 @@ class Blob:
             if kind_of(self.words[self.starts[type_id] + 1]) in kinds:
                 yield type_id
 
+    def has_placeholders(self) -> bool:
+        """Whether there is a forward declaration without a name, of which a kernel's BTF has none
+        (btf_fwd_check_meta, kernel/bpf/btf.c): a type was left out there."""
+        return any(kind_of(self.words[self.starts[one] + 1]) == FWD for one in self._ids_at(0))
+
     def _ids_at(self, name_offset: int) -> Iterator[int]:
         if not self._names:
             words = self.words

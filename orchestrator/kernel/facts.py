@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar, cast
 
+from orchestrator.kernel.abi.elf_notes import RUNNING_NOTES, find_build_id
 from orchestrator.kernel.btf import Btf
 from orchestrator.kernel.btf_blob import Blob
 from orchestrator.kernel.btf_types import BtfError
@@ -43,6 +44,7 @@ class KernelFacts:
         self.features = kept.features
         self.recorded = recorded
         self.source = source
+        self._trimmed = kept.trimmed
         self.symbols = Symbols(kept.tree)
         self._tracepoints: dict[tuple[str, str], Tracepoint | None] = {}
         self._module_types: dict[str, Btf | None] = {}
@@ -64,6 +66,25 @@ class KernelFacts:
         changed = copy(self)
         changed.features = ChainMap(dict(others), cast("dict[str, Feature]", self.features))
         return changed
+
+    @cached_property
+    def build_id(self) -> str | None:
+        """The build id of the kernel's image, in hexadecimal; None where it is not known."""
+        try:
+            return find_build_id(self.tree.read(RUNNING_NOTES))
+        except OSError:
+            return None
+
+    @cached_property
+    def trimmed(self) -> bool | None:
+        """Whether types of the kernel were left out when it was recorded, so that fewer functions
+        have a trampoline here than there; None where that is not known.
+
+        Recordings of older releases do not say so: there, placeholders prove it.
+        """
+        if self._trimmed is not None or self.btf is None:
+            return self._trimmed
+        return True if self.btf.has_placeholders() else None
 
     @cached_property
     def online_cpus(self) -> tuple[int, ...]:
@@ -170,6 +191,7 @@ def live_facts(root: Path = Path("/")) -> KernelFacts:
         arch=os.uname().machine,
         page_size=os.sysconf("SC_PAGE_SIZE"),
         features=LiveFeatures(tree),
+        trimmed=False,
     )
     source = "this host" if root == Path("/") else str(root)
     return KernelFacts(kept, recorded=False, source=source)
@@ -196,6 +218,7 @@ def facts_bytes(facts: KernelFacts, preset: int = 9 | lzma.PRESET_EXTREME) -> by
             arch=facts.arch,
             page_size=facts.page_size,
             features=dict(facts.features),
+            trimmed=facts.trimmed,
         ),
         facts.tracepoint_names(),
         facts.tracing,

@@ -11,6 +11,7 @@ import lzma
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from orchestrator.kernel.abi.elf_notes import RUNNING_NOTES, keep_build_id
 from orchestrator.kernel.feature import Feature
 from orchestrator.kernel.kallsyms import add_aliases, function_lines
 from orchestrator.kernel.tree import TRACING_PATHS, RecordedTree, Tree
@@ -27,13 +28,15 @@ class RecordingError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """The contents of a recording: facts about the host, and its files."""
+    """The contents of a recording: facts about the host, and its files. `trimmed`: whether types
+    were left out of its BTF after the kernel gave it; None: that was not recorded."""
 
     tree: Tree
     release: str
     arch: str
     page_size: int
     features: Mapping[str, Feature]
+    trimmed: bool | None = None
 
 
 def write_recording(
@@ -49,6 +52,7 @@ def write_recording(
         "release": kept.release,
         "arch": kept.arch,
         "page_size": kept.page_size,
+        "trimmed": kept.trimmed,
         "features": {name: [f.state, f.detail] for name, f in sorted(kept.features.items())},
         "files": [[p, -c if isinstance(c, int) else len(c)] for p, c in files.items()],
     }
@@ -74,6 +78,7 @@ def read_recording(data: bytes, source: str) -> Recording:
             arch=str(head["arch"]),
             page_size=int(head["page_size"]),
             features={n: Feature(state=s, detail=d) for n, (s, d) in head["features"].items()},
+            trimmed=None if head.get("trimmed") is None else bool(head["trimmed"]),
         )
     except _MISFITS as error:
         if isinstance(error, RecordingError):
@@ -206,4 +211,5 @@ _PLAIN: dict[str, Callable[[bytes], bytes]] = {
     "sys/kernel/debug/kprobes/blacklist": _keep_names,
     "sys/devices/system/cpu/online": _as_is,
     "sys/devices/system/cpu/possible": _as_is,
+    RUNNING_NOTES: keep_build_id,
 }

@@ -3,7 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from orchestrator.binaries.elf_image import ElfError, Image, read_notes
+from orchestrator.binaries.elf_image import ElfError, Image
+from orchestrator.kernel.abi.elf_notes import find_build_id
 from orchestrator.lab.errors import LabError
 from orchestrator.lab.given_kernel import DISTRIBUTION
 from orchestrator.lab.kernels import KERNELS, fetch
@@ -12,7 +13,7 @@ from orchestrator.values import dataclass
 
 __all__ = ["MachineKernel", "find_machine_kernel"]
 
-_BUILD_ID = (b"GNU", 3)  # NT_GNU_BUILD_ID
+_SHA1_DIGITS = 40  # of a linker's usual build id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +51,13 @@ def _identify(path: Path) -> str:
     try:
         with Image(path) as image:
             section = image.section(".notes")
-            notes = read_notes(image.content(section)) if section else ()
-            found = next((text for owner, kind, text in notes if (owner, kind) == _BUILD_ID), b"")
-        if len(found) == hashlib.sha1(usedforsecurity=False).digest_size:
-            return found.hex()
+            found = find_build_id(image.content(section)) if section else None
+        if found is not None and len(found) == _SHA1_DIGITS:
+            return found
     except ElfError:
         _require_boot_image(path)
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:40]
+        return hashlib.file_digest(file, "sha256").hexdigest()[:_SHA1_DIGITS]
 
 
 def _require_boot_image(path: Path) -> None:

@@ -73,6 +73,7 @@ def keep(facts: KernelFacts, name: str) -> None:
         arch=facts.arch,
         page_size=facts.page_size,
         features={**facts.features, "bcc": live_facts().features["bcc"]},
+        trimmed=True,
     )
     path = FACTS / f"{name}.facts.xz"
     save_facts(KernelFacts(kept, recorded=True, source=name), path)

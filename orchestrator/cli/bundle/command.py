@@ -172,7 +172,7 @@ def _load_kernels(files: Sequence[str]) -> "list[RecordedKernel]":
 
 
 def _warn_if_trimmed(kernel: "RecordedKernel") -> None:
-    if getattr(kernel.facts, "trimmed", False):
+    if kernel.facts.trimmed:
         print_note(
             f"{kernel.name} was recorded with trimmed types: it offers fewer trampolines than its "
             "kernel, whose hosts may then want other programs; record it with `probeplan facts`"

@@ -27,7 +27,7 @@ def describe_host(
     return {
         "host_id": hash_machine_id(_read_line(machine_id)),
         "boot_id": _read_line(boot_id) or UNKNOWN,
-        "kernel_build_id": None,
+        "kernel_build_id": facts.build_id,
         "arch": facts.arch,
         "cpus": len(facts.online_cpus),
     }

@@ -62,6 +62,13 @@ class Blueprint:
                 rows.setdefault(row.kernel, row)
         return tuple(rows.values())
 
+    @property
+    def missing_files(self) -> tuple[str, ...]:
+        """Files that the plan probes and that are not on this machine: they are taken as
+        written."""
+        hooks = [hook for made in self.artifacts.values() for hook in made.program.hooks]
+        return tuple(dict.fromkeys(h.path for h in hooks if h.path and h.identity is None))
+
 
 def is_recorded(row: MatrixRow) -> bool:
     """Whether the row is of the kernel as it was recorded."""

@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import os
-import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
@@ -19,6 +17,7 @@ from orchestrator.cli.options import (
     overrides,
 )
 from orchestrator.output.workflow_commands import format_annotation
+from orchestrator.plan.document.folders import find_documents, is_folder
 from orchestrator.plan.document.parse import Document, parse_document
 from orchestrator.plan.findings import Finding, PlanError, Position, has_errors
 from orchestrator.plan.load import check_document
@@ -45,10 +44,6 @@ examples:
 
 Nothing is attached and no root is needed. Exit code: 0 no errors, 2 errors.
 """
-#: What distinguishes a plan or a check from other YAML in a directory; a file that is named is
-#: always checked.
-_PLAN = re.compile(rb"probeplan/v|ProbePlan|ProbeCheck")
-_POLICY = re.compile(rb"^kind:\s*[\"']?Policy\b", re.MULTILINE)  # for `policy check`
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -241,14 +236,13 @@ def _check_kernels(
 
 def _find_plans(path: str, findings: list[Finding]) -> Iterator[str]:
     """Plan files at `path`; a directory without any is reported."""
-    if path == "-" or not _is_folder(path):
+    if path == "-" or not is_folder(path):
         yield from _find_named_plan(path, findings)
         return
     found = False
-    for file in _yaml_files(path, findings):
-        if _looks_like_plan(file):
-            found = True
-            yield file
+    for file in find_documents(path, findings):
+        found = True
+        yield file
     if not found:
         hint = "plans end in .yaml or .yml and contain `kind: ProbePlan`, checks `kind: ProbeCheck`"
         place = Position(file=path)
@@ -262,38 +256,6 @@ def _find_named_plan(path: str, findings: list[Finding]) -> Iterator[str]:
         yield find_plan(path)
     except PlanError as error:
         findings += error.findings
-
-
-def _is_folder(path: str) -> bool:
-    try:
-        return Path(path).is_dir()
-    except OSError:  # e.g. a name too long: reading it reports that
-        return False
-
-
-def _yaml_files(path: str, findings: list[Finding]) -> Iterator[str]:
-    def unreadable(error: OSError) -> None:
-        place = Position(file=str(error.filename))
-        message = f"cannot read the directory: {error.strerror}"
-        findings.append(Finding(code="PP001", message=message, position=place))
-
-    for folder, folders, files in os.walk(path, onerror=unreadable):
-        folders.sort()
-        for name in sorted(files):
-            file = Path(folder) / name
-            special = file.exists() and not file.is_file()  # reading a pipe would block
-            if name.endswith((".yaml", ".yml")) and not special:
-                yield str(file)
-
-
-def _looks_like_plan(file: str) -> bool:
-    """True for plans, and for files that cannot be read, which are then reported."""
-    try:
-        with Path(file).open("rb") as content:
-            head = content.read(1 << 16)
-            return _PLAN.search(head) is not None and _POLICY.search(head) is None
-    except OSError:
-        return True
 
 
 # ---------------------------------------------------------------- output

@@ -4,15 +4,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.cli.bundle.files import list_plans, place_bundles
 from orchestrator.cli.bundle.matrix_text import FORMATS, describe_bundle
 from orchestrator.cli.bundle.moments import read_created, read_expires
 from orchestrator.cli.messages import print_error, print_message, print_note
 from orchestrator.cli.options import add_override_options, facts_of
-from orchestrator.plan.findings import PlanError, of_command_line
-from orchestrator.run.shipped import find_plan
+from orchestrator.plan.findings import Finding, PlanError, of_command_line
 
 if TYPE_CHECKING:
     from orchestrator.bundle.build import Blueprint, BuildOptions
@@ -25,7 +24,7 @@ examples:
   probeplan bundle slow-io --kernel fleet/*.facts.xz -o slow-io.ppb
   probeplan bundle slow-io opens --kernel fleet/*.facts.xz -o bundles/
   probeplan bundle slow-io --kernel fleet/*.facts.xz --check         what would be in it?
-  probeplan bundle slow-io --kernel fleet/*.facts.xz --check --format markdown
+  probeplan bundle plans/ --kernel fleet/*.facts.xz --check --format markdown
   probeplan bundle plan.yaml --kernel a.facts.xz --set fs=ext4 --set fs=xfs -o plan.ppb
   probeplan bundle plan.yaml --kernel a.facts.xz --with-command --expires 2027-06-30 -o plan.ppb
 
@@ -105,15 +104,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Build the bundles, or show what they would have; returns the exit code. Raises PlanError,
     HostError, and OSError for a file that cannot be written."""
-    places = {} if args.check else _place_files(args.plans, args.output)
-    options = _read_options(args)
-    kernels = _load_kernels(args.kernel)
-    from orchestrator.bundle.build import draw_blueprint  # takes most of a refused command's time
-
-    blueprints = [draw_blueprint(find_plan(plan), kernels, options) for plan in args.plans]
+    plans = list_plans(args.plans)
+    places = [] if args.check else place_bundles(plans, args.output)
+    blueprints = _draw_blueprints(plans, _load_kernels(args.kernel), _read_options(args))
     if args.check:
         print(FORMATS[args.format]([one.bundle for one in blueprints]))
         _note_missing_compiler()
+    _note_missing_files(blueprints)
     unserved = _report_unserved(blueprints)
     if unserved and not args.allow_missing:
         if not args.check:
@@ -123,8 +120,26 @@ def main(args: argparse.Namespace) -> int:
             )
         return 1
     if not args.check:
-        _build_files(blueprints, [places[plan] for plan in args.plans])
+        _build_files(blueprints, places)
     return 0
+
+
+def _draw_blueprints(
+    plans: Sequence[str], kernels: "Sequence[RecordedKernel]", options: "BuildOptions"
+) -> "list[Blueprint]":
+    """What each plan comes to. Raises PlanError with the findings of all plans."""
+    from orchestrator.bundle.build import draw_blueprint  # takes most of a refused command's time
+
+    blueprints: list[Blueprint] = []
+    findings: list[Finding] = []
+    for plan in plans:
+        try:
+            blueprints.append(draw_blueprint(plan, kernels, options))
+        except PlanError as error:
+            findings += error.findings
+    if findings:
+        raise PlanError(dict.fromkeys(findings))
+    return blueprints
 
 
 def _read_options(args: argparse.Namespace) -> "BuildOptions":
@@ -179,31 +194,7 @@ def _warn_if_trimmed(kernel: "RecordedKernel") -> None:
         )
 
 
-# ---------------------------------------------------------------- files
-
-
-def _place_files(plans: Sequence[str], output: str) -> dict[str, str]:
-    """The file of each plan's bundle, which can be written. Raises PlanError where two have one
-    name, and OSError."""
-    from orchestrator.output.replace_file import check_replaceable
-
-    into_folder = len(plans) > 1 or output.endswith("/") or Path(output).is_dir()
-    places: dict[str, str] = {}
-    for plan in plans:
-        place = str(Path(output) / f"{_name_plan(plan)}.ppb") if into_folder else output
-        if place in places.values():
-            message = f"two plans would be written to {place}"
-            raise PlanError([of_command_line(message, "build them into two directories")])
-        places[plan] = place
-    if into_folder:
-        Path(output).mkdir(parents=True, exist_ok=True)
-    for place in places.values():
-        check_replaceable(place)
-    return places
-
-
-def _name_plan(plan: str) -> str:
-    return "plan" if plan == "-" else Path(plan).stem
+# ---------------------------------------------------------------- building
 
 
 def _build_files(blueprints: "Sequence[Blueprint]", places: Sequence[str]) -> None:
@@ -241,6 +232,14 @@ def _report_unserved(blueprints: "Sequence[Blueprint]") -> bool:
             plan = blueprint.bundle.plan_name
             print_error(f"{plan}: nothing serves {row.kernel} ({row.release}):\n{reasons}")
     return any(blueprint.unserved for blueprint in blueprints)
+
+
+def _note_missing_files(blueprints: "Sequence[Blueprint]") -> None:
+    for path in dict.fromkeys(path for one in blueprints for path in one.missing_files):
+        print_note(
+            f"{path} is not on this machine: what is probed in it is taken as written, and a host "
+            "whose file has other USDT operands will want another program"
+        )
 
 
 def _note_missing_compiler() -> None:

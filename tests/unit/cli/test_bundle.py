@@ -17,6 +17,7 @@ from orchestrator.cli.bundle.moments import read_created, read_expires
 from orchestrator.plan.findings import PlanError
 from tests.support.compiling import compile_to_nothing
 from tests.support.paths import KERNELS, ROOT
+from tests.support.recorded import HEAD
 from tests.support.settling import until
 
 STOCK = str(KERNELS / "6.1.facts.xz")
@@ -93,6 +94,15 @@ def test_a_kernel_that_nothing_serves_fails_with_the_reason(capsys) -> None:
     assert main([*words, "--allow-missing"]) == 0
 
 
+def test_a_probed_file_that_is_not_here_is_named(tmp_path: Path, capsys) -> None:
+    plan = tmp_path / "p.yaml"
+    plan.write_text(
+        f"{HEAD}probes: {{p: {{attach: 'uprobe:/no/such:main', emit: [pid]}}}}\n", encoding="utf-8"
+    )
+    assert main(["bundle", str(plan), "--kernel", STOCK, "--check"]) == 0
+    assert capsys.readouterr().err.count("note: /no/such is not on this machine") == 1
+
+
 # ---------------------------------------------------------------- files
 
 
@@ -127,6 +137,28 @@ def test_a_plan_comes_from_standard_input(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert b"plan opens target pid=2" in done.stdout
+
+
+def test_the_plans_of_a_directory_are_found_and_its_checks_are_not(tmp_path: Path, capsys) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "opens.yaml").write_bytes((ROOT / "plans/fs/opens.yaml").read_bytes())
+    (tmp_path / "check.yaml").write_text("apiVersion: probeplan/v1\nkind: ProbeCheck\n")
+    (tmp_path / "other.yaml").write_text("a: 1\n")
+    words = ["--kernel", STOCK, "--check", "--format", "json"]
+    assert main(["bundle", str(tmp_path), *words]) == 0
+    assert [plan["file"] for plan in json.loads(capsys.readouterr().out)] == ["opens.yaml"]
+    (tmp_path / "a" / "opens.yaml").unlink()
+    assert main(["bundle", str(tmp_path), *words]) == 2
+    assert f"no plans in the directory '{tmp_path}'" in capsys.readouterr().err
+
+
+def test_the_findings_of_all_plans_are_reported_at_once(tmp_path: Path, capsys) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text("apiVersion: probeplan/v1\nkind: ProbePlan\n")
+    assert main(["bundle", str(tmp_path), "--kernel", STOCK, "--check"]) == 2
+    error = capsys.readouterr().err
+    assert "a.yaml" in error
+    assert "b.yaml" in error
 
 
 def test_two_plans_of_one_name_are_refused_before_anything_is_compiled(tmp_path, capsys) -> None:

@@ -167,8 +167,8 @@ def _decode_row(
         build_id=fields["build_id"].take_optional(JsonValue.take_text),
         trimmed=fields["trimmed"].take_optional(JsonValue.take_flag),
         settings=settings[number],
-        fetching=_take_variant(fields["fetching"]),
-        trampolines=_take_variant(fields["trampolines"]),
+        fetching=_take_fetching(fields["fetching"]),
+        trampolines=_take_trampolines(fields["trampolines"]),
         backend=fields["backend"].take_optional(JsonValue.take_text),
         key=key,
         mechanisms=fields["mechanisms"].take_texts(),
@@ -179,7 +179,12 @@ def _decode_row(
     )
 
 
-def _take_variant(field: JsonValue) -> Fetching | Trampolines:
+def _take_fetching(field: JsonValue) -> Fetching:
+    word = field.take_word("as recorded", "none", "added")
+    return "added" if word == "added" else "none" if word == "none" else "as recorded"
+
+
+def _take_trampolines(field: JsonValue) -> Trampolines:
     return "none" if field.take_word("as recorded", "none") == "none" else "as recorded"
 
 

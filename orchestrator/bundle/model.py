@@ -12,8 +12,9 @@ __all__ = ["Bundle", "BundledProgram", "Fetching", "MatrixRow", "Settings", "Tra
 BUNDLE_FORMAT = "probeplan-bundle/1"
 
 #: Whether the programs of a variant use what a kernel may lack: `as recorded`, what the recorded
-#: kernel has; `none`, made as for a host that has none.
-Fetching = Literal["as recorded", "none"]
+#: kernel has; `none`, made as for a host that has none; `added`, as for a host that has what the
+#: recorded kernel lacks.
+Fetching = Literal["as recorded", "none", "added"]
 Trampolines = Literal["as recorded", "none"]
 
 

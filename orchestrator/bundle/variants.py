@@ -1,14 +1,15 @@
-"""The variants of a kernel: what a plan comes to there, and on a host that may do less.
+"""The variants of a kernel: what a plan comes to there, and on a host that may do less or more.
 
-A bundle serves hosts whose kernels lack fetching atomics (5.10), and hosts where root may not
-attach trampolines, whether or not such a kernel was recorded. Pure.
+A bundle serves hosts whose kernels lack fetching atomics (5.10) or are the first that have them
+(5.12), and hosts where root may not attach trampolines, whether or not such a kernel was recorded.
+Pure.
 """
 
-from collections.abc import Mapping
+import itertools
 
 from orchestrator.bundle.model import Fetching, Trampolines
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.kernel.feature import Feature, no
+from orchestrator.kernel.feature import Feature, no, yes
 from orchestrator.values import dataclass
 
 __all__ = ["Variant", "list_variants", "without_trampolines"]
@@ -20,7 +21,7 @@ _ASSUMED = "the host may lack them"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """One kernel as recorded, or without what it has: `facts` say so."""
+    """One kernel as recorded, or without what it has, or with what it lacks: `facts` say so."""
 
     fetching: Fetching
     trampolines: Trampolines
@@ -33,20 +34,22 @@ class Variant:
 
 
 def list_variants(facts: KernelFacts) -> tuple[Variant, ...]:
-    """The kernel as recorded first, then without trampolines, without fetching atomics, without
-    both. What the kernel lacks anyway is not taken away."""
+    """The kernel as recorded first, then without trampolines, with the other answer to whether it
+    has fetching atomics, and with both changed. Trampolines that it lacks are not added: which
+    functions they could be attached to is not known."""
     _ = facts.btf  # read once, for all variants
-    can_fetch, has_trampolines = (bool(facts.feature(f)) for f in (_FETCHING, _TRAMPOLINES))
-    axes = [
-        (fetching, trampolines)
-        for fetching in _list_choices(there=can_fetch)
-        for trampolines in _list_choices(there=has_trampolines)
-    ]
+    fetchings: tuple[Fetching, ...] = (
+        ("as recorded", "none") if facts.feature(_FETCHING) else ("as recorded", "added")
+    )
+    trampolines: tuple[Trampolines, ...] = (
+        ("as recorded", "none") if facts.feature(_TRAMPOLINES) else ("as recorded",)
+    )
+    axes = itertools.product(fetchings, trampolines)
     return tuple(
         Variant(
             fetching=fetching,
             trampolines=trampolines,
-            facts=_take_away(facts, fetching, trampolines),
+            facts=_change(facts, fetching, trampolines),
         )
         for fetching, trampolines in axes
     )
@@ -57,14 +60,10 @@ def without_trampolines(facts: KernelFacts, why: str = _ASSUMED) -> KernelFacts:
     return facts.with_features({_TRAMPOLINES: no(why)})
 
 
-def _list_choices(*, there: bool) -> tuple[Fetching, ...]:
-    return ("as recorded", "none") if there else ("as recorded",)
-
-
-def _take_away(facts: KernelFacts, fetching: Fetching, trampolines: Trampolines) -> KernelFacts:
-    missing: Mapping[str, Feature] = {
-        name: no(_ASSUMED)
-        for name, choice in ((_FETCHING, fetching), (_TRAMPOLINES, trampolines))
-        if choice == "none"
-    }
-    return facts.with_features(missing) if missing else facts
+def _change(facts: KernelFacts, fetching: Fetching, trampolines: Trampolines) -> KernelFacts:
+    changed: dict[str, Feature] = {}
+    if fetching != "as recorded":
+        changed[_FETCHING] = no(_ASSUMED) if fetching == "none" else yes("the host may have them")
+    if trampolines == "none":
+        changed[_TRAMPOLINES] = no(_ASSUMED)
+    return facts.with_features(changed) if changed else facts

@@ -17,6 +17,8 @@ _VARIANTS = {
     ("as recorded", "none"): "without trampolines",
     ("none", "as recorded"): "without fetching atomics",
     ("none", "none"): "without both",
+    ("added", "as recorded"): "with fetching atomics",
+    ("added", "none"): "with fetching atomics, without trampolines",
 }
 
 

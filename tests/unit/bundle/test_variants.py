@@ -1,4 +1,4 @@
-"""Variants of a kernel: what it has is taken away, and nothing else is another kernel's."""
+"""Variants of a kernel: what may be changed is, and nothing else is another kernel's."""
 
 import pytest
 
@@ -12,11 +12,13 @@ BOTH = ("as recorded", "none")
     ("kernel", "variants"),
     [
         ("6.1", [(fetching, trampolines) for fetching in BOTH for trampolines in BOTH]),
-        ("5.10", [("as recorded", trampolines) for trampolines in BOTH]),
+        ("5.10", [(fetching, t) for fetching in ("as recorded", "added") for t in BOTH]),
         ("6.18-no-kprobes", [(fetching, "as recorded") for fetching in BOTH]),
     ],
 )
-def test_only_what_a_kernel_has_is_taken_away(kernel: str, variants: list) -> None:
+def test_fetching_atomics_are_taken_away_or_added_and_trampolines_taken_away(
+    kernel: str, variants: list
+) -> None:
     """5.10 has no fetching atomics, and this 6.18 no trampolines."""
     assert [(v.fetching, v.trampolines) for v in list_variants(recorded(kernel))] == variants
     assert [v.as_recorded for v in list_variants(recorded(kernel))] == [
@@ -25,12 +27,13 @@ def test_only_what_a_kernel_has_is_taken_away(kernel: str, variants: list) -> No
     ]
 
 
-def test_a_variant_differs_in_what_was_taken_away() -> None:
-    for variant in list_variants(recorded("6.1")):
-        assert bool(variant.facts.feature("fetch_atomics")) == (variant.fetching != "none")
+@pytest.mark.parametrize(("kernel", "fetches"), [("6.1", "as recorded"), ("5.10", "added")])
+def test_a_variant_differs_in_what_was_changed(kernel: str, fetches: str) -> None:
+    for variant in list_variants(recorded(kernel)):
+        assert bool(variant.facts.feature("fetch_atomics")) == (variant.fetching == fetches)
         assert bool(variant.facts.feature("fentry")) == (variant.trampolines != "none")
         others = set(variant.facts.features) - {"fetch_atomics", "fentry"}
-        assert all(variant.facts.feature(o) == recorded("6.1").feature(o) for o in others)
+        assert all(variant.facts.feature(o) == recorded(kernel).feature(o) for o in others)
 
 
 def test_a_recording_is_read_once_for_all_variants() -> None:

@@ -17,7 +17,7 @@ from orchestrator.backends.bcc.compiler.clang import compile_c, compile_open
 from orchestrator.backends.bcc.compiler.places import fill_program
 from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
 from orchestrator.backends.bcc.emit.source import render_source
-from orchestrator.backends.compiled import compile_artifact, make_program_key
+from orchestrator.backends.compiled import compile_artifact
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts, load_facts
@@ -86,37 +86,6 @@ def test_it_compiles_into_instructions(name: str, kernel: str) -> None:
     compiled = compile_artifact(artifact)
     assert set(compiled) == set(functions)
     assert all(code and len(code) % 8 == 0 for code in compiled.values())
-
-
-#: What no other recorded kernel has the program of: an alternative, a field or a glob that differs
-#: in more than a number.
-OWN_SHAPE = {
-    "6.1": {"function-calls", "futex-waits", "permission-changes"},
-    "6.12": set[str](),
-    "7.x": set[str](),
-}
-
-
-@cache
-def keys_of(kernel: str) -> dict[str, str]:
-    """The name of each plan's compiled program in the cache."""
-    facts, keys = facts_of(kernel), {}
-    for name in ALL:
-        if not lacking(name, facts):
-            artifact = choose_backend(program_of(name, kernel), facts, "bcc").artifact
-            keys[name] = make_program_key(artifact)
-    return keys
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kernel", sorted(OWN_SHAPE))
-def test_a_kernel_runs_what_was_compiled_for_others(kernel: str) -> None:
-    """A kernel's numbers are filled into a program when it is loaded: after an update nearly every
-    plan starts without a compiler."""
-    arch = facts_of(kernel).arch
-    alike = [other for other in KERNELS if other != kernel and facts_of(other).arch == arch]
-    others = {key for other in alike for key in keys_of(other).values()}
-    assert {name for name, key in keys_of(kernel).items() if key not in others} == OWN_SHAPE[kernel]
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ class InspectedBundle:
 def inspect_bundle(content: bytes, file: str, policies: Sequence[Policy]) -> InspectedBundle:
     """The bundle in `content`, the bytes of `file`, and every finding: what `policies` say of its
     signature, its form, and a warning where it cannot be used at this time."""
-    findings = find_signature_problems(content, file, policies, is_never_shipped)
+    findings = find_signature_problems(content, file, policies, is_never_shipped, "bundle")
     try:
         bundle = read_bundle(content, file, release=installed_version())
     except PlanError as error:

@@ -64,7 +64,7 @@ def open_bundle(
     Raises HostError where a policy does not accept its signature, where it has expired or is newer
     than the clock, or is for another architecture; PlanError for what is no bundle.
     """
-    acceptances = check_signatures(content, file, policies, is_never_shipped)
+    acceptances = check_signatures(content, file, policies, is_never_shipped, "bundle")
     bundle = read_bundle(content, file, release=installed_version())
     check_bundle_times(bundle, time.time() if now is None else now, file)
     check_bundle_arch(bundle, arch, file)

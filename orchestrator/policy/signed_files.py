@@ -6,7 +6,7 @@ meanwhile changes nothing. Reads the signature and has ssh-keygen check it; all 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from orchestrator.plan.findings import Finding, HostError, Position
 from orchestrator.policy.model import Policy, SignatureRules
@@ -23,6 +23,7 @@ from orchestrator.values import dataclass
 __all__ = ["Acceptance", "SignatureStatus", "check_signatures", "find_signature_problems"]
 
 SignatureStatus = Literal["accepted", "absent", "shipped", "unchecked"]
+SignedFile = Literal["plan", "bundle"]
 #: What has no place where a signature could be: standard input, and bytes of a caller.
 _NO_FILE = ("<stdin>", "<plan>")
 
@@ -39,34 +40,47 @@ class Acceptance:
 
 
 def check_signatures(
-    content: bytes, file: str, policies: Sequence[Policy], is_shipped: Callable[[bytes], bool]
+    content: bytes,
+    file: str,
+    policies: Sequence[Policy],
+    is_shipped: Callable[[bytes], bool],
+    what: SignedFile = "plan",
 ) -> tuple[Acceptance, ...]:
     """By what each policy that has rules for signatures accepts `content`, which was read from
-    `file`. `is_shipped`: whether bytes are those of a plan that comes with probeplan.
+    `file`. `is_shipped`: whether bytes are those of a plan that comes with probeplan; `what`: what
+    the file is, for findings.
 
     Raises HostError where one does not: unsigned though a signature is required (PP131), refused
     (PP132), or not to be checked (PP133).
     """
-    judged = list(_judge_all(content, file, policies, is_shipped))
+    judged = list(_judge_all(content, file, policies, is_shipped, what))
     if findings := [one for one in judged if isinstance(one, Finding)]:
         raise HostError(findings)
     return tuple(one for one in judged if isinstance(one, Acceptance))
 
 
 def find_signature_problems(
-    content: bytes, file: str, policies: Sequence[Policy], is_shipped: Callable[[bytes], bool]
+    content: bytes,
+    file: str,
+    policies: Sequence[Policy],
+    is_shipped: Callable[[bytes], bool],
+    what: SignedFile = "plan",
 ) -> list[Finding]:
     """Why `check_signatures` would refuse; a warning for what cannot be checked on this host, for
     which the policies need not be meant."""
     return [
         replace(one, severity="warning") if one.code == "PP133" else one
-        for one in _judge_all(content, file, policies, is_shipped)
+        for one in _judge_all(content, file, policies, is_shipped, what)
         if isinstance(one, Finding)
     ]
 
 
 def _judge_all(
-    content: bytes, file: str, policies: Sequence[Policy], is_shipped: Callable[[bytes], bool]
+    content: bytes,
+    file: str,
+    policies: Sequence[Policy],
+    is_shipped: Callable[[bytes], bool],
+    what: SignedFile,
 ) -> Iterator[Acceptance | Finding]:
     judging = [(policy, policy.signatures) for policy in policies if policy.signatures is not None]
     if not judging:
@@ -75,19 +89,19 @@ def _judge_all(
     try:
         signature = read_detached(path) if _is_from_file(content, file) else None
     except SignatureRefused as error:
-        yield from (_refused(path, policy, error) for policy, _ in judging)
+        yield from (_refused(path, policy, error, what) for policy, _ in judging)
         return
     for policy, rules in judging:
         if signature is not None:
-            yield _judge_signature(content, path, signature, policy, rules)
+            yield _judge_signature(_Signed(content, path, signature, what), policy, rules)
         elif not rules.required:
             yield Acceptance(policy=policy.file, status="absent")
         elif not is_shipped(content):
-            yield _unsigned(content, file, policy, "sign it")
+            yield _unsigned(content, file, policy, what, "sign it")
         elif rules.shipped == "trusted":
             yield Acceptance(policy=policy.file, status="shipped")
         else:
-            yield _unsigned(content, file, policy, "copy it to FILE, and sign that")
+            yield _unsigned(content, file, policy, what, "copy it to FILE, and sign that")
 
 
 def _is_from_file(content: bytes, file: str) -> bool:
@@ -96,49 +110,59 @@ def _is_from_file(content: bytes, file: str) -> bool:
     return bool(content) and file not in _NO_FILE
 
 
+class _Signed(NamedTuple):
+    """What is judged: bytes, and the signature of them in the file `path`."""
+
+    content: bytes
+    path: str
+    signature: bytes
+    what: SignedFile
+
+
 def _judge_signature(
-    content: bytes, path: str, signature: bytes, policy: Policy, rules: SignatureRules
+    signed: _Signed, policy: Policy, rules: SignatureRules
 ) -> Acceptance | Finding:
     from orchestrator.signatures.verify import verify_signature  # subprocess, for signed files only
 
     if rules.lists is None:
-        return _unchecked(path, policy, rules.unreadable, exception_hint(policy))
+        return _unchecked(signed.path, policy, rules.unreadable, exception_hint(policy))
     try:
-        signer = verify_signature(content, signature, rules.lists)
+        signer = verify_signature(signed.content, signed.signature, rules.lists)
     except SignatureRefused as error:
-        return _refused(path, policy, error)
+        return _refused(signed.path, policy, error, signed.what)
     except SignatureUnchecked as error:
         if error.missing and not rules.required:
             return Acceptance(policy=policy.file, status="unchecked")
         hint = "install openssh-client" if error.missing else exception_hint(policy)
-        return _unchecked(path, policy, str(error), hint)
+        return _unchecked(signed.path, policy, str(error), hint)
     return Acceptance(policy=policy.file, status="accepted", signer=signer)
 
 
 # ---------------------------------------------------------------- findings
 
 
-def _unsigned(content: bytes, file: str, policy: Policy, cure: str) -> Finding:
+def _unsigned(content: bytes, file: str, policy: Policy, what: SignedFile, cure: str) -> Finding:
     if not _is_from_file(content, file):
-        what = "it does not come from a file, so that it has no signature"
+        why = "it does not come from a file, so that it has no signature"
         hint = "name the file, with its signature next to it"
     else:
-        what = f"there is no {signature_path(file)}"
+        why = f"there is no {signature_path(file)}"
         hint = f"{cure}: ssh-keygen -Y sign -n {NAMESPACE} -f KEY FILE"
     return Finding(
         code="PP131",
-        message=f"this plan is not signed: {what}: {describe_rule(policy, 'signatures')}",
+        message=f"this {what} is not signed: {why}: {describe_rule(policy, 'signatures')}",
         position=Position(file=file),
         hint=f"{hint}; or {exception_hint(policy)}",
     )
 
 
-def _refused(path: str, policy: Policy, error: SignatureRefused) -> Finding:
+def _refused(path: str, policy: Policy, error: SignatureRefused, what: SignedFile) -> Finding:
+    cure = f"have the {what}, as it is now, signed by an allowed signer"
     return Finding(
         code="PP132",
         message=f"the signature is refused: {error}: {describe_rule(policy, 'signatures')}",
         position=Position(file=path),
-        hint=f"have the plan, as it is now, signed by an allowed signer: {exception_hint(policy)}",
+        hint=f"{cure}: {exception_hint(policy)}",
     )
 
 

@@ -215,11 +215,11 @@ unsafe_return: deny
     ),
     FindingCode(
         code="PP131",
-        title="a plan that is not signed",
+        title="a plan or bundle that is not signed",
         meaning=(
             "The policy requires a signature (`signatures.required`), and there is no FILE.sig next"
-            " to the plan. A plan from standard input has none. Plans that come with probeplan need"
-            " one, too, unless `signatures.shipped` is `trusted`."
+            " to the plan or bundle. One from standard input has none. Plans that come with"
+            " probeplan need one, too, unless `signatures.shipped` is `trusted`."
         ),
         cure="Sign it: `ssh-keygen -Y sign -n probeplan -f KEY FILE` makes FILE.sig.",
         example="""\
@@ -239,12 +239,12 @@ signatures: {required: true, signers: /etc/probeplan/allowed_signers}
         code="PP132",
         title="a signature that is refused",
         meaning=(
-            "FILE.sig is not the signature of an allowed signer over the plan as it was read: the"
-            " plan was changed, the signature is for another namespace than `probeplan`, the key is"
-            " unknown, expired or revoked. A policy with `signatures` refuses that also where it"
-            " requires none."
+            "FILE.sig is not the signature of an allowed signer over the plan or bundle as it was"
+            " read: it was changed, the signature is for another namespace than `probeplan`, the"
+            " key is unknown, expired or revoked. A policy with `signatures` refuses that also"
+            " where it requires none."
         ),
-        cure="Have the plan, as it is now, signed by one of the policy's signers.",
+        cure="Have the file, as it is now, signed by one of the policy's signers.",
         arises="`run`, `explain`, `doctor`, `check` and `lint --policy`, where FILE.sig exists.",
     ),
     FindingCode(

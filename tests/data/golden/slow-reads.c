@@ -18,7 +18,7 @@ struct ledger {
 #define PP_OPEN 5
 #define PP_CALLERS 8
 #define PP_LEDGER 3
-#define PP_MOST_OVER 160
+#define PP_MOST_OVER 32
 #define PP_LINK_ON_STACK 1
 #include <probeplan/calls.h>
 #define LINE_PAD 7

@@ -25,7 +25,8 @@ __all__ += [
 #: Programs at sched_process_exit and sched_process_free, and at sched_process_exec.
 ENDED, REPLACED = ("end_calls", "free_calls"), "replace_calls"
 
-_MOST_FRAMES = 160  # the kernel follows 64 user functions a task
+_MOST_FRAMES = 160
+_MOST_FOLLOWED = 64  # include/linux/uprobes.h, MAX_URETPROBE_DEPTH
 
 _ENDERS = """
 /* Calls that are open when a thread ends, or another program takes its place. */
@@ -65,15 +66,22 @@ def include_calls(arch: str, hooks: Iterable[Hook], spots: Mapping[int, int]) ->
 
 
 def _most_frames(hooks: Iterable[Hook], spots: Mapping[int, int]) -> int:
-    """How many frames of a task a program looks at. The verifier walks through as many rounds of
-    its loops: 160 rounds took 16 to 190 ms of CPU time a program. A task makes one system call at a
-    time, and each begins by dropping what is left of the one before, so that there are no more
-    frames than hooks at one attach point; twice as many are looked at."""
+    """How many frames of a task are dropped in one step; the next step goes on with the rest. The
+    verifier walks through as many rounds of each loop: 160 take 13 to 30 ms of CPU time a program.
+
+    A task makes one system call at a time, and each begins by dropping what the one before left, so
+    that there are no more frames than hooks at one attach point. Of user functions the kernel
+    follows 64 at a time, all of which one longjmp may leave. Kernel functions are left without a
+    return only where the kernel missed it.
+    """
     paired = [hook for hook in hooks if hook.id in spots]
-    if any(_site_of(hook) != "PP_SYSTEM_CALL" for hook in paired):
-        return _MOST_FRAMES
-    most = max(Counter(spots[hook.id] for hook in paired).values(), default=1)
-    return min(2 * most + 2, _MOST_FRAMES)
+    at_one_spot = max(Counter(spots[hook.id] for hook in paired).values(), default=1)
+    by_site = {
+        "PP_SYSTEM_CALL": 2 * at_one_spot + 2,
+        "PP_USER_CODE": _MOST_FOLLOWED * at_one_spot + 8,
+        "PP_FUNCTION": 2 * len(paired) + 30,
+    }
+    return min(sum(by_site[site] for site in set(map(_site_of, paired))), _MOST_FRAMES)
 
 
 def render_enders() -> str:

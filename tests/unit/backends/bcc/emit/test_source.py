@@ -53,7 +53,8 @@ def test_the_c_reads_as_reviewed(name: str, plan: str) -> None:
         ("a: {attach: 'syscall:read', emit: [pid]}", 4),
         ("a: {attach_all: ['syscall:read', 'syscall:write'], emit: [pid]}", 4),
         ("a: {attach: 'syscall:read', emit: [pid]}\n  b: {attach: 'syscall:read', emit: [tid]}", 6),
-        ("a: {attach_all: ['syscall:read', 'function:vfs_read'], emit: [pid]}", 160),
+        ("a: {attach_all: ['syscall:read', 'function:vfs_read'], emit: [pid]}", 38),
+        ("a: {attach: 'ufunction:libc:malloc', emit: [pid]}", 72),
     ],
 )
 def test_as_many_frames_are_looked_at_as_a_task_may_have(probes: str, most: int) -> None:

@@ -253,9 +253,9 @@ PP_INLINE int pp_ends_at_exec(struct pp_opened *frame)
  * system call that did it included, goes on. */
 PP_INLINE void pp_exec_task(u64 task)
 {
-	struct pp_call at = {.task = task}, inner = {.task = task};
+	struct pp_call at = {.task = task}, inner = {.task = task, .hook = PP_NO_HOOK};
 	struct pp_caller *caller = pp_map_lookup(PP_MAP(PP_CALLERS), &task);
-	u32 step = 0, more = 1, has_inner = 0;
+	u32 step = 0, more = 1;
 
 	if (!caller)
 		return;
@@ -267,7 +267,7 @@ PP_INLINE void pp_exec_task(u64 task)
 			if (pp_ends_at_exec(frame)) {
 				struct pp_opened *from = 0;
 				PP_END_CALL(&at, frame, execed);
-				if (has_inner)
+				if (inner.hook != PP_NO_HOOK)
 					from = pp_map_lookup(PP_MAP(PP_OPEN), &inner);
 				if (from)
 					from->outer = outer;
@@ -277,7 +277,6 @@ PP_INLINE void pp_exec_task(u64 task)
 				inner.place = at.place;
 				inner.hook = at.hook;
 				inner.depth = at.depth;
-				has_inner = 1;
 			}
 			at.place = outer.place;
 			at.hook = outer.hook;

@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Collection, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from orchestrator.backends.bcc.attach.hooks import attach_side, load_side
 from orchestrator.backends.bcc.attach.links import AttachRefused, attach_raw_tracepoint
@@ -53,6 +54,7 @@ class Attachments:
         self.skipped: list[SkippedHook] = []
         self._programs: list[int] = []
         self._followers: list[Attachment] = []
+        self._removals: list[_Removal] = []
 
     def attach_follower(self, name: str, code: bytes, event: str) -> None:
         """Attach a program that follows threads: their children, their end. Raises HostError."""
@@ -179,12 +181,15 @@ class Attachments:
         ]
 
     def detach_sides(self, sides: Sequence[AttachedSide]) -> None:
-        """Detach some before the others. Raises OSError (EBUSY) as `detach_all` does."""
+        """Detach some before the others, in another thread: closing a perf event takes tens of ms,
+        and the caller has records to read. `detach_all` waits for it, and raises what went wrong.
+        """
         self.sides = [attached for attached in self.sides if attached not in sides]
         programs = {attached.program for attached in sides}
         programs |= {attached.witness for attached in sides if attached.witness is not None}
         self._programs = [program for program in self._programs if program not in programs]
-        self._undo(programs, distinct_attachments(sides))
+        attachments = distinct_attachments(sides)
+        self._removals.append(_Removal(lambda: self._undo_together(programs, attachments)))
 
     def detach_all(self) -> None:
         """Detach and unload everything, in reverse. Idempotent. Raises OSError (EBUSY) when an
@@ -192,7 +197,14 @@ class Attachments:
         attachments = [*self._followers, *distinct_attachments(self.sides)]
         programs = self._programs
         self.sides, self._followers, self._programs = [], [], []
+        removals, self._removals = self._removals, []
         with contextlib.ExitStack() as undoing:  # goes on after an error, and raises it at its end
+            undoing.callback(self._undo_together, programs, attachments)
+            for removal in removals:
+                undoing.callback(removal.finish)
+
+    def _undo_together(self, programs: Collection[int], attachments: Sequence[Attachment]) -> None:
+        with contextlib.ExitStack() as undoing:
             undoing.callback(self._undo, programs, attachments)
             undoing.callback(close_together, attachments)
 
@@ -207,6 +219,32 @@ class Attachments:
         attachment.detach()
         for name in attachment.events:
             self._options.unjournal("event", name)
+
+
+class _Removal:
+    """Detaching that goes on in another thread, or is done at once where none may be started."""
+
+    def __init__(self, undo: Callable[[], None]) -> None:
+        self._undo = undo
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._attempt)
+        try:
+            self._thread.start()
+        except RuntimeError:  # no more threads may be allowed
+            self._attempt()
+
+    def _attempt(self) -> None:
+        try:
+            self._undo()
+        except Exception as error:  # raised by `finish`, in the thread that reports it
+            self._error = error
+
+    def finish(self) -> None:
+        """Wait for its end. Raises what it raised."""
+        if self._thread.ident is not None:
+            self._thread.join()
+        if self._error is not None:
+            raise self._error
 
 
 def _name_target(hook: Hook) -> str:

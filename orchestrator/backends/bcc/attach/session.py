@@ -133,8 +133,8 @@ class BccSession:
         return read_expenses(self._attachments.sides, self._counters.accounts, self._prices)
 
     def detach_probe(self, probe: int) -> None:
-        """Switch a probe off by the fuse at once, then detach the programs that serve no other
-        probe."""
+        """Switch a probe off by the fuse at once, and detach the programs that serve no other probe
+        while the run goes on."""
         removed = self._control.remove(probe)
         sides = self._attachments.sides_only_for(removed)
         self._counters.accounts.leave(sides)

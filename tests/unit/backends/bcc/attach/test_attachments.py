@@ -1,6 +1,7 @@
 """All programs are attached, or none; optional ones may be left out."""
 
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -129,10 +130,9 @@ probes:
     assert [s.side.hook.probe for s in made.sides_only_for([0, 1])] == [0, 1]
     made.detach_sides(made.sides_only_for([0, 1]))
     assert [s.side.hook.probe for s in made.sides] == [2]
-    assert kernel.happened[-1] == "detach hook_0_hit"
     made.detach_all()
     made.detach_all()
-    assert kernel.happened.count("detach hook_2_hit") == 1
+    assert kernel.happened[-2:] == ["detach hook_0_hit", "detach hook_2_hit"]
 
 
 def test_programs_are_unloaded_when_all_is_detached(kernel: Kernel) -> None:
@@ -148,3 +148,54 @@ probes:
     assert count_descriptors() == before + 2
     made.detach_all()
     assert count_descriptors() == before
+
+
+def test_probes_that_leave_early_hold_nothing_up(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing their events takes long; who detaches everything waits for it."""
+    may_end = threading.Event()
+
+    def detach(attachment: Attachment) -> None:
+        if attachment.place.startswith("hook_0"):
+            assert may_end.wait(60)
+        kernel.happened.append(f"detach {attachment.place}")
+
+    monkeypatch.setattr(Attachment, "detach", detach)
+    made = attach_all(
+        "probes:\n"
+        f"  a: {{attach: 'syscall:read', {COUNT}}}\n"
+        f"  b: {{attach: 'syscall:write', {COUNT}}}"
+    )
+    before = count_descriptors()
+    made.detach_sides(made.sides_only_for({0}))
+    assert {attached.side.hook.probe for attached in made.sides} == {1}
+    assert not any(text.startswith("detach") for text in kernel.happened)
+    may_end.set()
+    made.detach_all()
+    detached = [text for text in kernel.happened if text.startswith("detach")]
+    assert [text.partition(" hook_")[2][0] for text in detached] == ["0", "0", "1", "1"]
+    assert count_descriptors() == before - 4
+
+
+def test_what_went_wrong_in_detaching_early_is_raised_at_the_end(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After everything else is detached."""
+
+    def detach(attachment: Attachment) -> None:
+        kernel.happened.append(f"detach {attachment.place}")
+        if attachment.place == "hook_0_hit":
+            raise OSError(16, "busy")
+
+    monkeypatch.setattr(Attachment, "detach", detach)
+    made = attach_all(
+        "probes:\n"
+        f"  a: {{attach: 'rawtracepoint:sched_switch', {COUNT}}}\n"
+        f"  b: {{attach: 'rawtracepoint:sched_waking', {COUNT}}}"
+    )
+    made.detach_sides(made.sides_only_for({0}))
+    with pytest.raises(OSError, match="busy"):
+        made.detach_all()
+    assert kernel.happened[-1] == "detach hook_1_hit"
+    made.detach_all()

@@ -81,7 +81,8 @@ def _most_frames(hooks: Iterable[Hook], spots: Mapping[int, int]) -> int:
         "PP_USER_CODE": _MOST_FOLLOWED * at_one_spot + 8,
         "PP_FUNCTION": 2 * len(paired) + 30,
     }
-    return min(sum(by_site[site] for site in set(map(_site_of, paired))), _MOST_FRAMES)
+    most = sum(by_site[site] for site in set(map(_site_of, paired)))
+    return min(max(most, 1), _MOST_FRAMES)
 
 
 def render_enders() -> str:

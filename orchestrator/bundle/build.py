@@ -94,8 +94,7 @@ def draw_blueprint(
     source: str | bytes, kernels: Sequence[RecordedKernel], options: BuildOptions
 ) -> Blueprint:
     """What the plan comes to on each kernel, and what is to be compiled for it. Needs no compiler.
-    Raises PlanError for a plan that is none, and for kernels of several architectures."""
-    arch = _find_arch(kernels)
+    Raises PlanError for a plan that is none."""
     content, file = (source, "<plan>") if isinstance(source, bytes) else read_source(source)
     rows: list[MatrixRow] = []
     artifacts: dict[str, Artifact[Any]] = {}
@@ -116,7 +115,7 @@ def draw_blueprint(
         expires=options.expires,
         builder=installed_version() or "0",
         compiler=compiled.read_compiler_version(),
-        arch=arch,
+        arch=kernels[0].facts.arch,
         plan_name=plans[0].metadata.name,
         plan_file=PurePath(file).name,
         plan_text=content,
@@ -127,16 +126,6 @@ def draw_blueprint(
     return Blueprint(bundle=bundle, artifacts=artifacts)
 
 
-def _find_arch(kernels: Sequence[RecordedKernel]) -> str:
-    """The architecture of all kernels. Raises PlanError for several."""
-    by_arch = {kernel.facts.arch: kernel.name for kernel in kernels}
-    if len(by_arch) > 1:
-        named = ", ".join(f"{name} is of {arch}" for arch, name in by_arch.items())
-        message = f"the kernels are of several architectures: {named}"
-        raise PlanError([of_command_line(message, "build a bundle for each")])
-    return next(iter(by_arch))
-
-
 def _list_settings(options: BuildOptions) -> Iterator[Settings]:
     """Each combination of the values, without a command and then with one. Raises PlanError for too
     many."""
@@ -144,7 +133,9 @@ def _list_settings(options: BuildOptions) -> Iterator[Settings]:
     commands = (False, True) if options.with_command else (False,)
     count = len(params) * len(targets) * len(commands)
     if count > _MOST_SETTINGS:
-        message = f"these values give {count:,} combinations, and a bundle has {_MOST_SETTINGS}"
+        message = (
+            f"these values give {count:,} combinations, and a bundle has at most {_MOST_SETTINGS}"
+        )
         raise PlanError([of_command_line(message, "build several bundles")])
     for one_params, one_target, command in itertools.product(params, targets, commands):
         yield Settings(params=one_params, target=one_target, command=command)
@@ -163,8 +154,11 @@ def compile_blueprints(
     blueprints: Sequence[Blueprint], report: CompileProgress = lambda _done, _total: None
 ) -> list[Bundle]:
     """The bundles with all their programs. Raises HostError where one cannot be compiled, or
-    without a compiler; then the others are given up."""
+    without a compiler; then the others are given up. Raises PlanError for kernels of several
+    architectures."""
     _require_compiler()
+    for blueprint in blueprints:
+        _require_one_arch(blueprint.bundle.matrix)
     artifacts = {key: made for one in blueprints for key, made in one.artifacts.items()}
     programs = _compile_programs(artifacts, report)
     return [
@@ -194,6 +188,14 @@ def _require_compiler() -> None:
         message = "there is no compiler here: Python's module bcc is not installed"
         hint = "install python3-bpfcc (Debian, Ubuntu) or python3-bcc (Fedora)"
         raise HostError([Finding(code="PP089", message=message, hint=hint)])
+
+
+def _require_one_arch(matrix: Sequence[MatrixRow]) -> None:
+    by_arch = {row.arch: row.kernel for row in matrix}
+    if len(by_arch) > 1:
+        named = ", ".join(f"{kernel} is of {arch}" for arch, kernel in sorted(by_arch.items()))
+        message = f"the kernels are of several architectures: {named}"
+        raise PlanError([of_command_line(message, "build a bundle for each")])
 
 
 def _compile(artifact: Artifact[Any]) -> BundledProgram:

@@ -182,15 +182,16 @@ def _load_kernels(files: Sequence[str]) -> "list[RecordedKernel]":
             raise PlanError([of_command_line(message, "rename one of the files")])
         named[name] = file
         kernels.append(RecordedKernel(name=name, facts=facts_of(file)))
-        _warn_if_trimmed(kernels[-1])
+    _warn_of_trimmed([kernel.name for kernel in kernels if kernel.facts.trimmed])
     return kernels
 
 
-def _warn_if_trimmed(kernel: "RecordedKernel") -> None:
-    if kernel.facts.trimmed:
+def _warn_of_trimmed(names: Sequence[str]) -> None:
+    if names:
         print_note(
-            f"{kernel.name} was recorded with trimmed types: it offers fewer trampolines than its "
-            "kernel, whose hosts may then want other programs; record it with `probeplan facts`"
+            f"recorded with trimmed types: {', '.join(names)}. They offer fewer trampolines than "
+            "the kernels, whose hosts may then want other programs; record the kernels with "
+            "`probeplan facts`"
         )
 
 

@@ -163,7 +163,6 @@ def _describe_plan(bundle: Bundle) -> dict[str, Any]:
     return {
         "plan": bundle.plan_name,
         "file": bundle.plan_file,
-        "arch": bundle.arch,
         "rows": [_describe_row(row) for row in bundle.matrix],
     }
 

@@ -9,7 +9,12 @@ import pytest
 
 from orchestrator.backends import compiled as programs_of
 from orchestrator.backends.bcc.compiler import clang
-from orchestrator.bundle.build import BuildOptions, build_bundle, draw_blueprint
+from orchestrator.bundle.build import (
+    BuildOptions,
+    build_bundle,
+    compile_blueprints,
+    draw_blueprint,
+)
 from orchestrator.bundle.file import read_bundle, write_bundle
 from orchestrator.bundle.matrix import RecordedKernel
 from orchestrator.plan.findings import HostError, PlanError
@@ -107,17 +112,19 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- refusals
 
 
-def test_kernels_of_two_architectures_are_refused() -> None:
-    other = recorded("6.12").with_features({})
-    other.arch = "aarch64"
-    kernels = [TWO[0], RecordedKernel(name="arm", facts=other)]
-    with pytest.raises(PlanError, match=r"6\.1 is of x86_64, arm is of aarch64"):
-        draw_blueprint(VFS_READS, kernels, OPTIONS)
+def test_kernels_of_two_architectures_are_shown_together_and_not_built(monkeypatch) -> None:
+    texts = compile_to_nothing(monkeypatch)
+    kernels = [TWO[0], RecordedKernel(name="arm", facts=recorded("6.1-arm64"))]
+    blueprint = draw_blueprint(VFS_READS, kernels, OPTIONS)
+    assert {row.arch for row in blueprint.bundle.matrix} == {"x86_64", "aarch64"}
+    with pytest.raises(PlanError, match=r"arm is of aarch64, 6\.1 is of x86_64"):
+        compile_blueprints([blueprint])
+    assert not texts
 
 
 def test_too_many_combinations_are_refused() -> None:
     values = [str(number) for number in range(65)]
-    with pytest.raises(PlanError, match="65 combinations, and a bundle has 64"):
+    with pytest.raises(PlanError, match="65 combinations, and a bundle has at most 64"):
         draw_blueprint(VFS_READS, TWO, BuildOptions(target={"pid": values}))
 
 

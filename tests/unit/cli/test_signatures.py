@@ -7,9 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from orchestrator.cli import main
+from orchestrator.bundle.file import write_bundle
+from orchestrator.bundle.opening import open_bundle
+from orchestrator.cli import _make_parser, main
+from orchestrator.policy.file import read_policy
 from orchestrator.run.shipped import shipped_plans
+from tests.support.bundles import make_bundle
 from tests.support.paths import ROOT
 from tests.support.recorded import HEAD
 from tests.support.signing import KeyPair, allow_line, make_key, sign_file
@@ -167,14 +172,98 @@ def test_the_example_says_how_it_is_called() -> None:
         [SIGNING / "sign-plans", "key"], capture_output=True, text=True, check=False, timeout=60
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("usage: sign-plans CA_KEY IDENTITY PRINCIPAL VALIDITY PLAN...\n")
+    assert done.stderr.startswith("usage: sign-plans CA_KEY IDENTITY PRINCIPAL VALIDITY FILE...\n")
     assert done.stderr.endswith("so do its signatures\n")
 
 
-def test_the_example_job_is_as_github_wants_it() -> None:
-    job = SIGNING / "github-sign.yaml"
+@pytest.mark.parametrize("name", ["github-sign.yaml", "github-bundles.yaml"])
+def test_the_example_jobs_are_as_github_wants_them(name: str) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema"]
     done = subprocess.run(
-        [*command, "vendor.github-workflows", str(job)], capture_output=True, text=True, check=False
+        [*command, "vendor.github-workflows", str(SIGNING / name)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+#: Stands for the client of a registry: its arguments are kept, and the password on standard input.
+ORAS = """\
+#!/bin/sh
+echo "$*" >> "$ORAS_LOG"
+case $1 in login) cat >> "$ORAS_LOG"; echo >> "$ORAS_LOG";; push) ls >> "$ORAS_LOG";; esac
+"""
+
+
+def run_step(name: str, folder: Path, **environment: str) -> None:
+    """Run a step of the job that builds bundles, as GitHub does, in the checkout `folder`."""
+    job = yaml.safe_load((SIGNING / "github-bundles.yaml").read_text())["jobs"]["bundles"]
+    [step] = [step for step in job["steps"] if step.get("name", "").startswith(name)]
+    path = f"{folder}/tools:/usr/bin:/bin"
+    subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", step["run"]],
+        cwd=folder / step.get("working-directory", "."),
+        env={"PATH": path, "RUNNER_TEMP": str(folder / "temp"), **environment},
+        check=True,
+        timeout=60,
+    )
+
+
+def test_the_example_job_builds_signs_and_pushes_bundles(tmp_path: Path, ann: KeyPair) -> None:
+    """Each of its steps, with programs in the place of probeplan and of the registry's client that
+    keep what they are given; what was signed is opened under the example's policy."""
+    for folder in ("tools", "temp/probeplan/bin", "scripts", "plans", "fleet"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in ("plans/slow-io.yaml", "plans/opens.yaml", "fleet/web.facts.xz"):
+        (tmp_path / file).write_bytes(b"")
+    log, builder = tmp_path / "log", tmp_path / "temp/probeplan/bin/probeplan"
+    (tmp_path / "tools/oras").write_text(ORAS)
+    (tmp_path / "tools/git").write_text("#!/bin/sh\necho 1790000000\n")
+    builder.write_text('#!/bin/sh\necho "$SOURCE_DATE_EPOCH $*" > words\n')
+    (tmp_path / "scripts/sign-plans").write_bytes((SIGNING / "sign-plans").read_bytes())
+    for tool in (tmp_path / "tools/oras", tmp_path / "tools/git", builder):
+        tool.chmod(0o755)
+    (tmp_path / "scripts/sign-plans").chmod(0o755)
+
+    run_step("Build", tmp_path)
+    epoch, command, *words = (tmp_path / "words").read_text().split()
+    assert (epoch, command) == ("1790000000", "bundle")
+    options = _make_parser("bundle").parse_args([command, *words])
+    assert options.plans == ["plans/opens.yaml", "plans/slow-io.yaml"]
+    assert (options.kernel, options.output) == (["fleet/web.facts.xz"], "bundles/")
+    assert options.expires == "2026-12-20"
+
+    content = write_bundle(make_bundle())
+    for name in ("opens", "slow-io"):
+        (tmp_path / f"bundles/{name}.ppb").write_bytes(content)
+    about = {"GITHUB_SHA": "3f1c2d9", "GITHUB_REPOSITORY": "org/plans"}
+    run_step("Sign", tmp_path, PLAN_CA_KEY=ann.path.read_text().strip(), **about)
+    assert not (tmp_path / "temp/authority").exists()
+
+    registry = {
+        "BUNDLE_REGISTRY": "registry.example/org/bundles",
+        "REGISTRY_USER": "ci",
+        "REGISTRY_TOKEN": "s e c r e t",
+        "ORAS_LOG": str(log),
+    }
+    run_step("Push", tmp_path, **about, **registry)
+    login, given, push, *_ = log.read_text().splitlines()
+    assert login == "login registry.example --username ci --password-stdin"
+    assert given == registry["REGISTRY_TOKEN"]
+    assert push == (
+        "push registry.example/org/bundles/opens:3f1c2d9,latest --artifact-type "
+        "application/vnd.probeplan.bundle.v1 opens.ppb:application/x-xz opens.ppb.sig:text/plain"
+    )
+    assert {"opens.ppb", "opens.ppb.sig", "slow-io.ppb.sig"} <= set(log.read_text().split())
+
+    (tmp_path / "revoked_keys").write_bytes(b"")
+    line = f'ci@example.com cert-authority,namespaces="probeplan" {ann.public}\n'
+    (tmp_path / "allowed_signers").write_text(line)
+    text = (SIGNING / "policy.yaml").read_text().replace("/etc/probeplan", str(tmp_path))
+    (tmp_path / "policy.yaml").write_text(text)
+    file = str(tmp_path / "bundles/opens.ppb")
+    policy = read_policy(tmp_path / "policy.yaml")
+    [acceptance] = open_bundle(content, file, [policy], "x86_64", 1_795_000_000).acceptances
+    assert acceptance.signer is not None
+    assert acceptance.signer.principal == "ci@example.com"

@@ -8,7 +8,7 @@ from tests.support.recorded import recorded
 from tests.support.shipped import PLANS, X86_KERNELS, lacking
 
 ALL = [RecordedKernel(name=name, facts=recorded(name)) for name in X86_KERNELS]
-MOST_PROGRAMS = 16  # of one plan; the median is 2
+MOST_PROGRAMS = 20  # of one plan, function-calls, whose glob matches others on each kernel
 
 
 @pytest.mark.slow

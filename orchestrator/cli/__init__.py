@@ -114,7 +114,7 @@ class _Version(argparse.Action):
     """Prints the version."""
 
     def __call__(self, *_args: object) -> None:
-        from orchestrator.version import installed_version  # 20 ms, for --version only
+        from orchestrator.version import installed_version  # for --version only
 
         print(f"{PROGRAM} {installed_version() or 'unknown (not installed)'}")
         raise SystemExit(0)

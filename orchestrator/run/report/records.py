@@ -11,6 +11,7 @@ from orchestrator.plan.findings import Finding
 from orchestrator.plan.model import Limits, Plan
 from orchestrator.policy.model import Policy
 from orchestrator.policy.signed_files import Acceptance
+from orchestrator.version import installed_version
 
 __all__ = ["attached_fields", "limit_fields", "limit_values", "limits_in_force", "policy_fields"]
 __all__ += [
@@ -36,8 +37,6 @@ def started_fields(
 ) -> RecordFields:
     """The fields of run.started, but for those of the backends that were refused, the bundle and
     the canary."""
-    from orchestrator.version import installed_version  # 10 ms, after attaching
-
     program = artifact.program
     limits = with_sources(limits_in_force(artifact), plan)
     return {

@@ -39,7 +39,7 @@ Nothing is attached here, so the kernel's verifier has not judged it: `run` repo
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `explain`."""
     parser.epilog = EPILOG
-    add_plan_options(parser)
+    add_plan_options(parser, takes_bundles=True)
     parser.add_argument(
         "--kernel", metavar="FACTS", help="a recorded kernel (`probeplan facts`); default: this one"
     )

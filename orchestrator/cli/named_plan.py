@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.backends.protocol import Artifact, Backend
-from orchestrator.plan.document.source import read_source
+from orchestrator.plan.document.source import XZ_MAGIC, read_source
 from orchestrator.plan.load import load_plan_of
 from orchestrator.plan.model import Plan
 from orchestrator.policy.model import Policy
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NamedPlan", "is_bundle", "load_named_plan", "read_named"]
 
-_XZ_MAGIC = b"\xfd7zXZ\0"  # plans are text, which cannot begin so
 _MOST_BYTES = 16 << 20  # a bundle cannot be larger, even unfolded; of plans less is accepted
 
 
@@ -54,7 +53,7 @@ def read_named(name: str) -> tuple[bytes, str]:
 
 def is_bundle(content: bytes) -> bool:
     """Whether this is a bundle, or at least no plan."""
-    return content.startswith(_XZ_MAGIC)
+    return content.startswith(XZ_MAGIC)
 
 
 def load_named_plan(

@@ -72,12 +72,15 @@ def add_backend_option(options: argparse._ActionsContainer) -> None:
     )
 
 
-def add_plan_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+def add_plan_options(
+    parser: argparse.ArgumentParser, *, takes_bundles: bool
+) -> argparse._ArgumentGroup:
     """PLAN, what may be changed of it, its policies and its backend; returns their group."""
+    bundle = "a bundle (FILE.ppb), " if takes_bundles else ""
     parser.add_argument(
         "plan",
         metavar="PLAN",
-        help="a plan file, a bundle (FILE.ppb), the name of a shipped plan, or - for stdin",
+        help=f"a plan file, {bundle}the name of a shipped plan, or - for stdin",
     )
     plan = parser.add_argument_group("plan options")
     add_override_options(plan)

@@ -36,6 +36,11 @@ examples:
   probeplan run opens --out result -- make test   trace a command and its descendants
   probeplan run slow-io --set threshold=5ms --limit events=100 | jq -c '.data // empty'
   probeplan run slow-io --live                    watch the metrics while it runs
+  probeplan run slow-io.ppb --target pid=1234     from a bundle, on a host without a compiler
+
+PLAN may be a bundle (`probeplan bundle`): its programs are looked up, filled with this host's
+numbers and loaded, and no compiler is looked for. Where it has no program for this host, tracefs is
+tried, unless --backend says otherwise.
 
 When it ends: after its duration, at its limit on events, when the plan's stop_when holds, when
 COMMAND ends, or with Ctrl-C. It always detaches. If COMMAND is still running then, it is waited
@@ -61,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `run`."""
     parser.usage = "probeplan run PLAN [options] [-- COMMAND [ARG ...]]"
     parser.epilog = EPILOG
-    output = add_run_options(parser)
+    output = add_run_options(parser, takes_bundles=True)
     output.add_argument(
         "--live", action="store_true", help="show the metrics on the terminal, once a second"
     )

@@ -26,10 +26,12 @@ class WorkloadParser(CommandParser):
         return parsed, rest
 
 
-def add_run_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+def add_run_options(
+    parser: argparse.ArgumentParser, *, takes_bundles: bool = False
+) -> argparse._ArgumentGroup:
     """PLAN, COMMAND and all options of a run but --live; returns the group of output options."""
     parser.__class__ = WorkloadParser
-    plan = add_plan_options(parser)
+    plan = add_plan_options(parser, takes_bundles=takes_bundles)
     plan.add_argument("--duration", metavar="TIME", help="same as --limit duration=TIME")
     output = parser.add_argument_group("output")
     _add_output_options(output)

@@ -9,6 +9,7 @@ from orchestrator.plan.document.hidden_characters import HIDDEN, describe_charac
 from orchestrator.plan.findings import Finding, PlanError, Position, plan_error
 
 MAX_BYTES = 1 << 20
+XZ_MAGIC = b"\xfd7zXZ\0"  # no text in UTF-8 begins so
 
 #: A carriage return is part of a line's end only before a line feed; alone it ends a line for YAML
 #: and for no reviewer.
@@ -64,6 +65,10 @@ def decode_source(source: bytes, file: str) -> str:
             whole,
             "a plan is a page or two of YAML; is this the right file?",
         )
+    if source.startswith(XZ_MAGIC):
+        message = "the file is packed by xz, as bundles and recorded kernels are, and no plan"
+        hint = "`run`, `explain`, `lint` and `doctor` take bundles"
+        raise plan_error("PP003", message, whole, hint)
     if source.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         hint = "save it as UTF-8 without a byte order mark"
         raise plan_error("PP003", "the file starts with a byte order mark", whole, hint)

@@ -170,3 +170,15 @@ def test_lint_warns_of_kernels_that_only_tracefs_serves(
     captured = capsys.readouterr()
     assert f"{bundle}: warning[PP244]: on 6.12." in captured.out
     assert captured.err == "1 bundle, no errors, 1 warning\n"
+
+
+# ---------------------------------------------------------------- other commands
+
+
+def test_commands_that_take_no_bundles_say_which_do(
+    bundle: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", bundle]) == 2
+    errors = capsys.readouterr().err
+    assert f"{bundle}: error[PP003]: the file is packed by xz" in errors
+    assert "`run`, `explain`, `lint` and `doctor` take bundles" in errors

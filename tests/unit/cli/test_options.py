@@ -21,7 +21,7 @@ PROD = POLICIES / "prod.yaml"
 
 def parsed(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    add_plan_options(parser)
+    add_plan_options(parser, takes_bundles=True)
     return parser.parse_args(words)
 
 

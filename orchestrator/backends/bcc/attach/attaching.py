@@ -127,7 +127,9 @@ def attach_compiled(
         if detail.ring_bytes:
             ring = Ring(maps[layout.RING].fd, detail.ring_bytes)
             undoing.callback(ring.close)
-        attachments = Attachments(detail.choices, options, _descriptors(maps), program.target)
+        attachments = Attachments(
+            detail.choices, options, _descriptors(maps), program.target, artifact.numbers
+        )
         undoing.callback(attachments.detach_all)
         _attach_all(artifact, groups, code, attachments, maps, options)
         return BccSession(

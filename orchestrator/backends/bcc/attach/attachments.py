@@ -19,7 +19,7 @@ from orchestrator.backends.bcc.handles.attachment import (
     distinct_attachments,
     sides_by_program,
 )
-from orchestrator.backends.protocol import AttachedHook, AttachOptions, SkippedHook
+from orchestrator.backends.protocol import AttachedHook, AttachOptions, OpenNumber, SkippedHook
 from orchestrator.compile.program import Hook, ResolvedTarget
 from orchestrator.kernel.abi import bpf
 from orchestrator.plan.findings import Finding, HostError
@@ -45,9 +45,11 @@ class Attachments:
         options: AttachOptions,
         maps: Mapping[int, int],
         target: ResolvedTarget | None = None,
+        numbers: Sequence[OpenNumber] = (),
     ) -> None:
-        """`target`: probes in user code are bound to its processes where that is possible."""
-        self._target = target or ResolvedTarget()
+        """`target`: probes in user code are bound to its processes where that is possible;
+        `numbers`: those that were filled into the programs."""
+        self._target, self._numbers = target or ResolvedTarget(), numbers
         self._choices, self._options, self._maps = choices, options, maps
         self.sides: list[AttachedSide] = []
         self.attached: list[AttachedHook] = []
@@ -117,7 +119,9 @@ class Attachments:
         first = group.sides[0]
         witness, link = self._attach_witness(group, code)
         try:
-            program = load_side(first, group.mechanism, code[group.function], self._maps)
+            program = load_side(
+                first, group.mechanism, code[group.function], self._maps, self._numbers
+            )
             self._programs.append(program)
             attachment = attach_side(
                 first, group.mechanism, program, self._options, self._processes_for(group)

@@ -11,7 +11,7 @@ from orchestrator.backends.bcc.design.groups import is_at_return
 from orchestrator.backends.bcc.design.layout import HookSide
 from orchestrator.backends.bcc.design.mechanism import Mechanism
 from orchestrator.backends.bcc.handles.attachment import Attachment
-from orchestrator.backends.protocol import AttachOptions
+from orchestrator.backends.protocol import AttachOptions, OpenNumber
 from orchestrator.compile.body_nodes import top_nodes
 from orchestrator.compile.describe import describe_node
 from orchestrator.compile.program import Hook
@@ -31,10 +31,18 @@ PROGRAM_TYPES: Mapping[Mechanism, int] = {
 }
 LOG_LINES = 3  # of the verifier's log, in the message
 HINT_LINES = 20  # in the hint: what led to the refusal
+_MOST_NUMBERS = 30  # there, too: the shipped plans have at most 25
 
 
-def load_side(side: HookSide, mechanism: Mechanism, code: bytes, maps: Mapping[int, int]) -> int:
-    """Load one side's program and return its descriptor. Raises HostError."""
+def load_side(
+    side: HookSide,
+    mechanism: Mechanism,
+    code: bytes,
+    maps: Mapping[int, int],
+    numbers: Sequence[OpenNumber] = (),
+) -> int:
+    """Load one side's program and return its descriptor. `numbers`: those of this host that were
+    filled into the plan's programs, for messages. Raises HostError."""
     tracing = mechanism == "fentry"
     expected = bpf.TRACE_FEXIT if is_at_return(side) else bpf.TRACE_FENTRY
     with _opened_types(side.hook if tracing else None) as types:
@@ -49,7 +57,7 @@ def load_side(side: HookSide, mechanism: Mechanism, code: bytes, maps: Mapping[i
                 attach_btf_fd=types,
             )
         except load.LoadError as refused:
-            raise HostError([_explain_refusal(side, refused)]) from None
+            raise HostError([_explain_refusal(side, refused, numbers)]) from None
 
 
 @contextlib.contextmanager
@@ -71,14 +79,17 @@ def _opened_types(hook: Hook | None) -> Iterator[int]:
         os.close(types)
 
 
-def _explain_refusal(side: HookSide, refused: load.LoadError) -> Finding:
+def _explain_refusal(
+    side: HookSide, refused: load.LoadError, numbers: Sequence[OpenNumber]
+) -> Finding:
     """The verifier's message in terms of the plan, with the end of its log: the rest, up to
-    megabytes, is the way there."""
+    megabytes, is the way there. The log has offsets, which `numbers` name."""
     hook, hint = side.hook, ""
     log = [line for line in refused.log.strip().splitlines() if not _is_statistics(line)]
     if log:
         end = "\n".join(log[-HINT_LINES:])
-        hint = f"{_describe_program(hook)}; the verifier's log ends with\n{end}"
+        filled = _describe_numbers(numbers)
+        hint = f"{_describe_program(hook)}{filled}; the verifier's log ends with\n{end}"
     reason = "; ".join(log[-LOG_LINES:]) or str(refused)
     message = f"the kernel refused the program of {hook.label} ({side.name}): {reason}"
     return Finding(code="PP089", message=message, position=hook.position, hint=hint)
@@ -92,6 +103,13 @@ def _describe_program(hook: Hook) -> str:
     body = hook.body
     nodes = ", ".join(f"`{describe_node(node, body)}`" for node in islice(top_nodes(body), 6))
     return f"the program computes {nodes}" if nodes else "the program only counts"
+
+
+def _describe_numbers(numbers: Sequence[OpenNumber]) -> str:
+    shown = ", ".join(f"{one.name} = {one.value}" for one in numbers[:_MOST_NUMBERS])
+    omitted = len(numbers) - _MOST_NUMBERS
+    more = f" and {omitted} more" if omitted > 0 else ""
+    return f"; the numbers filled in are {shown}{more}" if shown else ""
 
 
 def attach_side(

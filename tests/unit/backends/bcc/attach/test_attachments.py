@@ -14,7 +14,7 @@ from orchestrator.backends.bcc.design.groups import cluster_groups, group_sides
 from orchestrator.backends.bcc.design.layout import HookSide, MapLayout
 from orchestrator.backends.bcc.design.mechanism import Mechanism, choose_mechanism
 from orchestrator.backends.bcc.handles.attachment import Attachment
-from orchestrator.backends.protocol import AttachOptions
+from orchestrator.backends.protocol import AttachOptions, OpenNumber
 from orchestrator.plan.findings import HostError
 from tests.support.bcc_maps import recorded_program
 from tests.support.recorded import recorded
@@ -36,7 +36,14 @@ class Kernel:
 
         monkeypatch.setattr(Attachment, "detach", detach)
 
-    def load(self, side: HookSide, _how: Mechanism, _code: bytes, _maps: Mapping[int, int]) -> int:
+    def load(
+        self,
+        side: HookSide,
+        _how: Mechanism,
+        _code: bytes,
+        _maps: Mapping[int, int],
+        _numbers: Sequence[OpenNumber],
+    ) -> int:
         self.happened.append(f"load {side.function}")
         return os.open(os.devnull, os.O_RDONLY)
 

@@ -2,12 +2,14 @@
 
 import errno
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.backends.bcc.attach import hooks, load
+from orchestrator.backends.protocol import OpenNumber
 from orchestrator.plan.findings import HostError
 from tests.support.bcc_maps import fake_maps, recorded_program
 
@@ -16,7 +18,7 @@ LOG = [f"{n}: (bf) r{n % 10} = r1" for n in range(500)]
 STATISTICS = ["verification time 90 usec", "processed 500 insns (limit 1000000) max_states 1"]
 
 
-def refusal(monkeypatch: pytest.MonkeyPatch, log: str) -> Any:
+def refusal(monkeypatch: pytest.MonkeyPatch, log: str, numbers: Sequence[OpenNumber] = ()) -> Any:
     """The finding about a program that the kernel refuses with this log."""
 
     def refuse(*_: object, **__: object) -> int:
@@ -25,7 +27,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, log: str) -> Any:
     monkeypatch.setattr(load, "load_program", refuse)
     map_layout, _ = fake_maps(recorded_program(PLAN))
     with pytest.raises(HostError) as refused:
-        hooks.load_side(map_layout.sides[0], "fentry", b"", {})
+        hooks.load_side(map_layout.sides[0], "fentry", b"", {}, numbers)
     [finding] = refused.value.findings
     return finding
 
@@ -41,6 +43,18 @@ def test_a_refusal_shows_the_end_of_the_verifiers_log_and_leaves_no_file(
     assert "args.count" in finding.hint
     assert finding.hint.endswith("the verifier's log ends with\n" + "\n".join(LOG[-20:]))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refusal_names_the_numbers_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log shows offsets alone."""
+    numbers = [OpenNumber(name="task_struct.pid", value=2464), *_many(40)]
+    finding = refusal(monkeypatch, "\n".join(LOG), numbers)
+    assert "; the numbers filled in are task_struct.pid = 2464, n0 = 0, n1 = 1" in finding.hint
+    assert "n28 = 28 and 11 more; the verifier's log" in finding.hint
+
+
+def _many(count: int) -> list[OpenNumber]:
+    return [OpenNumber(name=f"n{value}", value=value) for value in range(count)]
 
 
 def test_a_refusal_without_a_log_gives_the_kernels_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("orchestrator.cli.check.command", "measure workloads and judge what they did"),
     "run": ("orchestrator.cli.run", "run a plan within its limits and log what it sees"),
     "rehearse": ("orchestrator.cli.rehearse", "run a plan on another kernel, in a virtual machine"),
+    "merge": ("orchestrator.cli.fleet.merge", "add up the results of many hosts"),
     "status": ("orchestrator.cli.status", "list the runs of this host and their probes"),
     "stop": ("orchestrator.cli.stop", "end live runs cleanly"),
     "pause": ("orchestrator.cli.pause", "disable probes of a live run, and keep them attached"),

@@ -267,3 +267,34 @@ def _clean(tracing: Path, run_id: str) -> None:
         instance.rmdir()
     lines = (tracing / "uprobe_events").read_text().split()
     remove_events([word[2:] for word in lines if f"probeplan_{run_id}/" in word])
+
+
+def test_a_buffer_that_has_its_size_already_is_not_resized(
+    load: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel waits for a grace period where it resizes one: a new instance's is left."""
+    written: list[str] = []
+    original = TraceInstance._write_file
+
+    def write(self: TraceInstance, path: str, text: str, *, append: bool = False) -> None:
+        written.append(path.partition("instances/")[2])
+        original(self, path, text, append=append)
+
+    monkeypatch.setattr(TraceInstance, "_write_file", write)
+    artifact = artifact_of(load)
+    detail = replace(artifact.detail, task_buffer_kb=_size_of_new_buffers())
+    options = AttachOptions(run_id=new_run())
+    session = tracefs.attach(replace(artifact, detail=detail), live_facts(), options)
+    session.detach()
+    resized = [path for path in written if path.endswith("buffer_size_kb")]
+    assert resized == [f"probeplan-{options.run_id}/buffer_size_kb"]
+
+
+def _size_of_new_buffers() -> int:
+    """KiB per CPU, of an instance that is made for the question."""
+    instance = Path(f"/sys/kernel/tracing/instances/probeplan-{new_run()}")
+    instance.mkdir()
+    try:
+        return int((instance / "buffer_size_kb").read_text())
+    finally:
+        instance.rmdir()

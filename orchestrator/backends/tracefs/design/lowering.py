@@ -40,7 +40,10 @@ __all__ = ["LoweredProgram", "lower_program"]
 
 _PAGE = 4096
 _LEAST_KB = 16
-_ENOUGH_TASK_KB = 256  # per CPU: some 2000 forks and execs between two reads
+#: Per CPU, of a new instance (kernel/trace/trace.c, TRACE_BUF_SIZE_DEFAULT). Another size takes 5 to
+#: 20 ms to set (measured), since the kernel waits for a grace period. It is enough for some 10,000
+#: forks and execs between two reads.
+_NEW_KB = 1408
 _EXEC = ("execve", "execveat", "prctl")  # these calls change the name that a filter would test
 
 #: The kinds that tracefs can attach, and the feature that each needs; None: tracefs itself.
@@ -114,11 +117,11 @@ class _LayoutBuilder:
         return max(_LEAST_KB, self._share_kb(hists) - self._task_buffer_kb(hooks, hists))
 
     def _task_buffer_kb(self, hooks: Sequence[HookEvents], hists: Sequence[HistUse]) -> int:
-        """As much as events about tasks need, but no more than an eighth of the share; none where
+        """As much as a new instance has, but no more than an eighth of the share; none where
         the kernel counts all events."""
         if all(hook.counted for hook in hooks):
             return 0
-        return max(_LEAST_KB, min(_ENOUGH_TASK_KB, self._share_kb(hists) // 8))
+        return max(_LEAST_KB, min(_NEW_KB, self._share_kb(hists) // 8))
 
     def _share_kb(self, hists: Sequence[HistUse]) -> int:
         left = self.program.limits.memory - sum(map(table_bytes, hists))

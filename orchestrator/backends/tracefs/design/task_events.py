@@ -7,7 +7,7 @@ events, so that a buffer full of those loses none of these, and counts of the pl
 
 from dataclasses import replace
 
-from orchestrator.backends.tracefs.design.writes import CLOCK, RunNames, Write
+from orchestrator.backends.tracefs.design.writes import CLOCK, RunNames, Write, size_write
 from orchestrator.values import dataclass
 
 __all__ = ["TASK_EVENTS", "TargetNumbers", "task_event_writes", "task_names", "task_stop_writes"]
@@ -51,7 +51,7 @@ def task_event_writes(names: RunNames, buffer_kb: int) -> tuple[Write, ...]:
         Write(action="write", path=f"{at}/trace_clock", text=CLOCK),
         Write(action="write", path=f"{at}/options/overwrite", text="0"),
         Write(action="write", path=f"{at}/options/disable_on_free", text="1"),
-        Write(action="write", path=f"{at}/buffer_size_kb", text=str(buffer_kb)),
+        size_write(at, buffer_kb),
         *_enable_writes(names),
         Write(action="write", path=f"{at}/tracing_on", text="1"),
     )

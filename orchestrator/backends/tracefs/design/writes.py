@@ -16,6 +16,7 @@ __all__ = [
     "list_as_shell",
     "names_from_run_id",
     "resume_writes",
+    "size_write",
     "stop_writes",
     "trigger_switch_writes",
 ]
@@ -31,7 +32,8 @@ class Write:
     """One step. `mkdir`: create the directory `path`; `define`: append the event's line; `write`:
     write `text` to `path`; `add`: append it. Paths are relative to tracefs. `undo` is the text that
     reverts it, None where removing the instance does. An `optional` one is skipped where the file
-    does not exist. `source` is the index of the source that it is for."""
+    does not exist, and one that `may_be_set` where the file has that text already. `source` is the
+    index of the source that it is for."""
 
     action: str
     path: str
@@ -39,6 +41,7 @@ class Write:
     undo: str | None = None
     event: Event | None = None
     optional: bool = False
+    may_be_set: bool = False
     source: int | None = None
 
 
@@ -87,12 +90,18 @@ def attach_writes(
         Write(action="write", path=f"{at}/options/disable_on_free", text="1"),
         Write(action="write", path=f"{at}/options/record-tgid", text="1", optional=True),
         Write(action="write", path=f"{at}/buffer_percent", text=str(WAKE_PERCENT), optional=True),
-        Write(action="write", path=f"{at}/buffer_size_kb", text=str(layout.buffer_kb)),
+        size_write(at, layout.buffer_kb),
         *_thread_writes(layout, at, pids, excluded),
         *_filter_writes(layout, names),
         *_trigger_writes(layout, names, excluded),
         *_enable_writes(layout, names),
     )
+
+
+def size_write(at: str, buffer_kb: int) -> Write:
+    """The write that sets the size of an instance's buffers, per CPU."""
+    path = f"{at}/buffer_size_kb"
+    return Write(action="write", path=path, text=str(buffer_kb), may_be_set=True)
 
 
 def _filter_writes(layout: EventLayout, names: RunNames) -> Iterable[Write]:

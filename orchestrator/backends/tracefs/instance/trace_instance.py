@@ -90,9 +90,14 @@ class TraceInstance:
             self._undo.append(step)
             (self.tracefs / step.path).mkdir()
             return
+        if step.may_be_set and self._has_text(step):
+            return
         self._write_file(step.path, step.text, append=step.action == "add")
         if step.undo is not None:
             self._undo.append(step)
+
+    def _has_text(self, step: Write) -> bool:
+        return (self.tracefs / step.path).read_text().strip() == step.text
 
     def _write_file(self, path: str, text: str, *, append: bool = False) -> None:
         flags = os.O_WRONLY | os.O_CLOEXEC | (os.O_APPEND if append else os.O_TRUNC)

@@ -77,16 +77,13 @@ def patch_maps(insns: bytes, maps: Mapping[int, int]) -> bytes:
     """
     if len(insns) % 8:
         raise ValueError(f"{len(insns)} bytes are not a whole number of instructions")
-    code = bytearray(insns)
-    at = 0
-    while at < len(code):
-        if code[at] != LD_IMM64:
-            at += 8
-            continue
+    code, opcodes, number = bytearray(insns), insns[::8], 0
+    while (number := opcodes.find(LD_IMM64, number)) >= 0:
+        at = number * 8
         if code[at + 1] >> 4 == PSEUDO_MAP_FD:
             placeholder: int = struct.unpack_from("=i", code, at + 4)[0]
             if placeholder not in maps:
                 raise ValueError(f"there is no map for placeholder {placeholder}")
             struct.pack_into("=i", code, at + 4, maps[placeholder])
-        at += 16
+        number += 2
     return bytes(code)

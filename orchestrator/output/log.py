@@ -1,11 +1,12 @@
-"""Lifecycle records: what a run does, as JSON lines through structlog.
+"""Lifecycle records: what a run does, as JSON lines.
 
-Importing structlog takes 75 ms, more than a tracefs plan needs to attach. So records are queued,
-with the time at which they were logged, until the first `flush`; later ones are written at once.
+Until the first `flush` records are queued, with the time at which they were logged: rendering them
+imports a module, and attaching does not wait for that. Later ones are written at once. The lines
+are those that structlog's JSON renderer would write, whose import alone takes 75 ms and 14 MiB.
 """
 
 import time
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from orchestrator.output.sink import OutputLost, Sink
@@ -48,18 +49,6 @@ RecordFields = dict[str, Any]
 _Queued = tuple[int, str, Level, dict[str, Any]]
 
 
-class _LineLogger:
-    """A logger as structlog wraps it: writes the rendered line, whatever the level."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-
-    def msg(self, line: bytes) -> None:
-        self._sink.write(line + b"\n", 1)
-
-    debug = info = warning = error = msg
-
-
 class Log:
     """The lifecycle log of one run.
 
@@ -71,21 +60,20 @@ class Log:
         self._sink = sink
         self._constants = dict(constants)
         self._queue: list[_Queued] = []
-        self._emit: Callable[[_Queued], None] | None = None
+        self._is_flushed = False
 
     def write(self, event: EventKind, level: Level = "info", /, **fields: Any) -> None:
         """Log one record; `fields` as in the log schema. Raises OutputLost once it is flushed."""
         record = (time.time_ns(), event, level, fields)
-        if self._emit is None:
-            self._queue.append(record)
-        else:
+        if self._is_flushed:
             self._emit(record)
+        else:
+            self._queue.append(record)
 
     def flush(self) -> None:
         """Write the queued records, and later ones at once. Raises OutputLost, with `records_lost`
         as the number of all that were queued and not written."""
-        if self._emit is None:
-            self._emit = self._configure_structlog()
+        self._is_flushed = True
         queue, self._queue = self._queue, []
         for written, record in enumerate(queue):
             try:
@@ -95,38 +83,11 @@ class Log:
                 self._sink.lost += left - error.records_lost
                 raise OutputLost(error.errno, left) from error
 
-    def _configure_structlog(self) -> Callable[[_Queued], None]:
-        import structlog  # lazy: see the module's docstring
-
-        logger = structlog.wrap_logger(
-            _LineLogger(self._sink),
-            processors=[self._add_common_fields, structlog.processors.JSONRenderer(_dump_record)],
-            wrapper_class=structlog.BoundLogger,
-            context_class=dict,
-            cache_logger_on_first_use=True,
-        )
-
-        def emit(record: _Queued) -> None:
-            unix_nano, event, level, fields = record
-            getattr(logger, level)(event, unix_nano=unix_nano, fields=fields)
-
-        return emit
-
-    def _add_common_fields(
-        self, _logger: object, level: str, event: MutableMapping[str, Any]
-    ) -> Mapping[str, Any]:
-        """A structlog processor: the common fields come first, in their order."""
-        return {
-            "ts": format_timestamp(event["unix_nano"]),
-            "level": level,
-            "event": event["event"],
-            **self._constants,
-            **event["fields"],
-        }
-
-
-def _dump_record(record: Mapping[str, Any], **_options: object) -> bytes:
-    return dump_json(record)
+    def _emit(self, record: _Queued) -> None:
+        """The common fields come first, in their order."""
+        unix_nano, event, level, fields = record
+        common = {"ts": format_timestamp(unix_nano), "level": level, "event": event}
+        self._sink.write(dump_json({**common, **self._constants, **fields}) + b"\n", 1)
 
 
 def format_timestamp(unix_nano: int) -> str:

@@ -1,6 +1,6 @@
 """The life of one run: attach, loop, account, detach, report; each step is tried on its own.
 
-Nothing heavy is imported before the probes are attached (numpy 55 ms, structlog 75 ms): what the
+Nothing heavy is imported before the probes are attached (numpy 55 ms): what the
 loop needs comes with orchestrator.run.live.
 """
 

@@ -8,7 +8,9 @@ import subprocess
 import sys
 from typing import Any
 
+import orjson
 import pytest
+import structlog
 
 from orchestrator.output.log import Log, OutputLost, format_timestamp
 from orchestrator.output.sink import Sink
@@ -56,7 +58,7 @@ def test_every_kind_of_record_is_as_the_schema_says() -> None:
 
 
 def test_records_wait_for_flush_and_keep_their_order_and_time() -> None:
-    """What is queued before structlog is there comes out first, stamped when it was written."""
+    """What is queued before the first flush comes out first, stamped when it was written."""
     stream = io.BytesIO()
     log = Log(Sink(stream), COMMON)
     for number in range(3):
@@ -69,7 +71,7 @@ def test_records_wait_for_flush_and_keep_their_order_and_time() -> None:
     assert sorted(record["ts"] for record in out) == [record["ts"] for record in out]
 
 
-def test_queueing_imports_neither_structlog_nor_numpy() -> None:
+def test_queueing_imports_nothing_heavy() -> None:
     """Start-up does not pay for what comes later."""
     script = (
         "import io, sys; from orchestrator.output.log import Log; "
@@ -82,6 +84,19 @@ def test_queueing_imports_neither_structlog_nor_numpy() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "\n"
+
+
+def test_each_line_is_what_structlog_would_have_written() -> None:
+    """The same fields and values, in the same order."""
+    stream = io.BytesIO()
+    log = Log(Sink(stream), COMMON)
+    log.flush()
+    render = structlog.processors.JSONRenderer(orjson.dumps)
+    for event, fields in lifecycle().items():
+        log.write(event, "warning", **fields)
+        line = stream.getvalue().splitlines()[-1]
+        common = {"ts": json.loads(line)["ts"], "level": "warning", "event": event}
+        assert line == render(None, "warning", {**common, **COMMON, **fields})
 
 
 def test_a_closed_pipe_is_epipe_and_queued_records_are_counted() -> None:

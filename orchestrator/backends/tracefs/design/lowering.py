@@ -40,8 +40,8 @@ __all__ = ["LoweredProgram", "lower_program"]
 
 _PAGE = 4096
 _LEAST_KB = 16
-#: Per CPU, of a new instance (kernel/trace/trace.c, TRACE_BUF_SIZE_DEFAULT). Another size takes 5 to
-#: 20 ms to set (measured), since the kernel waits for a grace period. It is enough for some 10,000
+#: Per CPU, of a new instance (kernel/trace/trace.c, TRACE_BUF_SIZE_DEFAULT). Another size takes 5
+#: to 20 ms to set (measured), since the kernel waits for a grace period. It is enough for 10,000
 #: forks and execs between two reads.
 _NEW_KB = 1408
 _EXEC = ("execve", "execveat", "prctl")  # these calls change the name that a filter would test

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from statistics import median_low
 from typing import Literal
 
@@ -90,7 +89,7 @@ class ClockCensus:
 def survey_clocks(runs: Sequence[HostRun], every_ns: int | None) -> ClockCensus:
     """The clocks of these runs. A window is `every_ns`, or without windows the whole run."""
     made = [run for run in runs if run.start is not None]
-    starts = {run.run_id: _parse_stamp(run.start or "") for run in made}
+    starts = {run.run_id: run.start_ns or 0 for run in made}
     sure = sorted((starts[run.run_id], run.start) for run in made if run.synchronised is True)
     usual = median_low(starts.values()) if starts else 0
     return ClockCensus(
@@ -110,9 +109,3 @@ def survey_clocks(runs: Sequence[HostRun], every_ns: int | None) -> ClockCensus:
         stepped=[run for run in made if run.clock_steps],
         apart=[run for run in made if abs(starts[run.run_id] - usual) >= _DAY_NS],
     )
-
-
-def _parse_stamp(stamp: str) -> int:
-    """Nanoseconds since 1970 of RFC 3339 with nine decimals."""
-    seconds = datetime.fromisoformat(f"{stamp[:19]}+00:00").timestamp()
-    return int(seconds) * 10**9 + int(stamp[20:29])

@@ -41,8 +41,8 @@ from orchestrator.fleet.merging import (
 from orchestrator.fleet.outliers import OutlyingHost, find_outliers
 from orchestrator.fleet.reading import UnreadFile, UnreadReason
 from orchestrator.fleet.sums import (
-    CellIdentity,
     MetricName,
+    describe_key,
     describe_sum,
     find_reader,
     identify_cell,
@@ -255,7 +255,7 @@ def _describe_metric(metric: MetricSum, figures: _FiguresOfRuns) -> MergeDocumen
         "at_least": bool(metric.cut or metric.incomplete),
         "cells": [
             {
-                **_describe_cell(name),
+                **describe_key(name),
                 "runs": cell.runs,
                 **describe_sum(cell.numbers, identity),
             }
@@ -267,12 +267,6 @@ def _describe_metric(metric: MetricSum, figures: _FiguresOfRuns) -> MergeDocumen
         ],
         "outliers": [_describe_outlier(one) for one in find_outliers(identity, figures)],
     }
-
-
-def _describe_cell(identity: CellIdentity) -> MergeDocument:
-    other, redacted, *items = identity
-    key = {name: list(value) if isinstance(value, tuple) else value for name, value in items}
-    return {"key": key, "other": other, "redacted": redacted}
 
 
 def _describe_kernel(kernel: KernelSum, identity: MetricName, hosts: int) -> MergeDocument:

@@ -8,6 +8,7 @@ import json
 import marshal
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from itertools import chain
 from sys import intern
@@ -78,6 +79,14 @@ class HostRun:
     def was_made(self) -> bool:
         """Whether the plan ran at all."""
         return self.outcome not in _UNMADE
+
+    @property
+    def start_ns(self) -> int | None:
+        """When it was armed, in ns since 1970."""
+        if self.start is None:
+            return None
+        seconds = datetime.fromisoformat(f"{self.start[:19]}+00:00").timestamp()
+        return int(seconds) * 10**9 + int(self.start[20:29])
 
     @property
     def identity(self) -> str:
@@ -180,6 +189,8 @@ def check_run(fields: Mapping[str, Any], group: GroupName) -> HostRun:
         raise ValueError(f"`complete` is {complete!r:.40}")
     if start is not None and not _STAMP.fullmatch(start):
         raise ValueError(f"`armed_at` is {start!r:.40}")
+    if start is not None:
+        datetime.fromisoformat(start[:19])
     cpus = fields["cpus"]
     return HostRun(
         run_id=check_text(fields["run_id"]),

@@ -11,7 +11,7 @@ from orchestrator.fleet.histograms import HistogramLayout, find_layout, find_per
 from orchestrator.output.percentiles import PERCENTILES
 
 __all__ = ["KINDS", "CellIdentity", "CellNumbers", "CellSum", "MetricName", "NumbersReader"]
-__all__ += ["describe_sum", "find_reader", "identify_cell"]
+__all__ += ["describe_key", "describe_sum", "find_reader", "identify_cell"]
 
 #: The numbers of one cell: events (or values), their sum, minimum, maximum, how many were below and
 #: above all buckets, the upper edges of buckets in ascending order and their counts, and whether
@@ -120,6 +120,13 @@ def _freeze_stacks(identity: CellIdentity) -> CellIdentity:
     except TypeError:
         raise ValueError(f"a cell's key is {dict(items)!r:.60}") from None
     return frozen
+
+
+def describe_key(identity: CellIdentity) -> dict[str, Any]:
+    """Which cell it is, as a merge has it: `key`, `other` and `redacted`."""
+    other, redacted, *items = identity
+    key = {name: list(value) if isinstance(value, tuple) else value for name, value in items}
+    return {"key": key, "other": other, "redacted": redacted}
 
 
 def describe_sum(numbers: CellNumbers, identity: MetricName) -> dict[str, Any]:

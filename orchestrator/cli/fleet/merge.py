@@ -1,6 +1,7 @@
 """`probeplan merge`: one answer from the results of many hosts."""
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,9 +12,9 @@ from orchestrator.fleet.document import merge_document, render_document
 from orchestrator.fleet.merging import Merge
 from orchestrator.fleet.reading import InputFile, list_inputs
 from orchestrator.fleet.report import describe_merge
-from orchestrator.fleet.run_merge import merge_shares
+from orchestrator.fleet.run_merge import merge_files, merge_shares
 from orchestrator.output.replace_file import check_replaceable, replace_file
-from orchestrator.plan.findings import PlanError, of_command_line
+from orchestrator.plan.findings import HostError, PlanError, of_command_line
 
 EPILOG = """\
 examples:
@@ -22,6 +23,7 @@ examples:
   probeplan merge results/ --expect hosts.txt     and which hosts are missing
   probeplan merge results/ -o merged              keep it in merged/merged.json
   probeplan merge eu/merged.json us/merged.json   merges can be merged
+  probeplan merge results/ --format parquet -o t  tables for DuckDB, as in examples/fleet.sql
   probeplan merge results/ --format json | jq '.groups[].metrics[].outliers'
 
 Results are the result.json of `probeplan run --out DIR`, copied from each host: of a directory, all
@@ -120,9 +122,22 @@ def _list_files(args: argparse.Namespace) -> list[InputFile]:
 
 
 def _merge(args: argparse.Namespace, files: list[InputFile], output: Path | None) -> Merge:
-    if args.format != "parquet":
+    if args.format != "parquet" or output is None:
         return merge_shares(files)
-    raise NotImplementedError(output)
+    if merges := [file.path for file in files if file.is_merge]:
+        hint = "name the results that it was made of"
+        raise _refuse(f"{merges[0]!r} is a merge, which has no runs for tables", hint)
+    if importlib.util.find_spec("pyarrow") is None:
+        hint = "install it: pip install 'probeplan[fleet]'"
+        message = "--format parquet needs the package pyarrow, which is not installed"
+        raise HostError([of_command_line(message, hint)])
+    from orchestrator.fleet.tables import ResultTables  # pyarrow: 100 ms
+
+    try:
+        with ResultTables(output) as tables:
+            return merge_files(files, tables.add)
+    except OSError as error:
+        raise _refuse(f"{str(output)!r} cannot be written to: {error.strerror or error}") from None
 
 
 def _read_expected(path: str) -> tuple[str, ...]:

@@ -1,0 +1,143 @@
+"""Parquet tables of results, and the questions of examples/fleet.sql."""
+
+import json
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from bench.fleet import Planted, write_fleet
+from orchestrator.cli import main
+from orchestrator.fleet.host_result import parse_result
+from orchestrator.fleet.tables import ResultTables
+from tests.support.fleet import a_result, write_results
+from tests.support.paths import ROOT
+
+SQL = (ROOT / "examples" / "fleet.sql").read_text()
+#: By number.
+QUESTIONS = dict(re.findall(r"^-- (\d)\. .*?\n(.*?;)$", SQL, re.MULTILINE | re.DOTALL))
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Planted]:
+    """The tables of forty hosts, one of whose files is cut off."""
+    folder = tmp_path_factory.mktemp("fleet")
+    planted = write_fleet(folder / "results", 40, torn=1)
+    words = ["merge", str(folder / "results"), "--format", "parquet", "-o", str(folder / "tables")]
+    assert main([*words, "--allow-torn"]) == 0
+    return folder / "tables", planted
+
+
+def ask(number: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    monkeypatch.chdir(folder)
+    answer = duckdb.sql(QUESTIONS[str(number)])
+    return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+
+
+def test_only_tables_are_left_in_the_directory(tables: tuple[Path, Planted]) -> None:
+    names = {path.name for path in tables[0].iterdir()}
+    assert names == {"runs.parquet", "cells.parquet", "buckets.parquet"}
+    assert list(QUESTIONS) == ["1", "2", "3", "4", "5"]
+
+
+def test_counts_by_key_are_the_planted_ones(
+    tables: tuple[Path, Planted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, planted = tables
+    found = ask(1, folder, monkeypatch)
+    counts = {row["key"]: row["events"] for row in found if row["metric"] == "calls"}
+    assert counts == {f'{{"comm": "{name}"}}': count for name, count in planted.calls.items()}
+    assert {row["hosts"] for row in found if "python" in row["key"]} == {planted.hosts}
+
+
+def test_percentiles_by_kernel_are_those_of_merge(
+    tables: tuple[Path, Planted], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder, _ = tables
+    words = ["merge", str(folder.parent / "results"), "-o", str(tmp_path), "--allow-torn"]
+    assert main(words) == 0
+    [group] = json.loads((tmp_path / "merged.json").read_text())["groups"]
+    [latency] = [metric for metric in group["metrics"] if metric["metric"] == "latency"]
+    wanted = {
+        (row["kernel"], row["mechanisms"]): (
+            row["count"],
+            row["percentiles"]["p50"],
+            row["percentiles"]["p99"],
+        )
+        for row in latency["by_kernel"]
+    }
+    rows = [row for row in ask(2, folder, monkeypatch) if row["metric"] == "latency"]
+    found = {
+        (row["kernel"], row["mechanisms"]): (row["events"], row["p50"], row["p99"]) for row in rows
+    }
+    assert found == wanted
+    rates = {
+        row["kernel"]: row["per_second_and_cpu"]
+        for row in ask(5, folder, monkeypatch)
+        if row["metric"] == "latency"
+    }
+    assert rates.keys() == {kernel for kernel, _ in wanted}
+    for kernel, rate in rates.items():
+        parts = [row for row in latency["by_kernel"] if row["kernel"] == kernel]
+        events, cpu_ns = (sum(row[name] for row in parts) for name in ("count", "cpu_ns"))
+        assert rate == pytest.approx(events / (cpu_ns / 1e9))
+
+
+def test_the_slowest_hosts_are_the_planted_outliers(
+    tables: tuple[Path, Planted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, planted = tables
+    rows = [row for row in ask(3, folder, monkeypatch) if row["metric"] == "latency"]
+    first = rows[: len(planted.outliers)]
+    assert {row["host"] for row in first} == planted.outliers
+    assert all(row["times"] > 4 for row in first)
+
+
+def test_runs_that_are_not_complete_are_counted_by_reason(
+    tables: tuple[Path, Planted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, planted = tables
+    assert sum(row["hosts"] for row in ask(4, folder, monkeypatch)) == len(planted.incomplete)
+
+
+def test_sums_of_64_bits_and_what_is_not_known_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = a_result(1, metric="bytes", complete="unknown")
+    result["metrics"][0]["cells"][0]["value"] = (1 << 64) - 1
+    result["clock"] |= {"synchronised": "unknown", "error_ns": "unknown"}
+    with ResultTables(tmp_path) as tables:
+        tables.add(parse_result(result))
+    monkeypatch.chdir(tmp_path)
+    assert duckdb.sql("SELECT sum FROM 'cells.parquet'").fetchall() == [((1 << 64) - 1,)]
+    wanted = "complete, clock_synchronised, clock_error_ns, epoch_ns(start)"
+    row = (None, None, None, parse_result(result).run.start_ns)
+    assert duckdb.sql("FROM 'runs.parquet'").select(wanted).fetchall() == [row]
+
+
+def test_a_failure_leaves_earlier_tables_as_they_were(tmp_path: Path) -> None:
+    with ResultTables(tmp_path) as tables:
+        tables.add(parse_result(a_result(1)))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with suppress(KeyError), ResultTables(tmp_path) as tables:
+        tables.add(parse_result(a_result(2)))
+        raise KeyError
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_merges_and_a_missing_library_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What to install is said, and nothing is written."""
+    results = write_results(tmp_path / "results", [a_result(1)])
+    assert main(["merge", str(results), "-o", str(tmp_path / "merged")]) == 0
+    words = ["--format", "parquet", "-o", str(tmp_path / "tables")]
+    assert main(["merge", str(tmp_path / "merged"), *words]) == 2
+    assert "is a merge, which has no runs for tables" in capsys.readouterr().err
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    assert main(["merge", str(results), *words]) == 3
+    assert "pip install 'probeplan[fleet]'" in capsys.readouterr().err
+    assert list((tmp_path / "tables").iterdir()) == []

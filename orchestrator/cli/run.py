@@ -107,6 +107,7 @@ def main(args: argparse.Namespace) -> int:
             notify=print_message,
             keep_privileges=args.keep_privileges,
             canary=args.canary,
+            alone=True,
             label=args.label,
             describe_bundle=lambda: named.describe_bundle(prepared.choice.artifact),
         )

@@ -34,7 +34,7 @@ class RunOptions:
     """How to run; each as documented at `run_plan`. `out`: a directory. `log` None: standard
     output. `folded`: an open file for metrics by stacks, as folded text. `label`: a text of the
     user that the log and the result carry. `describe_bundle`: what they say of the bundle that the
-    plan is from, asked after attaching."""
+    plan is from, asked after attaching. `alone`: this process does nothing but this run."""
 
     command: tuple[str, ...] = ()
     out: str | os.PathLike[str] | None = None
@@ -47,3 +47,4 @@ class RunOptions:
     canary: bool = False
     label: str | None = None
     describe_bundle: Callable[[], dict[str, Any] | None] = lambda: None
+    alone: bool = False

@@ -1,0 +1,29 @@
+"""How numpy is imported in a process that runs a plan and nothing else."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+_SCRIPT = """
+import os
+from orchestrator.run.startup import numpy_without_threads
+with numpy_without_threads():
+    import numpy
+print(len(os.listdir("/proc/self/task")), os.environ.get("OPENBLAS_NUM_THREADS"))
+"""
+
+
+@pytest.mark.parametrize(("chosen", "said"), [(None, "1 None"), ("1", "1 1")])
+def test_numpy_starts_no_threads_and_children_do_not_inherit_that(
+    chosen: str | None, said: str
+) -> None:
+    """What the user has chosen is kept."""
+    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    if chosen is not None:
+        environment["OPENBLAS_NUM_THREADS"] = chosen
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == said

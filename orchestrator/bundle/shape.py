@@ -7,7 +7,7 @@ Pure.
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from orchestrator.backends.bcc.artifact import BccDetail
+from orchestrator.backends.bcc.design.detail import BccDetail
 from orchestrator.backends.bcc.design.hook_nodes import nodes_at_hook
 from orchestrator.backends.protocol import Artifact
 from orchestrator.bundle.model import BundledProgram

@@ -9,7 +9,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
-from orchestrator.plan.expression.parse import Expr
+from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.findings import NOWHERE, Position
 from orchestrator.plan.model import Metadata, Param, Plan
 from orchestrator.values import dataclass

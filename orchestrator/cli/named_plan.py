@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.backends.protocol import Artifact, Backend
 from orchestrator.plan.document.source import XZ_MAGIC, read_source
-from orchestrator.plan.load import load_plan_of
 from orchestrator.plan.model import Plan
 from orchestrator.policy.model import Policy
-from orchestrator.policy.signed_files import Acceptance
 from orchestrator.run.shipped import find_plan
 from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
     from orchestrator.bundle.opening import OpenedBundle
+    from orchestrator.policy.signed_files import Acceptance
 
 __all__ = ["NamedPlan", "is_bundle", "load_named_plan", "read_named"]
 
@@ -36,7 +35,7 @@ class NamedPlan:
         return self.bundle.offer_backends() if self.bundle else None
 
     @property
-    def acceptances(self) -> tuple[Acceptance, ...] | None:
+    def acceptances(self) -> "tuple[Acceptance, ...] | None":
         """By what the policies accept the bundle, as `prepare` takes it."""
         return self.bundle.acceptances if self.bundle else None
 
@@ -66,6 +65,8 @@ def load_named_plan(
     """The plan in `content`, the bytes of `file`, changed by `overrides` (keyword arguments of
     `load_plan`). Raises PlanError, and HostError for a bundle that `policies` or this time refuse,
     or that is for another architecture than `arch`."""
+    from orchestrator.plan.load import load_plan_of  # a run that is warm reads no plan
+
     if not is_bundle(content):
         return NamedPlan(plan=load_plan_of(content, file, **overrides))
     from orchestrator.bundle.opening import open_bundle

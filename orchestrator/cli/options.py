@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
 from orchestrator.plan.findings import Finding, PlanError, Position
-from orchestrator.policy.model import Policy
 
 if TYPE_CHECKING:
     from orchestrator.kernel.facts import KernelFacts
+    from orchestrator.policy.model import Policy
 
 #: An ArgumentParser or one of its groups.
 Options = argparse._ActionsContainer
@@ -89,14 +89,21 @@ def add_plan_options(
     return plan
 
 
-def policies_in_force(args: argparse.Namespace) -> tuple[Policy, ...]:
+def policies_in_force(args: argparse.Namespace) -> "tuple[Policy, ...]":
     """The host's policy and those that `--policy` names. Raises HostError, PlanError."""
     from orchestrator.policy.file import read_policies  # `lint` needs no more than the option
 
     return read_policies(args.policy)
 
 
-def further_policies(args: argparse.Namespace) -> tuple[Policy, ...]:
+def policy_contents(args: argparse.Namespace) -> tuple[tuple[str, bytes], ...]:
+    """The names and bytes of those policies' files. Raises OSError, UntrustedFile, PlanError."""
+    from orchestrator.policy.file import read_contents  # `lint` needs no more than the option
+
+    return read_contents(args.policy)
+
+
+def further_policies(args: argparse.Namespace) -> "tuple[Policy, ...]":
     """Only those that `--policy` names: for a host that is not this one. Raises PlanError."""
     from orchestrator.policy.file import read_policy
 

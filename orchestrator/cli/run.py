@@ -10,24 +10,27 @@ from pathlib import Path
 from typing import BinaryIO
 
 from orchestrator.cli.messages import print_error, print_message, print_note
-from orchestrator.cli.named_plan import NamedPlan, load_named_plan, read_named
-from orchestrator.cli.options import policies_in_force
+from orchestrator.cli.named_plan import NamedPlan, is_bundle, load_named_plan, read_named
+from orchestrator.cli.options import policies_in_force, policy_contents
 from orchestrator.cli.run_options import add_run_options, plan_overrides
 from orchestrator.cli.tracefs import mount_tracefs
-from orchestrator.kernel.facts import live_facts
+from orchestrator.kernel.facts import KernelFacts, live_facts
 from orchestrator.output.result import ResultDirectoryError
 from orchestrator.output.safe_open import open_for_append
 from orchestrator.output.sink import Sink
 from orchestrator.output.terminal.human_units import describe_ending, describe_shares
 from orchestrator.output.terminal.progress import Progress, hidden_at_end
 from orchestrator.output.unblocked import make_log_sink, unblocked_text
-from orchestrator.plan.findings import PlanError, of_command_line
+from orchestrator.plan.findings import HostError, PlanError, of_command_line
 from orchestrator.plan.model import Plan
+from orchestrator.policy.trusted_file import UntrustedFile
+from orchestrator.run.choice import Prepared
 from orchestrator.run.options import Bar, RunOptions
-from orchestrator.run.prepare import Prepared, prepare
 from orchestrator.run.report.result import RunResult
 from orchestrator.run.runner import run_prepared
 from orchestrator.run.safety.privileges import require_privileges
+from orchestrator.run.warm.identity import Request
+from orchestrator.run.warm.kept import WarmStart
 
 EPILOG = """\
 examples:
@@ -79,27 +82,23 @@ def main(args: argparse.Namespace) -> int:
     facts = live_facts()
     require_privileges(facts)
     content, file = read_named(args.plan)
-    policies = policies_in_force(args)
-    named = load_named_plan(content, file, policies, facts.arch, plan_overrides(args))
-    mount_tracefs()
+    warm = _find_warm_start(args, facts, content, file)
+    prepared = warm.recall() if warm else None
+    if prepared is not None:
+        named, to_keep = NamedPlan(plan=prepared.plan), None
+    else:
+        named, prepared = _prepare_anew(args, facts, content, file)
+        to_keep = warm
+        if warm:
+            warm.look()
     _note_absent(named.plan)
-    command = tuple(args.workload)
-    prepared = prepare(
-        named.plan,
-        facts,
-        policies,
-        backend=args.backend,
-        follow_children=bool(command),
-        backends=named.backends,
-        acceptances=named.acceptances,
-    )
     _note_unused(named, prepared)
     for doubt in prepared.program.doubts:
         print_error(str(doubt))
     with ExitStack() as stack:
         stacks = None if args.folded is None else _open_emptied(args.folded, stack)
         options = RunOptions(
-            command=command,
+            command=tuple(args.workload),
             out=args.out,
             log=_open_log(args, stack),
             folded=stacks,
@@ -115,8 +114,56 @@ def main(args: argparse.Namespace) -> int:
             result = run_prepared(prepared, options)
         except ResultDirectoryError as error:
             raise PlanError([of_command_line(str(error))]) from None
+        except HostError:
+            if warm and not to_keep:
+                warm.forget()  # the next start looks at everything again
+            raise
     _sum_up(result, args, _origin_lines(named, prepared))
+    if to_keep:
+        to_keep.keep(prepared)
     return result.exit_code
+
+
+def _find_warm_start(
+    args: argparse.Namespace, facts: KernelFacts, content: bytes, file: str
+) -> WarmStart | None:
+    """What is kept for such a run; None where nothing can be: of a bundle, and where a policy
+    cannot be read, which is refused later."""
+    if is_bundle(content):
+        return None
+    try:
+        policies = policy_contents(args)
+    except (OSError, UntrustedFile, PlanError):
+        return None
+    request = Request(
+        content=content,
+        file=file,
+        overrides=plan_overrides(args),
+        backend=args.backend,
+        follow_children=bool(args.workload),
+        policies=policies,
+    )
+    return WarmStart(request, facts)
+
+
+def _prepare_anew(
+    args: argparse.Namespace, facts: KernelFacts, content: bytes, file: str
+) -> tuple[NamedPlan, Prepared]:
+    from orchestrator.run.prepare import prepare  # a run that is warm has been prepared
+
+    policies = policies_in_force(args)
+    named = load_named_plan(content, file, policies, facts.arch, plan_overrides(args))
+    mount_tracefs()
+    prepared = prepare(
+        named.plan,
+        facts,
+        policies,
+        backend=args.backend,
+        follow_children=bool(args.workload),
+        backends=named.backends,
+        acceptances=named.acceptances,
+    )
+    return named, prepared
 
 
 def _note_unused(named: NamedPlan, prepared: Prepared) -> None:

@@ -32,7 +32,7 @@ from orchestrator.compile.program import (
     Presentation,
     RecordField,
 )
-from orchestrator.plan.expression.parse import Expr
+from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.findings import Position, plan_error
 
 MAX_FIELDS = 32  # one bit each in the record's `nulls` and `truncated`

@@ -156,6 +156,8 @@ class MetricUse:
 
 
 SpanRole = Literal["start", "via", "end", "cancel"]
+#: Ends before starts, so that one event may end a span and start the next; via last.
+ROLE_ORDER: Mapping[SpanRole, int] = {"end": 0, "cancel": 0, "start": 1, "via": 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,8 @@ from orchestrator.compile.program import Presentation
 from orchestrator.compile.span_probes import require_probes
 from orchestrator.compile.type_hook import HookDraft, MetricDraft, draft_metric, split_conjunction
 from orchestrator.plan.expression import syntax
-from orchestrator.plan.expression.parse import Expr, parse
+from orchestrator.plan.expression.parse import parse
+from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.findings import Finding, PlanError, Position, plan_error
 from orchestrator.plan.model import Outstanding, Plan, Span
 from orchestrator.plan.nearest import suggest_or_list

@@ -15,6 +15,7 @@ from orchestrator.compile.layout import (
 )
 from orchestrator.compile.metrics import convert_to_form, make_metric_spec, make_metric_use
 from orchestrator.compile.program import (
+    ROLE_ORDER,
     Emit,
     KeptField,
     KeyField,
@@ -32,8 +33,6 @@ from orchestrator.values import dataclass
 __all__ = ["LoweredSpan", "NextNumbers", "lower_span", "uses_by_hook"]
 
 _ROLES: tuple[SpanRole, ...] = ("end", "cancel", "start", "via")
-#: Ends before starts, so that one event may end a span and start the next; via last.
-ROLE_ORDER: Mapping[SpanRole, int] = {"end": 0, "cancel": 0, "start": 1, "via": 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

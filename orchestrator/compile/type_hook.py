@@ -24,7 +24,8 @@ from orchestrator.compile.redact import Redactor
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.attach_kinds import KINDS
 from orchestrator.plan.expression import syntax
-from orchestrator.plan.expression.parse import Expr, parse
+from orchestrator.plan.expression.parse import parse
+from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.findings import plan_error
 from orchestrator.plan.model import AttachItem, Metric, Plan, Probe
 from orchestrator.values import dataclass

@@ -20,7 +20,7 @@ from orchestrator.kernel.module_types import KernelTypes
 from orchestrator.kernel.recording import Recording, read_recording, write_recording
 from orchestrator.kernel.symbols import Symbols
 from orchestrator.kernel.tracepoints import Tracepoint, parse_format
-from orchestrator.kernel.tree import LiveTree, cpu_list, read_text, tracing_path
+from orchestrator.kernel.tree import WatchedTree, cpu_list, read_text, tracing_path
 
 __all__ = ["Feature", "KernelFacts", "live_facts", "load_facts", "save_facts"]
 
@@ -184,7 +184,7 @@ def _is_name(text: str) -> bool:
 
 def live_facts(root: Path = Path("/")) -> KernelFacts:
     """Facts of the running kernel, read under `root`, which is "/" except in tests."""
-    tree = LiveTree(root)
+    tree = WatchedTree(root)
     kept = Recording(
         tree=tree,
         release=read_text(tree, "proc/sys/kernel/osrelease") or os.uname().release,

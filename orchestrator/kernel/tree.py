@@ -4,9 +4,12 @@ Both have the same three methods, by path relative to the root, and fail with th
 kernel gave, so that all readers of facts have one code path.
 """
 
+import contextlib
+import errno
+import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +35,13 @@ class Tree(Protocol):
         """Whether the path exists; False also where its directory may not be searched."""
 
 
+#: How (`read`, `names` or `exists`), the path, and what was seen: the digest of a file or an errno,
+#: the names in a directory, or whether there is something.
+FileLook = tuple[str, str, str | int | bool | tuple[str, ...]]
+
+LARGE = 1 << 16
+
+
 class LiveTree:
     """The files of a running system."""
 
@@ -53,6 +63,56 @@ class LiveTree:
 
     def exists(self, path: str) -> bool:
         return os.path.exists(self.root / path)  # noqa: PTH110  Path.exists raises on EACCES
+
+
+class WatchedTree(LiveTree):
+    """The files of a running system. Of files larger than LARGE the names are kept, and what was in
+    them is not."""
+
+    __slots__ = ("_seen", "large")
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._seen: dict[tuple[str, str], str | int | bool | tuple[str, ...]] = {}
+        self.large: set[str] = set()
+
+    @property
+    def looks(self) -> tuple[FileLook, ...]:
+        """Everything that was looked at, but for large files."""
+        return tuple((how, path, seen) for (how, path), seen in self._seen.items())
+
+    def read(self, path: str) -> bytes:
+        try:
+            content = super().read(path)
+        except OSError as error:
+            self._seen["read", path] = error.errno or errno.EIO
+            raise
+        if len(content) > LARGE:
+            self.large.add(path)
+        else:
+            self._seen["read", path] = hashlib.sha256(content).hexdigest()
+        return content
+
+    def names(self, path: str) -> tuple[str, ...]:
+        names = super().names(path)
+        self._seen["names", path] = names
+        return names
+
+    def exists(self, path: str) -> bool:
+        found = super().exists(path)
+        self._seen["exists", path] = found
+        return found
+
+
+def is_unchanged(root: Path, looks: Iterable[FileLook]) -> bool:
+    """Whether all of it looks as it did."""
+    now = WatchedTree(root)
+    for how, path, seen in looks:
+        with contextlib.suppress(OSError):  # which is remembered like an answer
+            getattr(now, how)(path)
+        if (how, path, seen) not in now.looks[-1:]:
+            return False
+    return True
 
 
 class RecordedTree:

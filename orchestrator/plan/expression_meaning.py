@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from orchestrator.plan.attach_kinds import PAIRED_KINDS, RETURNING_KINDS
 from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.expression import names
-from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.expression.syntax import (
     BinaryOperation,
     Call,
     Compare,
     Contains,
+    Expr,
     MemberOf,
     Name,
     SyntaxNode,

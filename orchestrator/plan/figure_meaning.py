@@ -7,13 +7,13 @@ from typing import Literal
 
 from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.expression import names
-from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.expression.syntax import (
     BinaryOperation,
     Boolean,
     Call,
     Compare,
     Contains,
+    Expr,
     Fraction,
     IfElse,
     Logic,

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from orchestrator.cells.buckets import LOG, Buckets
 from orchestrator.plan.attach_kinds import AttachKind
-from orchestrator.plan.expression.parse import Expr
+from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.findings import NOWHERE, Position
 from orchestrator.values import dataclass
 

@@ -8,8 +8,7 @@ from orchestrator.plan import units
 from orchestrator.plan.attach import TargetError, parse_attach_point
 from orchestrator.plan.attach_kinds import ATTACH_KINDS, AttachKind
 from orchestrator.plan.document.document_paths import DocumentPath
-from orchestrator.plan.expression.parse import Expr
-from orchestrator.plan.expression.syntax import Boolean
+from orchestrator.plan.expression.syntax import Boolean, Expr
 from orchestrator.plan.model import (
     METRIC_KINDS,
     AttachItem,

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 from orchestrator.plan import units
 from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.document.finding_collector import FindingCollector
-from orchestrator.plan.expression.parse import Expr, parse
+from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.expression.substitute import fill_texts, place_at_start
-from orchestrator.plan.expression.syntax import Number
+from orchestrator.plan.expression.syntax import Expr, Number
 from orchestrator.plan.findings import PlanError, Position
 from orchestrator.plan.model import Param, Rate
 from orchestrator.plan.params import Unset, interpolate_params, text_values

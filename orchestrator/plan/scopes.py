@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from orchestrator.plan.expression.parse import Expr
-from orchestrator.plan.expression.syntax import Name, Number, children, walk
+from orchestrator.plan.expression.syntax import Expr, Name, Number, children, walk
 from orchestrator.plan.findings import NOWHERE
 from orchestrator.plan.model import AttachItem, Plan, Probe, Span
 from orchestrator.values import dataclass

@@ -8,7 +8,8 @@ from typing import Any
 from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.expression import names
-from orchestrator.plan.expression.parse import Expr, parse
+from orchestrator.plan.expression.parse import parse
+from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.expression_meaning import ExpressionChecker
 from orchestrator.plan.figure_meaning import check_figures
 from orchestrator.plan.findings import PlanError

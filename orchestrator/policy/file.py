@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from orchestrator.plan.document.source import MAX_BYTES, read_source
 from orchestrator.plan.findings import Finding, HostError, PlanError, Position
-from orchestrator.policy.model import Policy, SignatureRules, parse_policy
+from orchestrator.policy.model import Policy, SignatureRules
 from orchestrator.policy.trusted_file import (
     UntrustedFile,
     read_trusted,
@@ -26,7 +26,7 @@ from orchestrator.policy.trusted_file import (
 )
 from orchestrator.signatures.model import SignerLists
 
-__all__ = ["HOST_POLICY", "read_host_policy", "read_policies", "read_policy"]
+__all__ = ["HOST_POLICY", "read_contents", "read_host_policy", "read_policies", "read_policy"]
 
 HOST_POLICY = Path("/etc/probeplan/policy.yaml")
 _MOST_LIST_BYTES = 16 << 20
@@ -42,9 +42,21 @@ def read_policies(further: Iterable[str | Path] = ()) -> tuple[Policy, ...]:
     return (*own, *(read_policy(path) for path in further))
 
 
+def read_contents(further: Iterable[str | Path] = ()) -> tuple[tuple[str, bytes], ...]:
+    """The name and the bytes of each file that `read_policies` reads, but for those that a policy
+    names. Raises OSError, UntrustedFile and PlanError."""
+    try:
+        own = [(str(HOST_POLICY), read_trusted(HOST_POLICY, MAX_BYTES))]
+    except FileNotFoundError:
+        own = []
+    return (*own, *((file, content) for content, file in map(read_source, further)))
+
+
 def read_policy(path: str | Path) -> Policy:
     """A policy file, regardless of its owner. Raises PlanError. Where the files that it names
     cannot be read, its rules say so: it may be meant for another host."""
+    from orchestrator.policy.parse import parse_policy  # most hosts have no policy
+
     policy, findings = parse_policy(*read_source(path))
     if policy is None:
         raise PlanError(findings)
@@ -73,6 +85,8 @@ def read_host_policy(path: Path | None = None) -> Policy | None:
         return None
     except (OSError, UntrustedFile) as error:
         _refuse(path, error)
+    from orchestrator.policy.parse import parse_policy  # only where there is one
+
     policy, findings = parse_policy(content, str(path))
     if policy is None:
         raise HostError(findings)

@@ -1,4 +1,4 @@
-"""Which backend runs a program.
+"""Which backend runs a program, and a plan that is ready for it.
 
 `auto` takes the first backend (in the order of BACKEND_DESCRIPTORS) that can do all of it with
 sampling and filters in the kernel; a backend that is named may do them in user space (language,
@@ -7,16 +7,21 @@ rule 9).
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
 from orchestrator.backends.protocol import Artifact, Backend
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import NOWHERE, Finding, HostError, Position
+from orchestrator.plan.model import Plan
+from orchestrator.policy.model import Policy
 from orchestrator.values import dataclass
 
-__all__ = ["BackendChoice", "choose_backend"]
+if TYPE_CHECKING:
+    from orchestrator.policy.signed_files import Acceptance
+
+__all__ = ["BackendChoice", "Prepared", "Resolved", "choose_backend"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +32,26 @@ class BackendChoice:
     backend: Backend[Any]
     artifact: Artifact[Any]
     refused: Mapping[str, tuple[Finding, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """A plan with its limits lowered to the ceilings of `policies`, and its program on the kernel
+    that `facts` describe. The policies forbid nothing of it; `acceptances`: by what those that have
+    rules for signatures accept its file."""
+
+    plan: Plan
+    facts: KernelFacts
+    policies: tuple[Policy, ...]
+    program: Program
+    acceptances: "tuple[Acceptance, ...]" = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared(Resolved):
+    """A resolved plan with the backend that will attach it, which the policies allow."""
+
+    choice: BackendChoice
 
 
 def choose_backend(

@@ -5,9 +5,9 @@ import time
 from typing import Any
 
 from orchestrator.backends.protocol import Artifact, AttachOptions
+from orchestrator.run.choice import Prepared
 from orchestrator.run.command import Command, park_command
 from orchestrator.run.options import RunOptions
-from orchestrator.run.prepare import Prepared
 from orchestrator.run.safety.admission import admit_run
 from orchestrator.run.safety.guard import Guard
 from orchestrator.run.safety.host_limits import require_host

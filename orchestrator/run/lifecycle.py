@@ -20,12 +20,12 @@ from orchestrator.output.run_output import RunOutput, TeeSink
 from orchestrator.output.sink import OutputLost
 from orchestrator.output.unblocked import make_log_sink
 from orchestrator.run.arming import Armed, arm
+from orchestrator.run.choice import Prepared
 from orchestrator.run.cost.canary_choice import why_no_canary
 from orchestrator.run.delivery import deliver_rest
 from orchestrator.run.groundwork import Groundwork, draw_run_id, lay_groundwork
 from orchestrator.run.loop import Supervision
 from orchestrator.run.options import RunOptions
-from orchestrator.run.prepare import Prepared
 from orchestrator.run.report.account import make_empty_account
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.finish import Ending, finish_run

@@ -27,31 +27,10 @@ from orchestrator.policy.rules import (
     forbidden_backends,
 )
 from orchestrator.policy.signed_files import Acceptance, check_signatures
-from orchestrator.run.choice import BackendChoice, choose_backend
+from orchestrator.run.choice import Prepared, Resolved, choose_backend
 from orchestrator.run.shipped import is_shipped
-from orchestrator.values import dataclass
 
 __all__ = ["Prepared", "Resolved", "prepare", "resolve", "select_backend"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
-    """A plan with its limits lowered to the ceilings of `policies`, and its program on the kernel
-    that `facts` describe. The policies forbid nothing of it; `acceptances`: by what those that have
-    rules for signatures accept its file."""
-
-    plan: Plan
-    facts: KernelFacts
-    policies: tuple[Policy, ...]
-    program: Program
-    acceptances: tuple[Acceptance, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared(Resolved):
-    """A resolved plan with the backend that will attach it, which the policies allow."""
-
-    choice: BackendChoice
 
 
 def prepare(  # noqa: PLR0913  # a keyword for each input

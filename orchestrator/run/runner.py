@@ -13,9 +13,9 @@ from orchestrator.output.result import ResultDirectory
 from orchestrator.output.sink import Sink
 from orchestrator.plan.model import LimitSource, Plan, PlanOverride
 from orchestrator.policy.model import Policy
+from orchestrator.run.choice import Prepared
 from orchestrator.run.lifecycle import Run
 from orchestrator.run.options import Bar, RunOptions
-from orchestrator.run.prepare import Prepared, prepare
 from orchestrator.run.report.result import RunResult
 from orchestrator.run.safety.journal import DIRECTORIES
 from orchestrator.run.signals import Signals
@@ -64,6 +64,8 @@ def run_plan(  # noqa: PLR0913  # the face of the package: one keyword a choice 
     """
     if duration_ns is not None:
         plan = _with_duration(plan, duration_ns)
+    from orchestrator.run.prepare import prepare  # run_prepared needs none of it
+
     prepared = prepare(
         plan,
         facts,

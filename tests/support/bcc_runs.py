@@ -12,8 +12,8 @@ from typing import Any
 
 from orchestrator.accounting.count import add_counts, at_least
 from orchestrator.backends import backend
-from orchestrator.backends.bcc.artifact import BccDetail
 from orchestrator.backends.bcc.attach.attaching import attach_compiled, compile_artifact
+from orchestrator.backends.bcc.design.detail import BccDetail
 from orchestrator.backends.protocol import (
     Artifact,
     AttachOptions,

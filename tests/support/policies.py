@@ -2,7 +2,8 @@
 
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
-from orchestrator.policy.model import Policy, parse_policy
+from orchestrator.policy.model import Policy
+from orchestrator.policy.parse import parse_policy
 from tests.support.recorded import HEAD
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from orchestrator.backends.bcc.design import memory
+from orchestrator.backends.bcc.design.detail import BccDetail
 from orchestrator.backends.bcc.design.groups import ProgramGroup, group_sides
 from orchestrator.backends.bcc.design.layout import MapLayout
-from orchestrator.backends.bcc.design.maps import MapSpec
 from orchestrator.backends.bcc.design.mechanism import MechanismChoice, choose_mechanism
 from orchestrator.backends.bcc.design.registers import ARCHITECTURES
 from orchestrator.backends.bcc.design.scope import describe_scope
@@ -21,23 +21,10 @@ from orchestrator.backends.protocol import Artifact, Enforced, HookPlan
 from orchestrator.compile.program import Hook, Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError, Position
-from orchestrator.values import dataclass
 
 NAME = "bcc"
 NEEDED = ("bpf", "ringbuf", "jiffies64")
 LARGEST_KEY = 256  # bytes of a key, which is built on the BPF stack
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BccDetail:
-    """What attaching needs besides the text: `choices` by hook, the C `functions` that are
-    programs, the `maps` by placeholder but for the ring, and the ring's size (0: none)."""
-
-    layout: MapLayout
-    choices: Mapping[int, MechanismChoice]
-    functions: tuple[str, ...]
-    maps: Mapping[int, MapSpec]
-    ring_bytes: int
 
 
 def unsupported(

@@ -6,7 +6,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from orchestrator.backends.bcc.artifact import BccDetail
+    from orchestrator.backends.bcc.design.detail import BccDetail
     from orchestrator.backends.protocol import Artifact, AttachOptions, Session
     from orchestrator.compile.program import Program
     from orchestrator.kernel.facts import KernelFacts

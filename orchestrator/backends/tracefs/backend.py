@@ -6,13 +6,29 @@ done by the reader in user space, and `Artifact.enforced` says so.
 """
 
 from orchestrator.backends.protocol import Artifact, AttachOptions, Session
-from orchestrator.backends.tracefs.design.artifact import emit, unsupported
 from orchestrator.backends.tracefs.design.layout import EventLayout
+from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.findings import Finding
 
 __all__ = ["NAME", "attach", "emit", "try_artifact", "unsupported"]
 
 NAME = "tracefs"
+
+
+def unsupported(program: Program, facts: KernelFacts, *, user_space: bool) -> tuple[Finding, ...]:
+    """Why `program` cannot run on that kernel by this backend. `user_space`: filters and sampling
+    may be done in user space."""
+    from orchestrator.backends.tracefs.design import artifact  # attaching needs none of it
+
+    return artifact.unsupported(program, facts, user_space=user_space)
+
+
+def emit(program: Program, facts: KernelFacts) -> Artifact[EventLayout]:
+    """The artifact. Raises HostError when `unsupported` is not empty."""
+    from orchestrator.backends.tracefs.design import artifact
+
+    return artifact.emit(program, facts)
 
 
 def try_artifact(artifact: Artifact[EventLayout]) -> None:

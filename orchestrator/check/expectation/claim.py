@@ -6,8 +6,7 @@ The value that is judged, the subject, is at the left, and in a chain in the mid
 
 from collections.abc import Mapping
 
-from orchestrator.plan.expression.parse import Expr
-from orchestrator.plan.expression.syntax import Compare, Logic, Name, SyntaxNode, walk
+from orchestrator.plan.expression.syntax import Compare, Expr, Logic, Name, SyntaxNode, walk
 from orchestrator.plan.findings import PlanError, plan_error
 from orchestrator.values import dataclass
 

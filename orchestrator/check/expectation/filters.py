@@ -7,12 +7,12 @@ from orchestrator.check.expectation.constants import explain_unknown_constant, i
 from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.expression import syntax
 from orchestrator.plan.expression.names import UNITS
-from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.expression.syntax import (
     BinaryOperation,
     Boolean,
     Compare,
     Contains,
+    Expr,
     Logic,
     MemberOf,
     Name,

@@ -24,10 +24,10 @@ from orchestrator.check.model import Expectation, Workload
 from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.expression import syntax
 from orchestrator.plan.expression.names import UNITS
-from orchestrator.plan.expression.parse import Expr
 from orchestrator.plan.expression.syntax import (
     BinaryOperation,
     Call,
+    Expr,
     Filtered,
     MemberOf,
     Name,

@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from orchestrator.plan.expression.names import UNITS
-from orchestrator.plan.expression.parse import Expr
-from orchestrator.plan.expression.syntax import Filtered, MemberOf, Name, SyntaxNode, children
+from orchestrator.plan.expression.syntax import Expr, Filtered, MemberOf, Name, SyntaxNode, children
 from orchestrator.plan.figures import metrics_by_owner
 from orchestrator.plan.model import Metric, Outstanding, Plan, Probe, Span
 from orchestrator.plan.scopes import Definitions, names_in, names_used_by, probe_scope, span_scope

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from orchestrator.check.expectation.references import MetricReference, PlanNames
-from orchestrator.plan.expression.parse import Expr, parse
+from orchestrator.plan.expression.parse import parse
+from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.model import LimitSource, Metric, Plan, Probe, Rate, Span
 from orchestrator.values import dataclass
 

@@ -11,7 +11,7 @@ from orchestrator.backends.protocol import AttachedHook, SkippedHook
 from orchestrator.check.measurement import MetricIdentity, ProbeIdentity, ProbePlace
 from orchestrator.check.measuring.figures import outstanding_metrics, probes_of_span
 from orchestrator.compile.program import Hook, MetricSpec, Program
-from orchestrator.plan.expression.parse import Expr
+from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.model import Metric, Outstanding, Plan, Probe, Span
 
 __all__ = ["identify_metrics", "identify_probes"]

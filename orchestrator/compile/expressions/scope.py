@@ -6,7 +6,7 @@ from dataclasses import field
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.expressions.types import Int
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.plan.expression.parse import Expr
+from orchestrator.plan.expression.syntax import Expr
 from orchestrator.values import dataclass
 
 

@@ -26,7 +26,7 @@ from orchestrator.compile.expressions.types import BOOL, Array, Endpoint, Int, S
 from orchestrator.compile.expressions.vocabulary import UNITS, find_constant
 from orchestrator.plan.expression import syntax
 from orchestrator.plan.expression.names import TYPE_ARGUMENTS
-from orchestrator.plan.expression.parse import Expr
+from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.findings import PlanError, Position, plan_error
 from orchestrator.plan.nearest import suggest_or_list
 

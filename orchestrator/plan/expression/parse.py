@@ -17,6 +17,7 @@ from orchestrator.plan.expression.syntax import (
     Call,
     Compare,
     Contains,
+    Expr,
     Filtered,
     Fraction,
     IfElse,
@@ -30,23 +31,9 @@ from orchestrator.plan.expression.syntax import (
     UnaryOperation,
 )
 from orchestrator.plan.findings import NOWHERE, PlanError, Position, plan_error
-from orchestrator.values import dataclass
 
 MAX_LENGTH = 4096
 MAX_DEPTH = 60
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expr:
-    """A parsed expression with its text and the place in the plan where the text begins."""
-
-    text: str
-    root: SyntaxNode
-    position: Position = NOWHERE
-
-    def place(self, node: SyntaxNode) -> Position:
-        """The place of `node` in the plan's file."""
-        return self.position.shifted(node.at) if self.position.line else self.position
 
 
 def _parse_python(text: str) -> ast.Expression:

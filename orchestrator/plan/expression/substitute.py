@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from orchestrator.plan.expression.parse import Expr
-from orchestrator.plan.expression.syntax import MemberOf, Name, SyntaxNode, TextLiteral
+from orchestrator.plan.expression.syntax import Expr, MemberOf, Name, SyntaxNode, TextLiteral
 
 
 def fill_texts(expr: Expr, texts: Mapping[str, str]) -> Expr:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import field
 
+from orchestrator.plan.findings import NOWHERE, Position
 from orchestrator.values import dataclass
 
 
@@ -190,3 +191,16 @@ def children(node: SyntaxNode) -> tuple[SyntaxNode, ...]:
             return (base, condition)
         case _:
             return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expr:
+    """A parsed expression with its text and the place in the plan where the text begins."""
+
+    text: str
+    root: SyntaxNode
+    position: Position = NOWHERE
+
+    def place(self, node: SyntaxNode) -> Position:
+        """The place of `node` in the plan's file."""
+        return self.position.shifted(node.at) if self.position.line else self.position

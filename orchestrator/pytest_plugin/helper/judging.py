@@ -22,8 +22,8 @@ from orchestrator.check.verdict.judge import judge_check
 from orchestrator.check.verdict.model import ExpectationVerdict
 from orchestrator.check.verdict.wording import show_number
 from orchestrator.plan.document.finding_collector import FindingCollector
-from orchestrator.plan.expression.parse import Expr, parse
-from orchestrator.plan.expression.syntax import Compare, Logic, Number, SyntaxNode, walk
+from orchestrator.plan.expression.parse import parse
+from orchestrator.plan.expression.syntax import Compare, Expr, Logic, Number, SyntaxNode, walk
 from orchestrator.plan.findings import PlanError, Position, has_errors
 from orchestrator.plan.model import Plan
 from orchestrator.plan.printable import make_printable

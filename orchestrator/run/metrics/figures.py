@@ -10,7 +10,7 @@ from orchestrator.compile.program import MetricSpec, Program
 from orchestrator.output.fields import StackNames, no_stacks
 from orchestrator.output.log import RecordFields
 from orchestrator.output.metrics import key_fields, largest_first
-from orchestrator.plan.expression.parse import Expr
+from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.figures import metrics_by_owner
 from orchestrator.plan.model import DerivedFigure, Param, Plan
 from orchestrator.run.metrics.figure_eval import (

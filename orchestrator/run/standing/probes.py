@@ -18,12 +18,12 @@ from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import Program
 from orchestrator.output.fields import StackNames, no_stacks
 from orchestrator.run.arming import Armed, arm
+from orchestrator.run.choice import Prepared
 from orchestrator.run.cost.observed import describe_excess
 from orchestrator.run.groundwork import Groundwork, draw_run_id, lay_groundwork
 from orchestrator.run.metrics.open_spans import count_open_spans
 from orchestrator.run.metrics.reading import Totals
 from orchestrator.run.options import RunOptions
-from orchestrator.run.prepare import Prepared
 from orchestrator.run.report.account import Account, RecordStream, settle_account
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.ledger import Delivery

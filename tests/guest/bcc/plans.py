@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.backends import backend
-from orchestrator.backends.bcc.artifact import BccDetail
 from orchestrator.backends.bcc.attach.attaching import attach_compiled, compile_artifact
 from orchestrator.backends.bcc.attach.hooks import load_side
 from orchestrator.backends.bcc.design import layout, memory
+from orchestrator.backends.bcc.design.detail import BccDetail
 from orchestrator.backends.bcc.design.groups import group_sides
 from orchestrator.backends.bcc.handles.maps import create_map
 from orchestrator.backends.protocol import Artifact, AttachOptions

@@ -5,8 +5,8 @@ from itertools import combinations
 
 import pytest
 
-from orchestrator.backends.bcc.artifact import BccDetail
 from orchestrator.backends.bcc.compiler.places import OpenProgram
+from orchestrator.backends.bcc.design.detail import BccDetail
 from orchestrator.backends.compiled import make_program_key
 from orchestrator.backends.protocol import Artifact
 from orchestrator.bundle.model import BundledProgram

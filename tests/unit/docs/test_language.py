@@ -14,7 +14,7 @@ from orchestrator.plan import figures as plan_figures
 from orchestrator.plan.attach_kinds import ATTACH_KINDS, KINDS
 from orchestrator.plan.expression import names
 from orchestrator.plan.load import check_document, check_plan, load_plan, read_document
-from orchestrator.policy.model import parse_policy
+from orchestrator.policy.parse import parse_policy
 from tests.support.paths import KERNELS, ROOT
 from tests.unit.docs.pages import DOCS, HEAD, PAGES, Block, blocks, rows, section, whole_plan
 

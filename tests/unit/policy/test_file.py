@@ -14,7 +14,7 @@ from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.model import Limits, Rate, Redact
 from orchestrator.policy import file as policy_file
 from orchestrator.policy.file import read_host_policy, read_policies, read_policy
-from orchestrator.policy.model import parse_policy
+from orchestrator.policy.parse import parse_policy
 from tests.support.paths import POLICIES
 from tests.unit.plan.document.test_schema import _properties
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.backends import BACKENDS
-from orchestrator.backends.bcc.artifact import BccDetail
 from orchestrator.backends.bcc.compiler.clang import compile_c, compile_open
 from orchestrator.backends.bcc.compiler.places import fill_program
+from orchestrator.backends.bcc.design.detail import BccDetail
 from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
 from orchestrator.backends.bcc.emit.source import render_source
 from orchestrator.backends.compiled import compile_artifact

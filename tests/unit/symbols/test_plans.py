@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.backends.bcc import backend as bcc
-from orchestrator.backends.bcc.artifact import BccDetail
+from orchestrator.backends.bcc.design.detail import BccDetail
 from orchestrator.backends.bcc.design.memory import map_bytes
 from orchestrator.backends.protocol import Artifact
 from orchestrator.backends.tracefs import backend as tracefs

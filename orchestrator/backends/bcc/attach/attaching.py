@@ -7,7 +7,6 @@ fails.
 import contextlib
 from collections.abc import Mapping, Sequence
 
-from orchestrator.backends.bcc.artifact import BccDetail, build_artifact
 from orchestrator.backends.bcc.attach import seed
 from orchestrator.backends.bcc.attach.attachments import Attachments, TrampolineRefused
 from orchestrator.backends.bcc.attach.control import ControlElement
@@ -19,10 +18,10 @@ from orchestrator.backends.bcc.compiler import clang
 from orchestrator.backends.bcc.compiler.places import FillError, OpenProgram, fill_program
 from orchestrator.backends.bcc.counts.session_counters import SessionCounters
 from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.design.detail import BccDetail
+from orchestrator.backends.bcc.design.function_names import ENDED, EXEC, EXIT, FORK, REPLACED
 from orchestrator.backends.bcc.design.groups import ProgramGroup, cluster_groups, group_sides
 from orchestrator.backends.bcc.design.mechanism import choose_mechanism
-from orchestrator.backends.bcc.emit.calls import ENDED, REPLACED
-from orchestrator.backends.bcc.emit.followers import EXEC, EXIT, FORK
 from orchestrator.backends.bcc.handles.maps import Map
 from orchestrator.backends.protocol import Artifact, AttachOptions
 from orchestrator.kernel.facts import KernelFacts
@@ -48,6 +47,8 @@ def _without_trampoline(
     artifact: Artifact[BccDetail], facts: KernelFacts, refused: TrampolineRefused
 ) -> Artifact[BccDetail]:
     """The artifact with that hook's next mechanism. Raises `refused` when it has none."""
+    from orchestrator.backends.bcc.artifact import build_artifact  # only where one is refused
+
     why = "; ".join(finding.message for finding in refused.findings)
     choice = choose_mechanism(refused.hook, facts, {"fentry": why})
     if choice.mechanism is None:

@@ -3,9 +3,9 @@
 import struct
 from collections.abc import Mapping
 
-from orchestrator.backends.bcc.artifact import BccDetail
 from orchestrator.backends.bcc.attach import seed
 from orchestrator.backends.bcc.design import layout, memory
+from orchestrator.backends.bcc.design.detail import BccDetail
 from orchestrator.backends.bcc.handles.maps import Map, create_map
 from orchestrator.kernel.abi import perf
 from orchestrator.plan.findings import Finding, HostError

@@ -9,8 +9,7 @@ from dataclasses import replace
 
 from orchestrator.backends.bcc.design.layout import HookSide, MapLayout
 from orchestrator.backends.bcc.design.mechanism import Mechanism, MechanismChoice
-from orchestrator.compile.program import Hook
-from orchestrator.compile.span_lower import ROLE_ORDER
+from orchestrator.compile.program import ROLE_ORDER, Hook
 from orchestrator.values import dataclass
 
 __all__ = [

@@ -124,9 +124,12 @@ class HookSide:
 class MapLayout:
     """Offsets and sizes for one program."""
 
+    made_from = ("program", "can_follow")
+
     def __init__(self, program: Program, *, can_follow: bool = True) -> None:
         """`can_follow`: this kernel shows where tasks fork, exec and end."""
         self.program, target = program, program.target
+        self.can_follow = can_follow
         named = len(target.pid) + len(target.tid)
         #: Whether the numbers of the target's tasks are kept in a map, and how many it holds.
         self.follows_numbers = target.children or (can_follow and named > 0)

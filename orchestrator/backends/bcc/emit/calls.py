@@ -12,7 +12,7 @@ from orchestrator.compile.describe import describe_node
 from orchestrator.compile.expressions.nodes import Builtin
 from orchestrator.compile.program import Hook
 
-__all__ = ["ENDED", "REPLACED", "CallBlock", "can_count_followed", "close_calls"]
+__all__ = ["CallBlock", "can_count_followed", "close_calls"]
 __all__ += [
     "count_followed",
     "declare_call_frame",
@@ -21,9 +21,6 @@ __all__ += [
     "leave_calls",
     "render_enders",
 ]
-
-#: Programs at sched_process_exit and sched_process_free, and at sched_process_exec.
-ENDED, REPLACED = ("end_calls", "free_calls"), "replace_calls"
 
 _MOST_FRAMES = 160
 _MOST_FOLLOWED = 64  # include/linux/uprobes.h, MAX_URETPROBE_DEPTH

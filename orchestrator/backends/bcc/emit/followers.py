@@ -9,14 +9,12 @@ what each of them is there for (layout.NUMBER_BITS).
 from collections.abc import Iterable, Mapping
 
 from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.design.function_names import EXEC, EXIT, FORK
 from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
 from orchestrator.backends.bcc.emit.site import TASK_MEMBERS
 from orchestrator.backends.bcc.emit.target import compare_ids
 
-__all__ = ["EXEC", "EXIT", "FORK", "follower_functions", "render_followers", "render_numbers"]
-
-#: The programs, by the tracepoint that each is for.
-FORK, EXEC, EXIT = "follow_fork", "follow_exec", "follow_exit"
+__all__ = ["follower_functions", "render_followers", "render_numbers"]
 
 _NUMBERS = """
 PP_INLINE u8 number_bits(u32 number)

@@ -4,12 +4,11 @@ follow children."""
 from collections.abc import Mapping, Sequence
 
 from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.design.function_names import ENDED, REPLACED
 from orchestrator.backends.bcc.design.groups import ProgramGroup, find_spots, group_sides
 from orchestrator.backends.bcc.design.mechanism import ACCESS, RETURNS, MechanismChoice
 from orchestrator.backends.bcc.emit import stacks as emit_stacks
 from orchestrator.backends.bcc.emit.calls import (
-    ENDED,
-    REPLACED,
     close_calls,
     find_open_call,
     include_calls,
@@ -284,6 +283,18 @@ def task_offsets(facts: KernelFacts) -> dict[str, int]:
     btf = facts.btf
     if btf is None:
         return {}
+    key = (btf, facts.arch)
+    if key not in _known_offsets:
+        _known_offsets.clear()  # of another kernel: commands that look at several do so in turn
+        _known_offsets[key] = _find_task_offsets(btf, facts.arch)
+    return _known_offsets[key]
+
+
+#: Asked for several times in each program; finding them takes 5 ms.
+_known_offsets: dict[tuple[Btf, str], dict[str, int]] = {}
+
+
+def _find_task_offsets(btf: Btf, arch: str) -> dict[str, int]:
     offsets: dict[str, int] = {}
     for struct, names in _MEMBERS.items():
         type_id = btf.struct(struct)
@@ -291,7 +302,7 @@ def task_offsets(facts: KernelFacts) -> dict[str, int]:
             member = btf.member(type_id, name) if type_id is not None else None
             if member is not None:
                 offsets[name] = member.bit_offset // 8
-    compat = _compat_offset(facts.arch, btf)
+    compat = _compat_offset(arch, btf)
     return offsets if compat is None else {**offsets, "compat": compat}
 
 

@@ -7,7 +7,6 @@ from orchestrator.backends.protocol import Artifact, AttachOptions, SkippedHook
 from orchestrator.backends.tracefs.attach.optional_hooks import without_refused
 from orchestrator.backends.tracefs.attach.session import TracefsSession
 from orchestrator.backends.tracefs.counts.event_costs import price_events
-from orchestrator.backends.tracefs.design.artifact import describe_missing_tracefs
 from orchestrator.backends.tracefs.design.layout import EventLayout
 from orchestrator.backends.tracefs.design.task_events import task_stop_writes
 from orchestrator.backends.tracefs.design.writes import (
@@ -54,6 +53,8 @@ def attach(
 
 def _make_instance(facts: KernelFacts, options: AttachOptions) -> TraceInstance:
     if facts.tracing is None:
+        from orchestrator.backends.tracefs.design.artifact import describe_missing_tracefs
+
         raise HostError([describe_missing_tracefs(facts)])
     return TraceInstance(
         tracefs=Path("/") / facts.tracing,

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.plan.document.hidden_characters import HIDDEN
 from orchestrator.plan.load import check_plan
-from orchestrator.policy.model import parse_policy
+from orchestrator.policy.parse import parse_policy
 from tests.support.plans import HEAD
 
 PROBES = "probes:\n  read: {attach: 'function:vfs_read', emit: {}}\n"

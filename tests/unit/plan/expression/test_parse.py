@@ -5,8 +5,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.plan.expression import syntax as ex
-from orchestrator.plan.expression.parse import Expr, parse
-from orchestrator.plan.expression.syntax import walk
+from orchestrator.plan.expression.parse import parse
+from orchestrator.plan.expression.syntax import Expr, walk
 from orchestrator.plan.findings import PlanError, Position
 
 HERE = Position(file="f", line=3, column=10)

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from orchestrator.backends import backend
-from orchestrator.backends.bcc.artifact import BccDetail
 from orchestrator.backends.bcc.attach import attaching as module
 from orchestrator.backends.bcc.attach.attachments import Attachments, TrampolineRefused
 from orchestrator.backends.bcc.compiler import clang
 from orchestrator.backends.bcc.compiler.clang import CompileError
 from orchestrator.backends.bcc.compiler.places import OpenProgram
 from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.design.detail import BccDetail
 from orchestrator.backends.protocol import Artifact, AttachOptions
 from orchestrator.plan.findings import Finding, HostError
 from tests.support.bcc_maps import MemoryMap, fake_maps, recorded_program

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.backends import cache_directory
+from orchestrator.backends import cache_directory, kept_files
 from orchestrator.backends.bcc.compiler import cache, clang
 from orchestrator.backends.bcc.compiler.key import HEADERS
 from orchestrator.backends.bcc.compiler.places import OpenPlace, OpenProgram
@@ -257,7 +257,7 @@ def test_the_oldest_kept_programs_go_first(tmp_path: Path, monkeypatch: pytest.M
     """The cache does not grow for ever."""
     monkeypatch.setattr(cache_directory, "SYSTEM_DIRECTORY", tmp_path / "probeplan")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(cache, "KEPT_FILES", 2)
+    monkeypatch.setattr(kept_files, "KEPT_FILES", 2)
     for n in range(4):
         cache.write_compiled(f"key{n}", PROGRAM)
         os.utime(tmp_path / "probeplan" / f"key{n}", ns=(n, n))

@@ -1,0 +1,182 @@
+"""A run like an earlier one attaches what that one attached, and reads no plan for it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.live.run.test_counts import backends
+from tests.support.paths import ROOT
+from tests.support.product import Ran
+
+CALLS = 700
+WORKLOAD = [
+    sys.executable,
+    "-S",
+    "-c",
+    f"import os\nfor _ in range({CALLS}): os.getppid()",
+]
+PLAN = """\
+apiVersion: probeplan/v1
+kind: ProbePlan
+metadata: {name: warm, summary: Calls of getppid}
+params:
+  wanted: {type: int, default: -1, summary: A number}
+probes:
+  calls:
+    attach: tracepoint:syscalls:sys_enter_getppid
+    let: {nr: args.__syscall_nr}
+    where: nr != params.wanted
+    emit: {nr: nr}
+    metrics: {n: {count: true, by: [nr]}}
+"""
+#: Runs probeplan with another cache, and writes down what was imported before the probes record.
+DRIVER = """
+import json, sys
+from pathlib import Path
+from orchestrator.backends import cache_directory
+cache_directory.SYSTEM_DIRECTORY = Path(sys.argv[1])
+import orchestrator.cli.run
+from orchestrator.cli import main
+from orchestrator.run import lifecycle
+arm = lifecycle.arm
+def note_imports(*given):
+    Path(sys.argv[2]).write_text(json.dumps(list(sys.modules)))
+    return arm(*given)
+lifecycle.arm = note_imports
+sys.exit(main(sys.argv[3:]))
+"""
+#: What a run that is warm does without, as beginnings of names.
+NOT_NEEDED = (
+    "jsonschema",
+    "yaml",
+    "structlog",
+    "numpy",
+    "rich",
+    "bcc",
+    "orchestrator.plan.load",
+    "orchestrator.plan.build",
+    "orchestrator.plan.semantics",
+    "orchestrator.plan.document.parse",
+    "orchestrator.plan.document.schema",
+    "orchestrator.plan.expression.parse",
+    "orchestrator.compile.lower",
+    "orchestrator.compile.type_hook",
+    "orchestrator.compile.points",
+    "orchestrator.compile.expressions.typing",
+    "orchestrator.backends.bcc.artifact",
+    "orchestrator.backends.bcc.emit.source",
+    "orchestrator.backends.tracefs.design.lowering",
+    "orchestrator.run.prepare",
+)
+
+
+class Warm:
+    """Runs of one plan with a separate cache."""
+
+    def __init__(self, folder: Path) -> None:
+        self.cache, self.plan = folder / "cache", folder / "plan.yaml"
+        self._imports = folder / "imports"
+        self.plan.write_text(PLAN)
+
+    def run(self, *options: str, command: Sequence[str] = WORKLOAD) -> tuple[Ran, bool]:
+        """What the run logged, and whether it read the plan."""
+        self._imports.unlink(missing_ok=True)
+        driver = [sys.executable, "-c", DRIVER, str(self.cache), str(self._imports)]
+        argv = [*driver, "run", str(self.plan), *options, "--no-canary", "--", *command]
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        return Ran.of(done.stdout), "orchestrator.plan.load" in self.imported
+
+    @property
+    def imported(self) -> set[str]:
+        """The modules that were there when the last run was armed."""
+        return set(json.loads(self._imports.read_text()))
+
+    @property
+    def kept(self) -> list[Path]:
+        """What is kept of prepared plans."""
+        return sorted(self.cache.glob("prepared-*"))
+
+
+@pytest.fixture
+def warm(tmp_path: Path) -> Warm:
+    return Warm(tmp_path)
+
+
+def fixed(ran: Ran) -> list[dict[str, Any]]:
+    """All lines, without what is different in each run."""
+    moving = ("ts", "run_id", "time_unix_nano", "pid", "tid", "cpu")
+    lines = [
+        *ran.of_kind("run.started"),
+        *ran.of_kind("probe.attached"),
+        *ran.of_kind("event.recorded"),
+    ]
+    return [{name: value for name, value in line.items() if name not in moving} for line in lines]
+
+
+@backends
+def test_a_second_run_sees_the_same_without_the_language_or_a_compiler(
+    backend: str, warm: Warm
+) -> None:
+    (first, first_read), (second, second_read) = (warm.run("--backend", backend) for _ in range(2))
+    assert (first_read, second_read) == (True, False)
+    assert [name for name in sorted(warm.imported) if name.startswith(NOT_NEEDED)] == []
+    assert len(second.data("calls")) == CALLS
+    assert fixed(second) == fixed(first)
+    assert second.cells("calls", "n") == first.cells("calls", "n")
+    assert second.finished["ledger"] == first.finished["ledger"]
+
+
+def test_whatever_the_run_depends_on_is_looked_at_again(warm: Warm, tmp_path: Path) -> None:
+    tracefs = ("--backend", "tracefs")
+    assert warm.run(*tracefs)[1]
+    assert warm.run(*tracefs, "--set", "wanted=-2")[1]
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("apiVersion: probeplan/v1\nkind: Policy\nlimits: {events: 1k}\n")
+    assert warm.run(*tracefs, "--policy", str(policy))[1]
+    ran, read = warm.run(*tracefs, "--policy", str(policy))
+    assert not read
+    assert [one["file"] for one in ran.of_kind("run.started")[0]["policies"]] == [str(policy)]
+    policy.write_text("apiVersion: probeplan/v1\nkind: Policy\nlimits: {events: 2k}\n")
+    assert warm.run(*tracefs, "--policy", str(policy))[1]
+    warm.plan.write_text(PLAN + "# changed\n")
+    assert warm.run(*tracefs)[1]
+    assert not warm.run(*tracefs)[1]
+
+
+def test_a_policy_that_forbids_the_plan_forbids_it_when_it_is_warm(
+    warm: Warm, tmp_path: Path
+) -> None:
+    warm.run("--backend", "tracefs")
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("apiVersion: probeplan/v1\nkind: Policy\ndeny_kinds: [tracepoint]\n")
+    with pytest.raises(AssertionError, match="PP12"):
+        warm.run("--backend", "tracefs", "--policy", str(policy))
+
+
+def test_damaged_and_foreign_files_are_not_used(warm: Warm) -> None:
+    warm.run("--backend", "tracefs")
+    (kept,) = warm.kept
+    content = kept.read_bytes()
+    kept.write_bytes(content.replace(b"sys_enter_getppid", b"sys_enter_getpgid"))
+    assert warm.run("--backend", "tracefs")[1]
+    warm.cache.chmod(0o777)
+    assert warm.run("--backend", "tracefs")[1]
+    warm.cache.chmod(0o700)
+    assert not warm.run("--backend", "tracefs")[1]
+
+
+def test_nothing_is_kept_of_a_plan_that_shows_digests(warm: Warm) -> None:
+    """Their salt is drawn for each run."""
+    warm.plan.write_text(
+        PLAN.replace("getppid", "chdir").replace("emit: {nr: nr}", "emit: {f: str(args.filename)}")
+        + "    redact: hash\n"
+    )
+    for _ in range(2):
+        assert warm.run("--backend", "bcc", command=["true"])[1]
+    assert warm.kept == []

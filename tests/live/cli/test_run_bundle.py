@@ -16,6 +16,7 @@ from tests.live.cli.test_run import ENVIRONMENT
 from tests.support.bundled_runs import HIDDEN, NO_COMPILER, build_file
 from tests.support.paths import ROOT
 from tests.support.product import Ran, build_load, check_accounts
+from tests.support.recorded import HEAD
 from tests.support.requirements import needs_a_kernel
 from tests.support.settling import until
 
@@ -91,11 +92,15 @@ class Started:
 
     def finish(self, exit_code: int = 0) -> Ran:
         """What it logged, once it has ended; its accounts are right."""
-        _, errors = self.process.communicate(timeout=60)
-        assert self.process.returncode == exit_code, errors
-        ran = Ran.of(self.log.read_bytes())
+        ran = self.end(exit_code)
         check_accounts(ran)
         return ran
+
+    def end(self, exit_code: int = 0) -> Ran:
+        """The same, also of a run that ends before its time."""
+        _, errors = self.process.communicate(timeout=60)
+        assert self.process.returncode == exit_code, errors
+        return Ran.of(self.log.read_bytes())
 
 
 def mapped_files(pid: int) -> set[str]:
@@ -160,6 +165,17 @@ def test_two_pids_are_filled_into_one_program(for_pids: str, load: str, tmp_path
         assert ran.data("end") == [{"parent": os.getpid()}]
         keys.add(ran.of_kind("run.started")[0]["bundle"]["key"])
     assert len(keys) == 1
+
+
+def test_hot_places_are_counted_first_by_a_program_of_the_bundle(tmp_path: Path) -> None:
+    """The count is another program. The run ends at its fifth event."""
+    plan = f"{HEAD}probes: {{p: {{attach: 'tracepoint:sched:sched_switch', emit: {{}}}}}}\n"
+    file = build_file(tmp_path / "hot.ppb", plan.encode(), OTHER_KERNELS)
+    limits = ("--limit", "events=5", "--limit", "incomplete=allow", "--limit", "cpu=100%")
+    ran = Started(tmp_path / "log", str(file), *limits).end()
+    [started] = ran.of_kind("run.started")
+    assert started["canary"]["probes"]["p"]["hits_per_s"] > 0
+    assert started["backend"] == "bcc"
 
 
 _PIPES: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}

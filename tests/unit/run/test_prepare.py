@@ -5,6 +5,7 @@ import pytest
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
+from orchestrator.policy.signed_files import Acceptance
 from orchestrator.run.explanation import explain_plan
 from orchestrator.run.prepare import prepare, resolve, select_backend
 from orchestrator.run.shipped import is_shipped, shipped_plans
@@ -64,6 +65,14 @@ def test_what_policies_accept_a_plan_by_is_explained() -> None:
         {"policy": "policy.yaml", "status": "absent", "principal": None, "key": None}
     ]
     assert explain_plan(prepare(a_plan(), FACTS))["signatures"] == []
+
+
+def test_a_file_that_the_caller_has_checked_is_not_checked_again() -> None:
+    """A plan in a bundle is signed with it."""
+    policy = a_policy("signatures: {required: true, signers: /etc/signers}")
+    accepted = (Acceptance(policy="policy.yaml", status="accepted"),)
+    prepared = prepare(a_plan(), FACTS, [policy], acceptances=accepted)
+    assert prepared.acceptances == accepted
 
 
 def test_shipped_plans_are_known_by_their_content() -> None:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -50,14 +50,21 @@ def real_results() -> Mapping[str, Mapping[str, Any]]:
     }
 
 
-def write_fleet(folder: Path, hosts: int, seed: int = 1, *, torn: int | None = None) -> Planted:
-    """Write HOST/result.json for so many hosts; the answer. `torn`: how many files are cut off;
-    None: one in a thousand."""
+def write_fleet(
+    folder: Path,
+    hosts: int,
+    seed: int = 1,
+    *,
+    torn: int | None = None,
+    metrics: Collection[str] | None = None,
+) -> Planted:
+    """Write HOST/result.json for so many hosts; the answer. `torn`: how many files are cut off
+    (None: one in a thousand); `metrics`: those that are kept (None: all)."""
     chance, planted = random.Random(seed), Planted()  # noqa: S311 - a repeatable fleet
     cut = round(hosts * _TORN) if torn is None else torn
     special = chance.sample(range(hosts), cut + max(3, round(hosts * _OUTLYING)))
     torn_hosts, outlying = set(special[:cut]), set(special[cut:])
-    templates = list(real_results().values())
+    templates = [_keep_metrics(result, metrics) for result in real_results().values()]
     for number in range(hosts):
         name = f"host{number:05}"
         result = _vary(chance, templates[number % len(templates)], name, number in outlying)
@@ -71,6 +78,11 @@ def write_fleet(folder: Path, hosts: int, seed: int = 1, *, torn: int | None = N
         path.write_text(text + "\n")
         _plant(planted, result, outlying=number in outlying)
     return planted
+
+
+def _keep_metrics(result: Mapping[str, Any], names: Collection[str] | None) -> Mapping[str, Any]:
+    kept = [one for one in result["metrics"] if names is None or one["metric"] in names]
+    return {**result, "metrics": kept}
 
 
 def _plant(planted: Planted, result: Mapping[str, Any], *, outlying: bool) -> None:

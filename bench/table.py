@@ -11,6 +11,7 @@ from bench.figures import Figure
 from bench.flood import flood
 from bench.governor import governor
 from bench.lines import lines
+from bench.merge import merge
 from bench.open_numbers import open_numbers
 from bench.setting import Setting
 from bench.spans import spans
@@ -40,5 +41,6 @@ TABLE: Mapping[str, Benchmark] = {
     "bounds": Benchmark(summary="fused probes, detaching, the watchdog's memory", run=bounds),
     "governor": Benchmark(summary="a flood over limits.cpu, and the reaction", run=governor),
     "checks": Benchmark(summary="what a check adds, and whether its counts repeat", run=checks),
+    "merge": Benchmark(summary="results of 10,000 hosts as one", run=merge, root=False),
     "lines": Benchmark(summary="rendering alone, from memory to memory", run=lines, root=False),
 }

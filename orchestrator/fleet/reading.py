@@ -8,11 +8,9 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NamedTuple
 
 import orjson
-
-from orchestrator.values import dataclass
 
 __all__ = ["InputFile", "UnreadFile", "UnreadReason", "list_inputs", "read_document"]
 
@@ -36,8 +34,7 @@ class UnreadFile(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputFile:
+class InputFile(NamedTuple):
     """A file that may be a result, or a merge of results. `linked`: its last part may be a link."""
 
     path: str
@@ -48,34 +45,32 @@ class InputFile:
 def list_inputs(paths: Iterable[str], ignored: str | None = None) -> list[InputFile]:
     """All files that are named, and all *.json below the directories that are; merges of results
     come first, and both are sorted by path. `ignored`: a directory that is passed over. Raises
-    OSError for a path that is not there."""
+    OSError for what cannot be looked into."""
     found: dict[str, InputFile] = {}
+    passed_over = None if ignored is None else os.path.realpath(ignored)
     for path in paths:
-        if stat.S_ISDIR(Path(path).stat().st_mode):
-            real = os.path.realpath(path)
-            for name in _walk(path, ignored):
-                found.setdefault(real + name[len(path) :], _make_input(name, linked=False))
-        else:
-            found.setdefault(os.path.realpath(path), _make_input(path, linked=True))
+        real = os.path.realpath(path)
+        if not stat.S_ISDIR(Path(path).stat().st_mode):
+            found.setdefault(real, _make_input(path, linked=True))
+            continue
+        directory = path.rstrip("/") or "/"
+        for name in _walk(directory):
+            below = real + name[len(directory) :]
+            if passed_over is None or not below.startswith(f"{passed_over}/"):
+                found.setdefault(below, _make_input(name, linked=False))
     return sorted(found.values(), key=lambda file: (not file.is_merge, file.path))
 
 
-def _walk(directory: str, ignored: str | None) -> Iterator[str]:
-    for folder, folders, files in os.walk(directory, onerror=_raise):
-        folders[:] = [
-            name
-            for name in folders
-            if ignored is None or not _is_same(os.path.join(folder, name), ignored)  # noqa: PTH118
-        ]
-        yield from (os.path.join(folder, name) for name in files if name.endswith(".json"))  # noqa: PTH118
-
-
-def _raise(error: OSError) -> NoReturn:
-    raise error
-
-
-def _is_same(path: str, other: str) -> bool:
-    return os.path.realpath(path) == os.path.realpath(other)
+def _walk(directory: str) -> Iterator[str]:
+    """All *.json below a directory; links are files."""
+    waiting = [directory]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif entry.name.endswith(".json"):
+                    yield entry.path
 
 
 def _make_input(path: str, *, linked: bool) -> InputFile:

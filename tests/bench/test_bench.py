@@ -127,3 +127,14 @@ def test_open_numbers_are_compared_with_numbers_written_out(tmp_path: Path) -> N
     values = {one["name"]: one["ours"] for one in figures}
     assert set(values) > {"added: count", "added: histogram", "added: record", "added: span"}
     assert -10 < values["more instructions, most of 5 pairs of plan and kernel"] <= 10
+
+
+def test_the_merge_of_a_small_fleet_is_the_planted_answer(tmp_path: Path) -> None:
+    """The whole benchmark, without its times."""
+    report = tmp_path / "merge.json"
+    done = bench("merge", "--rounds", "1", "--scale", "0.02", "--json", str(report))
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(report.read_text())["benchmarks"]["merge"]["figures"]
+    answer = {one["name"]: one["ours"] for one in figures if one.get("target") == "≤ 0"}
+    assert len(answer) == 5
+    assert set(answer.values()) == {0}

@@ -1,0 +1,68 @@
+"""`probeplan merge` of real results of this kernel, by both backends: exact counts."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.cli import main
+from tests.live.cli.test_run import BACKENDS, ran
+from tests.support.requirements import needs_a_kernel
+from tests.support.results import checked_result
+
+pytestmark = needs_a_kernel
+
+PLAN = """apiVersion: probeplan/v1
+kind: ProbePlan
+metadata: {name: merged-closes, summary: closes of descriptors that are not open}
+limits: {duration: 60s, cpu: 100%}
+probes:
+  close:
+    attach: tracepoint:syscalls:sys_enter_close
+    where: args.fd >= 900
+    metrics:
+      calls: {count: true, by: [args.fd], top: 1}
+      numbers: {histogram: args.fd}
+      total: {sum: args.fd}
+"""
+
+
+def close(path: Path, backend: str, calls: dict[int, int]) -> dict[str, Any]:
+    """The result of a run that sees so many closes of each descriptor."""
+    program = (
+        "import ctypes\nclose = ctypes.CDLL(None).close\n"
+        f"for fd, count in {calls}.items():\n    for _ in range(count): close(fd)"
+    )
+    (path / "plan.yaml").write_text(PLAN)
+    out = path / f"{backend}{len(list(path.iterdir()))}"
+    words = (str(path / "plan.yaml"), "--backend", backend, "--out", str(out))
+    code, _, errors = ran("run", *words, "--", sys.executable, "-c", program)
+    assert code == 0, errors
+    return checked_result(out)
+
+
+def test_real_runs_add_up_to_the_unit_by_backend_and_in_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two runs by each backend. COMMAND is a part of the settings: one for all."""
+    calls = {900: 3, 901: 40, 950: 2}
+    results = [close(tmp_path, backend, calls) for backend in (*BACKENDS, *BACKENDS)]
+    assert main(["merge", str(tmp_path), "--format", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    [group] = document["groups"]
+    assert (group["runs"], document["hosts"]["all"]) == (4, 1)
+    metrics = {metric["metric"]: metric for metric in group["metrics"]}
+    cells = metrics["calls"]["cells"]
+    assert {cell["key"]["args.fd"]: cell["value"] for cell in cells} == {
+        fd: 4 * count for fd, count in calls.items()
+    }
+    [histogram], [total] = metrics["numbers"]["cells"], metrics["total"]["cells"]
+    assert (histogram["count"], histogram["percentiles"]["p50"]) == (180, 911.5)
+    assert total["value"] == 4 * sum(fd * count for fd, count in calls.items())
+    by_mechanism = {row["mechanisms"]: row["count"] for row in metrics["numbers"]["by_kernel"]}
+    assert by_mechanism == {
+        results[0]["mechanisms"]["close"][0]: 90,
+        results[1]["mechanisms"]["close"][0]: 90,
+    }

@@ -1,6 +1,6 @@
 """The backend whose programs are compiled on one machine and attached on another."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.backends.bcc.compiler.places import FillError, OpenProgram, fill_program
@@ -10,7 +10,13 @@ from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding
 
 __all__ = ["NAME", "FillError", "attach_compiled", "build_artifact", "compile_artifact"]
-__all__ += ["compile_program", "fill_artifact", "fill_program", "find_obstacles"]
+__all__ += [
+    "compile_for_others",
+    "compile_program",
+    "fill_artifact",
+    "fill_program",
+    "find_obstacles",
+]
 __all__ += ["make_program_key", "read_compiler_version"]
 
 NAME = "bcc"
@@ -24,13 +30,21 @@ def compile_artifact(artifact: Artifact[Any]) -> Mapping[str, bytes]:
     return attaching.compile_artifact(artifact)
 
 
-def compile_program(artifact: Artifact[Any], *, for_others: bool = False) -> OpenProgram:
+def compile_program(artifact: Artifact[Any]) -> OpenProgram:
     """As `compile_artifact`, without the numbers of the artifact's host: one program for all hosts
-    of its key. `for_others`: it leaves this machine, so it is compiled twice and the places of its
-    open numbers are checked. Raises HostError."""
+    of its key. Raises HostError."""
     from orchestrator.backends.bcc.attach import attaching
 
-    return attaching.compile_program(artifact, for_others=for_others)
+    return attaching.compile_program(artifact)
+
+
+def compile_for_others(artifacts: Sequence[Artifact[Any]]) -> list[OpenProgram]:
+    """As `compile_program`, for programs that leave this machine: each is compiled twice, and the
+    places of its open numbers are checked. One process compiles them all. Raises HostError where
+    one of them cannot be compiled."""
+    from orchestrator.backends.bcc.attach import attaching
+
+    return attaching.compile_for_others(artifacts)
 
 
 def fill_artifact(artifact: Artifact[Any], program: OpenProgram) -> Mapping[str, bytes]:

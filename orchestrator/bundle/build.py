@@ -1,7 +1,7 @@
 """From a plan and recorded kernels to a bundle: what it comes to there, and its programs.
 
-Each program is compiled once, by its key, for all kernels and variants of its text: twice, in fact,
-with other placeholders, so that a host cannot meet a place that was overlooked.
+Each program is made once, by its key, for all kernels and variants of its text, and checked: a host
+cannot meet a place that was overlooked.
 """
 
 import itertools
@@ -25,7 +25,8 @@ from orchestrator.version import installed_version
 __all__ = ["Blueprint", "BuildOptions", "build_bundle", "compile_blueprints", "draw_blueprint"]
 __all__ += ["is_recorded"]
 
-_COMPILERS = 2  # at a time; each is a process that takes one CPU and about 120 MB
+_COMPILERS = 2  # at a time; each is a process that takes one CPU and about 130 MB
+_MOST_TOGETHER = 4  # programs in one process, whose start takes half as long as one program
 _MOST_SETTINGS = 64
 
 #: Called with how many programs are compiled, of how many.
@@ -171,12 +172,17 @@ def _compile_programs(
     artifacts: Mapping[str, Artifact[Any]], report: CompileProgress
 ) -> dict[str, BundledProgram]:
     programs: dict[str, BundledProgram] = {}
+    waiting = list(artifacts.items())
+    size = max(1, min(_MOST_TOGETHER, -(-len(waiting) // _COMPILERS)))
     with ThreadPoolExecutor(_COMPILERS) as pool:
-        running = {pool.submit(_compile, artifact): key for key, artifact in artifacts.items()}
+        running = [
+            pool.submit(_compile_batch, dict(waiting[start : start + size]))
+            for start in range(0, len(waiting), size)
+        ]
         try:
-            for done, future in enumerate(as_completed(running), start=1):
-                programs[running[future]] = future.result()
-                report(done, len(artifacts))
+            for future in as_completed(running):
+                programs |= future.result()
+                report(len(programs), len(artifacts))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -198,16 +204,23 @@ def _require_one_arch(matrix: Sequence[MatrixRow]) -> None:
         raise PlanError([of_command_line(message, "build a bundle for each")])
 
 
-def _compile(artifact: Artifact[Any]) -> BundledProgram:
+def _compile_batch(artifacts: Mapping[str, Artifact[Any]]) -> dict[str, BundledProgram]:
+    """The programs, which one process compiles. Raises HostError, naming a kernel."""
     try:
-        program = compiled.compile_program(artifact, for_others=True)
+        programs = compiled.compile_for_others(list(artifacts.values()))
     except HostError as error:
+        if len(artifacts) > 1:  # one by one, to see which it is
+            return {key: _compile_batch({key: one})[key] for key, one in artifacts.items()}
+        [artifact] = artifacts.values()
         raise HostError(
             replace(finding, message=f"for {artifact.program.kernel}: {finding.message}")
             for finding in error.findings
         ) from None
-    return BundledProgram(
-        program=program,
-        slots=tuple(number.name for number in artifact.numbers),
-        shape=describe_shape(artifact),
-    )
+    return {
+        key: BundledProgram(
+            program=program,
+            slots=tuple(number.name for number in artifact.numbers),
+            shape=describe_shape(artifact),
+        )
+        for (key, artifact), program in zip(artifacts.items(), programs, strict=True)
+    }

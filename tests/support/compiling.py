@@ -14,9 +14,9 @@ def compile_to_nothing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every function becomes `return 0`, and nothing is kept. Returns the texts, as they come."""
     compiled: list[str] = []
 
-    def compile_texts(texts: Sequence[str], functions: Sequence[str]) -> list[dict[str, bytes]]:
-        compiled.extend(texts)
-        return [dict.fromkeys(functions, RETURN_0) for _ in texts]
+    def compile_texts(texts: Sequence[tuple[str, Sequence[str]]]) -> list[dict[str, bytes]]:
+        compiled.extend(text for text, _ in texts)
+        return [dict.fromkeys(functions, RETURN_0) for _, functions in texts]
 
     monkeypatch.setenv("PROBEPLAN_CACHE", "off")
     monkeypatch.setattr(clang, "compile_texts", compile_texts)

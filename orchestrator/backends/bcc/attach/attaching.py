@@ -27,7 +27,8 @@ from orchestrator.backends.protocol import Artifact, AttachOptions
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
 
-__all__ = ["attach", "attach_compiled", "compile_artifact", "compile_program", "fill_artifact"]
+__all__ = ["attach", "attach_compiled", "compile_artifact", "compile_for_others"]
+__all__ += ["compile_program", "fill_artifact"]
 
 _INSTRUCTION_BYTES = 8  # struct bpf_insn
 _MOST_INSTRUCTIONS = (1 << 15) - 1
@@ -63,22 +64,44 @@ def compile_artifact(artifact: Artifact[BccDetail]) -> Mapping[str, bytes]:
     return fill_artifact(artifact, compile_program(artifact))
 
 
-def compile_program(artifact: Artifact[BccDetail], *, for_others: bool = False) -> OpenProgram:
+def compile_program(artifact: Artifact[BccDetail]) -> OpenProgram:
     """As `compile_artifact`, without the numbers of the artifact's host: one program for all hosts
-    of its key. `for_others`: it is compiled twice, and its places are checked. Raises HostError."""
-    compile_text = clang.compile_kept
-    if for_others:
-        from orchestrator.backends.bcc.compiler import checked  # no run needs it
-
-        compile_text = checked.compile_checked
+    of its key. Raises HostError."""
     try:
         functions, arch = artifact.detail.functions, artifact.program.arch
-        program = compile_text(artifact.text, functions, arch)
+        program = clang.compile_kept(artifact.text, functions, arch)
     except clang.CompileError as error:
-        message = f"the generated program could not be compiled: {error}"
-        raise HostError([Finding(code="PP089", message=message)]) from None
+        raise _refuse_to_compile(error) from None
     _check_lengths(artifact, program.code)
     return program
+
+
+def compile_for_others(artifacts: Sequence[Artifact[BccDetail]]) -> list[OpenProgram]:
+    """As `compile_program`, for programs that leave this machine: compiled twice, with their places
+    checked, by one child. Raises HostError where one of them cannot be compiled."""
+    from orchestrator.backends.bcc.compiler import checked  # no run needs it
+
+    texts = [
+        checked.OpenText(
+            text=artifact.text,
+            functions=artifact.detail.functions,
+            arch=artifact.program.arch,
+            is_open=bool(artifact.numbers),
+        )
+        for artifact in artifacts
+    ]
+    try:
+        programs = checked.compile_checked(texts)
+    except clang.CompileError as error:
+        raise _refuse_to_compile(error) from None
+    for artifact, program in zip(artifacts, programs, strict=True):
+        _check_lengths(artifact, program.code)
+    return programs
+
+
+def _refuse_to_compile(error: clang.CompileError) -> HostError:
+    message = f"the generated program could not be compiled: {error}"
+    return HostError([Finding(code="PP089", message=message)])
 
 
 def fill_artifact(artifact: Artifact[BccDetail], program: OpenProgram) -> Mapping[str, bytes]:

@@ -1,7 +1,8 @@
 """Programs that leave this machine are compiled twice, with other placeholders each time.
 
 The two results may differ at the places of open numbers and nowhere else. A difference elsewhere
-would be a place that was overlooked, or one that is none: hosts would load a wrong number.
+would be a place that was overlooked, or one that is none: hosts would load a wrong number. A text
+without open numbers has no placeholder, and is compiled once.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from orchestrator.backends.bcc.compiler.key import make_key
 from orchestrator.backends.bcc.compiler.places import (
     OpenPlace,
     OpenProgram,
+    Placeholders,
     StrayPlaceholderError,
     choose_placeholders,
     fill_program,
@@ -19,59 +21,100 @@ from orchestrator.backends.bcc.compiler.places import (
 )
 from orchestrator.backends.bcc.emit.open_numbers import MOST_SLOTS
 from orchestrator.backends.protocol import OpenNumber
+from orchestrator.values import dataclass
 
-__all__ = ["compile_checked"]
+__all__ = ["OpenText", "compile_checked"]
 
 _ZEROS = (OpenNumber(name="", value=0),) * MOST_SLOTS
-_PAIRS = ((0, 1), (2, 3))  # of placeholders, from different ranges; one in 10^5 is in a text
+_FIRST, _OTHERS = (0, 1), (2, 3)  # pairs of placeholders; the others where a text has one of them
 
 
-def compile_checked(text: str, functions: Sequence[str], arch: str) -> OpenProgram:
-    """As `clang.compile_kept`, compiled twice and compared; at its places the program has zeros,
-    whichever placeholders they had. It is kept apart from programs that were compiled once.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenText:
+    """What is to be compiled: the `functions` in `text`, for kernels of `arch`. `is_open`: it
+    leaves numbers open."""
+
+    text: str
+    functions: Sequence[str]
+    arch: str
+    is_open: bool = True
+
+    @property
+    def kept_name(self) -> str:
+        """The name of its program in the cache, where programs that were compiled once have
+        others."""
+        key = make_key(self.text, self.functions, arch=self.arch)
+        return hashlib.sha256(f"compiled twice\0{key}".encode()).hexdigest()
+
+
+def compile_checked(texts: Sequence[OpenText]) -> list[OpenProgram]:
+    """The program of each text, compiled twice and compared; at its places it has zeros, whichever
+    placeholders they had. One child compiles them all, so there should be few.
 
     Raises CompilerMissingError without bcc, else CompileError, also where the two differ.
     """
-    key = make_key(text, functions, arch=arch)
-    name = hashlib.sha256(f"compiled twice\0{key}".encode()).hexdigest()
-    program = cache.read_compiled(name, functions)
-    if program is None:
-        program = _compile_twice(text, functions)
-        cache.write_compiled(name, program)
-    return program
+    programs = {
+        text.kept_name: cache.read_compiled(text.kept_name, text.functions) for text in texts
+    }
+    missing = [text for text in texts if programs[text.kept_name] is None]
+    for text, made in zip(missing, _compile_twice(missing), strict=True):
+        cache.write_compiled(text.kept_name, made)
+        programs[text.kept_name] = made
+    return [found for text in texts if (found := programs[text.kept_name]) is not None]
 
 
-def _compile_twice(text: str, functions: Sequence[str]) -> OpenProgram:
-    for pair in _PAIRS:
-        try:
-            first, second = _compile_pair(text, functions, pair)
-        except StrayPlaceholderError as error:
-            stray = error
-        else:
-            _compare_programs(first, second)
-            return first
-    raise clang.CompileError(f"a placeholder is among the program's own numbers: {stray}")
+def _compile_twice(texts: Sequence[OpenText]) -> list[OpenProgram]:
+    if not texts:
+        return []
+    chosen = [_choose_placeholders(text, _FIRST) for text in texts]
+    codes = iter(
+        clang.compile_texts(
+            [
+                (placeholders.define() + text.text, text.functions)
+                for text, several in zip(texts, chosen, strict=True)
+                for placeholders in several
+            ]
+        )
+    )
+    return [
+        _join_results(text, several, [next(codes) for _ in several])
+        for text, several in zip(texts, chosen, strict=True)
+    ]
 
 
-def _compile_pair(
-    text: str, functions: Sequence[str], attempts: Sequence[int]
-) -> tuple[OpenProgram, ...]:
-    chosen = [choose_placeholders(text, attempt) for attempt in attempts]
-    codes = clang.compile_texts([one.define() + text for one in chosen], functions)
-    return tuple(
-        _with_zeros(code, find_places(code, placeholders))
-        for code, placeholders in zip(codes, chosen, strict=True)
+def _choose_placeholders(text: OpenText, attempts: Sequence[int]) -> list[Placeholders]:
+    attempts = attempts if text.is_open else attempts[:1]
+    return [choose_placeholders(text.text, attempt) for attempt in attempts]
+
+
+def _join_results(
+    text: OpenText, chosen: Sequence[Placeholders], codes: Sequence[Mapping[str, bytes]]
+) -> OpenProgram:
+    if not text.is_open:
+        return OpenProgram(code=codes[0])
+    try:
+        return _compare_programs(*map(_with_zeros, codes, chosen))
+    except StrayPlaceholderError:
+        pass
+    chosen = _choose_placeholders(text, _OTHERS)
+    codes = clang.compile_texts([(one.define() + text.text, text.functions) for one in chosen])
+    try:
+        return _compare_programs(*map(_with_zeros, codes, chosen))
+    except StrayPlaceholderError as error:
+        why = f"a placeholder is among the program's own numbers: {error}"
+        raise clang.CompileError(why) from None
+
+
+def _with_zeros(code: Mapping[str, bytes], placeholders: Placeholders) -> OpenProgram:
+    places: tuple[OpenPlace, ...] = find_places(code, placeholders)
+    return OpenProgram(
+        code=fill_program(OpenProgram(code=code, places=places), _ZEROS), places=places
     )
 
 
-def _with_zeros(code: Mapping[str, bytes], places: tuple[OpenPlace, ...]) -> OpenProgram:
-    filled = fill_program(OpenProgram(code=code, places=places), _ZEROS)
-    return OpenProgram(code=filled, places=places)
-
-
-def _compare_programs(first: OpenProgram, second: OpenProgram) -> None:
+def _compare_programs(first: OpenProgram, second: OpenProgram) -> OpenProgram:
     if first == second:
-        return
+        return first
     differing = [name for name in first.code if first.code[name] != second.code[name]]
     where = f" in {', '.join(differing)}" if differing else ""
     raise clang.CompileError(

@@ -99,27 +99,28 @@ def compile_open(text: str, functions: Sequence[str], first_attempt: int = 0) ->
 
 
 def _compile_in_child(text: str, functions: Sequence[str]) -> dict[str, bytes]:
-    return compile_texts([text], functions)[0]
+    return compile_texts([(text, functions)])[0]
 
 
-def compile_texts(texts: Sequence[str], functions: Sequence[str]) -> list[dict[str, bytes]]:
-    """The instructions of each of `functions` in each of `texts`, which one child compiles one
-    after the other. Raises CompileError."""
+def compile_texts(texts: Sequence[tuple[str, Sequence[str]]]) -> list[dict[str, bytes]]:
+    """The instructions of the functions of each text, by name; one child compiles the texts, one
+    after the other. Raises CompileError where one of them cannot be compiled."""
     from orchestrator.backends.bcc.compiler.key import CFLAGS, HEADERS
 
-    job = json.dumps({"texts": list(texts), "functions": list(functions), "flags": CFLAGS})
+    job = json.dumps({"texts": [(text, list(names)) for text, names in texts], "flags": CFLAGS})
+    seconds = COMPILE_SECONDS * len(texts)
     try:
         child = subprocess.run(
             [sys.executable, "-P", __file__],
             input=job.encode(),
             capture_output=True,
-            timeout=COMPILE_SECONDS,
+            timeout=seconds,
             cwd=HEADERS,
             env=_child_environment(HEADERS),
             check=False,
         )
     except subprocess.TimeoutExpired as late:
-        raise CompileError(f"the compiler did not end within {COMPILE_SECONDS} s") from late
+        raise CompileError(f"the compiler did not end within {seconds} s") from late
     log = child.stderr.decode(errors="replace")
     if child.returncode == EXIT_NO_BCC:
         raise CompilerMissingError(log)
@@ -155,9 +156,9 @@ def _run_child() -> int:
         return EXIT_NO_BCC
     try:
         codes = []
-        for text in job["texts"]:
+        for text, functions in job["texts"]:
             module = BPF(text=text, cflags=job["flags"])
-            codes.append({f: b64encode(module.dump_func(f)).decode() for f in job["functions"]})
+            codes.append({f: b64encode(module.dump_func(f)).decode() for f in functions})
     except Exception as refused:
         sys.stderr.write(f"{refused}\n")
         return EXIT_REFUSED

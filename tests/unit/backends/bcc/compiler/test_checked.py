@@ -14,7 +14,14 @@ NUMBERS = (OpenNumber(name="n", value=0x1234567890),)
 
 
 def compile_checked() -> OpenProgram:
-    return checked.compile_checked(TEXT, ["f"], "x86_64")
+    return check(TEXT, ["f"])
+
+
+def check(text: str, functions: list[str]) -> OpenProgram:
+    [program] = checked.compile_checked(
+        [checked.OpenText(text=text, functions=functions, arch="x86_64")]
+    )
+    return program
 
 
 def test_a_checked_program_is_that_of_a_host_with_zeros_at_its_places() -> None:
@@ -29,8 +36,8 @@ def test_a_program_that_differs_elsewhere_than_at_its_places_is_refused(damage, 
     """An instruction that depends on the placeholders, and a place that only one of them has."""
     compile_texts = clang.compile_texts
 
-    def compile_with_fault(texts, functions):
-        first, second = compile_texts(texts, functions)
+    def compile_with_fault(texts):
+        first, second = compile_texts(texts)
         code = bytearray(second["f"])
         if damage == "elsewhere":
             code[-16:-8] = struct.pack("=BBhi", 0x07, 0, 0, 77)
@@ -56,8 +63,28 @@ def test_what_was_checked_is_kept_apart_from_what_was_compiled_once(monkeypatch)
         clang, "compile_texts", lambda *args: runs.append(len(args[0])) or compile_texts(*args)
     )
     clang.compile_kept(text, ["kept"], "x86_64")
-    first = checked.compile_checked(text, ["kept"], "x86_64")
+    first = check(text, ["kept"])
     assert runs[-1] == 2
     count = len(runs)
-    assert checked.compile_checked(text, ["kept"], "x86_64") == first
+    assert check(text, ["kept"]) == first
     assert len(runs) == count
+
+
+def test_several_texts_are_compiled_by_one_child_and_one_without_open_numbers_once(monkeypatch):
+    runs = []
+    compile_texts = clang.compile_texts
+    monkeypatch.setenv("PROBEPLAN_CACHE", "off")
+    monkeypatch.setattr(
+        clang, "compile_texts", lambda texts: runs.append(len(texts)) or compile_texts(texts)
+    )
+    literal = f"{PRELUDE}int g(unsigned long long *ctx) {{ return 0x12345; }}\n"
+    first, second = checked.compile_checked(
+        [
+            checked.OpenText(text=TEXT, functions=["f"], arch="x86_64"),
+            checked.OpenText(text=literal, functions=["g"], arch="x86_64", is_open=False),
+        ]
+    )
+    assert runs == [3]
+    assert first == compile_checked()
+    assert second.places == ()
+    assert second.code == clang.compile_open(literal, ["g"]).code

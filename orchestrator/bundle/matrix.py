@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.backends import compiled
 from orchestrator.backends.protocol import Artifact
-from orchestrator.bundle.model import MatrixRow, Settings
+from orchestrator.bundle.model import MatrixRow, Settings, Trampolines
 from orchestrator.bundle.variants import Variant, list_variants
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
@@ -60,15 +60,30 @@ def plan_rows(
     """The rows of `plan`, which has the params and the target of `settings`, in the order of the
     kernels, each as it was recorded first."""
     for kernel in kernels:
+        programs: dict[Trampolines, _Resolution] = {}
         for variant in list_variants(kernel.facts):
-            yield _plan_row(plan, settings, kernel, variant)
+            # What a program says does not depend on fetching atomics: only its C does.
+            if variant.trampolines not in programs:
+                programs[variant.trampolines] = _resolve(plan, settings, variant.facts)
+            row = _start_row(settings, kernel, variant)
+            yield _finish_row(row, plan, variant.facts, programs[variant.trampolines])
 
 
-def _plan_row(
-    plan: Plan, settings: Settings, kernel: RecordedKernel, variant: Variant
-) -> PlannedRow:
+#: A resolved plan, or why there is none.
+_Resolution = Resolved | tuple[Finding, ...]
+
+
+def _resolve(plan: Plan, settings: Settings, facts: KernelFacts) -> _Resolution:
+    try:
+        resolved = resolve(plan, facts, follow_children=settings.command)
+    except (PlanError, HostError) as error:
+        return error.findings
+    return _with_cgroups(resolved)
+
+
+def _start_row(settings: Settings, kernel: RecordedKernel, variant: Variant) -> MatrixRow:
     facts = kernel.facts
-    row = MatrixRow(
+    return MatrixRow(
         kernel=kernel.name,
         release=facts.release,
         arch=facts.arch,
@@ -85,17 +100,18 @@ def _plan_row(
         memory=None,
         reasons=(),
     )
-    try:
-        resolved = resolve(plan, variant.facts, follow_children=settings.command)
-    except (PlanError, HostError) as error:
-        return PlannedRow(row=replace(row, reasons=_describe_findings(error.findings)))
+
+
+def _finish_row(row: MatrixRow, plan: Plan, facts: KernelFacts, outcome: _Resolution) -> PlannedRow:
+    if not isinstance(outcome, Resolved):
+        return PlannedRow(row=replace(row, reasons=_describe_findings(outcome)))
     row = replace(
         row,
-        alternatives=dict(_list_alternatives(plan, resolved.program)),
-        skipped={f"{one.probe}: {one.item}": one.reason for one in resolved.program.skipped},
+        alternatives=dict(_list_alternatives(plan, outcome.program)),
+        skipped={f"{one.probe}: {one.item}": one.reason for one in outcome.program.skipped},
     )
     try:
-        choice = select_backend(_with_cgroups(resolved)).choice
+        choice = select_backend(replace(outcome, facts=facts)).choice
     except HostError as error:
         return PlannedRow(row=replace(row, reasons=_describe_findings(error.findings)))
     artifact = choice.artifact
@@ -108,11 +124,10 @@ def _plan_row(
     )
     if artifact.backend != compiled.NAME:
         return PlannedRow(row=row)
-    key = compiled.make_program_key(artifact)
     return PlannedRow(
-        row=replace(row, key=key),
+        row=replace(row, key=compiled.make_program_key(artifact)),
         artifact=artifact,
-        counting=None if settings.command else _plan_counting(artifact.program, variant.facts),
+        counting=None if row.settings.command else _plan_counting(artifact.program, facts),
     )
 
 

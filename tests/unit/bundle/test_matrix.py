@@ -3,9 +3,13 @@
 import pytest
 
 from orchestrator.backends.bcc.compiler import clang
+from orchestrator.backends.compiled import make_program_key
 from orchestrator.bundle.build import BuildOptions, draw_blueprint
 from orchestrator.bundle.matrix import RecordedKernel, name_kernel
 from orchestrator.bundle.model import Bundle, MatrixRow
+from orchestrator.bundle.variants import list_variants
+from orchestrator.plan.load import load_plan
+from orchestrator.run.prepare import prepare
 from tests.support.recorded import HEAD, recorded
 from tests.support.shipped import PLANS, X86_KERNELS
 
@@ -71,6 +75,21 @@ def test_a_kernel_with_fetching_atomics_gives_the_program_of_one_without() -> No
     assert as_recorded(draw("vfs-reads"))["5.10"].key in {
         row.key for row in matrix if row.kernel == "6.1" and row.fetching == "none"
     }
+
+
+@pytest.mark.parametrize("plan", ["vfs-reads", "off-cpu-time"])
+def test_each_variant_has_the_program_that_a_host_without_it_would_make(plan: str) -> None:
+    """As if that host's own facts were resolved: what is planned for several variants at once is
+    what each is planned for alone."""
+    rows = {
+        (row.fetching, row.trampolines): row for row in draw(plan).matrix if row.kernel == "6.12"
+    }
+    for variant in list_variants(recorded("6.12")):
+        artifact = prepare(load_plan(PLANS[plan]), variant.facts).choice.artifact
+        row = rows[variant.fetching, variant.trampolines]
+        assert row.key == make_program_key(artifact)
+        assert row.memory == sum(artifact.memory.values())
+    assert len(rows) == 4
 
 
 def test_where_nothing_serves_a_kernel_the_reasons_are_findings_of_the_plan() -> None:

@@ -206,6 +206,8 @@ def _check_facts(facts: KernelFacts) -> None:
     assert facts.possible_cpus >= 0
     assert len(facts.online_cpus) >= 0
     facts.feature("bpf")
+    assert facts.trimmed in (True, False, None)
+    assert facts.build_id is None or bytes.fromhex(facts.build_id)
     for category, event in facts.tracepoint_names()[:5]:
         facts.tracepoint(category, event)
     facts.syscalls()
@@ -226,6 +228,7 @@ def _recordings() -> list[bytes]:
         "sys/devices/system/cpu/online": b"0-1\n",
         "sys/devices/system/cpu/possible": b"0-3,8\n",
         "sys/kernel/btf/vmlinux": _handmade(),
+        "sys/kernel/notes": b"\4\0\0\0\4\0\0\0\3\0\0\0GNU\0\1\2\3\4",
         "sys/kernel/tracing/README": b"x",
         "sys/kernel/tracing/available_filter_functions": b"vfs_read\n",
         "sys/kernel/tracing/events/a/b/format": b"name: b\nID: 7\nformat:\n\tfield:int x;\t"

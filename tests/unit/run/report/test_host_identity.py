@@ -31,6 +31,7 @@ def test_a_host_without_its_files_is_unknown_and_its_kernel_is_described(tmp_pat
     missing = describe_host(facts, tmp_path / "machine-id", tmp_path / "boot_id")
     assert (missing["host_id"], missing["boot_id"]) == ("unknown", "unknown")
     assert (missing["arch"], missing["cpus"]) == (facts.arch, len(facts.online_cpus))
+    assert missing["kernel_build_id"] is facts.build_id is None
     (tmp_path / "machine-id").write_text(MACHINE_ID + "\n")
     (tmp_path / "boot_id").write_text("6f1f0d0c-8f29-4b3a-9d55-0a1c2f3e4d5b\n")
     known = describe_host(facts, tmp_path / "machine-id", tmp_path / "boot_id")

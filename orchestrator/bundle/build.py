@@ -13,7 +13,7 @@ from typing import Any
 
 from orchestrator.backends import compiled
 from orchestrator.backends.protocol import Artifact
-from orchestrator.bundle.matrix import RecordedKernel, plan_rows
+from orchestrator.bundle.matrix import PlannedRow, RecordedKernel, plan_rows
 from orchestrator.bundle.model import Bundle, BundledProgram, MatrixRow, Settings
 from orchestrator.bundle.shape import describe_shape
 from orchestrator.plan.document.source import read_source
@@ -48,10 +48,11 @@ class BuildOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
-    """A bundle before anything is compiled: `bundle` has no programs yet, and `artifacts` are those
-    that they are made of, by key."""
+    """A bundle before anything is compiled: `bundle` has no programs yet, `planned` are the rows of
+    its matrix, and `artifacts` those that the programs are made of, by key."""
 
     bundle: Bundle
+    planned: tuple[PlannedRow, ...]
     artifacts: Mapping[str, Artifact[Any]]
 
     @property
@@ -97,20 +98,19 @@ def draw_blueprint(
     """What the plan comes to on each kernel, and what is to be compiled for it. Needs no compiler.
     Raises PlanError for a plan that is none."""
     content, file = (source, "<plan>") if isinstance(source, bytes) else read_source(source)
-    rows: list[MatrixRow] = []
+    planned: list[PlannedRow] = []
     artifacts: dict[str, Artifact[Any]] = {}
     all_settings = tuple(_list_settings(options))
     plans = [
         load_plan_of(content, file, settings=one.params, target=one.target) for one in all_settings
     ]
     for plan, settings in zip(plans, all_settings, strict=True):
-        for planned in plan_rows(plan, settings, kernels):
-            rows.append(planned.row)
-            if planned.row.key is not None and planned.artifact is not None:
-                artifacts.setdefault(planned.row.key, planned.artifact)
-            if planned.counting is not None:
-                key = compiled.make_program_key(planned.counting)
-                artifacts.setdefault(key, planned.counting)
+        planned += plan_rows(plan, settings, kernels)
+    for one in planned:
+        if one.row.key is not None and one.artifact is not None:
+            artifacts.setdefault(one.row.key, one.artifact)
+        if one.counting is not None:
+            artifacts.setdefault(compiled.make_program_key(one.counting), one.counting)
     bundle = Bundle(
         created=options.created,
         expires=options.expires,
@@ -121,10 +121,10 @@ def draw_blueprint(
         plan_file=PurePath(file).name,
         plan_text=content,
         settings=all_settings,
-        matrix=tuple(rows),
+        matrix=tuple(one.row for one in planned),
         programs={},
     )
-    return Blueprint(bundle=bundle, artifacts=artifacts)
+    return Blueprint(bundle=bundle, planned=tuple(planned), artifacts=artifacts)
 
 
 def _list_settings(options: BuildOptions) -> Iterator[Settings]:

@@ -3,8 +3,8 @@
 Needs neither root nor a compiler, and writes nothing.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -39,11 +39,12 @@ class RecordedKernel:
 class PlannedRow:
     """A row, and the artifact whose program has the row's key: None where there is no key.
     `counting`: that of the program that counts hits for a second first; None where a run does
-    not."""
+    not. `rejected`: by attach point, why no mechanism that is preferred attaches it."""
 
     row: MatrixRow
     artifact: Artifact[Any] | None = None
     counting: Artifact[Any] | None = None
+    rejected: Mapping[str, str] = field(default_factory=dict)
 
 
 def name_kernel(file: str) -> str:
@@ -122,11 +123,13 @@ def _finish_row(row: MatrixRow, plan: Plan, facts: KernelFacts, outcome: _Resolu
         memory=sum(artifact.memory.values()),
         reasons=_describe_findings(f for refused in choice.refused.values() for f in refused),
     )
+    rejected = _list_rejected(artifact)
     if artifact.backend != compiled.NAME:
-        return PlannedRow(row=row)
+        return PlannedRow(row=row, rejected=rejected)
     return PlannedRow(
         row=replace(row, key=compiled.make_program_key(artifact)),
         artifact=artifact,
+        rejected=rejected,
         counting=None if row.settings.command else _plan_counting(artifact.program, facts),
     )
 
@@ -169,6 +172,17 @@ def _list_mechanisms(artifact: Artifact[Any]) -> dict[str, str]:
         if chosen.mechanism not in known.split(", "):
             mechanisms[hook.label] = f"{known}, {chosen.mechanism}"
     return mechanisms
+
+
+def _list_rejected(artifact: Artifact[Any]) -> dict[str, str]:
+    """By attach point, the mechanisms that come before the one chosen, and why they are not it."""
+    rejected: dict[str, str] = {}
+    for hook, chosen in zip(artifact.program.hooks, artifact.hooks, strict=True):
+        unwanted = f"{chosen.mechanism} is preferred"
+        why = [f"not {name}: {why}" for name, why in chosen.rejected.items() if why != unwanted]
+        if why:
+            rejected.setdefault(hook.label, "; ".join(why))
+    return rejected
 
 
 def _describe_findings(findings: Iterable[Finding]) -> tuple[str, ...]:

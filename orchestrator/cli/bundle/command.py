@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from orchestrator.cli.bundle.compile_bar import CompileBar
 from orchestrator.cli.bundle.files import list_plans, place_bundles
 from orchestrator.cli.bundle.matrix_text import FORMATS, describe_bundle
 from orchestrator.cli.bundle.moments import read_created, read_expires
@@ -108,10 +109,10 @@ def main(args: argparse.Namespace) -> int:
     places = [] if args.check else place_bundles(plans, args.output)
     blueprints = _draw_blueprints(plans, _load_kernels(args.kernel), _read_options(args))
     if args.check:
-        print(FORMATS[args.format]([one.bundle for one in blueprints]))
+        print(FORMATS[args.format](blueprints))
         _note_missing_compiler()
     _note_missing_files(blueprints)
-    unserved = _report_unserved(blueprints)
+    unserved = _report_unserved(blueprints, with_reasons=not args.check)
     if unserved and not args.allow_missing:
         if not args.check:
             print_message(
@@ -203,35 +204,29 @@ def _build_files(blueprints: "Sequence[Blueprint]", places: Sequence[str]) -> No
     from orchestrator.bundle.build import compile_blueprints
     from orchestrator.bundle.file import write_bundle
     from orchestrator.output.replace_file import replace_file
+    from orchestrator.output.terminal.progress import hidden_at_end
 
-    bundles = compile_blueprints(blueprints, _show_progress)
+    with hidden_at_end(CompileBar(sys.stderr)) as bar:
+        bar.update(0, len({key for one in blueprints for key in one.artifacts}))
+        bundles = compile_blueprints(blueprints, bar.update)
     contents = [write_bundle(bundle) for bundle in bundles]
     for bundle, content, place in zip(bundles, contents, places, strict=True):
         replace_file(place, content)
         print_message(f"{place}: {describe_bundle(bundle, len(content))}")
 
 
-def _show_progress(done: int, total: int) -> None:
-    """One line, which a terminal redraws; elsewhere the last one alone."""
-    if sys.stderr is None:
-        return
-    text = f"{done} of {total} programs compiled"
-    if sys.stderr.isatty():
-        print(f"\r{text}", end="\n" if done == total else "", file=sys.stderr, flush=True)
-    elif done == total:
-        print_message(text)
-
-
 # ---------------------------------------------------------------- judging
 
 
-def _report_unserved(blueprints: "Sequence[Blueprint]") -> bool:
-    """Whether a kernel is served by nothing, which is printed with the reasons."""
+def _report_unserved(blueprints: "Sequence[Blueprint]", *, with_reasons: bool) -> bool:
+    """Whether a kernel is served by nothing, which is printed."""
     for blueprint in blueprints:
         for row in blueprint.unserved:
-            reasons = "\n".join(row.reasons)
+            reasons = row.reasons if with_reasons else ()
             plan = blueprint.bundle.plan_name
-            print_error(f"{plan}: nothing serves {row.kernel} ({row.release}):\n{reasons}")
+            print_error(
+                "\n".join([f"{plan}: nothing serves {row.kernel} ({row.release})", *reasons])
+            )
     return any(blueprint.unserved for blueprint in blueprints)
 
 

@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from orchestrator.bundle.build import is_recorded
+from orchestrator.bundle.build import Blueprint, is_recorded
+from orchestrator.bundle.matrix import PlannedRow
 from orchestrator.bundle.model import Bundle, MatrixRow, Settings
+from orchestrator.cli.bundle.moments import format_moment
 from orchestrator.output.terminal.human_units import format_amount
 from orchestrator.plan.printable import make_printable
 
@@ -31,35 +33,36 @@ def describe_bundle(bundle: Bundle, size: int) -> str:
             names.append(row.kernel)
     served = "; ".join(f"{backend} on {', '.join(names)}" for backend, names in kernels.items())
     programs = len(bundle.programs)
-    return f"{programs} program{'s' * (programs != 1)}, {size:,} bytes: {served}"
+    expires = "" if bundle.expires is None else f"; expires {format_moment(bundle.expires)}"
+    return f"{programs} program{'s' * (programs != 1)}, {size:,} bytes: {served}{expires}"
 
 
 # ---------------------------------------------------------------- text
 
 
-def _format_text(bundles: Sequence[Bundle]) -> str:
+def _format_text(blueprints: Sequence[Blueprint]) -> str:
     """Each plan's rows, then an overview."""
-    lines = [line for bundle in bundles for line in (*_list_plan(bundle), "")]
-    return "\n".join([*map(make_printable, lines), *map(make_printable, _draw_overview(bundles))])
+    lines = [line for blueprint in blueprints for line in (*_list_plan(blueprint), "")]
+    return "\n".join(map(make_printable, [*lines, *_draw_overview(blueprints)]))
 
 
-def _list_plan(bundle: Bundle) -> Iterator[str]:
-    for settings in bundle.settings:
-        yield f"plan {_name_row(bundle, settings)}"
-        rows = [row for row in bundle.matrix if row.settings == settings]
+def _list_plan(blueprint: Blueprint) -> Iterator[str]:
+    for settings in blueprint.bundle.settings:
+        yield f"plan {_name_row(blueprint.bundle, settings)}"
+        rows = [planned for planned in blueprint.planned if planned.row.settings == settings]
         for kernels, variants in _group_kernels(rows):
-            yield f"  {', '.join(kernels)}: {_describe_outcome(variants[0])}"
+            yield f"  {', '.join(kernels)}: {_describe_outcome(variants[0].row)}"
             yield from (f"    {line}" for line in _list_details(variants))
 
 
 def _group_kernels(
-    rows: Iterable[MatrixRow],
-) -> Iterator[tuple[list[str], list[MatrixRow]]]:
+    rows: Iterable[PlannedRow],
+) -> Iterator[tuple[list[str], list[PlannedRow]]]:
     """Kernels on which the plan comes to the same, with the rows of the first."""
-    by_kernel: dict[str, list[MatrixRow]] = {}
-    for row in rows:
-        by_kernel.setdefault(row.kernel, []).append(row)
-    groups: list[tuple[list[str], list[MatrixRow]]] = []
+    by_kernel: dict[str, list[PlannedRow]] = {}
+    for planned in rows:
+        by_kernel.setdefault(planned.row.kernel, []).append(planned)
+    groups: list[tuple[list[str], list[PlannedRow]]] = []
     for kernel, variants in by_kernel.items():
         same = next((group for group in groups if _are_same(group[1], variants)), None)
         if same is not None:
@@ -69,12 +72,13 @@ def _group_kernels(
     yield from groups
 
 
-def _are_same(rows: Sequence[MatrixRow], others: Sequence[MatrixRow]) -> bool:
+def _are_same(rows: Sequence[PlannedRow], others: Sequence[PlannedRow]) -> bool:
     return list(map(_without_kernel, rows)) == list(map(_without_kernel, others))
 
 
-def _without_kernel(row: MatrixRow) -> MatrixRow:
-    return replace(row, kernel="", release="", build_id=None, trimmed=False)
+def _without_kernel(planned: PlannedRow) -> tuple[MatrixRow, Mapping[str, str]]:
+    row = replace(planned.row, kernel="", release="", build_id=None, trimmed=False)
+    return row, planned.rejected
 
 
 def _describe_outcome(row: MatrixRow) -> str:
@@ -84,16 +88,19 @@ def _describe_outcome(row: MatrixRow) -> str:
     return f"{row.backend}{program}, {format_amount(row.memory, 'bytes')} of kernel memory"
 
 
-def _list_details(variants: Sequence[MatrixRow]) -> Iterator[str]:
-    first = variants[0]
-    width = max(map(len, [*first.mechanisms, *_VARIANTS.values()]))
-    yield from (f"{point:<{width}}  {how}" for point, how in first.mechanisms.items())
+def _list_details(variants: Sequence[PlannedRow]) -> Iterator[str]:
+    first, rejected = variants[0].row, variants[0].rejected
+    others = [planned.row for planned in variants[1:]]
+    width = max(map(len, [*first.mechanisms, *map(_name_variant, others)]), default=0)
+    for point, how in first.mechanisms.items():
+        why = f" ({rejected[point]})" if point in rejected else ""
+        yield f"{point:<{width}}  {how}{why}"
     yield from (f"{probe} takes {item}" for probe, item in first.alternatives.items())
     yield from (f"not {item}: {reason}" for item, reason in first.skipped.items())
     for reason in first.reasons:
         yield from reason.splitlines()
-    served = any(row.backend for row in variants)
-    for row in variants[1:] if served else ():
+    served = any(row.backend for row in (first, *others))
+    for row in others if served else ():
         yield f"{_name_variant(row):<{width}}  {_describe_variant(row, first)}"
 
 
@@ -116,9 +123,9 @@ def _describe_variant(row: MatrixRow, first: MatrixRow) -> str:
     return ", ".join([program, *changed])
 
 
-def _draw_overview(bundles: Sequence[Bundle]) -> Iterator[str]:
+def _draw_overview(blueprints: Sequence[Blueprint]) -> Iterator[str]:
     """A row for each plan and its settings, a column for each kernel."""
-    header, *rows = _list_overview(bundles)
+    header, *rows = _list_overview([blueprint.bundle for blueprint in blueprints])
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     for row in (header, *rows):
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -155,31 +162,32 @@ def _describe_cell(row: MatrixRow) -> str:
 # ---------------------------------------------------------------- other formats
 
 
-def _format_json(bundles: Sequence[Bundle]) -> str:
-    return json.dumps([_describe_plan(bundle) for bundle in bundles], indent=2)
+def _format_json(blueprints: Sequence[Blueprint]) -> str:
+    return json.dumps([_describe_plan(blueprint) for blueprint in blueprints], indent=2)
 
 
-def _describe_plan(bundle: Bundle) -> dict[str, Any]:
+def _describe_plan(blueprint: Blueprint) -> dict[str, Any]:
     return {
-        "plan": bundle.plan_name,
-        "file": bundle.plan_file,
-        "rows": [_describe_row(row) for row in bundle.matrix],
+        "plan": blueprint.bundle.plan_name,
+        "file": blueprint.bundle.plan_file,
+        "rows": [_describe_row(planned) for planned in blueprint.planned],
     }
 
 
-def _describe_row(row: MatrixRow) -> dict[str, Any]:
-    fields = asdict(row)
+def _describe_row(planned: PlannedRow) -> dict[str, Any]:
+    fields = asdict(planned.row)
     fields["program"] = fields.pop("key")
-    return fields
+    return {**fields, "rejected": dict(planned.rejected)}
 
 
-def _format_markdown(bundles: Sequence[Bundle]) -> str:
+def _format_markdown(blueprints: Sequence[Blueprint]) -> str:
     """The overview as a table, then each plan's rows, folded."""
-    header, *rows = _list_overview(bundles)
+    header, *rows = _list_overview([blueprint.bundle for blueprint in blueprints])
     lines = [_draw_row(header), _draw_row(["---"] * len(header)), *map(_draw_row, rows)]
-    for bundle in bundles:
-        lines += ["", f"<details><summary>{_escape(bundle.plan_name)}</summary>", "", "```text"]
-        lines += [make_printable(line).replace("```", "'''") for line in _list_plan(bundle)]
+    for blueprint in blueprints:
+        name = _escape(blueprint.bundle.plan_name)
+        lines += ["", f"<details><summary>{name}</summary>", "", "```text"]
+        lines += [make_printable(line).replace("```", "'''") for line in _list_plan(blueprint)]
         lines += ["```", "", "</details>"]
     return "\n".join(lines)
 
@@ -196,7 +204,7 @@ def _escape(text: str) -> str:
     return text
 
 
-FORMATS: Mapping[str, Callable[[Sequence[Bundle]], str]] = {
+FORMATS: Mapping[str, Callable[[Sequence[Blueprint]], str]] = {
     "text": _format_text,
     "json": _format_json,
     "markdown": _format_markdown,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from orchestrator.plan.findings import PlanError, of_command_line
 
-__all__ = ["read_created", "read_expires"]
+__all__ = ["format_moment", "read_created", "read_expires"]
 
 _EPOCH = "SOURCE_DATE_EPOCH"
 _LATEST = 253402300799  # 9999-12-31T23:59:59Z
@@ -37,7 +37,12 @@ def read_expires(text: str, created: int) -> int:
         moment = moment.replace(tzinfo=UTC)
     seconds = int(moment.timestamp())
     if seconds <= created:
-        made = datetime.fromtimestamp(created, UTC)
-        message = f"--expires {text!r} is not after the moment of building, {made:%Y-%m-%dT%H:%MZ}"
+        made = format_moment(created)
+        message = f"--expires {text!r} is not after the moment of building, {made}"
         raise PlanError([of_command_line(message, "give a date in the future")])
     return seconds
+
+
+def format_moment(seconds: int) -> str:
+    """Seconds since the epoch as a date and time in UTC, to the minute."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%MZ}"

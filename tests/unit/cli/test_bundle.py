@@ -85,13 +85,27 @@ def test_the_matrix_as_markdown_is_a_table_and_folded_details(capsys) -> None:
     assert lines.count("</details>") == 2
 
 
-def test_a_kernel_that_nothing_serves_fails_with_the_reason(capsys) -> None:
-    words = ["bundle", "file-life", "--kernel", STOCK, NO_KPROBES, "--check"]
-    assert main(words) == 1
-    error = capsys.readouterr().err
-    assert "file-life: nothing serves 6.18-no-kprobes" in error
-    assert "file-life.yaml:21:13: error[PP080]: 'security_inode_create'" in error
-    assert main([*words, "--allow-missing"]) == 0
+def test_a_kernel_that_nothing_serves_fails_with_the_reason(tmp_path: Path, capsys) -> None:
+    words = ["bundle", "file-life", "--kernel", STOCK, NO_KPROBES]
+    reason = "file-life.yaml:21:13: error[PP080]: 'security_inode_create'"
+    assert main([*words, "--check"]) == 1
+    shown = capsys.readouterr()
+    assert "file-life: nothing serves 6.18-no-kprobes" in shown.err
+    assert reason in shown.out
+    assert main([*words, "-o", str(tmp_path / "x.ppb")]) == 1
+    assert reason in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    assert main([*words, "--check", "--allow-missing"]) == 0
+
+
+def test_a_mechanism_that_is_preferred_and_not_taken_has_its_reason(capsys) -> None:
+    words = ["bundle", "file-life", "--kernel", STOCK, "--check"]
+    assert main(words) == 0
+    reason = "not fentry: the kernel's BTF lacks this function, or has two of its name"
+    assert f"entry:security_inode_create  dynamic event ({reason})\n" in capsys.readouterr().out
+    assert main([*words, "--format", "json"]) == 0
+    [plan] = json.loads(capsys.readouterr().out)
+    assert plan["rows"][0]["rejected"] == {"entry:security_inode_create": reason}
 
 
 def test_a_probed_file_that_is_not_here_is_named(tmp_path: Path, capsys) -> None:

@@ -2,10 +2,10 @@
 
 usage: scripts/generate_docs.py [--check]
 
-`docs/log.md` and `docs/finding-codes.md` are generated whole. In `docs/language.md`,
-`docs/policy.md` and `docs/checks.md` the tables of keys are generated: they lie between comments
-that name the object of the schema. With `--check` nothing is written; the exit code is 1 when a
-page is not current.
+`docs/log.md`, `docs/result.md` and `docs/finding-codes.md` are generated whole. In
+`docs/language.md`, `docs/policy.md` and `docs/checks.md` the tables of keys are generated: they
+lie between comments that name the object of the schema. With `--check` nothing is written; the
+exit code is 1 when a page is not current.
 """
 
 import json
@@ -31,10 +31,12 @@ _KEYS = re.compile(r"(<!-- begin keys: (\S+) -->\n).*?(<!-- end keys -->)", re.D
 
 def pages() -> dict[Path, str]:
     """The text that each generated page has to have, by its path."""
-    plan, log, policy, check = (_schema(name) for name in ("plan", "log", "policy", "check"))
+    names = ("plan", "log", "policy", "check", "result")
+    plan, log, policy, check, result = (_schema(name) for name in names)
     language, policies, checks = (DOCS / f"{name}.md" for name in ("language", "policy", "checks"))
     return {
         DOCS / "log.md": _log_page(log),
+        DOCS / "result.md": _result_page(result),
         policies: _with_key_tables(policies.read_text(), policy),
         checks: _with_key_tables(checks.read_text(), check),
         DOCS / "finding-codes.md": _codes_page(),
@@ -101,7 +103,8 @@ def _key_table(owner: Schema, schema: Schema) -> str:
 
 def _type(key: Schema, schema: Schema) -> str:
     if "enum" in key:
-        return " or ".join(f"`{value}`" for value in key["enum"] if value != "")
+        values = (value for value in key["enum"] if value != "")
+        return " or ".join("null" if value is None else f"`{value}`" for value in values)
     if "const" in key:
         return f"`{key['const']}`"
     if "anyOf" in key:
@@ -128,7 +131,7 @@ def _reference(name: str, schema: Schema) -> str:
         return "E"
     if isinstance(kind.get("additionalProperties"), Mapping):
         return _type(kind, schema)
-    if "properties" in kind or "log" in schema["title"]:
+    if "properties" in kind or schema["title"].startswith(("probeplan log", "probeplan result")):
         return f"[{name}](#{name.replace('.', '')})"
     return name
 
@@ -229,6 +232,36 @@ def _nested(key: Schema, schema: Schema) -> Iterator[str]:
     for part in (key, inner, key.get("items")):
         if isinstance(part, Mapping) and part.get("properties"):
             yield from (f"Within it: {key['description']}", "", _field_table(part, schema), "")
+
+
+# ---------------------------------------------------------------- results
+
+_RESULT_HEAD = """\
+# Results
+
+{note}
+
+{description}
+
+The schema is `schema/result-v1.schema.json`, and every `result.json` is valid against it. The
+results of many hosts are added up by `probeplan merge results/` ([merging](merge.md)).
+
+A result has these fields:
+
+{fields}
+
+"""
+
+
+def _result_page(schema: Schema) -> str:
+    head = _RESULT_HEAD.format(
+        note=_generated_note("schema/result-v1.schema.json"),
+        description=schema["description"],
+        fields=_field_table(schema, schema),
+    )
+    nested = [line for key in schema["properties"].values() for line in _nested(key, schema)]
+    parts = [_log_section(name, schema) for name in schema["$defs"]]
+    return head + "\n".join(nested) + "\n## Parts of results\n\n" + "\n".join(parts)
 
 
 # ---------------------------------------------------------------- finding codes

@@ -7,7 +7,6 @@ nothing says when or from where it was merged.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from typing import Any, get_args
 
 from orchestrator.fleet.census import (
@@ -145,7 +144,7 @@ def _count_states(rows: Iterable[RunRow]) -> dict[str, int]:
 # ---------------------------------------------------------------- rows
 
 
-_RUN_FIELDS = tuple(field.name for field in fields(HostRun) if field.name != "group")
+_RUN_FIELDS = tuple(name for name in HostRun._fields if name != "group")
 
 
 def _describe_row(row: RunRow, places: _Places) -> MergeDocument:

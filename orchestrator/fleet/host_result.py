@@ -48,9 +48,9 @@ class GroupName(NamedTuple):
     settings: str
 
 
-@dataclass(slots=True, kw_only=True)
-class HostRun:
-    """One run of one host, as it is listed. `complete`: True, False, or "unknown"; `because`: why
+class HostRun(NamedTuple):
+    """One run of one host, as it is listed: a tuple, which passes between processes quickly.
+    `complete`: True, False, or "unknown"; `because`: why
     it is not complete, or why it was not made; `start`: RFC 3339, None if it was never armed."""
 
     run_id: str

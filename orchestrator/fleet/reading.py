@@ -75,7 +75,7 @@ def _walk(directory: str) -> Iterator[str]:
 
 def _make_input(path: str, *, linked: bool) -> InputFile:
     """Results have the name that runs give them; only other files are looked into."""
-    is_merge = not path.endswith(_RESULT_NAME) and _MERGE_MARK in _peek(path)
+    is_merge = not path.endswith(f"/{_RESULT_NAME}") and _MERGE_MARK in _peek(path)
     return InputFile(path=path, is_merge=is_merge, linked=linked)
 
 

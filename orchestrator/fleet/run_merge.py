@@ -3,11 +3,12 @@ processes, each of which merges a share."""
 
 import gc
 import os
+import pickle
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from orchestrator.fleet.document import merge_from_document
+from orchestrator.fleet.document import MERGE_FORMAT, merge_from_document
 from orchestrator.fleet.host_result import HostResult, parse_result
 from orchestrator.fleet.merging import Merge
 from orchestrator.fleet.reading import InputFile, UnreadFile, read_document
@@ -38,16 +39,26 @@ def _merge_in_processes(files: Sequence[InputFile], count: int) -> Merge | None:
     shares = [files[start : start + size] for start in range(0, len(files), size)]
     whole = Merge()
     try:
-        with ProcessPoolExecutor(
-            count, get_context("fork"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
-        ) as pool:
-            for share in pool.map(merge_files, shares):
+        with (
+            ProcessPoolExecutor(
+                count, get_context("fork"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
+            ) as pool,
+            _no_collection(),
+        ):
+            for pickled in pool.map(_merge_share, shares):
+                share: Merge = pickle.loads(pickled)  # noqa: S301 - our process made it
                 if whole.rows.keys() & share.rows.keys():
                     return None
                 whole.absorb(share, "")
     except BrokenProcessPool:
         return None
     return whole
+
+
+def _merge_share(files: Sequence[InputFile]) -> bytes:
+    """The merge, pickled."""
+    with _no_collection():
+        return pickle.dumps(merge_files(files), pickle.HIGHEST_PROTOCOL)
 
 
 def merge_files(
@@ -78,7 +89,7 @@ def _no_collection() -> Iterator[None]:
 
 def _add_file(merge: Merge, file: InputFile, added: Callable[[HostResult], None]) -> None:
     document = read_document(file)
-    if file.is_merge:
+    if file.is_merge or document.get("format") == MERGE_FORMAT:
         merge.absorb(merge_from_document(document), file.path)
         return
     result = parse_result(document)

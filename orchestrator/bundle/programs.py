@@ -21,10 +21,22 @@ from orchestrator.bundle.validity import check_bundle_arch
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError, Position
+from orchestrator.values import dataclass
 
 __all__ = ["BundledPrograms"]
 
-_TRAMPOLINES = "fentry"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """The artifact of a program that has no obstacles on a kernel."""
+
+    program: Program
+    facts: KernelFacts
+    artifact: Artifact[Any]
+
+    def is_of(self, program: Program, facts: KernelFacts) -> bool:
+        """Whether it is of the very same program and kernel."""
+        return self.program is program and self.facts is facts
 
 
 class BundledPrograms:
@@ -35,7 +47,7 @@ class BundledPrograms:
     def __init__(self, bundle: Bundle, file: str) -> None:
         """`file`: the bundle's, for findings."""
         self._bundle, self._file = bundle, file
-        self._made: tuple[Program, KernelFacts, Artifact[Any]] | None = None
+        self._made: _Made | None = None
         self._instead: dict[str, str] = {}
 
     def unsupported(
@@ -51,9 +63,12 @@ class BundledPrograms:
 
     def emit(self, program: Program, facts: KernelFacts) -> Artifact[Any]:
         """The artifact. Raises HostError when `unsupported` is not empty."""
-        if reasons := self.unsupported(program, facts, user_space=False):
+        is_known = self._made is not None and self._made.is_of(program, facts)
+        if reasons := () if is_known else find_obstacles(program, facts):
             raise HostError(reasons)
-        return self._make(program, facts)
+        artifact = self._make(program, facts)
+        self._find(artifact)
+        return artifact
 
     def try_artifact(self, artifact: Artifact[Any]) -> None:
         """Fill it. Raises HostError where a number does not fit."""
@@ -97,9 +112,10 @@ class BundledPrograms:
 
     def _make(self, program: Program, facts: KernelFacts) -> Artifact[Any]:
         """The artifact of a program without obstacles; made once, although asked for twice."""
-        if self._made is None or self._made[0] is not program or self._made[1] is not facts:
-            self._made = (program, facts, build_artifact(program, facts))
-        return self._made[2]
+        if self._made is None or not self._made.is_of(program, facts):
+            artifact = build_artifact(program, facts)
+            self._made = _Made(program=program, facts=facts, artifact=artifact)
+        return self._made.artifact
 
     def _attach_as_it_is(self, artifact: Artifact[Any], options: AttachOptions) -> Session:
         code = fill_artifact(artifact, self._find(artifact).program)

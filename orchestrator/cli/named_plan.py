@@ -4,12 +4,14 @@ What a bundle needs is imported for bundles alone.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.backends.protocol import Artifact, Backend
 from orchestrator.plan.document.source import XZ_MAGIC, read_source
 from orchestrator.plan.model import Plan
 from orchestrator.policy.model import Policy
+from orchestrator.run.choice import Prepared
 from orchestrator.run.shipped import find_plan
 from orchestrator.values import dataclass
 
@@ -17,14 +19,14 @@ if TYPE_CHECKING:
     from orchestrator.bundle.opening import OpenedBundle
     from orchestrator.policy.signed_files import Acceptance
 
-__all__ = ["NamedPlan", "is_bundle", "load_named_plan", "read_named"]
+__all__ = ["NamedPlan", "is_bundle", "load_named_plan", "read_named", "recall_named_plan"]
 
 _MOST_BYTES = 16 << 20  # a bundle cannot be larger, even unfolded; of plans less is accepted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedPlan:
-    """A plan, and the bundle that it is from (None: it is from a file of its own)."""  # words: ok
+    """A plan, and the bundle that it is from (None: it is from a plan file)."""
 
     plan: Plan
     bundle: "OpenedBundle | None" = None
@@ -74,3 +76,16 @@ def load_named_plan(
     bundle = open_bundle(content, file, policies, arch)
     plan = load_plan_of(bundle.bundle.plan_text, bundle.plan_file, **overrides)
     return NamedPlan(plan=plan, bundle=bundle)
+
+
+def recall_named_plan(content: bytes, file: str, prepared: Prepared) -> tuple[NamedPlan, Prepared]:
+    """The plan in `content`, the bytes of `file`, that was `prepared` earlier; a bundle's programs
+    are this bundle's. Raises HostError for a bundle that may be used no longer."""
+    if not is_bundle(content):
+        return NamedPlan(plan=prepared.plan), prepared
+    from orchestrator.bundle.opening import open_bundle
+
+    bundle = open_bundle(content, file, prepared.policies, prepared.facts.arch)
+    backends = bundle.offer_backends()
+    choice = replace(prepared.choice, backend=backends[prepared.choice.artifact.backend])
+    return NamedPlan(plan=prepared.plan, bundle=bundle), replace(prepared, choice=choice)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from orchestrator.cli.messages import print_error, print_message, print_note
-from orchestrator.cli.named_plan import NamedPlan, is_bundle, load_named_plan, read_named
+from orchestrator.cli.named_plan import NamedPlan, load_named_plan, read_named, recall_named_plan
 from orchestrator.cli.options import policies_in_force, policy_contents
 from orchestrator.cli.run_options import add_run_options, plan_overrides
 from orchestrator.cli.tracefs import mount_tracefs
@@ -85,7 +85,8 @@ def main(args: argparse.Namespace) -> int:
     warm = _find_warm_start(args, facts, content, file)
     prepared = warm.recall() if warm else None
     if prepared is not None:
-        named, to_keep = NamedPlan(plan=prepared.plan), None
+        named, prepared = recall_named_plan(content, file, prepared)
+        to_keep = None
     else:
         named, prepared = _prepare_anew(args, facts, content, file)
         to_keep = warm
@@ -127,10 +128,7 @@ def main(args: argparse.Namespace) -> int:
 def _find_warm_start(
     args: argparse.Namespace, facts: KernelFacts, content: bytes, file: str
 ) -> WarmStart | None:
-    """What is kept for such a run; None where nothing can be: of a bundle, and where a policy
-    cannot be read, which is refused later."""
-    if is_bundle(content):
-        return None
+    """What is kept for such a run; None where a policy cannot be read, which is refused later."""
     try:
         policies = policy_contents(args)
     except (OSError, UntrustedFile, PlanError):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.live.run.test_counts import backends
+from tests.support.bundled_runs import build_file
 from tests.support.paths import ROOT
 from tests.support.product import Ran
 
@@ -169,6 +170,23 @@ def test_damaged_and_foreign_files_are_not_used(warm: Warm) -> None:
     assert warm.run("--backend", "tracefs")[1]
     warm.cache.chmod(0o700)
     assert not warm.run("--backend", "tracefs")[1]
+
+
+def test_a_second_run_of_a_bundle_is_warm_too_and_looks_for_no_compiler(
+    warm: Warm, tmp_path: Path
+) -> None:
+    """Its programs are for other kernels; what is kept is what this host made of the plan."""
+    warm.plan = build_file(tmp_path / "x.ppb", PLAN.encode(), ["6.1", "6.12"], command=True)
+    (first, first_read), (second, second_read) = (warm.run("--backend", "bcc") for _ in range(2))
+    assert (first_read, second_read) == (True, False)
+    needless = (*NOT_NEEDED, "orchestrator.backends.bcc.compiler.clang")
+    assert [name for name in sorted(warm.imported) if name.startswith(needless)] == []
+    assert len(second.data("calls")) == CALLS
+    assert fixed(second) == fixed(first)
+    assert second.of_kind("run.started")[0]["bundle"]["key"]
+    warm.plan.write_bytes(warm.plan.read_bytes()[:-1])
+    with pytest.raises(AssertionError, match="PP240"):
+        warm.run("--backend", "bcc")
 
 
 def test_nothing_is_kept_of_a_plan_that_shows_digests(warm: Warm) -> None:

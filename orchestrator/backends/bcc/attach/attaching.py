@@ -14,7 +14,6 @@ from orchestrator.backends.bcc.attach.identity import check_namespace, own_tgid
 from orchestrator.backends.bcc.attach.program_prices import read_prices
 from orchestrator.backends.bcc.attach.session import BccSession
 from orchestrator.backends.bcc.attach.session_maps import close_maps, create_maps, fill_ledger
-from orchestrator.backends.bcc.compiler import clang
 from orchestrator.backends.bcc.compiler.places import FillError, OpenProgram, fill_program
 from orchestrator.backends.bcc.counts.session_counters import SessionCounters
 from orchestrator.backends.bcc.design import layout
@@ -67,6 +66,8 @@ def compile_artifact(artifact: Artifact[BccDetail]) -> Mapping[str, bytes]:
 def compile_program(artifact: Artifact[BccDetail]) -> OpenProgram:
     """As `compile_artifact`, without the numbers of the artifact's host: one program for all hosts
     of its key. Raises HostError."""
+    from orchestrator.backends.bcc.compiler import clang  # the programs of bundles need none
+
     try:
         functions, arch = artifact.detail.functions, artifact.program.arch
         program = clang.compile_kept(artifact.text, functions, arch)
@@ -79,7 +80,7 @@ def compile_program(artifact: Artifact[BccDetail]) -> OpenProgram:
 def compile_for_others(artifacts: Sequence[Artifact[BccDetail]]) -> list[OpenProgram]:
     """As `compile_program`, for programs that leave this machine: compiled twice, with their places
     checked, by one child. Raises HostError where one of them cannot be compiled."""
-    from orchestrator.backends.bcc.compiler import checked  # no run needs it
+    from orchestrator.backends.bcc.compiler import checked, clang  # no run needs it
 
     texts = [
         checked.OpenText(
@@ -99,7 +100,7 @@ def compile_for_others(artifacts: Sequence[Artifact[BccDetail]]) -> list[OpenPro
     return programs
 
 
-def _refuse_to_compile(error: clang.CompileError) -> HostError:
+def _refuse_to_compile(error: Exception) -> HostError:
     message = f"the generated program could not be compiled: {error}"
     return HostError([Finding(code="PP089", message=message)])
 

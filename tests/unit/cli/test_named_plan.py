@@ -1,0 +1,58 @@
+"""A bundle of an earlier run is as good as it was then, and its time goes on."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator.bundle.file import write_bundle
+from orchestrator.bundle.programs import BundledPrograms
+from orchestrator.cli.named_plan import load_named_plan, recall_named_plan
+from orchestrator.plan.findings import HostError
+from orchestrator.run.choice import Prepared
+from orchestrator.run.prepare import prepare
+from tests.support.bundles import make_bundle
+from tests.support.recorded import HEAD, recorded
+
+FACTS = recorded("6.1")
+PLAN = f"{HEAD}probes: {{p: {{attach: 'tracepoint:sched:sched_switch', emit: {{}}}}}}\n".encode()
+CREATED, EXPIRES = 1_790_000_000, 1_800_000_000
+
+
+def prepared_from(content: bytes) -> Prepared:
+    named = load_named_plan(content, "x", (), FACTS.arch, {})
+    return prepare(
+        named.plan, FACTS, backends=named.backends, acceptances=named.acceptances, backend="tracefs"
+    )
+
+
+@pytest.fixture
+def content(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> bytes:
+    monkeypatch.setattr(time, "time", lambda: float(CREATED))
+    return write_bundle(make_bundle(plan_text=PLAN))
+
+
+def test_a_plan_needs_nothing_again() -> None:
+    prepared = prepared_from(PLAN)
+    named, again = recall_named_plan(PLAN, "x", prepared)
+    assert named.plan is prepared.plan
+    assert named.bundle is None
+    assert again is prepared
+
+
+def test_a_bundle_is_opened_again_and_its_programs_are_its_own(content: bytes) -> None:
+    prepared = prepared_from(content)
+    named, again = recall_named_plan(content, "x", prepared)
+    assert named.bundle is not None
+    assert named.bundle.file == "x"
+    assert again.choice.artifact is prepared.choice.artifact
+    assert isinstance(named.bundle.offer_backends()["bcc"], BundledPrograms)
+
+
+def test_a_bundle_that_has_expired_meanwhile_is_refused(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = prepared_from(content)
+    monkeypatch.setattr(time, "time", lambda: float(EXPIRES))
+    with pytest.raises(HostError, match="it expired"):
+        recall_named_plan(content, "x", prepared)

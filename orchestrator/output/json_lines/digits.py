@@ -18,16 +18,19 @@ WordRows = npt.NDArray[np.uint32]
 _TEN_THOUSAND = 10_000
 
 
-def _make_chunks(form: str, zero: str) -> WordRows:
-    texts = (format(value, form) for value in range(1, _TEN_THOUSAND))
-    return np.frombuffer((zero + "".join(texts)).encode(), dtype=np.uint32)
+def _make_chunks() -> WordRows:
+    """Four characters for each of 0..9999, as one word."""
+    values = np.arange(_TEN_THOUSAND, dtype=np.uint16)[:, None]
+    powers = np.array([1000, 100, 10, 1], dtype=np.uint16)
+    zeros = (values // powers % 10 + ord("0")).astype(np.uint8)
+    empty = np.where(values < powers, np.uint8(ord(" ")), zeros)
+    blanks = empty.copy()
+    blanks[0, -1] = ord("0")
+    return np.concatenate([chunks.view(np.uint32)[:, 0] for chunks in (zeros, blanks, empty)])
 
 
-#: Four characters for each of 0..9999, as one word: zero-padded; then blank-padded with "   0";
-#: then blank-padded with nothing for zero.
-DIGITS: WordRows = np.concatenate(
-    [_make_chunks("04d", "0000"), _make_chunks("4d", "   0"), _make_chunks("4d", "    ")]
-)
+#: Zero-padded; then blank-padded with "   0"; then blank-padded with nothing for zero.
+DIGITS: WordRows = _make_chunks()
 _LAST, _LEADING = _TEN_THOUSAND, 2 * _TEN_THOUSAND
 _POWERS = np.array([10**exponent for exponent in range(20)], dtype=np.uint64)
 

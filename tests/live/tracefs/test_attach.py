@@ -13,6 +13,7 @@ import pytest
 from orchestrator.backends.protocol import Artifact, AttachOptions
 from orchestrator.backends.tracefs import backend as tracefs
 from orchestrator.backends.tracefs.design.layout import EventLayout
+from orchestrator.backends.tracefs.design.lowering import NEW_BUFFER_KB
 from orchestrator.backends.tracefs.design.writes import Write
 from orchestrator.backends.tracefs.instance.trace_instance import TraceInstance
 from orchestrator.kernel.facts import live_facts
@@ -282,19 +283,9 @@ def test_a_buffer_that_has_its_size_already_is_not_resized(
 
     monkeypatch.setattr(TraceInstance, "_write_file", write)
     artifact = artifact_of(load)
-    detail = replace(artifact.detail, task_buffer_kb=_size_of_new_buffers())
+    detail = replace(artifact.detail, task_buffer_kb=NEW_BUFFER_KB)
     options = AttachOptions(run_id=new_run())
     session = tracefs.attach(replace(artifact, detail=detail), live_facts(), options)
     session.detach()
     resized = [path for path in written if path.endswith("buffer_size_kb")]
     assert resized == [f"probeplan-{options.run_id}/buffer_size_kb"]
-
-
-def _size_of_new_buffers() -> int:
-    """KiB per CPU, of an instance that is made for the question."""
-    instance = Path(f"/sys/kernel/tracing/instances/probeplan-{new_run()}")
-    instance.mkdir()
-    try:
-        return int((instance / "buffer_size_kb").read_text())
-    finally:
-        instance.rmdir()

@@ -36,14 +36,14 @@ from orchestrator.plan.attach_kinds import AttachKind
 from orchestrator.plan.findings import Finding
 from orchestrator.values import dataclass
 
-__all__ = ["LoweredProgram", "lower_program"]
+__all__ = ["NEW_BUFFER_KB", "LoweredProgram", "lower_program"]
 
 _PAGE = 4096
 _LEAST_KB = 16
 #: Per CPU, of a new instance (kernel/trace/trace.c, TRACE_BUF_SIZE_DEFAULT). Another size takes 5
 #: to 20 ms to set (measured), since the kernel waits for a grace period. It is enough for 10,000
 #: forks and execs between two reads.
-_NEW_KB = 1408
+NEW_BUFFER_KB = 1408
 _EXEC = ("execve", "execveat", "prctl")  # these calls change the name that a filter would test
 
 #: The kinds that tracefs can attach, and the feature that each needs; None: tracefs itself.
@@ -121,7 +121,7 @@ class _LayoutBuilder:
         the kernel counts all events."""
         if all(hook.counted for hook in hooks):
             return 0
-        return max(_LEAST_KB, min(_NEW_KB, self._share_kb(hists) // 8))
+        return max(_LEAST_KB, min(NEW_BUFFER_KB, self._share_kb(hists) // 8))
 
     def _share_kb(self, hists: Sequence[HistUse]) -> int:
         left = self.program.limits.memory - sum(map(table_bytes, hists))

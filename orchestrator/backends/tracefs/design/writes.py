@@ -32,7 +32,7 @@ class Write:
     """One step. `mkdir`: create the directory `path`; `define`: append the event's line; `write`:
     write `text` to `path`; `add`: append it. Paths are relative to tracefs. `undo` is the text that
     reverts it, None where removing the instance does. An `optional` one is skipped where the file
-    does not exist, and one that `may_be_set` where the file has that text already. `source` is the
+    does not exist, and a `size` of buffers, in KiB, where they have it already. `source` is the
     index of the source that it is for."""
 
     action: str
@@ -41,7 +41,7 @@ class Write:
     undo: str | None = None
     event: Event | None = None
     optional: bool = False
-    may_be_set: bool = False
+    size: bool = False
     source: int | None = None
 
 
@@ -101,7 +101,7 @@ def attach_writes(
 def size_write(at: str, buffer_kb: int) -> Write:
     """The write that sets the size of an instance's buffers, per CPU."""
     path = f"{at}/buffer_size_kb"
-    return Write(action="write", path=path, text=str(buffer_kb), may_be_set=True)
+    return Write(action="write", path=path, text=str(buffer_kb), size=True)
 
 
 def _filter_writes(layout: EventLayout, names: RunNames) -> Iterable[Write]:

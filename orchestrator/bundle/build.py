@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import field, replace
 from pathlib import PurePath
+from threading import Event
 from typing import Any
 
 from orchestrator.backends import compiled
@@ -172,11 +173,12 @@ def _compile_programs(
     artifacts: Mapping[str, Artifact[Any]], report: CompileProgress
 ) -> dict[str, BundledProgram]:
     programs: dict[str, BundledProgram] = {}
+    stopping = Event()
     waiting = list(artifacts.items())
     size = max(1, min(_MOST_TOGETHER, -(-len(waiting) // _COMPILERS)))
     with ThreadPoolExecutor(_COMPILERS) as pool:
         running = [
-            pool.submit(_compile_batch, dict(waiting[start : start + size]))
+            pool.submit(_compile_batch, dict(waiting[start : start + size]), stopping)
             for start in range(0, len(waiting), size)
         ]
         try:
@@ -184,6 +186,7 @@ def _compile_programs(
                 programs |= future.result()
                 report(len(programs), len(artifacts))
         except BaseException:
+            stopping.set()
             pool.shutdown(cancel_futures=True)
             raise
     return programs
@@ -204,13 +207,16 @@ def _require_one_arch(matrix: Sequence[MatrixRow]) -> None:
         raise PlanError([of_command_line(message, "build a bundle for each")])
 
 
-def _compile_batch(artifacts: Mapping[str, Artifact[Any]]) -> dict[str, BundledProgram]:
-    """The programs, which one process compiles. Raises HostError, naming a kernel."""
+def _compile_batch(
+    artifacts: Mapping[str, Artifact[Any]], stopping: Event
+) -> dict[str, BundledProgram]:
+    """The programs, which one process compiles. Raises HostError, naming a kernel. `stopping`: the
+    build has failed, or was interrupted, which ends such processes too."""
     try:
         programs = compiled.compile_for_others(list(artifacts.values()))
     except HostError as error:
-        if len(artifacts) > 1:  # one by one, to see which it is
-            return {key: _compile_batch({key: one})[key] for key, one in artifacts.items()}
+        if len(artifacts) > 1:
+            return _compile_singly(artifacts, stopping)
         [artifact] = artifacts.values()
         raise HostError(
             replace(finding, message=f"for {artifact.program.kernel}: {finding.message}")
@@ -224,3 +230,15 @@ def _compile_batch(artifacts: Mapping[str, Artifact[Any]]) -> dict[str, BundledP
         )
         for (key, artifact), program in zip(artifacts.items(), programs, strict=True)
     }
+
+
+def _compile_singly(
+    artifacts: Mapping[str, Artifact[Any]], stopping: Event
+) -> dict[str, BundledProgram]:
+    """The same one by one, to see which it is that cannot be compiled."""
+    programs: dict[str, BundledProgram] = {}
+    for key, artifact in artifacts.items():
+        if stopping.is_set():
+            break
+        programs |= _compile_batch({key: artifact}, stopping)
+    return programs

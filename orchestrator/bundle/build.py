@@ -14,6 +14,7 @@ from typing import Any
 
 from orchestrator.backends import compiled
 from orchestrator.backends.protocol import Artifact
+from orchestrator.bundle.file import MOST_PROGRAMS
 from orchestrator.bundle.matrix import PlannedRow, RecordedKernel, plan_rows
 from orchestrator.bundle.model import Bundle, BundledProgram, MatrixRow, Settings
 from orchestrator.bundle.shape import describe_shape
@@ -157,10 +158,11 @@ def compile_blueprints(
 ) -> list[Bundle]:
     """The bundles with all their programs. Raises HostError where one cannot be compiled, or
     without a compiler; then the others are given up. Raises PlanError for kernels of several
-    architectures."""
+    architectures, and for more programs than a bundle can have."""
     _require_compiler()
     for blueprint in blueprints:
         _require_one_arch(blueprint.bundle.matrix)
+        _require_few_programs(blueprint)
     artifacts = {key: made for one in blueprints for key, made in one.artifacts.items()}
     programs = _compile_programs(artifacts, report)
     return [
@@ -205,6 +207,17 @@ def _require_one_arch(matrix: Sequence[MatrixRow]) -> None:
         named = ", ".join(f"{kernel} is of {arch}" for arch, kernel in sorted(by_arch.items()))
         message = f"the kernels are of several architectures: {named}"
         raise PlanError([of_command_line(message, "build a bundle for each")])
+
+
+def _require_few_programs(blueprint: Blueprint) -> None:
+    count = len(blueprint.artifacts)
+    if count > MOST_PROGRAMS:
+        message = (
+            f"the bundle of {blueprint.bundle.plan_name} would have {count:,} programs, and a "
+            f"bundle has at most {MOST_PROGRAMS:,}"
+        )
+        hint = "build several bundles, each for some of the values or kernels"
+        raise PlanError([of_command_line(message, hint)])
 
 
 def _compile_batch(

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.backends import compiled as programs_of
 from orchestrator.backends.bcc.compiler import clang
+from orchestrator.bundle import build
 from orchestrator.bundle.build import (
     BuildOptions,
     build_bundle,
@@ -126,6 +127,14 @@ def test_too_many_combinations_are_refused() -> None:
     values = [str(number) for number in range(65)]
     with pytest.raises(PlanError, match="65 combinations, and a bundle has at most 64"):
         draw_blueprint(VFS_READS, TWO, BuildOptions(target={"pid": values}))
+
+
+def test_more_programs_than_a_bundle_can_have_are_refused_before_they_are_compiled(monkeypatch):
+    texts = compile_to_nothing(monkeypatch)
+    monkeypatch.setattr(build, "MOST_PROGRAMS", 7)
+    with pytest.raises(PlanError, match=r"bundle of vfs-reads would have 8 programs, .* at most 7"):
+        build_bundle(VFS_READS, TWO, OPTIONS)
+    assert not texts
 
 
 def test_without_a_compiler_nothing_is_built(monkeypatch) -> None:

@@ -305,7 +305,7 @@ def _parse_metric(record: dict[str, Any], mechanisms: Mapping[str, list[str]]) -
         layout,
     )  # fmt: skip
     parts = _parse_cells(cells, identity, record.get("hashed"))
-    whole = parts[0].numbers if len(parts) == 1 else _add_up(parts)
+    whole = parts[0].numbers if len(parts) == 1 else _add_up(parts, kind)
     return MetricPart(
         identity,
         record["estimated"] is True if "estimated" in record else record.get("sample", 1) != 1,
@@ -341,19 +341,22 @@ def _parse_cells(
     cells: Sequence[dict[str, Any]], identity: MetricName, hashed: list[str] | None
 ) -> list[PartCell]:
     read = find_reader(identity)
+    if hashed == []:
+        return [
+            PartCell(identify_cell(cell["key"], cell["other"] is True), read(cell))
+            for cell in cells
+        ]
+    parts: list[PartCell] = []
     redacted: dict[CellIdentity, CellSum] = {}
-    parts = []
     for cell in cells:
         key = cell["key"]
-        if key and (hashed is None or hashed) and (names := _find_hashed(key, hashed)):
+        if names := _find_hashed(key, hashed):
             shown = {name: REDACTED if name in names else value for name, value in key.items()}
-            name = identify_cell(shown, other=False, redacted=True)
+            name = identify_cell(shown, redacted=True)
             redacted.setdefault(name, CellSum()).add(read(cell))
         else:
-            name = identify_cell(key, other=cell["other"] is True, redacted=False)
-            parts.append(PartCell(name, read(cell)))
-    parts += [PartCell(name, total.numbers) for name, total in redacted.items()]
-    return parts
+            parts.append(PartCell(identify_cell(key, cell["other"] is True), read(cell)))
+    return parts + [PartCell(name, total.numbers) for name, total in redacted.items()]
 
 
 def _find_hashed(key: dict[str, Any], hashed: list[str] | None) -> list[str]:
@@ -368,27 +371,23 @@ def _find_hashed(key: dict[str, Any], hashed: list[str] | None) -> list[str]:
     ]
 
 
-def _add_up(parts: Sequence[PartCell]) -> CellNumbers:
+def _add_up(parts: Sequence[PartCell], kind: str) -> CellNumbers:
     """All cells as one."""
     if not parts:
         return CellSum().numbers
     columns = list(zip(*(numbers for _, numbers in parts), strict=True))
     events, totals, leasts, mosts, belows, aboves, edges, counts, inexact = columns
+    if kind in ("count", "sum", "avg"):
+        return sum(events), sum(totals), None, None, 0, 0, (), (), any(inexact)
+    if kind != "histogram":
+        known = [value for value in (*leasts, *mosts) if value is not None]
+        return 0, 0, min(known, default=None), max(known, default=None), 0, 0, (), (), False
     buckets: dict[int, int] = {}
     for edge, count in zip(chain.from_iterable(edges), chain.from_iterable(counts), strict=True):
         buckets[edge] = buckets.get(edge, 0) + count
     whole = sorted(buckets)
-    return (
-        sum(events),
-        sum(totals),
-        min((least for least in leasts if least is not None), default=None),
-        max((most for most in mosts if most is not None), default=None),
-        sum(belows),
-        sum(aboves),
-        whole,
-        [buckets[edge] for edge in whole],
-        any(inexact),
-    )
+    in_order = [buckets[edge] for edge in whole]
+    return sum(events), 0, None, None, sum(belows), sum(aboves), whole, in_order, False
 
 
 def _find_percentiles(

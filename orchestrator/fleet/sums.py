@@ -96,7 +96,9 @@ class CellSum:
         return self.events
 
 
-def identify_cell(key: Mapping[str, Any], *, other: bool, redacted: bool) -> CellIdentity:
+def identify_cell(
+    key: Mapping[str, Any], other: bool = False, redacted: bool = False
+) -> CellIdentity:
     """The same value for the same cell, whatever the order of its names. Raises ValueError."""
     items = sorted(key.items()) if len(key) > 1 else key.items()
     identity = (other, redacted, *items)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.figures import Figure, Target
-from bench.process import Load, Process
+from bench.process import Load, Process, attached_to
 from bench.setting import NotPossible, Setting
-from bench.tools import EVENT, ours, started
+from bench.tools import EVENT, bpftrace, ours, started
 
 if TYPE_CHECKING:
     from orchestrator.backends.protocol import Session
@@ -23,6 +23,7 @@ BATCHES, CALLS = 60, 2_000
 PROBES = 50
 WATCHDOG_MOST_MIB = 12.0
 FUSED = Target(at="most", bound=1.15)
+FASTER = Target(at="most", bound=1.0)
 _SYSCALLS = Path("/sys/kernel/tracing/events/syscalls")
 _HEAD = """
 apiVersion: probeplan/v1
@@ -145,17 +146,20 @@ def _event_id(name: str) -> int:
 
 def _detaching(setting: Setting) -> list[Figure]:
     """ms until PROBES probes are detached: as a run does it, compared with closing one after
-    another."""
+    another, and with bpftrace from its interrupt to its end. The kernel ends one perf event at a
+    time, each after a grace period, so that this has a lower bound."""
     found = sorted(path.name for path in _SYSCALLS.glob("sys_enter_*"))
     if len(found) < PROBES:
         raise NotPossible(f"this kernel has no {PROBES} tracepoints of system calls")
     events = found[:: len(found) // PROBES][:PROBES]
     together: list[float] = []
     alone: list[float] = []
+    theirs: list[float] = []
     for number in range(setting.rounds):
         setting.say(f"bounds: detaching {PROBES} probes, round {number + 1}")
         together.append(_detached(_many("tracepoint:syscalls:", events)))
         alone.append(_one_by_one(events))
+        theirs.append(_bpftrace_ends(setting, events))
     raw = [_detached(_many("rawtracepoint:", ["sys_enter"] * PROBES)) for _ in together]
     return [
         Figure(
@@ -164,6 +168,14 @@ def _detaching(setting: Setting) -> list[Figure]:
             ours=together,
             peer="one after the other",
             theirs=alone,
+        ),
+        Figure(
+            name=f"detaching {PROBES} perf tracepoints",
+            unit="ms",
+            ours=together,
+            peer="bpftrace",
+            theirs=theirs,
+            target=FASTER,
         ),
         Figure(name=f"detaching {PROBES} raw tracepoints", unit="ms", ours=raw),
     ]
@@ -181,6 +193,15 @@ def _detached(text: str) -> float:
     with _attached(text) as session:
         began = time.monotonic()
         session.detach()
+        return (time.monotonic() - began) * 1e3
+
+
+def _bpftrace_ends(setting: Setting, events: Sequence[str]) -> float:
+    points = ", ".join(f"tracepoint:syscalls:{event}" for event in events)
+    with bpftrace(setting, f"{points} {{ @ = count(); }}", wait=False) as process:
+        process.watch(lambda: attached_to(process.pid, events[-1]), "its last probe is attached")
+        began = time.monotonic()
+        process.finish()
         return (time.monotonic() - began) * 1e3
 
 

@@ -1,6 +1,6 @@
 """From exec to the first attached probe, observed from outside: for bpftrace by asking the kernel
-for a program on the tracepoint among its descriptors, for ours by the event's `enable` file in its
-instance.
+for a program on the tracepoint among its descriptors, for ours by the event's `enable` file and
+`tracing_on` in its instance.
 """
 
 import time
@@ -179,10 +179,11 @@ def _instances() -> set[Path]:
 
 
 def _enabled(instances: set[Path]) -> bool:
-    """Whether the event is on in one of the instances; they may come and go at any time."""
+    """Whether one of the instances records the event; they may come and go at any time."""
     for instance in instances:
         try:
-            if (instance / "events/syscalls" / EVENT / "enable").read_text().startswith("1"):
+            event = (instance / "events/syscalls" / EVENT / "enable").read_text()
+            if event.startswith("1") and (instance / "tracing_on").read_text().startswith("1"):
                 return True
         except OSError:
             continue

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bench.bounds import bounds
+from bench.bundles import bundles
 from bench.checks import checks
 from bench.cost import cost
 from bench.drain import drain
@@ -37,6 +38,7 @@ TABLE: Mapping[str, Benchmark] = {
     "startup": Benchmark(summary="time and memory to the first attached probe", run=startup),
     "cost": Benchmark(summary="ns that a probe adds to each call", run=cost),
     "open-numbers": Benchmark(summary="what open numbers add: instructions, ns", run=open_numbers),
+    "bundles": Benchmark(summary="starts from bundles, their size, building them", run=bundles),
     "spans": Benchmark(summary="off-CPU time at full speed, a million live objects", run=spans),
     "bounds": Benchmark(summary="fused probes, detaching, the watchdog's memory", run=bounds),
     "governor": Benchmark(summary="a flood over limits.cpu, and the reaction", run=governor),

@@ -138,3 +138,18 @@ def test_the_merge_of_a_small_fleet_is_the_planted_answer(tmp_path: Path) -> Non
     answer = {one["name"]: one["ours"] for one in figures if one.get("target") == "≤ 0"}
     assert len(answer) == 5
     assert set(answer.values()) == {0}
+
+
+@pytest.mark.root
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
+def test_starts_from_bundles_are_compared_and_bundles_weighed(tmp_path: Path) -> None:
+    """A bundle of other kernels starts here, and one plan's bundle of five kernels is built."""
+    file = tmp_path / "figures.json"
+    done = bench("bundles", "--rounds", "1", "--scale", "0.01", "--json", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(file.read_text())["benchmarks"]["bundles"]["figures"]
+    values = {one["name"]: one["ours"] for one in figures}
+    assert values["context-switches: start to armed, for a new pid"] > 0
+    assert values["checking a bundle's signature"] > 0
+    assert 0 < values["bundle of five kernels, median"] <= 12

@@ -11,8 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from orchestrator.backends.protocol import Backend
 from orchestrator.binaries.elf import resolve_binary
 from orchestrator.kernel.facts import KernelFacts, live_facts, load_facts
+from orchestrator.plan.findings import HostError
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
 from tests.guest.product import _compile, leftovers
@@ -47,8 +49,12 @@ def plan_of(
 ) -> Plan:
     """A shipped plan with a row's params, the libraries of which are in `folder`, and limits that
     no workload reaches."""
-    libraries = {name: str(folder / library) for name, library in private.items()}
-    return load_plan(path, settings={**settings, **libraries}, limits=UNBOUND)
+    return load_plan(path, settings={**settings, **in_folder(private, folder)}, limits=UNBOUND)
+
+
+def in_folder(private: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The params that name the copies of libraries."""
+    return {name: str(folder / library) for name, library in private.items()}
 
 
 def command_of(name: str, folder: Path | None, program: Path | None = None) -> list[str]:
@@ -85,16 +91,27 @@ def prepare(
     plan: str,
     settings: Mapping[str, str],
     private: Mapping[str, str],
+    bundled: bool = False,
     **_: Any,
 ) -> dict[str, Any]:
     """On the host: compile the plan, so that the guest finds its instructions on disk, and the
     workload where it is a program. Libraries lie under the same path here and there: what is one
-    place in them is one program."""
+    place in them is one program. `bundled`: made for other kernels, in a bundle in the share, where
+    these give the guest's program."""
+    from tests.recipes.bundled import bundle_of_others
+    from tests.support.left_out import is_refused
+
     program = build_program(name, share)
+    bundle = None
     with tempfile.TemporaryDirectory(prefix="probeplan-recipes-", dir="/run") as folder:
         copy_libraries(private, Path(folder))
-        _compile(plan_of(plan, settings, private, Path(folder)), recorded(kernel.name))
-    return {"program": program.name if program else None, "folder": folder}
+        if bundled and not is_refused(name, kernel.name):
+            bundle = f"{name}.ppb"
+            given = {**settings, **in_folder(private, Path(folder))}
+            (share / bundle).write_bytes(bundle_of_others(plan, given, recorded(kernel.name)))
+        else:
+            _compile(plan_of(plan, settings, private, Path(folder)), recorded(kernel.name))
+    return {"program": program.name if program else None, "folder": folder, "bundle": bundle}
 
 
 def run(
@@ -105,29 +122,53 @@ def run(
     private: Mapping[str, str],
     program: str | None,
     folder: str,
+    bundle: str | None,
+    **_: Any,
 ) -> dict[str, Any]:
-    """In the guest: the plan alongside its workload, until nothing disturbs it; its JSON lines and
-    what is left in the kernel."""
+    """In the guest: the plan alongside its workload, until nothing disturbs it; its JSON lines,
+    what is left in the kernel, and whether `bundle`, the file in the share that has its programs,
+    lacks the one for this kernel. Then, and where it is None, the compiler's is used."""
     libraries = copy_libraries(private, Path(folder))
     os.chdir(disk() if RECIPES[name].disk else "/tmp")  # noqa: S108  # workloads write there
     os.environ["PYTHONPATH"] = str(ROOT)
     made = plan_of(plan, settings, private, Path(folder))
     binary = Path(os.environ["PROBEPLAN_SHARE"]) / program if program else None
     command = command_of(name, libraries, binary)
-    for _ in range(UNDISTURBED_TRIES):
-        lines = _run_once(made, command)
+    backends = _offer(bundle, made) if bundle else None
+    for _attempt in range(UNDISTURBED_TRIES):
+        lines = _run_once(made, command, backends)
         if not was_disturbed(lines):
             break
-    return {"lines": lines.decode(), "left": leftovers()}
+    refused = bool(bundle) and backends is None
+    return {"lines": lines.decode(), "left": leftovers(), "refused": refused}
 
 
-def _run_once(plan: Plan, command: Sequence[str]) -> bytes:
+def _run_once(
+    plan: Plan, command: Sequence[str], backends: Mapping[str, Backend[Any]] | None
+) -> bytes:
     from orchestrator.output.sink import Sink
     from orchestrator.run.runner import run_plan
 
     lines = io.BytesIO()
-    run_plan(plan, here(), backend="bcc", command=command, log=Sink(lines))
+    run_plan(plan, here(), backend="bcc", backends=backends, command=command, log=Sink(lines))
     return lines.getvalue()
+
+
+def _offer(bundle: str, plan: Plan) -> Mapping[str, Backend[Any]] | None:
+    """The backends with the programs of a bundle in the share; None where it has none for the plan
+    on this kernel, and says so."""
+    from orchestrator.bundle.opening import open_bundle
+    from orchestrator.run.prepare import prepare
+
+    content = (Path(os.environ["PROBEPLAN_SHARE"]) / bundle).read_bytes()
+    backends = open_bundle(content, bundle, (), here().arch).offer_backends()
+    try:
+        prepare(plan, here(), backend="bcc", follow_children=True, backends=backends)
+    except HostError as error:
+        if {finding.code for finding in error.findings} != {"PP244"}:
+            raise
+        return None
+    return backends
 
 
 def attach(

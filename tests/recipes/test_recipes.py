@@ -9,16 +9,26 @@ import pytest
 from orchestrator.compile.lower import compile_plan
 from orchestrator.kernel.facts import live_facts
 from orchestrator.plan.load import load_plan
-from tests.recipes.guest import UNBOUND, build_program, command_of, copy_libraries, recorded
+from tests.recipes.bundled import Refused, bundle_of_others, series
+from tests.recipes.guest import (
+    UNBOUND,
+    build_program,
+    command_of,
+    copy_libraries,
+    in_folder,
+    recorded,
+)
 from tests.recipes.recipe import Recipe
 from tests.recipes.table import RECIPES
 from tests.support.guest_cases import CaseResult
 from tests.support.guests import ORDINARY
+from tests.support.left_out import REFUSED, REFUSED_WITH_ALL_TYPES, is_refused
 from tests.support.product import Ran, check_accounts, run_undisturbed
 from tests.support.shipped import PLANS
 
 RUN, ATTACH = "tests.recipes.guest:run", "tests.recipes.guest:attach"
 PREPARE = "tests.recipes.guest:prepare"
+EVERY_RECIPE = "PROBEPLAN_EVERY_RECIPE"
 LIMITS = [word for name, value in UNBOUND.items() for word in ("--limit", f"{name}={value}")]
 
 
@@ -45,19 +55,59 @@ def skip_what_cannot_run(row: Recipe) -> None:
         pytest.skip(f"this kernel lacks {', '.join(lacking)}")
 
 
+HERE = sorted(name for name, row in RECIPES.items() if not row.changes_host)
+#: Run from the plan's file, too: half of them, since both ways end in the same programs.
+BY_FILE = HERE[::2]
+
+
 @pytest.mark.root
-@pytest.mark.parametrize("name", sorted(n for n, row in RECIPES.items() if not row.changes_host))
+@pytest.mark.parametrize("name", BY_FILE)
 def test_it_sees_its_workload_here(name: str, tmp_path: Path) -> None:
+    """The plan's file, whose programs are compiled here."""
+    run_here(name, str(PLANS[name]), tmp_path)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", HERE)
+def test_it_sees_its_workload_here_by_programs_made_for_other_kernels(
+    name: str, tmp_path: Path
+) -> None:
+    """From a bundle of recorded kernels of other series. A plan of which it has no program has a
+    shape on this kernel that is none of theirs: it is refused, and run from its file."""
+    skip_what_cannot_run(RECIPES[name])
+    file = tmp_path / f"{name}.ppb"
+    settings = settings_of(name, tmp_path)
+    copy_libraries(RECIPES[name].private, tmp_path)
+    try:
+        file.write_bytes(bundle_of_others(str(PLANS[name]), settings, live_facts()))
+    except Refused:
+        assert all(is_refused(name, kernel) for kernel in recorded_alike())
+        run_here(name, str(PLANS[name]), tmp_path)
+    else:
+        run_here(name, str(file), tmp_path)
+
+
+def run_here(name: str, plan: str, folder: Path) -> None:
+    """Run the plan's file or bundle alongside the recipe's workload, and judge."""
     row = RECIPES[name]
     skip_what_cannot_run(row)
     if row.disk and os.major(Path.cwd().stat().st_dev) == 0:
         pytest.skip("the current directory is on no block device")
-    folder = copy_libraries(row.private, tmp_path)
-    libraries = {param: str(tmp_path / library) for param, library in row.private.items()}
-    more = [w for pair in {**row.settings, **libraries}.items() for w in ("--set", "=".join(pair))]
-    command = command_of(name, folder, build_program(name, tmp_path))
-    ran = run_undisturbed(str(PLANS[name]), "--backend", "bcc", *LIMITS, *more, command=command)
-    judged(name, ran)
+    libraries = copy_libraries(row.private, folder)
+    more = [w for pair in settings_of(name, folder).items() for w in ("--set", "=".join(pair))]
+    command = command_of(name, libraries, build_program(name, folder))
+    judged(name, run_undisturbed(plan, "--backend", "bcc", *LIMITS, *more, command=command))
+
+
+def settings_of(name: str, folder: Path) -> dict[str, str]:
+    """The row's params, with the copies of libraries in `folder`."""
+    row = RECIPES[name]
+    return {**row.settings, **in_folder(row.private, folder)}
+
+
+def recorded_alike() -> list[str]:
+    """The recorded kernels of this one's series."""
+    return [name for name in REFUSED if series(recorded(name)) == series(live_facts())]
 
 
 # ---------------------------------------------------------------- in booted kernels
@@ -73,13 +123,13 @@ def places(name: str, kernel: str) -> list[str]:
     return sorted(hook.label for probe in program.probes for hook in probe.hooks)
 
 
-def case(call: str, name: str) -> Any:
-    """One parameter: the plan's run, in the boot that serves them all."""
+def case(call: str, name: str, *marks: pytest.MarkDecorator) -> Any:
+    """One parameter: the plan's run, in the boot that serves them all; by a program that was made
+    for other kernels, where they have it."""
     row = RECIPES[name]
-    marked = pytest.mark.guest(
-        call, prepare=PREPARE, name=name, plan=str(PLANS[name]), modules=row.modules, **row.where
-    )
-    return pytest.param(name, marks=marked, id=name)
+    given = {"name": name, "plan": str(PLANS[name]), "bundled": call == RUN, **row.where}
+    guest = pytest.mark.guest(call, prepare=PREPARE, modules=row.modules, **given)
+    return pytest.param(name, marks=[guest, *marks], id=name)
 
 
 def only_in_guests(row: Recipe) -> bool:
@@ -88,40 +138,30 @@ def only_in_guests(row: Recipe) -> bool:
     return bool(row.needs) or row.changes_host or row.everywhere
 
 
-@pytest.mark.usual_kernel
+def kernels_of(name: str) -> tuple[str, ...]:
+    """The booted kernels on which a row is run: all with PROBEPLAN_EVERY_RECIPE set, else those on
+    which it may differ, or one of them in turns: there the programs of other kernels are proved."""
+    every = (ORDINARY, *MATRIX)
+    if EVERY_RECIPE in os.environ:
+        return every
+    row = RECIPES[name]
+    usual = (ORDINARY,) if only_in_guests(row) else ()
+    kernels = (*usual, *(MATRIX if row.everywhere else row.differs))
+    return kernels or (every[sorted(RECIPES).index(name) % len(every)],)
+
+
 @pytest.mark.parametrize(
-    "name", [case(RUN, name) for name, row in sorted(RECIPES.items()) if only_in_guests(row)]
+    "name", [case(RUN, name, pytest.mark.kernels(*kernels_of(name))) for name in sorted(RECIPES)]
 )
 def test_it_sees_its_workload_in_a_guest(name: str, guest: CaseResult) -> None:
-    """The kernel's own functions and structures."""
+    """The kernel's own functions and structures; what another kernel calls otherwise, or has not,
+    is seen by the plan's alternative. The programs were made for other kernels, and only those are
+    refused that are known to be."""
     reported = guest.result()
     assert reported["left"] == []
     judged(name, Ran.of(reported["lines"]))
-
-
-def other_kernels(row: Recipe) -> tuple[str, ...]:
-    """Kernels on which a row is run in addition to the usual one."""
-    return MATRIX if row.everywhere else row.differs
-
-
-def elsewhere(name: str) -> Any:
-    """The same, on the kernels where the plan's probes stand elsewhere."""
-    param = case(RUN, name)
-    return pytest.param(
-        name, marks=[*param.marks, pytest.mark.kernels(*other_kernels(RECIPES[name]))], id=name
-    )
-
-
-@pytest.mark.parametrize(
-    "name", [elsewhere(name) for name, row in sorted(RECIPES.items()) if other_kernels(row)]
-)
-def test_it_sees_its_workload_where_its_probes_stand_elsewhere(
-    name: str, guest: CaseResult
-) -> None:
-    """What another kernel calls otherwise, or has not, is seen by the plan's alternative."""
-    reported = guest.result()
-    assert reported["left"] == []
-    judged(name, Ran.of(reported["lines"]))
+    lane = guest.kernel.name
+    assert reported["refused"] == (lane in REFUSED_WITH_ALL_TYPES.get(name, ()))
 
 
 @every_plan

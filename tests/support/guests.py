@@ -13,6 +13,7 @@ Kernels: 6.1, or those that PROBEPLAN_MATRIX lists (`PROBEPLAN_MATRIX=5.10,6.12,
 separate machine a test takes the fixture `guest_kernel` and calls run_in_guest.
 """
 
+import importlib
 import os
 import warnings
 from collections.abc import Iterator
@@ -86,6 +87,11 @@ def guest_results(
     cases = list(_cases(request.session, guest_kernel.name))
     shares = [tmp_path_factory.mktemp(f"guest-{guest_kernel.name}-") for _ in range(MACHINES)]
 
+    # What the cases' `prepare` import: in Python 3.11 two threads that parse modules at the same
+    # time may fail (SystemError: AST constructor recursion depth mismatch).
+    importlib.import_module("orchestrator.backends.bcc.attach.attaching")
+    importlib.import_module("orchestrator.backends.bcc.compiler.checked")
+    importlib.import_module("orchestrator.backends.tracefs.backend")
     machines = [GuestCases(guest_kernel, share) for share in shares]
 
     def run(number: int) -> dict[str, CaseResult]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NamedPlan", "is_bundle", "load_named_plan", "read_named", "recall_named_plan"]
 
-_MOST_BYTES = 16 << 20  # a bundle cannot be larger, even unfolded; of plans less is accepted
+_MOST_BYTES = (16 << 20) + (64 << 10)  # bundle.stream.MOST_FILE_BYTES; of plans less is accepted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

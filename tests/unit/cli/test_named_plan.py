@@ -1,4 +1,5 @@
-"""A bundle of an earlier run is as good as it was then, and its time goes on."""
+"""The PLAN of a command line: read whole, once; and again in the next run, when a bundle's time may
+be over."""
 
 import time
 from pathlib import Path
@@ -7,7 +8,8 @@ import pytest
 
 from orchestrator.bundle.file import write_bundle
 from orchestrator.bundle.programs import BundledPrograms
-from orchestrator.cli.named_plan import load_named_plan, recall_named_plan
+from orchestrator.bundle.stream import MOST_FILE_BYTES
+from orchestrator.cli.named_plan import load_named_plan, read_named, recall_named_plan
 from orchestrator.plan.findings import HostError
 from orchestrator.run.choice import Prepared
 from orchestrator.run.prepare import prepare
@@ -30,6 +32,12 @@ def prepared_from(content: bytes) -> Prepared:
 def content(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> bytes:
     monkeypatch.setattr(time, "time", lambda: float(CREATED))
     return write_bundle(make_bundle(plan_text=PLAN))
+
+
+def test_the_largest_bundle_is_read_to_its_end(tmp_path: Path) -> None:
+    file = tmp_path / "x.ppb"
+    file.write_bytes(bytes(MOST_FILE_BYTES + 2))
+    assert len(read_named(str(file))[0]) == MOST_FILE_BYTES + 1
 
 
 def test_a_plan_needs_nothing_again() -> None:

@@ -7,7 +7,6 @@ is loaded into the kernel.
 import contextlib
 import hashlib
 import os
-import tempfile
 import time
 from pathlib import Path
 
@@ -39,6 +38,8 @@ def read_kept(name: str) -> bytes | None:
 
 def write_kept(name: str, body: bytes) -> None:
     """Keep `body`, atomically. An unwritable directory is not an error: it is made again."""
+    import tempfile  # 4 ms, with what it imports, that reading need not pay
+
     directory = cache_directory()
     if directory is None:
         return

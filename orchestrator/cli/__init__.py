@@ -11,7 +11,8 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from orchestrator.cli.messages import CommandParser, print_error, print_message
+from orchestrator.cli.messages import CommandParser, HelpText, print_error, print_message
+from orchestrator.run.startup import begin_startup, end_startup
 
 PROGRAM = "probeplan"
 
@@ -65,6 +66,8 @@ _INTERNAL = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code and never raises for what a user can cause."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:  # the process is ours
+        begin_startup()
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="backslashreplace")  # file names need not be UTF-8
@@ -85,6 +88,8 @@ def _run_command(arguments: Sequence[str]) -> int:
         return 2
     args = parser.parse_args(arguments)
     command = importlib.import_module(COMMANDS[args.command][0])
+    if args.command != "run":  # whose start ends when its probes are armed
+        end_startup()
     code: int = command.main(args)
     return code
 
@@ -95,7 +100,7 @@ def _make_parser(chosen: str | None) -> argparse.ArgumentParser:
         prog=PROGRAM,
         description="Kernel probes as code: plans in YAML, limits that the kernel enforces.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpText,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -104,7 +109,7 @@ def _make_parser(chosen: str | None) -> argparse.ArgumentParser:
             name,
             help=summary,
             description=f"{summary[0].upper()}{summary[1:]}.",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpText,
         )
         if name == chosen:
             importlib.import_module(module).add_arguments(command)

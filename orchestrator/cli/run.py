@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from orchestrator.cli.messages import print_error, print_message, print_note
 from orchestrator.cli.named_plan import NamedPlan, load_named_plan, read_named, recall_named_plan
@@ -26,11 +26,13 @@ from orchestrator.plan.model import Plan
 from orchestrator.policy.trusted_file import UntrustedFile
 from orchestrator.run.choice import Prepared
 from orchestrator.run.options import Bar, RunOptions
-from orchestrator.run.report.result import RunResult
 from orchestrator.run.runner import run_prepared
 from orchestrator.run.safety.privileges import require_privileges
 from orchestrator.run.warm.identity import Request
 from orchestrator.run.warm.kept import WarmStart
+
+if TYPE_CHECKING:
+    from orchestrator.run.report.result import RunResult
 
 EPILOG = """\
 examples:
@@ -248,7 +250,7 @@ def _make_progress(plan: Plan, args: argparse.Namespace, stack: ExitStack) -> Ba
 # ---------------------------------------------------------------- for people
 
 
-def _sum_up(result: RunResult, args: argparse.Namespace, origin: Iterable[str]) -> None:
+def _sum_up(result: "RunResult", args: argparse.Namespace, origin: Iterable[str]) -> None:
     if result.output_error:
         print_message(
             f"writing the output failed: {result.output_error}; the run is over, and everything is "
@@ -292,7 +294,7 @@ def _output_files(args: argparse.Namespace) -> Iterator[str]:
         yield f"files: {args.out}: plan.yaml, the program, events.jsonl, result.json"
 
 
-def _describe_result(result: RunResult) -> str:
+def _describe_result(result: "RunResult") -> str:
     """What has to be said where no summary is printed; "" of a run that saw and wrote all."""
     if result.exit_code or result.complete is False:
         return "; ".join(_reasons(result))
@@ -301,7 +303,7 @@ def _describe_result(result: RunResult) -> str:
     return ""
 
 
-def _reasons(result: RunResult) -> list[str]:
+def _reasons(result: "RunResult") -> list[str]:
     """Why the exit code is not 0 or the data is incomplete, where no summary is printed."""
     finished = result.finished
     reasons = [

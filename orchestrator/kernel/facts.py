@@ -1,6 +1,5 @@
 """Everything that is known about one kernel, in one value: live, or loaded from a recording."""
 
-import lzma
 import os
 import re
 from collections import ChainMap
@@ -8,24 +7,27 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from orchestrator.kernel.abi.elf_notes import RUNNING_NOTES, find_build_id
-from orchestrator.kernel.btf import Btf
-from orchestrator.kernel.btf_blob import Blob
 from orchestrator.kernel.btf_types import BtfError
 from orchestrator.kernel.feature import Feature
 from orchestrator.kernel.features import LiveFeatures
-from orchestrator.kernel.module_types import KernelTypes
 from orchestrator.kernel.recording import Recording, read_recording, write_recording
 from orchestrator.kernel.symbols import Symbols
 from orchestrator.kernel.tracepoints import Tracepoint, parse_format
 from orchestrator.kernel.tree import WatchedTree, cpu_list, read_text, tracing_path
 
+if TYPE_CHECKING:
+    from orchestrator.kernel.btf import Btf
+    from orchestrator.kernel.btf_blob import Blob
+    from orchestrator.kernel.module_types import KernelTypes
+
 __all__ = ["Feature", "KernelFacts", "live_facts", "load_facts", "save_facts"]
 
 _BTF = "sys/kernel/btf"
-_Types = TypeVar("_Types", Blob, Btf)
+_Types = TypeVar("_Types", "Blob", "Btf")
+_BEST = 9 | 1 << 31  # lzma.PRESET_EXTREME, which only recordings need
 _SYSCALL = re.compile(r"^__(?:x64|arm64|s390x|riscv)_sys_(\w+)$")
 
 
@@ -102,16 +104,19 @@ class KernelFacts:
         return tracing_path(self.tree)
 
     @cached_property
-    def btf(self) -> KernelTypes | None:
+    def btf(self) -> "KernelTypes | None":
         """The types of the kernel and its modules, or None where there are none that can be read:
         `why_no_types` says why."""
+        from orchestrator.kernel.btf_blob import Blob
+        from orchestrator.kernel.module_types import KernelTypes
+
         blob = self._read_types("vmlinux", Blob.parse)
         if blob is None:
             return None
         modules = [name for name in self.tree.names(_BTF) if name != "vmlinux"]
         return KernelTypes(blob, modules, self.module_btf)
 
-    def module_btf(self, module: str) -> Btf | None:
+    def module_btf(self, module: str) -> "Btf | None":
         """The kernel's types and, after them, a module's own; None where it has none loaded."""
         if module not in self._module_types:
             known = self.btf is not None and module in self.tree.names(_BTF)
@@ -127,7 +132,9 @@ class KernelFacts:
             return missing.detail if missing.state == "unknown" else ""
         return "; ".join(self._unread_types.values())
 
-    def _read_btf(self, module: str) -> Btf | None:
+    def _read_btf(self, module: str) -> "Btf | None":
+        from orchestrator.kernel.btf import Btf  # a start that is warm reads no types
+
         return self._read_types(module, lambda data: Btf.from_bytes(data, self.btf))
 
     def _read_types(self, name: str, parse: Callable[[bytes], _Types]) -> _Types | None:
@@ -208,7 +215,7 @@ def save_facts(facts: KernelFacts, path: Path) -> None:
     path.write_bytes(facts_bytes(facts))
 
 
-def facts_bytes(facts: KernelFacts, preset: int = 9 | lzma.PRESET_EXTREME) -> bytes:
+def facts_bytes(facts: KernelFacts, preset: int = _BEST) -> bytes:
     """The bytes that `save_facts` writes: about 1 MB. `preset` is xz's; the best takes a few
     seconds."""
     return write_recording(

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from orchestrator.kernel.btf import Btf, BtfError
+from orchestrator.kernel.btf_types import BtfError
 from orchestrator.kernel.feature import Feature, no, unknown, yes
 from orchestrator.kernel.feature_files import Test, detect_btf
 from orchestrator.kernel.tree import LiveTree, Tree
@@ -80,6 +80,8 @@ def detect_fentry(tree: Tree) -> Feature:
     if refused is not None:
         return refused
     try:
+        from orchestrator.kernel.btf import Btf  # only where it is asked for
+
         btf = Btf.from_bytes(tree.read(_BTF))
     except OSError:
         types = detect_btf(tree)

@@ -7,7 +7,6 @@ Loading makes a tree of them, which is read like a live system.
 
 import errno
 import json
-import lzma
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -58,6 +57,8 @@ def write_recording(
     }
     body = b"".join(content for content in files.values() if isinstance(content, bytes))
     text = json.dumps(head, separators=(",", ":")).encode() + b"\n" + body
+    import lzma  # a run reads and writes no recordings
+
     return lzma.compress(text, preset=preset)
 
 
@@ -91,6 +92,8 @@ _MISFITS = (LookupError, TypeError, ValueError, AttributeError, OverflowError, R
 
 
 def _decompress(data: bytes, source: str) -> bytes:
+    import lzma
+
     try:
         decompressor = lzma.LZMADecompressor(memlimit=_MAX_BYTES)
         text = decompressor.decompress(data, max_length=_MAX_BYTES)

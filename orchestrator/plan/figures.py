@@ -7,15 +7,18 @@ x alone covers the window. A `warn` names the numbers of one cell: `p99 > 10*ms`
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.expression.syntax import (
     MemberOf,
     Name,
     SyntaxNode,
 )
 from orchestrator.plan.model import DerivedFigure, Metric, MetricKind, Plan
-from orchestrator.plan.reader import DocumentReader
+
+if TYPE_CHECKING:
+    from orchestrator.plan.document.document_paths import DocumentPath
+    from orchestrator.plan.reader import DocumentReader
 
 #: The numbers that a cell of each kind of metric has.
 CELL_NUMBERS: Mapping[MetricKind, tuple[str, ...]] = {
@@ -50,13 +53,13 @@ def dotted_parts(node: SyntaxNode) -> tuple[str, ...]:
 # ---------------------------------------------------------------- reading
 
 
-def build_figures(reader: DocumentReader) -> tuple[DerivedFigure, ...]:
+def build_figures(reader: "DocumentReader") -> tuple[DerivedFigure, ...]:
     """The plan's derived figures, in the order of the file."""
     figures = [_build_figure(reader, ("derive", name)) for name in reader.get(("derive",), {})]
     return tuple(figure for figure in figures if figure is not None)
 
 
-def _build_figure(reader: DocumentReader, path: DocumentPath) -> DerivedFigure | None:
+def _build_figure(reader: "DocumentReader", path: "DocumentPath") -> DerivedFigure | None:
     value = reader.expression((*path, "value"), fractions=True)
     if value is None:  # reported where it was read, or by the schema
         return None

@@ -5,7 +5,7 @@ import time
 from orchestrator.backends.protocol import Session
 from orchestrator.compile.program import Program
 from orchestrator.output.wall_clock import WallClock
-from orchestrator.run.loop import LEASE_NS
+from orchestrator.run.options import LEASE_NS
 from orchestrator.run.safety.guard import Guard
 from orchestrator.values import dataclass
 

@@ -1,10 +1,11 @@
 """The life of one run: attach, loop, account, detach, report; each step is tried on its own.
 
-Nothing heavy is imported before the probes are attached (numpy 40 ms): what the
-loop needs comes with orchestrator.run.live.
+What the loop and the end need is imported once the probes are armed: numpy takes 40 ms, and the
+rest together 20.
 """
 
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orchestrator.backends.descriptors import descriptor_of
 from orchestrator.backends.protocol import Session
-from orchestrator.output.folded import fold_stacks
 from orchestrator.output.result import ResultDirectory
 from orchestrator.output.run_output import RunOutput, TeeSink
 from orchestrator.output.sink import OutputLost
@@ -24,28 +24,10 @@ from orchestrator.run.choice import Prepared
 from orchestrator.run.cost.canary_choice import why_no_canary
 from orchestrator.run.delivery import deliver_rest
 from orchestrator.run.groundwork import Groundwork, draw_run_id, lay_groundwork
-from orchestrator.run.loop import Supervision
 from orchestrator.run.options import RunOptions
 from orchestrator.run.report.account import make_empty_account
 from orchestrator.run.report.faults import Faults
-from orchestrator.run.report.finish import Ending, finish_run
-from orchestrator.run.report.host_identity import describe_clock, describe_host
-from orchestrator.run.report.kept_result import (
-    RESULT_FORMAT,
-    list_mechanisms,
-    metric_to_keep,
-    settings_fields,
-)
 from orchestrator.run.report.outcome import CommandResult, Outcome
-from orchestrator.run.report.records import (
-    acceptance_fields,
-    attached_fields,
-    refused_fields,
-    skipped_fields,
-    skipped_hook_fields,
-    started_fields,
-)
-from orchestrator.run.report.result import RunResult
 from orchestrator.run.safety.journal import socket_path
 from orchestrator.run.safety.leftovers import CleanedRun, clean_up_dead_runs
 from orchestrator.run.safety.privileges import (
@@ -54,18 +36,27 @@ from orchestrator.run.safety.privileges import (
     drop_privileges,
 )
 from orchestrator.run.signals import Signals
-from orchestrator.run.startup import measure_startup_ms, numpy_without_threads
+from orchestrator.run.startup import end_startup, measure_startup_ms, numpy_without_threads
 from orchestrator.run.teardown import detach_all, finish_command
 from orchestrator.values import dataclass
-from orchestrator.version import installed_version
 
 if TYPE_CHECKING:
     from orchestrator.run.live import Live
+    from orchestrator.run.report.finish import Ending
+    from orchestrator.run.report.result import RunResult
 
 __all__ = ["Run"]
 
 #: Of the common fields, those that every event line carries.
 _ON_EVENTS = ("run_id", "plan", "host")
+_AT_THE_END = (
+    "orchestrator.output.folded",
+    "orchestrator.run.report.finish",
+    "orchestrator.run.report.host_identity",
+    "orchestrator.run.report.kept_result",
+    "orchestrator.run.report.result",
+    "orchestrator.version",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +97,7 @@ class Run:
         self._account = make_empty_account(self._program)
         self._output = _open_output(options, directory, self._constants)
 
-    def execute(self) -> RunResult:
+    def execute(self) -> "RunResult":
         """Do all of it. Raises what went wrong, once everything is undone and reported."""
         cleaned = clean_up_dead_runs(directories=self._options.journals)
         for leftovers in cleaned:
@@ -119,6 +110,7 @@ class Run:
         if groundwork is not None and session is not None:
             armed = attempt(lambda: arm(session, self._program, groundwork.guard), None)
         attempt(self._record_started, None)
+        end_startup()
         if groundwork and session and armed and not self._faults.errors:
             live = attempt(lambda: self._go_live(groundwork, session, armed), None)
         outcome: Outcome = "error"
@@ -170,6 +162,8 @@ class Run:
         )
 
     def _record_started(self) -> None:
+        from orchestrator.run.report.records import refused_fields, started_fields
+
         fields = started_fields(
             self._prepared.plan,
             self._artifact,
@@ -191,7 +185,9 @@ class Run:
         self._drop_privileges()
         with numpy_without_threads() if self._options.alone else contextlib.nullcontext():
             from orchestrator.run.live import Live  # numpy, which nothing before this needs
+        from orchestrator.run.loop import Supervision
 
+        _import_ending()
         return Live(
             plan=self._prepared.plan,
             session=session,
@@ -208,6 +204,12 @@ class Run:
         )
 
     def _record_attached(self, session: Session) -> None:
+        from orchestrator.run.report.records import (
+            attached_fields,
+            skipped_fields,
+            skipped_hook_fields,
+        )
+
         skipped = [skipped_hook_fields(self._program, hook) for hook in session.skipped]
         for fields in (*skipped_fields(self._program), *skipped):
             self._output.write_record("probe.skipped", "warning", **fields)
@@ -244,7 +246,7 @@ class Run:
         outcome: Outcome,
         teardown: _Teardown,
         cleaned: Sequence[CleanedRun],
-    ) -> RunResult:
+    ) -> "RunResult":
         """Keep the result, then write run.finished. If one of them cannot be written, what is
         written later, the exit code and what is returned say so."""
         made = self._make_result(live, outcome, teardown, cleaned)
@@ -258,7 +260,7 @@ class Run:
             self._keep_result(made, live)
         return made
 
-    def _write_finished(self, result: RunResult) -> None:
+    def _write_finished(self, result: "RunResult") -> None:
         fields = {
             name: value for name, value in result.finished.items() if name not in self._constants
         }
@@ -272,7 +274,10 @@ class Run:
         outcome: Outcome,
         teardown: _Teardown,
         cleaned: Sequence[CleanedRun],
-    ) -> RunResult:
+    ) -> "RunResult":
+        from orchestrator.run.report.finish import finish_run
+        from orchestrator.run.report.result import RunResult
+
         ending = self._ending(live, outcome, teardown)
         fields, verdict = finish_run(ending, self._program, self._faults)
         from orchestrator.run.metrics.reporter import Measured  # numpy, imported by now
@@ -297,9 +302,11 @@ class Run:
             output_error=self._output.why_failed,
         )
 
-    def _ending(self, live: "Live | None", outcome: Outcome, teardown: _Teardown) -> Ending:
+    def _ending(self, live: "Live | None", outcome: Outcome, teardown: _Teardown) -> "Ending":
         if live is not None and live.trouble and live.trouble not in self._faults.notes:
             self._faults.notes.append(live.trouble)
+        from orchestrator.run.report.finish import Ending
+
         return Ending(
             outcome=outcome,
             account=self._account,
@@ -317,8 +324,10 @@ class Run:
             dropped=live.dropped if live else {},
         )
 
-    def _keep_stacks(self, result: RunResult) -> None:
+    def _keep_stacks(self, result: "RunResult") -> None:
         """Write metrics by stacks to the result directory and to the file that was asked for."""
+        from orchestrator.output.folded import fold_stacks
+
         text = "".join(f"{line}\n" for line in fold_stacks(result.metrics))
         if self._directory is not None and text:
             self._try_output(partial(self._directory.write_folded, text))
@@ -338,9 +347,18 @@ class Run:
         if sink.failed is not None:
             raise OutputLost(sink.failed, 0)
 
-    def _keep_result(self, result: RunResult, live: "Live | None") -> None:
+    def _keep_result(self, result: "RunResult", live: "Live | None") -> None:
         if self._directory is None:
             return
+        from orchestrator.run.report.host_identity import describe_clock, describe_host
+        from orchestrator.run.report.kept_result import (
+            RESULT_FORMAT,
+            list_mechanisms,
+            settings_fields,
+        )
+        from orchestrator.run.report.records import acceptance_fields
+        from orchestrator.version import installed_version
+
         kept: dict[str, Any] = {
             "format": RESULT_FORMAT,
             "version": installed_version() or "0",
@@ -367,6 +385,8 @@ class Run:
     def _metrics_to_keep(self, live: "Live | None") -> list[dict[str, Any]]:
         if live is None or not live.totals.whole:
             return []
+        from orchestrator.run.report.kept_result import metric_to_keep
+
         starts = {span.name: span.start for span in self._prepared.plan.spans}
         return [
             metric_to_keep(spec, record, live.resampled, starts.get(spec.probe, ()))
@@ -378,6 +398,13 @@ class Run:
             write()
         except OutputLost as error:
             self._output.failed = self._output.failed or error
+
+
+def _import_ending() -> None:
+    """What only the end of a run needs, before it goes on for days: the files of the package may be
+    replaced by those of another release meanwhile."""
+    for name in _AT_THE_END:
+        importlib.import_module(name)
 
 
 def _open_output(

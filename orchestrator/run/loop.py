@@ -10,7 +10,7 @@ from orchestrator.compile.program import Program
 from orchestrator.output.run_output import RunOutput
 from orchestrator.run.command import Command
 from orchestrator.run.cost.governor import Governor
-from orchestrator.run.options import Bar
+from orchestrator.run.options import LEASE_NS, Bar
 from orchestrator.run.report.outcome import Outcome
 from orchestrator.run.safety.guard import Guard
 from orchestrator.run.signals import Signals
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LEASE_NS", "Loop", "Supervision"]
 
-#: How long the kernel goes on recording for an unlimited run whose reader has died or hangs.
-LEASE_NS = 10_000_000_000
 _RENEW_NS = 7_000_000_000
 #: The longest delay until a signal, a cap or COMMAND's end is noticed.
 _IDLE_S, _COMMAND_S = 0.1, 0.02

@@ -13,7 +13,10 @@ from orchestrator.values import dataclass
 if TYPE_CHECKING:
     from orchestrator.run.metrics.reporter import Measured
 
-__all__ = ["Bar", "RunOptions"]
+__all__ = ["LEASE_NS", "Bar", "RunOptions"]
+
+#: How long the kernel goes on recording for an unlimited run whose reader has died or hangs.
+LEASE_NS = 10_000_000_000
 
 
 class Bar(Protocol):

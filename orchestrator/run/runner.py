@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.backends.protocol import Backend
 from orchestrator.kernel.facts import KernelFacts
@@ -16,9 +16,11 @@ from orchestrator.policy.model import Policy
 from orchestrator.run.choice import Prepared
 from orchestrator.run.lifecycle import Run
 from orchestrator.run.options import Bar, RunOptions
-from orchestrator.run.report.result import RunResult
 from orchestrator.run.safety.journal import DIRECTORIES
 from orchestrator.run.signals import Signals
+
+if TYPE_CHECKING:
+    from orchestrator.run.report.result import RunResult
 
 __all__ = ["run_plan", "run_prepared"]
 
@@ -40,7 +42,7 @@ def run_plan(  # noqa: PLR0913  # the face of the package: one keyword a choice 
     keep_privileges: bool = True,
     canary: bool = False,
     label: str | None = None,
-) -> RunResult:
+) -> "RunResult":
     """Run `plan` on this host and return when it is over and everything is detached.
 
     `command`: a program to start, with its arguments. It and its descendants become the target,
@@ -88,7 +90,7 @@ def run_plan(  # noqa: PLR0913  # the face of the package: one keyword a choice 
     return run_prepared(prepared, options)
 
 
-def run_prepared(prepared: Prepared, options: RunOptions) -> RunResult:
+def run_prepared(prepared: Prepared, options: RunOptions) -> "RunResult":
     """Run a plan that is ready. It has to be prepared with `follow_children` exactly when `options`
     have a command. Raises what `run_plan` does."""
     with ExitStack() as stack:

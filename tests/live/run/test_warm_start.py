@@ -37,7 +37,9 @@ probes:
 """
 #: Runs probeplan with another cache, and writes down what was imported before the probes record.
 DRIVER = """
-import json, sys
+import sys
+python = set(sys.modules)
+import json
 from pathlib import Path
 from orchestrator.backends import cache_directory
 cache_directory.SYSTEM_DIRECTORY = Path(sys.argv[1])
@@ -46,7 +48,7 @@ from orchestrator.cli import main
 from orchestrator.run import lifecycle
 arm = lifecycle.arm
 def note_imports(*given):
-    Path(sys.argv[2]).write_text(json.dumps(list(sys.modules)))
+    Path(sys.argv[2]).write_text(json.dumps(list(set(sys.modules) - python)))
     return arm(*given)
 lifecycle.arm = note_imports
 sys.exit(main(sys.argv[3:]))
@@ -59,6 +61,13 @@ NOT_NEEDED = (
     "numpy",
     "rich",
     "bcc",
+    "lzma",
+    "subprocess",
+    "orchestrator.kernel.btf_blob",
+    "orchestrator.run.loop",
+    "orchestrator.run.report.finish",
+    "orchestrator.run.report.records",
+    "orchestrator.run.report.verdict",
     "orchestrator.plan.load",
     "orchestrator.plan.build",
     "orchestrator.plan.semantics",

@@ -1,4 +1,4 @@
-"""How numpy is imported in a process that runs a plan and nothing else."""
+"""The start of a process that is ours: how numpy is imported, and when garbage is collected."""
 
 import os
 import subprocess
@@ -27,3 +27,28 @@ def test_numpy_starts_no_threads_and_children_do_not_inherit_that(
         [sys.executable, "-c", _SCRIPT], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == said
+
+
+CODE = """
+import gc
+from orchestrator.run.startup import begin_startup, end_startup
+{setting}
+begin_startup()
+print(gc.isenabled())
+end_startup()
+print(gc.isenabled(), gc.get_freeze_count() > 0)
+"""
+
+
+def said(setting: str) -> list[str]:
+    code = CODE.format(setting=setting)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_garbage_waits_until_the_start_is_over() -> None:
+    assert said("") == ["False", "True", "True"]
+
+
+def test_the_choice_of_someone_else_stays() -> None:
+    assert said("gc.disable()") == ["False", "False", "False"]

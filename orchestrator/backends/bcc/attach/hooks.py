@@ -12,8 +12,6 @@ from orchestrator.backends.bcc.design.layout import HookSide
 from orchestrator.backends.bcc.design.mechanism import Mechanism
 from orchestrator.backends.bcc.handles.attachment import Attachment
 from orchestrator.backends.protocol import AttachOptions, OpenNumber
-from orchestrator.compile.body_nodes import top_nodes
-from orchestrator.compile.describe import describe_node
 from orchestrator.compile.program import Hook
 from orchestrator.kernel.abi import bpf, btf_objects
 from orchestrator.kernel.abi.dynamic_events import Event
@@ -100,6 +98,9 @@ def _is_statistics(line: str) -> bool:
 
 
 def _describe_program(hook: Hook) -> str:
+    from orchestrator.compile.body_nodes import top_nodes
+    from orchestrator.compile.describe import describe_node  # only for a program that is refused
+
     body = hook.body
     nodes = ", ".join(f"`{describe_node(node, body)}`" for node in islice(top_nodes(body), 6))
     return f"the program computes {nodes}" if nodes else "the program only counts"

@@ -19,7 +19,6 @@ import contextlib
 import json
 import os
 import platform
-import subprocess
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
@@ -105,6 +104,8 @@ def _compile_in_child(text: str, functions: Sequence[str]) -> dict[str, bytes]:
 def compile_texts(texts: Sequence[tuple[str, Sequence[str]]]) -> list[dict[str, bytes]]:
     """The instructions of the functions of each text, by name; one child compiles the texts, one
     after the other. Raises CompileError where one of them cannot be compiled."""
+    import subprocess  # what was compiled before needs no child
+
     from orchestrator.backends.bcc.compiler.key import CFLAGS, HEADERS
 
     job = json.dumps({"texts": [(text, list(names)) for text, names in texts], "flags": CFLAGS})

@@ -1,9 +1,12 @@
 """User code: entries, returns, and both as one."""
 
+import subprocess
 from pathlib import Path
 
+from orchestrator.backends.protocol import Session
 from tests.live.bcc.test_counts import LIMITS
 from tests.support.bcc_runs import balanced, run
+from tests.support.settling import until
 
 
 def test_a_user_function_is_one_event(load: Path) -> None:
@@ -64,6 +67,27 @@ def test_nothing_is_left_behind(load: Path) -> None:
         [str(load), "call", "1"])  # fmt: skip
     left = Path("/sys/kernel/tracing/uprobe_events").read_text()
     assert str(load) not in left
+
+
+def test_a_probe_that_leaves_early_takes_its_definition_with_it(load: Path) -> None:
+    """While the run goes on: the other probe counts every call."""
+    definitions = Path("/sys/kernel/tracing/uprobe_events")
+
+    def steps(session: Session) -> None:
+        subprocess.run([load, "call", "100"], check=True, capture_output=True)
+        assert definitions.read_text().count(str(load)) == 2
+        session.detach_probe(1)
+        assert until(lambda: definitions.read_text().count(str(load)) == 1)
+        subprocess.run([load, "call", "50"], check=True, capture_output=True)
+
+    made = run(LIMITS + f"""
+probes:
+  stays: {{attach: "uprobe:{load}:target_fn", metrics: {{n: {{count: true}}}}}}
+  leaves: {{attach: "uprobe:{load}:main", metrics: {{m: {{count: true}}}}}}
+""", during=steps)  # fmt: skip
+    balanced(made)
+    assert [made.side(hook).accepted for hook in (0, 1)] == [150, 1]
+    assert str(load) not in definitions.read_text()
 
 
 def test_strings_kept_from_the_entry_may_be_large(calls: Path) -> None:

@@ -26,6 +26,7 @@ class Forged(Ring):
         self._producer = memoryview(bytearray(struct.pack("=Q", produced))).cast("Q")
         self._data = memoryview(bytearray(data * 2))  # mapped twice, one behind the other
         self._headers = self._data.cast("I")
+        self._mapped = 2 * SIZE
         self._at, self._stride, self._lock = consumed, 0, None
 
     @property

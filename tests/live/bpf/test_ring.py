@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,8 +95,20 @@ def test_a_full_ring_loses_and_counts(recorder: Recorder, workload: Workload) ->
     assert list(records["arg"]) == list(range(len(records)))
 
 
-def test_records_are_read_across_the_rings_end(recorder: Recorder, workload: Workload) -> None:
+@pytest.fixture(params=[ring.WINDOW_BYTES, 2 * mmap.PAGESIZE], ids=["whole", "window"])
+def window(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How much of a ring is mapped at first: more than it has, or little."""
+    size: int = request.param
+    monkeypatch.setattr(ring, "WINDOW_BYTES", size)
+    monkeypatch.setattr(ring, "MARGIN_BYTES", mmap.PAGESIZE)
+    return size
+
+
+def test_records_are_read_across_the_rings_end(
+    window: int, recorder: Recorder, workload: Workload
+) -> None:
     """Almost five times around, a reader alongside the writer: nothing lost, all in order."""
+    del window
     seen: list[int] = []
 
     def read_all() -> None:
@@ -113,6 +126,24 @@ def test_records_are_read_across_the_rings_end(recorder: Recorder, workload: Wor
         _until(lambda part=part: len(seen) == 2000 * part and recorder.ring.pending == 0)
     reader.join(10)
     assert seen == list(range(2000)) * 5
+
+
+def test_a_large_ring_is_not_mapped_as_a_whole_at_first() -> None:
+    """All of it would count as ours."""
+    made = create_map(
+        MapSpec(name="ring", kind="ringbuf", key_size=0, value_size=0, max_entries=16 << 20)
+    )
+    large = Ring(made.fd, 16 << 20)
+    maps = Path("/proc/self/maps").read_text()
+    large.close()
+    made.close()
+    sizes = [
+        int(end, 16) - int(start, 16)
+        for line in maps.splitlines()
+        if "bpf-map" in line
+        for start, end in [line.split()[0].split("-")]
+    ]
+    assert max(sizes) == ring.WINDOW_BYTES + mmap.PAGESIZE
 
 
 def _until(condition: object) -> None:

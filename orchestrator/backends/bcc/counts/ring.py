@@ -2,8 +2,11 @@
 
 Layout (kernel/bpf/ringbuf.c): page 0 holds the consumer's position and is ours to write; page 1
 holds the producer's position; then comes the data, mapped twice in a row, so that everything
-between the two positions is contiguous. A record is an 8-byte header (u32 length with bit 31 busy
-and bit 30 discarded, u32 page offset) and its payload, rounded up to 8 bytes.
+between the two positions is contiguous. The kernel counts each page that is mapped as ours, also
+those that are empty: mapped as a whole, a ring of 16 MiB adds 32 MiB to this process. So at first
+its beginning is mapped, and the rest only when records get there. A record is an 8-byte header (u32
+length with bit 31 busy and bit 30 discarded, u32 page offset) and its payload, rounded up to 8
+bytes.
 
 Ordering: the producer publishes its position and then each header with release stores. On x86,
 plain loads read them in order. Elsewhere a lock is taken and released twice between position and
@@ -34,6 +37,8 @@ BATCH_RECORDS = 1 << 16
 # CPU, 48 bytes each, measured).
 FILL_BYTES_PER_SECOND = 400e6
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.001, 0.05
+WINDOW_BYTES = 1 << 20  # mapped at first
+MARGIN_BYTES = 1 << 16  # mapped behind the end: records that go over it are seen in one piece
 MANY = 4  # a quarter of the ring is worth reading at once
 
 
@@ -55,16 +60,12 @@ class Ring:
     def __init__(self, map_fd: int, size: int) -> None:
         if size < mmap.PAGESIZE or size & (size - 1):
             raise ValueError(f"a ring has a power of two of bytes, a page at least, not {size}")
-        page = mmap.PAGESIZE
-        self._size = size
-        self._own_page = mmap.mmap(map_fd, page)
-        self._rest = mmap.mmap(map_fd, page + 2 * size, prot=mmap.PROT_READ, offset=page)
+        self._map_fd, self._size = map_fd, size
+        self._own_page = mmap.mmap(map_fd, mmap.PAGESIZE)
         # Native "Q" is one 8-byte load or store; "<Q" of struct would go byte by byte and could
         # tear.
         self._consumer = memoryview(self._own_page).cast("Q")
-        self._producer = memoryview(self._rest)[:page].cast("Q")
-        self._data = memoryview(self._rest)[page:]
-        self._headers = self._data.cast("I")
+        self._map_data(min(WINDOW_BYTES, 2 * size))
         self._at = self._consumer[0]
         self._stride = 0
         self._epoll = select.epoll()
@@ -72,6 +73,22 @@ class Ring:
         self._pause = min(max(size / FILL_BYTES_PER_SECOND, SHORTEST_PAUSE), LONGEST_PAUSE)
         self._was_busy = False
         self._lock = None if platform.machine() == "x86_64" else threading.Lock()
+
+    def _map_data(self, size: int) -> None:
+        """Map the producer's position, and the first `size` bytes of the data."""
+        page = mmap.PAGESIZE
+        self._rest = mmap.mmap(self._map_fd, page + size, prot=mmap.PROT_READ, offset=page)
+        self._producer = memoryview(self._rest)[:page].cast("Q")
+        self._data = memoryview(self._rest)[page:]
+        self._headers = self._data.cast("I")
+        self._mapped = size
+
+    def _reach(self, end: int) -> None:
+        """Have the data mapped up to `end`, counted from its beginning."""
+        if end > self._mapped:
+            self._unmap_data()
+            once = min(self._size + MARGIN_BYTES, 2 * self._size)
+            self._map_data(once if end <= once else 2 * self._size)
 
     @property
     def pending(self) -> int:
@@ -91,11 +108,13 @@ class Ring:
         kind = np.dtype((np.uint8, (record,))) if isinstance(record, int) else record
         self._skip_discarded()
         self._stride = _stride_of(kind.itemsize)
+        start = self._at & (self._size - 1)
         most = min((self._check_producer() - self._at) // self._stride, limit)
         if most == 0:
             return None
+        self._reach(start + self._stride)
+        most = min(most, (self._mapped - start) // self._stride)
         self._order_loads()
-        start = self._at & (self._size - 1)
         headers = np.ndarray((most,), np.uint32, self._data, start, (self._stride,))
         alike = headers == kind.itemsize
         count = most if alike.all() else int(alike.argmin())
@@ -122,6 +141,7 @@ class Ring:
             if not header & DISCARDED:
                 self._order_loads()
                 start = (self._at & (self._size - 1)) + HEADER_BYTES
+                self._reach(start + length)
                 records.append(bytes(self._data[start : start + length]))
             self._move_on(_stride_of(length))
         return records
@@ -154,12 +174,18 @@ class Ring:
     def close(self) -> None:
         """Unmap; what batch() returned and is still held keeps its part mapped."""
         self._epoll.close()
-        for view in (self._headers, self._data, self._producer, self._consumer):
+        self._unmap_data()
+        with contextlib.suppress(BufferError):
+            self._consumer.release()
+        with contextlib.suppress(BufferError):
+            self._own_page.close()
+
+    def _unmap_data(self) -> None:
+        for view in (self._headers, self._data, self._producer):
             with contextlib.suppress(BufferError):
                 view.release()
-        for mapping in (self._rest, self._own_page):
-            with contextlib.suppress(BufferError):
-                mapping.close()
+        with contextlib.suppress(BufferError):
+            self._rest.close()
 
     def _check_producer(self) -> int:
         produced = self._producer[0]
@@ -174,8 +200,10 @@ class Ring:
         left = self._check_producer() - self._at
         if left == 0:
             return None
+        start = self._at & (self._size - 1)
+        self._reach(start + HEADER_BYTES)
         self._order_loads()
-        header = self._headers[(self._at & (self._size - 1)) // 4]
+        header = self._headers[start // 4]
         if _stride_of(header & LENGTH) > left:
             raise RingError(
                 f"a record of {header & LENGTH} bytes at {self._at} where {left} were produced"

@@ -35,9 +35,10 @@ need no compiler. One program serves all kernels of its shape: numbers such as t
 structure members and the pids of a target are filled in where it runs. For each kernel there are
 programs for hosts that lack fetching atomics (Linux 5.10) or may not attach trampolines, too.
 
-Scalar params, and the numbers and names in a target, may be others on the host. Params that choose
-(types choice, attach, symbol, path), and whether there is a target at all, have to be built: --set
-or --target given again for the same name adds a value, and programs are made for each combination.
+On the host, numbers may be others: params of the types int, duration, bytes, bool and ratio, the
+pids, uids and cgroups of a target, and limits. What is text has to be built: params of the types
+choice, attach, symbol, path and string, the names in a target, and how many entries it has. --set
+or --target given again for the same name adds a value; programs are made for each combination.
 Runs with a command (`run FILE.ppb -- COMMAND`) follow its descendants by other programs:
 --with-command adds them.
 

@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.backends.bcc.compiler import clang
 from orchestrator.backends.compiled import make_program_key
-from orchestrator.bundle.build import BuildOptions, draw_blueprint
+from orchestrator.bundle.build import BuildOptions, draw_blueprint, is_recorded
 from orchestrator.bundle.matrix import RecordedKernel, name_kernel
 from orchestrator.bundle.model import Bundle, MatrixRow
 from orchestrator.bundle.variants import list_variants
@@ -127,6 +127,44 @@ probes: {p: {attach: 'syscall:$(params.call)', emit: [pid]}}
 def test_a_cgroup_that_is_not_here_is_an_open_number() -> None:
     rows = as_recorded(draw("slow-io", target={"cgroup": ["/no-such.slice"]}))
     assert {row.backend for row in rows.values()} == {"bcc"}
+
+
+PARAMS = f"""{HEAD}params:
+  call: {{type: choice, choices: [read, write], default: read}}
+  many: {{type: int, default: 3}}
+  open: {{type: bool, default: true}}
+  every: {{type: ratio, default: 1/10}}
+  name: {{type: string, default: a}}
+probes:
+  p:
+    attach: 'syscall:$(params.call)'
+    sample: params.every
+    where: args.count > params.many and params.open and comm == params.name
+    emit: [pid]
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "other"),
+    [
+        ({"target": {"pid": ["1", "2"]}}, False),
+        ({"target": {"uid": ["0", "7"]}}, False),
+        ({"target": {"cgroup": ["/a", "/b"]}}, False),
+        ({"params": {"many": ["4", "5"]}}, False),
+        ({"params": {"open": ["true", "false"]}}, False),
+        ({"params": {"every": ["1/10", "1/20"]}}, False),
+        ({"target": {"pid": ["1", "1,2"]}}, True),
+        ({"target": {"comm": ["a", "b"]}}, True),
+        ({"target": {"cgroup": ["/a", "/a/b"]}}, True),
+        ({"params": {"name": ["a", "b"]}}, True),
+    ],
+)
+def test_a_host_may_give_other_numbers_and_no_other_text(options: dict, other: bool) -> None:
+    """What docs/bundles.md says of both: two values have one program, or two."""
+    bundle = draw_blueprint(PARAMS.encode(), ALL[:1], BuildOptions(**options)).bundle
+    by_settings = {str(row.settings): row.key for row in bundle.matrix if is_recorded(row)}
+    assert len(by_settings) == 2
+    assert len(set(by_settings.values())) == 1 + other
 
 
 def test_a_command_has_programs_that_follow_descendants() -> None:

@@ -217,6 +217,21 @@ def test_impossible_contents_are_an_error(produced: int, header: int) -> None:
             read(Forged(produced=produced, header=header))
 
 
+def test_a_record_that_is_mapped_in_part_is_mapped_whole() -> None:
+    """Four records of 24 bytes are in the first 110 bytes, and the head of a fifth."""
+    forged = Forged(produced=24 * 10, header=16)
+    for number in range(10):
+        struct.pack_into("=I", forged._data, 24 * number, 16)
+    forged._mapped = 110
+    forged._unmap_data = lambda: None  # type: ignore[method-assign]  # the memory stays
+    forged._map_data = lambda size: setattr(forged, "_mapped", size)  # type: ignore[method-assign]
+    read = []
+    while (records := forged.batch(16)) is not None:
+        read.append(len(records))
+        forged.advance(len(records))
+    assert read == [4, 6]
+
+
 def test_a_busy_record_waits() -> None:
     """Nothing is read past a record that is still being written."""
     forged = Forged(produced=48, header=ring.BUSY | 16)

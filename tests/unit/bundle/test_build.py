@@ -65,14 +65,16 @@ def test_a_plan_that_needs_nothing_that_a_kernel_may_lack_has_one_program_less(m
 def test_a_bundle_has_the_program_that_a_host_would_compile() -> None:
     """Found by its key, filled with the host's numbers, it has the very same instructions."""
     plan = (
-        f"{HEAD}probes: {{p: {{attach: 'tracepoint:sched:sched_switch', emit: [args.next_pid]}}}}"
+        f"{HEAD}target: {{uid: 0}}\n"
+        "probes: {p: {attach: 'tracepoint:sched:sched_switch', "
+        "emit: [args.next_pid, args.prev_prio]}}"
     )
     bundle = build_bundle(f"{plan}\n".encode(), TWO[:1], OPTIONS)
     artifact = prepare(load_plan(f"{plan}\n".encode()), recorded("6.12")).choice.artifact
     kept = bundle.programs[programs_of.make_program_key(artifact, bundle.compiler)]
     filled = programs_of.fill_artifact(artifact, kept.program)
     assert filled == programs_of.compile_artifact(artifact)
-    assert kept.program.places
+    assert {place.slot for place in kept.program.places} == {0, 1, 2}
     assert [number.name for number in artifact.numbers] == list(kept.slots)
 
 

@@ -17,7 +17,6 @@ _NO_KPROBES = "without kprobes another alternative is taken"
 REFUSED: Mapping[str, Mapping[str, str]] = {
     "5.10": {
         "block-latency": "a request has its disk itself; later its queue has it",
-        "fs-latency": "ext4's functions have no types there, and their values are converted",
         "function-calls": "a function of the glob is a fragment, and no trampoline fits it",
         "futex-waits": "there is no futex_waitv",
         "kernel-outstanding": "kmalloc_node and kmem_cache_alloc_node are other events",

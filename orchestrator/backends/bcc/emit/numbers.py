@@ -8,6 +8,8 @@ turns out not to be needed costs only time, and its fault counts only where it i
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeGuard
 
 from orchestrator.backends.bcc.design.hook_nodes import may_be_null
 from orchestrator.backends.bcc.emit.context import EventContext
@@ -178,8 +180,21 @@ class NumberExpressions:
         return f"({joint.join(map(self.number, node.operands))})"
 
     def _conversion(self, value: Node, kind: Type) -> str:
+        """An argument or a function's value that is converted to another type of 64 bits is one of
+        that type: the text does not depend on whether the kernel's BTF knows the function."""
+        if _is_of_function(value) and _is_long(value.type) and _is_long(kind):
+            return self.number(replace(value, type=kind))
         text = self.number(value)
         return f"({text} != 0)" if isinstance(kind, Bool) else f"({c_type(kind)})({text})"
+
+
+def _is_of_function(node: Node) -> TypeGuard[Register | RawArg | Builtin]:
+    is_word = isinstance(node, Register | RawArg)
+    return is_word or (isinstance(node, Builtin) and node.name == "retval")
+
+
+def _is_long(kind: Type) -> bool:
+    return isinstance(kind, Int) and kind.bits == 64
 
 
 def _literal(value: int, kind: Type) -> str:

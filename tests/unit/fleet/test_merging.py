@@ -13,7 +13,7 @@ from orchestrator.cells.buckets import LOG
 from orchestrator.fleet.document import merge_document, merge_from_document, render_document
 from orchestrator.fleet.host_result import parse_result
 from orchestrator.fleet.merging import Merge
-from orchestrator.fleet.reading import InputFile, list_inputs
+from orchestrator.fleet.reading import InputFile, UnreadFile, list_inputs
 from orchestrator.fleet.run_merge import merge_files
 from orchestrator.output.percentiles import percentile
 from tests.support.fleet import a_result, merged, only_metric
@@ -73,6 +73,26 @@ def test_a_merge_of_merges_is_the_merge(fleet: tuple[Path, Planted], tmp_path: P
         assert rendered(merge) == rendered(merge_files(files))
 
 
+def test_what_is_said_of_a_merge_survives_another(tmp_path: Path) -> None:
+    """Estimates, runs whose cells were cut, expected hosts, duplicates and files not added."""
+    for number in (1, 2):
+        result = a_result(number, complete=False, incomplete_because=["lost"])
+        for metric in result["metrics"]:
+            metric |= {"estimated": True, "cells_omitted": 1}
+        merge = Merge(expected={f"host{number:02}", f"missing{number}"})
+        merge.add_result(parse_result(result), "a.json")
+        merge.add_result(parse_result(result), f"{number}.json")
+        merge.refuse(f"torn{number}.json", UnreadFile("torn", "it ends"))
+        (tmp_path / f"{number}.json").write_text(rendered(merge))
+    document = merge_document(merge_files(list_inputs([str(tmp_path)])))
+    assert document["missing"] == ["missing1", "missing2"]
+    assert [file["path"] for file in document["duplicates"]] == ["1.json", "2.json"]
+    assert [file["path"] for file in document["not_added"]] == ["torn1.json", "torn2.json"]
+    for metric in document["groups"][0]["metrics"]:
+        counts = ("runs", "estimated_runs", "cut_runs", "incomplete_runs")
+        assert [metric[name] for name in counts] == [2, 2, 2, 2]
+
+
 def test_a_run_counts_once(tmp_path: Path) -> None:
     """Copies of a result are counted and listed once, and so is a merge that has it already."""
     single = only_metric(merged([a_result(metric="bytes")]))
@@ -122,6 +142,9 @@ def test_histograms_of_another_layout_or_unit_are_never_added() -> None:
 
 def test_extremes_and_averages_are_those_of_all_events() -> None:
     first, second = a_result(1), a_result(2, backend="tracefs")
+    for value, result in ((7, first), (3, second)):
+        [least] = [metric for metric in result["metrics"] if metric["metric"] == "least"]
+        least["cells"][0]["value"] = value
     metrics = {
         metric["metric"]: metric for metric in merged([first, second])["groups"][0]["metrics"]
     }

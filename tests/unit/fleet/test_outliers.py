@@ -1,5 +1,6 @@
 """Hosts that stand out: all that were planted, and no others."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,23 @@ def test_a_rate_is_of_a_second_and_a_cpu() -> None:
     rare = [host(n, n % 3) for n in range(20)]
     assert outliers(rare) == [], "a few events are chance"
     assert outliers([*rare, host(20, 5_000)]) == [("host20", "rate")]
+
+
+def with_rate(number: int, value: float) -> Document:
+    result = a_result(number, metric="calls")
+    result["metrics"][0]["cells"] = [{"key": {}, "other": False, "value": round(value)}]
+    return result
+
+
+def test_rates_are_judged_by_five_deviations_and_at_least_by_five_buckets() -> None:
+    """Of equal rates a fifth more is none; where rates differ by a fifth up and down (a deviation
+    of 0.2 in logarithms, 0.297 of a normal distribution), the bound is a factor of 4.4."""
+    equal = [with_rate(number, 10_000) for number in range(20)]
+    assert outliers([*equal, with_rate(20, 12_000)]) == []
+    assert outliers([*equal, with_rate(20, 14_000)]) == [("host20", "rate")]
+    spread = [with_rate(n, 10_000 * math.exp(0.2 * (n % 3 - 1))) for n in range(21)]
+    assert outliers([*spread, with_rate(21, 35_000)]) == []
+    assert outliers([*spread, with_rate(21, 70_000)]) == [("host21", "rate")]
 
 
 def test_a_host_is_compared_with_those_of_its_kernel() -> None:

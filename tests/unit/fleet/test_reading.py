@@ -67,6 +67,16 @@ def test_every_torn_result_is_noticed(tmp_path: Path) -> None:
         assert refused(tmp_path / "f")[0] == "torn"
 
 
+def test_a_file_that_is_read_in_pieces_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda descriptor, size: read(descriptor, min(size, 3)))
+    (tmp_path / "f").write_text('{"a": [1, 2, 3]}')
+    file = InputFile(path=str(tmp_path / "f"), is_merge=False)
+    assert read_document(file) == {"a": [1, 2, 3]}
+
+
 def test_huge_files_pipes_links_and_closed_files_are_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ declared can be made, and only from their fields.
 
 import dataclasses
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -28,11 +28,14 @@ def encode_value(value: Any) -> dict[str, Any]:
     return {"classes": list(encoder.classes), "objects": encoder.objects, "root": root}
 
 
-def decode_value(kept: Mapping[str, Any]) -> Any:
-    """The value. Raises ValueError, KeyError, TypeError or IndexError for anything that
+def decode_value(
+    kept: Mapping[str, Any], change: Callable[[Any], Any] = lambda value: value
+) -> Any:
+    """The value. `change` is given each object, with its parts as they are then, and returns what
+    takes its place. Raises ValueError, KeyError, TypeError or IndexError for anything that
     `encode_value` did not make."""
     classes = [_find_class(name) for name in kept["classes"]]
-    decoder = _Decoder(classes)
+    decoder = _Decoder(classes, change)
     for number, *values in kept["objects"]:
         decoder.add(number, values)
     return decoder.decode(kept["root"])
@@ -98,14 +101,15 @@ class _Encoder:
 
 
 class _Decoder:
-    def __init__(self, classes: list[type]) -> None:
+    def __init__(self, classes: list[type], change: Callable[[Any], Any]) -> None:
         self._classes = [(kind, _parts_of(kind)) for kind in classes]
+        self._change = change
         self._objects: list[Any] = []
 
     def add(self, number: int, values: list[Any]) -> None:
         kind, names = self._classes[number]
         parts = zip(names, map(self.decode, values), strict=True)
-        self._objects.append(kind(**dict(parts)))
+        self._objects.append(self._change(kind(**dict(parts))))
 
     def decode(self, value: Any) -> Any:
         if not isinstance(value, list):

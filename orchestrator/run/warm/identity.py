@@ -5,12 +5,12 @@ import hashlib
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.values import dataclass
 
-__all__ = ["Request", "describe_host", "make_name"]
+__all__ = ["Request", "describe_host", "make_name", "make_names"]
 
 FORMAT = "probeplan-prepared/1"
 _PACKAGE = Path(__file__).parents[2]
@@ -35,12 +35,23 @@ class Request:
 def make_name(request: Request) -> str:
     """A name for what is kept of this request on this host, by this probeplan. Raises OSError where
     the host does not say what it is."""
-    digest = hashlib.sha256()
-    for part in (FORMAT, *_describe_request(request), *describe_host(), *_describe_program()):
+    [name] = make_names([request])
+    return name
+
+
+def make_names(requests: Sequence[Request]) -> list[str]:
+    """As `make_name`, looking at the host and the program once."""
+    common = _add_parts(hashlib.sha256(), (FORMAT, *describe_host(), *_describe_program()))
+    digests = (_add_parts(common.copy(), _describe_request(request)) for request in requests)
+    return [f"prepared-{digest.hexdigest()}" for digest in digests]
+
+
+def _add_parts(digest: "hashlib._Hash", parts: Iterable[str | bytes]) -> "hashlib._Hash":
+    for part in parts:
         content = part if isinstance(part, bytes) else part.encode("utf-8", "surrogateescape")
         digest.update(b"%d:" % len(content))  # so that no two lists of parts are one text
         digest.update(content)
-    return f"prepared-{digest.hexdigest()}"
+    return digest
 
 
 def _describe_request(request: Request) -> Iterator[str | bytes]:

@@ -8,7 +8,8 @@ given the artifact that `explain` shows.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from orchestrator.kernel.tree import FileLook, WatchedTree, is_unchanged
 from orchestrator.plan.attach_kinds import KINDS
 from orchestrator.plan.model import Plan
 from orchestrator.run.choice import BackendChoice, Prepared
+from orchestrator.run.warm.any_pid import ANY_PID, change_pid, find_pid, names_pid, without_pid
 from orchestrator.run.warm.coding import NotKept, decode_value, encode_value
-from orchestrator.run.warm.identity import Request, make_name
+from orchestrator.run.warm.identity import Request, make_names
 
 __all__ = ["WarmStart"]
 
@@ -36,21 +38,37 @@ class WarmStart:
     def __init__(self, request: Request, facts: KernelFacts) -> None:
         self._request, self._facts = request, facts
         self._looks: tuple[FileLook, ...] | None = None
+        self._pid = find_pid(request.overrides)
+        requests = [request]
+        if self._pid is not None:
+            requests.append(replace(request, overrides=without_pid(request.overrides)))
         try:
-            self._name = make_name(request)
+            self._name, *others = make_names(requests)
         except OSError:  # a host that does not say what it is
-            self._name = ""
+            self._name, others = "", []
+        #: The same for whatever process, where only one is named.
+        self._of_any = others[0] if others else ""
 
     def recall(self) -> Prepared | None:
-        """The plan as it was prepared earlier; None where nothing is kept that holds now."""
-        body = read_kept(self._name) if self._name else None
+        """The plan as it was prepared earlier, perhaps for another process; None where nothing is
+        kept that holds now."""
+        if self._of_any and self._pid is not None:
+            prepared = self._recall(self._of_any, change_pid(ANY_PID, self._pid))
+            if prepared is not None:
+                return prepared
+        return self._recall(self._name)
+
+    def _recall(
+        self, name: str, change: Callable[[Any], Any] = lambda value: value
+    ) -> Prepared | None:
+        body = read_kept(name) if name else None
         if body is None:
             return None
         try:
             kept = json.loads(body)
             if not is_unchanged(Path("/"), map(_read_look, kept["looks"])):
                 return None
-            return self._restore(decode_value(kept["prepared"]))
+            return self._restore(decode_value(kept["prepared"], change))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, ImportError):
             return None
 
@@ -90,15 +108,29 @@ class WarmStart:
             "policies": prepared.policies,
         }
         try:
-            kept = {"looks": self._looks, "prepared": encode_value(fields)}
+            encoded = encode_value(fields)
+            kept = json.dumps({"looks": self._looks, "prepared": encoded})
+            of_any = self._free_of_pid(encoded)
         except NotKept:
             return
-        write_kept(self._name, json.dumps(kept).encode())
+        if of_any:
+            write_kept(self._of_any, of_any.encode())
+        else:
+            write_kept(self._name, kept.encode())
+
+    def _free_of_pid(self, encoded: dict[str, Any]) -> str:
+        """What is kept, with no pid in the place of the target's; "" where there is none, or where
+        its number is anywhere else: of a program that does not leave it open, or by chance."""
+        if self._pid is None:
+            return ""
+        changed = encode_value(decode_value(encoded, change_pid(self._pid, ANY_PID)))
+        kept = json.dumps({"looks": self._looks, "prepared": changed})
+        return "" if names_pid(kept, self._pid) else kept
 
     def forget(self) -> None:
         """Keep nothing for this request any more."""
-        if self._name:
-            forget_kept(self._name)
+        for name in filter(None, (self._name, self._of_any)):
+            forget_kept(name)
 
     def _can_keep(self, prepared: Prepared) -> bool:
         given = [hashlib.sha256(content).hexdigest() for _, content in self._request.policies]

@@ -1,6 +1,7 @@
 """A run like an earlier one attaches what that one attached, and reads no plan for it."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -196,6 +197,29 @@ def test_a_second_run_of_a_bundle_is_warm_too_and_looks_for_no_compiler(
     warm.plan.write_bytes(warm.plan.read_bytes()[:-1])
     with pytest.raises(AssertionError, match="PP240"):
         warm.run("--backend", "bcc")
+
+
+def test_another_process_is_a_number_that_is_filled_in(warm: Warm, tmp_path: Path) -> None:
+    """The command lets a process that was named call, and waits for its end: no other task of the
+    target calls."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    waiting = f"open({str(gate)!r}).read()\nimport os\nfor _ in range({CALLS}): os.getppid()"
+    reads = []
+    for _ in range(2):
+        with subprocess.Popen([sys.executable, "-S", "-c", waiting]) as named:
+            opening = (
+                f"open({str(gate)!r}, 'w').close()\n"
+                f"while open('/proc/{named.pid}/stat').read().rpartition(') ')[2][0] != 'Z': pass"
+            )
+            target = ("--target", f"pid={named.pid}", "--backend", "bcc")
+            ran, read = warm.run(*target, command=[sys.executable, "-S", "-c", opening])
+        reads.append(read)
+        assert ran.of_kind("run.started")[0]["target"]["pid"] == [named.pid]
+        assert {line["pid"] for line in ran.of_kind("event.recorded")} == {named.pid}
+        assert len(ran.data("calls")) == CALLS
+    assert reads == [True, False]
+    assert len(warm.kept) == 1
 
 
 def test_nothing_is_kept_of_a_plan_that_shows_digests(warm: Warm) -> None:

@@ -116,7 +116,8 @@ def _text_lines(shown: Mapping[str, Any], plan: Plan) -> Iterator[str]:
 def _bundle_lines(shown: Mapping[str, Any]) -> Iterator[str]:
     """The bundle, its program for this kernel, and the numbers that are filled in."""
     bundle = shown["bundle"]
-    yield f"bundle {bundle['file']}, made by probeplan {bundle['builder']} at {bundle['created']}"
+    created = f"{bundle['created'][:19]}Z"  # to the second
+    yield f"bundle {bundle['file']}, made by probeplan {bundle['builder']} at {created}"
     if bundle["key"] is None:
         return
     yield f"  its program for this kernel: {bundle['key']}"

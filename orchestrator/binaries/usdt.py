@@ -19,7 +19,10 @@ OperandKind = Literal["register", "memory", "constant", "unsupported"]
 
 _NT_STAPSDT = 3
 _ADDRESSES = struct.Struct("<QQQ")
-_ARGUMENT = re.compile(r"(?P<size>-?[0-9]{1,3})(?P<float>f?)@(?P<operand>(?:[^\s(]|\([^)]*\))+)")
+# Within brackets, as arm64 writes memory, there are blanks: -4@[sp, 60].
+_ARGUMENT = re.compile(
+    r"(?P<size>-?[0-9]{1,3})(?P<float>f?)@(?P<operand>(?:[^\s(\[]|\([^)]*\)|\[[^\]]*\])+)"
+)
 _NUMBER = r"-?(?:0x[0-9a-fA-F]{1,16}|[1-9][0-9]{0,19}|0)"
 _MEMORY = re.compile(rf"^(?P<offset>{_NUMBER})?\(%(?P<register>\w+)\)$")
 _CONSTANT = re.compile(rf"^\$(?P<value>{_NUMBER})$")

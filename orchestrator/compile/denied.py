@@ -32,7 +32,17 @@ DENIED: Mapping[str, str] = {
         ),
         _LOCK,
     ),
-    **dict.fromkeys(("asm_exc_int3", "exc_int3", "do_int3", "notify_die"), _ENTRY),
+    **dict.fromkeys(
+        (
+            *("asm_exc_int3", "exc_int3", "do_int3", "notify_die"),
+            # arch/arm64/kernel/entry-common.c, debug-monitors.c
+            *("el1h_64_sync_handler", "el0t_64_sync_handler", "do_debug_exception"),
+            *("arm64_enter_el1_dbg", "arm64_exit_el1_dbg", "brk_handler", "call_break_hook"),
+            *("kprobe_breakpoint_handler", "kprobe_brk_handler", "kprobe_ss_brk_handler"),
+            *("kretprobe_brk_handler", "uprobe_brk_handler", "el1_brk64", "do_el1_brk64"),
+        ),
+        _ENTRY,
+    ),
     **dict.fromkeys(
         (
             "trace_call_bpf",

@@ -2,7 +2,8 @@
 
 UPPER_CASE names in a plan are looked up here first, then among the kernel's BTF enums: errno
 values and flags are preprocessor macros, which BTF does not know. Values are those of the generic
-architectures (x86-64, arm64, riscv); each table names the header that they were taken from.
+architectures (x86-64, riscv; arm64 but for four flags of open); each table names the header that
+they were taken from.
 """
 
 from collections.abc import Mapping
@@ -48,6 +49,11 @@ OPEN: Mapping[str, int] = {
     "O_DIRECT": 0x4000, "O_LARGEFILE": 0x8000, "O_DIRECTORY": 0x10000, "O_NOFOLLOW": 0x20000,
     "O_NOATIME": 0x40000, "O_CLOEXEC": 0x80000, "O_SYNC": 0x101000, "O_PATH": 0x200000,
     "O_TMPFILE": 0x410000,
+}
+# arch/arm64/include/uapi/asm/fcntl.h
+OPEN_ARM64: Mapping[str, int] = {
+    **OPEN, "O_DIRECTORY": 0x4000, "O_NOFOLLOW": 0x8000, "O_DIRECT": 0x10000,
+    "O_LARGEFILE": 0x20000, "O_TMPFILE": 0x404000,
 }
 # include/uapi/linux/fcntl.h
 AT: Mapping[str, int] = {
@@ -171,20 +177,32 @@ GROUPS: Mapping[str, Mapping[str, int]] = {
 CONSTANTS: Mapping[str, int] = {
     name: value for group in GROUPS.values() for name, value in group.items()
 }
+_OTHER_GROUPS: Mapping[str, Mapping[str, Mapping[str, int]]] = {"aarch64": {"O_": OPEN_ARM64}}
 
 # Where a value has two names, the one to show.
 _PREFERRED = frozenset({"EAGAIN", "EDEADLK", "AF_UNIX", "AT_REMOVEDIR"})
 
 
-def constant(name: str) -> int | None:
-    """The value of a shipped constant."""
+def constant(name: str, arch: str = "") -> int | None:
+    """The value of a shipped constant on `arch` (uname's word)."""
+    for group in _OTHER_GROUPS.get(arch, {}).values():
+        if name in group:
+            return group[name]
     return CONSTANTS.get(name)
 
 
-def names_by_value(prefix: str) -> Mapping[int, str]:
-    """Value → name for one group of GROUPS, in ascending order; {} for a prefix without one."""
+def constants_on(arch: str) -> Mapping[str, int]:
+    """All shipped constants with their values on `arch`."""
+    groups = _OTHER_GROUPS.get(arch, {}).values()
+    return {**CONSTANTS, **{name: value for one in groups for name, value in one.items()}}
+
+
+def names_by_value(prefix: str, arch: str = "") -> Mapping[int, str]:
+    """Value → name for one group of GROUPS on `arch`, in ascending order; {} for a prefix without
+    one."""
+    group = _OTHER_GROUPS.get(arch, {}).get(prefix) or GROUPS.get(prefix, {})
     names: dict[int, str] = {}
-    for name, value in sorted(GROUPS.get(prefix, {}).items(), key=lambda item: item[1]):
+    for name, value in sorted(group.items(), key=lambda item: item[1]):
         if value not in names or name in _PREFERRED:
             names[value] = name
     return names
@@ -195,8 +213,9 @@ def errno_name(value: int) -> str | None:
     return _ERRNO_NAMES.get(abs(value))
 
 
-def flag_names(prefix: str, value: int) -> tuple[str, ...]:
-    """The flags that make up a value, ascending; what none covers comes last, as hexadecimal.
+def flag_names(prefix: str, value: int, arch: str = "") -> tuple[str, ...]:
+    """The flags that make up a value on `arch`, ascending; what none covers comes last, as
+    hexadecimal.
 
     A flag of several bits (O_SYNC, O_TMPFILE) counts when all are set, and then hides its parts.
     The access mode of `O_` is a number in its low two bits, and always shown. Bits beyond a 32-bit
@@ -204,9 +223,9 @@ def flag_names(prefix: str, value: int) -> tuple[str, ...]:
     """
     left, flags = value & 0xFFFFFFFF if value < 0 else value, []
     if prefix == "O_":
-        flags.append((left & 3, names_by_value(prefix).get(left & 3, "O_ACCMODE")))
+        flags.append((left & 3, names_by_value(prefix, arch).get(left & 3, "O_ACCMODE")))
         left &= ~3
-    by_width = sorted(names_by_value(prefix).items(), key=lambda item: -item[0].bit_count())
+    by_width = sorted(names_by_value(prefix, arch).items(), key=lambda item: -item[0].bit_count())
     for bits, name in by_width:
         if bits > 0 and bits & left == bits:
             flags.append((bits, name))

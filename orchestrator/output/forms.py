@@ -1,6 +1,7 @@
 """Texts for the bytes of one form (addresses, buffers, paths) and for numbers that stand for
 something (flags, symbols, devices)."""
 
+import os
 import socket
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -72,7 +73,7 @@ def _format_endpoint(raw: bytes) -> str:
 def _format_flags(number: int, shown: Presentation) -> str:
     from orchestrator.kernel.constants import flag_names  # lazy: few plans show flags
 
-    return "|".join(flag_names(shown.prefix, number)) or "0"
+    return "|".join(flag_names(shown.prefix, number, os.uname().machine)) or "0"
 
 
 def _find_symbol(number: int, _shown: Presentation) -> str:

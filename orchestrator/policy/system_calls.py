@@ -16,14 +16,14 @@ EVERY_CALL = "*"
 
 _ENTRY_POINT = re.compile(
     r"(?:__(?:x64|x32|ia32|arm64|s390x?|riscv)_(?:compat_)?|__(?:se|do)_(?:compat_)?"
-    r"|do_compat_|compat_|do_|__|k|)sys_(?P<call>[a-z]\w*)"
+    r"|do_compat_|compat_|do_|__|k|)sys_(?:aarch32_)?(?P<call>[a-z]\w*)"
 )
 #: Functions on the way of every system call (arch/x86/entry/common.c, arch/arm64/kernel/syscall.c,
 #: kernel/entry/common.c, kernel/seccomp.c, kernel/auditsc.c, kernel/trace/trace_syscalls.c).
 _EVERY_CALL = re.compile(
     r"do_syscall_64|do_syscall_x64|x64_sys_call|x32_sys_call|ia32_sys_call|do_int80_\w+"
     r"|do_fast_syscall_32|do_SYSENTER_32|entry_SYSCALL\w*|entry_SYSENTER\w*|invoke_syscall"
-    r"|el0t?_(?:32_|64_)?svc\w*|do_el0_svc\w*|(?:__)?syscall_(?:enter|exit|trace)_\w+"
+    r"|el0_svc\w*|do_el0_svc\w*|el0t_(?:32|64)_sync\w*|(?:__)?syscall_(?:enter|exit|trace)_\w+"
     r"|trace_syscall_\w+|syscall_trace_enter|__secure_computing|__seccomp_filter"
     r"|__audit_syscall_\w+|(?:perf|ftrace|prof)_syscall_(?:enter|exit)"
 )
@@ -43,6 +43,7 @@ _CALLS_OF_SHARED = {name: calls for names, calls in _SHARED.items() for name in 
 _OTHER_NAMES = (
     *(("stat", "newstat"), ("fstat", "newfstat"), ("lstat", "newlstat"), ("uname", "newuname")),
     *(("umount2", "umount"), ("sendfile", "sendfile64"), ("_sysctl", "sysctl")),
+    *(("fadvise64", "fadvise64_64"), ("personality", "arm64_personality")),
     *(("fstatat", "newfstatat"), ("getdents", "getdents64"), ("prlimit", "prlimit64")),
 )
 _FORMS = (

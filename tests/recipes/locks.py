@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tests.recipes.recipe import Recipe, total
-from tests.support.workload.raw_calls import call
+from tests.support.workload.raw_calls import call, number_of
 from tests.support.workload.waiting import WRITE, wait_asleep
 
 if TYPE_CHECKING:
     from tests.support.product import Ran
 
-FUTEX, USERFAULTFD = 202, 323  # arch/x86/entry/syscalls/syscall_64.tbl
+FUTEX, USERFAULTFD = number_of("futex"), number_of("userfaultfd")
 FUTEX2_SIZE_U32 = 2  # include/uapi/linux/futex.h
 # include/uapi/linux/userfaultfd.h
 UFFDIO_API, UFFDIO_REGISTER, UFFDIO_ZEROPAGE = 0xC018AA3F, 0xC020AA00, 0xC020AA04

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.recipes.recipe import Recipe
-from tests.support.workload.raw_calls import AT_FDCWD, call
+from tests.support.workload.raw_calls import AT_FDCWD, call, number_of
 
 if TYPE_CHECKING:
     from tests.support.product import Ran
 
-BPF = 321  # arch/x86/entry/syscalls/syscall_64.tbl
+BPF = number_of("bpf")
 PROG_LOAD, MAP_LOOKUP = 5, 1  # include/uapi/linux/bpf.h
 CAP_SYS_CHROOT, CAP_SETUID = 18, 7
 NOBODY = 65534

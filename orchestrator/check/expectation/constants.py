@@ -18,11 +18,11 @@ def is_constant_name(name: str) -> bool:
 
 
 def constants_of(arch: str) -> Mapping[str, int]:
-    """The constants by name; system calls as on `arch` (uname's word)."""
-    from orchestrator.kernel.constants import CONSTANTS  # only for expectations that name some
+    """The constants by name, as on `arch` (uname's word)."""
+    from orchestrator.kernel.constants import constants_on  # only for expectations that name some
     from orchestrator.kernel.syscalls import syscall_numbers
 
-    return {**CONSTANTS, **syscall_numbers(arch)}
+    return {**constants_on(arch), **syscall_numbers(arch)}
 
 
 def explain_unknown_constant(name: str) -> str | None:

@@ -302,10 +302,10 @@ def _make_sockaddr(_facts: KernelFacts, args: tuple[Node, ...], position: Positi
     return sockaddr_endpoint(_require_pointer(args[0], "sockaddr", position), length)
 
 
-def _make_flags(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+def _make_flags(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     value, (prefix, _) = (
         require_integer(args[0], position),
-        find_constant_group("flags", args, position),
+        find_constant_group("flags", args, position, facts.arch),
     )
     return ShownAs(value, value.type, form="flags", prefix=prefix)
 
@@ -337,13 +337,13 @@ def _make_errno(_facts: KernelFacts, args: tuple[Node, ...], position: Position)
 
 
 def find_constant_group(
-    function: str, args: tuple[Node, ...], position: Position
+    function: str, args: tuple[Node, ...], position: Position, arch: str
 ) -> tuple[str, Mapping[int, str]]:
-    """The prefix that the call names, and the constants of that group."""
+    """The prefix that the call names, and the constants of that group on `arch`."""
     from orchestrator.kernel.constants import GROUPS, names_by_value
 
     prefix = require_text(args[1], function, position).decode()
-    names = names_by_value(prefix)
+    names = names_by_value(prefix, arch)
     if not names:
         raise plan_error(
             "PP084",

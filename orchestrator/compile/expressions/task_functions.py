@@ -45,7 +45,8 @@ def _make_label(scope: HookScope, args: tuple[Node, ...], position: Position) ->
         number = tag_call_number(scope.facts, args[0], position)
         return ShownAs(number, number.type, syscall_names(scope.facts.arch))
     value = require_integer(args[0], position)
-    return ShownAs(value, value.type, find_constant_group("label", args, position)[1])
+    _, names = find_constant_group("label", args, position, scope.facts.arch)
+    return ShownAs(value, value.type, names)
 
 
 def _make_argv(scope: HookScope, args: tuple[Node, ...], position: Position) -> Node:

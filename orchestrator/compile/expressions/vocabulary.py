@@ -52,10 +52,10 @@ def find_constant(name: str, facts: KernelFacts) -> Node | None:
     """An UPPER_CASE constant: of the shipped table, else an enumerator of the kernel's BTF."""
     if not name.isupper() and not (name[:1].isupper() and "_" in name):
         return None
-    from orchestrator.kernel.constants import CONSTANTS
+    from orchestrator.kernel.constants import constant
     from orchestrator.kernel.syscalls import syscall_numbers
 
-    value = CONSTANTS.get(name)
+    value = constant(name, facts.arch)
     if name.startswith("SYS_"):
         value = syscall_numbers(facts.arch).get(name)
     if value is None and facts.btf is not None:

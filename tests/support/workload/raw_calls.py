@@ -18,11 +18,21 @@ _SQ_RING, _SQES = 0, 0x10000000  # what is mapped, by offset
 _WAIT = 1  # IORING_ENTER_GETEVENTS
 
 
+def number_of(name: str) -> int:
+    """The number of a system call on this machine. Raises KeyError where it has none."""
+    return syscall_numbers(os.uname().machine)[f"SYS_{name}"]
+
+
+def has_call(name: str) -> bool:
+    """Whether this machine has a number for a system call: arm64 has none for those that newer ones
+    can do, such as open."""
+    return f"SYS_{name}" in syscall_numbers(os.uname().machine)
+
+
 def call(name: str, *arguments: object) -> int:
     """The result of a system call, or the negative error, as the kernel returns it."""
-    number = syscall_numbers(os.uname().machine)[f"SYS_{name}"]
     words = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
-    result = _LIBC.syscall(ctypes.c_long(number), *words)
+    result = _LIBC.syscall(ctypes.c_long(number_of(name)), *words)
     return -ctypes.get_errno() if result == -1 else int(result)
 
 

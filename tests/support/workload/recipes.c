@@ -86,15 +86,29 @@ KEPT int much(void)
 	return spend(1.5) < 0;
 }
 
+/* A system call without the C library in between, whose functions have no frames. `frame`: a leaf has
+ * one only if it is asked for. */
+static inline __attribute__((always_inline)) long call(long number, const void *first, void *frame)
+{
+#if defined(__x86_64__)
+	long result;
+	register long second __asm__("rsi") = 0;
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(first), "r"(second), "r"(frame)
+			 : "rcx", "r11", "memory");
+	return result;
+#else
+	register long result __asm__("x0") = (long)first, second __asm__("x1") = 0;
+	register long called __asm__("x8") = number;
+	__asm__ volatile("svc 0" : "+r"(result) : "r"(second), "r"(called), "r"(frame) : "memory");
+	return result;
+#endif
+}
+
 KEPT int ask(void)
 {
-	long parent;
-	void *frame = __builtin_frame_address(0); /* a leaf has one only if it is asked for */
-	__asm__ volatile("syscall"
-			 : "=a"(parent)
-			 : "a"(SYS_getppid), "r"(frame)
-			 : "rcx", "r11", "memory");
-	return parent < 0;
+	return call(SYS_getppid, 0, __builtin_frame_address(0)) < 0;
 }
 
 KEPT int often(void)
@@ -113,18 +127,10 @@ KEPT int seldom(void)
 	return sum;
 }
 
-/* Without the C library in between, whose functions have no frames. */
 KEPT int sleep_for(long milliseconds)
 {
 	struct timespec time = {0, milliseconds * 1000000};
-	register void *rest __asm__("rsi") = 0;
-	long result;
-	void *frame = __builtin_frame_address(0);
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(SYS_nanosleep), "D"(&time), "r"(rest), "r"(frame)
-			 : "rcx", "r11", "memory");
-	return result < 0;
+	return call(SYS_nanosleep, &time, __builtin_frame_address(0)) < 0;
 }
 
 KEPT int short_naps(void)

@@ -4,7 +4,9 @@ import socket
 import time
 from pathlib import Path
 
-READ, WRITE = 0, 1  # arch/x86/entry/syscalls/syscall_64.tbl
+from tests.support.workload.raw_calls import number_of
+
+READ, WRITE = number_of("read"), number_of("write")
 TIME_WAIT, LISTEN = 6, 10  # include/net/tcp_states.h
 RETRANSMITS, QUEUED = 2, 24  # offsets in struct tcp_info, include/uapi/linux/tcp.h
 

@@ -43,3 +43,9 @@ def test_arguments_are_in_order() -> None:
         "constant",
     ]
     assert parse_arguments("") == ()
+
+
+def test_brackets_with_blanks_are_one_operand() -> None:
+    """As compilers for arm64 write memory."""
+    texts = [one.text for one in parse_arguments("8@x0 -4@[sp, 60] 4@5 8@[x0, x1, lsl 3] 8@[sp]")]
+    assert texts == ["8@x0", "-4@[sp, 60]", "4@5", "8@[x0, x1, lsl 3]", "8@[sp]"]

@@ -15,6 +15,7 @@ from orchestrator.kernel.constants import (
     CONSTANTS,
     GROUPS,
     constant,
+    constants_on,
     errno_name,
     flag_names,
     names_by_value,
@@ -57,6 +58,18 @@ def test_groups_are_told_apart_by_their_prefix() -> None:
     assert sum(map(len, GROUPS.values())) == len(CONSTANTS)
     assert constant("NO_SUCH") is None
     assert names_by_value("NO_SUCH_") == {}
+
+
+def test_four_flags_of_open_are_others_on_arm64() -> None:
+    """arch/arm64/include/uapi/asm/fcntl.h: O_NOFOLLOW there is O_LARGEFILE here."""
+    x86, arm = "x86_64", "aarch64"
+    assert (constant("O_NOFOLLOW", arm), constant("O_NOFOLLOW", x86)) == (0x8000, 0x20000)
+    assert flag_names("O_", 0x8042, x86) == ("O_RDWR", "O_CREAT", "O_LARGEFILE")
+    assert flag_names("O_", 0x8042, arm) == ("O_RDWR", "O_CREAT", "O_NOFOLLOW")
+    assert flag_names("O_", 0x404002, arm) == ("O_RDWR", "O_TMPFILE")
+    assert names_by_value("O_", arm)[0x10000] == "O_DIRECT"
+    assert constants_on(arm).keys() == constants_on(x86).keys()
+    assert constants_on(arm)["O_CLOEXEC"] == constant("O_CLOEXEC", arm) == 0x80000
 
 
 def test_errno_names_come_back_from_both_signs() -> None:

@@ -75,12 +75,17 @@ _NUMBER = r"-?(?:0x[0-9a-fA-F]+|\d+)"
 _X86_MEMORY = re.compile(
     rf"(?P<displacement>{_NUMBER})?\((?:%(?P<base>\w+))?(?:,%(?P<index>\w+)(?:,(?P<scale>[1248]))?)?\)"
 )
-_ARM_MEMORY = re.compile(rf"\[(?P<base>\w+)(?:,\s*#?(?P<displacement>{_NUMBER}))?\]")
+#: Base and offset, or base and index, which may be shifted.
+_ARM_MEMORY = re.compile(
+    rf"\[(?P<base>\w+)(?:,\s*(?:#?(?P<displacement>{_NUMBER})"
+    r"|(?P<index>x\d+)(?:,\s*lsl\s+#?(?P<shift>[0-3]))?))?\]"
+)
+_ARM_ZERO = ("xzr", "wzr")
 
 
 def parse_operand(text: str, arch: str) -> OperandAccess | None:
-    """One argument of a stapsdt note (`-4@%edi`, `8@-8(%rbp)`, `4@$5`, `8@[sp, 16]`); None for an
-    unsupported form, such as memory relative to a symbol."""
+    """One argument of a stapsdt note (`-4@%edi`, `8@-8(%rbp)`, `4@$5`; on arm64 `8@[sp, 16]`,
+    `8@[x0, x1, lsl 3]`); None for an unsupported form, such as memory relative to a symbol."""
     match = _SIZED.fullmatch(text.strip())
     if match is None:
         return None
@@ -88,6 +93,8 @@ def parse_operand(text: str, arch: str) -> OperandAccess | None:
     place = match["place"].strip()
     if re.fullmatch(rf"\$?#?{_NUMBER}", place):
         return OperandAccess(size=size, signed=signed, constant=int(place.lstrip("$#"), 0))
+    if arch == "aarch64" and place in _ARM_ZERO:
+        return OperandAccess(size=size, signed=signed, constant=0)
     register = _find_register(place.lstrip("%"), arch)
     if register is not None:
         return OperandAccess(size=size, signed=signed, register=register)
@@ -108,7 +115,7 @@ def _parse_memory(place: str, size: int, signed: bool, arch: str) -> OperandAcce
         signed=signed,
         base=base,
         index=index,
-        scale=int(parts.get("scale") or 1),
+        scale=int(parts.get("scale") or 1) << int(parts.get("shift") or 0),
         displacement=int(parts["displacement"] or "0", 0),
     )
 

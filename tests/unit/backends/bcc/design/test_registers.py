@@ -25,7 +25,16 @@ from orchestrator.backends.bcc.design.registers import (
         ("8@name(%rip)", "x86_64", None),
         ("-4@w3", "aarch64", OperandAccess(size=4, signed=True, register=3)),
         ("8@[sp, 16]", "aarch64", OperandAccess(size=8, signed=False, base=31, displacement=16)),
+        ("-4@[x19]", "aarch64", OperandAccess(size=4, signed=True, base=19)),
+        ("1@[x29, -24]", "aarch64",
+         OperandAccess(size=1, signed=False, base=29, displacement=-24)),
+        ("8@[x0, x1]", "aarch64", OperandAccess(size=8, signed=False, base=0, index=1)),
+        ("8@[x2, x3, lsl 3]", "aarch64",
+         OperandAccess(size=8, signed=False, base=2, index=3, scale=8)),
+        ("8@[x2, x3, lsl 9]", "aarch64", None),
+        ("8@[x2, w3, sxtw 3]", "aarch64", None),
         ("4@7", "aarch64", OperandAccess(size=4, signed=False, constant=7)),
+        ("-8@xzr", "aarch64", OperandAccess(size=8, signed=True, constant=0)),
     ],
 )  # fmt: skip
 def test_operands_of_usdt_notes(text: str, arch: str, operand: OperandAccess | None) -> None:

@@ -1,7 +1,6 @@
 """Many cases in one boot: the host's side of tests/guest/driver.py, free of pytest."""
 
 import json
-import sys
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.lab import GuestLost, Kernel, run_in_guest
-from orchestrator.lab.guest import GUEST_SHARE
+from orchestrator.lab.guest import GUEST_SHARE, find_python
 from tests.guest.driver import call
 from tests.support.paths import ROOT
 
@@ -110,7 +109,7 @@ class GuestCases:
         try:
             end = run_in_guest(
                 self.kernel,
-                [sys.executable, "-m", "tests.guest.driver", *arguments],
+                [find_python(self.kernel), "-m", "tests.guest.driver", *arguments],
                 share=self.share,
                 timeout_s=BOOT_SECONDS + SECONDS_PER_CASE * len(calls),
                 modules=modules,

@@ -11,6 +11,9 @@ lost machine is an error of the test it was lost in, and of no other.
 
 Kernels: 6.1, or those that PROBEPLAN_MATRIX lists (`PROBEPLAN_MATRIX=5.10,6.12,7.x`). For a
 separate machine a test takes the fixture `guest_kernel` and calls run_in_guest.
+
+Tests marked `arm64` run in the lanes of arm64 kernels, and no others do: their guests cannot run
+this host's programs. Each of these kernels has one machine, and they run side by side.
 """
 
 import importlib
@@ -18,10 +21,13 @@ import os
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from orchestrator.lab import KERNELS, GuestLost, Kernel, fetch
+from orchestrator.lab import GuestLost, Kernel, fetch
+from orchestrator.lab.guest import is_foreign
+from orchestrator.lab.kernels import ALL_KERNELS, FOREIGN_KERNELS
 from tests.support.guest_cases import Case, CaseResult, GuestCases
 
 MATRIX = "PROBEPLAN_MATRIX"
@@ -34,8 +40,8 @@ Results = dict[str, CaseResult] | GuestLost
 def lanes() -> list[str]:
     """The kernels of this test run."""
     wanted = os.environ.get(MATRIX, ORDINARY).replace(",", " ").split()
-    if unknown := sorted(set(wanted) - set(KERNELS)):
-        raise pytest.UsageError(f"{MATRIX} names {unknown}: known are {', '.join(KERNELS)}")
+    if unknown := sorted(set(wanted) - set(ALL_KERNELS)):
+        raise pytest.UsageError(f"{MATRIX} names {unknown}: known are {', '.join(ALL_KERNELS)}")
     return wanted
 
 
@@ -61,9 +67,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_elsewhere(item: pytest.Item) -> bool:
-    """Whether it asks for the ordinary kernel in another one's lane, or the other way round."""
+    """Whether it asks for the ordinary kernel in another one's lane, or the other way round; or for
+    another architecture than the lane's."""
     callspec = getattr(item, "callspec", None)
     lane = callspec.params.get("guest_kernel") if callspec else None
+    is_for_arm64 = item.get_closest_marker("arm64") is not None
+    if lane is not None and is_for_arm64 != (lane in FOREIGN_KERNELS):
+        return True
     named = item.get_closest_marker("kernels")
     if named is not None and lane not in named.args:
         return True
@@ -84,27 +94,58 @@ def guest_results(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Results:
     """All results in this kernel, or the loss of a machine that never got to a case."""
+    if is_foreign(guest_kernel):
+        return _foreign_results(request, tmp_path_factory)[guest_kernel.name]
+    _import_what_threads_need()
     cases = list(_cases(request.session, guest_kernel.name))
-    shares = [tmp_path_factory.mktemp(f"guest-{guest_kernel.name}-") for _ in range(MACHINES)]
+    parts = [cases[number::MACHINES] for number in range(MACHINES)]
+    shares = [tmp_path_factory.mktemp(f"guest-{guest_kernel.name}-") for _ in parts]
+    return _run_machines([guest_kernel] * MACHINES, parts, shares)
 
-    # What the cases' `prepare` import: in Python 3.11 two threads that parse modules at the same
-    # time may fail (SystemError: AST constructor recursion depth mismatch).
-    importlib.import_module("orchestrator.backends.bcc.attach.attaching")
-    importlib.import_module("orchestrator.backends.bcc.compiler.checked")
-    importlib.import_module("orchestrator.backends.tracefs.backend")
-    machines = [GuestCases(guest_kernel, share) for share in shares]
+
+_FOREIGN = pytest.StashKey[dict[str, Results]]()
+
+
+def _foreign_results(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Results]:
+    """The results in all kernels of another architecture, by the kernel's name: a machine each."""
+    _import_what_threads_need()
+    stash = request.config.stash
+    if _FOREIGN not in stash:
+        wanted = {name: list(_cases(request.session, name)) for name in FOREIGN_KERNELS}
+        cases = {name: one for name, one in wanted.items() if one}
+
+        def run(name: str) -> Results:
+            return _run_machines([fetch(name)], [cases[name]], [tmp_path_factory.mktemp(name)])
+
+        with ThreadPoolExecutor() as pool:
+            stash[_FOREIGN] = dict(zip(cases, pool.map(run, cases), strict=True))
+    return stash[_FOREIGN]
+
+
+def _import_what_threads_need() -> None:
+    """What the cases' `prepare` import: in Python 3.11 two threads that parse modules at the same
+    time may fail (SystemError: AST constructor recursion depth mismatch)."""
+    for name in ("bcc.attach.attaching", "bcc.compiler.checked", "tracefs.backend"):
+        importlib.import_module(f"orchestrator.backends.{name}")
+
+
+def _run_machines(kernels: list[Kernel], parts: list[list[Case]], shares: list[Path]) -> Results:
+    """The results of all parts of the cases, each in a machine."""
+    machines = [GuestCases(one, share) for one, share in zip(kernels, shares, strict=True)]
 
     def run(number: int) -> dict[str, CaseResult]:
-        return machines[number].run(cases[number::MACHINES])
+        return machines[number].run(parts[number])
 
     try:
-        with ThreadPoolExecutor(MACHINES) as pool:
-            parts = list(pool.map(run, range(MACHINES)))
+        with ThreadPoolExecutor(len(machines)) as pool:
+            results = list(pool.map(run, range(len(machines))))
     except GuestLost as lost:
         return lost
     for loss in (loss for machine in machines for loss in machine.lost_boots):
-        warnings.warn(f"{guest_kernel.name} was booted again: {loss}", stacklevel=1)
-    return {name: result for part in parts for name, result in part.items()}
+        warnings.warn(f"{kernels[0].name} was booted again: {loss}", stacklevel=1)
+    return {name: result for part in results for name, result in part.items()}
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Cases and tests in booted arm64 kernels, whose programs were compiled on this host."""

@@ -16,7 +16,7 @@ from orchestrator.output.terminal.human_units import (
 __all__ = ["describe_merge"]
 
 MergeFields = Mapping[str, Any]
-_MOST_CELLS, _MOST_NAMES, _MOST_LINES = 20, 5, 10
+_MOST_CELLS, _MOST_NAMES, _MOST_LINES, _MOST_GROUPS = 20, 5, 10, 20
 _MOST_KEY = 48
 #: What is in a column of numbers.
 _AMOUNT = re.compile(r"-|(≥ )?-?\d[\d,.]*(e[+-]\d+)?( [a-zA-Zµ%]+)?")
@@ -35,7 +35,8 @@ def describe_merge(document: MergeFields, *, by_kernel: bool = False) -> Iterato
     """The lines of the text. `by_kernel`: with a table of kernels for each metric."""
     yield from _describe_hosts(document)
     differing = _find_differing(document["groups"])
-    for group in document["groups"]:
+    groups = sorted(document["groups"], key=lambda group: -group["runs"])
+    for group in groups[:_MOST_GROUPS]:
         yield ""
         yield from _describe_group(group, differing[group["plan_sha256"]])
         named: set[tuple[str, str, float]] = set()
@@ -45,6 +46,9 @@ def describe_merge(document: MergeFields, *, by_kernel: bool = False) -> Iterato
             if by_kernel:
                 yield from _indent(_table(_list_kernels(metric)), 4)
             yield from _describe_outliers(metric, named)
+    if (more := len(groups) - _MOST_GROUPS) > 0:
+        yield ""
+        yield f"and {_number(more, 'group')} more, of other plans or settings, with fewer runs each"
 
 
 # ---------------------------------------------------------------- hosts
@@ -110,18 +114,18 @@ def _number(count: int, noun: str) -> str:
 
 
 def _find_differing(groups: Iterable[MergeFields]) -> dict[str, set[str]]:
-    """By digest of a plan: the settings in which its groups differ."""
-    values: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    """By digest of a plan: the settings in which its groups differ, or which some do not have."""
+    texts: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    sizes: Counter[str] = Counter()
     for group in groups:
+        sizes[group["plan_sha256"]] += 1
         for name, text in _flatten_settings(group["settings"]).items():
-            values[group["plan_sha256"]][name].add(text)
-    sizes = Counter(group["plan_sha256"] for group in groups)
+            texts[group["plan_sha256"]][name].append(text)
     return {
         digest: {
             name
-            for name, texts in values[digest].items()
-            if len(texts) > 1
-            or sum(name in _flatten_settings(g["settings"]) for g in groups) < size
+            for name, values in texts[digest].items()
+            if len(values) < size or len(set(values)) > 1
         }
         for digest, size in sizes.items()
     }

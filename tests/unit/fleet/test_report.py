@@ -37,6 +37,17 @@ def test_settings_that_tell_groups_of_a_plan_apart_are_shown() -> None:
     assert "least 0, duration 2 s, events 7: 1 run" in shown
 
 
+def test_of_many_groups_those_with_most_runs_are_shown() -> None:
+    """As where every host has another target."""
+    results = [a_result(n, metric="bytes") for n in range(30)]
+    for number, result in enumerate(results[:25]):
+        result["settings"]["target"] = {"pid": [number]}
+    shown = text(*results)
+    assert shown.count("plan fleet-reads") == 20
+    assert shown.index("5 runs on 5 hosts") < shown.index("target pid")
+    assert "and 6 groups more, of other plans or settings" in shown
+
+
 def test_kernels_are_a_table_of_their_own() -> None:
     shown = text(a_result(1), a_result(2, backend="tracefs"), by_kernel=True)
     assert re.search(r"6\.12\.40-amd64 5b1f6e0c x86_64 +perf tracepoint +1 ", shown)

@@ -29,8 +29,8 @@ def merge_shares(files: Sequence[InputFile]) -> Merge:
 
 
 def _merge_in_processes(files: Sequence[InputFile], count: int) -> Merge | None:
-    """None where shares have runs in common, of which the first file counts, or where a process was
-    killed."""
+    """None where shares have runs in common, of which the first file counts, where a process was
+    killed, or where the host has no semaphores for them."""
     from concurrent.futures import ProcessPoolExecutor  # 20 ms, for many files
     from concurrent.futures.process import BrokenProcessPool
     from multiprocessing import get_context
@@ -50,7 +50,7 @@ def _merge_in_processes(files: Sequence[InputFile], count: int) -> Merge | None:
                 if whole.rows.keys() & share.rows.keys():
                     return None
                 whole.absorb(share, "")
-    except BrokenProcessPool:
+    except (BrokenProcessPool, ImportError, NotImplementedError, OSError):
         return None
     return whole
 

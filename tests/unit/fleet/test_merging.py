@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import random
 from collections import Counter
 from pathlib import Path
@@ -212,12 +213,15 @@ def test_kernels_and_mechanisms_are_apart() -> None:
 def test_many_files_are_merged_in_shares_with_the_same_bytes(
     fleet: tuple[Path, Planted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two processes, and one where a run is in both shares."""
+    """Two processes; one where a run is in both shares, and where one of them is killed."""
     from orchestrator.fleet import run_merge
 
     files = list_inputs([str(fleet[0])])
     monkeypatch.setattr(run_merge, "_FEWEST_FILES", 10)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1})
     assert rendered(run_merge.merge_shares(files)) == rendered(merge_files(files))
+    with monkeypatch.context() as patch:
+        patch.setattr(pickle, "dumps", lambda *_args: os._exit(9))
+        assert rendered(run_merge.merge_shares(files)) == rendered(merge_files(files))
     doubled = [*files, InputFile(path=files[0].path, is_merge=False)]
     assert rendered(run_merge.merge_shares(doubled)) == rendered(merge_files(doubled))

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.cli import main
 from tests.live.cli.test_run import BACKENDS, ran
+from tests.live.run.test_policy import SPEAK, SPEAK_PROBE, a_plan, a_policy
 from tests.support.requirements import needs_a_kernel
 from tests.support.results import checked_result
 
@@ -66,3 +67,23 @@ def test_real_runs_add_up_to_the_unit_by_backend_and_in_all(
         results[0]["mechanisms"]["close"][0]: 90,
         results[1]["mechanisms"]["close"][0]: 90,
     }
+
+
+def test_keys_that_a_policy_hashes_are_one_cell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three calls a run; each run draws a salt, so its digests are no one else's."""
+    plan = a_plan(tmp_path, SPEAK_PROBE + "    metrics: {asked: {count: true, by: [text, comm]}}\n")
+    policy = a_policy(tmp_path, "user_strings: hash\nallow_user: [conditions]\n")
+    for backend in BACKENDS:
+        out = str(tmp_path / backend)
+        code, _, errors = ran(
+            *("run", plan, "--policy", policy, "--backend", backend, "--out", out, "--", *SPEAK)
+        )
+        assert code == 0, errors
+        [metric] = checked_result(tmp_path / backend)["metrics"]
+        assert (metric["hashed"], len(metric["cells"])) == (["text"], 2)
+    assert main(["merge", str(tmp_path), "--format", "json"]) == 0
+    [group] = json.loads(capsys.readouterr().out)["groups"]
+    [cell] = group["metrics"][0]["cells"]
+    assert (cell["key"]["text"], cell["redacted"], cell["value"]) == ("redacted", True, 6)

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +11,28 @@ import pytest
 from orchestrator.fleet.host_result import parse_result
 from orchestrator.fleet.reading import UnreadFile
 from orchestrator.fleet.report import describe_merge
+from tests.support.fake_backend import Script, program
+from tests.support.fake_runs import Ran
 from tests.support.fleet import a_result, merged, only_metric
-from tests.support.results import result_validator
+from tests.support.results import checked_result, result_validator
 
 
 def test_what_tests_take_for_results_are_valid() -> None:
     for backend in ("bcc", "tracefs"):
         result_validator().validate(a_result(backend=backend))
+
+
+def test_results_of_runs_are_read_whole(tmp_path: Path) -> None:
+    """Of the fake backend, one of which sampled: host, settings and counts."""
+    results = []
+    for sample in (1, 10):
+        out = tmp_path / f"{sample}"
+        Ran(tmp_path).go(Script(batches=[[1, 2, 3]]), program(sample=sample), out=out)
+        results.append(checked_result(out))
+    metric = only_metric(merged(results))
+    assert (metric["runs"], metric["hosts"], metric["estimated_runs"]) == (2, 1, 1)
+    [cell] = metric["cells"]
+    assert (cell["key"], cell["value"]) == ({"comm": "cat"}, 6)
 
 
 def damage(result: dict[str, Any], *path: Any, value: Any) -> dict[str, Any]:

@@ -29,6 +29,9 @@ from tests.support.shipped import PLANS
 RUN, ATTACH = "tests.recipes.guest:run", "tests.recipes.guest:attach"
 PREPARE = "tests.recipes.guest:prepare"
 EVERY_RECIPE = "PROBEPLAN_EVERY_RECIPE"
+#: Kernels on which a workload does not do what the plan shows: there vfs_rmdir is inlined into the
+#: system call.
+NOT_SEEN = {"vfs-calls": ("5.10",)}
 LIMITS = [word for name, value in UNBOUND.items() for word in ("--limit", f"{name}={value}")]
 
 
@@ -141,7 +144,7 @@ def only_in_guests(row: Recipe) -> bool:
 def kernels_of(name: str) -> tuple[str, ...]:
     """The booted kernels on which a row is run: all with PROBEPLAN_EVERY_RECIPE set, else those on
     which it may differ, or one of them in turns: there the programs of other kernels are proved."""
-    every = (ORDINARY, *MATRIX)
+    every = tuple(kernel for kernel in (ORDINARY, *MATRIX) if kernel not in NOT_SEEN.get(name, ()))
     if EVERY_RECIPE in os.environ:
         return every
     row = RECIPES[name]

@@ -42,7 +42,7 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
 #: Types were left out of the recordings, to keep them small: a kernel itself has a trampoline where
 #: its recording has none. By plan, the kernels that therefore refuse a bundle of such recordings.
 REFUSED_WITH_ALL_TYPES: Mapping[str, tuple[str, ...]] = {
-    "file-life": ("6.1", "6.12", "7.x"),
+    "file-life": ("5.10", "6.1", "6.12", "7.x"),
 }
 
 

@@ -12,7 +12,7 @@ from orchestrator.plan.document.source import XZ_MAGIC, read_source
 from orchestrator.plan.model import Plan
 from orchestrator.policy.model import Policy
 from orchestrator.run.choice import Prepared
-from orchestrator.run.shipped import find_plan
+from orchestrator.run.shipped import find_plan, is_shipped
 from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
@@ -79,8 +79,11 @@ def load_named_plan(
 
 
 def recall_named_plan(content: bytes, file: str, prepared: Prepared) -> tuple[NamedPlan, Prepared]:
-    """The plan in `content`, the bytes of `file`, that was `prepared` earlier; a bundle's programs
-    are this bundle's. Raises HostError for a bundle that may be used no longer."""
+    """The plan in `content`, the bytes of `file`, that was `prepared` earlier. Signatures are
+    checked as they are now, and a bundle's programs are this bundle's. Raises HostError where a
+    policy accepts it no longer, and for a bundle that may be used no longer."""
+    if any(policy.signatures for policy in prepared.policies):
+        prepared = _check_again(content, file, prepared)
     if not is_bundle(content):
         return NamedPlan(plan=prepared.plan), prepared
     from orchestrator.bundle.opening import open_bundle
@@ -88,4 +91,19 @@ def recall_named_plan(content: bytes, file: str, prepared: Prepared) -> tuple[Na
     bundle = open_bundle(content, file, prepared.policies, prepared.facts.arch)
     backends = bundle.offer_backends()
     choice = replace(prepared.choice, backend=backends[prepared.choice.artifact.backend])
-    return NamedPlan(plan=prepared.plan, bundle=bundle), replace(prepared, choice=choice)
+    again = replace(prepared, choice=choice, acceptances=bundle.acceptances)
+    return NamedPlan(plan=prepared.plan, bundle=bundle), again
+
+
+def _check_again(content: bytes, file: str, prepared: Prepared) -> Prepared:
+    """With the lists of signers as they are now; a bundle's signature is checked when it is
+    opened."""
+    from orchestrator.policy.file import renew_lists  # for signed plans only
+
+    policies = renew_lists(prepared.policies)
+    if is_bundle(content):
+        return replace(prepared, policies=policies)
+    from orchestrator.policy.signed_files import check_signatures
+
+    acceptances = check_signatures(content, file, policies, is_shipped)
+    return replace(prepared, policies=policies, acceptances=acceptances)

@@ -27,6 +27,7 @@ from orchestrator.policy.trusted_file import (
 from orchestrator.signatures.model import SignerLists
 
 __all__ = ["HOST_POLICY", "read_contents", "read_host_policy", "read_policies", "read_policy"]
+__all__ += ["renew_lists"]
 
 HOST_POLICY = Path("/etc/probeplan/policy.yaml")
 _MOST_LIST_BYTES = 16 << 20
@@ -60,16 +61,7 @@ def read_policy(path: str | Path) -> Policy:
     policy, findings = parse_policy(*read_source(path))
     if policy is None:
         raise PlanError(findings)
-    if policy.signatures is None:
-        return policy
-    try:
-        rules = _with_lists(policy.signatures, _read_any)
-    except OSError as error:
-        unreadable = (
-            f"{error.filename or policy.signatures.signers} cannot be read: {error.strerror}"
-        )
-        rules = replace(policy.signatures, unreadable=unreadable)
-    return replace(policy, signatures=rules)
+    return _read_lists(policy, is_host=False)
 
 
 def read_host_policy(path: Path | None = None) -> Policy | None:
@@ -90,9 +82,27 @@ def read_host_policy(path: Path | None = None) -> Policy | None:
     policy, findings = parse_policy(content, str(path))
     if policy is None:
         raise HostError(findings)
-    if policy.signatures is None:
+    return _read_lists(policy, is_host=True)
+
+
+def renew_lists(policies: Iterable[Policy]) -> tuple[Policy, ...]:
+    """The same policies with the files that they name as these are now. Raises HostError where the
+    host's policy names one that cannot be used."""
+    return tuple(_read_lists(one, is_host=one.file == str(HOST_POLICY)) for one in policies)
+
+
+def _read_lists(policy: Policy, *, is_host: bool) -> Policy:
+    """The policy with the files that it names. Raises HostError for the host's."""
+    rules = policy.signatures
+    if rules is None:
         return policy
-    return replace(policy, signatures=_with_lists(policy.signatures, _read_trusted_list))
+    if is_host:
+        return replace(policy, signatures=_with_lists(rules, _read_trusted_list))
+    try:
+        return replace(policy, signatures=_with_lists(rules, _read_any))
+    except OSError as error:
+        unreadable = f"{error.filename or rules.signers} cannot be read: {error.strerror}"
+        return replace(policy, signatures=replace(rules, lists=None, unreadable=unreadable))
 
 
 def _with_lists(rules: SignatureRules, read: Callable[[Path], bytes]) -> SignatureRules:

@@ -51,7 +51,8 @@ class WarmStart:
 
     def recall(self) -> Prepared | None:
         """The plan as it was prepared earlier, perhaps for another process; None where nothing is
-        kept that holds now."""
+        kept that holds now. What policies say of its signature, and the lists of signers, are to be
+        looked at again."""
         if self._of_any and self._pid is not None:
             prepared = self._recall(self._of_any, change_pid(ANY_PID, self._pid))
             if prepared is not None:
@@ -136,8 +137,6 @@ class WarmStart:
         given = [hashlib.sha256(content).hexdigest() for _, content in self._request.policies]
         return (
             [policy.sha256 for policy in prepared.policies] == given
-            and not prepared.acceptances
-            and not any(policy.signatures for policy in prepared.policies)
             and not prepared.program.target.cgroup
             and not _probes_files(prepared.plan)
             and not _has_salt(prepared)

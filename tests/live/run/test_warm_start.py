@@ -14,6 +14,7 @@ from tests.live.run.test_counts import backends
 from tests.support.bundled_runs import build_file
 from tests.support.paths import ROOT
 from tests.support.product import Ran
+from tests.support.signing import allow_line, make_key, sign_file
 
 CALLS = 700
 WORKLOAD = [
@@ -197,6 +198,35 @@ def test_a_second_run_of_a_bundle_is_warm_too_and_looks_for_no_compiler(
     warm.plan.write_bytes(warm.plan.read_bytes()[:-1])
     with pytest.raises(AssertionError, match="PP240"):
         warm.run("--backend", "bcc")
+
+
+def test_signatures_are_checked_in_each_run_against_the_signers_of_then(
+    warm: Warm, tmp_path: Path
+) -> None:
+    """A plan that is signed is warm too. What was accepted is not kept."""
+    ann, bob = (make_key(tmp_path, name) for name in ("ann", "bob"))
+    signers, policy = tmp_path / "signers", tmp_path / "policy.yaml"
+    signers.write_text(allow_line("ann@example.com", ann))
+    policy.write_text(
+        "apiVersion: probeplan/v1\nkind: Policy\n"
+        f"signatures: {{required: true, signers: {signers}}}\n"
+    )
+    options = ("--backend", "tracefs", "--policy", str(policy))
+    sign_file(ann, warm.plan)
+    assert warm.run(*options)[1]
+    ran, read = warm.run(*options)
+    assert not read
+    [accepted] = ran.of_kind("run.started")[0]["signatures"]
+    assert (accepted["status"], accepted["principal"]) == ("accepted", "ann@example.com")
+    signers.write_text(allow_line("bob@example.com", bob))
+    with pytest.raises(AssertionError, match="PP132"):
+        warm.run(*options)
+    sign_file(bob, warm.plan)
+    [accepted] = warm.run(*options)[0].of_kind("run.started")[0]["signatures"]
+    assert accepted["principal"] == "bob@example.com"
+    warm.plan.with_name("plan.yaml.sig").unlink()
+    with pytest.raises(AssertionError, match="PP131"):
+        warm.run(*options)
 
 
 def test_another_process_is_a_number_that_is_filled_in(warm: Warm, tmp_path: Path) -> None:

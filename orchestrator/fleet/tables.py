@@ -5,10 +5,11 @@ what a merge does not. Needs pyarrow (the extra `fleet`).
 """
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -94,8 +95,9 @@ class ResultTables:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _TABLES}
+        self._files = {name: _open_new(self._partial(name)) for name in _TABLES}
         self._writers = {
-            name: parquet.ParquetWriter(self._partial(name), schema, compression="zstd")
+            name: parquet.ParquetWriter(self._files[name], schema, compression="zstd")
             for name, schema in _TABLES.items()
         }
 
@@ -145,11 +147,21 @@ class ResultTables:
             self._flush()
         for name, writer in self._writers.items():
             writer.close()
+            self._files[name].flush()
+            os.fsync(self._files[name].fileno())
+            self._files[name].close()
             if kind is None:
                 self._partial(name).replace(self._directory / f"{name}.parquet")
             else:
                 with suppress(OSError):
                     self._partial(name).unlink()
+
+
+def _open_new(path: Path) -> BinaryIO:
+    """A new file; what has the name, a link too, is replaced and not followed."""
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o644), "wb")
 
 
 def _run_row(run: HostRun) -> tuple[Any, ...]:

@@ -80,8 +80,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Merge; returns the exit code."""
     expected = () if args.expect is None else _read_expected(args.expect)
-    output = _make_output(args)
     files = _list_files(args)
+    output = _make_output(args)
     merge = _merge(args, files, output)
     merge.expected |= set(expected)
     keeps = output is not None or args.format == "json"

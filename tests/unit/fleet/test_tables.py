@@ -128,6 +128,18 @@ def test_a_failure_leaves_earlier_tables_as_they_were(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_a_link_with_the_name_of_a_table_is_not_followed(tmp_path: Path) -> None:
+    """Neither of what is written meanwhile nor of the table."""
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "mine").write_text("mine")
+    for name in (".runs.parquet.partial", "runs.parquet"):
+        (tmp_path / "tables" / name).symlink_to(tmp_path / "mine")
+    with ResultTables(tmp_path / "tables") as tables:
+        tables.add(parse_result(a_result(1)))
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert not (tmp_path / "tables" / "runs.parquet").is_symlink()
+
+
 def test_merges_and_a_missing_library_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

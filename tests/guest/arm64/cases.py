@@ -20,6 +20,7 @@ UNBOUND = {"rate": "1M/s", "events": "1M", "duration": "1m", "cpu": "100%"}
 PYTHON = ("/usr/bin/python3", "-S", "-m", "tests.recipes")
 #: Frames are found by their pointers, as the kernel finds them.
 FRAMES = ("-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls")
+PROGRAM = "pr-recipes"  # as everywhere, its name begins so
 #: Stands for the folder of the workload `load` in the text of a plan.
 FOLDER = "FOLDER"
 
@@ -35,7 +36,7 @@ def prepare_recipe(
 
     bundle = share / f"{name}.ppb"
     bundle.write_bytes(build_bundle(plan, settings))
-    program = share / "recipes"
+    program = share / PROGRAM
     if RECIPES[name].work is None and not program.exists():
         build_for_arm64(WORKLOADS / "recipes.c", program, *FRAMES)
     return {"bundle": bundle.name}
@@ -48,7 +49,7 @@ def run_recipe(
     os.chdir("/tmp")  # noqa: S108  # workloads write there
     os.environ["PYTHONPATH"] = str(ROOT)
     if RECIPES[name].work is None:
-        command = [_bring("recipes", Path("/run")), name]
+        command = [_bring(PROGRAM, Path("/run")), name]
     else:
         command = [*PYTHON, AREA_OF[name], name]
     return _run(bundle, here(), command, settings, backend)

@@ -32,6 +32,7 @@ ON_6_12 = {
         ("capability-checks", "function-calls", "page-faults", "vfs-calls", "vfs-reads"), "fentry"
     ),
     **dict.fromkeys(("malloc-calls", "thread-starts"), "dynamic event"),
+    "stack-counts": "perf tracepoint",
     "cpu-stacks": "perf clock",
     "execs": "perf tracepoint",
 }

@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 PLAN ?= plans/sched/context-switches.yaml
 DURATION ?= 10s
 ARGS ?=
-MATRIX := 5.10,6.12,7.x
+MATRIX := 5.10,6.12,7.x,6.1-arm64,6.12-arm64
 
 .PHONY: help run quick test test-matrix check docs measure bench trends soak fuzz facts clean setup
 

@@ -38,7 +38,7 @@ ON_6_12 = {
 }
 #: Those whose probes take another mechanism on 6.1, and one of each other.
 ON_6_1 = {
-    **dict.fromkeys(("page-faults", "vfs-calls", "vfs-reads", "malloc-calls"), "dynamic event"),
+    **dict.fromkeys(("vfs-calls", "vfs-reads", "malloc-calls"), "dynamic event"),
     **dict.fromkeys(("opens", "execs"), "perf tracepoint"),
     "wakers": "raw tracepoint",
     "cpu-stacks": "perf clock",

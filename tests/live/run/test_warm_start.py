@@ -141,7 +141,9 @@ def test_a_second_run_sees_the_same_without_the_language_or_a_compiler(
     assert len(second.data("calls")) == CALLS
     assert fixed(second) == fixed(first)
     assert second.cells("calls", "n") == first.cells("calls", "n")
-    assert second.finished["ledger"] == first.finished["ledger"]
+    # Other programs of the host may call too: they fire, and are not the target.
+    for part in ("emit", "metrics"):
+        assert second.ledger("calls")[part] == first.ledger("calls")[part]
 
 
 def test_whatever_the_run_depends_on_is_looked_at_again(warm: Warm, tmp_path: Path) -> None:

@@ -9,7 +9,13 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.output.json_lines.digits import DIGITS, ByteRows, Scratch, overlay_tokens
+from orchestrator.output.json_lines.digits import (
+    DIGITS,
+    ByteRows,
+    Scratch,
+    find_distinct,
+    overlay_tokens,
+)
 
 __all__ = ["Clock", "StampColumn", "UnixNanoColumn"]
 
@@ -68,7 +74,7 @@ class Clock:
         np.subtract(nano, later * np.uint64(_SECOND), out=nano)
         return [
             (self.second + int(step), np.flatnonzero(later == step))
-            for step in np.unique(later)
+            for step in find_distinct(later)
             if step
         ]
 

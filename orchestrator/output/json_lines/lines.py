@@ -23,7 +23,13 @@ from orchestrator.output.fields import (
     no_stacks,
 )
 from orchestrator.output.json_lines.clock import Clock, StampColumn, UnixNanoColumn
-from orchestrator.output.json_lines.digits import ByteRows, NumberColumn, Scratch, overlay_tokens
+from orchestrator.output.json_lines.digits import (
+    ByteRows,
+    NumberColumn,
+    Scratch,
+    find_distinct,
+    overlay_tokens,
+)
 from orchestrator.output.json_lines.tokens import TokenColumn
 from orchestrator.output.text import dump_json, text_from_kernel
 
@@ -288,7 +294,7 @@ class RecordRenderer:
         """Render the records of each emit together, then copy every line to its record's place."""
         widths = np.empty(len(records), dtype=np.intp)
         parts = []
-        for emit in np.unique(emits):
+        for emit in find_distinct(emits):
             rows = np.flatnonzero(emits == emit)
             lines = self._emits[int(emit)].fill_matrix(records[rows])
             widths[rows] = lines.shape[1]

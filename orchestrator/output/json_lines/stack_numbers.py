@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.compile.program import RECORD_HEADER, Emit, RecordField
+from orchestrator.output.json_lines.digits import find_distinct
 
 __all__ = ["StackColumns"]
 
@@ -31,7 +32,7 @@ class StackColumns:
         for index, fields in self._fields.items():
             rows = records if self._only else records[_words(records, _EMIT, "<u2") == index]
             for field in fields:
-                numbers.update(np.unique(_words(rows, field.offset, "<u8")).tolist())
+                numbers.update(find_distinct(_words(rows, field.offset, "<u8")).tolist())
         return numbers
 
 

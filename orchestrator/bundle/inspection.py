@@ -14,7 +14,7 @@ from orchestrator.bundle.programs import BundledPrograms
 from orchestrator.bundle.validity import check_bundle_times
 from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.policy.model import Policy
-from orchestrator.policy.signed_files import find_signature_problems
+from orchestrator.policy.signed_files import find_signature_problems, find_unjudged_programs
 from orchestrator.values import dataclass
 from orchestrator.version import installed_version
 
@@ -43,6 +43,7 @@ def inspect_bundle(content: bytes, file: str, policies: Sequence[Policy]) -> Ins
     """The bundle in `content`, the bytes of `file`, and every finding: what `policies` say of its
     signature, its form, and a warning where it cannot be used at this time."""
     findings = find_signature_problems(content, file, policies, is_never_shipped, "bundle")
+    findings += find_unjudged_programs(file, policies)
     try:
         bundle = read_bundle(content, file, release=installed_version())
     except PlanError as error:

@@ -13,8 +13,9 @@ from orchestrator.bundle.model import Bundle
 from orchestrator.bundle.programs import BundledPrograms
 from orchestrator.bundle.validity import check_bundle_arch, check_bundle_times
 from orchestrator.output.log import format_timestamp
+from orchestrator.plan.findings import HostError
 from orchestrator.policy.model import Policy
-from orchestrator.policy.signed_files import Acceptance, check_signatures
+from orchestrator.policy.signed_files import Acceptance, check_signatures, find_unjudged_programs
 from orchestrator.values import dataclass
 from orchestrator.version import installed_version
 
@@ -61,10 +62,13 @@ def open_bundle(
     """The bundle in `content`, the bytes of `file`, for a host of this `arch`, in uname's words.
     `now`: seconds since the epoch; None: the clock's.
 
-    Raises HostError where a policy does not accept its signature, where it has expired or is newer
+    Raises HostError where a policy does not accept its signature, or has no rules for signatures;
+    where it has expired or is newer
     than the clock, or is for another architecture; PlanError for what is no bundle.
     """
     acceptances = check_signatures(content, file, policies, is_never_shipped, "bundle")
+    if unjudged := find_unjudged_programs(file, policies):
+        raise HostError(unjudged)
     bundle = read_bundle(content, file, release=installed_version())
     check_bundle_times(bundle, time.time() if now is None else now, file)
     check_bundle_arch(bundle, arch, file)

@@ -21,6 +21,7 @@ from orchestrator.signatures.model import (
 from orchestrator.values import dataclass
 
 __all__ = ["Acceptance", "SignatureStatus", "check_signatures", "find_signature_problems"]
+__all__ += ["find_unjudged_programs"]
 
 SignatureStatus = Literal["accepted", "absent", "shipped", "unchecked"]
 SignedFile = Literal["plan", "bundle"]
@@ -57,6 +58,13 @@ def check_signatures(
     if findings := [one for one in judged if isinstance(one, Finding)]:
         raise HostError(findings)
     return tuple(one for one in judged if isinstance(one, Acceptance))
+
+
+def find_unjudged_programs(file: str, policies: Sequence[Policy]) -> list[Finding]:
+    """Why `policies` do not let the instructions in the bundle `file` be used: they judge its plan,
+    and anyone who wrote the file could have put other instructions next to it. A policy that has
+    rules for signatures says itself whether one is needed."""
+    return [_unjudged(file, policy) for policy in policies if policy.signatures is None]
 
 
 def find_signature_problems(
@@ -153,6 +161,17 @@ def _unsigned(content: bytes, file: str, policy: Policy, what: SignedFile, cure:
         message=f"this {what} is not signed: {why}: {describe_rule(policy, 'signatures')}",
         position=Position(file=file),
         hint=f"{hint}; or {exception_hint(policy)}",
+    )
+
+
+def _unjudged(file: str, policy: Policy) -> Finding:
+    return Finding(
+        code="PP134",
+        message="this bundle has programs that no policy can judge, and the policy does not say "
+        f"whose signatures count: {policy.file}",
+        position=Position(file=file),
+        hint="give the policy `signatures` with its signers, and sign the bundle; or run its plan "
+        f"from a file; or {exception_hint(policy)}",
     )
 
 

@@ -258,4 +258,15 @@ signatures: {required: true, signers: /etc/probeplan/allowed_signers}
         cure="Install openssh-client; make the files readable.",
         arises="`run`, `explain`, `doctor`, `check` and `lint --policy`, where FILE.sig exists.",
     ),
+    FindingCode(
+        code="PP134",
+        title="a bundle where no policy names signers",
+        meaning=(
+            "A policy judges plans. The programs in a bundle need not be those of its plan: anyone"
+            " who wrote the file could have put others there, which read what the policy forbids."
+            " So a policy has to say whose signatures count, and whether bundles need one."
+        ),
+        cure="Give the policy `signatures`, with `required: true`, and sign the bundle.",
+        arises="`run`, `explain`, `doctor` and `lint --policy` of a bundle.",
+    ),
 )

@@ -123,7 +123,9 @@ def test_a_plan_that_a_policy_denies_is_refused_in_a_bundle_too(
     """By the rules for plans, the digest of its text among them."""
     policy, file = tmp_path / "policy.yaml", tmp_path / "some.ppb"
     file.write_bytes(content)
-    head = "apiVersion: probeplan/v1\nkind: Policy\n"
+    signers = tmp_path / "signers"
+    signers.write_text("")
+    head = f"apiVersion: probeplan/v1\nkind: Policy\nsignatures: {{signers: {signers}}}\n"
     explain = ["explain", str(file), "--kernel", KERNEL, "--policy", str(policy)]
     policy.write_text(f"{head}deny_kinds: [tracepoint]\n")
     assert main(explain) == 3
@@ -134,10 +136,29 @@ def test_a_plan_that_a_policy_denies_is_refused_in_a_bundle_too(
     assert main(explain) == 0
 
 
+def test_a_policy_that_names_no_signers_takes_no_bundle(
+    content: bytes, tmp_path: Path, capsys: Any
+) -> None:
+    """Though it allows the plan: nothing says that the programs are that plan's."""
+    policy, file = tmp_path / "policy.yaml", tmp_path / "some.ppb"
+    file.write_bytes(content)
+    allowed = f"plans: ['{hashlib.sha256(PLAN).hexdigest()}']\n"
+    policy.write_text(f"apiVersion: probeplan/v1\nkind: Policy\n{allowed}")
+    for command in (["explain", "--kernel", KERNEL], ["lint"]):
+        name, *options = command
+        assert main([name, str(file), *options, "--policy", str(policy)]) != 0
+        assert f"{file}: error[PP134]: " in "".join(capsys.readouterr())
+
+
 def test_the_table_lists_what_is_tested_here_and_next_to_it() -> None:
     """Numbers that are too large are in tests/unit/bundle/test_programs.py, signatures in
     test_signatures.py there."""
-    others = {"a number that is too large", "unsigned", "the plan is denied"}
+    others = {
+        "a number that is too large",
+        "unsigned",
+        "the plan is denied",
+        "a policy has no rules",
+    }
     starts = [*CASES, *others]
     for case in table():
         assert sum(case.startswith(start) for start in starts) == 1, case

@@ -1,6 +1,6 @@
 """From exec to the first attached probe, observed from outside: for bpftrace by asking the kernel
 for a program on the tracepoint among its descriptors, for ours by the event's `enable` file and
-`tracing_on` in its instance.
+`tracing_on` in its instance, or in the same way. Ours start warm: such a run was made before.
 """
 
 import time
@@ -18,9 +18,11 @@ __all__ = ["startup"]
 TURNS = 3  # per round: a start takes a fraction of a second
 TICK_US = 200
 HALF = Target(at="most", bound=0.5)
+SAME, RECORD, MEMORY = (Target(at="most", bound=bound) for bound in (1.0, 1.5, 0.4))
 _INSTANCES = Path("/sys/kernel/tracing/instances")
 _AT = f"tracepoint:syscalls:{EVENT}"
 _LOOK_S = 0.001
+_RECORD = b'"event":"event.recorded"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +72,9 @@ def startup(setting: Setting) -> list[Figure]:
     with Load(setting, "tick", TICK_US) as load:
         load.go()
         for question in QUESTIONS:
-            mine, theirs = _turns(setting, question)
+            mine, with_programs, theirs = _turns(setting, question)
             figures += _figures(question, mine, theirs)
+            figures += _figures_of_programs(question, with_programs, theirs)
             if question.judged:
                 figures.append(_beside_a_whole_run(setting, question, mine))
     return figures
@@ -100,15 +103,18 @@ def _beside_a_whole_run(setting: Setting, question: Question, mine: list[Turn]) 
     )
 
 
-def _turns(setting: Setting, question: Question) -> tuple[list[Turn], list[Turn]]:
-    """Ours and bpftrace's; the first start of each fills the caches and is discarded."""
+def _turns(setting: Setting, question: Question) -> tuple[list[Turn], list[Turn], list[Turn]]:
+    """Ours on tracefs and on bcc, and bpftrace's; the first start of each fills the caches and is
+    discarded."""
     mine: list[Turn] = []
+    with_programs: list[Turn] = []
     theirs: list[Turn] = []
     for number in range(1 + setting.rounds * setting.of(TURNS)):
         setting.say(f"startup: {question.name}, start {number}")
         mine.append(_ours(setting, question.plan))
+        with_programs.append(_ours_with_programs(setting, question.plan))
         theirs.append(_bpftrace(setting, question.bpftrace))
-    return mine[1:], theirs[1:]
+    return mine[1:], with_programs[1:], theirs[1:]
 
 
 def _figures(question: Question, mine: list[Turn], theirs: list[Turn]) -> list[Figure]:
@@ -121,6 +127,36 @@ def _figures(question: Question, mine: list[Turn], theirs: list[Turn]) -> list[F
         ),
         _figure(f"{name}: peak memory, whole run", "MB", mine, theirs, lambda t: t.peak_mb),
         _figure(f"{name}: to the first record", "ms", mine, theirs, lambda t: t.record_ms),
+    ]
+
+
+def _figures_of_programs(question: Question, mine: list[Turn], theirs: list[Turn]) -> list[Figure]:
+    name, judged = f"{question.name}, bcc", question.judged
+    return [
+        _figure(
+            f"{name}: to the first attached probe",
+            "ms",
+            mine,
+            theirs,
+            _attached,
+            SAME if judged else None,
+        ),
+        _figure(
+            f"{name}: peak memory, whole run",
+            "MB",
+            mine,
+            theirs,
+            lambda t: t.peak_mb,
+            MEMORY if judged else None,
+        ),
+        _figure(
+            f"{name}: to the first record",
+            "ms",
+            mine,
+            theirs,
+            lambda t: t.record_ms,
+            RECORD if judged else None,
+        ),
     ]
 
 
@@ -149,7 +185,12 @@ def _figure(  # noqa: PLR0913  # a figure has this many parts
 def _ours(setting: Setting, plan: str) -> Turn:
     before = _instances()
     process = ours(setting, plan, backend="tracefs", wait=False)
-    return _watch(process, lambda: _enabled(_instances() - before), b'"event":"event.recorded"')
+    return _watch(process, lambda: _enabled(_instances() - before), _RECORD)
+
+
+def _ours_with_programs(setting: Setting, plan: str) -> Turn:
+    process = ours(setting, plan, backend="bcc", wait=False)
+    return _watch(process, lambda: attached_to(process.pid, EVENT), _RECORD)
 
 
 def _bpftrace(setting: Setting, program: str) -> Turn:

@@ -8,7 +8,6 @@ compiled programs by kernel release and CPU model. Where that is not possible DE
 
 import json
 import os
-import platform
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
@@ -74,7 +73,7 @@ def file_name_of(release: str, cpuinfo: str) -> str:
     fields = ("model name", "CPU implementer", "CPU part", "machine")
     lines = (line for line in cpuinfo.splitlines() if line.startswith(fields))
     model = "\n".join(dict.fromkeys(lines))
-    text = "\0".join((platform.machine(), release, model))
+    text = "\0".join((os.uname().machine, release, model))
     return "prices-" + sha256(text.encode()).hexdigest()[:32]
 
 

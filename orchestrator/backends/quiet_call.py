@@ -2,7 +2,7 @@
 it."""
 
 import ctypes
-import platform
+import os
 import time
 
 __all__ = ["CALL", "LIBRARY", "call_symbol", "measure_call_ns"]
@@ -17,7 +17,7 @@ _ENTRY = {"x86_64": "__x64_sys_", "aarch64": "__arm64_sys_", "riscv64": "__riscv
 
 def call_symbol() -> str:
     """The kernel function of the call (arch/*/include/asm/syscall_wrapper.h)."""
-    return _ENTRY.get(platform.machine(), "") + CALL
+    return _ENTRY.get(os.uname().machine, "") + CALL
 
 
 def measure_call_ns() -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 
 SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le": 361}
 MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, MAP_NEXT_KEY, PROG_LOAD = range(6)
@@ -26,9 +25,9 @@ def call_bpf(command: int, attributes: bytes | bytearray) -> int:
 
     Raises OSError with the kernel's errno, ENOSYS on an unknown architecture.
     """
-    number = SYSCALL.get(platform.machine())
+    number = SYSCALL.get(os.uname().machine)
     if number is None:
-        raise OSError(errno.ENOSYS, f"bpf(2) has no known number on {platform.machine()}")
+        raise OSError(errno.ENOSYS, f"bpf(2) has no known number on {os.uname().machine}")
     buffer = ctypes.create_string_buffer(bytes(attributes), len(attributes))
     result: int = _libc.syscall(number, command, buffer, len(attributes))
     if isinstance(attributes, bytearray):

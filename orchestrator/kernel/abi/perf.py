@@ -9,7 +9,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import platform
 import struct
 from functools import cache
 from pathlib import Path
@@ -73,9 +72,9 @@ def open_task_event(event_id: int, thread: int, *, inherit: bool = True) -> int:
 
 def _perf_event_open(attributes: bytes, pid: int, cpu: int) -> int:
     buffer = ctypes.create_string_buffer(attributes.ljust(ATTRIBUTE_BYTES, b"\0"), ATTRIBUTE_BYTES)
-    number = SYSCALL.get(platform.machine())
+    number = SYSCALL.get(os.uname().machine)
     if number is None:
-        raise OSError(errno.ENOSYS, f"perf_event_open has no known number on {platform.machine()}")
+        raise OSError(errno.ENOSYS, f"perf_event_open has no known number on {os.uname().machine}")
     fd: int = _libc.syscall(number, buffer, pid, cpu, -1, ctypes.c_ulong(FLAG_FD_CLOEXEC))
     if fd < 0:
         code = ctypes.get_errno()

@@ -3,17 +3,22 @@
 import errno
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
-from orchestrator.plan.document.hidden_characters import HIDDEN, describe_character
 from orchestrator.plan.findings import Finding, PlanError, Position, plan_error
 
 MAX_BYTES = 1 << 20
 XZ_MAGIC = b"\xfd7zXZ\0"  # no text in UTF-8 begins so
 
-#: A carriage return is part of a line's end only before a line feed; alone it ends a line for YAML
-#: and for no reviewer.
-_REFUSED = re.compile(rf"\r(?!\n)|(?!\r){HIDDEN.pattern}")
+
+@cache
+def _refused_characters() -> re.Pattern[str]:
+    """A carriage return is part of a line's end only before a line feed; alone it ends a line for
+    YAML and for no reviewer. Compiled when a text is first decoded, which not every run does."""
+    from orchestrator.plan.document.hidden_characters import HIDDEN
+
+    return re.compile(rf"\r(?!\n)|(?!\r){HIDDEN.pattern}")
 
 
 def read_source(path: str | Path, most: int = MAX_BYTES) -> tuple[bytes, str]:
@@ -79,7 +84,9 @@ def decode_source(source: bytes, file: str) -> str:
         place = _position_after(source[: error.start].decode("utf-8"), file)
         hint = "save the file as UTF-8"
         raise plan_error("PP003", f"byte 0x{bad:02x} is not valid UTF-8", place, hint) from None
-    if match := _REFUSED.search(text):
+    if match := _refused_characters().search(text):
+        from orchestrator.plan.document.hidden_characters import describe_character
+
         place = _position_after(text[: match.start()], file)
         shown = describe_character(match[0])
         raise plan_error("PP003", f"the {shown} is not allowed", place, "remove it")

@@ -3,7 +3,6 @@ files, which is compared itself (`orchestrator.kernel.tree`)."""
 
 import hashlib
 import os
-import platform
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -71,7 +70,7 @@ def describe_host(root: Path = Path("/")) -> Iterator[str | bytes]:
     Raises OSError."""
     yield (root / "proc/sys/kernel/random/boot_id").read_bytes()
     yield (root / "proc/sys/kernel/osrelease").read_bytes()
-    yield platform.machine()
+    yield os.uname().machine
     yield _read(root / "sys/kernel/notes")  # with the build id
     yield from _list_modules(_read(root / "proc/modules"))
     status = (root / "proc/self/status").read_text(errors="replace")

@@ -3,7 +3,6 @@
 import ctypes
 import errno
 import os
-import platform
 import struct
 
 from orchestrator.backends.bcc.attach.links import AttachRefused
@@ -45,7 +44,7 @@ def _open_clock(frequency: int, cpu: int) -> int:
         "=IIQQQQQ", TYPE_SOFTWARE, perf.ATTRIBUTE_BYTES, 0, frequency, 0, 0, BY_FREQUENCY
     ).ljust(perf.ATTRIBUTE_BYTES, b"\0")
     buffer = ctypes.create_string_buffer(attributes, perf.ATTRIBUTE_BYTES)
-    number = perf.SYSCALL[platform.machine()]
+    number = perf.SYSCALL[os.uname().machine]
     flags = ctypes.c_ulong(perf.FLAG_FD_CLOEXEC)
     fd: int = _libc.syscall(number, buffer, -1, cpu, -1, flags)
     if fd < 0:

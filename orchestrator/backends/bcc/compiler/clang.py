@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
@@ -58,7 +57,7 @@ def compile_c(
     """
     from orchestrator.backends.bcc.compiler import places
 
-    return places.fill_program(compile_kept(text, functions, platform.machine()), numbers)
+    return places.fill_program(compile_kept(text, functions, os.uname().machine), numbers)
 
 
 def compile_kept(text: str, functions: Sequence[str], arch: str) -> OpenProgram:

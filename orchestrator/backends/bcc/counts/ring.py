@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-import platform
+import os
 import select
 import threading
 import time
@@ -72,7 +72,7 @@ class Ring:
         self._epoll.register(map_fd, select.EPOLLIN)
         self._pause = min(max(size / FILL_BYTES_PER_SECOND, SHORTEST_PAUSE), LONGEST_PAUSE)
         self._was_busy = False
-        self._lock = None if platform.machine() == "x86_64" else threading.Lock()
+        self._lock = None if os.uname().machine == "x86_64" else threading.Lock()
 
     def _map_data(self, size: int) -> None:
         """Map the producer's position, and the first `size` bytes of the data."""

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from orchestrator.backends.cache_directory import cache_directory, check_own
 
-__all__ = ["forget_kept", "read_kept", "write_kept"]
+__all__ = ["LARGE", "forget_kept", "read_kept", "write_kept"]
 
 KEPT_FILES = 2_000  # of instructions about 13 KB each
+LARGE = "prepared-"  # begins the names of prepared plans, which have 10 to 250 KB
+KEPT_LARGE = 200
 NEW = ".new-"
 TORN_SECONDS = 60  # no write takes that long
 
@@ -64,10 +66,12 @@ def forget_kept(name: str) -> None:
 
 
 def _prune_files(directory: Path) -> None:
-    """Delete the oldest files beyond KEPT_FILES, and what a killed writer left."""
+    """Delete the oldest files beyond KEPT_FILES and KEPT_LARGE, and what a killed writer left."""
     files = sorted(directory.iterdir(), key=lambda file: file.stat().st_mtime_ns)
     torn = [file for file in files if file.name.startswith(NEW) and _age_s(file) > TORN_SECONDS]
-    for file in (*files[:-KEPT_FILES], *torn):
+    large = [file for file in files if file.name.startswith(LARGE)]
+    others = [file for file in files if not file.name.startswith(LARGE)]
+    for file in (*others[:-KEPT_FILES], *large[:-KEPT_LARGE], *torn):
         file.unlink(missing_ok=True)
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from orchestrator.backends.kept_files import LARGE
 from orchestrator.values import dataclass
 
 __all__ = ["Request", "describe_host", "make_name", "make_names"]
@@ -42,7 +43,7 @@ def make_names(requests: Sequence[Request]) -> list[str]:
     """As `make_name`, looking at the host and the program once."""
     common = _add_parts(hashlib.sha256(), (FORMAT, *describe_host(), *_describe_program()))
     digests = (_add_parts(common.copy(), _describe_request(request)) for request in requests)
-    return [f"prepared-{digest.hexdigest()}" for digest in digests]
+    return [f"{LARGE}{digest.hexdigest()}" for digest in digests]
 
 
 def _add_parts(digest: "hashlib._Hash", parts: Iterable[str | bytes]) -> "hashlib._Hash":

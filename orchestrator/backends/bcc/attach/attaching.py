@@ -179,6 +179,9 @@ def _attach_all(  # noqa: PLR0913  # everything that was made before
 ) -> None:
     """All programs; those that follow the target's tasks around the others."""
     follows = artifact.detail.layout.follows_numbers
+    clusters = cluster_groups(groups)
+    enders = (*ENDED, REPLACED) if artifact.detail.layout.frame_bytes else ()
+    attachments.load_ahead(clusters, enders, code)
     if follows:
         attachments.attach_follower(FORK, code[FORK], "sched_process_fork")
         attachments.attach_follower(EXEC, code[EXEC], "sched_process_exec")
@@ -188,13 +191,13 @@ def _attach_all(  # noqa: PLR0913  # everything that was made before
         choice = artifact.detail.choices[hook.id]
         if choice.mechanism is None:
             attachments.skip_hook(hook, "; ".join(choice.rejected.values()))
-    for cluster in cluster_groups(groups):
+    for cluster in clusters:
         attachments.attach_cluster(cluster, code)
-    if artifact.detail.layout.frame_bytes:
-        for name, event in zip((*ENDED, REPLACED), _ENDS, strict=True):
-            attachments.attach_follower(name, code[name], event)
+    for name, event in zip(enders, _ENDS, strict=False):
+        attachments.attach_follower(name, code[name], event)
     if follows:  # a probe at the same event sees the task before it is removed
         attachments.attach_follower(EXIT, code[EXIT], "sched_process_exit")
+    attachments.end_loading()
 
 
 def _descriptors(maps: Mapping[int, Map]) -> dict[int, int]:

@@ -3,11 +3,13 @@
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 
 from orchestrator.backends.bcc.attach.hooks import attach_side, load_side
 from orchestrator.backends.bcc.attach.links import AttachRefused, attach_raw_tracepoint
 from orchestrator.backends.bcc.attach.load import LoadError, load_program
+from orchestrator.backends.bcc.attach.loading import LoadingAhead
 from orchestrator.backends.bcc.attach.thread_events import may_gain_privileges
 from orchestrator.backends.bcc.design.groups import ProgramGroup
 from orchestrator.backends.bcc.design.mechanism import MechanismChoice, has_alternatives
@@ -57,12 +59,43 @@ class Attachments:
         self._programs: list[int] = []
         self._followers: list[Attachment] = []
         self._removals: list[_Removal] = []
+        self._ahead = LoadingAhead({})
+
+    def load_ahead(
+        self,
+        clusters: Iterable[Sequence[ProgramGroup]],
+        followers: Iterable[str],
+        code: Mapping[str, bytes],
+    ) -> None:
+        """Begin to load what will be attached, in that order; what fails is raised there."""
+        loaders: dict[str, Callable[[], int]] = {}
+        for group in (group for cluster in clusters for group in cluster):
+            if name := group.witness and group.witness_function:
+                loaders[name] = partial(self._load_counter, name, code[name])
+            loaders[group.function] = partial(self._load_group, group, code)
+        loaders |= {name: partial(self._load_counter, name, code[name]) for name in followers}
+        self._ahead = LoadingAhead(loaders)
+
+    def end_loading(self) -> None:
+        """Unload what was loaded ahead and not attached. Idempotent."""
+        self._ahead.close()
+
+    def _load(self, name: str, load: Callable[[], int]) -> int:
+        program = self._ahead.take(name) if name in self._ahead else load()
+        self._programs.append(program)
+        return program
+
+    def _load_group(self, group: ProgramGroup, code: Mapping[str, bytes]) -> int:
+        text = code[group.function]
+        return load_side(group.sides[0], group.mechanism, text, self._maps, self._numbers)
+
+    def _load_counter(self, name: str, code: bytes) -> int:
+        return load_program(code, bpf.RAW_TRACEPOINT, name=name, maps=self._maps)
 
     def attach_follower(self, name: str, code: bytes, event: str) -> None:
         """Attach a program that follows threads: their children, their end. Raises HostError."""
         try:
-            program = load_program(code, bpf.RAW_TRACEPOINT, name=name, maps=self._maps)
-            self._programs.append(program)
+            program = self._load(name, partial(self._load_counter, name, code))
             self._followers.append(attach_raw_tracepoint(event, program))
         except (LoadError, AttachRefused) as error:
             message = f"threads cannot be followed: {error}"
@@ -119,10 +152,7 @@ class Attachments:
         first = group.sides[0]
         witness, link = self._attach_witness(group, code)
         try:
-            program = load_side(
-                first, group.mechanism, code[group.function], self._maps, self._numbers
-            )
-            self._programs.append(program)
+            program = self._load(group.function, partial(self._load_group, group, code))
             attachment = attach_side(
                 first, group.mechanism, program, self._options, self._processes_for(group)
             )
@@ -154,8 +184,7 @@ class Attachments:
             return None, []
         name = group.witness_function
         try:
-            program = load_program(code[name], bpf.RAW_TRACEPOINT, name=name, maps=self._maps)
-            self._programs.append(program)
+            program = self._load(name, partial(self._load_counter, name, code[name]))
             return program, attach_raw_tracepoint(group.witness, program).fds
         except (LoadError, AttachRefused):
             return None, []
@@ -198,6 +227,7 @@ class Attachments:
     def detach_all(self) -> None:
         """Detach and unload everything, in reverse. Idempotent. Raises OSError (EBUSY) when an
         event's definition could not be removed, after the rest."""
+        self.end_loading()
         attachments = [*self._followers, *distinct_attachments(self.sides)]
         programs = self._programs
         self.sides, self._followers, self._programs = [], [], []

@@ -4,7 +4,7 @@ signature, form, times, architecture, plan."""
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.backends import offer_instead
 from orchestrator.backends.protocol import Artifact, Backend
@@ -15,9 +15,11 @@ from orchestrator.bundle.validity import check_bundle_arch, check_bundle_times
 from orchestrator.output.log import format_timestamp
 from orchestrator.plan.findings import HostError
 from orchestrator.policy.model import Policy
-from orchestrator.policy.signed_files import Acceptance, check_signatures, find_unjudged_programs
 from orchestrator.values import dataclass
 from orchestrator.version import installed_version
+
+if TYPE_CHECKING:
+    from orchestrator.policy.signed_files import Acceptance
 
 __all__ = ["OpenedBundle", "is_never_shipped", "open_bundle", "plan_position"]
 
@@ -32,7 +34,7 @@ class OpenedBundle:
     file: str
     sha256: str
     bundle: Bundle
-    acceptances: tuple[Acceptance, ...]
+    acceptances: "tuple[Acceptance, ...]"
     programs: BundledPrograms
 
     @property
@@ -63,12 +65,10 @@ def open_bundle(
     `now`: seconds since the epoch; None: the clock's.
 
     Raises HostError where a policy does not accept its signature, or has no rules for signatures;
-    where it has expired or is newer
-    than the clock, or is for another architecture; PlanError for what is no bundle.
+    where it has expired or is newer than the clock, or is for another architecture; PlanError for
+    what is no bundle.
     """
-    acceptances = check_signatures(content, file, policies, is_never_shipped, "bundle")
-    if unjudged := find_unjudged_programs(file, policies):
-        raise HostError(unjudged)
+    acceptances = _ask_policies(content, file, policies) if policies else ()
     bundle = read_bundle(content, file, release=installed_version())
     check_bundle_times(bundle, time.time() if now is None else now, file)
     check_bundle_arch(bundle, arch, file)
@@ -79,6 +79,21 @@ def open_bundle(
         acceptances=acceptances,
         programs=BundledPrograms(bundle, file),
     )
+
+
+def _ask_policies(
+    content: bytes, file: str, policies: Sequence[Policy]
+) -> "tuple[Acceptance, ...]":
+    """By what the policies accept the bundle. Raises HostError where one does not."""
+    from orchestrator.policy.signed_files import (  # most hosts have no policy
+        check_signatures,
+        find_unjudged_programs,
+    )
+
+    acceptances = check_signatures(content, file, policies, is_never_shipped, "bundle")
+    if unjudged := find_unjudged_programs(file, policies):
+        raise HostError(unjudged)
+    return acceptances
 
 
 def plan_position(file: str, bundle: Bundle) -> str:

@@ -1,7 +1,5 @@
 """Whether a bundle is for this host and this time: pure."""
 
-from datetime import UTC, datetime
-
 from orchestrator.bundle.model import Bundle
 from orchestrator.plan.findings import Finding, HostError, Position
 
@@ -34,6 +32,8 @@ def _refuse(bundle: Bundle, source: str, why: str, hint: str) -> HostError:
 
 
 def _show_time(seconds: float) -> str:
+    from datetime import UTC, datetime  # 0.7 ms, to refuse only
+
     try:
         return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (OverflowError, ValueError, OSError):  # beyond the year 9999

@@ -20,7 +20,14 @@ ON_6_12 = {
         (
             *("argument-values", "binds", "bpf-calls", "context-switches", "fsync", "futex-waits"),
             *("function-latency", "memory-maps", "migrations", "opens", "process-access"),
-            *("shared-memory", "slow-calls", "slow-io", "tcp-connects", "tcp-listens"),
+            *(
+                "shared-memory",
+                "slow-calls",
+                "slow-io",
+                "slow-syscalls",
+                "tcp-connects",
+                "tcp-listens",
+            ),
         ),
         "perf tracepoint",
     ),

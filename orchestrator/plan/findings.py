@@ -1,21 +1,26 @@
 """Findings: what is wrong with a plan, where, and what to do about it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from orchestrator.plan.printable import make_printable_lines, make_printable_name
+from orchestrator.values import dataclass
 
 Severity = Literal["error", "warning"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """A position in a file: `line` and `column` count from 1; 0 means the file as a whole."""
+    """A position in a file: `line` and `column` count from 1; 0 means the file as a whole. They are
+    ordered by file, then by place in it."""
 
     file: str
     line: int = 0
     column: int = 0
+
+    def __lt__(self, other: "Position") -> bool:
+        mine = (self.file, self.line, self.column)
+        return mine < (other.file, other.line, other.column)
 
     def shifted(self, columns: int) -> "Position":
         """The position `columns` characters further right on the same line."""

@@ -1,5 +1,6 @@
 """What these tests share: a separate workload, and runs of both backends."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,13 +27,18 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def zygote(tmp_path: Path, load: Path) -> Iterator[Callable[[str, str], Zygote]]:
-    """Makes runs of a backend and probes."""
+    """Makes runs of a backend and probes. Each has a separate workload: the kernel counts hits of
+    a probe in user code also in processes that have another run's breakpoint at the same place."""
     made: list[Zygote] = []
 
     def make(backend: str, probes: str) -> Zygote:
         folder = tmp_path / f"{backend}{len(made)}"
         folder.mkdir()
-        made.append(Zygote.start(folder, backend, probes, load))
+        own = load
+        if made:
+            own = folder / f"{load.name}x{len(made)}"
+            shutil.copy2(load, own)
+        made.append(Zygote.start(folder, backend, probes, own))
         return made[-1]
 
     yield make

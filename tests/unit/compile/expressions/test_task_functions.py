@@ -66,7 +66,7 @@ def test_label_and_constants_look_at_the_kind_of_call(compiled: Compile) -> None
 def test_every_recorded_kernel_offers_32_bit_calls_and_marks_them(kernel: str) -> None:
     facts = recorded(kernel)
     assert compat_node(facts) == COMPAT
-    assert task_offsets(facts)["compat"] > 0
+    assert task_offsets(facts)["compat"] % 4 == 0  # arm64's is the first word of all
 
 
 def test_without_32_bit_calls_nothing_is_looked_at(facts: KernelFacts) -> None:

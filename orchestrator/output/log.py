@@ -5,10 +5,8 @@ structlog takes longer than attaching a probe, which does not wait for that. Lat
 at once.
 """
 
-import contextlib
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Literal
 
 from orchestrator.output.sink import OutputLost, Sink
@@ -99,8 +97,7 @@ class Log:
                 raise OutputLost(error.errno, left) from error
 
     def _configure_structlog(self) -> Callable[[_Queued], None]:
-        with _without_console_renderer():
-            import structlog  # lazy: see the module's docstring
+        import structlog  # lazy: see the module's docstring
 
         logger = structlog.wrap_logger(
             _LineLogger(self._sink),
@@ -131,20 +128,6 @@ class Log:
 
 def _dump_record(record: Mapping[str, Any], **_options: object) -> bytes:
     return dump_json(record)
-
-
-@contextlib.contextmanager
-def _without_console_renderer() -> Iterator[None]:
-    """If structlog is first imported in this context, it does without rich and pygments, which its
-    renderer for terminals uses where it finds them: 27 of 75 ms of CPU time are left."""
-    if "rich" in sys.modules:
-        yield
-        return
-    sys.modules["rich"] = None  # type: ignore[assignment]  # as if it were not installed
-    try:
-        yield
-    finally:
-        del sys.modules["rich"]
 
 
 def format_timestamp(unix_nano: int) -> str:

@@ -36,7 +36,12 @@ from orchestrator.run.safety.privileges import (
     drop_privileges,
 )
 from orchestrator.run.signals import Signals
-from orchestrator.run.startup import end_startup, measure_startup_ms, numpy_without_threads
+from orchestrator.run.startup import (
+    end_startup,
+    import_structlog_alone,
+    measure_startup_ms,
+    numpy_without_threads,
+)
 from orchestrator.run.teardown import detach_all, finish_command
 from orchestrator.values import dataclass
 
@@ -183,6 +188,8 @@ class Run:
     def _go_live(self, groundwork: Groundwork, session: Session, armed: Armed) -> "Live":
         self._record_attached(session)
         self._drop_privileges()
+        if self._options.alone:
+            import_structlog_alone()
         with numpy_without_threads() if self._options.alone else contextlib.nullcontext():
             from orchestrator.run.live import Live  # numpy, which nothing before this needs
         from orchestrator.run.loop import Supervision

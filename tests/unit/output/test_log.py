@@ -84,21 +84,6 @@ def test_queueing_imports_nothing_heavy() -> None:
     assert done.stdout == "\n"
 
 
-def test_structlog_is_imported_without_what_it_prints_on_terminals_with() -> None:
-    """Which takes longer than structlog itself, and can be imported afterwards."""
-    script = (
-        "import io, sys; from orchestrator.output.log import Log; "
-        "from orchestrator.output.sink import Sink; "
-        "log = Log(Sink(io.BytesIO()), {}); log.flush(); "
-        "print('structlog' in sys.modules, *{'rich', 'pygments'} & set(sys.modules)); "
-        "import rich; print(rich.__name__)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == ["True", "rich"]
-
-
 def test_a_closed_pipe_is_epipe_and_queued_records_are_counted() -> None:
     """`probeplan run … | head -1` ends in an OutputLost, with all that was queued lost."""
     reader, writer = os.pipe()

@@ -1,4 +1,5 @@
-"""The start of a process that is ours: how numpy is imported, and when garbage is collected."""
+"""The start of a process that is ours: how numpy and structlog are imported, and when garbage is
+collected."""
 
 import os
 import subprocess
@@ -52,3 +53,21 @@ def test_garbage_waits_until_the_start_is_over() -> None:
 
 def test_the_choice_of_someone_else_stays() -> None:
     assert said("gc.disable()") == ["False", "False", "False"]
+
+
+STRUCTLOG = """
+import sys
+from orchestrator.run.startup import import_structlog_alone
+import_structlog_alone()
+print(*{"structlog", "rich", "pygments", "asyncio.events"} & set(sys.modules))
+import asyncio, rich, structlog.stdlib
+print(structlog.stdlib.asyncio.get_running_loop is asyncio.get_running_loop, rich.__name__)
+"""
+
+
+def test_structlog_is_imported_without_what_terminals_and_coroutines_need() -> None:
+    """Which can be imported afterwards, and then is what structlog uses."""
+    done = subprocess.run(
+        [sys.executable, "-c", STRUCTLOG], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["structlog", "True", "rich"]

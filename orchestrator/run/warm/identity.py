@@ -7,7 +7,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from orchestrator.backends.bcc.compiler import key
 from orchestrator.backends.kept_files import LARGE
+from orchestrator.plan.document.source import XZ_MAGIC
 from orchestrator.values import dataclass
 
 __all__ = ["Request", "describe_host", "make_name", "make_names"]
@@ -59,11 +61,19 @@ def _describe_request(request: Request) -> Iterator[str | bytes]:
     yield request.file
     yield request.backend
     yield str(request.follow_children)
+    yield _describe_compiler(request)
     for option, changes in request.overrides.items():
-        for key, value in changes.items():
-            yield from (option, key, value)
+        for name, value in changes.items():
+            yield from (option, name, value)
     for file, content in request.policies:
         yield from ("policy", file, content)
+
+
+def _describe_compiler(request: Request) -> str:
+    """Without a compiler another backend may be taken. A bundle's programs need none."""
+    if request.content.startswith(XZ_MAGIC):
+        return ""
+    return key.read_compiler_version()
 
 
 def describe_host(root: Path = Path("/")) -> Iterator[str | bytes]:

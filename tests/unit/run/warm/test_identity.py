@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.backends.bcc.compiler import key
+from orchestrator.plan.document.source import XZ_MAGIC
 from orchestrator.run.warm import identity
 from orchestrator.run.warm.identity import Request, describe_host, make_name
 
@@ -62,6 +64,17 @@ def test_the_same_request_has_the_same_name() -> None:
 )
 def test_another_request_has_another_name(change: dict[str, object]) -> None:
     assert make_name(replace(REQUEST, **change)) != make_name(REQUEST)  # type: ignore[arg-type]
+
+
+def test_a_compiler_that_came_or_went_changes_the_name_but_for_bundles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`auto` may take another backend then."""
+    bundle = replace(REQUEST, content=XZ_MAGIC)
+    names = make_name(REQUEST), make_name(bundle)
+    monkeypatch.setattr(key, "read_compiler_version", lambda: "absent")
+    assert make_name(REQUEST) != names[0]
+    assert make_name(bundle) == names[1]
 
 
 @pytest.mark.parametrize(

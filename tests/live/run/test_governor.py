@@ -17,8 +17,9 @@ from tests.support.requirements import needs_a_kernel
 pytestmark = needs_a_kernel
 
 #: Calls in bursts, each followed by a pause of 8 ms, or `even`, for a machine of any speed: by one
-#: as long as a burst in which every call is counted, and for several times as long as the governor
-#: takes to act. Then, if asked for, calls without pause. The number of bursts is written to a file.
+#: twice as long as a burst in which every call is counted, so that getting to the probe alone stays
+#: far below the budget, and for several times as long as the governor takes to act. Then, if asked
+#: for, calls without pause. The number of bursts is written to a file.
 _WORKLOAD = """
 import os, sys, time
 bursts, flood = map(int, sys.argv[1:3])
@@ -32,7 +33,7 @@ while number < bursts or time.monotonic() < until:
     for _ in range({burst}):
         call()
     if is_even and number < 5:
-        pause = min(pause, time.perf_counter() - start)
+        pause = min(pause, 2 * (time.perf_counter() - start))
     time.sleep(pause)
     number += 1
 with open(sys.argv[4], "w") as file:

@@ -86,7 +86,8 @@ def _start(setting: Setting, plan: str, *more: str, cache: bool = True) -> Start
     """One run, ended as soon as its probes are attached: then its log is written for the first
     time."""
     off = [] if cache else ["env", "PROBEPLAN_CACHE=off"]
-    argv = [*off, *command(), "run", plan, "--backend", "bcc", "--limit", "cpu=100%", *more]
+    chosen = ["--backend", "bcc", "--no-canary", "--limit", "cpu=100%"]
+    argv = [*off, *command(), "run", plan, *chosen, *more]
     with Process(setting, argv, "ours-start", cpu=setting.reader_cpu) as process:
         process.watch(lambda: process.written() > 0, "its probes are attached", pause_s=_LOOK_S)
         armed_ns = time.monotonic_ns()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from bench.setting import PLANS, ROOT
 from bench.table import TABLE
 from bench.tools import events_in
 from orchestrator.plan.load import load_plan
+from tests.support.requirements import needs_a_kernel
 
 HALF = Target(at="most", bound=0.5)
 
@@ -102,7 +102,6 @@ def test_the_plans_are_valid(plan: Path) -> None:
 
 
 @pytest.mark.root
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 @pytest.mark.features("syscall_tracepoints")
 def test_every_call_of_a_flood_is_a_line_or_a_loss(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
@@ -117,7 +116,7 @@ def test_every_call_of_a_flood_is_a_line_or_a_loss(tmp_path: Path) -> None:
 
 
 @pytest.mark.root
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+@needs_a_kernel
 def test_open_numbers_are_compared_with_numbers_written_out(tmp_path: Path) -> None:
     """Both are attached and see the calls, and a plan is compiled for every recorded kernel."""
     file = tmp_path / "figures.json"
@@ -141,8 +140,7 @@ def test_the_merge_of_a_small_fleet_is_the_planted_answer(tmp_path: Path) -> Non
 
 
 @pytest.mark.root
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
-@pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="ssh-keygen is not installed")
+@needs_a_kernel
 def test_starts_from_bundles_are_compared_and_bundles_weighed(tmp_path: Path) -> None:
     """A bundle of other kernels starts here, and one plan's bundle of five kernels is built."""
     file = tmp_path / "figures.json"

@@ -96,6 +96,20 @@ def test_the_slowest_hosts_are_the_planted_outliers(
     assert all(row["times"] > 4 for row in first)
 
 
+def test_metrics_of_one_name_in_two_probes_are_not_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = a_result(1, metric="latency")
+    [metric] = result["metrics"]
+    result["metrics"].append({**metric, "probe": "write"})
+    result["mechanisms"]["write"] = ["another"]
+    with ResultTables(tmp_path) as tables:
+        tables.add(parse_result(result))
+    for number in (2, 3, 5):
+        rows = ask(number, tmp_path, monkeypatch)
+        assert sorted(row["probe"] for row in rows) == sorted([metric["probe"], "write"])
+
+
 def test_runs_that_are_not_complete_are_counted_by_reason(
     tables: tuple[Path, Planted], monkeypatch: pytest.MonkeyPatch
 ) -> None:

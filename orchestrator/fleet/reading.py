@@ -105,8 +105,9 @@ def read_document(file: InputFile) -> dict[str, Any]:
     try:
         document = orjson.loads(content)
     except ValueError as error:  # also of bytes that are no UTF-8, and of values nested too deeply
-        reason: UnreadReason = "torn" if content.lstrip()[:1] in (b"{", b"") else "foreign"
-        raise UnreadFile(reason, f"it is not JSON: {error}") from None
+        if content.lstrip()[:1] in (b"{", b""):
+            raise UnreadFile("torn", str(error)) from None
+        raise UnreadFile("foreign", f"it is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise UnreadFile("foreign", "it is no JSON object")
     return document

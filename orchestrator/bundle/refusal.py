@@ -70,7 +70,8 @@ def _compare_releases(bundle: Bundle) -> list[str]:
 def _describe_cure(program: Program) -> str:
     cure = (
         "record this host (probeplan facts > HOST.facts.xz) and add it to the build (probeplan "
-        "bundle PLAN --kernel HOST.facts.xz …), with the --set and --target that are given here"
+        "bundle PLAN --kernel HOST.facts.xz …), with the --set and --target that are given here, "
+        "and --with-command for a run with -- COMMAND"
     )
     if program.emits or program.metrics or program.spans:
         return cure

@@ -41,7 +41,7 @@ examples:
   probeplan run opens --out result -- make test   trace a command and its descendants
   probeplan run slow-io --set threshold=5ms --limit events=100 | jq -c '.data // empty'
   probeplan run slow-io --live                    watch the metrics while it runs
-  probeplan run slow-io.ppb --target pid=1234     from a bundle, on a host without a compiler
+  probeplan run slow-io.ppb --set threshold=5ms   from a bundle, on a host without a compiler
 
 PLAN may be a bundle (`probeplan bundle`): its programs are looked up, filled with this host's
 numbers and loaded, and no compiler is looked for. Where it has no program for this host, tracefs is

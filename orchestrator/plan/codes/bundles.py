@@ -56,7 +56,8 @@ CODES: tuple[FindingCode, ...] = (
         ),
         cure=(
             "Record this host (`probeplan facts > HOST.facts.xz`) and add it to the build, with the"
-            " `--set` and `--target` that are used here."
+            " `--set` and `--target` that are used here, and `--with-command` for runs with a"
+            " command."
         ),
         arises="`run`, `explain`, `doctor` and `lint --kernel` with a FILE.ppb.",
     ),

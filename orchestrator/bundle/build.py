@@ -25,7 +25,6 @@ from orchestrator.values import dataclass
 from orchestrator.version import installed_version
 
 __all__ = ["Blueprint", "BuildOptions", "build_bundle", "compile_blueprints", "draw_blueprint"]
-__all__ += ["is_recorded"]
 
 _COMPILERS = 2  # at a time; each is a process that takes one CPU and about 130 MB
 _MOST_TOGETHER = 4  # programs in one process, whose start takes half as long as one program
@@ -62,7 +61,7 @@ class Blueprint:
         """For each kernel that no backend serves as it was recorded, its first such row."""
         rows: dict[str, MatrixRow] = {}
         for row in self.bundle.matrix:
-            if is_recorded(row) and row.backend is None:
+            if row.is_recorded and row.backend is None:
                 rows.setdefault(row.kernel, row)
         return tuple(rows.values())
 
@@ -72,11 +71,6 @@ class Blueprint:
         written."""
         hooks = [hook for made in self.artifacts.values() for hook in made.program.hooks]
         return tuple(dict.fromkeys(h.path for h in hooks if h.path and h.identity is None))
-
-
-def is_recorded(row: MatrixRow) -> bool:
-    """Whether the row is of the kernel as it was recorded."""
-    return row.fetching == row.trampolines == "as recorded"
 
 
 def build_bundle(

@@ -66,6 +66,11 @@ class MatrixRow:
     memory: int | None
     reasons: tuple[str, ...]
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the row is of the kernel as it was recorded."""
+        return self.fetching == self.trampolines == "as recorded"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:

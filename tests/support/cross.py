@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from threading import Lock
 
-from orchestrator.bundle.build import BuildOptions, compile_blueprints, draw_blueprint, is_recorded
+from orchestrator.bundle.build import BuildOptions, compile_blueprints, draw_blueprint
 from orchestrator.bundle.file import write_bundle
 from orchestrator.bundle.matrix import RecordedKernel
 from orchestrator.bundle.variants import without_trampolines
@@ -40,7 +40,7 @@ def _build(source: str | bytes, settings: tuple[tuple[str, str], ...], trampolin
     ]
     params = {name: [value] for name, value in settings}
     drawn = draw_blueprint(source, kernels, BuildOptions(params=params, with_command=True))
-    rows = [row for row in drawn.bundle.matrix if is_recorded(row) and row.settings.command]
+    rows = [row for row in drawn.bundle.matrix if row.is_recorded and row.settings.command]
     wanted = {row.key for row in rows}
     artifacts = {key: one for key, one in drawn.artifacts.items() if key in wanted}
     bundle = replace(drawn.bundle, matrix=tuple(rows), settings=(rows[0].settings,))

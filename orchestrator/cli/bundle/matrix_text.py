@@ -1,16 +1,20 @@
 """The matrix of plans and kernels, for people, programs and pull requests."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.bundle.build import Blueprint, is_recorded
-from orchestrator.bundle.matrix import PlannedRow
-from orchestrator.bundle.model import Bundle, MatrixRow, Settings
 from orchestrator.cli.bundle.moments import format_moment
 from orchestrator.output.terminal.human_units import format_amount
 from orchestrator.plan.printable import make_printable
+
+if TYPE_CHECKING:
+    from orchestrator.bundle.build import Blueprint
+    from orchestrator.bundle.matrix import PlannedRow
+    from orchestrator.bundle.model import Bundle, MatrixRow, Settings
 
 __all__ = ["FORMATS", "describe_bundle"]
 
@@ -27,7 +31,9 @@ _VARIANTS = {
 def describe_bundle(bundle: Bundle, size: int) -> str:
     """What is in a bundle of `size` bytes, in one line."""
     kernels: dict[str, list[str]] = {}
-    for row in filter(is_recorded, bundle.matrix):
+    for row in bundle.matrix:
+        if not row.is_recorded:
+            continue
         names = kernels.setdefault(row.backend or "nothing", [])
         if row.kernel not in names:
             names.append(row.kernel)
@@ -139,7 +145,7 @@ def _list_overview(bundles: Sequence[Bundle]) -> list[list[str]]:
             cells = {
                 row.kernel: _describe_cell(row)
                 for row in bundle.matrix
-                if row.settings == settings and is_recorded(row)
+                if row.settings == settings and row.is_recorded
             }
             table.append([_name_row(bundle, settings), *(cells[kernel] for kernel in kernels)])
     return table

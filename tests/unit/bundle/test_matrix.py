@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.backends.bcc.compiler import clang
 from orchestrator.backends.compiled import make_program_key
-from orchestrator.bundle.build import BuildOptions, draw_blueprint, is_recorded
+from orchestrator.bundle.build import BuildOptions, draw_blueprint
 from orchestrator.bundle.matrix import RecordedKernel, name_kernel
 from orchestrator.bundle.model import Bundle, MatrixRow
 from orchestrator.bundle.variants import list_variants
@@ -162,7 +162,7 @@ probes:
 def test_a_host_may_give_other_numbers_and_no_other_text(options: dict, other: bool) -> None:
     """What docs/bundles.md says of both: two values have one program, or two."""
     bundle = draw_blueprint(PARAMS.encode(), ALL[:1], BuildOptions(**options)).bundle
-    by_settings = {str(row.settings): row.key for row in bundle.matrix if is_recorded(row)}
+    by_settings = {str(row.settings): row.key for row in bundle.matrix if row.is_recorded}
     assert len(by_settings) == 2
     assert len(set(by_settings.values())) == 1 + other
 

@@ -130,6 +130,16 @@ def test_only_the_chosen_command_is_imported() -> None:
     assert done.stderr.strip() == "['orchestrator.cli.messages']"
 
 
+def test_the_help_of_bundle_does_not_import_what_builds_one() -> None:
+    code = (
+        "import sys; from orchestrator.cli import main; main(['bundle', '--help']); "
+        "rooms = ('orchestrator.bundle', 'orchestrator.compile'); "
+        "print([m for m in sys.modules if m.startswith(rooms)], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
 def test_a_reader_that_leaves_ends_the_command_quietly() -> None:
     """`probeplan --help | head -0`: no complaint, the exit code of SIGPIPE."""
     read, write = os.pipe()

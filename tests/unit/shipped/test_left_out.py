@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 
-from orchestrator.bundle.build import BuildOptions, draw_blueprint, is_recorded
+from orchestrator.bundle.build import BuildOptions, draw_blueprint
 from orchestrator.bundle.matrix import RecordedKernel
 from orchestrator.bundle.model import MatrixRow
 from tests.recipes.table import RECIPES
@@ -34,7 +34,7 @@ def matrices() -> dict[str, tuple[MatrixRow, ...]]:
 
 def wanted(name: str, kernel: str) -> str | None:
     """The key of the program that a host with this kernel looks for."""
-    [row] = [row for row in matrices()[name] if row.kernel == kernel and is_recorded(row)]
+    [row] = [row for row in matrices()[name] if row.kernel == kernel and row.is_recorded]
     return row.key
 
 

@@ -7,14 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.backends.bcc.compiler.places import OpenPlace
 from orchestrator.bundle.json_values import JsonValue
-from orchestrator.bundle.model import (
-    BUNDLE_FORMAT,
-    Bundle,
-    Fetching,
-    MatrixRow,
-    Settings,
-    Trampolines,
-)
+from orchestrator.bundle.model import BUNDLE_FORMAT, Bundle, MatrixRow, Settings
 from orchestrator.values import dataclass
 
 __all__ = ["Head", "HeadProgram", "decode_head", "encode_head"]
@@ -167,8 +160,8 @@ def _decode_row(
         build_id=fields["build_id"].take_optional(JsonValue.take_text),
         trimmed=fields["trimmed"].take_optional(JsonValue.take_flag),
         settings=settings[number],
-        fetching=_take_fetching(fields["fetching"]),
-        trampolines=_take_trampolines(fields["trampolines"]),
+        fetching=fields["fetching"].take_word("as recorded", "none", "added"),
+        trampolines=fields["trampolines"].take_word("as recorded", "none"),
         backend=fields["backend"].take_optional(JsonValue.take_text),
         key=key,
         mechanisms=fields["mechanisms"].take_texts(),
@@ -177,15 +170,6 @@ def _decode_row(
         memory=fields["memory"].take_optional(JsonValue.take_number),
         reasons=tuple(reason.take_text() for reason in fields["reasons"].take_list()),
     )
-
-
-def _take_fetching(field: JsonValue) -> Fetching:
-    word = field.take_word("as recorded", "none", "added")
-    return "added" if word == "added" else "none" if word == "none" else "as recorded"
-
-
-def _take_trampolines(field: JsonValue) -> Trampolines:
-    return "none" if field.take_word("as recorded", "none") == "none" else "as recorded"
 
 
 # ---------------------------------------------------------------- programs

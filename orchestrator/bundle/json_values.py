@@ -9,6 +9,7 @@ from orchestrator.values import dataclass
 __all__ = ["JsonValue", "JsonValueError"]
 
 _Value = TypeVar("_Value")
+_Word = TypeVar("_Word", bound=str)
 _HIGHEST = 1 << 62
 _MOST_SHOWN = 120  # characters of a value or a place in a message
 
@@ -56,11 +57,12 @@ class JsonValue:
         """An object of texts."""
         return {name: field.take_text() for name, field in self.take_mapping().items()}
 
-    def take_word(self, *words: str) -> str:
+    def take_word(self, *words: _Word) -> _Word:
         """One of the `words`."""
-        if self.value not in words:
-            raise self.misfit(f"one of {', '.join(words)}")
-        return self.take_text()
+        for word in words:
+            if self.value == word:
+                return word
+        raise self.misfit(f"one of {', '.join(words)}")
 
     def take_number(self, highest: int = _HIGHEST) -> int:
         """A whole number from 0 to `highest`."""

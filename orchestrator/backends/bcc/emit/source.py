@@ -2,6 +2,7 @@
 follow children."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.function_names import ENDED, REPLACED
@@ -283,18 +284,12 @@ def task_offsets(facts: KernelFacts) -> dict[str, int]:
     btf = facts.btf
     if btf is None:
         return {}
-    key = (btf, facts.arch)
-    if key not in _known_offsets:
-        _known_offsets.clear()  # of another kernel: commands that look at several do so in turn
-        _known_offsets[key] = _find_task_offsets(btf, facts.arch)
-    return _known_offsets[key]
+    return _find_task_offsets(btf, facts.arch)
 
 
-#: Asked for several times in each program; finding them takes 5 ms.
-_known_offsets: dict[tuple[Btf, str], dict[str, int]] = {}
-
-
+@lru_cache(maxsize=1)  # commands that look at several kernels do so in turn
 def _find_task_offsets(btf: Btf, arch: str) -> dict[str, int]:
+    """Asked for several times in each program; finding them takes 5 ms."""
     offsets: dict[str, int] = {}
     for struct, names in _MEMBERS.items():
         type_id = btf.struct(struct)

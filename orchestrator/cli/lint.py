@@ -143,11 +143,9 @@ def _check_bundle(content: bytes, file: str, args: argparse.Namespace) -> list[F
     if document is not None:
         plan, findings = check_document(document, findings, **overrides(args))
     if plan is not None:
-        findings += [finding for policy in policies for finding in _check_offline(plan, policy)]
-        if args.kernel:
-            findings += _warn_of_unset_params(plan) or _check_kernels(
-                plan, args.kernel, policies, inspected.offer_backends()
-            )
+        findings = [*findings, *_check_offline(plan, policies)]
+        backends = inspected.offer_backends()
+        findings += _check_on_kernels(plan, findings, args.kernel, policies, backends)
     return [*inspected.findings, *findings]
 
 
@@ -175,14 +173,27 @@ def _check_on_hosts(
     plan: Plan | None, findings: list[Finding], args: argparse.Namespace
 ) -> list[Finding]:
     """The findings, and those about the hosts and kernels that the command line names."""
-    policies = further_policies(args) if plan is not None and args.policy else ()
-    if plan is not None and policies:
-        findings = [*findings, *_check_policies(plan, policies)]
-    if plan is None or not args.kernel:
+    if plan is None:
         return findings
-    known = {(finding.code, finding.position) for finding in findings}
-    on_kernels = _warn_of_unset_params(plan) or _check_kernels(plan, args.kernel, policies)
-    return [*findings, *(f for f in on_kernels if (f.code, f.position) not in known)]
+    policies = further_policies(args) if args.policy else ()
+    if policies:
+        findings = [*findings, *_check_policies(plan, policies)]
+    return [*findings, *_check_on_kernels(plan, findings, args.kernel, policies)]
+
+
+def _check_on_kernels(
+    plan: Plan,
+    known: Sequence[Finding],
+    recordings: Sequence[str],
+    policies: Sequence[Policy],
+    backends: "Mapping[str, Backend[Any]] | None" = None,
+) -> list[Finding]:
+    """The findings on recorded kernels that are not of a code and at a place that are `known`."""
+    if not recordings:
+        return []
+    places = {(finding.code, finding.position) for finding in known}
+    found = _warn_of_unset_params(plan) or _check_kernels(plan, recordings, policies, backends)
+    return [finding for finding in found if (finding.code, finding.position) not in places]
 
 
 def _warn_of_unset_params(plan: Plan) -> list[Finding]:
@@ -203,21 +214,23 @@ def _warn_of_unset_params(plan: Plan) -> list[Finding]:
 def _check_policies(plan: Plan, policies: Sequence[Policy]) -> list[Finding]:
     from orchestrator.policy.signed_files import find_signature_problems  # for --policy only
 
-    offline = [finding for policy in policies for finding in _check_offline(plan, policy)]
-    return [*offline, *find_signature_problems(plan.source, plan.file, policies, is_shipped)]
+    return [
+        *_check_offline(plan, policies),
+        *find_signature_problems(plan.source, plan.file, policies, is_shipped),
+    ]
 
 
-def _check_offline(plan: Plan, policy: Policy) -> list[Finding]:
+def _check_offline(plan: Plan, policies: Sequence[Policy]) -> list[Finding]:
     from orchestrator.policy.offline_check import check_offline  # needed for --policy only
 
-    return list(check_offline(plan, policy))
+    return [finding for policy in policies for finding in check_offline(plan, policy)]
 
 
 def _check_kernels(
     plan: Plan,
     recordings: Sequence[str],
     policies: Sequence[Policy],
-    backends: "Mapping[str, Backend[Any]] | None" = None,
+    backends: "Mapping[str, Backend[Any]] | None",
 ) -> list[Finding]:
     from orchestrator.kernel.recording import RecordingError
     from orchestrator.run.recorded_check import check_against_kernels  # needed for --kernel only

@@ -172,6 +172,17 @@ def test_lint_warns_of_kernels_that_only_tracefs_serves(
     assert captured.err == "1 bundle, no errors, 1 warning\n"
 
 
+def test_lint_reports_once_what_a_policy_refuses_on_every_kernel(
+    bundle: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("apiVersion: probeplan/v1\nkind: Policy\ndeny_kinds: [tracepoint]\n")
+    command = ["lint", bundle, "--policy", str(policy), "--kernel", OTHER, OLD]
+    assert main([*command, "--format", "json"]) == 2
+    refused = [f for f in json.loads(capsys.readouterr().out) if f["code"] == "PP121"]
+    assert len(refused) == 1
+
+
 # ---------------------------------------------------------------- other commands
 
 

@@ -31,8 +31,14 @@ __all__ += ["compile_program", "fill_artifact"]
 
 _INSTRUCTION_BYTES = 8  # struct bpf_insn
 _MOST_INSTRUCTIONS = (1 << 15) - 1
-#: Where the programs of emit.calls run: at the end of a thread, when it is freed, at exec.
-_ENDS = ("sched_process_exit", "sched_process_free", "sched_process_exec")
+#: The programs of emit.calls and where they run: at the end of a thread, when it is freed, at exec.
+_ENDERS = tuple(
+    zip(
+        (*ENDED, REPLACED),
+        ("sched_process_exit", "sched_process_free", "sched_process_exec"),
+        strict=True,
+    )
+)
 
 
 def attach(artifact: Artifact[BccDetail], facts: KernelFacts, options: AttachOptions) -> BccSession:
@@ -180,8 +186,8 @@ def _attach_all(  # noqa: PLR0913  # everything that was made before
     """All programs; those that follow the target's tasks around the others."""
     follows = artifact.detail.layout.follows_numbers
     clusters = cluster_groups(groups)
-    enders = (*ENDED, REPLACED) if artifact.detail.layout.frame_bytes else ()
-    attachments.load_ahead(clusters, enders, code)
+    enders = _ENDERS if artifact.detail.layout.frame_bytes else ()
+    attachments.load_ahead(clusters, [name for name, _ in enders], code)
     if follows:
         attachments.attach_follower(FORK, code[FORK], "sched_process_fork")
         attachments.attach_follower(EXEC, code[EXEC], "sched_process_exec")
@@ -193,7 +199,7 @@ def _attach_all(  # noqa: PLR0913  # everything that was made before
             attachments.skip_hook(hook, "; ".join(choice.rejected.values()))
     for cluster in clusters:
         attachments.attach_cluster(cluster, code)
-    for name, event in zip(enders, _ENDS, strict=False):
+    for name, event in enders:
         attachments.attach_follower(name, code[name], event)
     if follows:  # a probe at the same event sees the task before it is removed
         attachments.attach_follower(EXIT, code[EXIT], "sched_process_exit")

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orchestrator.cli.bundle.compile_bar import CompileBar
 from orchestrator.cli.bundle.files import list_plans, place_bundles
 from orchestrator.cli.bundle.matrix_text import FORMATS, describe_bundle
 from orchestrator.cli.bundle.moments import read_created, read_expires
@@ -204,6 +203,7 @@ def _build_files(blueprints: "Sequence[Blueprint]", places: Sequence[str]) -> No
     """Compile everything, then write each file, whole or not at all."""
     from orchestrator.bundle.build import compile_blueprints
     from orchestrator.bundle.file import write_bundle
+    from orchestrator.cli.bundle.compile_bar import CompileBar
     from orchestrator.output.replace_file import replace_file
     from orchestrator.output.terminal.progress import hidden_at_end
 

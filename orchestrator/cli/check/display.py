@@ -16,22 +16,19 @@ class RepeatLine:
     """One line on a terminal that says which repeat is done; nothing elsewhere."""
 
     def __init__(self, check: str) -> None:
+        from orchestrator.output.terminal.progress import TerminalLine
+
         self._check = check
-        self._is_shown = sys.stderr is not None and sys.stderr.isatty()
+        self._line = TerminalLine(sys.stderr)
 
     def show(self, done: "RepeatProgress") -> None:
         """Say that a repeat is done."""
         warmup = " (warm-up)" if done.is_warmup else ""
-        self._draw(f"{self._check}: repeat {done.number} of {done.total}{warmup}")
+        self._line.draw(f"{self._check}: repeat {done.number} of {done.total}{warmup}")
 
     def hide(self) -> None:
         """Take the line off the terminal."""
-        self._draw("")
-
-    def _draw(self, text: str) -> None:
-        if self._is_shown:
-            sys.stderr.write(f"\r\x1b[K{text}")
-            sys.stderr.flush()
+        self._line.hide()
 
 
 def print_verdict(verdict: "CheckVerdict", measurement: "Measurement") -> None:

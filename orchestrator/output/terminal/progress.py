@@ -1,7 +1,7 @@
-"""A progress bar on standard error, on a terminal only.
+"""Progress on standard error, on a terminal only.
 
-It is one line that is redrawn in place. Where the log is written to the same terminal, `hide`
-removes the line first, so that neither overwrites the other.
+It is one line that is redrawn in place, such as the bar of a run. Where the log is written to the
+same terminal, `hide` removes the line first, so that neither overwrites the other.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Protocol, TextIO, TypeVar
 
 from orchestrator.accounting.count import Count, is_known
 
-__all__ = ["Progress", "format_progress", "hidden_at_end", "measure_terminal"]
+__all__ = ["Progress", "TerminalLine", "format_progress", "hidden_at_end", "measure_terminal"]
 
 _CLEAR = "\r\x1b[K"
 _PERIOD = 0.1
@@ -35,44 +35,58 @@ def hidden_at_end(bar: BarT) -> Iterator[BarT]:
         bar.hide()
 
 
+class TerminalLine:
+    """A line that is redrawn in place. Does nothing where `stream` (None: closed) is no terminal,
+    nor once the terminal is gone: its `stream` is None then."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self.stream = stream if stream is not None and _is_terminal(stream) else None
+        self.is_visible = False
+
+    def draw(self, text: str) -> None:
+        """Show `text`, as much of it as there are columns, in the place of what was drawn."""
+        if self.stream is not None:
+            self.is_visible = True
+            self._write(self.stream, _CLEAR + text[: measure_terminal(self.stream)[0] - 1])
+
+    def hide(self) -> None:
+        """Take the line off the terminal; the next `draw` draws it again."""
+        if self.stream is not None and self.is_visible:
+            self.is_visible = False
+            self._write(self.stream, _CLEAR)
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        try:
+            stream.write(text)
+            stream.flush()
+        except (OSError, ValueError):  # the terminal is gone: the command goes on without a line
+            self.stream = None
+
+
 class Progress:
     """The bar of one run. `duration_s`: its duration, None if unlimited; `stream`: standard error.
     Does nothing where that is no terminal."""
 
     def __init__(self, duration_s: float | None, stream: TextIO) -> None:
         self._duration = duration_s
-        self._stream: TextIO | None = stream if _is_terminal(stream) else None
+        self._line = TerminalLine(stream)
         self._drawn_at = float("-inf")
-        self._visible = False
 
     def update(self, elapsed_s: float, events: int, lost: Count) -> None:
         """Show the state: seconds since the start, records delivered, and records lost.
         Draws at most ten times a second."""
         now = time.monotonic()
-        if self._stream is None or (self._visible and now - self._drawn_at < _PERIOD):
+        if self._line.stream is None or (self._line.is_visible and now - self._drawn_at < _PERIOD):
             return
         self._drawn_at = now
-        line = format_progress(elapsed_s, self._duration, events, lost)
-        self._write(_CLEAR + line[: measure_terminal(self._stream)[0] - 1])
-        self._visible = True
+        self._line.draw(format_progress(elapsed_s, self._duration, events, lost))
 
     def follow(self, look: object) -> None:
         """Where the metrics can be read: this is only a bar."""
 
     def hide(self) -> None:
         """Take the bar off the terminal; the next `update` draws it again."""
-        if self._visible:
-            self._visible = False
-            self._write(_CLEAR)
-
-    def _write(self, text: str) -> None:
-        if self._stream is None:
-            return
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except (OSError, ValueError):  # the terminal is gone: the run goes on without a bar
-            self._stream = None
+        self._line.hide()
 
 
 def format_progress(elapsed: float, duration: float | None, events: int, lost: Count) -> str:

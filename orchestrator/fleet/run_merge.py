@@ -3,7 +3,6 @@ processes, each of which merges a share."""
 
 import gc
 import os
-import pickle
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,22 +42,15 @@ def _merge_in_processes(files: Sequence[InputFile], count: int) -> Merge | None:
             ProcessPoolExecutor(
                 count, get_context("fork"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
             ) as pool,
-            _no_collection(),
+            _no_collection(),  # also in the processes, which the first share starts
         ):
-            for pickled in pool.map(_merge_share, shares):
-                share: Merge = pickle.loads(pickled)  # noqa: S301 - our process made it
+            for share in pool.map(merge_files, shares):
                 if whole.rows.keys() & share.rows.keys():
                     return None
                 whole.absorb(share, "")
     except (BrokenProcessPool, ImportError, NotImplementedError, OSError):
         return None
     return whole
-
-
-def _merge_share(files: Sequence[InputFile]) -> bytes:
-    """The merge, pickled."""
-    with _no_collection():
-        return pickle.dumps(merge_files(files), pickle.HIGHEST_PROTOCOL)
 
 
 def merge_files(

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickle
 import random
 from collections import Counter
 from pathlib import Path
@@ -14,7 +13,7 @@ from orchestrator.cells.buckets import LOG
 from orchestrator.fleet.document import merge_document, merge_from_document, render_document
 from orchestrator.fleet.host_result import parse_result
 from orchestrator.fleet.merging import Merge
-from orchestrator.fleet.reading import InputFile, UnreadFile, list_inputs
+from orchestrator.fleet.reading import InputFile, UnreadFile, list_inputs, read_document
 from orchestrator.fleet.run_merge import merge_files
 from orchestrator.output.percentiles import percentile
 from tests.support.fleet import a_result, merged, only_metric
@@ -221,7 +220,12 @@ def test_many_files_are_merged_in_shares_with_the_same_bytes(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1})
     assert rendered(run_merge.merge_shares(files)) == rendered(merge_files(files))
     with monkeypatch.context() as patch:
-        patch.setattr(pickle, "dumps", lambda *_args: os._exit(9))
+        ours = os.getpid()
+        patch.setattr(
+            run_merge,
+            "read_document",
+            lambda file: read_document(file) if os.getpid() == ours else os._exit(9),
+        )
         assert rendered(run_merge.merge_shares(files)) == rendered(merge_files(files))
     doubled = [*files, InputFile(path=files[0].path, is_merge=False)]
     assert rendered(run_merge.merge_shares(doubled)) == rendered(merge_files(doubled))

@@ -6,6 +6,7 @@ what a merge does not. Needs pyarrow (the extra `fleet`).
 
 import json
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -90,7 +91,7 @@ _HAS_SUM, _HAS_EXTREMES = ("sum", "avg"), ("min", "max")
 
 class ResultTables:
     """Writes runs.parquet, cells.parquet and buckets.parquet to a directory. They get their names
-    when all is written, and only if nothing was raised. Raises OSError."""
+    when all is written, and only if nothing was raised; else nothing is left. Raises OSError."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -126,7 +127,7 @@ class ResultTables:
             rows, self._rows[name] = self._rows[name], []
             if rows:
                 columns = [
-                    pa.array(column, type=field.type)
+                    _make_column(column, field.type)
                     for column, field in zip(zip(*rows, strict=True), schema, strict=True)
                 ]
                 self._writers[name].write_table(pa.Table.from_arrays(columns, schema=schema))
@@ -143,18 +144,28 @@ class ResultTables:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self._flush()
+        try:
+            if kind is None:
+                self._flush()
+                self._complete()
+        finally:
+            self._discard()
+
+    def _complete(self) -> None:
+        """Give the tables their names, once all of them are on disk."""
         for name, writer in self._writers.items():
             writer.close()
             self._files[name].flush()
             os.fsync(self._files[name].fileno())
-            self._files[name].close()
-            if kind is None:
-                self._partial(name).replace(self._directory / f"{name}.parquet")
-            else:
+        for name in _TABLES:
+            self._partial(name).replace(self._directory / f"{name}.parquet")
+
+    def _discard(self) -> None:
+        """Close what is open, and remove what has not got its name."""
+        for name, writer in self._writers.items():
+            for close in (writer.close, self._files[name].close, self._partial(name).unlink):
                 with suppress(OSError):
-                    self._partial(name).unlink()
+                    close()
 
 
 def _open_new(path: Path) -> BinaryIO:
@@ -162,6 +173,23 @@ def _open_new(path: Path) -> BinaryIO:
     path.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, 0o644), "wb")
+
+
+def _make_column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """The values. Those that are too large for the column are null: no run writes such numbers, and
+    one damaged result is no reason to lose all others."""
+    try:
+        return pa.array(values, type=kind)
+    except (OverflowError, pa.ArrowInvalid):
+        return pa.array([value if _fits(value, kind) else None for value in values], type=kind)
+
+
+def _fits(value: Any, kind: pa.DataType) -> bool:
+    try:
+        pa.scalar(value, type=kind)
+    except (OverflowError, pa.ArrowInvalid):
+        return False
+    return True
 
 
 def _run_row(run: HostRun) -> tuple[Any, ...]:

@@ -1,5 +1,6 @@
 """Parquet tables of results, and the questions of examples/fleet.sql."""
 
+import errno
 import json
 import re
 from contextlib import suppress
@@ -140,6 +141,49 @@ def test_a_failure_leaves_earlier_tables_as_they_were(tmp_path: Path) -> None:
         tables.add(parse_result(a_result(2)))
         raise KeyError
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_full_disk_leaves_earlier_tables_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is noticed when the last table is synchronised."""
+    with ResultTables(tmp_path) as tables:
+        tables.add(parse_result(a_result(1)))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    left = iter([None, None])
+
+    def synchronise(_file: int) -> None:
+        if next(left, "full") == "full":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", synchronise)
+    with pytest.raises(OSError, match="No space left"), ResultTables(tmp_path) as tables:
+        tables.add(parse_result(a_result(2)))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_numbers_of_a_damaged_result_that_fit_no_column_are_null(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All others are kept, its own too."""
+    damaged = a_result(
+        2, metric="bytes", duration_ns=1 << 63, armed_at="9999-11-27T14:30:00.000000000Z"
+    )
+    damaged["clock"]["error_ns"] = 1 << 63
+    damaged["metrics"][0]["cells"][0] |= {"count": (1 << 64) - 1, "exact": "9" * 50}
+    with ResultTables(tmp_path) as tables:
+        for result in (a_result(1, metric="bytes"), damaged):
+            tables.add(parse_result(result))
+    monkeypatch.chdir(tmp_path)
+    whole = parse_result(a_result(1)).run
+    wanted = "duration_ns, clock_error_ns, epoch_ns(start), exit_code"
+    assert duckdb.sql("FROM 'runs.parquet'").select(wanted).fetchall() == [
+        (whole.duration_ns, whole.error_ns, whole.start_ns, 0),
+        (None, None, None, 0),
+    ]
+    first, second = duckdb.sql("SELECT events, sum, below FROM 'cells.parquet'").fetchall()
+    assert None not in first
+    assert second == ((1 << 64) - 1, None, 0)
 
 
 def test_a_link_with_the_name_of_a_table_is_not_followed(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ _DAY_NS = 86_400 * 10**9
 
 def find_state(run: HostRun) -> RunState:
     """What became of a run. Unknown: it is not known whether it lost data."""
-    if run.outcome in ("skipped", "quarantined", "refused"):
-        return run.outcome  # type: ignore[return-value]  # the three above
+    if not run.was_made:
+        return run.outcome  # type: ignore[return-value]  # such outcomes are states
     if run.complete == UNKNOWN:
         return "unknown"
     return "complete" if run.complete else "incomplete"

@@ -26,7 +26,6 @@ from orchestrator.fleet.host_result import (
     check_whole,
 )
 from orchestrator.fleet.merging import (
-    NO_KEY,
     GroupSum,
     KernelName,
     KernelSum,
@@ -108,8 +107,6 @@ class _Places:
     """Groups and their metrics in the order of the document, and the place of each."""
 
     def __init__(self, merge: Merge) -> None:
-        for row in merge.rows.values():  # one whose runs were not made has no metrics
-            merge.find_group(row.run.group)
         self.groups = sorted(merge.groups.values(), key=lambda group: group.identity)
         self.group_at = {group.identity: place for place, group in enumerate(self.groups)}
         self.metric_at = {
@@ -372,10 +369,7 @@ def _rebuild_metric(
         name = identify_cell(
             cell["key"], other=cell["other"] is True, redacted=cell["redacted"] is True
         )
-        if name == NO_KEY:
-            metric.has_no_key = True
-        else:
-            metric.find_cell(name).add(read(cell), check_whole(cell["runs"]))
+        metric.add_cell(name, read(cell), check_whole(cell["runs"]))
     kernels = []
     for kernel in described["by_kernel"]:
         build_id = kernel["kernel_build_id"] or ""

@@ -14,7 +14,6 @@ from orchestrator.fleet.sums import CellIdentity, CellNumbers, CellSum, MetricNa
 from orchestrator.values import dataclass
 
 __all__ = [
-    "NO_KEY",
     "GroupSum",
     "KernelName",
     "KernelSum",
@@ -27,7 +26,7 @@ __all__ += ["NotAdded", "count_hosts"]
 
 
 #: The cell of a metric without keys.
-NO_KEY: CellIdentity = (False, False)
+_NO_KEY: CellIdentity = (False, False)
 
 
 class KernelName(NamedTuple):
@@ -72,12 +71,16 @@ class MetricSum:
         self.cells: dict[CellIdentity, CellSum] = {}
         self.kernels: dict[KernelName, KernelSum] = {}
 
-    def find_cell(self, identity: CellIdentity) -> CellSum:
-        """The cell with this identity, which is made where there is none."""
+    def add_cell(self, identity: CellIdentity, numbers: CellNumbers, runs: int = 1) -> None:
+        """Add a cell of so many further runs. That without a key is only noted: it is in the sums
+        of the kernels."""
+        if identity == _NO_KEY:
+            self.has_no_key = True
+            return
         cell = self.cells.get(identity)
         if cell is None:
             cell = self.cells[identity] = CellSum()
-        return cell
+        cell.add(numbers, runs)
 
     def list_cells(self) -> dict[CellIdentity, CellSum]:
         """All cells; the one without a key too, which is in all kernels."""
@@ -86,7 +89,7 @@ class MetricSum:
         whole = CellSum()
         for kernel in self.kernels.values():
             whole.add(kernel.cell.numbers, kernel.cell.runs)
-        return {NO_KEY: whole, **self.cells}
+        return {_NO_KEY: whole, **self.cells}
 
     def find_kernel(self, identity: KernelName) -> KernelSum:
         """The sum of hosts of one kernel, which is made where there is none."""
@@ -103,7 +106,7 @@ class MetricSum:
         self.cut += other.cut
         self.incomplete += other.incomplete
         for name, cell in other.cells.items():
-            self.find_cell(name).add(cell.numbers, cell.runs)
+            self.add_cell(name, cell.numbers, cell.runs)
         for kernel in other.kernels.values():
             own = self.find_kernel(kernel.identity)
             own.add(kernel.cell.numbers, kernel.cell.runs, kernel.cpu_ns)
@@ -230,14 +233,8 @@ def _add_part(metric: MetricSum, part: MetricPart, run: HostRun, cpu_ns: int | N
     metric.estimated += part.estimated
     metric.cut += part.cut > 0
     metric.incomplete += run.complete is False
-    cells = metric.cells
     for name, numbers in part.cells:
-        if name in cells:
-            cells[name].add(numbers)
-        elif name == NO_KEY:
-            metric.has_no_key = True
-        else:
-            metric.find_cell(name).add(numbers)
+        metric.add_cell(name, numbers)
     identity = KernelName(run.kernel, run.kernel_build_id or "", run.arch, part.mechanisms)
     kernel = metric.find_kernel(identity)
     kernel.add(part.whole, 1, cpu_ns)

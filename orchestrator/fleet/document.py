@@ -37,7 +37,7 @@ from orchestrator.fleet.merging import (
     count_hosts,
 )
 from orchestrator.fleet.outliers import OutlyingHost, find_outliers
-from orchestrator.fleet.reading import UnreadFile, UnreadReason
+from orchestrator.fleet.reading import UnreadFile, UnreadReason, expect_whole
 from orchestrator.fleet.sums import (
     MetricName,
     describe_key,
@@ -306,11 +306,8 @@ def merge_from_document(document: Mapping[str, Any]) -> Merge:
     form = document.get("format")
     if form != MERGE_FORMAT:
         raise UnreadFile("newer", f"its format is {form!r:.60}")
-    try:
+    with expect_whole("merge"):
         return _rebuild(document)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        detail = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise UnreadFile("foreign", f"it is no whole merge: {detail}") from None
 
 
 def _rebuild(document: Mapping[str, Any]) -> Merge:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from orchestrator.accounting.count import UNKNOWN
 from orchestrator.fleet.histograms import find_layout, find_percentiles, name_old_layout
-from orchestrator.fleet.reading import UnreadFile
+from orchestrator.fleet.reading import UnreadFile, expect_whole
 from orchestrator.fleet.sums import (
     KINDS,
     CellIdentity,
@@ -136,16 +136,13 @@ def parse_result(document: dict[str, Any]) -> HostResult:
         raise UnreadFile("newer" if later else "foreign", f"its format is {form!r:.60}")
     if not isinstance(document.get("run"), dict) or not isinstance(document.get("metrics"), list):
         raise UnreadFile("foreign", "it has no `run` and `metrics`: it is no result of probeplan")
-    try:
+    with expect_whole("result"):
         run = _parse_run(document, document["run"])
         if not run.was_made:
             return HostResult(run=run, metrics=[])
         mechanisms = document.get("mechanisms") or _old_mechanisms(document["run"])
         metrics = [_parse_metric(record, mechanisms) for record in document["metrics"]]
-    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        detail = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise UnreadFile("foreign", f"it is no whole result: {detail}") from None
-    return HostResult(run=run, metrics=metrics)
+        return HostResult(run=run, metrics=metrics)
 
 
 # ---------------------------------------------------------------- the run

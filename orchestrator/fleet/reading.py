@@ -7,12 +7,14 @@ beyond a bound, none is waited for, and no link below a directory is followed.
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import orjson
 
-__all__ = ["InputFile", "UnreadFile", "UnreadReason", "list_inputs", "read_document"]
+__all__ = ["InputFile", "UnreadFile", "UnreadReason", "expect_whole", "list_inputs"]
+__all__ += ["read_document"]
 
 #: Why a file is not added: it ends too early or is not JSON; it is something else; it is larger
 #: than a result may be; it cannot be read; a later version wrote it; its runs count already.
@@ -32,6 +34,17 @@ class UnreadFile(Exception):
         super().__init__(detail)
         self.reason: UnreadReason = reason
         self.detail = detail
+
+
+@contextmanager
+def expect_whole(what: str) -> Iterator[None]:
+    """Raises UnreadFile where a document turns out to lack something, or to have another type or
+    number there."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        detail = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise UnreadFile("foreign", f"it is no whole {what}: {detail}") from None
 
 
 class InputFile(NamedTuple):

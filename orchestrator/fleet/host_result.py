@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from itertools import chain
 from sys import intern
 from typing import Any, NamedTuple
 
@@ -302,7 +301,7 @@ def _parse_metric(record: dict[str, Any], mechanisms: Mapping[str, list[str]]) -
         layout,
     )  # fmt: skip
     parts = _parse_cells(cells, identity, record.get("hashed"))
-    whole = parts[0].numbers if len(parts) == 1 else _add_up(parts, kind)
+    whole = parts[0].numbers if len(parts) == 1 else _add_up(parts)
     return MetricPart(
         identity,
         record["estimated"] is True if "estimated" in record else record.get("sample", 1) != 1,
@@ -368,23 +367,12 @@ def _find_hashed(key: dict[str, Any], hashed: list[str] | None) -> list[str]:
     ]
 
 
-def _add_up(parts: Sequence[PartCell], kind: str) -> CellNumbers:
+def _add_up(parts: Sequence[PartCell]) -> CellNumbers:
     """All cells as one."""
-    if not parts:
-        return CellSum().numbers
-    columns = list(zip(*(numbers for _, numbers in parts), strict=True))
-    events, totals, leasts, mosts, belows, aboves, edges, counts, inexact = columns
-    if kind in ("count", "sum", "avg"):
-        return sum(events), sum(totals), None, None, 0, 0, (), (), any(inexact)
-    if kind != "histogram":
-        known = [value for value in (*leasts, *mosts) if value is not None]
-        return 0, 0, min(known, default=None), max(known, default=None), 0, 0, (), (), False
-    buckets: dict[int, int] = {}
-    for edge, count in zip(chain.from_iterable(edges), chain.from_iterable(counts), strict=True):
-        buckets[edge] = buckets.get(edge, 0) + count
-    whole = sorted(buckets)
-    in_order = [buckets[edge] for edge in whole]
-    return sum(events), 0, None, None, sum(belows), sum(aboves), whole, in_order, False
+    whole = CellSum()
+    for _, numbers in parts:
+        whole.add(numbers)
+    return whole.numbers
 
 
 def _find_percentiles(

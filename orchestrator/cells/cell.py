@@ -10,7 +10,7 @@ from dataclasses import field, replace
 from orchestrator.cells.buckets import Buckets
 from orchestrator.values import dataclass
 
-__all__ = ["Cell", "merge_all"]
+__all__ = ["Cell", "merge_all", "weigh_cell"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +100,21 @@ def merge_all(cells: Iterable[Cell], key: bytes | None = b"") -> Cell:
         below=sum(part.below for part in parts),
         above=sum(part.above for part in parts),
     )
+
+
+def weigh_cell(kind: str, count: int, total: int, least: int | None, most: int | None) -> float:
+    """By what cells of a metric are ordered, from a cell's numbers: the heaviest comes first, of
+    `min` the one with the least value."""
+    match kind:
+        case "sum":
+            return total
+        case "min":
+            return -(least or 0)
+        case "max":
+            return most or 0
+        case "avg":
+            return total / count if count else 0
+    return count
 
 
 def _counts_by_index(weights: Mapping[int, int], buckets: Buckets) -> dict[int, int]:

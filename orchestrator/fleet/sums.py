@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from orchestrator.cells.cell import weigh_cell
 from orchestrator.cells.sums import fits_into_word, saturate
 from orchestrator.fleet.histograms import HistogramLayout, find_layout, find_percentiles
 from orchestrator.output.percentiles import PERCENTILES
@@ -83,17 +84,8 @@ class CellSum:
                 buckets[edge] += count
 
     def weigh(self, kind: str) -> float:
-        """By what cells are ordered, as in the log: the largest first, of `min` the least."""
-        match kind:
-            case "sum":
-                return self.sum
-            case "min":
-                return -(self.min or 0)
-            case "max":
-                return self.max or 0
-            case "avg":
-                return self.sum / self.events if self.events else 0
-        return self.events
+        """By what cells are ordered, as in the log: the largest first."""
+        return weigh_cell(kind, self.events, self.sum, self.min, self.max)
 
 
 def identify_cell(

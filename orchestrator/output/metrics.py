@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from orchestrator.cells.cell import Cell, merge_all
+from orchestrator.cells.cell import Cell, merge_all, weigh_cell
 from orchestrator.cells.sums import fits_into_word, saturate
 from orchestrator.compile.program import MetricSpec
 from orchestrator.output.fields import StackNames, decode_field, no_stacks
@@ -138,15 +138,7 @@ def sum_fields(name: str, total: int) -> dict[str, Any]:
 
 
 def _weight(spec: MetricSpec, cell: Cell) -> float:
-    match spec.kind:
-        case "sum":
-            return cell.sum
-        case "min":
-            return -(cell.min or 0)
-        case "max":
-            return cell.max or 0
-        case "avg":
-            return cell.sum / cell.count if cell.count else 0
-        case "histogram":
-            return cell.below + cell.above + sum(cell.buckets.values())
-    return cell.count
+    count = cell.count
+    if spec.kind == "histogram":
+        count = cell.below + cell.above + sum(cell.buckets.values())
+    return weigh_cell(spec.kind, count, cell.sum, cell.min, cell.max)

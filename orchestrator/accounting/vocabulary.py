@@ -14,7 +14,7 @@ from orchestrator.accounting.count import Count
 __all__ = ["METRIC", "RECORDS", "RUN", "SIDE", "SPAN", "STACKS", "HookLedger", "Identity", "Ledger"]
 __all__ += ["LedgerRow", "MakerLedger", "ProbeLedger", "RowKind", "SpanLedger"]
 __all__ += ["CALL_FATES", "METRIC_DISPOSITIONS", "RECORD_DISPOSITIONS", "SIDE_DISPOSITIONS"]
-__all__ += ["SPAN_CLOSED", "SPAN_FATES", "SPAN_JUDGEMENTS"]
+__all__ += ["SPAN_CLOSED", "SPAN_FATES", "SPAN_JUDGEMENTS", "list_mechanisms"]
 
 #: What becomes of an event on a side of an attach point: exactly one of these.
 SIDE_DISPOSITIONS = (
@@ -162,3 +162,11 @@ class Ledger(TypedDict):
     children_lost: Count
     lost_unattributed: Count
     stacks: NotRequired[LedgerRow]
+
+
+def list_mechanisms(ledger: Ledger) -> dict[str, list[str]]:
+    """By probe: how its hooks are attached."""
+    return {
+        name: sorted({hook["mechanism"] for hook in probe["hooks"]})
+        for name, probe in ledger["probes"].items()
+    }

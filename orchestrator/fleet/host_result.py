@@ -14,6 +14,7 @@ from sys import intern
 from typing import Any, NamedTuple
 
 from orchestrator.accounting.count import UNKNOWN
+from orchestrator.accounting.vocabulary import list_mechanisms
 from orchestrator.fleet.histograms import find_layout, find_percentiles, name_old_layout
 from orchestrator.fleet.reading import UnreadFile, expect_whole
 from orchestrator.fleet.sums import (
@@ -139,7 +140,8 @@ def parse_result(document: dict[str, Any]) -> HostResult:
         run = _parse_run(document, document["run"])
         if not run.was_made:
             return HostResult(run=run, metrics=[])
-        mechanisms = document.get("mechanisms") or _old_mechanisms(document["run"])
+        # Results of earlier versions have them in the ledger only.
+        mechanisms = document.get("mechanisms") or list_mechanisms(document["run"]["ledger"])
         metrics = [_parse_metric(record, mechanisms) for record in document["metrics"]]
         return HostResult(run=run, metrics=metrics)
 
@@ -278,14 +280,6 @@ def check_whole(value: Any) -> int:
 
 def _known(value: Any, kind: type) -> Any:
     return value if type(value) is kind else UNKNOWN
-
-
-def _old_mechanisms(run: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Of a result that does not list them: from its ledger."""
-    return {
-        name: sorted({hook["mechanism"] for hook in probe["hooks"]})
-        for name, probe in run["ledger"]["probes"].items()
-    }
 
 
 # ---------------------------------------------------------------- metrics

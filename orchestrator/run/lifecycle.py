@@ -357,12 +357,9 @@ class Run:
     def _keep_result(self, result: "RunResult", live: "Live | None") -> None:
         if self._directory is None:
             return
+        from orchestrator.accounting.vocabulary import list_mechanisms
         from orchestrator.run.report.host_identity import describe_clock, describe_host
-        from orchestrator.run.report.kept_result import (
-            RESULT_FORMAT,
-            list_mechanisms,
-            settings_fields,
-        )
+        from orchestrator.run.report.kept_result import RESULT_FORMAT, settings_fields
         from orchestrator.run.report.records import acceptance_fields
         from orchestrator.version import installed_version
 

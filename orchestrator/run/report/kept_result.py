@@ -4,14 +4,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from orchestrator.accounting.vocabulary import Ledger
 from orchestrator.compile.program import MetricSpec, Program
 from orchestrator.output.log import RecordFields
 from orchestrator.output.metrics import describe_layout
 from orchestrator.plan.model import Plan, Target
 from orchestrator.run.report.records import limit_values
 
-__all__ = ["RESULT_FORMAT", "list_mechanisms", "metric_to_keep", "settings_fields"]
+__all__ = ["RESULT_FORMAT", "metric_to_keep", "settings_fields"]
 
 #: The first field of every result; readers refuse what they do not know.
 RESULT_FORMAT = "probeplan-result/1"
@@ -40,14 +39,6 @@ def _target_settings(target: Target) -> dict[str, Any]:
     }
     return {
         name: list(value) if isinstance(value, tuple) else value for name, value in chosen.items()
-    }
-
-
-def list_mechanisms(ledger: Ledger) -> dict[str, list[str]]:
-    """By probe: how its hooks are attached."""
-    return {
-        name: sorted({hook["mechanism"] for hook in probe["hooks"]})
-        for name, probe in ledger["probes"].items()
     }
 
 

@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import shutil
 from pathlib import Path
 
 from orchestrator.binaries.elf_image import (
@@ -17,6 +16,7 @@ from orchestrator.binaries.elf_image import (
 )
 from orchestrator.binaries.instructions import InstructionError, check_instruction_start
 from orchestrator.binaries.ld_cache import LIBRARY_FOLDERS, cached_paths
+from orchestrator.binaries.programs import find_program
 from orchestrator.binaries.return_hazards import ReturnHazardError, check_return_probe, is_go
 from orchestrator.binaries.usdt import usdt_probes
 from orchestrator.kernel.abi.elf_notes import find_build_id
@@ -101,9 +101,8 @@ def resolve_binary(name: str, root: Path = Path("/")) -> Path:
     folders = (root / folder / name for folder in LIBRARY_FOLDERS)
     candidates = [root / path.lstrip("/") for path in cached_paths(root, name)]
     file = next((path for path in (*candidates, *folders) if _is_ours(path)), None)
-    program = shutil.which(name) if root == Path("/") else None
-    if file is None and program is not None:
-        file = Path(program)
+    if file is None and root == Path("/"):
+        file = find_program(name)
     if file is None:
         raise NoSuchBinaryError(
             f"{name}: neither in /etc/ld.so.cache nor in {', '.join(LIBRARY_FOLDERS)}, nor a "

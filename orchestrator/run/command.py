@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from orchestrator.binaries.programs import find_program
 from orchestrator.output.text import text_from_kernel
 from orchestrator.plan.findings import PlanError, of_command_line
 from orchestrator.run.report.outcome import CommandResult
@@ -29,9 +30,7 @@ def park_command(argv: Sequence[str], *, stdout: int | None = None) -> "Command"
     """Fork a child that waits for `release` before it executes COMMAND. `stdout`: the descriptor
     that becomes its standard output (None: ours). Raises PlanError when there is no such
     program."""
-    from shutil import which  # 5 ms that only a run with a command pays
-
-    if which(argv[0]) is None:
+    if find_program(argv[0]) is None:
         raise _cannot_start(argv[0], "there is no such program, or it is not executable")
     gate_read, gate_write = os.pipe()
     errno_read, errno_write = os.pipe()

@@ -6,10 +6,10 @@ probe on a system call sees none of those that a 32-bit program makes.
 """
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from orchestrator.binaries.programs import find_program
 from orchestrator.compile.program import Hook, Program
 from orchestrator.kernel.abi.cgroups import cgroup_id
 from orchestrator.kernel.abi.file_identity import FileIdentity
@@ -93,8 +93,8 @@ class WatchedPrograms:
         self._programs = [proc / str(number) / "exe" for number in sorted(named)]
         self._seen: dict[Path, tuple[int, int]] = {}
         self._noted: dict[str, None] = {}
-        if argv and self._blind and (found := shutil.which(argv[0])):
-            self._judge(Path(found))
+        if argv and self._blind and (found := find_program(argv[0])):
+            self._judge(found)
 
     @property
     def changes(self) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def refuse_program(
         code="PP244",
         message="\n".join(lines),
         position=position,
-        hint=_describe_cure(artifact.program),
+        hint=_describe_cure(artifact.program, bundle),
     )
 
 
@@ -67,12 +67,14 @@ def _compare_releases(bundle: Bundle) -> list[str]:
     return [f"it was made by probeplan {bundle.builder}, and this is {own}"]
 
 
-def _describe_cure(program: Program) -> str:
+def _describe_cure(program: Program, bundle: Bundle) -> str:
     cure = (
         "record this host (probeplan facts > HOST.facts.xz) and add it to the build (probeplan "
         "bundle PLAN --kernel HOST.facts.xz …), with the --set and --target that are given here, "
         "and --with-command for a run with -- COMMAND"
     )
+    if program.target.children and not any(settings.command for settings in bundle.settings):
+        cure = f"build it for runs with a command (--with-command); or {cure}"
     if program.emits or program.metrics or program.spans:
         return cure
     return f"{cure}; or leave out the count before hot attach points: --no-canary"

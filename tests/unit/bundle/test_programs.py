@@ -104,6 +104,15 @@ def test_without_its_program_the_bundle_says_what_is_wanted_and_in_what_the_near
     assert caught.value.findings == (finding,)
 
 
+def test_a_run_with_a_command_is_told_how_bundles_are_built_for_it() -> None:
+    program = resolve(load_plan(PLAN), HOST, follow_children=True).program
+    for with_command, is_told in ((False, True), (True, False)):
+        bundle = bundle_of(PLAN, with_command=with_command)
+        without = BundledPrograms(replace(bundle, programs={}), "x.ppb")
+        [finding] = without.unsupported(program, HOST, user_space=False)
+        assert ("--with-command" in finding.hint) is is_told
+
+
 def test_the_release_that_made_the_bundle_is_named_where_it_is_another() -> None:
     bundle = replace(bundle_of(PLAN), builder="0.0.1")
     programs = BundledPrograms(bundle, "x.ppb")

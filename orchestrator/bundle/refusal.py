@@ -70,8 +70,7 @@ def _compare_releases(bundle: Bundle) -> list[str]:
 def _describe_cure(program: Program, bundle: Bundle) -> str:
     cure = (
         "record this host (probeplan facts > HOST.facts.xz) and add it to the build (probeplan "
-        "bundle PLAN --kernel HOST.facts.xz …), with the --set and --target that are given here, "
-        "and --with-command for a run with -- COMMAND"
+        "bundle PLAN --kernel HOST.facts.xz …), with the --set and --target that are given here"
     )
     if program.target.children and not any(settings.command for settings in bundle.settings):
         cure = f"build it for runs with a command (--with-command); or {cure}"

@@ -224,7 +224,7 @@ def test_a_record_that_is_mapped_in_part_is_mapped_whole() -> None:
         struct.pack_into("=I", forged._data, 24 * number, 16)
     forged._mapped = 110
     forged._unmap_data = lambda: None  # type: ignore[method-assign]  # the memory stays
-    forged._map_data = lambda size: setattr(forged, "_mapped", size)  # type: ignore[method-assign]
+    forged._map_data = lambda size: setattr(forged, "_mapped", size)  # type: ignore[method-assign]  # as above
     read = []
     while (records := forged.batch(16)) is not None:
         read.append(len(records))

@@ -8,8 +8,8 @@ import pytest
 from tests.support.records import COMMON
 from tests.support.results import result_validator
 from tests.support.samples import finished, lifecycle
+from tests.support.schemas import check_documented, list_properties
 from tests.unit.output.json_lines.test_lines import SCHEMA as LOG_SCHEMA
-from tests.unit.output.test_schema import properties
 
 SCHEMA = result_validator().schema
 #: Definitions that are records of the log, by the name of their kind.
@@ -36,15 +36,11 @@ def test_it_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-@pytest.mark.parametrize(("path", "schema"), list(properties(SCHEMA)))
+@pytest.mark.parametrize(("path", "schema"), list(list_properties(SCHEMA)))
 def test_each_property_has_a_description_and_examples_that_are_valid(
     path: str, schema: dict[str, Any]
 ) -> None:
-    assert schema["description"]
-    assert schema["examples"], path
-    alone = {**schema, "$defs": SCHEMA["$defs"]}
-    for example in schema["examples"]:
-        jsonschema.Draft202012Validator(alone).validate(example)
+    check_documented(path, schema, SCHEMA)
 
 
 def test_what_it_shares_with_the_log_is_the_same() -> None:

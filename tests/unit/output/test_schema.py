@@ -1,7 +1,6 @@
 """schema/log-v1.schema.json: the public contract of the log."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
@@ -9,6 +8,7 @@ import pytest
 
 from tests.support.records import COMMON
 from tests.support.samples import STAMP, lifecycle
+from tests.support.schemas import check_documented, list_properties
 from tests.unit.output.json_lines.test_lines import SCHEMA, VALIDATOR
 
 
@@ -19,29 +19,11 @@ def test_it_is_a_schema_and_its_examples_are_valid() -> None:
         VALIDATOR.validate(example)
 
 
-def properties(node: Any, path: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every property that the schema describes (not the conditions of if)."""
-    if isinstance(node, list):
-        for child in node:
-            yield from properties(child, path)
-    elif isinstance(node, dict):
-        for name, child in node.get("properties", {}).items():
-            yield f"{path}/{name}", child
-        for name, child in node.items():
-            if name not in ("if", "examples"):
-                yield from properties(child, f"{path}/{name}")
-
-
-@pytest.mark.parametrize(("path", "schema"), list(properties(SCHEMA)))
+@pytest.mark.parametrize(("path", "schema"), list(list_properties(SCHEMA)))
 def test_each_property_has_a_description_and_examples_that_are_valid(
     path: str, schema: dict[str, Any]
 ) -> None:
-    """So that an editor can show both."""
-    assert schema["description"]
-    assert schema["examples"], path
-    alone = {**schema, "$defs": SCHEMA["$defs"]}
-    for example in schema["examples"]:
-        jsonschema.Draft202012Validator(alone).validate(example)
+    check_documented(path, schema, SCHEMA)
 
 
 def record(event: str) -> dict[str, Any]:

@@ -131,32 +131,12 @@ def _figures(question: Question, mine: list[Turn], theirs: list[Turn]) -> list[F
 
 
 def _figures_of_programs(question: Question, mine: list[Turn], theirs: list[Turn]) -> list[Figure]:
-    name, judged = f"{question.name}, bcc", question.judged
+    name = f"{question.name}, bcc"
+    same, memory, record = (SAME, MEMORY, RECORD) if question.judged else (None, None, None)
     return [
-        _figure(
-            f"{name}: to the first attached probe",
-            "ms",
-            mine,
-            theirs,
-            _attached,
-            SAME if judged else None,
-        ),
-        _figure(
-            f"{name}: peak memory, whole run",
-            "MB",
-            mine,
-            theirs,
-            lambda t: t.peak_mb,
-            MEMORY if judged else None,
-        ),
-        _figure(
-            f"{name}: to the first record",
-            "ms",
-            mine,
-            theirs,
-            lambda t: t.record_ms,
-            RECORD if judged else None,
-        ),
+        _figure(f"{name}: to the first attached probe", "ms", mine, theirs, _attached, same),
+        _figure(f"{name}: peak memory, whole run", "MB", mine, theirs, lambda t: t.peak_mb, memory),
+        _figure(f"{name}: to the first record", "ms", mine, theirs, lambda t: t.record_ms, record),
     ]
 
 

@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from unittest.mock import patch
 
 from bench.figures import Figure, Target
-from bench.open_numbers import KERNELS, RECORDED, recorded_pairs
+from bench.open_numbers import KERNELS, recorded_pairs, shipped_plans
 from bench.process import Process
-from bench.setting import ROOT, NotPossible, Setting, command
+from bench.setting import NotPossible, Setting, command
 
 __all__ = ["bundles"]
 
@@ -142,7 +143,8 @@ def _build(setting: Setting, plans: Sequence[str], kernels: Sequence[Path], plac
 def _other_kernels() -> list[Path]:
     """Recordings of this machine's architecture whose series is not the one of its kernel."""
     series = ".".join(os.uname().release.split(".")[:2])
-    return [RECORDED / f"{name}.facts.xz" for name in KERNELS if name.partition("-")[0] != series]
+    names = {path: path.name.removesuffix(".facts.xz") for path in KERNELS}
+    return [path for path, name in names.items() if name.partition("-")[0] != series]
 
 
 def _building(setting: Setting) -> list[Figure]:
@@ -151,19 +153,17 @@ def _building(setting: Setting) -> list[Figure]:
     from orchestrator.backends.compiled import compile_artifact
 
     setting.say("bundles: building all plans for five kernels")
-    files = sorted((ROOT / "plans").rglob("*.yaml"))
-    files = files[:: max(1, len(files) // setting.of(len(files)))]
+    files = shipped_plans(setting)
     folder = setting.directory / "built"
     folder.mkdir()
-    kernels = [RECORDED / f"{name}.facts.xz" for name in KERNELS]
-    with _without_cache():
+    with patch.dict(os.environ, PROBEPLAN_CACHE="off"):
         before = _cpu_s()
-        _build(setting, [str(file) for file in files], kernels, folder)
+        _build(setting, [str(file) for file in files], KERNELS, folder)
         built = _cpu_s() - before
         setting.say("bundles: compiling each pair of plan and kernel")
         before = _cpu_s()
         pairs = 0
-        for _, _, artifact in recorded_pairs(setting):
+        for _, artifact in recorded_pairs(setting):
             compile_artifact(artifact)
             pairs += 1
         alone = _cpu_s() - before
@@ -190,19 +190,6 @@ def _building(setting: Setting) -> list[Figure]:
             target=Target(at="most", bound=LARGEST_KIB),
         ),
     ]
-
-
-@contextmanager
-def _without_cache() -> Iterator[None]:
-    before = os.environ.get("PROBEPLAN_CACHE")
-    os.environ["PROBEPLAN_CACHE"] = "off"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["PROBEPLAN_CACHE"]
-        else:
-            os.environ["PROBEPLAN_CACHE"] = before
 
 
 def _cpu_s() -> float:

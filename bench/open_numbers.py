@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
     from orchestrator.backends.protocol import Artifact, Session
     from orchestrator.kernel.facts import KernelFacts
 
-__all__ = ["KERNELS", "RECORDED", "literal_artifact", "open_numbers", "recorded_pairs"]
+__all__ = ["KERNELS", "literal_artifact", "open_numbers", "recorded_pairs", "shipped_plans"]
 
 TURNS = 20  # per round: turns of each contender, for one figure from its quietest quarter
 BATCHES, CALLS = 60, 2_000
 SIDE_BY_SIDE = 2
-RECORDED = ROOT / "tests/data/kernels"
-KERNELS = ("5.10", "6.1", "6.12", "6.18-no-kprobes", "7.x")
+KERNELS = tuple(
+    ROOT / "tests/data/kernels" / f"{name}.facts.xz"
+    for name in ("5.10", "6.1", "6.12", "6.18-no-kprobes", "7.x")
+)
 ADDED_MOST = 1.03
 MEAN_MOST_PERCENT, WORST_MOST_PERCENT = 1, 10
 _GETPPID = {"x86_64": 110, "aarch64": 173}
@@ -184,24 +187,28 @@ def _check_counts(session: "Session") -> None:
 # ---------------------------------------------------------------- instructions
 
 
-def recorded_pairs(setting: Setting) -> "Iterator[tuple[str, KernelFacts, Artifact[Any]]]":
-    """Every shipped plan on every recorded kernel that has what it needs: `plan, kernel`, the facts
-    and the artifact. With a scale below 1, some of the plans."""
+def shipped_plans(setting: Setting) -> list[Path]:
+    """All shipped plans; with a scale below 1, some of them."""
+    files = sorted((ROOT / "plans").rglob("*.yaml"))
+    return files[:: max(1, len(files) // setting.of(len(files)))]
+
+
+def recorded_pairs(setting: Setting) -> "Iterator[tuple[KernelFacts, Artifact[Any]]]":
+    """Every shipped plan on every recorded kernel that has what it needs: the facts and the
+    artifact."""
     from orchestrator.backends import backend
     from orchestrator.compile.lower import compile_plan
     from orchestrator.kernel.facts import load_facts
     from orchestrator.plan.findings import HostError, PlanError
     from orchestrator.plan.load import load_plan
 
-    files = sorted((ROOT / "plans").rglob("*.yaml"))
-    files = files[:: max(1, len(files) // setting.of(len(files)))]
-    names = [f"{name}.facts.xz" for name in KERNELS]
-    for recording in (RECORDED / name for name in names):
+    files = shipped_plans(setting)
+    for recording in KERNELS:
         facts = load_facts(recording)
         for file in files:
             try:
                 program = compile_plan(load_plan(str(file)), facts)
-                yield f"{file.stem}, {recording.name}", facts, backend("bcc").emit(program, facts)
+                yield facts, backend("bcc").emit(program, facts)
             except (PlanError, HostError):
                 continue  # the kernel lacks what the plan asks for
 
@@ -212,8 +219,8 @@ def _instructions(setting: Setting) -> list[Figure]:
 
     setting.say("open-numbers: compiling all plans for all recorded kernels, twice")
 
-    def compare(pair: "tuple[str, KernelFacts, Artifact[Any]]") -> float:
-        _, facts, artifact = pair
+    def compare(pair: "tuple[KernelFacts, Artifact[Any]]") -> float:
+        facts, artifact = pair
         literal = _length(compile_artifact(literal_artifact(artifact, facts)))
         return 100 * (_length(compile_artifact(artifact)) / literal - 1)
 

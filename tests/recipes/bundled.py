@@ -1,14 +1,13 @@
 """Bundles of the recipes' plans for a kernel that none of their programs were made for."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
-from orchestrator.bundle.build import BuildOptions, compile_blueprints, draw_blueprint
-from orchestrator.bundle.file import write_bundle
+from orchestrator.bundle.build import BuildOptions, draw_blueprint
 from orchestrator.bundle.matrix import RecordedKernel, plan_rows
 from orchestrator.bundle.model import Settings
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.load import load_plan
+from tests.support.bundled_runs import build_rows
 from tests.support.left_out import REFUSED
 from tests.support.recorded import recorded
 
@@ -37,14 +36,7 @@ def bundle_of_others(plan: str, settings: Mapping[str, str], facts: KernelFacts)
     wanted = {row.key for row in rows if row.fetching == fetching}
     if rows[0].key not in drawn.artifacts:
         raise Refused(f"{plan} on {facts.release}")
-    kept = replace(
-        drawn,
-        bundle=replace(
-            drawn.bundle, matrix=tuple(row for row in drawn.bundle.matrix if row.key in wanted)
-        ),
-        artifacts={key: made for key, made in drawn.artifacts.items() if key in wanted},
-    )
-    return write_bundle(*compile_blueprints([kept]))
+    return build_rows(drawn, [row for row in drawn.bundle.matrix if row.key in wanted])
 
 
 def series(facts: KernelFacts) -> list[str]:

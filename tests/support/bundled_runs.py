@@ -2,14 +2,21 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from orchestrator.bundle.build import BuildOptions, build_bundle
+from orchestrator.bundle.build import (
+    Blueprint,
+    BuildOptions,
+    build_bundle,
+    compile_blueprints,
+)
 from orchestrator.bundle.file import write_bundle
 from orchestrator.bundle.matrix import RecordedKernel
+from orchestrator.bundle.model import MatrixRow
 from tests.support.recorded import recorded
 
-__all__ = ["HIDDEN", "NO_COMPILER", "build_file"]
+__all__ = ["HIDDEN", "NO_COMPILER", "build_file", "build_rows"]
 
 #: What a host without a compiler has nothing of, as /proc/PID/maps would show it.
 HIDDEN = ("bcc", "clang", "LLVM")
@@ -49,3 +56,12 @@ def build_file(  # what a bundle is made of
     rows = [RecordedKernel(name=name, facts=recorded(name)) for name in kernels]
     path.write_bytes(write_bundle(build_bundle(plan, rows, options)))
     return path
+
+
+def build_rows(drawn: Blueprint, rows: Sequence[MatrixRow]) -> bytes:
+    """The file of a bundle that has these rows of what is drawn. Their programs alone are
+    compiled."""
+    keys = {row.key for row in rows}
+    bundle = replace(drawn.bundle, matrix=tuple(rows))
+    artifacts = {key: artifact for key, artifact in drawn.artifacts.items() if key in keys}
+    return write_bundle(*compile_blueprints([replace(drawn, bundle=bundle, artifacts=artifacts)]))

@@ -2,15 +2,14 @@
 
 import subprocess
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from threading import Lock
 
-from orchestrator.bundle.build import BuildOptions, compile_blueprints, draw_blueprint
-from orchestrator.bundle.file import write_bundle
+from orchestrator.bundle.build import BuildOptions, draw_blueprint
 from orchestrator.bundle.matrix import RecordedKernel
 from orchestrator.bundle.variants import without_trampolines
+from tests.support.bundled_runs import build_rows
 from tests.support.recorded import recorded
 
 ARM64_KERNELS = ("6.1-arm64", "6.12-arm64")
@@ -41,8 +40,4 @@ def _build(source: str | bytes, settings: tuple[tuple[str, str], ...], trampolin
     params = {name: [value] for name, value in settings}
     drawn = draw_blueprint(source, kernels, BuildOptions(params=params, with_command=True))
     rows = [row for row in drawn.bundle.matrix if row.is_recorded and row.settings.command]
-    wanted = {row.key for row in rows}
-    artifacts = {key: one for key, one in drawn.artifacts.items() if key in wanted}
-    bundle = replace(drawn.bundle, matrix=tuple(rows), settings=(rows[0].settings,))
-    [compiled] = compile_blueprints([replace(drawn, bundle=bundle, artifacts=artifacts)])
-    return write_bundle(compiled)
+    return build_rows(drawn, rows)

@@ -21,7 +21,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -99,8 +98,7 @@ def guest_results(
     _import_what_threads_need()
     cases = list(_cases(request.session, guest_kernel.name))
     parts = [cases[number::MACHINES] for number in range(MACHINES)]
-    shares = [tmp_path_factory.mktemp(f"guest-{guest_kernel.name}-") for _ in parts]
-    return _run_machines([guest_kernel] * MACHINES, parts, shares)
+    return _run_machines(guest_kernel, parts, tmp_path_factory)
 
 
 _FOREIGN = pytest.StashKey[dict[str, Results]]()
@@ -117,7 +115,7 @@ def _foreign_results(
         cases = {name: one for name, one in wanted.items() if one}
 
         def run(name: str) -> Results:
-            return _run_machines([fetch(name)], [cases[name]], [tmp_path_factory.mktemp(name)])
+            return _run_machines(fetch(name), [cases[name]], tmp_path_factory)
 
         with ThreadPoolExecutor() as pool:
             stash[_FOREIGN] = dict(zip(cases, pool.map(run, cases), strict=True))
@@ -131,20 +129,19 @@ def _import_what_threads_need() -> None:
         importlib.import_module(f"orchestrator.backends.{name}")
 
 
-def _run_machines(kernels: list[Kernel], parts: list[list[Case]], shares: list[Path]) -> Results:
-    """The results of all parts of the cases, each in a machine."""
-    machines = [GuestCases(one, share) for one, share in zip(kernels, shares, strict=True)]
-
-    def run(number: int) -> dict[str, CaseResult]:
-        return machines[number].run(parts[number])
-
+def _run_machines(
+    kernel: Kernel, parts: list[list[Case]], tmp_path_factory: pytest.TempPathFactory
+) -> Results:
+    """The results of all parts of the cases, each in a machine of this kernel."""
+    shares = [tmp_path_factory.mktemp(f"guest-{kernel.name}-") for _ in parts]
+    machines = [GuestCases(kernel, share) for share in shares]
     try:
         with ThreadPoolExecutor(len(machines)) as pool:
-            results = list(pool.map(run, range(len(machines))))
+            results = list(pool.map(GuestCases.run, machines, parts))
     except GuestLost as lost:
         return lost
     for loss in (loss for machine in machines for loss in machine.lost_boots):
-        warnings.warn(f"{kernels[0].name} was booted again: {loss}", stacklevel=1)
+        warnings.warn(f"{kernel.name} was booted again: {loss}", stacklevel=1)
     return {name: result for part in results for name, result in part.items()}
 
 

@@ -18,6 +18,7 @@ from tests.support.paths import ROOT
 from tests.support.product import Ran, build_load, check_accounts
 from tests.support.recorded import HEAD
 from tests.support.requirements import needs_a_kernel
+from tests.support.results import checked_result
 from tests.support.settling import until
 
 N = 300
@@ -221,5 +222,4 @@ def test_without_a_program_tracefs_is_taken_and_the_log_says_why(load: str, tmp_
     assert "descendants of the target: wanted followed" in reason["reason"]
     assert started["bundle"]["key"] is None
     assert "note: this run is on tracefs, and not on bcc" in done.stderr
-    kept = json.loads((tmp_path / "out" / "result.json").read_bytes())
-    assert kept["bundle"] == started["bundle"]
+    assert checked_result(tmp_path / "out")["bundle"] == started["bundle"]

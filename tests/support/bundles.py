@@ -13,7 +13,17 @@ from orchestrator.bundle.file import write_bundle
 from orchestrator.bundle.model import Bundle, BundledProgram, MatrixRow, Settings
 from orchestrator.bundle.stream import fold_stream, unfold_stream
 
-__all__ = ["KEYS", "fold_parts", "make_bundle", "make_code", "rewrite_bundle", "unfold_parts"]
+__all__ = [
+    "KEYS",
+    "fold_all",
+    "fold_parts",
+    "make_bundle",
+    "make_code",
+    "make_row",
+    "rewrite_bundle",
+    "unfold_all",
+    "unfold_parts",
+]
 
 KEYS = ("a" * 64, "b" * 64)
 PLAN = b"""\

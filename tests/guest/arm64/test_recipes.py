@@ -21,14 +21,8 @@ ON_6_12 = {
         (
             *("argument-values", "binds", "bpf-calls", "context-switches", "fsync", "futex-waits"),
             *("function-latency", "memory-maps", "migrations", "opens", "process-access"),
-            *(
-                "shared-memory",
-                "slow-calls",
-                "slow-io",
-                "slow-syscalls",
-                "tcp-connects",
-                "tcp-listens",
-            ),
+            *("shared-memory", "slow-calls", "slow-io", "slow-syscalls", "tcp-connects"),
+            *("execs", "stack-counts", "tcp-listens"),
         ),
         "perf tracepoint",
     ),
@@ -40,9 +34,7 @@ ON_6_12 = {
         ("capability-checks", "function-calls", "page-faults", "vfs-calls", "vfs-reads"), "fentry"
     ),
     **dict.fromkeys(("malloc-calls", "thread-starts"), "dynamic event"),
-    "stack-counts": "perf tracepoint",
     "cpu-stacks": "perf clock",
-    "execs": "perf tracepoint",
 }
 #: Those whose probes take another mechanism on 6.1, and one of each other.
 ON_6_1 = {

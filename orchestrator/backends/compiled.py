@@ -3,21 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.backends.bcc.compiler.places import FillError, OpenProgram, fill_program
+from orchestrator.backends.bcc.compiler.places import OpenProgram
 from orchestrator.backends.protocol import Artifact, AttachOptions, Session
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.plan.findings import Finding
 
-__all__ = ["NAME", "FillError", "attach_compiled", "build_artifact", "compile_artifact"]
-__all__ += [
-    "compile_for_others",
-    "compile_program",
-    "fill_artifact",
-    "fill_program",
-    "find_obstacles",
-]
-__all__ += ["make_program_key", "read_compiler_version"]
+__all__ = ["NAME", "attach_compiled", "build_artifact", "compile_artifact", "compile_for_others"]
+__all__ += ["fill_artifact", "make_program_key", "read_compiler_version"]
 
 NAME = "bcc"
 
@@ -30,18 +22,10 @@ def compile_artifact(artifact: Artifact[Any]) -> Mapping[str, bytes]:
     return attaching.compile_artifact(artifact)
 
 
-def compile_program(artifact: Artifact[Any]) -> OpenProgram:
-    """As `compile_artifact`, without the numbers of the artifact's host: one program for all hosts
-    of its key. Raises HostError."""
-    from orchestrator.backends.bcc.attach import attaching
-
-    return attaching.compile_program(artifact)
-
-
 def compile_for_others(artifacts: Sequence[Artifact[Any]]) -> list[OpenProgram]:
-    """As `compile_program`, for programs that leave this machine: each is compiled twice, and the
-    places of its open numbers are checked. One process compiles them all. Raises HostError where
-    one of them cannot be compiled."""
+    """As `compile_artifact`, without the numbers of the artifacts' hosts, for programs that leave
+    this machine: each is compiled twice, and the places of its open numbers are checked. One
+    process compiles them all. Raises HostError where one of them cannot be compiled."""
     from orchestrator.backends.bcc.attach import attaching
 
     return attaching.compile_for_others(artifacts)
@@ -55,18 +39,12 @@ def fill_artifact(artifact: Artifact[Any], program: OpenProgram) -> Mapping[str,
     return attaching.fill_artifact(artifact, program)
 
 
-def find_obstacles(program: Program, facts: KernelFacts) -> tuple[Finding, ...]:
-    """Why this backend cannot run `program` on that kernel, even if it need not compile it."""
-    from orchestrator.backends.bcc import artifact
-
-    return artifact.unsupported(program, facts, is_compiled=True)
-
-
 def build_artifact(program: Program, facts: KernelFacts) -> Artifact[Any]:
-    """The artifact of a program without obstacles on that kernel."""
+    """The artifact of a program that this host need not compile. Raises HostError where this
+    backend cannot run it on that kernel."""
     from orchestrator.backends.bcc import artifact
 
-    return artifact.build_artifact(program, facts)
+    return artifact.emit(program, facts, is_compiled=True)
 
 
 def make_program_key(artifact: Artifact[Any], compiler: str | None = None) -> str:

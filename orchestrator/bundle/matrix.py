@@ -139,12 +139,10 @@ def _plan_counting(program: Program, facts: KernelFacts) -> Artifact[Any] | None
     which is given on the host."""
     if not find_hot_points(program):
         return None
-    counting = count_only(program)
-    return (
-        None
-        if compiled.find_obstacles(counting, facts)
-        else compiled.build_artifact(counting, facts)
-    )
+    try:
+        return compiled.build_artifact(count_only(program), facts)
+    except HostError:
+        return None
 
 
 def _with_cgroups(resolved: Resolved) -> Resolved:

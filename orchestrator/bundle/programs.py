@@ -12,7 +12,6 @@ from orchestrator.backends.compiled import (
     attach_compiled,
     build_artifact,
     fill_artifact,
-    find_obstacles,
     make_program_key,
 )
 from orchestrator.backends.protocol import Artifact, AttachOptions, Session
@@ -28,7 +27,7 @@ __all__ = ["BundledPrograms"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Made:
-    """The artifact of a program that has no obstacles on a kernel."""
+    """The artifact of a program on a kernel."""
 
     program: Program
     facts: KernelFacts
@@ -55,17 +54,15 @@ class BundledPrograms:
     ) -> tuple[Finding, ...]:
         """Why `program` cannot run on that kernel by the bundle's programs: the kernel cannot run
         it, or the bundle has no program of its text. `user_space` changes nothing here."""
-        reasons = self._check_arch(program.arch) or find_obstacles(program, facts)
-        if reasons:
-            return reasons
-        artifact = self._make(program, facts)
-        return () if self.has_program(artifact) else (self._make_refusal(artifact),)
+        try:
+            check_bundle_arch(self._bundle, program.arch, self._file)
+            self.emit(program, facts)
+        except HostError as error:
+            return error.findings
+        return ()
 
     def emit(self, program: Program, facts: KernelFacts) -> Artifact[Any]:
         """The artifact. Raises HostError when `unsupported` is not empty."""
-        is_known = self._made is not None and self._made.is_of(program, facts)
-        if reasons := () if is_known else find_obstacles(program, facts):
-            raise HostError(reasons)
         artifact = self._make(program, facts)
         self._find(artifact)
         return artifact
@@ -99,19 +96,9 @@ class BundledPrograms:
         """The name that the artifact's program has in the bundle, if it is there."""
         return make_program_key(artifact, self._bundle.compiler)
 
-    def has_program(self, artifact: Artifact[Any]) -> bool:
-        """Whether the bundle has the artifact's program."""
-        return self.find_key(artifact) in self._bundle.programs
-
-    def _check_arch(self, arch: str) -> tuple[Finding, ...]:
-        try:
-            check_bundle_arch(self._bundle, arch, self._file)
-        except HostError as error:
-            return error.findings
-        return ()
-
     def _make(self, program: Program, facts: KernelFacts) -> Artifact[Any]:
-        """The artifact of a program without obstacles; made once, although asked for twice."""
+        """The artifact; made once, although asked for twice. Raises HostError where the kernel
+        cannot run the program."""
         if self._made is None or not self._made.is_of(program, facts):
             artifact = build_artifact(program, facts)
             self._made = _Made(program=program, facts=facts, artifact=artifact)

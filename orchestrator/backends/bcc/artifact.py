@@ -1,6 +1,7 @@
 """From a program to its artifact: pure, needs neither root nor a compiler."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from orchestrator.backends.bcc.design import memory
 from orchestrator.backends.bcc.design.detail import BccDetail
@@ -27,24 +28,47 @@ NEEDED = ("bpf", "ringbuf", "jiffies64")
 LARGEST_KEY = 256  # bytes of a key, which is built on the BPF stack
 
 
-def unsupported(
-    program: Program, facts: KernelFacts, *, is_compiled: bool = False
-) -> tuple[Finding, ...]:
-    """Why this backend cannot run `program` on that kernel; empty when it can. `is_compiled`: this
-    host need not compile it."""
-    general = tuple(_check_host(program, facts, is_compiled=is_compiled))
-    if general:
-        return general
+class _Draft(NamedTuple):
+    """A program's text, and what it was made of."""
+
+    choices: Mapping[int, MechanismChoice]
+    layout: MapLayout
+    numbers: OpenNumbers
+    text: str
+
+
+def unsupported(program: Program, facts: KernelFacts) -> tuple[Finding, ...]:
+    """Why this backend cannot run `program` on that kernel; empty when it can."""
+    try:
+        emit(program, facts)
+    except HostError as error:
+        return error.findings
+    return ()
+
+
+def emit(program: Program, facts: KernelFacts, *, is_compiled: bool = False) -> Artifact[BccDetail]:
+    """The artifact of `program`. `is_compiled`: this host need not compile it. Raises HostError
+    where this backend cannot run it on that kernel."""
+    if general := tuple(_check_host(program, facts, is_compiled=is_compiled)):
+        raise HostError(general)
     choices = {hook.id: choose_mechanism(hook, facts) for hook in program.hooks}
     findings = [*_find_unattachable(program, choices), *_find_too_large(program)]
-    layout = _lay_out(program, facts)
     try:
-        text = render_source(program, layout, choices, facts, OpenNumbers())
+        draft = _draft(program, facts, choices)
     except HookError as error:
         findings.append(_make_finding(f"{error.hook.label}: {error.why}", error.hook.position))
-    else:
-        findings += _find_too_many_maps(text, group_sides(layout, choices))
-    return tuple(findings)
+        raise HostError(findings) from None
+    findings += _find_too_many_maps(draft.text, group_sides(draft.layout, choices))
+    if findings:
+        raise HostError(findings)
+    return _finish_artifact(program, facts, draft)
+
+
+def build_artifact(
+    program: Program, facts: KernelFacts, choices: Mapping[int, MechanismChoice]
+) -> Artifact[BccDetail]:
+    """The artifact with the mechanisms given, of a program for which `emit` has one."""
+    return _finish_artifact(program, facts, _draft(program, facts, choices))
 
 
 def _check_host(program: Program, facts: KernelFacts, *, is_compiled: bool) -> Iterator[Finding]:
@@ -105,53 +129,39 @@ def _make_finding(message: str, position: Position | None = None, hint: str = ""
     return Finding(code="PP110", message=message, position=position, hint=hint)
 
 
-def emit(program: Program, facts: KernelFacts) -> Artifact[BccDetail]:
-    """The artifact of `program`. Raises HostError when `unsupported` is not empty."""
-    findings = unsupported(program, facts)
-    if findings:
-        raise HostError(findings)
-    return build_artifact(program, facts)
+def _draft(program: Program, facts: KernelFacts, choices: Mapping[int, MechanismChoice]) -> _Draft:
+    """Raises HookError for what cannot be computed at a hook."""
+    can_follow = "live" in task_offsets(facts) and bool(facts.feature("raw_tracepoint"))
+    layout, numbers = MapLayout(program, can_follow=can_follow), OpenNumbers()
+    text = render_source(program, layout, choices, facts, numbers)
+    return _Draft(choices=choices, layout=layout, numbers=numbers, text=text)
 
 
-def build_artifact(
-    program: Program, facts: KernelFacts, choices: Mapping[int, MechanismChoice] | None = None
-) -> Artifact[BccDetail]:
-    """The artifact with the mechanisms given (None: the first that this kernel allows), where
-    `unsupported` is empty."""
-    if choices is None:
-        choices = {hook.id: choose_mechanism(hook, facts) for hook in program.hooks}
-    layout = _lay_out(program, facts)
+def _finish_artifact(program: Program, facts: KernelFacts, draft: _Draft) -> Artifact[BccDetail]:
+    layout, choices = draft.layout, draft.choices
     specs = memory.map_specs(layout)
     cpus = facts.possible_cpus
     used = memory.by_purpose(layout, specs, cpus)
     ring = memory.ring_bytes(program, used.values())
     if ring:
         used["ring buffer"] = memory.map_bytes(memory.ring_spec(ring), cpus)
-    detail = BccDetail(
-        layout=layout,
-        choices=choices,
-        functions=tuple(list_functions(program, layout, choices)),
-        maps=specs,
-        ring_bytes=ring,
-    )
-    numbers = OpenNumbers()
-    text = render_source(program, layout, choices, facts, numbers)
     return Artifact(
         backend=NAME,
         program=program,
-        text=text,
+        text=draft.text,
         hooks=tuple(_plan_hook(hook, choices[hook.id], program) for hook in program.hooks),
         memory=used,
         enforced=_where_enforced(has_fetch=bool(facts.feature("fetch_atomics"))),
         capabilities=("CAP_BPF", "CAP_PERFMON"),
-        numbers=numbers.list_numbers(),
-        detail=detail,
+        numbers=draft.numbers.list_numbers(),
+        detail=BccDetail(
+            layout=layout,
+            choices=choices,
+            functions=tuple(list_functions(program, layout, choices)),
+            maps=specs,
+            ring_bytes=ring,
+        ),
     )
-
-
-def _lay_out(program: Program, facts: KernelFacts) -> MapLayout:
-    can_follow = "live" in task_offsets(facts) and bool(facts.feature("raw_tracepoint"))
-    return MapLayout(program, can_follow=can_follow)
 
 
 def _plan_hook(hook: Hook, choice: MechanismChoice, program: Program) -> HookPlan:

@@ -6,6 +6,8 @@ memory.
 
 import lzma
 
+from orchestrator.plan.document.source import XZ_MAGIC
+
 __all__ = ["MOST_BYTES", "MOST_FILE_BYTES", "MOST_LINE_BYTES", "StreamError"]
 __all__ += ["fold_stream", "is_bundle", "unfold_stream"]
 
@@ -13,7 +15,6 @@ MOST_BYTES = 16 << 20
 MOST_LINE_BYTES = 4 << 20  # a thousand programs with their places; as lists, 100 MB in memory
 MOST_FILE_BYTES = MOST_BYTES + (64 << 10)  # random bytes grow a little when they are packed
 
-_MAGIC = b"\xfd7zXZ\0"
 #: lc, lp and pb are the best for instructions of 8 bytes (measured over the shipped plans); the
 #: dictionary holds the whole of most bundles, and costs the writer twelve times its size.
 _FILTER = {
@@ -33,7 +34,7 @@ class StreamError(ValueError):
 
 def is_bundle(content: bytes) -> bool:
     """Whether bytes begin as bundles do. Plans are text and never do so."""
-    return content.startswith(_MAGIC)
+    return content.startswith(XZ_MAGIC)
 
 
 def fold_stream(line: bytes, body: bytes) -> bytes:

@@ -122,8 +122,9 @@ def _describe_probe(
     probe: ProbeProgram, mechanisms: Mapping[int, str]
 ) -> Iterator[tuple[str, str]]:
     yield "attach points", _name_some([hook.label for hook in probe.hooks])
-    for mechanism, labels in _labels_by(mechanisms, probe.hooks).items():
-        if len({mechanisms[hook.id] for hook in probe.hooks}) == 1:
+    by_mechanism = _labels_by(mechanisms, probe.hooks)
+    for mechanism, labels in by_mechanism.items():
+        if len(by_mechanism) == 1:
             yield "mechanism", mechanism
         else:
             yield f"by {mechanism}", _name_some(labels)

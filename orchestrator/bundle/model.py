@@ -8,6 +8,7 @@ from orchestrator.backends.bcc.compiler.places import OpenProgram
 from orchestrator.values import dataclass
 
 __all__ = ["Bundle", "BundledProgram", "Fetching", "MatrixRow", "Settings", "Trampolines"]
+__all__ += ["BUNDLE_FORMAT", "shorten_key"]
 
 BUNDLE_FORMAT = "probeplan-bundle/1"
 
@@ -16,6 +17,12 @@ BUNDLE_FORMAT = "probeplan-bundle/1"
 #: recorded kernel lacks.
 Fetching = Literal["as recorded", "none", "added"]
 Trampolines = Literal["as recorded", "none"]
+
+
+def shorten_key(key: str) -> str:
+    """The first digits of a program's key, as git shows commits: findings and the matrix of
+    `probeplan bundle --check` show as many."""
+    return key[:12]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +77,11 @@ class MatrixRow:
     def is_recorded(self) -> bool:
         """Whether the row is of the kernel as it was recorded."""
         return self.fetching == self.trampolines == "as recorded"
+
+    @property
+    def short_key(self) -> str:
+        """The key for people; empty where there is none."""
+        return shorten_key(self.key or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

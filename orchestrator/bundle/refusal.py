@@ -4,7 +4,7 @@ there differs, and what to do."""
 from typing import Any
 
 from orchestrator.backends.protocol import Artifact
-from orchestrator.bundle.model import Bundle
+from orchestrator.bundle.model import Bundle, shorten_key
 from orchestrator.bundle.shape import describe_shape, find_nearest
 from orchestrator.compile.program import Program
 from orchestrator.plan.findings import Finding, Position
@@ -12,7 +12,6 @@ from orchestrator.version import installed_version
 
 __all__ = ["refuse_program"]
 
-_SHOWN_DIGITS = 12  # of a key: enough to find it in the matrix of `probeplan bundle --check`
 _MOST_DIFFERENCES = 8
 
 
@@ -22,7 +21,7 @@ def refuse_program(
     """The finding at `position` that `bundle` has no program called `key`, the artifact's."""
     wanted = describe_shape(artifact)
     lines = [
-        f"the bundle has no program of the shape that this host wants (key {key[:_SHOWN_DIGITS]}; "
+        f"the bundle has no program of the shape that this host wants (key {shorten_key(key)}; "
         f"{_describe_wanted(wanted)})",
         *_compare(wanted, bundle),
     ]
@@ -50,7 +49,7 @@ def _compare(wanted: dict[str, str], bundle: Bundle) -> list[str]:
     nearest = find_nearest(wanted, bundle.programs)
     if nearest is None:
         return ["it has no programs", *release]
-    name = f"the nearest one there ({nearest.key[:_SHOWN_DIGITS]})"
+    name = f"the nearest one there ({shorten_key(nearest.key)})"
     if not nearest.differences:
         return [f"{name} has this shape: another build of probeplan wrote its text", *release]
     shown = nearest.differences[:_MOST_DIFFERENCES]

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "describe_bundle"]
 
-_SHOWN_KEY = 12  # digits of a key, as git shows commits
 _VARIANTS = {
     ("as recorded", "none"): "without trampolines",
     ("none", "as recorded"): "without fetching atomics",
@@ -90,7 +89,7 @@ def _without_kernel(planned: PlannedRow) -> tuple[MatrixRow, Mapping[str, str]]:
 def _describe_outcome(row: MatrixRow) -> str:
     if row.backend is None:
         return "nothing serves it"
-    program = f", program {row.key[:_SHOWN_KEY]}" if row.key else ""
+    program = f", program {row.short_key}" if row.key else ""
     return f"{row.backend}{program}, {format_amount(row.memory, 'bytes')} of kernel memory"
 
 
@@ -125,7 +124,7 @@ def _describe_variant(row: MatrixRow, first: MatrixRow) -> str:
         for point, how in row.mechanisms.items()
         if first.mechanisms.get(point) != how
     ]
-    program = f"program {row.key[:_SHOWN_KEY]}" if row.key else row.backend
+    program = f"program {row.short_key}" if row.key else row.backend
     return ", ".join([program, *changed])
 
 
@@ -161,7 +160,7 @@ def _name_row(bundle: Bundle, settings: Settings) -> str:
 
 def _describe_cell(row: MatrixRow) -> str:
     if row.key is not None:
-        return f"{row.backend} {row.key[:_SHOWN_KEY]}"
+        return f"{row.backend} {row.short_key}"
     return row.backend or "nothing"
 
 

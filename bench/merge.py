@@ -102,7 +102,7 @@ def _take(argv: Sequence[str], output: Path | None = None) -> _Taken:
     if process.returncode != 0:
         raise NotPossible(f"{argv[0]} ended with {process.returncode}")
     cpu_s = usage.ru_utime + usage.ru_stime
-    return _Taken(wall_s=wall_s, cpu_s=cpu_s, peak_mb=usage.ru_maxrss / 1024)
+    return _Taken(wall_s=wall_s, cpu_s=cpu_s, peak_mb=(usage.ru_maxrss << 10) / 1e6)
 
 
 # ---------------------------------------------------------------- the answer

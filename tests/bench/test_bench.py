@@ -34,6 +34,15 @@ def bench(*words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
+def run_benchmark(name: str, folder: Path) -> dict[str, float]:
+    """The figures of one small round by their names."""
+    file = folder / "figures.json"
+    done = bench(name, "--rounds", "1", "--scale", "0.01", "--json", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(file.read_text())["benchmarks"][name]["figures"]
+    return {one["name"]: one["ours"] for one in figures}
+
+
 def test_a_figure_is_the_median_of_its_samples_and_the_ratio_that_of_the_medians() -> None:
     one = figure([1, 9, 2], [8, 100, 4])
     assert (one.value, one.peers_value, one.ratio) == (2, 8, 0.25)
@@ -104,11 +113,7 @@ def test_the_plans_are_valid(plan: Path) -> None:
 @pytest.mark.root
 @pytest.mark.features("syscall_tracepoints")
 def test_every_call_of_a_flood_is_a_line_or_a_loss(tmp_path: Path) -> None:
-    file = tmp_path / "figures.json"
-    done = bench("flood", "--rounds", "1", "--scale", "0.01", "--json", str(file))
-    assert done.returncode == 0, done.stdout + done.stderr
-    figures = json.loads(file.read_text())["benchmarks"]["flood"]["figures"]
-    values = {one["name"]: one["ours"] for one in figures}
+    values = run_benchmark("flood", tmp_path)
     assert values["32 MiB ring: lost"] == 0
     assert values["32 MiB ring: calls not accounted for"] == 0
     assert values["128 KiB ring: calls not accounted for"] == 0
@@ -119,11 +124,7 @@ def test_every_call_of_a_flood_is_a_line_or_a_loss(tmp_path: Path) -> None:
 @needs_a_kernel
 def test_open_numbers_are_compared_with_numbers_written_out(tmp_path: Path) -> None:
     """Both are attached and see the calls, and a plan is compiled for every recorded kernel."""
-    file = tmp_path / "figures.json"
-    done = bench("open-numbers", "--rounds", "1", "--scale", "0.01", "--json", str(file))
-    assert done.returncode == 0, done.stdout + done.stderr
-    figures = json.loads(file.read_text())["benchmarks"]["open-numbers"]["figures"]
-    values = {one["name"]: one["ours"] for one in figures}
+    values = run_benchmark("open-numbers", tmp_path)
     assert set(values) > {"added: count", "added: histogram", "added: record", "added: span"}
     assert -10 < values["more instructions, most of 5 pairs of plan and kernel"] <= 10
 
@@ -143,11 +144,7 @@ def test_the_merge_of_a_small_fleet_is_the_planted_answer(tmp_path: Path) -> Non
 @needs_a_kernel
 def test_starts_from_bundles_are_compared_and_bundles_weighed(tmp_path: Path) -> None:
     """A bundle of other kernels starts here, and one plan's bundle of five kernels is built."""
-    file = tmp_path / "figures.json"
-    done = bench("bundles", "--rounds", "1", "--scale", "0.01", "--json", str(file))
-    assert done.returncode == 0, done.stdout + done.stderr
-    figures = json.loads(file.read_text())["benchmarks"]["bundles"]["figures"]
-    values = {one["name"]: one["ours"] for one in figures}
+    values = run_benchmark("bundles", tmp_path)
     assert values["context-switches: start to armed, for a new pid"] > 0
     assert values["checking a bundle's signature"] > 0
     assert 0 < values["bundle of five kernels, median"] <= 12

@@ -193,16 +193,16 @@ def _log_page(schema: Schema) -> str:
         common=_field_table(schema, schema),
         lifecycle=_field_table(schema["$defs"]["lifecycle"], schema),
     )
-    records = [_log_section(kind, schema) for kind in kinds]
+    records = [_part_section(kind, schema) for kind in kinds]
     shared = [
-        _log_section(name, schema)
+        _part_section(name, schema)
         for name in schema["$defs"]
         if name not in kinds and name != "lifecycle"
     ]
     return head + "\n".join(records) + "\n## Parts of records\n\n" + "\n".join(shared)
 
 
-def _log_section(name: str, schema: Schema) -> str:
+def _part_section(name: str, schema: Schema) -> str:
     part = schema["$defs"][name]
     lines = [f"### {name}", "", part.get("description", ""), ""]
     if "properties" in part:
@@ -260,7 +260,7 @@ def _result_page(schema: Schema) -> str:
         fields=_field_table(schema, schema),
     )
     nested = [line for key in schema["properties"].values() for line in _nested(key, schema)]
-    parts = [_log_section(name, schema) for name in schema["$defs"]]
+    parts = [_part_section(name, schema) for name in schema["$defs"]]
     return head + "\n".join(nested) + "\n## Parts of results\n\n" + "\n".join(parts)
 
 

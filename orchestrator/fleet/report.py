@@ -18,6 +18,7 @@ __all__ = ["describe_merge"]
 MergeFields = Mapping[str, Any]
 _MOST_CELLS, _MOST_NAMES, _MOST_LINES, _MOST_GROUPS = 20, 5, 10, 20
 _MOST_KEY = 48
+_SHOWN_PERCENTILES = ("p50", "p90", "p99", "p99.9")
 #: What is in a column of numbers.
 _AMOUNT = re.compile(r"-|(≥ )?-?\d[\d,.]*(e[+-]\d+)?( [a-zA-Zµ%]+)?")
 _REASON_WORDS = {
@@ -255,7 +256,7 @@ def _show_key(cell: MergeFields, name: str) -> str:
 def _value_heads(kind: str) -> list[str]:
     match kind:
         case "histogram":
-            return ["events", "p50", "p90", "p99", "p99.9"]
+            return ["events", *_SHOWN_PERCENTILES]
         case "sum":
             return ["sum", "events"]
         case "avg":
@@ -267,7 +268,7 @@ def _show_values(cell: MergeFields, metric: MergeFields) -> list[str]:
     unit = choose_unit(metric)
     match metric["kind"]:
         case "histogram":
-            shown = [cell["percentiles"][name] for name in ("p50", "p90", "p99", "p99.9")]
+            shown = [cell["percentiles"][name] for name in _SHOWN_PERCENTILES]
             return [format_count(cell["count"]), *(format_amount(one, unit) for one in shown)]
         case "sum" | "avg":
             return [_show_sum(cell, unit), format_count(cell["count"])]

@@ -97,10 +97,10 @@ def policies_in_force(args: argparse.Namespace) -> "tuple[Policy, ...]":
 
 
 def policy_contents(args: argparse.Namespace) -> tuple[tuple[str, bytes], ...]:
-    """The names and bytes of those policies' files. Raises OSError, UntrustedFile, PlanError."""
+    """The names and bytes of those policies' files. Raises HostError, PlanError."""
     from orchestrator.policy.file import read_contents  # `lint` needs no more than the option
 
-    return read_contents(args.policy)
+    return tuple(read_contents(args.policy))
 
 
 def further_policies(args: argparse.Namespace) -> "tuple[Policy, ...]":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from orchestrator.cli.messages import print_error, print_message, print_note
 from orchestrator.cli.named_plan import NamedPlan, load_named_plan, read_named, recall_named_plan
-from orchestrator.cli.options import policies_in_force, policy_contents
+from orchestrator.cli.options import policy_contents
 from orchestrator.cli.run_options import add_run_options, plan_overrides
 from orchestrator.cli.tracefs import mount_tracefs
 from orchestrator.kernel.facts import KernelFacts, live_facts
@@ -23,7 +23,6 @@ from orchestrator.output.terminal.progress import Progress, hidden_at_end
 from orchestrator.output.unblocked import make_log_sink, unblocked_text
 from orchestrator.plan.findings import HostError, PlanError, of_command_line
 from orchestrator.plan.model import Plan
-from orchestrator.policy.trusted_file import UntrustedFile
 from orchestrator.run.choice import Prepared
 from orchestrator.run.options import Bar, RunOptions
 from orchestrator.run.runner import run_prepared
@@ -83,17 +82,14 @@ def main(args: argparse.Namespace) -> int:
         _require_terminal()
     facts = live_facts()
     require_privileges(facts)
-    content, file = read_named(args.plan)
-    warm = _find_warm_start(args, facts, content, file)
-    prepared = warm.recall() if warm else None
-    if prepared is not None:
-        named, prepared = recall_named_plan(content, file, prepared)
-        to_keep = None
+    request = _read_request(args)
+    warm = WarmStart(request, facts)
+    kept = warm.recall()
+    if kept is not None:
+        named, prepared = recall_named_plan(request.content, request.file, kept)
     else:
-        named, prepared = _prepare_anew(args, facts, content, file)
-        to_keep = warm
-        if warm:
-            warm.look()
+        named, prepared = _prepare_anew(request, facts)
+        warm.look()
     _note_absent(named.plan)
     _note_unused(named, prepared)
     for doubt in prepared.program.doubts:
@@ -118,48 +114,42 @@ def main(args: argparse.Namespace) -> int:
         except ResultDirectoryError as error:
             raise PlanError([of_command_line(str(error))]) from None
         except HostError:
-            if warm and not to_keep:
+            if kept is not None:
                 warm.forget()  # the next start looks at everything again
             raise
     _sum_up(result, args, _origin_lines(named, prepared))
-    if to_keep:
-        to_keep.keep(prepared)
+    if kept is None:
+        warm.keep(prepared)
     return result.exit_code
 
 
-def _find_warm_start(
-    args: argparse.Namespace, facts: KernelFacts, content: bytes, file: str
-) -> WarmStart | None:
-    """What is kept for such a run; None where a policy cannot be read, which is refused later."""
-    try:
-        policies = policy_contents(args)
-    except (OSError, UntrustedFile, PlanError):
-        return None
-    request = Request(
+def _read_request(args: argparse.Namespace) -> Request:
+    """What is asked for; every file is read once, since it may be a pipe. Raises PlanError, and
+    HostError where the host's policy cannot be read."""
+    content, file = read_named(args.plan)
+    return Request(
         content=content,
         file=file,
         overrides=plan_overrides(args),
         backend=args.backend,
         follow_children=bool(args.workload),
-        policies=policies,
+        policies=policy_contents(args),
     )
-    return WarmStart(request, facts)
 
 
-def _prepare_anew(
-    args: argparse.Namespace, facts: KernelFacts, content: bytes, file: str
-) -> tuple[NamedPlan, Prepared]:
+def _prepare_anew(request: Request, facts: KernelFacts) -> tuple[NamedPlan, Prepared]:
+    from orchestrator.policy.file import parse_contents
     from orchestrator.run.prepare import prepare  # a run that is warm has been prepared
 
-    policies = policies_in_force(args)
-    named = load_named_plan(content, file, policies, facts.arch, plan_overrides(args))
+    policies = parse_contents(request.policies)
+    named = load_named_plan(request.content, request.file, policies, facts.arch, request.overrides)
     mount_tracefs()
     prepared = prepare(
         named.plan,
         facts,
         policies,
-        backend=args.backend,
-        follow_children=bool(args.workload),
+        backend=request.backend,
+        follow_children=request.follow_children,
         backends=named.backends,
         acceptances=named.acceptances,
     )

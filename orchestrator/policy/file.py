@@ -11,7 +11,7 @@ the same rule as the policy itself.
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -26,8 +26,8 @@ from orchestrator.policy.trusted_file import (
 )
 from orchestrator.signatures.model import SignerLists
 
-__all__ = ["HOST_POLICY", "read_contents", "read_host_policy", "read_policies", "read_policy"]
-__all__ += ["renew_lists"]
+__all__ = ["HOST_POLICY", "parse_contents", "read_contents", "read_host_policy", "read_policies"]
+__all__ += ["read_policy", "renew_lists"]
 
 HOST_POLICY = Path("/etc/probeplan/policy.yaml")
 _MOST_LIST_BYTES = 16 << 20
@@ -43,25 +43,29 @@ def read_policies(further: Iterable[str | Path] = ()) -> tuple[Policy, ...]:
     return (*own, *(read_policy(path) for path in further))
 
 
-def read_contents(further: Iterable[str | Path] = ()) -> tuple[tuple[str, bytes], ...]:
+def read_contents(further: Iterable[str | Path] = ()) -> Iterator[tuple[str, bytes]]:
     """The name and the bytes of each file that `read_policies` reads, but for those that a policy
-    names. Raises OSError, UntrustedFile and PlanError."""
-    try:
-        own = [(str(HOST_POLICY), read_trusted(HOST_POLICY, MAX_BYTES))]
-    except FileNotFoundError:
-        own = []
-    return (*own, *((file, content) for content, file in map(read_source, further)))
+    names. Raises HostError and PlanError where one cannot be read."""
+    own = _read_host(HOST_POLICY)
+    if own is not None:
+        yield str(HOST_POLICY), own
+    for path in further:
+        content, file = read_source(path)
+        yield file, content
+
+
+def parse_contents(contents: Iterable[tuple[str, bytes]]) -> tuple[Policy, ...]:
+    """The policies in what `read_contents` read. Raises what `read_policies` does."""
+    return tuple(
+        _parse(content, file, is_host=file == str(HOST_POLICY)) for file, content in contents
+    )
 
 
 def read_policy(path: str | Path) -> Policy:
     """A policy file, regardless of its owner. Raises PlanError. Where the files that it names
     cannot be read, its rules say so: it may be meant for another host."""
-    from orchestrator.policy.parse import parse_policy  # most hosts have no policy
-
-    policy, findings = parse_policy(*read_source(path))
-    if policy is None:
-        raise PlanError(findings)
-    return _read_lists(policy, is_host=False)
+    content, file = read_source(path)
+    return _parse(content, file, is_host=False)
 
 
 def read_host_policy(path: Path | None = None) -> Policy | None:
@@ -71,18 +75,26 @@ def read_host_policy(path: Path | None = None) -> Policy | None:
     written by anyone but root: a policy that cannot be trusted allows nothing.
     """
     path = HOST_POLICY if path is None else path
+    content = _read_host(path)
+    return None if content is None else _parse(content, str(path), is_host=True)
+
+
+def _read_host(path: Path) -> bytes | None:
     try:
-        content = read_trusted(path, MAX_BYTES)
+        return read_trusted(path, MAX_BYTES)
     except FileNotFoundError:
         return None
     except (OSError, UntrustedFile) as error:
         _refuse(path, error)
-    from orchestrator.policy.parse import parse_policy  # only where there is one
 
-    policy, findings = parse_policy(content, str(path))
+
+def _parse(content: bytes, file: str, *, is_host: bool) -> Policy:
+    from orchestrator.policy.parse import parse_policy  # most hosts have no policy
+
+    policy, findings = parse_policy(content, file)
     if policy is None:
-        raise HostError(findings)
-    return _read_lists(policy, is_host=True)
+        raise (HostError if is_host else PlanError)(findings)
+    return _read_lists(policy, is_host=is_host)
 
 
 def renew_lists(policies: Iterable[Policy]) -> tuple[Policy, ...]:

@@ -95,12 +95,16 @@ class Warm:
         self._imports = folder / "imports"
         self.plan.write_text(PLAN)
 
-    def run(self, *options: str, command: Sequence[str] = WORKLOAD) -> tuple[Ran, bool]:
-        """What the run logged, and whether it read the plan."""
+    def run(
+        self, *options: str, command: Sequence[str] = WORKLOAD, given: str = ""
+    ) -> tuple[Ran, bool]:
+        """What the run logged, and whether it read the plan; `given` on its standard input."""
         self._imports.unlink(missing_ok=True)
         driver = [sys.executable, "-c", DRIVER, str(self.cache), str(self._imports)]
         argv = [*driver, "run", str(self.plan), *options, "--no-canary", "--", *command]
-        done = subprocess.run(argv, cwd=ROOT, capture_output=True, check=False)
+        done = subprocess.run(
+            argv, cwd=ROOT, capture_output=True, check=False, input=given.encode()
+        )
         assert done.returncode == 0, done.stderr.decode()
         return Ran.of(done.stdout), "orchestrator.plan.load" in self.imported
 
@@ -161,6 +165,16 @@ def test_whatever_the_run_depends_on_is_looked_at_again(warm: Warm, tmp_path: Pa
     warm.plan.write_text(PLAN + "# changed\n")
     assert warm.run(*tracefs)[1]
     assert not warm.run(*tracefs)[1]
+
+
+def test_a_policy_in_a_pipe_is_read_once(warm: Warm) -> None:
+    policy = "apiVersion: probeplan/v1\nkind: Policy\nlimits: {events: 1k}\n"
+    options = ("--backend", "tracefs", "--policy", "-")
+    (first, first_read), (second, second_read) = (warm.run(*options, given=policy) for _ in "12")
+    assert (first_read, second_read) == (True, False)
+    for ran in (first, second):
+        [used] = ran.of_kind("run.started")[0]["policies"]
+        assert used["file"] == "<stdin>"
 
 
 def test_a_policy_that_forbids_the_plan_forbids_it_when_it_is_warm(

@@ -20,6 +20,7 @@ from orchestrator.output.fields import StackNames, no_stacks
 from orchestrator.run.arming import Armed, arm
 from orchestrator.run.choice import Prepared
 from orchestrator.run.cost.observed import describe_excess
+from orchestrator.run.ending.teardown import detach_all
 from orchestrator.run.groundwork import Groundwork, draw_run_id, lay_groundwork
 from orchestrator.run.metrics.open_spans import count_open_spans
 from orchestrator.run.metrics.reading import Totals
@@ -29,7 +30,6 @@ from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.ledger import Delivery
 from orchestrator.run.safety.leftovers import clean_up_dead_runs
 from orchestrator.run.standing.stack_names import KeyStacks
-from orchestrator.run.teardown import detach_all
 from orchestrator.run.watched_names import WatchedNames
 from orchestrator.values import dataclass
 

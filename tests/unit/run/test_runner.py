@@ -293,7 +293,7 @@ def test_a_result_that_cannot_be_kept_is_no_success(
         return create(self, wanted)
 
     monkeypatch.setattr(ResultDirectory, "_create_file", fail)
-    monkeypatch.setattr("orchestrator.output.folded.fold_stacks", lambda _metrics: ["a;b 1"])
+    monkeypatch.setattr("orchestrator.run.ending.run_end.fold_stacks", lambda _metrics: ["a;b 1"])
     if name == "plan.yaml":
         with pytest.raises(OutputLost):
             ran.go(Script(batches=[[1]]), out=tmp_path / "out")

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from orchestrator.run.command import park_command
+from orchestrator.run.ending.teardown import detach_all, finish_command
 from orchestrator.run.groundwork import Groundwork
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.safety.guard import Guard
 from orchestrator.run.safety.journal import Journal, read_journals
 from orchestrator.run.safety.pin import TracefsPin
 from orchestrator.run.signals import Signals
-from orchestrator.run.teardown import detach_all, finish_command
 from tests.support.fake_backend import FakeSession, Script
 
 

@@ -24,10 +24,14 @@ _POST_INIT = "__post_init__"
 _FIELDS = "__dataclass_fields__"
 _MISSING = dataclasses.MISSING
 _FieldOfAny = dataclasses.Field[Any]
-#: What the standard library keeps of a class that it makes, and looks at when it makes a subclass.
-_PARAMS = SimpleNamespace(
-    init=True, repr=True, eq=True, order=False, unsafe_hash=False, frozen=False
-)
+#: What the standard library keeps of a class that it makes, and looks at when it makes a subclass:
+#: by whether it is frozen.
+_PARAMS = {
+    frozen: SimpleNamespace(
+        init=True, repr=True, eq=True, order=False, unsafe_hash=False, frozen=frozen
+    )
+    for frozen in (False, True)
+}
 
 
 class _Given(NamedTuple):
@@ -82,7 +86,8 @@ def _make_fields(declared: type, *, kw_only: bool) -> dict[str, _FieldOfAny]:
                 raise ValueError(f"mutable default {default!r} for field {name}")
             field = dataclasses.field(default=default)
         field.name, field.type = name, kind
-        field._field_type = dataclasses._FIELD  # type: ignore[attr-defined]
+        # By this mark `fields`, `replace` and `asdict` know a field (Python 3.11 to 3.13).
+        field._field_type = dataclasses._FIELD  # type: ignore[attr-defined]  # private there
         if field.kw_only is _MISSING:
             field.kw_only = kw_only
         fields[name] = field
@@ -108,7 +113,7 @@ def _make_class(
         if name not in own and name not in ("__dict__", "__weakref__")
     }
     body["__slots__"] = tuple(name for name in own if name not in inherited)
-    body[_FIELDS], body["__dataclass_params__"] = known, _PARAMS
+    body[_FIELDS], body["__dataclass_params__"] = known, _PARAMS[frozen]
     if "__match_args__" not in body:
         body["__match_args__"] = tuple(f.name for f in fields if f.init and not f.kw_only)
     made: list[type] = []

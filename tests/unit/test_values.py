@@ -159,6 +159,20 @@ def test_the_standard_librarys_functions_know_the_classes() -> None:
             assert values_of.__match_args__ == ("left", "right")
 
 
+def test_the_standard_library_makes_subclasses_of_them() -> None:
+    """A frozen one of a frozen class, and no other."""
+
+    @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+    class Further(Kept):
+        more: int = 2
+
+    assert repr(Further(name="a")).endswith("Further(name='a', more=2)")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Further(name="a").name = "b"  # type: ignore[misc]  # that is refused
+    with pytest.raises(TypeError, match="cannot inherit non-frozen dataclass from a frozen one"):
+        dataclasses.dataclass(type("Changing", (Kept,), {}))
+
+
 @values.dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """At the top of a module, as pickle needs it."""

@@ -35,9 +35,10 @@ class Tree(Protocol):
         """Whether the path exists; False also where its directory may not be searched."""
 
 
-#: How (`read`, `names` or `exists`), the path, and what was seen: the digest of a file or an errno,
-#: the names in a directory, or whether there is something.
-FileLook = tuple[str, str, str | int | bool | tuple[str, ...]]
+#: The digest of a file or an errno, the names in a directory, or whether there is something.
+LookResult = str | int | bool | tuple[str, ...]
+#: How (`read`, `names` or `exists`), the path, and what was seen.
+FileLook = tuple[str, str, LookResult]
 
 LARGE = 1 << 16
 
@@ -73,13 +74,17 @@ class WatchedTree(LiveTree):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self._seen: dict[tuple[str, str], str | int | bool | tuple[str, ...]] = {}
+        self._seen: dict[tuple[str, str], LookResult] = {}
         self.large: set[str] = set()
 
     @property
     def looks(self) -> tuple[FileLook, ...]:
         """Everything that was looked at, but for large files."""
         return tuple((how, path, seen) for (how, path), seen in self._seen.items())
+
+    def recall(self, how: str, path: str) -> LookResult | None:
+        """What was seen there last; None of a large file, and where no one has looked."""
+        return self._seen.get((how, path))
 
     def read(self, path: str) -> bytes:
         try:
@@ -110,7 +115,7 @@ def is_unchanged(root: Path, looks: Iterable[FileLook]) -> bool:
     for how, path, seen in looks:
         with contextlib.suppress(OSError):  # which is remembered like an answer
             getattr(now, how)(path)
-        if (how, path, seen) not in now.looks[-1:]:
+        if now.recall(how, path) != seen:
             return False
     return True
 

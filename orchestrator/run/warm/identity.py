@@ -18,6 +18,7 @@ FORMAT = "probeplan-prepared/1"
 _PACKAGE = Path(__file__).parents[2]
 #: Of /proc/self/status: what this process may do.
 _RIGHTS = ("Uid:", "Gid:", "Groups:", "Cap", "NoNewPrivs:", "Seccomp")
+_NAMESPACES = ("mnt", "pid", "user")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,7 @@ def describe_host(root: Path = Path("/")) -> Iterator[str | bytes]:
     yield from _list_modules(_read(root / "proc/modules"))
     status = (root / "proc/self/status").read_text(errors="replace")
     yield "".join(line for line in status.splitlines(True) if line.startswith(_RIGHTS))
-    yield ":".join(os.readlink(root / f"proc/self/ns/{name}") for name in ("mnt", "pid", "user"))  # noqa: PTH115
+    yield ":".join(str((root / f"proc/self/ns/{name}").readlink()) for name in _NAMESPACES)
 
 
 def _read(path: Path) -> bytes:

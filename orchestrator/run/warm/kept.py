@@ -110,14 +110,13 @@ class WarmStart:
         }
         try:
             encoded = encode_value(fields)
-            kept = json.dumps({"looks": self._looks, "prepared": encoded})
             of_any = self._free_of_pid(encoded)
         except NotKept:
             return
         if of_any:
             write_kept(self._of_any, of_any.encode())
         else:
-            write_kept(self._name, kept.encode())
+            write_kept(self._name, self._dump(encoded).encode())
 
     def _free_of_pid(self, encoded: dict[str, Any]) -> str:
         """What is kept, with no pid in the place of the target's; "" where there is none, or where
@@ -125,8 +124,11 @@ class WarmStart:
         if self._pid is None:
             return ""
         changed = encode_value(decode_value(encoded, change_pid(self._pid, ANY_PID)))
-        kept = json.dumps({"looks": self._looks, "prepared": changed})
+        kept = self._dump(changed)
         return "" if names_pid(kept, self._pid) else kept
+
+    def _dump(self, encoded: dict[str, Any]) -> str:
+        return json.dumps({"looks": self._looks, "prepared": encoded})
 
     def forget(self) -> None:
         """Keep nothing for this request any more."""

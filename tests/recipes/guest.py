@@ -126,8 +126,9 @@ def run(
     **_: Any,
 ) -> dict[str, Any]:
     """In the guest: the plan alongside its workload, until nothing disturbs it; its JSON lines,
-    what is left in the kernel, and whether `bundle`, the file in the share that has its programs,
-    lacks the one for this kernel. Then, and where it is None, the compiler's is used."""
+    what is left in the kernel, how often it was made again, and whether `bundle`, the file in the
+    share that has its programs, lacks the one for this kernel. Then, and where it is None, the
+    compiler's is used."""
     libraries = copy_libraries(private, Path(folder))
     os.chdir(disk() if RECIPES[name].disk else "/tmp")  # noqa: S108  # workloads write there
     os.environ["PYTHONPATH"] = str(ROOT)
@@ -135,12 +136,18 @@ def run(
     binary = Path(os.environ["PROBEPLAN_SHARE"]) / program if program else None
     command = command_of(name, libraries, binary)
     backends = _offer(bundle, made) if bundle else None
-    for _attempt in range(UNDISTURBED_TRIES):
-        lines = _run_once(made, command, backends)
-        if not was_disturbed(lines):
+    again = 0
+    while was_disturbed(lines := _run_once(made, command, backends)):
+        if again == UNDISTURBED_TRIES - 1:
             break
+        again += 1
     refused = bool(bundle) and backends is None
-    return {"lines": lines.decode(), "left": leftovers(), "refused": refused}
+    return {
+        "lines": lines.decode(),
+        "left": leftovers(),
+        "refused": refused,
+        "disturbed": again,
+    }
 
 
 def _run_once(

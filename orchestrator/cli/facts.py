@@ -19,7 +19,7 @@ examples:
   probeplan lint plans/ --kernel web-01.facts.xz     would these plans attach there?
 
 Record as root: what the user cannot read is recorded as unknown. A recording holds the names of
-functions, types and tracepoints and no other data of the host. It takes about 1 MB.
+functions, types and tracepoints and no other data of the host. It takes 1 to 2 MB.
 
 exit codes: 0 done; 2 the file cannot be read or written
 """

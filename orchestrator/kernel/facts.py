@@ -216,7 +216,7 @@ def save_facts(facts: KernelFacts, path: Path) -> None:
 
 
 def facts_bytes(facts: KernelFacts, preset: int = _BEST) -> bytes:
-    """The bytes that `save_facts` writes: about 1 MB. `preset` is xz's; the best takes a few
+    """The bytes that `save_facts` writes: 1 to 2 MB. `preset` is xz's; the best takes a few
     seconds."""
     return write_recording(
         Recording(

@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "plans",
         nargs="+",
         metavar="PLAN",
-        help="plan files, names of shipped plans, or - for stdin",
+        help="plan files, directories of them, names of shipped plans, or - for stdin",
     )
     parser.add_argument(
         "--kernel",

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from orchestrator.output.replace_file import check_replaceable
-from orchestrator.plan.document.folders import find_documents, is_folder, names_check
+from orchestrator.plan.document.folders import find_documents, is_folder
 from orchestrator.plan.findings import Finding, PlanError, Position, of_command_line
 from orchestrator.run.shipped import find_plan
 
@@ -22,7 +22,7 @@ def _find_plans(word: str) -> Iterator[str]:
         yield find_plan(word)
         return
     findings: list[Finding] = []
-    plans = [file for file in find_documents(word, findings) if not names_check(file)]
+    plans = list(find_documents(word, findings, with_checks=False))
     if not plans and not findings:
         hint = "plans end in .yaml or .yml and contain `kind: ProbePlan`"
         message = f"no plans in the directory {word!r}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.plan.findings import Finding, Position
 
-__all__ = ["find_documents", "is_folder", "names_check"]
+__all__ = ["find_documents", "is_folder"]
 
 #: What distinguishes a plan or a check from other YAML in a folder.
 _DOCUMENT = re.compile(rb"probeplan/v|ProbePlan|ProbeCheck")
@@ -24,9 +24,11 @@ def is_folder(path: str) -> bool:
         return False
 
 
-def find_documents(folder: str, findings: list[Finding]) -> Iterator[str]:
-    """The files of plans and checks below a folder, in order of their names, also those that cannot
-    be read. Folders that cannot be read are added to `findings`."""
+def find_documents(
+    folder: str, findings: list[Finding], *, with_checks: bool = True
+) -> Iterator[str]:
+    """The files of plans, and `with_checks` of checks, below a folder, in order of their names,
+    also those that cannot be read. Folders that cannot be read are added to `findings`."""
 
     def report_unreadable(error: OSError) -> None:
         place = Position(file=str(error.filename))
@@ -38,27 +40,21 @@ def find_documents(folder: str, findings: list[Finding]) -> Iterator[str]:
         for name in sorted(files):
             file = Path(inner) / name
             special = file.exists() and not file.is_file()  # reading a pipe would block
-            if name.endswith((".yaml", ".yml")) and not special and _is_document(file):
+            if (
+                name.endswith((".yaml", ".yml"))
+                and not special
+                and _is_wanted(file, with_checks=with_checks)
+            ):
                 yield str(file)
 
 
-def names_check(file: str) -> bool:
-    """Whether a document says that it is a check; False where it cannot be read."""
-    try:
-        return _CHECK.search(_read_head(Path(file))) is not None
-    except OSError:
-        return False
-
-
-def _is_document(file: Path) -> bool:
+def _is_wanted(file: Path, *, with_checks: bool) -> bool:
     """True also for files that cannot be read, which are then reported."""
     try:
-        head = _read_head(file)
+        with file.open("rb") as content:
+            head = content.read(_HEAD_BYTES)
     except OSError:
         return True
-    return _DOCUMENT.search(head) is not None and _POLICY.search(head) is None
-
-
-def _read_head(file: Path) -> bytes:
-    with file.open("rb") as content:
-        return content.read(_HEAD_BYTES)
+    if _POLICY.search(head) or (_CHECK.search(head) and not with_checks):
+        return False
+    return _DOCUMENT.search(head) is not None

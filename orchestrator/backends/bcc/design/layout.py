@@ -124,6 +124,7 @@ class HookSide:
 class MapLayout:
     """Offsets and sizes for one program."""
 
+    #: The arguments by which a kept one is made again (run/warm/coding.py).
     made_from = ("program", "can_follow")
 
     def __init__(self, program: Program, *, can_follow: bool = True) -> None:

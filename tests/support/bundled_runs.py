@@ -40,7 +40,7 @@ exec "$@"
 NO_COMPILER = ("unshare", "--mount", "sh", "-c", _HIDE, "sh")
 
 
-def build_file(  # what a bundle is made of
+def build_file(
     path: Path,
     plan: bytes,
     kernels: Sequence[str],

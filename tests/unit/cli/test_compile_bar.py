@@ -12,6 +12,11 @@ class Terminal(io.StringIO):
         return True
 
 
+class GoneTerminal(Terminal):
+    def write(self, _text: str) -> int:
+        raise OSError(5, "gone")
+
+
 def test_a_terminal_has_one_line_that_is_redrawn_and_taken_away() -> None:
     terminal = Terminal()
     bar = CompileBar(terminal)
@@ -35,8 +40,6 @@ def test_elsewhere_nothing_is_drawn(stream: io.StringIO | None) -> None:
 
 
 def test_a_terminal_that_is_gone_does_not_end_the_build() -> None:
-    terminal = Terminal()
-    terminal.write = lambda _text: (_ for _ in ()).throw(OSError(5, "gone"))  # type: ignore[method-assign]
-    bar = CompileBar(terminal)
+    bar = CompileBar(GoneTerminal())
     bar.update(1, 2)
     bar.hide()

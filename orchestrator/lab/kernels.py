@@ -117,7 +117,10 @@ def _cached(cache: Path, name: str) -> Kernel | None:
     link = cache / name
     if not (link / "vmlinux").exists():
         return None
-    directory = link.resolve()
+    return _kernel_in(link.resolve(), name)
+
+
+def _kernel_in(directory: Path, name: str) -> Kernel:
     arch = ALL_KERNELS[name].arch
     return Kernel(name=name, release=directory.name, directory=directory, arch=arch)
 
@@ -137,8 +140,7 @@ def _fetch(name: str, cache: Path) -> Kernel:
         link.symlink_to(release)
         link.rename(cache / name)
         _say(f"kernel {name}: {directory}")
-    arch = ALL_KERNELS[name].arch
-    return Kernel(name=name, release=release, directory=directory, arch=arch)
+    return _kernel_in(directory, name)
 
 
 def _find(name: str, work: Path) -> tuple[str, Archive, list[str]]:

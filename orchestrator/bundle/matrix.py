@@ -16,9 +16,10 @@ from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.plan.model import Plan
+from orchestrator.run.choice import Resolved
 from orchestrator.run.cost.canary import count_only
 from orchestrator.run.cost.hot_points import find_hot_points
-from orchestrator.run.prepare import Resolved, resolve, select_backend
+from orchestrator.run.prepare import resolve, select_backend
 from orchestrator.values import dataclass
 
 __all__ = ["PlannedRow", "RecordedKernel", "name_kernel", "plan_rows"]

@@ -17,7 +17,7 @@ from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
     from orchestrator.cli.named_plan import NamedPlan
-    from orchestrator.run.prepare import Prepared
+    from orchestrator.run.choice import Prepared
 
 EPILOG = """\
 examples:

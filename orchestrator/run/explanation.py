@@ -20,9 +20,9 @@ from orchestrator.compile.program import (
 )
 from orchestrator.plan.figures import metrics_by_owner
 from orchestrator.plan.model import Plan
+from orchestrator.run.choice import Prepared
 from orchestrator.run.cost.hot_points import find_hot_points
 from orchestrator.run.metrics.windows import choose_window_ns
-from orchestrator.run.prepare import Prepared
 from orchestrator.run.report.records import (
     acceptance_fields,
     limits_in_force,

@@ -19,7 +19,7 @@ from orchestrator.values import dataclass
 if TYPE_CHECKING:
     from orchestrator.run.stream import Stream  # numpy
 
-__all__ = ["LEASE_NS", "Loop", "Supervision"]
+__all__ = ["Loop", "Supervision"]
 
 _RENEW_NS = 7_000_000_000
 #: The longest delay until a signal, a cap or COMMAND's end is noticed.

@@ -30,7 +30,7 @@ from orchestrator.policy.signed_files import Acceptance, check_signatures
 from orchestrator.run.choice import Prepared, Resolved, choose_backend
 from orchestrator.run.shipped import is_shipped
 
-__all__ = ["Prepared", "Resolved", "prepare", "resolve", "select_backend"]
+__all__ = ["prepare", "resolve", "select_backend"]
 
 
 def prepare(  # noqa: PLR0913  # a keyword for each input

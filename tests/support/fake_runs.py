@@ -16,10 +16,9 @@ from orchestrator.output.result import ResultDirectory
 from orchestrator.output.sink import Sink
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Metadata, Plan, Target
-from orchestrator.run.choice import choose_backend
+from orchestrator.run.choice import Prepared, choose_backend
 from orchestrator.run.lifecycle import Run
 from orchestrator.run.options import RunOptions
-from orchestrator.run.prepare import Prepared
 from orchestrator.run.report.result import RunResult
 from orchestrator.run.signals import Signals
 from tests.support.fake_backend import FakeBackend, Script, program

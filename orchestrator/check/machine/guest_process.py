@@ -54,8 +54,7 @@ def _measure(packed: bytes) -> bytes:
 
 def _prepare(job: MachineJob) -> Any:
     from orchestrator.kernel.facts import live_facts
-    from orchestrator.run.choice import BackendChoice
-    from orchestrator.run.prepare import Prepared
+    from orchestrator.run.choice import BackendChoice, Prepared
 
     backend: Any = _CompiledBackend(job.code)
     return Prepared(

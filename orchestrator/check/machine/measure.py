@@ -27,7 +27,7 @@ from orchestrator.lab.machine_process import MachineCancelled
 from orchestrator.lab.snapshot.stored_machine import store_machine
 from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.policy.model import Policy
-from orchestrator.run.prepare import Prepared
+from orchestrator.run.choice import Prepared
 from orchestrator.run.signals import Signals
 from orchestrator.values import dataclass
 

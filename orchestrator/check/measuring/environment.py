@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from orchestrator.check.measurement import Environment
-from orchestrator.run.prepare import Prepared
+from orchestrator.run.choice import Prepared
 
 __all__ = ["describe_environment", "find_commit"]
 

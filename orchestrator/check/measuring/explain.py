@@ -20,8 +20,9 @@ from orchestrator.check.processes.launcher import LauncherGone
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.policy.model import Policy
+from orchestrator.run.choice import Prepared
 from orchestrator.run.options import RunOptions
-from orchestrator.run.prepare import Prepared, prepare
+from orchestrator.run.prepare import prepare
 from orchestrator.run.signals import Signals
 from orchestrator.values import dataclass
 

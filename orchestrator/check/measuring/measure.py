@@ -18,8 +18,9 @@ from orchestrator.check.measuring.turns import list_turns
 from orchestrator.check.model import Check
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.policy.model import Policy
+from orchestrator.run.choice import Prepared
 from orchestrator.run.options import RunOptions
-from orchestrator.run.prepare import Prepared, prepare
+from orchestrator.run.prepare import prepare
 from orchestrator.run.signals import Signals
 from orchestrator.run.standing.silence import make_silent
 from orchestrator.values import dataclass

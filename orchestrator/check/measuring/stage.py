@@ -17,8 +17,8 @@ from orchestrator.check.measuring.users import WorkloadUser, find_user
 from orchestrator.check.measuring.wakeups import SignalWakeup
 from orchestrator.check.model import Check
 from orchestrator.check.processes.launcher import Launcher
+from orchestrator.run.choice import Prepared
 from orchestrator.run.options import RunOptions
-from orchestrator.run.prepare import Prepared
 from orchestrator.run.signals import Signals
 from orchestrator.run.standing.probes import StandingProbes, StretchRecords
 from orchestrator.values import dataclass

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from orchestrator.check.report.check_report import CheckReport
     from orchestrator.check.sides import SideChoice
     from orchestrator.check.verdict.model import CheckVerdict
-    from orchestrator.run.prepare import Prepared
+    from orchestrator.run.choice import Prepared
     from orchestrator.run.signals import Signals
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from orchestrator.check.measurement import Measurement
     from orchestrator.check.measuring.measure import RepeatProgress
     from orchestrator.check.model import Check
-    from orchestrator.run.prepare import Prepared
+    from orchestrator.run.choice import Prepared
     from orchestrator.run.signals import Signals
 
 __all__ = ["measure_booted"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.check.report.check_report import CheckReport
     from orchestrator.check.verdict.model import CheckVerdict
     from orchestrator.check.verdict.time_gates import SideMeasurements
-    from orchestrator.run.prepare import Prepared
+    from orchestrator.run.choice import Prepared
 
 __all__ = ["run_sides"]
 

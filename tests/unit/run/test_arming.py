@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from orchestrator.plan.model import Limits
 from orchestrator.run.arming import arm
-from orchestrator.run.loop import LEASE_NS
+from orchestrator.run.options import LEASE_NS
 from tests.support.fake_backend import FakeSession, Script, program
 
 

@@ -8,10 +8,9 @@ import pytest
 
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.policy.model import Policy
-from orchestrator.run.choice import choose_backend
+from orchestrator.run.choice import Prepared, choose_backend
 from orchestrator.run.groundwork import Groundwork, lay_groundwork
 from orchestrator.run.options import RunOptions
-from orchestrator.run.prepare import Prepared
 from orchestrator.run.safety.journal import Journal, JournalError, read_journals
 from tests.support.fake_backend import FakeBackend, program
 from tests.support.fake_runs import a_plan

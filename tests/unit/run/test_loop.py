@@ -8,7 +8,8 @@ import pytest
 
 from orchestrator.plan.model import Limits
 from orchestrator.run import loop as module
-from orchestrator.run.loop import LEASE_NS, Loop, Supervision
+from orchestrator.run.loop import Loop, Supervision
+from orchestrator.run.options import LEASE_NS
 from tests.support.fake_backend import FakeSession, Script, program
 
 

@@ -47,7 +47,7 @@ def run_plan(  # noqa: PLR0913  # the face of the package: one keyword a choice 
 
     `command`: a program to start, with its arguments. It and its descendants become the target,
     and its end ends the run. If the run ends first, the command is waited for, not ended.
-    `duration_ns`: replaces the plan's duration.
+    `duration_ns` replaces the plan's duration. The log and the result carry `label`, a text.
     `policies`: those that apply (None: the host's policy, read from its file). `read_policies`
     reads the host's together with further files.
     `out`: a directory that keeps the results.
@@ -58,18 +58,15 @@ def run_plan(  # noqa: PLR0913  # the face of the package: one keyword a choice 
     that the rest of the run does not need.
     `canary`: where attach points may be hot, count for a second first, and refuse a plan that would
     break limits.cpu.
-    `label`: a text that the log and the result carry.
 
     Raises PlanError (the plan does not fit this kernel; the command cannot be started), HostError
     (this host cannot run it, or a policy forbids it), ResultDirectoryError; after detaching,
     whatever else went wrong.
     """
-    if duration_ns is not None:
-        plan = _with_duration(plan, duration_ns)
     from orchestrator.run.prepare import prepare  # run_prepared needs none of it
 
     prepared = prepare(
-        plan,
+        plan if duration_ns is None else _with_duration(plan, duration_ns),
         facts,
         _host_policies() if policies is None else policies,
         backend=backend,

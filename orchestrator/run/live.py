@@ -1,4 +1,4 @@
-"""A run with its probes armed: loop, settle. Importing this imports numpy (40 ms)."""
+"""A run with its probes armed: loop, settle. Importing this imports numpy: do it late."""
 
 import time
 from collections.abc import Callable, Collection, Mapping

@@ -3,7 +3,7 @@
 All lines of a batch have the same width: they are rows of a byte matrix, filled once from a
 template and then only in the columns that vary. JSON allows white space between tokens, so shorter
 values are padded. The result has the same fields and values as structlog's JSON renderer would
-write for the event. Importing this module imports numpy (55 ms): do it lazily.
+write for the event. Importing this module imports numpy, which is slow: do it lazily.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

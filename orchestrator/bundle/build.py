@@ -24,7 +24,7 @@ from orchestrator.plan.load import load_plan_of
 from orchestrator.values import dataclass
 from orchestrator.version import installed_version
 
-__all__ = ["Blueprint", "BuildOptions", "build_bundle", "compile_blueprints", "draw_blueprint"]
+__all__ = ["Blueprint", "BuildOptions", "CompileProgress", "compile_blueprints", "draw_blueprint"]
 
 _COMPILERS = 2  # at a time; each is a process that takes one CPU and about 130 MB
 _MOST_TOGETHER = 4  # programs in one process, whose start takes half as long as one program
@@ -73,26 +73,14 @@ class Blueprint:
         return tuple(dict.fromkeys(h.path for h in hooks if h.path and h.identity is None))
 
 
-def build_bundle(
-    source: str | bytes,
-    kernels: Sequence[RecordedKernel],
-    options: BuildOptions,
-    report: CompileProgress = lambda _done, _total: None,
-) -> Bundle:
-    """A bundle of the plan at a path (`-`: standard input) or in bytes, for `kernels`. Raises what
-    `draw_blueprint` and `compile_blueprints` raise."""
-    [bundle] = compile_blueprints([draw_blueprint(source, kernels, options)], report)
-    return bundle
-
-
 # ---------------------------------------------------------------- what is to be compiled
 
 
 def draw_blueprint(
     source: str | bytes, kernels: Sequence[RecordedKernel], options: BuildOptions
 ) -> Blueprint:
-    """What the plan comes to on each kernel, and what is to be compiled for it. Needs no compiler.
-    Raises PlanError for a plan that is none."""
+    """What the plan at a path (`-`: standard input) or in bytes comes to on each kernel, and what
+    is to be compiled for it. Needs no compiler. Raises PlanError for a plan that is none."""
     content, file = (source, "<plan>") if isinstance(source, bytes) else read_source(source)
     planned: list[PlannedRow] = []
     artifacts: dict[str, Artifact[Any]] = {}

@@ -8,15 +8,16 @@ from pathlib import Path
 from orchestrator.bundle.build import (
     Blueprint,
     BuildOptions,
-    build_bundle,
+    CompileProgress,
     compile_blueprints,
+    draw_blueprint,
 )
 from orchestrator.bundle.file import write_bundle
 from orchestrator.bundle.matrix import RecordedKernel
-from orchestrator.bundle.model import MatrixRow
+from orchestrator.bundle.model import Bundle, MatrixRow
 from tests.support.recorded import recorded
 
-__all__ = ["HIDDEN", "NO_COMPILER", "build_file", "build_rows"]
+__all__ = ["HIDDEN", "NO_COMPILER", "build_bundle", "build_file", "build_rows"]
 
 #: What a host without a compiler has nothing of, as /proc/PID/maps would show it.
 HIDDEN = ("bcc", "clang", "LLVM")
@@ -38,6 +39,17 @@ done
 exec "$@"
 """
 NO_COMPILER = ("unshare", "--mount", "sh", "-c", _HIDE, "sh")
+
+
+def build_bundle(
+    source: str | bytes,
+    kernels: Sequence[RecordedKernel],
+    options: BuildOptions,
+    report: CompileProgress = lambda _done, _total: None,
+) -> Bundle:
+    """A bundle of the plan at a path or in bytes, for `kernels`."""
+    [bundle] = compile_blueprints([draw_blueprint(source, kernels, options)], report)
+    return bundle
 
 
 def build_file(

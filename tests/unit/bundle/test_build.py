@@ -10,18 +10,14 @@ import pytest
 from orchestrator.backends import compiled as programs_of
 from orchestrator.backends.bcc.compiler import clang
 from orchestrator.bundle import build
-from orchestrator.bundle.build import (
-    BuildOptions,
-    build_bundle,
-    compile_blueprints,
-    draw_blueprint,
-)
+from orchestrator.bundle.build import BuildOptions, compile_blueprints, draw_blueprint
 from orchestrator.bundle.file import read_bundle, write_bundle
 from orchestrator.bundle.matrix import RecordedKernel
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import load_plan
 from orchestrator.run.cost.canary import count_only
 from orchestrator.run.prepare import prepare
+from tests.support.bundled_runs import build_bundle
 from tests.support.compiling import compile_to_nothing
 from tests.support.paths import KERNELS, ROOT
 from tests.support.recorded import HEAD, recorded

@@ -13,7 +13,7 @@ from orchestrator.backends.bcc.attach import attaching
 from orchestrator.backends.bcc.attach.attachments import TrampolineRefused
 from orchestrator.backends.bcc.compiler.places import OpenPlace, OpenProgram
 from orchestrator.backends.protocol import Artifact, AttachOptions
-from orchestrator.bundle.build import BuildOptions, build_bundle
+from orchestrator.bundle.build import BuildOptions
 from orchestrator.bundle.matrix import RecordedKernel
 from orchestrator.bundle.model import Bundle
 from orchestrator.bundle.programs import BundledPrograms
@@ -23,6 +23,7 @@ from orchestrator.kernel.feature import no
 from orchestrator.plan.findings import Finding, HostError
 from orchestrator.plan.load import load_plan
 from orchestrator.run.prepare import resolve
+from tests.support.bundled_runs import build_bundle
 from tests.support.compiling import compile_to_nothing
 from tests.support.paths import ROOT
 from tests.support.recorded import HEAD, recorded

@@ -7,6 +7,7 @@ they were taken from.
 """
 
 from collections.abc import Mapping
+from functools import cache
 
 # fmt: off
 # include/uapi/asm-generic/errno-base.h, errno.h
@@ -185,12 +186,10 @@ _PREFERRED = frozenset({"EAGAIN", "EDEADLK", "AF_UNIX", "AT_REMOVEDIR"})
 
 def constant(name: str, arch: str = "") -> int | None:
     """The value of a shipped constant on `arch` (uname's word)."""
-    for group in _OTHER_GROUPS.get(arch, {}).values():
-        if name in group:
-            return group[name]
-    return CONSTANTS.get(name)
+    return constants_on(arch).get(name)
 
 
+@cache
 def constants_on(arch: str) -> Mapping[str, int]:
     """All shipped constants with their values on `arch`."""
     groups = _OTHER_GROUPS.get(arch, {}).values()

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Fetches the programs of others whose checks are tested (examples/projects): pluggy's sources, and
-# Debian's nginx, which is unpacked and not installed, so that no service is set up. Does nothing
-# where they are.
+# Fetches the programs of others that tests run: pluggy's sources and Debian's nginx, whose checks are
+# tested (examples/projects), and Debian's sshd, for the hosts of tests/support/netlab.py. Daemons are
+# unpacked and not installed, so that no service is set up. Does nothing where they are.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -20,14 +20,41 @@ if [ ! -d "$cache/$pluggy" ]; then
     mv "$work/$pluggy" "$cache/"
 fi
 
-if [ ! -x "$cache/nginx/usr/sbin/nginx" ]; then
-    echo "setup: fetching nginx" >&2
+refresh_lists() {
+    apt-get -qq -o DPkg::Lock::Timeout=300 update
+}
+
+# unpack FOLDER PACKAGE...: Debian packages into one folder of the cache.
+unpack() {
+    folder=$1
+    shift
+    echo "setup: fetching $folder" >&2
+    mkdir "$work/debs"
     # _apt, as which apt downloads, has to be able to write there.
-    (cd "$work" && apt-get -qq -o APT::Sandbox::User=root download nginx) || {
-        apt-get -qq -o DPkg::Lock::Timeout=300 update
-        (cd "$work" && apt-get -qq -o APT::Sandbox::User=root download nginx)
+    (cd "$work/debs" && apt-get -qq -o APT::Sandbox::User=root download "$@") || {
+        refresh_lists
+        (cd "$work/debs" && apt-get -qq -o APT::Sandbox::User=root download "$@")
     }
-    dpkg-deb --extract "$work"/nginx_*.deb "$work/nginx"
-    rm -rf "$cache/nginx"
-    mv "$work/nginx" "$cache/"
+    for deb in "$work"/debs/*.deb; do
+        dpkg-deb --extract "$deb" "$work/$folder"
+    done
+    rm -rf "$work/debs" "${cache:?}/$folder"
+    mv "$work/$folder" "$cache/"
+}
+
+# The libraries that installing a package would bring to this machine.
+new_libraries() {
+    steps=$(apt-get --simulate --no-install-recommends install "$1") || return
+    echo "$steps" | awk '/^Inst lib/ { print $2 }'
+}
+
+[ -x "$cache/nginx/usr/sbin/nginx" ] || unpack nginx nginx
+
+if [ ! -x "$cache/sshd/usr/sbin/sshd" ]; then
+    libraries=$(new_libraries openssh-server) || {
+        refresh_lists
+        libraries=$(new_libraries openssh-server)
+    }
+    # shellcheck disable=SC2086  # a list of packages
+    unpack sshd openssh-server openssh-sftp-server $libraries
 fi

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-__all__ = ["NGINX", "PLUGGY", "find_project"]
+__all__ = ["NGINX", "PLUGGY", "SSHD", "find_project"]
 
-PLUGGY, NGINX = "pluggy-1.6.0", "nginx"
+PLUGGY, NGINX, SSHD = "pluggy-1.6.0", "nginx", "sshd"
 
 
 def find_project(name: str) -> Path:

@@ -30,14 +30,14 @@ case "${1:-run}" in
 run) ;;
 check) kind=dev ;;
 quick)
-    packages="$packages gcc libc6-dev busybox-static cpio zstd xz-utils lz4 strace openssh-client"
+    packages="$packages gcc libc6-dev busybox-static cpio zstd xz-utils lz4 strace openssh-client systemd"
     kind=dev
     ;;
 docs) kind=docs ;;
 test)
     packages="$packages gcc libc6-dev make strace qemu-system-x86 busybox-static cpio zstd \
         xz-utils lz4 util-linux dpkg debian-archive-keyring bpftrace e2fsprogs mount apache2-utils \
-        openssh-client iproute2 qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
+        openssh-client iproute2 qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross systemd"
     kind=dev
     ;;
 bench)

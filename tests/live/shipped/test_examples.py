@@ -1,8 +1,6 @@
 """The examples, run on this machine's kernel; and the files for other tools alongside them."""
 
-import configparser
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +11,7 @@ import yaml
 
 from tests.support.product import Ran, run_cli
 from tests.support.shipped import EXAMPLES, ROOT
+from tests.support.units import read_unit
 
 UNIT = ROOT / "examples" / "systemd" / "probeplan@.service"
 WORKFLOW = ROOT / "examples" / "ci" / "github-lint.yaml"
@@ -104,36 +103,10 @@ def test_the_ci_job_lints_with_annotations() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def unit() -> configparser.ConfigParser:
-    found = configparser.ConfigParser(strict=False, interpolation=None)
-    found.optionxform = str  # type: ignore[assignment,method-assign]  # configparser's own idiom
-    found.read_string(UNIT.read_text())
-    return found
-
-
-def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
-    """systemd-analyze has nothing to say, with the command replaced by one that is here; where
-    systemd is not, the unit is read as the INI file that it is."""
-    service = unit()["Service"]
-    assert service["ExecStart"].split()[1] == "run"
-    if shutil.which("systemd-analyze") is None:
-        return
-    copy = tmp_path / UNIT.name
-    copy.write_text(UNIT.read_text().replace(service["ExecStart"].split()[0], "/bin/true"))
-    done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(copy)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    ours = [line for line in done.stderr.splitlines() if UNIT.name in line]
-    assert (done.returncode, ours) == (0, [])
-
-
 @pytest.mark.parametrize(("plan", "backend"), [("python-gc", "bcc"), ("fsync", "tracefs")])
 def test_its_options_and_capabilities_are_enough(plan: str, backend: str) -> None:
     """The unit's command line, with the unit's capabilities and no more, runs a plan."""
-    service = unit()["Service"]
+    service = read_unit(UNIT.name)["Service"]
     assert service["ExecStart"] == "/usr/bin/probeplan run ${PLAN} --no-progress $OPTIONS"
     [options] = re.findall(r'^Environment="OPTIONS=(.*)"$', UNIT.read_text(), re.MULTILINE)
     caps = [f"+{cap.removeprefix('CAP_').lower()}" for cap in capabilities()]
@@ -144,12 +117,12 @@ def test_its_options_and_capabilities_are_enough(plan: str, backend: str) -> Non
 
 
 def capabilities() -> list[str]:
-    return unit()["Service"]["CapabilityBoundingSet"].split()
+    return read_unit(UNIT.name)["Service"]["CapabilityBoundingSet"].split()
 
 
 def test_the_hardening_leaves_tracing_possible() -> None:
     """What would take tracing away is not there; what does not need to be given is taken."""
-    service = unit()["Service"]
+    service = read_unit(UNIT.name)["Service"]
     for name in ("ProtectKernelTunables", "ProtectKernelLogs", "PrivateUsers", "ProtectProc"):
         assert service.get(name, "no") in ("no", "default"), name
     assert "CAP_SYS_ADMIN" not in capabilities()

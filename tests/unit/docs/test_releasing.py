@@ -9,7 +9,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def test_the_changelog_begins_with_the_version_of_the_package() -> None:
-    heading = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    """Or with what is not released yet."""
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    heading = re.search(r"^## (?!Unreleased)(\S+)", changelog, re.MULTILINE)
     assert heading
     assert heading[1] == PROJECT["version"]
 

@@ -19,14 +19,17 @@ from orchestrator.output.sink import OutputLost, Sink
 from orchestrator.output.text import dump_json
 from orchestrator.output.unblocked import make_log_sink
 
-__all__ = ["ResultDirectory", "ResultDirectoryError"]
+__all__ = ["RESULT_FILE", "RESULT_FILES", "ResultDirectory", "ResultDirectoryError"]
 
-_MARKS = ("result.json", "plan.yaml")
+#: Written last: a directory that has it holds a whole result.
+RESULT_FILE = "result.json"
+_MARKS = (RESULT_FILE, "plan.yaml")
 _EVENTS = "events.jsonl"
-_RESULT = "result.json"
 _PARTIAL = "result.json.partial"
 _FOLDED = "stacks.folded"
 _PROGRAMS = ("program.c", "program.tracefs")
+#: The names of all files of a result.
+RESULT_FILES = frozenset({"plan.yaml", _EVENTS, _FOLDED, RESULT_FILE, _PARTIAL, *_PROGRAMS})
 _COPIED_BYTES = 1 << 20
 
 
@@ -80,7 +83,7 @@ class ResultDirectory:
         try:
             self._write_file(_PARTIAL, text)
             at = self._directory
-            os.rename(_PARTIAL, _RESULT, src_dir_fd=at, dst_dir_fd=at)
+            os.rename(_PARTIAL, RESULT_FILE, src_dir_fd=at, dst_dir_fd=at)
         except (OutputLost, OSError) as error:
             with contextlib.suppress(ResultDirectoryError):
                 self._remove_file(_PARTIAL)
@@ -91,9 +94,9 @@ class ResultDirectory:
         whole. What is no file, or not there, is passed over. Raises OutputLost."""
         for name in ("plan.yaml", *_PROGRAMS, _EVENTS, _FOLDED):
             self._copy_file(source / name, name)
-        if self._copy_file(source / _RESULT, _PARTIAL):
+        if self._copy_file(source / RESULT_FILE, _PARTIAL):
             at = self._directory
-            os.rename(_PARTIAL, _RESULT, src_dir_fd=at, dst_dir_fd=at)
+            os.rename(_PARTIAL, RESULT_FILE, src_dir_fd=at, dst_dir_fd=at)
 
     def close(self) -> None:
         """Close what is open. Idempotent."""
@@ -116,9 +119,8 @@ class ResultDirectory:
 
     def _clear_results(self) -> None:
         names = set(os.listdir(self._directory))  # noqa: PTH208 - a path could change meanwhile
-        ours = {"plan.yaml", _EVENTS, _FOLDED, _RESULT, _PARTIAL, *_PROGRAMS}
-        if names and (names - ours or not names & set(_MARKS)):
-            strange = ", ".join(repr(name) for name in sorted(names - ours)[:3])
+        if names and (names - RESULT_FILES or not names & set(_MARKS)):
+            strange = ", ".join(repr(name) for name in sorted(names - RESULT_FILES)[:3])
             what = f"holds {strange}" if strange else "is not empty and holds no run's results"
             raise ResultDirectoryError(
                 f"{str(self.path)!r} {what}: results are not mixed with other files; "

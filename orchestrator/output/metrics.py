@@ -44,6 +44,7 @@ def metric_fields(  # noqa: PLR0913  # a record has this many properties
         "kind": spec.kind,
         "unit": spec.unit,
         "display_unit": spec.display,
+        **({"layout": layout} if (layout := describe_layout(spec)) else {}),
         "window": {"start": start, "end": end},
         "total": total,
         "cells": [cell_fields(spec, cell, stacks) for cell in shown],

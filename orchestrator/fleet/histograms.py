@@ -4,7 +4,7 @@ and percentiles of counts by edge."""
 import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import accumulate
 from operator import itemgetter
 from typing import Any
@@ -60,7 +60,7 @@ class HistogramLayout:
         return self.step
 
 
-@cache
+@lru_cache(maxsize=256)
 def find_layout(text: str) -> HistogramLayout | None:
     """The layout of this name, as results write it; None: it is not known."""
     if text == "log(16)":

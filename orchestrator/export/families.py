@@ -1,0 +1,160 @@
+"""The accumulated cells of metrics as families of series."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
+
+from orchestrator.cells.buckets import Buckets
+from orchestrator.export.accumulation import MetricAccumulation
+from orchestrator.export.metric_record import ExportedMetric
+from orchestrator.export.names import join_labels, name_family
+from orchestrator.export.own_families import OWN_FAMILIES
+from orchestrator.export.snapshot import Family, FamilyKind, HistogramCounts, Sample, SeriesLabels
+from orchestrator.fleet.histograms import find_layout
+from orchestrator.fleet.sums import CellSum
+from orchestrator.values import dataclass
+
+__all__ = ["list_metric_families"]
+
+_Value = Callable[[CellSum], int | HistogramCounts | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FamilyPart:
+    """One family that a metric has. `part`: as in name_family; `value` of a cell, None: none."""
+
+    kind: FamilyKind
+    help: str
+    value: _Value
+    part: str = ""
+    has_unit: bool = True
+
+
+_SUM_OF_AVERAGE = _FamilyPart(
+    kind="counter", help="the values' sum", value=lambda cell: cell.sum, part="sum"
+)
+_PARTS: Mapping[str, tuple[_FamilyPart, ...]] = {
+    "count": (
+        _FamilyPart(kind="counter", help="events", value=lambda cell: cell.events, has_unit=False),
+    ),
+    "sum": (_FamilyPart(kind="counter", help="the values' sum", value=lambda cell: cell.sum),),
+    "avg": (
+        _SUM_OF_AVERAGE,
+        _FamilyPart(
+            kind="counter",
+            help="values",
+            value=lambda cell: cell.events,
+            part="count",
+            has_unit=False,
+        ),
+    ),
+    "min": (
+        _FamilyPart(
+            kind="gauge",
+            help="the least value in the latest run",
+            value=lambda cell: cell.min,
+            part="min",
+        ),
+    ),
+    "max": (
+        _FamilyPart(
+            kind="gauge",
+            help="the largest value in the latest run",
+            value=lambda cell: cell.max,
+            part="max",
+        ),
+    ),
+}
+
+
+def list_metric_families(metrics: Iterable[MetricAccumulation]) -> Iterator[Family]:
+    """All of them, by name. Metrics of the same name share a family, with the labels `plan` and
+    `probe`, if they have the same kind; else the later one's name ends with its kind."""
+    families: dict[str, Family] = {}
+    samples: dict[str, list[Sample]] = {}
+    for metric in metrics:
+        for part in _parts_of(metric):
+            family = _claim(families, _make_family(metric.metric, part))
+            samples.setdefault(family.name, []).extend(_samples(metric, part))
+    for name in sorted(families):
+        family = families[name]
+        yield Family(
+            name=name,
+            kind=family.kind,
+            help=family.help,
+            unit=family.unit,
+            per_unit=family.per_unit,
+            samples=tuple(samples[name]),
+        )
+
+
+def _parts_of(metric: MetricAccumulation) -> Iterator[_FamilyPart]:
+    if metric.metric.kind == "histogram":
+        layout = metric.metric.layout
+        yield _FamilyPart(
+            kind="histogram", help="values", value=lambda cell: _histogram(cell, layout)
+        )
+        return
+    for part in _PARTS[metric.metric.kind]:
+        if metric.shrinks and "sum" in part.help:
+            yield _FamilyPart(kind="gauge", help=part.help, value=part.value, part="net")
+        else:
+            yield part
+
+
+def _make_family(metric: ExportedMetric, part: _FamilyPart) -> Family:
+    name, unit, per_unit = name_family(
+        metric.metric, metric.unit if part.has_unit else "", part=part.part
+    )
+    # The same for all plans: files for node_exporter must not differ in it.
+    text = f"Metric {metric.metric} of plans: {part.help}."
+    return Family(name=name, kind=part.kind, help=text, unit=unit, per_unit=per_unit)
+
+
+def _claim(families: dict[str, Family], wanted: Family) -> Family:
+    """The family of this name and kind."""
+    own = OWN_FAMILIES.get(wanted.name)
+    there = families.get(wanted.name)
+    if own is None and (there is None or there.kind == wanted.kind):
+        return families.setdefault(wanted.name, wanted)
+    other_name = f"{wanted.name}_{wanted.kind}"
+    renamed = Family(
+        name=other_name,
+        kind=wanted.kind,
+        help=wanted.help,
+        per_unit=wanted.per_unit,
+    )
+    return families.setdefault(other_name, renamed)
+
+
+def _samples(metric: MetricAccumulation, part: _FamilyPart) -> Iterator[Sample]:
+    whose: SeriesLabels = (("plan", metric.metric.plan), ("probe", metric.metric.probe))
+    for labels, cell in metric.cells.items():
+        value = part.value(cell)
+        if value is not None:
+            yield Sample(join_labels(labels, whose), value)
+
+
+def _histogram(cell: CellSum, layout: str) -> HistogramCounts:
+    buckets, indexes = _index_edges(layout)
+    counts = {indexes[edge]: cell.buckets[edge] for edge in sorted(cell.buckets)}
+    return HistogramCounts(buckets=buckets, counts=counts, below=cell.below, above=cell.above)
+
+
+@lru_cache(maxsize=256)
+def _index_edges(layout: str) -> tuple[Buckets, "_Indexes"]:
+    found = find_layout(layout)
+    assert found is not None, "checked when the record was read"
+    assert found.buckets is not None, "the same"
+    return found.buckets, _Indexes(found.buckets)
+
+
+class _Indexes(dict[int, int]):
+    """Upper edges to indexes, each computed once."""
+
+    def __init__(self, buckets: Buckets) -> None:
+        super().__init__()
+        self._buckets = buckets
+
+    def __missing__(self, edge: int) -> int:
+        index = self[edge] = self._buckets.index(edge)
+        return index

@@ -89,6 +89,6 @@ def _disassembler() -> "Cs":
     except ImportError as error:
         raise InstructionError(
             f"an offset inside a function cannot be checked without a disassembler: {error}",
-            "pip install capstone",
+            "install python3-capstone (Debian, Ubuntu), or: pip install capstone",
         ) from None
     return Cs(CS_ARCH_X86, CS_MODE_64)

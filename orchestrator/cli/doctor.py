@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
+from orchestrator.cli.install.versions import describe_installation, list_installation_lines
 from orchestrator.cli.messages import print_note, print_text
 from orchestrator.cli.options import add_override_options, facts_of, overrides
 from orchestrator.cli.signatures import describe_signature
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 examples:
-  probeplan doctor                          what can be probed on this host, and how
+  probeplan doctor                          what can be probed here, by which Python and bcc
   probeplan doctor plans/fs/vfs-reads.yaml  can this plan run here? if not, why, and what to do
   probeplan doctor slow-io --kernel 6.1.xz  the same on a recorded kernel (`probeplan facts`)
   probeplan doctor slow-io.ppb              does this bundle serve this host?
@@ -130,6 +131,7 @@ def _can_trace(facts: KernelFacts) -> bool:
 
 def _host_fields(facts: KernelFacts) -> dict[str, object]:
     return {
+        **describe_installation(),
         "kernel": facts.release,
         "arch": facts.arch,
         "cpus": {"possible": facts.possible_cpus, "online": list(facts.online_cpus)},
@@ -143,7 +145,7 @@ def _host_fields(facts: KernelFacts) -> dict[str, object]:
 
 def _host_text(facts: KernelFacts) -> str:
     cpus = f"{len(facts.online_cpus)} of {facts.possible_cpus} possible CPUs online"
-    lines = [f"kernel {facts.release} ({facts.arch}), {cpus}"]
+    lines = [f"kernel {facts.release} ({facts.arch}), {cpus}", *list_installation_lines()]
     for title, names in SECTIONS.items():
         lines += ["", title]
         for name in names:

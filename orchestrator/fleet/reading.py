@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import orjson
+from orchestrator.output.json_codec import decode_json
 
 __all__ = ["InputFile", "UnreadFile", "UnreadReason", "expect_whole", "list_inputs"]
 __all__ += ["read_document"]
@@ -116,7 +116,7 @@ def read_document(file: InputFile) -> dict[str, Any]:
     except OSError as error:
         raise UnreadFile("unreadable", error.strerror or "unknown error") from None
     try:
-        document = orjson.loads(content)
+        document = decode_json(content)
     except ValueError as error:  # also of bytes that are no UTF-8, and of values nested too deeply
         if content.lstrip()[:1] in (b"{", b""):
             raise UnreadFile("torn", str(error)) from None

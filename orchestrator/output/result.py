@@ -77,9 +77,7 @@ class ResultDirectory:
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write result.json, in place of one that is there: whole, or not at all."""
-        import orjson  # lazy: 5 ms, paid only by runs with --out, at their end
-
-        text = dump_json(dict(result), orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        text = dump_json(dict(result), indented=True)
         try:
             self._write_file(_PARTIAL, text)
             at = self._directory

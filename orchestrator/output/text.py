@@ -23,16 +23,16 @@ _OBEYED = re.compile(
 _UNDECODED = re.compile("[\ud800-\udfff]")
 
 
-def dump_json(value: Any, options: int = 0) -> bytes:
+def dump_json(value: Any, *, indented: bool = False) -> bytes:
     """`value` as JSON that a terminal shows and does not obey: names of tasks and files may have
     control characters, which JSON permits unescaped above U+001F. It means the same. A byte of a
-    command or a file name that is not UTF-8 becomes `\\xNN`. `options` are orjson's."""
-    from orjson import dumps  # lazy: 5 ms that tables of metrics need not pay
+    command or a file name that is not UTF-8 becomes `\\xNN`. `indented` as for `encode_json`."""
+    from orchestrator.output.json_codec import encode_json  # what starts needs no JSON yet
 
     try:
-        text = dumps(value, option=options)
+        text = encode_json(value, indented=indented)
     except TypeError:  # rare: looking at every string first would cost each record
-        text = dumps(_escape_undecoded(value), option=options)
+        text = encode_json(_escape_undecoded(value), indented=indented)
     return _OBEYED.sub(_escape_character, text) if not text.isascii() or b"\x7f" in text else text
 
 

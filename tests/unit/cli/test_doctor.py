@@ -1,6 +1,7 @@
 """doctor: what a kernel supports, and whether `run` would run a plan on it."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,30 @@ def test_a_plan_that_does_not_fit_the_kernel_is_invalid() -> None:
     plan = a_plan("attach: function:vfs_read", "    where: args.count == 'x'\n")
     with pytest.raises(PlanError):
         examine(NamedPlan(plan=plan), FACTS)
+
+
+def test_the_interpreter_and_its_bcc_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """As this process has them, whatever the kernel is."""
+    import bcc
+
+    main(["doctor", "--kernel", RECORDED, "--json"])
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["python"] == {
+        "version": sys.version.split()[0],
+        "executable": sys.executable,
+    }
+    assert shown["bcc"] == {"version": bcc.__version__, "module": bcc.__file__}
+    main(["doctor", "--kernel", RECORDED])
+    text = capsys.readouterr().out
+    assert f"\npython {sys.version.split()[0]}: {sys.executable}\n" in text
+    assert f"\nbcc {bcc.__version__}: {bcc.__file__}\n" in text
+
+
+def test_an_interpreter_without_bcc_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.backends.bcc.compiler.key.find_spec", lambda _name: None)
+    main(["doctor", "--kernel", RECORDED])
+    assert f"\nbcc: none that {sys.executable} finds\n" in capsys.readouterr().out
+    main(["doctor", "--kernel", RECORDED, "--json"])
+    assert json.loads(capsys.readouterr().out)["bcc"] is None

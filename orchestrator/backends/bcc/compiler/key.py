@@ -11,7 +11,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["CFLAGS", "HEADERS", "make_key", "read_compiler_version"]
+__all__ = ["CFLAGS", "HEADERS", "describe_compiler", "make_key", "read_compiler_version"]
 
 HEADERS = Path(__file__).resolve().parents[1] / "headers"
 # -g0: with debug information libbcc would load it into the kernel as BTF, by bpf(2) (measured).
@@ -46,6 +46,14 @@ def read_compiler_version() -> str:
         return "unknown"
     found = _VERSION.search(text)
     return found[1] if found else text.strip()
+
+
+def describe_compiler() -> dict[str, dict[str, str | None] | None]:
+    """`bcc`: the release and the file of its module, which is not imported; None without one."""
+    spec = find_spec("bcc")
+    if spec is None:
+        return {"bcc": None}
+    return {"bcc": {"version": read_compiler_version(), "module": spec.origin}}
 
 
 @cache

@@ -1,0 +1,1 @@
+"""The program as it is installed: what it runs on, shells' completion, plans prepared ahead."""

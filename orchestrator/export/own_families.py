@@ -102,6 +102,17 @@ _TABLE: tuple[OwnFamily, ...] = (
         "counter",
         "Cells that the log omitted because of the metric's `top`: their counts are missing.",
     ),
+    OwnFamily(
+        "probeplan_export_sends",
+        "counter",
+        "Exports by OTLP, by signal (metrics, logs) and result (ok, failed).",
+    ),
+    OwnFamily(
+        "probeplan_export_dropped",
+        "counter",
+        "What was not sent by OTLP: log records that did not fit (overflow), that the collector "
+        "refused, or that were left at the end (undelivered); data points that it refused.",
+    ),
 )
 #: By name.
 OWN_FAMILIES: Mapping[str, OwnFamily] = {family.name: family for family in _TABLE}

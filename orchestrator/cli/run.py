@@ -4,8 +4,9 @@ import argparse
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -14,6 +15,7 @@ from orchestrator.cli.named_plan import NamedPlan, load_named_plan, read_named, 
 from orchestrator.cli.options import policy_contents
 from orchestrator.cli.run_options import add_run_options, plan_overrides
 from orchestrator.cli.tracefs import mount_tracefs
+from orchestrator.cli.unattended.options import add_unattended_options, check_unattended_options
 from orchestrator.kernel.facts import KernelFacts, live_facts
 from orchestrator.output.result import ResultDirectoryError
 from orchestrator.output.safe_open import open_for_append
@@ -29,8 +31,10 @@ from orchestrator.run.runner import run_prepared
 from orchestrator.run.safety.privileges import require_privileges
 from orchestrator.run.warm.identity import Request
 from orchestrator.run.warm.kept import WarmStart
+from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
+    from orchestrator.policy.model import Policy
     from orchestrator.run.report.result import RunResult
 
 EPILOG = """\
@@ -41,6 +45,7 @@ examples:
   probeplan run slow-io --set threshold=5ms --limit events=100 | jq -c '.data // empty'
   probeplan run slow-io --live                    watch the metrics while it runs
   probeplan run slow-io.ppb --set threshold=5ms   from a bundle, on a host without a compiler
+  probeplan run opens --unattended --shard 5%      in a rollout, on the first 5 % of all hosts
 
 PLAN may be a bundle (`probeplan bundle`): its programs are looked up, filled with this host's
 numbers and loaded, and no compiler is looked for. Where it has no program for this host, tracefs is
@@ -55,9 +60,9 @@ output, what COMMAND prints there goes to standard error. With --live on a termi
 --log and --out. Tables use the width of the terminal or COLUMNS; NO_COLOR turns colours off.
 
 exit codes:
-  0  done, also after stop_when and if metrics warn
+  0  done, also after stop_when and if metrics warn; --unattended: or skipped
   2  invalid plan or usage
-  3  this host cannot run the plan
+  3  this host cannot run the plan; --unattended: or it has expired
   4  data was lost, or limits.events or limits.output ended the run before its time (0 with
      `limits.incomplete: allow`); limits.cpu ended it, or writing the output failed
   5  COMMAND failed
@@ -74,31 +79,76 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--live", action="store_true", help="show the metrics on the terminal, once a second"
     )
+    add_unattended_options(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Run the plan; returns the exit code."""
+    check_unattended_options(args)
     if args.live:
         _require_terminal()
+    if args.unattended:
+        from orchestrator.cli.unattended.flow import run_unattended  # most runs are watched
+
+        return run_unattended(args, _make_ready, _execute, _open_log)
+    return _execute(_make_ready(args, lambda _plan: RunOptions(out=args.out)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ReadyRun:
+    """A run that is ready to be made. `options` are those that it begins with; `is_warm`: it was
+    prepared earlier."""
+
+    args: argparse.Namespace
+    named: NamedPlan
+    prepared: Prepared
+    options: RunOptions
+    warm: WarmStart
+    is_warm: bool
+
+
+def _make_ready(
+    args: argparse.Namespace,
+    admit: Callable[[Plan], RunOptions],
+    given: tuple[bytes, str] | None = None,
+) -> _ReadyRun:
+    """The run that is asked for; `admit` gets its plan before it is prepared. `given`: the bytes
+    of the plan's file and its name, where they were read already."""
     facts = live_facts()
     require_privileges(facts)
-    request = _read_request(args)
+    request = _read_request(args, given or read_named(args.plan))
     warm = WarmStart(request, facts)
     kept = warm.recall()
     if kept is not None:
+        options = admit(kept.plan)
         named, prepared = recall_named_plan(request.content, request.file, kept)
     else:
-        named, prepared = _prepare_anew(request, facts)
+        policies, named = _load_plan(request, facts)
+        options = admit(named.plan)
+        prepared = _prepare_anew(named, policies, request, facts)
         warm.look()
+    return _ReadyRun(
+        args=args,
+        named=named,
+        prepared=prepared,
+        options=options,
+        warm=warm,
+        is_warm=kept is not None,
+    )
+
+
+def _execute(ready: _ReadyRun) -> int:
+    """Make the run; returns the exit code."""
+    args, named, prepared = ready.args, ready.named, ready.prepared
     _note_absent(named.plan)
     _note_unused(named, prepared)
     for doubt in prepared.program.doubts:
         print_error(str(doubt))
     with ExitStack() as stack:
         stacks = None if args.folded is None else _open_emptied(args.folded, stack)
-        options = RunOptions(
+        options = replace(
+            ready.options,
             command=tuple(args.workload),
-            out=args.out,
             log=_open_log(args, stack),
             folded=stacks,
             progress=_make_progress(prepared.plan, args, stack),
@@ -114,19 +164,19 @@ def main(args: argparse.Namespace) -> int:
         except ResultDirectoryError as error:
             raise PlanError([of_command_line(str(error))]) from None
         except HostError:
-            if kept is not None:
-                warm.forget()  # the next start looks at everything again
+            if ready.is_warm:
+                ready.warm.forget()  # the next start looks at everything again
             raise
     _sum_up(result, args, _origin_lines(named, prepared))
-    if kept is None:
-        warm.keep(prepared)
+    if not ready.is_warm:
+        ready.warm.keep(prepared)
     return result.exit_code
 
 
-def _read_request(args: argparse.Namespace) -> Request:
+def _read_request(args: argparse.Namespace, given: tuple[bytes, str]) -> Request:
     """What is asked for; every file is read once, since it may be a pipe. Raises PlanError, and
     HostError where the host's policy cannot be read."""
-    content, file = read_named(args.plan)
+    content, file = given
     return Request(
         content=content,
         file=file,
@@ -137,14 +187,22 @@ def _read_request(args: argparse.Namespace) -> Request:
     )
 
 
-def _prepare_anew(request: Request, facts: KernelFacts) -> tuple[NamedPlan, Prepared]:
-    from orchestrator.policy.file import parse_contents
-    from orchestrator.run.prepare import prepare  # a run that is warm has been prepared
+def _load_plan(request: Request, facts: KernelFacts) -> "tuple[tuple[Policy, ...], NamedPlan]":
+    from orchestrator.policy.file import parse_contents  # a run that is warm has its policies
 
     policies = parse_contents(request.policies)
-    named = load_named_plan(request.content, request.file, policies, facts.arch, request.overrides)
+    return policies, load_named_plan(
+        request.content, request.file, policies, facts.arch, request.overrides
+    )
+
+
+def _prepare_anew(
+    named: NamedPlan, policies: "tuple[Policy, ...]", request: Request, facts: KernelFacts
+) -> Prepared:
+    from orchestrator.run.prepare import prepare  # a run that is warm has been prepared
+
     mount_tracefs()
-    prepared = prepare(
+    return prepare(
         named.plan,
         facts,
         policies,
@@ -153,7 +211,6 @@ def _prepare_anew(request: Request, facts: KernelFacts) -> tuple[NamedPlan, Prep
         backends=named.backends,
         acceptances=named.acceptances,
     )
-    return named, prepared
 
 
 def _note_unused(named: NamedPlan, prepared: Prepared) -> None:
@@ -200,6 +257,12 @@ def _discards_lines(args: argparse.Namespace) -> bool:
     return bool(args.live and args.log is None and sys.stdout is not None and sys.stdout.isatty())
 
 
+def _require_stdout() -> None:
+    if sys.stdout is None:  # Python's sign that descriptor 1 was closed
+        message = "standard output is closed, so the JSON lines would be lost"
+        raise PlanError([of_command_line(message, "give the log a file: --log FILE")])
+
+
 def _open_emptied(path: str, stack: ExitStack) -> BinaryIO:
     """A file to overwrite, opened before anything is attached, since opening it can fail."""
     file = stack.enter_context(os.fdopen(open_for_append(path), "wb", buffering=0))
@@ -215,12 +278,6 @@ def _require_terminal() -> None:
         message = f"--live draws on standard error, which {what}"
         hint = "leave out --live: with `every: 1s` in the plan, the log contains the same numbers"
         raise PlanError([of_command_line(message, hint)])
-
-
-def _require_stdout() -> None:
-    if sys.stdout is None:  # Python's sign that descriptor 1 was closed
-        message = "standard output is closed, so the JSON lines would be lost"
-        raise PlanError([of_command_line(message, "give the log a file: --log FILE")])
 
 
 def _make_progress(plan: Plan, args: argparse.Namespace, stack: ExitStack) -> Bar | None:

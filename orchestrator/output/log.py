@@ -35,6 +35,8 @@ EventKind = Literal[
     "governor.stepped",
     "events.lost",
     "run.finished",
+    "run.skipped",
+    "run.refused",
     "check.started",
     "check.repeat",
     "check.verdict",

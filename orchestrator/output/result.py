@@ -38,11 +38,13 @@ class ResultDirectoryError(Exception):
 
 
 class ResultDirectory:
-    """Opens (or makes) the directory `path` and removes an earlier run's results from it. Raises
+    """Opens (or makes) the directory `path` and removes an earlier run's results from it. `synced`:
+    the name of its result is on the disk once that is written, and its own name is. Raises
     ResultDirectoryError; the `write_` methods raise OutputLost."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, synced: bool = False) -> None:
         self.path = Path(path)
+        self._synced, self._has_result = synced, False
         self._directory = _open_directory(self.path)
         self._events: BinaryIO | None = None
         try:
@@ -82,10 +84,27 @@ class ResultDirectory:
             self._write_file(_PARTIAL, text)
             at = self._directory
             os.rename(_PARTIAL, RESULT_FILE, src_dir_fd=at, dst_dir_fd=at)
+            if self._synced:
+                self._sync_names()
+            self._has_result = True
         except (OutputLost, OSError) as error:
             with contextlib.suppress(ResultDirectoryError):
                 self._remove_file(_PARTIAL)
             raise OutputLost(error.errno or errno.EIO, 1) from error
+
+    @property
+    def result_path(self) -> Path | None:
+        """The absolute path of result.json; None until it is written."""
+        return Path(os.path.abspath(self.path)) / RESULT_FILE if self._has_result else None  # noqa: PTH100  # links stay
+
+    def _sync_names(self) -> None:
+        """A name is on the disk once the directory that it is in is."""
+        os.fsync(self._directory)
+        parent = os.open("..", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._directory)
+        try:
+            os.fsync(parent)
+        finally:
+            os.close(parent)
 
     def copy_from(self, source: Path) -> None:
         """Take over the files of a run that wrote to the directory `source`, result.json last and

@@ -15,12 +15,13 @@ from orchestrator.backends.protocol import Session
 from orchestrator.output.result import ResultDirectory
 from orchestrator.output.run_output import RunOutput, TeeSink
 from orchestrator.output.unblocked import make_log_sink
+from orchestrator.plan.findings import HostError
 from orchestrator.run.arming import Armed, arm
 from orchestrator.run.choice import Prepared
 from orchestrator.run.cost.canary_choice import why_no_canary
 from orchestrator.run.ending.teardown import detach_all, finish_command
 from orchestrator.run.groundwork import Groundwork, draw_run_id, lay_groundwork
-from orchestrator.run.options import RunOptions
+from orchestrator.run.options import RunNotBegun, RunOptions
 from orchestrator.run.report.account import make_empty_account
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.outcome import Outcome
@@ -64,7 +65,7 @@ class Run:
         self._directory, self._signals = directory, signals
         self._artifact = prepared.choice.artifact
         self._program = self._artifact.program
-        self._run_id = draw_run_id()
+        self._run_id = options.run_id or draw_run_id()
         self._constants = {
             "run_id": self._run_id,
             "plan": self._program.name,
@@ -85,6 +86,8 @@ class Run:
             self._options.notify(str(leftovers))
         attempt = self._faults.attempt
         groundwork = attempt(self._lay_groundwork, None)
+        if groundwork is None and self._options.unattended:
+            self._leave_unmade()
         session, armed, live = None, None, None
         if groundwork is not None:
             session = attempt(lambda: self._attach(groundwork), None)
@@ -123,6 +126,13 @@ class Run:
         if self._faults.errors:
             raise self._faults.errors[0]
         return result
+
+    def _leave_unmade(self) -> None:
+        """Raises RunNotBegun where it is this host that cannot begin the run."""
+        for error in self._faults.errors:
+            if isinstance(error, HostError):
+                self._output.sink.close()
+                raise RunNotBegun(error.findings) from error
 
     # ------------------------------------------------------------ attaching
 

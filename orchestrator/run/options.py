@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from orchestrator.accounting.count import Count
 from orchestrator.output.sink import Sink
+from orchestrator.plan.findings import HostError
 from orchestrator.run.safety.journal import DIRECTORIES
 from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
     from orchestrator.run.metrics.reporter import Measured
 
-__all__ = ["LEASE_NS", "Bar", "RunOptions"]
+__all__ = ["LEASE_NS", "Bar", "RunNotBegun", "RunOptions"]
 
 #: How long the kernel goes on recording for an unlimited run whose reader has died or hangs.
 LEASE_NS = 10_000_000_000
+
+
+class RunNotBegun(HostError):
+    """This host cannot begin the run, which has left no record."""
 
 
 class Bar(Protocol):
@@ -37,7 +42,10 @@ class RunOptions:
     """How to run; each as documented at `run_plan`. `out`: a directory. `log` None: standard
     output. `folded`: an open file for metrics by stacks, as folded text. `label`: a text of the
     user that the log and the result carry. `describe_bundle`: what they say of the bundle that the
-    plan is from, asked after attaching. `alone`: this process does nothing but this run."""
+    plan is from, asked after attaching. `alone`: this process does nothing but this run.
+    `run_id`: the identity that the run has (None: one is drawn). `unattended`: a run that cannot
+    begin leaves no record and raises RunNotBegun, since the caller writes one; and the result is
+    synced to the disk, with the names that lead to it."""
 
     command: tuple[str, ...] = ()
     out: str | os.PathLike[str] | None = None
@@ -51,3 +59,5 @@ class RunOptions:
     label: str | None = None
     describe_bundle: Callable[[], dict[str, Any] | None] = lambda: None
     alone: bool = False
+    run_id: str | None = None
+    unattended: bool = False

@@ -92,7 +92,9 @@ def run_prepared(prepared: Prepared, options: RunOptions) -> "RunResult":
     have a command. Raises what `run_plan` does."""
     with ExitStack() as stack:
         out = options.out
-        directory = None if out is None else stack.enter_context(ResultDirectory(out))
+        directory = None
+        if out is not None:
+            directory = stack.enter_context(ResultDirectory(out, synced=options.unattended))
         signals = stack.enter_context(Signals())
         return Run(prepared, options, directory, signals).execute()
 

@@ -137,6 +137,14 @@ def lifecycle() -> dict[str, dict[str, Any]]:
         },
         "events.lost": {"probe": "read", "lost": 120, "reason": "ring"},
         "run.finished": finished(),
+        "run.skipped": {
+            "outcome": "skipped", "reason": "this host is not in the shard of 5%", "exit_code": 0,
+            "label": "ring-1", "result": "/var/lib/probeplan/results/a/1/result.json",
+        },
+        "run.refused": {
+            "outcome": "quarantined", "reason": "the host went down while it ran", "exit_code": 3,
+            "label": None, "result": None,
+        },
         "check.started": {
             "check": "bulk", "file": "checks/bulk.yaml", "backend": "bcc", "signatures": [],
             "expectations": ["syncs"], "ops": [50, 100], "warmup": 1, "repeats": 3,

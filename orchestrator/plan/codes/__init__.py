@@ -12,6 +12,7 @@ from orchestrator.plan.codes import (
     meaning,
     policy,
     schema,
+    unattended,
 )
 from orchestrator.plan.codes.finding_code import FindingCode
 
@@ -28,6 +29,7 @@ GROUPS: Mapping[str, tuple[FindingCode, ...]] = {
     "Policies": policy.CODES,
     "Checks": checks.CODES,
     "Bundles": bundles.CODES,
+    "Unattended runs": unattended.CODES,
 }
 CODES: Mapping[str, FindingCode] = {
     entry.code: entry for entries in GROUPS.values() for entry in entries

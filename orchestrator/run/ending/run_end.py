@@ -81,6 +81,8 @@ class RunEnd:
         fields = {
             name: value for name, value in result.finished.items() if name not in self.constants
         }
+        where = self.directory and self.directory.result_path
+        fields["result"] = str(where) if where else None
         self.output.write_record("run.finished", result.level, **fields)
         self.output.flush()
         deliver_rest(self.output, self.signals, self.options.notify)

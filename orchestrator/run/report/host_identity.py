@@ -11,7 +11,7 @@ from orchestrator.accounting.count import UNKNOWN
 from orchestrator.kernel.abi.clock import read_clock_state
 from orchestrator.kernel.facts import KernelFacts
 
-__all__ = ["describe_clock", "describe_host", "hash_machine_id"]
+__all__ = ["describe_clock", "describe_host", "hash_machine_id", "read_host_id"]
 
 _MACHINE_ID, _BOOT_ID = Path("/etc/machine-id"), Path("/proc/sys/kernel/random/boot_id")
 _KEY = b"probeplan"
@@ -25,12 +25,17 @@ def describe_host(
     """The fields of a result that say where it was made: `host_id`, `boot_id`, `kernel_build_id`
     (hexadecimal; None: not known), `arch` and `cpus`, the number of online CPUs."""
     return {
-        "host_id": hash_machine_id(_read_line(machine_id)),
+        "host_id": read_host_id(machine_id),
         "boot_id": _read_line(boot_id) or UNKNOWN,
         "kernel_build_id": facts.build_id,
         "arch": facts.arch,
         "cpus": len(facts.online_cpus),
     }
+
+
+def read_host_id(machine_id: Path = _MACHINE_ID) -> str:
+    """The id of this host in results; "unknown" where it has no machine id."""
+    return hash_machine_id(_read_line(machine_id))
 
 
 def describe_clock(steps: int) -> dict[str, Any]:

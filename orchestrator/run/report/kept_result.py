@@ -16,9 +16,10 @@ __all__ = ["RESULT_FORMAT", "metric_to_keep", "settings_fields"]
 RESULT_FORMAT = "probeplan-result/1"
 
 
-def settings_fields(plan: Plan, program: Program, command: Sequence[str]) -> RecordFields:
+def settings_fields(plan: Plan, program: Program | Plan, command: Sequence[str]) -> RecordFields:
     """What a run was made with apart from its plan's text. Counts of runs with the same text and
-    the same settings can be added; `limits` are those in force, after the policies."""
+    the same settings can be added; `limits` are those in force, after the policies. `program`: what
+    has them; of a run that was not made, its plan."""
     limits = {**limit_values(program.limits), "at_cap": {"value": program.limits.at_cap}}
     return {
         "params": {name: param.value for name, param in plan.params.items()},

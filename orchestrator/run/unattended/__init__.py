@@ -1,1 +1,2 @@
-"""Runs that no one watches: what they keep on the host, and what keeps a plan from it."""
+"""Runs that no one watches: whether one is made, what it keeps on the host, and what keeps a plan
+from it."""

@@ -1,0 +1,1 @@
+"""`probeplan run --unattended`."""

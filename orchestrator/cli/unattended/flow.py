@@ -1,0 +1,62 @@
+"""An unattended run is made or not, and in each case a result and a last JSON line say so."""
+
+import argparse
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Protocol, TypeVar
+
+from orchestrator.cli.named_plan import read_named
+from orchestrator.cli.unattended.attempt import PlanBytes, UnattendedRun
+from orchestrator.output.sink import Sink
+from orchestrator.plan.findings import HostError, PlanError
+from orchestrator.plan.model import Plan
+from orchestrator.run.options import RunNotBegun, RunOptions
+from orchestrator.run.unattended.admission import RunSkipped
+
+__all__ = ["Prepare", "run_unattended"]
+
+ReadyT = TypeVar("ReadyT")
+MadeT_co = TypeVar("MadeT_co", covariant=True)
+#: Opens the log that the command line names, until the context ends.
+OpenLog = Callable[[argparse.Namespace, ExitStack], Sink | None]
+
+
+class Prepare(Protocol[MadeT_co]):
+    """Makes the run that the command line asks for ready; `admit` gets the plan as soon as it is
+    known, and returns the options that the run begins with."""
+
+    def __call__(
+        self, args: argparse.Namespace, admit: Callable[[Plan], RunOptions], given: PlanBytes
+    ) -> MadeT_co: ...
+
+
+def run_unattended(
+    args: argparse.Namespace,
+    prepare: Prepare[ReadyT],
+    execute: Callable[[ReadyT], int],
+    open_log: OpenLog,
+) -> int:
+    """Prepare and execute the run, or report why not to what `open_log` returns (None: standard
+    output); returns the exit code. Raises PlanError for an invalid plan, of which nothing is
+    kept."""
+    attempt = UnattendedRun(args, read_named(args.plan))
+    try:
+        attempt.open_state()
+        ready = prepare(args, attempt.admit, attempt.given)
+    except (RunSkipped, HostError) as error:
+        return _report(attempt, error, open_log)
+    except PlanError as error:
+        if attempt.plan is None:
+            raise
+        only_here = HostError(error.findings)  # it is valid, but not on this kernel
+        return _report(attempt, only_here, open_log)
+    try:
+        return execute(ready)
+    except RunNotBegun as error:
+        return _report(attempt, error, open_log)
+
+
+def _report(attempt: UnattendedRun, error: RunSkipped | HostError, open_log: OpenLog) -> int:
+    from orchestrator.cli.unattended.report import report_unmade  # of a run that is not made
+
+    return report_unmade(attempt, error, open_log)

@@ -13,7 +13,9 @@ SKIPPED_TASK = {"skipped": True, "changed": False}
 
 
 def host(**steps):
-    ran = {"installed": INSTALLED, "ran": COMPLETE, "collected": {"changed": True}} | steps
+    """What the role knows of a host; `failure`: what its rescue kept."""
+    ran = {"installed": INSTALLED, "ran": COMPLETE, "collected": {"changed": True}, "failure": {}}
+    ran |= steps
     return {f"rollout__{step}": result for step, result in ran.items()}
 
 
@@ -42,7 +44,7 @@ FATES = {
     "quarantined": {"ran": {"outcome": "quarantined", "exit_code": 3, "reason": "it was stopped"}},
     "refused": {"ran": {"outcome": "refused", "exit_code": 3, "reason": "expired"}},
     "governed": {"ran": COMPLETE | {"governor_steps": 3}},
-    "failed": {"collected": {"failed": True, "msg": "[Errno 28] No space left on device"}},
+    "failed": {"failure": {"task": "Fetch the result", "msg": "No space left", "findings": []}},
 }
 
 
@@ -58,17 +60,21 @@ def test_each_state_beyond_its_number_ends_the_rollout_and_is_named(state):
 
 def test_the_reason_is_the_one_that_the_host_gave():
     assert "b: run: Timeout, server not" in judge(b=host(**FATES["unreachable"]))["text"]
-    assert "b: collect: [Errno 28] No space" in judge(b=host(**FATES["failed"]))["text"]
+    assert "b: Fetch the result: No space left" in judge(b=host(**FATES["failed"]))["text"]
     assert "b: rings were full" in judge(b=host(**FATES["incomplete"]))["text"]
 
 
 def test_a_host_that_refuses_the_plan_at_install_is_refused_and_a_broken_one_failed():
-    refusal = {"failed": True, "msg": "error[PP201]: not allowed", "findings": [{"code": "PP201"}]}
-    broken = {"failed": True, "msg": "there is no 'probeplan' in PATH"}
-    for installed, state in ((refusal, "refused"), (broken, "failed")):
-        verdict = judge(a=host(installed=installed, ran=SKIPPED_TASK, collected=SKIPPED_TASK))
+    refusal = {
+        "task": "Install",
+        "msg": "error[PP201]: not allowed",
+        "findings": [{"code": "PP201"}],
+    }
+    broken = {"task": "Install", "msg": "there is no 'probeplan' in PATH", "findings": []}
+    for failure, state in ((refusal, "refused"), (broken, "failed")):
+        verdict = judge(a=host(failure=failure, installed={"failed": True}, ran=SKIPPED_TASK))
         assert verdict["counts"] == {state: 1}
-        assert installed["msg"] in verdict["text"]
+        assert failure["msg"] in verdict["text"]
 
 
 def test_a_run_that_was_skipped_does_not_end_the_rollout():
@@ -78,13 +84,18 @@ def test_a_run_that_was_skipped_does_not_end_the_rollout():
 
 
 def test_a_module_that_crashed_is_a_failure():
-    crashed = {"failed": True, "msg": "MODULE FAILURE", "rc": 1}
-    assert judge(a=host(ran=crashed))["counts"] == {"failed": 1}
+    crashed = {"task": "Run the plan once", "msg": "MODULE FAILURE", "findings": []}
+    verdict = judge(a=host(failure=crashed, ran={"failed": True, "msg": "MODULE FAILURE"}))
+    assert verdict["counts"] == {"failed": 1}
+
+
+def test_a_result_that_was_not_fetched_fails_a_host_whose_run_was_complete():
+    assert judge(a=host(**FATES["failed"]))["counts"] == {"failed": 1}
 
 
 def test_a_host_without_any_result_is_counted_by_the_play_alone():
     verdict = judge(a={}, b={}, lost=["b"])
-    assert verdict["counts"] == {"installed": 1, "unreachable": 1}
+    assert verdict["counts"] == {"ready": 1, "unreachable": 1}
 
 
 def test_of_many_hosts_twenty_are_named():

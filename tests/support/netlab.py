@@ -114,6 +114,7 @@ class Lab:
             ANSIBLE_LOCAL_TEMP=str(ansible / "tmp"),
             ANSIBLE_NOCOWS="1",
             ANSIBLE_FORKS="8",
+            ANSIBLE_PIPELINING="1",
         )
 
     def command(self, argv: Sequence[str | Path]) -> list[str]:

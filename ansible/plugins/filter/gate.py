@@ -7,14 +7,9 @@ from __future__ import annotations
 
 #: What may become of a host in its ring and, if it is too often, end the rollout.
 STATES = ("failed", "unreachable", "incomplete", "quarantined", "refused", "governed")
-#: The steps of the role whose results say so, in order, with the variables that have them.
-_STEPS = {
-    "package": "rollout__packaged",
-    "install": "rollout__installed",
-    "schedule": "rollout__scheduled",
-    "run": "rollout__ran",
-    "collect": "rollout__collected",
-}
+#: Steps of the role, with the variables that have their results.
+_STEPS = {"install": "rollout__installed", "run": "rollout__ran", "collect": "rollout__collected"}
+_FAILURE = "rollout__failure"
 _INCOMPLETE = 4
 _MOST_NAMED = 20
 
@@ -65,12 +60,13 @@ def _report(variables, is_present):
             return {"unreachable": f"{step}: {_first_line(result.get('msg'))}"}
     if not is_present:
         return {"unreachable": "it left the play, see above"}
-    for step, result in steps.items():
-        if step != "run" and result.get("failed"):
-            state = "refused" if step == "install" and result.get("findings") else "failed"
-            return {state: f"{step}: {_first_line(result.get('msg'))}"}
     ran = steps["run"]
-    return {"installed": ""} if ran.get("skipped") or not ran else _report_run(ran)
+    states = _report_run(ran) if "outcome" in ran else {}
+    failure = variables.get(_FAILURE)
+    if failure and not set(states) & set(STATES):
+        state = "refused" if failure["findings"] else "failed"
+        return {state: f"{failure['task']}: {_first_line(failure['msg'])}"}
+    return states or {"installed" if steps["install"] else "ready": ""}
 
 
 def _report_run(ran):
@@ -81,7 +77,7 @@ def _report_run(ran):
     states = {}
     if code == _INCOMPLETE or ran.get("complete") is False:
         states["incomplete"] = why
-    elif ran.get("failed") or code != 0:
+    elif code != 0:
         states["failed"] = f"run: {why}"
     if ran.get("quarantine"):
         states["quarantined"] = why

@@ -43,9 +43,7 @@ def make_rings(kernels, sizes, plan):
         end = _count(str(size), len(first), len(order))
         if size != "kernels":
             if end < before:
-                raise ValueError(
-                    f"rollout_rings: {size!r} is less than what precedes it: {sizes}"
-                )
+                raise ValueError(f"rollout_rings: {size!r} is less than what precedes it: {sizes}")
             before = end
         if end > begin:
             rings.append({"name": str(size), "hosts": order[begin:end]})
@@ -79,9 +77,7 @@ def _count(size, kernels, hosts):
     except ValueError:
         value = -1.0
     if not 0 < value <= (100 if size.endswith("%") else math.inf) or math.isinf(value):
-        raise ValueError(
-            f"rollout_rings: {size!r} is not `kernels`, `10%` or a number of hosts"
-        )
+        raise ValueError(f"rollout_rings: {size!r} is not `kernels`, `10%` or a number of hosts")
     if size.endswith("%"):
         return math.ceil(hosts * value / 100 - 1e-9)
     return min(math.ceil(value), hosts)

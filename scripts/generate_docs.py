@@ -1,10 +1,12 @@
-"""Writes the pages of docs/ that are made of the schemas and of the table of finding codes.
+"""Writes the pages of docs/ that are made of the schemas and of the table of finding codes, and
+the man pages and shell completions, which are made of the commands' options.
 
 usage: scripts/generate_docs.py [--check]
 
 `docs/log.md`, `docs/result.md` and `docs/finding-codes.md` are generated whole. In
 `docs/language.md`, `docs/policy.md` and `docs/checks.md` the tables of keys are generated: they
-lie between comments that name the object of the schema. With `--check` nothing is written; the
+lie between comments that name the object of the schema. Those of man/ and completions/ are written
+by `scripts/man_pages.py` and `scripts/shell_completions.py`. With `--check` nothing is written; the
 exit code is 1 when a page is not current.
 """
 
@@ -41,7 +43,16 @@ def pages() -> dict[Path, str]:
         checks: _with_key_tables(checks.read_text(), check),
         DOCS / "finding-codes.md": _codes_page(),
         language: _with_key_tables(language.read_text(), plan),
+        **_command_files(),
     }
+
+
+def _command_files() -> dict[Path, str]:
+    """What is made of the command line; these modules need the package and shtab."""
+    from scripts.man_pages import list_man_pages
+    from scripts.shell_completions import list_completions
+
+    return {**list_man_pages(), **list_completions()}
 
 
 def stale_pages() -> list[Path]:
@@ -57,6 +68,7 @@ def main(arguments: list[str]) -> int:
         return 1 if stale else 0
     texts = pages()
     for path in stale:
+        path.parent.mkdir(exist_ok=True)
         path.write_text(texts[path])
         print(f"wrote {path.relative_to(ROOT)}")
     return 0

@@ -30,7 +30,8 @@ case "${1:-run}" in
 run) ;;
 check) kind=dev ;;
 quick)
-    packages="$packages gcc libc6-dev busybox-static cpio zstd xz-utils lz4 strace openssh-client systemd"
+    packages="$packages gcc libc6-dev busybox-static cpio zstd xz-utils lz4 strace openssh-client systemd \
+        man-db mandoc zsh fish"
     kind=dev
     ;;
 docs) kind=docs ;;

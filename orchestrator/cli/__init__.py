@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "policy": ("orchestrator.cli.policy", "show or check what this host allows plans to do"),
     "facts": ("orchestrator.cli.facts", "record this kernel, to check plans for it elsewhere"),
+    "completion": ("orchestrator.cli.install.completion", "print a shell's completion script"),
 }
 
 EPILOG = """\
@@ -94,8 +95,13 @@ def _run_command(arguments: Sequence[str]) -> int:
     return code
 
 
-def _make_parser(chosen: str | None) -> argparse.ArgumentParser:
-    """The parser of all commands, with the options of the one that is `chosen`."""
+def make_whole_parser() -> argparse.ArgumentParser:
+    """The parser of all commands with all their options, for man pages and completion."""
+    return _make_parser(*COMMANDS)
+
+
+def _make_parser(*chosen: str | None) -> argparse.ArgumentParser:
+    """The parser of all commands, with the options of those that are `chosen`."""
     parser = CommandParser(
         prog=PROGRAM,
         description="Kernel probes as code: plans in YAML, limits that the kernel enforces.",
@@ -111,7 +117,7 @@ def _make_parser(chosen: str | None) -> argparse.ArgumentParser:
             description=f"{summary[0].upper()}{summary[1:]}.",
             formatter_class=HelpText,
         )
-        if name == chosen:
+        if name in chosen:
             importlib.import_module(module).add_arguments(command)
     return parser
 

@@ -15,7 +15,7 @@ from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.slow
 
-SOURCES = ("orchestrator", "schema", "plans")
+SOURCES = ("orchestrator", "schema", "plans", "completions", "man")
 FILES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
 #: To find the installed package and nothing of the source tree.
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
@@ -81,17 +81,31 @@ def _files(folder: Path, top: Path) -> set[str]:
 
 
 def test_the_wheel_holds_every_file_of_the_package(wheel: Path, tree: Path) -> None:
-    """Modules, C headers, the guests' init script, schemas and plans: whatever is there."""
+    """Modules, C headers, the guests' init script, schemas, completions, plans and their README:
+    whatever is there."""
     wanted = _files(tree / "orchestrator", tree)
-    for folder, suffix in (("schema", ".json"), ("plans", ".yaml")):
+    for folder, suffixes in (("schema", ".json"), ("plans", (".yaml", ".md")), ("completions", "")):
         found = _files(tree / folder, tree)
-        wanted |= {f"orchestrator/{name}" for name in found if name.endswith(suffix)}
+        wanted |= {f"orchestrator/{name}" for name in found if name.endswith(suffixes)}
     held = set(zipfile.ZipFile(wheel).namelist())
     assert not {name for name in wanted if name not in held}
     assert {name.partition("/")[0].partition("-")[0] for name in held} == {
         "orchestrator",
         "probeplan",
     }
+
+
+def test_man_pages_and_completions_are_where_shells_and_man_look(installed: Path) -> None:
+    share = installed.parent / "share"
+    assert {page.name for page in (share / "man/man1").iterdir()} == {
+        page.name for page in (ROOT / "man").iterdir()
+    }
+    for shell, file in (
+        ("bash", "bash-completion/completions/probeplan.bash"),
+        ("zsh", "zsh/site-functions/_probeplan"),
+        ("fish", "fish/vendor_completions.d/probeplan.fish"),
+    ):
+        assert (share / file).read_text() == _run(installed, "probeplan", "completion", shell)
 
 
 def test_an_installed_probeplan_reads_its_own_files(installed: Path) -> None:

@@ -1,0 +1,87 @@
+"""Completion, in the shells that it is for."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli import COMMANDS, main
+from orchestrator.cli.install import completion
+from orchestrator.run.shipped import shipped_plans
+from tests.support.paths import ROOT
+
+COMPLETIONS = ROOT / "completions"
+CLEAN = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+
+
+def shell(*words: str, home: Path) -> list[str]:
+    done = subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=home,
+        env={**CLEAN, "HOME": str(home)},
+        stdin=subprocess.DEVNULL,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def complete_in_bash(line: str, home: Path) -> list[str]:
+    """What bash offers for the last word of a line, by the function that it is given for it."""
+    words = line.split(" ")
+    quoted = " ".join(word or "''" for word in words)
+    script = (
+        f"source {COMPLETIONS / 'probeplan.bash'}; "
+        'function_of() { complete -p probeplan | sed "s/.*-F \\([^ ]*\\).*/\\1/"; }; '
+        f"COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; "
+        '"$(function_of)"; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    return shell("bash", "--norc", "-c", script, home=home)
+
+
+def complete_in_fish(line: str, home: Path) -> list[str]:
+    """The same in fish, without descriptions."""
+    script = f"source {COMPLETIONS / 'probeplan.fish'}; complete -C '{line}'"
+    offered = shell("fish", "--no-config", "-c", script, home=home)
+    return [text.partition("\t")[0] for text in offered]
+
+
+@pytest.mark.parametrize("complete", [complete_in_bash, complete_in_fish])
+def test_commands_options_choices_plans_and_files_are_offered(complete, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").touch()
+    assert set(COMMANDS) <= set(complete("probeplan ", tmp_path))
+    assert complete("probeplan comp", tmp_path) == ["completion"]
+    assert complete("probeplan run --ba", tmp_path) == ["--backend"]
+    assert set(complete("probeplan run --backend ", tmp_path)) >= {"auto", "bcc", "tracefs"}
+    assert set(complete("probeplan completion ", tmp_path)) == {"bash", "zsh", "fish"}
+    offered = set(complete("probeplan run ", tmp_path))
+    assert offered >= {*shipped_plans(), "mine.yaml"}
+    assert "mine.yaml" in complete("probeplan run --log mi", tmp_path)
+
+
+def test_zsh_takes_the_function_for_the_program(tmp_path: Path) -> None:
+    script = (
+        f"fpath=({COMPLETIONS} $fpath); autoload -Uz compinit; compinit -u -d {tmp_path}/dump; "
+        "print $_comps[probeplan]; autoload +X _probeplan && print loaded"
+    )
+    assert shell("zsh", "-f", "-c", script, home=tmp_path) == ["_probeplan", "loaded"]
+    names = (COMPLETIONS / "_probeplan").read_text()
+    assert all(plan in names for plan in shipped_plans())
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_the_script_is_printed(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", name]) == 0
+    assert capsys.readouterr().out == (COMPLETIONS / completion.FILE_NAMES[name]).read_text()
+
+
+def test_an_installation_without_the_file_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(completion, "_DIRECTORIES", (tmp_path,))
+    assert main(["completion", "fish"]) == 3
+    error = capsys.readouterr().err
+    assert f"{tmp_path}/probeplan.fish: error[PP001]" in error
+    assert "install probeplan again" in error

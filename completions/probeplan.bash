@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/probeplan
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_probeplan_subparsers=(lint explain doctor check run rehearse merge status stop pause resume cleanup bundle policy facts completion)
+_shtab_probeplan_subparsers=(lint explain doctor check run rehearse merge status stop quarantine pause resume cleanup bundle policy facts completion)
 
 _shtab_probeplan_lint_option_strings=(-h --help --format --kernel --explain --set --target --limit --policy)
 _shtab_probeplan_explain_option_strings=(-h --help --set --target --limit --policy --backend --kernel --json)
@@ -14,8 +14,9 @@ _shtab_probeplan_check_option_strings=(-h --help --update --ci-writes --set --ab
 _shtab_probeplan_run_option_strings=(-h --help --set --target --limit --policy --backend --duration --log --out --label --folded --summary --no-progress --keep-privileges --no-canary --live --unattended --expires --shard)
 _shtab_probeplan_rehearse_option_strings=(-h --help --set --target --limit --policy --backend --duration --log --out --label --folded --summary --no-progress --keep-privileges --no-canary --kernel --modules --module --cpus --memory --timeout)
 _shtab_probeplan_merge_option_strings=(-h --help -o --output --format --expect --by --allow-torn)
-_shtab_probeplan_status_option_strings=(-h --help --json)
+_shtab_probeplan_status_option_strings=(-h --help --format --json)
 _shtab_probeplan_stop_option_strings=(-h --help --all --timeout)
+_shtab_probeplan_quarantine_option_strings=(-h --help --format)
 _shtab_probeplan_pause_option_strings=(-h --help)
 _shtab_probeplan_resume_option_strings=(-h --help)
 _shtab_probeplan_cleanup_option_strings=(-h --help --dry-run)
@@ -55,6 +56,7 @@ _shtab_probeplan_merge_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_merge__o_COMPGEN=_shtab_compgen_dirs
 _shtab_probeplan_merge___output_COMPGEN=_shtab_compgen_dirs
 _shtab_probeplan_merge___expect_COMPGEN=_shtab_compgen_files
+_shtab_probeplan_quarantine_pos_1_COMPGEN=_probeplan_plan_files
 _shtab_probeplan_bundle_pos_0_COMPGEN=_probeplan_plan_files
 _shtab_probeplan_bundle___kernel_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_bundle__o_COMPGEN=_shtab_compgen_files
@@ -75,10 +77,13 @@ _shtab_probeplan_rehearse___backend_choices=(auto bcc tracefs)
 _shtab_probeplan_rehearse___summary_choices=(auto always never)
 _shtab_probeplan_merge___format_choices=(text json parquet)
 _shtab_probeplan_merge___by_choices=(kernel)
+_shtab_probeplan_status___format_choices=(text json)
+_shtab_probeplan_quarantine_pos_0_choices=(list lift)
+_shtab_probeplan_quarantine___format_choices=(text json)
 _shtab_probeplan_bundle___format_choices=(text json markdown)
 _shtab_probeplan_policy_pos_0_choices=(show check)
 _shtab_probeplan_completion_pos_0_choices=(bash zsh fish)
-_shtab_probeplan_pos_0_choices=(lint explain doctor check run rehearse merge status stop pause resume cleanup bundle policy facts completion)
+_shtab_probeplan_pos_0_choices=(lint explain doctor check run rehearse merge status stop quarantine pause resume cleanup bundle policy facts completion)
 
 _shtab_probeplan_lint_pos_0_nargs='*'
 _shtab_probeplan_lint__h_nargs=0
@@ -117,6 +122,8 @@ _shtab_probeplan_status___json_nargs=0
 _shtab_probeplan_stop__h_nargs=0
 _shtab_probeplan_stop___help_nargs=0
 _shtab_probeplan_stop___all_nargs=0
+_shtab_probeplan_quarantine__h_nargs=0
+_shtab_probeplan_quarantine___help_nargs=0
 _shtab_probeplan_pause_pos_1_nargs='*'
 _shtab_probeplan_pause__h_nargs=0
 _shtab_probeplan_pause___help_nargs=0

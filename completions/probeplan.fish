@@ -56,7 +56,7 @@ function _shtab_probeplan_using
   test "$_shtab_probeplan_cmdpath" = "$argv"
 end
 
-set -g _shtab_probeplan_commands lint explain doctor check run rehearse merge status stop pause resume cleanup bundle policy facts completion
+set -g _shtab_probeplan_commands lint explain doctor check run rehearse merge status stop quarantine pause resume cleanup bundle policy facts completion
 set -g _shtab_probeplan_opts_with_value --ab --backend --bmf --by --cpus --csv --duration --expect --expires --explain --folded --format --junit --kernel --label --limit --log --memory --module --modules --on-inconclusive --openmetrics --out --output --policy --set --shard --show --summary --target --timeout --update -o
 
 complete -c probeplan -e
@@ -161,11 +161,17 @@ complete -c probeplan -n '_shtab_probeplan_using merge' -l allow-torn -d 'files 
 complete -c probeplan -n '_shtab_probeplan_using merge; and test $_shtab_probeplan_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'results, merges, or directories of them'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a status -d 'List the runs of this host and their probes.'
 complete -c probeplan -n '_shtab_probeplan_using status' -s h -l help -d 'show this help message and exit'
-complete -c probeplan -n '_shtab_probeplan_using status' -l json -d 'print one JSON array'
+complete -c probeplan -n '_shtab_probeplan_using status' -l format -xka "text json" -d 'how to print (default: text)'
+complete -c probeplan -n '_shtab_probeplan_using status' -l json -d 'print the runs as one JSON array'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a stop -d 'End live runs cleanly.'
 complete -c probeplan -n '_shtab_probeplan_using stop' -s h -l help -d 'show this help message and exit'
 complete -c probeplan -n '_shtab_probeplan_using stop' -l all -d 'end every live run that this user can see'
 complete -c probeplan -n '_shtab_probeplan_using stop' -l timeout -x -d 'seconds to wait for each (default: 10)'
+complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a quarantine -d 'Show the plans that unattended runs refuse here, or let one run again.'
+complete -c probeplan -n '_shtab_probeplan_using quarantine' -s h -l help -d 'show this help message and exit'
+complete -c probeplan -n '_shtab_probeplan_using quarantine' -l format -xka "text json" -d 'how to print (default: text)'
+complete -c probeplan -n '_shtab_probeplan_using quarantine; and test $_shtab_probeplan_npos -eq 0' -ka "list lift" -d 'show the quarantine, or end that of PLAN'
+complete -c probeplan -n '_shtab_probeplan_using quarantine; and test $_shtab_probeplan_npos -eq 1' -ka "(_probeplan_plan_files)" -d 'a plan'"'"'s name, file, bundle or digest, for `lift`'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a pause -d 'Disable probes of a live run, and keep them attached.'
 complete -c probeplan -n '_shtab_probeplan_using pause' -s h -l help -d 'show this help message and exit'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a resume -d 'Enable paused probes again.'

@@ -27,6 +27,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "merge": ("orchestrator.cli.fleet.merge", "add up the results of many hosts"),
     "status": ("orchestrator.cli.status", "list the runs of this host and their probes"),
     "stop": ("orchestrator.cli.stop", "end live runs cleanly"),
+    "quarantine": (
+        "orchestrator.cli.unattended.quarantine",
+        "show the plans that unattended runs refuse here, or let one run again",
+    ),
     "pause": ("orchestrator.cli.pause", "disable probes of a live run, and keep them attached"),
     "resume": ("orchestrator.cli.resume", "enable paused probes again"),
     "cleanup": ("orchestrator.cli.cleanup", "remove what killed runs left in the kernel"),

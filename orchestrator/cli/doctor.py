@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
@@ -11,9 +11,18 @@ from orchestrator.cli.install.versions import describe_installation, list_instal
 from orchestrator.cli.messages import print_note, print_text
 from orchestrator.cli.options import add_override_options, facts_of, overrides
 from orchestrator.cli.signatures import describe_signature
+from orchestrator.cli.unattended.quarantined import (
+    describe_state,
+    entry_fields,
+    find_entries,
+    indent_entry,
+    read_state_of_host,
+    state_fields,
+)
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
 from orchestrator.policy.model import Policy
+from orchestrator.run.unattended.quarantine import QuarantineEntry
 from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
@@ -60,7 +69,8 @@ class Checkup:
     """A plan on this host. `runs_on`: the backends that can run it; `alternatives`: attach points
     that the kernel lacks and the plan has a substitute for; `problems`: why no backend can;
     `signatures`: by what policies accept it, and `bundle`: the bundle that it is from and its
-    program for this host, as in run.started."""
+    program for this host, as in run.started; `quarantine`: what keeps unattended runs of it from
+    this host."""
 
     plan: str
     runs_on: tuple[str, ...] = ()
@@ -68,6 +78,7 @@ class Checkup:
     problems: tuple[Finding, ...] = ()
     signatures: tuple[Mapping[str, object], ...] = ()
     bundle: Mapping[str, object] | None = None
+    quarantine: tuple[QuarantineEntry, ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +101,12 @@ def main(args: argparse.Namespace) -> int:
     if not args.kernel:
         _mount_tracefs()
     if args.plan is None:
-        print_text(json.dumps(_host_fields(facts), indent=2) if args.json else _host_text(facts))
+        state = None if args.kernel else read_state_of_host()
+        print_text(
+            json.dumps(_host_fields(facts) | state_fields(state), indent=2)
+            if args.json
+            else "\n".join([_host_text(facts), *describe_state(state)])
+        )
         return 0 if _can_trace(facts) else 3
     checkup = _examine(args, facts)
     print_text(
@@ -109,7 +125,9 @@ def _examine(args: argparse.Namespace, facts: KernelFacts) -> Checkup:
         named = load_named_plan(content, file, policies, facts.arch, overrides(args))
     except HostError as error:
         return Checkup(plan=file, problems=error.findings)
-    return examine(named, facts, policies)
+    checkup = examine(named, facts, policies)
+    held = () if args.kernel else find_entries(named.plan.sha256)
+    return replace(checkup, quarantine=held)
 
 
 def _mount_tracefs() -> None:
@@ -229,6 +247,7 @@ def _plan_fields(checkup: Checkup) -> dict[str, object]:
         "alternatives": list(checkup.alternatives),
         "signatures": list(checkup.signatures),
         "bundle": checkup.bundle,
+        "quarantined": [entry_fields(entry) for entry in checkup.quarantine],
         "problems": [asdict(problem) for problem in checkup.problems],
     }
 
@@ -240,6 +259,8 @@ def _plan_text(checkup: Checkup, facts: KernelFacts) -> str:
     if checkup.bundle and checkup.bundle["key"]:
         lines.append(f"  + the bundle has a program for this host: {checkup.bundle['key']}")
     lines += [f"  - {problem}".replace("\n", "\n    ") for problem in checkup.problems]
+    for entry in checkup.quarantine:
+        lines += ["  ? in quarantine for unattended runs:", *indent_entry(entry)]
     if checkup.runs_on:
         return "\n".join([*lines, f"  + it can run, on {' and on '.join(checkup.runs_on)}"])
     return "\n".join([*lines, "  it cannot run here"])

@@ -70,6 +70,9 @@ exit codes:
   130 Ctrl-C, 143 SIGTERM
 """
 
+#: StateDirectories.quarantine, whose module a run that is watched does not import.
+_QUARANTINE = "/var/lib/probeplan/quarantine"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `run`."""
@@ -142,6 +145,8 @@ def _execute(ready: _ReadyRun) -> int:
     args, named, prepared = ready.args, ready.named, ready.prepared
     _note_absent(named.plan)
     _note_unused(named, prepared)
+    if not args.unattended:
+        _warn_of_quarantine(named.plan)
     for doubt in prepared.program.doubts:
         print_error(str(doubt))
     with ExitStack() as stack:
@@ -230,6 +235,21 @@ def _origin_lines(named: NamedPlan, prepared: Prepared) -> Iterator[str]:
         yield f"programs: none of {used['file']}; run on {prepared.choice.artifact.backend}"
     else:
         yield f"program: {used['key']} of {used['file']}, by probeplan {used['builder']}"
+
+
+def _warn_of_quarantine(plan: Plan) -> None:
+    """A person may run what unattended runs refuse. Where there is no such file, which is nearly
+    always, looking for it is all that this costs."""
+    if not os.path.lexists(f"{_QUARANTINE}/{plan.sha256}.json"):
+        return
+    from orchestrator.cli.unattended.quarantined import describe_entry, find_entries
+
+    try:
+        for entry in find_entries(plan.sha256):
+            text = "\n".join(describe_entry(entry))
+            print_message(f"warning: this plan is in quarantine for unattended runs\n  {text}")
+    except HostError as error:  # of a directory that is not trusted: it keeps no one from running
+        print_error(str(error))
 
 
 def _note_absent(plan: Plan) -> None:

@@ -8,6 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from orchestrator.cli.messages import print_text
+from orchestrator.cli.unattended.quarantined import (
+    describe_state,
+    read_state_of_host,
+    state_fields,
+)
 from orchestrator.kernel.kprobe_list import AFTER_ENDBR, kprobe_states
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.run.remote.control import send_request
@@ -15,8 +21,10 @@ from orchestrator.run.safety.journal import JournalRecord, read_journals
 
 EPILOG = """\
 examples:
-  probeplan status                what runs, what it costs, and where it is attached
-  probeplan status --json         JSON, for programs
+  probeplan status                what runs, what it costs, where it is attached, and which plans
+                                  are in quarantine
+  probeplan status --format json  JSON, for programs: an object with `runs` and `quarantined`
+  probeplan status --json         only the runs, as one JSON array
 
 Runs that died are listed too, as `dead`; `probeplan cleanup` removes what they left. A user sees
 only their own runs, root sees all. The cost is a share of one CPU.
@@ -38,7 +46,10 @@ States = Mapping[str, frozenset[str]] | None
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `status`."""
     parser.epilog = EPILOG
-    parser.add_argument("--json", action="store_true", help="print one JSON array")
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="how to print (default: text)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the runs as one JSON array")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -47,10 +58,17 @@ def main(args: argparse.Namespace) -> int:
     runs = [_run_fields(record, states) for record in read_journals()]
     if args.json:
         print(json.dumps(runs, indent=2))
-    elif runs:
+        return 0
+    state = read_state_of_host()
+    if args.format == "json":
+        print(json.dumps({"runs": runs, **state_fields(state)}, indent=2))
+        return 0
+    if runs:
         _print_table(runs)
     else:
         print(_no_runs())
+    for line in describe_state(state):
+        print_text(line)
     return 0
 
 

@@ -18,10 +18,10 @@ CODES: tuple[FindingCode, ...] = (
         title="state that cannot be kept",
         meaning=(
             "Unattended runs keep their results, and what they know of plans that harmed this host,"
-            " in /var/lib/probeplan. It cannot be made or written to, the disk is full, or another"
-            " user can write to it. Without it no run is made."
+            " in /var/lib/probeplan. It cannot be made, read or written to, the disk is full, or"
+            " another user can write to it. Without it no run is made."
         ),
         cure="Run as root; free some space; make the directory root's alone.",
-        arises="`run --unattended`.",
+        arises="`run --unattended`, `quarantine`, `status`, `doctor`.",
     ),
 )

@@ -18,7 +18,7 @@ from orchestrator.cli.tracefs import mount_tracefs
 from orchestrator.cli.unattended.options import add_unattended_options, check_unattended_options
 from orchestrator.kernel.facts import KernelFacts, live_facts
 from orchestrator.output.result import ResultDirectoryError
-from orchestrator.output.safe_open import open_for_append
+from orchestrator.output.safe_open import is_fifo, open_for_append
 from orchestrator.output.sink import Sink
 from orchestrator.output.terminal.human_units import describe_ending, describe_shares
 from orchestrator.output.terminal.progress import Progress, hidden_at_end
@@ -56,8 +56,10 @@ COMMAND ends, or with Ctrl-C. It always detaches. If COMMAND is still running th
 for.
 
 Output: JSON lines go to standard output, or with --log to a file. While they go to standard
-output, what COMMAND prints there goes to standard error. With --live on a terminal, they go only to
---log and --out. Tables use the width of the terminal or COLUMNS; NO_COLOR turns colours off.
+output, what COMMAND prints there goes to standard error. A FIFO as the log needs no reader: the run
+goes on without one, and what was not read is counted (`unread_lines` in run.finished). With --live
+on a terminal, they go only to --log and --out. Tables use the width of the terminal or COLUMNS;
+NO_COLOR turns colours off.
 
 exit codes:
   0  done, also after stop_when and if metrics warn; --unattended: or skipped
@@ -172,6 +174,8 @@ def _execute(ready: _ReadyRun) -> int:
             if ready.is_warm:
                 ready.warm.forget()  # the next start looks at everything again
             raise
+    if options.log is not None and (unread := options.log.unread):
+        print_note(f"{unread:,} lines were lost: no process read them from {args.log}")
     _sum_up(result, args, _origin_lines(named, prepared))
     if not ready.is_warm:
         ready.warm.keep(prepared)
@@ -267,9 +271,21 @@ def _open_log(args: argparse.Namespace, stack: ExitStack) -> Sink | None:
     if args.log is None or args.log == "-":
         _require_stdout()
         return None
+    if is_fifo(args.log):
+        return _open_fifo(args.log, stack)
     return make_log_sink(
         stack.enter_context(os.fdopen(open_for_append(args.log), "wb", buffering=0)), owned=True
     )
+
+
+def _open_fifo(path: str, stack: ExitStack) -> Sink:
+    from orchestrator.output.fifo_sink import FifoSink  # few logs are FIFOs
+
+    sink = FifoSink(path)
+    stack.callback(sink.close)
+    if not sink.has_reader:
+        print_note(f"no process reads {path}: until one does, lines are lost, and counted")
+    return sink
 
 
 def _discards_lines(args: argparse.Namespace) -> bool:

@@ -47,6 +47,16 @@ class TeeSink(Sink):
         return self._first.congested or self._copy.congested
 
     @property
+    def throttles(self) -> bool:
+        """Whether either does."""
+        return self._first.throttles or self._copy.throttles
+
+    @property
+    def unread(self) -> int:
+        """Of both."""
+        return self._first.unread + self._copy.unread
+
+    @property
     def silence(self) -> int:
         """Of the one that waits."""
         return (self._first if self._first.congested else self._copy).silence
@@ -125,6 +135,11 @@ class RunOutput:
     def congested(self) -> bool:
         """Whether lines wait for a reader."""
         return self.sink.congested
+
+    @property
+    def throttles(self) -> bool:
+        """As of Sink."""
+        return self.sink.throttles
 
     @property
     def silence(self) -> int:

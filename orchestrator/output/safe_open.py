@@ -13,8 +13,8 @@ from typing import NoReturn
 
 from orchestrator.values import dataclass
 
-__all__ = ["DirectoryEntry", "give_to_owner_of", "open_for_append", "open_public"]
-__all__ += ["refuse_unsafe_directory", "resolve_entry"]
+__all__ = ["DirectoryEntry", "give_to_owner_of", "is_fifo", "open_fifo", "open_for_append"]
+__all__ += ["open_public", "refuse_unsafe_directory", "resolve_entry"]
 
 _OTHERS = "and every user can make links there"
 _MOST_LINKS = 40  # as the kernel: include/linux/namei.h, MAXSYMLINKS
@@ -50,6 +50,34 @@ def open_for_append(path: str | os.PathLike[str], *, give: bool = False) -> int:
     """A descriptor that appends to the file at `path`, made with mode 0600 if need be; `give`: by
     root for the owner of its folder. Raises OSError, which says why nothing is written there."""
     return _open_or_make(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600, give=give)
+
+
+def is_fifo(path: str | os.PathLike[str]) -> bool:
+    """Whether a FIFO with a name is at `path`; a pipe that procfs names is none. Raises OSError."""
+    place = resolve_entry(path)
+    try:
+        status = place.status()
+    finally:
+        os.close(place.parent)
+    return status is not None and stat.S_ISFIFO(status.st_mode)
+
+
+def open_fifo(path: str | os.PathLike[str]) -> int:
+    """A descriptor that writes to the FIFO at `path` without ever waiting. Raises OSError: ENXIO
+    when no process reads it (fifo(7)), EINVAL when no FIFO is there."""
+    place = resolve_entry(path)
+    try:
+        place.check_owner(path)
+        flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
+        opened = os.open(place.name, flags, dir_fd=place.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+    finally:
+        os.close(place.parent)
+    if not stat.S_ISFIFO(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise OSError(errno.EINVAL, "is not a FIFO any more", os.fspath(path))
+    return opened
 
 
 def open_public(path: str | os.PathLike[str]) -> int:

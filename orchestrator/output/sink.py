@@ -79,6 +79,21 @@ class Sink:
         return False
 
     @property
+    def throttles(self) -> bool:
+        """Whether records are to be read no faster than the reader of the lines takes them."""
+        return self.congested
+
+    @property
+    def is_lossy(self) -> bool:
+        """Whether what it loses is only counted, and is no failure of the run."""
+        return False
+
+    @property
+    def unread(self) -> int:
+        """Lines that were lost without an end of the output: no process read them."""
+        return 0
+
+    @property
     def silence(self) -> int:
         """The errno that stands for an output which takes nothing."""
         return errno.EAGAIN

@@ -16,13 +16,14 @@ import os
 import select
 import stat
 from collections import deque
-from typing import BinaryIO, Protocol, TextIO, cast
+from typing import BinaryIO, ClassVar, Protocol, TextIO, cast
 
 from orchestrator.output.file_writer import FileWriter
 from orchestrator.output.sink import OnLost, OutputLost, Sink, ignore_loss
 from orchestrator.values import dataclass
 
-__all__ = ["UnblockedSink", "UnblockedWriter", "make_log_sink", "open_unblocked", "unblocked_text"]
+__all__ = ["UnblockedSink", "UnblockedWriter", "is_writable", "make_log_sink", "open_unblocked"]
+__all__ += ["unblocked_text"]
 
 #: Bytes that wait for a reader at most. A run stops adding records long before: what fills the rest
 #: are metrics and notices.
@@ -83,8 +84,10 @@ class UnblockedSink(Sink):
     """Writes as much as the reader takes now, and queues the rest, which `push` writes later.
 
     A record counts as delivered once it is accepted, and as lost when the queue that holds it is
-    given up.
+    given up. At most `most_bytes` of them wait.
     """
+
+    most_bytes: ClassVar[int] = _MOST_BYTES
 
     def __init__(self, stream: BinaryIO | io.RawIOBase, writer: UnblockedWriter) -> None:
         super().__init__(stream)
@@ -107,7 +110,7 @@ class UnblockedSink(Sink):
         later, is reported to `on_lost` and by `failed`."""
         view = memoryview(lines).cast("B")
         self._flush()
-        if self._queue and self._queued + len(view) > _MOST_BYTES:
+        if self._queue and self._queued + len(view) > self.most_bytes:
             self._fail(self.silence)
         if self.failed is not None:
             self.lost += records
@@ -206,7 +209,7 @@ class _Chunk:
     on_lost: OnLost
 
 
-def _is_writable(descriptor: int, patience_s: float) -> bool:
+def is_writable(descriptor: int, patience_s: float) -> bool:
     """Whether a pipe, terminal or socket takes bytes, or has failed, within this time."""
     ready = select.poll()
     ready.register(descriptor, select.POLLOUT)
@@ -221,7 +224,7 @@ class _OwnWriter:
     silence: int = errno.EAGAIN
 
     def wait(self, patience_s: float) -> bool:
-        return _is_writable(self.descriptor, patience_s)
+        return is_writable(self.descriptor, patience_s)
 
     def write(self, data: memoryview, /) -> int | None:
         try:
@@ -251,10 +254,10 @@ class _CautiousWriter:
     silence: int = errno.EAGAIN
 
     def wait(self, patience_s: float) -> bool:
-        return _is_writable(self.descriptor, patience_s)
+        return is_writable(self.descriptor, patience_s)
 
     def write(self, data: memoryview, /) -> int | None:
-        if not _is_writable(self.descriptor, 0.0):
+        if not is_writable(self.descriptor, 0.0):
             return None
         try:
             return os.write(self.descriptor, data[:_ATOMIC])
@@ -276,7 +279,7 @@ class _SocketWriter:
         self._socket, self._at_once = socket.socket(fileno=os.dup(descriptor)), socket.MSG_DONTWAIT
 
     def wait(self, patience_s: float) -> bool:
-        return _is_writable(self._socket.fileno(), patience_s)
+        return is_writable(self._socket.fileno(), patience_s)
 
     def write(self, data: memoryview, /) -> int | None:
         try:

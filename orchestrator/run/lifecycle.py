@@ -256,7 +256,9 @@ def _open_output(
     bar = options.progress
     sink = options.log or make_log_sink(sys.stdout.buffer)
     if directory is not None:
-        sink = TeeSink(sink, directory.open_events())
+        # The accounts are those of the first: of what loses nothing.
+        sinks = (sink, directory.open_events())
+        sink = TeeSink(*(sinks[::-1] if sink.is_lossy else sinks))
     lines_hide_the_bar = bar is not None and options.log is None and sys.stdout.isatty()
     hide = bar.hide if bar and lines_hide_the_bar else lambda: None
     return RunOutput(sink, constants, hide)

@@ -81,9 +81,11 @@ class Loop:
         """Go on until something ends the run; returns what ended it."""
         self._stream.drain()  # what has come since arming waits for no pause of the reader
         while (outcome := self._outcome()) is None:
-            if self._output.congested:  # its reader, not the kernel, says when there is more to do
+            if self._output.throttles:  # its reader, not the kernel, says when there is more to do
                 self._output.push(self._patience())
             else:
+                if self._output.congested:
+                    self._output.push(0.0)
                 self._session.wait(self._patience())
             self._stream.drain()
             self._keep_time()

@@ -80,7 +80,7 @@ class Stream:
         did not take is little; returns the number that was read."""
         self.write_held()
         most = 0 if self._columns.are_there else _MOST_HELD
-        return 0 if self._output.congested and self._held_bytes >= most else self._read()
+        return 0 if self._output.throttles and self._held_bytes >= most else self._read()
 
     def read_all(self) -> int:
         """Read all records that are there, whether the output takes them or not, and return their
@@ -93,7 +93,7 @@ class Stream:
 
     def write_held(self) -> None:
         """Write held records, as long as the output takes them."""
-        while self._held and not self._output.congested:
+        while self._held and not self._output.throttles:
             records = self._held.popleft()
             self._held_bytes -= records.nbytes
             self._write(records)
@@ -124,7 +124,7 @@ class Stream:
         self._count(self._trimmed, over)
         for start in range(0, len(kept), _ROWS):
             records = kept[start : start + _ROWS]
-            if self._held or self._output.congested:
+            if self._held or self._output.throttles:
                 self._hold(records)
             else:
                 self._write(records)

@@ -47,6 +47,7 @@ def finished(**changes: Any) -> dict[str, Any]:
         "nothing_seen_because": None,
         "delivered": 340,
         "lost": 5,
+        "unread_lines": 0,
         "ledger": {
             "probes": {"read": probe}, "spans": {}, "faulted": 0, "truncated": "unknown",
             "divisions_by_zero": 0, "children_lost": 0, "lost_unattributed": 0,

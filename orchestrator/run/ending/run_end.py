@@ -126,6 +126,7 @@ class RunEnd:
             output_limited=live is not None and live.output_limited,
             capped=live is not None and live.capped,
             output_failed=self.output.why_failed,
+            unread_lines=self.output.sink.unread,
             blind_because=live.blind_because if live else (),
             paused_ns=live.paused_ns if live else {},
             dropped=live.dropped if live else {},

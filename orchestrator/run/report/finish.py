@@ -28,10 +28,11 @@ class Ending:
     """A run that is over. `armed_at`: RFC 3339, None if it was never armed; `ended_by`: the signal
     that ended it, if one did; `startup_ms`: from the start of the process to the first attached
     probe; `detach_ms`: how long detaching took; `output_limited`: limits.output was reached;
-    `output_failed`: why writing the output failed, "" if it did not; `paused_ns`: for how long
-    probes were paused, by name; `dropped`: probes that limits.cpu detached before the end, each
-    with how long after arming (ns); `capped`: the kernel disabled all probes at limits.events;
-    `blind_because`: what was not seen from some moment on, and why."""
+    `output_failed`: why writing the output failed, "" if it did not; `unread_lines`: lines that no
+    reader of a FIFO got; `paused_ns`: for how long probes were paused, by name; `dropped`: probes
+    that limits.cpu detached before the end, each with how long after arming (ns); `capped`: the
+    kernel disabled all probes at limits.events; `blind_because`: what was not seen from some moment
+    on, and why."""
 
     outcome: Outcome
     account: Account
@@ -44,6 +45,7 @@ class Ending:
     output_limited: bool
     output_failed: str
     paused_ns: Mapping[str, int]
+    unread_lines: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     capped: bool = False
     blind_because: tuple[str, ...] = ()
@@ -83,6 +85,7 @@ def finish_run(
         "nothing_seen_because": explain_nothing_seen(account.ledger, program.target),
         "delivered": account.delivered,
         "lost": verdict.lost,
+        "unread_lines": ending.unread_lines,
         "ledger": account.ledger,
         "error": _describe_error(ending, verdict, faults),
     }

@@ -126,7 +126,7 @@ def test_a_queue_does_not_grow_without_bound(
 ) -> None:
     stream, _ = channel
     sink = filled(stream)
-    monkeypatch.setattr(module, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(UnblockedSink, "most_bytes", 1 << 20)
     sink.write(LINE * 9_000, 9_000)
     with pytest.raises(OutputLost):
         sink.write(LINE * 9_000, 9_000)

@@ -46,7 +46,7 @@ class Parts:
         self.waits: list[float] = []
         self.at: dict[int, Callable[[], None]] = {}
         self.signals = SimpleNamespace(received=None)
-        self.output = SimpleNamespace(failed=None, congested=False)
+        self.output = SimpleNamespace(failed=None, congested=False, throttles=False)
         self.stream = SimpleNamespace(full=False, delivered=0, drain=lambda: 0)
         self.governor = Governor()
         self.deadlines: list[int] = []
@@ -215,8 +215,20 @@ def test_a_reader_that_has_stopped_holds_up_neither_deadline_nor_windows(clock: 
         clock.now_ns += int(patience_s * 1e9) + 1
         return False
 
-    parts.output = SimpleNamespace(failed=None, congested=True, push=push)
+    parts.output = SimpleNamespace(failed=None, congested=True, throttles=True, push=push)
     assert parts.run() == "duration"
     assert 10**9 <= clock.now_ns < 10**9 + 10**6
     assert (len(parts.windows), parts.waits, len(parts.looks)) == (3, [], 2)
     assert max(pushes) <= 0.1
+
+
+def test_an_output_that_may_lose_lines_is_not_waited_for(clock: Clock) -> None:
+    """The loop waits for the kernel, and offers what waits for the reader in between."""
+    parts = Parts(clock, SECOND, window_ns=250_000_000)
+    pushes: list[float] = []
+    parts.output = SimpleNamespace(
+        failed=None, congested=True, throttles=False, push=lambda s: bool(pushes.append(s))
+    )
+    assert parts.run() == "duration"
+    assert set(pushes) == {0.0}
+    assert len(pushes) == len(parts.waits) > 0

@@ -57,7 +57,7 @@ function _shtab_probeplan_using
 end
 
 set -g _shtab_probeplan_commands lint explain doctor check run rehearse merge status stop quarantine pause resume cleanup bundle policy facts completion
-set -g _shtab_probeplan_opts_with_value --ab --backend --bmf --by --cpus --csv --duration --expect --expires --explain --folded --format --junit --kernel --label --limit --log --memory --module --modules --on-inconclusive --openmetrics --out --output --policy --set --shard --show --summary --target --timeout --update -o
+set -g _shtab_probeplan_opts_with_value --ab --backend --bmf --by --cpus --csv --duration --expect --expires --explain --folded --format --junit --keep --kernel --label --limit --log --memory --module --modules --on-inconclusive --openmetrics --out --output --policy --set --shard --show --summary --target --timeout --update -o
 
 complete -c probeplan -e
 complete -c probeplan -f
@@ -127,6 +127,7 @@ complete -c probeplan -n '_shtab_probeplan_using run' -l live -d 'show the metri
 complete -c probeplan -n '_shtab_probeplan_using run' -l unattended -d 'keep the result in /var/lib/probeplan, report also runs that are not made, and run no plan twice at a time'
 complete -c probeplan -n '_shtab_probeplan_using run' -l expires -x -d 'refuse to run after DATE: 2026-12-31 (its end in UTC) or 2026-12-31T18:00:00Z'
 complete -c probeplan -n '_shtab_probeplan_using run' -l shard -x -d 'run only if this host is in the first PERCENT% of all hosts; a larger percentage only adds hosts'
+complete -c probeplan -n '_shtab_probeplan_using run' -l keep -x -d 'how many results of a plan stay, and how large together (default: 20,200MiB)'
 complete -c probeplan -n '_shtab_probeplan_using run; and test $_shtab_probeplan_npos -eq 0' -ka "(_probeplan_plan_files)" -d 'a plan file, a bundle (FILE.ppb), the name of a shipped plan, or - for stdin'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a rehearse -d 'Run a plan on another kernel, in a virtual machine.'
 complete -c probeplan -n '_shtab_probeplan_using rehearse' -s h -l help -d 'show this help message and exit'

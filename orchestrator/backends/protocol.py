@@ -9,7 +9,7 @@ from orchestrator.accounting.count import UNKNOWN, Count
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.plan.findings import Finding
+from orchestrator.plan.findings import Finding, HostError
 from orchestrator.symbols.frames import Stack
 from orchestrator.values import dataclass
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 Enforced = Literal["kernel", "user"]
 DetailT = TypeVar("DetailT")
+
+
+class ProgramRefused(HostError):
+    """The kernel's verifier has read a program and refused it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ from orchestrator.run.safety.privileges import (
     capabilities_for_names,
     drop_privileges,
 )
+from orchestrator.run.safety.undo import MARKER
 from orchestrator.run.signals import Signals
 from orchestrator.run.startup import (
     end_startup,
@@ -86,22 +87,24 @@ class Run:
             self._options.notify(str(leftovers))
         attempt = self._faults.attempt
         groundwork = attempt(self._lay_groundwork, None)
-        if groundwork is None and self._options.unattended:
+        if groundwork is None and self._options.watch is not None:
             self._leave_unmade()
         session, armed, live = None, None, None
         if groundwork is not None:
             session = attempt(lambda: self._attach(groundwork), None)
         if groundwork is not None and session is not None:
             armed = attempt(lambda: arm(session, self._program, groundwork.guard), None)
+        outcome: Outcome = "error"
+        self._watch_over(groundwork, outcome)
         attempt(self._record_started, None)
         end_startup()
         if groundwork and session and armed and not self._faults.errors:
             live = attempt(lambda: self._go_live(groundwork, session, armed), None)
-        outcome: Outcome = "error"
         if live is not None:
             outcome = attempt(live.run, outcome)
+            self._watch_over(None, outcome)
             self._account = attempt(live.settle, self._account)
-        detach_ms = detach_all(groundwork, session, self._faults)
+        detach_ms = detach_all(groundwork, session, self._faults, self._options.watch)
         self._deliver(live)
         command = finish_command(groundwork, self._faults, self._signals, self._options.notify)
         from orchestrator.run.ending.run_end import RunEnd  # what was armed has imported it
@@ -127,12 +130,22 @@ class Run:
             raise self._faults.errors[0]
         return result
 
+    def _watch_over(self, begun: Groundwork | None, outcome: Outcome) -> None:
+        """Have the run judged that ended like that. One that has just `begun` gets its watchdog
+        now, since the marker would outlive it."""
+        watch = self._options.watch
+        if watch is None:
+            return
+        if begun is not None:
+            self._faults.attempt(begun.guard.start, None)
+        self._faults.attempt(lambda: watch.judge(outcome, self._faults.errors), None)
+
     def _leave_unmade(self) -> None:
         """Raises RunNotBegun where it is this host that cannot begin the run."""
         for error in self._faults.errors:
             if isinstance(error, HostError):
                 self._output.sink.close()
-                raise RunNotBegun(error.findings) from error
+                raise RunNotBegun(error) from None
 
     # ------------------------------------------------------------ attaching
 
@@ -145,6 +158,9 @@ class Run:
 
     def _attach(self, groundwork: Groundwork) -> Session:
         """Raises HostError also where the canary finds that the plan would break limits.cpu."""
+        if (watch := self._options.watch) is not None:
+            groundwork.journal.add(MARKER, str(watch.marker))
+            watch.begin()
         if self._options.canary:
             self._send_canary(groundwork)
         session = self._prepared.choice.backend.attach(

@@ -1,27 +1,32 @@
 """The options of a run, apart from the plan, its policies and its backend."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from orchestrator.accounting.count import Count
 from orchestrator.output.sink import Sink
 from orchestrator.plan.findings import HostError
+from orchestrator.run.report.outcome import Outcome
 from orchestrator.run.safety.journal import DIRECTORIES
 from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
     from orchestrator.run.metrics.reporter import Measured
 
-__all__ = ["LEASE_NS", "Bar", "RunNotBegun", "RunOptions"]
+__all__ = ["LEASE_NS", "Bar", "RunNotBegun", "RunOptions", "RunWatch"]
 
 #: How long the kernel goes on recording for an unlimited run whose reader has died or hangs.
 LEASE_NS = 10_000_000_000
 
 
 class RunNotBegun(HostError):
-    """This host cannot begin the run, which has left no record."""
+    """This host cannot begin the run, which has left no record, `because` of this."""
+
+    def __init__(self, because: HostError) -> None:
+        super().__init__(because.findings)
+        self.because = because
 
 
 class Bar(Protocol):
@@ -37,15 +42,33 @@ class Bar(Protocol):
         """Make room for lines on the same terminal."""
 
 
+class RunWatch(Protocol):
+    """What watches over a run that no one else does. Its methods may raise, which fails the run."""
+
+    @property
+    def marker(self) -> Path:
+        """A file that is there from `begin` to `end`."""
+
+    def begin(self) -> None:
+        """Called before anything is attached."""
+
+    def judge(self, outcome: Outcome, errors: Sequence[BaseException]) -> None:
+        """Called when the probes record no more, or could not be attached, before they are
+        detached and before the end is reported: what ended the run, and what went wrong so far."""
+
+    def end(self) -> None:
+        """Called when everything is detached."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """How to run; each as documented at `run_plan`. `out`: a directory. `log` None: standard
     output. `folded`: an open file for metrics by stacks, as folded text. `label`: a text of the
     user that the log and the result carry. `describe_bundle`: what they say of the bundle that the
     plan is from, asked after attaching. `alone`: this process does nothing but this run.
-    `run_id`: the identity that the run has (None: one is drawn). `unattended`: a run that cannot
-    begin leaves no record and raises RunNotBegun, since the caller writes one; and the result is
-    synced to the disk, with the names that lead to it."""
+    `run_id`: the identity that the run has (None: one is drawn). `watch`: the run is unattended:
+    one that cannot begin leaves no record and raises RunNotBegun, since the caller writes one; and
+    the result is synced to the disk, with the names that lead to it."""
 
     command: tuple[str, ...] = ()
     out: str | os.PathLike[str] | None = None
@@ -60,4 +83,4 @@ class RunOptions:
     describe_bundle: Callable[[], dict[str, Any] | None] = lambda: None
     alone: bool = False
     run_id: str | None = None
-    unattended: bool = False
+    watch: RunWatch | None = None

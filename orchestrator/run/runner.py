@@ -94,7 +94,7 @@ def run_prepared(prepared: Prepared, options: RunOptions) -> "RunResult":
         out = options.out
         directory = None
         if out is not None:
-            directory = stack.enter_context(ResultDirectory(out, synced=options.unattended))
+            directory = stack.enter_context(ResultDirectory(out, synced=options.watch is not None))
         signals = stack.enter_context(Signals())
         return Run(prepared, options, directory, signals).execute()
 

@@ -3,17 +3,21 @@
 import argparse
 from pathlib import Path
 
+from orchestrator.cli.messages import print_message
 from orchestrator.plan.model import Plan
 from orchestrator.run.groundwork import draw_run_id
 from orchestrator.run.options import RunOptions
 from orchestrator.run.unattended.admission import Conditions, admit_plan
+from orchestrator.run.unattended.harm_watch import HarmWatch, quarantine_stale
 from orchestrator.run.unattended.plan_lock import PlanLock
+from orchestrator.run.unattended.result_store import Keep, ResultStore
 from orchestrator.run.unattended.state import StateDirectories, StateError, open_state
 
 __all__ = ["PlanBytes", "UnattendedRun"]
 
 #: The bytes of the plan's file, and its name.
 PlanBytes = tuple[bytes, str]
+_USUALLY_KEPT = Keep(runs=20, bytes=200 << 20)
 
 
 class UnattendedRun:
@@ -25,11 +29,21 @@ class UnattendedRun:
         self.run_id = draw_run_id()
         self.plan: Plan | None = None
         self.state: StateDirectories | None = None
+        self._store: ResultStore | None = None
+        self._directory: Path | None = None
         self._lock: PlanLock | None = None  # held as long as this process lives
 
     def open_state(self) -> None:
-        """Raises StateError where the state of this host cannot be kept."""
-        self.state = open_state()
+        """Look at what earlier runs have left on this host. Raises StateError where its state
+        cannot be kept."""
+        state = open_state()
+        self._store = ResultStore(state.results, self.args.keep or _USUALLY_KEPT)
+        for entry in quarantine_stale(state):
+            print_message(
+                f"plan {entry.plan_name} is in quarantine on this host now: {entry.detail}, run "
+                f"{entry.run_id}"
+            )
+        self.state = state
 
     def admit(self, plan: Plan) -> RunOptions:
         """The options of the run of `plan`, if one is to be made now. Raises RunSkipped and
@@ -38,15 +52,34 @@ class UnattendedRun:
         assert self.state is not None
         args = self.args
         conditions = Conditions(expiry=args.expires, shard=args.shard, label=args.label)
-        self._lock = admit_plan(plan, conditions, self.state.locks)
-        return RunOptions(out=self.make_directory(plan), run_id=self.run_id, unattended=True)
+        self._lock = admit_plan(plan, conditions, self.state)
+        return RunOptions(
+            out=self.make_directory(plan),
+            run_id=self.run_id,
+            watch=HarmWatch(self.state, plan, self.run_id),
+        )
 
     def make_directory(self, plan: Plan) -> Path:
         """The directory of the run's result, made if need be. Raises StateError."""
-        assert self.state is not None
-        directory = self.state.results / plan.metadata.name / self.run_id
+        assert self._store is not None
+        if self._directory is None:
+            self.plan = plan
+            try:
+                self._directory = self._store.make_run(plan.metadata.name, self.run_id)
+            except OSError as error:
+                raise StateError(error) from None
+        return self._directory
+
+    def close(self) -> None:
+        """The run is over: remove the oldest results of its plan. What cannot be removed is
+        reported, and fails nothing."""
+        if self._store is None or self.plan is None:
+            return
+        self._store.close()
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            pruned = self._store.prune(self.plan.metadata.name)
         except OSError as error:
-            raise StateError(error) from None
-        return directory
+            print_message(f"old results are not removed: {StateError(error)}")
+            return
+        for path, why in pruned.failed:
+            print_message(f"an old result is not removed: {path}: {why}")

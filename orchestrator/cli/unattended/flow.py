@@ -41,8 +41,20 @@ def run_unattended(
     kept."""
     attempt = UnattendedRun(args, read_named(args.plan))
     try:
+        return _attempt_run(attempt, prepare, execute, open_log)
+    finally:
+        attempt.close()
+
+
+def _attempt_run(
+    attempt: UnattendedRun,
+    prepare: Prepare[ReadyT],
+    execute: Callable[[ReadyT], int],
+    open_log: OpenLog,
+) -> int:
+    try:
         attempt.open_state()
-        ready = prepare(args, attempt.admit, attempt.given)
+        ready = prepare(attempt.args, attempt.admit, attempt.given)
     except (RunSkipped, HostError) as error:
         return _report(attempt, error, open_log)
     except PlanError as error:

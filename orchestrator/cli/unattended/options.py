@@ -9,13 +9,14 @@ from orchestrator.plan.findings import PlanError, of_command_line
 
 if TYPE_CHECKING:
     from orchestrator.run.unattended.expiry import Expiry
+    from orchestrator.run.unattended.result_store import Keep
     from orchestrator.run.unattended.shard import Shard
 
 __all__ = ["add_unattended_options", "check_unattended_options"]
 
 ValueT = TypeVar("ValueT")
 #: Options that say something only of an unattended run, and those that none can have.
-_ONLY_UNATTENDED = ("expires", "shard")
+_ONLY_UNATTENDED = ("expires", "shard", "keep")
 _ONLY_ATTENDED = {
     "out": "the results of unattended runs are kept in /var/lib/probeplan/results",
     "live": "no one watches an unattended run",
@@ -46,6 +47,12 @@ def add_unattended_options(parser: argparse.ArgumentParser) -> None:
         help="run only if this host is in the first PERCENT%% of all hosts; a larger percentage "
         "only adds hosts",
     )
+    options.add_argument(
+        "--keep",
+        metavar="RUNS[,BYTES]",
+        type=_read_keep,
+        help="how many results of a plan stay, and how large together (default: 20,200MiB)",
+    )
 
 
 def check_unattended_options(args: argparse.Namespace) -> None:
@@ -71,6 +78,16 @@ def _read_shard(text: str) -> "Shard":
     from orchestrator.run.unattended.shard import read_shard
 
     return _explain_error(read_shard, text)
+
+
+def _read_keep(text: str) -> "Keep":
+    from orchestrator.plan.units import UnitError
+    from orchestrator.run.unattended.result_store import read_keep
+
+    try:
+        return read_keep(text)
+    except UnitError as error:
+        raise argparse.ArgumentTypeError(f"{error}: {error.hint}") from None
 
 
 def _explain_error(read: Callable[[str], ValueT], text: str) -> ValueT:

@@ -23,8 +23,9 @@ from orchestrator.plan.load import load_plan_of
 from orchestrator.plan.model import Plan
 from orchestrator.policy.ceilings import apply_ceilings
 from orchestrator.run.delivery import deliver_rest
+from orchestrator.run.options import RunNotBegun
 from orchestrator.run.signals import Signals
-from orchestrator.run.unattended.admission import RunSkipped
+from orchestrator.run.unattended.admission import PlanQuarantined, RunSkipped
 from orchestrator.run.unattended.state import StateError
 from orchestrator.run.unattended.unmade import UnmadeRun, describe_findings, make_unmade_result
 from orchestrator.version import installed_version
@@ -93,7 +94,11 @@ def _judge(error: RunSkipped | HostError) -> dict[str, Any]:
     """The outcome, the exit code and the reason of the run that is not made because of `error`."""
     if isinstance(error, RunSkipped):
         return {"outcome": "skipped", "exit_code": 0, "reason": str(error)}
+    if isinstance(error, RunNotBegun):
+        return _judge(error.because)
     reason = describe_findings(error.findings)
+    if isinstance(error, PlanQuarantined):
+        return {"outcome": "quarantined", "exit_code": _REFUSED, "reason": reason}
     if all(finding.code == _TOO_MANY_RUNS for finding in error.findings):
         return {"outcome": "skipped", "exit_code": 0, "reason": reason}
     full = isinstance(error, StateError) and error.is_full

@@ -14,6 +14,21 @@ CODES: tuple[FindingCode, ...] = (
         arises="`run --unattended --expires`.",
     ),
     FindingCode(
+        code="PP261",
+        title="a plan in quarantine on this host",
+        meaning=(
+            "An unattended run of this plan, in this version, was stopped by limits.cpu or by the"
+            " canary, or the kernel's verifier refused its program, or the host went down while it"
+            " ran. For 24 h no unattended run of it is made on this host; runs without --unattended"
+            " are only warned."
+        ),
+        cure=(
+            "Find out why, and change the plan: another version is another plan. `probeplan"
+            " quarantine lift PLAN` lets it run again as it is."
+        ),
+        arises="`run --unattended`.",
+    ),
+    FindingCode(
         code="PP262",
         title="state that cannot be kept",
         meaning=(

@@ -6,22 +6,30 @@ from collections.abc import Callable
 
 from orchestrator.backends.protocol import Session
 from orchestrator.run.groundwork import Groundwork
+from orchestrator.run.options import RunWatch
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.outcome import CommandResult
 from orchestrator.run.safety.guard import Guard
 from orchestrator.run.safety.journal import Journal
 from orchestrator.run.safety.leftovers import clean_up_own
+from orchestrator.run.safety.undo import MARKER
 from orchestrator.run.signals import Signals
 
 __all__ = ["detach_all", "finish_command"]
 
 
 def detach_all(
-    groundwork: Groundwork | None, session: Session | None, faults: Faults
+    groundwork: Groundwork | None,
+    session: Session | None,
+    faults: Faults,
+    watch: RunWatch | None = None,
 ) -> float | None:
     """Undo what a run has set up in the kernel, as far as it came, and return how long detaching
-    took in ms (None: nothing was attached). What stays behind is noted in `faults`."""
+    took in ms (None: nothing was attached). What stays behind is noted in `faults`. `watch`: what
+    watches over the run."""
     detach_ms = None if session is None else _detach(session, faults)
+    if groundwork is not None and watch is not None:
+        _try(lambda: _end_watch(groundwork.journal, watch), faults)
     if groundwork is not None:
         _try(lambda: _close_journal(groundwork.journal, groundwork.tracefs.path, faults), faults)
         _try(groundwork.tracefs.close, faults)
@@ -54,6 +62,11 @@ def _detach(session: Session, faults: Faults) -> float:
     began = time.monotonic_ns()
     _try(session.detach, faults)
     return (time.monotonic_ns() - began) / 1e6
+
+
+def _end_watch(journal: Journal, watch: RunWatch) -> None:
+    watch.end()
+    journal.done(MARKER, str(watch.marker))
 
 
 def _close_journal(journal: Journal, tracefs: str, faults: Faults) -> None:

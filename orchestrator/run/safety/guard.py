@@ -42,9 +42,13 @@ class Guard:
 
     def add(self, kind: str, what: str) -> None:
         """Write down that `what` is about to be created. Raises JournalError."""
-        if not self._pid and self.trouble is None:
-            self._start()
+        self.start()
         self._journal.add(kind, what)
+
+    def start(self) -> None:
+        """Start the watchdog, if there is none yet."""
+        if not self._pid and self.trouble is None:
+            self._spawn_watchdog()
 
     def write_at_deadline(self, path: str, text: str) -> None:
         """Have the watchdog write `text` to `path` at the deadline, whatever happens to us."""
@@ -69,7 +73,7 @@ class Guard:
             time.sleep(_PAUSE)
         self._pid, self._pipe = 0, -1
 
-    def _start(self) -> None:
+    def _spawn_watchdog(self) -> None:
         """The pipe and the pidfd get high numbers first, away from those that they get there."""
         read, self._pipe = os.pipe()
         pipe, pidfd = _move_high(read), _move_high(_open_pidfd())

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 __all__ = [
     "JOURNAL_BYTES",
+    "MARKER",
     "JournalEntry",
     "UndoFailure",
     "open_entries",
@@ -22,13 +23,16 @@ __all__ = [
 ]
 
 JournalEntry = tuple[str, str]
-"""Kind and name: ("event", "group/event") or ("instance", "name")."""
+"""Kind and name: ("event", "group/event"), ("instance", "name") or ("marker", path)."""
 UndoFailure = tuple[JournalEntry, str]
 """What could not be removed, and why."""
 
 JOURNAL_BYTES = 16 << 20
 """No journal is longer: each of a run's events, a thousand at most, has two lines in it."""
 
+MARKER = "marker"
+"""The kind of a file that says that a run is going on: one whose process was killed is not."""
+_MARKER = re.compile(r"/.+/running/[0-9a-f]+\.json")
 _INSTANCE = re.compile(r"probeplan[a-z0-9_-]*", re.IGNORECASE)
 _EVENT = re.compile(r"probeplan[a-z0-9_]*/[a-z0-9_]+", re.IGNORECASE)
 _BUSY_SECONDS, _BUSY_PAUSE = 3.0, 0.02  # a program's detachment lasts until after a grace period
@@ -88,6 +92,9 @@ def undo_entry(entry: JournalEntry, tracefs: str) -> bool:
         _check_name(_EVENT, what)
         _require_tracefs(tracefs)
         return _retry_while_busy(lambda: _remove_event(what, tracefs))
+    if kind == MARKER:
+        _check_name(_MARKER, what)
+        return _remove_if_there(os.unlink, what)
     raise ValueError(f"this version does not know how to remove a {kind!r}")
 
 

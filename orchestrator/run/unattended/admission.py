@@ -2,17 +2,19 @@
 prepared."""
 
 import time
-from pathlib import Path
 
+from orchestrator.output.log import format_timestamp
+from orchestrator.plan.findings import Finding, HostError, Position
 from orchestrator.plan.model import Plan
 from orchestrator.run.report.host_identity import read_host_id
 from orchestrator.run.unattended.expiry import Expiry, check_expiry
 from orchestrator.run.unattended.plan_lock import PlanLock
+from orchestrator.run.unattended.quarantine import Quarantine, QuarantineEntry
 from orchestrator.run.unattended.shard import Shard, explain_exclusion
-from orchestrator.run.unattended.state import StateError
+from orchestrator.run.unattended.state import StateDirectories, StateError
 from orchestrator.values import dataclass
 
-__all__ = ["Conditions", "RunSkipped", "admit_plan"]
+__all__ = ["Conditions", "PlanQuarantined", "RunSkipped", "admit_plan"]
 
 
 class RunSkipped(Exception):
@@ -28,9 +30,27 @@ class Conditions:
     label: str | None = None
 
 
-def admit_plan(plan: Plan, conditions: Conditions, locks: Path) -> PlanLock:
-    """The lock on the plan, in the directory `locks`, for the run that is made now. Raises
-    RunSkipped where none is to be made, and HostError where none may be made."""
+class PlanQuarantined(HostError):
+    """The plan is kept from this host for a while."""
+
+    def __init__(self, entry: QuarantineEntry) -> None:
+        until = format_timestamp(entry.until_ns).partition(".")[0]
+        name = entry.plan_name or entry.plan_digest
+        run = f" (run {entry.run_id})" if entry.run_id else ""
+        finding = Finding(
+            code="PP261",
+            message=f"plan {name} is in quarantine on this host until {until}Z: "
+            f"{entry.detail}{run}",
+            position=Position(file="this host"),
+            hint="find out why; a changed plan is another plan, and `probeplan quarantine lift "
+            f"{name}` lets this one run again",
+        )
+        super().__init__([finding])
+
+
+def admit_plan(plan: Plan, conditions: Conditions, state: StateDirectories) -> PlanLock:
+    """The lock on the plan for the run that is made now. Raises RunSkipped where none is to be
+    made, and HostError where none may be made."""
     name = plan.metadata.name
     if conditions.expiry is not None:
         check_expiry(conditions.expiry, time.time())
@@ -38,11 +58,22 @@ def admit_plan(plan: Plan, conditions: Conditions, locks: Path) -> PlanLock:
         why = explain_exclusion(conditions.shard, read_host_id(), name, conditions.label)
         if why is not None:
             raise RunSkipped(why)
-    lock = PlanLock(locks, name)
+    lock = PlanLock(state.locks, name)
     try:
         taken = lock.take()
     except OSError as error:
         raise StateError(error) from None
     if not taken:
         raise RunSkipped("another unattended run of this plan on this host is still going")
+    _check_quarantine(plan.sha256, state)
     return lock
+
+
+def _check_quarantine(digest: str, state: StateDirectories) -> None:
+    """Once no other run can put the plan there."""
+    try:
+        entry = Quarantine(state.quarantine).find(digest, time.time_ns())
+    except OSError as error:
+        raise StateError(error) from None
+    if entry is not None:
+        raise PlanQuarantined(entry)

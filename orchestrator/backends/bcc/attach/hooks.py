@@ -11,7 +11,7 @@ from orchestrator.backends.bcc.design.groups import is_at_return
 from orchestrator.backends.bcc.design.layout import HookSide
 from orchestrator.backends.bcc.design.mechanism import Mechanism
 from orchestrator.backends.bcc.handles.attachment import Attachment
-from orchestrator.backends.protocol import AttachOptions, OpenNumber
+from orchestrator.backends.protocol import AttachOptions, OpenNumber, ProgramRefused
 from orchestrator.compile.program import Hook
 from orchestrator.kernel.abi import bpf, btf_objects
 from orchestrator.kernel.abi.dynamic_events import Event
@@ -55,7 +55,9 @@ def load_side(
                 attach_btf_fd=types,
             )
         except load.LoadError as refused:
-            raise HostError([_explain_refusal(side, refused, numbers)]) from None
+            findings = [_explain_refusal(side, refused, numbers)]
+            judged = bool(refused.log.strip())  # or the kernel had no memory, or we no right
+            raise ProgramRefused(findings) if judged else HostError(findings) from None
 
 
 @contextlib.contextmanager

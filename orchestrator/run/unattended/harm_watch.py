@@ -1,0 +1,132 @@
+"""What an unattended run leaves for the next one, in case it harms this host: a marker while it is
+armed, and a quarantine of its plan once it did harm."""
+
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from orchestrator.backends.protocol import ProgramRefused
+from orchestrator.output.sink import OutputLost
+from orchestrator.plan.findings import HostError
+from orchestrator.plan.model import Plan
+from orchestrator.run.report.outcome import Outcome
+from orchestrator.run.safety.journal import read_boot_id
+from orchestrator.run.unattended.boot_marker import BootMarker, place_marker, take_stale_markers
+from orchestrator.run.unattended.quarantine import (
+    QUARANTINE_NS,
+    Quarantine,
+    QuarantineCause,
+    QuarantineEntry,
+)
+from orchestrator.run.unattended.state import StateDirectories, StateError
+
+__all__ = ["HarmWatch", "quarantine_stale"]
+
+_CANARY = "PP095"
+
+
+class HarmWatch:
+    """The watch over the run `run_id` of `plan`, as `RunOptions.watch` has it. All is on the disk
+    when a method returns. They raise OutputLost where the disk is full, and StateError."""
+
+    def __init__(self, state: StateDirectories, plan: Plan, run_id: str) -> None:
+        self._state, self._plan, self._run_id = state, plan, run_id
+        self._marker: BootMarker | None = None
+
+    @property
+    def marker(self) -> Path:
+        """Where the marker is, from `begin` to `end`."""
+        return self._state.running / f"{self._run_id}.json"
+
+    def begin(self) -> None:
+        """Place the marker: should the host go down from now on, the next boot finds it."""
+        try:
+            self._marker = place_marker(
+                self._state.running,
+                plan_digest=self._plan.sha256,
+                plan_name=self._plan.metadata.name,
+                run_id=self._run_id,
+                boot_id=read_boot_id(),
+            )
+        except OSError as error:
+            raise _state_error(error) from None
+
+    def judge(self, outcome: Outcome, errors: Sequence[BaseException]) -> None:
+        """Put the plan into quarantine if `outcome` or one of `errors` says that it did harm."""
+        harm = _find_harm(outcome, errors)
+        if harm is None:
+            return
+        cause, detail = harm
+        entry = _make_entry(
+            self._plan.sha256, self._plan.metadata.name, cause, detail, read_boot_id(), self._run_id
+        )
+        try:
+            Quarantine(self._state.quarantine).add(entry)
+        except OSError as error:
+            raise _state_error(error) from None
+
+    def end(self) -> None:
+        """Remove the marker, if there is one: everything is detached."""
+        if self._marker is None:
+            return
+        try:
+            self._marker.remove()
+        except OSError as error:
+            raise _state_error(error) from None
+
+
+def quarantine_stale(state: StateDirectories) -> tuple[QuarantineEntry, ...]:
+    """Put the plans into quarantine that were armed when this host went down; returns what is
+    added. Raises StateError."""
+    entries = []
+    try:
+        for marker in take_stale_markers(state.running, read_boot_id()):
+            detail = "the host went down while it ran"
+            entry = _make_entry(
+                marker.plan_digest,
+                marker.plan_name,
+                "host went down",
+                detail,
+                marker.boot_id,
+                marker.run_id,
+            )
+            Quarantine(state.quarantine).add(entry)
+            entries.append(entry)
+            marker.remove()
+    except OSError as error:
+        raise StateError(error) from None
+    return tuple(entries)
+
+
+def _find_harm(
+    outcome: Outcome, errors: Iterable[BaseException]
+) -> tuple[QuarantineCause, str] | None:
+    if outcome == "cost":
+        return "governor", "limits.cpu ended its run"
+    for error in errors:
+        if isinstance(error, ProgramRefused):
+            return "verifier", error.findings[0].message
+        if isinstance(error, HostError) and error.findings[0].code == _CANARY:
+            return "canary", error.findings[0].message
+    return None
+
+
+def _make_entry(  # noqa: PLR0913  # of the run that did it, or of a marker
+    digest: str, name: str, cause: QuarantineCause, detail: str, boot_id: str, run_id: str
+) -> QuarantineEntry:
+    now_ns = time.time_ns()
+    return QuarantineEntry(
+        plan_digest=digest,
+        plan_name=name,
+        cause=cause,
+        detail=detail,
+        since_ns=now_ns,
+        until_ns=now_ns + QUARANTINE_NS,
+        boot_id=boot_id,
+        run_id=run_id,
+    )
+
+
+def _state_error(error: OSError) -> OutputLost | StateError:
+    found = StateError(error)
+    return OutputLost(error.errno or 0, 0) if found.is_full else found

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Fetches the programs of others that tests run: pluggy's sources and Debian's nginx, whose checks are
-# tested (examples/projects), and Debian's sshd, for the hosts of tests/support/netlab.py. Daemons are
-# unpacked and not installed, so that no service is set up. Does nothing where they are.
+# tested (examples/projects); Debian's sshd, for the hosts of tests/support/netlab.py; and a server that
+# takes OTLP, VictoriaMetrics of Debian 13 (that of Debian 12 is too old). Daemons are unpacked and not
+# installed, so that no service is set up. Does nothing where they are.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -57,4 +58,15 @@ if [ ! -x "$cache/sshd/usr/sbin/sshd" ]; then
     }
     # shellcheck disable=SC2086  # a list of packages
     unpack sshd openssh-server openssh-sftp-server $libraries
+fi
+
+if [ ! -x "$cache/victoria-metrics/usr/bin/victoria-metrics" ]; then
+    echo "setup: fetching victoria-metrics" >&2
+    .venv/bin/python scripts/download_package.py trixie victoria-metrics "$work"
+    # Of its programs the server is enough.
+    mkdir "$work/victoria-metrics"
+    dpkg-deb --fsys-tarfile "$work"/victoria-metrics_*.deb |
+        tar -x -C "$work/victoria-metrics" ./usr/bin/victoria-metrics
+    rm -rf "$cache/victoria-metrics"
+    mv "$work/victoria-metrics" "$cache/"
 fi

@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
-__all__ = ["NGINX", "PLUGGY", "SSHD", "find_project"]
+__all__ = ["NGINX", "PLUGGY", "SSHD", "VICTORIA_METRICS", "find_project"]
 
 PLUGGY, NGINX, SSHD = "pluggy-1.6.0", "nginx", "sshd"
+VICTORIA_METRICS = "victoria-metrics"
 
 
 def find_project(name: str) -> Path:

@@ -4,14 +4,14 @@ import math
 from pathlib import Path
 
 import pytest
-from orjson import dumps
 
 from orchestrator.cells.buckets import LOG, Buckets
-from orchestrator.export.otlp_collector import LogsCollector, MetricsCollector
-from orchestrator.export.otlp_metrics import HistogramForm
-from orchestrator.export.otlp_resource import make_resource
-from orchestrator.export.otlp_settings import SignalSettings
+from orchestrator.export.otlp.collector import LogsCollector, MetricsCollector
+from orchestrator.export.otlp.metrics import HistogramForm
+from orchestrator.export.otlp.resource import make_resource
+from orchestrator.export.otlp.settings import SignalSettings
 from orchestrator.export.snapshot import Family, HistogramCounts, Sample, Snapshot
+from orchestrator.output.json_codec import encode_json
 from orchestrator.version import installed_version
 from tests.support.otlp_server import (
     OtlpServer,
@@ -184,7 +184,7 @@ def test_a_record_is_a_log_record_with_kind_severity_and_time() -> None:
         "outcome": "duration", "lost": 3, "ledger": {"big": 2**64 - 1, "list": [1, None, True]},
     }  # fmt: skip
     with run_otlp_server() as server:
-        assert make_logs_collector(server).send([dumps(record)]).failure == ""
+        assert make_logs_collector(server).send([encode_json(record)]).failure == ""
         (taken,) = server.log_records()
         resource = server.logs[0].resource_logs[0].resource
     assert taken.event_name == "run.finished"
@@ -205,7 +205,8 @@ def test_an_event_has_the_kernels_time_and_a_torn_line_is_sent_as_text() -> None
     event = {"ts": "x", "event": "event.recorded", "time_unix_nano": 42, "probe": "read"}
     with run_otlp_server() as server:
         assert (
-            make_logs_collector(server).send([dumps(event), b'{"torn": "\xff', b"7"]).failure == ""
+            make_logs_collector(server).send([encode_json(event), b'{"torn": "\xff', b"7"]).failure
+            == ""
         )
         first, torn, number = server.log_records()
     assert first.time_unix_nano == 42

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from orchestrator.export.line_queue import LineQueue
-from orchestrator.export.otlp_collector import LogsCollector, MetricsCollector
-from orchestrator.export.signal_sender import Attempt, SignalSender
+from orchestrator.export.otlp.collector import LogsCollector, MetricsCollector
+from orchestrator.export.otlp.line_queue import LineQueue
+from orchestrator.export.otlp.signal_sender import Attempt, SignalSender
 from orchestrator.export.snapshot import Snapshot
 
 __all__ = ["OtlpDelivery"]
@@ -76,9 +76,9 @@ class OtlpDelivery:
         if self._metrics is not None:
             self._metrics.wake()
 
-    def close(self, patience_s: float) -> bool:
+    def close(self, patience_s: float) -> str:
         """Sends what there is once more, for at most `patience_s` seconds in all, and ends. Returns
-        whether all of it was sent; what was not is said."""
+        what was not sent, in words; empty: everything was."""
         deadline = time.monotonic() + patience_s
         for sender in (self._logs, self._metrics):
             if sender is not None:
@@ -93,9 +93,7 @@ class OtlpDelivery:
             missing.append(f"{left:,} log records")
         if self.dropped:
             missing.append(f"{self.dropped:,} log records that were dropped earlier")
-        if missing:
-            self._say(f"not everything was sent by OTLP: {', '.join(missing)} are missing")
-        return not missing
+        return ", ".join(missing)
 
     def _start(
         self,

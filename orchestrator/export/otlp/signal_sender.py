@@ -5,7 +5,7 @@ from collections.abc import Callable
 from threading import Condition, Thread
 from typing import Literal, NamedTuple
 
-from orchestrator.export.otlp_collector import SendOutcome
+from orchestrator.export.otlp.collector import SendOutcome
 
 __all__ = ["Attempt", "SignalSender"]
 

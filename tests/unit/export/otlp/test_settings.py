@@ -4,19 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.export.otlp_settings import OtlpSettingsError, hide_password, read_settings
+from orchestrator.export.otlp.settings import OtlpSettingsError, hide_password, read_settings
 
 BASE = "OTEL_EXPORTER_OTLP_"
 
 
 def test_without_variables_a_collector_on_this_host_is_taken() -> None:
-    """As the specification says; metrics every 10 s."""
+    """As the specification says."""
     settings = read_settings({})
     assert settings.metrics is not None
     assert settings.logs is not None
     assert settings.metrics.url == "http://localhost:4318/v1/metrics"
     assert settings.logs.url == "http://localhost:4318/v1/logs"
-    assert (settings.metrics.timeout_s, settings.interval_s) == (10, 10)
+    assert (settings.metrics.timeout_s, settings.interval_s) == (10, None)
 
 
 def test_a_base_endpoint_gets_the_paths_and_one_of_a_signal_is_taken_as_it_is() -> None:

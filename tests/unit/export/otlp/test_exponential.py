@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.cells.buckets import LOG, RELATIVE_ERROR, Buckets
-from orchestrator.export.exponential import (
+from orchestrator.export.otlp.exponential import (
     MAX_BUCKETS,
     SCALE,
     BucketRun,

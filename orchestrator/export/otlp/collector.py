@@ -21,12 +21,12 @@ from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData
 from opentelemetry.sdk.resources import Resource
 from requests import RequestException
 
-from orchestrator.export.otlp_logs import make_log_records
-from orchestrator.export.otlp_metrics import HistogramForm, make_metrics
-from orchestrator.export.otlp_resource import make_scope
-from orchestrator.export.otlp_settings import SignalSettings, hide_password
+from orchestrator.export.otlp.logs import make_log_records
+from orchestrator.export.otlp.metrics import HistogramForm, make_metrics
+from orchestrator.export.otlp.resource import make_scope
+from orchestrator.export.otlp.settings import SignalSettings
+from orchestrator.export.otlp.watched_session import WatchedSession
 from orchestrator.export.snapshot import Snapshot
-from orchestrator.export.watched_session import WatchedSession
 from orchestrator.values import dataclass
 
 __all__ = ["LogsCollector", "MetricsCollector", "SendOutcome"]
@@ -51,7 +51,7 @@ class MetricsCollector:
 
     def __init__(self, settings: SignalSettings, resource: Resource, form: HistogramForm) -> None:
         silence_library()
-        self._url, self._resource, self._form = settings.url, resource, form
+        self._url, self._resource, self._form = settings.shown_url, resource, form
         self._session = WatchedSession()
         self._exporter = OTLPMetricExporter(
             endpoint=settings.url, timeout=settings.timeout_s, session=self._session
@@ -84,7 +84,7 @@ class LogsCollector:
 
     def __init__(self, settings: SignalSettings, resource: Resource) -> None:
         silence_library()
-        self._url, self._resource = settings.url, resource
+        self._url, self._resource = settings.shown_url, resource
         self._session = WatchedSession()
         self._exporter = OTLPLogExporter(
             endpoint=settings.url, timeout=settings.timeout_s, session=self._session
@@ -124,15 +124,15 @@ def _export(
     try:
         result = export()
     except RequestException as error:
-        return SendOutcome(failure=f"{hide_password(url)}: {session.failure or error}")
+        return SendOutcome(failure=f"{url}: {session.failure or error}")
     except Exception as error:  # of a record that the library cannot encode
         reason = f"{type(error).__name__}: {error}"
-        return SendOutcome(failure=f"{hide_password(url)}: {reason}", may_succeed_later=False)
+        return SendOutcome(failure=f"{url}: {reason}", may_succeed_later=False)
     if result is None or result.name == "SUCCESS":
         return None if result is None else SendOutcome()
     reason = session.failure or "the export could not be encoded"
     return SendOutcome(
-        failure=f"{hide_password(url)}: {reason}",
+        failure=f"{url}: {reason}",
         may_succeed_later=bool(session.failure) and session.may_succeed_later,
     )
 

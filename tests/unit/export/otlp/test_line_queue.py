@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.export.line_queue import LineQueue
+from orchestrator.export.otlp.line_queue import LineQueue
 
 
 def test_the_oldest_lines_are_dropped_and_counted() -> None:

@@ -24,8 +24,6 @@ __all__ = [
 _BASE = "OTEL_EXPORTER_OTLP_"
 _DEFAULT_BASE = "http://localhost:4318"
 _DEFAULT_TIMEOUT_S, _MOST_TIMEOUT_S = 10.0, 600.0
-#: Metrics are cumulative, so that a longer interval loses none of them.
-_DEFAULT_INTERVAL_S = 10.0
 _COMPRESSIONS = ("none", "gzip", "deflate")
 _PROTOCOL = "http/protobuf"
 _FILES = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
@@ -42,14 +40,20 @@ class SignalSettings:
     url: str
     timeout_s: float
 
+    @property
+    def shown_url(self) -> str:
+        """The URL for people: without a user and a password."""
+        return hide_password(self.url)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtlpSettings:
-    """Both signals (None: it is not sent), and the seconds between two exports of metrics."""
+    """Both signals (None: it is not sent; one of them is), and the seconds between two exports of
+    metrics (None: the variables do not say)."""
 
     metrics: SignalSettings | None
     logs: SignalSettings | None
-    interval_s: float
+    interval_s: float | None
 
 
 def read_settings(environ: Mapping[str, str]) -> OtlpSettings:
@@ -154,9 +158,10 @@ def _read_timeout(environ: Mapping[str, str], signal: str) -> float:
     return seconds
 
 
-def _read_interval(environ: Mapping[str, str]) -> float:
+def _read_interval(environ: Mapping[str, str]) -> float | None:
     variable = "OTEL_METRIC_EXPORT_INTERVAL"
-    return _read_number(variable, environ.get(variable, ""), _DEFAULT_INTERVAL_S * 1000) / 1000
+    value = environ.get(variable, "").strip()
+    return _read_number(variable, value, 0) / 1000 if value else None
 
 
 def _read_number(variable: str, value: str, default: float) -> float:
@@ -167,7 +172,7 @@ def _read_number(variable: str, value: str, default: float) -> float:
     except ValueError:
         number = 0.0
     if not 0 < number < float("inf"):
-        _fail(variable, value, "is not a number above 0", f"give one such as {default:g}")
+        _fail(variable, value, "is not a number above 0", "give one such as 10")
     return number
 
 

@@ -28,7 +28,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from orchestrator.export.exponential import (
+from orchestrator.export.otlp.exponential import (
     MAX_BUCKETS,
     BucketRun,
     convert_to_explicit,

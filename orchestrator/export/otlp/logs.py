@@ -13,7 +13,8 @@ from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from orjson import JSONDecodeError, loads
+
+from orchestrator.output.json_codec import decode_json
 
 __all__ = ["make_log_records"]
 
@@ -43,8 +44,8 @@ def make_log_records(
 
 def _make_record(line: bytes, observed: int) -> LogRecord:
     try:
-        record = loads(line)
-    except JSONDecodeError:
+        record = decode_json(line)
+    except ValueError:
         record = None
     if not isinstance(record, dict):
         text = line.decode(errors="backslashreplace")

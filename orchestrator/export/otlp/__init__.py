@@ -1,0 +1,1 @@
+"""Series as OTLP metrics and records as OTLP log records, sent in threads."""

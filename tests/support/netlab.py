@@ -112,6 +112,8 @@ class Lab:
             os.environ,
             ANSIBLE_HOME=str(ansible),
             ANSIBLE_LOCAL_TEMP=str(ansible / "tmp"),
+            # Connections are found by address, which hosts of other labs have, too.
+            ANSIBLE_SSH_CONTROL_PATH_DIR=str(ansible / "cp"),
             ANSIBLE_NOCOWS="1",
             ANSIBLE_FORKS="8",
             ANSIBLE_PIPELINING="1",

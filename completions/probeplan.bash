@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/probeplan
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_probeplan_subparsers=(lint explain doctor check run rehearse merge status stop quarantine pause resume cleanup bundle policy facts completion)
+_shtab_probeplan_subparsers=(lint explain doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts completion)
 
 _shtab_probeplan_lint_option_strings=(-h --help --format --kernel --explain --set --target --limit --policy)
 _shtab_probeplan_explain_option_strings=(-h --help --set --target --limit --policy --backend --kernel --json)
@@ -14,6 +14,7 @@ _shtab_probeplan_check_option_strings=(-h --help --update --ci-writes --set --ab
 _shtab_probeplan_run_option_strings=(-h --help --set --target --limit --policy --backend --duration --log --out --label --folded --summary --no-progress --keep-privileges --no-canary --live --unattended --expires --shard --keep)
 _shtab_probeplan_rehearse_option_strings=(-h --help --set --target --limit --policy --backend --duration --log --out --label --folded --summary --no-progress --keep-privileges --no-canary --kernel --modules --module --cpus --memory --timeout)
 _shtab_probeplan_merge_option_strings=(-h --help -o --output --format --expect --by --allow-torn)
+_shtab_probeplan_export_option_strings=(-h --help --textfile --listen --interval --max-series --buckets-per-octave --exact-buckets --otlp --events --otlp-buckets)
 _shtab_probeplan_status_option_strings=(-h --help --format --json)
 _shtab_probeplan_stop_option_strings=(-h --help --all --timeout)
 _shtab_probeplan_quarantine_option_strings=(-h --help --format)
@@ -56,6 +57,8 @@ _shtab_probeplan_merge_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_merge__o_COMPGEN=_shtab_compgen_dirs
 _shtab_probeplan_merge___output_COMPGEN=_shtab_compgen_dirs
 _shtab_probeplan_merge___expect_COMPGEN=_shtab_compgen_files
+_shtab_probeplan_export_pos_0_COMPGEN=_shtab_compgen_files
+_shtab_probeplan_export___textfile_COMPGEN=_shtab_compgen_dirs
 _shtab_probeplan_quarantine_pos_1_COMPGEN=_probeplan_plan_files
 _shtab_probeplan_bundle_pos_0_COMPGEN=_probeplan_plan_files
 _shtab_probeplan_bundle___kernel_COMPGEN=_shtab_compgen_files
@@ -77,13 +80,14 @@ _shtab_probeplan_rehearse___backend_choices=(auto bcc tracefs)
 _shtab_probeplan_rehearse___summary_choices=(auto always never)
 _shtab_probeplan_merge___format_choices=(text json parquet)
 _shtab_probeplan_merge___by_choices=(kernel)
+_shtab_probeplan_export___buckets_per_octave_choices=(1 2 4 8 16)
 _shtab_probeplan_status___format_choices=(text json)
 _shtab_probeplan_quarantine_pos_0_choices=(list lift)
 _shtab_probeplan_quarantine___format_choices=(text json)
 _shtab_probeplan_bundle___format_choices=(text json markdown)
 _shtab_probeplan_policy_pos_0_choices=(show check)
 _shtab_probeplan_completion_pos_0_choices=(bash zsh fish)
-_shtab_probeplan_pos_0_choices=(lint explain doctor check run rehearse merge status stop quarantine pause resume cleanup bundle policy facts completion)
+_shtab_probeplan_pos_0_choices=(lint explain doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts completion)
 
 _shtab_probeplan_lint_pos_0_nargs='*'
 _shtab_probeplan_lint__h_nargs=0
@@ -116,6 +120,12 @@ _shtab_probeplan_merge_pos_0_nargs=+
 _shtab_probeplan_merge__h_nargs=0
 _shtab_probeplan_merge___help_nargs=0
 _shtab_probeplan_merge___allow_torn_nargs=0
+_shtab_probeplan_export__h_nargs=0
+_shtab_probeplan_export___help_nargs=0
+_shtab_probeplan_export___listen_nargs='?'
+_shtab_probeplan_export___exact_buckets_nargs=0
+_shtab_probeplan_export___otlp_nargs=0
+_shtab_probeplan_export___events_nargs=0
 _shtab_probeplan_status__h_nargs=0
 _shtab_probeplan_status___help_nargs=0
 _shtab_probeplan_status___json_nargs=0

@@ -56,8 +56,8 @@ function _shtab_probeplan_using
   test "$_shtab_probeplan_cmdpath" = "$argv"
 end
 
-set -g _shtab_probeplan_commands lint explain doctor check run rehearse merge status stop quarantine pause resume cleanup bundle policy facts completion
-set -g _shtab_probeplan_opts_with_value --ab --backend --bmf --by --cpus --csv --duration --expect --expires --explain --folded --format --junit --keep --kernel --label --limit --log --memory --module --modules --on-inconclusive --openmetrics --out --output --policy --set --shard --show --summary --target --timeout --update -o
+set -g _shtab_probeplan_commands lint explain doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts completion
+set -g _shtab_probeplan_opts_with_value --ab --backend --bmf --buckets-per-octave --by --cpus --csv --duration --expect --expires --explain --folded --format --interval --junit --keep --kernel --label --limit --listen --log --max-series --memory --module --modules --on-inconclusive --openmetrics --otlp-buckets --out --output --policy --set --shard --show --summary --target --textfile --timeout --update -o
 
 complete -c probeplan -e
 complete -c probeplan -f
@@ -160,6 +160,18 @@ complete -c probeplan -n '_shtab_probeplan_using merge' -l expect -xka "(__fish_
 complete -c probeplan -n '_shtab_probeplan_using merge' -l by -xka "kernel" -d 'show kernels and mechanisms next to each other'
 complete -c probeplan -n '_shtab_probeplan_using merge' -l allow-torn -d 'files that are not added are listed, and do not change the exit code'
 complete -c probeplan -n '_shtab_probeplan_using merge; and test $_shtab_probeplan_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'results, merges, or directories of them'
+complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a export -d 'Turn logs into series for Prometheus and OTLP.'
+complete -c probeplan -n '_shtab_probeplan_using export' -s h -l help -d 'show this help message and exit'
+complete -c probeplan -n '_shtab_probeplan_using export' -l textfile -xka "(__fish_complete_directories)" -d 'write probeplan-PLAN.prom for node_exporter'"'"'s textfile collector'
+complete -c probeplan -n '_shtab_probeplan_using export' -l listen -x -d 'serve /metrics for Prometheus (default 127.0.0.1:9844); IPv6 as [ADDR]:PORT'
+complete -c probeplan -n '_shtab_probeplan_using export' -l interval -x -d 'how often new values are written (default 10s)'
+complete -c probeplan -n '_shtab_probeplan_using export' -l max-series -x -d 'series of one metric (default 1,000); further keys are added to one with the label other="true"'
+complete -c probeplan -n '_shtab_probeplan_using export' -l buckets-per-octave -xka "1 2 4 8 16" -d 'how finely histograms are divided for Prometheus (default 4: each bucket is at most 25% wide)'
+complete -c probeplan -n '_shtab_probeplan_using export' -l exact-buckets -d 'give histograms all of our buckets, 16 an octave'
+complete -c probeplan -n '_shtab_probeplan_using export' -l otlp -d 'send metrics and the records of a run'"'"'s life by OTLP over HTTP, to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names (default http://localhost:4318)'
+complete -c probeplan -n '_shtab_probeplan_using export' -l events -d 'with --otlp: send records of all kinds as log records, also those of single events'
+complete -c probeplan -n '_shtab_probeplan_using export' -l otlp-buckets -x -d 'most buckets of an exponential histogram, for servers that take no more (default: as many as needed, 32 an octave); with fewer, they are wider'
+complete -c probeplan -n '_shtab_probeplan_using export; and test $_shtab_probeplan_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'a log or a FIFO; usually stdin'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a status -d 'List the runs of this host and their probes.'
 complete -c probeplan -n '_shtab_probeplan_using status' -s h -l help -d 'show this help message and exit'
 complete -c probeplan -n '_shtab_probeplan_using status' -l format -xka "text json" -d 'how to print (default: text)'

@@ -1,11 +1,13 @@
 """The accumulated cells of metrics as families of series."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
+from itertools import chain, count
 
 from orchestrator.cells.buckets import Buckets
-from orchestrator.export.accumulation import MetricAccumulation
-from orchestrator.export.metric_record import ExportedMetric
+from orchestrator.export.counting.accumulation import MetricAccumulation
+from orchestrator.export.counting.metric_record import ExportedMetric
 from orchestrator.export.names import join_labels, name_family
 from orchestrator.export.own_families import OWN_FAMILIES
 from orchestrator.export.snapshot import Family, FamilyKind, HistogramCounts, Sample, SeriesLabels
@@ -68,13 +70,15 @@ _PARTS: Mapping[str, tuple[_FamilyPart, ...]] = {
 
 def list_metric_families(metrics: Iterable[MetricAccumulation]) -> Iterator[Family]:
     """All of them, by name. Metrics of the same name share a family, with the labels `plan` and
-    `probe`, if they have the same kind; else the later one's name ends with its kind."""
+    `probe`, if they have the same kind and are of different probes; else the name of the later one
+    is longer."""
     families: dict[str, Family] = {}
     samples: dict[str, list[Sample]] = {}
+    taken: set[tuple[str, str, str]] = set()
     for metric in metrics:
         for part in _parts_of(metric):
-            family = _claim(families, _make_family(metric.metric, part))
-            samples.setdefault(family.name, []).extend(_samples(metric, part))
+            name = _claim_name(families, taken, metric.metric, part)
+            samples.setdefault(name, []).extend(_samples(metric, part))
     for name in sorted(families):
         family = families[name]
         yield Family(
@@ -110,20 +114,25 @@ def _make_family(metric: ExportedMetric, part: _FamilyPart) -> Family:
     return Family(name=name, kind=part.kind, help=text, unit=unit, per_unit=per_unit)
 
 
-def _claim(families: dict[str, Family], wanted: Family) -> Family:
-    """The family of this name and kind."""
-    own = OWN_FAMILIES.get(wanted.name)
-    there = families.get(wanted.name)
-    if own is None and (there is None or there.kind == wanted.kind):
-        return families.setdefault(wanted.name, wanted)
-    other_name = f"{wanted.name}_{wanted.kind}"
-    renamed = Family(
-        name=other_name,
-        kind=wanted.kind,
-        help=wanted.help,
-        per_unit=wanted.per_unit,
-    )
-    return families.setdefault(other_name, renamed)
+def _claim_name(
+    families: dict[str, Family],
+    taken: set[tuple[str, str, str]],
+    metric: ExportedMetric,
+    part: _FamilyPart,
+) -> str:
+    """The name of a family of this kind, new or not, in which this probe has no series yet."""
+    wanted = _make_family(metric, part)
+    longer = (f"{wanted.name}_{number}" for number in count(2))
+    for name in chain((wanted.name, f"{wanted.name}_{wanted.kind}"), longer):
+        there = families.get(name)
+        place = (name, metric.plan, metric.probe)
+        if name in OWN_FAMILIES or place in taken or (there and there.kind != wanted.kind):
+            continue
+        if there is None:
+            families[name] = replace(wanted, name=name)
+        taken.add(place)
+        break
+    return name
 
 
 def _samples(metric: MetricAccumulation, part: _FamilyPart) -> Iterator[Sample]:

@@ -62,7 +62,8 @@ def name_family(metric: str, unit: str = "", *, part: str = "") -> FamilyName:
     words = [word for word in metric.lower().split("_") if word]
     if words and words[-1] in (*_REPEATED.get(base, ()), "total"):
         words.pop()
-    return FamilyName(PREFIX + "_".join((*words, *filter(None, (part, base)))), base, per_unit)
+    name = "_".join((*words, *filter(None, (part, base))))
+    return FamilyName(PREFIX + (name or "value"), base, per_unit)
 
 
 def label_keys(key: Mapping[str, Any]) -> SeriesLabels:

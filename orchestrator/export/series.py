@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 
-from orchestrator.export.accumulation import MetricAccumulation
+from orchestrator.export.counting.accumulation import MetricAccumulation
+from orchestrator.export.counting.lifecycle import LiveRun, RunLifecycle
+from orchestrator.export.counting.metric_record import (
+    MetricRecord,
+    parse_metric_record,
+)
 from orchestrator.export.families import list_metric_families
-from orchestrator.export.lifecycle import LiveRun, RunLifecycle
-from orchestrator.export.metric_record import ExportedMetric, MetricRecord, parse_metric_record
 from orchestrator.export.names import check_plan_name
 from orchestrator.export.own_families import OwnSeries
 from orchestrator.export.snapshot import Snapshot
@@ -38,7 +41,7 @@ class SeriesStore:
         self._lock = Lock()
         self._own = OwnSeries()
         self._lifecycle = RunLifecycle(self._own)
-        self._metrics: dict[ExportedMetric, MetricAccumulation] = {}
+        self._metrics: dict[tuple[str, str, str], MetricAccumulation] = {}
         self._plans: set[str] = set()
         self._live: OrderedDict[str, LiveRun] = OrderedDict()
         for reason in ("torn", "foreign", "long", "full"):
@@ -115,12 +118,13 @@ class SeriesStore:
 
     def _add_metric(self, record: MetricRecord, run: LiveRun) -> None:
         identity = record.metric
-        metric = self._metrics.get(identity)
-        names = {"plan": identity.plan, "probe": identity.probe, "metric": identity.metric}
-        if metric is None:
-            if len(self._metrics) >= _MOST_METRICS:
-                raise _Full
-            metric = self._metrics[identity] = MetricAccumulation(identity, self._max_series)
+        place = identity.plan, identity.probe, identity.metric
+        metric = self._metrics.get(place)
+        if metric is None and len(self._metrics) >= _MOST_METRICS:
+            raise _Full
+        if metric is None or metric.metric != identity:  # the plan has changed: it begins at 0
+            metric = self._metrics[place] = MetricAccumulation(identity, self._max_series)
+        names = dict(zip(("plan", "probe", "metric"), place, strict=True))
         overflowed = metric.accept(record, whole_run=run.is_whole)
         self._own.add("probeplan_export_series_overflowed", overflowed, **names)
         if not record.is_total:

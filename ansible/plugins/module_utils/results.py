@@ -10,8 +10,6 @@ from pathlib import Path
 
 MOST_BYTES = 256 << 20
 UNKNOWN = "unknown"
-#: Of an attach point's sides, the one that decides, the first that it has.
-LAST_SIDES = ("return", "hit", "entry")
 
 #: By kind of row of the ledger: its counts that are losses (docs/log.md, "ledger").
 LOSSES = {
@@ -19,9 +17,8 @@ LOSSES = {
     "stacks": ("map_full", "map_busy"),
     "side": ("kernel_missed", "map_full", "too_deep"),
     "span": ("map_full",),
-    "emit": ("ring_lost", "undelivered"),
+    "emit": ("ring_lost",),
     "metric": ("map_busy", "ring_lost"),
-    "metric of records": ("map_busy",),
 }
 
 
@@ -35,30 +32,20 @@ def read_result(path):
     raise ValueError(f"{path} is no result")
 
 
-def losses_by_cause(finished):
-    """How many events or records were lost, by cause, as `run.finished` says; causes without any
-    are left out. A count that is not known is the text `unknown`."""
-    was_bounded = any(held["limit"] == "output" for held in finished.get("held_back", ()))
+def losses_by_cause(ledger):
+    """How many events or records were lost, by cause; causes without any are left out. A count that
+    is not known is the text `unknown`."""
     causes = {}
-    for kind, row in _rows(finished["ledger"]):
+    for kind, row in _rows(ledger):
         for name in LOSSES[kind]:
-            lost = _undelivered(row, was_bounded) if name == "undelivered" else row[name]
-            causes[name] = _add(causes.get(name, 0), lost)
+            causes[name] = _add(causes.get(name, 0), row.get(name, 0))
     return {name: count for name, count in causes.items() if count != 0}
-
-
-def _undelivered(row, was_bounded):
-    """Records that the output did not take. What limits.output leaves out was asked for."""
-    if was_bounded or UNKNOWN in (row["recorded"], row["delivered"]):
-        return 0 if was_bounded else UNKNOWN
-    return row["recorded"] - row["delivered"]
 
 
 def _rows(ledger):
     """Each row of the ledger, with its kind."""
     yield "run", ledger
-    if stacks := ledger.get("stacks"):
-        yield "stacks", stacks
+    yield "stacks", ledger.get("stacks") or {}
     for probe in ledger["probes"].values():
         for hook in probe["hooks"]:
             for side in hook["sides"].values():
@@ -66,17 +53,9 @@ def _rows(ledger):
     for span in ledger["spans"].values():
         yield "span", span["counts"]
     for maker in (*ledger["probes"].values(), *ledger["spans"].values()):
-        yield from _rows_of_maker(maker)
-
-
-def _rows_of_maker(maker):
-    """Events whose records were lost are lost to every metric made of them, and count once."""
-    is_counted = bool(maker["emit"])
-    if is_counted:
-        yield "emit", maker["emit"]
-    for metric in maker["metrics"].values():
-        yield "metric of records" if is_counted else "metric", metric
-        is_counted = True
+        yield "emit", maker["emit"] or {}
+        for metric in maker["metrics"].values():
+            yield "metric", metric
 
 
 def hits_of(ledger):
@@ -85,8 +64,7 @@ def hits_of(ledger):
     for name, probe in ledger["probes"].items():
         hits[name] = 0
         for hook in probe["hooks"]:
-            sides = hook["sides"]
-            last = next(sides[side] for side in LAST_SIDES if side in sides)
+            *_, last = hook["sides"].values()
             hits[name] = _add(hits[name], last["accepted"])
     for name, span in ledger["spans"].items():
         hits[name] = span["counts"]["accepted"]

@@ -1,15 +1,14 @@
 """OTLP as a destination of an export."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
+from orchestrator.export.lines import LogLine
 from orchestrator.export.otlp.collector import LogsCollector, MetricsCollector
 from orchestrator.export.otlp.delivery import OtlpDelivery, SeriesSource
 from orchestrator.export.otlp.metrics import HistogramForm
 from orchestrator.export.otlp.resource import make_resource
 from orchestrator.export.otlp.settings import OtlpSettings
 from orchestrator.export.snapshot import Snapshot
-from orchestrator.output.json_codec import encode_json
 
 __all__ = ["PATIENCE_S", "OtlpDestination"]
 
@@ -56,12 +55,12 @@ class OtlpDestination:
             say=say,
         )
 
-    def observe(self, record: Mapping[str, Any]) -> None:
-        """Sends a record as a log record, soon, and after the last one of a run also the series."""
-        kind = record.get("event")
-        is_data = kind in _DATA
+    def observe(self, line: LogLine) -> None:
+        """Sends a line as a log record, soon, and after the last one of a run also the series."""
+        kind = None if line.record is None else line.record.get("event")
+        is_data = line.record is None or kind in _DATA
         if self.wants_events or not is_data:
-            self._delivery.put_line(encode_json(record), is_lifecycle=not is_data)
+            self._delivery.put_line(line.text, is_lifecycle=not is_data)
         if kind in _LAST:
             self._delivery.flush()
 

@@ -7,36 +7,13 @@ import pytest
 
 from orchestrator.export.series import SeriesStore
 from orchestrator.export.snapshot import Family, HistogramCounts
-from tests.support.samples import STAMP, lifecycle
-
-COMMON = {"ts": STAMP, "level": "info", "run_id": "a", "plan": "p", "host": "h", "kernel": "6.1"}
-COMMON["plan_sha256"] = "0" * 64
-
-
-def of_kind(event: str, **fields: Any) -> dict[str, Any]:
-    """A record of a run, as the log has it."""
-    return {**COMMON, "event": event, **lifecycle().get(event, {}), **fields}
-
-
-def metric(cells: list[dict[str, Any]], *, total: bool = False, **fields: Any) -> dict[str, Any]:
-    """A metric.reported record."""
-    usual = {
-        "probe": "read", "metric": "calls", "kind": "count", "unit": "", "display_unit": "",
-        "window": {"start": STAMP, "end": STAMP}, "sample": 1, "cells_omitted": 0,
-    }  # fmt: skip
-    return of_kind("metric.reported", **{**usual, "total": total, "cells": cells, **fields})
-
-
-def count(value: int, key: dict[str, Any] | None = None, other: bool = False) -> dict[str, Any]:
-    return {"key": key or {}, "other": other, "value": value}
-
-
-def histogram(pairs: list[list[int]], below: int = 0, above: int = 0) -> dict[str, Any]:
-    return {
-        "key": {}, "other": False, "buckets": pairs, "below": below, "above": above,
-        "count": below + above + sum(number for _, number in pairs),
-        "relative_error": 1 / 32, "absolute_error": None,
-    }  # fmt: skip
+from tests.support.export_records import (
+    histogram_cell,
+    metric_record,
+    number_cell,
+    record_of,
+    run_of,
+)
 
 
 def store_of(*records: Mapping[str, Any], max_series: int = 1000) -> SeriesStore:
@@ -64,37 +41,33 @@ def values(store: SeriesStore, name: str, *names: str) -> dict[Any, Any]:
 
 def test_windows_are_added_and_a_total_of_the_same_events_adds_nothing() -> None:
     store = store_of(
-        of_kind("run.started"),
-        metric([count(3, {"comm": "a"}), count(1, {"comm": "b"})]),
-        metric([count(4, {"comm": "a"})]),
-        metric([count(7, {"comm": "a"}), count(1, {"comm": "b"})], total=True),
-        of_kind("run.finished"),
+        record_of("run.started"),
+        metric_record([number_cell(3, {"comm": "a"}), number_cell(1, {"comm": "b"})]),
+        metric_record([number_cell(4, {"comm": "a"})]),
+        metric_record([number_cell(7, {"comm": "a"}), number_cell(1, {"comm": "b"})], total=True),
+        record_of("run.finished"),
     )
     assert values(store, "calls", "comm") == {"a": 7, "b": 1}
 
 
 def test_a_run_without_windows_counts_its_totals() -> None:
-    store = store_of(of_kind("run.started"), metric([count(7)], total=True))
+    store = store_of(record_of("run.started"), metric_record([number_cell(7)], total=True))
     assert values(store, "calls", "plan", "probe") == {("p", "read"): 7}
 
 
 def test_a_further_run_is_added() -> None:
-    def run(name: str) -> list[dict[str, Any]]:
-        records = [
-            of_kind("run.started"),
-            metric([count(5)]),
-            metric([count(5)], total=True),
-            of_kind("run.finished"),
-        ]
-        return [{**record, "run_id": name} for record in records]
-
-    store = store_of(*run("a"), *run("b"), *run("c"))
+    records = [metric_record([number_cell(5)]), metric_record([number_cell(5)], total=True)]
+    store = store_of(*(record for run in "abc" for record in run_of(run, *records)))
     assert values(store, "calls") == {(): 15}
 
 
 def test_runs_at_the_same_time_are_added_each_once() -> None:
-    records = [metric([count(5)]), metric([count(2)]), metric([count(7)], total=True)]
-    store = store_of(*(of_kind("run.started", run_id=run) for run in "ab"))
+    records = [
+        metric_record([number_cell(5)]),
+        metric_record([number_cell(2)]),
+        metric_record([number_cell(7)], total=True),
+    ]
+    store = store_of(*(record_of("run.started", run_id=run) for run in "ab"))
     for record in records:
         for run in "ab":
             store.accept({**record, "run_id": run})
@@ -104,24 +77,24 @@ def test_runs_at_the_same_time_are_added_each_once() -> None:
 def test_a_total_adds_what_was_not_read_of_windows() -> None:
     """A line was torn, or `top` left out a cell."""
     store = store_of(
-        of_kind("run.started"),
-        metric([count(3, {"comm": "a"})], cells_omitted=1),
-        metric([count(9, {"comm": "a"}), count(2, {"comm": "b"})], total=True),
+        record_of("run.started"),
+        metric_record([number_cell(3, {"comm": "a"})], cells_omitted=1),
+        metric_record([number_cell(9, {"comm": "a"}), number_cell(2, {"comm": "b"})], total=True),
     )
     assert values(store, "calls", "comm") == {"a": 9, "b": 2}
     assert values(store, "export_cells_omitted", "metric") == {"calls": 1}
 
 
 def test_of_a_run_that_was_joined_the_windows_count_and_not_the_total() -> None:
-    store = store_of(metric([count(3)]), metric([count(100)], total=True))
+    store = store_of(metric_record([number_cell(3)]), metric_record([number_cell(100)], total=True))
     assert values(store, "calls") == {(): 3}
 
 
 @pytest.mark.parametrize("total", [False, True])
 def test_what_has_no_series_is_added_to_other_and_counted(total: bool) -> None:
-    cells = [count(number, {"comm": f"c{number}"}) for number in (4, 3, 2, 1)]
-    cells.append(count(10, other=True))
-    store = store_of(of_kind("run.started"), metric(cells, total=total), max_series=2)
+    cells = [number_cell(number, {"comm": f"c{number}"}) for number in (4, 3, 2, 1)]
+    cells.append(number_cell(10, other=True))
+    store = store_of(record_of("run.started"), metric_record(cells, total=total), max_series=2)
     assert values(store, "calls", "comm", "other") == {
         ("c4", ""): 4, ("c3", ""): 3, ("", "true"): 13,
     }  # fmt: skip
@@ -129,18 +102,25 @@ def test_what_has_no_series_is_added_to_other_and_counted(total: bool) -> None:
 
 
 def test_other_is_not_added_twice_by_the_total() -> None:
-    cells = [count(number, {"comm": f"c{number}"}) for number in (4, 3, 2, 1)]
-    store = store_of(of_kind("run.started"), metric(cells), metric(cells, total=True), max_series=1)
+    cells = [number_cell(number, {"comm": f"c{number}"}) for number in (4, 3, 2, 1)]
+    store = store_of(
+        record_of("run.started"),
+        metric_record(cells),
+        metric_record(cells, total=True),
+        max_series=1,
+    )
     assert values(store, "calls", "other") == {"": 4, "true": 6}
 
 
 def test_histograms_are_added_by_bucket() -> None:
     kind = {"metric": "latency", "kind": "histogram", "unit": "ns", "layout": "log(16)"}
     store = store_of(
-        of_kind("run.started"),
-        metric([histogram([[5, 2], [1087, 1]])], **kind),
-        metric([histogram([[1087, 4]], below=1)], **kind),
-        metric([histogram([[5, 2], [1087, 5], [1151, 1]], below=1)], total=True, **kind),
+        record_of("run.started"),
+        metric_record([histogram_cell([[5, 2], [1087, 1]])], **kind),
+        metric_record([histogram_cell([[1087, 4]], below=1)], **kind),
+        metric_record(
+            [histogram_cell([[5, 2], [1087, 5], [1151, 1]], below=1)], total=True, **kind
+        ),
     )
     (latency,) = family(store, "latency_seconds").samples
     assert isinstance(latency.value, HistogramCounts)
@@ -154,19 +134,21 @@ def test_histograms_are_added_by_bucket() -> None:
 
 def test_extremes_are_those_of_the_latest_run() -> None:
     kind = {"metric": "size", "kind": "max", "unit": "bytes"}
-    store = store_of(of_kind("run.started"), metric([count(30)], **kind))
-    store.accept(metric([{"key": {}, "other": False, "value": None}], **kind))
+    store = store_of(record_of("run.started"), metric_record([number_cell(30)], **kind))
+    store.accept(metric_record([number_cell(None)], **kind))
     assert values(store, "size_max_bytes") == {(): 30}
-    store.accept(of_kind("run.started", run_id="b"))
-    store.accept(metric([count(4)], run_id="b", **kind))
+    store.accept(record_of("run.started", run_id="b"))
+    store.accept(metric_record([number_cell(4)], run_id="b", **kind))
     assert values(store, "size_max_bytes") == {(): 4}
 
 
 def test_a_sum_that_went_down_is_a_gauge() -> None:
     kind = {"metric": "offset", "kind": "sum", "unit": "bytes"}
-    store = store_of(of_kind("run.started"), metric([{**count(30), "count": 1}], **kind))
+    store = store_of(
+        record_of("run.started"), metric_record([{**number_cell(30), "count": 1}], **kind)
+    )
     assert family(store, "offset_bytes").kind == "counter"
-    store.accept(metric([{**count(-50), "count": 2}], **kind))
+    store.accept(metric_record([{**number_cell(-50), "count": 2}], **kind))
     assert family(store, "offset_net_bytes").kind == "gauge"
     assert values(store, "offset_net_bytes") == {(): -20}
 
@@ -176,25 +158,54 @@ def test_a_sum_that_went_down_is_a_gauge() -> None:
     [
         {},
         {"event": "metric.reported"},
-        metric([{"key": {}}]),
-        metric([count(-1)]),
-        metric([count(1)], plan="../p"),
-        metric([count(1)], metric="a b"),
-        metric([count(1)], kind="rate"),
-        metric([histogram([[6, 1], [5, 1]])], kind="histogram", layout="log(16)"),
-        metric([histogram([[5, 1]])], kind="histogram", layout="log(2)"),
-        of_kind("run.finished", ledger=None),
-        of_kind("run.started", ts=7),
-        {**of_kind("run.started"), "run_id": ["a"]},
+        metric_record([{"key": {}}]),
+        metric_record([number_cell(-1)]),
+        metric_record([number_cell(1)], plan="../p"),
+        metric_record([number_cell(1)], metric="a b"),
+        metric_record([number_cell(1)], kind="rate"),
+        metric_record([histogram_cell([[6, 1], [5, 1]])], kind="histogram", layout="log(16)"),
+        metric_record([histogram_cell([[5, 1]])], kind="histogram", layout="log(2)"),
+        record_of("run.finished", ledger=None),
+        record_of("run.started", ts=7),
+        {**record_of("run.started"), "run_id": ["a"]},
     ],
 )
 def test_what_is_no_record_is_counted_and_changes_nothing(record: dict[str, Any]) -> None:
-    store = store_of(of_kind("run.started"), metric([count(5)]), record)
+    store = store_of(record_of("run.started"), metric_record([number_cell(5)]), record)
     assert values(store, "export_lines_skipped", "reason")["foreign"] == 1
     assert values(store, "calls") == {(): 5}
 
 
 def test_more_plans_than_are_kept_are_counted() -> None:
-    store = store_of(*(metric([count(1)], plan=f"p{number}") for number in range(70)))
+    store = store_of(*(metric_record([number_cell(1)], plan=f"p{number}") for number in range(70)))
     assert values(store, "export_lines_skipped", "reason")["full"] == 6
     assert len(family(store, "calls").samples) == 64
+
+
+def test_metrics_whose_names_are_the_same_with_their_units_are_two_families() -> None:
+    store = store_of(
+        metric_record([{**number_cell(1), "count": 1}], metric="wait_ns", kind="sum", unit="ns"),
+        metric_record([{**number_cell(2), "count": 1}], metric="wait_us", kind="sum", unit="ns"),
+        metric_record([number_cell(3)], metric="run_active", kind="max"),
+        metric_record([number_cell(4)], metric="run_active_max"),
+        metric_record([number_cell(5)], metric="run_active_max", probe="write", kind="min"),
+        metric_record([histogram_cell([[5, 1]])], metric="calls", kind="histogram"),
+        metric_record([number_cell(6)], metric="runs"),
+    )
+    assert values(store, "wait_seconds") == {(): 1}
+    assert values(store, "wait_seconds_counter") == {(): 2}
+    assert values(store, "run_active_max") == {(): 3}
+    assert values(store, "run_active_max_counter") == {(): 4}
+    assert values(store, "run_active_max_min") == {(): 5}
+    assert values(store, "runs_counter") == {(): 6}
+
+
+def test_a_plan_that_was_changed_begins_at_0() -> None:
+    linear = {"kind": "histogram", "layout": "linear(0, 100, 10)", "metric": "size"}
+    cell = {**histogram_cell([[9, 1]]), "relative_error": None, "absolute_error": 5.0}
+    store = store_of(
+        metric_record([histogram_cell([[5, 7]])], kind="histogram", metric="size"),
+        metric_record([cell], **linear),
+    )
+    (sample,) = family(store, "size").samples
+    assert sample.value.count == 1

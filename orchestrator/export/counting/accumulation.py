@@ -10,7 +10,7 @@ was started again, is its windows alone: an earlier export has the rest.
 
 from collections.abc import Iterable
 
-from orchestrator.export.metric_record import ExportedMetric, MetricRecord
+from orchestrator.export.counting.metric_record import ExportedMetric, MetricRecord
 from orchestrator.export.names import OTHER
 from orchestrator.export.snapshot import SeriesLabels
 from orchestrator.fleet.sums import CellNumbers, CellSum

@@ -1,0 +1,1 @@
+"""Records of runs, checked and added up."""

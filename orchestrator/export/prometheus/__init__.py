@@ -1,0 +1,1 @@
+"""Series for Prometheus: text, files of node_exporter, and an endpoint."""

@@ -43,7 +43,11 @@ for tree in etc var; do
     mount -t overlay -o "lowerdir=/$tree,upperdir=/run/.lab/$tree,workdir=/run/.lab/$tree.work" \\
         overlay /$tree
 done
-mkdir -p /run/sshd /etc/probeplan /var/lib/probeplan /var/cache/probeplan
+for own in /etc/probeplan /var/lib/probeplan /var/cache/probeplan; do
+    mkdir -p $own
+    mount -t tmpfs -o mode=755 tmpfs $own
+done
+mkdir /run/sshd /run/tmp
 rm -f /etc/machine-id /etc/hostname
 echo "$1" >/etc/machine-id
 echo "$0" >/etc/hostname
@@ -60,6 +64,7 @@ PasswordAuthentication no
 UsePAM no
 StrictModes no
 PidFile none
+SetEnv TMPDIR=/run/tmp
 Subsystem sftp {sshd}/usr/lib/openssh/sftp-server
 """
 #: Programs that sshd runs since OpenSSH 9.8 and 10.0, and the options that say where they are.
@@ -91,7 +96,7 @@ class Host:
 
 @dataclass(slots=True)
 class Lab:
-    """Running hosts and the control namespace from which they are reached."""
+    """Running hosts, and one that reaches them and has no sshd, the controller."""
 
     folder: Path
     control: Host
@@ -112,14 +117,16 @@ class Lab:
             os.environ,
             ANSIBLE_HOME=str(ansible),
             ANSIBLE_LOCAL_TEMP=str(ansible / "tmp"),
+            # Connections are found by address, which hosts of other labs have, too.
+            ANSIBLE_SSH_CONTROL_PATH_DIR=str(ansible / "cp"),
             ANSIBLE_NOCOWS="1",
             ANSIBLE_FORKS="8",
             ANSIBLE_PIPELINING="1",
         )
 
     def command(self, argv: Sequence[str | Path]) -> list[str]:
-        """The words that run `argv` on the controller: on this machine, in the hosts' network."""
-        return ["nsenter", "-t", str(self.control.holder.pid), "--net", "--", *map(str, argv)]
+        """The words that run `argv` on the controller."""
+        return self.control.command(argv)
 
     def cut(self, host: str) -> None:
         """Its link goes down: it runs on, and is not reached."""
@@ -256,6 +263,8 @@ def _write_inventory(lab: Lab) -> None:
         "ansible_ssh_private_key_file": lab.folder / "key",
         "ansible_ssh_common_args": f"'{ssh}'",
         "ansible_remote_tmp": "/run/ansible",
+        # Its sockets are named by address alone, and labs have the same addresses.
+        "ansible_control_path_dir": lab.folder / "sockets",
         "ansible_python_interpreter": "/usr/bin/python3",
     }
     lines = "".join(f"{name}={value}\n" for name, value in settings.items())

@@ -75,8 +75,8 @@ def _of_record(record):
         "run_id": record.get("run_id"),
         "result": record.get("result"),
     }
-    if ledger := record.get("ledger"):
-        returned.update({"lost": losses_by_cause(ledger), "hits": hits_of(ledger)})
+    if "ledger" in record:
+        returned.update({"lost": losses_by_cause(record), "hits": hits_of(record["ledger"])})
     return returned
 
 

@@ -48,6 +48,7 @@ def test_ansible_reaches_every_host_and_writes_into_the_folder_of_the_lab(lab):
     assert done.returncode == 0, done.stdout + done.stderr
     assert {line for line in done.stdout.splitlines() if line in lab.hosts} == set(lab.hosts)
     assert (lab.folder / "ansible").is_dir()
+    assert list((lab.folder / "sockets").iterdir())
 
 
 def test_a_host_that_is_cut_off_runs_on_and_is_reached_again_when_restored(lab):

@@ -1,0 +1,284 @@
+"""The role and its playbooks on eight hosts with a real sshd: what a rollout does, what ends it.
+
+One lab serves all; a playbook takes seconds, so each test looks at several facts of few of them.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.collection import load_plugin
+from tests.support.netlab import Lab, open_lab
+from tests.support.paths import ROOT
+from tests.support.product import build_load
+from tests.support.requirements import needs_a_kernel
+from tests.support.rollouts import COMMAND, Played, Rollouts
+from tests.support.settling import until
+
+pytestmark = [pytest.mark.root, needs_a_kernel]
+
+HOSTS = tuple(f"host{number:02}" for number in range(1, 9))
+CALLS = 1000
+PLAN = """
+apiVersion: probeplan/v1
+kind: ProbePlan
+metadata: {name: calls, summary: Calls that no other program makes, owner: tests}
+limits: {duration: 20s}
+probes:
+  call:
+    attach: syscall:sched_get_priority_max
+    metrics: {calls: {count: true}}
+"""
+EXAMPLE = ROOT / "examples" / "ansible"
+INSTALLED = Path("/etc/probeplan/plans/calls.yaml")
+ROLLOUT, WITHDRAW = "probeplan.fleet.rollout", "probeplan.fleet.withdraw"
+#: All hosts of the lab run one kernel; their order in rings is drawn from their names.
+ORDER: list[str] = [
+    host
+    for ring in load_plugin("filter.rings").make_rings(dict.fromkeys(HOSTS, "6.1"), [8], "calls")
+    for host in ring["hosts"]
+]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with open_lab(len(HOSTS)) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def rollouts(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Rollouts:
+    return Rollouts.prepare(lab, tmp_path_factory.mktemp("controller"))
+
+
+@pytest.fixture(scope="module")
+def plan(rollouts: Rollouts) -> Path:
+    path = rollouts.folder / "calls.yaml"
+    path.write_text(PLAN)
+    return path
+
+
+@pytest.fixture(scope="module")
+def workload(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Makes `CALLS` calls."""
+    return [str(build_load(tmp_path_factory.mktemp("load"))), "rare", str(CALLS)]
+
+
+@pytest.fixture(scope="module")
+def first(rollouts: Rollouts, plan: Path, workload: list[str]) -> Played:
+    """The example's playbook and inventory, with a plan whose events are known."""
+    return rollouts.play(
+        str(EXAMPLE / "rollout.yml"),
+        *("-i", str(EXAMPLE / "inventory.ini")),
+        rollout_plan=str(plan),
+        rollout_set={},
+        rollout_workload=workload,
+        rollout_id="first",
+    )
+
+
+def runs_of(rollouts: Rollouts, host: str) -> list[dict[str, Any]]:
+    """The live and dead runs of a host."""
+    return json.loads(rollouts.on(host, [*COMMAND, "status", "--json"]))
+
+
+def is_live(rollouts: Rollouts, host: str) -> Callable[[], bool]:
+    """Whether a run is attached there."""
+    return lambda: any(run["probes_now"] for run in runs_of(rollouts, host))
+
+
+def state_of(rollouts: Rollouts, host: str) -> str:
+    """Every file that a rollout could change on a host, with its content's sum and its times."""
+    places = ("/etc/probeplan", "/var/lib/probeplan", "/etc/systemd/system")
+    look = 'find "$@" -type f -printf "%p %m %T@ " -exec sha256sum {} ";"'
+    return rollouts.on(host, ["sh", "-c", look, "sh", *places])
+
+
+# ---------------------------------------------------------------- a rollout
+
+
+def test_a_rollout_gives_one_exact_answer_from_all_hosts(first: Played, rollouts: Rollouts) -> None:
+    assert first.exit_code == 0, first.text
+    merged = rollouts.merged("calls", "first")
+    [group] = merged["groups"]
+    [metric] = group["metrics"]
+    assert [cell["value"] for cell in metric["cells"]] == [CALLS * len(HOSTS)]
+    assert (merged["hosts"]["complete"], merged["missing"]) == (len(HOSTS), [])
+    assert merged["expected"] == sorted(HOSTS)
+
+
+def test_each_result_is_in_the_folder_of_its_host_and_nothing_else_was_fetched(
+    first: Played, rollouts: Rollouts
+) -> None:
+    folder = rollouts.results / "calls" / "first" / "hosts"
+    fetched = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert fetched == {f"{host}/result.json" for host in HOSTS}
+    for host in HOSTS:
+        result = rollouts.result("calls", "first", host)
+        assert (result["run"]["host"], result["label"]) == (host, "TICKET-4711")
+
+
+def test_the_first_ring_has_one_host_of_each_kernel_build(first: Played) -> None:
+    assert '"msg": "1 complete"' in first.text
+    assert '"msg": "7 complete"' in first.text
+    assert first.text.index(f"changed: [{ORDER[0]}]") < first.text.index(f"changed: [{ORDER[1]}]")
+
+
+def test_one_recording_is_kept_for_each_kernel_build(first: Played, rollouts: Rollouts) -> None:
+    kernels = [path.name for path in (rollouts.results / "kernels").iterdir()]
+    release = rollouts.on("host01", ["uname", "-r"]).strip()
+    assert len(kernels) == 1
+    assert release in kernels[0]
+
+
+def test_a_second_rollout_of_the_same_plan_changes_nothing(
+    first: Played, rollouts: Rollouts, plan: Path
+) -> None:
+    before = {host: state_of(rollouts, host) for host in HOSTS}
+    played = rollouts.play(
+        ROLLOUT, rollout_plan=str(plan), rollout_run=False, rollout_rings=["100%"]
+    )
+    assert (played.exit_code, played.changed()) == (0, set()), played.text
+    assert set(played.recap) == set(HOSTS)
+    assert {host: state_of(rollouts, host) for host in HOSTS} == before
+    assert str(INSTALLED) in before["host01"]
+
+
+def test_check_and_diff_show_what_would_change_and_change_nothing(
+    first: Played, rollouts: Rollouts, tmp_path: Path
+) -> None:
+    changed = tmp_path / "calls.yaml"
+    changed.write_text(PLAN.replace("duration: 20s", "duration: 15s"))
+    hosts = ORDER[:2]
+    before = [state_of(rollouts, host) for host in hosts]
+    options = ("--check", "--diff", "--limit", ",".join(hosts))
+    played = rollouts.play(ROLLOUT, *options, rollout_plan=str(changed), rollout_rings=["100%"])
+    assert (played.exit_code, played.changed()) == (0, set(hosts)), played.text
+    assert "-limits: {duration: 20s}\n+limits: {duration: 15s}" in played.text
+    assert [state_of(rollouts, host) for host in hosts] == before
+
+
+# ---------------------------------------------------------------- what ends it
+
+
+def test_a_plan_that_a_kernel_does_not_support_stops_before_any_host(
+    rollouts: Rollouts, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.yaml"
+    text = PLAN.replace("syscall:sched_get_priority_max", "tracepoint:sched:no_such_event")
+    bad.write_text(text.replace("name: calls", "name: bad"))
+    before = state_of(rollouts, "host01")
+    played = rollouts.play(ROLLOUT, "--limit", "host01", rollout_plan=str(bad))
+    assert played.exit_code == 2, played.text
+    assert "bad: nothing serves x86_64-" in played.text
+    assert "no_such_event" in played.text
+    assert "Install the plan" not in played.text
+    assert state_of(rollouts, "host01") == before
+
+
+def test_a_host_that_refuses_ends_the_rollout_and_later_rings_are_untouched(
+    rollouts: Rollouts, tmp_path: Path
+) -> None:
+    plan = tmp_path / "strict.yaml"
+    plan.write_text(PLAN.replace("name: calls", "name: strict"))
+    rings = load_plugin("filter.rings").make_rings(
+        dict.fromkeys(ORDER[:3], ""), [1, 2, 3], "strict"
+    )
+    order = [host for ring in rings for host in ring["hosts"]]
+    strict = order[1]
+    head = "apiVersion: probeplan/v1\nkind: Policy\nsummary: No system calls\nowner: tests\n"
+    policy = head + "deny_kinds: [syscall]\n"
+    rollouts.on(strict, ["sh", "-c", 'printf "%s" "$1" >/etc/probeplan/policy.yaml', "sh", policy])
+    try:
+        played = rollouts.play(
+            *(ROLLOUT, "--limit", ",".join(order)),
+            rollout_plan=str(plan),
+            rollout_run=False,
+            rollout_check=False,
+            rollout_rings=[1, 2, 3],
+        )
+    finally:
+        rollouts.on(strict, ["rm", "/etc/probeplan/policy.yaml"])
+    assert played.exit_code == 2, played.text
+    assert "1 refused, at most 0 allowed (rollout_max_refused)" in played.text
+    assert f"{strict}: Install the plan" in played.text
+    installed = [host for host in order if "/strict.yaml" in state_of(rollouts, host)]
+    assert installed == order[:1]
+
+
+def test_a_full_disk_of_the_controller_fails_the_host_and_names_it(
+    first: Played, rollouts: Rollouts, plan: Path, workload: list[str], tmp_path: Path
+) -> None:
+    """The file system is in the mount namespace of the controller, and goes with it."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", tmp_path]
+    subprocess.run(rollouts.lab.control.command(mount), check=True)
+    played = rollouts.play(
+        *(ROLLOUT, "--limit", "host01"),
+        rollout_plan=str(plan),
+        rollout_workload=workload,
+        rollout_results=str(tmp_path),
+        rollout_check=False,
+    )
+    assert played.exit_code == 2, played.text
+    assert "1 failed, at most 0 allowed (rollout_max_failed)" in played.text
+    assert "host01: Fetch the result: " in played.text
+    assert "No space left on device" in played.text
+
+
+def test_a_host_that_is_cut_off_ends_its_run_alone_and_the_rollout(
+    first: Played, rollouts: Rollouts, plan: Path
+) -> None:
+    """Ring 1 has one host, ring 2 two, and one of these is lost while its run goes on."""
+    hosts = ORDER[:4]
+    lost = hosts[1]
+    playing = rollouts.start(
+        *(ROLLOUT, "--limit", ",".join(hosts)),
+        rollout_plan=str(plan),
+        rollout_limits={"duration": "5s"},
+        rollout_check=False,
+        rollout_id="cut",
+        rollout_rings=[1, 3, 4],
+    )
+    assert until(is_live(rollouts, lost), 60)
+    rollouts.lab.cut(lost)
+    try:
+        played = rollouts.finish(playing)
+        assert runs_of(rollouts, lost) == []
+        assert rollouts.on(lost, [*COMMAND, "cleanup"]) == "nothing to clean up\n"
+    finally:
+        rollouts.lab.restore(lost)
+    assert played.exit_code == 2, played.text
+    assert "1 unreachable, at most 0 allowed (rollout_max_unreachable)" in played.text
+    assert f"{lost}: run: " in played.text
+    assert rollouts.merged("calls", "cut")["missing"] == [lost]
+    assert rollouts.merged("calls", "cut")["hosts"]["complete"] == 2
+    assert hosts[3] not in {path.name for path in (rollouts.results / "calls/cut/hosts").iterdir()}
+
+
+# ---------------------------------------------------------------- two at once, and none
+
+
+def test_of_two_rollouts_at_once_the_second_is_skipped_and_absent_leaves_nothing(
+    first: Played, rollouts: Rollouts, plan: Path
+) -> None:
+    limit = ("--limit", "host01")
+    known = {"rollout_plan": str(plan), "rollout_check": False}
+    long = rollouts.start(ROLLOUT, *limit, **known, rollout_limits={"duration": "5m"})
+    assert until(is_live(rollouts, "host01"), 60)
+    second = rollouts.play(ROLLOUT, *limit, **known, rollout_id="second")
+    assert second.exit_code == 0, second.text
+    assert '"msg": "1 skipped"' in second.text
+    result = rollouts.result("calls", "second", "host01")
+    assert result["run"]["outcome"] == "skipped"
+    assert rollouts.merged("calls", "second")["hosts"]["skipped"] == 1
+    withdrawn = rollouts.play(WITHDRAW, *limit, rollout_name="calls")
+    assert (withdrawn.exit_code, withdrawn.changed()) == (0, {"host01"}), withdrawn.text
+    stopped = rollouts.finish(long)
+    assert "at most 0 allowed" in stopped.text, stopped.text
+    assert runs_of(rollouts, "host01") == []
+    assert str(INSTALLED) not in state_of(rollouts, "host01")
+    assert rollouts.play(WITHDRAW, *limit, rollout_name="calls").changed() == set()

@@ -3,6 +3,7 @@ answers as the test says."""
 
 import gzip
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,7 +34,8 @@ _WAIT_S = 30
 class OtlpServer:
     """What arrived: `metrics` and `logs`, one request after the other, and the `headers` of all.
     `status`: of its answers; `rejected`: how much its answers reject; while `gate` is not set, it
-    does not answer. Requests that are not answered with 200 are only counted, in `refused`."""
+    does not answer; `delay_s`: before each answer. Requests that are not answered with 200 are only
+    counted, in `refused`."""
 
     def __init__(self) -> None:
         self.metrics: list[ExportMetricsServiceRequest] = []
@@ -42,6 +44,7 @@ class OtlpServer:
         self.refused = 0
         self.status = 200
         self.rejected = 0
+        self.delay_s = 0.0
         self.gate = threading.Event()
         self.gate.set()
         self.url = ""
@@ -73,6 +76,7 @@ class OtlpServer:
     def take(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
         """Keeps a request, and returns the status and the body of the answer."""
         self.gate.wait(_WAIT_S)
+        time.sleep(self.delay_s)
         is_logs = path.endswith("/v1/logs")
         request = ExportLogsServiceRequest() if is_logs else ExportMetricsServiceRequest()
         request.ParseFromString(body)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.accounting.count import UNKNOWN
-from orchestrator.cli.messages import print_error, print_note
+from orchestrator.cli.messages import print_note
 from orchestrator.export.otlp.exponential import MAX_BUCKETS
 from orchestrator.plan.findings import HostError, PlanError, of_command_line
 from orchestrator.run.report.host_identity import hash_machine_id
@@ -73,7 +73,7 @@ def make_otlp(args: argparse.Namespace, store: "SeriesSource") -> "OtlpDestinati
         form=HistogramForm(exact=args.exact_buckets, max_buckets=args.otlp_buckets),
         interval_s=args.interval,
         wants_events=args.events,
-        say=print_error,
+        say=print_note,
     )
 
 

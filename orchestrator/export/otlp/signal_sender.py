@@ -99,5 +99,6 @@ class SignalSender:
             return
         self._count("failed")
         self._failures += 1
-        if self._failures == 1 and not self._is_closing:
-            self._say(f"{self._name}: {outcome.failure}; it is tried again, and the run goes on")
+        if self._failures == 1:
+            what_follows = "" if self._is_closing else "; trying again, which no run waits for"
+            self._say(f"{self._name}: {outcome.failure}{what_follows}")

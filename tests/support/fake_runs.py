@@ -16,9 +16,10 @@ from orchestrator.output.result import ResultDirectory
 from orchestrator.output.sink import Sink
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Metadata, Plan, Target
+from orchestrator.policy.model import Policy
 from orchestrator.run.choice import Prepared, choose_backend
 from orchestrator.run.lifecycle import Run
-from orchestrator.run.options import RunOptions
+from orchestrator.run.options import RunOptions, RunWatch
 from orchestrator.run.report.result import RunResult
 from orchestrator.run.signals import Signals
 from tests.support.fake_backend import FakeBackend, Script, program
@@ -88,6 +89,8 @@ class Ran:
         out: Path | None = None,
         plan: Plan | None = None,
         label: str | None = None,
+        watch: RunWatch | None = None,
+        policies: tuple[Policy, ...] = (),
     ) -> RunResult:
         self.backend = FakeBackend(script)
         facts = live_facts()
@@ -96,7 +99,7 @@ class Ran:
             prepared = Prepared(
                 plan=plan or a_plan(),
                 facts=facts,
-                policies=(),
+                policies=policies,
                 program=wanted,
                 choice=choose_backend(wanted, facts, "bcc", {"bcc": self.backend}),
             )
@@ -106,6 +109,7 @@ class Ran:
                 journals=self.journals,
                 notify=self.reported.append,
                 label=label,
+                watch=watch,
             )
             directory = ResultDirectory(out) if out else None
             self.result = Run(prepared, options, directory, signals).execute()

@@ -5,7 +5,11 @@
 #    source ~/.local/share/bash_completion/probeplan
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
+<<<<<<< HEAD
 _shtab_probeplan_subparsers=(lint explain doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts completion)
+=======
+_shtab_probeplan_subparsers=(lint explain doctor check run rehearse merge status stop quarantine pause resume cleanup bundle policy facts prepare completion)
+>>>>>>> 72233ed (prepare: compile plans ahead of their first run)
 
 _shtab_probeplan_lint_option_strings=(-h --help --format --kernel --explain --set --target --limit --policy)
 _shtab_probeplan_explain_option_strings=(-h --help --set --target --limit --policy --backend --kernel --json)
@@ -24,6 +28,7 @@ _shtab_probeplan_cleanup_option_strings=(-h --help --dry-run)
 _shtab_probeplan_bundle_option_strings=(-h --help --kernel -o --output --check --format --set --target --with-command --expires --allow-missing)
 _shtab_probeplan_policy_option_strings=(-h --help --json)
 _shtab_probeplan_facts_option_strings=(-h --help -o --output --show --quick)
+_shtab_probeplan_prepare_option_strings=(-h --help --timeout --with-command --json --set --target --limit --policy)
 _shtab_probeplan_completion_option_strings=(-h --help)
 _shtab_probeplan_option_strings=(-h --help --version)
 
@@ -68,6 +73,8 @@ _shtab_probeplan_policy_pos_1_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_facts__o_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_facts___output_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_facts___show_COMPGEN=_shtab_compgen_files
+_shtab_probeplan_prepare_pos_0_COMPGEN=_probeplan_plan_files
+_shtab_probeplan_prepare___policy_COMPGEN=_shtab_compgen_files
 
 _shtab_probeplan_lint___format_choices=(text json github)
 _shtab_probeplan_explain___backend_choices=(auto bcc tracefs)
@@ -87,7 +94,11 @@ _shtab_probeplan_quarantine___format_choices=(text json)
 _shtab_probeplan_bundle___format_choices=(text json markdown)
 _shtab_probeplan_policy_pos_0_choices=(show check)
 _shtab_probeplan_completion_pos_0_choices=(bash zsh fish)
+<<<<<<< HEAD
 _shtab_probeplan_pos_0_choices=(lint explain doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts completion)
+=======
+_shtab_probeplan_pos_0_choices=(lint explain doctor check run rehearse merge status stop quarantine pause resume cleanup bundle policy facts prepare completion)
+>>>>>>> 72233ed (prepare: compile plans ahead of their first run)
 
 _shtab_probeplan_lint_pos_0_nargs='*'
 _shtab_probeplan_lint__h_nargs=0
@@ -157,6 +168,11 @@ _shtab_probeplan_policy___json_nargs=0
 _shtab_probeplan_facts__h_nargs=0
 _shtab_probeplan_facts___help_nargs=0
 _shtab_probeplan_facts___quick_nargs=0
+_shtab_probeplan_prepare_pos_0_nargs='*'
+_shtab_probeplan_prepare__h_nargs=0
+_shtab_probeplan_prepare___help_nargs=0
+_shtab_probeplan_prepare___with_command_nargs=0
+_shtab_probeplan_prepare___json_nargs=0
 _shtab_probeplan_completion__h_nargs=0
 _shtab_probeplan_completion___help_nargs=0
 _shtab_probeplan_pos_0_nargs=A...

@@ -56,8 +56,13 @@ function _shtab_probeplan_using
   test "$_shtab_probeplan_cmdpath" = "$argv"
 end
 
+<<<<<<< HEAD
 set -g _shtab_probeplan_commands lint explain doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts completion
 set -g _shtab_probeplan_opts_with_value --ab --backend --bmf --buckets-per-octave --by --cpus --csv --duration --expect --expires --explain --folded --format --interval --junit --keep --kernel --label --limit --listen --log --max-series --memory --module --modules --on-inconclusive --openmetrics --otlp-buckets --out --output --policy --set --shard --show --summary --target --textfile --timeout --update -o
+=======
+set -g _shtab_probeplan_commands lint explain doctor check run rehearse merge status stop quarantine pause resume cleanup bundle policy facts prepare completion
+set -g _shtab_probeplan_opts_with_value --ab --backend --bmf --by --cpus --csv --duration --expect --expires --explain --folded --format --junit --keep --kernel --label --limit --log --memory --module --modules --on-inconclusive --openmetrics --out --output --policy --set --shard --show --summary --target --timeout --update -o
+>>>>>>> 72233ed (prepare: compile plans ahead of their first run)
 
 complete -c probeplan -e
 complete -c probeplan -f
@@ -214,6 +219,16 @@ complete -c probeplan -n '_shtab_probeplan_using facts' -s h -l help -d 'show th
 complete -c probeplan -n '_shtab_probeplan_using facts' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'write to FILE (default: stdout)'
 complete -c probeplan -n '_shtab_probeplan_using facts' -l show -xka "(__fish_complete_path (commandline -ct))" -d 'summarize a recording instead'
 complete -c probeplan -n '_shtab_probeplan_using facts' -l quick -d 'pack less: a fifth of the CPU time, for a file larger by a fifth'
+complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a prepare -d 'Compile plans ahead of their first run.'
+complete -c probeplan -n '_shtab_probeplan_using prepare' -s h -l help -d 'show this help message and exit'
+complete -c probeplan -n '_shtab_probeplan_using prepare' -l timeout -x -d 'begin no further plan after this time, e.g. 2m (default: as long as it takes)'
+complete -c probeplan -n '_shtab_probeplan_using prepare' -l with-command -d 'also for runs with `-- COMMAND`'
+complete -c probeplan -n '_shtab_probeplan_using prepare' -l json -d 'print JSON'
+complete -c probeplan -n '_shtab_probeplan_using prepare' -l set -x -d 'set a param of the plan, e.g. threshold=5ms'
+complete -c probeplan -n '_shtab_probeplan_using prepare' -l target -x -d 'replace the target, e.g. pid=1234 or comm=nginx'
+complete -c probeplan -n '_shtab_probeplan_using prepare' -l limit -x -d 'replace a limit, e.g. duration=10s or events=1k'
+complete -c probeplan -n '_shtab_probeplan_using prepare' -l policy -xka "(__fish_complete_path (commandline -ct))" -d 'apply a further policy; it can only be stricter than the host'"'"'s; repeatable'
+complete -c probeplan -n '_shtab_probeplan_using prepare; and test $_shtab_probeplan_npos -ge 0' -ka "(_probeplan_plan_files)" -d 'plan files, or names of shipped plans (default: all shipped plans)'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a completion -d 'Print a shell'"'"'s completion script.'
 complete -c probeplan -n '_shtab_probeplan_using completion' -s h -l help -d 'show this help message and exit'
 complete -c probeplan -n '_shtab_probeplan_using completion; and test $_shtab_probeplan_npos -eq 0' -ka "bash zsh fish" -d 'the shell to complete in'

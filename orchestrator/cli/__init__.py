@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "policy": ("orchestrator.cli.policy", "show or check what this host allows plans to do"),
     "facts": ("orchestrator.cli.facts", "record this kernel, to check plans for it elsewhere"),
+    "prepare": ("orchestrator.cli.install.prepare", "compile plans ahead of their first run"),
     "completion": ("orchestrator.cli.install.completion", "print a shell's completion script"),
 }
 

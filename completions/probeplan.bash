@@ -5,11 +5,7 @@
 #    source ~/.local/share/bash_completion/probeplan
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-<<<<<<< HEAD
-_shtab_probeplan_subparsers=(lint explain doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts completion)
-=======
-_shtab_probeplan_subparsers=(lint explain doctor check run rehearse merge status stop quarantine pause resume cleanup bundle policy facts prepare completion)
->>>>>>> 72233ed (prepare: compile plans ahead of their first run)
+_shtab_probeplan_subparsers=(lint explain doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts prepare completion)
 
 _shtab_probeplan_lint_option_strings=(-h --help --format --kernel --explain --set --target --limit --policy)
 _shtab_probeplan_explain_option_strings=(-h --help --set --target --limit --policy --backend --kernel --json)
@@ -94,11 +90,7 @@ _shtab_probeplan_quarantine___format_choices=(text json)
 _shtab_probeplan_bundle___format_choices=(text json markdown)
 _shtab_probeplan_policy_pos_0_choices=(show check)
 _shtab_probeplan_completion_pos_0_choices=(bash zsh fish)
-<<<<<<< HEAD
-_shtab_probeplan_pos_0_choices=(lint explain doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts completion)
-=======
-_shtab_probeplan_pos_0_choices=(lint explain doctor check run rehearse merge status stop quarantine pause resume cleanup bundle policy facts prepare completion)
->>>>>>> 72233ed (prepare: compile plans ahead of their first run)
+_shtab_probeplan_pos_0_choices=(lint explain doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts prepare completion)
 
 _shtab_probeplan_lint_pos_0_nargs='*'
 _shtab_probeplan_lint__h_nargs=0

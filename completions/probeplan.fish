@@ -56,13 +56,8 @@ function _shtab_probeplan_using
   test "$_shtab_probeplan_cmdpath" = "$argv"
 end
 
-<<<<<<< HEAD
-set -g _shtab_probeplan_commands lint explain doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts completion
+set -g _shtab_probeplan_commands lint explain doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts prepare completion
 set -g _shtab_probeplan_opts_with_value --ab --backend --bmf --buckets-per-octave --by --cpus --csv --duration --expect --expires --explain --folded --format --interval --junit --keep --kernel --label --limit --listen --log --max-series --memory --module --modules --on-inconclusive --openmetrics --otlp-buckets --out --output --policy --set --shard --show --summary --target --textfile --timeout --update -o
-=======
-set -g _shtab_probeplan_commands lint explain doctor check run rehearse merge status stop quarantine pause resume cleanup bundle policy facts prepare completion
-set -g _shtab_probeplan_opts_with_value --ab --backend --bmf --by --cpus --csv --duration --expect --expires --explain --folded --format --junit --keep --kernel --label --limit --log --memory --module --modules --on-inconclusive --openmetrics --out --output --policy --set --shard --show --summary --target --timeout --update -o
->>>>>>> 72233ed (prepare: compile plans ahead of their first run)
 
 complete -c probeplan -e
 complete -c probeplan -f

@@ -33,7 +33,8 @@ def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> KernelFacts:
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that the compiler is given."""
-    usual, texts = clang.compile_texts, []
+    usual = clang.compile_texts
+    texts: list[str] = []
 
     def compile_texts(jobs: list[tuple[str, list[str]]]) -> object:
         texts.extend(text for text, _ in jobs)

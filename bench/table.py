@@ -14,6 +14,7 @@ from bench.governor import governor
 from bench.lines import lines
 from bench.merge import merge
 from bench.open_numbers import open_numbers
+from bench.rollout import rollout
 from bench.setting import Setting
 from bench.spans import spans
 from bench.stacks import stacks
@@ -44,5 +45,6 @@ TABLE: Mapping[str, Benchmark] = {
     "governor": Benchmark(summary="a flood over limits.cpu, and the reaction", run=governor),
     "checks": Benchmark(summary="what a check adds, and whether its counts repeat", run=checks),
     "merge": Benchmark(summary="results of 10,000 hosts as one", run=merge, root=False),
+    "rollout": Benchmark(summary="a ring of eight hosts, against ansible -m command", run=rollout),
     "lines": Benchmark(summary="rendering alone, from memory to memory", run=lines, root=False),
 }

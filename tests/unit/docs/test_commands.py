@@ -80,6 +80,8 @@ def test_a_command_is_one(
             _check_paths([word for text in assigned for word in text.partition("=")[2].split()])
         elif program in ("python", "python3", ".venv/bin/python"):
             _check_python(rest)
+        elif program == "ansible-playbook":
+            _check_playbooks(rest)
         elif program.startswith(("scripts/", ".ci/", "examples/")):
             assert (ROOT / program).exists()
         else:
@@ -91,6 +93,13 @@ def _runs_here(words: list[str]) -> bool:
     if words[:1] == ["lint"] and "--kernel" not in words and "--policy" not in words:
         return "--explain" in words or any((ROOT / word).exists() for word in words[1:])
     return words[1:] == ["--help"] or words in (["--help"], ["--version"])
+
+
+def _check_playbooks(rest: list[str]) -> None:
+    """Those of the collection are there."""
+    for word in rest:
+        if word.startswith("probeplan.fleet."):
+            assert (ROOT / "ansible" / "playbooks" / f"{word.rpartition('.')[2]}.yml").exists()
 
 
 def _check_python(rest: list[str]) -> None:

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Fetches the programs of others that tests run: pluggy's sources and Debian's nginx, whose checks are
-# tested (examples/projects); Debian's sshd, for the hosts of tests/support/netlab.py; and a server that
-# takes OTLP, VictoriaMetrics of Debian 13 (that of Debian 12 is too old). Daemons are unpacked and not
-# installed, so that no service is set up. Does nothing where they are.
+# tested (examples/projects); Debian's sshd, for the hosts of tests/support/netlab.py; Debian's prometheus
+# and node_exporter, which scrape what is exported; and a server that takes OTLP, VictoriaMetrics of
+# Debian 13 (that of Debian 12 is too old). Daemons are unpacked and not installed, so that no service is
+# set up. Does nothing where they are.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -50,6 +51,8 @@ new_libraries() {
 }
 
 [ -x "$cache/nginx/usr/sbin/nginx" ] || unpack nginx nginx
+
+[ -x "$cache/prometheus/usr/bin/prometheus" ] || unpack prometheus prometheus prometheus-node-exporter
 
 if [ ! -x "$cache/sshd/usr/sbin/sshd" ]; then
     libraries=$(new_libraries openssh-server) || {

@@ -107,7 +107,7 @@ def _parts_of(metric: MetricAccumulation) -> Iterator[_FamilyPart]:
 
 def _make_family(metric: ExportedMetric, part: _FamilyPart) -> Family:
     name, unit, per_unit = name_family(
-        metric.metric, metric.unit if part.has_unit else "", part=part.part
+        metric.metric, metric.unit, part=part.part, has_unit=part.has_unit
     )
     # The same for all plans: files for node_exporter must not differ in it.
     text = f"Metric {metric.metric} of plans: {part.help}."

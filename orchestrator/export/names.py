@@ -54,14 +54,18 @@ def check_plan_name(text: Any) -> str:
     return text
 
 
-def name_family(metric: str, unit: str = "", *, part: str = "") -> FamilyName:
+def name_family(
+    metric: str, unit: str = "", *, part: str = "", has_unit: bool = True
+) -> FamilyName:
     """The family of a plan's metric. `unit`: as in the log; `part`: what of it the family has, e.g.
-    `min`. The unit is not repeated: `bytes` in bytes is `probeplan_bytes`, `wait_ns` in ns is
-    `probeplan_wait_seconds`."""
+    `min`; `has_unit`: whether that has the unit, and is no count. The unit is not repeated: `bytes`
+    in bytes is `probeplan_bytes`, `wait_ns` in ns is `probeplan_wait_seconds`."""
     base, per_unit = _UNITS.get(unit, ("", 1))
     words = [word for word in metric.lower().split("_") if word]
     if words and words[-1] in (*_REPEATED.get(base, ()), "total"):
         words.pop()
+    if not has_unit:
+        base, per_unit = "", 1
     name = "_".join((*words, *filter(None, (part, base))))
     return FamilyName(PREFIX + (name or "value"), base, per_unit)
 

@@ -127,5 +127,7 @@ class SeriesStore:
         names = dict(zip(("plan", "probe", "metric"), place, strict=True))
         overflowed = metric.accept(record, whole_run=run.is_whole)
         self._own.add("probeplan_export_series_overflowed", overflowed, **names)
-        if not record.is_total:
-            self._own.add("probeplan_export_cells_omitted", record.cells_omitted, **names)
+        omitted = 0  # totals omit none that windows did not
+        if not record.is_total or not metric.has_windows(record.run_id):
+            omitted = record.cells_omitted
+        self._own.add("probeplan_export_cells_omitted", omitted, **names)

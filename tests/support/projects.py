@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-__all__ = ["NGINX", "PLUGGY", "SSHD", "VICTORIA_METRICS", "find_project"]
+__all__ = ["NGINX", "PLUGGY", "PROMETHEUS", "SSHD", "VICTORIA_METRICS", "find_project"]
 
-PLUGGY, NGINX, SSHD = "pluggy-1.6.0", "nginx", "sshd"
+PLUGGY, NGINX, SSHD, PROMETHEUS = "pluggy-1.6.0", "nginx", "sshd", "prometheus"
 VICTORIA_METRICS = "victoria-metrics"
 
 

@@ -46,6 +46,10 @@ class MetricAccumulation:
             self._add_window(record.run_id, placed)
         return overflowed
 
+    def has_windows(self, run_id: str) -> bool:
+        """Whether windows of this run were read."""
+        return run_id in self._windows_of_run
+
     def begin_run(self) -> None:
         """A run begins: extremes are those of the latest run."""
         if self._is_extreme:

@@ -30,6 +30,11 @@ def test_a_family_ends_with_its_unit_once(metric: str, unit: str, part: str, nam
     assert family.per_unit == (10**9 if unit == "ns" else 1)
 
 
+def test_a_count_of_durations_has_no_unit() -> None:
+    family = name_family("wait_ns", "ns", part="count", has_unit=False)
+    assert family == ("probeplan_wait_count", "", 1)
+
+
 @given(NAMES, st.sampled_from(["", "ns", "bytes"]), st.sampled_from(["", "max"]))
 def test_every_name_of_a_metric_makes_a_name_of_a_family(metric: str, unit: str, part: str) -> None:
     assert re.fullmatch(r"probeplan_[a-z0-9_]*[a-z0-9]", name_family(metric, unit, part=part).name)

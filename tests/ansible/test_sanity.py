@@ -51,10 +51,10 @@ def test_the_collection_passes_each_check(judge: Judge) -> None:
 def test_a_parameter_without_documentation_fails(judge: Judge, collection: Path) -> None:
     module = collection / "plugins" / "modules" / "facts.py"
     text = module.read_text()
-    spec = "argument_spec=dict(COMMAND_SPEC)"
+    spec = "ARGUMENT_SPEC = dict(COMMAND_SPEC)"
     assert spec in text
     module.write_text(
-        text.replace(spec, 'argument_spec={**COMMAND_SPEC, "extra": {"type": "str"}}')
+        text.replace(spec, 'ARGUMENT_SPEC = {**COMMAND_SPEC, "extra": {"type": "str"}}')
     )
     try:
         done = judge("validate-modules")

@@ -38,9 +38,11 @@ NO_RUN = {
 
 
 def is_failure(returned, allow_incomplete):
-    """Whether the task fails. Of a run that was skipped, the exit code is 0."""
+    """Whether the task fails. The exit code of a run that was skipped is 0; that of one that was
+    not made since the disk is full is 4, too."""
     code = returned["exit_code"]
-    return code != 0 and not (code == INCOMPLETE and allow_incomplete)
+    is_part = code == INCOMPLETE and returned["outcome"] not in UNMADE
+    return code != 0 and not (is_part and allow_incomplete)
 
 
 def describe_run(module, command, ended):

@@ -118,6 +118,7 @@ from ansible_collections.probeplan.fleet.plugins.module_utils.invocation import 
     list_quarantined,
 )
 
+ARGUMENT_SPEC = dict(COMMAND_SPEC)
 #: ELF notes of the running kernel: include/uapi/linux/elf.h, NT_GNU_BUILD_ID.
 _NOTES = "/sys/kernel/notes"
 _BUILD_ID = 3
@@ -126,7 +127,7 @@ _BACKENDS = ("bcc", "bpf", "tracefs")
 
 def main():
     """Run the module."""
-    module = AnsibleModule(argument_spec=dict(COMMAND_SPEC), supports_check_mode=True)
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     module.exit_json(changed=False, ansible_facts={"probeplan": find_facts(module)})
 
 

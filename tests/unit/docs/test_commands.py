@@ -8,6 +8,7 @@ import argparse
 import importlib
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +85,9 @@ def test_a_command_is_one(
             _check_playbooks(rest)
         elif program.startswith(("scripts/", ".ci/", "examples/")):
             assert (ROOT / program).exists()
+        elif program.startswith("ansible-"):
+            assert (Path(sys.executable).parent / program).exists()
+            _check_paths(rest)
         else:
             assert program in ("git", "echo", "ssh-keygen"), f"{page}: {text}"
 
@@ -110,7 +114,8 @@ def _check_python(rest: list[str]) -> None:
 
 
 def _check_paths(words: list[str]) -> None:
-    paths = [word for word in words if word.startswith(("tests/", "scripts/", "plans/"))]
+    folders = ("tests/", "scripts/", "plans/", "ansible/", "examples/")
+    paths = [word for word in words if word.startswith(folders)]
     assert all((ROOT / path).exists() for path in paths), paths
 
 

@@ -8,6 +8,7 @@ from bench.bundles import bundles
 from bench.checks import checks
 from bench.cost import cost
 from bench.drain import drain
+from bench.export import export
 from bench.figures import Figure
 from bench.flood import flood
 from bench.governor import governor
@@ -46,5 +47,6 @@ TABLE: Mapping[str, Benchmark] = {
     "checks": Benchmark(summary="what a check adds, and whether its counts repeat", run=checks),
     "merge": Benchmark(summary="results of 10,000 hosts as one", run=merge, root=False),
     "rollout": Benchmark(summary="a ring of eight hosts, against ansible -m command", run=rollout),
+    "export": Benchmark(summary="a dead collector, the exporter, percentiles", run=export),
     "lines": Benchmark(summary="rendering alone, from memory to memory", run=lines, root=False),
 }

@@ -29,6 +29,7 @@ examples:
   probeplan run slow-io | probeplan export --textfile /var/lib/prometheus/node-exporter
   probeplan export /run/probeplan/export-slow-io.fifo --textfile DIR --listen 9844
   probeplan export saved/events.jsonl --textfile .     once, from a log that was kept
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 probeplan export --otlp < events.jsonl
 
 The log of `probeplan run` is read from standard input, or from FILE; a FIFO is read until this is
 ended by a signal, and may have several writers. Windows (`every` in a plan) are added up to
@@ -37,6 +38,9 @@ counters and histograms, which only grow; what the totals at a run's end have mo
 Each metric of a plan is a family probeplan_METRIC_UNIT with the labels plan, probe and those in its
 `by`, in seconds or bytes. Always there: probeplan_run_info, probeplan_run_complete,
 probeplan_run_lost_total, probeplan_probe_attached and others, listed in docs/export.md.
+
+With --otlp, OTEL_* variables say where to and how, as for all exporters of OpenTelemetry. No run
+waits for a collector; what is dropped is counted in probeplan_export_dropped.
 
 Lines that are torn or no records are counted in probeplan_export_lines_skipped_total.
 

@@ -98,3 +98,8 @@ def test_a_descendant_that_keeps_the_pipe_is_not_waited_for() -> None:
 def test_a_program_that_is_missing_is_an_error() -> None:
     with pytest.raises(FileNotFoundError):
         following.follow_run(["/nonexistent/probeplan"])
+
+
+def test_a_run_is_no_part_of_the_modules_session() -> None:
+    script = "import os, json; print(json.dumps({'leads': os.getsid(0) == os.getpid()}))"
+    assert _follow(script).record == {"leads": True}

@@ -11,12 +11,10 @@ import yaml
 
 from tests.support.collection import copy_collection, program
 from tests.support.netlab import Lab
-from tests.support.paths import ROOT
+from tests.support.rollouts import COMMAND
 
-__all__ = ["COMMAND", "Played", "play_tasks"]
+__all__ = ["Played", "play_tasks"]
 
-#: probeplan of this source tree, from any directory; by the interpreter that runs the tests.
-COMMAND = ["/usr/bin/env", f"PYTHONPATH={ROOT}", program("python"), "-m", "orchestrator.cli"]
 _CALLBACKS = Path(__file__).parent / "ansible_callbacks"
 _SECONDS = 300
 
@@ -39,7 +37,7 @@ def play_tasks(lab: Lab, folder: Path, plays: Sequence[Mapping[str, Any]]) -> Pl
     """Play `plays` from `folder`, where files/ is, with the modules of this source tree and the
     probeplan of this source tree on each host."""
     copy_collection(folder / "collections")
-    defaults = {"group/probeplan.fleet.fleet": {"probeplan_command": COMMAND}}
+    defaults = {"group/probeplan.fleet.fleet": {"probeplan_command": list(COMMAND)}}
     common = {
         "hosts": "fleet",
         "gather_facts": False,
@@ -55,7 +53,6 @@ def play_tasks(lab: Lab, folder: Path, plays: Sequence[Mapping[str, Any]]) -> Pl
             "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"),
             "ANSIBLE_CALLBACK_PLUGINS": str(_CALLBACKS),
             "ANSIBLE_CALLBACKS_ENABLED": "record_tasks",
-            "ANSIBLE_PIPELINING": "1",
             "TASKS_FILE": str(record),
         },
         cwd=folder,

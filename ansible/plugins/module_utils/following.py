@@ -71,6 +71,7 @@ def follow_run(argv, timeout_s=None):
         stderr=subprocess.PIPE,
         cwd="/",
         bufsize=0,
+        start_new_session=True,  # what kills the module, as `async` does, must not kill the run
     ) as process:
         timed_out = _read_all(process, {process.stdout: log.feed, process.stderr: note}, timeout_s)
     code = process.returncode

@@ -1,5 +1,6 @@
 """One play of all tasks for all tests here: Ansible takes a second or two for each task."""
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.bundled_runs import build_file
 from tests.support.netlab import Lab, open_lab
 from tests.support.paths import ROOT
 from tests.support.playbooks import Played, play_tasks
+from tests.support.rollouts import COMMAND
 from tests.support.signing import allow_line, make_key, sign_file
 from tests.unit.docs.pages import blocks
 
@@ -29,6 +32,7 @@ probes:
     emit: {fd: args.fd}
     metrics: {calls: {count: true, by: [args.fd]}}
 """
+CHANGED = CLOSES.replace("default: 900", "default: 901")
 BAD = CLOSES.replace("count: true", "cuont: true").replace("args.fd >=", "args.df >=")
 POLICY = """\
 apiVersion: probeplan/v1
@@ -68,7 +72,6 @@ def _on_both() -> list[dict[str, Any]]:
         _plan("without a signature", signature="none"),
         _plan("bad", src="bad.yaml"),
         _command("files", "find", "/etc/probeplan/plans", "-type", "f"),
-        _plan("with it again"),
         _run("exact", command=close, fetch=True, label="ring-1"),
     ]
 
@@ -86,13 +89,16 @@ def _on_one() -> list[dict[str, Any]]:
         _command("let it end", "touch", "/run/go"),
         {"name": "over", "ansible.builtin.async_status": {"jid": job}, **over},
         _run("cut short", **few),
-        _run("cut short, allowed", **few, allow_incomplete=True),
         _run("expired", expires="2020-01-01"),
         _run("no such param", set={"most": 1}),
         _run("an option for a label", label="--live"),
         _run("only explained", check_mode=True),
         _command("runs", "ls", "/var/lib/probeplan/results/closes"),
         _plan("changed", src="changed.yaml", name="closes"),
+        _run("after a crash"),
+        _plan("bundled", src="closes.ppb"),
+        _plan("no such file", src="closed.yaml"),
+        _plan("not a parameter", _staged={"path": "/etc/passwd"}),
         _plan("remove", src="closes.yaml", state="absent"),
         _plan("remove again", name="closes", state="absent"),
     ]
@@ -119,12 +125,14 @@ def played(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Played:
     files.mkdir()
     (files / "closes.yaml").write_text(CLOSES)
     (files / "bad.yaml").write_text(BAD)
-    (files / "changed.yaml").write_text(CLOSES.replace("default: 900", "default: 901"))
+    (files / "changed.yaml").write_text(CHANGED)
+    build_file(files / "closes.ppb", CLOSES.encode(), ["6.1"], command=True)
     shutil.copy(ROOT / "plans" / "fs" / "opens.yaml", files)
     key = make_key(folder, "ann")
     sign_file(key, files / "closes.yaml")
     _write(lab, "host02", "/etc/probeplan/allowed_signers", allow_line("ann@example.com", key))
     _write(lab, "host02", "/etc/probeplan/policy.yaml", POLICY)
+    _crash(lab, "host01", CHANGED)
     one = {"hosts": "host01"}
     [documented] = _documented()
     plays = [{"tasks": _on_both()}, {**one, "tasks": _on_one()}, {**documented, **one}]
@@ -134,3 +142,16 @@ def played(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Played:
 def _write(lab: Lab, host: str, path: str, text: str) -> None:
     write = lab.hosts[host].command(["tee", path])
     subprocess.run(write, input=text, text=True, stdout=subprocess.DEVNULL, check=True)
+
+
+def _crash(lab: Lab, host: str, plan: str) -> None:
+    """Leave what is there when the host went down while it ran the plan."""
+    digest = hashlib.sha256(plan.encode()).hexdigest()
+    script = (
+        "from pathlib import Path\n"
+        "from orchestrator.run.unattended.boot_marker import place_marker\n"
+        "place_marker(Path('/var/lib/probeplan/running'), plan_name='closes', run_id='1234abcd', "
+        f"plan_digest={digest!r}, boot_id='another')"
+    )
+    *python, _module, _cli = COMMAND
+    subprocess.run(lab.hosts[host].command([*python, "-c", script]), check=True)

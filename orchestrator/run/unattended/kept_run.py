@@ -22,14 +22,12 @@ _UNMADE = ("skipped", "quarantined", "refused")
 class KeptRun:
     """The directory `name` of a run. `written_ns`: when its result was written, or else its last
     file (wall clock, ns since the epoch); `bytes`: what its files take, each rounded up to 4 KiB;
-    `is_whole`: it has the result of a run that was made; `was_unmade`: it says why there was no
-    run; `goes_on`: its run still writes to it."""
+    `is_whole`: it has the result of a run that was made; `goes_on`: its run still writes to it."""
 
     name: str
     written_ns: int
     bytes: int
     is_whole: bool
-    was_unmade: bool
     goes_on: bool
 
 
@@ -65,7 +63,6 @@ def _read_open(directory: int, name: str) -> KeptRun | None:
         written_ns=own.st_mtime_ns if result is None else result.st_mtime_ns,
         bytes=sum(-(-status.st_size // _BLOCK) * _BLOCK for status in files.values()),
         is_whole=result is not None and result.st_size > 0 and not unmade,
-        was_unmade=unmade,
         goes_on=_is_locked(directory),
     )
 

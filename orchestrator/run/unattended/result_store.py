@@ -2,8 +2,9 @@
 
 A run holds an flock(2) on its directory while it goes on. Order is by when a result was written;
 what was written later than now (the clock was set back) counts as the oldest, so that it does not
-stay for ever. Results of runs that were not made (skipped, quarantined, refused) are small and may
-be many: they are counted separately, and push out none of a run.
+stay for ever. Runs without a whole result (killed, or the disk was full) and those that were not
+made (skipped, quarantined, refused) may be many: they are counted separately, and push out none
+that is whole.
 """
 
 import fcntl
@@ -112,7 +113,7 @@ class ResultStore:
 
     def _find_surplus(self, runs: Sequence[KeptRun], kept: Container[str]) -> list[KeptRun]:
         """Those beyond either bound and not `kept`, of `runs` in order, the oldest first."""
-        counted = ([run for run in runs if run.was_unmade is unmade] for unmade in (False, True))
+        counted = ([run for run in runs if run.is_whole is whole] for whole in (True, False))
         beyond = {run.name for some in counted for run in some[: -self.keep.runs]}
         size = sum(run.bytes for run in runs if run.name in kept or run.name not in beyond)
         surplus = []

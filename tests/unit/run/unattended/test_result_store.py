@@ -170,10 +170,11 @@ def test_a_run_that_goes_on_stays(root: Path) -> None:
     with ResultStore(root, keep) as running:
         running.make_run("plan", "r5")
         set_age(root / "plan" / "r5", 1000)
+        (root / "plan" / "r6").mkdir(mode=0o700)  # of a run that was killed
         ResultStore(root, keep).prune("plan")
-        assert names(root) == ["r4", "r5"]
+        assert names(root) == ["r4", "r5", "r6"]
     ResultStore(root, keep).prune("plan")
-    assert names(root) == ["r4"]
+    assert names(root) == ["r4", "r6"]
 
 
 def test_what_is_no_result_of_ours_is_left_alone_and_not_counted(root: Path) -> None:
@@ -211,6 +212,16 @@ def test_runs_that_were_not_made_push_out_none_that_was(root: Path) -> None:
     assert names(root) == ["made", "q", "s4"]
     ResultStore(root, Keep(runs=1, bytes=BLOCK)).prune("plan")
     assert names(root) == ["made"]
+
+
+def test_runs_without_a_result_push_out_none_that_is_whole(root: Path) -> None:
+    """A disk that is full for a day, with a timer."""
+    for number in range(3):
+        fill(root / "plan" / f"whole{number}", age_s=100 - number)
+        (root / "plan" / f"torn{number}").mkdir()
+        set_age(root / "plan" / f"torn{number}", 10 - number)
+    ResultStore(root, Keep(runs=2, bytes=None)).prune("plan")
+    assert names(root) == ["torn1", "torn2", "whole1", "whole2"]
 
 
 def test_a_result_of_later_than_now_is_the_oldest(root: Path) -> None:

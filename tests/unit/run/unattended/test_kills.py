@@ -18,8 +18,8 @@ from orchestrator.run.unattended.boot_marker import (
 )
 from orchestrator.run.unattended.quarantine import QUARANTINE_NS, Quarantine, QuarantineEntry
 from orchestrator.run.unattended.result_store import Keep, ResultStore
-from tests.faults.killed_steps import kill_at_each_step
 from tests.support.folders import names_in
+from tests.support.killed_steps import kill_at_each_step
 
 NOW = time.time_ns()
 DIGEST, OLD = "ab" * 32, "ef" * 32

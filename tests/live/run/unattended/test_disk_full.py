@@ -1,0 +1,112 @@
+"""A disk that is full when an unattended run begins, or gets full while it writes."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.folders import names_in
+from tests.support.own_state import OwnState, hold_own_state
+
+BLOCK = 4096
+BLOCKS = 64
+PLAN = """\
+apiVersion: probeplan/v1
+kind: ProbePlan
+metadata: {name: kept, summary: for tests}
+limits: {duration: 100ms, cpu: 100%}
+target: {comm: [no-such-program]}
+probes:
+  call: {attach: 'tracepoint:syscalls:sys_enter_getppid', emit: {}, metrics: {n: {count: true}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> str:
+    file = tmp_path_factory.mktemp("plan") / "kept.yaml"
+    file.write_text(PLAN)
+    return str(file)
+
+
+@pytest.fixture(scope="module")
+def state(plan: str) -> Iterator[OwnState]:
+    """A small file system that has one whole result."""
+    with hold_own_state(f"{BLOCKS * BLOCK}") as held:
+        first = held.probeplan("run", plan, "--unattended", "--backend", "tracefs")
+        assert first.code == 0, first.err
+        yield held
+
+
+def fill_up(root: Path, *, but: int) -> Path:
+    """A file that takes all blocks but so many."""
+    filler = root / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(BLOCK))
+        except OSError:
+            size = os.lseek(file.fileno(), 0, os.SEEK_CUR) - but * BLOCK
+        file.truncate(size)
+    return filler
+
+
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_a_run_that_cannot_keep_its_result_ends_with_4_and_leaves_the_last_whole_one(
+    state: OwnState, plan: str, blocks: int
+) -> None:
+    """There is room for nothing, or for the plan."""
+    whole = state.results("kept")[0] / "result.json"
+    before = whole.read_bytes()
+    last = run_on_full_disk(state, plan, blocks)
+    assert last["event"] in ("run.finished", "run.refused")
+    assert last["result"] is None
+    assert whole.read_bytes() == before
+    assert [path.parent for path in state.root.rglob("result.json")] == [whole.parent]
+
+
+def test_a_log_that_does_not_fit_is_said_by_the_result_that_does(
+    state: OwnState, plan: str
+) -> None:
+    """There is room for the plan, the program and a part of the log: whether the result fits then,
+    the last line says, and one that is whole is there in any case."""
+    (before,) = (path.parent.name for path in state.root.rglob("result.json"))
+    last = run_on_full_disk(state, plan, 3)
+    assert last["event"] == "run.finished"
+    (whole,) = state.root.rglob("result.json")
+    kept = json.loads(whole.read_text())["run"]
+    if last["result"] is None:
+        assert kept["run_id"] == before
+    else:
+        assert last["result"].endswith(f"/results/kept/{kept['run_id']}/result.json")
+        assert (kept["run_id"], kept["exit_code"]) == (last["run_id"], 4)
+
+
+def run_on_full_disk(state: OwnState, plan: str, blocks: int) -> dict[str, Any]:
+    """The last line of a run for which so many blocks are left, and which ends with 4."""
+    filler = fill_up(state.root, but=blocks)
+    try:
+        ran = state.probeplan("run", plan, "--unattended", "--keep", "1", "--backend", "tracefs")
+    finally:
+        filler.unlink()
+    assert ran.code == 4, ran.err
+    assert ran.last["exit_code"] == 4
+    assert "No space left on device" in ran.err
+    assert names_in(state.root / "running") == []
+    assert names_in(state.root / "quarantine") == []
+    return ran.last
+
+
+def test_once_there_is_room_again_a_run_keeps_its_result_and_the_older_ones_go(
+    state: OwnState, plan: str
+) -> None:
+    """Of those that could not be written the newest is left, to be looked at."""
+    ran = state.probeplan("run", plan, "--unattended", "--keep", "1", "--backend", "tracefs")
+    assert ran.code == 0, ran.err
+    runs = state.results("kept")
+    assert runs[-1].name == ran.last["run_id"]
+    assert len(runs) == 2
+    (whole,) = state.root.rglob("result.json")
+    assert json.loads(whole.read_text())["run"]["run_id"] == ran.last["run_id"]

@@ -160,6 +160,8 @@ def make_handler(collector: OtlpServer) -> type[BaseHTTPRequestHandler]:
             status, answer = collector.take(self.path, {**headers, ":path": self.path}, body)
             self.send_response(status)
             self.send_header("Content-Type", "application/x-protobuf")
+            if 300 <= status < 400:
+                self.send_header("Location", "http://127.0.0.1:9/elsewhere")
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)

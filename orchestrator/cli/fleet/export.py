@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.cli.fleet.otlp_options import add_otlp_options, make_otlp
+from orchestrator.cli.fleet.otlp_options import add_otlp_options, check_otlp_options, make_otlp
 from orchestrator.cli.messages import print_error, print_note
 from orchestrator.export.following import LogFollower
 from orchestrator.export.prometheus.ladder import BUCKETS_PER_OCTAVE
@@ -132,6 +132,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _make_destinations(args: argparse.Namespace, store: SeriesStore) -> "list[Destination]":
+    check_otlp_options(args)
     makers: list[Callable[[], Destination]] = []
     if args.textfile is not None:
         makers.append(lambda: _make_textfile(args))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.export.otlp.delivery import SeriesSource
     from orchestrator.export.otlp.destination import OtlpDestination
 
-__all__ = ["add_otlp_options", "make_otlp"]
+__all__ = ["add_otlp_options", "check_otlp_options", "make_otlp"]
 
 _MACHINE_ID = Path("/etc/machine-id")
 
@@ -43,6 +43,14 @@ def add_otlp_options(where: "argparse._ArgumentGroup", series: "argparse._Argume
         help="most buckets of an exponential histogram, for servers that take no more (default: as "
         "many as needed, 32 an octave); with fewer, they are wider",
     )
+
+
+def check_otlp_options(args: argparse.Namespace) -> None:
+    """Raises PlanError for options that would do nothing without --otlp."""
+    given = "--events" if args.events else f"--otlp-buckets {args.otlp_buckets}"
+    if not args.otlp and (args.events or args.otlp_buckets != MAX_BUCKETS):
+        hint = "add --otlp, or leave it out"
+        raise PlanError([of_command_line(f"{given} is only for --otlp", hint)])
 
 
 def make_otlp(args: argparse.Namespace, store: "SeriesSource") -> "OtlpDestination":

@@ -124,7 +124,10 @@ def _export(
     try:
         result = export()
     except RequestException as error:
-        return SendOutcome(failure=f"{url}: {session.failure or error}")
+        return SendOutcome(
+            failure=f"{url}: {session.failure or error}",
+            may_succeed_later=session.may_succeed_later,
+        )
     except Exception as error:  # of a record that the library cannot encode
         reason = f"{type(error).__name__}: {error}"
         return SendOutcome(failure=f"{url}: {reason}", may_succeed_later=False)

@@ -25,13 +25,19 @@ class WatchedSession(requests.Session):
         self.failure = ""
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """Sends a request, and keeps the answer or the error."""
+        """Sends a request, and keeps the answer or the error. A redirection is not followed: the
+        request would become a GET without a body, and any page an answer that all was taken."""
         self.body, self.may_succeed_later = b"", True
         try:
-            response = super().request(*args, **kwargs)
+            response = super().request(*args, **{**kwargs, "allow_redirects": False})
         except requests.RequestException as error:
             self.failure = _describe_error(error)
             raise
+        if response.is_redirect:
+            target = response.headers["Location"]
+            self.failure = f"status {response.status_code}: it is redirected to {_shorten(target)}"
+            self.may_succeed_later = False
+            raise requests.TooManyRedirects(self.failure, response=response)
         self.body = response.content
         self.failure = "" if response.ok else _describe_answer(response)
         self.may_succeed_later = response.ok or response.status_code in _RETRYABLE

@@ -232,6 +232,19 @@ def test_a_final_refusal_is_told_from_one_that_may_end(
     assert outcome.may_succeed_later is may_succeed_later
 
 
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_a_redirection_is_not_taken_for_success(status: int) -> None:
+    """It is not followed either: what the endpoint should be is in the message."""
+    with run_otlp_server() as server:
+        server.status = status
+        logs = make_logs_collector(server).send([b"{}"])
+        metrics = make_collector(server).send(make_snapshot(make_family("gauge", 1)))
+    reason = f"status {status}: it is redirected to http://127.0.0.1:9/elsewhere"
+    assert logs.failure == f"{server.url}/v1/logs: {reason}"
+    assert metrics.failure == f"{server.url}/v1/metrics: {reason}"
+    assert not logs.may_succeed_later
+
+
 def test_an_overloaded_collector_is_tried_again_within_the_timeout() -> None:
     """503: the library waits about a second and tries again; then there is no time left."""
     with run_otlp_server() as server:

@@ -1,5 +1,5 @@
-"""A /var/lib/probeplan of a test's own: in a mount namespace that ends with the process which holds
-it, so that nothing is left on this host, whatever becomes of the test."""
+"""A separate /var/lib/probeplan and /run for a test: in a mount namespace that ends with the
+process which holds it, so that nothing is left on this host, whatever becomes of the test."""
 
 import json
 import subprocess
@@ -22,6 +22,7 @@ mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs /var/lib
 mkdir -m 700 {_STATE}
 mount -t tmpfs -o "mode=700,size=$0" tmpfs {_STATE}
+mount -t tmpfs -o mode=755 tmpfs /run
 echo held
 exec cat
 """
@@ -53,17 +54,16 @@ class OwnState:
         """/var/lib/probeplan, from outside."""
         return Path(f"/proc/{self.holder}/root{_STATE}")
 
-    def command(self, *arguments: str) -> list[str]:
-        """The words of `probeplan ARGUMENTS` in the namespace."""
+    def python(self, *arguments: str) -> Ended:
+        """`python -m ARGUMENTS` in the namespace, to its end."""
         enter = ["nsenter", f"--mount=/proc/{self.holder}/ns/mnt", "sh", "-c", 'cd "$0"; exec "$@"']
-        return [*enter, str(REPOSITORY), sys.executable, "-m", "orchestrator.cli", *arguments]
-
-    def probeplan(self, *arguments: str, **options: Any) -> Ended:
-        """`probeplan ARGUMENTS` in the namespace, to its end."""
-        ran = subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, check=False, **options
-        )
+        command = [*enter, str(REPOSITORY), sys.executable, "-m", *arguments]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
         return Ended(code=ran.returncode, out=ran.stdout, err=ran.stderr)
+
+    def probeplan(self, *arguments: str) -> Ended:
+        """`probeplan ARGUMENTS` in the namespace, to its end."""
+        return self.python("orchestrator.cli", *arguments)
 
     def results(self, plan: str) -> Sequence[Path]:
         """The directories of a plan's results, by name: run ids begin with their time."""

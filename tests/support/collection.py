@@ -7,6 +7,7 @@ import shutil
 import sys
 import sysconfig
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,10 +38,17 @@ _PIP_RELEASE = re.compile(r"\bpip=['\"]([\d.]+)['\"]")
 
 
 def copy_collection(folder: Path) -> Path:
-    """A copy below `folder`, which is then a path of collections; returns the collection's root."""
-    return Path(
-        shutil.copytree(SOURCE, folder / _PLACE, ignore=shutil.ignore_patterns("__pycache__"))
-    )
+    """A copy below `folder`, which is then a path of collections; returns the collection's root.
+    What ansible-test is to ignore is said for each of its releases, and is the same for the one at
+    hand."""
+    root = folder / _PLACE
+    shutil.copytree(SOURCE, root, ignore=shutil.ignore_patterns("__pycache__"))
+    release = ".".join(version("ansible-core").split(".")[:2])
+    [known, *_] = sorted((root / "tests" / "sanity").glob("ignore-*.txt"))
+    ignored = known.with_name(f"ignore-{release}.txt")
+    if not ignored.exists():
+        shutil.copy(known, ignored)
+    return root
 
 
 def program(name: str) -> str:

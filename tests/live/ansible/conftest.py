@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import pytest
@@ -89,7 +90,7 @@ def _on_one() -> list[dict[str, Any]]:
         _command("let it end", "touch", "/run/go"),
         {"name": "over", "ansible.builtin.async_status": {"jid": job}, **over},
         _run("cut short", **few),
-        _run("expired", expires="2020-01-01"),
+        _run("expired", expires=date(2020, 1, 1)),
         _run("no such param", set={"most": 1}),
         _run("an option for a label", label="--live"),
         _run("only explained", check_mode=True),

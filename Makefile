@@ -9,12 +9,13 @@ DURATION ?= 10s
 ARGS ?=
 MATRIX := 5.10,6.12,7.x,6.1-arm64,6.12-arm64
 
-.PHONY: help run quick test test-matrix check docs measure bench trends soak fuzz facts clean setup
+.PHONY: help run quick test test-matrix check deb docs measure bench trends soak fuzz facts clean setup
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
 	@echo "make check        ruff, mypy --strict, import-linter, and the words of docs/style.md"
 	@echo "make test-matrix  the kernel lanes on $(MATRIX)"
+	@echo "make deb          the Debian package, in build/deb"
 	@echo "make docs         the site of docs/, in build/docs"
 	@echo "make measure      figures of the code: folders, functions, names, comments, tests"
 	@echo "make bench        figures compared with bpftrace and bcc's tools"
@@ -37,6 +38,7 @@ quick:
 test:
 	@scripts/setup.sh test
 	@scripts/fetch_projects.sh
+	@scripts/fetch_debian_roots.sh
 	@$(PYTHON) -m pytest $(ARGS)
 
 test-matrix:
@@ -50,6 +52,10 @@ check:
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@$(PYTHON) scripts/check_words.py
+
+deb:
+	@scripts/setup.sh deb
+	@scripts/build_deb.sh
 
 docs:
 	@scripts/setup.sh docs

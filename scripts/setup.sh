@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what a fresh Debian or Ubuntu machine needs; does nothing if it is already installed.
-# usage: scripts/setup.sh run|quick|check|test|bench|docs
+# usage: scripts/setup.sh run|quick|check|test|bench|docs|deb
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -25,6 +25,7 @@ quietly() {
 }
 
 packages="python3 python3-venv python3-bpfcc ca-certificates"
+to_build="debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools"
 kind=base
 case "${1:-run}" in
 run) ;;
@@ -38,14 +39,16 @@ docs) kind=docs ;;
 test)
     packages="$packages gcc libc6-dev make strace qemu-system-x86 busybox-static cpio zstd \
         xz-utils lz4 util-linux dpkg debian-archive-keyring bpftrace e2fsprogs mount apache2-utils \
-        openssh-client iproute2 qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross systemd"
+        openssh-client iproute2 qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross systemd \
+        $to_build lintian mmdebstrap pipx man-db mandoc zsh fish"
     kind=dev
     ;;
+deb) packages=$to_build ;;
 bench)
     packages="$packages gcc libc6-dev make bpftrace bpfcc-tools"
     kind=dev
     ;;
-*) fail "unknown purpose '$1': run, quick, check, test, bench or docs" ;;
+*) fail "unknown purpose '$1': run, quick, check, test, bench, docs or deb" ;;
 esac
 
 command -v dpkg-query >/dev/null ||
@@ -69,6 +72,8 @@ if [ -n "$missing" ]; then
     # shellcheck disable=SC2086  # a list of packages
     quietly apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $missing
 fi
+
+[ "${1:-run}" != deb ] || exit 0 # Debian's own tools build it, and no environment
 
 # The distribution's interpreter: its bcc bindings are installed for that one.
 python=$(readlink -f /usr/bin/python3)

@@ -7,8 +7,9 @@ import pytest
 from tests.support.units import UNITS, copy_units, measure_exposure, read_unit, verify_instance
 
 RUNS = ("probeplan@.service", "probeplan-once@.service")
+PREPARE = "probeplan-prepare.service"
 EXPORTER = "probeplan-export@.service"
-TEMPLATES = (*RUNS, "probeplan-once@.timer", "probeplan-export@.socket", EXPORTER)
+TEMPLATES = (*RUNS, PREPARE, "probeplan-once@.timer", "probeplan-export@.socket", EXPORTER)
 #: Of `systemd-analyze security`, for the unit that runs plans: it needs CAP_BPF and its like.
 ACCEPTED = 5.1
 
@@ -36,7 +37,7 @@ def test_a_fault_in_a_unit_is_found(tmp_path: Path) -> None:
     assert "NoSuchSetting" in verify_instance(tmp_path, EXPORTER)[1]
 
 
-@pytest.mark.parametrize("template", RUNS)
+@pytest.mark.parametrize("template", [*RUNS, PREPARE])
 def test_what_runs_plans_is_exposed_no_more_than_tracing_needs(folder: Path, template: str) -> None:
     assert measure_exposure(folder, template) <= ACCEPTED
 

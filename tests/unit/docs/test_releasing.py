@@ -16,6 +16,11 @@ def test_the_changelog_begins_with_the_version_of_the_package() -> None:
     assert heading[1] == PROJECT["version"]
 
 
+def test_the_changelog_of_the_debian_package_begins_with_it_too() -> None:
+    first = (ROOT / "debian" / "changelog").read_text().partition("\n")[0]
+    assert first.startswith(f"probeplan ({PROJECT['version']}) ")
+
+
 def test_names_that_hold_versions_are_where_the_page_says() -> None:
     page = (ROOT / "docs" / "releasing.md").read_text()
     for name, path in re.findall(r"`([A-Z]+)` in `([\w/]+\.py)`", page):

@@ -1,0 +1,149 @@
+"""Debian systems to install packages in: what scripts/fetch_debian_roots.sh made, below a layer
+that takes all changes and goes with the test.
+
+Each has its own mounts, in a namespace that ends with the process that holds it. The kernel, and
+with it tracefs and bpf, is this machine's.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.paths import ROOT
+
+SUITES = ("bookworm", "trixie")
+_FORM = 1  # as in the script
+_HOLD = """
+set -e
+mkdir "$2/upper" "$2/work" "$2/root"
+mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
+cd "$2/root"
+mount --rbind /dev dev
+mount -t proc proc proc
+mount --rbind /sys sys
+mount -t tmpfs tmpfs run
+mount -t tmpfs tmpfs tmp
+echo ready
+exec chroot . sleep infinity
+"""
+_ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LC_ALL": "C.UTF-8",
+    "DEBIAN_FRONTEND": "noninteractive",
+}
+#: What installing any package changes: logs, the lists of dpkg, the index of man.
+_CHANGING = ("var/log", "var/lib/dpkg", "var/cache/man", "proc", "sys", "dev", "run", "tmp")
+
+
+class DebianRoot:
+    """A system that is the root of the mount namespace of the process `holder`."""
+
+    def __init__(self, holder: int) -> None:
+        self._enter = ["nsenter", f"--target={holder}", "--mount", "--root", "--wd"]
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Begin a command in it."""
+        return subprocess.Popen(
+            [*self._enter, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=_ENVIRONMENT,
+        )
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """A command in it, with its exit code and output."""
+        begun = self.start(*command)
+        out, errors = begun.communicate(timeout=240)
+        return subprocess.CompletedProcess(command, begun.returncode, out, errors)
+
+    def do(self, *command: str) -> str:
+        """What a command prints that succeeds."""
+        done = self.run(*command)
+        assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def install(self, package: Path) -> None:
+        """Install a package file, whose dependencies are there."""
+        self.do("dpkg", "--install", self._bring(package))
+
+    def _bring(self, package: Path) -> str:
+        target = f"/var/log/{package.name}"  # no file of the system, and not below a mount
+        writer = subprocess.run(
+            [*self._enter, "sh", "-c", f"cat > {target}"],
+            input=package.read_bytes(),
+            check=False,
+            env=_ENVIRONMENT,
+        )
+        assert writer.returncode == 0
+        return target
+
+    def list_files(self) -> set[str]:
+        """All paths but those that any package changes."""
+        leave_out: list[str] = []
+        for path in _CHANGING:
+            leave_out += ["-path", f"/{path}", "-prune", "-o"]
+        return set(self.do("find", "/", *leave_out, "-print").splitlines())
+
+
+@contextmanager
+def debian_root(suite: str, folder: Path) -> Iterator[DebianRoot]:
+    """A fresh system of this suite; `folder`: an empty one for what changes."""
+    holder = subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", _HOLD, "sh", str(_find_root(suite)), str(folder)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holder.stdout is not None
+        if holder.stdout.readline() != "ready\n":
+            raise AssertionError(holder.communicate()[1])
+        yield DebianRoot(holder.pid)
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def _find_root(suite: str) -> Path:
+    """Where the script keeps it; made now where it is not."""
+    cache = os.environ.get("PROBEPLAN_CACHE")
+    if cache is None:
+        base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+        cache = str(Path(base) / "probeplan")
+    root = Path(cache) / "debian-roots" / f"{suite}-{_FORM}"
+    if not root.is_dir():
+        subprocess.run([ROOT / "scripts" / "fetch_debian_roots.sh", suite], check=True)
+    return root
+
+
+def build_package(folder: Path, version: str | None = None) -> Path:
+    """The package of this tree, with an entry for `version` in its changelog if there is one."""
+    subprocess.run(
+        [ROOT / "scripts" / "build_deb.sh", version or "", str(folder)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    [package] = folder.glob("probeplan_*_all.deb")
+    return package
+
+
+def make_newer(package: Path, folder: Path, version: str) -> Path:
+    """A later version of a package, none of whose modules can be imported."""
+    tree = folder / "tree"
+    subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
+    control = tree / "DEBIAN" / "control"
+    lines = control.read_text().splitlines()
+    renamed = [f"Version: {version}" if line.startswith("Version:") else line for line in lines]
+    control.write_text("\n".join([*renamed, ""]))
+    for module in (tree / "usr/lib/python3/dist-packages/orchestrator").rglob("*.py"):
+        module.write_text("raise SystemExit('of the newer release')\n")
+    newer = folder / f"probeplan_{version}_all.deb"
+    command: Sequence[str | Path] = ["dpkg-deb", "-Znone", "--root-owner-group", "--build"]
+    subprocess.run([*command, tree, newer], check=True, stdout=subprocess.DEVNULL)
+    return newer

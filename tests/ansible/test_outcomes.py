@@ -77,3 +77,11 @@ def test_a_skipped_run_is_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
     returned = _describe(monkeypatch, record=record)
     assert (returned["changed"], returned["reason"]) == (False, "not in the shard")
     assert returned["result"] == "/r/result.json"
+
+
+def test_of_a_wrong_option_only_the_reason_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = "usage: probeplan run PLAN [options]\n"
+    said = f"{usage}probeplan run: error: argument --shard: 'abc' is no percentage\n"
+    returned = _describe(monkeypatch, exit_code=2, messages=said)
+    assert returned["outcome"] == "invalid"
+    assert returned["reason"] == "argument --shard: 'abc' is no percentage"

@@ -17,6 +17,7 @@ from ansible_collections.probeplan.fleet.plugins.module_utils.results import (
 )
 
 INVALID, INCOMPLETE = 2, 4
+_MOST_TEXT = 2000
 #: Outcomes of a run that was not made.
 UNMADE = ("skipped", "refused", "quarantined")
 
@@ -103,4 +104,6 @@ def _find_quarantine(module, command, record):
 def _reason(ended, findings):
     """Why there was no run, or what went wrong, from what was printed for people."""
     errors = [finding for finding in findings if finding["severity"] == "error"]
-    return format_findings(errors) or ended.messages.strip()[-2000:] or "nothing was printed"
+    said = [line for line in ended.messages.splitlines() if not line.startswith("usage: ")]
+    text = "\n".join(said).strip().removeprefix("probeplan run: error: ")
+    return format_findings(errors) or text[-_MOST_TEXT:] or "nothing was printed"

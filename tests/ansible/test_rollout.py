@@ -18,6 +18,7 @@ from tests.support.product import build_load
 from tests.support.requirements import needs_a_kernel
 from tests.support.rollouts import COMMAND, Played, Rollouts
 from tests.support.settling import until
+from tests.support.units import copy_units
 
 pytestmark = [pytest.mark.root, needs_a_kernel]
 
@@ -281,4 +282,42 @@ def test_of_two_rollouts_at_once_the_second_is_skipped_and_absent_leaves_nothing
     assert "at most 0 allowed" in stopped.text, stopped.text
     assert runs_of(rollouts, "host01") == []
     assert str(INSTALLED) not in state_of(rollouts, "host01")
+
+
+def test_a_schedule_is_written_as_drop_ins_and_withdrawn_without_those_of_others(
+    rollouts: Rollouts, plan: Path, tmp_path: Path
+) -> None:
+    """systemd does not run there, as in an image that is being built: the timer is enabled only."""
+    units = "/etc/systemd/system"
+    copy_units(tmp_path)
+    rollouts.on("host02", ["sh", "-c", f"cp {tmp_path}/* {units}"])
+    scheduled = {
+        "rollout_plan": str(plan),
+        "rollout_check": False,
+        "rollout_run": False,
+        "rollout_schedule": {"calendar": "*-*-* 04:00 UTC", "splay": "30min"},
+        "rollout_label": "two words",
+        "rollout_shard": "5%",
+    }
+    limit = ("--limit", "host02")
+    for options in (("--check",), ()):
+        played = rollouts.play(ROLLOUT, *limit, *options, **scheduled)
+        assert (played.exit_code, played.changed()) == (0, {"host02"}), played.text
+    assert rollouts.play(ROLLOUT, *limit, **scheduled).changed() == set()
+
+    service, timer = (f"{units}/probeplan-once@calls.{kind}.d" for kind in ("service", "timer"))
+    assert "\nEnvironment=PLAN=/etc/probeplan/plans/calls.yaml\n" in rollouts.on(
+        "host02", ["cat", f"{service}/rollout.conf"]
+    )
+    verify = ["systemd-analyze", "verify", "--man=no", "probeplan-once@calls.timer"]
+    assert rollouts.on("host02", verify) == ""
+    enabled = rollouts.on("host02", ["ls", f"{units}/timers.target.wants"])
+    assert "probeplan-once@calls.timer" in enabled.split()
+
+    rollouts.on("host02", ["touch", f"{timer}/theirs.conf"])
+    withdrawn = rollouts.play(WITHDRAW, *limit, rollout_name="calls")
+    assert (withdrawn.exit_code, withdrawn.changed()) == (0, {"host02"}), withdrawn.text
+    left = rollouts.on("host02", ["find", units, "/etc/probeplan", "-name", "*calls*"])
+    assert left == f"{timer}\n"
+    assert rollouts.on("host02", ["ls", timer]) == "theirs.conf\n"
     assert rollouts.play(WITHDRAW, *limit, rollout_name="calls").changed() == set()

@@ -39,8 +39,8 @@ docs) kind=docs ;;
 test)
     packages="$packages gcc libc6-dev make strace qemu-system-x86 busybox-static cpio zstd \
         xz-utils lz4 util-linux dpkg debian-archive-keyring bpftrace e2fsprogs mount apache2-utils \
-        openssh-client iproute2 qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross systemd \
-        $to_build lintian mmdebstrap pipx man-db mandoc zsh fish"
+        openssh-client iproute2 python3-apt qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
+        systemd $to_build lintian mmdebstrap pipx man-db mandoc zsh fish"
     kind=dev
     ;;
 deb) packages=$to_build ;;

@@ -14,7 +14,7 @@ SKIPPED_TASK = {"skipped": True, "changed": False}
 
 def host(**steps):
     """What the role knows of a host; `failure`: what its rescue kept."""
-    ran = {"installed": INSTALLED, "ran": COMPLETE, "collected": {"changed": True}, "failure": {}}
+    ran = {"installed": INSTALLED, "ran": COMPLETE, "failure": {}}
     ran |= steps
     return {f"rollout__{step}": result for step, result in ran.items()}
 
@@ -44,7 +44,7 @@ FATES = {
     "quarantined": {"ran": {"outcome": "quarantined", "exit_code": 3, "reason": "it was stopped"}},
     "refused": {"ran": {"outcome": "refused", "exit_code": 3, "reason": "expired"}},
     "governed": {"ran": COMPLETE | {"governor_steps": 3}},
-    "failed": {"failure": {"task": "Fetch the result", "msg": "No space left", "findings": []}},
+    "failed": {"failure": {"task": "Run the plan once", "msg": "No space left", "findings": []}},
 }
 
 
@@ -60,7 +60,7 @@ def test_each_state_beyond_its_number_ends_the_rollout_and_is_named(state):
 
 def test_the_reason_is_the_one_that_the_host_gave():
     assert "b: run: Timeout, server not" in judge(b=host(**FATES["unreachable"]))["text"]
-    assert "b: Fetch the result: No space left" in judge(b=host(**FATES["failed"]))["text"]
+    assert "b: Run the plan once: No space left" in judge(b=host(**FATES["failed"]))["text"]
     assert "b: rings were full" in judge(b=host(**FATES["incomplete"]))["text"]
 
 

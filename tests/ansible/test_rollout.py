@@ -4,6 +4,7 @@ One lab serves all; a playbook takes seconds, so each test looks at several fact
 """
 
 import json
+import shlex
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +38,7 @@ probes:
 EXAMPLE = ROOT / "examples" / "ansible"
 INSTALLED = Path("/etc/probeplan/plans/calls.yaml")
 ROLLOUT, WITHDRAW = "probeplan.fleet.rollout", "probeplan.fleet.withdraw"
+COLLECT = "probeplan.fleet.collect"
 #: All hosts of the lab run one kernel; their order in rings is drawn from their names.
 ORDER: list[str] = [
     host
@@ -149,6 +151,16 @@ def test_a_second_rollout_of_the_same_plan_changes_nothing(
     assert str(INSTALLED) in before["host01"]
 
 
+def test_the_newest_results_that_hosts_keep_are_collected_and_merged(
+    first: Played, rollouts: Rollouts
+) -> None:
+    played = rollouts.play(COLLECT, rollout_name="calls", rollout_id="kept")
+    assert played.exit_code == 0, played.text
+    assert rollouts.result("calls", "kept", "host01") == rollouts.result("calls", "first", "host01")
+    [group] = rollouts.merged("calls", "kept")["groups"]
+    assert [cell["value"] for cell in group["metrics"][0]["cells"]] == [CALLS * len(HOSTS)]
+
+
 def test_check_and_diff_show_what_would_change_and_change_nothing(
     first: Played, rollouts: Rollouts, tmp_path: Path
 ) -> None:
@@ -226,7 +238,7 @@ def test_a_full_disk_of_the_controller_fails_the_host_and_names_it(
     )
     assert played.exit_code == 2, played.text
     assert "1 failed, at most 0 allowed (rollout_max_failed)" in played.text
-    assert "host01: Fetch the result: " in played.text
+    assert "host01: Run the plan once: the result was not kept: " in played.text
     assert "No space left on device" in played.text
 
 
@@ -321,3 +333,47 @@ def test_a_schedule_is_written_as_drop_ins_and_withdrawn_without_those_of_others
     assert left == f"{timer}\n"
     assert rollouts.on("host02", ["ls", timer]) == "theirs.conf\n"
     assert rollouts.play(WITHDRAW, *limit, rollout_name="calls").changed() == set()
+
+
+# ---------------------------------------------------------------- probeplan itself
+
+
+def test_a_debian_package_is_installed_once_and_used(
+    rollouts: Rollouts, plan: Path, tmp_path: Path
+) -> None:
+    """A package whose command is probeplan of this source tree; /usr of the host is a copy."""
+    own_usr = (
+        "mkdir /run/.lab/usr /run/.lab/usr.work && mount -t overlay -o "
+        "lowerdir=/usr,upperdir=/run/.lab/usr,workdir=/run/.lab/usr.work overlay /usr"
+    )
+    rollouts.on("host03", ["sh", "-c", own_usr])
+    package = {
+        "rollout_package": "deb",
+        "rollout_package_file": str(build_package(tmp_path)),
+        "rollout_plan": str(plan),
+        "rollout_run": False,
+        "rollout_check": False,
+        "probeplan_command": ["probeplan"],
+    }
+    played = rollouts.play(ROLLOUT, "--limit", "host03", **package)
+    assert played.exit_code == 0, played.text
+    status = ["dpkg-query", "-W", "-f", "${Status} ${Version}", "probeplan"]
+    assert rollouts.on("host03", status) == "install ok installed 0.1.0"
+    assert str(INSTALLED) in state_of(rollouts, "host03")
+    assert rollouts.play(ROLLOUT, "--limit", "host03", **package).changed() == set()
+
+
+def build_package(folder: Path) -> Path:
+    tree = folder / "probeplan"
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "usr" / "bin").mkdir(parents=True)
+    fields = {"Package": "probeplan", "Version": "0.1.0", "Architecture": "all"}
+    fields |= {"Maintainer": "tests <tests@localhost>", "Description": "stands for probeplan"}
+    control = "".join(f"{name}: {value}\n" for name, value in fields.items())
+    (tree / "DEBIAN" / "control").write_text(control)
+    command = tree / "usr" / "bin" / "probeplan"
+    command.write_text(f"""#!/bin/sh\nexec {shlex.join(COMMAND)} "$@"\n""")
+    command.chmod(0o755)
+    package = folder / "probeplan_0.1.0_all.deb"
+    subprocess.run(["dpkg-deb", "--build", tree, package], check=True, capture_output=True)
+    return package

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # (see COPYING: this plugin runs inside ansible-core and imports it)
 
-"""The controller's half of the module `plan`: sends the file and its signature to a temporary
-folder of the host, in check mode too, and has the module examine and install them from there."""
+"""The controller's half of the module `plan`: sends the file and its signature to the host, in
+check mode too, and has the module examine and install them."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import tempfile
 from pathlib import Path
@@ -19,12 +20,13 @@ _MODULE = "probeplan.fleet.plan"
 _SIGNATURE = ".sig"
 _MOST_BYTES = (16 << 20) + (64 << 10)
 _WITHOUT_SIGNATURE = "none"
+#: Files up to this size go with the parameters of the module; each file costs four more commands.
+_MOST_ALONG = 64 << 10
 
 
 class ActionModule(ActionBase):
     """`probeplan.fleet.plan`."""
 
-    TRANSFERS_FILES = True
     _supports_check_mode = True
     _supports_async = False
 
@@ -39,18 +41,22 @@ class ActionModule(ActionBase):
                 args["_staged"] = self._stage(args)
             return self._execute_module(_MODULE, module_args=args, task_vars=task_vars)
         finally:
-            self._remove_tmp_path(self._connection._shell.tmpdir)
+            if self._connection._shell.tmpdir:
+                self._remove_tmp_path(self._connection._shell.tmpdir)
 
     def _stage(self, args):
         """Send the files; returns the module's hidden parameter."""
         source = self._find(args.get("src"), "src")
         content = _read(source)
-        signature = self._find_signature(source, args.get("signature", "auto"))
+        found = self._find_signature(source, args.get("signature", "auto"))
+        signature = None if found is None else _read(found)
+        if len(content) + len(signature or b"") <= _MOST_ALONG:
+            return {"content": _encode(content), "signature": signature and _encode(signature)}
         folder = self._connection._shell.tmpdir or self._make_tmp_path()
         staged = self._connection._shell.join_path(folder, _staged_name(content))
         sent = [self._send(content, staged)]
         if signature is not None:
-            sent.append(self._send(_read(signature), staged + _SIGNATURE))
+            sent.append(self._send(signature, staged + _SIGNATURE))
         self._fixup_perms2([folder, *sent])
         return {
             "path": staged,
@@ -97,6 +103,10 @@ def _read(path):
     if len(content) > _MOST_BYTES:
         raise AnsibleActionFail(f"{path}: more than {_MOST_BYTES} bytes: no plan and no bundle")
     return content
+
+
+def _encode(content):
+    return base64.b64encode(content).decode("ascii")
 
 
 def _staged_name(content):

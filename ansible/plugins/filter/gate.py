@@ -8,7 +8,7 @@ from __future__ import annotations
 #: What may become of a host in its ring and, if it is too often, end the rollout.
 STATES = ("failed", "unreachable", "incomplete", "quarantined", "refused", "governed")
 #: Steps of the role, with the variables that have their results.
-_STEPS = {"install": "rollout__installed", "run": "rollout__ran", "collect": "rollout__collected"}
+_STEPS = {"install": "rollout__installed", "run": "rollout__ran"}
 _FAILURE = "rollout__failure"
 _INCOMPLETE = 4
 _MOST_NAMED = 20

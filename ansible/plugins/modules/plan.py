@@ -90,6 +90,27 @@ options:
     description:
       - What the action plugin sent to the host. It cannot be given.
     type: dict
+    suboptions:
+      content:
+        description:
+          - The file in base64, if it is small.
+        type: str
+      signature:
+        description:
+          - The signature in base64, with O(_staged.content).
+        type: str
+      path:
+        description:
+          - Where the file was sent to, if it is large. Its signature is next to it.
+        type: str
+      sha256:
+        description:
+          - The SHA-256 of the file at O(_staged.path).
+        type: str
+      signed:
+        description:
+          - Whether there is a signature of the file at O(_staged.path).
+        type: bool
 attributes:
   action:
     description: Whether the action plugin of the same name runs on the controller.
@@ -184,6 +205,7 @@ findings:
       hint: known here are apiVersion, kind, metadata
 """
 
+import base64
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -211,7 +233,17 @@ ARGUMENT_SPEC = {
     "name": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "signature": {"type": "str", "default": "auto"},
-    "_staged": {"type": "dict"},
+    "_staged": {
+        "type": "dict",
+        "options": {
+            # Not logged: they are long.
+            "content": {"type": "str", "no_log": True},
+            "signature": {"type": "str", "no_log": True},
+            "path": {"type": "str"},
+            "sha256": {"type": "str"},
+            "signed": {"type": "bool"},
+        },
+    },
 }
 
 
@@ -238,10 +270,9 @@ def main():
 
 def install_plan(module, directory, name):
     """Check the staged files and install them; returns what the module returns."""
-    staged = module.params["_staged"]
-    content, signature = _read_staged(staged)
+    staged, content, signature = _read_staged(module)
     command = find_command(module.params["probeplan_command"])
-    examined = examine_plan(module, command, staged["path"], module.params["src"])
+    examined = examine_plan(module, command, staged, module.params["src"])
     path = str(Path(directory, name + plan_files.ending_of(content)))
     wanted = dict.fromkeys(plan_files.files_of(directory, name))
     wanted.update({path + plan_files.SIGNATURE: signature, path: content})
@@ -288,16 +319,30 @@ def _diff(path, before, after):
     }
 
 
-def _read_staged(staged):
-    """The bytes that the action plugin sent, and those of the signature, or None."""
+def _read_staged(module):
+    """Where what the action plugin sent is, its bytes, and those of the signature, or None."""
+    staged = module.params["_staged"]
     if staged is None:
         raise BadArgument("the action plugin of this module did not run: call it as a task")
+    if staged["content"] is not None:
+        return _write_staged(Path(module.tmpdir), staged)
     path = staged["path"]
     content = plan_files.read_or_none(path)
     if content is None or plan_files.digest(content) != staged["sha256"]:
         raise BadArgument(f"{path} is not what was sent")
     signature = plan_files.read_or_none(path + plan_files.SIGNATURE) if staged["signed"] else None
-    return content, signature
+    return path, content, signature
+
+
+def _write_staged(folder, staged):
+    """The same of files that came with the parameters; `folder` is removed when the module ends."""
+    content = base64.b64decode(staged["content"])
+    path = folder / f"plan{plan_files.ending_of(content)}"
+    path.write_bytes(content)
+    signature = staged["signature"] and base64.b64decode(staged["signature"])
+    if signature:
+        Path(f"{path}{plan_files.SIGNATURE}").write_bytes(signature)
+    return str(path), content, signature or None
 
 
 def _stem(path):

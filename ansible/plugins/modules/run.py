@@ -103,6 +103,16 @@ options:
       - Whether to return the parsed C(result.json) as RV(fetched). Events are never fetched.
     type: bool
     default: false
+  fetch_to:
+    description:
+      - Where on the controller to keep C(result.json), as it is. The task fails if that cannot be
+        done. Not with C(async).
+    type: str
+  _pack:
+    description:
+      - Set by the action plugin, for O(fetch_to). It cannot be given.
+    type: bool
+    default: false
   directory:
     description:
       - Where plans are on the host.
@@ -115,6 +125,9 @@ options:
     elements: str
     default: [probeplan]
 attributes:
+  action:
+    description: Whether the action plugin of the same name runs on the controller.
+    support: full
   async:
     description: Whether it can run with C(async).
     support: full
@@ -254,6 +267,7 @@ from ansible_collections.probeplan.fleet.plugins.module_utils.outcomes import (
     is_failure,
 )
 from ansible_collections.probeplan.fleet.plugins.module_utils.plan_files import find_installed
+from ansible_collections.probeplan.fleet.plugins.module_utils.results import pack_result
 
 ARGUMENT_SPEC = {
     **COMMAND_SPEC,
@@ -268,6 +282,8 @@ ARGUMENT_SPEC = {
     "timeout": {"type": "int"},
     "allow_incomplete": {"type": "bool", "default": False},
     "fetch": {"type": "bool", "default": False},
+    "fetch_to": {"type": "str"},
+    "_pack": {"type": "bool", "default": False},
 }
 
 
@@ -315,6 +331,8 @@ def make_run(module, command, arguments, _file):
     returned = describe_run(module, command, ended)
     if returned["result"] is not None and not Path(returned["result"]).is_file():
         returned["result"] = None
+    if module.params["_pack"] and returned["result"] is not None:
+        returned["packed"] = pack_result(returned["result"])
     return returned
 
 

@@ -8,18 +8,21 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from bench.export_feed import CELLS, feed_export
 from bench.figures import Figure, Target
 from bench.process import Load, attached_to, until
-from bench.setting import NotPossible, Setting, command
+from bench.setting import Setting, command
 from bench.tools import EVENT, ours
 from orchestrator.cells.buckets import LOG
 from orchestrator.export.otlp.exponential import ExponentialCounts, convert_to_exponential
@@ -30,7 +33,7 @@ __all__ = ["export"]
 
 SECONDS = 10
 TICK_US = 50
-SERIES, WINDOWS = 1000, 20
+WINDOWS = 31
 VALUES = 100_000
 PARTS = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
 _NOTHING = Target(at="most", bound=0)
@@ -129,75 +132,46 @@ def _point_nowhere() -> Mapping[str, str]:
 
 
 def _measure_export(setting: Setting) -> list[Figure]:
-    """Windows of a second with 1,000 cells, half of them histograms: CPU, memory."""
+    """Each way out alone."""
+    files = setting.directory / "textfiles"
+    files.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    scrape = partial(_scrape, f"http://{address}/metrics")
+    return [
+        *_measure_way(setting, "--otlp"),
+        *_measure_way(setting, "--textfile", str(files)),
+        *_measure_way(setting, "--listen", address, after_window=scrape),
+    ]
+
+
+def _measure_way(
+    setting: Setting, *options: str, after_window: Callable[[int], None] = lambda _number: None
+) -> list[Figure]:
+    setting.say(f"export: {CELLS:,} cells in windows of a second, {options[0]}")
     windows = setting.of(WINDOWS, least=5)
-    setting.say(f"export: {SERIES:,} series, {windows} windows of a second")
-    argv = [*command(), "export", "--otlp"]
-    process = subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_point_nowhere()
-    )
-    assert process.stdin is not None
-    begun = before = 0.0
-    for number in range(windows):
-        process.stdin.write(_make_window(number))
-        process.stdin.flush()
-        time.sleep(1)
-        if number == 0:
-            begun, before = time.monotonic(), _read_cpu_s(process.pid)
-    took, cpu_s = time.monotonic() - begun, _read_cpu_s(process.pid) - before
-    peak_mb = _read_peak_mb(process.pid)
-    process.stdin.close()
-    process.wait()
+    cost = feed_export(options, windows, env=_point_nowhere(), after_window=after_window)
     return [
         Figure(
-            name=f"export --otlp, {SERIES:,} series: CPU",
+            name=f"export {options[0]}, {CELLS:,} cells: CPU",
             unit="%",
-            ours=[100 * cpu_s / took],
+            ours=[100 * cost.cpu],
             target=Target(at="most", bound=3),
         ),
         Figure(
             name="its peak memory",
             unit="MB",
-            ours=[peak_mb],
+            ours=[cost.peak_mb],
             target=Target(at="most", bound=60),
         ),
     ]
 
 
-def _make_window(number: int) -> bytes:
-    window = {"start": "2026-11-23T02:15:07.1Z", "end": "2026-11-23T02:15:08.1Z"}
-    common = {
-        "ts": window["end"], "level": "info", "event": "metric.reported", "run_id": "r",
-        "plan": "bench", "plan_sha256": "0", "host": "h", "kernel": "k", "probe": "p",
-        "window": window, "total": False, "cells_omitted": 0, "sample": 1,
-    }  # fmt: skip
-    keys = [{"key": {"comm": f"task-{cell}"}, "other": False} for cell in range(SERIES // 2)]
-    buckets = [[LOG.upper_edge(100 + 3 * step), 5 + number] for step in range(40)]
-    counts = [{**key, "value": 3 + number} for key in keys]
-    total = sum(count for _, count in buckets)
-    histograms = [
-        {**key, "count": total, "below": 0, "above": 0, "buckets": buckets} for key in keys
-    ]
-    records: list[dict[str, Any]] = [
-        {**common, "metric": "calls", "kind": "count", "unit": "", "cells": counts},
-        {
-            **common, "metric": "took", "kind": "histogram", "unit": "ns", "layout": "log(16)",
-            "cells": histograms,
-        },
-    ]  # fmt: skip
-    return b"".join(json.dumps(one).encode() + b"\n" for one in records)
-
-
-def _read_cpu_s(pid: int) -> float:
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((one / "schedstat").read_text().split()[0]) for one in threads) / 1e9
-
-
-def _read_peak_mb(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    raise NotPossible("the export has ended")
+def _scrape(url: str, number: int) -> None:
+    """As often as a Prometheus with its shipped configuration."""
+    if number % 15 == 14:
+        with urllib.request.urlopen(url) as answer:  # noqa: S310  # it is HTTP
+            answer.read()
 
 
 # ---------------------------------------------------------------- percentiles

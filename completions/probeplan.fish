@@ -164,7 +164,7 @@ complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npo
 complete -c probeplan -n '_shtab_probeplan_using export' -s h -l help -d 'show this help message and exit'
 complete -c probeplan -n '_shtab_probeplan_using export' -l textfile -xka "(__fish_complete_directories)" -d 'write probeplan-PLAN.prom for node_exporter'"'"'s textfile collector'
 complete -c probeplan -n '_shtab_probeplan_using export' -l listen -x -d 'serve /metrics for Prometheus (default 127.0.0.1:9844); IPv6 as [ADDR]:PORT'
-complete -c probeplan -n '_shtab_probeplan_using export' -l interval -x -d 'how often new values are written (default 10s)'
+complete -c probeplan -n '_shtab_probeplan_using export' -l interval -x -d 'how often new values are written (default 15s)'
 complete -c probeplan -n '_shtab_probeplan_using export' -l max-series -x -d 'series of one metric (default 1,000); further keys are added to one with the label other="true"'
 complete -c probeplan -n '_shtab_probeplan_using export' -l buckets-per-octave -xka "1 2 4 8 16" -d 'how finely histograms are divided for Prometheus (default 4: each bucket is at most 25% wide)'
 complete -c probeplan -n '_shtab_probeplan_using export' -l exact-buckets -d 'give histograms all of our buckets, 16 an octave'

@@ -52,7 +52,8 @@ exit codes:
 """
 
 _MINIMUM_S = 0.1
-_DEFAULT_INTERVAL = "10s"
+#: As Prometheus scrapes with its shipped configuration.
+_DEFAULT_INTERVAL = "15s"
 _DEFAULT_PER_OCTAVE = 4
 
 

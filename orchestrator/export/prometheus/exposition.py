@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from typing import cast
 
 from prometheus_client import Metric, generate_latest
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample as Shown
 from prometheus_client.utils import floatToGoString
 
 from orchestrator.cells.buckets import Buckets
@@ -36,27 +38,40 @@ def render_text(snapshot: Snapshot, per_octave: int) -> bytes:
 def make_metric(family: Family, per_octave: int) -> Metric:
     """One family in base units. Histograms have `le` at `per_octave` edges in each octave."""
     metric = Metric(family.name, family.help, family.kind)
-    if family.kind == "histogram":
-        _add_histograms(metric, family, per_octave)
-        return metric
-    name = f"{family.name}_total" if family.kind == "counter" else family.name
-    for sample in family.samples:
-        assert not isinstance(sample.value, HistogramCounts)
-        metric.add_sample(name, dict(sample.labels), sample.value / family.per_unit)
+    metric.samples = cast("list[Shown]", _ShownSamples(family, per_octave))
     return metric
 
 
-def _add_histograms(metric: Metric, family: Family, per_octave: int) -> None:
+class _ShownSamples:
+    """The samples of a family, made one after the other whenever they are read: those of histograms
+    are many, and writing them as text needs one at a time."""
+
+    def __init__(self, family: Family, per_octave: int) -> None:
+        self._family, self._per_octave = family, per_octave
+
+    def __iter__(self) -> Iterator[Shown]:
+        family = self._family
+        if family.kind == "histogram":
+            yield from _show_histograms(family, self._per_octave)
+            return
+        name = f"{family.name}_total" if family.kind == "counter" else family.name
+        for sample in family.samples:
+            assert not isinstance(sample.value, HistogramCounts)
+            yield Shown(name, dict(sample.labels), sample.value / family.per_unit)
+
+
+def _show_histograms(family: Family, per_octave: int) -> Iterator[Shown]:
     for buckets, histograms in _group_by_layout(family.samples):
         stops = choose_stops(buckets, (one for _, one in histograms), per_octave)
         edges = [_edge_text(buckets.upper_edge(stop) / family.per_unit) for stop in stops]
         for labels, histogram in histograms:
-            sums = [*zip(edges, add_up(histogram, stops), strict=True), ("+Inf", histogram.count)]
-            for edge, count in sums:
-                metric.add_sample(f"{family.name}_bucket", {**dict(labels), "le": edge}, count)
-            metric.add_sample(f"{family.name}_count", dict(labels), histogram.count)
+            names, count = dict(labels), histogram.count
+            sums = zip((*edges, "+Inf"), (*add_up(histogram, stops), count), strict=True)
+            for edge, up_to_edge in sums:
+                yield Shown(f"{family.name}_bucket", {**names, "le": edge}, up_to_edge)
+            yield Shown(f"{family.name}_count", names, count)
             if (total := histogram.estimated_sum) is not None:
-                metric.add_sample(f"{family.name}_sum", dict(labels), total / family.per_unit)
+                yield Shown(f"{family.name}_sum", names, total / family.per_unit)
 
 
 def _edge_text(edge: float) -> str:

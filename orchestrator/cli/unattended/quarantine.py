@@ -17,7 +17,6 @@ from orchestrator.cli.unattended.quarantined import (
     read_entries,
 )
 from orchestrator.plan.findings import HostError, PlanError, of_command_line
-from orchestrator.run.shipped import shipped_plans
 from orchestrator.run.unattended.quarantine import QuarantineEntry
 
 EPILOG = """\
@@ -90,15 +89,13 @@ def lift_plan(plan: str) -> tuple[QuarantineEntry, ...]:
 
 
 def _list_names(plan: str) -> Iterator[str]:
-    """What it may be listed by: a file by the digest of its plan; else its name or digest, and the
-    digest of the shipped plan of that name, since a damaged entry has no name."""
+    """What it may be listed by: a file by the digest of its plan; else its name or digest, and
+    where that is a shipped plan the digest of it, since a damaged entry has no name."""
     if "/" in plan or plan.endswith((".yaml", ".yml", ".ppb")) or plan == "-":
         yield _digest_of_file(plan)
         return
     yield plan
-    if (shipped := shipped_plans().get(plan)) is not None:
-        yield hashlib.sha256(shipped.read_bytes()).hexdigest()
-    with suppress(PlanError):  # a file of that name, without an ending
+    with suppress(PlanError):
         yield _digest_of_file(plan)
 
 

@@ -21,7 +21,6 @@ __all__ = ["OtlpDelivery"]
 #: and bytes. They are apart, so that a flood drops no news of a run.
 LIFECYCLE_ROOM, EVENTS_ROOM = (2_000, 2 << 20), (10_000, 8 << 20)
 _LINES_PER_REQUEST = 1000
-_LOGS_PERIOD_S = 1.0
 _DROPPED, _SENDS = "probeplan_export_dropped", "probeplan_export_sends"
 
 
@@ -37,10 +36,10 @@ class SeriesSource(Protocol):
 
 class OtlpDelivery:
     """Sends the series of `source` every `interval_s` seconds to `metrics`, and the lines that it
-    is given to `logs` (None: that signal is not sent). `say`: takes a line for people, from any
-    thread."""
+    is given every `logs_interval_s` to `logs` (None: that signal is not sent). `say`: takes a line
+    for people, from any thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what an invocation chooses
         self,
         source: SeriesSource,
         *,
@@ -48,6 +47,7 @@ class OtlpDelivery:
         logs: LogsCollector | None,
         interval_s: float,
         say: Callable[[str], None],
+        logs_interval_s: float = 1.0,
     ) -> None:
         self._source, self._say = source, say
         self._to_metrics, self._to_logs = metrics, logs
@@ -59,7 +59,7 @@ class OtlpDelivery:
         if metrics is not None:
             self._metrics = self._start("metrics", self._send_metrics, interval_s, metrics)
         if logs is not None:
-            self._logs = self._start("logs", self._send_logs, _LOGS_PERIOD_S, logs)
+            self._logs = self._start("logs", self._send_logs, logs_interval_s, logs)
 
     @property
     def dropped(self) -> int:

@@ -66,7 +66,7 @@ class Setting:
         self.said: list[str] = []
         self.delivery = OtlpDelivery(
             self.source, metrics=self.metrics, logs=self.logs, interval_s=interval_s,
-            say=self.said.append,
+            logs_interval_s=0.01, say=self.said.append,
         )  # fmt: skip
 
 

@@ -41,7 +41,7 @@ _TABLE: tuple[OwnFamily, ...] = (
     OwnFamily(
         "probeplan_run_finished_timestamp_seconds",
         "gauge",
-        "When the last run of a plan ended.",
+        "When the last run of a plan ended, or was not made.",
         "seconds",
     ),
     OwnFamily(

@@ -56,6 +56,7 @@ for part in json.load(open(sys.argv[1])):
         close(number)
     time.sleep(0.8)
 """
+_PROBEPLAN = (sys.executable, "-m", "orchestrator.cli")
 _JOBS = ("listen", "textfile")
 
 
@@ -74,16 +75,20 @@ def _draw_numbers() -> list[int]:
     return [_LEAST + int(chosen.lognormvariate(12, 1.5)) for _ in range(6000)]
 
 
-def _run_plan(folder: Path, log: str, numbers: list[int]) -> Ran:
+def _write_files(folder: Path, numbers: list[int]) -> tuple[Path, Path, Path]:
+    """The plan, the numbers in three parts, and the workload."""
     plan, parts, script = folder / "plan.yaml", folder / "parts.json", folder / "workload.py"
     plan.write_text(_PLAN)
     parts.write_text(json.dumps([numbers[::3], numbers[1::3], numbers[2::3]]))
     script.write_text(_WORKLOAD)
+    return plan, parts, script
+
+
+def _run_plan(folder: Path, log: str, numbers: list[int]) -> Ran:
+    plan, parts, script = _write_files(folder, numbers)
     out = folder / f"out-{time.monotonic_ns()}"
-    command = [
-        sys.executable, "-m", "orchestrator.cli", "run", plan, "--log", log, "--out", out,
-        "--", sys.executable, script, parts,
-    ]  # fmt: skip
+    options = ["--log", log, "--out", out]
+    command = [*_PROBEPLAN, "run", plan, *options, "--", sys.executable, script, parts]
     subprocess.run(command, check=True, capture_output=True)
     return Ran.of((out / "events.jsonl").read_bytes())
 
@@ -98,9 +103,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
     address = f"127.0.0.1:{find_free_port()}"
     words = [fifo, "--textfile", textfiles, "--listen", address, "--interval", "500ms"]
     with ExitStack() as stack:
-        export = stack.enter_context(
-            subprocess.Popen([sys.executable, "-m", "orchestrator.cli", "export", *words])
-        )
+        export = stack.enter_context(subprocess.Popen([*_PROBEPLAN, "export", *words]))
         stack.callback(export.terminate)
         node = stack.enter_context(run_node_exporter(textfiles))
         server = stack.enter_context(
@@ -192,6 +195,30 @@ def test_an_unknown_completeness_is_not_one(exported: Exported) -> None:
     assert len(exported.server.query("vector(NaN) != 1")) == 1
 
 
+# ---------------------------------------------------------------- a pipe
+
+
+def test_a_run_may_be_piped_into_an_export(tmp_path: Path) -> None:
+    """With room for one series: all other keys are in `other`, whatever is in windows or totals."""
+    numbers = [_LEAST + number for number in range(300)]
+    plan, parts, script = _write_files(tmp_path, numbers)
+    run = subprocess.Popen(
+        [*_PROBEPLAN, "run", plan, "--", sys.executable, script, parts],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    words = ["--textfile", tmp_path, "--max-series", "1"]
+    export = subprocess.run([*_PROBEPLAN, "export", *words], stdin=run.stdout, check=True)
+    assert (run.wait(), export.returncode) == (0, 0)
+    text = (tmp_path / "probeplan-closes.prom").read_text()
+    calls = {
+        sample.labels.get("other", ""): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "probeplan_calls_total"
+    }
+    assert calls == {"": 100, "true": 200}
+
+
 # ---------------------------------------------------------------- the file
 
 
@@ -215,8 +242,7 @@ def test_a_log_that_was_kept_gives_the_same_values_as_windows(
                 if line["event"] != "metric.reported" or line["total"]:
                     target.write(json.dumps(line) + "\n")
     assert any(line.get("total") is False for line in exported.runs[0].lines)
-    command = [sys.executable, "-m", "orchestrator.cli", "export", log, "--textfile", tmp_path]
-    subprocess.run(command, check=True)
+    subprocess.run([*_PROBEPLAN, "export", log, "--textfile", tmp_path], check=True)
     live = _samples((exported.folder / "probeplan-closes.prom").read_text())
     assert _samples((tmp_path / "probeplan-closes.prom").read_text()) == live
     assert live["probeplan_calls_total", "0", ""] == 2 * _by_third(exported.numbers)["0"]
@@ -226,7 +252,7 @@ def test_all_of_our_buckets_have_our_percentiles(exported: Exported, tmp_path: P
     log = tmp_path / "log"
     log.write_text("".join(json.dumps(line) + "\n" for line in exported.runs[0].lines))
     words = ["export", log, "--textfile", tmp_path, "--exact-buckets"]
-    subprocess.run([sys.executable, "-m", "orchestrator.cli", *words], check=True)
+    subprocess.run([*_PROBEPLAN, *words], check=True)
     samples = _samples((tmp_path / "probeplan-closes.prom").read_text())
     buckets = [(float(le), count) for (name, _, le), count in samples.items() if "_bucket" in name]
     rank = -(-len(exported.numbers) * 99 // 100)

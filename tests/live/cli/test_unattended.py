@@ -1,7 +1,9 @@
 """`probeplan run --unattended`: whatever becomes of it, one last line and one result say so."""
 
+import contextlib
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +16,10 @@ import pytest
 from orchestrator.run.report.host_identity import hash_machine_id
 from orchestrator.run.unattended.boot_marker import place_marker
 from tests.live.cli.test_run import ENVIRONMENT
+from tests.support.bundled_runs import build_file
 from tests.support.paths import ROOT
 from tests.support.requirements import needs_a_kernel
+from tests.support.results import checked_result
 from tests.support.settling import until
 from tests.support.unattended import StateHost, UnattendedEnd
 
@@ -136,12 +140,18 @@ def test_runs_that_are_not_made_are_reported_and_merged_with_those_that_are(
     expired = host.run(plan, "--expires", "2026-01-01", *limits)
     assert expired.outcome == (3, "run.refused", "refused")
     assert "error[PP260]" in expired.said
-    group = merge(host)["groups"]
-    assert [(one["state"], one["runs"]) for one in group[0]["reasons"]] == [
+    running = host.state / "running"
+    place_marker(running, plan_digest=DIGEST, plan_name="calls", run_id="0a" * 7, boot_id="old")
+    assert host.run(plan, *limits).outcome == (3, "run.refused", "quarantined")
+    [group] = merge(host)["groups"]
+    assert {(one["state"], one["runs"]) for one in group["reasons"]} == {
+        ("quarantined", 1),
         ("refused", 1),
         ("skipped", 1),
-    ]
-    assert (len(group), group[0]["runs"]) == (1, 1)
+    }
+    assert group["runs"] == 1
+    assert host.quarantined() is not None
+    shutil.rmtree(host.state / "quarantine")
     signers = tmp_path / "signers"
     signers.write_text("")
     unsigned = write_policy(tmp_path, f"signatures: {{required: true, signers: {signers}}}")
@@ -150,11 +160,61 @@ def test_runs_that_are_not_made_are_reported_and_merged_with_those_that_are(
     assert "error[PP131]" in refused.said
     denied = write_policy(tmp_path, "deny_kinds: [tracepoint]")
     assert host.run(plan, *denied).outcome == (3, "run.refused", "refused")
+    unknown = tmp_path / "unknown.yaml"
+    unknown.write_text(PLAN.replace("sys_enter_getppid", "no_such_event"))
+    assert host.run(str(unknown)).outcome == (3, "run.refused", "refused")
     host.machine_id = "uninitialized"
     nameless = host.run(plan, "--shard", "100%")
     assert nameless.outcome == (0, "run.skipped", "skipped")
     assert "no machine id" in reason(nameless)
     assert (host.markers(), host.quarantined()) == ([], None)
+
+
+def test_a_bundle_that_is_not_opened_is_reported_by_its_plan(
+    host: StateHost, tmp_path: Path
+) -> None:
+    """Its signature is refused before its plan is read, which is then read to name it only."""
+    bundle = tmp_path / "calls.ppb"
+    build_file(bundle, PLAN.encode(), ["6.1"])
+    unsigned = write_policy(tmp_path, f"signatures: {{required: true, signers: {tmp_path}/none}}")
+    refused = host.run(str(bundle), *unsigned)
+    assert refused.outcome == (3, "run.refused", "refused")
+    assert refused.last is not None
+    assert (refused.last["plan"], refused.last["plan_sha256"]) == ("calls", DIGEST)
+    bundle.write_bytes(bundle.read_bytes()[:-40])
+    torn = host.run(str(bundle), *unsigned)
+    assert (torn.code, torn.last) == (3, None)
+
+
+def fill(path: Path) -> None:
+    """Make a file that takes what is left of its file system."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    assert path.stat().st_size > 0
+
+
+def test_a_full_disk_ends_the_run_and_leaves_the_last_whole_result(
+    host: StateHost, plan: str
+) -> None:
+    host.state.rmdir()
+    host.state.mkdir()
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "tmpfs", host.state], check=True
+    )
+    try:
+        whole = host.run(plan, "--no-canary", "--keep", "1")
+        assert whole.outcome == (0, "run.finished", "duration")
+        fill(host.state / "fill")
+        failed = host.run(plan, "--no-canary", "--keep", "1")
+        assert failed.code == 4
+        assert failed.last is not None
+        assert (failed.last["event"], failed.last["result"]) == ("run.finished", None)
+        assert whole.last is not None
+        assert checked_result(host.find(whole.last["result"]).parent) == whole.result
+        assert host.markers() == []
+    finally:
+        subprocess.run(["umount", host.state], check=True)
 
 
 def test_an_invalid_plan_or_command_line_leaves_nothing(host: StateHost, plan: str) -> None:

@@ -56,7 +56,7 @@ def load_side(
             )
         except load.LoadError as refused:
             findings = [_explain_refusal(side, refused, numbers)]
-            judged = bool(refused.log.strip())  # or the kernel had no memory, or we no right
+            judged = _list_reasons(refused)  # or the kernel had no memory, or we no right
             raise ProgramRefused(findings) if judged else HostError(findings) from None
 
 
@@ -85,7 +85,7 @@ def _explain_refusal(
     """The verifier's message in terms of the plan, with the end of its log: the rest, up to
     megabytes, is the way there. The log has offsets, which `numbers` name."""
     hook, hint = side.hook, ""
-    log = [line for line in refused.log.strip().splitlines() if not _is_statistics(line)]
+    log = _list_reasons(refused)
     if log:
         end = "\n".join(log[-HINT_LINES:])
         filled = _describe_numbers(numbers)
@@ -93,6 +93,11 @@ def _explain_refusal(
     reason = "; ".join(log[-LOG_LINES:]) or str(refused)
     message = f"the kernel refused the program of {hook.label} ({side.name}): {reason}"
     return Finding(code="PP089", message=message, position=hook.position, hint=hint)
+
+
+def _list_reasons(refused: load.LoadError) -> list[str]:
+    """The lines of the verifier's log that say something of the program."""
+    return [line for line in refused.log.strip().splitlines() if not _is_statistics(line)]
 
 
 def _is_statistics(line: str) -> bool:

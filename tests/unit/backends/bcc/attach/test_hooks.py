@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestrator.backends.bcc.attach import hooks, load
-from orchestrator.backends.protocol import OpenNumber
+from orchestrator.backends.protocol import OpenNumber, ProgramRefused
 from orchestrator.plan.findings import HostError
 from tests.support.bcc_maps import fake_maps, recorded_program
 
@@ -18,8 +18,10 @@ LOG = [f"{n}: (bf) r{n % 10} = r1" for n in range(500)]
 STATISTICS = ["verification time 90 usec", "processed 500 insns (limit 1000000) max_states 1"]
 
 
-def refusal(monkeypatch: pytest.MonkeyPatch, log: str, numbers: Sequence[OpenNumber] = ()) -> Any:
-    """The finding about a program that the kernel refuses with this log."""
+def refuse_program(
+    monkeypatch: pytest.MonkeyPatch, log: str, numbers: Sequence[OpenNumber] = ()
+) -> HostError:
+    """What is raised for a program that the kernel refuses with this log."""
 
     def refuse(*_: object, **__: object) -> int:
         raise load.LoadError(errno.EACCES, log, name="hook_0_hit")
@@ -28,7 +30,12 @@ def refusal(monkeypatch: pytest.MonkeyPatch, log: str, numbers: Sequence[OpenNum
     map_layout, _ = fake_maps(recorded_program(PLAN))
     with pytest.raises(HostError) as refused:
         hooks.load_side(map_layout.sides[0], "fentry", b"", {}, numbers)
-    [finding] = refused.value.findings
+    return refused.value
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, log: str, numbers: Sequence[OpenNumber] = ()) -> Any:
+    """The finding about it."""
+    [finding] = refuse_program(monkeypatch, log, numbers).findings
     return finding
 
 
@@ -61,3 +68,13 @@ def test_a_refusal_without_a_log_gives_the_kernels_reason(monkeypatch: pytest.Mo
     finding = refusal(monkeypatch, "")
     assert "Permission denied" in finding.message
     assert finding.hint == ""
+
+
+def test_only_what_the_verifier_has_judged_is_a_refused_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A plan whose program it refused is not run again unattended; want of memory or of a right
+    says nothing of the plan."""
+    assert type(refuse_program(monkeypatch, "\n".join(LOG))) is ProgramRefused
+    for log in ("", "\n".join(STATISTICS)):
+        assert type(refuse_program(monkeypatch, log)) is HostError

@@ -45,6 +45,7 @@ class ResultDirectory:
     def __init__(self, path: str | os.PathLike[str], *, synced: bool = False) -> None:
         self.path = Path(path)
         self._synced, self._has_result = synced, False
+        self._unsynced: list[str] = []
         self._directory = _open_directory(self.path)
         self._events: BinaryIO | None = None
         try:
@@ -60,13 +61,13 @@ class ResultDirectory:
 
     def write_plan(self, text: bytes) -> None:
         """Write plan.yaml: the plan as it was read."""
-        self._write_file("plan.yaml", text)
+        self._write_file("plan.yaml", text, later=True)
 
     def write_program(self, name: str, text: str) -> None:
         """Write the program that ran, as program.c or program.tracefs."""
         if name not in _PROGRAMS:
             raise ValueError(f"{name!r} is not one of {_PROGRAMS}")
-        self._write_file(name, text.encode())
+        self._write_file(name, text.encode(), later=True)
 
     def write_folded(self, text: str) -> None:
         """Write stacks.folded: metrics by stacks as folded text."""
@@ -81,6 +82,7 @@ class ResultDirectory:
         """Write result.json, in place of one that is there: whole, or not at all."""
         text = dump_json(dict(result), indented=True)
         try:
+            self._sync_files()
             self._write_file(_PARTIAL, text)
             at = self._directory
             os.rename(_PARTIAL, RESULT_FILE, src_dir_fd=at, dst_dir_fd=at)
@@ -153,13 +155,29 @@ class ResultDirectory:
         except OSError as error:
             raise OutputLost(error.errno or errno.EIO, 0) from error
 
-    def _write_file(self, name: str, text: bytes) -> None:
+    def _write_file(self, name: str, text: bytes, *, later: bool = False) -> None:
+        """`later`: it is synced with the result; what is written before probes are attached is
+        start-up time."""
         with os.fdopen(self._create_file(name), "wb", buffering=0) as file:
             Sink(file).write(text, 1)
+            if later:
+                self._unsynced.append(name)
+                return
             try:
                 os.fsync(file.fileno())
             except OSError as error:
                 raise OutputLost(error.errno or errno.EIO, 1) from error
+
+    def _sync_files(self) -> None:
+        """Sync what was left for later. Raises OSError."""
+        while self._unsynced:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            file = os.open(self._unsynced[-1], flags, dir_fd=self._directory)
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
+            self._unsynced.pop()
 
     def _copy_file(self, source: Path, name: str) -> bool:
         """Copy one file; whether there was one."""

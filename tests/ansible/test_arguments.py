@@ -42,7 +42,6 @@ params = st.fixed_dictionaries(
 
 def _parse(words: list[str]) -> Any:
     """As `probeplan run` does."""
-    assert words.pop(1) == "--unattended"
     return _make_parser("run").parse_args(words)
 
 
@@ -53,6 +52,7 @@ def test_what_is_accepted_arrives_as_it_was_given(given_params: dict[str, Any]) 
     except BadArgument:
         return
     parsed = _parse(words)
+    assert parsed.unattended
     assert parsed.plan == FILE
     assert parsed.backend == given_params["backend"]
     assert [key for key, _ in parsed.settings] == list(given_params["set"])
@@ -121,6 +121,16 @@ def test_a_negative_number_is_a_value() -> None:
     words = arguments.run_arguments({**NOTHING, "set": {"threshold": -5, "low": "-3ms"}}, FILE)
     assert "--set=threshold=-5" in words
     assert "--set=low=-3ms" in words
+
+
+def test_the_options_of_unattended_runs_arrive() -> None:
+    given = {"expires": "2031-12-31", "shard": "5%", "keep": "20,200MiB"}
+    plain = _parse(arguments.run_arguments(NOTHING, FILE))
+    parsed = _parse(arguments.run_arguments({**NOTHING, **given}, FILE))
+    for name in given:
+        assert getattr(parsed, name) is not None
+        assert getattr(parsed, name) != getattr(plain, name)
+    assert "--shard=5%" in arguments.run_arguments({**NOTHING, **given}, FILE)
 
 
 def test_lists_are_for_targets() -> None:

@@ -2,17 +2,19 @@
 prepared."""
 
 import time
+from typing import TYPE_CHECKING
 
 from orchestrator.output.log import format_timestamp
 from orchestrator.plan.findings import Finding, HostError, Position
 from orchestrator.plan.model import Plan
-from orchestrator.run.report.host_identity import read_host_id
-from orchestrator.run.unattended.expiry import Expiry, check_expiry
 from orchestrator.run.unattended.plan_lock import PlanLock
 from orchestrator.run.unattended.quarantine import Quarantine, QuarantineEntry
-from orchestrator.run.unattended.shard import Shard, explain_exclusion
 from orchestrator.run.unattended.state import StateDirectories, StateError
 from orchestrator.values import dataclass
+
+if TYPE_CHECKING:
+    from orchestrator.run.unattended.expiry import Expiry
+    from orchestrator.run.unattended.shard import Shard
 
 __all__ = ["Conditions", "PlanQuarantined", "RunSkipped", "admit_plan"]
 
@@ -25,8 +27,8 @@ class RunSkipped(Exception):
 class Conditions:
     """What the command line demands of an unattended run: `label` as for `run_plan`."""
 
-    expiry: Expiry | None = None
-    shard: Shard | None = None
+    expiry: "Expiry | None" = None
+    shard: "Shard | None" = None
     label: str | None = None
 
 
@@ -53,11 +55,11 @@ def admit_plan(plan: Plan, conditions: Conditions, state: StateDirectories) -> P
     made, and HostError where none may be made."""
     name = plan.metadata.name
     if conditions.expiry is not None:
+        from orchestrator.run.unattended.expiry import check_expiry  # which the option imported
+
         check_expiry(conditions.expiry, time.time())
     if conditions.shard is not None:
-        why = explain_exclusion(conditions.shard, read_host_id(), name, conditions.label)
-        if why is not None:
-            raise RunSkipped(why)
+        _check_shard(conditions.shard, name, conditions.label)
     lock = PlanLock(state.locks, name)
     try:
         taken = lock.take()
@@ -67,6 +69,15 @@ def admit_plan(plan: Plan, conditions: Conditions, state: StateDirectories) -> P
         raise RunSkipped("another unattended run of this plan on this host is still going")
     _check_quarantine(plan.sha256, state)
     return lock
+
+
+def _check_shard(shard: "Shard", plan: str, label: str | None) -> None:
+    from orchestrator.run.report.host_identity import read_host_id
+    from orchestrator.run.unattended.shard import explain_exclusion  # which the option imported
+
+    why = explain_exclusion(shard, read_host_id(), plan, label)
+    if why is not None:
+        raise RunSkipped(why)
 
 
 def _check_quarantine(digest: str, state: StateDirectories) -> None:

@@ -1,5 +1,6 @@
 """Quarantine: what holds, until when, and that nothing that happens to its files ends it."""
 
+import itertools
 import json
 import os
 import stat
@@ -33,7 +34,9 @@ def make_entry(digest: str = DIGEST, since_ns: int = NOW, name: str = "slow-io")
 
 @pytest.fixture
 def quarantine(tmp_path: Path) -> Quarantine:
-    return Quarantine(tmp_path / "lib" / "quarantine")
+    """On a host that is started again before each look, so that only the wall clock counts."""
+    boots = itertools.count()
+    return Quarantine(tmp_path / "lib" / "quarantine", lambda: (f"boot {next(boots)}", 0))
 
 
 def test_nothing_is_in_quarantine_where_there_is_no_directory(quarantine: Quarantine) -> None:
@@ -56,6 +59,26 @@ def test_an_entry_of_the_future_holds(quarantine: Quarantine) -> None:
     quarantine.add(make_entry())
     assert quarantine.find(DIGEST, NOW - 1000 * HOUR) == make_entry()
     assert quarantine.entries(0) == (make_entry(),)
+
+
+def test_a_clock_that_is_set_forward_ends_no_quarantine_of_this_boot(tmp_path: Path) -> None:
+    """A host whose clock has no battery begins in 1970, until it hears the time."""
+    boot, lasted = ["this boot"], [60 * 10**9]
+    quarantine = Quarantine(tmp_path / "quarantine", lambda: (boot[0], lasted[0]))
+    quarantine.add(make_entry(since_ns=60 * 10**9))
+    assert quarantine.find(DIGEST, 61 * 10**9) == make_entry(since_ns=60 * 10**9)
+    lasted[0] += HOUR
+    late = quarantine.find(DIGEST, NOW)
+    assert late == replace(make_entry(since_ns=60 * 10**9), until_ns=NOW + 23 * HOUR)
+    assert quarantine.entries(NOW) == (late,)
+    quarantine.add(make_entry(OTHER, since_ns=NOW))
+    assert quarantine.find(DIGEST, NOW) == late
+    lasted[0] += 23 * HOUR
+    assert quarantine.find(DIGEST, NOW) is None
+    boot[0] = "the next boot"
+    lasted[0] = 0
+    assert quarantine.find(DIGEST, NOW) is None
+    assert quarantine.find(OTHER, NOW) == make_entry(OTHER, since_ns=NOW)
 
 
 def test_files_are_for_root_alone(quarantine: Quarantine) -> None:
@@ -120,7 +143,10 @@ def test_a_damaged_file_is_a_quarantine_without_a_known_cause(
     assert quarantine.find(DIGEST, NOW + QUARANTINE_NS) is None
 
 
-@pytest.mark.parametrize("field", ["cause", "since_ns", "until_ns", "plan_name", "run_id"])
+@pytest.mark.parametrize(
+    "field",
+    ["cause", "since_ns", "until_ns", "plan_name", "run_id", "written_in_boot", "until_uptime_ns"],
+)
 def test_every_field_is_checked(quarantine: Quarantine, field: str) -> None:
     quarantine.add(make_entry())
     file = quarantine.directory / f"{DIGEST}.json"

@@ -25,8 +25,7 @@ mount -t proc proc proc
 mount --rbind /sys sys
 mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs tmp
-echo ready
-exec chroot . sleep infinity
+exec chroot . sh -c 'echo ready; exec sleep infinity'
 """
 _ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -104,6 +103,8 @@ def debian_root(suite: str, folder: Path) -> Iterator[DebianRoot]:
         assert holder.stdout is not None
         if holder.stdout.readline() != "ready\n":
             raise AssertionError(holder.communicate()[1])
+        if Path(f"/proc/{holder.pid}/root/").samefile("/"):
+            raise AssertionError("its root is this machine's: nothing is done in it")
         yield DebianRoot(holder.pid)
     finally:
         holder.kill()

@@ -89,7 +89,7 @@ class RunLifecycle:
 
     def _lose(self, record: Mapping[str, Any], run: LiveRun) -> None:
         lost = record["lost"]
-        if isinstance(lost, int):
+        if lost != "unknown":
             run.lost += _natural(lost)
             reason = _text(record["reason"])
             self._own.add("probeplan_run_lost", lost, plan=run.plan, reason=reason)
@@ -170,6 +170,6 @@ def _text(value: Any) -> str:
 
 
 def _natural(value: Any) -> int:
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value < 1 << 64:
         raise ValueError(f"{value!r:.60} is no count")
     return value

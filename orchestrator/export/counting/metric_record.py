@@ -43,6 +43,8 @@ def parse_metric_record(record: Mapping[str, Any]) -> MetricRecord:
     run_id, is_total, omitted = record["run_id"], record["total"], record["cells_omitted"]
     if not (isinstance(run_id, str) and isinstance(is_total, bool) and type(omitted) is int):
         raise ValueError("run_id, total or cells_omitted is of another type")
+    if not 0 <= omitted < 1 << 64:
+        raise ValueError(f"{omitted!r:.60} is no count")
     cells = list(_read_cells(record["cells"], metric))
     return MetricRecord(metric, run_id, is_total, cells, omitted)
 
@@ -86,4 +88,6 @@ def _read_cells(
         )
     )
     for cell in cells:
+        if "exact" in cell:
+            raise ValueError("it is a cell of a merge")
         yield (OTHER,) if cell["other"] else label_keys(cell["key"]), read(cell)

@@ -37,6 +37,7 @@ JOB_STARTS = b"probeplan-guest: job starts"
 BOOT_MODULES = ("virtio_pci", "9pnet_virtio", "9p")
 OVERLAY, OVERLAY_MODULE = "probeplan_files=overlay", "overlay"
 ROOT = "probeplan_root="
+AS_INIT = "probeplan_job=init"
 LOOK_S = 0.05
 # quiet: an emulated serial line is slow. oops=panic: after an oops the kernel proves nothing.
 # nokaslr, mitigations=off, tsc=reliable, no_timer_check: measured, each shortens the boot.
@@ -87,6 +88,7 @@ def run_in_guest(  # noqa: PLR0913  (a machine has this many knobs; all but thre
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     overlay: bool = False,
+    as_init: bool = False,
     observer: GuestObserver | None = None,
 ) -> GuestResult:
     """Boots `kernel`, runs `argv` there as root, powers off; takes about 5 s longer than the job.
@@ -96,6 +98,8 @@ def run_in_guest(  # noqa: PLR0913  (a machine has this many knobs; all but thre
     .guest subfolder is ours. `modules` are loaded with what they need before the job starts.
     `env` adds to a small fixed environment. The job's output grows in the files stdout and stderr
     of .guest, where `observer` may look. QEMU never outlives the call or the calling thread.
+    `as_init`: the job is the guest's first process, such as an init system. It has to write its
+    exit code to .guest/code, and to power off.
 
     Raises GuestLost when the machine gave no exit code within `timeout_s` seconds, LabError
     when it cannot be started.
@@ -113,7 +117,7 @@ def run_in_guest(  # noqa: PLR0913  (a machine has this many knobs; all but thre
         machine = ["-m", memory, "-smp", str(cpus), "-initrd", f"/proc/self/fd/{archive}"]
         console = f"console={EMULATORS[kernel.arch].console}"
         root = f"{ROOT}{_unspaced(userland)}" if userland else ""
-        more = (OVERLAY if overlay else "", root, extra_cmdline)
+        more = (OVERLAY if overlay else "", AS_INIT if as_init else "", root, extra_cmdline)
         cmdline = (console, CMDLINES[kernel.arch], *more)
         machine += ["-append", " ".join(part for part in cmdline if part)]
         command = [*_qemu(kernel, share), *machine]

@@ -3,6 +3,7 @@
 # The host's files are read-only; with probeplan_files=overlay on the kernel's command line, from
 # which init has its environment, they can be written to, and what is written is lost.
 # probeplan_root=FOLDER: the guest's root is that folder of the host, whose files are below /host.
+# probeplan_job=init: the job takes the place of this process instead, and powers off by itself.
 # The job and its outcome travel in the share's folder .guest; the console gets the story.
 
 give_up() {
@@ -52,6 +53,10 @@ must ip link set lo up
 
 report=$root/run/share/.guest
 echo "probeplan-guest: job starts"
+if [ "$probeplan_job" = init ]; then
+    exec >>"$report/stdout" 2>>"$report/stderr" </dev/null
+    exec switch_root "$root" /bin/sh /run/share/.guest/job
+fi
 chroot "$root" /bin/sh /run/share/.guest/job >>"$report/stdout" 2>>"$report/stderr" </dev/null
 echo $? >"$report/code.new"
 mv "$report/code.new" "$report/code"

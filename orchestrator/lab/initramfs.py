@@ -8,7 +8,7 @@ from orchestrator.lab.errors import LabError
 from orchestrator.lab.image.archive import make_file, make_folder, make_link, pack_archive
 
 INIT = Path(__file__).with_name("init.sh")
-APPLETS = ("sh", "mount", "mkdir", "insmod", "ip", "chroot", "cat", "mv", "poweroff")
+APPLETS = ("sh", "mount", "mkdir", "insmod", "ip", "chroot", "cat", "mv", "poweroff", "switch_root")
 DIRECTORIES = ("bin", "dev", "modules", "host")
 PT_INTERP = 3
 

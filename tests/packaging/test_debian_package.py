@@ -1,6 +1,7 @@
 """The Debian package, installed in minimal systems of the oldest and the newest Debian."""
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,13 @@ def commands_seen(root: DebianRoot, plan: str, backend: str) -> list[str]:
     assert seen[-1]["event"] == "run.finished"
     assert seen[-1]["complete"] is True
     return [record["comm"] for record in seen if record["event"] == "event.recorded"]
+
+
+def test_no_command_reaches_this_machines_own_system(tmp_path: Path) -> None:
+    """Not even where nothing is mounted: packages are purged in these roots."""
+    done = DebianRoot(tmp_path, os.getpid()).run("true")
+    assert done.returncode == 127
+    assert "chroot: failed to run command" in done.stderr
 
 
 def test_the_same_tree_gives_the_same_package(package: Path, tmp_path: Path) -> None:

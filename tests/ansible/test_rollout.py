@@ -165,7 +165,8 @@ def test_check_and_diff_show_what_would_change_and_change_nothing(
     first: Played, rollouts: Rollouts, tmp_path: Path
 ) -> None:
     changed = tmp_path / "calls.yaml"
-    changed.write_text(PLAN.replace("duration: 20s", "duration: 15s"))
+    too_large_to_go_along = "# a comment\n" * 6000
+    changed.write_text(PLAN.replace("duration: 20s", "duration: 15s") + too_large_to_go_along)
     hosts = ORDER[:2]
     before = [state_of(rollouts, host) for host in hosts]
     options = ("--check", "--diff", "--limit", ",".join(hosts))

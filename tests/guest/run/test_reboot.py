@@ -34,7 +34,7 @@ run() { probeplan run "$PROBEPLAN_SHARE/$1.yaml" --unattended --backend tracefs;
 """
 GO_DOWN = """
 run reboot >"$PROBEPLAN_SHARE/first.jsonl" &
-until grep -q run.started "$PROBEPLAN_SHARE/first.jsonl"; do sleep 0.1; done
+until grep -q run.started "$PROBEPLAN_SHARE/first.jsonl"; do kill -0 $! || exit 1; sleep 0.1; done
 echo b >/proc/sysrq-trigger
 sleep 60
 """
@@ -51,6 +51,7 @@ import orchestrator.run.live, orchestrator.run.prepare, orchestrator.run.runner
 import orchestrator.cli.run
 """
 BYTECODE = "PYTHONPYCACHEPREFIX"
+TIMEOUT_S = 240  # of a machine that has a quarter of a CPU
 
 
 def compile_imports(share: Path, repository: Path) -> None:
@@ -68,7 +69,7 @@ def start_machine(kernel: Kernel, share: Path, script: str, repository: Path) ->
     begin = BEGIN.replace("PYTHON", shlex.quote(find_python(kernel)))
     words = ["sh", "-c", begin.replace("REPOSITORY", shlex.quote(str(repository))) + script]
     env = {BYTECODE: str(GUEST_SHARE / "bytecode")}
-    end = run_in_guest(kernel, words, share=share, timeout_s=120, overlay=True, env=env)
+    end = run_in_guest(kernel, words, share=share, timeout_s=TIMEOUT_S, overlay=True, env=env)
     assert end.returncode == 0, end.stderr
 
 

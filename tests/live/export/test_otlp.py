@@ -152,7 +152,8 @@ def test_a_collector_that_comes_back_gets_the_counts_and_what_was_kept(tmp_path:
     with Export(environment, str(fifo)) as export:
         export.wait_for_reader(fifo)
         result = run_into(fifo, tmp_path)
-        export.wait_until_said("connection refused")
+        for signal in ("metrics", "logs"):
+            export.wait_until_said(f"{signal}: {environment[ENDPOINT]}/v1/{signal}: connection")
         with run_otlp_server(port) as collector:
             collector.wait_for(lambda: bool(collector.points("probeplan_calls")))
             collector.wait_for(lambda: "run.finished" in names(collector.log_records()))
@@ -165,7 +166,7 @@ def test_a_collector_that_comes_back_gets_the_counts_and_what_was_kept(tmp_path:
                 if plain_attributes(point.attributes) == {"signal": "logs", "result": "failed"}
             ]  # fmt: skip
     assert end.code == 0, end.said
-    assert end.said.count("sent again") == 2
+    assert end.said.count("sent again") == 2, end.said
     assert point.as_int == CALLS
     assert (sent[0], sent[-1]) == ("run.started", "run.finished")
     assert failed >= 1

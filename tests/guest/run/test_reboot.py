@@ -73,7 +73,7 @@ def start_machine(kernel: Kernel, share: Path, script: str, repository: Path) ->
     assert end.returncode == 0, end.stderr
 
 
-@pytest.mark.one_kernel
+@pytest.mark.usual_kernel
 def test_a_plan_that_was_armed_when_the_host_went_down_is_kept_from_it(
     guest_kernel: Kernel, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:

@@ -7,11 +7,12 @@ from typing import Protocol, TypeVar
 
 from orchestrator.cli.named_plan import read_named
 from orchestrator.cli.unattended.attempt import PlanBytes, UnattendedRun
+from orchestrator.cli.unattended.interruption import Interruption, interruptible
 from orchestrator.output.sink import Sink
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.model import Plan
 from orchestrator.run.options import RunNotBegun, RunOptions
-from orchestrator.run.unattended.admission import RunSkipped
+from orchestrator.run.unattended.admission import RunInterrupted, RunSkipped
 
 __all__ = ["Prepare", "run_unattended"]
 
@@ -53,8 +54,11 @@ def _attempt_run(
     open_log: OpenLog,
 ) -> int:
     try:
-        attempt.open_state()
-        ready = prepare(attempt.args, attempt.admit, attempt.given)
+        with interruptible():
+            attempt.open_state()
+            ready = prepare(attempt.args, attempt.admit, attempt.given)
+    except Interruption as end:
+        return _report(attempt, RunInterrupted(end.signal), open_log)
     except (RunSkipped, HostError) as error:
         return _report(attempt, error, open_log)
     except PlanError as error:

@@ -25,7 +25,7 @@ from orchestrator.policy.ceilings import apply_ceilings
 from orchestrator.run.delivery import deliver_rest
 from orchestrator.run.options import RunNotBegun
 from orchestrator.run.signals import Signals
-from orchestrator.run.unattended.admission import PlanQuarantined, RunSkipped
+from orchestrator.run.unattended.admission import PlanQuarantined, RunInterrupted, RunSkipped
 from orchestrator.run.unattended.state import StateError
 from orchestrator.run.unattended.unmade import UnmadeRun, describe_findings, make_unmade_result
 from orchestrator.version import installed_version
@@ -49,7 +49,7 @@ def report_unmade(
     plan = attempt.plan or _read_plan(attempt, error)
     run = UnmadeRun(
         run_id=attempt.run_id,
-        plan=_with_ceilings(plan, attempt),
+        plan=plan if isinstance(error, RunInterrupted) else _with_ceilings(plan, attempt),
         kernel=facts.release,
         command=tuple(attempt.args.workload),
         label=attempt.args.label,
@@ -93,7 +93,7 @@ def _with_ceilings(plan: Plan, attempt: UnattendedRun) -> Plan:
 def _judge(error: RunSkipped | HostError) -> dict[str, Any]:
     """The outcome, the exit code and the reason of the run that is not made because of `error`."""
     if isinstance(error, RunSkipped):
-        return {"outcome": "skipped", "exit_code": 0, "reason": str(error)}
+        return {"outcome": "skipped", "exit_code": error.exit_code, "reason": str(error)}
     if isinstance(error, RunNotBegun):
         return _judge(error.because)
     reason = describe_findings(error.findings)

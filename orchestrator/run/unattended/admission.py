@@ -2,6 +2,7 @@
 prepared."""
 
 import time
+from signal import Signals
 from typing import TYPE_CHECKING
 
 from orchestrator.output.log import format_timestamp
@@ -16,11 +17,21 @@ if TYPE_CHECKING:
     from orchestrator.run.unattended.expiry import Expiry
     from orchestrator.run.unattended.shard import Shard
 
-__all__ = ["Conditions", "PlanQuarantined", "RunSkipped", "admit_plan"]
+__all__ = ["Conditions", "PlanQuarantined", "RunInterrupted", "RunSkipped", "admit_plan"]
 
 
 class RunSkipped(Exception):
     """This host is not asked for a run now; the text says why."""
+
+    exit_code = 0
+
+
+class RunInterrupted(RunSkipped):
+    """`ending`, a signal, came before the run began."""
+
+    def __init__(self, ending: Signals) -> None:
+        self.exit_code = 128 + ending  # as a shell has it
+        super().__init__(f"{ending.name} came before the run began")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,13 @@
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +227,30 @@ def test_an_invalid_plan_or_command_line_leaves_nothing(host: StateHost, plan: s
     alone = host.finish(host.start(plan, "--keep", "5"))
     assert (alone.code, alone.last) == (2, None)
     assert "--keep is for unattended runs" in alone.said
+
+
+def can_write(fifo: Path, writers: ExitStack) -> bool:
+    """Whether a process reads it; from then on it waits for what `writers` write."""
+    try:
+        writers.callback(os.close, os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
+def test_a_run_that_is_ended_before_it_begins_is_reported(host: StateHost, plan: str) -> None:
+    """It waits for its policy when the signal comes."""
+    policy = Path(plan).with_name("policy.fifo")
+    os.mkfifo(policy)
+    process = host.start(plan, "--unattended", "--policy", str(policy))
+    with ExitStack() as writers:
+        assert until(lambda: can_write(policy, writers))
+        process.send_signal(signal.SIGTERM)
+        ended = host.finish(process)
+    assert ended.outcome == (143, "run.skipped", "skipped")
+    assert reason(ended) == "SIGTERM came before the run began"
+    assert host.markers() == []
+    assert host.quarantined() is None
 
 
 def test_of_two_at_once_one_is_skipped_and_a_killed_one_is_no_harm(

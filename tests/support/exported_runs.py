@@ -122,7 +122,7 @@ class Export:
     def wait_for_reader(self, fifo: Path) -> None:
         """Until it reads from this FIFO."""
         descriptors = Path(f"/proc/{self._process.pid}/fd")
-        wait_until(lambda: any(link.readlink() == fifo for link in descriptors.iterdir()))
+        wait_until(lambda: any(_reads(link, fifo) for link in descriptors.iterdir()))
 
     def wait_until_said(self, text: str) -> None:
         """Until it has said this on standard error."""
@@ -158,3 +158,11 @@ def wait_until(is_true: Callable[[], bool]) -> None:
     while not is_true():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def _reads(descriptor: Path, file: Path) -> bool:
+    """Whether it is one of this file; a descriptor that was just closed is none."""
+    try:
+        return descriptor.readlink() == file
+    except FileNotFoundError:
+        return False

@@ -7,15 +7,19 @@ them out in rows (run.report.ledger), the verdict and the summary take from here
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, NotRequired, TypedDict
+from typing import Literal, NamedTuple, NotRequired, TypedDict, get_args
 
 from orchestrator.accounting.count import Count
 
 __all__ = ["METRIC", "RECORDS", "RUN", "SIDE", "SPAN", "STACKS", "HookLedger", "Identity", "Ledger"]
 __all__ += ["LedgerRow", "MakerLedger", "ProbeLedger", "RowKind", "SpanLedger"]
 __all__ += ["CALL_FATES", "METRIC_DISPOSITIONS", "RECORD_DISPOSITIONS", "SIDE_DISPOSITIONS"]
-__all__ += ["SPAN_CLOSED", "SPAN_FATES", "SPAN_JUDGEMENTS", "list_mechanisms"]
+__all__ += ["SPAN_CLOSED", "SPAN_FATES", "SPAN_JUDGEMENTS", "UNMADE_OUTCOMES", "UnmadeOutcome"]
+__all__ += ["list_mechanisms"]
 
+#: Outcomes of runs that were not made, so that they have no accounts.
+UnmadeOutcome = Literal["skipped", "quarantined", "refused"]
+UNMADE_OUTCOMES: tuple[UnmadeOutcome, ...] = get_args(UnmadeOutcome)
 #: What becomes of an event on a side of an attach point: exactly one of these.
 SIDE_DISPOSITIONS = (
     "expired",

@@ -7,7 +7,7 @@ from threading import Lock
 from typing import Any
 
 from orchestrator.export.counting.accumulation import MetricAccumulation
-from orchestrator.export.counting.lifecycle import LiveRun, RunLifecycle
+from orchestrator.export.counting.lifecycle import LAST_EVENTS, LiveRun, RunLifecycle
 from orchestrator.export.counting.metric_record import (
     MetricRecord,
     parse_metric_record,
@@ -24,7 +24,6 @@ MAX_SERIES = 1000
 _MOST_PLANS, _MOST_METRICS, _MOST_LIVE_RUNS = 64, 256, 64
 #: What a record may lack or have another type of.
 _FOREIGN = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
-_LAST = ("run.finished", "run.skipped", "run.refused")
 
 
 class _Full(Exception):
@@ -88,7 +87,7 @@ class SeriesStore:
         self._lifecycle.accept(record, run)
         if event == "run.started":
             self._begin_run(run)
-        if event in _LAST:
+        if event in LAST_EVENTS:
             self._end_run(run_id, run)
 
     def _find_run(self, run_id: str, plan: str) -> LiveRun:

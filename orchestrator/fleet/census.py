@@ -6,13 +6,14 @@ from statistics import median_low
 from typing import Literal
 
 from orchestrator.accounting.count import UNKNOWN
+from orchestrator.accounting.vocabulary import UnmadeOutcome
 from orchestrator.fleet.host_result import HostRun
 from orchestrator.values import dataclass
 
 __all__ = ["ClockCensus", "RunState", "find_missing", "find_shared_identities", "find_state"]
 __all__ += ["survey_clocks"]
 
-RunState = Literal["complete", "incomplete", "unknown", "skipped", "quarantined", "refused"]
+RunState = Literal["complete", "incomplete", "unknown", UnmadeOutcome]
 _DAY_NS = 86_400 * 10**9
 
 

@@ -14,7 +14,7 @@ from sys import intern
 from typing import Any, NamedTuple
 
 from orchestrator.accounting.count import UNKNOWN
-from orchestrator.accounting.vocabulary import list_mechanisms
+from orchestrator.accounting.vocabulary import UNMADE_OUTCOMES, list_mechanisms
 from orchestrator.fleet.histograms import find_layout, find_percentiles, name_old_layout
 from orchestrator.fleet.reading import UnreadFile, expect_whole
 from orchestrator.fleet.sums import (
@@ -33,7 +33,6 @@ __all__ += ["check_run", "check_settings", "check_text", "check_whole", "parse_r
 
 _FORMAT = "probeplan-result/1"
 _FORMATS = "probeplan-result/"
-_UNMADE = ("skipped", "quarantined", "refused")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{16}")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")
 REDACTED = "redacted"
@@ -78,7 +77,7 @@ class HostRun(NamedTuple):
     @property
     def was_made(self) -> bool:
         """Whether the plan ran at all."""
-        return self.outcome not in _UNMADE
+        return self.outcome not in UNMADE_OUTCOMES
 
     @property
     def start_ns(self) -> int | None:
@@ -150,7 +149,7 @@ def parse_result(document: dict[str, Any]) -> HostResult:
 
 
 def _parse_run(document: dict[str, Any], run: dict[str, Any]) -> HostRun:
-    made = run["outcome"] not in _UNMADE
+    made = run["outcome"] not in UNMADE_OUTCOMES
     clock = document.get("clock") or {}
     fields = {
         "run_id": run["run_id"],

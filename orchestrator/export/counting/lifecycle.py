@@ -4,15 +4,17 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from orchestrator.accounting.vocabulary import UNMADE_OUTCOMES
 from orchestrator.export.own_families import OwnSeries
 from orchestrator.values import dataclass
 
-__all__ = ["LiveRun", "RunLifecycle"]
+__all__ = ["LAST_EVENTS", "LiveRun", "RunLifecycle"]
+
+#: One of these is the last record of each run, made or not.
+LAST_EVENTS = frozenset(("run.finished", "run.skipped", "run.refused"))
 
 _REASONS = ("ring", "output", "missed", "map", "unreported")
 _STEPS = ("sample", "detach", "stop")
-#: Outcomes of runs that were not made: they are 0 until there is one.
-_UNMADE = ("skipped", "quarantined", "refused")
 _INFO = ("backend", "version", "arch", "kernel", "host", "plan_sha256", "label")
 _COMPLETE: Mapping[Any, float] = {True: 1, False: 0, "unknown": float("nan")}
 _NS = 1e9
@@ -60,7 +62,7 @@ class RunLifecycle:
             self._own.add("probeplan_run_lost", 0, plan=plan, reason=reason)
         for action in _STEPS:
             self._own.add("probeplan_run_governor_steps", 0, plan=plan, action=action)
-        for outcome in _UNMADE:
+        for outcome in UNMADE_OUTCOMES:  # they are 0 until there is one
             self._own.add("probeplan_runs", 0, plan=plan, outcome=outcome)
         self._own.add("probeplan_run_lost_unknown", 0, plan=plan)
 

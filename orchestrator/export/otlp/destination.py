@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from orchestrator.export.counting.lifecycle import LAST_EVENTS
 from orchestrator.export.lines import LogLine
 from orchestrator.export.otlp.collector import LogsCollector, MetricsCollector
 from orchestrator.export.otlp.delivery import OtlpDelivery, SeriesSource
@@ -18,7 +19,6 @@ PATIENCE_S = 5.0
 _DATA = frozenset(
     ("event.recorded", "stack.named", "metric.reported", "figure.reported", "outstanding.reported")
 )
-_LAST = frozenset(("run.finished", "run.skipped", "run.refused"))
 
 
 class OtlpDestination:
@@ -61,7 +61,7 @@ class OtlpDestination:
         is_data = line.record is None or kind in _DATA
         if self.wants_events or not is_data:
             self._delivery.put_line(line.text, is_lifecycle=not is_data)
-        if kind in _LAST:
+        if kind in LAST_EVENTS:
             self._delivery.flush()
 
     def publish(self, snapshot: Snapshot) -> None:

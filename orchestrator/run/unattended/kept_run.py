@@ -6,6 +6,7 @@ import os
 import stat
 from contextlib import suppress
 
+from orchestrator.accounting.vocabulary import UNMADE_OUTCOMES
 from orchestrator.output.result import RESULT_FILE, RESULT_FILES
 from orchestrator.run.unattended.state_files import DIRECTORY_FLAGS, FILE_FLAGS
 from orchestrator.values import dataclass
@@ -15,7 +16,6 @@ __all__ = ["KeptRun", "read_kept_run", "remove_run"]
 _BLOCK = 4096  # what file systems allot at least
 #: A result of a run that was not made has no metrics: it is smaller than this.
 _UNMADE_BYTES = 1 << 16
-_UNMADE = ("skipped", "quarantined", "refused")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ def _says_unmade(directory: int, size: int) -> bool:
     with os.fdopen(os.open(RESULT_FILE, FILE_FLAGS, dir_fd=directory), "rb") as source:
         text = source.read(_UNMADE_BYTES)
     try:
-        return json.loads(text)["run"]["outcome"] in _UNMADE
+        return json.loads(text)["run"]["outcome"] in UNMADE_OUTCOMES
     except (ValueError, KeyError, TypeError, RecursionError):
         return False
 

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from orchestrator.accounting.vocabulary import UnmadeOutcome
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.output.log import EventKind, Level, RecordFields
 from orchestrator.plan.findings import Finding
@@ -14,9 +15,8 @@ from orchestrator.run.report.kept_result import RESULT_FORMAT, settings_fields
 from orchestrator.values import dataclass
 from orchestrator.version import installed_version
 
-__all__ = ["UnmadeOutcome", "UnmadeRun", "describe_findings", "make_unmade_result"]
+__all__ = ["UnmadeRun", "describe_findings", "make_unmade_result"]
 
-UnmadeOutcome = Literal["skipped", "refused", "quarantined"]
 _LONGEST_REASON = 1000
 
 

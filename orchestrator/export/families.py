@@ -80,15 +80,7 @@ def list_metric_families(metrics: Iterable[MetricAccumulation]) -> Iterator[Fami
             name = _claim_name(families, taken, metric.metric, part)
             samples.setdefault(name, []).extend(_samples(metric, part))
     for name in sorted(families):
-        family = families[name]
-        yield Family(
-            name=name,
-            kind=family.kind,
-            help=family.help,
-            unit=family.unit,
-            per_unit=family.per_unit,
-            samples=tuple(samples[name]),
-        )
+        yield replace(families[name], samples=tuple(samples[name]))
 
 
 def _parts_of(metric: MetricAccumulation) -> Iterator[_FamilyPart]:

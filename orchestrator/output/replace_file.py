@@ -18,7 +18,7 @@ from orchestrator.output.safe_open import (
     resolve_entry,
 )
 
-__all__ = ["check_replaceable", "replace_file", "replace_in_folder"]
+__all__ = ["check_folder", "check_replaceable", "replace_file", "replace_in_folder"]
 
 _MODE = 0o644
 
@@ -29,15 +29,20 @@ def check_replaceable(path: str | os.PathLike[str]) -> None:
     place = resolve_entry(path)
     try:
         if _is_replaced(place, path):
-            name, file = _make_temporary(place.parent)
-            os.close(file)
-            os.unlink(name, dir_fd=place.parent)
+            check_folder(place.parent)
         elif not _is_pipe(place):
             os.close(open_for_append(path))
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from None
     finally:
         os.close(place.parent)
+
+
+def check_folder(folder: int) -> None:
+    """Raise the OSError that `replace_in_folder` would meet now in the open `folder`."""
+    name, file = _make_temporary(folder)
+    os.close(file)
+    os.unlink(name, dir_fd=folder)
 
 
 def replace_file(path: str | os.PathLike[str], content: bytes) -> None:

@@ -2,23 +2,19 @@
 
 import argparse
 import os
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.accounting.count import UNKNOWN
 from orchestrator.cli.messages import print_note
 from orchestrator.export.otlp.exponential import MAX_BUCKETS
 from orchestrator.plan.findings import HostError, PlanError, of_command_line
-from orchestrator.run.report.host_identity import hash_machine_id
+from orchestrator.run.report.host_identity import read_host_id
 
 if TYPE_CHECKING:
     from orchestrator.export.otlp.delivery import SeriesSource
     from orchestrator.export.otlp.destination import OtlpDestination
 
 __all__ = ["add_otlp_options", "check_otlp_options", "make_otlp"]
-
-_MACHINE_ID = Path("/etc/machine-id")
 
 
 def add_otlp_options(where: "argparse._ArgumentGroup", series: "argparse._ArgumentGroup") -> None:
@@ -73,24 +69,17 @@ def make_otlp(args: argparse.Namespace, store: "SeriesSource") -> "OtlpDestinati
     for signal, chosen in (("metrics", settings.metrics), ("logs", settings.logs)):
         where = "not sent" if chosen is None else f"sent to {chosen.shown_url}"
         print_note(f"{signal} are {where}")
+    host_id = read_host_id()  # as in results
     return OtlpDestination(
         store,
         settings,
         host=os.uname().nodename,
-        host_id=_read_host_id(),
+        host_id=None if host_id == UNKNOWN else host_id,
         form=HistogramForm(exact=args.exact_buckets, max_buckets=args.otlp_buckets),
         interval_s=args.interval,
         wants_events=args.events,
         say=print_note,
     )
-
-
-def _read_host_id() -> str | None:
-    """The id that results of this host have; None: it has none."""
-    with suppress(OSError, UnicodeDecodeError):
-        host_id = hash_machine_id(_MACHINE_ID.read_text().strip())
-        return None if host_id == UNKNOWN else host_id
-    return None
 
 
 def _bucket_count(text: str) -> int:

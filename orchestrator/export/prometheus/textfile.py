@@ -3,12 +3,13 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.export.lines import LogLine
 from orchestrator.export.prometheus.exposition import render_text
 from orchestrator.export.snapshot import Family, Sample, SeriesLabels, Snapshot
-from orchestrator.output.replace_file import replace_in_folder
+from orchestrator.output.replace_file import check_folder, replace_in_folder
 
 __all__ = ["TextfileDestination"]
 
@@ -36,9 +37,7 @@ class TextfileDestination:
 
     def check(self) -> None:
         """Raise the OSError that writing would meet now."""
-        name = f".probeplan.{os.getpid()}.check"
-        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600, dir_fd=self._folder))
-        os.unlink(name, dir_fd=self._folder)
+        check_folder(self._folder)
 
     def observe(self, line: LogLine) -> None:
         """Nothing: series are enough."""
@@ -94,29 +93,14 @@ def split_by_plan(snapshot: Snapshot) -> Iterator[tuple[str, Snapshot]]:
     for number, plan in enumerate(plans):
         wanted = ("", plan) if number == 0 else (plan,)
         families = (_choose(family, wanted, plan) for family in snapshot.families)
-        yield (
-            plan,
-            Snapshot(
-                families=tuple(family for family in families if family.samples),
-                created_unix_nano=snapshot.created_unix_nano,
-                taken_unix_nano=snapshot.taken_unix_nano,
-            ),
-        )
+        kept = tuple(family for family in families if family.samples)
+        yield plan, replace(snapshot, families=kept)
 
 
 def _choose(family: Family, wanted: tuple[str, ...], plan: str) -> Family:
-    return Family(
-        name=family.name,
-        kind=family.kind,
-        help=family.help,
-        unit=family.unit,
-        per_unit=family.per_unit,
-        samples=tuple(
-            Sample(_with_plan(sample.labels, plan), sample.value)
-            for sample in family.samples
-            if _plan_of(sample) in wanted
-        ),
-    )
+    chosen = (sample for sample in family.samples if _plan_of(sample) in wanted)
+    samples = (Sample(_with_plan(sample.labels, plan), sample.value) for sample in chosen)
+    return replace(family, samples=tuple(samples))
 
 
 def _plan_of(sample: Sample) -> str:

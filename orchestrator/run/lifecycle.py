@@ -95,14 +95,18 @@ class Run:
         if groundwork is not None and session is not None:
             armed = attempt(lambda: arm(session, self._program, groundwork.guard), None)
         outcome: Outcome = "error"
-        self._watch_over(groundwork, outcome)
+        if groundwork is not None and self._options.watch is not None:
+            attempt(
+                groundwork.guard.start, None
+            )  # or the marker would outlive a run that is killed
+        self._judge(outcome)
         attempt(self._record_started, None)
         end_startup()
         if groundwork and session and armed and not self._faults.errors:
             live = attempt(lambda: self._go_live(groundwork, session, armed), None)
         if live is not None:
             outcome = attempt(live.run, outcome)
-            self._watch_over(None, outcome)
+            self._judge(outcome)
             self._account = attempt(live.settle, self._account)
         detach_ms = detach_all(groundwork, session, self._faults, self._options.watch)
         self._deliver(live)
@@ -130,15 +134,10 @@ class Run:
             raise self._faults.errors[0]
         return result
 
-    def _watch_over(self, begun: Groundwork | None, outcome: Outcome) -> None:
-        """Have the run judged that ended like that. One that has just `begun` gets its watchdog
-        now, since the marker would outlive it."""
-        watch = self._options.watch
-        if watch is None:
-            return
-        if begun is not None:
-            self._faults.attempt(begun.guard.start, None)
-        self._faults.attempt(lambda: watch.judge(outcome, self._faults.errors), None)
+    def _judge(self, outcome: Outcome) -> None:
+        """Have the run judged by what ended it, and by what went wrong so far."""
+        if (watch := self._options.watch) is not None:
+            self._faults.attempt(lambda: watch.judge(outcome, self._faults.errors), None)
 
     def _leave_unmade(self) -> None:
         """Raises RunNotBegun where it is this host that cannot begin the run."""

@@ -25,6 +25,7 @@ __all__ = [
     "Journal",
     "JournalError",
     "JournalRecord",
+    "lock_is_free",
     "read_journals",
     "remove_orphan_sockets",
     "socket_path",
@@ -245,7 +246,7 @@ def _read_journal(path: Path) -> JournalRecord | None:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode) or status.st_size > JOURNAL_BYTES:
             return None
-        unlocked = _lock_is_free(file)
+        unlocked = lock_is_free(file)
         with open(os.dup(file), encoding="utf-8", errors="replace") as text:  # noqa: PTH123  # no path
             head, _, body = text.read(JOURNAL_BYTES).partition("\n\n")
     except OSError:  # of a damaged disk, for instance
@@ -279,7 +280,9 @@ def _record_from(path: Path, head: dict[str, str], body: str, unlocked: bool) ->
     )
 
 
-def _lock_is_free(file: int) -> bool:
+def lock_is_free(file: int) -> bool:
+    """Whether no process holds an exclusive flock(2) on the open `file`, in whatever PID namespace.
+    It is held from here, shared with others that ask, until `file` is closed."""
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:

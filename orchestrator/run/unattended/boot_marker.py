@@ -5,7 +5,6 @@ with the id of another boot says that the host went down in between. A run that 
 leaves one of this boot, which says nothing. Its owner holds an flock(2) on it, as on a journal.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from orchestrator.run.safety.journal import lock_is_free
 from orchestrator.run.unattended.state_files import (
     FILE_FLAGS,
     DamagedState,
@@ -136,15 +136,12 @@ def _read_marker(opened: int, directory: Path, run_id: str) -> BootMarker:
 
 
 def _has_owner(opened: int, run_id: str) -> bool:
-    """Whether the run that placed it lives, in whatever PID namespace."""
+    """Whether the run that placed it lives."""
     try:
         file = os.open(f"{run_id}.json", FILE_FLAGS, dir_fd=opened)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
+        return not lock_is_free(file)
     finally:
         os.close(file)
-    return False

@@ -56,12 +56,9 @@ class HarmWatch:
         harm = _find_harm(outcome, errors)
         if harm is None:
             return
-        cause, detail = harm
-        entry = _make_entry(
-            self._plan.sha256, self._plan.metadata.name, cause, detail, read_boot_id(), self._run_id
-        )
+        assert self._marker is not None, "what was not begun does no harm"
         try:
-            Quarantine(self._state.quarantine).add(entry)
+            Quarantine(self._state.quarantine).add(_make_entry(self._marker, *harm))
         except OSError as error:
             raise _state_error(error) from None
 
@@ -81,15 +78,7 @@ def quarantine_stale(state: StateDirectories) -> tuple[QuarantineEntry, ...]:
     entries = []
     try:
         for marker in take_stale_markers(state.running, read_boot_id()):
-            detail = "the host went down while it ran"
-            entry = _make_entry(
-                marker.plan_digest,
-                marker.plan_name,
-                "host went down",
-                detail,
-                marker.boot_id,
-                marker.run_id,
-            )
+            entry = _make_entry(marker, "host went down", "the host went down while it ran")
             Quarantine(state.quarantine).add(entry)
             entries.append(entry)
             marker.remove()
@@ -111,19 +100,18 @@ def _find_harm(
     return None
 
 
-def _make_entry(  # noqa: PLR0913  # of the run that did it, or of a marker
-    digest: str, name: str, cause: QuarantineCause, detail: str, boot_id: str, run_id: str
-) -> QuarantineEntry:
+def _make_entry(marker: BootMarker, cause: QuarantineCause, detail: str) -> QuarantineEntry:
+    """The quarantine, from now on, of the plan whose run placed the marker."""
     now_ns = time.time_ns()
     return QuarantineEntry(
-        plan_digest=digest,
-        plan_name=name,
+        plan_digest=marker.plan_digest,
+        plan_name=marker.plan_name,
         cause=cause,
         detail=detail,
         since_ns=now_ns,
         until_ns=now_ns + QUARANTINE_NS,
-        boot_id=boot_id,
-        run_id=run_id,
+        boot_id=marker.boot_id,
+        run_id=marker.run_id,
     )
 
 

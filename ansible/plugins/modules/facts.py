@@ -17,13 +17,9 @@ description:
   - Changes nothing.
 author:
   - The probeplan authors (!UNKNOWN)
+extends_documentation_fragment:
+  - probeplan.fleet.examination.command
 options:
-  probeplan_command:
-    description:
-      - The command of probeplan on the host, as a path, a name in E(PATH), or a list of words.
-    type: list
-    elements: str
-    default: [probeplan]
   gather:
     description:
       - What to ask probeplan for, in addition to its release. Each takes the host a tenth of a

@@ -20,6 +20,9 @@ description:
   - A name has one file, NAME.yaml or NAME.ppb. Installing one removes the other.
 author:
   - The probeplan authors (!UNKNOWN)
+extends_documentation_fragment:
+  - probeplan.fleet.examination
+  - probeplan.fleet.examination.command
 options:
   src:
     description:
@@ -63,29 +66,6 @@ options:
       - Limits to check it with.
     type: dict
     default: {}
-  policies:
-    description:
-      - Files of further policies on the host. They can only be stricter than the host's own.
-    type: list
-    elements: str
-    default: []
-  backend:
-    description:
-      - How it is to be attached. V(auto) takes the first backend that supports the plan.
-    type: str
-    choices: [auto, bcc, tracefs]
-    default: auto
-  directory:
-    description:
-      - Where plans are on the host.
-    type: str
-    default: /etc/probeplan/plans
-  probeplan_command:
-    description:
-      - The command of probeplan on the host, as a path, a name in E(PATH), or a list of words.
-    type: list
-    elements: str
-    default: [probeplan]
   _staged:
     description:
       - What the action plugin sent to the host. It cannot be given.

@@ -23,6 +23,9 @@ description:
   - In check mode the plan is explained on the host, and no run is made.
 author:
   - The probeplan authors (!UNKNOWN)
+extends_documentation_fragment:
+  - probeplan.fleet.examination
+  - probeplan.fleet.examination.command
 options:
   plan:
     description:
@@ -50,18 +53,6 @@ options:
     description:
       - How long to measure, such as V(30s) or V(10m); the same as C(duration) in O(limits).
     type: str
-  backend:
-    description:
-      - How to attach. V(auto) takes the first backend that supports the plan.
-    type: str
-    choices: [auto, bcc, tracefs]
-    default: auto
-  policies:
-    description:
-      - Files of further policies on the host. They can only be stricter than the host's own.
-    type: list
-    elements: str
-    default: []
   label:
     description:
       - A text that the log and the result have, such as a ticket or the ring of a rollout. It is
@@ -113,17 +104,6 @@ options:
       - Set by the action plugin, for O(fetch_to). It cannot be given.
     type: bool
     default: false
-  directory:
-    description:
-      - Where plans are on the host.
-    type: str
-    default: /etc/probeplan/plans
-  probeplan_command:
-    description:
-      - The command of probeplan on the host, as a path, a name in E(PATH), or a list of words.
-    type: list
-    elements: str
-    default: [probeplan]
 attributes:
   action:
     description: Whether the action plugin of the same name runs on the controller.

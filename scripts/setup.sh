@@ -25,7 +25,7 @@ quietly() {
 }
 
 packages="python3 python3-venv python3-bpfcc ca-certificates"
-to_build="debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools"
+to_build="build-essential debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools"
 kind=base
 case "${1:-run}" in
 run) ;;

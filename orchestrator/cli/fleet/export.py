@@ -197,7 +197,7 @@ def _make_listener(args: argparse.Namespace, store: SeriesStore) -> "Destination
 
 def _require_library(module: str, package: str, option: str) -> None:
     if importlib.util.find_spec(module) is None:
-        hint = "install it: pip install 'probeplan[export]'"
+        hint = f"install Debian's python3-{package}, or: pip install 'probeplan[export]'"
         message = f"{option} needs the package {package}, which is not installed"
         raise HostError([of_command_line(message, hint)])
 

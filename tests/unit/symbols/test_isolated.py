@@ -28,7 +28,9 @@ HOSTILE, HARMLESS = 7, 8
 
 
 @pytest.fixture
-def names() -> Iterator[IsolatedNames]:
+def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[IsolatedNames]:
+    """With patience for a busy machine, where a fork of this process alone may take seconds."""
+    monkeypatch.setattr(module, "_PATIENCE_S", 60.0)
     made = IsolatedNames()
     yield made
     made.close()

@@ -1,6 +1,6 @@
-"""Copies the schemas, the shipped plans and the shells' completions from the top of the source tree
-into the package when it is built, and has man pages and completions installed where they are looked
-for.
+"""Copies the schemas, the shipped plans, kernel profiles and completions from the top of the source
+tree into the package when it is built, and has man pages and completions installed where they are
+looked for.
 
 A source tree and an editable install read them from the top of the tree.
 """
@@ -11,7 +11,14 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-DATA = {"schema": ("*.json",), "plans": ("**/*.yaml", "README.md"), "completions": ("*",)}
+#: The recorded kernels that have a name, `debian:6.1`; the others serve tests only.
+PROFILES = tuple(f"{version}.facts.xz" for version in ("5.10", "6.1", "6.12", "7.x"))
+DATA = {
+    "schema": ("*.json",),
+    "plans": ("**/*.yaml", "README.md"),
+    "kernels": PROFILES,
+    "completions": ("*",),
+}
 #: Below the environment's folder, /usr for a distribution: where man and each shell look.
 SHARED = {
     "share/man/man1": [str(page) for page in sorted(Path("man").glob("*.1"))],

@@ -25,7 +25,7 @@ TURNS = 20  # per round: turns of each contender, for one figure from its quiete
 BATCHES, CALLS = 60, 2_000
 SIDE_BY_SIDE = 2
 KERNELS = tuple(
-    ROOT / "tests/data/kernels" / f"{name}.facts.xz"
+    ROOT / "kernels" / f"{name}.facts.xz"
     for name in ("5.10", "6.1", "6.12", "6.18-no-kprobes", "7.x")
 )
 ADDED_MOST = 1.03

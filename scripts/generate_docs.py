@@ -289,7 +289,7 @@ a code keeps its meaning, and a new meaning gets a new code.
 `probeplan lint --explain PP022` prints what one means. All findings are reported at once.
 
 Examples that do not begin with `apiVersion` leave out the head of the plan: `apiVersion`, `kind`
-and `metadata`. Files of recorded kernels, such as `6.1.facts.xz`, are made by `probeplan facts`.
+and `metadata`. `debian:6.1` is a [kernel profile](lint.md#kernel-profiles).
 
 Errors about the plan or the check end with exit code 2, errors about this kernel or host with exit
 code 3.

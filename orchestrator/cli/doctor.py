@@ -90,7 +90,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PLAN",
         help="examine this plan or bundle (default: only the host)",
     )
-    parser.add_argument("--kernel", metavar="FACTS", help="use a recorded kernel, not this one")
+    parser.add_argument(
+        "--kernel",
+        metavar="FACTS",
+        help="use a recorded kernel, not this one: a file, or a profile such as debian:6.1",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_override_options(parser.add_argument_group("plan options"))
 

@@ -27,7 +27,7 @@ EPILOG = """\
 examples:
   probeplan explain plans/fs/slow-io.yaml
   probeplan explain slow-io --backend tracefs --set threshold=5ms
-  probeplan explain slow-io --kernel tests/data/kernels/6.1.facts.xz  # no root, on any machine
+  probeplan explain slow-io --kernel debian:6.1       a shipped kernel profile: no root, any machine
   probeplan explain slow-io.ppb --kernel web7.facts.xz    which program of a bundle serves it
 
 What is printed is what `run` attaches; for this kernel it is also compiled, to see that it can be.
@@ -41,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     add_plan_options(parser, takes_bundles=True)
     parser.add_argument(
-        "--kernel", metavar="FACTS", help="a recorded kernel (`probeplan facts`); default: this one"
+        "--kernel",
+        metavar="FACTS",
+        help="a recorded kernel: a file of `probeplan facts`, or a profile such as debian:6.1; "
+        "default: this one",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 

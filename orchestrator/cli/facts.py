@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from orchestrator.cli.messages import print_error, print_note
-from orchestrator.kernel.facts import KernelFacts, facts_bytes, live_facts, load_facts
+from orchestrator.kernel.facts import KernelFacts, facts_bytes, live_facts
+from orchestrator.kernel.recorded.profiles import load_named
 from orchestrator.kernel.recording import RecordingError
 
 EPILOG = """\
@@ -36,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="write to FILE (default: stdout)"
     )
-    action.add_argument("--show", type=Path, metavar="FILE", help="summarize a recording instead")
+    action.add_argument(
+        "--show",
+        metavar="FILE",
+        help="summarize a recording or a profile (debian:6.1) instead",
+    )
     parser.add_argument(
         "--quick",
         action="store_true",
@@ -59,9 +64,9 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _show_recording(path: Path) -> int:
+def _show_recording(name: str) -> int:
     try:
-        facts = load_facts(path)
+        facts = load_named(name)
     except RecordingError as error:
         return _refuse(str(error), "record a host with `probeplan facts -o FILE`")
     print(_summarize(facts))

@@ -5,7 +5,6 @@ import json
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.messages import print_error
@@ -37,7 +36,8 @@ examples:
   probeplan lint plans/                     every *.yaml and *.yml that is a plan or a check,
                                             recursively
   probeplan lint --format github plans/     annotations for a pull request
-  probeplan lint plans/ --kernel *.facts    would they attach on these kernels?
+  probeplan lint plans/ --kernel debian:6.1 would they attach on this kernel?
+  probeplan lint plans/ --kernel all        … on any of the shipped kernel profiles?
   probeplan lint plans/ --policy prod.yaml  would hosts with this policy allow them?
   probeplan lint slow-io.ppb --kernel *.facts    is this bundle whole? has it programs for these?
   probeplan lint --explain PP022            what a code means, with an example
@@ -64,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="FACTS",
-        help="recorded kernels (`probeplan facts`) to check against; after the paths",
+        help="recorded kernels to check against: files of `probeplan facts`, profiles such as "
+        "debian:6.1, or all (every profile); after the paths",
     )
     parser.add_argument(
         "--explain",
@@ -232,13 +233,14 @@ def _check_kernels(
     policies: Sequence[Policy],
     backends: "Mapping[str, Backend[Any]] | None",
 ) -> list[Finding]:
+    from orchestrator.kernel.recorded.profiles import expand_names
     from orchestrator.kernel.recording import RecordingError
     from orchestrator.run.recorded_check import check_against_kernels  # needed for --kernel only
 
     try:
-        return check_against_kernels(plan, map(Path, recordings), policies, backends)
+        return check_against_kernels(plan, expand_names(recordings), policies, backends)
     except RecordingError as error:
-        hint = "record it with `probeplan facts > FILE`"
+        hint = "record a kernel with `probeplan facts > FILE`, or name a profile"
         place = Position(file="--kernel")
         finding = Finding(code="PP001", message=str(error), position=place, hint=hint)
         raise PlanError([finding]) from None

@@ -1,8 +1,8 @@
 """Options that several commands share."""
 
 import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NoReturn
 
 from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
 from orchestrator.plan.findings import Finding, PlanError, Position
@@ -35,20 +35,31 @@ def overrides(args: argparse.Namespace) -> dict[str, dict[str, str]]:
 
 
 def facts_of(recorded: str | None) -> "KernelFacts":
-    """The facts in the file that `--kernel` names, or this kernel's (None). Raises PlanError for a
-    file that is not a recording."""
-    from orchestrator.kernel.facts import live_facts, load_facts  # `lint` needs neither
+    """The facts in the file or profile that `--kernel` names, or this kernel's (None). Raises
+    PlanError for a file that is not a recording, and for an unknown profile."""
+    from orchestrator.kernel.facts import live_facts  # `lint` needs neither
+    from orchestrator.kernel.recorded.profiles import ALL, PROFILES, is_profile_name, load_named
     from orchestrator.kernel.recording import RecordingError
 
     if recorded is None:
         return live_facts()
     try:
-        return load_facts(Path(recorded))
+        if recorded == ALL:
+            _refuse_all(PROFILES)
+        return load_named(recorded)
     except (RecordingError, OSError) as error:
         why = f"{recorded!r}: {error.strerror}" if isinstance(error, OSError) else str(error)
         hint = "record a kernel with: probeplan facts > FILE"
+        if is_profile_name(recorded):
+            hint = "name one of these, or record a kernel with: probeplan facts > FILE"
         option = Position(file="--kernel")
         raise PlanError([Finding(code="PP001", message=why, position=option, hint=hint)]) from None
+
+
+def _refuse_all(names: Iterable[str]) -> NoReturn:
+    from orchestrator.kernel.recording import RecordingError
+
+    raise RecordingError(f"'all' is several kernels, and one is needed here: {', '.join(names)}")
 
 
 def add_policy_option(options: Options) -> None:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from orchestrator.backends.protocol import Backend
-from orchestrator.kernel.facts import KernelFacts, load_facts
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.kernel.recorded.profiles import load_named
 from orchestrator.plan.findings import Finding, HostError, PlanError, Position
 from orchestrator.plan.model import Plan
 from orchestrator.policy.model import Policy
@@ -17,28 +17,29 @@ __all__ = ["check_against_kernels"]
 
 
 @cache
-def _load_recorded(path: str) -> KernelFacts:
+def _load_recorded(name: str) -> KernelFacts:
     """One recording serves all plans of a process: reading it takes most of the time."""
-    return load_facts(Path(path))
+    return load_named(name)
 
 
 def check_against_kernels(
     plan: Plan,
-    facts_paths: Iterable[Path],
+    kernels: Iterable[str],
     policies: Sequence[Policy] = (),
     backends: Mapping[str, Backend[Any]] | None = None,
 ) -> list[Finding]:
-    """Why the plan cannot run on each recorded kernel under `policies`, by any backend, and
-    warnings about optional attach points that no kernel takes because of a name that it does not
-    know; each message says on which kernel. Signatures are not looked at: they are the same for all
-    kernels. `backends`: those of a bundle (None: all there are); a kernel that only a later one of
-    them serves is warned of. Raises OSError and RecordingError for a file that is no recording."""
+    """Why the plan cannot run on each recorded kernel, a file or the name of a profile, under
+    `policies`, by any backend, and warnings about optional attach points that no kernel takes
+    because of a name that it does not know; each message says on which kernel. Signatures are not
+    looked at: they are the same for all kernels. `backends`: those of a bundle (None: all there
+    are); a kernel that only a later one of them serves is warned of. Raises OSError, and
+    RecordingError for a file that is no recording and for an unknown profile."""
     policies = [replace(policy, signatures=None) for policy in policies]
     findings: list[Finding] = []
     doubts: list[tuple[Position, Finding]] = []
     taken: set[Position] = set()
-    for path in facts_paths:
-        facts = _load_recorded(str(path))
+    for name in kernels:
+        facts = _load_recorded(name)
         try:
             prepared = prepare(plan, facts, policies, backends=backends)
         except (PlanError, HostError) as error:

@@ -100,6 +100,7 @@ def test_a_plan_is_prepared(installed: DebianRoot) -> None:
 
 def test_lint_finds_nothing_in_the_shipped_plans(installed: DebianRoot) -> None:
     installed.do("probeplan", "lint", "/usr/lib/python3/dist-packages/orchestrator/plans")
+    installed.do("probeplan", "lint", "slow-io", "--kernel", "all")
 
 
 def test_results_are_merged_without_orjson_too(installed: DebianRoot) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.kernel.recorded.profiles import PROFILES
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.slow
 
-SOURCES = ("orchestrator", "schema", "plans", "completions", "man")
+SOURCES = ("orchestrator", "schema", "plans", "kernels", "completions", "man")
 FILES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
 #: To find the installed package and nothing of the source tree.
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
@@ -87,6 +88,7 @@ def test_the_wheel_holds_every_file_of_the_package(wheel: Path, tree: Path) -> N
     for folder, suffixes in (("schema", ".json"), ("plans", (".yaml", ".md")), ("completions", "")):
         found = _files(tree / folder, tree)
         wanted |= {f"orchestrator/{name}" for name in found if name.endswith(suffixes)}
+    wanted |= {f"orchestrator/kernels/{file}" for file in PROFILES.values()}
     held = set(zipfile.ZipFile(wheel).namelist())
     assert not {name for name in wanted if name not in held}
     assert {name.partition("/")[0].partition("-")[0] for name in held} == {
@@ -125,6 +127,12 @@ def test_installed_plans_are_in_order(installed: Path) -> None:
     """`lint` finds its schema and nothing to complain of."""
     (plans,) = installed.parent.glob("lib/python*/site-packages/orchestrator/plans")
     _run(installed, "probeplan", "lint", str(plans))
+
+
+def test_installed_kernel_profiles_need_no_file(installed: Path) -> None:
+    _run(installed, "probeplan", "lint", "slow-io", "--kernel", "all")
+    shown = _run(installed, "probeplan", "facts", "--show", "debian:6.1")
+    assert shown.startswith("debian:6.1: 6.1")
 
 
 def test_pytest_loads_the_plugin_of_an_installed_probeplan(installed: Path) -> None:

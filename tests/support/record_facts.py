@@ -4,7 +4,7 @@
     python -m tests.support.record_facts 6.1        # one of them
     python -m tests.support.record_facts --here 6.18-no-kprobes
 
-Writes NAME.facts.xz into tests/data/kernels. Compressing takes ten times longer inside a guest, so
+Writes NAME.facts.xz into kernels/. Compressing takes ten times longer inside a guest, so
 that the guest writes a quick recording and the host packs it.
 """
 

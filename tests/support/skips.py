@@ -2,7 +2,7 @@
 
 Except one that says `this kernel lacks FEATURE` (in guests: `kernel RELEASE lacks FEATURE`), for
 names of features.TABLE, while the facts of that kernel say so too: live on this machine,
-recorded (tests/data/kernels) in guests. Several are separated by commas; after a colon is why.
+recorded (kernels/) in guests. Several are separated by commas; after a colon is why.
 What can be installed, and the rights of the user who runs the tests, are never missing.
 """
 

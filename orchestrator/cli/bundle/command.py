@@ -65,7 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="FACTS",
-        help="recorded kernels (`probeplan facts`) to build for; after the plans",
+        help="recorded kernels to build for: files of `probeplan facts`, profiles such as "
+        "debian:6.1, or all (every profile); after the plans",
     )
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument(
@@ -173,10 +174,11 @@ def _load_kernels(files: Sequence[str]) -> "list[RecordedKernel]":
     """The recordings, in the order given. Raises PlanError for a file that is none, and for two of
     one name."""
     from orchestrator.bundle.matrix import RecordedKernel, name_kernel
+    from orchestrator.kernel.recorded.profiles import expand_names
 
     named: dict[str, str] = {}
     kernels = []
-    for file in dict.fromkeys(files):
+    for file in expand_names(files):
         name = name_kernel(file)
         if name in named:
             message = f"two recordings are called {name!r}: {named[name]} and {file}"

@@ -17,7 +17,7 @@ probes:
 spans:
   wait: {start: wake, end: run, key: [cpu], emit: {took: elapsed}}
 """,
-        command="probeplan explain plan.yaml --backend tracefs --kernel 6.1.facts.xz",
+        command="probeplan explain plan.yaml --backend tracefs --kernel debian:6.1",
     ),
     FindingCode(
         code="PP111",
@@ -28,7 +28,7 @@ spans:
 probes:
   call: {attach: "uprobe:/opt/a,b/lib=x@1.so:do_work", emit: {}}
 """,
-        command="probeplan explain plan.yaml --backend tracefs --kernel 6.1.facts.xz",
+        command="probeplan explain plan.yaml --backend tracefs --kernel debian:6.1",
     ),
     FindingCode(
         code="PP112",

@@ -18,7 +18,7 @@ class FindingCode:
 
     `example` is a plan.yaml that triggers it, without EXAMPLE_HEAD unless it begins with
     `apiVersion`, with `policy` as its policy.yaml; `command` shows the finding (kernels are
-    named as in `probeplan facts > 6.1.facts.xz`). Where no plan alone can trigger it, `example`
+    shipped profiles). Where no plan alone can trigger it, `example`
     is empty and `arises` says how it comes about.
     """
 

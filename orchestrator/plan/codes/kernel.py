@@ -12,7 +12,7 @@ CODES: tuple[FindingCode, ...] = (
 probes:
   read: {attach: "function:vfs_reed", emit: {}}
 """,
-        command="probeplan lint plan.yaml --kernel 6.1.facts.xz",
+        command="probeplan lint plan.yaml --kernel debian:6.1",
     ),
     FindingCode(
         code="PP081",
@@ -23,7 +23,7 @@ probes:
 probes:
   lock: {attach: "function:_raw_spin_lock", emit: {}}
 """,
-        command="probeplan lint plan.yaml --kernel 6.1.facts.xz",
+        command="probeplan lint plan.yaml --kernel debian:6.1",
     ),
     FindingCode(
         code="PP082",
@@ -36,7 +36,7 @@ probes:
     attach: function:vfs_read
     emit: {position: args.file.f_positon}
 """,
-        command="probeplan lint plan.yaml --kernel 6.1.facts.xz",
+        command="probeplan lint plan.yaml --kernel debian:6.1",
     ),
     FindingCode(
         code="PP083",
@@ -64,7 +64,7 @@ probes:
     where: args.file
     emit: {file: args.file.f_path}
 """,
-        command="probeplan lint plan.yaml --kernel 6.1.facts.xz",
+        command="probeplan lint plan.yaml --kernel debian:6.1",
     ),
     FindingCode(
         code="PP085",
@@ -78,7 +78,7 @@ probes:
     where: elapsed > 100
     emit: [pid]
 """,
-        command="probeplan lint plan.yaml --kernel 6.1.facts.xz",
+        command="probeplan lint plan.yaml --kernel debian:6.1",
     ),
     FindingCode(
         code="PP086",
@@ -91,7 +91,7 @@ probes:
     attach: function:vfs_read
     emit: {text: "str(arg1, 100000)"}
 """,
-        command="probeplan lint plan.yaml --kernel 6.1.facts.xz",
+        command="probeplan lint plan.yaml --kernel debian:6.1",
     ),
     FindingCode(
         code="PP087",
@@ -105,7 +105,7 @@ probes:
     where: retval == -NO_SUCH_ERROR
     emit: [pid]
 """,
-        command="probeplan lint plan.yaml --kernel 6.1.facts.xz",
+        command="probeplan lint plan.yaml --kernel debian:6.1",
     ),
     FindingCode(
         code="PP088",
@@ -118,7 +118,7 @@ probes:
     attach: function:vfs_read
     emit: {ninth: arg8}
 """,
-        command="probeplan lint plan.yaml --kernel 6.1.facts.xz",
+        command="probeplan lint plan.yaml --kernel debian:6.1",
     ),
     FindingCode(
         code="PP089",
@@ -142,7 +142,7 @@ probes:
       - {to: "function:vfs_write", let: {what: comm}}
     emit: [what]
 """,
-        command="probeplan lint plan.yaml --kernel 6.1.facts.xz",
+        command="probeplan lint plan.yaml --kernel debian:6.1",
     ),
     FindingCode(
         code="PP091",
@@ -157,7 +157,7 @@ probes:
     metrics:
       calls: {count: true, by: [comm]}
 """,
-        command="probeplan explain plan.yaml --backend bcc --kernel 6.1.facts.xz",
+        command="probeplan explain plan.yaml --backend bcc --kernel debian:6.1",
     ),
     FindingCode(
         code="PP092",
@@ -191,7 +191,7 @@ limits: {probes: 4}
 probes:
   fs: {attach: "entry:vfs_*", emit: {}}
 """,
-        command="probeplan lint plan.yaml --kernel 6.1.facts.xz",
+        command="probeplan lint plan.yaml --kernel debian:6.1",
     ),
     FindingCode(
         code="PP095",

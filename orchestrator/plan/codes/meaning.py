@@ -260,7 +260,7 @@ probes:
     where: elapsed > params.threshold
     emit: [pid]
 """,
-        command="probeplan lint plan.yaml --kernel 6.1.facts.xz",
+        command="probeplan lint plan.yaml --kernel debian:6.1",
     ),
     FindingCode(
         code="PP070",

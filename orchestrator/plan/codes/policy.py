@@ -94,7 +94,7 @@ apiVersion: probeplan/v1
 kind: Policy
 user_strings: deny
 """,
-        command="probeplan explain plan.yaml --policy policy.yaml --kernel 6.1.facts.xz",
+        command="probeplan explain plan.yaml --policy policy.yaml --kernel debian:6.1",
     ),
     FindingCode(
         code="PP125",
@@ -120,7 +120,7 @@ kind: Policy
 allow_backends: [tracefs]
 """,
         command=(
-            "probeplan explain plan.yaml --backend bcc --policy policy.yaml --kernel 6.1.facts.xz"
+            "probeplan explain plan.yaml --backend bcc --policy policy.yaml --kernel debian:6.1"
         ),
     ),
     FindingCode(
@@ -166,7 +166,7 @@ allow_limits: [events]
 """,
         command=(
             "probeplan explain plan.yaml --limit duration=1m --policy policy.yaml"
-            " --kernel 6.1.facts.xz"
+            " --kernel debian:6.1"
         ),
     ),
     FindingCode(
@@ -189,7 +189,7 @@ apiVersion: probeplan/v1
 kind: Policy
 kernel_memory: typed
 """,
-        command="probeplan explain plan.yaml --policy policy.yaml --kernel 6.1.facts.xz",
+        command="probeplan explain plan.yaml --policy policy.yaml --kernel debian:6.1",
     ),
     FindingCode(
         code="PP130",

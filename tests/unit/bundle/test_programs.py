@@ -205,7 +205,7 @@ def test_a_plan_that_is_no_bundle_imports_nothing_of_bundles() -> None:
     script = (
         "import sys\n"
         "from orchestrator.cli import main\n"
-        "code = main(['explain', 'opens', '--kernel', 'tests/data/kernels/6.1.facts.xz'])\n"
+        "code = main(['explain', 'opens', '--kernel', 'kernels/6.1.facts.xz'])\n"
         "names = [name for name in sys.modules if name.startswith('orchestrator.bundle')]\n"
         "assert (code, names) == (0, []), names\n"
     )

@@ -55,7 +55,7 @@ def test_a_summary_says_which_kernel_it_is_and_whether_types_were_left_out(
     assert "  build id unknown, types trimmed: some were left out\n" in capsys.readouterr().out
     facts = load_facts(KERNELS / "6.1.facts.xz")
     facts.build_id, facts.trimmed = "7c" * 20, None
-    monkeypatch.setattr("orchestrator.cli.facts.load_facts", lambda _path: facts)
+    monkeypatch.setattr("orchestrator.cli.facts.load_named", lambda _path: facts)
     assert main(["facts", "--show", "x"]) == 0
     assert f"build id {'7c' * 20}, types perhaps trimmed" in capsys.readouterr().out
 

@@ -19,7 +19,7 @@ from tests.support.paths import ROOT
 from tests.support.recorded import HEAD
 from tests.support.signing import KeyPair, allow_line, make_key, sign_file
 
-KERNEL = str(ROOT / "tests" / "data" / "kernels" / "6.1.facts.xz")
+KERNEL = str(ROOT / "kernels" / "6.1.facts.xz")
 SIGNING = ROOT / "examples" / "signing"
 PLAN = f"{HEAD}probes:\n  p: {{attach: 'tracepoint:sched:sched_switch', emit: {{}}}}\n".encode()
 

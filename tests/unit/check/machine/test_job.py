@@ -24,7 +24,7 @@ workload: {{run: [make]}}
 machine: {{kernel: debian:6.1}}
 expect: {{short: workload.wall <= 1}}
 '''
-facts = load_facts(Path("tests/data/kernels/6.1.facts.xz"))
+facts = load_facts(Path("kernels/6.1.facts.xz"))
 for _ in range(2):
     check = load_check(source.encode())
     prepared = prepare_check(check, facts, (), backend="bcc")

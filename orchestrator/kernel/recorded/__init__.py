@@ -1,0 +1,1 @@
+"""Recorded kernels that have names."""

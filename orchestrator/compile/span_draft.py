@@ -75,15 +75,21 @@ class SpanDraft:
     ends: dict[int, EndDraft] = field(default_factory=dict)
     timed: bool = False
 
-    def keep_value(self, role: str, text: str, position: Position) -> Node:
-        """The value `text` of the hooks of `role` as the end sees it. Raises PlanError."""
+    def keep_value(
+        self, role: str, text: str, position: Position, computed: Expr | None = None
+    ) -> Node:
+        """The value `text` of the hooks of `role` as the end sees it; where `computed` is given,
+        that, under the name `text`. Raises PlanError."""
         name = f"{role}.{text}"
         for index, kept in enumerate(self.kept):
             if kept.name == name:
                 return _seen_at_end(index, kept)
-        expr = parse(text, position)
+        expr = parse(text, position) if computed is None else computed
         nodes = {
-            d.id: d.redactor.redact_node(d.typer.type_expression(expr)) for d in self.hooks[role]
+            d.id: d.redactor.redact_node(
+                d.typer.type_expression(expr) if computed is None else d.typer.type_shared(expr)
+            )
+            for d in self.hooks[role]
         }
         drafts = {draft.id: draft for draft in self.hooks[role]}
         value = KeptDraft(
@@ -237,7 +243,7 @@ def _draft_outstanding(resource: Outstanding, drafts: DraftsByProbe) -> SpanDraf
     draft.timed = True
     _keep_value(draft, resource)
     for name in resource.by:
-        draft.keep_value("start", name, resource.position)
+        draft.keep_value("start", name, resource.position, resource.computed.get(name))
     for hook in draft.hooks["end"]:
         draft.ends[hook.id] = EndDraft(where=(), emit={}, metrics=())
     return draft

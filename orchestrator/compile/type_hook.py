@@ -27,7 +27,7 @@ from orchestrator.plan.expression import syntax
 from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.findings import plan_error
-from orchestrator.plan.model import AttachItem, Metric, Plan, Probe
+from orchestrator.plan.model import AttachItem, Metric, Outstanding, Plan, Probe
 from orchestrator.values import dataclass
 
 #: Builtins whose value at the entry is meant; the others are evaluated at the return.
@@ -152,9 +152,7 @@ def split_conjunction(where: Expr | None) -> tuple[Expr, ...]:
 def draft_metric(typer: Typer, redactor: Redactor, metric: Metric) -> MetricDraft:
     """The metric's expressions, typed by `typer`. Raises PlanError."""
     names = [name for name in metric.by if name != "none"]
-    key = tuple(
-        redactor.redact_node(typer.type_expression(parse(name, metric.position))) for name in names
-    )
+    key = tuple(redactor.redact_node(type_key_part(typer, metric, name)) for name in names)
     where = typer.type_condition(metric.where) if metric.where is not None else None
     if metric.value is None:
         return MetricDraft(key=key, value=None, where=where)
@@ -166,6 +164,14 @@ def draft_metric(typer: Typer, redactor: Redactor, metric: Metric) -> MetricDraf
         typer.type_expression(metric.value), metric.value.position, metric.kind
     )
     return MetricDraft(key=key, value=value, where=where)
+
+
+def type_key_part(typer: Typer, owner: Metric | Outstanding, label: str) -> Node:
+    """The part `label` of a key, as `typer` sees it. Raises PlanError."""
+    expr = owner.computed.get(label)
+    if expr is None:
+        return typer.type_expression(parse(label, owner.position))
+    return typer.type_shared(expr)
 
 
 def _type_task(typer: Typer, task: Expr | Literal["none"] | None) -> Node | Literal["none"] | None:

@@ -3,6 +3,7 @@ base units, the prefix `probeplan_`."""
 
 import re
 from collections.abc import Mapping
+from itertools import chain, count
 from typing import Any, NamedTuple
 
 from orchestrator.export.snapshot import SeriesLabels
@@ -28,6 +29,7 @@ _REPEATED: Mapping[str, tuple[str, ...]] = {
     "bytes": ("bytes",),
 }
 _MOST_LABEL_CHARACTERS = 1024
+_MOST_KEY_CHARACTERS = 128
 _CUT = "…"
 
 
@@ -71,8 +73,18 @@ def name_family(
 
 
 def label_keys(key: Mapping[str, Any]) -> SeriesLabels:
-    """A cell's key as labels. Raises ValueError for what is no key."""
-    return tuple([(_label_name(name), _label_value(value)) for name, value in key.items()])
+    """A cell's key as labels, of which no two have one name. Raises ValueError for what is no
+    key."""
+    labels: dict[str, str] = {}
+    for text, value in key.items():
+        labels[_find_free_name(_label_name(text), labels)] = _label_value(value)
+    return tuple(labels.items())
+
+
+def _find_free_name(name: str, taken: Mapping[str, str]) -> str:
+    """`name`, with a number where another label has it: of `a // 2` and `a % 2`."""
+    numbered = (f"{name}_{number}" for number in count(2))
+    return next(free for free in chain((name,), numbered) if free not in taken)
 
 
 def join_labels(*parts: SeriesLabels) -> SeriesLabels:
@@ -80,9 +92,18 @@ def join_labels(*parts: SeriesLabels) -> SeriesLabels:
     return tuple(sorted(label for part in parts for label in part))
 
 
-def _label_name(name: Any) -> str:
-    name = check_name(name)
+def _label_name(text: Any) -> str:
+    """The name of a label for a key that may be written as an expression: `args.count // 4096` is
+    `args_count_4096`."""
+    if not isinstance(text, str) or len(text) > _MOST_KEY_CHARACTERS:
+        raise ValueError(f"{text!r:.60} is no name of a key")
+    name = check_name(text if _NAME.fullmatch(text) else _name_from_expression(text))
     return f"key_{name}" if name in _RESERVED or name.startswith(("__", "key_")) else name
+
+
+def _name_from_expression(text: str) -> str:
+    name = re.sub(r"[^a-zA-Z0-9_]+", "_", text).strip("_")
+    return f"_{name}" if name[:1].isdigit() else name or "expression"
 
 
 def _label_value(value: Any) -> str:

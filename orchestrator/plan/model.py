@@ -127,12 +127,14 @@ class AttachItem:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """An aggregate in the kernel. `value` None: every kept event counts (`count: true`). `warn` is
-    evaluated for each cell."""
+    evaluated for each cell. `by` are the labels of its key; `computed` has the expression of those
+    that are not names."""
 
     name: str
     kind: MetricKind
     value: Expr | None
     by: tuple[str, ...] = ()
+    computed: Mapping[str, Expr] = field(default_factory=dict)
     where: Expr | None = None
     keys: int = 10_000
     buckets: Buckets = LOG
@@ -207,8 +209,9 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outstanding:
-    """What `open` probes opened and `close` probes have not closed: `value` and `by` are of the
-    opening. Only what is at least `min_age_ns` old is shown, the `top` largest of it."""
+    """What `open` probes opened and `close` probes have not closed: `value`, and `by` with its
+    `computed` labels as a metric's, are of the opening. Only what is at least `min_age_ns` old is
+    shown, the `top` largest of it."""
 
     name: str
     open: tuple[str, ...]
@@ -216,6 +219,7 @@ class Outstanding:
     key: tuple[str, ...]
     value: Expr
     by: tuple[str, ...] = ()
+    computed: Mapping[str, Expr] = field(default_factory=dict)
     min_age_ns: int = 0
     top: int = 20
     max_open: int = 100_000

@@ -9,6 +9,7 @@ from orchestrator.plan.attach import TargetError, parse_attach_point
 from orchestrator.plan.attach_kinds import ATTACH_KINDS, AttachKind
 from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.expression.syntax import Boolean, Expr
+from orchestrator.plan.keys import computed_labels, read_key
 from orchestrator.plan.model import (
     METRIC_KINDS,
     AttachItem,
@@ -236,12 +237,14 @@ def _read_metric(reader: DocumentReader, path: DocumentPath) -> Metric:
         hint = f"write exactly one of {', '.join(METRIC_KINDS)}; make a second metric for another"
         reader.collector.add("PP054", f"the metric {path[-1]!r} has {what}", place, hint)
     kind: MetricKind = kinds[0] if kinds else "count"
+    key = read_key(reader, (*path, "by"))
     default_keys = HISTOGRAM_KEYS if kind == "histogram" else 10_000
     return Metric(
         name=str(path[-1]),
         kind=kind,
         value=_read_metric_value(reader, (*path, kind)),
-        by=read_by(reader, (*path, "by")),
+        by=tuple(key),
+        computed=computed_labels(key),
         where=read_condition(reader, (*path, "where")),
         keys=reader.quantity((*path, "keys"), _parse_keys, default_keys),
         buckets=_read_buckets(reader, path, kind),
@@ -264,11 +267,6 @@ def _read_metric_value(reader: DocumentReader, path: DocumentPath) -> Expr | Non
         hint = f"give it a value, e.g. `{path[-1]}: retval`; `count: true` counts events"
         reader.collector.add("PP054", f"{path[-1]} of true or false", reader.place(path), hint)
     return expr
-
-
-def read_by(reader: DocumentReader, path: DocumentPath) -> tuple[str, ...]:
-    """The names by which a metric's cells are distinguished."""
-    return tuple(text for text, _ in reader.texts(path) if text != "none")
 
 
 def _read_buckets(reader: DocumentReader, path: DocumentPath, kind: MetricKind) -> Buckets:

@@ -79,6 +79,13 @@ class DocumentReader:
         if raw is None:
             return None
         text = str(raw).lower() if isinstance(raw, bool) else str(raw)
+        return self.parse_text(text, path, fractions=fractions, filters=filters)
+
+    def parse_text(
+        self, text: str, path: DocumentPath, *, fractions: bool = False, filters: bool = False
+    ) -> Expr | None:
+        """`text`, the value at `path` or what it was filled with, as an expression; None when it
+        cannot be parsed."""
         folded = path in self.collector.document.folded
         try:
             parsed = parse(text, self.place(path), fractions=fractions, filters=filters)

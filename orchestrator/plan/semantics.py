@@ -146,6 +146,9 @@ def _check_by(
         at = (*path, written.index(name)) if name in written else path
         place = checker.collector.document.value_position(at)
         keys = [key for key in names.BUILTINS if key not in _NOT_KEYS]
+        if (computed := metric.computed.get(name)) is not None:
+            checker.check(computed, scope)
+            continue
         known = name in scope.definitions or name in keys
         if not (known or _DOTTED.fullmatch(name) or names.ARGUMENT.fullmatch(name)):
             candidates = [*scope.definitions, *keys]

@@ -8,6 +8,7 @@ from orchestrator.plan.expression import names
 from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.expression_meaning import ExpressionChecker
 from orchestrator.plan.findings import PlanError
+from orchestrator.plan.keys import key_expression
 from orchestrator.plan.model import Outstanding, Plan, Probe, Span
 from orchestrator.plan.nearest import suggest_name
 from orchestrator.plan.scopes import Scope, names_used_by, probe_scope, span_scope
@@ -127,7 +128,10 @@ class _SpanChecker:
             self.checker.check(metric.value, scope)
             self.checker.check(metric.where, scope)
             for name in metric.by:
-                self._check_by(metric.name, name, scope)
+                if name in metric.computed:
+                    self.checker.check(metric.computed[name], scope)
+                else:
+                    self._check_by(metric.name, name, scope)
 
     def _check_roles(self, members: list[tuple[str, Probe, DocumentPath]]) -> None:
         seen: dict[str, str] = {}
@@ -183,6 +187,6 @@ def _check_outstanding(
             for name in resource.by:
                 place = collector.document.value_position((*path, "by"))
                 try:
-                    checker.check(parse(name, place), scope)
+                    checker.check(key_expression(resource, name, place), scope)
                 except PlanError as error:
                     collector.extend(error.findings)

@@ -2,8 +2,9 @@
 
 from orchestrator.plan import units
 from orchestrator.plan.document.document_paths import DocumentPath
+from orchestrator.plan.keys import computed_labels, read_key
 from orchestrator.plan.model import Outstanding, Span
-from orchestrator.plan.probes import read_by, read_condition, read_emit, read_metrics
+from orchestrator.plan.probes import read_condition, read_emit, read_metrics
 from orchestrator.plan.reader import DocumentReader
 
 MAX_OPEN = 10_000_000
@@ -45,13 +46,15 @@ def _build_one_outstanding(reader: DocumentReader, path: DocumentPath) -> Outsta
     value = reader.expression((*path, "value"))
     if value is None:  # reported where it was read, or by the schema
         return None
+    by = read_key(reader, (*path, "by"))
     return Outstanding(
         name=str(path[-1]),
         open=_read_names(reader, (*path, "open")),
         close=_read_names(reader, (*path, "close")),
         key=_read_names(reader, (*path, "key")),
         value=value,
-        by=read_by(reader, (*path, "by")),
+        by=tuple(by),
+        computed=computed_labels(by),
         min_age_ns=reader.quantity((*path, "min_age"), _parse_age, 0),
         top=reader.get((*path, "top"), 20),
         max_open=reader.quantity((*path, "max_open"), _parse_max_open, 100_000),

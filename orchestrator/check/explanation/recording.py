@@ -8,6 +8,7 @@ from typing import TypeVar
 from orchestrator.check.expectation.references import MetricReference, PlanNames
 from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.expression.syntax import Expr
+from orchestrator.plan.keys import key_expression
 from orchestrator.plan.model import LimitSource, Metric, Plan, Probe, Rate, Span
 from orchestrator.values import dataclass
 
@@ -107,7 +108,7 @@ def _fields_of(metrics: Iterable[Metric]) -> dict[str, Expr]:
     fields: dict[str, Expr] = {}
     for metric in metrics:
         for name in metric.by:
-            fields[key_field(name)] = parse(name, metric.position)
+            fields[key_field(name)] = key_expression(metric, name, metric.position)
         if metric.kind != "count" and metric.value is not None:
             fields[value_field(metric.name)] = metric.value
         if (counted := _join(metric)) is not None:

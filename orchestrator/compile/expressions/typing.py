@@ -185,8 +185,17 @@ class Typer:
             return self._type_in_place(name)
         if name not in self._typed:
             value = self._type_in_place(name)
-            self._typed[name] = self._make_let(name, value)
+            place = self.scope.definitions[name].position
+            self._typed[name] = self._make_let(name, value, place)
         return self._typed[name]
+
+    def type_shared(self, expr: Expr) -> Node:
+        """`expr` as a definition without a name: what says the same is evaluated once an event.
+        Raises PlanError."""
+        label = f"({expr.text})"  # the name of no definition
+        if label not in self._typed:
+            self._typed[label] = self._make_let(label, self.type_expression(expr), expr.position)
+        return self._typed[label]
 
     def _type_in_place(self, name: str) -> Node:
         self._open.append(name)
@@ -195,15 +204,15 @@ class Typer:
         finally:
             self._open.pop()
 
-    def _make_let(self, name: str, value: Node) -> Node:
+    def _make_let(self, name: str, value: Node, place: Position) -> Node:
         """A reference to the value, evaluated once; constants and addresses cost nothing to
         repeat and stand for themselves."""
         free = isinstance(value, Const | TextConst | ParamRef)
         if free or isinstance(value.type, Struct | Array | Tuple | Endpoint):
             return value
         if isinstance(value, ShownAs):
-            return replace(value, value=self._make_let(name, value.value))
-        self.weights.append(self._check_weight(value, self.scope.definitions[name].position))
+            return replace(value, value=self._make_let(name, value.value, place))
+        self.weights.append(self._check_weight(value, place))
         self.lets.append(Let(name=name, node=value))
         return LetRef(len(self.lets) - 1, name, value.type)
 

@@ -13,7 +13,7 @@ from orchestrator.plan.findings import Finding
 from orchestrator.plan.nearest import suggest_name
 
 #: The release of the language that this program supports (`metadata.requires`).
-LANGUAGE = (1, 0)
+LANGUAGE = (1, 1)
 
 PLAN_SCHEMA = "plan-v1.schema.json"
 POLICY_SCHEMA = "policy-v1.schema.json"

@@ -40,12 +40,27 @@ def test_every_name_of_a_metric_makes_a_name_of_a_family(metric: str, unit: str,
     assert re.fullmatch(r"probeplan_[a-z0-9_]*[a-z0-9]", name_family(metric, unit, part=part).name)
 
 
-@given(st.lists(NAMES, unique=True, max_size=6))
+EXPRESSIONS = st.text("ab.+-*/%()_ 10,\"'é\0", min_size=1, max_size=20)
+
+
+@given(st.lists(NAMES | EXPRESSIONS, unique=True, max_size=6))
 def test_labels_are_valid_and_none_is_one_of_ours(names: list[str]) -> None:
     labels = [name for name, _ in label_keys(dict.fromkeys(names, 1))]
     assert len(set(labels)) == len(names)
     assert not {"plan", "probe", "other", "le", "quantile", "job", "instance"} & set(labels)
     assert all(re.fullmatch(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", label) for label in labels)
+
+
+@pytest.mark.parametrize(
+    ("key", "names"),
+    [
+        (["start.comm"], ["start_comm"]),
+        (["args.count // 4096", "args.count % 4096"], ["args_count_4096", "args_count_4096_2"]),
+        (["(1 + pid)"], ["_1_pid"]),
+    ],
+)
+def test_an_expression_makes_a_readable_label(key: list[str], names: list[str]) -> None:
+    assert [name for name, _ in label_keys(dict.fromkeys(key, 1))] == names
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,11 @@ from orchestrator.output.text import text_from_kernel
 if TYPE_CHECKING:  # it imports numpy, which not every run needs
     from orchestrator.symbols.kernel_symbols import KernelSymbols
 
-__all__ = ["LENGTH_PREFIXED", "NUMBER_TEXTS", "TEXTS", "split_strings", "used_bytes"]
+__all__ = ["AMBIGUOUS", "LENGTH_PREFIXED", "NUMBER_TEXTS", "TEXTS", "split_strings", "used_bytes"]
+
+
+#: RFC 4291, 2.5.5.2: what an IPv4 address in IPv6 begins with.
+_IPV4_MAPPED = bytes(10) + b"\xff\xff"
 
 
 def used_bytes(raw: bytes) -> bytes:
@@ -44,10 +48,24 @@ def _format_ip(raw: bytes) -> str:
     """Decided by its version word; "" for the bytes that a failed read leaves."""
     match int.from_bytes(raw[:4], "little"):
         case 4:
-            return socket.inet_ntop(socket.AF_INET, raw[4:8])
+            return _format_ipv4(raw[4:8])
         case 6:
-            return socket.inet_ntop(socket.AF_INET6, raw[4:20])
+            return _format_ipv6(raw[4:20])
     return ""
+
+
+def _format_ipv4(raw: bytes) -> str:
+    """Four bytes in network order, as the kernel has them."""
+    return socket.inet_ntop(socket.AF_INET, raw)
+
+
+def _format_ipv6(raw: bytes) -> str:
+    """Sixteen bytes in network order. An IPv4 address that a socket for both versions holds as
+    ::ffff:192.0.2.1 is shown as 192.0.2.1: the packets are IPv4's, and so the same address is one
+    text however the socket was opened."""
+    if raw.startswith(_IPV4_MAPPED):
+        return _format_ipv4(raw[len(_IPV4_MAPPED) : 16])
+    return socket.inet_ntop(socket.AF_INET6, raw)
 
 
 def _format_endpoint(raw: bytes) -> str:
@@ -59,9 +77,10 @@ def _format_endpoint(raw: bytes) -> str:
     )
     match family:
         case socket.AF_INET:
-            return f"{socket.inet_ntop(family, address[:4])}:{port}"
+            return f"{_format_ipv4(address[:4])}:{port}"
         case socket.AF_INET6:
-            return f"[{socket.inet_ntop(family, address[:16])}]:{port}"
+            shown = _format_ipv6(address[:16])
+            return f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
         case socket.AF_UNIX:
             abstract = address[:1] == b"\0" and address[1:2] != b"\0"
             return "unix:" + (
@@ -96,13 +115,15 @@ def _find_device(number: int, _shown: Presentation) -> str:
     return device_name(number)
 
 
+#: Forms of which different bytes can have one text: an IPv4 address is also one in IPv6.
+AMBIGUOUS = frozenset({"ip", "ipv6", "endpoint"})
 #: Forms that begin with a 32-bit word which counts the bytes in use.
 LENGTH_PREFIXED = frozenset({"bytes", "strings", "path"})
 #: The text of a value, by its form.
 TEXTS: Mapping[str, Callable[[bytes], str]] = {
     "string": text_from_kernel,
-    "ipv4": lambda raw: socket.inet_ntop(socket.AF_INET, raw),  # network order, as the kernel's
-    "ipv6": lambda raw: socket.inet_ntop(socket.AF_INET6, raw),
+    "ipv4": _format_ipv4,
+    "ipv6": _format_ipv6,
     "ip": _format_ip,
     "bytes": lambda raw: used_bytes(raw).hex(),
     "strings": _quote_strings,

@@ -7,6 +7,7 @@ from orchestrator.cells.cell import Cell, merge_all, weigh_cell
 from orchestrator.cells.sums import fits_into_word, saturate
 from orchestrator.compile.program import MetricSpec
 from orchestrator.output.fields import StackNames, decode_field, no_stacks
+from orchestrator.output.forms import AMBIGUOUS
 from orchestrator.output.percentiles import histogram_fields
 
 __all__ = [
@@ -19,6 +20,10 @@ __all__ = [
     "metric_fields",
     "sum_fields",
 ]
+
+
+#: Forms of which different bytes can be shown alike.
+_SHOWN_ALIKE = AMBIGUOUS | {"kstack", "ustack"}
 
 
 def metric_fields(  # noqa: PLR0913  # a record has this many properties
@@ -102,9 +107,10 @@ def _key(spec: MetricSpec, key: bytes | None, stacks: StackNames) -> dict[str, A
 
 
 def merge_same_names(spec: MetricSpec, cells: Iterable[Cell], stacks: StackNames) -> Iterable[Cell]:
-    """The cells; those that differ only in the addresses behind the names of a stack, as in two
-    processes of the same program, become one."""
-    if not any(part.form in ("kstack", "ustack") for part in spec.key):
+    """The cells; those whose keys are shown alike become one: they differ only in the addresses
+    behind the names of a stack, as in two processes of the same program, or in whether an IPv4
+    address is one of an IPv6 socket."""
+    if not any(part.form in _SHOWN_ALIKE for part in spec.key):
         return cells
     by_name: dict[str, list[Cell]] = {}
     for cell in cells:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.output.run_output import RunOutput
+from orchestrator.run.startup import import_in_own_process
 from orchestrator.symbols.frames import EMPTY_STACK, KnownStack, Stack
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Stacks:
 
 def make_stack_book() -> "StackBook":
     """An empty book, which names the stacks of processes in a child process."""
+    import_in_own_process("numpy")
     from orchestrator.symbols.book import StackBook  # numpy, and only with stacks
     from orchestrator.symbols.isolated import IsolatedNames  # the same
 

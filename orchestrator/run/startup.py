@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 __all__ = ["begin_startup", "end_startup", "import_structlog_alone", "measure_startup_ms"]
-__all__ += ["numpy_without_threads"]
+__all__ += ["import_in_own_process", "numpy_without_threads", "own_process"]
 
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
@@ -23,9 +23,21 @@ class _Collection:
     waits = False
 
 
+class _Ownership:
+    """Whether this process is ours alone, and not one that imports us."""
+
+    is_ours = False
+
+
+def own_process() -> None:
+    """From now on this process counts as ours alone."""
+    _Ownership.is_ours = True
+
+
 def begin_startup() -> None:
     """Collect no garbage while modules are imported, of which nothing becomes garbage: 7 of 100 ms.
     Only for a process that is ours alone."""
+    own_process()
     if gc.isenabled():
         gc.disable()
         _Collection.waits = True
@@ -64,6 +76,14 @@ def numpy_without_threads() -> Iterator[None]:
         yield
     finally:
         del os.environ[_BLAS_THREADS]
+
+
+def import_in_own_process(module: str) -> ModuleType:
+    """Import a module that needs numpy, in a process that is ours without threads of OpenBLAS: they
+    would show up as idle threads in a profile of the host. A process that imports us may multiply
+    matrices itself, and gets all of them."""
+    with numpy_without_threads() if _Ownership.is_ours else contextlib.nullcontext():
+        return importlib.import_module(module)
 
 
 def import_structlog_alone() -> None:

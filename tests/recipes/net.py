@@ -15,7 +15,7 @@ from tests.support.workload.waiting import wait_closed, wait_queued
 if TYPE_CHECKING:
     from tests.support.product import Ran
 
-LOOPBACK = "::ffff:127.0.0.1"
+LOOPBACK = "127.0.0.1"
 
 
 def tcp_connects_seen(ran: "Ran") -> None:

@@ -169,11 +169,6 @@ def spoken(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
     )
 
 
-def plain(address: str) -> str:
-    """An IPv4 address in IPv6 as the scripts write it."""
-    return address.removeprefix("::ffff:")
-
-
 def accepted(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
     """As tcpaccept.bt: pid, the peer's address and port, our own."""
     ends = ("pid", "peer", "peer_port", "address", "port")
@@ -183,7 +178,7 @@ def accepted(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
 def connected(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
     """As tcpconnect.bt: pid, address, the peer's address and port."""
     return Counter(
-        (str(one["pid"]), plain(one["from"]), plain(one["to"]), str(one["port"]))
+        (str(one["pid"]), one["from"], one["to"], str(one["port"]))
         for one in records(ran, "connect", who)
     )
 
@@ -194,7 +189,7 @@ def lived(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
         (
             str(one["pid"]),
             str(one["port"]),
-            plain(one["peer"]),
+            one["peer"],
             str(one["peer_port"]),
             str(one["sent"] // 1024),
             str(one["received"] // 1024),

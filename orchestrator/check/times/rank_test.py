@@ -5,6 +5,7 @@ from fractions import Fraction
 from importlib.util import find_spec
 
 from orchestrator.check.times.samples import TimeSamples
+from orchestrator.run.startup import import_in_own_process
 
 __all__ = ["find_least_p", "find_p", "is_rank_test_installed"]
 
@@ -28,6 +29,7 @@ def find_least_p(repeats: int) -> float:
 
 
 def _test_greater(greater: Sequence[Fraction], less: Sequence[Fraction]) -> float:
+    import_in_own_process("numpy")
     from scipy.stats import mannwhitneyu  # 0.7 s and 70 MB
 
     first, second = list(map(float, greater)), list(map(float, less))

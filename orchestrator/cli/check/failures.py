@@ -43,6 +43,9 @@ class FailureExplainer:
         if not failures:
             return []
         from orchestrator.check.explanation.model import Explanation
+        from orchestrator.run.startup import import_in_own_process
+
+        import_in_own_process("numpy")
         from orchestrator.check.measuring.explain import record_again
         from orchestrator.run.options import RunOptions
 

@@ -19,6 +19,8 @@ def main(descriptor: int, owner: int) -> None:
     with contextlib.suppress(OSError), open("/proc/self/comm", "wb") as comm:  # noqa: PTH123
         comm.write(COMM)
     from orchestrator.pytest_plugin.helper.service import serve
+    from orchestrator.run.startup import own_process
 
+    own_process()
     serve(descriptor, owner, pidfd)
     sys.exit(0)

@@ -385,3 +385,22 @@ def test_explain_prints_what_run_keeps_under_out(tmp_path: Path, backend: str) -
         json.loads(line) for line in (out / "events.jsonl").open() if "probe.attached" in line
     ]
     assert [line["mechanism"]] == attached
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_run_has_one_thread_and_its_command_the_user_s_environment(
+    backend: str, tmp_path: Path
+) -> None:
+    """Idle threads of a matrix library would be in the host's own profile. The output is a pipe:
+    only a file is written by a second thread."""
+    by = "tid" if backend == "tracefs" else "kstack"
+    file = Path(a_plan(tmp_path, ATTACH["tracepoint"]))
+    file.write_text(f"{file.read_text()}      by: {{count: true, by: [{by}]}}\n")
+    look = "sleep 1; ls /proc/$PPID/task | wc -l >&2; echo blas: ${OPENBLAS_NUM_THREADS-any} >&2"
+    environment = {k: v for k, v in ENVIRONMENT.items() if k != "OPENBLAS_NUM_THREADS"}
+    process = probeplan(
+        *("run", str(file), "--backend", backend, "--", "sh", "-c", look), env=environment
+    )
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert errors.decode().split("\n")[:2] == ["1", "blas: any"]

@@ -66,3 +66,31 @@ def test_equal_values_of_one_run_have_equal_digests_whatever_their_form() -> Non
         field("u32", 4, hashed=True, salt=b"t"), b"1234"
     )
     assert not is_number(number)
+
+
+MAPPED = bytes(10) + b"\xff\xff" + bytes([192, 0, 2, 1])
+V4, V6 = (4).to_bytes(4, "little"), (6).to_bytes(4, "little")
+INET, INET6 = b"\x02\0\x50\0", b"\x0a\0\x50\0"  # the family, port 80
+
+
+@pytest.mark.parametrize(
+    ("form", "raw", "text"),
+    [
+        ("ip", V6 + MAPPED, "192.0.2.1"),
+        ("ip", V4 + bytes([192, 0, 2, 1]) + bytes(12), "192.0.2.1"),
+        ("ipv6", MAPPED, "192.0.2.1"),
+        ("endpoint", INET6 + MAPPED, "192.0.2.1:80"),
+        ("endpoint", INET + bytes([192, 0, 2, 1]) + bytes(12), "192.0.2.1:80"),
+        ("ip", V6 + bytes(15) + b"\1", "::1"),
+        ("ipv6", bytes(8) + b"\xff\xff\0\0\0\0\0\1", "::ffff:0:0:1"),
+        ("ipv6", bytes(12) + bytes([192, 0, 2, 1]), "::192.0.2.1"),
+        ("endpoint", INET6 + bytes(15) + b"\1", "[::1]:80"),
+    ],
+)
+def test_an_ipv4_address_in_an_ipv6_socket_is_shown_as_ipv4_and_nothing_else_is(
+    form: FieldForm, raw: bytes, text: str
+) -> None:
+    """One address is one text, however the socket was opened; look-alikes stay IPv6."""
+    shown = field(form, len(raw))
+    assert decode_field(shown, raw) == text
+    assert len(make_token_renderer(shown)(raw)) <= max(bound_token_size(shown), 48)

@@ -34,6 +34,23 @@ def key(comm: bytes, code: int) -> bytes:
     return comm.ljust(16, b"\0") + code.to_bytes(4, "little", signed=True) + bytes(4)
 
 
+def test_one_address_seen_by_sockets_of_both_versions_is_one_cell() -> None:
+    """They are two keys in the kernel and one text here: a reader would take the first for all."""
+    address = bytes([192, 0, 2, 1])
+    ip = KeyField(name="to", form="ip", offset=0, size=20)
+    keys = (
+        b"\4\0\0\0" + address + bytes(12),
+        b"\6\0\0\0" + bytes(10) + b"\xff\xff" + address,
+        b"\6\0\0\0" + bytes(15) + b"\1",
+    )
+    cells = [Cell(key=key, count=count) for key, count in zip(keys, (3, 4, 5), strict=True)]
+    record = metric_fields(
+        spec("count", key=(ip,), key_size=20), cells, start=STAMP, end=STAMP, total=True
+    )
+    shown = [(cell["key"], cell["value"]) for cell in record["cells"]]
+    assert shown == [({"to": "192.0.2.1"}, 7), ({"to": "::1"}, 5)]
+
+
 @pytest.mark.parametrize("kind", ["count", "sum", "min", "max", "avg", "histogram"])
 def test_metric_records_are_valid_and_sorted_with_other_last(kind: str) -> None:
     """Keys by name, largest first, `other` last, whatever the kind."""

@@ -30,6 +30,30 @@ def test_numpy_starts_no_threads_and_children_do_not_inherit_that(
     assert done.stdout.strip() == said
 
 
+_IN_OURS = """
+import os
+from orchestrator.run import stacks, startup
+{claim}
+stacks.make_stack_book().close()
+print(len(os.listdir("/proc/self/task")), len(os.sched_getaffinity(0)))
+"""
+
+
+@pytest.mark.parametrize(("claim", "is_ours"), [("startup.own_process()", True), ("", False)])
+def test_naming_stacks_starts_threads_only_in_a_process_that_is_not_ours(
+    claim: str, is_ours: bool
+) -> None:
+    """Idle threads of a matrix library would be in the host's own profile. A program that imports
+    us may multiply matrices, and keeps its library's threads."""
+    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", _IN_OURS.format(claim=claim)],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    threads, processors = map(int, done.stdout.split())
+    assert threads == 1 if is_ours else threads >= min(2, processors)
+
+
 CODE = """
 import gc
 from orchestrator.run.startup import begin_startup, end_startup

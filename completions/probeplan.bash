@@ -5,8 +5,9 @@
 #    source ~/.local/share/bash_completion/probeplan
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_probeplan_subparsers=(lint explain doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts prepare completion)
+_shtab_probeplan_subparsers=(plans lint explain doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts prepare schema completion)
 
+_shtab_probeplan_plans_option_strings=(-h --help --here --in --format)
 _shtab_probeplan_lint_option_strings=(-h --help --format --kernel --explain --set --target --limit --policy)
 _shtab_probeplan_explain_option_strings=(-h --help --set --target --limit --policy --backend --kernel --json)
 _shtab_probeplan_doctor_option_strings=(-h --help --kernel --json --set --target --limit)
@@ -25,9 +26,11 @@ _shtab_probeplan_bundle_option_strings=(-h --help --kernel -o --output --check -
 _shtab_probeplan_policy_option_strings=(-h --help --json)
 _shtab_probeplan_facts_option_strings=(-h --help -o --output --show --quick)
 _shtab_probeplan_prepare_option_strings=(-h --help --timeout --with-command --json --set --target --limit --policy)
+_shtab_probeplan_schema_option_strings=(-h --help --path)
 _shtab_probeplan_completion_option_strings=(-h --help)
 _shtab_probeplan_option_strings=(-h --help --version)
 
+_shtab_probeplan_plans___in_COMPGEN=_shtab_compgen_dirs
 _shtab_probeplan_lint_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_lint___kernel_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_lint___policy_COMPGEN=_shtab_compgen_files
@@ -72,6 +75,7 @@ _shtab_probeplan_facts___show_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_prepare_pos_0_COMPGEN=_probeplan_plan_files
 _shtab_probeplan_prepare___policy_COMPGEN=_shtab_compgen_files
 
+_shtab_probeplan_plans___format_choices=(text json)
 _shtab_probeplan_lint___format_choices=(text json github)
 _shtab_probeplan_explain___backend_choices=(auto bcc tracefs)
 _shtab_probeplan_check___update_choices=(new all)
@@ -89,9 +93,14 @@ _shtab_probeplan_quarantine_pos_0_choices=(list lift)
 _shtab_probeplan_quarantine___format_choices=(text json)
 _shtab_probeplan_bundle___format_choices=(text json markdown)
 _shtab_probeplan_policy_pos_0_choices=(show check)
+_shtab_probeplan_schema_pos_0_choices=(plan check policy log result baseline)
 _shtab_probeplan_completion_pos_0_choices=(bash zsh fish)
-_shtab_probeplan_pos_0_choices=(lint explain doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts prepare completion)
+_shtab_probeplan_pos_0_choices=(plans lint explain doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts prepare schema completion)
 
+_shtab_probeplan_plans_pos_0_nargs='*'
+_shtab_probeplan_plans__h_nargs=0
+_shtab_probeplan_plans___help_nargs=0
+_shtab_probeplan_plans___here_nargs=0
 _shtab_probeplan_lint_pos_0_nargs='*'
 _shtab_probeplan_lint__h_nargs=0
 _shtab_probeplan_lint___help_nargs=0
@@ -165,6 +174,9 @@ _shtab_probeplan_prepare__h_nargs=0
 _shtab_probeplan_prepare___help_nargs=0
 _shtab_probeplan_prepare___with_command_nargs=0
 _shtab_probeplan_prepare___json_nargs=0
+_shtab_probeplan_schema__h_nargs=0
+_shtab_probeplan_schema___help_nargs=0
+_shtab_probeplan_schema___path_nargs=0
 _shtab_probeplan_completion__h_nargs=0
 _shtab_probeplan_completion___help_nargs=0
 _shtab_probeplan_pos_0_nargs=A...

@@ -56,14 +56,19 @@ function _shtab_probeplan_using
   test "$_shtab_probeplan_cmdpath" = "$argv"
 end
 
-set -g _shtab_probeplan_commands lint explain doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts prepare completion
-set -g _shtab_probeplan_opts_with_value --ab --backend --bmf --buckets-per-octave --by --cpus --csv --duration --expect --expires --explain --folded --format --interval --junit --keep --kernel --label --limit --listen --log --max-series --memory --module --modules --on-inconclusive --openmetrics --otlp-buckets --out --output --policy --set --shard --show --summary --target --textfile --timeout --update -o
+set -g _shtab_probeplan_commands plans lint explain doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts prepare schema completion
+set -g _shtab_probeplan_opts_with_value --ab --backend --bmf --buckets-per-octave --by --cpus --csv --duration --expect --expires --explain --folded --format --in --interval --junit --keep --kernel --label --limit --listen --log --max-series --memory --module --modules --on-inconclusive --openmetrics --otlp-buckets --out --output --policy --set --shard --show --summary --target --textfile --timeout --update -o
 
 complete -c probeplan -e
 complete -c probeplan -f
 
 complete -c probeplan -n _shtab_probeplan_using -s h -l help -d 'show this help message and exit'
 complete -c probeplan -n _shtab_probeplan_using -l version -d 'print the version and exit'
+complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a plans -d 'Find a plan by the question that it answers.'
+complete -c probeplan -n '_shtab_probeplan_using plans' -s h -l help -d 'show this help message and exit'
+complete -c probeplan -n '_shtab_probeplan_using plans' -l here -d 'say whether this host can run each, and why not'
+complete -c probeplan -n '_shtab_probeplan_using plans' -l in -xka "(__fish_complete_directories)" -d 'list the plans below this folder too; repeatable'
+complete -c probeplan -n '_shtab_probeplan_using plans' -l format -xka "text json" -d 'how to print (default: text)'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a lint -d 'Check plans offline, without root.'
 complete -c probeplan -n '_shtab_probeplan_using lint' -s h -l help -d 'show this help message and exit'
 complete -c probeplan -n '_shtab_probeplan_using lint' -l format -xka "text json github" -d 'how to print (default: text)'
@@ -224,6 +229,10 @@ complete -c probeplan -n '_shtab_probeplan_using prepare' -l target -x -d 'repla
 complete -c probeplan -n '_shtab_probeplan_using prepare' -l limit -x -d 'replace a limit, e.g. duration=10s or events=1k'
 complete -c probeplan -n '_shtab_probeplan_using prepare' -l policy -xka "(__fish_complete_path (commandline -ct))" -d 'apply a further policy; it can only be stricter than the host'"'"'s; repeatable'
 complete -c probeplan -n '_shtab_probeplan_using prepare; and test $_shtab_probeplan_npos -ge 0' -ka "(_probeplan_plan_files)" -d 'plan files, or names of shipped plans (default: all shipped plans)'
+complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a schema -d 'Print the JSON Schemas of documents.'
+complete -c probeplan -n '_shtab_probeplan_using schema' -s h -l help -d 'show this help message and exit'
+complete -c probeplan -n '_shtab_probeplan_using schema' -l path -d 'print the path of the file, not its content'
+complete -c probeplan -n '_shtab_probeplan_using schema; and test $_shtab_probeplan_npos -eq 0' -ka "plan check policy log result baseline" -d 'the schema to print (default: list them)'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a completion -d 'Print a shell'"'"'s completion script.'
 complete -c probeplan -n '_shtab_probeplan_using completion' -s h -l help -d 'show this help message and exit'
 complete -c probeplan -n '_shtab_probeplan_using completion; and test $_shtab_probeplan_npos -eq 0' -ka "bash zsh fish" -d 'the shell to complete in'

@@ -1,13 +1,14 @@
 """Writes the pages of docs/ that are made of the schemas and of the table of finding codes, and
-the man pages and shell completions, which are made of the commands' options.
+the man pages and shell completions, which are made of the commands' options, and the index of the
+shipped plans with the tables of plans/README.md, which are made of the plans.
 
 usage: scripts/generate_docs.py [--check]
 
 `docs/log.md`, `docs/result.md` and `docs/finding-codes.md` are generated whole. In
 `docs/language.md`, `docs/policy.md` and `docs/checks.md` the tables of keys are generated: they
 lie between comments that name the object of the schema. Those of man/ and completions/ are written
-by `scripts/man_pages.py` and `scripts/shell_completions.py`. With `--check` nothing is written; the
-exit code is 1 when a page is not current.
+by `scripts/man_pages.py` and `scripts/shell_completions.py`, the index by `scripts/plan_index.py`.
+With `--check` nothing is written; the exit code is 1 when a page is not current.
 """
 
 import json
@@ -48,11 +49,12 @@ def pages() -> dict[Path, str]:
 
 
 def _command_files() -> dict[Path, str]:
-    """What is made of the command line; these modules need the package and shtab."""
+    """What is made of the command line and of the plans; these need the package and shtab."""
     from scripts.man_pages import list_man_pages
+    from scripts.plan_index import list_plan_files
     from scripts.shell_completions import list_completions
 
-    return {**list_man_pages(), **list_completions()}
+    return {**list_man_pages(), **list_completions(), **list_plan_files()}
 
 
 def stale_pages() -> list[Path]:

@@ -18,6 +18,7 @@ PROGRAM = "probeplan"
 
 #: name → (module, one-line summary)
 COMMANDS: Mapping[str, tuple[str, str]] = {
+    "plans": ("orchestrator.cli.discover.plans", "find a plan by the question that it answers"),
     "lint": ("orchestrator.cli.lint", "check plans offline, without root"),
     "explain": ("orchestrator.cli.explain", "show exactly what a run would attach"),
     "doctor": ("orchestrator.cli.doctor", "show what this host supports, and what a plan lacks"),
@@ -42,11 +43,13 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "policy": ("orchestrator.cli.policy", "show or check what this host allows plans to do"),
     "facts": ("orchestrator.cli.facts", "record this kernel, to check plans for it elsewhere"),
     "prepare": ("orchestrator.cli.install.prepare", "compile plans ahead of their first run"),
+    "schema": ("orchestrator.cli.discover.schema", "print the JSON Schemas of documents"),
     "completion": ("orchestrator.cli.install.completion", "print a shell's completion script"),
 }
 
 EPILOG = """\
 examples:
+  probeplan plans slow disk                 which plans answer that?
   probeplan lint plans/                     check every plan below plans/
   probeplan doctor plans/fs/slow-io.yaml    can this host run it? if not, what is missing?
   probeplan explain slow-io                 what would be attached; shipped plans by name

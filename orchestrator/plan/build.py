@@ -75,6 +75,8 @@ def read_metadata(data: Mapping[str, Any]) -> Metadata:
         description=data.get("description", ""),
         owner=data.get("owner", ""),
         tags=tuple(data.get("tags", ())),
+        equivalents=tuple(data.get("equivalents", ())),
+        cost=data.get("cost", ""),
         runbook=data.get("runbook", ""),
         requires=data.get("requires", ""),
     )

@@ -240,13 +240,16 @@ class DerivedFigure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metadata:
-    """The plan's name, purpose and owner."""
+    """The plan's name, purpose and owner. `equivalents`: other collections' tools for the same
+    question; `cost`: what the host pays for, in words."""
 
     name: str
     summary: str
     description: str = ""
     owner: str = ""
     tags: tuple[str, ...] = ()
+    equivalents: tuple[str, ...] = ()
+    cost: str = ""
     runbook: str = ""
     requires: str = ""
 

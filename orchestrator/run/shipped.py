@@ -30,12 +30,13 @@ def find_plan(name: str) -> str:
     plans = shipped_plans()
     if name in plans:
         return str(plans[name])
-    from orchestrator.plan.nearest import suggest_name  # only for errors
+    from orchestrator.catalog.answers import hint_at_plans  # only for errors
+    from orchestrator.catalog.index import read_index
 
     finding = Finding(
         code="PP001",
         message=f"there is no file and no shipped plan {name!r}",
         position=Position(file=name),
-        hint=suggest_name(name, plans, f"shipped plans: {', '.join(plans) or 'none'}"),
+        hint=hint_at_plans(name, read_index()),
     )
     raise PlanError([finding])

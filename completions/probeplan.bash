@@ -30,16 +30,21 @@ _shtab_probeplan_schema_option_strings=(-h --help --path)
 _shtab_probeplan_completion_option_strings=(-h --help)
 _shtab_probeplan_option_strings=(-h --help --version)
 
+_shtab_probeplan_plans_pos_0_COMPGEN=_probeplan_plan_words
 _shtab_probeplan_plans___in_COMPGEN=_shtab_compgen_dirs
 _shtab_probeplan_lint_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_lint___kernel_COMPGEN=_shtab_compgen_files
+_shtab_probeplan_lint___set_COMPGEN=_probeplan_plan_params
 _shtab_probeplan_lint___policy_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_explain_pos_0_COMPGEN=_probeplan_plan_files
+_shtab_probeplan_explain___set_COMPGEN=_probeplan_plan_params
 _shtab_probeplan_explain___policy_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_explain___kernel_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_doctor_pos_0_COMPGEN=_probeplan_plan_files
 _shtab_probeplan_doctor___kernel_COMPGEN=_shtab_compgen_files
+_shtab_probeplan_doctor___set_COMPGEN=_probeplan_plan_params
 _shtab_probeplan_check_pos_0_COMPGEN=_shtab_compgen_files
+_shtab_probeplan_check___set_COMPGEN=_probeplan_plan_params
 _shtab_probeplan_check___out_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_check___junit_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_check___openmetrics_COMPGEN=_shtab_compgen_files
@@ -47,11 +52,13 @@ _shtab_probeplan_check___bmf_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_check___csv_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_check___policy_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_run_pos_0_COMPGEN=_probeplan_plan_files
+_shtab_probeplan_run___set_COMPGEN=_probeplan_plan_params
 _shtab_probeplan_run___policy_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_run___log_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_run___out_COMPGEN=_shtab_compgen_dirs
 _shtab_probeplan_run___folded_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_rehearse_pos_0_COMPGEN=_probeplan_plan_files
+_shtab_probeplan_rehearse___set_COMPGEN=_probeplan_plan_params
 _shtab_probeplan_rehearse___policy_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_rehearse___log_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_rehearse___out_COMPGEN=_shtab_compgen_dirs
@@ -63,16 +70,21 @@ _shtab_probeplan_merge___output_COMPGEN=_shtab_compgen_dirs
 _shtab_probeplan_merge___expect_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_export_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_export___textfile_COMPGEN=_shtab_compgen_dirs
+_shtab_probeplan_stop_pos_0_COMPGEN=_probeplan_runs
 _shtab_probeplan_quarantine_pos_1_COMPGEN=_probeplan_plan_files
+_shtab_probeplan_pause_pos_0_COMPGEN=_probeplan_runs
+_shtab_probeplan_resume_pos_0_COMPGEN=_probeplan_runs
 _shtab_probeplan_bundle_pos_0_COMPGEN=_probeplan_plan_files
 _shtab_probeplan_bundle___kernel_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_bundle__o_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_bundle___output_COMPGEN=_shtab_compgen_files
+_shtab_probeplan_bundle___set_COMPGEN=_probeplan_plan_params
 _shtab_probeplan_policy_pos_1_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_facts__o_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_facts___output_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_facts___show_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_prepare_pos_0_COMPGEN=_probeplan_plan_files
+_shtab_probeplan_prepare___set_COMPGEN=_probeplan_plan_params
 _shtab_probeplan_prepare___policy_COMPGEN=_shtab_compgen_files
 
 _shtab_probeplan_plans___format_choices=(text json)
@@ -186,9 +198,64 @@ _shtab_probeplan___version_nargs=0
 
 
 # Custom Preamble
+_probeplan_plan_words() {
+  compgen -W "argdist argument-values bashreadline binds bindsnoop biolatency biopattern biosnoop biotop bitesize block-latency block-requests block-top bpf-calls bpfsnoop busy-files cachestat capability-checks capable compactions compactsnoop compat-calls context-switches cpu-bursts cpu-samples cpu-stacks cpudist dcsnoop dcstat dentry-lookups direct-reclaim drsnoop execs execsnoop exits exitsnoop ext4dist ext4slower failing-syscalls fd-passing file-changes file-life filegone filelife fileslower filetop fs-latency fsync funccount funclatency funcslower function-calls function-latency functrace futex-waits gethostlatency hardirqs heap-outstanding interrupts io-pattern io-sizes iolatency iosnoop iotop kernel-allocations kernel-outstanding kills killsnoop klockstat lock-contention malloc-calls memleak memory-maps migrations mounts mountsnoop name-lookups naptime new-processes off-cpu-time offcputime oom-kills oomkill opens opensnoop packet-drops page-allocations page-cache page-faults perf-stat-hist permission-changes pidpersec privilege-changes process-access profile python-gc pythongc readahead run-queue-latency run-queue-length runqlat runqlen runqslower setuids shared-memory shell-lines shmsnoop slab-allocations slabratetop slow-calls slow-files slow-io slow-syscalls slow-wakeups sofdsnoop softirqs solisten ssllatency sslsniff sslsnoop stack-counts stackcount stats statsnoop syncsnoop syscall-counts syscount tcp-accepts tcp-backlog tcp-connect-latency tcp-connects tcp-events tcp-life tcp-listens tcp-retransmits tcp-rtt tcp-states tcp-traffic tcpaccept tcpconnect tcpconnlat tcpdrop tcplife tcpretrans tcprtt tcpstates tcpsynbl tcptop tcptracer terminal-output thread-starts threadsnoop tls-sizes tls-text tpoint trace trace-calls ttysnoop ugc vfs-calls vfs-reads vfscount vfsstat wakers wakeuptime xfsdist xfsslower" -- "$1"
+}
+_probeplan_plan_params() {
+  local word param
+  for word in "${COMP_WORDS[@]}"; do
+    case "$word" in
+    fs-latency) printf '%s\n' fs=ext4 fs=xfs threshold=10ms ;;
+    opens) printf '%s\n' failed_only=true failed_only=false ;;
+    slow-files) printf '%s\n' threshold=10ms ;;
+    slow-io) printf '%s\n' threshold=10ms ;;
+    stats) printf '%s\n' failed_only=true failed_only=false ;;
+    vfs-reads) printf '%s\n' least=0B ;;
+    block-latency) printf '%s\n' by=none by=disk ;;
+    block-requests) printf '%s\n' threshold=0ns ;;
+    tcp-rtt) printf '%s\n' by=none by=port ;;
+    context-switches) printf '%s\n' sample=1/10 ;;
+    cpu-bursts) printf '%s\n' by=none by=comm ;;
+    off-cpu-time) printf '%s\n' min=1us ;;
+    run-queue-latency) printf '%s\n' by=none by=comm ;;
+    slow-wakeups) printf '%s\n' threshold=10ms ;;
+    kernel-allocations) printf '%s\n' sample=1/1000 ;;
+    kernel-outstanding) printf '%s\n' sample=1/1 min_size=0B ;;
+    page-faults) printf '%s\n' sample=1/100 ;;
+    kills) printf '%s\n' probes_too=true probes_too=false ;;
+    terminal-output) printf '%s\n' 'terminal=*' ;;
+    slow-syscalls) printf '%s\n' threshold=50ms ;;
+    futex-waits) printf '%s\n' threshold=1ms ;;
+    heap-outstanding) printf '%s\n' lib=libc.so.6 ;;
+    malloc-calls) printf '%s\n' lib=libc.so.6 ;;
+    name-lookups) printf '%s\n' lib=libc.so.6 ;;
+    python-gc) printf '%s\n' python=/usr/bin/python3 ;;
+    shell-lines) printf '%s\n' binary=/bin/bash ;;
+    thread-starts) printf '%s\n' lib=libc.so.6 ;;
+    tls-sizes) printf '%s\n' lib=libssl.so.3 ;;
+    tls-text) printf '%s\n' lib=libssl.so.3 ;;
+    argument-values) printf '%s\n' function=syscall:read value=arg0 value=arg1 value=arg2 value=arg3 value=retval ;;
+    function-calls) printf '%s\n' 'what=entry:vfs_r*' ;;
+    function-latency) printf '%s\n' function=syscall:read by=none by=func by=comm ;;
+    slow-calls) printf '%s\n' function=syscall:read threshold=10ms ;;
+    stack-counts) printf '%s\n' at=syscall:read ;;
+    trace-calls) printf '%s\n' function=syscall:kill ;;
+    esac
+  done | while IFS= read -r param; do
+    [[ "$param" == "$1"* ]] && printf '%q\n' "$param"
+  done
+}
 _probeplan_plan_files() {
-  compgen -W "heap-outstanding malloc-calls name-lookups python-gc shell-lines thread-starts tls-sizes tls-text block-latency block-requests block-top io-pattern io-sizes busy-files dentry-lookups file-changes file-life fs-latency fsync mounts opens page-cache readahead slow-files slow-io stats vfs-calls vfs-reads argument-values function-calls function-latency slow-calls stack-counts trace-calls futex-waits lock-contention compactions direct-reclaim kernel-allocations kernel-outstanding memory-maps oom-kills page-allocations page-faults shared-memory slab-allocations binds fd-passing packet-drops tcp-accepts tcp-backlog tcp-connect-latency tcp-connects tcp-events tcp-life tcp-listens tcp-retransmits tcp-rtt tcp-states tcp-traffic execs exits kills new-processes terminal-output context-switches cpu-bursts cpu-samples cpu-stacks interrupts migrations off-cpu-time run-queue-latency run-queue-length slow-wakeups softirqs wakers bpf-calls capability-checks permission-changes privilege-changes process-access compat-calls failing-syscalls slow-syscalls syscall-counts" -- "$1"
+  compgen -W "busy-files dentry-lookups file-changes file-life fs-latency fsync mounts opens page-cache readahead slow-files slow-io stats vfs-calls vfs-reads block-latency block-requests block-top io-pattern io-sizes binds fd-passing packet-drops tcp-accepts tcp-backlog tcp-connect-latency tcp-connects tcp-events tcp-life tcp-listens tcp-retransmits tcp-rtt tcp-states tcp-traffic context-switches cpu-bursts cpu-samples cpu-stacks interrupts migrations off-cpu-time run-queue-latency run-queue-length slow-wakeups softirqs wakers compactions direct-reclaim kernel-allocations kernel-outstanding memory-maps oom-kills page-allocations page-faults shared-memory slab-allocations execs exits kills new-processes terminal-output compat-calls failing-syscalls slow-syscalls syscall-counts futex-waits lock-contention bpf-calls capability-checks permission-changes privilege-changes process-access heap-outstanding malloc-calls name-lookups python-gc shell-lines thread-starts tls-sizes tls-text argument-values function-calls function-latency slow-calls stack-counts trace-calls" -- "$1"
   compgen -f -- "$1"
+}
+_probeplan_runs() {
+  local folder file
+  for folder in /run/probeplan /var/tmp/probeplan /dev/shm/probeplan; do
+    for file in "$folder"/*.journal; do
+      [[ -e "$file" ]] && file="${file##*/}" && compgen -W "${file%.journal}" -- "$1"
+    done
+  done
 }
 # End Custom Preamble
 

@@ -5,9 +5,93 @@
 # See also: https://fishshell.com/docs/current/completions.html#where-to-put-completions
 
 # Custom Preamble
+function _probeplan_plan_words
+  printf '%s\t%s\n' 'argdist' 'as argument-values' 'argument-values' 'Which values is a function called with, and what does it return?' 'bashreadline' 'as shell-lines' 'binds' 'Which programs bind to which address, and which fail?' 'bindsnoop' 'as binds' 'biolatency' 'as block-latency' 'biopattern' 'as io-pattern' 'biosnoop' 'as block-requests' 'biotop' 'as block-top' 'bitesize' 'as io-sizes' 'block-latency' 'How long do disks take?' 'block-requests' 'Which requests does each disk get, from which program, and how long do they take?' 'block-top' 'Who uses the disks most?' 'bpf-calls' 'Who uses BPF?' 'bpfsnoop' 'as bpf-calls' 'busy-files' 'Which files are read and written most, and by whom?' 'cachestat' 'as page-cache' 'capability-checks' 'Which capabilities are checked, and which are refused?' 'capable' 'as capability-checks' 'compactions' 'When are pages moved to make larger blocks?' 'compactsnoop' 'as compactions' 'compat-calls' 'Which programs make 32-bit system calls?' 'context-switches' 'Who leaves the CPU, and did it still want to run?' 'cpu-bursts' 'How long do tasks run before they leave the CPU?' 'cpu-samples' 'Who uses the CPUs?' 'cpu-stacks' 'Which code uses the CPUs?' 'cpudist' 'as cpu-bursts' 'dcsnoop' 'as dentry-lookups' 'dcstat' 'as dentry-lookups' 'dentry-lookups' 'Which names are looked up, and how many miss the cache?' 'direct-reclaim' 'Who stalls because it must free memory first?' 'drsnoop' 'as direct-reclaim' 'execs' 'Which programs are started, and by whom?' 'execsnoop' 'as execs' 'exits' 'Which processes end, how, and at what age?' 'exitsnoop' 'as exits' 'ext4dist' 'as fs-latency' 'ext4slower' 'as fs-latency' 'failing-syscalls' 'Which system calls fail, and with what error?' 'fd-passing' 'Who passes file descriptors to whom?' 'file-changes' 'Which files are created, linked, renamed and removed?' 'file-life' 'Which files are short-lived?' 'filegone' 'as file-changes' 'filelife' 'as file-life' 'fileslower' 'as slow-files' 'filetop' 'as busy-files' 'fs-latency' 'How long do ext4 or xfs operations take?' 'fsync' 'Who calls fsync, and how long does it take?' 'funccount' 'as function-calls' 'funclatency' 'as function-latency' 'funcslower' 'as slow-calls' 'function-calls' 'How often is a function called, and by whom?' 'function-latency' 'How long does a function take?' 'functrace' 'as trace-calls' 'futex-waits' 'Who waits for user-space locks, and for how long?' 'gethostlatency' 'as name-lookups' 'hardirqs' 'as interrupts' 'heap-outstanding' 'Which memory does a program not free, and which code allocated it?' 'interrupts' 'How much time goes into the interrupts of each device?' 'io-pattern' 'Are disk requests sequential or random?' 'io-sizes' 'How large are disk requests, and which programs issue them?' 'iolatency' 'as block-latency' 'iosnoop' 'as block-requests' 'iotop' 'as block-top' 'kernel-allocations' 'How much memory does the kernel allocate, for whom, and in what sizes?' 'kernel-outstanding' 'Which kernel memory is not freed, and which code allocated it?' 'kills' 'Who sends signals to whom?' 'killsnoop' 'as kills' 'klockstat' 'as lock-contention' 'lock-contention' 'Who waits for kernel locks, and for how long?' 'malloc-calls' 'How much does a process allocate with malloc?' 'memleak' 'as heap-outstanding' 'memory-maps' 'Who maps how much address space?' 'migrations' 'Which tasks migrate between CPUs?' 'mounts' 'What is mounted and unmounted, where, and by whom?' 'mountsnoop' 'as mounts' 'name-lookups' 'Which host names are looked up, and how long does it take?' 'naptime' 'as trace-calls' 'new-processes' 'Who creates processes, and how many per second?' 'off-cpu-time' 'Who waits off the CPU, and for how long?' 'offcputime' 'as off-cpu-time' 'oom-kills' 'Which processes are killed when memory runs out?' 'oomkill' 'as oom-kills' 'opens' 'Which files are opened, and which opens fail?' 'opensnoop' 'as opens' 'packet-drops' 'Which packets are dropped, and why?' 'page-allocations' 'Who allocates pages, and in what orders?' 'page-cache' 'How often is file data found in the page cache?' 'page-faults' 'Who takes page faults?' 'perf-stat-hist' 'as argument-values' 'permission-changes' 'Who changes file modes and owners?' 'pidpersec' 'as new-processes' 'privilege-changes' 'Who changes user, group or capabilities?' 'process-access' 'Who accesses other processes?' 'profile' 'as cpu-stacks' 'python-gc' 'When does Python collect garbage, and how much?' 'pythongc' 'as python-gc' 'readahead' 'as readahead' 'run-queue-latency' 'How long do tasks wait for a CPU?' 'run-queue-length' 'How many tasks want a CPU at a time?' 'runqlat' 'as run-queue-latency' 'runqlen' 'as run-queue-length' 'runqslower' 'as slow-wakeups' 'setuids' 'as privilege-changes' 'shared-memory' 'Who creates shared memory segments and leaves them behind?' 'shell-lines' 'What is typed into bash?' 'shmsnoop' 'as shared-memory' 'slab-allocations' 'Which slab caches does the kernel allocate from?' 'slabratetop' 'as slab-allocations' 'slow-calls' 'Which calls of a function are slow?' 'slow-files' 'Which files are slow to read or write, by name?' 'slow-io' 'Which reads and writes are slow?' 'slow-syscalls' 'Which system calls block, and in which programs?' 'slow-wakeups' 'Which tasks waited long for a CPU?' 'sofdsnoop' 'as fd-passing' 'softirqs' 'as softirqs' 'solisten' 'as tcp-listens' 'ssllatency' 'as tls-sizes' 'sslsniff' 'as tls-text' 'sslsnoop' 'as tls-text' 'stack-counts' 'Which call paths reach a function or event?' 'stackcount' 'as stack-counts' 'stats' 'Which file metadata is looked up, and which files are missing?' 'statsnoop' 'as stats' 'syncsnoop' 'as fsync' 'syscall-counts' 'Which system calls are made, and by whom?' 'syscount' 'as syscall-counts' 'tcp-accepts' 'Whose connections does this host accept?' 'tcp-backlog' 'Do the queues of listening sockets fill up?' 'tcp-connect-latency' 'How long does it take to connect?' 'tcp-connects' 'Where does this host connect to?' 'tcp-events' 'Which connections are being opened, accepted and closed?' 'tcp-life' 'Which connections existed, for how long, and how much did they carry?' 'tcp-listens' 'Who listens on which port, with what backlog?' 'tcp-retransmits' 'Which TCP connections retransmit?' 'tcp-rtt' 'What are the round-trip times to peers?' 'tcp-states' 'Which states do connections go through?' 'tcp-traffic' 'Who sends and receives how much, and with whom?' 'tcpaccept' 'as tcp-accepts' 'tcpconnect' 'as tcp-connects' 'tcpconnlat' 'as tcp-connect-latency' 'tcpdrop' 'as packet-drops' 'tcplife' 'as tcp-life' 'tcpretrans' 'as tcp-retransmits' 'tcprtt' 'as tcp-rtt' 'tcpstates' 'as tcp-states' 'tcpsynbl' 'as tcp-backlog' 'tcptop' 'as tcp-traffic' 'tcptracer' 'as tcp-events' 'terminal-output' 'What do programs write to terminals?' 'thread-starts' 'Who starts threads, and with which function?' 'threadsnoop' 'as thread-starts' 'tls-sizes' 'How much do programs send and receive through OpenSSL?' 'tls-text' 'What do programs send and receive through OpenSSL, in plain text?' 'tpoint' 'as trace-calls' 'trace' 'as trace-calls' 'trace-calls' 'Which calls does a function get?' 'ttysnoop' 'as terminal-output' 'ugc' 'as python-gc' 'vfs-calls' 'Which file system operations happen, and how often?' 'vfs-reads' 'Who reads what through the file system, and how long does it take?' 'vfscount' 'as vfs-calls' 'vfsstat' 'as vfs-calls' 'wakers' 'Who wakes whom, and what did they wait for?' 'wakeuptime' 'as wakers' 'xfsdist' 'as fs-latency' 'xfsslower' 'as fs-latency'
+end
+function _probeplan_plan_params
+  for word in (commandline -opc)
+    switch $word
+    case fs-latency
+      printf '%s\t%s\n' 'fs=ext4' 'the file system' 'fs=xfs' 'the file system' 'threshold=10ms' 'report calls slower than this'
+    case opens
+      printf '%s\t%s\n' 'failed_only=true' 'report only opens that failed' 'failed_only=false' 'report only opens that failed'
+    case slow-files
+      printf '%s\t%s\n' 'threshold=10ms' 'report operations slower than this'
+    case slow-io
+      printf '%s\t%s\n' 'threshold=10ms' 'report calls slower than this'
+    case stats
+      printf '%s\t%s\n' 'failed_only=true' 'report only calls that failed' 'failed_only=false' 'report only calls that failed'
+    case vfs-reads
+      printf '%s\t%s\n' 'least=0B' 'ignore reads of fewer bytes'
+    case block-latency
+      printf '%s\t%s\n' 'by=none' 'one histogram per value' 'by=disk' 'one histogram per value'
+    case block-requests
+      printf '%s\t%s\n' 'threshold=0ns' 'report requests slower than this'
+    case tcp-rtt
+      printf '%s\t%s\n' 'by=none' 'one histogram per value' 'by=port' 'one histogram per value'
+    case context-switches
+      printf '%s\t%s\n' 'sample=1/10' 'sample one in N switches'
+    case cpu-bursts
+      printf '%s\t%s\n' 'by=none' 'one histogram per value' 'by=comm' 'one histogram per value'
+    case off-cpu-time
+      printf '%s\t%s\n' 'min=1us' 'ignore shorter waits'
+    case run-queue-latency
+      printf '%s\t%s\n' 'by=none' 'one histogram per value' 'by=comm' 'one histogram per value'
+    case slow-wakeups
+      printf '%s\t%s\n' 'threshold=10ms' 'report waits longer than this'
+    case kernel-allocations
+      printf '%s\t%s\n' 'sample=1/1000' 'record one in N allocations'
+    case kernel-outstanding
+      printf '%s\t%s\n' 'sample=1/1' 'sample one in N allocations' 'min_size=0B' 'ignore smaller objects'
+    case page-faults
+      printf '%s\t%s\n' 'sample=1/100' 'sample one in N faults'
+    case kills
+      printf '%s\t%s\n' 'probes_too=true' 'report calls with signal 0 as well' 'probes_too=false' 'report calls with signal 0 as well'
+    case terminal-output
+      printf '%s\t%s\n' 'terminal=*' 'pattern for the last part of its path'
+    case slow-syscalls
+      printf '%s\t%s\n' 'threshold=50ms' 'report calls slower than this'
+    case futex-waits
+      printf '%s\t%s\n' 'threshold=1ms' 'report waits of at least this length'
+    case heap-outstanding
+      printf '%s\t%s\n' 'lib=libc.so.6' 'the library that has malloc'
+    case malloc-calls
+      printf '%s\t%s\n' 'lib=libc.so.6' 'the library that has malloc'
+    case name-lookups
+      printf '%s\t%s\n' 'lib=libc.so.6' 'the C library that the programs use'
+    case python-gc
+      printf '%s\t%s\n' 'python=/usr/bin/python3' 'the interpreter\'s binary'
+    case shell-lines
+      printf '%s\t%s\n' 'binary=/bin/bash' 'the shell, or its readline library'
+    case thread-starts
+      printf '%s\t%s\n' 'lib=libc.so.6' 'the library that has pthread_create'
+    case tls-sizes
+      printf '%s\t%s\n' 'lib=libssl.so.3' 'the TLS library'
+    case tls-text
+      printf '%s\t%s\n' 'lib=libssl.so.3' 'the TLS library'
+    case argument-values
+      printf '%s\t%s\n' 'function=syscall:read' 'what is watched: KIND:TARGET, with entry and return' 'value=arg0' 'what is counted' 'value=arg1' 'what is counted' 'value=arg2' 'what is counted' 'value=arg3' 'what is counted' 'value=retval' 'what is counted'
+    case function-calls
+      printf '%s\t%s\n' 'what=entry:vfs_r*' 'what is counted: KIND:TARGET'
+    case function-latency
+      printf '%s\t%s\n' 'function=syscall:read' 'what is timed: KIND:TARGET, with entry and return' 'by=none' 'one histogram per value' 'by=func' 'one histogram per value' 'by=comm' 'one histogram per value'
+    case slow-calls
+      printf '%s\t%s\n' 'function=syscall:read' 'what is watched: KIND:TARGET, with entry and return' 'threshold=10ms' 'report calls slower than this'
+    case stack-counts
+      printf '%s\t%s\n' 'at=syscall:read' 'the attach point whose events are counted'
+    case trace-calls
+      printf '%s\t%s\n' 'function=syscall:kill' 'what is watched: KIND:TARGET, with entry and return'
+    end
+  end
+end
 function _probeplan_plan_files
-  printf '%s\n' heap-outstanding malloc-calls name-lookups python-gc shell-lines thread-starts tls-sizes tls-text block-latency block-requests block-top io-pattern io-sizes busy-files dentry-lookups file-changes file-life fs-latency fsync mounts opens page-cache readahead slow-files slow-io stats vfs-calls vfs-reads argument-values function-calls function-latency slow-calls stack-counts trace-calls futex-waits lock-contention compactions direct-reclaim kernel-allocations kernel-outstanding memory-maps oom-kills page-allocations page-faults shared-memory slab-allocations binds fd-passing packet-drops tcp-accepts tcp-backlog tcp-connect-latency tcp-connects tcp-events tcp-life tcp-listens tcp-retransmits tcp-rtt tcp-states tcp-traffic execs exits kills new-processes terminal-output context-switches cpu-bursts cpu-samples cpu-stacks interrupts migrations off-cpu-time run-queue-latency run-queue-length slow-wakeups softirqs wakers bpf-calls capability-checks permission-changes privilege-changes process-access compat-calls failing-syscalls slow-syscalls syscall-counts
+  printf '%s\t%s\n' 'busy-files' 'Which files are read and written most, and by whom?' 'dentry-lookups' 'Which names are looked up, and how many miss the cache?' 'file-changes' 'Which files are created, linked, renamed and removed?' 'file-life' 'Which files are short-lived?' 'fs-latency' 'How long do ext4 or xfs operations take?' 'fsync' 'Who calls fsync, and how long does it take?' 'mounts' 'What is mounted and unmounted, where, and by whom?' 'opens' 'Which files are opened, and which opens fail?' 'page-cache' 'How often is file data found in the page cache?' 'readahead' 'Are pages that were read ahead used, and how soon?' 'slow-files' 'Which files are slow to read or write, by name?' 'slow-io' 'Which reads and writes are slow?' 'stats' 'Which file metadata is looked up, and which files are missing?' 'vfs-calls' 'Which file system operations happen, and how often?' 'vfs-reads' 'Who reads what through the file system, and how long does it take?' 'block-latency' 'How long do disks take?' 'block-requests' 'Which requests does each disk get, from which program, and how long do they take?' 'block-top' 'Who uses the disks most?' 'io-pattern' 'Are disk requests sequential or random?' 'io-sizes' 'How large are disk requests, and which programs issue them?' 'binds' 'Which programs bind to which address, and which fail?' 'fd-passing' 'Who passes file descriptors to whom?' 'packet-drops' 'Which packets are dropped, and why?' 'tcp-accepts' 'Whose connections does this host accept?' 'tcp-backlog' 'Do the queues of listening sockets fill up?' 'tcp-connect-latency' 'How long does it take to connect?' 'tcp-connects' 'Where does this host connect to?' 'tcp-events' 'Which connections are being opened, accepted and closed?' 'tcp-life' 'Which connections existed, for how long, and how much did they carry?' 'tcp-listens' 'Who listens on which port, with what backlog?' 'tcp-retransmits' 'Which TCP connections retransmit?' 'tcp-rtt' 'What are the round-trip times to peers?' 'tcp-states' 'Which states do connections go through?' 'tcp-traffic' 'Who sends and receives how much, and with whom?' 'context-switches' 'Who leaves the CPU, and did it still want to run?' 'cpu-bursts' 'How long do tasks run before they leave the CPU?' 'cpu-samples' 'Who uses the CPUs?' 'cpu-stacks' 'Which code uses the CPUs?' 'interrupts' 'How much time goes into the interrupts of each device?' 'migrations' 'Which tasks migrate between CPUs?' 'off-cpu-time' 'Who waits off the CPU, and for how long?' 'run-queue-latency' 'How long do tasks wait for a CPU?' 'run-queue-length' 'How many tasks want a CPU at a time?' 'slow-wakeups' 'Which tasks waited long for a CPU?' 'softirqs' 'How much time goes into soft interrupts?' 'wakers' 'Who wakes whom, and what did they wait for?' 'compactions' 'When are pages moved to make larger blocks?' 'direct-reclaim' 'Who stalls because it must free memory first?' 'kernel-allocations' 'How much memory does the kernel allocate, for whom, and in what sizes?' 'kernel-outstanding' 'Which kernel memory is not freed, and which code allocated it?' 'memory-maps' 'Who maps how much address space?' 'oom-kills' 'Which processes are killed when memory runs out?' 'page-allocations' 'Who allocates pages, and in what orders?' 'page-faults' 'Who takes page faults?' 'shared-memory' 'Who creates shared memory segments and leaves them behind?' 'slab-allocations' 'Which slab caches does the kernel allocate from?' 'execs' 'Which programs are started, and by whom?' 'exits' 'Which processes end, how, and at what age?' 'kills' 'Who sends signals to whom?' 'new-processes' 'Who creates processes, and how many per second?' 'terminal-output' 'What do programs write to terminals?' 'compat-calls' 'Which programs make 32-bit system calls?' 'failing-syscalls' 'Which system calls fail, and with what error?' 'slow-syscalls' 'Which system calls block, and in which programs?' 'syscall-counts' 'Which system calls are made, and by whom?' 'futex-waits' 'Who waits for user-space locks, and for how long?' 'lock-contention' 'Who waits for kernel locks, and for how long?' 'bpf-calls' 'Who uses BPF?' 'capability-checks' 'Which capabilities are checked, and which are refused?' 'permission-changes' 'Who changes file modes and owners?' 'privilege-changes' 'Who changes user, group or capabilities?' 'process-access' 'Who accesses other processes?' 'heap-outstanding' 'Which memory does a program not free, and which code allocated it?' 'malloc-calls' 'How much does a process allocate with malloc?' 'name-lookups' 'Which host names are looked up, and how long does it take?' 'python-gc' 'When does Python collect garbage, and how much?' 'shell-lines' 'What is typed into bash?' 'thread-starts' 'Who starts threads, and with which function?' 'tls-sizes' 'How much do programs send and receive through OpenSSL?' 'tls-text' 'What do programs send and receive through OpenSSL, in plain text?' 'argument-values' 'Which values is a function called with, and what does it return?' 'function-calls' 'How often is a function called, and by whom?' 'function-latency' 'How long does a function take?' 'slow-calls' 'Which calls of a function are slow?' 'stack-counts' 'Which call paths reach a function or event?' 'trace-calls' 'Which calls does a function get?'
   __fish_complete_path (commandline -ct)
+end
+function _probeplan_runs
+  for file in /run/probeplan/*.journal /var/tmp/probeplan/*.journal /dev/shm/probeplan/*.journal
+    string replace -r '.*/(.*)\.journal$' '$1' -- $file
+  end
 end
 # End Custom Preamble
 
@@ -69,19 +153,20 @@ complete -c probeplan -n '_shtab_probeplan_using plans' -s h -l help -d 'show th
 complete -c probeplan -n '_shtab_probeplan_using plans' -l here -d 'say whether this host can run each, and why not'
 complete -c probeplan -n '_shtab_probeplan_using plans' -l in -xka "(__fish_complete_directories)" -d 'list the plans below this folder too; repeatable'
 complete -c probeplan -n '_shtab_probeplan_using plans' -l format -xka "text json" -d 'how to print (default: text)'
+complete -c probeplan -n '_shtab_probeplan_using plans; and test $_shtab_probeplan_npos -ge 0' -ka "(_probeplan_plan_words)" -d 'what a plan has to match (default: list all)'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a lint -d 'Check plans offline, without root.'
 complete -c probeplan -n '_shtab_probeplan_using lint' -s h -l help -d 'show this help message and exit'
 complete -c probeplan -n '_shtab_probeplan_using lint' -l format -xka "text json github" -d 'how to print (default: text)'
 complete -c probeplan -n '_shtab_probeplan_using lint' -l kernel -xka "(__fish_complete_path (commandline -ct))" -d 'recorded kernels to check against: files of `probeplan facts`, profiles such as debian:6.1, or all (every profile); after the paths'
 complete -c probeplan -n '_shtab_probeplan_using lint' -l explain -x -d 'explain a finding'"'"'s code: meaning, cure, example; without CODE, list all codes'
-complete -c probeplan -n '_shtab_probeplan_using lint' -l set -x -d 'set a param of the plan, e.g. threshold=5ms'
+complete -c probeplan -n '_shtab_probeplan_using lint' -l set -xka "(_probeplan_plan_params)" -d 'set a param of the plan, e.g. threshold=5ms'
 complete -c probeplan -n '_shtab_probeplan_using lint' -l target -x -d 'replace the target, e.g. pid=1234 or comm=nginx'
 complete -c probeplan -n '_shtab_probeplan_using lint' -l limit -x -d 'replace a limit, e.g. duration=10s or events=1k'
 complete -c probeplan -n '_shtab_probeplan_using lint' -l policy -xka "(__fish_complete_path (commandline -ct))" -d 'apply a further policy; it can only be stricter than the host'"'"'s; repeatable'
 complete -c probeplan -n '_shtab_probeplan_using lint; and test $_shtab_probeplan_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'files of plans or checks, bundles (FILE.ppb), directories, or -'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a explain -d 'Show exactly what a run would attach.'
 complete -c probeplan -n '_shtab_probeplan_using explain' -s h -l help -d 'show this help message and exit'
-complete -c probeplan -n '_shtab_probeplan_using explain' -l set -x -d 'set a param of the plan, e.g. threshold=5ms'
+complete -c probeplan -n '_shtab_probeplan_using explain' -l set -xka "(_probeplan_plan_params)" -d 'set a param of the plan, e.g. threshold=5ms'
 complete -c probeplan -n '_shtab_probeplan_using explain' -l target -x -d 'replace the target, e.g. pid=1234 or comm=nginx'
 complete -c probeplan -n '_shtab_probeplan_using explain' -l limit -x -d 'replace a limit, e.g. duration=10s or events=1k'
 complete -c probeplan -n '_shtab_probeplan_using explain' -l policy -xka "(__fish_complete_path (commandline -ct))" -d 'apply a further policy; it can only be stricter than the host'"'"'s; repeatable'
@@ -93,7 +178,7 @@ complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npo
 complete -c probeplan -n '_shtab_probeplan_using doctor' -s h -l help -d 'show this help message and exit'
 complete -c probeplan -n '_shtab_probeplan_using doctor' -l kernel -xka "(__fish_complete_path (commandline -ct))" -d 'use a recorded kernel, not this one: a file, or a profile such as debian:6.1'
 complete -c probeplan -n '_shtab_probeplan_using doctor' -l json -d 'print JSON'
-complete -c probeplan -n '_shtab_probeplan_using doctor' -l set -x -d 'set a param of the plan, e.g. threshold=5ms'
+complete -c probeplan -n '_shtab_probeplan_using doctor' -l set -xka "(_probeplan_plan_params)" -d 'set a param of the plan, e.g. threshold=5ms'
 complete -c probeplan -n '_shtab_probeplan_using doctor' -l target -x -d 'replace the target, e.g. pid=1234 or comm=nginx'
 complete -c probeplan -n '_shtab_probeplan_using doctor' -l limit -x -d 'replace a limit, e.g. duration=10s or events=1k'
 complete -c probeplan -n '_shtab_probeplan_using doctor; and test $_shtab_probeplan_npos -eq 0' -ka "(_probeplan_plan_files)" -d 'examine this plan or bundle (default: only the host)'
@@ -101,7 +186,7 @@ complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npo
 complete -c probeplan -n '_shtab_probeplan_using check' -s h -l help -d 'show this help message and exit'
 complete -c probeplan -n '_shtab_probeplan_using check' -l update -xka "new all" -d 'record what the baseline lacks (new), or everything again (all)'
 complete -c probeplan -n '_shtab_probeplan_using check' -l ci-writes -d 'let --update write although CI=true'
-complete -c probeplan -n '_shtab_probeplan_using check' -l set -x -d 'set a param of the checks'
+complete -c probeplan -n '_shtab_probeplan_using check' -l set -xka "(_probeplan_plan_params)" -d 'set a param of the checks'
 complete -c probeplan -n '_shtab_probeplan_using check' -l ab -x -d 'run the workload with both values of a param, in turns: `baseline` is what A takes, B is judged; times need: pip install '"'"'probeplan[check]'"'"''
 complete -c probeplan -n '_shtab_probeplan_using check' -l out -xka "(__fish_complete_path (commandline -ct))" -d 'append the JSON lines to FILE (default: standard output)'
 complete -c probeplan -n '_shtab_probeplan_using check' -l on-inconclusive -xka "fail warn" -d 'whether what is inconclusive fails (the default) or is only said'
@@ -114,7 +199,7 @@ complete -c probeplan -n '_shtab_probeplan_using check' -l backend -xka "auto bc
 complete -c probeplan -n '_shtab_probeplan_using check; and test $_shtab_probeplan_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'files of checks, folders with checks, or -'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a run -d 'Run a plan within its limits and log what it sees.'
 complete -c probeplan -n '_shtab_probeplan_using run' -s h -l help -d 'show this help message and exit'
-complete -c probeplan -n '_shtab_probeplan_using run' -l set -x -d 'set a param of the plan, e.g. threshold=5ms'
+complete -c probeplan -n '_shtab_probeplan_using run' -l set -xka "(_probeplan_plan_params)" -d 'set a param of the plan, e.g. threshold=5ms'
 complete -c probeplan -n '_shtab_probeplan_using run' -l target -x -d 'replace the target, e.g. pid=1234 or comm=nginx'
 complete -c probeplan -n '_shtab_probeplan_using run' -l limit -x -d 'replace a limit, e.g. duration=10s or events=1k'
 complete -c probeplan -n '_shtab_probeplan_using run' -l policy -xka "(__fish_complete_path (commandline -ct))" -d 'apply a further policy; it can only be stricter than the host'"'"'s; repeatable'
@@ -136,7 +221,7 @@ complete -c probeplan -n '_shtab_probeplan_using run' -l keep -x -d 'how many re
 complete -c probeplan -n '_shtab_probeplan_using run; and test $_shtab_probeplan_npos -eq 0' -ka "(_probeplan_plan_files)" -d 'a plan file, a bundle (FILE.ppb), the name of a shipped plan, or - for stdin'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a rehearse -d 'Run a plan on another kernel, in a virtual machine.'
 complete -c probeplan -n '_shtab_probeplan_using rehearse' -s h -l help -d 'show this help message and exit'
-complete -c probeplan -n '_shtab_probeplan_using rehearse' -l set -x -d 'set a param of the plan, e.g. threshold=5ms'
+complete -c probeplan -n '_shtab_probeplan_using rehearse' -l set -xka "(_probeplan_plan_params)" -d 'set a param of the plan, e.g. threshold=5ms'
 complete -c probeplan -n '_shtab_probeplan_using rehearse' -l target -x -d 'replace the target, e.g. pid=1234 or comm=nginx'
 complete -c probeplan -n '_shtab_probeplan_using rehearse' -l limit -x -d 'replace a limit, e.g. duration=10s or events=1k'
 complete -c probeplan -n '_shtab_probeplan_using rehearse' -l policy -xka "(__fish_complete_path (commandline -ct))" -d 'apply a further policy; it can only be stricter than the host'"'"'s; repeatable'
@@ -185,6 +270,7 @@ complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npo
 complete -c probeplan -n '_shtab_probeplan_using stop' -s h -l help -d 'show this help message and exit'
 complete -c probeplan -n '_shtab_probeplan_using stop' -l all -d 'end every live run that this user can see'
 complete -c probeplan -n '_shtab_probeplan_using stop' -l timeout -x -d 'seconds to wait for each (default: 10)'
+complete -c probeplan -n '_shtab_probeplan_using stop; and test $_shtab_probeplan_npos -eq 0' -ka "(_probeplan_runs)" -d 'the id of a run, or its beginning (`probeplan status`)'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a quarantine -d 'Show the plans that unattended runs refuse here, or let one run again.'
 complete -c probeplan -n '_shtab_probeplan_using quarantine' -s h -l help -d 'show this help message and exit'
 complete -c probeplan -n '_shtab_probeplan_using quarantine' -l format -xka "text json" -d 'how to print (default: text)'
@@ -192,8 +278,10 @@ complete -c probeplan -n '_shtab_probeplan_using quarantine; and test $_shtab_pr
 complete -c probeplan -n '_shtab_probeplan_using quarantine; and test $_shtab_probeplan_npos -eq 1' -ka "(_probeplan_plan_files)" -d 'a plan'"'"'s name, file, bundle or digest, for `lift`'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a pause -d 'Disable probes of a live run, and keep them attached.'
 complete -c probeplan -n '_shtab_probeplan_using pause' -s h -l help -d 'show this help message and exit'
+complete -c probeplan -n '_shtab_probeplan_using pause; and test $_shtab_probeplan_npos -eq 0' -ka "(_probeplan_runs)" -d 'the id of a run, or its beginning (`probeplan status`)'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a resume -d 'Enable paused probes again.'
 complete -c probeplan -n '_shtab_probeplan_using resume' -s h -l help -d 'show this help message and exit'
+complete -c probeplan -n '_shtab_probeplan_using resume; and test $_shtab_probeplan_npos -eq 0' -ka "(_probeplan_runs)" -d 'the id of a run, or its beginning (`probeplan status`)'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a cleanup -d 'Remove what killed runs left in the kernel.'
 complete -c probeplan -n '_shtab_probeplan_using cleanup' -s h -l help -d 'show this help message and exit'
 complete -c probeplan -n '_shtab_probeplan_using cleanup' -l dry-run -d 'print what would be removed, and remove nothing'
@@ -203,7 +291,7 @@ complete -c probeplan -n '_shtab_probeplan_using bundle' -l kernel -xka "(__fish
 complete -c probeplan -n '_shtab_probeplan_using bundle' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'write the bundle to FILE; with several plans, or where it is a directory or ends in /, each plan'"'"'s to FILE/NAME.ppb'
 complete -c probeplan -n '_shtab_probeplan_using bundle' -l check -d 'print what each plan comes to on each kernel, and build nothing'
 complete -c probeplan -n '_shtab_probeplan_using bundle' -l format -xka "text json markdown" -d 'how --check prints (default: text)'
-complete -c probeplan -n '_shtab_probeplan_using bundle' -l set -x -d 'set a param of the plan, e.g. threshold=5ms'
+complete -c probeplan -n '_shtab_probeplan_using bundle' -l set -xka "(_probeplan_plan_params)" -d 'set a param of the plan, e.g. threshold=5ms'
 complete -c probeplan -n '_shtab_probeplan_using bundle' -l target -x -d 'replace the target, e.g. pid=1234 or comm=nginx'
 complete -c probeplan -n '_shtab_probeplan_using bundle' -l with-command -d 'also for runs with `-- COMMAND`'
 complete -c probeplan -n '_shtab_probeplan_using bundle' -l expires -x -d 'hosts refuse the bundle from then on: 2027-06-30 (its start, UTC), or with a time, 2027-06-30T12:00+02:00'
@@ -224,7 +312,7 @@ complete -c probeplan -n '_shtab_probeplan_using prepare' -s h -l help -d 'show 
 complete -c probeplan -n '_shtab_probeplan_using prepare' -l timeout -x -d 'begin no further plan after this time, e.g. 2m (default: as long as it takes)'
 complete -c probeplan -n '_shtab_probeplan_using prepare' -l with-command -d 'also for runs with `-- COMMAND`'
 complete -c probeplan -n '_shtab_probeplan_using prepare' -l json -d 'print JSON'
-complete -c probeplan -n '_shtab_probeplan_using prepare' -l set -x -d 'set a param of the plan, e.g. threshold=5ms'
+complete -c probeplan -n '_shtab_probeplan_using prepare' -l set -xka "(_probeplan_plan_params)" -d 'set a param of the plan, e.g. threshold=5ms'
 complete -c probeplan -n '_shtab_probeplan_using prepare' -l target -x -d 'replace the target, e.g. pid=1234 or comm=nginx'
 complete -c probeplan -n '_shtab_probeplan_using prepare' -l limit -x -d 'replace a limit, e.g. duration=10s or events=1k'
 complete -c probeplan -n '_shtab_probeplan_using prepare' -l policy -xka "(__fish_complete_path (commandline -ct))" -d 'apply a further policy; it can only be stricter than the host'"'"'s; repeatable'

@@ -1,15 +1,19 @@
 """Completion for bash, zsh and fish, made of the commands' options by shtab."""
 
 import argparse
-import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
 import shtab
 
-from orchestrator.cli import PROGRAM, make_whole_parser
+from orchestrator.cli import make_whole_parser
 from orchestrator.cli.install.completion import FILE_NAMES
-from orchestrator.run.shipped import shipped_plans
+from scripts.completion_functions import (
+    complete_params,
+    complete_plans,
+    complete_runs,
+    complete_words,
+)
 
 __all__ = ["list_completions"]
 
@@ -20,10 +24,15 @@ _FILES = ("FILE", "FACTS", "PATH", "HOSTS", "DIR|FILE")
 def list_completions() -> dict[Path, str]:
     """The text of each shell's file, by its path."""
     parser = make_whole_parser()
+    kinds: dict[str, object] = {
+        "DIR": shtab.DIRECTORY,
+        "PLAN": complete_plans(),
+        "WORD": complete_words(),
+        "NAME=VALUE": complete_params(),
+        "RUN": complete_runs(),
+        **dict.fromkeys(_FILES, shtab.FILE),
+    }
     for action in _actions(parser):
-        kinds = {"PLAN": _complete_plans(), "DIR": shtab.DIRECTORY} | dict.fromkeys(
-            _FILES, shtab.FILE
-        )
         if not action.choices and action.metavar in kinds:
             action.complete = kinds[action.metavar]  # type: ignore[attr-defined]  # shtab's
     return {
@@ -39,35 +48,3 @@ def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
                 yield from _actions(command)
         elif action.nargs != 0:
             yield action
-
-
-def _complete_plans() -> dict[str, object]:
-    """Names of shipped plans, and files: plans and bundles among them."""
-    names = " ".join(shipped_plans())
-    function = f"_{PROGRAM}_plan_files"
-    bash = f"""\
-        {function}() {{
-          compgen -W "{names}" -- "$1"
-          compgen -f -- "$1"
-        }}
-        """
-    zsh = f"""\
-        {function}() {{
-          local -a plans=({names})
-          _describe 'shipped plan' plans
-          _files
-        }}
-        """
-    fish = f"""\
-        function {function}
-          printf '%s\\n' {names}
-          __fish_complete_path (commandline -ct)
-        end
-        """
-    preambles = {"bash": bash, "zsh": zsh, "fish": fish}
-    return {
-        "bash": function,
-        "zsh": function,
-        "fish": f"({function})",
-        "preamble": {shell: inspect.cleandoc(text) for shell, text in preambles.items()},
-    }

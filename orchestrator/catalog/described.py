@@ -39,7 +39,13 @@ def _list_points(plan: Plan) -> Iterator[str]:
 
 def _describe_param(param: Param) -> CatalogParam:
     default = None if param.default is None else _format_default(param)
-    return CatalogParam(name=param.name, type=param.type, default=default, summary=param.summary)
+    return CatalogParam(
+        name=param.name,
+        type=param.type,
+        default=default,
+        summary=param.summary,
+        choices=param.choices,
+    )
 
 
 def _format_default(param: Param) -> str:

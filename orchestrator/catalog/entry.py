@@ -12,12 +12,13 @@ __all__ = ["CatalogEntry", "CatalogParam", "entry_from_fields"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogParam:
     """A param of a plan: what `--set NAME=VALUE` may change. `default` is as text, None where a
-    value is required."""
+    value is required; `choices`: all values there are, of a param that has few."""
 
     name: str
     type: str
     default: str | None
     summary: str
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,5 +48,7 @@ class CatalogEntry:
 def entry_from_fields(fields: Mapping[str, Any]) -> CatalogEntry:
     """The entry that `as_fields` described. Raises KeyError and TypeError for other fields."""
     lists = {name: tuple(fields[name]) for name in ("equivalents", "tags", "points")}
-    params = tuple(CatalogParam(**param) for param in fields["params"])
+    params = tuple(
+        CatalogParam(**{**param, "choices": tuple(param["choices"])}) for param in fields["params"]
+    )
     return CatalogEntry(**{**fields, **lists, "params": params})

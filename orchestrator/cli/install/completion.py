@@ -14,8 +14,8 @@ examples:
   probeplan completion zsh > ~/.zfunc/_probeplan    in a directory of zsh's fpath
   probeplan completion fish > ~/.config/fish/completions/probeplan.fish
 
-The Debian package installs all three. Completed are commands, options, their choices, names of
-shipped plans, and files.
+The Debian package installs all three. Completed are commands, options, their choices, shipped plans
+with their questions, params of the plan on the line, ids of live runs, and files.
 
 exit codes: 0 done; 3 the installation lacks the file
 """

@@ -85,3 +85,67 @@ def test_an_installation_without_the_file_says_so(
     error = capsys.readouterr().err
     assert f"{tmp_path}/probeplan.fish: error[PP001]" in error
     assert "install probeplan again" in error
+
+
+def complete_in_zsh(function: str, words: str, home: Path) -> list[str]:
+    """What a function of ours hands to `_describe`, whose descriptions follow a colon."""
+    script = (
+        f"source {COMPLETIONS / '_probeplan'} 2>/dev/null; _files() {{ }}; "
+        f'_describe() {{ print -l -- "${{(@P)2}}" }}; words=({words}); {function}'
+    )
+    return shell("zsh", "-f", "-c", script, home=home)
+
+
+def test_zsh_and_fish_show_a_plans_question(tmp_path: Path) -> None:
+    question = "How long do tasks wait for a CPU?"
+    assert f"run-queue-latency:{question}" in complete_in_zsh(
+        "_probeplan_plan_files", "probeplan run", tmp_path
+    )
+    script = f"source {COMPLETIONS / 'probeplan.fish'}; complete -C 'probeplan run run-queue-l'"
+    assert f"run-queue-latency\t{question}" in shell(
+        "fish", "--no-config", "-c", script, home=tmp_path
+    )
+
+
+@pytest.mark.parametrize("complete", [complete_in_bash, complete_in_fish])
+def test_params_of_the_plan_on_the_line_are_offered(complete, tmp_path: Path) -> None:
+    assert complete("probeplan run slow-io --set thr", tmp_path) == ["threshold=10ms"]
+    offered = complete("probeplan explain fs-latency --set ", tmp_path)
+    assert {"fs=ext4", "fs=xfs", "threshold=10ms"} <= set(offered)
+    assert set(complete("probeplan run opens --set ", tmp_path)) >= {
+        "failed_only=false",
+        "failed_only=true",
+    }
+    assert "threshold=10ms" not in complete("probeplan run opens --set ", tmp_path)
+
+
+def test_params_in_zsh_have_their_summary(tmp_path: Path) -> None:
+    words = "probeplan run slow-io --set ''"
+    offered = complete_in_zsh("_probeplan_plan_params", words, tmp_path)
+    assert [text.partition(":")[0] for text in offered] == ["threshold=10ms"]
+
+
+@pytest.mark.parametrize("complete", [complete_in_bash, complete_in_fish])
+def test_a_default_that_is_a_glob_stays_one_word(complete, tmp_path: Path) -> None:
+    [offered] = complete("probeplan run function-calls --set wh", tmp_path)
+    assert offered.replace("\\", "") == "what=entry:vfs_r*"
+
+
+@pytest.mark.parametrize("complete", [complete_in_bash, complete_in_fish])
+def test_words_of_plans_are_names_and_tools(complete, tmp_path: Path) -> None:
+    assert complete("probeplan plans memle", tmp_path) == ["memleak"]
+    assert complete("probeplan plans run-queue-la", tmp_path) == ["run-queue-latency"]
+
+
+@pytest.mark.parametrize("complete", [complete_in_bash, complete_in_fish])
+def test_ids_of_runs_are_offered(complete, tmp_path: Path, monkeypatch) -> None:
+    """By their journals; a copy of the script looks into another folder."""
+    (tmp_path / "runs").mkdir()
+    for name in ("6b03c24a150200.journal", "6b03c24a150200.socket", "77aa.journal"):
+        (tmp_path / "runs" / name).touch()
+    for file in COMPLETIONS.iterdir():
+        text = file.read_text().replace("/run/probeplan", f"{tmp_path}/runs")
+        (tmp_path / file.name).write_text(text)
+    monkeypatch.setattr(f"{__name__}.COMPLETIONS", tmp_path)
+    for command in ("stop", "pause", "resume"):
+        assert complete(f"probeplan {command} 6b", tmp_path) == ["6b03c24a150200"]

@@ -24,9 +24,10 @@ from orchestrator.compile.redact import Redactor
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.attach_kinds import KINDS
 from orchestrator.plan.expression import syntax
+from orchestrator.plan.expression.names import OF_TASK
 from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.expression.syntax import Expr
-from orchestrator.plan.findings import plan_error
+from orchestrator.plan.findings import Position, plan_error
 from orchestrator.plan.model import AttachItem, Metric, Outstanding, Plan, Probe
 from orchestrator.values import dataclass
 
@@ -86,7 +87,14 @@ def type_hook(  # noqa: PLR0913  # what a hook is typed from
     typer = Typer(_make_scope(plan, probe, item, point, facts, func_number, params, task))
     where = tuple(map(typer.type_condition, split_conjunction(probe.where)))
     traits = KINDS[point.kind]
-    sources = DataSources(traits, point.tracepoint, facts, typer.lets, typer.captures)
+    sources = DataSources(
+        traits,
+        point.tracepoint,
+        facts,
+        typer.lets,
+        typer.captures,
+        of_running_task=task is None or task == "none",
+    )
     redactor = Redactor(probe.redact, sources, typer.captures)
     emit = {
         name: redactor.redact_node(typer.type_expression(expr))
@@ -184,13 +192,33 @@ def _type_task(typer: Typer, task: Expr | Literal["none"] | None) -> Node | Lite
         and btf is not None
         and (node.type.target == btf.struct("task_struct"))
     ):
-        return node
+        return _of_running_task(node, typer, task.position)
     raise plan_error(
         "PP084",
         f"`task` needs a pointer to a task_struct, not a {node.type}",
         task.position,
         "e.g. `task: args.next`, or `task: none`",
     )
+
+
+def _of_running_task(node: Node, typer: Typer, position: Position) -> Node:
+    """`node`, which names the event's task, where `task` is the running one. Raises PlanError for
+    other names of the event's task: whose they are, the expression itself says."""
+
+    def change(part: Node) -> Node:
+        is_task = isinstance(part, Builtin) and part.name == "task"
+        return Builtin("running_task", part.type) if is_task else part
+
+    changed = transform(node, change)
+    for part in walk(_unfold_lets(changed, typer)):
+        if isinstance(part, Builtin) and part.name in OF_TASK:
+            raise plan_error(
+                "PP088",
+                f"`{part.name}` has no meaning here: it is of the task that this expression names",
+                position,
+                "of the running task write `task`, without a definition: `task.real_parent`",
+            )
+    return changed
 
 
 # ---------------------------------------------------------------- push-down

@@ -171,6 +171,7 @@ class _ProgramCheck:
             body.entry.captures if body.entry is not None else (),
             event=hook.event,
             spare_conditions="conditions" in self._allowed,
+            of_running_task=body.task is None or body.task == "none",
         )
         if span is None:
             return sources

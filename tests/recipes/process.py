@@ -57,6 +57,21 @@ def execs_seen(ran: "Ran") -> None:
     assert ran.value("exec", "execs", comm="true") == 6
 
 
+def naps() -> None:
+    """20 sleeps of a program that is started for it, one of which is long."""
+    script = "import time\nfor _ in range(19): time.sleep(0)\ntime.sleep(0.05)"
+    subprocess.run(["/usr/bin/python3", "-S", "-c", script], check=True)
+
+
+def naps_seen(ran: "Ran") -> None:
+    """The long one, of the program and its parent; and all of them."""
+    [nap] = [nap for nap in ran.data("long") if nap["took"] >= 50e6]
+    assert "/usr/bin/python3" in nap["program"]  # below /host in a guest
+    assert nap["parent_comm"].startswith("python3")
+    assert nap["result"] == 0
+    assert ran.value("nap", "naps", comm="python3") == 20
+
+
 def exits() -> None:
     """4 shells that end with 3, 2 that kill themselves, a thread of ours that ends early, and a
     process that another of its threads outlives."""
@@ -280,12 +295,15 @@ def terminal_output_seen(ran: "Ran") -> None:
 
 ROWS: Mapping[str, Recipe] = {
     "execs": Recipe(
-        work=execs, judge=execs_seen, everywhere=True, tracefs_cannot="memory behind this pointer"
+        work=execs, judge=execs_seen, everywhere=True, tracefs_cannot="task's task_struct leads to"
     ),
     "exits": Recipe(work=exits, judge=exits_seen, everywhere=True, tracefs_cannot="rawtracepoint"),
     "kills": Recipe(work=kills, judge=kills_seen, everywhere=True, tracefs_cannot="rawtracepoint"),
     "new-processes": Recipe(
         work=new_processes, judge=new_processes_seen, tracefs_cannot="rawtracepoint"
+    ),
+    "naps": Recipe(
+        work=naps, judge=naps_seen, everywhere=True, tracefs_cannot="task's task_struct leads to"
     ),
     "syscall-counts": Recipe(
         work=syscall_counts,

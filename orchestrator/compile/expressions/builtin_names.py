@@ -1,10 +1,17 @@
 """The meaning of builtin names at one hook: of its task, its return and itself."""
 
+from orchestrator.compile.expressions.arithmetic import convert_node
 from orchestrator.compile.expressions.members import read_member
 from orchestrator.compile.expressions.nodes import Builtin, Const, Node, ShownAs, TextConst
 from orchestrator.compile.expressions.scope import HookScope
-from orchestrator.compile.expressions.types import DURATION, U32, Pointer, Str
-from orchestrator.compile.expressions.vocabulary import BUILTINS, TASK_BUILTINS, UNITS, compat_node
+from orchestrator.compile.expressions.types import DURATION, U32, U64, Str
+from orchestrator.compile.expressions.vocabulary import (
+    BUILTINS,
+    TASK_BUILTINS,
+    UNITS,
+    compat_node,
+    task_struct,
+)
 from orchestrator.plan.findings import Position, plan_error
 
 __all__ = ["find_builtin", "known_names"]
@@ -19,6 +26,7 @@ def known_names(scope: HookScope) -> tuple[str, ...]:
         *UNITS,
         "compat",
         "ppid",
+        "task",
         "retval",
         "elapsed",
         "func",
@@ -31,7 +39,7 @@ def known_names(scope: HookScope) -> tuple[str, ...]:
 def find_builtin(scope: HookScope, name: str, place: Position, *, at_entry: bool) -> Node | None:
     """The value of `name`, None where it is not a builtin. `at_entry`: inside entry(). Raises
     PlanError where it has no meaning here."""
-    if name in TASK_BUILTINS or name == "ppid":
+    if name in TASK_BUILTINS or name in ("ppid", "task"):
         return _task_builtin(scope, name, place)
     match name:
         case "retval":
@@ -57,16 +65,26 @@ def _task_builtin(scope: HookScope, name: str, place: Position) -> Node:
             place,
             "name the task: `task: EXPR`",
         )
+    if name == "task":
+        return task_struct(scope.facts, place, "`task` needs type information")
     if name == "ppid":
         return _parent_pid(scope, place)
+    if name == "cgroup" and not scope.is_running_task:
+        return _cgroup_of_task(scope, place)
     return TASK_BUILTINS[name]
 
 
+def _cgroup_of_task(scope: HookScope, place: Position) -> Node:
+    """The id of another task's cgroup v2 (task_dfl_cgroup in include/linux/cgroup.h, cgroup_id)."""
+    node: Node = task_struct(scope.facts, place, "`cgroup` of another task needs type information")
+    for member in ("cgroups", "dfl_cgrp", "kn", "id"):
+        node = read_member(scope.facts, node, member, place)
+    return convert_node(node, U64)
+
+
 def _parent_pid(scope: HookScope, place: Position) -> Node:
-    btf = scope.facts.btf
-    task = btf.struct("task_struct") if btf is not None else None
-    current = Builtin("task", Pointer("kernel", task or 0))
-    parent = read_member(scope.facts, current, "real_parent", place)
+    task = task_struct(scope.facts, place, "`ppid` needs type information")
+    parent = read_member(scope.facts, task, "real_parent", place)
     return read_member(scope.facts, parent, "tgid", place)
 
 

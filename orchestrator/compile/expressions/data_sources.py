@@ -94,7 +94,8 @@ def _origins_of_struct(name: str, node: Node) -> Origins:
 class DataSources:
     """The origins of nodes at one hook. `lets` and `captures` are what references there mean, and
     `kept` gives the nodes behind a SpanValue; `event` is the name of a raw tracepoint.
-    `spare_conditions`: the result of a test has no origins."""
+    `spare_conditions`: the result of a test has no origins. `of_running_task`: the event belongs
+    to the task that runs, or to none."""
 
     def __init__(  # noqa: PLR0913  # what a node's meaning depends on
         self,
@@ -107,10 +108,12 @@ class DataSources:
         *,
         event: str = "",
         spare_conditions: bool = False,
+        of_running_task: bool = True,
     ) -> None:
         self._traits, self._tracepoint, self._facts = traits, tracepoint, facts
         self._lets, self._captures, self._kept = lets, captures, kept
         self._event, self._spare_conditions = event, spare_conditions
+        self._of_running_task = of_running_task
         self._of_lets: dict[int, Origins] = {}
 
     def with_kept(self, kept: Callable[[int], Sequence[SourcedNode]]) -> "DataSources":
@@ -124,6 +127,7 @@ class DataSources:
             kept,
             event=self._event,
             spare_conditions=self._spare_conditions,
+            of_running_task=self._of_running_task,
         )
 
     # ---------------------------------------------------------------- origins
@@ -290,8 +294,10 @@ class DataSources:
         match node:
             case Load(base=base) | Address(base=base):
                 return self._is_of_current_task(base)
-            case Builtin(name="task"):
+            case Builtin(name="running_task"):
                 return True
+            case Builtin(name="task"):
+                return self._of_running_task
             case RawArg(index=0):  # include/trace/events/sched.h: called by the task that execs
                 return self._event == "sched_process_exec"
             case _:

@@ -40,6 +40,7 @@ BuiltinName = Literal[
     "elapsed",
     "retval",
     "task",
+    "running_task",
     "func",
     "probe",
     "open_for",
@@ -82,7 +83,8 @@ class ParamRef:
 class Builtin:
     """A value at the time of the event: the current task's ids and comm, whether it is in a 32-bit
     system call (`compat`), the clock (ns), the return
-    value, the address of the current task_struct (`task`), the age of the span that ends
+    value, the address of the event's task_struct (`task`) and of that of the task that runs
+    (`running_task`, which names the event's task), the age of the span that ends
     (`open_for`)."""
 
     name: BuiltinName

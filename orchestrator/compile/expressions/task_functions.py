@@ -8,10 +8,9 @@ from orchestrator.compile.expressions.functions import (
     read_size,
     require_text,
 )
-from orchestrator.compile.expressions.members import read_member, require_btf
+from orchestrator.compile.expressions.members import read_member
 from orchestrator.compile.expressions.nodes import (
     Arithmetic,
-    Builtin,
     Const,
     Node,
     ReadBytes,
@@ -19,7 +18,7 @@ from orchestrator.compile.expressions.nodes import (
 )
 from orchestrator.compile.expressions.scope import HookScope
 from orchestrator.compile.expressions.types import S64, U64, Pointer, StringList
-from orchestrator.compile.expressions.vocabulary import compat_node
+from orchestrator.compile.expressions.vocabulary import compat_node, task_struct
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.syscalls import COMPAT_BIT, syscall_names
 from orchestrator.plan.findings import Position, plan_error
@@ -60,8 +59,7 @@ def _make_argv(scope: HookScope, args: tuple[Node, ...], position: Position) -> 
             position,
             "leave out the probe's `task`",
         )
-    btf = require_btf(scope.facts, position, "argv() needs type information")
-    task = Builtin("task", Pointer("kernel", btf.struct("task_struct") or 0))
+    task = task_struct(scope.facts, position, "argv() needs type information")
     memory = read_member(scope.facts, task, "mm", position)
     start, end = (
         convert_node(read_member(scope.facts, memory, name, position), U64)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from orchestrator.compile.expressions import arithmetic
+from orchestrator.compile.expressions.members import require_btf
 from orchestrator.compile.expressions.nodes import Builtin, Const, Node
 from orchestrator.compile.expressions.types import (
     BOOL,
@@ -13,10 +14,12 @@ from orchestrator.compile.expressions.types import (
     U16,
     U32,
     U64,
+    Pointer,
     StackId,
     Str,
 )
 from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.findings import Position
 
 KSTACK = Builtin("kstack", StackId("kernel"))
 USTACK = Builtin("ustack", StackId("user"))
@@ -63,6 +66,13 @@ def find_constant(name: str, facts: KernelFacts) -> Node | None:
         if value is not None:
             return replace(arithmetic.make_constant(value), enumerator=name)
     return None if value is None else arithmetic.make_constant(value)
+
+
+def task_struct(facts: KernelFacts, position: Position, why: str) -> Builtin:
+    """The address of the event's task_struct. Raises PlanError PP083, with `why`, where the kernel
+    has no type information, by which its members are found."""
+    btf = require_btf(facts, position, why)
+    return Builtin("task", Pointer("kernel", btf.struct("task_struct") or 0))
 
 
 def compat_node(facts: KernelFacts) -> Builtin | Const:

@@ -17,6 +17,7 @@ BUILTINS: tuple[str, ...] = (
     "cgroup",
     "compat",
     "ppid",
+    "task",
     "now",
     "func",
     "probe",
@@ -25,7 +26,7 @@ BUILTINS: tuple[str, ...] = (
     "params",
 )
 #: Builtins that describe a task; errors under `task: none`.
-OF_TASK = frozenset({"pid", "tid", "uid", "gid", "comm", "cgroup", "ppid", "ustack"})
+OF_TASK = frozenset({"pid", "tid", "uid", "gid", "comm", "cgroup", "ppid", "task", "ustack"})
 #: The longest name of a task: TASK_COMM_LEN is 16 with its NUL (include/linux/sched.h).
 COMM_BYTES = 15
 ARGUMENT = re.compile(r"arg[0-9]")

@@ -129,3 +129,66 @@ probes:
 """, [str(calls)])  # fmt: skip
     balanced(made)
     assert [r["file"] for r in made.records] == [str(calls).encode()]
+
+
+def test_the_task_is_followed_to_its_program_its_parent_and_its_namespace(calls: Path) -> None:
+    """Of each of 10 children and grandchildren: what /proc says of them."""
+    made = run(LIMITS + comm(calls) + """
+probes:
+  p:
+    attach: syscall:getppid
+    emit:
+      inode: inode
+      parent: ppid
+      parent_too: task.real_parent.tgid
+      parent_comm: task.real_parent.comm
+      pidns: task.nsproxy.pid_ns_for_children.ns.inum
+    metrics: {n: {count: true, by: [inode]}}
+    let: {inode: task.mm.exe_file.f_inode.i_ino}
+""", [str(calls), "forks 5"])  # fmt: skip
+    balanced(made)
+    assert len(made.records) == 10
+    status, namespace = calls.stat(), Path("/proc/self/ns/pid_for_children").stat()
+    assert {record["inode"] for record in made.records} == {status.st_ino}
+    assert {record["pidns"] for record in made.records} == {namespace.st_ino}
+    assert all(record["parent"] == record["parent_too"] for record in made.records)
+    assert {record["parent_comm"] for record in made.records} >= {calls.name.encode()}
+    assert [(cell.count, len(made.metric("n"))) for cell in made.metric("n")] == [(10, 1)]
+
+
+def test_what_a_null_member_leads_to_is_null_and_counted() -> None:
+    """Kernel threads have no memory: the field is null, the condition is false, both are faults."""
+    made = run(LIMITS + """
+target: {exclude_self: false}
+probes:
+  idle:
+    attach: rawtracepoint:sched_switch
+    task: args.next
+    where: tid == 0
+    emit: {map: task.mm.map_count}
+  never:
+    attach: rawtracepoint:sched_switch
+    task: args.next
+    where: tid == 0 and task.mm.map_count >= 0
+    metrics: {n: {count: true}}
+""", during=lambda _session: time.sleep(0.2))  # fmt: skip
+    balanced(made)
+    assert made.records
+    assert {record["map"] for record in made.records} == {None}
+    assert made.side(1).accepted == 0
+    assert made.counts.faulted >= len(made.records)
+
+
+def test_the_parent_can_be_the_events_task(calls: Path) -> None:
+    """`task: task.real_parent`: ids, name and target are the parent's, of whom 5 children call."""
+    made = run(LIMITS + comm(calls) + """
+probes:
+  p:
+    attach: tracepoint:syscalls:sys_enter_getppid
+    task: task.real_parent
+    emit: {pid: pid, of: task.tgid}
+""", [str(calls), "forks 5"])  # fmt: skip
+    balanced(made)
+    assert {record["comm"] for record in made.records} == {calls.name}
+    assert all(record["pid"] == record["of"] for record in made.records)
+    assert len(made.records) == 10

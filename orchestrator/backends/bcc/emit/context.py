@@ -53,6 +53,8 @@ class EventContext:
                 return f"({self.declare_now()} - open->head.time)"
             case "task":
                 return "task" if isinstance(self.site.body.task, Node) else "pp_task()"
+            case "running_task":
+                return "pp_task()"
             case "kstack" | "ustack":
                 return self._declare_stack(node.name)
         raise EmitError(f"`{node.name}` is not a number")

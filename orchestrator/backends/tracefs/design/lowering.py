@@ -336,11 +336,11 @@ class _LayoutBuilder:
                 self._add_user_space(hook_events.hook, "target.comm is tested in user space")
 
     def _add_missing(self, hook: Hook, message: str, hint: str) -> None:
-        self.missing.append(
-            Finding(
-                code="PP110", message=f"{hook.label}: {message}", hint=hint, position=hook.position
-            )
+        finding = Finding(
+            code="PP110", message=f"{hook.label}: {message}", hint=hint, position=hook.position
         )
+        if finding not in self.missing:
+            self.missing.append(finding)
 
     def _add_user_space(self, hook: Hook, message: str) -> None:
         finding = Finding(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from orchestrator.compile.expressions.nodes import (
+    Address,
     Builtin,
     EndpointOf,
     FamilyIp,
@@ -38,6 +39,8 @@ def label_node(node: Node) -> str:
     """What a node is, for people."""
     if isinstance(node, Builtin):
         return f"{node.name!r}"
+    if _is_of_task(node):
+        return "what the current task's task_struct leads to (`task`, `ppid`)"
     if isinstance(node, ReadBytes) and isinstance(node.type, StringList):
         return "a command line (argv)"
     return _LABELS.get(type(node), f"a {type(node).__name__.lower()}")
@@ -50,9 +53,25 @@ def hint_for(node: Node) -> str:
             "no record says which system calls are 32-bit ones, whose numbers differ: "
             "show the bare number, or use --backend bcc"
         )
+    if _is_of_task(node):
+        return (
+            "trace events and filters have no address of the running task; use --backend bcc, or "
+            "`pid`, `tid`, `comm`, `uid` and `gid`, which tracefs has"
+        )
     if isinstance(node, Load | ReadString):
         return (
             "tracefs reads no memory through arguments at returns and at tracepoints; "
             "use --backend bcc"
         )
     return "use --backend bcc"
+
+
+def _is_of_task(node: Node) -> bool:
+    """Whether a read begins at the current task's task_struct."""
+    match node:
+        case Load(base=at) | Address(base=at) | ReadString(pointer=at) | ReadPath(dentry=at):
+            return _is_of_task(at)
+        case Builtin(name="task"):
+            return True
+        case _:
+            return False

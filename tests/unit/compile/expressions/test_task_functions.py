@@ -1,4 +1,4 @@
-"""argv(), and the names of system calls, which depend on the task that runs."""
+"""argv(), `task`, and the names of system calls, which depend on the task that runs."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -9,13 +9,15 @@ import pytest
 from orchestrator.backends import backend
 from orchestrator.backends.bcc.emit.source import task_offsets
 from orchestrator.compile.expressions.nodes import Builtin, Const, Node, ReadBytes, walk
-from orchestrator.compile.expressions.types import BOOL, StringList
+from orchestrator.compile.expressions.types import BOOL, S32, U64, Pointer, StringList
 from orchestrator.compile.expressions.vocabulary import compat_node
+from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.syscalls import syscall_names, syscall_numbers
-from orchestrator.plan.findings import PlanError
-from tests.support.recorded import recorded
+from orchestrator.plan.findings import HostError, PlanError
+from orchestrator.plan.load import load_plan
+from tests.support.recorded import HEAD, recorded
 from tests.support.shipped import every_kernel
 
 Compile = Callable[..., Program]
@@ -141,3 +143,84 @@ def test_tracefs_says_that_it_reads_no_command_line(compiled: Compile, facts: Ke
     made = compiled(argv_of("tracepoint:sched:sched_process_exec", "argv()"))
     [reason] = backend("tracefs").unsupported(made, facts, user_space=True)
     assert "a command line (argv)" in reason.message
+
+
+# ---------------------------------------------------------------- task
+
+
+def task_of(value: str, attach: str = "tracepoint:sched:sched_process_exec", **more: str) -> str:
+    return argv_of(attach, value, **more)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "path(task.mm.exe_file)",
+        "task.nsproxy.pid_ns_for_children.ns.inum",
+        "task.real_parent.comm",
+        "task.signal.oom_score_adj",
+        "either(task.cred.cap_effective.val, load(u64, task.cred.cap_effective.cap))",
+        "task",
+    ],
+)
+@every_kernel
+def test_the_task_is_followed_by_member_on_every_kernel(kernel: str, value: str) -> None:
+    facts = recorded(kernel)
+    made = compile_plan(load_plan((HEAD + task_of(value)).encode()), facts)
+    assert Builtin("task", Pointer("kernel", facts.btf.struct("task_struct"))) in walk(
+        emitted(made)
+    )
+    assert not backend("bcc").unsupported(made, facts, user_space=False)
+
+
+def test_task_in_task_is_the_running_one(compiled: Compile) -> None:
+    """The parent of the task that runs, whose own members are then `task`'s."""
+    made = compiled(task_of("task.start_time", task="task.real_parent"))
+    whose = made.hooks[0].body.task
+    assert [node.name for node in walk(whose) if isinstance(node, Builtin)] == ["running_task"]
+    assert [n.name for n in walk(emitted(made)) if isinstance(n, Builtin)] == ["task"]
+
+
+def test_the_cgroup_of_another_task_is_read_from_its_task_struct(compiled: Compile) -> None:
+    of_other = emitted(compiled(task_of("cgroup", "rawtracepoint:sched_switch", task="args.next")))
+    assert "kernfs_node.id" in [getattr(node, "member", "") for node in walk(of_other)]
+    of_running = emitted(compiled(task_of("cgroup")))
+    assert of_running == Builtin("cgroup", U64)
+
+
+@pytest.mark.parametrize(
+    ("plan", "code", "said"),
+    [
+        (task_of("task.mm", task="none"), "PP028", "`task` under `task: none`"),
+        (task_of("comm", task="task.real_parent if pid else task"), "PP088", "`pid` has no mean"),
+        (task_of("comm", task="mine", let="{mine: task}"), "PP088", "`task` has no meaning"),
+    ],
+)
+def test_a_task_that_has_no_meaning_is_a_finding(
+    compiled: Compile, plan: str, code: str, said: str
+) -> None:
+    with pytest.raises(PlanError) as caught:
+        compiled(plan)
+    (finding,) = caught.value.findings
+    assert finding.code == code
+    assert said in finding.message
+
+
+def test_a_member_that_the_task_lacks_is_a_finding_about_the_kernel(compiled: Compile) -> None:
+    with pytest.raises(HostError, match="PP082.*has no member 'nothing'"):
+        compiled(task_of("task.nothing"))
+
+
+@pytest.mark.parametrize("value", ["ppid", "path(task.mm.exe_file)", "task.real_parent.comm"])
+def test_tracefs_says_that_it_has_no_task_struct(
+    compiled: Compile, facts: KernelFacts, value: str
+) -> None:
+    made = compiled(task_of(value))
+    [reason] = backend("tracefs").unsupported(made, facts, user_space=True)
+    assert "the current task's task_struct" in reason.message
+    assert "--backend bcc" in (reason.hint or "")
+
+
+def test_a_definition_called_task_wins(compiled: Compile) -> None:
+    """A new builtin breaks no plan."""
+    assert emitted(compiled(task_of("task", let="{task: 5}"))) == Const(5, S32)

@@ -20,8 +20,9 @@ from orchestrator.kernel.facts import KernelFacts, live_facts
 from orchestrator.output.result import ResultDirectoryError
 from orchestrator.output.safe_open import is_fifo, open_for_append
 from orchestrator.output.sink import Sink
-from orchestrator.output.terminal.human_units import describe_ending, describe_shares
+from orchestrator.output.terminal.human_units import describe_ending
 from orchestrator.output.terminal.progress import Progress, hidden_at_end
+from orchestrator.output.terminal.verdict_text import describe_counts, describe_held_back
 from orchestrator.output.unblocked import make_log_sink, unblocked_text
 from orchestrator.plan.findings import HostError, PlanError, of_command_line
 from orchestrator.plan.model import Plan
@@ -381,8 +382,8 @@ def _describe_result(result: "RunResult") -> str:
     """What has to be said where no summary is printed; "" of a run that saw and wrote all."""
     if result.exit_code or result.complete is False:
         return "; ".join(_reasons(result))
-    if held_back := result.finished["held_back_because"]:
-        return f"{describe_shares(result.finished)}: {held_back}"
+    if held_back := list(describe_held_back(result.finished)):
+        return "; ".join([describe_counts(result.finished), *held_back])
     return ""
 
 

@@ -85,7 +85,7 @@ probes: {{p: {{attach: "uprobe:{load}:target_fn", emit: {{i: arg0}}}}}}
     assert (done.returncode, ran.finished["complete"]) == (0, True)
     assert 100 <= got < 500
     assert (
-        "counted all, recorded part: "
-        f"{got} of 500 records; {500 - got} held back by rate 100/s; raise it with --limit rate=…"
+        f"500 events counted, {got} recorded, {500 - got} held back; {500 - got} records were held "
+        "back by limits.rate (100/s): --limit rate=… raises it"
     ) in done.stderr.decode()
     assert (ran.finished["counted"], ran.finished["recorded"]) == ("all", "part")

@@ -10,7 +10,6 @@ __all__ = [
     "choose_unit",
     "collect_units",
     "describe_ending",
-    "describe_shares",
     "format_amount",
     "format_count",
     "format_numbers",
@@ -92,13 +91,6 @@ def _format_number(name: str, value: Any, units: Mapping[str, str], own: str) ->
 def describe_ending(outcome: str) -> str:
     """The `outcome` of run.finished in words that follow "ended by"."""
     return _ENDINGS.get(outcome, outcome)
-
-
-def describe_shares(finished: Mapping[str, Any]) -> str:
-    """What of the events is in the counts and in the log, from run.finished: "counted all, recorded
-    part"."""
-    recorded = f", recorded {finished['recorded']}" if finished["recorded"] else ""
-    return f"counted {finished['counted']}{recorded}"
 
 
 def make_printable(text: object) -> str:

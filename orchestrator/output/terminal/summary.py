@@ -1,7 +1,7 @@
 """The summary of a run for people: tables on standard error, made of the records of the log."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO, cast
 
 from orchestrator.accounting.count import Count, at_least, is_known, subtract_counts
@@ -10,17 +10,16 @@ from orchestrator.accounting.vocabulary import Ledger
 from orchestrator.output.log import LogRecord
 from orchestrator.output.terminal.human_units import (
     collect_units,
-    describe_ending,
-    describe_shares,
     format_amount,
     format_count,
     format_numbers,
     make_printable,
 )
 from orchestrator.output.terminal.progress import measure_terminal
+from orchestrator.output.terminal.verdict_text import describe_reasons, describe_verdict
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 __all__ = ["print_summary"]
 
@@ -67,27 +66,39 @@ def print_summary(  # noqa: PLR0913  # the records that a run ends with
     _print_spans(console, finished["ledger"]["spans"], losses)
     for metric in metrics:
         console.print()
-        for part in drawing.draw_metric(metric, warnings):
-            console.print(part)
+        _print_parts(console, drawing.draw_metric(metric, warnings))
     for held in outstanding:
         console.print()
-        for part in drawing.draw_outstanding(held):
-            console.print(part)
+        _print_parts(console, drawing.draw_outstanding(held))
     if figures is not None and figures["values"]:
         console.print()
         console.print(make_figure_table(figures))
     console.print()
     units = collect_units(metrics, figures["display_units"] if figures else {})
-    for line in format_warnings(warnings, units):
-        console.print(line)
+    _print_parts(console, format_warnings(warnings, units))
+    explained = {(held["limit"], held["probe"]) for held in finished["held_back"]}
     for limit in limits:
-        console.print(_describe_limit(limit), style=WARNING)
+        if (limit["limit"], limit["probe"]) not in explained:  # the verdict's lines say more
+            console.print(_describe_limit(limit), style=WARNING)
     if stopped is not None:
         values = format_numbers(stopped["numbers"], units)
         console.print(f"stopped: {make_printable(stopped['condition'])}: {make_printable(values)}")
-    _print_verdict(console, finished)
+    _print_verdict(console, finished, [held["outstanding"] for held in outstanding])
     for place in places:
         console.print(make_printable(place))
+
+
+def _print_parts(console: "Console", parts: "Iterable[RenderableType]") -> None:
+    """Print tables and lines. What a line says of its overflow has to be said again: rich joins
+    what it prints to a text that it makes itself."""
+    for part in parts:
+        overflow = getattr(part, "overflow", None)
+        console.print(
+            part,
+            overflow=overflow,
+            no_wrap=getattr(part, "no_wrap", None),
+            crop=overflow != "ignore",
+        )
 
 
 def _print_probes(
@@ -168,47 +179,30 @@ def _sum_counts(counts: Sequence[Count]) -> int | str:
 
 
 def _describe_limit(limit: LogRecord) -> str:
+    """`limits.events (10,000) was reached, and the run ended: after 3.2 s`."""
     whose = f" of {make_printable(limit['probe'])}" if limit.get("probe") else ""
     detail = f": {make_printable(limit['detail'])}" if limit.get("detail") else ""
     bound = format_amount(limit["value"], _LIMIT_UNITS.get(limit["limit"], ""))
-    enforcer = "the kernel" if limit["enforced_by"] == "kernel" else "user space"
-    return (
-        f"limit reached: {limit['limit']} {bound}{whose} (enforced by {enforcer}), "
-        f"{limit['action']}{detail}"
-    )
+    action = _ACTIONS.get(limit["action"], make_printable(limit["action"]))
+    return f"limits.{limit['limit']} ({bound}){whose} was reached: {action}{detail}"
 
 
-_LIMIT_UNITS = {"duration": "ns", "memory": "bytes", "output": "bytes"}
-_VERDICTS = {
-    True: ("complete", "bold"),
-    False: ("INCOMPLETE", "bold red"),
-    "unknown": ("completeness unknown", "bold yellow"),
+_ACTIONS = {
+    "stop": "the run ended",
+    "mute": "later events were counted and not recorded",
+    "drop": "events beyond it were counted and not recorded",
+    "detach": "the probe was detached",
+    "sample": "fewer events were sampled",
 }
+_LIMIT_UNITS = {"duration": "ns", "memory": "bytes", "output": "bytes"}
+_STYLES = {True: "bold", False: "bold red", "unknown": "bold yellow"}
 
 
-def _print_verdict(console: "Console", finished: LogRecord) -> None:
-    took = format_amount(finished["duration_ns"], "ns")
-    records = "record" if finished["delivered"] == 1 else "records"
-    verdict, style = _VERDICTS[finished["complete"]]
-    if finished["complete"] is True and finished["recorded"] == "part":
-        verdict = describe_shares(finished)
-    console.print(
-        f"{make_printable(finished['plan'])}: {verdict}. "
-        f"{format_count(finished['delivered'])} {records} in {took}, "
-        f"{format_count(finished['lost'])} lost; "
-        f"ended by {describe_ending(finished['outcome'])}",
-        style=style,
-    )
-    for reason in finished["incomplete_because"]:
+def _print_verdict(console: "Console", finished: LogRecord, outstanding: Sequence[str]) -> None:
+    verdict = describe_verdict(finished, outstanding)
+    console.print(make_printable(verdict), style=_STYLES[finished["complete"]])
+    for reason in describe_reasons(finished):
         console.print(f"  {make_printable(reason)}")
-    if finished["held_back_because"]:
-        console.print(f"  {make_printable(finished['held_back_because'])}")
-    if failed := at_least(finished["ledger"]["faulted"]):
-        values = "value" if failed == 1 else "values"
-        console.print(
-            f"  {failed:,} {values} could not be read: null in records, and a condition on one is "
-            "false"
-        )
     if finished["nothing_seen_because"]:
         console.print(f"nothing was seen: {make_printable(finished['nothing_seen_because'])}")
     if finished.get("error"):

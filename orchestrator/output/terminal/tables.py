@@ -16,6 +16,7 @@ from orchestrator.output.terminal.human_units import (
     format_numbers,
     make_printable,
 )
+from orchestrator.output.terminal.stack_rows import StackRow, draw_stack_rows, wrap_frames
 
 __all__ = ["WARNING", "Drawing", "format_warnings", "make_figure_table", "make_table"]
 
@@ -54,7 +55,7 @@ class Drawing:
         yield Text(title, style=WARNING if marked else "bold")
         histogram = metric["kind"] == "histogram"
         if keys or not histogram:
-            yield self._metric_table(metric, keys, marked)
+            yield from self._draw_metric_table(metric, keys, marked)
         omitted = metric["cells_omitted"] + max(0, len(metric["cells"]) - self._cells)
         if omitted:
             yield Text(f"… and {omitted:,} more" if not self._ascii else f"and {omitted:,} more")
@@ -74,9 +75,6 @@ class Drawing:
         shown = held["cells"][: self._cells]
         keys = list(dict.fromkeys(key for cell in shown for key in cell["key"]))
         if shown:
-            table = make_table(
-                [make_printable(key) for key in keys], ["value", "count", "growth", "oldest"]
-            )
             rows = [
                 [
                     format_amount(cell["value"], unit),
@@ -86,35 +84,31 @@ class Drawing:
                 ]
                 for cell in shown
             ]
-            _fill_table(
-                table, [_key_columns({"other": False, **cell}, keys) for cell in shown], rows
-            )
-            yield table
+            named = [{"other": False, **cell} for cell in shown]
+            yield from _draw_table(keys, ["value", "count", "growth", "oldest"], named, rows)
         if omitted := held["cells_omitted"] + len(held["cells"]) - len(shown):
             yield Text(f"and {omitted:,} more")
         yield from (Text(f"  note: {make_printable(caveat)}") for caveat in held["caveats"])
 
     # -- tables
 
-    def _metric_table(self, metric: LogRecord, keys: list[str], marked: list[LogRecord]) -> Table:
+    def _draw_metric_table(
+        self, metric: LogRecord, keys: list[str], marked: list[LogRecord]
+    ) -> Iterator[RenderableType]:
         histogram = metric["kind"] == "histogram"
         values = ["count", *_SHOWN_PERCENTILES] if histogram else [metric["kind"]]
         shown = metric["cells"][: self._cells]
         shares = self._compute_shares(metric, shown)
-        table = make_table(
-            [make_printable(key) for key in keys], [*values, *(["share"] if shares else [])]
-        )
-        if shares:
-            table.add_column("", no_wrap=True)
         unit = choose_unit(metric)
         rows, styles = [], []
         for index, cell in enumerate(shown):
             row = _format_histogram(cell, unit) if histogram else [_format_value(cell, metric)]
             rows.append([*row, *(shares[index] if shares else ())])
             warned = {"key": cell["key"], "other": cell["other"]} in marked
-            styles.append(WARNING if warned else None)
-        _fill_table(table, [_key_columns(cell, keys) for cell in shown], rows, styles)
-        return table
+            styles.append(WARNING if warned else "")
+        yield from _draw_table(
+            keys, [*values, *(["share", ""] if shares else [])], shown, rows, styles
+        )
 
     def _compute_shares(
         self, metric: LogRecord, shown: Sequence[LogRecord]
@@ -140,20 +134,36 @@ class Drawing:
         unit = choose_unit(metric)
         for cell in metric["cells"][: self._blocks]:
             rows = group_buckets(cell, self._rows)
-            if not rows and not (cell["below"] or cell["above"]):
+            outside = cell["below"] or cell["above"]
+            if not rows and not outside:
                 continue
-            if key := _key_line(cell):
-                yield Text(key, style="bold")
+            if len(rows) == 1 and not outside:
+                yield from self._draw_single_value(cell, rows[0], unit)
+                continue
+            yield from self._draw_key(cell)
             yield Text(_percentile_line(cell, unit, self._width))
             yield from self._draw_bars(cell, rows, unit)
         more = len(metric["cells"]) - self._blocks
         if more > 0 and self._blocks:
             yield Text(f"bars of {more:,} more {'key' if more == 1 else 'keys'} are not drawn")
 
+    def _draw_key(self, cell: LogRecord, after: str = "") -> Iterator[Text]:
+        """A cell's keys, wrapped between the frames of stacks alone."""
+        *lines, last = _key_lines(cell, self._width) or [""]
+        for line in (*lines, last + after):
+            if line:
+                yield Text(line, style="bold", overflow="ignore")
+
+    def _draw_single_value(self, cell: LogRecord, row: BarRow, unit: str) -> Iterator[Text]:
+        """A histogram without a shape is no chart: `postgres: all 9 in [288 ns, 304 ns)`."""
+        text = f"all {row.count:,} in {_format_range(row, unit)}"
+        if cell["key"] or cell["other"]:
+            yield from self._draw_key(cell, f": {text}")
+        else:
+            yield Text(f"  {text}")
+
     def _draw_bars(self, cell: LogRecord, rows: list[BarRow], unit: str) -> Iterator[Text]:
-        labels = [
-            f"[{format_amount(row.low, unit)}, {format_amount(row.high, unit)})" for row in rows
-        ]
+        labels = [_format_range(row, unit) for row in rows]
         outside = {"below": "below", "above": "above"}
         labels_width = max((len(label) for label in labels), default=0)
         most = max((row.count for row in rows), default=0)
@@ -192,7 +202,9 @@ def format_warnings(warnings: Sequence[LogRecord], units: Mapping[str, str]) -> 
             key = ", ".join(f"{name}={_in_line(value)}" for name, value in cell["key"].items())
             whose = f" {key or '(other)'}:" if key or cell["other"] else ""
             numbers = format_numbers(cell["numbers"], units, choose_unit(warning))
-            yield Text(f"{head}:{whose} {make_printable(numbers)}", style=WARNING)
+            yield Text(
+                f"{head}:{whose} {make_printable(numbers)}", style=WARNING, overflow="ignore"
+            )
         if warning["cells_omitted"]:
             yield Text(f"{head}: and {warning['cells_omitted']:,} more cells", style=WARNING)
 
@@ -213,18 +225,48 @@ def make_table(texts: list[str], figures: list[str]) -> Table:
     return table
 
 
-def _fill_table(
-    table: Table,
-    keys: Sequence[list[str]],
+def _draw_table(
+    keys: Sequence[str],
+    figures: list[str],
+    cells: Sequence[LogRecord],
     rows: Sequence[list[str]],
-    styles: Sequence[str | None] = (),
-) -> None:
-    """Add a row for each key; rows of several lines, such as stacks, are separated."""
-    deep = any("\n" in text for texts in keys for text in texts)
-    for index, (texts, row) in enumerate(zip(keys, rows, strict=True)):
-        apart = deep and index < len(rows) - 1
-        shown = [f"{text}\n" for text in texts] if apart else texts
-        table.add_row(*shown, *row, style=styles[index] if styles else None)
+    styles: Sequence[str] = (),
+) -> Iterator[RenderableType]:
+    """A row for each cell: its keys, then its values under the headings `figures`. Stacks are
+    below their row, a frame a line."""
+    stacks = [key for key in keys if any(_is_stack(cell["key"].get(key)) for cell in cells)]
+    plain = [key for key in keys if key not in stacks]
+    if stacks:
+        headings = [*map(make_printable, plain), *figures]
+        drawn = [
+            StackRow(
+                columns=[*_key_columns(cell, plain), *row],
+                stacks=_name_stacks(cell, stacks),
+                style=style,
+            )
+            for cell, row, style in zip(cells, rows, styles or [""] * len(rows), strict=True)
+        ]
+        yield from draw_stack_rows(headings, drawn, texts=len(plain))
+        return
+    table = make_table([make_printable(key) for key in plain], [name for name in figures if name])
+    if "" in figures:
+        table.add_column("", no_wrap=True)
+    for index, (cell, row) in enumerate(zip(cells, rows, strict=True)):
+        table.add_row(
+            *_key_columns(cell, plain), *row, style=styles[index] or None if styles else None
+        )
+    yield table
+
+
+def _is_stack(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+def _name_stacks(cell: LogRecord, keys: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """A cell's stacks by the names of its keys; of `other`, a word in the place of them."""
+    if cell["other"]:
+        return [("", ["(other)"])]
+    return [(make_printable(key), _value_lines(cell["key"].get(key))) for key in keys]
 
 
 def _describe_kind(metric: LogRecord) -> str:
@@ -242,16 +284,21 @@ def _warned_cells(metric: LogRecord, warnings: Sequence[LogRecord]) -> list[LogR
     ]
 
 
-def _key_columns(cell: LogRecord, keys: list[str]) -> list[str]:
-    """A cell's keys as columns; a stack has one frame in a line."""
+def _key_columns(cell: LogRecord, keys: Sequence[str]) -> list[str]:
+    """A cell's keys as columns."""
     if cell["other"]:
         return ["(other)", *[""] * (len(keys) - 1)] if keys else []
-    return ["\n".join(_value_lines(cell["key"].get(key, ""))) for key in keys]
+    return [_in_line(cell["key"].get(key, "")) for key in keys]
 
 
-def _key_line(cell: LogRecord) -> str:
-    """A cell's keys in one line."""
-    return "(other)" if cell["other"] else " ".join(map(_in_line, cell["key"].values()))
+def _key_lines(cell: LogRecord, width: int) -> list[str]:
+    """A cell's keys in as few lines as fit, stacks wrapped between frames."""
+    if cell["other"]:
+        return ["(other)"]
+    plain = " ".join(_in_line(value) for value in cell["key"].values() if not _is_stack(value))
+    stacks = (_shorten_stack(value) for value in cell["key"].values() if _is_stack(value))
+    lines = [line for stack in stacks for line in wrap_frames(stack, width)]
+    return [plain, *lines] if plain else lines
 
 
 def _value_lines(value: Any) -> list[str]:
@@ -265,9 +312,16 @@ def _value_lines(value: Any) -> list[str]:
 
 def _in_line(value: Any) -> str:
     """A key's value in one line; of a stack, only the innermost frames."""
+    return " < ".join(_shorten_stack(value))
+
+
+def _shorten_stack(value: Any) -> list[str]:
     lines = _value_lines(value)
-    more = ["…"] if len(lines) > _FRAMES_IN_LINE else []
-    return " < ".join([*lines[:_FRAMES_IN_LINE], *more])
+    return [*lines[:_FRAMES_IN_LINE], "…"] if len(lines) > _FRAMES_IN_LINE else lines
+
+
+def _format_range(row: BarRow, unit: str) -> str:
+    return f"[{format_amount(row.low, unit)}, {format_amount(row.high, unit)})"
 
 
 def _format_value(cell: LogRecord, metric: LogRecord) -> str:

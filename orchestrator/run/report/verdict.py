@@ -198,43 +198,49 @@ def _by_recursion(loss: LossCount) -> bool:
 # ---------------------------------------------------------------- nothing seen
 
 
+#: The plan names no target, so that the tasks of probeplan are all that can be left out.
+_OWN = "probeplan's own events, left out by target.exclude_self"
+_UNREAD = "a condition on what cannot be read is false: user(p) reads a pointer to user memory"
+
+
 def explain_nothing_seen(ledger: Ledger, target: ResolvedTarget) -> str | None:
     """Where all events went, when no probe accepted any; None when something was seen."""
     probes = ledger["probes"]
     if any(add_accepted(probe["hooks"]) != 0 for probe in probes.values()):
         return None
-    filtered = _sum_filtered(ledger)
-    unread = filtered != 0 and ledger["faulted"] == filtered
-    fates = [f"{name} {_fate_text(probe, target, unread)}" for name, probe in probes.items()]
-    if filtered != 0 and not unread and at_least(ledger["faulted"]):
-        fates.append(f"where could not read a value {ledger['faulted']:,} times, and is false then")
+    filtering = [name for name, probe in probes.items() if _count_fate(probe, "filtered") != 0]
+    failed = at_least(ledger["faulted"]) if filtering else 0
+    reads = f"{failed:,} memory read{'' if failed == 1 else 's'} failed"
+    note = f" ({reads})" if failed and len(filtering) == 1 else ""
+    fates = [f"{name} {_fate_text(probe, target, note)}" for name, probe in probes.items()]
+    if failed:
+        fates += [] if note else [reads]
+        fates.append(_UNREAD)
     return "; ".join(fates)
 
 
-def _sum_filtered(ledger: Ledger) -> Count:
-    """How many events where rejected. A value that it cannot read makes it false."""
-    hooks = (hook for probe in ledger["probes"].values() for hook in probe["hooks"])
-    return add_counts(side["filtered"] for hook in hooks for side in hook["sides"].values())
+def _count_fate(probe: ProbeLedger, fate: str) -> Count:
+    """How many events of a probe had this fate, on all its sides."""
+    sides = (side for hook in probe["hooks"] for side in hook["sides"].values())
+    return add_counts(side[fate] for side in sides)
 
 
-def _fate_text(probe: ProbeLedger, target: ResolvedTarget, unread: bool) -> str:
-    """`unread`: where rejected events only because it could not read its values."""
+def _fate_text(probe: ProbeLedger, target: ResolvedTarget, note: str) -> str:
+    """`note`: what follows events that `where` rejected, about reads that failed."""
     if not probe["hooks"]:
         return "is attached nowhere"
     fired = add_counts(_first_side(hook)["fired"] for hook in probe["hooks"] if hook["sides"])
     if fired == 0:
         return "fired 0 times"
-    sides = [side for hook in probe["hooks"] for side in hook["sides"].values()]
     fates = {
         name: count
         for name in SIDE_DISPOSITIONS
-        if name != "accepted" and (count := add_counts(side[name] for side in sides)) != 0
+        if name != "accepted" and (count := _count_fate(probe, name)) != 0
     }
     if len(fates) == 1 and fired in fates.values() and is_known(fired):
-        return f"fired {fired:,} times: all {_fate_words(next(iter(fates)), target, unread)}"
+        return f"fired {fired:,} times: all {_fate_words(next(iter(fates)), target, note)}"
     parts = [
-        f"{_number(count)}{'' if is_known(count) else ' events'} "
-        + _fate_words(name, target, unread)
+        f"{_number(count)}{'' if is_known(count) else ' events'} " + _fate_words(name, target, note)
         for name, count in fates.items()
     ]
     return f"fired {_number(fired)} times: {', '.join(parts)}"
@@ -249,14 +255,13 @@ def _number(count: Count) -> str:
     return f"{count:,}" if is_known(count) else "an unknown number of"
 
 
-def _fate_words(disposition: str, target: ResolvedTarget, unread: bool) -> str:
+def _fate_words(disposition: str, target: ResolvedTarget, note: str) -> str:
     match disposition:
-        case "filtered" if unread:
-            return "filtered because where could not read its values"
         case "filtered":
-            return "filtered by where"
+            return f"filtered by where{note}"
         case "not_target":
-            return f"filtered by {' and '.join(_target_tests(target)) or 'target'}"
+            tests = " and ".join(_target_tests(target))
+            return f"filtered by {tests}" if tests else _OWN
         case "expired":
             return "after the deadline"
         case "sampled_out":

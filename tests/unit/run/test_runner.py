@@ -191,9 +191,9 @@ def test_accounts_that_do_not_balance_are_an_internal_error(ran: Ran) -> None:
 
 def test_a_run_that_saw_nothing_says_where_it_all_went(ran: Ran) -> None:
     ran.go(Script(not_target=12345))
-    assert (
-        finished(ran)["nothing_seen_because"] == "opens fired 12,345 times: all filtered by target"
-    )
+    assert finished(ran)["nothing_seen_because"] == (
+        "opens fired 12,345 times: all probeplan's own events, left out by target.exclude_self"
+    ), "the plan has no target"
 
 
 @pytest.mark.parametrize(

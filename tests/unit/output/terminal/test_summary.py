@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import pytest
 
+from orchestrator.accounting.vocabulary import SPAN
 from orchestrator.cells.buckets import LOG
 from orchestrator.output.percentiles import histogram_fields
 from orchestrator.output.terminal.summary import print_summary
@@ -59,12 +60,63 @@ def test_records_that_limits_output_left_unwritten_are_no_loss() -> None:
 def test_the_verdict_says_incomplete_and_why() -> None:
     """An incomplete run cannot be overlooked."""
     text = summary(finished())
-    assert "slow-reads: INCOMPLETE. 340 records in 30 s, 5 lost; ended by its duration" in text
+    said = "slow-reads: INCOMPLETE. 345 events counted, 340 recorded, 5 lost. Ended by its duration"
+    assert f"{said} after 30 s." in text.replace("\n", " ")
     assert "5 records of read were lost: the buffer was full" in text
     assert "slow-reads: complete." in summary(
         finished(complete=True, recorded="all", incomplete_because=[])
     )
     assert "completeness unknown" in summary(finished(complete="unknown"))
+
+
+def with_accounts(**changes: Any) -> dict[str, Any]:
+    """A complete run whose probe emits nothing but what is said here."""
+    run = finished(complete=True, recorded=None, lost=0, incomplete_because=[], delivered=0)
+    run["ledger"]["probes"]["read"]["emit"] = None
+    return {**run, **changes}
+
+
+def test_the_verdict_says_what_was_held_back_by_which_limit_and_what_changes_it() -> None:
+    """A limit of the plan has an option; one of a probe is in the plan."""
+    held = [
+        {"limit": "events", "probe": None, "bound": "10k", "records": 11_311},
+        {"limit": "rate", "probe": "read", "bound": "1k/s", "records": 1},
+    ]
+    limit = lifecycle()["limit.reached"]
+    run = finished(complete=True, lost=0, incomplete_because=[], held_back=held)
+    text = summary(run, limits=[limit])
+    assert "complete. 345 events counted, 340 recorded, 11,312 held back. Ended" in text
+    events = "  11,311 records were held back by limits.events (10k): --limit events=… raises it\n"
+    assert events in text
+    rate = "  1 record was held back by `rate` of read (1k/s): raise `rate` of read in the plan\n"
+    assert rate in text
+    assert "was reached" not in text, "it is said once"
+
+
+def test_a_run_of_metrics_or_spans_alone_is_not_said_to_have_no_records() -> None:
+    """What it measured is said instead; resources that are outstanding measure no spans."""
+    assert "complete. 345 events counted. Ended" in summary(with_accounts())
+    run = with_accounts()
+    counts = {**dict.fromkeys(SPAN.counts, 0), "accepted": 700}
+    run["ledger"]["spans"] = {
+        name: {"counts": counts, "emit": None, "metrics": {}} for name in ("blocked", "heap")
+    }
+    held = {
+        "outstanding": "heap", "unit": "", "value": 0, "count": 0, "growth": 0, "cells": [],
+        "cells_omitted": 0, "min_age_ns": 0, "caveats": [],
+    }  # fmt: skip
+    text = summary(run, outstanding=[held])
+    assert "complete. 345 events counted, 700 spans measured. Ended" in text
+    assert "record" not in text
+
+
+def test_reads_that_failed_and_events_skipped_by_sampling_are_said() -> None:
+    run = with_accounts()
+    run["ledger"]["faulted"] = 6
+    run["ledger"]["probes"]["read"]["hooks"][0]["sides"]["entry"]["sampled_out"] = 3105
+    text = summary(run)
+    assert "  6 memory reads failed: null in records, and a condition on one is false" in text
+    assert "  3,105 events were skipped by sampling, as `sample` in the plan says" in text
 
 
 def test_a_run_that_saw_nothing_says_where_everything_went() -> None:
@@ -74,7 +126,7 @@ def test_a_run_that_saw_nothing_says_where_everything_went() -> None:
         limits=(lifecycle()["limit.reached"],),
     )
     assert "nothing was seen: read fired 12,345 times" in text
-    assert "limit reached: events 10,000 (enforced by the kernel), stop: after 3.2 s" in text
+    assert "limits.events (10,000) was reached: the run ended: after 3.2 s" in text
 
 
 def test_metrics_are_tables_in_readable_units() -> None:
@@ -127,7 +179,7 @@ def test_nothing_is_wider_than_the_terminal(width: int) -> None:
 def test_keyed_histograms_are_blocks_and_a_line_for_the_rest() -> None:
     """Each under its key's name; the table has them all."""
     cells = [
-        {"key": {"comm": f"p{i}"}, "other": False, **histogram_fields({300: 9 - i})}
+        {"key": {"comm": f"p{i}"}, "other": False, **histogram_fields({100: 9 - i, 140: 1})}
         for i in range(5)
     ]
     lines = summary(finished(), metric("histogram", cells)).splitlines()
@@ -144,20 +196,73 @@ def test_counts_say_their_share_where_nothing_is_left_out() -> None:
     assert "share" not in summary(finished(), {**whole, "cells_omitted": 1})
 
 
+def test_a_histogram_of_a_single_value_is_a_line_and_no_chart() -> None:
+    """A bar as wide as the terminal has no shape to show."""
+    alone = {"key": {}, "other": False, **histogram_fields({LOG.index(300): 9})}
+    text = summary(finished(), metric("histogram", [alone]))
+    assert "│" not in text
+    assert "█" not in text
+    assert "  all 9 in [288 ns, 320 ns)\n" in text
+    keyed = {**alone, "key": {"comm": "postgres", "stack": ["f+0x1", "g+0x2"]}}
+    text = summary(finished(), metric("histogram", [keyed]))
+    assert "f+0x1 < g+0x2: all 9 in [288 ns, 320 ns)" in text
+    outside = {**alone, **histogram_fields({LOG.index(300): 9}, below=3)}
+    assert "below the buckets: 3" in summary(finished(), metric("histogram", [outside]))
+
+
 def test_stacks_are_a_frame_a_line_and_short_where_there_is_but_one() -> None:
-    """In a table from the innermost frame outwards, apart from the next; a deep one is cut."""
+    """Below their row from the innermost frame outwards; a deep one is cut."""
     deep = [f"f{i}+0x1" for i in range(20)]
     cells = [
-        {"key": {"kstack": frames}, "other": False, **histogram_fields({300: 9})}
+        {
+            "key": {"comm": "app", "kstack": frames},
+            "other": False,
+            **histogram_fields({100: 9, 140: 9}),
+        }
         for frames in (["inner+0x4", "outer+0x2"], deep)
     ]
     lines = [line.rstrip() for line in summary(finished(), metric("histogram", cells)).splitlines()]
-    first = next(at for at, line in enumerate(lines) if line.startswith("inner+0x4  "))
-    assert lines[first + 1 : first + 3] == ["outer+0x2", ""]
-    assert "and 4 more" in lines
-    assert "f16+0x1" not in lines
+    first = next(at for at, line in enumerate(lines) if line.split()[:2] == ["app", "18"])
+    assert lines[first - 1].split() == ["comm", "count", "p50", "p90", "p99", "p99.9"]
+    assert lines[first + 1 : first + 3] == ["    inner+0x4", "    outer+0x2"]
+    assert lines[first + 3].split()[:2] == ["app", "18"]
+    assert "    and 4 more" in lines
+    assert "    f16+0x1" not in lines
     assert "inner+0x4 < outer+0x2" in lines
     assert "f0+0x1 < f1+0x1 < f2+0x1 < …" in lines
+
+
+SYMBOL = "std::vector<std::basic_string<char>>::_M_realloc_insert<const_char_(&)[2]>+0x1a_(libx)"
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_no_width_breaks_a_symbol_of_a_stack(width: int) -> None:
+    """Rows, charts, and what is outstanding: frames are wrapped between them alone."""
+    frames = [f"{SYMBOL}{i}" for i in range(3)]
+    cell = {"key": {"comm": "app", "ustack": frames}, "other": False}
+    histogram = metric("histogram", [{**cell, **histogram_fields({100: 9, 140: 2})}])
+    counts = metric("count", [{**cell, "value": 3}, {"key": {}, "other": True, "value": 1}])
+    single = metric("histogram", [{**cell, **histogram_fields({300: 9})}])
+    kept = {"key": cell["key"], "value": 1, "count": 2, "growth": 0, "oldest_ns": 9}
+    held = {
+        "outstanding": "heap", "unit": "", "value": 1, "count": 2, "growth": 0, "cells": [kept],
+        "cells_omitted": 0, "min_age_ns": 0, "caveats": [],
+    }  # fmt: skip
+    run = {"plan": "p", **finished()}
+    out = io.StringIO()
+    print_summary(run, [histogram, counts, single], outstanding=[held], file=out, width=width)
+    words = out.getvalue().split()
+    assert sum(word.startswith("std::vector<") for word in words) == 3 * 6
+    assert all(word.rstrip(":") in frames for word in words if word.startswith("std::vector<"))
+    assert "    (other)" in out.getvalue().splitlines()
+
+
+def test_two_stacks_of_a_row_are_named_and_a_lost_one_is_said() -> None:
+    cell = {"key": {"kstack": None, "ustack": ["main+0x1"]}, "other": False, "value": 3}
+    more = {"key": {"kstack": ["vfs_read+0x1"], "ustack": []}, "other": False, "value": 1}
+    lines = summary(finished(), metric("count", [cell, more])).splitlines()
+    first = lines.index("  kstack:")
+    assert lines[first : first + 4] == ["  kstack:", "    (unknown)", "  ustack:", "    main+0x1"]
 
 
 def test_what_is_outstanding_is_a_table_with_its_caveats() -> None:
@@ -210,7 +315,7 @@ def test_derived_figures_and_what_stopped_a_run_are_told() -> None:
     assert row(text, "share") == ["share", "-"]
     reported = "total(read.latency) 12 ms, share 2.50 %, read.latency.count 3"
     assert f"stopped: total(read.latency) > 10*ms: {reported}" in text
-    assert "ended by its stop_when" in text
+    assert "Ended by its stop_when" in text
     assert text.splitlines()[-1] == "log: /var/log/x"
 
 
@@ -256,7 +361,7 @@ def test_colours_are_for_terminals_and_for_who_wants_them(
 
 def test_columns_decide_the_width_or_else_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """COLUMNS, as shells export it, wins over the terminal's own size."""
-    cell = {"key": {}, "other": False, **histogram_fields({300: 5})}
+    cell = {"key": {}, "other": False, **histogram_fields({100: 5, 140: 1})}
     for name in ("COLUMNS", "LINES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "dumb")
@@ -272,8 +377,14 @@ def test_columns_decide_the_width_or_else_the_terminal(monkeypatch: pytest.Monke
 
 def test_names_from_processes_cannot_drive_the_terminal() -> None:
     """Escape sequences in a comm are shown, not obeyed; nor is rich's markup."""
-    cells = [{"key": {"comm": "\x1b[2J[red]x\u202e"}, "other": False, "value": 1}]
-    text = summary(finished(), metric("count", cells))
+    hostile = "\x1b[2J[red]x\u202e"
+    cells = [{"key": {"comm": hostile}, "other": False, "value": 1}]
+    stack = [{"key": {"ustack": [hostile], hostile: hostile}, "other": False, "value": 1}]
+    held = [{"limit": "rate", "probe": hostile, "bound": hostile, "records": 1}]
+    run = {**finished(held_back=held, incomplete_because=[hostile]), "plan": hostile}
+    single = {**stack[0], **histogram_fields({300: 5})}
+    metrics = (metric("count", cells), metric("count", stack), metric("histogram", [single]))
+    text = summary(run, *metrics)
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "\\x1b[2J[red]x\\u202e" in text

@@ -141,13 +141,20 @@ def test_several_ends_are_told_with_their_numbers() -> None:
     assert reported == "opens fired 15 times: 10 filtered by target.pid, 5 filtered by where"
 
 
-def test_a_condition_whose_values_could_not_be_read_is_not_blamed() -> None:
-    assert nothing(ResolvedTarget(), filtered=5, faulted=5) == (
-        "opens fired 5 times: all filtered because where could not read its values"
+def test_a_condition_whose_values_could_not_be_read_is_not_blamed_alone() -> None:
+    hint = "a condition on what cannot be read is false: user(p) reads a pointer to user memory"
+    assert nothing(ResolvedTarget(), filtered=5, faulted=6) == (
+        f"opens fired 5 times: all filtered by where (6 memory reads failed); {hint}"
     )
-    assert nothing(ResolvedTarget(), filtered=5, faulted=2) == (
-        "opens fired 5 times: all filtered by where; where could not read a value 2 times, and is "
-        "false then"
+    assert nothing(ResolvedTarget(), filtered=5, not_target=2, faulted=1) == (
+        "opens fired 7 times: 2 probeplan's own events, left out by target.exclude_self, "
+        f"5 filtered by where (1 memory read failed); {hint}"
+    )
+
+
+def test_events_left_out_without_a_target_are_said_to_be_our_own() -> None:
+    assert nothing(ResolvedTarget(), not_target=4498) == (
+        "opens fired 4,498 times: all probeplan's own events, left out by target.exclude_self"
     )
 
 

@@ -11,7 +11,7 @@ __all__ = ["answers_tool", "find_plans", "suggest_plans"]
 
 #: How far a match is from what was meant. A tool's name or a plan's is meant exactly.
 _EXACT, _LABEL, _NAME, _QUESTION, _TOOL_PART, _POINT, _PART = 0, 1, 2, 3, 4, 6, 8
-_SHORTEST_PART = 3
+_SHORTEST_PART = 5  # of a word: "lock" is not meant to find what has "block"
 _MOST_WORDS = 32  # of a search; the rest would find nothing more
 
 
@@ -92,7 +92,7 @@ def _list_distances(word: str, entry: CatalogEntry) -> Iterator[int]:
         yield _TOOL_PART
     if any(_has_start(word, point) or word in point.lower().split(":") for point in entry.points):
         yield _POINT
-    if len(word) >= _SHORTEST_PART and _has_part(word, entry):
+    if _has_part(word, entry):
         yield _PART
 
 
@@ -102,5 +102,8 @@ def _has_start(start: str, text: str) -> bool:
 
 
 def _has_part(part: str, entry: CatalogEntry) -> bool:
-    texts = (entry.name, entry.question, *entry.points)
-    return any(part in text.lower() for text in texts)
+    """Whether a part of a probed name (mutex_LOCK) begins so, or a long one is anywhere."""
+    texts = [text.lower() for text in (entry.name, entry.question, *entry.points)]
+    if any(_has_start(part, point.replace("_", " ")) for point in entry.points):
+        return True
+    return len(part) >= _SHORTEST_PART and any(part in text for text in texts)

@@ -135,6 +135,15 @@ def test_installed_kernel_profiles_need_no_file(installed: Path) -> None:
     assert shown.startswith("debian:6.1: 6.1")
 
 
+def test_an_installed_probeplan_finds_plans_and_schemas(installed: Path) -> None:
+    """By the index in the package; the schema's path is that of the installed file."""
+    found = json.loads(_run(installed, "probeplan", "plans", "memleak", "--format", "json"))
+    assert {entry["name"] for entry in found} == {"heap-outstanding", "kernel-outstanding"}
+    path = Path(_run(installed, "probeplan", "schema", "--path", "plan").strip())
+    assert path.is_relative_to(installed.parent)
+    assert path.read_text() == _run(installed, "probeplan", "schema", "plan")
+
+
 def test_pytest_loads_the_plugin_of_an_installed_probeplan(installed: Path) -> None:
     options = ("-p", "no:cacheprovider", "-c", "/dev/null")
     assert "@pytest.mark.probeplan(plan, " in _run(

@@ -12,7 +12,6 @@ from orchestrator.plan.document.parse import Document
 from orchestrator.plan.findings import Finding, Position, has_errors
 from orchestrator.plan.load import plan_from_document, read_document
 from orchestrator.plan.model import Plan
-from orchestrator.plan.nearest import suggest_name
 from orchestrator.run.shipped import shipped_plans
 
 __all__ = ["read_inner_plan"]
@@ -49,9 +48,11 @@ def _read_source(
     plans = shipped_plans()
     if source in plans:
         return read_document(plans[source])
-    otherwise = "write ./NAME for a file next to the check, or a shipped plan's name"
+    from orchestrator.catalog.answers import hint_at_plans  # only for errors
+    from orchestrator.catalog.index import read_index
+
     position = collector.document.value_position(_PLAN)
-    hint = suggest_name(source, plans, otherwise)
+    hint = f"write ./NAME for a file next to the check; {hint_at_plans(source, read_index())}"
     message = f"there is no shipped plan {source!r}"
     return None, [Finding(code="PP001", message=message, position=position, hint=hint)]
 

@@ -76,7 +76,7 @@ def test_a_label_comes_before_a_word_of_the_question_and_that_before_a_probed_po
         an_entry("point", "Q?", points=("tracepoint:disk:issue",)),
         an_entry("question", "How slow are disks?"),
         an_entry("label", "Q?", tags=("disk",)),
-        an_entry("part", "How many megadisks?"),
+        an_entry("part", "Q?", points=("function:add_disk",)),
         an_entry("tool", "Q?", equivalents=("disk",)),
     ]
     assert names(find_plans(["disk"], entries)) == ["tool", "label", "question", "point", "part"]
@@ -86,6 +86,12 @@ def test_plans_are_found_by_what_they_probe() -> None:
     found = names(find_plans(["sched_switch"], SHIPPED))
     assert {"off-cpu-time", "context-switches"} <= set(found)
     assert "opens" in names(find_plans(["syscall:openat"], SHIPPED))
+
+
+def test_a_short_word_is_not_found_within_another() -> None:
+    entries = [an_entry("block", "Which blocks are read?"), an_entry("locks", "Who waits?")]
+    assert names(find_plans(["lock"], entries)) == ["locks"]
+    assert names(find_plans(["alloc"], [an_entry("a", "Q?", points=("entry:kmalloc",))])) == ["a"]
 
 
 def test_without_words_all_are_listed_in_their_order() -> None:

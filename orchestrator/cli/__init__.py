@@ -21,6 +21,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "plans": ("orchestrator.cli.discover.plans", "find a plan by the question that it answers"),
     "lint": ("orchestrator.cli.lint", "check plans offline, without root"),
     "explain": ("orchestrator.cli.explain", "show exactly what a run would attach"),
+    "list": (
+        "orchestrator.cli.discover.points",
+        "list attach points, with their arguments",
+    ),
     "doctor": ("orchestrator.cli.doctor", "show what this host supports, and what a plan lacks"),
     "check": ("orchestrator.cli.check.command", "measure workloads and judge what they did"),
     "run": ("orchestrator.cli.run", "run a plan within its limits and log what it sees"),

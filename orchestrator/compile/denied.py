@@ -4,11 +4,11 @@ In addition to the kernel's own blacklist (kprobes/blacklist), which does not co
 is known to hang or crash: the lock slow paths run inside the tracing machinery itself, with
 interrupts off and from NMI context (kernel/kprobes.c, kernel/trace/bpf_trace.c; measured)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from orchestrator.kernel.facts import KernelFacts
 
-__all__ = ["DENIED", "find_denied"]
+__all__ = ["DENIED", "find_denied", "find_denied_names"]
 
 _LOCK = "a lock that the tracing machinery itself takes: a return probe on it hangs the machine"
 _ENTRY = "it runs before the kernel's entry state is set up"
@@ -77,3 +77,14 @@ def find_denied(facts: KernelFacts, symbol: str, offset: int = 0) -> str | None:
         if same := facts.symbols.find_same(name, _NAMES):
             return same
     return None
+
+
+def find_denied_names(facts: KernelFacts, symbols: Iterable[str]) -> Mapping[str, str]:
+    """As `find_denied` for many functions at once: those that must not be probed, each with the
+    name in DENIED."""
+    same = {other: name for name in DENIED for other in facts.symbols.names_at(name)}
+    plain = {symbol: symbol.partition(".")[0] for symbol in symbols}
+    named = {symbol: name for symbol, name in plain.items() if name in DENIED}
+    return named | {
+        symbol: same[symbol] for symbol in plain.keys() - named.keys() if symbol in same
+    }

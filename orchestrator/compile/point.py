@@ -9,7 +9,7 @@ from orchestrator.compile.expressions.types import U64, Pointer, Space, Type
 from orchestrator.kernel.abi.file_identity import FileIdentity
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.tracepoints import Tracepoint
-from orchestrator.plan.attach_kinds import AttachKind
+from orchestrator.plan.attach_kinds import KINDS, AttachKind, KindTraits
 from orchestrator.plan.findings import plan_error
 from orchestrator.plan.model import AttachItem
 from orchestrator.values import dataclass
@@ -47,6 +47,11 @@ class Point:
     file_offset: int = 0
     semaphore: int = 0
     frequency: int = 0
+
+    @property
+    def traits(self) -> KindTraits:
+        """What holds for every attach point of this kind."""
+        return KINDS[self.kind]
 
 
 def return_node(point: Point) -> Node | None:

@@ -11,7 +11,7 @@ from orchestrator.compile.expressions.members import (
 )
 from orchestrator.compile.expressions.nodes import Node, RawArg
 from orchestrator.compile.expressions.types import S64, U64, Space, Type, with_space
-from orchestrator.compile.globs import is_glob, match_names
+from orchestrator.compile.globs import is_glob, list_tracepoints, match_names, select_probeable
 from orchestrator.compile.point import (
     REGISTER_ARGUMENTS,
     Point,
@@ -27,7 +27,7 @@ from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import KINDS, AttachKind
 from orchestrator.plan.findings import PlanError, plan_error
 from orchestrator.plan.model import AttachItem
-from orchestrator.plan.nearest import suggest_or_list
+from orchestrator.plan.nearest import find_nearest, suggest_or_list
 
 
 def find_points(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
@@ -46,16 +46,7 @@ def _find_functions(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[P
 
 
 def _find_matching(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
-    from orchestrator.compile.denied import find_denied
-
-    names = (
-        name
-        for name in facts.symbols.glob(item.target, 1 << 20)
-        if find_denied(facts, name) is None
-        and facts.symbols.count(name) == 1
-        and facts.symbols.traceable(name) != "no"
-        and facts.symbols.blacklisted(name) != "yes"
-    )
+    names = select_probeable(facts, facts.symbols.glob(item.target, 1 << 20))
     found = match_names(item, names, limit, "functions")
     return tuple(_find_function(item, facts, name) for name in found)
 
@@ -190,8 +181,6 @@ def _return_type(
 # ---------------------------------------------------------------- tracepoints and syscalls
 
 
-#: How categories of the dynamic events begin that runs, perhaps this one, define for themselves.
-_EVENTS_OF_RUNS = "probeplan_"
 #: Categories of tracepoints whose numbers are those that a program passes or gets.
 _SPACES: Mapping[str, Space] = {"syscalls": "user", "raw_syscalls": "user"}
 
@@ -199,12 +188,7 @@ _SPACES: Mapping[str, Space] = {"syscalls": "user", "raw_syscalls": "user"}
 def _find_tracepoints(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
     names: tuple[str, ...] = (item.target,)
     if is_glob(item.target):
-        known = (
-            ":".join(pair)
-            for pair in facts.tracepoint_names()
-            if not pair[0].startswith(_EVENTS_OF_RUNS)
-        )
-        names = match_names(item, known, limit, "tracepoints")
+        names = match_names(item, list_tracepoints(facts), limit, "tracepoints")
     return tuple(_find_tracepoint(item, facts, name) for name in names)
 
 
@@ -226,37 +210,45 @@ def _require_tracepoint(
 ) -> Tracepoint:
     tracepoint = facts.tracepoint(category, event)
     if tracepoint is None:
-        names = tuple(":".join(pair) for pair in facts.tracepoint_names())
-        raise plan_error(
-            "PP080",
-            f"this kernel has no tracepoint {category}:{event}",
-            item.position,
-            _suggest_module(event) + suggest_or_list(f"{category}:{event}", names)
-            if names
-            else "no tracepoints can be seen: is tracefs mounted, and are you root?",
-        )
+        problem, hint = explain_missing_tracepoint(facts, category, event)
+        raise plan_error("PP080", problem, item.position, hint)
     return tracepoint
+
+
+def explain_missing_tracepoint(facts: KernelFacts, category: str, event: str) -> tuple[str, str]:
+    """Why there is no tracepoint of this name, and what to do; `event` may be a glob, or ""."""
+    problem = f"this kernel has no tracepoint {category}:{event}"
+    names = list_tracepoints(facts)
+    if not names:
+        return problem, "no tracepoints can be seen: is tracefs mounted, and are you root?"
+    inside = [name for name in names if name.startswith(f"{category}:")]
+    if inside:
+        near = find_nearest(event, (name.partition(":")[2] for name in inside), 3)
+        known = [f"{category}:{name}" for name in near] or inside
+        return problem, suggest_or_list(f"{category}:{event}", known)
+    problem += f": it has no category {category!r}"
+    module = _suggest_module(event) or _suggest_module(category)
+    near = find_nearest(f"{category}:{event}", names, 3)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "is the module loaded?"
+    return problem, module + hint
 
 
 def _find_raw_tracepoints(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
     btf = require_btf(facts, item.position, "the arguments of a raw tracepoint need types")
     names: tuple[str, ...] = (item.target,)
     if is_glob(item.target):
-        events = {event for _, event in facts.tracepoint_names()}
-        known = (event for event in events if btf.has_raw_tracepoint(event))
-        names = match_names(item, known, limit, "raw tracepoints")
+        names = match_names(item, btf.raw_tracepoint_names(), limit, "raw tracepoints")
     return tuple(_find_raw_tracepoint(item, facts, btf, name) for name in names)
 
 
 def _find_raw_tracepoint(item: AttachItem, facts: KernelFacts, btf: Btf, event: str) -> Point:
     signature = btf.raw_tracepoint(event)
     if signature is None:
-        names = tuple(event for _, event in facts.tracepoint_names())
         raise plan_error(
             "PP080",
-            f"this kernel has no raw tracepoint {event!r}",
+            f"this kernel has no raw tracepoint {event!r} whose types are known",
             item.position,
-            _suggest_module(event) + suggest_or_list(event, names),
+            _suggest_instead_of_raw(facts, btf, event),
         )
     pairs = tuple((param.name, param.type_id) for param in signature.params)
     return Point(
@@ -269,6 +261,14 @@ def _find_raw_tracepoint(item: AttachItem, facts: KernelFacts, btf: Btf, event: 
         btf_id=signature.btf_id,
         register_count=len(pairs),
     )
+
+
+def _suggest_instead_of_raw(facts: KernelFacts, btf: Btf, event: str) -> str:
+    """The tracepoint of this name, where there is one: a module may lack BTF."""
+    same = [":".join(pair) for pair in facts.tracepoint_names() if pair[1] == event]
+    if same:
+        return f"it is there as tracepoint:{same[0]}"
+    return _suggest_module(event) + suggest_or_list(event, btf.raw_tracepoint_names())
 
 
 def _suggest_module(event: str) -> str:

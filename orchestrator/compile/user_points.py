@@ -54,18 +54,42 @@ def _list_functions(
 ) -> tuple[str, ...]:
     """The functions of a file that match; for a recorded kernel and a file that is missing on this
     machine, the pattern itself."""
+    from orchestrator.binaries.elf import NoSuchBinaryError
+
+    try:
+        plain, _ = list_plain_functions(item, path)
+    except PlanError as error:
+        if facts.recorded and isinstance(error.__cause__, NoSuchBinaryError):
+            return (pattern,)
+        raise
+    return match_names(item, plain, limit, "functions", pattern)
+
+
+def list_plain_functions(item: AttachItem, path: str) -> tuple[tuple[str, ...], int]:
+    """The functions of a file that a plan can spell, and how many others there are. Raises
+    PlanError PP080."""
     from orchestrator.binaries import elf
 
     try:
         names = elf.function_names(elf.resolve_binary(path))
-    except elf.NoSuchBinaryError as error:
-        if facts.recorded:
-            return (pattern,)
-        raise _error_from_elf(error, item) from None
     except elf.ElfError as error:
-        raise _error_from_elf(error, item) from None
-    plain = (name for name in names if _PLAIN_NAME.fullmatch(name))
-    return match_names(item, plain, limit, "functions", pattern)
+        raise _error_from_elf(error, item) from error
+    plain = tuple(filter(_PLAIN_NAME.fullmatch, names))
+    return plain, len(names) - len(plain)
+
+
+def list_plain_probes(item: AttachItem, path: str) -> tuple[tuple[str, ...], int]:
+    """The USDT probes of a file, PROVIDER:NAME, that a plan can spell, and how many others there
+    are. Raises PlanError PP080."""
+    from orchestrator.binaries import elf, usdt
+
+    try:
+        probes = usdt.usdt_probes(elf.resolve_binary(path))
+    except elf.ElfError as error:
+        raise _error_from_elf(error, item) from error
+    names = {f"{probe.provider}:{probe.name}" for probe in probes}
+    plain = tuple(filter(_PLAIN_PROBE.fullmatch, names))
+    return plain, len(names) - len(plain)
 
 
 def _find_user_function(

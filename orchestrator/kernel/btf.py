@@ -113,6 +113,10 @@ class Btf:
         """Whether there is a raw tracepoint of this name: quicker than asking for its arguments."""
         return next(self._blob.ids(f"btf_trace_{event}", TYPEDEF), None) is not None
 
+    def raw_tracepoint_names(self) -> frozenset[str]:
+        """All events that are raw tracepoints."""
+        return self._blob.names_after("btf_trace_")
+
     def raw_tracepoint(self, event: str) -> FunctionType | None:
         """The arguments of a raw tracepoint, without the leading `void *__data`.
 
@@ -321,6 +325,20 @@ class Btf:
         if self._kind(type_id) not in (STRUCT, UNION):
             return range(0)
         return self._records(type_id, self._blob.start(type_id) + 3, 3)
+
+    def enum(self, name: str) -> int | None:
+        """The type id of an enum, or None."""
+        return next(self._blob.ids(name.removeprefix("enum "), ENUM, ENUM64), None)
+
+    def enumerators(self, type_id: int) -> tuple[tuple[str, int], ...]:
+        """Name and value of each constant of an enum, in order of declaration; () for other
+        types."""
+        bare = self._strip_modifiers(type_id)
+        kind = self._kind(bare)
+        if kind not in (ENUM, ENUM64):
+            return ()
+        values = self._enum_values(self._blob.start(bare), self._info(bare), 2 + (kind == ENUM64))
+        return tuple((self._blob.text(name), value) for name, value in values)
 
     def enumerator(self, name: str) -> int | None:
         """The value of an enum's constant; the first where several enums have the name."""

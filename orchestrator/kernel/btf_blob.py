@@ -5,6 +5,7 @@ records, so nothing here makes an object for one: the index is one pass over an 
 and names are found by searching the bytes.
 """
 
+import re
 import struct
 import sys
 from array import array
@@ -142,6 +143,11 @@ class Blob:
             offsets.append(at + 1)
             at = self.strings.find(needle, at + 1)
         return offsets
+
+    def names_after(self, prefix: str) -> frozenset[str]:
+        """What follows `prefix` in all strings that begin with it."""
+        found = re.findall(rb"(?<=\0)%b([^\0]+)" % re.escape(prefix.encode()), self.strings)
+        return frozenset(name.decode("utf-8", "replace") for name in found)
 
     def ids(self, name: str, *kinds: int) -> Iterator[int]:
         """Ids of the types of this name and of one of these kinds, ascending."""

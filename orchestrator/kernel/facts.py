@@ -167,6 +167,21 @@ class KernelFacts:
             if category != "ftrace" and self.tree.exists(f"{events}/{category}/{event}/format")
         )
 
+    def value_names(self, category: str, event: str) -> Mapping[str, tuple[tuple[str, int], ...]]:
+        """Names that a tracepoint gives to values, by field. Recordings have none."""
+        from orchestrator.kernel.trace.print_tables import parse_tables  # to show, not to run
+
+        if not (_is_name(category) and _is_name(event)):
+            return {}
+        text = read_text(self.tree, f"{self.tracing}/events/{category}/{event}/format")
+        return parse_tables(text or "", self._find_constant)
+
+    def _find_constant(self, name: str) -> int | None:
+        from orchestrator.kernel.constants import constant  # as above
+
+        known = constant(name, self.arch)
+        return known if known is not None or self.btf is None else self.btf.enumerator(name)
+
     def syscalls(self) -> tuple[str, ...]:
         """System calls by the kernel's name for them (`newstat`, not `stat`), sorted."""
         prefix = "sys_enter_"

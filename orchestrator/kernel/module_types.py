@@ -48,6 +48,11 @@ class KernelTypes(Btf):
         """Whether the kernel or a module has a raw tracepoint of this name."""
         return super().has_raw_tracepoint(event) or self._find_tracepoint(event) is not None
 
+    def raw_tracepoint_names(self) -> frozenset[str]:
+        """All events that are raw tracepoints of the kernel or of a module."""
+        modules = [types for types in map(self._types_of, self._modules) if types is not None]
+        return super().raw_tracepoint_names().union(*(t.raw_tracepoint_names() for t in modules))
+
     def raw_tracepoint(self, event: str) -> FunctionType | None:
         """The arguments of a raw tracepoint of the kernel or of a module."""
         known = super().raw_tracepoint(event)
@@ -68,6 +73,18 @@ class KernelTypes(Btf):
         for module in self._modules:
             types = self._types_of(module)
             found = types.struct(name) if types is not None else None
+            if found is not None:
+                return self._mark(found, module)
+        return None
+
+    def enum(self, name: str) -> int | None:
+        """The type id of an enum of the kernel, else of the first module with one."""
+        known = super().enum(name)
+        if known is not None:
+            return known
+        for module in self._modules:
+            types = self._types_of(module)
+            found = types.enum(name) if types is not None else None
             if found is not None:
                 return self._mark(found, module)
         return None
@@ -96,6 +113,13 @@ class KernelTypes(Btf):
         if module is None:
             return super().member_names(type_id)
         return self._require(module).member_names(type_id & _LOCAL)
+
+    def enumerators(self, type_id: int) -> tuple[tuple[str, int], ...]:
+        """Name and value of each constant of an enum; () for other types."""
+        module = self._module_of(type_id)
+        if module is None:
+            return super().enumerators(type_id)
+        return self._require(module).enumerators(type_id & _LOCAL)
 
     def is_user_pointer(self, type_id: int) -> bool:
         """Whether the type is a pointer tagged `user`."""

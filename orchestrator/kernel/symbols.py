@@ -6,12 +6,14 @@ a plan uses a handful of names. Recorded files are the same text without address
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
 from orchestrator.kernel.answer import Answer
 from orchestrator.kernel.kallsyms import (
     TextRanges,
+    add_aliases,
     find_address,
     find_aliases,
     find_containing,
@@ -121,11 +123,40 @@ class Symbols:
         matches = re.compile(fnmatch.translate(pattern)).match
         return tuple(sorted(filter(matches, self.names))[:limit])
 
+    def select_probeable(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of `names` that are one function each, and that neither ftrace nor kprobes are
+        known to refuse: as `count`, `traceable` and `blacklisted` say, for many names at once."""
+        refused = self._repeated | self._listed(self._blacklist)
+        chosen = [name for name in names if name not in refused]
+        if self._filter_functions is None:
+            return tuple(chosen)
+        listed = self._traceable_names
+        return tuple(name for name in chosen if name in listed)
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """All function names, once each; costs about 50 ms when first used."""
-        unique = dict.fromkeys(map(symbol_name, function_lines(self._kallsyms)))
-        return tuple(name.decode("utf-8", "replace") for name in unique)
+        return tuple(map(_decode_name, self._counts))
+
+    @cached_property
+    def _counts(self) -> Counter[bytes]:
+        """How many functions have each name."""
+        return Counter(map(symbol_name, function_lines(self._kallsyms)))
+
+    @cached_property
+    def _repeated(self) -> frozenset[str]:
+        return frozenset(_decode_name(name) for name, times in self._counts.items() if times > 1)
+
+    @cached_property
+    def _traceable_names(self) -> frozenset[str]:
+        """The functions that ftrace lists, by all names of their addresses."""
+        lines = (self._filter_functions or b"").splitlines()
+        listed = {line.partition(b" [")[0] for line in lines}
+        return frozenset(map(_decode_name, add_aliases(self._kallsyms, listed)))
+
+    @staticmethod
+    def _listed(text: bytes | None) -> frozenset[str]:
+        return frozenset(map(_decode_name, (text or b"").splitlines()))
 
     @cached_property
     def _kallsyms(self) -> bytes:

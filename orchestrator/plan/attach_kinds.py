@@ -84,7 +84,9 @@ _EXACT = r"[A-Za-z_.$][\w.$]{0,254}"
 _VERSION = r"(?:@@?[A-Za-z_][\w.]{0,63})?"  # of a function of a shared library
 _OFFSET = r"(?:\+(?:0x[0-9a-fA-F]{1,8}|[0-9]{1,9}))?"
 _WORD = r"[A-Za-z_*?][\w*?]{0,63}"
-_SYSTEM = r"[A-Za-z_*?][\w*?-]{0,63}"
+#: Events and their categories may begin with a digit: 9p:9p_client_req.
+_EVENT = r"[\w*?]{1,64}"
+_SYSTEM = r"[\w*?][\w*?-]{0,63}"
 #: A symbol, with globs or with an offset.
 SYMBOL_OR_OFFSET = rf"{_SYMBOL}|{_EXACT}{_OFFSET}"
 #: A path or library name.
@@ -136,14 +138,14 @@ KINDS: Mapping[AttachKind, KindTraits] = {
     "tracepoint": KindTraits(
         site="tracepoint",
         moment="event",
-        pattern=rf"{_SYSTEM}:{_WORD}",
+        pattern=rf"{_SYSTEM}:{_EVENT}",
         form="CATEGORY:EVENT",
         example="sched:sched_switch",
     ),
     "rawtracepoint": KindTraits(
         site="raw tracepoint",
         moment="event",
-        pattern=_WORD,
+        pattern=_EVENT,
         form="EVENT",
         example="sched_switch",
     ),

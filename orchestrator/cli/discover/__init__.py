@@ -1,1 +1,1 @@
-"""Finding what there is: plans by their questions, and the schemas of documents."""
+"""Finding what there is: attach points, plans by their questions, the schemas of documents."""

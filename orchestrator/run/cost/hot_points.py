@@ -8,9 +8,11 @@ sources).
 
 from collections.abc import Mapping
 
+from orchestrator.compile.point import Point
 from orchestrator.compile.program import Hook, Program
 
 __all__ = ["HOT_EVENTS", "HOT_FUNCTIONS", "HOT_SYSCALLS", "HOT_USER_FUNCTIONS", "find_hot_points"]
+__all__ += ["why_hot"]
 
 _SWITCH = "it runs at every context switch or wake-up"
 _CALL = "it runs at every system call of every process"
@@ -125,13 +127,14 @@ def find_hot_points(program: Program) -> Mapping[str, str]:
     """The attach points that may be hit very often, by label (KIND:TARGET), each with the reason.
     All of them where there are many, and none is known to be hot."""
     hooks = program.hooks
-    hot = {hook.label: why for hook in hooks if (why := _why_hot(hook))}
+    hot = {hook.label: why for hook in hooks if (why := why_hot(hook))}
     if not hot and len(hooks) >= _MANY:
         return {hook.label: f"one of {len(hooks)} attach points" for hook in hooks}
     return hot
 
 
-def _why_hot(hook: Hook) -> str | None:
+def why_hot(hook: Hook | Point) -> str | None:
+    """Why an attach point may be hit very often; None where it is not known to be."""
     if hook.path:
         return HOT_USER_FUNCTIONS.get(hook.symbol)
     if hook.traits.site == "raw tracepoint":

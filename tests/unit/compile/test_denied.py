@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.compile.denied import DENIED, find_denied
+from orchestrator.compile.denied import DENIED, find_denied, find_denied_names
 from orchestrator.compile.lower import compile_plan
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import HostError, PlanError
@@ -89,3 +89,11 @@ def test_a_place_in_a_function_is_refused_where_addresses_are_hidden() -> None:
     assert "kernel.kptr_restrict" in said
     assert why_refused("function:vfs_read", kernel(HIDDEN)) == ""
     assert why_refused("kprobe:vfs_read+0x4", kernel(HIDDEN, recorded=True)) == ""
+
+
+@pytest.mark.parametrize("kallsyms", [KALLSYMS, HIDDEN])
+def test_many_functions_are_judged_as_each_is(kallsyms: bytes) -> None:
+    there = kernel(kallsyms)
+    names = there.symbols.names
+    one_by_one = {name: denied for name in names if (denied := find_denied(there, name))}
+    assert find_denied_names(there, names) == one_by_one != {}

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from orchestrator.kernel.facts import KernelFacts
+from tests.support.recorded import recorded
 from tests.support.trees import TRACING, facts
 
 
@@ -101,3 +102,24 @@ def test_recorded_kernels_know_what_is_traceable(recorded: KernelFacts) -> None:
         assert symbols.traceable("vfs_read") == "unknown"
     assert symbols.is_function("vfs_read")
     assert not symbols.is_function("jiffies")
+
+
+@pytest.mark.parametrize("release", ["5.10", "6.1", "7.x"])
+def test_many_functions_are_judged_as_each_is(release: str) -> None:
+    symbols = recorded(release).symbols
+    names = [*symbols.names[:: len(symbols.names) // 40], "exc_int3", "init_once", "vfs_read"]
+    one_by_one = [
+        name
+        for name in names
+        if symbols.count(name) == 1
+        and symbols.traceable(name) != "no"
+        and symbols.blacklisted(name) != "yes"
+    ]
+    assert list(symbols.select_probeable(names)) == one_by_one
+
+
+def test_functions_are_probeable_by_all_names_of_an_address() -> None:
+    """ftrace lists one of them; kprobes refuse a name that occurs twice."""
+    symbols = facts().symbols
+    names = ("vfs_read", "init_once", "exc_int3", "freed_after_boot", "ext4_sync_file")
+    assert symbols.select_probeable(names) == ("vfs_read", "ext4_sync_file")

@@ -1,0 +1,1 @@
+"""What tracepoints print, which says how their values are named."""

@@ -45,6 +45,13 @@ def test_every_shipped_plan_asks_a_question_and_says_its_cost() -> None:
         assert entry.cost, entry.name
 
 
+def test_a_plan_whose_head_is_of_a_later_language_says_so() -> None:
+    """Without it, an older probeplan reports unknown keys, and not that it is too old."""
+    for file in shipped_plans().values():
+        head = load_plan(file).metadata
+        assert head.requires >= "1.1" or not (head.equivalents or head.cost), file
+
+
 def test_every_folder_of_plans_is_an_area() -> None:
     assert {path.parent.name for path in shipped_plans().values()} == set(AREAS)
 

@@ -207,7 +207,7 @@ def test_a_task_that_has_no_meaning_is_a_finding(
 
 
 def test_a_member_that_the_task_lacks_is_a_finding_about_the_kernel(compiled: Compile) -> None:
-    with pytest.raises(HostError, match="PP082.*has no member 'nothing'"):
+    with pytest.raises(HostError, match=r"PP082.*has no member 'nothing'"):
         compiled(task_of("task.nothing"))
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import fcntl
 import mmap
 import os
 import struct
@@ -438,8 +439,33 @@ def readahead_seen(ran: "Ran") -> None:
     assert ran.finished["ledger"]["spans"]["wait"]["counts"]["in_flight"] > 0
 
 
+def small_writes() -> None:
+    """300 writes of 100 bytes and 10 of twice 50; 20 that are large."""
+    with tempfile.TemporaryFile(buffering=0) as file:
+        fd = fcntl.fcntl(file.fileno(), fcntl.F_DUPFD, 77)  # which nothing else has written to
+        for _ in range(300):
+            os.write(fd, b"x" * 100)
+        for _ in range(10):
+            os.writev(fd, [b"x" * 50] * 2)
+        for _ in range(20):
+            os.pwrite(fd, bytes(65536), 0)
+
+
+def small_writes_seen(ran: "Ran") -> None:
+    """Those into the one descriptor; the large ones count among all."""
+    [calls] = [one for one in ran.cells("write", "calls") if one["key"]["descriptor"] == 77]
+    assert calls["value"] == 310
+    assert calls["key"]["comm"] == "python3"
+    assert ran.value("write", "bytes", **calls["key"]) == 310 * 100
+    all_writes, small = ran.value("write", "all"), ran.value("write", "small")
+    assert all_writes - small >= 20
+    [figure] = [one for one in ran.of_kind("figure.reported") if one["total"]]
+    assert abs(figure["values"]["share"] - small / all_writes) < 1e-9
+
+
 ROWS: Mapping[str, Recipe] = {
     "vfs-reads": Recipe(work=workloads.vfs_reads, judge=vfs_reads_seen),
+    "small-writes": Recipe(work=small_writes, judge=small_writes_seen),
     "opens": Recipe(
         differs=("6.12", "7.x"),
         work=opens,

@@ -211,7 +211,40 @@ def kernel_outstanding_seen(ran: "Ran") -> None:
     assert sizes[1] == 100 * 1024
 
 
+def memory_growth() -> None:
+    """3 maps of an unusual size, of which one is given back and one grows, and the others at the
+    end; the heap grows 5 times."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    maps = [mmap.mmap(-1, UNUSUAL) for _ in range(3)]
+    maps[0].close()
+    maps[1].resize(2 * UNUSUAL)
+    libc.sbrk.restype = ctypes.c_void_p
+    for _ in range(5):
+        assert libc.sbrk(mmap.PAGESIZE) not in (None, 2**64 - 1)
+    for left in maps[1:]:
+        left.close()
+
+
+def memory_growth_seen(ran: "Ran") -> None:
+    """By program and by stack the same; what the interpreter maps for itself is there, too."""
+    grown = ran.value("map", "grown", comm="python3")
+    assert 3 * UNUSUAL <= grown < 4 * UNUSUAL
+    assert sum(cell["value"] for cell in ran.cells("map", "bytes")) >= grown
+    assert ran.value("remap", "bytes", comm="python3") >= UNUSUAL
+    assert 4 * UNUSUAL <= ran.value("unmap", "bytes", comm="python3") < 5 * UNUSUAL
+    assert sum(cell["value"] for cell in ran.cells("heap", "calls")) >= 5
+    [net] = [one for one in ran.of_kind("figure.reported") if one["total"]]
+    assert net["values"]["net"] == (
+        sum(cell["value"] for cell in ran.cells("map", "grown"))
+        + sum(cell["value"] for cell in ran.cells("remap", "bytes"))
+        - sum(cell["value"] for cell in ran.cells("unmap", "bytes"))
+    )
+
+
 ROWS: Mapping[str, Recipe] = {
+    "memory-growth": Recipe(
+        work=memory_growth, judge=memory_growth_seen, tracefs_cannot="'ustack'"
+    ),
     "kernel-outstanding": Recipe(
         differs=("5.10",),
         work=kernel_outstanding,

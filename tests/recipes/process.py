@@ -3,11 +3,14 @@
 import contextlib
 import ctypes
 import errno
+import fcntl
 import mmap
 import os
 import pty
 import re
+import resource
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
@@ -293,12 +296,68 @@ def terminal_output_seen(ran: "Ran") -> None:
     assert ran.value("write", "bytes", comm="python3") == sum(map(len, SHOWN))
 
 
+def fd_leaks() -> None:
+    """7 files, 5 sockets, 3 pipes, 4 duplicates by dup and 2 by fcntl that stay open, and 20 files
+    that do not; until they are old enough to be counted."""
+    kept = [os.open("/dev/null", os.O_RDONLY) for _ in range(7)]
+    kept += [socket.socket().detach() for _ in range(5)]
+    kept += [end for _ in range(3) for end in os.pipe()]
+    kept += [call("dup", kept[0]) for _ in range(4)]
+    kept += [fcntl.fcntl(kept[0], fcntl.F_DUPFD_CLOEXEC, 0) for _ in range(2)]
+    for _ in range(20):
+        os.close(os.open("/dev/null", os.O_RDONLY))
+    time.sleep(2.2)
+    assert min(kept) >= 0
+
+
+def fd_leaks_seen(ran: "Ran") -> None:
+    """What is still open, by call."""
+    reported = ran.of_kind("outstanding.reported")[-1]
+    assert reported["total"]
+    still_open: dict[str, int] = {}
+    for cell in reported["cells"]:
+        if cell["key"]["comm"] == "python3":
+            call_name = cell["key"]["call"]
+            still_open[call_name] = still_open.get(call_name, 0) + cell["count"]
+    assert still_open == {"openat": 7, "socket": 5, "pipe2": 6, "dup": 4, "fcntl": 2}
+
+
+def signals() -> None:
+    """3 processes that read address 0, and 2 that this one ends."""
+    for _ in range(3):
+        if (child := os.fork()) == 0:
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            ctypes.string_at(0)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGSEGV
+    for _ in range(2):
+        if (child := os.fork()) == 0:
+            signal.pause()
+        os.kill(child, signal.SIGTERM)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
+
+
+def signals_seen(ran: "Ran") -> None:
+    """Cause 1 is SEGV_MAPERR, and the victim of a fault its own sender; 0 is SI_USER."""
+    records = [one for one in ran.of_kind("event.recorded") if one["probe"] == "signal"]
+    ours = [one for one in records if one["comm"] == "python3"]
+    seen = [(one["data"]["signal"], one["data"]["victim"], one["data"]["cause"]) for one in ours]
+    assert seen == [("SIGSEGV", "python3", 1)] * 3 + [("SIGTERM", "python3", 0)] * 2
+    assert [one["data"]["to"] == one["tid"] for one in ours] == [True] * 3 + [False] * 2
+    key = {"victim": "python3", "comm": "python3"}
+    assert ran.value("signal", "signals", signal="SIGSEGV", **key) == 3
+    assert ran.value("signal", "signals", signal="SIGTERM", **key) == 2
+
+
 ROWS: Mapping[str, Recipe] = {
     "execs": Recipe(
         work=execs, judge=execs_seen, everywhere=True, tracefs_cannot="task's task_struct leads to"
     ),
     "exits": Recipe(work=exits, judge=exits_seen, everywhere=True, tracefs_cannot="rawtracepoint"),
     "kills": Recipe(work=kills, judge=kills_seen, everywhere=True, tracefs_cannot="rawtracepoint"),
+    "fd-leaks": Recipe(work=fd_leaks, judge=fd_leaks_seen, tracefs_cannot="event joining"),
+    "signals": Recipe(
+        work=signals, judge=signals_seen, tracefs_cannot="memory behind this pointer"
+    ),
     "new-processes": Recipe(
         work=new_processes, judge=new_processes_seen, tracefs_cannot="rawtracepoint"
     ),

@@ -1,9 +1,11 @@
 """Rows of plans/sched."""
 
 import os
+import pty
 import resource
 import socket
 import time
+import tty
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -215,6 +217,34 @@ def interrupts_seen(ran: "Ran") -> None:
     assert total(ran, "handler", "time") > 0
 
 
+def terminal_writes() -> None:
+    """50 lines into a terminal, each read before the next: the kernel's queue hands them over."""
+    master, terminal = pty.openpty()
+    tty.setraw(terminal)
+    for _ in range(50):
+        os.write(master, b"line")
+        assert os.read(terminal, 100) == b"line"
+
+
+def workqueue_latency_seen(ran: "Ran") -> None:
+    """The function that brings them, each time: waited for, and executed."""
+    for span, metric in (("wait", "waited"), ("work", "ran")):
+        counts = {
+            cell["key"]["fn"].partition("+")[0]: cell["count"] for cell in ran.cells(span, metric)
+        }
+        assert counts["flush_to_ldisc"] >= 50
+
+
+def preemptions_seen(ran: "Ran") -> None:
+    """Those who share a CPU take it from each other, and wait for longer than a millisecond."""
+    key = {"who": "python3", "taken_by": "python3"}
+    assert ran.value("gone", "times", **key) >= 4
+    assert ran.value("gone", "lost", **key) >= ran.value("gone", "longest", **key) > 1_000_000
+    long = [one for one in ran.data("long") if one["taken_by"] == one["who"] == "python3"]
+    assert long
+    assert all(one["took"] > 1_000_000 for one in long)
+
+
 ROWS: Mapping[str, Recipe] = {
     "context-switches": Recipe(
         work=context_switches,
@@ -241,6 +271,15 @@ ROWS: Mapping[str, Recipe] = {
     ),
     "cpu-bursts": Recipe(
         work=crowd, judge=cpu_bursts_seen, settings={"by": "comm"}, tracefs_cannot="rawtracepoint"
+    ),
+    "preemptions": Recipe(
+        work=crowd,
+        judge=preemptions_seen,
+        settings={"min": "1ms"},
+        tracefs_cannot="rawtracepoint",
+    ),
+    "workqueue-latency": Recipe(
+        work=terminal_writes, judge=workqueue_latency_seen, tracefs_cannot="event joining"
     ),
     "off-cpu-time": Recipe(judge=off_cpu_time_seen, tracefs_cannot="rawtracepoint"),
     "wakers": Recipe(work=handshakes, judge=wakers_seen, tracefs_cannot="rawtracepoint"),

@@ -22,6 +22,7 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
         "kernel-outstanding": "kmalloc_node and kmem_cache_alloc_node are other events",
         "lock-contention": "there are no events of lock contention, and mutexes are followed",
         "packet-drops": "kfree_skb says no reason",
+        "preemptions": _OLD_STATE,
         "run-queue-latency": _OLD_STATE,
         "slow-wakeups": _OLD_STATE,
         "wakers": _OLD_STATE,

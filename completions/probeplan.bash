@@ -207,7 +207,7 @@ _shtab_probeplan___version_nargs=0
 
 # Custom Preamble
 _probeplan_plan_words() {
-  compgen -W "argdist argument-values bashreadline binds bindsnoop biolatency biopattern biosnoop biotop bitesize block-latency block-requests block-top bpf-calls bpfsnoop busy-files cachestat capability-checks capable compactions compactsnoop compat-calls context-switches cpu-bursts cpu-samples cpu-stacks cpudist dcsnoop dcstat dentry-lookups direct-reclaim drsnoop execs execsnoop exits exitsnoop ext4dist ext4slower failing-syscalls fd-passing file-changes file-life filegone filelife fileslower filetop fs-latency fsync funccount funclatency funcslower function-calls function-latency functrace futex-waits gethostlatency hardirqs heap-outstanding interrupts io-pattern io-sizes iolatency iosnoop iotop kernel-allocations kernel-outstanding kills killsnoop klockstat lock-contention malloc-calls memleak memory-maps migrations mounts mountsnoop name-lookups naps naptime new-processes off-cpu-time offcputime oom-kills oomkill opens opensnoop packet-drops page-allocations page-cache page-faults perf-stat-hist permission-changes pidpersec privilege-changes process-access profile python-gc pythongc readahead run-queue-latency run-queue-length runqlat runqlen runqslower setuids shared-memory shell-lines shmsnoop slab-allocations slabratetop slow-calls slow-files slow-io slow-syscalls slow-wakeups sofdsnoop softirqs solisten ssllatency sslsniff sslsnoop stack-counts stackcount stats statsnoop syncsnoop syscall-counts syscount tcp-accepts tcp-backlog tcp-connect-latency tcp-connects tcp-events tcp-life tcp-listens tcp-retransmits tcp-rtt tcp-states tcp-traffic tcpaccept tcpconnect tcpconnlat tcpdrop tcplife tcpretrans tcprtt tcpstates tcpsynbl tcptop tcptracer terminal-output thread-starts threadsnoop tls-sizes tls-text tpoint trace trace-calls ttysnoop ugc vfs-calls vfs-reads vfscount vfsstat wakers wakeuptime xfsdist xfsslower" -- "$1"
+  compgen -W "argdist argument-values bashreadline binds bindsnoop biolatency biopattern biosnoop biotop bitesize block-latency block-requests block-top bpf-calls bpfsnoop busy-files cachestat capability-checks capable compactions compactsnoop compat-calls context-switches cpu-bursts cpu-samples cpu-stacks cpudist dcsnoop dcstat dentry-lookups direct-reclaim drsnoop execs execsnoop exits exitsnoop ext4dist ext4slower failing-syscalls fd-leaks fd-passing file-changes file-life filegone filelife fileslower filetop fs-latency fsync funccount funclatency funcslower function-calls function-latency functrace futex-waits gethostlatency hardirqs heap-outstanding interrupts io-pattern io-sizes iolatency iosnoop iotop kernel-allocations kernel-outstanding kills killsnoop klockstat lock-contention malloc-calls memleak memory-growth memory-maps migrations mounts mountsnoop name-lookups naps naptime new-processes off-cpu-time offcputime oom-kills oomkill opens opensnoop packet-drops page-allocations page-cache page-faults perf-stat-hist permission-changes pidpersec preemptions privilege-changes process-access profile python-gc pythongc readahead run-queue-latency run-queue-length runqlat runqlen runqslower setuids shared-memory shell-lines shmsnoop signals slab-allocations slabratetop slow-calls slow-files slow-io slow-syscalls slow-wakeups small-writes sofdsnoop softirqs solisten ssllatency sslsniff sslsnoop stack-counts stackcount stats statsnoop syncsnoop syscall-counts syscount tcp-accepts tcp-backlog tcp-connect-latency tcp-connects tcp-events tcp-life tcp-listens tcp-retransmits tcp-rtt tcp-states tcp-traffic tcpaccept tcpconnect tcpconnlat tcpdrop tcplife tcpretrans tcprtt tcpstates tcpsynbl tcptop tcptracer terminal-output thread-starts threadsnoop tls-sizes tls-text tpoint trace trace-calls ttysnoop ugc vfs-calls vfs-reads vfscount vfsstat wakers wakeuptime workqueue-latency xfsdist xfsslower" -- "$1"
 }
 _probeplan_plan_params() {
   local word param
@@ -217,6 +217,7 @@ _probeplan_plan_params() {
     opens) printf '%s\n' failed_only=true failed_only=false ;;
     slow-files) printf '%s\n' threshold=10ms ;;
     slow-io) printf '%s\n' threshold=10ms ;;
+    small-writes) printf '%s\n' size=4KiB ;;
     stats) printf '%s\n' failed_only=true failed_only=false ;;
     vfs-reads) printf '%s\n' least=0B ;;
     block-latency) printf '%s\n' by=none by=disk ;;
@@ -225,6 +226,7 @@ _probeplan_plan_params() {
     context-switches) printf '%s\n' sample=1/10 ;;
     cpu-bursts) printf '%s\n' by=none by=comm ;;
     off-cpu-time) printf '%s\n' min=1us ;;
+    preemptions) printf '%s\n' min=10ms ;;
     run-queue-latency) printf '%s\n' by=none by=comm ;;
     slow-wakeups) printf '%s\n' threshold=10ms ;;
     kernel-allocations) printf '%s\n' sample=1/1000 ;;
@@ -232,6 +234,7 @@ _probeplan_plan_params() {
     page-faults) printf '%s\n' sample=1/100 ;;
     kills) printf '%s\n' probes_too=true probes_too=false ;;
     naps) printf '%s\n' min=1ms ;;
+    signals) printf '%s\n' every_signal=true every_signal=false ;;
     terminal-output) printf '%s\n' 'terminal=*' ;;
     slow-syscalls) printf '%s\n' threshold=50ms ;;
     futex-waits) printf '%s\n' threshold=1ms ;;
@@ -255,7 +258,7 @@ _probeplan_plan_params() {
   done
 }
 _probeplan_plan_files() {
-  compgen -W "busy-files dentry-lookups file-changes file-life fs-latency fsync mounts opens page-cache readahead slow-files slow-io stats vfs-calls vfs-reads block-latency block-requests block-top io-pattern io-sizes binds fd-passing packet-drops tcp-accepts tcp-backlog tcp-connect-latency tcp-connects tcp-events tcp-life tcp-listens tcp-retransmits tcp-rtt tcp-states tcp-traffic context-switches cpu-bursts cpu-samples cpu-stacks interrupts migrations off-cpu-time run-queue-latency run-queue-length slow-wakeups softirqs wakers compactions direct-reclaim kernel-allocations kernel-outstanding memory-maps oom-kills page-allocations page-faults shared-memory slab-allocations execs exits kills naps new-processes terminal-output compat-calls failing-syscalls slow-syscalls syscall-counts futex-waits lock-contention bpf-calls capability-checks permission-changes privilege-changes process-access heap-outstanding malloc-calls name-lookups python-gc shell-lines thread-starts tls-sizes tls-text argument-values function-calls function-latency slow-calls stack-counts trace-calls" -- "$1"
+  compgen -W "busy-files dentry-lookups file-changes file-life fs-latency fsync mounts opens page-cache readahead slow-files slow-io small-writes stats vfs-calls vfs-reads block-latency block-requests block-top io-pattern io-sizes binds fd-passing packet-drops tcp-accepts tcp-backlog tcp-connect-latency tcp-connects tcp-events tcp-life tcp-listens tcp-retransmits tcp-rtt tcp-states tcp-traffic context-switches cpu-bursts cpu-samples cpu-stacks interrupts migrations off-cpu-time preemptions run-queue-latency run-queue-length slow-wakeups softirqs wakers workqueue-latency compactions direct-reclaim kernel-allocations kernel-outstanding memory-growth memory-maps oom-kills page-allocations page-faults shared-memory slab-allocations execs exits fd-leaks kills naps new-processes signals terminal-output compat-calls failing-syscalls slow-syscalls syscall-counts futex-waits lock-contention bpf-calls capability-checks permission-changes privilege-changes process-access heap-outstanding malloc-calls name-lookups python-gc shell-lines thread-starts tls-sizes tls-text argument-values function-calls function-latency slow-calls stack-counts trace-calls" -- "$1"
   compgen -f -- "$1"
 }
 _probeplan_runs() {

@@ -355,9 +355,7 @@ ROWS: Mapping[str, Recipe] = {
     "exits": Recipe(work=exits, judge=exits_seen, everywhere=True, tracefs_cannot="rawtracepoint"),
     "kills": Recipe(work=kills, judge=kills_seen, everywhere=True, tracefs_cannot="rawtracepoint"),
     "fd-leaks": Recipe(work=fd_leaks, judge=fd_leaks_seen, tracefs_cannot="event joining"),
-    "signals": Recipe(
-        work=signals, judge=signals_seen, tracefs_cannot="memory behind this pointer"
-    ),
+    "signals": Recipe(work=signals, judge=signals_seen),
     "new-processes": Recipe(
         work=new_processes, judge=new_processes_seen, tracefs_cannot="rawtracepoint"
     ),

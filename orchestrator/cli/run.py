@@ -1,4 +1,5 @@
-"""`probeplan run`: run a plan within its limits; JSON lines out, a summary for people."""
+"""`probeplan run`: run a plan within its limits; JSON lines for programs, rows and a summary for
+people."""
 
 import argparse
 import os
@@ -18,6 +19,9 @@ from orchestrator.cli.tracefs import mount_tracefs
 from orchestrator.cli.unattended.options import add_unattended_options, check_unattended_options
 from orchestrator.kernel.facts import KernelFacts, live_facts
 from orchestrator.output.result import ResultDirectoryError
+from orchestrator.output.rows.style import wants_colours
+from orchestrator.output.rows.view import ROWS_PER_SECOND, RowView
+from orchestrator.output.run_output import DiscardingSink
 from orchestrator.output.safe_open import is_fifo, open_for_append
 from orchestrator.output.sink import Sink
 from orchestrator.output.terminal.human_units import describe_ending
@@ -43,6 +47,7 @@ examples:
   probeplan run plans/fs/opens.yaml --duration 10s
   probeplan run opens --target comm=nginx         a shipped plan by its name
   probeplan run opens --out result -- make test   trace a command and its descendants
+  probeplan run opens --log opens.jsonl           rows on the terminal, all records in the file
   probeplan run slow-io --set threshold=5ms --limit events=100 | jq -c '.data // empty'
   probeplan run slow-io --live                    watch the metrics while it runs
   probeplan run slow-io.ppb --set threshold=5ms   from a bundle, on a host without a compiler
@@ -56,11 +61,15 @@ When it ends: after its duration, at its limit on events, when the plan's stop_w
 COMMAND ends, or with Ctrl-C. It always detaches. If COMMAND is still running then, it is waited
 for.
 
-Output: JSON lines go to standard output, or with --log to a file. While they go to standard
-output, what COMMAND prints there goes to standard error. A FIFO as the log needs no reader: the run
-goes on without one, and what was not read is counted (`unread_lines` in run.finished). With --live
-on a terminal, they go only to --log and --out. Tables use the width of the terminal or COLUMNS;
-NO_COLOR turns colours off.
+Output: a terminal gets rows, a line for each record: local time, process and the plan's fields,
+durations and sizes with units, what is long last and cut with an ellipsis, `?` for what could not
+be read. At first 500 rows may come at once, then 50 a second (--rows); a line such as `+1,204 more`
+says how many records of a second are missing. None is missing in --log and --out. Everything else
+than a terminal gets JSON lines on standard output, and so does a terminal with --json. While
+JSON lines go to standard output, what COMMAND prints there goes to standard error. A FIFO as the
+log needs no reader: the run goes on without one, and what was not read is counted (`unread_lines`
+in run.finished). Rows and tables use the width of the terminal or COLUMNS; NO_COLOR turns colours
+off.
 
 exit codes:
   0  done, also after stop_when and if metrics warn; --unattended: or skipped
@@ -73,6 +82,8 @@ exit codes:
   130 Ctrl-C, 143 SIGTERM
 """
 
+_MOST_ROWS = 10_000
+_LIVE_PERIOD_NS = 1_000_000_000  # rows above the live view, which is drawn again after them
 #: StateDirectories.quarantine, whose module a run that is watched does not import.
 _QUARANTINE = "/var/lib/probeplan/quarantine"
 
@@ -85,7 +96,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--live", action="store_true", help="show the metrics on the terminal, once a second"
     )
+    output.add_argument(
+        "--json", action="store_true", help="print JSON lines on a terminal, too, instead of rows"
+    )
+    output.add_argument(
+        "--rows",
+        metavar="N",
+        type=_read_rows,
+        default=ROWS_PER_SECOND,
+        help=f"show at most N records a second on a terminal (default: {ROWS_PER_SECOND}), and ten "
+        "times as many at once",
+    )
     add_unattended_options(parser)
+
+
+def _read_rows(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= number <= _MOST_ROWS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST_ROWS:,}")
+    return number
 
 
 def main(args: argparse.Namespace) -> int:
@@ -154,12 +183,16 @@ def _execute(ready: _ReadyRun) -> int:
         print_error(str(doubt))
     with ExitStack() as stack:
         stacks = None if args.folded is None else _open_emptied(args.folded, stack)
+        progress = _make_progress(prepared.plan, args, stack)
+        view = _open_view(args, progress)
+        discards = view is not None and args.log is None
         options = replace(
             ready.options,
             command=tuple(args.workload),
-            log=_open_log(args, stack),
+            log=DiscardingSink(view.sink) if discards and view else _open_log(args, stack),
+            view=view,
             folded=stacks,
-            progress=_make_progress(prepared.plan, args, stack),
+            progress=progress,
             notify=print_message,
             keep_privileges=args.keep_privileges,
             canary=args.canary,
@@ -177,7 +210,7 @@ def _execute(ready: _ReadyRun) -> int:
             raise
     if options.log is not None and (unread := options.log.unread):
         print_note(f"{unread:,} lines were lost: no process read them from {args.log}")
-    _sum_up(result, args, _origin_lines(named, prepared))
+    _sum_up(result, args, [*_origin_lines(named, prepared), *_describe_rows(args, view)])
     if not ready.is_warm:
         ready.warm.keep(prepared)
     return result.exit_code
@@ -266,9 +299,6 @@ def _note_absent(plan: Plan) -> None:
 
 def _open_log(args: argparse.Namespace, stack: ExitStack) -> Sink | None:
     """Where the JSON lines go; None: standard output."""
-    if _discards_lines(args):
-        nowhere = os.fdopen(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), "wb", buffering=0)
-        return Sink(stack.enter_context(nowhere), owned=True)
     if args.log is None or args.log == "-":
         _require_stdout()
         return None
@@ -289,9 +319,33 @@ def _open_fifo(path: str, stack: ExitStack) -> Sink:
     return sink
 
 
-def _discards_lines(args: argparse.Namespace) -> bool:
-    """Whether the JSON lines are discarded, since they would scroll through the live view."""
-    return bool(args.live and args.log is None and sys.stdout is not None and sys.stdout.isatty())
+def _open_view(args: argparse.Namespace, progress: Bar | None) -> RowView | None:
+    """Rows on standard output, where that is a terminal and gets no JSON lines."""
+    wants_lines = args.json or args.unattended or args.log == "-"
+    if wants_lines or sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return RowView(
+        make_log_sink(sys.stdout.buffer),
+        sys.stdout,
+        colours=wants_colours(),
+        before=progress.hide if progress else lambda: None,
+        per_second=args.rows,
+        hold_ns=_LIVE_PERIOD_NS if args.live else 0,
+        has_summary=_prints_summary(args),
+        shows_windows=not args.live,
+    )
+
+
+def _describe_rows(args: argparse.Namespace, view: RowView | None) -> Iterator[str]:
+    """How many records were not shown, and where they are, for the summary."""
+    if view is not None and view.omitted:
+        of = f"rows: {view.shown:,} of {view.shown + view.omitted:,} records were shown"
+        kept = args.log or args.out
+        yield (
+            f"{of}; all are in {kept}"
+            if kept
+            else f"{of}; --log FILE keeps all, --rows N shows more"
+        )
 
 
 def _require_stdout() -> None:
@@ -370,8 +424,6 @@ def _output_files(args: argparse.Namespace) -> Iterator[str]:
     """Where the output of the run is, apart from the terminal."""
     if args.log not in (None, "-"):
         yield f"log: {args.log}"
-    elif _discards_lines(args):
-        yield "log: discarded; --log FILE keeps it"
     if args.folded is not None:
         yield f"stacks: {args.folded}"
     if args.out is not None:

@@ -28,6 +28,7 @@ from orchestrator.compile.program import (
     RECORD_HEADER_SIZE,
     Emit,
     FieldForm,
+    FieldUnit,
     KeyField,
     Presentation,
     RecordField,
@@ -183,10 +184,24 @@ def lay_out_record(
                 size=size_of(kind),
                 bit=bit,
                 presentation=shown,
+                unit=_find_unit(kind),
             )
         )
         offset += size_of(kind)
     return Emit(index=index, probe=probe, fields=tuple(placed), has_task=has_task)
+
+
+def _find_unit(kind: Type) -> FieldUnit:
+    match kind:
+        case Int(unit="duration"):
+            return "ns"
+        case Int(unit="bytes"):
+            return "bytes"
+        case Pointer():
+            return "address"
+        case Int(bits=64, space=space) if space:
+            return "word"
+    return ""
 
 
 def record_size(emits: Sequence[Emit]) -> int:

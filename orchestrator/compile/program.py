@@ -42,6 +42,10 @@ FieldForm = Literal[
     "ustack",
 ]
 
+#: What a number of a field counts, for people: "ns", "bytes"; "address": it is one; "word": it is
+#: from a register or a slot of 64 bits, where an address may be.
+FieldUnit = Literal["", "ns", "bytes", "address", "word"]
+
 #: Every record starts with this header; both backends deliver arrays of it. Offsets in bytes.
 #: time: CLOCK_MONOTONIC ns; emit: index into Program.emits; nulls and truncated: one bit a field.
 RECORD_HEADER: tuple[tuple[str, str, int], ...] = (
@@ -76,6 +80,7 @@ class RecordField:
     """One emitted field: its JSON key under `data`, and where its bytes are in the record.
 
     `bit` is the field's bit in the header's `nulls` and `truncated` words (null: the read failed).
+    `unit` changes how people see a number, and not its JSON.
     """
 
     name: str
@@ -84,6 +89,7 @@ class RecordField:
     size: int
     bit: int
     presentation: Presentation | None = None
+    unit: FieldUnit = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,68 @@ counted as lost, and cleaning up goes on.
 
 import contextlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from orchestrator.output.log import EventKind, Level, Log
+from orchestrator.output.log import EventKind, Level, Log, LogRecord
 from orchestrator.output.sink import OnLost, OutputLost, Sink, explain_failure, ignore_loss
 
-__all__ = ["RunOutput", "TeeSink"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from orchestrator.compile.program import Program
+    from orchestrator.output.fields import StackNames
+
+__all__ = ["DiscardingSink", "RecordView", "RunOutput", "TeeSink"]
+
+
+class RecordView(Protocol):
+    """Shows the records of a run to people, apart from its log, and holds up no run."""
+
+    @property
+    def sink(self) -> Sink:
+        """The terminal."""
+
+    def follow(self, program: "Program", stacks: "StackNames") -> None:
+        """The probes are armed, and records follow."""
+
+    def take(self, records: "NDArray[np.uint8]", offset_ns: int) -> None:
+        """Event records that were written; CLOCK_MONOTONIC plus `offset_ns` is wall time."""
+
+    def note(self, event: str, level: str, fields: LogRecord) -> None:
+        """A lifecycle record that was written."""
+
+    def tick(self) -> None:
+        """Called in every round of the run."""
+
+
+class DiscardingSink(Sink):
+    """Counts lines and discards them: people see the records on the `terminal`, with which this
+    output fails."""
+
+    def __init__(self, terminal: Sink) -> None:  # it has no stream
+        self._terminal = terminal
+        self.delivered = self.lost = self.bytes = 0
+        self.failed = None
+
+    def write(self, lines: bytes | memoryview, records: int, on_lost: OnLost = ignore_loss) -> None:
+        """Count. Raises OutputLost once the terminal has failed."""
+        del on_lost
+        self.failed = self._terminal.failed
+        if self.failed is not None:
+            self.lost += records
+            raise OutputLost(self.failed, records)
+        self._count_written(memoryview(lines).nbytes, records, 0)
+
+    def give_up(self) -> None:
+        """As of Sink, for the terminal."""
+        self._terminal.give_up()
+        self.failed = self._terminal.failed
+
+    @property
+    def is_lossy(self) -> bool:
+        """As of Sink: a file that keeps the same lines has the accounts."""
+        return True
 
 
 class TeeSink(Sink):
@@ -86,15 +142,18 @@ class TeeSink(Sink):
 
 class RunOutput:
     """The log and the event lines of one run, into one sink. `constants` as Log has them;
-    `before` is called before each write (it takes a progress bar off the terminal)."""
+    `before` is called before each write (it takes a progress bar off the terminal); `view` shows
+    the records to people, too."""
 
     def __init__(
         self,
         sink: Sink,
         constants: Mapping[str, str],
         before: Callable[[], None] = lambda: None,
+        view: RecordView | None = None,
     ) -> None:
         self.sink = sink
+        self._view = view
         self._before = before
         self.log = Log(sink, constants)
         self.failed: OutputLost | None = None
@@ -107,6 +166,23 @@ class RunOutput:
         except OutputLost as error:
             self.failed = self.failed or error
         self._notice_failure()
+        if self._view is not None:
+            self._view.note(event, level, fields)
+
+    def follow(self, program: "Program", stacks: "StackNames") -> None:
+        """The probes are armed: records of `program` follow; `stacks` names their stacks."""
+        if self._view is not None:
+            self._view.follow(program, stacks)
+
+    def show(self, records: "NDArray[np.uint8]", offset_ns: int) -> None:
+        """Show people records whose lines were written. `offset_ns`: to their wall time."""
+        if self._view is not None:
+            self._view.take(records, offset_ns)
+
+    def tick(self) -> None:
+        """Called in every round of the run."""
+        if self._view is not None:
+            self._view.tick()
 
     def flush(self) -> None:
         """Write the queued records, and later ones at once."""
@@ -134,7 +210,11 @@ class RunOutput:
     @property
     def congested(self) -> bool:
         """Whether lines wait for a reader."""
-        return self.sink.congested
+        return any(sink.congested for sink in self._sinks)
+
+    @property
+    def _sinks(self) -> list[Sink]:
+        return [self.sink] if self._view is None else [self.sink, self._view.sink]
 
     @property
     def throttles(self) -> bool:
@@ -144,19 +224,26 @@ class RunOutput:
     @property
     def silence(self) -> int:
         """The errno that stands for an output which takes nothing."""
-        return self.sink.silence
+        return next((sink for sink in self._sinks if sink.congested), self.sink).silence
 
     def push(self, patience_s: float) -> bool:
         """Write what waits for a reader, for at most `patience_s`; whether any was taken."""
         self._before()
-        taken = self.sink.push(patience_s)
+        waiting = [sink for sink in self._sinks if sink.congested]
+        taken = [sink.push(patience_s / len(waiting)) for sink in waiting]
         self._notice_failure()
-        return taken
+        return any(taken)
 
     def give_up(self) -> None:
         """Count what waits for a reader as lost."""
-        self.sink.give_up()
+        for sink in self._sinks:
+            sink.give_up()
         self._notice_failure()
+
+    def close(self) -> None:
+        """Close what was opened for the output, not its streams. Idempotent."""
+        for sink in self._sinks:
+            sink.close()
 
     def _notice_failure(self) -> None:
         """A sink that does not wait may fail after it has accepted lines."""

@@ -129,7 +129,7 @@ class Run:
             detach_ms=detach_ms,
             cleaned=cleaned,
         ).report()
-        self._output.sink.close()
+        self._output.close()
         if self._faults.errors:
             raise self._faults.errors[0]
         return result
@@ -143,7 +143,7 @@ class Run:
         """Raises RunNotBegun where it is this host that cannot begin the run."""
         for error in self._faults.errors:
             if isinstance(error, HostError):
-                self._output.sink.close()
+                self._output.close()
                 raise RunNotBegun(error) from None
 
     # ------------------------------------------------------------ attaching
@@ -276,4 +276,4 @@ def _open_output(
         sink = TeeSink(*(sinks[::-1] if sink.is_lossy else sinks))
     lines_hide_the_bar = bar is not None and options.log is None and sys.stdout.isatty()
     hide = bar.hide if bar and lines_hide_the_bar else lambda: None
-    return RunOutput(sink, constants, hide)
+    return RunOutput(sink, constants, hide, options.view)

@@ -153,6 +153,7 @@ class Live:
     def run(self) -> Outcome:
         """Release the command, and loop until something ends the run."""
         try:
+            self._output.follow(self._program, self._stacks.names)
             self._output.flush()
             if self._supervision.command is not None:
                 self._supervision.command.release()

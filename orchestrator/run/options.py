@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from orchestrator.accounting.count import Count
+from orchestrator.output.run_output import RecordView
 from orchestrator.output.sink import Sink
 from orchestrator.plan.findings import HostError
 from orchestrator.run.report.outcome import Outcome
@@ -63,9 +64,10 @@ class RunWatch(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """How to run; each as documented at `run_plan`. `out`: a directory. `log` None: standard
-    output. `folded`: an open file for metrics by stacks, as folded text. `label`: a text of the
-    user that the log and the result carry. `describe_bundle`: what they say of the bundle that the
-    plan is from, asked after attaching. `alone`: this process does nothing but this run.
+    output. `view`: shows the records to people. `folded`: an open file for metrics by stacks, as
+    folded text. `label`: a text of the user that the log and the result carry. `describe_bundle`:
+    what they say of the bundle that the plan is from, asked after attaching. `alone`: this process
+    does nothing but this run.
     `run_id`: the identity that the run has (None: one is drawn). `watch`: the run is unattended:
     one that cannot begin leaves no record and raises RunNotBegun, since the caller writes one; and
     the result is synced to the disk, with the names that lead to it."""
@@ -73,6 +75,7 @@ class RunOptions:
     command: tuple[str, ...] = ()
     out: str | os.PathLike[str] | None = None
     log: Sink | None = None
+    view: RecordView | None = None
     folded: BinaryIO | None = None
     progress: Bar | None = None
     notify: Callable[[str], None] = lambda _text: None

@@ -79,6 +79,7 @@ class Stream:
         """Read and write the records that are there, as long as the output takes them, or what it
         did not take is little; returns the number that was read."""
         self.write_held()
+        self._output.tick()
         most = 0 if self._columns.are_there else _MOST_HELD
         return 0 if self._output.throttles and self._held_bytes >= most else self._read()
 
@@ -144,6 +145,7 @@ class Stream:
             written = self._output.write_lines(
                 lines, fitting, lambda lost: self._take_back(kinds[fitting - lost :])
             )
+        self._output.show(records[:written], self._clock.offset_ns)
         self._count(self._delivered, records[:written])
         self._count(self._undelivered, records[written:])
 

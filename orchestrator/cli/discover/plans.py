@@ -3,15 +3,18 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING
 
 from orchestrator.catalog.entry import CatalogEntry
 from orchestrator.catalog.index import read_index
 from orchestrator.catalog.search import find_plans
 from orchestrator.cli.messages import print_error, print_note, print_text
 from orchestrator.plan.printable import make_printable
+
+if TYPE_CHECKING:
+    from orchestrator.run.suitability import Suitability
 
 EPILOG = """\
 examples:
@@ -59,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """List the plans that match; returns the exit code. Raises PlanError for a folder that cannot
-    be read."""
+    be read, HostError for a policy that cannot be used."""
     entries = [*read_index(), *_read_folders(args.folders)]
     found = find_plans(args.words, entries)
     if not found:
@@ -118,27 +121,29 @@ def _read_folders(folders: Sequence[str]) -> tuple[CatalogEntry, ...]:
 # ---------------------------------------------------------------- this host
 
 
-def _judge_entries(entries: Sequence[CatalogEntry]) -> "Iterator[tuple[str, Any]]":
-    """By name, whether this host can run each plan, with progress on a terminal."""
+def _judge_entries(entries: Sequence[CatalogEntry]) -> "Iterator[tuple[str, Suitability]]":
+    """By name, whether this host can run each plan, with progress on a terminal. Raises HostError
+    for a policy that cannot be used."""
     from orchestrator.cli.named_plan import read_named  # these are needed for --here only
     from orchestrator.cli.tracefs import mount_tracefs
     from orchestrator.kernel.facts import live_facts
     from orchestrator.output.terminal.progress import TerminalLine, hidden_at_end
-    from orchestrator.policy.file import read_policies
-    from orchestrator.run.suitability import judge_content
+    from orchestrator.policy.file import read_contents
+    from orchestrator.run.suitability import HostJudge
 
     mount_tracefs()
-    facts, policies = live_facts(), read_policies()
+    judge = HostJudge(live_facts(), tuple(read_contents()))
     with hidden_at_end(TerminalLine(sys.stderr)) as line:
         for number, entry in enumerate(entries):
             line.draw(f"{number} of {len(entries)} plans examined; now {entry.name}")
-            yield entry.name, judge_content(*read_named(entry.name), facts, policies)
+            yield entry.name, judge.judge(*read_named(entry.name))
+    judge.keep()
 
 
 # ---------------------------------------------------------------- output
 
 
-def _entry_fields(entry: CatalogEntry, verdicts: Any) -> dict[str, object]:
+def _entry_fields(entry: CatalogEntry, verdicts: "Mapping[str, Suitability]") -> dict[str, object]:
     """As JSON has it; `here` with --here only."""
     fields = entry.as_fields()
     if verdict := verdicts.get(entry.name):

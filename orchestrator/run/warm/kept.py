@@ -23,7 +23,7 @@ from orchestrator.run.warm.any_pid import ANY_PID, change_pid, find_pid, names_p
 from orchestrator.run.warm.coding import NotKept, decode_value, encode_value
 from orchestrator.run.warm.identity import Request, make_names
 
-__all__ = ["WarmStart"]
+__all__ = ["WarmStart", "is_of_the_boot", "read_look"]
 
 _MOST_LOOKS = 200
 _OWN = "proc/self/"  # what is there of us is in the name
@@ -67,7 +67,7 @@ class WarmStart:
             return None
         try:
             kept = json.loads(body)
-            if not is_unchanged(Path("/"), map(_read_look, kept["looks"])):
+            if not is_unchanged(Path("/"), map(read_look, kept["looks"])):
                 return None
             return self._restore(decode_value(kept["prepared"], change))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, ImportError):
@@ -93,7 +93,7 @@ class WarmStart:
         tree = self._facts.tree
         assert isinstance(tree, WatchedTree)  # facts of this host
         looks = tuple(look for look in tree.looks if not look[1].startswith(_OWN))
-        if len(looks) <= _MOST_LOOKS and all(map(_is_of_the_boot, tree.large)):
+        if len(looks) <= _MOST_LOOKS and all(map(is_of_the_boot, tree.large)):
             self._looks = looks
 
     def keep(self, prepared: Prepared) -> None:
@@ -158,11 +158,13 @@ def _has_salt(prepared: Prepared) -> bool:
     return draw_salts(prepared.program) != prepared.program
 
 
-def _is_of_the_boot(path: str) -> bool:
+def is_of_the_boot(path: str) -> bool:
+    """Whether the file changes with the boot and the modules alone."""
     return path.startswith(_OF_THE_BOOT) or path.endswith(_FUNCTIONS)
 
 
-def _read_look(kept: Iterable[Any]) -> FileLook:
+def read_look(kept: Iterable[Any]) -> FileLook:
+    """A look as JSON has it. Raises ValueError."""
     how, path, seen = kept
     if how not in ("read", "names", "exists") or not isinstance(path, str):
         raise ValueError("not a look")

@@ -1,6 +1,7 @@
 """`probeplan plans --here` on this host's kernel: what it says is what `doctor` says."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ SAMPLE = (
 )
 
 
-def run(capsys: pytest.CaptureFixture[str], *words: str) -> object:
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
     main(list(words))
     return json.loads(capsys.readouterr().out)
 
@@ -47,3 +48,11 @@ def test_a_verdict_is_that_of_doctor(
         first = here[name]["findings"][0]
         assert first["code"] in {problem["code"] for problem in checkup["problems"]}
         assert here[name]["reason"] in first["message"]
+
+
+def test_what_is_kept_says_the_same(
+    here: dict[str, dict], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The fixture kept the verdicts of this kernel; they are read again."""
+    entries = run(capsys, "plans", "--here", "--format", "json")
+    assert {entry["name"]: entry["here"] for entry in entries} == here

@@ -138,9 +138,18 @@ def merge_presentations(nodes: Sequence[Node]) -> Presentation | None:
     names = {code: name for node in shown for code, name in node.names.items()}
     hashed = any(node.hashed for node in shown)
     first = next((node for node in shown if node.form), None)
+    otherwise = next((node.otherwise for node in shown if node.otherwise), "")
     if first is not None:
-        return Presentation(names=names, hashed=hashed, form=first.form, prefix=first.prefix)
-    return Presentation(names=names, hashed=hashed) if names or hashed else None
+        return Presentation(
+            names=names,
+            hashed=hashed,
+            form=first.form,
+            prefix=first.prefix,
+            otherwise=otherwise,
+        )
+    if not (names or hashed or otherwise):
+        return None
+    return Presentation(names=names, hashed=hashed, otherwise=otherwise)
 
 
 def _align(offset: int, kind: Type) -> int:

@@ -64,15 +64,22 @@ RECORD_HEADER_SIZE = 48
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presentation:
-    """How user space shows a value: a number by a table of names, or by its `form` (flags of the
-    group `prefix`, a kernel symbol, a device), else as it is; any value, if `hashed`, by a digest
-    of `salt` and its bytes. The salt is drawn for each run."""
+    """How user space shows a value: a number by a table of names and, where it is not in that, as
+    `otherwise` (if that is not ""), or by its `form` (flags of the group `prefix`, bits by the
+    table, a kernel symbol, a device), else as it is; any value, if `hashed`, by a digest of `salt`
+    and its bytes. The salt is drawn for each run."""
 
     names: Mapping[int, str] = field(default_factory=dict)
     form: ShownForm = ""
     prefix: str = ""
     hashed: bool = False
     salt: bytes = b""
+    otherwise: str = ""
+
+    @property
+    def has_names(self) -> bool:
+        """Whether it is a number that is shown as a text."""
+        return bool(self.names or self.form or self.otherwise)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,7 +118,15 @@ def _seen_at_end(index: int, kept: KeptDraft) -> Node:
     shown = kept.presentation
     if shown is None:
         return value
-    return ShownAs(value, kept.type, shown.names, shown.hashed, shown.form, shown.prefix)
+    return ShownAs(
+        value,
+        kept.type,
+        shown.names,
+        shown.hashed,
+        shown.form,
+        shown.prefix,
+        shown.otherwise,
+    )
 
 
 def _may_be_null_at(node: Node, draft: HookDraft) -> bool:

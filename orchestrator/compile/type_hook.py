@@ -142,6 +142,7 @@ def _make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
         func_number=func_number,
         params=params,
         definitions={**plan.let, **probe.let, **item.let},
+        labels=plan.labels,
     )
 
 

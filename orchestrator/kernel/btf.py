@@ -4,7 +4,7 @@ Lookups are by name and cost microseconds to a few milliseconds each; nothing is
 needed. Sizes assume 8-byte pointers: every supported architecture is 64-bit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from orchestrator.kernel.btf_blob import (
@@ -66,6 +66,7 @@ class Btf:
     def __init__(self, blob: Blob) -> None:
         self._blob = blob
         self._enumerators: dict[int, int] | None = None
+        self._named_values: list[tuple[int, int]] | None = None
         self.type = lru_cache(maxsize=4096)(self._type_of)
         self.member = lru_cache(maxsize=4096)(self._search_member)
         self.struct = lru_cache(maxsize=1024)(self._find_struct)  # by name, a scan of all types
@@ -343,20 +344,38 @@ class Btf:
     def enumerator(self, name: str) -> int | None:
         """The value of an enum's constant; the first where several enums have the name."""
         if self._enumerators is None:
-            self._enumerators = dict(self._all_enumerators())
+            self._enumerators = dict(reversed(self._list_enumerators()))
         values = (self._enumerators.get(offset) for offset in self._blob.name_offsets(name))
         return next((value for value in values if value is not None), None)
 
-    def _all_enumerators(self) -> Iterator[tuple[int, int]]:
-        """(name offset, value); in falling id order, so that a dict keeps the first."""
-        words, starts = self._blob.words, self._blob.starts
-        for type_id in range(len(self._blob) - 1, 0, -1):
-            start = starts[type_id]
-            info = words[start + 1]
-            if kind_of(info) == ENUM:
-                yield from self._enum_values(start, info, 2)
-            elif kind_of(info) == ENUM64:
-                yield from self._enum_values(start, info, 3)
+    def enumerators_from(self, prefix: str) -> dict[int, str]:
+        """The names that begin with `prefix`, of all enums, by their values; of several names of a
+        value the first of the enum with the least id."""
+        text, wanted = self._blob.strings, prefix.encode()
+        return self._names_by_value(
+            pair for pair in self._list_enumerators() if text.startswith(wanted, pair[0])
+        )
+
+    def _names_by_value(self, pairs: Iterable[tuple[int, int]]) -> dict[int, str]:
+        names: dict[int, str] = {}
+        for offset, value in pairs:
+            names.setdefault(value, self._blob.text(offset))
+        return names
+
+    def _list_enumerators(self) -> Sequence[tuple[int, int]]:
+        """(name offset, value) of all enums, in the order of their ids."""
+        if self._named_values is None:
+            starts = self._blob.starts
+            every = range(1, len(self._blob))
+            self._named_values = [pair for i in every for pair in self._read_enum(starts[i])]
+        return self._named_values
+
+    def _read_enum(self, start: int) -> Iterator[tuple[int, int]]:
+        """(name offset, value) of the enum at `start`; nothing for another type."""
+        info = self._blob.words[start + 1]
+        each = {ENUM: 2, ENUM64: 3}.get(kind_of(info))
+        if each is not None:
+            yield from self._enum_values(start, info, each)
 
     def _enum_values(self, start: int, info: int, each: int) -> Iterator[tuple[int, int]]:
         words, width = self._blob.words, 32 * (each - 1)

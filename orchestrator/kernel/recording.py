@@ -18,6 +18,7 @@ from orchestrator.values import dataclass
 
 FORMAT = "probeplan-facts/1"
 _MAX_BYTES = 256 << 20  # ten times what any kernel needs: refuses decompression bombs
+_PRINT_FORMAT = b"\nprint fmt:"
 _DYNAMIC = re.compile(rb"^\w+:([\w-]+)/([\w-]+)", re.MULTILINE)
 
 
@@ -139,7 +140,7 @@ def _read_files(
     for category, event in tracepoints:
         if (category, event) not in foreign:
             path = f"events/{category}/{event}/format"
-            yield f"{mounted}/{path}", _read_file(tree, f"{tracing}/{path}", _without_print_format)
+            yield f"{mounted}/{path}", _read_file(tree, f"{tracing}/{path}", _shorten_print_format)
 
 
 def _with_aliases(tree: Tree, listing: bytes) -> bytes:
@@ -177,8 +178,13 @@ def _keep_names(listing: bytes) -> bytes:
     return b"\n".join(sorted(line.split(b"\t")[-1] for line in listing.splitlines())) + b"\n"
 
 
-def _without_print_format(text: bytes) -> bytes:
-    return text[: text.find(b"\nprint fmt:") + 1] or text
+def _shorten_print_format(text: bytes) -> bytes:
+    """Without what the print format says, unless it has names for numbers. That there is one is
+    kept, from which it follows that there are no others."""
+    at = text.find(_PRINT_FORMAT)
+    if at < 0 or b"__print_symbolic" in text or b"__print_flags" in text:
+        return text
+    return text[:at] + _PRINT_FORMAT + b"\n"
 
 
 def _as_is(text: bytes) -> bytes:

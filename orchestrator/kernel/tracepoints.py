@@ -5,8 +5,11 @@ Source: Documentation/trace/events.rst; the text is made by kernel/trace/trace_e
 """
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import field, replace
 from typing import Literal
 
+from orchestrator.kernel.trace.number_names import NumberNames, parse_printed_names
 from orchestrator.values import dataclass
 
 FieldKind = Literal["int", "pointer", "string", "data_loc", "rel_loc", "dynamic", "array"]
@@ -18,6 +21,8 @@ _FIELD = re.compile(
 )
 _DECLARATION = re.compile(r"^(?P<type>.*?)\s*(?P<name>\w+)(?P<array>(?:\[[^\]]*\])*)$", re.DOTALL)
 _ATTRIBUTE = re.compile(r"__attribute__\(\((?P<text>[^()]*(?:\([^()]*\))?[^()]*)\)\)\s*")
+_PRINT_FORMAT = "\nprint fmt:"
+_UNRECORDED = NumberNames(kind="unrecorded")
 _ID = re.compile(r"^ID: ([0-9]{1,9})$", re.MULTILINE)
 
 # C types narrower than the register that a syscall record keeps: (bytes, signed).
@@ -52,6 +57,7 @@ class TraceField:
     `count` is an array's number of elements, 0 where the record does not fix it.
     `size` and `signed` are the format file's, which filters use. A syscall's arguments are in
     8-byte slots: `value_size` and `value_signed` describe the C type in the slot.
+    `names`: those of its values, None where the kernel has none.
     """
 
     name: str
@@ -64,6 +70,7 @@ class TraceField:
     user_pointer: bool = False
     value_size: int = 0
     value_signed: bool = False
+    names: NumberNames | None = field(default=None, compare=False, repr=False)
 
     @property
     def element_size(self) -> int:
@@ -87,9 +94,11 @@ class Tracepoint:
 
 
 def parse_format(category: str, event: str, text: str) -> Tracepoint:
-    """Read the text of `events/CATEGORY/EVENT/format`; other lines than fields are skipped."""
+    """Read the text of `events/CATEGORY/EVENT/format`; other lines than fields and the print format
+    are skipped."""
     in_user_space = category == "syscalls" and event.startswith("sys_enter_")
     fields = [_parse_field(match, in_user_space) for match in _FIELD.finditer(text)]
+    fields = list(_with_names(fields, text))
     number = _ID.search(text)
     return Tracepoint(
         category=category,
@@ -98,6 +107,19 @@ def parse_format(category: str, event: str, text: str) -> Tracepoint:
         common=tuple(f for f in fields if f.name.startswith("common_")),
         fields=tuple(f for f in fields if not f.name.startswith("common_")),
     )
+
+
+def _with_names(fields: Sequence[TraceField], text: str) -> Iterator[TraceField]:
+    """The fields with the names of their values, from the print format or by their type."""
+    at = text.find(_PRINT_FORMAT)
+    tables = parse_printed_names(text[at:]) if at >= 0 else {}
+    for one in fields:
+        names = tables.get(one.name)
+        if names is None and one.ctype.startswith("enum "):
+            names = NumberNames(kind="enum", ctype=one.ctype)
+        if names is None and at < 0:
+            names = _UNRECORDED
+        yield replace(one, names=names) if names is not None and one.kind == "int" else one
 
 
 def _parse_field(match: re.Match[str], in_user_space: bool) -> TraceField:

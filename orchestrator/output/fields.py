@@ -1,6 +1,6 @@
 """Decoding a field: from its raw bytes to the value in a line, a metric's key or a summary."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from orchestrator.compile.program import Emit, FieldForm, Presentation
@@ -21,6 +21,7 @@ _STACKS = frozenset({"kstack", "ustack"})
 _LONG_STACK = 4096  # seldom more: fifty frames and more of usual names
 _LONGEST = {"ipv4": 17, "ipv6": 48, "ip": 48, "kstack": _LONG_STACK, "ustack": _LONG_STACK}
 _STOOD_FOR = 600  # the longest symbol is of 512 bytes (include/linux/kallsyms.h, KSYM_NAME_LEN)
+_LONGEST_NUMBER = 20
 _DIGEST = 2 + len("sha256:") + 16
 _ESCAPED_BYTE = 6  # bytes of JSON that one byte of a string can become: a doubled backslash and xNN
 
@@ -61,13 +62,15 @@ def decode_field(field: RenderedField, raw: bytes, stacks: StackNames = no_stack
     shown = field.presentation
     if shown is not None and shown.form:
         return NUMBER_TEXTS[shown.form](number, shown)
-    return _names_of_numbers(field).get(number, number)
+    if shown is None:
+        return number
+    return shown.names.get(number, shown.otherwise or number)
 
 
 def is_number(field: RenderedField) -> bool:
     """Whether the field is shown as digits, and not as a name that they stand for."""
     shown = field.presentation
-    stands_for = shown is not None and bool(shown.names or shown.form or shown.hashed)
+    stands_for = shown is not None and (shown.has_names or shown.hashed)
     return field.form not in (*TEXTS, *_STACKS, "bool") and not stands_for
 
 
@@ -86,9 +89,13 @@ def bound_token_size(field: RenderedField) -> int:
         return _LONGEST[field.form]
     if field.form in TEXTS:
         return 2 + _ESCAPED_BYTE * field.size
-    names = (2 + _ESCAPED_BYTE * len(name) for name in _names_of_numbers(field).values())
-    stands_for = field.presentation is not None and field.presentation.form
-    return max(_STOOD_FOR if stands_for else 20, *names, 5)
+    shown = field.presentation
+    if shown is None:
+        return _LONGEST_NUMBER
+    names = [2 + _ESCAPED_BYTE * len(name) for name in (*shown.names.values(), shown.otherwise)]
+    if shown.form == "bits":
+        return sum(names) + len(names) + _LONGEST_NUMBER
+    return max(_STOOD_FOR if shown.form else _LONGEST_NUMBER, *names)
 
 
 def make_truncated_renderer(emit: Emit) -> Callable[[bytes], bytes]:
@@ -118,7 +125,3 @@ def _hash_value(field: RenderedField, raw: bytes) -> str:
     if field.form in LENGTH_PREFIXED:
         text = used_bytes(raw)
     return "sha256:" + sha256(field.presentation.salt + text).hexdigest()[:16]
-
-
-def _names_of_numbers(field: RenderedField) -> Mapping[int, str]:
-    return field.presentation.names if field.presentation else {}

@@ -95,6 +95,19 @@ def _format_flags(number: int, shown: Presentation) -> str:
     return "|".join(flag_names(shown.prefix, number, os.uname().machine)) or "0"
 
 
+def _format_bits(number: int, shown: Presentation) -> str:
+    """The names of the bits that are set, in the order of the table, and the others as a number, as
+    the kernel prints them (trace_print_flags_seq in kernel/trace/trace_output.c)."""
+    left, names = number, []
+    for mask, name in shown.names.items():
+        if mask and left & mask == mask:
+            names.append(name)
+            left &= ~mask
+    if left or not number:
+        names.append(shown.names.get(0, "0") if not number else shown.otherwise or hex(left))
+    return "|".join(names)
+
+
 def _find_symbol(number: int, _shown: Presentation) -> str:
     ((frame,),) = _kernel_symbols().frames([[number]])
     return frame.name
@@ -133,6 +146,7 @@ TEXTS: Mapping[str, Callable[[bytes], str]] = {
 #: The text of a number, by what it stands for (Presentation.form).
 NUMBER_TEXTS: Mapping[str, Callable[[int, Presentation], str]] = {
     "flags": _format_flags,
+    "bits": _format_bits,
     "symbol": _find_symbol,
     "device": _find_device,
 }

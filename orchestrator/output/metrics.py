@@ -1,12 +1,13 @@
 """A metric's cells as a record of the log: keys decoded, values by kind, `other` last."""
 
 from collections.abc import Iterable, Mapping
+from itertools import count
 from typing import Any
 
 from orchestrator.cells.cell import Cell, merge_all, weigh_cell
 from orchestrator.cells.sums import fits_into_word, saturate
 from orchestrator.compile.program import MetricSpec
-from orchestrator.output.fields import StackNames, decode_field, no_stacks
+from orchestrator.output.fields import RenderedField, StackNames, decode_field, no_stacks
 from orchestrator.output.forms import AMBIGUOUS
 from orchestrator.output.percentiles import histogram_fields
 
@@ -108,15 +109,48 @@ def _key(spec: MetricSpec, key: bytes | None, stacks: StackNames) -> dict[str, A
 
 def merge_same_names(spec: MetricSpec, cells: Iterable[Cell], stacks: StackNames) -> Iterable[Cell]:
     """The cells; those whose keys are shown alike become one: they differ only in the addresses
-    behind the names of a stack, as in two processes of the same program, or in whether an IPv4
-    address is one of an IPv6 socket."""
-    if not any(part.form in _SHOWN_ALIKE for part in spec.key):
+    behind the names of a stack, as in two processes of the same program, in whether an IPv4 address
+    is one of an IPv6 socket, or in the numbers of one label."""
+    if not any(part.form in _SHOWN_ALIKE or _share_names(part) for part in spec.key):
         return cells
     by_name: dict[str, list[Cell]] = {}
     for cell in cells:
         name = repr(_key(spec, cell.key, stacks)) if cell.key is not None else ""
         by_name.setdefault(name, []).append(cell)
-    return [merge_all(same, same[0].key) for same in by_name.values()]
+    return [merge_all(same, _choose_key(spec, same[0].key)) for same in by_name.values()]
+
+
+def _choose_key(spec: MetricSpec, key: bytes | None) -> bytes | None:
+    """The key of all cells that are shown alike. It does not depend on which of them there are, as
+    far as numbers are concerned: runs are compared by them."""
+    if key is None:
+        return None
+    chosen = bytearray(key)
+    for part in spec.key:
+        if _share_names(part):
+            place = slice(part.offset, part.offset + part.size)
+            is_signed = part.form[0] == "s"
+            number = int.from_bytes(key[place], "little", signed=is_signed)
+            first = _first_of_name(part, number)
+            chosen[place] = first.to_bytes(part.size, "little", signed=is_signed)
+    return bytes(chosen)
+
+
+def _first_of_name(part: RenderedField, number: int) -> int:
+    """The first number that has the name of `number`: of the table, or none of it."""
+    assert part.presentation is not None
+    names = part.presentation.names
+    if number in names:
+        return next(code for code, name in names.items() if name == names[number])
+    return next(free for free in count() if free not in names)
+
+
+def _share_names(part: RenderedField) -> bool:
+    """Whether two numbers may have one name."""
+    shown = part.presentation
+    if shown is None or shown.hashed or shown.form:
+        return False
+    return bool(shown.otherwise) or len(set(shown.names.values())) < len(shown.names)
 
 
 def _value(spec: MetricSpec, cell: Cell) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from orchestrator.plan.model import (
     PlanOverride,
     Target,
 )
+from orchestrator.plan.naming.labels import build_labels
 from orchestrator.plan.nearest import suggest_name
 from orchestrator.plan.params import build_params
 from orchestrator.plan.probes import build_probe
@@ -56,6 +57,7 @@ def build_plan(data: Mapping[str, Any], collector: FindingCollector, overrides: 
         outstanding=build_outstanding(reader),
         params=params,
         let=reader.expressions(("let",)),
+        labels=build_labels(reader),
         every_ns=_read_window(reader, bounds),
         derive=build_figures(reader),
         stop_when=reader.expression(("stop_when",), fractions=True),

@@ -18,7 +18,7 @@ from orchestrator.plan.expression.syntax import (
     children,
     walk,
 )
-from orchestrator.plan.model import Param
+from orchestrator.plan.model import LabelTable, Param
 from orchestrator.plan.nearest import find_nearest, suggest_name
 from orchestrator.plan.scopes import MAX_LEVELS, Scope, is_too_deep, names_used_by
 
@@ -33,8 +33,13 @@ def report_too_deep(expr: Expr, collector: FindingCollector) -> None:
 class ExpressionChecker:
     """Checks expressions of one plan against the language's tables."""
 
-    def __init__(self, params: Mapping[str, Param], collector: FindingCollector) -> None:
-        self.params, self.collector = params, collector
+    def __init__(
+        self,
+        params: Mapping[str, Param],
+        collector: FindingCollector,
+        labels: Mapping[str, LabelTable],
+    ) -> None:
+        self.params, self.collector, self.labels = params, collector, labels
 
     def check(self, expr: Expr | None, scope: Scope) -> None:
         """Report everything in `expr` that can have no meaning on any kernel."""
@@ -171,7 +176,9 @@ class ExpressionChecker:
             self._check_seen(node, expr, scope)
             return
         for index, arg in enumerate(node.args):
-            if isinstance(arg, Name) and names.TYPE_ARGUMENTS.get(node.function) == index:
+            if isinstance(arg, Name) and index == 1 and node.function in names.NAMING:
+                self._check_labels(arg, expr)
+            elif isinstance(arg, Name) and names.TYPE_ARGUMENTS.get(node.function) == index:
                 self._check_type_name(arg, expr)
             else:
                 self._check_node(arg, expr, scope)
@@ -189,6 +196,13 @@ class ExpressionChecker:
         if node.id not in names.BARE_TYPES:
             hint = suggest_name(node.id, names.BARE_TYPES, f"types: {', '.join(names.BARE_TYPES)}")
             self._report("PP022", f"unknown type {node.id!r}", node, expr, hint)
+
+    def _check_labels(self, node: Name, expr: Expr) -> None:
+        if node.id not in self.labels and not self.collector.has_refused(("labels", node.id)):
+            otherwise = f"define them, `labels: {{{node.id}: {{0: read, 1: write}}}}`, or name a "
+            otherwise += 'group of constants in quotes: "AF_"'
+            hint = suggest_name(node.id, self.labels, otherwise)
+            self._report("PP022", f"there are no labels {node.id!r}", node, expr, hint)
 
     def _check_entry(self, node: Call, expr: Expr) -> None:
         for inner in (child for arg in node.args for child in walk(arg)):

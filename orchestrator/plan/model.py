@@ -239,6 +239,17 @@ class DerivedFigure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LabelTable:
+    """Names for numbers, which a plan gives: by the number or the name of a constant. `otherwise`
+    is the name of all other numbers; None: they are shown as they are."""
+
+    name: str
+    names: Mapping[int | str, str]
+    otherwise: str | None = None
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metadata:
     """The plan's name, purpose and owner. `equivalents`: other collections' tools for the same
     question; `cost`: what the host pays for, in words."""
@@ -277,6 +288,7 @@ class Plan:
     outstanding: tuple[Outstanding, ...] = ()
     params: Mapping[str, Param] = field(default_factory=dict)
     let: Mapping[str, Expr] = field(default_factory=dict)
+    labels: Mapping[str, LabelTable] = field(default_factory=dict)
     every_ns: int | None = None
     derive: tuple[DerivedFigure, ...] = ()
     stop_when: Expr | None = None

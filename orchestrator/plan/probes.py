@@ -9,7 +9,6 @@ from orchestrator.plan.attach import TargetError, parse_attach_point
 from orchestrator.plan.attach_kinds import ATTACH_KINDS, AttachKind
 from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.expression.syntax import Boolean, Expr
-from orchestrator.plan.keys import computed_labels, read_key
 from orchestrator.plan.model import (
     METRIC_KINDS,
     AttachItem,
@@ -18,6 +17,7 @@ from orchestrator.plan.model import (
     Probe,
     Redact,
 )
+from orchestrator.plan.naming.keys import computed_labels, read_key
 from orchestrator.plan.nearest import suggest_name
 from orchestrator.plan.params import Unset
 from orchestrator.plan.reader import DocumentReader

@@ -22,7 +22,7 @@ from orchestrator.plan.span_meaning import check_spans
 
 def check_meaning(plan: Plan, data: Mapping[str, Any], collector: FindingCollector) -> None:
     """Report to `sink` what is wrong with a plan whose document fits the schema."""
-    checker = ExpressionChecker(plan.params, collector)
+    checker = ExpressionChecker(plan.params, collector, plan.labels)
     _check_prose(data, collector)
     _check_sampling(data, collector)
     _check_definitions(("let",), plan.let, plan_scope(plan), checker, collector)

@@ -8,8 +8,8 @@ from orchestrator.plan.expression import names
 from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.expression_meaning import ExpressionChecker
 from orchestrator.plan.findings import PlanError
-from orchestrator.plan.keys import key_expression
 from orchestrator.plan.model import Outstanding, Plan, Probe, Span
+from orchestrator.plan.naming.keys import key_expression
 from orchestrator.plan.nearest import suggest_name
 from orchestrator.plan.scopes import Scope, names_used_by, probe_scope, span_scope
 

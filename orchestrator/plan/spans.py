@@ -2,8 +2,8 @@
 
 from orchestrator.plan import units
 from orchestrator.plan.document.document_paths import DocumentPath
-from orchestrator.plan.keys import computed_labels, read_key
 from orchestrator.plan.model import Outstanding, Span
+from orchestrator.plan.naming.keys import computed_labels, read_key
 from orchestrator.plan.probes import read_condition, read_emit, read_metrics
 from orchestrator.plan.reader import DocumentReader
 

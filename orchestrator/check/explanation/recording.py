@@ -8,8 +8,8 @@ from typing import TypeVar
 from orchestrator.check.expectation.references import MetricReference, PlanNames
 from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.expression.syntax import Expr
-from orchestrator.plan.keys import key_expression
 from orchestrator.plan.model import LimitSource, Metric, Plan, Probe, Rate, Span
+from orchestrator.plan.naming.keys import key_expression
 from orchestrator.values import dataclass
 
 __all__ = ["MOST_LOOKED_AT", "OWN_PREFIX", "ExtraField", "counted_field", "key_field"]

@@ -132,7 +132,7 @@ def _is_hashed(part: RenderedField) -> bool:
 def _stands_for_something(part: RenderedField) -> bool:
     shown = part.presentation
     is_number = part.form not in (*TEXTS, "bool", "kstack", "ustack")
-    return is_number and shown is not None and bool(shown.names or shown.form)
+    return is_number and shown is not None and shown.has_names
 
 
 def value_of_field(part: RenderedField, raw: bytes, stacks: StackNames = no_stacks) -> CellValue:

@@ -302,14 +302,6 @@ def _make_sockaddr(_facts: KernelFacts, args: tuple[Node, ...], position: Positi
     return sockaddr_endpoint(_require_pointer(args[0], "sockaddr", position), length)
 
 
-def _make_flags(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    value, (prefix, _) = (
-        require_integer(args[0], position),
-        find_constant_group("flags", args, position, facts.arch),
-    )
-    return ShownAs(value, value.type, form="flags", prefix=prefix)
-
-
 def _make_ksym(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     address = convert_node(require_integer(args[0], position), U64)
     return ShownAs(address, U64, form="symbol")
@@ -336,26 +328,6 @@ def _make_errno(_facts: KernelFacts, args: tuple[Node, ...], position: Position)
     return ShownAs(value, value.type, {-code: name for code, name in names_by_value("E").items()})
 
 
-def find_constant_group(
-    function: str, args: tuple[Node, ...], position: Position, arch: str
-) -> tuple[str, Mapping[int, str]]:
-    """The prefix that the call names, and the constants of that group on `arch`."""
-    from orchestrator.kernel.constants import GROUPS, names_by_value
-
-    prefix = require_text(args[1], function, position).decode()
-    names = names_by_value(prefix, arch)
-    if not names:
-        raise plan_error(
-            "PP084",
-            f"no constants are known that begin with {prefix!r}"
-            if prefix
-            else f"{function} needs the prefix of its names",
-            position,
-            f"one of {', '.join((*GROUPS, 'SYS_'))}",
-        )
-    return prefix, names
-
-
 #: name → (fewest arguments, most, how). `either` and `entry` are special forms (typing.py); those
 #: that look at the task are in task_functions.py.
 FUNCTIONS: Mapping[str, tuple[int, int, Function]] = {
@@ -377,7 +349,6 @@ FUNCTIONS: Mapping[str, tuple[int, int, Function]] = {
     "local": (1, 1, _make_end("local")),
     "remote": (1, 1, _make_end("remote")),
     "sockaddr": (1, 2, _make_sockaddr),
-    "flags": (2, 2, _make_flags),
     "ksym": (1, 1, _make_ksym),
     "devname": (1, 1, _make_devname),
     "hash": (1, 1, _make_hash),

@@ -25,6 +25,7 @@ from orchestrator.compile.expressions.types import (
 from orchestrator.kernel.btf import Btf
 from orchestrator.kernel.btf_types import BtfType
 from orchestrator.kernel.facts import KernelFacts
+from orchestrator.kernel.trace.number_names import NumberNames
 from orchestrator.kernel.tracepoints import TraceField
 from orchestrator.plan.findings import Position, plan_error
 from orchestrator.plan.nearest import suggest_or_list
@@ -51,7 +52,8 @@ def scalar_type(kind: BtfType, btf: Btf, type_id: int, space: Space) -> Type | N
     """The type of a value that fits a register; None for structs, arrays, floats and the like. A
     number in user memory, if it is an address, is one of user memory."""
     if kind.kind in ("int", "char", "enum") and kind.size in (1, 2, 4, 8):
-        return _mark_user(Int(kind.size * 8, kind.signed), space)
+        names = NumberNames(kind="enum", type_id=kind.id) if kind.kind == "enum" else None
+        return _mark_user(Int(kind.size * 8, kind.signed, names=names), space)
     if kind.kind == "bool":
         return BOOL
     if kind.kind == "pointer":
@@ -287,7 +289,7 @@ def field_node(facts: KernelFacts, field: TraceField, space: Space = "kernel") -
     if field.kind in ("string", "data_loc", "rel_loc"):
         return Field(field, Str(field.size if field.kind == "string" else 256))
     if field.kind == "int" and field.value_size in (1, 2, 4, 8):
-        number = _mark_user(Int(field.value_size * 8, field.value_signed), space)
+        number = _mark_user(Int(field.value_size * 8, field.value_signed, names=field.names), space)
         return Field(field, BOOL if field.ctype == "bool" else number)
     return Field(field, Array("kernel", 0, field.count))
 

@@ -49,7 +49,7 @@ BuiltinName = Literal[
 ]
 
 #: What a number means, when it is not shown as a number.
-ShownForm = Literal["", "flags", "symbol", "device"]
+ShownForm = Literal["", "flags", "bits", "symbol", "device"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,8 +359,9 @@ class Several:
 @dataclass(frozen=True, slots=True)
 class ShownAs:
     """A value that user space shows in another form: a number by a table of names (`label`,
-    `errno`) or by its `form` (flags of the group `prefix`, a symbol, a device), any value by a
-    digest of it (`hashed`). In the kernel it is the value itself."""
+    `errno`; one that is not in it by `otherwise`, unless that is "") or by its `form` (flags of the
+    group `prefix`, bits by a table, a symbol, a device), any value by a digest of it (`hashed`). In
+    the kernel it is the value itself."""
 
     value: "Node"
     type: Type
@@ -368,6 +369,7 @@ class ShownAs:
     hashed: bool = False
     form: ShownForm = ""
     prefix: str = ""
+    otherwise: str = field(default="", compare=False)
 
 
 Node = (

@@ -7,6 +7,7 @@ from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.expressions.types import Int
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.expression.syntax import Expr
+from orchestrator.plan.model import LabelTable
 from orchestrator.values import dataclass
 
 
@@ -31,6 +32,7 @@ class HookScope:
     func_number: int = 0
     params: Mapping[str, "ScalarParam"] = field(default_factory=dict)
     definitions: Mapping[str, Expr] = field(default_factory=dict)
+    labels: Mapping[str, LabelTable] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

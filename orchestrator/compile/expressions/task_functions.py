@@ -3,24 +3,19 @@
 from collections.abc import Callable, Mapping
 
 from orchestrator.compile.expressions.arithmetic import convert_node, require_integer
-from orchestrator.compile.expressions.functions import (
-    find_constant_group,
-    read_size,
-    require_text,
-)
+from orchestrator.compile.expressions.functions import read_size
 from orchestrator.compile.expressions.members import read_member
 from orchestrator.compile.expressions.nodes import (
     Arithmetic,
     Const,
     Node,
     ReadBytes,
-    ShownAs,
 )
 from orchestrator.compile.expressions.scope import HookScope
 from orchestrator.compile.expressions.types import S64, U64, Pointer, StringList
 from orchestrator.compile.expressions.vocabulary import compat_node, task_struct
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.kernel.syscalls import COMPAT_BIT, syscall_names
+from orchestrator.kernel.syscalls import COMPAT_BIT
 from orchestrator.plan.findings import Position, plan_error
 
 __all__ = ["TASK_FUNCTIONS", "tag_call_number"]
@@ -37,15 +32,6 @@ def tag_call_number(facts: KernelFacts, number: Node, position: Position) -> Nod
         return value
     flag = Arithmetic("<<", convert_node(compat, S64), Const(COMPAT_BIT, S64), S64)
     return Arithmetic("|", convert_node(value, S64), flag, S64)
-
-
-def _make_label(scope: HookScope, args: tuple[Node, ...], position: Position) -> Node:
-    if require_text(args[1], "label", position) == b"SYS_":
-        number = tag_call_number(scope.facts, args[0], position)
-        return ShownAs(number, number.type, syscall_names(scope.facts.arch))
-    value = require_integer(args[0], position)
-    _, names = find_constant_group("label", args, position, scope.facts.arch)
-    return ShownAs(value, value.type, names)
 
 
 def _make_argv(scope: HookScope, args: tuple[Node, ...], position: Position) -> Node:
@@ -74,5 +60,4 @@ def _make_argv(scope: HookScope, args: tuple[Node, ...], position: Position) -> 
 #: name → (fewest arguments, most, how).
 TASK_FUNCTIONS: Mapping[str, tuple[int, int, TaskFunction]] = {
     "argv": (0, 1, _make_argv),
-    "label": (2, 2, _make_label),
 }

@@ -3,6 +3,7 @@
 from dataclasses import field, replace
 from typing import Literal
 
+from orchestrator.kernel.trace.number_names import NumberNames
 from orchestrator.plan.expression.names import COMM_BYTES
 from orchestrator.values import dataclass
 
@@ -16,12 +17,14 @@ NumberSpace = Literal["", "kernel", "user", "both"]
 class Int:
     """An integer of C: `bits` 8, 16, 32 or 64. `unit` says what a number of it counts:
     a duration (ns), bytes, or nothing in particular. `space` follows numbers of 64 bits through
-    arithmetic and definitions (language, rule 8); types that differ by it alone are equal."""
+    arithmetic and definitions (language, rule 8); types that differ by it alone are equal. `names`
+    says how the kernel calls the values, and is lost where another number is computed of them."""
 
     bits: int
     signed: bool
     unit: Literal["", "duration", "bytes"] = ""
     space: NumberSpace = field(default="", compare=False)
+    names: NumberNames | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:

@@ -6,6 +6,12 @@ from orchestrator.compile.expressions import arithmetic
 from orchestrator.compile.expressions.builtin_names import find_builtin, known_names
 from orchestrator.compile.expressions.endpoints import endpoint_member
 from orchestrator.compile.expressions.functions import FUNCTIONS
+from orchestrator.compile.expressions.labels import (
+    FORMS,
+    show_by_group,
+    show_by_own_names,
+    show_by_plan,
+)
 from orchestrator.compile.expressions.members import read_member
 from orchestrator.compile.expressions.nodes import (
     Captured,
@@ -329,6 +335,8 @@ class Typer:
         if node.function == "entry":
             return self._type_entry(node)
         place = self._position_of(node)
+        if node.function in FORMS:
+            return self._type_label(node, place)
         if of_task := TASK_FUNCTIONS.get(node.function):
             _check_count(node, *of_task[:2], place)
             return of_task[2](self.scope, tuple(map(self._type_node, node.args)), place)
@@ -338,12 +346,26 @@ class Typer:
                 "PP087",
                 f"there is no function {node.function!r}",
                 place,
-                suggest_or_list(node.function, (*FUNCTIONS, *TASK_FUNCTIONS, "either", "entry")),
+                suggest_or_list(
+                    node.function, (*FUNCTIONS, *TASK_FUNCTIONS, *FORMS, "either", "entry")
+                ),
             )
         fewest, most, make = known
         _check_count(node, fewest, most, place)
         args = self._spell_type_names(node) if node.function in TYPE_ARGUMENTS else node.args
         return make(self.scope.facts, tuple(map(self._type_node, args)), place)
+
+    def _type_label(self, node: syntax.Call, place: Position) -> Node:
+        """`label(x)`, `label(x, "PREFIX_")`, and `label(x, NAME)` by the plan's `labels`."""
+        _check_count(node, 1 if node.function == "label" else 2, 2, place)
+        value = self._type_node(node.args[0])
+        match node.args[1:]:
+            case ():
+                return show_by_own_names(self.scope, value, place)
+            case (syntax.Name(id=name),):
+                return show_by_plan(self.scope, node.function, value, name, place)
+        prefix = self._type_node(node.args[1])
+        return show_by_group(self.scope, node.function, value, prefix, place)
 
     def _spell_type_names(self, node: syntax.Call) -> tuple[syntax.SyntaxNode, ...]:
         """The arguments with a bare type's name as text: `load(u64, p)`, `cast(x, s32)`."""

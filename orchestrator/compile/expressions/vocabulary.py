@@ -75,6 +75,12 @@ def task_struct(facts: KernelFacts, position: Position, why: str) -> Builtin:
     return Builtin("task", Pointer("kernel", btf.struct("task_struct") or 0))
 
 
+def find_constant_value(name: str, facts: KernelFacts) -> int | None:
+    """The value of an UPPER_CASE constant; None where it is not known on this kernel."""
+    constant = find_constant(name, facts)
+    return constant.value if isinstance(constant, Const) else None
+
+
 def compat_node(facts: KernelFacts) -> Builtin | Const:
     """Whether the running task is in a system call of 32-bit code: a constant on kernels that offer
     none (CONFIG_IA32_EMULATION, CONFIG_COMPAT), as far as their symbols are known."""

@@ -273,6 +273,8 @@ class Composer:
             return event.value if finding.code == "PP008" else None
         if isinstance(value, str):
             return value
+        if len(path) == 2 and path[0] == "labels":  # the numbers that a plan gives names to
+            return str(event.value)
         hint = f'names are text; quote it if you mean it: "{event.value}"'
         self.add_finding("PP009", f"the key {event.value!r} is not text to YAML", place, hint)
         return None

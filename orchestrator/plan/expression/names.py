@@ -68,13 +68,15 @@ FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
     "remote": (1, 1),
     "sockaddr": (1, 2),
     "argv": (0, 1),
-    "label": (2, 2),
+    "label": (1, 2),
     "flags": (2, 2),
     "errno": (1, 1),
     "ksym": (1, 1),
     "devname": (1, 1),
     "hash": (1, 1),
 }
+#: Functions that name numbers; their second argument may be a name among the plan's `labels`.
+NAMING: frozenset[str] = frozenset({"label", "flags"})
 #: Functions that take a type, which may be written without quotes, and which argument it is.
 TYPE_ARGUMENTS: Mapping[str, int] = {"load": 0, "cast": 1}
 #: The types that are written so.

@@ -9,7 +9,7 @@ from orchestrator.cells.sums import fits_into_word
 from orchestrator.compile.program import MetricSpec, Program
 from orchestrator.output.fields import StackNames, no_stacks
 from orchestrator.output.log import RecordFields
-from orchestrator.output.metrics import key_fields, largest_first
+from orchestrator.output.metrics import key_fields, largest_first, merge_same_names
 from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.figures import metrics_by_owner
 from orchestrator.plan.model import DerivedFigure, Param, Plan
@@ -134,7 +134,8 @@ class PlanFigures:
         if condition is None:
             return None
         warned = []
-        for cell in largest_first(spec, cells_of_metric(spec, window.cells)):
+        cells = merge_same_names(spec, cells_of_metric(spec, window.cells), self._stacks)
+        for cell in largest_first(spec, cells):
             look_up = self._lookup_in_cell(spec, cell, window.elapsed_ns)
             if evaluate_figure(condition.root, look_up, look_up):
                 numbers = _numbers_in(condition, look_up, look_up)

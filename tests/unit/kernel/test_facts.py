@@ -40,10 +40,17 @@ def test_a_recording_says_of_the_host_what_it_said_itself(
     assert (again.recorded, live.recorded) == (True, False)
 
 
+def named_fields(facts: KernelFacts, category: str, event: str) -> list[object]:
+    """What the fields of a tracepoint know of the names of their values."""
+    found = facts.tracepoint(category, event)
+    return [field.names for field in found.fields] if found is not None else []
+
+
 @pytest.mark.slow
 def test_a_recording_has_the_same_tracepoints(live: KernelFacts, again: KernelFacts) -> None:
     for category, event in again.tracepoint_names():
         assert again.tracepoint(category, event) == live.tracepoint(category, event)
+        assert named_fields(again, category, event) == named_fields(live, category, event)
     assert len(again.tracepoint_names()) > 500
 
 

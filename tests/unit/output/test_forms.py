@@ -94,3 +94,21 @@ def test_an_ipv4_address_in_an_ipv6_socket_is_shown_as_ipv4_and_nothing_else_is(
     shown = field(form, len(raw))
     assert decode_field(shown, raw) == text
     assert len(make_token_renderer(shown)(raw)) <= max(bound_token_size(shown), 48)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0"), (3, "A"), (7, "A|B"), (4, "B"), (1, "0x1"), (13, "B|0x9")],
+)
+def test_bits_are_named_as_the_kernel_prints_them(number: int, text: str) -> None:
+    """Masks of several bits, in the order of the table; what is left as a number."""
+    bits = field("u32", 4, names={3: "A", 4: "B"}, form="bits")
+    assert decode_field(bits, number.to_bytes(4, "little")) == text
+    assert len(make_token_renderer(bits)(number.to_bytes(4, "little"))) <= bound_token_size(bits)
+
+
+@pytest.mark.parametrize(("number", "value"), [(1, "one"), (2, "rest")])
+def test_numbers_without_a_name_have_that_of_the_rest(number: int, value: str) -> None:
+    named = field("u16", 2, names={1: "one"}, otherwise="rest")
+    assert decode_field(named, number.to_bytes(2, "little")) == value
+    assert not is_number(named)

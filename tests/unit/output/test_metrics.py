@@ -8,8 +8,14 @@ import pytest
 
 from orchestrator.cells.buckets import LOG, Buckets
 from orchestrator.cells.cell import Cell
-from orchestrator.compile.program import KeyField, MetricSpec
-from orchestrator.output.metrics import bound_cells, describe_layout, metric_fields
+from orchestrator.compile.program import KeyField, MetricSpec, Presentation
+from orchestrator.output.fields import no_stacks
+from orchestrator.output.metrics import (
+    bound_cells,
+    describe_layout,
+    merge_same_names,
+    metric_fields,
+)
 from orchestrator.output.percentiles import histogram_fields
 from tests.support.records import COMMON
 from tests.support.samples import STAMP
@@ -143,3 +149,27 @@ def test_sums_beyond_64_bits_are_marked_and_the_nearest_word(total: int, shown: 
         assert {key: made[key] for key in made if key == "saturated"} == mark
         assert json.loads(orjson.dumps(made)) == made
     assert made["value"] == total / 4
+
+
+def test_cells_of_one_label_are_one() -> None:
+    """Numbers that are shown alike add up, under a key that does not depend on which there are."""
+    part = KeyField(
+        name="op",
+        form="u32",
+        offset=0,
+        size=4,
+        presentation=Presentation(names={1: "a", 2: "a", 0: "b"}, otherwise="rest"),
+    )
+    of = spec("count", key=(part,), key_size=8)
+
+    def keys(*numbers: int) -> list[tuple[bytes | None, int]]:
+        cells = [Cell(key=n.to_bytes(4, "little") + bytes(4), count=1) for n in numbers]
+        merged = merge_same_names(of, cells, no_stacks)
+        return [(cell.key, cell.count) for cell in merged]
+
+    assert keys(2, 1, 0, 9, 8) == [
+        (bytes([1, *[0] * 7]), 2),
+        (bytes(8), 1),
+        (bytes([3, *[0] * 7]), 2),
+    ]
+    assert keys(8) == [(bytes([3, *[0] * 7]), 1)]

@@ -72,7 +72,6 @@ probes:
         ("rawtracepoint:sched_switch", "local(args.prev)", "PP084", "is not a struct sock"),
         ("syscall:connect", "sockaddr(args.uservaddr).name", "PP084", ".ip, .port, .family, .path"),
         ("rawtracepoint:inet_sock_set_state", "local(args.sk).path", "PP084", "has no member"),
-        ("syscall:openat", 'flags(args.flags, "NO_")', "PP084", "begin with 'NO_'"),
         ("syscall:openat", 'label(args.flags, "")', "PP084", "needs the prefix"),
         ("rawtracepoint:inet_sock_set_state", "local(args.sk) == 1", "PP084", "endpoint"),
         ("syscall:execve", 'strs(args.argv) == "x"', "PP084", "strings[192]"),

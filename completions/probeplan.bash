@@ -5,7 +5,7 @@
 #    source ~/.local/share/bash_completion/probeplan
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_probeplan_subparsers=(plans lint explain list doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts prepare schema completion)
+_shtab_probeplan_subparsers=(plans lint explain list doctor check run rehearse report merge export status stop quarantine pause resume cleanup bundle policy facts prepare schema completion)
 
 _shtab_probeplan_plans_option_strings=(-h --help --here --in --format)
 _shtab_probeplan_lint_option_strings=(-h --help --format --kernel --explain --set --target --limit --policy)
@@ -15,6 +15,7 @@ _shtab_probeplan_doctor_option_strings=(-h --help --kernel --json --set --target
 _shtab_probeplan_check_option_strings=(-h --help --update --ci-writes --set --ab --out --on-inconclusive --junit --openmetrics --bmf --csv --policy --backend)
 _shtab_probeplan_run_option_strings=(-h --help --set --target --limit --policy --backend --duration --log --out --label --folded --summary --no-progress --keep-privileges --no-canary --live --json --rows --unattended --expires --shard --keep)
 _shtab_probeplan_rehearse_option_strings=(-h --help --set --target --limit --policy --backend --duration --log --out --label --folded --summary --no-progress --keep-privileges --no-canary --kernel --modules --module --cpus --memory --timeout)
+_shtab_probeplan_report_option_strings=(-h --help -o --output --log)
 _shtab_probeplan_merge_option_strings=(-h --help -o --output --format --expect --by --allow-torn)
 _shtab_probeplan_export_option_strings=(-h --help --textfile --listen --interval --max-series --buckets-per-octave --exact-buckets --otlp --events --otlp-buckets)
 _shtab_probeplan_status_option_strings=(-h --help --format --json)
@@ -66,6 +67,9 @@ _shtab_probeplan_rehearse___log_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_rehearse___out_COMPGEN=_shtab_compgen_dirs
 _shtab_probeplan_rehearse___folded_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_rehearse___modules_COMPGEN=_shtab_compgen_dirs
+_shtab_probeplan_report__o_COMPGEN=_shtab_compgen_files
+_shtab_probeplan_report___output_COMPGEN=_shtab_compgen_files
+_shtab_probeplan_report___log_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_merge_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_merge__o_COMPGEN=_shtab_compgen_dirs
 _shtab_probeplan_merge___output_COMPGEN=_shtab_compgen_dirs
@@ -110,7 +114,7 @@ _shtab_probeplan_bundle___format_choices=(text json markdown)
 _shtab_probeplan_policy_pos_0_choices=(show check)
 _shtab_probeplan_schema_pos_0_choices=(plan check policy log result baseline)
 _shtab_probeplan_completion_pos_0_choices=(bash zsh fish)
-_shtab_probeplan_pos_0_choices=(plans lint explain list doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts prepare schema completion)
+_shtab_probeplan_pos_0_choices=(plans lint explain list doctor check run rehearse report merge export status stop quarantine pause resume cleanup bundle policy facts prepare schema completion)
 
 _shtab_probeplan_plans_pos_0_nargs='*'
 _shtab_probeplan_plans__h_nargs=0
@@ -149,6 +153,9 @@ _shtab_probeplan_rehearse___help_nargs=0
 _shtab_probeplan_rehearse___no_progress_nargs=0
 _shtab_probeplan_rehearse___keep_privileges_nargs=0
 _shtab_probeplan_rehearse___no_canary_nargs=0
+_shtab_probeplan_report_pos_0_nargs=+
+_shtab_probeplan_report__h_nargs=0
+_shtab_probeplan_report___help_nargs=0
 _shtab_probeplan_merge_pos_0_nargs=+
 _shtab_probeplan_merge__h_nargs=0
 _shtab_probeplan_merge___help_nargs=0

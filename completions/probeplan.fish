@@ -148,7 +148,7 @@ function _shtab_probeplan_using
   test "$_shtab_probeplan_cmdpath" = "$argv"
 end
 
-set -g _shtab_probeplan_commands plans lint explain list doctor check run rehearse merge export status stop quarantine pause resume cleanup bundle policy facts prepare schema completion
+set -g _shtab_probeplan_commands plans lint explain list doctor check run rehearse report merge export status stop quarantine pause resume cleanup bundle policy facts prepare schema completion
 set -g _shtab_probeplan_opts_with_value --ab --backend --bmf --buckets-per-octave --by --cpus --csv --duration --expect --expires --explain --folded --format --in --interval --junit --keep --kernel --label --limit --listen --log --max-series --memory --module --modules --on-inconclusive --openmetrics --otlp-buckets --out --output --policy --rows --set --shard --show --summary --target --textfile --timeout --update -o
 
 complete -c probeplan -e
@@ -258,6 +258,10 @@ complete -c probeplan -n '_shtab_probeplan_using rehearse' -l cpus -x -d 'CPUs (
 complete -c probeplan -n '_shtab_probeplan_using rehearse' -l memory -x -d 'memory (default: 2G)'
 complete -c probeplan -n '_shtab_probeplan_using rehearse' -l timeout -x -d 'how long the machine may take (default: 5m and the plan'"'"'s duration)'
 complete -c probeplan -n '_shtab_probeplan_using rehearse; and test $_shtab_probeplan_npos -eq 0' -ka "(_probeplan_plan_files)" -d 'a plan file, the name of a shipped plan, or - for stdin'
+complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a report -d 'Show the result of a run as an HTML page.'
+complete -c probeplan -n '_shtab_probeplan_using report' -s h -l help -d 'show this help message and exit'
+complete -c probeplan -n '_shtab_probeplan_using report' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'the page; - is standard output (default: report.html)'
+complete -c probeplan -n '_shtab_probeplan_using report' -l log -xka "(__fish_complete_path (commandline -ct))" -d 'the log of the run, where it is not in RESULT'"'"'s directory'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a merge -d 'Add up the results of many hosts.'
 complete -c probeplan -n '_shtab_probeplan_using merge' -s h -l help -d 'show this help message and exit'
 complete -c probeplan -n '_shtab_probeplan_using merge' -s o -l output -xka "(__fish_complete_directories)" -d 'write merged.json, or the tables of --format parquet, to DIR'

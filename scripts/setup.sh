@@ -40,12 +40,12 @@ test)
     packages="$packages gcc libc6-dev make strace qemu-system-x86 busybox-static cpio zstd \
         xz-utils lz4 util-linux dpkg debian-archive-keyring bpftrace e2fsprogs mount apache2-utils \
         openssh-client iproute2 python3-apt qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross \
-        systemd $to_build lintian mmdebstrap pipx man-db mandoc zsh fish"
+        systemd $to_build lintian mmdebstrap pipx man-db mandoc zsh fish chromium chromium-driver"
     kind=dev
     ;;
 deb) packages=$to_build ;;
 bench)
-    packages="$packages gcc libc6-dev make bpftrace bpfcc-tools"
+    packages="$packages gcc libc6-dev make bpftrace bpfcc-tools chromium chromium-driver"
     kind=dev
     ;;
 *) fail "unknown purpose '$1': run, quick, check, test, bench, docs or deb" ;;

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "check": ("orchestrator.cli.check.command", "measure workloads and judge what they did"),
     "run": ("orchestrator.cli.run", "run a plan within its limits and log what it sees"),
     "rehearse": ("orchestrator.cli.rehearse", "run a plan on another kernel, in a virtual machine"),
+    "report": ("orchestrator.cli.report.command", "show the result of a run as an HTML page"),
     "merge": ("orchestrator.cli.fleet.merge", "add up the results of many hosts"),
     "export": ("orchestrator.cli.fleet.export", "turn logs into series for Prometheus and OTLP"),
     "status": ("orchestrator.cli.status", "list the runs of this host and their probes"),

@@ -19,17 +19,19 @@ from orchestrator.output.sink import OutputLost, Sink
 from orchestrator.output.text import dump_json
 from orchestrator.output.unblocked import make_log_sink
 
-__all__ = ["RESULT_FILE", "RESULT_FILES", "ResultDirectory", "ResultDirectoryError"]
+__all__ = ["EVENTS_FILE", "PLAN_FILE", "RESULT_FILE", "RESULT_FILES", "ResultDirectory"]
+__all__ += ["ResultDirectoryError"]
 
 #: Written last: a directory that has it holds a whole result.
 RESULT_FILE = "result.json"
-_MARKS = (RESULT_FILE, "plan.yaml")
-_EVENTS = "events.jsonl"
+#: The log of the run, and its plan.
+EVENTS_FILE, PLAN_FILE = "events.jsonl", "plan.yaml"
+_MARKS = (RESULT_FILE, PLAN_FILE)
 _PARTIAL = "result.json.partial"
 _FOLDED = "stacks.folded"
 _PROGRAMS = ("program.c", "program.tracefs")
 #: The names of all files of a result.
-RESULT_FILES = frozenset({"plan.yaml", _EVENTS, _FOLDED, RESULT_FILE, _PARTIAL, *_PROGRAMS})
+RESULT_FILES = frozenset({PLAN_FILE, EVENTS_FILE, _FOLDED, RESULT_FILE, _PARTIAL, *_PROGRAMS})
 _COPIED_BYTES = 1 << 20
 
 
@@ -61,7 +63,7 @@ class ResultDirectory:
 
     def write_plan(self, text: bytes) -> None:
         """Write plan.yaml: the plan as it was read."""
-        self._write_file("plan.yaml", text, later=True)
+        self._write_file(PLAN_FILE, text, later=True)
 
     def write_program(self, name: str, text: str) -> None:
         """Write the program that ran, as program.c or program.tracefs."""
@@ -75,7 +77,7 @@ class ResultDirectory:
 
     def open_events(self) -> Sink:
         """Open events.jsonl, once: the sink for the log's lines."""
-        self._events = os.fdopen(self._create_file(_EVENTS), "wb", buffering=0)
+        self._events = os.fdopen(self._create_file(EVENTS_FILE), "wb", buffering=0)
         return make_log_sink(self._events, owned=True)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
@@ -111,7 +113,7 @@ class ResultDirectory:
     def copy_from(self, source: Path) -> None:
         """Take over the files of a run that wrote to the directory `source`, result.json last and
         whole. What is no file, or not there, is passed over. Raises OutputLost."""
-        for name in ("plan.yaml", *_PROGRAMS, _EVENTS, _FOLDED):
+        for name in (PLAN_FILE, *_PROGRAMS, EVENTS_FILE, _FOLDED):
             self._copy_file(source / name, name)
         if self._copy_file(source / RESULT_FILE, _PARTIAL):
             at = self._directory

@@ -21,7 +21,7 @@ from orchestrator.output.terminal.verdict_text import describe_reasons, describe
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-__all__ = ["print_summary"]
+__all__ = ["describe_limit", "print_summary"]
 
 
 def print_summary(  # noqa: PLR0913  # the records that a run ends with
@@ -79,7 +79,7 @@ def print_summary(  # noqa: PLR0913  # the records that a run ends with
     explained = {(held["limit"], held["probe"]) for held in finished["held_back"]}
     for limit in limits:
         if (limit["limit"], limit["probe"]) not in explained:  # the verdict's lines say more
-            console.print(_describe_limit(limit), style=WARNING)
+            console.print(describe_limit(limit), style=WARNING)
     if stopped is not None:
         values = format_numbers(stopped["numbers"], units)
         console.print(f"stopped: {make_printable(stopped['condition'])}: {make_printable(values)}")
@@ -178,7 +178,7 @@ def _sum_counts(counts: Sequence[Count]) -> int | str:
     return f"{known:,} + unknown" if known else "unknown"
 
 
-def _describe_limit(limit: LogRecord) -> str:
+def describe_limit(limit: LogRecord) -> str:
     """`limits.events (10,000) was reached, and the run ended: after 3.2 s`."""
     whose = f" of {make_printable(limit['probe'])}" if limit.get("probe") else ""
     detail = f": {make_printable(limit['detail'])}" if limit.get("detail") else ""

@@ -1,0 +1,1 @@
+"""probeplan report: results of runs as an HTML page."""

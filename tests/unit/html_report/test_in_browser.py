@@ -1,0 +1,174 @@
+"""Pages in a real browser: Debian's headless Chromium."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.html_report.run_page import make_run_page
+from tests.support.browser import Browser, open_browser
+from tests.support.report_runs import HOSTILE, hostile_source
+
+pytestmark = pytest.mark.slow
+
+RED = "\\x1b[31mred\\x1b[0m"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("pages") / "hostile.html"
+    file.write_text(make_run_page(hostile_source()))
+    return file
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator[Browser]:
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(window: Browser, page: Path) -> Browser:
+    window.choose_colours("light")
+    window.open(page)
+    window.messages()
+    return window
+
+
+def texts(browser: Browser, selector: str) -> list[str]:
+    script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)"
+    found: list[str] = browser.run(script, selector)
+    return found
+
+
+def shown_rows(browser: Browser, caption: str) -> list[str]:
+    """The first column of the table with this caption."""
+    script = """
+        const table = [...document.querySelectorAll("table")].find(
+          (one) => one.caption.textContent === arguments[0]);
+        return [...table.tBodies[0].rows].map((row) => row.cells[0].textContent);
+    """
+    rows: list[str] = browser.run(script, caption)
+    return rows
+
+
+def test_hostile_names_are_inert(browser: Browser) -> None:
+    browser.draw_all()
+    assert browser.run("return window.pwned") is None
+    assert browser.run("return document.querySelectorAll('img, svg [onload], iframe').length") == 0
+    assert browser.run("return document.querySelectorAll('script:not([id])').length") == 4
+    assert RED in shown_rows(browser, "read.names: all keys")
+    assert HOSTILE[0] in shown_rows(browser, "read.names: all keys")
+
+
+def test_every_chart_is_drawn_without_a_complaint(browser: Browser) -> None:
+    browser.draw_all()
+    forms = browser.run(
+        "return [...new Set([...document.querySelectorAll('figure.chart')]"
+        ".map((figure) => figure.dataset.chart))].sort()"
+    )
+    assert forms == ["bars", "flame", "flow", "heat", "histogram", "percentiles"]
+    assert browser.messages() == []
+    assert browser.run("return performance.getEntriesByType('resource').length") == 0
+
+
+def test_charts_are_not_drawn_before_they_are_seen(browser: Browser) -> None:
+    assert browser.run("return document.querySelectorAll('.numbers table').length") < 3
+
+
+def test_a_heading_sorts_the_table(browser: Browser) -> None:
+    caption = "read.names: all keys"
+    before = shown_rows(browser, caption)
+    button = browser.driver.find_element("xpath", f"//table[caption='{caption}']//th[2]/button")
+    assert button.find_element("xpath", "..").get_attribute("aria-sort") == "descending"
+    button.click()
+    assert button.find_element("xpath", "..").get_attribute("aria-sort") == "ascending"
+    assert shown_rows(browser, caption) == before[::-1]
+
+
+def test_a_search_in_the_flame_graph_says_how_much_matches(browser: Browser) -> None:
+    browser.draw_all()
+    search = browser.driver.find_element("css selector", ".flame input[type=search]")
+    search.send_keys("gnp")
+    browser.wait_until("return document.querySelector('.flame output').textContent.includes('%')")
+    assert texts(browser, ".flame output")[0].startswith("5 of 40")
+
+
+def test_a_frame_is_zoomed_into_by_the_keyboard(browser: Browser) -> None:
+    browser.draw_all()
+    focusable = "return document.querySelectorAll('.flame g.frame[tabindex=\"0\"]').length"
+    browser.wait_until(f"{focusable} > 1")
+    before = browser.run(focusable)
+    browser.run(
+        "const frame = [...document.querySelectorAll('.flame g.frame[tabindex=\"0\"]')].at(-1);"
+        "frame.focus();"
+        "frame.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', bubbles: true}))"
+    )
+    browser.wait_until(f"{focusable} < {before}")
+
+
+def test_the_numbers_of_a_chart_are_a_table_too(browser: Browser) -> None:
+    browser.draw_all()
+    labels = ask_each(browser, "figure.chart:not(.flame) .canvas", "getAttribute('aria-label')")
+    assert min(len(label) for label in labels) > 20
+    rows = ask_each(browser, ".numbers", "querySelectorAll('tbody tr').length")
+    assert min(rows) > 0
+
+
+def ask_each(browser: Browser, selector: str, asked: str) -> list[Any]:
+    """What `element.ASKED` is for each element that the selector finds."""
+    script = (
+        f"return [...document.querySelectorAll(arguments[0])].map((element) => element.{asked})"
+    )
+    answers: list[Any] = browser.run(script, selector)
+    return answers
+
+
+def test_it_has_landmarks_headings_and_names(browser: Browser) -> None:
+    for selector in ("html[lang=en]", "header h1", "nav[aria-label]", "main#main", "footer"):
+        assert len(browser.driver.find_elements("css selector", selector)) == 1
+    identities = ask_each(browser, "[id]", "id")
+    assert len(set(identities)) == len(identities)
+    assert set(ask_each(browser, "section", "getAttribute('aria-labelledby')")) <= set(identities)
+    targets = ask_each(browser, "nav a, .skip", "getAttribute('href')")
+    assert {target.removeprefix("#") for target in targets} <= set(identities)
+    assert all(ask_each(browser, "table", "caption?.textContent"))
+
+
+CONTRAST = """
+  const rgb = (text) => text.match(/[0-9.]+/g).map((part) => Number(part) / 255);
+  const linear = (part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  const light = (text) => {
+    const [r, g, b] = rgb(text).map(linear);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const page = (one) => {
+    for (let at = one; at; at = at.parentElement) {
+      const found = getComputedStyle(at).backgroundColor;
+      if (!found.endsWith(", 0)")) return found;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  return Math.min(...[...document.querySelectorAll(arguments[0])].map((one) => {
+    const colours = [getComputedStyle(one).color, page(one)];
+    const [a, b] = colours.map(light).sort((x, y) => y - x);
+    return (a + 0.05) / (b + 0.05);
+  }));
+"""
+TEXTS = "h1, h2, h3, p, td, th, dt, dd, a, li, button, strong, summary, input, select, .lost"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast(browser: Browser, scheme: str, tmp_path: Path) -> None:
+    browser.choose_colours(scheme)
+    browser.draw_all()
+    assert browser.run(CONTRAST, TEXTS) >= 4.5
+    browser.capture(tmp_path / f"{scheme}.png", height=4000)
+    assert (tmp_path / f"{scheme}.png").stat().st_size > 20_000
+
+
+def test_it_prints_with_all_charts(browser: Browser, tmp_path: Path) -> None:
+    browser.print_page(tmp_path / "page.pdf")
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+    assert all(ask_each(browser, "figure.chart .numbers", "childElementCount"))

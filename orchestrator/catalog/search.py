@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
+from orchestrator.catalog.areas import AREAS
 from orchestrator.catalog.entry import CatalogEntry
 from orchestrator.catalog.words import fold_tool, list_tokens, split_words, stem_word
 from orchestrator.plan.nearest import find_nearest
@@ -86,7 +87,8 @@ def _list_distances(word: str, entry: CatalogEntry) -> Iterator[int]:
         yield _LABEL
     if _has_start(stem, entry.name):
         yield _NAME
-    if _has_start(stem, entry.question) or any(_has_start(stem, tag) for tag in entry.tags):
+    texts = (entry.question, AREAS.get(entry.area, ""), *entry.tags)
+    if any(_has_start(stem, text) for text in texts):
         yield _QUESTION
     if any(word in fold_tool(tool) for tool in entry.equivalents):
         yield _TOOL_PART

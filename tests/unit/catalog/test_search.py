@@ -2,6 +2,7 @@
 
 import pytest
 
+from orchestrator.catalog.areas import AREAS
 from orchestrator.catalog.entry import CatalogEntry
 from orchestrator.catalog.index import read_index
 from orchestrator.catalog.search import find_plans, suggest_plans
@@ -80,6 +81,13 @@ def test_a_label_comes_before_a_word_of_the_question_and_that_before_a_probed_po
         an_entry("tool", "Q?", equivalents=("disk",)),
     ]
     assert names(find_plans(["disk"], entries)) == ["tool", "label", "question", "point", "part"]
+
+
+@pytest.mark.parametrize("word", ["network", "scheduler", "memory", "files", "security"])
+def test_the_heading_of_an_area_finds_all_of_it(word: str) -> None:
+    [area] = [area for area, heading in AREAS.items() if heading.lower() == word]
+    found = find_plans([word], SHIPPED)
+    assert {entry.name for entry in SHIPPED if entry.area == area} <= set(names(found))
 
 
 def test_plans_are_found_by_what_they_probe() -> None:

@@ -5,12 +5,13 @@
 #    source ~/.local/share/bash_completion/probeplan
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_probeplan_subparsers=(plans lint explain list doctor check run rehearse report merge export status stop quarantine pause resume cleanup bundle policy facts prepare schema completion)
+_shtab_probeplan_subparsers=(plans lint explain list new doctor check run rehearse report merge export status stop quarantine pause resume cleanup bundle policy facts prepare schema completion)
 
 _shtab_probeplan_plans_option_strings=(-h --help --here --in --format)
 _shtab_probeplan_lint_option_strings=(-h --help --format --kernel --explain --set --target --limit --policy)
 _shtab_probeplan_explain_option_strings=(-h --help --set --target --limit --policy --backend --kernel --json)
 _shtab_probeplan_list_option_strings=(-h --help -v --verbose --kernel --format --limit)
+_shtab_probeplan_new_option_strings=(-h --help -o --output --force --kernel)
 _shtab_probeplan_doctor_option_strings=(-h --help --kernel --json --set --target --limit)
 _shtab_probeplan_check_option_strings=(-h --help --update --ci-writes --set --ab --out --on-inconclusive --junit --openmetrics --bmf --csv --policy --backend)
 _shtab_probeplan_run_option_strings=(-h --help --set --target --limit --policy --backend --duration --log --out --label --folded --summary --no-progress --keep-privileges --no-canary --live --json --rows --unattended --expires --shard --keep)
@@ -43,6 +44,9 @@ _shtab_probeplan_explain___set_COMPGEN=_probeplan_plan_params
 _shtab_probeplan_explain___policy_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_explain___kernel_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_list___kernel_COMPGEN=_shtab_compgen_files
+_shtab_probeplan_new__o_COMPGEN=_shtab_compgen_files
+_shtab_probeplan_new___output_COMPGEN=_shtab_compgen_files
+_shtab_probeplan_new___kernel_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_doctor_pos_0_COMPGEN=_probeplan_plan_files
 _shtab_probeplan_doctor___kernel_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_doctor___set_COMPGEN=_probeplan_plan_params
@@ -114,7 +118,7 @@ _shtab_probeplan_bundle___format_choices=(text json markdown)
 _shtab_probeplan_policy_pos_0_choices=(show check)
 _shtab_probeplan_schema_pos_0_choices=(plan check policy log result baseline)
 _shtab_probeplan_completion_pos_0_choices=(bash zsh fish)
-_shtab_probeplan_pos_0_choices=(plans lint explain list doctor check run rehearse report merge export status stop quarantine pause resume cleanup bundle policy facts prepare schema completion)
+_shtab_probeplan_pos_0_choices=(plans lint explain list new doctor check run rehearse report merge export status stop quarantine pause resume cleanup bundle policy facts prepare schema completion)
 
 _shtab_probeplan_plans_pos_0_nargs='*'
 _shtab_probeplan_plans__h_nargs=0
@@ -133,6 +137,9 @@ _shtab_probeplan_list__h_nargs=0
 _shtab_probeplan_list___help_nargs=0
 _shtab_probeplan_list__v_nargs=0
 _shtab_probeplan_list___verbose_nargs=0
+_shtab_probeplan_new__h_nargs=0
+_shtab_probeplan_new___help_nargs=0
+_shtab_probeplan_new___force_nargs=0
 _shtab_probeplan_doctor__h_nargs=0
 _shtab_probeplan_doctor___help_nargs=0
 _shtab_probeplan_doctor___json_nargs=0

@@ -148,7 +148,7 @@ function _shtab_probeplan_using
   test "$_shtab_probeplan_cmdpath" = "$argv"
 end
 
-set -g _shtab_probeplan_commands plans lint explain list doctor check run rehearse report merge export status stop quarantine pause resume cleanup bundle policy facts prepare schema completion
+set -g _shtab_probeplan_commands plans lint explain list new doctor check run rehearse report merge export status stop quarantine pause resume cleanup bundle policy facts prepare schema completion
 set -g _shtab_probeplan_opts_with_value --ab --backend --bmf --buckets-per-octave --by --cpus --csv --duration --expect --expires --explain --folded --format --in --interval --junit --keep --kernel --label --limit --listen --log --max-series --memory --module --modules --on-inconclusive --openmetrics --otlp-buckets --out --output --policy --rows --set --shard --show --summary --target --textfile --timeout --update -o
 
 complete -c probeplan -e
@@ -188,6 +188,11 @@ complete -c probeplan -n '_shtab_probeplan_using list' -s v -l verbose -d 'argum
 complete -c probeplan -n '_shtab_probeplan_using list' -l kernel -xka "(__fish_complete_path (commandline -ct))" -d 'a recorded kernel (`probeplan facts`) instead of this one'
 complete -c probeplan -n '_shtab_probeplan_using list' -l format -xka "text json" -d 'how to print (default: text)'
 complete -c probeplan -n '_shtab_probeplan_using list' -l limit -x -d 'print at most N (default: all)'
+complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a new -d 'Write a commented plan to begin with.'
+complete -c probeplan -n '_shtab_probeplan_using new' -s h -l help -d 'show this help message and exit'
+complete -c probeplan -n '_shtab_probeplan_using new' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'write to FILE (default: stdout)'
+complete -c probeplan -n '_shtab_probeplan_using new' -l force -d 'overwrite FILE'
+complete -c probeplan -n '_shtab_probeplan_using new' -l kernel -xka "(__fish_complete_path (commandline -ct))" -d 'use a recorded kernel, not this one: a file, or a profile such as debian:6.1'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a doctor -d 'Show what this host supports, and what a plan lacks.'
 complete -c probeplan -n '_shtab_probeplan_using doctor' -s h -l help -d 'show this help message and exit'
 complete -c probeplan -n '_shtab_probeplan_using doctor' -l kernel -xka "(__fish_complete_path (commandline -ct))" -d 'use a recorded kernel, not this one: a file, or a profile such as debian:6.1'

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "orchestrator.cli.discover.points",
         "list attach points, with their arguments",
     ),
+    "new": ("orchestrator.cli.discover.new", "write a commented plan to begin with"),
     "doctor": ("orchestrator.cli.doctor", "show what this host supports, and what a plan lacks"),
     "check": ("orchestrator.cli.check.command", "measure workloads and judge what they did"),
     "run": ("orchestrator.cli.run", "run a plan within its limits and log what it sees"),

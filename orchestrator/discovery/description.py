@@ -23,6 +23,9 @@ _MOST_POSITIONAL = 12
 #: What a plan cannot do here without them says nothing about the attach point.
 _RIGHTS = ("cap_sys_admin", "cap_bpf", "cap_perfmon")
 
+#: Kinds that a trampoline alone attaches, and which are the same by any mechanism.
+_BY_TYPES: Mapping[str, str] = {"fentry": "entry", "fexit": "function"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointValue:
@@ -69,6 +72,8 @@ def describe_point(found: FoundPoint, facts: KernelFacts) -> Described:
     except PlanError as error:
         return Described(found=found, refusal=error.findings[0])
     point = points[0]
+    if point.kind in _BY_TYPES and not point.btf_id:
+        return Described(found=found, refusal=_refuse_without_types(point))
     spelled = _spell_types(point, facts)
     return Described(
         found=found,
@@ -78,6 +83,15 @@ def describe_point(found: FoundPoint, facts: KernelFacts) -> Described:
         module=point.module,
         places=len(points),
         hot=why_hot(point) or "",
+    )
+
+
+def _refuse_without_types(point: Point) -> Finding:
+    return Finding(
+        code="PP083",
+        message=f"{point.label} needs types: the kernel's BTF lacks this function, or has two of "
+        "its name",
+        hint=f"write {_BY_TYPES[point.kind]}:{point.symbol}, which other mechanisms attach to",
     )
 
 

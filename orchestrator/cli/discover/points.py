@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=_natural, metavar="N", help="print at most N (default: all)"
     )
-    parser.add_argument("--complete", metavar="WORD", help=argparse.SUPPRESS)
+    parser.add_argument("--complete", metavar="PREFIX", help=argparse.SUPPRESS)
 
 
 def main(args: argparse.Namespace) -> int:

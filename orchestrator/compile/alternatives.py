@@ -19,7 +19,7 @@ from orchestrator.plan.findings import (
 )
 from orchestrator.plan.model import AttachItem, Plan, Probe
 
-__all__ = ["Alternatives"]
+__all__ = ["Alternatives", "complete_item"]
 
 
 class Alternatives:
@@ -122,7 +122,7 @@ class Alternatives:
         return drafts
 
     def _type_item(self, probe: Probe, item: AttachItem, before: int = 0) -> list[HookDraft]:
-        points = find_points(_complete_item(item, probe), self._facts, self._plan.limits.probes)
+        points = find_points(complete_item(item, probe), self._facts, self._plan.limits.probes)
         first = self._hooks + before
         try:
             return [
@@ -188,7 +188,7 @@ def _list_doubts(item: AttachItem, error: PlanError) -> tuple[Finding, ...]:
     )
 
 
-def _complete_item(item: AttachItem, probe: Probe) -> AttachItem:
+def complete_item(item: AttachItem, probe: Probe) -> AttachItem:
     """The item with its probe's `args` and `returns` where it has none, and what the probe
     accepts."""
     return replace(

@@ -77,9 +77,7 @@ class _Lowering:
         self.emits: list[Emit] = []
         scalars = [p for p in plan.params.values() if p.type in SCALAR_PARAM_TYPES]
         self.slots = tuple(_make_slot(param, index) for index, param in enumerate(scalars))
-        self.params = {
-            p.name: ScalarParam(slot=i, type=_PARAM_TYPES[p.type]) for i, p in enumerate(scalars)
-        }
+        self.params = scalar_params(plan)
 
     def lower_plan(self) -> Program:
         raise_findings(list(_find_unset_params(self.plan)))
@@ -164,6 +162,12 @@ class _Lowering:
             make_metric_spec(first + i, probe.name, metric, [draft.metrics[i] for draft in drafts])
             for i, metric in enumerate(probe.metrics)
         )
+
+
+def scalar_params(plan: Plan) -> dict[str, ScalarParam]:
+    """The params that expressions name, by name, each with its slot and its declared type."""
+    scalars = [p for p in plan.params.values() if p.type in SCALAR_PARAM_TYPES]
+    return {p.name: ScalarParam(slot=i, type=_PARAM_TYPES[p.type]) for i, p in enumerate(scalars)}
 
 
 def _find_unset_params(plan: Plan) -> Iterator[Finding]:

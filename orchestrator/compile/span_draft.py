@@ -4,7 +4,7 @@ A span's expressions are evaluated at its end, in the scope of the end's hook: t
 start and the via that they name are kept in the open span until then.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 
 from orchestrator.compile.expressions.arithmetic import require_integer
@@ -190,6 +190,9 @@ class SpanTyper(Typer):
         return Seen() if node.function == "seen" else super()._type_call(node)
 
 
+SpanTyperMaker = Callable[[HookDraft, SpanDraft, Mapping[str, Expr]], SpanTyper]
+
+
 def _split_path(node: syntax.MemberOf) -> tuple[str, list[str]]:
     """(`start`, [`args`, `count`]) of start.args.count; ("", []) of a member of something else."""
     names = [node.name]
@@ -204,7 +207,7 @@ def _split_path(node: syntax.MemberOf) -> tuple[str, list[str]]:
 
 
 def draft_spans(
-    plan: Plan, drafts: DraftsByProbe
+    plan: Plan, drafts: DraftsByProbe, make_typer: SpanTyperMaker = SpanTyper
 ) -> tuple[list[tuple[Span | Outstanding, SpanDraft]], list[Finding]]:
     """All spans of the plan that can be typed, and the findings of the others."""
     typed: list[tuple[Span | Outstanding, SpanDraft]] = []
@@ -213,25 +216,27 @@ def draft_spans(
     for span in spans:
         try:
             require_probes(span, drafts)
-            typed.append((span, _draft_one(span, drafts)))
+            typed.append((span, _draft_one(span, drafts, make_typer)))
         except PlanError as error:
             findings += error.findings
     return typed, findings
 
 
-def _draft_one(span: Span | Outstanding, drafts: DraftsByProbe) -> SpanDraft:
+def _draft_one(
+    span: Span | Outstanding, drafts: DraftsByProbe, make_typer: SpanTyperMaker
+) -> SpanDraft:
     if isinstance(span, Span):
-        return _draft_span(span, drafts)
+        return _draft_span(span, drafts, make_typer)
     return _draft_outstanding(span, drafts)
 
 
-def _draft_span(span: Span, drafts: DraftsByProbe) -> SpanDraft:
+def _draft_span(span: Span, drafts: DraftsByProbe, make_typer: SpanTyperMaker) -> SpanDraft:
     """The span, typed at all its hooks. Raises PlanError."""
     named = {role: getattr(span, role) for role in _ROLES}
     draft = _begin_draft(span.name, span.position, named, span.key, drafts)
     draft.timed = span.open_at_end
     for hook in draft.hooks["end"]:
-        typer = SpanTyper(hook, draft, span.let)
+        typer = make_typer(hook, draft, span.let)
         redactor = hook.redactor.with_kept(draft.kept_nodes)
         draft.ends[hook.id] = EndDraft(
             where=tuple(map(typer.type_condition, split_conjunction(span.where))),

@@ -17,7 +17,7 @@ from orchestrator.compile.expressions.nodes import (
     walk,
 )
 from orchestrator.compile.expressions.scope import HookScope, ScalarParam
-from orchestrator.compile.expressions.types import Pointer
+from orchestrator.compile.expressions.types import Pointer, Unknown
 from orchestrator.compile.expressions.typing import Typer
 from orchestrator.compile.point import Point, return_node
 from orchestrator.compile.redact import Redactor
@@ -84,7 +84,7 @@ def type_hook(  # noqa: PLR0913  # what a hook is typed from
     """Type everything that the probe evaluates at `point`. `func_number` is what `func` is in
     keys. Raises PlanError."""
     task = item.task if item.task is not None else probe.task
-    typer = Typer(_make_scope(plan, probe, item, point, facts, func_number, params, task))
+    typer = Typer(make_scope(plan, probe, item, point, facts, func_number, params, task))
     where = tuple(map(typer.type_condition, split_conjunction(probe.where)))
     traits = KINDS[point.kind]
     sources = DataSources(
@@ -101,7 +101,7 @@ def type_hook(  # noqa: PLR0913  # what a hook is typed from
         for name, expr in (probe.emit or {}).items()
     }
     metrics = tuple(draft_metric(typer, redactor, metric) for metric in probe.metrics)
-    whose = _type_task(typer, task)
+    whose = type_task(typer, task)
     pushed, kept = _push_down(where, typer) if point.paired else ((), where)
     return HookDraft(
         id=number,
@@ -117,7 +117,7 @@ def type_hook(  # noqa: PLR0913  # what a hook is typed from
     )
 
 
-def _make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
+def make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
     plan: Plan,
     probe: Probe,
     item: AttachItem,
@@ -127,6 +127,7 @@ def _make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
     params: Mapping[str, ScalarParam],
     task: Expr | Literal["none"] | None,
 ) -> HookScope:
+    """The names of the probe's expressions at `point`."""
     return HookScope(
         facts=facts,
         label=point.label,
@@ -183,10 +184,13 @@ def type_key_part(typer: Typer, owner: Metric | Outstanding, label: str) -> Node
     return typer.type_shared(expr)
 
 
-def _type_task(typer: Typer, task: Expr | Literal["none"] | None) -> Node | Literal["none"] | None:
+def type_task(typer: Typer, task: Expr | Literal["none"] | None) -> Node | Literal["none"] | None:
+    """The task that an event belongs to, as the plan says it. Raises PlanError."""
     if task is None or task == "none":
         return task
     node = typer.type_expression(task)
+    if isinstance(node.type, Unknown):
+        return node
     btf = typer.scope.facts.btf
     if (
         isinstance(node.type, Pointer)

@@ -12,6 +12,7 @@ from orchestrator.compile.expressions.nodes import (
     Node,
     StringTest,
     TextConst,
+    Unseen,
 )
 from orchestrator.compile.expressions.types import (
     S32,
@@ -22,6 +23,7 @@ from orchestrator.compile.expressions.types import (
     Ip,
     Pointer,
     Str,
+    Unknown,
     promote_types,
     space_of,
     with_space,
@@ -69,6 +71,8 @@ def require_integer(node: Node, position: Position, what: str = "this") -> Node:
             return convert_node(node, S32)
         case Pointer():
             return convert_node(node, U64)
+        case Unknown(plain=plain):
+            return Unseen(S64 if plain else replace(S64, unit="any"))
         case other:
             raise plan_error(
                 "PP084",
@@ -140,6 +144,8 @@ def _is_zero(node: Node) -> bool:
 
 def _unit_of(op: str, left: Node, right: Node, position: Position) -> str:
     mine, other = _units(left, right)
+    if "any" in (mine, other):
+        return "any"
     if op == "*":
         if mine and other:
             raise plan_error("PP085", f"a {mine} times a {other} has no meaning", position)
@@ -161,6 +167,8 @@ def _unit_of(op: str, left: Node, right: Node, position: Position) -> str:
 
 def _check_same_unit(op: str, left: Node, right: Node, position: Position) -> None:
     mine, other = _units(left, right)
+    if "any" in (mine, other):
+        return
     if mine == other or "duration" not in (mine, other) or _is_zero(left) or _is_zero(right):
         return
     if {mine, other} == {"duration", "bytes"}:

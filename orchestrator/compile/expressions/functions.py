@@ -26,6 +26,7 @@ from orchestrator.compile.expressions.nodes import (
     ShownAs,
     StringTest,
     TextConst,
+    Unseen,
 )
 from orchestrator.compile.expressions.paths import make_path_node
 from orchestrator.compile.expressions.types import (
@@ -43,6 +44,7 @@ from orchestrator.compile.expressions.types import (
     StringList,
     Struct,
     Type,
+    Unknown,
     size_of,
 )
 from orchestrator.kernel.facts import KernelFacts
@@ -67,6 +69,8 @@ def _require_pointer(node: Node, name: str, position: Position) -> Node:
             return replace(node, type=Pointer(space, type_id))
         case Array(space=space, element=element) if isinstance(node, Address):
             return replace(node, type=Pointer(space, element))
+        case Unknown():
+            return Unseen(Pointer("kernel", assumed=True))
         case Int(bits=64, space="both"):
             raise plan_error(
                 "PP084",
@@ -210,6 +214,8 @@ def _make_startswith(_facts: KernelFacts, args: tuple[Node, ...], position: Posi
 
 
 def _require_string(node: Node, name: str, position: Position) -> Node:
+    if isinstance(node.type, Unknown):
+        return Unseen(Str(DEFAULT_STRING))
     if not isinstance(node.type, Str):
         hint = "read it: str(p)"
         if isinstance(node.type, KernelPath):

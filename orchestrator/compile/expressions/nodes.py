@@ -71,6 +71,14 @@ class TextConst:
 
 
 @dataclass(frozen=True, slots=True)
+class Unseen:
+    """A value that only a kernel can say more of, where a plan is checked without one
+    (`compile/kernel_free`); no program has it."""
+
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
 class ParamRef:
     """A scalar param, read from slot `slot` of the control element's params at run time."""
 
@@ -404,6 +412,7 @@ Node = (
     | Seen
     | Several
     | ShownAs
+    | Unseen
 )
 
 

@@ -16,13 +16,14 @@ NumberSpace = Literal["", "kernel", "user", "both"]
 @dataclass(frozen=True, slots=True)
 class Int:
     """An integer of C: `bits` 8, 16, 32 or 64. `unit` says what a number of it counts:
-    a duration (ns), bytes, or nothing in particular. `space` follows numbers of 64 bits through
-    arithmetic and definitions (language, rule 8); types that differ by it alone are equal. `names`
-    says how the kernel calls the values, and is lost where another number is computed of them."""
+    a duration (ns), bytes, or nothing in particular; "any" where only a kernel can say. `space`
+    follows numbers of 64 bits through arithmetic and definitions (language, rule 8); types that
+    differ by it alone are equal. `names` says how the kernel calls the values, and is lost where
+    another number is computed of them."""
 
     bits: int
     signed: bool
-    unit: Literal["", "duration", "bytes"] = ""
+    unit: Literal["", "duration", "bytes", "any"] = ""
     space: NumberSpace = field(default="", compare=False)
     names: NumberNames | None = field(default=None, compare=False, repr=False)
 
@@ -163,6 +164,17 @@ class Tuple:
         return f"({', '.join(map(str, self.items))})"
 
 
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A type that only a kernel can say, where a plan is checked without one; no program has it.
+    `plain`: it is as kernels have them, so that a number of it counts nothing in particular."""
+
+    plain: bool = True
+
+    def __str__(self) -> str:
+        return "value of unknown type"
+
+
 Type = (
     Int
     | Bool
@@ -177,6 +189,7 @@ Type = (
     | Struct
     | Array
     | Tuple
+    | Unknown
 )
 #: Values that are read directly into memory, and never held in a register.
 Stored = Str | Ip | Buffer | StringList | KernelPath | Endpoint

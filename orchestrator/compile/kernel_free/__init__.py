@@ -1,0 +1,1 @@
+"""What can be said of a plan's types without a kernel."""

@@ -98,7 +98,7 @@ _shtab_probeplan_prepare___set_COMPGEN=_probeplan_plan_params
 _shtab_probeplan_prepare___policy_COMPGEN=_shtab_compgen_files
 
 _shtab_probeplan_plans___format_choices=(text json)
-_shtab_probeplan_lint___format_choices=(text json github)
+_shtab_probeplan_lint___format_choices=(text json github report)
 _shtab_probeplan_explain___backend_choices=(auto bcc tracefs)
 _shtab_probeplan_list___format_choices=(text json)
 _shtab_probeplan_check___update_choices=(new all)

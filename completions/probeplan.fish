@@ -164,7 +164,7 @@ complete -c probeplan -n '_shtab_probeplan_using plans' -l format -xka "text jso
 complete -c probeplan -n '_shtab_probeplan_using plans; and test $_shtab_probeplan_npos -ge 0' -ka "(_probeplan_plan_words)" -d 'what a plan has to match (default: list all)'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a lint -d 'Check plans offline, without root.'
 complete -c probeplan -n '_shtab_probeplan_using lint' -s h -l help -d 'show this help message and exit'
-complete -c probeplan -n '_shtab_probeplan_using lint' -l format -xka "text json github" -d 'how to print (default: text)'
+complete -c probeplan -n '_shtab_probeplan_using lint' -l format -xka "text json github report" -d 'how to print (default: text); json: an array of findings; report: an object with findings and what was not checked'
 complete -c probeplan -n '_shtab_probeplan_using lint' -l kernel -xka "(__fish_complete_path (commandline -ct))" -d 'recorded kernels to check against: files of `probeplan facts`, profiles such as debian:6.1, or all (every profile); after the paths'
 complete -c probeplan -n '_shtab_probeplan_using lint' -l explain -x -d 'explain a finding'"'"'s code: meaning, cure, example; without CODE, list all codes'
 complete -c probeplan -n '_shtab_probeplan_using lint' -l set -xka "(_probeplan_plan_params)" -d 'set a param of the plan, e.g. threshold=5ms'

@@ -19,7 +19,7 @@ from orchestrator.output.workflow_commands import format_annotation
 from orchestrator.plan.document.folders import find_documents, is_folder
 from orchestrator.plan.document.parse import Document, parse_document
 from orchestrator.plan.findings import Finding, PlanError, Position, has_errors
-from orchestrator.plan.load import check_document
+from orchestrator.plan.load import check_document, order_findings
 from orchestrator.plan.model import Plan
 from orchestrator.plan.nearest import suggest_name
 from orchestrator.policy.model import Policy
@@ -29,8 +29,10 @@ from orchestrator.values import dataclass
 if TYPE_CHECKING:
     from orchestrator.backends.protocol import Backend
     from orchestrator.check.model import Check
+    from orchestrator.compile.kernel_free.check import Unchecked
     from orchestrator.plan.codes import FindingCode
 
+_REPORT = "report"  # in addition to FORMATS
 EPILOG = """\
 examples:
   probeplan lint plans/                     every *.yaml and *.yml that is a plan or a check,
@@ -56,7 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="files of plans or checks, bundles (FILE.ppb), directories, or -",
     )
     parser.add_argument(
-        "--format", choices=tuple(FORMATS), default="text", help="how to print (default: text)"
+        "--format",
+        choices=(*FORMATS, _REPORT),
+        default="text",
+        help="how to print (default: text); json: an array of findings; report: an object with "
+        "findings and what was not checked",
     )
     parser.add_argument(
         "--kernel",
@@ -91,20 +97,30 @@ def main(args: argparse.Namespace) -> int:
         for file in _find_plans(path, linted.findings):
             _check_file(file, args, linted)
     linted.findings += _find_repeated_names(linted.checks)
-    _print_text(FORMATS[args.format](linted.findings))
+    as_report = args.format == _REPORT
+    _print_text(_format_report(linted) if as_report else FORMATS[args.format](linted.findings))
     print_error(_summarize(linted))
     return 2 if has_errors(linted.findings) else 0
 
 
 @dataclass(slots=True)
 class _Linted:
-    """What was read: how many files of each kind, the checks without an error, and all findings."""
+    """What was read: how many files of each kind, the checks without an error, and all findings.
+    `arguments` and `attach_points`: how many of them only a kernel can check, and none did."""
 
     findings: list[Finding] = field(default_factory=list)
     plans: int = 0
     bundles: int = 0
     check_files: int = 0
     checks: list["Check"] = field(default_factory=list)
+    arguments: int = 0
+    attach_points: int = 0
+
+    def note_unchecked(self, unchecked: "Unchecked", kernels: Sequence[str]) -> None:
+        """Count what is left to a kernel, where none is named."""
+        if not kernels:
+            self.arguments += unchecked.arguments
+            self.attach_points += unchecked.attach_points
 
 
 def _check_file(path: str, args: argparse.Namespace, linted: _Linted) -> None:
@@ -128,6 +144,10 @@ def _check_file(path: str, args: argparse.Namespace, linted: _Linted) -> None:
         plan = None
         if document is not None:
             plan, findings = check_document(document, findings, **overrides(args))
+    if plan is not None:
+        mistyped, unchecked = _check_types(plan)
+        findings = order_findings([*findings, *mistyped])
+        linted.note_unchecked(unchecked, args.kernel)
     linted.findings += _check_on_hosts(plan, findings, args)
 
 
@@ -144,10 +164,17 @@ def _check_bundle(content: bytes, file: str, args: argparse.Namespace) -> list[F
     if document is not None:
         plan, findings = check_document(document, findings, **overrides(args))
     if plan is not None:
-        findings = [*findings, *_check_offline(plan, policies)]
+        findings = [*findings, *_check_types(plan)[0], *_check_offline(plan, policies)]
         backends = inspected.offer_backends()
         findings += _check_on_kernels(plan, findings, args.kernel, policies, backends)
     return [*inspected.findings, *findings]
+
+
+def _check_types(plan: Plan) -> "tuple[list[Finding], Unchecked]":
+    """The findings about types that fit on no kernel, and what is left to a kernel."""
+    from orchestrator.compile.kernel_free.check import check_without_kernel  # for whole plans only
+
+    return check_without_kernel(plan)
 
 
 def _check_check(
@@ -286,7 +313,19 @@ def _format_text(findings: Sequence[Finding]) -> str:
 
 
 def _format_json(findings: Sequence[Finding]) -> str:
-    return json.dumps([_record_from_finding(finding) for finding in findings], indent=2)
+    return json.dumps(list(map(_record_from_finding, findings)), indent=2)
+
+
+def _format_report(linted: _Linted) -> str:
+    """All that there is to say, as one object."""
+    report = {
+        "plans": linted.plans,
+        "checks": linted.check_files,
+        "bundles": linted.bundles,
+        "findings": list(map(_record_from_finding, linted.findings)),
+        "unchecked": {"arguments": linted.arguments, "attach_points": linted.attach_points},
+    }
+    return json.dumps(report, indent=2)
 
 
 def _record_from_finding(finding: Finding) -> dict[str, str | int]:
@@ -313,6 +352,7 @@ def _format_annotation(finding: Finding) -> str:
     )
 
 
+#: How findings are printed, here and by `policy check`.
 FORMATS: Mapping[str, Callable[[Sequence[Finding]], str]] = {
     "text": _format_text,
     "json": _format_json,
@@ -329,7 +369,16 @@ def _summarize(linted: _Linted) -> str:
     files += [_count(linted.bundles, "bundle")] if linted.bundles else []
     files += [_count(linted.check_files, "check")] if linted.check_files else []
     parts = [*files, _count(errors, "error") if errors else "no errors"]
-    return ", ".join(parts + ([_count(warnings, "warning")] if warnings else []))
+    summary = ", ".join(parts + ([_count(warnings, "warning")] if warnings else []))
+    return "\n".join([summary, *_describe_unchecked(linted)])
+
+
+def _describe_unchecked(linted: _Linted) -> Iterator[str]:
+    """A line about what is left to a kernel, where anything is."""
+    left = [(linted.arguments, "argument"), (linted.attach_points, "attach point")]
+    counts = [_count(number, noun) for number, noun in left if number]
+    if counts:
+        yield f"not checked without a kernel: {', '.join(counts)}; add --kernel debian:6.1"
 
 
 def _count(number: int, noun: str) -> str:

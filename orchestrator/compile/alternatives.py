@@ -87,6 +87,7 @@ class Alternatives:
                 "PP094",
                 f"{self._hooks} attach points; limits.probes allows {self._plan.limits.probes}",
                 probe.position,
+                f"raise limits.probes: --limit probes={self._hooks}, or more for other probes",
             )
         return drafts
 

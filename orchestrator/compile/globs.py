@@ -58,7 +58,8 @@ def match_names(
             "PP094",
             f"{item.target!r} matches {len(found)} {what}; at most {limit} probes are allowed",
             item.position,
-            f"narrow the glob, or raise limits.probes (first: {', '.join(found[:3])})",
+            f"narrow the glob, or raise limits.probes: --limit probes={len(found)} "
+            f"(first: {', '.join(found[:3])})",
         )
     return tuple(found)
 

@@ -20,7 +20,7 @@ from orchestrator.compile.expressions.types import (
     StringList,
     Struct,
     Type,
-    Unknown,
+    UnknownType,
     size_of,
     space_of,
     with_space,
@@ -54,8 +54,8 @@ def unify_types(types: Sequence[Type], name: str, position: Position) -> Type:
 def _unify_two(first: Type, second: Type, name: str, position: Position) -> Type:
     if first == second:
         return with_space(first, space_of(first), space_of(second))
-    if isinstance(first, Unknown) or isinstance(second, Unknown):
-        return Unknown(plain=False)
+    if isinstance(first, UnknownType) or isinstance(second, UnknownType):
+        return UnknownType(plain=False)
     spaces = space_of(first), space_of(second)
     if isinstance(first, Pointer) and isinstance(second, Pointer):
         return with_space(U64, *spaces)

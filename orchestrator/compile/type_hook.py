@@ -17,7 +17,7 @@ from orchestrator.compile.expressions.nodes import (
     walk,
 )
 from orchestrator.compile.expressions.scope import HookScope, ScalarParam
-from orchestrator.compile.expressions.types import Pointer, Unknown
+from orchestrator.compile.expressions.types import Pointer, UnknownType
 from orchestrator.compile.expressions.typing import Typer
 from orchestrator.compile.point import Point, return_node
 from orchestrator.compile.redact import Redactor
@@ -189,7 +189,7 @@ def type_task(typer: Typer, task: Expr | Literal["none"] | None) -> Node | Liter
     if task is None or task == "none":
         return task
     node = typer.type_expression(task)
-    if isinstance(node.type, Unknown):
+    if isinstance(node.type, UnknownType):
         return node
     btf = typer.scope.facts.btf
     if (

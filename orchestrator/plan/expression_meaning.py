@@ -135,7 +135,10 @@ class ExpressionChecker:
             self._report("PP022", f"not all attach points define {name!r}", node, expr, hint)
             return
         known = [*scope.definitions, *names.BUILTINS, *names.UNITS]
-        hint = suggest_name(name, known, _suggest_other_place(name, self.params))
+        quoted = _suggest_quotes(node, expr, scope)
+        hint = suggest_name(name, known, quoted or _suggest_other_place(name, self.params))
+        if quoted and hint != quoted:
+            hint = f"{hint} {quoted}"
         self._report("PP022", f"unknown name {name!r}", node, expr, hint)
 
     def _check_situation(
@@ -237,6 +240,52 @@ def _is_known(name: str) -> bool:
         or names.ARGUMENT.fullmatch(name) is not None
         or names.CONSTANT.fullmatch(name) is not None
     )
+
+
+#: Builtins that are text.
+_TEXTS = frozenset({"comm", "probe", "func"})
+
+
+def _suggest_quotes(node: SyntaxNode, expr: Expr, scope: Scope) -> str:
+    """How to write a bare word that is compared with what may be text; "" for another name."""
+    assert isinstance(node, Name)
+    for parent in walk(expr.root):
+        if not (
+            isinstance(parent, Compare | Contains)
+            or (isinstance(parent, Call) and parent.function in ("glob", "startswith"))
+        ):
+            continue
+        operands = children(parent)
+        if not any(operand is node for operand in operands):
+            continue
+        others = [operand for operand in operands if operand is not node]
+        texts = [shown for one in others if (shown := _show_text_operand(one, scope))]
+        if texts:
+            return _show_quoted(parent, texts[0], node.id)
+    return ""
+
+
+def _show_text_operand(node: SyntaxNode, scope: Scope) -> str:
+    """An operand that may be text, as written; "" for one that cannot be."""
+    match node:
+        case Name(id=name) if name in _TEXTS or name in scope.definitions:
+            return name
+        case MemberOf(base=Name(id=base), name=name) if base != "params":
+            return f"{base}.{name}"
+        case MemberOf() | Call(function="str" | "path" | "either" | "entry"):
+            return "…"
+        case _:
+            return ""
+
+
+def _show_quoted(parent: SyntaxNode, text: str, word: str) -> str:
+    match parent:
+        case Compare(op=op):
+            return f'write text in quotes: {text} {op} "{word}"'
+        case Call(function=function):
+            return f'write text in quotes: {function}({text}, "{word}")'
+        case _:
+            return f'write text in quotes: {text} in ("{word}", …)'
 
 
 def _suggest_other_place(name: str, params: Mapping[str, Param]) -> str:

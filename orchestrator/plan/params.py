@@ -86,12 +86,18 @@ _PARSERS: Mapping[ParamType, Callable[[str], ParamValue]] = {
 }
 
 
+_SMALL_UNITS: Mapping[ParamType, tuple[str, str]] = {"duration": ("ms", "s"), "bytes": ("B", "KiB")}
+
+
 def _text_from_yaml(kind: ParamType, value: Any) -> str:
     """The value that YAML read, as text; raises UnitError for a value of another type."""
     wanted = {"int": int, "bool": bool}.get(kind, str)
     if type(value) is not wanted:
         shown = str(value).lower()
-        hint = "write it with its unit" if kind in ORDERED else f'quote it: "{shown}"'
+        hint = f'quote it: "{shown}"'
+        if kind in ORDERED:
+            few, many = _SMALL_UNITS.get(kind, ("", ""))
+            hint = "write it with its unit" + (f": {shown}{few} or {shown}{many}" if few else "")
         if kind in ("int", "bool"):
             hint = "write it without quotes"
         raise UnitError(f"{shown[:40]!r} is not of type {kind}", hint)

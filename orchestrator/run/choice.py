@@ -103,13 +103,15 @@ def _check_memory(artifact: Artifact[Any]) -> None:
         f"{purpose} {size:,}"
         for purpose, size in sorted(artifact.memory.items(), key=lambda part: -part[1])
     )
+    least = -(-needed >> 20)
     largest = max(artifact.memory, key=lambda purpose: artifact.memory[purpose])
     finding = Finding(
         code="PP091",
         position=_position_of(largest, artifact.program),
         message=f"the plan needs {needed:,} bytes of kernel memory on this host ({parts}), "
         f"and limits.memory allows {limit:,}",
-        hint=f"set limits.memory to at least {-(-needed >> 20)}MiB, or lower `keys` of the metrics",
+        hint=f"set limits.memory to at least {least}MiB (--limit memory={least}MiB), or lower "
+        "`keys` of the metrics",
     )
     raise HostError([finding])
 

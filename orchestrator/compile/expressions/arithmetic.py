@@ -23,7 +23,7 @@ from orchestrator.compile.expressions.types import (
     Ip,
     Pointer,
     Str,
-    Unknown,
+    UnknownType,
     promote_types,
     space_of,
     with_space,
@@ -71,7 +71,7 @@ def require_integer(node: Node, position: Position, what: str = "this") -> Node:
             return convert_node(node, S32)
         case Pointer():
             return convert_node(node, U64)
-        case Unknown(plain=plain):
+        case UnknownType(plain=plain):
             return Unseen(S64 if plain else replace(S64, unit="any"))
         case other:
             raise plan_error(
@@ -177,8 +177,17 @@ def _check_same_unit(op: str, left: Node, right: Node, position: Position) -> No
         "PP085",
         f"`{op}` between a duration and a plain number",
         position,
-        "write the unit: `10*ms`; a duration counts ns, and `N*ns` makes one",
+        f"write the unit: `{_number_of(left, right)}*ms`; a duration counts ns, and `N*ns` makes "
+        "one",
     )
+
+
+def _number_of(left: Node, right: Node) -> int:
+    """The constant of the two that has no unit, else an example."""
+    for node, unit in zip((left, right), _units(left, right), strict=True):
+        if isinstance(node, Const) and not unit:
+            return node.value
+    return 10
 
 
 def make_extreme(op: str, left: Node, right: Node, position: Position) -> Node:
@@ -203,6 +212,7 @@ def make_comparison(op: str, left: Node, right: Node, position: Position) -> Nod
     return Comparison(op, convert_node(left, kind), convert_node(right, kind))
 
 
+_TEXT_TESTS = 'use ==, !=, startswith(s, "…") or glob(s, "*…")'
 _ADDRESS_HINT = (
     "addresses are emitted and counted by, not compared; the number that an IPv4 address is can "
     "be, in network order: `ntohl(args.sk.__sk_common.skc_daddr) == 0x7f000001` is 127.0.0.1"
@@ -217,19 +227,43 @@ def _string_comparison(op: str, left: Node, right: Node, position: Position) -> 
             "PP084",
             f"`{op}` between {left.type} and {right.type}",
             position,
-            _ADDRESS_HINT
-            if isinstance(left.type, Ip) or isinstance(right.type, Ip)
-            else "a string compares with a constant string",
+            _suggest_comparison(op, left, right),
         )
     if op not in ("==", "!="):
         raise plan_error(
             "PP084",
             f"`{op}` is not defined for strings",
             position,
-            'use ==, !=, startswith(s, "…") or glob(s, "*…")',
+            _TEXT_TESTS,
         )
     test = make_string_test("equal", left, right.value)
     return test if op == "==" else Combination("not", (test,))
+
+
+def _suggest_comparison(op: str, left: Node, right: Node) -> str:
+    """What to write for a comparison of text and something else, or of two texts."""
+    if isinstance(left.type, Ip) or isinstance(right.type, Ip):
+        return _ADDRESS_HINT
+    text, other = (left, right) if isinstance(left.type, Str) else (right, left)
+    if isinstance(other.type, Str):
+        return "a string compares with a constant string"
+    if op not in ("==", "!="):
+        return _TEXT_TESTS
+    if not isinstance(text, TextConst):
+        return f'a string compares with text in quotes: "{_show_number(other)}"'
+    if isinstance(other.type, Pointer):
+        return f'read the text that the pointer leads to: str(…) == "{_show_text(text)}"'
+    if text.value.isdigit():
+        return f"write the number without quotes: {_show_text(text)}"
+    return "a number compares with a number; the name of the task is comm, and str(p) reads text"
+
+
+def _show_number(node: Node) -> str:
+    return str(node.value) if isinstance(node, Const) else "…"
+
+
+def _show_text(node: TextConst) -> str:
+    return node.value.decode(errors="replace")
 
 
 def make_string_test(op: str, string: Node, text: bytes) -> Node:

@@ -44,7 +44,7 @@ from orchestrator.compile.expressions.types import (
     StringList,
     Struct,
     Type,
-    Unknown,
+    UnknownType,
     size_of,
 )
 from orchestrator.kernel.facts import KernelFacts
@@ -69,7 +69,7 @@ def _require_pointer(node: Node, name: str, position: Position) -> Node:
             return replace(node, type=Pointer(space, type_id))
         case Array(space=space, element=element) if isinstance(node, Address):
             return replace(node, type=Pointer(space, element))
-        case Unknown():
+        case UnknownType():
             return Unseen(Pointer("kernel", assumed=True))
         case Int(bits=64, space="both"):
             raise plan_error(
@@ -214,7 +214,7 @@ def _make_startswith(_facts: KernelFacts, args: tuple[Node, ...], position: Posi
 
 
 def _require_string(node: Node, name: str, position: Position) -> Node:
-    if isinstance(node.type, Unknown):
+    if isinstance(node.type, UnknownType):
         return Unseen(Str(DEFAULT_STRING))
     if not isinstance(node.type, Str):
         hint = "read it: str(p)"

@@ -165,7 +165,7 @@ class Tuple:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class UnknownType:
     """A type that only a kernel can say, where a plan is checked without one; no program has it.
     `plain`: it is as kernels have them, so that a number of it counts nothing in particular."""
 
@@ -189,7 +189,7 @@ Type = (
     | Struct
     | Array
     | Tuple
-    | Unknown
+    | UnknownType
 )
 #: Values that are read directly into memory, and never held in a register.
 Stored = Str | Ip | Buffer | StringList | KernelPath | Endpoint

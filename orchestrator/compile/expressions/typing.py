@@ -40,6 +40,10 @@ from orchestrator.plan.nearest import suggest_or_list
 MAX_STEPS = 10_000
 
 
+#: Where the kernel's types say nothing of a function, or a file nothing of its own.
+_SPELL_ARGUMENTS = "no types of its arguments are known here; spell them: `args: {name: u64}`"
+
+
 def _too_many_steps(position: Position) -> PlanError:
     message = f"the expression expands to more than {MAX_STEPS:,} steps"
     hint = "use fewer definitions, or fewer `in`, in each other"
@@ -249,7 +253,8 @@ class Typer:
                 f"{self.scope.label} has no argument {node.name!r}",
                 self._position_of(node),
                 suggest_or_list(node.name, tuple(self.scope.arguments))
-                or self.scope.facts.why_no_types,
+                or self.scope.facts.why_no_types
+                or _SPELL_ARGUMENTS,
             )
         return self._capture_at_return(argument)
 

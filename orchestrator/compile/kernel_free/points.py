@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from orchestrator.compile.expressions.members import parse_type
 from orchestrator.compile.expressions.nodes import Node, RawArg, Register, Unseen
-from orchestrator.compile.expressions.types import S64, U64, Space, Type, Unknown, with_space
+from orchestrator.compile.expressions.types import S64, U64, Space, Type, UnknownType, with_space
 from orchestrator.compile.point import REGISTER_ARGUMENTS, Point, register_arguments
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.recording import Recording
@@ -15,7 +15,7 @@ from orchestrator.plan.model import AttachItem
 
 __all__ = ["make_no_facts", "make_point", "needs_kernel"]
 
-_UNKNOWN = Unknown()
+_UNKNOWN = UnknownType()
 _MOST = 12  # arguments of raw tracepoints and of USDT probes
 
 

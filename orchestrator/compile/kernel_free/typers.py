@@ -4,12 +4,12 @@ An expression is refused only if it is on every kernel: where an unknown value i
 the compiler refuses is unknown, too.
 """
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from contextlib import suppress
 
 from orchestrator.compile.expressions.nodes import Node, Unseen
 from orchestrator.compile.expressions.scope import HookScope
-from orchestrator.compile.expressions.types import Bool, Int, Pointer, Tuple, Type, Unknown
+from orchestrator.compile.expressions.types import Bool, Int, Pointer, Tuple, Type, UnknownType
 from orchestrator.compile.expressions.typing import Typer
 from orchestrator.compile.span_draft import SpanDraft, SpanTyper
 from orchestrator.compile.type_hook import HookDraft
@@ -18,12 +18,12 @@ from orchestrator.plan.expression.names import ARGUMENT, CONSTANT
 from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.findings import PlanError, is_about_host
 
-__all__ = ["KernelFreeSpanTyper", "KernelFreeTyper"]
+__all__ = ["OF_SEVERAL", "KernelFreeSpanTyper", "KernelFreeTyper"]
 
 #: A value as a kernel has it, and one of which not even that is known.
-_PLAIN, _OPEN = Unseen(Unknown()), Unseen(Unknown(plain=False))
+_PLAIN, _OPEN = Unseen(UnknownType()), Unseen(UnknownType(plain=False))
 #: Codes that depend on which of several attach points a kernel offers.
-_OF_SEVERAL = frozenset({"PP090"})
+OF_SEVERAL = frozenset({"PP090"})
 
 
 class _CertainError(PlanError):
@@ -35,7 +35,7 @@ class _KernelFree(Typer):
     written, of which only a kernel can say the type."""
 
     unseen: set[str]
-    _operands: list[list[Unknown]]
+    _operands: list[list[UnknownType]]
 
     def _type_node(self, node: syntax.SyntaxNode) -> Node:
         self._operands.append([])
@@ -55,7 +55,7 @@ class _KernelFree(Typer):
     def _judge_refusal(self, node: syntax.SyntaxNode, error: PlanError) -> Node:
         """An unknown value where a kernel might not refuse the node; raises otherwise."""
         operands = self._operands[-1]
-        depends = is_about_host(error) or all(f.code in _OF_SEVERAL for f in error.findings)
+        depends = is_about_host(error) or all(f.code in OF_SEVERAL for f in error.findings)
         is_of_units = all(finding.code == "PP085" for finding in error.findings)
         certain = not operands or (is_of_units and all(one.plain for one in operands))
         if certain and not depends:
@@ -64,7 +64,7 @@ class _KernelFree(Typer):
         return _PLAIN if is_member and operands and operands[0].plain else _OPEN
 
     def _note_unseen(self, node: syntax.SyntaxNode, typed: Node) -> None:
-        if not isinstance(typed.type, Unknown):
+        if not isinstance(typed.type, UnknownType):
             return
         match node:
             case syntax.MemberOf(base=syntax.Name(id="args"), name=name):
@@ -92,15 +92,15 @@ class _KernelFree(Typer):
         return _PLAIN if _are_plain(types) else _OPEN
 
 
-def _list_unknown(kind: Type) -> list[Unknown]:
+def _list_unknown(kind: Type) -> list[UnknownType]:
     if isinstance(kind, Tuple):
         return [unknown for item in kind.items for unknown in _list_unknown(item)]
-    return [kind] if isinstance(kind, Unknown) else []
+    return [kind] if isinstance(kind, UnknownType) else []
 
 
 def _are_plain(types: Set[Type]) -> bool:
     return all(
-        (isinstance(kind, Unknown) and kind.plain)
+        (isinstance(kind, UnknownType) and kind.plain)
         or isinstance(kind, Bool | Pointer)
         or (isinstance(kind, Int) and not kind.unit)
         for kind in types
@@ -118,6 +118,6 @@ class KernelFreeTyper(_KernelFree):
 class KernelFreeSpanTyper(_KernelFree, SpanTyper):
     """The same for a span's expressions, at one of its ends."""
 
-    def __init__(self, hook: HookDraft, span: SpanDraft, let: dict[str, Expr]) -> None:
+    def __init__(self, hook: HookDraft, span: SpanDraft, let: Mapping[str, Expr]) -> None:
         super().__init__(hook, span, let)
         self.unseen, self._operands = set(), []

@@ -5,7 +5,7 @@ they were written, before YAML 1.1 retypes them.
 """
 
 from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 import yaml
@@ -107,7 +107,7 @@ class Composer:
         first = self.next_event()
         if isinstance(first, yaml.StreamEndEvent):
             hint = "a plan starts with `apiVersion: probeplan/v1`"
-            raise plan_error("PP005", "the file contains no plan", Position(file=self.file), hint)
+            raise plan_error("PP005", "the file contains no plan", self.place_of(()).value, hint)
         data = self.compose_node(self.next_event(), (), 0)
         self.next_event()
         after = self.next_event()
@@ -269,7 +269,7 @@ class Composer:
             return None
         value, finding = resolve_scalar(event, self.content_start(event))
         if finding:
-            self.findings.append(finding)
+            self.findings.append(_as_key(finding, event.value))
             return event.value if finding.code == "PP008" else None
         if isinstance(value, str):
             return value
@@ -325,3 +325,13 @@ def _syntax_hint(problem: str) -> str:
     if "cannot start any token" in problem:
         return "text that starts with % @ or ` needs quotes"
     return "check indentation, quotes and brackets on this line and the one before"
+
+
+def _as_key(finding: Finding, text: str) -> Finding:
+    """A finding about a plain word that YAML reads as something else, where the word is a key."""
+    if finding.code not in ("PP007", "PP008") or not text:
+        return finding
+    hint = f'quote the key: "{text[:40]}": …, or give it another name'
+    is_null = finding.code == "PP007"
+    message = f"YAML reads the key {text[:40]!r} as no value" if is_null else finding.message
+    return replace(finding, message=message, hint=hint)

@@ -1,6 +1,7 @@
 """The JSON Schemas of documents, and findings for what does not fit it."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -164,12 +165,24 @@ def _explain_wrong_type(error: Any, path: DocumentPath) -> FaultTexts:
     hint = ""
     if isinstance(error.instance, int) and wanted == "string" and "pattern" not in error.schema:
         hint = "quote it if it is meant as text"
+    if type(error.instance) is int and "pattern" in error.schema:
+        hint = _suggest_units(error.instance, error.schema["pattern"])
     yield (
         path,
         "PP032",
         f"{_show_path(error, path)} is {_show_value(error.instance)}, not {noun}",
         hint,
     )
+
+
+_SUGGESTED_UNITS = ("ms", "s", "B", "MiB", "%", "/s")
+
+
+def _suggest_units(number: int, pattern: str) -> str:
+    """The number with units that belong here; "" where none do."""
+    quantities = [f"{number}{unit}" for unit in _SUGGESTED_UNITS]
+    fitting = [quantity for quantity in quantities if re.fullmatch(pattern, quantity)]
+    return f"write it with its unit: {' or '.join(fitting)}" if fitting else ""
 
 
 #: Documents of other kinds, and what reads them.

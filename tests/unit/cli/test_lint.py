@@ -30,16 +30,21 @@ def lint(*args: object, stdin: bytes = b"", **environment: str) -> subprocess.Co
     return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
 
+def summary(done: subprocess.CompletedProcess[str]) -> str:
+    """What was read and found, without what only a kernel can check."""
+    return done.stderr.splitlines()[0]
+
+
 def test_good_plans_say_nothing_and_exit_0() -> None:
     """Nothing on standard output, a summary on standard error."""
     done = lint(GOOD, GOOD)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "2 plans, no errors\n")
+    assert (done.returncode, done.stdout, summary(done)) == (0, "", "2 plans, no errors")
 
 
 def test_every_key_of_the_language_passes() -> None:
     """A plan that uses all keys has no error."""
     done = lint(*VALID)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "2 plans, no errors\n")
+    assert (done.returncode, done.stdout, summary(done)) == (0, "", "2 plans, no errors")
 
 
 def test_every_problem_is_told_at_its_place(tmp_path: Path) -> None:
@@ -62,7 +67,7 @@ def test_warnings_alone_exit_0(tmp_path: Path) -> None:
     plan = tmp_path / "warned.yaml"
     plan.write_bytes(probe("let: {comm: args.name}\nemit: {who: comm}"))
     done = lint(plan)
-    assert (done.returncode, done.stderr) == (0, "1 plan, no errors, 1 warning\n")
+    assert (done.returncode, summary(done)) == (0, "1 plan, no errors, 1 warning")
     assert ": warning[PP070]: " in done.stdout
 
 
@@ -76,7 +81,7 @@ def test_directories_are_searched_for_plans(tmp_path: Path) -> None:
     )
     (tmp_path / "notes.txt").write_bytes(BAD)
     done = lint(tmp_path)
-    assert (done.returncode, done.stderr) == (2, "2 plans, 2 errors\n")
+    assert (done.returncode, summary(done)) == (2, "2 plans, 2 errors")
     assert all("deep.yml" in line for line in done.stdout.splitlines() if "error" in line)
 
 
@@ -86,7 +91,7 @@ def test_pipes_in_a_directory_are_passed_over_and_dead_links_told(tmp_path: Path
     (tmp_path / "link.yaml").symlink_to(tmp_path / "gone.yaml")
     (tmp_path / "plan.yaml").write_bytes(GOOD.read_bytes())
     done = lint(tmp_path)
-    assert (done.returncode, done.stderr) == (2, "2 plans, 1 error\n")
+    assert (done.returncode, summary(done)) == (2, "2 plans, 1 error")
     assert "link.yaml: error[PP001]" in done.stdout
 
 
@@ -246,6 +251,47 @@ def test_params_can_be_set() -> None:
 
 
 FACTS = KERNELS / "6.1.facts.xz"
+MISTYPED = probe("where: comm > 3 and args.count > 5\nemit: {}", attach="syscall:read")
+
+
+def test_types_that_fit_on_no_kernel_are_found_without_one(tmp_path: Path) -> None:
+    """Once: with a kernel, the finding about the same place is not repeated for it."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_bytes(MISTYPED)
+    for kernels in ((), ("--kernel", "all")):
+        done = lint(plan, *kernels)
+        assert done.returncode == 2
+        assert done.stdout.splitlines() == [
+            f"{plan}:8:12: error[PP084]: `>` between string[16] and s32",
+            '  hint: use ==, !=, startswith(s, "…") or glob(s, "*…")',
+        ]
+
+
+def test_what_only_a_kernel_can_check_is_counted(tmp_path: Path) -> None:
+    """In one line, with the option that checks it; in a field for programs."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_bytes(MISTYPED)
+    left = "not checked without a kernel: 1 argument, 1 attach point; add --kernel debian:6.1"
+    assert lint(plan).stderr.splitlines() == ["1 plan, 1 error", left]
+    assert lint(plan, "--kernel", FACTS).stderr == "1 plan, 1 error\n"
+    report = json.loads(lint(plan, "--format", "report").stdout)
+    assert report["unchecked"] == {"arguments": 1, "attach_points": 1}
+    assert (report["plans"], [finding["code"] for finding in report["findings"]]) == (1, ["PP084"])
+    checked = json.loads(lint(plan, "--format", "report", "--kernel", FACTS).stdout)
+    assert checked["unchecked"] == {"arguments": 0, "attach_points": 0}
+
+
+def test_kernels_have_names(tmp_path: Path) -> None:
+    """As if their files were named; an unknown name lists those that are known."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_bytes(probe("emit: {}", attach="function:no_such_function"))
+    assert lint(plan, "--kernel", "debian:6.1").stdout == lint(plan, "--kernel", FACTS).stdout
+    assert lint(plan, "--kernel", "all").stdout.count("error[PP080]: on ") == 4
+    refused = lint(plan, "--kernel", "debian:9")
+    assert refused.returncode == 2
+    assert (
+        "known: debian:5.10, debian:6.1, debian:6.12, debian:7.x" in refused.stdout + refused.stderr
+    )
 
 
 def test_plans_are_checked_against_recorded_kernels(tmp_path: Path) -> None:
@@ -365,7 +411,7 @@ def test_checks_are_linted_beside_plans(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_bytes(GOOD.read_bytes())
     done = lint(tmp_path)
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "1 plan, 1 check, no errors\n"
+    assert summary(done) == "1 plan, 1 check, no errors"
 
 
 def test_a_check_is_refused_at_its_place_and_two_of_one_name_are_one_too_many(
@@ -380,7 +426,7 @@ def test_a_check_is_refused_at_its_place_and_two_of_one_name_are_one_too_many(
     done = lint(tmp_path)
     assert done.returncode == 2
     assert f"{tmp_path}/b.yaml:6:17: error[PP071]: there is no metric 'sync.cals'" in done.stdout
-    assert done.stderr == "2 checks, 1 error\n"
+    assert summary(done) == "2 checks, 1 error"
 
 
 def test_the_plan_of_a_check_is_checked_against_kernels_and_policies(tmp_path: Path) -> None:

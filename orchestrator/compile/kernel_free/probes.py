@@ -1,0 +1,107 @@
+"""Types the expressions of a plan's probes without a kernel, each with its findings."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import field
+from functools import partial
+
+from orchestrator.compile.alternatives import complete_item
+from orchestrator.compile.expressions.data_sources import DataSources
+from orchestrator.compile.expressions.scope import ScalarParam
+from orchestrator.compile.kernel_free.points import make_no_facts, make_point
+from orchestrator.compile.kernel_free.typers import KernelFreeTyper
+from orchestrator.compile.lower import scalar_params
+from orchestrator.compile.redact import Redactor
+from orchestrator.compile.type_hook import (
+    HookDraft,
+    draft_metric,
+    make_scope,
+    split_conjunction,
+    type_task,
+)
+from orchestrator.kernel.facts import KernelFacts
+from orchestrator.plan.attach_kinds import KINDS
+from orchestrator.plan.findings import Finding, PlanError
+from orchestrator.plan.model import AttachItem, Plan, Probe
+from orchestrator.values import dataclass
+
+__all__ = ["TypedProbe", "type_probes"]
+
+
+@dataclass(slots=True)
+class TypedProbe:
+    """A probe at its items: the findings of each, drafts of those that have none, and by item the
+    arguments, as written, whose types only a kernel can say."""
+
+    probe: Probe
+    findings: list[tuple[AttachItem, tuple[Finding, ...]]] = field(default_factory=list)
+    drafts: list[HookDraft] = field(default_factory=list)
+    unseen: set[tuple[str, str]] = field(default_factory=set)
+
+
+def type_probes(plan: Plan) -> Sequence[TypedProbe]:
+    """All probes of a plan. Items that wait for the value of a param are left out."""
+    facts, params = make_no_facts(), scalar_params(plan)
+    return [_type_probe(plan, probe, facts, params) for probe in plan.probes]
+
+
+def _type_probe(
+    plan: Plan, probe: Probe, facts: KernelFacts, params: Mapping[str, ScalarParam]
+) -> TypedProbe:
+    typed = TypedProbe(probe)
+    for item in probe.items:
+        if item.deferred:
+            continue
+        try:
+            draft, unseen = _begin_draft(plan, probe, item, facts, params)
+        except PlanError as error:
+            typed.findings.append((item, error.findings))
+            continue
+        found = tuple(_type_parts(probe, draft))
+        typed.findings.append((item, found))
+        typed.drafts += [] if found else [draft]
+        typed.unseen |= {(item.text, name) for name in unseen}
+    return typed
+
+
+def _begin_draft(
+    plan: Plan,
+    probe: Probe,
+    item: AttachItem,
+    facts: KernelFacts,
+    params: Mapping[str, ScalarParam],
+) -> tuple[HookDraft, set[str]]:
+    """A draft with nothing typed, and the set to which typing adds what it cannot see."""
+    point = make_point(complete_item(item, probe), facts)
+    task = item.task if item.task is not None else probe.task
+    typer = KernelFreeTyper(make_scope(plan, probe, item, point, facts, 0, params, task))
+    sources = DataSources(KINDS[item.kind], None, facts, typer.lets, typer.captures)
+    draft = HookDraft(
+        id=id(item),
+        item=item,
+        point=point,
+        typer=typer,
+        redactor=Redactor(probe.redact, sources, typer.captures),
+        pushed=(),
+        where=(),
+        emit={},
+        metrics=(),
+        task="none" if task == "none" else None,
+    )
+    return draft, typer.unseen
+
+
+def _type_parts(probe: Probe, draft: HookDraft) -> Iterator[Finding]:
+    """The findings of everything that the probe evaluates at an attach point."""
+    typer = draft.typer
+    task = draft.item.task if draft.item.task is not None else probe.task
+    parts: list[Callable[[], object]] = [
+        *(partial(typer.type_condition, term) for term in split_conjunction(probe.where)),
+        *(partial(typer.type_expression, expr) for expr in (probe.emit or {}).values()),
+        *(partial(draft_metric, typer, draft.redactor, metric) for metric in probe.metrics),
+        partial(type_task, typer, task),
+    ]
+    for part in parts:
+        try:
+            part()
+        except PlanError as error:
+            yield from error.findings

@@ -1,0 +1,248 @@
+"""What `lint` says of types without a kernel, by the compiler's typing."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.compile.kernel_free.check import Unchecked, check_without_kernel
+from orchestrator.compile.lower import compile_plan
+from orchestrator.plan.findings import Finding, HostError, PlanError
+from orchestrator.plan.load import check_plan
+from orchestrator.plan.model import Plan
+from tests.support.plans import HEAD, VALID, probe
+from tests.support.recorded import recorded
+from tests.support.shipped import EXAMPLES, KERNELS, PLANS
+
+PARAMS = """\
+params:
+  wait: {type: duration, default: 5ms}
+  much: {type: bytes, default: 1MiB}
+  n: {type: int, default: 3}
+"""
+
+
+def plan_of(text: bytes) -> Plan:
+    plan, findings = check_plan(text)
+    assert plan is not None, findings
+    return plan
+
+
+def found(text: bytes) -> list[Finding]:
+    return check_without_kernel(plan_of(text))[0]
+
+
+def found_at_read(condition: str) -> list[Finding]:
+    return found(probe(f"where: {condition}\nemit: {{}}", before=PARAMS, attach="syscall:read"))
+
+
+@pytest.mark.parametrize(
+    ("condition", "code", "column", "hint"),
+    [
+        ("comm > 3", "PP084", 12, "startswith"),
+        ("comm == 3", "PP084", 12, 'text in quotes: "3"'),
+        ("elapsed > 5", "PP085", 12, "`5*ms`"),
+        ("elapsed > 4*KiB", "PP085", 12, ""),
+        ("elapsed > params.n", "PP085", 12, "write the unit"),
+        ("elapsed > args.count", "PP085", 12, "write the unit"),
+        ("retval > params.wait", "PP085", 12, "write the unit"),
+        ('pid == "x"', "PP084", 12, "comm"),
+        ('pid == "1234"', "PP084", 12, "without quotes: 1234"),
+        ('arg0 == 0 and user(arg0) == "x"', "PP084", 26, 'str(…) == "x"'),
+        ('startswith(pid, "x")', "PP084", 12, "str(p)"),
+        ('retval == 1 or glob(retval, "x*")', "PP084", 27, "str(p)"),
+        ("str(args.buf) > 3", "PP084", 12, "startswith"),
+        ("str(pid) != ''", "PP084", 12, ""),
+        ("elapsed * elapsed > 0*ns", "PP085", 12, ""),
+        ("comm + 1 > 0", "PP084", 12, ""),
+        ("(5 if pid else comm) == 5", "PP084", 13, "both numbers"),
+        ("comm", "PP084", 12, 's != ""'),
+    ],
+)
+def test_types_that_fit_on_no_kernel_are_refused_at_their_place(
+    condition: str, code: str, column: int, hint: str
+) -> None:
+    (finding,) = found_at_read(f"'{condition}'" if "'" not in condition else f'"{condition}"')
+    place = finding.position
+    assert (finding.code, place.line, place.column) == (code, 12, column + 1), finding
+    assert finding.severity == "error"
+    assert hint in finding.hint
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "args.count > 5",
+        'args.count == "x"',  # the record of a later kernel may have text there
+        "either(args.count, 5*ms) > 3*ms",
+        "retval > NO_SUCH_ENUMERATOR",
+        "elapsed > NO_SUCH_ENUMERATOR",
+        'cast(args.buf, "struct foo").bar.baz == 3',
+        "ppid == 3",
+        "remote(args.buf).port == 80",
+        "elapsed > 0",
+        "retval * ns > params.wait",
+    ],
+)
+def test_what_a_kernel_may_take_is_left_to_it(condition: str) -> None:
+    assert found_at_read(f"'{condition}'") == []
+
+
+@pytest.mark.parametrize(
+    "file", [*PLANS.values(), *EXAMPLES.values(), *VALID], ids=lambda path: path.stem
+)
+def test_shipped_plans_have_no_findings(file: Path) -> None:
+    plan, findings = check_plan(file)
+    assert plan is not None, findings
+    assert check_without_kernel(plan)[0] == []
+
+
+def test_all_of_a_probe_is_checked_and_each_place_once() -> None:
+    """A definition that is used twice is refused where it is written."""
+    text = probe(
+        "let: {late: elapsed > 5}\nwhere: late\nemit: {late: late, id: comm + 1}\n"
+        "metrics: {n: {sum: comm, by: [cpu]}}",
+        attach="syscall:read",
+    )
+    places = [(finding.code, finding.position.line) for finding in found(text)]
+    assert sorted(places) == [("PP084", 10), ("PP084", 11), ("PP085", 8)]
+
+
+def test_task_and_spelled_types_are_checked() -> None:
+    body = "args: {size: u64, name: char *}\ntask: comm\nwhere: 'args.name == \"x\"'\nemit: {}"
+    codes = [(finding.position.line, finding.hint) for finding in found(probe(body))]
+    assert [line for line, _ in codes] == [9, 10]
+    assert "str(…)" in codes[1][1]
+
+
+SPAN = """\
+probes:
+  a: {attach: "syscall:read", let: {size: retval}}
+  b: {attach: "tracepoint:sched:sched_switch"}
+spans:
+  s: {start: a, end: b, key: [tid], where: %s, emit: {x: start.size}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "code"), [("elapsed > 5", "PP085"), ("start.comm > 5", "PP084"), ("elapsed > 0", "")]
+)
+def test_spans_are_checked(where: str, code: str) -> None:
+    findings = found((HEAD + SPAN % where).encode())
+    assert [finding.code for finding in findings] == ([code] if code else [])
+
+
+ALTERNATIVES = """\
+probes:
+  a:
+    attach_first:
+      - {to: "function:vfs_read", let: {x: %s}}
+      - {to: "tracepoint:sched:sched_switch", let: {x: %s}}
+    where: x > 5
+    emit: {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "severities"),
+    [("pid", "comm", ["warning"]), ("comm", "comm", ["error"]), ("pid", "cpu", [])],
+)
+def test_what_is_wrong_at_one_of_several_attach_points_is_a_warning(
+    first: str, second: str, severities: list[str]
+) -> None:
+    """Some kernel may never get there; what is wrong at all of them is an error."""
+    findings = found((HEAD + ALTERNATIVES % (first, second)).encode())
+    assert [finding.severity for finding in findings] == severities
+
+
+def test_what_is_wrong_at_an_optional_attach_point_is_a_warning() -> None:
+    (finding,) = found(probe("optional: true\nwhere: comm > 3\nemit: {}"))
+    assert finding.severity == "warning"
+    assert finding.message.startswith("where function:vfs_read is attached: ")
+
+
+def test_what_is_left_to_a_kernel_is_counted() -> None:
+    """Arguments and return values without a type once each; not a timer, which all kernels have."""
+    body = "where: retval > 0 and args.count > 5 and args.count < 9\nemit: {x: args.buf}"
+    assert check_without_kernel(plan_of(probe(body)))[1] == Unchecked(attach_points=1, arguments=3)
+    timer = plan_of(probe("emit: [pid]", attach="profile:99hz"))
+    assert check_without_kernel(timer)[1] == Unchecked()
+
+
+# ---------------------------------------------------------------- every kernel agrees
+
+ATOMS = (
+    *("pid", "comm", "elapsed", "retval", "cpu", "now", "probe", "uid", "compat", "ppid", "func"),
+    *(
+        "args.count",
+        "args.buf",
+        "arg1",
+        "5",
+        "0",
+        "5*ms",
+        "4*KiB",
+        '"x"',
+        "true",
+        "EAGAIN",
+        "ustack",
+    ),
+    *("params.wait", "params.much", "params.n", "either(args.count, 5*ms)", "either(pid, 0)"),
+)
+BINARY = ("+", "-", "*", "//", "%", "&", "<<", "==", "!=", "<", ">=", "and", "or")
+CALLS = (
+    *("str({0})", "min({0}, {1})", "startswith({0}, {1})", 'glob({0}, "a*")', "hash({0})"),
+    *(
+        "load(u32, {0})",
+        "user({0})",
+        "cast({0}, u64)",
+        "not {0}",
+        "-{0}",
+        "entry({0})",
+        "errno({0})",
+    ),
+    *("({0} if {1} else {2})", "{0} in ({1}, {2})", "ntohs({0})", "ipv4({0})", "buf({0}, {1})"),
+)
+
+
+def _combine(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    operation = st.tuples(inner, st.sampled_from(BINARY), inner).map(lambda it: f"({' '.join(it)})")
+    call = st.tuples(st.sampled_from(CALLS), inner, inner, inner).map(
+        lambda it: it[0].format(*it[1:])
+    )
+    return operation | call
+
+
+EXPRESSIONS = st.recursive(st.sampled_from(ATOMS), _combine, max_leaves=5)
+
+
+def _refused(plan: Plan, kernel: str) -> bool:
+    try:
+        compile_plan(plan, recorded(kernel))
+    except (PlanError, HostError):
+        return True
+    return False
+
+
+def _check_that_kernels_agree(expression: str) -> None:
+    quoted = expression.replace("'", "''")
+    body = f"emit: {{x: '{quoted}'}}"
+    plan, _ = check_plan(probe(body, before=PARAMS, attach="syscall:read"))
+    if plan is None:
+        return
+    findings, _ = check_without_kernel(plan)
+    if findings:
+        assert all(_refused(plan, kernel) for kernel in KERNELS), (expression, findings)
+
+
+@settings(max_examples=150, deadline=None)
+@given(EXPRESSIONS)
+def test_what_is_refused_without_a_kernel_is_refused_by_every_recorded_one(expression: str) -> None:
+    _check_that_kernels_agree(expression)
+
+
+@pytest.mark.slow
+@settings(max_examples=1500, deadline=None)
+@given(EXPRESSIONS)
+def test_many_expressions_are_judged_as_every_kernel_judges_them(expression: str) -> None:
+    _check_that_kernels_agree(expression)

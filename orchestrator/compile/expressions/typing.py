@@ -40,7 +40,7 @@ from orchestrator.plan.nearest import suggest_or_list
 MAX_STEPS = 10_000
 
 
-#: Where the kernel's types say nothing of a function, or a file nothing of its own.
+#: Where the kernel's types say nothing of a function, or a file nothing of its arguments.
 _SPELL_ARGUMENTS = "no types of its arguments are known here; spell them: `args: {name: u64}`"
 
 

@@ -65,9 +65,9 @@ RECORD_HEADER_SIZE = 48
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presentation:
     """How user space shows a value: a number by a table of names and, where it is not in that, as
-    `otherwise` (if that is not ""), or by its `form` (flags of the group `prefix`, bits by the
-    table, a kernel symbol, a device), else as it is; any value, if `hashed`, by a digest of `salt`
-    and its bytes. The salt is drawn for each run."""
+    `otherwise` (if that is not ""), or by its `form` (the name of an error, null of another number;
+    flags of the group `prefix`, bits by the table, a symbol, a device), else as it is; any value,
+    if `hashed`, by a digest of `salt` and its bytes. The salt is drawn for each run."""
 
     names: Mapping[int, str] = field(default_factory=dict)
     form: ShownForm = ""

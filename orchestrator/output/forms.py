@@ -21,6 +21,9 @@ __all__ = ["AMBIGUOUS", "LENGTH_PREFIXED", "NUMBER_TEXTS", "TEXTS", "split_strin
 _IPV4_MAPPED = bytes(10) + b"\xff\xff"
 
 
+_MOST_ERRNO = 4095  # MAX_ERRNO, include/linux/err.h
+
+
 def used_bytes(raw: bytes) -> bytes:
     """The bytes in use of a buffer, strings or a path: a leading 32-bit word has their number."""
     return raw[4 : 4 + (int.from_bytes(raw[:4], "little") & ~ROOTED)]
@@ -108,6 +111,16 @@ def _format_bits(number: int, shown: Presentation) -> str:
     return "|".join(names)
 
 
+def _name_error(number: int, _shown: Presentation) -> str | None:
+    """A negative error by its name, or by its number where it has none; None for another number:
+    a field is a text or null, and the number itself is a field of another name."""
+    from orchestrator.kernel.constants import errno_name  # lazy: not every plan shows errors
+
+    if not -_MOST_ERRNO <= number < 0:
+        return None
+    return errno_name(number) or f"errno {-number}"
+
+
 def _find_symbol(number: int, _shown: Presentation) -> str:
     ((frame,),) = _kernel_symbols().frames([[number]])
     return frame.name
@@ -144,7 +157,8 @@ TEXTS: Mapping[str, Callable[[bytes], str]] = {
     "endpoint": _format_endpoint,
 }
 #: The text of a number, by what it stands for (Presentation.form).
-NUMBER_TEXTS: Mapping[str, Callable[[int, Presentation], str]] = {
+NUMBER_TEXTS: Mapping[str, Callable[[int, Presentation], str | None]] = {
+    "errno": _name_error,
     "flags": _format_flags,
     "bits": _format_bits,
     "symbol": _find_symbol,

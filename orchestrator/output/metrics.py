@@ -8,7 +8,7 @@ from orchestrator.cells.cell import Cell, merge_all, weigh_cell
 from orchestrator.cells.sums import fits_into_word, saturate
 from orchestrator.compile.program import MetricSpec
 from orchestrator.output.fields import RenderedField, StackNames, decode_field, no_stacks
-from orchestrator.output.forms import AMBIGUOUS
+from orchestrator.output.forms import AMBIGUOUS, NUMBER_TEXTS
 from orchestrator.output.percentiles import histogram_fields
 
 __all__ = [
@@ -110,7 +110,8 @@ def _key(spec: MetricSpec, key: bytes | None, stacks: StackNames) -> dict[str, A
 def merge_same_names(spec: MetricSpec, cells: Iterable[Cell], stacks: StackNames) -> Iterable[Cell]:
     """The cells; those whose keys are shown alike become one: they differ only in the addresses
     behind the names of a stack, as in two processes of the same program, in whether an IPv4 address
-    is one of an IPv6 socket, or in the numbers of one label."""
+    is one of an IPv6 socket, in the numbers of one label, or in what a call returned that did not
+    fail."""
     if not any(part.form in _SHOWN_ALIKE or _share_names(part) for part in spec.key):
         return cells
     by_name: dict[str, list[Cell]] = {}
@@ -137,8 +138,11 @@ def _choose_key(spec: MetricSpec, key: bytes | None) -> bytes | None:
 
 
 def _first_of_name(part: RenderedField, number: int) -> int:
-    """The first number that has the name of `number`: of the table, or none of it."""
+    """The first number that has the name of `number`: of the table, or none of it. What is no
+    error is 0."""
     assert part.presentation is not None
+    if part.presentation.form == "errno":
+        return 0 if NUMBER_TEXTS["errno"](number, part.presentation) is None else number
     names = part.presentation.names
     if number in names:
         return next(code for code, name in names.items() if name == names[number])
@@ -148,9 +152,13 @@ def _first_of_name(part: RenderedField, number: int) -> int:
 def _share_names(part: RenderedField) -> bool:
     """Whether two numbers may have one name."""
     shown = part.presentation
-    if shown is None or shown.hashed or shown.form:
+    if shown is None or shown.hashed or shown.form not in ("", "errno"):
         return False
-    return bool(shown.otherwise) or len(set(shown.names.values())) < len(shown.names)
+    return (
+        bool(shown.form)
+        or bool(shown.otherwise)
+        or len(set(shown.names.values())) < len(shown.names)
+    )
 
 
 def _value(spec: MetricSpec, cell: Cell) -> dict[str, Any]:

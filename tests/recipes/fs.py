@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.recipes.recipe import Recipe
+from tests.recipes.recipe import Recipe, result_of
 from tests.support.workload import plans as workloads
 from tests.support.workload.raw_calls import (
     AT_FDCWD,
@@ -70,7 +70,7 @@ def opens() -> None:
 
 def opens_seen(ran: "Ran") -> None:
     records = ran.data("open")
-    results = [(one["path"], one["result"]) for one in records]
+    results = [(one["path"], result_of(one)) for one in records]
     assert results.count(("/nonexistent/probeplan-opens", "ENOENT")) == 20
     opened = [one["call"] for one in records if one["path"] == "/dev/null"]
     attached = {line["to"] for line in ran.of_kind("probe.attached")}
@@ -170,7 +170,7 @@ def stats() -> None:
 
 
 def stats_seen(ran: "Ran") -> None:
-    asked = [(one["path"], one["result"]) for one in ran.data("stat")]
+    asked = [(one["path"], result_of(one)) for one in ran.data("stat")]
     assert asked.count(("/dev/null", 0)) == 12
     assert asked.count((MISSING, "ENOENT")) == 9
     assert ran.value("stat", "calls", comm="python3") == len(asked)
@@ -193,7 +193,7 @@ def mounts() -> None:
 
 def mounts_seen(ran: "Ran") -> None:
     ours = [one for one in ran.data("mount") if one["source"] == "probeplan-source"]
-    assert [(one["type"], one["result"]) for one in ours] == [
+    assert [(one["type"], result_of(one)) for one in ours] == [
         *[("tmpfs", 0)] * 3, ("tmpfs", "ENOENT")
     ]  # fmt: skip
     assert len({one["at"] for one in ours}) == 2
@@ -265,7 +265,7 @@ def file_changes_seen(ran: "Ran") -> None:
         *(f"made{n}.new" for n in range(7)), "rename", "renameat"
     ]  # fmt: skip
     assert [to for _, to in moved[:7]] == [f"{was}.new" for was, _ in moved[:7]]
-    results = [(Path(one["path"]).name, one["result"]) for one in ran.data("remove")]
+    results = [(Path(one["path"]).name, result_of(one)) for one in ran.data("remove")]
     assert [pair for pair in results if pair[0].startswith("made")] == [
         (f"made{n}.new", 0) for n in range(7)
     ]

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tests.recipes.recipe import Recipe, total
+from tests.recipes.recipe import Recipe, result_of, total
 from tests.support.workload.raw_calls import call, number_of
 from tests.support.workload.waiting import WRITE, wait_asleep
 
@@ -46,7 +46,7 @@ def futex_waits() -> None:
 
 def futex_waits_seen(ran: "Ran") -> None:
     """Each with its lock and its time."""
-    waits = [one for one in ran.data("wait") if one["result"] == "ETIMEDOUT"]
+    waits = [one for one in ran.data("wait") if result_of(one) == "ETIMEDOUT"]
     attached = {line["to"].removeprefix("syscall:") for line in ran.of_kind("probe.attached")}
     newer = [call for call in ("futex_waitv", "futex_wait") if call in attached]
     assert [one["call"] for one in waits] == [*["futex"] * 6, *newer]

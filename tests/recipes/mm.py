@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.recipes.recipe import Recipe
+from tests.recipes.recipe import Recipe, result_of
 from tests.support.workload import plans as workloads
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def shared_memory_seen(ran: "Ran") -> None:
     assert [one["id"] for one in ran.data("attach")] == ids
     addresses = [one["address"] for one in ran.data("attach")]
     assert [one["address"] for one in ran.data("detach")] == addresses
-    removed = [(one["id"], one["command"], one["result"]) for one in ran.data("control")]
+    removed = [(one["id"], one["command"], result_of(one)) for one in ran.data("control")]
     assert removed == [(segment, IPC_RMID, 0) for segment in ids]
     assert ran.value("attach", "attaches", comm="python3") == 5
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tests.recipes.recipe import Recipe, longest, total
+from tests.recipes.recipe import Recipe, longest, result_of, total
 from tests.support.workload import plans as workloads
 from tests.support.workload.raw_calls import BIND, Ring
 from tests.support.workload.waiting import wait_closed, wait_queued
@@ -255,7 +255,7 @@ def binds() -> None:
 
 
 def binds_seen(ran: "Ran") -> None:
-    seen = [(one["family"], one["address"], one["result"]) for one in ran.data("bind")]
+    seen = [(one["family"], one["address"], result_of(one)) for one in ran.data("bind")]
     assert seen[:3] == [
         ("AF_INET", "127.0.0.1", 0),
         ("AF_INET", "127.0.0.1", "EADDRINUSE"),

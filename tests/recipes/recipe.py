@@ -10,6 +10,14 @@ if TYPE_CHECKING:  # workloads run in guests, where each import is slow
 Judge = Callable[["Ran"], None]
 
 
+def result_of(record: Mapping[str, Any]) -> int | str:
+    """What a call returned: the name of its error, or its result where it did not fail. That the
+    two fields agree is checked."""
+    name, result = record["result_name"], record["result"]
+    assert (name is None) == (result >= 0)
+    return result if name is None else name
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """One row.

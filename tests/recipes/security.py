@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.recipes.recipe import Recipe
+from tests.recipes.recipe import Recipe, result_of
 from tests.support.workload.raw_calls import AT_FDCWD, call, number_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def privilege_changes() -> None:
 
 
 def privilege_changes_seen(ran: "Ran") -> None:
-    changes = [(one["call"], one["first"], one["result"]) for one in ran.data("change")]
+    changes = [(one["call"], one["first"], result_of(one)) for one in ran.data("change")]
     assert changes == [
         *[("setgid", NOBODY, 0), ("setuid", NOBODY, 0)] * 2,
         *[("setfsgid", NOBODY, 0), ("setfsuid", NOBODY, 0)],
@@ -85,7 +85,7 @@ def bpf_calls() -> None:
 
 def bpf_calls_seen(ran: "Ran") -> None:
     assert [one["command"] for one in ran.data("call")] == [PROG_LOAD] * 3
-    assert all(isinstance(one["result"], str) for one in ran.data("call"))
+    assert all(isinstance(result_of(one), str) for one in ran.data("call"))
     assert ran.value("all", "calls", comm="python3", command=PROG_LOAD) == 3
     assert ran.value("all", "calls", comm="python3", command=MAP_LOOKUP) == 8
 
@@ -102,8 +102,8 @@ def process_access() -> None:
 
 def process_access_seen(ran: "Ran") -> None:
     reads = ran.data("memory")
-    assert [(one["call"], one["result"]) for one in reads] == [("process_vm_readv", 8)] * 4
-    traced = [(one["request"], one["of"], one["result"]) for one in ran.data("trace")]
+    assert [(one["call"], result_of(one)) for one in reads] == [("process_vm_readv", 8)] * 4
+    traced = [(one["request"], one["of"], result_of(one)) for one in ran.data("trace")]
     assert traced == [(16, 2**22, "ESRCH")]
     assert ran.value("memory", "calls", comm="python3", func="process_vm_readv") == 4
 

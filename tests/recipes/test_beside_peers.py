@@ -171,7 +171,7 @@ COUNTED: Mapping[str, Peer] = {
         program="tracepoint:syscalls:sys_exit_futex /ME && args->ret == -110/ { @ = count(); }",
         events=("sys_exit_futex",),
         ours=lambda ran, _who: sum(
-            (one["call"], one["result"]) == ("futex", "ETIMEDOUT") for one in ran.data("wait")
+            (one["call"], one["result_name"]) == ("futex", "ETIMEDOUT") for one in ran.data("wait")
         ),
         theirs=number("@"),
     ),

@@ -9,7 +9,6 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from errno import errorcode
 from pathlib import Path
 from typing import Any
 
@@ -87,25 +86,17 @@ def named(text: str) -> str:
     return re.sub("0x([0-9a-f]+)", lambda at: places.get(int(at[1], 16) & 0xFFF, at[0]), text)
 
 
-def number_of(result: Any) -> int:
-    """0, a descriptor or a name of an error, as the system call returned it."""
-    return -NUMBERS[result] if isinstance(result, str) else result
-
-
-NUMBERS = {name: number for number, name in errorcode.items()}
-
-
 def opened(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
     """As opensnoop.bt, which knows open and openat: descriptor or -1, error, path."""
     known = [one for one in records(ran, "open", who) if one["call"] in ("open", "openat")]
-    reported = [(number_of(one["result"]), one["path"]) for one in known]
+    reported = [(one["result"], one["path"]) for one in known]
     return Counter((str(max(n, -1)), str(max(-n, 0)), path) for n, path in reported)
 
 
 def asked(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
     """As statsnoop.bt, which does not know newfstatat: error, path."""
     known = [one for one in records(ran, "stat", who) if one["call"] != "newfstatat"]
-    return Counter((str(-number_of(one["result"])), one["path"]) for one in known)
+    return Counter((str(-one["result"]), one["path"]) for one in known)
 
 
 def synced(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
@@ -117,7 +108,7 @@ def sent(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
     """As killsnoop.bt: signal, to whom, result."""
     worked = [{**one, "result": 0} for one in records(ran, "kill", who)]
     return Counter(
-        (str(signal_number(one["signal"])), str(one["to"]), str(number_of(one["result"])))
+        (str(signal_number(one["signal"])), str(one["to"]), str(one["result"]))
         for one in [*worked, *records(ran, "refused", who)]
     )
 
@@ -130,8 +121,7 @@ def changed(ran: Ran, who: str) -> Counter[tuple[str, ...]]:
     """As setuids.bt: by whom, setuid to whom, result."""
     reported = [one for one in records(ran, "change", who) if one["call"] == "setuid"]
     return Counter(
-        (str(one["pid"]), str(one["by"]), str(one["first"]), str(number_of(one["result"])))
-        for one in reported
+        (str(one["pid"]), str(one["by"]), str(one["first"]), str(one["result"])) for one in reported
     )
 
 

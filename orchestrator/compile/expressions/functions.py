@@ -326,12 +326,10 @@ def _make_hash(_facts: KernelFacts, args: tuple[Node, ...], position: Position) 
 
 
 def _make_errno(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    from orchestrator.kernel.constants import names_by_value
-
     value = require_integer(args[0], position)
     if isinstance(value.type, Int) and not value.type.signed:
         value = convert_node(value, replace(value.type, signed=True))
-    return ShownAs(value, value.type, {-code: name for code, name in names_by_value("E").items()})
+    return ShownAs(value, value.type, form="errno")
 
 
 #: name → (fewest arguments, most, how). `either` and `entry` are special forms (typing.py); those

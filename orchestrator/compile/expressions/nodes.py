@@ -49,7 +49,7 @@ BuiltinName = Literal[
 ]
 
 #: What a number means, when it is not shown as a number.
-ShownForm = Literal["", "flags", "bits", "symbol", "device"]
+ShownForm = Literal["", "errno", "flags", "bits", "symbol", "device"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,10 +366,10 @@ class Several:
 
 @dataclass(frozen=True, slots=True)
 class ShownAs:
-    """A value that user space shows in another form: a number by a table of names (`label`,
-    `errno`; one that is not in it by `otherwise`, unless that is "") or by its `form` (flags of the
-    group `prefix`, bits by a table, a symbol, a device), any value by a digest of it (`hashed`). In
-    the kernel it is the value itself."""
+    """A value that user space shows in another form: a number by a table of names (`label`; one
+    that is not in it by `otherwise`, unless that is "") or by its `form` (the name of an error,
+    flags of the group `prefix`, bits by a table, a symbol, a device), any value by a digest of it
+    (`hashed`). In the kernel it is the value itself."""
 
     value: "Node"
     type: Type

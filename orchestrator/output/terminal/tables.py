@@ -288,14 +288,19 @@ def _key_columns(cell: LogRecord, keys: Sequence[str]) -> list[str]:
     """A cell's keys as columns."""
     if cell["other"]:
         return ["(other)", *[""] * (len(keys) - 1)] if keys else []
-    return [_in_line(cell["key"].get(key, "")) for key in keys]
+    return [_plain_text(cell["key"].get(key, "")) for key in keys]
+
+
+def _plain_text(value: Any) -> str:
+    """A value that is no stack; null: what there is none of, such as the error of a success."""
+    return "-" if value is None else make_printable(value)
 
 
 def _key_lines(cell: LogRecord, width: int) -> list[str]:
     """A cell's keys in as few lines as fit, stacks wrapped between frames."""
     if cell["other"]:
         return ["(other)"]
-    plain = " ".join(_in_line(value) for value in cell["key"].values() if not _is_stack(value))
+    plain = " ".join(_plain_text(value) for value in cell["key"].values() if not _is_stack(value))
     stacks = (_shorten_stack(value) for value in cell["key"].values() if _is_stack(value))
     lines = [line for stack in stacks for line in wrap_frames(stack, width)]
     return [plain, *lines] if plain else lines

@@ -37,9 +37,10 @@ def test_a_restarted_call_returns_twice_and_its_first_result_has_a_name(
     plan = tmp_path / "plan.yaml"
     plan.write_text(
         HEAD + "\n  reads: {attach: 'syscall:read', where: entry(args.count == 4097),"
-        " emit: {result: errno(retval)}}\n"
+        " emit: {result: retval, result_name: errno(retval)}}\n"
     )
     command = [sys.executable, "-c", INTERRUPTED, str(ROOT)]
     ran = run_cli(str(plan), "--backend", backend, command=command)
-    assert [row["result"] for row in ran.data("reads")] == ["ERESTARTSYS", 5]
+    returned = [(row["result"], row["result_name"]) for row in ran.data("reads")]
+    assert returned == [(-512, "ERESTARTSYS"), (5, None)]
     assert ran.finished["complete"] is True

@@ -28,8 +28,8 @@ def records_and_filters(ran: Ran) -> None:
 
 def entry_and_return(ran: Ran) -> None:
     """A pipe of one page takes 4096 of 60000 bytes, and then none."""
-    got = [(write["got"], write["missing"]) for write in ran.data("write")]
-    assert got == [(4096, 55904), ("EAGAIN", 60000)]
+    got = [(write["got"], write["result_name"], write["missing"]) for write in ran.data("write")]
+    assert got == [(4096, None, 55904), (-11, "EAGAIN", 60000)]
 
 
 def metrics(ran: Ran) -> None:

@@ -178,4 +178,4 @@ spans:
     assert opened is not None
     assert failed is not None
     assert (opened.form, opened.prefix) == ("flags", "O_")
-    assert failed.names[-2] == "ENOENT"
+    assert failed.form == "errno"

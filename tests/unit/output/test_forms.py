@@ -112,3 +112,25 @@ def test_numbers_without_a_name_have_that_of_the_rest(number: int, value: str) -
     named = field("u16", 2, names={1: "one"}, otherwise="rest")
     assert decode_field(named, number.to_bytes(2, "little")) == value
     assert not is_number(named)
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [
+        (-2, "ENOENT"),
+        (-512, "ERESTARTSYS"),
+        (-599, "errno 599"),
+        (0, None),
+        (5, None),
+        (-4096, None),
+    ],
+)
+def test_a_field_of_an_error_is_a_name_or_null_and_never_a_number(
+    number: int, name: str | None
+) -> None:
+    """A column of one type: the number itself is another field."""
+    error = field("s64", 8, form="errno")
+    raw = number.to_bytes(8, "little", signed=True)
+    assert decode_field(error, raw) == name
+    assert make_token_renderer(error)(raw) == (b"null" if name is None else f'"{name}"'.encode())
+    assert not is_number(error)

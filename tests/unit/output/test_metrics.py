@@ -57,6 +57,25 @@ def test_one_address_seen_by_sockets_of_both_versions_is_one_cell() -> None:
     assert shown == [({"to": "192.0.2.1"}, 7), ({"to": "::1"}, 5)]
 
 
+def test_all_that_is_no_error_is_one_cell_of_a_key_by_error() -> None:
+    """Results such as numbers of bytes are many keys in the kernel, and none of them has a name."""
+    error = KeyField(
+        name="error", form="s64", offset=0, size=8, presentation=Presentation(form="errno")
+    )
+    cells = [
+        Cell(key=number.to_bytes(8, "little", signed=True), count=count)
+        for number, count in ((4096, 3), (100, 4), (-2, 9))
+    ]
+    record = metric_fields(
+        spec("count", key=(error,), key_size=8), cells, start=STAMP, end=STAMP, total=True
+    )
+    shown = [(cell["key"], cell["value"]) for cell in record["cells"]]
+    assert shown == [({"error": "ENOENT"}, 9), ({"error": None}, 7)]
+    VALIDATOR.validate(
+        {"ts": STAMP, "level": "info", "event": "metric.reported", **COMMON, **record}
+    )
+
+
 @pytest.mark.parametrize("kind", ["count", "sum", "min", "max", "avg", "histogram"])
 def test_metric_records_are_valid_and_sorted_with_other_last(kind: str) -> None:
     """Keys by name, largest first, `other` last, whatever the kind."""

@@ -9,7 +9,7 @@ _shtab_probeplan_subparsers=(plans lint explain list new doctor check run rehear
 
 _shtab_probeplan_plans_option_strings=(-h --help --here --in --format)
 _shtab_probeplan_lint_option_strings=(-h --help --format --kernel --explain --set --target --limit --policy)
-_shtab_probeplan_explain_option_strings=(-h --help --set --target --limit --policy --backend --kernel --json)
+_shtab_probeplan_explain_option_strings=(-h --help --set --target --limit --policy --backend --kernel --source --json)
 _shtab_probeplan_list_option_strings=(-h --help -v --verbose --kernel --format --limit)
 _shtab_probeplan_new_option_strings=(-h --help -o --output --force --kernel)
 _shtab_probeplan_doctor_option_strings=(-h --help --kernel --json --set --target --limit)
@@ -131,6 +131,7 @@ _shtab_probeplan_lint___kernel_nargs=+
 _shtab_probeplan_lint___explain_nargs='?'
 _shtab_probeplan_explain__h_nargs=0
 _shtab_probeplan_explain___help_nargs=0
+_shtab_probeplan_explain___source_nargs=0
 _shtab_probeplan_explain___json_nargs=0
 _shtab_probeplan_list_pos_0_nargs='*'
 _shtab_probeplan_list__h_nargs=0

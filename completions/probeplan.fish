@@ -180,6 +180,7 @@ complete -c probeplan -n '_shtab_probeplan_using explain' -l limit -x -d 'replac
 complete -c probeplan -n '_shtab_probeplan_using explain' -l policy -xka "(__fish_complete_path (commandline -ct))" -d 'apply a further policy; it can only be stricter than the host'"'"'s; repeatable'
 complete -c probeplan -n '_shtab_probeplan_using explain' -l backend -xka "auto bcc tracefs" -d 'how to attach; auto (the default) takes the first that supports the plan'
 complete -c probeplan -n '_shtab_probeplan_using explain' -l kernel -xka "(__fish_complete_path (commandline -ct))" -d 'a recorded kernel: a file of `probeplan facts`, or a profile such as debian:6.1; default: this one'
+complete -c probeplan -n '_shtab_probeplan_using explain' -l source -d 'also print the generated C, or the tracefs writes'
 complete -c probeplan -n '_shtab_probeplan_using explain' -l json -d 'print JSON'
 complete -c probeplan -n '_shtab_probeplan_using explain; and test $_shtab_probeplan_npos -eq 0' -ka "(_probeplan_plan_files)" -d 'a plan file, a bundle (FILE.ppb), the name of a shipped plan, or - for stdin'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a list -d 'List attach points, with their arguments.'

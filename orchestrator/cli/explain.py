@@ -29,8 +29,11 @@ examples:
   probeplan explain slow-io --backend tracefs --set threshold=5ms
   probeplan explain slow-io --kernel debian:6.1       a shipped kernel profile: no root, any machine
   probeplan explain slow-io.ppb --kernel web7.facts.xz    which program of a bundle serves it
+  probeplan explain slow-io --source                      with the generated C, or tracefs writes
 
-What is printed is what `run` attaches; for this kernel it is also compiled, to see that it can be.
+First what is attached, where and how; then what it may cost, its limits, and what user space does;
+then each probe. It is what `run` attaches; for this kernel it is also compiled, to see that it can
+be. --json always has everything.
 Of a bundle, the numbers that are filled into its program are shown by name and value.
 Nothing is attached here, so the kernel's verifier has not judged it: `run` reports what it refuses.
 """
@@ -45,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FACTS",
         help="a recorded kernel: a file of `probeplan facts`, or a profile such as debian:6.1; "
         "default: this one",
+    )
+    parser.add_argument(
+        "--source", action="store_true", help="also print the generated C, or the tracefs writes"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -73,8 +79,8 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(shown, indent=2))
     else:
-        *lines, program = _text_lines(shown, prepared.plan)
-        print_text("\n".join([*map(make_printable, lines), program]))
+        lines = list(map(make_printable, _text_lines(shown, prepared.plan)))
+        print_text("\n".join([*lines, *(_program_lines(shown) if args.source else ())]))
     return 0
 
 
@@ -82,7 +88,31 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _text_lines(shown: Mapping[str, Any], plan: Plan) -> Iterator[str]:
+    """What a reader wants to know first comes first; each probe in detail is at the end."""
+    yield from _head_lines(shown, plan)
+    for section in (
+        _attached_lines,
+        _skipped_lines,
+        _hot_lines,
+        _limit_lines,
+        _memory_lines,
+        _work_lines,
+        _figure_lines,
+        _capability_lines,
+    ):
+        lines = list(section(shown))
+        yield from ("", *lines) if lines else ()
+    for probe in shown["probes"]:
+        yield ""
+        yield from _probe_lines(probe)
+    for span in shown["spans"]:
+        yield ""
+        yield from _span_lines(span)
+
+
+def _head_lines(shown: Mapping[str, Any], plan: Plan) -> Iterator[str]:
     yield f"plan {shown['plan']} on {shown['kernel']} ({shown['arch']})"
+    yield f"  {plan.metadata.summary}"
     yield f"backend: {shown['backend']}"
     for name, reasons in shown["refused_backends"].items():
         for reason in reasons:
@@ -93,27 +123,28 @@ def _text_lines(shown: Mapping[str, Any], plan: Plan) -> Iterator[str]:
         yield from _bundle_lines(shown)
     if plan.params:
         yield f"params: {', '.join(map(_format_param, plan.params.values()))}"
-    for probe in shown["probes"]:
-        yield ""
-        yield from _probe_lines(probe)
-    for span in shown["spans"]:
-        yield ""
-        yield from _span_lines(span)
+    if plan.metadata.cost:
+        yield f"cost: {plan.metadata.cost}"
+
+
+def _attached_lines(shown: Mapping[str, Any]) -> Iterator[str]:
+    """Each attach point in a line: the probe's name once, the point, and the mechanism."""
+    rows = [
+        ("" if index else probe["probe"], hook["to"], hook["mechanism"])
+        for probe in shown["probes"]
+        for index, hook in enumerate(probe["hooks"])
+    ]
+    points = "attach point" if len(rows) == 1 else "attach points"
+    yield f"attached: {len(rows):,} {points}"
+    names, places = (max((len(row[at]) for row in rows), default=0) for at in (0, 1))
+    for name, place, mechanism in rows:
+        yield f"  {name:<{names}}  {place:<{places}}  {mechanism}"
+
+
+def _skipped_lines(shown: Mapping[str, Any]) -> Iterator[str]:
     if shown["skipped"]:
-        yield ""
         yield "alternatives not taken"
         yield from (f"  {one['probe']}: {one['to']}: {one['reason']}" for one in shown["skipped"])
-    for section in (
-        _hot_lines,
-        _figure_lines,
-        _limit_lines,
-        _enforcement_lines,
-        _memory_lines,
-        _capability_lines,
-        _program_lines,
-    ):
-        lines = list(section(shown))
-        yield from ("", *lines) if lines else ()
 
 
 def _bundle_lines(shown: Mapping[str, Any]) -> Iterator[str]:
@@ -233,6 +264,8 @@ def _format_bound(name: str, limit: Mapping[str, Any]) -> str:
         return f"{value / 1e9:g} s"
     if name in ("memory", "output"):
         return _format_size(value)
+    if name == "cpu":
+        return f"{value * 100:g}% of a CPU"
     period = f" per {limit['per_ns'] / 1e9:g} s" if "per_ns" in limit else ""
     return f"{value:,}{period}"
 
@@ -241,14 +274,14 @@ def _format_enforcer(where: str) -> str:
     return "the kernel" if where == "kernel" else "user space, after the fact"
 
 
-def _enforcement_lines(shown: Mapping[str, Any]) -> Iterator[str]:
-    yield "everything else"
-    others = {
-        name: where for name, where in shown["enforced"].items() if name not in shown["limits"]
-    }
-    width = max(map(len, others), default=0)
-    for name, where in others.items():
-        yield f"  {name:<{width}}  done by {_format_enforcer(where)}"
+def _work_lines(shown: Mapping[str, Any]) -> Iterator[str]:
+    """Who does what, apart from the limits: what user space does costs more, and is done late."""
+    others = {name: by for name, by in shown["enforced"].items() if name not in shown["limits"]}
+    for where in ("kernel", "user"):
+        if names := [
+            name for name, by in others.items() if (by == "kernel") == (where == "kernel")
+        ]:
+            yield f"done by {_format_enforcer(where)}: {', '.join(names)}"
 
 
 def _memory_lines(shown: Mapping[str, Any]) -> Iterator[str]:
@@ -270,6 +303,7 @@ def _capability_lines(shown: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _program_lines(shown: Mapping[str, Any]) -> Iterator[str]:
+    yield ""
     yield f"the program ({descriptor_of(shown['backend']).program_language})"
     yield ""
     yield shown["program"].rstrip()

@@ -88,8 +88,8 @@ def test_where_tracefs_is_taken_explain_says_why(
 ) -> None:
     assert main(["explain", bundle, "--kernel", OTHER, "--set", "name=y"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1] == "backend: tracefs"
-    assert lines[2].startswith("  not bcc: the bundle has no program of the shape")
+    assert lines[2] == "backend: tracefs"
+    assert lines[3].startswith("  not bcc: the bundle has no program of the shape")
     assert "    - probe p, text 'y': wanted used, and there it is missing" in lines
 
 

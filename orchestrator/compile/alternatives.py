@@ -109,13 +109,17 @@ class Alternatives:
 
     def _type_all(self, probe: Probe) -> list[HookDraft]:
         drafts: list[HookDraft] = []
+        refused: list[Finding] = []
         for item in probe.items:
             try:
                 drafts += self._type_item(probe, item, len(drafts))
             except PlanError as error:
-                if not ((item.optional or probe.optional) and is_about_host(error)):
-                    raise
-                self._note_skipped(probe, item, error)
+                if (item.optional or probe.optional) and is_about_host(error):
+                    self._note_skipped(probe, item, error)
+                else:
+                    refused += error.findings
+        if refused:
+            raise PlanError(dict.fromkeys(refused))
         if not drafts:
             raise plan_error(
                 "PP080", f"no attach point of {probe.name!r} is offered here", probe.position

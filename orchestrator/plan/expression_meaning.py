@@ -270,7 +270,9 @@ def _show_text_operand(node: SyntaxNode, scope: Scope) -> str:
     match node:
         case Name(id=name) if name in _TEXTS or name in scope.definitions:
             return name
-        case MemberOf(base=Name(id=base), name=name) if base != "params":
+        case MemberOf(base=Name(id="params")):
+            return ""
+        case MemberOf(base=Name(id=base), name=name):
             return f"{base}.{name}"
         case MemberOf() | Call(function="str" | "path" | "either" | "entry"):
             return "…"

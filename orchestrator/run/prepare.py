@@ -14,7 +14,7 @@ from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
 from orchestrator.compile.redact import draw_salts
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.plan.findings import HostError, PlanError
+from orchestrator.plan.findings import NOWHERE, Finding, HostError, PlanError, Position
 from orchestrator.plan.model import Plan
 from orchestrator.policy.ceilings import apply_ceilings
 from orchestrator.policy.model import Policy
@@ -93,7 +93,7 @@ def select_backend(
             resolved.program, facts, backend, backends, forbidden_backends(policies)
         )
     except HostError as error:
-        raise attribute_to_ceilings(error, plan, policies) from None
+        raise attribute_to_ceilings(_place_findings(error, plan), plan, policies) from None
     check_artifact(choice.artifact, policies)
     return Prepared(
         plan=plan,
@@ -103,6 +103,21 @@ def select_backend(
         acceptances=resolved.acceptances,
         choice=choice,
     )
+
+
+def _place_findings(error: HostError, plan: Plan) -> HostError:
+    """The same error, whose findings about the whole plan are at the key that is nearest."""
+    return HostError(
+        replace(finding, position=_find_nearest_key(finding, plan))
+        if not finding.position.line and finding.position.file in (NOWHERE.file, plan.file)
+        else finding
+        for finding in error.findings
+    )
+
+
+def _find_nearest_key(finding: Finding, plan: Plan) -> Position:
+    is_of_target = "target." in finding.message and plan.target.position.line > 0
+    return plan.target.position if is_of_target else plan.probes[0].position
 
 
 def _compile_for(plan: Plan, facts: KernelFacts, *, follow_children: bool) -> Program:

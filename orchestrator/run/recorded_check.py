@@ -65,5 +65,13 @@ def _warn_of_refused(facts: KernelFacts, refused: Mapping[str, Sequence[Finding]
     ]
 
 
+_TRIMMED = "or it was left out of this recording, as far types are: record a host"
+
+
 def _on_kernel(facts: KernelFacts, finding: Finding) -> Finding:
-    return replace(finding, message=f"on {facts.release}: {finding.message}")
+    """The finding, with the kernel that it is about, and a doubt where the kernel may have what
+    its recording lacks."""
+    hint = finding.hint
+    if finding.code == "PP082" and facts.trimmed and not hint.startswith("did you mean"):
+        hint = f"{hint}; {_TRIMMED}" if hint else f"check the spelling, {_TRIMMED}"
+    return replace(finding, message=f"on {facts.release}: {finding.message}", hint=hint)

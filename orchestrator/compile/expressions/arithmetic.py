@@ -251,7 +251,7 @@ def _suggest_comparison(op: str, left: Node, right: Node) -> str:
         return _TEXT_TESTS
     if not isinstance(text, TextConst):
         return f'a string compares with text in quotes: "{_show_number(other)}"'
-    if isinstance(other.type, Pointer):
+    if isinstance(other.type, Pointer | UnknownType):
         return f'read the text that the pointer leads to: str(…) == "{_show_text(text)}"'
     if text.value.isdigit():
         return f"write the number without quotes: {_show_text(text)}"

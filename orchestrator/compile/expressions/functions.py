@@ -214,7 +214,7 @@ def _make_startswith(_facts: KernelFacts, args: tuple[Node, ...], position: Posi
 
 
 def _require_string(node: Node, name: str, position: Position) -> Node:
-    if isinstance(node.type, UnknownType):
+    if isinstance(node.type, UnknownType) and not node.type.scalar:
         return Unseen(Str(DEFAULT_STRING))
     if not isinstance(node.type, Str):
         hint = "read it: str(p)"

@@ -167,12 +167,14 @@ class Tuple:
 @dataclass(frozen=True, slots=True)
 class UnknownType:
     """A type that only a kernel can say, where a plan is checked without one; no program has it.
-    `plain`: it is as kernels have them, so that a number of it counts nothing in particular."""
+    `plain`: it is as kernels have them, so that a number of it counts nothing in particular.
+    `scalar`: it is that of a register, so that it is no text."""
 
     plain: bool = True
+    scalar: bool = False
 
     def __str__(self) -> str:
-        return "value of unknown type"
+        return "number or pointer" if self.scalar else "value of unknown type"
 
 
 Type = (

@@ -15,7 +15,7 @@ from orchestrator.plan.model import AttachItem
 
 __all__ = ["make_no_facts", "make_point", "needs_kernel"]
 
-_UNKNOWN = UnknownType()
+_UNKNOWN, _REGISTER = UnknownType(), UnknownType(scalar=True)
 _MOST = 12  # arguments of raw tracepoints and of USDT probes
 
 
@@ -50,10 +50,14 @@ def make_point(item: AttachItem, facts: KernelFacts) -> Point:
 
 
 class _AnyArguments(Mapping[str, Node]):
-    """`args.NAME` for every name."""
+    """`args.NAME` for every name. Fields that later kernels add to the record of a system call,
+    for what its arguments point to, begin with two underscores."""
+
+    def __init__(self, traits: KindTraits) -> None:
+        self._of_registers = traits.site in ("kernel function", "raw tracepoint", "system call")
 
     def __getitem__(self, name: str) -> Node:
-        return Unseen(_UNKNOWN)
+        return Unseen(_REGISTER if self._of_registers and name[:2] != "__" else _UNKNOWN)
 
     def __iter__(self) -> Iterator[str]:
         return iter(())
@@ -64,7 +68,7 @@ class _AnyArguments(Mapping[str, Node]):
 
 def _find_arguments(item: AttachItem, facts: KernelFacts, traits: KindTraits) -> Mapping[str, Node]:
     if not item.args or traits.site not in ("kernel function", "user code"):
-        return _AnyArguments()
+        return _AnyArguments(traits)
     space = _space_of(traits)
     return {
         name: Register(index, _spell_type(facts, text, space, item.position), name)
@@ -97,7 +101,7 @@ def _find_positional(traits: KindTraits) -> Callable[[int], Node | None]:
         case "tracepoint":
             return lambda _index: None
         case "system call":
-            return lambda index: Unseen(_UNKNOWN) if index < REGISTER_ARGUMENTS else None
+            return lambda index: Unseen(_REGISTER) if index < REGISTER_ARGUMENTS else None
         case _:
             return lambda index: Unseen(_UNKNOWN) if index < _MOST else None
 
@@ -107,4 +111,4 @@ def _find_return(item: AttachItem, facts: KernelFacts, traits: KindTraits) -> Ty
         return with_space(S64, "user")
     if item.returns:
         return _spell_type(facts, item.returns, _space_of(traits), item.position)
-    return with_space(U64, "user") if traits.site == "user code" else _UNKNOWN
+    return with_space(U64, "user") if traits.site == "user code" else _REGISTER

@@ -4,7 +4,7 @@ An expression is refused only if it is on every kernel: where an unknown value i
 the compiler refuses is unknown, too.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 
 from orchestrator.compile.expressions.nodes import Node, Unseen
@@ -56,9 +56,7 @@ class _KernelFree(Typer):
         """An unknown value where a kernel might not refuse the node; raises otherwise."""
         operands = self._operands[-1]
         depends = is_about_host(error) or all(f.code in OF_SEVERAL for f in error.findings)
-        is_of_units = all(finding.code == "PP085" for finding in error.findings)
-        certain = not operands or (is_of_units and all(one.plain for one in operands))
-        if certain and not depends:
+        if not depends and _is_certain(node, error, operands):
             raise _CertainError(error.findings) from None
         is_member = isinstance(node, syntax.MemberOf)
         return _PLAIN if is_member and operands and operands[0].plain else _OPEN
@@ -90,6 +88,18 @@ class _KernelFree(Typer):
         if len(types) == 1:
             return Unseen(next(iter(types)))
         return _PLAIN if _are_plain(types) else _OPEN
+
+
+def _is_certain(node: syntax.SyntaxNode, error: PlanError, operands: Sequence[UnknownType]) -> bool:
+    """Whether a node is refused whatever its unknown operands are: units that do not fit, as what
+    kernels have counts nothing in particular, and text where no register holds any."""
+    codes = {finding.code for finding in error.findings}
+    if codes == {"PP085"}:
+        return all(unknown.plain for unknown in operands)
+    is_test = isinstance(node, syntax.Compare | syntax.Contains) or (
+        isinstance(node, syntax.Call) and node.function in ("startswith", "glob")
+    )
+    return not operands or (is_test and all(unknown.scalar for unknown in operands))
 
 
 def _list_unknown(kind: Type) -> list[UnknownType]:

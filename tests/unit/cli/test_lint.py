@@ -438,3 +438,24 @@ def test_the_plan_of_a_check_is_checked_against_kernels_and_policies(tmp_path: P
     assert lint(file).returncode == 0
     assert f"{file}:4:" in lint(file, "--kernel", FACTS).stdout
     assert "PP121" in lint(file, "--policy", policy).stdout
+
+
+def test_every_attach_point_that_a_kernel_lacks_is_reported(tmp_path: Path) -> None:
+    """Of attach_all, not the first alone."""
+    plan = tmp_path / "plan.yaml"
+    items = "attach_all: [function:no_such_a, tracepoint:sched:no_such_b]\n    emit: {}\n"
+    plan.write_text(f"{HEAD}probes:\n  p:\n    {items}")
+    done = lint(plan, "--kernel", "debian:6.1")
+    assert [line.split(": ")[0] for line in done.stdout.splitlines() if "PP080" in line] == [
+        f"{plan}:6:18",
+        f"{plan}:6:38",
+    ]
+
+
+def test_types_that_a_profile_may_lack_are_said_to_be_left_out(tmp_path: Path) -> None:
+    """A profile has no types of ACPI: a host may know the argument."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_bytes(probe("emit: {x: args.handle}", attach="function:acpi_evaluate_object"))
+    done = lint(plan, "--kernel", "debian:6.1")
+    assert "error[PP082]" in done.stdout
+    assert "or it was left out of this recording" in done.stdout

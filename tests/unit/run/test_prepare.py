@@ -129,3 +129,17 @@ def test_a_backend_that_could_read_user_memory_is_refused_after_its_choice() -> 
     assert prepare(plan, FACTS, [policy], backend="bcc").choice.artifact.backend == "bcc"
     with pytest.raises(HostError, match="PP124"):
         prepare(plan, FACTS, [policy], backend="tracefs")
+
+
+@pytest.mark.parametrize(
+    ("rest", "backend", "line"),
+    [("limits: {memory: 64KiB}\n", "auto", 5), ("target: {cgroup: /nothing}\n", "tracefs", 8)],
+)
+def test_a_finding_about_the_whole_plan_is_at_the_nearest_key(
+    rest: str, backend: str, line: int
+) -> None:
+    """Memory that no metric asks for is at the first probe, what is of the target at the target."""
+    plan = a_plan(rest, "tracepoint:sched:sched_switch")
+    with pytest.raises(HostError) as caught:
+        prepare(plan, FACTS, backend=backend)
+    assert {finding.position.line for finding in caught.value.findings} == {line}

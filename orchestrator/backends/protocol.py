@@ -68,13 +68,15 @@ class AttachOptions:
     """What a run adds to an artifact. `root_pid`: a parked child; its descendants are targets too.
     `journal` is called with (kind, name) before something is created in the kernel, `unjournal`
     after it is removed. `stop` is called with each write (path, text) that ends recording at the
-    deadline where the kernel does not end it by itself: the watchdog does it if the run is dead."""
+    deadline where the kernel does not end it by itself: the watchdog does it if the run is dead.
+    `compiling` is called before a program is compiled, which takes seconds."""
 
     run_id: str
     root_pid: int | None = None
     journal: Callable[[str, str], None] = lambda _kind, _what: None
     unjournal: Callable[[str, str], None] = lambda _kind, _what: None
     stop: Callable[[str, str], None] = lambda _path, _text: None
+    compiling: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

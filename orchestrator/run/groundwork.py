@@ -7,7 +7,7 @@ from typing import Any
 from orchestrator.backends.protocol import Artifact, AttachOptions
 from orchestrator.run.choice import Prepared
 from orchestrator.run.command import Command, park_command
-from orchestrator.run.options import RunOptions
+from orchestrator.run.options import Bar, RunOptions
 from orchestrator.run.safety.admission import admit_run
 from orchestrator.run.safety.guard import Guard
 from orchestrator.run.safety.host_limits import require_host
@@ -25,7 +25,7 @@ _STDERR = 2
 class Groundwork:
     """The open journal of the run, the guard that starts its watchdog, tracefs, held so that it can
     be cleaned up, and the command, parked before exec (None: it has none). `root_pid`: the process
-    whose descendants are the target (None: there is none)."""
+    whose descendants are the target (None: there is none). `progress`: where waiting is shown."""
 
     run_id: str
     journal: Journal
@@ -33,6 +33,7 @@ class Groundwork:
     tracefs: TracefsPin
     command: Command | None
     root_pid: int | None = None
+    progress: Bar | None = None
 
     def attach_options(self) -> AttachOptions:
         """What a backend needs to attach for this run."""
@@ -42,7 +43,12 @@ class Groundwork:
             journal=self.guard.add,
             unjournal=self.journal.done,
             stop=self.guard.write_at_deadline,
+            compiling=self._announce_compiler,
         )
+
+    def _announce_compiler(self) -> None:
+        if self.progress is not None:
+            self.progress.announce("compiling (first time): it is kept for the next run")
 
 
 def draw_run_id() -> str:
@@ -77,6 +83,7 @@ def lay_groundwork(
         tracefs=tracefs,
         command=command,
         root_pid=root_pid if command is None else command.pid,
+        progress=options.progress,
     )
 
 

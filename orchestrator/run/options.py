@@ -39,6 +39,9 @@ class Bar(Protocol):
     def update(self, elapsed_s: float, events: int, lost: Count) -> None:
         """The time since arming, and the events written and lost so far."""
 
+    def announce(self, text: str) -> None:
+        """What takes a while before the probes are armed."""
+
     def hide(self) -> None:
         """Make room for lines on the same terminal."""
 

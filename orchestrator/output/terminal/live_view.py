@@ -49,6 +49,10 @@ class LiveView:
         self._drawn_at = float("-inf")
         self._gone = False
 
+    def announce(self, text: str) -> None:
+        """Show what takes a while before the first `update`."""
+        self._show(Text(text, no_wrap=True))
+
     def follow(self, look: Callable[[], MetricsSoFar]) -> None:
         """From now on read the metrics with `look`."""
         self._look = look
@@ -61,9 +65,16 @@ class LiveView:
             return
         self._drawn_at = now
         head = Text(format_progress(elapsed_s, self._duration, events, lost), no_wrap=True)
+        self._show(head, self._parts)
+
+    def _show(
+        self, head: Text, parts: Callable[[], Iterator[RenderableType]] = lambda: iter(())
+    ) -> None:
+        if self._gone:
+            return
         try:
             self._console.size = ConsoleDimensions(*measure_terminal(self._stream))
-            self._draw(Group(head, *self._parts()))
+            self._draw(Group(head, *parts()))
         except (OSError, ValueError):  # the terminal is gone: the run goes on without a view
             self._gone, self._live = True, None
 

@@ -81,6 +81,10 @@ class Progress:
         self._drawn_at = now
         self._line.draw(format_progress(elapsed_s, self._duration, events, lost))
 
+    def announce(self, text: str) -> None:
+        """Show what takes a while before the first `update`."""
+        self._line.draw(text)
+
     def follow(self, look: object) -> None:
         """Where the metrics can be read: this is only a bar."""
 

@@ -48,6 +48,34 @@ def test_a_journal_elsewhere_than_usual_is_reported(tmp_path: Path) -> None:
     groundwork.journal.close()
 
 
+class _Bar:
+    """A progress bar that keeps what it was to show."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def announce(self, text: str) -> None:
+        self.shown.append(text)
+
+    def follow(self, look: object) -> None:
+        raise AssertionError("nothing is armed")
+
+    def update(self, elapsed_s: float, events: int, lost: object) -> None:
+        raise AssertionError("nothing is armed")
+
+    def hide(self) -> None:
+        self.shown.clear()
+
+
+def test_that_a_program_is_compiled_is_shown_where_progress_is(tmp_path: Path) -> None:
+    bar = _Bar()
+    options = RunOptions(journals=(tmp_path / "journals",), progress=bar)
+    groundwork = lay_groundwork("run1", prepared(), options)
+    groundwork.attach_options().compiling()
+    assert bar.shown == ["compiling (first time): it is kept for the next run"]
+    groundwork.journal.close()
+
+
 def test_no_journal_no_run(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(JournalError):

@@ -5,7 +5,7 @@ fails.
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from orchestrator.backends.bcc.attach import seed
 from orchestrator.backends.bcc.attach.attachments import Attachments, TrampolineRefused
@@ -44,7 +44,7 @@ _ENDERS = tuple(
 def attach(artifact: Artifact[BccDetail], facts: KernelFacts, options: AttachOptions) -> BccSession:
     """Attach everything or nothing, disarmed; optional hooks may be left out. Raises HostError."""
     try:
-        return attach_compiled(artifact, compile_artifact(artifact), options)
+        return attach_compiled(artifact, compile_artifact(artifact, options.compiling), options)
     except TrampolineRefused as refused:
         return attach(_without_trampoline(artifact, facts, refused), facts, options)
 
@@ -63,20 +63,25 @@ def _without_trampoline(
     return build_artifact(artifact.program, facts, choices)
 
 
-def compile_artifact(artifact: Artifact[BccDetail]) -> Mapping[str, bytes]:
+def compile_artifact(
+    artifact: Artifact[BccDetail], before: Callable[[], None] = lambda: None
+) -> Mapping[str, bytes]:
     """The instructions of every function of the artifact. Needs the compiler or its cache, but
-    neither root nor the kernel that they are for. Raises HostError."""
-    return fill_artifact(artifact, compile_program(artifact))
+    neither root nor the kernel that they are for. `before`: called before it is compiled, where it
+    was not compiled earlier. Raises HostError."""
+    return fill_artifact(artifact, compile_program(artifact, before))
 
 
-def compile_program(artifact: Artifact[BccDetail]) -> OpenProgram:
+def compile_program(
+    artifact: Artifact[BccDetail], before: Callable[[], None] = lambda: None
+) -> OpenProgram:
     """As `compile_artifact`, without the numbers of the artifact's host: one program for all hosts
     of its key. Raises HostError."""
     from orchestrator.backends.bcc.compiler import clang  # the programs of bundles need none
 
     try:
         functions, arch = artifact.detail.functions, artifact.program.arch
-        program = clang.compile_kept(artifact.text, functions, arch)
+        program = clang.compile_kept(artifact.text, functions, arch, before)
     except clang.CompileError as error:
         raise _refuse_to_compile(error) from None
     _check_lengths(artifact, program.code)

@@ -20,7 +20,7 @@ import json
 import os
 import sys
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,12 +60,18 @@ def compile_c(
     return places.fill_program(compile_kept(text, functions, os.uname().machine), numbers)
 
 
-def compile_kept(text: str, functions: Sequence[str], arch: str) -> OpenProgram:
+def compile_kept(
+    text: str,
+    functions: Sequence[str],
+    arch: str,
+    before: Callable[[], None] = lambda: None,
+) -> OpenProgram:
     """The instructions of each of `functions` in `text`, for kernels of `arch`, with the places of
     the numbers that it leaves open.
 
     Maps must be placeholders (`PP_MAP(1001)`), which attach/load.py replaces. Needs no root and
     makes no bpf(2) call. Results are kept on disk (see cache.py); on a hit no compiler is started.
+    Otherwise `before` is called first: compiling takes seconds.
 
     Raises CompilerMissingError without bcc, else CompileError with the compiler's log.
     """
@@ -74,6 +80,7 @@ def compile_kept(text: str, functions: Sequence[str], arch: str) -> OpenProgram:
     name = key.make_key(text, functions, arch=arch)
     program = cache.read_compiled(name, functions)
     if program is None:
+        before()
         program = compile_open(text, functions)
         cache.write_compiled(name, program)
     return program

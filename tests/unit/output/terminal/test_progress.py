@@ -21,6 +21,16 @@ def test_the_bar_is_drawn_on_a_terminal_and_taken_away() -> None:
     os.close(ours)
 
 
+def test_what_takes_a_while_is_shown_until_the_bar_takes_its_place() -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal, hidden_at_end(Progress(10, terminal)) as progress:
+        progress.announce("compiling (first time)")
+        assert os.read(ours, 4096).decode() == "\r\x1b[Kcompiling (first time)"
+        progress.update(0, 0, 0)
+        assert os.read(ours, 4096).decode().startswith("\r\x1b[K[....")
+    os.close(ours)
+
+
 def test_the_bar_is_drawn_at_most_ten_times_a_second() -> None:
     """However often it is reported."""
     ours, theirs = pty.openpty()

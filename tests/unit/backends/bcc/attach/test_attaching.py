@@ -42,7 +42,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[Artifact[BccDetail]]:
         return "attached"
 
     monkeypatch.setattr(module, "attach_compiled", attach_compiled)
-    monkeypatch.setattr(module, "compile_artifact", lambda _artifact: {})
+    monkeypatch.setattr(module, "compile_artifact", lambda _artifact, _before: {})
     return artifacts
 
 
@@ -61,7 +61,7 @@ def test_a_plan_that_asks_for_a_trampoline_gets_no_other(tried: list[Artifact[Bc
 
 
 def test_c_that_does_not_compile_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_text: str, _functions: object, _arch: str) -> OpenProgram:
+    def refuse(_text: str, _functions: object, _arch: str, _before: object) -> OpenProgram:
         raise CompileError("expected ';'")
 
     monkeypatch.setattr(clang, "compile_kept", refuse)
@@ -99,7 +99,9 @@ def test_a_program_that_jumps_cannot_cross_is_refused(monkeypatch: pytest.Monkey
     """By its length, before the kernel sees it: at its attach point."""
     lengths = iter([0x7FFF, 0x8000])
 
-    def compile_kept(_text: str, functions: Sequence[str], _arch: str) -> OpenProgram:
+    def compile_kept(
+        _text: str, functions: Sequence[str], _arch: str, _before: object
+    ) -> OpenProgram:
         return OpenProgram(code=dict.fromkeys(functions, bytes(8 * next(lengths))))
 
     monkeypatch.setattr(clang, "compile_kept", compile_kept)

@@ -91,3 +91,17 @@ def test_the_cache_uses_the_key_of_the_programs_architecture(
     assert clang.compile_kept(TEXT, ["f"], "aarch64") == kept
     monkeypatch.setattr(clang, "compile_open", lambda *_: PROGRAM)
     assert clang.compile_kept(TEXT, ["f"], "x86_64") == PROGRAM
+
+
+def test_only_a_first_compilation_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes seconds; later ones read what was kept."""
+    events: list[str] = []
+
+    def compile_open(*_: object) -> OpenProgram:
+        events.append("compiled")
+        return PROGRAM
+
+    monkeypatch.setattr(clang, "compile_open", compile_open)
+    for _ in range(2):
+        clang.compile_kept(f"{TEXT} ", ["f"], "x86_64", lambda: events.append("announced"))
+    assert events == ["announced", "compiled"]

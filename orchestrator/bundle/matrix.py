@@ -13,6 +13,7 @@ from orchestrator.backends.protocol import Artifact
 from orchestrator.bundle.model import MatrixRow, Settings, Trampolines
 from orchestrator.bundle.variants import Variant, list_variants
 from orchestrator.compile.program import Program
+from orchestrator.kernel.abi.executables import ExecutableId
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.plan.model import Plan
@@ -25,6 +26,7 @@ from orchestrator.values import dataclass
 __all__ = ["PlannedRow", "RecordedKernel", "name_kernel", "plan_rows"]
 
 _SUFFIXES = (".xz", ".facts")
+_SOME_PROGRAM = ExecutableId(device=1, inode=1)
 _SOME_CGROUP = 1  # an id, whichever: it is an open number, and every host fills in its own
 
 
@@ -147,11 +149,27 @@ def _plan_counting(program: Program, facts: KernelFacts) -> Artifact[Any] | None
 
 
 def _with_cgroups(resolved: Resolved) -> Resolved:
-    """The target's cgroups need not exist on the machine that builds."""
+    """The target's cgroups and programs need not exist on the machine that builds."""
     target = resolved.program.target
-    known = tuple((path, _SOME_CGROUP) for path, _ in target.cgroup)
-    program = replace(resolved.program, target=replace(target, cgroup=known))
-    return replace(resolved, program=program)
+    known = replace(
+        target,
+        cgroup=_some_cgroups(target.cgroup),
+        exe=_some_programs(target.exe),
+        left_out=replace(
+            target.left_out,
+            cgroup=_some_cgroups(target.left_out.cgroup),
+            exe=_some_programs(target.left_out.exe),
+        ),
+    )
+    return replace(resolved, program=replace(resolved.program, target=known))
+
+
+def _some_cgroups(cgroups: Iterable[tuple[str, object]]) -> tuple[tuple[str, int], ...]:
+    return tuple((path, _SOME_CGROUP) for path, _ in cgroups)
+
+
+def _some_programs(programs: Iterable[tuple[str, object]]) -> tuple[tuple[str, ExecutableId], ...]:
+    return tuple((path, _SOME_PROGRAM) for path, _ in programs)
 
 
 def _list_alternatives(plan: Plan, program: Program) -> Iterator[tuple[str, str]]:

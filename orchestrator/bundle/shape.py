@@ -30,6 +30,7 @@ from orchestrator.compile.program import (
     ProbeProgram,
     Program,
     RecordField,
+    ResolvedLeftOut,
     ResolvedTarget,
     SpanProgram,
 )
@@ -106,13 +107,22 @@ def _describe_record(program: Program) -> Iterator[tuple[str, str]]:
 
 def _describe_target(target: ResolvedTarget) -> Iterator[str]:
     """The target without its numbers."""
+    yield from _describe_tasks(target)
+    if target.exclude_self:
+        yield "not probeplan itself"
+    yield from (f"not {words}" for words in _describe_tasks(target.left_out))
+
+
+def _describe_tasks(target: ResolvedTarget | ResolvedLeftOut) -> Iterator[str]:
     numbers = {"pid": target.pid, "tid": target.tid, "uid": target.uid}
     yield from (f"{len(ids)} {name}" for name, ids in numbers.items() if ids)
     yield from (f"comm {name}" for name in target.comm)
     levels = [path.strip("/").count("/") + 1 if path.strip("/") else 0 for path, _ in target.cgroup]
     yield from (f"a cgroup of level {level}" for level in levels)
-    if target.exclude_self:
-        yield "not probeplan itself"
+    yield from ("a program" for _ in target.exe)
+    yield from (f"pidns {name if name.isalpha() else 'by number'}" for name in target.pidns)
+    if isinstance(target, ResolvedLeftOut) and target.children:
+        yield "their descendants"
 
 
 # ---------------------------------------------------------------- probes

@@ -1,6 +1,6 @@
 """A plan and a kernel's facts to the backend-neutral program."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.compile.alternatives import Alternatives
@@ -19,6 +19,7 @@ from orchestrator.compile.program import (
     ParamSlot,
     ProbeProgram,
     Program,
+    ResolvedLeftOut,
     ResolvedTarget,
     SpanUse,
 )
@@ -27,6 +28,7 @@ from orchestrator.compile.span_lower import LoweredSpan, NextNumbers, lower_span
 from orchestrator.compile.span_probes import later_probes, role_findings, starting_probes
 from orchestrator.compile.type_hook import HookDraft
 from orchestrator.kernel.abi.cgroups import cgroup_id
+from orchestrator.kernel.abi.executables import ExecutableId, find_executable
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, raise_findings
 from orchestrator.plan.model import (
@@ -240,13 +242,35 @@ def _make_slot(param: Param, index: int) -> ParamSlot:
 
 
 def resolve_target(target: Target) -> ResolvedTarget:
-    """The target with cgroup paths turned into ids, None where this host has no such cgroup."""
+    """The target with paths of cgroups and programs turned into what this host has there, None
+    where it has nothing."""
+    left_out = target.left_out
     return ResolvedTarget(
         pid=target.pid,
         tid=target.tid,
         uid=target.uid,
         comm=target.comm,
-        cgroup=tuple((path, cgroup_id(path)) for path in target.cgroup),
+        cgroup=_resolve_cgroups(target.cgroup),
+        exe=_resolve_programs(target.exe),
+        pidns=target.pidns,
         children=target.children,
         exclude_self=target.exclude_self,
+        left_out=ResolvedLeftOut(
+            pid=left_out.pid,
+            tid=left_out.tid,
+            uid=left_out.uid,
+            comm=left_out.comm,
+            cgroup=_resolve_cgroups(left_out.cgroup),
+            exe=_resolve_programs(left_out.exe),
+            pidns=left_out.pidns,
+            children=left_out.children,
+        ),
     )
+
+
+def _resolve_cgroups(paths: Iterable[str]) -> tuple[tuple[str, int | None], ...]:
+    return tuple((path, cgroup_id(path)) for path in paths)
+
+
+def _resolve_programs(paths: Iterable[str]) -> tuple[tuple[str, ExecutableId | None], ...]:
+    return tuple((path, find_executable(path)) for path in paths)

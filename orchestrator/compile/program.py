@@ -11,6 +11,7 @@ from typing import Literal
 from orchestrator.cells.buckets import Buckets
 from orchestrator.compile.expressions.nodes import Let, Node, ShownForm
 from orchestrator.compile.expressions.types import Bool, Int, Type
+from orchestrator.kernel.abi.executables import ExecutableId
 from orchestrator.kernel.abi.file_identity import FileIdentity
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import KINDS, AttachKind, KindTraits
@@ -269,17 +270,35 @@ class Hook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedTarget:
-    """The tasks whose events count; empty: all tasks. `comm` as written (globs with one `*` at an
-    end, or exact), `cgroup` as (path, cgroup v2 id or None when it is unknown here)."""
+class ResolvedLeftOut:
+    """The tasks whose events do not count; keys as of ResolvedTarget."""
 
     pid: tuple[int, ...] = ()
     tid: tuple[int, ...] = ()
     uid: tuple[int, ...] = ()
     comm: tuple[str, ...] = ()
     cgroup: tuple[tuple[str, int | None], ...] = ()
+    exe: tuple[tuple[str, ExecutableId | None], ...] = ()
+    pidns: tuple[str, ...] = ()
+    children: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedTarget:
+    """The tasks whose events count; empty: all tasks. `comm` as written (globs with one `*` at an
+    end, or exact), `cgroup` as (path, cgroup v2 id or None when it is unknown here), `exe` as
+    (path, file or None where there is none here)."""
+
+    pid: tuple[int, ...] = ()
+    tid: tuple[int, ...] = ()
+    uid: tuple[int, ...] = ()
+    comm: tuple[str, ...] = ()
+    cgroup: tuple[tuple[str, int | None], ...] = ()
+    exe: tuple[tuple[str, ExecutableId | None], ...] = ()
+    pidns: tuple[str, ...] = ()
     children: bool = False
     exclude_self: bool = True
+    left_out: ResolvedLeftOut = ResolvedLeftOut()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

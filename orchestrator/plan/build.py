@@ -12,6 +12,7 @@ from orchestrator.plan.expression.names import COMM_BYTES
 from orchestrator.plan.figures import build_figures
 from orchestrator.plan.findings import Position
 from orchestrator.plan.model import (
+    LeftOut,
     Limits,
     LimitSource,
     Metadata,
@@ -185,17 +186,31 @@ def _read_window(reader: DocumentReader, limits: Limits) -> int | None:
 
 
 def _read_target(reader: DocumentReader) -> Target:
-    lists = {
-        key: _parse_target_list(key, reader.texts(("target", key)), reader.collector)
-        for key in ("pid", "tid", "uid", "comm", "cgroup")
-    }
     data = reader.get(("target",), {})
     return Target(
-        **cast(Any, lists),
+        **cast(Any, _read_lists(reader, ("target",))),
         children=data.get("children", False),
         exclude_self=data.get("exclude_self", True),
+        left_out=_read_left_out(reader, data.get("not", {})),
         position=reader.collector.document.key_position(("target",)),
     )
+
+
+def _read_lists(reader: DocumentReader, path: DocumentPath) -> dict[str, tuple[int | str, ...]]:
+    return {
+        key: _parse_target_list(key, reader.texts((*path, key)), reader.collector)
+        for key in _LIST_KEYS
+    }
+
+
+def _read_left_out(reader: DocumentReader, data: Mapping[str, Any]) -> LeftOut:
+    path = ("target", "not")
+    left_out = LeftOut(**cast(Any, _read_lists(reader, path)), children=data.get("children", False))
+    if left_out.children and not reader.get((*path, "pid")):
+        place = reader.place((*path, "children"))
+        hint = "name it: `not: {pid: 1234, children: true}`"
+        reader.collector.add("PP060", "children: `not` names no process", place, hint)
+    return left_out
 
 
 def _parse_target_list(
@@ -217,6 +232,10 @@ def _parse_target(key: str, text: str) -> int | str:
         return _check_comm(text)
     if key == "cgroup":
         return _check_cgroup(text)
+    if key == "exe":
+        return _check_program(text)
+    if key == "pidns":
+        return _check_pid_namespace(text)
     high = MAX_UID if key == "uid" else MAX_PID
     low = 0 if key == "uid" else 1
     if not (text.isascii() and text.isdigit()) or not low <= int(text[:20]) <= high:
@@ -244,9 +263,27 @@ def _check_cgroup(text: str) -> str:
     return text
 
 
+def _check_program(text: str) -> str:
+    if not text.startswith("/") or not text.isprintable():
+        hint = "the whole path of a program, e.g. /usr/sbin/sshd"
+        raise UnitError(f"{text[:60]!r} is not a program", hint)
+    return text
+
+
+def _check_pid_namespace(text: str) -> str:
+    is_number = text.isascii() and text.isdigit() and 0 < int(text[:20]) <= _MAX_NAMESPACE
+    if text in ("host", "container") or is_number:
+        return str(int(text)) if is_number else text
+    hint = "host, container, or the number in /proc/PID/ns/pid"
+    raise UnitError(f"{text[:40]!r} is not a PID namespace", hint)
+
+
+_MAX_NAMESPACE = (1 << 32) - 1  # ns_common.inum, an unsigned int
 _FLAGS = {"true": True, "false": False}
 _FLAG_KEYS = ("children", "exclude_self")
-_TARGET_KEYS = ("pid", "tid", "uid", "comm", "cgroup", *_FLAG_KEYS)
+_LIST_KEYS = ("pid", "tid", "uid", "comm", "cgroup", "exe", "pidns")
+_NOT_KEYS = (*_LIST_KEYS, "children")
+_TARGET_KEYS = (*_LIST_KEYS, *_FLAG_KEYS, *(f"not.{key}" for key in _NOT_KEYS))
 
 
 def _override_target(
@@ -258,15 +295,18 @@ def _override_target(
             changes[key] = _parse_override(key, text)
         except UnitError as error:
             collector.add("PP067", str(error), Position(file=f"--target {key}"), error.hint)
-    return replace(target, **changes)
+    own = {key: value for key, value in changes.items() if not key.startswith("not.")}
+    of_others = {key.removeprefix("not."): changes[key] for key in changes.keys() - own.keys()}
+    return replace(target, **own, left_out=replace(target.left_out, **of_others))
 
 
 def _parse_override(key: str, text: str) -> bool | tuple[int | str, ...]:
     if key not in _TARGET_KEYS:
         hint = suggest_name(key, _TARGET_KEYS, f"targets: {', '.join(_TARGET_KEYS)}")
         raise UnitError(f"there is no target {key!r}", hint)
-    if key not in _FLAG_KEYS:
-        return tuple(_parse_target(key, part) for part in text.split(","))
+    name = key.removeprefix("not.")
+    if name not in _FLAG_KEYS:
+        return tuple(_parse_target(name, part) for part in text.split(","))
     if text not in _FLAGS:
         raise UnitError(f"{text[:40]!r} is neither true nor false")
     return _FLAGS[text]

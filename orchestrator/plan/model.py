@@ -87,17 +87,36 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """The tasks whose events count. An empty tuple: all tasks. `comm` holds globs of at most 15
-    bytes, `cgroup` paths below the cgroup v2 mount."""
+class LeftOut:
+    """The tasks whose events do not count: those that match any key. Keys as of Target;
+    `children`: descendants of `pid` are left out, too."""
 
     pid: tuple[int, ...] = ()
     tid: tuple[int, ...] = ()
     uid: tuple[int, ...] = ()
     comm: tuple[str, ...] = ()
     cgroup: tuple[str, ...] = ()
+    exe: tuple[str, ...] = ()
+    pidns: tuple[str, ...] = ()
+    children: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The tasks whose events count. An empty tuple: all tasks. `comm` holds globs of at most 15
+    bytes, `cgroup` paths below the cgroup v2 mount, `exe` paths of programs, `pidns` PID
+    namespaces: `host`, `container` (any other) or a number. `left_out`: the key `not`."""
+
+    pid: tuple[int, ...] = ()
+    tid: tuple[int, ...] = ()
+    uid: tuple[int, ...] = ()
+    comm: tuple[str, ...] = ()
+    cgroup: tuple[str, ...] = ()
+    exe: tuple[str, ...] = ()
+    pidns: tuple[str, ...] = ()
     children: bool = False
     exclude_self: bool = True
+    left_out: LeftOut = LeftOut()
     position: Position = NOWHERE
 
 

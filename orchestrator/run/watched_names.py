@@ -12,6 +12,7 @@ from pathlib import Path
 from orchestrator.binaries.programs import find_program
 from orchestrator.compile.program import Hook, Program
 from orchestrator.kernel.abi.cgroups import cgroup_id
+from orchestrator.kernel.abi.executables import find_executable
 from orchestrator.kernel.abi.file_identity import FileIdentity
 
 __all__ = ["WatchedNames", "WatchedPrograms"]
@@ -29,7 +30,9 @@ class WatchedNames:
         self._files: dict[str, FileIdentity] = {
             hook.path: hook.identity for hook in program.hooks if hook.identity is not None
         }
-        self._cgroups = {path: number for path, number in program.target.cgroup if number}
+        targets = (program.target, program.target.left_out)
+        self._cgroups = {path: one for target in targets for path, one in target.cgroup if one}
+        self._programs = {path: one for target in targets for path, one in target.exe if one}
         self._changes: list[str] = []
 
     @property
@@ -48,6 +51,13 @@ class WatchedNames:
             self._changes.append(
                 f"the cgroup {path} was removed and made again: events in the new one were not seen"
             )
+
+        for path, known in list(self._programs.items()):
+            if find_executable(path) not in (known, None):
+                del self._programs[path]
+                self._changes.append(
+                    f"{path} was replaced by another file: what runs the new one is not the target"
+                )
 
     def _find_change(self, path: str, expected: FileIdentity) -> str:
         """What happened to a file; "" where it is as it was, or gone: then no other one is run in

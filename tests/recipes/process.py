@@ -75,6 +75,27 @@ def naps_seen(ran: "Ran") -> None:
     assert ran.value("nap", "naps", comm="python3") == 20
 
 
+def container_execs() -> None:
+    """3 programs on the host and 4 in a PID namespace, whose number is the last line of output."""
+    workloads.execs(3)
+    new_pid_namespace = 0x20000000  # CLONE_NEWPID, include/uapi/linux/sched.h
+    if ctypes.CDLL(None).unshare(new_pid_namespace):
+        raise OSError("no PID namespace can be made")
+    if (child := os.fork()) == 0:
+        workloads.execs(4)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def container_execs_seen(ran: "Ran") -> None:
+    """Those 4, in one namespace, which is not the host's."""
+    seen = ran.data("exec")
+    assert [program["file"] for program in seen] == ["/bin/true"] * 4
+    assert len({program["pidns"] for program in seen}) == 1
+    assert seen[0]["pidns"] != Path("/proc/self/ns/pid").stat().st_ino
+    assert ran.value("exec", "execs", comm="true", pidns=seen[0]["pidns"]) == 4
+
+
 def exits() -> None:
     """4 shells that end with 3, 2 that kill themselves, a thread of ours that ends early, and a
     process that another of its threads outlives."""
@@ -351,6 +372,9 @@ def signals_seen(ran: "Ran") -> None:
 ROWS: Mapping[str, Recipe] = {
     "execs": Recipe(
         work=execs, judge=execs_seen, everywhere=True, tracefs_cannot="task's task_struct leads to"
+    ),
+    "container-execs": Recipe(
+        work=container_execs, judge=container_execs_seen, everywhere=True, tracefs_cannot="pidns"
     ),
     "exits": Recipe(work=exits, judge=exits_seen, everywhere=True, tracefs_cannot="rawtracepoint"),
     "kills": Recipe(work=kills, judge=kills_seen, everywhere=True, tracefs_cannot="rawtracepoint"),

@@ -81,7 +81,8 @@ def _check_host(program: Program, facts: KernelFacts, *, is_compiled: bool) -> I
     if not (is_compiled or facts.recorded or facts.feature("bcc")):
         yield _make_finding(f"the compiler is missing: {facts.feature('bcc').detail}")
     needs_task = [h for h in program.hooks if h.body.task not in (None, "none")]
-    if (program.target.children or needs_task) and "live" not in task_offsets(facts):
+    descends = program.target.children or program.target.left_out.children
+    if (descends or needs_task) and "live" not in task_offsets(facts):
         why = f": {facts.why_no_types}" if facts.why_no_types else ""
         yield _make_finding(f"the layout of task_struct is not known without BTF{why}")
 

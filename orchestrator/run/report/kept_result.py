@@ -7,7 +7,7 @@ from typing import Any
 from orchestrator.compile.program import MetricSpec, Program
 from orchestrator.output.log import RecordFields
 from orchestrator.output.metrics import describe_layout
-from orchestrator.plan.model import Plan, Target
+from orchestrator.plan.model import LeftOut, Plan, Target
 from orchestrator.run.report.records import limit_values
 
 __all__ = ["RESULT_FORMAT", "metric_to_keep", "settings_fields"]
@@ -32,14 +32,17 @@ def settings_fields(plan: Plan, program: Program | Plan, command: Sequence[str])
 
 def _target_settings(target: Target) -> dict[str, Any]:
     """The keys of the target that differ from the language's defaults, as in the plan."""
-    usual = Target()
-    chosen = {
-        field.name: getattr(target, field.name)
-        for field in fields(target)
-        if field.name != "position" and getattr(target, field.name) != getattr(usual, field.name)
-    }
+    left_out = _changed_fields(target.left_out, LeftOut())
+    return _changed_fields(target, Target()) | ({"not": left_out} if left_out else {})
+
+
+def _changed_fields(target: Target | LeftOut, usual: Target | LeftOut) -> dict[str, Any]:
+    names = [field.name for field in fields(target) if field.name not in ("position", "left_out")]
+    values = {name: getattr(target, name) for name in names}
     return {
-        name: list(value) if isinstance(value, tuple) else value for name, value in chosen.items()
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+        if value != getattr(usual, name)
     }
 
 

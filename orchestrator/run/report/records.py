@@ -1,11 +1,11 @@
 """The fields of lifecycle records, as in the log schema. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from orchestrator.backends.protocol import Artifact, AttachedHook, SkippedHook
-from orchestrator.compile.program import ProbeProgram, Program, ResolvedTarget
+from orchestrator.compile.program import ProbeProgram, Program, ResolvedLeftOut, ResolvedTarget
 from orchestrator.output.log import RecordFields
 from orchestrator.plan.findings import Finding
 from orchestrator.plan.model import Limits, Plan
@@ -20,6 +20,7 @@ __all__ += [
     "skipped_fields",
     "skipped_hook_fields",
     "started_fields",
+    "started_target",
     "with_sources",
 ]
 
@@ -44,7 +45,7 @@ def started_fields(
         "backend": artifact.backend,
         "arch": program.arch,
         "params": {name: param.value for name, param in plan.params.items()},
-        "target": _target_fields(program.target),
+        "target": started_target(program.target),
         "command": list(command) or None,
         "limits": limits,
         "policies": policy_fields(policies),
@@ -123,11 +124,18 @@ def limit_values(limits: Limits) -> dict[str, RecordFields]:
     }
 
 
-def _target_fields(target: ResolvedTarget) -> RecordFields:
-    fields = {name: value for name, value in asdict(target).items() if value}
-    if target.cgroup:
-        fields["cgroup"] = [path for path, _ in target.cgroup]
-    return fields
+def started_target(target: ResolvedTarget) -> RecordFields:
+    """The field `target` of run.started: what is set of it, with paths as the plan has them."""
+    chosen = _name_target(target)
+    left_out = _name_target(target.left_out)
+    return chosen | ({"not": left_out} if left_out else {})
+
+
+def _name_target(target: ResolvedTarget | ResolvedLeftOut) -> dict[str, Any]:
+    """What is set, with paths instead of what they lead to."""
+    paths = {name: [path for path, _ in getattr(target, name)] for name in ("cgroup", "exe")}
+    values = {field.name: getattr(target, field.name) for field in fields(target)} | paths
+    return {name: value for name, value in values.items() if value and name != "left_out"}
 
 
 def attached_fields(program: Program, hook: AttachedHook) -> RecordFields:

@@ -275,6 +275,12 @@ def _fate_words(disposition: str, target: ResolvedTarget, note: str) -> str:
 
 
 def _target_tests(target: ResolvedTarget) -> Iterator[str]:
-    for name in ("pid", "tid", "uid", "comm", "cgroup", "children"):
+    for name in (*_TARGET_LISTS, "children"):
         if getattr(target, name):
             yield f"target.{name}"
+    for name in _TARGET_LISTS:
+        if getattr(target.left_out, name):
+            yield f"target.not.{name}"
+
+
+_TARGET_LISTS = ("pid", "tid", "uid", "comm", "cgroup", "exe", "pidns")

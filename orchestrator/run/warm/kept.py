@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.backends.kept_files import forget_kept, read_kept, write_kept
+from orchestrator.compile.program import ResolvedTarget
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.tree import FileLook, WatchedTree, is_unchanged
 from orchestrator.plan.attach_kinds import KINDS
@@ -139,10 +140,15 @@ class WarmStart:
         given = [hashlib.sha256(content).hexdigest() for _, content in self._request.policies]
         return (
             [policy.sha256 for policy in prepared.policies] == given
-            and not prepared.program.target.cgroup
+            and not _names_files(prepared.program.target)
             and not _probes_files(prepared.plan)
             and not _has_salt(prepared)
         )
+
+
+def _names_files(target: ResolvedTarget) -> bool:
+    """Whether it names cgroups or programs by paths, which can be of others at any time."""
+    return any(one.cgroup or one.exe for one in (target, target.left_out))
 
 
 def _probes_files(plan: Plan) -> bool:

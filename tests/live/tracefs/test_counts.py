@@ -370,3 +370,21 @@ probes:
     assert {record["tid"] for record in records} == set(tids)
     assert {record["pid"] for record in records} == {os.getpid()}
     assert counts.sides[0].accepted == 5
+
+
+@pytest.mark.parametrize("key", ["comm: load", "comm: 'lo*'", "uid: 0"])
+def test_what_is_left_out_is_not_of_the_target(load: str, key: str) -> None:
+    """Names and users, in user space."""
+    reported = run(
+        f"""
+target: {{comm: load, not: {{{key}}}}}
+probes:
+  a: {{attach: "tracepoint:syscalls:sys_enter_getppid", emit: {{t: tid}}}}
+limits: {{events: 10k, rate: 1000k/s}}
+""",
+        [load, "getppid", str(CALLS)],
+    )
+    [side] = reported.counts.sides
+    assert side.accepted == 0
+    assert side.fired == UNKNOWN or add_counts([side.not_target]) != 0
+    assert balanced(reported)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.compile.program import Program, ResolvedTarget
+from orchestrator.compile.program import Program, ResolvedLeftOut, ResolvedTarget
+from orchestrator.kernel.abi.executables import find_executable
 from orchestrator.kernel.abi.file_identity import FileIdentity
 from orchestrator.run import watched_names
 from orchestrator.run.watched_names import WatchedNames, WatchedPrograms
@@ -105,6 +106,26 @@ def test_a_cgroup_that_was_made_again_is_noted_and_one_that_is_gone_is_not(
         names.look()
         assert len(names.changes) == expected
     assert names.changes[0].startswith("the cgroup /service was removed and made again")
+
+
+@pytest.mark.parametrize("left_out", [False, True])
+def test_a_program_of_the_target_that_was_replaced_is_noted_once(
+    left_out: bool, file: Path
+) -> None:
+    """One that is gone is not: nothing new runs."""
+    chosen = ((str(file), find_executable(str(file))),)
+    others = ResolvedLeftOut(exe=chosen)
+    target = ResolvedTarget(left_out=others) if left_out else ResolvedTarget(exe=chosen)
+    names = WatchedNames(replace(program(), target=target), lambda _probe: None)
+    file.rename(file.with_suffix(".old"))
+    names.look()
+    assert list(names.changes) == []
+    file.write_bytes(b"another")
+    names.look()
+    names.look()
+    assert list(names.changes) == [
+        f"{file} was replaced by another file: what runs the new one is not the target"
+    ]
 
 
 # ---------------------------------------------------------------- 32-bit programs

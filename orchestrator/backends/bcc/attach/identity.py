@@ -40,12 +40,13 @@ def own_tgid() -> int:
 
 def check_namespace(target: ResolvedTarget, tgid: int) -> None:
     """Refuse a target by process ids where the kernel's differ from ours. Raises HostError."""
-    numbered = bool(target.pid or target.tid or target.children)
+    others = target.left_out
+    numbered = bool(target.pid or target.tid or target.children or others.pid or others.tid)
     if tgid == os.getpid() or not numbered:
         return
     message = (
         f"this is a PID namespace (we are {os.getpid()} here and {tgid} to the kernel), so that "
-        "target.pid, target.tid and children cannot be matched"
+        "pid, tid and children of the target, and of `not`, cannot be matched"
     )
     hint = "run it in the host's PID namespace (--pid=host), or use target.comm or target.cgroup"
     raise HostError([Finding(code="PP089", message=message, hint=hint)])

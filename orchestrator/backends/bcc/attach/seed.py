@@ -79,6 +79,10 @@ def target_numbers(target: ResolvedTarget, root_pid: int | None) -> dict[int, in
         for process in processes:
             for number in list_threads(process) or [process]:
                 add(number, "followed")
+    for process in target.left_out.pid if target.left_out.children else ():
+        for one in list_family(process):
+            for number in list_threads(one) or [one]:
+                add(number, "left_out")
     for number in (*target.tid, *target.pid):
         if not Path(f"/proc/{number}").exists():
             add(number, "awaited")

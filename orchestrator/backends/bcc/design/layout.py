@@ -82,7 +82,8 @@ CALLER_ENTRIES = 16_384
 TASK_ENTRIES = 16_384
 #: What a task's number is in the map of the target's tasks for: a followed thread; a thread or a
 #: process that the target names; `awaited`: such a one does not exist yet.
-NUMBER_BITS = {"followed": 1, "thread": 2, "process": 4, "awaited": 8}
+#: `left_out`: a thread of a process that is left out with its children.
+NUMBER_BITS = {"followed": 1, "thread": 2, "process": 4, "awaited": 8, "left_out": 16}
 SPARE_TASKS = 16  # numbers that are changing hands
 SPARSE_BUCKETS_PER_KEY = 32
 #: Counters of the map of stacks: kept, map full, no scratch memory or lock available.
@@ -133,8 +134,9 @@ class MapLayout:
         self.can_follow = can_follow
         named = len(target.pid) + len(target.tid)
         #: Whether the numbers of the target's tasks are kept in a map, and how many it holds.
-        self.follows_numbers = target.children or (can_follow and named > 0)
-        self.task_entries = TASK_ENTRIES if target.children else 2 * named + SPARE_TASKS
+        descends = target.children or target.left_out.children
+        self.follows_numbers = descends or (can_follow and named > 0)
+        self.task_entries = TASK_ENTRIES if descends else 2 * named + SPARE_TASKS
         pairs = [(hook, side) for hook in program.hooks for side in hook.sides]
         self.sides = tuple(
             HookSide(index=index, hook=hook, name=name) for index, (hook, name) in enumerate(pairs)

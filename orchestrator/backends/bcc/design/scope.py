@@ -12,6 +12,7 @@ from orchestrator.compile.program import Hook, ResolvedTarget
 
 __all__ = ["describe_scope", "why_in_every_process"]
 
+_OTHER_KEYS = ("cgroup", "comm", "uid", "exe", "pidns")
 _OF_PROCESS = ("pid", "tid")
 _ALONE = "in the target's processes alone, and their children: others run as without it"
 #: Decided when it is attached (thread_events.may_gain_privileges): who the target is then.
@@ -29,7 +30,7 @@ def why_in_every_process(
     if hook.traits.space != "user":
         return "it is in the kernel"
     if not (target.pid or target.tid or target.children):
-        named = next((name for name in ("cgroup", "comm", "uid") if getattr(target, name)), "")
+        named = next((key for key in _OTHER_KEYS if getattr(target, key)), "")
         if named:
             return f"the kernel binds breakpoints to threads, and not to a {named}"
         return "no process is the target"

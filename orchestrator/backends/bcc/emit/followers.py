@@ -40,7 +40,7 @@ int follow_fork(unsigned long long *ctx)
 	if (pp_read(0, &parent, 4, PID_OF(ctx[0])) || pp_read(0, &child, 4, PID_OF(ctx[1])))
 		return 0;
 	u8 before = number_bits(child);
-	u8 bits = number_bits(parent) & BIT_FOLLOWED;
+	u8 bits = number_bits(parent) & (BIT_FOLLOWED | BIT_LEFT_OUT);
 	if (before & BIT_AWAITED)
 		bits |= before & ~BIT_AWAITED;
 	if (bits != before && set_number_bits(child, bits) && bits) {
@@ -106,6 +106,8 @@ def render_numbers(map_layout: layout.MapLayout, numbers: OpenNumbers) -> str:
         parts.append(_render_test("is_target_thread(u32 tid)", test, kept))
     if target.children:
         parts.append(_render_test("is_followed(u32 tid)", "", "number_bits(tid) & BIT_FOLLOWED"))
+    if target.left_out.children:
+        parts.append(_render_test("is_left_out(u32 tid)", "", "number_bits(tid) & BIT_LEFT_OUT"))
     return "".join(parts)
 
 

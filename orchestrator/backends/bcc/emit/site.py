@@ -27,6 +27,16 @@ TASK_MEMBERS = {
     "gid": "cred.gid",
     "live": "signal_struct.live",
     "depth": "uprobe_task.depth",
+    "exe_file": "mm_struct.exe_file",
+    "f_inode": "file.f_inode",
+    "i_ino": "inode.i_ino",
+    "i_sb": "inode.i_sb",
+    "s_dev": "super_block.s_dev",
+    "thread_pid": "task_struct.thread_pid",
+    "level": "pid.level",
+    "numbers": "pid.numbers",
+    "upid_ns": "upid.ns",
+    "inum": "pid_namespace.ns.inum",
 }
 
 

@@ -70,10 +70,15 @@ PP_INLINE int over(struct control *control, struct ledger *ledger)
 """
 
 _MEMBERS = {
-    "task_struct": ("pid", "tgid", "comm", "cred", "mm", "signal", "utask"),
+    "task_struct": ("pid", "tgid", "comm", "cred", "mm", "signal", "utask", "thread_pid"),
     "cred": ("uid", "gid"),
     "signal_struct": ("live",),
     "uprobe_task": ("depth",),
+    "mm_struct": ("exe_file",),
+    "file": ("f_inode",),
+    "inode": ("i_ino", "i_sb"),
+    "super_block": ("s_dev",),
+    "pid": ("level", "numbers"),
 }
 
 
@@ -297,15 +302,27 @@ def _find_task_offsets(btf: Btf, arch: str) -> dict[str, int]:
             member = btf.member(type_id, name) if type_id is not None else None
             if member is not None:
                 offsets[name] = member.bit_offset // 8
-    compat = _compat_offset(arch, btf)
-    return offsets if compat is None else {**offsets, "compat": compat}
+    nested = {
+        "upid_ns": _nested_offset(btf, ("upid", "ns")),
+        "inum": _nested_offset(btf, ("pid_namespace", "ns"), ("ns_common", "inum")),
+        "compat": _compat_offset(arch, btf),
+    }
+    return {**offsets, **{name: at for name, at in nested.items() if at is not None}}
 
 
 def _compat_offset(arch: str, btf: Btf) -> int | None:
     """Where in task_struct the word with COMPAT_FLAGS is."""
-    path = ("task_struct", "thread_info"), ("thread_info", COMPAT_FLAGS[arch].word)
+    if arch not in COMPAT_FLAGS:
+        return 0
+    return _nested_offset(
+        btf, ("task_struct", "thread_info"), ("thread_info", COMPAT_FLAGS[arch].word)
+    )
+
+
+def _nested_offset(btf: Btf, *path: tuple[str, str]) -> int | None:
+    """The offset of the last member in the first structure, each of them within the one before."""
     offset = 0
-    for struct, name in path if arch in COMPAT_FLAGS else ():
+    for struct, name in path:
         type_id = btf.struct(struct)
         member = btf.member(type_id, name) if type_id is not None else None
         if member is None:

@@ -13,7 +13,7 @@ from orchestrator.backends.tracefs.design.writes import (
     list_as_shell,
     names_from_run_id,
 )
-from orchestrator.compile.program import Hook, Program
+from orchestrator.compile.program import Hook, Program, ResolvedLeftOut
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
 
@@ -155,6 +155,8 @@ def _enforced_by(program: Program, layout: EventLayout) -> Mapping[str, Enforced
         enforced["target.pid"] = "kernel" if layout.by_pid else "user"
     if target.uid:
         enforced["target.uid"] = "user"
+    if target.left_out != ResolvedLeftOut():
+        enforced["target.not"] = "user"
     if target.exclude_self:
         enforced["target.exclude_self"] = "kernel"
     for hook in layout.hooks:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from orchestrator.backends.tracefs.design.hist_triggers import hist_use
 from orchestrator.backends.tracefs.design.layout import EventSource, HistUse, HookEvents
-from orchestrator.compile.program import Program, ResolvedTarget
+from orchestrator.compile.program import Program, ResolvedLeftOut, ResolvedTarget
 from orchestrator.kernel.facts import KernelFacts
 
 __all__ = ["counted_in_kernel"]
@@ -63,4 +63,5 @@ def _tests_target(target: ResolvedTarget, source: EventSource) -> bool:
     """The event's filter tests all of the target: nothing is left to set_event_pid, which triggers
     ignore, or to user space."""
     is_by_number = target.pid or target.tid or target.uid or target.children
-    return not is_by_number and (not target.comm or source.tests_comm)
+    leaves_out = target.left_out != ResolvedLeftOut()
+    return not is_by_number and not leaves_out and (not target.comm or source.tests_comm)

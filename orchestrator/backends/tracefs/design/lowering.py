@@ -44,6 +44,9 @@ _LEAST_KB = 16
 #: to 20 ms to set (measured), since the kernel waits for a grace period. It is enough for 10,000
 #: forks and execs between two reads.
 NEW_BUFFER_KB = 1408
+#: What no trace event says of its task, and what only user space leaves out.
+_UNTESTED = ("cgroup", "exe", "pidns")
+_LEFT_OUT_LATER = ("pid", "tid", "uid", "comm")
 _EXEC = ("execve", "execveat", "prctl")  # these calls change the name that a filter would test
 
 #: The kinds that tracefs can attach, and the feature that each needs; None: tracefs itself.
@@ -308,16 +311,20 @@ class _LayoutBuilder:
             self._add_missing(hook, f"tracefs cannot fetch {label_node(leaf)} here", hint_for(leaf))
 
     def _check_target(self) -> None:
-        target = self.program.target
-        if target.cgroup:
-            self.missing.append(
-                Finding(
-                    code="PP110",
-                    message="tracefs cannot test target.cgroup",
-                    hint="use --backend bcc, or name processes by target.pid or target.comm",
-                )
+        target, others = self.program.target, self.program.target.left_out
+        untested = {f"target.{key}": getattr(target, key) for key in _UNTESTED}
+        untested |= {f"target.not.{key}": getattr(others, key) for key in (*_UNTESTED, "children")}
+        self.missing += [
+            Finding(
+                code="PP110",
+                message=f"tracefs cannot test {name}",
+                hint="use --backend bcc, or name processes by target.pid or target.comm",
             )
+            for name, wanted in untested.items()
+            if wanted
+        ]
         tests = [("target.uid", bool(target.uid))]
+        tests += [(f"target.not.{key}", bool(getattr(others, key))) for key in _LEFT_OUT_LATER]
         tests += [("target.pid", bool(target.pid or target.tid) and not self.by_pid)]
         self.user_space += [
             Finding(

@@ -1,5 +1,7 @@
 """Tests which events are of the target, as far as the kernel did not."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -30,7 +32,21 @@ class Targets:
         if target.uid:
             mask &= np.isin(self.tasks.users_of(tids, group=False), target.uid)
         if target.comm and not source.tests_comm:
-            mask &= self._find_named(columns, source)
+            mask &= self._find_named(columns, source, target.comm)
+        return mask & ~self._find_left_out(columns, source)
+
+    def _find_left_out(self, columns: EventColumns, source: EventSource) -> BoolArray:
+        """Which events are of tasks that are left out. What is not known of a task is not."""
+        others, tids = self.target.left_out, columns.tids
+        mask = np.zeros(len(columns), dtype=bool)
+        if others.pid:
+            mask |= np.isin(self.tasks.pids_of(tids), others.pid)
+        if others.tid:
+            mask |= np.isin(tids, others.tid)
+        if others.uid:
+            mask |= np.isin(self.tasks.users_of(tids, group=False), others.uid)
+        if others.comm:
+            mask |= self._find_named(columns, source, others.comm)
         return mask
 
     def _find_numbered(self, columns: EventColumns) -> BoolArray:
@@ -44,11 +60,13 @@ class Targets:
             mask &= np.isin(tids, target.tid)
         return mask
 
-    def _find_named(self, columns: EventColumns, source: EventSource) -> BoolArray:
+    def _find_named(
+        self, columns: EventColumns, source: EventSource, globs: Sequence[str]
+    ) -> BoolArray:
         column = columns.leaf_column(COMM) if COMM in source.field_names else None
         names = self.tasks.names_at(columns.events) if column is None else column.values
         mask = np.zeros(len(columns), dtype=bool)
-        for glob in self.target.comm:
+        for glob in globs:
             mask |= _match_names(names, glob.encode())
         return mask
 

@@ -16,6 +16,7 @@ from orchestrator.compile.expressions.nodes import (
     FamilyPort,
     Field,
     IpOf,
+    IpWord,
     LetRef,
     Load,
     Node,
@@ -91,6 +92,8 @@ class _Describer:
                 return f"{op}({self.describe(string)}, {_quote(text)})"
             case ByteSwap(value=value, type=kind):
                 return f"{'ntohs' if kind.bits == 16 else 'ntohl'}({self.describe(value)})"
+            case IpWord(value=value, index=index):
+                return f"word {index} of {self.describe(value)}"
             case IpOf(value=value, type=kind):
                 return f"{kind}({self.describe(value)})"
             case Convert(value=value) | ShownAs(value=value):

@@ -15,7 +15,17 @@ from orchestrator.plan.findings import NOWHERE, Position
 from orchestrator.values import dataclass
 
 ParamType = Literal[
-    "int", "duration", "bytes", "ratio", "string", "bool", "path", "symbol", "attach", "choice"
+    "int",
+    "duration",
+    "bytes",
+    "ratio",
+    "string",
+    "bool",
+    "path",
+    "symbol",
+    "attach",
+    "choice",
+    "net",
 ]
 #: Param types that live in the control map; the others are text, used by `$(params.x)`.
 SCALAR_PARAM_TYPES = frozenset({"int", "duration", "bytes", "bool"})

@@ -8,6 +8,7 @@ from orchestrator.plan import units
 from orchestrator.plan.attach import TargetError, is_path, is_symbol, parse_attach_point
 from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.document.finding_collector import FindingCollector
+from orchestrator.plan.expression.networks import parse_networks
 from orchestrator.plan.findings import Position
 from orchestrator.plan.model import Param, ParamType
 from orchestrator.plan.nearest import suggest_name
@@ -18,7 +19,7 @@ MAX_TEXT_BYTES = 255
 #: Types whose values are ordered, so that `min` and `max` are allowed.
 ORDERED = frozenset({"int", "duration", "bytes", "ratio"})
 #: Params of these types may stand in expressions as strings.
-TEXT_TYPES = frozenset({"string", "path", "symbol", "choice"})
+TEXT_TYPES = frozenset({"string", "path", "symbol", "choice", "net"})
 
 
 # ---------------------------------------------------------------- values
@@ -64,6 +65,15 @@ def _parse_symbol(text: str) -> str:
     return text
 
 
+def _parse_net(text: str) -> str:
+    try:
+        parse_networks(text)
+    except ValueError as error:
+        hint = "an address or a network, or several with commas: 10.0.0.0/8, ::1"
+        raise UnitError(str(error), hint) from None
+    return _parse_text(text)
+
+
 def _parse_attach_point(text: str) -> str:
     try:
         parse_attach_point(text)
@@ -83,6 +93,7 @@ _PARSERS: Mapping[ParamType, Callable[[str], ParamValue]] = {
     "symbol": _parse_symbol,
     "attach": _parse_attach_point,
     "choice": _parse_text,
+    "net": _parse_net,
 }
 
 

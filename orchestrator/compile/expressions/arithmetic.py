@@ -213,10 +213,6 @@ def make_comparison(op: str, left: Node, right: Node, position: Position) -> Nod
 
 
 _TEXT_TESTS = 'use ==, !=, startswith(s, "…") or glob(s, "*…")'
-_ADDRESS_HINT = (
-    "addresses are emitted and counted by, not compared; the number that an IPv4 address is can "
-    "be, in network order: `ntohl(args.sk.__sk_common.skc_daddr) == 0x7f000001` is 127.0.0.1"
-)
 
 
 def _string_comparison(op: str, left: Node, right: Node, position: Position) -> Node:
@@ -242,8 +238,6 @@ def _string_comparison(op: str, left: Node, right: Node, position: Position) -> 
 
 def _suggest_comparison(op: str, left: Node, right: Node) -> str:
     """What to write for a comparison of text and something else, or of two texts."""
-    if isinstance(left.type, Ip) or isinstance(right.type, Ip):
-        return _ADDRESS_HINT
     text, other = (left, right) if isinstance(left.type, Str) else (right, left)
     if isinstance(other.type, Str):
         return "a string compares with a constant string"

@@ -14,6 +14,7 @@ from orchestrator.compile.expressions.nodes import (
     Const,
     Convert,
     Either,
+    IpWord,
     LetRef,
     Node,
     ParamRef,
@@ -75,7 +76,7 @@ class _Evaluator:
             raise TypeError(f"{node} is a string where a number is needed")
         return value
 
-    def compute_node(self, node: Node) -> NodeValue:
+    def compute_node(self, node: Node) -> NodeValue:  # noqa: PLR0912  # one case a node kind
         match node:
             case Const(value=value) | TextConst(value=value):
                 return value
@@ -100,6 +101,8 @@ class _Evaluator:
                 return int.from_bytes(
                     wrap_integer(self.evaluate_number(value), kind).to_bytes(size, "little")
                 )
+            case IpWord(value=value, index=index):
+                return _take_word(self.evaluate_node(value), index)
             case ShownAs(value=value):
                 return self.evaluate_node(value)
             case LetRef(index=index) if index in self.lets:
@@ -167,6 +170,12 @@ def _convert_number(value: int, kind: object) -> int:
     if isinstance(kind, Bool):
         return int(value != 0)
     return wrap_integer(value, kind if isinstance(kind, Int) else Int(64, False))
+
+
+def _take_word(value: NodeValue, index: int) -> int:
+    if not isinstance(value, bytes):
+        raise TypeError("an address is bytes")
+    return int.from_bytes(value[4 * index : 4 * index + 4], "little")
 
 
 def _test_string(node: StringTest, value: NodeValue) -> bool:

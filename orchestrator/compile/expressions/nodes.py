@@ -322,6 +322,15 @@ class IpOf:
 
 
 @dataclass(frozen=True, slots=True)
+class IpWord:
+    """Word `index` (32 bits, as in memory) of an address that is a field of the event's record."""
+
+    value: "Node"
+    index: int
+    type: Int
+
+
+@dataclass(frozen=True, slots=True)
 class LetRef:
     """The value of a definition, evaluated once an event: `index` into Body.lets."""
 
@@ -406,6 +415,7 @@ Node = (
     | StringTest
     | ByteSwap
     | IpOf
+    | IpWord
     | LetRef
     | Captured
     | SpanValue
@@ -449,6 +459,7 @@ _OPERANDS: Mapping[type, tuple[str, ...]] = {
     Convert: ("value",),
     ByteSwap: ("value",),
     IpOf: ("value",),
+    IpWord: ("value",),
     ShownAs: ("value",),
 }
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from orchestrator.compile.expressions import arithmetic
+from orchestrator.compile.expressions.addresses import read_networks, test_address
 from orchestrator.compile.expressions.builtin_names import find_builtin, known_names
 from orchestrator.compile.expressions.endpoints import endpoint_member
 from orchestrator.compile.expressions.functions import FUNCTIONS
@@ -28,10 +29,20 @@ from orchestrator.compile.expressions.nodes import (
 )
 from orchestrator.compile.expressions.scope import HookScope
 from orchestrator.compile.expressions.task_functions import TASK_FUNCTIONS, tag_call_number
-from orchestrator.compile.expressions.types import BOOL, Array, Endpoint, Int, Str, Struct, Tuple
+from orchestrator.compile.expressions.types import (
+    BOOL,
+    Array,
+    Endpoint,
+    Int,
+    Ip,
+    Str,
+    Struct,
+    Tuple,
+)
 from orchestrator.compile.expressions.vocabulary import UNITS, find_constant
 from orchestrator.plan.expression import syntax
 from orchestrator.plan.expression.names import TYPE_ARGUMENTS
+from orchestrator.plan.expression.networks import IpNetwork
 from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.findings import PlanError, Position, plan_error
 from orchestrator.plan.nearest import suggest_or_list
@@ -282,7 +293,30 @@ class Typer:
     def _type_comparison(self, node: syntax.Compare) -> Node:
         place = self._position_of(node)
         left, right = self._type_compared(node.left, node.right)
+        if isinstance(left.type, Ip) or isinstance(right.type, Ip):
+            return self._compare_address(node.op, left, right, place)
         return arithmetic.make_comparison(node.op, left, right, place)
+
+    def _compare_address(self, op: str, left: Node, right: Node, place: Position) -> Node:
+        value, option = (left, right) if isinstance(left.type, Ip) else (right, left)
+        if op not in ("==", "!="):
+            hint = 'use ==, !=, or `ip in ("10.0.0.0/8",)`'
+            raise plan_error("PP084", f"`{op}` is not defined for addresses", place, hint)
+        test = self._test_address(value, read_networks(option, place, single=True), place)
+        return test if op == "==" else Combination("not", (test,))
+
+    def _test_address(self, value: Node, networks: tuple[IpNetwork, ...], place: Position) -> Node:
+        value = self._unfold(value)
+        if isinstance(value, Captured):
+            kept = self.captures[value.index]
+            return self._capture(test_address(kept, networks, self._unfold, place))
+        return test_address(value, networks, self._unfold, place)
+
+    def _unfold(self, node: Node) -> Node:
+        """What a definition stands for: addresses are read again where they are used."""
+        while isinstance(node, LetRef):
+            node = self.lets[node.index].node
+        return node
 
     def _type_compared(
         self, left: syntax.SyntaxNode, right: syntax.SyntaxNode
@@ -315,6 +349,17 @@ class Typer:
         return Combination("and" if node.op == "and" else "or", operands)
 
     def _type_membership(self, node: syntax.Contains) -> Node:
+        item = self._type_node(node.item)
+        if isinstance(item.type, Ip):
+            networks = tuple(
+                network
+                for option in node.options
+                for network in read_networks(
+                    self._type_node(option), self._position_of(option), single=False
+                )
+            )
+            inside = self._test_address(item, networks, self._position_of(node))
+            return Combination("not", (inside,)) if node.negated else inside
         tests = tuple(
             arithmetic.make_comparison(
                 "==", *self._type_compared(node.item, option), self._position_of(option)

@@ -282,6 +282,8 @@ class _Converter:
         self, node: ast.Compare, op: ast.cmpop, left: ast.expr, right: ast.expr
     ) -> SyntaxNode:
         if isinstance(op, ast.In | ast.NotIn):
+            if _is_param(right):
+                right = ast.Tuple(elts=[right])
             if not isinstance(right, ast.Tuple | ast.List | ast.Set) or not right.elts:
                 raise self.refuse_node(
                     right,
@@ -349,3 +351,8 @@ _HANDLERS: dict[type[ast.expr], Callable[[_Converter, "ast.expr"], SyntaxNode]] 
     ast.Subscript: _Converter.convert_filtered,  # type: ignore[dict-item]
     ast.Tuple: _Converter.convert_tuple,  # type: ignore[dict-item]
 }
+
+
+def _is_param(node: ast.expr) -> bool:
+    """Whether it is `params.NAME`, which may be a list of networks."""
+    return isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "params"

@@ -29,6 +29,7 @@ from orchestrator.compile.expressions.nodes import (
     Either,
     FamilyPort,
     Field,
+    IpWord,
     LetRef,
     Load,
     Node,
@@ -74,6 +75,9 @@ class NumberExpressions:
                 return self.context.read_usdt(node)
             case Load():
                 return self._load_number(node)
+            case IpWord(value=Field(field=field), index=index):
+                address = f"{self.context.field_address(field)} + {4 * index}"
+                return read_number("u32", False, address)
             case FamilyPort():
                 return self._family_port(node)
             case Address(base=base, offset=offset, member=member):
@@ -115,9 +119,10 @@ class NumberExpressions:
 
     def _family_port(self, node: FamilyPort) -> str:
         """Read only where the family has ports: what is in its place elsewhere is none."""
+        kind = c_type(node.type)
         has_port = f"family == {_AF_INET} || family == {_AF_INET6}"
         return (
-            f"({{ u32 family = {self.number(node.family)}; u16 port = 0; "
+            f"({{ u32 family = {self.number(node.family)}; {kind} port = 0; "
             f"if ({has_port}) port = {self.number(node.port)}; else fault = 1; port; }})"
         )
 

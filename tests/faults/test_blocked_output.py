@@ -140,14 +140,15 @@ def test_a_reader_that_goes_on_in_time_gets_everything(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("shown", ["--json", "--rows=50"])
 def test_a_signal_detaches_although_a_terminal_was_stopped(
-    number: signal.Signals, tmp_path: Path
+    shown: str, number: signal.Signals, tmp_path: Path
 ) -> None:
-    """As Ctrl-S does: neither lines nor the progress bar get through."""
+    """As Ctrl-S does: neither lines, nor rows, nor the progress bar get through."""
     reader, terminal = pty.openpty()
     with caller() as pid:
         plan = plan_of(tmp_path, UPROBE, pid, "60s")
-        run = probeplan("run", plan, "--backend", "bcc", stdout=terminal, stderr=terminal)
+        run = probeplan("run", plan, shown, "--backend", "bcc", stdout=terminal, stderr=terminal)
         try:
             run_id = run_id_of(run)
             assert waited(lambda: produced(run.pid) > STUCK, 20)

@@ -67,8 +67,9 @@ def draw_window(event: str, fields: LogRecord, width: int, *, colours: bool) -> 
             parts = list(drawing.draw_outstanding(fields))
         case _:
             parts = [make_figure_table(fields)] if fields["values"] else []
-    for part in parts:
-        console.print(part)
+    for part in parts:  # rich forgets what a text says of its overflow, unless it is said again
+        overflow = getattr(part, "overflow", None)
+        console.print(part, overflow=overflow, no_wrap=getattr(part, "no_wrap", None))
     return file.getvalue().splitlines()
 
 

@@ -31,6 +31,7 @@ class _Kind:
         self.emit, self.is_weighted = emit, sampled
         self.probe = RowCell(make_printable(emit.probe), _PROBE_STYLES[number % len(_PROBE_STYLES)])
         self.names = tuple(make_printable(field.name) for field in emit.fields)
+        self.are_long = [column_of_field(field).is_long for field in emit.fields]
         self.renderers = [make_cell_renderer(field, stacks) for field in emit.fields]
 
 
@@ -128,7 +129,9 @@ class RowRenderer:
         shared = [cell.text for cell in cells[1:head]]
         if kind.is_weighted:
             shared[-1] = f"weight={shared[-1]}"
-        named = [f"{name}={cell.text}" for name, cell in zip(kind.names, cells[head:], strict=True)]
+        fields = zip(kind.names, kind.are_long, cells[head:], strict=True)
+        in_order = sorted(fields, key=lambda field: field[1])  # what is long comes last here, too
+        named = [f"{name}={cell.text}" for name, _, cell in in_order]
         time_text = cells[0].text
         rest = cut_end("  ".join([*shared, *named]), width - len(time_text) - 2, self._mark)
         return f"{self._painter.paint(time_text, 'time')}  {rest}"

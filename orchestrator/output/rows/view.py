@@ -113,7 +113,7 @@ class RowView:
             self._end(fields)
         elif is_window(event):
             self._add_window(event, fields)
-        elif not (self._has_summary and fields.get("total")):
+        elif self._is_shown(fields):
             for line in describe_notice(event, fields):
                 self._add_notice(line, "notice" if level in ("warning", "error") else "time")
 
@@ -151,13 +151,22 @@ class RowView:
         self._write()
 
     def _add_window(self, event: str, fields: LogRecord) -> None:
-        if self._has_summary if fields["total"] else not self._shows_windows:
+        if not self._is_shown(fields):
             return
         width, _ = measure_terminal(self._terminal)
         stamp = self._painter.paint(_clock(), "time")
         lines = draw_window(event, fields, width, colours=self._painter.colours)
         if lines:
             self._add_lines([stamp, *lines])
+
+    def _is_shown(self, fields: LogRecord) -> bool:
+        """Whether a record that may be about a window, or about the whole run, is shown here."""
+        match fields.get("total"):
+            case True:
+                return not self._has_summary
+            case False:
+                return self._shows_windows
+        return True
 
     def _report_omitted(self, thinning: "Thinning") -> None:
         omitted = thinning.report()

@@ -3,18 +3,16 @@ how people see it, by the command line."""
 
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
-import termios
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.product import ROOT, Ran, check_accounts, run_cli
+from tests.support.terminal import on_terminal, plain
 
 N, SIZE = 700, 4093  # no program's start reads so many bytes
 HEAD = """
@@ -200,41 +198,6 @@ def test_a_ratio_of_two_metrics_is_right_in_each_window_while_events_go_on(
 # ---------------------------------------------------------------- for people
 
 
-def on_terminal(
-    *words: str, columns: int = 90, end_after: str = "", **environment: str
-) -> tuple[int, str]:
-    """`probeplan run` on a separate terminal: exit code, and what it was sent. `end_after`: what
-    has to be seen before the command's input ends."""
-    command = [sys.executable, "-m", "orchestrator.cli", "run", *words]
-    unset = ("NO_COLOR", "COLUMNS", "LINES", "FORCE_COLOR")
-    kept = {name: value for name, value in os.environ.items() if name not in unset}
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (50, columns))
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**kept, "TERM": "xterm-256color", **environment},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    sent = b""
-    with suppress(OSError):  # EIO: all have closed it
-        while part := os.read(ours, 65536):
-            sent += part
-            if end_after and end_after.encode() in sent:
-                os.write(ours, b"\x04")  # Ctrl-D
-                end_after = ""
-    os.close(ours)
-    return process.wait(timeout=60), sent.decode()
-
-
-def plain(text: str) -> list[str]:
-    """The lines without control sequences."""
-    return re.sub(r"\x1b\[\??[0-9;]*[A-Za-z]", "", text).replace("\r\n", "\n").split("\n")
-
-
 def test_live_shows_metrics_while_it_runs_and_ends_with_the_tables(
     tmp_path: Path, reads: Path, load: Path
 ) -> None:
@@ -250,7 +213,6 @@ def test_live_shows_metrics_while_it_runs_and_ends_with_the_tables(
     assert text.index("\x1b[1A") < text.index("\x1b[1mprobe"), "and taken away before the end"
     assert f"warning: read.calls: value >= {N}: comm={load.name}, args.fd=3: value {N}" in lines
     assert ["mean", "4", "KiB"] in [line.split() for line in lines]
-    assert "log: discarded; --log FILE keeps it" in lines
     code, text = on_terminal(str(reads), "--live", "--log", str(log), *command)
     assert Ran.of(log.read_bytes()).finished["exit_code"] == code == 0
     assert f"log: {log}" in plain(text)

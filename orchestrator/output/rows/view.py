@@ -8,6 +8,7 @@ with a line that says how many.
 import time
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, TextIO
 
 from orchestrator.output.log import LogRecord
@@ -81,6 +82,8 @@ class RowView:
         from orchestrator.output.rows.rendering import RowRenderer  # arming waits for neither
         from orchestrator.output.rows.thinning import Thinning  # numpy
 
+        if program.every_ns:
+            import_module("orchestrator.output.terminal.tables")  # of this release
         self._reported_ns = time.monotonic_ns()
         self._thinning = Thinning(self._per_second, self._reported_ns)
         self._renderer = RowRenderer(program, stacks, self._painter, self._mark)

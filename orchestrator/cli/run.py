@@ -210,7 +210,7 @@ def _execute(ready: _ReadyRun) -> int:
             raise
     if options.log is not None and (unread := options.log.unread):
         print_note(f"{unread:,} lines were lost: no process read them from {args.log}")
-    _sum_up(result, args, [*_origin_lines(named, prepared), *_describe_rows(args, view)])
+    _sum_up(result, args, prepared, [*_origin_lines(named, prepared), *_describe_rows(args, view)])
     if not ready.is_warm:
         ready.warm.keep(prepared)
     return result.exit_code
@@ -388,13 +388,16 @@ def _make_progress(plan: Plan, args: argparse.Namespace, stack: ExitStack) -> Ba
 # ---------------------------------------------------------------- for people
 
 
-def _sum_up(result: "RunResult", args: argparse.Namespace, origin: Iterable[str]) -> None:
+def _sum_up(
+    result: "RunResult", args: argparse.Namespace, prepared: Prepared, origin: Iterable[str]
+) -> None:
     if result.output_error:
         print_message(
             f"writing the output failed: {result.output_error}; the run is over, and everything is "
             "detached"
         )
     if _prints_summary(args):
+        from orchestrator.output.terminal.addresses import list_address_keys
         from orchestrator.output.terminal.summary import (
             print_summary,  # rich: 23 ms, at the very end
         )
@@ -408,6 +411,7 @@ def _sum_up(result: "RunResult", args: argparse.Namespace, origin: Iterable[str]
             outstanding=result.outstanding,
             stopped=result.stopped,
             places=[*origin, *_output_files(args)],
+            addresses=list_address_keys(prepared.program),
             file=sys.stderr,
         )
     elif not result.output_error and (text := _describe_result(result)):

@@ -238,6 +238,7 @@ def lay_out_key(
                 offset=offset,
                 size=size_of(kind),
                 presentation=shown,
+                unit=_find_unit(kind),
             )
         )
         offset += size_of(kind)

@@ -116,13 +116,15 @@ class Emit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyField:
-    """One part of a metric's key: packed in order, `offset` bytes from the key's start."""
+    """One part of a metric's key: packed in order, `offset` bytes from the key's start. `unit`: as
+    of a RecordField."""
 
     name: str
     form: FieldForm
     offset: int
     size: int
     presentation: Presentation | None = None
+    unit: FieldUnit = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,16 +7,12 @@ from typing import NamedTuple
 from orchestrator.compile.program import RecordField
 from orchestrator.output.fields import FieldValue, StackNames, decode_field, is_number, no_stacks
 from orchestrator.output.rows.style import Style
-from orchestrator.output.terminal.human_units import format_amount
+from orchestrator.output.terminal.human_units import format_amount, is_address
 from orchestrator.plan.printable import make_printable
 
 __all__ = ["RowCell", "make_cell_renderer"]
 
 _ERROR_NAME = re.compile(r"-?E[A-Z0-9]{2,14}$")  # include/uapi/asm-generic/errno.h
-#: Where addresses of the kernel begin, with four or five levels of page tables.
-_KERNEL_SPACE = 0xFF00_0000_0000_0000
-#: In a word that may be an address, no usual count or size is as large: one TiB.
-_SURELY_AN_ADDRESS = 1 << 40
 _UNREAD = "?"
 
 
@@ -46,7 +42,8 @@ def make_cell_renderer(
 
 def _render_value(field: RecordField, value: FieldValue) -> RowCell:
     if value is None:
-        return RowCell(_UNREAD, "unknown")
+        names_errors = field.presentation is not None and field.presentation.form == "errno"
+        return RowCell("-") if names_errors else RowCell(_UNREAD, "unknown")
     if isinstance(value, bool):
         return RowCell(str(value).lower())
     if isinstance(value, int):
@@ -61,8 +58,4 @@ def _render_value(field: RecordField, value: FieldValue) -> RowCell:
 def _format_number(field: RecordField, value: int) -> str:
     if field.unit in ("ns", "bytes"):
         return format_amount(value, field.unit)
-    is_address = field.unit == "address" or (
-        field.size == 8
-        and (value >= _KERNEL_SPACE or (field.unit == "word" and value >= _SURELY_AN_ADDRESS))
-    )
-    return f"{value:#x}" if is_address else str(value)
+    return f"{value:#x}" if is_address(value, field.size, field.unit) else str(value)

@@ -13,11 +13,16 @@ __all__ = [
     "format_amount",
     "format_count",
     "format_numbers",
+    "is_address",
     "make_printable",
 ]
 
 _TIMES = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"), (1, "ns"))
 _SIZES = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
+#: Where addresses of the kernel begin, with four or five levels of page tables.
+_KERNEL_SPACE = 0xFF00_0000_0000_0000
+#: In a word that may be an address, no usual count or size is as large: one TiB.
+_SURELY_AN_ADDRESS = 1 << 40
 _TIME_UNITS = ("ns", "us", "ms", "s", "duration")
 _SIZE_UNITS = ("bytes", "B", "KiB", "MiB", "GiB", "TiB")
 _ENDINGS = {
@@ -91,6 +96,16 @@ def _format_number(name: str, value: Any, units: Mapping[str, str], own: str) ->
 def describe_ending(outcome: str) -> str:
     """The `outcome` of run.finished in words that follow "ended by"."""
     return _ENDINGS.get(outcome, outcome)
+
+
+def is_address(value: int, size: int, unit: str) -> bool:
+    """Whether a number of `size` bytes is an address: by its `unit` (compile.program.FieldUnit), or
+    because no usual count or size is as large."""
+    if unit == "address":
+        return True
+    return size == 8 and (
+        value >= _KERNEL_SPACE or (unit == "word" and value >= _SURELY_AN_ADDRESS)
+    )
 
 
 def make_printable(text: object) -> str:

@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO, cast
 
 from orchestrator.accounting.count import Count, at_least, is_known, subtract_counts
 from orchestrator.accounting.losses import losses_of_ledger
 from orchestrator.accounting.vocabulary import Ledger
 from orchestrator.output.log import LogRecord
+from orchestrator.output.terminal.addresses import AddressKeys, show_addresses
 from orchestrator.output.terminal.human_units import (
     collect_units,
     format_amount,
@@ -34,14 +36,15 @@ def print_summary(  # noqa: PLR0913  # the records that a run ends with
     outstanding: Sequence[LogRecord] = (),
     stopped: LogRecord | None = None,
     places: Sequence[str] = (),
+    addresses: AddressKeys = MappingProxyType({}),
     file: TextIO,
     width: int | None = None,
 ) -> None:
     """Print the summary of one run to `file`: the `run.finished` record, the total
     `metric.reported`, `figure.reported`, `metric.warned` and `outstanding.reported` records, and
     `stop.reached` and `limit.reached`, as in the log schema. `places`: where its output was
-    written, one line each. Widths and colours are the terminal's; COLUMNS, NO_COLOR and TERM are
-    respected."""
+    written, one line each; `addresses`: the keys that are shown in hexadecimal. Widths and colours
+    are the terminal's; COLUMNS, NO_COLOR and TERM are respected."""
     from rich.console import Console  # lazy: 23 ms, paid once the run is over
 
     from orchestrator.output.terminal.tables import (
@@ -51,6 +54,9 @@ def print_summary(  # noqa: PLR0913  # the records that a run ends with
         make_figure_table,
     )
 
+    metrics = [show_addresses(metric, addresses) for metric in metrics]
+    outstanding = [show_addresses(held, addresses) for held in outstanding]
+    warnings = [show_addresses(warning, addresses) for warning in warnings]
     columns, lines = measure_terminal(file)
     console = Console(
         file=file,

@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.accounting.vocabulary import SPAN
 from orchestrator.cells.buckets import LOG
+from orchestrator.compile.program import FieldUnit, KeyField
 from orchestrator.output.percentiles import histogram_fields
 from orchestrator.output.terminal.summary import print_summary
 from tests.support.samples import finished, lifecycle, metric
@@ -388,3 +389,32 @@ def test_names_from_processes_cannot_drive_the_terminal() -> None:
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "\\x1b[2J[red]x\\u202e" in text
+
+
+def test_keys_that_are_addresses_are_hexadecimal_in_all_tables() -> None:
+    """By their type, or because a number is that large; a count of 8 bytes stays a count."""
+
+    def part(name: str, unit: FieldUnit) -> KeyField:
+        return KeyField(name=name, form="u64", offset=0, size=8, unit=unit)
+
+    keys = [part("lock", "address"), part("word", "word"), part("n", "")]
+    owners: list[tuple[str, str | None]] = [("read", "latency"), ("heap", None)]
+    addresses = dict.fromkeys(owners, keys)
+    key = {"lock": 4096, "word": 0xFFFF888000000000, "n": 4097, "comm": "cat"}
+    warning = {
+        **lifecycle()["metric.warned"],
+        "cells": [{"key": key, "other": False, "numbers": {}}],
+    }
+    held = {
+        "outstanding": "heap", "unit": "", "value": 1, "count": 2, "growth": 0, "cells_omitted": 0,
+        "cells": [{"key": key, "value": 1, "count": 2, "growth": 0, "oldest_ns": 9}],
+        "min_age_ns": 0, "caveats": [],
+    }  # fmt: skip
+    text = summary(
+        finished(), metric("count", [{"key": key, "other": False, "value": 5}]),
+        warnings=[warning], outstanding=[held], addresses=addresses,
+    )  # fmt: skip
+    assert text.count("0x1000") == 3
+    assert text.count("0xffff888000000000") == 3
+    assert text.count("4097") == 3
+    assert "4096" not in text

@@ -76,7 +76,7 @@ def _begin_draft(
     typer = KernelFreeTyper(make_scope(plan, probe, item, point, facts, 0, params, task))
     sources = DataSources(KINDS[item.kind], None, facts, typer.lets, typer.captures)
     draft = HookDraft(
-        id=id(item),
+        id=id(item),  # spans need a number that no other hook has
         item=item,
         point=point,
         typer=typer,

@@ -166,6 +166,27 @@ def packet_drops_seen(ran: "Ran") -> None:
     assert total(ran, "drop", "drops") >= 60
 
 
+def tcp_resets() -> None:
+    """30 connections to ports on which no one listens, one to each."""
+    with contextlib.ExitStack() as held:
+        unused = [held.enter_context(socket.socket()) for _ in range(30)]
+        for one in unused:
+            one.bind(("127.0.0.1", 0))  # and does not listen; no other program gets the port
+        for one in unused:
+            with socket.socket() as client, contextlib.suppress(ConnectionRefusedError):
+                client.connect(one.getsockname())
+
+
+def tcp_resets_seen(ran: "Ran") -> None:
+    """One peer that tries 30 ports, and the reason, where the kernel gives one."""
+    resets = [one for one in ran.data("ipv4") if one["peer"] == "127.0.0.1"]
+    assert len({one["port"] for one in resets}) >= 30
+    assert {one["reason"] for one in resets} & {0, "NO_SOCKET", "SK_RST_REASON_NO_SOCKET"}
+    ports = [cell for cell in ran.cells("ipv4", "ports") if cell["value"] == 1]
+    assert len(ports) >= 30
+    assert ran.value("ipv4", "peers", peer="127.0.0.1") >= 30
+
+
 KPROBES = ("kprobes",)
 
 
@@ -314,6 +335,13 @@ def tcp_connect_latency_seen(ran: "Ran") -> None:
 ROWS: Mapping[str, Recipe] = {
     "tcp-connects": Recipe(work=workloads.tcp_connects, judge=tcp_connects_seen),
     "tcp-retransmits": Recipe(work=workloads.tcp_retransmits, judge=tcp_retransmits_seen),
+    "tcp-resets": Recipe(
+        work=tcp_resets,
+        judge=tcp_resets_seen,
+        tracefs_cannot="tracefs cannot",  # attach the one, or read the packet at the other
+        differs=("6.12", "7.x"),
+        everywhere=True,
+    ),
     "tcp-states": Recipe(work=tcp_states, judge=tcp_states_seen),
     "tcp-events": Recipe(work=tcp_events, judge=tcp_events_seen),
     "tcp-listens": Recipe(

@@ -48,7 +48,7 @@ class Groundwork:
 
     def _announce_compiler(self) -> None:
         if self.progress is not None:
-            self.progress.announce("compiling (first time): it is kept for the next run")
+            self.progress.announce("compiling (first time)")
 
 
 def draw_run_id() -> str:

@@ -33,7 +33,8 @@ def draw_stack_rows(
     table = [headings, *(row.columns for row in rows)]
     widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
     yield _make_line(_join_columns(headings, widths, is_left), "bold")
-    for row in rows:
+    for number, row in enumerate(rows):
+        yield from [_make_line("", "")] if number else []
         yield _make_line(_join_columns(row.columns, widths, is_left), row.style)
         for name, frames in row.stacks:
             named = len(row.stacks) > 1

@@ -44,8 +44,10 @@ def _count_parts(finished: Mapping[str, Any], outstanding: Sequence[str]) -> Ite
         yield f"{format_count(finished['delivered'])} recorded"
     if held := sum(one["records"] for one in finished["held_back"]):
         yield f"{held:,} held back"
-    if finished["lost"] != 0:
-        yield f"{format_count(finished['lost'])} lost"
+    if not is_known(finished["lost"]):
+        yield "losses unknown"
+    elif finished["lost"]:
+        yield f"{finished['lost']:,} lost"
 
 
 def _last_side(hook: Mapping[str, Any]) -> Mapping[str, Count]:

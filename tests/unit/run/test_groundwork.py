@@ -72,7 +72,7 @@ def test_that_a_program_is_compiled_is_shown_where_progress_is(tmp_path: Path) -
     options = RunOptions(journals=(tmp_path / "journals",), progress=bar)
     groundwork = lay_groundwork("run1", prepared(), options)
     groundwork.attach_options().compiling()
-    assert bar.shown == ["compiling (first time): it is kept for the next run"]
+    assert bar.shown == ["compiling (first time)"]
     groundwork.journal.close()
 
 

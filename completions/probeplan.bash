@@ -43,7 +43,9 @@ _shtab_probeplan_explain_pos_0_COMPGEN=_probeplan_plan_files
 _shtab_probeplan_explain___set_COMPGEN=_probeplan_plan_params
 _shtab_probeplan_explain___policy_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_explain___kernel_COMPGEN=_shtab_compgen_files
+_shtab_probeplan_list_pos_0_COMPGEN=_probeplan_points
 _shtab_probeplan_list___kernel_COMPGEN=_shtab_compgen_files
+_shtab_probeplan_new_pos_0_COMPGEN=_probeplan_points
 _shtab_probeplan_new__o_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_new___output_COMPGEN=_shtab_compgen_files
 _shtab_probeplan_new___kernel_COMPGEN=_shtab_compgen_files
@@ -275,6 +277,17 @@ _probeplan_plan_params() {
 }
 _probeplan_plan_files() {
   compgen -W "busy-files dentry-lookups file-changes file-life fs-latency fsync mounts opens page-cache readahead slow-files slow-io small-writes stats vfs-calls vfs-reads block-latency block-requests block-top io-pattern io-sizes binds fd-passing packet-drops tcp-accepts tcp-backlog tcp-connect-latency tcp-connects tcp-events tcp-life tcp-listens tcp-resets tcp-retransmits tcp-rtt tcp-states tcp-traffic context-switches cpu-bursts cpu-samples cpu-stacks interrupts migrations off-cpu-time preemptions run-queue-latency run-queue-length slow-wakeups softirqs wakers workqueue-latency compactions direct-reclaim kernel-allocations kernel-outstanding memory-growth memory-maps oom-kills page-allocations page-faults shared-memory slab-allocations container-execs execs exits fd-leaks kills naps new-processes signals terminal-output compat-calls failing-syscalls slow-syscalls syscall-counts futex-waits lock-contention bpf-calls capability-checks permission-changes privilege-changes process-access heap-outstanding malloc-calls name-lookups python-gc shell-lines thread-starts tls-sizes tls-text argument-values function-calls function-latency slow-calls stack-counts trace-calls" -- "$1"
+  compgen -f -- "$1"
+}
+_probeplan_points() {
+  local word="$1" candidate
+  if [[ -n "$COMP_LINE" ]]; then
+    word="${COMP_LINE:0:$COMP_POINT}"; word="${word##* }"; word=${word#[\'\"]}
+  fi
+  probeplan list --complete "$word" 2>/dev/null | while IFS= read -r candidate; do
+    [[ "$1" == "$word" ]] || candidate="${candidate#"${word%"${word##*:}"}"}"
+    printf '%s\n' "$candidate"
+  done
   compgen -f -- "$1"
 }
 _probeplan_runs() {

@@ -1,5 +1,5 @@
 """What the shells complete that argparse knows nothing of: names of plans with their questions,
-params of the plan on the line, words of `plans`, and ids of live runs.
+params of the plan on the line, words of `plans`, attach points, and ids of live runs.
 
 Each is a function in the language of bash, zsh and fish. Texts of plans are quoted.
 """
@@ -15,7 +15,8 @@ from orchestrator.cli import PROGRAM
 from orchestrator.run.safety.journal import DIRECTORIES
 from orchestrator.run.shipped import shipped_plans
 
-__all__ = ["complete_params", "complete_plans", "complete_runs", "complete_words"]
+__all__ = ["complete_params", "complete_plans", "complete_points", "complete_runs"]
+__all__ += ["complete_words"]
 
 Completion = dict[str, object]
 _Described = Sequence[tuple[str, str]]
@@ -130,6 +131,35 @@ def complete_runs() -> Completion:
             for file in {" ".join(f"{folder}/*.journal" for folder in DIRECTORIES)}
               string replace -r '.*/(.*)\\.journal$' '$1' -- $file
             end
+            """,
+    )
+
+
+def complete_points() -> Completion:
+    """Attach points of this host, part by part, as the program lists them. bash splits words at
+    colons, and replaces what is after the last one."""
+    ask = f"{PROGRAM} list --complete"
+    return _make_completion(
+        f"_{PROGRAM}_points",
+        bash=f"""\
+            local word="$1" candidate
+            if [[ -n "$COMP_LINE" ]]; then
+              word="${{COMP_LINE:0:$COMP_POINT}}"; word="${{word##* }}"; word=${{word#[\\'\\"]}}
+            fi
+            {ask} "$word" 2>/dev/null | while IFS= read -r candidate; do
+              [[ "$1" == "$word" ]] || candidate="${{candidate#"${{word%"${{word##*:}}"}}"}}"
+              printf '%s\\n' "$candidate"
+            done
+            compgen -f -- "$1"
+            """,
+        zsh=f"""\
+            local -a points=("${{(@f)$({ask} "$PREFIX" 2>/dev/null)}}")
+            compadd -S '' -a points
+            _files
+            """,
+        fish=f"""\
+            {ask} (commandline -ct) 2>/dev/null
+            __fish_complete_path (commandline -ct)
             """,
     )
 

@@ -11,6 +11,7 @@ from orchestrator.cli.install.completion import FILE_NAMES
 from scripts.completion_functions import (
     complete_params,
     complete_plans,
+    complete_points,
     complete_runs,
     complete_words,
 )
@@ -27,6 +28,7 @@ def list_completions() -> dict[Path, str]:
     kinds: dict[str, object] = {
         "DIR": shtab.DIRECTORY,
         "PLAN": complete_plans(),
+        "POINT": complete_points(),
         "WORD": complete_words(),
         "NAME=VALUE": complete_params(),
         "RUN": complete_runs(),

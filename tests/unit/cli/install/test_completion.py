@@ -149,3 +149,32 @@ def test_ids_of_runs_are_offered(complete, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(f"{__name__}.COMPLETIONS", tmp_path)
     for command in ("stop", "pause", "resume"):
         assert complete(f"probeplan {command} 6b", tmp_path) == ["6b03c24a150200"]
+
+
+@pytest.mark.parametrize("complete", [complete_in_bash, complete_in_fish])
+@pytest.mark.parametrize("command", ["list", "new"])
+def test_attach_points_are_those_that_the_program_lists(
+    complete, command: str, tmp_path: Path, monkeypatch
+) -> None:
+    """The shells ask it, with what is typed so far."""
+    program = tmp_path / "bin" / "probeplan"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\n[ "$1 $2" = "list --complete" ] && echo "${3}sched:"\n')
+    program.chmod(0o755)
+    monkeypatch.setitem(CLEAN, "PATH", f"{program.parent}:{CLEAN['PATH']}")
+    offered = complete(f"probeplan {command} tracepoint:", tmp_path)
+    assert "tracepoint:sched:" in offered
+
+
+def test_bash_replaces_what_is_after_the_last_colon(tmp_path: Path, monkeypatch) -> None:
+    """Its words end at colons."""
+    program = tmp_path / "bin" / "probeplan"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\n[ "$3" = tracepoint:sc ] && echo tracepoint:sched:x\n')
+    program.chmod(0o755)
+    monkeypatch.setitem(CLEAN, "PATH", f"{program.parent}:{CLEAN['PATH']}")
+    script = (
+        f"source {COMPLETIONS / 'probeplan.bash'}; COMP_LINE='probeplan list tracepoint:sc'; "
+        "COMP_POINT=${#COMP_LINE}; _probeplan_points sc; true"
+    )
+    assert shell("bash", "--norc", "-c", script, home=tmp_path) == ["sched:x"]

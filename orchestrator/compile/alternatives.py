@@ -1,10 +1,12 @@
 """Chooses the attach points of each probe that this kernel offers: of alternatives the first."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.compile.choose_tags import choose_tags, with_tag
 from orchestrator.compile.expressions.scope import ScalarParam
+from orchestrator.compile.globs import is_glob
+from orchestrator.compile.point import Point
 from orchestrator.compile.points import find_points
 from orchestrator.compile.program import Skipped
 from orchestrator.compile.type_hook import HookDraft, type_hook
@@ -114,7 +116,7 @@ class Alternatives:
             try:
                 drafts += self._type_item(probe, item, len(drafts))
             except PlanError as error:
-                if (item.optional or probe.optional) and is_about_host(error):
+                if _is_optional(probe, item) and is_about_host(error):
                     self._note_skipped(probe, item, error)
                 else:
                     refused += error.findings
@@ -128,23 +130,39 @@ class Alternatives:
 
     def _type_item(self, probe: Probe, item: AttachItem, before: int = 0) -> list[HookDraft]:
         points = find_points(complete_item(item, probe), self._facts, self._plan.limits.probes)
-        first = self._hooks + before
+        may_leave_out = _is_optional(probe, item) and _are_of_a_glob(item, points)
+        drafts: list[HookDraft] = []
+        refused: list[tuple[AttachItem, PlanError]] = []
+        for point in points:
+            try:
+                drafts.append(self._type_point(probe, item, point, before + len(drafts)))
+            except PlanError as error:
+                if not (may_leave_out and is_about_host(error)):
+                    raise _ExpressionError(_hint_at_glob(item, error)) from None
+                refused.append((replace(item, text=point.label), error))
+        if not drafts and refused:
+            raise _ExpressionError(refused[0][1].findings) from None
+        for one, why in refused:  # of a glob, some have what the plan asks for
+            self._note_skipped(probe, one, _ExpressionError(why.findings))
+        return drafts
+
+    def _type_point(self, probe: Probe, item: AttachItem, point: Point, before: int) -> HookDraft:
+        is_new = point.func not in self._func_numbers
         try:
-            return [
-                type_hook(
-                    self._plan,
-                    probe,
-                    item,
-                    point,
-                    self._facts,
-                    first + number,
-                    self._number_func(point.func),
-                    self._params,
-                )
-                for number, point in enumerate(points)
-            ]
-        except PlanError as error:
-            raise _ExpressionError(error.findings) from None
+            return type_hook(
+                self._plan,
+                probe,
+                item,
+                point,
+                self._facts,
+                self._hooks + before,
+                self._number_func(point.func),
+                self._params,
+            )
+        except PlanError:
+            if is_new:
+                del self._func_numbers[point.func]
+            raise
 
     def _number_func(self, func: str) -> int:
         """The number that `func` has in keys: several attach points of one name are one cell."""
@@ -152,7 +170,7 @@ class Alternatives:
 
     def _note_skipped(self, probe: Probe, item: AttachItem, error: PlanError) -> None:
         reason = "; ".join(finding.message for finding in error.findings)
-        doubts = _list_doubts(item, error) if item.optional or probe.optional else ()
+        doubts = _list_doubts(item, error) if _is_optional(probe, item) else ()
         self.skipped.append(
             Skipped(
                 probe=probe.name,
@@ -171,6 +189,29 @@ class Alternatives:
             position=self._plan.probes[0].position,
             hint="give one of them an attach point that this kernel has",
         )
+
+
+def _is_optional(probe: Probe, item: AttachItem) -> bool:
+    return item.optional or probe.optional
+
+
+def _are_of_a_glob(item: AttachItem, points: Sequence[Point]) -> bool:
+    """Whether some of the points can be left out. Of several places of one name none can: the
+    others would count a part of it."""
+    return is_glob(item.target) and len({point.label for point in points}) == len(points)
+
+
+def _hint_at_glob(item: AttachItem, error: PlanError) -> tuple[Finding, ...]:
+    """The findings; those about one of the attach points of a glob say how to do without it."""
+    if not is_glob(item.target):
+        return error.findings
+    how = "narrow the glob, or leave out those without it by `optional: true`"
+    return tuple(
+        replace(finding, hint=f"{finding.hint}; {how}" if finding.hint else how)
+        if finding.code == "PP082"
+        else finding
+        for finding in error.findings
+    )
 
 
 class _ExpressionError(PlanError):

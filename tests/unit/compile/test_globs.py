@@ -140,3 +140,42 @@ probes:
         "usdt:/usr/sbin/none-such:mysql:*",
         "uprobe:/usr/sbin/none-such:*_query",
     ]
+
+
+def test_of_an_optional_glob_those_without_a_field_are_left_out() -> None:
+    """sched_wake_idle_without_ipi has no pid. The others are attached, and each that is not is
+    reported; without `optional` the finding says how to do without it."""
+    probe = "p: {%sattach: 'tracepoint:sched:sched_wake*', emit: {x: args.pid, f: func}}"
+    plan = load_plan(f"{HEAD}probes:\n  {probe % 'optional: true, '}".encode())
+    program = compile_plan(plan, recorded("6.1"))
+    assert labels(program) == [
+        "tracepoint:sched:sched_wakeup",
+        "tracepoint:sched:sched_wakeup_new",
+    ]
+    assert [hook.id for hook in program.hooks] == [0, 1]
+    [skipped] = program.skipped
+    assert skipped.item == "tracepoint:sched:sched_wake_idle_without_ipi"
+    assert "has no argument 'pid'" in skipped.reason
+    with pytest.raises(HostError, match=r"has no argument 'pid'\n.*narrow the glob, or leave out"):
+        compile_plan(load_plan(f"{HEAD}probes:\n  {probe % ''}".encode()), recorded("6.1"))
+
+
+def test_an_optional_glob_of_which_none_has_a_field_is_left_out_whole() -> None:
+    plan = load_plan(
+        f"""{HEAD}probes:
+  p: {{optional: true, attach: "tracepoint:sched:sched_wake*", emit: {{x: args.nothing}}}}
+  q: {{attach: "syscall:close", emit: {{}}}}""".encode()
+    )
+    program = compile_plan(plan, recorded("6.1"))
+    assert labels(program) == ["syscall:close"]
+    assert [skipped.item for skipped in program.skipped] == ["tracepoint:sched:sched_wake*"]
+
+
+def test_a_glob_that_matches_nothing_names_what_is_near(compiled: Compile) -> None:
+    with pytest.raises(HostError, match=r"there is .*sched:sched_swi.*; .*probeplan list"):
+        compiled("probes: {p: {attach: 'tracepoint:sched:sched_swich*', emit: {}}}")
+
+
+def test_events_may_begin_with_a_digit(compiled: Compile) -> None:
+    program = compiled("probes: {p: {attach: 'tracepoint:9p:9p_client_re?', emit: {t: args.tag}}}")
+    assert labels(program) == ["tracepoint:9p:9p_client_req", "tracepoint:9p:9p_client_res"]

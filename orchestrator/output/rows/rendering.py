@@ -31,7 +31,9 @@ class _Kind:
         self.emit, self.is_weighted = emit, sampled
         self.probe = RowCell(make_printable(emit.probe), _PROBE_STYLES[number % len(_PROBE_STYLES)])
         self.names = tuple(make_printable(field.name) for field in emit.fields)
-        self.are_long = [column_of_field(field).is_long for field in emit.fields]
+        self.columns = tuple(column_of_field(field) for field in emit.fields)
+        self.are_long = [column.is_long for column in self.columns]
+        self.table: tuple[bool, Table] | None = None  # and whether it has weights
         self.renderers = [make_cell_renderer(field, stacks) for field in emit.fields]
 
 
@@ -107,8 +109,13 @@ class RowRenderer:
         return kind, self._find_table(kind), cells
 
     def _find_table(self, kind: _Kind) -> Table:
-        fields = [column_of_field(field) for field in kind.emit.fields]
-        task = kind.emit.has_task
+        if kind.table is None or kind.table[0] is not kind.is_weighted:
+            kind.table = kind.is_weighted, self._share_table(kind)
+        return kind.table[1]
+
+    def _share_table(self, kind: _Kind) -> Table:
+        """The table of this kind, and of all with the same columns."""
+        fields, task = kind.columns, kind.emit.has_task
         key = (task, kind.is_weighted, *fields)
         if key not in self._tables:
             columns = [Column(name="time", width=12)]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 __all__ = ["Thinning"]
 
 _SECONDS_AT_ONCE = 10
+_SECOND = 1_000_000_000
 
 
 class Thinning:
@@ -41,13 +42,16 @@ class Thinning:
         it is a record of; `is_stuck`: the terminal takes nothing now."""
         self._refill(now_ns)
         chosen: list[int] = []
+        left_out = np.bincount(kinds)
         if not is_stuck:
             first = min(len(kinds), int(self._left))
             self._left -= first
-            chosen = [*range(first), *self._find_crowded_out(kinds, first, now_ns)]
-            self._shown_at.update(dict.fromkeys(map(int, set(kinds[chosen].tolist())), now_ns))
+            chosen = [*range(first), *self._find_crowded_out(kinds, left_out, first, now_ns)]
+            shown = kinds[chosen]
+            self._shown_at.update(dict.fromkeys(set(shown.tolist()), now_ns))
+            left_out -= np.bincount(shown, minlength=len(left_out))
         self.shown += len(chosen)
-        self._count_omitted(np.delete(kinds, chosen))
+        self._count_omitted(left_out)
         return chosen
 
     def take_back(self, shown: int) -> None:
@@ -67,20 +71,24 @@ class Thinning:
         self._at_ns = now_ns
 
     def _find_crowded_out(
-        self, kinds: npt.NDArray[np.uint16], first: int, now_ns: int
+        self,
+        kinds: npt.NDArray[np.uint16],
+        numbers: npt.NDArray[np.intp],
+        first: int,
+        now_ns: int,
     ) -> list[int]:
-        """The first record of each kind that was not shown for a second."""
-        rest, found = kinds[first:], []
-        kinds_shown = set(kinds[:first].tolist())
-        for kind in sorted(set(rest.tolist()) - kinds_shown):
-            if now_ns - self._shown_at.get(kind, now_ns - 1_000_000_000) >= 1_000_000_000:
-                found.append(first + int(np.flatnonzero(rest == kind)[0]))
-        return sorted(found)
+        """The first record of each kind that was not shown for a second, nor is it now. `numbers`:
+        of the records of each kind."""
+        shown_now = set(kinds[:first].tolist())
+        due = [
+            kind
+            for kind in np.flatnonzero(numbers).tolist()
+            if kind not in shown_now and now_ns - self._shown_at.get(kind, -_SECOND) >= _SECOND
+        ]
+        return sorted(int(np.argmax(kinds == kind)) for kind in due)
 
-    def _count_omitted(self, kinds: npt.NDArray[np.uint16]) -> None:
-        if not len(kinds):
-            return
-        for kind, number in enumerate(np.bincount(kinds).tolist()):
-            if number:
-                self._omitted[kind] = self._omitted.get(kind, 0) + number
-                self._unreported[kind] = self._unreported.get(kind, 0) + number
+    def _count_omitted(self, numbers: npt.NDArray[np.intp]) -> None:
+        for kind in np.flatnonzero(numbers).tolist():
+            number = int(numbers[kind])
+            self._omitted[kind] = self._omitted.get(kind, 0) + number
+            self._unreported[kind] = self._unreported.get(kind, 0) + number

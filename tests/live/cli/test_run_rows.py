@@ -39,7 +39,9 @@ def calls(number: int) -> list[str]:
 
 
 def rows_of(lines: list[str]) -> list[str]:
-    return [line for line in lines if ROW.match(line)]
+    """Also the one that follows a view which was taken away."""
+    ends = (line.rpartition("\r")[2] for line in lines)
+    return [line for line in ends if ROW.match(line)]
 
 
 def left_out(lines: list[str]) -> int:
@@ -121,7 +123,7 @@ probes:
   begin: {attach: tracepoint:syscalls:sys_enter_getppid}
   end: {attach: tracepoint:syscalls:sys_exit_getppid}
 spans:
-  stretch: {start: begin, end: end, key: tid, emit: {lasted: elapsed}}
+  stretch: {start: begin, end: end, key: [tid], emit: {lasted: elapsed}}
 """
 )
 
@@ -132,7 +134,7 @@ def test_spans_and_live_views_have_rows_too(tmp_path: Path) -> None:
     lines = plain(text)
     assert code == 0, text
     assert len(rows_of(lines)) == N
-    assert ["time", "comm", "pid", "lasted"] in [line.split() for line in lines]
+    assert ["comm", "pid", "lasted"] in [line.split()[1:] for line in lines]
 
 
 WINDOWS = CALL.replace("emit: {parent: retval, took: elapsed}",

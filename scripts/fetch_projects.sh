@@ -2,7 +2,7 @@
 # Fetches the programs of others that tests run: pluggy's sources and Debian's nginx, whose checks are
 # tested (examples/projects); Debian's sshd, for the hosts of tests/support/netlab.py; Debian's prometheus
 # and node_exporter, which scrape what is exported; and a server that takes OTLP, VictoriaMetrics of
-# Debian 13 (that of Debian 12 is too old). Daemons are unpacked and not installed, so that no service is
+# Debian 13 (that of Debian 12 is too old); and for the drills Debian's redis and dnsmasq. Daemons are unpacked and not installed, so that no service is
 # set up. Does nothing where they are.
 set -eu
 cd "$(dirname "$0")/.."
@@ -54,14 +54,22 @@ new_libraries() {
 
 [ -x "$cache/prometheus/usr/bin/prometheus" ] || unpack prometheus prometheus prometheus-node-exporter
 
-if [ ! -x "$cache/sshd/usr/sbin/sshd" ]; then
-    libraries=$(new_libraries openssh-server) || {
+# unpack_daemon FOLDER PROGRAM PACKAGE...: a daemon, with the libraries that this machine lacks.
+unpack_daemon() {
+    folder=$1 program=$2
+    shift 2
+    [ ! -x "$cache/$folder/$program" ] || return 0
+    libraries=$(new_libraries "$1") || {
         refresh_lists
-        libraries=$(new_libraries openssh-server)
+        libraries=$(new_libraries "$1")
     }
     # shellcheck disable=SC2086  # a list of packages
-    unpack sshd openssh-server openssh-sftp-server $libraries
-fi
+    unpack "$folder" "$@" $libraries
+}
+
+unpack_daemon sshd usr/sbin/sshd openssh-server openssh-sftp-server
+unpack_daemon redis usr/bin/redis-server redis-server redis-tools
+unpack_daemon dnsmasq usr/sbin/dnsmasq dnsmasq-base
 
 if [ ! -x "$cache/victoria-metrics/usr/bin/victoria-metrics" ]; then
     echo "setup: fetching victoria-metrics" >&2

@@ -3,10 +3,19 @@
 import os
 from pathlib import Path
 
-__all__ = ["NGINX", "PLUGGY", "PROMETHEUS", "SSHD", "VICTORIA_METRICS", "find_project"]
+__all__ = [
+    "DNSMASQ",
+    "NGINX",
+    "PLUGGY",
+    "PROMETHEUS",
+    "REDIS",
+    "SSHD",
+    "VICTORIA_METRICS",
+    "find_project",
+]
 
 PLUGGY, NGINX, SSHD, PROMETHEUS = "pluggy-1.6.0", "nginx", "sshd", "prometheus"
-VICTORIA_METRICS = "victoria-metrics"
+VICTORIA_METRICS, REDIS, DNSMASQ = "victoria-metrics", "redis", "dnsmasq"
 
 
 def find_project(name: str) -> Path:

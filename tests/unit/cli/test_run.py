@@ -2,11 +2,12 @@
 
 import argparse
 import os
+import sys
 
 import pytest
 
 from orchestrator.cli import _make_parser
-from orchestrator.cli.run import _note_absent
+from orchestrator.cli.run import _note_absent, _open_view
 from orchestrator.plan.load import load_plan
 from tests.support.paths import KERNELS
 from tests.support.plans import HEAD
@@ -56,3 +57,18 @@ def test_a_second_plan_is_refused(capsys) -> None:
     with pytest.raises(SystemExit):
         parsed("a.yaml", "b.yaml")
     assert "unrecognized arguments: b.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many", "10001", ""])
+def test_a_number_of_rows_that_no_terminal_can_show_is_refused(number: str, capsys) -> None:
+    with pytest.raises(SystemExit):
+        parsed("p.yaml", f"--rows={number}")
+    assert "is no number from 1 to 10,000" in capsys.readouterr().err
+    assert parsed("p.yaml", "--rows", "10000").rows == 10_000
+
+
+@pytest.mark.parametrize("words", [("--json",), ("--log", "-"), ("--unattended",), ()])
+def test_rows_are_for_terminals_that_get_no_json_lines(words, monkeypatch) -> None:
+    """pytest's standard output is no terminal, which the last case is about."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: bool(words))
+    assert _open_view(parsed("p.yaml", *words), None) is None

@@ -19,6 +19,7 @@ _MOST_FIELDS = 8
 _LONGEST_NAME = 48
 _YAML_WORDS = frozenset({"on", "off", "yes", "no", "y", "n", "true", "false", "null"})
 _MOST_NAMES = 4
+_LONGEST_COMMENT = 60
 _TEXT = re.compile(r"\bchar \*$")
 #: What can be read of a structure behind a pointer.
 _OF_STRUCTS = {
@@ -115,8 +116,9 @@ def _describe_type(value: PointValue) -> str:
         text += f", {value.ctype}"
     if value.names:
         shown = ", ".join(f"{name}={number}" for name, number in value.names[:_MOST_NAMES])
-        text += f": {shown}" + (", …" if len(value.names) > _MOST_NAMES else "")
-    return make_printable(text)
+        text += f": {shown}"
+    is_cut = len(text) > _LONGEST_COMMENT or len(value.names) > _MOST_NAMES
+    return make_printable(text[:_LONGEST_COMMENT] + ("…" if is_cut else ""))
 
 
 def write_name(text: str) -> str:

@@ -11,8 +11,8 @@ __all__ = ["KindCount", "count_by_kind"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindCount:
-    """A kind, how many attach points of it can be attached to (None: they are in files, or have no
-    names), and how a plan writes them."""
+    """A kind, how many attach points of it can be attached to (None: they are in files, have no
+    names, or cannot be seen), and how a plan writes them."""
 
     kind: AttachKind
     count: int | None
@@ -38,4 +38,7 @@ def _count_names(kind: AttachKind, facts: KernelFacts) -> int | None:
     if KINDS[kind].site not in ("kernel function", "system call", "tracepoint", "raw tracepoint"):
         return None
     query = PointQuery(text=f"{kind}:*", kinds=(kind,), named=True)
-    return sum(not point.refused for point in find_by_query(query, facts).points)
+    search = find_by_query(query, facts)
+    if search.problems and KINDS[kind].site != "kernel function":
+        return None  # they cannot be seen
+    return sum(not point.refused for point in search.points)

@@ -1,9 +1,10 @@
 """The attach points that a query names, on one kernel, by the names that plans' globs match."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field, replace
 
+from orchestrator.compile.expressions.members import require_btf
 from orchestrator.compile.globs import (
     is_glob,
     list_tracepoints,
@@ -78,12 +79,14 @@ def _find_of_kind(
         case "kernel function":
             return _find_functions(kind, query, facts)
         case "tracepoint":
-            return _find_tracepoints(query, facts)
+            return _find_tracepoints(query, _require_tracepoints(kind, facts))
         case "raw tracepoint":
-            names = facts.btf.raw_tracepoint_names() if facts.btf is not None else ()
-            return _make_points(kind, select_names(query.pattern, names))
+            item = make_item(kind, query.pattern)
+            btf = require_btf(facts, item.position, "raw tracepoints are known by their types")
+            return _make_points(kind, select_names(query.pattern, btf.raw_tracepoint_names()))
         case "system call":
-            return _make_points(kind, _select_traced_calls(query, facts))
+            events = _require_tracepoints(kind, facts)
+            return _make_points(kind, _select_traced_calls(query, facts, events))
         case "user code":
             return _find_in_file(kind, query, search)
         case _:
@@ -112,18 +115,28 @@ def _find_functions(
     return (FoundPoint(kind=kind, target=name, refused=name not in fit) for name in names)
 
 
-def _find_tracepoints(query: PointQuery, facts: KernelFacts) -> Iterator[FoundPoint]:
+def _require_tracepoints(kind: AttachKind, facts: KernelFacts) -> tuple[str, ...]:
+    """All tracepoints. Raises PlanError where none can be seen: each kernel has some."""
+    known = list_tracepoints(facts)
+    if not known:
+        hint = "is tracefs mounted, and are you root?"
+        message = f"whether there is a {kind} is not known: no tracepoints can be seen"
+        raise plan_error("PP080", message, make_item(kind, "*").position, hint)
+    return known
+
+
+def _find_tracepoints(query: PointQuery, known: Sequence[str]) -> Iterator[FoundPoint]:
     """By CATEGORY:EVENT; without a colon, by category if the kind is named, and by event."""
-    known, pattern = list_tracepoints(facts), query.pattern
+    pattern = query.pattern
     found = select_names(pattern if ":" in pattern else f"*:{pattern}", known)
     if ":" not in pattern and query.named:
         found = sorted({*found, *select_names(f"{pattern}:*", known)})
     return _make_points("tracepoint", found)
 
 
-def _select_traced_calls(query: PointQuery, facts: KernelFacts) -> list[str]:
+def _select_traced_calls(query: PointQuery, facts: KernelFacts, known: Sequence[str]) -> list[str]:
     """System calls that have tracepoints for entry and return."""
-    events = set(list_tracepoints(facts))
+    events = set(known)
     return [
         name
         for name in select_names(query.pattern, facts.syscalls())
@@ -167,7 +180,7 @@ def _select_in_file(kind: AttachKind, query: PointQuery, names: Iterable[str]) -
 
 def explain_nothing_found(query: PointQuery, facts: KernelFacts, search: Search) -> Finding:
     """Why nothing was found, and what there is instead."""
-    if query.kinds == ("tracepoint",) and ":" in query.pattern:
+    if query.kinds == ("tracepoint",) and ":" in query.pattern and not search.problems:
         category, _, event = query.pattern.partition(":")
         message, hint = explain_missing_tracepoint(facts, category, event)
         return _make_finding(message, suggest_kind(query) or hint)
@@ -175,7 +188,7 @@ def explain_nothing_found(query: PointQuery, facts: KernelFacts, search: Search)
         return _make_finding(search.problems[0].message, search.problems[0].hint)
     where = " or ".join(query.kinds)
     name = "" if query.pattern == "*" else f" {query.pattern!r}"
-    message = f"there is no {where}{name}" + (f" in {query.file}" if query.file else "")
+    message = f"found no {where}{name}" + (f" in {query.file}" if query.file else "")
     message += "".join(f"; {problem.message}" for problem in search.problems)
     return _make_finding(message, _suggest_similar(query, facts))
 

@@ -14,11 +14,12 @@ from orchestrator.discovery.search import (
     make_item,
 )
 from orchestrator.kernel.facts import KernelFacts
+from orchestrator.kernel.recording import Recording
+from orchestrator.kernel.tree import RecordedTree
 from tests.support.bcc_runs import build
 from tests.support.paths import WORKLOADS
 from tests.support.recorded import recorded
-from tests.support.trees import TRACING
-from tests.support.trees import facts as made_up
+from tests.support.trees import KALLSYMS
 
 
 def search(text: str, facts: KernelFacts | None = None) -> Search:
@@ -132,13 +133,28 @@ def test_timers_show_how_they_are_written() -> None:
         ("function:vfs_raed", "hint: did you mean function:vfs_read"),
         ("syscall:penat", "names contain it: probeplan list 'syscall:\\*penat\\*'"),
         ("/nonexistent:x", "no such file"),
-        ("usdt:/bin/true", "there is no usdt in /bin/true"),
+        ("usdt:/bin/true", "found no usdt in /bin/true"),
     ],
 )
 def test_nothing_found_is_explained(text: str, reason: str) -> None:
     assert re.search(reason, why_nothing(text)), why_nothing(text)
 
 
-def test_without_tracefs_the_cause_is_named() -> None:
-    closed = made_up({f"{TRACING}/events/sched/sched_switch/format": 13})
-    assert "no tracepoint" in why_nothing("tracepoint:a:b", closed)
+@pytest.mark.parametrize("text", ["tracepoint:a:b", "syscall:read", "tracepoint"])
+def test_without_tracefs_what_there_is_is_unknown(text: str) -> None:
+    """And not absent: this user may only be unable to see it."""
+    closed = KernelFacts(
+        Recording(
+            tree=RecordedTree({"proc/kallsyms": KALLSYMS}),
+            release="6.0",
+            arch="x86_64",
+            page_size=4096,
+            features={},
+        ),
+        recorded=False,
+        source="a test",
+    )
+    reason = why_nothing(text, closed)
+    assert "is not known: no tracepoints can be seen" in reason
+    assert "are you root" in reason
+    assert "known by their types, and" in why_nothing("rawtracepoint:x", closed)

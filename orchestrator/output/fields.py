@@ -4,7 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from orchestrator.compile.program import Emit, FieldForm, Presentation
-from orchestrator.output.forms import LENGTH_PREFIXED, NUMBER_TEXTS, TEXTS, used_bytes
+from orchestrator.output.forms import (
+    LENGTH_PREFIXED,
+    LONGEST_CGROUP,
+    NUMBER_TEXTS,
+    TEXTS,
+    used_bytes,
+)
 from orchestrator.output.text import dump_json
 
 __all__ = [
@@ -93,6 +99,8 @@ def bound_token_size(field: RenderedField) -> int:
     if shown is None:
         return _LONGEST_NUMBER
     names = [2 + _ESCAPED_BYTE * len(name) for name in (*shown.names.values(), shown.otherwise)]
+    if shown.form == "cgroup":
+        return 2 + _ESCAPED_BYTE * 4 * LONGEST_CGROUP
     if shown.form == "bits":
         return sum(names) + len(names) + _LONGEST_NUMBER
     return max(_STOOD_FOR if shown.form else _LONGEST_NUMBER, *names)

@@ -12,6 +12,7 @@ from orchestrator.compile.program import Presentation
 from orchestrator.output.text import text_from_kernel
 
 if TYPE_CHECKING:  # it imports numpy, which not every run needs
+    from orchestrator.plan.expression.linear_pattern import LinearPattern
     from orchestrator.symbols.kernel_symbols import KernelSymbols
 
 __all__ = ["AMBIGUOUS", "LENGTH_PREFIXED", "NUMBER_TEXTS", "TEXTS", "split_strings", "used_bytes"]
@@ -141,6 +142,30 @@ def _find_device(number: int, _shown: Presentation) -> str:
     return device_name(number)
 
 
+#: The most characters of a cgroup's name that are shown.
+LONGEST_CGROUP = 512
+
+
+def _name_cgroup(number: int, shown: Presentation) -> str:
+    """Its path, or what the pattern finds in it; of one that was never seen its number. A path in
+    which the pattern finds nothing is shown as a whole."""
+    from orchestrator.kernel.abi.cgroup_names import shared_cgroup_names  # lazy: few plans
+
+    path = shared_cgroup_names().find_name(number)
+    if path is None:
+        return f"unknown ({number})"
+    text = text_from_kernel(os.fsencode(path))[:LONGEST_CGROUP]
+    found = _pattern(shown.prefix).find_group(text) if shown.prefix else None
+    return text if found is None else found
+
+
+@cache
+def _pattern(text: str) -> "LinearPattern":
+    from orchestrator.plan.expression.linear_pattern import LinearPattern
+
+    return LinearPattern(text)
+
+
 #: Forms of which different bytes can have one text: an IPv4 address is also one in IPv6.
 AMBIGUOUS = frozenset({"ip", "ipv6", "endpoint"})
 #: Forms that begin with a 32-bit word which counts the bytes in use.
@@ -163,4 +188,5 @@ NUMBER_TEXTS: Mapping[str, Callable[[int, Presentation], str | None]] = {
     "bits": _format_bits,
     "symbol": _find_symbol,
     "device": _find_device,
+    "cgroup": _name_cgroup,
 }

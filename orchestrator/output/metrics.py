@@ -143,6 +143,8 @@ def _first_of_name(part: RenderedField, number: int) -> int:
     assert part.presentation is not None
     if part.presentation.form == "errno":
         return 0 if NUMBER_TEXTS["errno"](number, part.presentation) is None else number
+    if part.presentation.form == "cgroup":
+        return number
     names = part.presentation.names
     if number in names:
         return next(code for code, name in names.items() if name == names[number])
@@ -152,7 +154,7 @@ def _first_of_name(part: RenderedField, number: int) -> int:
 def _share_names(part: RenderedField) -> bool:
     """Whether two numbers may have one name."""
     shown = part.presentation
-    if shown is None or shown.hashed or shown.form not in ("", "errno"):
+    if shown is None or shown.hashed or shown.form not in ("", "errno", "cgroup"):
         return False
     return (
         bool(shown.form)

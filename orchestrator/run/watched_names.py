@@ -11,6 +11,7 @@ from pathlib import Path
 
 from orchestrator.binaries.programs import find_program
 from orchestrator.compile.program import Hook, Program
+from orchestrator.kernel.abi.cgroup_names import shared_cgroup_names
 from orchestrator.kernel.abi.cgroups import cgroup_id
 from orchestrator.kernel.abi.executables import find_executable
 from orchestrator.kernel.abi.file_identity import FileIdentity
@@ -34,6 +35,9 @@ class WatchedNames:
         self._cgroups = {path: one for target in targets for path, one in target.cgroup if one}
         self._programs = {path: one for target in targets for path, one in target.exe if one}
         self._changes: list[str] = []
+        self._shows_cgroups = _shows_cgroups(program)
+        if self._shows_cgroups:
+            shared_cgroup_names().look()
 
     @property
     def changes(self) -> tuple[str, ...]:
@@ -52,6 +56,8 @@ class WatchedNames:
                 f"the cgroup {path} was removed and made again: events in the new one were not seen"
             )
 
+        if self._shows_cgroups:  # of those that are gone at the end, too
+            shared_cgroup_names().look()
         for path, known in list(self._programs.items()):
             if find_executable(path) not in (known, None):
                 del self._programs[path]
@@ -78,6 +84,13 @@ class WatchedNames:
             self._detach(probe)
         names = " and ".join(self._program.probes[probe].name for probe in probes)
         return f"{path} was written: {names} ended there, since its places in the file may be wrong"
+
+
+def _shows_cgroups(program: Program) -> bool:
+    """Whether records or metrics have names of cgroups, which end while the run goes on."""
+    fields = [part.presentation for emit in program.emits for part in emit.fields]
+    keys = [part.presentation for metric in program.metrics for part in metric.key]
+    return any(shown is not None and shown.form == "cgroup" for shown in (*fields, *keys))
 
 
 def _find_remade(cgroups: Mapping[str, int]) -> Iterator[str]:

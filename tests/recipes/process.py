@@ -28,6 +28,7 @@ from tests.support.workload.raw_calls import call, call_32bit
 if TYPE_CHECKING:
     from tests.support.product import Ran
 
+CGROUP = "probeplan-cgroup-execs"
 GETPPID_32, READ_32 = 64, 3  # arch/x86/entry/syscalls/syscall_32.tbl
 SHOWN = [*(f"line {number}\a".encode() for number in range(5)), b"long " * 60]
 
@@ -94,6 +95,29 @@ def container_execs_seen(ran: "Ran") -> None:
     assert len({program["pidns"] for program in seen}) == 1
     assert seen[0]["pidns"] != Path("/proc/self/ns/pid").stat().st_ino
     assert ran.value("exec", "execs", comm="true", pidns=seen[0]["pidns"]) == 4
+
+
+def cgroup_execs() -> None:
+    """6 programs in a cgroup that is gone when the run ends."""
+    from orchestrator.kernel.abi.cgroups import cgroup2_mount
+
+    mount = cgroup2_mount()
+    if mount is None:
+        raise OSError("there is no cgroup v2")
+    folder = mount / CGROUP
+    folder.mkdir(exist_ok=True)
+    time.sleep(1.5)  # it is looked at twice a second
+    if (child := os.fork()) == 0:
+        (folder / "cgroup.procs").write_text(str(os.getpid()))
+        workloads.execs(6)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    folder.rmdir()
+
+
+def cgroup_execs_seen(ran: "Ran") -> None:
+    """Under the name that it had."""
+    assert ran.value("exec", "execs", comm="true", group=f"/{CGROUP}") == 6
 
 
 def exits() -> None:
@@ -373,6 +397,7 @@ ROWS: Mapping[str, Recipe] = {
     "execs": Recipe(
         work=execs, judge=execs_seen, everywhere=True, tracefs_cannot="task's task_struct leads to"
     ),
+    "cgroup-execs": Recipe(work=cgroup_execs, judge=cgroup_execs_seen, tracefs_cannot="'cgroup'"),
     "container-execs": Recipe(
         work=container_execs, judge=container_execs_seen, everywhere=True, tracefs_cannot="pidns"
     ),

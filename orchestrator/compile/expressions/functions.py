@@ -318,6 +318,18 @@ def _make_devname(_facts: KernelFacts, args: tuple[Node, ...], position: Positio
     return ShownAs(number, U32, form="device")
 
 
+def _make_cgname(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    from orchestrator.plan.expression.linear_pattern import LinearPattern, PatternError
+
+    number = convert_node(require_integer(args[0], position), U64)
+    pattern = require_text(args[1], "cgname", position).decode() if len(args) > 1 else ""
+    try:
+        LinearPattern(pattern)
+    except PatternError as error:
+        raise plan_error("PP084", f"cgname: {pattern[:60]!r}: {error}", position) from None
+    return ShownAs(number, U64, form="cgroup", prefix=pattern)
+
+
 def _make_hash(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     value = args[0]
     if isinstance(value.type, Struct | Array):
@@ -355,6 +367,7 @@ FUNCTIONS: Mapping[str, tuple[int, int, Function]] = {
     "sockaddr": (1, 2, _make_sockaddr),
     "ksym": (1, 1, _make_ksym),
     "devname": (1, 1, _make_devname),
+    "cgname": (1, 2, _make_cgname),
     "hash": (1, 1, _make_hash),
     "errno": (1, 1, _make_errno),
 }

@@ -49,7 +49,7 @@ BuiltinName = Literal[
 ]
 
 #: What a number means, when it is not shown as a number.
-ShownForm = Literal["", "errno", "flags", "bits", "symbol", "device"]
+ShownForm = Literal["", "errno", "flags", "bits", "symbol", "device", "cgroup"]
 
 
 @dataclass(frozen=True, slots=True)

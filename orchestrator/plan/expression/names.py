@@ -73,6 +73,7 @@ FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
     "errno": (1, 1),
     "ksym": (1, 1),
     "devname": (1, 1),
+    "cgname": (1, 2),
     "hash": (1, 1),
 }
 #: Functions that name numbers; their second argument may be a name among the plan's `labels`.

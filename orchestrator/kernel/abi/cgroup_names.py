@@ -1,0 +1,58 @@
+"""The paths of cgroups by their numbers, kept after the cgroups are gone.
+
+A number is the inode of the cgroup's directory (fs/kernfs/dir.c, kernfs_id). It is not used again
+while the host runs, since the inode's generation is part of it.
+"""
+
+import os
+import time
+from functools import cache
+from pathlib import Path
+
+from orchestrator.kernel.abi.cgroups import cgroup2_mount
+
+__all__ = ["CgroupNames", "shared_cgroup_names"]
+
+_EVERY_S = 0.5
+_MOST = 50_000  # directories that one look visits, and names that are kept
+
+
+class CgroupNames:
+    """What was seen so far, below `mount` (None: there is no cgroup v2)."""
+
+    def __init__(self, mount: Path | None) -> None:
+        self._mount = mount
+        self._names: dict[int, str] = {}
+        self._looked = -_EVERY_S
+
+    def find_name(self, number: int) -> str | None:
+        """The path below the mount; None for a cgroup that was never seen."""
+        if number not in self._names:
+            self.look()
+        return self._names.get(number)
+
+    def look(self) -> None:
+        """See what there is now, at most twice a second. It takes about 10 us for each cgroup."""
+        if self._mount is None or time.monotonic() - self._looked < _EVERY_S:
+            return
+        waiting = [(str(self._mount), "")]
+        for path, name in waiting:
+            if len(waiting) > _MOST or len(self._names) > _MOST:
+                break
+            waiting += self._look_at(path, name)
+        self._looked = time.monotonic()
+
+    def _look_at(self, path: str, name: str) -> list[tuple[str, str]]:
+        try:
+            self._names.setdefault(os.stat(path).st_ino, name or "/")  # noqa: PTH116  # many
+            with os.scandir(path) as entries:
+                inner = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError:  # it is gone
+            return []
+        return [(f"{path}/{one}", f"{name}/{one}") for one in inner]
+
+
+@cache
+def shared_cgroup_names() -> CgroupNames:
+    """Those of this host, for all that shows numbers of cgroups."""
+    return CgroupNames(cgroup2_mount())

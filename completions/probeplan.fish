@@ -153,7 +153,7 @@ function _shtab_probeplan_using
 end
 
 set -g _shtab_probeplan_commands plans lint explain list new doctor check run rehearse report merge export status stop quarantine pause resume cleanup bundle policy facts prepare schema completion
-set -g _shtab_probeplan_opts_with_value --ab --backend --bmf --buckets-per-octave --by --cpus --csv --duration --expect --expires --explain --folded --format --in --interval --junit --keep --kernel --label --limit --listen --log --max-series --memory --module --modules --on-inconclusive --openmetrics --otlp-buckets --out --output --policy --rows --set --shard --show --summary --target --textfile --timeout --update -o
+set -g _shtab_probeplan_opts_with_value --ab --backend --bmf --buckets-per-octave --by --cpus --csv --duration --expect --expires --explain --folded --format --in --interval --junit --keep --kernel --label --limit --listen --log --max-series --memory --module --modules --on-inconclusive --openmetrics --otlp-buckets --out --output --policy --report --rows --set --shard --show --summary --target --textfile --timeout --update -o
 
 complete -c probeplan -e
 complete -c probeplan -f
@@ -242,6 +242,7 @@ complete -c probeplan -n '_shtab_probeplan_using run' -l no-canary -d 'skip the 
 complete -c probeplan -n '_shtab_probeplan_using run' -l live -d 'show the metrics on the terminal, once a second'
 complete -c probeplan -n '_shtab_probeplan_using run' -l json -d 'print JSON lines on a terminal, too, instead of rows'
 complete -c probeplan -n '_shtab_probeplan_using run' -l rows -x -d 'show at most N records a second on a terminal (default: 50), and ten times as many at once'
+complete -c probeplan -n '_shtab_probeplan_using run' -l report -xka "(__fish_complete_path (commandline -ct))" -d 'write an HTML page about the run to FILE at its end'
 complete -c probeplan -n '_shtab_probeplan_using run' -l unattended -d 'keep the result in /var/lib/probeplan, report also runs that are not made, and run no plan twice at a time'
 complete -c probeplan -n '_shtab_probeplan_using run' -l expires -x -d 'refuse to run after DATE: 2026-12-31 (its end in UTC) or 2026-12-31T18:00:00Z'
 complete -c probeplan -n '_shtab_probeplan_using run' -l shard -x -d 'run only if this host is in the first PERCENT% of all hosts; a larger percentage only adds hosts'

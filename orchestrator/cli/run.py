@@ -39,6 +39,7 @@ from orchestrator.run.warm.kept import WarmStart
 from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
+    from orchestrator.cli.report.of_run import RunReport
     from orchestrator.policy.model import Policy
     from orchestrator.run.report.result import RunResult
 
@@ -49,6 +50,7 @@ examples:
   probeplan run opens --out result -- make test   trace a command and its descendants
   probeplan run opens --log opens.jsonl           rows on the terminal, all records in the file
   probeplan run slow-io --set threshold=5ms --limit events=100 | jq -c '.data // empty'
+  probeplan run slow-io --report slow.html        a page with tables and charts, for a browser
   probeplan run slow-io --live                    watch the metrics while it runs
   probeplan run slow-io.ppb --set threshold=5ms   from a bundle, on a host without a compiler
   probeplan run opens --unattended --shard 5%      in a rollout, on the first 5 % of all hosts
@@ -82,6 +84,8 @@ exit codes:
   130 Ctrl-C, 143 SIGTERM
 """
 
+#: The exit code where the output of a run that went well could not be written.
+_UNWRITTEN = 4
 _MOST_ROWS = 10_000
 _LIVE_PERIOD_NS = 1_000_000_000  # rows above the live view, which is drawn again after them
 #: StateDirectories.quarantine, whose module a run that is watched does not import.
@@ -106,6 +110,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=ROWS_PER_SECOND,
         help=f"show at most N records a second on a terminal (default: {ROWS_PER_SECOND}), and ten "
         "times as many at once",
+    )
+    output.add_argument(
+        "--report", metavar="FILE", help="write an HTML page about the run to FILE at its end"
     )
     add_unattended_options(parser)
 
@@ -183,6 +190,7 @@ def _execute(ready: _ReadyRun) -> int:
         print_error(str(doubt))
     with ExitStack() as stack:
         stacks = None if args.folded is None else _open_emptied(args.folded, stack)
+        report = None if args.report is None else _open_report(ready, args.report, stack)
         progress = _make_progress(prepared.plan, args, stack)
         view = _open_view(args, progress)
         discards = view is not None and args.log is None
@@ -192,6 +200,7 @@ def _execute(ready: _ReadyRun) -> int:
             log=DiscardingSink(view.sink) if discards and view else _open_log(args, stack),
             view=view,
             folded=stacks,
+            keeper=report.keeper if report else None,
             progress=progress,
             notify=print_message,
             keep_privileges=args.keep_privileges,
@@ -208,12 +217,21 @@ def _execute(ready: _ReadyRun) -> int:
             if ready.is_warm:
                 ready.warm.forget()  # the next start looks at everything again
             raise
+        unwritten = report.write() if report else ""
     if options.log is not None and (unread := options.log.unread):
         print_note(f"{unread:,} lines were lost: no process read them from {args.log}")
     _sum_up(result, args, prepared, [*_origin_lines(named, prepared), *_describe_rows(args, view)])
+    if unwritten:
+        print_message(f"the report {args.report!r} could not be written: {unwritten}")
     if not ready.is_warm:
         ready.warm.keep(prepared)
-    return result.exit_code
+    return result.exit_code or (_UNWRITTEN if unwritten else 0)
+
+
+def _open_report(ready: _ReadyRun, path: str, stack: ExitStack) -> "RunReport":
+    from orchestrator.cli.report.of_run import RunReport  # few runs have one
+
+    return stack.enter_context(RunReport(path, ready.options.out))
 
 
 def _read_request(args: argparse.Namespace, given: tuple[bytes, str]) -> Request:
@@ -430,6 +448,8 @@ def _output_files(args: argparse.Namespace) -> Iterator[str]:
         yield f"log: {args.log}"
     if args.folded is not None:
         yield f"stacks: {args.folded}"
+    if args.report is not None:
+        yield f"report: {args.report}"
     if args.out is not None:
         yield f"files: {args.out}: plan.yaml, the program, events.jsonl, result.json"
 

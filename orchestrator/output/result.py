@@ -57,6 +57,11 @@ class ResultDirectory:
             raise
 
     @property
+    def keeps_records(self) -> bool:
+        """Whether it has the record of every event: yes."""
+        return True
+
+    @property
     def is_ours(self) -> bool:
         """Whether the directory belongs to our user."""
         return os.fstat(self._directory).st_uid == os.geteuid()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.backends.descriptors import descriptor_of
 from orchestrator.backends.protocol import Session
-from orchestrator.output.result import ResultDirectory
+from orchestrator.output.kept_result import ResultKeeper
 from orchestrator.output.run_output import RunOutput, TeeSink
 from orchestrator.output.unblocked import make_log_sink
 from orchestrator.plan.findings import HostError
@@ -59,7 +59,7 @@ class Run:
         self,
         prepared: Prepared,
         options: RunOptions,
-        directory: ResultDirectory | None,
+        directory: ResultKeeper | None,
         signals: Signals,
     ) -> None:
         self._prepared, self._options = prepared, options
@@ -266,14 +266,15 @@ class Run:
 
 
 def _open_output(
-    options: RunOptions, directory: ResultDirectory | None, constants: dict[str, str]
+    options: RunOptions, directory: ResultKeeper | None, constants: dict[str, str]
 ) -> RunOutput:
     bar = options.progress
     sink = options.log or make_log_sink(sys.stdout.buffer)
     if directory is not None:
         # The accounts are those of the first: of what loses nothing.
         sinks = (sink, directory.open_events())
-        sink = TeeSink(*(sinks[::-1] if sink.is_lossy else sinks))
+        keeps_more = sink.is_lossy and directory.keeps_records
+        sink = TeeSink(*(sinks[::-1] if keeps_more else sinks))
     lines_hide_the_bar = bar is not None and options.log is None and sys.stdout.isatty()
     hide = bar.hide if bar and lines_hide_the_bar else lambda: None
     return RunOutput(sink, constants, hide, options.view)

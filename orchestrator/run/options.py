@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from orchestrator.accounting.count import Count
+from orchestrator.output.kept_result import ResultKeeper
 from orchestrator.output.run_output import RecordView
 from orchestrator.output.sink import Sink
 from orchestrator.plan.findings import HostError
@@ -66,7 +67,8 @@ class RunWatch(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How to run; each as documented at `run_plan`. `out`: a directory. `log` None: standard
+    """How to run; each as documented at `run_plan`. `out`: a directory; `keeper`: keeps the result
+    where there is none. `log` None: standard
     output. `view`: shows the records to people. `folded`: an open file for metrics by stacks, as
     folded text. `label`: a text of the user that the log and the result carry. `describe_bundle`:
     what they say of the bundle that the plan is from, asked after attaching. `alone`: this process
@@ -77,6 +79,7 @@ class RunOptions:
 
     command: tuple[str, ...] = ()
     out: str | os.PathLike[str] | None = None
+    keeper: ResultKeeper | None = None
     log: Sink | None = None
     view: RecordView | None = None
     folded: BinaryIO | None = None

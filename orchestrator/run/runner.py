@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.backends.protocol import Backend
 from orchestrator.kernel.facts import KernelFacts
+from orchestrator.output.kept_result import ResultKeeper
 from orchestrator.output.result import ResultDirectory
 from orchestrator.output.sink import Sink
 from orchestrator.plan.model import LimitSource, Plan, PlanOverride
@@ -92,7 +93,7 @@ def run_prepared(prepared: Prepared, options: RunOptions) -> "RunResult":
     have a command. Raises what `run_plan` does."""
     with ExitStack() as stack:
         out = options.out
-        directory = None
+        directory: ResultKeeper | None = options.keeper
         if out is not None:
             directory = stack.enter_context(ResultDirectory(out, synced=options.watch is not None))
         signals = stack.enter_context(Signals())

@@ -11,10 +11,12 @@ from orchestrator.fleet.reading import InputFile, UnreadFile, read_document
 from orchestrator.html_report.log_digest import LogDigest, digest_log
 from orchestrator.html_report.model import RunSource
 from orchestrator.html_report.validity import check_document
+from orchestrator.output.json_codec import decode_json
+from orchestrator.output.kept_result import MemoryResult
 from orchestrator.output.result import EVENTS_FILE, PLAN_FILE, RESULT_FILE
 from orchestrator.plan.findings import PlanError, of_command_line
 
-__all__ = ["load_run"]
+__all__ = ["load_kept", "load_run"]
 
 #: A longer line is no record that a run writes.
 _LONGEST_LINE = 4 << 20
@@ -42,6 +44,24 @@ def load_run(path: str, log: str | None = None) -> RunSource:
         plan_text=_read_plan(folder),
         log=digest,
         notes=notes,
+    )
+
+
+def load_kept(kept: MemoryResult) -> RunSource:
+    """The run whose result was kept in memory. Raises PlanError if it was not kept."""
+    if kept.result is None:
+        raise PlanError([of_command_line("the run left no result")])
+    document = decode_json(kept.result)
+    digest = digest_log(kept.events.lines, str(document["run"]["run_id"]))
+    digest.records_omitted += kept.events.records_omitted
+    omitted = kept.events.lines_omitted
+    notes = [f"{omitted:,} lines of the log had no place in memory, and are left out."]
+    return RunSource(
+        name=str(document["run"]["run_id"]),
+        document=document,
+        plan_text=kept.plan.decode(errors="backslashreplace"),
+        log=digest,
+        notes=notes if omitted else [],
     )
 
 

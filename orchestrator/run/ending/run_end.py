@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from orchestrator.accounting.vocabulary import list_mechanisms
 from orchestrator.compile.program import Program
 from orchestrator.output.folded import fold_stacks
-from orchestrator.output.result import ResultDirectory
+from orchestrator.output.kept_result import ResultKeeper
 from orchestrator.output.run_output import RunOutput
 from orchestrator.output.sink import OutputLost
 from orchestrator.output.unblocked import make_log_sink
@@ -46,7 +46,7 @@ class RunEnd:
 
     prepared: Prepared
     options: RunOptions
-    directory: ResultDirectory | None
+    directory: ResultKeeper | None
     signals: Signals
     output: RunOutput
     constants: dict[str, str]

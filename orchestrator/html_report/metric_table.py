@@ -16,15 +16,16 @@ _ADDITIVE = ("count", "sum")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableColumn:
-    """A column. `unit`: of its numbers, as `format_amount` takes it; None: a key."""
+    """A column. `unit`: of its numbers, as `format_amount` takes it; None: a key. `form`: `share`
+    (of a whole), `change` (a difference), `ratio`, or "" for the numbers themselves."""
 
     name: str
     unit: str | None = None
-    is_share: bool = False
+    form: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """For the page's script."""
-        form = "key" if self.unit is None else "share" if self.is_share else "number"
+        form = "key" if self.unit is None else self.form or "number"
         return {"name": clean_value(self.name), "form": form, "unit": clean_value(self.unit or "")}
 
 
@@ -118,5 +119,5 @@ def _share_column(metric: Mapping[str, Any]) -> list[tuple[TableColumn, Any]]:
     if any(value is None or value < 0 for value in values) or not sum(values):
         return []
     total = sum(values)
-    column = TableColumn(name="share", unit="", is_share=True)
+    column = TableColumn(name="share", unit="", form="share")
     return [(column, lambda cell: round(cell["value"] / total, 5))]

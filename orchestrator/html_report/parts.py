@@ -146,10 +146,13 @@ def format_cell(value: Any, column: TableColumn) -> str:
         return str(value)
     if value is None:
         return "-"
-    number = float(value) if "." in str(value) or "e" in str(value) else int(value)
-    if column.is_share:
+    if column.form == "ratio":
+        return value if isinstance(value, str) else f"{value:.3g}"
+    number = float(value) if isinstance(value, float) else int(value)
+    if column.form == "share":
         return f"{100 * number:.1f} %"
-    return format_amount(number, column.unit)
+    shown = format_amount(number, column.unit)
+    return f"+{shown}" if column.form == "change" and number > 0 else shown
 
 
 def chart(title: str, form: str, **data: Any) -> Html:

@@ -5,6 +5,8 @@ import sys
 
 from orchestrator.cli.messages import print_message
 from orchestrator.cli.report.loading import load_run
+from orchestrator.html_report.comparison import MOST_RUNS
+from orchestrator.html_report.comparison_page import make_comparison_page
 from orchestrator.html_report.run_page import make_run_page
 from orchestrator.output.replace_file import check_replaceable, replace_file
 from orchestrator.output.terminal.human_units import format_amount
@@ -18,7 +20,9 @@ examples:
   probeplan report result.json --log run.jsonl   of a result and a log that were kept apart
   probeplan run slow-io --report slow.html       while running, without keeping the result
 
-RESULT is the directory of `probeplan run --out DIR`, or its result.json.
+RESULT is the directory of `probeplan run --out DIR`, or its result.json. With several, up to
+eight, the page compares them: each number by key next to those of the other runs, its change and
+its ratio to the first. The results of many hosts are added up by `probeplan merge`.
 
 The page is one file that loads nothing: it can be sent, kept, and opened without a network. It
 shows the verdict, what became of all events, metrics with their tables and charts, windows as heat
@@ -69,7 +73,21 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _make_page(args: argparse.Namespace) -> str:
-    return make_run_page(load_run(args.results[0], args.log))
+    """One run as it is; several next to each other."""
+    if len(args.results) == 1:
+        return make_run_page(load_run(args.results[0], args.log))
+    _check_several(args)
+    return make_comparison_page([load_run(path, reads_log=False) for path in args.results])
+
+
+def _check_several(args: argparse.Namespace) -> None:
+    if args.log is not None:
+        hint = "leave out --log: windows and records of several runs are not compared"
+        raise PlanError([of_command_line("--log is of one run, and several are named", hint)])
+    if len(args.results) > MOST_RUNS:
+        message = f"{len(args.results)} results are named, and at most {MOST_RUNS} are compared"
+        hint = "add up the results of many hosts: probeplan merge"
+        raise PlanError([of_command_line(message, hint)])
 
 
 def _check_output(path: str) -> None:

@@ -61,7 +61,7 @@
     if (column.form === "key") return String(value);
     if (value === null || value === undefined) return "-";
     if (column.form === "share") return `${(100 * value).toFixed(1)} %`;
-    if (column.form === "ratio") return typeof value === "number" ? `× ${Number(value.toPrecision(3))}` : String(value);
+    if (column.form === "ratio") return typeof value === "number" ? String(Number(value.toPrecision(3))) : String(value);
     if (column.form === "change") {
       const text = formatAmount(value, column.unit);
       return Number(value) > 0 ? `+${text}` : text;
@@ -94,7 +94,9 @@
       const chosen = word
         ? rows.filter((row) => row.some((value, number) => columns[number].form === "key" && String(value).toLowerCase().includes(word)))
         : rows.slice();
-      return chosen.sort((a, b) => compare(a[state.sort], b[state.sort], state.direction));
+      // Of changes the largest, whether more or less.
+      const size = (value) => (columns[state.sort].form === "change" && value !== null ? Math.abs(Number(value)) : value);
+      return chosen.sort((a, b) => compare(size(a[state.sort]), size(b[state.sort]), state.direction));
     };
     const show = () => {
       const chosen = choose();

@@ -105,3 +105,20 @@ def test_a_page_that_cannot_be_written_is_refused_first(
 ) -> None:
     assert main(["report", str(tmp_path / "none"), "-o", str(tmp_path / "no" / "page.html")]) == 2
     assert "the report" in capsys.readouterr().err
+
+
+def test_two_results_are_compared(result: Path) -> None:
+    page = result.parent / "page.html"
+    assert main(["report", str(result), str(result / "result.json"), "-o", str(page)]) == 0
+    assert "2 runs compared" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [((), "at most 8 are compared"), (("--log", "x"), "--log is of one run")]
+)
+def test_what_several_results_cannot_have_is_refused(
+    result: Path, words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = str(result.parent / "page.html")
+    assert main(["report", *[str(result)] * 9, "-o", page, *words]) == 2
+    assert said in capsys.readouterr().err

@@ -12,6 +12,7 @@ from bench.export import export
 from bench.figures import Figure
 from bench.flood import flood
 from bench.governor import governor
+from bench.html_report import html_report
 from bench.lines import lines
 from bench.merge import merge
 from bench.open_numbers import open_numbers
@@ -46,6 +47,7 @@ TABLE: Mapping[str, Benchmark] = {
     "governor": Benchmark(summary="a flood over limits.cpu, and the reaction", run=governor),
     "checks": Benchmark(summary="what a check adds, and whether its counts repeat", run=checks),
     "merge": Benchmark(summary="results of 10,000 hosts as one", run=merge, root=False),
+    "report": Benchmark(summary="a page of 10,000 cells in Chromium", run=html_report, root=False),
     "rollout": Benchmark(summary="a ring of eight hosts, against ansible -m command", run=rollout),
     "export": Benchmark(summary="a dead collector, the exporter, percentiles", run=export),
     "lines": Benchmark(summary="rendering alone, from memory to memory", run=lines, root=False),

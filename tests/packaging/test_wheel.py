@@ -144,6 +144,15 @@ def test_an_installed_probeplan_finds_plans_and_schemas(installed: Path) -> None
     assert path.read_text() == _run(installed, "probeplan", "schema", "plan")
 
 
+def test_an_installed_probeplan_makes_reports(installed: Path, tmp_path: Path) -> None:
+    """With the libraries that are in the package, and their licences next to them."""
+    result, page = ROOT / "tests/data/results/bcc.json", tmp_path / "page.html"
+    _run(installed, "probeplan", "report", str(result), "-o", str(page))
+    assert 'id="library-echarts"' in page.read_text()
+    (vendor,) = installed.parent.glob("lib/python*/site-packages/orchestrator/html_report/vendor")
+    assert {"echarts.LICENSE", "d3.LICENSE", "d3-flamegraph.LICENSE"} <= _files(vendor, vendor)
+
+
 def test_pytest_loads_the_plugin_of_an_installed_probeplan(installed: Path) -> None:
     options = ("-p", "no:cacheprovider", "-c", "/dev/null")
     assert "@pytest.mark.probeplan(plan, " in _run(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["Browser", "open_browser"]
+__all__ = ["Browser", "find_browser", "open_browser"]
 
 _PAGE_LOAD_S = 120
 _COLOURS = {"light": "light", "dark": "dark"}
@@ -75,13 +75,19 @@ class Browser:
         target.write_bytes(base64.b64decode(printed["data"]))
 
 
+def find_browser() -> tuple[str, str] | None:
+    """Chromium and its driver; None where they are not installed."""
+    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
+    return (chromium, chromedriver) if chromium and chromedriver else None
+
+
 @contextmanager
 def open_browser(*, width: int = 1280, height: int = 900) -> Iterator[Browser]:
     """A browser, until the context ends. Skips where there is none: scripts/setup.sh test installs
     it."""
-    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or chromedriver is None:
+    if (programs := find_browser()) is None:
         pytest.skip("needs Debian's chromium and chromium-driver: scripts/setup.sh test")
+    chromium, chromedriver = programs
     from selenium.webdriver import Chrome, ChromeOptions
     from selenium.webdriver.chrome.service import Service
 

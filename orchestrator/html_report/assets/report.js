@@ -518,5 +518,6 @@
       }
     }, 150);
   });
+  performance.mark("report-ready");
   document.documentElement.dataset.ready = "true";
 })();

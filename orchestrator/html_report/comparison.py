@@ -22,7 +22,7 @@ MOST_RUNS = 8
 _SAME_DURATION = 0.01
 _COUNTED = ("count", "sum", "histogram")
 
-Cells = Mapping[CellIdentity, Mapping[str, Any]]
+ComparedCells = Mapping[CellIdentity, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class ComparedMetric:
     identity; `seconds`: how long each run took."""
 
     records: Sequence[Mapping[str, Any] | None]
-    cells: Sequence[Cells]
+    cells: Sequence[ComparedCells]
     seconds: Sequence[float]
 
     @property
@@ -77,7 +77,7 @@ def compare_metrics(sources: Sequence[RunSource]) -> list[ComparedMetric]:
     ]
 
 
-def _index_cells(record: Mapping[str, Any] | None) -> Cells:
+def _index_cells(record: Mapping[str, Any] | None) -> ComparedCells:
     cells = record["cells"] if record else ()
     return {identify_cell(cell["key"], cell["other"]): cell for cell in cells}
 
@@ -106,10 +106,10 @@ def _size_of(change: Any) -> float:
     return abs(float(change)) if change is not None else -1.0
 
 
-_Number = tuple[str, str, Reader, bool]
+_ComparedNumber = tuple[str, str, Reader, bool]
 
 
-def _list_numbers(metric: ComparedMetric) -> list[_Number]:
+def _list_numbers(metric: ComparedMetric) -> list[_ComparedNumber]:
     """What is compared: title, unit, what reads it from a cell, and whether it grows with time."""
     record = metric.record
     unit = choose_unit(record)
@@ -138,7 +138,10 @@ def _number_columns(title: str, unit: str, runs: int) -> Iterator[TableColumn]:
 
 
 def _make_row(
-    metric: ComparedMetric, identity: CellIdentity, keys: Sequence[str], numbers: Sequence[_Number]
+    metric: ComparedMetric,
+    identity: CellIdentity,
+    keys: Sequence[str],
+    numbers: Sequence[_ComparedNumber],
 ) -> list[Any]:
     described = describe_key(identity)
     row: list[Any] = [clean_value(key_column(described["key"].get(name, ""))) for name in keys]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.backends.descriptors import descriptor_of
 from orchestrator.backends.protocol import Session
-from orchestrator.output.kept_result import ResultKeeper
 from orchestrator.output.run_output import RunOutput, TeeSink
 from orchestrator.output.unblocked import make_log_sink
 from orchestrator.plan.findings import HostError
@@ -25,6 +24,7 @@ from orchestrator.run.options import RunNotBegun, RunOptions
 from orchestrator.run.report.account import make_empty_account
 from orchestrator.run.report.faults import Faults
 from orchestrator.run.report.outcome import Outcome
+from orchestrator.run.report.result_keeper import ResultKeeper
 from orchestrator.run.safety.journal import socket_path
 from orchestrator.run.safety.leftovers import clean_up_dead_runs
 from orchestrator.run.safety.privileges import (

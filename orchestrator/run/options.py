@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from orchestrator.accounting.count import Count
-from orchestrator.output.kept_result import ResultKeeper
 from orchestrator.output.run_output import RecordView
 from orchestrator.output.sink import Sink
 from orchestrator.plan.findings import HostError
 from orchestrator.run.report.outcome import Outcome
+from orchestrator.run.report.result_keeper import ResultKeeper
 from orchestrator.run.safety.journal import DIRECTORIES
 from orchestrator.values import dataclass
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.backends.protocol import Backend
 from orchestrator.kernel.facts import KernelFacts
-from orchestrator.output.kept_result import ResultKeeper
 from orchestrator.output.result import ResultDirectory
 from orchestrator.output.sink import Sink
 from orchestrator.plan.model import LimitSource, Plan, PlanOverride
@@ -17,6 +16,7 @@ from orchestrator.policy.model import Policy
 from orchestrator.run.choice import Prepared
 from orchestrator.run.lifecycle import Run
 from orchestrator.run.options import Bar, RunOptions
+from orchestrator.run.report.result_keeper import ResultKeeper
 from orchestrator.run.safety.journal import DIRECTORIES
 from orchestrator.run.signals import Signals
 

@@ -12,9 +12,9 @@ from orchestrator.html_report.log_digest import LogDigest, digest_log
 from orchestrator.html_report.model import RunSource
 from orchestrator.html_report.validity import check_document
 from orchestrator.output.json_codec import decode_json
-from orchestrator.output.kept_result import MemoryResult
 from orchestrator.output.result import EVENTS_FILE, PLAN_FILE, RESULT_FILE
 from orchestrator.plan.findings import PlanError, of_command_line
+from orchestrator.run.report.result_keeper import MemoryResult
 
 __all__ = ["load_kept", "load_run"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from orchestrator.output.kept_result import MemoryResult
 from orchestrator.output.safe_open import open_for_append
 from orchestrator.plan.findings import PlanError, of_command_line
+from orchestrator.run.report.result_keeper import MemoryResult
 
 __all__ = ["RunReport"]
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from orchestrator.accounting.vocabulary import list_mechanisms
 from orchestrator.compile.program import Program
 from orchestrator.output.folded import fold_stacks
-from orchestrator.output.kept_result import ResultKeeper
 from orchestrator.output.run_output import RunOutput
 from orchestrator.output.sink import OutputLost
 from orchestrator.output.unblocked import make_log_sink
@@ -27,6 +26,7 @@ from orchestrator.run.report.kept_result import RESULT_FORMAT, metric_to_keep, s
 from orchestrator.run.report.outcome import CommandResult, Outcome
 from orchestrator.run.report.records import acceptance_fields
 from orchestrator.run.report.result import RunResult
+from orchestrator.run.report.result_keeper import ResultKeeper
 from orchestrator.run.safety.leftovers import CleanedRun
 from orchestrator.run.signals import Signals
 from orchestrator.values import dataclass

@@ -1,6 +1,6 @@
 import json
 
-from orchestrator.output.kept_result import FirstLines, MemoryResult
+from orchestrator.run.report.result_keeper import FirstLines, MemoryResult
 
 EVENTS = b'{"ts":"x","level":"info","event":"event.recorded","n":1}\n' * 5
 FINISHED = b'{"ts":"x","level":"info","event":"run.finished"}\n'

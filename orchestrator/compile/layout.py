@@ -14,6 +14,7 @@ from orchestrator.compile.expressions.types import (
     Int,
     Ip,
     KernelPath,
+    PacketValue,
     Pointer,
     StackId,
     Str,
@@ -113,7 +114,7 @@ def record_form(kind: Type, name: str, position: Position) -> FieldForm:
             return "kstack" if space == "kernel" else "ustack"
         case Pointer():
             return "u64"
-        case Struct() | Array():
+        case Struct() | Array() | PacketValue():
             raise plan_error(
                 "PP084",
                 f"{name!r} is a whole {kind}, not a value",

@@ -149,7 +149,7 @@ def _check_by(
         if (computed := metric.computed.get(name)) is not None:
             checker.check(computed, scope)
             continue
-        known = name in scope.definitions or name in keys
+        known = name.partition(".")[0] in scope.definitions or name in keys
         if not (known or _DOTTED.fullmatch(name) or names.ARGUMENT.fullmatch(name)):
             candidates = [*scope.definitions, *keys]
             otherwise = f"name it under `let`, or use one of: {', '.join(candidates)}"

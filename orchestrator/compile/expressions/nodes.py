@@ -18,6 +18,7 @@ from orchestrator.compile.expressions.types import (
     Int,
     Ip,
     KernelPath,
+    PacketValue,
     Pointer,
     Str,
     StringList,
@@ -248,6 +249,17 @@ class EndpointOf:
 
 
 @dataclass(frozen=True, slots=True)
+class PacketOf:
+    """A packet, of which only members have values: where its network header is, its family (0: no
+    packet of IP, or its header is not there) and how many bytes there are from the header on."""
+
+    header: "Node"
+    family: "Node"
+    room: "Node"
+    type: PacketValue = field(default_factory=PacketValue)
+
+
+@dataclass(frozen=True, slots=True)
 class Arithmetic:
     """`- ~` (right is None) or `+ - * // % << >> & | ^ min max` computed in `type`; operands are
     already converted to it (a shift's count is taken modulo the width)."""
@@ -407,6 +419,7 @@ Node = (
     | FamilyIp
     | FamilyPort
     | EndpointOf
+    | PacketOf
     | Arithmetic
     | Comparison
     | Combination
@@ -450,6 +463,7 @@ _OPERANDS: Mapping[type, tuple[str, ...]] = {
     FamilyIp: ("family", "v4", "v6"),
     FamilyPort: ("family", "port"),
     EndpointOf: ("family", "port", "v4", "v6", "unix", "length"),
+    PacketOf: ("header", "family", "room"),
     Arithmetic: ("left", "right"),
     Comparison: ("left", "right"),
     Combination: ("operands",),

@@ -109,6 +109,14 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class PacketValue:
+    """A packet in the kernel, of which only members can be read."""
+
+    def __str__(self) -> str:
+        return "packet"
+
+
+@dataclass(frozen=True, slots=True)
 class StackId:
     """The id of a stack, 64 bits, under which its addresses are kept; 0: it was lost."""
 
@@ -186,6 +194,7 @@ Type = (
     | StringList
     | KernelPath
     | Endpoint
+    | PacketValue
     | StackId
     | Pointer
     | Struct

@@ -21,12 +21,14 @@ from orchestrator.compile.expressions.nodes import (
     Let,
     LetRef,
     Node,
+    PacketOf,
     ParamRef,
     Several,
     ShownAs,
     TextConst,
     walk,
 )
+from orchestrator.compile.expressions.packets import make_packet, packet_member
 from orchestrator.compile.expressions.scope import HookScope
 from orchestrator.compile.expressions.task_functions import TASK_FUNCTIONS, tag_call_number
 from orchestrator.compile.expressions.types import (
@@ -35,6 +37,7 @@ from orchestrator.compile.expressions.types import (
     Endpoint,
     Int,
     Ip,
+    PacketValue,
     Str,
     Struct,
     Tuple,
@@ -44,7 +47,7 @@ from orchestrator.plan.expression import syntax
 from orchestrator.plan.expression.names import TYPE_ARGUMENTS
 from orchestrator.plan.expression.networks import IpNetwork
 from orchestrator.plan.expression.syntax import Expr
-from orchestrator.plan.findings import PlanError, Position, plan_error
+from orchestrator.plan.findings import NOWHERE, PlanError, Position, plan_error
 from orchestrator.plan.nearest import suggest_or_list
 
 #: The most nodes that one expression may have with its definitions expanded.
@@ -74,6 +77,7 @@ class Typer:
         self.captures: list[Node] = []
         self.weights: list[int] = []
         self._typed: dict[str, Node] = {}
+        self._shared: dict[Node, Node] = {}
         self._open: list[str] = []
         self._at_entry = False
         self._expr: Expr | None = None
@@ -218,6 +222,16 @@ class Typer:
             self._typed[label] = self._make_let(label, self.type_expression(expr), expr.position)
         return self._typed[label]
 
+    def _share(self, node: Node) -> Node:
+        """A reference to a value that several expressions compute, evaluated once; at the entry,
+        where there are no definitions, the value itself."""
+        if self._at_entry:
+            return node
+        if node not in self._shared:
+            name = f"(shared {len(self._shared)})"
+            self._shared[node] = self._make_let(name, node, NOWHERE)
+        return self._shared[node]
+
     def _type_in_place(self, name: str) -> Node:
         self._open.append(name)
         try:
@@ -229,7 +243,7 @@ class Typer:
         """A reference to the value, evaluated once; constants and addresses cost nothing to
         repeat and stand for themselves."""
         free = isinstance(value, Const | TextConst | ParamRef)
-        if free or isinstance(value.type, Struct | Array | Tuple | Endpoint):
+        if free or isinstance(value.type, Struct | Array | Tuple | Endpoint | PacketValue):
             return value
         if isinstance(value, ShownAs):
             return replace(value, value=self._make_let(name, value.value, place))
@@ -246,6 +260,8 @@ class Typer:
             if node.base.id == "params":
                 return self._type_param(node)
         base, place = self._type_node(node.base), self._position_of(node)
+        if isinstance(base, PacketOf):
+            return packet_member(base, node.name, self._share, place)
         if isinstance(base.type, Endpoint):
             return self._type_endpoint_member(base, node.name, place)
         return read_member(self.scope.facts, base, node.name, place)
@@ -385,6 +401,10 @@ class Typer:
         if node.function == "entry":
             return self._type_entry(node)
         place = self._position_of(node)
+        if node.function == "packet":
+            _check_count(node, 1, 1, place)
+            skb = self._type_node(node.args[0])
+            return make_packet(self.scope.facts, skb, self._share, place)
         if node.function in FORMS:
             return self._type_label(node, place)
         if of_task := TASK_FUNCTIONS.get(node.function):
@@ -397,7 +417,8 @@ class Typer:
                 f"there is no function {node.function!r}",
                 place,
                 suggest_or_list(
-                    node.function, (*FUNCTIONS, *TASK_FUNCTIONS, *FORMS, "either", "entry")
+                    node.function,
+                    (*FUNCTIONS, *TASK_FUNCTIONS, *FORMS, "packet", "either", "entry"),
                 ),
             )
         fewest, most, make = known

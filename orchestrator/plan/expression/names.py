@@ -67,6 +67,7 @@ FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
     "local": (1, 1),
     "remote": (1, 1),
     "sockaddr": (1, 2),
+    "packet": (1, 1),
     "argv": (0, 1),
     "label": (1, 2),
     "flags": (2, 2),

@@ -16,7 +16,7 @@ EPILOG = """\
 examples:
   probeplan report result/                       report.html, about one run
   probeplan report result/ -o slow.html          another name
-  probeplan report before/ after/ -o change.html what changed from the first run to the second
+  probeplan report before/ after/ -o change.html  what changed from the first to the second
   probeplan report result.json --log run.jsonl   of a result and a log that were kept apart
   probeplan run slow-io --report slow.html       while running, without keeping the result
 

@@ -96,7 +96,7 @@ def test_where_nothing_serves_a_kernel_the_reasons_are_findings_of_the_plan() ->
     blueprint = draw_blueprint(str(PLANS["file-life"]), ALL, BuildOptions())
     assert {row.kernel for row in blueprint.unserved} == {NO_KPROBES}
     assert all(
-        reason.startswith("file-life.yaml:21:13: error[PP080]: ")
+        reason.startswith("file-life.yaml:24:13: error[PP080]: ")
         for row in blueprint.unserved
         for reason in row.reasons[:1]
     )

@@ -87,7 +87,7 @@ def test_the_matrix_as_markdown_is_a_table_and_folded_details(capsys) -> None:
 
 def test_a_kernel_that_nothing_serves_fails_with_the_reason(tmp_path: Path, capsys) -> None:
     words = ["bundle", "file-life", "--kernel", STOCK, NO_KPROBES]
-    reason = "file-life.yaml:21:13: error[PP080]: 'security_inode_create'"
+    reason = "file-life.yaml:24:13: error[PP080]: 'security_inode_create'"
     assert main([*words, "--check"]) == 1
     shown = capsys.readouterr()
     assert "file-life: nothing serves 6.18-no-kprobes" in shown.err

@@ -87,6 +87,18 @@ def test_who_asks_for_which_name_is_named(tmp_path: Path) -> None:
     assert lookup["data"]["took"] > 0
 
 
+def test_a_name_server_is_named_with_its_result_and_time(tmp_path: Path) -> None:
+    with ask(tmp_path, "dns-queries") as question:
+        look_up(tmp_path, "example.test", "192.0.2.7")
+    lookups = [
+        record["data"]
+        for record in question.ran.of_kind("event.recorded")
+        if record["data"]["program"] == "getent"
+    ]
+    assert ("127.0.0.1", "NOERROR") in {(one["server"], one["result"]) for one in lookups}
+    assert all(one["took"] > 0 for one in lookups)
+
+
 def test_memory_that_grows_is_named(tmp_path: Path) -> None:
     """redis is given 64 MB: its allocator asks the kernel for them."""
     allowed = ("--enable-debug-command", "yes")

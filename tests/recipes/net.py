@@ -3,6 +3,8 @@
 import contextlib
 import os
 import socket
+import struct
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -164,6 +166,41 @@ def packet_drops_seen(ran: "Ran") -> None:
     assert most["key"]["reason"] in ("NO_SOCKET", "SKB_DROP_REASON_NO_SOCKET", 0)
     assert most["key"]["place"].startswith(("udp", "__udp4_lib"))
     assert total(ran, "drop", "drops") >= 60
+
+
+DNS_PORT = 25353  # which no name server has
+NXDOMAIN = 3
+
+
+def dns_queries() -> None:
+    """12 queries that are answered, a quarter of them by "no such name", and 3 that are not; until
+    these are old enough to be reported."""
+    with (
+        socket.socket(type=socket.SOCK_DGRAM) as server,
+        socket.socket(type=socket.SOCK_DGRAM) as us,
+    ):
+        server.bind(("127.0.0.1", DNS_PORT))
+        for number in range(15):
+            us.sendto(struct.pack(">6H", number, 0x0100, 1, 0, 0, 0), server.getsockname())
+            query, client = server.recvfrom(512)
+            if number < 12:
+                result = NXDOMAIN if number % 4 == 0 else 0
+                server.sendto(query[:2] + struct.pack(">5H", 0x8180 | result, 1, 0, 0, 0), client)
+                assert us.recv(512)[:2] == query[:2]
+        time.sleep(1.2)
+
+
+def dns_queries_seen(ran: "Ran") -> None:
+    results = [(one["server"], one["result"]) for one in ran.data("lookup")]
+    assert results == [
+        ("127.0.0.1", "NOERROR" if number % 4 else "NXDOMAIN") for number in range(12)
+    ]
+    assert all(one["took"] > 0 for one in ran.data("lookup"))
+    key = {"comm": "python3", "server": "127.0.0.1"}
+    assert ran.value("query", "queries", **key) == 15
+    assert ran.value("lookup", "results", **key, result="NXDOMAIN") == 3
+    reported = ran.of_kind("outstanding.reported")[-1]
+    assert [(cell["key"], cell["count"]) for cell in reported["cells"]] == [(key, 3)]
 
 
 def tcp_resets() -> None:
@@ -335,6 +372,13 @@ def tcp_connect_latency_seen(ran: "Ran") -> None:
 ROWS: Mapping[str, Recipe] = {
     "tcp-connects": Recipe(work=workloads.tcp_connects, judge=tcp_connects_seen),
     "tcp-retransmits": Recipe(work=workloads.tcp_retransmits, judge=tcp_retransmits_seen),
+    "dns-queries": Recipe(
+        work=dns_queries,
+        judge=dns_queries_seen,
+        settings={"port": str(DNS_PORT)},
+        everywhere=True,
+        tracefs_cannot="event joining",
+    ),
     "tcp-resets": Recipe(
         work=tcp_resets,
         judge=tcp_resets_seen,

@@ -1,7 +1,6 @@
 """The page about several runs: the first is what the others are compared with."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from orchestrator.accounting.count import Count, is_known
 from orchestrator.accounting.vocabulary import UNMADE_OUTCOMES
@@ -15,7 +14,7 @@ from orchestrator.html_report.comparison import (
 )
 from orchestrator.html_report.ledger_view import summarize_makers
 from orchestrator.html_report.markup import Html, clean_value, element
-from orchestrator.html_report.metric_sections import PageData
+from orchestrator.html_report.metric_sections import PageData, table_of_keys
 from orchestrator.html_report.metric_table import metric_title
 from orchestrator.html_report.model import RunSource
 from orchestrator.html_report.page import make_page
@@ -24,7 +23,6 @@ from orchestrator.html_report.parts import (
     make_section,
     notes,
     show_count,
-    sortable_table,
     static_table,
 )
 from orchestrator.html_report.run_sections import describe_verdict, is_output_limited
@@ -89,24 +87,9 @@ def _metric_part(metric: ComparedMetric, data: PageData) -> Html:
     if not metric.list_identities():
         return element("article", heading, element("p", "Nothing was counted."), notes(said))
     drawn = list(_draw_histograms(metric, data))
-    return element("article", heading, notes(said), *drawn, _changes_table(metric, data))
-
-
-def _changes_table(metric: ComparedMetric, data: PageData) -> Html:
-    table = compare_table(metric)
-    rows: list[Any] = []
-    for row in table.rows:
-        if not data.rows.takes(row):
-            break
-        rows.append(row)
-    return sortable_table(
-        f"{metric_title(metric.record)}: changes by key",
-        table.columns,
-        rows,
-        number=data.add_table(list(table.columns), rows),
-        sort=table.sort,
-        omitted=len(table.rows) - len(rows),
-    )
+    caption = f"{metric_title(metric.record)}: changes by key"
+    changes = table_of_keys(caption, compare_table(metric), data)
+    return element("article", heading, notes(said), *drawn, changes)
 
 
 def _draw_histograms(metric: ComparedMetric, data: PageData) -> Iterator[Html | None]:

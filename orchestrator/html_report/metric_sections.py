@@ -9,6 +9,7 @@ from orchestrator.html_report.cell_text import key_column
 from orchestrator.html_report.histogram_data import list_histograms
 from orchestrator.html_report.markup import Html, clean_value, element
 from orchestrator.html_report.metric_table import (
+    MetricTable,
     TableColumn,
     describe_kind,
     make_table,
@@ -28,7 +29,7 @@ from orchestrator.html_report.window_chart import chart_line, chart_windows
 from orchestrator.output.terminal.human_units import choose_unit, format_amount, format_count
 from orchestrator.values import dataclass
 
-__all__ = ["PageData", "figure_section", "metric_sections", "outstanding_section"]
+__all__ = ["PageData", "figure_section", "metric_sections", "outstanding_section", "table_of_keys"]
 
 #: A page of a run with 10,000 cells has room for all of them; what is beyond is counted.
 _ROW_BYTES, _HISTOGRAM_BYTES = 1_100_000, 350_000
@@ -92,18 +93,19 @@ def _list_parts(
     else:
         yield _draw_bars(metric, data)
     yield _draw_windows(source, metric, data)
-    yield _cell_table(metric, data)
+    yield table_of_keys(f"{metric_title(metric)}: all keys", make_table(metric), data)
 
 
-def _cell_table(metric: Mapping[str, Any], data: PageData) -> Html:
-    table = make_table(metric)
+def table_of_keys(caption: str, table: MetricTable, data: PageData) -> Html:
+    """A table with one row a key that the reader can sort; `data` takes as many as it has room
+    for, and the rest are counted below."""
     rows: list[Any] = []
     for row in table.rows:
         if not data.rows.takes(row):
             break
         rows.append(row)
     return sortable_table(
-        f"{metric_title(metric)}: all keys",
+        caption,
         table.columns,
         rows,
         number=data.add_table(list(table.columns), rows),

@@ -119,6 +119,7 @@
       more.hidden = left === 0;
       more.textContent = `Show ${Math.min(left, MORE_ROWS).toLocaleString("en")} more`;
       count.textContent = `${Math.min(state.shown, chosen.length).toLocaleString("en")} of ${chosen.length.toLocaleString("en")} rows`;
+      count.hidden = rows.length <= 10; // all are seen at a glance
       heads.forEach((head, number) => {
         head.setAttribute("aria-sort", number !== state.sort ? "none" : state.direction > 0 ? "ascending" : "descending");
         head.firstChild.dataset.mark = "";

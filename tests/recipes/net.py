@@ -168,6 +168,21 @@ def packet_drops_seen(ran: "Ran") -> None:
     assert total(ran, "drop", "drops") >= 60
 
 
+def outside_connects() -> None:
+    """5 connections to an address of the network that the run calls inside, and 7 to another."""
+    with socket.socket() as server:
+        server.bind(("0.0.0.0", 0))  # noqa: S104  # all of 127.0.0.0/8 is this host's
+        server.listen(16)
+        for address in ["127.0.0.1"] * 5 + ["127.0.0.9"] * 7:
+            socket.create_connection((address, server.getsockname()[1])).close()
+
+
+def outside_connects_seen(ran: "Ran") -> None:
+    assert [one["to"] for one in ran.data("outside")] == ["127.0.0.9"] * 7
+    assert ran.value("outside", "connects", comm="python3", to="127.0.0.9") == 7
+    assert ran.value("inside", "connects", comm="python3") == 5
+
+
 DNS_PORT = 25353  # which no name server has
 NXDOMAIN = 3
 
@@ -372,6 +387,9 @@ def tcp_connect_latency_seen(ran: "Ran") -> None:
 ROWS: Mapping[str, Recipe] = {
     "tcp-connects": Recipe(work=workloads.tcp_connects, judge=tcp_connects_seen),
     "tcp-retransmits": Recipe(work=workloads.tcp_retransmits, judge=tcp_retransmits_seen),
+    "outside-connects": Recipe(
+        work=outside_connects, judge=outside_connects_seen, settings={"inside": "::1,127.0.0.0/30"}
+    ),
     "dns-queries": Recipe(
         work=dns_queries,
         judge=dns_queries_seen,

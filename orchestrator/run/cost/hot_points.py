@@ -7,9 +7,12 @@ sources).
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from orchestrator.compile.point import Point
 from orchestrator.compile.program import Hook, Program
+
+if TYPE_CHECKING:  # it would bring the reading of types into each start
+    from orchestrator.compile.point import Point
 
 __all__ = ["HOT_EVENTS", "HOT_FUNCTIONS", "HOT_SYSCALLS", "HOT_USER_FUNCTIONS", "find_hot_points"]
 __all__ += ["why_hot"]
@@ -133,7 +136,7 @@ def find_hot_points(program: Program) -> Mapping[str, str]:
     return hot
 
 
-def why_hot(hook: Hook | Point) -> str | None:
+def why_hot(hook: "Hook | Point") -> str | None:
     """Why an attach point may be hit very often; None where it is not known to be."""
     if hook.path:
         return HOT_USER_FUNCTIONS.get(hook.symbol)

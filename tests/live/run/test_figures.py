@@ -226,7 +226,7 @@ def test_tables_fit_the_terminal_and_heed_no_color(columns: int, reads: Path, lo
     _, without = on_terminal(*words, columns=columns, NO_COLOR="1")
     assert "\x1b[1;33mwarning" in coloured
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", without)
-    bars = [line for line in plain(coloured) if "│" in line]
+    bars = [line for line in plain(coloured) if "█" in line]
     assert bars
     assert max(map(len, bars)) <= columns
 

@@ -2,7 +2,9 @@
 network."""
 
 import base64
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,9 +105,12 @@ def open_browser(*, width: int = 1280, height: int = 900) -> Iterator[Browser]:
     ):
         options.add_argument(word)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = Chrome(options=options, service=Service(chromedriver))
-    try:
-        driver.set_page_load_timeout(_PAGE_LOAD_S)
-        yield Browser(driver)
-    finally:
-        driver.quit()
+    # Chromium leaves files behind where it thinks that temporary ones belong.
+    with tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True) as folder:
+        service = Service(chromedriver, env={**os.environ, "TMPDIR": folder})
+        driver = Chrome(options=options, service=service)
+        try:
+            driver.set_page_load_timeout(_PAGE_LOAD_S)
+            yield Browser(driver)
+        finally:
+            driver.quit()

@@ -3,6 +3,7 @@
 The names of cgroups are chosen by what runs in containers. `re` tries alternatives one after
 another: `(a+)+b` takes years for some names. Here all alternatives are followed at once (Thompson,
 Pike): at most steps times characters. What cannot be followed so, as back references, is refused.
+Matches are those of `re`, but where a repeat is repeated that can be empty, as in `(?:a*?)+`.
 """
 
 import re

@@ -15,9 +15,11 @@ _patterns = st.recursive(
     lambda inner: st.one_of(
         st.tuples(inner, inner).map("".join),
         st.tuples(inner, inner).map(lambda two: f"(?:{two[0]}|{two[1]})"),
-        st.tuples(inner, st.sampled_from(["?", "{2}", "{1,3}", "+", "*", "+?", "*?", "??"])).map(
-            lambda two: f"(?:{two[0]}){two[1]}"
-        ),
+        # where what is repeated can be empty, engines do not agree on which match is the first
+        st.tuples(
+            inner.filter(lambda one: re.fullmatch(one, "") is None),
+            st.sampled_from(["?", "{2}", "{1,3}", "+", "*", "+?", "*?", "??"]),
+        ).map(lambda two: f"(?:{two[0]}){two[1]}"),
     ),
     max_leaves=5,
 )

@@ -19,14 +19,12 @@ from orchestrator.cli.tracefs import mount_tracefs
 from orchestrator.cli.unattended.options import add_unattended_options, check_unattended_options
 from orchestrator.kernel.facts import KernelFacts, live_facts
 from orchestrator.output.result import ResultDirectoryError
-from orchestrator.output.rows.style import wants_colours
-from orchestrator.output.rows.view import ROWS_PER_SECOND, RowView
+from orchestrator.output.rows import ROWS_PER_SECOND
 from orchestrator.output.run_output import DiscardingSink
 from orchestrator.output.safe_open import is_fifo, open_for_append
 from orchestrator.output.sink import Sink
 from orchestrator.output.terminal.human_units import describe_ending
 from orchestrator.output.terminal.progress import Progress, hidden_at_end
-from orchestrator.output.terminal.verdict_text import describe_counts, describe_held_back
 from orchestrator.output.unblocked import make_log_sink, unblocked_text
 from orchestrator.plan.findings import HostError, PlanError, of_command_line
 from orchestrator.plan.model import Plan
@@ -40,6 +38,7 @@ from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
     from orchestrator.cli.report.of_run import RunReport
+    from orchestrator.output.rows.view import RowView
     from orchestrator.policy.model import Policy
     from orchestrator.run.report.result import RunResult
 
@@ -337,11 +336,14 @@ def _open_fifo(path: str, stack: ExitStack) -> Sink:
     return sink
 
 
-def _open_view(args: argparse.Namespace, progress: Bar | None) -> RowView | None:
+def _open_view(args: argparse.Namespace, progress: Bar | None) -> "RowView | None":
     """Rows on standard output, where that is a terminal and gets no JSON lines."""
     wants_lines = args.json or args.unattended or args.log == "-"
     if wants_lines or sys.stdout is None or not sys.stdout.isatty():
         return None
+    from orchestrator.output.rows.style import wants_colours  # runs that programs read need no rows
+    from orchestrator.output.rows.view import RowView
+
     return RowView(
         make_log_sink(sys.stdout.buffer),
         sys.stdout,
@@ -354,7 +356,7 @@ def _open_view(args: argparse.Namespace, progress: Bar | None) -> RowView | None
     )
 
 
-def _describe_rows(args: argparse.Namespace, view: RowView | None) -> Iterator[str]:
+def _describe_rows(args: argparse.Namespace, view: "RowView | None") -> Iterator[str]:
     """How many records were not shown, and where they are, for the summary."""
     if view is not None and view.omitted:
         of = f"rows: {view.shown:,} of {view.shown + view.omitted:,} records were shown"
@@ -458,6 +460,11 @@ def _describe_result(result: "RunResult") -> str:
     """What has to be said where no summary is printed; "" of a run that saw and wrote all."""
     if result.exit_code or result.complete is False:
         return "; ".join(_reasons(result))
+    from orchestrator.output.terminal.verdict_text import (  # once the run is over
+        describe_counts,
+        describe_held_back,
+    )
+
     if held_back := list(describe_held_back(result.finished)):
         return "; ".join([describe_counts(result.finished), *held_back])
     return ""

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, TextIO
 
 from orchestrator.output.log import LogRecord
+from orchestrator.output.rows import ROWS_PER_SECOND
 from orchestrator.output.rows.cut import cut_end
 from orchestrator.output.rows.line import Line
 from orchestrator.output.rows.notices import (
@@ -34,10 +35,8 @@ if TYPE_CHECKING:
     from orchestrator.output.rows.rendering import RowRenderer
     from orchestrator.output.rows.thinning import Thinning
 
-__all__ = ["ROWS_PER_SECOND", "RowView"]
+__all__ = ["RowView"]
 
-#: Rows a second that a terminal gets: about a screenful.
-ROWS_PER_SECOND = 50
 _INTERVAL_NS = 1_000_000_000
 _EMIT_AT = 8
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-__all__ = ["AREAS"]
+__all__ = ["AREAS", "SITE"]
 
 #: By folder, the heading for people.
 AREAS: Mapping[str, str] = {
@@ -18,3 +18,5 @@ AREAS: Mapping[str, str] = {
     "apps": "Applications",
     "functions": "Any function",
 }
+#: Of the plans that a site keeps on its hosts.
+SITE = "site"

@@ -25,9 +25,9 @@ class CatalogParam:
 class CatalogEntry:
     """One plan: the question that it answers, and by what it is found.
 
-    `name` is what `run` takes: of a shipped plan its name, otherwise the path of its file. `area`:
-    the folder of plans/, "" for a plan that is not shipped. `file`: below plans/, or the path.
-    `points`: the attach points of its probes, as the plan has them.
+    `name` is what `run` takes: of a shipped or a site's plan its name, otherwise the path of its
+    file. `area`: the folder of plans/, `site`, or "" for the plans of other folders. `file`: below
+    plans/, or the path. `points`: the attach points of its probes, as the plan has them.
     """
 
     name: str

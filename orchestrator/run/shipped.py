@@ -1,10 +1,13 @@
-"""The plans that are shipped with the program, by name."""
+"""The plans that have a name: those shipped with the program, and the site's."""
 
 from pathlib import Path
 
 from orchestrator.plan.findings import Finding, PlanError, Position
 
-__all__ = ["find_plan", "is_shipped", "shipped_plans"]
+__all__ = ["SITE_PLANS", "find_plan", "is_shipped", "shipped_plans", "site_plans"]
+
+#: Where a site keeps its plans and bundles; packages make it, and the Ansible module fills it.
+SITE_PLANS = Path("/etc/probeplan/plans")
 
 _PACKAGE = Path(__file__).parents[1]
 #: In an installed package, and in a source tree.
@@ -17,6 +20,17 @@ def shipped_plans() -> dict[str, Path]:
     return {path.stem: path for path in sorted(plans.rglob("*.yaml"))} if plans else {}
 
 
+def site_plans() -> dict[str, Path]:
+    """The files of the site's plans and bundles by name: the file's, without `.yaml` or `.ppb`. Of
+    a plan and a bundle of one name the plan counts. Empty where the folder is missing or may not
+    be read."""
+    try:
+        files = sorted(SITE_PLANS.iterdir())  # NAME.yaml comes after NAME.ppb, and counts
+    except OSError:
+        return {}
+    return {path.stem: path for path in files if path.suffix in {".yaml", ".ppb"}}
+
+
 def is_shipped(content: bytes) -> bool:
     """Whether these are the bytes of a shipped plan, wherever they were read from."""
     return any(path.read_bytes() == content for path in shipped_plans().values())
@@ -24,10 +38,10 @@ def is_shipped(content: bytes) -> bool:
 
 def find_plan(name: str) -> str:
     """The path of the plan called `name`: `name` itself if it is a path or `-`, else that of the
-    shipped plan. Raises PlanError for a bare word that is neither."""
+    site's plan, else that of the shipped one. Raises PlanError for a bare word that is none."""
     if name == "-" or "/" in name or name.endswith((".yaml", ".yml")) or Path(name).exists():
         return name
-    plans = shipped_plans()
+    plans = {**shipped_plans(), **site_plans()}
     if name in plans:
         return str(plans[name])
     from orchestrator.catalog.answers import hint_at_plans  # only for errors
@@ -35,7 +49,7 @@ def find_plan(name: str) -> str:
 
     finding = Finding(
         code="PP001",
-        message=f"there is no file and no shipped plan {name!r}",
+        message=f"there is no file and no shipped plan {name!r}, nor one in {SITE_PLANS}",
         position=Position(file=name),
         hint=hint_at_plans(name, read_index()),
     )

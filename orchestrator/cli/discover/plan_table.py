@@ -4,7 +4,7 @@ import sys
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from orchestrator.catalog.areas import AREAS
+from orchestrator.catalog.areas import AREAS, SITE
 from orchestrator.catalog.entry import CatalogEntry
 from orchestrator.plan.printable import make_printable, make_printable_lines
 
@@ -17,7 +17,7 @@ _MEDIUM, _WIDE = 70, 120  # columns from which other tools, and the cost, are sh
 _DETAILED = 4  # as many plans are shown with all that is known of them
 _VERDICT, _NARROWEST, _GAP = 40, 8, 2  # columns: at most, at least, and between columns
 _TEXTS = ("question", "cost", "same as")  # what is wrapped
-_OTHERS = "Other folders"
+_UNSHIPPED = {SITE: "This site", "": "Other folders"}
 
 Verdicts = Mapping[str, "Suitability"]
 
@@ -64,7 +64,7 @@ def _group_entries(
 
 
 def _name_area(area: str) -> str:
-    return f"{AREAS[area]} ({area})" if area else _OTHERS
+    return _UNSHIPPED.get(area) or f"{AREAS[area]} ({area})"
 
 
 def _make_row(

@@ -3,22 +3,25 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.catalog.areas import SITE
 from orchestrator.catalog.entry import CatalogEntry
 from orchestrator.catalog.index import read_index
 from orchestrator.catalog.search import find_plans
 from orchestrator.cli.messages import print_error, print_note, print_text
 from orchestrator.plan.printable import make_printable
+from orchestrator.run.shipped import SITE_PLANS, site_plans
 
 if TYPE_CHECKING:
     from orchestrator.run.suitability import Suitability
 
 EPILOG = """\
 examples:
-  probeplan plans                      all shipped plans, by area
+  probeplan plans                      all plans, by area; the site's (/etc/probeplan/plans) too
   probeplan plans memleak              the plans that answer what this tool of bcc answers
   probeplan plans slow disk            plans that match both words
   probeplan plans tcp --here           and whether this host can run each
@@ -63,7 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """List the plans that match; returns the exit code. Raises PlanError for a folder that cannot
     be read, HostError for a policy that cannot be used."""
-    entries = [*read_index(), *_read_folders(args.folders)]
+    site = tuple(_read_site())
+    entries = [*site, *_list_shipped(site), *_read_folders(args.folders)]
     found = find_plans(args.words, entries)
     if not found:
         return _report_no_match(args, entries)
@@ -94,11 +98,33 @@ def _report_no_match(args: argparse.Namespace, entries: Sequence[CatalogEntry]) 
 # ---------------------------------------------------------------- folders
 
 
+def _read_site() -> Iterator[CatalogEntry]:
+    """The site's plans by their names; bundles, which are no text, are named in a note."""
+    files = site_plans()
+    plans = [str(path) for path in files.values() if path.suffix == ".yaml"]
+    if bundles := sorted(name for name, path in files.items() if path.suffix == ".ppb"):
+        names = ", ".join(map(make_printable, bundles))
+        print_note(f"bundles in {SITE_PLANS}: {names}")
+    if not plans:
+        return
+    for entry in _read_plans(plans):
+        yield replace(entry, name=Path(entry.file).stem, area=SITE)
+
+
+def _list_shipped(site: Sequence[CatalogEntry]) -> Iterator[CatalogEntry]:
+    """Those that `run` finds by their names, which are not the site's."""
+    hidden = {entry.name for entry in site}
+    for entry in read_index():
+        if entry.name in hidden:
+            print_note(f"{entry.name} is this site's plan here, and hides the shipped one")
+        else:
+            yield entry
+
+
 def _read_folders(folders: Sequence[str]) -> tuple[CatalogEntry, ...]:
     """The plans below folders; files that are no valid plans are named. Raises PlanError."""
     if not folders:
         return ()
-    from orchestrator.catalog.folders import read_files  # reads YAML
     from orchestrator.plan.document.folders import find_documents, is_folder
     from orchestrator.plan.findings import Finding, PlanError, of_command_line
 
@@ -112,6 +138,13 @@ def _read_folders(folders: Sequence[str]) -> tuple[CatalogEntry, ...]:
     ]
     if findings:
         raise PlanError(findings)
+    return _read_plans(files)
+
+
+def _read_plans(files: Iterable[str]) -> tuple[CatalogEntry, ...]:
+    """The plans in these files; those that are no valid plans are named."""
+    from orchestrator.catalog.folders import read_files  # reads YAML
+
     plans = read_files(dict.fromkeys(files))
     for file, reason in plans.invalid:
         print_note(f"{make_printable(file)} is not listed: {make_printable(reason)}")

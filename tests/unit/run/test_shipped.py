@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.plan.findings import PlanError
-from orchestrator.run.shipped import find_plan, shipped_plans
+from orchestrator.run import shipped
+from orchestrator.run.shipped import find_plan, shipped_plans, site_plans
 
 
 @pytest.mark.parametrize("name", ["-", "plans/x.yaml", "x.yaml", "x.yml", "/no/such/file"])
@@ -21,6 +22,33 @@ def test_a_file_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     (tmp_path / "slow-io").write_text("")
     assert find_plan("slow-io") == "slow-io"
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The site's folder."""
+    monkeypatch.setattr(shipped, "SITE_PLANS", tmp_path)
+    return tmp_path
+
+
+def test_the_site_s_plans_and_bundles_have_names_too(site: Path) -> None:
+    for name in ("ours.yaml", "packed.ppb", "both.ppb", "both.yaml", "ours.yaml.sig", "README"):
+        (site / name).write_text("")
+    assert find_plan("ours") == str(site / "ours.yaml")
+    assert find_plan("packed") == str(site / "packed.ppb")
+    assert find_plan("both") == str(site / "both.yaml")
+    assert set(site_plans()) == {"ours", "packed", "both"}
+
+
+def test_the_site_s_plan_of_a_shipped_one_s_name_comes_first(site: Path) -> None:
+    (site / "slow-io.yaml").write_text("")
+    assert find_plan("slow-io") == str(site / "slow-io.yaml")
+    assert Path(find_plan("vfs-reads")) == shipped_plans()["vfs-reads"]
+
+
+def test_a_site_without_plans_has_none(site: Path) -> None:
+    site.rmdir()
+    assert site_plans() == {}
 
 
 def test_a_misspelled_name_gets_a_suggestion() -> None:

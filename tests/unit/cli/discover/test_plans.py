@@ -11,6 +11,7 @@ import pytest
 from orchestrator.cli import main
 from orchestrator.cli.discover import plan_table, plans
 from orchestrator.plan.findings import Finding
+from orchestrator.run import shipped
 from orchestrator.run.shipped import shipped_plans
 from orchestrator.run.suitability import Suitability
 
@@ -33,6 +34,30 @@ def a_folder(tmp_path: Path, summary: str = "Who switches?", name: str = "mine.y
 def out(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
     assert main(["plans", *words]) == code
     return capsys.readouterr().out
+
+
+def test_the_site_s_plans_are_listed_first_by_the_names_that_run_takes(
+    capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_folder(tmp_path, name="ours.yaml")
+    a_folder(tmp_path, summary="Other reads?", name="slow-io.yaml")
+    (tmp_path / "packed.ppb").write_text("")
+    (tmp_path / "broken.yaml").write_text("{")
+    monkeypatch.setattr(shipped, "SITE_PLANS", tmp_path)
+    monkeypatch.setattr(plans, "SITE_PLANS", tmp_path)
+    assert main(["plans"]) == 0
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert lines[0] == "This site"
+    assert [re.split(r" {2,}", line)[1] for line in lines[2:4]] == ["ours", "slow-io"]
+    assert sum(" slow-io " in line for line in lines) == 1
+    assert f"bundles in {tmp_path}: packed" in said.err
+    assert "slow-io is this site's plan here, and hides the shipped one" in said.err
+    assert "broken.yaml is not listed" in said.err
+    shown = json.loads(out(capsys, "switches", "--format", "json"))
+    assert [(one["name"], one["area"]) for one in shown if one["area"] == "site"] == [
+        ("ours", "site")
+    ]
 
 
 def test_all_plans_are_listed_by_area_with_the_question_first(capsys) -> None:

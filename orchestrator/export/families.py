@@ -1,4 +1,4 @@
-"""The accumulated cells of metrics as families of series."""
+"""The accumulated cells of metrics, and the gauges of plans, as families of series."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -7,6 +7,7 @@ from itertools import chain, count
 
 from orchestrator.cells.buckets import Buckets
 from orchestrator.export.counting.accumulation import MetricAccumulation
+from orchestrator.export.counting.latest_gauges import PlanGauge
 from orchestrator.export.counting.metric_record import ExportedMetric
 from orchestrator.export.names import join_labels, name_family
 from orchestrator.export.own_families import OWN_FAMILIES
@@ -15,7 +16,7 @@ from orchestrator.fleet.histograms import find_layout
 from orchestrator.fleet.sums import CellSum
 from orchestrator.values import dataclass
 
-__all__ = ["list_metric_families"]
+__all__ = ["list_plan_families"]
 
 _Value = Callable[[CellSum], int | HistogramCounts | None]
 
@@ -68,17 +69,24 @@ _PARTS: Mapping[str, tuple[_FamilyPart, ...]] = {
 }
 
 
-def list_metric_families(metrics: Iterable[MetricAccumulation]) -> Iterator[Family]:
+def list_plan_families(
+    metrics: Iterable[MetricAccumulation], gauges: Iterable[PlanGauge]
+) -> Iterator[Family]:
     """All of them, by name. Metrics of the same name share a family, with the labels `plan` and
     `probe`, if they have the same kind and are of different probes; else the name of the later one
-    is longer."""
+    is longer. So it is with gauges of plans, which have no probe."""
     families: dict[str, Family] = {}
     samples: dict[str, list[Sample]] = {}
     taken: set[tuple[str, str, str]] = set()
     for metric in metrics:
         for part in _parts_of(metric):
-            name = _claim_name(families, taken, metric.metric, part)
+            identity = metric.metric
+            wanted = _make_family(identity, part)
+            name = _claim_name(families, taken, wanted, (identity.plan, identity.probe))
             samples.setdefault(name, []).extend(_samples(metric, part))
+    for gauge in gauges:
+        name = _claim_name(families, taken, _make_gauge_family(gauge), (gauge.plan, ""))
+        samples.setdefault(name, []).extend(_gauge_samples(gauge))
     for name in sorted(families):
         yield replace(families[name], samples=tuple(samples[name]))
 
@@ -106,18 +114,28 @@ def _make_family(metric: ExportedMetric, part: _FamilyPart) -> Family:
     return Family(name=name, kind=part.kind, help=text, unit=unit, per_unit=per_unit)
 
 
+def _make_gauge_family(gauge: PlanGauge) -> Family:
+    name, unit, per_unit = gauge.family
+    return Family(name=name, kind="gauge", help=gauge.help, unit=unit, per_unit=per_unit)
+
+
+def _gauge_samples(gauge: PlanGauge) -> Iterator[Sample]:
+    for labels, value in gauge.values.items():
+        yield Sample(join_labels(labels, (("plan", gauge.plan),)), value)
+
+
 def _claim_name(
     families: dict[str, Family],
     taken: set[tuple[str, str, str]],
-    metric: ExportedMetric,
-    part: _FamilyPart,
+    wanted: Family,
+    owner: tuple[str, str],
 ) -> str:
-    """The name of a family of this kind, new or not, in which this probe has no series yet."""
-    wanted = _make_family(metric, part)
+    """The name of a family of this kind, new or not, in which `owner`, a plan's probe, has no
+    series yet."""
     longer = (f"{wanted.name}_{number}" for number in count(2))
     for name in chain((wanted.name, f"{wanted.name}_{wanted.kind}"), longer):
         there = families.get(name)
-        place = (name, metric.plan, metric.probe)
+        place = (name, *owner)
         if name in OWN_FAMILIES or place in taken or (there and there.kind != wanted.kind):
             continue
         if there is None:

@@ -2,17 +2,23 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any
 
 from orchestrator.export.counting.accumulation import MetricAccumulation
+from orchestrator.export.counting.gauge_records import (
+    GaugeReading,
+    parse_figure_record,
+    parse_outstanding_record,
+)
+from orchestrator.export.counting.latest_gauges import LatestGauges
 from orchestrator.export.counting.lifecycle import LAST_EVENTS, LiveRun, RunLifecycle
 from orchestrator.export.counting.metric_record import (
     MetricRecord,
     parse_metric_record,
 )
-from orchestrator.export.families import list_metric_families
+from orchestrator.export.families import list_plan_families
 from orchestrator.export.names import check_plan_name
 from orchestrator.export.own_families import OwnSeries
 from orchestrator.export.snapshot import Snapshot
@@ -21,13 +27,13 @@ __all__ = ["MAX_SERIES", "SeriesStore"]
 
 #: Series of one metric; the cells of all further keys are added up.
 MAX_SERIES = 1000
-_MOST_PLANS, _MOST_METRICS, _MOST_LIVE_RUNS = 64, 256, 64
+_MOST_PLANS, _MOST_METRICS, _MOST_GAUGES, _MOST_LIVE_RUNS = 64, 256, 256, 64
 #: What a record may lack or have another type of.
 _FOREIGN = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 class _Full(Exception):
-    """There are more plans or metrics than are kept."""
+    """There are more plans, metrics or gauges than are kept."""
 
 
 class SeriesStore:
@@ -41,6 +47,7 @@ class SeriesStore:
         self._own = OwnSeries()
         self._lifecycle = RunLifecycle(self._own)
         self._metrics: dict[tuple[str, str, str], MetricAccumulation] = {}
+        self._gauges = LatestGauges(_MOST_GAUGES)
         self._plans: set[str] = set()
         self._live: OrderedDict[str, LiveRun] = OrderedDict()
         for reason in ("torn", "foreign", "long", "full"):
@@ -69,7 +76,10 @@ class SeriesStore:
         """All series as they are now."""
         with self._lock:
             return Snapshot(
-                families=(*self._own.families(), *list_metric_families(self._metrics.values())),
+                families=(
+                    *self._own.families(),
+                    *list_plan_families(self._metrics.values(), self._gauges),
+                ),
                 created_unix_nano=self._created,
                 taken_unix_nano=time.time_ns(),
             )
@@ -83,6 +93,15 @@ class SeriesStore:
         run = self._find_run(run_id, check_plan_name(record["plan"]))
         if event == "metric.reported":
             self._add_metric(parse_metric_record(record), run)
+            return
+        if event == "figure.reported":
+            self._keep_gauges(list(parse_figure_record(record)))
+            return
+        if event == "outstanding.reported":
+            readings, overflowed = parse_outstanding_record(record, self._max_series)
+            self._keep_gauges(readings)
+            names = {"plan": run.plan, "probe": "", "metric": record["outstanding"]}
+            self._own.add("probeplan_export_series_overflowed", overflowed, **names)
             return
         self._lifecycle.accept(record, run)
         if event == "run.started":
@@ -104,7 +123,14 @@ class SeriesStore:
             self._end_run(*next(iter(self._live.items())))
         return run
 
+    def _keep_gauges(self, readings: Sequence[GaugeReading]) -> None:
+        if not self._gauges.has_room(readings):
+            raise _Full
+        for reading in readings:
+            self._gauges.accept(reading)
+
     def _begin_run(self, run: LiveRun) -> None:
+        self._gauges.begin_run(run.plan)
         for metric in self._metrics.values():
             if metric.metric.plan == run.plan:
                 metric.begin_run()

@@ -7,6 +7,8 @@ from typing import Any
 from orchestrator.plan import printable
 
 __all__ = [
+    "SIZE_UNITS",
+    "TIME_UNITS",
     "choose_unit",
     "collect_units",
     "describe_ending",
@@ -23,8 +25,9 @@ _SIZES = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")
 _KERNEL_SPACE = 0xFF00_0000_0000_0000
 #: In a word that may be an address, no usual count or size is as large: one TiB.
 _SURELY_AN_ADDRESS = 1 << 40
-_TIME_UNITS = ("ns", "us", "ms", "s", "duration")
-_SIZE_UNITS = ("bytes", "B", "KiB", "MiB", "GiB", "TiB")
+#: Units that plans name for values in ns, and for those in bytes.
+TIME_UNITS = ("ns", "us", "ms", "s", "duration")
+SIZE_UNITS = ("bytes", "B", "KiB", "MiB", "GiB", "TiB")
 _ENDINGS = {
     "duration": "its duration",
     "cap": "its cap on records",
@@ -52,9 +55,9 @@ def format_amount(value: float | str | None, unit: str, digits: int = 3) -> str:
     bytes, whatever `unit` a plan names for them; any other unit is appended to the number."""
     if value is None or isinstance(value, str):
         return format_count(value)
-    if unit in _TIME_UNITS:
+    if unit in TIME_UNITS:
         return _format_scaled(value, _TIMES, digits)
-    if unit in _SIZE_UNITS:
+    if unit in SIZE_UNITS:
         return _format_scaled(value, _SIZES, digits)
     return f"{format_count(value)} {unit}".rstrip()
 

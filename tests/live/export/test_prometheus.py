@@ -30,6 +30,8 @@ pytestmark = needs_a_kernel
 
 #: Descriptors that are not open: what is counted are these calls of close, and no others.
 _LEAST = 100_000
+#: Of each part, so many are held no longer.
+_FORGOTTEN = 50
 _PLAN = f"""\
 apiVersion: probeplan/v1
 kind: ProbePlan
@@ -47,13 +49,24 @@ probes:
       total_sizes: {{sum: args.fd, by: [third]}}
       mean_ns: {{avg: args.fd * ns}}
       largest: {{max: args.fd}}
+  forget:
+    attach: syscall:fsync
+    where: args.fd >= {_LEAST}
+    metrics: {{forgotten: {{count: true}}}}
+outstanding:
+  held: {{open: close, close: forget, key: [args.fd], value: args.fd, by: [third], top: 1}}
+derive:
+  usual: {{value: close.mean_ns, unit: us}}
+  share: {{value: forget.forgotten / close.calls}}
 """
-_WORKLOAD = """\
+_WORKLOAD = f"""\
 import ctypes, json, sys, time
-close = ctypes.CDLL(None).close
+libc = ctypes.CDLL(None)
 for part in json.load(open(sys.argv[1])):
     for number in part:
-        close(number)
+        libc.close(number)
+    for number in part[:{_FORGOTTEN}]:
+        libc.fsync(number)
     time.sleep(0.8)
 """
 _PROBEPLAN = (sys.executable, "-m", "orchestrator.cli")
@@ -146,6 +159,24 @@ def test_sums_extremes_and_averages_are_exact(exported: Exported) -> None:
     assert seconds == pytest.approx(_same(total / 1e9), rel=1e-15)
 
 
+def test_figures_and_what_is_outstanding_are_those_of_the_latest_run(exported: Exported) -> None:
+    """In each part a number that was forgotten may be closed again, and is open then."""
+    query, numbers = exported.server.query, exported.numbers
+    opened: set[int] = set()
+    for part in (numbers[::3], numbers[1::3], numbers[2::3]):
+        opened = opened.union(part).difference(part[:_FORGOTTEN])
+    for text, expected in (
+        ("sum by (job) (probeplan_outstanding_held)", sum(opened)),
+        ("sum by (job) (probeplan_outstanding_held_open)", len(opened)),
+        ('count by (job) (probeplan_outstanding_held{other="true"})', 1),
+        ('probeplan_figure_share{of="run"}', 3 * _FORGOTTEN / len(numbers)),
+    ):
+        assert query(text, "job") == _same(expected)
+    mean = sum(numbers) / len(numbers) / 1e9
+    found = query('probeplan_figure_usual_seconds{of="run"}', "job")
+    assert found == pytest.approx(_same(mean), rel=1e-12)
+
+
 def test_each_bucket_is_exact(exported: Exported) -> None:
     edges = exported.server.query('probeplan_sizes_seconds_bucket{job="listen"}', "le")
     assert len(edges) > 20
@@ -170,7 +201,9 @@ def test_what_is_always_there(exported: Exported) -> None:
     assert query("probeplan_run_active", "job") == _same(0)
     assert query("sum by (job) (probeplan_run_lost_total)", "job") == _same(0)
     assert set(query("probeplan_probe_attached", "job", "probe", "to").items()) == {
-        ((job, "close", "syscall:close"), 1) for job in _JOBS
+        ((job, *place), 1)
+        for job in _JOBS
+        for place in (("close", "syscall:close"), ("forget", "syscall:fsync"))
     }
     started = exported.runs[-1].lines[0]
     info = query("probeplan_run_info", "plan", "backend", "version", "kernel", "job")

@@ -1,5 +1,6 @@
 """Records of runs become cumulative series: each event is counted once."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -209,3 +210,77 @@ def test_a_plan_that_was_changed_begins_at_0() -> None:
     )
     (sample,) = family(store, "size").samples
     assert sample.value.count == 1
+
+
+# ---------------------------------------------------------------- gauges of plans
+
+
+def figures(total: bool = False, **numbers: Any) -> dict[str, Any]:
+    units = {"mean": "us", "share": "%", "size": "KiB"}
+    units = {name: units.get(name, "") for name in numbers}
+    return record_of("figure.reported", values=numbers, display_units=units, total=total)
+
+
+def test_a_figure_is_that_of_the_latest_window_and_of_the_whole_run() -> None:
+    store = store_of(
+        record_of("run.started"), figures(mean=5e9), figures(mean=7e9), figures(True, mean=6e9)
+    )
+    assert values(store, "figure_mean_seconds", "plan", "of") == {
+        ("p", "window"): 7e9, ("p", "run"): 6e9,
+    }  # fmt: skip
+    assert family(store, "figure_mean_seconds").per_unit == 10**9
+
+
+def test_a_figure_without_a_value_is_unknown_and_a_new_run_has_none_yet() -> None:
+    store = store_of(record_of("run.started"), figures(share=0.5), figures(share=None))
+    assert math.isnan(values(store, "figure_share", "of")["window"])
+    store.accept(record_of("run.started", run_id="b"))
+    assert "probeplan_figure_share" not in {one.name for one in store.snapshot().families}
+
+
+def held(cells: list[tuple[str, int, int, int]], value: int, count: int) -> dict[str, Any]:
+    fields = ("value", "count", "oldest_ns")
+    shown = [
+        {"key": {"comm": comm}, "growth": 0, **dict(zip(fields, numbers, strict=True))}
+        for comm, *numbers in cells
+    ]
+    whole = {"value": value, "count": count, "cells": shown}
+    return record_of("outstanding.reported", **whole, cells_omitted=0)
+
+
+def test_what_is_outstanding_is_that_of_the_latest_record_and_the_rest_is_in_other() -> None:
+    """The log omits a cell of 1,000 bytes, and there is no series for the third."""
+    last = held([("a", 40, 4, 9), ("b", 30, 3, 8), ("c", 20, 2, 7)], value=1090, count=19)
+    store = store_of(record_of("run.started"), held([("gone", 1, 1, 1)], 1, 1), last, max_series=2)
+    assert values(store, "outstanding_heap_bytes", "comm", "other") == {
+        ("a", ""): 40, ("b", ""): 30, ("", "true"): 1020,
+    }  # fmt: skip
+    assert values(store, "outstanding_heap_open", "comm") == {"a": 4, "b": 3, "": 12}
+    assert values(store, "outstanding_heap_oldest_seconds", "comm") == {"a": 9, "b": 8}
+    assert values(store, "export_series_overflowed", "plan", "metric") == {("p", "heap"): 1}
+
+
+def test_a_saturated_sum_says_nothing_of_the_rest() -> None:
+    record = held([("a", 40, 4, 9)], value=(1 << 63) - 1, count=5) | {"saturated": True}
+    store = store_of(record_of("run.started"), record)
+    found = values(store, "outstanding_heap_bytes", "other")
+    assert found[""] == 40
+    assert math.isnan(found["true"])
+
+
+def test_a_metric_and_a_gauge_that_want_one_name_have_two() -> None:
+    store = store_of(
+        record_of("run.started"),
+        metric_record([number_cell(3)], metric="figure_share", total=True),
+        figures(share=4),
+    )
+    assert values(store, "figure_share") == {(): 3}
+    assert values(store, "figure_share_gauge") == {(): 4}
+
+
+def test_more_gauges_than_are_kept_are_counted_and_change_nothing() -> None:
+    store = store_of(
+        record_of("run.started"), figures(**{f"f{number}": number for number in range(257)})
+    )
+    assert values(store, "export_lines_skipped", "reason")["full"] == 1
+    assert not [one for one in store.snapshot().families if "figure" in one.name]

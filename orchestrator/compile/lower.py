@@ -211,6 +211,7 @@ def _make_hook(
         file_offset=point.file_offset,
         semaphore=point.semaphore,
         frequency=point.frequency,
+        period_ns=point.period_ns,
     )
 
 

@@ -47,6 +47,7 @@ class Point:
     file_offset: int = 0
     semaphore: int = 0
     frequency: int = 0
+    period_ns: int = 0
 
     @property
     def traits(self) -> KindTraits:

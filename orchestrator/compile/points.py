@@ -28,6 +28,7 @@ from orchestrator.plan.attach_kinds import KINDS, AttachKind
 from orchestrator.plan.findings import PlanError, plan_error
 from orchestrator.plan.model import AttachItem
 from orchestrator.plan.nearest import find_nearest, suggest_or_list
+from orchestrator.plan.units import parse_duration
 
 
 def find_points(item: AttachItem, facts: KernelFacts, limit: int) -> tuple[Point, ...]:
@@ -328,7 +329,7 @@ def _find_other_exit(facts: KernelFacts, name: str) -> Tracepoint | None:
     return None if other is None else facts.tracepoint("syscalls", f"sys_exit_{other}")
 
 
-# ---------------------------------------------------------------- profile
+# ---------------------------------------------------------------- timers
 
 
 def _make_profile_point(item: AttachItem, _facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
@@ -338,6 +339,17 @@ def _make_profile_point(item: AttachItem, _facts: KernelFacts, _limit: int) -> t
             label=f"profile:{item.target}",
             func="profile",
             frequency=int(item.target.removesuffix("hz")),
+        ),
+    )
+
+
+def _make_interval_point(item: AttachItem, _facts: KernelFacts, _limit: int) -> tuple[Point, ...]:
+    return (
+        Point(
+            kind="interval",
+            label=f"interval:{item.target}",
+            func="interval",
+            period_ns=parse_duration(item.target),
         ),
     )
 
@@ -358,4 +370,5 @@ _FINDERS: Mapping[AttachKind, Callable[[AttachItem, KernelFacts, int], tuple[Poi
     "uretprobe": find_user_functions,
     "usdt": find_usdt_probes,
     "profile": _make_profile_point,
+    "interval": _make_interval_point,
 }

@@ -227,7 +227,7 @@ class Hook:
     syscall, as which this one may return. event: a raw tracepoint's.
     path, file_offset, semaphore (file offset of the reference counter, 0: none), symbol: user code;
     identity: the file that `path` named when the offset was found (None: not on this host).
-    frequency: profile, in Hz.
+    frequency: profile, in Hz. period_ns: interval.
     """
 
     id: int
@@ -251,6 +251,7 @@ class Hook:
     file_offset: int = 0
     semaphore: int = 0
     frequency: int = 0
+    period_ns: int = 0
 
     @property
     def traits(self) -> KindTraits:

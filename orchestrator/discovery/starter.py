@@ -15,6 +15,8 @@ __all__ = ["PLAN_WITHOUT_POINT", "write_plan"]
 #: What a plan is made of when no attach point is named: every kernel has it.
 PLAN_WITHOUT_POINT = "syscall:openat"
 _COLUMN = 36
+#: Conditions, by whether events belong to a task.
+_EXAMPLES = {True: 'comm == "nginx"', False: "cpu == 0"}
 
 
 def write_plan(
@@ -22,16 +24,16 @@ def write_plan(
 ) -> str:
     """The plan's text. `points`: what `target` stands for, several for a glob; its values are those
     that all of them have. `file`: as commands in its comments name it."""
-    name = write_name(_short_name(target))
+    name = write_name(_short_name(target) if KINDS[kind].site != "timer" else kind)
     parts = [
         [modeline, *_explain_use(kind, target, file)],
         _write_head(kind, target, name),
         _write_params(kind),
         _write_limits(),
-        _write_target(kind),
+        _write_target(kind) if KINDS[kind].has_task else [],
         _write_probe(kind, target, name, points),
     ]
-    return "\n".join("\n".join(line.rstrip() for line in part) + "\n" for part in parts)
+    return "\n".join("\n".join(line.rstrip() for line in part) + "\n" for part in parts if part)
 
 
 def _short_name(target: str) -> str:
@@ -49,6 +51,8 @@ def _explain_use(kind: AttachKind, target: str, file: str) -> list[str]:
         (f"probeplan run {file} --set {setting}", "with another param"),
         (f"probeplan run {file} -- COMMAND", "of this command alone"),
     ]
+    if not KINDS[kind].has_task:
+        commands.pop()
     width = max(len(command) for command, _ in commands)
     return [
         f"# A first plan for {kind}:{target}: take what you need, delete the rest.",
@@ -73,10 +77,12 @@ def _write_head(kind: AttachKind, target: str, name: str) -> list[str]:
 
 def _ask(kind: AttachKind, target: str) -> str:
     point = f"{kind}:{target[:100]}"
-    if KINDS[kind].site == "timer":
+    if kind == "profile":
         return f"What runs, by samples of {point}?"
     if KINDS[kind].is_paired:
         return f"How often is {point} called, by whom, and how long does it take?"
+    if not KINDS[kind].has_task:
+        return f"What is there, by {point}?"
     return f"How often does {point} happen, and for whom?"
 
 
@@ -158,7 +164,9 @@ def _write_conditions(kind: AttachKind, fields: Sequence[PlanField]) -> list[str
     if KINDS[kind].is_paired:
         return [*lines, "    where: elapsed >= params.slower_than"]
     number = next((field for field in fields if field.is_active and field.is_number), None)
-    example = f"{_strip_label(number.expression)} != 0" if number else 'comm == "nginx"'
+    example = (
+        f"{_strip_label(number.expression)} != 0" if number else _EXAMPLES[KINDS[kind].has_task]
+    )
     return [
         *lines,
         f"    # where: {example}",
@@ -177,7 +185,8 @@ def _write_record(
     own = list(_result_fields(kind, points))
     active = [*own, *(field for field in fields if field.is_active)]
     others = [field for field in fields if not field.is_active]
-    lines = ["    # A record for each event, with these fields, its time, pid, tid and comm."]
+    whose = ", pid, tid and comm" if KINDS[kind].has_task else ""
+    lines = [f"    # A record for each event, with these fields, its time{whose}."]
     if not active:
         lines.append("    emit: {}")
     else:
@@ -207,17 +216,19 @@ def _result_fields(kind: AttachKind, points: Sequence[Described]) -> Iterator[Pl
 
 
 def _write_metrics(kind: AttachKind, *, has_several: bool) -> list[str]:
-    traits, key = KINDS[kind], "func, comm" if has_several else "comm"
+    traits = KINDS[kind]
+    keys = ["func"] * has_several + ["comm"] * traits.has_task
+    by = f", by: [{', '.join(keys)}], top: 20" if keys else ""
     lines = [
         "    # Counted in the kernel, by key, and printed at the end: all, whatever the rate.",
         "    metrics:",
-        f"      events: {{count: true, by: [{key}], top: 20}}",
+        f"      events: {{count: true{by}}}",
     ]
     if traits.is_paired:
         lines.append("      latency: {histogram: elapsed, unit: us}")
     if traits.site == "system call":
         lines.append("      failed: {count: retval < 0, by: [comm], top: 20}")
-    if traits.site == "timer":
+    if kind == "profile":
         lines.append("      stacks: {count: true, by: [kstack], top: 20}")
     return lines
 

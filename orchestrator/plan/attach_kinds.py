@@ -27,6 +27,7 @@ AttachKind = Literal[
     "uretprobe",
     "usdt",
     "profile",
+    "interval",
 ]
 ATTACH_KINDS: tuple[AttachKind, ...] = get_args(AttachKind)
 
@@ -41,7 +42,8 @@ FiringTime = Literal["entry", "return", "entry and return", "event"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindTraits:
     """One attach kind. `pattern` is the regular expression of its targets; `form` and `example`
-    show them to people. `has_arguments`: `args` or `argN` are known when the probe fires."""
+    show them to people. `has_arguments`: `args` or `argN` are known when the probe fires.
+    `has_task`: an event belongs to the running task unless the plan names another; else to none."""
 
     site: AttachSite
     moment: FiringTime
@@ -49,6 +51,7 @@ class KindTraits:
     form: str
     example: str
     has_arguments: bool = True
+    has_task: bool = True
 
     @property
     def space(self) -> Literal["kernel", "user", "any"]:
@@ -166,6 +169,15 @@ KINDS: Mapping[AttachKind, KindTraits] = {
         form="FREQUENCY in hz, 1hz to 9999hz",
         example="99hz",
         has_arguments=False,
+    ),
+    "interval": KindTraits(
+        site="timer",
+        moment="event",
+        pattern=r"[1-9][0-9]{0,3}(?:ms|s|m)",
+        form="TIME in ms, s or m, 1ms to 9999m",
+        example="1s",
+        has_arguments=False,
+        has_task=False,
     ),
 }
 

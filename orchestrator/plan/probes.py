@@ -1,12 +1,12 @@
 """Probes, their attach items and metrics, from a checked document."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from orchestrator.cells.buckets import Buckets
 from orchestrator.plan import units
 from orchestrator.plan.attach import TargetError, parse_attach_point
-from orchestrator.plan.attach_kinds import ATTACH_KINDS, AttachKind
+from orchestrator.plan.attach_kinds import ATTACH_KINDS, KINDS, AttachKind
 from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.expression.syntax import Boolean, Expr
 from orchestrator.plan.model import (
@@ -43,7 +43,7 @@ def build_probe(reader: DocumentReader, name: str) -> Probe:
         items=items,
         args=data.get("args", {}),
         returns=data.get("returns", ""),
-        task=_read_task(reader, (*path, "task")),
+        task=_read_task(reader, (*path, "task")) if "task" in data else _task_of_all(items),
         let=reader.expressions((*path, "let")),
         where=read_condition(reader, (*path, "where")),
         sample=_read_sample(reader, (*path, "sample")),
@@ -103,11 +103,17 @@ def _read_items(reader: DocumentReader, path: DocumentPath) -> tuple[Mode, tuple
     key = keys[0]
     count = len(data[key]) if key != "attach" else 0
     paths: list[DocumentPath] = [(*path, key, index) for index in range(count)] or [(*path, key)]
-    items = [_read_item(reader, at) for at in paths if key == "attach" or count]
+    has_task = "task" in data
+    items = [
+        _read_item(reader, at, names_task=has_task) for at in paths if key == "attach" or count
+    ]
     return _MODES[key], tuple(item for item in items if item is not None)
 
 
-def _read_item(reader: DocumentReader, path: DocumentPath) -> AttachItem | None:
+def _read_item(
+    reader: DocumentReader, path: DocumentPath, *, names_task: bool
+) -> AttachItem | None:
+    """`names_task`: the probe says which task its events belong to."""
     raw = reader.get(path)
     data = raw if isinstance(raw, dict) else {}
     to: DocumentPath = (*path, "to") if isinstance(raw, dict) else path
@@ -127,7 +133,11 @@ def _read_item(reader: DocumentReader, path: DocumentPath) -> AttachItem | None:
         let=reader.expressions((*path, "let")) if data else {},
         args=data.get("args", {}),
         returns=data.get("returns", ""),
-        task=_read_task(reader, (*path, "task")) if data else None,
+        task=(
+            _read_task(reader, (*path, "task"))
+            if names_task or "task" in data
+            else _task_of_kind(kind)
+        ),
         deferred=deferred,
         position=reader.place(to),
     )
@@ -168,6 +178,16 @@ def _read_task(reader: DocumentReader, path: DocumentPath) -> Expr | Literal["no
     if raw in (None, "current"):
         return None
     return "none" if raw == "none" else reader.expression(path)
+
+
+def _task_of_kind(kind: AttachKind) -> Literal["none"] | None:
+    """Whose events are those of a probe whose plan does not say it."""
+    return None if KINDS[kind].has_task else "none"
+
+
+def _task_of_all(items: Sequence[AttachItem]) -> Literal["none"] | None:
+    """The same of a probe, where all of its attach points agree."""
+    return "none" if items and all(item.task == "none" for item in items) else None
 
 
 def read_condition(reader: DocumentReader, path: DocumentPath) -> Expr | None:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,24 @@ probes:
 """, during=act)  # fmt: skip
     ticks = sum(cell.count for cell in made.metric("n"))
     assert ticks == pytest.approx(199 * busy[0], rel=0.5)
+
+
+def test_an_interval_is_one_hit_each_time_on_one_cpu() -> None:
+    """interval: as many hits as times fit into the run, on the same CPU, of no task."""
+    made = run(LIMITS + """
+target: {comm: no-such-task}
+probes:
+  p:
+    attach: interval:20ms
+    emit: {at: now}
+    metrics: {n: {count: true, by: [cpu]}}
+""", during=lambda _session: time.sleep(0.5))  # fmt: skip
+    balanced(made)
+    times = [record["at"] for record in made.records]
+    assert [cell.count for cell in made.metric("n")] == [len(times)]
+    gaps = [after - before for before, after in pairwise(times)]
+    assert 20 <= len(times) <= 40
+    assert sum(gaps) / len(gaps) == pytest.approx(20_000_000, rel=0.01)
 
 
 def test_dynamic_strings_of_a_record_are_read(calls: Path) -> None:

@@ -121,6 +121,7 @@ def test_hostile_names_in_a_file_are_counted_and_not_listed(program: Path, tmp_p
 def test_timers_show_how_they_are_written() -> None:
     assert texts(search("profile")) == ["profile:99hz"]
     assert texts(search("profile:49hz")) == ["profile:49hz"]
+    assert texts(search("interval:20ms")) == ["interval:20ms"]
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ def test_every_kind_has_its_row_finder_and_mechanism() -> None:
         "usdt:libpthread.so.0:libpthread:pthread_create",
         "tracepoint:syscalls:sys_enter_*",
         "profile:99hz",
+        "interval:500ms",
     ],
 )
 def test_usual_attach_points_are_taken(text: str) -> None:
@@ -70,6 +71,8 @@ def test_usual_attach_points_are_taken(text: str) -> None:
         ("profile:99", "PP052"),
         ("profile:0hz", "PP052"),
         ("profile:99999hz", "PP052"),
+        ("interval:1h", "PP052"),
+        ("interval:0ms", "PP052"),
         ("function:vfs_réad", "PP052"),
         ("function:vfs_read\n", "PP052"),
     ],

@@ -62,7 +62,7 @@ def test_limits_are_in_base_units(everything: Plan) -> None:
 
 def test_params_are_filled_into_attach_by_and_target(everything: Plan) -> None:
     """$(params.x) stands for the value; `none` in by means no key."""
-    read, heap, switch, _ = everything.probes
+    read, heap, switch, *_ = everything.probes
     assert everything.target.comm == ("postgres", "kworker*")
     assert everything.target.pid == (1, 2)
     assert read.items[0].target == "vfs_read"
@@ -86,11 +86,11 @@ def test_text_params_become_constants_in_expressions(everything: Plan) -> None:
 
 def test_items_and_metrics_keep_their_own_keys(everything: Plan) -> None:
     """Item overrides, linear buckets in bytes, keys by kind."""
-    read, _, switch, timer = everything.probes
+    read, _, switch, timer, tick = everything.probes
     item = read.items[0]
     assert (item.optional, item.returns, item.args["buf"]) == (True, "s64", "pointer")
     assert [item.tag for item in switch.items] == ["raw", "perf"]
-    assert switch.task == "none"
+    assert (switch.task, timer.task, tick.task) == ("none", None, "none")
     assert timer.emit == {}
     metrics = {metric.name: metric for metric in read.metrics}
     assert metrics["sizes"].buckets == Buckets(kind="linear", low=0, high=65536, step=4096)

@@ -55,12 +55,14 @@ ALLOWED = [
     ("uprobe:libc.so.6:malloc", "deny_kinds: [ufunction, uretprobe, usdt]"),
     ("uprobe:libc.so.6:malloc", "deny_symbols: ['libc.so.6:free', 'libm.so*:*']"),
     ("profile:99hz", "deny_symbols: ['*']"),
+    ("interval:1s", "deny_symbols: ['*']"),
     ("uprobe:libc.so.6:malloc", "allow_symbols: ['/*/libc.so.6:malloc']"),
 ]
 DENIED = [
     ("PP121", "function:vfs_read", "allow_kinds: [tracepoint, syscall]"),
     ("PP121", "kprobe:vfs_read", "deny_kinds: [kprobe]"),
     ("PP121", "profile:99hz", "deny_kinds: [profile]"),
+    ("PP121", "interval:1s", "deny_kinds: [interval]"),
     ("PP122", "function:vfs_read", "allow_symbols: ['vfs_write']"),
     ("PP122", "function:vfs_read", "deny_symbols: ['vfs_*']"),
     ("PP122", "kretprobe:vfs_read", "allow_symbols: ['vfs_*']\ndeny_symbols: [vfs_read]"),

@@ -1,4 +1,4 @@
-"""A program that runs at a frequency on every CPU: a perf event of the CPU's clock on each."""
+"""A program that runs by the clock: at a frequency on every CPU, or each so often on one."""
 
 import ctypes
 import errno
@@ -16,6 +16,7 @@ REASONS = {
     errno.EACCES: "not permitted: CAP_PERFMON is needed",
     errno.ENODEV: "the CPU went offline",
 }
+_NS_PER_S = 1_000_000_000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -25,28 +26,44 @@ def attach_perf_clock(frequency: int, program: int) -> Attachment:
 
     CPUs that come online later are not covered. Raises AttachRefused.
     """
+    cpus = perf.online_cpus()
+    return _attach_clocks(f"{frequency}hz", cpus, frequency, BY_FREQUENCY, program)
+
+
+def attach_interval(period_ns: int, program: int) -> Attachment:
+    """Attach `program` to the clock of one CPU, the first that is online: each `period_ns`, from
+    now on, also while the CPU is idle (kernel/events/core.c, perf_swevent_hrtimer: a timer of
+    CLOCK_MONOTONIC). Raises AttachRefused."""
+    cpu = perf.online_cpus()[0]
+    place = f"each {period_ns / _NS_PER_S:g} s on CPU {cpu}"
+    return _attach_clocks(place, (cpu,), period_ns, 0, program)
+
+
+def _attach_clocks(
+    place: str, cpus: tuple[int, ...], period: int, flags: int, program: int
+) -> Attachment:
     fds: list[int] = []
     try:
-        for cpu in perf.online_cpus():
-            fds.append(_open_clock(frequency, cpu))
+        for cpu in cpus:
+            fds.append(_open_clock(period, flags, cpu))
             perf.set_program(fds[-1], program)
     except OSError as refused:
         for fd in fds:
             os.close(fd)
         code = refused.errno or 0
         why = REASONS.get(code, os.strerror(code))
-        raise AttachRefused("perf clock", f"{frequency}hz", code, why) from None
-    return Attachment(mechanism="perf clock", place=f"{frequency}hz", fds=fds)
+        raise AttachRefused("perf clock", place, code, why) from None
+    return Attachment(mechanism="perf clock", place=place, fds=fds)
 
 
-def _open_clock(frequency: int, cpu: int) -> int:
+def _open_clock(period: int, flags: int, cpu: int) -> int:
     attributes = struct.pack(
-        "=IIQQQQQ", TYPE_SOFTWARE, perf.ATTRIBUTE_BYTES, 0, frequency, 0, 0, BY_FREQUENCY
+        "=IIQQQQQ", TYPE_SOFTWARE, perf.ATTRIBUTE_BYTES, 0, period, 0, 0, flags
     ).ljust(perf.ATTRIBUTE_BYTES, b"\0")
     buffer = ctypes.create_string_buffer(attributes, perf.ATTRIBUTE_BYTES)
     number = perf.SYSCALL[os.uname().machine]
-    flags = ctypes.c_ulong(perf.FLAG_FD_CLOEXEC)
-    fd: int = _libc.syscall(number, buffer, -1, cpu, -1, flags)
+    cloexec = ctypes.c_ulong(perf.FLAG_FD_CLOEXEC)
+    fd: int = _libc.syscall(number, buffer, -1, cpu, -1, cloexec)
     if fd < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

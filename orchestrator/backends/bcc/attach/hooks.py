@@ -161,6 +161,8 @@ def attach_side(
                 identity=hook.identity,
             )
         case "perf clock":
+            if hook.period_ns:
+                return clock.attach_interval(hook.period_ns, program)
             return clock.attach_perf_clock(hook.frequency, program)
 
 

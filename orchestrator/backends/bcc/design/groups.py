@@ -132,7 +132,7 @@ def _place_key(side: HookSide, mechanism: Mechanism) -> tuple[object, ...]:
             event = side.tracepoint
             return (event.category, event.event) if event is not None else (hook.id,)
         case "perf clock":
-            return (hook.frequency,)
+            return (hook.frequency, hook.period_ns)
         case _:
             return (*_code_place(hook), is_at_return(side))
 

@@ -64,6 +64,7 @@ _CANDIDATES: Mapping[AttachKind, tuple[Mechanism, ...]] = {
     "uretprobe": ("dynamic event", "uprobe PMU"),
     "usdt": ("dynamic event", "uprobe PMU"),
     "profile": ("perf clock",),
+    "interval": ("perf clock",),
 }
 _NONE_REFUSED: Mapping[Mechanism, str] = {}
 

@@ -174,6 +174,13 @@ def test_what_is_left_to_a_kernel_is_counted() -> None:
     assert check_without_kernel(timer)[1] == Unchecked()
 
 
+def test_an_interval_belongs_to_no_task_unless_the_plan_says_so() -> None:
+    """Its events are the running task's where the plan says `task: current`."""
+    (finding,) = check_plan(probe("emit: {}\nwhere: pid > 1", attach="interval:1s"))[1]
+    assert (finding.code, finding.position.line) == ("PP028", 9)
+    assert found(probe("task: current\nemit: {}\nwhere: pid > 1", attach="interval:1s")) == []
+
+
 # ---------------------------------------------------------------- every kernel agrees
 
 ATOMS = (

@@ -111,6 +111,7 @@ probes:
         ("attach: 'fentry:vfs_read', emit: {}", "cannot attach fentry"),
         ("attach: 'tracepoint:sched:sched_switch', emit: {c: cgroup}", "cannot fetch 'cgroup'"),
         ("attach: 'profile:99hz', metrics: {n: {count: true}}", "cannot attach profile"),
+        ("attach: 'interval:1s', metrics: {n: {count: true}}", "cannot attach interval"),
     ],
 )
 def test_what_tracefs_cannot_do_is_refused_with_its_place(probe: str, said: str) -> None:

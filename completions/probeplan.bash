@@ -271,7 +271,7 @@ _probeplan_plan_params() {
     function-calls) printf '%s\n' 'what=entry:vfs_r*' ;;
     function-latency) printf '%s\n' function=syscall:read by=none by=func by=comm ;;
     slow-calls) printf '%s\n' function=syscall:read threshold=10ms ;;
-    stack-counts) printf '%s\n' at=syscall:read ;;
+    stack-counts) printf '%s\n' at=syscall:read kernel=kstack 'kernel=kstack(1)' 'kernel=kstack(3)' 'kernel=kstack(5)' 'kernel=kstack(10)' kernel=none user=ustack 'user=ustack(1)' 'user=ustack(3)' 'user=ustack(5)' 'user=ustack(10)' user=none ;;
     trace-calls) printf '%s\n' function=syscall:kill ;;
     esac
   done | while IFS= read -r param; do

@@ -90,7 +90,7 @@ function _probeplan_plan_params
     case slow-calls
       printf '%s\t%s\n' 'function=syscall:read' 'what is watched: KIND:TARGET, with entry and return' 'threshold=10ms' 'report calls slower than this'
     case stack-counts
-      printf '%s\t%s\n' 'at=syscall:read' 'the attach point whose events are counted'
+      printf '%s\t%s\n' 'at=syscall:read' 'the attach point whose events are counted' 'kernel=kstack' 'the kernel\'s frames to count by, all or the innermost' 'kernel=kstack(1)' 'the kernel\'s frames to count by, all or the innermost' 'kernel=kstack(3)' 'the kernel\'s frames to count by, all or the innermost' 'kernel=kstack(5)' 'the kernel\'s frames to count by, all or the innermost' 'kernel=kstack(10)' 'the kernel\'s frames to count by, all or the innermost' 'kernel=none' 'the kernel\'s frames to count by, all or the innermost' 'user=ustack' 'the process\'s frames to count by' 'user=ustack(1)' 'the process\'s frames to count by' 'user=ustack(3)' 'the process\'s frames to count by' 'user=ustack(5)' 'the process\'s frames to count by' 'user=ustack(10)' 'the process\'s frames to count by' 'user=none' 'the process\'s frames to count by'
     case trace-calls
       printf '%s\t%s\n' 'function=syscall:kill' 'what is watched: KIND:TARGET, with entry and return'
     end

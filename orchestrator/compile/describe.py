@@ -55,9 +55,9 @@ class _Describer:
                 return _quote(value)
             case ParamRef(name=name):
                 return f"params.{name}"
-            case Builtin(name="open_for"):
-                return "elapsed"
-            case Builtin(name=name) | LetRef(name=name):
+            case Builtin():
+                return _describe_builtin(node)
+            case LetRef(name=name):
                 return name
             case Register(name=name) | RawArg(name=name) if name:
                 return f"args.{name}"
@@ -140,6 +140,11 @@ class _Describer:
     def describe_operand(self, node: Node) -> str:
         text = self.describe(node)
         return f"({text})" if isinstance(node, Combination) and node.op != "not" else text
+
+
+def _describe_builtin(node: Builtin) -> str:
+    name = "elapsed" if node.name == "open_for" else node.name
+    return f"{name}({node.depth})" if node.depth else name
 
 
 def _quote(text: bytes) -> str:

@@ -47,7 +47,7 @@ def _find_stacks(metric: LogRecord) -> dict[str, bool]:
 def _is_kernel_stack(name: str, frames: Sequence[str]) -> bool:
     """Decided by its name in the plan, or else by its frames: those of user space name their
     file."""
-    last = name.rpartition(".")[2]
+    last = name.rpartition(".")[2].partition("(")[0]
     if last in ("ustack", "kstack"):
         return last == "kstack"
     return not any(frame.endswith(")") for frame in frames)

@@ -178,6 +178,8 @@ class ExpressionChecker:
         if node.function == "seen" and node.args:
             self._check_seen(node, expr, scope)
             return
+        if node.function in names.STACKS:
+            self._check_stack(node, expr, scope)
         for index, arg in enumerate(node.args):
             if isinstance(arg, Name) and index == 1 and node.function in names.NAMING:
                 self._check_labels(arg, expr)
@@ -189,6 +191,14 @@ class ExpressionChecker:
             self._check_entry(node, expr)
         if node.function in ("glob", "startswith"):
             self._check_comm(node, expr)
+
+    def _check_stack(self, node: Call, expr: Expr, scope: Scope) -> None:
+        name = node.function
+        if scope.span is not None:
+            hint = f"give a probe of the span `let: {{stack: {name}(5)}}`, and name `start.stack`"
+            self._report("PP022", f"{name}() has no meaning by itself in a span", node, expr, hint)
+        else:
+            self._check_situation(frozenset({name}), "", node, expr, scope)
 
     def _no_function(self, node: Call, expr: Expr) -> None:
         name = node.function

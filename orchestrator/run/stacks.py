@@ -114,6 +114,6 @@ def _stack_fields(known: KnownStack) -> dict[str, Any]:
             }
             for frame in known.frames
         ],
-        "truncated": known.stack.cut,
+        "truncated": known.cut,
         "incomplete_because": known.why,
     }

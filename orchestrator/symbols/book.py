@@ -91,7 +91,7 @@ class StackBook:
         frames = kernel.frames([stack.addresses for stack in stacks])
         for stack, stack_frames in zip(stacks, frames, strict=True):
             why = _RETURNING if _ends_at_once(stack_frames) else "" if kernel.available else _HIDDEN
-            shown = _begin_at_probe(stack, stack_frames, kernel)
+            shown = _limit(stack, _begin_at_probe(stack, stack_frames, kernel))
             yield KnownStack(stack=stack, frames=shown, why=why)
 
     def _name_user_stacks(self, new: Sequence[Stack]) -> Iterator[KnownStack]:
@@ -105,7 +105,12 @@ class StackBook:
                 bare = [tuple(map(make_frame, stack)) for stack in addresses]
                 named = NamedStacks(frames=bare, why=_NAMESPACE)
             for stack, frames in zip(stacks, named.frames, strict=True):
-                yield KnownStack(stack=stack, frames=frames, why=named.why)
+                yield KnownStack(stack=stack, frames=_limit(stack, frames), why=named.why)
+
+
+def _limit(stack: Stack, frames: Sequence[Frame]) -> Sequence[Frame]:
+    """The innermost frames, as many as the plan wants."""
+    return frames[: stack.shown] if stack.shown else frames
 
 
 def _pid_of(stack: Stack) -> int:

@@ -53,7 +53,8 @@ def make_frame(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
     """A stack as it was taken: addresses from the innermost outwards. `pid` is the process of a
-    user stack, 0 of a kernel stack; `cut`: it filled the buffer, and may continue; `probed`: the
+    user stack, 0 of a kernel stack; `cut`: it filled the buffer, and may continue; `shown`: the
+    most frames that the plan wants (0: all), of which the way to the program is none; `probed`: the
     function whose trampoline called the program that took it, which may be missing among the
     addresses (None: it was taken otherwise)."""
 
@@ -62,6 +63,7 @@ class Stack:
     pid: int
     addresses: tuple[int, ...]
     cut: bool = False
+    shown: int = 0
     probed: KernelFunction | None = None
 
 
@@ -72,6 +74,11 @@ class KnownStack:
     stack: Stack
     frames: Sequence[Frame]
     why: str = ""
+
+    @property
+    def cut(self) -> bool:
+        """Whether the stack has more frames, or may have."""
+        return self.stack.cut or (0 < self.stack.shown <= len(self.frames))
 
     @property
     def names(self) -> tuple[str, ...]:

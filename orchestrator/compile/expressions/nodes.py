@@ -94,10 +94,12 @@ class Builtin:
     system call (`compat`), the clock (ns), the return
     value, the address of the event's task_struct (`task`) and of that of the task that runs
     (`running_task`, which names the event's task), the age of the span that ends
-    (`open_for`)."""
+    (`open_for`). `depth`: of a stack, the most frames that are kept; 0: as many as there is room
+    for."""
 
     name: BuiltinName
     type: Type
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
 """Functions whose value depends on the task that runs at the event, not on arguments alone."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from orchestrator.compile.expressions.arithmetic import convert_node, require_integer
+from orchestrator.compile.expressions.builtin_names import find_builtin
 from orchestrator.compile.expressions.functions import read_size
 from orchestrator.compile.expressions.members import read_member
 from orchestrator.compile.expressions.nodes import (
     Arithmetic,
+    Builtin,
     Const,
     Node,
     ReadBytes,
@@ -57,7 +60,26 @@ def _make_argv(scope: HookScope, args: tuple[Node, ...], position: Position) -> 
     )
 
 
+#: The kernel gives at most kernel.perf_event_max_stack frames, 127 unless it is changed.
+_MOST_FRAMES = 127
+
+
+def _make_stack(name: str) -> TaskFunction:
+    def make(scope: HookScope, args: tuple[Node, ...], position: Position) -> Node:
+        depth = args[0]
+        if not isinstance(depth, Const) or not 1 <= depth.value <= _MOST_FRAMES:
+            hint = f"a number from 1 to {_MOST_FRAMES}: {name}(5)"
+            raise plan_error("PP086", f"{name} of how many frames is not known", position, hint)
+        stack = find_builtin(scope, name, position, at_entry=False)
+        assert isinstance(stack, Builtin)
+        return replace(stack, depth=depth.value)
+
+    return make
+
+
 #: name → (fewest arguments, most, how).
 TASK_FUNCTIONS: Mapping[str, tuple[int, int, TaskFunction]] = {
     "argv": (0, 1, _make_argv),
+    "kstack": (1, 1, _make_stack("kstack")),
+    "ustack": (1, 1, _make_stack("ustack")),
 }

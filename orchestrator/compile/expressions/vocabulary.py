@@ -23,7 +23,6 @@ from orchestrator.plan.findings import Position
 
 KSTACK = Builtin("kstack", StackId("kernel"))
 USTACK = Builtin("ustack", StackId("user"))
-STACKS = (KSTACK, USTACK)
 
 UNITS: Mapping[str, Const] = {
     "ns": Const(1, DURATION),

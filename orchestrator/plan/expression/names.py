@@ -27,6 +27,8 @@ BUILTINS: tuple[str, ...] = (
 )
 #: Builtins that describe a task; errors under `task: none`.
 OF_TASK = frozenset({"pid", "tid", "uid", "gid", "comm", "cgroup", "ppid", "task", "ustack"})
+#: Builtins that are functions, too: a stack of so many frames.
+STACKS = ("kstack", "ustack")
 #: The longest name of a task: TASK_COMM_LEN is 16 with its NUL (include/linux/sched.h).
 COMM_BYTES = 15
 ARGUMENT = re.compile(r"arg[0-9]")
@@ -69,6 +71,8 @@ FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
     "sockaddr": (1, 2),
     "packet": (1, 1),
     "argv": (0, 1),
+    "kstack": (1, 1),
+    "ustack": (1, 1),
     "label": (1, 2),
     "flags": (2, 2),
     "errno": (1, 1),

@@ -124,6 +124,34 @@ def test_a_kernel_stack_begins_at_the_probe(tmp_path: Path, chain: Path) -> None
     assert sum(cell["value"] for cell in ran.cells("call", "calls")) == N
 
 
+@pytest.mark.parametrize("attach", ["rawtracepoint:sys_enter", POINT])
+def test_stacks_of_few_frames_are_cut_before_they_are_told_apart(
+    attach: str, tmp_path: Path, chain: Path
+) -> None:
+    """The innermost frames, also next to whole stacks; what differs further out is one cell. The
+    way from the place to the program is no frame."""
+    getppid = {"x86_64": 110, "aarch64": 173}[os.uname().machine]
+    where = f"    where: args.id == {getppid}\n" if "raw" in attach else ""
+    probe = f"""{where}    let: {{few: ustack(2)}}
+    emit: {{few: few, all: ustack, one: ustack(1), k: kstack(1), kall: kstack}}
+    metrics: {{calls: {{count: true, by: ["ustack(1)"]}}, ways: {{count: true, by: [few]}}}}
+"""
+    ran = run(tmp_path, probe, [str(chain), "chain", str(N), str(M)], attach=attach)
+    check_accounts(ran)
+    records = ran.data("call")
+    assert all(one["few"] == one["all"][:2] for one in records)
+    assert all(one["one"] == one["all"][:1] for one in records)
+    assert all(one["k"] == one["kall"][:1] for one in records)
+    assert [functions(one["few"]) for one in records].count(["inner", "outer"]) == N
+    [cell] = ran.cells("call", "calls")
+    assert (functions(cell["key"]["ustack(1)"]), cell["value"]) == (["inner"], N + M)
+    ways = {tuple(functions(c["key"]["few"])): c["value"] for c in ran.cells("call", "ways")}
+    assert ways == {("inner", "outer"): N, ("inner", "other"): M}
+    user = [one for one in ran.of_kind("stack.named") if one["space"] == "user"]
+    assert sorted(map(len, (one["names"] for one in user)))[:3] == [1, 2, 2]
+    assert [one["truncated"] for one in user if len(one["names"]) <= 2] == [True] * 3
+
+
 @pytest.mark.parametrize("attach", ["rawtracepoint:sys_enter", "syscall:getppid"])
 def test_other_kinds_of_probe_take_stacks_too(attach: str, tmp_path: Path, chain: Path) -> None:
     """A raw tracepoint, and a call that is seen at its return."""

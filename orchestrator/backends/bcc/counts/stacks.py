@@ -49,7 +49,7 @@ class StackReader:
         return {key: value for key, value in entries if value is not None}
 
     def _parse(self, key: bytes, value: bytes) -> Stack:
-        user, owner, *addresses = struct.unpack(f"=II{self._depth}Q", value)
+        user, shown, owner, *addresses = struct.unpack(f"=HHI{self._depth}Q", value)
         end = addresses.index(0) if 0 in addresses else self._depth
         return Stack(
             id=int.from_bytes(key, sys.byteorder),
@@ -57,5 +57,6 @@ class StackReader:
             pid=owner if user else 0,
             addresses=tuple(addresses[:end]),
             cut=end >= self._depth - 1,
+            shown=shown,
             probed=None if user else self._places.get(owner),
         )

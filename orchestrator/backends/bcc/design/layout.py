@@ -94,6 +94,9 @@ STACK_SIZES = (128, 64, 32)
 ENOUGH_STACKS, FEWEST_STACKS, MOST_STACKS = 4096, 16, 65_536
 STACK_SHARE = 4  # the part of limits.memory that stacks may take: a fourth
 STACK_HEAD_BYTES = 8
+#: The most frames between a probed place and the program there, by what the program is given: they
+#: are kept in addition to those that a plan wants, and not shown (symbols/machinery.py).
+MACHINERY_FRAMES = {"registers": 0, "record": 6, "arguments": 8}
 STACK_NESTING = 4  # task, softirq, interrupt and NMI can each be at work on one CPU
 SPAN_DEPTH = 8  # spans of one key that are open at once under `again: nest`
 WORD = 8

@@ -63,7 +63,7 @@ def _stack_specs(map_layout: layout.MapLayout) -> dict[int, MapSpec]:
     return {
         layout.STACKS: _make_spec("pp_stacks", "hash", layout.WORD, size, map_layout.stack_entries),
         layout.STACK_SCRATCH: _make_spec(
-            "pp_scratch", "percpu_array", 4, layout.WORD + size, scratch
+            "pp_scratch", "percpu_array", 4, 2 * layout.WORD + size, scratch
         ),
         layout.STACK_COUNTS: _array_spec("pp_stack_counts", words * layout.WORD, 1),
     }

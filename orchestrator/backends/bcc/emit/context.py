@@ -56,7 +56,7 @@ class EventContext:
             case "running_task":
                 return "pp_task()"
             case "kstack" | "ustack":
-                return self._declare_stack(node.name)
+                return self._declare_stack(node)
         raise EmitError(f"`{node.name}` is not a number")
 
     def _in_compat_call(self) -> str:
@@ -67,10 +67,11 @@ class EventContext:
         at = self.site.task_member("pp_task()", "compat")
         return f"({{ u32 v = 0; pp_read(0, &v, sizeof v, {at}); (v & {flag.mask:#x}U) != 0; }})"
 
-    def _declare_stack(self, name: str) -> str:
-        """Declare `kstack` or `ustack`, call once per event."""
+    def _declare_stack(self, node: Builtin) -> str:
+        """Declare `kstack` or `ustack`, of any depth, call once per event."""
+        name = f"{node.name}_{node.depth}" if node.depth else node.name
         if self.writer.once(name):
-            call = emit_stacks.take_stack(name, self.site)
+            call = emit_stacks.take_stack(node, self.site)
             self.writer.line(f"u64 {name} = {call};")
         return name
 

@@ -26,8 +26,7 @@ from orchestrator.backends.bcc.emit.writer import CWriter, comment_text
 from orchestrator.compile.body_nodes import metric_top_nodes, span_top_nodes
 from orchestrator.compile.describe import describe_node
 from orchestrator.compile.expressions.nodes import Builtin, LetRef, Node, Seen, SpanValue, walk
-from orchestrator.compile.expressions.types import Stored
-from orchestrator.compile.expressions.vocabulary import STACKS
+from orchestrator.compile.expressions.types import StackId, Stored
 from orchestrator.compile.program import Body, ProbeProgram, Program
 
 
@@ -181,7 +180,7 @@ class HookText:
             of_span = any(isinstance(node, SpanValue | Seen) for node in walk(let.node))
             if shared and not of_span and not isinstance(let.node.type, Stored):
                 e.number(LetRef(index, let.name, let.node.type))
-        for stack in STACKS:
+        for stack in _list_stacks(blocks, body):
             if sum(stack in _written_out(block, body) for block in blocks) > 1:
                 e.number(stack)
 
@@ -239,6 +238,14 @@ def _written_out(top_nodes: list[Node], body: Body) -> set[Node]:
     lets = [body.lets[node.index].node for node in parts if isinstance(node, LetRef)]
     builtins: set[Node] = {node for node in parts if isinstance(node, Builtin)}
     return builtins | _written_out(lets, body) if lets else builtins
+
+
+def _list_stacks(blocks: list[list[Node]], body: Body) -> list[Builtin]:
+    """The different stacks that the blocks take, the kernel's first."""
+    found = {part for block in blocks for part in _written_out(block, body)}
+    stacks = [part for part in found if isinstance(part, Builtin)]
+    stacks = [part for part in stacks if isinstance(part.type, StackId)]
+    return sorted(stacks, key=lambda stack: (stack.name, stack.depth))
 
 
 def _lets_in(top_nodes: list[Node]) -> set[int]:

@@ -2,6 +2,7 @@
 
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.emit.site import EmitSite
+from orchestrator.compile.expressions.nodes import Builtin
 
 
 def include_stacks(map_layout: layout.MapLayout) -> str:
@@ -19,11 +20,13 @@ def include_stacks(map_layout: layout.MapLayout) -> str:
     return f"{defines}#include <probeplan/stacks.h>\n"
 
 
-def take_stack(name: str, site: EmitSite) -> str:
+def take_stack(node: Builtin, site: EmitSite) -> str:
     """A C expression: the number of the current task's stack, `kstack` or `ustack`."""
-    user = name == "ustack"
+    user = node.name == "ustack"
     place = layout.stack_place(site.hook) if site.at_trampoline and not user else 0
     # where user code may be interrupted, the registers may be user registers: no kernel stack then
     sure = not user and site.hook.traits.space == "kernel"
     mm_offset = site.task_offset("mm") if user and "mm" in site.task_offsets else "-1"
-    return f"pp_stack(ctx, {int(user)}, {place}, {int(sure)}, {mm_offset})"
+    more = 0 if user else layout.MACHINERY_FRAMES[site.access]
+    taken = node.depth + more if node.depth else 0
+    return f"pp_stack(ctx, {int(user)}, {place}, {int(sure)}, {mm_offset}, {node.depth}, {taken})"

@@ -15,12 +15,14 @@
 #define PP_STACK_FIRST 2
 
 struct pp_stack {
-	u32 user;
+	u16 user;
+	u16 shown; /* the most frames that the plan wants; 0: all */
 	u32 owner; /* the process; of a kernel stack the place that it was taken at, as pp_stack takes it */
 	u64 ip[PP_STACK_DEPTH];
 };
 struct pp_scratch {
 	u64 busy;
+	u64 words; /* those of the stack from here on are 0 */
 	struct pp_stack stack;
 };
 struct pp_stack_counts {
@@ -72,7 +74,7 @@ PP_INLINE struct pp_scratch *pp_scratch(void)
  * one test: the verifier follows few paths. */
 PP_INLINE u64 pp_stack_number(const struct pp_stack *stack)
 {
-	u64 hash = (u64)stack->owner << 32 | stack->user;
+	u64 hash = (u64)stack->owner << 32 | (u32)stack->shown << 8 | stack->user;
 #pragma clang loop unroll(disable)
 	for (u32 at = 0; at < PP_STACK_DEPTH; at += 8) {
 		const u64 *ip = &stack->ip[at];
@@ -119,12 +121,25 @@ PP_INLINE int pp_has_no_memory(s64 mm_offset)
 	return pp_read(0, &memory, 8, pp_task() + mm_offset) == 0 && memory == 0;
 }
 
-/* The number of the current task's stack. `place`: at a trampoline the hook's number and 1, else 0. The
+/* Zero what an earlier stack left behind the first `taken` words. */
+PP_INLINE void pp_clear_rest(struct pp_scratch *scratch, u32 taken)
+{
+	u64 words = PP_READ(scratch->words);
+#pragma clang loop unroll(disable)
+	for (u32 at = taken; at < PP_STACK_DEPTH; at++) {
+		if (at >= words)
+			break;
+		PP_WRITE(scratch->stack.ip[at], 0);
+	}
+}
+
+/* The number of the current task's stack, of which `taken` frames are kept (0: as many as there is room
+ * for) and `shown` are wanted. `place`: at a trampoline the hook's number and 1, else 0. The
  * probed function may be missing among the addresses: where the trampoline also calls the function,
  * newer kernels enter it by a jump from the function's start instead of a call (bpf_trampoline_use_jmp
  * in include/linux/bpf.h). EFAULT means that there is none, or that the kernel's own
  * buffers are in use: a stack that must exist (`sure`, or a task with memory) was then lost. */
-PP_INLINE u64 pp_stack(void *ctx, int user, u32 place, int sure, s64 mm_offset)
+PP_INLINE u64 pp_stack(void *ctx, int user, u32 place, int sure, s64 mm_offset, u32 shown, u32 taken)
 {
 	struct pp_scratch *scratch = pp_scratch();
 	if (!scratch) {
@@ -132,10 +147,16 @@ PP_INLINE u64 pp_stack(void *ctx, int user, u32 place, int sure, s64 mm_offset)
 		return PP_STACK_LOST;
 	}
 	u64 number = PP_STACK_EMPTY;
+	u32 size = sizeof scratch->stack.ip;
 	scratch->stack.user = user;
+	scratch->stack.shown = shown;
 	scratch->stack.owner = user ? pp_pid_tgid() >> 32 : place;
-	s64 got = pp_get_stack(ctx, scratch->stack.ip, sizeof scratch->stack.ip,
-			       user ? PP_STACK_USER : 0);
+	if (taken && taken < PP_STACK_DEPTH) {
+		size = taken * 8;
+		pp_clear_rest(scratch, taken);
+	}
+	s64 got = pp_get_stack(ctx, scratch->stack.ip, size, user ? PP_STACK_USER : 0);
+	PP_WRITE(scratch->words, got > 0 ? (u64)got / 8 : 0);
 	if (got > 0) {
 		number = pp_stack_kept(&scratch->stack);
 	} else if (got < 0) {

@@ -1,10 +1,12 @@
-"""A host for unattended runs: the files of this one, with its own machine id, and with state and
-journals that are kept from one run to the next and seen by these runs alone."""
+"""A host for unattended runs: the files of this one, with its own machine id, /var/lib/probeplan
+and /run. They are in a mount namespace that ends with the process which holds it, so that nothing
+is left on this host, whatever becomes of the test."""
 
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,23 +16,41 @@ from tests.support.fake_runs import checked_lines
 from tests.support.paths import ROOT
 from tests.support.results import checked_result
 
-__all__ = ["StateHost", "UnattendedEnd"]
+__all__ = ["Ended", "StateHost", "UnattendedEnd", "hold_state_host"]
 
-STATE = "/var/lib/probeplan"
-#: Mounts are of this run alone, and end with it. /etc is a copy in which only the id differs.
-_MOUNTS = f"""
+_STATE = "/var/lib/probeplan"
+#: /var/lib is hidden, since there may be no such folder in it, and none is made on this host. /etc
+#: is a copy in which only the id differs.
+_HOLD = f"""
+set -e
+mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs /var/lib
-mkdir {STATE} /var/lib/etc /var/lib/work
-mount --bind "$0/state" {STATE}
-mount --bind "$0/run" /run
+mkdir -m 700 {_STATE} /var/lib/etc /var/lib/work
+mount -t tmpfs -o "mode=700,size=$0" tmpfs {_STATE}
+mount -t tmpfs -o mode=755 tmpfs /run
+chmod 755 /var/lib/etc
 mount -t overlay -o lowerdir=/etc,upperdir=/var/lib/etc,workdir=/var/lib/work overlay /etc
 rm -f /etc/machine-id
-[ -z "$1" ] || echo "$1" >/etc/machine-id
-shift
-exec "$@"
+echo 0123456789abcdef0123456789abcdef >/etc/machine-id
+echo held
+exec cat
 """
+_SECONDS = 60
 
-_OWN_MOUNTS = ("unshare", "--mount", "sh", "-ec", _MOUNTS)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A command that has ended: its exit code, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """The last JSON line."""
+        fields: dict[str, Any] = json.loads(self.out.splitlines()[-1])
+        return fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +73,47 @@ class UnattendedEnd:
         return self.code, self.last["event"], self.last["outcome"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StateHost:
-    """`state`: what its /var/lib/probeplan is; `machine_id`: "" for a host without one."""
+    """The host in the namespace of the process `holder`."""
 
-    def __init__(self, folder: Path, machine_id: str = "0123456789abcdef0123456789abcdef") -> None:
-        self._folder, self.state = folder, folder / "state"
-        self.state.mkdir(mode=0o700)
-        (folder / "run").mkdir(mode=0o700)
-        self.machine_id = machine_id
+    holder: int
 
-    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        """`probeplan run …`, whose process is the one that is returned."""
-        command = [sys.executable, "-m", "orchestrator.cli", "run", *arguments]
+    @property
+    def state(self) -> Path:
+        """Its /var/lib/probeplan, from outside."""
+        return self._from_outside(_STATE)
+
+    @property
+    def machine_id(self) -> str:
+        return self._from_outside("/etc/machine-id").read_text().strip()
+
+    def set_machine_id(self, text: str) -> None:
+        self._from_outside("/etc/machine-id").write_text(f"{text}\n")
+
+    def start_python(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """`python ARGUMENTS` there; the process is the one that is returned."""
+        enter = ["nsenter", f"--mount=/proc/{self.holder}/ns/mnt", "sh", "-c", 'cd "$0"; exec "$@"']
         return subprocess.Popen(
-            [*_OWN_MOUNTS, str(self._folder), self.machine_id, *command],
-            cwd=ROOT,
+            [*enter, str(ROOT), sys.executable, *arguments],
             env=ENVIRONMENT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+
+    def python(self, *arguments: str) -> Ended:
+        """`python ARGUMENTS` there, to its end."""
+        process = self.start_python(*arguments)
+        out, err = process.communicate()
+        return Ended(code=process.returncode, out=out.decode(), err=err.decode())
+
+    def probeplan(self, *arguments: str) -> Ended:
+        """`probeplan ARGUMENTS` there, to its end."""
+        return self.python("-m", "orchestrator.cli", *arguments)
+
+    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """`probeplan run …`, whose process is the one that is returned."""
+        return self.start_python("-m", "orchestrator.cli", "run", *arguments)
 
     def run(self, *arguments: str, command: Sequence[str] = ()) -> UnattendedEnd:
         """`probeplan run … --unattended -- command`, to its end."""
@@ -80,7 +122,7 @@ class StateHost:
 
     def finish(self, process: "subprocess.Popen[bytes]") -> UnattendedEnd:
         """Wait for the end of what was started."""
-        out, said = process.communicate(timeout=60)
+        out, said = process.communicate(timeout=_SECONDS)
         lines = checked_lines(out)
         last = lines[-1] if lines else None
         result = None
@@ -90,8 +132,12 @@ class StateHost:
         return UnattendedEnd(process.returncode, last, said.decode(), result)
 
     def find(self, path: str) -> Path:
-        """Where a path of the host is here."""
-        return self.state / Path(path).relative_to(STATE)
+        """Where a path below its state is here."""
+        return self.state / Path(path).relative_to(_STATE)
+
+    def results(self, plan: str) -> Sequence[Path]:
+        """The directories of a plan's results, by name: run ids begin with their time."""
+        return sorted((self.state / "results" / plan).iterdir())
 
     def quarantined(self) -> dict[str, Any] | None:
         """The only plan in quarantine."""
@@ -103,3 +149,23 @@ class StateHost:
     def markers(self) -> list[Path]:
         """The markers of runs."""
         return list((self.state / "running").iterdir())
+
+    def _from_outside(self, path: str) -> Path:
+        return Path(f"/proc/{self.holder}/root{path}")
+
+
+@contextmanager
+def hold_state_host(size: str = "64m") -> Iterator[StateHost]:
+    """A host without results, whose state is on a file system of `size`, as tmpfs has it."""
+    with subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", _HOLD, size],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        try:
+            yield StateHost(holder=holder.pid)
+        finally:
+            holder.stdin.close()  # its end

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Protocol, TypeVar
 
 from orchestrator.cli.named_plan import read_named
@@ -39,7 +39,7 @@ def run_unattended(
 ) -> int:
     """Prepare and execute the run, or report why not to what `open_log` returns (None: standard
     output); returns the exit code. Raises PlanError for an invalid plan, of which nothing is
-    kept."""
+    kept, and what else went wrong before the run began, once that is reported, too."""
     attempt = UnattendedRun(args, read_named(args.plan))
     try:
         return _attempt_run(attempt, prepare, execute, open_log)
@@ -66,13 +66,17 @@ def _attempt_run(
             raise
         only_here = HostError(error.findings)  # it is valid, but not on this kernel
         return _report(attempt, only_here, open_log)
+    except Exception as error:  # most likely a fault of this program, which the caller describes
+        with suppress(Exception):  # what went wrong first is what matters
+            _report(attempt, error, open_log)
+        raise
     try:
         return execute(ready)
     except RunNotBegun as error:
         return _report(attempt, error, open_log)
 
 
-def _report(attempt: UnattendedRun, error: RunSkipped | HostError, open_log: OpenLog) -> int:
+def _report(attempt: UnattendedRun, error: Exception, open_log: OpenLog) -> int:
     from orchestrator.cli.unattended.report import report_unmade  # of a run that is not made
 
     return report_unmade(attempt, error, open_log)

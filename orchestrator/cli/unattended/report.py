@@ -10,7 +10,6 @@ from typing import Any
 
 from orchestrator.cli.messages import print_error, print_message
 from orchestrator.cli.named_plan import is_bundle
-from orchestrator.cli.options import policies_in_force
 from orchestrator.cli.run_options import plan_overrides
 from orchestrator.cli.unattended.attempt import UnattendedRun
 from orchestrator.kernel.facts import KernelFacts, live_facts
@@ -22,12 +21,19 @@ from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import load_plan_of
 from orchestrator.plan.model import Plan
 from orchestrator.policy.ceilings import apply_ceilings
+from orchestrator.policy.file import read_policies
 from orchestrator.run.delivery import deliver_rest
 from orchestrator.run.options import RunNotBegun
+from orchestrator.run.report.errors import report_of
 from orchestrator.run.signals import Signals
-from orchestrator.run.unattended.admission import PlanQuarantined, RunInterrupted, RunSkipped
+from orchestrator.run.unattended.admission import PlanQuarantined, RunSkipped
 from orchestrator.run.unattended.state import StateError
-from orchestrator.run.unattended.unmade import UnmadeRun, describe_findings, make_unmade_result
+from orchestrator.run.unattended.unmade import (
+    UnmadeRun,
+    describe_findings,
+    describe_reason,
+    make_unmade_result,
+)
 from orchestrator.version import installed_version
 
 __all__ = ["report_unmade"]
@@ -38,18 +44,19 @@ _REFUSED, _FULL, _LOST = 3, 4, 4
 
 def report_unmade(
     attempt: UnattendedRun,
-    error: RunSkipped | HostError,
+    error: Exception,
     open_log: Callable[[argparse.Namespace, ExitStack], Sink | None],
 ) -> int:
     """Keep the result of the run that is not made because of `error`, print the reason, and write
     its record; returns the exit code. Raises `error` where it cannot be known which plan was meant,
-    and PlanError where that is invalid. `open_log`: where the record goes (None: standard
+    and PlanError where that is invalid. An error that is neither RunSkipped nor HostError is not
+    printed: the caller raises it. `open_log`: where the record goes (None: standard
     output)."""
     facts = live_facts()
     plan = attempt.plan or _read_plan(attempt, error)
     run = UnmadeRun(
         run_id=attempt.run_id,
-        plan=plan if isinstance(error, RunInterrupted) else _with_ceilings(plan, attempt),
+        plan=_with_ceilings(plan, attempt),
         kernel=facts.release,
         command=tuple(attempt.args.workload),
         label=attempt.args.label,
@@ -58,7 +65,7 @@ def report_unmade(
     path = _keep_result(run, attempt, facts)
     if run.outcome == "skipped":
         print_message(f"no run was made: {run.reason}")
-    else:
+    elif isinstance(error, HostError):
         print_error(str(error))
     with ExitStack() as stack:
         sink = open_log(attempt.args, stack) or make_log_sink(sys.stdout.buffer)
@@ -84,18 +91,24 @@ def _read_plan(attempt: UnattendedRun, error: Exception) -> Plan:
 
 
 def _with_ceilings(plan: Plan, attempt: UnattendedRun) -> Plan:
-    """The plan with the limits that runs here have, so that its result is listed with theirs."""
+    """The plan with the limits that runs here have, so that its result is listed with theirs. A
+    policy that is no file was read already, or it is what the run waited for: it is left out."""
+    files = [path for path in attempt.args.policy if Path(path).is_file()]
     with suppress(PlanError, HostError):
-        return apply_ceilings(plan, policies_in_force(attempt.args))
+        return apply_ceilings(plan, read_policies(files))
     return plan
 
 
-def _judge(error: RunSkipped | HostError) -> dict[str, Any]:
+def _judge(error: Exception) -> dict[str, Any]:
     """The outcome, the exit code and the reason of the run that is not made because of `error`."""
     if isinstance(error, RunSkipped):
         return {"outcome": "skipped", "exit_code": error.exit_code, "reason": str(error)}
     if isinstance(error, RunNotBegun):
         return _judge(error.because)
+    if not isinstance(error, HostError):
+        report = report_of(error)
+        reason = describe_reason(report.text)
+        return {"outcome": "refused", "exit_code": report.exit_code, "reason": reason}
     reason = describe_findings(error.findings)
     if isinstance(error, PlanQuarantined):
         return {"outcome": "quarantined", "exit_code": _REFUSED, "reason": reason}

@@ -81,7 +81,7 @@ def _says_unmade(directory: int, size: int) -> bool:
 def _is_locked(directory: int) -> bool:
     """Whether a run holds it, in whatever PID namespace; `directory` was opened here."""
     try:
-        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(directory, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True
     return False

@@ -10,15 +10,15 @@ __all__ = ["PlanLock"]
 class PlanLock:
     """The lock on the plan with this name, in the directory for locks. It is the kernel's
     (flock(2)): it ends with the process that holds it, however that ends. Programs that are started
-    from here do not inherit it."""
+    from here do not inherit it. The file stays: a process that has opened it would otherwise lock
+    one that no later run finds."""
 
     def __init__(self, directory: Path, plan: str) -> None:
         self._path = directory / f"{plan}.lock"
-        self._file = -1
 
     def take(self) -> bool:
-        """Take the lock, and keep it until `release` or the end of this process; False if another
-        run has it. Raises OSError."""
+        """Take the lock, and keep it until the end of this process; False if another run has
+        it. Raises OSError."""
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         file = os.open(self._path, flags, 0o600)
         try:
@@ -31,10 +31,3 @@ class PlanLock:
             raise
         self._file = file
         return True
-
-    def release(self) -> None:
-        """Give the lock back. The file stays: a process that has opened it would otherwise lock
-        one that no later run finds. Idempotent."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1

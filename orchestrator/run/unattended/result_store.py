@@ -1,19 +1,18 @@
 """The results of unattended runs on this host: ROOT/PLAN/RUN, the oldest removed first.
 
-A run holds an flock(2) on its directory while it goes on. Order is by when a result was written;
-what was written later than now (the clock was set back) counts as the oldest, so that it does not
-stay for ever. Runs without a whole result (killed, or the disk was full) and those that were not
-made (skipped, quarantined, refused) may be many: they are counted separately, and push out none
-that is whole.
+A run holds an flock(2) on its directory while it goes on, an exclusive one as that on a journal:
+those who look ask for a shared one, and do not take each other for a run. Order is by when a result
+was written; what was written later than now (the clock was set back) counts as the oldest, so that
+it does not stay for ever. Runs without a whole result (killed, or the disk was full) and those that
+were not made (skipped, quarantined, refused) may be many: they are counted separately, and push out
+none that is whole.
 """
 
 import fcntl
 import os
 import time
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from orchestrator.plan.units import UnitError, format_bytes, parse_bytes, parse_count
 from orchestrator.run.unattended.kept_run import KeptRun, read_kept_run, remove_run
@@ -74,19 +73,18 @@ class ResultStore:
         with private_directory(self.root, make=True), private_directory(plan, make=True) as parent:
             directory = _make_directory(parent, _require_name(run_id), plan / run_id)
         self._going_on.append(directory)
-        fcntl.flock(directory, fcntl.LOCK_SH)
+        fcntl.flock(directory, fcntl.LOCK_EX)
         return plan / run_id
 
-    def prune(self, plan_name: str, going_on: Iterable[str] = ()) -> Pruned:
+    def prune(self, plan_name: str) -> Pruned:
         """Remove a plan's oldest results until `keep` holds, and never the newest that is whole,
-        one of a run that goes on, or of a run whose id is in `going_on`. What is no result of ours
-        is left alone and not counted. Call it when the run's result is written. Raises OSError
-        where the plan's directory cannot be used."""
-        busy = set(going_on)
+        or one of a run that goes on. What is no result of ours is left alone and not counted. Call
+        it when the run's result is written. Raises OSError where the plan's directory cannot be
+        used."""
         try:
             with private_directory(self._plan_directory(plan_name)) as directory:
                 runs = _list_runs(directory, time.time_ns())
-                kept = {run.name for run in runs if run.name in busy or run.goes_on}
+                kept = {run.name for run in runs if run.goes_on}
                 kept |= {run.name for run in [run for run in runs if run.is_whole][-1:]}
                 return self._remove_runs(directory, plan_name, self._find_surplus(runs, kept))
         except FileNotFoundError:
@@ -96,17 +94,6 @@ class ResultStore:
         """The runs that were made here go on no longer. Idempotent."""
         while self._going_on:
             os.close(self._going_on.pop())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _plan_directory(self, plan_name: str) -> Path:
         return self.root / _require_name(plan_name)

@@ -15,7 +15,7 @@ from orchestrator.run.report.kept_result import RESULT_FORMAT, settings_fields
 from orchestrator.values import dataclass
 from orchestrator.version import installed_version
 
-__all__ = ["UnmadeRun", "describe_findings", "make_unmade_result"]
+__all__ = ["UnmadeRun", "describe_findings", "describe_reason", "make_unmade_result"]
 
 _LONGEST_REASON = 1000
 
@@ -69,7 +69,11 @@ class UnmadeRun:
 def describe_findings(findings: Sequence[Finding]) -> str:
     """The findings as the reason of a run that was refused, in one line: their hints are for the
     people in front of a terminal."""
-    text = "; ".join(finding.message for finding in findings)
+    return describe_reason("; ".join(finding.message for finding in findings))
+
+
+def describe_reason(text: str) -> str:
+    """`text` in one line of bounded length."""
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST_REASON else f"{line[: _LONGEST_REASON - 1]}…"
 

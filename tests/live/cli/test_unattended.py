@@ -23,7 +23,7 @@ from tests.support.paths import ROOT
 from tests.support.requirements import needs_a_kernel
 from tests.support.results import checked_result
 from tests.support.settling import until
-from tests.support.unattended import StateHost, UnattendedEnd
+from tests.support.unattended import StateHost, UnattendedEnd, hold_state_host
 
 pytestmark = needs_a_kernel
 
@@ -49,8 +49,9 @@ SCARCE = ("--limit", "duration=60s", "--limit", "cpu=0.01%")
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> StateHost:
-    return StateHost(tmp_path)
+def host() -> Iterator[StateHost]:
+    with hold_state_host() as host:
+        yield host
 
 
 @pytest.fixture
@@ -165,7 +166,7 @@ def test_runs_that_are_not_made_are_reported_and_merged_with_those_that_are(
     unknown = tmp_path / "unknown.yaml"
     unknown.write_text(PLAN.replace("sys_enter_getppid", "no_such_event"))
     assert host.run(str(unknown)).outcome == (3, "run.refused", "refused")
-    host.machine_id = "uninitialized"
+    host.set_machine_id("uninitialized")
     nameless = host.run(plan, "--shard", "100%")
     assert nameless.outcome == (0, "run.skipped", "skipped")
     assert "no machine id" in reason(nameless)
@@ -196,15 +197,8 @@ def fill(path: Path) -> None:
     assert path.stat().st_size > 0
 
 
-def test_a_full_disk_ends_the_run_and_leaves_the_last_whole_result(
-    host: StateHost, plan: str
-) -> None:
-    host.state.rmdir()
-    host.state.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "tmpfs", host.state], check=True
-    )
-    try:
+def test_a_full_disk_ends_the_run_and_leaves_the_last_whole_result(plan: str) -> None:
+    with hold_state_host("256k") as host:
         whole = host.run(plan, "--no-canary", "--keep", "1")
         assert whole.outcome == (0, "run.finished", "duration")
         fill(host.state / "fill")
@@ -215,8 +209,6 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_whole_result(
         assert whole.last is not None
         assert checked_result(host.find(whole.last["result"]).parent) == whole.result
         assert host.markers() == []
-    finally:
-        subprocess.run(["umount", host.state], check=True)
 
 
 def test_an_invalid_plan_or_command_line_leaves_nothing(host: StateHost, plan: str) -> None:
@@ -238,19 +230,45 @@ def can_write(fifo: Path, writers: ExitStack) -> bool:
     return True
 
 
-def test_a_run_that_is_ended_before_it_begins_is_reported(host: StateHost, plan: str) -> None:
-    """It waits for its policy when the signal comes."""
-    policy = Path(plan).with_name("policy.fifo")
+def test_a_run_that_is_ended_before_it_begins_is_reported(
+    host: StateHost, plan: str, tmp_path: Path
+) -> None:
+    """It waits for a policy when the signal comes; limits are those of the other one."""
+    policy = tmp_path / "policy.fifo"
     os.mkfifo(policy)
-    process = host.start(plan, "--unattended", "--policy", str(policy))
+    limits = write_policy(tmp_path, "limits: {events: 1k}")
+    process = host.start(plan, "--unattended", *limits, "--policy", str(policy))
     with ExitStack() as writers:
         assert until(lambda: can_write(policy, writers))
         process.send_signal(signal.SIGTERM)
         ended = host.finish(process)
     assert ended.outcome == (143, "run.skipped", "skipped")
     assert reason(ended) == "SIGTERM came before the run began"
+    assert ended.result is not None
+    assert ended.result["settings"]["limits"]["events"]["value"] == 1000
     assert host.markers() == []
     assert host.quarantined() is None
+
+
+_FAULTY = """\
+import sys
+from orchestrator import cli
+from orchestrator.run import choice, prepare
+def fail(*_arguments, **_options): raise LookupError("no such thing")
+prepare.choose_backend = fail
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_a_fault_of_the_program_is_reported_as_every_end(host: StateHost, plan: str) -> None:
+    """It fails while it prepares the run."""
+    words = ("run", plan, "--unattended", "--backend", "tracefs")
+    ended = host.finish(host.start_python("-c", _FAULTY, *words))
+    assert ended.outcome == (6, "run.refused", "refused")
+    assert reason(ended) == "internal error: LookupError: no such thing"
+    assert "internal error: LookupError: no such thing\n  hint: this is a fault of" in ended.said
+    assert ended.said.count("internal error") == 1
+    assert host.markers() == []
 
 
 def test_of_two_at_once_one_is_skipped_and_a_killed_one_is_no_harm(

@@ -1,4 +1,4 @@
-"""Unattended runs that are killed: a program for a namespace of tests/support/own_state.py.
+"""Unattended runs that are killed: a program for a namespace of tests/support/unattended.py.
 
     -m tests.live.run.unattended.killed_runs PLAN FIRST EVERY
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.own_state import hold_own_state
+from tests.support.unattended import hold_state_host
 
 PLAN = """\
 apiVersion: probeplan/v1
@@ -27,10 +27,8 @@ def tries(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What was left after each kill, and last by the run that came through."""
     plan = tmp_path_factory.mktemp("plan") / "kept.yaml"
     plan.write_text(PLAN)
-    with hold_own_state() as state:
-        ended = state.python(
-            "tests.live.run.unattended.killed_runs", str(plan), str(FIRST), str(EVERY)
-        )
+    with hold_state_host() as host:
+        ended = host.python("-m", PROGRAM, str(plan), str(FIRST), str(EVERY))
     assert ended.code == 0, ended.err
     return [json.loads(line) for line in ended.out.splitlines()]
 

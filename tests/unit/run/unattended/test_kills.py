@@ -186,10 +186,11 @@ def test_what_is_whole_after_a_kill_while_pruning_is_what_was(state: Path) -> No
 
 def test_a_run_that_was_killed_before_it_wrote_is_pruned_like_any_other(state: Path) -> None:
     list(make_results(state / "plan"))
-    with ResultStore(state, Keep(runs=9, bytes=None)) as store:
-        names = iter(f"new{number}" for number in range(100))
-        for _ in kill_at_each_step(lambda: store.make_run("plan", next(names))):
-            assert {"r0", "r1", "r2", "r3", "r4"} <= set(names_in(state / "plan"))
+    store = ResultStore(state, Keep(runs=9, bytes=None))
+    names = iter(f"new{number}" for number in range(100))
+    for _ in kill_at_each_step(lambda: store.make_run("plan", next(names))):
+        assert {"r0", "r1", "r2", "r3", "r4"} <= set(names_in(state / "plan"))
+    store.close()
     ResultStore(state, Keep(runs=1, bytes=None)).prune("plan")
     left = names_in(state / "plan")
     assert "r4" in left

@@ -80,13 +80,14 @@ def test_bounds_that_cannot_be_are_refused_by_value(text: str, value: str) -> No
 
 
 def test_a_run_has_a_private_directory_of_this_name(root: Path) -> None:
-    with ResultStore(root, Keep(runs=1, bytes=None)) as store:
-        path = store.make_run("plan", "a1")
-        assert path == root / "plan" / "a1"
-        modes = [stat.S_IMODE(one.stat().st_mode) for one in (root, path.parent, path)]
-        assert modes == [0o700, 0o700, 0o700]
-        with pytest.raises(FileExistsError, match="a1"):
-            store.make_run("plan", "a1")
+    store = ResultStore(root, Keep(runs=1, bytes=None))
+    path = store.make_run("plan", "a1")
+    assert path == root / "plan" / "a1"
+    modes = [stat.S_IMODE(one.stat().st_mode) for one in (root, path.parent, path)]
+    assert modes == [0o700, 0o700, 0o700]
+    with pytest.raises(FileExistsError, match="a1"):
+        store.make_run("plan", "a1")
+    store.close()
 
 
 @pytest.mark.parametrize("name", ["", "..", ".x", "a/b"])
@@ -158,21 +159,25 @@ def test_an_empty_result_is_not_whole(root: Path) -> None:
 
 
 def test_a_run_that_goes_on_stays(root: Path) -> None:
-    """By its lock, also one of another process, or by its id."""
+    """By its lock, also one of another process; one that only looks is none."""
     keep = Keep(runs=1, bytes=None)
     for number in range(5):
         fill(root / "plan" / f"r{number}", age_s=100 - number)
     locked = os.open(root / "plan" / "r0", os.O_RDONLY)
-    fcntl.flock(locked, fcntl.LOCK_SH)
-    ResultStore(root, keep).prune("plan", going_on=["r1"])
-    assert names(root) == ["r0", "r1", "r4"]
+    fcntl.flock(locked, fcntl.LOCK_EX)
+    looking = os.open(root / "plan" / "r1", os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    ResultStore(root, keep).prune("plan")
+    assert names(root) == ["r0", "r4"]
     os.close(locked)
-    with ResultStore(root, keep) as running:
-        running.make_run("plan", "r5")
-        set_age(root / "plan" / "r5", 1000)
-        (root / "plan" / "r6").mkdir(mode=0o700)  # of a run that was killed
-        ResultStore(root, keep).prune("plan")
-        assert names(root) == ["r4", "r5", "r6"]
+    os.close(looking)
+    running = ResultStore(root, keep)
+    running.make_run("plan", "r5")
+    set_age(root / "plan" / "r5", 1000)
+    (root / "plan" / "r6").mkdir(mode=0o700)  # of a run that was killed
+    ResultStore(root, keep).prune("plan")
+    assert names(root) == ["r4", "r5", "r6"]
+    running.close()
     ResultStore(root, keep).prune("plan")
     assert names(root) == ["r4", "r6"]
 

@@ -6,8 +6,7 @@ export that may succeed later is distinguished from one that was refused.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 
 from google.protobuf.message import DecodeError
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
@@ -17,7 +16,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 from opentelemetry.sdk._logs.export import LogRecordExportResult
-from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData
+from opentelemetry.sdk.metrics.export import MetricExportResult
 from opentelemetry.sdk.resources import Resource
 from requests import RequestException
 
@@ -61,18 +60,12 @@ class MetricsCollector:
         """Exports a snapshot, in several requests if it is large. Takes up to the timeout for each,
         and ends at the first that fails: the next snapshot has the same and more."""
         requests = make_metrics(snapshot, self._resource, make_scope(), self._form)
-        rejected = 0
-        while True:
-            outcome = _export(partial(self._send_next, requests), self._session, self._url)
-            if outcome is None:
-                return SendOutcome(rejected=rejected)
-            if outcome.failure:
-                return outcome
-            rejected += _count_rejected(self._session.body, ExportMetricsServiceResponse())
-
-    def _send_next(self, requests: Iterator[MetricsData]) -> MetricExportResult | None:
-        metrics = next(requests, None)
-        return None if metrics is None else self._exporter.export(metrics)
+        return _export_all(
+            map(self._exporter.export, requests),
+            self._session,
+            self._url,
+            ExportMetricsServiceResponse(),
+        )
 
     def give_up(self) -> None:
         """Ends the waiting of an export that is tried again and again."""
@@ -92,14 +85,11 @@ class LogsCollector:
 
     def send(self, lines: Sequence[bytes]) -> SendOutcome:
         """Exports lines of a log in one request. Takes up to the timeout."""
-        outcome = _export(partial(self._send_records, lines), self._session, self._url)
-        if outcome is None or outcome.failure:
-            return outcome or SendOutcome()
-        rejected = _count_rejected(self._session.body, ExportLogsServiceResponse())
-        return SendOutcome(rejected=rejected)
-
-    def _send_records(self, lines: Sequence[bytes]) -> LogRecordExportResult | None:
-        return self._exporter.export(make_log_records(lines, self._resource, make_scope()))
+        exports = (
+            self._exporter.export(make_log_records(part, self._resource, make_scope()))
+            for part in (lines,)
+        )
+        return _export_all(exports, self._session, self._url, ExportLogsServiceResponse())
 
     def give_up(self) -> None:
         """Ends the waiting of an export that is tried again and again."""
@@ -114,15 +104,25 @@ def silence_library() -> None:
         _LIBRARY_LOG.addHandler(logging.NullHandler())
 
 
-def _export(
-    export: Callable[[], MetricExportResult | LogRecordExportResult | None],
+def _export_all(
+    exports: Iterable[MetricExportResult | LogRecordExportResult],
     session: WatchedSession,
     url: str,
-) -> SendOutcome | None:
-    """How `export` ended, which may raise anything: sending has to go on. None: as it returned."""
-    session.failure, session.may_succeed_later = "", True
+    answer: ExportMetricsServiceResponse | ExportLogsServiceResponse,
+) -> SendOutcome:
+    """Takes one result of `exports` after the other, which is when a request is made and sent,
+    until one fails. Taking it may raise anything: sending has to go on. `answer`: what the
+    collector's answers are read into."""
+    rejected = 0
+    _forget_failure(session)
     try:
-        result = export()
+        for result in exports:
+            if result.name != "SUCCESS":
+                reason = session.failure or "the export could not be encoded"
+                may_succeed_later = bool(session.failure) and session.may_succeed_later
+                return SendOutcome(failure=f"{url}: {reason}", may_succeed_later=may_succeed_later)
+            rejected += _count_rejected(session.body, answer)
+            _forget_failure(session)
     except RequestException as error:
         return SendOutcome(
             failure=f"{url}: {session.failure or error}",
@@ -131,13 +131,11 @@ def _export(
     except Exception as error:  # of a record that the library cannot encode
         reason = f"{type(error).__name__}: {error}"
         return SendOutcome(failure=f"{url}: {reason}", may_succeed_later=False)
-    if result is None or result.name == "SUCCESS":
-        return None if result is None else SendOutcome()
-    reason = session.failure or "the export could not be encoded"
-    return SendOutcome(
-        failure=f"{url}: {reason}",
-        may_succeed_later=bool(session.failure) and session.may_succeed_later,
-    )
+    return SendOutcome(rejected=rejected)
+
+
+def _forget_failure(session: WatchedSession) -> None:
+    session.failure, session.may_succeed_later = "", True
 
 
 def _count_rejected(

@@ -29,7 +29,7 @@ def with_tag(probe: Probe, tag: str) -> Probe:
 
 def _probes_by_span(plan: Plan) -> Iterator[Sequence[str]]:
     for span in plan.spans:
-        yield (*span.start, *span.end, *span.via, *span.cancel)
+        yield span.probes
     for resource in plan.outstanding:
         yield (*resource.open, *resource.close)
 

@@ -171,9 +171,9 @@ class MetricUse:
     where: Node | None
 
 
-SpanRole = Literal["start", "via", "end", "cancel"]
-#: Ends before starts, so that one event may end a span and start the next; via last.
-ROLE_ORDER: Mapping[SpanRole, int] = {"end": 0, "cancel": 0, "start": 1, "via": 2}
+SpanRole = Literal["start", "via", "add", "end", "cancel"]
+#: Ends before starts, so that one event may end a span and start the next; what continues it last.
+ROLE_ORDER: Mapping[SpanRole, int] = {"end": 0, "cancel": 0, "start": 1, "via": 2, "add": 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +188,8 @@ class SpanEnd:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanUse:
     """A hook's part in a span: `key` in the forms of SpanProgram.key; `kept`: (index into
-    SpanProgram.kept, value) of what a start or via contributes; `end` of an end only. `samplable`:
+    SpanProgram.kept, value) of what a start or via contributes, or is added; `end` of an end only.
+    `samplable`:
     events may be left out."""
 
     span: int
@@ -350,10 +351,11 @@ class ProbeProgram:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptField:
-    """A value that an open span keeps: `name` as written (`start.comm`), and its layout."""
+    """A value that an open span keeps: `name` as written (`start.comm`), and its layout. `role`:
+    who writes it; `add`: it is a sum, 0 at the start."""
 
     name: str
-    role: Literal["start", "via"]
+    role: SpanRole
     type: Type
     form: FieldForm
     size: int

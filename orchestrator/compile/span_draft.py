@@ -19,18 +19,18 @@ from orchestrator.compile.expressions.nodes import (
     SpanValue,
     may_be_null,
 )
-from orchestrator.compile.expressions.types import DURATION, Type
+from orchestrator.compile.expressions.types import DURATION, Int, Type
 from orchestrator.compile.expressions.typing import Typer
 from orchestrator.compile.expressions.vocabulary import UNITS, find_constant
 from orchestrator.compile.layout import merge_presentations, unify_types
-from orchestrator.compile.program import Presentation
+from orchestrator.compile.program import Presentation, SpanRole
 from orchestrator.compile.span_probes import require_probes
 from orchestrator.compile.type_hook import HookDraft, MetricDraft, draft_metric, split_conjunction
 from orchestrator.plan.expression import syntax
 from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.findings import Finding, PlanError, Position, plan_error
-from orchestrator.plan.model import Outstanding, Plan, Span
+from orchestrator.plan.model import Outstanding, Plan, Span, SpanSum
 from orchestrator.plan.nearest import suggest_or_list
 from orchestrator.values import dataclass
 
@@ -38,6 +38,8 @@ __all__ = ["EndDraft", "KeptDraft", "SpanDraft", "draft_spans", "flatten_key"]
 
 DraftsByProbe = Mapping[str, Sequence[HookDraft]]  # of each probe, by its name
 _ROLES = ("start", "via", "end", "cancel")
+#: Whose values a span's expressions name.
+_NAMED: Mapping[str, SpanRole] = {"start": "start", "via": "via", "end": "end"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,7 @@ class KeptDraft:
     """A value that is kept: its node by hook, the common type and how it is shown."""
 
     name: str
-    role: str
+    role: SpanRole
     type: Type
     nodes: Mapping[int, Node]
     presentation: Presentation | None
@@ -71,12 +73,13 @@ class SpanDraft:
     position: Position
     hooks: Mapping[str, tuple[HookDraft, ...]]
     keys: Mapping[int, tuple[tuple[str, Node], ...]]
+    nests: bool = False
     kept: list[KeptDraft] = field(default_factory=list)
     ends: dict[int, EndDraft] = field(default_factory=dict)
     timed: bool = False
 
     def keep_value(
-        self, role: str, text: str, position: Position, computed: Expr | None = None
+        self, role: SpanRole, text: str, position: Position, computed: Expr | None = None
     ) -> Node:
         """The value `text` of the hooks of `role` as the end sees it; where `computed` is given,
         that, under the name `text`. Raises PlanError."""
@@ -102,6 +105,30 @@ class SpanDraft:
         )
         self.kept.append(value)
         return _seen_at_end(len(self.kept) - 1, value)
+
+    def keep_sum(self, one: SpanSum, hooks: Sequence[HookDraft]) -> None:
+        """Keep a sum of what the events of `hooks` add. Raises PlanError."""
+        place = one.value.position
+        nodes = {
+            draft.id: require_integer(draft.typer.type_expression(one.value), place, "sum")
+            for draft in hooks
+        }
+        kind = unify_types([node.type for node in nodes.values()], one.name, place)
+        self.kept.append(
+            KeptDraft(
+                name=f"sum.{one.name}",
+                role="add",
+                type=Int(64, kind.signed, kind.unit) if isinstance(kind, Int) else kind,
+                nodes=nodes,
+                presentation=None,
+                nullable=False,
+            )
+        )
+
+    def find_sum(self, name: str) -> Node | None:
+        """The sum `name` as the end sees it; None where there is none."""
+        kept = enumerate(self.kept)
+        return next((_seen_at_end(i, one) for i, one in kept if one.name == f"sum.{name}"), None)
 
     def kept_nodes(self, index: int) -> Sequence[SourcedNode]:
         """What each hook keeps as the value `index`, with the sources of that hook."""
@@ -154,6 +181,8 @@ class SpanTyper(Typer):
         if name == "elapsed":
             self.span.timed = True
             return Builtin("open_for", DURATION)
+        if name == "depth" and self.span.nests:
+            return Builtin("depth", Int(32, signed=False))
         value = UNITS.get(name) or find_constant(name, self.scope.facts)
         if value is None:
             raise plan_error(
@@ -168,16 +197,21 @@ class SpanTyper(Typer):
 
     def _type_member(self, node: syntax.MemberOf) -> Node:
         head, names = _split_path(node)
-        if head in ("start", "via", "end") and names:
+        role = _NAMED.get(head)
+        if role is not None and names:
             taken = 2 if names[0] == "args" and len(names) > 1 else 1
             place = self._position_of(node)
-            value = self._of_probe(head, ".".join(names[:taken]), place)
+            value = self._of_probe(role, ".".join(names[:taken]), place)
             for name in names[taken:]:
                 value = read_member(self.scope.facts, value, name, place)
             return value
+        if head == "sum" and len(names) == 1:
+            total = self.span.find_sum(names[0])
+            if total is not None:
+                return total
         return super()._type_member(node)
 
-    def _of_probe(self, role: str, text: str, place: Position) -> Node:
+    def _of_probe(self, role: SpanRole, text: str, place: Position) -> Node:
         if role == "end":
             return self.hook.redactor.redact_node(
                 self.hook.typer.type_expression(parse(text, place))
@@ -232,9 +266,11 @@ def _draft_one(
 
 def _draft_span(span: Span, drafts: DraftsByProbe, make_typer: SpanTyperMaker) -> SpanDraft:
     """The span, typed at all its hooks. Raises PlanError."""
-    named = {role: getattr(span, role) for role in _ROLES}
+    named = {role: getattr(span, role) for role in _ROLES} | {"add": span.adding}
     draft = _begin_draft(span.name, span.position, named, span.key, drafts)
-    draft.timed = span.open_at_end
+    draft.timed, draft.nests = span.open_at_end, span.again == "nest"
+    for one in span.add:
+        draft.keep_sum(one, [hook for probe in one.of for hook in drafts.get(probe, ())])
     for hook in draft.hooks["end"]:
         typer = make_typer(hook, draft, span.let)
         redactor = hook.redactor.with_kept(draft.kept_nodes)
@@ -251,7 +287,7 @@ def _draft_span(span: Span, drafts: DraftsByProbe, make_typer: SpanTyperMaker) -
 
 def _draft_outstanding(resource: Outstanding, drafts: DraftsByProbe) -> SpanDraft:
     """The draft of an outstanding resource: `value` is kept first, then `by`."""
-    named = {"start": resource.open, "end": resource.close, "via": (), "cancel": ()}
+    named = {"start": resource.open, "end": resource.close, "via": (), "cancel": (), "add": ()}
     draft = _begin_draft(resource.name, resource.position, named, resource.key, drafts)
     draft.timed = True
     _keep_value(draft, resource)

@@ -32,7 +32,7 @@ from orchestrator.values import dataclass
 
 __all__ = ["LoweredSpan", "NextNumbers", "lower_span", "uses_by_hook"]
 
-_ROLES: tuple[SpanRole, ...] = ("end", "cancel", "start", "via")
+_ROLES: tuple[SpanRole, ...] = ("end", "cancel", "start", "via", "add")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ def lower_span(plan: Span | Outstanding, draft: SpanDraft, numbers: NextNumbers)
     kept = tuple(
         KeptField(
             name=value.name,
-            role="via" if value.role == "via" else "start",
+            role=value.role,
             type=value.type,
             form=record_form(value.type, value.name, draft.position),
             size=size_of(value.type),
@@ -175,7 +175,7 @@ def _kept_nodes(
     return tuple(
         (index, convert_to_form(value.nodes[hook], span.kept[index].form))
         for index, value in enumerate(draft.kept)
-        if value.role == role
+        if value.role == role and hook in value.nodes
     )
 
 

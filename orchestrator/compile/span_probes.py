@@ -13,7 +13,9 @@ ProbeDrafts = Sequence[tuple[Probe, Sequence[HookDraft]]]
 
 def later_probes(plan: Plan) -> frozenset[str]:
     """Probes at which a span continues or ends."""
-    names = [name for span in plan.spans for name in (*span.via, *span.end, *span.cancel)]
+    names = [
+        name for span in plan.spans for name in (*span.via, *span.end, *span.cancel, *span.adding)
+    ]
     return frozenset([*names, *(name for resource in plan.outstanding for name in resource.close)])
 
 
@@ -44,7 +46,8 @@ def role_findings(plan: Plan, drafts: ProbeDrafts) -> Iterator[Finding]:
 
 def require_probes(span: Span | Outstanding, drafts: Mapping[str, object]) -> None:
     """Raise PlanError where none of a role's probes can be attached."""
-    roles = (span.start, span.end) if isinstance(span, Span) else (span.open, span.close)
+    roles = [span.start, span.end] if isinstance(span, Span) else [span.open, span.close]
+    roles += [one.of for one in span.add] if isinstance(span, Span) else []
     for names in roles:
         if not any(name in drafts for name in names):
             raise plan_error(

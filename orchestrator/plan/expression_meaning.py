@@ -68,6 +68,9 @@ class ExpressionChecker:
             ):
                 self._check_probe_member(role, name, node, expr, scope)
                 return
+            case MemberOf(base=Name(id=names.SPAN_SUMS), name=name) if scope.span is not None:
+                self._check_sum(name, node, expr, scope.span[names.SPAN_SUMS])
+                return
             case MemberOf(base=Name(id="args")) if (
                 "args" not in scope.definitions and scope.span is None
             ):
@@ -97,6 +100,9 @@ class ExpressionChecker:
         elif name in names.SPAN_PROBES:
             what = f"{name}.comm" if scope.span is not None else "it refers to the probes of a span"
             self._report("PP022", f"`{name}` needs a member, in a span", node, expr, what)
+        elif scope.span is not None and name == names.SPAN_SUMS:
+            hint = f"name the sum: `sum.{min(scope.span[name], default='NAME')}`"
+            self._report("PP022", "`sum` needs a member", node, expr, hint)
         elif scope.span is not None and name in names.BUILTINS and name not in _IN_SPANS:
             hint = f"name the probe: `start.{name}` or `end.{name}`"
             self._report("PP022", f"{name!r} has no meaning by itself in a span", node, expr, hint)
@@ -122,6 +128,11 @@ class ExpressionChecker:
             hint = suggest_name(name, known, f"define it under `let` of the {role}'s probes")
             self._report("PP022", f"unknown name {name!r} at `{role}`", node, expr, hint)
 
+    def _check_sum(self, name: str, node: SyntaxNode, expr: Expr, sums: frozenset[str]) -> None:
+        if name not in sums:
+            hint = suggest_name(name, sorted(sums), f"`add: {{{name}: {{from: PROBE, sum: …}}}}`")
+            self._report("PP022", f"this span has no sum {name!r}", node, expr, hint)
+
     def _check_seen(self, node: Call, expr: Expr, scope: Scope) -> None:
         if scope.span is None or node.args[:1] != (Name("via", node.args[0].at),):
             hint = "in a span with a `via`: seen(via)"
@@ -133,6 +144,10 @@ class ExpressionChecker:
         if name in scope.partial:
             hint = f"give each of them a `let` of {name}"
             self._report("PP022", f"not all attach points define {name!r}", node, expr, hint)
+            return
+        if name == "depth" and scope.span is not None:
+            hint = "only spans with `again: nest` have a depth"
+            self._report("PP022", "unknown name 'depth'", node, expr, hint)
             return
         known = [*scope.definitions, *names.BUILTINS, *names.UNITS]
         quoted = _suggest_quotes(node, expr, scope)

@@ -215,10 +215,21 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpanSum:
+    """A sum that an open span keeps: `value` of each event of the probes `of` with its key."""
+
+    name: str
+    of: tuple[str, ...]
+    value: Expr
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
     """The time from an event of a `start` probe to one of an `end` probe with the same `key`.
     `again`: what a second start does while one is open. `let`, `where`, `emit` and `metrics`
-    are evaluated at the end, where `start.x`, `via.x` and `end.x` are the three probes' values."""
+    are evaluated at the end, where `start.x`, `via.x` and `end.x` are the three probes' values, and
+    `sum.x` those of `add`."""
 
     name: str
     start: tuple[str, ...]
@@ -226,6 +237,7 @@ class Span:
     key: tuple[str, ...]
     via: tuple[str, ...] = ()
     cancel: tuple[str, ...] = ()
+    add: tuple[SpanSum, ...] = ()
     again: Literal["replace", "keep", "nest"] = "replace"
     max_open: int = 10_000
     open_at_end: bool = False
@@ -234,6 +246,17 @@ class Span:
     emit: Mapping[str, Expr] | None = None
     metrics: tuple[Metric, ...] = ()
     position: Position = NOWHERE
+
+    @property
+    def adding(self) -> tuple[str, ...]:
+        """The probes whose events add to the span."""
+        return tuple(dict.fromkeys(name for one in self.add for name in one.of))
+
+    @property
+    def probes(self) -> tuple[str, ...]:
+        """All its probes."""
+        named = (*self.start, *self.end, *self.via, *self.cancel, *self.adding)
+        return tuple(dict.fromkeys(named))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,9 +82,14 @@ def find_used_probes(reader: DocumentReader) -> set[str]:
     for head, keys in ROLES.items():
         for body in reader.get((head,), {}).values():
             for key in keys:
-                named = body.get(key, ())
-                used |= {named} if isinstance(named, str) else set(named)
+                used |= _as_names(body.get(key, ()))
+            for one in body.get("add", {}).values():
+                used |= _as_names(one.get("from", ()))
     return used
+
+
+def _as_names(named: str | Sequence[str]) -> set[str]:
+    return {named} if isinstance(named, str) else set(named)
 
 
 # ---------------------------------------------------------------- attach points

@@ -19,7 +19,8 @@ class Scope:
     (empty: not known); `every`: it must be valid at all of them rather than at one; `task` is False
     where there is no task; `partial` has the names that only some attach points define. In a span,
     `span` has, for `start`, `via` and `end`, the names that its probes define (written after a
-    dot), and the names of an event are unknown; elsewhere it is None."""
+    dot), and for `sum` those of its sums, and the names of an event are unknown; elsewhere it is
+    None."""
 
     definitions: Definitions
     kinds: frozenset[str] = frozenset()
@@ -72,6 +73,9 @@ def span_scope(plan: Plan, span: Span) -> Scope:
     roles = {"start": span.start, "via": span.via, "end": span.end}
     named = {role: _shared_definitions(plan, probes) for role, probes in roles.items() if probes}
     own = {name: _KEY for name in span.key if "." not in name}
+    if span.again == "nest":
+        own["depth"] = _KEY
+    named["sum"] = frozenset(one.name for one in span.add)
     return Scope(definitions={**own, **span.let}, span=named)
 
 

@@ -52,7 +52,9 @@ def _check_sampling(data: Mapping[str, Any], collector: FindingCollector) -> Non
     `keep` its starts, too: one that was left out would not keep the next from starting."""
     spans, resources = data.get("spans", {}).values(), data.get("outstanding", {}).values()
     kept = [body for body in spans if body.get("again") == "keep"]
+    sums = [one for body in spans for one in body.get("add", {}).values()]
     ends = _name_probes(spans, ("end", "via", "cancel")) | _name_probes(resources, ("close",))
+    ends |= _name_probes(sums, ("from",))
     starts = _name_probes(kept, ("start",))
     for name, probe in data.get("probes", {}).items():
         if "sample" not in probe or name not in ends | starts:
@@ -60,7 +62,8 @@ def _check_sampling(data: Mapping[str, Any], collector: FindingCollector) -> Non
         place = collector.document.key_position(("probes", name, "sample"))
         if name in ends:
             hint = "sample where the span starts; the weight travels with its key"
-            collector.add("PP061", f"{name!r} ends a span and must see every event", place, hint)
+            message = f"{name!r} continues or ends a span and must see every event"
+            collector.add("PP061", message, place, hint)
         else:
             message = f"{name!r} starts a span with `again: keep` and must see every event"
             hint = "leave out `sample`, or use `again: replace`"

@@ -108,6 +108,7 @@ class _SpanChecker:
         span = self.span
         roles = {role: getattr(span, role) for role in _SPAN_ROLES}
         members = list(_check_probes(self.plan, self.path, roles, self.collector))
+        members += self._check_sums()
         self._check_roles(members)
         probes = list({probe.name: probe for _, probe, _ in members}.values())
         _check_key(self.plan, self.path, span.key, probes, self.checker)
@@ -133,10 +134,20 @@ class _SpanChecker:
                 else:
                     self._check_by(metric.name, name, scope)
 
+    def _check_sums(self) -> Iterator[tuple[str, Probe, DocumentPath]]:
+        """Check the values of `add` in their probes; yields (role, probe, path) of these."""
+        known = {probe.name: probe for probe in self.plan.probes}
+        for one in self.span.add:
+            roles = {"from": one.of}
+            path: DocumentPath = (*self.path, "add", one.name)
+            for _, probe, at in _check_probes(self.plan, path, roles, self.collector):
+                self.checker.check(one.value, probe_scope(self.plan, known[probe.name]))
+                yield "add", probe, at
+
     def _check_roles(self, members: list[tuple[str, Probe, DocumentPath]]) -> None:
         seen: dict[str, str] = {}
         for role, probe, at in members:
-            if probe.name in seen:
+            if probe.name in seen and {role, seen[probe.name]} != {"add"}:
                 what = f"{probe.name!r} is both `{seen[probe.name]}` and `{role}` of this span"
                 hint = "make a second probe at the same attach point"
                 self.collector.add("PP063", what, self.collector.document.value_position(at), hint)
@@ -155,7 +166,7 @@ class _SpanChecker:
     def _check_by(self, metric: str, name: str, scope: Scope) -> None:
         place = self.collector.document.value_position((*self.path, "metrics", metric, "by"))
         head = name.split(".", maxsplit=1)[0]
-        if head not in (*scope.definitions, *names.SPAN_PROBES):
+        if head not in (*scope.definitions, *names.SPAN_PROBES, names.SPAN_SUMS):
             known = [*scope.definitions, "start.comm"]
             hint = suggest_name(name, known, "e.g. start.comm, or name it under the span's `let`")
             self.collector.add("PP055", f"cannot count by {name!r}", place, hint)

@@ -2,7 +2,7 @@
 
 from orchestrator.plan import units
 from orchestrator.plan.document.document_paths import DocumentPath
-from orchestrator.plan.model import Outstanding, Span
+from orchestrator.plan.model import Outstanding, Span, SpanSum
 from orchestrator.plan.naming.keys import computed_labels, read_key
 from orchestrator.plan.probes import read_condition, read_emit, read_metrics
 from orchestrator.plan.reader import DocumentReader
@@ -31,6 +31,7 @@ def _build_span(reader: DocumentReader, path: DocumentPath) -> Span:
         key=_read_names(reader, (*path, "key")),
         via=_read_names(reader, (*path, "via")),
         cancel=_read_names(reader, (*path, "cancel")),
+        add=_read_sums(reader, (*path, "add")),
         again=data.get("again", "replace"),
         max_open=reader.quantity((*path, "max_open"), _parse_max_open, 10_000),
         open_at_end=data.get("open_at_end", False),
@@ -40,6 +41,17 @@ def _build_span(reader: DocumentReader, path: DocumentPath) -> Span:
         metrics=read_metrics(reader, path),
         position=reader.collector.document.key_position(path),
     )
+
+
+def _read_sums(reader: DocumentReader, path: DocumentPath) -> tuple[SpanSum, ...]:
+    sums = []
+    for name in reader.get(path, {}):
+        value = reader.expression((*path, name, "sum"))
+        if value is not None:  # None: reported where it was read, or by the schema
+            of = _read_names(reader, (*path, name, "from"))
+            position = reader.collector.document.key_position((*path, name))
+            sums.append(SpanSum(name=name, of=of, value=value, position=position))
+    return tuple(sums)
 
 
 def _build_one_outstanding(reader: DocumentReader, path: DocumentPath) -> Outstanding | None:

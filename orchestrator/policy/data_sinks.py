@@ -61,6 +61,10 @@ def _find_span_sinks(use: SpanUse, program: Program) -> Iterator[DataSink]:
                 yield DataSink(what=f"the value of {span.name!r}", use="summed", node=node)
             else:
                 yield from _shown("the key", (kept,), (node,))
+    if use.role == "add":
+        for index, node in use.kept:
+            what = f"{span.kept[index].name!r} of {span.name!r}"
+            yield DataSink(what=what, use="summed", node=node)
     if use.end is None:
         return
     yield from (_tested("`where`", node, use.span) for node in use.end.where)

@@ -135,7 +135,7 @@ class PlanNames:
         """The probe of this name, or the span or outstanding resource and all its probes."""
         for span in self.plan.spans:
             if span.name == owner:
-                return (owner, *dict.fromkeys((*span.start, *span.via, *span.end, *span.cancel)))
+                return (owner, *span.probes)
         for one in self.plan.outstanding:
             if one.name == owner:
                 return (owner, *dict.fromkeys((*one.open, *one.close)))

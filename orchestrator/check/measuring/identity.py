@@ -80,7 +80,7 @@ def _find_parts(plan: Plan, name: str) -> list[Probe]:
     """The probes of a span."""
     match _find_maker(plan, name):
         case Span() as span:
-            names = {*span.start, *span.via, *span.end, *span.cancel}
+            names = set(span.probes)
         case Outstanding() as outstanding:
             names = {*outstanding.open, *outstanding.close}
         case _:

@@ -45,6 +45,7 @@ BuiltinName = Literal[
     "func",
     "probe",
     "open_for",
+    "depth",
     "kstack",
     "ustack",
 ]

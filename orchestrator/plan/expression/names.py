@@ -45,6 +45,8 @@ UNITS: Mapping[str, int] = {
 
 #: The heads of names that refer to the values of a span's probes: `start.pid`.
 SPAN_PROBES: tuple[str, ...] = ("start", "via", "end")
+#: The head of names that refer to the sums of a span: `sum.bytes`.
+SPAN_SUMS = "sum"
 
 #: Functions and how many arguments they take: fewest and most (None: any number).
 FUNCTIONS: Mapping[str, tuple[int, int | None]] = {

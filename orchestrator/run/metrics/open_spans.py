@@ -77,6 +77,8 @@ class _SpanAtEnd:
                 return int(any(not self.open_span.nulls >> i & 1 for i in via))
             case Builtin(name="open_for"):
                 return self.open_span.open_for
+            case Builtin(name="depth"):
+                raise ReadFailed("the depth of a span is known at its end")
             case ParamRef(slot=slot):
                 return next(p.value for p in self.program.params if p.slot == slot)
             case LetRef(index=index):

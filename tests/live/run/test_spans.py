@@ -131,6 +131,65 @@ def test_a_second_start(
     assert {row["size"] for row in ran.data("life")} == {size}
 
 
+SUMS = """
+spans:
+  life:
+    start: opened
+    end: closed
+    key: [pid, id]
+    add:
+      steps: {from: stepped, sum: 1}
+      moved: {from: between, sum: 2 * value}
+      both: {from: [stepped, between], sum: id}
+    where: sum.steps != 3
+    emit: {id: end.id, steps: sum.steps, moved: sum.moved, both: sum.both}
+    metrics:
+      steps: {sum: sum.steps}
+      by_steps: {count: true, by: [sum.steps]}
+      more: {count: sum.moved < -40}
+"""
+
+
+def test_events_are_added_up_while_a_span_is_open(tmp_path: Path, workload: Path) -> None:
+    """Sums are those of the span's own key, signed where what is added is, and are known to its
+    filter, record and metrics. An event without an open span adds to none."""
+    ran = run(tmp_path, workload, "sums", "30", spans=SUMS)
+    kept = [i for i in range(1, 31) if i != 3]
+    assert counts(ran) == {
+        "started": 30,
+        "ended": 30,
+        "accepted": 29,
+        "filtered": 1,
+        "no_start": 1,
+    }
+    rows = {row["id"]: (row["steps"], row["moved"], row["both"]) for row in ran.data("life")}
+    assert rows == {i: (i, -2 * i, i * (i + 1)) for i in kept}
+    assert ran.value("life", "steps") == sum(kept)
+    assert ran.value("life", "by_steps", **{"sum.steps": 7}) == 1
+    assert ran.value("life", "more") == len([i for i in kept if i > 20])
+
+
+DEPTHS = """
+spans:
+  life:
+    start: opened
+    end: closed
+    key: [pid]
+    again: nest
+    add: {steps: {from: stepped, sum: 1}}
+    emit: {size: start.size, depth: depth}
+    metrics: {by_depth: {count: true, by: [depth]}}
+"""
+
+
+def test_nested_spans_know_their_depth(tmp_path: Path, workload: Path) -> None:
+    """The outermost has depth 0."""
+    ran = run(tmp_path, workload, "nest", "5", spans=DEPTHS)
+    depths = {row["size"]: row["depth"] for row in ran.data("life")}
+    assert depths == {5: 0, 4: 1, 3: 2, 2: 3, 1: 4}
+    assert len(ran.cells("life", "by_depth")) == 5
+
+
 def test_nested_spans_end_from_the_inside(tmp_path: Path, workload: Path) -> None:
     """Recursive starts under one key are paired with their own ends, the innermost first."""
     ran = run(tmp_path, workload, "nest", "5", more="again: nest")

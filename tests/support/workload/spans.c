@@ -5,6 +5,7 @@
  * spans cancel N    begin(i), drop(i)
  * spans again N     begin(i), begin(i), finish(i)
  * spans nest D      begin(7) D times, each deeper than the one before, then finish(7, depth) as often
+ * spans sums N      begin(i), middle(i, -i), i times step(i), finish(i); then step(0)
  * spans orphans N   finish(i)
  * spans open N      begin(i)
  * spans restart N   begin(1), then step(1) N times, then finish(1)
@@ -66,6 +67,12 @@ int main(int argc, char **argv)
 			begin(i, 1);
 			begin(i, 2);
 			finish(i, i);
+		} else if (strcmp(mode, "sums") == 0) {
+			begin(i, 2 * i);
+			middle(i, -i);
+			for (long at = 0; at < i; at++)
+				step(i);
+			finish(i, i);
 		} else if (strcmp(mode, "orphans") == 0) {
 			finish(i, i);
 		} else if (strcmp(mode, "open") == 0) {
@@ -76,6 +83,8 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(mode, "restart") == 0)
 		finish(1, 1);
+	if (strcmp(mode, "sums") == 0)
+		step(0);
 	puts("done");
 	return 0;
 }

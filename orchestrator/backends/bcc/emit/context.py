@@ -51,6 +51,8 @@ class EventContext:
                 return self._return_value()
             case "open_for":
                 return f"({self.declare_now()} - open->head.time)"
+            case "depth":
+                return "depth"  # declared where the end looks for its span
             case "task":
                 return "task" if isinstance(self.site.body.task, Node) else "pp_task()"
             case "running_task":

@@ -46,6 +46,7 @@ class SpanBlock:
         parts: Mapping[SpanRole, Callable[[], None]] = {
             "start": self._start_span,
             "via": self._see_via,
+            "add": self._add_up,
             "end": self._end_span,
             "cancel": self._cancel_span,
         }
@@ -175,7 +176,7 @@ class SpanBlock:
             self.line("struct pp_frame *outer = 0;")
             self.line(f"{kind}open = (void *){self._top_frame()};")
             with self.e.writer.block("if (open && open->head.skipped)"):
-                if self.use.role != "via":
+                if self.use.role not in ("via", "add"):
                     self.line("open->head.skipped--;")
                 self.line("open = 0;")
         else:
@@ -217,12 +218,27 @@ class SpanBlock:
         fill_frame(self.e, "open", self.use.kept)
         self.line("open->head.seen = 1;")
 
+    def _add_up(self) -> None:
+        """An event whose value cannot be read adds nothing, and is counted as faulted."""
+        self._find_span()
+        for index, node in self.use.kept:
+            nullable = may_be_null(node, self.e.site.body)
+            with self.e.writer.block():
+                if nullable:
+                    self.line("fault = 0;")
+                self.line(f"u64 more = {self.e.number(node)};")
+                if nullable:
+                    self._write_lines("if (fault)", "\tPP_ADD(&own->faulted, 1);", "else")
+                self.line(f"\t__sync_fetch_and_add((u64 *)&open->c{index}, more);")
+
     def _cancel_span(self) -> None:
         self._find_span()
         self._remove_span("cancelled")
 
     def _end_span(self) -> None:
         self._find_span()
+        if self.span.again == "nest":
+            self.line(f"u32 depth = *{self._depth_word};")
         end = self.use.end
         assert end is not None
         if self.span.resource is None:

@@ -24,6 +24,7 @@ from orchestrator.lab.given_kernel import find_kernel
 from orchestrator.lab.guest import require_host
 from orchestrator.lab.rehearsal import MachineSize, RehearsalOutput, run_rehearsal
 from orchestrator.lab.rehearsal_job import RehearsalJob
+from orchestrator.output.rows import ROWS_PER_SECOND
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.units import UnitError, parse_duration
 
@@ -35,9 +36,9 @@ examples:
   probeplan rehearse plan.yaml --kernel /boot/vmlinuz-6.8.0-41-generic -- ./work
   probeplan rehearse plan.yaml --kernel build/vmlinux --modules build/lib/modules/6.9.0 -- ./work
 
-Boots the kernel under QEMU's software emulation, runs the plan in it as root, and ends it. JSON
-lines, messages, files and exit codes are those of `probeplan run`, and come while the plan runs.
-Neither root nor hardware virtualisation is needed.
+Boots the kernel under QEMU's software emulation, runs the plan in it as root, and ends it. Rows (on
+a terminal, without colours), JSON lines, messages, files and exit codes are those of `probeplan
+run`, and come while the plan runs. Neither root nor hardware virtualisation is needed.
 
 KERNEL: 5.10, 6.1, 6.12 or 7.x are Debian's, downloaded once into the cache ($PROBEPLAN_CACHE, or
 ~/.cache/probeplan). A path names a vmlinuz or vmlinux for x86_64 with virtio_pci, 9pnet_virtio, 9p
@@ -142,8 +143,9 @@ def _rehearse(args: argparse.Namespace) -> int:
 
 def _words_of(args: argparse.Namespace, replaced: Mapping[str, str]) -> Iterator[str]:
     """The options and the command as `run` in the guest is to get them; `replaced` by name."""
+    shown = vars(args) | {"rows": _choose_rows(args)}
     for action in args.run_actions:
-        value = replaced.get(action.dest) or getattr(args, action.dest, action.default)
+        value = replaced.get(action.dest) or shown.get(action.dest, action.default)
         if not action.option_strings or value == action.default or action.dest == "summary":
             continue
         flag = action.option_strings[-1]
@@ -153,6 +155,12 @@ def _words_of(args: argparse.Namespace, replaced: Mapping[str, str]) -> Iterator
     yield f"--summary={_summary(args.summary)}"
     if args.workload:
         yield from ("--", *args.workload)
+
+
+def _choose_rows(args: argparse.Namespace) -> int | None:
+    """How many rows a second this terminal gets, as `run` would choose; None: it gets no rows."""
+    gets_lines = args.json or args.log == "-" or sys.stdout is None or not sys.stdout.isatty()
+    return args.rows or (None if gets_lines else ROWS_PER_SECOND)
 
 
 def _summary(wanted: str) -> str:

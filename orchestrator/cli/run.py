@@ -66,11 +66,11 @@ Output: a terminal gets rows, a line for each record: local time, process and th
 durations and sizes with units, what is long last and cut with an ellipsis, `?` for what could not
 be read. At first 500 rows may come at once, then 50 a second (--rows); a line such as `+1,204 more`
 says how many records of a second are missing. None is missing in --log and --out. Everything else
-than a terminal gets JSON lines on standard output, and so does a terminal with --json. While
-JSON lines go to standard output, what COMMAND prints there goes to standard error. A FIFO as the
-log needs no reader: the run goes on without one, and what was not read is counted (`unread_lines`
-in run.finished). Rows and tables use the width of the terminal or COLUMNS; NO_COLOR turns colours
-off.
+than a terminal gets JSON lines on standard output, but rows with --rows N, and so does a terminal
+with --json. While JSON lines go to standard output, what COMMAND prints there goes to standard
+error. A FIFO as the log needs no reader: the run goes on without one, and what was not read is
+counted (`unread_lines` in run.finished). Rows and tables use the width of the terminal or COLUMNS;
+NO_COLOR turns colours off.
 
 exit codes:
   0  done, also after stop_when and if metrics warn; --unattended: or skipped
@@ -85,7 +85,6 @@ exit codes:
 
 #: The exit code where the output of a run that went well could not be written.
 _UNWRITTEN = 4
-_MOST_ROWS = 10_000
 _LIVE_PERIOD_NS = 1_000_000_000  # rows above the live view, which is drawn again after them
 #: StateDirectories.quarantine, whose module a run that is watched does not import.
 _QUARANTINE = "/var/lib/probeplan/quarantine"
@@ -100,27 +99,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--live", action="store_true", help="show the metrics on the terminal, once a second"
     )
     output.add_argument(
-        "--json", action="store_true", help="print JSON lines on a terminal, too, instead of rows"
-    )
-    output.add_argument(
-        "--rows",
-        metavar="N",
-        type=_read_rows,
-        default=ROWS_PER_SECOND,
-        help=f"show at most N records a second on a terminal (default: {ROWS_PER_SECOND}), and ten "
-        "times as many at once",
-    )
-    output.add_argument(
         "--report", metavar="FILE", help="write an HTML page about the run to FILE at its end"
     )
     add_unattended_options(parser)
-
-
-def _read_rows(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() else 0
-    if not 1 <= number <= _MOST_ROWS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST_ROWS:,}")
-    return number
 
 
 def main(args: argparse.Namespace) -> int:
@@ -337,9 +318,12 @@ def _open_fifo(path: str, stack: ExitStack) -> Sink:
 
 
 def _open_view(args: argparse.Namespace, progress: Bar | None) -> "RowView | None":
-    """Rows on standard output, where that is a terminal and gets no JSON lines."""
+    """Rows on standard output, where that is a terminal, or --rows asks for them."""
     wants_lines = args.json or args.unattended or args.log == "-"
-    if wants_lines or sys.stdout is None or not sys.stdout.isatty():
+    if wants_lines or sys.stdout is None:
+        return None
+    is_terminal = sys.stdout.isatty()
+    if not is_terminal and args.rows is None:
         return None
     from orchestrator.output.rows.style import wants_colours  # runs that programs read need no rows
     from orchestrator.output.rows.view import RowView
@@ -347,9 +331,9 @@ def _open_view(args: argparse.Namespace, progress: Bar | None) -> "RowView | Non
     return RowView(
         make_log_sink(sys.stdout.buffer),
         sys.stdout,
-        colours=wants_colours(),
+        colours=is_terminal and wants_colours(),
         before=progress.hide if progress else lambda: None,
-        per_second=args.rows,
+        per_second=args.rows or ROWS_PER_SECOND,
         hold_ns=_LIVE_PERIOD_NS if args.live else 0,
         has_summary=_prints_summary(args),
         shows_windows=not args.live,

@@ -6,8 +6,10 @@ from typing import Any
 
 from orchestrator.cli.messages import CommandParser
 from orchestrator.cli.options import add_plan_options, overrides
+from orchestrator.output.rows import ROWS_PER_SECOND
 
 _LONGEST_LABEL = 200
+_MOST_ROWS = 10_000
 
 
 class WorkloadParser(CommandParser):
@@ -48,6 +50,16 @@ def plan_overrides(args: argparse.Namespace) -> dict[str, dict[str, str]]:
 
 
 def _add_output_options(options: argparse._ArgumentGroup) -> None:
+    options.add_argument(
+        "--json", action="store_true", help="print JSON lines on a terminal, too, instead of rows"
+    )
+    options.add_argument(
+        "--rows",
+        metavar="N",
+        type=_read_rows,
+        help=f"show at most N records a second as rows (on a terminal {ROWS_PER_SECOND}), and ten "
+        "times as many at once",
+    )
     options.add_argument(
         "--log", metavar="FILE", help="append the JSON lines to FILE (default: standard output)"
     )
@@ -94,3 +106,10 @@ def _add_safety_options(options: argparse._ArgumentGroup) -> None:
         action="store_false",
         help="skip the one-second pre-flight count on hot attach points",
     )
+
+
+def _read_rows(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= number <= _MOST_ROWS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST_ROWS:,}")
+    return number

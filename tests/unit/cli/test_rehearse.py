@@ -70,6 +70,23 @@ def test_without_options_there_are_no_words_but_the_summary() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "passed"),
+    [
+        ((), "--rows=50"),
+        (("--rows", "7"), "--rows=7"),
+        (("--json",), "--json"),
+        (("--log", "-"), "--log=-"),
+    ],
+)
+def test_a_terminal_gets_rows_from_the_guest_as_it_does_from_run(
+    words, passed: str, monkeypatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    args = parsed("plan.yaml", "--kernel", "6.1", "--summary", "never", *words)
+    assert list(rehearse._words_of(args, {})) == [passed, "--summary=never"]
+
+
+@pytest.mark.parametrize(
     ("words", "why"),
     [
         (("--kernel", "6.1", "--cpus", "0"), "'0' is not a number from 1 to 255"),

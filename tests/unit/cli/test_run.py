@@ -72,3 +72,16 @@ def test_rows_are_for_terminals_that_get_no_json_lines(words, monkeypatch) -> No
     """pytest's standard output is no terminal, which the last case is about."""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: bool(words))
     assert _open_view(parsed("p.yaml", *words), None) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "seen"), [((), False), (("--rows", "7"), True), (("--rows", "7", "--json"), False)]
+)
+def test_what_is_no_terminal_gets_rows_only_where_they_are_asked_for(
+    words, seen: bool, capfd
+) -> None:
+    view = _open_view(parsed("p.yaml", *words), None)
+    assert (view is not None) == seen
+    if view is not None:
+        assert not view._painter.colours
+        assert view._per_second == 7

@@ -86,8 +86,9 @@ class _Describer:
                 return f"load({name}, {self.describe(base)} + {offset})"
             case Address(base=base, offset=offset):
                 return f"{self.describe(base)} + {offset}"
-            case ReadString(pointer=pointer):
-                return f"str({self.describe(pointer)})"
+            case ReadString(pointer=pointer, length=length):
+                bound = "" if length is None else f", {self.describe(length)}"
+                return f"str({self.describe(pointer)}{bound})"
             case StringTest(op=op, string=string, text=text):
                 return f"{op}({self.describe(string)}, {_quote(text)})"
             case ByteSwap(value=value, type=kind):

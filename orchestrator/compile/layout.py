@@ -62,7 +62,11 @@ def _unify_two(first: Type, second: Type, name: str, position: Position) -> Type
         return with_space(U64, *spaces)
     if isinstance(first, Ip) and isinstance(second, Ip):
         return Ip(0)
-    if isinstance(first, _SIZED) and type(first) is type(second):
+    if (
+        isinstance(first, _SIZED)
+        and type(first) is type(second)
+        and _are_shown_alike(first, second)
+    ):
         return max(first, second, key=size_of)
     if isinstance(first, Int | Pointer) and isinstance(second, Int | Pointer):
         left, right = _as_int(first), _as_int(second)
@@ -76,6 +80,10 @@ def _unify_two(first: Type, second: Type, name: str, position: Position) -> Type
         position,
         'bring them to one type with cast(x, "s64")',
     )
+
+
+def _are_shown_alike(first: Type, second: Type) -> bool:
+    return getattr(first, "text", False) == getattr(second, "text", False)
 
 
 def _bits_of_both(left: Int, right: Int) -> int:
@@ -102,8 +110,8 @@ def record_form(kind: Type, name: str, position: Position) -> FieldForm:
             return "string"
         case Ip(version=version):
             return _IPS[version]
-        case Buffer():
-            return "bytes"
+        case Buffer(text=text):
+            return "text" if text else "bytes"
         case StringList():
             return "strings"
         case KernelPath():

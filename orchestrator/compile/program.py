@@ -36,6 +36,7 @@ FieldForm = Literal[
     "ipv6",
     "ip",
     "bytes",
+    "text",
     "strings",
     "path",
     "endpoint",

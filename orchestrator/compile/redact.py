@@ -83,6 +83,10 @@ class Redactor:
         match node:
             case Captured(index=index):
                 return self._capture(self._cut_string(self._captures[index], size))
+            case ShownAs(type=Buffer(text=True)):
+                cut = self._cut_string(node.value, size)
+                assert isinstance(cut.type, Buffer)
+                return ShownAs(cut, replace(cut.type, text=True))
             case LetRef() | ShownAs():
                 [(_, value)] = self.sources.referents(node) or ()
                 return self._cut_string(value, size)

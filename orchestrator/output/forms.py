@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.compile.expressions.types import ROOTED
 from orchestrator.compile.program import Presentation
-from orchestrator.output.text import text_from_kernel
+from orchestrator.output.text import text_from_bytes, text_from_kernel
 
 if TYPE_CHECKING:  # it imports numpy, which not every run needs
     from orchestrator.plan.expression.linear_pattern import LinearPattern
@@ -169,7 +169,7 @@ def _pattern(text: str) -> "LinearPattern":
 #: Forms of which different bytes can have one text: an IPv4 address is also one in IPv6.
 AMBIGUOUS = frozenset({"ip", "ipv6", "endpoint"})
 #: Forms that begin with a 32-bit word which counts the bytes in use.
-LENGTH_PREFIXED = frozenset({"bytes", "strings", "path"})
+LENGTH_PREFIXED = frozenset({"bytes", "text", "strings", "path"})
 #: The text of a value, by its form.
 TEXTS: Mapping[str, Callable[[bytes], str]] = {
     "string": text_from_kernel,
@@ -177,6 +177,7 @@ TEXTS: Mapping[str, Callable[[bytes], str]] = {
     "ipv6": _format_ipv6,
     "ip": _format_ip,
     "bytes": lambda raw: used_bytes(raw).hex(),
+    "text": lambda raw: text_from_bytes(used_bytes(raw)),
     "strings": _quote_strings,
     "path": _format_path,
     "endpoint": _format_endpoint,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["dump_json", "kernel_from_text", "text_from_kernel"]
+__all__ = ["dump_json", "kernel_from_text", "text_from_bytes", "text_from_kernel"]
 
 #: In UTF-8: DEL and C1, and what hides or reorders text, all of which a terminal obeys.
 _OBEYED = re.compile(
@@ -55,7 +55,13 @@ _ESCAPE = re.compile(rb"\\(?:\\|x([0-9a-f]{2}))")
 
 def text_from_kernel(raw: bytes) -> str:
     """The text of a kernel string: `raw` up to its first NUL, escaped so that nothing is lost."""
-    return raw.partition(b"\0")[0].replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+    return text_from_bytes(raw.partition(b"\0")[0])
+
+
+def text_from_bytes(raw: bytes) -> str:
+    """The text of any bytes, escaped in the same way; a NUL is `\\x00`."""
+    text = raw.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+    return text.replace("\0", "\\x00")
 
 
 def kernel_from_text(text: str) -> bytes:

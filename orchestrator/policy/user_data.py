@@ -147,7 +147,8 @@ class _ProgramCheck:
             return "a number or an address cannot be redacted"
         if not _is_read_from_beginning(sources, node):
             return "it is read at an offset, by which redacted text could be read piece by piece"
-        if isinstance(node, ReadBytes) and sources.origins(node.length) - self._allowed:
+        length = node.length if isinstance(node, ReadBytes | ReadString) else None
+        if length is not None and sources.origins(length) - self._allowed:
             return "its length depends on user data"
         is_hashed = presentation is not None and presentation.hashed
         redact = self._policy.user_strings

@@ -333,8 +333,8 @@ def terminal_output() -> None:
 def terminal_output_seen(ran: "Ran") -> None:
     """Each line once and in order, all on one terminal; what was typed is not shown in raw mode."""
     shown = ran.data("write")
-    assert [(one["bytes"], one["hex"]) for one in shown] == [
-        (len(text), text[:200].hex()) for text in SHOWN
+    assert [(one["bytes"], one["text"]) for one in shown] == [
+        (len(text), text[:200].decode()) for text in SHOWN
     ]
     assert re.search(r"/dev/pts/\d+$", shown[0]["terminal"])
     assert len({one["terminal"] for one in shown}) == 1

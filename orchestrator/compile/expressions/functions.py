@@ -99,7 +99,21 @@ def _require_number(node: Node, name: str, position: Position) -> int:
     return node.value
 
 
+def _bound_length(length: Node) -> tuple[Node, int | None]:
+    """A length that the event gives without its constant bound, `min(n, 64)`, and that bound; None:
+    it has none."""
+    match length:
+        case Arithmetic(op="min", left=Const(value=bound), right=other) if other is not None:
+            return other, bound
+        case Arithmetic(op="min", left=other, right=Const(value=bound)):
+            return other, bound
+        case _:
+            return length, None
+
+
 def _make_str(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    if len(args) > 1 and not isinstance(args[1], Const):
+        return _make_bounded_str(args[0], args[1], position)
     size = _require_number(args[1], "str", position) if len(args) > 1 else DEFAULT_STRING
     if not 2 <= size <= MAX_STRING:
         raise plan_error(
@@ -111,6 +125,28 @@ def _make_str(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -
     if isinstance(args[0].type, Str):
         return args[0] if len(args) == 1 else _resize_string(args[0], size)
     return ReadString(_require_pointer(args[0], "str", position), Str(size))
+
+
+def _make_bounded_str(value: Node, length: Node, position: Position) -> Node:
+    """A string of as many bytes as the event says: it may have no NUL."""
+    if isinstance(value.type, Str):
+        hint = "str(args.name, 16); a length from the event goes with a pointer"
+        raise plan_error("PP084", "a string is cut to a constant length", position, hint)
+    pointer = _require_pointer(value, "str", position)
+    length, bound = _bound_length(length)
+    size = DEFAULT_STRING if bound is None else bound + 1
+    if not 2 <= size <= MAX_STRING:
+        hint = f"from 1 to {MAX_STRING - 1}: str(p, min(n, 64))"
+        raise plan_error("PP086", f"a string of {bound} bytes", position, hint)
+    return ReadString(pointer, Str(size), require_integer(length, position, "the length"))
+
+
+def _make_text(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    kind = args[0].type
+    if not isinstance(kind, Buffer):
+        hint = "text(buf(p, n)); str(p) reads a string that ends with a NUL"
+        raise plan_error("PP084", f"text() shows a buffer, not a {kind}", position, hint)
+    return ShownAs(args[0], replace(kind, text=True))
 
 
 def _resize_string(node: Node, size: int) -> Node:
@@ -254,14 +290,10 @@ def glob_test(string: Node, pattern: bytes, position: Position) -> Node:
 
 
 def _make_buf(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    pointer, length, most = _require_pointer(args[0], "buf", position), args[1], MAX_BUFFER
-    match length:
-        case Const(value=size):
-            most = size
-        case Arithmetic(op="min", left=Const(value=size), right=other) if other is not None:
-            length, most = other, size
-        case Arithmetic(op="min", left=other, right=Const(value=size)):
-            length, most = other, size
+    pointer, (length, bound) = _require_pointer(args[0], "buf", position), _bound_length(args[1])
+    most = MAX_BUFFER if bound is None else bound
+    if isinstance(length, Const):
+        most = length.value
     if not 1 <= most <= MAX_BUFFER:
         raise plan_error(
             "PP086",
@@ -360,6 +392,7 @@ FUNCTIONS: Mapping[str, tuple[int, int, Function]] = {
     "startswith": (2, 2, _make_startswith),
     "glob": (2, 2, _make_glob),
     "buf": (2, 2, _make_buf),
+    "text": (1, 1, _make_text),
     "strs": (1, 2, _make_strs),
     "path": (1, 2, _make_path),
     "local": (1, 1, _make_end("local")),

@@ -168,10 +168,12 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class ReadString:
-    """The NUL-terminated string at `pointer`, at most `type.size` bytes with its NUL."""
+    """The NUL-terminated string at `pointer`, at most `type.size` bytes with its NUL; where there
+    is a `length`, also at most so many bytes of text, none for one below 0."""
 
     pointer: "Node"
     type: Str
+    length: "Node | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,7 +461,7 @@ READS = (Load, ReadString, ReadBytes, ReadStrings, ReadPath, FamilyIp, FamilyPor
 _OPERANDS: Mapping[type, tuple[str, ...]] = {
     Load: ("base",),
     Address: ("base",),
-    ReadString: ("pointer",),
+    ReadString: ("pointer", "length"),
     ReadBytes: ("pointer", "length"),
     ReadStrings: ("pointer",),
     ReadPath: ("dentry", "mount"),

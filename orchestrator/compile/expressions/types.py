@@ -67,12 +67,14 @@ class Ip:
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """At most `size` bytes of memory: their number as a 32-bit word, then the bytes."""
+    """At most `size` bytes of memory: their number as a 32-bit word, then the bytes. `text`: they
+    are shown as text, and not in hexadecimal."""
 
     size: int
+    text: bool = False
 
     def __str__(self) -> str:
-        return f"bytes[{self.size}]"
+        return f"{'text' if self.text else 'bytes'}[{self.size}]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -476,7 +476,13 @@ class Typer:
             inner = self._type_node(node.args[0])
         finally:
             self._at_entry = was
-        return inner if was or isinstance(inner, Const) else self._capture(inner)
+        return inner if was or isinstance(inner, Const) else self._capture_shown(inner)
+
+    def _capture_shown(self, node: Node) -> Node:
+        """What is captured is the value; how it is shown is user space's."""
+        if isinstance(node, ShownAs):
+            return replace(node, value=self._capture_shown(node.value))
+        return self._capture(node)
 
 
 def _check_count(node: syntax.Call, fewest: int, most: int, place: Position) -> None:

@@ -66,6 +66,7 @@ FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
     "glob": (2, 2),
     "startswith": (2, 2),
     "buf": (2, 2),
+    "text": (1, 1),
     "strs": (1, 2),
     "path": (1, 2),
     "local": (1, 1),

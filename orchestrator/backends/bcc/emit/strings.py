@@ -26,7 +26,7 @@ from orchestrator.compile.expressions.nodes import (
     StringTest,
     TextConst,
 )
-from orchestrator.compile.expressions.types import COMM_SIZE, Ip, Pointer, Str, Type, size_of
+from orchestrator.compile.expressions.types import COMM_SIZE, Int, Ip, Pointer, Str, Type, size_of
 from orchestrator.values import dataclass
 
 __all__ = ["StringAddress", "StringExpressions", "words_of"]
@@ -38,10 +38,12 @@ MOST_SOUGHT = 16  # bytes of a text that may be anywhere in the string
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StringAddress:
-    """Where a string's bytes are: a C expression of an address, in user or kernel memory."""
+    """Where a string's bytes are: a C expression of an address, in user or kernel memory. `limit`:
+    that of the most bytes of text, of type u64; "" where only a NUL ends it."""
 
     address: str
     user: bool = False
+    limit: str = ""
 
 
 class StringExpressions:
@@ -103,8 +105,11 @@ class StringExpressions:
     def find_address(self, node: Node) -> StringAddress:
         """The bytes of a string node. Raises EmitError for one that has no single address."""
         match node:
-            case ReadString(pointer=pointer):
-                return StringAddress(address=self.number(pointer), user=is_user(pointer))
+            case ReadString(pointer=pointer, length=length):
+                limit = "" if length is None else self._limit_text(length)
+                return StringAddress(
+                    address=self.number(pointer), user=is_user(pointer), limit=limit
+                )
             case Load(base=base, offset=offset, member=member):
                 address = self.site.numbers.member(self.number(base), member, offset)
                 return StringAddress(address=address, user=is_user(base))
@@ -120,6 +125,12 @@ class StringExpressions:
             case Builtin(name="comm"):
                 return self._find_comm()
         raise EmitError(f"{describe_node(node)} has no address")
+
+    def _limit_text(self, length: Node) -> str:
+        text = self.number(length)
+        if isinstance(length.type, Int) and length.type.signed:
+            return f"({{ s64 wanted = {text}; wanted < 0 ? 0 : (u64)wanted; }})"
+        return f"(u64)({text})"
 
     def _find_comm(self) -> StringAddress:
         task = self.site.body.task
@@ -180,10 +191,15 @@ class StringExpressions:
         with self.writer.block():
             line = self.writer.line
             line(f"u64 from = {at.address};")
-            line(f"s64 got = pp_read_str({user}, {to}, {size}, from);")
+            if at.limit:
+                line(f"u64 limit = {at.limit}, bytes = limit;")
+                line(_bound_bytes(size - 1))
+                line(f"s64 got = pp_read_text({user}, {to}, bytes, from);")
+            else:
+                line(f"s64 got = pp_read_str({user}, {to}, {size}, from);")
             line("if (got < 0)")
             line("\tfault = 1;")
-            line("else")
+            line(f"else if (limit >= {size})" if at.limit else "else")
             line(f"\tcut = pp_was_cut({user}, got, {size}, from);")
 
     def _store_ip(self, node: Node, to: str) -> None:
@@ -227,7 +243,22 @@ def words_of(text: bytes) -> list[tuple[int, int]]:
     return [(int.from_bytes(part, "little"), (1 << 8 * len(part)) - 1) for part in parts]
 
 
+def _bound_bytes(most: int) -> str:
+    """Statements that bound `bytes`, twice: the compiler drops a test that it knows the outcome of,
+    and the verifier, on another path, does not know it."""
+    bound = f"if (bytes > {most}) bytes = {most};"
+    return f"{bound} PP_OPAQUE(bytes); {bound}"
+
+
+def _require_end(at: StringAddress, what: str) -> None:
+    if at.limit:
+        raise EmitError(
+            f"{what} in a text of a length that the event gives: only its beginning can be tested"
+        )
+
+
 def _test_suffix(at: StringAddress, size: int, text: bytes) -> str:
+    _require_end(at, "a search at the end")
     words, length, user = -(-len(text) // 8), len(text), int(at.user)
     return (
         f"({{ u64 from = {at.address}; s64 length = pp_length({user}, from, {size}); "
@@ -238,6 +269,7 @@ def _test_suffix(at: StringAddress, size: int, text: bytes) -> str:
 
 
 def _test_contains(at: StringAddress, size: int, text: bytes) -> str:
+    _require_end(at, "a search")
     if len(text) > MOST_SOUGHT:
         raise EmitError(
             f"a search for a text of {len(text)} bytes; at most {MOST_SOUGHT} are possible"
@@ -257,6 +289,12 @@ def _compare_words(text: bytes) -> str:
 
 def _compare_text(at: StringAddress, size: int, text: bytes) -> str:
     words = -(-max(size, len(text)) // 8)
+    if at.limit:
+        return (
+            f"({{ u64 w[{words}] = {{}}, bytes = {at.limit}; {_bound_bytes(size - 1)} "
+            f"if (pp_read_text({int(at.user)}, w, bytes, {at.address}) < 0) "
+            f"fault = 1; {_compare_words(text)}; }})"
+        )
     return (
         f"({{ u64 w[{words}] = {{}}; if (pp_read_str({int(at.user)}, w, {size}, {at.address}) < 0) "
         f"fault = 1; {_compare_words(text)}; }})"

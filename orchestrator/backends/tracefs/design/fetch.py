@@ -48,7 +48,7 @@ class Fetcher:
         match node:
             case Builtin(name="comm"):
                 return "$comm"
-            case ReadString(pointer=pointer):
+            case ReadString(pointer=pointer, length=None):
                 return self._memory_text(pointer, 0, "string")
             case Load(base=base, offset=offset, type=Str()):
                 return self._memory_text(base, offset, "string")

@@ -228,7 +228,7 @@ class _LayoutBuilder:
 
         def moved(node: Node) -> Node:
             match node:
-                case ReadString(pointer=Captured(index=index)):
+                case ReadString(pointer=Captured(index=index), length=None):
                     early = replace(node, pointer=captures[index])
                     if early not in captures:
                         captures.append(early)

@@ -63,6 +63,16 @@ PP_INLINE s64 pp_read_str(int user, void *to, u32 size, u64 from)
 		    : pp_read_kernel_str(to, size, (void *)from);
 }
 
+/* The same for a text of at most `n` bytes, which may have no NUL: what follows it need not be there.
+ * A helper that fails leaves zeros, so that the text ends with a NUL. */
+PP_INLINE s64 pp_read_text(int user, void *to, u64 n, u64 from)
+{
+	s64 got = pp_read_str(user, to, n + 1, from);
+	if (got < 0 && (!n || pp_read(user, to, n, from) == 0))
+		got = n + 1;
+	return got;
+}
+
 /* The helpers return `size` for a string that just fits and for one that was cut; the byte that they
  * replaced by NUL distinguishes the two. */
 PP_INLINE int pp_was_cut(int user, s64 got, u32 size, u64 from)

@@ -74,7 +74,7 @@ class Live:
         self.started = armed.started
         self._metrics.begin(armed.at_ns)
         if bar is not None:
-            bar.follow(self._metrics.snapshot)
+            bar.follow(self._metrics.snapshot, self._program)
         self._pauses = Pauses(session, self._program, output)
         self._governor = Governor(
             session,

@@ -15,6 +15,7 @@ from orchestrator.run.safety.journal import DIRECTORIES
 from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
+    from orchestrator.compile.program import Program
     from orchestrator.run.metrics.reporter import Measured
 
 __all__ = ["LEASE_NS", "Bar", "RunNotBegun", "RunOptions", "RunWatch"]
@@ -34,8 +35,9 @@ class RunNotBegun(HostError):
 class Bar(Protocol):
     """What the loop reports its progress to: a progress bar or a live view."""
 
-    def follow(self, look: Callable[[], "Measured"]) -> None:
-        """Called once when the probes are armed; `look` gives what was measured so far."""
+    def follow(self, look: Callable[[], "Measured"], program: "Program") -> None:
+        """Called once when the probes of `program` are armed; `look` gives what was measured so
+        far."""
 
     def update(self, elapsed_s: float, events: int, lost: Count) -> None:
         """The time since arming, and the events written and lost so far."""

@@ -116,7 +116,7 @@ class _Writers:
         self.argvs = argvs
         self.seconds = 0.0
 
-    def follow(self, look: object) -> None:
+    def follow(self, look: object, program: object) -> None:
         """Nothing is looked at."""
 
     def update(self, elapsed_s: float, events: int, lost: Count) -> None:

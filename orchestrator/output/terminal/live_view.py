@@ -13,7 +13,13 @@ from rich.live import Live
 from rich.text import Text
 
 from orchestrator.accounting.count import Count
+from orchestrator.compile.program import Program
 from orchestrator.output.log import LogRecord
+from orchestrator.output.terminal.addresses import (
+    AddressKeys,
+    list_address_keys,
+    show_addresses,
+)
 from orchestrator.output.terminal.human_units import collect_units
 from orchestrator.output.terminal.progress import format_progress, measure_terminal
 from orchestrator.output.terminal.tables import Drawing, format_warnings, make_figure_table
@@ -45,6 +51,7 @@ class LiveView:
         self._stream = stream
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
         self._look: Callable[[], MetricsSoFar] | None = None
+        self._addresses: AddressKeys = {}
         self._live: Live | None = None
         self._drawn_at = float("-inf")
         self._gone = False
@@ -53,9 +60,9 @@ class LiveView:
         """Show what takes a while before the first `update`."""
         self._show(Text(text, no_wrap=True))
 
-    def follow(self, look: Callable[[], MetricsSoFar]) -> None:
-        """From now on read the metrics with `look`."""
-        self._look = look
+    def follow(self, look: Callable[[], MetricsSoFar], program: Program) -> None:
+        """From now on read the metrics of `program` with `look`."""
+        self._look, self._addresses = look, list_address_keys(program)
 
     def update(self, elapsed_s: float, events: int, lost: Count) -> None:
         """Draw the state, at most once a second: seconds since the start, records delivered,
@@ -109,13 +116,14 @@ class LiveView:
         units = collect_units(
             so_far.metrics, so_far.derived["display_units"] if so_far.derived else {}
         )
-        yield from format_warnings(so_far.warnings, units)
+        warnings = [show_addresses(warning, self._addresses) for warning in so_far.warnings]
+        yield from format_warnings(warnings, units)
         if so_far.derived is not None:
             yield make_figure_table(so_far.derived)
         parts = max(1, len(so_far.metrics) + len(so_far.outstanding))
         room = max(3, (self._console.height - 6) // parts - 6)
         drawing = Drawing(self._console, cells=min(20, room), blocks=1, rows=min(24, room))
         for metric in so_far.metrics:
-            yield from drawing.draw_metric(metric, so_far.warnings)
+            yield from drawing.draw_metric(show_addresses(metric, self._addresses), warnings)
         for held in so_far.outstanding:
-            yield from drawing.draw_outstanding(held)
+            yield from drawing.draw_outstanding(show_addresses(held, self._addresses))

@@ -85,7 +85,7 @@ class Progress:
         """Show what takes a while before the first `update`."""
         self._line.draw(text)
 
-    def follow(self, look: object) -> None:
+    def follow(self, look: object, program: object) -> None:
         """Where the metrics can be read: this is only a bar."""
 
     def hide(self) -> None:

@@ -57,7 +57,7 @@ class _Bar:
     def announce(self, text: str) -> None:
         self.shown.append(text)
 
-    def follow(self, look: object) -> None:
+    def follow(self, look: object, program: object) -> None:
         raise AssertionError("nothing is armed")
 
     def update(self, elapsed_s: float, events: int, lost: object) -> None:

@@ -3,7 +3,7 @@
 import re
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -13,6 +13,15 @@ from orchestrator.output.terminal.progress import hidden_at_end
 from tests.support.samples import lifecycle, metric
 from tests.unit.output.terminal.test_summary import terminal
 
+if TYPE_CHECKING:
+    from orchestrator.compile.program import Program
+
+PROGRAM = cast("Program", SimpleNamespace(metrics=(), spans=()))
+KEY = [
+    SimpleNamespace(name=name, size=8, unit=unit)
+    for name, unit in (("caller", "address"), ("size", ""))
+]
+ADDRESSES = SimpleNamespace(probe="read", name="calls", key=KEY)
 CELL = {"key": {"comm": "cat"}, "other": False, "value": 7}
 
 
@@ -55,7 +64,7 @@ def test_it_shows_the_metrics_over_its_own_lines_and_goes_away(monkeypatch) -> N
     with terminal() as (stream, read):
         values = iter((7, 8))
         with hidden_at_end(LiveView(10, stream)) as live:
-            live.follow(lambda: looked(next(values)))
+            live.follow(lambda: looked(next(values)), PROGRAM)
             live.update(1, 5, 0)
             first = screen(read())
             live.update(2, 5, 0)
@@ -79,7 +88,7 @@ def test_it_is_drawn_once_a_second(monkeypatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     reads = []
     with terminal() as (stream, _), hidden_at_end(LiveView(None, stream)) as live:
-        live.follow(lambda: reads.append(clock[0]) or looked(1))
+        live.follow(lambda: reads.append(clock[0]) or looked(1), PROGRAM)
         for _ in range(30):
             live.update(1, 1, 0)
             clock[0] += 0.1
@@ -93,7 +102,7 @@ def test_it_is_no_taller_than_the_terminal(monkeypatch) -> None:
         metrics=[metric("count", cells, unit="")] * 3, derived=None, warnings=[], outstanding=[]
     )
     with terminal(lines=15) as (stream, read), hidden_at_end(LiveView(None, stream)) as live:
-        live.follow(lambda: many)
+        live.follow(lambda: many, PROGRAM)
         live.update(1, 1, 0)
         assert read().count("\n") < 15
 
@@ -105,3 +114,16 @@ def test_a_terminal_that_went_away_does_not_end_the_run() -> None:
         stream.close()
         live.update(1, 1, 0)
         live.hide()
+
+
+def test_addresses_in_keys_are_hexadecimal(monkeypatch) -> None:
+    program = SimpleNamespace(metrics=[ADDRESSES], spans=())
+    cell = {**CELL, "key": {"caller": 0xFFFF_FFFF_8100_0000, "size": 4096}}
+    seen = metric("count", [cell], unit="") | {"probe": "read", "metric": "calls"}
+    look = SimpleNamespace(metrics=[seen], derived=None, warnings=[], outstanding=[])
+    with terminal() as (stream, read), hidden_at_end(LiveView(10, stream)) as live:
+        live.follow(lambda: cast("Any", look), cast("Program", program))
+        live.update(1, 5, 0)
+        drawn = "\n".join(screen(read()))
+    assert "0xffffffff81000000" in drawn
+    assert " 4096" in drawn

@@ -157,7 +157,7 @@ function _shtab_probeplan_using
 end
 
 set -g _shtab_probeplan_commands plans lint explain list new doctor check run rehearse report merge export status stop quarantine pause resume cleanup bundle policy facts prepare schema completion
-set -g _shtab_probeplan_opts_with_value --ab --backend --bmf --buckets-per-octave --by --cpus --csv --duration --expect --expires --explain --folded --format --in --interval --junit --keep --kernel --label --limit --listen --log --max-series --memory --module --modules --on-inconclusive --openmetrics --otlp-buckets --out --output --policy --report --rows --set --shard --show --summary --target --textfile --timeout --update -o
+set -g _shtab_probeplan_opts_with_value --ab --backend --bmf --buckets-per-octave --by --cpus --csv --duration --enrich --expect --expires --explain --folded --format --in --interval --junit --keep --kernel --label --limit --listen --log --max-series --memory --module --modules --on-inconclusive --openmetrics --otlp-buckets --out --output --policy --report --rows --set --shard --show --summary --target --textfile --timeout --update -o
 
 complete -c probeplan -e
 complete -c probeplan -f
@@ -178,6 +178,8 @@ complete -c probeplan -n '_shtab_probeplan_using lint' -l explain -x -d 'explain
 complete -c probeplan -n '_shtab_probeplan_using lint' -l set -xka "(_probeplan_plan_params)" -d 'set a param of the plan, e.g. threshold=5ms'
 complete -c probeplan -n '_shtab_probeplan_using lint' -l target -x -d 'replace the target, e.g. pid=1234 or comm=nginx'
 complete -c probeplan -n '_shtab_probeplan_using lint' -l limit -x -d 'replace a limit, e.g. duration=10s or events=1k'
+complete -c probeplan -n '_shtab_probeplan_using lint' -l by -x -d 'count all metrics of the plan by this too: container, cgroup, comm, pid, uid, cpu, …'
+complete -c probeplan -n '_shtab_probeplan_using lint' -l enrich -x -d 'add the container of its task to each record: id, name, pod'
 complete -c probeplan -n '_shtab_probeplan_using lint' -l policy -xka "(__fish_complete_path (commandline -ct))" -d 'apply a further policy; it can only be stricter than the host'"'"'s; repeatable'
 complete -c probeplan -n '_shtab_probeplan_using lint; and test $_shtab_probeplan_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'files of plans or checks, bundles (FILE.ppb), directories, or -'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a explain -d 'Show exactly what a run would attach.'
@@ -185,6 +187,8 @@ complete -c probeplan -n '_shtab_probeplan_using explain' -s h -l help -d 'show 
 complete -c probeplan -n '_shtab_probeplan_using explain' -l set -xka "(_probeplan_plan_params)" -d 'set a param of the plan, e.g. threshold=5ms'
 complete -c probeplan -n '_shtab_probeplan_using explain' -l target -x -d 'replace the target, e.g. pid=1234 or comm=nginx'
 complete -c probeplan -n '_shtab_probeplan_using explain' -l limit -x -d 'replace a limit, e.g. duration=10s or events=1k'
+complete -c probeplan -n '_shtab_probeplan_using explain' -l by -x -d 'count all metrics of the plan by this too: container, cgroup, comm, pid, uid, cpu, …'
+complete -c probeplan -n '_shtab_probeplan_using explain' -l enrich -x -d 'add the container of its task to each record: id, name, pod'
 complete -c probeplan -n '_shtab_probeplan_using explain' -l policy -xka "(__fish_complete_path (commandline -ct))" -d 'apply a further policy; it can only be stricter than the host'"'"'s; repeatable'
 complete -c probeplan -n '_shtab_probeplan_using explain' -l backend -xka "auto bcc tracefs" -d 'how to attach; auto (the default) takes the first that supports the plan'
 complete -c probeplan -n '_shtab_probeplan_using explain' -l kernel -xka "(__fish_complete_path (commandline -ct))" -d 'a recorded kernel: a file of `probeplan facts`, or a profile such as debian:6.1; default: this one'
@@ -211,6 +215,8 @@ complete -c probeplan -n '_shtab_probeplan_using doctor' -l json -d 'print JSON'
 complete -c probeplan -n '_shtab_probeplan_using doctor' -l set -xka "(_probeplan_plan_params)" -d 'set a param of the plan, e.g. threshold=5ms'
 complete -c probeplan -n '_shtab_probeplan_using doctor' -l target -x -d 'replace the target, e.g. pid=1234 or comm=nginx'
 complete -c probeplan -n '_shtab_probeplan_using doctor' -l limit -x -d 'replace a limit, e.g. duration=10s or events=1k'
+complete -c probeplan -n '_shtab_probeplan_using doctor' -l by -x -d 'count all metrics of the plan by this too: container, cgroup, comm, pid, uid, cpu, …'
+complete -c probeplan -n '_shtab_probeplan_using doctor' -l enrich -x -d 'add the container of its task to each record: id, name, pod'
 complete -c probeplan -n '_shtab_probeplan_using doctor; and test $_shtab_probeplan_npos -eq 0' -ka "(_probeplan_plan_files)" -d 'examine this plan or bundle (default: only the host)'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a check -d 'Measure workloads and judge what they did.'
 complete -c probeplan -n '_shtab_probeplan_using check' -s h -l help -d 'show this help message and exit'
@@ -232,6 +238,8 @@ complete -c probeplan -n '_shtab_probeplan_using run' -s h -l help -d 'show this
 complete -c probeplan -n '_shtab_probeplan_using run' -l set -xka "(_probeplan_plan_params)" -d 'set a param of the plan, e.g. threshold=5ms'
 complete -c probeplan -n '_shtab_probeplan_using run' -l target -x -d 'replace the target, e.g. pid=1234 or comm=nginx'
 complete -c probeplan -n '_shtab_probeplan_using run' -l limit -x -d 'replace a limit, e.g. duration=10s or events=1k'
+complete -c probeplan -n '_shtab_probeplan_using run' -l by -x -d 'count all metrics of the plan by this too: container, cgroup, comm, pid, uid, cpu, …'
+complete -c probeplan -n '_shtab_probeplan_using run' -l enrich -x -d 'add the container of its task to each record: id, name, pod'
 complete -c probeplan -n '_shtab_probeplan_using run' -l policy -xka "(__fish_complete_path (commandline -ct))" -d 'apply a further policy; it can only be stricter than the host'"'"'s; repeatable'
 complete -c probeplan -n '_shtab_probeplan_using run' -l backend -xka "auto bcc tracefs" -d 'how to attach; auto (the default) takes the first that supports the plan'
 complete -c probeplan -n '_shtab_probeplan_using run' -l duration -x -d 'same as --limit duration=TIME'
@@ -257,6 +265,8 @@ complete -c probeplan -n '_shtab_probeplan_using rehearse' -s h -l help -d 'show
 complete -c probeplan -n '_shtab_probeplan_using rehearse' -l set -xka "(_probeplan_plan_params)" -d 'set a param of the plan, e.g. threshold=5ms'
 complete -c probeplan -n '_shtab_probeplan_using rehearse' -l target -x -d 'replace the target, e.g. pid=1234 or comm=nginx'
 complete -c probeplan -n '_shtab_probeplan_using rehearse' -l limit -x -d 'replace a limit, e.g. duration=10s or events=1k'
+complete -c probeplan -n '_shtab_probeplan_using rehearse' -l by -x -d 'count all metrics of the plan by this too: container, cgroup, comm, pid, uid, cpu, …'
+complete -c probeplan -n '_shtab_probeplan_using rehearse' -l enrich -x -d 'add the container of its task to each record: id, name, pod'
 complete -c probeplan -n '_shtab_probeplan_using rehearse' -l policy -xka "(__fish_complete_path (commandline -ct))" -d 'apply a further policy; it can only be stricter than the host'"'"'s; repeatable'
 complete -c probeplan -n '_shtab_probeplan_using rehearse' -l backend -xka "auto bcc tracefs" -d 'how to attach; auto (the default) takes the first that supports the plan'
 complete -c probeplan -n '_shtab_probeplan_using rehearse' -l duration -x -d 'same as --limit duration=TIME'

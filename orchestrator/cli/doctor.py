@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.backends.descriptors import BACKEND_DESCRIPTORS
 from orchestrator.cli.install.versions import describe_installation, list_installation_lines
 from orchestrator.cli.messages import print_note, print_text
-from orchestrator.cli.options import add_override_options, facts_of, overrides
+from orchestrator.cli.options import (
+    add_addition_options,
+    add_override_options,
+    facts_of,
+    overrides,
+)
 from orchestrator.cli.signatures import describe_signature
 from orchestrator.cli.unattended.quarantined import (
     describe_state,
@@ -96,7 +101,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="use a recorded kernel, not this one: a file, or a profile such as debian:6.1",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    add_override_options(parser.add_argument_group("plan options"))
+    options = parser.add_argument_group("plan options")
+    add_override_options(options)
+    add_addition_options(options)
 
 
 def main(args: argparse.Namespace) -> int:

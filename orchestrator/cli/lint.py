@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.cli.messages import print_error
 from orchestrator.cli.named_plan import is_bundle, read_named
 from orchestrator.cli.options import (
+    add_addition_options,
     add_override_options,
     add_policy_option,
     further_policies,
@@ -81,6 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="explain a finding's code: meaning, cure, example; without CODE, list all codes",
     )
     add_override_options(parser)
+    add_addition_options(parser)
     add_policy_option(parser)
 
 

@@ -30,8 +30,27 @@ def add_override_options(options: Options, *, limits: bool = True) -> None:
 
 
 def overrides(args: argparse.Namespace) -> dict[str, dict[str, str]]:
-    """The values of those options as keyword arguments of `load_plan`; the last of a key wins."""
-    return {name: dict(getattr(args, name)) for name in ("settings", "target", "limits")}
+    """The values of those options, and of those that add to a plan where a command has them, as
+    keyword arguments of `load_plan`; the last of a key wins."""
+    given = {name: dict(getattr(args, name)) for name in ("settings", "target", "limits")}
+    added = {name: getattr(args, name, None) for name in ("by", "enrich")}
+    return {**given, "additions": {name: ",".join(of) for name, of in added.items() if of}}
+
+
+def add_addition_options(options: Options) -> None:
+    """`--by` and `--enrich`, each repeatable, or with several names and commas."""
+    options.add_argument(
+        "--by",
+        action="append",
+        metavar="NAME",
+        help="count all metrics of the plan by this too: container, cgroup, comm, pid, uid, cpu, …",
+    )
+    options.add_argument(
+        "--enrich",
+        action="append",
+        metavar="containers",
+        help="add the container of its task to each record: id, name, pod",
+    )
 
 
 def facts_of(recorded: str | None) -> "KernelFacts":
@@ -95,6 +114,7 @@ def add_plan_options(
     )
     plan = parser.add_argument_group("plan options")
     add_override_options(plan)
+    add_addition_options(plan)
     add_policy_option(plan)
     add_backend_option(plan)
     return plan

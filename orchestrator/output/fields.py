@@ -9,6 +9,7 @@ from orchestrator.output.forms import (
     LONGEST_CGROUP,
     NUMBER_TEXTS,
     TEXTS,
+    describe_container,
     used_bytes,
 )
 from orchestrator.output.text import dump_json
@@ -83,7 +84,11 @@ def is_number(field: RenderedField) -> bool:
 def make_token_renderer(
     field: RenderedField, stacks: StackNames = no_stacks
 ) -> Callable[[bytes], bytes]:
-    """The function from this field's raw bytes to its JSON."""
+    """The function from this field's raw bytes to its JSON in a record: of a container all that is
+    known of it, where a key has a text."""
+    shown = field.presentation
+    if shown is not None and shown.form == "container" and not shown.hashed:
+        return lambda raw: dump_json(describe_container(int.from_bytes(raw, "little")))
     return lambda raw: dump_json(decode_field(field, raw, stacks))
 
 
@@ -99,7 +104,7 @@ def bound_token_size(field: RenderedField) -> int:
     if shown is None:
         return _LONGEST_NUMBER
     names = [2 + _ESCAPED_BYTE * len(name) for name in (*shown.names.values(), shown.otherwise)]
-    if shown.form == "cgroup":
+    if shown.form in ("cgroup", "container"):
         return 2 + _ESCAPED_BYTE * 4 * LONGEST_CGROUP
     if shown.form == "bits":
         return sum(names) + len(names) + _LONGEST_NUMBER

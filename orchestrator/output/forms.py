@@ -15,7 +15,8 @@ if TYPE_CHECKING:  # it imports numpy, which not every run needs
     from orchestrator.plan.expression.linear_pattern import LinearPattern
     from orchestrator.symbols.kernel_symbols import KernelSymbols
 
-__all__ = ["AMBIGUOUS", "LENGTH_PREFIXED", "NUMBER_TEXTS", "TEXTS", "split_strings", "used_bytes"]
+__all__ = ["AMBIGUOUS", "LENGTH_PREFIXED", "NUMBER_TEXTS", "TEXTS", "describe_container"]
+__all__ += ["split_strings", "used_bytes"]
 
 
 #: RFC 4291, 2.5.5.2: what an IPv4 address in IPv6 begins with.
@@ -166,6 +167,33 @@ def _pattern(text: str) -> "LinearPattern":
     return LinearPattern(text)
 
 
+def _name_container(number: int, _shown: Presentation) -> str | None:
+    """The container of a cgroup in a few words; None for a cgroup of none."""
+    from orchestrator.kernel.containers.container_names import (
+        shared_container_names,  # lazy: few plans
+    )
+
+    found = shared_container_names().find_container(number)
+    if found is None or isinstance(found, str):
+        return found and f"{found} ({number})"
+    return text_from_kernel(os.fsencode(found.text))[:LONGEST_CGROUP]
+
+
+def describe_container(number: int) -> "dict[str, str | None] | str | None":
+    """What records say of the container of a cgroup: its facts; `unknown`; None for none."""
+    from orchestrator.kernel.containers.container_names import (
+        shared_container_names,  # lazy: few plans
+    )
+
+    found = shared_container_names().find_container(number)
+    if found is None or isinstance(found, str):
+        return found
+    texts = {
+        name: text and text_from_kernel(os.fsencode(text)) for name, text in found.facts.items()
+    }
+    return {name: text and text[:LONGEST_CGROUP] for name, text in texts.items()}
+
+
 #: Forms of which different bytes can have one text: an IPv4 address is also one in IPv6.
 AMBIGUOUS = frozenset({"ip", "ipv6", "endpoint"})
 #: Forms that begin with a 32-bit word which counts the bytes in use.
@@ -190,4 +218,5 @@ NUMBER_TEXTS: Mapping[str, Callable[[int, Presentation], str | None]] = {
     "symbol": _find_symbol,
     "device": _find_device,
     "cgroup": _name_cgroup,
+    "container": _name_container,
 }

@@ -1,7 +1,7 @@
 """Checked document → `Plan`: reads units, params, attach points and expressions."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from typing import Any, cast
 
@@ -36,11 +36,13 @@ MAX_UID = (1 << 32) - 2  # (uid_t)-1 is no user (include/linux/uidgid.h)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overrides:
-    """What the command line gave, as text: `--set` (params), `--target`, `--limit`."""
+    """What the command line gave, as text: `--set` (params), `--target`, `--limit`, and by their
+    names the options that add to a plan, `by` and `enrich`."""
 
     settings: Mapping[str, str] = field(default_factory=dict)
     target: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, str] = field(default_factory=dict)
+    additions: Mapping[str, str] = field(default_factory=dict)
 
 
 def build_plan(data: Mapping[str, Any], collector: FindingCollector, overrides: Overrides) -> Plan:
@@ -164,12 +166,18 @@ def _limits_from(data: Mapping[str, Any], overrides: Overrides) -> dict[str, Lim
 
 
 def _list_overrides(overrides: Overrides) -> tuple[PlanOverride, ...]:
-    given: tuple[tuple[OverrideOption, Mapping[str, str]], ...] = (
+    given: tuple[tuple[OverrideOption, Iterable[str]], ...] = (
         ("set", overrides.settings),
         ("limit", overrides.limits),
         ("target", overrides.target),
+        ("by", _list_added(overrides, "by")),
+        ("enrich", _list_added(overrides, "enrich")),
     )
     return tuple(PlanOverride(option=option, name=name) for option, of in given for name in of)
+
+
+def _list_added(overrides: Overrides, option: str) -> Iterable[str]:
+    return (text for name, text in overrides.additions.items() if name == option)
 
 
 def _read_window(reader: DocumentReader, limits: Limits) -> int | None:

@@ -12,6 +12,7 @@ from orchestrator.plan.document.schema import PLAN_SCHEMA, check_schema
 from orchestrator.plan.document.source import read_source
 from orchestrator.plan.findings import Finding, PlanError, has_errors
 from orchestrator.plan.model import Plan
+from orchestrator.plan.naming.additions import add_to_plan
 from orchestrator.plan.semantics import check_meaning
 from orchestrator.values import dataclass
 
@@ -24,26 +25,29 @@ def load_plan(
     settings: Mapping[str, str] = _NONE,
     target: Mapping[str, str] = _NONE,
     limits: Mapping[str, str] = _NONE,
+    additions: Mapping[str, str] = _NONE,
 ) -> Plan:
     """A plan that is ready to be compiled, from a path (`-`: standard input) or from bytes.
 
-    `settings`, `target` and `limits` are what `--set`, `--target` and `--limit` gave, as text.
+    `settings`, `target` and `limits` are what `--set`, `--target` and `--limit` gave, as text;
+    `additions` what `--by` and `--enrich` gave, by the option's name.
     Raises PlanError with every error; required params must have a value (PP068).
     """
-    overrides = Overrides(settings=settings, target=target, limits=limits)
+    overrides = Overrides(settings=settings, target=target, limits=limits, additions=additions)
     return _require_plan(*read_document(source), overrides)
 
 
-def load_plan_of(
+def load_plan_of(  # noqa: PLR0913  # a keyword for each option
     content: bytes,
     file: str,
     *,
     settings: Mapping[str, str] = _NONE,
     target: Mapping[str, str] = _NONE,
     limits: Mapping[str, str] = _NONE,
+    additions: Mapping[str, str] = _NONE,
 ) -> Plan:
     """As `load_plan`, from bytes that were read already, which findings call `file`."""
-    overrides = Overrides(settings=settings, target=target, limits=limits)
+    overrides = Overrides(settings=settings, target=target, limits=limits, additions=additions)
     return _require_plan(*parse_document(content, file), overrides)
 
 
@@ -65,6 +69,7 @@ def check_plan(
     settings: Mapping[str, str] = _NONE,
     target: Mapping[str, str] = _NONE,
     limits: Mapping[str, str] = _NONE,
+    additions: Mapping[str, str] = _NONE,
 ) -> tuple[Plan | None, list[Finding]]:
     """Every finding about a plan, in order of place, and the plan if there is no error.
 
@@ -73,19 +78,27 @@ def check_plan(
     document, findings = read_document(source)
     if document is None:
         return None, order_findings(findings)
-    return check_document(document, findings, settings=settings, target=target, limits=limits)
+    overrides = Overrides(settings=settings, target=target, limits=limits, additions=additions)
+    return _check(document, findings, overrides)
 
 
-def check_document(
+def check_document(  # noqa: PLR0913  # a keyword for each option
     document: Document,
     findings: list[Finding],
     *,
     settings: Mapping[str, str] = _NONE,
     target: Mapping[str, str] = _NONE,
     limits: Mapping[str, str] = _NONE,
+    additions: Mapping[str, str] = _NONE,
 ) -> tuple[Plan | None, list[Finding]]:
     """As `check_plan`, of a document that has been read, with the `findings` from that."""
-    overrides = Overrides(settings=settings, target=target, limits=limits)
+    overrides = Overrides(settings=settings, target=target, limits=limits, additions=additions)
+    return _check(document, findings, overrides)
+
+
+def _check(
+    document: Document, findings: list[Finding], overrides: Overrides
+) -> tuple[Plan | None, list[Finding]]:
     plan, findings = plan_from_document(document, findings, overrides)
     return (None if has_errors(findings) else plan), order_findings(findings)
 
@@ -114,6 +127,7 @@ def plan_from_document(
         return None, checked.findings
     collector = checked.collector
     plan = build_plan(checked.data, collector, overrides)
+    plan = add_to_plan(plan, overrides.additions, collector)
     check_meaning(plan, checked.data, collector)
     return plan, join_findings(checked.findings, collector.findings)
 

@@ -75,7 +75,7 @@ class Rate:
 
 
 #: Where a limit's value comes from.
-OverrideOption = Literal["set", "limit", "target"]
+OverrideOption = Literal["set", "limit", "target", "by", "enrich"]
 LimitSource = Literal["plan", "default", "command line", "policy"]
 
 
@@ -319,7 +319,8 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOverride:
-    """A param, a limit or a key of the target that the command line set, by its name."""
+    """A param, a limit or a key of the target that the command line set, by its name; or what it
+    added, as it was given."""
 
     option: OverrideOption
     name: str

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from orchestrator.binaries.programs import find_program
 from orchestrator.compile.program import Hook, Program
-from orchestrator.kernel.abi.cgroup_names import shared_cgroup_names
 from orchestrator.kernel.abi.cgroups import cgroup_id
 from orchestrator.kernel.abi.executables import find_executable
 from orchestrator.kernel.abi.file_identity import FileIdentity
+from orchestrator.kernel.containers.container_names import shared_container_names
 
 __all__ = ["WatchedNames", "WatchedPrograms"]
 
@@ -37,7 +37,7 @@ class WatchedNames:
         self._changes: list[str] = []
         self._shows_cgroups = _shows_cgroups(program)
         if self._shows_cgroups:
-            shared_cgroup_names().look()
+            shared_container_names().look()
 
     @property
     def changes(self) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ class WatchedNames:
             )
 
         if self._shows_cgroups:  # of those that are gone at the end, too
-            shared_cgroup_names().look()
+            shared_container_names().look()
         for path, known in list(self._programs.items()):
             if find_executable(path) not in (known, None):
                 del self._programs[path]
@@ -87,10 +87,15 @@ class WatchedNames:
 
 
 def _shows_cgroups(program: Program) -> bool:
-    """Whether records or metrics have names of cgroups, which end while the run goes on."""
+    """Whether records or metrics have names of cgroups or containers, which end while the run goes
+    on."""
     fields = [part.presentation for emit in program.emits for part in emit.fields]
-    keys = [part.presentation for metric in program.metrics for part in metric.key]
-    return any(shown is not None and shown.form == "cgroup" for shown in (*fields, *keys))
+    open_ones = [span.resource.shown for span in program.spans if span.resource]
+    specs = (*program.metrics, *open_ones)
+    keys = [part.presentation for spec in specs for part in spec.key]
+    return any(
+        shown is not None and shown.form in ("cgroup", "container") for shown in (*fields, *keys)
+    )
 
 
 def _find_remade(cgroups: Mapping[str, int]) -> Iterator[str]:

@@ -25,6 +25,7 @@ def known_names(scope: HookScope) -> tuple[str, ...]:
         *BUILTINS,
         *UNITS,
         "compat",
+        "container",
         "ppid",
         "task",
         "retval",
@@ -39,7 +40,7 @@ def known_names(scope: HookScope) -> tuple[str, ...]:
 def find_builtin(scope: HookScope, name: str, place: Position, *, at_entry: bool) -> Node | None:
     """The value of `name`, None where it is not a builtin. `at_entry`: inside entry(). Raises
     PlanError where it has no meaning here."""
-    if name in TASK_BUILTINS or name in ("ppid", "task"):
+    if name in TASK_BUILTINS or name in ("container", "ppid", "task"):
         return _task_builtin(scope, name, place)
     match name:
         case "retval":
@@ -69,9 +70,13 @@ def _task_builtin(scope: HookScope, name: str, place: Position) -> Node:
         return task_struct(scope.facts, place, "`task` needs type information")
     if name == "ppid":
         return _parent_pid(scope, place)
-    if name == "cgroup" and not scope.is_running_task:
-        return _cgroup_of_task(scope, place)
-    return TASK_BUILTINS[name]
+    if name == "container":
+        return ShownAs(_find_cgroup(scope, place), U64, form="container")
+    return _find_cgroup(scope, place) if name == "cgroup" else TASK_BUILTINS[name]
+
+
+def _find_cgroup(scope: HookScope, place: Position) -> Node:
+    return TASK_BUILTINS["cgroup"] if scope.is_running_task else _cgroup_of_task(scope, place)
 
 
 def _cgroup_of_task(scope: HookScope, place: Position) -> Node:

@@ -51,7 +51,7 @@ BuiltinName = Literal[
 ]
 
 #: What a number means, when it is not shown as a number.
-ShownForm = Literal["", "errno", "flags", "bits", "symbol", "device", "cgroup"]
+ShownForm = Literal["", "errno", "flags", "bits", "symbol", "device", "cgroup", "container"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,8 @@ def make_cell_renderer(
 
 def _render_value(field: RecordField, value: FieldValue) -> RowCell:
     if value is None:
-        names_errors = field.presentation is not None and field.presentation.form == "errno"
-        return RowCell("-") if names_errors else RowCell(_UNREAD, "unknown")
+        form = "" if field.presentation is None else field.presentation.form
+        return RowCell("-") if form in ("errno", "container") else RowCell(_UNREAD, "unknown")
     if isinstance(value, bool):
         return RowCell(str(value).lower())
     if isinstance(value, int):

@@ -235,7 +235,8 @@ probes:
         code="PP067",
         title="bad override on the command line",
         meaning=(
-            "--set, --target or --limit names something unknown, or a value that does not fit."
+            "--set, --target, --limit, --by or --enrich names something unknown, or what does not "
+            "fit the plan."
         ),
         cure="Correct the name, or write the value in the type of the param or limit.",
         example="""\

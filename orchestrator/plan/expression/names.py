@@ -15,6 +15,7 @@ BUILTINS: tuple[str, ...] = (
     "comm",
     "cpu",
     "cgroup",
+    "container",
     "compat",
     "ppid",
     "task",
@@ -26,7 +27,9 @@ BUILTINS: tuple[str, ...] = (
     "params",
 )
 #: Builtins that describe a task; errors under `task: none`.
-OF_TASK = frozenset({"pid", "tid", "uid", "gid", "comm", "cgroup", "ppid", "task", "ustack"})
+OF_TASK = frozenset(
+    {"pid", "tid", "uid", "gid", "comm", "cgroup", "container", "ppid", "task", "ustack"}
+)
 #: Builtins that are functions, too: a stack of so many frames.
 STACKS = ("kstack", "ustack")
 #: The longest name of a task: TASK_COMM_LEN is 16 with its NUL (include/linux/sched.h).

@@ -31,7 +31,14 @@ def test_overrides_are_arguments_of_load_plan_and_the_last_wins() -> None:
         "settings": {"a": "2=3"},
         "target": {"pid": "4"},
         "limits": {"events": ""},
+        "additions": {},
     }
+
+
+def test_what_is_added_is_one_list_for_each_option() -> None:
+    words = ("--by", "comm", "--by", "container,cpu", "--enrich", "containers")
+    given = overrides(parsed("plan", *words))
+    assert given["additions"] == {"by": "comm,container,cpu", "enrich": "containers"}
 
 
 @pytest.mark.parametrize("pair", ["a", "=1", ""])

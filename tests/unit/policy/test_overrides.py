@@ -40,6 +40,14 @@ CHANGED = {
 }
 
 
+def test_what_is_added_needs_a_policy_without_digests_and_signatures() -> None:
+    """No rule permits it: what is approved is the file."""
+    added = plan(additions={"enrich": "containers"})
+    assert refused(added, "limits: {}") == refused(added, "allow_params: []") == []
+    for rules in (f"plans: ['{DIGEST}']\nallow_params: ['*']", f"{SIGNED}\nallow_targets: ['*']"):
+        assert refused(added, rules) == ["enrich containers"]
+
+
 @pytest.mark.parametrize(
     ("rules", "expected"),
     [

@@ -38,6 +38,18 @@ def test_one_that_is_new_is_looked_up_and_one_that_never_was_is_unknown(
     assert CgroupNames(None).find_name(1) is None
 
 
+def test_looks_for_cgroups_that_are_not_there_are_bounded(
+    names: CgroupNames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who makes and removes cgroups all the time must not keep a run busy."""
+    monkeypatch.setattr(cgroup_names, "_AT_ONCE_S", 0.0)
+    limited = CgroupNames(tmp_path)
+    (tmp_path / "new").mkdir()
+    assert limited.find_name((tmp_path / "new").stat().st_ino) is None
+    limited.look()
+    assert limited.find_name((tmp_path / "new").stat().st_ino) == "/new"
+
+
 @pytest.fixture
 def shown(names: CgroupNames, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, str], str | None]:
     monkeypatch.setattr(cgroup_names, "shared_cgroup_names", lambda: names)

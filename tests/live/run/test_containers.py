@@ -1,0 +1,88 @@
+"""Counts and records by container: exact, of cgroups named as runtimes name them."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.kernel.abi.cgroups import cgroup2_mount
+from tests.support.product import run_cli
+
+PLAN = """
+apiVersion: probeplan/v1
+kind: ProbePlan
+metadata: {name: containers, summary: for tests}
+limits: {duration: 1m, cpu: 100%}
+probes:
+  exec:
+    attach: tracepoint:sched:sched_process_exec
+    emit: {id: cgroup}
+    metrics: {execs: {count: true, by: [comm]}, all: {count: true}}
+  end:
+    attach: tracepoint:sched:sched_process_exit
+    let: {who: tid}
+  begin:
+    attach: tracepoint:sched:sched_process_exec
+    let: {who: tid}
+spans:
+  life: {start: begin, end: end, key: [who], metrics: {number: {count: true}}}
+"""
+FIRST, SECOND = "c1" * 32, "c2" * 32
+POD = "0a1b2c3d_89ab_4cde_8f01_23456789abcd"
+
+
+@pytest.fixture
+def cgroups() -> Iterator[Sequence[Path]]:
+    """Two of one container of docker and one of Kubernetes."""
+    mount = cgroup2_mount()
+    if mount is None:
+        pytest.skip("this kernel lacks cgroup2")
+    top = f"probeplan-test-{os.getpid()}"
+    docker = mount / f"{top}.slice/docker-{FIRST}.scope"
+    pod = mount / f"{top}.slice/kubepods-pod{POD}.slice/cri-containerd-{SECOND}.scope"
+    made = [docker, docker / "init", pod]
+    for path in made:
+        path.mkdir(parents=True)
+    yield made
+    for path in (docker / "init", docker, pod, pod.parent, docker.parent):
+        if path.exists():
+            path.rmdir()
+
+
+def work(cgroups: Sequence[Path], counts: Sequence[int]) -> list[str]:
+    """A command that starts so many programs in each, and removes the last when they are over."""
+    true = shutil.which("true") or "/bin/true"
+    steps = [
+        f"(echo 0 > {path}/cgroup.procs; for i in {' '.join('x' * count)}; do {true}; done)"
+        for path, count in zip(cgroups, counts, strict=True)
+    ]
+    return ["sh", "-c", "; ".join([*steps, f"rmdir {cgroups[-1]}"])]
+
+
+def by_container(cells: Sequence[dict[str, Any]], **key: str) -> dict[Any, int]:
+    return {
+        cell["key"]["container"]: cell["value"]
+        for cell in cells
+        if {**cell["key"], **key} == cell["key"]
+    }
+
+
+def test_cgroups_of_a_container_are_one_exact_cell(tmp_path: Path, cgroups: Sequence[Path]) -> None:
+    """In the metrics of a probe and of a span, and in records; also of what is gone at the end."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(PLAN)
+    options = ("--by", "container", "--enrich", "containers")
+    ran = run_cli(str(plan), *options, command=work(cgroups, (5, 4, 3)))
+    first, second = f"docker {FIRST[:12]}", f"containerd {SECOND[:12]}"
+    expected = {first: 9, second: 3}
+    assert by_container(ran.cells("exec", "execs"), comm="true") == expected
+    for metric in (ran.cells("exec", "all"), ran.cells("life", "number")):
+        assert {name: by_container(metric)[name] for name in expected} == expected
+    seen = [record["container"] for record in ran.data("exec")]
+    of_docker = {"id": FIRST, "name": None, "pod": None, "runtime": "docker", "name_from": None}
+    assert seen.count(of_docker) == 9
+    pods = [one["pod"] for one in seen if isinstance(one, dict) and one["id"] == SECOND]
+    assert pods == [POD.replace("_", "-")] * 3

@@ -365,7 +365,7 @@ complete -c probeplan -n '_shtab_probeplan_using prepare' -l set -xka "(_probepl
 complete -c probeplan -n '_shtab_probeplan_using prepare' -l target -x -d 'replace the target, e.g. pid=1234 or comm=nginx'
 complete -c probeplan -n '_shtab_probeplan_using prepare' -l limit -x -d 'replace a limit, e.g. duration=10s or events=1k'
 complete -c probeplan -n '_shtab_probeplan_using prepare' -l policy -xka "(__fish_complete_path (commandline -ct))" -d 'apply a further policy; it can only be stricter than the host'"'"'s; repeatable'
-complete -c probeplan -n '_shtab_probeplan_using prepare; and test $_shtab_probeplan_npos -ge 0' -ka "(_probeplan_plan_files)" -d 'plan files, or names of shipped plans (default: all shipped plans)'
+complete -c probeplan -n '_shtab_probeplan_using prepare; and test $_shtab_probeplan_npos -ge 0' -ka "(_probeplan_plan_files)" -d 'plan files, or names of plans (default: all shipped plans, and the site'"'"'s)'
 complete -c probeplan -n '_shtab_probeplan_using; and test $_shtab_probeplan_npos -eq 0' -a schema -d 'Print the JSON Schemas of documents.'
 complete -c probeplan -n '_shtab_probeplan_using schema' -s h -l help -d 'show this help message and exit'
 complete -c probeplan -n '_shtab_probeplan_using schema' -l path -d 'print the path of the file, not its content'

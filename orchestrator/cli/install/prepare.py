@@ -27,12 +27,12 @@ from orchestrator.plan.model import Plan
 from orchestrator.plan.units import UnitError, parse_duration
 from orchestrator.policy.model import Policy
 from orchestrator.run.prepare import prepare
-from orchestrator.run.shipped import shipped_plans
+from orchestrator.run.shipped import shipped_plans, site_plans
 from orchestrator.values import dataclass
 
 EPILOG = """\
 examples:
-  probeplan prepare                         all shipped plans that this kernel supports
+  probeplan prepare                         all shipped and site plans that this kernel supports
   probeplan prepare opens site/*.yaml       these plans
   probeplan prepare --timeout 2m            begin no further plan after two minutes
   probeplan prepare opens --with-command    also for `probeplan run opens -- COMMAND`
@@ -45,9 +45,9 @@ after an installation, and after updates of bcc and of the kernel. Nothing is at
 Plans that run on tracefs need no compiler: for them there is nothing to prepare.
 
 exit codes:
-  0  all is prepared; shipped plans that this kernel does not support are listed, if none was named
+  0  all is prepared; plans that this kernel does not support are listed, if none was named
   2  invalid plan or usage
-  3  a named plan is not supported here, one could not be compiled, or there was no time for it
+  3  a named plan is not supported here, one could not be read or compiled, or there was no time
 """
 
 _LOWEST_PRIORITY = 19
@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "plans",
         nargs="*",
         metavar="PLAN",
-        help="plan files, or names of shipped plans (default: all shipped plans)",
+        help="plan files, or names of plans (default: all shipped plans, and the site's)",
     )
     parser.add_argument(
         "--timeout",
@@ -98,7 +98,7 @@ def main(args: argparse.Namespace) -> int:
         raise PlanError([of_command_line("--set, --target and --limit are of a plan", hint)])
     mount_tracefs()
     facts, policies = live_facts(), policies_in_force(args)
-    plans = [_read_plan(name, args, facts, policies) for name in args.plans or shipped_plans()]
+    plans = list(_read_plans(args, facts, policies))
     follow = (False, True) if args.with_command else (False,)
     done = list(_prepare_in_time(plans, facts, policies, follow, args.timeout))
     if args.json:
@@ -108,6 +108,24 @@ def main(args: argparse.Namespace) -> int:
             print_text(line)
     bad = _BAD_IF_NAMED if args.plans else _BAD
     return 3 if any(one.state in bad for one in done) else 0
+
+
+def _read_plans(
+    args: argparse.Namespace, facts: KernelFacts, policies: Sequence[Policy]
+) -> Iterator[Plan | Preparation]:
+    """The named plans, or all that have names. A site's plan that cannot be read keeps the others
+    from nothing, where no plan was named; otherwise raises PlanError, HostError."""
+    if args.plans:
+        yield from (_read_plan(name, args, facts, policies) for name in args.plans)
+        return
+    site = {name: path for name, path in site_plans().items() if path.suffix == ".yaml"}
+    for name in {**shipped_plans(), **site}:
+        try:
+            yield _read_plan(name, args, facts, policies)
+        except (HostError, PlanError) as error:
+            if name not in site:
+                raise
+            yield Preparation(plan=name, state="failed", reason=_first_reason(error))
 
 
 def _read_plan(
@@ -122,7 +140,7 @@ def _read_plan(
 
 
 def _prepare_in_time(
-    plans: Sequence[Plan],
+    plans: Sequence[Plan | Preparation],
     facts: KernelFacts,
     policies: Sequence[Policy],
     follow: Sequence[bool],
@@ -132,6 +150,9 @@ def _prepare_in_time(
     start = time.monotonic()
     with hidden_at_end(TerminalLine(sys.stderr)) as line:
         for number, plan in enumerate(plans):
+            if isinstance(plan, Preparation):
+                yield plan
+                continue
             name = plan.metadata.name
             line.draw(f"{number} of {len(plans)} plans prepared; now {name}")
             if timeout_s is not None and time.monotonic() - start >= timeout_s:

@@ -12,6 +12,7 @@ from orchestrator.backends.bcc.compiler import clang
 from orchestrator.cli import main
 from orchestrator.cli.install import prepare
 from orchestrator.kernel.facts import KernelFacts
+from orchestrator.run import shipped
 from tests.support.recorded import HEAD, recorded
 
 PLAN = HEAD + "probes:\n  p:\n    attach: function:vfs_read\n    emit: {got: retval}\n"
@@ -100,6 +101,26 @@ def test_without_names_what_the_kernel_lacks_is_no_failure(
     monkeypatch.setattr(prepare, "shipped_plans", lambda: {lacking: 0, plan(): 0})
     assert main(["prepare"]) == 0
     assert capsys.readouterr().out.endswith("2 plans: 1 unsupported, 1 prepared\n")
+
+
+def test_the_site_s_plans_are_prepared_too_and_a_broken_one_keeps_the_others_from_nothing(
+    plan: Callable[..., str],
+    compiled: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "ours.yaml").write_text(PLAN.replace("name: t,", "name: ours,"))
+    (folder / "broken.yaml").write_text("{")
+    (folder / "packed.ppb").write_text("")
+    monkeypatch.setattr(shipped, "SITE_PLANS", folder)
+    monkeypatch.setattr(prepare, "shipped_plans", dict)
+    assert main(["prepare", "--json"]) == 3
+    done = {one["plan"]: one["state"] for one in json.loads(capsys.readouterr().out)}
+    assert done == {"broken": "failed", "ours": "prepared"}
+    assert compiled
 
 
 def test_no_plan_is_begun_after_the_time(

@@ -227,7 +227,7 @@ _shtab_probeplan___version_nargs=0
 
 # Custom Preamble
 _probeplan_plan_words() {
-  compgen -W "argdist argument-values bashreadline binds bindsnoop biolatency biopattern biosnoop biotop bitesize block-latency block-requests block-top bpf-calls bpfsnoop busy-files cachestat capability-checks capable cgroup-execs compactions compactsnoop compat-calls container-execs context-switches cpu-bursts cpu-samples cpu-stacks cpudist dcsnoop dcstat dentry-lookups direct-reclaim dns-queries drsnoop execs execsnoop exits exitsnoop ext4dist ext4slower failing-syscalls fd-leaks fd-passing file-changes file-life filegone filelife fileslower filetop fs-latency fsync funccount funclatency funcslower function-calls function-latency functrace futex-waits gethostlatency hardirqs heap-outstanding interrupts io-pattern io-sizes iolatency iosnoop iotop kernel-allocations kernel-outstanding kills killsnoop klockstat lock-contention malloc-calls memleak memory-growth memory-maps migrations mounts mountsnoop name-lookups naps naptime new-processes off-cpu-time offcputime oom-kills oomkill opens opensnoop outside-connects packet-drops page-allocations page-cache page-faults perf-stat-hist permission-changes pidpersec preemptions privilege-changes process-access profile python-gc pythongc readahead run-queue-latency run-queue-length runqlat runqlen runqslower setuids shared-memory shell-lines shmsnoop signals slab-allocations slabratetop slow-calls slow-files slow-io slow-syscalls slow-wakeups small-writes sofdsnoop softirqs solisten ssllatency sslsniff sslsnoop stack-counts stackcount stats statsnoop syncsnoop syscall-counts syscount tcp-accepts tcp-backlog tcp-connect-latency tcp-connects tcp-events tcp-life tcp-listens tcp-resets tcp-retransmits tcp-rtt tcp-states tcp-traffic tcpaccept tcpconnect tcpconnlat tcpdrop tcplife tcpretrans tcprtt tcpstates tcpsynbl tcptop tcptracer terminal-output thread-starts threadsnoop tls-sizes tls-text tpoint trace trace-calls ttysnoop ugc vfs-calls vfs-reads vfscount vfsstat wakers wakeuptime workqueue-latency xfsdist xfsslower" -- "$1"
+  compgen -W "argdist argument-values bashreadline binds bindsnoop biolatency biopattern biosnoop biotop bitesize block-latency block-requests block-top bpf-calls bpfsnoop busy-files cachestat capability-checks capable cfs-throttling cgroup-execs cgroup-throttling compactions compactsnoop compat-calls connect-errors container-execs context-switches cpu-bursts cpu-samples cpu-stacks cpudist dbslower dbstat dcsnoop dcstat dentry-lookups direct-reclaim dns-queries drsnoop execs execsnoop exits exitsnoop ext4dist ext4slower failing-syscalls fd-leaks fd-passing file-changes file-life filegone filelife fileslower filetop fs-latency fsync funccount funclatency funcslower function-calls function-latency functrace futex-waits gethostlatency hardirqs heap-outstanding interrupts io-pattern io-sizes iolatency iosnoop iotop kernel-allocations kernel-outstanding kills killsnoop klockstat lock-contention malloc-calls memleak memory-growth memory-maps migrations mounts mountsnoop mysql-queries mysqld_qslower name-lookups naps naptime new-processes off-cpu-time offcputime oom-kills oomkill opens opensnoop outside-connects packet-drops page-allocations page-cache page-faults perf-stat-hist permission-changes pgslower pidpersec postgres-locks postgres-queries preemptions privilege-changes process-access profile python-gc pythongc readahead redis-commands run-queue-latency run-queue-length runqlat runqlen runqslower setuids shared-memory shell-lines shmsnoop signals slab-allocations slabratetop slow-calls slow-files slow-io slow-syscalls slow-wakeups small-writes sofdsnoop softirqs solisten ssllatency sslsniff sslsnoop stack-counts stackcount stats statsnoop steal-time syncsnoop syscall-counts syscount tcp-accepts tcp-backlog tcp-connect-latency tcp-connects tcp-events tcp-life tcp-listens tcp-resets tcp-retransmits tcp-rtt tcp-states tcp-traffic tcpaccept tcpconnect tcpconnlat tcpdrop tcplife tcpretrans tcprtt tcpstates tcpsynbl tcptop tcptracer terminal-output thread-starts threadsnoop tls-sizes tls-text tpoint trace trace-calls ttysnoop ugc vfs-calls vfs-reads vfscount vfsstat wakers wakeuptime workqueue-latency xfsdist xfsslower" -- "$1"
 }
 _probeplan_plan_params() {
   local word param
@@ -245,12 +245,14 @@ _probeplan_plan_params() {
     dns-queries) printf '%s\n' port=53 ;;
     outside-connects) printf '%s\n' 'inside=10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 127.0.0.0/8, 169.254.0.0/16, ::1, fc00::/7, fe80::/10' ;;
     tcp-rtt) printf '%s\n' by=none by=port ;;
+    cgroup-throttling) printf '%s\n' min=0ns ;;
     context-switches) printf '%s\n' sample=1/10 ;;
     cpu-bursts) printf '%s\n' by=none by=comm ;;
     off-cpu-time) printf '%s\n' min=1us ;;
     preemptions) printf '%s\n' min=10ms ;;
     run-queue-latency) printf '%s\n' by=none by=comm ;;
     slow-wakeups) printf '%s\n' threshold=10ms ;;
+    steal-time) printf '%s\n' min=10ms ;;
     kernel-allocations) printf '%s\n' sample=1/1000 ;;
     kernel-outstanding) printf '%s\n' sample=1/1 min_size=0B ;;
     page-faults) printf '%s\n' sample=1/100 ;;
@@ -262,8 +264,12 @@ _probeplan_plan_params() {
     futex-waits) printf '%s\n' threshold=1ms ;;
     heap-outstanding) printf '%s\n' lib=libc.so.6 ;;
     malloc-calls) printf '%s\n' lib=libc.so.6 ;;
+    mysql-queries) printf '%s\n' server=/usr/sbin/mariadbd min=100ms ;;
     name-lookups) printf '%s\n' lib=libc.so.6 ;;
+    postgres-locks) printf '%s\n' server=/usr/lib/postgresql/15/bin/postgres min=0ns ;;
+    postgres-queries) printf '%s\n' server=/usr/lib/postgresql/15/bin/postgres min=100ms ;;
     python-gc) printf '%s\n' python=/usr/bin/python3 ;;
+    redis-commands) printf '%s\n' server=/usr/bin/redis-server min=10ms ;;
     shell-lines) printf '%s\n' binary=/bin/bash ;;
     thread-starts) printf '%s\n' lib=libc.so.6 ;;
     tls-sizes) printf '%s\n' lib=libssl.so.3 ;;
@@ -280,7 +286,7 @@ _probeplan_plan_params() {
   done
 }
 _probeplan_plan_files() {
-  compgen -W "busy-files dentry-lookups file-changes file-life fs-latency fsync mounts opens page-cache readahead slow-files slow-io small-writes stats vfs-calls vfs-reads block-latency block-requests block-top io-pattern io-sizes binds dns-queries fd-passing outside-connects packet-drops tcp-accepts tcp-backlog tcp-connect-latency tcp-connects tcp-events tcp-life tcp-listens tcp-resets tcp-retransmits tcp-rtt tcp-states tcp-traffic context-switches cpu-bursts cpu-samples cpu-stacks interrupts migrations off-cpu-time preemptions run-queue-latency run-queue-length slow-wakeups softirqs wakers workqueue-latency compactions direct-reclaim kernel-allocations kernel-outstanding memory-growth memory-maps oom-kills page-allocations page-faults shared-memory slab-allocations cgroup-execs container-execs execs exits fd-leaks kills naps new-processes signals terminal-output compat-calls failing-syscalls slow-syscalls syscall-counts futex-waits lock-contention bpf-calls capability-checks permission-changes privilege-changes process-access heap-outstanding malloc-calls name-lookups python-gc shell-lines thread-starts tls-sizes tls-text argument-values function-calls function-latency slow-calls stack-counts trace-calls" -- "$1"
+  compgen -W "busy-files dentry-lookups file-changes file-life fs-latency fsync mounts opens page-cache readahead slow-files slow-io small-writes stats vfs-calls vfs-reads block-latency block-requests block-top io-pattern io-sizes binds connect-errors dns-queries fd-passing outside-connects packet-drops tcp-accepts tcp-backlog tcp-connect-latency tcp-connects tcp-events tcp-life tcp-listens tcp-resets tcp-retransmits tcp-rtt tcp-states tcp-traffic cgroup-throttling context-switches cpu-bursts cpu-samples cpu-stacks interrupts migrations off-cpu-time preemptions run-queue-latency run-queue-length slow-wakeups softirqs steal-time wakers workqueue-latency compactions direct-reclaim kernel-allocations kernel-outstanding memory-growth memory-maps oom-kills page-allocations page-faults shared-memory slab-allocations cgroup-execs container-execs execs exits fd-leaks kills naps new-processes signals terminal-output compat-calls failing-syscalls slow-syscalls syscall-counts futex-waits lock-contention bpf-calls capability-checks permission-changes privilege-changes process-access heap-outstanding malloc-calls mysql-queries name-lookups postgres-locks postgres-queries python-gc redis-commands shell-lines thread-starts tls-sizes tls-text argument-values function-calls function-latency slow-calls stack-counts trace-calls" -- "$1"
   compgen -f -- "$1"
 }
 _probeplan_points() {

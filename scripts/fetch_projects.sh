@@ -2,7 +2,8 @@
 # Fetches the programs of others that tests run: pluggy's sources and Debian's nginx, whose checks are
 # tested (examples/projects); Debian's sshd, for the hosts of tests/support/netlab.py; Debian's prometheus
 # and node_exporter, which scrape what is exported; and a server that takes OTLP, VictoriaMetrics of
-# Debian 13 (that of Debian 12 is too old); and for the drills Debian's redis and dnsmasq. Daemons are unpacked and not installed, so that no service is
+# Debian 13 (that of Debian 12 is too old); and for the drills Debian's redis, dnsmasq,
+# PostgreSQL and MariaDB. Daemons are unpacked and not installed, so that no service is
 # set up. Does nothing where they are.
 set -eu
 cd "$(dirname "$0")/.."
@@ -67,9 +68,25 @@ unpack_daemon() {
     unpack "$folder" "$@" $libraries
 }
 
+# unpack_database FOLDER PROGRAM PACKAGE: a database server, with the libraries that this machine lacks,
+# and without those for compiling queries, which are as large as all else here.
+unpack_database() {
+    folder=$1 program=$2
+    [ ! -x "$cache/$folder/$program" ] || return 0
+    libraries=$(new_libraries "$3" | grep -vE '^lib(llvm|z3)') || {
+        refresh_lists
+        libraries=$(new_libraries "$3" | grep -vE '^lib(llvm|z3)') || libraries=
+    }
+    # shellcheck disable=SC2086  # a list of packages
+    unpack "$folder" "$3" $libraries
+}
+
 unpack_daemon sshd usr/sbin/sshd openssh-server openssh-sftp-server
 unpack_daemon redis usr/bin/redis-server redis-server redis-tools
 unpack_daemon dnsmasq usr/sbin/dnsmasq dnsmasq-base
+postgres=$(apt-cache depends postgresql | awk '/Depends: postgresql-[0-9]/ { print $2; exit }')
+unpack_database postgres "usr/lib/postgresql/${postgres#postgresql-}/bin/postgres" "$postgres"
+unpack_database mariadb usr/sbin/mariadbd mariadb-server-core
 
 if [ ! -x "$cache/victoria-metrics/usr/bin/victoria-metrics" ]; then
     echo "setup: fetching victoria-metrics" >&2

@@ -1,17 +1,30 @@
 """Each trouble of an incident, made with real programs: the plan that docs/incident.md names says
 who it is, on the whole host and without a target."""
 
+import os
 import socket
 import subprocess
 import sys
 import urllib.request
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.drills.daemons import look_up, run_nginx, run_redis
+from tests.drills.databases import (
+    MariaDb,
+    Postgres,
+    mariadb_program,
+    postgres_program,
+    run_mariadb,
+    run_postgres,
+)
 from tests.drills.question import ask
+from tests.support.product import Ran
+from tests.support.projects import REDIS, find_project
 
 pytestmark = pytest.mark.root
 
@@ -184,3 +197,159 @@ def test_threads_that_wait_for_a_lock_are_named(tmp_path: Path) -> None:
     [(lock, count)] = Counter(wait["lock"] for wait in waits).most_common(1)
     assert count == 3
     assert question.ran.value("wait", "locks", pid=worker.pid, lock=lock) >= 3 * 250_000_000
+
+
+def server(program: Path) -> tuple[str, str]:
+    """The option of a plan that names a server's program."""
+    return "--set", f"server={program}"
+
+
+def test_a_slow_command_of_redis_is_named_with_its_key(tmp_path: Path) -> None:
+    """One command that looks at all keys, among fast ones that are executed as often as asked."""
+    allowed = ("--enable-debug-command", "yes")
+    program = find_project(REDIS) / "usr/bin/redis-server"
+    options = (*server(program), "--set", "min=1us")
+    with run_redis(tmp_path, *allowed) as redis:
+        assert redis.call("DEBUG", "POPULATE", "200000") == b"+OK"
+        with ask(tmp_path, "redis-commands", *options) as question:
+            for number in range(25):
+                assert redis.call("SET", f"key:{number}", "1") == b"+OK"
+            assert redis.call("EVAL", "\"return #redis.call('KEYS','key:*')\"", "0") == b":200000"
+    ran = question.ran
+    assert ran.value("command", "commands", name="SET") == 25
+    assert ran.value("command", "commands", name="KEYS") == 1
+    slowest = max((record["data"] for record in recorded(ran)), key=lambda one: one["took"])
+    assert slowest["name"] == "EVAL"
+    [keys] = [one["data"] for one in recorded(ran) if one["data"]["name"] == "KEYS"]
+    assert keys["key"] == "key:*"
+    assert keys["took"] > 10 * ran.value("command", "longest", name="SET")
+
+
+def recorded(ran: Ran) -> list[dict[str, Any]]:
+    """All records of events."""
+    return ran.of_kind("event.recorded")
+
+
+def test_a_slow_query_of_postgres_is_named(tmp_path: Path) -> None:
+    """By both protocols, among 20 that are fast."""
+    slow = "select pg_sleep(0.3)"
+    options = server(postgres_program())
+    with (
+        run_postgres() as path,
+        closing(Postgres(path)) as session,
+        ask(tmp_path, "postgres-queries", *options) as question,
+    ):
+        for _ in range(20):
+            session.query("select 1")
+        session.query(slow)
+        session.query_prepared(slow)
+    seen = [(one["pid"], one["data"]["query"]) for one in recorded(question.ran)]
+    assert seen == [(session.pid, slow)] * 2
+    assert all(one["data"]["took"] >= 300_000_000 for one in recorded(question.ran))
+    assert question.ran.value("query", "queries", text="select 1") == 20
+    assert question.ran.value("query", "queries", text=slow) == 2
+
+
+def test_a_lock_of_postgres_is_named(tmp_path: Path) -> None:
+    """A session reads a table that another one has locked, and one waits for a row."""
+    options = server(postgres_program())
+    with (
+        run_postgres() as path,
+        closing(Postgres(path)) as first,
+        closing(Postgres(path)) as second,
+    ):
+        first.query("create table accounts (balance int)")
+        first.query("insert into accounts values (1)")
+        with ask(tmp_path, "postgres-locks", *options) as question:
+            for lock, wait in (
+                ("lock table accounts", "select * from accounts"),
+                ("update accounts set balance = 2", "update accounts set balance = 3"),
+            ):
+                first.query("begin")
+                first.query(lock)
+                second.start(wait)
+                wait_older(0.3)
+                first.query("commit")
+                second.wait()
+    table, row = (one["data"] for one in recorded(question.ran))
+    assert (table["kind"], table["mode"]) == ("relation", "AccessShare")
+    assert table["relation"] >= 16384  # the first number that is no catalogue's
+    assert (row["kind"], row["mode"]) == ("transaction", "Share")
+    assert row["transaction"] > 0
+    assert all(one["took"] > 250_000_000 for one in (table, row))
+    assert {one["pid"] for one in recorded(question.ran)} == {second.pid}
+
+
+def test_a_slow_query_of_mariadb_is_named(tmp_path: Path) -> None:
+    slow = "select sleep(0.3)"
+    options = server(mariadb_program())
+    with (
+        run_mariadb() as path,
+        closing(MariaDb(path)) as session,
+        ask(tmp_path, "mysql-queries", *options) as question,
+    ):
+        for _ in range(20):
+            session.query("select 1")
+        session.query(slow)
+    [seen] = [one["data"] for one in recorded(question.ran)]
+    assert (seen["command"], seen["query"]) == ("query", slow)
+    assert seen["took"] >= 300_000_000
+    queries = {c["key"]["text"]: c["value"] for c in question.ran.cells("query", "queries")}
+    assert queries == {"select 1": 20, slow: 1}
+
+
+def test_who_uses_a_disk_is_named(tmp_path: Path) -> None:
+    """dd, on a loop device: so many requests, of that size, there and back."""
+    image = tmp_path / "disk"
+    with image.open("wb") as file:
+        file.truncate(16 << 20)
+    made = subprocess.run(
+        ["losetup", "--find", "--show", str(image)], capture_output=True, text=True, check=True
+    )
+    device = made.stdout.strip()
+    try:
+        with ask(tmp_path, "block-top") as question:
+            for words in (
+                ["if=/dev/zero", f"of={device}", "bs=64k", "count=40", "oflag=direct"],
+                [f"if={device}", "of=/dev/null", "bs=32k", "count=30", "iflag=direct"],
+            ):
+                subprocess.run(["dd", *words], check=True, capture_output=True)
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+    disk = Path(device).name
+    of_dd = [
+        (cell["key"]["op"], cell["value"])
+        for cell in question.ran.cells("io", "bytes")
+        if (cell["key"]["comm"], cell["key"]["disk"]) == ("dd", disk)
+    ]
+    assert dict(of_dd) == {"write": 40 * 65536, "read": 30 * 32768}
+    for op, count in (("write", 40), ("read", 30)):
+        [requests] = [
+            cell
+            for cell in question.ran.cells("io", "requests")
+            if cell["key"]["disk"] == disk
+            and (cell["key"]["comm"], cell["key"]["op"]) == ("dd", op)
+        ]
+        assert requests["value"] == count
+        [took] = [c for c in question.ran.cells("io", "took") if c["key"] == requests["key"]]
+        assert took["value"] > 0
+
+
+def test_time_that_the_hypervisor_takes_is_known(tmp_path: Path) -> None:
+    """As the kernel itself counts it for each CPU; all of what it takes from programs and from idle
+    CPUs, and not a nanosecond more."""
+    before = stolen_ticks()
+    with ask(tmp_path, "steal-time") as question:
+        wait_older(1)
+    taken = (stolen_ticks() - before) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    cells = question.ran.cells
+    clock = {cell["key"]["cpu"]: cell["value"] for cell in cells("switch", "clock")}
+    at_start = {cell["key"]["cpu"]: cell["value"] for cell in cells("switch", "before")}
+    by_cpu = {cell["key"]["cpu"]: cell["value"] for cell in cells("slice", "by_cpu")}
+    assert by_cpu == {cpu: clock[cpu] - at_start[cpu] for cpu in clock}
+    assert sum(by_cpu.values()) <= taken + 2 * len(clock) * 1_000_000_000 // 100
+
+
+def stolen_ticks() -> int:
+    """What /proc/stat says was stolen from all CPUs."""
+    return int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8])

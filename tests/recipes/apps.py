@@ -1,14 +1,16 @@
 """Rows of plans/apps."""
 
+import ctypes
 import os
 import pty
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tests.recipes.recipe import Recipe, by_function
+from tests.recipes.recipe import SERVERS, Recipe, by_function
 from tests.support.workload import plans as workloads
 
 if TYPE_CHECKING:
@@ -138,7 +140,150 @@ def heap_outstanding_seen(ran: "Ran") -> None:
     assert "by_tidy" not in by_function(ours, "ustack")
 
 
+def servers() -> ctypes.CDLL:
+    """The library that stands for database servers."""
+    return ctypes.CDLL(SERVERS)
+
+
+class RedisObject(ctypes.Structure):
+    """A word of a command: its kind, age and references, and then the text."""
+
+    _fields_ = (("kind", ctypes.c_uint), ("references", ctypes.c_int), ("text", ctypes.c_char_p))
+
+
+def redis_commands() -> None:
+    """30 commands of 2 us, one of 50 ms, and one without a key, of 20 ms."""
+    slow_log = servers().slowlogPushEntryIfNeeded
+    for words, count, took in (
+        ((b"GET", b"user:1"), 30, 2),
+        ((b"KEYS", b"user:*"), 1, 50_000),
+        ((b"SAVE",), 1, 20_000),
+    ):
+        held = [RedisObject(0, 1, word) for word in words]
+        objects = (ctypes.POINTER(RedisObject) * len(held))(*map(ctypes.pointer, held))
+        for _ in range(count):
+            slow_log(None, objects, len(held), ctypes.c_longlong(took))
+
+
+def redis_commands_seen(ran: "Ran") -> None:
+    slow = [(one["name"], one["key"], one["words"], one["took"]) for one in ran.data("slow")]
+    assert slow == [("KEYS", "user:*", 2, 50_000_000), ("SAVE", "", 1, 20_000_000)]
+    for name, count, took in (("GET", 30, 2_000), ("KEYS", 1, 50_000_000), ("SAVE", 1, 20_000_000)):
+        assert ran.value("command", "commands", name=name) == count
+        assert ran.value("command", "time", name=name) == count * took
+        assert ran.value("command", "longest", name=name) == took
+
+
+def postgres_queries() -> None:
+    """20 queries, one of 30 ms, and one that is parsed, bound and executed."""
+    report = servers().pgstat_report_activity
+    for _ in range(20):
+        report(2, b"select 1")
+        report(1, None)
+    report(2, b"select pg_sleep(0.03)")
+    time.sleep(0.03)
+    report(1, None)
+    for _ in range(3):
+        report(2, b"select $1")
+    report(3, None)
+
+
+def postgres_queries_seen(ran: "Ran") -> None:
+    [slow] = ran.data("slow")
+    assert slow["query"] == "select pg_sleep(0.03)"
+    assert slow["took"] >= 30_000_000
+    assert ran.value("query", "queries", text="select 1") == 20
+    assert ran.value("query", "queries", text="select pg_sleep(0.03)") == 1
+    assert ran.value("query", "queries", text="select $1") == 1
+    [latency] = ran.cells("query", "latency")
+    assert latency["count"] == 22
+
+
+class LockTag(ctypes.Structure):
+    """LOCKTAG of PostgreSQL, and the mode, which follows it in a LOCALLOCK."""
+
+    _fields_ = (
+        *((f"field{number}", ctypes.c_uint) for number in (1, 2, 3)),
+        ("field4", ctypes.c_ushort),
+        ("type", ctypes.c_ubyte),
+        ("method", ctypes.c_ubyte),
+        ("mode", ctypes.c_int),
+    )
+
+
+def postgres_locks() -> None:
+    """5 waits of 4 ms for a table, and one of 20 ms for the end of a transaction."""
+    wait = servers().ProcSleep
+    table = LockTag(5, 16384, 0, 0, 0, 1, 8)
+    for _ in range(5):
+        wait(ctypes.byref(table), ctypes.c_long(4_000))
+    wait(ctypes.byref(LockTag(727, 0, 0, 0, 5, 1, 5)), ctypes.c_long(20_000))
+
+
+def postgres_locks_seen(ran: "Ran") -> None:
+    waits = [{key: one[key] for key in one if key != "took"} for one in ran.data("wait")]
+    table = {"kind": "relation", "mode": "AccessExclusive", "database": 5, "relation": 16384}
+    row = {"kind": "transaction", "mode": "Share", "database": 0, "relation": 0}
+    assert waits == [{**table, "transaction": 0}] * 5 + [{**row, "transaction": 727}]
+    assert ran.value("wait", "waits", **table) == 5
+    assert ran.value("wait", "time", **table) >= 5 * 4_000_000
+    assert ran.value("wait", "waits", **row) == 1
+    assert ran.value("wait", "time", **row) >= 20_000_000
+
+
+QUERY, PING = 3, 14
+
+
+def mysql_queries() -> None:
+    """20 queries, one of 30 ms, and 7 pings."""
+    dispatch = servers()._Z16dispatch_command19enum_server_commandP3THDPcjb
+    sessions = [ctypes.create_string_buffer(8) for _ in range(2)]
+    for command, text, count, us in (
+        (QUERY, b"select 1", 20, 0),
+        (QUERY, b"select sleep(0.03)", 1, 30_000),
+        (PING, b"", 7, 0),
+    ):
+        for number in range(count):
+            dispatch(command, sessions[number % 2], text, len(text), ctypes.c_long(us))
+
+
+def mysql_queries_seen(ran: "Ran") -> None:
+    [slow] = ran.data("slow")
+    assert (slow["command"], slow["query"]) == ("query", "select sleep(0.03)")
+    assert slow["took"] >= 30_000_000
+    assert ran.value("query", "commands", command="query") == 21
+    assert ran.value("query", "commands", command="ping") == 7
+    queries = {cell["key"]["text"]: cell["value"] for cell in ran.cells("query", "queries")}
+    assert queries == {"select 1": 20, "select sleep(0.03)": 1}
+
+
 ROWS: Mapping[str, Recipe] = {
+    "redis-commands": Recipe(
+        work=redis_commands,
+        judge=redis_commands_seen,
+        private={"server": SERVERS},
+        tracefs_cannot="a string from memory",
+    ),
+    "postgres-queries": Recipe(
+        work=postgres_queries,
+        judge=postgres_queries_seen,
+        settings={"min": "25ms"},
+        private={"server": SERVERS},
+        tracefs_cannot="event joining",
+    ),
+    "postgres-locks": Recipe(
+        work=postgres_locks,
+        judge=postgres_locks_seen,
+        private={"server": SERVERS},
+        tracefs_cannot="memory behind this pointer",
+    ),
+    "mysql-queries": Recipe(
+        work=mysql_queries,
+        judge=mysql_queries_seen,
+        settings={"min": "25ms"},
+        private={"server": SERVERS},
+        tracefs_cannot="event joining",
+    ),
     "heap-outstanding": Recipe(
         judge=heap_outstanding_seen, private=LIBC, tracefs_cannot="event joining"
     ),

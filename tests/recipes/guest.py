@@ -18,6 +18,7 @@ from orchestrator.plan.findings import HostError
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Plan
 from tests.guest.product import _compile, leftovers
+from tests.recipes.recipe import SERVERS
 from tests.recipes.table import AREA_OF, RECIPES
 from tests.support.paths import KERNELS, ROOT, WORKLOADS
 from tests.support.product import UNDISTURBED_TRIES, was_disturbed
@@ -29,6 +30,8 @@ DISK = Path("/run/probeplan-disk")
 PYTHON = ("/usr/bin/python3", "-S", "-m", "tests.recipes")
 PROGRAM = WORKLOADS / "recipes.c"
 #: Frames are found by their pointers, as the kernel finds them.
+#: Libraries that are made for a workload, of their sources.
+MADE = {SERVERS: WORKLOADS / "servers.c"}
 FRAMES = ("-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls")
 
 
@@ -63,13 +66,25 @@ def command_of(name: str, folder: Path | None, program: Path | None = None) -> l
     return [*(["/usr/bin/env", f"LD_LIBRARY_PATH={folder}"] if folder else ()), *work]
 
 
-def copy_libraries(private: Mapping[str, str], folder: Path) -> Path | None:
-    """A copy of each library that only the workload uses; None where there is none."""
+def copy_libraries(
+    private: Mapping[str, str], folder: Path, share: Path | None = None
+) -> Path | None:
+    """A copy of each library that only the workload uses; None where there is none. One that is
+    made for a workload is compiled outside of the guest, which finds it in `share`."""
     if not private:
         return None
     folder.mkdir(parents=True, exist_ok=True)
     for library in private.values():
-        shutil.copy(resolve_binary(library), folder / library)
+        made = share / library if share else None
+        if library not in MADE:
+            shutil.copy(resolve_binary(library), folder / library)
+        elif made and made.exists():
+            shutil.copy(made, folder / library)
+        else:
+            words = ["gcc", *FRAMES, "-shared", "-fPIC", "-o", folder / library, MADE[library]]
+            subprocess.run(words, check=True)
+            if made:
+                shutil.copy(folder / library, made)
     return folder
 
 
@@ -104,7 +119,7 @@ def prepare(
     program = build_program(name, share)
     bundle = None
     with tempfile.TemporaryDirectory(prefix="probeplan-recipes-", dir="/run") as folder:
-        copy_libraries(private, Path(folder))
+        copy_libraries(private, Path(folder), share)
         if bundled and not is_refused(name, kernel.name):
             bundle = f"{name}.ppb"
             given = {**settings, **in_folder(private, Path(folder))}
@@ -129,11 +144,12 @@ def run(
     what is left in the kernel, how often it was made again, and whether `bundle`, the file in the
     share that has its programs, lacks the one for this kernel. Then, and where it is None, the
     compiler's is used."""
-    libraries = copy_libraries(private, Path(folder))
+    share = Path(os.environ["PROBEPLAN_SHARE"])
+    libraries = copy_libraries(private, Path(folder), share)
     os.chdir(disk() if RECIPES[name].disk else "/tmp")  # noqa: S108  # workloads write there
     os.environ["PYTHONPATH"] = str(ROOT)
     made = plan_of(plan, settings, private, Path(folder))
-    binary = Path(os.environ["PROBEPLAN_SHARE"]) / program if program else None
+    binary = share / program if program else None
     command = command_of(name, libraries, binary)
     backends = _offer(bundle, made) if bundle else None
     again = 0
@@ -186,7 +202,7 @@ def attach(
     from orchestrator.run.runner import run_plan
 
     lines = io.BytesIO()
-    copy_libraries(private, Path(folder))
+    copy_libraries(private, Path(folder), Path(os.environ["PROBEPLAN_SHARE"]))
     made = plan_of(plan, settings, private, Path(folder))
     made = replace(made, limits=replace(made.limits, duration_ns=MOMENT_NS))
     run_plan(made, here(), backend="bcc", log=Sink(lines))

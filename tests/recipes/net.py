@@ -366,27 +366,84 @@ def tcp_life_seen(ran: "Ran") -> None:
 
 
 def tcp_connect_latency() -> None:
-    """5 connections, and 2 to a port where no one listens."""
+    """5 connections, 2 to a port where no one listens, and one of each by IPv6."""
     connections(5)
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        for _ in range(2):
-            with contextlib.suppress(ConnectionRefusedError):
-                socket.create_connection(unused.getsockname())
+    for family, address, count in ((socket.AF_INET, LOOPBACK, 2), (socket.AF_INET6, "::1", 1)):
+        with socket.socket(family) as unused:
+            unused.bind((address, 0))
+            for _ in range(count):
+                with contextlib.suppress(ConnectionRefusedError):
+                    socket.create_connection(unused.getsockname()[:2])
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        socket.create_connection(server.getsockname()[:2]).close()
 
 
 def tcp_connect_latency_seen(ran: "Ran") -> None:
-    opened = [(one["comm"], one["peer"], one["opened"]) for one in ran.data("connect")]
-    assert opened == [*[("python3", LOOPBACK, True)] * 5, *[("python3", LOOPBACK, False)] * 2]
-    assert ran.value("connect", "opened", comm="python3") == 5
-    assert ran.value("connect", "failed", comm="python3") == 2
+    """Both ends of each, and why there is none."""
+    connects = ran.data("connect")
+    seen = [(one["comm"], one["peer"], one["opened"], one["error"]) for one in connects]
+    assert seen == [
+        *[("python3", LOOPBACK, True, None)] * 5,
+        *[("python3", LOOPBACK, False, "ECONNREFUSED")] * 2,
+        ("python3", "::1", False, "ECONNREFUSED"),
+        ("python3", "::1", True, None),
+    ]
+    assert [one["family"] for one in connects] == ["AF_INET"] * 7 + ["AF_INET6"] * 2
+    assert all(one["from"] == one["peer"] and one["from_port"] > 0 for one in connects)
+    assert ran.value("connect", "opened", comm="python3") == 6
+    assert ran.value("connect", "failed", comm="python3") == 3
+    refused = Counter[str]()
+    for cell in ran.cells("connect", "errors"):
+        assert cell["key"]["error"] == "ECONNREFUSED"
+        refused[cell["key"]["peer"]] += cell["value"]
+    assert refused == {LOOPBACK: 2, "::1": 1}
     [latency] = ran.cells("connect", "latency")
-    assert latency["count"] == 7
+    assert latency["count"] == 9
+    assert sum(cell["count"] for cell in ran.cells("connect", "peers")) == 6
+
+
+def connect_errors() -> None:
+    """A connection that comes about, and one that has to be waited for; 4 to a port where no one
+    listens, one by UDP to everyone, and 2 to a local socket that does not exist."""
+    connections(1)
+    with socket.socket() as unused, socket.create_server((LOOPBACK, 0)) as server:
+        unused.bind((LOOPBACK, 0))
+        for _ in range(4):
+            with socket.socket() as one, contextlib.suppress(ConnectionRefusedError):
+                one.connect(unused.getsockname())
+        with socket.socket() as later, contextlib.suppress(BlockingIOError):
+            later.setblocking(False)
+            later.connect(server.getsockname())
+    with socket.socket(type=socket.SOCK_DGRAM) as broadcast, contextlib.suppress(OSError):
+        broadcast.connect(("255.255.255.255", 80))
+    for _ in range(2):
+        with socket.socket(socket.AF_UNIX) as local, contextlib.suppress(FileNotFoundError):
+            local.connect("/nonexistent/probeplan")
+
+
+def place_of(record: Mapping[str, Any]) -> str:
+    """The path of a local socket, or the address of another."""
+    return str(record["path"] or record["to"].partition(":")[0])
+
+
+def connect_errors_seen(ran: "Ran") -> None:
+    """As the program saw them; a datagram socket may not be connected to everyone, or there is no
+    route at all."""
+    seen = [(one["family"], result_of(one), place_of(one)) for one in ran.data("connect")]
+    assert seen[:4] == [("AF_INET", "ECONNREFUSED", LOOPBACK)] * 4
+    assert seen[4] in [("AF_INET", error, "255.255.255.255") for error in ("EACCES", "ENETUNREACH")]
+    assert seen[5:] == [("AF_UNIX", "ENOENT", "/nonexistent/probeplan")] * 2
+    assert ran.value("connect", "errors", comm="python3", error="ECONNREFUSED") == 4
+    assert ran.value("connect", "errors", comm="python3", error="ENOENT") == 2
+    assert total(ran, "connect", "places") == 7
 
 
 ROWS: Mapping[str, Recipe] = {
     "tcp-connects": Recipe(work=workloads.tcp_connects, judge=tcp_connects_seen),
     "tcp-retransmits": Recipe(work=workloads.tcp_retransmits, judge=tcp_retransmits_seen),
+    "connect-errors": Recipe(
+        work=connect_errors, judge=connect_errors_seen, tracefs_cannot="address of a socket"
+    ),
     "outside-connects": Recipe(
         work=outside_connects, judge=outside_connects_seen, settings={"inside": "::1,127.0.0.0/30"}
     ),

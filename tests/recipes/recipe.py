@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # workloads run in guests, where each import is slow
     from tests.support.product import Ran
 
+SERVERS = "libservers.so"
+"""What database servers offer to probes, for recipes; tests/support/workload/servers.c."""
 Judge = Callable[["Ran"], None]
 
 

@@ -4,6 +4,7 @@ import os
 import pty
 import resource
 import socket
+import subprocess
 import time
 import tty
 from collections.abc import Mapping
@@ -245,7 +246,88 @@ def preemptions_seen(ran: "Ran") -> None:
     assert all(one["took"] > 1_000_000 for one in long)
 
 
+def busy() -> None:
+    """Half a second on the CPU, in slices."""
+    for _ in range(10):
+        end = time.process_time() + 0.05
+        while time.process_time() < end:
+            pass
+        time.sleep(0.001)
+
+
+def steal_time_seen(ran: "Ran") -> None:
+    """Of each CPU's clock no more than it went on is taken from the program, which ran so long all
+    the same; where no hypervisor takes anything, the clock is 0, and so is that."""
+    clock = {cell["key"]["cpu"]: cell["value"] for cell in ran.cells("switch", "clock")}
+    before = {cell["key"]["cpu"]: cell["value"] for cell in ran.cells("switch", "before")}
+    stolen = {cell["key"]["cpu"]: cell["value"] for cell in ran.cells("slice", "by_cpu")}
+    assert stolen
+    assert all(0 <= stolen[cpu] <= clock[cpu] - before[cpu] for cpu in stolen)
+    assert total(ran, "slice", "stolen") == sum(stolen.values())
+    assert ran.value("slice", "ran", who="python3") >= 500_000_000
+    long = [one["stolen"] for one in ran.data("long")]
+    assert all(one > 10_000_000 for one in long)
+    longest = ran.value("slice", "longest", who="python3")
+    assert longest <= ran.value("slice", "stolen", who="python3")
+
+
+HELD = Path("/sys/fs/cgroup/probeplan-held")
+HELD_TIMES = 5
+
+
+def over_quota() -> None:
+    """A program that never rests, with 50 ms of a CPU in each 200 ms, until the kernel says that it
+    was held 5 times, each time in a new period."""
+    root = HELD.parent / "cgroup.subtree_control"
+    if not any(HELD.parent.glob("cgroup.controllers")):
+        subprocess.run(["mount", "-t", "cgroup2", "cgroup2", str(HELD.parent)], check=True)
+    root.write_text("+cpu")
+    HELD.mkdir()
+    try:
+        (HELD / "cpu.max").write_text("50000 200000")
+        with subprocess.Popen(["/bin/sh", "-c", "read line; while :; do :; done"], stdin=-1) as it:
+            (HELD / "cgroup.procs").write_text(str(it.pid))
+            assert it.stdin is not None
+            it.stdin.write(b"\n")
+            it.stdin.flush()
+            while times_held() < HELD_TIMES:
+                time.sleep(0.002)
+            it.kill()
+        assert times_held() == HELD_TIMES
+    finally:
+        HELD.rmdir()
+
+
+def times_held() -> int:
+    """In how many periods the kernel counts the cgroup as held."""
+    lines = (HELD / "cpu.stat").read_text().splitlines()
+    return int(dict(line.split() for line in lines)["nr_throttled"])
+
+
+def cgroup_throttling_seen(ran: "Ran") -> None:
+    """Once in each period; where the program changes its CPU, on both. Each time is the rest of a
+    period, and they are no ticks."""
+    held = [one for one in ran.data("long") if one["name"] == HELD.name]
+    assert HELD_TIMES <= len(held) <= 2 * HELD_TIMES
+    assert {one["group"] for one in held} == {f"/{HELD.name}"}
+    assert sum(one["took"] for one in held) > HELD_TIMES * 50_000_000
+    assert all(one["took"] < 250_000_000 for one in held)
+    key = {"group": f"/{HELD.name}", "name": HELD.name}
+    assert ran.value("hold_back", "times", **key) == len(held)
+    apart = ran.value("hold_back", "held", **key) - sum(one["took"] for one in held)
+    assert abs(apart) < len(held) * 1_000_000  # each looks at the clock
+
+
 ROWS: Mapping[str, Recipe] = {
+    "steal-time": Recipe(work=busy, judge=steal_time_seen, tracefs_cannot="rawtracepoint"),
+    "cgroup-throttling": Recipe(
+        work=over_quota,
+        judge=cgroup_throttling_seen,
+        needs=("kprobes",),
+        changes_host=True,
+        everywhere=True,
+        tracefs_cannot="event joining",
+    ),
     "context-switches": Recipe(
         work=context_switches,
         judge=context_switches_seen,

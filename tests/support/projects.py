@@ -5,8 +5,10 @@ from pathlib import Path
 
 __all__ = [
     "DNSMASQ",
+    "MARIADB",
     "NGINX",
     "PLUGGY",
+    "POSTGRES",
     "PROMETHEUS",
     "REDIS",
     "SSHD",
@@ -16,6 +18,7 @@ __all__ = [
 
 PLUGGY, NGINX, SSHD, PROMETHEUS = "pluggy-1.6.0", "nginx", "sshd", "prometheus"
 VICTORIA_METRICS, REDIS, DNSMASQ = "victoria-metrics", "redis", "dnsmasq"
+POSTGRES, MARIADB = "postgres", "mariadb"
 
 
 def find_project(name: str) -> Path:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from orchestrator.compile.expressions.nodes import Builtin, Node, transform, walk
+from orchestrator.compile.expressions.nodes import Builtin, Node, UserSymbol, transform, walk
 from orchestrator.compile.expressions.types import StackId
 from orchestrator.compile.program import Body, MetricUse, SpanEnd, SpanUse
 
@@ -27,7 +27,9 @@ def needs_stacks(body: Body) -> bool:
     places = [*top_nodes(body), *(let.node for let in body.lets)]
     places += body.entry.captures if body.entry is not None else ()
     parts = (node for place in places for node in walk(place))
-    return any(isinstance(node, Builtin) and isinstance(node.type, StackId) for node in parts)
+    return any(
+        isinstance(node, Builtin | UserSymbol) and isinstance(node.type, StackId) for node in parts
+    )
 
 
 def metric_top_nodes(use: MetricUse) -> Iterator[Node]:

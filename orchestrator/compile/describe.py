@@ -33,6 +33,7 @@ from orchestrator.compile.expressions.nodes import (
     StringTest,
     TextConst,
     UsdtArg,
+    UserSymbol,
 )
 from orchestrator.compile.expressions.types import Int, Str, StringList
 from orchestrator.compile.program import Body
@@ -99,6 +100,8 @@ class _Describer:
                 return f"{kind}({self.describe(value)})"
             case Convert(value=value) | ShownAs(value=value):
                 return self.describe(value)
+            case UserSymbol(value=value):
+                return f"usym({self.describe(value)})"
             case FamilyPort(port=port):
                 return f"port {self.describe(port)}"
             case ReadBytes() | ReadStrings() | ReadPath() | FamilyIp() | EndpointOf():

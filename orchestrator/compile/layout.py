@@ -118,8 +118,8 @@ def record_form(kind: Type, name: str, position: Position) -> FieldForm:
             return "path"
         case Endpoint():
             return "endpoint"
-        case StackId(space=space):
-            return "kstack" if space == "kernel" else "ustack"
+        case StackId(space=space, single=single):
+            return "usym" if single else "kstack" if space == "kernel" else "ustack"
         case Pointer():
             return "u64"
         case Struct() | Array() | PacketValue():

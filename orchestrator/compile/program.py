@@ -42,7 +42,10 @@ FieldForm = Literal[
     "endpoint",
     "kstack",
     "ustack",
+    "usym",
 ]
+#: Forms of numbers under which stacks are kept; of `usym` one frame is shown.
+STACK_FORMS: frozenset[FieldForm] = frozenset({"kstack", "ustack", "usym"})
 
 #: What a number of a field counts, for people: "ns", "bytes"; "address": it is one; "word": it is
 #: from a register or a slot of 64 bits, where an address may be.

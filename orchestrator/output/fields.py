@@ -1,9 +1,9 @@
 """Decoding a field: from its raw bytes to the value in a line, a metric's key or a summary."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from orchestrator.compile.program import Emit, FieldForm, Presentation
+from orchestrator.compile.program import STACK_FORMS, Emit, FieldForm, Presentation
 from orchestrator.output.forms import (
     LENGTH_PREFIXED,
     LONGEST_CGROUP,
@@ -24,9 +24,12 @@ __all__ = [
 ]
 __all__ += ["decode_field", "make_token_renderer", "make_truncated_renderer"]
 
-_STACKS = frozenset({"kstack", "ustack"})
 _LONG_STACK = 4096  # seldom more: fifty frames and more of usual names
-_LONGEST = {"ipv4": 17, "ipv6": 48, "ip": 48, "kstack": _LONG_STACK, "ustack": _LONG_STACK}
+_SYMBOL = 3000  # a symbol, escaped, and the name of its file
+_LONGEST: Mapping[FieldForm, int] = {
+    "ipv4": 17, "ipv6": 48, "ip": 48,
+    "kstack": _LONG_STACK, "ustack": _LONG_STACK, "usym": _SYMBOL,
+}  # fmt: skip
 _STOOD_FOR = 600  # the longest symbol is of 512 bytes (include/linux/kallsyms.h, KSYM_NAME_LEN)
 _LONGEST_NUMBER = 20
 _DIGEST = 2 + len("sha256:") + 16
@@ -58,9 +61,11 @@ def decode_field(field: RenderedField, raw: bytes, stacks: StackNames = no_stack
     frames of a stack (None for one that was lost)."""
     if _is_hashed(field):
         return _hash_value(field, raw)
-    if field.form in _STACKS:
+    if field.form in STACK_FORMS:
         names = stacks(int.from_bytes(raw, "little"))
-        return None if names is None else list(names)
+        if names is None or field.form != "usym":
+            return None if names is None else list(names)
+        return names[0] if names else "0x0"
     if field.form in TEXTS:
         return TEXTS[field.form](raw)
     if field.form == "bool":
@@ -78,7 +83,7 @@ def is_number(field: RenderedField) -> bool:
     """Whether the field is shown as digits, and not as a name that they stand for."""
     shown = field.presentation
     stands_for = shown is not None and (shown.has_names or shown.hashed)
-    return field.form not in (*TEXTS, *_STACKS, "bool") and not stands_for
+    return field.form not in (*TEXTS, *STACK_FORMS, "bool") and not stands_for
 
 
 def make_token_renderer(

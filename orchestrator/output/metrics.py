@@ -6,7 +6,7 @@ from typing import Any
 
 from orchestrator.cells.cell import Cell, merge_all, weigh_cell
 from orchestrator.cells.sums import fits_into_word, saturate
-from orchestrator.compile.program import MetricSpec
+from orchestrator.compile.program import STACK_FORMS, MetricSpec
 from orchestrator.output.fields import RenderedField, StackNames, decode_field, no_stacks
 from orchestrator.output.forms import AMBIGUOUS, NUMBER_TEXTS
 from orchestrator.output.percentiles import histogram_fields
@@ -24,7 +24,7 @@ __all__ = [
 
 
 #: Forms of which different bytes can be shown alike.
-_SHOWN_ALIKE = AMBIGUOUS | {"kstack", "ustack"}
+_SHOWN_ALIKE = AMBIGUOUS | STACK_FORMS
 
 
 def metric_fields(  # noqa: PLR0913  # a record has this many properties

@@ -56,7 +56,7 @@ def thread_starts() -> None:
 
 def thread_starts_seen(ran: "Ran") -> None:
     assert len(ran.data("create")) == 9
-    assert len({one["start"] for one in ran.data("create")}) == 1
+    assert len({(one["start"], one["function"]) for one in ran.data("create")}) == 1
     assert ran.value("create", "threads", comm="python3") == 9
     assert ran.value("create", "failed", comm="python3") == 0
 
@@ -290,7 +290,9 @@ ROWS: Mapping[str, Recipe] = {
     "malloc-calls": Recipe(work=workloads.malloc_calls, judge=malloc_calls_seen, private=LIBC),
     "python-gc": Recipe(work=workloads.python_gc, judge=python_gc_seen, tracefs_cannot="usdt"),
     "name-lookups": Recipe(work=name_lookups, judge=name_lookups_seen, private=LIBC),
-    "thread-starts": Recipe(work=thread_starts, judge=thread_starts_seen, private=LIBC),
+    "thread-starts": Recipe(
+        work=thread_starts, judge=thread_starts_seen, private=LIBC, tracefs_cannot="usym"
+    ),
     "shell-lines": Recipe(work=shell_lines, judge=shell_lines_seen),
     "tls-text": Recipe(
         work=tls_sizes,

@@ -121,7 +121,7 @@ def _find_why_absent(check: Check, selection: RecordSelection, prepared: Prepare
 
 def _takes_user_stacks(prepared: Prepared) -> bool:
     emits = prepared.choice.artifact.program.emits
-    return any(part.form == "ustack" for emit in emits for part in emit.fields)
+    return any(part.form in ("ustack", "usym") for emit in emits for part in emit.fields)
 
 
 def _none_because(why: str, selections: Sequence[RecordSelection]) -> list[KeptRecords]:

@@ -7,7 +7,7 @@ from orchestrator.accounting.count import Count, add_counts
 from orchestrator.cells.cell import Cell
 from orchestrator.check.measurement import CellValue, CommandEnd, MeasuredCell, Repeat
 from orchestrator.check.processes.launcher import Ended
-from orchestrator.compile.program import KeyField, MetricSpec, Program, SpanProgram
+from orchestrator.compile.program import STACK_FORMS, KeyField, MetricSpec, Program, SpanProgram
 from orchestrator.output.fields import RenderedField, StackNames, decode_field, no_stacks
 from orchestrator.output.forms import TEXTS
 from orchestrator.output.metrics import merge_same_names
@@ -131,7 +131,7 @@ def _is_hashed(part: RenderedField) -> bool:
 
 def _stands_for_something(part: RenderedField) -> bool:
     shown = part.presentation
-    is_number = part.form not in (*TEXTS, "bool", "kstack", "ustack")
+    is_number = part.form not in (*TEXTS, "bool", *STACK_FORMS)
     return is_number and shown is not None and shown.has_names
 
 

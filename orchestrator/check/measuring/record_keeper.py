@@ -14,7 +14,7 @@ from orchestrator.check.explanation.recording import OWN_PREFIX, counted_field
 from orchestrator.check.explanation.selection import RecordRank, RecordSelection
 from orchestrator.check.measurement import CellValue
 from orchestrator.check.measuring.figures import name_of_number, value_of_field
-from orchestrator.compile.program import RECORD_HEADER, Emit, Program
+from orchestrator.compile.program import RECORD_HEADER, STACK_FORMS, Emit, Program
 from orchestrator.output.json_lines.lines import RecordRenderer
 from orchestrator.output.wall_clock import WallClock
 from orchestrator.run.report.ledger import Delivery
@@ -50,7 +50,7 @@ class RecordKeeper:
         self._kept = [_Kept() for _ in selections]
         self._delivered = dict.fromkeys(self._emits, 0)
         self._takes_stacks = any(
-            part.form in ("kstack", "ustack") for emit in program.emits for part in emit.fields
+            part.form in STACK_FORMS for emit in program.emits for part in emit.fields
         )
         self._book = make_stack_book()
         if self._takes_stacks:

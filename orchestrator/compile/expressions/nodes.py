@@ -20,6 +20,7 @@ from orchestrator.compile.expressions.types import (
     KernelPath,
     PacketValue,
     Pointer,
+    StackId,
     Str,
     StringList,
     Tuple,
@@ -101,6 +102,15 @@ class Builtin:
     name: BuiltinName
     type: Type
     depth: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UserSymbol:
+    """An address in the memory of the running task, kept as a stack of one frame is, so that it is
+    named as those are; 0 is kept as no frame."""
+
+    value: "Node"
+    type: StackId = field(default_factory=lambda: StackId("user", single=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,6 +421,7 @@ Node = (
     | TextConst
     | ParamRef
     | Builtin
+    | UserSymbol
     | Register
     | Field
     | RawArg
@@ -480,6 +491,7 @@ _OPERANDS: Mapping[type, tuple[str, ...]] = {
     IpOf: ("value",),
     IpWord: ("value",),
     ShownAs: ("value",),
+    UserSymbol: ("value",),
 }
 
 

@@ -13,6 +13,7 @@ from orchestrator.compile.expressions.nodes import (
     Const,
     Node,
     ReadBytes,
+    UserSymbol,
 )
 from orchestrator.compile.expressions.scope import HookScope
 from orchestrator.compile.expressions.types import S64, U64, Pointer, StringList
@@ -77,9 +78,22 @@ def _make_stack(name: str) -> TaskFunction:
     return make
 
 
+def _make_usym(scope: HookScope, args: tuple[Node, ...], position: Position) -> Node:
+    if not scope.is_running_task:
+        raise plan_error(
+            "PP088",
+            f"usym() has no meaning at {scope.label}: it names an address in the memory of the "
+            "running task, and the probe's event belongs to another, or to none",
+            position,
+            "leave out the probe's `task`",
+        )
+    return UserSymbol(convert_node(require_integer(args[0], position), U64))
+
+
 #: name → (fewest arguments, most, how).
 TASK_FUNCTIONS: Mapping[str, tuple[int, int, TaskFunction]] = {
     "argv": (0, 1, _make_argv),
+    "usym": (1, 1, _make_usym),
     "kstack": (1, 1, _make_stack("kstack")),
     "ustack": (1, 1, _make_stack("ustack")),
 }

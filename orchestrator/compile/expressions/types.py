@@ -120,12 +120,14 @@ class PacketValue:
 
 @dataclass(frozen=True, slots=True)
 class StackId:
-    """The id of a stack, 64 bits, under which its addresses are kept; 0: it was lost."""
+    """The id of a stack, 64 bits, under which its addresses are kept; 0: it was lost. `single`: it
+    stands for one address, which is kept with its process as a stack is."""
 
     space: Space
+    single: bool = False
 
     def __str__(self) -> str:
-        return f"{self.space} stack"
+        return f"{self.space} {'symbol' if self.single else 'stack'}"
 
 
 @dataclass(frozen=True, slots=True)

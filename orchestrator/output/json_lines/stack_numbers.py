@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.compile.program import RECORD_HEADER, Emit, RecordField
+from orchestrator.compile.program import RECORD_HEADER, STACK_FORMS, Emit, RecordField
 from orchestrator.output.json_lines.digits import find_distinct
 
 __all__ = ["StackColumns"]
@@ -37,7 +37,7 @@ class StackColumns:
 
 
 def _stack_fields(fields: Iterable[RecordField]) -> Iterator[RecordField]:
-    return (field for field in fields if field.form in ("kstack", "ustack"))
+    return (field for field in fields if field.form in STACK_FORMS)
 
 
 def _words(records: NDArray[np.uint8], offset: int, form: str) -> "NDArray[np.integer]":

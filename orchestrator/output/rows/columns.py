@@ -25,7 +25,7 @@ _ROOMY_LONG = 30
 _LEAST_SHORT = 6
 #: What a text of medium length takes at most; a long text that is not the last, too.
 _MOST_SHORT, _MOST_LONG = 40, 60
-_LONG_FORMS = frozenset({"string", "strings", "path", "bytes", "text", "kstack", "ustack"})
+_LONG_FORMS = frozenset({"string", "strings", "path", "bytes", "text", "kstack", "ustack", "usym"})
 _START_WIDTHS = {
     "ns": 7, "bytes": 7, "address": 18, "bool": 5, "ipv4": 11, "ipv6": 15, "ip": 15,
     "endpoint": 18,

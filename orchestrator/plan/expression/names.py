@@ -83,6 +83,7 @@ FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
     "flags": (2, 2),
     "errno": (1, 1),
     "ksym": (1, 1),
+    "usym": (1, 1),
     "devname": (1, 1),
     "cgname": (1, 2),
     "hash": (1, 1),

@@ -46,7 +46,7 @@ def capabilities_for_names(program: Program) -> tuple[str, ...]:
     forms = {part.form for part in parts}
     symbols = any(part.presentation and part.presentation.form == "symbol" for part in parts)
     needed = ["CAP_SYSLOG"] if symbols or "kstack" in forms else []
-    needed += _OF_PROCESSES if "ustack" in forms else ()
+    needed += _OF_PROCESSES if forms & {"ustack", "usym"} else ()
     return tuple(needed)
 
 

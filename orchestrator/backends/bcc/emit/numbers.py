@@ -41,6 +41,7 @@ from orchestrator.compile.expressions.nodes import (
     SpanValue,
     StringTest,
     UsdtArg,
+    UserSymbol,
 )
 from orchestrator.compile.expressions.types import Bool, Int, Stored, Type
 
@@ -65,6 +66,8 @@ class NumberExpressions:
                 return f"({c_type(kind)})control->param[{slot}]"
             case Builtin():
                 return self.context.read_builtin(node)
+            case UserSymbol(value=value):
+                return f"pp_user_symbol({self.number(value)})"
             case Register(index=index, type=kind, name=name):
                 return f"({c_type(kind)}){self.context.read_argument(index, name)}"
             case RawArg(index=index, type=kind, name=name):

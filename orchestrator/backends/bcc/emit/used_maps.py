@@ -26,4 +26,5 @@ def count_used_maps(text: str, groups: Iterable[ProgramGroup]) -> dict[ProgramGr
 
 def _find_maps(definition: str) -> set[int]:
     maps = {int(number) for number in _MAP.findall(definition)}
-    return maps | _STACKS if "pp_stack(" in definition else maps
+    takes_stacks = "pp_stack(" in definition or "pp_user_symbol(" in definition
+    return maps | _STACKS if takes_stacks else maps

@@ -16,6 +16,7 @@ from orchestrator.compile.expressions.nodes import (
     ReadString,
     ReadStrings,
     UsdtArg,
+    UserSymbol,
 )
 from orchestrator.compile.expressions.types import StringList
 
@@ -31,6 +32,7 @@ _LABELS: Mapping[type, str] = {
     FamilyPort: "the port of a socket",
     EndpointOf: "the address of a socket",
     UsdtArg: "a USDT argument",
+    UserSymbol: "the name of an address (usym)",
     RawArg: "a raw tracepoint's argument",
 }
 

@@ -14,6 +14,7 @@ from orchestrator.compile.expressions.nodes import (
     Node,
     ParamRef,
     ShownAs,
+    UserSymbol,
     children,
     transform,
 )
@@ -59,10 +60,11 @@ def _fold_constant(node: Node) -> Node:
 
 
 def reads_memory(node: Node) -> bool:
-    """Whether the node itself reads memory, so that only the kernel can compute it. An IP address
-    of unknown version counts as one, since no column holds it."""
+    """Whether the node itself reads memory, or keeps an address with its process, so that only the
+    kernel can compute it. An IP address of unknown version counts as one, since no column holds
+    it."""
     return (
-        isinstance(node, (*READS, Address))
+        isinstance(node, (*READS, Address, UserSymbol))
         or (isinstance(node, IpOf) and isinstance(node.value.type, Pointer))
         or node.type == Ip(0)
     )

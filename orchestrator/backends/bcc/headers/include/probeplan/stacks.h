@@ -169,4 +169,26 @@ PP_INLINE u64 pp_stack(void *ctx, int user, u32 place, int sure, s64 mm_offset, 
 	return number;
 }
 
+/* The number of a stack of one frame: an address in the current task's memory, to be named as those of
+ * stacks are, also when the process has ended. */
+PP_INLINE u64 pp_user_symbol(u64 address)
+{
+	if (!address)
+		return PP_STACK_EMPTY;
+	struct pp_scratch *scratch = pp_scratch();
+	if (!scratch) {
+		PP_STACK_COUNT(busy);
+		return PP_STACK_LOST;
+	}
+	scratch->stack.user = 1;
+	scratch->stack.shown = 0;
+	scratch->stack.owner = pp_pid_tgid() >> 32;
+	pp_clear_rest(scratch, 1);
+	PP_WRITE(scratch->stack.ip[0], address);
+	PP_WRITE(scratch->words, 1);
+	u64 number = pp_stack_kept(&scratch->stack);
+	PP_WRITE(scratch->busy, 0);
+	return number;
+}
+
 #endif

@@ -11,7 +11,18 @@ from typing import Literal, NamedTuple, NotRequired, TypedDict, get_args
 
 from orchestrator.accounting.count import Count
 
-__all__ = ["METRIC", "RECORDS", "RUN", "SIDE", "SPAN", "STACKS", "HookLedger", "Identity", "Ledger"]
+__all__ = [
+    "METRIC",
+    "NOTE",
+    "RECORDS",
+    "RUN",
+    "SIDE",
+    "SPAN",
+    "STACKS",
+    "HookLedger",
+    "Identity",
+    "Ledger",
+]
 __all__ += ["LedgerRow", "MakerLedger", "ProbeLedger", "RowKind", "SpanLedger"]
 __all__ += ["CALL_FATES", "METRIC_DISPOSITIONS", "RECORD_DISPOSITIONS", "SIDE_DISPOSITIONS"]
 __all__ += ["SPAN_CLOSED", "SPAN_FATES", "SPAN_JUDGEMENTS", "UNMADE_OUTCOMES", "UnmadeOutcome"]
@@ -105,6 +116,17 @@ SPAN = RowKind(
     ),
     losses=("map_full",),
 )
+#: `set`: notes that were kept, `replaced` of them in place of an earlier one; `kept` are there at
+#: the end. `repeated`: set again and left as it was (`once`). `absent`: drops of what was not kept.
+#: `full`: not set. `found` and `missed`: the looks at it, one an event and note.
+NOTE = RowKind(
+    counts=(
+        *("set", "replaced", "dropped", "kept"),
+        *("repeated", "absent", "full", "found", "missed"),
+    ),
+    identities=(Identity(("set",), ("replaced", "dropped", "kept")),),
+    losses=("full",),
+)
 #: `kept`: different stacks; `incomplete`: of these, the ones with frames or names missing.
 STACKS = RowKind(
     counts=("kept", "map_full", "map_busy", "incomplete"), losses=("map_full", "map_busy")
@@ -156,7 +178,8 @@ class SpanLedger(MakerLedger):
 
 class Ledger(TypedDict):
     """All accounts of a run, as the log schema has them: probes and spans by name, then a row of
-    RUN; `stacks` (a row of STACKS) where stacks are taken."""
+    RUN; `notes` (rows of NOTE by name) where the plan has notes, and `stacks` (a row of STACKS)
+    where stacks are taken."""
 
     probes: dict[str, ProbeLedger]
     spans: dict[str, SpanLedger]
@@ -165,6 +188,7 @@ class Ledger(TypedDict):
     divisions_by_zero: Count
     children_lost: Count
     lost_unattributed: Count
+    notes: NotRequired[dict[str, LedgerRow]]
     stacks: NotRequired[LedgerRow]
 
 

@@ -170,6 +170,22 @@ class SpanCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoteCounts:
+    """The counts of one note (accounting.vocabulary.NOTE)."""
+
+    note: int
+    set: Count = 0
+    replaced: Count = 0
+    dropped: Count = 0
+    kept: Count = 0
+    repeated: Count = 0
+    absent: Count = 0
+    full: Count = 0
+    found: Count = 0
+    missed: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StackCounts:
     """The counts of all stacks (accounting.vocabulary.STACKS). `kept` are different ones; the
     others are lost, and null in records and keys: at `map_full` there was no room for another
@@ -223,6 +239,7 @@ class Counts:
     emits: tuple[EmitCounts, ...]
     metrics: tuple[MetricCounts, ...]
     spans: tuple[SpanCounts, ...] = ()
+    notes: tuple[NoteCounts, ...] = ()
     faulted: Count = 0
     truncated: Count = 0
     divisions_by_zero: Count = 0

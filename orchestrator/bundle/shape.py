@@ -27,6 +27,7 @@ from orchestrator.compile.program import (
     Hook,
     KeyField,
     MetricSpec,
+    NoteProgram,
     ProbeProgram,
     Program,
     RecordField,
@@ -96,6 +97,9 @@ def _list_aspects(artifact: Artifact[BccDetail]) -> Iterator[tuple[str, str]]:
     for span in program.spans:
         for name, words in _describe_span(span):
             yield f"span {span.name}, {name}", words
+    for note in program.notes:
+        for name, words in _describe_note(note):
+            yield f"note {note.name}, {name}", words
     yield "programs", str(len(artifact.detail.functions))
     yield from _describe_record(program)
 
@@ -234,6 +238,12 @@ def _describe_span(span: SpanProgram) -> Iterator[tuple[str, str]]:
     if span.emit:
         yield from ((f"field {field.name}", _describe_layout(field)) for field in span.emit.fields)
     yield from _describe_metrics(span.metrics)
+
+
+def _describe_note(note: NoteProgram) -> Iterator[tuple[str, str]]:
+    yield "key", ", ".join(f"{part.name} {_describe_layout(part)}" for part in note.key)
+    for kept in note.kept:
+        yield f"kept {kept.name}", f"{kept.form}, {kept.size} bytes"
 
 
 def _describe_layout(field: RecordField | KeyField) -> str:

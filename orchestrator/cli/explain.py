@@ -108,6 +108,9 @@ def _text_lines(shown: Mapping[str, Any], plan: Plan) -> Iterator[str]:
     for span in shown["spans"]:
         yield ""
         yield from _span_lines(span)
+    for note in shown["notes"]:
+        yield ""
+        yield from _note_lines(note)
 
 
 def _head_lines(shown: Mapping[str, Any], plan: Plan) -> Iterator[str]:
@@ -189,6 +192,17 @@ def _span_lines(span: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"    if {text}" for text in part["where"])
         yield from (f"    emit {name} = {text}" for name, text in part["emit"].items())
     yield from _output_lines(span)
+
+
+def _note_lines(note: Mapping[str, Any]) -> Iterator[str]:
+    key = ", ".join(f"{part['name']} {part['form']}" for part in note["key"])
+    yield f"note {note['note']}, found by {key}"
+    again = "is left as it is" if note["once"] else "is replaced"
+    yield f"  what is set again {again}; at most {note['max']:,} are kept"
+    for part in note["parts"]:
+        yield f"  {part['role']} at {part['probe']} ({part['to']}), by {', '.join(part['key'])}"
+        yield from (f"    keep {name} = {text}" for name, text in part["kept"].items())
+    yield f"  read by {', '.join(note['read_by'])}"
 
 
 def _output_lines(maker: Mapping[str, Any]) -> Iterator[str]:

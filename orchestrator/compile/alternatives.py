@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.compile.choose_tags import choose_tags, with_tag
+from orchestrator.compile.expressions.notes import NoteShape
 from orchestrator.compile.expressions.scope import ScalarParam
 from orchestrator.compile.globs import is_glob
 from orchestrator.compile.point import Point
@@ -28,8 +29,14 @@ class Alternatives:
     """Tries the items of a plan's probes, and numbers the hooks of those that it takes. `skipped`
     has the others, with the reasons."""
 
-    def __init__(self, plan: Plan, facts: KernelFacts, params: Mapping[str, ScalarParam]) -> None:
-        self._plan, self._facts, self._params = plan, facts, params
+    def __init__(
+        self,
+        plan: Plan,
+        facts: KernelFacts,
+        params: Mapping[str, ScalarParam],
+        notes: Mapping[str, NoteShape],
+    ) -> None:
+        self._plan, self._facts, self._params, self._notes = plan, facts, params, notes
         self.skipped: list[Skipped] = []
         self._findings: list[Finding] = []
         self._hooks = 0
@@ -158,6 +165,7 @@ class Alternatives:
                 self._hooks + before,
                 self._number_func(point.func),
                 self._params,
+                self._notes,
             )
         except PlanError:
             if is_new:

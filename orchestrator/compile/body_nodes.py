@@ -5,19 +5,22 @@ from dataclasses import replace
 
 from orchestrator.compile.expressions.nodes import Builtin, Node, UserSymbol, transform, walk
 from orchestrator.compile.expressions.types import StackId
-from orchestrator.compile.program import Body, MetricUse, SpanEnd, SpanUse
+from orchestrator.compile.program import Body, MetricUse, NoteUse, SpanEnd, SpanUse
 
-__all__ = ["metric_top_nodes", "needs_stacks", "span_top_nodes", "top_nodes", "transform_body"]
+__all__ = ["metric_top_nodes", "needs_stacks", "note_top_nodes", "span_top_nodes", "top_nodes"]
+__all__ += ["transform_body"]
 
 
 def top_nodes(body: Body) -> Iterator[Node]:
-    """The outermost nodes of what is evaluated at the hook itself: filters, record, metrics, spans
-    and task; not its definitions, nor what its entry keeps."""
+    """The outermost nodes of what is evaluated at the hook itself: filters, record, metrics, spans,
+    notes and task; not its definitions, nor what its entry keeps."""
     yield from (*body.where, *body.emit)
     for metric in body.metrics:
         yield from metric_top_nodes(metric)
     for span in body.spans:
         yield from span_top_nodes(span)
+    for note in body.notes:
+        yield from note_top_nodes(note)
     if body.task is not None and body.task != "none":
         yield body.task
 
@@ -47,6 +50,11 @@ def span_top_nodes(use: SpanUse) -> Iterator[Node]:
             yield from metric_top_nodes(metric)
 
 
+def note_top_nodes(use: NoteUse) -> Iterator[Node]:
+    """The outermost nodes of what sets or drops a note."""
+    yield from (*use.key, *(node for _, node in use.kept))
+
+
 def transform_body(body: Body, change: Callable[[Node], Node]) -> Body:
     """The body with each node passed through `change` (see nodes.transform); its definitions too,
     but not what its entry holds."""
@@ -61,6 +69,7 @@ def transform_body(body: Body, change: Callable[[Node], Node]) -> Body:
         emit=tuple(map(new, body.emit)),
         metrics=tuple(_transform_metric(use, new) for use in body.metrics),
         spans=tuple(_transform_span(use, new) for use in body.spans),
+        notes=tuple(_transform_note(use, new) for use in body.notes),
         task=body.task if body.task is None or body.task == "none" else new(body.task),
     )
 
@@ -81,6 +90,11 @@ def _transform_span(use: SpanUse, new: Callable[[Node], Node]) -> SpanUse:
         kept=tuple((index, new(node)) for index, node in use.kept),
         end=None if use.end is None else _transform_end(use.end, new),
     )
+
+
+def _transform_note(use: NoteUse, new: Callable[[Node], Node]) -> NoteUse:
+    kept = tuple((index, new(node)) for index, node in use.kept)
+    return replace(use, key=tuple(map(new, use.key)), kept=kept)
 
 
 def _transform_end(end: SpanEnd, new: Callable[[Node], Node]) -> SpanEnd:

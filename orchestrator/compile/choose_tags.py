@@ -1,5 +1,5 @@
-"""Chooses alternatives together: all probes of one span attach by items with the same tag
-(`as`)."""
+"""Chooses alternatives together: all probes of one span, and those that set and drop one note,
+attach by items with the same tag (`as`)."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -32,6 +32,8 @@ def _probes_by_span(plan: Plan) -> Iterator[Sequence[str]]:
         yield span.probes
     for resource in plan.outstanding:
         yield (*resource.open, *resource.close)
+    for note in plan.notes:
+        yield (*note.set_by, *note.drop_by)
 
 
 def _tags_of(probe: Probe) -> list[str]:

@@ -20,6 +20,8 @@ from orchestrator.compile.expressions.nodes import (
     LetRef,
     Load,
     Node,
+    Noted,
+    NoteValue,
     ParamRef,
     RawArg,
     ReadBytes,
@@ -68,7 +70,7 @@ class _Describer:
                 return f"args.{field.name}"
             case Captured(index=index):
                 return self.describe_captured(index)
-            case SpanValue(name=name):
+            case SpanValue(name=name) | NoteValue(name=name) | Noted(name=name):
                 return name
             case Seen():
                 return "seen(via)"

@@ -3,19 +3,21 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from orchestrator.compile.alternatives import Alternatives
 from orchestrator.compile.drop_unused import drop_unused
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.expressions.scope import ScalarParam
 from orchestrator.compile.expressions.types import BOOL, BYTES, DURATION, S64, Int
 from orchestrator.compile.layout import lay_out_record, record_fields, record_size
 from orchestrator.compile.metrics import convert_to_form, make_metric_spec, make_metric_use
+from orchestrator.compile.notes.lower import lower_note, make_note_use
+from orchestrator.compile.notes.typed import type_plan
 from orchestrator.compile.program import (
     Body,
     Emit,
     EntrySide,
     Hook,
     MetricSpec,
+    NoteProgram,
     ParamSlot,
     ProbeProgram,
     Program,
@@ -83,8 +85,8 @@ class _Lowering:
 
     def lower_plan(self) -> Program:
         raise_findings(list(_find_unset_params(self.plan)))
-        alternatives = Alternatives(self.plan, self.facts, self.params)
-        drafts = alternatives.type_probes()
+        typed = type_plan(self.plan, self.facts, self.params)
+        drafts = typed.probes
         spans, wrong = draft_spans(self.plan, {probe.name: hooks for probe, hooks in drafts})
         raise_findings([*role_findings(self.plan, drafts), *wrong])
         probes = [
@@ -92,19 +94,21 @@ class _Lowering:
         ]
         lowered = self._lower_spans(spans)
         uses = uses_by_hook(lowered)
+        notes = {note.name: lower_note(note, typed.notes[note.name]) for note in self.plan.notes}
         return Program(
             name=self.plan.metadata.name,
             sha256=self.plan.sha256,
             limits=self.plan.limits,
             target=resolve_target(self.plan.target),
             params=self.slots,
-            probes=tuple(self._finish_probe(probe_drafts, uses) for probe_drafts in probes),
+            probes=tuple(self._finish_probe(outline, uses, notes) for outline in probes),
             spans=tuple(probe_drafts.span for probe_drafts in lowered),
-            skipped=tuple(alternatives.skipped),
+            skipped=tuple(typed.alternatives.skipped),
             record_size=record_size(self.emits),
             every_ns=self.plan.every_ns,
             kernel=self.facts.release,
             arch=self.facts.arch,
+            notes=tuple(notes.values()),
         )
 
     def _lower_spans(
@@ -129,7 +133,10 @@ class _Lowering:
         )
 
     def _finish_probe(
-        self, outline: _Outline, uses: Mapping[int, tuple[SpanUse, ...]]
+        self,
+        outline: _Outline,
+        uses: Mapping[int, tuple[SpanUse, ...]],
+        notes: Mapping[str, NoteProgram],
     ) -> ProbeProgram:
         probe = outline.probe
         later = probe.name in later_probes(self.plan) - starting_probes(self.plan)
@@ -143,7 +150,7 @@ class _Lowering:
             emit=outline.emit,
             metrics=outline.metrics,
             hooks=tuple(
-                _make_hook(outline, draft, uses.get(draft.id, ()), tests_target=not later)
+                _make_hook(outline, draft, uses.get(draft.id, ()), notes, tests_target=not later)
                 for draft in outline.drafts
             ),
         )
@@ -184,17 +191,22 @@ def _find_unset_params(plan: Plan) -> Iterator[Finding]:
 
 
 def _make_hook(
-    outline: _Outline, draft: HookDraft, spans: tuple[SpanUse, ...], *, tests_target: bool
+    outline: _Outline,
+    draft: HookDraft,
+    spans: tuple[SpanUse, ...],
+    notes: Mapping[str, NoteProgram],
+    *,
+    tests_target: bool,
 ) -> Hook:
     point = draft.point
+    noted = tuple(make_note_use(one, notes) for one in draft.notes)
+    body = replace(_make_body(outline, draft), spans=spans, notes=noted, tests_target=tests_target)
     return Hook(
         id=draft.id,
         probe=outline.index,
         kind=point.kind,
         label=point.label,
-        body=drop_unused(
-            replace(_make_body(outline, draft), spans=spans, tests_target=tests_target)
-        ),
+        body=drop_unused(body),
         position=draft.item.position,
         optional=draft.item.optional or outline.probe.optional,
         symbol=point.symbol,

@@ -205,12 +205,24 @@ class SpanUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoteUse:
+    """What a hook does to a note: `key` in the forms of NoteProgram.key; `kept`: (index into
+    NoteProgram.kept, value), of a set."""
+
+    note: int
+    role: Literal["set", "drop"]
+    key: tuple[Node, ...]
+    kept: tuple[tuple[int, Node], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
     """What is evaluated at a hook. `entry` is None unless the hook is paired; `task` is the
     address of the task_struct of the event, None for the current task, "none" for no task.
     `emit` holds a node for each field of the probe's Emit, in order. `spans` are in the order in
-    which they are done: ends before starts. `tests_target` is False where the plan's target was
-    tested earlier in a span's life."""
+    which they are done: ends before starts. `notes` are dropped and set after all else, so that
+    what the hook reads of them is what was kept before. `tests_target` is False where the plan's
+    target was tested earlier in a span's life."""
 
     lets: tuple[Let, ...]
     where: tuple[Node, ...]
@@ -219,6 +231,7 @@ class Body:
     entry: EntrySide | None = None
     task: Node | Literal["none"] | None = None
     spans: tuple[SpanUse, ...] = ()
+    notes: tuple[NoteUse, ...] = ()
     tests_target: bool = True
 
 
@@ -349,8 +362,10 @@ class ProbeProgram:
     @property
     def samplable(self) -> bool:
         """Whether events may be left out: not where a span continues or ends, which has the weight
-        of its start, nor where a start would take the place of one that was left out."""
-        return all(use.samplable for hook in self.hooks for use in hook.body.spans)
+        of its start, nor where a start would take the place of one that was left out, nor where a
+        note is set or dropped."""
+        spans = all(use.samplable for hook in self.hooks for use in hook.body.spans)
+        return spans and not any(hook.body.notes for hook in self.hooks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -403,6 +418,31 @@ class SpanProgram:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoteField:
+    """A value that a note keeps, and its layout."""
+
+    name: str
+    type: Type
+    form: FieldForm
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteProgram:
+    """A note: `index` is its number in the program. `key` is packed (`key_size` bytes) and finds
+    it again; `once`: what is kept stays until it is dropped; at most `most` keys are kept."""
+
+    index: int
+    name: str
+    key: tuple[KeyField, ...]
+    key_size: int
+    kept: tuple[NoteField, ...]
+    most: int
+    once: bool
+    position: Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     """All of a plan for one kernel. `record_size` is the size in bytes of every record (header
     included, a multiple of 8): the largest that any probe needs, so that a batch is an array."""
@@ -419,6 +459,7 @@ class Program:
     every_ns: int | None
     kernel: str
     arch: str
+    notes: tuple[NoteProgram, ...] = ()
 
     @property
     def hooks(self) -> tuple[Hook, ...]:

@@ -14,7 +14,6 @@ from orchestrator.compile.expressions.nodes import (
     Builtin,
     Node,
     Seen,
-    Several,
     ShownAs,
     SpanValue,
     may_be_null,
@@ -34,7 +33,7 @@ from orchestrator.plan.model import Outstanding, Plan, Span, SpanSum
 from orchestrator.plan.nearest import suggest_or_list
 from orchestrator.values import dataclass
 
-__all__ = ["EndDraft", "KeptDraft", "SpanDraft", "draft_spans", "flatten_key"]
+__all__ = ["EndDraft", "KeptDraft", "SpanDraft", "draft_spans"]
 
 DraftsByProbe = Mapping[str, Sequence[HookDraft]]  # of each probe, by its name
 _ROLES = ("start", "via", "end", "cancel")
@@ -338,11 +337,3 @@ def _type_key(
 ) -> tuple[tuple[str, Node], ...]:
     """The parts of a span's key at one hook, each by its name."""
     return tuple((name, draft.typer.type_expression(parse(name, position))) for name in names)
-
-
-def flatten_key(name: str, node: Node) -> list[tuple[str, Node]]:
-    """A part of a key, and if it is a tuple each of its items, as `io.0`, `io.1`."""
-    if isinstance(node, Several):
-        parts = [flatten_key(f"{name}.{number}", item) for number, item in enumerate(node.items)]
-        return [item_part for part in parts for item_part in part]
-    return [(name, node)]

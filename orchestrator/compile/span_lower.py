@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from orchestrator.cells.buckets import Buckets
 from orchestrator.compile.expressions.nodes import Node
+from orchestrator.compile.expressions.notes import flatten_key
 from orchestrator.compile.expressions.types import Int, size_of
 from orchestrator.compile.layout import (
     lay_out_key,
@@ -26,7 +27,7 @@ from orchestrator.compile.program import (
     SpanRole,
     SpanUse,
 )
-from orchestrator.compile.span_draft import SpanDraft, flatten_key
+from orchestrator.compile.span_draft import SpanDraft
 from orchestrator.plan.model import Outstanding, Span
 from orchestrator.values import dataclass
 

@@ -33,12 +33,13 @@ def role_findings(plan: Plan, drafts: ProbeDrafts) -> Iterator[Finding]:
     later = later_probes(plan)
     for probe, hooks in drafts:
         begins = probe.name in starting_probes(plan)
-        own = probe.emit is not None or bool(probe.metrics) or begins
+        notes = any(probe.name in (*note.set_by, *note.drop_by) for note in plan.notes)
+        own = probe.emit is not None or bool(probe.metrics) or begins or notes
         if probe.name in later and own and any(hook.task != "none" for hook in hooks):
             yield Finding(
                 code="PP063",
                 message=f"{probe.name!r} continues a span, for which `target` was already tested, "
-                "and also emits, counts or starts something itself",
+                "and also emits, counts, starts or notes something itself",
                 position=probe.position,
                 hint="make a second probe at the same attach point",
             )

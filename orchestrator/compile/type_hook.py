@@ -13,9 +13,12 @@ from orchestrator.compile.expressions.nodes import (
     Let,
     LetRef,
     Node,
+    Noted,
+    NoteValue,
     transform,
     walk,
 )
+from orchestrator.compile.expressions.notes import NoteShape
 from orchestrator.compile.expressions.scope import HookScope, ScalarParam
 from orchestrator.compile.expressions.types import Pointer, UnknownType
 from orchestrator.compile.expressions.typing import Typer
@@ -28,9 +31,10 @@ from orchestrator.plan.expression.names import OF_TASK
 from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.findings import Position, plan_error
-from orchestrator.plan.model import AttachItem, Metric, Outstanding, Plan, Probe
+from orchestrator.plan.model import AttachItem, Metric, Note, Outstanding, Plan, Probe
 from orchestrator.values import dataclass
 
+_NO_NOTES: Mapping[str, NoteShape] = {}
 #: Builtins whose value at the entry is meant; the others are evaluated at the return.
 _OF_ENTRY = frozenset({"pid", "tid", "uid", "gid", "comm", "cgroup", "task", "compat"})
 
@@ -42,6 +46,16 @@ class MetricDraft:
     key: tuple[Node, ...]
     value: Node | None
     where: Node | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteDraft:
+    """What one hook does to the note `name`: the parts of its key, and what a set keeps."""
+
+    name: str
+    role: Literal["set", "drop"]
+    key: tuple[tuple[str, Node], ...]
+    keep: Mapping[str, Node]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +73,7 @@ class HookDraft:
     emit: Mapping[str, Node]
     metrics: tuple[MetricDraft, ...]
     task: Node | Literal["none"] | None
+    notes: tuple[NoteDraft, ...] = ()
 
     @property
     def lets(self) -> tuple[Let, ...]:
@@ -80,27 +95,21 @@ def type_hook(  # noqa: PLR0913  # what a hook is typed from
     number: int,
     func_number: int,
     params: Mapping[str, ScalarParam],
+    notes: Mapping[str, NoteShape] = _NO_NOTES,
 ) -> HookDraft:
     """Type everything that the probe evaluates at `point`. `func_number` is what `func` is in
-    keys. Raises PlanError."""
+    keys; `notes`: what it may read, by name. Raises PlanError."""
     task = item.task if item.task is not None else probe.task
-    typer = Typer(make_scope(plan, probe, item, point, facts, func_number, params, task))
+    scope = make_scope(plan, probe, item, point, facts, func_number, params, task, notes)
+    typer = Typer(scope)
     where = tuple(map(typer.type_condition, split_conjunction(probe.where)))
-    traits = KINDS[point.kind]
-    sources = DataSources(
-        traits,
-        point.tracepoint,
-        facts,
-        typer.lets,
-        typer.captures,
-        of_running_task=task is None or task == "none",
-    )
-    redactor = Redactor(probe.redact, sources, typer.captures)
+    redactor = make_redactor(probe, point, typer)
     emit = {
         name: redactor.redact_node(typer.type_expression(expr))
         for name, expr in (probe.emit or {}).items()
     }
     metrics = tuple(draft_metric(typer, redactor, metric) for metric in probe.metrics)
+    noted = draft_notes(plan, probe, typer, redactor)
     whose = type_task(typer, task)
     pushed, kept = _push_down(where, typer) if point.paired else ((), where)
     return HookDraft(
@@ -114,6 +123,7 @@ def type_hook(  # noqa: PLR0913  # what a hook is typed from
         emit=emit,
         metrics=metrics,
         task=whose,
+        notes=noted,
     )
 
 
@@ -126,6 +136,7 @@ def make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
     func_number: int,
     params: Mapping[str, ScalarParam],
     task: Expr | Literal["none"] | None,
+    notes: Mapping[str, NoteShape] = _NO_NOTES,
 ) -> HookScope:
     """The names of the probe's expressions at `point`."""
     return HookScope(
@@ -144,7 +155,49 @@ def make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
         params=params,
         definitions={**plan.let, **probe.let, **item.let},
         labels=plan.labels,
+        notes=notes,
     )
+
+
+def make_redactor(probe: Probe, point: Point, typer: Typer) -> Redactor:
+    """What redacts at `point` what `typer` types there."""
+    shapes = {shape.index: shape for shape in typer.scope.notes.values()}
+    sources = DataSources(
+        KINDS[point.kind],
+        point.tracepoint,
+        typer.scope.facts,
+        typer.lets,
+        typer.captures,
+        noted=lambda note, index: [*shapes[note].kept.values()][index].behind,
+        of_running_task=typer.scope.is_running_task or not typer.scope.has_task,
+    )
+    return Redactor(probe.redact, sources, typer.captures)
+
+
+def draft_notes(
+    plan: Plan, probe: Probe, typer: Typer, redactor: Redactor
+) -> tuple[NoteDraft, ...]:
+    """What the probe does to the plan's notes, as `typer` sees it: drops, then sets. Raises
+    PlanError."""
+    drops = [note for note in plan.notes if probe.name in note.drop_by]
+    sets = [note for note in plan.notes if probe.name in note.set_by]
+    return (
+        *(_draft_note(note, "drop", typer, {}) for note in drops),
+        *(_draft_note(note, "set", typer, _keep(note, typer, redactor)) for note in sets),
+    )
+
+
+def _draft_note(
+    note: Note, role: Literal["set", "drop"], typer: Typer, keep: Mapping[str, Node]
+) -> NoteDraft:
+    key = tuple(typer.type_key(note.key, note.position))
+    return NoteDraft(name=note.name, role=role, key=key, keep=keep)
+
+
+def _keep(note: Note, typer: Typer, redactor: Redactor) -> dict[str, Node]:
+    return {
+        name: redactor.redact_node(typer.type_expression(expr)) for name, expr in note.keep.items()
+    }
 
 
 def split_conjunction(where: Expr | None) -> tuple[Expr, ...]:
@@ -251,9 +304,11 @@ def _unfold_lets(node: Node, typer: Typer) -> Node:
 
 
 def _is_known_at_entry(node: Node) -> bool:
-    """Whether the node reads memory only inside captures, and uses no value of the return."""
+    """Whether the node reads memory and notes only inside captures, and uses no value of the
+    return."""
     return not any(
-        isinstance(part, READS) or (isinstance(part, Builtin) and part.name not in _OF_ENTRY)
+        isinstance(part, (*READS, NoteValue, Noted))
+        or (isinstance(part, Builtin) and part.name not in _OF_ENTRY)
         for part in walk(node)
     )
 

@@ -23,6 +23,7 @@ from orchestrator.plan.model import (
 )
 from orchestrator.plan.naming.labels import build_labels
 from orchestrator.plan.nearest import suggest_name
+from orchestrator.plan.notes.build import build_notes
 from orchestrator.plan.params import build_params
 from orchestrator.plan.probes import build_probe
 from orchestrator.plan.reader import DocumentReader
@@ -58,6 +59,7 @@ def build_plan(data: Mapping[str, Any], collector: FindingCollector, overrides: 
         probes=tuple(build_probe(reader, name) for name in data.get("probes", {})),
         spans=build_spans(reader),
         outstanding=build_outstanding(reader),
+        notes=build_notes(reader),
         params=params,
         let=reader.expressions(("let",)),
         labels=build_labels(reader),

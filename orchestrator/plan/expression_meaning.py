@@ -1,6 +1,6 @@
 """One expression in its scope: are its names, members and calls part of the language?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from orchestrator.plan.attach_kinds import PAIRED_KINDS, RETURNING_KINDS
 from orchestrator.plan.document.finding_collector import FindingCollector
@@ -18,7 +18,7 @@ from orchestrator.plan.expression.syntax import (
     children,
     walk,
 )
-from orchestrator.plan.model import LabelTable, Param
+from orchestrator.plan.model import LabelTable, Note, Param
 from orchestrator.plan.nearest import find_nearest, suggest_name
 from orchestrator.plan.scopes import MAX_LEVELS, Scope, is_too_deep, names_used_by
 
@@ -38,8 +38,10 @@ class ExpressionChecker:
         params: Mapping[str, Param],
         collector: FindingCollector,
         labels: Mapping[str, LabelTable],
+        notes: Sequence[Note] = (),
     ) -> None:
         self.params, self.collector, self.labels = params, collector, labels
+        self.notes = {note.name: note for note in notes}
 
     def check(self, expr: Expr | None, scope: Scope) -> None:
         """Report everything in `expr` that can have no meaning on any kernel."""
@@ -75,6 +77,11 @@ class ExpressionChecker:
                 "args" not in scope.definitions and scope.span is None
             ):
                 return
+            case MemberOf(base=MemberOf(base=Name(id="note"), name=note), name=name) if (
+                "note" not in scope.definitions
+            ):
+                self._check_noted_value(note, name, node, expr, scope)
+                return
             case BinaryOperation(op="/"):
                 hint = "write `//` for whole numbers, or compute the ratio under `derive`"
                 self._report("PP026", "`/` divides only under `derive`", node, expr, hint)
@@ -106,9 +113,9 @@ class ExpressionChecker:
         elif scope.span is not None and name in names.BUILTINS and name not in _IN_SPANS:
             hint = f"name the probe: `start.{name}` or `end.{name}`"
             self._report("PP022", f"{name!r} has no meaning by itself in a span", node, expr, hint)
-        elif name in ("args", "params"):
-            known = self.params if name == "params" else ()
-            example = next(iter(known), "NAME")
+        elif name in ("args", "params", "note"):
+            known = {"params": self.params, "note": self.notes}.get(name, ())
+            example = next(iter(known), "NAME") + (".VALUE" if name == "note" else "")
             self._report("PP022", f"`{name}` needs a member", node, expr, f"{name}.{example}")
         elif _is_known(name):
             self._check_situation(frozenset({name}), "", node, expr, scope)
@@ -139,6 +146,35 @@ class ExpressionChecker:
             self._report("PP024", "seen() asks whether `via` was seen", node, expr, hint)
         elif "via" not in scope.span:
             self._report("PP022", "this span has no `via`", node, expr, "name one: `via: PROBE`")
+
+    def _check_noted(self, node: Call, expr: Expr, scope: Scope) -> None:
+        if not isinstance(node.args[0], Name):
+            hint = f"noted({next(iter(self.notes), 'NAME')})"
+            self._report("PP024", "noted() takes the name of a note", node, expr, hint)
+        else:
+            self._find_note(node.args[0].id, node, expr, scope)
+
+    def _check_noted_value(
+        self, note: str, name: str, node: SyntaxNode, expr: Expr, scope: Scope
+    ) -> None:
+        """`note.N.x`: a value that the note N keeps."""
+        found = self._find_note(note, node, expr, scope)
+        if found is None or name in found.keep or self.collector.has_refused(("notes", note)):
+            return
+        otherwise = f"it keeps: {', '.join(found.keep)}" if found.keep else f"use noted({note})"
+        hint = suggest_name(name, found.keep, otherwise)
+        self._report("PP022", f"the note {note!r} keeps no {name!r}", node, expr, hint)
+
+    def _find_note(self, name: str, node: SyntaxNode, expr: Expr, scope: Scope) -> Note | None:
+        """The note `name`; None, and reported, where there is none or it cannot be read here."""
+        if scope.span is not None:
+            hint = "define it under `let` of the span's probes: `end.NAME`"
+            self._report("PP022", "a note is read in probes, not in a span", node, expr, hint)
+            return None
+        if name not in self.notes and not self.collector.has_refused(("notes", name)):
+            hint = suggest_name(name, self.notes, "define it under `notes`")
+            self._report("PP022", f"there is no note {name!r}", node, expr, hint)
+        return self.notes.get(name)
 
     def _report_unknown(self, name: str, node: SyntaxNode, expr: Expr, scope: Scope) -> None:
         if name in scope.partial:
@@ -195,6 +231,9 @@ class ExpressionChecker:
             return
         if node.function in names.STACKS:
             self._check_stack(node, expr, scope)
+        if node.function == "noted" and node.args:
+            self._check_noted(node, expr, scope)
+            return
         for index, arg in enumerate(node.args):
             if isinstance(arg, Name) and index == 1 and node.function in names.NAMING:
                 self._check_labels(arg, expr)

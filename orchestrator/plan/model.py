@@ -279,6 +279,22 @@ class Outstanding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """State that events of the probes `set_by` keep and that any probe reads: the values `keep`, by
+    the key, whose names each probe defines. Events of `drop_by` drop what is kept of their key.
+    `once`: what is kept stays until it is dropped. At most `most` keys are kept."""
+
+    name: str
+    set_by: tuple[str, ...]
+    key: tuple[str, ...]
+    drop_by: tuple[str, ...] = ()
+    keep: Mapping[str, Expr] = field(default_factory=dict)
+    most: int = 10_000
+    once: bool = False
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DerivedFigure:
     """A figure computed from metrics, in user space. `unit` is for display: durations are in ns and
     sizes in bytes. `warn` is evaluated over it and may name it `value`."""
@@ -339,6 +355,7 @@ class Plan:
     probes: tuple[Probe, ...]
     spans: tuple[Span, ...] = ()
     outstanding: tuple[Outstanding, ...] = ()
+    notes: tuple[Note, ...] = ()
     params: Mapping[str, Param] = field(default_factory=dict)
     let: Mapping[str, Expr] = field(default_factory=dict)
     labels: Mapping[str, LabelTable] = field(default_factory=dict)

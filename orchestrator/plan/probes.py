@@ -64,7 +64,7 @@ def _check_use(reader: DocumentReader, path: DocumentPath, data: Mapping[str, An
     if "emit" in data or data.get("metrics") or reader.collector.has_refused(path):
         return
     if path[-1] not in find_used_probes(reader):
-        hint = "add `emit: {}` for records, `metrics:`, or a span that uses it"
+        hint = "add `emit: {}` for records, `metrics:`, or a span or a note that uses it"
         place = reader.collector.document.key_position(path)
         reader.collector.add("PP053", f"the probe {path[-1]!r} does nothing", place, hint)
 
@@ -73,11 +73,12 @@ def _check_use(reader: DocumentReader, path: DocumentPath, data: Mapping[str, An
 ROLES: Mapping[str, tuple[str, ...]] = {
     "spans": ("start", "end", "via", "cancel"),
     "outstanding": ("open", "close"),
+    "notes": ("set", "drop"),
 }
 
 
 def find_used_probes(reader: DocumentReader) -> set[str]:
-    """The probes that spans and outstanding resources use."""
+    """The probes that spans, outstanding resources and notes use."""
     used: set[str] = set()
     for head, keys in ROLES.items():
         for body in reader.get((head,), {}).values():

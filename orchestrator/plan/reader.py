@@ -111,6 +111,11 @@ class DocumentReader:
     def _stand_in(self, path: DocumentPath) -> Expr:
         return Expr(text="0", root=Number(0), position=self.place(path))
 
+    def names(self, path: DocumentPath) -> tuple[str, ...]:
+        """One name, or a list of them."""
+        raw = self.get(path, ())
+        return (raw,) if isinstance(raw, str) else tuple(raw)
+
     def filled_text(self, path: DocumentPath) -> str | None:
         """The text at `path` with its params; None when refused. Raises Unset."""
         return interpolate_params(

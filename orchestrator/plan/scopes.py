@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from orchestrator.plan.expression import names
 from orchestrator.plan.expression.syntax import Expr, Name, Number, children, walk
 from orchestrator.plan.findings import NOWHERE
 from orchestrator.plan.model import AttachItem, Plan, Probe, Span
@@ -55,10 +56,10 @@ def item_scope(plan: Plan, probe: Probe, item: AttachItem) -> Scope:
 
 def probe_scope(plan: Plan, probe: Probe) -> Scope:
     """For the probe's own expressions: names that all its items define, or (attach_first) one."""
-    shared = set.union if probe.mode == "first" else set.intersection
-    names = shared(*(set(item.let) for item in probe.items)) if probe.items else set()
-    partial = {name for item in probe.items for name in item.let} - names
-    own = {name: expr for item in probe.items for name, expr in item.let.items() if name in names}
+    join = set.union if probe.mode == "first" else set.intersection
+    shared = join(*(set(item.let) for item in probe.items)) if probe.items else set()
+    partial = {name for item in probe.items for name in item.let} - shared
+    own = {name: expr for item in probe.items for name, expr in item.let.items() if name in shared}
     return Scope(
         definitions={**plan.let, **own, **probe.let},
         kinds=_attach_kinds(probe.items),
@@ -66,6 +67,18 @@ def probe_scope(plan: Plan, probe: Probe) -> Scope:
         task=probe.task != "none",
         partial=frozenset(partial),
     )
+
+
+def defines_name(plan: Plan, probe: Probe, name: str) -> bool:
+    """Whether `name`, a part of a key, means something at the probe: a definition of it, of all or
+    some of its attach points, or a builtin."""
+    scope = probe_scope(plan, probe)
+    head = name.split(".", maxsplit=1)[0]
+    if head in scope.definitions or head in scope.partial:
+        return True
+    if head in names.OF_TASK:
+        return scope.task
+    return head in names.BUILTINS or names.ARGUMENT.fullmatch(head) is not None
 
 
 def span_scope(plan: Plan, span: Span) -> Scope:

@@ -15,6 +15,7 @@ from orchestrator.plan.figure_meaning import check_figures
 from orchestrator.plan.findings import PlanError
 from orchestrator.plan.model import Metric, Plan, Probe
 from orchestrator.plan.nearest import suggest_name
+from orchestrator.plan.notes.meaning import check_notes
 from orchestrator.plan.params import report_stray_interpolation
 from orchestrator.plan.scopes import Scope, item_scope, names_used_by, plan_scope, probe_scope
 from orchestrator.plan.span_meaning import check_spans
@@ -22,13 +23,14 @@ from orchestrator.plan.span_meaning import check_spans
 
 def check_meaning(plan: Plan, data: Mapping[str, Any], collector: FindingCollector) -> None:
     """Report to `sink` what is wrong with a plan whose document fits the schema."""
-    checker = ExpressionChecker(plan.params, collector, plan.labels)
+    checker = ExpressionChecker(plan.params, collector, plan.labels, plan.notes)
     _check_prose(data, collector)
     _check_sampling(data, collector)
     _check_definitions(("let",), plan.let, plan_scope(plan), checker, collector)
     for probe in plan.probes:
         _check_probe(plan, probe, data, checker, collector)
     check_spans(plan, checker, collector)
+    check_notes(plan, checker, collector)
     check_figures(plan, collector)
 
 
@@ -134,7 +136,8 @@ def _check_definitions(
 
 
 _DOTTED = re.compile(r"args\.[A-Za-z_]\w*", re.ASCII)
-_NOT_KEYS = frozenset({"args", "params", "now"})
+_NOTED = re.compile(r"note\.[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*(\.[A-Za-z_]\w*)*", re.ASCII)
+_NOT_KEYS = frozenset({"args", "params", "now", "note"})
 
 
 def _check_by(
@@ -153,7 +156,8 @@ def _check_by(
             checker.check(computed, scope)
             continue
         known = name.partition(".")[0] in scope.definitions or name in keys
-        if not (known or _DOTTED.fullmatch(name) or names.ARGUMENT.fullmatch(name)):
+        member = _DOTTED.fullmatch(name) or _NOTED.fullmatch(name)
+        if not (known or member or names.ARGUMENT.fullmatch(name)):
             candidates = [*scope.definitions, *keys]
             otherwise = f"name it under `let`, or use one of: {', '.join(candidates)}"
             hint = suggest_name(name, candidates, otherwise)

@@ -11,7 +11,13 @@ from orchestrator.plan.findings import PlanError
 from orchestrator.plan.model import Outstanding, Plan, Probe, Span
 from orchestrator.plan.naming.keys import key_expression
 from orchestrator.plan.nearest import suggest_name
-from orchestrator.plan.scopes import Scope, names_used_by, probe_scope, span_scope
+from orchestrator.plan.scopes import (
+    Scope,
+    defines_name,
+    names_used_by,
+    probe_scope,
+    span_scope,
+)
 
 _SPAN_ROLES = ("start", "end", "via", "cancel")
 _OUTSTANDING_ROLES = ("open", "close")
@@ -78,21 +84,11 @@ def _check_key(
     for index, name in enumerate(key):
         place = checker.collector.document.value_position((*path, "key", index))
         for probe in probes:
-            if not _defines(plan, probe, name):
+            if not defines_name(plan, probe, name):
                 hint = f"add it: `let: {{{name.split('.')[0]}: …}}`"
                 message = f"the probe {probe.name!r} does not define {name!r}"
                 checker.collector.add("PP062", message, place, hint)
                 break
-
-
-def _defines(plan: Plan, probe: Probe, name: str) -> bool:
-    scope = probe_scope(plan, probe)
-    head = name.split(".", maxsplit=1)[0]
-    if head in scope.definitions or head in scope.partial:
-        return True
-    if head in names.OF_TASK:
-        return scope.task
-    return head in names.BUILTINS or names.ARGUMENT.fullmatch(head) is not None
 
 
 class _SpanChecker:

@@ -26,11 +26,11 @@ def _build_span(reader: DocumentReader, path: DocumentPath) -> Span:
     data = reader.get(path)
     return Span(
         name=str(path[-1]),
-        start=_read_names(reader, (*path, "start")),
-        end=_read_names(reader, (*path, "end")),
-        key=_read_names(reader, (*path, "key")),
-        via=_read_names(reader, (*path, "via")),
-        cancel=_read_names(reader, (*path, "cancel")),
+        start=reader.names((*path, "start")),
+        end=reader.names((*path, "end")),
+        key=reader.names((*path, "key")),
+        via=reader.names((*path, "via")),
+        cancel=reader.names((*path, "cancel")),
         add=_read_sums(reader, (*path, "add")),
         again=data.get("again", "replace"),
         max_open=reader.quantity((*path, "max_open"), _parse_max_open, 10_000),
@@ -48,7 +48,7 @@ def _read_sums(reader: DocumentReader, path: DocumentPath) -> tuple[SpanSum, ...
     for name in reader.get(path, {}):
         value = reader.expression((*path, name, "sum"))
         if value is not None:  # None: reported where it was read, or by the schema
-            of = _read_names(reader, (*path, name, "from"))
+            of = reader.names((*path, name, "from"))
             position = reader.collector.document.key_position((*path, name))
             sums.append(SpanSum(name=name, of=of, value=value, position=position))
     return tuple(sums)
@@ -61,9 +61,9 @@ def _build_one_outstanding(reader: DocumentReader, path: DocumentPath) -> Outsta
     by = read_key(reader, (*path, "by"))
     return Outstanding(
         name=str(path[-1]),
-        open=_read_names(reader, (*path, "open")),
-        close=_read_names(reader, (*path, "close")),
-        key=_read_names(reader, (*path, "key")),
+        open=reader.names((*path, "open")),
+        close=reader.names((*path, "close")),
+        key=reader.names((*path, "key")),
         value=value,
         by=tuple(by),
         computed=computed_labels(by),
@@ -72,11 +72,6 @@ def _build_one_outstanding(reader: DocumentReader, path: DocumentPath) -> Outsta
         max_open=reader.quantity((*path, "max_open"), _parse_max_open, 100_000),
         position=reader.collector.document.key_position(path),
     )
-
-
-def _read_names(reader: DocumentReader, path: DocumentPath) -> tuple[str, ...]:
-    raw = reader.get(path, ())
-    return (raw,) if isinstance(raw, str) else tuple(raw)
 
 
 def _parse_max_open(text: str) -> int:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from orchestrator.compile.expressions.nodes import Node
+from orchestrator.compile.expressions.nodes import Node, Noted, NoteValue
 from orchestrator.compile.program import (
+    Body,
     Hook,
     KeptField,
     KeyField,
@@ -15,6 +16,7 @@ from orchestrator.compile.program import (
     RecordField,
     SpanUse,
 )
+from orchestrator.compile.redact import walk_body
 from orchestrator.values import dataclass
 
 __all__ = ["DataSink", "find_data_sinks"]
@@ -48,6 +50,20 @@ def find_data_sinks(hook: Hook, program: Program) -> Iterator[DataSink]:
     yield from _find_metric_sinks(probe.metrics, body.metrics)
     for use in body.spans:
         yield from _find_span_sinks(use, program)
+    yield from _find_note_sinks(body, program)
+
+
+def _find_note_sinks(body: Body, program: Program) -> Iterator[DataSink]:
+    """The keys by which notes are set, dropped and read: whether one is found shows in counts."""
+    for use in body.notes:
+        note = program.notes[use.note]
+        for part, node in zip(note.key, use.key, strict=True):
+            yield _tested(f"the key {part.name!r} of {note.name!r}", node)
+    for look in walk_body(body):
+        if isinstance(look, NoteValue | Noted):
+            note = program.notes[look.note]
+            for part, node in zip(note.key, look.key, strict=True):
+                yield _tested(f"the key {part.name!r} of {note.name!r}", node)
 
 
 def _find_span_sinks(use: SpanUse, program: Program) -> Iterator[DataSink]:

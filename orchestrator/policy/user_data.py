@@ -170,6 +170,7 @@ class _ProgramCheck:
             self._facts,
             body.lets,
             body.entry.captures if body.entry is not None else (),
+            noted=self._noted_nodes,
             event=hook.event,
             spare_conditions="conditions" in self._allowed,
             of_running_task=body.task is None or body.task == "none",
@@ -184,6 +185,16 @@ class _ProgramCheck:
             for hook in self._program.hooks
             for use in hook.body.spans
             if use.span == span
+            for number, node in use.kept
+            if number == index
+        ]
+
+    def _noted_nodes(self, note: int, index: int) -> Sequence[SourcedNode]:
+        return [
+            (self._sources(hook), node)
+            for hook in self._program.hooks
+            for use in hook.body.notes
+            if use.note == note
             for number, node in use.kept
             if number == index
         ]

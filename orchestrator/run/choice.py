@@ -111,7 +111,7 @@ def _check_memory(artifact: Artifact[Any]) -> None:
         message=f"the plan needs {needed:,} bytes of kernel memory on this host ({parts}), "
         f"and limits.memory allows {limit:,}",
         hint=f"set limits.memory to at least {least}MiB (--limit memory={least}MiB), or lower "
-        "`keys` of the metrics",
+        "`keys` of the metrics, `max_open` of spans and `max` of notes",
     )
     raise HostError([finding])
 
@@ -122,5 +122,6 @@ def _position_of(purpose: str, program: Program) -> Position:
         (f"metric {metric.probe}.{metric.name}", metric.position) for metric in program.metrics
     ]
     named += [(f"open {span.name}", span.position) for span in program.spans]
+    named += [(f"note {note.name}", note.position) for note in program.notes]
     file = Position(file=program.hooks[0].position.file) if program.hooks else NOWHERE
     return dict(named).get(purpose, file)

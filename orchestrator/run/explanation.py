@@ -7,12 +7,22 @@ from typing import Any
 from orchestrator.backends.protocol import Artifact, HookPlan
 from orchestrator.compile.body_nodes import top_nodes
 from orchestrator.compile.describe import describe_node
-from orchestrator.compile.expressions.nodes import Field, Node, RawArg, Register, UsdtArg, walk
+from orchestrator.compile.expressions.nodes import (
+    Field,
+    Node,
+    Noted,
+    NoteValue,
+    RawArg,
+    Register,
+    UsdtArg,
+    walk,
+)
 from orchestrator.compile.program import (
     Body,
     Hook,
     KeyField,
     MetricSpec,
+    NoteProgram,
     ProbeProgram,
     Program,
     RecordField,
@@ -52,6 +62,7 @@ def explain_plan(prepared: Prepared) -> Fields:
         "params": {name: param.value for name, param in plan.params.items()},
         "probes": [_probe_fields(probe, plans) for probe in program.probes],
         "spans": [_span_fields(span, program) for span in program.spans],
+        "notes": [_note_fields(note, program) for note in program.notes],
         "skipped": [
             {"probe": one.probe, "to": one.item, "reason": one.reason} for one in program.skipped
         ],
@@ -141,6 +152,40 @@ def _span_fields(span: SpanProgram, program: Program) -> Fields:
             for hook, use in own
         ],
     }
+
+
+def _note_fields(note: NoteProgram, program: Program) -> Fields:
+    """What sets and drops a note, what it keeps, and which probes read it."""
+    own = [(h, use) for h in program.hooks for use in h.body.notes if use.note == note.index]
+    return {
+        "note": note.name,
+        "key": [_layout_of(part) for part in note.key],
+        "kept": [{"name": kept.name, "form": kept.form, "size": kept.size} for kept in note.kept],
+        "max": note.most,
+        "once": note.once,
+        "parts": [
+            {
+                "role": use.role,
+                "probe": program.probes[hook.probe].name,
+                "to": hook.label,
+                "key": [describe_node(node, hook.body) for node in use.key],
+                "kept": {note.kept[i].name: describe_node(node, hook.body) for i, node in use.kept},
+            }
+            for hook, use in own
+        ],
+        "read_by": list(
+            dict.fromkeys(
+                program.probes[hook.probe].name
+                for hook in program.hooks
+                if _reads_note(hook.body, note.index)
+            )
+        ),
+    }
+
+
+def _reads_note(body: Body, index: int) -> bool:
+    parts = (node for root in _root_nodes(body) for node in walk(root))
+    return any(isinstance(node, NoteValue | Noted) and node.note == index for node in parts)
 
 
 def _layout_of(field: RecordField | KeyField) -> Fields:

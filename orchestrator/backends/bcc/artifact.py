@@ -101,6 +101,7 @@ def _find_too_large(program: Program) -> Iterator[Finding]:
     """Keys that do not fit on the BPF stack, where they are built."""
     keys = [(f"metric {m.probe}.{m.name}", m.key_size, m.position) for m in program.metrics]
     keys += [(f"span {span.name}", span.key_size, span.position) for span in program.spans]
+    keys += [(f"note {note.name}", note.key_size, note.position) for note in program.notes]
     for name, size, position in keys:
         if size > LARGEST_KEY:
             yield _make_finding(

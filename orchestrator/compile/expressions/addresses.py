@@ -21,6 +21,7 @@ from orchestrator.compile.expressions.nodes import (
     IpWord,
     Load,
     Node,
+    NoteValue,
     ShownAs,
     SpanValue,
     TextConst,
@@ -73,6 +74,10 @@ def test_address(
         case SpanValue():
             message = "an address that a span keeps as a whole is not compared"
             hint = "compare it in the probe: `let: {inside: …}`, and name that: start.inside"
+            raise plan_error("PP084", message, position, hint)
+        case NoteValue():
+            message = "an address that a note keeps as a whole is not compared"
+            hint = "compare it where it is set: `keep: {inside: …}`, and read note.NAME.inside"
             raise plan_error("PP084", message, position, hint)
     words = _words_of(node)
     if words is None:

@@ -34,6 +34,7 @@ def known_names(scope: HookScope) -> tuple[str, ...]:
         "probe",
         "args",
         "params",
+        "note",
     )
 
 

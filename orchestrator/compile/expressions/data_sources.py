@@ -35,6 +35,8 @@ from orchestrator.compile.expressions.nodes import (
     LetRef,
     Load,
     Node,
+    Noted,
+    NoteValue,
     RawArg,
     ReadBytes,
     ReadString,
@@ -92,8 +94,9 @@ def _origins_of_struct(name: str, node: Node) -> Origins:
 
 
 class DataSources:
-    """The origins of nodes at one hook. `lets` and `captures` are what references there mean, and
-    `kept` gives the nodes behind a SpanValue; `event` is the name of a raw tracepoint.
+    """The origins of nodes at one hook. `lets` and `captures` are what references there mean,
+    `kept` gives the nodes behind a SpanValue, and `noted` those behind a NoteValue, by note and
+    index; `event` is the name of a raw tracepoint.
     `spare_conditions`: the result of a test has no origins. `of_running_task`: the event belongs
     to the task that runs, or to none."""
 
@@ -106,12 +109,14 @@ class DataSources:
         captures: Sequence[Node],
         kept: Callable[[int], Sequence[SourcedNode]] = lambda _index: (),
         *,
+        noted: Callable[[int, int], Sequence[SourcedNode]] = lambda _note, _index: (),
         event: str = "",
         spare_conditions: bool = False,
         of_running_task: bool = True,
     ) -> None:
         self._traits, self._tracepoint, self._facts = traits, tracepoint, facts
         self._lets, self._captures, self._kept = lets, captures, kept
+        self._noted = noted
         self._event, self._spare_conditions = event, spare_conditions
         self._of_running_task = of_running_task
         self._of_lets: dict[int, Origins] = {}
@@ -125,6 +130,7 @@ class DataSources:
             self._lets,
             self._captures,
             kept,
+            noted=self._noted,
             event=self._event,
             spare_conditions=self._spare_conditions,
             of_running_task=self._of_running_task,
@@ -142,7 +148,11 @@ class DataSources:
             case Captured() | SpanValue():
                 behind = self.referents(node) or ()
                 return _NONE.union(*(sources.origins(value) for sources, value in behind))
-            case Comparison() | StringTest() | Combination() if self._spare_conditions:
+            case NoteValue(key=key):
+                behind = self.referents(node) or ()
+                values = (sources.origins(value) for sources, value in behind)
+                return _NONE.union(*values, *map(self.origins, key))
+            case Comparison() | StringTest() | Combination() | Noted() if self._spare_conditions:
                 return _NONE
             case _:
                 return self.own_origins(node).union(*map(self.origins, children(node)))
@@ -221,6 +231,8 @@ class DataSources:
                 return ((self, value),)
             case SpanValue(index=index):
                 return self._kept(index)
+            case NoteValue(note=note, index=index):
+                return self._noted(note, index)
             case _:
                 return None
 
@@ -262,6 +274,8 @@ class DataSources:
         return self._is_stated(at, of_current=self.reads_user_memory(at))
 
     def _is_stated(self, at: Node, *, of_current: bool) -> bool:
+        if of_current and isinstance(at, NoteValue):  # of an event that another task may have made
+            return False
         behind = self.referents(at)
         if behind is not None:
             return all(s._is_stated(node, of_current=of_current) for s, node in behind)

@@ -393,6 +393,28 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteValue:
+    """A value that a note keeps by the key: `index` into NoteProgram.kept of the note number
+    `note`; null where nothing is kept."""
+
+    note: int
+    index: int
+    key: tuple["Node", ...]
+    type: Type
+    name: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Whether the note number `note` is kept by the key."""
+
+    note: int
+    key: tuple["Node", ...]
+    name: str = field(default="", compare=False)
+    type: Bool = BOOL
+
+
+@dataclass(frozen=True, slots=True)
 class Several:
     """A tuple of values; only keys may be tuples."""
 
@@ -449,6 +471,8 @@ Node = (
     | Captured
     | SpanValue
     | Seen
+    | NoteValue
+    | Noted
     | Several
     | ShownAs
     | Unseen
@@ -485,6 +509,8 @@ _OPERANDS: Mapping[type, tuple[str, ...]] = {
     Combination: ("operands",),
     Either: ("test", "yes", "no"),
     Several: ("items",),
+    NoteValue: ("key",),
+    Noted: ("key",),
     StringTest: ("string",),
     Convert: ("value",),
     ByteSwap: ("value",),
@@ -528,6 +554,10 @@ def may_be_null(node: Node, lets: Sequence[Node], captures: Sequence[Node]) -> b
             return may_be_null(captures[index], lets, captures)
         case SpanValue(nullable=nullable):
             return nullable
+        case NoteValue():
+            return True
+        case Noted():
+            return False
         case StringTest() | UsdtArg():
             return True
         case Field():

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 
 from orchestrator.compile.expressions.nodes import Node
+from orchestrator.compile.expressions.notes import NoteShape
 from orchestrator.compile.expressions.types import Int
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.expression.syntax import Expr
@@ -33,6 +34,7 @@ class HookScope:
     params: Mapping[str, "ScalarParam"] = field(default_factory=dict)
     definitions: Mapping[str, Expr] = field(default_factory=dict)
     labels: Mapping[str, LabelTable] = field(default_factory=dict)
+    notes: Mapping[str, NoteShape] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Untyped expressions to typed nodes at one hook."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from orchestrator.compile.expressions import arithmetic
@@ -28,6 +29,7 @@ from orchestrator.compile.expressions.nodes import (
     TextConst,
     walk,
 )
+from orchestrator.compile.expressions.notes import NoteShape, flatten_key, read_note, test_note
 from orchestrator.compile.expressions.packets import make_packet, packet_member
 from orchestrator.compile.expressions.scope import HookScope
 from orchestrator.compile.expressions.task_functions import TASK_FUNCTIONS, tag_call_number
@@ -46,6 +48,7 @@ from orchestrator.compile.expressions.vocabulary import UNITS, find_constant
 from orchestrator.plan.expression import syntax
 from orchestrator.plan.expression.names import TYPE_ARGUMENTS
 from orchestrator.plan.expression.networks import IpNetwork
+from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.findings import NOWHERE, PlanError, Position, plan_error
 from orchestrator.plan.nearest import suggest_or_list
@@ -76,6 +79,8 @@ class Typer:
         self.lets: list[Let] = []
         self.captures: list[Node] = []
         self.weights: list[int] = []
+        #: By note, the parts of the key by which it is read here.
+        self.looks: dict[str, list[tuple[str, Node]]] = {}
         self._typed: dict[str, Node] = {}
         self._shared: dict[Node, Node] = {}
         self._open: list[str] = []
@@ -259,6 +264,13 @@ class Typer:
                 return self._type_argument(node)
             if node.base.id == "params":
                 return self._type_param(node)
+        match node.base:
+            case syntax.MemberOf(base=syntax.Name(id="note"), name=note) if (
+                "note" not in self.scope.definitions
+            ):
+                shape = self._find_note(note, self._position_of(node))
+                key = self._type_note_key(shape)
+                return read_note(shape, node.name, key, self._position_of(node))
         base, place = self._type_node(node.base), self._position_of(node)
         if isinstance(base, PacketOf):
             return packet_member(base, node.name, self._share, place)
@@ -393,6 +405,34 @@ class Typer:
         items = tuple(self._type_node(item) for item in node.items)
         return Several(items, Tuple(tuple(item.type for item in items)))
 
+    # ---------------------------------------------------------------- notes
+
+    def _find_note(self, name: str, place: Position) -> NoteShape:
+        shape = self.scope.notes.get(name)
+        if shape is None:
+            hint = suggest_or_list(name, tuple(self.scope.notes))
+            raise plan_error("PP087", f"there is no note {name!r}", place, hint)
+        return shape
+
+    def _type_note_key(self, shape: NoteShape) -> list[tuple[str, Node]]:
+        """The key by which a note is read here: its names as they are defined at this hook."""
+        key = self.type_key(shape.key, shape.position)
+        self.looks.setdefault(shape.name, []).extend(key)
+        return key
+
+    def type_key(self, names: Sequence[str], position: Position) -> list[tuple[str, Node]]:
+        """The parts of a key that joins events, each by its name. Raises PlanError."""
+        parts = [(name, self.type_expression(parse(name, position))) for name in names]
+        return [part for name, node in parts for part in flatten_key(name, node)]
+
+    def _type_noted(self, node: syntax.Call) -> Node:
+        place = self._position_of(node)
+        _check_count(node, 1, 1, place)
+        if not isinstance(node.args[0], syntax.Name):
+            raise plan_error("PP087", "noted() takes the name of a note", place)
+        shape = self._find_note(node.args[0].id, place)
+        return test_note(shape, self._type_note_key(shape))
+
     # ---------------------------------------------------------------- calls
 
     def _type_call(self, node: syntax.Call) -> Node:
@@ -400,6 +440,8 @@ class Typer:
             return self._type_first_that_resolves(node)
         if node.function == "entry":
             return self._type_entry(node)
+        if node.function == "noted":
+            return self._type_noted(node)
         place = self._position_of(node)
         if node.function == "packet":
             _check_count(node, 1, 1, place)
@@ -418,7 +460,7 @@ class Typer:
                 place,
                 suggest_or_list(
                     node.function,
-                    (*FUNCTIONS, *TASK_FUNCTIONS, *FORMS, "packet", "either", "entry"),
+                    (*FUNCTIONS, *TASK_FUNCTIONS, *FORMS, "packet", "either", "entry", "noted"),
                 ),
             )
         fewest, most, make = known

@@ -6,6 +6,7 @@ from functools import partial
 
 from orchestrator.compile.alternatives import complete_item
 from orchestrator.compile.expressions.data_sources import DataSources
+from orchestrator.compile.expressions.notes import NoteShape, open_shape
 from orchestrator.compile.expressions.scope import ScalarParam
 from orchestrator.compile.kernel_free.points import make_no_facts, make_point
 from orchestrator.compile.kernel_free.typers import KernelFreeTyper
@@ -14,6 +15,7 @@ from orchestrator.compile.redact import Redactor
 from orchestrator.compile.type_hook import (
     HookDraft,
     draft_metric,
+    draft_notes,
     make_scope,
     split_conjunction,
     type_task,
@@ -41,39 +43,48 @@ class TypedProbe:
 def type_probes(plan: Plan) -> Sequence[TypedProbe]:
     """All probes of a plan. Items that wait for the value of a param are left out."""
     facts, params = make_no_facts(), scalar_params(plan)
-    return [_type_probe(plan, probe, facts, params) for probe in plan.probes]
+    notes = {
+        note.name: open_shape(index, note.name, note.key, tuple(note.keep), note.position)
+        for index, note in enumerate(plan.notes)
+    }
+    return [_type_probe(plan, probe, facts, params, notes) for probe in plan.probes]
 
 
 def _type_probe(
-    plan: Plan, probe: Probe, facts: KernelFacts, params: Mapping[str, ScalarParam]
+    plan: Plan,
+    probe: Probe,
+    facts: KernelFacts,
+    params: Mapping[str, ScalarParam],
+    notes: Mapping[str, NoteShape],
 ) -> TypedProbe:
     typed = TypedProbe(probe)
     for item in probe.items:
         if item.deferred:
             continue
         try:
-            draft, unseen = _begin_draft(plan, probe, item, facts, params)
+            draft, unseen = _begin_draft(plan, probe, item, facts, params, notes)
         except PlanError as error:
             typed.findings.append((item, error.findings))
             continue
-        found = tuple(_type_parts(probe, draft))
+        found = tuple(_type_parts(plan, probe, draft))
         typed.findings.append((item, found))
         typed.drafts += [] if found else [draft]
         typed.unseen |= {(item.text, name) for name in unseen}
     return typed
 
 
-def _begin_draft(
+def _begin_draft(  # noqa: PLR0913  # what a hook is typed from
     plan: Plan,
     probe: Probe,
     item: AttachItem,
     facts: KernelFacts,
     params: Mapping[str, ScalarParam],
+    notes: Mapping[str, NoteShape],
 ) -> tuple[HookDraft, set[str]]:
     """A draft with nothing typed, and the set to which typing adds what it cannot see."""
     point = make_point(complete_item(item, probe), facts)
     task = item.task if item.task is not None else probe.task
-    typer = KernelFreeTyper(make_scope(plan, probe, item, point, facts, 0, params, task))
+    typer = KernelFreeTyper(make_scope(plan, probe, item, point, facts, 0, params, task, notes))
     sources = DataSources(KINDS[item.kind], None, facts, typer.lets, typer.captures)
     draft = HookDraft(
         id=id(item),  # spans need a number that no other hook has
@@ -90,7 +101,7 @@ def _begin_draft(
     return draft, typer.unseen
 
 
-def _type_parts(probe: Probe, draft: HookDraft) -> Iterator[Finding]:
+def _type_parts(plan: Plan, probe: Probe, draft: HookDraft) -> Iterator[Finding]:
     """The findings of everything that the probe evaluates at an attach point."""
     typer = draft.typer
     task = draft.item.task if draft.item.task is not None else probe.task
@@ -98,6 +109,7 @@ def _type_parts(probe: Probe, draft: HookDraft) -> Iterator[Finding]:
         *(partial(typer.type_condition, term) for term in split_conjunction(probe.where)),
         *(partial(typer.type_expression, expr) for expr in (probe.emit or {}).values()),
         *(partial(draft_metric, typer, draft.redactor, metric) for metric in probe.metrics),
+        partial(draft_notes, plan, probe, typer, draft.redactor),
         partial(type_task, typer, task),
     ]
     for part in parts:

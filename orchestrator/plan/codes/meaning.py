@@ -145,7 +145,8 @@ probes:
         title="sampling where a span must see every event",
         meaning=(
             "Sampling is decided where a span starts; its ends must see every event. So must its "
-            "starts under `again: keep`: one that was left out would not keep the next."
+            "starts under `again: keep`: one that was left out would not keep the next. So must "
+            "the probes that set and drop a note."
         ),
         cure="Sample at the probe that starts the span.",
         example="""\
@@ -160,8 +161,8 @@ spans:
         code="PP062",
         title="a span does not fit its probes",
         meaning=(
-            "A span, or something outstanding, names a probe that does not exist, has the "
-            "name of a probe, or uses a key that one of its probes does not define."
+            "A span, something outstanding or a note names a probe that does not exist, or uses a "
+            "key that one of its probes does not define; or a span has the name of a probe."
         ),
         cure="Correct the name, or give the probe a `let` that defines the key.",
         example="""\
@@ -175,7 +176,7 @@ spans:
     FindingCode(
         code="PP063",
         title="one probe in two roles",
-        meaning="A probe either starts a span or ends it.",
+        meaning="A probe either starts a span or ends it, and either sets a note or drops it.",
         cure=(
             "Make a second probe at the same attach point: both become one program, in "
             "which ends come before starts."

@@ -25,6 +25,7 @@ BUILTINS: tuple[str, ...] = (
     "kstack",
     "ustack",
     "params",
+    "note",
 )
 #: Builtins that describe a task; errors under `task: none`.
 OF_TASK = frozenset(
@@ -60,6 +61,7 @@ FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
     "either": (2, None),
     "entry": (1, 1),
     "seen": (1, 1),
+    "noted": (1, 1),
     "ntohs": (1, 1),
     "ntohl": (1, 1),
     "ipv4": (1, 1),

@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from orchestrator.backends.protocol import OpenSpans
 from orchestrator.cells.cell import Cell
 from orchestrator.compile.expressions.evaluate import NodeValue, ReadFailed, evaluate
-from orchestrator.compile.expressions.nodes import Builtin, LetRef, Node, ParamRef, Seen, SpanValue
+from orchestrator.compile.expressions.nodes import (
+    Builtin,
+    LetRef,
+    Node,
+    Noted,
+    NoteValue,
+    ParamRef,
+    Seen,
+    SpanValue,
+)
 from orchestrator.compile.expressions.types import Int
 from orchestrator.compile.program import (
     Body,
@@ -83,6 +92,8 @@ class _SpanAtEnd:
                 return next(p.value for p in self.program.params if p.slot == slot)
             case LetRef(index=index):
                 return self.value(self.body.lets[index].node)
+            case NoteValue() | Noted():
+                raise ReadFailed("what a note kept at the end of the run is not looked up")
             case _:
                 return None
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from orchestrator.accounting.count import UNKNOWN, Count, add_counts, is_known, subtract_counts
 from orchestrator.accounting.vocabulary import (
     METRIC,
+    NOTE,
     RECORD_DISPOSITIONS,
     RECORDS,
     SIDE,
@@ -26,10 +27,11 @@ from orchestrator.backends.protocol import (
     Counts,
     EmitCounts,
     MetricCounts,
+    NoteCounts,
     SideCounts,
     SpanCounts,
 )
-from orchestrator.compile.program import Emit, Hook, ProbeProgram, Program, SpanProgram
+from orchestrator.compile.program import Emit, Hook, NoteProgram, ProbeProgram, Program, SpanProgram
 from orchestrator.values import dataclass
 
 __all__ = ["Delivery", "add_accepted", "find_imbalances", "make_ledger"]
@@ -65,6 +67,8 @@ def make_ledger(
         children_lost=counts.children_lost,
         lost_unattributed=counts.lost_unattributed,
     )
+    if program.notes:
+        ledger["notes"] = {note.name: _note_row(note, counts) for note in program.notes}
     if counts.stacks is not None:
         ledger["stacks"] = dataclasses.asdict(counts.stacks)
     return ledger
@@ -134,6 +138,12 @@ def _span_ledger(
     )
 
 
+def _note_row(note: NoteProgram, counts: Counts) -> LedgerRow:
+    default = NoteCounts(note=note.index)
+    own = next((row for row in counts.notes if row.note == note.index), default)
+    return _row(own, NOTE.counts)
+
+
 def _records_row(
     counts: EmitCounts | SpanCounts,
     accepted: Count,
@@ -159,7 +169,7 @@ def _metric_row(index: int, counts: Iterable[MetricCounts]) -> LedgerRow:
 
 
 def _row(
-    counts: SideCounts | EmitCounts | MetricCounts | SpanCounts, names: Iterable[str]
+    counts: SideCounts | EmitCounts | MetricCounts | SpanCounts | NoteCounts, names: Iterable[str]
 ) -> LedgerRow:
     return {name: getattr(counts, name) for name in names}
 
@@ -175,6 +185,8 @@ def find_imbalances(ledger: Ledger, undelivered: Mapping[str, int]) -> list[str]
         imbalances += _span_imbalances(name, span["counts"])
         accepted = span["counts"]["accepted"]
         imbalances += _maker_imbalances(name, accepted, span, undelivered.get(name, 0))
+    for name, note in ledger.get("notes", {}).items():
+        imbalances += _imbalances(f"{name}: note", note, NOTE.identities)
     for name, probe in ledger["probes"].items():
         for hook in probe["hooks"]:
             imbalances += _hook_imbalances(f"{name}: {hook['to']}", hook)

@@ -13,6 +13,7 @@ from orchestrator.accounting.count import UNKNOWN, Count, add_counts, at_least, 
 from orchestrator.accounting.losses import LossCount, losses_of_ledger
 from orchestrator.accounting.vocabulary import (
     METRIC,
+    NOTE,
     RECORDS,
     RUN,
     SIDE,
@@ -91,6 +92,10 @@ LOSS_TEXTS: Mapping[tuple[RowKind, str], tuple[LossReason, str]] = {
     (SPAN, "map_full"): (
         "map",
         "starts were lost: the map was full; raise max_open, or start fewer",
+    ),
+    (NOTE, "full"): (
+        "map",
+        "times the note was not kept: the map was full; raise its max, or drop it sooner",
     ),
 }
 _RECURSION = ": it was running on that CPU already, nested or preempted"

@@ -7,11 +7,21 @@ import json
 import pytest
 
 from orchestrator.accounting import vocabulary
-from orchestrator.accounting.vocabulary import METRIC, RECORDS, RUN, SIDE, SPAN, STACKS, RowKind
+from orchestrator.accounting.vocabulary import (
+    METRIC,
+    NOTE,
+    RECORDS,
+    RUN,
+    SIDE,
+    SPAN,
+    STACKS,
+    RowKind,
+)
 from orchestrator.backends.protocol import (
     Counts,
     EmitCounts,
     MetricCounts,
+    NoteCounts,
     SideCounts,
     SpanCounts,
     StackCounts,
@@ -22,7 +32,8 @@ from tests.support.paths import ROOT
 DEFS = json.loads((ROOT / "schema/log-v1.schema.json").read_text())["$defs"]
 LEDGER = DEFS["ledger"]["properties"]
 KINDS = {
-    "side": SIDE, "records": RECORDS, "metric": METRIC, "span": SPAN, "stacks": STACKS, "run": RUN,
+    "side": SIDE, "records": RECORDS, "metric": METRIC, "span": SPAN, "note": NOTE,
+    "stacks": STACKS, "run": RUN,
 }  # fmt: skip
 
 
@@ -35,6 +46,7 @@ def fields(record: type) -> set[str]:
     [
         (SIDE, DEFS["side"]), (RECORDS, DEFS["emit_counts"]), (METRIC, DEFS["metric_counts"]),
         (SPAN, DEFS["span_counts"]), (STACKS, LEDGER["stacks"]),
+        (NOTE, DEFS["note_counts"]),
     ],
 )  # fmt: skip
 def test_the_schema_describes_every_count_of_a_row_and_no_other(kind: RowKind, described) -> None:
@@ -43,7 +55,7 @@ def test_the_schema_describes_every_count_of_a_row_and_no_other(kind: RowKind, d
 
 
 def test_the_schema_describes_every_count_of_the_run() -> None:
-    assert set(LEDGER) - {"probes", "spans", "stacks"} == set(RUN.counts)
+    assert set(LEDGER) - {"probes", "spans", "notes", "stacks"} == set(RUN.counts)
     assert set(vocabulary.Ledger.__annotations__) == set(LEDGER)
 
 
@@ -52,7 +64,8 @@ def test_the_schema_describes_every_count_of_the_run() -> None:
     [
         (SideCounts, SIDE, {"hook", "side", *vocabulary.CALL_FATES}),
         (MetricCounts, METRIC, {"metric"}),
-        (Counts, RUN, {"sides", "emits", "metrics", "spans", "stacks"}),
+        (NoteCounts, NOTE, {"note"}),
+        (Counts, RUN, {"sides", "emits", "metrics", "spans", "notes", "stacks"}),
     ],
 )
 def test_a_backend_counts_what_a_row_holds(record: type, kind: RowKind, others: set[str]) -> None:
@@ -100,7 +113,7 @@ def test_the_schema_states_each_identity() -> None:
     """In words that name the counts."""
     described = {
         SIDE: DEFS["side"], RECORDS: DEFS["emit_counts"], METRIC: DEFS["metric_counts"],
-        SPAN: DEFS["span_counts"],
+        SPAN: DEFS["span_counts"], NOTE: DEFS["note_counts"],
     }  # fmt: skip
     for kind, part in described.items():
         for identity in kind.identities:

@@ -90,9 +90,14 @@ def test_every_type_that_load_reads_is_named() -> None:
 def test_the_example_of_a_function_is_clean(name: str) -> None:
     example = FUNCTION_ROWS[name][4].strip("`")
     assert example.startswith(f"{name}(") or f"{name}(" in example
+    assert not check_plan(_plan_of(example).encode())[1]
+
+
+def _plan_of(example: str) -> str:
+    """A plan that emits the example, with the note that those of notes name."""
     emit = json.dumps(example)
     plan = f'{HEAD}probes:\n  one: {{attach: "function:vfs_read", emit: {{x: {emit}}}}}\n'
-    assert not check_plan(plan.encode())[1]
+    return plan + ("notes: {call: {set: one, key: [tid]}}\n" if "noted" in example else "")
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +110,7 @@ def test_the_example_of_a_function_compiles_and_runs_by_tracefs_where_the_page_s
     name: str, kernel: KernelFacts
 ) -> None:
     row = FUNCTION_ROWS[name]
-    emit = json.dumps(row[4].strip("`"))
-    plan = f'{HEAD}probes:\n  one: {{attach: "function:vfs_read", emit: {{x: {emit}}}}}\n'
-    program = compile_plan(load_plan(plan.encode()), kernel)
+    program = compile_plan(load_plan(_plan_of(row[4].strip("`")).encode()), kernel)
     refused = backend("tracefs").unsupported(program, kernel, user_space=True)
     if row[5] in ("yes", "no"):
         assert bool(refused) == (row[5] == "no"), refused

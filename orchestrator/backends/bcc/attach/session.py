@@ -81,10 +81,12 @@ class BccSession:
 
     def resume(self, probes: Collection[int]) -> None:
         """Switch paused probes on again. Calls that were open are forgotten: their returns may have
-        been missed."""
+        been missed. So is what their notes keep."""
         hooks = [hook for probe in probes for hook in self.program.probes[probe].hooks]
         for span in {use.span for hook in hooks for use in hook.body.spans}:
             self._forget_spans(span)
+        for note in {use.note for hook in hooks for use in hook.body.notes}:
+            self._forget_notes(note)
         self._control.resume(probes)
 
     def find_switch(self) -> ProbeSwitch:
@@ -98,8 +100,12 @@ class BccSession:
     def _forget_spans(self, span: int) -> None:
         """Spans that are open may have ended while one of their probes was off."""
         open_spans = self._maps[layout.span_map(self.program.spans[span])]
-        deleted = sum(open_spans.delete(key) for key in [key for key, _ in open_spans.items()])
-        self._counters.accounts.forgotten[span] += deleted
+        self._counters.accounts.forgotten[span] += _delete_all(open_spans)
+
+    def _forget_notes(self, note: int) -> None:
+        """What is kept may have been dropped, or another been set, in the meantime."""
+        kept = self._maps[layout.note_map(self.program.notes[note])]
+        self._counters.accounts.forgotten_notes[note] += _delete_all(kept)
 
     def capped(self) -> bool:
         """True once the plan's event cap is reached."""
@@ -199,6 +205,11 @@ class BccSession:
             self._ring = None
         finally:
             self._undoing.close()  # goes on after an error, and raises it at its end
+
+
+def _delete_all(entries: Map) -> int:
+    """How many elements were there, and are deleted."""
+    return sum(entries.delete(key) for key in [key for key, _ in entries.items()])
 
 
 def _sort_by_time(batch: "NDArray[np.uint8]") -> "NDArray[np.uint8]":

@@ -40,7 +40,9 @@ def close_maps(maps: dict[int, Map]) -> None:
 def fill_ledger(map_layout: layout.MapLayout, maps: Mapping[int, Map]) -> None:
     """Write the first contents of the ledger, by element."""
     ledger, cpus = maps[layout.LEDGER], perf.possible_cpus()
-    ledger.update(struct.pack("=I", map_layout.children_element), bytes(ledger.value_bytes))
+    of_notes = map(map_layout.note_element, range(len(map_layout.program.notes)))
+    for index in (map_layout.children_element, *of_notes):
+        ledger.update(struct.pack("=I", index), bytes(ledger.value_bytes))
     for side in map_layout.sides:
         element = seed.ledger_element(map_layout, side, cpus)
         ledger.update(struct.pack("=I", side.index), element)

@@ -8,6 +8,7 @@ from orchestrator.accounting.count import UNKNOWN, Count, is_known
 from orchestrator.accounting.vocabulary import (
     CALL_FATES,
     METRIC_DISPOSITIONS,
+    NOTE,
     RECORD_DISPOSITIONS,
     SIDE_DISPOSITIONS,
     SPAN,
@@ -23,18 +24,20 @@ from orchestrator.backends.protocol import (
     Counts,
     EmitCounts,
     MetricCounts,
+    NoteCounts,
     SideCounts,
     SpanCounts,
     StackCounts,
 )
-from orchestrator.compile.program import SpanProgram
+from orchestrator.compile.program import NoteProgram, SpanProgram
 
 #: Those that are a word each; what is expired is counted in two.
 _DISPOSITIONS = tuple(name for name in SIDE_DISPOSITIONS if name != "expired")
 #: No metric is computed from records.
 _METRIC_WORDS = tuple(name for name in METRIC_DISPOSITIONS if name != "ring_lost")
 _LOOKS = 3
-#: Spans that are open are counted by looking at them.
+#: Spans that are open, and what notes keep, are counted by looking at them.
+_NOTE_WORDS = tuple(name for name in NOTE.counts if name != "kept")
 _SPAN_WORDS = (
     *(name for name in SPAN.counts if name != "in_flight"),
     *RECORD_DISPOSITIONS,
@@ -51,14 +54,18 @@ class Accounts:
         reader: LedgerReader,
         count_open: Callable[[SpanProgram], int | None] = lambda _span: 0,
         count_stacks: Callable[[], StackCounts | None] = lambda: None,
+        count_kept: Callable[[NoteProgram], int | None] = lambda _note: 0,
     ) -> None:
         """`count_open` counts the open spans of one kind (None: not now); `count_stacks` counts
-        stacks (None: none are taken)."""
+        stacks (None: none are taken); `count_kept` counts what a note keeps (None: not now)."""
         self.layout, self.reader, self.feeds = map_layout, reader, find_feeds(map_layout)
         self._count_open, self._count_stacks = count_open, count_stacks
+        self._count_kept = count_kept
         self._witnesses = Witnesses(reader)
         #: By span: open ones that were deleted from user space.
         self.forgotten = [0] * len(map_layout.program.spans)
+        #: By note: what was kept and deleted from user space.
+        self.forgotten_notes = [0] * len(map_layout.program.notes)
         self._expired_before = [0] * len(map_layout.sides)
         self._unseen_before = [0] * len(map_layout.sides)
         self._misses_before: Mapping[int, KernelMisses] = {}
@@ -71,6 +78,7 @@ class Accounts:
         """The ledger's words begin at zero again: so do these accounts, at the next `start`."""
         self._is_again = True
         self.forgotten = [0] * len(self.forgotten)
+        self.forgotten_notes = [0] * len(self.forgotten_notes)
         self._unseen_before = [0] * len(self._unseen_before)
 
     def start(self, sides: Sequence[AttachedSide]) -> None:
@@ -114,19 +122,25 @@ class Accounts:
             return self._final
         kernel = self._read_kernel(sides)
         rows = self.reader.read_rows()
-        lost = self.layout.children_element
-        own = [row for element, row in enumerate(rows) if element != lost]
+        lost, first_note = self.layout.children_element, self.layout.note_element(0)
+        own = [row for element, row in enumerate(rows[:first_note]) if element != lost]
+        unread = sum(self._count_note_word(note, "faulted", rows) for note in self._notes)
         return Counts(
             sides=tuple(self._count_side(side, rows, kernel) for side in self.layout.sides),
             emits=self._count_emits(rows),
             metrics=self._count_metrics(rows),
-            faulted=self._sum_rows(own, "faulted"),
+            faulted=self._sum_rows(own, "faulted") + unread,
             truncated=self._sum_rows(own, "truncated"),
             divisions_by_zero=self._sum_rows(own, "division_by_zero"),
             children_lost=self._sum_rows([rows[lost]], "map_full"),
             stacks=self._count_stacks(),
             spans=tuple(self._count_span(span, rows) for span in self.layout.program.spans),
+            notes=tuple(self._count_note(note, rows) for note in self._notes),
         )
+
+    @property
+    def _notes(self) -> Sequence[NoteProgram]:
+        return self.layout.program.notes
 
     def count_fired(self, rows: Rows) -> int:
         """How often a side ran, since it was attached."""
@@ -239,6 +253,18 @@ class Accounts:
         if opened is None:
             opened = counts["started"] - sum(counts[name] for name in SPAN_CLOSED)
         return SpanCounts(span=span.index, in_flight=opened, **counts)
+
+    def _count_note(self, note: NoteProgram, rows: Sequence[Rows]) -> NoteCounts:
+        counts = {name: self._count_note_word(note, name, rows) for name in _NOTE_WORDS}
+        counts["dropped"] += self.forgotten_notes[note.index]
+        kept = self._count_kept(note)
+        if kept is None:
+            kept = counts["set"] - counts["replaced"] - counts["dropped"]
+        return NoteCounts(note=note.index, kept=kept, **counts)
+
+    def _count_note_word(self, note: NoteProgram, name: str, rows: Sequence[Rows]) -> int:
+        element = self.layout.note_element(note.index)
+        return sum_word(rows[element], layout.NOTE_WORDS.index(name))
 
     def _count_metrics(self, rows: Sequence[Rows]) -> tuple[MetricCounts, ...]:
         counts = []

@@ -11,7 +11,7 @@ from orchestrator.backends.bcc.handles.attachment import AttachedSide
 from orchestrator.backends.bcc.handles.maps import Map
 from orchestrator.backends.protocol import Counts, MetricsReading, OpenSpans, StackCounts
 from orchestrator.cells.cell import Cell
-from orchestrator.compile.program import SpanProgram
+from orchestrator.compile.program import NoteProgram, SpanProgram
 from orchestrator.symbols.frames import Stack
 
 __all__ = ["SessionCounters"]
@@ -31,7 +31,9 @@ class SessionCounters:
                 maps[layout.STACKS], maps[layout.STACK_COUNTS], map_layout.program.hooks
             )
         reader = LedgerReader(map_layout, maps[layout.LEDGER])
-        self.accounts = Accounts(map_layout, reader, self._count_open, self._count_stacks)
+        self.accounts = Accounts(
+            map_layout, reader, self._count_open, self._count_stacks, self._count_kept
+        )
         self._metric_maps = MetricMaps(map_layout, maps, reader, self.accounts.feeds)
         self._final_metrics: Mapping[int, Sequence[Cell]] | None = None
         self._final_open: dict[int, OpenSpans] = {}
@@ -73,19 +75,27 @@ class SessionCounters:
             self.accounts.finish(sides)
 
     def clear(self) -> None:
-        """Forget cells, open spans and accounts; the ledger's words are the session's to write."""
+        """Forget cells, open spans, notes and accounts; the ledger's words are the session's to
+        write."""
         self._metric_maps.clear()
         for span in self.layout.program.spans:
             self._maps[layout.span_map(span)].clear()
+        for note in self.layout.program.notes:
+            self._maps[layout.note_map(note)].clear()
         self.accounts.forget()
 
     def _count_open(self, span: SpanProgram) -> int | None:
         """How many elements the map holds, which checks the accounts once nothing is recorded any
         more; None before that, since a million of them would be counted at each look."""
-        if self._is_armed():
-            return None
-        open_spans = self._maps[layout.span_map(span)]
-        return len(open_spans.values()) // open_spans.value_bytes
+        return None if self._is_armed() else _count_elements(self._maps[layout.span_map(span)])
+
+    def _count_kept(self, note: NoteProgram) -> int | None:
+        """How many keys a note has, in the same way."""
+        return None if self._is_armed() else _count_elements(self._maps[layout.note_map(note)])
 
     def _count_stacks(self) -> StackCounts | None:
         return None if self._stacks is None else self._stacks.counts()
+
+
+def _count_elements(entries: Map) -> int:
+    return len(entries.values()) // entries.value_bytes

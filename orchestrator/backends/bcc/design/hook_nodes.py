@@ -7,7 +7,7 @@ from orchestrator.compile.expressions import nodes
 from orchestrator.compile.expressions.nodes import Captured, LetRef, Node, walk
 from orchestrator.compile.program import Body
 
-__all__ = ["may_be_null", "nodes_at_hook"]
+__all__ = ["may_be_null", "nodes_at_hook", "walk_deep"]
 
 
 def may_be_null(node: Node, body: Body) -> bool:
@@ -20,16 +20,18 @@ def nodes_at_hook(body: Body) -> Iterator[Node]:
     """Every node that is evaluated at a hook, including definitions and captured values. A node
     that is used twice is yielded twice."""
     for top in top_nodes(body):
-        yield from _walk_deep(top, body)
+        yield from walk_deep(top, body)
     if body.entry is not None:
         for top in (*body.entry.where, *body.entry.captures):
-            yield from _walk_deep(top, body)
+            yield from walk_deep(top, body)
 
 
-def _walk_deep(top: Node, body: Body) -> Iterator[Node]:
+def walk_deep(top: Node, body: Body, *, captures: bool = True) -> Iterator[Node]:
+    """`top` and everything below it, through definitions, and through `captures` to what was
+    evaluated at the entry."""
     for node in walk(top):
         yield node
         if isinstance(node, LetRef):
-            yield from _walk_deep(body.lets[node.index].node, body)
-        elif isinstance(node, Captured) and body.entry is not None:
-            yield from _walk_deep(body.entry.captures[node.index], body)
+            yield from walk_deep(body.lets[node.index].node, body, captures=captures)
+        elif captures and isinstance(node, Captured) and body.entry is not None:
+            yield from walk_deep(body.entry.captures[node.index], body)

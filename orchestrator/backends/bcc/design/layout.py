@@ -8,7 +8,7 @@ from functools import cached_property
 
 from orchestrator.compile.body_nodes import needs_stacks
 from orchestrator.compile.expressions.types import size_of
-from orchestrator.compile.program import Hook, MetricSpec, Program, SpanProgram
+from orchestrator.compile.program import Hook, MetricSpec, NoteProgram, Program, SpanProgram
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.values import dataclass
 
@@ -18,7 +18,9 @@ STACKS, STACK_SCRATCH, STACK_COUNTS = range(50, 53)
 FIRST_KEYED = 1000
 FIRST_DENSE = 5000
 FIRST_SPAN = 9000
+FIRST_NOTE = 9200
 FIRST_SPAN_BLANK = 9500
+FIRST_NOTE_BLANK = 9700
 
 #: Counters of one side of a hook on one CPU. fired = entered + expired; `late` events entered
 #: before the deadline and were judged after it.
@@ -59,6 +61,12 @@ LEDGER_WORDS = (
     "no_start",
     "raced",  # judged at an end, but ended by another CPU in the meantime
 )
+#: Counters of a note on one CPU, which are all of its element. `absent`: drops of what was not
+#: kept. `repeated`: set again and left as it was, under `once`.
+NOTE_WORDS = (
+    *("set", "replaced", "repeated", "full"),
+    *("dropped", "absent", "found", "missed", "faulted"),
+)
 #: Then, for every metric that the hook feeds (implied_counts.py says where `counted` stays 0).
 #: count and value are the cell `other`. Of a metric without a key, value is the value of its only
 #: cell, and count is the extra weight of its events, by sampling. `high` is of
@@ -71,6 +79,7 @@ PLAN_WORDS = ("deadline", "self", "cap", "rate_gap", "rate_burst")
 
 LINE_WORDS = 8  # a separate cache line for each word that all CPUs write
 FRAME_HEAD_BYTES = 24  # struct pp_frame
+NOTE_HEAD_BYTES = 16  # what is null or was cut, and whether the values are there
 CALL_HEAD_BYTES = 48  # struct pp_opened: a call's frame
 CALL_KEY_BYTES = 24  # struct pp_call
 CALLER_BYTES = 16  # struct pp_caller
@@ -203,10 +212,14 @@ class MapLayout:
         """The ledger's element of a span; its metrics are numbered as in SpanProgram.metrics."""
         return len(self.sides) + 1 + span
 
+    def note_element(self, note: int) -> int:
+        """The ledger's element of a note, whose words are NOTE_WORDS."""
+        return self.span_element(len(self.program.spans)) + note
+
     @property
     def elements(self) -> int:
         """How many elements the ledger has."""
-        return len(self.sides) + 1 + len(self.program.spans)
+        return self.note_element(len(self.program.notes))
 
     @cached_property
     def metric_uses(self) -> int:
@@ -280,6 +293,21 @@ def span_key_bytes(span: SpanProgram) -> int:
 def span_bytes(span: SpanProgram) -> int:
     """Size of an open span: the head of a frame, then every kept value, aligned to 8 bytes."""
     return FRAME_HEAD_BYTES + sum(pad_to_word(kept.size) for kept in span.kept)
+
+
+def note_map(note: NoteProgram) -> int:
+    """Placeholder of the hash of what a note keeps."""
+    return FIRST_NOTE + note.index
+
+
+def note_blank(note: NoteProgram) -> int:
+    """Placeholder of the blank that values too large for the BPF stack are copied from."""
+    return FIRST_NOTE_BLANK + note.index
+
+
+def note_bytes(note: NoteProgram) -> int:
+    """Size of what a note keeps by one key: a head, then every value, aligned to 8 bytes."""
+    return NOTE_HEAD_BYTES + sum(pad_to_word(kept.size) for kept in note.kept)
 
 
 def frame_bytes(hook: Hook) -> int:

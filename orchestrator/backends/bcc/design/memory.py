@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.maps import MMAPABLE, MapSpec
-from orchestrator.compile.program import MetricSpec, Program, SpanProgram
+from orchestrator.compile.program import MetricSpec, NoteProgram, Program, SpanProgram
 
 SMALLEST_RING = 64 << 10
 RECORD_HEADER_BYTES = 8  # in the ring, before each record
@@ -48,6 +48,8 @@ def map_specs(map_layout: layout.MapLayout) -> dict[int, MapSpec]:
         specs |= _metric_specs(metric)
     for span in map_layout.program.spans:
         specs |= _span_specs(span)
+    for note in map_layout.program.notes:
+        specs |= _note_specs(note)
     return specs
 
 
@@ -74,6 +76,14 @@ def _span_specs(span: SpanProgram) -> dict[int, MapSpec]:
     specs = {layout.span_map(span): _make_spec("pp_span", "hash", key, size, span.max_open)}
     if size > layout.STACK_FRAME_BYTES:
         specs[layout.span_blank(span)] = _array_spec("pp_span_blank", size, 1)
+    return specs
+
+
+def _note_specs(note: NoteProgram) -> dict[int, MapSpec]:
+    size = layout.note_bytes(note)
+    specs = {layout.note_map(note): _make_spec("pp_note", "hash", note.key_size, size, note.most)}
+    if size > layout.STACK_FRAME_BYTES:
+        specs[layout.note_blank(note)] = _array_spec("pp_note_blank", size, 1)
     return specs
 
 
@@ -149,6 +159,9 @@ def by_purpose(
     for span in map_layout.program.spans:
         for placeholder in (layout.span_map(span), layout.span_blank(span)):
             purposes[placeholder] = f"open {span.name}"
+    for note in map_layout.program.notes:
+        for placeholder in (layout.note_map(note), layout.note_blank(note)):
+            purposes[placeholder] = f"note {note.name}"
     totals: dict[str, int] = {}
     for placeholder, spec in specs.items():
         purpose = purposes[placeholder]

@@ -1,11 +1,12 @@
-"""Nodes to C in one function: the façade over numbers, strings and captured values.
+"""Nodes to C in one function: the façade over numbers, strings, captured values and notes.
 
-Each of the three needs the others for the nodes inside its own nodes. They are handed in here, so
+Each of the four needs the others for the nodes inside its own nodes. They are handed in here, so
 that none imports another.
 """
 
 from orchestrator.backends.bcc.emit.captured import CapturedValues
 from orchestrator.backends.bcc.emit.context import EventContext
+from orchestrator.backends.bcc.emit.notes.look import NoteLooks
 from orchestrator.backends.bcc.emit.numbers import NumberExpressions
 from orchestrator.backends.bcc.emit.site import EmitSite
 from orchestrator.backends.bcc.emit.strings import StringExpressions
@@ -22,8 +23,9 @@ class Expressions:
         self.site, self.writer = site, writer
         context = EventContext(site, writer)
         captured = CapturedValues(writer, self.number, site.numbers)
-        self._strings = StringExpressions(context, self.number, captured.store)
-        self._numbers = NumberExpressions(context, self._strings.test_string)
+        self.notes = NoteLooks(self, site)
+        self._strings = StringExpressions(context, self.number, captured.store, self.notes)
+        self._numbers = NumberExpressions(context, self._strings.test_string, self.notes)
         self.declare_now, self.declare_ids = context.declare_now, context.declare_ids
         self.read_word = context.read_word
 

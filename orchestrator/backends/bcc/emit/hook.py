@@ -4,7 +4,7 @@ Fuse and deadline, target, filters, sampling, and only then work. Every event en
 disposition.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.hook_nodes import may_be_null
@@ -18,12 +18,13 @@ from orchestrator.backends.bcc.emit.calls import (
 )
 from orchestrator.backends.bcc.emit.expressions import Expressions
 from orchestrator.backends.bcc.emit.metric import MetricBlock
+from orchestrator.backends.bcc.emit.notes.block import NoteBlock
 from orchestrator.backends.bcc.emit.record import RecordBlock, RecordBounds
 from orchestrator.backends.bcc.emit.site import EmitSite
 from orchestrator.backends.bcc.emit.span import SpanBlock
 from orchestrator.backends.bcc.emit.target import TargetTest
 from orchestrator.backends.bcc.emit.writer import CWriter, comment_text
-from orchestrator.compile.body_nodes import metric_top_nodes, span_top_nodes
+from orchestrator.compile.body_nodes import metric_top_nodes, note_top_nodes, span_top_nodes
 from orchestrator.compile.describe import describe_node
 from orchestrator.compile.expressions.nodes import Builtin, LetRef, Node, Seen, SpanValue, walk
 from orchestrator.compile.expressions.types import StackId, Stored
@@ -121,7 +122,7 @@ class HookText:
                 line("fault = 0;")
                 with e.writer.block():
                     line(f"u32 holds = {text};")
-                    line("if (fault)")
+                    line(f"if ({e.notes.test_fault(node)})")
                     line("\tCOUNT(faulted);")
                     line("if (fault || !holds)")
                     line("\tDROP(filtered);")
@@ -151,6 +152,7 @@ class HookText:
             e.writer.line("if (now >= control->deadline)")
             e.writer.line("\tDROP(late);")
         e.writer.line("COUNT(accepted);")
+        e.notes.look_up(*_block_nodes(body))
         self._share_lets(e)
         specs = {metric.index: metric for metric in self.program.metrics}
         for number, use in enumerate(body.metrics):
@@ -163,6 +165,8 @@ class HookText:
             RecordBlock(e, self.program, self.probe.emit, body.emit, bounds).write_block()
         for span in body.spans:
             SpanBlock(e, self.layout, self.program.spans[span.span], span).write_block()
+        for note in body.notes:
+            NoteBlock(e, self.layout, note).write_block()
 
     def _span_records(self, body: Body) -> bool:
         ending = (use.span for use in body.spans if use.role == "end")
@@ -174,6 +178,7 @@ class HookText:
         blocks: list[list[Node]] = [list(body.emit)]
         blocks += [list(metric_top_nodes(use)) for use in body.metrics]
         blocks += [list(span_top_nodes(use)) for use in body.spans]
+        blocks += [list(note_top_nodes(use)) for use in body.notes]
         uses = [_lets_in(block) for block in blocks]
         for index, let in enumerate(body.lets):
             shared = sum(index in used for used in uses) > 1
@@ -196,6 +201,7 @@ class HookText:
             writer.line("const u64 weight = 1;")
         else:
             self._sample_event(e)
+        e.notes.look_up(*site.body.entry.captures)
         calls.open_call()
         writer.line("COUNT(accepted);")
         return self._end_function(writer)
@@ -230,6 +236,17 @@ class HookText:
         calls.declare_call()
         calls.take_call(f"{side.function}_kept(ctx, control, ledger, (void *)frame);")
         return self._end_function(writer)
+
+
+def _block_nodes(body: Body) -> Iterator[Node]:
+    """The outermost nodes of what is done with an event that was kept."""
+    yield from body.emit
+    for metric in body.metrics:
+        yield from metric_top_nodes(metric)
+    for span in body.spans:
+        yield from span_top_nodes(span)
+    for note in body.notes:
+        yield from note_top_nodes(note)
 
 
 def _written_out(top_nodes: list[Node], body: Body) -> set[Node]:

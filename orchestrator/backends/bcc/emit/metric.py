@@ -61,16 +61,16 @@ class MetricBlock:
             text, nullable = self.e.number(where), self._may_be_null(where)
             self._reset_fault(nullable)
             self.line(f"u32 holds = {text};")
-            self._leave_if("!holds", nullable)
+            self._leave_if("!holds", nullable, where)
 
     def _reset_fault(self, nullable: bool) -> None:
         if nullable:
             self.line("fault = 0;")
 
-    def _leave_if(self, condition: str, nullable: bool) -> None:
-        """Leave without counting when the condition holds or a read failed."""
+    def _leave_if(self, condition: str, nullable: bool, *nodes: Node) -> None:
+        """Leave without counting when the condition holds or a read of the nodes failed."""
         if nullable:
-            self._write_lines("if (fault)", "\tCOUNT(faulted);")
+            self._write_lines(f"if ({self.e.notes.test_fault(*nodes)})", "\tCOUNT(faulted);")
         tests = [test for test in ("fault" if nullable else "", condition) if test]
         if tests:
             self.line(f"if ({' || '.join(tests)}) {{")
@@ -86,7 +86,8 @@ class MetricBlock:
         nullable = value is not None and self._may_be_null(value)
         self._reset_fault(nullable)
         self.line(f"{kind} value = ({kind})({text});")
-        self._leave_if("!value" if spec.kind == "count" else "", nullable)
+        read = () if value is None else (value,)
+        self._leave_if("!value" if spec.kind == "count" else "", nullable, *read)
         if spec.kind == "histogram":
             self.line(f"u32 bucket = {self._find_bucket()};")
 
@@ -152,7 +153,7 @@ class MetricBlock:
         self._reset_fault(nullable)
         for part, node in zip(self.spec.key, self.use.key, strict=True):
             store_key_part(self.e, part, node)
-        self._leave_if("", nullable)
+        self._leave_if("", nullable, *self.use.key)
         if self.spec.kind == "histogram":
             self.line(f"*(u64 *)(key + {self.spec.key_size}) = bucket;")
         self._find_cell()

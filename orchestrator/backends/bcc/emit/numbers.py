@@ -13,6 +13,7 @@ from typing import TypeGuard
 
 from orchestrator.backends.bcc.design.hook_nodes import may_be_null
 from orchestrator.backends.bcc.emit.context import EventContext
+from orchestrator.backends.bcc.emit.notes.look import NoteLooks
 from orchestrator.backends.bcc.emit.site import EmitError, c_type, is_user, read_number
 from orchestrator.backends.bcc.emit.writer import comment_text
 from orchestrator.compile.describe import describe_node
@@ -33,6 +34,8 @@ from orchestrator.compile.expressions.nodes import (
     LetRef,
     Load,
     Node,
+    Noted,
+    NoteValue,
     ParamRef,
     RawArg,
     Register,
@@ -51,10 +54,13 @@ _AF_INET, _AF_INET6 = 2, 10  # include/linux/socket.h
 
 
 class NumberExpressions:
-    """Number nodes at one site. `test_string` makes the C expression of a string test."""
+    """Number nodes at one site. `test_string` makes the C expression of a string test, and `notes`
+    those of what notes keep."""
 
-    def __init__(self, context: EventContext, test_string: Callable[[StringTest], str]) -> None:
-        self.context, self.test_string = context, test_string
+    def __init__(
+        self, context: EventContext, test_string: Callable[[StringTest], str], notes: NoteLooks
+    ) -> None:
+        self.context, self.test_string, self.notes = context, test_string, notes
         self.site, self.writer = context.site, context.writer
 
     def number(self, node: Node) -> str:  # noqa: PLR0912  # one case a node kind
@@ -109,6 +115,10 @@ class NumberExpressions:
                 return f"({self.context.kept_guard(node)}open->c{index})"
             case Seen():
                 return "open->head.seen"
+            case NoteValue():
+                return self.notes.read_number(node, c_type(node.type))
+            case Noted():
+                return f"({self.notes.find(node)} != 0)"
             case ShownAs(value=value, type=kind):
                 return f"({c_type(kind)})({self.number(value)})"
             case _:

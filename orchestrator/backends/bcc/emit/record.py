@@ -144,12 +144,16 @@ class RecordBlock:
             self.line("}")
 
     def _note_fault(self, field: RecordField, node: Node) -> None:
-        """A null is a failed read, except for what only a via provides, when no via was seen."""
+        """A null is a failed read, except for what only a via provides, when no via was seen, and
+        for what a note does not keep."""
         of_via = any(isinstance(n, SpanValue) and n.name.startswith("via.") for n in walk(node))
+        counted = self.e.notes.test_fault(node)
         self.line("if (fault) {")
         self.line(f"\tnulls |= {1 << field.bit:#x}U;")
         if of_via:
             self.line("\tif (open->head.seen)")
+        if counted != "fault":
+            self.line(f"\tif ({counted})")
         self.line("\tCOUNT(faulted);")
         self.line("}")
 

@@ -6,7 +6,7 @@ from orchestrator.backends.bcc.design import registers
 from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.expressions.types import Bool, Int, Pointer, StackId, Type
-from orchestrator.compile.program import Body, Hook
+from orchestrator.compile.program import Body, Hook, NoteProgram
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.values import dataclass
 
@@ -48,7 +48,7 @@ class EmitError(Exception):
 class EmitSite:
     """What one C function can see: the form of its context, the event's record, and the offsets of
     members in task_struct and cred, in bytes by name. `numbers`: those that the text leaves
-    open."""
+    open; `notes`: all of the plan's, with their elements of the ledger."""
 
     hook: Hook
     side: str
@@ -57,6 +57,8 @@ class EmitSite:
     record: Tracepoint | None = None
     task_offsets: dict[str, int] = field(default_factory=dict)
     numbers: OpenNumbers = field(default_factory=OpenNumbers)
+    notes: tuple[NoteProgram, ...] = ()
+    note_elements: tuple[int, ...] = ()
 
     def task_member(self, base: str, name: str) -> str:
         """The address of the member `name` (of TASK_MEMBERS) of the structure at `base`."""

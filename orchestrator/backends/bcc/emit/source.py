@@ -22,6 +22,7 @@ from orchestrator.backends.bcc.emit.followers import (
     render_numbers,
 )
 from orchestrator.backends.bcc.emit.hook import HookText
+from orchestrator.backends.bcc.emit.notes.block import declare_notes
 from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
 from orchestrator.backends.bcc.emit.site import EmitError, EmitSite
 from orchestrator.backends.bcc.emit.span import declare_span
@@ -104,6 +105,7 @@ def render_source(
     ]
     offsets = task_offsets(facts)
     parts += map(declare_span, program.spans)
+    parts.append(declare_notes(program.notes))
     for side in map_layout.sides:
         if (mechanism := choices[side.hook.id].mechanism) is not None:
             probe = program.probes[side.hook.probe]
@@ -116,6 +118,8 @@ def render_source(
                 record=side.tracepoint,
                 task_offsets=offsets,
                 numbers=numbers,
+                notes=program.notes,
+                note_elements=tuple(map(map_layout.note_element, range(len(program.notes)))),
             )
             parts.append(_render_side(text, side, site))
     parts += [_render_outer(program, map_layout, group, spots) for group in groups]

@@ -268,5 +268,8 @@ class SpanBlock:
                 self.line("fault = 0;")
             self.line(f"u32 holds = {text};")
             if nullable:
-                self._write_lines("if (fault) {", "\tCOUNT(faulted);", "\tholds = 0;", "}")
+                counted = self.e.notes.test_fault(node)
+                only = f"\tif ({counted})" if counted != "fault" else ""
+                self._write_lines("if (fault) {", *filter(None, (only,)))
+                self._write_lines("\tCOUNT(faulted);", "\tholds = 0;", "}")
             self._write_lines("if (!holds) {", "\tCOUNT(filtered);", "\tbreak;", "}")

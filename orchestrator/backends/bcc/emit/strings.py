@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from orchestrator.backends.bcc.emit.context import CUT_BIT, EventContext
+from orchestrator.backends.bcc.emit.notes.look import NoteLooks
 from orchestrator.backends.bcc.emit.site import EmitError, is_user
 from orchestrator.backends.bcc.emit.writer import CWriter
 from orchestrator.compile.describe import describe_node
@@ -21,6 +22,7 @@ from orchestrator.compile.expressions.nodes import (
     LetRef,
     Load,
     Node,
+    NoteValue,
     ReadString,
     SpanValue,
     StringTest,
@@ -48,15 +50,18 @@ class StringAddress:
 
 class StringExpressions:
     """String and IP nodes at one site. `number` makes the C expression of a number node.
-    `store_captured` writes the statements for a captured value; False when the node is none."""
+    `store_captured` writes the statements for a captured value; False when the node is none.
+    `notes` has what notes keep."""
 
     def __init__(
         self,
         context: EventContext,
         number: Callable[[Node], str],
         store_captured: Callable[[Node, str], bool],
+        notes: NoteLooks,
     ) -> None:
         self.context, self.number, self.store_captured = context, number, store_captured
+        self.notes = notes
         self.site, self.writer = context.site, context.writer
 
     # -- tests ---------------------------------------------------------------------------------
@@ -122,6 +127,8 @@ class StringExpressions:
                 return StringAddress(
                     address=f"({self.context.kept_guard(node)}(u64)open->c{index})"
                 )
+            case NoteValue():
+                return StringAddress(address=self.notes.find_address(node))
             case Builtin(name="comm"):
                 return self._find_comm()
         raise EmitError(f"{describe_node(node)} has no address")
@@ -167,6 +174,8 @@ class StringExpressions:
         elif isinstance(node, SpanValue):
             guard = self.context.kept_guard(node)
             self._copy_kept("open", guard, node.index, node.type, to)
+        elif isinstance(node, NoteValue):
+            self.notes.copy(node, to)
         elif self.store_captured(node, to):
             pass
         elif isinstance(node.type, Ip):

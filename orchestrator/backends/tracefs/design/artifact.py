@@ -24,7 +24,7 @@ def unsupported(program: Program, facts: KernelFacts, *, user_space: bool) -> tu
     """Why tracefs cannot run `program`; empty where it can. `user_space`: conditions and sampling
     may be done in user space."""
     findings = _list_findings(lower_program(program, facts), facts, user_space=user_space)
-    return (*findings, *_span_findings(program))
+    return (*findings, *_joining_findings(program))
 
 
 def describe_missing_tracefs(facts: KernelFacts) -> Finding:
@@ -45,13 +45,21 @@ def _list_findings(
     return (*lacking, *lowered.missing, *(() if user_space else lowered.in_user_space))
 
 
-def _span_findings(program: Program) -> Iterable[Finding]:
+def _joining_findings(program: Program) -> Iterable[Finding]:
     for span in program.spans:
         yield Finding(
             code="PP110",
             message=f"{span.name!r} needs event joining, which the tracefs backend does not "
             "support",
             position=span.position,
+            hint="use --backend bcc",
+        )
+    for note in program.notes:
+        yield Finding(
+            code="PP110",
+            message=f"the note {note.name!r} needs state that one event leaves for others, which "
+            "trace events do not have",
+            position=note.position,
             hint="use --backend bcc",
         )
 
@@ -79,7 +87,7 @@ def emit(program: Program, facts: KernelFacts) -> Artifact[EventLayout]:
     """The artifact. Raises HostError when the program needs something that neither the kernel nor
     the reader can do here."""
     lowered = lower_program(program, facts)
-    findings = (*_list_findings(lowered, facts, user_space=True), *_span_findings(program))
+    findings = (*_list_findings(lowered, facts, user_space=True), *_joining_findings(program))
     if findings:
         raise HostError(findings)
     layout = lowered.layout

@@ -8,6 +8,7 @@ from orchestrator.accounting.count import UNKNOWN
 from orchestrator.accounting.losses import losses_of_ledger
 from orchestrator.accounting.vocabulary import (
     METRIC,
+    NOTE,
     RECORDS,
     SIDE,
     SPAN,
@@ -33,6 +34,7 @@ def ledger(side: dict | None = None, span: dict | None = None, **run: int | str)
     whole: Any = {
         "probes": {"p": {"hooks": [hook], **maker}},
         "spans": {"s": {"counts": row(SPAN) | (span or {}), "emit": None, "metrics": {}}},
+        "notes": {"n": row(NOTE)},
         "stacks": row(STACKS),
         **totals,
         **run,

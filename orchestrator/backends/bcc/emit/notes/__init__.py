@@ -1,0 +1,1 @@
+"""How hooks set, drop and read notes, as C."""

@@ -1,0 +1,1 @@
+"""Notes: state that is kept at one event and read at others."""

@@ -49,6 +49,12 @@ class ComparedMetric:
         """Whether all runs took as long, so that counts can be compared as they are."""
         return max(self.seconds) - min(self.seconds) <= _SAME_DURATION * max(self.seconds)
 
+    def scale_of(self, number: int) -> float:
+        """What counts of the first run are multiplied by to be compared with those of another:
+        1 where both took as long, or where one has no time."""
+        first, other = self.seconds[0], self.seconds[number]
+        return 1.0 if self.has_same_time or not first or not other else other / first
+
     def list_identities(self) -> list[CellIdentity]:
         """Of all cells; those of the first run come first."""
         return list(dict.fromkeys(identity for cells in self.cells for identity in cells))
@@ -180,9 +186,7 @@ def _list_changes(
         return [change, "new" if value else None]
     if not value:
         return [change, "gone" if grows else 0]
-    ratio = value / first
-    if grows and not metric.has_same_time and metric.seconds[number] and metric.seconds[0]:
-        ratio *= metric.seconds[0] / metric.seconds[number]
+    ratio = value / first / (metric.scale_of(number) if grows else 1.0)
     return [change, round(ratio, 5)]
 
 

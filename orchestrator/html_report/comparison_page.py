@@ -26,6 +26,7 @@ from orchestrator.html_report.parts import (
     static_table,
 )
 from orchestrator.html_report.run_sections import describe_verdict, is_output_limited
+from orchestrator.html_report.stack_trees import MOST_NODES, compare_trees
 from orchestrator.output.terminal.human_units import choose_unit, format_amount
 
 __all__ = ["make_comparison_page"]
@@ -86,10 +87,39 @@ def _metric_part(metric: ComparedMetric, data: PageData) -> Html:
         return element("article", heading, notes(said))
     if not metric.list_identities():
         return element("article", heading, element("p", "Nothing was counted."), notes(said))
-    drawn = list(_draw_histograms(metric, data))
+    drawn = [*_draw_stacks(metric, data), *_draw_histograms(metric, data)]
     caption = f"{metric_title(metric.record)}: changes by key"
     changes = table_of_keys(caption, compare_table(metric), data)
     return element("article", heading, notes(said), *drawn, changes)
+
+
+def _draw_stacks(metric: ComparedMetric, data: PageData) -> Iterator[Html | None]:
+    """A flame graph of each run with the first; both have to have the metric."""
+    first, *others = metric.records
+    if first is None:
+        return
+    for number, record in enumerate(others, 1):
+        scale = metric.scale_of(number)
+        tree = record and compare_trees(first, record, scale=scale, most=MOST_NODES // len(others))
+        if not tree:
+            continue
+        letter = letter_of(number)
+        counted = metric.record["kind"] in ("count", "histogram")
+        source = {
+            "unit": "" if counted else clean_value(choose_unit(metric.record)),
+            "runs": ["A", letter],
+            "scale": scale,
+            "nodes": clean_value(tree.nodes),
+            "hottest": clean_value(tree.changed),
+        }
+        title = f"{metric_title(metric.record)}: call paths of A and {letter}"
+        yield chart(f"{title}, as a flame graph", "flame", source=data.add_chart(source))
+        rates = "" if metric.has_same_time else ", by rates"
+        said = f"{tree.paths:,} call paths; a frame is as wide as what both runs have of it. "
+        said += f"Orange: more in {letter} than in A{rates}; blue: less."
+        if tree.omitted:
+            said += f" {tree.omitted:,} frames with less than {tree.least:,} each are not drawn."
+        yield notes([said])
 
 
 def _draw_histograms(metric: ComparedMetric, data: PageData) -> Iterator[Html | None]:

@@ -355,10 +355,26 @@
       const reset = make("button", { type: "button", textContent: "Reset zoom" });
       const found = make("output");
       const detail = make("p", { className: "detail" });
-      const frames = source.nodes.map(([, name, value]) => ({ n: name, v: Number(value), c: [] }));
+      const runs = source.runs;
+      const frames = source.nodes.map(([, name, ...values]) => {
+        const numbers = values.map(Number);
+        return { n: name, v: numbers.reduce((sum, one) => sum + one, 0), each: numbers, c: [] };
+      });
       source.nodes.forEach(([parent], number) => parent >= 0 && frames[parent].c.push(frames[number]));
       const all = frames[0].v;
-      const words = (node) => `${node.data.n}: ${formatAmount(node.data.v, source.unit)} (${(100 * node.data.v / all).toFixed(2)} %)`;
+      // How much more the second run has than the first, as the first would have in its time.
+      const ratio = ([first, second]) => (first ? second / (first * source.scale) : Infinity);
+      const ratioText = (each) => (each[0] ? (each[1] ? `${runs[1]} / ${runs[0]} ${ratio(each).toPrecision(3)}` : "gone") : "new");
+      const amounts = (each) => each.map((value, run) => `${runs[run]} ${formatAmount(value, source.unit)}`).join(", ");
+      const words = ({ data: frame }) => (runs
+        ? `${frame.n}: ${amounts(frame.each)}, ${ratioText(frame.each)}`
+        : `${frame.n}: ${formatAmount(frame.v, source.unit)} (${(100 * frame.v / all).toFixed(2)} %)`);
+      // From blue (a quarter, or less) over grey to orange (four times, or more); text stays dark.
+      const changeColour = (each) => {
+        const step = Math.max(-1, Math.min(1, Math.log2(ratio(each)) / 2));
+        const [grey, far] = [[226, 226, 222], step < 0 ? [86, 180, 233] : [240, 150, 40]];
+        return `rgb(${grey.map((from, part) => Math.round(from + Math.abs(step) * (far[part] - from))).join(", ")})`;
+      };
       const graph = flamegraph.default()
         .width(Math.max(320, place.clientWidth))
         .cellHeight(18)
@@ -368,6 +384,7 @@
         .selfValue(false)
         .onHover((node) => { detail.textContent = words(node); })
         .onClick(() => setTimeout(reach, 450));
+      if (runs) graph.setColorMapper((node) => (node.highlight ? "#ee00ee" : changeColour(node.data.each)));
       graph.setLabelHandler(words);
       graph.setDetailsHandler(() => {});
       graph.setSearchHandler((_results, sum, total) => {
@@ -406,7 +423,12 @@
       holder.replaceChildren(make("label", {}, "Search ", search), found, reset);
       place.after(detail);
       setTimeout(reach, 450);
-      fillTable(figure, ["call path, from the outermost call", "value"], source.hottest.map(([path, value]) => [path.split(";").join(" → "), formatAmount(value, source.unit)]));
+      const heads = runs ? [...runs, `${runs[1]} / ${runs[0]}`] : ["value"];
+      fillTable(figure, ["call path, from the outermost call", ...heads], source.hottest.map(([path, ...values]) => [
+        path.split(";").join(" → "),
+        ...values.map((value) => formatAmount(value, source.unit)),
+        ...(runs ? [ratioText(values.map(Number))] : []),
+      ]));
     },
   };
 

@@ -6,9 +6,17 @@ from typing import Any
 
 import pytest
 
+from orchestrator.html_report.comparison_page import make_comparison_page
 from orchestrator.html_report.run_page import make_run_page
 from tests.support.browser import Browser, open_browser
-from tests.support.report_runs import HOSTILE, hostile_source
+from tests.support.report_runs import (
+    HOSTILE,
+    cell,
+    hostile_source,
+    make_metric,
+    recorded_document,
+    source_of,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -172,3 +180,32 @@ def test_it_prints_with_all_charts(browser: Browser, tmp_path: Path) -> None:
     browser.print_page(tmp_path / "page.pdf")
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
     assert all(ask_each(browser, "figure.chart .numbers", "childElementCount"))
+
+
+def test_a_flame_graph_of_two_runs_says_what_grew_and_what_is_gone(
+    window: Browser, tmp_path: Path
+) -> None:
+    before, after = recorded_document(), recorded_document()
+    old = [cell(40, kstack=["b", "a"]), cell(2, kstack=["gone", "a"]), cell(5, kstack=["same"])]
+    new = [cell(90, kstack=["b", "a"]), cell(4, kstack=["new"]), cell(5, kstack=["same"])]
+    before["metrics"] = [make_metric("ways", old)]
+    after["metrics"] = [make_metric("ways", new)]
+    file = tmp_path / "compared.html"
+    file.write_text(make_comparison_page([source_of(before), source_of(after)]))
+    window.open(file)
+    window.messages()
+    window.draw_all()
+    caption = "read.ways: call paths of A and B, as a flame graph"
+    assert caption in texts(window, "figcaption")
+    row = texts(window, ".flame .numbers tbody tr:first-child td")
+    assert row == ["a_[k] → b_[k]", "40", "90", "B / A 2.25"]
+    labels = texts(window, ".flame g.frame title")
+    assert {"new_[k]: A 0, B 4, new", "gone_[k]: A 2, B 0, gone"} <= set(labels)
+    fills = window.run(
+        "return Object.fromEntries([...document.querySelectorAll('.flame g.frame')].map((frame) =>"
+        " [d3.select(frame).datum().data.n, frame.querySelector('rect').getAttribute('fill')]))"
+    )
+    assert fills["new_[k]"] == "rgb(240, 150, 40)"
+    assert fills["gone_[k]"] == "rgb(86, 180, 233)"
+    assert fills["same_[k]"] == "rgb(226, 226, 222)"
+    assert window.messages() == []

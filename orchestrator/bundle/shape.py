@@ -31,6 +31,7 @@ from orchestrator.compile.program import (
     ProbeProgram,
     Program,
     RecordField,
+    ResolvedKeys,
     ResolvedLeftOut,
     ResolvedTarget,
     SpanProgram,
@@ -117,7 +118,7 @@ def _describe_target(target: ResolvedTarget) -> Iterator[str]:
     yield from (f"not {words}" for words in _describe_tasks(target.left_out))
 
 
-def _describe_tasks(target: ResolvedTarget | ResolvedLeftOut) -> Iterator[str]:
+def _describe_tasks(target: ResolvedKeys) -> Iterator[str]:
     numbers = {"pid": target.pid, "tid": target.tid, "uid": target.uid}
     yield from (f"{len(ids)} {name}" for name, ids in numbers.items() if ids)
     yield from (f"comm {name}" for name in target.comm)

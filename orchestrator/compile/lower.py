@@ -1,7 +1,8 @@
 """A plan and a kernel's facts to the backend-neutral program."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
 
 from orchestrator.compile.drop_unused import drop_unused
 from orchestrator.compile.expressions.nodes import Node
@@ -13,6 +14,7 @@ from orchestrator.compile.notes.lower import lower_note, make_note_use
 from orchestrator.compile.notes.typed import type_plan
 from orchestrator.compile.program import (
     Body,
+    CgroupOfPath,
     Emit,
     EntrySide,
     Hook,
@@ -29,8 +31,8 @@ from orchestrator.compile.span_draft import SpanDraft, draft_spans
 from orchestrator.compile.span_lower import LoweredSpan, NextNumbers, lower_span, uses_by_hook
 from orchestrator.compile.span_probes import later_probes, role_findings, starting_probes
 from orchestrator.compile.type_hook import HookDraft
-from orchestrator.kernel.abi.cgroups import cgroup_id
-from orchestrator.kernel.abi.executables import ExecutableId, find_executable
+from orchestrator.kernel.abi.cgroups import cgroup_id, find_cgroups
+from orchestrator.kernel.abi.executables import find_executable
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, raise_findings
 from orchestrator.plan.model import (
@@ -41,6 +43,7 @@ from orchestrator.plan.model import (
     Probe,
     Span,
     Target,
+    TaskKeys,
 )
 from orchestrator.values import dataclass
 
@@ -257,33 +260,24 @@ def _make_slot(param: Param, index: int) -> ParamSlot:
 def resolve_target(target: Target) -> ResolvedTarget:
     """The target with paths of cgroups and programs turned into what this host has there, None
     where it has nothing."""
-    left_out = target.left_out
     return ResolvedTarget(
-        pid=target.pid,
-        tid=target.tid,
-        uid=target.uid,
-        comm=target.comm,
-        cgroup=_resolve_cgroups(target.cgroup),
-        exe=_resolve_programs(target.exe),
-        pidns=target.pidns,
-        children=target.children,
+        **_resolve_keys(target),
         exclude_self=target.exclude_self,
-        left_out=ResolvedLeftOut(
-            pid=left_out.pid,
-            tid=left_out.tid,
-            uid=left_out.uid,
-            comm=left_out.comm,
-            cgroup=_resolve_cgroups(left_out.cgroup),
-            exe=_resolve_programs(left_out.exe),
-            pidns=left_out.pidns,
-            children=left_out.children,
-        ),
+        left_out=ResolvedLeftOut(**_resolve_keys(target.left_out)),
     )
 
 
-def _resolve_cgroups(paths: Iterable[str]) -> tuple[tuple[str, int | None], ...]:
-    return tuple((path, cgroup_id(path)) for path in paths)
+def _find_cgroups(path: str) -> Iterator[CgroupOfPath]:
+    """What a path leads to; one with `*` to all that match it now, and to nothing by itself where
+    none does."""
+    found = find_cgroups(path) if path.endswith("*") else {}
+    yield from found.items() if found else [(path, cgroup_id(path))]
 
 
-def _resolve_programs(paths: Iterable[str]) -> tuple[tuple[str, ExecutableId | None], ...]:
-    return tuple((path, find_executable(path)) for path in paths)
+def _resolve_keys(keys: TaskKeys[str, str]) -> dict[str, Any]:
+    """All keys, by name."""
+    return {each.name: getattr(keys, each.name) for each in fields(TaskKeys)} | {
+        "cgroup": tuple(each for path in keys.cgroup for each in _find_cgroups(path)),
+        "exe": tuple((path, find_executable(path)) for path in keys.exe),
+        "patterns": tuple(path for path in keys.cgroup if path.endswith("*")),
+    }

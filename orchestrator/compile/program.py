@@ -16,7 +16,7 @@ from orchestrator.kernel.abi.file_identity import FileIdentity
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import KINDS, AttachKind, KindTraits
 from orchestrator.plan.findings import NOWHERE, Finding, Position
-from orchestrator.plan.model import Limits, Rate
+from orchestrator.plan.model import Limits, Rate, TaskKeys
 from orchestrator.values import dataclass
 
 # ---------------------------------------------------------------- records
@@ -290,34 +290,29 @@ class Hook:
 # ---------------------------------------------------------------- the program
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedLeftOut:
-    """The tasks whose events do not count; keys as of ResolvedTarget."""
-
-    pid: tuple[int, ...] = ()
-    tid: tuple[int, ...] = ()
-    uid: tuple[int, ...] = ()
-    comm: tuple[str, ...] = ()
-    cgroup: tuple[tuple[str, int | None], ...] = ()
-    exe: tuple[tuple[str, ExecutableId | None], ...] = ()
-    pidns: tuple[str, ...] = ()
-    children: bool = False
+#: A path of a cgroup with its id in cgroup v2 (None: there is none here).
+CgroupOfPath = tuple[str, int | None]
+#: A path of a program with its file (None: there is none here).
+ProgramOfPath = tuple[str, ExecutableId | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedTarget:
-    """The tasks whose events count; empty: all tasks. `comm` as written (globs with one `*` at an
-    end, or exact), `cgroup` as (path, cgroup v2 id or None when it is unknown here), `exe` as
-    (path, file or None where there is none here)."""
+class ResolvedKeys(TaskKeys[CgroupOfPath, ProgramOfPath]):
+    """Keys on one host. `patterns`: the paths of cgroups that end with `*`, of which `cgroup` has
+    those that there were."""
 
-    pid: tuple[int, ...] = ()
-    tid: tuple[int, ...] = ()
-    uid: tuple[int, ...] = ()
-    comm: tuple[str, ...] = ()
-    cgroup: tuple[tuple[str, int | None], ...] = ()
-    exe: tuple[tuple[str, ExecutableId | None], ...] = ()
-    pidns: tuple[str, ...] = ()
-    children: bool = False
+    patterns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedLeftOut(ResolvedKeys):
+    """The tasks whose events do not count, on one host."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedTarget(ResolvedKeys):
+    """The tasks whose events count, on one host; empty: all tasks."""
+
     exclude_self: bool = True
     left_out: ResolvedLeftOut = ResolvedLeftOut()
 

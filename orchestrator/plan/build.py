@@ -12,6 +12,7 @@ from orchestrator.plan.expression.names import COMM_BYTES
 from orchestrator.plan.figures import build_figures
 from orchestrator.plan.findings import Position
 from orchestrator.plan.model import (
+    TASK_LISTS,
     LeftOut,
     Limits,
     LimitSource,
@@ -209,7 +210,7 @@ def _read_target(reader: DocumentReader) -> Target:
 def _read_lists(reader: DocumentReader, path: DocumentPath) -> dict[str, tuple[int | str, ...]]:
     return {
         key: _parse_target_list(key, reader.texts((*path, key)), reader.collector)
-        for key in _LIST_KEYS
+        for key in TASK_LISTS
     }
 
 
@@ -268,7 +269,7 @@ def _check_comm(text: str) -> str:
 
 def _check_cgroup(text: str) -> str:
     if not text.startswith("/") or not text.isprintable() or ".." in text.split("/"):
-        hint = "a path below the cgroup v2 mount, e.g. /system.slice/nginx.service"
+        hint = "a path below the cgroup v2 mount, e.g. /system.slice/nginx.service or /docker/*"
         raise UnitError(f"{text[:60]!r} is not a cgroup", hint)
     return text
 
@@ -291,9 +292,8 @@ def _check_pid_namespace(text: str) -> str:
 _MAX_NAMESPACE = (1 << 32) - 1  # ns_common.inum, an unsigned int
 _FLAGS = {"true": True, "false": False}
 _FLAG_KEYS = ("children", "exclude_self")
-_LIST_KEYS = ("pid", "tid", "uid", "comm", "cgroup", "exe", "pidns")
-_NOT_KEYS = (*_LIST_KEYS, "children")
-_TARGET_KEYS = (*_LIST_KEYS, *_FLAG_KEYS, *(f"not.{key}" for key in _NOT_KEYS))
+_NOT_KEYS = (*TASK_LISTS, "children")
+_TARGET_KEYS = (*TASK_LISTS, *_FLAG_KEYS, *(f"not.{key}" for key in _NOT_KEYS))
 
 
 def _override_target(

@@ -5,8 +5,8 @@ otherwise. Every element has its position in the file, for later findings.
 """
 
 from collections.abc import Mapping
-from dataclasses import field
-from typing import Literal, get_args
+from dataclasses import field, fields
+from typing import Generic, Literal, TypeVar, get_args
 
 from orchestrator.cells.buckets import LOG, Buckets
 from orchestrator.plan.attach_kinds import AttachKind
@@ -96,35 +96,42 @@ class Limits:
     incomplete: Literal["fail", "allow"] = "fail"
 
 
+_Cgroup = TypeVar("_Cgroup")
+_Program = TypeVar("_Program")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
-    """The tasks whose events do not count: those that match any key. Keys as of Target;
-    `children`: descendants of `pid` are left out, too."""
+class TaskKeys(Generic[_Cgroup, _Program]):
+    """The keys by which tasks are chosen or left out, each with alternatives (none: it is not
+    given). `comm` holds globs of at most 15 bytes, `cgroup` paths below the cgroup v2 mount or what
+    they lead to, `exe` paths of programs or their files, `pidns` PID namespaces: `host`,
+    `container` (any other) or a number. `children`: the descendants of `pid`, too."""
 
     pid: tuple[int, ...] = ()
     tid: tuple[int, ...] = ()
     uid: tuple[int, ...] = ()
     comm: tuple[str, ...] = ()
-    cgroup: tuple[str, ...] = ()
-    exe: tuple[str, ...] = ()
+    cgroup: tuple[_Cgroup, ...] = ()
+    exe: tuple[_Program, ...] = ()
     pidns: tuple[str, ...] = ()
     children: bool = False
+
+
+#: The keys that have lists of values.
+TASK_LISTS: tuple[str, ...] = tuple(
+    each.name for each in fields(TaskKeys) if each.name != "children"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """The tasks whose events count. An empty tuple: all tasks. `comm` holds globs of at most 15
-    bytes, `cgroup` paths below the cgroup v2 mount, `exe` paths of programs, `pidns` PID
-    namespaces: `host`, `container` (any other) or a number. `left_out`: the key `not`."""
+class LeftOut(TaskKeys[str, str]):
+    """The tasks whose events do not count: those that match any key."""
 
-    pid: tuple[int, ...] = ()
-    tid: tuple[int, ...] = ()
-    uid: tuple[int, ...] = ()
-    comm: tuple[str, ...] = ()
-    cgroup: tuple[str, ...] = ()
-    exe: tuple[str, ...] = ()
-    pidns: tuple[str, ...] = ()
-    children: bool = False
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target(TaskKeys[str, str]):
+    """The tasks whose events count: those that match all keys. `left_out`: the key `not`."""
+
     exclude_self: bool = True
     left_out: LeftOut = LeftOut()
     position: Position = NOWHERE

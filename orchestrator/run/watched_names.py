@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator.binaries.programs import find_program
-from orchestrator.compile.program import Hook, Program
-from orchestrator.kernel.abi.cgroups import cgroup_id
+from orchestrator.compile.program import Hook, Program, ResolvedKeys, ResolvedLeftOut
+from orchestrator.kernel.abi.cgroups import cgroup_id, find_cgroups
 from orchestrator.kernel.abi.executables import find_executable
 from orchestrator.kernel.abi.file_identity import FileIdentity
 from orchestrator.kernel.containers.container_names import shared_container_names
@@ -31,8 +31,11 @@ class WatchedNames:
         self._files: dict[str, FileIdentity] = {
             hook.path: hook.identity for hook in program.hooks if hook.identity is not None
         }
-        targets = (program.target, program.target.left_out)
+        targets: tuple[ResolvedKeys, ...] = (program.target, program.target.left_out)
         self._cgroups = {path: one for target in targets for path, one in target.cgroup if one}
+        self._groups = [
+            _MatchingCgroups(keys, pattern) for keys in targets for pattern in keys.patterns
+        ]
         self._programs = {path: one for target in targets for path, one in target.exe if one}
         self._changes: list[str] = []
         self._shows_cgroups = _shows_cgroups(program)
@@ -42,7 +45,7 @@ class WatchedNames:
     @property
     def changes(self) -> tuple[str, ...]:
         """What has changed so far, and what was not seen because of it."""
-        return tuple(self._changes)
+        return (*self._changes, *(group.text for group in self._groups if group.text))
 
     def look(self) -> None:
         """Look at all names once more; a change is noted once. It takes some microseconds."""
@@ -56,6 +59,8 @@ class WatchedNames:
                 f"the cgroup {path} was removed and made again: events in the new one were not seen"
             )
 
+        for group in self._groups:
+            group.look()
         if self._shows_cgroups:  # of those that are gone at the end, too
             shared_container_names().look()
         for path, known in list(self._programs.items()):
@@ -84,6 +89,31 @@ class WatchedNames:
             self._detach(probe)
         names = " and ".join(self._program.probes[probe].name for probe in probes)
         return f"{path} was written: {names} ended there, since its places in the file may be wrong"
+
+
+class _MatchingCgroups:
+    """Counts the cgroups that match a pattern of the target and that its programs do not know,
+    since they began after these were made. One that ends within half a second may be missed."""
+
+    def __init__(self, keys: ResolvedKeys, pattern: str) -> None:
+        self._pattern = pattern
+        self._missing = "left out" if isinstance(keys, ResolvedLeftOut) else "seen"
+        self._known = {number for _, number in keys.cgroup}
+        self._new: set[int] = set()
+
+    @property
+    def text(self) -> str:
+        """How many there were, and what is missing because of them; "" where there were none."""
+        if not self._new:
+            return ""
+        number = len(self._new)
+        who = "1 cgroup that matches" if number == 1 else f"{number} cgroups that match"
+        what = f"{who} {self._pattern} began during the run: events in "
+        return f"{what}{'it' if number == 1 else 'them'} were not {self._missing}"
+
+    def look(self) -> None:
+        """Look once more, which takes some microseconds for each cgroup of the level."""
+        self._new |= set(find_cgroups(self._pattern).values()) - self._known
 
 
 def _shows_cgroups(program: Program) -> bool:

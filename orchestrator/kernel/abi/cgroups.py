@@ -23,6 +23,24 @@ def _unescape(name: bytes) -> bytes:
     return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8) & 0xFF]), name)
 
 
+def find_cgroups(pattern: str, root: Path = Path("/")) -> dict[str, int]:
+    """The cgroups that there are whose path begins as `pattern`, which ends with `*`, by their
+    paths below the mount, in order: those of its level, not the ones below them."""
+    mount = cgroup2_mount(root)
+    parent, _, name = pattern.removesuffix("*").rpartition("/")
+    if mount is None or ".." in Path(pattern).parts:
+        return {}
+    found = {}
+    try:
+        with os.scandir(mount / parent.lstrip("/")) as entries:
+            for entry in entries:
+                if entry.name.startswith(name) and entry.is_dir(follow_symlinks=False):
+                    found[f"{parent}/{entry.name}"] = entry.inode()
+    except OSError:  # there is no such parent
+        return {}
+    return dict(sorted(found.items()))
+
+
 def cgroup_id(path: str, root: Path = Path("/")) -> int | None:
     """The id of a cgroup named by its path below the cgroup v2 mount; None where there is none.
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from orchestrator.backends.protocol import Artifact, AttachedHook, SkippedHook
-from orchestrator.compile.program import ProbeProgram, Program, ResolvedLeftOut, ResolvedTarget
+from orchestrator.compile.program import ProbeProgram, Program, ResolvedKeys, ResolvedTarget
 from orchestrator.output.log import RecordFields
 from orchestrator.plan.findings import Finding
 from orchestrator.plan.model import Limits, Plan
@@ -125,17 +125,19 @@ def limit_values(limits: Limits) -> dict[str, RecordFields]:
 
 
 def started_target(target: ResolvedTarget) -> RecordFields:
-    """The field `target` of run.started: what is set of it, with paths as the plan has them."""
+    """The field `target` of run.started: what is set of it, with paths as the plan has them, and
+    those of the cgroups that match one with `*`."""
     chosen = _name_target(target)
     left_out = _name_target(target.left_out)
     return chosen | ({"not": left_out} if left_out else {})
 
 
-def _name_target(target: ResolvedTarget | ResolvedLeftOut) -> dict[str, Any]:
+def _name_target(target: ResolvedKeys) -> dict[str, Any]:
     """What is set, with paths instead of what they lead to."""
     paths = {name: [path for path, _ in getattr(target, name)] for name in ("cgroup", "exe")}
     values = {field.name: getattr(target, field.name) for field in fields(target)} | paths
-    return {name: value for name, value in values.items() if value and name != "left_out"}
+    others = ("left_out", "patterns")
+    return {name: value for name, value in values.items() if value and name not in others}
 
 
 def attached_fields(program: Program, hook: AttachedHook) -> RecordFields:

@@ -27,6 +27,7 @@ from orchestrator.accounting.vocabulary import (
     RowKind,
 )
 from orchestrator.compile.program import ResolvedTarget
+from orchestrator.plan.model import TASK_LISTS
 from orchestrator.run.report.ledger import add_accepted, find_imbalances
 from orchestrator.values import dataclass
 
@@ -280,12 +281,9 @@ def _fate_words(disposition: str, target: ResolvedTarget, note: str) -> str:
 
 
 def _target_tests(target: ResolvedTarget) -> Iterator[str]:
-    for name in (*_TARGET_LISTS, "children"):
+    for name in (*TASK_LISTS, "children"):
         if getattr(target, name):
             yield f"target.{name}"
-    for name in _TARGET_LISTS:
+    for name in TASK_LISTS:
         if getattr(target.left_out, name):
             yield f"target.not.{name}"
-
-
-_TARGET_LISTS = ("pid", "tid", "uid", "comm", "cgroup", "exe", "pidns")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestrator.kernel.abi.cgroups import cgroup2_mount
-from tests.support.product import run_cli
+from tests.support.product import INCOMPLETE, run_cli
 
 PLAN = """
 apiVersion: probeplan/v1
@@ -60,6 +60,35 @@ def work(cgroups: Sequence[Path], counts: Sequence[int]) -> list[str]:
         for path, count in zip(cgroups, counts, strict=True)
     ]
     return ["sh", "-c", "; ".join([*steps, f"rmdir {cgroups[-1]}"])]
+
+
+def test_a_pattern_chooses_what_there_is_and_what_begins_later_is_counted(
+    tmp_path: Path, cgroups: Sequence[Path]
+) -> None:
+    """Two of the pattern's level, of which one has a cgroup inside; the third comes too late."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(PLAN)
+    other, late = (cgroups[0].with_name(f"docker-{digit * 64}.scope") for digit in "de")
+    other.mkdir()
+    command = work([*cgroups[:2], other, late, cgroups[2]], (5, 4, 3, 2, 1))
+    make = f"sleep 0.1; mkdir {late}; sleep 0.7; "  # until it was looked at
+    pattern = f"cgroup=/{cgroups[0].parent.name}/docker-*"
+    try:
+        ran = run_cli(
+            str(plan), "--backend", "bcc", "--target", pattern,
+            command=[*command[:2], make + command[2]], exit_code=INCOMPLETE,
+        )  # fmt: skip
+    finally:
+        for path in (other, late):
+            path.rmdir()
+    # Those that enter a cgroup end in it, too.
+    assert ran.value("exec", "execs", comm="true") == 5 + 4 + 3
+    watched = ran.of_kind("run.started")[0]["target"]["cgroup"]
+    assert [name.rpartition("/")[2] for name in watched] == [cgroups[0].name, other.name]
+    assert [reason for reason in ran.finished["incomplete_because"] if "docker-*" in reason] == [
+        f"1 cgroup that matches {pattern.removeprefix('cgroup=')} began during the run: events in "
+        "it were not seen"
+    ]
 
 
 def by_container(cells: Sequence[dict[str, Any]], **key: str) -> dict[Any, int]:

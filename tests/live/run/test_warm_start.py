@@ -199,6 +199,30 @@ def test_damaged_and_foreign_files_are_not_used(warm: Warm) -> None:
     assert not warm.run("--backend", "tracefs")[1]
 
 
+def test_what_is_left_out_by_number_and_name_is_kept_and_paths_are_looked_up_again(
+    warm: Warm,
+) -> None:
+    """A path may lead to another file or cgroup in the next run."""
+    left_out = ("not.comm=nothing", "not.pid=1", "not.uid=4294967294")
+    words = ["--backend", "bcc", *(word for one in left_out for word in ("--target", one))]
+    runs = [warm.run(*words) for _ in range(2)]
+    assert [(read, len(ran.data("calls"))) for ran, read in runs] == [(True, CALLS), (False, CALLS)]
+    for path in (f"exe={os.path.realpath(sys.executable)}", "not.exe=/bin/true"):
+        runs = [warm.run("--backend", "bcc", "--target", path) for _ in range(2)]
+        assert [(read, len(ran.data("calls"))) for ran, read in runs] == [(True, CALLS)] * 2
+
+
+def test_a_bundle_serves_programs_and_what_is_left_out(warm: Warm, tmp_path: Path) -> None:
+    """Their numbers are this host's: no program is compiled."""
+    plan = PLAN.replace("probes:", "target: {exe: EXE, not: {pid: 1, exe: /bin/true}}\nprobes:")
+    text = plan.replace("EXE", os.path.realpath(sys.executable)).encode()
+    warm.plan = build_file(tmp_path / "x.ppb", text, ["6.1", "6.12"], command=True)
+    for ran, read in [warm.run("--backend", "bcc") for _ in range(2)]:
+        assert read  # files are named
+        assert ran.of_kind("run.started")[0]["bundle"]["key"]
+        assert len(ran.data("calls")) == CALLS
+
+
 def test_a_second_run_of_a_bundle_is_warm_too_and_looks_for_no_compiler(
     warm: Warm, tmp_path: Path
 ) -> None:

@@ -125,8 +125,9 @@ probes: {p: {attach: 'syscall:$(params.call)', emit: [pid]}}
 
 
 def test_a_cgroup_that_is_not_here_is_an_open_number() -> None:
-    rows = as_recorded(draw("slow-io", target={"cgroup": ["/no-such.slice"]}))
-    assert {row.backend for row in rows.values()} == {"bcc"}
+    for path in ("/no-such.slice", "/no-such.slice/docker-*"):
+        rows = as_recorded(draw("slow-io", target={"cgroup": [path]}))
+        assert {row.backend for row in rows.values()} == {"bcc"}
 
 
 PARAMS = f"""{HEAD}params:
@@ -150,12 +151,21 @@ probes:
         ({"target": {"pid": ["1", "2"]}}, False),
         ({"target": {"uid": ["0", "7"]}}, False),
         ({"target": {"cgroup": ["/a", "/b"]}}, False),
+        ({"target": {"exe": ["/no/such", "/no/other"]}}, False),
+        ({"target": {"not.pid": ["1", "2"]}}, False),
+        ({"target": {"not.exe": ["/no/such", "/no/other"]}}, False),
+        ({"target": {"not.cgroup": ["/a", "/b"]}}, False),
+        ({"target": {"not.pidns": ["4026532201", "4026532202"]}}, False),
         ({"params": {"many": ["4", "5"]}}, False),
         ({"params": {"open": ["true", "false"]}}, False),
         ({"params": {"every": ["1/10", "1/20"]}}, False),
         ({"target": {"pid": ["1", "1,2"]}}, True),
         ({"target": {"comm": ["a", "b"]}}, True),
         ({"target": {"cgroup": ["/a", "/a/b"]}}, True),
+        ({"target": {"exe": ["/a", "/a,/b"]}}, True),
+        ({"target": {"not.comm": ["a", "b"]}}, True),
+        ({"target": {"not.pid": ["1", "1,2"]}}, True),
+        ({"target": {"not.cgroup": ["/a", "/a/b"]}}, True),
         ({"params": {"name": ["a", "b"]}}, True),
     ],
 )

@@ -10,11 +10,12 @@ from orchestrator.backends.bcc.emit.site import EmitError, EmitSite
 from orchestrator.backends.bcc.emit.strings import words_of
 from orchestrator.compile.expressions.nodes import Builtin, Node
 from orchestrator.compile.expressions.types import COMM_SIZE, U32
-from orchestrator.compile.program import Program, ResolvedLeftOut, ResolvedTarget
+from orchestrator.compile.program import Program, ResolvedKeys, ResolvedLeftOut, ResolvedTarget
 from orchestrator.kernel.abi.executables import ExecutableId
 
 _EXECUTABLE = ("mm", "exe_file", "f_inode", "i_ino", "i_sb", "s_dev")
 _NAMESPACE = ("thread_pid", "level", "numbers", "upid_ns", "inum")
+_MOST_CGROUPS = 64  # each is a call of a helper
 _UPID_BYTES = 16  # struct upid, a number and a pointer (include/linux/pid.h)
 
 
@@ -109,12 +110,20 @@ class TargetTest:
     def _cgroup_tests(self, cgroups: Sequence[tuple[str, int | None]]) -> list[str]:
         if cgroups and self.e.site.body.task is not None:
             raise EmitError("`target.cgroup` is known only for the current task")
+        if len(cgroups) > _MOST_CGROUPS:
+            raise EmitError(
+                f"`target.cgroup` leads to {len(cgroups)} cgroups, and at most {_MOST_CGROUPS} are "
+                "tested: name one above them"
+            )
         tests = []
         for path, number in cgroups:
             level = len([part for part in path.split("/") if part])
             if number is None:
+                if path.endswith("*"):
+                    raise EmitError(f"no cgroup matches {path!r} on this host")
                 raise EmitError(f"cgroup {path!r} is not known on this host")
-            known = self.e.site.numbers.number(f"target.cgroup {path}", number)
+            shown = path.encode("ascii", "backslashreplace").decode()  # hosts have any bytes
+            known = self.e.site.numbers.number(f"target.cgroup {shown}", number)
             tests.append(f"pp_ancestor_cgroup_id({level}) == {known}")
         return tests
 
@@ -174,7 +183,7 @@ class TargetTest:
         self.line(f"\t{self.refuse}")
 
 
-def _names_tasks(target: ResolvedTarget | ResolvedLeftOut) -> bool:
+def _names_tasks(target: ResolvedKeys) -> bool:
     return bool(target.pid or target.tid or target.children)
 
 
@@ -205,7 +214,7 @@ def describe_target(target: ResolvedTarget) -> str:
     return ", ".join(parts)
 
 
-def _describe_lists(target: ResolvedTarget | ResolvedLeftOut, how: str) -> list[str]:
+def _describe_lists(target: ResolvedKeys, how: str) -> list[str]:
     lists: dict[str, Sequence[int | str]] = {
         "pid": target.pid,
         "tid": target.tid,

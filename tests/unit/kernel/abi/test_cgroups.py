@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from orchestrator.kernel.abi.cgroups import cgroup2_mount, cgroup_id
+from orchestrator.kernel.abi.cgroups import cgroup2_mount, cgroup_id, find_cgroups
 
 
 def test_the_hierarchy_is_found_among_mounts(tmp_path: Path) -> None:
@@ -18,6 +18,26 @@ def test_the_hierarchy_is_found_among_mounts(tmp_path: Path) -> None:
     assert cgroup_id("/system.slice", tmp_path) == group.stat().st_ino
     assert cgroup_id("/nothing", tmp_path) is None
     assert cgroup_id("/../system.slice", tmp_path) is None
+
+
+def test_a_pattern_finds_the_cgroups_of_its_level(tmp_path: Path) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/mounts").write_text("cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n")
+    top = tmp_path / "sys/fs/cgroup"
+    for name in ("a.slice/docker-2/init", "a.slice/docker-1", "a.slice/podman-1", "docker-3"):
+        (top / name).mkdir(parents=True)
+    (top / "a.slice/docker-file").write_text("")
+    (top / "a.slice/docker-link").symlink_to(top / "docker-3")
+    numbers = {
+        f"/{name}": (top / name).stat().st_ino
+        for name in ("a.slice/docker-1", "a.slice/docker-2", "docker-3")
+    }
+    assert find_cgroups("/a.slice/docker-*", tmp_path) == {
+        name: numbers[name] for name in ("/a.slice/docker-1", "/a.slice/docker-2")
+    }
+    assert find_cgroups("/docker-*", tmp_path) == {"/docker-3": numbers["/docker-3"]}
+    for nothing in ("/a.slice/x*", "/b.slice/*", "/a.slice/../docker-*"):
+        assert find_cgroups(nothing, tmp_path) == {}
 
 
 def test_a_host_without_it_has_none(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ DEFAULTS: Mapping[str, float] = {
     "uprobe": 10_000,
     "uretprobe": 15_000,
     "perf clock": 1_000,
+    "iterator": 100,
     "event": 250,
     "kprobe event": 450,
     "kretprobe event": 750,

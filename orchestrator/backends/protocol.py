@@ -284,6 +284,10 @@ class Session(Protocol):
         Only while disarmed and once everything is read; `arm` then begins again. The stacks stay
         known, and so do counts of what was lost of them."""
 
+    def take_snapshots(self) -> Sequence[str]:
+        """Read the iterators among the attach points, while armed: every object is a hit. Returns
+        what went wrong, so that a snapshot is not whole."""
+
     def extend(self, deadline_ns: int) -> None:
         """Move the deadline (a lease renewed)."""
 

@@ -227,6 +227,7 @@ def _make_hook(
         semaphore=point.semaphore,
         frequency=point.frequency,
         period_ns=point.period_ns,
+        element=point.element,
     )
 
 

@@ -48,6 +48,7 @@ class Point:
     semaphore: int = 0
     frequency: int = 0
     period_ns: int = 0
+    element: int = 0
 
     @property
     def traits(self) -> KindTraits:

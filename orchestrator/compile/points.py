@@ -12,6 +12,7 @@ from orchestrator.compile.expressions.members import (
 from orchestrator.compile.expressions.nodes import Node, RawArg
 from orchestrator.compile.expressions.types import S64, U64, Space, Type, with_space
 from orchestrator.compile.globs import is_glob, list_tracepoints, match_names, select_probeable
+from orchestrator.compile.iterators import find_iterator
 from orchestrator.compile.point import (
     REGISTER_ARGUMENTS,
     Point,
@@ -371,4 +372,5 @@ _FINDERS: Mapping[AttachKind, Callable[[AttachItem, KernelFacts, int], tuple[Poi
     "usdt": find_usdt_probes,
     "profile": _make_profile_point,
     "interval": _make_interval_point,
+    "iter": find_iterator,
 }

@@ -245,7 +245,8 @@ class Hook:
     syscall, as which this one may return. event: a raw tracepoint's.
     path, file_offset, semaphore (file offset of the reference counter, 0: none), symbol: user code;
     identity: the file that `path` named when the offset was found (None: not on this host).
-    frequency: profile, in Hz. period_ns: interval.
+    frequency: profile, in Hz. period_ns: interval. event, btf_id, arguments
+    also of iterators; element: which argument is the object, null past the last one.
     """
 
     id: int
@@ -270,6 +271,7 @@ class Hook:
     semaphore: int = 0
     frequency: int = 0
     period_ns: int = 0
+    element: int = 0
 
     @property
     def traits(self) -> KindTraits:

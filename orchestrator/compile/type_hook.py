@@ -138,7 +138,13 @@ def make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
     task: Expr | Literal["none"] | None,
     notes: Mapping[str, NoteShape] = _NO_NOTES,
 ) -> HookScope:
-    """The names of the probe's expressions at `point`."""
+    """The names of the probe's expressions at `point`. Raises PlanError where its events would be
+    those of the task that reads an iterator."""
+    in_reader = point.traits.site == "iterator"
+    if in_reader and task is None:
+        message = f"`task: current` has no meaning at {point.label}: probeplan itself runs there"
+        hint = "leave out `task`: the event is that of the task that is shown"
+        raise plan_error("PP088", message, item.position, hint)
     return HookScope(
         facts=facts,
         label=point.label,
@@ -148,6 +154,7 @@ def make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
         paired=point.paired,
         has_task=task != "none",
         is_running_task=task is None,
+        in_reader=in_reader,
         has_elapsed=point.paired,
         probe=probe.name,
         func=point.func,

@@ -95,6 +95,7 @@ def _refuse_without_types(point: Point) -> Finding:
     )
 
 
+_BY_SIGNATURE = ("raw tracepoint", "kernel function", "iterator")
 _Spelled = Mapping[str, tuple[str, ValueNames]]
 
 
@@ -135,10 +136,12 @@ def _spell_types(point: Point, facts: KernelFacts) -> _Spelled:
     """By argument the type in C and the names of its values; "" is the result."""
     if point.tracepoint is not None and point.event:
         return _spell_fields(point, facts)
-    if facts.btf is None or point.traits.site not in ("raw tracepoint", "kernel function"):
+    if facts.btf is None or point.traits.site not in _BY_SIGNATURE:
         return {}
     btf = facts.btf
-    if point.event:
+    if point.traits.site == "iterator":
+        signature = btf.function(f"bpf_iter_{point.event}")
+    elif point.event:
         signature = btf.raw_tracepoint(point.event)
     else:
         signature = btf.function(point.symbol, point.module or None)

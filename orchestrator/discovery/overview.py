@@ -35,7 +35,7 @@ def _count_kind(kind: AttachKind, facts: KernelFacts, by_site: dict[str, int | N
 
 
 def _count_names(kind: AttachKind, facts: KernelFacts) -> int | None:
-    if KINDS[kind].site not in ("kernel function", "system call", "tracepoint", "raw tracepoint"):
+    if KINDS[kind].site in ("user code", "timer"):
         return None
     query = PointQuery(text=f"{kind}:*", kinds=(kind,), named=True)
     search = find_by_query(query, facts)

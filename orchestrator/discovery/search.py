@@ -11,6 +11,7 @@ from orchestrator.compile.globs import (
     select_names,
     select_probeable,
 )
+from orchestrator.compile.iterators import list_iterators
 from orchestrator.compile.points import can_probe_functions, explain_missing_tracepoint
 from orchestrator.compile.user_points import list_plain_functions, list_plain_probes
 from orchestrator.discovery.query import PointQuery, suggest_kind
@@ -84,6 +85,10 @@ def _find_of_kind(
             item = make_item(kind, query.pattern)
             btf = require_btf(facts, item.position, "raw tracepoints are known by their types")
             return _make_points(kind, select_names(query.pattern, btf.raw_tracepoint_names()))
+        case "iterator":
+            item = make_item(kind, query.pattern)
+            btf = require_btf(facts, item.position, "iterators are known by their types")
+            return _make_points(kind, select_names(query.pattern, list_iterators(btf)))
         case "system call":
             events = _require_tracepoints(kind, facts)
             return _make_points(kind, _select_traced_calls(query, facts, events))

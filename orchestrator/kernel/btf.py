@@ -118,6 +118,10 @@ class Btf:
         """All events that are raw tracepoints."""
         return self._blob.names_after("btf_trace_")
 
+    def iterator_names(self) -> frozenset[str]:
+        """All objects that a BPF iterator may be for: some names have no function."""
+        return self._blob.names_after("bpf_iter__")
+
     def raw_tracepoint(self, event: str) -> FunctionType | None:
         """The arguments of a raw tracepoint, without the leading `void *__data`.
 

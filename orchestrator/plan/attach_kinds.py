@@ -9,8 +9,8 @@ from typing import Literal, get_args
 
 from orchestrator.values import dataclass
 
-__all__ = ["ATTACH_KINDS", "KINDS", "PAIRED_KINDS", "PATH", "RETURNING_KINDS", "SYMBOL_OR_OFFSET"]
-__all__ += ["AttachKind", "KindTraits"]
+__all__ = ["ATTACH_KINDS", "ITERATORS_OF_TASKS", "KINDS", "PAIRED_KINDS", "PATH", "RETURNING_KINDS"]
+__all__ += ["SYMBOL_OR_OFFSET", "AttachKind", "KindTraits"]
 
 AttachKind = Literal[
     "function",
@@ -28,12 +28,19 @@ AttachKind = Literal[
     "usdt",
     "profile",
     "interval",
+    "iter",
 ]
 ATTACH_KINDS: tuple[AttachKind, ...] = get_args(AttachKind)
 
 #: What a target names.
 AttachSite = Literal[
-    "kernel function", "system call", "tracepoint", "raw tracepoint", "user code", "timer"
+    "kernel function",
+    "system call",
+    "tracepoint",
+    "raw tracepoint",
+    "user code",
+    "timer",
+    "iterator",
 ]
 #: When a probe fires: at one side of a call, at both sides as one event, or at an event.
 FiringTime = Literal["entry", "return", "entry and return", "event"]
@@ -179,7 +186,18 @@ KINDS: Mapping[AttachKind, KindTraits] = {
         has_arguments=False,
         has_task=False,
     ),
+    "iter": KindTraits(
+        site="iterator",
+        moment="event",
+        pattern=r"[a-z][a-z0-9_]{0,62}",
+        form="OBJECTS",
+        example="task",
+        has_task=False,
+    ),
 }
+
+#: The iterators whose objects belong to a task: their argument `task`.
+ITERATORS_OF_TASKS = frozenset({"task", "task_file", "task_vma"})
 
 #: Where `retval`, and where `elapsed` is known.
 RETURNING_KINDS = frozenset(kind for kind, traits in KINDS.items() if traits.has_return)

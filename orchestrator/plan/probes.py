@@ -6,9 +6,16 @@ from typing import Any, Literal
 from orchestrator.cells.buckets import Buckets
 from orchestrator.plan import units
 from orchestrator.plan.attach import TargetError, parse_attach_point
-from orchestrator.plan.attach_kinds import ATTACH_KINDS, KINDS, AttachKind
+from orchestrator.plan.attach_kinds import (
+    ATTACH_KINDS,
+    ITERATORS_OF_TASKS,
+    KINDS,
+    AttachKind,
+)
 from orchestrator.plan.document.document_paths import DocumentPath
+from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.expression.syntax import Boolean, Expr
+from orchestrator.plan.findings import Position
 from orchestrator.plan.model import (
     METRIC_KINDS,
     AttachItem,
@@ -142,7 +149,7 @@ def _read_item(
         task=(
             _read_task(reader, (*path, "task"))
             if names_task or "task" in data
-            else _task_of_kind(kind)
+            else _task_of_point(kind, target, reader.place(to))
         ),
         deferred=deferred,
         position=reader.place(to),
@@ -186,8 +193,12 @@ def _read_task(reader: DocumentReader, path: DocumentPath) -> Expr | Literal["no
     return "none" if raw == "none" else reader.expression(path)
 
 
-def _task_of_kind(kind: AttachKind) -> Literal["none"] | None:
-    """Whose events are those of a probe whose plan does not say it."""
+def _task_of_point(
+    kind: AttachKind, target: str, position: Position
+) -> Expr | Literal["none"] | None:
+    """Whose events are those of an attach point of which the plan does not say it."""
+    if kind == "iter" and target in ITERATORS_OF_TASKS:
+        return parse("args.task", position)
     return None if KINDS[kind].has_task else "none"
 
 

@@ -252,7 +252,9 @@ def _describe_argument(node: Node) -> str | None:
             argument = _argument_name(name, index)
             return f"{argument}: {kind} (argument {index}, by the calling convention)"
         case RawArg(index=index, type=kind, name=name):
-            return f"{_argument_name(name, index)}: {kind} (argument {index} of the raw tracepoint)"
+            return (
+                f"{_argument_name(name, index)}: {kind} (argument {index}, as the kernel passes it)"
+            )
         case UsdtArg(index=index, operand=operand, type=kind):
             return f"arg{index}: {kind} (operand {operand})"
         case _:

@@ -29,6 +29,8 @@ from orchestrator.run.watched_names import WatchedNames, WatchedPrograms
 
 __all__ = ["Live"]
 
+_CUT = "limits.duration ended while an iterator was read: its last objects were not seen"
+
 
 class Live:
     """Armed probes, and where their data goes. `started`: when they were armed (RFC 3339);
@@ -70,6 +72,7 @@ class Live:
         )
         self._window_ns = choose_window_ns(plan, self._program.every_ns)
         self._armed_ns = self._disarmed_ns = armed.at_ns
+        self._unread: dict[str, None] = {}  # iterators, each problem once
         self.capped = False
         self.started = armed.started
         self._metrics.begin(armed.at_ns)
@@ -138,7 +141,7 @@ class Live:
     def blind_because(self) -> tuple[str, ...]:
         """Names that no longer stood for what is probed, programs whose calls no probe sees,
         and what was not seen because of it."""
-        return (*self._names.changes, *self._programs.changes)
+        return (*self._names.changes, *self._programs.changes, *self._unread)
 
     @property
     def totals(self) -> Measured:
@@ -155,6 +158,7 @@ class Live:
         try:
             self._output.follow(self._program, self._stacks.names)
             self._output.flush()
+            self._take_snapshots()
             if self._supervision.command is not None:
                 self._supervision.command.release()
             outcome = self._loop().run()
@@ -210,11 +214,27 @@ class Live:
             armed_ns=self._armed_ns,
             look=self._notices.look,
             window_ns=self._window_ns,
-            on_window=self._metrics.end_window,
+            on_window=self._end_window,
             serve=self._serve,
             governor=self._governor,
             bar=self._bar,
         )
+
+    def _end_window(self) -> bool:
+        """The metrics of a window; the next one begins. Returns whether to stop."""
+        stops = self._metrics.end_window()
+        if not stops:
+            self._take_snapshots()
+        return stops
+
+    def _take_snapshots(self) -> None:
+        """What an iterator shows is what there is at the beginning of a window."""
+        if not any(hook.traits.site == "iterator" for hook in self._program.hooks):
+            return
+        self._unread.update(dict.fromkeys(self._session.take_snapshots()))
+        limit = self._program.limits.duration_ns
+        if limit is not None and time.monotonic_ns() >= self._armed_ns + limit:
+            self._unread[_CUT] = None
 
     def _serve(self) -> None:
         self._control.answer_requests()

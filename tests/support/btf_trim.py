@@ -30,7 +30,7 @@ from orchestrator.kernel.btf_blob import (
 # `__traceiter_` and `__bpf_trace_` stay: they report a raw tracepoint's arguments.
 _GENERATED = re.compile(
     rb"(?:trace_event_raw_event_|trace_event_get_offsets_|trace_raw_output_|perf_trace_"
-    rb"|__probestub_|__do_trace_|__ia32_|__se_|__do_sys_|bpf_iter_|trace_event_raw_init_"
+    rb"|__probestub_|__do_trace_|__ia32_|__se_|__do_sys_|trace_event_raw_init_"
     rb"|trace_event_fields_|trace_event_raw_|trace_event_data_offsets_|__pfx_|__cfi_)"
 )
 _FAR_SUBSYSTEMS = re.compile(

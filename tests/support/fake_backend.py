@@ -157,6 +157,10 @@ class FakeSession:
         self.diary.append("clear")
         self.recorded = 0
 
+    def take_snapshots(self) -> tuple[str, ...]:
+        self.diary.append("snapshot")
+        return ()
+
     def extend(self, deadline_ns: int) -> None:
         self.diary.append("extend")
         self.deadline_ns = deadline_ns

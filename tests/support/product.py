@@ -156,6 +156,11 @@ def run_cli(
     return _accept(done, exit_code)
 
 
+def run_alone(*arguments: str) -> Ran:
+    """As `run_cli` without a command, until the plan's duration is over."""
+    return _accept(_run_process([*_RUN, *arguments, "--no-progress"]), 0)
+
+
 def run_undisturbed(*arguments: str, command: Sequence[str]) -> Ran:
     """As `run_cli` where all events of the host are counted, interrupts' among them. An interrupt
     in the middle of a probe's program has its own events passed over by the kernel: such a run says

@@ -16,6 +16,9 @@ from orchestrator.plan.findings import Position, plan_error
 
 __all__ = ["find_builtin", "known_names"]
 
+#: Those that are of the running task whatever `task` says.
+_OF_RUNNING = frozenset({"kstack", "ustack", "compat"})
+
 
 def known_names(scope: HookScope) -> tuple[str, ...]:
     """Names to suggest for an unknown one."""
@@ -41,6 +44,14 @@ def known_names(scope: HookScope) -> tuple[str, ...]:
 def find_builtin(scope: HookScope, name: str, place: Position, *, at_entry: bool) -> Node | None:
     """The value of `name`, None where it is not a builtin. `at_entry`: inside entry(). Raises
     PlanError where it has no meaning here."""
+    if scope.in_reader and name in _OF_RUNNING:
+        raise plan_error(
+            "PP088",
+            f"{name!r} has no meaning at {scope.label}: it is of the task that runs, which is "
+            "probeplan while it reads the iterator",
+            place,
+            "of the task that is iterated, see what `task` leads to",
+        )
     if name in TASK_BUILTINS or name in ("container", "ppid", "task"):
         return _task_builtin(scope, name, place)
     match name:

@@ -16,8 +16,9 @@ from orchestrator.values import dataclass
 class HookScope:
     """Names at a hook. `arguments` are `args.NAME`; `positional` gives `argN`; `retval` is None
     where there is no return. `paired`: values of the entry are captured. `has_task`: the event
-    belongs to a task, which is the one that runs unless `is_running_task` is false. `func_number`
-    stands for `func` in the kernel: hooks whose `func` is the same have one number."""
+    belongs to a task, which is the one that runs unless `is_running_task` is false. `in_reader`:
+    what runs is probeplan, which reads an iterator. `func_number` stands for `func` in the kernel:
+    hooks whose `func` is the same have one number."""
 
     facts: KernelFacts
     label: str
@@ -27,6 +28,7 @@ class HookScope:
     paired: bool = False
     has_task: bool = True
     is_running_task: bool = True
+    in_reader: bool = False
     has_elapsed: bool = False
     probe: str = ""
     func: str = ""

@@ -98,7 +98,7 @@ def _find_positional(traits: KindTraits) -> Callable[[int], Node | None]:
             return register_arguments("user")
         case "raw tracepoint":
             return lambda index: RawArg(index, U64) if index < _MOST else None
-        case "tracepoint":
+        case "tracepoint" | "iterator":
             return lambda _index: None
         case "system call":
             return lambda index: Unseen(_REGISTER) if index < REGISTER_ARGUMENTS else None

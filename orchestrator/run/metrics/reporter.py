@@ -67,6 +67,7 @@ class MetricReporter:
         self._stacks = stacks
         self._program, self._output = program, output
         self._samples = _sample_ratios(plan, program)
+        self._snapshots = _find_snapshots(program)
         self._figures = PlanFigures(plan, program, stacks)
         self._combined = combined_metrics(plan, program)
         self._start_ns = 0
@@ -123,8 +124,12 @@ class MetricReporter:
         )
 
     def _since_start(self, reading: Reading) -> Counted:
+        """What iterators show is added to nothing: of them, what the last window began with."""
+        last = subtract_totals(
+            {metric: reading.cells.get(metric, ()) for metric in self._snapshots}, self._last.cells
+        )
         return Counted(
-            cells=reading.cells,
+            cells={**reading.cells, **last},
             elapsed_ns=reading.at_ns - self._start_ns,
             ended_ns=reading.at_ns,
             window=self._clock.window(self._start_ns, reading.at_ns),
@@ -218,6 +223,16 @@ class MetricReporter:
             self._output.write_record("figure.reported", **measured.derived)
         for fields in measured.warnings:
             self._output.write_record("metric.warned", "warning", **fields)
+
+
+def _find_snapshots(program: Program) -> frozenset[int]:
+    """The metrics that iterators alone feed, by index."""
+    probes = {
+        probe.name
+        for probe in program.probes
+        if probe.hooks and all(hook.traits.site == "iterator" for hook in probe.hooks)
+    }
+    return frozenset(spec.index for spec in program.metrics if spec.probe in probes)
 
 
 def _sample_ratios(plan: Plan, program: Program) -> dict[str, int]:

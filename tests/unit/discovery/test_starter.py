@@ -49,7 +49,14 @@ def sample(facts: KernelFacts) -> Iterator[str]:
         points = [p for p in find_by_query(parse_query(kind), facts).points if not p.refused]
         middle = points[len(points) // 2 :]
         yield next(p.text for p in middle if describe_point(p, facts).refusal is None)
-    yield from ("profile:49hz", "interval:1s", "tracepoint:sched:sched_wakeup*", "syscall:preadv*")
+    yield from (
+        "profile:49hz",
+        "interval:1s",
+        "iter:task",
+        "iter:udp",
+        "tracepoint:sched:sched_wakeup*",
+        "syscall:preadv*",
+    )
 
 
 @pytest.mark.parametrize("release", KERNELS)

@@ -43,6 +43,7 @@ def test_every_kind_has_its_row_finder_and_mechanism() -> None:
         "tracepoint:syscalls:sys_enter_*",
         "profile:99hz",
         "interval:500ms",
+        "iter:task_file",
     ],
 )
 def test_usual_attach_points_are_taken(text: str) -> None:
@@ -72,6 +73,7 @@ def test_usual_attach_points_are_taken(text: str) -> None:
         ("profile:0hz", "PP052"),
         ("profile:99999hz", "PP052"),
         ("interval:1h", "PP052"),
+        ("iter:task*", "PP052"),
         ("interval:0ms", "PP052"),
         ("function:vfs_réad", "PP052"),
         ("function:vfs_read\n", "PP052"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.cells.buckets import Buckets
-from orchestrator.plan.expression.syntax import Compare, TextLiteral
+from orchestrator.plan.expression.syntax import Compare, Expr, TextLiteral
 from orchestrator.plan.findings import PlanError
 from orchestrator.plan.load import check_plan, load_plan
 from orchestrator.plan.model import Limits, Plan, Rate
@@ -86,11 +86,13 @@ def test_text_params_become_constants_in_expressions(everything: Plan) -> None:
 
 def test_items_and_metrics_keep_their_own_keys(everything: Plan) -> None:
     """Item overrides, linear buckets in bytes, keys by kind."""
-    read, _, switch, timer, tick = everything.probes
+    read, _, switch, timer, tick, tasks = everything.probes
     item = read.items[0]
     assert (item.optional, item.returns, item.args["buf"]) == (True, "s64", "pointer")
     assert [item.tag for item in switch.items] == ["raw", "perf"]
     assert (switch.task, timer.task, tick.task) == ("none", None, "none")
+    assert isinstance(tasks.items[0].task, Expr)
+    assert tasks.items[0].task.text == "args.task"
     assert timer.emit == {}
     metrics = {metric.name: metric for metric in read.metrics}
     assert metrics["sizes"].buckets == Buckets(kind="linear", low=0, high=65536, step=4096)

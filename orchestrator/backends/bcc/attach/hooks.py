@@ -14,6 +14,7 @@ from orchestrator.backends.bcc.handles.attachment import Attachment
 from orchestrator.backends.protocol import AttachOptions, OpenNumber, ProgramRefused
 from orchestrator.compile.program import Hook
 from orchestrator.kernel.abi import bpf, btf_objects
+from orchestrator.kernel.abi.bpf_iterators import TRACE_ITER
 from orchestrator.kernel.abi.dynamic_events import Event
 from orchestrator.plan.findings import Finding, HostError
 
@@ -26,6 +27,7 @@ PROGRAM_TYPES: Mapping[Mechanism, int] = {
     "kprobe PMU": bpf.KPROBE,
     "uprobe PMU": bpf.KPROBE,
     "perf clock": PERF_EVENT,
+    "iterator": bpf.TRACING,
 }
 LOG_LINES = 3  # of the verifier's log, in the message
 HINT_LINES = 20  # in the hint: what led to the refusal
@@ -41,8 +43,7 @@ def load_side(
 ) -> int:
     """Load one side's program and return its descriptor. `numbers`: those of this host that were
     filled into the plan's programs, for messages. Raises HostError."""
-    tracing = mechanism == "fentry"
-    expected = bpf.TRACE_FEXIT if is_at_return(side) else bpf.TRACE_FENTRY
+    tracing = PROGRAM_TYPES[mechanism] == bpf.TRACING
     with _opened_types(side.hook if tracing else None) as types:
         try:
             return load.load_program(
@@ -50,7 +51,7 @@ def load_side(
                 PROGRAM_TYPES[mechanism],
                 name=side.function,
                 maps=maps,
-                expected_attach_type=expected if tracing else 0,
+                expected_attach_type=_expect_attach_type(side, mechanism),
                 attach_btf_id=side.hook.btf_id if tracing else 0,
                 attach_btf_fd=types,
             )
@@ -58,6 +59,16 @@ def load_side(
             findings = [_explain_refusal(side, refused, numbers)]
             judged = _list_reasons(refused)  # or the kernel had no memory, or we no right
             raise ProgramRefused(findings) if judged else HostError(findings) from None
+
+
+def _expect_attach_type(side: HookSide, mechanism: Mechanism) -> int:
+    match mechanism:
+        case "fentry":
+            return bpf.TRACE_FEXIT if is_at_return(side) else bpf.TRACE_FENTRY
+        case "iterator":
+            return TRACE_ITER
+        case _:
+            return 0
 
 
 @contextlib.contextmanager
@@ -164,6 +175,8 @@ def attach_side(
             if hook.period_ns:
                 return clock.attach_interval(hook.period_ns, program)
             return clock.attach_perf_clock(hook.frequency, program)
+        case "iterator":
+            return links.attach_iterator(hook.event, program)
 
 
 def _tracepoint_name(hook: Hook) -> str:

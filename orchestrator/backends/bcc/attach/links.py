@@ -17,14 +17,14 @@ from typing import TypeVar
 
 from orchestrator.backends.bcc.attach.thread_events import open_thread_events
 from orchestrator.backends.bcc.handles.attachment import Attachment
-from orchestrator.kernel.abi import bpf, dynamic_events, perf
+from orchestrator.kernel.abi import bpf, bpf_iterators, dynamic_events, perf
 from orchestrator.kernel.abi.dynamic_events import Event
 from orchestrator.kernel.abi.file_identity import FileIdentity, open_unchanged
 
 Handle = TypeVar("Handle")
 __all__ = ["AttachRefused", "attach_dynamic_event", "attach_fentry", "attach_fexit"]
 __all__ += ["attach_kprobe_pmu", "attach_perf_tracepoint", "attach_raw_tracepoint"]
-__all__ += ["attach_uprobe_pmu"]
+__all__ += ["attach_iterator", "attach_uprobe_pmu"]
 
 EPERM_ANYWHERE = "not permitted: CAP_BPF and CAP_PERFMON are needed, or the kernel is locked down"
 TRACEPOINT_REASONS = {
@@ -45,6 +45,10 @@ TRACING_REASONS = {
     errno.ENOENT: "the function is not traceable by ftrace",
     524: "this kernel has no trampolines for functions (ENOTSUPP)",
     errno.E2BIG: "too many programs are attached to this function",
+}
+ITERATOR_REASONS = {
+    errno.EINVAL: "the iterator needs to know of which map or cgroup, which a plan cannot say",
+    errno.EBADF: "the iterator needs to know of which map, which a plan cannot say",
 }
 PMU_REASONS = {
     errno.ENOENT: "no such symbol or file, or this kernel has no such PMU",
@@ -87,6 +91,13 @@ def attach_fexit(place: str, prog_fd: int) -> Attachment:
 def _attach_tracing(mechanism: str, place: str, prog_fd: int) -> Attachment:
     fd = _attempt(mechanism, place, TRACING_REASONS, lambda: bpf.raw_tracepoint_open(None, prog_fd))
     return Attachment(mechanism=mechanism, place=place, fds=[fd])
+
+
+def attach_iterator(name: str, prog_fd: int) -> Attachment:
+    """Attach a tracing program to the iterator that it was loaded for; it runs when the iterator is
+    read. `name` is for messages. Raises AttachRefused."""
+    fd = _attempt("iterator", name, ITERATOR_REASONS, lambda: bpf_iterators.link_iterator(prog_fd))
+    return Attachment(mechanism="iterator", place=name, fds=[fd])
 
 
 def attach_perf_tracepoint(event_id: int, prog_fd: int, *, place: str = "") -> Attachment:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.backends.bcc.attach.attachments import Attachments
 from orchestrator.backends.bcc.attach.control import ControlElement
+from orchestrator.backends.bcc.attach.iterating import read_iterators
 from orchestrator.backends.bcc.attach.session_maps import fill_ledger
 from orchestrator.backends.bcc.counts.probe_costs import read_expenses
 from orchestrator.backends.bcc.counts.session_counters import SessionCounters
@@ -70,6 +71,10 @@ class BccSession:
         that are open are not paired: `arm` begins a new epoch."""
         self._counters.clear()
         fill_ledger(self._counters.layout, self._maps)
+
+    def take_snapshots(self) -> Sequence[str]:
+        """Read all iterators from their first object to their last; what went wrong."""
+        return tuple(read_iterators(self._attachments.sides))
 
     def extend(self, deadline_ns: int) -> None:
         """Move the deadline. A lease that expired while we were stopped is renewed."""

@@ -20,7 +20,7 @@ __all__ = ["KernelCounts", "KernelMisses", "count_misses"]
 
 _NONE: Mapping[int, int] = {}
 #: Mechanisms whose only misses are counted as recursion (see design/misses.py).
-_RECURSION_ONLY = frozenset({"raw tracepoint", "fentry", "fexit"})
+_RECURSION_ONLY = frozenset({"raw tracepoint", "fentry", "fexit", "iterator"})
 
 
 class KernelMisses(NamedTuple):

@@ -126,6 +126,8 @@ def _mechanism_of(side: HookSide, choices: Mapping[int, MechanismChoice]) -> Mec
 def _place_key(side: HookSide, mechanism: Mechanism) -> tuple[object, ...]:
     hook = side.hook
     match mechanism:
+        case "iterator":
+            return (hook.event,)
         case "raw tracepoint":
             return (hook.event or (hook.tracepoint.event if hook.tracepoint else ""),)
         case "perf tracepoint":

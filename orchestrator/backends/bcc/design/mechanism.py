@@ -26,6 +26,7 @@ Mechanism = Literal[
     "kprobe PMU",
     "uprobe PMU",
     "perf clock",
+    "iterator",
 ]
 
 ACCESS: Mapping[Mechanism, Access] = {
@@ -36,6 +37,7 @@ ACCESS: Mapping[Mechanism, Access] = {
     "kprobe PMU": "registers",
     "uprobe PMU": "registers",
     "perf clock": "registers",
+    "iterator": "arguments",
 }
 #: The return value of programs. At a perf event 0 drops the event for all other users of perf
 #: (measured); trampolines accept only 0 (kernel/bpf/verifier.c, check_return_code).
@@ -47,6 +49,7 @@ RETURNS: Mapping[Mechanism, int] = {
     "kprobe PMU": 1,
     "uprobe PMU": 1,
     "perf clock": 0,
+    "iterator": 0,
 }
 
 _CANDIDATES: Mapping[AttachKind, tuple[Mechanism, ...]] = {
@@ -65,6 +68,7 @@ _CANDIDATES: Mapping[AttachKind, tuple[Mechanism, ...]] = {
     "usdt": ("dynamic event", "uprobe PMU"),
     "profile": ("perf clock",),
     "interval": ("perf clock",),
+    "iter": ("iterator",),
 }
 _NONE_REFUSED: Mapping[Mechanism, str] = {}
 
@@ -156,6 +160,10 @@ def _perf_clock_obstacle(hook: Hook, facts: KernelFacts) -> str:
     return _missing_feature(facts, "perf_tracepoint")
 
 
+def _iterator_obstacle(hook: Hook, facts: KernelFacts) -> str:
+    return _missing_feature(facts, "bpf")
+
+
 _OBSTACLES: Mapping[Mechanism, Callable[[Hook, KernelFacts], str]] = {
     "raw tracepoint": _raw_tracepoint_obstacle,
     "perf tracepoint": _perf_tracepoint_obstacle,
@@ -164,6 +172,7 @@ _OBSTACLES: Mapping[Mechanism, Callable[[Hook, KernelFacts], str]] = {
     "kprobe PMU": _kprobe_pmu_obstacle,
     "uprobe PMU": _uprobe_pmu_obstacle,
     "perf clock": _perf_clock_obstacle,
+    "iterator": _iterator_obstacle,
 }
 
 

@@ -159,8 +159,11 @@ def _render_outer(
         probe = program.probes[side.hook.probe]
         text = HookText(program, map_layout, probe, group.mechanism, spots)
         writer.comment(text.describe_side(side))
-    writer.line(f"int {group.function}(unsigned long long *ctx)")
+    context = "object" if group.mechanism == "iterator" else "ctx"
+    writer.line(f"int {group.function}(unsigned long long *{context})")
     with writer.block():
+        if group.mechanism == "iterator":
+            _copy_object(writer, group)
         writer.line("u32 none = 0;")
         writer.line(f"struct control *control = pp_map_lookup(PP_MAP({layout.CONTROL}), &none);")
         writer.line("if (!control)")
@@ -179,6 +182,18 @@ def _render_outer(
     if group.witness:
         _write_witness(writer, group)
     return writer.text()
+
+
+def _copy_object(writer: CWriter, group: ProgramGroup) -> None:
+    """The words of an iterator's object, as numbers: the verifier would let no one add to its
+    pointers before a test for null. After the last object the kernel calls once more, with
+    nothing."""
+    hook = group.sides[0].hook
+    writer.line(f"unsigned long long ctx[{hook.arguments}];")
+    writer.line("if (pp_read_kernel(ctx, sizeof ctx, object))")
+    writer.line("\treturn 0;")
+    writer.line(f"if (!ctx[{hook.element}])")
+    writer.line("\treturn 0;")
 
 
 def _leave_calls(writer: CWriter, program: Program, group: ProgramGroup) -> None:

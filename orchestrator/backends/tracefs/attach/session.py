@@ -104,6 +104,10 @@ class TracefsSession:
         self._reading.restart()
         self._last_tables = []
 
+    def take_snapshots(self) -> Sequence[str]:
+        """tracefs has no iterators."""
+        return ()
+
     def extend(self, deadline_ns: int) -> None:
         """Move the deadline (a lease renewed). If the deadline passed while this process was
         stopped, the watchdog has ended recording, so everything is switched on again;

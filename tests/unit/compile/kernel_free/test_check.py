@@ -174,6 +174,27 @@ def test_what_is_left_to_a_kernel_is_counted() -> None:
     assert check_without_kernel(timer)[1] == Unchecked()
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("emit: {s: kstack}", "'kstack'"),
+        ("metrics: {n: {count: compat}}", "'compat'"),
+        ("emit: {line: argv()}", "argv()"),
+        ("task: current\nemit: {}", "`task: current`"),
+    ],
+)
+def test_an_iterators_events_are_not_those_of_the_task_that_reads_it(body: str, said: str) -> None:
+    (finding,) = found(probe(body, attach="iter:task"))
+    assert finding.code == "PP088"
+    assert said in finding.message
+    assert (
+        found(probe("emit: {parent: ppid, line: task.mm}\nwhere: pid > 1", attach="iter:task"))
+        == []
+    )
+    (finding,) = check_plan(probe("emit: {}\nwhere: pid > 1", attach="iter:tcp"))[1]
+    assert finding.code == "PP028"
+
+
 def test_an_interval_belongs_to_no_task_unless_the_plan_says_so() -> None:
     """Its events are the running task's where the plan says `task: current`."""
     (finding,) = check_plan(probe("emit: {}\nwhere: pid > 1", attach="interval:1s"))[1]

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fetches the programs of others that tests run: pluggy's sources and Debian's nginx, whose checks are
-# tested (examples/projects); Debian's sshd, for the hosts of tests/support/netlab.py; Debian's prometheus
+# tested (examples/projects); Debian's sshd and sudo, for the hosts of tests/support/netlab.py; Debian's prometheus
 # and node_exporter, which scrape what is exported; and a server that takes OTLP, VictoriaMetrics of
 # Debian 13 (that of Debian 12 is too old); and for the drills Debian's redis, dnsmasq,
 # PostgreSQL and MariaDB. Daemons are unpacked and not installed, so that no service is
@@ -82,6 +82,7 @@ unpack_database() {
 }
 
 unpack_daemon sshd usr/sbin/sshd openssh-server openssh-sftp-server
+unpack_daemon sudo usr/bin/sudo sudo
 unpack_daemon redis usr/bin/redis-server redis-server redis-tools
 unpack_daemon dnsmasq usr/sbin/dnsmasq dnsmasq-base
 postgres=$(apt-cache depends postgresql | awk '/Depends: postgresql-[0-9]/ { print $2; exit }')

@@ -4,7 +4,9 @@ One lab serves all; a playbook takes seconds, so each test looks at several fact
 """
 
 import json
+import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from tests.support.product import build_load
 from tests.support.requirements import needs_a_kernel
 from tests.support.rollouts import COMMAND, Played, Rollouts
 from tests.support.settling import until
+from tests.support.stand_ins import build_stand_in
 from tests.support.units import copy_units
 
 pytestmark = [pytest.mark.root, needs_a_kernel]
@@ -248,6 +251,45 @@ def test_a_full_disk_of_the_controller_fails_the_host_and_names_it(
     assert "No space left on device" in played.text
 
 
+#: A play that has the role as docs/rollout.md shows it.
+OWN_PLAY = """
+- hosts: fleet
+  gather_facts: false
+  tasks:
+    - ansible.builtin.import_role:
+        name: probeplan.fleet.rollout
+"""
+
+
+def test_a_play_of_ones_own_is_one_ring_and_names_a_host_whose_disk_is_full(
+    first: Played, rollouts: Rollouts, plan: Path, workload: list[str]
+) -> None:
+    """The other host's result is merged."""
+    own = rollouts.folder / "own.yml"
+    own.write_text(OWN_PLAY)
+    full = ["mount", "-t", "tmpfs", "-o", "size=20k,mode=700", "tmpfs", "/var/lib/probeplan"]
+    rollouts.on("host04", full)
+    fill = "head -c 12k /dev/zero >/var/lib/probeplan/fill"
+    rollouts.on("host04", ["sh", "-c", fill])
+    try:
+        played = rollouts.play(
+            *(str(own), "--limit", "host04,host05"),
+            rollout_plan=str(plan),
+            rollout_workload=workload,
+            rollout_check=False,
+            rollout_id="own",
+        )
+    finally:
+        rollouts.on("host04", ["umount", "/var/lib/probeplan"])
+    assert played.exit_code == 2, played.text
+    assert "at most 0 allowed" in played.text
+    assert "host04: " in played.text
+    assert "No space left on device" in played.text
+    merged = rollouts.merged("calls", "own")
+    assert (merged["hosts"]["complete"], merged["missing"]) == (1, ["host04"])
+    assert rollouts.result("calls", "own", "host05")["metrics"][0]["cells"][0]["value"] == CALLS
+
+
 def test_a_host_that_is_cut_off_ends_its_run_alone_and_the_rollout(
     first: Played, rollouts: Rollouts, plan: Path
 ) -> None:
@@ -284,6 +326,7 @@ def test_a_host_that_is_cut_off_ends_its_run_alone_and_the_rollout(
 def test_of_two_rollouts_at_once_the_second_is_skipped_and_absent_leaves_nothing(
     first: Played, rollouts: Rollouts, plan: Path
 ) -> None:
+    """The first is then interrupted with Ctrl-C: its run goes on until it is withdrawn."""
     limit = ("--limit", "host01")
     known = {"rollout_plan": str(plan), "rollout_check": False}
     long = rollouts.start(ROLLOUT, *limit, **known, rollout_limits={"duration": "5m"})
@@ -294,11 +337,14 @@ def test_of_two_rollouts_at_once_the_second_is_skipped_and_absent_leaves_nothing
     result = rollouts.result("calls", "second", "host01")
     assert result["run"]["outcome"] == "skipped"
     assert rollouts.merged("calls", "second")["hosts"]["skipped"] == 1
+    os.killpg(long.pid, signal.SIGINT)
+    interrupted = rollouts.finish(long)
+    assert interrupted.exit_code != 0, interrupted.text
+    assert "PLAY RECAP" not in interrupted.text
+    assert is_live(rollouts, "host01")()
     withdrawn = rollouts.play(WITHDRAW, *limit, rollout_name="calls")
     assert (withdrawn.exit_code, withdrawn.changed()) == (0, {"host01"}), withdrawn.text
-    stopped = rollouts.finish(long)
-    assert "at most 0 allowed" in stopped.text, stopped.text
-    assert runs_of(rollouts, "host01") == []
+    assert until(lambda: runs_of(rollouts, "host01") == [], 20)
     assert str(INSTALLED) not in state_of(rollouts, "host01")
 
 
@@ -346,11 +392,7 @@ def test_a_debian_package_is_installed_once_and_used(
     rollouts: Rollouts, plan: Path, tmp_path: Path
 ) -> None:
     """A package whose command is probeplan of this source tree; /usr of the host is a copy."""
-    own_usr = (
-        "mkdir /run/.lab/usr /run/.lab/usr.work && mount -t overlay -o "
-        "lowerdir=/usr,upperdir=/run/.lab/usr,workdir=/run/.lab/usr.work overlay /usr"
-    )
-    rollouts.on("host03", ["sh", "-c", own_usr])
+    rollouts.lab.hosts["host03"].copy_on_write("usr")
     package = {
         "rollout_package": "deb",
         "rollout_package_file": str(build_package(tmp_path)),
@@ -368,16 +410,5 @@ def test_a_debian_package_is_installed_once_and_used(
 
 
 def build_package(folder: Path) -> Path:
-    tree = folder / "probeplan"
-    (tree / "DEBIAN").mkdir(parents=True)
-    (tree / "usr" / "bin").mkdir(parents=True)
-    fields = {"Package": "probeplan", "Version": "0.1.0", "Architecture": "all"}
-    fields |= {"Maintainer": "tests <tests@localhost>", "Description": "stands for probeplan"}
-    control = "".join(f"{name}: {value}\n" for name, value in fields.items())
-    (tree / "DEBIAN" / "control").write_text(control)
-    command = tree / "usr" / "bin" / "probeplan"
-    command.write_text(f"""#!/bin/sh\nexec {shlex.join(COMMAND)} "$@"\n""")
-    command.chmod(0o755)
-    package = folder / "probeplan_0.1.0_all.deb"
-    subprocess.run(["dpkg-deb", "--build", tree, package], check=True, capture_output=True)
-    return package
+    command = f"""#!/bin/sh\nexec {shlex.join(COMMAND)} "$@"\n"""
+    return build_stand_in(folder, "probeplan", {"usr/bin/probeplan": command})

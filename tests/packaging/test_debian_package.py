@@ -135,11 +135,12 @@ def test_units_and_the_administrators_folder_are_there(installed: DebianRoot) ->
 def test_without_a_compiler_plans_run_on_tracefs_and_others_say_what_is_missing(
     suite: str, package: Path, tmp_path: Path
 ) -> None:
-    """As where recommended packages are left out."""
+    """As where recommended packages are left out. It is installed by apt from a folder, as offline
+    hosts do: with two packages that it depends on, and without network."""
     with debian_root(suite, tmp_path) as root:
         recommended = ["python3-bpfcc", "python3-capstone", "python3-orjson"]
         root.do("dpkg", "--purge", *recommended[: 2 if suite == "bookworm" else 3])
-        root.install(package)
+        root.install_offline(package, root.take_out("python3-structlog", "python3-jsonschema"))
         assert commands_seen(root, "page-faults --set sample=1/1", "auto")[-1] == "cat"
         refused = root.run("probeplan", "run", "opens", "--backend", "bcc")
         assert refused.returncode == 3

@@ -1,4 +1,4 @@
-"""The wheel, installed by pipx from a folder of wheels, without network."""
+"""The wheel, installed by pipx from a folder of wheels, without network; and by the role."""
 
 import json
 import os
@@ -6,10 +6,15 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.packaging.test_wheel import ENVIRONMENT, tree, wheel
+from tests.support.bundled_runs import build_file
+from tests.support.netlab import Host, open_lab
+from tests.support.projects import SUDO, find_project
+from tests.support.rollouts import Rollouts
 
 __all__ = ["tree", "wheel"]  # fixtures
 
@@ -84,3 +89,68 @@ def test_a_shipped_plan_runs(place: Path, backend: str, plan: str) -> None:
 def test_completion_and_man_pages_are_part_of_it(place: Path) -> None:
     assert "complete -o bashdefault" in run(f"{place}/bin/probeplan", "completion", "bash")
     assert [*place.glob("home/venvs/probeplan/share/man/man1/probeplan-run.1")]
+
+
+# ---------------------------------------------------------------- by the role
+
+CALLS = 700
+CALLED = b"""
+apiVersion: probeplan/v1
+kind: ProbePlan
+metadata: {name: called, summary: for tests}
+limits: {duration: 60s}
+probes:
+  call: {attach: syscall:sched_get_priority_max, metrics: {calls: {count: true}}}
+"""
+WORKLOAD = f"import os\nfor _ in range({CALLS}): os.sched_get_priority_max(0)"
+USER, HOME = "deployer", "/var/deployer"
+#: A user who may become root by Debian's sudo, and logs in with the lab's key alone.
+_ADD_USER = f"""
+cp -a "$0"/usr/. /usr/
+cp -a "$0"/etc/. /etc/
+echo '{USER} ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/{USER}
+useradd --create-home --home-dir {HOME} --shell /bin/sh --password '*' {USER}
+"""
+
+
+def add_user(host: Host) -> None:
+    words = host.command(["sh", "-ec", _ADD_USER, find_project(SUDO)])
+    subprocess.run(words, check=True)
+
+
+def test_the_role_installs_it_by_sudo_and_runs_a_bundle(wheels: Path, tmp_path: Path) -> None:
+    """On a host that reaches no package index, by an ordinary user. Again, nothing changes."""
+    bundle = build_file(tmp_path / "called.ppb", CALLED, ["6.1"], command=True)
+    [wheel] = wheels.glob("probeplan-*.whl")
+    archive = tmp_path / "wheels.tar"
+    subprocess.run(["tar", "-cf", archive, "-C", wheels, "."], check=True)
+    variables: dict[str, Any] = {
+        "ansible_user": USER,
+        "ansible_become": True,
+        "ansible_remote_tmp": f"{HOME}/.ansible",
+        "probeplan_command": ["probeplan"],
+        "rollout_plan": str(bundle),
+        "rollout_package": "pipx",
+        "rollout_package_file": str(wheel),
+        "rollout_package_wheels": str(archive),
+        "rollout_workload": [PYTHON, "-c", WORKLOAD],
+        "rollout_id": "bundled",
+    }
+    with open_lab(1) as lab:
+        lab.hosts["host01"].copy_on_write("usr", "opt")
+        add_user(lab.hosts["host01"])
+        rollouts = Rollouts.prepare(lab, tmp_path)
+        played = rollouts.play("probeplan.fleet.rollout", **variables)
+        assert played.exit_code == 0, played.text
+        result = rollouts.result("called", "bundled", "host01")
+        variables |= {"rollout_run": False, "rollout_check": False}
+        again = rollouts.play("probeplan.fleet.rollout", **variables)
+        installed = rollouts.on("host01", ["readlink", "-f", "/usr/local/bin/probeplan"])
+        owner = rollouts.on("host01", ["stat", "-c", "%U", f"{HOME}/.ansible"])
+    assert result["run"]["complete"] is True
+    assert result["bundle"]["file"] == "/etc/probeplan/plans/called.ppb"
+    assert result["bundle"]["key"] is not None
+    assert [cell["value"] for cell in result["metrics"][0]["cells"]] == [CALLS]
+    assert (again.exit_code, again.changed()) == (0, set()), again.text
+    assert installed.startswith("/opt/pipx/venvs/probeplan/bin/")
+    assert owner == f"{USER}\n"

@@ -28,6 +28,20 @@ mount -t tmpfs tmpfs tmp
 echo ready
 exec sleep infinity
 """
+#: A package file of the installed package $0, in the folder $1.
+_REPACK = """
+tree=/tmp/$0
+mkdir -p "$tree/DEBIAN" "$1"
+dpkg-query --status "$0" | grep -v -e ^Status: -e '^Conffiles:' -e '^ /' >"$tree/DEBIAN/control"
+dpkg-query --listfiles "$0" | while read -r path; do
+    if [ -f "$path" ] || [ -L "$path" ]; then cp -a --parents "$path" "$tree"; fi
+done
+for script in postinst prerm; do
+    file=$(dpkg-query --control-path "$0" "$script" || true)
+    [ -z "$file" ] || cp "$file" "$tree/DEBIAN/$script"
+done
+dpkg-deb -Znone --root-owner-group --build "$tree" "$1/$0.deb"
+"""
 _ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -74,6 +88,20 @@ class DebianRoot:
     def install(self, package: Path) -> None:
         """Install a package file, whose dependencies are there."""
         self.do("dpkg", "--install", self._bring(package))
+
+    def take_out(self, *packages: str) -> str:
+        """Purge what is installed, and return a folder of it as package files, as it was."""
+        folder = "/var/log/packages"
+        for package in packages:
+            self.do("sh", "-ec", _REPACK, package, folder)
+        self.do("dpkg", "--purge", *packages)
+        return folder
+
+    def install_offline(self, package: Path, folder: str) -> None:
+        """Install a package file and those in a folder by apt, in a namespace without network."""
+        files = self.do("sh", "-c", f"ls {folder}/*.deb").split()
+        words = ("apt-get", "install", "--yes", "--quiet", "--no-install-recommends")
+        self.do("unshare", "--net", *words, *files, self._bring(package))
 
     def _bring(self, package: Path) -> str:
         target = f"/var/log/{package.name}"  # no file of the system, and not below a mount

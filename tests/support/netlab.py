@@ -89,6 +89,14 @@ class Host:
         spaces = ("nsenter", "-t", str(self.holder.pid), *_SPACES, "--")
         return [*spaces, *map(str, argv)]
 
+    def copy_on_write(self, *trees: str) -> None:
+        """What is written below these folders of `/` stays in this host."""
+        for tree in trees:
+            own = f"/run/.lab/{tree}"
+            layers = f"lowerdir=/{tree},upperdir={own},workdir={own}.work"
+            _run(self.command(["mkdir", "-p", own, f"{own}.work", f"/{tree}"]))
+            _run(self.command(["mount", "-t", "overlay", "-o", layers, "overlay", f"/{tree}"]))
+
     def processes(self) -> list[int]:
         """All processes in the host's network namespace."""
         return processes_in(self.network)

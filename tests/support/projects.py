@@ -12,6 +12,7 @@ __all__ = [
     "PROMETHEUS",
     "REDIS",
     "SSHD",
+    "SUDO",
     "VICTORIA_METRICS",
     "find_project",
 ]
@@ -19,6 +20,7 @@ __all__ = [
 PLUGGY, NGINX, SSHD, PROMETHEUS = "pluggy-1.6.0", "nginx", "sshd", "prometheus"
 VICTORIA_METRICS, REDIS, DNSMASQ = "victoria-metrics", "redis", "dnsmasq"
 POSTGRES, MARIADB = "postgres", "mariadb"
+SUDO = "sudo"
 
 
 def find_project(name: str) -> Path:

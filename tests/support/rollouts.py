@@ -17,7 +17,7 @@ __all__ = ["COMMAND", "Played", "Rollouts"]
 #: probeplan of this source tree, from any directory; by the interpreter that runs the tests.
 COMMAND = ("/usr/bin/env", f"PYTHONPATH={ROOT}", program("python"), "-m", "orchestrator.cli")
 _RECAP = re.compile(r"^(\S+) +: (ok=.*)$", re.MULTILINE)
-_SECONDS = 120
+_SECONDS = 240  # with an installation by pipx, on a busy machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Rollouts:
     def start(
         self, playbook: str, *options: str, inventory: Path | None = None, **variables: Any
     ) -> "subprocess.Popen[str]":
-        """Begin to play, with these extra variables."""
+        """Begin to play, with these extra variables, in a session as that of a terminal."""
         known = {
             "probeplan_command": COMMAND,
             "rollout_controller_command": COMMAND,
@@ -82,6 +82,7 @@ class Rollouts:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
             text=True,
         )
 

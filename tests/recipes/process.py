@@ -97,6 +97,28 @@ def container_execs_seen(ran: "Ran") -> None:
     assert ran.value("exec", "execs", comm="true", pidns=seen[0]["pidns"]) == 4
 
 
+def container_syscalls() -> None:
+    """5 times the CPU is given up on the host, and 17 times in a PID namespace."""
+    for _ in range(5):
+        os.sched_yield()
+    new_pid_namespace = 0x20000000  # CLONE_NEWPID, include/uapi/linux/sched.h
+    if ctypes.CDLL(None).unshare(new_pid_namespace):
+        raise OSError("no PID namespace can be made")
+    if (child := os.fork()) == 0:
+        for _ in range(17):
+            os.sched_yield()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def container_syscalls_seen(ran: "Ran") -> None:
+    """Those in the namespace alone."""
+    calls = {cell["key"]["call"]: cell["value"] for cell in ran.cells("call", "calls")}
+    assert calls["sched_yield"] == 17
+    assert calls["exit_group"] == 1
+    assert "unshare" not in calls
+
+
 def cgroup_execs() -> None:
     """6 programs in a cgroup that is gone when the run ends."""
     from orchestrator.kernel.abi.cgroups import cgroup2_mount
@@ -400,6 +422,9 @@ ROWS: Mapping[str, Recipe] = {
     "cgroup-execs": Recipe(work=cgroup_execs, judge=cgroup_execs_seen, tracefs_cannot="'cgroup'"),
     "container-execs": Recipe(
         work=container_execs, judge=container_execs_seen, everywhere=True, tracefs_cannot="pidns"
+    ),
+    "container-syscalls": Recipe(
+        work=container_syscalls, judge=container_syscalls_seen, tracefs_cannot="'cgroup'"
     ),
     "exits": Recipe(work=exits, judge=exits_seen, everywhere=True, tracefs_cannot="rawtracepoint"),
     "kills": Recipe(work=kills, judge=kills_seen, everywhere=True, tracefs_cannot="rawtracepoint"),

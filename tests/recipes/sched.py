@@ -271,6 +271,15 @@ def steal_time_seen(ran: "Ran") -> None:
     assert longest <= ran.value("slice", "stolen", who="python3")
 
 
+def cgroup_cpu_seen(ran: "Ran") -> None:
+    """The half second that the program has used, in one cgroup, and every other nanosecond."""
+    mine = [c for c in ran.cells("run", "programs") if c["key"]["comm"] == "python3"]
+    assert len({cell["key"]["group"] for cell in mine}) == 1
+    assert 450_000_000 < sum(cell["value"] for cell in mine) < 5_000_000_000
+    assert all(cell["key"]["group"].startswith("/") for cell in mine)
+    assert total(ran, "run", "time") == total(ran, "run", "programs") == total(ran, "run", "whole")
+
+
 HELD = Path("/sys/fs/cgroup/probeplan-held")
 HELD_TIMES = 5
 
@@ -319,6 +328,7 @@ def cgroup_throttling_seen(ran: "Ran") -> None:
 
 
 ROWS: Mapping[str, Recipe] = {
+    "cgroup-cpu": Recipe(work=busy, judge=cgroup_cpu_seen, tracefs_cannot="'cgroup'"),
     "steal-time": Recipe(work=busy, judge=steal_time_seen, tracefs_cannot="rawtracepoint"),
     "cgroup-throttling": Recipe(
         work=over_quota,

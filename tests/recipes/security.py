@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import struct
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -157,7 +158,111 @@ def has_fchmodat2(ran: "Ran") -> bool:
     return "syscall:fchmodat2" in {line["to"] for line in ran.of_kind("probe.attached")}
 
 
+CLONE_FS = 0x200  # include/uapi/linux/sched.h
+CLONE_NEWUTS = 0x04000000
+
+
+def namespace_changes() -> None:
+    """3 times a working directory that is not shared; the namespace of host names that the program
+    has, twice; one that is none; and two new roots, of which one does not exist."""
+    for _ in range(3):
+        assert call("unshare", CLONE_FS) == 0
+    fd = os.open("/proc/self/ns/uts", os.O_RDONLY)
+    results = [call("setns", fd, CLONE_NEWUTS), call("setns", fd, 0), call("setns", -1, 0)]
+    assert results == [0, 0, -errno.EBADF]
+    missing = ctypes.create_string_buffer(b"/nonexistent")
+    assert call("chroot", ctypes.create_string_buffer(b"/")) == 0
+    assert call("pivot_root", missing, missing) == -errno.ENOENT
+
+
+def namespace_changes_seen(ran: "Ran") -> None:
+    made = [(one["kind"], result_of(one)) for one in ran.data("make")]
+    assert made == [("CLONE_FS", 0)] * 3
+    entered = [(one["kind"], result_of(one)) for one in ran.data("enter")]
+    assert [result for _, result in entered] == [0, 0, "EBADF"]
+    assert [kind for kind, _ in entered] == ["CLONE_NEWUTS", entered[2][0], entered[1][0]]
+    roots = [(one["call"], result_of(one)) for one in ran.data("root")]
+    assert roots == [("chroot", 0), ("pivot_root", "ENOENT")]
+    assert ran.value("make", "calls", comm="python3") == 3
+    assert ran.value("enter", "calls", comm="python3") == 3
+
+
+ADJ_TICK = 0x4000  # include/uapi/linux/timex.h
+TICK_AT = 88  # struct timex, where a long has 8 bytes
+
+
+def clock_changes() -> None:
+    """A time that is none, 2 times by one call and once by the other; 3 looks at the clock's speed;
+    and a speed that is none, by two calls. No clock is changed."""
+    nanoseconds = ctypes.create_string_buffer(struct.pack("qq", 0, 2_000_000_000))
+    microseconds = ctypes.create_string_buffer(struct.pack("qq", 0, 2_000_000))
+    for _ in range(2):
+        assert call("clock_settime", 0, nanoseconds) == -errno.EINVAL
+    assert call("settimeofday", microseconds, None) == -errno.EINVAL
+    for _ in range(3):
+        assert call("adjtimex", ctypes.create_string_buffer(256)) >= 0
+    speed = ctypes.create_string_buffer(256)
+    struct.pack_into("I", speed, 0, ADJ_TICK)
+    struct.pack_into("q", speed, TICK_AT, 1)
+    assert call("adjtimex", speed) == call("clock_adjtime", 0, speed) == -errno.EINVAL
+
+
+def clock_changes_seen(ran: "Ran") -> None:
+    assert [(one["call"], result_of(one)) for one in ran.data("set")] == [
+        ("clock_settime", "EINVAL"),
+        ("clock_settime", "EINVAL"),
+        ("settimeofday", "EINVAL"),
+    ]
+    assert [(one["call"], one["modes"], result_of(one)) for one in ran.data("adjust")] == [
+        ("adjtimex", ADJ_TICK, "EINVAL"),
+        ("clock_adjtime", ADJ_TICK, "EINVAL"),
+    ]
+    assert ran.value("set", "calls", comm="python3", func="clock_settime") == 2
+
+
+WATCHED = Path("/tmp/probeplan-watched")  # noqa: S108  # the run is given its name
+
+
+def watched_files() -> None:
+    """A file that is made, 3 times opened to write and twice to read; one that is missing; and one
+    that no one asked for."""
+    WATCHED.mkdir()
+    try:
+        file = WATCHED / "secret"
+        file.touch()
+        for _ in range(3):
+            os.close(os.open(file, os.O_WRONLY))
+        for _ in range(2):
+            os.close(os.open(file, os.O_RDONLY))
+        with contextlib.suppress(FileNotFoundError):
+            os.open(WATCHED / "missing", os.O_RDWR)
+        os.close(os.open("/dev/null", os.O_WRONLY))
+    finally:
+        (WATCHED / "secret").unlink()
+        WATCHED.rmdir()
+
+
+def watched_files_seen(ran: "Ran") -> None:
+    """What may change a file: reads are left out."""
+    seen = [(Path(one["name"]).name, one["result_name"]) for one in ran.data("open")]
+    assert seen == [("secret", None)] * 4 + [("missing", "ENOENT")]
+    assert all("python3" in one["program"] for one in ran.data("open"))
+    assert all({"O_WRONLY", "O_RDWR"} & set(one["flags"].split("|")) for one in ran.data("open"))
+    assert ran.value("open", "opens", comm="python3") == 5
+    assert ran.value("open", "failed", comm="python3") == 1
+
+
 ROWS: Mapping[str, Recipe] = {
+    "namespace-changes": Recipe(work=namespace_changes, judge=namespace_changes_seen),
+    "clock-changes": Recipe(
+        work=clock_changes, judge=clock_changes_seen, tracefs_cannot="memory behind this pointer"
+    ),
+    "watched-files": Recipe(
+        work=watched_files,
+        judge=watched_files_seen,
+        settings={"folder": f"{WATCHED}/", "writes": "true"},
+        tracefs_cannot="memory behind this pointer",
+    ),
     "capability-checks": Recipe(
         differs=("7.x",), work=capability_checks, judge=capability_checks_seen
     ),

@@ -144,6 +144,11 @@ class Live:
         return (*self._names.changes, *self._programs.changes, *self._unread)
 
     @property
+    def unknown_cgroups(self) -> int | None:
+        """Of how many cgroups that were shown the name is not known; None where none are shown."""
+        return self._names.unknown_cgroups
+
+    @property
     def totals(self) -> Measured:
         """The metrics of the whole run, once it is settled."""
         return self._metrics.totals

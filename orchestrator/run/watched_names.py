@@ -47,6 +47,11 @@ class WatchedNames:
         """What has changed so far, and what was not seen because of it."""
         return (*self._changes, *(group.text for group in self._groups if group.text))
 
+    @property
+    def unknown_cgroups(self) -> int | None:
+        """Of how many cgroups that were shown the name is not known; None where none are shown."""
+        return shared_container_names().unknown if self._shows_cgroups else None
+
     def look(self) -> None:
         """Look at all names once more; a change is noted once. It takes some microseconds."""
         for path, identity in list(self._files.items()):

@@ -6,14 +6,14 @@ of our typing: where the two agree, our integers behave as C's.
 
 import ctypes
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hypothesis import strategies as st
 
 from orchestrator.compile.expressions.nodes import Node, RawArg
 from orchestrator.compile.expressions.scope import HookScope
-from orchestrator.compile.expressions.types import INTEGERS, wrap_integer
+from orchestrator.compile.expressions.types import INTEGERS, Int, wrap_integer
 from orchestrator.compile.expressions.typing import Typer
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.expression import syntax
@@ -22,6 +22,16 @@ from orchestrator.plan.expression.parse import parse
 #: One argument of each integer type, by name.
 ARGUMENTS = {
     f"a_{name}": RawArg(index, kind) for index, (name, kind) in enumerate(INTEGERS.items())
+}
+
+#: Members of the event's task, with the types that the kernel gives them (include/linux/sched.h).
+TASK_MEMBERS = {
+    "task.pid": INTEGERS["s32"],
+    "task.flags": INTEGERS["u32"],
+    "task.start_time": INTEGERS["u64"],
+    "task.real_parent.exit_code": INTEGERS["s32"],
+    "task.cred.uid.val": INTEGERS["u32"],
+    "task.signal.oom_score_adj": INTEGERS["s16"],
 }
 
 _EDGES = (
@@ -70,16 +80,25 @@ def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 #: Text of expressions over `args.a_u8` … `args.a_s64` and literals.
 expressions = st.recursive(_leaves, _grown, max_leaves=8)
+#: The same over members of the task, too.
+task_expressions = st.recursive(_leaves | st.sampled_from(list(TASK_MEMBERS)), _grown, max_leaves=8)
 
-#: A value for each argument, edges of all widths among them.
-argument_values = st.fixed_dictionaries(
-    {
-        name: st.one_of(st.sampled_from(_EDGES), st.integers(0, 2**64 - 1)).map(
-            lambda value, kind=leaf.type: wrap_integer(value, kind)  # type: ignore[misc]
-        )
-        for name, leaf in ARGUMENTS.items()
-    }
-)
+
+def _values_of(types: Mapping[str, Int]) -> st.SearchStrategy[dict[str, int]]:
+    return st.fixed_dictionaries(
+        {
+            name: st.one_of(st.sampled_from(_EDGES), st.integers(0, 2**64 - 1)).map(
+                lambda value, kind=kind: wrap_integer(value, kind)  # type: ignore[misc]
+            )
+            for name, kind in types.items()
+        }
+    )
+
+
+_ARGUMENT_TYPES: dict[str, Int] = {name: INTEGERS[name.removeprefix("a_")] for name in ARGUMENTS}
+#: A value for each argument, edges of all widths among them; and for each member of the task.
+argument_values = _values_of(_ARGUMENT_TYPES)
+task_values = _values_of(TASK_MEMBERS)
 
 
 def typed(text: str, facts: KernelFacts) -> Node:
@@ -108,8 +127,10 @@ def to_c(node: syntax.SyntaxNode) -> str:
     match node:
         case syntax.Number(value=value):
             return f"{value}" if value < 2**63 else f"{value}u"
-        case syntax.MemberOf(name=name):
+        case syntax.MemberOf(base=syntax.Name(id="args"), name=name):
             return name
+        case syntax.MemberOf():
+            return _c_name(node)
         case syntax.UnaryOperation(op=op, operand=operand):
             return f"({'!' if op == 'not' else op}{to_c(operand)})"
         case syntax.BinaryOperation(op=op, left=left, right=right):
@@ -129,6 +150,16 @@ def to_c(node: syntax.SyntaxNode) -> str:
             raise AssertionError(node)
 
 
+def _c_name(node: syntax.SyntaxNode) -> str:
+    """The variable that a member of the task is: `task_real_parent_exit_code`."""
+    match node:
+        case syntax.MemberOf(base=base, name=name):
+            return f"{_c_name(base)}_{name}"
+        case syntax.Name(id=name):
+            return name
+    raise AssertionError(node)
+
+
 def _c_binary(op: str, left: str, right: str) -> str:
     if op in ("//", "%"):
         return f"{'DIVIDE' if op == '//' else 'MODULO'}({left}, {right})"
@@ -138,10 +169,12 @@ def _c_binary(op: str, left: str, right: str) -> str:
 
 
 def c_values(texts: Sequence[str], values: dict[str, int], folder: Path) -> list[int]:
-    """What gcc makes of each expression, as a 64-bit pattern (sign- or zero-extended by C)."""
+    """What gcc makes of each expression, as a 64-bit pattern (sign- or zero-extended by C).
+    `values`: of arguments and members of the task, by their names."""
+    types = _ARGUMENT_TYPES | TASK_MEMBERS
     declared = "\n".join(
-        f"    volatile {leaf.type} {name} = ({leaf.type}){values[name] & (2**64 - 1)}ull;"
-        for name, leaf in ARGUMENTS.items()
+        f"    volatile {types[name]} {name.replace('.', '_')} = ({types[name]}){value % 2**64}ull;"
+        for name, value in values.items()
     )
     lines = "\n".join(
         f"    out[{i}] = (u64)({to_c(parse(text).root)});" for i, text in enumerate(texts)

@@ -28,6 +28,7 @@ class CgroupNames:
         self._names: dict[int, str] = {}
         self._looked = -_EVERY_S
         self._left_s = _AT_ONCE_S
+        self._unseen: set[int] = set()
 
     def find_name(self, number: int) -> str | None:
         """The path below the mount; None for a cgroup that was never seen. One that is new is
@@ -39,7 +40,15 @@ class CgroupNames:
             if self._left_s > 0:
                 self._look_at_all()
                 self._left_s -= self._looked - began
-        return self._names.get(number)
+        name = self._names.get(number)
+        if name is None and len(self._unseen) < _MOST:
+            self._unseen.add(number)
+        return name
+
+    @property
+    def unseen(self) -> frozenset[int]:
+        """The cgroups that were asked for and had ended before they were looked at."""
+        return frozenset(self._unseen - self._names.keys())
 
     def paths(self) -> Iterable[str]:
         """The paths that were seen, in the order in which they were."""

@@ -67,8 +67,9 @@ class ContainerNames:
 
     @property
     def unknown(self) -> int:
-        """How many cgroups were asked for that had ended before they were looked at."""
-        return len(self._unknown)
+        """Of how many cgroups that were asked for neither path nor container is known: they had
+        ended before they were looked at, or v1 has what they say."""
+        return len(self._unknown | self._cgroups.unseen)
 
     def find_container(self, number: int) -> Container | Literal["unknown"] | None:
         """The container of this cgroup; None for a cgroup of none, and `unknown` for one that was
@@ -80,7 +81,8 @@ class ContainerNames:
             return self._describe(named)
         if path is not None and self._sees_all:
             return None
-        self._unknown.add(number)
+        if path is not None:
+            self._unknown.add(number)
         return "unknown"
 
     def look(self) -> None:

@@ -127,6 +127,7 @@ class RunEnd:
             capped=live is not None and live.capped,
             output_failed=self.output.why_failed,
             unread_lines=self.output.sink.unread,
+            unknown_cgroups=live.unknown_cgroups if live else None,
             blind_because=live.blind_because if live else (),
             paused_ns=live.paused_ns if live else {},
             dropped=live.dropped if live else {},

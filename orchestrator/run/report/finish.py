@@ -29,7 +29,8 @@ class Ending:
     that ended it, if one did; `startup_ms`: from the start of the process to the first attached
     probe; `detach_ms`: how long detaching took; `output_limited`: limits.output was reached;
     `output_failed`: why writing the output failed, "" if it did not; `unread_lines`: lines that no
-    reader of a FIFO got; `paused_ns`: for how long probes were paused, by name; `dropped`: probes
+    reader of a FIFO got; `unknown_cgroups`: how many have no name, None where none are shown;
+    `paused_ns`: for how long probes were paused, by name; `dropped`: probes
     that limits.cpu detached before the end, each with how long after arming (ns); `capped`: the
     kernel disabled all probes at limits.events; `blind_because`: what was not seen from some moment
     on, and why."""
@@ -46,6 +47,7 @@ class Ending:
     output_failed: str
     paused_ns: Mapping[str, int]
     unread_lines: int = 0
+    unknown_cgroups: int | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
     capped: bool = False
     blind_because: tuple[str, ...] = ()
@@ -86,10 +88,15 @@ def finish_run(
         "delivered": account.delivered,
         "lost": verdict.lost,
         "unread_lines": ending.unread_lines,
+        **_count_unknown(ending.unknown_cgroups),
         "ledger": account.ledger,
         "error": _describe_error(ending, verdict, faults),
     }
     return fields, verdict
+
+
+def _count_unknown(cgroups: int | None) -> dict[str, int]:
+    return {} if cgroups is None else {"unknown_cgroups": cgroups}
 
 
 def _judge_run(ending: Ending, program: Program) -> LedgerVerdict:

@@ -113,5 +113,6 @@ def test_cgroups_of_a_container_are_one_exact_cell(tmp_path: Path, cgroups: Sequ
     seen = [record["container"] for record in ran.data("exec")]
     of_docker = {"id": FIRST, "name": None, "pod": None, "runtime": "docker", "name_from": None}
     assert seen.count(of_docker) == 9
+    assert isinstance(ran.finished["unknown_cgroups"], int)
     pods = [one["pod"] for one in seen if isinstance(one, dict) and one["id"] == SECOND]
     assert pods == [POD.replace("_", "-")] * 3

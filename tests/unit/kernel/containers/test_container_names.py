@@ -78,7 +78,9 @@ def test_what_was_seen_is_known_when_runtime_and_cgroup_have_removed_it(
 
 def test_one_that_was_never_seen_is_unknown_and_counted_once(cgroups: Path, root: Path) -> None:
     names = ContainerNames(CgroupNames(cgroups), root)
-    assert [names.find_container(1), names.find_container(1)] == ["unknown"] * 2
+    number = make(cgroups, f"docker/{ID}")
+    (cgroups / f"docker/{ID}").rmdir()
+    assert [names.find_container(number), names.find_container(number)] == ["unknown"] * 2
     assert names.unknown == 1
 
 

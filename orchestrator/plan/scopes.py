@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.plan.expression import names
-from orchestrator.plan.expression.syntax import Expr, Name, Number, children, walk
+from orchestrator.plan.expression.syntax import Call, Expr, Name, Number, children
 from orchestrator.plan.findings import NOWHERE
 from orchestrator.plan.model import AttachItem, Plan, Probe, Span
 from orchestrator.values import dataclass
@@ -107,8 +107,14 @@ def _attach_kinds(items: tuple[AttachItem, ...]) -> frozenset[str]:
 
 
 def names_in(expr: Expr) -> Iterator[str]:
-    """The bare names in an expression."""
-    return (node.id for node in walk(expr.root) if isinstance(node, Name))
+    """The bare names in an expression, without those of notes in noted(NOTE)."""
+    waiting = [expr.root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Name):
+            yield node.id
+        elif not (isinstance(node, Call) and node.function == "noted"):
+            waiting += children(node)
 
 
 def names_used_by(name: str, definitions: Definitions) -> frozenset[str]:

@@ -8,7 +8,7 @@ import struct
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.recipes.recipe import Recipe, result_of
 from tests.support.workload.raw_calls import AT_FDCWD, call, number_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 BPF = number_of("bpf")
 PROG_LOAD, MAP_LOOKUP = 5, 1  # include/uapi/linux/bpf.h
-CAP_SYS_CHROOT, CAP_SETUID = 18, 7
+CAP_SYS_CHROOT, CAP_SETUID, CAP_SYS_ADMIN = 18, 7, 21
 NOBODY = 65534
 
 
@@ -41,6 +41,49 @@ def capability_checks_seen(ran: "Ran") -> None:
     assert ran.value("check", "checks", comm="python3", cap=CAP_SYS_CHROOT) == 10
     assert ran.value("check", "refused", comm="python3", cap=CAP_SYS_CHROOT) == 5
     assert ran.value("check", "checks", comm="python3", cap=CAP_SETUID) >= 1
+
+
+def capability_calls() -> None:
+    """5 changes of root as root, and as no one 5 of them and 3 new names for the host."""
+    for _ in range(5):
+        os.chroot("/")
+    if (child := os.fork()) == 0:
+        os.setuid(NOBODY)
+        for _ in range(5):
+            assert call("chroot", b"/") == -errno.EPERM
+        for _ in range(3):
+            assert call("sethostname", b"x", 1) == -errno.EPERM
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def capability_calls_seen(ran: "Ran") -> None:
+    refused = [
+        (one["capability"], one["call"])
+        for one in ran.data("refusal")
+        if one["call"] in ("chroot", "sethostname")
+    ]
+    assert refused == [
+        *[("CAP_SYS_CHROOT", "chroot")] * 5,
+        *[("CAP_SYS_ADMIN", "sethostname")] * 3,
+    ]
+    chroot = {"comm": "python3", "call": "chroot", "cap": CAP_SYS_CHROOT}
+    assert ran.value("check", "checks", **chroot) == 10
+    assert ran.value("check", "refused", **chroot) == 5
+    hostname = {"comm": "python3", "call": "sethostname", "cap": CAP_SYS_ADMIN}
+    assert ran.value("check", "refused", **hostname) == 3
+    assert all(one["in_call"] > 0 for one in ran.data("refusal"))
+    note = ran.finished["ledger"]["notes"]["call"]
+    assert note["set"] == note["replaced"] + note["dropped"] + note["kept"]
+    assert note["full"] == 0
+    looks = [hook["sides"] for probe in ("check", "refusal") for hook in hooks_of(ran, probe)]
+    accepted = sum(list(sides.values())[-1]["accepted"] for sides in looks)
+    assert note["found"] + note["missed"] == accepted
+
+
+def hooks_of(ran: "Ran", probe: str) -> list[dict[str, Any]]:
+    hooks: list[dict[str, Any]] = ran.finished["ledger"]["probes"][probe]["hooks"]
+    return hooks
 
 
 def privilege_changes() -> None:
@@ -265,6 +308,12 @@ ROWS: Mapping[str, Recipe] = {
     ),
     "capability-checks": Recipe(
         differs=("7.x",), work=capability_checks, judge=capability_checks_seen
+    ),
+    "capability-calls": Recipe(
+        differs=("7.x",),
+        work=capability_calls,
+        judge=capability_calls_seen,
+        tracefs_cannot="state that one event leaves",
     ),
     "privilege-changes": Recipe(work=privilege_changes, judge=privilege_changes_seen),
     "bpf-calls": Recipe(work=bpf_calls, judge=bpf_calls_seen),

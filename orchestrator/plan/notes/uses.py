@@ -12,7 +12,7 @@ from orchestrator.plan.expression.syntax import (
 )
 from orchestrator.plan.findings import NOWHERE
 from orchestrator.plan.model import Note, Plan, Probe
-from orchestrator.plan.scopes import Definitions, probe_scope
+from orchestrator.plan.scopes import Definitions, names_in, probe_scope
 
 __all__ = ["find_circle", "list_dependencies", "notes_used_by", "order_notes"]
 
@@ -58,15 +58,16 @@ def _walk_uses(exprs: Sequence[Expr], definitions: Definitions) -> Iterator[str]
     seen: set[str] = set()
     waiting = list(exprs)
     while waiting:
-        for node in walk(waiting.pop().root):
+        expr = waiting.pop()
+        for name in set(names_in(expr)) & definitions.keys() - seen:
+            seen.add(name)
+            waiting.append(definitions[name])
+        for node in walk(expr.root):
             match node:
                 case MemberOf(base=Name(id="note"), name=name) if "note" not in definitions:
                     yield name
                 case Call(function="noted", args=(Name(id=name), *_)):
                     yield name
-                case Name(id=name) if name in definitions and name not in seen:
-                    seen.add(name)
-                    waiting.append(definitions[name])
 
 
 def list_dependencies(plan: Plan) -> Mapping[str, frozenset[str]]:

@@ -118,6 +118,7 @@ def add_user(host: Host) -> None:
     subprocess.run(words, check=True)
 
 
+@pytest.mark.timeout(900)  # two minutes on a busy machine, where the wheels are fetched first
 def test_the_role_installs_it_by_sudo_and_runs_a_bundle(wheels: Path, tmp_path: Path) -> None:
     """On a host that reaches no package index, by an ordinary user. Again, nothing changes."""
     bundle = build_file(tmp_path / "called.ppb", CALLED, ["6.1"], command=True)

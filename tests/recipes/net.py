@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tests.recipes.recipe import Recipe, longest, result_of, total
+from tests.recipes.recipe import Recipe, longest, most, result_of, total
 from tests.support.workload import plans as workloads
 from tests.support.workload.raw_calls import BIND, Ring
 from tests.support.workload.waiting import wait_closed, wait_queued
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.support.product import Ran
 
 LOOPBACK = "127.0.0.1"
+SNAPSHOT_PORT = 28611  # below those that the kernel chooses
 
 
 def tcp_connects_seen(ran: "Ran") -> None:
@@ -107,6 +108,23 @@ def tcp_events_seen(ran: "Ran") -> None:
 def ends(records: Iterable[Mapping[str, Any]]) -> list[tuple[tuple[str, int], tuple[str, int]]]:
     """Address and port of this end and of the other one."""
     return [((one["from"], one["from_port"]), (one["to"], one["to_port"])) for one in records]
+
+
+def tcp_sockets() -> None:
+    """A listener with 3 connections, open for two windows."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server((LOOPBACK, SNAPSHOT_PORT)))
+        for end in (end for _ in range(3) for end in connected(server)):
+            stack.enter_context(end)
+        time.sleep(2.5)
+
+
+def tcp_sockets_seen(ran: "Ran") -> None:
+    key = {"port": SNAPSHOT_PORT}
+    assert most(ran, "sockets", "ports", state="TCP_ESTABLISHED", **key) == 3
+    assert most(ran, "sockets", "ports", state="TCP_LISTEN", **key) == 1
+    assert most(ran, "sockets", "listening", user=os.getuid(), **key) == 1
+    assert most(ran, "sockets", "states", state="TCP_ESTABLISHED") >= 6
 
 
 def tcp_listens() -> None:
@@ -463,6 +481,7 @@ ROWS: Mapping[str, Recipe] = {
     ),
     "tcp-states": Recipe(work=tcp_states, judge=tcp_states_seen),
     "tcp-events": Recipe(work=tcp_events, judge=tcp_events_seen),
+    "tcp-sockets": Recipe(work=tcp_sockets, judge=tcp_sockets_seen, tracefs_cannot="iter"),
     "tcp-listens": Recipe(
         work=tcp_listens, judge=tcp_listens_seen, tracefs_cannot="memory behind this pointer"
     ),

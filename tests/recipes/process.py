@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from tests.recipes.recipe import Recipe
+from tests.recipes.recipe import Recipe, most
 from tests.support.workload import plans as workloads
 from tests.support.workload.raw_calls import call, call_32bit
 
@@ -140,6 +140,28 @@ def cgroup_execs() -> None:
 def cgroup_execs_seen(ran: "Ran") -> None:
     """Under the name that it had."""
     assert ran.value("exec", "execs", comm="true", group=f"/{CGROUP}") == 6
+
+
+def open_files() -> None:
+    """11 directories, 7 pipes and 5 pairs of sockets, open for two windows."""
+    with contextlib.ExitStack() as stack:
+        ends = [os.open("/", os.O_RDONLY) for _ in range(11)]
+        ends += [end for _ in range(7) for end in os.pipe()]
+        for end in ends:
+            stack.callback(os.close, end)
+        for one in (one for _ in range(5) for one in socket.socketpair()):
+            stack.enter_context(one)
+        time.sleep(2.5)
+
+
+def open_files_seen(ran: "Ran") -> None:
+    """In a window, all of them; the totals are no sum of windows."""
+    assert most(ran, "files", "kinds", kind="directory") == 11
+    assert most(ran, "files", "kinds", kind="socket") == 10
+    [pid] = {cell["key"]["pid"] for cell in ran.cells("files", "open")} or {0}
+    whole = most(ran, "files", "open", pid=pid, comm="python3")
+    assert 35 <= whole <= 35 + 6  # standard ones, and what we inherited
+    assert ran.value("files", "open", pid=pid, comm="python3") <= whole
 
 
 def exits() -> None:
@@ -428,6 +450,9 @@ ROWS: Mapping[str, Recipe] = {
     ),
     "exits": Recipe(work=exits, judge=exits_seen, everywhere=True, tracefs_cannot="rawtracepoint"),
     "kills": Recipe(work=kills, judge=kills_seen, everywhere=True, tracefs_cannot="rawtracepoint"),
+    "open-files": Recipe(
+        work=open_files, judge=open_files_seen, everywhere=True, tracefs_cannot="iter"
+    ),
     "fd-leaks": Recipe(work=fd_leaks, judge=fd_leaks_seen, tracefs_cannot="event joining"),
     "signals": Recipe(work=signals, judge=signals_seen),
     "new-processes": Recipe(

@@ -56,6 +56,18 @@ class Recipe:
         return {"settings": dict(self.settings), "private": dict(self.private)}
 
 
+def most(ran: "Ran", probe: str, metric: str, **key: Any) -> int:
+    """The largest value of a cell in any window: a snapshot may be of before the workload, or of
+    its end."""
+    return max(
+        cell["value"]
+        for line in ran.of_kind("metric.reported")
+        if (line["probe"], line["metric"], line["total"]) == (probe, metric, False)
+        for cell in line["cells"]
+        if cell["key"] == key
+    )
+
+
 def longest(cell: Mapping[str, Any]) -> int:
     """The upper edge of a histogram's last bucket."""
     return int(cell["buckets"][-1][0])

@@ -17,7 +17,7 @@ __all__ = ["COMMAND", "Played", "Rollouts"]
 #: probeplan of this source tree, from any directory; by the interpreter that runs the tests.
 COMMAND = ("/usr/bin/env", f"PYTHONPATH={ROOT}", program("python"), "-m", "orchestrator.cli")
 _RECAP = re.compile(r"^(\S+) +: (ok=.*)$", re.MULTILINE)
-_SECONDS = 240  # with an installation by pipx, on a busy machine
+_SECONDS = 600  # with an installation by pipx, on a busy machine
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from orchestrator.compile.layout import lay_out_record, record_fields, record_si
 from orchestrator.compile.metrics import convert_to_form, make_metric_spec, make_metric_use
 from orchestrator.compile.notes.lower import lower_note, make_note_use
 from orchestrator.compile.notes.typed import type_plan
+from orchestrator.compile.own_types.declared import add_own_types
 from orchestrator.compile.program import (
     Body,
     CgroupOfPath,
@@ -72,7 +73,7 @@ def compile_plan(plan: Plan, facts: KernelFacts) -> Program:
     Raises PlanError when the plan itself is wrong, HostError when only this kernel or host lacks
     something; both carry all findings.
     """
-    return _Lowering(plan, facts).lower_plan()
+    return _Lowering(plan, add_own_types(facts, plan.types)).lower_plan()
 
 
 class _Lowering:

@@ -1,6 +1,6 @@
 """The values read from a BTF blob, and the error of reading it."""
 
-from typing import Literal
+from typing import Literal, Protocol
 
 from orchestrator.values import dataclass
 
@@ -79,3 +79,39 @@ class BtfMember:
     bit_offset: int
     bit_size: int
     type_id: int
+
+
+#: Ids from here on are of types that are not the kernel's: of a plan or a program.
+OWN_TYPES = 1 << 48
+
+
+class TypeTable(Protocol):
+    """Types by their ids, as Btf has them."""
+
+    def type(self, type_id: int, /) -> BtfType:
+        """The type behind typedefs and qualifiers."""
+
+    def member(self, type_id: int, name: str, /) -> BtfMember | None:
+        """A member of a struct or union, also of anonymous ones in it; None: it has none."""
+
+    def member_names(self, type_id: int, /) -> tuple[str, ...]:
+        """All names that `member` would find, in order of declaration."""
+
+    def is_user_pointer(self, type_id: int, /) -> bool:
+        """Whether the type is a pointer tagged `user`."""
+
+    def type_name(self, type_id: int, /) -> str:
+        """The type as C would spell it, for messages."""
+
+
+class OwnTypeTable(TypeTable, Protocol):
+    """A table with types that are not the kernel's, in addition to those."""
+
+    def struct(self, name: str, /) -> int | None:
+        """The id of a structure that is not the kernel's, by its name alone."""
+
+    def number(self, name: str, /) -> int | None:
+        """The id of a number of C, bool or char, by the name that plans give it."""
+
+    def pointer_to(self, type_id: int, /) -> int:
+        """The id of the pointer to a type."""

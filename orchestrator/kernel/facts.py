@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from orchestrator.kernel.abi.elf_notes import RUNNING_NOTES, find_build_id
-from orchestrator.kernel.btf_types import BtfError
+from orchestrator.kernel.btf_types import OWN_TYPES, BtfError, OwnTypeTable, TypeTable
 from orchestrator.kernel.feature import Feature
 from orchestrator.kernel.features import LiveFeatures
 from orchestrator.kernel.recording import Recording, read_recording, write_recording
@@ -36,6 +36,7 @@ class KernelFacts:
 
     `release`, `arch` (uname's words) and `page_size` (bytes) are the host's own; `recorded`: they
     are from a recording, not from the running kernel; `source` names their origin, for messages.
+    `own_types`: a table with types that are not the kernel's, where a plan is compiled.
     """
 
     def __init__(self, kept: Recording, *, recorded: bool, source: str) -> None:
@@ -51,6 +52,7 @@ class KernelFacts:
         self._tracepoints: dict[tuple[str, str], Tracepoint | None] = {}
         self._module_types: dict[str, Btf | None] = {}
         self._unread_types: dict[str, str] = {}
+        self.own_types: OwnTypeTable | None = None
 
     def __repr__(self) -> str:
         return f"KernelFacts({self.release} {self.arch}, {self.source})"
@@ -68,6 +70,16 @@ class KernelFacts:
         changed = copy(self)
         changed.features = ChainMap(dict(others), cast("dict[str, Feature]", self.features))
         return changed
+
+    def with_own_types(self, types: OwnTypeTable) -> "KernelFacts":
+        """The same kernel, with types that are not its own in addition."""
+        changed = copy(self)
+        changed.own_types = types
+        return changed
+
+    def table_of(self, type_id: int) -> TypeTable | None:
+        """The table that has the type of this id; None where there are no types."""
+        return self.own_types if type_id >= OWN_TYPES else self.btf
 
     @cached_property
     def build_id(self) -> str | None:

@@ -23,6 +23,7 @@ from orchestrator.plan.model import (
     Target,
 )
 from orchestrator.plan.naming.labels import build_labels
+from orchestrator.plan.naming.types import build_types
 from orchestrator.plan.nearest import suggest_name
 from orchestrator.plan.notes.build import build_notes
 from orchestrator.plan.params import build_params
@@ -64,6 +65,7 @@ def build_plan(data: Mapping[str, Any], collector: FindingCollector, overrides: 
         params=params,
         let=reader.expressions(("let",)),
         labels=build_labels(reader),
+        types=build_types(reader),
         every_ns=_read_window(reader, bounds),
         derive=build_figures(reader),
         stop_when=reader.expression(("stop_when",), fractions=True),

@@ -325,6 +325,37 @@ class LabelTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpelledType:
+    """A type as a plan spells it: `base` is the name of a number, `string`, `pointer`, the name of
+    a structure of the plan or `struct NAME` of the kernel; then how many `*`, and the numbers of
+    elements, from the outside. The last number of a `string` is its bytes."""
+
+    base: str
+    pointers: int = 0
+    counts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredMember:
+    """A member of a structure: its type, and its offset in bytes."""
+
+    type: SpelledType
+    at: int
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredStruct:
+    """A structure in memory, as the plan declares it under `types`. `size` in bytes; None: that of
+    its members, as C lays them out."""
+
+    name: str
+    members: Mapping[str, DeclaredMember]
+    size: int | None = None
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metadata:
     """The plan's name, purpose and owner. `equivalents`: other collections' tools for the same
     question; `cost`: what the host pays for, in words."""
@@ -366,6 +397,7 @@ class Plan:
     params: Mapping[str, Param] = field(default_factory=dict)
     let: Mapping[str, Expr] = field(default_factory=dict)
     labels: Mapping[str, LabelTable] = field(default_factory=dict)
+    types: Mapping[str, DeclaredStruct] = field(default_factory=dict)
     every_ns: int | None = None
     derive: tuple[DerivedFigure, ...] = ()
     stop_when: Expr | None = None

@@ -49,6 +49,7 @@ from orchestrator.compile.expressions.nodes import (
     children,
 )
 from orchestrator.compile.expressions.types import Array, Pointer, Str, Struct, size_of
+from orchestrator.kernel.btf_types import OWN_TYPES
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import KindTraits
@@ -81,6 +82,15 @@ def address_of_read(node: Node) -> Node | None:
             return at
         case _:
             return None
+
+
+def _pointee_of(at: Node) -> int:
+    """The id of the type that an address leads to; 0: none is known."""
+    match at.type:
+        case Pointer(target=type_id) | Struct(type_id=type_id) | Array(element=type_id):
+            return type_id
+        case _:
+            return 0
 
 
 def _origins_of_struct(name: str, node: Node) -> Origins:
@@ -194,6 +204,8 @@ class DataSources:
                 return origins
         if isinstance(node, ReadBytes | ReadStrings):
             return _COPIES
+        if isinstance(node.type, Str) and self._is_own(at):
+            return _COPIES  # the plan says what is there, and may say it of anything
         is_text = isinstance(node, ReadString) or (is_typed and self.pointee_size(at) <= 1)
         if is_text and not (isinstance(node.type, Str) and isinstance(node, Load)):
             return _NONE if self._is_kernel_name(at) else _COPIES
@@ -320,12 +332,13 @@ class DataSources:
     def pointee_size(self, at: Node) -> int:
         """Bytes of what the kernel's types say is there; 0: they say nothing."""
         btf = self._facts.btf
-        kind = at.type
-        if btf is None or not isinstance(kind, Pointer | Struct | Array):
-            return 0
-        match kind:
-            case Pointer(target=type_id) | Struct(type_id=type_id) | Array(element=type_id):
-                return btf.type(type_id).size if type_id else 0
+        type_id = _pointee_of(at)
+        is_known = btf is not None and 0 < type_id < OWN_TYPES
+        return btf.type(type_id).size if btf is not None and is_known else 0
+
+    def _is_own(self, at: Node) -> bool:
+        """Whether a type that is not the kernel's leads to the address."""
+        return any(_pointee_of(node) >= OWN_TYPES for _, node in self.resolve(at))
 
     def _structs_around(self, at: Node) -> Iterator[str]:
         """The names of the structs of which `at` is the address or a member, from the inside."""
@@ -335,7 +348,7 @@ class DataSources:
             while True:
                 kind = node.type
                 type_id = getattr(kind, "target", 0) or getattr(kind, "type_id", 0)
-                if type_id and btf is not None:
+                if 0 < type_id < OWN_TYPES and btf is not None:
                     yield btf.type(type_id).name
                 if not isinstance(node, Address):
                     break

@@ -60,8 +60,9 @@ def _as_sock(facts: KernelFacts, pointer: Node, position: Position) -> Node:
             position,
             "an address that a program passes is read by sockaddr(p)",
         )
-    if kind.target and facts.btf is not None:
-        name = facts.btf.type(kind.target).name
+    table = facts.table_of(kind.target) if kind.target else None
+    if table is not None:
+        name = table.type(kind.target).name
         if name == "socket":
             return read_member(facts, pointer, "sk", position)
         if not name.endswith("sock"):

@@ -7,7 +7,7 @@ from orchestrator.compile.expressions.arithmetic import convert_node, make_extre
 from orchestrator.compile.expressions.endpoints import sockaddr_endpoint, socket_endpoint
 from orchestrator.compile.expressions.members import (
     find_number_type,
-    find_struct,
+    find_pointee,
     is_bare_pointer,
     parse_type,
 )
@@ -59,9 +59,10 @@ DEFAULT_NAMES, MIN_NAMES, MAX_NAMES = 192, 16, 512
 Function = Callable[[KernelFacts, tuple[Node, ...], Position], Node]
 
 
-def _require_pointer(node: Node, name: str, position: Position) -> Node:
+def require_pointer(node: Node, name: str, position: Position) -> Node:
     """`node` as something that has an address: pointers as they are, 64-bit numbers as pointers
-    into the memory of which they are an address."""
+    into the memory of which they are an address. Raises PlanError, which says that `name` needs
+    one."""
     match node.type:
         case Pointer():
             return node
@@ -124,7 +125,7 @@ def _make_str(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -
         )
     if isinstance(args[0].type, Str):
         return args[0] if len(args) == 1 else _resize_string(args[0], size)
-    return ReadString(_require_pointer(args[0], "str", position), Str(size))
+    return ReadString(require_pointer(args[0], "str", position), Str(size))
 
 
 def _make_bounded_str(value: Node, length: Node, position: Position) -> Node:
@@ -132,7 +133,7 @@ def _make_bounded_str(value: Node, length: Node, position: Position) -> Node:
     if isinstance(value.type, Str):
         hint = "str(args.name, 16); a length from the event goes with a pointer"
         raise plan_error("PP084", "a string is cut to a constant length", position, hint)
-    pointer = _require_pointer(value, "str", position)
+    pointer = require_pointer(value, "str", position)
     length, bound = _bound_length(length)
     size = DEFAULT_STRING if bound is None else bound + 1
     if not 2 <= size <= MAX_STRING:
@@ -160,7 +161,7 @@ def _string_size(node: Node) -> int:
 
 
 def _make_load(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    pointer = _require_pointer(args[1], "load", position)
+    pointer = require_pointer(args[1], "load", position)
     space = pointer.type.space if isinstance(pointer.type, Pointer) else "kernel"
     kind = parse_type(facts, require_text(args[0], "load", position).decode(), space, position)
     return Load(_assume_pointee(facts, pointer, kind), 0, kind)
@@ -169,9 +170,10 @@ def _make_load(facts: KernelFacts, args: tuple[Node, ...], position: Position) -
 def _assume_pointee(facts: KernelFacts, pointer: Node, kind: Type) -> Node:
     """`pointer` as one that is assumed to lead to a `kind`, unless its own type says so."""
     declared = pointer.type
-    assert isinstance(declared, Pointer)  # as _require_pointer returned it
-    if declared.target and facts.btf is not None:
-        pointee = facts.btf.type(declared.target)
+    assert isinstance(declared, Pointer)  # as require_pointer returned it
+    table = facts.table_of(declared.target) if declared.target else None
+    if table is not None:
+        pointee = table.type(declared.target)
         if pointee.kind in ("int", "char", "bool", "enum") and pointee.size == size_of(kind):
             return pointer
     return replace(pointer, type=replace(declared, assumed=True))  # type: ignore[arg-type]  # has one
@@ -182,12 +184,12 @@ def _make_cast(facts: KernelFacts, args: tuple[Node, ...], position: Position) -
     number = find_number_type(text)
     if number is not None:
         source = args[0] if isinstance(args[0].type, Int | Bool) else None
-        return convert_node(source or _require_pointer(args[0], "cast", position), number)
-    pointer = _require_pointer(args[0], "cast", position)
+        return convert_node(source or require_pointer(args[0], "cast", position), number)
+    pointer = require_pointer(args[0], "cast", position)
     space = pointer.type.space if isinstance(pointer.type, Pointer) else "kernel"
     if is_bare_pointer(text):
         return _retarget_pointer(pointer, Pointer(space, assumed=True))
-    target = find_struct(facts, text.removesuffix("*").strip(), position)
+    target = find_pointee(facts, text, position)
     return _retarget_pointer(pointer, Pointer(space, target, assumed=True))
 
 
@@ -201,7 +203,7 @@ def _retarget_pointer(node: Node, kind: Pointer) -> Node:
 def _make_user(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     if isinstance(args[0].type, Int) and args[0].type.bits == 64:
         return convert_node(args[0], Pointer("user", assumed=True))
-    pointer = _require_pointer(args[0], "user", position)
+    pointer = require_pointer(args[0], "user", position)
     target = pointer.type.target if isinstance(pointer.type, Pointer) else 0
     return _retarget_pointer(pointer, Pointer("user", target, assumed=True))
 
@@ -225,7 +227,7 @@ def _make_ip(version: int) -> Function:
         if version == 4 and isinstance(node.type, Int):
             return IpOf(convert_node(node, U32), kind)
         if isinstance(node.type, Pointer | Struct | Array):
-            return IpOf(_require_pointer(node, f"ipv{version}", position), kind)
+            return IpOf(require_pointer(node, f"ipv{version}", position), kind)
         raise plan_error(
             "PP084", f"ipv{version} needs an address of {size} bytes, not a {node.type}", position
         )
@@ -290,7 +292,7 @@ def glob_test(string: Node, pattern: bytes, position: Position) -> Node:
 
 
 def _make_buf(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
-    pointer, (length, bound) = _require_pointer(args[0], "buf", position), _bound_length(args[1])
+    pointer, (length, bound) = require_pointer(args[0], "buf", position), _bound_length(args[1])
     most = MAX_BUFFER if bound is None else bound
     if isinstance(length, Const):
         most = length.value
@@ -317,19 +319,19 @@ def read_size(args: tuple[Node, ...], name: str, position: Position, *, at: int 
 
 def _make_strs(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     return ReadStrings(
-        _require_pointer(args[0], "strs", position), StringList(read_size(args, "strs", position))
+        require_pointer(args[0], "strs", position), StringList(read_size(args, "strs", position))
     )
 
 
 def _make_path(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     size = read_size(args, "path", position)
-    return make_path_node(facts, _require_pointer(args[0], "path", position), size, position)
+    return make_path_node(facts, require_pointer(args[0], "path", position), size, position)
 
 
 def _make_end(name: str) -> Function:
     def make(facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
         return socket_endpoint(
-            facts, _require_pointer(args[0], name, position), name == "remote", position
+            facts, require_pointer(args[0], name, position), name == "remote", position
         )
 
     return make
@@ -337,7 +339,7 @@ def _make_end(name: str) -> Function:
 
 def _make_sockaddr(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
     length = require_integer(args[1], position, "the length") if len(args) > 1 else None
-    return sockaddr_endpoint(_require_pointer(args[0], "sockaddr", position), length)
+    return sockaddr_endpoint(require_pointer(args[0], "sockaddr", position), length)
 
 
 def _make_ksym(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:

@@ -7,10 +7,6 @@ from orchestrator.compile.expressions.nodes import Address, Field, Load, Node, R
 from orchestrator.compile.expressions.types import (
     BOOL,
     DURATION,
-    INTEGERS,
-    S32,
-    S64,
-    U64,
     Array,
     Bool,
     Endpoint,
@@ -23,11 +19,12 @@ from orchestrator.compile.expressions.types import (
     with_space,
 )
 from orchestrator.kernel.btf import Btf
-from orchestrator.kernel.btf_types import BtfType
+from orchestrator.kernel.btf_types import OWN_TYPES, BtfType, TypeTable
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.trace.number_names import NumberNames
 from orchestrator.kernel.tracepoints import TraceField
-from orchestrator.plan.findings import Position, plan_error
+from orchestrator.plan.expression.names import C_NUMBERS
+from orchestrator.plan.findings import PlanError, Position, plan_error
 from orchestrator.plan.nearest import suggest_or_list
 
 
@@ -48,7 +45,16 @@ def require_btf(facts: KernelFacts, position: Position, why: str) -> Btf:
     return facts.btf
 
 
-def scalar_type(kind: BtfType, btf: Btf, type_id: int, space: Space) -> Type | None:
+def require_table(facts: KernelFacts, type_id: int, position: Position, why: str) -> TypeTable:
+    """The table that has the type of an id, 0 for none: the kernel's, or that of the plan's own
+    types. Raises PlanError PP083."""
+    own = facts.own_types
+    if own is not None and type_id >= OWN_TYPES:
+        return own
+    return require_btf(facts, position, why)
+
+
+def scalar_type(kind: BtfType, btf: TypeTable, type_id: int, space: Space) -> Type | None:
     """The type of a value that fits a register; None for structs, arrays, floats and the like. A
     number in user memory, if it is an address, is one of user memory."""
     if kind.kind in ("int", "char", "enum") and kind.size in (1, 2, 4, 8):
@@ -71,7 +77,12 @@ def register_type(btf: Btf, type_id: int, space: Space = "kernel") -> Type | Non
 
 
 def read_at(  # noqa: PLR0913  # a place in memory has this many coordinates
-    btf: Btf, base: Node, offset: int, type_id: int, space: Space, bits: tuple[int, int] = (0, 0)
+    btf: TypeTable,
+    base: Node,
+    offset: int,
+    type_id: int,
+    space: Space,
+    bits: tuple[int, int] = (0, 0),
 ) -> Node | None:
     """The node for a BTF type at `base + offset`: a read, or an address for what is not read as a
     whole. `bits` is (offset, size) of a bitfield in its integer. None: not readable (floats)."""
@@ -92,16 +103,12 @@ def read_at(  # noqa: PLR0913  # a place in memory has this many coordinates
 
 def read_member(facts: KernelFacts, base: Node, name: str, position: Position) -> Node:
     """`base.name` through a pointer or of an embedded struct. Raises PlanError."""
-    btf = require_btf(facts, position, f"the member {name!r} needs type information")
+    why = f"the member {name!r} needs type information"
+    btf = require_table(facts, _aggregate_of(base.type), position, why)
     owner, space = _find_owner(btf, base, name, position)
     btf_member = btf.member(owner.id, name)
     if btf_member is None:
-        raise plan_error(
-            "PP082",
-            f"{owner.kind} {owner.name or '(nameless)'} has no member {name!r} on this kernel",
-            position,
-            suggest_or_list(name, btf.member_names(owner.id)),
-        )
+        raise _no_member(name, owner, btf, position)
     node = _read_member_at(
         btf, base, space, btf_member.bit_offset, btf_member.bit_size, btf_member.type_id
     )
@@ -114,8 +121,30 @@ def read_member(facts: KernelFacts, base: Node, name: str, position: Position) -
         )
     assert isinstance(node, Load | Address)
     node = replace(node, member=f"{owner.name or owner.kind}.{name}")
-    holds = _USER_ADDRESSES.get(owner.name, ())
+    holds = _USER_ADDRESSES.get(owner.name, ()) if owner.id < OWN_TYPES else ()
     return _point_to_user(node) if name in holds or "" in holds else node
+
+
+def _aggregate_of(kind: Type) -> int:
+    """The id of the structure that a value is, or that it points to; 0 where it is none."""
+    match kind:
+        case Struct(type_id=type_id) | Pointer(target=type_id):
+            return type_id
+        case _:
+            return 0
+
+
+def _no_member(name: str, owner: BtfType, table: TypeTable, position: Position) -> PlanError:
+    """A name that a structure lacks: of the kernel's the kernel decides, of the plan's own the
+    plan."""
+    is_own = owner.id >= OWN_TYPES
+    where = "" if is_own else " on this kernel"
+    return plan_error(
+        "PP084" if is_own else "PP082",
+        f"{owner.kind} {owner.name or '(nameless)'} has no member {name!r}{where}",
+        position,
+        suggest_or_list(name, table.member_names(owner.id)),
+    )
 
 
 #: Members of kernel structures that are addresses of user memory, though no type says so: "" for
@@ -148,7 +177,7 @@ def _point_to_user(node: Node) -> Node:
             return node
 
 
-def _find_owner(btf: Btf, base: Node, name: str, position: Position) -> tuple[BtfType, Space]:
+def _find_owner(btf: TypeTable, base: Node, name: str, position: Position) -> tuple[BtfType, Space]:
     match base.type:
         case Struct(space=space, type_id=type_id):
             return btf.type(type_id), space
@@ -178,7 +207,7 @@ def _find_owner(btf: Btf, base: Node, name: str, position: Position) -> tuple[Bt
 
 
 def _read_member_at(  # noqa: PLR0913  # as read_at, in bits
-    btf: Btf, base: Node, space: Space, bit_offset: int, bit_size: int, type_id: int
+    btf: TypeTable, base: Node, space: Space, bit_offset: int, bit_size: int, type_id: int
 ) -> Node | None:
     """Reads use the integer that contains a bitfield, aligned to its size, as the compiler laid it
     out; a bitfield that straddles its aligned integer is read by the bytes from its start."""
@@ -193,23 +222,12 @@ def _read_member_at(  # noqa: PLR0913  # as read_at, in bits
 
 # ---------------------------------------------------------------- spelled types
 
+_VOID = 0
+
 _C_NAMES: Mapping[str, Int | Bool] = {
-    **INTEGERS,
+    **{name: Int(bits, signed) for name, (bits, signed) in C_NUMBERS.items()},
     "bool": BOOL,
     "duration": DURATION,
-    "char": Int(8, True),
-    "short": Int(16, True),
-    "int": S32,
-    "unsigned int": Int(32, False),
-    "unsigned": Int(32, False),
-    "long": S64,
-    "unsigned long": U64,
-    "long long": S64,
-    "unsigned long long": U64,
-    "size_t": U64,
-    "ssize_t": S64,
-    "pid_t": S32,
-    "uid_t": Int(32, False),
 }
 
 
@@ -235,23 +253,45 @@ def parse_type(facts: KernelFacts, text: str, space: Space, position: Position) 
         return _mark_user(number, space)
     if is_bare_pointer(text):
         return Pointer(space, assumed=True)
-    words = _normalize_type(text)
-    name = words.removesuffix(" *")
-    if words.endswith(" *") and name.startswith(("struct ", "union ")):
-        return Pointer(space, find_struct(facts, name, position), assumed=True)
+    if _normalize_type(text).endswith(" *"):
+        return Pointer(space, find_pointee(facts, text, position), assumed=True)
     raise plan_error(
         "PP084",
         f"the type {text!r} is not known",
         position,
-        "write u8 … u64, s8 … s64, bool, a C integer type, pointer, `char *` or `struct NAME *`",
+        "write u8 … u64, s8 … s64, bool, a C integer type, pointer, `char *`, `struct NAME *` or "
+        "`NAME *` of a structure under `types`",
     )
 
 
+def find_pointee(facts: KernelFacts, text: str, position: Position) -> int:
+    """The id of what a spelled pointer leads to: `u32 *`, `foo *`, `struct file *`, `foo **`; the
+    last `*` may be missing. Raises PlanError."""
+    words = _normalize_type(text)
+    name = words.rstrip(" *")
+    deeper = words.removesuffix(" *").count("*")
+    own = facts.own_types
+    target = own.number(name) if own is not None else None
+    if target is None:
+        is_void = deeper > 0 and name in ("void", "pointer")
+        target = _VOID if is_void else find_struct(facts, name, position)
+    for _ in range(deeper):
+        if own is None:
+            raise plan_error("PP084", f"the type {text!r} is not known", position, "use pointer")
+        target = own.pointer_to(target)
+    return target
+
+
 def find_struct(facts: KernelFacts, name: str, position: Position) -> int:
-    """The BTF id of `struct NAME` or `NAME`. Raises PlanError."""
+    """The id of `struct NAME` of the kernel, or of `NAME`, which the plan's own types go before.
+    Raises PlanError."""
+    own = facts.own_types.struct(name) if facts.own_types is not None else None
+    if own is not None:
+        return own
     type_id = require_btf(facts, position, f"{name!r} needs type information").struct(name)
     if type_id is None:
-        raise plan_error("PP082", f"this kernel's BTF has no type {name!r}", position)
+        hint = "a structure of a program is declared under `types`, with the offsets of its members"
+        raise plan_error("PP082", f"this kernel's BTF has no type {name!r}", position, hint)
     return type_id
 
 
@@ -291,7 +331,7 @@ def field_node(facts: KernelFacts, field: TraceField, space: Space = "kernel") -
     if field.kind == "int" and field.value_size in (1, 2, 4, 8):
         number = _mark_user(Int(field.value_size * 8, field.value_signed, names=field.names), space)
         return Field(field, BOOL if field.ctype == "bool" else number)
-    return Field(field, Array("kernel", 0, field.count))
+    return Field(field, Array(space, 0, field.count))  # its numbers, if they are addresses
 
 
 def _find_pointee(facts: KernelFacts, ctype: str) -> int:

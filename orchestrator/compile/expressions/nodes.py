@@ -479,6 +479,10 @@ Node = (
 )
 
 
+#: Turns a value that is used several times into a definition that is evaluated once.
+ShareNode = Callable[[Node], Node]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Let:
     """A definition in use at a hook; evaluated once, where it is first needed."""

@@ -22,6 +22,7 @@ from orchestrator.compile.expressions.nodes import (
     Load,
     Node,
     PacketOf,
+    ShareNode,
 )
 from orchestrator.compile.expressions.types import U8, U16, U32, U64, Int, Ip, Pointer
 from orchestrator.kernel.facts import KernelFacts
@@ -35,8 +36,6 @@ _ETHERTYPES = {4: 0x0800, 6: 0x86DD}  # include/uapi/linux/if_ether.h
 #: Protocols whose header begins with two ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
 _WITH_PORTS = (6, 17, 33, 132, 136)
 _FRAGMENT_OFFSET = 0x1FFF  # in 8 bytes; later fragments have no transport header
-#: A node that is computed once an event, where it is used several times.
-ShareNode = Callable[[Node], Node]
 
 
 def make_packet(
@@ -72,8 +71,9 @@ def _as_buffer(facts: KernelFacts, pointer: Node, position: Position) -> Node:
     kind = pointer.type
     assert isinstance(kind, Pointer)
     wanted = find_struct(facts, "struct sk_buff", position)
-    if kind.target and facts.btf is not None:
-        name = facts.btf.type(kind.target).name
+    table = facts.table_of(kind.target) if kind.target else None
+    if table is not None:
+        name = table.type(kind.target).name
         if name and name != "sk_buff":
             raise plan_error("PP084", f"a struct {name} is not a struct sk_buff", position)
     return convert_node(pointer, Pointer("kernel", wanted))

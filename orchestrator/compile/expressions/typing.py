@@ -6,6 +6,7 @@ from dataclasses import replace
 from orchestrator.compile.expressions import arithmetic
 from orchestrator.compile.expressions.addresses import read_networks, test_address
 from orchestrator.compile.expressions.builtin_names import find_builtin, known_names
+from orchestrator.compile.expressions.elements import read_element
 from orchestrator.compile.expressions.endpoints import endpoint_member
 from orchestrator.compile.expressions.functions import FUNCTIONS
 from orchestrator.compile.expressions.labels import (
@@ -149,6 +150,8 @@ class Typer:
                 return self._type_call(node)
             case syntax.TupleOf():
                 return self._type_tuple(node)
+            case syntax.ElementOf():
+                return self._type_element(node)
             case syntax.Fraction() | syntax.Filtered():
                 raise AssertionError("fractions and filters are parsed for figures only")
 
@@ -404,6 +407,10 @@ class Typer:
     def _type_tuple(self, node: syntax.TupleOf) -> Node:
         items = tuple(self._type_node(item) for item in node.items)
         return Several(items, Tuple(tuple(item.type for item in items)))
+
+    def _type_element(self, node: syntax.ElementOf) -> Node:
+        base, index = self._type_node(node.base), self._type_node(node.index)
+        return read_element(self.scope.facts, base, index, self._share, self._position_of(node))
 
     # ---------------------------------------------------------------- notes
 

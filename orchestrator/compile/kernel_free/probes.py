@@ -11,6 +11,7 @@ from orchestrator.compile.expressions.scope import ScalarParam
 from orchestrator.compile.kernel_free.points import make_no_facts, make_point
 from orchestrator.compile.kernel_free.typers import KernelFreeTyper
 from orchestrator.compile.lower import scalar_params
+from orchestrator.compile.own_types.declared import add_own_types
 from orchestrator.compile.redact import Redactor
 from orchestrator.compile.type_hook import (
     HookDraft,
@@ -42,7 +43,7 @@ class TypedProbe:
 
 def type_probes(plan: Plan) -> Sequence[TypedProbe]:
     """All probes of a plan. Items that wait for the value of a param are left out."""
-    facts, params = make_no_facts(), scalar_params(plan)
+    facts, params = add_own_types(make_no_facts(), plan.types), scalar_params(plan)
     notes = {
         note.name: open_shape(index, note.name, note.key, tuple(note.keep), note.position)
         for index, note in enumerate(plan.notes)

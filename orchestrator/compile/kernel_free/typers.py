@@ -58,7 +58,7 @@ class _KernelFree(Typer):
         depends = is_about_host(error) or all(f.code in OF_SEVERAL for f in error.findings)
         if not depends and _is_certain(node, error, operands):
             raise _CertainError(error.findings) from None
-        is_member = isinstance(node, syntax.MemberOf)
+        is_member = isinstance(node, syntax.MemberOf | syntax.ElementOf)
         return _PLAIN if is_member and operands and operands[0].plain else _OPEN
 
     def _note_unseen(self, node: syntax.SyntaxNode, typed: Node) -> None:

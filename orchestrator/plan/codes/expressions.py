@@ -20,7 +20,7 @@ probes:
         code="PP021",
         title="not part of the expression language",
         meaning=(
-            "It is valid Python, but expressions allow only names, members, constants, "
+            "It is valid Python, but expressions allow only names, members, `x[i]`, constants, "
             "comparisons, logic, arithmetic, `in (…)`, conditionals and calls of builtin "
             "functions."
         ),

@@ -92,6 +92,23 @@ FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
 }
 #: Functions that name numbers; their second argument may be a name among the plan's `labels`.
 NAMING: frozenset[str] = frozenset({"label", "flags"})
+#: The numbers of C by the names that plans may give them: bits, and whether they are signed.
+C_NUMBERS: Mapping[str, tuple[int, bool]] = {
+    **{f"{sign}{bits}": (bits, sign == "s") for sign in "us" for bits in (8, 16, 32, 64)},
+    "char": (8, True),
+    "short": (16, True),
+    "int": (32, True),
+    "unsigned int": (32, False),
+    "unsigned": (32, False),
+    "long": (64, True),
+    "unsigned long": (64, False),
+    "long long": (64, True),
+    "unsigned long long": (64, False),
+    "size_t": (64, False),
+    "ssize_t": (64, True),
+    "pid_t": (32, True),
+    "uid_t": (32, False),
+}
 #: Functions that take a type, which may be written without quotes, and which argument it is.
 TYPE_ARGUMENTS: Mapping[str, int] = {"load": 0, "cast": 1}
 #: The types that are written so.

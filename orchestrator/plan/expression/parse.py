@@ -17,6 +17,7 @@ from orchestrator.plan.expression.syntax import (
     Call,
     Compare,
     Contains,
+    ElementOf,
     Expr,
     Filtered,
     Fraction,
@@ -204,12 +205,12 @@ class _Converter:
         if self.depth > 4 * MAX_DEPTH:
             raise self.refuse_node(node, "the expression nests too deeply", "split it with `let`")
         handler = _HANDLERS.get(type(node))
-        if handler is None or (isinstance(node, ast.Subscript) and not self.filters):
+        if handler is None or (isinstance(node, ast.Subscript) and not self._may_index(node)):
             raise self.refuse_node(
                 node,
                 f"{self.source_of(node)} ({type(node).__name__}) is not part of the "
                 "expression language",
-                "allowed: names, members, numbers, strings, comparisons, and/or/not, in (…), "
+                "allowed: names, members, x[i], numbers, strings, comparisons, and/or/not, in (…), "
                 "arithmetic, shifts, A if C else B, and calls of builtin functions",
             )
         converted = handler(self, node)
@@ -330,9 +331,14 @@ class _Converter:
             )
         return Call(node.func.id, tuple(map(self.convert_node, node.args)), self.column_of(node))
 
-    def convert_filtered(self, node: ast.Subscript) -> SyntaxNode:
-        base, condition = self.convert_node(node.value), self.convert_node(node.slice)
-        return Filtered(base, condition, self.column_of(node))
+    def _may_index(self, node: ast.Subscript) -> bool:
+        """Whether `x[i]` has a meaning: not in figures, and of one index alone."""
+        return self.filters or not (self.fractions or isinstance(node.slice, ast.Slice | ast.Tuple))
+
+    def convert_subscript(self, node: ast.Subscript) -> SyntaxNode:
+        base, inner = self.convert_node(node.value), self.convert_node(node.slice)
+        made = Filtered if self.filters else ElementOf
+        return made(base, inner, self.column_of(node))
 
     def convert_tuple(self, node: ast.Tuple) -> SyntaxNode:
         return TupleOf(tuple(map(self.convert_node, node.elts)), self.column_of(node))
@@ -348,7 +354,7 @@ _HANDLERS: dict[type[ast.expr], Callable[[_Converter, "ast.expr"], SyntaxNode]] 
     ast.BoolOp: _Converter.convert_logic,  # type: ignore[dict-item]
     ast.IfExp: _Converter.convert_if_else,  # type: ignore[dict-item]
     ast.Call: _Converter.convert_call,  # type: ignore[dict-item]
-    ast.Subscript: _Converter.convert_filtered,  # type: ignore[dict-item]
+    ast.Subscript: _Converter.convert_subscript,  # type: ignore[dict-item]
     ast.Tuple: _Converter.convert_tuple,  # type: ignore[dict-item]
 }
 

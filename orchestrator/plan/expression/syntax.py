@@ -134,6 +134,15 @@ class TupleOf:
 
 
 @dataclass(frozen=True, slots=True)
+class ElementOf:
+    """`base[index]`: an element of an array, or of what a pointer leads to."""
+
+    base: "SyntaxNode"
+    index: "SyntaxNode"
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Filtered:
     """`base[condition]`: some of a metric's cells; only in what a check expects."""
 
@@ -157,6 +166,7 @@ SyntaxNode = (
     | IfElse
     | Call
     | TupleOf
+    | ElementOf
     | Filtered
 )
 
@@ -187,6 +197,8 @@ def children(node: SyntaxNode) -> tuple[SyntaxNode, ...]:
             return args
         case TupleOf(items=items):
             return items
+        case ElementOf(base=base, index=index):
+            return (base, index)
         case Filtered(base=base, condition=condition):
             return (base, condition)
         case _:

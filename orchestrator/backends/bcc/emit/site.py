@@ -5,7 +5,15 @@ from dataclasses import field
 from orchestrator.backends.bcc.design import registers
 from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
 from orchestrator.compile.expressions.nodes import Node
-from orchestrator.compile.expressions.types import Bool, Int, Pointer, StackId, Type
+from orchestrator.compile.expressions.types import (
+    Array,
+    Bool,
+    Int,
+    Pointer,
+    StackId,
+    Struct,
+    Type,
+)
 from orchestrator.compile.program import Body, Hook, NoteProgram
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.values import dataclass
@@ -93,8 +101,8 @@ def c_type(kind: Type) -> str:
 
 
 def is_user(pointer: Node) -> bool:
-    """Whether `pointer` points to user memory."""
-    return isinstance(pointer.type, Pointer) and pointer.type.space == "user"
+    """Whether `pointer`, or the address of what is within a structure, is of user memory."""
+    return isinstance(pointer.type, Pointer | Struct | Array) and pointer.type.space == "user"
 
 
 def read_number(kind: str, user: bool, address: str) -> str:

@@ -15,7 +15,7 @@ from orchestrator.compile.expressions.nodes import (
     ReadString,
     Register,
 )
-from orchestrator.compile.expressions.types import Bool, Int, Pointer, Str
+from orchestrator.compile.expressions.types import Array, Bool, Int, Pointer, Str, Struct
 
 __all__ = ["ARGUMENT_REGISTERS", "Fetcher", "syscall_fields", "syscall_function"]
 
@@ -107,7 +107,7 @@ def _is_address(kind: object) -> bool:
 
 
 def _in_user_space(base: Node) -> bool:
-    return isinstance(base.type, Pointer) and base.type.space == "user"
+    return isinstance(base.type, Pointer | Struct | Array) and base.type.space == "user"
 
 
 def _type_word(kind: object) -> str:

@@ -37,6 +37,13 @@ def _root(text: str) -> ex.SyntaxNode:
         ("a != b", ex.Compare("!=", ex.Name("a"), ex.Name("b", 5))),
         ("a in (1,)", ex.Contains(ex.Name("a"), (ex.Number(1, 6),), False)),
         ("a not in [1]", ex.Contains(ex.Name("a"), (ex.Number(1, 10),), True)),
+        (
+            "a.b[c + 1]",
+            ex.ElementOf(
+                ex.MemberOf(ex.Name("a"), "b"),
+                ex.BinaryOperation("+", ex.Name("c", 4), ex.Number(1, 8), 4),
+            ),
+        ),
         ("a if c else b", ex.IfElse(ex.Name("c", 5), ex.Name("a"), ex.Name("b", 12))),
         ("str(a)", ex.Call("str", (ex.Name("a", 4),))),
         ("(a, b)", ex.TupleOf((ex.Name("a", 1), ex.Name("b", 4)))),
@@ -91,8 +98,20 @@ def test_signs_inside_texts_are_left_alone(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("lambda: 1", "[a]", "{a}", "a[0]", "f'{a}'", "a := 1", "(yield)", "await a", "a @ b"),
-        *("a ** b", "x is None", "1.5", "1j", "b'x'", "None", "...", "a.b()", "f(x=1)", "f(*a)"),
+        *("lambda: 1", "[a]", "{a}", "a[0:1]", "f'{a}'", "a := 1", "(yield)", "await a", "a[0, 1]"),
+        *(
+            "a @ b",
+            "a ** b",
+            "x is None",
+            "1.5",
+            "1j",
+            "b'x'",
+            "None",
+            "...",
+            "a.b()",
+            "f(x=1)",
+            "f(*a)",
+        ),
         *("a in b", "a in ()", "1 << 70 if 99999999999999999999 else 0", "a if b", "a b", "(", ")"),
         *("import os", "a; b", "", "  ", "\0", "a\n b", "not " * 300 + "a", "(" * 100 + ")" * 100),
         *(
@@ -125,3 +144,9 @@ def test_any_text_parses_or_is_refused(text: str) -> None:
         return
     for node in walk(parsed.root):
         assert 0 <= node.at <= len(text)
+
+
+def test_figures_have_no_elements() -> None:
+    """There `[ ]` would choose cells, which only checks may."""
+    with pytest.raises(PlanError):
+        parse("a[0]", fractions=True)

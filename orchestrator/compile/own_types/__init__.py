@@ -1,0 +1,1 @@
+"""Types that are not the kernel's: those that a plan declares."""

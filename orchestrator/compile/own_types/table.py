@@ -1,0 +1,127 @@
+"""A table of types that are not the kernel's, with ids that are none of the kernel's.
+
+It grows as types are asked for, and answers as Btf does, so that values of its types are typed and
+read in the same way.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
+
+from orchestrator.kernel.btf_types import (
+    OWN_TYPES,
+    BtfMember,
+    BtfType,
+    TypeKind,
+    TypeTable,
+)
+from orchestrator.plan.expression.names import C_NUMBERS
+
+__all__ = ["OwnTypes"]
+
+_POINTER_BYTES = 8
+_VOID = 0
+#: The members of a structure by name, in order; offsets are from its start. It may make each of
+#: them when it is asked for: they may lead back to the structure.
+StructMembers = Mapping[str, BtfMember]
+
+
+class OwnTypes:
+    """The types. `kernel` gives the kernel's, for structures that lead to them; it is asked late,
+    since reading them takes time."""
+
+    def __init__(self, kernel: Callable[[], TypeTable | None]) -> None:
+        self._find_kernel = kernel
+        self._types: list[BtfType] = []
+        self._by_shape: dict[object, int] = {}
+        self._structs: dict[str, int] = {}
+        self._members: dict[int, StructMembers] = {}
+
+    # -- as Btf has it -------------------------------------------------------------------------
+
+    def type(self, type_id: int, /) -> BtfType:
+        """The type of an id, the kernel's too."""
+        if type_id < OWN_TYPES:
+            return self._kernel.type(type_id)
+        return self._types[type_id - OWN_TYPES]
+
+    def member(self, type_id: int, name: str, /) -> BtfMember | None:
+        """A member of a structure; None: it has none of that name."""
+        if type_id < OWN_TYPES:
+            return self._kernel.member(type_id, name)
+        return self._members.get(type_id, {}).get(name)
+
+    def member_names(self, type_id: int, /) -> tuple[str, ...]:
+        """The names of a structure's members, in order."""
+        if type_id < OWN_TYPES:
+            return self._kernel.member_names(type_id)
+        return tuple(self._members.get(type_id, {}))
+
+    def is_user_pointer(self, type_id: int, /) -> bool:
+        """Only the kernel's are tagged: the others are of the memory that they are read from."""
+        return type_id < OWN_TYPES and self._kernel.is_user_pointer(type_id)
+
+    def type_name(self, type_id: int, /) -> str:
+        """The type as a plan spells it, for messages."""
+        if type_id == _VOID:
+            return "void"
+        if type_id < OWN_TYPES:
+            return self._kernel.type_name(type_id)
+        kind = self.type(type_id)
+        match kind.kind:
+            case "pointer":
+                return f"{self.type_name(kind.target)} *"
+            case "array":
+                return f"{self.type_name(kind.target)}[{kind.count or ''}]"
+            case _:
+                return kind.name or kind.kind
+
+    @cached_property
+    def _kernel(self) -> TypeTable:
+        types = self._find_kernel()
+        assert types is not None  # an id of it was given out
+        return types
+
+    # -- making types --------------------------------------------------------------------------
+
+    def struct(self, name: str, /) -> int | None:
+        """The id of the structure that was added under this name; None where there is none."""
+        return self._structs.get(name)
+
+    def number(self, name: str, /) -> int | None:
+        """The id of a number of C, of bool, or of char; None for other names."""
+        if name == "bool":
+            return self._intern(BtfType(id=0, kind="bool", name=name, size=1))
+        if name not in C_NUMBERS:
+            return None
+        bits, signed = C_NUMBERS[name]
+        kind: TypeKind = "char" if name == "char" else "int"
+        return self._intern(BtfType(id=0, kind=kind, name=name, size=bits // 8, signed=signed))
+
+    def pointer_to(self, type_id: int, /) -> int:
+        """The id of the pointer to a type; 0: void."""
+        made = BtfType(id=0, kind="pointer", name="", size=_POINTER_BYTES, target=type_id)
+        return self._intern(made)
+
+    def array_of(self, type_id: int, count: int) -> int:
+        """The id of an array of so many elements of a type."""
+        size = count * self.type(type_id).size
+        made = BtfType(id=0, kind="array", name="", size=size, target=type_id, count=count)
+        return self._intern(made)
+
+    def add_struct(self, name: str, size: int, members: StructMembers) -> int:
+        """A new structure of `size` bytes."""
+        type_id = self._append(BtfType(id=0, kind="struct", name=name, size=size))
+        self._structs[name] = type_id
+        self._members[type_id] = members
+        return type_id
+
+    def _intern(self, made: BtfType) -> int:
+        if made not in self._by_shape:
+            self._by_shape[made] = self._append(made)
+        return self._by_shape[made]
+
+    def _append(self, made: BtfType) -> int:
+        type_id = OWN_TYPES + len(self._types)
+        self._types.append(replace(made, id=type_id))
+        return type_id

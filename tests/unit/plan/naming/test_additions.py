@@ -47,6 +47,12 @@ def test_every_metric_gets_the_key_once() -> None:
     assert metric.computed["container"].text == "start.container"
 
 
+def test_a_span_is_counted_by_the_task_of_its_start_where_both_have_one() -> None:
+    other = "  d: {attach: 'syscall:close', let: {io: args.fd}, emit: {}}\n"
+    plan = load(PROBES + other + span("d", "c"), BY)
+    assert plan.spans[0].metrics[0].computed["container"].text == "start.container"
+
+
 def test_a_span_is_counted_by_the_task_of_its_end_where_its_start_has_none() -> None:
     plan = load(PROBES + span("b", "c"), {**BY, **ENRICH})
     assert plan.spans[0].metrics[0].computed["container"].text == "end.container"

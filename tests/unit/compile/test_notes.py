@@ -10,6 +10,9 @@ from orchestrator.compile.program import Program
 from orchestrator.kernel.facts import load_facts
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import load_plan
+from orchestrator.plan.model import Redact
+from orchestrator.policy.model import Policy
+from orchestrator.policy.user_data import find_user_data_violations
 from orchestrator.run.explanation import explain_plan
 from orchestrator.run.prepare import prepare
 from tests.support.paths import KERNELS
@@ -219,3 +222,50 @@ def test_explain_names_what_sets_keeps_and_reads_a_note() -> None:
     assert (part["role"], part["probe"], part["key"], part["kept"]) == (
         "set", "enter", ["tid"], {"nr": "args.id", "at": "now"},
     )  # fmt: skip
+
+
+READ_PATHS = """
+probes:
+  open: {attach: "tracepoint:syscalls:sys_enter_openat", SETTER}
+  look: {attach: "kprobe:vfs_read", emit: {x: note.it.path}, READER}
+notes:
+  it: {set: open, key: [tid], keep: {path: str(args.filename)}}
+"""
+PLAIN = "optional: false"
+
+
+def violations(made: Program) -> list[str]:
+    policy = Policy(file="policy.yaml", sha256="", user_strings=Redact(kind="hash"))
+    facts = load_facts(KERNELS / "6.1.facts.xz")
+    return [finding.message for finding in find_user_data_violations(made, facts, policy)]
+
+
+@pytest.mark.parametrize(
+    ("setter", "reader"),
+    [("redact: hash", PLAIN), (PLAIN, "redact: hash"), (PLAIN, "redact: truncate(8)")],
+)
+def test_text_that_is_kept_is_redacted_by_either_probe(setter: str, reader: str) -> None:
+    """What is kept whole cannot be cut where it is read: a digest is shown instead."""
+    made = program(READ_PATHS.replace("SETTER", setter).replace("READER", reader))
+    [emit] = [probe.emit for probe in made.probes if probe.emit]
+    shown = emit.fields[0].presentation
+    assert shown is not None
+    assert shown.hashed
+    assert violations(made) == []
+
+
+def test_a_policy_follows_user_data_through_notes_and_their_keys() -> None:
+    [leak] = violations(program(READ_PATHS.replace("SETTER", PLAIN).replace("READER", PLAIN)))
+    assert "the field 'x' would show user memory: it is not hashed" in leak
+    by_text = READ_PATHS.replace("SETTER", "let: {k: str(args.filename)}").replace(
+        "READER", "let: {k: comm}"
+    )
+    by_text = by_text.replace("[tid]", "[k]").replace("path: str(args.filename)", "path: pid")
+    assert ["the key 'k' of 'it' would show" in one for one in violations(program(by_text))] == [
+        True
+    ]
+
+
+def test_a_definition_may_have_the_name_of_the_note_that_it_tests() -> None:
+    text = calls("let: {call: noted(call)}, where: call")
+    assert program(text).notes[0].name == "call"

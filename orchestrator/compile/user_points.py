@@ -1,14 +1,17 @@
 """Attach points in user code: functions, offsets and USDT probes of files on this host."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orchestrator.compile.expressions.arithmetic import convert_node
-from orchestrator.compile.expressions.members import parse_type
-from orchestrator.compile.expressions.nodes import Node, UsdtArg
+from orchestrator.compile.expressions.members import parse_type, scalar_type
+from orchestrator.compile.expressions.nodes import Node, Register, UsdtArg
 from orchestrator.compile.expressions.types import U64, Bool, Int, Pointer, with_space
 from orchestrator.compile.globs import is_glob, match_names
+from orchestrator.compile.own_types.programs import argument_types
+from orchestrator.compile.own_types.table import OwnTypes
 from orchestrator.compile.point import Point, parse_arguments, register_arguments
 from orchestrator.kernel.abi.file_identity import FileIdentity
 from orchestrator.kernel.facts import KernelFacts
@@ -102,14 +105,15 @@ def _find_user_function(
     has_arguments = traits.has_arguments and not any(function.is_go for function in found)
     if item.args and traits.has_arguments and not has_arguments:
         raise _go_arguments_error(item, symbol)
-    arguments = parse_arguments(item, facts, "user") if has_arguments else {}
+    spelled = parse_arguments(item, facts, "user") if has_arguments else {}
+    describes = has_arguments and not (item.args or offset)
     returned = parse_type(facts, item.returns, "user", item.position) if item.returns else _WORD
     return tuple(
         Point(
             kind=item.kind,
             label=f"{item.kind}:{function.path}:{place}",
             func=symbol,
-            arguments=arguments,
+            arguments=_DebugArguments(facts, function, symbol) if describes else spelled,
             positional=register_arguments("user") if has_arguments else lambda _index: None,
             retval=returned if traits.has_return else None,
             paired=traits.is_paired,
@@ -125,9 +129,10 @@ def _find_user_function(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """A function in a file; `identity` None: the file is not on this host."""
+    """A function in a file; `identity` None: the file is not on this host. `address`: as linked."""
 
     path: str
+    address: int = 0
     identity: FileIdentity | None = None
     file_offset: int = 0
     is_go: bool = False
@@ -152,12 +157,46 @@ def _find_places(
     return tuple(
         _Place(
             path=str(one.path),
+            address=one.address,
             identity=one.identity,
             file_offset=one.file_offset,
             is_go=one.is_go,
         )
         for one in found
     )
+
+
+class _DebugArguments(Mapping[str, Node]):
+    """`args.NAME` of a function by the debug information of its file, which is read when the first
+    of them is asked for: that takes up to a second, and most plans name no argument."""
+
+    def __init__(self, facts: KernelFacts, place: _Place, symbol: str) -> None:
+        self._facts, self._place, self._symbol = facts, place, symbol
+
+    def __getitem__(self, name: str) -> Node:
+        return self._nodes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._nodes)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    @cached_property
+    def _nodes(self) -> Mapping[str, Node]:
+        table = self._facts.own_types
+        if not isinstance(table, OwnTypes) or self._place.identity is None:
+            return {}
+        place = self._place
+        found = argument_types(table, place.path, place.identity, self._symbol, place.address)
+        nodes: dict[str, Node] = {}
+        for name, (register, type_id) in found.items():
+            kind = scalar_type(table.type(type_id), table, type_id, "user")
+            if isinstance(kind, Pointer):
+                kind = Pointer("user", kind.target, assumed=True)
+            if kind is not None:
+                nodes[name] = Register(register, kind, name)
+        return nodes
 
 
 def _go_arguments_error(item: AttachItem, symbol: str) -> PlanError:

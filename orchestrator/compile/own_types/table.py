@@ -110,11 +110,19 @@ class OwnTypes:
         return self._intern(made)
 
     def add_struct(self, name: str, size: int, members: StructMembers) -> int:
-        """A new structure of `size` bytes."""
+        """A new structure of `size` bytes, which plans can name."""
+        self._structs[name] = self.add_unlisted(name, size, members)
+        return self._structs[name]
+
+    def add_unlisted(self, name: str, size: int, members: StructMembers) -> int:
+        """A new structure or union to which other types lead, and which no plan names."""
         type_id = self._append(BtfType(id=0, kind="struct", name=name, size=size))
-        self._structs[name] = type_id
         self._members[type_id] = members
         return type_id
+
+    def scalar(self, kind: TypeKind, name: str, size: int, signed: bool) -> int:
+        """The id of a number, bool or char of so many bytes."""
+        return self._intern(BtfType(id=0, kind=kind, name=name, size=size, signed=signed))
 
     def _intern(self, made: BtfType) -> int:
         if made not in self._by_shape:

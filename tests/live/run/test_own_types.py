@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.bcc_runs import build
+from tests.support.binaries import compile_to
 from tests.support.paths import WORKLOADS
 from tests.support.product import run_cli
 
@@ -100,6 +101,30 @@ probes:
     ]
     assert ran.finished["ledger"]["faulted"] == 4 + 5 + 2 + 4
     assert [ran.cells("p", name)[0]["value"] for name in ("fits", "pairs")] == [4, COUNT]
+
+
+@BACKENDS
+def test_arguments_by_debug_information(tmp_path: Path, backend: str) -> None:
+    """Names and types of the source: pointers, bit-fields, elements."""
+    program = tmp_path / "described"
+    compile_to(program, WORKLOADS / "structures.c", flags=("-g",))
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(f"""{TYPES}
+probes:
+  p:
+    attach: "uprobe:{program}:take"
+    emit:
+      first: args.item.first
+      name: args.item.next.name
+      value: args.values[2]
+      index: args.index
+      low: args.bag.low
+      high: args.bag.high
+      inner: args.bag.inner.next.second
+""")
+    ran = run_cli(str(plan), "--backend", backend, command=[str(program), str(COUNT)])
+    same = {"name": 'a\n\x1b[31mb"', "value": 30, "low": 5, "high": 17, "inner": -2}
+    assert ran.data("p") == [{"first": n, "index": n - 2, **same} for n in range(COUNT)]
 
 
 def test_arrays_of_the_kernel(tmp_path: Path, program: Path) -> None:

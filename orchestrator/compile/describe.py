@@ -23,6 +23,7 @@ from orchestrator.compile.expressions.nodes import (
     Noted,
     NoteValue,
     ParamRef,
+    PathTest,
     RawArg,
     ReadBytes,
     ReadPath,
@@ -92,8 +93,11 @@ class _Describer:
             case ReadString(pointer=pointer, length=length):
                 bound = "" if length is None else f", {self.describe(length)}"
                 return f"str({self.describe(pointer)}{bound})"
-            case StringTest(op=op, string=string, text=text):
-                return f"{op}({self.describe(string)}, {_quote(text)})"
+            case (
+                StringTest(op=op, string=subject, text=text)
+                | PathTest(op=op, path=subject, text=text)
+            ):
+                return f"{op}({self.describe(subject)}, {_quote(text)})"
             case ByteSwap(value=value, type=kind):
                 return f"{'ntohs' if kind.bits == 16 else 'ntohl'}({self.describe(value)})"
             case IpWord(value=value, index=index):
@@ -102,11 +106,11 @@ class _Describer:
                 return f"{kind}({self.describe(value)})"
             case Convert(value=value) | ShownAs(value=value):
                 return self.describe(value)
-            case UserSymbol(value=value):
-                return f"usym({self.describe(value)})"
             case FamilyPort(port=port):
                 return f"port {self.describe(port)}"
-            case ReadBytes() | ReadStrings() | ReadPath() | FamilyIp() | EndpointOf():
+            case (
+                ReadBytes() | ReadStrings() | ReadPath() | FamilyIp() | EndpointOf() | UserSymbol()
+            ):
                 return self.describe_read(node)
             case _:
                 return self.describe_operation(node)
@@ -125,6 +129,8 @@ class _Describer:
                 return f"ip at {self.describe(v4)}"
             case EndpointOf(v4=v4):
                 return f"endpoint at {self.describe(v4)}"
+            case UserSymbol(value=value):
+                return f"usym({self.describe(value)})"
         return type(node).__name__
 
     def describe_operation(self, node: Node) -> str:

@@ -243,7 +243,7 @@ class ExpressionChecker:
                 self._check_node(arg, expr, scope)
         if node.function == "entry":
             self._check_entry(node, expr)
-        if node.function in ("glob", "startswith"):
+        if node.function in ("glob", "startswith", "endswith"):
             self._check_comm(node, expr)
 
     def _check_stack(self, node: Call, expr: Expr, scope: Scope) -> None:
@@ -316,7 +316,7 @@ def _suggest_quotes(node: SyntaxNode, expr: Expr, scope: Scope) -> str:
     for parent in walk(expr.root):
         if not (
             isinstance(parent, Compare | Contains)
-            or (isinstance(parent, Call) and parent.function in ("glob", "startswith"))
+            or (isinstance(parent, Call) and parent.function in ("glob", "startswith", "endswith"))
         ):
             continue
         operands = children(parent)

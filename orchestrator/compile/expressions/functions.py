@@ -258,11 +258,16 @@ def _require_string(node: Node, name: str, position: Position) -> Node:
         hint = "read it: str(p)"
         if isinstance(node.type, KernelPath):
             hint = (
-                "a path is assembled for records only; its last part is a string: "
-                "str(file.f_path.dentry.d_name.name), str(dentry.d_name.name)"
+                'path(f) == "/etc/passwd", under(f, "/etc") and endswith(path(f), ".conf") test '
+                "paths; their last part is a string: str(file.f_path.dentry.d_name.name)"
             )
         raise plan_error("PP084", f"{name} needs a string, not a {node.type}", position, hint)
     return node
+
+
+def _make_endswith(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
+    text = require_text(args[1], "endswith", position)
+    return StringTest("suffix", _require_string(args[0], "endswith", position), text)
 
 
 def _make_glob(_facts: KernelFacts, args: tuple[Node, ...], position: Position) -> Node:
@@ -392,6 +397,7 @@ FUNCTIONS: Mapping[str, tuple[int, int, Function]] = {
     "min": (2, 2, _make_min_or_max("min")),
     "max": (2, 2, _make_min_or_max("max")),
     "startswith": (2, 2, _make_startswith),
+    "endswith": (2, 2, _make_endswith),
     "glob": (2, 2, _make_glob),
     "buf": (2, 2, _make_buf),
     "text": (1, 1, _make_text),

@@ -207,11 +207,13 @@ class ReadStrings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathOffsets:
-    """Offsets of a path's parts, in bytes: of struct dentry its parent and its name's address; of
-    struct mount its struct vfsmount, that one's root, its mount point and the mount around it."""
+    """Offsets of a path's parts, in bytes: of struct dentry its parent, its name's address and
+    length; of struct mount its struct vfsmount, that one's root, its mount point and the mount
+    around it."""
 
     parent: int
     name: int
+    length: int = 0
     vfsmount: int = 0
     root: int = 0
     mountpoint: int = 0
@@ -227,6 +229,17 @@ class ReadPath:
     mount: "Node | None"
     offsets: PathOffsets
     type: KernelPath
+
+
+@dataclass(frozen=True, slots=True)
+class PathTest:
+    """Whether the path that ReadPath would read is `text`, is it or below it (`under`), or ends
+    with it. Compared name by name, the last first; null where the root is too far."""
+
+    op: Literal["equal", "under", "suffix"]
+    path: ReadPath
+    text: bytes
+    type: Bool = BOOL
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,6 +467,7 @@ Node = (
     | ReadBytes
     | ReadStrings
     | ReadPath
+    | PathTest
     | FamilyIp
     | FamilyPort
     | EndpointOf
@@ -492,7 +506,10 @@ class Let:
 
 
 #: Nodes whose value needs memory to be read, so that it can fail.
-READS = (Load, ReadString, ReadBytes, ReadStrings, ReadPath, FamilyIp, FamilyPort, EndpointOf)
+READS = (
+    *(Load, ReadString, ReadBytes, ReadStrings, ReadPath, PathTest),
+    *(FamilyIp, FamilyPort, EndpointOf),
+)
 
 
 #: The fields of each kind of node that hold its operands, in evaluation order: a node, a tuple of
@@ -504,6 +521,7 @@ _OPERANDS: Mapping[type, tuple[str, ...]] = {
     ReadBytes: ("pointer", "length"),
     ReadStrings: ("pointer",),
     ReadPath: ("dentry", "mount"),
+    PathTest: ("path",),
     FamilyIp: ("family", "v4", "v6"),
     FamilyPort: ("family", "port"),
     EndpointOf: ("family", "port", "v4", "v6", "unix", "length"),

@@ -4,8 +4,10 @@ A dentry has its name and its parent; at the root of a mount the path continues 
 mount point (include/linux/dcache.h; fs/mount.h; fs/d_path.c, prepend_path).
 """
 
+from typing import Literal
+
 from orchestrator.compile.expressions.members import read_member, require_btf
-from orchestrator.compile.expressions.nodes import Node, PathOffsets, ReadPath
+from orchestrator.compile.expressions.nodes import Node, PathOffsets, PathTest, ReadPath
 from orchestrator.compile.expressions.types import KernelPath, Pointer
 from orchestrator.kernel.btf import Btf
 from orchestrator.kernel.facts import KernelFacts
@@ -34,6 +36,38 @@ def make_path_node(facts: KernelFacts, pointer: Node, size: int, position: Posit
     return ReadPath(dentry, mount, _find_offsets(btf, position), KernelPath(size))
 
 
+PathOperation = Literal["equal", "under", "suffix"]
+#: Names of a path that a test can have: each is compared in the kernel.
+_MOST_NAMES = 16
+
+
+def test_path(op: PathOperation, path: ReadPath, text: bytes, position: Position) -> PathTest:
+    """A test of a path against constant text. Raises PlanError for what no path can be."""
+    names = text.split(b"/")
+    if op != "suffix" and (not text.startswith(b"/") or text != _normalize(text)):
+        hint = "a path as path() shows it: from the root, without a slash at its end, `.` and `..`"
+        raise plan_error("PP086", f"no path is {_show(text)}", position, hint)
+    if op == "suffix" and (not text or b"" in names[1:]):
+        hint = 'endswith(path(f), ".conf"), endswith(path(f), "/passwd")'
+        raise plan_error("PP086", f"no path ends with {_show(text)}", position, hint)
+    if len(names) > _MOST_NAMES or max(map(len, names)) > _LONGEST_NAME:
+        hint = f"at most {_MOST_NAMES} names of at most {_LONGEST_NAME} bytes"
+        raise plan_error("PP086", f"{_show(text)} is too long to be compared", position, hint)
+    return PathTest(op, path, text)
+
+
+_LONGEST_NAME = 128
+
+
+def _normalize(text: bytes) -> bytes:
+    kept = (name for name in text.split(b"/") if name not in (b"", b".", b".."))
+    return b"/" + b"/".join(kept)
+
+
+def _show(text: bytes) -> str:
+    return repr(text[:60].decode(errors="replace"))
+
+
 def _find_offsets(btf: Btf, position: Position) -> PathOffsets:
     def at(struct: str, name: str) -> int:
         owner = btf.struct(struct)
@@ -45,6 +79,7 @@ def _find_offsets(btf: Btf, position: Position) -> PathOffsets:
     dentry = {
         "parent": at("dentry", "d_parent"),
         "name": at("dentry", "d_name") + at("qstr", "name"),
+        "length": at("dentry", "d_name") + at("qstr", "len"),
     }
     if btf.struct("mount") is None:
         return PathOffsets(**dentry)

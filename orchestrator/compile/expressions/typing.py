@@ -8,7 +8,7 @@ from orchestrator.compile.expressions.addresses import read_networks, test_addre
 from orchestrator.compile.expressions.builtin_names import find_builtin, known_names
 from orchestrator.compile.expressions.elements import read_element
 from orchestrator.compile.expressions.endpoints import endpoint_member
-from orchestrator.compile.expressions.functions import FUNCTIONS
+from orchestrator.compile.expressions.functions import FUNCTIONS, require_text
 from orchestrator.compile.expressions.labels import (
     FORMS,
     show_by_group,
@@ -20,18 +20,22 @@ from orchestrator.compile.expressions.nodes import (
     Captured,
     Combination,
     Const,
+    Either,
     Let,
     LetRef,
     Node,
     PacketOf,
     ParamRef,
+    ReadPath,
     Several,
     ShownAs,
     TextConst,
+    Unseen,
     walk,
 )
 from orchestrator.compile.expressions.notes import NoteShape, flatten_key, read_note, test_note
 from orchestrator.compile.expressions.packets import make_packet, packet_member
+from orchestrator.compile.expressions.paths import PathOperation, test_path
 from orchestrator.compile.expressions.scope import HookScope
 from orchestrator.compile.expressions.task_functions import TASK_FUNCTIONS, tag_call_number
 from orchestrator.compile.expressions.types import (
@@ -40,10 +44,12 @@ from orchestrator.compile.expressions.types import (
     Endpoint,
     Int,
     Ip,
+    KernelPath,
     PacketValue,
     Str,
     Struct,
     Tuple,
+    UnknownType,
 )
 from orchestrator.compile.expressions.vocabulary import UNITS, find_constant
 from orchestrator.plan.expression import syntax
@@ -326,7 +332,46 @@ class Typer:
         left, right = self._type_compared(node.left, node.right)
         if isinstance(left.type, Ip) or isinstance(right.type, Ip):
             return self._compare_address(node.op, left, right, place)
+        if isinstance(left.type, KernelPath) or isinstance(right.type, KernelPath):
+            return self._compare_path(node.op, left, right, place)
         return arithmetic.make_comparison(node.op, left, right, place)
+
+    def _compare_path(self, op: str, left: Node, right: Node, place: Position) -> Node:
+        path, text = (left, right) if isinstance(left.type, KernelPath) else (right, left)
+        if op not in ("==", "!="):
+            hint = 'use ==, !=, `in`, under(f, "/etc") or endswith(path(f), ".conf")'
+            raise plan_error("PP084", f"`{op}` is not defined for paths", place, hint)
+        test = self._test_path("equal", path, require_text(text, "a path", place), place)
+        return test if op == "==" else Combination("not", (test,))
+
+    def _test_path(self, op: PathOperation, path: Node, text: bytes, place: Position) -> Node:
+        """A test of path(p), which is walked again, wherever it is defined."""
+        path = self._unfold(path)
+        if isinstance(path, Captured):
+            return self._capture(self._test_path(op, self.captures[path.index], text, place))
+        if isinstance(path, Either):
+            yes, no = (self._test_path(op, arm, text, place) for arm in (path.yes, path.no))
+            return Either(path.test, yes, no, BOOL)
+        if not isinstance(path, ReadPath):
+            hint = "test it in the probe: `let: {inside: …}`, and name that: start.inside"
+            raise plan_error("PP084", "a path that a span keeps is not compared", place, hint)
+        return test_path(op, path, text, place)
+
+    def _type_path_call(self, node: syntax.Call, place: Position) -> Node | None:
+        """`under(p, "/etc")`, and `endswith` of a path; None for one of a string."""
+        _check_count(node, 2, 2, place)
+        subject = self._type_node(node.args[0])
+        if node.function == "endswith" and not isinstance(subject.type, KernelPath):
+            return None
+        if isinstance(subject.type, UnknownType):
+            return Unseen(BOOL)
+        text = require_text(self._type_node(node.args[1]), node.function, place)
+        if not isinstance(subject.type, KernelPath):
+            make = FUNCTIONS["path"][2]
+            subject = make(self.scope.facts, (subject,), place)
+        return self._test_path(
+            "under" if node.function == "under" else "suffix", subject, text, place
+        )
 
     def _compare_address(self, op: str, left: Node, right: Node, place: Position) -> Node:
         value, option = (left, right) if isinstance(left.type, Ip) else (right, left)
@@ -391,14 +436,16 @@ class Typer:
             )
             inside = self._test_address(item, networks, self._position_of(node))
             return Combination("not", (inside,)) if node.negated else inside
-        tests = tuple(
-            arithmetic.make_comparison(
-                "==", *self._type_compared(node.item, option), self._position_of(option)
-            )
-            for option in node.options
-        )
+        tests = tuple(self._type_equality(node.item, option) for option in node.options)
         any_of = tests[0] if len(tests) == 1 else Combination("or", tests)
         return Combination("not", (any_of,)) if node.negated else any_of
+
+    def _type_equality(self, item: syntax.SyntaxNode, option: syntax.SyntaxNode) -> Node:
+        left, right = self._type_compared(item, option)
+        place = self._position_of(option)
+        if isinstance(left.type, KernelPath):
+            return self._compare_path("==", left, right, place)
+        return arithmetic.make_comparison("==", left, right, place)
 
     def _type_if_else(self, node: syntax.IfElse) -> Node:
         test, yes, no = (self._type_node(part) for part in (node.test, node.yes, node.no))
@@ -456,6 +503,10 @@ class Typer:
             return make_packet(self.scope.facts, skb, self._share, place)
         if node.function in FORMS:
             return self._type_label(node, place)
+        if node.function in ("under", "endswith"):
+            test = self._type_path_call(node, place)
+            if test is not None:
+                return test
         if of_task := TASK_FUNCTIONS.get(node.function):
             _check_count(node, *of_task[:2], place)
             return of_task[2](self.scope, tuple(map(self._type_node, node.args)), place)
@@ -467,7 +518,16 @@ class Typer:
                 place,
                 suggest_or_list(
                     node.function,
-                    (*FUNCTIONS, *TASK_FUNCTIONS, *FORMS, "packet", "either", "entry", "noted"),
+                    (
+                        *FUNCTIONS,
+                        *TASK_FUNCTIONS,
+                        *FORMS,
+                        "under",
+                        "packet",
+                        "either",
+                        "entry",
+                        "noted",
+                    ),
                 ),
             )
         fewest, most, make = known

@@ -97,7 +97,7 @@ def _is_certain(node: syntax.SyntaxNode, error: PlanError, operands: Sequence[Un
     if codes == {"PP085"}:
         return all(unknown.plain for unknown in operands)
     is_test = isinstance(node, syntax.Compare | syntax.Contains) or (
-        isinstance(node, syntax.Call) and node.function in ("startswith", "glob")
+        isinstance(node, syntax.Call) and node.function in ("startswith", "endswith", "glob")
     )
     return not operands or (is_test and all(unknown.scalar for unknown in operands))
 

@@ -70,6 +70,8 @@ FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
     "max": (2, 2),
     "glob": (2, 2),
     "startswith": (2, 2),
+    "endswith": (2, 2),
+    "under": (2, 2),
     "buf": (2, 2),
     "text": (1, 1),
     "strs": (1, 2),

@@ -4,9 +4,10 @@ Helpers read them straight to their destination, since they do not fit on the BP
 set `fault`, and `cut` where the value was longer than its destination.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
+from orchestrator.backends.bcc.emit.paths.conditions import path_offsets
 from orchestrator.backends.bcc.emit.site import EmitError, is_user
 from orchestrator.backends.bcc.emit.writer import CWriter
 from orchestrator.compile.expressions.nodes import (
@@ -97,14 +98,13 @@ class CapturedValues:
         line(f"\tsize = {most};")
 
     def _store_path(self, node: ReadPath, to: str) -> None:
-        offsets = [self.numbers.offset(name, offset) for name, offset in _name_offsets(node)]
-        offsets += ["0"] * (6 - len(offsets))
+        offsets = path_offsets(node.offsets, self.numbers, mounted=node.mount is not None)
         dentry = self.number(node.dentry)
         mount = "0, 0" if node.mount is None else f"1, {self.number(node.mount)}"
         self._clear_place(to, size_of(node.type))
         with self.writer.block():
             line = self.writer.line
-            line(f"const struct pp_path_offsets at = {{{', '.join(offsets)}}};")
+            line(f"const struct pp_path_offsets at = {offsets};")
             line(
                 f"pp_path({to}, {node.type.size}, {_count_steps(node.type)}, {dentry}, {mount}, "
                 "&at, &fault, &cut);"
@@ -164,20 +164,6 @@ class CapturedValues:
         name = _read_text(user, to, 5, _UNIX_PATH - 1)
         line(f"else if (first ? {path} : {name})")
         line("\tfault = 1;")
-
-
-def _name_offsets(node: ReadPath) -> Iterator[tuple[str, int]]:
-    """The offsets in the order of struct pp_path_offsets, each with its member's name; of a path
-    without a mount only the first two are used."""
-    at = node.offsets
-    yield "dentry.d_parent", at.parent
-    yield "dentry.d_name.name", at.name
-    if node.mount is None:
-        return
-    yield "mount.mnt", at.vfsmount
-    yield "vfsmount.mnt_root", at.root
-    yield "mount.mnt_mountpoint", at.mountpoint
-    yield "mount.mnt_parent", at.around
 
 
 def _count_steps(kind: StringList | KernelPath) -> int:

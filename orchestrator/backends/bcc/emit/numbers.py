@@ -14,6 +14,7 @@ from typing import TypeGuard
 from orchestrator.backends.bcc.design.hook_nodes import may_be_null
 from orchestrator.backends.bcc.emit.context import EventContext
 from orchestrator.backends.bcc.emit.notes.look import NoteLooks
+from orchestrator.backends.bcc.emit.paths.conditions import test_path
 from orchestrator.backends.bcc.emit.site import EmitError, c_type, is_user, read_number
 from orchestrator.backends.bcc.emit.writer import comment_text
 from orchestrator.compile.describe import describe_node
@@ -37,6 +38,7 @@ from orchestrator.compile.expressions.nodes import (
     Noted,
     NoteValue,
     ParamRef,
+    PathTest,
     RawArg,
     Register,
     Seen,
@@ -72,6 +74,8 @@ class NumberExpressions:
                 return f"({c_type(kind)})control->param[{slot}]"
             case Builtin():
                 return self.context.read_builtin(node)
+            case PathTest():
+                return test_path(node, self.number, self.site.numbers)
             case UserSymbol(value=value):
                 return f"pp_user_symbol({self.number(value)})"
             case Register(index=index, type=kind, name=name):

@@ -247,7 +247,7 @@ PP_INLINE void pp_strings(int user, char *to, u32 limit, u32 steps, u64 from, u3
 
 /* Offsets of the members that lead along a path: PathOffsets, compile/expressions/nodes.py. */
 struct pp_path_offsets {
-	u32 parent, name, vfsmount, root, mountpoint, around;
+	u32 parent, name, length, vfsmount, root, mountpoint, around;
 };
 
 /* The u64 at `from`; 0, and PP_FAULT in *state, when it cannot be read. */
@@ -300,6 +300,57 @@ PP_INLINE void pp_path(char *to, u32 limit, u32 steps, u64 dentry, int mounted, 
 		PP_OPAQUE(list.state);
 	} while (!(list.state & (PP_FAULT | PP_DONE)) && ++step < steps);
 	pp_finish(&list, to, limit, fault, cut);
+}
+
+/* The same way, name by name: a step either has a name (PP_NAME), leads out of a mount, or reaches the
+ * root (PP_ROOTED). PP_DETACHED: the name is that of a file outside of any directory. */
+#define PP_NAME 16
+#define PP_DETACHED 32
+struct pp_walk {
+	u64 dentry, mount, root, name, length, state, any;
+};
+
+PP_INLINE void pp_walk_begin(struct pp_walk *walk, u64 dentry, int mounted, u64 mount,
+			     const struct pp_path_offsets *at)
+{
+	walk->any = pp_jiffies64();
+	walk->state = 0;
+	walk->dentry = dentry;
+	walk->root = walk->name = walk->length = 0;
+	walk->mount = mount;
+	if (mounted) {
+		walk->root = pp_follow(PP_AT(mount, at->root), &walk->state);
+		walk->mount = mount - PP_OFFSET(at->vfsmount);
+	}
+}
+
+PP_INLINE void pp_walk_step(struct pp_walk *walk, int mounted, const struct pp_path_offsets *at)
+{
+	u64 state = walk->state & (PP_FAULT | PP_DETACHED), up;
+	u32 length = 0;
+	if (state & PP_DETACHED) {
+		state |= PP_DONE;
+	} else if (mounted && walk->dentry == walk->root) {
+		up = pp_follow(PP_AT(walk->mount, at->around), &state);
+		if (up == walk->mount)
+			state |= PP_DONE | PP_ROOTED;
+		walk->dentry = pp_follow(PP_AT(walk->mount, at->mountpoint), &state);
+		walk->mount = up;
+		walk->root = pp_follow(PP_AT(PP_AT(up, at->vfsmount), at->root), &state);
+	} else {
+		up = pp_follow(PP_AT(walk->dentry, at->parent), &state);
+		if (up == walk->dentry && !mounted) {
+			state |= PP_DONE | PP_ROOTED;
+		} else {
+			state |= PP_NAME | (up == walk->dentry ? PP_DETACHED : 0);
+			walk->name = pp_follow(PP_AT(walk->dentry, at->name), &state);
+			if (pp_read(0, &length, 4, PP_AT(walk->dentry, at->length)))
+				state |= PP_FAULT;
+			walk->length = length;
+		}
+		walk->dentry = up;
+	}
+	walk->state = state;
 }
 
 /* ---------------------------------------------------------------- rate: the generic cell rate algorithm

@@ -1,0 +1,1 @@
+"""Paths, compared while they are walked, as C."""

@@ -106,6 +106,10 @@ class DebugInfo:
     # -- functions -----------------------------------------------------------------------------
 
     def _find_function(self, name: str, address: int) -> Any:
+        """By its address, since a name may be an alias of the described one. Copies that a compiler
+        made take other arguments than are described; their names have a dot."""
+        if "." in name:
+            return None
         for unit in self._units_at(address):
             top = unit.get_top_DIE()
             language = top.attributes.get("DW_AT_language")
@@ -114,9 +118,7 @@ class DebugInfo:
             for entry in _functions_below(top):
                 start = entry.attributes.get("DW_AT_low_pc")
                 if start is not None and start.value == address:
-                    named = self._origin_of(entry)
-                    names = (_text_of(named, "DW_AT_name"), _text_of(named, "DW_AT_linkage_name"))
-                    return entry if name in names else None
+                    return entry
         return None
 
     def _units_at(self, address: int) -> Iterator[Any]:

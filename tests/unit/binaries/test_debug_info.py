@@ -23,6 +23,7 @@ long take(const struct bag *bag, double d, size n, enum colour c, struct pair p,
 { return bag->low + n + c + p.one + after + (long)d; }
 struct big give(int v) { struct big b = { { v } }; return b; }
 long count(_Bool b, signed char s, float f, int *p) { return b + s + *p + (long)f; }
+long alias(_Bool b, signed char s, float f, int *p) __attribute__((alias("count")));
 int main(void) { return 0; }
 """
 
@@ -103,10 +104,12 @@ def test_a_file_that_shares_its_types_with_others_is_not_read(tmp_path: Path) ->
 
 
 def test_what_is_not_described_has_no_arguments(tmp_path: Path) -> None:
-    """A file without debug information, and another function at the address."""
+    """A file without debug information, and a copy that a compiler made; an alias is described."""
     source = tmp_path / "source.c"
     source.write_text(SOURCE)
     assert find_debug_info(compile_to(tmp_path / "bare", source)) is None
     info = find_debug_info(build(tmp_path))
     assert info is not None
-    assert info.arguments_of("take", find_symbols(tmp_path / "program", "count")[0].address) == ()
+    address = find_symbols(tmp_path / "program", "count")[0].address
+    assert info.arguments_of("count.isra.0", address) == ()
+    assert len(info.arguments_of("alias", address)) == 3

@@ -28,6 +28,7 @@ DEFAULTS: Mapping[str, float] = {
     "uretprobe": 15_000,
     "perf clock": 1_000,
     "iterator": 100,
+    "perf event": 1_000,
     "event": 250,
     "kprobe event": 450,
     "kretprobe event": 750,

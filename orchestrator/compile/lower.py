@@ -229,6 +229,8 @@ def _make_hook(
         frequency=point.frequency,
         period_ns=point.period_ns,
         element=point.element,
+        counter=point.counter,
+        period=point.period,
     )
 
 

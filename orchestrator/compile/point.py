@@ -49,6 +49,8 @@ class Point:
     frequency: int = 0
     period_ns: int = 0
     element: int = 0
+    counter: tuple[int, int] | None = None
+    period: int = 1
 
     @property
     def traits(self) -> KindTraits:

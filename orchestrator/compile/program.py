@@ -247,6 +247,8 @@ class Hook:
     identity: the file that `path` named when the offset was found (None: not on this host).
     frequency: profile, in Hz. period_ns: interval. event, btf_id, arguments
     also of iterators; element: which argument is the object, null past the last one.
+    counter: perf, its type and config for perf_event_open(2); one in `period` of its events is a
+    hit, which stands for all of them.
     """
 
     id: int
@@ -272,6 +274,8 @@ class Hook:
     frequency: int = 0
     period_ns: int = 0
     element: int = 0
+    counter: tuple[int, int] | None = None
+    period: int = 1
 
     @property
     def traits(self) -> KindTraits:
@@ -355,6 +359,11 @@ class ProbeProgram:
     emit: Emit | None
     metrics: tuple[MetricSpec, ...]
     hooks: tuple[Hook, ...]
+
+    @property
+    def weight(self) -> int:
+        """One in how many events is kept at first, where that is most."""
+        return self.sample * max((hook.period for hook in self.hooks), default=1)
 
     @property
     def samplable(self) -> bool:

@@ -19,6 +19,7 @@ from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.attach_kinds import KINDS, AttachKind
 from orchestrator.plan.findings import Finding, PlanError, Position, plan_error
 from orchestrator.plan.model import AttachItem
+from orchestrator.plan.naming.perf_events import PERF_EVENTS
 from orchestrator.plan.nearest import find_nearest
 from orchestrator.values import dataclass
 
@@ -94,6 +95,8 @@ def _find_of_kind(
             return _make_points(kind, _select_traced_calls(query, facts, events))
         case "user code":
             return _find_in_file(kind, query, search)
+        case "counter":
+            return _find_counters(kind, query)
         case _:
             return _show_form(kind, query)
 
@@ -154,6 +157,13 @@ def _show_form(kind: AttachKind, query: PointQuery) -> Iterator[FoundPoint]:
     traits = KINDS[kind]
     asked = re.fullmatch(traits.pattern, query.pattern, re.ASCII)
     return _make_points(kind, [query.pattern if asked else traits.example])
+
+
+def _find_counters(kind: AttachKind, query: PointQuery) -> Iterator[FoundPoint]:
+    """The events by name; one with a period, as it is asked for."""
+    if re.fullmatch(KINDS[kind].pattern, query.pattern, re.ASCII):
+        return _make_points(kind, [query.pattern])
+    return _make_points(kind, select_names(query.pattern, PERF_EVENTS))
 
 
 # ---------------------------------------------------------------- files

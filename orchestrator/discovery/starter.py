@@ -228,7 +228,7 @@ def _write_metrics(kind: AttachKind, *, has_several: bool) -> list[str]:
         lines.append("      latency: {histogram: elapsed, unit: us}")
     if traits.site == "system call":
         lines.append("      failed: {count: retval < 0, by: [comm], top: 20}")
-    if kind == "profile":
+    if kind in ("profile", "perf"):
         lines.append("      stacks: {count: true, by: [kstack], top: 20}")
     return lines
 

@@ -114,6 +114,24 @@ def detect_perf_events(tree: Tree) -> Feature:
     return yes("an event was opened")
 
 
+def detect_hardware_counters(tree: Tree) -> Feature:
+    """Whether the processor counts events (its cycles), by opening one."""
+    from orchestrator.kernel.abi import perf
+
+    refused = _not_tried(tree)
+    if refused is not None:
+        return refused
+    try:
+        os.close(perf.open_event(perf.TYPE_HARDWARE, perf.HARDWARE_CYCLES))
+    except OSError as error:
+        code = error.errno or 0
+        shown = f"perf_event_open: {errno.errorcode.get(code, code)}"
+        if code in (errno.EACCES, errno.EPERM):
+            return unknown(f"{shown}; {perf.CLOSED}")
+        return no(f"{shown}; virtual machines need a virtual PMU (QEMU: -cpu host,pmu=on)")
+    return yes("an event was opened")
+
+
 def detect_bcc(tree: Tree) -> Feature:
     """Whether this Python finds bcc and its library; neither is loaded."""
     root = tree.root if isinstance(tree, LiveTree) else Path("/")

@@ -78,6 +78,7 @@ TABLE: Mapping[str, Test] = {
         f"{_PMU}/tracepoint/type", "the kernel needs CONFIG_PERF_EVENTS=y"
     ),
     "perf_events": trials.detect_perf_events,
+    "hardware_counters": trials.detect_hardware_counters,
     # BPF
     "bpf": trials.trial_feature("bpf"),
     "btf": files.detect_btf,

@@ -7,6 +7,7 @@ Everything that depends on an attach kind asks this table. How a target is found
 from collections.abc import Mapping
 from typing import Literal, get_args
 
+from orchestrator.plan.naming import perf_events
 from orchestrator.values import dataclass
 
 __all__ = ["ATTACH_KINDS", "ITERATORS_OF_TASKS", "KINDS", "PAIRED_KINDS", "PATH", "RETURNING_KINDS"]
@@ -29,6 +30,7 @@ AttachKind = Literal[
     "profile",
     "interval",
     "iter",
+    "perf",
 ]
 ATTACH_KINDS: tuple[AttachKind, ...] = get_args(AttachKind)
 
@@ -41,6 +43,7 @@ AttachSite = Literal[
     "user code",
     "timer",
     "iterator",
+    "counter",
 ]
 #: When a probe fires: at one side of a call, at both sides as one event, or at an event.
 FiringTime = Literal["entry", "return", "entry and return", "event"]
@@ -62,11 +65,11 @@ class KindTraits:
 
     @property
     def space(self) -> Literal["kernel", "user", "any"]:
-        """Which code the probe interrupts; a timer interrupts either."""
+        """Which code the probe interrupts; timers and counters interrupt either."""
         match self.site:
             case "user code":
                 return "user"
-            case "timer":
+            case "timer" | "counter":
                 return "any"
             case _:
                 return "kernel"
@@ -193,6 +196,14 @@ KINDS: Mapping[AttachKind, KindTraits] = {
         form="OBJECTS",
         example="task",
         has_task=False,
+    ),
+    "perf": KindTraits(
+        site="counter",
+        moment="event",
+        pattern=perf_events.TARGET,
+        form="EVENT or EVENT/PERIOD",
+        example="page-faults/1",
+        has_arguments=False,
     ),
 }
 

@@ -50,6 +50,8 @@ def find_names(hook: Hook, facts: KernelFacts) -> AttachNames:
             category, _, event = target.partition(":")
             also = (event, *_names_of_event_calls(category, event, facts))
             return AttachNames(own=(target,), also=also)
+        case "counter":
+            return AttachNames(own=(target, target.partition("/")[0]))
         case _:
             return AttachNames(own=(target,))
 
@@ -67,6 +69,8 @@ def other_names(site: str, target: str) -> tuple[str, ...]:
         case "tracepoint":
             category, _, event = target.partition(":")
             return (event, *names_of_calls(calls_of_event(category, event), ()))
+        case "counter":
+            return (target.partition("/")[0],)
         case _:
             return ()
 

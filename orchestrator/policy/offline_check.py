@@ -65,7 +65,12 @@ def _check_item(item: AttachItem, policy: Policy) -> Iterator[Finding]:
         for entry in policy.deny_symbols
         if any(fnmatchcase(name, entry.text) for name in named)
     ]
-    allowed = [entry for entry in policy.allow_symbols if fnmatchcase(item.target, entry.text)]
+    own = named if site == "counter" else (item.target,)
+    allowed = [
+        entry
+        for entry in policy.allow_symbols
+        if any(fnmatchcase(name, entry.text) for name in own)
+    ]
     against = [describe_rule(policy, "deny_symbols", entry) for entry in denying]
     # a name that is not allowed may be by the file's real path or the tracepoint's full name
     if policy.allow_symbols and not allowed and site not in _NAMED_BY_HOST:

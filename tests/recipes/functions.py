@@ -73,6 +73,15 @@ def stack_counts_seen(ran: "Ran") -> None:
         assert not kstack or any(ENTRY.search(frame) for frame in kstack)
 
 
+def event_stacks_seen(ran: "Ran") -> None:
+    """1000 fresh pages, of this workload, and all of them in stacks."""
+    faults = ran.value("event", "events", comm="python3")
+    assert faults >= 1000
+    stacks = [cell for cell in ran.cells("event", "stacks") if cell["key"]["comm"] == "python3"]
+    assert sum(cell["value"] for cell in stacks) <= faults
+    assert max(cell["value"] for cell in stacks) >= 500
+
+
 READ = {"function": "syscall:read"}
 ROWS: Mapping[str, Recipe] = {
     "function-calls": Recipe(
@@ -90,4 +99,7 @@ ROWS: Mapping[str, Recipe] = {
         tracefs_cannot="stack",
     ),
     "trace-calls": Recipe(work=trace_calls, judge=trace_calls_seen),
+    "event-stacks": Recipe(
+        work=workloads.page_faults, judge=event_stacks_seen, tracefs_cannot="tracefs cannot"
+    ),
 }

@@ -18,8 +18,10 @@ from orchestrator.kernel.tree import cpu_list
 SYSCALL = {"x86_64": 298, "aarch64": 241, "riscv64": 241, "s390x": 331, "ppc64le": 319}
 TYPE_SOFTWARE, SOFTWARE_DUMMY = 1, 9
 TYPE_TRACEPOINT = 2
+TYPE_HARDWARE, HARDWARE_CYCLES = 0, 0
 FLAG_FD_CLOEXEC = 8
 DISABLED, INHERIT = 1, 2  # the first bits after read_format
+IOC_ENABLE = 0x2400  # _IO('$', 0)
 IOC_SET_BPF = 0x40042408  # _IOW('$', 8, __u32)
 ATTRIBUTE_BYTES = 112
 #: EACCES of perf_event_open in spite of CAP_PERFMON (perf_event_paranoid above 2 is a patch of

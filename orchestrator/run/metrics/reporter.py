@@ -237,7 +237,7 @@ def _find_snapshots(program: Program) -> frozenset[int]:
 
 def _sample_ratios(plan: Plan, program: Program) -> dict[str, int]:
     """By probe and span: one of how many events is kept. For a span, at its start."""
-    of_probe = {probe.name: probe.sample for probe in program.probes}
+    of_probe = {probe.name: probe.weight for probe in program.probes}
     of_span = {
         span.name: max(of_probe.get(probe, 1) for probe in span.start) for span in plan.spans
     }

@@ -143,13 +143,14 @@ def _name_target(target: ResolvedKeys) -> dict[str, Any]:
 def attached_fields(program: Program, hook: AttachedHook) -> RecordFields:
     """The fields of probe.attached."""
     probe, label = _find_hook(program, hook.hook)
+    period = next(one.period for one in probe.hooks if one.id == hook.hook)
     return {
         "probe": probe.name,
         "to": label,
         "mechanism": hook.mechanism,
         "target": hook.target,
         "detail": hook.detail,
-        "sample": probe.sample,
+        "sample": probe.sample * period,
     }
 
 

@@ -50,6 +50,8 @@ _UNKNOWN_LOSS: Mapping[LossReason, str] = {
 _UNSEEN: Mapping[str, str] = {
     "perf tracepoint": "only inside the handler of another probe on that CPU, which is rare",
     "perf clock": "only while another BPF program runs on that CPU, which takes microseconds",
+    "perf event": "only while another BPF program runs on that CPU, or where the kernel throttles "
+    "interrupts",
     "kprobe PMU": "inside the handler of another probe, which is rare, and more returns than the "
     "kernel has room for, which is common where many threads wait in the function",
     "uprobe PMU": "only calls deeper than the kernel follows, which is rare",

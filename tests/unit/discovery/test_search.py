@@ -16,6 +16,7 @@ from orchestrator.discovery.search import (
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.recording import Recording
 from orchestrator.kernel.tree import RecordedTree
+from orchestrator.plan.naming.perf_events import PERF_EVENTS
 from tests.support.bcc_runs import build
 from tests.support.paths import WORKLOADS
 from tests.support.recorded import recorded
@@ -122,6 +123,12 @@ def test_timers_show_how_they_are_written() -> None:
     assert texts(search("profile")) == ["profile:99hz"]
     assert texts(search("profile:49hz")) == ["profile:49hz"]
     assert texts(search("interval:20ms")) == ["interval:20ms"]
+
+
+def test_events_that_are_counted_are_listed_by_name() -> None:
+    assert texts(search("perf:*-faults"))[-2:] == ["perf:minor-faults", "perf:page-faults"]
+    assert texts(search("perf:cache-misses/5k")) == ["perf:cache-misses/5k"]
+    assert len(texts(search("perf"))) == len(PERF_EVENTS)
 
 
 @pytest.mark.parametrize(

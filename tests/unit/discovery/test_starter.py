@@ -54,6 +54,7 @@ def sample(facts: KernelFacts) -> Iterator[str]:
         "interval:1s",
         "iter:task",
         "iter:udp",
+        "perf:page-faults",
         "tracepoint:sched:sched_wakeup*",
         "syscall:preadv*",
     )

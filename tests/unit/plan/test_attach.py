@@ -44,6 +44,9 @@ def test_every_kind_has_its_row_finder_and_mechanism() -> None:
         "profile:99hz",
         "interval:500ms",
         "iter:task_file",
+        "perf:page-faults",
+        "perf:cache-misses/10k",
+        "perf:cpu-clock/1ms",
     ],
 )
 def test_usual_attach_points_are_taken(text: str) -> None:
@@ -75,6 +78,10 @@ def test_usual_attach_points_are_taken(text: str) -> None:
         ("interval:1h", "PP052"),
         ("iter:task*", "PP052"),
         ("interval:0ms", "PP052"),
+        ("perf:cycels", "PP052"),
+        ("perf:page-faults/0", "PP052"),
+        ("perf:page-faults/1ms", "PP052"),
+        ("perf:cpu-clock/1000", "PP052"),
         ("function:vfs_réad", "PP052"),
         ("function:vfs_read\n", "PP052"),
     ],

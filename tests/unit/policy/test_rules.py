@@ -56,6 +56,8 @@ ALLOWED = [
     ("uprobe:libc.so.6:malloc", "deny_symbols: ['libc.so.6:free', 'libm.so*:*']"),
     ("profile:99hz", "deny_symbols: ['*']"),
     ("interval:1s", "deny_symbols: ['*']"),
+    ("perf:page-faults/10", "allow_symbols: [page-faults]"),
+    ("perf:page-faults", "deny_symbols: [cycles]"),
     ("uprobe:libc.so.6:malloc", "allow_symbols: ['/*/libc.so.6:malloc']"),
 ]
 DENIED = [
@@ -63,6 +65,9 @@ DENIED = [
     ("PP121", "kprobe:vfs_read", "deny_kinds: [kprobe]"),
     ("PP121", "profile:99hz", "deny_kinds: [profile]"),
     ("PP121", "interval:1s", "deny_kinds: [interval]"),
+    ("PP121", "perf:page-faults", "deny_kinds: [perf]"),
+    ("PP122", "perf:page-faults/10", "deny_symbols: [page-faults]"),
+    ("PP122", "perf:page-faults", "allow_symbols: [context-switches]"),
     ("PP122", "function:vfs_read", "allow_symbols: ['vfs_write']"),
     ("PP122", "function:vfs_read", "deny_symbols: ['vfs_*']"),
     ("PP122", "kretprobe:vfs_read", "allow_symbols: ['vfs_*']\ndeny_symbols: [vfs_read]"),

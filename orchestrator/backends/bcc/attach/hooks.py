@@ -28,6 +28,7 @@ PROGRAM_TYPES: Mapping[Mechanism, int] = {
     "uprobe PMU": bpf.KPROBE,
     "perf clock": PERF_EVENT,
     "iterator": bpf.TRACING,
+    "perf event": PERF_EVENT,
 }
 LOG_LINES = 3  # of the verifier's log, in the message
 HINT_LINES = 20  # in the hint: what led to the refusal
@@ -177,6 +178,10 @@ def attach_side(
             return clock.attach_perf_clock(hook.frequency, program)
         case "iterator":
             return links.attach_iterator(hook.event, program)
+        case "perf event":
+            if hook.counter is None:
+                raise ValueError(f"{hook.label} names no event")
+            return clock.attach_counter(hook.label, hook.counter, hook.period, program)
 
 
 def _tracepoint_name(hook: Hook) -> str:

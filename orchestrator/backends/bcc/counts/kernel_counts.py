@@ -1,5 +1,7 @@
 """The kernel's own counters of attached programs: hits of events, misses, recursion."""
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,10 +17,12 @@ from orchestrator.backends.bcc.design.layout import HookSide
 from orchestrator.backends.bcc.design.misses import only_tasks_cause
 from orchestrator.backends.bcc.handles.attachment import AttachedSide
 from orchestrator.kernel.abi import bpf, dynamic_events
+from orchestrator.plan.naming.perf_events import PERF_EVENTS, SOFTWARE
 
 __all__ = ["KernelCounts", "KernelMisses", "count_misses"]
 
 _NONE: Mapping[int, int] = {}
+_CLOCKS = frozenset(event.config for event in PERF_EVENTS.values() if event.is_clock)
 #: Mechanisms whose only misses are counted as recursion (see design/misses.py).
 _RECURSION_ONLY = frozenset({"raw tracepoint", "fentry", "fexit", "iterator"})
 
@@ -51,6 +55,7 @@ class KernelCounts:
         self._sides = {attached.side.index: attached for attached in sides}
         names = [attached.event for attached in sides if attached.event]
         self._hits = dynamic_events.read_profile(names) if names else {}
+        self._counted = _count_software_events(sides)
         self._before = before
         self._recursion_misses = {
             index: _less(misses, before.get(index, _NO_MISSES).recursion)
@@ -64,6 +69,8 @@ class KernelCounts:
     def unseen(self, side: HookSide, fired: int) -> int:
         """Hits without a run so far, of which `fired` are known; 0 where hits are not counted."""
         attached = self._sides.get(side.index)
+        if attached is not None and attached.side.index in self._counted:
+            return max(self._counted[attached.side.index] - fired, 0)
         hits = self._hits.get(attached.event) if attached is not None else None
         return max(hits.hits - fired, 0) if hits is not None else 0
 
@@ -75,6 +82,8 @@ class KernelCounts:
             return UNKNOWN
         if side.index in self._witnessed:
             return self._witnessed[side.index]
+        if side.index in self._counted:
+            return max(self._counted[side.index] - fired, 0)
         hits = self._hits.get(attached.event)
         if hits is None:
             return self._count_skipped(attached)
@@ -87,6 +96,26 @@ class KernelCounts:
         if attached.attachment.mechanism in _RECURSION_ONLY or _never_nested(attached.side):
             return at_least(self._recursion_misses.get(attached.side.index, UNKNOWN))
         return UNKNOWN
+
+
+def _count_software_events(sides: Sequence[AttachedSide]) -> dict[int, int]:
+    """By side at an event that the kernel counts itself, how many periods are over, by the counts
+    of its descriptors. Of clocks and of the processor's events these say nothing about hits: their
+    interrupts come late, and too many of them are throttled."""
+    return {
+        attached.side.index: sum(_count_periods(fd, hook.period) for fd in attached.attachment.fds)
+        for attached in sides
+        if (hook := attached.side.hook).counter is not None
+        and hook.counter[0] == SOFTWARE
+        and hook.counter[1] not in _CLOCKS
+    }
+
+
+def _count_periods(fd: int, period: int) -> int:
+    try:
+        return int.from_bytes(os.read(fd, 8), sys.byteorder) // period
+    except OSError:  # its CPU went offline
+        return 0
 
 
 def _never_nested(side: HookSide) -> bool:

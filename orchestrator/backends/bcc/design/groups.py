@@ -135,6 +135,8 @@ def _place_key(side: HookSide, mechanism: Mechanism) -> tuple[object, ...]:
             return (event.category, event.event) if event is not None else (hook.id,)
         case "perf clock":
             return (hook.frequency, hook.period_ns)
+        case "perf event":
+            return (hook.counter, hook.period)
         case _:
             return (*_code_place(hook), is_at_return(side))
 

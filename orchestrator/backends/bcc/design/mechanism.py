@@ -27,6 +27,7 @@ Mechanism = Literal[
     "uprobe PMU",
     "perf clock",
     "iterator",
+    "perf event",
 ]
 
 ACCESS: Mapping[Mechanism, Access] = {
@@ -38,6 +39,7 @@ ACCESS: Mapping[Mechanism, Access] = {
     "uprobe PMU": "registers",
     "perf clock": "registers",
     "iterator": "arguments",
+    "perf event": "registers",
 }
 #: The return value of programs. At a perf event 0 drops the event for all other users of perf
 #: (measured); trampolines accept only 0 (kernel/bpf/verifier.c, check_return_code).
@@ -50,6 +52,7 @@ RETURNS: Mapping[Mechanism, int] = {
     "uprobe PMU": 1,
     "perf clock": 0,
     "iterator": 0,
+    "perf event": 0,
 }
 
 _CANDIDATES: Mapping[AttachKind, tuple[Mechanism, ...]] = {
@@ -69,6 +72,7 @@ _CANDIDATES: Mapping[AttachKind, tuple[Mechanism, ...]] = {
     "profile": ("perf clock",),
     "interval": ("perf clock",),
     "iter": ("iterator",),
+    "perf": ("perf event",),
 }
 _NONE_REFUSED: Mapping[Mechanism, str] = {}
 
@@ -173,6 +177,7 @@ _OBSTACLES: Mapping[Mechanism, Callable[[Hook, KernelFacts], str]] = {
     "uprobe PMU": _uprobe_pmu_obstacle,
     "perf clock": _perf_clock_obstacle,
     "iterator": _iterator_obstacle,
+    "perf event": _perf_clock_obstacle,
 }
 
 

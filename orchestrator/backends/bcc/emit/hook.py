@@ -132,8 +132,9 @@ class HookText:
 
     def _sample_event(self, e: Expressions) -> None:
         writer = e.writer
+        period = e.site.hook.period
         if not self.probe.samplable:
-            writer.line("const u64 weight = 1;")
+            writer.line(f"const u64 weight = {period};")
             return
         writer.comment(f"sample: 1/{self.probe.sample} at first; N is in the control element")
         writer.line(f"u64 weight = PP_READ(control->probe[{self.probe.index}].sample);")
@@ -143,6 +144,8 @@ class HookText:
             for use in e.site.body.spans:
                 SpanBlock(e, self.layout, self.program.spans[use.span], use).write_skip()
             writer.line("DROP(sampled_out);")
+        if period != 1:
+            writer.line(f"weight *= {period}; /* the events of a period */")
 
     def _use_event(self, e: Expressions) -> None:
         """What is done with an event that was kept: metrics, record, spans."""

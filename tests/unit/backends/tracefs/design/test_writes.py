@@ -113,6 +113,7 @@ probes:
         ("attach: 'profile:99hz', metrics: {n: {count: true}}", "cannot attach profile"),
         ("attach: 'interval:1s', metrics: {n: {count: true}}", "cannot attach interval"),
         ("attach: 'iter:task', metrics: {n: {count: true}}", "cannot attach iter"),
+        ("attach: 'perf:page-faults', metrics: {n: {count: true}}", "cannot attach perf"),
     ],
 )
 def test_what_tracefs_cannot_do_is_refused_with_its_place(probe: str, said: str) -> None:

@@ -236,7 +236,8 @@ def _figure_lines(shown: Mapping[str, Any]) -> Iterator[str]:
         return
     yield "figures, computed of metrics in user space"
     for name, one in figures["derive"].items():
-        yield f"  {name} = {one['value']} {one['unit']}".rstrip()
+        by = f" by {', '.join(one['by'])}" if one["by"] else ""
+        yield f"  {name} = {one['value']} {one['unit']}".rstrip() + by
         if one["warn"]:
             yield f"    warn if {one['warn']}"
     yield from (f"  warn of {name} if {text}" for name, text in figures["warn"].items())

@@ -200,8 +200,30 @@ def figure_section(source: RunSource, data: PageData) -> Html | None:
             title = f"{name}: over time, by window"
             lines.append(chart(title, "line", source=data.add_chart(drawn)))
     return make_section(
-        "figures", "Figures", static_table("Derived figures", ["figure", "value"], rows), *lines
+        "figures",
+        "Figures",
+        static_table("Derived figures", ["figure", "value"], rows),
+        *_cells_of_figures(figures),
+        *lines,
     )
+
+
+def _cells_of_figures(figures: Mapping[str, Any]) -> Iterator[Html]:
+    """A table for each figure that is computed by key."""
+    for name, found in figures.get("by_key", {}).items():
+        keys = list(dict.fromkeys(key for cell in found["cells"] for key in cell["key"]))
+        unit = figures["display_units"].get(name, "")
+        rows = [
+            [
+                *(key_column(cell["key"].get(key)) for key in keys),
+                format_amount(cell["value"], unit) if cell["value"] is not None else "-",
+            ]
+            for cell in found["cells"]
+        ]
+        yield static_table(f"{name}, by {', '.join(keys)}", [*keys, "value"], rows, texts=len(keys))
+        omitted = found["cells_omitted"]
+        if omitted and (line := notes([f"{omitted:,} more cells are not listed."])):
+            yield line
 
 
 def outstanding_section(source: RunSource, data: PageData) -> Html | None:

@@ -1,7 +1,7 @@
 """What figures mean: are their names and numbers those of the plan's metrics?"""
 
 import keyword
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Literal
 
@@ -24,10 +24,11 @@ from orchestrator.plan.expression.syntax import (
     TextLiteral,
     TupleOf,
     UnaryOperation,
+    walk,
 )
 from orchestrator.plan.expression_meaning import report_too_deep
 from orchestrator.plan.figures import CELL_NUMBERS, FIGURE_FUNCTIONS, dotted_parts, metrics_by_owner
-from orchestrator.plan.model import DerivedFigure, MetricKind, Param, Plan
+from orchestrator.plan.model import DerivedFigure, Metric, MetricKind, Param, Plan
 from orchestrator.plan.nearest import suggest_name
 from orchestrator.plan.scopes import Definitions, is_too_deep, names_used_by
 from orchestrator.values import dataclass
@@ -59,9 +60,45 @@ def check_figures(plan: Plan, collector: FindingCollector) -> None:
             )
         else:
             figures.check(figure.value, "number", known)
+            _check_key(figure, plan, owners, collector)
         with_value = FigureScope(metrics=kinds, derived=known.derived, own=("value",))
         figures.check(figure.warn, "truth", with_value)
     figures.check(plan.stop_when, "truth", known)
+
+
+def _check_key(
+    figure: DerivedFigure,
+    plan: Plan,
+    owners: Mapping[str, tuple[Metric, ...]],
+    collector: FindingCollector,
+) -> None:
+    """A figure of each cell is computed from metrics with the same key, or without any."""
+    if not figure.by:
+        return
+    place = collector.document.value_position(("derive", figure.name, "by"))
+    keys = dict(_list_keys(figure, plan, owners))
+    for name, key in keys.items():
+        if key and key != figure.by:
+            message = f"the figure {figure.name!r} is by {', '.join(figure.by)}, and {name} is by "
+            hint = "metrics of one figure have the same `by`, in the same order, or none"
+            collector.add("PP055", message + ", ".join(key), place, hint)
+    if not any(keys.values()):
+        message = f"no metric of the figure {figure.name!r} is by {', '.join(figure.by)}"
+        collector.add("PP055", message, place, "leave out `by`, or give the metrics this key")
+
+
+def _list_keys(
+    figure: DerivedFigure, plan: Plan, owners: Mapping[str, tuple[Metric, ...]]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The metrics and figures that a figure names, with their keys."""
+    others = {one.name: one for one in plan.derive}
+    for node in walk(figure.value.root):
+        match dotted_parts(node):
+            case (name,) if name in others:
+                yield name, others[name].by
+            case (owner, metric, *_) if owner in owners:
+                found = [one for one in owners[owner] if one.name == metric]
+                yield from ((f"{owner}.{metric}", one.by) for one in found)
 
 
 def _has_refused_parts(collector: FindingCollector, owner: str, metric: str) -> bool:

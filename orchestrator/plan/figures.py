@@ -60,12 +60,16 @@ def build_figures(reader: "DocumentReader") -> tuple[DerivedFigure, ...]:
 
 
 def _build_figure(reader: "DocumentReader", path: "DocumentPath") -> DerivedFigure | None:
+    from orchestrator.plan.naming.keys import read_key  # at run time no document is read
+
     value = reader.expression((*path, "value"), fractions=True)
     if value is None:  # reported where it was read, or by the schema
         return None
     return DerivedFigure(
         name=str(path[-1]),
         value=value,
+        by=tuple(read_key(reader, (*path, "by"))),
+        top=reader.get((*path, "top"), 20),
         unit=reader.get((*path, "unit"), ""),
         warn=reader.expression((*path, "warn"), fractions=True),
         position=reader.collector.document.key_position(path),

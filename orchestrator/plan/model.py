@@ -304,10 +304,13 @@ class Note:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DerivedFigure:
     """A figure computed from metrics, in user space. `unit` is for display: durations are in ns and
-    sizes in bytes. `warn` is evaluated over it and may name it `value`."""
+    sizes in bytes. `warn` is evaluated over it and may name it `value`. `by`: the labels of the key
+    of its metrics, for each cell of which it is computed, too; the `top` largest are shown."""
 
     name: str
     value: Expr
+    by: tuple[str, ...] = ()
+    top: int = 20
     unit: str = ""
     warn: Expr | None = None
     position: Position = NOWHERE

@@ -86,6 +86,7 @@ def _figure_fields(plan: Plan, program: Program) -> Fields:
             one.name: {
                 "value": one.value.text,
                 "unit": one.unit,
+                "by": list(one.by),
                 "warn": one.warn.text if one.warn else None,
             }
             for one in plan.derive

@@ -103,6 +103,9 @@ def lifecycle() -> dict[str, dict[str, Any]]:
         },
         "figure.reported": {
             "values": {"mean": 4093.0, "share": None},
+            "by_key": {
+                "share": {"cells": [{"key": {"comm": "cat"}, "value": 0.5}], "cells_omitted": 1}
+            },
             "display_units": {"mean": "bytes", "share": "%"},
             "window": {"start": STAMP, "end": STAMP}, "total": True, "events_apart": 0,
         },

@@ -47,7 +47,7 @@ def draw_window(event: str, fields: LogRecord, width: int, *, colours: bool) -> 
     """The lines of a record of `is_window`: a table, at most `width` columns wide."""
     from rich.console import Console  # 23 ms, for plans with windows
 
-    from orchestrator.output.terminal.tables import Drawing, make_figure_table
+    from orchestrator.output.terminal.tables import Drawing, draw_figures
 
     file = StringIO()
     console = Console(
@@ -66,7 +66,7 @@ def draw_window(event: str, fields: LogRecord, width: int, *, colours: bool) -> 
         case "outstanding.reported":
             parts = list(drawing.draw_outstanding(fields))
         case _:
-            parts = [make_figure_table(fields)] if fields["values"] else []
+            parts = list(draw_figures(fields, most=_CELLS)) if fields["values"] else []
     for part in parts:  # rich forgets what a text says of its overflow, unless it is said again
         overflow = getattr(part, "overflow", None)
         console.print(part, overflow=overflow, no_wrap=getattr(part, "no_wrap", None))

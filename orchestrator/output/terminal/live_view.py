@@ -22,11 +22,12 @@ from orchestrator.output.terminal.addresses import (
 )
 from orchestrator.output.terminal.human_units import collect_units
 from orchestrator.output.terminal.progress import format_progress, measure_terminal
-from orchestrator.output.terminal.tables import Drawing, format_warnings, make_figure_table
+from orchestrator.output.terminal.tables import Drawing, draw_figures, format_warnings
 
 __all__ = ["LiveView"]
 
 _PERIOD = 1.0
+_FIGURE_CELLS = 5  # of each figure that is computed by key
 
 
 class MetricsSoFar(Protocol):
@@ -119,7 +120,7 @@ class LiveView:
         warnings = [show_addresses(warning, self._addresses) for warning in so_far.warnings]
         yield from format_warnings(warnings, units)
         if so_far.derived is not None:
-            yield make_figure_table(so_far.derived)
+            yield from draw_figures(so_far.derived, most=_FIGURE_CELLS)
         parts = max(1, len(so_far.metrics) + len(so_far.outstanding))
         room = max(3, (self._console.height - 6) // parts - 6)
         drawing = Drawing(self._console, cells=min(20, room), blocks=1, rows=min(24, room))

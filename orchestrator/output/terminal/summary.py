@@ -50,8 +50,8 @@ def print_summary(  # noqa: PLR0913  # the records that a run ends with
     from orchestrator.output.terminal.tables import (
         WARNING,
         Drawing,
+        draw_figures,
         format_warnings,
-        make_figure_table,
     )
 
     metrics = [show_addresses(metric, addresses) for metric in metrics]
@@ -78,7 +78,7 @@ def print_summary(  # noqa: PLR0913  # the records that a run ends with
         _print_parts(console, drawing.draw_outstanding(held))
     if figures is not None and figures["values"]:
         console.print()
-        console.print(make_figure_table(figures))
+        _print_parts(console, draw_figures(figures))
     console.print()
     units = collect_units(metrics, figures["display_units"] if figures else {})
     _print_parts(console, format_warnings(warnings, units))

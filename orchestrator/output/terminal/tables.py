@@ -18,7 +18,7 @@ from orchestrator.output.terminal.human_units import (
 )
 from orchestrator.output.terminal.stack_rows import StackRow, draw_stack_rows, wrap_frames
 
-__all__ = ["WARNING", "Drawing", "format_warnings", "make_figure_table", "make_table"]
+__all__ = ["WARNING", "Drawing", "draw_figures", "format_warnings", "make_table"]
 
 #: The style of what needs attention; without colours it is bold, and the text says it too.
 WARNING = "bold yellow"
@@ -191,6 +191,22 @@ def make_figure_table(figures: LogRecord) -> Table:
             make_printable(name), format_amount(value, figures["display_units"].get(name, ""))
         )
     return table
+
+
+def draw_figures(figures: LogRecord, most: int | None = None) -> Iterator[RenderableType]:
+    """The derived figures, and a table of the cells of each that is computed by key: at most
+    `most` of them, or as many as there are."""
+    yield make_figure_table(figures)
+    for name, found in figures.get("by_key", {}).items():
+        cells = [{**cell, "other": False} for cell in found["cells"]][:most]
+        unit = figures["display_units"].get(name, "")
+        keys = list(dict.fromkeys(key for cell in cells for key in cell["key"]))
+        rows = [[format_amount(cell["value"], unit)] for cell in cells]
+        yield Text(f"{make_printable(name)}, by {make_printable(', '.join(keys))}")
+        yield from _draw_table(keys, ["value"], cells, rows)
+        omitted = found["cells_omitted"] + len(found["cells"]) - len(cells)
+        if omitted:
+            yield Text(f"and {omitted:,} more")
 
 
 def format_warnings(warnings: Sequence[LogRecord], units: Mapping[str, str]) -> Iterator[Text]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
+from typing import Any
 
 from orchestrator.accounting.count import Count
 from orchestrator.cells.cell import Cell, merge_all
@@ -106,6 +107,22 @@ class PlanFigures:
         names = self._resolve(window, total)
         return {figure.name: _shown(names.look_up((figure.name,))) for figure in self._plan.derive}
 
+    def derive_cells(self, window: Counted, total: Counted) -> dict[str, RecordFields]:
+        """By the name of each figure with `by`: its cells, the largest first, and how many were
+        left out."""
+        names = self._resolve(window, total)
+        found: dict[str, RecordFields] = {}
+        for figure in self._plan.derive:
+            if figure.by:
+                cells = [
+                    {"key": cell.key, "value": _shown(cell.look_up((figure.name,)))}
+                    for cell in names.split(figure)
+                ]
+                cells.sort(key=_by_value)
+                omitted = max(len(cells) - figure.top, 0)
+                found[figure.name] = {"cells": cells[: figure.top], "cells_omitted": omitted}
+        return found
+
     def list_warnings(self, window: Counted, total: Counted) -> list[RecordFields]:
         """Fields of metric.warned, one for each metric and figure whose `warn` holds."""
         names = self._resolve(window, total)
@@ -125,9 +142,10 @@ class PlanFigures:
         return {"condition": condition.text, "numbers": numbers}
 
     def _resolve(self, window: Counted, total: Counted) -> "_FigureNames":
-        figures = {figure.name: figure.value for figure in self._plan.derive}
-        in_total = _FigureNames(total, None, self._specs, figures, self._plan.params)
-        return _FigureNames(window, in_total, self._specs, figures, self._plan.params)
+        figures = {figure.name: figure for figure in self._plan.derive}
+        params = self._plan.params
+        in_total = _FigureNames(total, None, self._specs, figures, params, self._stacks)
+        return _FigureNames(window, in_total, self._specs, figures, params, self._stacks)
 
     def _warning_of_metric(self, spec: MetricSpec, window: Counted) -> RecordFields | None:
         condition = self._conditions.get((spec.probe, spec.name))
@@ -168,41 +186,75 @@ class PlanFigures:
     def _warning_of_figure(
         self, figure: DerivedFigure, names: "_FigureNames"
     ) -> RecordFields | None:
+        """A figure with `by` is judged in each cell, any other once."""
         if figure.warn is None:
             return None
-
-        def look_up(path: tuple[str, ...]) -> FigureValue:
-            return names.look_up((figure.name,) if path == ("value",) else path)
-
-        if not evaluate_figure(figure.warn.root, look_up, names.in_total):
+        judged = names.split(figure) if figure.by else [names]
+        warned = [cell for cell in judged if _holds(figure, figure.warn, cell)]
+        if not warned:
             return None
-        numbers = _numbers_in(figure.warn, look_up, names.in_total)
+        listed = warned[: figure.top]
         return {
             "probe": None,
             "metric": figure.name,
             "condition": figure.warn.text,
             "unit": figure.unit,
             "display_unit": figure.unit,
-            "cells": [{"key": {}, "other": False, "numbers": numbers}],
-            "cells_omitted": 0,
+            "cells": [
+                {
+                    "key": cell.key,
+                    "other": False,
+                    "numbers": _numbers_in(figure.warn, cell.of(figure), cell.in_total),
+                }
+                for cell in listed
+            ],
+            "cells_omitted": len(warned) - len(listed),
         }
 
 
-class _FigureNames:
+def _holds(figure: DerivedFigure, condition: Expr, names: "_Names") -> bool:
+    return bool(evaluate_figure(condition.root, names.of(figure), names.in_total))
+
+
+def _by_value(cell: Mapping[str, Any]) -> tuple[bool, float]:
+    """The largest first, and those without a value last."""
+    value = cell["value"]
+    return value is None, -(value or 0)
+
+
+class _Names:
+    """The values of names in figures, of all cells or of one, whose `key` it is."""
+
+    key: Mapping[str, Any] = {}
+    in_total: Lookup
+
+    def look_up(self, path: tuple[str, ...]) -> FigureValue:
+        """The value of a dotted name; None: it has none."""
+        raise NotImplementedError
+
+    def of(self, figure: DerivedFigure) -> Lookup:
+        """The names in a figure's `warn`, where `value` is the figure."""
+        return lambda path: self.look_up((figure.name,) if path == ("value",) else path)
+
+
+class _FigureNames(_Names):
     """The values of the names in figures, each computed once. `total`: the names as of the whole
     run, which total() takes; None: these are."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what names stand for
         self,
         counted: Counted,
         total: "_FigureNames | None",
         specs: Mapping[tuple[str, str], MetricSpec],
-        figures: Mapping[str, Expr],
+        figures: Mapping[str, DerivedFigure],
         params: Mapping[str, Param],
+        stacks: StackNames,
     ) -> None:
         self._counted, self._specs = counted, specs
-        self._figures, self._params = figures, params
-        self.in_total: Lookup = self.look_up if total is None else total.look_up
+        self.figures, self._params, self._stacks = figures, params, stacks
+        self.total = self if total is None else total
+        self.in_total = self.total.look_up
+        self._by_key: dict[int, dict[str, tuple[RecordFields, Cell]]] = {}
         self._values: dict[tuple[str, ...], FigureValue] = {}
         self._cells: dict[int, Cell] = {}
 
@@ -219,7 +271,7 @@ class _FigureNames:
             case ("elapsed",):
                 return self._counted.elapsed_ns
             case (name,):
-                return evaluate_figure(self._figures[name].root, self.look_up, self.in_total)
+                return evaluate_figure(self.figures[name].value.root, self.look_up, self.in_total)
             case (owner, metric, *rest):
                 return self._number_of_metric(owner, metric, rest[0] if rest else "value")
             case _:
@@ -232,6 +284,66 @@ class _FigureNames:
         if spec.index not in self._cells:
             self._cells[spec.index] = merge_all(cells_of_metric(spec, self._counted.cells))
         return number_of_cell(spec, self._cells[spec.index], number)
+
+    def split(self, figure: DerivedFigure) -> "list[_CellNames]":
+        """The names as of each cell that a metric of the figure has, in the window."""
+        keys: dict[str, RecordFields] = {}
+        figures = {one.name: one.value for one in self.figures.values() if one.by == figure.by}
+        for name in sorted(_metric_names([figure.value], figures)):
+            spec = self._specs.get(name)
+            if spec is not None and spec.key:
+                keys |= {text: key for text, (key, _) in self.cells_by_key(spec).items()}
+        return [_CellNames(self, figure.by, text, key) for text, key in keys.items()]
+
+    def cells_by_key(self, spec: MetricSpec) -> Mapping[str, tuple[RecordFields, Cell]]:
+        """The cells of a metric, by their keys as they are shown, without `other`."""
+        if spec.index not in self._by_key:
+            cells = merge_same_names(spec, self._cells_of(spec), self._stacks)
+            keyed = [(key_fields(spec, cell, self._stacks), cell) for cell in cells]
+            self._by_key[spec.index] = {
+                repr(shown["key"]): (shown["key"], cell)
+                for shown, cell in keyed
+                if not shown["other"]
+            }
+        return self._by_key[spec.index]
+
+    def _cells_of(self, spec: MetricSpec) -> Sequence[Cell]:
+        return cells_of_metric(spec, self._counted.cells)
+
+    def number_in_cell(self, path: tuple[str, ...], text: str) -> FigureValue:
+        """The number of a metric with a key in one cell. None: it has none, or the key may be among
+        those in `other`; what is in no cell was not counted."""
+        spec = self._specs[path[0], path[1]]
+        found = self.cells_by_key(spec).get(text)
+        if found is None and any(cell.key is None for cell in self._cells_of(spec)):
+            return None
+        cell = merge_all([]) if found is None else found[1]
+        return number_of_cell(spec, cell, path[2] if len(path) > 2 else "value")
+
+    def has_key(self, path: tuple[str, ...]) -> bool:
+        """Whether the name is that of a metric with a key, on this host."""
+        spec = self._specs.get((path[0], path[1])) if len(path) > 1 else None
+        return spec is not None and bool(spec.key)
+
+
+class _CellNames(_Names):
+    """The values of names as of one cell: metrics without a key are as elsewhere."""
+
+    def __init__(
+        self, names: _FigureNames, by: tuple[str, ...], text: str, key: RecordFields
+    ) -> None:
+        """`text`: the key, as cells_by_key has it."""
+        self._names, self._by, self._text, self.key = names, by, text, key
+        is_total = names.total is names
+        self.in_total = self.look_up if is_total else _CellNames(names.total, by, text, key).look_up
+
+    def look_up(self, path: tuple[str, ...]) -> FigureValue:
+        if len(path) == 1 and (figure := self._names.figures.get(path[0])) is not None:
+            if figure.by == self._by:
+                return evaluate_figure(figure.value.root, self.look_up, self.in_total)
+        elif self._names.has_key(path):
+            return self._names.number_in_cell(path, self._text)
+        return self._names.look_up(path)
 
 
 def _value_of(param: Param) -> FigureValue:

@@ -196,8 +196,10 @@ class MetricReporter:
     ) -> RecordFields | None:
         if not self._figures.units:
             return None
+        cells = self._figures.derive_cells(counted, total)
         return {
             "values": self._figures.derive(counted, total),
+            **({"by_key": cells} if cells else {}),
             "display_units": self._figures.units,
             **stretch,
             "events_apart": counted.events_apart,

@@ -45,6 +45,63 @@ derive:
 )
 
 
+BY_KEY = (
+    HEAD
+    + """
+let: {size: args.count}
+probes:
+  read:
+    attach: syscall:read
+    where: args.count in (4091, 4093) and comm == "python3"
+    metrics:
+      calls: {count: true, by: [size]}
+      bytes: {sum: retval, by: [size]}
+      short: {count: true, where: retval < args.count, by: [size]}
+      few: {count: true, by: [size], keys: 1}
+      all: {count: true}
+derive:
+  mean: {value: read.bytes / read.calls, by: [size], unit: B}
+  share: {value: 100 * read.calls / read.all, by: [size], unit: "%", top: 1, warn: value > 50}
+  short: {value: read.short / read.calls, by: [size]}
+  lost: {value: read.few / read.calls, by: [size]}
+"""
+)
+
+
+def test_figures_of_each_key_are_exact(tmp_path: Path) -> None:
+    """10 reads of 4091 bytes and 30 of 4093, of which the last 15 get 1000 bytes less: by size, and
+    together. What a metric has no cell of was not counted; what may be in `other` is unknown."""
+    plan, file = tmp_path / "plan.yaml", tmp_path / "file"
+    plan.write_text(BY_KEY)
+    file.write_bytes(bytes(3093))
+    work = "import os; z = os.open('/dev/zero', 0); f = os.open('file', 0)\n"
+    work += "for i in range(10): os.read(z, 4091)\n"
+    work += "for i in range(15): os.read(z, 4093)\n"
+    work += "for i in range(15): os.read(f, 4093); os.lseek(f, 0, 0)"
+    command = ["env", "-C", str(tmp_path), "python3", "-S", "-c", work]
+    for backend in ("bcc", "tracefs"):
+        ran = run_cli(str(plan), "--backend", backend, command=command)
+        [figures] = totals(ran, "figure.reported")
+        by_key = figures["by_key"]
+        found = {
+            name: {cell["key"]["size"]: cell["value"] for cell in one["cells"]}
+            for name, one in by_key.items()
+        }
+        assert found["mean"] == {4091: 4091, 4093: 4093 - 500}
+        assert found["share"] == {4093: 75}
+        assert {name: one["cells_omitted"] for name, one in by_key.items() if name != "share"} == (
+            dict.fromkeys(("mean", "short", "lost"), 0)
+        )
+        assert by_key["share"]["cells_omitted"] == 1
+        assert found["short"] == {4093: 0.5, 4091: 0}
+        assert sorted(found["lost"].values(), key=str) == [1, None]
+        assert figures["values"]["mean"] == (10 * 4091 + 30 * 4093 - 15 * 1000) / 40
+        [warning] = [line for line in totals(ran, "metric.warned") if line["metric"] == "share"]
+        assert warning["cells"] == [
+            {"key": {"size": 4093}, "other": False, "numbers": {"value": 75}}
+        ]
+
+
 @pytest.fixture
 def reads(tmp_path: Path) -> Path:
     plan = tmp_path / "plan.yaml"

@@ -61,6 +61,24 @@ def execs_seen(ran: "Ran") -> None:
     assert ran.value("exec", "execs", comm="true") == 6
 
 
+def process_work() -> None:
+    """3 times the same command, which reads and writes 50 blocks."""
+    for _ in range(3):
+        words = ["dd", "if=/dev/zero", "of=/dev/null", "bs=1000", "count=50", "status=none"]
+        subprocess.run(words, check=True)
+
+
+def process_work_seen(ran: "Ran") -> None:
+    """Each with its own bytes; what it reads while it starts comes from its libraries."""
+    works = [work for work in ran.data("work") if work["program"] == "dd"]
+    assert [work["bytes_written"] for work in works] == [50_000] * 3
+    assert all(50_000 <= work["bytes_read"] < 100_000 for work in works)
+    assert all(work["faults"] >= 20 and work["took"] > 0 for work in works)
+    assert ran.value("work", "commands", **{"start.comm": "dd"}) == 3
+    faults = sum(work["faults"] for work in works)
+    assert ran.value("work", "faults", **{"start.comm": "dd"}) == faults
+
+
 def naps() -> None:
     """20 sleeps of a program that is started for it, one of which is long."""
     script = "import time\nfor _ in range(19): time.sleep(0)\ntime.sleep(0.05)"
@@ -457,6 +475,9 @@ ROWS: Mapping[str, Recipe] = {
     "signals": Recipe(work=signals, judge=signals_seen),
     "new-processes": Recipe(
         work=new_processes, judge=new_processes_seen, tracefs_cannot="rawtracepoint"
+    ),
+    "process-work": Recipe(
+        work=process_work, judge=process_work_seen, tracefs_cannot="event joining"
     ),
     "naps": Recipe(
         work=naps, judge=naps_seen, everywhere=True, tracefs_cannot="task's task_struct leads to"

@@ -26,7 +26,7 @@ __all__ = [
 __all__ += ["LedgerRow", "MakerLedger", "ProbeLedger", "RowKind", "SpanLedger"]
 __all__ += ["CALL_FATES", "METRIC_DISPOSITIONS", "RECORD_DISPOSITIONS", "SIDE_DISPOSITIONS"]
 __all__ += ["SPAN_CLOSED", "SPAN_FATES", "SPAN_JUDGEMENTS", "UNMADE_OUTCOMES", "UnmadeOutcome"]
-__all__ += ["list_mechanisms"]
+__all__ += ["ONCE_DISPOSITIONS", "list_mechanisms"]
 
 #: Outcomes of runs that were not made, so that they have no accounts.
 UnmadeOutcome = Literal["skipped", "quarantined", "refused"]
@@ -48,6 +48,9 @@ SIDE_DISPOSITIONS = (
 CALL_FATES = ("abandoned", "execed", "exited", "in_flight")
 #: What becomes of the record of an accepted event.
 RECORD_DISPOSITIONS = ("rate_limited", "over_cap", "ring_lost", "recorded")
+#: And before these, where a probe makes records `once`: another one of its key was made in the
+#: period, or there was no room for one more key.
+ONCE_DISPOSITIONS = ("repeated", "keys_full")
 #: What becomes of a recorded record. `undelivered`: the output did not take it; it is not in the
 #: log, where it is `recorded` less `delivered`.
 DELIVERIES = ("delivered", "undelivered")

@@ -124,9 +124,12 @@ class SideCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmitCounts:
-    """The counts of one probe's records (accounting.vocabulary.RECORDS)."""
+    """The counts of one probe's records (accounting.vocabulary.RECORDS). `repeated`, `keys_full`:
+    ONCE_DISPOSITIONS; None: the probe does not have `once`."""
 
     probe: int
+    repeated: Count | None = None
+    keys_full: Count | None = None
     rate_limited: Count = 0
     over_cap: Count = 0
     ring_lost: Count = 0

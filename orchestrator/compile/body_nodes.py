@@ -14,7 +14,7 @@ __all__ += ["transform_body"]
 def top_nodes(body: Body) -> Iterator[Node]:
     """The outermost nodes of what is evaluated at the hook itself: filters, record, metrics, spans,
     notes and task; not its definitions, nor what its entry keeps."""
-    yield from (*body.where, *body.emit)
+    yield from (*body.where, *body.emit, *body.once)
     for metric in body.metrics:
         yield from metric_top_nodes(metric)
     for span in body.spans:
@@ -70,6 +70,7 @@ def transform_body(body: Body, change: Callable[[Node], Node]) -> Body:
         metrics=tuple(_transform_metric(use, new) for use in body.metrics),
         spans=tuple(_transform_span(use, new) for use in body.spans),
         notes=tuple(_transform_note(use, new) for use in body.notes),
+        once=tuple(map(new, body.once)),
         task=body.task if body.task is None or body.task == "none" else new(body.task),
     )
 

@@ -8,7 +8,14 @@ from orchestrator.compile.drop_unused import drop_unused
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.expressions.scope import ScalarParam
 from orchestrator.compile.expressions.types import BOOL, BYTES, DURATION, S64, Int
-from orchestrator.compile.layout import lay_out_record, record_fields, record_size
+from orchestrator.compile.layout import (
+    lay_out_key,
+    lay_out_record,
+    merge_presentations,
+    record_fields,
+    record_size,
+    unify_types,
+)
 from orchestrator.compile.metrics import convert_to_form, make_metric_spec, make_metric_use
 from orchestrator.compile.notes.lower import lower_note, make_note_use
 from orchestrator.compile.notes.typed import type_plan
@@ -21,6 +28,7 @@ from orchestrator.compile.program import (
     Hook,
     MetricSpec,
     NoteProgram,
+    OnceSpec,
     ParamSlot,
     ProbeProgram,
     Program,
@@ -65,6 +73,7 @@ class _Outline:
     drafts: Sequence[HookDraft]
     emit: Emit | None
     metrics: tuple[MetricSpec, ...]
+    once: OnceSpec | None
 
 
 def compile_plan(plan: Plan, facts: KernelFacts) -> Program:
@@ -134,6 +143,7 @@ class _Lowering:
             drafts=drafts,
             emit=self._lay_out_emit(probe, drafts),
             metrics=self._make_metrics(probe, drafts),
+            once=_make_once(probe, drafts),
         )
 
     def _finish_probe(
@@ -153,6 +163,7 @@ class _Lowering:
             optional=probe.optional,
             emit=outline.emit,
             metrics=outline.metrics,
+            once=outline.once,
             hooks=tuple(
                 _make_hook(outline, draft, uses.get(draft.id, ()), notes, tests_target=not later)
                 for draft in outline.drafts
@@ -234,6 +245,23 @@ def _make_hook(
     )
 
 
+def _make_once(probe: Probe, drafts: Sequence[HookDraft]) -> OnceSpec | None:
+    """Raises PlanError where its hooks do not agree on the type of a part of the key."""
+    once = probe.once
+    if once is None:
+        return None
+    parts = [
+        (
+            name,
+            unify_types([draft.once[i].type for draft in drafts], name, once.position),
+            merge_presentations([draft.once[i] for draft in drafts]),
+        )
+        for i, name in enumerate(once.by)
+    ]
+    key, size = lay_out_key(parts, once.position)
+    return OnceSpec(key=key, key_size=size, per_ns=once.per_ns or 0, keys=once.keys)
+
+
 def _make_body(outline: _Outline, draft: HookDraft) -> Body:
     entry = EntrySide(where=draft.pushed, captures=draft.captures) if draft.point.paired else None
     return Body(
@@ -245,6 +273,10 @@ def _make_body(outline: _Outline, draft: HookDraft) -> Body:
         ),
         entry=entry,
         task=draft.task,
+        once=tuple(
+            convert_to_form(node, part.form)
+            for node, part in zip(draft.once, outline.once.key if outline.once else (), strict=True)
+        ),
     )
 
 

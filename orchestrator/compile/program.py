@@ -222,7 +222,7 @@ class Body:
     `emit` holds a node for each field of the probe's Emit, in order. `spans` are in the order in
     which they are done: ends before starts. `notes` are dropped and set after all else, so that
     what the hook reads of them is what was kept before. `tests_target` is False where the plan's
-    target was tested earlier in a span's life."""
+    target was tested earlier in a span's life. `once`: the parts of the probe's OnceSpec.key."""
 
     lets: tuple[Let, ...]
     where: tuple[Node, ...]
@@ -233,6 +233,7 @@ class Body:
     spans: tuple[SpanUse, ...] = ()
     notes: tuple[NoteUse, ...] = ()
     tests_target: bool = True
+    once: tuple[Node, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -347,6 +348,17 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OnceSpec:
+    """Of events with the same key, packed as a metric's, one in `per_ns` is a record (0: one in the
+    run). There is room for `keys` of them."""
+
+    key: tuple[KeyField, ...]
+    key_size: int
+    per_ns: int
+    keys: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeProgram:
     """A probe, resolved: its record, metrics and hooks. `sample` N: one of N is kept."""
 
@@ -359,6 +371,7 @@ class ProbeProgram:
     emit: Emit | None
     metrics: tuple[MetricSpec, ...]
     hooks: tuple[Hook, ...]
+    once: OnceSpec | None = None
 
     @property
     def weight(self) -> int:

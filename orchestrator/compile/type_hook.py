@@ -31,7 +31,7 @@ from orchestrator.plan.expression.names import OF_TASK
 from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.findings import Position, plan_error
-from orchestrator.plan.model import AttachItem, Metric, Note, Outstanding, Plan, Probe
+from orchestrator.plan.model import AttachItem, Metric, Note, Once, Outstanding, Plan, Probe
 from orchestrator.values import dataclass
 
 _NO_NOTES: Mapping[str, NoteShape] = {}
@@ -74,6 +74,7 @@ class HookDraft:
     metrics: tuple[MetricDraft, ...]
     task: Node | Literal["none"] | None
     notes: tuple[NoteDraft, ...] = ()
+    once: tuple[Node, ...] = ()
 
     @property
     def lets(self) -> tuple[Let, ...]:
@@ -110,6 +111,7 @@ def type_hook(  # noqa: PLR0913  # what a hook is typed from
     }
     metrics = tuple(draft_metric(typer, redactor, metric) for metric in probe.metrics)
     noted = draft_notes(plan, probe, typer, redactor)
+    once = () if probe.once is None else type_once(typer, redactor, probe.once)
     whose = type_task(typer, task)
     pushed, kept = _push_down(where, typer) if point.paired else ((), where)
     return HookDraft(
@@ -124,6 +126,7 @@ def type_hook(  # noqa: PLR0913  # what a hook is typed from
         metrics=metrics,
         task=whose,
         notes=noted,
+        once=once,
     )
 
 
@@ -236,7 +239,12 @@ def draft_metric(typer: Typer, redactor: Redactor, metric: Metric) -> MetricDraf
     return MetricDraft(key=key, value=value, where=where)
 
 
-def type_key_part(typer: Typer, owner: Metric | Outstanding, label: str) -> Node:
+def type_once(typer: Typer, redactor: Redactor, once: Once) -> tuple[Node, ...]:
+    """The key of `once`. Raises PlanError."""
+    return tuple(redactor.redact_node(type_key_part(typer, once, name)) for name in once.by)
+
+
+def type_key_part(typer: Typer, owner: Metric | Outstanding | Once, label: str) -> Node:
     """The part `label` of a key, as `typer` sees it. Raises PlanError."""
     expr = owner.computed.get(label)
     if expr is None:

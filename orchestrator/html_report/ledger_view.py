@@ -8,6 +8,7 @@ from orchestrator.accounting.losses import losses_of_ledger
 from orchestrator.accounting.vocabulary import (
     CALL_FATES,
     METRIC_DISPOSITIONS,
+    ONCE_DISPOSITIONS,
     RECORD_DISPOSITIONS,
     SIDE_DISPOSITIONS,
     SPAN_FATES,
@@ -45,6 +46,7 @@ WORDS: Mapping[str, str] = {
     "replaced": "replaced",
     "raced": "judged twice",
     "repeated": "started again",
+    "keys_full": "no room for the key",
     "no_start": "end without start",
     "started": "started",
     "incomplete": "with missing frames or names",
@@ -157,6 +159,10 @@ def _flow_of_span(counts: LedgerFields) -> Iterator[_FlowStep]:
 def _flow_of_records(emit: LedgerFields | None, *, output_limited: bool) -> Iterator[_FlowStep]:
     if emit is None:
         return
+    for field in ONCE_DISPOSITIONS:
+        if field in emit:
+            words = "not the first of its key" if field == "repeated" else WORDS[field]
+            yield WORDS["accepted"], words, field, emit[field]
     for field in RECORD_DISPOSITIONS:
         yield WORDS["accepted"], WORDS[field], field, emit[field]
     yield WORDS["recorded"], WORDS["delivered"], "delivered", emit["delivered"]
@@ -262,7 +268,7 @@ def list_tables(ledger: LedgerFields) -> list[LedgerTable]:
         (
             "Records",
             {name: maker["emit"] for name, maker in makers.items() if maker["emit"]},
-            (*RECORD_DISPOSITIONS, "delivered"),
+            (*ONCE_DISPOSITIONS, *RECORD_DISPOSITIONS, "delivered"),
         ),
         (
             "Events in metrics",

@@ -181,6 +181,18 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Once:
+    """Of events with the same key, the first in `per_ns` is a record (None: in the run). Labels of
+    the key as a metric's; at most `keys` of them at a time."""
+
+    by: tuple[str, ...]
+    computed: Mapping[str, Expr] = field(default_factory=dict)
+    per_ns: int | None = None
+    keys: int = 1000
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Redact:
     """What is shown of a string from user memory: a digest, or its first `size` bytes."""
 
@@ -213,6 +225,7 @@ class Probe:
     sample: int = 1
     events: int | None = None
     rate: Rate | None = None
+    once: Once | None = None
     optional: bool = False
     unsafe_return: bool = False
     redact: Redact | None = None

@@ -21,6 +21,7 @@ from orchestrator.plan.model import (
     AttachItem,
     Metric,
     MetricKind,
+    Once,
     Probe,
     Redact,
 )
@@ -56,6 +57,7 @@ def build_probe(reader: DocumentReader, name: str) -> Probe:
         sample=_read_sample(reader, (*path, "sample")),
         events=reader.quantity((*path, "events"), units.parse_count, None),
         rate=reader.rate((*path, "rate")),
+        once=_read_once(reader, (*path, "once")),
         optional=data.get("optional", False),
         unsafe_return=data.get("unsafe_return", False),
         redact=reader.quantity((*path, "redact"), parse_redact, None),
@@ -65,6 +67,21 @@ def build_probe(reader: DocumentReader, name: str) -> Probe:
     )
     _check_use(reader, path, data)
     return probe
+
+
+def _read_once(reader: DocumentReader, path: DocumentPath) -> Once | None:
+    if reader.get(path) is None:
+        return None
+    key = read_key(reader, (*path, "by"))
+    if not key:
+        return None  # reported where it was read, by the schema, or a param that is `none`
+    return Once(
+        by=tuple(key),
+        computed=computed_labels(key),
+        per_ns=reader.quantity((*path, "per"), units.parse_duration, None),
+        keys=reader.quantity((*path, "keys"), units.parse_count, 1000),
+        position=reader.collector.document.key_position(path),
+    )
 
 
 def _check_use(reader: DocumentReader, path: DocumentPath, data: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.expression_meaning import ExpressionChecker
 from orchestrator.plan.figure_meaning import check_figures
 from orchestrator.plan.findings import PlanError
-from orchestrator.plan.model import Metric, Plan, Probe
+from orchestrator.plan.model import Metric, Once, Plan, Probe
 from orchestrator.plan.nearest import suggest_name
 from orchestrator.plan.notes.meaning import check_notes
 from orchestrator.plan.params import report_stray_interpolation
@@ -101,6 +101,12 @@ def _check_probe(
         checker.check(metric.value, scope)
         checker.check(metric.where, scope)
         _check_by((*path, "metrics", metric.name, "by"), metric, data, scope, checker)
+    if probe.once is not None:
+        _check_by((*path, "once", "by"), probe.once, data, scope, checker)
+        if probe.emit is None:
+            message = f"`once` bounds records, and the probe {probe.name!r} makes none"
+            place = collector.document.key_position((*path, "once"))
+            collector.add("PP053", message, place, "add `emit: {}`, or leave out `once`")
 
 
 def _expression_or_none(task: Any) -> Expr | None:
@@ -142,12 +148,14 @@ _NOT_KEYS = frozenset({"args", "params", "now", "note"})
 
 def _check_by(
     path: DocumentPath,
-    metric: Metric,
+    metric: Metric | Once,
     data: Mapping[str, Any],
     scope: Scope,
     checker: ExpressionChecker,
 ) -> None:
-    written = data["probes"][path[1]]["metrics"][metric.name].get("by", [])
+    written: Any = data
+    for step in path:
+        written = written.get(step, {})
     for name in metric.by:
         at = (*path, written.index(name)) if name in written else path
         place = checker.collector.document.value_position(at)

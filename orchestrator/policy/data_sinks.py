@@ -48,6 +48,7 @@ def find_data_sinks(hook: Hook, program: Program) -> Iterator[DataSink]:
     fields = probe.emit.fields if probe.emit is not None else ()
     yield from _shown("the field", fields, body.emit)
     yield from _find_metric_sinks(probe.metrics, body.metrics)
+    yield from (_tested("the key of `once`", node) for node in body.once)
     for use in body.spans:
         yield from _find_span_sinks(use, program)
     yield from _find_note_sinks(body, program)

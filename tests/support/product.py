@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestrator.accounting.vocabulary import (
     METRIC_DISPOSITIONS,
+    ONCE_DISPOSITIONS,
     RECORD_DISPOSITIONS,
     SIDE_DISPOSITIONS,
     SPAN_FATES,
@@ -105,9 +106,9 @@ def check_sums(ran: Ran) -> None:
         last = [_checked_sides(name, hook["sides"]) for hook in probe["hooks"]]
         emit = probe["emit"]
         if emit:
-            _adds_up(
-                f"{name}: accepted", emit["accepted"], [emit[end] for end in RECORD_DISPOSITIONS]
-            )
+            ends = [emit[end] for end in RECORD_DISPOSITIONS]
+            ends += [emit[end] for end in ONCE_DISPOSITIONS if end in emit]
+            _adds_up(f"{name}: accepted", emit["accepted"], ends)
             _adds_up(f"{name}: sides", emit["accepted"], last)
             assert emit["delivered"] == emit["recorded"] == len(ran.data(name)), name
             delivered += emit["delivered"]

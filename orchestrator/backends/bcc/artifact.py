@@ -102,6 +102,11 @@ def _find_too_large(program: Program) -> Iterator[Finding]:
     keys = [(f"metric {m.probe}.{m.name}", m.key_size, m.position) for m in program.metrics]
     keys += [(f"span {span.name}", span.key_size, span.position) for span in program.spans]
     keys += [(f"note {note.name}", note.key_size, note.position) for note in program.notes]
+    keys += [
+        (f"once of {probe.name}", probe.once.key_size, probe.hooks[0].position)
+        for probe in program.probes
+        if probe.once is not None
+    ]
     for name, size, position in keys:
         if size > LARGEST_KEY:
             yield _make_finding(

@@ -7,7 +7,7 @@ from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.expression.parse import parse
 from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.findings import Position
-from orchestrator.plan.model import Metric, Outstanding
+from orchestrator.plan.model import Metric, Once, Outstanding
 from orchestrator.plan.params import Unset
 from orchestrator.plan.reader import DocumentReader
 
@@ -39,7 +39,7 @@ def computed_labels(key: Mapping[str, Expr | None]) -> dict[str, Expr]:
     return {label: expr for label, expr in key.items() if expr is not None}
 
 
-def key_expression(owner: Metric | Outstanding, label: str, place: Position) -> Expr:
+def key_expression(owner: Metric | Outstanding | Once, label: str, place: Position) -> Expr:
     """What the part `label` of a key is. Raises PlanError where it is a name that cannot be one."""
     return owner.computed.get(label) or parse(label, place)
 

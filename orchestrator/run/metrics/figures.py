@@ -212,7 +212,7 @@ class PlanFigures:
         }
 
 
-def _holds(figure: DerivedFigure, condition: Expr, names: "_Names") -> bool:
+def _holds(figure: DerivedFigure, condition: Expr, names: "_NamesInFigures") -> bool:
     return bool(evaluate_figure(condition.root, names.of(figure), names.in_total))
 
 
@@ -222,7 +222,7 @@ def _by_value(cell: Mapping[str, Any]) -> tuple[bool, float]:
     return value is None, -(value or 0)
 
 
-class _Names:
+class _NamesInFigures:
     """The values of names in figures, of all cells or of one, whose `key` it is."""
 
     key: Mapping[str, Any] = {}
@@ -237,7 +237,7 @@ class _Names:
         return lambda path: self.look_up((figure.name,) if path == ("value",) else path)
 
 
-class _FigureNames(_Names):
+class _FigureNames(_NamesInFigures):
     """The values of the names in figures, each computed once. `total`: the names as of the whole
     run, which total() takes; None: these are."""
 
@@ -326,7 +326,7 @@ class _FigureNames(_Names):
         return spec is not None and bool(spec.key)
 
 
-class _CellNames(_Names):
+class _CellNames(_NamesInFigures):
     """The values of names as of one cell: metrics without a key are as elsewhere."""
 
     def __init__(

@@ -7,7 +7,7 @@ was, so it is said how many records are missing and which bound to raise.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from orchestrator.accounting.count import Count, add_counts, at_least, is_known
+from orchestrator.accounting.count import Count, add_counts, at_least, is_known, subtract_counts
 from orchestrator.accounting.vocabulary import Ledger, LedgerRow
 from orchestrator.compile.program import Program
 from orchestrator.plan.units import format_bytes, format_count, format_rate
@@ -18,8 +18,8 @@ __all__ = ["HeldBack", "describe_held_back", "find_held_back", "judge_records"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldBack:
-    """`records` that the limit (rate, events or output) held back. `probe`: the one whose own bound
-    it was; None: the plan's. `bound`: the limit as plans write it."""
+    """`records` that the limit (rate, events, output, or keys of `once`) held back. `probe`: the
+    one whose own bound it was; None: the plan's. `bound`: the limit as plans write it."""
 
     limit: str
     probe: str | None
@@ -42,7 +42,11 @@ def find_held_back(
     limits = program.limits
     own_rates = {probe.name: probe.rate for probe in program.probes if probe.rate}
     own_caps = {probe.name: probe.events for probe in program.probes if probe.events is not None}
+    own_keys = {probe.name: probe.once.keys for probe in program.probes if probe.once}
     for name, row in _records(ledger):
+        if name in own_keys:
+            by_keys = (name, format_count(own_keys[name]))
+            held["keys", *by_keys] += at_least(row.get("keys_full", 0))
         rate, cap = own_rates.get(name), own_caps.get(name)
         by_rate = (name if rate else None, format_rate(rate or limits.rate))
         held["rate", *by_rate] += at_least(row["rate_limited"])
@@ -63,7 +67,7 @@ def judge_records(ledger: Ledger) -> tuple[Count, str | None]:
     rows = [row for _, row in _records(ledger)]
     if not rows:
         return 0, None
-    made = add_counts(row["accepted"] for row in rows)
+    made = add_counts(subtract_counts(row["accepted"], row.get("repeated", 0)) for row in rows)
     delivered = add_counts(row["delivered"] for row in rows)
     if not is_known(made) or not is_known(delivered):
         return made, "unknown"

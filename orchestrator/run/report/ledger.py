@@ -10,6 +10,7 @@ from orchestrator.accounting.count import UNKNOWN, Count, add_counts, is_known, 
 from orchestrator.accounting.vocabulary import (
     METRIC,
     NOTE,
+    ONCE_DISPOSITIONS,
     RECORD_DISPOSITIONS,
     RECORDS,
     SIDE,
@@ -152,13 +153,19 @@ def _records_row(
 ) -> LedgerRow:
     """The kernel's account of records with the reader's."""
     delivery = deliveries.get(emit.index, Delivery())
+    once = {name: getattr(counts, name) for name in ONCE_DISPOSITIONS if _is_once(counts)}
     return {
         "accepted": accepted,
+        **once,
         **_row(counts, RECORD_DISPOSITIONS),
         "over_cap": add_counts([counts.over_cap, delivery.trimmed]),
         "recorded": subtract_counts(counts.recorded, delivery.trimmed),
         "delivered": delivery.delivered,
     }
+
+
+def _is_once(counts: EmitCounts | SpanCounts) -> bool:
+    return isinstance(counts, EmitCounts) and counts.repeated is not None
 
 
 def _metric_row(index: int, counts: Iterable[MetricCounts]) -> LedgerRow:
@@ -208,7 +215,10 @@ def _maker_imbalances(
     """The identities of the records and metrics that are made of `accepted` events."""
     imbalances: list[str] = []
     if records := maker["emit"]:
-        row: LedgerRow = {**records, "undelivered": undelivered}
+        first = subtract_counts(
+            records["accepted"], *(records.get(name, 0) for name in ONCE_DISPOSITIONS)
+        )
+        row: LedgerRow = {**records, "accepted": first, "undelivered": undelivered}
         imbalances += _imbalances(f"{name}: records", row, RECORDS.identities)
     for metric, counts in maker["metrics"].items():
         row = {"accepted": accepted, **counts}

@@ -9,6 +9,7 @@ from orchestrator.backends.bcc.attach.attachments import Attachments
 from orchestrator.backends.bcc.attach.control import ControlElement
 from orchestrator.backends.bcc.attach.iterating import read_iterators
 from orchestrator.backends.bcc.attach.session_maps import fill_ledger
+from orchestrator.backends.bcc.counts.once_keys import OnceKeys
 from orchestrator.backends.bcc.counts.probe_costs import read_expenses
 from orchestrator.backends.bcc.counts.session_counters import SessionCounters
 from orchestrator.backends.bcc.design import layout
@@ -57,6 +58,7 @@ class BccSession:
         self._maps, self._control, self._ring = maps, control, ring
         self._attachments, self._counters, self._prices = attachments, counters, prices
         self._undoing, self._run_time = undoing, RunTime()
+        self._once_keys = OnceKeys(self.program, maps)
         self._held = 0  # records of the last read
 
     # -- steering ------------------------------------------------------------------------------
@@ -155,6 +157,7 @@ class BccSession:
 
     def wait(self, timeout_s: float, also: Sequence[int] = ()) -> None:
         """Sleep until there may be records or one of `also` can be read, at most `timeout_s`."""
+        self._once_keys.forget_old()
         if also:
             ring = () if self._ring is None else (self._ring.fileno(),)
             poll_descriptors((*ring, *also), timeout_s)

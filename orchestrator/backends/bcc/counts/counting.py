@@ -9,6 +9,7 @@ from orchestrator.accounting.vocabulary import (
     CALL_FATES,
     METRIC_DISPOSITIONS,
     NOTE,
+    ONCE_DISPOSITIONS,
     RECORD_DISPOSITIONS,
     SIDE_DISPOSITIONS,
     SPAN,
@@ -242,6 +243,8 @@ class Accounts:
                 if s.hook.probe == probe.index and s.name != "entry"
             ]
             ends = {name: self._sum_rows(own, name) for name in RECORD_DISPOSITIONS}
+            if probe.once is not None:
+                ends |= {name: self._sum_rows(own, name) for name in ONCE_DISPOSITIONS}
             counts.append(EmitCounts(probe=probe.index, **ends))
         return tuple(counts)
 

@@ -82,6 +82,9 @@ class SessionCounters:
             self._maps[layout.span_map(span)].clear()
         for note in self.layout.program.notes:
             self._maps[layout.note_map(note)].clear()
+        for probe in self.layout.program.probes:
+            if probe.once is not None:
+                self._maps[layout.once_map(probe.index)].clear()
         self.accounts.forget()
 
     def _count_open(self, span: SpanProgram) -> int | None:

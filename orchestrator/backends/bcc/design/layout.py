@@ -21,6 +21,7 @@ FIRST_SPAN = 9000
 FIRST_NOTE = 9200
 FIRST_SPAN_BLANK = 9500
 FIRST_NOTE_BLANK = 9700
+FIRST_ONCE = 9800
 
 #: Counters of one side of a hook on one CPU. fired = entered + expired; `late` events entered
 #: before the deadline and were judged after it.
@@ -40,6 +41,7 @@ LEDGER_WORDS = (
     "over_cap",
     "ring_lost",
     "recorded",
+    "keys_full",  # of records that are made once by key
     "faulted",
     "truncated",
     "division_by_zero",
@@ -57,7 +59,7 @@ LEDGER_WORDS = (
     "ended",
     "cancelled",
     "replaced",
-    "repeated",  # started again while open, and `again: keep`
+    "repeated",  # started again while open, and `again: keep`; of a probe, by `once`
     "no_start",
     "raced",  # judged at an end, but ended by another CPU in the meantime
 )
@@ -283,6 +285,11 @@ def span_map(span: SpanProgram) -> int:
 def span_blank(span: SpanProgram) -> int:
     """Placeholder of the blank that a span too large for the BPF stack is copied from."""
     return FIRST_SPAN_BLANK + span.index
+
+
+def once_map(probe: int) -> int:
+    """Placeholder of the hash of keys of which a record was made, each with its time."""
+    return FIRST_ONCE + probe
 
 
 def span_key_bytes(span: SpanProgram) -> int:

@@ -50,6 +50,11 @@ def map_specs(map_layout: layout.MapLayout) -> dict[int, MapSpec]:
         specs |= _span_specs(span)
     for note in map_layout.program.notes:
         specs |= _note_specs(note)
+    for probe in map_layout.program.probes:
+        if probe.once is not None:
+            specs[layout.once_map(probe.index)] = _make_spec(
+                "pp_once", "hash", probe.once.key_size, layout.WORD, probe.once.keys
+            )
     return specs
 
 
@@ -162,6 +167,8 @@ def by_purpose(
     for note in map_layout.program.notes:
         for placeholder in (layout.note_map(note), layout.note_blank(note)):
             purposes[placeholder] = f"note {note.name}"
+    for probe in map_layout.program.probes:
+        purposes[layout.once_map(probe.index)] = f"once of {probe.name}"
     totals: dict[str, int] = {}
     for placeholder, spec in specs.items():
         purpose = purposes[placeholder]

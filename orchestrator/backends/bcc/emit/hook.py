@@ -163,7 +163,11 @@ class HookText:
             MetricBlock(e, specs[use.metric], use, number, every).write_block()
         if self.probe.emit is not None:
             bounds = RecordBounds(
-                probe=self.probe.index, rate=self.probe.rate, cap=self.probe.events
+                probe=self.probe.index,
+                rate=self.probe.rate,
+                cap=self.probe.events,
+                once=self.probe.once,
+                key=body.once,
             )
             RecordBlock(e, self.program, self.probe.emit, body.emit, bounds).write_block()
         for span in body.spans:
@@ -178,7 +182,7 @@ class HookText:
     def _share_lets(self, e: Expressions) -> None:
         """Evaluate first what more than one block uses, so that it is evaluated once."""
         body = e.site.body
-        blocks: list[list[Node]] = [list(body.emit)]
+        blocks: list[list[Node]] = [list(body.emit), list(body.once)]
         blocks += [list(metric_top_nodes(use)) for use in body.metrics]
         blocks += [list(span_top_nodes(use)) for use in body.spans]
         blocks += [list(note_top_nodes(use)) for use in body.notes]

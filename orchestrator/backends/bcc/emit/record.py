@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.hook_nodes import may_be_null
 from orchestrator.backends.bcc.emit.expressions import Expressions
+from orchestrator.backends.bcc.emit.key import store_key_part
 from orchestrator.compile.describe import describe_node, describe_type
 from orchestrator.compile.expressions.nodes import Node, SpanValue, walk
 from orchestrator.compile.expressions.types import COMM_SIZE, Cut, Stored, Str
-from orchestrator.compile.program import Emit, Program, RecordField
+from orchestrator.compile.program import Emit, OnceSpec, Program, RecordField
 from orchestrator.plan.model import Rate
 from orchestrator.values import dataclass
 
@@ -17,11 +18,14 @@ _WIDTHS = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordBounds:
-    """A probe's own bounds, in addition to the plan's, by its index; None: unbounded."""
+    """A probe's own bounds, in addition to the plan's, by its index; None: unbounded. `once`: with
+    the nodes of its key."""
 
     probe: int
     rate: Rate | None
     cap: int | None
+    once: OnceSpec | None = None
+    key: Sequence[Node] = ()
 
 
 class RecordBlock:
@@ -37,12 +41,15 @@ class RecordBlock:
     ) -> None:
         self.e, self.program, self.emit = expressions, program, emit
         self.nodes, self.own = nodes, own
+        self._marked = ""  # the map that has the key of this event
         self.line = expressions.writer.line
 
     def write_block(self) -> None:
         """The whole block. `now` must be declared before it."""
         self.e.writer.comment("record")
         with self.e.writer.block("do", "while (0);"):
+            if self.own is not None and self.own.once is not None:
+                self._check_once(self.own, self.own.once)
             self._check_bounds()
             self.line(
                 f"char *slot = pp_ringbuf_reserve(PP_MAP({layout.RING}), "
@@ -56,10 +63,35 @@ class RecordBlock:
             self.line("pp_ringbuf_submit(slot, 0);")
 
     def _leave_if(self, condition: str, disposition: str) -> None:
+        """Leave without a record. The next event with the same key then is the first."""
         self.line(f"if ({condition}) {{")
         self.line(f"\tCOUNT({disposition});")
+        if self._marked:
+            self.line(f"\tpp_map_delete({self._marked}, key);")
         self.line("\tbreak;")
         self.line("}")
+
+    # -- once by key ---------------------------------------------------------------------------
+
+    def _check_once(self, own: RecordBounds, once: OnceSpec) -> None:
+        """Leave unless the event is the first with its key, or the last one's period is over. Of
+        CPUs that find it over at once, one can delete the key, and of those that find none, one can
+        insert it."""
+        keys = f"PP_MAP({layout.once_map(own.probe)})"
+        self.line(f"char key[{once.key_size}] __attribute__((aligned(8))) = {{}};")
+        for part, node in zip(once.key, own.key, strict=True):
+            store_key_part(self.e, part, node)
+        is_recent = "last"
+        if once.per_ns:
+            is_recent = f"last && (s64)(now - *last) < {once.per_ns}LL"
+        self.line(f"u64 *last = pp_map_lookup({keys}, key), marked = now;")
+        self._leave_if(is_recent, "repeated")
+        if once.per_ns:
+            self._leave_if(f"last && pp_map_delete({keys}, key)", "repeated")
+        self.line(f"s64 refused = pp_map_update({keys}, key, &marked, PP_NOEXIST);")
+        self._leave_if("refused == PP_EEXIST", "repeated")
+        self._leave_if("refused", "keys_full")
+        self._marked = keys
 
     # -- bounds --------------------------------------------------------------------------------
 

@@ -160,6 +160,11 @@ class _LayoutBuilder:
                 hook, f"tracefs cannot attach {hook.kind} probes", "use --backend bcc"
             )
             return False
+        if hook.body.once:
+            self._add_missing(
+                hook, "tracefs cannot make records once by key (`once`)", "use --backend bcc"
+            )
+            return False
         feature = _NEEDS[hook.kind]
         if feature is not None and self.facts.feature(feature).state == "no":
             self._add_missing(

@@ -13,7 +13,7 @@ from orchestrator.compile.expressions.nodes import Node, RawArg
 from orchestrator.compile.expressions.types import S64, U64, Space, Type, with_space
 from orchestrator.compile.globs import is_glob, list_tracepoints, match_names, select_probeable
 from orchestrator.compile.iterators import find_iterator
-from orchestrator.compile.perf_points import find_perf_events
+from orchestrator.compile.perf.events import find_perf_events
 from orchestrator.compile.point import (
     REGISTER_ARGUMENTS,
     Point,

@@ -1,0 +1,1 @@
+"""Attach points that count events."""

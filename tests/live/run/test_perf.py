@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestrator.kernel.facts import live_facts
 from tests.support.paths import WORKLOADS
-from tests.support.product import Ran, run_cli
+from tests.support.product import Ran, check_sums
 
 PAGES, SLEEPS = 5000, 40
 PLAN = """
@@ -44,7 +44,11 @@ def test_software_events_are_counted_exactly(tmp_path: Path) -> None:
     plan.write_text(PLAN)
     switches = tmp_path / "switches"
     command = [str(binary), str(PAGES), str(SLEEPS), str(switches)]
-    ran = run_cli(str(plan), "--backend", "bcc", command=command)
+    words = [sys.executable, "-m", "orchestrator.cli", "run", str(plan), "--backend", "bcc"]
+    done = subprocess.run([*words, "--json", "--", *command], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    ran = Ran.of(done.stdout)
+    check_sums(ran)
     assert all("perf:context-switches" in why for why in ran.finished["incomplete_because"])
     assert ran.value("fault", "n", comm="touching") == PAGES
     assert len(ran.data("fault")) == PAGES

@@ -57,14 +57,14 @@ class Recipe:
 
 
 def most(ran: "Ran", probe: str, metric: str, **key: Any) -> int:
-    """The largest value of a cell in any window: a snapshot may be of before the workload, or of
-    its end."""
+    """The largest value of a cell in any window whose key has these parts: a snapshot may be of
+    before the workload, or of its end."""
     return max(
         cell["value"]
         for line in ran.of_kind("metric.reported")
         if (line["probe"], line["metric"], line["total"]) == (probe, metric, False)
         for cell in line["cells"]
-        if cell["key"] == key
+        if key.items() <= cell["key"].items()
     )
 
 

@@ -60,12 +60,16 @@ def direct_requests() -> None:
 
 
 def block_top_seen(ran: "Ran") -> None:
-    """What the program itself asked for, to the byte, however the file system splits requests."""
-    mine = [cell for cell in ran.cells("io", "bytes") if cell["key"]["comm"] == "python3"]
-    assert {cell["key"]["op"]: cell["value"] for cell in mine} == {
-        "read": 5 * 32768,
-        "write": 8 * 65536,
+    """What the program itself asked for, however the file system splits requests: to the byte what
+    it wrote; while it reads, the file system may look up where the file is."""
+    mine = {
+        cell["key"]["op"]: cell["value"]
+        for cell in ran.cells("io", "bytes")
+        if cell["key"]["comm"] == "python3"
     }
+    assert set(mine) == {"read", "write"}
+    assert mine["write"] == 8 * 65536
+    assert 0 <= mine["read"] - 5 * 32768 < 32768
     [reads] = [cell for cell in ran.cells("io", "took") if is_read(cell)]
     [longest] = [cell for cell in ran.cells("io", "longest") if is_read(cell)]
     assert reads["count"] >= 5

@@ -12,7 +12,7 @@ struct control {
 };
 struct metric_counts { u64 counted, filtered, map_full, map_busy, count, high, value; };
 struct ledger {
-	u64 happened, entered, expired, late, not_target, filtered, sampled_out, unpaired, map_full, too_deep, accepted, rate_limited, over_cap, ring_lost, recorded, faulted, truncated, division_by_zero, tick, gap, weight, abandoned, execed, exited, at_bound, started, ended, cancelled, replaced, repeated, no_start, raced;
+	u64 happened, entered, expired, late, not_target, filtered, sampled_out, unpaired, map_full, too_deep, accepted, rate_limited, over_cap, ring_lost, recorded, keys_full, faulted, truncated, division_by_zero, tick, gap, weight, abandoned, execed, exited, at_bound, started, ended, cancelled, replaced, repeated, no_start, raced;
 	struct metric_counts metric[2];
 };
 #define PP_OPEN 5

@@ -22,14 +22,16 @@ REGISTER_ARGUMENTS = 6
 class Point:
     """One place to attach to, and the names that are known there.
 
-    `arguments` are `args.NAME`, `positional` gives `argN`, `retval` is the return value's type.
-    The rest is what program.Hook takes.
+    `arguments` are `args.NAME`, and `why_unnamed` is what to do where one is not known;
+    `positional` gives `argN`, `retval` is the return value's type. The rest is what program.Hook
+    takes.
     """
 
     kind: AttachKind
     label: str
     func: str
     arguments: Mapping[str, Node] = field(default_factory=dict)
+    why_unnamed: str = ""
     positional: Callable[[int], Node | None] = lambda _index: None
     retval: Type | None = None
     paired: bool = False

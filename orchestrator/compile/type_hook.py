@@ -152,6 +152,7 @@ def make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
         facts=facts,
         label=point.label,
         arguments=point.arguments,
+        why_unnamed=point.why_unnamed,
         positional=point.positional,
         retval=return_node(point),
         paired=point.paired,

@@ -114,6 +114,7 @@ def _find_user_function(
             label=f"{item.kind}:{function.path}:{place}",
             func=symbol,
             arguments=_DebugArguments(facts, function, symbol) if describes else spelled,
+            why_unnamed=_NO_DEBUG_INFO if describes else "",
             positional=register_arguments("user") if has_arguments else lambda _index: None,
             retval=returned if traits.has_return else None,
             paired=traits.is_paired,
@@ -164,6 +165,13 @@ def _find_places(
         )
         for one in found
     )
+
+
+#: pyelftools is the extra `debuginfo`, without which no debug information is read.
+_NO_DEBUG_INFO = (
+    "spell them: `args: {name: u64}`; or install the program's debug package, and pyelftools to "
+    "read it"
+)
 
 
 class _DebugArguments(Mapping[str, Node]):

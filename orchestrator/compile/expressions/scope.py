@@ -14,7 +14,8 @@ from orchestrator.values import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookScope:
-    """Names at a hook. `arguments` are `args.NAME`; `positional` gives `argN`; `retval` is None
+    """Names at a hook. `arguments` are `args.NAME`, and `why_unnamed` is what to do where one of
+    them is not known, else ""; `positional` gives `argN`; `retval` is None
     where there is no return. `paired`: values of the entry are captured. `has_task`: the event
     belongs to a task, which is the one that runs unless `is_running_task` is false. `in_reader`:
     what runs is probeplan, which reads an iterator. `func_number` stands for `func` in the kernel:
@@ -23,6 +24,7 @@ class HookScope:
     facts: KernelFacts
     label: str
     arguments: Mapping[str, Node]
+    why_unnamed: str = ""
     positional: Callable[[int], Node | None]
     retval: Node | None = None
     paired: bool = False

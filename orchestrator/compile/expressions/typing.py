@@ -301,6 +301,7 @@ class Typer:
                 f"{self.scope.label} has no argument {node.name!r}",
                 self._position_of(node),
                 suggest_or_list(node.name, tuple(self.scope.arguments))
+                or self.scope.why_unnamed
                 or self.scope.facts.why_no_types
                 or _SPELL_ARGUMENTS,
             )

@@ -36,6 +36,18 @@ def test_a_version_may_be_named(compiled: Compile, tmp_path: Path, name: str, ho
     assert len(program.hooks) == hooks
 
 
+def test_an_argument_without_debug_information_gets_the_ways_to_name_it(
+    compiled: Compile, tmp_path: Path
+) -> None:
+    binary = build_target(tmp_path)
+    with pytest.raises(HostError, match="has no argument 'size'") as refused:
+        compiled(f"probes: {{p: {{attach: 'ufunction:{binary}:target', emit: [args.size]}}}}")
+    [finding] = refused.value.findings
+    assert finding.code == "PP082"
+    assert finding.hint.startswith("spell them: `args: {name: u64}`; or install")
+    assert "debug package, and pyelftools" in finding.hint
+
+
 def test_an_offset_inside_an_instruction_is_refused_with_its_place(
     compiled: Compile, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from orchestrator.compile.expressions.nodes import (
     Field,
     IpOf,
     IpWord,
+    KernelSymbol,
     LetRef,
     Load,
     Node,
@@ -106,6 +107,8 @@ class _Describer:
                 return f"{kind}({self.describe(value)})"
             case Convert(value=value) | ShownAs(value=value):
                 return self.describe(value)
+            case KernelSymbol(name=name):
+                return f'symbol("{name}")'
             case FamilyPort(port=port):
                 return f"port {self.describe(port)}"
             case (

@@ -12,6 +12,8 @@ TextRanges = tuple[tuple[bytes, bytes], ...]
 """Ranges of addresses, as fixed-width hexadecimal, that hold the kernel's code; () is unknown."""
 
 _TEXT_TYPES = (b"t", b"T", b"w", b"W")
+#: Per-CPU data by its offset (a, A), data without a first value, data, read-only data, weak ones.
+_DATA_TYPES = frozenset(b"aAbBdDrRvV")
 # Padding in front of functions, for call thunks and control-flow integrity: not functions.
 _NOT_FUNCTIONS = (b"__pfx_", b"__cfi_")
 # Code made at run time: loaded BPF programs, and ftrace's and kprobes' own trampolines.
@@ -93,3 +95,17 @@ def find_address(kallsyms: bytes, name: bytes) -> bytes:
     at = kallsyms.find(b" " + name + b"\n")
     start = kallsyms.rfind(b"\n", 0, at) + 1 if at >= 0 else 0
     return kallsyms[start : at - 2] if at >= 0 else b""
+
+
+def find_variable(kallsyms: bytes, name: bytes) -> bytes:
+    """The address of a variable of the kernel proper, as it is written; b"" where there is none of
+    that name, or a function has it. Kernels built without CONFIG_KALLSYMS_ALL list hardly any."""
+    at = kallsyms.find(b" " + name + b"\n")
+    if at < 0:
+        return b""
+    address, kind = find_address(kallsyms, name), kallsyms[at - 1]
+    if kind in _DATA_TYPES:
+        return address
+    line = b" ".join((address, kallsyms[at - 1 : at], name))
+    bounds = find_text_ranges(kallsyms)
+    return address if bounds and not is_function_line(line, bounds) else b""

@@ -18,6 +18,7 @@ from orchestrator.kernel.kallsyms import (
     find_aliases,
     find_containing,
     find_text_ranges,
+    find_variable,
     function_lines,
     is_function_line,
     symbol_name,
@@ -59,6 +60,22 @@ class Symbols:
             return None
         line_start = self._kallsyms.rfind(b"\n", 0, at) + 1
         return int(self._kallsyms[line_start : at - 2] or b"0", 16) or None
+
+    def find_variable(self, name: str) -> int | None:
+        """The address of a variable of the kernel proper, of per-CPU ones as the linker has it;
+        None where there is none of that name, or it is not listed. 0: addresses are hidden, or
+        were not recorded."""
+        if not name.isidentifier() or not name.isascii():
+            return None
+        written = find_variable(self._kallsyms, name.encode())
+        if not written:
+            return None
+        return int(written, 16) if self._text_ranges else 0
+
+    @property
+    def has_variables(self) -> bool:
+        """Whether variables are listed at all: their kernel has CONFIG_KALLSYMS_ALL."""
+        return re.search(rb" [bBdD] \w+\n", self._kallsyms) is not None
 
     def find_same(self, name: str, others: tuple[str, ...]) -> str | None:
         """Which of `others` is a name of the same address; None where none is, or where addresses

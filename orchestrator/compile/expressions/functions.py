@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from orchestrator.compile.expressions.arithmetic import convert_node, make_extreme, require_integer
-from orchestrator.compile.expressions.endpoints import sockaddr_endpoint, socket_endpoint
 from orchestrator.compile.expressions.members import (
     find_number_type,
     find_pointee,
     is_bare_pointer,
     parse_type,
 )
+from orchestrator.compile.expressions.network.endpoints import sockaddr_endpoint, socket_endpoint
 from orchestrator.compile.expressions.nodes import (
     Address,
     Arithmetic,
@@ -47,6 +47,7 @@ from orchestrator.compile.expressions.types import (
     UnknownType,
     size_of,
 )
+from orchestrator.compile.expressions.variables import make_symbol
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Position, plan_error
 
@@ -407,6 +408,7 @@ FUNCTIONS: Mapping[str, tuple[int, int, Function]] = {
     "remote": (1, 1, _make_end("remote")),
     "sockaddr": (1, 2, _make_sockaddr),
     "ksym": (1, 1, _make_ksym),
+    "symbol": (1, 2, make_symbol),
     "devname": (1, 1, _make_devname),
     "cgname": (1, 2, _make_cgname),
     "hash": (1, 1, _make_hash),

@@ -105,6 +105,16 @@ class Builtin:
 
 
 @dataclass(frozen=True, slots=True)
+class KernelSymbol:
+    """The address of a variable of the kernel, which changes with each boot. 0: a recording, which
+    has no addresses."""
+
+    name: str
+    address: int = field(compare=False)
+    type: Pointer = field(default_factory=lambda: Pointer("kernel"))
+
+
+@dataclass(frozen=True, slots=True)
 class UserSymbol:
     """An address in the memory of the running task, kept as a stack of one frame is, so that it is
     named as those are; 0 is kept as no frame."""
@@ -456,6 +466,7 @@ Node = (
     | TextConst
     | ParamRef
     | Builtin
+    | KernelSymbol
     | UserSymbol
     | Register
     | Field

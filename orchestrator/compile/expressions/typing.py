@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from orchestrator.compile.expressions import arithmetic
-from orchestrator.compile.expressions.addresses import read_networks, test_address
 from orchestrator.compile.expressions.builtin_names import find_builtin, known_names
 from orchestrator.compile.expressions.elements import read_element
-from orchestrator.compile.expressions.endpoints import endpoint_member
 from orchestrator.compile.expressions.functions import FUNCTIONS, require_text
 from orchestrator.compile.expressions.labels import (
     FORMS,
@@ -16,6 +14,9 @@ from orchestrator.compile.expressions.labels import (
     show_by_plan,
 )
 from orchestrator.compile.expressions.members import read_member
+from orchestrator.compile.expressions.network.addresses import read_networks, test_address
+from orchestrator.compile.expressions.network.endpoints import endpoint_member
+from orchestrator.compile.expressions.network.packets import make_packet, packet_member
 from orchestrator.compile.expressions.nodes import (
     Captured,
     Combination,
@@ -34,7 +35,6 @@ from orchestrator.compile.expressions.nodes import (
     walk,
 )
 from orchestrator.compile.expressions.notes import NoteShape, flatten_key, read_note, test_note
-from orchestrator.compile.expressions.packets import make_packet, packet_member
 from orchestrator.compile.expressions.paths import PathOperation, test_path
 from orchestrator.compile.expressions.scope import HookScope
 from orchestrator.compile.expressions.task_functions import TASK_FUNCTIONS, tag_call_number

@@ -88,6 +88,7 @@ FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
     "errno": (1, 1),
     "ksym": (1, 1),
     "usym": (1, 1),
+    "symbol": (1, 2),
     "devname": (1, 1),
     "cgname": (1, 2),
     "hash": (1, 1),

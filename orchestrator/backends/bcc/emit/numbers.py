@@ -32,6 +32,7 @@ from orchestrator.compile.expressions.nodes import (
     FamilyPort,
     Field,
     IpWord,
+    KernelSymbol,
     LetRef,
     Load,
     Node,
@@ -76,6 +77,8 @@ class NumberExpressions:
                 return self.context.read_builtin(node)
             case PathTest():
                 return test_path(node, self.number, self.site.numbers)
+            case KernelSymbol(name=name, address=variable):
+                return self.site.numbers.number(name, variable)
             case UserSymbol(value=value):
                 return f"pp_user_symbol({self.number(value)})"
             case Register(index=index, type=kind, name=name):

@@ -8,6 +8,7 @@ from orchestrator.compile.expressions.nodes import (
     EndpointOf,
     FamilyIp,
     FamilyPort,
+    KernelSymbol,
     Load,
     Node,
     PathTest,
@@ -34,6 +35,7 @@ _LABELS: Mapping[type, str] = {
     FamilyPort: "the port of a socket",
     EndpointOf: "the address of a socket",
     UsdtArg: "a USDT argument",
+    KernelSymbol: "a variable of the kernel (symbol)",
     UserSymbol: "the name of an address (usym)",
     RawArg: "a raw tracepoint's argument",
 }

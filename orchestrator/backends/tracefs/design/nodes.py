@@ -9,6 +9,7 @@ from orchestrator.compile.expressions.nodes import (
     Const,
     Convert,
     IpOf,
+    KernelSymbol,
     Let,
     LetRef,
     Node,
@@ -64,7 +65,7 @@ def reads_memory(node: Node) -> bool:
     kernel can compute it. An IP address of unknown version counts as one, since no column holds
     it."""
     return (
-        isinstance(node, (*READS, Address, UserSymbol))
+        isinstance(node, (*READS, Address, KernelSymbol, UserSymbol))
         or (isinstance(node, IpOf) and isinstance(node.value.type, Pointer))
         or node.type == Ip(0)
     )

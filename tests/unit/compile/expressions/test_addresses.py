@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator.compile.expressions.addresses import test_address as make_test
 from orchestrator.compile.expressions.evaluate import evaluate
+from orchestrator.compile.expressions.network.addresses import test_address as make_test
 from orchestrator.compile.expressions.nodes import (
     Comparison,
     FamilyIp,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.compile.expressions.packets import PACKET_MEMBERS
+from orchestrator.compile.expressions.network.packets import PACKET_MEMBERS
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
 from orchestrator.plan.findings import PlanError

@@ -1,0 +1,1 @@
+"""Addresses and packets of networks in expressions."""

@@ -93,7 +93,7 @@ class _Neighbour:
     def __init__(self, command: Sequence[str]) -> None:
         self.command = list(command)
 
-    def follow(self, look: object) -> None:
+    def follow(self, look: object, program: object) -> None:
         """Nothing is looked at."""
 
     def update(self, elapsed_s: float, events: int, lost: Count) -> None:

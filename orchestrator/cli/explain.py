@@ -210,6 +210,10 @@ def _output_lines(maker: Mapping[str, Any]) -> Iterator[str]:
     if maker["record"] is not None:
         fields = ", ".join(f"{field['name']} {field['form']}" for field in maker["record"])
         yield f"  record: {fields or 'the common fields'}"
+    if once := maker.get("once"):
+        by = ", ".join(f"{part['name']} {part['form']}" for part in once["by"])
+        period = f"in {format_duration(once['per_ns'])}" if once["per_ns"] else "in the run"
+        yield f"  recorded once {period} for each of at most {once['keys']:,} keys: {by}"
     for metric in maker["metrics"]:
         by = ", ".join(f"{part['name']} {part['form']}" for part in metric["by"])
         keys = f" by {by} (at most {metric['keys']:,} keys, then `other`)" if by else ""

@@ -23,6 +23,7 @@ from orchestrator.compile.program import (
     KeyField,
     MetricSpec,
     NoteProgram,
+    OnceSpec,
     ProbeProgram,
     Program,
     RecordField,
@@ -115,10 +116,17 @@ def _probe_fields(probe: ProbeProgram, plans: Mapping[int, HookPlan]) -> Fields:
     return {
         "probe": probe.name,
         "sample": probe.sample,
+        "once": _once_fields(probe.once) if probe.once else None,
         "record": [_layout_of(field) for field in fields] if probe.emit else None,
         "metrics": [_metric_fields(metric) for metric in probe.metrics],
         "hooks": [_hook_fields(hook, probe, plans.get(hook.id)) for hook in probe.hooks],
     }
+
+
+def _once_fields(once: OnceSpec) -> Fields:
+    """Of which events only the first is a record, how long that lasts, and for how many keys."""
+    key = [_layout_of(part) for part in once.key]
+    return {"by": key, "per_ns": once.per_ns or None, "keys": once.keys}
 
 
 def _span_fields(span: SpanProgram, program: Program) -> Fields:

@@ -89,6 +89,18 @@ def test_the_hosts_policy_does_not_apply_to_a_recorded_kernel(
     assert "policy" not in explained(capsys, SLOW_IO).partition("limits in force")[0]
 
 
+def test_a_record_of_each_key_is_said_to_be_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.yaml"
+    probe = "attach: 'syscall:read', emit: [pid], once: {by: [comm], per: 1m, keys: 40}"
+    plan.write_text(f"{HEAD}probes:\n  p: {{{probe}}}\n")
+    text = explained(capsys, str(plan), "--backend", "bcc")
+    assert "\n  recorded once in 1m for each of at most 40 keys: comm string" in text
+    [shown] = json.loads(explained(capsys, str(plan), "--backend", "bcc", "--json"))["probes"]
+    assert (shown["once"]["per_ns"], shown["once"]["keys"]) == (60_000_000_000, 40)
+
+
 def test_hot_points_are_announced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text(HEAD + "probes: {p: {attach: 'tracepoint:sched:sched_switch', emit: {}}}\n")

@@ -148,8 +148,8 @@ def _elsewhere(program: Program) -> Program:
 
 
 def load_plans(part: int, whole: bool) -> dict[str, str]:
-    """Load every program of each, and attach what uses everything; `whole`: attach each. What the
-    kernel refused."""
+    """Load every program of each, and attach what uses everything; `whole`: attach each whose
+    programs are in the guest: databases are not. What the kernel refused."""
     share = Path(os.environ["PROBEPLAN_SHARE"])
     made = pickle.loads((share / f"plans{part}.pickle").read_bytes())  # noqa: S301  # our own
     refused = {}
@@ -157,13 +157,18 @@ def load_plans(part: int, whole: bool) -> dict[str, str]:
         try:
             if name.startswith("everything"):
                 _run_shortly(artifact, code)
-            elif whole:
+            elif whole and _has_files(artifact):
                 _attach(artifact, code)
             else:
                 load_only(artifact, code)
         except HostError as error:
             refused[name] = str(error)
     return refused
+
+
+def _has_files(artifact: Artifact[BccDetail]) -> bool:
+    paths = {hook.path for hook in artifact.program.hooks if hook.path}
+    return all(map(os.path.exists, paths))
 
 
 def _attach(artifact: Artifact[BccDetail], code: Mapping[str, bytes]) -> None:

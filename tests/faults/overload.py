@@ -116,6 +116,9 @@ class _Writers:
         self.argvs = argvs
         self.seconds = 0.0
 
+    def announce(self, text: str) -> None:
+        """What takes a while, as the compiler does where nothing is cached."""
+
     def follow(self, look: object, program: object) -> None:
         """Nothing is looked at."""
 

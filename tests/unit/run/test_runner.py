@@ -200,10 +200,15 @@ def test_a_run_that_saw_nothing_says_where_it_all_went(ran: Ran) -> None:
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
 def test_a_signal_ends_a_run_cleanly(ran: Ran, number: signal.Signals, code: int) -> None:
+    """Where SIGHUP is ignored, as nohup(1) leaves it, no run ends by it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     script = Script(
         batches=[[1]], on_wait=lambda n: os.kill(os.getpid(), number) if n == 3 else None
     )
-    result = ran.go(script, program(Limits(duration_ns=None)))
+    try:
+        result = ran.go(script, program(Limits(duration_ns=None)))
+    finally:
+        signal.signal(signal.SIGHUP, before)
     assert (result.exit_code, finished(ran)["outcome"]) == (code, "interrupted")
     assert ran.diary[-1] == "detach"
 

@@ -18,13 +18,12 @@ from orchestrator.cli.rehearsal_files import (
     open_stdin,
     read_given_plan,
 )
-from orchestrator.cli.run_options import add_run_options, plan_overrides
+from orchestrator.cli.run_options import add_run_options, choose_rows, plan_overrides
 from orchestrator.lab.errors import GuestLost, LabError, tail
 from orchestrator.lab.given_kernel import find_kernel
 from orchestrator.lab.guest import require_host
 from orchestrator.lab.rehearsal import MachineSize, RehearsalOutput, run_rehearsal
 from orchestrator.lab.rehearsal_job import RehearsalJob
-from orchestrator.output.rows import ROWS_PER_SECOND
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.units import UnitError, parse_duration
 
@@ -143,7 +142,7 @@ def _rehearse(args: argparse.Namespace) -> int:
 
 def _words_of(args: argparse.Namespace, replaced: Mapping[str, str]) -> Iterator[str]:
     """The options and the command as `run` in the guest is to get them; `replaced` by name."""
-    shown = vars(args) | {"rows": _choose_rows(args)}
+    shown = vars(args) | {"rows": choose_rows(args)}
     for action in args.run_actions:
         value = replaced.get(action.dest) or shown.get(action.dest, action.default)
         if not action.option_strings or value == action.default or action.dest == "summary":
@@ -155,12 +154,6 @@ def _words_of(args: argparse.Namespace, replaced: Mapping[str, str]) -> Iterator
     yield f"--summary={_summary(args.summary)}"
     if args.workload:
         yield from ("--", *args.workload)
-
-
-def _choose_rows(args: argparse.Namespace) -> int | None:
-    """How many rows a second this terminal gets, as `run` would choose; None: it gets no rows."""
-    gets_lines = args.json or args.log == "-" or sys.stdout is None or not sys.stdout.isatty()
-    return args.rows or (None if gets_lines else ROWS_PER_SECOND)
 
 
 def _summary(wanted: str) -> str:

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, BinaryIO
 from orchestrator.cli.messages import print_error, print_message, print_note
 from orchestrator.cli.named_plan import NamedPlan, load_named_plan, read_named, recall_named_plan
 from orchestrator.cli.options import policy_contents
-from orchestrator.cli.run_options import add_run_options, plan_overrides
+from orchestrator.cli.run_options import add_run_options, choose_rows, plan_overrides
 from orchestrator.cli.tracefs import mount_tracefs
 from orchestrator.cli.unattended.options import add_unattended_options, check_unattended_options
 from orchestrator.kernel.facts import KernelFacts, live_facts
 from orchestrator.output.result import ResultDirectoryError
-from orchestrator.output.rows import ROWS_PER_SECOND
 from orchestrator.output.run_output import DiscardingSink
 from orchestrator.output.safe_open import is_fifo, open_for_append
 from orchestrator.output.sink import Sink
@@ -319,11 +318,8 @@ def _open_fifo(path: str, stack: ExitStack) -> Sink:
 
 def _open_view(args: argparse.Namespace, progress: Bar | None) -> "RowView | None":
     """Rows on standard output, where that is a terminal, or --rows asks for them."""
-    wants_lines = args.json or args.unattended or args.log == "-"
-    if wants_lines or sys.stdout is None:
-        return None
-    is_terminal = sys.stdout.isatty()
-    if not is_terminal and args.rows is None:
+    rows = None if args.unattended else choose_rows(args)
+    if rows is None:
         return None
     from orchestrator.output.rows.style import wants_colours  # runs that programs read need no rows
     from orchestrator.output.rows.view import RowView
@@ -331,9 +327,9 @@ def _open_view(args: argparse.Namespace, progress: Bar | None) -> "RowView | Non
     return RowView(
         make_log_sink(sys.stdout.buffer),
         sys.stdout,
-        colours=is_terminal and wants_colours(),
+        colours=sys.stdout.isatty() and wants_colours(),
         before=progress.hide if progress else lambda: None,
-        per_second=args.rows or ROWS_PER_SECOND,
+        per_second=rows,
         hold_ns=_LIVE_PERIOD_NS if args.live else 0,
         has_summary=_prints_summary(args),
         shows_windows=not args.live,

@@ -1,6 +1,7 @@
 """The arguments of commands that run a plan: here, or in a virtual machine."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,6 +48,13 @@ def plan_overrides(args: argparse.Namespace) -> dict[str, dict[str, str]]:
     if args.duration is not None:
         overriding["limits"]["duration"] = args.duration
     return overriding
+
+
+def choose_rows(args: argparse.Namespace) -> int | None:
+    """How many rows a second standard output gets; None: it gets JSON lines, or is closed."""
+    if args.json or args.log == "-" or sys.stdout is None:
+        return None
+    return args.rows or (ROWS_PER_SECOND if sys.stdout.isatty() else None)
 
 
 def _add_output_options(options: argparse._ArgumentGroup) -> None:

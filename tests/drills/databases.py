@@ -41,14 +41,25 @@ def mariadb_program() -> Path:
     return find_project(MARIADB) / "usr/sbin/mariadbd"
 
 
-class Postgres:
-    """A session: simple queries, and statements that are prepared first."""
+class _Session:
+    """A connection to the socket at a path."""
 
     def __init__(self, path: str) -> None:
         self._connection = socket.socket(socket.AF_UNIX)
         self._connection.settimeout(_PATIENCE_S)
         self._connection.connect(path)
         self._stream = self._connection.makefile("rb")
+
+    def close(self) -> None:
+        self._stream.close()
+        self._connection.close()
+
+
+class Postgres(_Session):
+    """A session: simple queries, and statements that are prepared first."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
         words = struct.pack("!i", 196608) + b"user\0drill\0database\0postgres\0\0"
         self._connection.sendall(struct.pack("!i", len(words) + 4) + words)
         self.pid = self._wait_ready()
@@ -73,10 +84,6 @@ class Postgres:
         self._send(b"E", b"\0" + struct.pack("!i", 0))
         self._send(b"S", b"")
         self._wait_ready()
-
-    def close(self) -> None:
-        self._stream.close()
-        self._connection.close()
 
     def _send(self, kind: bytes, words: bytes) -> None:
         self._connection.sendall(kind + struct.pack("!i", len(words) + 4) + words)
@@ -114,14 +121,11 @@ def run_postgres() -> Iterator[str]:
             yield str(socket_file)
 
 
-class MariaDb:
+class MariaDb(_Session):
     """A session of a server without accounts."""
 
     def __init__(self, path: str) -> None:
-        self._connection = socket.socket(socket.AF_UNIX)
-        self._connection.settimeout(_PATIENCE_S)
-        self._connection.connect(path)
-        self._stream = self._connection.makefile("rb")
+        super().__init__(path)
         self._read_packet()
         # CLIENT_PROTOCOL_41, CLIENT_SECURE_CONNECTION; the largest packet, and utf8mb4
         words = struct.pack("<IIB23x", 0x8200, 1 << 24, 45) + b"drill\0\0"
@@ -138,10 +142,6 @@ class MariaDb:
             packet = self._read_packet()
             self._check(packet)
             ends -= packet[0] == 0xFE and len(packet) < 9
-
-    def close(self) -> None:
-        self._stream.close()
-        self._connection.close()
 
     def _send(self, number: int, words: bytes) -> None:
         self._connection.sendall(struct.pack("<I", len(words) | number << 24) + words)

@@ -80,7 +80,7 @@ function _probeplan_plan_params
     case name-lookups
       printf '%s\t%s\n' 'lib=libc.so.6' 'the C library that the programs use'
     case postgres-locks
-      printf '%s\t%s\n' 'server=/usr/lib/postgresql/15/bin/postgres' 'the server\'s program' 'min=0ns' 'one record per wait that took longer'
+      printf '%s\t%s\n' 'server=/usr/lib/postgresql/15/bin/postgres' 'the server\'s program' 'min=0ns' 'ignore shorter waits'
     case postgres-queries
       printf '%s\t%s\n' 'server=/usr/lib/postgresql/15/bin/postgres' 'the server\'s program' 'min=100ms' 'one record per query that took longer'
     case python-gc

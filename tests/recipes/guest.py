@@ -29,9 +29,9 @@ DISK = Path("/run/probeplan-disk")
 # Without site-packages: in a guest each import counts.
 PYTHON = ("/usr/bin/python3", "-S", "-m", "tests.recipes")
 PROGRAM = WORKLOADS / "recipes.c"
-#: Frames are found by their pointers, as the kernel finds them.
 #: Libraries that are made for a workload, of their sources.
 MADE = {SERVERS: WORKLOADS / "servers.c"}
+#: Frames are found by their pointers, as the kernel finds them.
 FRAMES = ("-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls")
 
 

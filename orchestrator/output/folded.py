@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from orchestrator.output.log import LogRecord
+from orchestrator.plan.expression.names import find_stack
 
 __all__ = ["fold_stacks"]
 
@@ -47,9 +48,8 @@ def _find_stacks(metric: LogRecord) -> dict[str, bool]:
 def _is_kernel_stack(name: str, frames: Sequence[str]) -> bool:
     """Decided by its name in the plan, or else by its frames: those of user space name their
     file."""
-    last = name.rpartition(".")[2].partition("(")[0]
-    if last in ("ustack", "kstack"):
-        return last == "kstack"
+    if stack := find_stack(name):
+        return stack == "kstack"
     return not any(frame.endswith(")") for frame in frames)
 
 

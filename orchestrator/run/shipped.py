@@ -4,7 +4,14 @@ from pathlib import Path
 
 from orchestrator.plan.findings import Finding, PlanError, Position
 
-__all__ = ["SITE_PLANS", "find_plan", "is_shipped", "shipped_plans", "site_plans"]
+__all__ = [
+    "SITE_PLANS",
+    "find_plan",
+    "is_bundle_name",
+    "is_shipped",
+    "shipped_plans",
+    "site_plans",
+]
 
 #: Where a site keeps its plans and bundles; packages make it, and the Ansible module fills it.
 SITE_PLANS = Path("/etc/probeplan/plans")
@@ -29,6 +36,11 @@ def site_plans() -> dict[str, Path]:
     except OSError:
         return {}
     return {path.stem: path for path in files if path.suffix in {".yaml", ".ppb"}}
+
+
+def is_bundle_name(path: Path) -> bool:
+    """Whether a site's file is a bundle, by its name."""
+    return path.suffix == ".ppb"
 
 
 def is_shipped(content: bytes) -> bool:

@@ -10,6 +10,7 @@ from orchestrator.check.expectation.references import MetricReference
 from orchestrator.check.explanation.model import Growth
 from orchestrator.check.explanation.recording import counted_field, key_field
 from orchestrator.check.measurement import CellValue
+from orchestrator.plan.expression.names import find_stack
 from orchestrator.values import dataclass
 
 __all__ = ["RecordRank", "RecordSelection", "grown_keys"]
@@ -27,10 +28,7 @@ def grown_keys(growth: Growth) -> frozenset[_Key]:
 
 
 def _comparable(key: Mapping[str, CellValue]) -> _Key:
-    stacks = {"kstack", "ustack"}
-    return frozenset(
-        (name, part) for name, part in key.items() if name.rpartition(".")[2] not in stacks
-    )
+    return frozenset((name, part) for name, part in key.items() if not find_stack(name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

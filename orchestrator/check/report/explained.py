@@ -8,6 +8,7 @@ from orchestrator.check.explanation.model import Explanation, GrownCell
 from orchestrator.check.model import Check
 from orchestrator.check.report.numbers import number_from
 from orchestrator.check.verdict.wording import show_number
+from orchestrator.plan.expression.names import find_stack
 
 __all__ = ["CELL_HEADINGS", "explained_fields", "list_cell_rows", "list_record_lines"]
 
@@ -94,7 +95,7 @@ def _list_frames(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_stack(name: str, part: Any) -> bool:
-    return isinstance(part, list) and name.rpartition(".")[2] in ("kstack", "ustack")
+    return isinstance(part, list) and bool(find_stack(name))
 
 
 def _describe_values(record: Mapping[str, Any]) -> str:

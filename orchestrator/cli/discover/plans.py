@@ -14,7 +14,7 @@ from orchestrator.catalog.index import read_index
 from orchestrator.catalog.search import find_plans
 from orchestrator.cli.messages import print_error, print_note, print_text
 from orchestrator.plan.printable import make_printable
-from orchestrator.run.shipped import SITE_PLANS, site_plans
+from orchestrator.run.shipped import SITE_PLANS, is_bundle_name, site_plans
 
 if TYPE_CHECKING:
     from orchestrator.run.suitability import Suitability
@@ -66,8 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """List the plans that match; returns the exit code. Raises PlanError for a folder that cannot
     be read, HostError for a policy that cannot be used."""
-    site = tuple(_read_site())
-    entries = [*site, *_list_shipped(site), *_read_folders(args.folders)]
+    site = site_plans()
+    entries = [*_read_site(site), *_list_shipped(site), *_read_folders(args.folders)]
     found = find_plans(args.words, entries)
     if not found:
         return _report_no_match(args, entries)
@@ -98,11 +98,10 @@ def _report_no_match(args: argparse.Namespace, entries: Sequence[CatalogEntry]) 
 # ---------------------------------------------------------------- folders
 
 
-def _read_site() -> Iterator[CatalogEntry]:
+def _read_site(files: Mapping[str, Path]) -> Iterator[CatalogEntry]:
     """The site's plans by their names; bundles, which are no text, are named in a note."""
-    files = site_plans()
-    plans = [str(path) for path in files.values() if path.suffix == ".yaml"]
-    if bundles := sorted(name for name, path in files.items() if path.suffix == ".ppb"):
+    plans = [str(path) for path in files.values() if not is_bundle_name(path)]
+    if bundles := sorted(name for name, path in files.items() if is_bundle_name(path)):
         names = ", ".join(map(make_printable, bundles))
         print_note(f"bundles in {SITE_PLANS}: {names}")
     if not plans:
@@ -111,11 +110,10 @@ def _read_site() -> Iterator[CatalogEntry]:
         yield replace(entry, name=Path(entry.file).stem, area=SITE)
 
 
-def _list_shipped(site: Sequence[CatalogEntry]) -> Iterator[CatalogEntry]:
-    """Those that `run` finds by their names, which are not the site's."""
-    hidden = {entry.name for entry in site}
+def _list_shipped(site: Mapping[str, Path]) -> Iterator[CatalogEntry]:
+    """Those that `run` finds by their names, which are no file of the site."""
     for entry in read_index():
-        if entry.name in hidden:
+        if entry.name in site:
             print_note(f"{entry.name} is this site's plan here, and hides the shipped one")
         else:
             yield entry

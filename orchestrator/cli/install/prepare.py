@@ -27,7 +27,7 @@ from orchestrator.plan.model import Plan
 from orchestrator.plan.units import UnitError, parse_duration
 from orchestrator.policy.model import Policy
 from orchestrator.run.prepare import prepare
-from orchestrator.run.shipped import shipped_plans, site_plans
+from orchestrator.run.shipped import is_bundle_name, shipped_plans, site_plans
 from orchestrator.values import dataclass
 
 EPILOG = """\
@@ -118,8 +118,10 @@ def _read_plans(
     if args.plans:
         yield from (_read_plan(name, args, facts, policies) for name in args.plans)
         return
-    site = {name: path for name, path in site_plans().items() if path.suffix == ".yaml"}
+    site = site_plans()
     for name in {**shipped_plans(), **site}:
+        if name in site and is_bundle_name(site[name]):
+            continue  # it has its programs
         try:
             yield _read_plan(name, args, facts, policies)
         except (HostError, PlanError) as error:

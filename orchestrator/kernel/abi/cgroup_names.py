@@ -27,7 +27,7 @@ class CgroupNames:
         self._mount = mount
         self._names: dict[int, str] = {}
         self._looked = -_EVERY_S
-        self._left_s = _AT_ONCE_S
+        self._left_s, self._earned_at = _AT_ONCE_S, time.monotonic()
         self._unseen: set[int] = set()
 
     def find_name(self, number: int) -> str | None:
@@ -35,7 +35,7 @@ class CgroupNames:
         looked for at once, while such looks take no more than a twentieth of the time."""
         if number not in self._names:
             began = time.monotonic()
-            earned = max(0.0, began - self._looked) * _SHARE
+            earned, self._earned_at = (began - self._earned_at) * _SHARE, began
             self._left_s = min(_AT_ONCE_S, self._left_s + earned)
             if self._left_s > 0:
                 self._look_at_all()

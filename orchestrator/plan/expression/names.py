@@ -120,3 +120,10 @@ BARE_TYPES: tuple[str, ...] = (
     *("s8", "s16", "s32", "s64"),
     *("bool", "pointer"),
 )
+
+
+def find_stack(name: str) -> str:
+    """`kstack` or `ustack` where the dotted name of a value is one of them, also of so many frames;
+    "" of other names."""
+    last = name.rpartition(".")[2].partition("(")[0]
+    return last if last in STACKS else ""

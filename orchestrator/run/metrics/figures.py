@@ -223,13 +223,22 @@ def _by_value(cell: Mapping[str, Any]) -> tuple[bool, float]:
 
 
 class _NamesInFigures:
-    """The values of names in figures, of all cells or of one, whose `key` it is."""
+    """The values of names in figures, of all cells or of one, whose `key` it is; each is computed
+    once."""
 
     key: Mapping[str, Any] = {}
     in_total: Lookup
 
+    def __init__(self) -> None:
+        self._values: dict[tuple[str, ...], FigureValue] = {}
+
     def look_up(self, path: tuple[str, ...]) -> FigureValue:
-        """The value of a dotted name; None: it has none."""
+        """The value of a dotted name; None: it has none, also where its probe was skipped."""
+        if path not in self._values:
+            self._values[path] = self._compute(path)
+        return self._values[path]
+
+    def _compute(self, path: tuple[str, ...]) -> FigureValue:
         raise NotImplementedError
 
     def of(self, figure: DerivedFigure) -> Lookup:
@@ -238,8 +247,7 @@ class _NamesInFigures:
 
 
 class _FigureNames(_NamesInFigures):
-    """The values of the names in figures, each computed once. `total`: the names as of the whole
-    run, which total() takes; None: these are."""
+    """`total`: the names as of the whole run, which total() takes; None: these are."""
 
     def __init__(  # noqa: PLR0913  # what names stand for
         self,
@@ -250,19 +258,13 @@ class _FigureNames(_NamesInFigures):
         params: Mapping[str, Param],
         stacks: StackNames,
     ) -> None:
+        super().__init__()
         self._counted, self._specs = counted, specs
         self.figures, self._params, self._stacks = figures, params, stacks
         self.total = self if total is None else total
         self.in_total = self.total.look_up
         self._by_key: dict[int, dict[str, tuple[RecordFields, Cell]]] = {}
-        self._values: dict[tuple[str, ...], FigureValue] = {}
         self._cells: dict[int, Cell] = {}
-
-    def look_up(self, path: tuple[str, ...]) -> FigureValue:
-        """The value of a dotted name; None: it has none, also where its probe was skipped."""
-        if path not in self._values:
-            self._values[path] = self._compute(path)
-        return self._values[path]
 
     def _compute(self, path: tuple[str, ...]) -> FigureValue:
         match path:
@@ -333,11 +335,12 @@ class _CellNames(_NamesInFigures):
         self, names: _FigureNames, by: tuple[str, ...], text: str, key: RecordFields
     ) -> None:
         """`text`: the key, as cells_by_key has it."""
+        super().__init__()
         self._names, self._by, self._text, self.key = names, by, text, key
         is_total = names.total is names
         self.in_total = self.look_up if is_total else _CellNames(names.total, by, text, key).look_up
 
-    def look_up(self, path: tuple[str, ...]) -> FigureValue:
+    def _compute(self, path: tuple[str, ...]) -> FigureValue:
         if len(path) == 1 and (figure := self._names.figures.get(path[0])) is not None:
             if figure.by == self._by:
                 return evaluate_figure(figure.value.root, self.look_up, self.in_total)

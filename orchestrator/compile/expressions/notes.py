@@ -19,10 +19,11 @@ NamedNodes = Sequence[tuple[str, Node]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptShape:
-    """A value that a note keeps: its type, how it is shown, and what the probes that set the note
-    compute it of."""
+    """A value that a note keeps: its type, how it is shown, the attach points where it is kept, and
+    what it is computed of there."""
 
     type: Type
+    points: tuple[str, ...] = ()
     shown: ShownAs | None = None
     behind: tuple[SourcedNode, ...] = field(default=(), compare=False)
 

@@ -19,6 +19,7 @@ from orchestrator.compile.type_hook import (
     draft_notes,
     make_scope,
     split_conjunction,
+    type_once,
     type_task,
 )
 from orchestrator.kernel.facts import KernelFacts
@@ -110,6 +111,7 @@ def _type_parts(plan: Plan, probe: Probe, draft: HookDraft) -> Iterator[Finding]
         *(partial(typer.type_condition, term) for term in split_conjunction(probe.where)),
         *(partial(typer.type_expression, expr) for expr in (probe.emit or {}).values()),
         *(partial(draft_metric, typer, draft.redactor, metric) for metric in probe.metrics),
+        *(partial(type_once, typer, draft.redactor, one) for one in (probe.once,) if one),
         partial(draft_notes, plan, probe, typer, draft.redactor),
         partial(type_task, typer, task),
     ]

@@ -34,9 +34,10 @@ _NOTHING = Const(0, S32)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoteParts:
-    """One hook's part in all notes: what it does to them, the keys by which it reads them, and
-    where its values come from."""
+    """One hook's part in all notes: its attach point, what it does to them, the keys by which it
+    reads them, and where its values come from."""
 
+    label: str
     notes: tuple[NoteDraft, ...]
     looks: Mapping[str, Sequence[tuple[str, Node]]]
     sources: DataSources
@@ -45,7 +46,12 @@ class NoteParts:
 def parts_of_drafts(drafts: Iterable[HookDraft]) -> list[NoteParts]:
     """The parts of typed hooks."""
     return [
-        NoteParts(notes=one.notes, looks=one.typer.looks, sources=one.redactor.sources)
+        NoteParts(
+            label=one.point.label,
+            notes=one.notes,
+            looks=one.typer.looks,
+            sources=one.redactor.sources,
+        )
         for one in drafts
     ]
 
@@ -98,6 +104,7 @@ def _find_kept(note: Note, name: str, sets: Sequence[tuple[NoteParts, NoteDraft]
     record_form(kind, name, place)
     return KeptShape(
         type=kind,
+        points=tuple(part.label for part, _ in sets),
         shown=_show(nodes, kind),
         behind=tuple((part.sources, use.keep[name]) for part, use in sets),
     )
@@ -175,4 +182,4 @@ class _Guesser:
         redactor = make_redactor(probe, point, typer)
         alone = replace(self.plan, notes=(note,))
         drafts = draft_notes(alone, probe, typer, redactor)
-        return NoteParts(notes=drafts, looks={}, sources=redactor.sources)
+        return NoteParts(label=point.label, notes=drafts, looks={}, sources=redactor.sources)

@@ -99,11 +99,12 @@ class _ProgramMembers(Mapping[str, BtfMember]):
 
     def __getitem__(self, name: str) -> BtfMember:
         one = self._found[name]
+        try:
+            type_id = self._types.id_of(one.type)
+        except Exception:  # as above
+            raise KeyError(name) from None
         return BtfMember(
-            name=name,
-            bit_offset=one.bit_offset,
-            bit_size=one.bit_size,
-            type_id=self._types.id_of(one.type),
+            name=name, bit_offset=one.bit_offset, bit_size=one.bit_size, type_id=type_id
         )
 
     def __iter__(self) -> Iterator[str]:

@@ -41,6 +41,8 @@ class OwnTypes:
 
     def type(self, type_id: int, /) -> BtfType:
         """The type of an id, the kernel's too."""
+        if type_id == _VOID:
+            return BtfType(id=_VOID, kind="void", name="", size=0)
         if type_id < OWN_TYPES:
             return self._kernel.type(type_id)
         return self._types[type_id - OWN_TYPES]

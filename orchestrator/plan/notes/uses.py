@@ -11,7 +11,7 @@ from orchestrator.plan.expression.syntax import (
     walk,
 )
 from orchestrator.plan.findings import NOWHERE
-from orchestrator.plan.model import Note, Plan, Probe
+from orchestrator.plan.model import Metric, Note, Once, Outstanding, Plan, Probe
 from orchestrator.plan.scopes import Definitions, names_in, probe_scope
 
 __all__ = ["find_circle", "list_dependencies", "notes_used_by", "order_notes"]
@@ -25,12 +25,13 @@ def notes_used_by(
     definitions = {**probe_scope(plan, probe).definitions}
     for item in probe.items:
         definitions = {**item.let, **definitions}
-    own = list(_list_expressions(probe)) if exprs is None else list(exprs)
+    own = list(_list_expressions(plan, probe)) if exprs is None else list(exprs)
     own += map(_expression_of_label, names)
     return frozenset(_walk_uses(own, definitions))
 
 
-def _list_expressions(probe: Probe) -> Iterator[Expr]:
+def _list_expressions(plan: Plan, probe: Probe) -> Iterator[Expr]:
+    """What is evaluated at the probe's events."""
     tasks = (probe.task, *(item.task for item in probe.items))
     yield from (task for task in tasks if isinstance(task, Expr))
     if probe.where is not None:
@@ -38,8 +39,14 @@ def _list_expressions(probe: Probe) -> Iterator[Expr]:
     yield from (probe.emit or {}).values()
     for metric in probe.metrics:
         yield from (expr for expr in (metric.value, metric.where) if expr is not None)
-        for label in metric.by:
-            yield metric.computed.get(label) or _expression_of_label(label)
+    yield from (one.value for span in plan.spans for one in span.add if probe.name in one.of)
+    opened = [one for one in plan.outstanding if probe.name in one.open]
+    yield from (one.value for one in opened)
+    once = [] if probe.once is None else [probe.once]
+    owners: list[Metric | Once | Outstanding] = [*probe.metrics, *once, *opened]
+    for owner in owners:
+        for label in owner.by:
+            yield owner.computed.get(label) or _expression_of_label(label)
     for item in probe.items:
         yield from item.let.values()
     yield from probe.let.values()

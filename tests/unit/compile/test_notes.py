@@ -269,3 +269,54 @@ def test_a_policy_follows_user_data_through_notes_and_their_keys() -> None:
 def test_a_definition_may_have_the_name_of_the_note_that_it_tests() -> None:
     text = calls("let: {call: noted(call)}, where: call")
     assert program(text).notes[0].name == "call"
+
+
+READERS = {
+    "once": "  b: {attach: syscall:write, let: {k: tid}, emit: {}, once: {by: [note.n.x]}}",
+    "add": "  b: {attach: syscall:write, let: {k: tid}}\n"
+    "  c: {attach: syscall:close, let: {k: tid}}\n"
+    "spans:\n  s:\n    {start: a, end: c, key: [k], emit: {t: sum.t}, "
+    "add: {t: {from: b, sum: note.n.x}}}",
+    "outstanding": "  b: {attach: syscall:write, let: {k: tid}}\n"
+    "  c: {attach: syscall:close, let: {k: tid}}\n"
+    "outstanding:\n  o: {open: b, close: c, key: [k], value: note.n.x}",
+    "span key": "  b: {attach: syscall:write, let: {k: note.n.x}}\n"
+    "  c: {attach: syscall:close, let: {k: note.n.x}}\n"
+    "spans:\n  s: {start: b, end: c, key: [k], emit: {}}",
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_note_is_read_by_all_that_is_evaluated_at_an_event(reader: str) -> None:
+    """And one that is not kept is no read that failed."""
+    text = (
+        "notes:\n  n: {set: a, key: [k], keep: {x: args.count}}\n"
+        "probes:\n  a: {attach: syscall:read, let: {k: tid}}\n" + READERS[reader]
+    )
+    if reader == "span key":  # the note has a key of its probes that is no value of a note
+        text = text.replace("key: [k], keep", "key: [t], keep")
+        text = text.replace("let: {k", "let: {t: tid, k")
+    made = artifact.emit(program(text), load_facts(KERNELS / "6.1.facts.xz")).text
+    assert "note_0_key" in made
+    if reader in ("add", "span key"):
+        assert "if (fault && note_0) PP_ADD(&own->faulted, 1);" in made
+
+
+def test_what_is_kept_is_redacted_by_the_attach_point_that_is_taken() -> None:
+    """Both keep a text of 16 bytes; only the second one's is of the user."""
+    made = program("""
+notes:
+  n: {set: a, key: [k], keep: {x: what}}
+probes:
+  a:
+    attach_first:
+      - {to: "tracepoint:sched:sched_switch", let: {what: comm}}
+      - {to: "syscall:openat", let: {what: "str(args.filename, 16)"}}
+    let: {k: tid}
+    emit: {name: args.filename}
+  b: {attach: "syscall:write", let: {k: tid}, emit: {x: note.n.x}, redact: hash}
+""")
+    assert made.hooks[0].label == "syscall:openat"
+    [field] = made.probes[1].emit.fields if made.probes[1].emit else ()
+    assert field.presentation is not None
+    assert field.presentation.hashed

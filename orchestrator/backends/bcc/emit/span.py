@@ -101,7 +101,8 @@ class SpanBlock:
         for part, node in zip(self.span.key, self.use.key, strict=True):
             store_key_part(self.e, part, node)
         if nullable:
-            self._leave_if("fault", "faulted")
+            count = self.e.notes.count_fault("PP_ADD(&own->faulted, 1);", *self.use.key)
+            self._write_lines("if (fault) {", f"\t{count}", "\tbreak;", "}")
 
     @property
     def _depth_word(self) -> str:
@@ -228,7 +229,8 @@ class SpanBlock:
                     self.line("fault = 0;")
                 self.line(f"u64 more = {self.e.number(node)};")
                 if nullable:
-                    self._write_lines("if (fault)", "\tPP_ADD(&own->faulted, 1);", "else")
+                    count = self.e.notes.count_fault("PP_ADD(&own->faulted, 1);", node)
+                    self._write_lines("if (fault) {", f"\t{count}", "} else")
                 self.line(f"\t__sync_fetch_and_add((u64 *)&open->c{index}, more);")
 
     def _cancel_span(self) -> None:
@@ -268,8 +270,6 @@ class SpanBlock:
                 self.line("fault = 0;")
             self.line(f"u32 holds = {text};")
             if nullable:
-                counted = self.e.notes.test_fault(node)
-                only = f"\tif ({counted})" if counted != "fault" else ""
-                self._write_lines("if (fault) {", *filter(None, (only,)))
-                self._write_lines("\tCOUNT(faulted);", "\tholds = 0;", "}")
+                count = self.e.notes.count_fault("COUNT(faulted);", node)
+                self._write_lines("if (fault) {", f"\t{count}", "\tholds = 0;", "}")
             self._write_lines("if (!holds) {", "\tCOUNT(filtered);", "\tbreak;", "}")

@@ -113,6 +113,11 @@ def test_all_of_a_probe_is_checked_and_each_place_once() -> None:
     assert sorted(places) == [("PP084", 10), ("PP084", 11), ("PP085", 8)]
 
 
+def test_the_key_of_once_is_checked() -> None:
+    text = probe("emit: {}\nonce: {by: [{x: comm + 1}]}", attach="syscall:read")
+    assert [finding.code for finding in found(text)] == ["PP084"]
+
+
 def test_task_and_spelled_types_are_checked() -> None:
     body = "args: {size: u64, name: char *}\ntask: comm\nwhere: 'args.name == \"x\"'\nemit: {}"
     codes = [(finding.position.line, finding.hint) for finding in found(probe(body))]

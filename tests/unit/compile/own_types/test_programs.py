@@ -49,4 +49,6 @@ def test_damaged_debug_information_raises_nothing(tmp_path: Path) -> None:
         file.write_bytes(damaged)
         table = OwnTypes(lambda: None)
         for _, type_id in argument_types(table, str(file), None, "take", address).values():
-            table.member_names(table.type(type_id).target)
+            struct = table.type(type_id).target
+            for name in table.member_names(struct):
+                table.member(struct, name)

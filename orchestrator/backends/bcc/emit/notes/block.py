@@ -83,7 +83,8 @@ class NoteBlock:
         for part, node in zip(self.note.key, self.use.key, strict=True):
             store_key_part(self.e, part, node)
         if nullable:
-            self._leave_if("fault", "faulted")
+            count = self.e.notes.count_fault("PP_ADD(&own->faulted, 1);", *self.use.key)
+            self._write_lines("if (fault) {", f"\t{count}", "\tbreak;", "}")
 
     def _drop(self) -> None:
         self._write_lines(

@@ -30,6 +30,12 @@ class NoteLooks:
         looks = (part for part in self._find_looks(nodes) if isinstance(part, NoteValue))
         return " && ".join(dict.fromkeys(("fault", *map(self.find, looks))))
 
+    def count_fault(self, count: str, *nodes: Node) -> str:
+        """The C statement `count` for where a read of these nodes failed, which `fault` says: not
+        done where nothing but a note is missing."""
+        counted = self.test_fault(*nodes)
+        return count if counted == "fault" else f"if ({counted}) {count}"
+
     def _find_looks(self, tops: tuple[Node, ...]) -> Iterator[NoteValue | Noted]:
         for top in tops:
             for node in walk_deep(top, self._site.body, captures=False):

@@ -61,8 +61,9 @@ def test_what_the_metric_does_not_count_is_no_record_of_it() -> None:
         assert selection.rank("call", values, NAMED) == rank
 
 
-def test_stacks_are_not_compared_since_records_have_no_names_of_them_yet() -> None:
-    selection = select("call.stacks == 0", {"kstack": ("vfs_read+0x1",)})
+@pytest.mark.parametrize("name", ["kstack", "kstack(3)", "start.ustack"])
+def test_stacks_are_not_compared_since_records_have_no_names_of_them_yet(name: str) -> None:
+    selection = select("call.stacks == 0", {name: ("vfs_read+0x1",)})
     assert selection.rank("call", {"explained_key_kstack": None}, {}) == "grown"
 
 

@@ -41,7 +41,8 @@ def test_the_site_s_plans_are_listed_first_by_the_names_that_run_takes(
 ) -> None:
     a_folder(tmp_path, name="ours.yaml")
     a_folder(tmp_path, summary="Other reads?", name="slow-io.yaml")
-    (tmp_path / "packed.ppb").write_text("")
+    for bundle in ("packed.ppb", "opens.ppb"):
+        (tmp_path / bundle).write_text("")
     (tmp_path / "broken.yaml").write_text("{")
     monkeypatch.setattr(shipped, "SITE_PLANS", tmp_path)
     monkeypatch.setattr(plans, "SITE_PLANS", tmp_path)
@@ -51,7 +52,8 @@ def test_the_site_s_plans_are_listed_first_by_the_names_that_run_takes(
     assert lines[0] == "This site"
     assert [re.split(r" {2,}", line)[1] for line in lines[2:4]] == ["ours", "slow-io"]
     assert sum(" slow-io " in line for line in lines) == 1
-    assert f"bundles in {tmp_path}: packed" in said.err
+    assert f"bundles in {tmp_path}: opens, packed" in said.err
+    assert "opens" not in {re.split(r" {2,}", line)[1] for line in lines if "  " in line}
     assert "slow-io is this site's plan here, and hides the shipped one" in said.err
     assert "broken.yaml is not listed" in said.err
     shown = json.loads(out(capsys, "switches", "--format", "json"))

@@ -115,8 +115,9 @@ def test_the_site_s_plans_are_prepared_too_and_a_broken_one_keeps_the_others_fro
     (folder / "ours.yaml").write_text(PLAN.replace("name: t,", "name: ours,"))
     (folder / "broken.yaml").write_text("{")
     (folder / "packed.ppb").write_text("")
+    (folder / "opens.ppb").write_text("")  # a bundle hides the shipped plan, and has its programs
     monkeypatch.setattr(shipped, "SITE_PLANS", folder)
-    monkeypatch.setattr(prepare, "shipped_plans", dict)
+    monkeypatch.setattr(prepare, "shipped_plans", lambda: {"opens": folder})
     assert main(["prepare", "--json"]) == 3
     done = {one["plan"]: one["state"] for one in json.loads(capsys.readouterr().out)}
     assert done == {"broken": "failed", "ours": "prepared"}

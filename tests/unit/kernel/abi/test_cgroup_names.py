@@ -50,6 +50,27 @@ def test_looks_for_cgroups_that_are_not_there_are_bounded(
     assert limited.find_name((tmp_path / "new").stat().st_ino) == "/new"
 
 
+def test_looks_take_a_twentieth_of_the_time_however_often_one_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a made-up clock: each look takes 100 ms, each question that is not one 1 ms."""
+    now = [0.0]
+    monkeypatch.setattr(cgroup_names.time, "monotonic", lambda: now[0])
+    limited = CgroupNames(tmp_path)
+    looks = []
+
+    def look_at_all() -> None:
+        now[0] += 0.1
+        looks.append(now[0])
+        limited._looked = now[0]
+
+    monkeypatch.setattr(limited, "_look_at_all", look_at_all)
+    while now[0] < 100:
+        limited.find_name(1)
+        now[0] += 0.001
+    assert 0.04 < 0.1 * len(looks) / now[0] < 0.06
+
+
 @pytest.fixture
 def shown(names: CgroupNames, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, str], str | None]:
     monkeypatch.setattr(cgroup_names, "shared_cgroup_names", lambda: names)

@@ -74,3 +74,13 @@ stop_when: all > 1
     assert stop is not None
     numbers = [warning["cells"][0]["numbers"]["value"], stop["numbers"]["all"]]
     assert [(number, type(number)) for number in numbers] == [(float(1 << 65), float)] * 2
+
+
+def test_a_chain_of_figures_by_key_is_computed_once_a_cell() -> None:
+    """Each is twice the one before it: without keeping values, 2^60 steps."""
+    chain = "".join(f"  f{i}: {{value: f{i - 1} + f{i - 1}, by: [comm]}}\n" for i in range(1, 60))
+    plan = plan_of(f"derive:\n  f0: {{value: opens.calls, by: [comm]}}\n{chain}")
+    figures = PlanFigures(plan, program())
+    now = counted(cat=3, dog=1)
+    cells = figures.derive_cells(now, now)["f59"]["cells"]
+    assert [cell["value"] for cell in cells] == [3 * 2**59, 2**59]

@@ -116,7 +116,7 @@ class _Lowering:
             params=self.slots,
             probes=tuple(self._finish_probe(outline, uses, notes) for outline in probes),
             spans=tuple(probe_drafts.span for probe_drafts in lowered),
-            skipped=tuple(typed.alternatives.skipped),
+            skipped=tuple(typed.skipped),
             record_size=record_size(self.emits),
             every_ns=self.plan.every_ns,
             kernel=self.facts.release,

@@ -34,7 +34,6 @@ from orchestrator.plan.findings import Position, plan_error
 from orchestrator.plan.model import AttachItem, Metric, Note, Once, Outstanding, Plan, Probe
 from orchestrator.values import dataclass
 
-_NO_NOTES: Mapping[str, NoteShape] = {}
 #: Builtins whose value at the entry is meant; the others are evaluated at the return.
 _OF_ENTRY = frozenset({"pid", "tid", "uid", "gid", "comm", "cgroup", "task", "compat"})
 
@@ -96,7 +95,7 @@ def type_hook(  # noqa: PLR0913  # what a hook is typed from
     number: int,
     func_number: int,
     params: Mapping[str, ScalarParam],
-    notes: Mapping[str, NoteShape] = _NO_NOTES,
+    notes: Mapping[str, NoteShape],
 ) -> HookDraft:
     """Type everything that the probe evaluates at `point`. `func_number` is what `func` is in
     keys; `notes`: what it may read, by name. Raises PlanError."""
@@ -139,7 +138,7 @@ def make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
     func_number: int,
     params: Mapping[str, ScalarParam],
     task: Expr | Literal["none"] | None,
-    notes: Mapping[str, NoteShape] = _NO_NOTES,
+    notes: Mapping[str, NoteShape],
 ) -> HookScope:
     """The names of the probe's expressions at `point`. Raises PlanError where its events would be
     those of the task that reads an iterator."""

@@ -47,14 +47,12 @@ def grow_tree(metric: Mapping[str, Any]) -> StackTree | None:
     paths = _add_up([metric])
     if not paths:
         return None
-    nodes = _add_paths(paths, runs=1)
-    least = _find_least(nodes, MOST_NODES)
-    kept = _drop_small(nodes, least)
+    kept, omitted, least = _grow(paths, runs=1, most=MOST_NODES)
     hottest = [(path, value) for path, (value,) in paths.items()]
     return StackTree(
         nodes=[(parent, name, value) for parent, name, (value,) in kept],
         paths=len(paths),
-        omitted=len(nodes) - len(kept),
+        omitted=omitted,
         least=least,
         hottest=sorted(hottest, key=lambda item: -item[1])[:_HOTTEST],
     )
@@ -69,17 +67,25 @@ def compare_trees(
     paths = _add_up([before, after])
     if not paths:
         return None
-    nodes = _add_paths(paths, runs=2)
-    least = _find_least(nodes, most)
-    kept = _drop_small(nodes, least)
+    kept, omitted, least = _grow(paths, runs=2, most=most)
     both = [(path, first, second) for path, (first, second) in paths.items()]
     return ComparedTree(
         nodes=[(parent, name, first, second) for parent, name, (first, second) in kept],
         paths=len(paths),
-        omitted=len(nodes) - len(kept),
+        omitted=omitted,
         least=least,
         changed=sorted(both, key=lambda item: -abs(item[2] - scale * item[1]))[:_HOTTEST],
     )
+
+
+def _grow(
+    paths: Mapping[str, tuple[int, ...]], *, runs: int, most: int
+) -> tuple[list[TreeNode], int, int]:
+    """At most so many nodes, how many are left out, and what each of these has less than."""
+    nodes = _add_paths(paths, runs=runs)
+    least = _find_least(nodes, most)
+    kept = _drop_small(nodes, least)
+    return kept, len(nodes) - len(kept), least
 
 
 def _add_up(metrics: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, ...]]:

@@ -97,15 +97,14 @@ def find_address(kallsyms: bytes, name: bytes) -> bytes:
     return kallsyms[start : at - 2] if at >= 0 else b""
 
 
-def find_variable(kallsyms: bytes, name: bytes) -> bytes:
+def find_variable(kallsyms: bytes, name: bytes, bounds: TextRanges) -> bytes:
     """The address of a variable of the kernel proper, as it is written; b"" where there is none of
-    that name, or a function has it. Kernels built without CONFIG_KALLSYMS_ALL list hardly any."""
+    that name, or a function has it, by where code is. Kernels built without CONFIG_KALLSYMS_ALL
+    list hardly any."""
     at = kallsyms.find(b" " + name + b"\n")
     if at < 0:
         return b""
-    address, kind = find_address(kallsyms, name), kallsyms[at - 1]
-    if kind in _DATA_TYPES:
-        return address
-    line = b" ".join((address, kallsyms[at - 1 : at], name))
-    bounds = find_text_ranges(kallsyms)
-    return address if bounds and not is_function_line(line, bounds) else b""
+    start = kallsyms.rfind(b"\n", 0, at) + 1
+    line, address = kallsyms[start : at + 1 + len(name)], kallsyms[start : at - 2]
+    is_data = kallsyms[at - 1] in _DATA_TYPES or (bounds and not is_function_line(line, bounds))
+    return address if is_data else b""

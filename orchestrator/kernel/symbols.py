@@ -67,7 +67,7 @@ class Symbols:
         were not recorded."""
         if not name.isidentifier() or not name.isascii():
             return None
-        written = find_variable(self._kallsyms, name.encode())
+        written = find_variable(self._kallsyms, name.encode(), self._text_ranges)
         if not written:
             return None
         return int(written, 16) if self._text_ranges else 0

@@ -175,14 +175,16 @@ def _list_overrides(overrides: Overrides) -> tuple[PlanOverride, ...]:
         ("set", overrides.settings),
         ("limit", overrides.limits),
         ("target", overrides.target),
-        ("by", _list_added(overrides, "by")),
-        ("enrich", _list_added(overrides, "enrich")),
     )
-    return tuple(PlanOverride(option=option, name=name) for option, of in given for name in of)
-
-
-def _list_added(overrides: Overrides, option: str) -> Iterable[str]:
-    return (text for name, text in overrides.additions.items() if name == option)
+    added: tuple[OverrideOption, ...] = ("by", "enrich")
+    return (
+        *(PlanOverride(option=option, name=name) for option, of in given for name in of),
+        *(
+            PlanOverride(option=option, name=overrides.additions[option])
+            for option in added
+            if option in overrides.additions
+        ),
+    )
 
 
 def _read_window(reader: DocumentReader, limits: Limits) -> int | None:

@@ -105,16 +105,12 @@ def find_used_probes(reader: DocumentReader) -> set[str]:
     """The probes that spans, outstanding resources and notes use."""
     used: set[str] = set()
     for head, keys in ROLES.items():
-        for body in reader.get((head,), {}).values():
+        for name, body in reader.get((head,), {}).items():
             for key in keys:
-                used |= _as_names(body.get(key, ()))
-            for one in body.get("add", {}).values():
-                used |= _as_names(one.get("from", ()))
+                used.update(reader.names((head, name, key)))
+            for added in body.get("add", {}):
+                used.update(reader.names((head, name, "add", added, "from")))
     return used
-
-
-def _as_names(named: str | Sequence[str]) -> set[str]:
-    return {named} if isinstance(named, str) else set(named)
 
 
 # ---------------------------------------------------------------- attach points

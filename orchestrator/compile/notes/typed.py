@@ -1,11 +1,12 @@
 """Types a plan whose probes read what others keep."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from orchestrator.compile.alternatives import Alternatives
 from orchestrator.compile.expressions.notes import NoteShape
 from orchestrator.compile.expressions.scope import ScalarParam
 from orchestrator.compile.notes.shapes import find_shapes, guess_shapes, parts_of_drafts
+from orchestrator.compile.program import Skipped
 from orchestrator.compile.type_hook import HookDraft
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import PlanError, plan_error, raise_findings
@@ -24,7 +25,7 @@ class TypedPlan:
     """The plan's probes with their hooks, what was not taken, and its notes by name."""
 
     probes: list[tuple[Probe, list[HookDraft]]]
-    alternatives: Alternatives
+    skipped: Sequence[Skipped]
     notes: Mapping[str, NoteShape]
 
 
@@ -46,7 +47,7 @@ def _find_types(plan: Plan, facts: KernelFacts, params: Mapping[str, ScalarParam
         parts = parts_of_drafts(draft for _, drafts in probes for draft in drafts)
         found = find_shapes(plan, parts)
         if found == shapes:
-            return TypedPlan(probes=probes, alternatives=alternatives, notes=found)
+            return TypedPlan(probes=probes, skipped=alternatives.skipped, notes=found)
         shapes = found
     raise plan_error(
         "PP090",

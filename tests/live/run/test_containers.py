@@ -11,6 +11,8 @@ import pytest
 from orchestrator.kernel.abi.cgroups import cgroup2_mount
 from tests.support.product import INCOMPLETE, run_cli
 
+pytestmark = pytest.mark.features("cgroup_v2")
+
 PLAN = """
 apiVersion: probeplan/v1
 kind: ProbePlan
@@ -38,8 +40,7 @@ POD = "0a1b2c3d_89ab_4cde_8f01_23456789abcd"
 def cgroups() -> Iterator[Sequence[Path]]:
     """Two of one container of docker and one of Kubernetes."""
     mount = cgroup2_mount()
-    if mount is None:
-        pytest.skip("this kernel lacks cgroup2")
+    assert mount is not None
     top = f"probeplan-test-{os.getpid()}"
     docker = mount / f"{top}.slice/docker-{FIRST}.scope"
     pod = mount / f"{top}.slice/kubepods-pod{POD}.slice/cri-containerd-{SECOND}.scope"

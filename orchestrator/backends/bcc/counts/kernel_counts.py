@@ -68,9 +68,9 @@ class KernelCounts:
 
     def unseen(self, side: HookSide, fired: int) -> int:
         """Hits without a run so far, of which `fired` are known; 0 where hits are not counted."""
+        if side.index in self._counted:
+            return max(self._counted[side.index] - fired, 0)
         attached = self._sides.get(side.index)
-        if attached is not None and attached.side.index in self._counted:
-            return max(self._counted[attached.side.index] - fired, 0)
         hits = self._hits.get(attached.event) if attached is not None else None
         return max(hits.hits - fired, 0) if hits is not None else 0
 
@@ -83,7 +83,7 @@ class KernelCounts:
         if side.index in self._witnessed:
             return self._witnessed[side.index]
         if side.index in self._counted:
-            return max(self._counted[side.index] - fired, 0)
+            return self.unseen(side, fired)
         hits = self._hits.get(attached.event)
         if hits is None:
             return self._count_skipped(attached)

@@ -1,5 +1,6 @@
 """Names of cgroups: seen once, kept for good; hostile names are text."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def test_looks_take_a_twentieth_of_the_time_however_often_one_is_asked_for(
 ) -> None:
     """By a made-up clock: each look takes 100 ms, each question that is not one 1 ms."""
     now = [0.0]
-    monkeypatch.setattr(cgroup_names.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     limited = CgroupNames(tmp_path)
     looks = []
 

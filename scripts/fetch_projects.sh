@@ -85,7 +85,14 @@ unpack_daemon sshd usr/sbin/sshd openssh-server openssh-sftp-server
 unpack_daemon sudo usr/bin/sudo sudo
 unpack_daemon redis usr/bin/redis-server redis-server redis-tools
 unpack_daemon dnsmasq usr/sbin/dnsmasq dnsmasq-base
-postgres=$(apt-cache depends postgresql | awk '/Depends: postgresql-[0-9]/ { print $2; exit }')
+name_postgres() {
+    apt-cache depends postgresql 2>/dev/null | awk '/Depends: postgresql-[0-9]/ { print $2; exit }'
+}
+postgres=$(name_postgres)
+[ -n "$postgres" ] || { # the lists of packages are empty
+    refresh_lists
+    postgres=$(name_postgres)
+}
 unpack_database postgres "usr/lib/postgresql/${postgres#postgresql-}/bin/postgres" "$postgres"
 unpack_database mariadb usr/sbin/mariadbd mariadb-server-core
 

@@ -164,6 +164,13 @@ def merge_presentations(nodes: Sequence[Node]) -> Presentation | None:
     return Presentation(names=names, hashed=hashed, otherwise=otherwise)
 
 
+def show_as(node: Node, kind: Type, shown: Presentation | None) -> Node:
+    """`node`, a value of this type, to be shown so: as it is without a presentation."""
+    if shown is None:
+        return node
+    return ShownAs(node, kind, shown.names, shown.hashed, shown.form, shown.prefix, shown.otherwise)
+
+
 def _align(offset: int, kind: Type) -> int:
     align = 1 if isinstance(kind, Str) else min(size_of(kind), 8)
     if kind in (Ip(4), Ip(6)):

@@ -46,6 +46,8 @@ FieldForm = Literal[
 ]
 #: Forms of numbers under which stacks are kept; of `usym` one frame is shown.
 STACK_FORMS: frozenset[FieldForm] = frozenset({"kstack", "ustack", "usym"})
+#: Those that are named by the files of processes.
+USER_STACK_FORMS: frozenset[FieldForm] = frozenset({"ustack", "usym"})
 
 #: What a number of a field counts, for people: "ns", "bytes"; "address": it is one; "word": it is
 #: from a register or a slot of 64 bits, where an address may be.
@@ -85,6 +87,11 @@ class Presentation:
     def has_names(self) -> bool:
         """Whether it is a number that is shown as a text."""
         return bool(self.names or self.form or self.otherwise)
+
+    @property
+    def names_cgroups(self) -> bool:
+        """Whether it is a cgroup's number, shown by the cgroup's or its container's name."""
+        return self.form in ("cgroup", "container")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,14 +14,13 @@ from orchestrator.compile.expressions.nodes import (
     Builtin,
     Node,
     Seen,
-    ShownAs,
     SpanValue,
     may_be_null,
 )
 from orchestrator.compile.expressions.types import DURATION, Int, Type
 from orchestrator.compile.expressions.typing import Typer
 from orchestrator.compile.expressions.vocabulary import UNITS, find_constant
-from orchestrator.compile.layout import merge_presentations, unify_types
+from orchestrator.compile.layout import merge_presentations, show_as, unify_types
 from orchestrator.compile.program import Presentation, SpanRole
 from orchestrator.compile.span_probes import require_probes
 from orchestrator.compile.type_hook import HookDraft, MetricDraft, draft_metric, split_conjunction
@@ -141,18 +140,7 @@ class SpanDraft:
 
 def _seen_at_end(index: int, kept: KeptDraft) -> Node:
     value = SpanValue(index, kept.type, kept.nullable, kept.name)
-    shown = kept.presentation
-    if shown is None:
-        return value
-    return ShownAs(
-        value,
-        kept.type,
-        shown.names,
-        shown.hashed,
-        shown.form,
-        shown.prefix,
-        shown.otherwise,
-    )
+    return show_as(value, kept.type, kept.presentation)
 
 
 def _may_be_null_at(node: Node, draft: HookDraft) -> bool:

@@ -109,7 +109,7 @@ def bound_token_size(field: RenderedField) -> int:
     if shown is None:
         return _LONGEST_NUMBER
     names = [2 + _ESCAPED_BYTE * len(name) for name in (*shown.names.values(), shown.otherwise)]
-    if shown.form in ("cgroup", "container"):
+    if shown.names_cgroups:
         return 2 + _ESCAPED_BYTE * 4 * LONGEST_CGROUP
     if shown.form == "bits":
         return sum(names) + len(names) + _LONGEST_NUMBER

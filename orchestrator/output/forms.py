@@ -11,7 +11,8 @@ from orchestrator.compile.expressions.types import ROOTED
 from orchestrator.compile.program import Presentation
 from orchestrator.output.text import text_from_bytes, text_from_kernel
 
-if TYPE_CHECKING:  # it imports numpy, which not every run needs
+if TYPE_CHECKING:  # not every run needs them
+    from orchestrator.kernel.containers.container_names import Container
     from orchestrator.plan.expression.linear_pattern import LinearPattern
     from orchestrator.symbols.kernel_symbols import KernelSymbols
 
@@ -167,13 +168,17 @@ def _pattern(text: str) -> "LinearPattern":
     return LinearPattern(text)
 
 
-def _name_container(number: int, _shown: Presentation) -> str | None:
-    """The container of a cgroup in a few words; None for a cgroup of none."""
+def _find_container(number: int) -> "Container | str | None":
     from orchestrator.kernel.containers.container_names import (
         shared_container_names,  # lazy: few plans
     )
 
-    found = shared_container_names().find_container(number)
+    return shared_container_names().find_container(number)
+
+
+def _name_container(number: int, _shown: Presentation) -> str | None:
+    """The container of a cgroup in a few words; None for a cgroup of none."""
+    found = _find_container(number)
     if found is None or isinstance(found, str):
         return found and f"{found} ({number})"
     return text_from_kernel(os.fsencode(found.text))[:LONGEST_CGROUP]
@@ -181,11 +186,7 @@ def _name_container(number: int, _shown: Presentation) -> str | None:
 
 def describe_container(number: int) -> "dict[str, str | None] | str | None":
     """What records say of the container of a cgroup: its facts; `unknown`; None for none."""
-    from orchestrator.kernel.containers.container_names import (
-        shared_container_names,  # lazy: few plans
-    )
-
-    found = shared_container_names().find_container(number)
+    found = _find_container(number)
     if found is None or isinstance(found, str):
         return found
     texts = {

@@ -143,7 +143,7 @@ def _first_of_name(part: RenderedField, number: int) -> int:
     assert part.presentation is not None
     if part.presentation.form == "errno":
         return 0 if NUMBER_TEXTS["errno"](number, part.presentation) is None else number
-    if part.presentation.form in ("cgroup", "container"):
+    if part.presentation.names_cgroups:
         return number
     names = part.presentation.names
     if number in names:
@@ -154,7 +154,9 @@ def _first_of_name(part: RenderedField, number: int) -> int:
 def _share_names(part: RenderedField) -> bool:
     """Whether two numbers may have one name."""
     shown = part.presentation
-    if shown is None or shown.hashed or shown.form not in ("", "errno", "cgroup", "container"):
+    if shown is None or shown.hashed:
+        return False
+    if shown.form not in ("", "errno") and not shown.names_cgroups:
         return False
     return (
         bool(shown.form)

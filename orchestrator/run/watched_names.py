@@ -128,9 +128,7 @@ def _shows_cgroups(program: Program) -> bool:
     open_ones = [span.resource.shown for span in program.spans if span.resource]
     specs = (*program.metrics, *open_ones)
     keys = [part.presentation for spec in specs for part in spec.key]
-    return any(
-        shown is not None and shown.form in ("cgroup", "container") for shown in (*fields, *keys)
-    )
+    return any(shown is not None and shown.names_cgroups for shown in (*fields, *keys))
 
 
 def _find_remade(cgroups: Mapping[str, int]) -> Iterator[str]:

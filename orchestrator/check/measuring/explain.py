@@ -17,6 +17,7 @@ from orchestrator.check.measuring.repeater import WorkloadFailed
 from orchestrator.check.measuring.stage import set_stage
 from orchestrator.check.model import Check
 from orchestrator.check.processes.launcher import LauncherGone
+from orchestrator.compile.program import USER_STACK_FORMS
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.policy.model import Policy
@@ -121,7 +122,7 @@ def _find_why_absent(check: Check, selection: RecordSelection, prepared: Prepare
 
 def _takes_user_stacks(prepared: Prepared) -> bool:
     emits = prepared.choice.artifact.program.emits
-    return any(part.form in ("ustack", "usym") for emit in emits for part in emit.fields)
+    return any(part.form in USER_STACK_FORMS for emit in emits for part in emit.fields)
 
 
 def _none_because(why: str, selections: Sequence[RecordSelection]) -> list[KeptRecords]:

@@ -10,7 +10,7 @@ from orchestrator.compile.expressions.notes import KeptShape, NoteShape
 from orchestrator.compile.expressions.scope import ScalarParam
 from orchestrator.compile.expressions.types import S32, Type
 from orchestrator.compile.expressions.typing import Typer
-from orchestrator.compile.layout import merge_presentations, record_form, unify_types
+from orchestrator.compile.layout import merge_presentations, record_form, show_as, unify_types
 from orchestrator.compile.point import Point
 from orchestrator.compile.points import find_points
 from orchestrator.compile.type_hook import (
@@ -112,12 +112,8 @@ def _find_kept(note: Note, name: str, sets: Sequence[tuple[NoteParts, NoteDraft]
 
 def _show(nodes: Sequence[Node], kind: Type) -> ShownAs | None:
     """How what is read is shown, by how it is where it is kept."""
-    shown = merge_presentations(nodes)
-    if shown is None:
-        return None
-    return ShownAs(
-        _NOTHING, kind, shown.names, shown.hashed, shown.form, shown.prefix, shown.otherwise
-    )
+    shown = show_as(_NOTHING, kind, merge_presentations(nodes))
+    return shown if isinstance(shown, ShownAs) else None
 
 
 # ---------------------------------------------------------------- before anything is chosen

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from orchestrator.backends.protocol import Artifact, AttachedHook, SkippedHook
-from orchestrator.compile.program import ProbeProgram, Program, ResolvedKeys, ResolvedTarget
+from orchestrator.compile.program import Hook, ProbeProgram, Program, ResolvedKeys, ResolvedTarget
 from orchestrator.output.log import RecordFields
 from orchestrator.plan.findings import Finding
 from orchestrator.plan.model import Limits, Plan
@@ -142,22 +142,21 @@ def _name_target(target: ResolvedKeys) -> dict[str, Any]:
 
 def attached_fields(program: Program, hook: AttachedHook) -> RecordFields:
     """The fields of probe.attached."""
-    probe, label = _find_hook(program, hook.hook)
-    period = next(one.period for one in probe.hooks if one.id == hook.hook)
+    probe, own = _find_hook(program, hook.hook)
     return {
         "probe": probe.name,
-        "to": label,
+        "to": own.label,
         "mechanism": hook.mechanism,
         "target": hook.target,
         "detail": hook.detail,
-        "sample": probe.sample * period,
+        "sample": probe.sample * own.period,
     }
 
 
 def skipped_hook_fields(program: Program, hook: SkippedHook) -> RecordFields:
     """The fields of probe.skipped, for an optional attach point that could not be attached."""
-    probe, label = _find_hook(program, hook.hook)
-    return {"probe": probe.name, "to": label, "reason": hook.reason}
+    probe, own = _find_hook(program, hook.hook)
+    return {"probe": probe.name, "to": own.label, "reason": hook.reason}
 
 
 def skipped_fields(program: Program) -> list[RecordFields]:
@@ -167,11 +166,11 @@ def skipped_fields(program: Program) -> list[RecordFields]:
     ]
 
 
-def _find_hook(program: Program, hook: int) -> tuple[ProbeProgram, str]:
+def _find_hook(program: Program, hook: int) -> tuple[ProbeProgram, Hook]:
     for probe in program.probes:
         for candidate in probe.hooks:
             if candidate.id == hook:
-                return probe, candidate.label
+                return probe, candidate
     raise ValueError(f"the program has no hook {hook}")
 
 

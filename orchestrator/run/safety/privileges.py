@@ -6,7 +6,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.compile.program import KeptField, KeyField, Program, RecordField
+from orchestrator.compile.program import USER_STACK_FORMS, KeptField, KeyField, Program, RecordField
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError, Position
 
@@ -46,7 +46,7 @@ def capabilities_for_names(program: Program) -> tuple[str, ...]:
     forms = {part.form for part in parts}
     symbols = any(part.presentation and part.presentation.form == "symbol" for part in parts)
     needed = ["CAP_SYSLOG"] if symbols or "kstack" in forms else []
-    needed += _OF_PROCESSES if forms & {"ustack", "usym"} else ()
+    needed += _OF_PROCESSES if forms & USER_STACK_FORMS else ()
     return tuple(needed)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.backends.protocol import Session
-from orchestrator.compile.program import STACK_FORMS, Program
+from orchestrator.compile.program import STACK_FORMS, USER_STACK_FORMS, Program
 from orchestrator.run.stacks import make_stack_book
 from orchestrator.symbols.frames import EMPTY_STACK, Frame
 
@@ -27,7 +27,7 @@ class KeyStacks:
         shown = (span.resource.shown for span in program.spans if span.resource is not None)
         forms = {part.form for spec in (*program.metrics, *shown) for part in spec.key}
         self.are_taken = bool(forms & STACK_FORMS)
-        self.are_of_processes = bool(forms & {"ustack", "usym"})
+        self.are_of_processes = bool(forms & USER_STACK_FORMS)
         self._book: StackBook | None = None
         self._names: dict[int, tuple[str, ...] | None] = {}
         if "kstack" in forms:  # its symbols take about 100 ms

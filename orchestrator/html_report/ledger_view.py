@@ -53,6 +53,7 @@ WORDS: Mapping[str, str] = {
     "children_lost": "children that were not followed",
     "lost_unattributed": "lost, of an unknown probe",
     "kept": "kept",
+    "full": "not kept: no room for the key",
     "fired": "fired",
 }
 

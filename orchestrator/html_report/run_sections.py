@@ -27,9 +27,11 @@ from orchestrator.output.terminal.human_units import (
     collect_units,
     describe_ending,
     format_amount,
+    format_bound,
     format_count,
     format_numbers,
 )
+from orchestrator.output.terminal.note_table import describe_looks, make_note_table
 from orchestrator.output.terminal.summary import describe_limit
 from orchestrator.output.terminal.verdict_text import describe_counts, describe_reasons
 
@@ -38,7 +40,6 @@ __all__ += ["is_output_limited", "summary_section", "verdict_class", "warning_se
 
 _VERDICTS = {True: "Complete", False: "Incomplete", "unknown": "Completeness unknown"}
 _CLASSES = {True: "complete", False: "incomplete", "unknown": "unknown"}
-_LIMIT_UNITS = {"duration": "ns", "memory": "bytes", "output": "bytes"}
 
 
 def is_output_limited(source: RunSource) -> bool:
@@ -204,6 +205,7 @@ def ledger_section(source: RunSource, flows: list[Any]) -> Html:
         "ledger",
         "What became of the events",
         short,
+        *_notes_part(ledger.get("notes", {})),
         _losses_part(ledger, limited=limited),
         *drawn,
         element(
@@ -219,6 +221,23 @@ def ledger_section(source: RunSource, flows: list[Any]) -> Html:
             ),
         ),
     )
+
+
+def _notes_part(accounts: Mapping[str, Any]) -> Iterator[Html | None]:
+    """What became of notes, and of the looks at them; nothing for a plan without any."""
+    if not accounts:
+        return
+    table = make_note_table(accounts)
+    yield static_table(
+        "Notes: state kept at one event and read at others",
+        ["note", *table.headings],
+        (
+            [name, *(element("span", count, class_="lost" if has_loss else None) for count in row)]
+            for name, row, has_loss in table.rows
+        ),
+    )
+    for line in describe_looks(accounts):
+        yield notes([line.text], "warning" if line.warns else "note")
 
 
 def _losses_part(ledger: Mapping[str, Any], *, limited: bool) -> Html:
@@ -354,12 +373,7 @@ def _list_settings(settings: Mapping[str, Any], log: LogDigest | None) -> Iterat
     enforced = log.enforced if log else {}
     for name, limit in settings["limits"].items():
         by = f" (enforced by: {enforced[name]})" if name in enforced else ""
-        yield f"Limit: {name}", _describe_bound(name, limit) + by
-
-
-def _describe_bound(name: str, limit: Mapping[str, Any]) -> str:
-    bound = format_amount(limit["value"], _LIMIT_UNITS.get(name, ""))
-    return f"{bound} per {format_amount(limit['per_ns'], 'ns')}" if "per_ns" in limit else bound
+        yield f"Limit: {name}", format_bound(name, limit) + by
 
 
 def _as_text(value: Any) -> str:

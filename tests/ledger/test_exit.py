@@ -86,6 +86,6 @@ probes: {{p: {{attach: "uprobe:{load}:target_fn", emit: {{i: arg0}}}}}}
     assert 100 <= got < 500
     assert (
         f"500 events counted, {got} recorded, {500 - got} held back; {500 - got} records were held "
-        "back by limits.rate (100/s): --limit rate=… raises it"
+        "back by limits.rate (100 records per second): --limit rate=… raises it"
     ) in done.stderr.decode()
     assert (ran.finished["counted"], ran.finished["recorded"]) == ("all", "part")

@@ -5,7 +5,7 @@ from io import StringIO
 from textwrap import wrap
 
 from orchestrator.output.log import LogRecord
-from orchestrator.output.terminal.human_units import format_amount, format_numbers
+from orchestrator.output.terminal.human_units import format_amount, format_bound, format_numbers
 from orchestrator.plan.printable import make_printable
 
 __all__ = ["describe_notice", "describe_opening", "draw_window", "is_window", "wrap_notice"]
@@ -18,7 +18,6 @@ _ACTIONS: Mapping[str, str] = {
     "mute": "nothing more is recorded",
     "drop": "what is above it is dropped",
 }
-_LIMIT_UNITS = {"duration": "ns", "memory": "bytes", "output": "bytes"}
 
 
 def describe_opening(plan: str, started: LogRecord, attached: Sequence[LogRecord]) -> str:
@@ -84,7 +83,7 @@ def _describe_skipped(fields: LogRecord) -> list[str]:
 
 def _describe_limit(fields: LogRecord) -> list[str]:
     whose = f" of {fields['probe']}" if fields.get("probe") else ""
-    bound = format_amount(fields["value"], _LIMIT_UNITS.get(fields["limit"], ""))
+    bound = format_bound(fields["limit"], fields)
     action = _ACTIONS.get(fields["action"], fields["action"])
     detail = f" ({fields['detail']})" if fields.get("detail") else ""
     return [f"limit reached: {fields['limit']} {bound}{whose}: {action}{detail}"]

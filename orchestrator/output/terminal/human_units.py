@@ -13,8 +13,10 @@ __all__ = [
     "collect_units",
     "describe_ending",
     "format_amount",
+    "format_bound",
     "format_count",
     "format_numbers",
+    "format_rate",
     "is_address",
     "make_printable",
 ]
@@ -28,6 +30,15 @@ _SURELY_AN_ADDRESS = 1 << 40
 #: Units that plans name for values in ns, and for those in bytes.
 TIME_UNITS = ("ns", "us", "ms", "s", "duration")
 SIZE_UNITS = ("bytes", "B", "KiB", "MiB", "GiB", "TiB")
+_LIMIT_UNITS = {"duration": "ns", "memory": "bytes", "output": "bytes"}
+#: Periods of rates by their length in ns.
+_PERIODS = {
+    1_000_000: "millisecond",
+    1_000_000_000: "second",
+    60 * 1_000_000_000: "minute",
+    3600 * 1_000_000_000: "hour",
+    24 * 3600 * 1_000_000_000: "day",
+}
 _ENDINGS = {
     "duration": "its duration",
     "cap": "its cap on records",
@@ -60,6 +71,20 @@ def format_amount(value: float | str | None, unit: str, digits: int = 3) -> str:
     if unit in SIZE_UNITS:
         return _format_scaled(value, _SIZES, digits)
     return f"{format_count(value)} {unit}".rstrip()
+
+
+def format_bound(name: str, limit: Mapping[str, Any]) -> str:
+    """The bound of the limit `name`, from its `value` and, of a rate, `per_ns`: `30 s`, `64 MiB`,
+    `1,000 records per second`."""
+    if "per_ns" in limit:
+        return format_rate(limit["value"], limit["per_ns"])
+    return format_amount(limit["value"], _LIMIT_UNITS.get(name, ""))
+
+
+def format_rate(records: int, per_ns: int) -> str:
+    """`1,000 records per second`, `1 record per 5 s`."""
+    period = _PERIODS.get(per_ns) or format_amount(per_ns, "ns")
+    return f"{records:,} {'record' if records == 1 else 'records'} per {period}"
 
 
 def choose_unit(record: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from orchestrator.output.log import LogRecord
 from orchestrator.output.terminal.addresses import AddressKeys, show_addresses
 from orchestrator.output.terminal.human_units import (
     collect_units,
-    format_amount,
+    format_bound,
     format_count,
     format_numbers,
     make_printable,
@@ -70,6 +70,7 @@ def print_summary(  # noqa: PLR0913  # the records that a run ends with
     losses = _losses_by_owner(finished["ledger"], limits)
     _print_probes(console, finished["ledger"]["probes"], losses)
     _print_spans(console, finished["ledger"]["spans"], losses)
+    _print_notes(console, finished["ledger"].get("notes", {}))
     for metric in metrics:
         console.print()
         _print_parts(console, drawing.draw_metric(metric, warnings))
@@ -148,6 +149,22 @@ def _print_spans(
         console.print(table)
 
 
+def _print_notes(console: "Console", notes: LogRecord) -> None:
+    from orchestrator.output.terminal.note_table import describe_looks, make_note_table
+    from orchestrator.output.terminal.tables import WARNING, make_table
+
+    if not notes:
+        return
+    accounts = make_note_table(notes)
+    table = make_table(["note"], list(accounts.headings))
+    for name, counts, has_loss in accounts.rows:
+        table.add_row(make_printable(name), *counts, style=WARNING if has_loss else None)
+    console.print()
+    console.print(table)
+    for line in describe_looks(notes):
+        console.print(make_printable(line.text), style=WARNING if line.warns else None)
+
+
 def _choose_side(hook: LogRecord, *, first: bool) -> LogRecord:
     """The side on which a hook fires first, or the one that records are made of."""
     sides: LogRecord = hook["sides"]
@@ -185,10 +202,10 @@ def _sum_counts(counts: Sequence[Count]) -> int | str:
 
 
 def describe_limit(limit: LogRecord) -> str:
-    """`limits.events (10,000) was reached, and the run ended: after 3.2 s`."""
+    """`limits.events (10,000) was reached: the run ended: after 3.2 s`."""
     whose = f" of {make_printable(limit['probe'])}" if limit.get("probe") else ""
     detail = f": {make_printable(limit['detail'])}" if limit.get("detail") else ""
-    bound = format_amount(limit["value"], _LIMIT_UNITS.get(limit["limit"], ""))
+    bound = format_bound(limit["limit"], limit)
     action = _ACTIONS.get(limit["action"], make_printable(limit["action"]))
     return f"limits.{limit['limit']} ({bound}){whose} was reached: {action}{detail}"
 
@@ -200,7 +217,6 @@ _ACTIONS = {
     "detach": "the probe was detached",
     "sample": "fewer events were sampled",
 }
-_LIMIT_UNITS = {"duration": "ns", "memory": "bytes", "output": "bytes"}
 _STYLES = {True: "bold", False: "bold red", "unknown": "bold yellow"}
 
 

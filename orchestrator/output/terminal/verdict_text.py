@@ -5,7 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.accounting.count import Count, add_counts, at_least, is_known
-from orchestrator.output.terminal.human_units import describe_ending, format_amount, format_count
+from orchestrator.output.terminal.human_units import (
+    describe_ending,
+    format_amount,
+    format_count,
+    format_rate,
+)
 
 __all__ = ["describe_counts", "describe_held_back", "describe_reasons", "describe_verdict"]
 
@@ -75,11 +80,27 @@ def describe_held_back(finished: Mapping[str, Any]) -> Iterator[str]:
         records = "record" if held["records"] == 1 else "records"
         change = f"{cure} raises it" if probe is None else cure
         yield (
-            f"{held['records']:,} {records} {verb} held back by {whose} ({held['bound']}): {change}"
+            f"{held['records']:,} {records} {verb} held back by {whose} ({_word_bound(held)}): "
+            f"{change}"
         )
     if skipped := _count_sampled_out(finished["ledger"]):
         verb = "event was" if skipped == 1 else "events were"
         yield f"{skipped:,} {verb} skipped by sampling, as `sample` in the plan says"
+
+
+def _word_bound(held: Mapping[str, Any]) -> str:
+    """The bound as plans write it; of a rate, with its period in words."""
+    bound = str(held["bound"])
+    if held["limit"] != "rate":
+        return bound
+    from orchestrator.plan.units import UnitError, parse_rate  # few runs hold records back
+
+    per, comma, burst = bound.partition(", ")
+    try:
+        rate = parse_rate(per)
+    except UnitError:  # a result may be of another release
+        return bound
+    return f"{format_rate(rate.count, rate.per_ns)}{comma}{burst}"
 
 
 def _count_sampled_out(ledger: Mapping[str, Any]) -> int:

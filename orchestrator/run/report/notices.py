@@ -8,7 +8,7 @@ from orchestrator.backends.protocol import Artifact, AttachedHook, Counts
 from orchestrator.output.log import RecordFields
 from orchestrator.output.run_output import RunOutput
 from orchestrator.run.report.ledger import make_ledger
-from orchestrator.run.report.records import limit_fields, limits_in_force
+from orchestrator.run.report.records import limit_fields, limits_in_force, rate_bound
 from orchestrator.run.report.verdict import Loss, describe_losses
 
 __all__ = ["Notices"]
@@ -39,7 +39,9 @@ class Notices:
         # An event that was not seen is no record.
         return add_counts(loss.count for loss in losses if loss.reason != "missed")
 
-    def report_limit(self, limit: str, action: str, own: tuple[str, int] | None = None) -> None:
+    def report_limit(
+        self, limit: str, action: str, own: tuple[str, RecordFields] | None = None
+    ) -> None:
         """Report that a limit took effect, the first time. `own`: a probe and its own bound."""
         fields = limit_fields(limit, self._in_force, action, own)
         if fields not in self.limits:
@@ -69,11 +71,11 @@ class Notices:
                 and probe.events is not None
                 and emit.recorded == probe.events
             ):
-                self.report_limit("events", "mute", (probe.name, probe.events))
+                self.report_limit("events", "mute", (probe.name, {"value": probe.events}))
             elif at_least(emit.over_cap):
                 self.report_limit("events", at_cap)
             if at_least(emit.rate_limited):
-                own = (probe.name, probe.rate.count) if probe.rate else None
+                own = (probe.name, rate_bound(probe.rate)) if probe.rate else None
                 self.report_limit("rate", "drop", own)
         for span in counts.spans:
             if at_least(span.over_cap):

@@ -8,7 +8,7 @@ from orchestrator.backends.protocol import Artifact, AttachedHook, SkippedHook
 from orchestrator.compile.program import Hook, ProbeProgram, Program, ResolvedKeys, ResolvedTarget
 from orchestrator.output.log import RecordFields
 from orchestrator.plan.findings import Finding
-from orchestrator.plan.model import Limits, Plan
+from orchestrator.plan.model import Limits, Plan, Rate
 from orchestrator.policy.model import Policy
 from orchestrator.policy.signed_files import Acceptance
 from orchestrator.version import installed_version
@@ -16,6 +16,7 @@ from orchestrator.version import installed_version
 __all__ = ["attached_fields", "limit_fields", "limit_values", "limits_in_force", "policy_fields"]
 __all__ += [
     "acceptance_fields",
+    "rate_bound",
     "refused_fields",
     "skipped_fields",
     "skipped_hook_fields",
@@ -115,13 +116,18 @@ def limit_values(limits: Limits) -> dict[str, RecordFields]:
     return {
         "duration": {"value": duration},
         "events": {"value": limits.events},
-        "rate": {"value": limits.rate.count, "per_ns": limits.rate.per_ns},
+        "rate": rate_bound(limits.rate),
         "cpu": {"value": limits.cpu},
         "memory": {"value": limits.memory},
         "probes": {"value": limits.probes},
         "output": {"value": limits.output},
         "incomplete": {"value": limits.incomplete},
     }
+
+
+def rate_bound(rate: Rate) -> RecordFields:
+    """A rate as the bound of a limit: records, and the period in ns."""
+    return {"value": rate.count, "per_ns": rate.per_ns}
 
 
 def started_target(target: ResolvedTarget) -> RecordFields:
@@ -178,15 +184,15 @@ def limit_fields(
     limit: str,
     in_force: Mapping[str, RecordFields],
     action: str,
-    own: tuple[str, int] | None = None,
+    own: tuple[str, RecordFields] | None = None,
 ) -> RecordFields:
-    """The fields of limit.reached. `own`: a probe's name and its bound, where it was not the
-    plan's."""
-    probe, value = own or (None, in_force[limit]["value"])
+    """The fields of limit.reached. `own`: a probe's name and its bound (as of `limit_values`),
+    where it was not the plan's."""
+    probe, bound = own or (None, in_force[limit])
     return {
         "limit": limit,
         "probe": probe,
-        "value": value,
+        **{name: bound[name] for name in ("value", "per_ns") if name in bound},
         "enforced_by": in_force[limit]["enforced_by"],
         "action": action,
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.accounting.vocabulary import NOTE
 from orchestrator.html_report.run_page import make_run_page
 from orchestrator.html_report.validity import check_document
 from tests.support.report_runs import (
@@ -130,6 +131,35 @@ def test_a_single_value_has_no_chart() -> None:
     document = recorded_document()
     document["metrics"] = [make_metric("calls", [cell(7)])]
     assert 'data-chart="bars"' not in make_run_page(source_of(document))
+
+
+def test_notes_have_their_accounts_and_a_warning_where_one_was_full() -> None:
+    document = recorded_document()
+    counts = dict.fromkeys(NOTE.counts, 0)
+    document["run"]["ledger"]["notes"] = {
+        "call": {**counts, "set": 1240, "dropped": 1238, "kept": 2, "found": 12, "missed": 4},
+        "owner": {**counts, "set": 7, "kept": 7, "full": 2, "missed": 9},
+    }
+    page = make_run_page(source_of(document))
+    assert "Notes: state kept at one event and read at others" in page
+    assert '<th scope="row">call</th><td class="number"><span>1,240</span></td>' in page
+    assert '<p class="note">call: 4 of 16 looks found nothing' in page
+    assert '<p class="warning">owner: all 9 looks found nothing' in page
+    assert "not kept: no room for the key" in page
+    assert "Notes:" not in make_run_page(source_of(recorded_document()))
+
+
+def test_a_rate_that_was_reached_has_its_period_in_words() -> None:
+    document = recorded_document()
+    document["limits"] = [
+        {
+            "limit": "rate", "probe": None, "value": 1000, "per_ns": 1_000_000_000,
+            "enforced_by": "kernel", "action": "drop",
+        }
+    ]  # fmt: skip
+    check_document(document)
+    page = make_run_page(source_of(document))
+    assert "limits.rate (1,000 records per second) was reached" in page
 
 
 @pytest.mark.parametrize("backend", ["bcc", "tracefs"])

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import pytest
 
-from orchestrator.accounting.vocabulary import SPAN
+from orchestrator.accounting.vocabulary import NOTE, SPAN
 from orchestrator.cells.buckets import LOG
 from orchestrator.compile.program import FieldUnit, KeyField
 from orchestrator.output.percentiles import histogram_fields
@@ -92,9 +92,47 @@ def test_the_verdict_says_what_was_held_back_by_which_limit_and_what_changes_it(
     assert "complete. 345 events counted, 340 recorded, 11,312 held back. Ended" in text
     events = "  11,311 records were held back by limits.events (10k): --limit events=… raises it\n"
     assert events in text
-    rate = "  1 record was held back by `rate` of read (1k/s): raise `rate` of read in the plan\n"
-    assert rate in text
+    rate = "  1 record was held back by `rate` of read (1,000 records per second): raise `rate` of"
+    assert f"{rate} read in the plan\n" in text
     assert "was reached" not in text, "it is said once"
+
+
+@pytest.mark.parametrize(
+    ("bound", "words"),
+    [
+        ("1/m", "1 record per minute"),
+        ("10/5s", "10 records per 5 s"),
+        ("1k/s, at most 5,000 at once", "1,000 records per second, at most 5,000 at once"),
+        ("as of a later release", "as of a later release"),
+    ],
+)
+def test_a_rate_that_held_records_back_has_its_period_in_words(bound: str, words: str) -> None:
+    held = [{"limit": "rate", "probe": None, "bound": bound, "records": 7}]
+    text = summary(finished(held_back=held), width=200)
+    assert f"7 records were held back by limits.rate ({words}): --limit rate=… raises it" in text
+
+
+def test_a_rate_that_was_reached_has_its_period_in_words() -> None:
+    limit = {**lifecycle()["limit.reached"], "limit": "rate", "value": 10, "per_ns": 1_000_000}
+    assert "limits.rate (10 records per millisecond) was reached" in summary(
+        finished(), limits=[limit]
+    )
+
+
+def test_a_note_s_row_says_what_became_of_it_and_what_looks_found() -> None:
+    counts = dict.fromkeys(NOTE.counts, 0)
+    run = finished()
+    run["ledger"]["notes"] = {
+        "call": {**counts, "set": 1240, "dropped": 1238, "kept": 2, "found": 12, "missed": 4},
+        "owner": {**counts, "set": 7, "kept": 7, "full": 2, "missed": 9},
+    }
+    text = summary(run)
+    heading = ["note", "set", "dropped", "still", "kept", "no", "room", "found", "not", "found"]
+    assert row(text, "note") == heading
+    assert row(text, "call") == ["call", "1,240", "1,238", "2", "0", "12", "4"]
+    assert row(text, "owner") == ["owner", "7", "0", "7", "2", "0", "9"]
+    assert "call: 4 of 16 looks found nothing" in text
+    assert "owner: all 9 looks found nothing: there was no room for some of what should be" in text
 
 
 def test_a_run_of_metrics_or_spans_alone_is_not_said_to_have_no_records() -> None:

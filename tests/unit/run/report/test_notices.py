@@ -84,6 +84,13 @@ def test_a_limit_is_reported_once(script: dict[str, int], limit: str, action: st
     assert (record["enforced_by"], fields.items() <= record.items()) == ("kernel", True)
 
 
+def test_a_rate_that_is_reached_has_its_period() -> None:
+    reported = Reported()
+    reported.look(rate_limited=2)
+    [record] = reported.records("limit.reached")
+    assert (record["value"], record["per_ns"]) == (1000, 1_000_000_000)
+
+
 def test_limits_with_different_actions_are_two() -> None:
     reported = Reported()
     reported.notices.report_limit("cpu", "detach")

@@ -35,9 +35,10 @@ def test_a_run_without_a_duration_is_unlimited() -> None:
 def test_a_limit_that_was_reached_is_the_plan_s_or_a_probe_s() -> None:
     in_force = limits_in_force(artifact(Limits(events=1000)))
     plans = limit_fields("events", in_force, "stop")
-    own = limit_fields("events", in_force, "mute", ("opens", 7))
+    own = limit_fields("events", in_force, "mute", ("opens", {"value": 7}))
     assert (plans["probe"], plans["value"], plans["enforced_by"]) == (None, 1000, "kernel")
     assert (own["probe"], own["value"], own["action"]) == ("opens", 7, "mute")
+    assert "per_ns" not in plans
 
 
 def test_attached_and_skipped_hooks_are_named_as_in_the_plan() -> None:

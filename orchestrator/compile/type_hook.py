@@ -158,6 +158,7 @@ def make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
         has_task=task != "none",
         is_running_task=task is None,
         in_reader=in_reader,
+        shows_task=in_reader and isinstance(task, Expr) and _is_shown_task(task.root),
         has_elapsed=point.paired,
         probe=probe.name,
         func=point.func,
@@ -167,6 +168,14 @@ def make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
         labels=plan.labels,
         notes=notes,
     )
+
+
+def _is_shown_task(node: syntax.SyntaxNode) -> bool:
+    match node:
+        case syntax.MemberOf(syntax.Name("args"), "task"):
+            return True
+        case _:
+            return False
 
 
 def make_redactor(probe: Probe, point: Point, typer: Typer) -> Redactor:

@@ -3,20 +3,25 @@
 import os
 import pty
 import resource
+import signal
 import socket
 import subprocess
 import time
 import tty
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.recipes.recipe import Recipe, by_function, longest, total
+from tests.recipes.recipe import Recipe, by_function, longest, most, total
 from tests.support.workload import plans as workloads
+from tests.support.workload.raw_calls import call
 from tests.support.workload.waiting import READ, wait_asleep
 
 if TYPE_CHECKING:
     from tests.support.product import Ran
+
+CLONE_VFORK = 0x4000  # include/uapi/linux/sched.h
 
 
 def context_switches_seen(ran: "Ran") -> None:
@@ -327,7 +332,50 @@ def cgroup_throttling_seen(ran: "Ran") -> None:
     assert abs(apart) < len(held) * 1_000_000  # each looks at the clock
 
 
+def stuck_tasks() -> None:
+    """Two processes that vfork and then wait for their children, which no signal but one that
+    kills ends: they are in state D for 3.5 s, and a third is in state S."""
+    children = []
+    for name in ("waits-1", "waits-2", "sleeps"):
+        if (child := os.fork()) == 0:
+            Path("/proc/self/comm").write_text(name)
+            if name == "sleeps" or not call("clone", CLONE_VFORK | signal.SIGCHLD, 0, 0, 0, 0):
+                time.sleep(3.5)
+            os._exit(0)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+
+
+def stuck_tasks_seen(ran: "Ran") -> None:
+    """One record of each wait, with the call that it is in; the one in state S and the children
+    are none. A snapshot shows both, and the time grows from one to the next."""
+    stuck = [row for row in ran.of_kind("event.recorded") if row["comm"].startswith("waits-")]
+    assert sorted(row["comm"] for row in stuck) == ["waits-1", "waits-2"]
+    for row in stuck:
+        assert row["data"]["killable"] is True
+        assert row["data"]["uid"] == os.getuid()
+        assert 1_000_000_000 <= row["data"]["waited"] < 4_000_000_000
+        functions = [frame.partition("+")[0] for frame in row["data"]["stack"]]
+        assert functions[0] in ("kernel_clone", "wait_for_vfork_done", "_do_fork")
+        assert any("clone" in function for function in functions)
+    for name in ("waits-1", "waits-2"):
+        assert most(ran, "stuck", "tasks", comm=name) == 1
+        waited = [
+            cell["value"]
+            for line in ran.of_kind("metric.reported")
+            if (line["metric"], line["total"]) == ("longest", False)
+            for cell in line["cells"]
+            if cell["key"]["comm"] == name
+        ]
+        assert len(waited) >= 2
+        assert all(after - before >= 500_000_000 for before, after in pairwise(waited))
+    assert not [row for row in ran.of_kind("event.recorded") if row["comm"] == "sleeps"]
+
+
 ROWS: Mapping[str, Recipe] = {
+    "stuck-tasks": Recipe(
+        work=stuck_tasks, judge=stuck_tasks_seen, everywhere=True, tracefs_cannot="iter"
+    ),
     "cgroup-cpu": Recipe(work=busy, judge=cgroup_cpu_seen, tracefs_cannot="'cgroup'"),
     "steal-time": Recipe(work=busy, judge=steal_time_seen, tracefs_cannot="rawtracepoint"),
     "cgroup-throttling": Recipe(

@@ -1,10 +1,19 @@
 """The meaning of builtin names at one hook: of its task, its return and itself."""
 
+from dataclasses import replace
+
 from orchestrator.compile.expressions.arithmetic import convert_node
 from orchestrator.compile.expressions.members import read_member
-from orchestrator.compile.expressions.nodes import Builtin, Const, Node, ShownAs, TextConst
+from orchestrator.compile.expressions.nodes import (
+    Arithmetic,
+    Builtin,
+    Const,
+    Node,
+    ShownAs,
+    TextConst,
+)
 from orchestrator.compile.expressions.scope import HookScope
-from orchestrator.compile.expressions.types import DURATION, U32, U64, Str
+from orchestrator.compile.expressions.types import DURATION, S64, U32, U64, Str
 from orchestrator.compile.expressions.vocabulary import (
     BUILTINS,
     TASK_BUILTINS,
@@ -30,6 +39,7 @@ def known_names(scope: HookScope) -> tuple[str, ...]:
         "compat",
         "container",
         "ppid",
+        "since_run",
         "task",
         "retval",
         "elapsed",
@@ -44,7 +54,7 @@ def known_names(scope: HookScope) -> tuple[str, ...]:
 def find_builtin(scope: HookScope, name: str, place: Position, *, at_entry: bool) -> Node | None:
     """The value of `name`, None where it is not a builtin. `at_entry`: inside entry(). Raises
     PlanError where it has no meaning here."""
-    if scope.in_reader and name in _OF_RUNNING:
+    if scope.in_reader and name in _OF_RUNNING and not (name == "kstack" and scope.shows_task):
         raise plan_error(
             "PP088",
             f"{name!r} has no meaning at {scope.label}: it is of the task that runs, which is "
@@ -52,7 +62,7 @@ def find_builtin(scope: HookScope, name: str, place: Position, *, at_entry: bool
             place,
             "of the task that is iterated, see what `task` leads to",
         )
-    if name in TASK_BUILTINS or name in ("container", "ppid", "task"):
+    if name in TASK_BUILTINS or name in ("container", "ppid", "since_run", "task"):
         return _task_builtin(scope, name, place)
     match name:
         case "retval":
@@ -82,6 +92,8 @@ def _task_builtin(scope: HookScope, name: str, place: Position) -> Node:
         return task_struct(scope.facts, place, "`task` needs type information")
     if name == "ppid":
         return _parent_pid(scope, place)
+    if name == "since_run":
+        return _time_since_run(scope, place)
     if name == "container":
         return ShownAs(_find_cgroup(scope, place), U64, form="container")
     return _find_cgroup(scope, place) if name == "cgroup" else TASK_BUILTINS[name]
@@ -103,6 +115,31 @@ def _parent_pid(scope: HookScope, place: Position) -> Node:
     task = task_struct(scope.facts, place, "`ppid` needs type information")
     parent = read_member(scope.facts, task, "real_parent", place)
     return read_member(scope.facts, parent, "tgid", place)
+
+
+def _time_since_run(scope: HookScope, place: Position) -> Node:
+    """How long ago the task that an iterator shows last came to a CPU. Both times are of the
+    scheduler's clock (sched_info_arrive, kernel/sched/stats.h), which drifts from all others: what
+    is now is when the task that reads came to its CPU. 0 where the shown one came later."""
+    if not scope.shows_task:
+        raise plan_error(
+            "PP088",
+            f"'since_run' has no meaning at {scope.label}: it is of what an iterator shows",
+            place,
+            "use it at iter:task; at other points, a span or a note keeps the time of an event",
+        )
+    shown = task_struct(scope.facts, place, "`since_run` needs type information")
+    then, now = (
+        convert_node(_read_arrival(scope, task, place), S64)
+        for task in (shown, replace(shown, name="running_task"))
+    )
+    elapsed = Arithmetic("-", now, then, S64)
+    return convert_node(Arithmetic("max", elapsed, Const(0, S64), S64), DURATION)
+
+
+def _read_arrival(scope: HookScope, task: Node, place: Position) -> Node:
+    info = read_member(scope.facts, task, "sched_info", place)
+    return read_member(scope.facts, info, "last_arrival", place)
 
 
 def _return_value(scope: HookScope, place: Position, at_entry: bool) -> Node:

@@ -18,8 +18,9 @@ class HookScope:
     them is not known, else ""; `positional` gives `argN`; `retval` is None
     where there is no return. `paired`: values of the entry are captured. `has_task`: the event
     belongs to a task, which is the one that runs unless `is_running_task` is false. `in_reader`:
-    what runs is probeplan, which reads an iterator. `func_number` stands for `func` in the kernel:
-    hooks whose `func` is the same have one number."""
+    what runs is probeplan, which reads an iterator; `shows_task`: the event's task is the one that
+    the iterator shows, whose kernel stack can be taken. `func_number` stands for `func` in the
+    kernel: hooks whose `func` is the same have one number."""
 
     facts: KernelFacts
     label: str
@@ -31,6 +32,7 @@ class HookScope:
     has_task: bool = True
     is_running_task: bool = True
     in_reader: bool = False
+    shows_task: bool = False
     has_elapsed: bool = False
     probe: str = ""
     func: str = ""

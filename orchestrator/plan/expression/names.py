@@ -18,6 +18,7 @@ BUILTINS: tuple[str, ...] = (
     "container",
     "compat",
     "ppid",
+    "since_run",
     "task",
     "now",
     "func",
@@ -29,7 +30,10 @@ BUILTINS: tuple[str, ...] = (
 )
 #: Builtins that describe a task; errors under `task: none`.
 OF_TASK = frozenset(
-    {"pid", "tid", "uid", "gid", "comm", "cgroup", "container", "ppid", "task", "ustack"}
+    {
+        *("pid", "tid", "uid", "gid", "comm", "cgroup", "container", "ppid", "since_run", "task"),
+        "ustack",
+    }
 )
 #: Builtins that are functions, too: a stack of so many frames.
 STACKS = ("kstack", "ustack")

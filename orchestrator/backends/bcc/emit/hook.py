@@ -67,8 +67,9 @@ class HookText:
     def _begin_work(self, side: layout.HookSide, site: EmitSite) -> tuple[CWriter, Expressions]:
         """The beginning of the inlined function: the fuse."""
         writer = CWriter()
+        objects = "unsigned long long *object, " if self.mechanism == "iterator" else ""
         writer.line(
-            f"PP_INLINE void {side.function}_work(unsigned long long *ctx, "
+            f"PP_INLINE void {side.function}_work({objects}unsigned long long *ctx, "
             "struct control *control, struct ledger *ledger)"
         )
         writer.line("{")

@@ -30,6 +30,7 @@ TASK_MEMBERS = {
     "mm": "task_struct.mm",
     "signal": "task_struct.signal",
     "utask": "task_struct.utask",
+    "exit_state": "task_struct.exit_state",
     "compat": "task_struct.thread_info.flags",
     "uid": "cred.uid",
     "gid": "cred.gid",

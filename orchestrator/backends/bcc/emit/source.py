@@ -71,7 +71,9 @@ PP_INLINE int over(struct control *control, struct ledger *ledger)
 """
 
 _MEMBERS = {
-    "task_struct": ("pid", "tgid", "comm", "cred", "mm", "signal", "utask", "thread_pid"),
+    "task_struct": (
+        *("pid", "tgid", "comm", "cred", "mm", "signal", "utask", "thread_pid", "exit_state"),
+    ),
     "cred": ("uid", "gid"),
     "signal_struct": ("live",),
     "uprobe_task": ("depth",),
@@ -176,7 +178,8 @@ def _render_outer(
                 lookup = f"pp_map_lookup(PP_MAP({layout.LEDGER}), &side)"
                 writer.line(f"struct ledger *ledger = {lookup};")
                 writer.line("if (ledger)")
-                writer.line(f"\t{side.function}_work(ctx, control, ledger);")
+                objects = "object, " if group.mechanism == "iterator" else ""
+                writer.line(f"\t{side.function}_work({objects}ctx, control, ledger);")
         _close_calls(writer, program.arch, group, spots)
         writer.line(f"return {RETURNS[group.mechanism]};")
     if group.witness:

@@ -11,6 +11,7 @@ __all__ = ["MOST_MAPS", "count_used_maps"]
 MOST_MAPS = 64  # MAX_USED_MAPS, include/linux/bpf_verifier.h
 _DEFINITION = re.compile(r"^PP_INLINE void (\w+)_work\(.*?^}$", re.MULTILINE | re.DOTALL)
 _MAP = re.compile(r"PP_MAP\((\d+)\)")
+_TAKERS = ("pp_stack(", "pp_shown_stack(", "pp_user_symbol(")
 _STACKS = {layout.STACKS, layout.STACK_SCRATCH, layout.STACK_COUNTS}
 
 
@@ -26,5 +27,5 @@ def count_used_maps(text: str, groups: Iterable[ProgramGroup]) -> dict[ProgramGr
 
 def _find_maps(definition: str) -> set[int]:
     maps = {int(number) for number in _MAP.findall(definition)}
-    takes_stacks = "pp_stack(" in definition or "pp_user_symbol(" in definition
+    takes_stacks = any(function in definition for function in _TAKERS)
     return maps | _STACKS if takes_stacks else maps

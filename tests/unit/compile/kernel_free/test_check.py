@@ -182,9 +182,11 @@ def test_what_is_left_to_a_kernel_is_counted() -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("emit: {s: kstack}", "'kstack'"),
-        ("metrics: {n: {count: compat}}", "'compat'"),
+        ("emit: {s: ustack}", "'ustack'"),
         ("emit: {line: argv()}", "argv()"),
+        ("task: args.task.real_parent\nemit: {s: kstack}", "'kstack'"),
+        ("task: args.task.real_parent\nemit: {s: since_run}", "'since_run'"),
+        ("metrics: {n: {count: compat}}", "'compat'"),
         ("task: current\nemit: {}", "`task: current`"),
     ],
 )
@@ -193,7 +195,12 @@ def test_an_iterators_events_are_not_those_of_the_task_that_reads_it(body: str, 
     assert finding.code == "PP088"
     assert said in finding.message
     assert (
-        found(probe("emit: {parent: ppid, line: task.mm}\nwhere: pid > 1", attach="iter:task"))
+        found(
+            probe(
+                "emit: {parent: ppid, line: task.mm, s: kstack(3)}\nwhere: since_run > 1*s",
+                attach="iter:task",
+            )
+        )
         == []
     )
     (finding,) = check_plan(probe("emit: {}\nwhere: pid > 1", attach="iter:tcp"))[1]

@@ -121,6 +121,7 @@ static void (*const pp_ringbuf_discard)(void *data, u64 flags) = (void *)133;
 static u64 (*const pp_ringbuf_query)(void *ring, u64 which) = (void *)134;
 
 static s64 (*const pp_get_stack)(void *ctx, void *to, u32 size, u64 flags) = (void *)67;
+static s64 (*const pp_get_task_stack)(void *task, void *to, u32 size, u64 flags) = (void *)141; /* 5.9 */
 static s64 (*const pp_get_stackid)(void *ctx, void *map, u64 flags) = (void *)27;
 static s64 (*const pp_perf_event_output)(void *ctx, void *map, u64 flags, void *data, u64 size) = (void *)25;
 static s64 (*const pp_perf_event_read_value)(void *map, u64 flags, void *to, u32 size) = (void *)55;

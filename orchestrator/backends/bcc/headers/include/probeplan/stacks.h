@@ -169,6 +169,42 @@ PP_INLINE u64 pp_stack(void *ctx, int user, u32 place, int sure, s64 mm_offset, 
 	return number;
 }
 
+/* The number of the kernel stack of another task, which an iterator shows, as pp_stack. EFAULT means that it
+ * has none any more, since it has exited, or that the kernel's own buffers are in use
+ * (bpf_get_task_stack). Of a task that runs meanwhile there are no frames, or some. */
+PP_INLINE u64 pp_shown_stack(void *task, u64 exit_state, u32 shown)
+{
+	if (!task)
+		return PP_STACK_EMPTY;
+	struct pp_scratch *scratch = pp_scratch();
+	if (!scratch) {
+		PP_STACK_COUNT(busy);
+		return PP_STACK_LOST;
+	}
+	u64 number = PP_STACK_EMPTY;
+	u32 size = sizeof scratch->stack.ip, exited = 0;
+	scratch->stack.user = 0;
+	scratch->stack.shown = shown;
+	scratch->stack.owner = 0;
+	if (shown && shown < PP_STACK_DEPTH) {
+		size = shown * 8;
+		pp_clear_rest(scratch, shown);
+	}
+	s64 got = pp_get_task_stack(task, scratch->stack.ip, size, 0);
+	PP_WRITE(scratch->words, got > 0 ? (u64)got / 8 : 0);
+	if (got > 0) {
+		number = pp_stack_kept(&scratch->stack);
+	} else if (got < 0) {
+		pp_read(0, &exited, 4, exit_state);
+		if (got != PP_EFAULT || !exited) {
+			PP_STACK_COUNT(busy);
+			number = PP_STACK_LOST;
+		}
+	}
+	PP_WRITE(scratch->busy, 0);
+	return number;
+}
+
 /* The number of a stack of one frame: an address in the current task's memory, to be named as those of
  * stacks are, also when the process has ended. */
 PP_INLINE u64 pp_user_symbol(u64 address)

@@ -20,6 +20,7 @@ from orchestrator.html_report.model import RunSource
 from orchestrator.html_report.page import make_page
 from orchestrator.html_report.parts import (
     chart,
+    describe_moment,
     make_section,
     notes,
     show_count,
@@ -66,7 +67,7 @@ def _describe_run(source: RunSource) -> Iterator[str]:
     made = run["outcome"] not in UNMADE_OUTCOMES
     yield str(run["host"])
     yield str(run["kernel"])
-    yield str(run["armed_at"] or "never armed") if made else "-"
+    yield describe_moment(run["armed_at"]) if made else "-"
     yield format_amount(run["duration_ns"], "ns") if made else "-"
     yield describe_verdict(run)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 
 from orchestrator.html_report.window_series import WindowSeries
+from orchestrator.output.fields import ShownField
 from orchestrator.output.json_codec import decode_json
 from orchestrator.output.log import LogRecord
 from orchestrator.values import dataclass
@@ -24,13 +25,15 @@ _HEAD_BYTES = 300
 
 @dataclass(slots=True, kw_only=True)
 class LogDigest:
-    """What a report shows of a log. `enforced`: who enforces a limit, by its name; `records`: the
-    first of event.recorded, `records_omitted` more of them; `attached`, `skipped`, `warned` (of
-    windows), `control` (pausing and resuming): records of those kinds, `notices_omitted` more of
-    them; `steps_ns`: by how much the clock was set; `series`: windows by probe and metric;
-    `figures`: by name; `unread`: lines that are no records; `foreign`: lines of other runs."""
+    """What a report shows of a log. `enforced`: who enforces a limit, by its name; `fields`: how
+    the fields of each probe and span are shown, where the log says so; `records`: the first of
+    event.recorded, `records_omitted` more of them; `attached`, `skipped`, `warned` (of windows),
+    `control` (pausing and resuming): records of those kinds, `notices_omitted` more of them;
+    `steps_ns`: by how much the clock was set; `series`: windows by probe and metric; `figures`: by
+    name; `unread`: lines that are no records; `foreign`: lines of other runs."""
 
     enforced: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, Mapping[str, ShownField]] = field(default_factory=dict)
     attached: list[LogRecord] = field(default_factory=list)
     skipped: list[LogRecord] = field(default_factory=list)
     warned: list[LogRecord] = field(default_factory=list)
@@ -76,6 +79,14 @@ def _take_line(digest: LogDigest, line: bytes, mark: bytes) -> None:
 def _take_started(digest: LogDigest, record: LogRecord) -> None:
     limits = record["limits"].items()
     digest.enforced = {name: str(limit["enforced_by"]) for name, limit in limits}
+    digest.fields = {
+        owner: {name: _read_field(one) for name, one in fields.items()}
+        for owner, fields in record.get("fields", {}).items()
+    }
+
+
+def _read_field(one: Mapping[str, str]) -> ShownField:
+    return ShownField(str(one["form"]), str(one["unit"]), str(one["shown_as"]))
 
 
 def _take_event(digest: LogDigest, record: LogRecord) -> None:

@@ -33,6 +33,7 @@ __all__ = ["PageData", "figure_section", "metric_sections", "outstanding_section
 
 #: A page of a run with 10,000 cells has room for all of them; what is beyond is counted.
 _ROW_BYTES, _HISTOGRAM_BYTES = 1_100_000, 350_000
+_RECORD_BYTES, _WINDOW_BYTES = 250_000, 400_000
 #: Fewer cells are compared at a glance in the table.
 _LEAST_BARS = 2
 
@@ -46,6 +47,8 @@ class PageData:
     charts: list[Any] = field(default_factory=list)
     rows: Budget = field(default_factory=lambda: Budget(_ROW_BYTES))
     histograms: Budget = field(default_factory=lambda: Budget(_HISTOGRAM_BYTES))
+    records: Budget = field(default_factory=lambda: Budget(_RECORD_BYTES))
+    windows: Budget = field(default_factory=lambda: Budget(_WINDOW_BYTES))
 
     def add_chart(self, data: Mapping[str, Any]) -> int:
         """Keep a chart's data; returns its number."""

@@ -1,6 +1,6 @@
 """Building blocks of a report's page: sections, tables, places for charts."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from orchestrator.accounting.count import Count
@@ -8,7 +8,15 @@ from orchestrator.html_report.markup import Html, element, join
 from orchestrator.html_report.metric_table import TableColumn
 from orchestrator.output.terminal.human_units import format_amount, format_count
 
-__all__ = ["chart", "facts", "make_section", "metric_rows", "notes", "show_count"]
+__all__ = [
+    "chart",
+    "describe_moment",
+    "facts",
+    "make_section",
+    "metric_rows",
+    "notes",
+    "show_count",
+]
 __all__ += ["sortable_table", "static_table"]
 
 #: Rows that are on the page before its script runs.
@@ -22,14 +30,21 @@ def make_section(name: str, title: str, *content: Html | None) -> Html:
 
 
 def static_table(
-    caption: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, texts: int = 1
+    caption: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    texts: int = 1,
+    numbers: Container[int] | None = None,
 ) -> Html:
-    """A table. `texts`: so many columns, from the left, hold texts; the first is a row's name."""
+    """A table. `texts`: so many columns, from the left, hold texts; the first is a row's name.
+    `numbers`: those that hold numbers, where texts are among them."""
+    digits = range(texts, len(columns)) if numbers is None else numbers
     head = (
-        element("th", name, scope="col", class_=None if number < texts else "number")
+        element("th", name, scope="col", class_="number" if number in digits else None)
         for number, name in enumerate(columns)
     )
-    body = (element("tr", *_row(row, texts)) for row in rows)
+    body = (element("tr", *_row(row, digits)) for row in rows)
     return element(
         "div",
         element(
@@ -45,12 +60,12 @@ def static_table(
     )
 
 
-def _row(row: Sequence[Any], texts: int) -> Iterable[Html]:
+def _row(row: Sequence[Any], numbers: Container[int]) -> Iterable[Html]:
     for number, value in enumerate(row):
         if number == 0:
             yield element("th", value, scope="row")
         else:
-            yield element("td", value, class_=None if number < texts else "number")
+            yield element("td", value, class_="number" if number in numbers else None)
 
 
 def show_count(count: Count | None, *, is_loss: bool = False) -> Html:
@@ -67,6 +82,11 @@ def facts(items: Iterable[tuple[str, Any]]) -> Html:
         if value not in (None, "")
     )
     return element("dl", *pairs, class_="facts")
+
+
+def describe_moment(armed_at: str | None) -> str:
+    """When a run began, to the millisecond: `2026-11-28 07:33:30.675 UTC`."""
+    return f"{armed_at[:10]} {armed_at[11:23]} UTC" if armed_at else "never armed"
 
 
 def notes(texts: Iterable[str], kind: str = "note") -> Html | None:

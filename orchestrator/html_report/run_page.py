@@ -32,7 +32,7 @@ def make_run_page(source: RunSource) -> str:
         ("metrics", "Metrics", metric_sections(source, data) if made else None),
         ("outstanding", "Outstanding", outstanding_section(source, data) if made else None),
         ("ledger", "Events", ledger_section(source, data.flows) if made else None),
-        ("records", "Records", records_section(source) if made else None),
+        ("records", "Records", records_section(source, data.records) if made else None),
         ("plan", "Plan", plan_section(source)),
     ]
     shown = [(name, title, content) for name, title, content in sections if content is not None]

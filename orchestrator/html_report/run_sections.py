@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.accounting.vocabulary import UNMADE_OUTCOMES
+from orchestrator.html_report.budget import Budget
 from orchestrator.html_report.ledger_view import (
     list_losses,
     list_tables,
@@ -15,12 +16,14 @@ from orchestrator.html_report.markup import Html, clean_value, element, lines_of
 from orchestrator.html_report.model import RunSource
 from orchestrator.html_report.parts import (
     chart,
+    describe_moment,
     facts,
     make_section,
     notes,
     show_count,
     static_table,
 )
+from orchestrator.html_report.record_tables import draw_records
 from orchestrator.output.json_codec import encode_json
 from orchestrator.output.terminal.human_units import (
     choose_unit,
@@ -32,7 +35,7 @@ from orchestrator.output.terminal.human_units import (
     format_numbers,
 )
 from orchestrator.output.terminal.note_table import describe_looks, make_note_table
-from orchestrator.output.terminal.summary import describe_limit
+from orchestrator.output.terminal.summary import describe_limit, leave_out_explained
 from orchestrator.output.terminal.verdict_text import describe_counts, describe_reasons
 
 __all__ = ["describe_verdict", "ledger_section", "plan_section", "records_section"]
@@ -105,7 +108,7 @@ def _list_identity(
 def _list_course(run: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     if run["outcome"] in UNMADE_OUTCOMES:
         return
-    yield "Began", run["armed_at"] or "never armed"
+    yield "Began", describe_moment(run["armed_at"])
     yield "Ran for", format_amount(run["duration_ns"], "ns")
     yield "Ended by", describe_ending(run["outcome"])
     yield "Records", format_count(run["delivered"])
@@ -125,7 +128,7 @@ def warning_section(source: RunSource) -> Html | None:
     units = collect_units(document["metrics"], figures["display_units"] if figures else {})
     lines = [
         *_list_warnings(document["warnings"], units),
-        *map(describe_limit, document["limits"]),
+        *map(describe_limit, leave_out_explained(document["limits"], source.run)),
     ]
     if (stopped := document["stopped"]) is not None:
         numbers = format_numbers(stopped["numbers"], units)
@@ -268,8 +271,9 @@ def _draw_flow(
 # ---------------------------------------------------------------- records
 
 
-def records_section(source: RunSource) -> Html | None:
-    """The first records of the log, and how many more there are; None for a run without any."""
+def records_section(source: RunSource, budget: Budget) -> Html | None:
+    """The first records of the log, as long as `budget` has room, and how many more there are; None
+    for a run without any."""
     log = source.log
     if log is None:
         if not source.run["delivered"]:
@@ -278,42 +282,10 @@ def records_section(source: RunSource) -> Html | None:
         return make_section("records", "Records", notes([f"{text}is not at hand."]))
     if not log.records:
         return None
-    more = log.records_omitted
-    said = f"The first {len(log.records):,}; {more:,} more are in the log." if more else ""
-    return make_section("records", "Records", notes([said]), *_record_tables(log.records))
-
-
-def _record_tables(records: Sequence[Mapping[str, Any]]) -> Iterator[Html]:
-    """A table for each probe, since each has its own fields."""
-    for probe in dict.fromkeys(str(record["probe"]) for record in records):
-        own = [record for record in records if str(record["probe"]) == probe]
-        names = list(dict.fromkeys(name for record in own for name in record["data"]))
-        rows = (
-            [
-                str(record["ts"]),
-                _describe_task(record),
-                *(_show_value(record["data"].get(name)) for name in names),
-            ]
-            for record in own
-        )
-        caption = f"Records of {probe}"
-        yield static_table(caption, ["time", "task", *names], rows, texts=2 + len(names))
-
-
-def _describe_task(record: Mapping[str, Any]) -> str:
-    if "comm" not in record:
-        return "-"
-    return f"{record['comm']} ({record.get('pid', '?')})"
-
-
-def _show_value(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return " ← ".join(map(str, value))
-    return str(value)
+    tables, drawn = draw_records(log, budget)
+    more = log.records_omitted + len(log.records) - drawn
+    said = f"The first {drawn:,}; {more:,} more are in the log." if more else ""
+    return make_section("records", "Records", notes([said]), *tables)
 
 
 # ---------------------------------------------------------------- plan

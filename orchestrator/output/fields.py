@@ -1,9 +1,9 @@
 """Decoding a field: from its raw bytes to the value in a line, a metric's key or a summary."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from orchestrator.compile.program import STACK_FORMS, Emit, FieldForm, Presentation
+from orchestrator.compile.program import STACK_FORMS, Emit, FieldForm, FieldUnit, Presentation
 from orchestrator.output.forms import (
     LENGTH_PREFIXED,
     LONGEST_CGROUP,
@@ -17,12 +17,13 @@ from orchestrator.output.text import dump_json
 __all__ = [
     "FieldValue",
     "RenderedField",
+    "ShownField",
     "StackNames",
     "bound_token_size",
     "is_number",
     "no_stacks",
 ]
-__all__ += ["decode_field", "make_token_renderer", "make_truncated_renderer"]
+__all__ += ["decode_field", "make_token_renderer", "make_truncated_renderer", "shown_field"]
 
 _LONG_STACK = 4096  # seldom more: fifty frames and more of usual names
 _SYMBOL = 3000  # a symbol, escaped, and the name of its file
@@ -50,6 +51,41 @@ class RenderedField(Protocol):
     def size(self) -> int: ...
     @property
     def presentation(self) -> Presentation | None: ...
+    @property
+    def unit(self) -> FieldUnit: ...
+
+
+class ShownField(NamedTuple):
+    """What it takes to show a field's values to people, as run.started has it: `form` and `unit` as
+    of a RecordField; `shown_as`: what a number is shown as (Presentation.form, or `names` of a
+    table), or `digest` of a value; "": as itself."""
+
+    form: str = "u64"
+    unit: str = ""
+    shown_as: str = ""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is shown as digits, and not as a name that they stand for."""
+        return self.form not in _NO_NUMBERS and not self.shown_as
+
+    @property
+    def size(self) -> int:
+        """Bytes of a number; 0 of anything else."""
+        return int(self.form[1:]) // 8 if self.form in _INTEGERS else 0
+
+
+_NO_NUMBERS = frozenset({*TEXTS, *STACK_FORMS, "bool"})
+_INTEGERS = frozenset({"u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64"})
+
+
+def shown_field(field: RenderedField) -> ShownField:
+    """How a field is shown."""
+    shown = field.presentation
+    if shown is None:
+        return ShownField(field.form, field.unit)
+    shown_as = "digest" if shown.hashed else shown.form or ("names" if shown.has_names else "")
+    return ShownField(field.form, field.unit, shown_as)
 
 
 def no_stacks(_number: int) -> None:
@@ -81,9 +117,7 @@ def decode_field(field: RenderedField, raw: bytes, stacks: StackNames = no_stack
 
 def is_number(field: RenderedField) -> bool:
     """Whether the field is shown as digits, and not as a name that they stand for."""
-    shown = field.presentation
-    stands_for = shown is not None and (shown.has_names or shown.hashed)
-    return field.form not in (*TEXTS, *STACK_FORMS, "bool") and not stands_for
+    return shown_field(field).is_number
 
 
 def make_token_renderer(

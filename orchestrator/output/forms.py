@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # not every run needs them
     from orchestrator.symbols.kernel_symbols import KernelSymbols
 
 __all__ = ["AMBIGUOUS", "LENGTH_PREFIXED", "NUMBER_TEXTS", "TEXTS", "describe_container"]
+__all__ += ["name_container"]
 __all__ += ["split_strings", "used_bytes"]
 
 
@@ -193,6 +194,19 @@ def describe_container(number: int) -> "dict[str, str | None] | str | None":
         name: text and text_from_kernel(os.fsencode(text)) for name, text in found.facts.items()
     }
     return {name: text and text[:LONGEST_CGROUP] for name, text in texts.items()}
+
+
+#: As many digits of a container's id as runtimes show.
+_SHORT_ID = 12
+
+
+def name_container(facts: Mapping[str, str | None]) -> str:
+    """The facts that a record has of a container, in a few words: POD/NAME (ID), or RUNTIME ID."""
+    full, runtime = facts.get("id") or "", facts.get("runtime") or "container"
+    if facts.get("name_from") == "cgroup":
+        return f"{runtime} {full}"
+    name = "/".join(filter(None, (facts.get("pod"), facts.get("name"))))
+    return f"{name} ({full[:_SHORT_ID]})" if name else f"{runtime} {full[:_SHORT_ID]}"
 
 
 #: Forms of which different bytes can have one text: an IPv4 address is also one in IPv6.

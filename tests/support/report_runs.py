@@ -10,8 +10,8 @@ from orchestrator.html_report.log_digest import LogDigest, digest_log
 from orchestrator.html_report.model import RunSource
 from tests.support.paths import TESTS
 
-__all__ = ["HOSTILE", "cell", "hostile_source", "log_lines", "make_metric", "recorded_document"]
-__all__ += ["source_of", "windows_of", "write_directory"]
+__all__ = ["HOSTILE", "cell", "hostile_source", "log_lines", "make_metric"]
+__all__ += ["RUN_ID", "recorded_document", "source_of", "windows_of", "write_directory"]
 
 RUN_ID = "6b09940152b0d5"
 _WHEN = "2026-11-27T14:30:{:02}.000000000Z"

@@ -83,6 +83,7 @@ def lifecycle() -> dict[str, dict[str, Any]]:
                 }
             ],
             "enforced": {"read.where": "kernel"}, "memory": {"ring": 8 << 20}, "every_ns": None,
+            "fields": {"read": {"took": {"form": "u64", "unit": "ns", "shown_as": ""}}},
         },
         "probe.attached": {
             "probe": "read", "to": "function:vfs_read", "mechanism": "fexit", "target": "vfs_read",

@@ -64,7 +64,7 @@ def describe_looks(notes: Mapping[str, LedgerRow]) -> Iterator[LookLine]:
         if _has_loss(row):
             yield LookLine(f"{head}: there was no room for some of what should be kept", True)
         elif row["found"] == 0:
-            why = "no look found what is kept, so its key may differ from that of the looks"
+            why = "its key may differ from that of the looks, or it is dropped before them"
             yield LookLine(f"{head}: {why}", True)
         else:
             why = "nothing was kept by their key since the run began, and its values are null"

@@ -23,7 +23,7 @@ from orchestrator.output.terminal.verdict_text import describe_reasons, describe
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-__all__ = ["describe_limit", "print_summary"]
+__all__ = ["describe_limit", "leave_out_explained", "print_summary"]
 
 
 def print_summary(  # noqa: PLR0913  # the records that a run ends with
@@ -83,10 +83,8 @@ def print_summary(  # noqa: PLR0913  # the records that a run ends with
     console.print()
     units = collect_units(metrics, figures["display_units"] if figures else {})
     _print_parts(console, format_warnings(warnings, units))
-    explained = {(held["limit"], held["probe"]) for held in finished["held_back"]}
-    for limit in limits:
-        if (limit["limit"], limit["probe"]) not in explained:  # the verdict's lines say more
-            console.print(describe_limit(limit), style=WARNING)
+    for limit in leave_out_explained(limits, finished):
+        console.print(describe_limit(limit), style=WARNING)
     if stopped is not None:
         values = format_numbers(stopped["numbers"], units)
         console.print(f"stopped: {make_printable(stopped['condition'])}: {make_printable(values)}")
@@ -199,6 +197,12 @@ def _sum_counts(counts: Sequence[Count]) -> int | str:
     if all(map(is_known, counts)):
         return known
     return f"{known:,} + unknown" if known else "unknown"
+
+
+def leave_out_explained(limits: Iterable[LogRecord], finished: LogRecord) -> list[LogRecord]:
+    """The limits of which the lines of the verdict do not say more."""
+    explained = {(held["limit"], held["probe"]) for held in finished["held_back"]}
+    return [limit for limit in limits if (limit["limit"], limit.get("probe")) not in explained]
 
 
 def describe_limit(limit: LogRecord) -> str:

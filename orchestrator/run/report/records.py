@@ -5,7 +5,15 @@ from dataclasses import fields
 from typing import Any
 
 from orchestrator.backends.protocol import Artifact, AttachedHook, SkippedHook
-from orchestrator.compile.program import Hook, ProbeProgram, Program, ResolvedKeys, ResolvedTarget
+from orchestrator.compile.program import (
+    Emit,
+    Hook,
+    ProbeProgram,
+    Program,
+    ResolvedKeys,
+    ResolvedTarget,
+)
+from orchestrator.output.fields import shown_field
 from orchestrator.output.log import RecordFields
 from orchestrator.plan.findings import Finding
 from orchestrator.plan.model import Limits, Plan, Rate
@@ -56,6 +64,15 @@ def started_fields(
         },
         "memory": dict(artifact.memory),
         "every_ns": program.every_ns,
+        "fields": _shown_fields(program.emits),
+    }
+
+
+def _shown_fields(emits: Sequence[Emit]) -> dict[str, RecordFields]:
+    """By probe or span and name: what it takes to show the values of fields to people."""
+    return {
+        emit.probe: {field.name: shown_field(field)._asdict() for field in emit.fields}
+        for emit in emits
     }
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from orchestrator.html_report.log_digest import SHOWN_RECORDS, digest_log
+from orchestrator.output.fields import ShownField
 from tests.support.report_runs import RUN_ID, cell, log_lines, make_metric, windows_of
 
 EVENT = {"event": "event.recorded", "probe": "read", "data": {"fd": 3}}
@@ -28,6 +29,15 @@ def test_lines_of_other_runs_are_counted() -> None:
 )
 def test_a_line_that_is_no_whole_record_is_counted(line: bytes) -> None:
     assert digest_log([line], RUN_ID).unread == 1
+
+
+def test_how_fields_are_shown_is_kept() -> None:
+    one = {"form": "u64", "unit": "ns", "shown_as": ""}
+    started = {"event": "run.started", "limits": {}, "fields": {"read": {"took": one}}}
+    digest = digest_log(log_lines([started]), RUN_ID)
+    assert digest.fields == {"read": {"took": ShownField("u64", "ns", "")}}
+    torn = {**started, "fields": {"read": {"took": {"form": "u64"}}}}
+    assert digest_log(log_lines([torn]), RUN_ID).unread == 1
 
 
 def test_kinds_of_records_that_are_not_known_are_passed_over() -> None:

@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from orchestrator.accounting.vocabulary import NOTE
+from orchestrator.html_report.log_digest import digest_log
 from orchestrator.html_report.run_page import make_run_page
 from orchestrator.html_report.validity import check_document
 from tests.support.report_runs import (
     HOSTILE,
+    RUN_ID,
     cell,
     hostile_source,
+    log_lines,
     make_metric,
     recorded_document,
     source_of,
@@ -117,6 +120,15 @@ def test_a_page_without_charts_has_no_libraries() -> None:
     assert len(page) < 60_000
 
 
+def test_records_that_do_not_fit_are_counted() -> None:
+    record = {"event": "event.recorded", "probe": "read", "data": {"path": '"' * 4000}}
+    source = source_of(recorded_document(), digest_log(log_lines([record] * 200), RUN_ID))
+    page = make_run_page(source)
+    drawn = page.count("<span>&quot;")
+    assert f"The first {drawn:,}; {200 - drawn:,} more are in the log." in page
+    assert len(page.encode()) < 3_000_000
+
+
 def test_rows_that_do_not_fit_are_counted() -> None:
     document = recorded_document()
     names = (f"{number:0200}" for number in range(20_000))
@@ -160,6 +172,21 @@ def test_a_rate_that_was_reached_has_its_period_in_words() -> None:
     check_document(document)
     page = make_run_page(source_of(document))
     assert "limits.rate (1,000 records per second) was reached" in page
+
+
+def test_a_limit_that_held_records_back_is_said_once() -> None:
+    document = recorded_document()
+    rate = {
+        "limit": "rate", "probe": None, "value": 1000, "per_ns": 1_000_000_000,
+        "enforced_by": "kernel", "action": "drop",
+    }  # fmt: skip
+    document["limits"] = [rate, {**rate, "probe": "read", "value": 5}]
+    held = {"limit": "rate", "probe": None, "bound": "1k/s", "records": 7}
+    document["run"]["held_back"] = [held]
+    page = make_run_page(source_of(document))
+    assert "7 records were held back by limits.rate (1,000 records per second)" in page
+    assert "limits.rate (1,000 records per second) was reached" not in page
+    assert "limits.rate (5 records per second) of read was reached" in page
 
 
 @pytest.mark.parametrize("backend", ["bcc", "tracefs"])

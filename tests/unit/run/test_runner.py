@@ -45,6 +45,12 @@ def test_a_run_tells_its_life_in_order(ran: Ran) -> None:
     ]
 
 
+def test_the_start_says_how_fields_are_shown(ran: Ran) -> None:
+    ran.go(Script(batches=[[1]]))
+    plain = {"form": "u64", "unit": "", "shown_as": ""}
+    assert ran.lines[0]["fields"] == {"opens": {"n": plain}}
+
+
 def test_the_deadline_ends_a_run_with_0(ran: Ran) -> None:
     result = ran.go(Script(batches=[[1]]))
     assert (result.exit_code, finished(ran)["outcome"]) == (0, "duration")

@@ -52,7 +52,7 @@ def test_a_note_that_was_full_or_never_found_is_a_warning() -> None:
     full = "call: 4 of 16 looks found nothing: there was no room for some of what should be kept"
     assert looks(found=12, missed=4, full=1) == [(full, True)]
     [(text, warns)] = looks(missed=1)
-    assert text.startswith("call: the only look found nothing: no look found what is kept")
+    assert text.startswith("call: the only look found nothing: its key may differ")
     assert warns
 
 

@@ -139,6 +139,8 @@ def test_one_recording_is_kept_for_each_kernel_build(first: Played, rollouts: Ro
     release = rollouts.on("host01", ["uname", "-r"]).strip()
     assert len(kernels) == 1
     assert release in kernels[0]
+    look = "find /run/tmp /var/tmp -name *.facts.xz -o -name probeplan.*"
+    assert rollouts.on(ORDER[0], look.split()) == ""
 
 
 def test_a_second_rollout_of_the_same_plan_changes_nothing(
@@ -392,10 +394,11 @@ def test_a_debian_package_is_installed_once_and_used(
     rollouts: Rollouts, plan: Path, tmp_path: Path
 ) -> None:
     """A package whose command is probeplan of this source tree; /usr of the host is a copy."""
-    rollouts.lab.hosts["host03"].copy_on_write("usr")
+    rollouts.lab.hosts["host03"].copy_on_write("usr", "opt")
+    file = build_package(tmp_path)
     package = {
         "rollout_package": "deb",
-        "rollout_package_file": str(build_package(tmp_path)),
+        "rollout_package_file": str(file),
         "rollout_plan": str(plan),
         "rollout_run": False,
         "rollout_check": False,
@@ -406,6 +409,8 @@ def test_a_debian_package_is_installed_once_and_used(
     status = ["dpkg-query", "-W", "-f", "${Status} ${Version}", "probeplan"]
     assert rollouts.on("host03", status) == "install ok installed 0.1.0"
     assert str(INSTALLED) in state_of(rollouts, "host03")
+    sent = rollouts.on("host03", ["find", "/opt/probeplan-packages", "-printf", "%u %m %f\n"])
+    assert sent.splitlines() == ["root 755 probeplan-packages", f"root 644 {file.name}"]
     assert rollouts.play(ROLLOUT, "--limit", "host03", **package).changed() == set()
 
 

@@ -13,7 +13,6 @@ from orchestrator.compile.expressions.nodes import (
     Either,
     EndpointOf,
     FamilyIp,
-    FamilyPort,
     Field,
     IpOf,
     IpWord,
@@ -36,8 +35,10 @@ from orchestrator.compile.expressions.nodes import (
     SpanValue,
     StringTest,
     TextConst,
+    TransportOf,
     UsdtArg,
     UserSymbol,
+    ValueWhere,
 )
 from orchestrator.compile.expressions.types import Int, Str, StringList
 from orchestrator.compile.program import Body
@@ -105,14 +106,18 @@ class _Describer:
                 return f"word {index} of {self.describe(value)}"
             case IpOf(value=value, type=kind):
                 return f"{kind}({self.describe(value)})"
-            case Convert(value=value) | ShownAs(value=value):
+            case Convert(value=value) | ShownAs(value=value) | ValueWhere(value=value):
                 return self.describe(value)
             case KernelSymbol(name=name):
                 return f'symbol("{name}")'
-            case FamilyPort(port=port):
-                return f"port {self.describe(port)}"
             case (
-                ReadBytes() | ReadStrings() | ReadPath() | FamilyIp() | EndpointOf() | UserSymbol()
+                ReadBytes()
+                | ReadStrings()
+                | ReadPath()
+                | FamilyIp()
+                | EndpointOf()
+                | TransportOf()
+                | UserSymbol()
             ):
                 return self.describe_read(node)
             case _:
@@ -132,6 +137,8 @@ class _Describer:
                 return f"ip at {self.describe(v4)}"
             case EndpointOf(v4=v4):
                 return f"endpoint at {self.describe(v4)}"
+            case TransportOf(header=header):
+                return f"transport header of the packet at {self.describe(header)}"
             case UserSymbol(value=value):
                 return f"usym({self.describe(value)})"
         return type(node).__name__

@@ -22,6 +22,7 @@ from orchestrator.compile.expressions.nodes import (
     ReadBytes,
     ReadString,
     ShownAs,
+    ValueWhere,
     walk,
 )
 from orchestrator.compile.expressions.types import Buffer, Endpoint, Str, StringList, size_of
@@ -95,6 +96,8 @@ class Redactor:
                 arms = self._cut_string(yes, size), self._cut_string(no, size)
                 longest = max((arm.type for arm in arms), key=size_of)
                 return replace(node, yes=arms[0], no=arms[1], type=longest)
+            case ValueWhere(value=value):
+                return replace(node, value=self._cut_string(value, size), type=Str(size))
             case ReadString() | Load() | Field():
                 return replace(node, type=Str(size))
             case ReadBytes():

@@ -45,6 +45,7 @@ from orchestrator.compile.expressions.nodes import (
     ShownAs,
     SpanValue,
     StringTest,
+    TransportOf,
     UsdtArg,
     children,
 )
@@ -77,6 +78,8 @@ def address_of_read(node: Node) -> Node | None:
         case Load(base=at) | ReadString(pointer=at) | ReadBytes(pointer=at):
             return at
         case ReadStrings(pointer=at) | EndpointOf(v4=at) | FamilyIp(v4=at):
+            return at
+        case TransportOf(header=at):
             return at
         case IpOf(value=at) if isinstance(at.type, Pointer):
             return at

@@ -21,6 +21,7 @@ from orchestrator.compile.expressions.nodes import (
     ShownAs,
     StringTest,
     TextConst,
+    ValueWhere,
 )
 from orchestrator.compile.expressions.types import Bool, Int, wrap_integer
 from orchestrator.values import dataclass
@@ -103,6 +104,10 @@ class _Evaluator:
                 )
             case IpWord(value=value, index=index):
                 return _take_word(self.evaluate_node(value), index)
+            case ValueWhere(subject=subject, among=among, value=value):
+                if self.evaluate_number(subject) not in among:
+                    raise ReadFailed("there is no such value here")
+                return self.evaluate_node(value)
             case ShownAs(value=value):
                 return self.evaluate_node(value)
             case LetRef(index=index) if index in self.lets:

@@ -27,6 +27,7 @@ from orchestrator.compile.expressions.nodes import (
     StringTest,
     TextConst,
     Unseen,
+    ValueWhere,
 )
 from orchestrator.compile.expressions.paths import make_path_node
 from orchestrator.compile.expressions.types import (
@@ -152,9 +153,10 @@ def _make_text(_facts: KernelFacts, args: tuple[Node, ...], position: Position) 
 
 
 def _resize_string(node: Node, size: int) -> Node:
-    if isinstance(node, Field | Load | ReadString):
-        return replace(node, type=Str(min(size, _string_size(node))))
-    return node
+    kind = Str(min(size, _string_size(node)))
+    if isinstance(node, ValueWhere):
+        return replace(node, value=_resize_string(node.value, size), type=kind)
+    return replace(node, type=kind) if isinstance(node, Field | Load | ReadString) else node
 
 
 def _string_size(node: Node) -> int:

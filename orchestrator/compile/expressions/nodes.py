@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from orchestrator.compile.expressions.types import (
     BOOL,
+    U64,
     Bool,
     Buffer,
     Endpoint,
@@ -263,12 +264,14 @@ class FamilyIp:
 
 
 @dataclass(frozen=True, slots=True)
-class FamilyPort:
-    """The port of an address whose `family` has ports (AF_INET, AF_INET6); null for others."""
+class ValueWhere:
+    """`value` where the number `subject` is one of `among`; null elsewhere, where it is not read:
+    what only some addresses and packets have."""
 
-    family: "Node"
-    port: "Node"
-    type: Int
+    subject: "Node"
+    among: tuple[int, ...]
+    value: "Node"
+    type: Int | Bool | Str
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +298,24 @@ class PacketOf:
     family: "Node"
     room: "Node"
     type: PacketValue = field(default_factory=PacketValue)
+
+
+@dataclass(frozen=True, slots=True)
+class TransportOf:
+    """Where the transport header of a packet of IP begins, in bytes from `header`, with its
+    protocol: a number of TRANSPORT_* parts. `family` and `room` as in PacketOf. Null where the
+    headers before it lead out of the packet's room, or are too many, and for other families."""
+
+    header: "Node"
+    family: "Node"
+    room: "Node"
+    type: Int = U64
+
+
+#: Parts of a TransportOf (PP_TRANSPORT_*, probeplan/runtime.h): the protocol is its lowest byte; a
+#: bit that is set where the header is not there, in a later fragment or behind the room; its place
+#: above.
+TRANSPORT_ABSENT, TRANSPORT_PLACE_SHIFT = 1 << 8, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,7 +394,8 @@ class IpOf:
 
 @dataclass(frozen=True, slots=True)
 class IpWord:
-    """Word `index` (32 bits, as in memory) of an address that is a field of the event's record."""
+    """Word `index` (32 bits, as in memory) of an address that is a field of the event's record, or
+    that is kept: of one whose version each event has, that is its word 0."""
 
     value: "Node"
     index: int
@@ -480,7 +502,8 @@ Node = (
     | ReadPath
     | PathTest
     | FamilyIp
-    | FamilyPort
+    | ValueWhere
+    | TransportOf
     | EndpointOf
     | PacketOf
     | Arithmetic
@@ -519,7 +542,7 @@ class Let:
 #: Nodes whose value needs memory to be read, so that it can fail.
 READS = (
     *(Load, ReadString, ReadBytes, ReadStrings, ReadPath, PathTest),
-    *(FamilyIp, FamilyPort, EndpointOf),
+    *(FamilyIp, ValueWhere, EndpointOf, TransportOf),
 )
 
 
@@ -534,7 +557,8 @@ _OPERANDS: Mapping[type, tuple[str, ...]] = {
     ReadPath: ("dentry", "mount"),
     PathTest: ("path",),
     FamilyIp: ("family", "v4", "v6"),
-    FamilyPort: ("family", "port"),
+    ValueWhere: ("subject", "value"),
+    TransportOf: ("header", "family", "room"),
     EndpointOf: ("family", "port", "v4", "v6", "unix", "length"),
     PacketOf: ("header", "family", "room"),
     Arithmetic: ("left", "right"),

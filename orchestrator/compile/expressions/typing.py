@@ -14,7 +14,11 @@ from orchestrator.compile.expressions.labels import (
     show_by_plan,
 )
 from orchestrator.compile.expressions.members import read_member
-from orchestrator.compile.expressions.network.addresses import read_networks, test_address
+from orchestrator.compile.expressions.network.addresses import (
+    compare_addresses,
+    read_networks,
+    test_address,
+)
 from orchestrator.compile.expressions.network.endpoints import endpoint_member
 from orchestrator.compile.expressions.network.packets import make_packet, packet_member
 from orchestrator.compile.expressions.nodes import (
@@ -379,8 +383,19 @@ class Typer:
         if op not in ("==", "!="):
             hint = 'use ==, !=, or `ip in ("10.0.0.0/8",)`'
             raise plan_error("PP084", f"`{op}` is not defined for addresses", place, hint)
-        test = self._test_address(value, read_networks(option, place, single=True), place)
+        test = self._match_address(value, option, place)
         return test if op == "==" else Combination("not", (test,))
+
+    def _match_address(self, value: Node, option: Node, place: Position) -> Node:
+        """Whether the address is that of `option`: another one, or constant. Two addresses of the
+        entry are compared there."""
+        if isinstance(option.type, Ip):
+            value, option = self._unfold(value), self._unfold(option)
+            if isinstance(value, Captured) and isinstance(option, Captured):
+                first, second = (self.captures[one.index] for one in (value, option))
+                return self._capture(compare_addresses(first, second, self._unfold, place))
+            return compare_addresses(value, option, self._unfold, place)
+        return self._test_address(value, read_networks(option, place, single=True), place)
 
     def _test_address(self, value: Node, networks: tuple[IpNetwork, ...], place: Position) -> Node:
         value = self._unfold(value)
@@ -428,18 +443,25 @@ class Typer:
     def _type_membership(self, node: syntax.Contains) -> Node:
         item = self._type_node(node.item)
         if isinstance(item.type, Ip):
-            networks = tuple(
-                network
-                for option in node.options
-                for network in read_networks(
-                    self._type_node(option), self._position_of(option), single=False
-                )
-            )
-            inside = self._test_address(item, networks, self._position_of(node))
-            return Combination("not", (inside,)) if node.negated else inside
-        tests = tuple(self._type_equality(node.item, option) for option in node.options)
-        any_of = tests[0] if len(tests) == 1 else Combination("or", tests)
+            tests = self._type_address_tests(item, node)
+        else:
+            tests = [self._type_equality(node.item, option) for option in node.options]
+        any_of = tests[0] if len(tests) == 1 else Combination("or", tuple(tests))
         return Combination("not", (any_of,)) if node.negated else any_of
+
+    def _type_address_tests(self, item: Node, node: syntax.Contains) -> list[Node]:
+        """One test of all constant networks, and one for each other address."""
+        options = [(self._type_node(option), self._position_of(option)) for option in node.options]
+        others = [option for option in options if isinstance(option[0].type, Ip)]
+        networks = [
+            network
+            for option, place in options
+            if not isinstance(option.type, Ip)
+            for network in read_networks(option, place, single=False)
+        ]
+        place = self._position_of(node)
+        tests = [self._test_address(item, tuple(networks), place)] if networks else []
+        return tests + [self._match_address(item, option, at) for option, at in others]
 
     def _type_equality(self, item: syntax.SyntaxNode, option: syntax.SyntaxNode) -> Node:
         left, right = self._type_compared(item, option)

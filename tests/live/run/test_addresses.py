@@ -134,3 +134,144 @@ probes:
         assert ran.value("c", f"m{index}") == wanted, networks
     listened = sum(inside(address, nets.split(", ")) for address in LISTENING)
     assert len(ran.data("s")) == listened
+
+
+#: Connected sockets of both families, of which some are connected to their own address, and two
+#: datagrams each from a socket to the one that listens, which closes.
+PAIRS = """
+import socket
+for family, own, other in (
+    (socket.AF_INET, "127.0.0.1", "127.0.0.1"),
+    (socket.AF_INET, "127.0.0.1", "127.0.0.2"),
+    (socket.AF_INET6, "::1", "::1"),
+    (socket.AF_INET6, "::ffff:127.0.0.3", "::ffff:127.0.0.3"),
+    (socket.AF_INET6, "::ffff:127.0.0.3", "::ffff:127.0.0.4"),
+):
+    with socket.socket(family) as listening, socket.socket(family) as one:
+        listening.bind((other, 0))
+        listening.listen()
+        one.bind((own, 0))
+        one.connect(listening.getsockname())
+"""
+
+
+def test_two_addresses_are_compared(tmp_path: Path) -> None:
+    """Both ends of sockets, in conditions, keys, `once` and lists, with fields, at a span's end and
+    with what a note keeps: the same answers everywhere."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(HEAD + """
+let: {sk: 'cast(args.skaddr, "struct sock")'}
+notes:
+  opened:
+    set: opening
+    key: [io]
+    keep: {own: local(sk).ip, to: ipv6(args.daddr_v6)}
+probes:
+  opening:
+    attach: tracepoint:sock:inet_sock_set_state
+    where: args.oldstate == TCP_CLOSE and args.newstate == TCP_SYN_SENT
+    let: {io: args.skaddr, own: local(sk).ip, to: remote(sk).ip, v4: ipv4(args.saddr)}
+  opened:
+    attach: tracepoint:sock:inet_sock_set_state
+    where: args.oldstate == TCP_SYN_SENT and args.newstate == TCP_ESTABLISHED
+    let: {io: args.skaddr, to: remote(sk).ip}
+    once: {by: [{same: local(sk).ip == remote(sk).ip}]}
+    emit: {same: local(sk).ip == remote(sk).ip}
+    metrics:
+      all: {count: true}
+      same: {count: local(sk).ip == remote(sk).ip}
+      of_fields: {count: ipv6(args.saddr_v6) == ipv6(args.daddr_v6)}
+      of_both: {count: ipv4(args.saddr) == remote(sk).ip}
+      listed: {count: 'remote(sk).ip in (local(sk).ip, "127.0.0.4")'}
+      not_listed: {count: 'remote(sk).ip not in (local(sk).ip,)'}
+      by: {count: true, by: [{same: local(sk).ip == remote(sk).ip}]}
+      noted: {count: note.opened.to == remote(sk).ip and note.opened.own == local(sk).ip}
+      noted_same: {count: note.opened.to == note.opened.own}
+      noted_v4: {count: 'note.opened.to in ("127.0.0.0/8",)'}
+spans:
+  opening_to_open:
+    start: opening
+    end: opened
+    key: [io]
+    where: start.to == end.to
+    emit: {same: start.own == end.to, v4: start.v4 == end.to, four: 'start.to == "127.0.0.4"'}
+    metrics: {both: {count: start.own == start.to}}
+""")  # fmt: skip
+    ran = run_cli(str(plan), "--backend", "bcc", command=[sys.executable, "-c", PAIRS])
+    assert ran.value("opened", "all") == 5
+    for name in ("same", "of_fields"):
+        assert ran.value("opened", name) == 3, name
+    assert ran.value("opened", "of_both") == 2  # a field of IPv4, in a socket of IPv6 0.0.0.0
+    assert ran.value("opened", "listed") == 4
+    assert ran.value("opened", "not_listed") == 2
+    assert [ran.value("opened", "by", same=same) for same in (True, False)] == [3, 2]
+    assert [one["same"] for one in ran.data("opened")] == [True, False]
+    assert [ran.value("opened", f"noted{name}") for name in ("", "_same", "_v4")] == [5, 3, 4]
+    spans = ran.data("opening_to_open")
+    assert [one["same"] for one in spans] == [True, False, True, True, False]
+    assert [one["four"] for one in spans] == [False] * 4 + [True]
+    assert ran.value("opening_to_open", "both") == 3
+
+
+@pytest.mark.parametrize("backend", ["bcc", "tracefs"])
+def test_two_fields_of_a_tracepoint_are_compared(tmp_path: Path, backend: str) -> None:
+    """By tracefs in user space, of both families: one of IPv6 that is mapped is that of IPv4."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(HEAD + """
+probes:
+  p:
+    attach: tracepoint:sock:inet_sock_set_state
+    where: args.oldstate == TCP_CLOSE and args.newstate == TCP_SYN_SENT
+    emit: {a: ipv4(args.saddr), b: ipv4(args.daddr), c: ipv6(args.saddr_v6), d: ipv6(args.daddr_v6)}
+    metrics:
+      same: {count: ipv6(args.saddr_v6) == ipv6(args.daddr_v6)}
+      of_v4: {count: ipv4(args.saddr) == ipv4(args.daddr)}
+      mapped: {count: ipv6(args.saddr_v6) == ipv4(args.saddr)}
+""")  # fmt: skip
+    ran = run_cli(str(plan), "--backend", backend, command=[sys.executable, "-c", PAIRS])
+    seen = [[ip_address(one[name]) for name in "abcd"] for one in ran.data("p")]
+    assert [str(one[2]) for one in seen] == ["127.0.0.1"] * 2 + ["::1"] + ["127.0.0.3"] * 2
+    assert ran.value("p", "same") == sum(one[2] == one[3] for one in seen) == 3
+    assert ran.value("p", "of_v4") == sum(one[0] == one[1] for one in seen)
+    assert ran.value("p", "mapped") == sum(one[0] == one[2] for one in seen) == 4
+
+
+PASSING = """
+import os, socket, sys
+unix = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+for address in (sys.argv[1], sys.argv[1] + "-longer"):
+    unix.connect_ex(address)
+for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+    with socket.socket(family, socket.SOCK_DGRAM) as one:
+        one.connect((address, 0x2F61))
+"""
+
+
+def test_members_that_a_family_lacks_are_null(tmp_path: Path) -> None:
+    """An address of IP has no path, and one of a Unix socket neither port nor IP address, though
+    there are bytes in their places; tests of them are null as well."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(HEAD + """
+let: {to: sockaddr(args.uservaddr)}
+probes:
+  p:
+    attach: syscall:connect
+    emit: {path: to.path, short: "str(to.path, 6)", port: to.port, ip: to.ip, family: to.family}
+    metrics:
+      of_path: {count: 'startswith(to.path, "/")'}
+      not_of_path: {count: 'not startswith(to.path, "/")'}
+      by: {count: true, by: [to.path]}
+""")  # fmt: skip
+    place = "/no/such/place"
+    ran = run_cli(str(plan), "--backend", "bcc", command=[sys.executable, "-c", PASSING, place])
+    nothing = {"path": None, "short": None}
+    assert ran.data("p") == [
+        {"path": place, "short": place[:5], "port": None, "ip": None, "family": 1},
+        {"path": f"{place}-longer", "short": place[:5], "port": None, "ip": None, "family": 1},
+        {**nothing, "port": 0x2F61, "ip": "127.0.0.1", "family": 2},
+        {**nothing, "port": 0x2F61, "ip": "::1", "family": 10},
+    ]
+    assert ran.value("p", "of_path") == 2
+    assert ran.value("p", "not_of_path") == 0
+    assert ran.value("p", "by", **{"to.path": place}) == 1
+    assert ran.ledger("p")["metrics"]["by"]["counted"] == 2

@@ -85,3 +85,77 @@ probes:
         ("::1", 4004, "IPPROTO_TCP"),
     ]
     assert {one["sport"] for one in resets} == {4003}
+
+
+#: Packets of IPv6 with the extension headers that the arguments name, from a raw socket: numbers of
+#: headers, `44+` for a later fragment, the last that of the protocol. The source port says which.
+SEND_CHAINS = """
+import socket, subprocess, sys
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+own = socket.inet_pton(socket.AF_INET6, "::1")
+with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+    for at, text in enumerate(sys.argv[1:]):
+        names = text.split(",")
+        numbers = [int(name.rstrip("+")) for name in names]
+        rest = b""
+        for name, number, following in zip(names, numbers, numbers[1:]):
+            if number == 44:
+                rest += bytes((following, 0, 1 if name == "44+" else 0, 1)) + bytes(4)
+            elif number == 51:
+                rest += bytes((following, 4)) + bytes(22)
+            else:  # of sixteen bytes, of which all but two are one padding option
+                rest += bytes((following, 1, 1, 12)) + bytes(12)
+        ports = (5000 + at).to_bytes(2) + (4002).to_bytes(2)
+        rest += ports + (8 + at).to_bytes(2) + bytes(2 + at)
+        head = b"\\x60\\0\\0\\0" + len(rest).to_bytes(2) + bytes((numbers[0], 77)) + own + own
+        raw.sendto(head + rest, ("::1", 0))
+"""
+#: What is sent, and the protocol and the source port that are seen.
+CHAINS = [
+    ("17", 17, 5000),
+    ("0,17", 17, 5001),
+    ("43,6", 6, 5002),
+    ("60,60,17", 17, 5003),
+    ("44,17", 17, 5004),
+    ("44+,17", 17, None),
+    ("44+,60,17", 60, None),
+    ("51,6", 6, 5007),
+    ("0,60,43,44,51,60,17", 17, 5008),
+    (",".join(["60"] * 8 + ["17"]), 17, 5009),
+    (",".join(["60"] * 9 + ["17"]), None, None),
+    ("0,58", 58, None),
+    ("50", 50, None),
+    ("59", 59, None),
+]
+
+
+@pytest.mark.skipif(not shutil.which("ip"), reason="needs ip")
+def test_extension_headers_are_followed(tmp_path: Path) -> None:
+    """To the ports behind eight of them, and to none behind more, or in a later fragment. What is
+    null counts as faulted, in each field and metric."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(HEAD + """
+probes:
+  queued:
+    attach: tracepoint:net:net_dev_queue
+    let: {p: packet(args.skbaddr)}
+    where: p.ttl == 77     # the answers of ICMP have another one
+    emit: {proto: p.proto, sport: p.sport, dport: p.dport}
+    metrics:
+      known: {count: p.sport >= 5000}
+      ports: {count: true, by: [p.sport]}
+""")  # fmt: skip
+    command = ["unshare", "--net", sys.executable, "-c", SEND_CHAINS]
+    command += [text for text, *_ in CHAINS]
+    ran = run_cli(str(plan), "--backend", "bcc", command=command)
+    expected = [
+        {"proto": proto, "sport": sport, "dport": None if sport is None else 4002}
+        for _, proto, sport in CHAINS
+    ]
+    assert ran.data("queued") == expected
+    seen = [sport for *_, sport in CHAINS if sport is not None]
+    assert ran.value("queued", "known") == len(seen) == 8
+    assert all(ran.value("queued", "ports", **{"p.sport": sport}) == 1 for sport in seen)
+    nulls = sum(value is None for record in expected for value in record.values())
+    without = len(CHAINS) - len(seen)  # in both metrics
+    assert ran.finished["ledger"]["faulted"] == nulls + 2 * without

@@ -223,7 +223,8 @@ class CallBlock:
         self.line("frame->head.weight = (u32)weight;")
         opened = f"{_site_of(self.hook)}, {self.element}, {self.spot}, {self.epoch}"
         self.line(f"pp_open((void *)frame, caller, {opened});")
-        fill_frame(self.e, "frame", enumerate(body.entry.captures))
+        captures = body.entry.captures
+        fill_frame(self.e, "frame", enumerate(captures), [node.type for node in captures])
         if _needs_time(self.hook):
             self.line("frame->head.time = pp_ktime_ns();")
 

@@ -29,9 +29,11 @@ def declare_frame(
     return "\n" + writer.text()
 
 
-def fill_frame(e: Expressions, frame: str, values: Iterable[tuple[int, Node]]) -> None:
-    """Statements that write values into the frame's fields (by index), and note which could not be
-    read (null) or were cut. Raises EmitError."""
+def fill_frame(
+    e: Expressions, frame: str, values: Iterable[tuple[int, Node]], types: Sequence[Type]
+) -> None:
+    """Statements that write values into the frame's fields (by index, of these types), and note
+    which could not be read (null) or were cut. Raises EmitError."""
     line = e.writer.line
     for index, node in values:
         if index >= CUT_BIT:
@@ -39,7 +41,7 @@ def fill_frame(e: Expressions, frame: str, values: Iterable[tuple[int, Node]]) -
         nullable = may_be_null(node, e.site.body)
         if isinstance(node.type, Stored):
             line("fault = cut = 0;")
-            e.store(node, f"(char *){frame}->c{index}", size_of(node.type))
+            e.store(node, f"(char *){frame}->c{index}", size_of(types[index]))
             if not isinstance(node, Builtin):  # comm is never cut
                 line(f"{frame}->head.nulls |= (u64)cut << {CUT_BIT + index};")
         else:

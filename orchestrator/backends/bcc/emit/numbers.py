@@ -15,7 +15,7 @@ from orchestrator.backends.bcc.design.hook_nodes import may_be_null
 from orchestrator.backends.bcc.emit.context import EventContext
 from orchestrator.backends.bcc.emit.notes.look import NoteLooks
 from orchestrator.backends.bcc.emit.paths.conditions import test_path
-from orchestrator.backends.bcc.emit.site import EmitError, c_type, is_user, read_number
+from orchestrator.backends.bcc.emit.site import EmitError, c_type, given_where, is_user, read_number
 from orchestrator.backends.bcc.emit.writer import comment_text
 from orchestrator.compile.describe import describe_node
 from orchestrator.compile.expressions.nodes import (
@@ -29,7 +29,6 @@ from orchestrator.compile.expressions.nodes import (
     Const,
     Convert,
     Either,
-    FamilyPort,
     Field,
     IpWord,
     KernelSymbol,
@@ -46,14 +45,14 @@ from orchestrator.compile.expressions.nodes import (
     ShownAs,
     SpanValue,
     StringTest,
+    TransportOf,
     UsdtArg,
     UserSymbol,
+    ValueWhere,
 )
 from orchestrator.compile.expressions.types import Bool, Int, Stored, Type
 
 __all__ = ["NumberExpressions"]
-
-_AF_INET, _AF_INET6 = 2, 10  # include/linux/socket.h
 
 
 class NumberExpressions:
@@ -91,11 +90,12 @@ class NumberExpressions:
                 return self.context.read_usdt(node)
             case Load():
                 return self._load_number(node)
-            case IpWord(value=Field(field=field), index=index):
-                address = f"{self.context.field_address(field)} + {4 * index}"
-                return read_number("u32", False, address)
-            case FamilyPort():
-                return self._family_port(node)
+            case IpWord():
+                return self._address_word(node)
+            case ValueWhere():
+                return self._value_where(node)
+            case TransportOf():
+                return self._find_transport(node)
             case Address(base=base, offset=offset, member=member):
                 return self.site.numbers.member(self.number(base), member, offset)
             case Arithmetic():
@@ -137,14 +137,30 @@ class NumberExpressions:
         value = self.site.numbers.number(node.enumerator, node.value & (1 << 64) - 1)
         return f"({c_type(node.type)}){value}"
 
-    def _family_port(self, node: FamilyPort) -> str:
-        """Read only where the family has ports: what is in its place elsewhere is none."""
-        kind = c_type(node.type)
-        has_port = f"family == {_AF_INET} || family == {_AF_INET6}"
-        return (
-            f"({{ u32 family = {self.number(node.family)}; {kind} port = 0; "
-            f"if ({has_port}) port = {self.number(node.port)}; else fault = 1; port; }})"
-        )
+    def _address_word(self, node: IpWord) -> str:
+        at = 4 * node.index
+        match node.value:
+            case Field(field=field):
+                address = f"{self.context.field_address(field)} + {at}"
+                return read_number("u32", False, address)
+            case Captured(index=index):
+                guard, kept = self.context.captured_guard(index), f"frame->c{index}"
+            case SpanValue(index=index):
+                guard, kept = self.context.kept_guard(node.value), f"open->c{index}"
+            case NoteValue():
+                return self.notes.read_word(node.value, at)
+            case value:
+                text = describe_node(value, self.site.body)
+                raise EmitError(f"{text} is no address that is kept")
+        return f"({guard}*(u32 *)({kept} + {at}))"
+
+    def _value_where(self, node: ValueWhere) -> str:
+        subject, value = self.number(node.subject), self.number(node.value)
+        return given_where(node, subject, c_type(node.type), value)
+
+    def _find_transport(self, node: TransportOf) -> str:
+        header, family, room = map(self.number, (node.header, node.family, node.room))
+        return f"pp_transport({header}, {family}, {room}, &fault)"
 
     def _load_number(self, node: Load) -> str:
         user = is_user(node.base)

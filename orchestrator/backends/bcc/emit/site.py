@@ -4,7 +4,7 @@ from dataclasses import field
 
 from orchestrator.backends.bcc.design import registers
 from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
-from orchestrator.compile.expressions.nodes import Node
+from orchestrator.compile.expressions.nodes import Node, ValueWhere
 from orchestrator.compile.expressions.types import (
     Array,
     Bool,
@@ -18,7 +18,8 @@ from orchestrator.compile.program import Body, Hook, NoteProgram
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.values import dataclass
 
-__all__ = ["TASK_MEMBERS", "EmitError", "EmitSite", "c_type", "is_user", "read_number"]
+__all__ = ["TASK_MEMBERS", "EmitError", "EmitSite", "c_type", "given_where"]
+__all__ += ["is_user", "read_number"]
 
 
 #: Members that programs read although no plan names them: the whole name by that in `task_offsets`.
@@ -104,6 +105,16 @@ def c_type(kind: Type) -> str:
 def is_user(pointer: Node) -> bool:
     """Whether `pointer`, or the address of what is within a structure, is of user memory."""
     return isinstance(pointer.type, Pointer | Struct | Array) and pointer.type.space == "user"
+
+
+def given_where(node: ValueWhere, subject: str, kind: str, value: str) -> str:
+    """A C expression: `value`, of the C type `kind`, which is evaluated only where there is one;
+    0, and `fault` set, elsewhere. `subject`: the C expression of that number."""
+    test = " || ".join(f"subject == {number}" for number in node.among)
+    return (
+        f"({{ u32 subject = {subject}; {kind} given = 0; "
+        f"if ({test}) given = {value}; else fault = 1; given; }})"
+    )
 
 
 def read_number(kind: str, user: bool, address: str) -> str:

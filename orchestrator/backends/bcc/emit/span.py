@@ -139,7 +139,7 @@ class SpanBlock:
         via = sum(1 << i for i, kept in enumerate(self.span.kept) if kept.role == "via")
         if via:
             self.line(f"open->head.nulls = {via:#x}ULL; /* until a via is seen */")
-        fill_frame(self.e, "open", self.use.kept)
+        fill_frame(self.e, "open", self.use.kept, [kept.type for kept in self.span.kept])
         if self.span.timed:
             self.line(f"open->head.time = {self.e.declare_now()};")
 
@@ -216,7 +216,7 @@ class SpanBlock:
         mask = sum(1 << index | 1 << index + 32 for index, _ in self.use.kept)
         if mask:
             self.line(f"open->head.nulls &= ~{mask:#x}ULL;")
-        fill_frame(self.e, "open", self.use.kept)
+        fill_frame(self.e, "open", self.use.kept, [kept.type for kept in self.span.kept])
         self.line("open->head.seen = 1;")
 
     def _add_up(self) -> None:

@@ -6,11 +6,12 @@ again; a change by another thread between a test and the emission shows in the r
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import assert_never
 
 from orchestrator.backends.bcc.emit.context import CUT_BIT, EventContext
 from orchestrator.backends.bcc.emit.notes.look import NoteLooks
-from orchestrator.backends.bcc.emit.site import EmitError, is_user
+from orchestrator.backends.bcc.emit.site import EmitError, given_where, is_user
 from orchestrator.backends.bcc.emit.writer import CWriter
 from orchestrator.compile.describe import describe_node
 from orchestrator.compile.expressions.nodes import (
@@ -27,6 +28,7 @@ from orchestrator.compile.expressions.nodes import (
     SpanValue,
     StringTest,
     TextConst,
+    ValueWhere,
 )
 from orchestrator.compile.expressions.types import COMM_SIZE, Int, Ip, Pointer, Str, Type, size_of
 from orchestrator.values import dataclass
@@ -131,6 +133,10 @@ class StringExpressions:
                 return StringAddress(address=self.notes.find_address(node))
             case Builtin(name="comm"):
                 return self._find_comm()
+            case ValueWhere(subject=subject, value=value):
+                inner = self.find_address(value)
+                address = given_where(node, self.number(subject), "u64", inner.address)
+                return replace(inner, address=address)
         raise EmitError(f"{describe_node(node)} has no address")
 
     def _limit_text(self, length: Node) -> str:

@@ -7,7 +7,6 @@ from orchestrator.compile.expressions.nodes import (
     Builtin,
     EndpointOf,
     FamilyIp,
-    FamilyPort,
     KernelSymbol,
     Load,
     Node,
@@ -17,8 +16,10 @@ from orchestrator.compile.expressions.nodes import (
     ReadPath,
     ReadString,
     ReadStrings,
+    TransportOf,
     UsdtArg,
     UserSymbol,
+    ValueWhere,
 )
 from orchestrator.compile.expressions.types import StringList
 
@@ -32,7 +33,8 @@ _LABELS: Mapping[type, str] = {
     ReadPath: "a path",
     PathTest: "a path",
     FamilyIp: "the address of a socket",
-    FamilyPort: "the port of a socket",
+    TransportOf: "the headers of a packet",
+    ValueWhere: "a member of an address or a packet",
     EndpointOf: "the address of a socket",
     UsdtArg: "a USDT argument",
     KernelSymbol: "a variable of the kernel (symbol)",

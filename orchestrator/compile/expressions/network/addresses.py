@@ -1,5 +1,5 @@
-"""Addresses compared with constant ones: masked compares of both families, as nodes that all
-backends and the evaluator know.
+"""Addresses compared with constant ones and with each other: compares of both families' words, as
+nodes that all backends and the evaluator know.
 
 An IPv4 address that is mapped into IPv6, as sockets of IPv6 have it, is that IPv4 address; and no
 network of IPv6 but one that is mapped itself has it in it.
@@ -8,14 +8,15 @@ network of IPv6 but one that is mapped itself has it in it.
 from collections.abc import Callable, Sequence
 
 from orchestrator.compile.expressions.arithmetic import convert_node
+from orchestrator.compile.expressions.network.families import AF_INET, IP_FAMILIES
 from orchestrator.compile.expressions.nodes import (
     Arithmetic,
+    Captured,
     Combination,
     Comparison,
     Const,
     Either,
     FamilyIp,
-    FamilyPort,
     Field,
     IpOf,
     IpWord,
@@ -25,17 +26,19 @@ from orchestrator.compile.expressions.nodes import (
     ShownAs,
     SpanValue,
     TextConst,
+    ValueWhere,
 )
 from orchestrator.compile.expressions.types import BOOL, U16, U32, Ip, Pointer
 from orchestrator.plan.expression.networks import IpNetwork, parse_networks
 from orchestrator.plan.findings import Position, plan_error
 
-__all__ = ["read_networks", "test_address"]
+__all__ = ["compare_addresses", "read_networks", "test_address"]
 
-_AF_INET = 2  # include/linux/socket.h
 _MAPPED_WORD = int.from_bytes(b"\0\0\xff\xff", "little")
 #: From a node that is a definition to what it stands for.
 Unfold = Callable[[Node], Node]
+#: The 32-bit words of an address as they are in memory: one of IPv4, four of IPv6.
+Words = Sequence[Node]
 
 
 def read_networks(option: Node, position: Position, *, single: bool) -> tuple[IpNetwork, ...]:
@@ -43,7 +46,7 @@ def read_networks(option: Node, position: Position, *, single: bool) -> tuple[Ip
     PlanError."""
     if not isinstance(option, TextConst):
         hint = 'write it as text: ip == "192.0.2.1", ip in ("10.0.0.0/8", "::1")'
-        message = f"an address compares with constant ones, not with a {option.type}"
+        message = f"an address compares with addresses, not with a {option.type}"
         raise plan_error("PP084", message, position, hint)
     try:
         networks = parse_networks(option.value.decode())
@@ -61,42 +64,55 @@ def test_address(
     node: Node, networks: Sequence[IpNetwork], unfold: Unfold, position: Position
 ) -> Node:
     """Whether the address is in one of the networks; null where it cannot be read, or where its
-    family has no IP addresses. Raises PlanError for one that is kept as a whole."""
+    family has no IP addresses. Raises PlanError for what is no address."""
+    return _by_words(node, unfold, position, lambda words: _test_words(words, networks))
+
+
+def compare_addresses(left: Node, right: Node, unfold: Unfold, position: Position) -> Node:
+    """Whether two addresses are one; null where one of them is. Raises PlanError for what is no
+    address."""
+
+    def compare_left(words: Words) -> Node:
+        return _by_words(right, unfold, position, lambda others: _are_same(words, others))
+
+    return _by_words(left, unfold, position, compare_left)
+
+
+def _by_words(
+    node: Node, unfold: Unfold, position: Position, test: Callable[[Words], Node]
+) -> Node:
+    """The outcome of `test` for the words that the address has at the event: of a family that only
+    the event has, `test` is made for both."""
     node = unfold(node)
     match node:
         case ShownAs(value=value):
-            return test_address(value, networks, unfold, position)
-        case Either(test=test, yes=yes, no=no):
-            first, second = (test_address(arm, networks, unfold, position) for arm in (yes, no))
-            return Either(test, first, second, BOOL)
+            return _by_words(value, unfold, position, test)
+        case Either(test=condition, yes=yes, no=no):
+            first, second = (_by_words(arm, unfold, position, test) for arm in (yes, no))
+            return Either(condition, first, second, BOOL)
         case FamilyIp(family=family, v4=v4, v6=v6):
-            return _test_by_family(family, _load_words(v4, 1), _load_words(v6, 4), networks)
-        case SpanValue():
-            message = "an address that a span keeps as a whole is not compared"
-            hint = "compare it in the probe: `let: {inside: …}`, and name that: start.inside"
-            raise plan_error("PP084", message, position, hint)
-        case NoteValue():
-            message = "an address that a note keeps as a whole is not compared"
-            hint = "compare it where it is set: `keep: {inside: …}`, and read note.NAME.inside"
-            raise plan_error("PP084", message, position, hint)
+            is_v4 = Comparison("==", convert_node(family, U16), Const(AF_INET, U16))
+            found = Either(is_v4, test(_load_words(v4, 1)), test(_load_words(v6, 4)), BOOL)
+            return ValueWhere(family, IP_FAMILIES, found, BOOL)
+        case SpanValue(type=Ip(version=0)) | NoteValue(type=Ip(version=0)):
+            return _by_version(node, test)
+        case Captured(type=Ip(version=0)):
+            return _by_version(node, test)
     words = _words_of(node)
     if words is None:
         raise plan_error("PP084", f"a {node.type} is not compared with addresses", position)
-    return _test_words(words, networks)
+    return test(words)
 
 
-def _test_by_family(
-    family: Node, v4: Sequence[Node], v6: Sequence[Node], networks: Sequence[IpNetwork]
-) -> Node:
-    """Null for other families, as the address is."""
-    number = convert_node(family, U16)
-    is_v4 = Comparison("==", number, Const(_AF_INET, U16))
-    inside = Either(is_v4, _test_words(v4, networks), _test_words(v6, networks), BOOL)
-    return Comparison("!=", FamilyPort(family, convert_node(inside, U16), U16), Const(0, U16))
+def _by_version(node: Node, test: Callable[[Words], Node]) -> Node:
+    """Of an address that is kept: its version is before its words."""
+    version, *words = (IpWord(node, index, U32) for index in range(5))
+    is_v4 = Comparison("==", version, Const(4, U32))
+    return Either(is_v4, test(words[:1]), test(words), BOOL)
 
 
-def _words_of(node: Node) -> list[Node] | None:
-    """The 32-bit words of an address as they are in memory; None where they cannot be had."""
+def _words_of(node: Node) -> Words | None:
+    """The words of an address of one version; None where they cannot be had."""
     kind = node.type
     count = 1 if kind == Ip(4) else 4
     match node:
@@ -106,22 +122,22 @@ def _words_of(node: Node) -> list[Node] | None:
             return [value]
         case Load(base=base, offset=offset):
             return _load_words(base, count, offset)
-        case Field() if isinstance(kind, Ip) and kind.version:
+        case Field() | SpanValue() | NoteValue() | Captured() if isinstance(kind, Ip):
             return [IpWord(node, index, U32) for index in range(count)]
         case _:
             return None
 
 
-def _load_words(pointer: Node, count: int, offset: int = 0) -> list[Node]:
+def _load_words(pointer: Node, count: int, offset: int = 0) -> Words:
     return [Load(pointer, offset + 4 * index, U32) for index in range(count)]
 
 
-def _test_words(words: Sequence[Node], networks: Sequence[IpNetwork]) -> Node:
+def _test_words(words: Words, networks: Sequence[IpNetwork]) -> Node:
     tests = [_test_network(words, network) for network in networks]
     return tests[0] if len(tests) == 1 else Combination("or", tuple(tests))
 
 
-def _test_network(words: Sequence[Node], network: IpNetwork) -> Node:
+def _test_network(words: Words, network: IpNetwork) -> Node:
     is_v4 = len(network.address) == 4
     if len(words) == 1:
         return _compare_bits(words, network) if is_v4 else _never(words)
@@ -133,7 +149,17 @@ def _test_network(words: Sequence[Node], network: IpNetwork) -> Node:
     return _both(inside, Combination("not", (_is_mapped(words),)))
 
 
-def _is_mapped(words: Sequence[Node]) -> Node:
+def _are_same(left: Words, right: Words) -> Node:
+    """Whether two addresses are one; an IPv4 address that is mapped is that address."""
+    if len(left) > len(right):
+        left, right = right, left
+    equal = [Comparison("==", *pair) for pair in zip(reversed(left), reversed(right), strict=False)]
+    if len(left) < len(right):
+        return _both(_is_mapped(right), equal[0])
+    return equal[0] if len(equal) == 1 else Combination("and", tuple(equal))
+
+
+def _is_mapped(words: Words) -> Node:
     wanted = (0, 0, _MAPPED_WORD)
     pairs = zip(words[:3], wanted, strict=True)
     tests = (Comparison("==", word, Const(value, U32)) for word, value in pairs)
@@ -144,12 +170,12 @@ def _both(first: Node, second: Node) -> Node:
     return Combination("and", (first, second))
 
 
-def _never(words: Sequence[Node]) -> Node:
+def _never(words: Words) -> Node:
     """False, and null where the address is."""
     return Comparison("!=", _masked(words[0], 0), Const(0, U32))
 
 
-def _compare_bits(words: Sequence[Node], network: IpNetwork) -> Node:
+def _compare_bits(words: Words, network: IpNetwork) -> Node:
     """The network's bits, word by word."""
     mask = ((1 << network.bits) - 1) << (8 * len(network.address) - network.bits)
     bits = mask.to_bytes(len(network.address))

@@ -9,20 +9,22 @@ from collections.abc import Callable
 
 from orchestrator.compile.expressions.arithmetic import convert_node
 from orchestrator.compile.expressions.members import find_struct, read_member
+from orchestrator.compile.expressions.network.families import IP_FAMILIES
 from orchestrator.compile.expressions.nodes import (
     Address,
     ByteSwap,
     EndpointOf,
     FamilyIp,
-    FamilyPort,
     Load,
     Node,
     ReadString,
+    ValueWhere,
 )
 from orchestrator.compile.expressions.types import U16, Endpoint, Ip, Pointer, Str
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Position, plan_error
 
+_AF_UNIX = 1  # include/linux/socket.h
 _IP_BYTES = 16
 _UNIX_PATH = 108  # UNIX_PATH_MAX
 _PORT, _V4, _V6, _PATH = 2, 4, 8, 2  # offsets in sockaddr_in, _in, _in6, _un
@@ -97,7 +99,8 @@ def sockaddr_endpoint(pointer: Node, length: Node | None) -> EndpointOf:
 
 
 def endpoint_member(base: Node, name: str, position: Position) -> Node:
-    """`.ip`, `.port`, `.family`, and of a sockaddr `.path`. Raises PlanError."""
+    """`.ip`, `.port`, `.family`, and of a sockaddr `.path`; each null for a family that lacks it.
+    Raises PlanError."""
     if not isinstance(base, EndpointOf):
         raise plan_error(
             "PP084",
@@ -107,11 +110,12 @@ def endpoint_member(base: Node, name: str, position: Position) -> Node:
         )
     makers: dict[str, Callable[[], Node]] = {
         "ip": lambda: FamilyIp(base.family, base.v4, base.v6, Ip(0)),
-        "port": lambda: FamilyPort(base.family, base.port, U16),
+        "port": lambda: ValueWhere(base.family, IP_FAMILIES, base.port, U16),
         "family": lambda: base.family,
     }
-    if base.unix is not None:
-        makers["path"] = lambda: ReadString(base.unix, Str(_UNIX_PATH))  # type: ignore[arg-type]  # as just tested
+    if (unix := base.unix) is not None:
+        path = ReadString(unix, Str(_UNIX_PATH))
+        makers["path"] = lambda: ValueWhere(base.family, (_AF_UNIX,), path, path.type)
     if name not in makers:
         what = "a socket's address" if base.unix is None else "an address"
         known = ", ".join(f".{member}" for member in makers)

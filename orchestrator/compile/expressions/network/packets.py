@@ -2,15 +2,18 @@
 
 A struct sk_buff has its bytes from `head` to `tail`, with the network header at `head +
 network_header` (include/linux/skbuff.h); 0 there says that it is not set. What is not set, not of
-IP, or not in these bytes is null. The transport header is where that of IP ends, as not every place
-of the kernel has set it; of IPv6 it is there if there are no extension headers.
+IP, or not in these bytes is null. The transport header is where that of IP and its extension
+headers end (TransportOf), as not every place of the kernel has set it.
 """
 
 from collections.abc import Callable, Mapping
 
 from orchestrator.compile.expressions.arithmetic import convert_node, make_binary, make_constant
 from orchestrator.compile.expressions.members import find_struct, read_member
+from orchestrator.compile.expressions.network.families import AF_INET, AF_INET6, IP_FAMILIES
 from orchestrator.compile.expressions.nodes import (
+    TRANSPORT_ABSENT,
+    TRANSPORT_PLACE_SHIFT,
     Address,
     ByteSwap,
     Combination,
@@ -18,11 +21,12 @@ from orchestrator.compile.expressions.nodes import (
     Const,
     Either,
     FamilyIp,
-    FamilyPort,
     Load,
     Node,
     PacketOf,
     ShareNode,
+    TransportOf,
+    ValueWhere,
 )
 from orchestrator.compile.expressions.types import U8, U16, U32, U64, Int, Ip, Pointer
 from orchestrator.kernel.facts import KernelFacts
@@ -30,12 +34,11 @@ from orchestrator.plan.findings import NOWHERE, Position, plan_error
 
 __all__ = ["PACKET_MEMBERS", "make_packet", "packet_member"]
 
-_AF_INET, _AF_INET6 = 2, 10  # include/linux/socket.h
-_V4_SIZE, _V6_SIZE, _PORTS_SIZE = 20, 40, 4
+_V4_SIZE, _V6_SIZE = 20, 40
 _ETHERTYPES = {4: 0x0800, 6: 0x86DD}  # include/uapi/linux/if_ether.h
 #: Protocols whose header begins with two ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
 _WITH_PORTS = (6, 17, 33, 132, 136)
-_FRAGMENT_OFFSET = 0x1FFF  # in 8 bytes; later fragments have no transport header
+_PROTOCOL = 0xFF
 
 
 def make_packet(
@@ -61,8 +64,8 @@ def make_packet(
     is_v4, is_v6 = (
         _has_header(version, header, offset, room, ethertype) for version in _ETHERTYPES
     )
-    none = Either(is_v6, Const(_AF_INET6, U16), Const(0, U16), U16)
-    family = share(Either(is_v4, Const(_AF_INET, U16), none, U16))
+    none = Either(is_v6, Const(AF_INET6, U16), Const(0, U16), U16)
+    family = share(Either(is_v4, Const(AF_INET, U16), none, U16))
     return PacketOf(header=header, family=family, room=room)
 
 
@@ -114,12 +117,12 @@ def _family(packet: PacketOf, _share: ShareNode) -> Node:
     return _of_ip(packet, packet.family, U16)
 
 
-def _protocol(packet: PacketOf, _share: ShareNode) -> Node:
-    return _of_ip(packet, _protocol_byte(packet), U8)
+def _protocol(packet: PacketOf, share: ShareNode) -> Node:
+    return convert_node(_mask(_transport(packet, share), _PROTOCOL), U8)
 
 
-def _protocol_byte(packet: PacketOf) -> Node:
-    return _choose(packet, _byte(packet.header, 9, U8), _byte(packet.header, 6, U8), U8)
+def _transport(packet: PacketOf, share: ShareNode) -> Node:
+    return share(TransportOf(packet.header, packet.family, packet.room))
 
 
 def _source(packet: PacketOf, _share: ShareNode) -> Node:
@@ -145,25 +148,11 @@ def _destination_port(packet: PacketOf, share: ShareNode) -> Node:
 
 def _port(packet: PacketOf, at: int, share: ShareNode) -> Node:
     """Null for other protocols, later fragments and headers that are not in the buffer."""
-    options = make_binary("*", _mask(_byte(packet.header, 0), 15), Const(4, U32), _NO_PLACE)
-    length = share(_choose(packet, convert_node(options, U32), Const(_V6_SIZE, U32), U32))
-    protocol = share(_protocol_byte(packet))
-    fragment = _mask(convert_node(_word(packet.header, 6), U32), _FRAGMENT_OFFSET)
-    is_first = Comparison("==", fragment, Const(0, U32))
-    is_v6 = Comparison("==", packet.family, Const(_AF_INET6, U16))
-    has_ports = tuple(Comparison("==", protocol, Const(one, U8)) for one in _WITH_PORTS)
-    fits = Comparison(">=", packet.room, _add_small(length, _PORTS_SIZE))
-    there = share(
-        Combination(
-            "and", (Combination("or", has_ports), Combination("or", (is_v6, is_first)), fits)
-        )
-    )
-    place = convert_node(
-        _add(convert_node(packet.header, U64), convert_node(length, U64)), Pointer("kernel")
-    )
-    # The family of a packet without ports is 0, which has none
-    family = Either(there, packet.family, Const(0, U16), U16)
-    return FamilyPort(share(family), _word(place, at), U16)
+    transport = _transport(packet, share)
+    place = _shift(transport, TRANSPORT_PLACE_SHIFT)
+    header = convert_node(_add(convert_node(packet.header, U64), place), Pointer("kernel"))
+    subject = convert_node(_mask(transport, _PROTOCOL | TRANSPORT_ABSENT), U32)
+    return ValueWhere(subject, _WITH_PORTS, _word(header, at), U16)
 
 
 def _time_to_live(packet: PacketOf, _share: ShareNode) -> Node:
@@ -205,11 +194,11 @@ _NO_PLACE = NOWHERE  # of operations on numbers, which are never refused
 
 def _of_ip(packet: PacketOf, value: Node, kind: Int) -> Node:
     """The value of a packet of IP; null for others."""
-    return FamilyPort(packet.family, value, kind)
+    return ValueWhere(packet.family, IP_FAMILIES, value, kind)
 
 
 def _choose(packet: PacketOf, v4: Node, v6: Node, kind: Int) -> Node:
-    return Either(Comparison("==", packet.family, Const(_AF_INET, U16)), v4, v6, kind)
+    return Either(Comparison("==", packet.family, Const(AF_INET, U16)), v4, v6, kind)
 
 
 def _byte(pointer: Node, offset: int, kind: Int = U32) -> Node:

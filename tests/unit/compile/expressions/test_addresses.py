@@ -8,17 +8,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator.compile.expressions.evaluate import evaluate
+from orchestrator.compile.expressions.evaluate import ReadFailed, evaluate
+from orchestrator.compile.expressions.network.addresses import compare_addresses
 from orchestrator.compile.expressions.network.addresses import test_address as make_test
 from orchestrator.compile.expressions.nodes import (
     Comparison,
     FamilyIp,
-    FamilyPort,
     Field,
     IpOf,
     Load,
     Node,
     Register,
+    SpanValue,
 )
 from orchestrator.compile.expressions.types import U16, U32, Ip, Pointer
 from orchestrator.compile.program import Program
@@ -71,13 +72,11 @@ def judge(node: Node, memory: dict[Node, bytes], family: int = 0) -> bool:
         match asked:
             case Load(base=base, offset=at):
                 return int.from_bytes(memory[base][at : at + 4], "little")
-            case FamilyPort(port=port):
-                return evaluate(port, leaf)
             case Register(index=2):
                 return family
             case Register(type=type_) if type_ == U32:
                 return int.from_bytes(memory[asked][:4], "little")
-            case Field():
+            case Field() | SpanValue():
                 return memory[asked]
         return None
 
@@ -111,6 +110,50 @@ def test_networks_are_those_of_ipaddress(pair: tuple[Address, str]) -> None:
         assert judge(made, memory, 2 if is_v4 else 10) == expected(address, text)
 
 
+def kept(address: Address, *, as_any: bool) -> tuple[SpanValue, bytes]:
+    """An address that a span keeps, in the form of its version or of any, and its bytes there."""
+    if not as_any:
+        return SpanValue(0, Ip(4) if address.version == 4 else Ip(6), False), address.packed
+    version = address.version.to_bytes(4, "little")
+    return SpanValue(1, Ip(0), False), (version + address.packed).ljust(24, b"\0")
+
+
+@given(addresses, addresses, st.booleans())
+@example(IPv4Address("1.2.3.4"), IPv6Address("::ffff:1.2.3.4"), False)
+@example(IPv6Address("::1.2.3.4"), IPv4Address("1.2.3.4"), False)
+@example(IPv6Address("::ffff:1.2.3.4"), IPv6Address("::fffe:1.2.3.4"), False)
+@example(IPv6Address("2001:db8::1"), IPv6Address("2001:db8::2"), False)
+def test_two_addresses_are_one_as_ipaddress_has_it(
+    left: Address, right: Address, again: bool
+) -> None:
+    """Of fields, sockets, pointers and spans, in all pairs: a mapped IPv4 address is that one."""
+    if again:
+        right = left
+    plain = [getattr(one, "ipv4_mapped", None) or one for one in (left, right)]
+    is_v4 = left.version == 4
+    of_span, of_span_any = kept(right, as_any=False), kept(right, as_any=True)
+    layout = field(len(right.packed))
+    memory: dict[Node, bytes] = {
+        V4: left.packed, V6: left.packed, layout: right.packed, **dict((of_span, of_span_any)),
+    }  # fmt: skip
+    pointer = IpOf(V4, Ip(4)) if is_v4 else IpOf(V6, Ip(6))
+    for one in (pointer, FamilyIp(FAMILY, V4, V6, Ip(0))):
+        for other in (layout, of_span[0], of_span_any[0]):
+            for first, second in ((one, other), (other, one)):
+                made = compare_addresses(first, second, lambda node: node, NOWHERE)
+                assert judge(made, memory, 2 if is_v4 else 10) == (plain[0] == plain[1])
+
+
+def test_an_address_of_another_family_is_as_null_as_its_comparison() -> None:
+    """And not just another one: a Unix socket's is never equal, and never different."""
+    of_socket = FamilyIp(FAMILY, V4, V6, Ip(0))
+    memory: dict[Node, bytes] = {V4: bytes(4), V6: bytes(16), field(4): bytes(4)}
+    for first, second in ((of_socket, field(4)), (field(4), of_socket)):
+        made = compare_addresses(first, second, lambda node: node, NOWHERE)
+        with pytest.raises(ReadFailed):
+            judge(made, memory, family=1)
+
+
 def test_a_whole_ipv4_address_is_one_comparison(compiled: Callable[..., Program]) -> None:
     """Without a mask, so that a trace event's filter can have it."""
     program = compiled("""
@@ -125,8 +168,9 @@ probes: {p: {attach: "entry:vfs_read", where: 'ipv4(args.count) == "192.0.2.1"',
     [
         ('local(args.sk).ip == "10.0.0.0/8"', "is not one address"),
         ('local(args.sk).ip in ("10.0.0.1/8",)', "the network is 10.0.0.0/8"),
-        ("local(args.sk).ip == remote(args.sk).ip", "compares with constant ones"),
-        ("local(args.sk).ip == 0x7f000001", "compares with constant ones"),
+        ("local(args.sk).ip == 0x7f000001", "compares with addresses"),
+        ("local(args.sk).ip in (remote(args.sk).ip, 7)", "compares with addresses"),
+        ("local(args.sk).ip < remote(args.sk).ip", "is not defined for addresses"),
         ('local(args.sk).ip < "10.0.0.1"', "is not defined for addresses"),
         ('local(args.sk).ip == "localhost"', "is not an IP address"),
     ],

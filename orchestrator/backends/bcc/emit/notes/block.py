@@ -102,7 +102,7 @@ class NoteBlock:
         if size <= layout.STACK_FRAME_BYTES:
             self.line(f"char space[{size}] __attribute__((aligned(8))) = {{}};")
             self.line(f"{kind}kept = (void *)space;")
-            fill_frame(self.e, "kept", self.use.kept)
+            self._fill()
             self._insert("space")
         else:
             self._write_lines(
@@ -114,10 +114,13 @@ class NoteBlock:
             self._insert("blank")
             self.line(f"{kind}kept = pp_map_lookup({self.map}, key);")
             self.line("if (kept) {")
-            fill_frame(self.e, "kept", self.use.kept)
+            self._fill()
             self.line("\tPP_WRITE(kept->head.ready, 1);")
             self.line("}")
         self.line("PP_ADD(&own->set, 1);")
+
+    def _fill(self) -> None:
+        fill_frame(self.e, "kept", self.use.kept, [kept.type for kept in self.note.kept])
 
     def _insert(self, frame: str) -> None:
         self.line(f"s64 error = pp_map_update({self.map}, key, {frame}, PP_NOEXIST);")

@@ -80,6 +80,13 @@ class NoteLooks:
         value = f"{self.find(node)}->c{node.index}"
         return f"({{ {kind} v = 0; if ({test}) v = {value}; else fault = 1; v; }})"
 
+    def read_word(self, node: NoteValue, at: int) -> str:
+        """A C expression: the u32 that is `at` bytes into the value; sets `fault` where there is
+        none."""
+        test, name = self._has_value(node), self.find(node)
+        value = f"*(u32 *)({name}->c{node.index} + {at})"
+        return f"({{ u32 v = 0; if ({test}) v = {value}; else fault = 1; v; }})"
+
     def find_address(self, node: NoteValue) -> str:
         """A C expression of the address of the value's bytes; 0, where no read succeeds."""
         test = self._has_value(node)

@@ -353,6 +353,73 @@ PP_INLINE void pp_walk_step(struct pp_walk *walk, int mounted, const struct pp_p
 	walk->state = state;
 }
 
+/* ---------------------------------------------------------------- packets
+ * Where the transport header of a packet of IP begins, in bytes from `header`, and its protocol:
+ * TransportOf, compile/expressions/nodes.py. The extension headers of IPv6 that are followed are those
+ * that the kernel follows (net/ipv6/exthdrs_core.c, ipv6_skip_exthdr): hop-by-hop options, routing,
+ * fragment, authentication, and destination options. */
+#define PP_EXTENSIONS (1ULL << 0 | 1ULL << 43 | 1ULL << 44 | 1ULL << 51 | 1ULL << 60)
+#define PP_FRAGMENT 44
+#define PP_AUTHENTICATION 51
+#define PP_MOST_EXTENSIONS 8
+#define PP_TRANSPORT_ABSENT (1ULL << 8)
+#define PP_TRANSPORT_PLACE(place) ((place) << 16)
+#define PP_PORTS 4 /* bytes of the transport header that have to be there */
+
+PP_INLINE u64 pp_is_extension(u64 protocol)
+{
+	return protocol < 64 ? PP_EXTENSIONS >> protocol & 1 : 0;
+}
+
+PP_INLINE u64 pp_transport(u64 header, u32 family, u32 room, u32 *fault)
+{
+	u64 any = pp_jiffies64(), words[2] = {}, follow = family == 10, protocol, place, later, lost;
+
+	lost = (u64)pp_read(0, words, 12, header) >> 63;
+	if (follow) {
+		protocol = words[0] >> 48 & 0xff;
+		place = 40;
+		later = 0;
+	} else {
+		protocol = words[1] >> 8 & 0xff;
+		place = (words[0] & 15) * 4;
+		later = words[0] >> 48 & 0xff1f;
+		lost |= family != 2;
+	}
+	follow &= pp_is_extension(protocol);
+	u32 step = 0;
+#pragma clang loop unroll(disable)
+	do {
+		PP_FORGET(protocol, any);
+		PP_FORGET(place, any);
+		PP_FORGET(later, any);
+		PP_FORGET(lost, any);
+		if (follow) {
+			u64 word = 0, size;
+			lost |= place + 8 > room;
+			lost |= (u64)pp_read(0, &word, 8, header + place) >> 63;
+			size = ((word >> 8 & 0xff) + 1) * 8;
+			if (protocol == PP_AUTHENTICATION)
+				size = size / 2 + 4;
+			if (protocol == PP_FRAGMENT) {
+				size = 8;
+				later = word >> 16 & 0xf8ff; /* the offset, in network order */
+			}
+			protocol = word & 0xff;
+			place += size;
+			follow = pp_is_extension(protocol) & !later & !lost;
+		}
+		PP_OPAQUE(follow);
+	} while (follow && ++step < PP_MOST_EXTENSIONS);
+	lost |= follow; /* there are more */
+	PP_FORGET(lost, any);
+	PP_FORGET(later, any);
+	PP_FORGET(place, any);
+	*fault |= lost != 0;
+	later |= place + PP_PORTS > room;
+	return PP_TRANSPORT_PLACE(place) | (later ? PP_TRANSPORT_ABSENT : 0) | protocol;
+}
+
 /* ---------------------------------------------------------------- rate: the generic cell rate algorithm
  * One word holds the theoretical arrival time of the next record. A record is allowed while that
  * time is at most `burst` ahead of now, and then moves it by `gap`. */

@@ -7,10 +7,11 @@ from orchestrator.compile.expressions.members import parse_type
 from orchestrator.compile.expressions.nodes import Builtin, Node, Register
 from orchestrator.compile.expressions.types import U64, Pointer, Space, Type
 from orchestrator.kernel.abi.file_identity import FileIdentity
+from orchestrator.kernel.btf_types import OwnTypeTable
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.plan.attach_kinds import KINDS, AttachKind, KindTraits
-from orchestrator.plan.findings import plan_error
+from orchestrator.plan.findings import Position, plan_error
 from orchestrator.plan.model import AttachItem
 from orchestrator.values import dataclass
 
@@ -23,8 +24,9 @@ class Point:
     """One place to attach to, and the names that are known there.
 
     `arguments` are `args.NAME`, and `why_unnamed` is what to do where one is not known;
-    `positional` gives `argN`, `retval` is the return value's type. The rest is what program.Hook
-    takes.
+    `positional` gives `argN`, `retval` is the return value's type; `describe_return` gives a better
+    one, None where it is not known, and raises PlanError where none is returned. `types`: those
+    that are known here and not elsewhere. The rest is what program.Hook takes.
     """
 
     kind: AttachKind
@@ -34,6 +36,8 @@ class Point:
     why_unnamed: str = ""
     positional: Callable[[int], Node | None] = lambda _index: None
     retval: Type | None = None
+    describe_return: Callable[[Position], Type | None] = lambda _position: None
+    types: OwnTypeTable | None = None
     paired: bool = False
     symbol: str = ""
     offset: int = 0

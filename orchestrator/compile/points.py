@@ -20,7 +20,7 @@ from orchestrator.compile.point import (
     parse_arguments,
     register_arguments,
 )
-from orchestrator.compile.user_points import find_usdt_probes, find_user_functions
+from orchestrator.compile.user_code.points import find_usdt_probes, find_user_functions
 from orchestrator.kernel.btf import Btf
 from orchestrator.kernel.btf_types import FunctionType
 from orchestrator.kernel.facts import KernelFacts

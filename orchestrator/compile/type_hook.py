@@ -148,12 +148,13 @@ def make_scope(  # noqa: PLR0913  # as type_hook, and whose event it is
         hint = "leave out `task`: the event is that of the task that is shown"
         raise plan_error("PP088", message, item.position, hint)
     return HookScope(
-        facts=facts,
+        facts=facts if point.types is None else facts.with_own_types(point.types),
         label=point.label,
         arguments=point.arguments,
         why_unnamed=point.why_unnamed,
         positional=point.positional,
         retval=return_node(point),
+        describe_return=point.describe_return,
         paired=point.paired,
         has_task=task != "none",
         is_running_task=task is None,

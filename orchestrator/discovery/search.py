@@ -13,7 +13,7 @@ from orchestrator.compile.globs import (
 )
 from orchestrator.compile.iterators import list_iterators
 from orchestrator.compile.points import can_probe_functions, explain_missing_tracepoint
-from orchestrator.compile.user_points import list_plain_functions, list_plain_probes
+from orchestrator.compile.user_code.points import list_plain_functions, list_plain_probes
 from orchestrator.discovery.query import PointQuery, suggest_kind
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.attach_kinds import KINDS, AttachKind

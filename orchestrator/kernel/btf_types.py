@@ -24,6 +24,10 @@ class BtfError(ValueError):
     """The bytes are not BTF that we can read; the text says where and why."""
 
 
+class TypeLookupError(ValueError):
+    """A name for which a table cannot say which type is meant; the text says why."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BtfParam:
     """One parameter of a function; `name` is "" where the kernel does not record it."""
@@ -92,10 +96,14 @@ class TypeTable(Protocol):
         """The type behind typedefs and qualifiers."""
 
     def member(self, type_id: int, name: str, /) -> BtfMember | None:
-        """A member of a struct or union, also of anonymous ones in it; None: it has none."""
+        """A member of a struct or union, also of anonymous ones in it; None: it has none. Raises
+        TypeLookupError where it is not known which structure is meant."""
 
     def member_names(self, type_id: int, /) -> tuple[str, ...]:
         """All names that `member` would find, in order of declaration."""
+
+    def enumerators(self, type_id: int, /) -> tuple[tuple[str, int], ...]:
+        """The names of an enum and their values; () for other types."""
 
     def is_user_pointer(self, type_id: int, /) -> bool:
         """Whether the type is a pointer tagged `user`."""
@@ -108,7 +116,14 @@ class OwnTypeTable(TypeTable, Protocol):
     """A table with types that are not the kernel's, in addition to those."""
 
     def struct(self, name: str, /) -> int | None:
-        """The id of a structure that is not the kernel's, by its name alone."""
+        """The id of a structure that is not the kernel's, by its name alone. Raises
+        TypeLookupError."""
+
+    def declares(self, type_id: int, /) -> bool:
+        """Whether it is a structure of the plan's, and not of a program."""
+
+    def explain_missing(self, name: str, /) -> str:
+        """What to do where there is no structure of that name."""
 
     def number(self, name: str, /) -> int | None:
         """The id of a number of C, bool or char, by the name that plans give it."""

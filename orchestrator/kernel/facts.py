@@ -52,6 +52,7 @@ class KernelFacts:
         self._tracepoints: dict[tuple[str, str], Tracepoint | None] = {}
         self._module_types: dict[str, Btf | None] = {}
         self._unread_types: dict[str, str] = {}
+        self._kernel_types: list[KernelTypes | None] = []
         self.own_types: OwnTypeTable | None = None
 
     def __repr__(self) -> str:
@@ -115,10 +116,15 @@ class KernelFacts:
         """Where tracefs is mounted, relative to the root; None where it is not."""
         return tracing_path(self.tree)
 
-    @cached_property
+    @property
     def btf(self) -> "KernelTypes | None":
         """The types of the kernel and its modules, or None where there are none that can be read:
-        `why_no_types` says why."""
+        `why_no_types` says why. They are read once for these facts and those made of them."""
+        if not self._kernel_types:
+            self._kernel_types.append(self._read_kernel_types())
+        return self._kernel_types[0]
+
+    def _read_kernel_types(self) -> "KernelTypes | None":
         from orchestrator.kernel.btf_blob import Blob
         from orchestrator.kernel.module_types import KernelTypes
 

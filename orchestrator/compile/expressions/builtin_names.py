@@ -150,7 +150,8 @@ def _return_value(scope: HookScope, place: Position, at_entry: bool) -> Node:
             place,
             "use function:, kretprobe:, fexit:, syscall: or uretprobe:",
         )
-    return scope.retval
+    described = scope.describe_return(place)
+    return scope.retval if described is None else Builtin("retval", described)
 
 
 def _elapsed_time(scope: HookScope, place: Position, at_entry: bool) -> Node:

@@ -29,7 +29,7 @@ def show_by_own_names(scope: HookScope, value: Node, position: Position) -> Show
     own = number.type.names
     names = {} if own is None else _read_names(own, number.type, scope.facts)
     if own is None or not (names or own.kind == "unrecorded"):
-        message = "this kernel has no names for the values of this number"
+        message = "there are no names for the values of this number"
         raise plan_error("PP082", message, position, _HINT)
     return ShownAs(number, number.type, names, form="bits" if own.kind == "flags" else "")
 
@@ -46,12 +46,12 @@ def _read_names(own: NumberNames, kind: Int, facts: KernelFacts) -> dict[int, st
 
 
 def _read_enum(own: NumberNames, kind: Int, facts: KernelFacts) -> dict[int, str]:
-    btf = facts.btf
-    if btf is None:
-        return {}
-    type_id = own.type_id or btf.enum(own.ctype) or 0
+    type_id = own.type_id
+    if not type_id and facts.btf is not None:
+        type_id = facts.btf.enum(own.ctype) or 0
+    table = facts.table_of(type_id) if type_id else None
     names: dict[int, str] = {}
-    for name, value in btf.enumerators(type_id) if type_id else ():
+    for name, value in table.enumerators(type_id) if table is not None else ():
         names.setdefault(wrap_integer(value, kind), name)
     return names
 

@@ -19,13 +19,22 @@ from orchestrator.compile.expressions.types import (
     with_space,
 )
 from orchestrator.kernel.btf import Btf
-from orchestrator.kernel.btf_types import OWN_TYPES, BtfType, TypeTable
+from orchestrator.kernel.btf_types import (
+    OWN_TYPES,
+    BtfMember,
+    BtfType,
+    TypeLookupError,
+    TypeTable,
+)
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.kernel.trace.number_names import NumberNames
 from orchestrator.kernel.tracepoints import TraceField
 from orchestrator.plan.expression.names import C_NUMBERS
-from orchestrator.plan.findings import PlanError, Position, plan_error
+from orchestrator.plan.findings import Position, plan_error
 from orchestrator.plan.nearest import suggest_or_list
+
+#: Where a program's debug information does not say which structure is meant.
+_DECLARE = "declare the one that is meant under `types`, with the offsets of its members"
 
 
 def require_btf(facts: KernelFacts, position: Position, why: str) -> Btf:
@@ -106,9 +115,7 @@ def read_member(facts: KernelFacts, base: Node, name: str, position: Position) -
     why = f"the member {name!r} needs type information"
     btf = require_table(facts, _aggregate_of(base.type), position, why)
     owner, space = _find_owner(btf, base, name, position)
-    btf_member = btf.member(owner.id, name)
-    if btf_member is None:
-        raise _no_member(name, owner, btf, position)
+    btf_member = _find_member(facts, btf, owner, name, position)
     node = _read_member_at(
         btf, base, space, btf_member.bit_offset, btf_member.bit_size, btf_member.type_id
     )
@@ -134,13 +141,22 @@ def _aggregate_of(kind: Type) -> int:
             return 0
 
 
-def _no_member(name: str, owner: BtfType, table: TypeTable, position: Position) -> PlanError:
-    """A name that a structure lacks: of the kernel's the kernel decides, of the plan's own the
-    plan."""
+def _find_member(
+    facts: KernelFacts, table: TypeTable, owner: BtfType, name: str, position: Position
+) -> BtfMember:
+    """Raises PlanError for a name that a structure lacks: of the kernel's the kernel decides, of a
+    program's its file, of the plan's own the plan."""
+    try:
+        found = table.member(owner.id, name)
+    except TypeLookupError as error:
+        raise plan_error("PP082", str(error), position, _DECLARE) from None
+    if found is not None:
+        return found
+    own = facts.own_types
     is_own = owner.id >= OWN_TYPES
     where = "" if is_own else " on this kernel"
-    return plan_error(
-        "PP084" if is_own else "PP082",
+    raise plan_error(
+        "PP084" if own is not None and own.declares(owner.id) else "PP082",
         f"{owner.kind} {owner.name or '(nameless)'} has no member {name!r}{where}",
         position,
         suggest_or_list(name, table.member_names(owner.id)),
@@ -283,14 +299,18 @@ def find_pointee(facts: KernelFacts, text: str, position: Position) -> int:
 
 
 def find_struct(facts: KernelFacts, name: str, position: Position) -> int:
-    """The id of `struct NAME` of the kernel, or of `NAME`, which the plan's own types go before.
-    Raises PlanError."""
-    own = facts.own_types.struct(name) if facts.own_types is not None else None
-    if own is not None:
-        return own
+    """The id of `struct NAME` of the kernel, or of `NAME`, which the plan's own types and those of
+    the probe's program go before. Raises PlanError."""
+    own = facts.own_types
+    try:
+        known = own.struct(name) if own is not None else None
+    except TypeLookupError as error:
+        raise plan_error("PP082", str(error), position, _DECLARE) from None
+    if known is not None:
+        return known
     type_id = require_btf(facts, position, f"{name!r} needs type information").struct(name)
     if type_id is None:
-        hint = "a structure of a program is declared under `types`, with the offsets of its members"
+        hint = own.explain_missing(name) if own is not None else ""
         raise plan_error("PP082", f"this kernel's BTF has no type {name!r}", position, hint)
     return type_id
 

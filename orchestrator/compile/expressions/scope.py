@@ -5,9 +5,10 @@ from dataclasses import field
 
 from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.expressions.notes import NoteShape
-from orchestrator.compile.expressions.types import Int
+from orchestrator.compile.expressions.types import Int, Type
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.expression.syntax import Expr
+from orchestrator.plan.findings import Position
 from orchestrator.plan.model import LabelTable
 from orchestrator.values import dataclass
 
@@ -16,7 +17,8 @@ from orchestrator.values import dataclass
 class HookScope:
     """Names at a hook. `arguments` are `args.NAME`, and `why_unnamed` is what to do where one of
     them is not known, else ""; `positional` gives `argN`; `retval` is None
-    where there is no return. `paired`: values of the entry are captured. `has_task`: the event
+    where there is no return, and `describe_return` gives a better type for it, as Point has it.
+    `paired`: values of the entry are captured. `has_task`: the event
     belongs to a task, which is the one that runs unless `is_running_task` is false. `in_reader`:
     what runs is probeplan, which reads an iterator; `shows_task`: the event's task is the one that
     the iterator shows, whose kernel stack can be taken. `func_number` stands for `func` in the
@@ -28,6 +30,7 @@ class HookScope:
     why_unnamed: str = ""
     positional: Callable[[int], Node | None]
     retval: Node | None = None
+    describe_return: Callable[[Position], Type | None] = lambda _position: None
     paired: bool = False
     has_task: bool = True
     is_running_task: bool = True

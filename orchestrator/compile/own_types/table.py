@@ -4,9 +4,11 @@ It grows as types are asked for, and answers as Btf does, so that values of its 
 read in the same way.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
+from typing import Protocol, TypeVar, cast
 
 from orchestrator.kernel.btf_types import (
     OWN_TYPES,
@@ -17,13 +19,24 @@ from orchestrator.kernel.btf_types import (
 )
 from orchestrator.plan.expression.names import C_NUMBERS
 
-__all__ = ["OwnTypes"]
+__all__ = ["OwnTypes", "StructFinder"]
 
 _POINTER_BYTES = 8
 _VOID = 0
 #: The members of a structure by name, in order; offsets are from its start. It may make each of
 #: them when it is asked for: they may lead back to the structure.
 StructMembers = Mapping[str, BtfMember]
+_Made = TypeVar("_Made")
+
+
+class StructFinder(Protocol):
+    """Where structures are looked for that no plan declares."""
+
+    def find_struct(self, name: str, /) -> int | None:
+        """The id of a structure; None where there is none. Raises TypeLookupError."""
+
+    def explain_missing(self, name: str, /) -> str:
+        """What to do where there is none."""
 
 
 class OwnTypes:
@@ -36,6 +49,21 @@ class OwnTypes:
         self._by_shape: dict[object, int] = {}
         self._structs: dict[str, int] = {}
         self._members: dict[int, StructMembers] = {}
+        self._enumerators: dict[int, tuple[tuple[str, int], ...]] = {}
+        self._made: dict[Hashable, object] = {}
+        self._finder: StructFinder | None = None
+
+    def seen_from(self, finder: StructFinder) -> "OwnTypes":
+        """The same table, where `finder` knows further structures."""
+        changed = copy(self)
+        changed._finder = finder
+        return changed
+
+    def once(self, key: Hashable, make: Callable[[], _Made]) -> _Made:
+        """What `make` returned when it was first asked for under this key."""
+        if key not in self._made:
+            self._made[key] = make()
+        return cast("_Made", self._made[key])
 
     # -- as Btf has it -------------------------------------------------------------------------
 
@@ -58,6 +86,12 @@ class OwnTypes:
         if type_id < OWN_TYPES:
             return self._kernel.member_names(type_id)
         return tuple(self._members.get(type_id, {}))
+
+    def enumerators(self, type_id: int, /) -> tuple[tuple[str, int], ...]:
+        """The names of an enum and their values."""
+        if type_id < OWN_TYPES:
+            return self._kernel.enumerators(type_id)
+        return self._enumerators.get(type_id, ())
 
     def is_user_pointer(self, type_id: int, /) -> bool:
         """Only the kernel's are tagged: the others are of the memory that they are read from."""
@@ -87,8 +121,22 @@ class OwnTypes:
     # -- making types --------------------------------------------------------------------------
 
     def struct(self, name: str, /) -> int | None:
-        """The id of the structure that was added under this name; None where there is none."""
-        return self._structs.get(name)
+        """The id of the structure that was added under this name, else of the one that is found;
+        None where there is none. Raises TypeLookupError."""
+        declared = self._structs.get(name)
+        if declared is not None or self._finder is None:
+            return declared
+        return self._finder.find_struct(name)
+
+    def declares(self, type_id: int, /) -> bool:
+        """Whether it is a structure that was added under a name."""
+        return type_id in self._structs.values()
+
+    def explain_missing(self, name: str, /) -> str:
+        """What to do where there is no structure of that name."""
+        if self._finder is not None:
+            return self._finder.explain_missing(name)
+        return "a structure of a program is declared under `types`, with the offsets of its members"
 
     def number(self, name: str, /) -> int | None:
         """The id of a number of C, of bool, or of char; None for other names."""
@@ -125,6 +173,14 @@ class OwnTypes:
     def scalar(self, kind: TypeKind, name: str, size: int, signed: bool) -> int:
         """The id of a number, bool or char of so many bytes."""
         return self._intern(BtfType(id=0, kind=kind, name=name, size=size, signed=signed))
+
+    def add_enum(
+        self, name: str, size: int, signed: bool, names: tuple[tuple[str, int], ...]
+    ) -> int:
+        """A new enum of `size` bytes, with the names of its values."""
+        type_id = self._append(BtfType(id=0, kind="enum", name=name, size=size, signed=signed))
+        self._enumerators[type_id] = names
+        return type_id
 
     def _intern(self, made: BtfType) -> int:
         if made not in self._by_shape:

@@ -127,6 +127,60 @@ probes:
     assert ran.data("p") == [{"first": n, "index": n - 2, **same} for n in range(COUNT)]
 
 
+@pytest.fixture(scope="module")
+def described(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workload described.c, with debug information."""
+    program = tmp_path_factory.mktemp("described") / "described"
+    flags = ("-g", "-freorder-blocks-and-partition")
+    return compile_to(program, WORKLOADS / "described.c", flags=flags)
+
+
+@BACKENDS
+def test_structures_of_a_program_by_its_debug_information(
+    tmp_path: Path, described: Path, backend: str
+) -> None:
+    """A pointer that the source says nothing of, at a function in two pieces."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(f"""{TYPES.partition("types:")[0]}
+probes:
+  p:
+    attach: "uprobe:{described}:tint"
+    let: {{item: 'cast(args.cookie, "item")'}}
+    where: item.value != 0
+    emit: {{value: item.value, low: item.low, high: item.high, next: item.next.value}}
+""")
+    ran = run_cli(str(plan), "--backend", backend, command=[str(described), str(COUNT)])
+    assert ran.data("p") == [
+        {"value": n - 2, "low": 5, "high": 17, "next": 100 + n} for n in range(COUNT) if n != 2
+    ]
+
+
+@BACKENDS
+def test_returns_by_debug_information(tmp_path: Path, described: Path, backend: str) -> None:
+    """Signs, one byte of a bool, the names of an enum, and what pointers lead to; the tracefs
+    backend reads no memory at a return."""
+    reads = "text: str(retval)", "next: retval.value"
+    text, after = reads if backend == "bcc" else ("text: retval != 0", "next: retval != 0")
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(f"""{TYPES.partition("types:")[0]}
+probes:
+  tint: {{attach: "uretprobe:{described}:tint", emit: {{n: retval, name: label(retval)}}}}
+  value: {{attach: "uretprobe:{described}:value", where: retval < 0, emit: {{n: retval}}}}
+  positive: {{attach: "uretprobe:{described}:positive", emit: {{is_it: retval}}}}
+  text: {{attach: "uretprobe:{described}:text", emit: {{{text}}}}}
+  next: {{attach: "uretprobe:{described}:next", emit: {{{after}}}}}
+""")
+    ran = run_cli(str(plan), "--backend", backend, command=[str(described), str(COUNT)])
+    colours = [{"n": -1, "name": "RED"}] * 2 + [{"n": 2, "name": "GREEN"}] * (COUNT - 2)
+    assert ran.data("tint") == colours
+    assert ran.data("value") == [{"n": -2}, {"n": -1}]
+    assert ran.data("positive") == [{"is_it": n > 2} for n in range(COUNT)]
+    read = backend == "bcc"
+    texts = ["below", "below", *["above"] * (COUNT - 2)]
+    assert ran.data("text") == [{"text": text if read else True} for text in texts]
+    assert ran.data("next") == [{"next": 100 + n if read else True} for n in range(COUNT)]
+
+
 def test_arrays_of_the_kernel(tmp_path: Path, program: Path) -> None:
     """Of its structures by BTF, and of a tracepoint's record, at constant and other indexes."""
     plan = tmp_path / "plan.yaml"

@@ -1,18 +1,22 @@
 """Attach points in user code: functions, offsets and USDT probes of files on this host."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orchestrator.compile.expressions.arithmetic import convert_node
-from orchestrator.compile.expressions.members import parse_type, scalar_type
-from orchestrator.compile.expressions.nodes import Node, Register, UsdtArg
+from orchestrator.compile.expressions.members import parse_type
+from orchestrator.compile.expressions.nodes import Node, UsdtArg
 from orchestrator.compile.expressions.types import U64, Bool, Int, Pointer, with_space
 from orchestrator.compile.globs import is_glob, match_names
-from orchestrator.compile.own_types.programs import argument_types
-from orchestrator.compile.own_types.table import OwnTypes
+from orchestrator.compile.own_types.programs import ProgramCode
 from orchestrator.compile.point import Point, parse_arguments, register_arguments
+from orchestrator.compile.user_code.described import (
+    NO_DEBUG_INFO,
+    DescribedArguments,
+    describe_return,
+    describe_types,
+)
 from orchestrator.kernel.abi.file_identity import FileIdentity
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.attach_kinds import KINDS
@@ -98,34 +102,60 @@ def list_plain_probes(item: AttachItem, path: str) -> tuple[tuple[str, ...], int
 def _find_user_function(
     item: AttachItem, facts: KernelFacts, path: str, place: str
 ) -> tuple[Point, ...]:
-    symbol, _, offset_text = place.partition("+")
-    offset = int(offset_text, 0) if offset_text else 0
+    symbol, offset = _split_place(place)
     traits = KINDS[item.kind]
     found = _find_places(item, facts, path, symbol, offset)
     has_arguments = traits.has_arguments and not any(function.is_go for function in found)
     if item.args and traits.has_arguments and not has_arguments:
         raise _go_arguments_error(item, symbol)
-    spelled = parse_arguments(item, facts, "user") if has_arguments else {}
-    describes = has_arguments and not (item.args or offset)
-    returned = parse_type(facts, item.returns, "user", item.position) if item.returns else _WORD
-    return tuple(
-        Point(
-            kind=item.kind,
-            label=f"{item.kind}:{function.path}:{place}",
-            func=symbol,
-            arguments=_DebugArguments(facts, function, symbol) if describes else spelled,
-            why_unnamed=_NO_DEBUG_INFO if describes else "",
-            positional=register_arguments("user") if has_arguments else lambda _index: None,
-            retval=returned if traits.has_return else None,
-            paired=traits.is_paired,
-            symbol=symbol,
-            path=function.path,
-            identity=function.identity,
-            offset=offset,
-            file_offset=function.file_offset + offset,
-        )
-        for function in found
+    return tuple(_make_point(item, facts, function, place, has_arguments) for function in found)
+
+
+def _make_point(
+    item: AttachItem, facts: KernelFacts, function: "_Place", place: str, has_arguments: bool
+) -> Point:
+    """The point in one function of the name. Raises PlanError PP082, PP084."""
+    traits, (symbol, offset) = KINDS[item.kind], _split_place(place)
+    code = ProgramCode(
+        path=function.path,
+        identity=function.identity,
+        symbol=symbol,
+        address=function.address + offset,
     )
+    types = describe_types(facts, code)
+    known = facts if types is None else facts.with_own_types(types)
+    describes = has_arguments and not (item.args or offset)
+    returned = parse_type(known, item.returns, "user", item.position) if item.returns else _WORD
+    arguments: Mapping[str, Node] = {}
+    if describes:
+        arguments = DescribedArguments(facts, code)
+    elif has_arguments:
+        arguments = parse_arguments(item, known, "user")
+    return Point(
+        kind=item.kind,
+        label=f"{item.kind}:{function.path}:{place}",
+        func=symbol,
+        arguments=arguments,
+        why_unnamed=NO_DEBUG_INFO if describes else "",
+        positional=register_arguments("user") if has_arguments else lambda _index: None,
+        retval=returned if traits.has_return else None,
+        describe_return=lambda position: (
+            None if item.returns or function.is_go else describe_return(facts, code, position)
+        ),
+        types=types,
+        paired=traits.is_paired,
+        symbol=symbol,
+        path=function.path,
+        identity=function.identity,
+        offset=offset,
+        file_offset=function.file_offset + offset,
+    )
+
+
+def _split_place(place: str) -> tuple[str, int]:
+    """A function and an offset in it, of `SYMBOL` or `SYMBOL+OFFSET`."""
+    symbol, _, offset = place.partition("+")
+    return symbol, int(offset, 0) if offset else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,46 +195,6 @@ def _find_places(
         )
         for one in found
     )
-
-
-#: pyelftools is the extra `debuginfo`, without which no debug information is read.
-_NO_DEBUG_INFO = (
-    "spell them: `args: {name: u64}`; or install the program's debug package, and pyelftools to "
-    "read it"
-)
-
-
-class _DebugArguments(Mapping[str, Node]):
-    """`args.NAME` of a function by the debug information of its file, which is read when the first
-    of them is asked for: that takes up to a second, and most plans name no argument."""
-
-    def __init__(self, facts: KernelFacts, place: _Place, symbol: str) -> None:
-        self._facts, self._place, self._symbol = facts, place, symbol
-
-    def __getitem__(self, name: str) -> Node:
-        return self._nodes[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._nodes)
-
-    def __len__(self) -> int:
-        return len(self._nodes)
-
-    @cached_property
-    def _nodes(self) -> Mapping[str, Node]:
-        table = self._facts.own_types
-        if not isinstance(table, OwnTypes) or self._place.identity is None:
-            return {}
-        place = self._place
-        found = argument_types(table, place.path, place.identity, self._symbol, place.address)
-        nodes: dict[str, Node] = {}
-        for name, (register, type_id) in found.items():
-            kind = scalar_type(table.type(type_id), table, type_id, "user")
-            if isinstance(kind, Pointer):
-                kind = Pointer("user", kind.target, assumed=True)
-            if kind is not None:
-                nodes[name] = Register(register, kind, name)
-        return nodes
 
 
 def _go_arguments_error(item: AttachItem, symbol: str) -> PlanError:
@@ -274,12 +264,16 @@ def _make_usdt_point(
         UsdtArg(index, operand.text, with_space(Int(operand.size * 8, operand.signed), "user"))
         for index, operand in enumerate(probe.arguments)
     )
+    code = ProgramCode(path=binary, identity=probe.identity, symbol="", address=probe.address)
+    types = describe_types(facts, code)
+    known = facts if types is None else facts.with_own_types(types)
     return Point(
         kind="usdt",
         label=f"usdt:{binary}:{probe.provider}:{probe.name}",
         func=probe.name,
-        arguments=_name_operands(item, facts, operands),
+        arguments=_name_operands(item, known, operands),
         positional=lambda index: operands[index] if index < len(operands) else None,
+        types=types,
         symbol=f"{probe.provider}:{probe.name}",
         path=binary,
         identity=probe.identity,

@@ -1,0 +1,1 @@
+"""Attach points in programs and libraries, and what is known of their code."""

@@ -1,9 +1,11 @@
 """The page about several runs: the first is what the others are compared with."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from orchestrator.accounting.count import Count, is_known
 from orchestrator.accounting.vocabulary import UNMADE_OUTCOMES
+from orchestrator.html_report.budget import Budget
 from orchestrator.html_report.comparison import (
     ComparedMetric,
     compare_metrics,
@@ -14,7 +16,7 @@ from orchestrator.html_report.comparison import (
 )
 from orchestrator.html_report.ledger_view import summarize_makers
 from orchestrator.html_report.markup import Html, clean_value, element
-from orchestrator.html_report.metric_sections import PageData, table_of_keys
+from orchestrator.html_report.metric_sections import PageData, draw_windows, table_of_keys
 from orchestrator.html_report.metric_table import metric_title
 from orchestrator.html_report.model import RunSource
 from orchestrator.html_report.page import make_page
@@ -26,22 +28,36 @@ from orchestrator.html_report.parts import (
     show_count,
     static_table,
 )
+from orchestrator.html_report.record_tables import TimeColumn, draw_records
 from orchestrator.html_report.run_sections import describe_verdict, is_output_limited
 from orchestrator.html_report.stack_trees import MOST_NODES, compare_trees
+from orchestrator.html_report.windows.chart import Chart
+from orchestrator.html_report.windows.compared import (
+    RunWindows,
+    compare_lines,
+    compare_windows,
+    read_moment,
+)
+from orchestrator.html_report.windows.series import WindowSeries
+from orchestrator.output.log import LogRecord
 from orchestrator.output.terminal.human_units import choose_unit, format_amount
 
 __all__ = ["make_comparison_page"]
+
+#: Records of each probe in each run.
+_MOST_RECORDS = 50
 
 
 def make_comparison_page(sources: Sequence[RunSource]) -> str:
     """The page. All results have to be whole ones."""
     data = PageData()
-    metrics = [_metric_part(metric, data) for metric in compare_metrics(sources)]
+    metrics = [_metric_part(metric, sources, data) for metric in compare_metrics(sources)]
     sections: list[tuple[str, str, Html | None]] = [
         ("summary", "Runs", _summary_section(sources)),
-        ("figures", "Figures", _figure_section(sources)),
+        ("figures", "Figures", _figure_section(sources, data)),
         ("metrics", "Metrics", make_section("metrics", "Metrics", *metrics) if metrics else None),
         ("ledger", "Events", _ledger_section(sources)),
+        ("records", "Records", _records_section(sources, data)),
     ]
     shown = [(name, title, content) for name, title, content in sections if content is not None]
     plans = " and ".join(dict.fromkeys(str(source.run["plan"]) for source in sources))
@@ -59,7 +75,12 @@ def _summary_section(sources: Sequence[RunSource]) -> Html:
         ),
         texts=7,
     )
-    return make_section("summary", "Runs", table, notes(list_differences(sources)))
+    read = (
+        f"{letter_of(number)}: {text}"
+        for number, source in enumerate(sources)
+        for text in source.notes
+    )
+    return make_section("summary", "Runs", table, notes([*list_differences(sources), *read]))
 
 
 def _describe_run(source: RunSource) -> Iterator[str]:
@@ -75,7 +96,7 @@ def _describe_run(source: RunSource) -> Iterator[str]:
 # ---------------------------------------------------------------- metrics
 
 
-def _metric_part(metric: ComparedMetric, data: PageData) -> Html:
+def _metric_part(metric: ComparedMetric, sources: Sequence[RunSource], data: PageData) -> Html:
     title = metric_title(metric.record)
     heading = element("h3", f"{title} ({metric.record['kind']})")
     missing = [letter_of(number) for number, one in enumerate(metric.records) if one is None]
@@ -88,7 +109,11 @@ def _metric_part(metric: ComparedMetric, data: PageData) -> Html:
         return element("article", heading, notes(said))
     if not metric.list_identities():
         return element("article", heading, element("p", "Nothing was counted."), notes(said))
-    drawn = [*_draw_stacks(metric, data), *_draw_histograms(metric, data)]
+    drawn = [
+        *_draw_stacks(metric, data),
+        *_draw_histograms(metric, data),
+        _draw_windows(metric, sources, data),
+    ]
     caption = f"{metric_title(metric.record)}: changes by key"
     changes = table_of_keys(caption, compare_table(metric), data)
     return element("article", heading, notes(said), *drawn, changes)
@@ -140,10 +165,53 @@ def _draw_histograms(metric: ComparedMetric, data: PageData) -> Iterator[Html | 
         yield notes([f"Histograms of {len(shown):,} keys; {omitted:,} more are in the results."])
 
 
+# ---------------------------------------------------------------- windows
+
+
+def _draw_windows(
+    metric: ComparedMetric, sources: Sequence[RunSource], data: PageData
+) -> Html | None:
+    name = (str(metric.record["probe"]), str(metric.record["metric"]))
+    runs = [
+        _windows_of(number, source, source.log.series.get(name) if source.log and record else None)
+        for number, (source, record) in enumerate(zip(sources, metric.records, strict=True))
+    ]
+    drawn = compare_windows(metric.record, runs)
+    return None if drawn is None else _draw_chart(metric_title(metric.record), drawn, runs, data)
+
+
+def _windows_of(number: int, source: RunSource, series: WindowSeries | None) -> RunWindows:
+    began = _moment_of_start(source)
+    return RunWindows(letter_of(number), began or 0.0, None if began is None else series)
+
+
+def _moment_of_start(source: RunSource) -> float | None:
+    """When the run began, in seconds since 1970; None for one that did not."""
+    armed_at = None if source.run["outcome"] in UNMADE_OUTCOMES else source.run["armed_at"]
+    return None if armed_at is None else read_moment(armed_at)
+
+
+def _draw_chart(
+    title: str, drawn: Chart, runs: Sequence[RunWindows], data: PageData
+) -> Html | None:
+    said = [f"Time since each run began; one column is {drawn['width']}."]
+    if drawn["uneven"]:
+        said.append("The runs' windows are not as long: each is in the column of its middle.")
+    shown = {run["name"] for run in drawn["runs"]}
+    if missing := [run.name for run in runs if run.name not in shown]:
+        said.append(f"{', '.join(missing)} has no windows of it.")
+    return draw_windows(f"{title}: over time, by window, in each run", drawn, data, said)
+
+
 # ---------------------------------------------------------------- figures and events
 
 
-def _figure_section(sources: Sequence[RunSource]) -> Html | None:
+#: What is compared of notes, in words.
+_NOTE_COUNTS = {"set": "set", "full": "no room", "found": "found", "missed": "not found"}
+_LOSSES = ("lost", _NOTE_COUNTS["full"])
+
+
+def _figure_section(sources: Sequence[RunSource], data: PageData) -> Html | None:
     values: dict[str, list[float | None]] = {}
     units: dict[str, str] = {}
     for number, source in enumerate(sources):
@@ -163,7 +231,18 @@ def _figure_section(sources: Sequence[RunSource]) -> Html | None:
         for name, found in values.items()
     )
     columns = ["figure", *letters, *(f"{letter} / A" for letter in letters[1:])]
-    return make_section("figures", "Figures", static_table("Derived figures", columns, rows))
+    table = static_table("Derived figures", columns, rows)
+    lines = [_draw_figure(name, units[name], sources, data) for name in values]
+    return make_section("figures", "Figures", table, *lines)
+
+
+def _draw_figure(name: str, unit: str, sources: Sequence[RunSource], data: PageData) -> Html | None:
+    runs = [
+        _windows_of(number, source, source.log.figures.get(name) if source.log else None)
+        for number, source in enumerate(sources)
+    ]
+    drawn = compare_lines(unit, runs)
+    return None if drawn is None else _draw_chart(name, drawn, runs, data)
 
 
 def _describe_ratio(first: float | None, value: float | None) -> str:
@@ -184,10 +263,13 @@ def _ledger_section(sources: Sequence[RunSource]) -> Html | None:
             for name, count in zip(("fired", "kept", "delivered", "lost"), counts, strict=True):
                 row = rows.setdefault((maker.name, name), [None] * len(sources))
                 row[number] = count
+        for note, words, count in _count_notes(source.run["ledger"]):
+            row = rows.setdefault((f"{note} (note)", words), [None] * len(sources))
+            row[number] = count
     shown = [
         [
             f"{maker}: {name}",
-            *(show_count(one, is_loss=name == "lost") for one in found),
+            *(show_count(one, is_loss=name in _LOSSES) for one in found),
             *(_ratio_of_counts(found[0], one) for one in found[1:]),
         ]
         for (maker, name), found in rows.items()
@@ -203,7 +285,46 @@ def _ledger_section(sources: Sequence[RunSource]) -> Html | None:
     )
 
 
+def _count_notes(ledger: Mapping[str, Any]) -> Iterator[tuple[str, str, Count]]:
+    """Note, what is counted, and the count."""
+    for note, row in ledger.get("notes", {}).items():
+        for name, words in _NOTE_COUNTS.items():
+            yield note, words, row[name]
+
+
 def _ratio_of_counts(first: Count | None, value: Count | None) -> str:
     if first is None or value is None or not is_known(first) or not is_known(value):
         return "-"
     return _describe_ratio(first, value)
+
+
+# ---------------------------------------------------------------- records
+
+
+def _records_section(sources: Sequence[RunSource], data: PageData) -> Html | None:
+    """The first records of each run, each run's share of the room at most."""
+    share = data.records.left // len(sources)
+    parts = [
+        _records_of(letter_of(number), source, Budget(share))
+        for number, source in enumerate(sources)
+    ]
+    shown = [part for part in parts if part is not None]
+    return make_section("records", "Records", *shown) if shown else None
+
+
+def _records_of(letter: str, source: RunSource, budget: Budget) -> Html | None:
+    log, began = source.log, _moment_of_start(source)
+    if log is None or not log.records or began is None:
+        return None
+
+    def measure_time(record: LogRecord) -> str:
+        try:
+            return f"{read_moment(record['ts']) - began:+.6f} s"
+        except (TypeError, ValueError):
+            return str(record["ts"])
+
+    after = TimeColumn("since the run began", measure_time)
+    tables, drawn = draw_records(log, budget, of=f" in {letter}", most=_MOST_RECORDS, time=after)
+    more = log.records_omitted + len(log.records) - drawn
+    said = f"{letter}: the first {drawn:,}; {more:,} more are in its log." if more else ""
+    return element("div", notes([said]), *tables)

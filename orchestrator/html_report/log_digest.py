@@ -5,7 +5,7 @@ however long the log is: windows are joined, and further records are counted.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 
-from orchestrator.html_report.window_series import WindowSeries
+from orchestrator.html_report.windows.series import WindowSeries
 from orchestrator.output.fields import ShownField
 from orchestrator.output.json_codec import decode_json
 from orchestrator.output.log import LogRecord

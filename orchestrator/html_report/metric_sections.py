@@ -1,6 +1,6 @@
 """The sections about metrics, figures and what was outstanding, with the data of their charts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
@@ -25,11 +25,12 @@ from orchestrator.html_report.parts import (
     static_table,
 )
 from orchestrator.html_report.stack_trees import grow_tree
-from orchestrator.html_report.window_chart import chart_line, chart_windows
+from orchestrator.html_report.windows.chart import Chart, chart_line, chart_windows
 from orchestrator.output.terminal.human_units import choose_unit, format_amount, format_count
 from orchestrator.values import dataclass
 
-__all__ = ["PageData", "figure_section", "metric_sections", "outstanding_section", "table_of_keys"]
+__all__ = ["PageData", "draw_windows", "figure_section", "metric_sections", "outstanding_section"]
+__all__ += ["table_of_keys"]
 
 #: A page of a run with 10,000 cells has room for all of them; what is beyond is counted.
 _ROW_BYTES, _HISTOGRAM_BYTES = 1_100_000, 350_000
@@ -152,16 +153,26 @@ def _draw_windows(source: RunSource, metric: Mapping[str, Any], data: PageData) 
     drawn = chart_windows(metric, series) if series else None
     if drawn is None:
         return None
-    title = f"{metric_title(metric)}: over time, by window"
-    figure = chart(title, drawn["form"], source=data.add_chart(drawn))
     said = []
     if drawn["perColumn"] > 1:
         said.append(f"One column stands for {drawn['perColumn']:,} windows.")
+    return draw_windows(f"{metric_title(metric)}: over time, by window", drawn, data, said)
+
+
+def draw_windows(title: str, drawn: Chart, data: PageData, said: Sequence[str]) -> Html | None:
+    """A chart of windows, if the page has room for it. `said`: what has to be known of it, but for
+    what it leaves out."""
+    if not data.windows.takes(drawn):
+        return notes([f"{title}: the windows have no room on this page."])
+    figure = chart(title, drawn["form"], source=data.add_chart(drawn))
+    lines = list(said)
     if drawn["rowsOmitted"]:
-        said.append(f"{drawn['rowsOmitted']:,} smaller keys are not drawn.")
+        lines.append(f"{drawn['rowsOmitted']:,} smaller keys are not drawn.")
     if drawn["cellsOmitted"]:
-        said.append(f"The log leaves out {drawn['cellsOmitted']:,} smaller cells of windows (top).")
-    return element("div", figure, notes([" ".join(said)]))
+        lines.append(
+            f"The log leaves out {drawn['cellsOmitted']:,} smaller cells of windows (top)."
+        )
+    return element("div", figure, notes([" ".join(lines)]))
 
 
 def _draw_stacks(metric: Mapping[str, Any], data: PageData) -> Iterator[Html | None]:
@@ -201,7 +212,7 @@ def figure_section(source: RunSource, data: PageData) -> Html | None:
     for name, series in source.log.figures.items() if source.log else ():
         if drawn := chart_line(series, units.get(name, "")):
             title = f"{name}: over time, by window"
-            lines.append(chart(title, "line", source=data.add_chart(drawn)))
+            lines.append(draw_windows(title, drawn, data, ()))
     return make_section(
         "figures",
         "Figures",

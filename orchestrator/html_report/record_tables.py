@@ -30,19 +30,19 @@ def draw_records(
     *,
     of: str = "",
     most: int | None = None,
-    clock: TimeColumn | None = None,
+    time: TimeColumn | None = None,
 ) -> tuple[list[Html], int]:
     """A table for each probe of the first records of a log, at most so many of each, as long as
-    `budget` has room; and how many records they have. `of`: whose records they are; `clock`: how
+    `budget` has room; and how many records they have. `of`: whose records they are; `time`: how
     their times are shown, by default as the time of day."""
-    clock = clock or TimeColumn("time (UTC)", _time_of_day)
+    time = time or TimeColumn("time (UTC)", _time_of_day)
     tables: list[Html] = []
     drawn = 0
     for probe in dict.fromkeys(str(record["probe"]) for record in log.records):
         own = [record for record in log.records if str(record["probe"]) == probe][:most]
-        heads = _list_heads(own, clock.heading)
+        heads = _list_heads(own, time.heading)
         fields = _list_fields(own, log.fields.get(probe, {}))
-        rows = list(_make_rows(own, fields, budget, heads, clock))
+        rows = list(_make_rows(own, fields, budget, heads, time))
         drawn += len(rows)
         if rows:
             numbers = [
@@ -50,7 +50,7 @@ def draw_records(
                 for place, (name, field) in enumerate(fields.items())
                 if _holds_numbers(field, name, own)
             ]
-            numbers += [place for place, head in enumerate(heads) if head == "weight"]
+            numbers += [at for at, head in enumerate(heads) if head == "weight"]
             columns = [*heads, *fields]
             caption = f"Records of {probe}{of}"
             tables.append(static_table(caption, columns, rows, numbers=numbers))
@@ -88,12 +88,12 @@ def _make_rows(
     fields: Mapping[str, ShownField],
     budget: Budget,
     heads: Sequence[str],
-    clock: TimeColumn,
+    time: TimeColumn,
 ) -> Iterator[list[Html]]:
     """The rows that there is room for."""
     for record in records:
         cut = record.get("truncated", ())
-        row = [element("span", clock.text_of(record), title=record["ts"])]
+        row = [element("span", time.text_of(record), title=record["ts"])]
         row += [_show_head(record, head) for head in heads[1:]]
         row += [
             _show_field(field, record["data"].get(name), is_cut=name in cut)

@@ -114,6 +114,7 @@ def hostile_source() -> RunSource:
     document = recorded_document()
     run = document["run"]
     run["host"] = run["plan"] = HOSTILE[0]
+    run["armed_at"] = _WHEN.format(0)
     run["command_descendants_left"] = [{"pid": 1, "comm": HOSTILE[1]}]
     run["incomplete_because"], run["complete"] = list(HOSTILE), False
     document["label"] = HOSTILE[1]

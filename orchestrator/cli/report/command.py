@@ -22,7 +22,8 @@ examples:
 
 RESULT is the directory of `probeplan run --out DIR`, or its result.json. With several, up to
 eight, the page compares them: each number by key next to those of the other runs, its change and
-its ratio to the first. The results of many hosts are added up by `probeplan merge`.
+its ratio to the first; windows by the time since each run began, and the first records of each.
+The results of many hosts are added up by `probeplan merge`.
 
 The page is one file that loads nothing: it can be sent, kept, and opened without a network. It
 shows the verdict, what became of all events, metrics with their tables and charts, windows as heat
@@ -77,12 +78,12 @@ def _make_page(args: argparse.Namespace) -> str:
     if len(args.results) == 1:
         return make_run_page(load_run(args.results[0], args.log))
     _check_several(args)
-    return make_comparison_page([load_run(path, reads_log=False) for path in args.results])
+    return make_comparison_page([load_run(path) for path in args.results])
 
 
 def _check_several(args: argparse.Namespace) -> None:
     if args.log is not None:
-        hint = "leave out --log: windows and records of several runs are not compared"
+        hint = "leave out --log: of several runs, each directory's own log is read"
         raise PlanError([of_command_line("--log is of one run, and several are named", hint)])
     if len(args.results) > MOST_RUNS:
         message = f"{len(args.results)} results are named, and at most {MOST_RUNS} are compared"

@@ -24,10 +24,9 @@ _LONGEST_PLAN = 4 << 20
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
-def load_run(path: str, log: str | None = None, *, reads_log: bool = True) -> RunSource:
+def load_run(path: str, log: str | None = None) -> RunSource:
     """The run whose result is in the directory or the file `path`. Its log is the directory's,
-    unless `log` names one; without `reads_log`, it is not read. Raises PlanError for what
-    is no result, or cannot be read."""
+    unless `log` names one. Raises PlanError for what is no result, or cannot be read."""
     place = Path(path)
     folder = place if place.is_dir() else place.parent if place.name == RESULT_FILE else None
     file = place / RESULT_FILE if place.is_dir() else place
@@ -38,7 +37,7 @@ def load_run(path: str, log: str | None = None, *, reads_log: bool = True) -> Ru
         raise _refuse(str(file), error) from None
     run_id = str(document["run"]["run_id"])
     notes: list[str] = []
-    digest = _load_log(folder, log, run_id, notes) if reads_log else None
+    digest = _load_log(folder, log, run_id, notes)
     return RunSource(
         name=path,
         document=document,

@@ -208,7 +208,8 @@
     return holder;
   };
 
-  const timeOf = (text) => text.slice(11, 23);
+  // Of one run, windows have times of day; of several, the time since each run began.
+  const whenOf = (source, number) => (source.runs ? source.starts[number] : source.starts[number].slice(11, 23));
 
   const charts = {
     bars: (figure) => {
@@ -281,35 +282,48 @@
 
     line: (figure) => {
       const source = data.charts[Number(figure.dataset.source)];
+      const runs = source.runs ?? [{ name: "", values: source.values }];
+      const label = figure.querySelector("figcaption").textContent;
+      const isOne = runs.length === 1 && !runs[0].name;
       drawChart(figure, {
         ...base(),
-        tooltip: { ...base().tooltip, trigger: "axis", formatter: ([item]) => `${timeOf(source.starts[item.dataIndex])}\n${formatAmount(source.values[item.dataIndex], source.unit)}` },
-        grid: { left: 8, right: 24, top: 12, bottom: 8, containLabel: true },
-        xAxis: axis({ type: "category", data: source.starts.map(timeOf) }),
+        legend: isOne ? undefined : { textStyle: { color: colour("text") }, top: 0 },
+        tooltip: { ...base().tooltip, trigger: "axis", formatter: (items) => [whenOf(source, items[0].dataIndex), ...items.map((item) => `${isOne ? "" : `${item.seriesName}: `}${formatAmount(runs[item.seriesIndex].values[item.dataIndex], source.unit)}`)].join("\n") },
+        grid: { left: 8, right: 24, top: isOne ? 12 : 36, bottom: 8, containLabel: true },
+        xAxis: axis({ type: "category", data: source.starts.map((_, number) => whenOf(source, number)) }),
         yAxis: axis({ type: "value", axisLabel: { formatter: (value) => formatAmount(value, source.unit) } }),
-        series: [{ type: "line", showSymbol: source.values.length < 40, data: source.values }],
+        series: runs.map((run, number) => ({ name: run.name, type: "line", showSymbol: run.values.length < 40, lineStyle: { type: number % 2 ? "dashed" : "solid" }, data: run.values })),
       });
-      fillTable(figure, ["window begins", "value"], source.values.map((value, number) => [source.starts[number], formatAmount(value, source.unit)]));
+      const most = (run) => formatAmount(run.values.reduce((a, b) => (b === null ? a : Math.max(a, b)), -Infinity), source.unit);
+      figure.querySelector(".canvas").setAttribute("aria-label", `${label}: ${source.starts.length} windows; ${runs.map((run) => `${run.name} at most ${most(run)}`.trim()).join(", ")}`);
+      fillTable(figure, ["window begins", ...runs.map((run) => run.name || "value")], source.starts.map((start, number) => [start, ...runs.map((run) => formatAmount(run.values[number], source.unit))]));
     },
 
     heat: (figure) => {
       const source = data.charts[Number(figure.dataset.source)];
+      const runs = source.runs ?? [{ name: "", points: source.points }];
+      const isOne = runs.length === 1 && !runs[0].name;
       const place = figure.querySelector(".canvas");
-      place.style.height = `${Math.max(10, 7 + source.rows.length * 0.95)}rem`;
-      const values = source.points.map((point) => Number(point[2]));
-      const most = values.reduce((a, b) => Math.max(a, b), 0);
-      const least = values.reduce((a, b) => Math.min(a, b), 0);
+      const head = isOne ? 12 : 30; // pixels: above each map its run
+      const each = Math.max(isOne ? 88 : 60, 40 + source.rows.length * 15.2);
+      place.style.height = `${runs.length * (head + each) + 60}px`;
+      const all = runs.flatMap((run) => run.points.map((point) => Number(point[2])));
+      const most = all.reduce((a, b) => Math.max(a, b), 0);
+      const least = all.reduce((a, b) => Math.min(a, b), 0);
       drawChart(figure, {
         ...base(),
-        tooltip: { ...base().tooltip, formatter: (item) => `${timeOf(source.starts[item.value[0]])}\n${source.rows[item.value[1]]}\n${formatAmount(source.points[item.dataIndex][2], source.unit)}` },
-        grid: { left: 8, right: 24, top: 12, bottom: 60, containLabel: true },
-        xAxis: axis({ type: "category", data: source.starts.map(timeOf), splitArea: { show: false } }),
-        yAxis: axis({ type: "category", data: source.rows.map((row) => cut(row)), axisTick: { show: false } }),
+        title: runs.map((run, number) => ({ show: !isOne, text: run.name, left: 0, top: number * (head + each) + 6, textStyle: { color: colour("text"), fontSize: 13 } })),
+        tooltip: { ...base().tooltip, formatter: (item) => `${isOne ? "" : `${runs[item.seriesIndex].name}, `}${whenOf(source, item.value[0])}\n${source.rows[item.value[1]]}\n${formatAmount(runs[item.seriesIndex].points[item.dataIndex][2], source.unit)}` },
+        grid: runs.map((_, number) => ({ left: 8, right: 24, top: number * (head + each) + head, height: each, containLabel: true })),
+        xAxis: runs.map((_, number) => axis({ gridIndex: number, type: "category", data: source.starts.map((_, at) => whenOf(source, at)), splitArea: { show: false } })),
+        yAxis: runs.map((_, number) => axis({ gridIndex: number, type: "category", data: source.rows.map((row) => cut(row)), axisTick: { show: false } })),
         visualMap: { min: least, max: most || 1, calculable: true, orient: "horizontal", left: "center", bottom: 4, itemWidth: 14, inRange: { color: [colour("low"), colour("high")] }, textStyle: { color: colour("quiet") }, formatter: (value) => formatAmount(Math.round(value), source.unit) },
-        series: [{ type: "heatmap", progressive: 0, data: source.points.map((point, number) => [point[0], point[1], values[number]]) }],
+        series: runs.map((run, number) => ({ type: "heatmap", xAxisIndex: number, yAxisIndex: number, progressive: 0, data: run.points.map((point) => [point[0], point[1], Number(point[2])]) })),
       }).resize();
-      place.setAttribute("aria-label", `${figure.querySelector("figcaption").textContent}: ${source.rows.length} rows, ${source.starts.length} windows, at most ${formatAmount(most, source.unit)}`);
-      fillTable(figure, ["window begins", "row", "value"], source.points.slice(0, 5000).map(([x, y, value]) => [source.starts[x], source.rows[y], formatAmount(value, source.unit)]));
+      const highest = (run) => formatAmount(run.points.reduce((a, b) => Math.max(a, Number(b[2])), 0), source.unit);
+      place.setAttribute("aria-label", `${figure.querySelector("figcaption").textContent}: ${source.rows.length} rows, ${source.starts.length} windows; ${runs.map((run) => `${run.name} at most ${highest(run)}`.trim()).join(", ")}`);
+      const rows = runs.flatMap((run) => run.points.map(([x, y, value]) => [source.starts[x], ...(isOne ? [] : [run.name]), source.rows[y], formatAmount(value, source.unit)]));
+      fillTable(figure, ["window begins", ...(isOne ? [] : ["run"]), "row", "value"], rows.slice(0, 5000));
     },
 
     flow: (figure) => {

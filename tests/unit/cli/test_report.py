@@ -29,7 +29,10 @@ EVENT = {"event": "event.recorded", "probe": "read", "data": {"path": "/etc/host
 @pytest.fixture
 def result(tmp_path: Path) -> Path:
     lines = log_lines([ATTACHED, EVENT, *windows_of(METRIC, 4)])
-    return write_directory(tmp_path / "result", recorded_document(), lines, "# a plan\n")
+    document = recorded_document()
+    document["metrics"].append(METRIC)
+    document["run"]["armed_at"] = "2026-11-27T14:30:00.000000000Z"
+    return write_directory(tmp_path / "result", document, lines, "# a plan\n")
 
 
 def test_a_directory_becomes_a_page(result: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +113,21 @@ def test_a_page_that_cannot_be_written_is_refused_first(
 def test_two_results_are_compared(result: Path) -> None:
     page = result.parent / "page.html"
     assert main(["report", str(result), str(result / "result.json"), "-o", str(page)]) == 0
-    assert "2 runs compared" in page.read_text()
+    text = page.read_text()
+    assert "2 runs compared" in text
+    assert "Records of read in B" in text
+    assert "read.calls: over time, by window, in each run" in text
+
+
+def test_a_compared_result_without_its_log_says_so(result: Path) -> None:
+    alone = result.parent / "alone.json"
+    alone.write_bytes((result / "result.json").read_bytes())
+    page = result.parent / "page.html"
+    assert main(["report", str(result), str(alone), "-o", str(page)]) == 0
+    text = page.read_text()
+    assert "B: The log is not at hand" in text
+    assert "Records of read in A" in text
+    assert "B has no windows of it." in text
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,19 @@ from typing import Any
 import pytest
 
 from orchestrator.html_report.comparison_page import make_comparison_page
+from orchestrator.html_report.log_digest import digest_log
 from orchestrator.html_report.run_page import make_run_page
 from tests.support.browser import Browser, open_browser
 from tests.support.report_runs import (
     HOSTILE,
+    RUN_ID,
     cell,
     hostile_source,
+    log_lines,
     make_metric,
     recorded_document,
     source_of,
+    windows_of,
 )
 
 pytestmark = pytest.mark.slow
@@ -209,3 +213,76 @@ def test_a_flame_graph_of_two_runs_says_what_grew_and_what_is_gone(
     assert fills["gone_[k]"] == "rgb(86, 180, 233)"
     assert fills["same_[k]"] == "rgb(226, 226, 222)"
     assert window.messages() == []
+
+
+@pytest.fixture
+def compared(window: Browser, tmp_path: Path) -> Browser:
+    """Two hostile runs next to each other."""
+    file = tmp_path / "compared.html"
+    file.write_text(make_comparison_page([hostile_source(), hostile_source()]))
+    window.choose_colours("light")
+    window.open(file)
+    window.messages()
+    return window
+
+
+def test_hostile_names_are_inert_where_runs_are_compared(compared: Browser) -> None:
+    compared.draw_all()
+    assert compared.run("return window.pwned") is None
+    assert compared.run("return document.querySelectorAll('img, svg [onload], iframe').length") == 0
+    assert compared.messages() == []
+    assert compared.run("return performance.getEntriesByType('resource').length") == 0
+    tasks = texts(compared, "#records td:nth-child(2)")
+    assert {f"{HOSTILE[0]} (1)", f"{RED} (1)"} <= set(tasks)
+
+
+def test_windows_of_compared_runs_have_their_numbers_as_a_table(compared: Browser) -> None:
+    compared.draw_all()
+    caption = "read.names: over time, by window, in each run"
+    assert caption in texts(compared, "figcaption")
+    [label] = texts_of_attribute(compared, ".heat .canvas", "aria-label")
+    assert label == f"{caption}: 8 rows, 5 windows; A at most 9, B at most 9"
+    assert texts(compared, ".heat .numbers thead th") == ["window begins", "run", "row", "value"]
+    rows = texts(compared, ".heat .numbers tbody tr")
+    assert len(rows) == 2 * 5 * len(HOSTILE)
+    assert {f"0 sA{HOSTILE[0]}9", f"+4 sB{HOSTILE[0]}9"} <= set(rows)
+    series = compared.run(
+        "return echarts.getInstanceByDom(document.querySelector('.heat .canvas')).getOption()"
+        ".series.map((one) => one.data.length)"
+    )
+    assert series == [40, 40]
+
+
+def test_lines_of_compared_runs_differ_by_more_than_colour(window: Browser, tmp_path: Path) -> None:
+    document = recorded_document()
+    document["run"]["armed_at"] = "2026-11-27T14:30:00.000000000Z"
+    document["metrics"] = [make_metric("calls", [cell(7)])]
+    log = digest_log(log_lines(windows_of(document["metrics"][0], 3)), RUN_ID)
+    file = tmp_path / "lines.html"
+    file.write_text(make_comparison_page([source_of(document, log), source_of(document, log)]))
+    window.open(file)
+    window.messages()
+    window.draw_all()
+    chosen = "return echarts.getInstanceByDom(document.querySelector('.line .canvas')).getOption()"
+    styles = window.run(f"{chosen}.series.map((one) => [one.name, one.lineStyle.type])")
+    assert styles == [["A", "solid"], ["B", "dashed"]]
+    rows = texts(window, ".line .numbers tbody tr")
+    assert rows == ["0 s77", "+1 s77", "+2 s77"]
+    assert window.messages() == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_of_compared_runs_has_contrast(compared: Browser, scheme: str) -> None:
+    compared.choose_colours(scheme)
+    compared.draw_all()
+    assert compared.run(CONTRAST, f"{TEXTS}, .failure, .warning, .unknown") >= 4.5
+
+
+def test_compared_runs_print_with_all_charts(compared: Browser, tmp_path: Path) -> None:
+    compared.print_page(tmp_path / "page.pdf")
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+    assert all(ask_each(compared, "figure.chart .numbers", "childElementCount"))
+
+
+def texts_of_attribute(browser: Browser, selector: str, name: str) -> list[str]:
+    return ask_each(browser, selector, f"getAttribute('{name}')")

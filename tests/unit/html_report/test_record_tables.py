@@ -90,7 +90,7 @@ def test_records_without_room_are_not_drawn() -> None:
 
 
 def test_times_are_shown_as_the_clock_says() -> None:
-    clock = TimeColumn("after", lambda record: f"{record['pid']} s")
-    [table], _ = draw_records(digest(event({"took": 1})), Budget(10_000), clock=clock)
+    after = TimeColumn("after", lambda record: f"{record['pid']} s")
+    [table], _ = draw_records(digest(event({"took": 1})), Budget(10_000), time=after)
     assert '<th scope="col">after</th>' in table
     assert ">7 s</span>" in table

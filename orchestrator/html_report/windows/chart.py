@@ -6,14 +6,17 @@ from typing import Any
 
 from orchestrator.html_report.histogram_data import layout_of, lower_edge
 from orchestrator.html_report.markup import clean_value
-from orchestrator.html_report.window_series import WindowSeries
+from orchestrator.html_report.windows.series import WindowAmounts, WindowSeries
 from orchestrator.output.terminal.human_units import choose_unit, format_amount
 
-__all__ = ["chart_line", "chart_windows"]
+__all__ = ["MOST_ROWS", "Chart", "chart_line", "chart_windows", "list_points"]
+__all__ += ["make_bucket_rows"]
 
-_MOST_ROWS = 40
+#: Rows of a heat map, at most.
+MOST_ROWS = 40
 
 Chart = dict[str, Any]
+RowOf = Callable[[Any], Any]
 
 
 def chart_windows(metric: Mapping[str, Any], series: WindowSeries) -> Chart | None:
@@ -27,12 +30,12 @@ def chart_windows(metric: Mapping[str, Any], series: WindowSeries) -> Chart | No
     keys = series.keys_by_weight()
     if len(keys) == 1:
         return chart_line(series, unit if metric["kind"] != "count" else "")
-    shown = keys[:_MOST_ROWS]
+    shown = keys[:MOST_ROWS]
     return {
         **_describe(series, unit if metric["kind"] != "count" else ""),
         "form": "heat",
         "rows": [clean_value(str(key)) for key in reversed(shown)],
-        "points": _list_points(series, list(reversed(shown)), lambda key: key),
+        "points": list_points(_amounts(series), list(reversed(shown)), lambda key: key),
         "rowsOmitted": len(keys) - len(shown),
     }
 
@@ -57,37 +60,50 @@ def _describe(series: WindowSeries, unit: str) -> Chart:
 
 
 def _chart_buckets(metric: Mapping[str, Any], series: WindowSeries, unit: str) -> Chart:
-    """Buckets as rows, the largest values on top; neighbours are joined where there are many."""
+    windows = _amounts(series)
+    labels, row_of = make_bucket_rows(metric, windows, unit)
+    return {
+        **_describe(series, ""),
+        "form": "heat",
+        "rows": labels,
+        "points": list_points(windows, range(len(labels)), row_of),
+    }
+
+
+def _amounts(series: WindowSeries) -> list[WindowAmounts]:
+    return [column.amounts for column in series.columns]
+
+
+def make_bucket_rows(
+    metric: Mapping[str, Any], windows: Sequence[WindowAmounts], unit: str, most: int = MOST_ROWS
+) -> tuple[list[str], RowOf]:
+    """Buckets as rows, the largest values on top: their labels, and the row of each edge.
+    Neighbours are joined where there are more than `most`."""
     layout = layout_of(metric)
-    edges = sorted({edge for column in series.columns for edge in column.amounts})
-    groups = _group(edges)
+    edges = sorted({edge for amounts in windows for edge in amounts})
+    groups = _group(edges, most)
     row_of = {edge: number for number, group in enumerate(groups) for edge in group}
     labels = [
         f"{format_amount(lower_edge(layout, group[0]), unit)} to {format_amount(group[-1], unit)}"
         for group in groups
     ]
-    return {
-        **_describe(series, ""),
-        "form": "heat",
-        "rows": [clean_value(label) for label in labels],
-        "points": _list_points(series, range(len(groups)), lambda edge: row_of[edge]),
-    }
+    return [clean_value(label) for label in labels], row_of.__getitem__
 
 
-def _group(edges: Sequence[int]) -> list[Sequence[int]]:
-    size = -(-len(edges) // _MOST_ROWS) or 1
+def _group(edges: Sequence[int], most: int) -> list[Sequence[int]]:
+    size = -(-len(edges) // most) or 1
     return [edges[start : start + size] for start in range(0, len(edges), size)]
 
 
-def _list_points(
-    series: WindowSeries, rows: Sequence[Any], row_of: Callable[[Any], Any]
+def list_points(
+    windows: Sequence[WindowAmounts], rows: Sequence[Any], row_of: RowOf
 ) -> list[tuple[int, int, float]]:
     """Column, row and number of each place that has one."""
     places = {row: number for number, row in enumerate(rows)}
     points: list[tuple[int, int, float]] = []
-    for number, column in enumerate(series.columns):
+    for number, amounts in enumerate(windows):
         sums: dict[int, float] = {}
-        for key, amount in column.amounts.items():
+        for key, amount in amounts.items():
             place = places.get(row_of(key))
             if place is not None:
                 sums[place] = sums.get(place, 0) + amount.number

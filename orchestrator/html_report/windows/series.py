@@ -6,25 +6,29 @@ from typing import Any, NamedTuple
 
 from orchestrator.html_report.cell_text import describe_cell
 
-__all__ = ["MOST_COLUMNS", "WindowSeries"]
+__all__ = ["MOST_COLUMNS", "WindowAmount", "WindowAmounts", "WindowColumn", "WindowSeries"]
+__all__ += ["join_amounts", "order_by_weight"]
 
 #: A screen has no more that can be distinguished.
 MOST_COLUMNS = 240
 
 
-class _Amount(NamedTuple):
+class WindowAmount(NamedTuple):
     """What one key has in one window: the number, and for averages how many values it is of."""
 
     number: float
     values: int
 
 
-class _WindowColumn(NamedTuple):
+WindowAmounts = Mapping[Any, WindowAmount]
+
+
+class WindowColumn(NamedTuple):
     """One window, or several: RFC 3339 times, and amounts by key or by bucket."""
 
     start: str
     end: str
-    amounts: dict[Any, _Amount]
+    amounts: dict[Any, WindowAmount]
 
 
 class WindowSeries:
@@ -34,7 +38,7 @@ class WindowSeries:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self.columns: list[_WindowColumn] = []
+        self.columns: list[WindowColumn] = []
         self.per_column = 1
         self.windows = 0
         self.cells_omitted = 0
@@ -54,33 +58,31 @@ class WindowSeries:
 
     def add_value(self, window: Mapping[str, Any], value: float | None) -> None:
         """Add a single number, which may be missing."""
-        self._add(window, {} if value is None else {"": _Amount(_check_number(value), 1)})
+        self._add(window, {} if value is None else {"": WindowAmount(_check_number(value), 1)})
 
     def keys_by_weight(self) -> list[Any]:
         """All keys, those first that have the most over all windows."""
-        weights: dict[Any, float] = {}
-        for column in self.columns:
-            for key, amount in column.amounts.items():
-                weights[key] = weights.get(key, 0) + abs(amount.number)
-        return sorted(weights, key=lambda key: -weights[key])
+        return order_by_weight(column.amounts for column in self.columns)
 
-    def _read_cells(self, cells: Iterable[Mapping[str, Any]]) -> dict[Any, _Amount]:
+    def _read_cells(self, cells: Iterable[Mapping[str, Any]]) -> dict[Any, WindowAmount]:
         return {
-            describe_cell(cell): _Amount(_check_number(cell["value"]), int(cell.get("count", 1)))
+            describe_cell(cell): WindowAmount(
+                _check_number(cell["value"]), int(cell.get("count", 1))
+            )
             for cell in cells
             if cell["value"] is not None
         }
 
     @staticmethod
-    def _add_buckets(cells: Iterable[Mapping[str, Any]]) -> dict[Any, _Amount]:
+    def _add_buckets(cells: Iterable[Mapping[str, Any]]) -> dict[Any, WindowAmount]:
         counts: dict[int, int] = {}
         for cell in cells:
             for edge, count in cell["buckets"]:
                 counts[int(edge)] = counts.get(int(edge), 0) + int(count)
-        return {edge: _Amount(count, count) for edge, count in counts.items()}
+        return {edge: WindowAmount(count, count) for edge, count in counts.items()}
 
-    def _add(self, window: Mapping[str, Any], amounts: dict[Any, _Amount]) -> None:
-        column = _WindowColumn(str(window["start"]), str(window["end"]), amounts)
+    def _add(self, window: Mapping[str, Any], amounts: dict[Any, WindowAmount]) -> None:
+        column = WindowColumn(str(window["start"]), str(window["end"]), amounts)
         self.windows += 1
         if self._pending:
             self.columns[-1] = self._join(self.columns[-1], column)
@@ -102,24 +104,40 @@ class WindowSeries:
         self.columns = joined
         self.per_column *= 2
 
-    def _join(self, first: _WindowColumn, second: _WindowColumn) -> _WindowColumn:
-        amounts = dict(first.amounts)
-        for key, amount in second.amounts.items():
-            before = amounts.get(key)
-            amounts[key] = amount if before is None else self._join_amounts(before, amount)
-        return _WindowColumn(first.start, second.end, amounts)
+    def _join(self, first: WindowColumn, second: WindowColumn) -> WindowColumn:
+        amounts = join_amounts(self.kind, first.amounts, second.amounts)
+        return WindowColumn(first.start, second.end, amounts)
 
-    def _join_amounts(self, first: _Amount, second: _Amount) -> _Amount:
-        values = first.values + second.values
-        match self.kind:
-            case "min":
-                return _Amount(min(first.number, second.number), values)
-            case "max":
-                return _Amount(max(first.number, second.number), values)
-            case "avg":
-                total = first.number * first.values + second.number * second.values
-                return _Amount(total / values if values else first.number, values)
-        return _Amount(first.number + second.number, values)
+
+def order_by_weight(windows: Iterable[WindowAmounts]) -> list[Any]:
+    """All keys of some windows, those first that have the most over all of them."""
+    weights: dict[Any, float] = {}
+    for amounts in windows:
+        for key, amount in amounts.items():
+            weights[key] = weights.get(key, 0) + abs(amount.number)
+    return sorted(weights, key=lambda key: -weights[key])
+
+
+def join_amounts(kind: str, first: WindowAmounts, second: WindowAmounts) -> dict[Any, WindowAmount]:
+    """What a metric of this kind has by key in two windows together."""
+    amounts = dict(first)
+    for key, amount in second.items():
+        before = amounts.get(key)
+        amounts[key] = amount if before is None else _join_two(kind, before, amount)
+    return amounts
+
+
+def _join_two(kind: str, first: WindowAmount, second: WindowAmount) -> WindowAmount:
+    values = first.values + second.values
+    match kind:
+        case "min":
+            return WindowAmount(min(first.number, second.number), values)
+        case "max":
+            return WindowAmount(max(first.number, second.number), values)
+        case "avg":
+            total = first.number * first.values + second.number * second.values
+            return WindowAmount(total / values if values else first.number, values)
+    return WindowAmount(first.number + second.number, values)
 
 
 def _check_number(value: Any) -> float:

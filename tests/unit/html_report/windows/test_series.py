@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.html_report.window_series import MOST_COLUMNS, WindowSeries
+from orchestrator.html_report.windows.series import MOST_COLUMNS, WindowSeries
 
 WINDOW = {"start": "2026-11-27T14:30:00.000000000Z", "end": "2026-11-27T14:30:01.000000000Z"}
 

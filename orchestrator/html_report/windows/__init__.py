@@ -1,0 +1,1 @@
+"""Metrics over windows: series, charts, and those of several runs on one axis."""

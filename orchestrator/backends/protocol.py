@@ -291,6 +291,11 @@ class Session(Protocol):
         """Read the iterators among the attach points, while armed: every object is a hit. Returns
         what went wrong, so that a snapshot is not whole."""
 
+    def count_lost_cgroups(self) -> int | None:
+        """Of cgroups that match a pattern of the target, how many its programs do not know because
+        there was no room for them. None where programs know only those that there were when they
+        were made."""
+
     def extend(self, deadline_ns: int) -> None:
         """Move the deadline (a lease renewed)."""
 

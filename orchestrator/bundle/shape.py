@@ -36,6 +36,7 @@ from orchestrator.compile.program import (
     ResolvedTarget,
     SpanProgram,
 )
+from orchestrator.kernel.abi.cgroups import matches_pattern
 from orchestrator.values import dataclass
 
 __all__ = ["Nearest", "describe_shape", "find_nearest"]
@@ -83,7 +84,8 @@ def _list_aspects(artifact: Artifact[BccDetail]) -> Iterator[tuple[str, str]]:
     program, layout = artifact.program, artifact.detail.layout
     in_kernel = artifact.enforced.get("events") == "kernel"
     yield "fetching atomics", "used" if in_kernel else "not used"
-    yield "target", ", ".join(_describe_target(program.target)) or "all tasks"
+    tasks = _describe_target(program.target, follows_cgroups=layout.follows_cgroups)
+    yield "target", ", ".join(tasks) or "all tasks"
     yield "descendants of the target", "followed" if program.target.children else "not followed"
     if program.target.pid or program.target.tid:
         yield "tasks of the target", "in a map" if layout.follows_numbers else "in the program"
@@ -110,19 +112,26 @@ def _describe_record(program: Program) -> Iterator[tuple[str, str]]:
         yield "bytes of a record", str(program.record_size)
 
 
-def _describe_target(target: ResolvedTarget) -> Iterator[str]:
+def _describe_target(target: ResolvedTarget, *, follows_cgroups: bool) -> Iterator[str]:
     """The target without its numbers."""
-    yield from _describe_tasks(target)
+    yield from _describe_tasks(target, follows_cgroups)
     if target.exclude_self:
         yield "not probeplan itself"
-    yield from (f"not {words}" for words in _describe_tasks(target.left_out))
+    yield from (f"not {words}" for words in _describe_tasks(target.left_out, follows_cgroups))
 
 
-def _describe_tasks(target: ResolvedKeys) -> Iterator[str]:
+def _describe_tasks(target: ResolvedKeys, follows_cgroups: bool) -> Iterator[str]:
     numbers = {"pid": target.pid, "tid": target.tid, "uid": target.uid}
     yield from (f"{len(ids)} {name}" for name, ids in numbers.items() if ids)
     yield from (f"comm {name}" for name in target.comm)
-    levels = [path.strip("/").count("/") + 1 if path.strip("/") else 0 for path, _ in target.cgroup]
+    patterns = target.patterns if follows_cgroups else ()
+    yield from (f"cgroups {pattern}" for pattern in patterns)
+    named = [
+        path
+        for path, _ in target.cgroup
+        if not any(matches_pattern(path, pattern) for pattern in patterns)
+    ]
+    levels = [path.strip("/").count("/") + 1 if path.strip("/") else 0 for path in named]
     yield from (f"a cgroup of level {level}" for level in levels)
     yield from ("a program" for _ in target.exe)
     yield from (f"pidns {name if name.isalpha() else 'by number'}" for name in target.pidns)

@@ -90,7 +90,7 @@ class Live:
             session, self._program, self._stream, self._notices, self._pauses, self._governor
         )
         self._control = Control(socket, service.serve)
-        self._names = WatchedNames(self._program, session.detach_probe)
+        self._names = WatchedNames(self._program, session.detach_probe, session.count_lost_cgroups)
         command = supervision.command
         self._programs = (
             WatchedPrograms(self._program)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.binaries.programs import find_program
 from orchestrator.compile.program import Hook, Program, ResolvedKeys, ResolvedLeftOut
-from orchestrator.kernel.abi.cgroups import cgroup_id, find_cgroups
+from orchestrator.kernel.abi.cgroups import cgroup_id, find_cgroups, matches_pattern
 from orchestrator.kernel.abi.executables import find_executable
 from orchestrator.kernel.abi.file_identity import FileIdentity
 from orchestrator.kernel.containers.container_names import shared_container_names
@@ -24,18 +24,31 @@ _ELF32 = b"\x7fELF\x01"
 
 class WatchedNames:
     """The files and cgroups of a program. `detach` takes the index of a probe off, whose file was
-    written: its breakpoints may be inside instructions now."""
+    written: its breakpoints may be inside instructions now. `count_lost_cgroups`: as of a session,
+    whose programs may follow new cgroups that match a pattern."""
 
-    def __init__(self, program: Program, detach: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        detach: Callable[[int], None],
+        count_lost_cgroups: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self._program, self._detach = program, detach
         self._files: dict[str, FileIdentity] = {
             hook.path: hook.identity for hook in program.hooks if hook.identity is not None
         }
         targets: tuple[ResolvedKeys, ...] = (program.target, program.target.left_out)
-        self._cgroups = {path: one for target in targets for path, one in target.cgroup if one}
-        self._groups = [
-            _MatchingCgroups(keys, pattern) for keys in targets for pattern in keys.patterns
-        ]
+        patterns = [(keys, pattern) for keys in targets for pattern in keys.patterns]
+        self._count_lost_cgroups, self._lost_cgroups = count_lost_cgroups, count_lost_cgroups()
+        are_followed = self._lost_cgroups is not None
+        self._groups = [] if are_followed else [_MatchingCgroups(*one) for one in patterns]
+        cgroups = {path: one for target in targets for path, one in target.cgroup if one}
+        followed = [pattern for _, pattern in patterns] if are_followed else []
+        self._cgroups = {
+            path: number
+            for path, number in cgroups.items()
+            if not any(matches_pattern(path, pattern) for pattern in followed)
+        }
         self._programs = {path: one for target in targets for path, one in target.exe if one}
         self._changes: list[str] = []
         self._shows_cgroups = _shows_cgroups(program)
@@ -45,7 +58,8 @@ class WatchedNames:
     @property
     def changes(self) -> tuple[str, ...]:
         """What has changed so far, and what was not seen because of it."""
-        return (*self._changes, *(group.text for group in self._groups if group.text))
+        groups = [group.text for group in self._groups if group.text]
+        return (*self._changes, *groups, *_describe_lost(self._lost_cgroups or 0))
 
     @property
     def unknown_cgroups(self) -> int | None:
@@ -64,6 +78,7 @@ class WatchedNames:
                 f"the cgroup {path} was removed and made again: events in the new one were not seen"
             )
 
+        self._lost_cgroups = self._count_lost_cgroups()
         for group in self._groups:
             group.look()
         if self._shows_cgroups:  # of those that are gone at the end, too
@@ -96,9 +111,19 @@ class WatchedNames:
         return f"{path} was written: {names} ended there, since its places in the file may be wrong"
 
 
+def _describe_lost(number: int) -> Iterator[str]:
+    if number:
+        cgroups = "1 cgroup that matches" if number == 1 else f"{number} cgroups that match"
+        yield (
+            f"the map of cgroups was full: for {cgroups} a pattern of the target there was no "
+            "room, and events there were not tested for it"
+        )
+
+
 class _MatchingCgroups:
     """Counts the cgroups that match a pattern of the target and that its programs do not know,
-    since they began after these were made. One that ends within half a second may be missed."""
+    since they began after these were made, where a kernel does not show new ones to a program. One
+    that ends within half a second may be missed."""
 
     def __init__(self, keys: ResolvedKeys, pattern: str) -> None:
         self._pattern = pattern

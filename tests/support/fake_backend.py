@@ -161,6 +161,9 @@ class FakeSession:
         self.diary.append("snapshot")
         return ()
 
+    def count_lost_cgroups(self) -> int | None:
+        return None
+
     def extend(self, deadline_ns: int) -> None:
         self.diary.append("extend")
         self.deadline_ns = deadline_ns

@@ -11,6 +11,7 @@ from orchestrator.backends.bcc.design.mechanism import MechanismChoice, choose_m
 from orchestrator.backends.bcc.design.registers import ARCHITECTURES
 from orchestrator.backends.bcc.design.scope import describe_scope
 from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
+from orchestrator.backends.bcc.emit.site import CGROUP_OFFSETS
 from orchestrator.backends.bcc.emit.source import (
     HookError,
     list_functions,
@@ -138,8 +139,13 @@ def _make_finding(message: str, position: Position | None = None, hint: str = ""
 
 def _draft(program: Program, facts: KernelFacts, choices: Mapping[int, MechanismChoice]) -> _Draft:
     """Raises HookError for what cannot be computed at a hook."""
-    can_follow = "live" in task_offsets(facts) and bool(facts.feature("raw_tracepoint"))
-    layout, numbers = MapLayout(program, can_follow=can_follow), OpenNumbers()
+    offsets, has_raw = task_offsets(facts), bool(facts.feature("raw_tracepoint"))
+    layout = MapLayout(
+        program,
+        can_follow=has_raw and "live" in offsets,
+        can_follow_cgroups=has_raw and offsets.keys() >= CGROUP_OFFSETS,
+    )
+    numbers = OpenNumbers()
     text = render_source(program, layout, choices, facts, numbers)
     return _Draft(choices=choices, layout=layout, numbers=numbers, text=text)
 

@@ -23,6 +23,21 @@ def _unescape(name: bytes) -> bytes:
     return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8) & 0xFF]), name)
 
 
+def split_pattern(pattern: str) -> tuple[int, str]:
+    """The level of the cgroups that match `pattern`, which ends with `*` (1: below the root), and
+    how their paths begin, as the kernel writes them."""
+    *parents, name = pattern.removesuffix("*").split("/")
+    above = [part for part in parents if part]
+    return len(above) + 1, "/" + "/".join([*above, name])
+
+
+def matches_pattern(path: str, pattern: str) -> bool:
+    """Whether the cgroup at `path` is one of those that `find_cgroups` looks for."""
+    level, begin = split_pattern(pattern)
+    parts = [part for part in path.split("/") if part]
+    return len(parts) == level and ("/" + "/".join(parts)).startswith(begin)
+
+
 def find_cgroups(pattern: str, root: Path = Path("/")) -> dict[str, int]:
     """The cgroups that there are whose path begins as `pattern`, which ends with `*`, by their
     paths below the mount, in order: those of its level, not the ones below them."""

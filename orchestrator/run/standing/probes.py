@@ -139,7 +139,9 @@ class StandingProbes:
         self._session = choice.backend.attach(
             choice.artifact, self._prepared.facts, self._groundwork.attach_options()
         )
-        self._names = WatchedNames(self._program, self._session.detach_probe)
+        self._names = WatchedNames(
+            self._program, self._session.detach_probe, self._session.count_lost_cgroups
+        )
         self._records = self._make_records(self._session)
 
     def _detach(self) -> None:

@@ -108,6 +108,41 @@ def test_a_cgroup_that_was_made_again_is_noted_and_one_that_is_gone_is_not(
     assert names.changes[0].startswith("the cgroup /service was removed and made again")
 
 
+def test_cgroups_of_a_pattern_that_are_followed_are_not_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those without room are said, as the kernel's program counts them; one that is named by its
+    path is looked for as before."""
+    looked: list[str] = []
+    monkeypatch.setattr(watched_names, "cgroup_id", looked.append)
+    monkeypatch.setattr(watched_names, "find_cgroups", looked.append)
+    cgroups = (("/a/b1", 7), ("/service", 8))
+    target = ResolvedTarget(cgroup=cgroups, patterns=("/a/b*",))
+    lost = iter([0, 0, 2])
+    names = WatchedNames(replace(program(), target=target), lambda _probe: None, lambda: next(lost))
+    names.look()
+    assert (looked, names.changes) == (["/service"], ())
+    names.look()
+    [change] = names.changes
+    assert change.startswith("the map of cgroups was full: for 2 cgroups that match")
+
+
+def test_where_new_cgroups_cannot_be_followed_they_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = {"/a/b1": 7}
+    monkeypatch.setattr(watched_names, "find_cgroups", lambda _pattern: there)
+    target = ResolvedTarget(cgroup=(("/a/b1", 7),), patterns=("/a/b*",))
+    names = WatchedNames(replace(program(), target=target), lambda _probe: None)
+    names.look()
+    assert list(names.changes) == []
+    there["/a/b2"] = 9
+    names.look()
+    assert list(names.changes) == [
+        "1 cgroup that matches /a/b* began during the run: events in it were not seen"
+    ]
+
+
 @pytest.mark.parametrize("left_out", [False, True])
 def test_a_program_of_the_target_that_was_replaced_is_noted_once(
     left_out: bool, file: Path

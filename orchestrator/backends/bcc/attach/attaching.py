@@ -18,7 +18,15 @@ from orchestrator.backends.bcc.compiler.places import FillError, OpenProgram, fi
 from orchestrator.backends.bcc.counts.session_counters import SessionCounters
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.detail import BccDetail
-from orchestrator.backends.bcc.design.function_names import ENDED, EXEC, EXIT, FORK, REPLACED
+from orchestrator.backends.bcc.design.function_names import (
+    ENDED,
+    EXEC,
+    EXIT,
+    FORK,
+    MADE,
+    RELEASED,
+    REPLACED,
+)
 from orchestrator.backends.bcc.design.groups import ProgramGroup, cluster_groups, group_sides
 from orchestrator.backends.bcc.design.mechanism import choose_mechanism
 from orchestrator.backends.bcc.handles.maps import Map
@@ -198,6 +206,11 @@ def _attach_all(  # noqa: PLR0913  # everything that was made before
         attachments.attach_follower(EXEC, code[EXEC], "sched_process_exec")
         # What is read from /proc now; the programs see what happens later.
         seed.seed_tasks(maps[layout.TASKS], artifact.program.target, options.root_pid)
+    if artifact.detail.layout.follows_cgroups:
+        seed.add_lost_cgroups(maps[layout.CGROUPS], 0)
+        attachments.attach_follower(MADE, code[MADE], "cgroup_mkdir")
+        attachments.attach_follower(RELEASED, code[RELEASED], "cgroup_release")
+        seed.seed_cgroups(maps[layout.CGROUPS], artifact.detail.layout.cgroup_patterns)
     for hook in artifact.program.hooks:
         choice = artifact.detail.choices[hook.id]
         if choice.mechanism is None:

@@ -93,12 +93,13 @@ class Attachments:
         return load_program(code, bpf.RAW_TRACEPOINT, name=name, maps=self._maps)
 
     def attach_follower(self, name: str, code: bytes, event: str) -> None:
-        """Attach a program that follows threads: their children, their end. Raises HostError."""
+        """Attach a program that follows threads or cgroups: what comes of them, their end. Raises
+        HostError."""
         try:
             program = self._load(name, partial(self._load_counter, name, code))
             self._followers.append(attach_raw_tracepoint(event, program))
         except (LoadError, AttachRefused) as error:
-            message = f"threads cannot be followed: {error}"
+            message = f"threads and cgroups cannot be followed: {error}"
             raise HostError([Finding(code="PP089", message=message)]) from None
 
     def attach_cluster(self, cluster: Sequence[ProgramGroup], code: Mapping[str, bytes]) -> None:

@@ -1,15 +1,20 @@
 """What user space writes before programs are armed: parameters, bounds, extremes, tasks."""
 
+import errno
 import struct
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.handles.maps import Map
 from orchestrator.backends.process_family import list_family, list_threads
 from orchestrator.compile.program import ResolvedTarget, SpanProgram
+from orchestrator.kernel.abi.cgroups import find_cgroups
 from orchestrator.plan.model import Rate
 
 UNLIMITED = (1 << 64) - 1
+_U64 = struct.Struct("=Q")
 
 
 def control_words(map_layout: layout.MapLayout, own_tgid: int) -> list[int]:
@@ -87,3 +92,35 @@ def target_numbers(target: ResolvedTarget, root_pid: int | None) -> dict[int, in
         if not Path(f"/proc/{number}").exists():
             add(number, "awaited")
     return found
+
+
+def seed_cgroups(cgroups: Map, patterns: Iterable[tuple[str, str]]) -> None:
+    """Put what matches the patterns now into the map, each with its roles. Those that are made
+    later, a program puts there. What there is no room for is counted."""
+    bits: dict[int, int] = {}
+    for role, pattern in patterns:
+        for number in find_cgroups(pattern).values():
+            bits[number] = bits.get(number, 0) | layout.CGROUP_BITS[role]
+    lost = 0
+    for number, roles in bits.items():
+        try:
+            cgroups.update(_U64.pack(number), _U64.pack(roles))
+        except OSError as error:
+            if error.errno != errno.E2BIG:
+                raise
+            lost += 1
+    if lost:
+        add_lost_cgroups(cgroups, lost)
+
+
+def add_lost_cgroups(cgroups: Map, number: int) -> None:
+    """Count so many more cgroups that do not fit into the map. Its key is there before programs
+    look for it, and before the map can be full."""
+    lost = read_lost_cgroups(cgroups) + number
+    cgroups.update(_U64.pack(layout.LOST_CGROUPS), _U64.pack(lost))
+
+
+def read_lost_cgroups(cgroups: Map) -> int:
+    """How many cgroups that match a pattern did not fit."""
+    value = cgroups.lookup(_U64.pack(layout.LOST_CGROUPS))
+    return int.from_bytes(value or b"", sys.byteorder)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.backends.bcc.attach.attachments import Attachments
 from orchestrator.backends.bcc.attach.control import ControlElement
 from orchestrator.backends.bcc.attach.iterating import read_iterators
+from orchestrator.backends.bcc.attach.seed import read_lost_cgroups
 from orchestrator.backends.bcc.attach.session_maps import fill_ledger
 from orchestrator.backends.bcc.counts.once_keys import OnceKeys
 from orchestrator.backends.bcc.counts.probe_costs import read_expenses
@@ -77,6 +78,12 @@ class BccSession:
     def take_snapshots(self) -> Sequence[str]:
         """Read all iterators from their first object to their last; what went wrong."""
         return tuple(read_iterators(self._attachments.sides))
+
+    def count_lost_cgroups(self) -> int | None:
+        """Those that match a pattern of the target and did not fit; None where no new ones are
+        followed."""
+        cgroups = self._maps.get(layout.CGROUPS)
+        return None if cgroups is None else read_lost_cgroups(cgroups)
 
     def extend(self, deadline_ns: int) -> None:
         """Move the deadline. A lease that expired while we were stopped is renewed."""

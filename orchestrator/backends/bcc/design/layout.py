@@ -4,6 +4,7 @@ The C structures and the reader's offsets both come from here. All words are u64
 byte order.
 """
 
+import os
 from functools import cached_property
 
 from orchestrator.compile.body_nodes import needs_stacks
@@ -13,7 +14,7 @@ from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.values import dataclass
 
 # Placeholders of maps in the C; metrics have two each (layout.keyed_map, layout.dense_map).
-CONTROL, SHARED, LEDGER, RING, OPEN, BLANK, TASKS, CALLERS = range(1, 9)
+CONTROL, SHARED, LEDGER, RING, OPEN, BLANK, TASKS, CALLERS, CGROUPS = range(1, 10)
 STACKS, STACK_SCRATCH, STACK_COUNTS = range(50, 53)
 FIRST_KEYED = 1000
 FIRST_DENSE = 5000
@@ -95,6 +96,13 @@ TASK_ENTRIES = 16_384
 #: process that the target names; `awaited`: such a one does not exist yet.
 #: `left_out`: a thread of a process that is left out with its children.
 NUMBER_BITS = {"followed": 1, "thread": 2, "process": 4, "awaited": 8, "left_out": 16}
+#: Cgroups that match the target's patterns at once, and what each is in the map for. Another key
+#: counts those for which there was no room.
+CGROUP_ENTRIES = 8192
+CGROUP_BITS = {"target": 1, "left_out": 2}
+LOST_CGROUPS = (1 << 64) - 1
+#: Bytes of a path that a program has on its stack to compare.
+LONGEST_PATTERN = 256
 SPARE_TASKS = 16  # numbers that are changing hands
 SPARSE_BUCKETS_PER_KEY = 32
 #: Counters of the map of stacks: kept, map full, no scratch memory or lock available.
@@ -140,17 +148,25 @@ class MapLayout:
     """Offsets and sizes for one program."""
 
     #: The arguments by which a kept one is made again (run/warm/coding.py).
-    made_from = ("program", "can_follow")
+    made_from = ("program", "can_follow", "can_follow_cgroups")
 
-    def __init__(self, program: Program, *, can_follow: bool = True) -> None:
-        """`can_follow`: this kernel shows where tasks fork, exec and end."""
+    def __init__(
+        self, program: Program, *, can_follow: bool = True, can_follow_cgroups: bool = False
+    ) -> None:
+        """`can_follow`: this kernel shows where tasks fork, exec and end; `can_follow_cgroups`:
+        where cgroups are made and released."""
         self.program, target = program, program.target
-        self.can_follow = can_follow
+        self.can_follow, self.can_follow_cgroups = can_follow, can_follow_cgroups
         named = len(target.pid) + len(target.tid)
         #: Whether the numbers of the target's tasks are kept in a map, and how many it holds.
         descends = target.children or target.left_out.children
         self.follows_numbers = descends or (can_follow and named > 0)
         self.task_entries = TASK_ENTRIES if descends else 2 * named + SPARE_TASKS
+        #: The target's patterns of cgroups with their roles, and whether new cgroups are followed.
+        self.cgroup_patterns = [("target", pattern) for pattern in target.patterns]
+        self.cgroup_patterns += [("left_out", pattern) for pattern in target.left_out.patterns]
+        longest = max((len(os.fsencode(one)) for _, one in self.cgroup_patterns), default=0)
+        self.follows_cgroups = can_follow_cgroups and 0 < longest <= LONGEST_PATTERN
         pairs = [(hook, side) for hook in program.hooks for side in hook.sides]
         self.sides = tuple(
             HookSide(index=index, hook=hook, name=name) for index, (hook, name) in enumerate(pairs)

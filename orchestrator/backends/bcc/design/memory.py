@@ -42,6 +42,10 @@ def map_specs(map_layout: layout.MapLayout) -> dict[int, MapSpec]:
             specs[layout.BLANK] = _array_spec("pp_blank", map_layout.frame_bytes, 1)
     if map_layout.follows_numbers:
         specs[layout.TASKS] = _make_spec("pp_tasks", "hash", 4, 1, map_layout.task_entries)
+    if map_layout.follows_cgroups:
+        specs[layout.CGROUPS] = _make_spec(
+            "pp_cgroups", "hash", layout.WORD, layout.WORD, layout.CGROUP_ENTRIES
+        )
     if map_layout.stack_depth:
         specs |= _stack_specs(map_layout)
     for metric in map_layout.program.metrics:
@@ -154,6 +158,7 @@ def by_purpose(
         layout.BLANK: "open calls",
         layout.CALLERS: "open calls",
         layout.TASKS: "followed tasks",
+        layout.CGROUPS: "followed cgroups",
         layout.STACKS: "stacks",
         layout.STACK_SCRATCH: "stacks",
         layout.STACK_COUNTS: "stacks",

@@ -18,8 +18,8 @@ from orchestrator.compile.program import Body, Hook, NoteProgram
 from orchestrator.kernel.tracepoints import Tracepoint
 from orchestrator.values import dataclass
 
-__all__ = ["TASK_MEMBERS", "EmitError", "EmitSite", "c_type", "given_where"]
-__all__ += ["is_user", "read_number"]
+__all__ = ["CGROUP_OFFSETS", "TASK_MEMBERS", "EmitError", "EmitSite"]
+__all__ += ["c_type", "given_where", "is_user", "read_number"]
 
 
 #: Members that programs read although no plan names them: the whole name by that in `task_offsets`.
@@ -47,7 +47,14 @@ TASK_MEMBERS = {
     "numbers": "pid.numbers",
     "upid_ns": "upid.ns",
     "inum": "pid_namespace.ns.inum",
+    "cgroup_root": "cgroup.root",
+    "cgroup_hierarchy_id": "cgroup_root.hierarchy_id",
+    "cgroup_level": "cgroup.level",
+    "cgroup_kn": "cgroup.kn",
+    "cgroup_id": "kernfs_node.id",
 }
+#: Those of cgroups, by which they are followed.
+CGROUP_OFFSETS = {name for name in TASK_MEMBERS if name.startswith("cgroup_")}
 
 
 class EmitError(Exception):
@@ -58,7 +65,8 @@ class EmitError(Exception):
 class EmitSite:
     """What one C function can see: the form of its context, the event's record, and the offsets of
     members in task_struct and cred, in bytes by name. `numbers`: those that the text leaves
-    open; `notes`: all of the plan's, with their elements of the ledger."""
+    open; `notes`: all of the plan's, with their elements of the ledger; `follows_cgroups`: those
+    that match the target's patterns are in a map."""
 
     hook: Hook
     side: str
@@ -69,6 +77,7 @@ class EmitSite:
     numbers: OpenNumbers = field(default_factory=OpenNumbers)
     notes: tuple[NoteProgram, ...] = ()
     note_elements: tuple[int, ...] = ()
+    follows_cgroups: bool = False
 
     def task_member(self, base: str, name: str) -> str:
         """The address of the member `name` (of TASK_MEMBERS) of the structure at `base`."""

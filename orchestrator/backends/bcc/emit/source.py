@@ -16,7 +16,12 @@ from orchestrator.backends.bcc.emit.calls import (
     leave_calls,
     render_enders,
 )
-from orchestrator.backends.bcc.emit.followers import (
+from orchestrator.backends.bcc.emit.following.cgroups import (
+    cgroup_functions,
+    render_cgroup_followers,
+    render_cgroup_test,
+)
+from orchestrator.backends.bcc.emit.following.tasks import (
     follower_functions,
     render_followers,
     render_numbers,
@@ -104,6 +109,7 @@ def render_source(
         include_calls(program.arch, program.hooks, spots) if map_layout.frame_bytes else "",
         render_common(map_layout),
         render_numbers(map_layout, numbers),
+        render_cgroup_test(map_layout),
     ]
     offsets = task_offsets(facts)
     parts += map(declare_span, program.spans)
@@ -122,12 +128,14 @@ def render_source(
                 numbers=numbers,
                 notes=program.notes,
                 note_elements=tuple(map(map_layout.note_element, range(len(program.notes)))),
+                follows_cgroups=map_layout.follows_cgroups,
             )
             parts.append(_render_side(text, side, site))
     parts += [_render_outer(program, map_layout, group, spots) for group in groups]
     if map_layout.frame_bytes:
         parts.append(render_enders())
     parts.append(render_followers(map_layout, offsets, numbers))
+    parts.append(render_cgroup_followers(map_layout, offsets, numbers))
     parts.insert(1, _list_open(numbers))
     return "".join(parts)
 
@@ -328,6 +336,11 @@ def _find_task_offsets(btf: Btf, arch: str) -> dict[str, int]:
         "upid_ns": _nested_offset(btf, ("upid", "ns")),
         "inum": _nested_offset(btf, ("pid_namespace", "ns"), ("ns_common", "inum")),
         "compat": _compat_offset(arch, btf),
+        "cgroup_root": _nested_offset(btf, ("cgroup", "root")),
+        "cgroup_hierarchy_id": _nested_offset(btf, ("cgroup_root", "hierarchy_id")),
+        "cgroup_level": _nested_offset(btf, ("cgroup", "level")),
+        "cgroup_kn": _nested_offset(btf, ("cgroup", "kn")),
+        "cgroup_id": _nested_offset(btf, ("kernfs_node", "id")),
     }
     return {**offsets, **{name: at for name, at in nested.items() if at is not None}}
 
@@ -361,7 +374,7 @@ def list_functions(
     names = [group.function for group in groups]
     names += [group.witness_function for group in groups if group.witness]
     names += [*ENDED, REPLACED] if map_layout.frame_bytes else []
-    return [*names, *follower_functions(map_layout)]
+    return [*names, *follower_functions(map_layout), *cgroup_functions(map_layout)]
 
 
 __all__ = ["HookError", "list_functions", "render_source", "task_offsets"]

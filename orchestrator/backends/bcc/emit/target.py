@@ -5,12 +5,14 @@ from dataclasses import replace
 
 from orchestrator.backends.bcc.design.hook_nodes import nodes_at_hook
 from orchestrator.backends.bcc.emit.expressions import Expressions
+from orchestrator.backends.bcc.emit.following.cgroups import is_matching
 from orchestrator.backends.bcc.emit.open_numbers import OpenNumbers
 from orchestrator.backends.bcc.emit.site import EmitError, EmitSite
 from orchestrator.backends.bcc.emit.strings import words_of
 from orchestrator.compile.expressions.nodes import Builtin, Node
 from orchestrator.compile.expressions.types import COMM_SIZE, U32
 from orchestrator.compile.program import Program, ResolvedKeys, ResolvedLeftOut, ResolvedTarget
+from orchestrator.kernel.abi.cgroups import matches_pattern
 from orchestrator.kernel.abi.executables import ExecutableId
 
 _EXECUTABLE = ("mm", "exe_file", "f_inode", "i_ino", "i_sb", "s_dev")
@@ -83,8 +85,8 @@ class TargetTest:
         self._test_ids(target)
         self._leave_out_ids(others)
         self._test_users(target.uid, others.uid)
-        self._drop_unless(self._cgroup_tests(target.cgroup))
-        self._drop_any(self._cgroup_tests(others.cgroup))
+        self._drop_unless(self._cgroup_tests(target, "target"))
+        self._drop_any(self._cgroup_tests(others, "left_out"))
         self._test_programs(target, others)
         self._test_namespaces(target.pidns, others.pidns)
         self._test_names(() if "*" in target.comm else target.comm, others.comm)
@@ -107,9 +109,18 @@ class TargetTest:
         self._drop_unless(compare_ids("owner", "uid", users, self.e.site.numbers))
         self._drop_any(compare_ids("owner", "not.uid", others, self.e.site.numbers))
 
-    def _cgroup_tests(self, cgroups: Sequence[tuple[str, int | None]]) -> list[str]:
-        if cgroups and self.e.site.body.task is not None:
+    def _cgroup_tests(self, keys: ResolvedKeys, role: str) -> list[str]:
+        if keys.cgroup and self.e.site.body.task is not None:
             raise EmitError("`target.cgroup` is known only for the current task")
+        patterns = keys.patterns if self.e.site.follows_cgroups else ()
+        named = [
+            (path, number)
+            for path, number in keys.cgroup
+            if not any(matches_pattern(path, pattern) for pattern in patterns)
+        ]
+        return [*self._named_tests(named), *(is_matching(one, role) for one in patterns)]
+
+    def _named_tests(self, cgroups: Sequence[tuple[str, int | None]]) -> list[str]:
         if len(cgroups) > _MOST_CGROUPS:
             raise EmitError(
                 f"`target.cgroup` leads to {len(cgroups)} cgroups, and at most {_MOST_CGROUPS} are "

@@ -108,6 +108,10 @@ class TracefsSession:
         """tracefs has no iterators."""
         return ()
 
+    def count_lost_cgroups(self) -> int | None:
+        """tracefs tests no cgroups."""
+        return None
+
     def extend(self, deadline_ns: int) -> None:
         """Move the deadline (a lease renewed). If the deadline passed while this process was
         stopped, the watchdog has ended recording, so everything is switched on again;

@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
-from orchestrator.kernel.abi.cgroups import cgroup2_mount, cgroup_id, find_cgroups
+import pytest
+
+from orchestrator.kernel.abi.cgroups import (
+    cgroup2_mount,
+    cgroup_id,
+    find_cgroups,
+    matches_pattern,
+    split_pattern,
+)
 
 
 def test_the_hierarchy_is_found_among_mounts(tmp_path: Path) -> None:
@@ -55,3 +63,15 @@ def test_a_mount_with_an_odd_name_hides_no_other(tmp_path: Path) -> None:
     (tmp_path / "proc/self/mounts").write_bytes(b"\n".join(lines) + b"\n")
     assert cgroup2_mount(tmp_path) == tmp_path / odd
     assert cgroup_id("web", tmp_path) == (tmp_path / odd / "web").stat().st_ino
+
+
+@pytest.mark.parametrize(
+    ("pattern", "level", "begin"),
+    [("/a*", 1, "/a"), ("/*", 1, "/"), ("/a.slice/*", 2, "/a.slice/"), ("//a//b-*", 2, "/a/b-")],
+)
+def test_a_pattern_is_a_level_and_a_beginning(pattern: str, level: int, begin: str) -> None:
+    assert split_pattern(pattern) == (level, begin)
+    match = f"{begin}1"
+    assert matches_pattern(match, pattern)
+    assert not matches_pattern(f"{match}/inner", pattern)
+    assert not matches_pattern("/z" * level, pattern) or begin == "/"

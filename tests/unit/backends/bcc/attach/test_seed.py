@@ -1,13 +1,17 @@
 """What user space writes before programs are armed."""
 
+import errno
 import os
 import struct
 import threading
 
+import pytest
+
 from orchestrator.backends.bcc.attach import seed
 from orchestrator.backends.bcc.design import layout
+from orchestrator.backends.bcc.design.maps import MapSpec
 from orchestrator.compile.program import ResolvedTarget
-from tests.support.bcc_maps import CPUS, fake_maps, recorded_program
+from tests.support.bcc_maps import CPUS, FakeMap, fake_maps, recorded_program
 
 PLAN = """
 params: {least: {type: int, default: -2}}
@@ -104,3 +108,27 @@ def test_the_numbers_are_in_the_map() -> None:
     }
     assert found[1] == BITS["process"]
     assert set(found) == {1, 2}
+
+
+class FullMap(FakeMap):
+    """A hash of at most three keys."""
+
+    def update(self, key: bytes, value: bytes) -> None:
+        if key not in self.contents and len(self.contents) == 3:
+            raise OSError(errno.E2BIG, "full")
+        super().update(key, value)
+
+
+def test_cgroups_have_their_roles_and_those_without_room_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The count has its own key from the start, so that it is there when the map is full."""
+    there = {"/a*": {"/a1": 11, "/a2": 12, "/a3": 13}, "/a2*": {"/a2": 12}}
+    monkeypatch.setattr(seed, "find_cgroups", there.__getitem__)
+    spec = MapSpec(name="pp_cgroups", kind="hash", key_size=8, value_size=8, max_entries=3)
+    cgroups = FullMap(spec)
+    seed.add_lost_cgroups(cgroups, 0)
+    seed.seed_cgroups(cgroups, [("target", "/a*"), ("left_out", "/a2*")])
+    assert seed.read_lost_cgroups(cgroups) == 1
+    kept = {int.from_bytes(key, "little"): value[0] for key, value in cgroups.contents.items()}
+    assert kept == {layout.LOST_CGROUPS: 1, 11: 1, 12: 3}

@@ -1,0 +1,1 @@
+"""Programs that follow what the target is: tasks from fork to exit, cgroups that come and go."""

@@ -1,4 +1,4 @@
-"""Cases in guests: programs with every loop over what lies in memory."""
+"""Cases in guests: programs with every loop over what lies in memory and in packets."""
 
 import os
 import pickle
@@ -38,15 +38,67 @@ probes:
     attach: rawtracepoint:sched_process_exec
     emit: {file: path(args.bprm.file), entry: path(args.bprm.file.f_path.dentry)}
 """
+#: Every member of packets, and every comparison of addresses, in conditions, fields and keys.
+NETWORK = """
+limits: {events: 10k, rate: 1k/s, cpu: 100%}
+notes:
+  opened: {set: opening, key: [io], keep: {to: remote(sk).ip}}
+let: {sk: 'cast(args.skaddr, "struct sock")'}
+probes:
+  queued:
+    attach: tracepoint:net:net_dev_queue
+    let: {p: packet(args.skbaddr)}
+    where: p.src != p.dst and (p.sport == 53 or p.dport in (53, 5353) or p.proto == IPPROTO_UDP)
+    once: {by: [p.src, p.sport, {same: p.src == p.dst}]}
+    emit: {family: p.family, proto: p.proto, src: p.src, dst: p.dst, sport: p.sport,
+           dport: p.dport, ttl: p.ttl, tos: p.tos, len: p.len}
+    metrics:
+      sent: {sum: p.len, by: [p.proto, p.sport, p.dport]}
+      back: {count: 'p.dst in (p.src, "10.0.0.0/8", "fd00::/8")'}
+  entered:
+    attach: function:dev_queue_xmit_nit
+    optional: true
+    where: entry(packet(args.skb).dport) == 53
+    emit: {sport: entry(packet(args.skb).sport), proto: packet(args.skb).proto}
+  opening:
+    attach: tracepoint:sock:inet_sock_set_state
+    where: args.newstate == TCP_SYN_SENT
+    let: {io: args.skaddr, own: local(sk).ip, to: remote(sk).ip}
+  opened:
+    attach: tracepoint:sock:inet_sock_set_state
+    where: args.newstate == TCP_ESTABLISHED and note.opened.to == remote(sk).ip
+    let: {io: args.skaddr, to: remote(sk).ip}
+    emit: {same: local(sk).ip == remote(sk).ip, v4: ipv4(args.saddr) == note.opened.to}
+spans:
+  connecting:
+    start: opening
+    end: opened
+    key: [io]
+    where: start.to == end.to
+    emit: {same: start.own == end.to}
+    metrics: {both: {count: start.own == start.to}}
+"""
+#: Six walks of a path in one program.
+WALKS = """
+limits: {events: 10k, rate: 1k/s, cpu: 100%}
+probes:
+  read:
+    attach: rawtracepoint:sched_process_exec
+    let: {f: args.bprm.file}
+    where: under(f, "/usr/lib") or endswith(path(f), ".conf") or path(f) == "/etc/ssh/sshd_config"
+    emit: {file: path(f), inside: under(f, "/opt"), config: 'endswith(path(f), "/bin/sh")'}
+"""
+PLANS = {"captured": CAPTURED, "network": NETWORK, "walks": WALKS}
 
 
 def prepare(kernel: Kernel, share: Path) -> dict[str, Any]:
-    """Emit and compile it, with and without trampolines."""
+    """Emit and compile each, with and without trampolines."""
     made = {}
     for without in ((), ("fentry",)):
         facts = recorded(kernel, without)
-        artifact = backend("bcc").emit(program_of(CAPTURED, facts), facts)
-        made["without " + "".join(without)] = (artifact, compile_artifact(artifact))
+        for name, plan in PLANS.items():
+            artifact = backend("bcc").emit(program_of(plan, facts), facts)
+            made[" without ".join((name, *without))] = (artifact, compile_artifact(artifact))
     (share / "captured.pickle").write_bytes(pickle.dumps(made))
     return {}
 

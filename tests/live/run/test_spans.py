@@ -51,6 +51,38 @@ spans:
 """
 
 
+ONCE = (
+    HEAD
+    + """
+  opened: {attach: "syscall:getppid", let: {io: tid}}
+  closed:
+    attach: syscall:getpgid
+    let: {io: tid}
+    metrics: {took: {sum: elapsed}, again: {sum: elapsed}, most: {max: elapsed, by: [comm]}}
+spans:
+  between:
+    start: opened
+    end: closed
+    key: [io]
+    let: {age: elapsed // 1}
+    metrics: {took: {sum: elapsed}, again: {sum: elapsed, by: [start.comm]}, aged: {sum: age}}
+"""
+)
+
+
+def test_one_event_has_one_time(tmp_path: Path) -> None:
+    """Metrics of one event and of one span have the same ages, to the nanosecond."""
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(ONCE)
+    call = "import os\nfor _ in range(200): os.getppid(); os.getpgid(0)"
+    ran = run_cli(str(plan), "--backend", "bcc", command=[sys.executable, "-c", call])
+    assert ran.value("closed", "took") == ran.value("closed", "again") > 0
+    [again] = ran.cells("between", "again")
+    assert again["count"] == 200
+    assert ran.value("between", "took") == again["value"] == ran.value("between", "aged")
+    assert again["value"] > ran.value("closed", "took")
+
+
 @pytest.fixture(scope="module")
 def workload(tmp_path_factory: pytest.TempPathFactory) -> Path:
     binary = tmp_path_factory.mktemp("spans") / f"ps{os.getpid()}"

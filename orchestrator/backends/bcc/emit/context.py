@@ -40,7 +40,7 @@ class EventContext:
             case "cpu":
                 return "pp_cpu()"
             case "cgroup":
-                return "pp_cgroup_id()"
+                return self._declare_cgroup()
             case "compat":
                 return self._in_compat_call()
             case "now":
@@ -86,6 +86,12 @@ class EventContext:
             self.declare_ids()
             return name
         return "(u32)pp_uid_gid()" if name == "uid" else "(u32)(pp_uid_gid() >> 32)"
+
+    def _declare_cgroup(self) -> str:
+        """Declare the cgroup's id: another process may move the task meanwhile."""
+        if self.writer.once("cgroup_id"):
+            self.writer.line("u64 cgroup_id = pp_cgroup_id();")
+        return "cgroup_id"
 
     def declare_ids(self) -> None:
         """Declare `pid` and `tid` of the current task."""

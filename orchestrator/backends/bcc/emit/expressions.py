@@ -11,7 +11,7 @@ from orchestrator.backends.bcc.emit.numbers import NumberExpressions
 from orchestrator.backends.bcc.emit.site import EmitSite
 from orchestrator.backends.bcc.emit.strings import StringExpressions
 from orchestrator.backends.bcc.emit.writer import CWriter
-from orchestrator.compile.expressions.nodes import Node
+from orchestrator.compile.expressions.nodes import Builtin, Node
 
 __all__ = ["Expressions"]
 
@@ -27,11 +27,22 @@ class Expressions:
         self._strings = StringExpressions(context, self.number, captured.store, self.notes)
         self._numbers = NumberExpressions(context, self._strings.test_string, self.notes)
         self.declare_now, self.declare_ids = context.declare_now, context.declare_ids
-        self.read_word = context.read_word
+        self.read_word, self.store_comm = context.read_word, self._strings.store_comm
 
     def number(self, node: Node) -> str:
         """A C expression of type c_type(node.type). Raises EmitError."""
         return self._numbers.number(node)
+
+    def declare_moment(self, node: Builtin) -> None:
+        """Statements that take a value which may be another one a moment later, where that was not
+        done before: what follows in this block and inside it uses that. Nothing for others."""
+        match node.name:
+            case "now":
+                self.declare_now()
+            case "kstack" | "ustack" | "cgroup":
+                self.number(node)
+            case "comm":
+                self._strings.declare_comm()
 
     def store(self, node: Node, to: str, size: int) -> None:
         """Statements that put a value of a Stored type into the `size` bytes at `to`; they set

@@ -4,7 +4,8 @@ Fuse and deadline, target, filters, sampling, and only then work. Every event en
 disposition.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import chain
 
 from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.hook_nodes import may_be_null
@@ -20,14 +21,13 @@ from orchestrator.backends.bcc.emit.expressions import Expressions
 from orchestrator.backends.bcc.emit.metric import MetricBlock
 from orchestrator.backends.bcc.emit.notes.block import NoteBlock
 from orchestrator.backends.bcc.emit.record import RecordBlock, RecordBounds
+from orchestrator.backends.bcc.emit.sharing import blocks_of, share_values
 from orchestrator.backends.bcc.emit.site import EmitSite
 from orchestrator.backends.bcc.emit.span import SpanBlock
 from orchestrator.backends.bcc.emit.target import TargetTest
 from orchestrator.backends.bcc.emit.writer import CWriter, comment_text
-from orchestrator.compile.body_nodes import metric_top_nodes, note_top_nodes, span_top_nodes
 from orchestrator.compile.describe import describe_node
-from orchestrator.compile.expressions.nodes import Builtin, LetRef, Node, Seen, SpanValue, walk
-from orchestrator.compile.expressions.types import StackId, Stored
+from orchestrator.compile.expressions.nodes import Node
 from orchestrator.compile.program import Body, ProbeProgram, Program
 
 
@@ -156,8 +156,9 @@ class HookText:
             e.writer.line("if (now >= control->deadline)")
             e.writer.line("\tDROP(late);")
         e.writer.line("COUNT(accepted);")
-        e.notes.look_up(*_block_nodes(body))
-        self._share_lets(e)
+        blocks = blocks_of(body)
+        e.notes.look_up(*chain.from_iterable(blocks))
+        share_values(e, blocks)
         specs = {metric.index: metric for metric in self.program.metrics}
         for number, use in enumerate(body.metrics):
             every = counts_all(specs[use.metric], use, body)
@@ -179,23 +180,6 @@ class HookText:
     def _span_records(self, body: Body) -> bool:
         ending = (use.span for use in body.spans if use.role == "end")
         return any(self.program.spans[span].emit is not None for span in ending)
-
-    def _share_lets(self, e: Expressions) -> None:
-        """Evaluate first what more than one block uses, so that it is evaluated once."""
-        body = e.site.body
-        blocks: list[list[Node]] = [list(body.emit), list(body.once)]
-        blocks += [list(metric_top_nodes(use)) for use in body.metrics]
-        blocks += [list(span_top_nodes(use)) for use in body.spans]
-        blocks += [list(note_top_nodes(use)) for use in body.notes]
-        uses = [_lets_in(block) for block in blocks]
-        for index, let in enumerate(body.lets):
-            shared = sum(index in used for used in uses) > 1
-            of_span = any(isinstance(node, SpanValue | Seen) for node in walk(let.node))
-            if shared and not of_span and not isinstance(let.node.type, Stored):
-                e.number(LetRef(index, let.name, let.node.type))
-        for stack in _list_stacks(blocks, body):
-            if sum(stack in _written_out(block, body) for block in blocks) > 1:
-                e.number(stack)
 
     # -- paired --------------------------------------------------------------------------------
 
@@ -244,34 +228,3 @@ class HookText:
         calls.declare_call()
         calls.take_call(f"{side.function}_kept(ctx, control, ledger, (void *)frame);")
         return self._end_function(writer)
-
-
-def _block_nodes(body: Body) -> Iterator[Node]:
-    """The outermost nodes of what is done with an event that was kept."""
-    yield from body.emit
-    for metric in body.metrics:
-        yield from metric_top_nodes(metric)
-    for span in body.spans:
-        yield from span_top_nodes(span)
-    for note in body.notes:
-        yield from note_top_nodes(note)
-
-
-def _written_out(top_nodes: list[Node], body: Body) -> set[Node]:
-    """The builtins in some expressions and in the definitions that they use."""
-    parts = [node for top in top_nodes for node in walk(top)]
-    lets = [body.lets[node.index].node for node in parts if isinstance(node, LetRef)]
-    builtins: set[Node] = {node for node in parts if isinstance(node, Builtin)}
-    return builtins | _written_out(lets, body) if lets else builtins
-
-
-def _list_stacks(blocks: list[list[Node]], body: Body) -> list[Builtin]:
-    """The different stacks that the blocks take, the kernel's first."""
-    found = {part for block in blocks for part in _written_out(block, body)}
-    stacks = [part for part in found if isinstance(part, Builtin)]
-    stacks = [part for part in stacks if isinstance(part.type, StackId)]
-    return sorted(stacks, key=lambda stack: (stack.name, stack.depth))
-
-
-def _lets_in(top_nodes: list[Node]) -> set[int]:
-    return {node.index for top in top_nodes for node in walk(top) if isinstance(node, LetRef)}

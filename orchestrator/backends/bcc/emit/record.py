@@ -206,7 +206,7 @@ class RecordBlock:
             return
         if task is None:
             self.e.declare_ids()
-            self.line(f"pp_comm(slot + 32, {COMM_SIZE});")
+            self.e.store_comm("slot + 32")
         else:
             comm = self.e.site.task_member("task", "comm")
             self.line(f"if (pp_read(0, slot + 32, {COMM_SIZE}, {comm}))")

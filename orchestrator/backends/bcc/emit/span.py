@@ -14,6 +14,7 @@ from orchestrator.backends.bcc.emit.frame import declare_frame, fill_frame
 from orchestrator.backends.bcc.emit.key import store_key_part
 from orchestrator.backends.bcc.emit.metric import MetricBlock
 from orchestrator.backends.bcc.emit.record import RecordBlock
+from orchestrator.backends.bcc.emit.sharing import blocks_of_end, share_values
 from orchestrator.backends.bcc.emit.target import TargetTest
 from orchestrator.compile.describe import describe_node
 from orchestrator.compile.expressions.nodes import Node
@@ -250,6 +251,7 @@ class SpanBlock:
                 for node in end.where:
                     self._filter_span(node)
                 self.line("COUNT(accepted);")
+                share_values(self.e, blocks_of_end(end), at_end=True)
                 for number, use in enumerate(end.metrics):
                     self._feed_metric(number, use)
                 if self.span.emit is not None:

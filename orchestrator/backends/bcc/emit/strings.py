@@ -151,10 +151,14 @@ class StringExpressions:
             raise EmitError("`comm` has no value under `task: none`")
         if task is not None:
             return StringAddress(address=self.site.task_member("task", "comm"))
-        if self.writer.once("comm"):
+        self.declare_comm()
+        return StringAddress(address="(u64)comm")
+
+    def declare_comm(self) -> None:
+        """Declare `comm`, the name of the current task; of another task, or of none, nothing."""
+        if self.site.body.task is None and self.writer.once("comm"):
             self.writer.line("u64 comm[2] = {};")
             self.writer.line("pp_comm(comm, sizeof comm);")
-        return StringAddress(address="(u64)comm")
 
     # -- reading into memory -------------------------------------------------------------------
 
@@ -187,10 +191,17 @@ class StringExpressions:
         elif isinstance(node.type, Ip):
             self._store_ip(node, to)
         elif isinstance(node, Builtin) and node.name == "comm" and self.site.body.task is None:
-            writer.line(f"pp_comm({to}, {COMM_SIZE});")
+            self.store_comm(to)
         else:
             assert isinstance(node.type, Str)
             self._store_string(self.find_address(node), to, min(size, node.type.size))
+
+    def store_comm(self, to: str) -> None:
+        """The name that is declared already, or straight into its place."""
+        if self.writer.knows("comm"):
+            self.writer.line(f"__builtin_memcpy({to}, comm, {COMM_SIZE});")
+        else:
+            self.writer.line(f"pp_comm({to}, {COMM_SIZE});")
 
     def _copy_kept(self, frame: str, guard: str, index: int, kind: Type, to: str) -> None:
         """Frames are zeroed before they are filled, so that only zeros follow the NUL."""

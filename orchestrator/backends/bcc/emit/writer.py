@@ -47,6 +47,10 @@ class CWriter:
         self._declared.add(name)
         return True
 
+    def knows(self, name: str) -> bool:
+        """Whether `name` was asked for in this block or an enclosing one."""
+        return name in self._declared
+
     @contextmanager
     def block(self, head: str = "", tail: str = "") -> Iterator[None]:
         """`head {` … `} tail`; what is declared inside is forgotten at its end."""

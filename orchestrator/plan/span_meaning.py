@@ -10,10 +10,10 @@ from orchestrator.plan.expression_meaning import ExpressionChecker
 from orchestrator.plan.findings import PlanError
 from orchestrator.plan.model import Outstanding, Plan, Probe, Span
 from orchestrator.plan.naming.keys import key_expression
+from orchestrator.plan.naming.probe_names import check_key, find_probes
 from orchestrator.plan.nearest import suggest_name
 from orchestrator.plan.scopes import (
     Scope,
-    defines_name,
     names_used_by,
     probe_scope,
     span_scope,
@@ -49,46 +49,16 @@ def _check_names(plan: Plan, collector: FindingCollector) -> None:
             taken[thing.name] = "span"
 
 
-def _check_probes(
+def _find_members(
     plan: Plan,
     path: DocumentPath,
     roles: Mapping[str, tuple[str, ...]],
     collector: FindingCollector,
 ) -> Iterator[tuple[str, Probe, DocumentPath]]:
     """(role, probe, path) of all probes that exist; the others are reported."""
-    known = {probe.name: probe for probe in plan.probes}
     for role, named in roles.items():
-        for index, name in enumerate(named):
-            at: DocumentPath = (*path, role)
-            at = (*at, index) if (*at, index) in collector.document.places else at
-            if name in known:
-                yield role, known[name], at
-            elif not collector.has_refused(("probes", name)):
-                hint = suggest_name(name, known, f"probes: {', '.join(known)}")
-                collector.add(
-                    "PP062",
-                    f"there is no probe {name!r}",
-                    collector.document.value_position(at),
-                    hint,
-                )
-
-
-def _check_key(
-    plan: Plan,
-    path: DocumentPath,
-    key: tuple[str, ...],
-    probes: list[Probe],
-    checker: ExpressionChecker,
-) -> None:
-    """Check that every probe of a span defines the key."""
-    for index, name in enumerate(key):
-        place = checker.collector.document.value_position((*path, "key", index))
-        for probe in probes:
-            if not defines_name(plan, probe, name):
-                hint = f"add it: `let: {{{name.split('.')[0]}: …}}`"
-                message = f"the probe {probe.name!r} does not define {name!r}"
-                checker.collector.add("PP062", message, place, hint)
-                break
+        for probe, at in find_probes(plan, (*path, role), named, collector):
+            yield role, probe, at
 
 
 class _SpanChecker:
@@ -103,11 +73,11 @@ class _SpanChecker:
     def check(self) -> None:
         span = self.span
         roles = {role: getattr(span, role) for role in _SPAN_ROLES}
-        members = list(_check_probes(self.plan, self.path, roles, self.collector))
+        members = list(_find_members(self.plan, self.path, roles, self.collector))
         members += self._check_sums()
         self._check_roles(members)
         probes = list({probe.name: probe for _, probe, _ in members}.values())
-        _check_key(self.plan, self.path, span.key, probes, self.checker)
+        check_key(self.plan, self.path, span.key, probes, self.collector)
         self._check_use()
         scope = span_scope(self.plan, span)
         for name, expr in span.let.items():
@@ -136,7 +106,7 @@ class _SpanChecker:
         for one in self.span.add:
             roles = {"from": one.of}
             path: DocumentPath = (*self.path, "add", one.name)
-            for _, probe, at in _check_probes(self.plan, path, roles, self.collector):
+            for _, probe, at in _find_members(self.plan, path, roles, self.collector):
                 self.checker.check(one.value, probe_scope(self.plan, known[probe.name]))
                 yield "add", probe, at
 
@@ -178,7 +148,7 @@ def _check_outstanding(
 ) -> None:
     path: DocumentPath = ("outstanding", resource.name)
     roles = {role: getattr(resource, role) for role in _OUTSTANDING_ROLES}
-    members = list(_check_probes(plan, path, roles, collector))
+    members = list(_find_members(plan, path, roles, collector))
     both = {probe.name for role, probe, _ in members if role == "open"}
     for role, probe, at in members:
         if role == "close" and probe.name in both:
@@ -186,7 +156,7 @@ def _check_outstanding(
             hint = "make a second probe at the same attach point"
             collector.add("PP063", what, collector.document.value_position(at), hint)
     probes = list({probe.name: probe for _, probe, _ in members}.values())
-    _check_key(plan, path, resource.key, probes, checker)
+    check_key(plan, path, resource.key, probes, collector)
     for probe in probes:
         if probe.name in both:
             scope = probe_scope(plan, probe)

@@ -1,13 +1,15 @@
 """Types the expressions of a plan's probes without a kernel, each with its findings."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from functools import partial
 
 from orchestrator.compile.alternatives import complete_item
 from orchestrator.compile.expressions.data_sources import DataSources
-from orchestrator.compile.expressions.notes import NoteShape, open_shape
+from orchestrator.compile.expressions.nodes import ShownAs
+from orchestrator.compile.expressions.notes import KeptShape, NoteShape, open_shape
 from orchestrator.compile.expressions.scope import ScalarParam
+from orchestrator.compile.expressions.types import Type
 from orchestrator.compile.kernel_free.points import make_no_facts, make_point
 from orchestrator.compile.kernel_free.typers import KernelFreeTyper
 from orchestrator.compile.lower import scalar_params
@@ -24,8 +26,10 @@ from orchestrator.compile.type_hook import (
 )
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.attach_kinds import KINDS
+from orchestrator.plan.expression.syntax import Expr
 from orchestrator.plan.findings import Finding, PlanError
 from orchestrator.plan.model import AttachItem, Plan, Probe
+from orchestrator.plan.notes.uses import order_notes
 from orchestrator.values import dataclass
 
 __all__ = ["TypedProbe", "type_probes"]
@@ -45,11 +49,42 @@ class TypedProbe:
 def type_probes(plan: Plan) -> Sequence[TypedProbe]:
     """All probes of a plan. Items that wait for the value of a param are left out."""
     facts, params = add_own_types(make_no_facts(), plan.types), scalar_params(plan)
-    notes = {
+    notes = _infer_notes(plan, facts, params)
+    return [_type_probe(plan, probe, facts, params, notes) for probe in plan.probes]
+
+
+def _infer_notes(
+    plan: Plan, facts: KernelFacts, params: Mapping[str, ScalarParam]
+) -> dict[str, NoteShape]:
+    """The notes with the types of what they keep, as far as no kernel decides them."""
+    shapes = {
         note.name: open_shape(index, note.name, note.key, tuple(note.keep), note.position)
         for index, note in enumerate(plan.notes)
     }
-    return [_type_probe(plan, probe, facts, params, notes) for probe in plan.probes]
+    for note in order_notes(plan):  # what a note keeps may be of those before it
+        items = [(p, item) for p in plan.probes if p.name in note.set_by for item in p.items]
+        if any(item.deferred for _, item in items):
+            continue
+        drafts = [_begin_draft(plan, p, item, facts, params, shapes)[0] for p, item in items]
+        known = {
+            name: kept if kind is None else KeptShape(type=kind)
+            for name, kept in shapes[note.name].kept.items()
+            for kind in [_find_common_type(drafts, note.keep[name])]
+        }
+        shapes[note.name] = replace(shapes[note.name], kept=known)
+    return shapes
+
+
+def _find_common_type(drafts: Sequence[HookDraft], expr: Expr) -> Type | None:
+    """The type of what is kept, if it is the same at all attach points of which a kernel may take
+    one; None: a kernel decides it, or how it is shown."""
+    try:
+        nodes = [draft.typer.type_expression(expr) for draft in drafts]
+    except PlanError:
+        return None  # which is found where the note is set
+    types = {node.type for node in nodes}
+    is_shown = any(isinstance(node, ShownAs) for node in nodes)
+    return types.pop() if len(types) == 1 and not is_shown else None
 
 
 def _type_probe(

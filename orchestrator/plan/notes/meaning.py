@@ -6,9 +6,9 @@ from orchestrator.plan.document.document_paths import DocumentPath
 from orchestrator.plan.document.finding_collector import FindingCollector
 from orchestrator.plan.expression_meaning import ExpressionChecker
 from orchestrator.plan.model import Note, Plan, Probe
-from orchestrator.plan.nearest import suggest_name
+from orchestrator.plan.naming.probe_names import check_key, find_probes
 from orchestrator.plan.notes.uses import find_circle, notes_used_by
-from orchestrator.plan.scopes import defines_name, probe_scope
+from orchestrator.plan.scopes import probe_scope
 
 __all__ = ["check_notes"]
 
@@ -34,13 +34,14 @@ class _NoteChecker:
         self.path: DocumentPath = ("notes", note.name)
 
     def check(self) -> None:
-        setting = list(self._check_probes("set", self.note.set_by))
-        dropping = list(self._check_probes("drop", self.note.drop_by))
+        setting = self._find_probes("set", self.note.set_by)
+        dropping = self._find_probes("drop", self.note.drop_by)
         self._check_roles()
         self._check_sampling({probe.name: probe for probe in (*setting, *dropping)})
         reading = [probe for probe in self.plan.probes if self._is_read_by(probe)]
         probes = {probe.name: probe for probe in (*setting, *dropping, *reading)}
-        self._check_key(list(probes.values()))
+        why = f", by which the note {self.note.name!r} is found"
+        check_key(self.plan, self.path, self.note.key, [*probes.values()], self.collector, why)
         for probe in setting:
             for expr in self.note.keep.values():
                 self.checker.check(expr, probe_scope(self.plan, probe))
@@ -50,19 +51,10 @@ class _NoteChecker:
             message = f"no probe reads the note {self.note.name!r}"
             self.collector.add("PP053", message, place, hint)
 
-    def _check_probes(self, role: str, names: Sequence[str]) -> Iterator[Probe]:
+    def _find_probes(self, role: str, names: Sequence[str]) -> list[Probe]:
         """The probes that exist; the others are reported."""
-        known = {probe.name: probe for probe in self.plan.probes}
-        for index, name in enumerate(names):
-            at: DocumentPath = (*self.path, role)
-            at = (*at, index) if (*at, index) in self.collector.document.places else at
-            place = self.collector.document.value_position(at)
-            if name not in known:
-                if not self.collector.has_refused(("probes", name)):
-                    hint = suggest_name(name, known, f"probes: {', '.join(known)}")
-                    self.collector.add("PP062", f"there is no probe {name!r}", place, hint)
-                continue
-            yield known[name]
+        found = find_probes(self.plan, (*self.path, role), names, self.collector)
+        return [probe for probe, _ in found]
 
     def _check_roles(self) -> None:
         for name in self.note.drop_by:
@@ -89,14 +81,3 @@ class _NoteChecker:
             for probe in self.plan.probes:
                 if other is not self.note and probe.name in other.set_by:
                     yield notes_used_by(self.plan, probe, tuple(other.keep.values()), other.key)
-
-    def _check_key(self, probes: Sequence[Probe]) -> None:
-        for index, name in enumerate(self.note.key):
-            place = self.collector.document.value_position((*self.path, "key", index))
-            for probe in probes:
-                if not defines_name(self.plan, probe, name):
-                    hint = f"add it: `let: {{{name.split('.')[0]}: …}}`"
-                    message = f"the probe {probe.name!r} does not define {name!r}, by which "
-                    message += f"the note {self.note.name!r} is found"
-                    self.collector.add("PP062", message, place, hint)
-                    break

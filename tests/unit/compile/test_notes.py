@@ -7,7 +7,6 @@ from orchestrator.backends.bcc import artifact
 from orchestrator.compile.kernel_free.check import check_without_kernel
 from orchestrator.compile.lower import compile_plan
 from orchestrator.compile.program import Program
-from orchestrator.kernel.facts import load_facts
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import load_plan
 from orchestrator.plan.model import Redact
@@ -15,13 +14,8 @@ from orchestrator.policy.model import Policy
 from orchestrator.policy.user_data import find_user_data_violations
 from orchestrator.run.explanation import explain_plan
 from orchestrator.run.prepare import prepare
-from tests.support.paths import KERNELS
+from tests.support.recorded import HEAD, recorded
 
-HEAD = """
-apiVersion: probeplan/v1
-kind: ProbePlan
-metadata: {name: notes, summary: for tests}
-"""
 SOCKETS = """
 probes:
   send:
@@ -53,9 +47,7 @@ notes:
 
 
 def program(text: str, kernel: str = "6.1") -> Program:
-    return compile_plan(
-        load_plan((HEAD + text).encode()), load_facts(KERNELS / f"{kernel}.facts.xz")
-    )
+    return compile_plan(load_plan((HEAD + text).encode()), recorded(kernel))
 
 
 @pytest.mark.parametrize(
@@ -78,14 +70,14 @@ def test_what_is_kept_of_a_socket_is_read_in_interrupts(kernel: str) -> None:
     shown = fields[-1].presentation
     assert shown is not None
     assert shown.names[2] == "AF_INET"
-    made_artifact = artifact.emit(made, load_facts(KERNELS / f"{kernel}.facts.xz"))
+    made_artifact = artifact.emit(made, recorded(kernel))
     assert made_artifact.memory["note owner"] > note.most * 200
     assert "note owner, by sk" in made_artifact.text
 
 
 def test_tracefs_says_what_it_lacks() -> None:
     text = SOCKETS.replace("sk: note.owner.sk", "x: 1")
-    facts = load_facts(KERNELS / "6.1.facts.xz")
+    facts = recorded("6.1")
     refused = backend("tracefs").unsupported(program(text), facts, user_space=True)
     assert any("the note 'owner' needs state" in finding.message for finding in refused)
 
@@ -139,11 +131,11 @@ def test_no_probe_that_sets_a_note_is_sampled_by_the_governor() -> None:
 def test_the_memory_of_a_note_is_bounded_at_its_place() -> None:
     plan = load_plan((HEAD + calls(more="max: 10M")).encode())
     with pytest.raises(HostError) as caught:
-        prepare(plan, load_facts(KERNELS / "6.1.facts.xz"))
+        prepare(plan, recorded("6.1"))
     [finding] = caught.value.findings
     assert finding.code == "PP091"
     assert "note call" in finding.message
-    assert finding.position.line == 10
+    assert finding.position.line == 9
 
 
 NEEDED = """
@@ -213,7 +205,7 @@ def test_lint_checks_what_is_kept_without_a_kernel() -> None:
 
 def test_explain_names_what_sets_keeps_and_reads_a_note() -> None:
     plan = load_plan((HEAD + calls()).encode())
-    prepared = prepare(plan, load_facts(KERNELS / "6.1.facts.xz"))
+    prepared = prepare(plan, recorded("6.1"))
     [note] = explain_plan(prepared)["notes"]
     assert (note["note"], note["max"], note["once"], note["read_by"]) == (
         "call", 5000, False, ["read"],
@@ -236,7 +228,7 @@ PLAIN = "optional: false"
 
 def violations(made: Program) -> list[str]:
     policy = Policy(file="policy.yaml", sha256="", user_strings=Redact(kind="hash"))
-    facts = load_facts(KERNELS / "6.1.facts.xz")
+    facts = recorded("6.1")
     return [finding.message for finding in find_user_data_violations(made, facts, policy)]
 
 
@@ -296,7 +288,7 @@ def test_a_note_is_read_by_all_that_is_evaluated_at_an_event(reader: str) -> Non
     if reader == "span key":  # the note has a key of its probes that is no value of a note
         text = text.replace("key: [k], keep", "key: [t], keep")
         text = text.replace("let: {k", "let: {t: tid, k")
-    made = artifact.emit(program(text), load_facts(KERNELS / "6.1.facts.xz")).text
+    made = artifact.emit(program(text), recorded("6.1")).text
     assert "note_0_key" in made
     if reader in ("add", "span key"):
         assert "if (fault && note_0) PP_ADD(&own->faulted, 1);" in made

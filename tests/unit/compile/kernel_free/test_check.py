@@ -290,3 +290,55 @@ def test_what_is_refused_without_a_kernel_is_refused_by_every_recorded_one(expre
 @given(EXPRESSIONS)
 def test_many_expressions_are_judged_as_every_kernel_judges_them(expression: str) -> None:
     _check_that_kernels_agree(expression)
+
+
+NOTED = """
+  in:
+    attach_first: [ITEMS]
+    let: {task_is: comm}
+  out: {attach: "tracepoint:sched:sched_switch", where: CONDITION, emit: {a: noted(first)}}
+  also: {attach: "interval:1s", let: {tid: 1}, emit: {b: noted(second), c: noted(third)}}
+notes:
+  first: {set: in, key: [tid], keep: {who: task_is, number: uid, took: elapsed, read: args.count}}
+  second: {set: out, key: [tid], keep: {again: note.first.who}}
+  third: {set: in, key: [tid], keep: {size: args.size, shown: errno(pid), both: VALUE}}
+"""
+
+
+def noted(condition: str, items: str = "syscall:read", value: str = "pid") -> list[str]:
+    """What is found of a condition on what notes keep."""
+    text = NOTED.replace("CONDITION", f"'{condition}'").replace("ITEMS", items)
+    return [
+        finding.code
+        for finding in found(f"{HEAD}probes:{text}".replace("VALUE", value).encode())
+        if finding.position.line == 8
+    ]
+
+
+@pytest.mark.parametrize(
+    ("condition", "codes"),
+    [
+        ("note.first.who > 3", ["PP084"]),
+        ('note.first.who == "x"', []),
+        ('note.first.number == "x"', ["PP084"]),
+        ("note.first.took > 5", ["PP085"]),
+        ("note.first.took > 5*ms", []),
+        ("note.second.again > 3", ["PP084"]),
+        ('note.second.again == "x"', []),
+        ('note.first.read == "x"', ["PP084"]),  # an argument of a system call is in a register
+        ("note.third.size > 3", []),
+        ("note.third.shown == 3", []),
+    ],
+)
+def test_what_notes_keep_has_the_types_that_no_kernel_decides(
+    condition: str, codes: list[str]
+) -> None:
+    assert noted(condition) == codes
+
+
+def test_alternatives_that_keep_different_types_are_left_to_a_kernel() -> None:
+    """As are attach points that wait for a param."""
+    items = '{to: "syscall:read", let: {kept: pid}}, {to: "syscall:write", let: {kept: comm}}'
+    assert noted("note.third.both > 3", items, "kept") == []
+    same = '{to: "syscall:read", let: {kept: comm}}, {to: "syscall:write", let: {kept: comm}}'
+    assert noted("note.third.both > 3", same, "kept") == ["PP084"]

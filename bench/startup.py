@@ -4,20 +4,23 @@ for a program on the tracepoint among its descriptors, for ours by the event's `
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.figures import Figure, Target
 from bench.process import Load, Process, attached_to, until
 from bench.setting import NotPossible, Setting
+from bench.state import own_state
 from bench.tools import EVENT, bpftrace, ours
 
 __all__ = ["startup"]
 
 TURNS = 3  # per round: a start takes a fraction of a second
+PAIRS = 10  # per round: two starts that differ by a few percent
 TICK_US = 200
 HALF = Target(at="most", bound=0.5)
+ALIKE = Target(at="most", bound=1.05)
 SAME, RECORD, MEMORY = (Target(at="most", bound=bound) for bound in (1.0, 1.5, 0.4))
 _INSTANCES = Path("/sys/kernel/tracing/instances")
 _AT = f"tracepoint:syscalls:{EVENT}"
@@ -54,12 +57,13 @@ QUESTIONS = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """One start: ms until attached and until the first record was written; peak MB until attached,
-    and until the end."""
+    and until the end; ms of CPU time of the whole run."""
 
     attached_ms: float
     record_ms: float
     attached_mb: float
     peak_mb: float
+    cpu_ms: float
 
 
 def startup(setting: Setting) -> list[Figure]:
@@ -77,7 +81,37 @@ def startup(setting: Setting) -> list[Figure]:
             figures += _figures_of_programs(question, with_programs, theirs)
             if question.judged:
                 figures.append(_beside_a_whole_run(setting, question, mine))
+        with own_state() as before:
+            for backend in ("tracefs", "bcc"):
+                figures += _compare_unattended(setting, backend, before)
     return figures
+
+
+def _compare_unattended(setting: Setting, backend: str, before: Sequence[str]) -> list[Figure]:
+    """Runs with and without --unattended, started by `before`, in turns; of each pair the other one
+    comes first than of the last. The first pair fills the caches and is discarded."""
+    unattended: list[Turn] = []
+    plain: list[Turn] = []
+    for number in range(1 + setting.rounds * setting.of(PAIRS)):
+        setting.say(f"startup: run --unattended on {backend}, pair {number}")
+        pair = [(unattended, ("--unattended",)), (plain, ())]
+        for turns, options in pair if number % 2 else pair[::-1]:
+            turns.append(_start(setting, "first-record", backend, *options, before=before))
+    name = "run --unattended" if backend == "tracefs" else f"run --unattended, {backend}"
+    return [
+        Figure(
+            name=f"{name}: {what}, against plain",
+            unit="ms",
+            ours=[of(turn) for turn in unattended[1:]],
+            peer="run",
+            theirs=[of(turn) for turn in plain[1:]],
+            target=target,
+        )
+        for what, of, target in (
+            ("to the first attached probe", _attached, ALIKE),
+            ("CPU of the whole run", lambda turn: turn.cpu_ms, None),
+        )
+    ]
 
 
 def _beside_a_whole_run(setting: Setting, question: Question, mine: list[Turn]) -> Figure:
@@ -111,8 +145,8 @@ def _turns(setting: Setting, question: Question) -> tuple[list[Turn], list[Turn]
     theirs: list[Turn] = []
     for number in range(1 + setting.rounds * setting.of(TURNS)):
         setting.say(f"startup: {question.name}, start {number}")
-        mine.append(_ours(setting, question.plan))
-        with_programs.append(_ours_with_programs(setting, question.plan))
+        mine.append(_start(setting, question.plan, "tracefs"))
+        with_programs.append(_start(setting, question.plan, "bcc"))
         theirs.append(_bpftrace(setting, question.bpftrace))
     return mine[1:], with_programs[1:], theirs[1:]
 
@@ -162,14 +196,14 @@ def _figure(  # noqa: PLR0913  # a figure has this many parts
     )
 
 
-def _ours(setting: Setting, plan: str) -> Turn:
-    before = _instances()
-    process = ours(setting, plan, backend="tracefs", wait=False)
-    return _watch(process, lambda: _enabled(_instances() - before), _RECORD)
-
-
-def _ours_with_programs(setting: Setting, plan: str) -> Turn:
-    process = ours(setting, plan, backend="bcc", wait=False)
+def _start(
+    setting: Setting, plan: str, backend: str, *options: str, before: Sequence[str] = ()
+) -> Turn:
+    """Of a run of ours on `backend`, started by the words `before`."""
+    others = _instances()
+    process = ours(setting, plan, *options, backend=backend, wait=False, before=before)
+    if backend == "tracefs":
+        return _watch(process, lambda: _enabled(_instances() - others), _RECORD)
     return _watch(process, lambda: attached_to(process.pid, EVENT), _RECORD)
 
 
@@ -192,6 +226,7 @@ def _watch(process: Process, attached: Callable[[], bool], mark: bytes) -> Turn:
             record_ms=(record_ns - process.started_ns) / 1e6,
             attached_mb=so_far / 1e6,
             peak_mb=usage.peak_bytes / 1e6,
+            cpu_ms=usage.cpu_s * 1e3,
         )
 
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,15 @@ def ours(  # noqa: PLR0913  # what a run can be given
     wait: bool = True,
     room: int = 0,
     cpu: str | None = "100%",
+    before: Sequence[str] = (),
 ) -> Process:
     """`probeplan run` of bench/plans/PLAN.yaml, or of the shipped plan of that name; with `wait`,
-    armed when this returns. `cpu`: the limit, so that the governor does not act on an intended
-    flood; None: the plan's."""
+    armed when this returns. `before`: words that start it. `cpu`: the limit, so that the governor
+    does not act on an intended flood; None: the plan's."""
     limit = [] if cpu is None else ["--limit", f"cpu={cpu}"]
     own = PLANS / f"{plan}.yaml"
     named = str(own) if own.exists() else plan
-    argv = [*command(), "run", named, "--backend", backend, *limit, *more]
+    argv = [*before, *command(), "run", named, "--backend", backend, *limit, *more]
     process = Process(setting, argv, f"ours-{plan}", cpu=setting.reader_cpu, room=room)
     if wait:
         # The log is flushed when the probes are attached, just before they are armed.

@@ -1,12 +1,13 @@
 """probeplan: kernel probes as code.
 
-The public API. Each name is imported when it is first used, which keeps start-up fast.
+The public API. Each name is imported when it is first used, which keeps start-up fast. The
+watchdog of a run imports this, too, and not `typing`, which would be half of its start.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # by its name, type checkers take it for true
 if TYPE_CHECKING:
+    from typing import Any
+
     from orchestrator.compile.lower import compile_plan
     from orchestrator.kernel.facts import KernelFacts, live_facts, load_facts
     from orchestrator.plan.findings import Finding, HostError, PlanError
@@ -47,7 +48,9 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(_HOME[name]), name)

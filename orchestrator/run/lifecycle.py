@@ -211,7 +211,8 @@ class Run:
             from orchestrator.run.live import Live  # numpy, which nothing before this needs
         from orchestrator.run.loop import Supervision
 
-        importlib.import_module("orchestrator.run.ending.run_end")  # of this release
+        for module in ("orchestrator.run.ending.run_end", *self._options.needed_at_end):
+            importlib.import_module(module)  # of this release
         return Live(
             plan=self._prepared.plan,
             session=session,

@@ -75,6 +75,7 @@ class RunOptions:
     folded text. `label`: a text of the user that the log and the result carry. `describe_bundle`:
     what they say of the bundle that the plan is from, asked after attaching. `alone`: this process
     does nothing but this run.
+    `needed_at_end`: modules that the caller needs then, imported once the probes are armed.
     `run_id`: the identity that the run has (None: one is drawn). `watch`: the run is unattended:
     one that cannot begin leaves no record and raises RunNotBegun, since the caller writes one; and
     the result is synced to the disk, with the names that lead to it."""
@@ -95,3 +96,4 @@ class RunOptions:
     alone: bool = False
     run_id: str | None = None
     watch: RunWatch | None = None
+    needed_at_end: tuple[str, ...] = ()

@@ -90,6 +90,7 @@ class Ran:
         plan: Plan | None = None,
         label: str | None = None,
         watch: RunWatch | None = None,
+        needed_at_end: tuple[str, ...] = (),
         policies: tuple[Policy, ...] = (),
     ) -> RunResult:
         self.backend = FakeBackend(script)
@@ -110,6 +111,7 @@ class Ran:
                 notify=self.reported.append,
                 label=label,
                 watch=watch,
+                needed_at_end=needed_at_end,
             )
             directory = ResultDirectory(out) if out else None
             self.result = Run(prepared, options, directory, signals).execute()

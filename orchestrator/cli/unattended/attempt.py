@@ -10,14 +10,18 @@ from orchestrator.run.options import RunOptions
 from orchestrator.run.unattended.admission import Conditions, admit_plan
 from orchestrator.run.unattended.harm_watch import HarmWatch, quarantine_stale
 from orchestrator.run.unattended.plan_lock import PlanLock
-from orchestrator.run.unattended.result_store import Keep, ResultStore
+from orchestrator.run.unattended.result_store import ResultStore
 from orchestrator.run.unattended.state import StateDirectories, StateError, open_state
 
 __all__ = ["PlanBytes", "UnattendedRun"]
 
 #: The bytes of the plan's file, and its name.
 PlanBytes = tuple[bytes, str]
-_USUALLY_KEPT = Keep(runs=20, bytes=200 << 20)
+#: What `close`, and a run that did harm, import: of this release, since a run may go on for days,
+#: and the files of the package may be replaced by those of another one meanwhile.
+_NEEDED_AT_END = tuple(
+    f"orchestrator.run.unattended.{name}" for name in ("result_pruning", "quarantine")
+)
 
 
 class UnattendedRun:
@@ -37,7 +41,7 @@ class UnattendedRun:
         """Look at what earlier runs have left on this host. Raises StateError where its state
         cannot be kept."""
         state = open_state()
-        self._store = ResultStore(state.results, self.args.keep or _USUALLY_KEPT)
+        self._store = ResultStore(state.results)
         for entry in quarantine_stale(state):
             print_message(
                 f"plan {entry.plan_name} is in quarantine on this host now: {entry.detail}, run "
@@ -57,6 +61,7 @@ class UnattendedRun:
             out=self.make_directory(plan),
             run_id=self.run_id,
             watch=HarmWatch(self.state, plan, self.run_id),
+            needed_at_end=_NEEDED_AT_END,
         )
 
     def make_directory(self, plan: Plan) -> Path:
@@ -76,8 +81,11 @@ class UnattendedRun:
         if self._store is None or self.plan is None:
             return
         self._store.close()
+        from orchestrator.run.unattended.result_pruning import USUALLY_KEPT, prune_results
+
         try:
-            pruned = self._store.prune(self.plan.metadata.name)
+            directory = self._store.plan_directory(self.plan.metadata.name)
+            pruned = prune_results(directory, self.args.keep or USUALLY_KEPT)
         except OSError as error:
             print_message(f"old results are not removed: {StateError(error)}")
             return

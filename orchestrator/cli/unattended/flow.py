@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.cli.named_plan import read_named
 from orchestrator.cli.unattended.attempt import PlanBytes, UnattendedRun
@@ -14,28 +14,23 @@ from orchestrator.plan.model import Plan
 from orchestrator.run.options import RunNotBegun, RunOptions
 from orchestrator.run.unattended.admission import RunInterrupted, RunSkipped
 
-__all__ = ["Prepare", "run_unattended"]
+__all__ = ["run_unattended"]
 
-ReadyT = TypeVar("ReadyT")
-MadeT_co = TypeVar("MadeT_co", covariant=True)
-#: Opens the log that the command line names, until the context ends.
-OpenLog = Callable[[argparse.Namespace, ExitStack], Sink | None]
-
-
-class Prepare(Protocol[MadeT_co]):
-    """Makes the run that the command line asks for ready; `admit` gets the plan as soon as it is
-    known, and returns the options that the run begins with."""
-
-    def __call__(
-        self, args: argparse.Namespace, admit: Callable[[Plan], RunOptions], given: PlanBytes
-    ) -> MadeT_co: ...
+if TYPE_CHECKING:  # making these at a start takes as long as a module does
+    ReadyT = TypeVar("ReadyT")
+    #: Opens the log that the command line names, until the context ends.
+    OpenLog = Callable[[argparse.Namespace, ExitStack], Sink | None]
+    #: Gets the plan as soon as it is known; returns the options that the run begins with.
+    Admit = Callable[[Plan], RunOptions]
+    #: Makes the run that the command line asks for ready.
+    Prepare = Callable[[argparse.Namespace, Admit, PlanBytes], ReadyT]
 
 
 def run_unattended(
     args: argparse.Namespace,
-    prepare: Prepare[ReadyT],
-    execute: Callable[[ReadyT], int],
-    open_log: OpenLog,
+    prepare: "Prepare[ReadyT]",
+    execute: "Callable[[ReadyT], int]",
+    open_log: "OpenLog",
 ) -> int:
     """Prepare and execute the run, or report why not to what `open_log` returns (None: standard
     output); returns the exit code. Raises PlanError for an invalid plan, of which nothing is
@@ -49,9 +44,9 @@ def run_unattended(
 
 def _attempt_run(
     attempt: UnattendedRun,
-    prepare: Prepare[ReadyT],
-    execute: Callable[[ReadyT], int],
-    open_log: OpenLog,
+    prepare: "Prepare[ReadyT]",
+    execute: "Callable[[ReadyT], int]",
+    open_log: "OpenLog",
 ) -> int:
     try:
         with interruptible():
@@ -76,7 +71,7 @@ def _attempt_run(
         return _report(attempt, error, open_log)
 
 
-def _report(attempt: UnattendedRun, error: Exception, open_log: OpenLog) -> int:
+def _report(attempt: UnattendedRun, error: Exception, open_log: "OpenLog") -> int:
     from orchestrator.cli.unattended.report import report_unmade  # of a run that is not made
 
     return report_unmade(attempt, error, open_log)

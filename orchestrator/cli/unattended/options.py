@@ -9,7 +9,7 @@ from orchestrator.plan.findings import PlanError, of_command_line
 
 if TYPE_CHECKING:
     from orchestrator.run.unattended.expiry import Expiry
-    from orchestrator.run.unattended.result_store import Keep
+    from orchestrator.run.unattended.result_pruning import Keep
     from orchestrator.run.unattended.shard import Shard
 
 __all__ = ["add_unattended_options", "check_unattended_options"]
@@ -82,7 +82,7 @@ def _read_shard(text: str) -> "Shard":
 
 def _read_keep(text: str) -> "Keep":
     from orchestrator.plan.units import UnitError
-    from orchestrator.run.unattended.result_store import read_keep
+    from orchestrator.run.unattended.result_pruning import read_keep
 
     try:
         return read_keep(text)

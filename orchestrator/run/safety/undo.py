@@ -1,15 +1,18 @@
 """Undoing what a journal lists, in one way for `cleanup` and for the watchdog.
 
 The watchdog is a separate process that has to stay small: nothing is imported here that it does not
-need. Order (measured; otherwise EBUSY): instances first, which disables the events in them
+need, and neither `re` nor `typing`, which take as long to import as Python takes to start. Order
+(measured; otherwise EBUSY): instances first, which disables the events in them
 (kernel/trace/trace_events.c, event_trace_del_tracer), then the definitions of dynamic events.
 """
 
 import errno
 import os
-import re
 import time
-from collections.abc import Callable
+
+TYPE_CHECKING = False  # by its name, type checkers take it for true
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "JOURNAL_BYTES",
@@ -32,9 +35,9 @@ JOURNAL_BYTES = 16 << 20
 
 MARKER = "marker"
 """The kind of a file that says that a run is going on: one whose process was killed is not."""
-_MARKER = re.compile(r"/.+/running/[0-9a-f]+\.json")
-_INSTANCE = re.compile(r"probeplan[a-z0-9_-]*", re.IGNORECASE)
-_EVENT = re.compile(r"probeplan[a-z0-9_]*/[a-z0-9_]+", re.IGNORECASE)
+_OURS = "probeplan"
+_HEX_DIGITS = frozenset("0123456789abcdef")
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 _BUSY_SECONDS, _BUSY_PAUSE = 3.0, 0.02  # a program's detachment lasts until after a grace period
 
 
@@ -85,15 +88,15 @@ def undo_entry(entry: JournalEntry, tracefs: str) -> bool:
     kind, what = entry
     if kind == "instance":
         name = what.rpartition("/")[2]
-        _check_name(_INSTANCE, name)
+        _require_ours(_is_instance(name))
         _require_tracefs(tracefs)
         return _retry_while_busy(lambda: _remove_instance(f"{tracefs}/instances/{name}"))
     if kind == "event":
-        _check_name(_EVENT, what)
+        _require_ours(_is_event(what))
         _require_tracefs(tracefs)
         return _retry_while_busy(lambda: _remove_event(what, tracefs))
     if kind == MARKER:
-        _check_name(_MARKER, what)
+        _require_ours(_is_marker(what))
         return _remove_if_there(os.unlink, what)
     raise ValueError(f"this version does not know how to remove a {kind!r}")
 
@@ -104,12 +107,36 @@ def _require_tracefs(tracefs: str) -> None:
         raise FileNotFoundError(errno.ENOENT, f"tracefs is not mounted at {tracefs}, or hidden")
 
 
-def _check_name(pattern: re.Pattern[str], name: str) -> None:
-    if not pattern.fullmatch(name):
+def _require_ours(is_ours: object) -> None:
+    if not is_ours:
         raise ValueError("its name is not one of ours")
 
 
-def _retry_while_busy(remove: Callable[[], bool]) -> bool:
+def _is_instance(name: str) -> bool:
+    """probeplan, then letters, digits, `_` and `-`."""
+    return _is_group(name.replace("-", "_"))
+
+
+def _is_event(name: str) -> bool:
+    """GROUP/EVENT of letters, digits and `_`, where GROUP begins with probeplan."""
+    group, _, event = name.partition("/")
+    return _is_group(group) and bool(event) and event.isascii() and set(event.lower()) <= _LETTERS
+
+
+def _is_group(name: str) -> bool:
+    lower = name.lower()
+    return name.isascii() and lower.startswith(_OURS) and set(lower) <= _LETTERS
+
+
+def _is_marker(path: str) -> bool:
+    """/DIRECTORY/running/RUN.json, where RUN is hexadecimal digits."""
+    folder, _, name = path.rpartition("/")
+    parent, run_id = folder.removesuffix("/running"), name.removesuffix(".json")
+    named = run_id != name and bool(run_id) and set(run_id) <= _HEX_DIGITS
+    return named and parent != folder and parent.startswith("/") and len(parent) > 1
+
+
+def _retry_while_busy(remove: "Callable[[], bool]") -> bool:
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
@@ -120,7 +147,7 @@ def _retry_while_busy(remove: Callable[[], bool]) -> bool:
         time.sleep(_BUSY_PAUSE)
 
 
-def _remove_if_there(remove: Callable[[str], None], path: str) -> bool:
+def _remove_if_there(remove: "Callable[[str], None]", path: str) -> bool:
     try:
         remove(path)
     except FileNotFoundError:

@@ -15,7 +15,6 @@ lists. It starts with all signals blocked: what ends a process group or a termin
 not end it.
 """
 
-import contextlib
 import fcntl
 import os
 import select
@@ -46,13 +45,23 @@ def _settle_in() -> None:
     """Keep no file open and no directory in use, and take a name to be found by."""
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # pathlib is 1 MB
         if int(name) > PIDFD:
-            with contextlib.suppress(OSError):
+            with _IgnoredErrors():
                 os.close(int(name))
     os.chdir("/")
-    with contextlib.suppress(OSError):  # it mostly sleeps, but its work is urgent
+    with _IgnoredErrors():  # it mostly sleeps, but its work is urgent
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
-    with contextlib.suppress(OSError), open("/proc/self/comm", "wb") as comm:  # noqa: PTH123
+    with _IgnoredErrors(), open("/proc/self/comm", "wb") as comm:  # noqa: PTH123
         comm.write(COMM)
+
+
+class _IgnoredErrors:
+    """As `contextlib.suppress(OSError)`, whose module takes longer to import than all of this."""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> bool:
+        return kind is not None and issubclass(kind, OSError)
 
 
 class Watch:
@@ -107,9 +116,7 @@ class Watch:
 
     def _stop(self) -> None:
         for path, text in self._stops:
-            with contextlib.suppress(
-                OSError
-            ):  # the run may be removing its instance at this moment
+            with _IgnoredErrors():  # the run may be removing its instance at this moment
                 _write(path, text)
 
 
@@ -156,10 +163,12 @@ def _lock(file: int) -> None:
     becomes COMMAND. Not for long, since undoing twice does no harm."""
     deadline = time.monotonic() + LOCK_SECONDS
     while time.monotonic() < deadline:
-        with contextlib.suppress(BlockingIOError):
+        try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_PAUSE)
+        else:
             return
-        time.sleep(LOCK_PAUSE)
 
 
 if __name__ == "__main__":

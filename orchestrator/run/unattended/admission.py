@@ -1,6 +1,7 @@
 """Whether an unattended run is made now, asked once its plan is known and before anything is
 prepared."""
 
+import os
 import time
 from signal import Signals
 from typing import TYPE_CHECKING
@@ -9,12 +10,12 @@ from orchestrator.output.log import format_timestamp
 from orchestrator.plan.findings import Finding, HostError, Position
 from orchestrator.plan.model import Plan
 from orchestrator.run.unattended.plan_lock import PlanLock
-from orchestrator.run.unattended.quarantine import Quarantine, QuarantineEntry
 from orchestrator.run.unattended.state import StateDirectories, StateError
 from orchestrator.values import dataclass
 
 if TYPE_CHECKING:
     from orchestrator.run.unattended.expiry import Expiry
+    from orchestrator.run.unattended.quarantine import QuarantineEntry
     from orchestrator.run.unattended.shard import Shard
 
 __all__ = ["Conditions", "PlanQuarantined", "RunInterrupted", "RunSkipped", "admit_plan"]
@@ -46,7 +47,7 @@ class Conditions:
 class PlanQuarantined(HostError):
     """The plan is kept from this host for a while."""
 
-    def __init__(self, entry: QuarantineEntry) -> None:
+    def __init__(self, entry: "QuarantineEntry") -> None:
         until = format_timestamp(entry.until_ns).partition(".")[0]
         name = entry.plan_name or entry.plan_digest
         run = f" (run {entry.run_id})" if entry.run_id else ""
@@ -92,9 +93,15 @@ def _check_shard(shard: "Shard", plan: str, label: str | None) -> None:
 
 
 def _check_quarantine(digest: str, state: StateDirectories) -> None:
-    """Once no other run can put the plan there."""
+    """Once no other run can put the plan there. Where there is no such file, which is nearly
+    always, looking for it is all that this costs."""
     try:
+        os.lstat(state.quarantine / f"{digest}.json")
+        from orchestrator.run.unattended.quarantine import Quarantine
+
         entry = Quarantine(state.quarantine).find(digest, time.time_ns())
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise StateError(error) from None
     if entry is not None:

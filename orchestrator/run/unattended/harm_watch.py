@@ -4,6 +4,7 @@ armed, and a quarantine of its plan once it did harm."""
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.backends.protocol import ProgramRefused
 from orchestrator.output.sink import OutputLost
@@ -12,13 +13,10 @@ from orchestrator.plan.model import Plan
 from orchestrator.run.report.outcome import Outcome
 from orchestrator.run.safety.journal import read_boot_id
 from orchestrator.run.unattended.boot_marker import BootMarker, place_marker, take_stale_markers
-from orchestrator.run.unattended.quarantine import (
-    QUARANTINE_NS,
-    Quarantine,
-    QuarantineCause,
-    QuarantineEntry,
-)
 from orchestrator.run.unattended.state import StateDirectories, StateError
+
+if TYPE_CHECKING:
+    from orchestrator.run.unattended.quarantine import QuarantineCause, QuarantineEntry
 
 __all__ = ["HarmWatch", "quarantine_stale"]
 
@@ -58,7 +56,7 @@ class HarmWatch:
             return
         assert self._marker is not None, "what was not begun does no harm"
         try:
-            Quarantine(self._state.quarantine).add(_make_entry(self._marker, *harm))
+            _quarantine_plan(self._state, self._marker, *harm)
         except OSError as error:
             raise _state_error(error) from None
 
@@ -72,15 +70,14 @@ class HarmWatch:
             raise _state_error(error) from None
 
 
-def quarantine_stale(state: StateDirectories) -> tuple[QuarantineEntry, ...]:
+def quarantine_stale(state: StateDirectories) -> "tuple[QuarantineEntry, ...]":
     """Put the plans into quarantine that were armed when this host went down; returns what is
     added. Raises StateError."""
     entries = []
     try:
         for marker in take_stale_markers(state.running, read_boot_id()):
-            entry = _make_entry(marker, "host went down", "the host went down while it ran")
-            Quarantine(state.quarantine).add(entry)
-            entries.append(entry)
+            why = "the host went down while it ran"
+            entries.append(_quarantine_plan(state, marker, "host went down", why))
             marker.remove()
     except OSError as error:
         raise StateError(error) from None
@@ -89,7 +86,7 @@ def quarantine_stale(state: StateDirectories) -> tuple[QuarantineEntry, ...]:
 
 def _find_harm(
     outcome: Outcome, errors: Iterable[BaseException]
-) -> tuple[QuarantineCause, str] | None:
+) -> "tuple[QuarantineCause, str] | None":
     if outcome == "cost":
         return "governor", "limits.cpu ended its run"
     for error in errors:
@@ -100,10 +97,18 @@ def _find_harm(
     return None
 
 
-def _make_entry(marker: BootMarker, cause: QuarantineCause, detail: str) -> QuarantineEntry:
-    """The quarantine, from now on, of the plan whose run placed the marker."""
+def _quarantine_plan(
+    state: StateDirectories, marker: BootMarker, cause: "QuarantineCause", detail: str
+) -> "QuarantineEntry":
+    """Put the plan whose run placed the marker into quarantine from now on. Raises OSError."""
+    from orchestrator.run.unattended.quarantine import (  # where there was harm
+        QUARANTINE_NS,
+        Quarantine,
+        QuarantineEntry,
+    )
+
     now_ns = time.time_ns()
-    return QuarantineEntry(
+    entry = QuarantineEntry(
         plan_digest=marker.plan_digest,
         plan_name=marker.plan_name,
         cause=cause,
@@ -113,6 +118,8 @@ def _make_entry(marker: BootMarker, cause: QuarantineCause, detail: str) -> Quar
         boot_id=marker.boot_id,
         run_id=marker.run_id,
     )
+    Quarantine(state.quarantine).add(entry)
+    return entry
 
 
 def _state_error(error: OSError) -> OutputLost | StateError:

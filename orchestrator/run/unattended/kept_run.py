@@ -48,12 +48,10 @@ def read_kept_run(parent: int, name: str) -> KeptRun | None:
 
 def _read_open(directory: int, name: str) -> KeptRun | None:
     own = os.fstat(directory)
-    if own.st_uid != os.geteuid() or not RESULT_FILES.issuperset(os.listdir(directory)):
+    names = os.listdir(directory)
+    if own.st_uid != os.geteuid() or not RESULT_FILES.issuperset(names):
         return None
-    files = {
-        file: os.stat(file, dir_fd=directory, follow_symlinks=False)
-        for file in os.listdir(directory)
-    }
+    files = {file: os.stat(file, dir_fd=directory, follow_symlinks=False) for file in names}
     if not all(stat.S_ISREG(status.st_mode) for status in files.values()):
         return None
     result = files.get(RESULT_FILE)

@@ -48,6 +48,7 @@ IMPORTS = """
 import orchestrator.backends.tracefs.backend, orchestrator.cli.unattended.flow
 import orchestrator.cli.unattended.report, orchestrator.run.ending.run_end
 import orchestrator.run.live, orchestrator.run.prepare, orchestrator.run.runner
+import orchestrator.run.unattended.quarantine, orchestrator.run.unattended.result_pruning
 import orchestrator.cli.run
 """
 BYTECODE = "PYTHONPYCACHEPREFIX"

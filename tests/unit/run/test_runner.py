@@ -1,10 +1,12 @@
 """The runner against a fake session: every way in which a run can end."""
 
+import builtins
 import errno
 import json
 import os
 import select
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -49,6 +51,21 @@ def test_the_start_says_how_fields_are_shown(ran: Ran) -> None:
     ran.go(Script(batches=[[1]]))
     plain = {"form": "u64", "unit": "", "shown_as": ""}
     assert ran.lines[0]["fields"] == {"opens": {"n": plain}}
+
+
+def test_what_is_needed_at_the_end_is_imported_once_the_probes_are_armed(
+    ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files of the package may be those of another release by then."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "imported_late.py").write_text("import builtins\nbuiltins.imported_late()\n")
+    seen: list[list[str]] = []
+    monkeypatch.setattr(
+        builtins, "imported_late", lambda: seen.append(list(ran.diary)), raising=False
+    )
+    ran.go(Script(batches=[[1]]), needed_at_end=("imported_late",))
+    assert seen == [["arm"]]
+    del sys.modules["imported_late"]
 
 
 def test_the_deadline_ends_a_run_with_0(ran: Ran) -> None:

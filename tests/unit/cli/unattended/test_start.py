@@ -9,6 +9,7 @@ import pytest
 NEEDED_LATER = (
     *("datetime", "decimal", "fractions", "structlog", "numpy", "rich", "yaml", "hmac"),
     *("orchestrator.cli.unattended.report", "orchestrator.run.unattended.unmade"),
+    *("orchestrator.run.unattended.quarantine", "orchestrator.run.unattended.result_pruning"),
     *("orchestrator.run.report.records", "orchestrator.run.report.host_identity"),
     *("orchestrator.plan.load", "orchestrator.run.prepare", "orchestrator.run.loop"),
 )

@@ -17,7 +17,8 @@ from orchestrator.run.unattended.boot_marker import (
     take_stale_markers,
 )
 from orchestrator.run.unattended.quarantine import QUARANTINE_NS, Quarantine, QuarantineEntry
-from orchestrator.run.unattended.result_store import Keep, ResultStore
+from orchestrator.run.unattended.result_pruning import Keep, prune_results
+from orchestrator.run.unattended.result_store import ResultStore
 from tests.support.folders import names_in
 from tests.support.killed_steps import kill_at_each_step
 
@@ -171,9 +172,9 @@ def test_what_is_whole_after_a_kill_while_pruning_is_what_was(state: Path) -> No
         list(make_results(state / "plan"))
 
     results = list(make_results(state / "plan"))
-    store = ResultStore(state, Keep(runs=2, bytes=None))
+    keep = Keep(runs=2, bytes=None)
     steps = 0
-    for _ in kill_at_each_step(lambda: store.prune("plan"), prepare):
+    for _ in kill_at_each_step(lambda: prune_results(state / "plan", keep), prepare):
         for run in results[-2:]:
             assert names_in(run) == ["events.jsonl", "result.json"]
         for run in results[:-2]:  # its result goes first: what is left does not look whole
@@ -186,12 +187,12 @@ def test_what_is_whole_after_a_kill_while_pruning_is_what_was(state: Path) -> No
 
 def test_a_run_that_was_killed_before_it_wrote_is_pruned_like_any_other(state: Path) -> None:
     list(make_results(state / "plan"))
-    store = ResultStore(state, Keep(runs=9, bytes=None))
+    store = ResultStore(state)
     names = iter(f"new{number}" for number in range(100))
     for _ in kill_at_each_step(lambda: store.make_run("plan", next(names))):
         assert {"r0", "r1", "r2", "r3", "r4"} <= set(names_in(state / "plan"))
     store.close()
-    ResultStore(state, Keep(runs=1, bytes=None)).prune("plan")
+    prune_results(state / "plan", Keep(runs=1, bytes=None))
     left = names_in(state / "plan")
     assert "r4" in left
     assert len(left) <= 2

@@ -69,7 +69,9 @@ class AttachOptions:
     `journal` is called with (kind, name) before something is created in the kernel, `unjournal`
     after it is removed. `stop` is called with each write (path, text) that ends recording at the
     deadline where the kernel does not end it by itself: the watchdog does it if the run is dead.
-    `compiling` is called before a program is compiled, which takes seconds."""
+    `compiling` is called before a program is compiled, which takes seconds. `counting`: for a
+    canary: once armed, entries and hits are counted, and whose they are, and nothing else is done;
+    returns of calls are not attached for themselves."""
 
     run_id: str
     root_pid: int | None = None
@@ -77,6 +79,7 @@ class AttachOptions:
     unjournal: Callable[[str, str], None] = lambda _kind, _what: None
     stop: Callable[[str, str], None] = lambda _path, _text: None
     compiling: Callable[[], None] = lambda: None
+    counting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

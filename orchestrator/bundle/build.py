@@ -93,8 +93,6 @@ def draw_blueprint(
     for one in planned:
         if one.row.key is not None and one.artifact is not None:
             artifacts.setdefault(one.row.key, one.artifact)
-        if one.counting is not None:
-            artifacts.setdefault(compiled.make_program_key(one.counting), one.counting)
     bundle = Bundle(
         created=options.created,
         expires=options.expires,

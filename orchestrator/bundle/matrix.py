@@ -18,8 +18,6 @@ from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError, PlanError
 from orchestrator.plan.model import Plan
 from orchestrator.run.choice import Resolved
-from orchestrator.run.cost.canary import count_only
-from orchestrator.run.cost.hot_points import find_hot_points
 from orchestrator.run.prepare import resolve, select_backend
 from orchestrator.values import dataclass
 
@@ -41,12 +39,10 @@ class RecordedKernel:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRow:
     """A row, and the artifact whose program has the row's key: None where there is no key.
-    `counting`: that of the program that counts hits for a second first; None where a run does
-    not. `rejected`: by attach point, why no mechanism that is preferred attaches it."""
+    `rejected`: by attach point, why no mechanism that is preferred attaches it."""
 
     row: MatrixRow
     artifact: Artifact[Any] | None = None
-    counting: Artifact[Any] | None = None
     rejected: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -133,19 +129,7 @@ def _finish_row(row: MatrixRow, plan: Plan, facts: KernelFacts, outcome: _Resolu
         row=replace(row, key=compiled.make_program_key(artifact)),
         artifact=artifact,
         rejected=rejected,
-        counting=None if row.settings.command else _plan_counting(artifact.program, facts),
     )
-
-
-def _plan_counting(program: Program, facts: KernelFacts) -> Artifact[Any] | None:
-    """What the canary of a run attaches. Whether there is one depends on the run's duration too,
-    which is given on the host."""
-    if not find_hot_points(program):
-        return None
-    try:
-        return compiled.build_artifact(count_only(program), facts)
-    except HostError:
-        return None
 
 
 def _with_cgroups(resolved: Resolved) -> Resolved:

@@ -73,6 +73,4 @@ def _describe_cure(program: Program, bundle: Bundle) -> str:
     )
     if program.target.children and not any(settings.command for settings in bundle.settings):
         cure = f"build it for runs with a command (--with-command); or {cure}"
-    if program.emits or program.metrics or program.spans:
-        return cure
-    return f"{cure}; or leave out the count before hot attach points: --no-canary"
+    return cure

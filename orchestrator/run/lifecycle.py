@@ -176,7 +176,7 @@ class Run:
 
         self._canary = {"skipped": "it did not come back"}
         self._canary = run_canary(
-            self._program,
+            self._artifact,
             self._prepared.choice.backend,
             self._prepared.facts,
             replace(groundwork.attach_options(), stop=lambda _path, _text: None),

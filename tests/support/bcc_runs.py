@@ -13,11 +13,14 @@ from typing import Any
 from orchestrator.accounting.count import add_counts, at_least
 from orchestrator.backends import backend
 from orchestrator.backends.bcc.attach.attaching import attach_compiled, compile_artifact
+from orchestrator.backends.bcc.attach.session import BccSession
+from orchestrator.backends.bcc.design import layout
 from orchestrator.backends.bcc.design.detail import BccDetail
 from orchestrator.backends.protocol import (
     Artifact,
     AttachOptions,
     Counts,
+    Expense,
     Session,
     SideCounts,
 )
@@ -150,6 +153,47 @@ def run_artifact(
         return settled(look, is_balanced)
     finally:
         session.detach()
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyCounted:
+    """What a canary's programs did. `changed`: the maps whose contents they changed, apart from the
+    ledger and its switches; `records`: how many records they made."""
+
+    counts: Counts
+    expenses: Sequence[Expense]
+    changed: tuple[str, ...]
+    records: int
+
+
+def only_count(
+    artifact: Artifact[BccDetail], code: Mapping[str, bytes], argv: Sequence[str]
+) -> OnlyCounted:
+    """Attach as a canary does, and run `argv` while it counts."""
+    options = AttachOptions(run_id=f"t{uuid.uuid4().hex[:12]}", counting=True)
+    session = attach_compiled(artifact, code, options)
+    try:
+        before = _contents_of(session)
+        session.arm(time.monotonic_ns() + 120 * 10**9)
+        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+        session.disarm()
+        records: list[dict[str, Any]] = []
+        take(session, artifact.program, records)
+        after = _contents_of(session)
+        return OnlyCounted(
+            counts=session.counts(),
+            expenses=session.expenses(),
+            changed=tuple(session._maps[n].spec.name for n in before if before[n] != after[n]),
+            records=len(records),
+        )
+    finally:
+        session.detach()
+
+
+def _contents_of(session: BccSession) -> dict[int, dict[bytes, bytes]]:
+    switches = (layout.CONTROL, layout.LEDGER, layout.RING)
+    maps = {number: made for number, made in session._maps.items() if number not in switches}
+    return {number: dict(made.items()) for number, made in maps.items()}
 
 
 def _parked(argv: Sequence[str]) -> "subprocess.Popen[str]":

@@ -37,6 +37,10 @@ def try_artifact(artifact: Artifact[EventLayout]) -> None:
 
 def attach(artifact: Artifact[EventLayout], facts: KernelFacts, options: AttachOptions) -> Session:
     """Attach all of the artifact or nothing. Raises HostError with the kernel's error text."""
+    if options.counting:
+        from orchestrator.backends.tracefs.design.count_only import count_only  # for canaries only
+
+        artifact = emit(count_only(artifact.program), facts)
     from orchestrator.backends.tracefs.attach import attaching
 
     return attaching.attach(artifact, facts, options)

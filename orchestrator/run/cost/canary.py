@@ -1,6 +1,9 @@
 """The canary: before a plan is attached to hot points in full, their hits are only counted for a
 second. The cost of the plan at that rate is projected, and a plan that would exceed limits.cpu is
 refused, with proposals that would fit.
+
+What the canary attaches has maps and counters that go with it: nothing that it counted is in the
+run, and nothing of the run is in it.
 """
 
 import math
@@ -10,14 +13,14 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.accounting.count import at_least
-from orchestrator.backends.protocol import AttachOptions, Backend, Expense, Session
-from orchestrator.compile.program import Body, ProbeProgram, Program
+from orchestrator.backends.protocol import Artifact, AttachOptions, Backend, Expense, Session
+from orchestrator.compile.program import ProbeProgram, Program
 from orchestrator.kernel.facts import KernelFacts
 from orchestrator.plan.findings import Finding, HostError
 from orchestrator.run.cost.budget import ASSUMED_RUN_NS, MAX_SAMPLE
 from orchestrator.values import dataclass
 
-__all__ = ["Projection", "count_only", "run_canary"]
+__all__ = ["Projection", "run_canary"]
 
 _SECONDS = 1.0
 _STEP_S = 0.05
@@ -49,44 +52,18 @@ class Projection:
 # ---------------------------------------------------------------- counting
 
 
-def count_only(program: Program) -> Program:
-    """A program with the same attach points and target that only counts hits."""
-    probes = tuple(
-        replace(
-            probe,
-            sample=1,
-            emit=None,
-            metrics=(),
-            hooks=tuple(replace(hook, body=_counting_body(hook.body)) for hook in probe.hooks),
-        )
-        for probe in program.probes
-    )
-    return replace(program, probes=probes, spans=(), params=(), every_ns=None)
-
-
-def _counting_body(body: Body) -> Body:
-    no_task = body.task == "none"
-    return Body(
-        lets=(),
-        where=(),
-        emit=(),
-        metrics=(),
-        task="none" if no_task else None,
-        tests_target=body.tests_target and body.task is None,
-    )
-
-
 def run_canary(
-    program: Program,
+    artifact: Artifact[Any],
     backend: Backend[Any],
     facts: KernelFacts,
     options: AttachOptions,
     stop: Callable[[], bool],
 ) -> dict[str, Any]:
     """Count for a second and return the projected cost, as in run.started. Raises HostError with
-    proposals where it is more than limits.cpu. `stop`: whether the run shall end already."""
-    artifact = backend.emit(count_only(program), facts)
-    session = backend.attach(artifact, facts, options)
+    proposals where it is more than limits.cpu. `artifact`: what the run will attach; `stop`:
+    whether the run shall end already."""
+    program = artifact.program
+    session = backend.attach(artifact, facts, replace(options, counting=True))
     try:
         projections = _project_costs(program, session, *_count_hits(session, stop))
     finally:

@@ -6,7 +6,7 @@
 
 struct control {
 	u64 enabled[1]; /* one bit per probe; all 0: disarmed */
-	u64 deadline, self, cap, rate_gap, rate_burst;
+	u64 deadline, self, counting, cap, rate_gap, rate_burst;
 	struct { u64 sample, cap, rate_gap, rate_burst, epoch; } probe[1];
 	u64 param[1]; /* 0: threshold */
 };
@@ -60,6 +60,13 @@ PP_INLINE int over(struct control *control, struct ledger *ledger)
 		COUNT(entered);                                                            \
 	} while (0)
 
+/* The programs of a canary do no more with an event than to count it. */
+#define ONLY_COUNTED(word)                                                                 \
+	do {                                                                               \
+		if (PP_UNLIKELY(control->counting))                                        \
+			DROP(word);                                                        \
+	} while (0)
+
 struct frame_0 {
 	PP_CALL_HEAD;
 	u64 c0 __attribute__((aligned(8))); /* args.count */
@@ -82,6 +89,7 @@ PP_INLINE void hook_0_entry_work(unsigned long long *ctx, struct control *contro
 	pp_comm(name, sizeof name);
 	if (!(((name[0] & 0xffffffffffffffffULL) == 0x7365726774736f70ULL)))
 		DROP(not_target);
+	ONLY_COUNTED(accepted);
 	/* where: args.count >= 4096 */
 	if (!(((u64)word_0 >= (u64)4096ULL)))
 		DROP(filtered);
@@ -213,6 +221,7 @@ PP_INLINE void hook_0_return_work(unsigned long long *ctx, struct control *contr
 {
 	FUSE(0, 0);
 	u32 fault = 0, cut = 0;
+	ONLY_COUNTED(unpaired);
 	struct pp_call call = {.task = pp_task(), .place = pp_address(ctx), .hook = 0};
 	struct pp_frame *outer = 0;
 	struct pp_opened *frame = (void *)pp_top(PP_MAP(5), &call, &call.depth, PP_DEPTH, &outer);
@@ -229,7 +238,7 @@ int hook_0_entry(unsigned long long *ctx)
 	struct control *control = pp_map_lookup(PP_MAP(1), &none);
 	if (!control)
 		return 0;
-	if (PP_READ(control->enabled[0]) & 0x1ULL)
+	if (!control->counting && (PP_READ(control->enabled[0]) & 0x1ULL))
 		pp_leave(pp_address(ctx), PP_FUNCTION, 0, 0);
 	{
 		u32 side = 0;
@@ -253,7 +262,7 @@ int hook_0_return(unsigned long long *ctx)
 		if (ledger)
 			hook_0_return_work(ctx, control, ledger);
 	}
-	if (PP_READ(control->enabled[0]) & 0x1ULL)
+	if (!control->counting && (PP_READ(control->enabled[0]) & 0x1ULL))
 		pp_return(pp_address(ctx), PP_FUNCTION, 0);
 	return 0;
 }

@@ -7,7 +7,7 @@
 
 struct control {
 	u64 enabled[1]; /* one bit per probe; all 0: disarmed */
-	u64 deadline, self, cap, rate_gap, rate_burst;
+	u64 deadline, self, counting, cap, rate_gap, rate_burst;
 	struct { u64 sample, cap, rate_gap, rate_burst, epoch; } probe[1];
 };
 struct metric_counts { u64 counted, filtered, map_full, map_busy, count, high, value; };
@@ -54,12 +54,20 @@ PP_INLINE int over(struct control *control, struct ledger *ledger)
 		COUNT(entered);                                                            \
 	} while (0)
 
+/* The programs of a canary do no more with an event than to count it. */
+#define ONLY_COUNTED(word)                                                                 \
+	do {                                                                               \
+		if (PP_UNLIKELY(control->counting))                                        \
+			DROP(word);                                                        \
+	} while (0)
+
 PP_INLINE void hook_0_hit_work(unsigned long long *ctx, struct control *control, struct ledger *ledger)
 {
 	FUSE(0, 0);
 	u32 fault = 0, cut = 0;
 	u64 word_0 = PP_RECORD(u64, 0);
 	PP_OPAQUE(word_0);
+	ONLY_COUNTED(accepted);
 	/* the task that the event belongs to */
 	fault = 0;
 	u64 task = (u64)word_0;

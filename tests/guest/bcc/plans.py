@@ -24,7 +24,7 @@ from orchestrator.lab import Kernel
 from orchestrator.plan.findings import HostError
 from orchestrator.plan.load import load_plan
 from tests.recipes.table import RECIPES
-from tests.support.bcc_runs import balanced, build, program_of, run_artifact
+from tests.support.bcc_runs import balanced, build, only_count, program_of, run_artifact
 from tests.support.paths import KERNELS, ROOT, WORKLOADS
 
 
@@ -64,6 +64,23 @@ def count(*, name: str, argv: Sequence[str], mechanisms: Sequence[str], **_: Any
         "sides": {f"{s.hook}.{s.side}": dataclasses.asdict(s) for s in made.counts.sides},
         "records": [{k: _plain(v) for k, v in r.items()} for r in made.records[:5000]],
         "recorded": len(made.records),
+        "left": Path("/sys/kernel/tracing/dynamic_events").read_text(),
+    }
+
+
+def count_as_canary(*, name: str, argv: Sequence[str], **_: Any) -> dict[str, Any]:
+    """Let it only count in this guest, and then run the same instructions."""
+    share = Path(os.environ["PROBEPLAN_SHARE"])
+    artifact, code = pickle.loads((share / f"{name}.pickle").read_bytes())  # noqa: S301  # our own
+    words = [str(share / argv[0]), *argv[1:]]
+    counted = only_count(artifact, code, words)
+    made = run_artifact(artifact, code, words, seconds=120)
+    balanced(made)
+    return {
+        "counted": {side.side: dataclasses.asdict(side) for side in counted.counts.sides},
+        "hits": [expense.hits for expense in counted.expenses],
+        "changed": list(counted.changed),
+        "recorded": (counted.records, len(made.records)),
         "left": Path("/sys/kernel/tracing/dynamic_events").read_text(),
     }
 

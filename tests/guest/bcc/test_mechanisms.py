@@ -108,6 +108,26 @@ def test_a_return_by_a_dynamic_event(guest: CaseResult) -> None:
     assert len({r["r"] for r in guest.result()["records"]}) == 1
 
 
+@pytest.mark.guest(
+    "tests.guest.bcc.plans:count_as_canary",
+    prepare=PREPARE,
+    name="canary-event",
+    plan=PAIRED,
+    argv=CALLS,
+    without=EVENTS,
+)
+def test_a_canary_counts_calls_by_the_runs_own_program_and_keeps_nothing(guest: CaseResult) -> None:
+    """At the entry alone; the run that follows sees both sides of each call."""
+    found = guest.result()
+    entry, back = found["counted"]["entry"], found["counted"]["return"]
+    assert entry["accepted"] == 2000
+    assert found["hits"] == [entry["fired"]]
+    assert back["fired"] == 0
+    assert found["changed"] == []
+    assert found["recorded"] == [0, 2000]
+    assert found["left"] == ""
+
+
 @case("blocked-event", BLOCKED, ["load", "threads", "100"], EVENTS)
 def test_all_returns_of_blocked_calls_are_seen(guest: CaseResult) -> None:
     """100 threads sleep in a probed function at once; every return meets its entry."""

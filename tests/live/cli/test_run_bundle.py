@@ -168,8 +168,8 @@ def test_two_pids_are_filled_into_one_program(for_pids: str, load: str, tmp_path
     assert len(keys) == 1
 
 
-def test_hot_places_are_counted_first_by_a_program_of_the_bundle(tmp_path: Path) -> None:
-    """The count is another program. The run ends at its fifth event."""
+def test_hot_places_are_counted_first_by_the_program_of_the_bundle(tmp_path: Path) -> None:
+    """The canary takes the run's own. The run ends at its fifth event."""
     plan = f"{HEAD}probes: {{p: {{attach: 'tracepoint:sched:sched_switch', emit: {{}}}}}}\n"
     file = build_file(tmp_path / "hot.ppb", plan.encode(), OTHER_KERNELS)
     limits = ("--limit", "events=5", "--limit", "incomplete=allow", "--limit", "cpu=100%")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from orchestrator.bundle.file import read_bundle, write_bundle
 from orchestrator.bundle.matrix import RecordedKernel
 from orchestrator.plan.findings import HostError, PlanError
 from orchestrator.plan.load import load_plan
-from orchestrator.run.cost.canary import count_only
 from orchestrator.run.prepare import prepare
 from tests.support.bundled_runs import build_bundle
 from tests.support.compiling import compile_to_nothing
@@ -28,27 +28,31 @@ OPTIONS = BuildOptions(created=1_700_000_000)
 VFS_READS = str(PLANS["vfs-reads"])
 
 
-def test_each_program_is_compiled_once_and_twice_with_other_placeholders(monkeypatch) -> None:
+def test_each_program_is_compiled_twice_with_other_placeholders(monkeypatch) -> None:
     """Two kernels with four variants each, of four texts: all programs serve both. The plan is of a
-    hot function, so that as many only count, and leave no number open."""
+    hot function, and the canary of a run takes the run's own program."""
     texts = compile_to_nothing(monkeypatch)
     reports: list[tuple[int, int]] = []
     bundle = build_bundle(VFS_READS, TWO, OPTIONS, lambda *progress: reports.append(progress))
     assert len(bundle.matrix) == 8
-    assert len(bundle.programs) == 8
-    assert len(texts) == len(set(texts)) == 2 * 4 + 4
-    assert reports == [(4, 8), (8, 8)]
+    assert len(bundle.programs) == 4
+    assert len(texts) == len(set(texts)) == 2 * 4
+    assert reports == [(2, 4), (4, 4)]
 
 
-def test_hot_plans_have_programs_that_count_first_unless_a_command_runs(monkeypatch) -> None:
-    """A run counts for a second before it attaches to hot places, also where no compiler is."""
+def test_runs_with_a_command_have_programs_that_follow_it(monkeypatch) -> None:
+    compile_to_nothing(monkeypatch)
+    options = BuildOptions(created=1, with_command=True)
+    assert len(build_bundle(VFS_READS, TWO, options).programs) == 2 * 4
+
+
+def test_a_program_that_no_row_names_does_no_harm(monkeypatch) -> None:
+    """Bundles of 0.1.0 have programs that only count, for canaries."""
     compile_to_nothing(monkeypatch)
     bundle = build_bundle(VFS_READS, TWO, OPTIONS)
-    prepared = prepare(load_plan(PLANS["vfs-reads"]), recorded("6.12"), backend="bcc")
-    counting = programs_of.build_artifact(count_only(prepared.program), recorded("6.12"))
-    assert programs_of.make_program_key(counting) in bundle.programs
-    with_command = build_bundle(VFS_READS, TWO, BuildOptions(created=1, with_command=True))
-    assert len(with_command.programs) == len(bundle.programs) + 4
+    [some, *_] = bundle.programs.values()
+    old = replace(bundle, builder="0.1.0", programs={**bundle.programs, "0" * 64: some})
+    assert read_bundle(write_bundle(old), "old.ppb") == old
 
 
 def test_a_plan_that_needs_nothing_that_a_kernel_may_lack_has_one_program_less(monkeypatch) -> None:
@@ -129,8 +133,8 @@ def test_too_many_combinations_are_refused() -> None:
 
 def test_more_programs_than_a_bundle_can_have_are_refused_before_they_are_compiled(monkeypatch):
     texts = compile_to_nothing(monkeypatch)
-    monkeypatch.setattr(build, "MOST_PROGRAMS", 7)
-    with pytest.raises(PlanError, match=r"bundle of vfs-reads would have 8 programs, .* at most 7"):
+    monkeypatch.setattr(build, "MOST_PROGRAMS", 3)
+    with pytest.raises(PlanError, match=r"bundle of vfs-reads would have 4 programs, .* at most 3"):
         build_bundle(VFS_READS, TWO, OPTIONS)
     assert not texts
 

@@ -157,6 +157,8 @@ def attach_compiled(
 
     detail, program = artifact.detail, artifact.program
     groups = group_sides(detail.layout, detail.choices)
+    if options.counting:
+        groups = tuple(group for group in groups if group.sees_beginnings)
     prices = read_prices(groups)
     with contextlib.ExitStack() as undoing:
         maps = create_maps(detail)
@@ -165,7 +167,7 @@ def attach_compiled(
         undoing.callback(control.release)
         tgid = own_tgid()
         check_namespace(program.target, tgid)
-        control.write(seed.control_words(detail.layout, tgid))
+        control.write(seed.control_words(detail.layout, tgid, counting=options.counting))
         fill_ledger(detail.layout, maps)
         ring = None
         if detail.ring_bytes:
@@ -199,7 +201,8 @@ def _attach_all(  # noqa: PLR0913  # everything that was made before
     """All programs; those that follow the target's tasks around the others."""
     follows = artifact.detail.layout.follows_numbers
     clusters = cluster_groups(groups)
-    enders = _ENDERS if artifact.detail.layout.frame_bytes else ()
+    opens_calls = artifact.detail.layout.frame_bytes and not options.counting
+    enders = _ENDERS if opens_calls else ()
     attachments.load_ahead(clusters, [name for name, _ in enders], code)
     if follows:
         attachments.attach_follower(FORK, code[FORK], "sched_process_fork")

@@ -174,6 +174,7 @@ class Attachments:
                 witnessed_in=None if witness is None else first.index,
             )
             for side in group.sides
+            if side.name != "return" or not self._options.counting
         ]
 
     def _attach_witness(

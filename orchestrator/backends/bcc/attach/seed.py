@@ -17,11 +17,15 @@ UNLIMITED = (1 << 64) - 1
 _U64 = struct.Struct("=Q")
 
 
-def control_words(map_layout: layout.MapLayout, own_tgid: int) -> list[int]:
-    """The control element, disarmed. `own_tgid`: our process id as the kernel's programs see it."""
+def control_words(
+    map_layout: layout.MapLayout, own_tgid: int, *, counting: bool = False
+) -> list[int]:
+    """The control element, disarmed. `own_tgid`: our process id as the kernel's programs see it;
+    `counting`: the programs are a canary's."""
     program = map_layout.program
     words = [0] * (map_layout.control_bytes // layout.WORD)
     words[map_layout.plan_word("self")] = own_tgid
+    words[map_layout.plan_word("counting")] = int(counting)
     words[map_layout.plan_word("cap")] = program.limits.events
     _put_rate(words, map_layout.plan_word("rate_gap"), program.limits.rate)
     for number, probe in enumerate(program.probes):

@@ -35,6 +35,11 @@ COMPILE_SECONDS = 120  # 0.25 s natively, 2-4 s under emulation (measured)
 KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME")
 
 
+#: What this process compiled last, by key: a canary and its run attach the same program, also where
+#: nothing can be kept on disk.
+_latest: dict[str, OpenProgram] = {}
+
+
 class CompileError(Exception):
     """The C could not be compiled. `log` is the compiler's output."""
 
@@ -70,19 +75,21 @@ def compile_kept(
     the numbers that it leaves open.
 
     Maps must be placeholders (`PP_MAP(1001)`), which attach/load.py replaces. Needs no root and
-    makes no bpf(2) call. Results are kept on disk (see cache.py); on a hit no compiler is started.
-    Otherwise `before` is called first: compiling takes seconds.
+    makes no bpf(2) call. Results are kept on disk (see cache.py), and the last one in this process;
+    on a hit no compiler is started. Otherwise `before` is called first: compiling takes seconds.
 
     Raises CompilerMissingError without bcc, else CompileError with the compiler's log.
     """
     from orchestrator.backends.bcc.compiler import cache, key
 
     name = key.make_key(text, functions, arch=arch)
-    program = cache.read_compiled(name, functions)
+    program = cache.read_compiled(name, functions) or _latest.get(name)
     if program is None:
         before()
         program = compile_open(text, functions)
         cache.write_compiled(name, program)
+        _latest.clear()
+        _latest[name] = program
     return program
 
 

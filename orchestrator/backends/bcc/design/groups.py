@@ -43,6 +43,11 @@ class ProgramGroup:
         return f"{first.function}_by_other" if first.by_other else first.function
 
     @property
+    def sees_beginnings(self) -> bool:
+        """Whether it sees more than returns of calls whose entries are seen too."""
+        return any(side.name != "return" for side in self.sides)
+
+    @property
     def witness_function(self) -> str:
         """The C function's name of the witness."""
         return f"witness_{self.sides[0].index}"

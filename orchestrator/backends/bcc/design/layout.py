@@ -78,7 +78,9 @@ METRIC_WORDS = ("counted", "filtered", "map_full", "map_busy", "count", "high", 
 #: The kinds of metrics that add values up.
 SUMS = ("sum", "avg")
 PROBE_WORDS = ("sample", "cap", "rate_gap", "rate_burst", "epoch")
-PLAN_WORDS = ("deadline", "self", "cap", "rate_gap", "rate_burst")
+#: `counting`: not 0 for a canary, whose programs only count. It is in the first line, with what
+#: every event reads.
+PLAN_WORDS = ("deadline", "self", "counting", "cap", "rate_gap", "rate_burst")
 
 LINE_WORDS = 8  # a separate cache line for each word that all CPUs write
 FRAME_HEAD_BYTES = 24  # struct pp_frame

@@ -108,9 +108,14 @@ class HookText:
 
     def _judge_event(self, e: Expressions, where: tuple[Node, ...]) -> None:
         target = TargetTest(e, self.program)
+        is_of_another = e.site.body.task not in (None, "none")
+        if is_of_another:  # to find the task may be costly, and is part of the work
+            e.writer.line("ONLY_COUNTED(accepted);")
         target.identify_task()
         if e.site.body.tests_target:
             target.test_target()
+        if not is_of_another:
+            e.writer.line("ONLY_COUNTED(accepted);")
         self._filter_event(e, where)
 
     @staticmethod
@@ -224,6 +229,7 @@ class HookText:
 
     def _take_call(self, side: layout.HookSide, site: EmitSite) -> str:
         writer, e = self._begin_work(side, site)
+        writer.line("ONLY_COUNTED(unpaired);")
         calls = CallBlock(e, self.layout, side, self.spots[side.hook.id])
         calls.declare_call()
         calls.take_call(f"{side.function}_kept(ctx, control, ledger, (void *)frame);")

@@ -73,6 +73,13 @@ PP_INLINE int over(struct control *control, struct ledger *ledger)
 			DROP(expired);                                                     \\
 		COUNT(entered);                                                            \\
 	} while (0)
+
+/* The programs of a canary do no more with an event than to count it. */
+#define ONLY_COUNTED(word)                                                                 \\
+	do {                                                                               \\
+		if (PP_UNLIKELY(control->counting))                                        \\
+			DROP(word);                                                        \\
+	} while (0)
 """
 
 _MEMBERS = {
@@ -245,13 +252,13 @@ def _close_calls(writer: CWriter, arch: str, group: ProgramGroup, spots: Mapping
 
 
 def _write_enabled(writer: CWriter, group: ProgramGroup, statement: str) -> None:
-    """A statement for when a probe of the group is enabled."""
+    """A statement for when a probe of the group is enabled, and does more than to count."""
     enabled: dict[int, int] = {}
     for side in group.sides:
         word, bit = divmod(side.hook.probe, 64)
         enabled[word] = enabled.get(word, 0) | 1 << bit
     tests = (f"PP_READ(control->enabled[{word}]) & {bits:#x}ULL" for word, bits in enabled.items())
-    writer.line(f"if ({' || '.join(tests)})")
+    writer.line(f"if (!control->counting && ({' || '.join(tests)}))")
     writer.line("\t" + statement)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator.backends.protocol import Artifact, AttachOptions, Counts, Expense, SideCounts
 from orchestrator.compile.denied import DENIED
+from orchestrator.compile.program import Program
 from orchestrator.plan.findings import HostError
 from orchestrator.plan.model import Limits
 from orchestrator.run.cost import canary as canary_module
@@ -20,7 +21,7 @@ from orchestrator.run.cost.budget import (
     choose_step,
     measure_cost,
 )
-from orchestrator.run.cost.canary import count_only, run_canary
+from orchestrator.run.cost.canary import run_canary
 from orchestrator.run.cost.canary_choice import why_no_canary
 from orchestrator.run.cost.governor import LOOK_NS, PULSE_NS, Governor
 from orchestrator.run.cost.hot_points import (
@@ -233,8 +234,10 @@ class Counting(Spending):
 
 
 class Host(FakeBackend):
+    """What is attached on it, and how."""
+
     def attach(self, artifact: Artifact[Any], facts: Any, options: AttachOptions) -> FakeSession:
-        self.artifact = artifact
+        self.artifact, self.options = artifact, options
         return Counting()
 
 
@@ -245,9 +248,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def sent(cpu: float, sample: int = 1) -> dict[str, Any]:
     """200,000 hits a second: 2 % to get there, and 1.5 % of work for the target's half."""
-    reported = program(Limits(cpu=cpu), sample=sample)
-    options = AttachOptions(run_id="test")
-    return run_canary(reported, Host(), None, options, lambda: False)  # type: ignore[arg-type]  # no facts are asked for
+    return sent_to(Host(), program(Limits(cpu=cpu), sample=sample))
+
+
+def sent_to(host: Host, reported: Program) -> dict[str, Any]:
+    facts: Any = None  # none are asked for
+    artifact = host.emit(reported, facts)
+    return run_canary(artifact, host, facts, AttachOptions(run_id="test"), lambda: False)
 
 
 @pytest.mark.usefixtures("quick")
@@ -269,11 +276,12 @@ def test_a_plan_that_fits_is_told_what_it_would_cost() -> None:
     assert opens["target_hits_per_s"] == pytest.approx(opens["hits_per_s"] / 2, abs=1)
 
 
-def test_a_canary_only_counts() -> None:
-    lean = count_only(program(sample=5))
-    assert (lean.emits, lean.metrics) == ((), ())
-    assert [hook.body.emit for hook in lean.hooks] == [()]
-    assert lean.probes[0].sample == 1
+@pytest.mark.usefixtures("quick")
+def test_a_canary_attaches_what_the_run_will_and_only_counts() -> None:
+    host, reported = Host(), program(Limits(cpu=0.5))
+    sent_to(host, reported)
+    assert host.artifact.program is reported
+    assert host.options == AttachOptions(run_id="test", counting=True)
 
 
 def test_a_canary_is_sent_only_where_it_can_learn_something() -> None:

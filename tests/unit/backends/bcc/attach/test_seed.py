@@ -41,6 +41,7 @@ def test_the_control_element_has_all_bounds_and_is_disarmed() -> None:
     assert plan == {
         "deadline": 0,
         "self": 4711,
+        "counting": 0,
         "cap": 77,
         "rate_gap": 10**8,
         "rate_burst": 9 * 10**8,
@@ -50,6 +51,14 @@ def test_the_control_element_has_all_bounds_and_is_disarmed() -> None:
     assert probe == {**bounds, "epoch": 0}
     assert words[map_layout.probe_word(1, "cap")] == (1 << 64) - 1
     assert words[map_layout.param_word(0)] == (1 << 64) - 2
+
+
+def test_a_canary_has_the_same_control_element_but_for_one_word() -> None:
+    map_layout = layout.MapLayout(recorded_program(PLAN))
+    words = seed.control_words(map_layout, own_tgid=4711)
+    counting = seed.control_words(map_layout, own_tgid=4711, counting=True)
+    words[map_layout.plan_word("counting")] = 1
+    assert counting == words
 
 
 def test_extremes_start_from_what_every_value_replaces() -> None:

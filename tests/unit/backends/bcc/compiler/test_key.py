@@ -105,3 +105,21 @@ def test_only_a_first_compilation_is_announced(monkeypatch: pytest.MonkeyPatch) 
     for _ in range(2):
         clang.compile_kept(f"{TEXT} ", ["f"], "x86_64", lambda: events.append("announced"))
     assert events == ["announced", "compiled"]
+
+
+def test_what_was_compiled_last_is_not_compiled_again_where_nothing_can_be_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A canary and its run attach the same program. Another text in between is the last then."""
+    monkeypatch.setenv("PROBEPLAN_CACHE", "off")
+    compiled: list[str] = []
+
+    def compile_open(text: str, _functions: object) -> OpenProgram:
+        compiled.append(text)
+        return OpenProgram(code={"f": text.encode().ljust(16)})
+
+    monkeypatch.setattr(clang, "compile_open", compile_open)
+    texts = ["unkept 1", "unkept 1", "unkept 2", "unkept 1"]
+    made = [clang.compile_kept(text, ["f"], "x86_64") for text in texts]
+    assert compiled == ["unkept 1", "unkept 2", "unkept 1"]
+    assert [program.code["f"].decode().strip() for program in made] == texts
